@@ -1,0 +1,91 @@
+//! The plain data of elections: what the heart, the store and the terms speak about.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a group: one independent election.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Group(Arc<str>);
+
+impl Group {
+    /// The group of every action that names none.
+    #[must_use]
+    pub fn main() -> Self {
+        Self::from("main")
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Group {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The store's number of a lease (etcd: `LeaseGrantResponse.ID`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LeaseId(pub i64);
+
+impl fmt::Display for LeaseId {
+    /// Hexadecimal, as `etcdctl lease list` prints it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// The fencing token: the create revision of the leader's key.
+///
+/// It strictly increases from term to term of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub i64);
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a won campaign returns, and the proof of it: a key in the store that
+/// exists at this create revision exactly as long as the leadership does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderKey {
+    /// The election.
+    pub group: Group,
+    /// The key's name in the store.
+    pub key: Arc<str>,
+    /// The key's create revision.
+    pub token: Token,
+    /// The lease that the key hangs on.
+    pub lease: LeaseId,
+}
+
+/// One leadership: from winning to the end of teardown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// The election that was won.
+    pub group: Group,
+    /// The host that won it.
+    pub host: Arc<str>,
+    /// The fencing token.
+    pub token: Token,
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} of {}", self.group, self.token, self.host)
+    }
+}

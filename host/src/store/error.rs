@@ -1,0 +1,45 @@
+//! What can go wrong with a store, as far as a caller acts on it differently.
+
+use std::error::Error as StdError;
+
+/// The boxed cause of a store error.
+pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
+
+/// A failed call to the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The session's lease has run out or was revoked: all that hung on it is gone.
+    #[error("the store no longer knows the lease of this session")]
+    LeaseGone,
+    /// The leader key that guards the call is gone.
+    #[error("this host is not the leader any more")]
+    NotLeader,
+    /// The store did not answer, or could not serve. Waiting may mend it.
+    #[error("{attempted}: {store} is unavailable")]
+    Unavailable {
+        /// What was attempted, as in "renew the session's lease".
+        attempted: &'static str,
+        /// The store's label.
+        store: String,
+        /// What the store or the network said.
+        #[source]
+        source: Cause,
+    },
+    /// The store refused this host, or is none. Waiting does not mend it.
+    #[error("{problem}")]
+    Refused {
+        /// What is wrong and what to do next.
+        problem: String,
+        /// What the store said.
+        #[source]
+        source: Option<Cause>,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without anybody's help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
