@@ -1,0 +1,361 @@
+//! A host's candidacy in one group: from standing to the last act of a term.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Cause, Command, Group, LeaderKey, LeaseId, Next, Term, Token};
+use crate::{clock::BootTime, config::Timings};
+
+/// The candidacy of a host in one group.
+#[derive(Clone, Debug)]
+pub struct Candidacy {
+    group: Group,
+    timings: Timings,
+    stage: Stage,
+    /// Why the group's actions cannot run here; unknown counts as not ready.
+    obstacle: Option<String>,
+    attempt: u64,
+    /// The highest token led under: see [`Candidacy::won`].
+    last_token: Option<Token>,
+    cool_down: Duration,
+}
+
+/// How far a candidacy is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Not standing before `not_before`.
+    Idle {
+        /// When the host may stand again.
+        not_before: BootTime,
+    },
+    /// Standing, and waiting in the queue.
+    Campaigning,
+    /// Won, and re-reading the key; the next try is at `retry_at`.
+    Verifying {
+        /// The key that was won with.
+        key: LeaderKey,
+        /// When to try again; never, while a try is under way.
+        retry_at: BootTime,
+    },
+    /// The term runs.
+    Leading {
+        /// The term's key.
+        key: LeaderKey,
+        /// Since when.
+        since: BootTime,
+    },
+    /// The term ends gracefully: what is in flight may finish until then.
+    Draining {
+        /// The term's key.
+        key: LeaderKey,
+        /// Why it ends.
+        cause: Cause,
+        /// When patience ends.
+        until: BootTime,
+    },
+    /// The term ends: everything is being interrupted and joined.
+    Stopping {
+        /// The term's key.
+        key: LeaderKey,
+        /// Why it ends.
+        cause: Cause,
+    },
+    /// Nothing of the term is alive; its key is being given up.
+    Resigning {
+        /// The key.
+        key: LeaderKey,
+        /// When the host may stand again.
+        not_before: BootTime,
+        /// When to try again; never, while a try is under way.
+        retry_at: BootTime,
+    },
+}
+
+impl Candidacy {
+    /// A host that does not stand yet, since it is not known to be ready.
+    #[must_use]
+    pub fn new(group: Group, timings: Timings) -> Self {
+        Self {
+            group,
+            timings,
+            stage: Stage::Idle { not_before: BootTime::ZERO },
+            obstacle: Some("its actions are not prepared yet".into()),
+            attempt: 0,
+            last_token: None,
+            cool_down: timings.cool_down,
+        }
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Why the group's actions cannot run here.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<&str> {
+        self.obstacle.as_deref()
+    }
+
+    /// The term that runs or ends here, as `host`.
+    #[must_use]
+    pub fn term(&self, host: &Arc<str>) -> Option<Term> {
+        match &self.stage {
+            Stage::Leading { key, .. }
+            | Stage::Draining { key, .. }
+            | Stage::Stopping { key, .. } => {
+                Some(Term { group: key.group.clone(), host: Arc::clone(host), token: key.token })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it needs the session's lease no longer.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Idle { .. })
+    }
+
+    /// When time alone will change something.
+    pub(super) fn next_wake(&self) -> BootTime {
+        match &self.stage {
+            Stage::Idle { not_before } if self.obstacle.is_none() => *not_before,
+            Stage::Verifying { retry_at, .. } | Stage::Resigning { retry_at, .. } => *retry_at,
+            Stage::Draining { until, .. } => *until,
+            _ => BootTime::NEVER,
+        }
+    }
+
+    pub(super) fn ready(&mut self) {
+        self.obstacle = None;
+    }
+
+    pub(super) fn not_ready(&mut self, reason: String, out: &mut Vec<Command>) {
+        // A running term hears of its own actions; this is about standing.
+        if matches!(self.stage, Stage::Campaigning) {
+            out.push(Command::Withdraw { group: self.group.clone(), attempt: self.attempt });
+            self.stage = Stage::Idle { not_before: BootTime::ZERO };
+        }
+        self.obstacle = Some(reason);
+    }
+
+    /// A campaign returned. It proves nothing yet: etcd's Campaign does not
+    /// look again after waiting, so the key is re-read first.
+    pub(super) fn won(
+        &mut self,
+        attempt: u64,
+        key: LeaderKey,
+        live: Option<LeaseId>,
+        now: BootTime,
+        out: &mut Vec<Command>,
+    ) {
+        if live != Some(key.lease) {
+            return; // The key hangs on a lease that is being given back.
+        }
+        let expected = matches!(self.stage, Stage::Campaigning) && attempt == self.attempt;
+        // A token that was led under is spent: another term needs another key.
+        let spent = self.last_token.is_some_and(|last| key.token <= last);
+        if expected && !spent {
+            out.push(Command::Verify { key: key.clone() });
+            self.stage = Stage::Verifying { key, retry_at: BootTime::NEVER };
+        } else if expected || self.is_idle() {
+            self.resign(key, now + self.timings.retry, out);
+        }
+    }
+
+    pub(super) fn campaign_failed(&mut self, attempt: u64, now: BootTime) {
+        if matches!(self.stage, Stage::Campaigning) && attempt == self.attempt {
+            self.stage = Stage::Idle { not_before: now + self.timings.retry };
+        }
+    }
+
+    pub(super) fn verified(
+        &mut self,
+        key: &LeaderKey,
+        holds: bool,
+        deadline: Option<BootTime>,
+        now: BootTime,
+        out: &mut Vec<Command>,
+    ) {
+        if !matches!(&self.stage, Stage::Verifying { key: k, .. } if k == key) {
+            return;
+        }
+        match deadline {
+            Some(deadline) if holds => {
+                self.last_token = Some(key.token);
+                out.push(Command::Start { key: key.clone(), deadline });
+                self.stage = Stage::Leading { key: key.clone(), since: now };
+            }
+            _ => self.stage = Stage::Idle { not_before: now + self.timings.retry },
+        }
+    }
+
+    pub(super) fn verify_failed(&mut self, key: &LeaderKey, now: BootTime) {
+        if let Stage::Verifying { key: k, retry_at } = &mut self.stage
+            && k == key
+        {
+            *retry_at = now + self.timings.retry;
+        }
+    }
+
+    pub(super) fn drained(&mut self, key: &LeaderKey, out: &mut Vec<Command>) {
+        if let Stage::Draining { key: k, cause, .. } = &self.stage
+            && k == key
+        {
+            let cause = cause.clone();
+            self.stop(key.clone(), cause, out);
+        }
+    }
+
+    /// Nothing of the term is alive: the key may go.
+    pub(super) fn stopped(
+        &mut self,
+        key: &LeaderKey,
+        live: Option<LeaseId>,
+        now: BootTime,
+        out: &mut Vec<Command>,
+    ) {
+        let Stage::Stopping { key: k, cause } = &self.stage else {
+            return;
+        };
+        if k != key {
+            return;
+        }
+        let pause = match cause.next() {
+            Next::AfterCoolDown => self.cool_down,
+            Next::AtOnce | Next::Never => Duration::ZERO,
+        };
+        let not_before = now + pause;
+        if live == Some(key.lease) {
+            self.resign(key.clone(), not_before, out);
+        } else {
+            self.stage = Stage::Idle { not_before }; // The lease's revocation resigns.
+        }
+    }
+
+    pub(super) fn resigned(&mut self, key: &LeaderKey) {
+        if let Stage::Resigning { key: k, not_before, .. } = &self.stage
+            && k == key
+        {
+            self.stage = Stage::Idle { not_before: *not_before };
+        }
+    }
+
+    pub(super) fn resign_failed(&mut self, key: &LeaderKey, now: BootTime) {
+        if let Stage::Resigning { key: k, retry_at, .. } = &mut self.stage
+            && k == key
+        {
+            *retry_at = now + self.timings.retry;
+        }
+    }
+
+    /// Gives up a key that stands though the host does not and will not soon.
+    pub(super) fn standing(
+        &mut self,
+        key: LeaderKey,
+        live: Option<LeaseId>,
+        out: &mut Vec<Command>,
+    ) {
+        if let Stage::Idle { not_before } = self.stage
+            && self.obstacle.is_some()
+            && live == Some(key.lease)
+        {
+            self.resign(key, not_before, out);
+        }
+    }
+
+    /// Ends what there is, if it is about `key` (any key, if none is given).
+    /// The one way out of every stage, for every cause.
+    pub(super) fn end(
+        &mut self,
+        key: Option<&LeaderKey>,
+        cause: Cause,
+        now: BootTime,
+        out: &mut Vec<Command>,
+    ) {
+        let concerned = |held: &LeaderKey| key.is_none_or(|key| key == held);
+        let session_ended = matches!(cause, Cause::DeadlinePassed | Cause::LeaseGone);
+        match self.stage.clone() {
+            Stage::Campaigning if key.is_none() => {
+                out.push(Command::Withdraw { group: self.group.clone(), attempt: self.attempt });
+                self.stage = Stage::Idle { not_before: now };
+            }
+            Stage::Verifying { key, .. } if concerned(&key) => {
+                if session_ended {
+                    self.stage = Stage::Idle { not_before: now };
+                } else {
+                    self.resign(key, now, out);
+                }
+            }
+            Stage::Leading { key, since } if concerned(&key) => {
+                self.pace(&cause, now.since(since));
+                if cause.drains() {
+                    let until = now + self.timings.drain;
+                    out.push(Command::Drain { key: key.clone(), cause: cause.clone() });
+                    self.stage = Stage::Draining { key, cause, until };
+                } else {
+                    self.stop(key, cause, out);
+                }
+            }
+            Stage::Draining { key, .. } if concerned(&key) && !cause.drains() => {
+                self.stop(key, cause, out);
+            }
+            Stage::Resigning { not_before, .. } if session_ended => {
+                self.stage = Stage::Idle { not_before };
+            }
+            _ => {}
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn settle(
+        &mut self,
+        live: Option<LeaseId>,
+        stopping: bool,
+        now: BootTime,
+        out: &mut Vec<Command>,
+    ) {
+        match &mut self.stage {
+            Stage::Idle { not_before } if now >= *not_before => {
+                if let (Some(lease), false, None) = (live, stopping, &self.obstacle) {
+                    self.attempt += 1;
+                    let (group, attempt) = (self.group.clone(), self.attempt);
+                    out.push(Command::Campaign { group, lease, attempt });
+                    self.stage = Stage::Campaigning;
+                }
+            }
+            Stage::Verifying { key, retry_at } if now >= *retry_at => {
+                *retry_at = BootTime::NEVER;
+                out.push(Command::Verify { key: key.clone() });
+            }
+            Stage::Resigning { key, retry_at, .. } if now >= *retry_at => {
+                *retry_at = BootTime::NEVER;
+                out.push(Command::Resign { key: key.clone() });
+            }
+            Stage::Draining { key, cause, until } if now >= *until => {
+                let (key, cause) = (key.clone(), cause.clone());
+                self.stop(key, cause, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn stop(&mut self, key: LeaderKey, cause: Cause, out: &mut Vec<Command>) {
+        out.push(Command::Stop { key: key.clone(), cause: cause.clone() });
+        self.stage = Stage::Stopping { key, cause };
+    }
+
+    /// Gives up a key under which nothing runs.
+    fn resign(&mut self, key: LeaderKey, not_before: BootTime, out: &mut Vec<Command>) {
+        out.push(Command::Resign { key: key.clone() });
+        self.stage = Stage::Resigning { key, not_before, retry_at: BootTime::NEVER };
+    }
+
+    /// Doubles the pause while terms fail one after the other.
+    fn pace(&mut self, cause: &Cause, led: Duration) {
+        if cause.next() != Next::AfterCoolDown || led > self.timings.cool_down_max {
+            self.cool_down = self.timings.cool_down;
+        } else {
+            self.cool_down = (self.cool_down * 2).min(self.timings.cool_down_max);
+        }
+    }
+}

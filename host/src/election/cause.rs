@@ -1,0 +1,73 @@
+//! Why a leadership ends, and the one table of what follows from it.
+
+use std::fmt;
+
+/// Why a term ends, or a candidacy before it became one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// This host is being stopped.
+    Shutdown,
+    /// An action of the group keeps failing here.
+    ActionFailed {
+        /// The action.
+        action: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The deadline passed without an acknowledged renewal.
+    DeadlinePassed,
+    /// The store no longer knows the session's lease.
+    LeaseGone,
+    /// The leader key was deleted by somebody else.
+    KeyGone,
+}
+
+/// When a host stands again after its term ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// As soon as it has a session.
+    AtOnce,
+    /// After a pause that doubles while terms keep failing.
+    AfterCoolDown,
+    /// Not in this life of the process.
+    Never,
+}
+
+impl Cause {
+    /// Whether work in flight may finish first. That is so only while the lease is safe.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        self.row().0
+    }
+
+    /// When the host stands again.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        self.row().1
+    }
+
+    /// The table: cause → does it drain, when does the host stand again.
+    fn row(&self) -> (bool, Next) {
+        match self {
+            Self::Shutdown => (true, Next::Never),
+            Self::ActionFailed { .. } => (true, Next::AfterCoolDown),
+            Self::DeadlinePassed => (false, Next::AtOnce),
+            Self::LeaseGone => (false, Next::AtOnce),
+            Self::KeyGone => (false, Next::AtOnce),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shutdown => f.write_str("this host is stopping"),
+            Self::ActionFailed { action, reason } => {
+                write!(f, "action {action} keeps failing: {reason}")
+            }
+            Self::DeadlinePassed => f.write_str("the lease was not renewed before its deadline"),
+            Self::LeaseGone => f.write_str("the store no longer knows the lease"),
+            Self::KeyGone => f.write_str("the leader key was deleted"),
+        }
+    }
+}

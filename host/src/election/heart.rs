@@ -1,0 +1,153 @@
+//! The whole of a host's leadership: its session and its candidacies.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Candidacy, Cause, Command, Event, Group, LeaderKey, LeaseId, Session};
+use crate::{clock::BootTime, config::Timings};
+
+/// One host's session, and its candidacy in each group.
+#[derive(Clone, Debug)]
+pub struct Heart {
+    host: Arc<str>,
+    session: Session,
+    candidacies: BTreeMap<Group, Candidacy>,
+    stopping: bool,
+}
+
+impl Heart {
+    /// A host that leads nothing and knows nothing yet.
+    pub fn new(host: Arc<str>, timings: Timings, groups: impl IntoIterator<Item = Group>) -> Self {
+        let candidacy = |group: Group| (group.clone(), Candidacy::new(group, timings));
+        Self {
+            host,
+            session: Session::new(timings),
+            candidacies: groups.into_iter().map(candidacy).collect(),
+            stopping: false,
+        }
+    }
+
+    /// Takes one event in at `now` and says what is to be done, in order.
+    #[must_use]
+    pub fn step(&mut self, event: Event, now: BootTime) -> Vec<Command> {
+        let mut out = Vec::new();
+        // Whatever happened, time passed first: a host that was frozen must not
+        // act on an answer that lay waiting before it sees that it is too late.
+        if self.session.expire(now) {
+            self.end_all(Cause::DeadlinePassed, now, &mut out);
+        }
+        self.take_in(event, now, &mut out);
+        self.settle(now, &mut out);
+        out
+    }
+
+    /// When to come back with a tick at the latest.
+    #[must_use]
+    pub fn next_wake(&self) -> BootTime {
+        // Without a session an idle candidacy has nothing to wake up for.
+        let stands = |c: &&Candidacy| !c.is_idle() || (self.live().is_some() && !self.stopping);
+        let groups = self.candidacies.values().filter(stands).map(Candidacy::next_wake);
+        groups.chain([self.session.next_wake()]).min().unwrap_or(BootTime::NEVER)
+    }
+
+    /// Whether the host has stopped: nothing runs, nothing is held.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.stopping && self.session.is_over()
+    }
+
+    /// The host's name.
+    #[must_use]
+    pub fn host(&self) -> &Arc<str> {
+        &self.host
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The candidacies, by group.
+    #[must_use]
+    pub fn candidacies(&self) -> &BTreeMap<Group, Candidacy> {
+        &self.candidacies
+    }
+
+    fn take_in(&mut self, event: Event, now: BootTime, out: &mut Vec<Command>) {
+        match event {
+            Event::Tick => {}
+            Event::Granted { lease, ttl, sent } => {
+                self.session.granted(lease, ttl, sent);
+                // A grant that took too long to arrive is over before it begins.
+                self.session.expire(now);
+            }
+            Event::GrantFailed => self.session.grant_failed(now),
+            Event::Renewed { lease, ttl, sent } => {
+                if let Some(deadline) = self.session.renewed(lease, ttl, sent) {
+                    out.push(Command::Extend { deadline });
+                }
+            }
+            Event::RenewFailed { lease } => self.session.renew_failed(lease, now),
+            Event::LeaseGone { lease } => {
+                if self.session.lease_gone(lease) {
+                    self.end_all(Cause::LeaseGone, now, out);
+                }
+            }
+            Event::Released { lease } => self.session.released(lease),
+            Event::Shutdown => {
+                self.stopping = true;
+                self.end_all(Cause::Shutdown, now, out);
+            }
+            event => self.take_in_group(event, now, out),
+        }
+    }
+
+    fn take_in_group(&mut self, event: Event, now: BootTime, out: &mut Vec<Command>) {
+        let session = self.session.live();
+        let live = self.live();
+        let deadline_for =
+            |key: &LeaderKey| session.filter(|(lease, _)| *lease == key.lease).map(|(_, d)| d);
+        let Some(candidacy) = event.group().and_then(|g| self.candidacies.get_mut(g)) else {
+            return;
+        };
+        match event {
+            Event::Won { attempt, key } => candidacy.won(attempt, key, live, now, out),
+            Event::CampaignFailed { attempt, .. } => candidacy.campaign_failed(attempt, now),
+            Event::Verified { key, holds } => {
+                candidacy.verified(&key, holds, deadline_for(&key), now, out);
+            }
+            Event::VerifyFailed { key } => candidacy.verify_failed(&key, now),
+            Event::Standing { key } => candidacy.standing(key, live, out),
+            Event::KeyGone { key } => candidacy.end(Some(&key), Cause::KeyGone, now, out),
+            Event::Drained { key } => candidacy.drained(&key, out),
+            Event::Stopped { key } => candidacy.stopped(&key, live, now, out),
+            Event::Resigned { key } => candidacy.resigned(&key),
+            Event::ResignFailed { key } => candidacy.resign_failed(&key, now),
+            Event::ActionFailed { key, action, reason } => {
+                candidacy.end(Some(&key), Cause::ActionFailed { action, reason }, now, out);
+            }
+            Event::Ready { .. } => candidacy.ready(),
+            Event::NotReady { reason, .. } => candidacy.not_ready(reason, out),
+            _ => {}
+        }
+    }
+
+    fn settle(&mut self, now: BootTime, out: &mut Vec<Command>) {
+        let live = self.live();
+        for candidacy in self.candidacies.values_mut() {
+            candidacy.settle(live, self.stopping, now, out);
+        }
+        let idle = self.candidacies.values().all(Candidacy::is_idle);
+        self.session.settle(now, idle, self.stopping, out);
+    }
+
+    fn end_all(&mut self, cause: Cause, now: BootTime, out: &mut Vec<Command>) {
+        for candidacy in self.candidacies.values_mut() {
+            candidacy.end(None, cause.clone(), now, out);
+        }
+    }
+
+    fn live(&self) -> Option<LeaseId> {
+        self.session.live().map(|(lease, _)| lease)
+    }
+}
