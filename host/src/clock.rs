@@ -5,7 +5,11 @@
 //! deadline here is on `CLOCK_BOOTTIME` (`clock_gettime(2)`: monotonic, and
 //! counts the time that the system is suspended).
 
-use std::{ops::Add, time::Duration};
+use std::{
+    fs, io,
+    ops::Add,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// A moment on the boot-time clock, in nanoseconds since this machine booted.
 ///
@@ -54,6 +58,28 @@ impl Add<Duration> for BootTime {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos))
     }
+}
+
+/// Names the boot-time clock of this process: two processes with the same name
+/// read the same clock.
+///
+/// That is one boot of one machine (Linux: `/proc/sys/kernel/random/boot_id`,
+/// random(4)), in one time namespace, which may offset the clock (time_namespaces(7)).
+///
+/// # Errors
+/// The system does not tell.
+pub fn identity() -> io::Result<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    // Kernels before 5.6 have no time namespaces.
+    let namespace = fs::read_link("/proc/self/ns/time").unwrap_or_default();
+    Ok(format!("{} {}", boot.trim(), namespace.display()))
+}
+
+/// Milliseconds of Unix time: for people to read, never to compare.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -2,14 +2,22 @@
 //!
 //! The rooms, from the top down (arrows run downwards only):
 //!
-//! - [`cli`]: arguments in, exit code out
+//! - [`cli`]: arguments in, exit code out; [`host`]: all rooms put together
 //! - [`api`]: control API; [`term`]: drives the heart and owns what runs under a term
 //! - [`action`]: one runner a kind; [`cluster`]: who is there, who leads
 //! - [`plugin`]: from a file to something instantiable; [`capability`]: what a guest may import
-//! - [`store`]: etcd or SQLite; [`election`]: the heart, without I/O; [`config`]: `soloist.toml`
+//! - [`store`]: etcd or SQLite; [`election`]: the heart, without I/O; [`config`]: `soloist.toml`;
+//!   [`clock`]: the boot-time clock
 
+pub mod action;
+pub mod api;
 pub mod capability;
+pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod election;
+pub mod host;
+pub mod plugin;
 pub mod store;
+pub mod term;

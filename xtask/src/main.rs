@@ -1,2 +1,87 @@
-//! Development tasks.
-fn main() {}
+//! Development tasks: `cargo xtask …`.
+//!
+//! Prepares a machine that has only cargo and a C compiler, builds the
+//! plugins, and runs the demo, the tests, the checks and the benchmarks.
+//! Nothing here is part of the program that users run.
+
+// A task talks to the person who started it; there is no log to write to.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod cargo;
+mod ci;
+mod cmd;
+mod demo;
+mod etcd;
+mod files;
+mod guests;
+mod packages;
+mod paths;
+mod protoc;
+mod setup;
+mod soloist;
+mod test;
+mod wasm_target;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Development tasks for soloist.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Make sure that this machine can build everything
+    Setup,
+    /// Build the first-party plugins into plugins/
+    Plugins,
+    /// Build everything and run three hosts on this machine
+    Demo {
+        /// Handed to `soloist demo`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run all tests, against a real etcd and real components
+    Test {
+        /// Handed to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Measure soloist beside what else one could use
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Run every check: format, lints, tests, documentation, dependencies
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Not the error's own debug form: a backtrace helps nobody here.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Setup => setup::run(),
+        Task::Plugins => {
+            setup::run()?;
+            guests::plugins().map(drop)
+        }
+        Task::Demo { arguments } => demo::run(&arguments),
+        Task::Test { arguments } => test::run(&arguments),
+        Task::Bench(bench) => bench::run(&bench),
+        Task::Ci => ci::run(),
+    }
+}

@@ -12,7 +12,8 @@ use std::sync::{
 
 use crate::{clock::BootTime, election::Term};
 
-/// Until when a session may be relied on. It only ever moves later.
+/// Until when a session may be relied on. It only ever moves later, and once it
+/// has passed it does not move any more.
 ///
 /// All gates of one session share its deadline, so one renewal extends all.
 #[derive(Debug)]
@@ -25,9 +26,19 @@ impl Deadline {
         Self(AtomicU64::new(at.as_nanos()))
     }
 
-    /// Moves the deadline to `to`, unless it is later already.
-    pub fn extend(&self, to: BootTime) {
-        self.0.fetch_max(to.as_nanos(), Ordering::AcqRel);
+    /// Moves the deadline to `to`, unless it is later already. Returns whether
+    /// it had not passed yet: somebody may have seen it pass.
+    #[must_use]
+    pub fn extend(&self, to: BootTime) -> bool {
+        let (now, to) = (BootTime::now().as_nanos(), to.as_nanos());
+        let later = |at| (at > now).then(|| to.max(at));
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, later).is_ok()
+    }
+
+    /// Seals a deadline that has passed by `now`: no extension can overtake that any more.
+    pub fn seal(&self, now: BootTime) -> bool {
+        let passed = |at| (at <= now.as_nanos()).then_some(0);
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, passed).is_ok()
     }
 
     /// The moment.
@@ -60,6 +71,7 @@ pub enum Shut {
 const OPEN: u8 = 0;
 const DRAINING: u8 = 1;
 const CLOSED: u8 = 2;
+const REVOKED: u8 = 3;
 
 /// The gate of one term.
 #[derive(Debug)]
@@ -106,7 +118,7 @@ impl Gate {
 
     fn pass_in(&self, latest: u8) -> Result<(), Shut> {
         let phase = self.phase.load(Ordering::Acquire);
-        if phase == CLOSED {
+        if phase >= CLOSED {
             return Err(Shut::Closed);
         }
         if self.deadline.passed() {
@@ -123,10 +135,36 @@ impl Gate {
         self.phase.fetch_max(DRAINING, Ordering::AcqRel);
     }
 
+    /// Whether it was closed; a deadline that has passed alone does not close it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.phase.load(Ordering::Acquire) >= CLOSED
+    }
+
+    /// Whether it was closed because another host may lead already.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == REVOKED
+    }
+
     /// Lets nothing through any more.
     pub fn close(&self) {
         self.phase.fetch_max(CLOSED, Ordering::AcqRel);
     }
+
+    /// Lets nothing through any more: the leadership is lost, not given up.
+    pub fn revoke(&self) {
+        self.phase.fetch_max(REVOKED, Ordering::AcqRel);
+    }
+}
+
+/// For tests: an open gate for the term of group `main`, host `a` and token 7.
+#[cfg(test)]
+pub(crate) fn test_gate(deadline: BootTime) -> Arc<Gate> {
+    use crate::election::{Group, Token};
+
+    let term = Term { group: Group::main(), host: "a".into(), token: Token(7) };
+    Arc::new(Gate::new(term, Arc::new(Deadline::new(deadline))))
 }
 
 #[cfg(test)]
@@ -134,16 +172,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::election::{Group, Token};
-
-    fn gate(deadline: BootTime) -> Gate {
-        let term = Term { group: Group::main(), host: "a".into(), token: Token(7) };
-        Gate::new(term, Arc::new(Deadline::new(deadline)))
-    }
 
     #[test]
     fn drains_then_closes_and_never_opens_again() {
-        let gate = gate(BootTime::NEVER);
+        let gate = test_gate(BootTime::NEVER);
         assert_eq!(gate.admit(), Ok(()));
         gate.drain();
         assert_eq!((gate.admit(), gate.pass()), (Err(Shut::Draining), Ok(())));
@@ -154,18 +186,32 @@ mod tests {
 
     #[test]
     fn the_clock_alone_shuts_it() {
-        let gate = gate(BootTime::now() + Duration::from_secs(3600));
+        let gate = test_gate(BootTime::now() + Duration::from_secs(3600));
         assert_eq!(gate.admit(), Ok(()));
-        let past = self::gate(BootTime::now());
+        let past = test_gate(BootTime::now());
         assert_eq!((past.admit(), past.pass()), (Err(Shut::Expired), Err(Shut::Expired)));
     }
 
     #[test]
     fn a_deadline_moves_later_only() {
-        let deadline = Deadline::new(BootTime::from_nanos(10));
-        deadline.extend(BootTime::from_nanos(5));
-        assert_eq!(deadline.at(), BootTime::from_nanos(10));
-        deadline.extend(BootTime::from_nanos(15));
-        assert_eq!(deadline.at(), BootTime::from_nanos(15));
+        let soon = BootTime::now() + Duration::from_secs(3600);
+        let later = soon + Duration::from_secs(1);
+        let deadline = Deadline::new(soon);
+        assert!(deadline.extend(BootTime::ZERO));
+        assert_eq!(deadline.at(), soon);
+        assert!(deadline.extend(later));
+        assert_eq!(deadline.at(), later);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_stays_passed() {
+        let later = BootTime::now() + Duration::from_secs(3600);
+        let unseen = Deadline::new(BootTime::now());
+        assert!(!unseen.extend(later));
+        let seen = Deadline::new(later);
+        assert!(!seen.seal(BootTime::now()));
+        assert!(seen.seal(later));
+        assert!(!seen.extend(later + Duration::from_secs(1)));
+        assert!(seen.passed());
     }
 }

@@ -1,5 +1,70 @@
 //! What a guest may import, one file a capability, and the gate that every effect passes.
+//!
+//! Every capability has one shape: an owned context in [`GuestState`], a view on
+//! it, and `add_to_linker`. All are linked for every plugin, since many
+//! languages import the whole of WASI unasked; what is not granted is denied
+//! when it is called. Only what no capability offers refuses a plugin.
 
 mod gate;
+mod http;
+mod limits;
+mod log;
+mod state;
+mod term;
+mod wasi;
 
+use wasmtime::component::Linker;
+
+#[cfg(test)]
+pub(crate) use gate::test_gate;
 pub use gate::{Deadline, Gate, Shut};
+pub(crate) use limits::HOSTCALL;
+pub use state::GuestState;
+
+/// The interfaces on offer: a package or an interface, and its version track.
+const OFFERED: &[(&str, &str)] = &[
+    ("wasi:cli/", "0.2."),
+    ("wasi:clocks/", "0.2."),
+    ("wasi:filesystem/", "0.2."),
+    ("wasi:io/", "0.2."),
+    ("wasi:random/", "0.2."),
+    ("wasi:sockets/", "0.2."),
+    ("wasi:http/types@", "0.2."),
+    ("wasi:http/outgoing-handler@", "0.2."),
+    ("soloist:plugin/term@", "0.1."),
+];
+
+/// A linker that offers every capability.
+pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    wasi::add_to_linker(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
+    term::add_to_linker(&mut linker, GuestState::term)?;
+    Ok(linker)
+}
+
+/// Whether some capability offers `import`, a name such as `wasi:io/poll@0.2.6`.
+///
+/// The linker itself names only the first import that it lacks; this is asked
+/// of each, so that an error can name them all.
+pub(crate) fn offers(import: &str) -> bool {
+    let Some((_, version)) = import.split_once('@') else {
+        return false;
+    };
+    OFFERED.iter().any(|(name, track)| import.starts_with(name) && version.starts_with(track))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offers_by_version_track() {
+        assert!(offers("wasi:io/poll@0.2.0"));
+        assert!(offers("wasi:http/types@0.2.12"));
+        assert!(offers("soloist:plugin/term@0.1.0"));
+        for foreign in ["wasi:io/poll", "wasi:io/poll@0.3.0", "wasi:http/x@0.2.0", "a:b/c@0.2.0"] {
+            assert!(!offers(foreign), "{foreign}");
+        }
+    }
+}

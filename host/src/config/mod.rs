@@ -1,12 +1,30 @@
 //! `soloist.toml`, flags and environment → a validated [`Config`].
+//!
+//! A flag beats its environment variable, which beats the file, which beats
+//! the default. Everything that is wrong is found before anything starts, and
+//! told with file, line and the mend.
+//!
+//! Invariant: whatever stands in the file with its default value could as well
+//! be left out; so relative paths, written or not, start from the file's folder.
 
+mod actions;
+mod file;
+mod lease;
+mod problem;
+mod resolve;
+mod resolver;
+mod store_url;
+#[cfg(test)]
+mod tests;
 mod timings;
+mod value;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
+pub use actions::{ActionConfig, clashing_listeners, components};
+pub use problem::ConfigError;
+pub use store_url::StoreUrl;
 pub use timings::Timings;
-
-use crate::election::Group;
 
 /// Everything a host is told, checked: whoever holds one may rely on it.
 #[derive(Clone, Debug)]
@@ -15,13 +33,11 @@ pub struct Config {
     pub cluster: String,
     /// Where leases, elections and members live.
     pub store: StoreUrl,
-    /// The folder of the plugins.
-    pub plugins: PathBuf,
     /// This host.
     pub host: HostConfig,
-    /// All durations.
+    /// The durations of leadership.
     pub timings: Timings,
-    /// The actions, by name; those found in `plugins` without settings included.
+    /// The actions, by name; those found in the plugins folder without settings included.
     pub actions: Vec<ActionConfig>,
 }
 
@@ -32,33 +48,51 @@ pub struct HostConfig {
     pub name: Arc<str>,
     /// The address of its control API.
     pub listen: SocketAddr,
+    /// Where other hosts reach its control API, if that was said.
+    pub advertise: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }
 
-/// Which store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreUrl {
-    /// `sqlite:PATH`: a file on this machine.
-    Sqlite(PathBuf),
-    /// `etcd://[USER:PASSWORD@]HOST:PORT,…`
-    Etcd {
-        /// The members' addresses, `host:port`.
-        endpoints: Vec<String>,
-        /// User and password.
-        login: Option<(String, String)>,
-    },
+impl HostConfig {
+    /// The URL at which other hosts reach the control API that is bound to `bound`.
+    #[must_use]
+    pub fn url(&self, bound: SocketAddr) -> String {
+        match &self.advertise {
+            Some(url) => url.clone(),
+            // No other host can call 0.0.0.0; in a container network the
+            // machine's name is what resolves.
+            None if bound.ip().is_unspecified() => {
+                format!("http://{}:{}", resolve::machine_name(), bound.port())
+            }
+            None => format!("http://{bound}"),
+        }
+    }
 }
 
-/// A plugin configured to run under a term.
-#[derive(Clone, Debug)]
-pub struct ActionConfig {
-    /// Its name, unique on this host and the same on every host.
-    pub name: Arc<str>,
-    /// The component's file.
-    pub plugin: PathBuf,
-    /// The election that decides where it runs.
-    pub group: Group,
-    /// Where an `http` action answers while this host leads.
-    pub listen: SocketAddr,
+/// What flags and environment say: the texts as they were given.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// The settings file; without it `soloist.toml` in the working folder, if there is one.
+    pub config: Option<PathBuf>,
+    /// `host.name`
+    pub name: Option<String>,
+    /// `store`
+    pub store: Option<String>,
+    /// `plugins`
+    pub plugins: Option<String>,
+    /// `host.listen`
+    pub listen: Option<String>,
+    /// `host.advertise`
+    pub advertise: Option<String>,
+}
+
+impl Config {
+    /// Reads and checks the settings.
+    ///
+    /// # Errors
+    /// Tells everything that is wrong with them.
+    pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
+        resolve::load(std::path::Path::new(""), overrides)
+    }
 }

@@ -1,4 +1,4 @@
-//! Every duration, and the relations between them.
+//! The durations of leadership, and the relations between them.
 //!
 //! ```text
 //!  renewal sent                       deadline             hard deadline   the store lets go
@@ -23,6 +23,8 @@ pub struct Timings {
     pub margin: Duration,
     /// How long a graceless stop may take; part of the margin.
     pub stop_budget: Duration,
+    /// How long a stop may take while the lease holds: it costs time, not safety.
+    pub stop_limit: Duration,
     /// How long a graceful stop waits for what is in flight.
     pub drain: Duration,
     /// How long a host does not stand again after its action failed, at first; it doubles.
@@ -49,9 +51,40 @@ impl Timings {
             retry: renew_every / 2,
             margin: stop_budget + ttl / Self::DRIFT_DIVISOR + Self::SLACK,
             stop_budget,
+            stop_limit: stop_budget * 10,
             drain,
             cool_down: Duration::from_secs(1),
             cool_down_max: Duration::from_secs(30),
         }
+    }
+
+    /// Whether a term survives one lost renewal: the next one, sent when the
+    /// lost one was given up and a pause is over, still comes before the deadline.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        self.ttl > self.margin + self.renew_every + self.request_timeout + self.retry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn derive(ttl_ms: u64, stop_ms: u64) -> Timings {
+        let drain = Duration::from_secs(10);
+        Timings::derive(Duration::from_millis(ttl_ms), Duration::from_millis(stop_ms), drain)
+    }
+
+    #[test]
+    fn the_defaults_are_possible() {
+        assert!(derive(5000, 500).is_possible());
+    }
+
+    #[test]
+    fn a_term_survives_one_lost_renewal_or_is_refused() {
+        assert!(derive(2000, 500).is_possible());
+        assert!(!derive(1000, 500).is_possible());
+        assert!(!derive(1000, 450).is_possible());
+        assert!(derive(1000, 350).is_possible());
     }
 }

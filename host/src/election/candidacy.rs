@@ -1,8 +1,8 @@
-//! A host's candidacy in one group: from standing to the last act of a term.
+//! A host's candidacy in one group.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use super::{Cause, Command, Group, LeaderKey, LeaseId, Next, Term, Token};
+use super::{Cause, Command, Group, LeaderKey, LeaseId, Next, Stage, Token};
 use crate::{clock::BootTime, config::Timings};
 
 /// The candidacy of a host in one group.
@@ -17,57 +17,6 @@ pub struct Candidacy {
     /// The highest token led under: see [`Candidacy::won`].
     last_token: Option<Token>,
     cool_down: Duration,
-}
-
-/// How far a candidacy is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Not standing before `not_before`.
-    Idle {
-        /// When the host may stand again.
-        not_before: BootTime,
-    },
-    /// Standing, and waiting in the queue.
-    Campaigning,
-    /// Won, and re-reading the key; the next try is at `retry_at`.
-    Verifying {
-        /// The key that was won with.
-        key: LeaderKey,
-        /// When to try again; never, while a try is under way.
-        retry_at: BootTime,
-    },
-    /// The term runs.
-    Leading {
-        /// The term's key.
-        key: LeaderKey,
-        /// Since when.
-        since: BootTime,
-    },
-    /// The term ends gracefully: what is in flight may finish until then.
-    Draining {
-        /// The term's key.
-        key: LeaderKey,
-        /// Why it ends.
-        cause: Cause,
-        /// When patience ends.
-        until: BootTime,
-    },
-    /// The term ends: everything is being interrupted and joined.
-    Stopping {
-        /// The term's key.
-        key: LeaderKey,
-        /// Why it ends.
-        cause: Cause,
-    },
-    /// Nothing of the term is alive; its key is being given up.
-    Resigning {
-        /// The key.
-        key: LeaderKey,
-        /// When the host may stand again.
-        not_before: BootTime,
-        /// When to try again; never, while a try is under way.
-        retry_at: BootTime,
-    },
 }
 
 impl Candidacy {
@@ -95,19 +44,6 @@ impl Candidacy {
     #[must_use]
     pub fn obstacle(&self) -> Option<&str> {
         self.obstacle.as_deref()
-    }
-
-    /// The term that runs or ends here, as `host`.
-    #[must_use]
-    pub fn term(&self, host: &Arc<str>) -> Option<Term> {
-        match &self.stage {
-            Stage::Leading { key, .. }
-            | Stage::Draining { key, .. }
-            | Stage::Stopping { key, .. } => {
-                Some(Term { group: key.group.clone(), host: Arc::clone(host), token: key.token })
-            }
-            _ => None,
-        }
     }
 
     /// Whether it needs the session's lease no longer.
@@ -157,7 +93,14 @@ impl Candidacy {
         if expected && !spent {
             out.push(Command::Verify { key: key.clone() });
             self.stage = Stage::Verifying { key, retry_at: BootTime::NEVER };
-        } else if expected || self.is_idle() {
+        } else if expected {
+            self.obstacle = Some(format!(
+                "the store gave out token {} after this host led under a later one: it was reset \
+                 or restored; restart this host if that was meant",
+                key.token
+            ));
+            self.resign(key, now + self.timings.retry, out);
+        } else if self.is_idle() {
             self.resign(key, now + self.timings.retry, out);
         }
     }

@@ -84,13 +84,18 @@ impl Heart {
             Event::GrantFailed => self.session.grant_failed(now),
             Event::Renewed { lease, ttl, sent } => {
                 if let Some(deadline) = self.session.renewed(lease, ttl, sent) {
-                    out.push(Command::Extend { deadline });
+                    out.push(Command::Extend { lease, deadline });
                 }
             }
             Event::RenewFailed { lease } => self.session.renew_failed(lease, now),
             Event::LeaseGone { lease } => {
                 if self.session.lease_gone(lease) {
                     self.end_all(Cause::LeaseGone, now, out);
+                }
+            }
+            Event::DeadlinePassed { lease } => {
+                if self.session.lapse(lease) {
+                    self.end_all(Cause::DeadlinePassed, now, out);
                 }
             }
             Event::Released { lease } => self.session.released(lease),

@@ -43,6 +43,11 @@ pub enum Event {
         /// The lease.
         lease: LeaseId,
     },
+    /// Somebody saw the deadline pass before the heart did: it counts as passed.
+    DeadlinePassed {
+        /// The lease.
+        lease: LeaseId,
+    },
     /// The lease was revoked, or will have to run out by itself.
     Released {
         /// The lease.
@@ -180,8 +185,10 @@ pub enum Command {
         /// Until when the session may be relied on.
         deadline: BootTime,
     },
-    /// The session was renewed: every running term may go on until then.
+    /// The session was renewed: every term that runs under it may go on until then.
     Extend {
+        /// The session's lease.
+        lease: LeaseId,
         /// The new deadline.
         deadline: BootTime,
     },

@@ -2,8 +2,8 @@
 //!
 //! A pure state machine. Events go in with the moment at which they are looked
 //! at, commands come out, and nothing here waits, sends or reads a clock. The
-//! term room feeds it from a real store; the simulation feeds it hundreds of
-//! thousands of bad days.
+//! term room feeds it from a real store; the simulation feeds it thousands of
+//! bad days.
 //!
 //! A host has one [`Session`] (its lease), and in each group one [`Candidacy`]:
 //!
@@ -13,6 +13,8 @@
 //!                  │              lease gone, deadline passed, shutdown
 //!                  │                                      ▼
 //!                  └──────── Revoking ◄──all idle── Ending
+//!                                │
+//!                                └──if the host stops──► Over
 //!
 //!   candidacy    Idle ──campaign──► Campaigning ──won──► Verifying ──holds──► Leading
 //!                  ▲                    │                   │                    │
@@ -38,10 +40,15 @@ mod data;
 mod heart;
 mod message;
 mod session;
+mod stage;
 
-pub use candidacy::{Candidacy, Stage};
+pub use candidacy::Candidacy;
 pub use cause::{Cause, Next};
 pub use data::{Group, LeaderKey, LeaseId, Term, Token};
 pub use heart::Heart;
 pub use message::{Command, Event};
 pub use session::Session;
+pub use stage::Stage;
+
+#[cfg(test)]
+mod tests;

@@ -70,13 +70,19 @@ impl Session {
 
     /// Ends the session when its deadline has passed. Returns whether that was so.
     pub(super) fn expire(&mut self, now: BootTime) -> bool {
-        match &self.state {
-            State::Live(live) if now >= live.deadline => {
-                self.state = State::Ending { lease: live.lease, known: true };
-                true
-            }
+        match self.live() {
+            Some((lease, deadline)) if now >= deadline => self.lapse(lease),
             _ => false,
         }
+    }
+
+    /// Ends the session of `lease`. Returns whether it was the live one.
+    pub(super) fn lapse(&mut self, lease: LeaseId) -> bool {
+        let was_live = self.live_mut(lease).is_some();
+        if was_live {
+            self.state = State::Ending { lease, known: true };
+        }
+        was_live
     }
 
     pub(super) fn granted(&mut self, lease: LeaseId, ttl: Duration, sent: BootTime) {

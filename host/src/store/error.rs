@@ -37,6 +37,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What waiting does not mend, and no cause below it.
+    pub(crate) fn refused(problem: impl Into<String>) -> Self {
+        Self::Refused { problem: problem.into(), source: None }
+    }
+
     /// Whether the same call may succeed later without anybody's help.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -12,9 +12,11 @@
 //!   at its create revision.
 
 mod error;
+mod etcd;
 mod roster;
+mod sqlite;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -22,7 +24,10 @@ use futures::stream::BoxStream;
 pub use error::StoreError;
 pub use roster::{Candidate, Member, Roster, Standing};
 
-use crate::election::{Group, LeaderKey, LeaseId};
+use crate::{
+    config::StoreUrl,
+    election::{Group, LeaderKey, LeaseId},
+};
 
 /// A granted lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,38 @@ pub struct Lease {
 /// The present state of the cluster and then each later one. It ends with an error.
 pub type RosterStream = BoxStream<'static, Result<Roster, StoreError>>;
 
+/// The store at `url`, as `cluster` sees it.
+///
+/// Nothing is opened or reached yet: the first call does, and every call after
+/// a failure tries again. [`Store::check`] tells early whether that works.
+/// Connections are driven by the runtime that this is called on, whichever
+/// runtime the calls come from.
+///
+/// # Errors
+/// [`StoreError::Refused`] when the cluster's name cannot be part of a key, or
+/// outside a tokio runtime.
+pub fn open(
+    url: &StoreUrl,
+    cluster: &str,
+    request_timeout: Duration,
+) -> Result<Arc<dyn Store>, StoreError> {
+    plain_name("the cluster's name", cluster)?;
+    Ok(match url {
+        StoreUrl::Sqlite(path) => Arc::new(sqlite::Sqlite::open(path, cluster, request_timeout)?),
+        StoreUrl::Etcd { endpoints, login } => {
+            Arc::new(etcd::Etcd::open(endpoints, login.clone(), cluster, request_timeout)?)
+        }
+    })
+}
+
+/// Refuses a name that would reach outside its place in a key.
+fn plain_name(what: &str, name: &str) -> Result<(), StoreError> {
+    if !name.is_empty() && !name.contains(['/', '\0']) {
+        return Ok(());
+    }
+    Err(StoreError::refused(format!("{what} is {name:?}: give it a name without a slash")))
+}
+
 /// Leases, elections and members of one cluster.
 ///
 /// All calls but [`campaign`](Store::campaign) and [`watch`](Store::watch) are
@@ -46,9 +83,15 @@ pub trait Store: Send + Sync + 'static {
     fn label(&self) -> &str;
 
     /// Asks for one sign of life, to tell early what waiting cannot mend.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] for that, [`StoreError::Unavailable`] otherwise.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// Opens a session: grants a lease of `ttl`.
+    /// Opens a session: grants a lease of `ttl`, not below [`StoreUrl::min_ttl`].
+    ///
+    /// A call that was given up may have granted a lease all the same; nobody
+    /// knows it, and it runs out.
     async fn grant(&self, ttl: Duration) -> Result<Lease, StoreError>;
 
     /// Renews a lease and returns its time to live, counted from a moment
@@ -63,13 +106,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Stands for election and waits, without limit, until it is won.
     ///
-    /// One lease stands at most once in a group: standing again takes the old
-    /// place in the queue. Dropping the future withdraws the candidate, at the
-    /// latest when its lease ends.
+    /// One lease stands at most once in a group: who has won and stands again
+    /// finds the same key. Dropping the future withdraws the candidate, at the
+    /// latest when its lease ends, and so may an error; whoever stands again
+    /// then stands last. One call at a time may wait for a lease and group.
+    ///
+    /// A win may be stale when it is learnt: [`verify`](Store::verify) it.
     ///
     /// # Errors
-    /// [`StoreError::LeaseGone`] when the lease ended while waiting, and
-    /// whatever breaks the wait; then it is unknown whether the candidate still stands.
+    /// [`StoreError::LeaseGone`] when the lease has ended, where the store can
+    /// tell (etcd tells only before the wait), and whatever breaks the wait.
     async fn campaign(
         &self,
         group: &Group,
@@ -91,8 +137,13 @@ pub trait Store: Send + Sync + 'static {
     async fn resign(&self, key: &LeaderKey) -> Result<(), StoreError>;
 
     /// Enters this host among the members, as long as `lease` lives.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseGone`] when it does not.
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError>;
 
-    /// Watches the whole cluster.
+    /// Watches the whole cluster: first its present state, then one item a
+    /// change; changes in quick succession may share one. An item may repeat
+    /// the one before.
     async fn watch(&self) -> Result<RosterStream, StoreError>;
 }

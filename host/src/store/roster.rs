@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::election::{Group, LeaseId, Token};
+use crate::election::{Group, LeaderKey, LeaseId};
 
 /// What a candidate says of itself in the election; JSON in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,10 +42,8 @@ pub struct Member {
 pub struct Standing {
     /// Who stands here.
     pub candidate: Candidate,
-    /// Its key's create revision: the fencing token of the term it leads or will lead.
-    pub token: Token,
-    /// The lease of its session.
-    pub lease: LeaseId,
+    /// Its key; the create revision is the token of the term that it leads or will lead.
+    pub key: LeaderKey,
 }
 
 /// A cluster at one revision of the store.
@@ -70,5 +68,52 @@ impl Roster {
     #[must_use]
     pub fn heir(&self, group: &Group) -> Option<&Standing> {
         self.groups.get(group)?.get(1)
+    }
+
+    /// Whether `key` stands in its group, at its create revision.
+    #[must_use]
+    pub fn has(&self, key: &LeaderKey) -> bool {
+        self.groups.get(&key.group).is_some_and(|queue| queue.iter().any(|s| s.key == *key))
+    }
+
+    /// Whether `other` differs at most in its revision.
+    pub(super) fn shows_the_same(&self, other: &Self) -> bool {
+        self.groups == other.groups && self.members == other.members
+    }
+}
+
+/// Reads a roster from a store's rows, which must come in the order of their
+/// create revisions. What does not parse is another's: it is left out.
+#[derive(Debug)]
+pub(super) struct RosterBuilder(Roster);
+
+impl RosterBuilder {
+    pub(super) fn new(revision: i64) -> Self {
+        Self(Roster { revision, ..Roster::default() })
+    }
+
+    pub(super) fn candidate(&mut self, key: LeaderKey, value: &[u8]) {
+        match serde_json::from_slice(value) {
+            Ok(candidate) => {
+                let queue = self.0.groups.entry(key.group.clone()).or_default();
+                queue.push(Standing { candidate, key });
+            }
+            Err(error) => {
+                tracing::warn!(key = %key.key, %error, "a candidate that soloist did not write");
+            }
+        }
+    }
+
+    pub(super) fn member(&mut self, lease: LeaseId, value: &[u8]) {
+        match serde_json::from_slice::<Member>(value) {
+            Ok(member) => self.0.members.push((lease, member)),
+            Err(error) => tracing::warn!(%lease, %error, "a member that soloist did not write"),
+        }
+    }
+
+    /// The roster, its members by name.
+    pub(super) fn build(mut self) -> Roster {
+        self.0.members.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
+        self.0
     }
 }

@@ -36,7 +36,7 @@ impl Checker {
                 alone(&key.group, who, hosts, now);
                 self.terms += 1;
             }
-            Command::Extend { deadline } => {
+            Command::Extend { deadline, .. } => {
                 for (group, term) in &host.terms {
                     assert!(
                         host.clock(now) < term.deadline,
@@ -92,8 +92,7 @@ impl Checker {
 
 /// No other host can act in `group`, nor has anything alive that it had time to end.
 fn alone(group: &Group, who: usize, hosts: &[Host], now: u64) {
-    for (other, host) in hosts.iter().enumerate().filter(|(other, _)| *other != who) {
-        let _ = other;
+    for (_, host) in hosts.iter().enumerate().filter(|(other, _)| *other != who) {
         assert!(
             !host.can_act(group, now),
             "{} and {} overlap in {group}",

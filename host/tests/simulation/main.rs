@@ -11,6 +11,14 @@
 //! SOLOIST_SEED=1234 cargo test -p soloist --test simulation replay -- --nocapture
 //! ```
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and a replay prints its history"
+)]
+
 mod checker;
 mod faults;
 mod host;

@@ -241,7 +241,7 @@ impl World {
                 };
                 self.hosts[from.host].terms.insert(key.group, term);
             }
-            Command::Extend { deadline } => {
+            Command::Extend { deadline, .. } => {
                 for term in self.hosts[from.host].terms.values_mut() {
                     term.deadline = deadline;
                 }

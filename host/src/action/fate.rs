@@ -1,0 +1,62 @@
+//! The guest behind a response: its task, and whether it finished.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio_util::task::AbortOnDropHandle;
+
+use super::refusal::Refusal;
+
+/// The task of a guest. It ends when nobody waits for its answer any more.
+pub(super) type GuestTask = AbortOnDropHandle<Option<Result<(), Refusal>>>;
+
+/// How a guest ended. A body whose guest is gone looks as if it were complete,
+/// so the client would take half a response for a whole one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fate(Arc<AtomicBool>);
+
+/// Says that the guest broke off, unless it is told otherwise.
+pub(super) struct BrokenUnlessTold(Option<Fate>);
+
+impl Fate {
+    /// To be held by the guest's task, and dropped before its store.
+    pub(super) fn broken_unless_told(&self) -> BrokenUnlessTold {
+        BrokenUnlessTold(Some(self.clone()))
+    }
+
+    /// Whether the guest broke off.
+    pub(super) fn broken(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl BrokenUnlessTold {
+    /// The guest returned.
+    pub(super) fn tell_finished(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for BrokenUnlessTold {
+    fn drop(&mut self) {
+        if let Some(fate) = &self.0 {
+            fate.0.store(true, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_says_nothing_broke_off() {
+        let fate = Fate::default();
+        fate.broken_unless_told().tell_finished();
+        assert!(!fate.broken());
+        drop(fate.broken_unless_told());
+        assert!(fate.broken());
+    }
+}

@@ -1,0 +1,35 @@
+//! Every duration and number that actions are held to.
+
+use std::time::Duration;
+
+/// Requests that one action answers at a time. It is well below what the engine
+/// has slots for, so that one action cannot starve the others.
+pub(super) const REQUESTS: usize = 256;
+/// How long a request waits for its turn before it is refused.
+pub(super) const REQUEST_TURN: Duration = Duration::from_secs(1);
+/// How long a guest may take to begin its answer.
+pub(super) const RESPONSE_HEAD: Duration = Duration::from_secs(30);
+/// How long a guest may be busy with one request, its whole response included.
+pub(super) const REQUEST: Duration = Duration::from_secs(600);
+
+/// Connections that one action keeps open; more wait in the kernel's backlog.
+pub(super) const CONNECTIONS: usize = 4096;
+/// The kernel's backlog: connections that wait to be accepted.
+pub(super) const BACKLOG: u32 = 1024;
+/// How long a client may take for the head of a request, or be idle before it.
+pub(super) const REQUEST_HEAD: Duration = Duration::from_secs(30);
+/// A pause after a connection could not be accepted: mostly, files have run out.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the last holder of an address, which may be the former leader on
+/// this machine, has to let go of it.
+pub(super) const ADDRESS: Duration = Duration::from_secs(3);
+/// From one try for an address to the next.
+pub(super) const ADDRESS_RETRY: Duration = Duration::from_millis(10);
+
+/// The pause before a service is started again, at first; it doubles each time.
+pub(super) const RESTART: Duration = Duration::from_secs(1);
+/// A service that ran for this long ran well.
+pub(super) const GOOD_RUN: Duration = Duration::from_secs(10);
+/// A service that ended this often in a row, never having run well, has failed.
+pub(super) const ENDS_IN_A_ROW: u32 = 5;

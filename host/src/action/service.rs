@@ -1,0 +1,113 @@
+//! The runner of kind `service`: one instance for as long as the term lives.
+//!
+//! A service that ends, in whatever way, is started again after a pause. One
+//! that keeps ending without ever having run well is given up.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
+
+use super::{
+    State,
+    limits::{ENDS_IN_A_ROW, GOOD_RUN, RESTART},
+    running::Run,
+};
+use crate::{
+    capability::GuestState,
+    plugin::{Guest, Slot},
+};
+
+/// Starts the task that keeps the service running.
+pub(super) fn start(run: Arc<Run>, entry: CommandPre<GuestState>) {
+    run.scope.tasks.clone().spawn(supervise(run, entry));
+}
+
+async fn supervise(run: Arc<Run>, entry: CommandPre<GuestState>) {
+    let mut pauses = Pauses::default();
+    loop {
+        let slot = run.action.engine().slot().await;
+        // Nothing begins anew in a term that is ending.
+        if run.scope.gate.admit().is_err() {
+            return;
+        }
+        let began = Instant::now();
+        let end = once(&run, &entry, slot).await;
+        if run.scope.gate.pass().is_err() {
+            return;
+        }
+        run.trouble("the service ended", &end);
+        let Some(pause) = pauses.next(began.elapsed()) else {
+            return run
+                .fail(&format!("it ended {ENDS_IN_A_ROW} times in a row; the last time, {end}"));
+        };
+        run.action.board().lock().restarts += 1;
+        run.enter(State::Restarting);
+        sleep(pause).await;
+    }
+}
+
+/// Runs one instance to its end, and says how it ended.
+async fn once(run: &Run, entry: &CommandPre<GuestState>, slot: Slot) -> String {
+    let engine = run.action.engine();
+    let state = GuestState::new(run.action.name(), &run.scope.gate);
+    let mut guest = Guest::new(engine, slot, state);
+    let store = guest.store();
+    let ended = async {
+        let command = entry.instantiate_async(&mut *store).await?;
+        run.up();
+        command.wasi_cli_run().call_run(store).await
+    };
+    match ended.await {
+        Ok(Ok(())) => "it returned".to_owned(),
+        Ok(Err(())) => "it returned an error".to_owned(),
+        Err(error) => describe(&error),
+    }
+}
+
+fn describe(error: &wasmtime::Error) -> String {
+    match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(code)) => format!("it exited with code {code}"),
+        None => format!("it trapped: {}", error.root_cause()),
+    }
+}
+
+/// How long to pause before the next start.
+#[derive(Debug, Default)]
+struct Pauses {
+    ends: u32,
+}
+
+impl Pauses {
+    /// The pause after a run of this length, or `None` if it was one too many.
+    fn next(&mut self, ran: Duration) -> Option<Duration> {
+        if ran >= GOOD_RUN {
+            self.ends = 0;
+        }
+        let pause = RESTART * 2_u32.saturating_pow(self.ends);
+        self.ends += 1;
+        (self.ends < ENDS_IN_A_ROW).then_some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_until_it_is_given_up() {
+        let mut pauses = Pauses::default();
+        let short = Duration::from_secs(1);
+        let list: Vec<_> = (0..4).map(|_| pauses.next(short).unwrap().as_secs()).collect();
+        assert_eq!(list, [1, 2, 4, 8]);
+        assert_eq!(pauses.next(short), None);
+    }
+
+    #[test]
+    fn a_good_run_starts_over() {
+        let mut pauses = Pauses::default();
+        for _ in 0..100 {
+            assert_eq!(pauses.next(GOOD_RUN), Some(RESTART));
+        }
+    }
+}

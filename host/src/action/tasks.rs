@@ -1,0 +1,120 @@
+//! The tasks of one action under one term.
+
+use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Owns tasks: each is dropped when they are cancelled, and none is detached.
+/// Clones own the same tasks.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    outer: Option<TaskTracker>,
+    cancelled: CancellationToken,
+}
+
+impl Tasks {
+    /// No tasks yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tasks of their own that can end while these go on. To these they belong
+    /// as well: they are cancelled and joined with them.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let cancelled = self.cancelled.child_token();
+        Self { tracker: TaskTracker::new(), outer: Some(self.tracker.clone()), cancelled }
+    }
+
+    /// Starts a task. It resolves to `None` if it was cancelled; then its future
+    /// is dropped instead of being polled once more, or at all.
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<Option<F::Output>>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let task = self.cancelled.clone().run_until_cancelled_owned(task);
+        match &self.outer {
+            Some(outer) => self.tracker.spawn(outer.track_future(task)),
+            None => self.tracker.spawn(task),
+        }
+    }
+
+    /// Cancels all tasks, and those that are yet to come.
+    pub fn cancel(&self) {
+        self.cancelled.cancel();
+    }
+
+    /// Resolves when they are cancelled.
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
+    }
+
+    /// Waits until every task has ended and its future is gone.
+    pub async fn join(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// Cancels all tasks, and waits until they are gone.
+    pub async fn stop(&self) {
+        self.cancel();
+        self.join().await;
+    }
+
+    /// How many tasks there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tracker.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, sync::Arc};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn stopping_drops_what_waits_and_what_comes() {
+        let tasks = Tasks::new();
+        let held = Arc::new(());
+        for _ in 0..10 {
+            let held = held.clone();
+            tasks.spawn(async move {
+                let _held = held;
+                pending::<()>().await;
+            });
+        }
+        tasks.stop().await;
+        let late = tasks.spawn(async { panic!("a cancelled task ran") });
+        assert!(late.await.unwrap().is_none());
+        assert_eq!((Arc::strong_count(&held), tasks.len()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn joining_lets_finish() {
+        let tasks = Tasks::new();
+        let task = tasks.spawn(async { 7 });
+        tasks.join().await;
+        assert_eq!(task.await.unwrap(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn children_end_alone_or_with_all() {
+        let tasks = Tasks::new();
+        let (one, two) = (tasks.child(), tasks.child());
+        one.spawn(pending::<()>());
+        two.spawn(pending::<()>());
+        one.stop().await;
+        assert_eq!((tasks.len(), one.len(), two.len()), (1, 0, 1));
+        tasks.stop().await;
+        assert!(two.is_empty());
+    }
+}

@@ -1,0 +1,242 @@
+//! The server of the control API.
+//!
+//! Invariants:
+//! - No client can hold the server: requests have a time limit, connections a number.
+//! - When [`serve`] returns, every connection is closed.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use serde_json::json;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::Status;
+
+/// How long a client may take to send a request, or to sit idle.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// How long an answer in flight may take once the server stops.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long to wait after the system refused a connection, as when files run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const MAX_CONNECTIONS: usize = 256;
+
+const INDEX: &str = "\
+soloist: many hosts stand by, exactly one performs.
+
+GET /v1/status   the cluster as this host sees it, as JSON; `soloist status` prints it
+GET /livez       200 as long as the process serves
+GET /readyz      200 when plugins are prepared and the session in the store is live
+";
+
+/// Where the control API learns what it says.
+pub trait StatusSource: Send + Sync + 'static {
+    /// The cluster as this host sees it now.
+    fn status(&self) -> Status;
+
+    /// Whether plugins are prepared and the session in the store is live.
+    ///
+    /// # Errors
+    /// Says what is missing.
+    fn ready(&self) -> Result<(), String>;
+}
+
+type Source = Arc<dyn StatusSource>;
+
+/// Serves the control API until `stop`, then closes every connection.
+pub async fn serve(listener: TcpListener, source: Source, stop: CancellationToken) {
+    let routes = routes(source);
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = TaskTracker::new();
+    while let Some(stream) = stop.run_until_cancelled(accept(&listener)).await {
+        // Whoever is one too many finds the connection closed and may try again.
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let answers = answer(stream, routes.clone(), stop.clone());
+            connections.spawn(async move {
+                answers.await;
+                drop(place);
+            });
+        }
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "the control API cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Answers the requests of one connection.
+async fn answer(stream: TcpStream, routes: Router, stop: CancellationToken) {
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(REQUEST_TIME)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+    );
+    // A client that breaks off is the client's affair: errors are no news.
+    if stop.run_until_cancelled(connection.as_mut()).await.is_none() {
+        connection.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(GRACE, connection).await;
+    }
+}
+
+fn routes(source: Source) -> Router {
+    Router::new()
+        .route("/", get(|| async { INDEX }))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/v1/status", get(status))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(source)
+}
+
+async fn ready(State(source): State<Source>) -> Response {
+    match source.ready() {
+        Ok(()) => "ok\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+/// Indented, since people read it with curl; nobody asks so often that the spaces matter.
+async fn status(State(source): State<Source>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    match serde_json::to_string_pretty(&source.status()) {
+        Ok(json) => (headers, json + "\n").into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn unknown_path(uri: Uri) -> impl IntoResponse {
+    let error = format!("there is nothing at {}", uri.path());
+    (StatusCode::NOT_FOUND, Json(json!({ "error": error, "help": "GET / lists what there is" })))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> impl IntoResponse {
+    let error = format!("{} does not take {method}", uri.path());
+    let help = "the control API only reads: use GET";
+    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": error, "help": help })))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        task::JoinHandle,
+    };
+
+    use super::*;
+    use crate::api::status::tests::example;
+
+    struct Fake(Mutex<Result<(), String>>);
+
+    impl StatusSource for Fake {
+        fn status(&self) -> Status {
+            example()
+        }
+
+        fn ready(&self) -> Result<(), String> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    struct Server {
+        url: String,
+        source: Arc<Fake>,
+        stop: CancellationToken,
+        task: JoinHandle<()>,
+    }
+
+    impl Server {
+        async fn start() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let source = Arc::new(Fake(Mutex::new(Ok(()))));
+            let stop = CancellationToken::new();
+            let task = tokio::spawn(serve(listener, source.clone(), stop.clone()));
+            Self { url, source, stop, task }
+        }
+
+        async fn ask(&self, method: Method, path: &str) -> (u16, String) {
+            let request = reqwest::Client::new().request(method, format!("{}{path}", self.url));
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        }
+
+        async fn get(&self, path: &str) -> (u16, String) {
+            self.ask(Method::GET, path).await
+        }
+    }
+
+    #[tokio::test]
+    async fn says_what_it_knows() {
+        let server = Server::start().await;
+        let (code, body) = server.get("/v1/status").await;
+        assert_eq!((code, serde_json::from_str::<Status>(&body).unwrap()), (200, example()));
+        assert_eq!(server.get("/").await, (200, INDEX.to_owned()));
+    }
+
+    #[tokio::test]
+    async fn is_alive_while_it_is_not_ready_and_says_why() {
+        let server = Server::start().await;
+        assert_eq!(server.get("/readyz").await, (200, "ok\n".into()));
+        *server.source.0.lock().unwrap() = Err("no session: etcd is unavailable".into());
+        assert_eq!(server.get("/readyz").await, (503, "no session: etcd is unavailable\n".into()));
+        assert_eq!(server.get("/livez").await, (200, "ok\n".into()));
+    }
+
+    #[tokio::test]
+    async fn refuses_with_a_hint() {
+        let server = Server::start().await;
+        let (code, body) = server.get("/status").await;
+        assert_eq!(code, 404);
+        assert_eq!(
+            body,
+            r#"{"error":"there is nothing at /status","help":"GET / lists what there is"}"#
+        );
+        let (code, body) = server.ask(Method::POST, "/v1/status").await;
+        assert_eq!(code, 405);
+        assert!(body.contains("/v1/status does not take POST"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn stops_although_a_client_holds_a_connection() {
+        let server = Server::start().await;
+        let address = server.url.trim_start_matches("http://");
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n").await.unwrap();
+        server.get("/livez").await;
+        server.stop.cancel();
+        server.task.await.unwrap();
+        let mut rest = Vec::new();
+        // Reset or end: closed either way.
+        let _ = client.read_to_end(&mut rest).await;
+        assert_eq!(rest, b"");
+    }
+}

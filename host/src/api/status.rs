@@ -1,0 +1,220 @@
+//! The shape of `GET /v1/status`, for the server and for `soloist status`.
+//!
+//! Moments are RFC 3339 in UTC. What is not known is `null`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A host and what it knows of its cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The host that answers.
+    pub host: HostEntry,
+    /// Its store.
+    pub store: StoreEntry,
+    /// The groups that have actions here or candidates anywhere, by name.
+    pub groups: BTreeMap<String, GroupEntry>,
+    /// The hosts that are there, by name.
+    pub members: Vec<MemberEntry>,
+    /// The actions of this host, by name.
+    pub actions: Vec<ActionEntry>,
+}
+
+/// The host that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostEntry {
+    /// Its name.
+    pub name: String,
+    /// The address of its control API.
+    pub listen: String,
+    /// The version of soloist.
+    pub version: String,
+}
+
+/// The store, as this host sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreEntry {
+    /// Which store, without secrets.
+    pub label: String,
+    /// Whether this host has a session in it.
+    pub state: StoreState,
+    /// What the last failed call said, until one succeeds.
+    pub last_error: Option<String>,
+}
+
+/// How a host stands with its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreState {
+    /// A session is open.
+    Ok,
+    /// There is none: the host stands for nothing until there is.
+    Lost,
+}
+
+/// A group, as this host sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupEntry {
+    /// The host that leads.
+    pub leader: Option<String>,
+    /// Where the leader's control API answers.
+    pub leader_url: Option<String>,
+    /// The fencing token of the present term.
+    pub token: Option<i64>,
+    /// The host that is next in line.
+    pub heir: Option<String>,
+    /// This host's part.
+    pub role: Role,
+    /// Since when the leader leads.
+    pub since: Option<String>,
+    /// How long this host may lead without another renewal, in milliseconds;
+    /// known on the leader alone.
+    pub lease_remaining_ms: Option<u64>,
+    /// Why this host does not stand for election here.
+    pub obstacle: Option<String>,
+}
+
+/// A host's part in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It leads.
+    Leader,
+    /// Its term is ending.
+    Draining,
+    /// It is next in line.
+    Heir,
+    /// It stands in the queue.
+    Standby,
+    /// It does not stand.
+    Out,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberEntry {
+    /// Its name.
+    pub name: String,
+    /// Where its control API answers.
+    pub url: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it joined.
+    pub joined: String,
+    /// Whether its session is alive.
+    pub live: bool,
+    /// The version of soloist that it runs.
+    pub version: String,
+}
+
+/// An action of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionEntry {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// The group whose leader runs it.
+    pub group: String,
+    /// What it is doing here.
+    pub state: String,
+    /// The plugin's file.
+    pub plugin: String,
+    /// The SHA-256 of the plugin's file, in hexadecimal.
+    pub sha256: String,
+    /// How often it was started again in this term.
+    pub restarts: u64,
+    /// Where it answers, if it does.
+    pub listen: Option<String>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Host `a` of two, which leads; `web` has failed once.
+    pub(crate) fn example() -> Status {
+        let member = |name: &str| MemberEntry {
+            name: name.into(),
+            url: format!("http://{name}:4000"),
+            labels: BTreeMap::from([("size".into(), "big".into())]),
+            joined: "2023-11-14T22:13:20.000Z".into(),
+            live: name == "a",
+            version: "0.1.0".into(),
+        };
+        let group = GroupEntry {
+            leader: Some("a".into()),
+            leader_url: Some("http://a:4000".into()),
+            token: Some(17),
+            heir: None,
+            role: Role::Leader,
+            since: Some("2023-11-14T22:15:00.250Z".into()),
+            lease_remaining_ms: Some(4150),
+            obstacle: None,
+        };
+        let web = ActionEntry {
+            name: "web".into(),
+            kind: "http".into(),
+            group: "main".into(),
+            state: "running".into(),
+            plugin: "web.wasm".into(),
+            sha256: "ab12".into(),
+            restarts: 1,
+            listen: Some("127.0.0.1:3000".into()),
+            last_error: Some("unreachable executed".into()),
+        };
+        Status {
+            cluster: "demo".into(),
+            host: HostEntry {
+                name: "a".into(),
+                listen: "127.0.0.1:4000".into(),
+                version: "0.1.0".into(),
+            },
+            store: StoreEntry {
+                label: "sqlite soloist.db".into(),
+                state: StoreState::Ok,
+                last_error: None,
+            },
+            groups: BTreeMap::from([("main".into(), group)]),
+            members: vec![member("a"), member("b")],
+            actions: vec![web],
+        }
+    }
+
+    #[test]
+    fn the_json_is_what_clients_rely_on() {
+        let member = |name, url, live| {
+            json!({
+                "name": name, "url": url, "labels": { "size": "big" },
+                "joined": "2023-11-14T22:13:20.000Z", "live": live, "version": "0.1.0",
+            })
+        };
+        let expected = json!({
+            "cluster": "demo",
+            "host": { "name": "a", "listen": "127.0.0.1:4000", "version": "0.1.0" },
+            "store": { "label": "sqlite soloist.db", "state": "ok", "last_error": null },
+            "groups": {
+                "main": {
+                    "leader": "a", "leader_url": "http://a:4000", "token": 17, "heir": null,
+                    "role": "leader", "since": "2023-11-14T22:15:00.250Z",
+                    "lease_remaining_ms": 4150, "obstacle": null,
+                },
+            },
+            "members": [member("a", "http://a:4000", true), member("b", "http://b:4000", false)],
+            "actions": [{
+                "name": "web", "kind": "http", "group": "main", "state": "running",
+                "plugin": "web.wasm", "sha256": "ab12", "restarts": 1,
+                "listen": "127.0.0.1:3000", "last_error": "unreachable executed",
+            }],
+        });
+        assert_eq!(serde_json::to_value(example()).unwrap(), expected);
+        assert_eq!(serde_json::from_value::<Status>(expected).unwrap(), example());
+    }
+}

@@ -1,0 +1,214 @@
+//! What a guest prints, as log lines: stdout at `info`, stderr at `warn`.
+//!
+//! Every line is an event of its own with the target `plugin`. A line that grows
+//! beyond [`LINE_MAX`] is logged in pieces, and one without an end when the
+//! instance ends, so a guest cannot make the host hold more than that.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::{
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamResult},
+};
+
+use super::Gate;
+
+/// The longest line, in bytes.
+const LINE_MAX: usize = 8 << 10;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// What is printed.
+    Stdout,
+    /// What is complained.
+    Stderr,
+}
+
+/// One of an instance's two streams. Its clones share the line being written.
+#[derive(Clone)]
+pub(crate) struct LogStream(Arc<Mutex<Line>>);
+
+impl LogStream {
+    /// A stream that logs as `action`, under the term behind `gate`.
+    pub(crate) fn new(stream: Stream, action: Arc<str>, gate: Arc<Gate>) -> Self {
+        Self(Arc::new(Mutex::new(Line { stream, action, gate, text: Vec::new() })))
+    }
+
+    fn push(&self, bytes: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    }
+}
+
+/// The line being written.
+struct Line {
+    stream: Stream,
+    action: Arc<str>,
+    gate: Arc<Gate>,
+    text: Vec<u8>,
+}
+
+impl Line {
+    fn push(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            match part.strip_suffix(b"\n") {
+                Some(end) => {
+                    self.extend(end);
+                    self.log();
+                }
+                None => self.extend(part),
+            }
+        }
+    }
+
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while let Some((piece, rest)) = bytes.split_at_checked(LINE_MAX - self.text.len()) {
+            if rest.is_empty() {
+                break;
+            }
+            self.text.extend_from_slice(piece);
+            self.log();
+            bytes = rest;
+        }
+        self.text.extend_from_slice(bytes);
+    }
+
+    fn log(&mut self) {
+        let text = String::from_utf8_lossy(&self.text);
+        let text = text.trim_end_matches('\r');
+        let (action, term) = (&self.action, self.gate.term());
+        match self.stream {
+            Stream::Stdout => {
+                tracing::info!(target: "plugin", %action, group = %term.group, token = term.token.0, stream = "stdout", "{text}");
+            }
+            Stream::Stderr => {
+                tracing::warn!(target: "plugin", %action, group = %term.group, token = term.token.0, stream = "stderr", "{text}");
+            }
+        }
+        self.text.clear();
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.text.is_empty() {
+            self.log();
+        }
+    }
+}
+
+impl IsTerminal for LogStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LogStream {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for LogStream {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for LogStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(LINE_MAX)
+    }
+}
+
+impl AsyncWrite for LogStream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
+        self.push(b);
+        Poll::Ready(Ok(b.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::{Event, Metadata, Subscriber, field::Field, span};
+
+    use super::*;
+    use crate::{capability::test_gate, clock::BootTime};
+
+    /// Collects the messages, each with its level.
+    #[derive(Clone, Default)]
+    struct Messages(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Messages {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let mut line = format!("{}:", event.metadata().level());
+            event.record(&mut |field: &Field, value: &dyn std::fmt::Debug| {
+                if field.name() == "message" {
+                    line.push_str(&format!("{value:?}"));
+                }
+            });
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    fn lines_of(stream: Stream, writes: &[&[u8]]) -> Vec<String> {
+        let messages = Messages::default();
+        tracing::subscriber::with_default(messages.clone(), || {
+            let log = LogStream::new(stream, "web".into(), test_gate(BootTime::NEVER));
+            writes.iter().for_each(|bytes| log.push(bytes));
+        });
+        Arc::into_inner(messages.0).unwrap().into_inner().unwrap()
+    }
+
+    #[test]
+    fn writes_become_lines() {
+        let lines = lines_of(Stream::Stdout, &[b"one\ntw", b"o\r\n", b"\nrest"]);
+        assert_eq!(lines, ["INFO:one", "INFO:two", "INFO:", "INFO:rest"]);
+        assert_eq!(lines_of(Stream::Stderr, &[b"oh\n"]), ["WARN:oh"]);
+    }
+
+    #[test]
+    fn a_line_is_bounded() {
+        let endless = [b'x'; 3 * LINE_MAX + 1];
+        let lines = lines_of(Stream::Stdout, &[&endless]);
+        let lengths: Vec<_> = lines.iter().map(|line| line.len() - "INFO:".len()).collect();
+        assert_eq!(lengths, [LINE_MAX, LINE_MAX, LINE_MAX, 1]);
+    }
+}

@@ -1,0 +1,54 @@
+//! Asking hosts for their status.
+
+use std::time::Duration;
+
+use super::ExitError;
+use crate::api::Status;
+
+/// How long a host may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks hosts for their status.
+pub(super) struct Client(reqwest::Client);
+
+impl Client {
+    /// A client without a proxy: hosts are near.
+    pub(super) fn new() -> Result<Self, ExitError> {
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+        Ok(Self(client.map_err(|error| ExitError::internal("cannot set up HTTP", &error))?))
+    }
+
+    /// What the host at `url` says.
+    pub(super) async fn status(&self, url: &str) -> Result<Status, ExitError> {
+        read(&self.ask(url).await?)
+    }
+
+    /// The same, as it came.
+    pub(super) async fn ask(&self, url: &str) -> Result<String, ExitError> {
+        let path = format!("{}/v1/status", url.trim_end_matches('/'));
+        let answer = async {
+            let answer = self.0.get(&path).send().await?.error_for_status()?;
+            answer.text().await
+        };
+        answer.await.map_err(|error| refusal(url, error))
+    }
+}
+
+/// What an answer says.
+pub(super) fn read(answer: &str) -> Result<Status, ExitError> {
+    serde_json::from_str(answer).map_err(|error| {
+        ExitError::unavailable("the answer is not the status of a soloist host")
+            .caused_by(&error)
+            .help("does another server listen there, or another version of soloist?")
+    })
+}
+
+fn refusal(url: &str, error: reqwest::Error) -> ExitError {
+    if error.is_builder() {
+        return ExitError::usage(format!("`{url}` is not a URL"))
+            .help("write http://HOST:PORT, as in http://127.0.0.1:4000");
+    }
+    ExitError::unavailable(format!("no status from {url}"))
+        .caused_by(&error.without_url())
+        .help("is soloist running there? Another host: --url http://HOST:PORT, or SOLOIST_URL")
+}

@@ -1,0 +1,154 @@
+//! `soloist demo`: three hosts on this machine, real processes of this executable.
+//!
+//! Invariant: no host outlives the demo, however that ends: each holds the read
+//! end of a pipe whose write end is ours.
+
+mod child;
+mod part;
+mod scratch;
+mod show;
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use clap::Args;
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{ExitError, client::Client, signals::Signals};
+use child::Child;
+use part::Part;
+use scratch::Scratch;
+use show::Show;
+
+/// How long a killed host stays away: longer than the TTL, so that all see
+/// another one take over.
+const ABSENCE: Duration = Duration::from_secs(4);
+/// How long a host that ended by itself stays away at first; it doubles.
+const BACK_OFF: Duration = Duration::from_secs(1);
+const BACK_OFF_MAX: Duration = Duration::from_secs(15);
+/// A host that lived this long has earned a first pause again.
+const SETTLED: Duration = Duration::from_secs(30);
+/// How long a host may take to stop before it is killed.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Run three hosts on this machine, and watch one take over from another
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// The folder of the plugins
+    #[arg(long, env = "SOLOIST_PLUGINS", value_name = "DIR", default_value = "plugins")]
+    plugins: PathBuf,
+    /// Kill the leader again and again, as in `10s`
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    kill_leader_every: Option<Duration>,
+}
+
+/// Runs the demo until Ctrl-C.
+pub(super) async fn main(args: DemoArgs) -> Result<(), ExitError> {
+    let scratch = Scratch::set_up(&args.plugins)?;
+    let (signal, _second) = Signals::listen(false)?.split();
+    let show = Show::new();
+    let result = perform(&scratch.parts, args.kill_leader_every, show, signal).await;
+    scratch.remove()?;
+    result
+}
+
+/// Runs the hosts until `signal`.
+async fn perform(
+    parts: &[Part],
+    kill_every: Option<Duration>,
+    show: Show,
+    signal: impl Future<Output = &'static str>,
+) -> Result<(), ExitError> {
+    let stop = CancellationToken::new();
+    let mut hosts = JoinSet::new();
+    let mut kills = BTreeMap::new();
+    show.banner(parts, kill_every);
+    for part in parts {
+        let (kill, killed) = mpsc::channel(1);
+        kills.insert(part.name, kill);
+        hosts.spawn(keep_up(part.clone(), show, killed, stop.clone()));
+    }
+    let killer = async {
+        match kill_every {
+            Some(every) => kill_leaders(parts, every, &kills, show).await,
+            None => std::future::pending().await,
+        }
+    };
+    let result = tokio::select! {
+        _ = signal => Ok(()),
+        result = killer => result,
+        // Hosts end by themselves only when they cannot be started.
+        Some(ended) = hosts.join_next() => ended.unwrap_or_else(|error| {
+            Err(ExitError::internal("the demo lost a host", &error))
+        }),
+    };
+    show.note("stopping all hosts");
+    stop.cancel();
+    while hosts.join_next().await.is_some() {}
+    result
+}
+
+/// Starts a host, and starts it again whenever it has ended, until `stop`.
+async fn keep_up(
+    part: Part,
+    show: Show,
+    mut kill: mpsc::Receiver<()>,
+    stop: CancellationToken,
+) -> Result<(), ExitError> {
+    let mut back_off = BACK_OFF;
+    loop {
+        let mut child = Child::start(&part, show)?;
+        let started = Instant::now();
+        show.note(&format!("host {} is process {}", part.name, child.pid()));
+        let pause = tokio::select! {
+            () = stop.cancelled() => {
+                child.stop(PATIENCE).await;
+                return Ok(());
+            }
+            Some(()) = kill.recv() => {
+                child.kill().await;
+                show.note(&format!("killed the leader, host {} (SIGKILL)", part.name));
+                ABSENCE
+            }
+            end = child.wait() => {
+                back_off = if started.elapsed() > SETTLED { BACK_OFF } else { back_off };
+                let pause = back_off;
+                back_off = (back_off * 2).min(BACK_OFF_MAX);
+                let again = humantime::format_duration(pause);
+                show.note(&format!("host {} ended: {end}; again in {again}", part.name));
+                pause
+            }
+        };
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Kills the leader each `every`.
+async fn kill_leaders(
+    parts: &[Part],
+    every: Duration,
+    kills: &BTreeMap<&'static str, mpsc::Sender<()>>,
+    show: Show,
+) -> Result<(), ExitError> {
+    let client = Client::new()?;
+    loop {
+        tokio::time::sleep(every).await;
+        match leader(&client, parts).await.and_then(|leader| kills.get(&*leader)) {
+            // A full channel is a host that is being killed already.
+            Some(kill) => drop(kill.try_send(())),
+            None => show.note("nobody leads yet, so there is nobody to kill"),
+        }
+    }
+}
+
+/// The leader of the first group that has one, as the first host that answers sees it.
+async fn leader(client: &Client, parts: &[Part]) -> Option<String> {
+    for part in parts {
+        if let Ok(status) = client.status(&part.url()).await {
+            return status.groups.into_values().find_map(|group| group.leader);
+        }
+    }
+    None
+}

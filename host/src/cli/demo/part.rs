@@ -1,0 +1,26 @@
+//! Who plays in a demo, and where.
+
+use std::path::PathBuf;
+
+use owo_colors::AnsiColors;
+
+/// Where the leader's `http` action answers by default.
+pub(super) const ACTION_PORT: u16 = 3000;
+
+/// What a host of the demo is told.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    pub(super) port: u16,
+    pub(super) color: AnsiColors,
+    pub(super) settings: PathBuf,
+    pub(super) store: String,
+    pub(super) plugins: PathBuf,
+}
+
+impl Part {
+    /// Where its control API answers.
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}

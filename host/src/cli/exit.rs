@@ -1,0 +1,125 @@
+//! How a command ends: every exit code, and the message that goes with it.
+
+use std::{error::Error, fmt, process::ExitCode};
+
+use crate::config::ConfigError;
+
+/// The exit codes (`sysexits.h` where it has one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// The command line or the configuration is wrong.
+    Usage = 64,
+    /// Something that is needed does not answer or is taken.
+    Unavailable = 69,
+    /// soloist itself, or the system below it, failed.
+    Internal = 70,
+    /// A second signal came before the first had its effect.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed, as a person is told: the problem, its causes, the help.
+#[derive(Debug)]
+pub struct ExitError {
+    exit: Exit,
+    text: String,
+}
+
+impl ExitError {
+    /// The command line asks for something impossible.
+    #[must_use]
+    pub fn usage(problem: impl fmt::Display) -> Self {
+        Self { exit: Exit::Usage, text: format!("error: {problem}\n") }
+    }
+
+    /// Something that is needed does not answer or is taken.
+    #[must_use]
+    pub fn unavailable(problem: impl fmt::Display) -> Self {
+        Self { exit: Exit::Unavailable, text: format!("error: {problem}\n") }
+    }
+
+    /// soloist itself, or the system below it, failed.
+    #[must_use]
+    pub fn internal(problem: impl fmt::Display, cause: &dyn Error) -> Self {
+        Self::failed(problem).caused_by(cause)
+    }
+
+    /// The same, without a cause to tell.
+    #[must_use]
+    pub fn failed(problem: impl fmt::Display) -> Self {
+        Self { exit: Exit::Internal, text: format!("error: {problem}\n") }
+    }
+
+    /// The same, with the chain of its causes.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &dyn Error) -> Self {
+        let mut next = Some(cause);
+        while let Some(cause) = next {
+            self.text.push_str(&format!("  because: {cause}\n"));
+            next = cause.source();
+        }
+        self
+    }
+
+    /// The same, with what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl fmt::Display) -> Self {
+        self.text.push_str(&format!("help: {help}\n"));
+        self
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl From<ConfigError> for ExitError {
+    fn from(error: ConfigError) -> Self {
+        Self { exit: Exit::Usage, text: error.to_string() }
+    }
+}
+
+impl fmt::Display for ExitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for ExitError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn tells_problem_causes_and_help() {
+        let cause = StoreError::Unavailable {
+            attempted: "grant a lease",
+            store: "etcd 10.0.0.1:2379".into(),
+            source: "connection refused".into(),
+        };
+        let error = ExitError::unavailable("the store cannot be used")
+            .caused_by(&cause)
+            .help("is etcd running there?");
+        assert_eq!(
+            error.to_string(),
+            "\
+error: the store cannot be used
+  because: grant a lease: etcd 10.0.0.1:2379 is unavailable
+  because: connection refused
+help: is etcd running there?
+"
+        );
+    }
+}

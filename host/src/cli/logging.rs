@@ -1,0 +1,238 @@
+//! The log: one line an event, for people or for machines, to stderr.
+
+use std::{fmt, time::SystemTime};
+
+use clap::ValueEnum;
+use owo_colors::Style;
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
+
+use super::{
+    ExitError,
+    terminal::{Paint, tame},
+};
+
+/// Crates whose `info` is of use only to those who work on them.
+const NOISY: &str = "hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,reqwest=warn,\
+                     wasmtime=warn,cranelift=warn,wasmtime_cranelift=warn";
+/// The target of what plugins print.
+const PLUGIN: &str = "plugin";
+/// The field that names an event for machines.
+const EVENT: &str = "event";
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// A line for people
+    #[default]
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+/// The log of this process; what is not written yet is written when this is dropped.
+pub(super) struct Log(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+
+/// Starts the log of this process; `filter` is a level or directives, as in `info,soloist=debug`.
+///
+/// A reader that stalls (Ctrl-S on a terminal, a full pipe) loses lines and
+/// holds nobody up: least of all whoever has a lease to renew or a term to end.
+pub(super) fn start(format: LogFormat, filter: &str) -> Result<Log, ExitError> {
+    let filter = EnvFilter::builder().parse(format!("{NOISY},{filter}")).map_err(|error| {
+        ExitError::usage(format!("`{filter}` does not say what to log"))
+            .caused_by(&error)
+            .help("write a level (error, warn, info, debug, trace), or `info,soloist=debug`")
+    })?;
+    let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(std::io::stderr());
+    let line = match format {
+        LogFormat::Text => Line::Text(Paint::stderr()),
+        LogFormat::Json => Line::Json,
+    };
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        // A log that cannot be written must not be the end of whoever writes it.
+        .log_internal_errors(false)
+        .event_format(line)
+        .try_init();
+    started.map_err(|error| ExitError::internal("cannot start the log", &*error))?;
+    Ok(Log(guard))
+}
+
+/// What an event says.
+#[derive(Default)]
+struct Said {
+    message: String,
+    fields: Map<String, Value>,
+}
+
+impl Said {
+    fn by(event: &Event<'_>) -> Self {
+        let mut said = Self::default();
+        event.record(&mut said);
+        said
+    }
+
+    fn note(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(message)) => self.message = message,
+            // Bookkeeping of the bridge from the `log` crate.
+            (name, _) if name.starts_with("log.") => {}
+            (name, value) => {
+                self.fields.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+impl Visit for Said {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.note(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.note(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.note(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.note(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.note(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.note(field, value.into());
+    }
+}
+
+/// How an event becomes a line.
+enum Line {
+    /// `08:06:10.123 WARN the session is lost error="timed out"`, the time in UTC.
+    Text(Paint),
+    /// `{"time":"…","level":"WARN","target":"…","message":"…",…}`
+    Json,
+}
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let (level, target) = (event.metadata().level(), event.metadata().target());
+        let said = Said::by(event);
+        match *self {
+            Self::Text(paint) => {
+                let time = paint.paint(now.get(11..23).unwrap_or(&now), Style::new().dimmed());
+                writeln!(writer, "{time} {}", text_line(paint, level, target, said))
+            }
+            Self::Json => writeln!(writer, "{}", json_line(now, level, target, said)),
+        }
+    }
+}
+
+fn text_line(paint: Paint, level: &Level, target: &str, mut said: Said) -> String {
+    let mut line = match *level {
+        Level::ERROR => paint.paint("ERROR ", Style::new().red().bold()),
+        Level::WARN => paint.paint("WARN ", Style::new().yellow().bold()),
+        Level::INFO => String::new(),
+        other => paint.paint(format!("{other} "), Style::new().dimmed()),
+    };
+    if target == PLUGIN {
+        // What a plugin prints is its own line: whose it is says enough.
+        if let Some(Value::String(action)) = std::mem::take(&mut said.fields).remove("action") {
+            line += &paint.paint(format!("[{action}] "), Style::new().blue());
+        }
+    }
+    // The name by which machines know what the message says to people.
+    said.fields.remove(EVENT);
+    line += &tame(&said.message);
+    for (name, value) in &said.fields {
+        let field = format!(" {name}={}", text_value(value));
+        line += &paint.paint(field, Style::new().dimmed());
+    }
+    line
+}
+
+/// Plain words as they are, the rest in quotes.
+fn text_value(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() || text.contains([' ', '"', '=']) => {
+            format!("\"{}\"", tame(text))
+        }
+        Value::String(text) => tame(text),
+        other => other.to_string(),
+    }
+}
+
+fn json_line(time: String, level: &Level, target: &str, said: Said) -> Value {
+    let mut line = said.fields;
+    // Last, so that a field of the same name cannot pass for one of these.
+    line.insert("time".into(), time.into());
+    line.insert("level".into(), level.as_str().into());
+    line.insert("target".into(), target.into());
+    line.insert("message".into(), said.message.into());
+    Value::Object(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(message: &str, fields: Value) -> Said {
+        let Value::Object(fields) = fields else { panic!("{fields}") };
+        Said { message: message.into(), fields }
+    }
+
+    #[test]
+    fn a_line_for_people() {
+        let line = |level, target, said| text_line(Paint::OFF, &level, target, said);
+        assert_eq!(
+            line(
+                Level::INFO,
+                "soloist",
+                said("leading", json!({ "event": "leading", "token": 17, "host": "a" }))
+            ),
+            "leading host=a token=17"
+        );
+        assert_eq!(
+            line(Level::WARN, "soloist", said("session lost", json!({ "error": "timed out" }))),
+            "WARN session lost error=\"timed out\""
+        );
+        let printed =
+            said("hi \u{1b}[2J", json!({ "action": "web", "stream": "stdout", "token": 17 }));
+        assert_eq!(line(Level::INFO, PLUGIN, printed), "[web] hi \\u{1b}[2J");
+    }
+
+    #[test]
+    fn a_line_for_machines() {
+        let said = said("leading", json!({ "token": 17, "time": "forged" }));
+        assert_eq!(
+            json_line("2026-01-01T00:00:00.000Z".into(), &Level::INFO, "soloist", said).to_string(),
+            r#"{"level":"INFO","message":"leading","target":"soloist","time":"2026-01-01T00:00:00.000Z","token":17}"#
+        );
+    }
+}

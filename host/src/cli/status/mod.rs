@@ -1,0 +1,82 @@
+//! `soloist status`: what a host says of its cluster.
+
+mod show;
+
+use std::{
+    io::IsTerminal,
+    time::{Duration, SystemTime},
+};
+
+use clap::Args;
+
+use super::{
+    ExitError,
+    client::{self, Client},
+    terminal::{Paint, say},
+};
+
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+const CLEAR: &str = "\x1b[2J";
+const HOME: &str = "\x1b[H";
+const CLEAR_LINE_END: &str = "\x1b[K";
+const CLEAR_BELOW: &str = "\x1b[J";
+
+/// Show who leads, who is there, and what runs
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The control API of any host
+    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000")]
+    url: String,
+    /// Show it again each second
+    #[arg(long)]
+    watch: bool,
+    /// Print the answer as it is
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks once, or each second until Ctrl-C.
+pub(super) async fn main(args: StatusArgs) -> Result<(), ExitError> {
+    let client = Client::new()?;
+    if !args.watch {
+        say(&render(&client.ask(&args.url).await?, args.json)?);
+        return Ok(());
+    }
+    tokio::select! {
+        () = watch(&client, &args) => Ok(()),
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+async fn watch(client: &Client, args: &StatusArgs) {
+    let in_place = std::io::stdout().is_terminal() && !args.json;
+    if in_place {
+        say(CLEAR);
+    }
+    let mut ticks = tokio::time::interval(WATCH_EVERY);
+    loop {
+        ticks.tick().await;
+        let answer = client.ask(&args.url).await.and_then(|text| render(&text, args.json));
+        match answer {
+            Ok(text) if in_place => say(&over_the_last(&text)),
+            Ok(text) => say(&text),
+            Err(error) if in_place => say(&over_the_last(&format!("{error}asking again …\n"))),
+            Err(error) => super::terminal::complain(&error.to_string()),
+        }
+    }
+}
+
+/// `text` drawn over what stands on the screen, without a flicker.
+fn over_the_last(text: &str) -> String {
+    let lines: String = text.lines().map(|line| format!("{line}{CLEAR_LINE_END}\n")).collect();
+    format!("{HOME}{lines}{CLEAR_BELOW}")
+}
+
+fn render(answer: &str, json: bool) -> Result<String, ExitError> {
+    if json {
+        return Ok(answer.to_owned());
+    }
+    let status = client::read(answer)?;
+    Ok(show::status(&status, SystemTime::now(), Paint::stdout()))
+}

@@ -1,0 +1,220 @@
+//! How a status looks.
+
+use std::time::{Duration, SystemTime};
+
+use owo_colors::Style;
+
+use crate::{
+    api::{ActionEntry, GroupEntry, MemberEntry, Role, Status, StoreState},
+    cli::{
+        table::{Cell, Table},
+        terminal::{Paint, tame},
+    },
+};
+
+const UNKNOWN: &str = "–";
+
+/// The whole status as text.
+pub(super) fn status(status: &Status, now: SystemTime, paint: Paint) -> String {
+    let parts = [
+        summary(status, paint),
+        groups(status, now).render(paint) + &obstacles(status, paint),
+        members(status, now).render(paint),
+        actions(status).render(paint),
+    ];
+    parts.join("\n")
+}
+
+/// Why this host does not stand for election, group by group.
+fn obstacles(status: &Status, paint: Paint) -> String {
+    let obstacles = status.groups.iter().filter_map(|(name, group)| {
+        let obstacle = tame(group.obstacle.as_ref()?);
+        let text = format!("this host does not stand in {name}: {obstacle}");
+        Some(paint.paint(text, Style::new().yellow()) + "\n")
+    });
+    obstacles.collect()
+}
+
+fn summary(status: &Status, paint: Paint) -> String {
+    let (host, store) = (&status.host, &status.store);
+    let bold = |text: &str| paint.paint(text, Style::new().bold());
+    let state = match store.state {
+        StoreState::Ok => paint.paint("ok", good()),
+        StoreState::Lost => paint.paint("lost", bad()),
+    };
+    let mut text = format!(
+        "cluster {}, seen by host {} ({}, soloist {})\nstore {}: {state}\n",
+        bold(&status.cluster),
+        bold(&host.name),
+        host.listen,
+        host.version,
+        store.label,
+    );
+    if let Some(error) = &store.last_error {
+        text += &format!("  {}\n", tame(error));
+    }
+    text
+}
+
+fn groups(status: &Status, now: SystemTime) -> Table {
+    let mut table =
+        Table::new(["GROUP", "LEADER", "TOKEN", "HEIR", "LEADING FOR", "LEASE LEFT", "THIS HOST"]);
+    for (name, group) in &status.groups {
+        table.row([
+            name.into(),
+            leader(group),
+            or_unknown(group.token.map(|token| token.to_string())),
+            or_unknown(group.heir.clone()),
+            or_unknown(group.since.as_deref().and_then(|since| age(since, now))),
+            or_unknown(group.lease_remaining_ms.map(seconds)),
+            role(group.role).into(),
+        ]);
+    }
+    table
+}
+
+fn leader(group: &GroupEntry) -> Cell {
+    match &group.leader {
+        Some(leader) => Cell::new(leader, good().bold()),
+        None => Cell::new("nobody", bad()),
+    }
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Leader => "leader",
+        Role::Draining => "draining",
+        Role::Heir => "heir",
+        Role::Standby => "standby",
+        Role::Out => "out",
+    }
+}
+
+fn members(status: &Status, now: SystemTime) -> Table {
+    let mut table = Table::new(["HOST", "LIVE", "URL", "VERSION", "JOINED", "LABELS"]);
+    for member in &status.members {
+        table.row([
+            (&member.name).into(),
+            if member.live { Cell::new("yes", good()) } else { Cell::new("no", bad()) },
+            (&member.url).into(),
+            (&member.version).into(),
+            or_unknown(age(&member.joined, now).map(|age| format!("{age} ago"))),
+            labels(member).into(),
+        ]);
+    }
+    table
+}
+
+fn labels(member: &MemberEntry) -> String {
+    let labels: Vec<_> =
+        member.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    labels.join(" ")
+}
+
+fn actions(status: &Status) -> Table {
+    let mut table =
+        Table::new(["ACTION", "STATE", "KIND", "GROUP", "LISTEN", "RESTARTS", "LAST ERROR"]);
+    for action in &status.actions {
+        table.row([
+            (&action.name).into(),
+            state(action),
+            (&action.kind).into(),
+            (&action.group).into(),
+            or_unknown(action.listen.clone()),
+            action.restarts.to_string().into(),
+            last_error(action),
+        ]);
+    }
+    table
+}
+
+fn state(action: &ActionEntry) -> Cell {
+    let style = match &*action.state {
+        "running" => good(),
+        "failed" => bad(),
+        _ => Style::new(),
+    };
+    Cell::new(&action.state, style)
+}
+
+/// The first line: what follows is the log's.
+fn last_error(action: &ActionEntry) -> Cell {
+    let error = action.last_error.as_deref().and_then(|error| error.lines().next());
+    Cell::new(error.unwrap_or_default(), bad())
+}
+
+fn or_unknown(text: Option<String>) -> Cell {
+    text.map_or_else(|| Cell::new(UNKNOWN, Style::new().dimmed()), Cell::from)
+}
+
+/// How long `since`, a moment in RFC 3339, is past, in its two greatest units.
+fn age(since: &str, now: SystemTime) -> Option<String> {
+    let since = humantime::parse_rfc3339(since).ok()?;
+    let span = now.duration_since(since).unwrap_or_default().as_secs();
+    let whole = humantime::format_duration(Duration::from_secs(span)).to_string();
+    Some(whole.split(' ').take(2).collect::<Vec<_>>().join(" "))
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{}.{}s", millis / 1000, millis % 1000 / 100)
+}
+
+fn good() -> Style {
+    Style::new().green()
+}
+
+fn bad() -> Style {
+    Style::new().red()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::example;
+
+    /// The moment of the example's joining, and 183 s.
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_183)
+    }
+
+    #[test]
+    fn a_cluster_at_a_glance() {
+        assert_eq!(
+            status(&example(), now(), Paint::OFF),
+            "\
+cluster demo, seen by host a (127.0.0.1:4000, soloist 0.1.0)
+store sqlite soloist.db: ok
+
+GROUP  LEADER  TOKEN  HEIR  LEADING FOR  LEASE LEFT  THIS HOST
+main   a       17     –     1m 22s       4.1s        leader
+
+HOST  LIVE  URL            VERSION  JOINED     LABELS
+a     yes   http://a:4000  0.1.0    3m 3s ago  size=big
+b     no    http://b:4000  0.1.0    3m 3s ago  size=big
+
+ACTION  STATE    KIND  GROUP  LISTEN          RESTARTS  LAST ERROR
+web     running  http  main   127.0.0.1:3000  1         unreachable executed
+"
+        );
+    }
+
+    #[test]
+    fn says_why_a_host_does_not_lead() {
+        let mut example = example();
+        example.store.state = StoreState::Lost;
+        example.store.last_error = Some("renew the session's lease: timed out".into());
+        for group in example.groups.values_mut() {
+            group.leader = None;
+            group.obstacle = Some("127.0.0.1:3000 is taken".into());
+        }
+        let shown = status(&example, now(), Paint::OFF);
+        assert!(shown.contains(
+            "\
+store sqlite soloist.db: lost
+  renew the session's lease: timed out
+"
+        ));
+        assert!(shown.contains("main   nobody "));
+        assert!(shown.contains("this host does not stand in main: 127.0.0.1:3000 is taken\n"));
+    }
+}

@@ -1,0 +1,74 @@
+//! Columns that line up.
+
+use owo_colors::Style;
+
+use super::terminal::{Paint, tame};
+
+const GAP: &str = "  ";
+
+/// A text in a colour.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// `text`, tamed, in `style`.
+    pub(super) fn new(text: impl AsRef<str>, style: Style) -> Self {
+        Self { text: tame(text.as_ref()), style }
+    }
+
+    fn width(&self) -> usize {
+        self.text.chars().count()
+    }
+}
+
+impl<T: AsRef<str>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::new(text, Style::new())
+    }
+}
+
+/// Rows of cells below a row of headings.
+#[derive(Debug)]
+pub(super) struct Table {
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table with these headings and no rows.
+    pub(super) fn new<const N: usize>(headings: [&str; N]) -> Self {
+        let heading = |text| Cell::new(text, Style::new().bold());
+        Self { rows: vec![headings.map(heading).into()] }
+    }
+
+    /// Adds a row.
+    pub(super) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        self.rows.push(cells.into());
+    }
+
+    /// The lines of the table.
+    pub(super) fn render(&self, paint: Paint) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column| {
+            self.rows.iter().filter_map(|row| row.get(column)).map(Cell::width).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        self.rows.iter().map(|row| line(row, &widths, paint) + "\n").collect()
+    }
+}
+
+/// Pads outside the colour, and not after the last cell that says something.
+fn line(row: &[Cell], widths: &[usize], paint: Paint) -> String {
+    let used = row.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |last| last + 1);
+    let mut line = String::new();
+    for (i, (cell, width)) in row.iter().zip(widths).take(used).enumerate() {
+        line += &paint.paint(&cell.text, cell.style);
+        if i + 1 < used {
+            line += &" ".repeat(width - cell.width());
+            line += GAP;
+        }
+    }
+    line
+}

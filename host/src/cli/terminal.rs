@@ -1,0 +1,92 @@
+//! What goes to the terminal, and in which colours.
+//!
+//! Answers go to stdout, everything else to stderr. Colours are for terminals
+//! only; `NO_COLOR` turns them off.
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+};
+
+use owo_colors::{OwoColorize, Style};
+
+/// Set for child processes whose output a parent passes on to a terminal.
+pub(super) const COLOR_VARIABLE: &str = "SOLOIST_COLOR";
+
+/// Whether to colour.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    #[cfg(test)]
+    pub(super) const OFF: Self = Self { on: false };
+
+    /// For what goes to stdout.
+    pub(super) fn stdout() -> Self {
+        Self::for_stream(&io::stdout())
+    }
+
+    /// For what goes to stderr.
+    pub(super) fn stderr() -> Self {
+        Self::for_stream(&io::stderr())
+    }
+
+    fn for_stream(stream: &impl IsTerminal) -> Self {
+        let forced = std::env::var_os(COLOR_VARIABLE).is_some_and(|value| value == "always");
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { on: forced || (stream.is_terminal() && !refused) }
+    }
+
+    /// Whether it colours.
+    pub(super) fn is_on(self) -> bool {
+        self.on
+    }
+
+    /// `text` in `style`.
+    pub(super) fn paint(self, text: impl Display, style: Style) -> String {
+        if self.on { text.style(style).to_string() } else { text.to_string() }
+    }
+}
+
+/// Writes `text` to stdout. A reader that has gone, as `head` does, is no error.
+pub(super) fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes an error to stderr, its `error:` and `help:` marked.
+pub(super) fn complain(error: &str) {
+    let paint = Paint::stderr();
+    let text: String = error.lines().map(|line| mark(line, paint) + "\n").collect();
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn mark(line: &str, paint: Paint) -> String {
+    let marks = [
+        ("error:", Style::new().red().bold()),
+        ("help:", Style::new().green().bold()),
+        ("  because:", Style::new().dimmed()),
+    ];
+    for (mark, style) in marks {
+        if let Some(rest) = line.strip_prefix(mark) {
+            return paint.paint(mark, style) + rest;
+        }
+    }
+    line.to_owned()
+}
+
+/// `text` with its control characters made visible: what others wrote must not
+/// steer the terminal.
+pub(super) fn tame(text: &str) -> String {
+    let mut tame = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' {
+            tame.extend(c.escape_default());
+        } else {
+            tame.push(c);
+        }
+    }
+    tame
+}

@@ -1,0 +1,119 @@
+//! From the shape of the file and the overrides to a [`Config`].
+
+use std::{io, path::Path};
+
+use super::{
+    Config, ConfigError, HostConfig, Overrides, StoreUrl, Timings,
+    actions::read_actions,
+    file::{File, HostTable, LeaseTable, Source, Text},
+    lease,
+    problem::{Place, Problem},
+    resolver::Resolver,
+    value,
+};
+
+const DEFAULT_FILE: &str = "soloist.toml";
+const DEFAULT_CLUSTER: &str = "soloist";
+const DEFAULT_STORE: &str = "sqlite:soloist.db";
+const DEFAULT_PLUGINS: &str = "plugins";
+const DEFAULT_LISTEN: &str = "127.0.0.1:4000";
+const DEFAULT_TTL: &str = "5s";
+const DEFAULT_STOP: &str = "500ms";
+const DEFAULT_DRAIN: &str = "10s";
+
+/// Reads the settings; the default file is looked for in `folder`.
+pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let source = open(folder, overrides.config.as_deref())?;
+    let file = source.parse()?;
+    let mut resolver = Resolver::new(&source);
+    let config = config(&mut resolver, file, overrides);
+    resolver.finish(config)
+}
+
+fn open(folder: &Path, named: Option<&Path>) -> Result<Source, Problem> {
+    let path = named.map_or_else(|| folder.join(DEFAULT_FILE), Path::to_owned);
+    Source::open(path.clone()).or_else(|error| {
+        if named.is_none() && error.kind() == io::ErrorKind::NotFound {
+            return Ok(Source::none(folder));
+        }
+        let problem = Problem::new(
+            format!("cannot read `{}`: {error}", path.display()),
+            "name a settings file that can be read, or none: every setting has a default",
+        );
+        Err(problem.at(named.map(|_| Place::Flag("config"))))
+    })
+}
+
+/// The name by which this machine calls itself.
+pub(super) fn machine_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// `None` only if there are problems. No `?` before all have been looked for.
+fn config(resolver: &mut Resolver<'_>, file: File, overrides: &Overrides) -> Option<Config> {
+    let cluster = resolver.written(file.cluster, DEFAULT_CLUSTER);
+    let cluster = resolver.read(&cluster, value::cluster);
+    let store = store(resolver, file.store, &overrides.store);
+    let plugins = resolver.either("plugins", &overrides.plugins, file.plugins, DEFAULT_PLUGINS);
+    let folder = resolver.path(&plugins, Path::new(&plugins.text));
+    let host = host(resolver, file.host, overrides);
+    let timings = timings(resolver, file.lease, store.as_ref());
+    let actions = read_actions(resolver, file.action, &folder, plugins.place, host.as_ref());
+    Some(Config { cluster: cluster?, store: store?, host: host?, timings: timings?, actions })
+}
+
+fn store(
+    resolver: &mut Resolver<'_>,
+    text: Option<Text>,
+    given: &Option<String>,
+) -> Option<StoreUrl> {
+    let setting = resolver.either("store", given, text, DEFAULT_STORE);
+    Some(match resolver.read(&setting, StoreUrl::parse)? {
+        StoreUrl::Sqlite(path) => StoreUrl::Sqlite(resolver.path(&setting, &path)),
+        etcd @ StoreUrl::Etcd { .. } => etcd,
+    })
+}
+
+fn host(
+    resolver: &mut Resolver<'_>,
+    table: HostTable,
+    overrides: &Overrides,
+) -> Option<HostConfig> {
+    let name = resolver.either("name", &overrides.name, table.name, &machine_name());
+    let listen = resolver.either("listen", &overrides.listen, table.listen, DEFAULT_LISTEN);
+    let advertise = resolver.either("advertise", &overrides.advertise, table.advertise, "");
+    let name = resolver.read(&name, value::name);
+    let listen = resolver.read(&listen, value::address);
+    let advertise = match advertise.place {
+        None => Some(None),
+        Some(_) => resolver.read(&advertise, value::url).map(Some),
+    };
+    Some(HostConfig {
+        name: name?.into(),
+        listen: listen?,
+        advertise: advertise?,
+        labels: table.labels,
+    })
+}
+
+fn timings(
+    resolver: &mut Resolver<'_>,
+    table: LeaseTable,
+    store: Option<&StoreUrl>,
+) -> Option<Timings> {
+    let ttl_setting = resolver.written(table.ttl, DEFAULT_TTL);
+    let stop_setting = resolver.written(table.stop, DEFAULT_STOP);
+    let drain = resolver.written(table.drain, DEFAULT_DRAIN);
+    let ttl = resolver.read(&ttl_setting, value::duration);
+    let drain = resolver.read(&drain, value::duration);
+    let stop = resolver.read(&stop_setting, |text| {
+        let stop = value::duration(text)?;
+        lease::check_stop(stop).map(|()| stop)
+    });
+    let (store, ttl) = (store?, ttl?);
+    resolver.read(&ttl_setting, |_| lease::check_ttl(ttl, store))?;
+    let timings = Timings::derive(ttl, stop?, drain?);
+    let blamed = if ttl_setting.place.is_some() { &ttl_setting } else { &stop_setting };
+    resolver.read(blamed, |_| lease::check_timings(&timings, store))?;
+    Some(timings)
+}

@@ -1,0 +1,90 @@
+//! From settings, written or not, to their values; and what is wrong with them.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    ConfigError,
+    file::{Source, Text},
+    problem::{Place, Problem},
+};
+
+/// The text of a setting and where it was written; defaults are written nowhere.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) text: String,
+    pub(super) place: Option<Place>,
+}
+
+/// Turns settings into values and collects what is wrong with them.
+pub(super) struct Resolver<'a> {
+    source: &'a Source,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Resolver<'a> {
+    /// A resolver of settings that stand in `source`, if anywhere.
+    pub(super) fn new(source: &'a Source) -> Self {
+        Self { source, problems: Vec::new() }
+    }
+
+    /// The setting of a key that has no flag.
+    pub(super) fn written(&self, text: Option<Text>, default: &str) -> Setting {
+        match text {
+            Some(text) => {
+                let place = Some(self.source.place(&text));
+                Setting { text: text.into_inner(), place }
+            }
+            None => Setting { text: default.to_owned(), place: None },
+        }
+    }
+
+    /// The setting of a key that has a flag, which may have been given.
+    pub(super) fn either(
+        &self,
+        flag: &'static str,
+        given: &Option<String>,
+        text: Option<Text>,
+        default: &str,
+    ) -> Setting {
+        match given {
+            Some(given) => Setting { text: given.clone(), place: Some(Place::Flag(flag)) },
+            None => self.written(text, default),
+        }
+    }
+
+    /// Where the relative path `path` of a setting starts from.
+    pub(super) fn path(&self, setting: &Setting, path: &Path) -> PathBuf {
+        match setting.place {
+            Some(Place::Flag(_)) => path.to_owned(),
+            Some(Place::File(_)) | None => self.source.folder().join(path),
+        }
+    }
+
+    /// The value of a setting, or nothing after taking down what is wrong.
+    pub(super) fn read<T>(
+        &mut self,
+        setting: &Setting,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        match parse(&setting.text) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.report(problem.at(setting.place.clone()));
+                None
+            }
+        }
+    }
+
+    /// Takes a problem down.
+    pub(super) fn report(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// What came out, unless there are problems; without any, it is something.
+    pub(super) fn finish<T>(self, outcome: Option<T>) -> Result<T, ConfigError> {
+        match outcome {
+            Some(outcome) if self.problems.is_empty() => Ok(outcome),
+            _ => Err(ConfigError::new(self.problems)),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What a person sees who writes a setting wrong, message by message.
+
+use std::{fs, path::Path};
+
+use super::*;
+
+/// A folder with `plugins/web.wasm` and `plugins/report.wasm`, and `text` as its settings.
+fn folder(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    for plugin in ["web.wasm", "report.wasm", "README.md"] {
+        fs::write(folder.path().join("plugins").join(plugin), "").unwrap();
+    }
+    fs::write(folder.path().join("soloist.toml"), text).unwrap();
+    folder
+}
+
+fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+    resolve::load(folder, &Overrides { name: Some("a".into()), ..overrides.clone() })
+}
+
+/// The message for `text`, with the temporary folder's path left out.
+fn refusal(text: &str, overrides: &Overrides) -> String {
+    let folder = folder(text);
+    let message = load(folder.path(), overrides).unwrap_err().to_string();
+    message.replace(&format!("{}/", folder.path().display()), "")
+}
+
+/// `refusals.txt` holds every bad file with the message that it gets.
+/// After a change of wording, `BLESS=1 cargo test refuses` writes it anew: read the diff.
+#[test]
+fn refuses_with_place_and_mend() {
+    let expected = include_str!("refusals.txt");
+    let told: Vec<String> = expected
+        .split("=====\n")
+        .filter_map(|case| case.split_once("-----\n"))
+        .map(|(text, _)| format!("{text}-----\n{}", refusal(text, &Overrides::default())))
+        .collect();
+    let told = told.join("=====\n");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write("src/config/refusals.txt", &told).unwrap();
+    }
+    assert!(told == expected, "the messages are now:\n{told}");
+}
+
+#[test]
+fn a_flag_is_named_where_it_is_wrong() {
+    let overrides = Overrides { store: Some("me:s3cret@h:1".into()), ..Overrides::default() };
+    assert_eq!(
+        refusal("", &overrides),
+        "\
+error: `…@h:1` is not the address of a store
+ --> --store or SOLOIST_STORE
+help: write `etcd://…@h:1`
+"
+    );
+}
+
+#[test]
+fn a_file_that_is_named_must_exist() {
+    let overrides = Overrides { config: Some("no/such.toml".into()), ..Overrides::default() };
+    assert_eq!(
+        refusal("", &overrides),
+        "\
+error: cannot read `no/such.toml`: No such file or directory (os error 2)
+ --> --config or SOLOIST_CONFIG
+help: name a settings file that can be read, or none: every setting has a default
+"
+    );
+}
+
+#[test]
+fn everything_has_a_default() {
+    let folder = folder("");
+    fs::remove_file(folder.path().join("soloist.toml")).unwrap();
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    assert_eq!(config.cluster, "soloist");
+    assert_eq!(config.store, StoreUrl::Sqlite(folder.path().join("soloist.db")));
+    assert_eq!(config.host.url(config.host.listen), "http://127.0.0.1:4000");
+    let seconds = std::time::Duration::from_secs;
+    let timings = Timings::derive(seconds(5), seconds(1) / 2, seconds(10));
+    assert_eq!(config.timings, timings);
+    let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
+    assert_eq!(names, ["report", "web"]);
+}
+
+#[test]
+fn a_flag_beats_the_file_and_starts_from_the_working_folder() {
+    let folder = folder("store = \"sqlite:file.db\"\n[host]\nlisten = \"127.0.0.1:1\"\n");
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    assert_eq!(config.store, StoreUrl::Sqlite(folder.path().join("file.db")));
+    assert_eq!(config.host.listen.port(), 1);
+    let overrides = Overrides {
+        store: Some("sqlite:flag.db".into()),
+        listen: Some("127.0.0.1:2".into()),
+        ..Overrides::default()
+    };
+    let config = load(folder.path(), &overrides).unwrap();
+    assert_eq!(config.store, StoreUrl::Sqlite("flag.db".into()));
+    assert_eq!(config.host.listen.port(), 2);
+}
+
+#[test]
+fn an_action_takes_what_its_table_says_and_leaves_the_rest_to_defaults() {
+    let folder = folder("[action.site]\nplugin = \"web.wasm\"\ngroup = \"front\"\n");
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    let [report, site] = &config.actions[..] else { panic!("{:?}", config.actions) };
+    assert_eq!((&*report.name, report.group.as_str()), ("report", "main"));
+    assert_eq!((&*site.name, site.group.as_str()), ("site", "front"));
+    assert_eq!(site.plugin, folder.path().join("plugins/web.wasm"));
+    assert_eq!(site.listen.to_string(), "127.0.0.1:3000");
+}
+
+#[test]
+fn a_component_gives_its_name_without_one_ending() {
+    let folder = folder("");
+    fs::write(folder.path().join("plugins/twice.wasm.wasm"), "").unwrap();
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
+    assert_eq!(names, ["report", "twice.wasm", "web"]);
+}
+
+#[test]
+fn an_empty_plugins_folder_is_allowed_and_a_missing_one_is_not() {
+    let folder = folder("");
+    fs::remove_dir_all(folder.path().join("plugins")).unwrap();
+    assert!(load(folder.path(), &Overrides::default()).is_err());
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    assert_eq!(load(folder.path(), &Overrides::default()).unwrap().actions, []);
+}
+
+#[test]
+fn the_examples_are_right() {
+    for text in [
+        include_str!("../../../examples/soloist.toml"),
+        include_str!("../../../examples/etcd.toml"),
+    ] {
+        let folder = folder(text);
+        fs::write(folder.path().join("plugins/i-am-server.wasm"), "").unwrap();
+        fs::remove_file(folder.path().join("plugins/web.wasm")).unwrap();
+        let config = load(folder.path(), &Overrides::default());
+        assert!(config.is_ok(), "{}", config.unwrap_err());
+    }
+}

@@ -1,0 +1,146 @@
+//! From the text of a setting to its value, or the mend.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::problem::Problem;
+
+/// The longest name; it becomes part of keys in the store and of log lines.
+const LONGEST_NAME: usize = 64;
+
+/// A name of a host, a group or an action.
+pub(super) fn name(text: &str) -> Result<String, Problem> {
+    if !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(is_name_char) {
+        return Ok(text.to_owned());
+    }
+    let rule = format!(
+        "a name has 1 to {LONGEST_NAME} characters out of letters, digits, `-`, `_` and `.`"
+    );
+    Err(Problem::new(format!("`{text}` is not a name"), rule))
+}
+
+/// A name of a cluster: in lower case, so that `Demo` and `demo` are not two.
+pub(super) fn cluster(text: &str) -> Result<String, Problem> {
+    let name = name(text)?;
+    if name.contains(|c: char| c.is_ascii_uppercase()) {
+        return Err(Problem::new(
+            format!("`{text}` is not the name of a cluster: it is not in lower case"),
+            format!("write `{}`", text.to_ascii_lowercase()),
+        ));
+    }
+    Ok(name)
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+/// An address to listen on.
+pub(super) fn address(text: &str) -> Result<SocketAddr, Problem> {
+    text.parse().map_err(|_| {
+        let mend = match text.rsplit_once(':') {
+            Some(("localhost", port)) if is_port(port) => format!("write `127.0.0.1:{port}`"),
+            Some(("" | "*", port)) if is_port(port) => any_or_own(port),
+            None if is_port(text) => any_or_own(text),
+            None if text.parse::<std::net::Ipv4Addr>().is_ok() => {
+                format!("add the port, as in `{text}:4000`")
+            }
+            _ => "write IP:PORT, as in `127.0.0.1:4000` or `[::1]:4000`".to_owned(),
+        };
+        Problem::new(format!("`{text}` is not an address to listen on"), mend)
+    })
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok()
+}
+
+fn any_or_own(port: &str) -> String {
+    format!("write `127.0.0.1:{port}` for this machine only, or `0.0.0.0:{port}` for all")
+}
+
+/// A base URL at which other hosts reach this one.
+pub(super) fn url(text: &str) -> Result<String, Problem> {
+    let url = text.trim_end_matches('/');
+    let is_base = url
+        .parse::<http::Uri>()
+        .is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.path() == "/");
+    if is_base && !url.contains(['?', '@']) {
+        return Ok(url.to_owned());
+    }
+    Err(Problem::new(
+        format!("`{text}` is not a URL that other hosts can call"),
+        "write `http://HOST:PORT`, as in `http://10.0.0.1:4000`",
+    ))
+}
+
+/// A span of time.
+pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
+    humantime::parse_duration(text).map_err(|_| {
+        let mend = match text.trim().parse::<f64>() {
+            Ok(_) => format!("add the unit, as in `{0}s` or `{0}ms`", text.trim()),
+            Err(_) => "write a number with its unit, as in `5s`, `500ms` or `1m 30s`".to_owned(),
+        };
+        Problem::new(format!("`{text}` is not a span of time"), mend)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_says_the_mend() {
+        let refusals = [
+            name("a/b").unwrap_err(),
+            name("").unwrap_err(),
+            cluster("Demo").unwrap_err(),
+            address("localhost:4000").unwrap_err(),
+            address(":4000").unwrap_err(),
+            address("4000").unwrap_err(),
+            address("10.0.0.1").unwrap_err(),
+            address("10.0.0.1:99999").unwrap_err(),
+            url("10.0.0.1:4000").unwrap_err(),
+            url("http://a:4000/x").unwrap_err(),
+            duration("5").unwrap_err(),
+            duration("soon").unwrap_err(),
+        ];
+        let all: String = refusals.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            all,
+            "\
+error: `a/b` is not a name
+help: a name has 1 to 64 characters out of letters, digits, `-`, `_` and `.`
+error: `` is not a name
+help: a name has 1 to 64 characters out of letters, digits, `-`, `_` and `.`
+error: `Demo` is not the name of a cluster: it is not in lower case
+help: write `demo`
+error: `localhost:4000` is not an address to listen on
+help: write `127.0.0.1:4000`
+error: `:4000` is not an address to listen on
+help: write `127.0.0.1:4000` for this machine only, or `0.0.0.0:4000` for all
+error: `4000` is not an address to listen on
+help: write `127.0.0.1:4000` for this machine only, or `0.0.0.0:4000` for all
+error: `10.0.0.1` is not an address to listen on
+help: add the port, as in `10.0.0.1:4000`
+error: `10.0.0.1:99999` is not an address to listen on
+help: write IP:PORT, as in `127.0.0.1:4000` or `[::1]:4000`
+error: `10.0.0.1:4000` is not a URL that other hosts can call
+help: write `http://HOST:PORT`, as in `http://10.0.0.1:4000`
+error: `http://a:4000/x` is not a URL that other hosts can call
+help: write `http://HOST:PORT`, as in `http://10.0.0.1:4000`
+error: `5` is not a span of time
+help: add the unit, as in `5s` or `5ms`
+error: `soon` is not a span of time
+help: write a number with its unit, as in `5s`, `500ms` or `1m 30s`
+"
+        );
+    }
+
+    #[test]
+    fn reads_what_is_right() {
+        assert_eq!(name("web-1_a.b").unwrap(), "web-1_a.b");
+        assert_eq!(address("[::1]:0").unwrap().port(), 0);
+        assert_eq!(url("http://a:4000/").unwrap(), "http://a:4000");
+        assert_eq!(duration("1m 30s").unwrap(), Duration::from_secs(90));
+    }
+}

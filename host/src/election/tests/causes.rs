@@ -1,0 +1,91 @@
+//! Every cause meets every stage.
+
+use super::*;
+
+/// What a heart in `stage` does about `event` at `ms`.
+fn does(stage: Until, event: Event, ms: u64) -> String {
+    names(&brought_to(stage).step(event, at(ms))).join(" ")
+}
+
+#[test]
+fn each_cause_ends_each_stage_in_its_way() {
+    use Until::{Campaigning, Draining, Leading, Resigning, Stopping, Verifying};
+    let stages = [Campaigning, Verifying, Leading, Draining, Stopping, Resigning];
+    let past = u64::try_from(TTL.as_millis()).unwrap();
+    // In the order of `stages`; nothing runs in the first two and the last.
+    #[rustfmt::skip]
+    let table = [
+        ("shutdown", Event::Shutdown, 1,
+            ["withdraw revoke", "resign", "drain", "",     "", ""]),
+        ("lease gone", Event::LeaseGone { lease: LEASE }, 1,
+            ["withdraw",        "",       "stop",  "stop", "", ""]),
+        ("deadline passed", Event::Tick, past,
+            ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
+        ("deadline seen to pass", Event::DeadlinePassed { lease: LEASE }, 1,
+            ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
+        ("renewed too late", renewed(1), past,
+            ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
+        ("key gone", Event::KeyGone { key: key(7) }, 1,
+            ["",                "resign", "stop",  "stop", "", ""]),
+        ("another's key gone", Event::KeyGone { key: key(6) }, 1,
+            ["",                "",       "",      "",     "", ""]),
+    ];
+    for (cause, event, ms, expected) in table {
+        for (stage, expected) in stages.into_iter().zip(expected) {
+            let mut done = does(stage, event.clone(), ms);
+            if cause == "lease gone" {
+                // Whatever was held is gone; where nothing runs a new lease is asked for at once.
+                done = done.replace(" grant", "").replace("grant", "");
+            }
+            assert_eq!(done, expected, "{cause} while {stage:?}");
+        }
+    }
+}
+
+#[test]
+fn a_store_that_forgot_the_lease_is_asked_for_another() {
+    for stage in [Until::Campaigning, Until::Verifying, Until::Resigning] {
+        let done = does(stage, Event::LeaseGone { lease: LEASE }, 1);
+        assert!(done.ends_with("grant"), "while {stage:?}: {done}");
+    }
+}
+
+#[test]
+fn a_drain_that_takes_too_long_is_cut_short() {
+    let mut heart = brought_to(Until::Draining);
+    let drain = timings().drain;
+    let just_before = at(0) + (drain - Duration::from_millis(1));
+    for ms in (0..10_000).step_by(900) {
+        let _ = heart.step(renewed(ms), at(ms));
+    }
+    assert!(!names(&heart.step(Event::Tick, just_before)).contains(&"stop"));
+    assert!(names(&heart.step(Event::Tick, at(0) + drain)).contains(&"stop"));
+}
+
+#[test]
+fn an_action_that_keeps_failing_is_given_longer_and_longer_pauses() {
+    let mut heart = brought_to(Until::Resigning);
+    let mut now = 0;
+    let mut pauses = Vec::new();
+    for token in 8..14 {
+        let freed = now;
+        let _ = heart.step(Event::Resigned { key: key(token - 1) }, at(now));
+        while !names(&heart.step(renewed(now), at(now))).contains(&"campaign") {
+            now += 100;
+        }
+        pauses.push((now - freed) / 1000);
+        let attempt = u64::try_from(token).unwrap() - 6;
+        let failed =
+            Event::ActionFailed { key: key(token), action: "web".into(), reason: "no".into() };
+        for event in [
+            Event::Won { attempt, key: key(token) },
+            Event::Verified { key: key(token), holds: true },
+            failed,
+            Event::Drained { key: key(token) },
+            Event::Stopped { key: key(token) },
+        ] {
+            let _ = heart.step(event, at(now));
+        }
+    }
+    assert_eq!(pauses, [2, 4, 8, 16, 30, 30]);
+}

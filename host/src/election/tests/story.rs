@@ -1,0 +1,104 @@
+//! Whole lives, event by event.
+
+use super::*;
+
+#[test]
+fn from_the_first_tick_to_the_last_act() {
+    let mut heart = heart();
+    let mut step = |event, ms| names(&heart.step(event, at(ms)));
+    assert_eq!(step(Event::Tick, 0), ["grant"]);
+    assert_eq!(step(granted(0), 3), [""; 0]);
+    assert_eq!(step(ready(), 5), ["campaign"]);
+    assert_eq!(step(Event::Won { attempt: 1, key: key(7) }, 8), ["verify"]);
+    assert_eq!(step(Event::Verified { key: key(7), holds: true }, 9), ["start"]);
+    assert_eq!(step(Event::Tick, 1000), ["renew"]);
+    assert_eq!(step(renewed(1000), 1004), ["extend"]);
+    assert_eq!(step(Event::Shutdown, 1100), ["drain"]);
+    assert_eq!(step(Event::Drained { key: key(7) }, 1200), ["stop"]);
+    assert_eq!(step(Event::Stopped { key: key(7) }, 1210), ["resign"]);
+    assert_eq!(step(Event::Resigned { key: key(7) }, 1215), ["revoke"]);
+    assert_eq!(step(Event::Released { lease: LEASE }, 1220), [""; 0]);
+    assert!(heart.is_done());
+}
+
+#[test]
+fn the_deadline_counts_from_the_sending() {
+    let mut heart = brought_to(Until::Verifying);
+    let start = heart.step(Event::Verified { key: key(7), holds: true }, at(40));
+    assert_eq!(start, [Command::Start { key: key(7), deadline: deadline(0) }]);
+    let _ = heart.step(Event::Tick, at(1000));
+    let extend = heart.step(renewed(1000), at(1999));
+    assert_eq!(extend[0], Command::Extend { lease: LEASE, deadline: deadline(1000) });
+}
+
+#[test]
+fn a_key_that_does_not_hold_starts_nothing() {
+    let mut heart = brought_to(Until::Verifying);
+    let commands = heart.step(Event::Verified { key: key(7), holds: false }, at(1));
+    assert_eq!(names(&commands), [""; 0]);
+    let again = heart.step(Event::Tick, at(1) + timings().retry);
+    assert_eq!(names(&again), ["campaign"]);
+}
+
+#[test]
+fn a_verification_is_tried_again_while_the_session_lives() {
+    let mut heart = brought_to(Until::Verifying);
+    assert_eq!(names(&heart.step(Event::VerifyFailed { key: key(7) }, at(1))), [""; 0]);
+    let again = heart.step(Event::Tick, at(1) + timings().retry);
+    assert_eq!(names(&again), ["verify"]);
+}
+
+#[test]
+fn a_token_that_was_led_under_is_spent() {
+    let mut heart = brought_to(Until::Resigning);
+    let _ = heart.step(Event::Resigned { key: key(7) }, at(1));
+    for ms in [1000, 2000, 3000] {
+        let _ = heart.step(renewed(ms), at(ms));
+    }
+    let commands = heart.step(Event::Won { attempt: 2, key: key(7) }, at(3001));
+    assert_eq!(names(&commands), ["resign"]);
+}
+
+#[test]
+fn an_answer_to_a_campaign_of_long_ago_is_given_back() {
+    let mut heart = brought_to(Until::Campaigning);
+    let reason = "its port is taken".to_owned();
+    let withdrawn = heart.step(Event::NotReady { group: Group::main(), reason }, at(1));
+    assert_eq!(names(&withdrawn), ["withdraw"]);
+    let commands = heart.step(Event::Won { attempt: 1, key: key(7) }, at(2));
+    assert_eq!(names(&commands), ["resign"]);
+}
+
+#[test]
+fn a_key_left_behind_is_given_up() {
+    let mut heart = brought_to(Until::Campaigning);
+    assert_eq!(names(&heart.step(Event::Standing { key: key(7) }, at(1))), [""; 0]);
+    let reason = "its port is taken".to_owned();
+    let _ = heart.step(Event::NotReady { group: Group::main(), reason }, at(2));
+    assert_eq!(names(&heart.step(Event::Standing { key: key(7) }, at(3))), ["resign"]);
+}
+
+#[test]
+fn a_grant_that_comes_too_late_is_given_back() {
+    let mut heart = heart();
+    let _ = heart.step(ready(), at(0));
+    let commands = heart.step(granted(0), at(6000));
+    assert_eq!(names(&commands), ["revoke"]);
+}
+
+#[test]
+fn a_store_that_is_down_at_the_start_is_asked_again() {
+    let mut heart = heart();
+    let _ = heart.step(Event::Tick, at(0));
+    assert_eq!(names(&heart.step(Event::GrantFailed, at(10))), [""; 0]);
+    assert_eq!(heart.next_wake(), at(10) + timings().retry);
+    assert_eq!(names(&heart.step(Event::Tick, heart.next_wake())), ["grant"]);
+}
+
+#[test]
+fn a_host_without_a_session_stops_at_once() {
+    let mut heart = heart();
+    let _ = heart.step(Event::Tick, at(0));
+    let _ = heart.step(Event::Shutdown, at(1));
+    assert!(heart.is_done());
+}

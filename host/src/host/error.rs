@@ -1,0 +1,80 @@
+//! Why a host does not start.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::task::JoinError;
+
+use crate::{
+    plugin::{EngineError, PluginError},
+    store::StoreError,
+};
+
+/// Why a host did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The machine does not give what the engine needs.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A plugin is nothing that this host can run.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// Two actions would answer at one address.
+    #[error(
+        "the actions {first} and {second} would both answer at {listen}: give each its own \
+         `listen`, in [action.{first}] or [action.{second}]"
+    )]
+    OneAddress {
+        /// The first of the two.
+        first: Arc<str>,
+        /// The second.
+        second: Arc<str>,
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// The control API cannot listen.
+    #[error(
+        "the control API cannot listen on {listen}: end the program that listens there, or \
+         choose another address by `listen` in [host] or --listen"
+    )]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The store refused this host, or is none.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The system has no thread, runtime or socket to give.
+    #[error(
+        "the system gave no thread or socket: lift this user's limits (`ulimit -u`, `ulimit -n`)"
+    )]
+    System(#[source] io::Error),
+    /// A part of the start broke down; this is a fault of soloist's.
+    #[error("the start broke down; please report this")]
+    Broken(#[source] JoinError),
+}
+
+/// Who has to mend it; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The configuration, or a plugin, must be mended.
+    Configuration,
+    /// Something that the host needs is not there.
+    Unavailable,
+    /// Soloist itself.
+    Internal,
+}
+
+impl HostError {
+    /// Who has to mend it.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Store(error) if error.is_transient() => Fault::Unavailable,
+            Self::Plugin(_) | Self::OneAddress { .. } | Self::Store(_) => Fault::Configuration,
+            Self::Engine(EngineError::Linker { .. }) | Self::Broken(_) => Fault::Internal,
+            Self::Engine(_) | Self::Listen { .. } | Self::System(_) => Fault::Unavailable,
+        }
+    }
+}

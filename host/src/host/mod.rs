@@ -1,0 +1,201 @@
+//! A host: all rooms put together, from its configuration to its last breath.
+//!
+//! Start: plugins are prepared, the control API listens, the store is opened;
+//! then the heart beats. Stop: terms end and the session is given back, with
+//! the control API up to the end to say so.
+
+mod error;
+mod status;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+pub use error::{Fault, HostError};
+
+use self::status::Observer;
+use crate::{
+    action::Action,
+    api,
+    clock::{self, unix_ms},
+    cluster::Follower,
+    config::{ActionConfig, Config, clashing_listeners},
+    election::Group,
+    plugin::{Engine, Kind},
+    store::{self, Member, Store},
+    term::{self, Driver, ElectionThread, Readiness, Watchdog},
+};
+
+/// Runs a host until `shutdown` says why it should stop, and then until it has.
+///
+/// # Errors
+/// Why it could not start. Once it has started, it goes on until it is told to stop.
+pub async fn run(
+    config: Config,
+    shutdown: impl Future<Output = &'static str>,
+) -> Result<(), HostError> {
+    let actions = prepare(config.actions.clone()).await?;
+    let listener = listen(&config).await?;
+    let thread = ElectionThread::start().map_err(HostError::System)?;
+    let store = open_store(&config, thread.handle()).await?;
+    let host = Host::start(&config, actions, store, &thread, listener)?;
+    let reason = shutdown.await;
+    info!(event = "shutdown", reason, "stopping: {reason}");
+    host.stop().await;
+    thread.stop();
+    info!(event = "goodbye", "stopped");
+    Ok(())
+}
+
+/// A host whose parts are all running.
+struct Host {
+    driver: term::Handle,
+    around: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Host {
+    fn start(
+        config: &Config,
+        actions: Vec<Arc<Action>>,
+        store: Arc<dyn Store>,
+        thread: &ElectionThread,
+        listener: TcpListener,
+    ) -> Result<Self, HostError> {
+        let listen = listener.local_addr().map_err(HostError::System)?;
+        let member = member(config, config.host.url(listen));
+        let (roster_to, roster) = watch::channel(None);
+        let driver = Driver {
+            timings: config.timings,
+            member: member.clone(),
+            store: Arc::clone(&store),
+            actions: by_group(&actions),
+            watchdog: Watchdog::start(config.timings).map_err(HostError::System)?,
+            roster: roster.clone(),
+        }
+        .start(thread.handle(), runtime::Handle::current());
+        let readiness = Readiness {
+            actions: by_group(&actions),
+            member: member.clone(),
+            roster: roster.clone(),
+            view: driver.view(),
+            events: driver.events(),
+        };
+        let observer = Observer {
+            cluster: config.cluster.clone(),
+            member,
+            listen,
+            store: store.label().to_owned(),
+            actions,
+            view: driver.view(),
+            roster,
+        };
+        let (host, retry) = (Arc::clone(&config.host.name), config.timings.retry);
+        let follower = Follower { store, host, retry };
+
+        let (around, stop) = (TaskTracker::new(), CancellationToken::new());
+        around.spawn_on(follower.run(roster_to, stop.clone()), thread.handle());
+        around.spawn(readiness.run(stop.clone()));
+        around.spawn(api::serve(listener, Arc::new(observer), stop.clone()));
+        info!(event = "listening", %listen, "control API on http://{listen}");
+        Ok(Self { driver, around, stop })
+    }
+
+    async fn stop(self) {
+        if let Err(error) = self.driver.shut_down().await {
+            warn!(%error, "the driver broke down; the session will run out by itself");
+        }
+        self.stop.cancel();
+        self.around.close();
+        self.around.wait().await;
+    }
+}
+
+/// Compiles and links everything, before anybody stands for election.
+async fn prepare(configs: Vec<ActionConfig>) -> Result<Vec<Arc<Action>>, HostError> {
+    let prepared = spawn_blocking(move || -> Result<Vec<_>, HostError> {
+        let engine = Arc::new(Engine::new(cache_folder())?);
+        let mut actions = Vec::new();
+        for config in &configs {
+            let action = Action::prepare(config, &engine)?;
+            let (name, kind, group) = (action.name(), action.kind(), action.group());
+            info!(event = "prepared", action = %name, %kind, %group, "action {name} is prepared");
+            actions.push(action);
+        }
+        one_address_each(&configs, &actions)?;
+        Ok(actions)
+    });
+    let actions = prepared.await.map_err(HostError::Broken)??;
+    if actions.is_empty() {
+        warn!("there is nothing to perform: put a component into the plugins folder");
+    }
+    Ok(actions)
+}
+
+/// Two actions that answer requests cannot share an address.
+fn one_address_each(configs: &[ActionConfig], actions: &[Arc<Action>]) -> Result<(), HostError> {
+    let pairs = configs.iter().zip(actions);
+    let listeners: Vec<_> =
+        pairs.filter(|(_, action)| action.kind() == Kind::Http).map(|(config, _)| config).collect();
+    let Some((first, second)) = clashing_listeners(&listeners) else { return Ok(()) };
+    let listen = second.listen;
+    let (first, second) = (Arc::clone(&first.name), Arc::clone(&second.name));
+    Err(HostError::OneAddress { first, second, listen })
+}
+
+/// Opens the store on the election thread, and asks it for a sign of life: what
+/// waiting cannot mend ends the start; a store that is only down is waited for.
+async fn open_store(
+    config: &Config,
+    thread: &runtime::Handle,
+) -> Result<Arc<dyn Store>, HostError> {
+    let (url, cluster) = (config.store.clone(), config.cluster.clone());
+    let request_timeout = config.timings.request_timeout;
+    let opened = thread.spawn(async move {
+        let store = store::open(&url, &cluster, request_timeout)?;
+        match store.check().await {
+            Err(error) if !error.is_transient() => Err(error),
+            // The session's first try will say it.
+            Ok(()) | Err(_) => Ok(store),
+        }
+    });
+    opened.await.map_err(HostError::Broken)?.map_err(HostError::Store)
+}
+
+async fn listen(config: &Config) -> Result<TcpListener, HostError> {
+    let listen = config.host.listen;
+    let failed = |source| HostError::Listen { listen, source };
+    TcpListener::bind(listen).await.map_err(failed)
+}
+
+fn member(config: &Config, url: String) -> Member {
+    Member {
+        name: config.host.name.to_string(),
+        url,
+        labels: config.host.labels.clone(),
+        joined: unix_ms(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        // Where it cannot be read every host is a machine of its own.
+        machine: clock::identity()
+            .unwrap_or_else(|_| format!("{}/{}", config.host.name, std::process::id())),
+    }
+}
+
+fn by_group(actions: &[Arc<Action>]) -> BTreeMap<Group, Vec<Arc<Action>>> {
+    let mut groups: BTreeMap<Group, Vec<Arc<Action>>> = BTreeMap::new();
+    for action in actions {
+        groups.entry(action.group().clone()).or_default().push(Arc::clone(action));
+    }
+    groups
+}
+
+/// Where compiled plugins are kept from one start to the next (XDG Base Directory
+/// Specification: `$XDG_CACHE_HOME`, else `~/.cache`); nowhere, if there is no such place.
+fn cache_folder() -> Option<PathBuf> {
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(caches.join("soloist"))
+}

@@ -1,0 +1,131 @@
+//! What a host says of itself: its heart, its actions, and the roster, put together.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    action::{Action, ActionStatus},
+    api::{
+        ActionEntry, GroupEntry, HostEntry, MemberEntry, Role, Status, StatusSource, StoreEntry,
+        StoreState,
+    },
+    clock::BootTime,
+    election::Group,
+    store::{Member, Roster},
+    term::{self, HostView},
+};
+
+/// Looks at everything and changes nothing.
+pub(super) struct Observer {
+    pub(super) cluster: String,
+    pub(super) member: Member,
+    pub(super) listen: SocketAddr,
+    pub(super) store: String,
+    pub(super) actions: Vec<Arc<Action>>,
+    pub(super) view: watch::Receiver<HostView>,
+    pub(super) roster: watch::Receiver<Option<Roster>>,
+}
+
+impl StatusSource for Observer {
+    fn status(&self) -> Status {
+        let view = self.view.borrow().clone();
+        let roster = self.roster.borrow().clone().unwrap_or_default();
+        let groups: BTreeSet<_> = view.groups.keys().chain(roster.groups.keys()).collect();
+        let entry = |group: &Group| (group.to_string(), self.group(group, &view, &roster));
+        Status {
+            cluster: self.cluster.clone(),
+            host: HostEntry {
+                name: self.member.name.clone(),
+                listen: self.listen.to_string(),
+                version: self.member.version.clone(),
+            },
+            store: StoreEntry {
+                label: self.store.clone(),
+                state: if view.session.is_some() { StoreState::Ok } else { StoreState::Lost },
+                last_error: view.store_error.clone(),
+            },
+            groups: groups.into_iter().map(entry).collect(),
+            members: roster.members.iter().map(|(_, member)| member_entry(member)).collect(),
+            actions: self.actions.iter().map(|action| action_entry(action.status())).collect(),
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let view = self.view.borrow();
+        if view.session.is_none() {
+            let reason = view.store_error.as_deref().unwrap_or("it has not answered yet");
+            return Err(format!("no session in the store {}: {reason}", self.store));
+        }
+        for (group, view) in &view.groups {
+            if let Some(obstacle) = &view.obstacle {
+                return Err(format!("not ready to lead {group}: {obstacle}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Observer {
+    fn group(&self, group: &Group, view: &HostView, roster: &Roster) -> GroupEntry {
+        let here = view.groups.get(group);
+        let leader = roster.leader(group);
+        let heir = roster.heir(group).map(|standing| standing.candidate.host.clone());
+        let role = here.map_or(Role::Out, |here| match here.role {
+            term::Role::Leader => Role::Leader,
+            term::Role::Draining => Role::Draining,
+            term::Role::Standby if heir.as_ref() == Some(&self.member.name) => Role::Heir,
+            term::Role::Standby => Role::Standby,
+            term::Role::Out => Role::Out,
+        });
+        let leads = role == Role::Leader;
+        let remaining = view.session.filter(|_| leads).map(|(_, d)| d.since(BootTime::now()));
+        GroupEntry {
+            leader: leader.map(|standing| standing.candidate.host.clone()),
+            leader_url: leader.map(|standing| standing.candidate.url.clone()),
+            token: leader.map(|standing| standing.key.token.0),
+            heir,
+            role,
+            since: leader.and_then(|standing| standing.candidate.since).map(rfc3339),
+            lease_remaining_ms: remaining.map(|left| left.as_millis().try_into().unwrap_or(0)),
+            obstacle: here.and_then(|here| here.obstacle.clone()),
+        }
+    }
+}
+
+fn member_entry(member: &Member) -> MemberEntry {
+    MemberEntry {
+        name: member.name.clone(),
+        url: member.url.clone(),
+        labels: member.labels.clone(),
+        joined: rfc3339(member.joined),
+        // Its entry hangs on its lease: it is there as long as its session is.
+        live: true,
+        version: member.version.clone(),
+    }
+}
+
+fn action_entry(action: ActionStatus) -> ActionEntry {
+    ActionEntry {
+        name: action.name.to_string(),
+        kind: action.kind.to_string(),
+        group: action.group.to_string(),
+        state: action.state.as_str().to_owned(),
+        plugin: action.plugin,
+        sha256: action.sha256.to_string(),
+        restarts: action.restarts,
+        listen: action.listen.map(|listen| listen.to_string()),
+        last_error: action.last_error,
+    }
+}
+
+/// Milliseconds of Unix time, as people write a moment.
+fn rfc3339(ms: u64) -> String {
+    let moment = UNIX_EPOCH + Duration::from_millis(ms);
+    humantime::format_rfc3339_millis(moment).to_string()
+}

@@ -1,0 +1,51 @@
+//! Why a plugin cannot be loaded, and what to do about it.
+
+use std::{io, path::PathBuf};
+
+use super::Kind;
+
+/// What wasmtime had to say.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A plugin was refused; each variant is one phase of loading.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are the file, and what the message says")]
+pub enum PluginError {
+    /// Reading.
+    #[error("cannot read the plugin {}: check that it is there and that this user may read it", file.display())]
+    Read { file: PathBuf, source: io::Error },
+    /// Reading: a folder, a pipe, a device.
+    #[error("the plugin {} is not a file: name the .wasm file itself", file.display())]
+    NotAFile { file: PathBuf },
+    /// Reading.
+    #[error("the plugin {} is larger than {} MiB: strip it (`wasm-tools strip --all`), or split it", file.display(), max >> 20)]
+    TooLarge { file: PathBuf, max: u64 },
+    /// Recognising.
+    #[error("the plugin {} is not WebAssembly: build it again; the text format must be assembled first (`wasm-tools parse`)", file.display())]
+    NotWasm { file: PathBuf },
+    /// Recognising.
+    #[error("the plugin {} is a core module, not a component: build it for wasm32-wasip2, or make it a component with `wasm-tools component new`", file.display())]
+    CoreModule { file: PathBuf },
+    /// Recognising.
+    #[error("the plugin {} is built for WASI 0.3, which this version does not run: build it for WASI 0.2 (wasm32-wasip2)", file.display())]
+    Wasi03 { file: PathBuf },
+    /// Compiling.
+    #[error("cannot compile the plugin {}: the file is damaged, or needs a feature of WebAssembly that is not on: build it again, or copy it again", file.display())]
+    Compile { file: PathBuf, source: Cause },
+    /// Recognising its kind.
+    #[error("the plugin {} exports nothing that can be run: it exports {}; export {}", file.display(), listed(exports), Kind::EXPECTED)]
+    NoKind { file: PathBuf, exports: Vec<String> },
+    /// Resolving its imports.
+    #[error("the plugin {} imports what this host does not offer: {}; build it without, or update the host", file.display(), listed(imports))]
+    Imports { file: PathBuf, imports: Vec<String> },
+    /// Linking: the names fit, something within them does not.
+    #[error("cannot link the plugin {}: it was built against interfaces that differ from this host's; build it against released versions", file.display())]
+    Link { file: PathBuf, source: Cause },
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        return "nothing".to_owned();
+    }
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,205 @@
+//! etcd, 3.4 or later, by its own Election API.
+//!
+//! Facts that shape this room (etcd: `server/etcdserver/api/v3election`):
+//! - The server makes a session for each call and orphans it. It does not keep
+//!   the lease alive; the caller renews it, also while it campaigns.
+//! - Campaign does not look at its own key after the wait: a lease that ended
+//!   meanwhile makes a phantom winner. So a win is verified.
+//! - Campaign blocks as long as it takes, so only single calls have time-outs,
+//!   never the connection.
+
+mod campaign;
+mod client;
+mod keys;
+mod refusal;
+mod session;
+mod version;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use etcd_client::{
+    Client as Connection, LeaderKey as EtcdKey, ProclaimOptions, PutOptions, ResignOptions,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::{
+    campaign::{Campaign, Seats, Stand},
+    client::{Client, Shared},
+    keys::Keys,
+    refusal::{Meaning, meaning},
+    session::Renewals,
+};
+use super::{Candidate, Lease, Member, RosterStream, Store, StoreError};
+use crate::election::{Group, LeaderKey, LeaseId};
+
+/// A cluster in etcd.
+pub(super) struct Etcd {
+    client: Shared,
+    keys: Keys,
+    renewals: Renewals,
+    seats: Seats,
+    stop: CancellationToken,
+    /// Ends the withdrawals that are under way when the store is dropped.
+    _stop_on_drop: DropGuard,
+}
+
+impl Etcd {
+    /// The store behind `endpoints` (`host:port`), which the first call connects to.
+    pub(super) fn open(
+        endpoints: &[String],
+        login: Option<(String, String)>,
+        cluster: &str,
+        request_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let keys = Keys::new(cluster);
+        let client = Client::new(endpoints, login, &keys.root, request_timeout)?;
+        let stop = CancellationToken::new();
+        Ok(Self {
+            client: Arc::new(client),
+            keys,
+            renewals: Renewals::default(),
+            seats: Seats::default(),
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
+        })
+    }
+
+    fn etcd_key(&self, key: &LeaderKey) -> Result<EtcdKey, StoreError> {
+        Ok(EtcdKey::new()
+            .with_name(self.keys.election(&key.group)?)
+            .with_key(&*key.key)
+            .with_rev(key.token.0)
+            .with_lease(key.lease.0))
+    }
+
+    fn json(
+        &self,
+        attempted: &'static str,
+        value: &impl serde::Serialize,
+    ) -> Result<Vec<u8>, StoreError> {
+        serde_json::to_vec(value).map_err(|error| self.client.unavailable(attempted, error))
+    }
+}
+
+#[async_trait]
+impl Store for Etcd {
+    fn label(&self) -> &str {
+        &self.client.label
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let root = self.keys.root.as_str();
+        let get = |etcd: Connection| async move { etcd.kv_client().get(root, None).await };
+        self.client.call("reach the store", get).await?;
+        let status = |etcd: Connection| async move { etcd.maintenance_client().status().await };
+        // Not every user may ask; then there is nothing to say.
+        if let Ok(status) = self.client.call("ask for its version", status).await {
+            version::judge(status.version());
+        }
+        Ok(())
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<Lease, StoreError> {
+        let ttl = i64::try_from(ttl.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
+        let grant = |mut etcd: Connection| async move { etcd.lease_grant(ttl, None).await };
+        let granted = self.client.call("open a session", grant).await?;
+        Ok(Lease { id: LeaseId(granted.id()), ttl: seconds(granted.ttl()) })
+    }
+
+    async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
+        let renew = |etcd| self.renewals.renew(etcd, lease);
+        self.client.call("renew the session's lease", renew).await.map(seconds)
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        let revoke = |mut etcd: Connection| async move { etcd.lease_revoke(lease.0).await };
+        match self.client.call("end the session", revoke).await {
+            Ok(_) | Err(StoreError::LeaseGone) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn campaign(
+        &self,
+        group: &Group,
+        lease: LeaseId,
+        candidate: &Candidate,
+    ) -> Result<LeaderKey, StoreError> {
+        let stand = Stand {
+            election: self.keys.election(group)?,
+            key: self.keys.candidate(group, lease)?,
+            group: group.clone(),
+            lease,
+            value: self.json("campaign", candidate)?,
+        };
+        let seat = self.seats.take(group, lease).await;
+        Campaign::new(self.client.clone(), stand, seat, self.stop.clone()).won().await
+    }
+
+    async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
+        let election = self.keys.election(&key.group)?;
+        let leader = |mut etcd: Connection| {
+            let election = election.clone();
+            async move {
+                match etcd.leader(election).await {
+                    Err(error) if meaning(&error) == Meaning::NobodyLeads => Ok(None),
+                    answer => answer.map(|mut answer| answer.take_kv()),
+                }
+            }
+        };
+        let leader = self.client.call("verify the leadership", leader).await?;
+        Ok(leader.is_some_and(|leader| {
+            leader.key() == key.key.as_bytes() && leader.create_revision() == key.token.0
+        }))
+    }
+
+    async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
+        let attempted = "proclaim the leader";
+        let leader = self.etcd_key(key)?;
+        let value = self.json(attempted, candidate)?;
+        let proclaim = |mut etcd: Connection| {
+            let (value, options) =
+                (value.clone(), ProclaimOptions::new().with_leader(leader.clone()));
+            async move { etcd.proclaim(value, Some(options)).await }
+        };
+        match self.client.call(attempted, proclaim).await {
+            Ok(_) => Ok(()),
+            // The lease took the key with it.
+            Err(StoreError::LeaseGone) => Err(StoreError::NotLeader),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn resign(&self, key: &LeaderKey) -> Result<(), StoreError> {
+        let leader = self.etcd_key(key)?;
+        let resign = |mut etcd: Connection| {
+            let options = ResignOptions::new().with_leader(leader.clone());
+            async move { etcd.resign(Some(options)).await }
+        };
+        match self.client.call("resign", resign).await {
+            Ok(_) | Err(StoreError::LeaseGone | StoreError::NotLeader) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError> {
+        let key = self.keys.member(&member.name)?;
+        let value = self.json("join the cluster", member)?;
+        let put = |etcd: Connection| {
+            let options = PutOptions::new().with_lease(lease.0);
+            let (key, value) = (key.clone(), value.clone());
+            async move { etcd.kv_client().put(key, value, Some(options)).await }
+        };
+        self.client.call("join the cluster", put).await.map(drop)
+    }
+
+    async fn watch(&self) -> Result<RosterStream, StoreError> {
+        watch::watch(self.client.clone(), self.keys.clone()).await
+    }
+}
+
+fn seconds(ttl: i64) -> Duration {
+    Duration::from_secs(ttl.unsigned_abs())
+}

@@ -1,0 +1,149 @@
+//! What etcd's errors mean to a caller.
+//!
+//! They are told apart by their text: the Election service passes on the
+//! errors of its own client and loses their codes (etcd:
+//! `api/v3rpc/rpctypes/error.go` has the texts).
+
+use std::error::Error as StdError;
+
+use etcd_client::Error;
+
+use crate::store::StoreError;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    LeaseGone,
+    NotLeader,
+    /// Nobody stands in this election.
+    NobodyLeads,
+    /// The login has to be done again; then the same call may succeed.
+    StaleLogin,
+    WrongLogin,
+    LoginMissing,
+    LoginDisabled,
+    Forbidden,
+    NotEtcd,
+    /// This member cannot serve now; another, or a later try, may.
+    Unavailable,
+}
+
+const TEXTS: &[(&str, Meaning)] = &[
+    ("lease not found", Meaning::LeaseGone),
+    ("election: not leader", Meaning::NotLeader),
+    ("election: no leader", Meaning::NobodyLeads),
+    ("invalid auth token", Meaning::StaleLogin),
+    ("revision of auth store is old", Meaning::StaleLogin),
+    ("authentication failed", Meaning::WrongLogin),
+    ("user name is empty", Meaning::LoginMissing),
+    ("authentication is not enabled", Meaning::LoginDisabled),
+    ("permission denied", Meaning::Forbidden),
+];
+
+/// gRPC's code of a method that the server does not have.
+const UNIMPLEMENTED: i32 = 12;
+
+pub(super) fn meaning(error: &Error) -> Meaning {
+    if let Error::GRpcStatus(status) = error
+        && i32::from(status.code()) == UNIMPLEMENTED
+    {
+        return Meaning::NotEtcd;
+    }
+    meaning_of(&error.to_string())
+}
+
+/// What a text of etcd's means.
+pub(super) fn meaning_of(text: &str) -> Meaning {
+    let known = TEXTS.iter().find(|(part, _)| text.contains(part));
+    known.map_or(Meaning::Unavailable, |(_, meaning)| *meaning)
+}
+
+/// What happened, in a person's words: what etcd said, or what lies at the
+/// bottom of a broken connection. The texts between are the client's own layers.
+fn plainly(error: &Error) -> String {
+    let top: &dyn StdError = match error {
+        Error::GRpcStatus(status) if status.source().is_none() => {
+            return status.message().to_owned();
+        }
+        Error::GRpcStatus(status) => status,
+        Error::TransportError(error) => error,
+        error => error,
+    };
+    let mut bottom = top;
+    while let Some(source) = bottom.source() {
+        bottom = source;
+    }
+    bottom.to_string()
+}
+
+/// Who asked, for the texts.
+pub(super) struct Asker<'a> {
+    pub(super) store: &'a str,
+    pub(super) user: Option<&'a str>,
+    pub(super) root: &'a str,
+}
+
+impl Asker<'_> {
+    /// The error as the caller of `attempted` is told.
+    pub(super) fn told(&self, attempted: &'static str, error: Error) -> StoreError {
+        match meaning(&error) {
+            Meaning::LeaseGone => StoreError::LeaseGone,
+            Meaning::NotLeader | Meaning::NobodyLeads => StoreError::NotLeader,
+            Meaning::StaleLogin | Meaning::Unavailable => StoreError::Unavailable {
+                attempted,
+                store: self.store.to_owned(),
+                source: plainly(&error).into(),
+            },
+            meaning => {
+                let source = Some(plainly(&error).into());
+                StoreError::Refused { problem: self.problem(meaning), source }
+            }
+        }
+    }
+
+    /// What is wrong and what to do next.
+    fn problem(&self, meaning: Meaning) -> String {
+        let Self { store, root, .. } = self;
+        let user = self.user.unwrap_or("the user");
+        match meaning {
+            Meaning::WrongLogin => format!(
+                "{store} does not know user {user:?} with this password: \
+                 correct `store = \"etcd://USER:PASSWORD@…\"`, or `etcdctl user passwd {user}`"
+            ),
+            Meaning::LoginMissing => {
+                format!("{store} asks for a login: write `store = \"etcd://USER:PASSWORD@…\"`")
+            }
+            Meaning::LoginDisabled => format!(
+                "{store} has authentication turned off: leave `{user}:…@` out of `store`, \
+                 or `etcdctl auth enable`"
+            ),
+            Meaning::Forbidden => format!(
+                "{store} does not let {user} use {root}: \
+                 `etcdctl role grant-permission ROLE readwrite --prefix {root}` \
+                 for a role of that user"
+            ),
+            _ => format!(
+                "{store} does not answer as etcd does: soloist needs etcd 3.4 or later there"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_etcd_are_understood() {
+        for (text, meaning) in [
+            ("etcdserver: requested lease not found", Meaning::LeaseGone),
+            ("etcdserver: invalid auth token", Meaning::StaleLogin),
+            ("etcdserver: authentication failed, invalid user ID or password", Meaning::WrongLogin),
+            ("etcdserver: user name is empty", Meaning::LoginMissing),
+            ("etcdserver: permission denied", Meaning::Forbidden),
+            ("etcdserver: request timed out", Meaning::Unavailable),
+        ] {
+            assert_eq!(meaning_of(text), meaning, "{text}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The file: one connection, and the transactions of the store on it.
+//!
+//! Invariants:
+//! - A write transaction takes the lock first and reads the clock second.
+//!   Renewing a lease and declaring it dead are thereby one after the other,
+//!   on one clock; a lease that somebody found dead is never renewed.
+//! - Reads never judge a lease by the clock: only a write transaction lets
+//!   go of one, with all that hangs on it, for all processes at once.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::{
+    fault::Fault,
+    reads::{self, Place},
+    schema,
+    strangers::Strangers,
+};
+use crate::{
+    clock::{self, BootTime},
+    election::{Group, LeaseId, Token},
+    store::{Lease, Roster},
+};
+
+/// The open file.
+pub(super) struct File {
+    connection: Connection,
+    path: PathBuf,
+    cluster: Arc<str>,
+    boot: String,
+    /// Device and inode: a removed file lives on for those who have it open.
+    identity: (u64, u64),
+    /// What the last look saw (SQLite: `PRAGMA data_version`), and whether
+    /// this connection has written since, which does not count there.
+    seen: Option<i64>,
+    strangers: Strangers,
+}
+
+impl File {
+    pub(super) fn open(path: &Path, cluster: Arc<str>, busy: Duration) -> Result<Self, Fault> {
+        let connection = schema::connect(path, busy)?;
+        let boot = clock::identity()?;
+        let identity = identity(path)?;
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            cluster,
+            boot,
+            identity,
+            seen: None,
+            strangers: Strangers::default(),
+        })
+    }
+
+    /// Fails when the path leads to another file than the open one.
+    pub(super) fn same(&self) -> Result<(), Fault> {
+        match identity(&self.path) {
+            Ok(found) if found == self.identity => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Err(Fault::Replaced),
+        }
+    }
+
+    pub(super) fn grant(&mut self, ttl: Duration) -> Result<Lease, Fault> {
+        let boot = self.boot.clone();
+        let id = self.write(|tx, now| {
+            // Random, so that a lease of a removed file is never mistaken for one of the new.
+            let sql = "INSERT INTO leases (id, ttl, expires, boot)
+                       VALUES (abs(random() % 9007199254740991) + 1, ?1, ?2, ?3) RETURNING id";
+            let row = params![nanos(ttl), signed(now + ttl), boot];
+            Ok(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?)
+        })?;
+        Ok(Lease { id: LeaseId(id), ttl })
+    }
+
+    pub(super) fn renew(&mut self, lease: LeaseId) -> Result<Duration, Fault> {
+        self.write(|tx, now| {
+            let sql = "UPDATE leases SET expires = ?2 + ttl WHERE id = ?1 RETURNING ttl";
+            let ttl: Option<i64> = tx
+                .prepare_cached(sql)?
+                .query_row(params![lease.0, signed(now)], |row| row.get(0))
+                .optional()?;
+            ttl.map(span).ok_or(Fault::LeaseGone)
+        })
+    }
+
+    pub(super) fn revoke(&mut self, lease: LeaseId) -> Result<(), Fault> {
+        self.write(|tx, _| {
+            if tx.execute("DELETE FROM leases WHERE id = ?1", [lease.0])? > 0 {
+                next_revision(tx)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts a candidate into the queue, or finds it there.
+    pub(super) fn stand(
+        &mut self,
+        group: &Group,
+        lease: LeaseId,
+        value: &str,
+    ) -> Result<Token, Fault> {
+        let cluster = self.cluster.clone();
+        self.write(|tx, _| {
+            must_live(tx, lease)?;
+            let sql = "INSERT INTO candidates (create_revision, cluster, grp, lease, value)
+                       VALUES (?1, ?2, ?3, ?4, ?5)
+                       ON CONFLICT (cluster, grp, lease) DO UPDATE SET value = ?5
+                       RETURNING create_revision";
+            let row = params![next_revision(tx)?, cluster, group.as_str(), lease.0, value];
+            Ok(Token(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?))
+        })
+    }
+
+    /// Replaces a candidate's value.
+    pub(super) fn proclaim(&mut self, token: Token, value: &str) -> Result<(), Fault> {
+        self.write(|tx, _| {
+            let sql = "UPDATE candidates SET value = ?2 WHERE create_revision = ?1";
+            if tx.execute(sql, params![token.0, value])? == 0 {
+                return Err(Fault::NotLeader);
+            }
+            next_revision(tx).map(drop)
+        })
+    }
+
+    /// Takes a candidate out of the queue, if it is still there.
+    pub(super) fn withdraw(&mut self, token: Token) -> Result<(), Fault> {
+        self.write(|tx, _| {
+            if tx.execute("DELETE FROM candidates WHERE create_revision = ?1", [token.0])? > 0 {
+                next_revision(tx)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn join(&mut self, lease: LeaseId, name: &str, value: &str) -> Result<(), Fault> {
+        let cluster = self.cluster.clone();
+        self.write(|tx, _| {
+            must_live(tx, lease)?;
+            let sql = "INSERT INTO members (cluster, name, lease, value) VALUES (?1, ?2, ?3, ?4)
+                       ON CONFLICT (cluster, name) DO UPDATE SET lease = ?3, value = ?4";
+            tx.execute(sql, params![cluster, name, lease.0, value])?;
+            next_revision(tx).map(drop)
+        })
+    }
+
+    /// Where the candidate of `token` stands once the dead are taken away.
+    pub(super) fn verify(&mut self, token: Token) -> Result<Place, Fault> {
+        self.write(|tx, _| reads::place(tx, token))
+    }
+
+    /// Where the candidate of `token` stands among all that are in the file.
+    pub(super) fn place(&self, token: Token) -> Result<Place, Fault> {
+        reads::place(&self.connection, token)
+    }
+
+    /// Whether `lease` is in the file.
+    pub(super) fn knows(&self, lease: LeaseId) -> Result<bool, Fault> {
+        reads::knows(&self.connection, lease)
+    }
+
+    /// When the first lease ends; [`BootTime::NEVER`] without any.
+    pub(super) fn first_expiry(&self) -> Result<BootTime, Fault> {
+        let ours = reads::first_expiry(&self.connection, &self.boot)?;
+        Ok(ours.min(self.strangers.first_end()))
+    }
+
+    /// Looks at the leases of other clocks, which tell nothing by themselves.
+    pub(super) fn look_at_strangers(&mut self) -> Result<(), Fault> {
+        let present = reads::strangers(&self.connection, &self.boot)?;
+        self.strangers.look(&present, BootTime::now());
+        Ok(())
+    }
+
+    /// Lets go of the leases that have run out.
+    pub(super) fn sweep(&mut self) -> Result<(), Fault> {
+        self.write(|_, _| Ok(()))
+    }
+
+    /// Whether anybody has written since this was asked last.
+    pub(super) fn changed(&mut self) -> Result<bool, Fault> {
+        let version =
+            self.connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))?;
+        Ok(self.seen.replace(version) != Some(version))
+    }
+
+    /// Makes the next [`changed`](Self::changed) say yes.
+    pub(super) fn forget(&mut self) {
+        self.seen = None;
+    }
+
+    /// The cluster at one revision.
+    pub(super) fn roster(&mut self) -> Result<Roster, Fault> {
+        reads::roster(&self.connection.transaction()?, &self.cluster)
+    }
+
+    /// Does `work` under the write lock, after taking away the dead.
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, BootTime) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let now = BootTime::now();
+        let before = tx.total_changes();
+        let sql = "DELETE FROM leases WHERE expires <= ?1 AND boot = ?2";
+        let mut dead = tx.prepare_cached(sql)?.execute(params![signed(now), self.boot])?;
+        for lease in self.strangers.look(&reads::strangers(&tx, &self.boot)?, now) {
+            dead += tx.execute("DELETE FROM leases WHERE id = ?1", [lease.0])?;
+        }
+        if dead > 0 {
+            next_revision(&tx)?;
+        }
+        let done = work(&tx, now)?;
+        let wrote = tx.total_changes() != before;
+        tx.commit()?;
+        if wrote {
+            self.seen = None;
+            super::bell::ring(&self.path);
+        }
+        Ok(done)
+    }
+}
+
+fn must_live(tx: &Transaction<'_>, lease: LeaseId) -> Result<(), Fault> {
+    if reads::knows(tx, lease)? { Ok(()) } else { Err(Fault::LeaseGone) }
+}
+
+fn next_revision(tx: &Transaction<'_>) -> Result<i64, Fault> {
+    let sql = "UPDATE counter SET revision = revision + 1 RETURNING revision";
+    Ok(tx.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+/// SQLite's integers are signed; 63 bits of nanoseconds are 292 years.
+fn signed(moment: BootTime) -> i64 {
+    i64::try_from(moment.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn nanos(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn span(nanos: i64) -> Duration {
+    Duration::from_nanos(nanos.unsigned_abs())
+}

@@ -1,0 +1,203 @@
+//! The embedded store: one SQLite file, shared by the hosts of one machine.
+//!
+//! Leases run on the boot-time clock, which all processes of a machine share;
+//! the machine's boot id beside each makes the leases of an earlier boot
+//! expired ones. What is *not* promised: the file must be on a local disk
+//! (SQLite's write-ahead log needs shared memory), and a process that is frozen
+//! in the middle of a transaction holds every other one up until it goes on.
+//! Whoever removes the file while hosts run makes a new store: each host
+//! notices within the poll or at its next call, and loses its session.
+
+mod bell;
+mod fault;
+mod file;
+mod reads;
+mod schema;
+mod strangers;
+mod waiting;
+mod worker;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use tokio::{sync::oneshot, time::timeout};
+
+use self::{
+    fault::Fault,
+    file::File,
+    reads::Place,
+    waiting::Watcher,
+    worker::{Handle, Message, Source},
+};
+use super::{Candidate, Lease, Member, Roster, RosterStream, Store, StoreError};
+use crate::election::{Group, LeaderKey, LeaseId};
+
+/// A cluster in a SQLite file.
+pub(super) struct Sqlite {
+    label: String,
+    worker: Arc<Handle>,
+    request_timeout: Duration,
+}
+
+impl Sqlite {
+    /// The store in the file at `path`, which the first call opens or makes.
+    pub(super) fn open(
+        path: &Path,
+        cluster: &str,
+        request_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let label = format!("sqlite {}", path.display());
+        let source = Source {
+            path: path.to_owned(),
+            cluster: cluster.into(),
+            // Shorter than a call, so that one answers with the reason.
+            busy: request_timeout / 2,
+        };
+        let worker = Handle::start(source).map_err(|fault| fault.into_error(OPEN, &label))?;
+        Ok(Self { label, worker: Arc::new(worker), request_timeout })
+    }
+
+    /// Has the worker do `work` on the file and awaits what comes of it.
+    async fn call<T: Send + 'static>(
+        &self,
+        attempted: &'static str,
+        work: impl FnOnce(&mut File) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        // A caller that has given up does not read the answer.
+        let work = move |file: Result<&mut File, Fault>| drop(reply.send(file.and_then(work)));
+        self.worker.tell(Message::Work(Box::new(work)));
+        self.answer(answer).await.map_err(|fault| fault.into_error(attempted, &self.label))
+    }
+
+    /// Awaits the worker's answer as long as a request may take.
+    async fn answer<T>(&self, answer: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fault> {
+        match timeout(self.request_timeout, answer).await {
+            Ok(answer) => answer.unwrap_or(Err(Fault::Closed)),
+            Err(_) => Err(Fault::TimedOut),
+        }
+    }
+}
+
+/// What [`Sqlite::open`] attempts.
+const OPEN: &str = "open the store";
+
+#[async_trait]
+impl Store for Sqlite {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.call(OPEN, |_| Ok(())).await
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<Lease, StoreError> {
+        self.call("open a session", move |file| file.grant(ttl)).await
+    }
+
+    async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
+        self.call("renew the session's lease", move |file| file.renew(lease)).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.call("end the session", move |file| file.revoke(lease)).await
+    }
+
+    async fn campaign(
+        &self,
+        group: &Group,
+        lease: LeaseId,
+        candidate: &Candidate,
+    ) -> Result<LeaderKey, StoreError> {
+        let told = |fault: Fault| fault.into_error("campaign", &self.label);
+        let value = serde_json::to_string(candidate).map_err(|error| told(error.into()))?;
+        let (reply, answer) = oneshot::channel();
+        let mut caller = Caller { worker: &self.worker, answer };
+        let group = group.clone();
+        self.worker.tell(Message::Campaign { group, lease, value, reply });
+        (&mut caller.answer).await.unwrap_or(Err(Fault::Superseded)).map_err(told)
+    }
+
+    async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
+        let token = key.token;
+        let place = self.call("verify the leadership", move |file| file.verify(token)).await?;
+        Ok(place == Place::First)
+    }
+
+    async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
+        let (token, candidate) = (key.token, candidate.clone());
+        self.call("proclaim the leader", move |file| {
+            file.proclaim(token, &serde_json::to_string(&candidate)?)
+        })
+        .await
+    }
+
+    async fn resign(&self, key: &LeaderKey) -> Result<(), StoreError> {
+        let token = key.token;
+        self.call("resign", move |file| file.withdraw(token)).await
+    }
+
+    async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError> {
+        let member = member.clone();
+        self.call("join the cluster", move |file| {
+            file.join(lease, &member.name, &serde_json::to_string(&member)?)
+        })
+        .await
+    }
+
+    async fn watch(&self) -> Result<RosterStream, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.worker.tell(Message::Watch(reply));
+        let told = |fault: Fault| fault.into_error(WATCH, &self.label);
+        let watcher = self.answer(answer).await.map_err(told)?;
+        Ok(rosters(watcher, self.worker.clone(), self.label.clone()))
+    }
+}
+
+/// What [`Store::watch`] attempts.
+const WATCH: &str = "watch the cluster";
+
+/// The news of `watcher` as a stream, which keeps the worker and ends with an error.
+fn rosters(watcher: Watcher, worker: Arc<Handle>, label: String) -> RosterStream {
+    stream::unfold(Some((watcher, worker, label)), |state| async {
+        let (mut watcher, worker, label) = state?;
+        match next(&mut watcher).await {
+            Ok(roster) => Some((Ok(roster), Some((watcher, worker, label)))),
+            Err(fault) => Some((Err(fault.into_error(WATCH, &label)), None)),
+        }
+    })
+    .boxed()
+}
+
+async fn next(watcher: &mut Watcher) -> Result<Roster, Fault> {
+    watcher.changed().await.map_err(|_| Fault::Closed)?;
+    watcher.borrow_and_update().clone().map_err(Fault::Broken)
+}
+
+/// A campaign whose caller may leave at any moment.
+struct Caller<'a> {
+    worker: &'a Handle,
+    answer: oneshot::Receiver<Result<LeaderKey, Fault>>,
+}
+
+impl Drop for Caller<'_> {
+    /// Either the answer is there already and is taken back, or the worker
+    /// finds the channel closed; there is nothing between the two.
+    fn drop(&mut self) {
+        self.answer.close();
+        self.worker.tell(match self.answer.try_recv() {
+            Ok(Ok(key)) => Message::Withdraw(key.token),
+            _ => Message::Look,
+        });
+    }
+}
+
+/// The folder of the file at `path`.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,128 @@
+//! Opening the file: it is ours, of a version that we know, or it is refused.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use super::fault::Fault;
+
+/// Marks the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
+const APPLICATION_ID: i32 = 0x534f_4c4f;
+/// The version of the tables below (SQLite: `PRAGMA user_version`).
+const VERSION: i32 = 1;
+
+/// `revision` counts every change of what a roster shows; it is never reset,
+/// so a token is never given out twice. It begins with the seconds of Unix time:
+/// there are fewer changes than seconds, so even the tokens of a file that was
+/// removed are below those of its successor. `expires` is boot-time nanoseconds
+/// of the clock named beside it.
+const TABLES: &str = "
+    CREATE TABLE counter (
+        id       INTEGER PRIMARY KEY CHECK (id = 1),
+        revision INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO counter VALUES (1, unixepoch());
+
+    CREATE TABLE leases (
+        id      INTEGER PRIMARY KEY,
+        ttl     INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        boot    TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE candidates (
+        create_revision INTEGER PRIMARY KEY,
+        cluster         TEXT NOT NULL,
+        grp             TEXT NOT NULL,
+        lease           INTEGER NOT NULL REFERENCES leases ON DELETE CASCADE,
+        value           TEXT NOT NULL,
+        UNIQUE (cluster, grp, lease)
+    ) STRICT;
+    CREATE INDEX candidates_lease ON candidates (lease);
+
+    CREATE TABLE members (
+        cluster TEXT NOT NULL,
+        name    TEXT NOT NULL,
+        lease   INTEGER NOT NULL REFERENCES leases ON DELETE CASCADE,
+        value   TEXT NOT NULL,
+        PRIMARY KEY (cluster, name)
+    ) STRICT;
+    CREATE INDEX members_lease ON members (lease);
+";
+
+/// Opens the file at `path`, or makes it. Its calls wait `busy` for another process's lock.
+pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, Fault> {
+    attempt(path, busy).map_err(|fault| explain(path, fault))
+}
+
+fn attempt(path: &Path, busy: Duration) -> Result<Connection, Fault> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(busy)?;
+    // Ours before anything is written: WAL mode changes the file.
+    let made = recognise(&connection, path)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // A token that was handed out must survive a power cut, or it could be
+    // given out twice; in WAL mode only FULL syncs every commit.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    if !made {
+        make(&mut connection, path)?;
+    }
+    Ok(connection)
+}
+
+/// Whether the tables are there; refuses what is another's, or too new.
+fn recognise(connection: &Connection, path: &Path) -> Result<bool, Fault> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (number("application_id")?, number("user_version")?, objects) {
+        (APPLICATION_ID, VERSION, _) => Ok(true),
+        (APPLICATION_ID, newer, _) => Err(Fault::refused(format!(
+            "{} was written by a newer soloist (schema {newer}, this one knows {VERSION}): \
+             run that version, or name another file in `store`",
+            path.display()
+        ))),
+        (0, 0, 0) => Ok(false),
+        _ => Err(Fault::refused(format!(
+            "{} is a database of another application: name another file in `store`",
+            path.display()
+        ))),
+    }
+}
+
+fn make(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have made them while this one waited for the lock.
+    if !recognise(&tx, path)? {
+        tx.execute_batch(TABLES)?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", VERSION)?;
+    }
+    Ok(tx.commit()?)
+}
+
+/// Tells what waiting cannot mend, and what to do about it.
+fn explain(path: &Path, fault: Fault) -> Fault {
+    let Fault::Sqlite(error) = fault else {
+        return fault;
+    };
+    let file = path.display();
+    let problem = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => {
+            format!("{file} is not a SQLite database: name another file in `store`")
+        }
+        Some(ErrorCode::DatabaseCorrupt) => format!(
+            "{file} is damaged: stop every host of the cluster and remove it; it is made anew"
+        ),
+        Some(ErrorCode::CannotOpen) if !super::folder(path).is_dir() => format!(
+            "{file} cannot be made, its folder is missing: create {}",
+            super::folder(path).display()
+        ),
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => format!(
+            "{file} cannot be opened for writing: let this user read and write it and its folder"
+        ),
+        _ => return Fault::Sqlite(error),
+    };
+    Fault::Refused { problem, source: Some(error) }
+}

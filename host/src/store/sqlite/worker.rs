@@ -1,0 +1,209 @@
+//! The worker: one thread that owns the file, and everybody who waits on it.
+//!
+//! ```text
+//!   calls ─────┐
+//!   the bell ──┼──► inbox ──► carry out ──► settle: sweep the dead, withdraw who
+//!   a timer ───┘                            left, tell who won, publish the roster
+//! ```
+//!
+//! Invariant: messages are carried out in the order they were sent. So a
+//! withdrawal is done before the same lease stands again, and never meets a
+//! row of the later campaign.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    bell::Bell,
+    fault::Fault,
+    file::File,
+    waiting::{Campaign, Waiting, Watcher},
+};
+use crate::{
+    clock::BootTime,
+    election::{Group, LeaderKey, LeaseId, Token},
+};
+
+/// How often the worker looks although nothing was heard: file systems without
+/// notifications, databases edited by hand, and a machine that was suspended.
+const POLL: Duration = Duration::from_millis(250);
+
+/// Work on the file that somebody asked for; it answers by itself.
+pub(super) type Work = Box<dyn FnOnce(Result<&mut File, Fault>) + Send>;
+
+/// What the worker is told.
+pub(super) enum Message {
+    /// Carry this out.
+    Work(Work),
+    /// Stand for election and answer when it is won.
+    Campaign {
+        group: Group,
+        lease: LeaseId,
+        value: String,
+        reply: oneshot::Sender<Result<LeaderKey, Fault>>,
+    },
+    /// Take back a win that nobody came for.
+    Withdraw(Token),
+    /// Send the present roster, and each later one.
+    Watch(oneshot::Sender<Result<Watcher, Fault>>),
+    /// Look whether something has changed.
+    Look,
+    /// End.
+    Stop,
+}
+
+/// Where the file is and how it is opened.
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) cluster: Arc<str>,
+    /// How long a call waits for another process's lock.
+    pub(super) busy: Duration,
+}
+
+/// The running worker. It ends when this is dropped.
+pub(super) struct Handle {
+    inbox: Sender<Message>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    pub(super) fn start(source: Source) -> Result<Self, Fault> {
+        let (inbox, messages) = channel();
+        let bell = inbox.clone();
+        let worker = Worker { source, bell, file: None, waiting: Waiting::default() };
+        let thread = thread::Builder::new()
+            .name("store".into())
+            .spawn(move || worker.run(&messages))
+            .map_err(Fault::Start)?;
+        Ok(Self { inbox, thread: Some(thread) })
+    }
+
+    /// Tells the worker. One that has ended drops the message, and with it whatever would answer.
+    pub(super) fn tell(&self, message: Message) {
+        let _ = self.inbox.send(message);
+    }
+}
+
+impl Drop for Handle {
+    /// Waits for the work in hand, so that the file is closed when the store is.
+    fn drop(&mut self) {
+        self.tell(Message::Stop);
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("the store's thread panicked");
+        }
+    }
+}
+
+struct Worker {
+    source: Source,
+    bell: Sender<Message>,
+    file: Option<(File, Option<Bell>)>,
+    waiting: Waiting,
+}
+
+impl Worker {
+    fn run(mut self, messages: &Receiver<Message>) {
+        loop {
+            match messages.recv_timeout(self.patience()) {
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(message) => self.carry_out(message),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.settle();
+        }
+    }
+
+    /// Until the next lease runs out, at most [`POLL`].
+    fn patience(&mut self) -> Duration {
+        let Some((file, _)) = &self.file else {
+            return POLL;
+        };
+        match file.first_expiry() {
+            Ok(first) => first.since(BootTime::now()).min(POLL),
+            Err(_) => POLL,
+        }
+    }
+
+    fn carry_out(&mut self, message: Message) {
+        match message {
+            Message::Work(work) => work(self.file()),
+            Message::Campaign { group, lease, value, reply } => {
+                match self.file().and_then(|file| file.stand(&group, lease, &value)) {
+                    Ok(token) => self.waiting.stands(Campaign { group, lease, token, reply }),
+                    // Whoever asked may have left; then nothing stands.
+                    Err(fault) => drop(reply.send(Err(fault))),
+                }
+            }
+            Message::Withdraw(token) => self.waiting.withdraw(token),
+            Message::Watch(reply) => {
+                let roster = self.file().and_then(File::roster);
+                drop(reply.send(roster.map(|roster| self.waiting.watch(roster))));
+            }
+            Message::Look | Message::Stop => {}
+        }
+    }
+
+    /// Brings everybody who waits up to date with the file.
+    fn settle(&mut self) {
+        let Some((file, _)) = &mut self.file else {
+            return;
+        };
+        match settle(file, &mut self.waiting) {
+            Ok(()) => {}
+            // Another process holds the lock; the next look is soon.
+            Err(fault) if fault.is_busy() => tracing::debug!(%fault, "the store's file is busy"),
+            Err(fault) => {
+                tracing::warn!(%fault, path = %self.source.path.display(), "the store's file");
+                self.file = None;
+                self.waiting.fail(&fault);
+            }
+        }
+    }
+
+    /// The file: opened if it is not, and again if it was replaced.
+    fn file(&mut self) -> Result<&mut File, Fault> {
+        if let Some(Err(fault)) = self.file.as_ref().map(|(file, _)| file.same()) {
+            self.file = None;
+            self.waiting.fail(&fault);
+            return Err(fault);
+        }
+        if self.file.is_none() {
+            self.file = Some(self.open()?);
+        }
+        self.file.as_mut().map(|(file, _)| file).ok_or(Fault::Closed)
+    }
+
+    fn open(&self) -> Result<(File, Option<Bell>), Fault> {
+        let Source { path, cluster, busy } = &self.source;
+        let file = File::open(path, cluster.clone(), *busy)?;
+        let inbox = self.bell.clone();
+        let bell = Bell::listen(path, move || drop(inbox.send(Message::Look)));
+        let bell = bell.inspect_err(|error| {
+            tracing::warn!(%error, "no file notifications: others' changes are seen {POLL:?} late");
+        });
+        Ok((file, bell.ok()))
+    }
+}
+
+fn settle(file: &mut File, waiting: &mut Waiting) -> Result<(), Fault> {
+    file.same()?;
+    file.look_at_strangers()?;
+    if file.first_expiry()? <= BootTime::now() {
+        file.sweep()?;
+    }
+    waiting.withdraw_left(file)?;
+    if file.changed()? {
+        // An unread change must be looked at again.
+        waiting.tell(file).inspect_err(|_| file.forget())?;
+    }
+    Ok(())
+}

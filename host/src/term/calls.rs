@@ -1,0 +1,192 @@
+//! The heart's calls to the store, each answered by one event.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc::UnboundedSender, task::AbortHandle, time::sleep};
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::report::millis;
+use crate::{
+    clock::BootTime,
+    election::{Event, Group, LeaderKey, LeaseId},
+    store::{Candidate, Member, Store, StoreError},
+};
+
+/// An answer for the driver: the event, and how the store fared.
+pub(super) struct Answer {
+    pub(super) event: Event,
+    /// Whether the store served the call.
+    pub(super) outcome: Result<(), StoreError>,
+}
+
+/// Makes calls on the election thread's runtime.
+pub(super) struct Calls {
+    store: Arc<dyn Store>,
+    candidate: Candidate,
+    member: Member,
+    retry: Duration,
+    answers: UnboundedSender<Answer>,
+    tasks: TaskTracker,
+    campaigns: BTreeMap<Group, AbortHandle>,
+    joining: Option<AbortHandle>,
+}
+
+impl Calls {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        member: Member,
+        retry: Duration,
+        answers: UnboundedSender<Answer>,
+    ) -> Self {
+        let candidate =
+            Candidate { host: member.name.clone(), url: member.url.clone(), since: None };
+        Self {
+            store,
+            candidate,
+            member,
+            retry,
+            answers,
+            tasks: TaskTracker::new(),
+            campaigns: BTreeMap::new(),
+            joining: None,
+        }
+    }
+
+    pub(super) fn grant(&self, ttl: Duration, sent: BootTime) {
+        let store = Arc::clone(&self.store);
+        self.call(async move {
+            match store.grant(ttl).await {
+                Ok(lease) => ok(Event::Granted { lease: lease.id, ttl: lease.ttl, sent }),
+                Err(error) => failed(Event::GrantFailed, error),
+            }
+        });
+    }
+
+    pub(super) fn renew(&self, lease: LeaseId, sent: BootTime) {
+        let store = Arc::clone(&self.store);
+        self.call(async move {
+            match store.renew(lease).await {
+                Ok(ttl) => {
+                    let took_ms = millis(BootTime::now().since(sent));
+                    debug!(event = "renewed", %lease, took_ms, "session renewed");
+                    ok(Event::Renewed { lease, ttl, sent })
+                }
+                Err(StoreError::LeaseGone) => ok(Event::LeaseGone { lease }),
+                Err(error) => failed(Event::RenewFailed { lease }, error),
+            }
+        });
+    }
+
+    pub(super) fn revoke(&mut self, lease: LeaseId) {
+        if let Some(joining) = self.joining.take() {
+            joining.abort();
+        }
+        let store = Arc::clone(&self.store);
+        self.call(async move {
+            match store.revoke(lease).await {
+                Ok(()) => ok(Event::Released { lease }),
+                Err(error) => failed(Event::Released { lease }, error),
+            }
+        });
+    }
+
+    pub(super) fn campaign(&mut self, group: Group, lease: LeaseId, attempt: u64) {
+        let (store, candidate) = (Arc::clone(&self.store), self.candidate.clone());
+        let key = group.clone();
+        let task = self.call(async move {
+            match store.campaign(&group, lease, &candidate).await {
+                Ok(key) => ok(Event::Won { attempt, key }),
+                Err(StoreError::LeaseGone) => ok(Event::LeaseGone { lease }),
+                Err(error) => failed(Event::CampaignFailed { group, attempt }, error),
+            }
+        });
+        self.campaigns.insert(key, task);
+    }
+
+    /// Drops the campaign, which withdraws the candidate.
+    pub(super) fn withdraw(&mut self, group: &Group) {
+        if let Some(campaign) = self.campaigns.remove(group) {
+            campaign.abort();
+        }
+    }
+
+    pub(super) fn verify(&self, key: LeaderKey) {
+        let store = Arc::clone(&self.store);
+        self.call(async move {
+            match store.verify(&key).await {
+                Ok(holds) => ok(Event::Verified { key, holds }),
+                Err(error) => failed(Event::VerifyFailed { key }, error),
+            }
+        });
+    }
+
+    pub(super) fn resign(&self, key: LeaderKey) {
+        let store = Arc::clone(&self.store);
+        self.call(async move {
+            match store.resign(&key).await {
+                Ok(()) | Err(StoreError::NotLeader) => ok(Event::Resigned { key }),
+                Err(error) => failed(Event::ResignFailed { key }, error),
+            }
+        });
+    }
+
+    /// Says in the store since when this host leads. It is for people: one try is enough.
+    pub(super) fn proclaim(&self, key: LeaderKey, since: u64) {
+        let store = Arc::clone(&self.store);
+        let candidate = Candidate { since: Some(since), ..self.candidate.clone() };
+        self.call(async move {
+            match store.proclaim(&key, &candidate).await {
+                Ok(()) => ok(Event::Tick),
+                Err(StoreError::NotLeader | StoreError::LeaseGone) => ok(Event::KeyGone { key }),
+                Err(error) => failed(Event::Tick, error),
+            }
+        });
+    }
+
+    /// Enters this host among the members, again and again until it is there.
+    pub(super) fn join(&mut self, lease: LeaseId) {
+        let (store, member, retry) = (Arc::clone(&self.store), self.member.clone(), self.retry);
+        let task = self.call(async move {
+            loop {
+                match store.join(lease, &member).await {
+                    Ok(()) => return ok(Event::Tick),
+                    Err(StoreError::LeaseGone) => return ok(Event::LeaseGone { lease }),
+                    Err(error) => debug!(%error, "cannot join the members yet"),
+                }
+                sleep(retry).await;
+            }
+        });
+        if let Some(former) = self.joining.replace(task) {
+            former.abort();
+        }
+    }
+
+    /// Ends every call that is still under way.
+    pub(super) async fn end(&mut self) {
+        let groups: Vec<_> = self.campaigns.keys().cloned().collect();
+        groups.iter().for_each(|group| self.withdraw(group));
+        if let Some(joining) = self.joining.take() {
+            joining.abort();
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn call(&self, answer: impl Future<Output = Answer> + Send + 'static) -> AbortHandle {
+        let answers = self.answers.clone();
+        let task = self.tasks.spawn(async move {
+            // The driver outlives its calls; if it is gone, so is the question.
+            let _ = answers.send(answer.await);
+        });
+        task.abort_handle()
+    }
+}
+
+const fn ok(event: Event) -> Answer {
+    Answer { event, outcome: Ok(()) }
+}
+
+const fn failed(event: Event, error: StoreError) -> Answer {
+    Answer { event, outcome: Err(error) }
+}

@@ -1,0 +1,291 @@
+//! The driver: the heart's loop.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::{
+    runtime,
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
+    task::JoinHandle,
+    time::sleep,
+};
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use super::{
+    calls::{Answer, Calls},
+    report,
+    tree::{Order, TermTree},
+    view::HostView,
+    watchdog::Watchdog,
+};
+use crate::{
+    action::Action,
+    capability::{Deadline, Gate},
+    clock::{BootTime, unix_ms},
+    config::Timings,
+    election::{Command, Event, Group, Heart, LeaderKey, LeaseId, Term},
+    store::{Member, Roster, Store, StoreError},
+};
+
+/// The longest nap: timers of tokio stand still while the machine is suspended.
+const NAP: Duration = Duration::from_millis(250);
+
+/// What a driver is given.
+pub struct Driver {
+    /// The durations.
+    pub timings: Timings,
+    /// This host, as the members see it.
+    pub member: Member,
+    /// Where it stands for election.
+    pub store: Arc<dyn Store>,
+    /// What it runs when it leads, by group.
+    pub actions: BTreeMap<Group, Vec<Arc<Action>>>,
+    /// Who looks after its terms.
+    pub watchdog: Watchdog,
+    /// What is known of the cluster.
+    pub roster: watch::Receiver<Option<Roster>>,
+}
+
+/// A running driver.
+pub struct Handle {
+    events: UnboundedSender<Event>,
+    view: watch::Receiver<HostView>,
+    task: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Where events from outside go in.
+    #[must_use]
+    pub fn events(&self) -> UnboundedSender<Event> {
+        self.events.clone()
+    }
+
+    /// What the heart lets others see.
+    #[must_use]
+    pub fn view(&self) -> watch::Receiver<HostView> {
+        self.view.clone()
+    }
+
+    /// Ends every term gracefully and gives the session back; returns when that is done.
+    ///
+    /// # Errors
+    /// The driver broke down; then the watchdog ends what it left running.
+    pub async fn shut_down(self) -> Result<(), tokio::task::JoinError> {
+        // A driver that does not listen any more is already down.
+        let _ = self.events.send(Event::Shutdown);
+        self.task.await
+    }
+}
+
+impl Driver {
+    /// Starts the driver on the election thread. Its actions run on `guests`.
+    #[must_use]
+    pub fn start(self, election: &runtime::Handle, guests: runtime::Handle) -> Handle {
+        let (events, inbox) = unbounded_channel();
+        let (view_to, view) = watch::channel(HostView::default());
+        let driver = Loop::new(self, guests, events.clone(), view_to);
+        let task = election.spawn(driver.run(inbox));
+        Handle { events, view, task }
+    }
+}
+
+/// The state of a running driver.
+struct Loop {
+    heart: Heart,
+    timings: Timings,
+    calls: Calls,
+    answers: UnboundedReceiver<Answer>,
+    /// The runtime that actions run on.
+    guests: runtime::Handle,
+    actions: BTreeMap<Group, Vec<Arc<Action>>>,
+    terms: BTreeMap<Group, (Arc<Gate>, UnboundedSender<Order>)>,
+    trees: TaskTracker,
+    watchdog: Watchdog,
+    /// The deadline that all gates of one session share, and whose it is.
+    deadline: (LeaseId, Arc<Deadline>),
+    roster: watch::Receiver<Option<Roster>>,
+    events: UnboundedSender<Event>,
+    view: watch::Sender<HostView>,
+    health: report::StoreHealth,
+    namesakes: report::Namesakes,
+}
+
+impl Loop {
+    fn new(
+        driver: Driver,
+        guests: runtime::Handle,
+        events: UnboundedSender<Event>,
+        view: watch::Sender<HostView>,
+    ) -> Self {
+        let Driver { timings, member, store, actions, watchdog, roster } = driver;
+        let (answers_to, answers) = unbounded_channel();
+        Self {
+            heart: Heart::new(member.name.as_str().into(), timings, actions.keys().cloned()),
+            timings,
+            health: report::StoreHealth::new(store.label()),
+            namesakes: report::Namesakes::new(timings.ttl),
+            calls: Calls::new(store, member, timings.retry, answers_to),
+            answers,
+            guests,
+            actions,
+            terms: BTreeMap::new(),
+            trees: TaskTracker::new(),
+            watchdog,
+            deadline: (LeaseId(0), Arc::new(Deadline::new(BootTime::ZERO))),
+            roster,
+            events,
+            view,
+        }
+    }
+
+    async fn run(mut self, mut inbox: UnboundedReceiver<Event>) {
+        self.feed(Event::Tick);
+        while !self.heart.is_done() {
+            let nap = self.heart.next_wake().since(BootTime::now()).min(NAP);
+            tokio::select! {
+                // Answers first: a renewal that has arrived must count before time is looked at.
+                biased;
+                Some(answer) = self.answers.recv() => self.answer(answer),
+                Some(event) = inbox.recv() => self.feed(event),
+                Ok(()) = self.roster.changed() => self.compare(),
+                () = sleep(nap) => self.feed(Event::Tick),
+            }
+        }
+        self.calls.end().await;
+        self.trees.close();
+        self.trees.wait().await;
+    }
+
+    fn answer(&mut self, Answer { event, outcome }: Answer) {
+        match outcome {
+            Err(StoreError::NotLeader) | Ok(()) => self.health.answered(),
+            Err(error) => self.health.failed(&error),
+        }
+        self.feed(event);
+    }
+
+    fn feed(&mut self, event: Event) {
+        if let Event::Granted { lease, ttl, .. } = &event {
+            info!(event = "session", %lease, ttl_ms = report::millis(*ttl), "session opened");
+            self.calls.join(*lease);
+        }
+        let commands = self.heart.step(event, BootTime::now());
+        // Before anything that takes time, be it a line of the log.
+        commands.iter().for_each(|command| self.turn_gate(command));
+        // Whoever reads of a change and asks must find it.
+        self.publish();
+        for command in commands {
+            report::command(&command, self.heart.host());
+            self.carry_out(command);
+        }
+    }
+
+    fn publish(&self) {
+        let view = HostView::of(&self.heart, self.health.error());
+        self.view.send_if_modified(|old| {
+            report::obstacles(old, &view);
+            let changed = *old != view;
+            *old = view;
+            changed
+        });
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Grant { sent } => self.calls.grant(self.timings.ttl, sent),
+            Command::Renew { lease, sent } => self.calls.renew(lease, sent),
+            Command::Revoke { lease } => self.calls.revoke(lease),
+            Command::Campaign { group, lease, attempt } => {
+                self.calls.campaign(group, lease, attempt);
+            }
+            Command::Withdraw { group, .. } => self.calls.withdraw(&group),
+            Command::Verify { key } => self.calls.verify(key),
+            Command::Start { key, deadline } => self.start(key, deadline),
+            Command::Extend { lease, deadline } => self.extend(lease, deadline),
+            Command::Drain { key, .. } => self.order(&key, Order::Drain),
+            Command::Stop { key, .. } => self.order(&key, Order::Stop),
+            Command::Resign { key } => {
+                self.terms.remove(&key.group);
+                self.calls.resign(key);
+            }
+        }
+    }
+
+    fn start(&mut self, key: LeaderKey, deadline: BootTime) {
+        if self.deadline.0 != key.lease {
+            self.deadline = (key.lease, Arc::new(Deadline::new(deadline)));
+        }
+        self.extend(key.lease, deadline);
+        let term = Term {
+            group: key.group.clone(),
+            host: Arc::clone(self.heart.host()),
+            token: key.token,
+        };
+        let gate = Arc::new(Gate::new(term, Arc::clone(&self.deadline.1)));
+        let (order, orders) = unbounded_channel();
+        let tree = TermTree {
+            key: key.clone(),
+            gate: Arc::clone(&gate),
+            orders,
+            events: self.events.clone(),
+            watch: self.watchdog.watch(Arc::clone(&gate)),
+            budget: self.timings.stop_budget,
+        };
+        let actions = self.actions.get(&key.group).cloned().unwrap_or_default();
+        self.trees.spawn_on(tree.run(actions), &self.guests);
+        self.terms.insert(key.group.clone(), (gate, order));
+        self.calls.proclaim(key, unix_ms());
+    }
+
+    fn extend(&self, lease: LeaseId, deadline: BootTime) {
+        let (of, shared) = &self.deadline;
+        // Gates of a former session must never be extended by this one.
+        if *of == lease && !shared.extend(deadline) {
+            // The clock was faster than this thread, and the watchdog may have
+            // acted on it. An error means that the driver itself is ending.
+            let _ = self.events.send(Event::DeadlinePassed { lease });
+        }
+    }
+
+    fn turn_gate(&self, command: &Command) {
+        let (Command::Drain { key, cause } | Command::Stop { key, cause }) = command else {
+            return;
+        };
+        let Some((gate, _)) = self.terms.get(&key.group) else { return };
+        match command {
+            Command::Drain { .. } => gate.drain(),
+            _ if cause.drains() => gate.close(),
+            _ => gate.revoke(),
+        }
+    }
+
+    fn order(&self, key: &LeaderKey, order: Order) {
+        if let Some((_, orders)) = self.terms.get(&key.group) {
+            // A tree that does not listen any more is stopping by itself.
+            let _ = orders.send(order);
+        }
+    }
+
+    /// Holds what the store shows against what the heart believes.
+    fn compare(&mut self) {
+        let roster = self.roster.borrow_and_update().clone();
+        let (Some(roster), Some((lease, _))) = (roster, self.heart.session().live()) else {
+            return;
+        };
+        self.namesakes.look(&roster, self.heart.host(), lease, BootTime::now());
+        let standing = roster.groups.values().flatten().filter(|s| s.key.lease == lease);
+        let mut events: Vec<_> = standing.map(|s| Event::Standing { key: s.key.clone() }).collect();
+        for candidacy in self.heart.candidacies().values() {
+            if let Some(key) = candidacy.stage().key()
+                && roster.revision >= key.token.0
+                && !roster.has(key)
+            {
+                events.push(Event::KeyGone { key: key.clone() });
+            }
+        }
+        events.into_iter().for_each(|event| self.feed(event));
+    }
+}

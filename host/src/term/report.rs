@@ -1,0 +1,143 @@
+//! What people read of the driver's doings: every transition, with its cause.
+
+use std::{sync::Arc, time::Duration};
+
+use tracing::{debug, info, warn};
+
+use super::view::HostView;
+use crate::{
+    clock::BootTime,
+    election::{Command, LeaseId},
+    store::{Roster, StoreError},
+};
+
+/// Logs a command of the heart as the transition that it is.
+pub(super) fn command(command: &Command, host: &Arc<str>) {
+    match command {
+        Command::Campaign { group, .. } => {
+            info!(event = "standby", %group, "standing for election");
+        }
+        Command::Withdraw { group, .. } => info!(event = "withdrawn", %group, "withdrawn"),
+        Command::Verify { key } => {
+            debug!(event = "won", group = %key.group, token = key.token.0, "won, re-reading the key");
+        }
+        Command::Start { key, deadline } => {
+            let lease_remaining_ms = millis(deadline.since(BootTime::now()));
+            info!(event = "leading", group = %key.group, token = key.token.0, lease_remaining_ms, "{host} leads");
+        }
+        Command::Drain { key, cause } => {
+            info!(event = "draining", group = %key.group, token = key.token.0, %cause, "ending the term: draining");
+        }
+        Command::Stop { key, cause } if cause.drains() => {
+            info!(event = "stopping", group = %key.group, token = key.token.0, %cause, "ending the term: stopping");
+        }
+        Command::Stop { key, cause } => {
+            warn!(event = "stopping", group = %key.group, token = key.token.0, %cause, "ending the term at once");
+        }
+        Command::Resign { key } => {
+            info!(event = "resigning", group = %key.group, token = key.token.0, "resigning");
+        }
+        Command::Revoke { lease } => debug!(event = "revoking", %lease, "ending the session"),
+        Command::Grant { .. } | Command::Renew { .. } | Command::Extend { .. } => {}
+    }
+}
+
+/// Logs what began or ceased to keep this host from standing for election.
+pub(super) fn obstacles(before: &HostView, now: &HostView) {
+    for (group, now) in &now.groups {
+        let before = before.groups.get(group).and_then(|group| group.obstacle.as_ref());
+        match &now.obstacle {
+            // Before the first look there is nothing to say.
+            Some(reason) if before.is_some_and(|before| before != reason) => {
+                warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
+            }
+            None if before.is_some() => info!(event = "ready", %group, "ready to lead {group}"),
+            _ => {}
+        }
+    }
+}
+
+/// Whether the store answers, told once when that changes.
+pub(super) struct StoreHealth {
+    label: String,
+    error: Option<String>,
+}
+
+impl StoreHealth {
+    pub(super) fn new(label: &str) -> Self {
+        Self { label: label.to_owned(), error: None }
+    }
+
+    /// What the last failed call said, until one succeeds.
+    pub(super) fn error(&self) -> Option<String> {
+        self.error.clone()
+    }
+
+    pub(super) fn answered(&mut self) {
+        if self.error.take().is_some() {
+            info!(event = "store-back", store = self.label, "the store answers again");
+        }
+    }
+
+    pub(super) fn failed(&mut self, error: &StoreError) {
+        let text = with_causes(error);
+        if self.error.is_none() {
+            warn!(
+                event = "store-lost",
+                store = self.label,
+                "{text}; trying again until it answers"
+            );
+        } else {
+            debug!(store = self.label, "{text}");
+        }
+        self.error = Some(text);
+    }
+}
+
+/// Two hosts of one name, which would take each other's place among the members.
+pub(super) struct Namesakes {
+    ttl: Duration,
+    since: BootTime,
+}
+
+impl Namesakes {
+    pub(super) fn new(ttl: Duration) -> Self {
+        Self { ttl, since: BootTime::NEVER }
+    }
+
+    /// Warns when another session goes by this host's name for longer than this
+    /// host's own former one can.
+    pub(super) fn look(&mut self, roster: &Roster, host: &str, own: LeaseId, now: BootTime) {
+        if !roster.members.iter().any(|(lease, member)| *lease != own && member.name == host) {
+            self.since = BootTime::NEVER;
+        } else if self.since == BootTime::NEVER {
+            self.since = now;
+        } else if now.since(self.since) > self.ttl * 2 {
+            warn!(
+                event = "namesake",
+                "another host is called {host} as well: give each its own --name"
+            );
+            self.since = now + self.ttl * 10;
+        }
+    }
+}
+
+/// An error and what caused it, on one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let line = error.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.contains(&line) {
+            text = format!("{text}: {line}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A span in whole milliseconds, as log fields carry it.
+pub(super) fn millis(span: Duration) -> u64 {
+    span.as_millis().try_into().unwrap_or(u64::MAX)
+}

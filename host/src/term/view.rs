@@ -1,0 +1,62 @@
+//! What the driver lets others see of the heart.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    clock::BootTime,
+    election::{Candidacy, Group, Heart, LeaseId, Stage},
+};
+
+/// A host's part in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It leads.
+    Leader,
+    /// Its term is ending.
+    Draining,
+    /// It stands in the queue.
+    Standby,
+    /// It does not stand: it has no session, or cannot run the group's actions.
+    Out,
+}
+
+/// One group, as this host stands in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupView {
+    /// The host's part.
+    pub role: Role,
+    /// Why the host does not stand, if it is not able to.
+    pub obstacle: Option<String>,
+}
+
+/// The host, as its heart sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostView {
+    /// The session's lease and its deadline.
+    pub session: Option<(LeaseId, BootTime)>,
+    /// The groups.
+    pub groups: BTreeMap<Group, GroupView>,
+    /// What the store's last failed call said, until one succeeds.
+    pub store_error: Option<String>,
+}
+
+impl HostView {
+    pub(super) fn of(heart: &Heart, store_error: Option<String>) -> Self {
+        let view = |(group, candidacy): (&Group, &Candidacy)| (group.clone(), of_group(candidacy));
+        Self {
+            session: heart.session().live(),
+            groups: heart.candidacies().iter().map(view).collect(),
+            store_error,
+        }
+    }
+}
+
+fn of_group(candidacy: &Candidacy) -> GroupView {
+    let role = match candidacy.stage() {
+        Stage::Idle { .. } => Role::Out,
+        Stage::Campaigning | Stage::Verifying { .. } => Role::Standby,
+        Stage::Leading { .. } => Role::Leader,
+        Stage::Draining { .. } | Stage::Stopping { .. } | Stage::Resigning { .. } => Role::Draining,
+    };
+    GroupView { role, obstacle: candidacy.obstacle().map(ToOwned::to_owned) }
+}

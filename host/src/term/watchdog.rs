@@ -1,0 +1,188 @@
+//! The watchdog: a plain OS thread that trusts nothing but the clock.
+//!
+//! It closes the gate of every term whose deadline has passed, even if every
+//! task of this process hangs, and ends the process if what runs under a shut
+//! gate does not go: better no host than two that perform.
+
+use std::{
+    process,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::{capability::Gate, clock::BootTime, config::Timings};
+
+/// How often the watchdog looks.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Watches over the terms of this process.
+#[derive(Clone)]
+pub struct Watchdog {
+    watched: Arc<Mutex<Vec<Watched>>>,
+    timings: Timings,
+}
+
+struct Watched {
+    gate: Arc<Gate>,
+    /// How long the gate has been closed, as far as this process was awake.
+    closed: Duration,
+    /// The same, since another host may lead: the lease itself is in doubt.
+    lost: Duration,
+}
+
+/// Keeps a term under watch; dropped when nothing of the term is alive.
+pub(super) struct Watch {
+    watchdog: Watchdog,
+    gate: Arc<Gate>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.watchdog.lock().retain(|watched| !Arc::ptr_eq(&watched.gate, &self.gate));
+    }
+}
+
+impl Watchdog {
+    /// Starts the thread; it ends with the last clone of the watchdog.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start(timings: Timings) -> std::io::Result<Self> {
+        let watched = Arc::new(Mutex::new(Vec::new()));
+        let watchdog = Self { watched: Arc::clone(&watched), timings };
+        let weak = Arc::downgrade(&watched);
+        drop(watched);
+        thread::Builder::new().name("watchdog".into()).spawn(move || {
+            let mut last = BootTime::now();
+            while let Some(watched) = weak.upgrade() {
+                let now = BootTime::now();
+                Self { watched, timings }.look(now, now.since(last));
+                last = now;
+                thread::sleep(LOOK);
+            }
+        })?;
+        Ok(watchdog)
+    }
+
+    pub(super) fn watch(&self, gate: Arc<Gate>) -> Watch {
+        self.lock().push(Watched::new(Arc::clone(&gate)));
+        Watch { watchdog: self.clone(), gate }
+    }
+
+    fn look(&self, now: BootTime, passed: Duration) {
+        // A process that was frozen had no time to tear anything down.
+        let awake = passed.min(LOOK * 4);
+        for watched in self.lock().iter_mut() {
+            if let Some(overdue) = watched.look(now, awake, &self.timings) {
+                abort(&watched.gate, overdue);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Watched>> {
+        // A list of what is watched cannot be left half-written.
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watched {
+    const fn new(gate: Arc<Gate>) -> Self {
+        Self { gate, closed: Duration::ZERO, lost: Duration::ZERO }
+    }
+
+    /// Closes the gate when it is time. Returns how long the term has outstayed its patience.
+    fn look(&mut self, now: BootTime, awake: Duration, timings: &Timings) -> Option<Duration> {
+        if self.gate.deadline().seal(now) {
+            self.gate.revoke();
+        }
+        if self.gate.is_closed() {
+            self.closed += awake;
+        }
+        if self.gate.is_revoked() {
+            self.lost += awake;
+        }
+        // While the lease holds, a slow teardown costs time; afterwards it costs safety.
+        if self.lost > timings.stop_budget {
+            return Some(self.lost);
+        }
+        (self.closed > timings.stop_limit).then_some(self.closed)
+    }
+}
+
+/// The last resort. Nothing here may wait: not for the log, not for a reader of stderr.
+fn abort(gate: &Gate, overdue: Duration) -> ! {
+    let line = format!(
+        "soloist: the term {} is still alive {} ms after its end: aborting, so that no two hosts \
+         perform\n",
+        gate.term(),
+        overdue.as_millis()
+    );
+    let stderr = rustix::stdio::stderr();
+    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+    if poll(&mut ready, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {
+        let _ = rustix::io::write(stderr, line.as_bytes());
+    }
+    process::abort();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capability::{Shut, test_gate};
+
+    const fn at(ms: u64) -> BootTime {
+        BootTime::from_nanos(ms * 1_000_000)
+    }
+
+    fn watched(deadline: BootTime) -> Watched {
+        Watched::new(test_gate(deadline))
+    }
+
+    fn timings() -> Timings {
+        let ms = Duration::from_millis;
+        Timings::derive(ms(5000), ms(500), ms(10_000))
+    }
+
+    /// How long it looks at a term, every 5 ms from `from`, until patience ends.
+    fn patience(watched: &mut Watched, from: u64) -> Option<Duration> {
+        (0..4000).find_map(|look| watched.look(at(from + look * 5), LOOK, &timings()))
+    }
+
+    #[test]
+    fn past_the_deadline_it_closes_the_gate_and_then_runs_out_of_patience() {
+        let mut watched = watched(at(1000));
+        assert_eq!(watched.look(at(999), LOOK, &timings()), None);
+        assert!(!watched.gate.is_closed());
+        assert_eq!(watched.look(at(1000), LOOK, &timings()), None);
+        assert_eq!(watched.gate.pass(), Err(Shut::Closed));
+        assert_eq!(patience(&mut watched, 1005), Some(Duration::from_millis(505)));
+    }
+
+    #[test]
+    fn a_leadership_that_was_lost_otherwise_is_given_no_longer() {
+        let mut watched = watched(BootTime::NEVER);
+        watched.gate.revoke();
+        assert_eq!(patience(&mut watched, 0), Some(Duration::from_millis(505)));
+    }
+
+    #[test]
+    fn under_a_lease_that_holds_a_stop_may_take_longer() {
+        let mut watched = watched(BootTime::NEVER);
+        watched.gate.close();
+        assert_eq!(patience(&mut watched, 0), Some(Duration::from_millis(5005)));
+    }
+
+    #[test]
+    fn time_that_a_process_was_frozen_does_not_count() {
+        let watchdog = Watchdog { watched: Arc::default(), timings: timings() };
+        watchdog.lock().push(watched(at(1000)));
+        // An abort would end this test.
+        for minute in 1..=10 {
+            watchdog.look(at(minute * 60_000), Duration::from_secs(60));
+        }
+        assert_eq!(watchdog.lock()[0].lost, LOOK * 40);
+    }
+}

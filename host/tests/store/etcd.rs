@@ -1,0 +1,182 @@
+//! What the etcd store promises besides.
+
+use std::{sync::Arc, time::Duration};
+
+use etcd_client::{Permission, PermissionType, PutOptions};
+use futures::StreamExt;
+use soloist::{
+    clock::BootTime,
+    config::StoreUrl,
+    store::{self, Store, StoreError},
+};
+
+use crate::{
+    etcd_server::{Etcd, free_port},
+    world::{Host, LONG, REQUEST_TIMEOUT, World, queue, soon},
+};
+
+fn open(endpoints: Vec<String>, login: Option<(&str, &str)>, timeout: Duration) -> Arc<dyn Store> {
+    let login = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
+    store::open(&StoreUrl::Etcd { endpoints, login }, "test", timeout).unwrap()
+}
+
+fn refusal(answer: Result<(), StoreError>) -> String {
+    match answer {
+        Err(StoreError::Refused { problem, .. }) => problem,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_needed_right_and_permitted() {
+    let server = Etcd::start().await;
+    let root = open(vec![server.address()], Some(("root", "secret")), REQUEST_TIMEOUT);
+    assert!(refusal(soon(root.check()).await).contains("turned off"));
+    turn_authentication_on(&server).await;
+
+    soon(root.check()).await.unwrap();
+    let none = open(vec![server.address()], None, REQUEST_TIMEOUT);
+    assert!(refusal(soon(none.check()).await).contains("asks for a login"));
+    let wrong = open(vec![server.address()], Some(("root", "guess")), REQUEST_TIMEOUT);
+    assert!(refusal(soon(wrong.check()).await).contains("etcdctl user passwd root"));
+    let stranger = open(vec![server.address()], Some(("stranger", "secret")), REQUEST_TIMEOUT);
+    let problem = refusal(soon(stranger.check()).await);
+    assert!(problem.contains("--prefix /soloist/test/"), "{problem}");
+}
+
+#[tokio::test]
+async fn the_permission_that_is_asked_for_suffices() {
+    let server = Etcd::start().await;
+    turn_authentication_on(&server).await;
+    let store = open(vec![server.address()], Some(("soloist", "secret")), REQUEST_TIMEOUT);
+    soon(store.check()).await.unwrap();
+    let lease = soon(store.grant(Duration::from_secs(60))).await.unwrap().id;
+    soon(store.renew(lease)).await.unwrap();
+    let host = Host { store: store.clone(), lease, name: "a".into() };
+    soon(store.join(lease, &host.member())).await.unwrap();
+    let key = host.win().await;
+    assert!(soon(store.verify(&key)).await.unwrap());
+    soon(store.proclaim(&key, &host.candidate())).await.unwrap();
+    let mut rosters = soon(store.watch()).await.unwrap();
+    assert_eq!(soon(rosters.next()).await.unwrap().unwrap().members.len(), 1);
+    soon(store.resign(&key)).await.unwrap();
+    assert!(soon(rosters.next()).await.unwrap().unwrap().groups.is_empty());
+    soon(store.revoke(lease)).await.unwrap();
+}
+
+/// `root`, `soloist` with the permission that refusals name, and `stranger` with none.
+async fn turn_authentication_on(server: &Etcd) {
+    let mut etcd = server.connect().await;
+    for user in ["root", "soloist", "stranger"] {
+        etcd.user_add(user, "secret", None).await.unwrap();
+        etcd.role_add(user).await.unwrap();
+        etcd.user_grant_role(user, user).await.unwrap();
+    }
+    let own = Permission::new(PermissionType::Readwrite, "/soloist/test/").with_prefix();
+    etcd.role_grant_permission("soloist", own).await.unwrap();
+    etcd.auth_enable().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unreachable_etcd_is_told_in_time() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    for address in [format!("127.0.0.1:{}", free_port()), silent] {
+        let store = open(vec![address.clone()], None, Duration::from_millis(300));
+        let asked = BootTime::now();
+        let error = soon(store.check()).await.unwrap_err();
+        assert!(BootTime::now().since(asked) < Duration::from_secs(2));
+        assert!(error.is_transient() && error.to_string().contains(&address), "{error}");
+        assert!(soon(store.grant(Duration::from_secs(5))).await.unwrap_err().is_transient());
+    }
+}
+
+#[tokio::test]
+async fn a_dead_member_beside_a_live_one_does_no_harm() {
+    let server = Etcd::start().await;
+    let dead = format!("127.0.0.1:{}", free_port());
+    for endpoints in [vec![dead.clone(), server.address()], vec![server.address(), dead]] {
+        let store = open(endpoints, None, REQUEST_TIMEOUT);
+        for _ in 0..20 {
+            soon(store.check()).await.unwrap();
+        }
+        assert!(soon(store.watch()).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_silent_member_beside_a_live_one_costs_one_call() {
+    let server = Etcd::start().await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_address = silent.local_addr().unwrap().to_string();
+    let endpoints = vec![silent_address, server.address()];
+    let store = open(endpoints, None, Duration::from_millis(500));
+    assert!(soon(store.check()).await.unwrap_err().is_transient());
+    for _ in 0..20 {
+        soon(store.check()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_etcd_is_found_again() {
+    let mut server = Etcd::start().await;
+    let store = open(vec![server.address()], None, REQUEST_TIMEOUT);
+    let lease = soon(store.grant(Duration::from_secs(60))).await.unwrap().id;
+    soon(store.renew(lease)).await.unwrap();
+    let mut rosters = soon(store.watch()).await.unwrap();
+    soon(rosters.next()).await.unwrap().unwrap();
+    server.kill().await;
+    assert!(soon(store.renew(lease)).await.unwrap_err().is_transient());
+    assert!(soon(rosters.next()).await.unwrap().is_err());
+    assert!(soon(rosters.next()).await.is_none());
+    server.restart().await;
+    // The connection that broke may be noticed by the first call only.
+    let mut failures = 0;
+    while let Err(error) = soon(store.renew(lease)).await {
+        failures += 1;
+        assert!(error.is_transient() && failures < 3, "{error:?}");
+    }
+    assert!(soon(store.watch()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_frozen_etcd_ends_every_wait_and_is_found_again() {
+    let server = Etcd::start().await;
+    let store = open(vec![server.address()], None, Duration::from_millis(500));
+    let (leader, heir) = (session(&store, "a").await, session(&store, "b").await);
+    leader.win().await;
+    let campaign = heir.stand().await;
+    let mut rosters = soon(store.watch()).await.unwrap();
+    soon(rosters.next()).await.unwrap().unwrap();
+    server.freeze();
+    assert!(soon(store.renew(leader.lease)).await.unwrap_err().is_transient());
+    assert!(soon(campaign).await.unwrap().unwrap_err().is_transient());
+    assert!(soon(rosters.next()).await.unwrap().is_err());
+    server.thaw();
+    soon(store.renew(leader.lease)).await.unwrap();
+    // A wait that broke is withdrawn; the heir may stand anew.
+    leader.roster(|roster| queue(roster) == ["a"]).await;
+    heir.stand().await.abort();
+    leader.roster(|roster| queue(roster) == ["a"]).await;
+}
+
+async fn session(store: &Arc<dyn Store>, name: &str) -> Host {
+    let lease = soon(store.grant(LONG)).await.unwrap().id;
+    Host { store: store.clone(), lease, name: name.into() }
+}
+
+#[tokio::test]
+async fn what_others_wrote_is_left_out() {
+    let world = World::etcd().await;
+    let host = world.host("a").await;
+    soon(host.store.join(host.lease, &host.member())).await.unwrap();
+    let StoreUrl::Etcd { endpoints, .. } = &world.url else { unreachable!() };
+    let mut etcd = etcd_client::Client::connect(endpoints, None).await.unwrap();
+    for key in ["members/b", "election/main/1", "election/a/b/1", "else", "members/\u{fffd}"] {
+        let options = PutOptions::new().with_lease(host.lease.0);
+        etcd.put(format!("/soloist/test/{key}"), "no JSON", Some(options)).await.unwrap();
+    }
+    let mut rosters = soon(host.store.watch()).await.unwrap();
+    let roster = soon(rosters.next()).await.unwrap().unwrap();
+    assert_eq!((roster.members.len(), roster.groups.len()), (1, 0));
+}

@@ -1,0 +1,109 @@
+//! A real etcd, one process a test, in a folder of its own.
+
+use std::{
+    net::TcpListener,
+    process::Stdio,
+    sync::atomic::{AtomicU16, Ordering},
+};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use soloist::config::StoreUrl;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// A running etcd; it is killed when this is dropped.
+pub(crate) struct Etcd {
+    folder: tempfile::TempDir,
+    pub(crate) client: u16,
+    peer: u16,
+    child: Child,
+}
+
+impl Etcd {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // A free port may be gone by the time that etcd binds it.
+        for _ in 0..10 {
+            let (client, peer) = (free_port(), free_port());
+            if let Some(child) = spawn(&folder, client, peer).await {
+                return Self { folder, client, peer, child };
+            }
+        }
+        panic!("etcd does not start: install it, or name it in SOLOIST_TEST_ETCD");
+    }
+
+    /// Kills it, as a power cut would.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Starts it again with what it had written.
+    pub(crate) async fn restart(&mut self) {
+        self.child = spawn(&self.folder, self.client, self.peer).await.expect("etcd again");
+    }
+
+    /// Stops it in its tracks: its connections stay, and say nothing.
+    pub(crate) fn freeze(&self) {
+        kill_process(self.id(), Signal::STOP).unwrap();
+        // Until the last of its threads has stopped, it may still answer.
+        waitpid(Some(self.id()), WaitOptions::UNTRACED).unwrap();
+    }
+
+    pub(crate) fn thaw(&self) {
+        kill_process(self.id(), Signal::CONT).unwrap();
+    }
+
+    fn id(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap()
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.client)
+    }
+
+    pub(crate) fn url(&self) -> StoreUrl {
+        StoreUrl::Etcd { endpoints: vec![self.address()], login: None }
+    }
+
+    pub(crate) async fn connect(&self) -> etcd_client::Client {
+        etcd_client::Client::connect([self.address()], None).await.unwrap()
+    }
+}
+
+/// Starts etcd and returns when it serves; nothing when it ends before.
+async fn spawn(folder: &tempfile::TempDir, client: u16, peer: u16) -> Option<Child> {
+    let program = std::env::var("SOLOIST_TEST_ETCD").unwrap_or_else(|_| "etcd".into());
+    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let mut child = Command::new(program)
+        .args(["--name", "test", "--data-dir"])
+        .arg(folder.path())
+        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+        .args(["--initial-cluster", &format!("test={peer}")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("etcd cannot be started: install it, or name it in SOLOIST_TEST_ETCD");
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("ready to serve client requests") {
+            // Read on, or etcd blocks on a full pipe.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Some(child);
+        }
+    }
+    None
+}
+
+/// A port that nobody has, and that nobody is given unasked: it is below those
+/// of outgoing connections (Linux: `ip_local_port_range`, from 32768).
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 200).unwrap() * 100;
+    let mut ports =
+        std::iter::repeat_with(|| 10_000 + start + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}

@@ -1,0 +1,61 @@
+//! A client of the leader's web action, who remembers what it was told.
+
+use std::{net::SocketAddr, time::Duration};
+
+use reqwest::{Client, StatusCode};
+use tokio::time::{sleep, timeout};
+
+use super::PATIENCE;
+
+/// One answer of the web action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) host: String,
+    pub(crate) token: i64,
+    pub(crate) body: String,
+}
+
+/// A client that opens a connection for each request.
+#[derive(Clone)]
+pub(crate) struct Web {
+    client: Client,
+    url: String,
+}
+
+impl Web {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        let client = Client::builder()
+            .pool_max_idle_per_host(0)
+            .timeout(Duration::from_secs(1))
+            .build()
+            .expect("a client");
+        Self { client, url: format!("http://{address}") }
+    }
+
+    /// One request; `None` if nobody answered.
+    pub(crate) async fn get(&self, path: &str) -> Option<Answer> {
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;
+        let header = |name| answer.headers()[name].to_str().expect("text").to_owned();
+        let (host, token) = (header("soloist-host"), header("soloist-token"));
+        let token = token.parse().expect("a token");
+        let status = answer.status();
+        Some(Answer { status, host, token, body: answer.text().await.ok()? })
+    }
+
+    /// The first answer 200 that `wanted` likes. Nothing tells a stranger when
+    /// there will be one: so it asks again and again, as a client would.
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+        let found = timeout(PATIENCE, async {
+            loop {
+                match self.get("/").await {
+                    Some(answer) if answer.status == StatusCode::OK && wanted(&answer) => {
+                        return answer;
+                    }
+                    _ => sleep(Duration::from_millis(5)).await,
+                }
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("{what}: no such answer"))
+    }
+}

@@ -1,0 +1,172 @@
+//! A cluster under test: a store, and hosts that share the address of the web action.
+
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf};
+
+use futures::future::select_all;
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::{
+    TTL, at,
+    client::Web,
+    etcd::Etcd,
+    own_address, plugins,
+    process::{Process, soloist},
+};
+
+/// Which store a test runs against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Etcd,
+}
+
+pub(crate) struct Cluster {
+    pub(crate) folder: TempDir,
+    pub(crate) etcd: Option<Etcd>,
+    pub(crate) web_at: SocketAddr,
+    pub(crate) web: Web,
+    pub(crate) hosts: BTreeMap<&'static str, Process>,
+    plugin: PathBuf,
+}
+
+impl Cluster {
+    /// A cluster without hosts, whose web action is `i-am-server`.
+    pub(crate) async fn new(kind: Kind) -> Self {
+        Self::with_plugin(kind, plugins().join("i-am-server.wasm")).await
+    }
+
+    /// A cluster without hosts, whose web action is `plugin`.
+    pub(crate) async fn with_plugin(kind: Kind, plugin: PathBuf) -> Self {
+        let etcd = match kind {
+            Kind::Etcd => Some(Etcd::started().await),
+            Kind::Sqlite => None,
+        };
+        Self::on(etcd, plugin)
+    }
+
+    /// A cluster on this etcd, running or not.
+    pub(crate) fn on(etcd: Option<Etcd>, plugin: PathBuf) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        fs::create_dir(folder.path().join("plugins")).expect("a folder");
+        let web_at = at(own_address(), 3000);
+        let web = Web::new(web_at);
+        Self { folder, etcd, web_at, web, hosts: BTreeMap::new(), plugin }
+    }
+
+    /// The settings that all hosts share, and `more`.
+    pub(crate) fn configuration(&self, more: &str) -> String {
+        let store = match &self.etcd {
+            Some(etcd) => format!("etcd://{}", etcd.endpoint()),
+            None => format!("sqlite:{}", self.folder.path().join("soloist.db").display()),
+        };
+        let (ttl, web, plugin) = (TTL.as_secs(), self.web_at, self.plugin.display());
+        format!(
+            "cluster = \"test\"\nstore = \"{store}\"\n[lease]\nttl = \"{ttl}s\"\n\
+             [action.web]\nplugin = \"{plugin}\"\nlisten = \"{web}\"\n{more}"
+        )
+    }
+
+    /// The command that runs host `name` with the shared settings and `more`.
+    pub(crate) fn command(&self, name: &str, more: &str) -> Command {
+        self.command_from(name, &self.configuration(more))
+    }
+
+    fn command_from(&self, name: &str, settings: &str) -> Command {
+        let file = self.folder.path().join(format!("{name}.toml"));
+        fs::write(&file, settings).expect("a file");
+        let mut command = soloist();
+        command
+            .current_dir(self.folder.path())
+            .args(["run", "--log-format", "json", "--log", "info,soloist::term=debug"])
+            .args(["--listen", "127.0.0.1:0", "--name", name])
+            .arg("--config")
+            .arg(file);
+        command
+    }
+
+    /// Starts a host, without waiting for anything.
+    pub(crate) fn start(&mut self, name: &'static str) {
+        self.start_with(name, "");
+    }
+
+    /// Starts a host with more settings.
+    pub(crate) fn start_with(&mut self, name: &'static str, more: &str) {
+        self.start_from(name, &self.configuration(more));
+    }
+
+    /// Starts a host with these settings alone.
+    pub(crate) fn start_from(&mut self, name: &'static str, settings: &str) {
+        let process = Process::start(&mut self.command_from(name, settings));
+        self.hosts.insert(name, process);
+    }
+
+    /// Starts a host and waits until it stands for election or leads.
+    pub(crate) async fn join(&mut self, name: &'static str) {
+        self.start(name);
+        self.hosts[name].log.event(0, "standby").await;
+    }
+
+    /// Starts `a`, which leads, then `b` and `c`, which stand by.
+    pub(crate) async fn of_three(kind: Kind) -> Self {
+        let mut cluster = Self::new(kind).await;
+        cluster.join("a").await;
+        cluster.leading("a").await;
+        cluster.join("b").await;
+        cluster.join("c").await;
+        cluster
+    }
+
+    pub(crate) fn host(&self, name: &str) -> &Process {
+        &self.hosts[name]
+    }
+
+    /// Awaits the log line by which `name` leads.
+    pub(crate) async fn leading(&self, name: &str) -> Value {
+        self.leads(name, "main").await
+    }
+
+    /// Awaits the log line by which `name` leads `group`.
+    pub(crate) async fn leads(&self, name: &str, group: &str) -> Value {
+        let leads = |line: &Value| line["event"] == "leading" && line["group"] == group;
+        self.host(name).log.find(0, &format!("leading of {group}"), leads).await
+    }
+
+    pub(crate) fn signal(&self, name: &str, signal: Signal) {
+        self.host(name).signal(signal);
+    }
+
+    /// Stops the process where it stands, right after a renewal: one that was
+    /// frozen while it writes to the embedded store would hold up everybody.
+    pub(crate) async fn freeze(&self, name: &str) {
+        let host = self.host(name);
+        host.log.event(host.log.len(), "renewed").await;
+        host.signal(Signal::STOP);
+    }
+
+    /// How long each host's log is.
+    pub(crate) fn lengths(&self) -> BTreeMap<&'static str, usize> {
+        self.hosts.iter().map(|(name, host)| (*name, host.log.len())).collect()
+    }
+
+    /// Awaits that a host other than `name` leads, by what was logged after `seen`.
+    pub(crate) async fn another_leads(&self, name: &str, seen: &BTreeMap<&'static str, usize>) {
+        let others = self.hosts.iter().filter(|(other, _)| **other != name);
+        let leads = others.map(|(other, host)| Box::pin(host.log.event(seen[other], "leading")));
+        select_all(leads).await;
+    }
+
+    pub(crate) async fn kill(&mut self, name: &str) {
+        self.hosts.remove(name).expect("a host").kill().await;
+    }
+
+    /// Stops a host gracefully and returns its log.
+    pub(crate) async fn terminate(&mut self, name: &str) -> super::log::Log {
+        let mut host = self.hosts.remove(name).expect("a host");
+        let status = host.terminate().await;
+        assert!(status.success(), "{name} ended with {status}:\n{}", host.log);
+        host.log
+    }
+}

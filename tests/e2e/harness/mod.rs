@@ -1,0 +1,47 @@
+//! What the tests are made of: a real store, real `soloist` processes, a client.
+
+pub(crate) mod client;
+pub(crate) mod cluster;
+pub(crate) mod etcd;
+pub(crate) mod log;
+pub(crate) mod process;
+
+use std::{
+    env,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::atomic::{AtomicU8, Ordering},
+    time::Duration,
+};
+
+/// The shortest TTL that both stores take: tests that wait for it wait long enough.
+pub(crate) const TTL: Duration = Duration::from_secs(2);
+/// How long a test waits for what must happen. It is no measure of speed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A loopback address of its own for each test, so that ports never meet.
+pub(crate) fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    Ipv4Addr::new(127, 64 | high & 63, low, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) fn at(address: Ipv4Addr, port: u16) -> SocketAddr {
+    (address, port).into()
+}
+
+/// The folder of the first-party plugins.
+pub(crate) fn plugins() -> PathBuf {
+    folder("SOLOIST_TEST_PLUGINS")
+}
+
+/// The folder of the components that exist for tests only.
+pub(crate) fn guests() -> PathBuf {
+    folder("SOLOIST_TEST_GUESTS")
+}
+
+fn folder(variable: &str) -> PathBuf {
+    let folder = env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set: run the tests by `cargo xtask test`"));
+    PathBuf::from(folder)
+}

@@ -1,0 +1,39 @@
+//! End to end: real `soloist` processes, a real etcd and the embedded store,
+//! real components, a client that believes nothing.
+//!
+//! Run by `cargo xtask test`, which builds the components and finds etcd.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod clients;
+mod demo;
+mod harness;
+mod lifecycle;
+mod refusals;
+mod status;
+mod store_loss;
+mod work;
+
+/// Makes a test of each function for each store: the two do the same job.
+macro_rules! on_both_stores {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(crate::harness::cluster::Kind::Sqlite).await;
+            })+
+        }
+        mod etcd {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(crate::harness::cluster::Kind::Etcd).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both_stores;

@@ -1,0 +1,108 @@
+//! What actions do, and what happens when they cannot.
+
+use std::net::TcpListener;
+
+use crate::harness::{
+    at,
+    cluster::{Cluster, Kind},
+    guests, own_address, plugins,
+};
+
+crate::on_both_stores!(
+    a_service_works_where_its_host_leads,
+    a_failing_action_hands_over,
+    a_taken_address_keeps_a_host_out,
+    groups_lead_apart,
+    spinning_guests_cost_no_lease,
+);
+
+/// Adds the service `job-runner` to the group `main`.
+fn job_runner() -> String {
+    format!("[action.jobs]\nplugin = \"{}\"\n", plugins().join("job-runner.wasm").display())
+}
+
+async fn a_service_works_where_its_host_leads(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    cluster.start_with("a", &job_runner());
+    cluster.leading("a").await;
+    cluster.start_with("b", &job_runner());
+    let b = cluster.host("b").log.clone();
+    b.event(0, "standby").await;
+    let works = |line: &serde_json::Value| line["action"] == "jobs" && line["stream"] == "stdout";
+    let a = cluster.host("a").log.clone();
+    let first = a.find(0, "unit of work", works).await;
+    assert!(first["message"].as_str().is_some_and(|text| !text.is_empty()), "{first}");
+    let after_first = a.len();
+    a.find(after_first, "second unit of work", works).await;
+    assert!(b.events("leading").is_empty(), "{b}");
+    cluster.terminate("a").await;
+    b.find(0, "unit of work on b", works).await;
+}
+
+async fn a_failing_action_hands_over(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let exits =
+        format!("[action.exits]\nplugin = \"{}\"\n", guests().join("service-exit.wasm").display());
+    cluster.start_with("a", &exits);
+    let token = cluster.leading("a").await["token"].clone();
+    cluster.start_with("b", &job_runner());
+    cluster.host("b").log.event(0, "leading").await;
+    let end = cluster.host("a").log.event(0, "draining").await;
+    let cause = end["cause"].as_str().unwrap_or_default();
+    assert!(cause.contains("exits"), "the cause names the action: {end}");
+    assert_eq!(end["token"], token);
+}
+
+async fn a_taken_address_keeps_a_host_out(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let taken = TcpListener::bind(cluster.web_at).expect("a free address");
+    cluster.start("a");
+    let log = cluster.host("a").log.clone();
+    let told = log.event(0, "not-ready").await;
+    let text = told["message"].as_str().unwrap_or_default();
+    assert!(text.contains(&cluster.web_at.to_string()), "it names the address: {told}");
+    assert!(log.events("leading").is_empty(), "{log}");
+    drop(taken);
+    log.event(0, "leading").await;
+    cluster.web.until("a", |answer| answer.host == "a").await;
+}
+
+async fn groups_lead_apart(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let side = format!(
+        "[action.side]\nplugin = \"{}\"\nlisten = \"{}\"\ngroup = \"side\"\n",
+        plugins().join("i-am-server.wasm").display(),
+        at(own_address(), 3000),
+    );
+    // `b` leads `side` before `a`, which can run both, comes for `main`.
+    let both = cluster.configuration(&side);
+    let (shared, _) = both.split_once("[action.web]").expect("the web action");
+    cluster.start_from("b", &format!("{shared}{side}"));
+    cluster.leads("b", "side").await;
+    cluster.start_with("a", &side);
+    cluster.leads("a", "main").await;
+    let a = cluster.host("a").log.clone();
+    a.find(0, "following b", |line| line["event"] == "following" && line["group"] == "side").await;
+    cluster.terminate("b").await;
+    cluster.leads("a", "side").await;
+}
+
+async fn spinning_guests_cost_no_lease(kind: Kind) {
+    let mut cluster = Cluster::with_plugin(kind, guests().join("spin.wasm")).await;
+    cluster.start("a");
+    cluster.web.until("a", |_| true).await;
+    let log = cluster.host("a").log.clone();
+    let spinning: Vec<_> = (0..16)
+        .map(|_| {
+            let web = cluster.web.clone();
+            tokio::spawn(async move { web.get("/spin").await })
+        })
+        .collect();
+    // Two TTLs' worth of renewals.
+    for _ in 0..10 {
+        log.event(log.len(), "renewed").await;
+    }
+    assert!(log.events("stopping").is_empty(), "{log}");
+    spinning.iter().for_each(tokio::task::JoinHandle::abort);
+    cluster.terminate("a").await;
+}

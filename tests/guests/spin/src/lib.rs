@@ -1,0 +1,108 @@
+//! An HTTP handler that takes up the host in every way there is.
+//!
+//! | path | what it does |
+//! |---|---|
+//! | `/` | answers `ok` |
+//! | `/spin` | computes for ever |
+//! | `/sleep?ms=N` | prints `sleeping`, and answers `slept` after N milliseconds |
+//! | `/slow-body` | answers at once, then writes a line each 100 ms, 20 of them |
+//! | `/trap` | panics |
+//! | `/echo` | sends the body of the request back while it arrives |
+
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../../wit",
+        world: "http",
+        generate_all,
+    });
+}
+
+use bindings::exports::wasi::http::incoming_handler::Guest;
+use bindings::wasi::clocks::monotonic_clock;
+use bindings::wasi::http::types::{
+    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+use bindings::wasi::io::streams::{OutputStream, StreamError};
+
+struct Spin;
+
+impl Guest for Spin {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let target = request.path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        match path {
+            "/" => answer(out, 200, "ok"),
+            "/spin" => spin(),
+            "/sleep" => match query.strip_prefix("ms=").and_then(|ms| ms.parse().ok()) {
+                Some(ms) => {
+                    println!("sleeping");
+                    sleep(ms);
+                    answer(out, 200, "slept");
+                }
+                None => answer(out, 400, "ask for /sleep?ms=N"),
+            },
+            "/slow-body" => respond(out, 200, slow_body),
+            "/trap" => panic!("asked to trap"),
+            "/echo" => respond(out, 200, |to| echo(&request, to)),
+            _ => answer(out, 404, "no such path"),
+        }
+    }
+}
+
+fn spin() -> ! {
+    let mut number = 0_u64;
+    loop {
+        // Hidden from the optimiser, which may remove a loop without effect.
+        number = std::hint::black_box(number.wrapping_add(1));
+    }
+}
+
+fn sleep(ms: u64) {
+    monotonic_clock::subscribe_duration(ms * 1_000_000).block();
+}
+
+fn slow_body(to: &OutputStream) -> Result<(), StreamError> {
+    for chunk in 1..=20 {
+        to.blocking_write_and_flush(format!("chunk {chunk}\n").as_bytes())?;
+        sleep(100);
+    }
+    Ok(())
+}
+
+fn echo(request: &IncomingRequest, to: &OutputStream) -> Result<(), StreamError> {
+    let Ok(body) = request.consume() else {
+        return Ok(());
+    };
+    let Ok(from) = body.stream() else {
+        return Ok(());
+    };
+    loop {
+        match from.blocking_read(4096) {
+            Ok(bytes) => to.blocking_write_and_flush(&bytes)?,
+            Err(StreamError::Closed) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn answer(out: ResponseOutparam, status: u16, text: &str) {
+    respond(out, status, |to| to.blocking_write_and_flush(text.as_bytes()));
+}
+
+fn respond(
+    out: ResponseOutparam,
+    status: u16,
+    write: impl FnOnce(&OutputStream) -> Result<(), StreamError>,
+) {
+    let response = OutgoingResponse::new(Fields::new());
+    let _ = response.set_status_code(status);
+    let Ok(body) = response.body() else { return };
+    ResponseOutparam::set(out, Ok(response));
+    let written = body.write().is_ok_and(|to| write(&to).is_ok());
+    // A body that is not finished tells the client that something is missing.
+    if written {
+        let _ = OutgoingBody::finish(body, None);
+    }
+}
+
+bindings::export!(Spin with_types_in bindings);

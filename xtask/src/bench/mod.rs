@@ -1,0 +1,94 @@
+//! `cargo xtask bench`: soloist beside what else one could use.
+//!
+//! Take the ratios, not the figures: load and servers share the machine.
+
+// Time as a client sees it is what is measured; no deadline depends on it.
+#![allow(clippy::disallowed_types)]
+
+mod etcd_lock;
+mod failover;
+mod figures;
+mod http;
+mod process;
+mod web;
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::{guests, setup, soloist};
+
+/// What can be measured.
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// Requests a second of a plugin, beside a bare hyper server
+    Http,
+    /// How long a planned hand-over takes, beside `etcdctl lock`
+    Failover {
+        /// How many hand-overs to measure
+        #[arg(long, default_value_t = 50)]
+        runs: usize,
+    },
+}
+
+/// Builds what is measured, and measures it.
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    setup::run()?;
+    let program = soloist::build()?;
+    let scratch = tempfile::tempdir()?;
+    let bed = Bed {
+        plugins: only_i_am_server(scratch.path())?,
+        scratch: scratch.path().to_path_buf(),
+        program,
+    };
+    match bench {
+        Bench::Http => http::run(&bed),
+        Bench::Failover { runs } => failover::run(&bed, (*runs).max(1)),
+    }
+}
+
+/// What every benchmark needs.
+struct Bed {
+    /// The soloist to measure.
+    program: PathBuf,
+    /// A folder with the one plugin that is measured, so that no other runs.
+    plugins: PathBuf,
+    /// A folder for everything that is gone afterwards.
+    scratch: PathBuf,
+}
+
+impl Bed {
+    /// A `soloist run` that heeds no settings of the user's.
+    fn soloist(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("run").arg("--plugins").arg(&self.plugins);
+        command.current_dir(&self.scratch);
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("SOLOIST_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    /// Writes a configuration with one web action, at `web`.
+    fn configure(&self, web: SocketAddr) -> Result<PathBuf> {
+        let file = self.scratch.join("soloist.toml");
+        let action = "[action.i-am-server]\nplugin = \"i-am-server.wasm\"";
+        fs::write(&file, format!("{action}\nlisten = \"{web}\"\n"))?;
+        Ok(file)
+    }
+}
+
+fn only_i_am_server(scratch: &Path) -> Result<PathBuf> {
+    let built = guests::plugins()?.join("i-am-server.wasm");
+    let folder = scratch.join("plugins");
+    fs::create_dir(&folder)?;
+    fs::copy(built, folder.join("i-am-server.wasm"))?;
+    Ok(folder)
+}

@@ -1,0 +1,26 @@
+//! `cargo xtask demo`: from a fresh clone to a running cluster.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::{guests, protoc, soloist, wasm_target};
+
+/// Builds everything and becomes `soloist demo`; `extra` goes to it.
+pub(crate) fn run(extra: &[OsString]) -> Result<()> {
+    eprintln!("1/4 wasm target: {}", wasm_target::TARGET);
+    wasm_target::ensure()?;
+    eprintln!("2/4 protoc: {}", protoc::ensure()?);
+    eprintln!("3/4 plugins");
+    let plugins = guests::plugins()?;
+    eprintln!("4/4 soloist (the first build takes some minutes)");
+    let program = soloist::build()?;
+
+    let mut demo = Command::new(&program);
+    demo.arg("demo").arg("--plugins").arg(plugins).args(extra);
+    // Not a child: Ctrl-C and every other signal are then its own.
+    let error = demo.exec();
+    Err(error).with_context(|| format!("cannot start {}", program.display()))
+}

@@ -1,0 +1,20 @@
+//! Where things are: the repository and cargo's target folder.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub(crate) fn repo() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+/// Cargo's target folder, which `CARGO_TARGET_DIR` or a configuration file may
+/// have moved. Cargo marks it with a `CACHEDIR.TAG`, and this very program lies
+/// in it, which is much quicker to see than to ask `cargo metadata`.
+pub(crate) fn target() -> PathBuf {
+    let exe = env::current_exe().unwrap_or_default();
+    exe.ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .map_or_else(|| repo().join("target"), Path::to_path_buf)
+}
