@@ -1,16 +1,13 @@
 //! Follows the cluster's roster in the store, through every loss of the store.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::{
-    election::Group,
-    store::{Roster, Store, StoreError},
-};
+use crate::store::{Roster, Store, StoreError};
 
 /// Keeps the last known roster.
 pub struct Follower {
@@ -50,10 +47,7 @@ impl Follower {
     /// Tells the changes that concern whoever reads a standby's log.
     fn report(&self, before: Option<&Roster>, now: &Roster) {
         let groups = before.iter().flat_map(|r| r.groups.keys()).chain(now.groups.keys());
-        let mut seen: Vec<&Group> = groups.collect();
-        seen.sort();
-        seen.dedup();
-        for group in seen {
+        for group in groups.collect::<BTreeSet<_>>() {
             let was = before.and_then(|roster| roster.leader(group)).map(|s| s.key.token);
             match now.leader(group) {
                 Some(leader) if was == Some(leader.key.token) => {}

@@ -67,17 +67,18 @@ impl Host {
         let listen = listener.local_addr().map_err(HostError::System)?;
         let member = member(config, config.host.url(listen));
         let (roster_to, roster) = watch::channel(None);
+        let groups = by_group(&actions);
         let driver = Driver {
             timings: config.timings,
             member: member.clone(),
             store: Arc::clone(&store),
-            actions: by_group(&actions),
+            actions: groups.clone(),
             watchdog: Watchdog::start(config.timings).map_err(HostError::System)?,
             roster: roster.clone(),
         }
         .start(thread.handle(), runtime::Handle::current());
         let readiness = Readiness {
-            actions: by_group(&actions),
+            actions: groups,
             member: member.clone(),
             roster: roster.clone(),
             view: driver.view(),

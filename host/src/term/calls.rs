@@ -79,9 +79,7 @@ impl Calls {
     }
 
     pub(super) fn revoke(&mut self, lease: LeaseId) {
-        if let Some(joining) = self.joining.take() {
-            joining.abort();
-        }
+        self.stop_joining();
         let store = Arc::clone(&self.store);
         self.call(async move {
             match store.revoke(lease).await {
@@ -157,8 +155,13 @@ impl Calls {
                 sleep(retry).await;
             }
         });
-        if let Some(former) = self.joining.replace(task) {
-            former.abort();
+        self.stop_joining();
+        self.joining = Some(task);
+    }
+
+    fn stop_joining(&mut self) {
+        if let Some(joining) = self.joining.take() {
+            joining.abort();
         }
     }
 
@@ -166,9 +169,7 @@ impl Calls {
     pub(super) async fn end(&mut self) {
         let groups: Vec<_> = self.campaigns.keys().cloned().collect();
         groups.iter().for_each(|group| self.withdraw(group));
-        if let Some(joining) = self.joining.take() {
-            joining.abort();
-        }
+        self.stop_joining();
         self.tasks.close();
         self.tasks.wait().await;
     }

@@ -1,7 +1,13 @@
 //! What both stores promise, checked against both by one suite; and what each
 //! promises besides. etcd is the real one: `SOLOIST_TEST_ETCD`, or `etcd` on the PATH.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and a child process talks to its parent by stdout"
+)]
 
 mod contract;
 mod etcd;
