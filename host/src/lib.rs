@@ -2,12 +2,13 @@
 //!
 //! The rooms, from the top down (arrows run downwards only):
 //!
-//! - [`cli`]: arguments in, exit code out; [`host`]: all rooms put together
+//! - [`cli`]: arguments in, exit code out; [`supervisor`]: a small parent that outlives its host;
+//!   [`host`]: all rooms put together
 //! - [`api`]: control API; [`term`]: drives the heart and owns what runs under a term
 //! - [`action`]: one runner a kind; [`cluster`]: who is there, who leads
 //! - [`plugin`]: from a file to something instantiable; [`capability`]: what a guest may import
 //! - [`store`]: etcd or SQLite; [`election`]: the heart, without I/O; [`config`]: `soloist.toml`;
-//!   [`clock`]: the boot-time clock
+//!   [`clock`]: the boot-time clock; [`measure`]: every metric
 
 pub mod action;
 pub mod api;
@@ -18,6 +19,8 @@ pub mod cluster;
 pub mod config;
 pub mod election;
 pub mod host;
+pub mod measure;
 pub mod plugin;
 pub mod store;
+pub mod supervisor;
 pub mod term;

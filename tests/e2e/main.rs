@@ -6,17 +6,22 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
 
 mod clients;
 mod demo;
+mod frozen;
 mod harness;
 mod lifecycle;
+mod metrics;
 mod refusals;
+mod state;
 mod status;
 mod store_loss;
+mod supervisor;
 mod work;
 
 /// Makes a test of each function for each store: the two do the same job.

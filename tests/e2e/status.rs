@@ -42,7 +42,7 @@ async fn every_host_knows_the_cluster(kind: Kind) {
 }
 
 /// The first status that `wanted` likes: what a host knows of others comes by the store.
-async fn agrees(host: &Process, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn agrees(host: &Process, wanted: impl Fn(&Value) -> bool) -> Value {
     let found = tokio::time::timeout(crate::harness::PATIENCE, async {
         loop {
             let status = host.status().await;

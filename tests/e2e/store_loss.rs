@@ -1,13 +1,88 @@
-//! The store is down at the start, gets lost, and comes back.
+//! The store is slow, partly or wholly lost, meddled with, and comes back.
+//!
+//! Losing the store ends the terms in time and never the process; losing less
+//! than the store ends nothing.
+
+mod auth;
+mod data;
+mod hands;
+mod members;
+mod network;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::StatusCode;
 use rustix::process::Signal;
+use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::harness::{
+    TTL,
     cluster::{Cluster, Kind},
     etcd::Etcd,
     plugins,
+    process::Process,
 };
+use crate::status::agrees;
+
+/// The TTL of terms that must go on: what is left of it when one renewal was
+/// lost is more than a busy machine takes.
+const LONGER_TTL: Duration = Duration::from_secs(3);
+/// What a take-over may take beyond the TTL: etcd sweeps expired leases every
+/// 500 ms, and the winner looks again and starts its actions.
+const TAKE_OVER: Duration = Duration::from_millis(1500);
+
+/// Awaits that a host has kept its lease for longer than a TTL from now on.
+async fn outlives_its_lease(host: &Process) {
+    // One fifth of the TTL lies between two of them, or more.
+    for _ in 0..6 {
+        host.log.event(host.log.len(), "renewed").await;
+    }
+}
+
+/// Checks that a host has had one term, and has it still.
+async fn leads_on(host: &Process, token: i64) {
+    let ended = ["stopping", "draining"].map(|event| host.log.events(event).len());
+    assert_eq!((host.log.events("leading").len(), ended), (1, [0, 0]), "{}", host.log);
+    let group = host.status().await["groups"]["main"].clone();
+    assert_eq!((&group["role"], &group["token"]), (&"leader".into(), &token.into()), "{group}");
+}
+
+/// Awaits that a host is next in line. That it stands it says before it does.
+async fn is_heir(host: &Process) {
+    agrees(host, |status| status["groups"]["main"]["role"] == "heir").await;
+}
+
+/// Checks that a host stands where it stood first.
+fn kept_its_place(host: &Process) {
+    assert_eq!(host.log.events("standby").len(), 1, "{}", host.log);
+}
+
+/// Awaits that a host's term ends for a reason that says `why`.
+async fn ends(host: &Process, seen: usize, why: &str) {
+    let end = host.log.event(seen, "stopping").await;
+    assert!(end["cause"].as_str().is_some_and(|cause| cause.contains(why)), "{end}");
+    host.log.event(seen, "stopped").await;
+}
+
+/// Checks that nobody got an answer under `token` when the TTL was over that
+/// began before `fault`.
+fn fell_silent_in_time(heard: &BTreeMap<i64, Instant>, token: i64, fault: Instant) {
+    let silent_after = heard[&token].duration_since(fault);
+    assert!(silent_after < TTL, "token {token} was heard {silent_after:?} after the fault");
+}
+
+/// The answer of `/readyz` while a host is not ready.
+async fn not_ready(host: &Process) -> String {
+    let url = format!("http://{}/readyz", host.api().await);
+    let answer = reqwest::get(url).await.expect("the process lives");
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{}", host.log);
+    answer.text().await.expect("a reason")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_down_is_waited_for() {

@@ -14,6 +14,8 @@ crate::on_both_stores!(
     a_taken_address_keeps_a_host_out,
     groups_lead_apart,
     spinning_guests_cost_no_lease,
+    a_plugin_hands_the_leadership_over,
+    a_service_leaves_its_state_to_the_next_leader,
 );
 
 /// Adds the service `job-runner` to the group `main`.
@@ -105,4 +107,41 @@ async fn spinning_guests_cost_no_lease(kind: Kind) {
     assert!(log.events("stopping").is_empty(), "{log}");
     spinning.iter().for_each(tokio::task::JoinHandle::abort);
     cluster.terminate("a").await;
+}
+
+async fn a_plugin_hands_the_leadership_over(kind: Kind) {
+    let mut cluster = Cluster::with_plugin(kind, guests().join("spin.wasm")).await;
+    cluster.join("a").await;
+    let before = cluster.web.until("a", |_| true).await;
+    cluster.join("b").await;
+    let log = cluster.host("a").log.clone();
+    cluster.web.get("/resign?the-disk-is-full").await.expect("an answer");
+    let end = log.event(0, "draining").await;
+    assert_eq!(end["cause"], "action web asked for it: the-disk-is-full", "{end}");
+    let after = cluster.web.until("b", |answer| answer.host == "b").await;
+    assert!(after.token > before.token, "{before:?} then {after:?}");
+    cluster.terminate("a").await;
+    // Alone, it leads again by itself.
+    let b = cluster.host("b").log.clone();
+    cluster.web.get("/resign?still-full").await.expect("an answer");
+    b.event(0, "resigning").await;
+    b.event(b.len(), "leading").await;
+    let again = cluster.web.until("b", |answer| answer.token > after.token).await;
+    assert_eq!(again.host, "b");
+}
+
+async fn a_service_leaves_its_state_to_the_next_leader(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let plugin = guests().join("service-farewell.wasm");
+    let farewell = format!("[action.farewell]\nplugin = \"{}\"\nstate = true\n", plugin.display());
+    cluster.start_with("a", &farewell);
+    let token = cluster.leading("a").await["token"].to_string();
+    let says = |text: String| move |line: &serde_json::Value| line["message"] == text.as_str();
+    let a = cluster.host("a").log.clone();
+    a.find(0, "the first word", says("before: nobody".to_owned())).await;
+    cluster.start_with("b", &farewell);
+    cluster.host("b").log.event(0, "standby").await;
+    let a = cluster.terminate("a").await;
+    a.find(0, "a farewell", says(format!("farewell: {token}"))).await;
+    cluster.host("b").log.find(0, "a's token", says(format!("before: {token}"))).await;
 }

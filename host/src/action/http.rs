@@ -7,13 +7,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::{
-    limits::{ACCEPT_PAUSE, CONNECTIONS, REQUEST_HEAD},
+    limits::{ACCEPT_PAUSE, CONNECTIONS, LAST_WORD, REQUEST_HEAD},
     listen,
     request::Server,
     running::{Doors, Run},
@@ -25,7 +25,7 @@ pub(super) fn start(run: Arc<Run>, entry: ProxyPre<GuestState>) -> Doors {
     let doors = Doors::default();
     let closed = doors.closed.clone().drop_guard();
     let server = Arc::new(Server::new(run.clone(), entry));
-    run.scope.tasks.spawn(serve(server, run.clone(), doors.closing.clone(), closed));
+    run.work.spawn(serve(server, run.clone(), doors.closing.clone(), closed));
     doors
 }
 
@@ -78,9 +78,9 @@ async fn accept_all(
     while let Some((place, accepted)) = closing.run_until_cancelled(next()).await {
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, server.clone(), closing.clone());
-                run.scope.tasks.spawn(async move {
-                    connection.await;
+                let (server, closing) = (server.clone(), closing.clone());
+                run.work.spawn_told(|cut| async move {
+                    connection(stream, server, closing, cut).await;
                     drop(place);
                 });
             }
@@ -92,10 +92,18 @@ async fn accept_all(
     }
 }
 
-/// Answers one client, until it goes or `closing` finds it idle.
-async fn connection(stream: TcpStream, server: Arc<Server>, closing: CancellationToken) {
+/// Answers one client, until it goes, `closing` finds it idle, or it is `cut`. Even
+/// then there is time for a last word, and the gate sees to it that it is a refusal:
+/// a host that was frozen and wakes does not just hang up on who waited for it.
+async fn connection(
+    stream: TcpStream,
+    server: Arc<Server>,
+    closing: CancellationToken,
+    cut: CancellationToken,
+) {
     // It only fails on a connection that is broken already.
     let _ = stream.set_nodelay(true);
+    let mut draining = false;
     let service = service_fn(|request| server.respond(request));
     let mut connection = pin!(
         http1::Builder::new()
@@ -103,11 +111,19 @@ async fn connection(stream: TcpStream, server: Arc<Server>, closing: Cancellatio
             .header_read_timeout(REQUEST_HEAD)
             .serve_connection(TokioIo::new(stream), service)
     );
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => break ended,
+            () = cut.cancelled() => {
+                // If it comes to that, the client learns as much from the end.
+                let _ = timeout(LAST_WORD, connection.as_mut()).await;
+                return;
+            }
+            () = closing.cancelled(), if !draining => {
+                connection.as_mut().graceful_shutdown();
+                draining = true;
+            }
         }
     };
     if let Err(error) = ended {

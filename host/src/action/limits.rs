@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// Requests that one action answers at a time. It is well below what the engine
-/// has slots for, so that one action cannot starve the others.
-pub(super) const REQUESTS: usize = 256;
 /// How long a request waits for its turn before it is refused.
 pub(super) const REQUEST_TURN: Duration = Duration::from_secs(1);
 /// How long a guest may take to begin its answer.
@@ -18,6 +15,9 @@ pub(super) const CONNECTIONS: usize = 4096;
 pub(super) const BACKLOG: u32 = 1024;
 /// How long a client may take for the head of a request, or be idle before it.
 pub(super) const REQUEST_HEAD: Duration = Duration::from_secs(30);
+/// How long a connection has to refuse what has come, when a term ends at once. It
+/// is part of the stop, and little of its budget.
+pub(super) const LAST_WORD: Duration = Duration::from_millis(20);
 /// A pause after a connection could not be accepted: mostly, files have run out.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -4,7 +4,8 @@
 //! - Whatever runs under a term is a task of its [`Tasks`]; nothing is detached.
 //!   When [`Running::stop`] resolves, no task, store or connection is left, and
 //!   the address is free.
-//! - The address is let go first of all, so that clients reach the next leader.
+//! - On a drain the address is let go first of all, so that clients reach the
+//!   next leader; on a stop, together with everything else.
 //! - The gate is asked before a request begins and before every piece of its
 //!   response leaves; every response names the host and the token.
 //! - A runner decides nothing about the term: it reports a [`Failure`].
@@ -29,10 +30,12 @@ pub use status::{ActionStatus, State};
 pub use tasks::Tasks;
 
 use crate::{
+    capability::{Access, Spawner, TermLink},
     config::ActionConfig,
     election::Group,
     plugin::{Engine, Entry, Kind, Plugin, PluginError},
 };
+use running::Way;
 use status::Board;
 
 /// A plugin that was prepared under its settings. It outlives terms.
@@ -83,6 +86,12 @@ impl Action {
         }
     }
 
+    /// How many instances its engine runs, of all actions together.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        self.engine.live()
+    }
+
     /// How it is.
     #[must_use]
     pub fn status(&self) -> ActionStatus {
@@ -106,12 +115,14 @@ impl Action {
     #[must_use = "it is cancelled when this is dropped"]
     pub fn start(self: &Arc<Self>, scope: Scope) -> Running {
         Running::start(self.clone(), scope, |run| match self.plugin.entry() {
-            Entry::Http(entry) => Some(http::start(run, entry.clone())),
-            Entry::Service(entry) => {
-                service::start(run, entry.clone());
-                None
-            }
+            Entry::Http(entry) => Way::Http(http::start(run, entry.clone())),
+            Entry::Service(entry) => Way::Service(service::start(run, entry.clone())),
         })
+    }
+
+    fn access(&self, term: &TermLink, links: Tasks) -> Access {
+        let spawner = Spawner::new(move |task| drop(links.spawn(task)));
+        Access::new(self.name().clone(), self.config.grants.clone(), term.clone(), spawner)
     }
 
     fn engine(&self) -> &Arc<Engine> {

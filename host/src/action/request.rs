@@ -23,12 +23,13 @@ use wasmtime_wasi_http::{
 use super::{
     body::ReplyBody,
     fate::{Fate, GuestTask},
-    limits::{REQUEST, REQUEST_TURN, REQUESTS, RESPONSE_HEAD},
+    limits::{REQUEST, REQUEST_TURN, RESPONSE_HEAD},
     refusal::Refusal,
     running::Run,
 };
 use crate::{
     capability::{Gate, GuestState, Shut},
+    measure,
     plugin::{Guest, Slot},
 };
 
@@ -47,11 +48,17 @@ pub(super) struct Server {
 impl Server {
     /// A server for requests that `entry` answers.
     pub(super) fn new(run: Arc<Run>, entry: ProxyPre<GuestState>) -> Self {
-        let term = run.scope.gate.term();
+        let term = run.gate().term();
         let host = HeaderValue::from_bytes(term.host.as_bytes())
             .unwrap_or_else(|_| HeaderValue::from_static("unprintable"));
         let token = HeaderValue::from(term.token.0);
-        Self { entry, turns: Arc::new(Semaphore::new(REQUESTS)), host, token, run }
+        Self {
+            entry,
+            turns: Arc::new(Semaphore::new(run.action.config.requests)),
+            host,
+            token,
+            run,
+        }
     }
 
     /// Answers `request`, whatever happens.
@@ -60,6 +67,9 @@ impl Server {
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody>, Infallible> {
         let answer = self.answer(request).await;
+        if let Err(Refusal::Shut(shut)) = &answer {
+            measure::refused(self.run.action.name(), shut.word());
+        }
         let mut response = answer.unwrap_or_else(|refusal| refuse(&refusal));
         response.headers_mut().insert("soloist-host", self.host.clone());
         response.headers_mut().insert("soloist-token", self.token.clone());
@@ -81,19 +91,19 @@ impl Server {
         let fate = Fate::default();
         let (head, answer) = oneshot::channel();
         let task = self.clone().run_guest(request, slot, head, fate.clone(), turn);
-        let guest = GuestTask::new(self.run.scope.tasks.spawn(task));
+        let guest = GuestTask::new(self.run.work.spawn(task));
         let response = match timeout(RESPONSE_HEAD, answer).await {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(code))) => return Err(self.note(Refusal::Error(code))),
             Ok(Err(_)) => return Err(self.silence(guest).await),
             Err(_) => return Err(self.note(Refusal::Late)),
         };
-        let gate = self.run.scope.gate.clone();
+        let gate = self.run.gate().clone();
         Ok(ReplyBody::wrap(response, expects_body, gate, fate, guest)?)
     }
 
     fn gate(&self) -> &Gate {
-        &self.run.scope.gate
+        self.run.gate()
     }
 
     /// Waits for this action's turn and for a slot of the engine.
@@ -113,7 +123,10 @@ impl Server {
         fate: Fate,
         _turn: Option<OwnedSemaphorePermit>,
     ) -> Result<(), Refusal> {
-        let state = GuestState::new(self.run.action.name(), &self.run.scope.gate);
+        let state = match GuestState::new(&self.run.access) {
+            Ok(state) => state,
+            Err(error) => return Err(self.judge(&error)),
+        };
         let mut guest = Guest::new(self.run.action.engine(), slot, state);
         let broken = fate.broken_unless_told();
         let handled = timeout(REQUEST, handle(&self.entry, guest.store(), request, head)).await;
@@ -169,6 +182,10 @@ fn refuse(refusal: &Refusal) -> Response<ReplyBody> {
     *response.status_mut() = refusal.status();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if matches!(refusal, Refusal::Shut(_)) {
+        // The next leader is found by another connection only.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if refusal.status() == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }

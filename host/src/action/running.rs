@@ -6,14 +6,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Action, State, Tasks};
-use crate::capability::Gate;
+use super::{Action, State, Tasks, service::Current};
+use crate::capability::{Access, Gate, TermLink};
 
 /// What an action gets of its term.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// The gate of the term.
-    pub gate: Arc<Gate>,
+    /// The term.
+    pub term: TermLink,
     /// The tasks of this action alone.
     pub tasks: Tasks,
     /// Where it reports that it was given up.
@@ -40,7 +40,7 @@ type Started = Option<Result<(), Failure>>;
 pub struct Running {
     run: Arc<Run>,
     started: watch::Receiver<Started>,
-    doors: Option<Doors>,
+    way: Way,
 }
 
 impl Running {
@@ -48,14 +48,16 @@ impl Running {
     pub(super) fn start(
         action: Arc<Action>,
         scope: Scope,
-        runner: impl FnOnce(Arc<Run>) -> Option<Doors>,
+        runner: impl FnOnce(Arc<Run>) -> Way,
     ) -> Self {
         action.board().begin_term();
         let (up, started) = watch::channel(None);
-        let run = Arc::new(Run { action, scope, up });
+        let (work, links) = (scope.tasks.child(), scope.tasks.child());
+        let access = action.access(&scope.term, links).into();
+        let run = Arc::new(Run { action, scope, work, access, up });
         run.enter(State::Starting);
-        let doors = runner(run.clone());
-        Self { run, started, doors }
+        let way = runner(run.clone());
+        Self { run, started, way }
     }
 
     /// Waits until the action is up: it listens, or its first instance runs.
@@ -78,12 +80,17 @@ impl Running {
     /// closed, and this resolves when everything in flight is finished. The
     /// caller drains the gate before, and bounds the time.
     ///
-    /// A service has nothing to finish: it runs on until it is stopped.
+    /// A service is waited for if it has asked to be told of the end; any other
+    /// runs on until it is stopped.
     pub async fn drain(&mut self) {
         self.run.enter(State::Draining);
-        let Some(doors) = &self.doors else { return };
-        doors.close().await;
-        self.run.scope.tasks.join().await;
+        match &mut self.way {
+            Way::Http(doors) => {
+                doors.close().await;
+                self.run.work.join().await;
+            }
+            Way::Service(current) => current.leave().await,
+        }
     }
 
     /// Ends at once: the address is let go, guests are interrupted, connections
@@ -91,9 +98,8 @@ impl Running {
     /// alive. The caller closes the gate before.
     pub async fn stop(self) {
         let _hurry = self.run.action.engine().hurry();
-        if let Some(doors) = &self.doors {
-            doors.close().await;
-        }
+        // The listener is with a task as well. None is run any more, only dropped,
+        // so a thousand busy guests do not each get one more turn.
         self.run.scope.tasks.stop().await;
         self.run.enter(State::Ready);
     }
@@ -103,6 +109,15 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.run.scope.tasks.cancel();
     }
+}
+
+/// How an action ends, by its kind.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// Its address is let go, and its requests finish.
+    Http(Doors),
+    /// The instance that runs is told.
+    Service(Current),
 }
 
 /// The address of an action: asked to be let go, and let go.
@@ -125,14 +140,23 @@ impl Doors {
 pub(super) struct Run {
     pub(super) action: Arc<Action>,
     pub(super) scope: Scope,
+    /// The tasks that a drain waits for; the others are connections that are
+    /// kept open.
+    pub(super) work: Tasks,
+    pub(super) access: Arc<Access>,
     up: watch::Sender<Started>,
 }
 
 impl Run {
+    /// The gate of the term.
+    pub(super) fn gate(&self) -> &Arc<Gate> {
+        &self.scope.term.gate
+    }
+
     /// Notes what the action is doing, for the status and the log.
     pub(super) fn enter(&self, state: State) {
         self.action.board().lock().state = state;
-        let (term, name) = (self.scope.gate.term(), self.action.name());
+        let (term, name) = (self.gate().term(), self.action.name());
         let (group, token) = (&term.group, term.token.0);
         // The other steps are those of the term, or a failure, and told there.
         if matches!(state, State::Running | State::Restarting) {
@@ -159,7 +183,7 @@ impl Run {
 
     /// Notes something that went wrong.
     pub(super) fn trouble(&self, what: &str, error: &str) {
-        let term = self.scope.gate.term();
+        let term = self.gate().term();
         warn!(
             action = %self.action.name(), group = %term.group, token = term.token.0,
             error, "{what}",

@@ -1,11 +1,16 @@
 //! The runner of kind `service`: one instance for as long as the term lives.
 //!
 //! A service that ends, in whatever way, is started again after a pause. One
-//! that keeps ending without ever having run well is given up.
+//! that keeps ending without ever having run well is given up. Once the term
+//! is ending, none is started any more, and the one that runs is waited for if
+//! it has asked to be told of the end.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
 
 use super::{
@@ -14,29 +19,58 @@ use super::{
     running::Run,
 };
 use crate::{
-    capability::GuestState,
+    capability::{GuestState, Heed},
     plugin::{Guest, Slot},
 };
 
-/// Starts the task that keeps the service running.
-pub(super) fn start(run: Arc<Run>, entry: CommandPre<GuestState>) {
-    run.scope.tasks.clone().spawn(supervise(run, entry));
+/// The instance that runs now, if one does.
+#[derive(Debug)]
+pub(super) struct Current(watch::Receiver<Option<Heed>>);
+
+impl Current {
+    /// Waits until the instance that runs now has ended, if it has asked to be
+    /// told of that. The gate drains, so no other follows.
+    pub(super) async fn leave(&mut self) {
+        if self.0.borrow().as_ref().is_some_and(Heed::asked) {
+            // An error means that the supervision itself is over.
+            let _ = self.0.wait_for(Option::is_none).await;
+        }
+    }
 }
 
-async fn supervise(run: Arc<Run>, entry: CommandPre<GuestState>) {
+/// Starts the task that keeps the service running.
+pub(super) fn start(run: Arc<Run>, entry: CommandPre<GuestState>) -> Current {
+    let (tell, current) = watch::channel(None);
+    run.work.clone().spawn(supervise(run, entry, tell));
+    Current(current)
+}
+
+async fn supervise(
+    run: Arc<Run>,
+    entry: CommandPre<GuestState>,
+    current: watch::Sender<Option<Heed>>,
+) {
     let mut pauses = Pauses::default();
     loop {
         let slot = run.action.engine().slot().await;
         // Nothing begins anew in a term that is ending.
-        if run.scope.gate.admit().is_err() {
+        if run.gate().admit().is_err() {
             return;
         }
         let began = Instant::now();
-        let end = once(&run, &entry, slot).await;
-        if run.scope.gate.pass().is_err() {
+        let end = once(&run, &entry, slot, &current).await;
+        if run.gate().pass().is_err() {
             return;
         }
+        let end = match end {
+            // It was told of the end, and left.
+            Ok(_) if run.gate().admit().is_err() => return,
+            Ok(end) | Err(end) => end,
+        };
         run.trouble("the service ended", &end);
+        if run.gate().admit().is_err() {
+            return;
+        }
         let Some(pause) = pauses.next(began.elapsed()) else {
             return run
                 .fail(&format!("it ended {ENDS_IN_A_ROW} times in a row; the last time, {end}"));
@@ -47,28 +81,38 @@ async fn supervise(run: Arc<Run>, entry: CommandPre<GuestState>) {
     }
 }
 
-/// Runs one instance to its end, and says how it ended.
-async fn once(run: &Run, entry: &CommandPre<GuestState>, slot: Slot) -> String {
-    let engine = run.action.engine();
-    let state = GuestState::new(run.action.name(), &run.scope.gate);
-    let mut guest = Guest::new(engine, slot, state);
+/// Runs one instance to its end, and says how it ended, well or not.
+async fn once(
+    run: &Run,
+    entry: &CommandPre<GuestState>,
+    slot: Slot,
+    current: &watch::Sender<Option<Heed>>,
+) -> Result<String, String> {
+    let state = GuestState::new(&run.access).map_err(|error| error.to_string())?;
+    current.send_replace(Some(state.heed().clone()));
+    let mut guest = Guest::new(run.action.engine(), slot, state);
     let store = guest.store();
     let ended = async {
         let command = entry.instantiate_async(&mut *store).await?;
         run.up();
         command.wasi_cli_run().call_run(store).await
     };
-    match ended.await {
-        Ok(Ok(())) => "it returned".to_owned(),
-        Ok(Err(())) => "it returned an error".to_owned(),
+    let ended = ended.await;
+    // After the store: whoever waits for the instance must not find it alive.
+    drop(guest);
+    current.send_replace(None);
+    match ended {
+        Ok(Ok(())) => Ok("it returned".to_owned()),
+        Ok(Err(())) => Err("it returned an error".to_owned()),
         Err(error) => describe(&error),
     }
 }
 
-fn describe(error: &wasmtime::Error) -> String {
+fn describe(error: &wasmtime::Error) -> Result<String, String> {
     match error.downcast_ref::<I32Exit>() {
-        Some(I32Exit(code)) => format!("it exited with code {code}"),
-        None => format!("it trapped: {}", error.root_cause()),
+        Some(I32Exit(0)) => Ok("it exited with code 0".to_owned()),
+        Some(I32Exit(code)) => Err(format!("it exited with code {code}")),
+        None => Err(format!("it trapped: {}", error.root_cause())),
     }
 }
 

@@ -33,7 +33,30 @@ impl Tasks {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let task = self.cancelled.clone().run_until_cancelled_owned(task);
+        let cancelled = self.cancelled.clone();
+        self.track(async move {
+            // In this order, or a thousand busy guests would each get one more turn.
+            tokio::select! {
+                biased;
+                () = cancelled.cancelled() => None,
+                output = task => Some(output),
+            }
+        })
+    }
+
+    /// Starts a task that is told of the cancellation, instead of being dropped.
+    /// A stop waits for it: it must end soon.
+    pub fn spawn_told<F>(&self, task: impl FnOnce(CancellationToken) -> F) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.track(task(self.cancelled.clone()))
+    }
+
+    fn track<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
         match &self.outer {
             Some(outer) => self.tracker.spawn(outer.track_future(task)),
             None => self.tracker.spawn(task),

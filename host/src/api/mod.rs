@@ -1,12 +1,18 @@
-//! The control API: what a host says of itself, to people and to machines.
+//! The control API: what a host says of itself, to people and to machines, and
+//! the state of actions.
 //!
 //! It is there from the first moment to the last, whatever becomes of the
 //! store: a host that cannot lead must be able to say why.
 
+mod own_site;
+mod refusal;
 mod server;
+mod state;
 mod status;
 
+pub use refusal::Reason;
 pub use server::{StatusSource, serve};
+pub use state::StateKeys;
 #[cfg(test)]
 pub(crate) use status::tests::example;
 pub use status::{

@@ -7,9 +7,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Router,
     extract::State,
     http::{Method, StatusCode, Uri, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -18,35 +19,45 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::Status;
+use super::{Status, own_site, refusal::Refusal, state};
+use crate::store;
 
 /// How long a client may take to send a request, or to sit idle.
-const REQUEST_TIME: Duration = Duration::from_secs(10);
+pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How long an answer in flight may take once the server stops.
 const GRACE: Duration = Duration::from_secs(1);
 /// How long to wait after the system refused a connection, as when files run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const MAX_CONNECTIONS: usize = 256;
+/// Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats).
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const INDEX: &str = "\
 soloist: many hosts stand by, exactly one performs.
 
 GET /v1/status   the cluster as this host sees it, as JSON; `soloist status` prints it
+GET /metrics     measurements of this host, for Prometheus
 GET /livez       200 as long as the process serves
 GET /readyz      200 when plugins are prepared and the session in the store is live
+
+GET /v1/state/ACTION               the keys of an action's state, as JSON; ?after=KEY&limit=N
+GET, PUT, DELETE /v1/state/ACTION/KEY   one value, as it is; `soloist state` does the same
+DELETE /v1/state/ACTION?all=true   all of them
 ";
 
 /// Where the control API learns what it says.
 pub trait StatusSource: Send + Sync + 'static {
     /// The cluster as this host sees it now.
     fn status(&self) -> Status;
+
+    /// The measurements of this host, in Prometheus' text format.
+    fn metrics(&self) -> String;
 
     /// Whether plugins are prepared and the session in the store is live.
     ///
@@ -58,8 +69,13 @@ pub trait StatusSource: Send + Sync + 'static {
 type Source = Arc<dyn StatusSource>;
 
 /// Serves the control API until `stop`, then closes every connection.
-pub async fn serve(listener: TcpListener, source: Source, stop: CancellationToken) {
-    let routes = routes(source);
+pub async fn serve(
+    listener: TcpListener,
+    source: Source,
+    state: Arc<dyn store::State>,
+    stop: CancellationToken,
+) {
+    let routes = routes(source, state);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     while let Some(stream) = stop.run_until_cancelled(accept(&listener)).await {
@@ -104,15 +120,18 @@ async fn answer(stream: TcpStream, routes: Router, stop: CancellationToken) {
     }
 }
 
-fn routes(source: Source) -> Router {
+fn routes(source: Source, state: Arc<dyn store::State>) -> Router {
     Router::new()
         .route("/", get(|| async { INDEX }))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
+        .with_state(source)
+        .merge(state::routes(state))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(source)
+        .layer(middleware::from_fn(own_site::only))
 }
 
 async fn ready(State(source): State<Source>) -> Response {
@@ -131,34 +150,42 @@ async fn status(State(source): State<Source>) -> Response {
     }
 }
 
+async fn metrics(State(source): State<Source>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, METRICS)], source.metrics())
+}
+
 async fn unknown_path(uri: Uri) -> impl IntoResponse {
     let error = format!("there is nothing at {}", uri.path());
-    (StatusCode::NOT_FOUND, Json(json!({ "error": error, "help": "GET / lists what there is" })))
+    Refusal::new(StatusCode::NOT_FOUND, error, "GET / lists what there is")
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> impl IntoResponse {
     let error = format!("{} does not take {method}", uri.path());
-    let help = "the control API only reads: use GET";
-    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": error, "help": help })))
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error, "GET / lists what there is")
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
+    use tempfile::TempDir;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         task::JoinHandle,
     };
 
     use super::*;
-    use crate::api::status::tests::example;
+    use crate::{api::status::tests::example, config::StoreUrl};
 
     struct Fake(Mutex<Result<(), String>>);
 
     impl StatusSource for Fake {
         fn status(&self) -> Status {
             example()
+        }
+
+        fn metrics(&self) -> String {
+            "soloist_leader 1\n".into()
         }
 
         fn ready(&self) -> Result<(), String> {
@@ -171,6 +198,7 @@ mod tests {
         source: Arc<Fake>,
         stop: CancellationToken,
         task: JoinHandle<()>,
+        _folder: TempDir,
     }
 
     impl Server {
@@ -179,8 +207,12 @@ mod tests {
             let url = format!("http://{}", listener.local_addr().unwrap());
             let source = Arc::new(Fake(Mutex::new(Ok(()))));
             let stop = CancellationToken::new();
-            let task = tokio::spawn(serve(listener, source.clone(), stop.clone()));
-            Self { url, source, stop, task }
+            let folder = tempfile::tempdir().unwrap();
+            let file = StoreUrl::Sqlite(folder.path().join("soloist.db"));
+            let store = store::open(&file, "test", REQUEST_TIME).unwrap();
+            let state = store.state().unwrap();
+            let task = tokio::spawn(serve(listener, source.clone(), state, stop.clone()));
+            Self { url, source, stop, task, _folder: folder }
         }
 
         async fn ask(&self, method: Method, path: &str) -> (u16, String) {
@@ -200,6 +232,7 @@ mod tests {
         let (code, body) = server.get("/v1/status").await;
         assert_eq!((code, serde_json::from_str::<Status>(&body).unwrap()), (200, example()));
         assert_eq!(server.get("/").await, (200, INDEX.to_owned()));
+        assert_eq!(server.get("/metrics").await, (200, "soloist_leader 1\n".to_owned()));
     }
 
     #[tokio::test]

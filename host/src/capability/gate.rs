@@ -10,6 +10,8 @@ use std::sync::{
     atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{clock::BootTime, election::Term};
 
 /// Until when a session may be relied on. It only ever moves later, and once it
@@ -68,6 +70,18 @@ pub enum Shut {
     Expired,
 }
 
+impl Shut {
+    /// The reason in one word that stays the same, for machines.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::Closed => "closed",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 const OPEN: u8 = 0;
 const DRAINING: u8 = 1;
 const CLOSED: u8 = 2;
@@ -79,13 +93,14 @@ pub struct Gate {
     term: Term,
     deadline: Arc<Deadline>,
     phase: AtomicU8,
+    ending: CancellationToken,
 }
 
 impl Gate {
     /// An open gate for `term`.
     #[must_use]
     pub fn new(term: Term, deadline: Arc<Deadline>) -> Self {
-        Self { term, deadline, phase: AtomicU8::new(OPEN) }
+        Self { term, deadline, phase: AtomicU8::new(OPEN), ending: CancellationToken::new() }
     }
 
     /// The term behind the gate.
@@ -130,9 +145,15 @@ impl Gate {
         Ok(())
     }
 
+    /// Resolves when the term is ending: it drains, or it is over already. Where
+    /// the deadline has merely passed, that is as soon as somebody closes the gate.
+    pub async fn ending(&self) {
+        self.ending.cancelled().await;
+    }
+
     /// Admits nothing new from now on.
     pub fn drain(&self) {
-        self.phase.fetch_max(DRAINING, Ordering::AcqRel);
+        self.turn(DRAINING);
     }
 
     /// Whether it was closed; a deadline that has passed alone does not close it.
@@ -149,12 +170,18 @@ impl Gate {
 
     /// Lets nothing through any more.
     pub fn close(&self) {
-        self.phase.fetch_max(CLOSED, Ordering::AcqRel);
+        self.turn(CLOSED);
     }
 
     /// Lets nothing through any more: the leadership is lost, not given up.
     pub fn revoke(&self) {
-        self.phase.fetch_max(REVOKED, Ordering::AcqRel);
+        self.turn(REVOKED);
+    }
+
+    fn turn(&self, phase: u8) {
+        // In this order: who is told of the end must find it.
+        self.phase.fetch_max(phase, Ordering::AcqRel);
+        self.ending.cancel();
     }
 }
 

@@ -4,9 +4,27 @@
 //! it, and `add_to_linker`. All are linked for every plugin, since many
 //! languages import the whole of WASI unasked; what is not granted is denied
 //! when it is called. Only what no capability offers refuses a plugin.
+//!
+//! Every call with an effect beyond the instance, and where the gate is asked:
+//!
+//! | call | effect | gate |
+//! |---|---|---|
+//! | `wasi:keyvalue`, all | reads and writes in the store | before the store is asked and after it answers (`keyvalue/fenced.rs`); the store itself compares the leader's key with each write |
+//! | `wasi:http/outgoing-handler` | a request to another server | before it begins (`http/mod.rs`), before it connects (`http/connect.rs`), at each write to and read from the socket (`http/stream.rs`), at the head (`http/exchange.rs`) and each piece of the response (`http/body.rs`) |
+//! | `wasi:http/types`, the response out | bytes to a client | at the head and each piece (`action/body.rs`) |
+//! | `soloist:plugin/term.resign` | the end of the term | before it is passed on (`term.rs`) |
+//! | `wasi:filesystem`, where folders are granted | files of this machine | none of its own: a guest that computes is stopped by the gate at the next tick, and one that waits by its task; a call that a thread has begun is carried out |
+//! | `wasi:sockets` | none: denied | |
+//! | stdout, stderr | lines of this host's log | none: a log says what was |
+//! | clocks, random numbers, `term.current`, `term.ending` | none | |
+//!
+//! Beside that the gate is asked at every tick of the epochs, which interrupts
+//! a guest that computes (`plugin/guest.rs`).
 
+mod access;
 mod gate;
 mod http;
+mod keyvalue;
 mod limits;
 mod log;
 mod state;
@@ -15,11 +33,13 @@ mod wasi;
 
 use wasmtime::component::Linker;
 
+pub use access::{Access, Notice, Spawner, TermLink};
 #[cfg(test)]
 pub(crate) use gate::test_gate;
 pub use gate::{Deadline, Gate, Shut};
 pub(crate) use limits::HOSTCALL;
 pub use state::GuestState;
+pub(crate) use term::Heed;
 
 /// The interfaces on offer: a package or an interface, and its version track.
 const OFFERED: &[(&str, &str)] = &[
@@ -31,6 +51,9 @@ const OFFERED: &[(&str, &str)] = &[
     ("wasi:sockets/", "0.2."),
     ("wasi:http/types@", "0.2."),
     ("wasi:http/outgoing-handler@", "0.2."),
+    ("wasi:keyvalue/store@", "0.2.0-draft"),
+    ("wasi:keyvalue/atomics@", "0.2.0-draft"),
+    ("wasi:keyvalue/batch@", "0.2.0-draft"),
     ("soloist:plugin/term@", "0.1."),
 ];
 
@@ -39,6 +62,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
     http::add_to_linker(&mut linker)?;
+    keyvalue::add_to_linker(&mut linker, GuestState::keyvalue)?;
     term::add_to_linker(&mut linker, GuestState::term)?;
     Ok(linker)
 }

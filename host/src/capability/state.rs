@@ -7,43 +7,57 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::{
-    Gate,
-    http::HttpCtx,
+    Access, Gate,
+    http::{HttpCtx, Mourner},
+    keyvalue::{KeyvalueCtx, KeyvalueView},
     limits::{Limits, RESOURCES},
-    term::{TermCtx, TermView},
+    term::{Heed, TermCtx, TermView},
     wasi,
 };
 
 /// The contexts of all capabilities, made anew for every instance.
 pub struct GuestState {
+    // First: it is dropped before the table, which ends what the guest was sending.
+    _mourner: Mourner,
     table: ResourceTable,
     wasi: WasiCtx,
     http: HttpCtx,
+    keyvalue: KeyvalueCtx,
     term: TermCtx,
     limits: Limits,
-    gate: Arc<Gate>,
+    access: Arc<Access>,
 }
 
 impl GuestState {
-    /// The state of an instance of `action` under the term behind `gate`.
-    #[must_use]
-    pub fn new(action: &Arc<str>, gate: &Arc<Gate>) -> Self {
+    /// The state of an instance that may reach what `access` says.
+    ///
+    /// # Errors
+    /// When a folder that it is granted cannot be opened.
+    pub fn new(access: &Arc<Access>) -> wasmtime::Result<Self> {
+        let http = HttpCtx::new(access.clone());
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
-        Self {
+        Ok(Self {
+            _mourner: http.mourner(),
             table,
-            wasi: wasi::ctx(action, gate),
-            http: HttpCtx::new(action.clone(), gate.clone()),
-            term: TermCtx::new(gate.clone()),
+            wasi: wasi::ctx(access)?,
+            http,
+            keyvalue: KeyvalueCtx::new(access.clone()),
+            term: TermCtx::new(access.clone()),
             limits: Limits::default(),
-            gate: gate.clone(),
-        }
+            access: access.clone(),
+        })
     }
 
     /// The gate that the instance obeys.
     #[must_use]
     pub fn gate(&self) -> &Gate {
-        &self.gate
+        self.access.gate()
+    }
+
+    /// Whether the instance asked to be told of the end of the term.
+    pub(crate) fn heed(&self) -> &Heed {
+        self.term.heed()
     }
 
     /// The limits that the instance is held to.
@@ -51,9 +65,14 @@ impl GuestState {
         &mut self.limits
     }
 
+    /// The state of the action, as `wasi:keyvalue` shows it.
+    pub(super) fn keyvalue(&mut self) -> KeyvalueView<'_> {
+        KeyvalueView { ctx: &mut self.keyvalue, table: &mut self.table }
+    }
+
     /// The term, as `soloist:plugin/term` shows it.
     pub(super) fn term(&mut self) -> TermView<'_> {
-        TermView(&self.term)
+        TermView { ctx: &self.term, table: &mut self.table }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Asking hosts for their status.
+//! Asking hosts, by their control API.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::api::Status;
 /// How long a host may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Asks hosts for their status.
+/// Asks hosts.
 pub(super) struct Client(reqwest::Client);
 
 impl Client {
@@ -16,6 +16,11 @@ impl Client {
     pub(super) fn new() -> Result<Self, ExitError> {
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
         Ok(Self(client.map_err(|error| ExitError::internal("cannot set up HTTP", &error))?))
+    }
+
+    /// The connections, for whatever else a host is asked.
+    pub(super) const fn http(&self) -> &reqwest::Client {
+        &self.0
     }
 
     /// What the host at `url` says.
@@ -43,12 +48,18 @@ pub(super) fn read(answer: &str) -> Result<Status, ExitError> {
     })
 }
 
-fn refusal(url: &str, error: reqwest::Error) -> ExitError {
+/// What is said of a text that is no address.
+pub(super) fn no_url(url: &str) -> ExitError {
+    ExitError::usage(format!("`{url}` is not a URL"))
+        .help("write http://HOST:PORT, as in http://127.0.0.1:4000")
+}
+
+/// What is said of a host that does not answer.
+pub(super) fn refusal(url: &str, error: reqwest::Error) -> ExitError {
     if error.is_builder() {
-        return ExitError::usage(format!("`{url}` is not a URL"))
-            .help("write http://HOST:PORT, as in http://127.0.0.1:4000");
+        return no_url(url);
     }
-    ExitError::unavailable(format!("no status from {url}"))
+    ExitError::unavailable(format!("no answer from {url}"))
         .caused_by(&error.without_url())
         .help("is soloist running there? Another host: --url http://HOST:PORT, or SOLOIST_URL")
 }

@@ -10,6 +10,8 @@ use crate::config::ConfigError;
 pub enum Exit {
     /// Done.
     Ok = 0,
+    /// What was asked for is not there.
+    Missing = 1,
     /// The command line or the configuration is wrong.
     Usage = 64,
     /// Something that is needed does not answer or is taken.
@@ -38,6 +40,12 @@ impl ExitError {
     #[must_use]
     pub fn usage(problem: impl fmt::Display) -> Self {
         Self { exit: Exit::Usage, text: format!("error: {problem}\n") }
+    }
+
+    /// What was asked for is not there.
+    #[must_use]
+    pub fn missing(problem: impl fmt::Display) -> Self {
+        Self { exit: Exit::Missing, text: format!("error: {problem}\n") }
     }
 
     /// Something that is needed does not answer or is taken.
@@ -74,6 +82,12 @@ impl ExitError {
     pub fn help(mut self, help: impl fmt::Display) -> Self {
         self.text.push_str(&format!("help: {help}\n"));
         self
+    }
+
+    /// Whether what was asked for is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.exit == Exit::Missing
     }
 
     /// The exit code.

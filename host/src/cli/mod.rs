@@ -6,6 +6,7 @@ mod exit;
 mod logging;
 mod run;
 mod signals;
+mod state;
 mod status;
 mod table;
 mod terminal;
@@ -13,6 +14,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 pub use exit::{Exit, ExitError};
 
@@ -31,6 +33,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
+    State(state::StateArgs),
     Status(status::StatusArgs),
 }
 
@@ -39,7 +42,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => match dispatch(cli.command) {
-            Ok(()) => Exit::Ok.into(),
+            Ok(code) => code,
             Err(error) => {
                 terminal::complain(&error.to_string());
                 error.exit().into()
@@ -54,16 +57,23 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command) -> Result<(), ExitError> {
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| ExitError::internal("cannot start the runtime", &error))?;
-    runtime.block_on(async {
-        match command {
-            Command::Demo(args) => demo::main(args).await,
-            Command::Run(args) => run::main(args).await,
-            Command::Status(args) => status::main(args).await,
-        }
-    })
+fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
+    match command {
+        Command::Run(args) => run::main(args),
+        Command::Demo(args) => in_runtime(demo::main(args)),
+        Command::State(args) => in_runtime(state::main(args)),
+        Command::Status(args) => in_runtime(status::main(args)),
+    }
+}
+
+/// Does `work` on a runtime with a thread for each core.
+fn in_runtime(work: impl Future<Output = Result<(), ExitError>>) -> Result<ExitCode, ExitError> {
+    runtime(&mut Builder::new_multi_thread())?.block_on(work).map(|()| Exit::Ok.into())
+}
+
+fn runtime(builder: &mut Builder) -> Result<Runtime, ExitError> {
+    let built = builder.enable_all().build();
+    built.map_err(|error| ExitError::internal("cannot start the runtime", &error))
 }
 
 #[cfg(test)]

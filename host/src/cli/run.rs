@@ -1,17 +1,29 @@
 //! `soloist run`: one host.
 
-use std::{error::Error, panic, path::PathBuf, process};
+use std::{
+    env,
+    error::Error,
+    ffi::OsString,
+    panic,
+    path::PathBuf,
+    process::{self, ExitCode},
+};
 
 use clap::{Args, builder::FalseyValueParser};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Builder;
 
 use super::{
-    ExitError,
+    Exit, ExitError, in_runtime,
     logging::{self, LogFormat},
-    signals::Signals,
+    runtime,
+    signals::{self, Signals},
 };
 use crate::{
     config::{Config, Overrides},
     host::{self, Fault},
+    supervisor::{End, Leash, Supervisor, SupervisorError},
+    term::Witness,
 };
 
 /// Run a host: stand by, and perform while it leads
@@ -49,6 +61,13 @@ pub(super) struct RunArgs {
     /// How the log looks
     #[arg(long, env = "SOLOIST_LOG_FORMAT", value_enum, default_value_t, hide_env_values = true)]
     log_format: LogFormat,
+    /// Go without the small parent process that hands over at once, and
+    /// starts the host again, where this one crashes
+    #[arg(long, env = "SOLOIST_NO_SUPERVISOR", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    no_supervisor: bool,
+    /// The supervisor's process: this is the host that it runs
+    #[arg(long, hide = true, value_name = "PID")]
+    supervised: Option<i32>,
     /// Stop when stdin ends
     #[arg(long, env = "SOLOIST_EXIT_WITH_PARENT", hide = true, value_parser = FalseyValueParser::new())]
     exit_with_parent: bool,
@@ -67,13 +86,75 @@ impl RunArgs {
     }
 }
 
-/// Runs a host until it is told to stop.
-pub(super) async fn main(args: RunArgs) -> Result<(), ExitError> {
+/// Runs a host until it is told to stop: as a child of this process, or in it.
+pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
+    let leash = args.supervised.map(tie).transpose()?;
     let _log = logging::start(args.log_format, &args.log)?;
+    match leash {
+        Some(leash) => in_runtime(here(args, Box::new(leash))),
+        None if args.no_supervisor => in_runtime(here(args, Box::new(()))),
+        // One thread, this one: the host ends with the thread that started it.
+        None => runtime(&mut Builder::new_current_thread())?.block_on(supervise(args)),
+    }
+}
+
+fn tie(supervisor: i32) -> Result<Leash, ExitError> {
+    let failed = |error| ExitError::internal("cannot run under a supervisor", &error);
+    Leash::tie(supervisor).map_err(failed)
+}
+
+/// Runs the host as a child of this process.
+async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
+    let failed = |error: SupervisorError| match error {
+        SupervisorError::Config(error) => error.into(),
+        error => match error.source() {
+            Some(cause) => ExitError::unavailable(&error).caused_by(cause),
+            None => ExitError::unavailable(&error),
+        },
+    };
+    let (signals, _relay) = signals::relay(args.exit_with_parent)?;
+    let overrides = args.overrides();
+    let supervisor = Supervisor {
+        // As it is called now: after an upgrade a restart runs the new one.
+        program: env::current_exe().map_err(|error| failed(error.into()))?,
+        arguments: host_arguments(),
+        load: || Config::load(&overrides),
+        signals,
+    };
+    Ok(match supervisor.run().await.map_err(failed)? {
+        End::Exited(code) => u8::try_from(code).unwrap_or(Exit::Internal as u8).into(),
+        // As a shell tells it.
+        End::Killed(signal) => u8::try_from(128 + signal).unwrap_or(Exit::Internal as u8).into(),
+        End::Forced => Exit::Interrupted.into(),
+    })
+}
+
+/// The arguments of this process, for the host that it supervises.
+fn host_arguments() -> Vec<OsString> {
+    let mut arguments: Vec<_> = env::args_os().skip(1).collect();
+    // Right after the subcommand: at the end there may be a `--`.
+    arguments.insert(arguments.len().min(1), format!("--supervised={}", process::id()).into());
+    arguments
+}
+
+/// Runs the host in this process.
+async fn here(args: RunArgs, witness: Box<dyn Witness>) -> Result<(), ExitError> {
     abort_on_panic();
+    lift_file_limit();
     let config = Config::load(&args.overrides())?;
-    let (shutdown, _second) = Signals::listen(args.exit_with_parent)?.split();
-    run(config, shutdown).await
+    // A supervisor holds the other end of stdin.
+    let parent = args.exit_with_parent || args.supervised.is_some();
+    let (shutdown, _second) = Signals::listen(parent)?.split();
+    run(config, witness, shutdown).await
+}
+
+/// Takes as many open files as this user may have. The usual soft limit of 1,024
+/// is for programs that `select`; an action alone can have 4,096 connections.
+fn lift_file_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
+        tracing::debug!("the limit on open files stays as it is");
+    }
 }
 
 /// Lets a panic anywhere end the process. It is a fault of soloist's, after which
@@ -89,9 +170,10 @@ fn abort_on_panic() {
 /// Runs the host that `config` describes until `shutdown`, which says why.
 async fn run(
     config: Config,
+    witness: Box<dyn Witness>,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), ExitError> {
-    host::run(config, shutdown).await.map_err(|error| {
+    host::run(config, witness, shutdown).await.map_err(|error| {
         let refusal = match error.fault() {
             Fault::Configuration => ExitError::usage(&error),
             Fault::Unavailable => ExitError::unavailable(&error),

@@ -2,9 +2,10 @@
 
 use std::io::{self, Read};
 
+use rustix::process::Signal as Number;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
+    sync::{mpsc, oneshot},
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -21,17 +22,10 @@ impl Signals {
     /// signal: so a child ends with a parent that holds the other end, however
     /// that one ends.
     pub(super) fn listen(parent: bool) -> Result<Self, ExitError> {
-        let open = |kind| {
-            signal(kind).map_err(|error| ExitError::internal("cannot listen for signals", &error))
-        };
-        let mut sources = Sources {
-            interrupt: open(SignalKind::interrupt())?,
-            terminate: open(SignalKind::terminate())?,
-            parent: if parent { Some(end_of_stdin()?) } else { None },
-        };
+        let mut sources = Sources::open(parent)?;
         let (tell, first) = oneshot::channel();
         let watch = tokio::spawn(async move {
-            let _ = tell.send(sources.next().await);
+            let _ = tell.send(sources.next().await.reason());
             // The parent's end may follow a signal; it is no second one.
             sources.parent = None;
             sources.next().await;
@@ -48,6 +42,43 @@ impl Signals {
     }
 }
 
+/// Every signal that asks to stop, to be passed on, as long as the returned guard
+/// lives. With `parent` the end of stdin is one as well.
+pub(super) fn relay(
+    parent: bool,
+) -> Result<(mpsc::UnboundedReceiver<Number>, AbortOnDropHandle<()>), ExitError> {
+    let mut sources = Sources::open(parent)?;
+    let (tell, told) = mpsc::unbounded_channel();
+    let watch =
+        tokio::spawn(async move { while tell.send(sources.next().await.number()).is_ok() {} });
+    Ok((told, AbortOnDropHandle::new(watch)))
+}
+
+/// Who asked to stop.
+#[derive(Clone, Copy)]
+enum Asked {
+    Interrupt,
+    Terminate,
+    Parent,
+}
+
+impl Asked {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Interrupt => "Ctrl-C",
+            Self::Terminate => "SIGTERM",
+            Self::Parent => "the end of its parent",
+        }
+    }
+
+    const fn number(self) -> Number {
+        match self {
+            Self::Interrupt => Number::INT,
+            Self::Terminate | Self::Parent => Number::TERM,
+        }
+    }
+}
+
 struct Sources {
     interrupt: Signal,
     terminate: Signal,
@@ -55,18 +86,34 @@ struct Sources {
 }
 
 impl Sources {
-    async fn next(&mut self) -> &'static str {
+    fn open(parent: bool) -> Result<Self, ExitError> {
+        let open = |kind| {
+            signal(kind).map_err(|error| ExitError::internal("cannot listen for signals", &error))
+        };
+        Ok(Self {
+            interrupt: open(SignalKind::interrupt())?,
+            terminate: open(SignalKind::terminate())?,
+            parent: if parent { Some(end_of_stdin()?) } else { None },
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
         let parent = async {
             match &mut self.parent {
                 Some(end) => drop(end.await),
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            _ = self.interrupt.recv() => "Ctrl-C",
-            _ = self.terminate.recv() => "SIGTERM",
-            () = parent => "the end of its parent",
+        let asked = tokio::select! {
+            _ = self.interrupt.recv() => Asked::Interrupt,
+            _ = self.terminate.recv() => Asked::Terminate,
+            () = parent => Asked::Parent,
+        };
+        if matches!(asked, Asked::Parent) {
+            // It ends only once.
+            self.parent = None;
         }
+        asked
     }
 }
 

@@ -52,8 +52,25 @@ impl Paint {
 
 /// Writes `text` to stdout. A reader that has gone, as `head` does, is no error.
 pub(super) fn say(text: &str) {
+    hand_out(text.as_bytes());
+}
+
+/// Writes `bytes` to stdout as they are.
+pub(super) fn hand_out(bytes: &[u8]) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+/// Asks a question that only `y` or `yes` affirms; nothing without a terminal to ask on.
+pub(super) fn confirm(question: &str) -> Option<bool> {
+    if !io::stdin().is_terminal() {
+        return None;
+    }
+    let mut error = io::stderr().lock();
+    let _ = write!(error, "{question} [y/N] ").and_then(|()| error.flush());
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    Some(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Writes an error to stderr, its `error:` and `help:` marked.

@@ -9,13 +9,18 @@ use std::{
 };
 
 use super::{
-    HostConfig,
+    Grants, HostConfig,
     file::{ActionTable, Text, nearest},
+    granted,
     problem::{Place, Problem},
     resolver::{Resolver, Setting},
     value,
 };
 use crate::election::Group;
+
+/// How many requests an action answers at a time, by default and at most.
+const REQUESTS: usize = 256;
+const REQUESTS_MAX: usize = 1000;
 
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 3000);
@@ -31,11 +36,22 @@ pub struct ActionConfig {
     pub group: Group,
     /// Where an `http` action answers while this host leads.
     pub listen: SocketAddr,
+    /// How many requests an `http` action answers at a time.
+    pub requests: usize,
+    /// What it is granted.
+    pub grants: Arc<Grants>,
 }
 
 impl ActionConfig {
     fn with_defaults(name: &str, plugin: PathBuf) -> Self {
-        Self { name: name.into(), plugin, group: Group::main(), listen: DEFAULT_LISTEN }
+        Self {
+            name: name.into(),
+            plugin,
+            group: Group::main(),
+            listen: DEFAULT_LISTEN,
+            requests: REQUESTS,
+            grants: Arc::default(),
+        }
     }
 }
 
@@ -129,11 +145,13 @@ impl Reader<'_, '_> {
     /// The action of a `[action.NAME]`.
     fn configured(&mut self, name: Text, table: ActionTable) -> Option<ActionConfig> {
         let name = self.resolver.written(Some(name), "");
+        let grants = granted::read(self.resolver, &table);
         let plugin = self.resolver.written(table.plugin, &format!("{}.wasm", name.text));
         let group = self.resolver.written(table.group, Group::main().as_str());
         let listen = self.resolver.written(table.listen, &DEFAULT_LISTEN.to_string());
         let file = self.plugin(&name, &plugin);
         let address = self.listen(&name.text, &listen);
+        let requests = self.resolver.number(table.requests, REQUESTS, 1..=REQUESTS_MAX);
         let group = self.resolver.read(&group, value::name);
         let name = self.resolver.read(&name, value::name);
         Some(ActionConfig {
@@ -141,6 +159,8 @@ impl Reader<'_, '_> {
             plugin: file?,
             group: group?.as_str().into(),
             listen: address?,
+            requests: requests?,
+            grants: grants?.into(),
         })
     }
 

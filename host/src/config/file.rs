@@ -51,6 +51,22 @@ pub(super) struct ActionTable {
     pub(super) plugin: Option<Text>,
     pub(super) group: Option<Text>,
     pub(super) listen: Option<Text>,
+    pub(super) requests: Option<Spanned<i64>>,
+    pub(super) state: bool,
+    pub(super) outbound: Vec<Text>,
+    pub(super) outbound_private: bool,
+    pub(super) outbound_token: Option<bool>,
+    pub(super) folders: Vec<FolderTable>,
+}
+
+/// An entry of `folders`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FolderTable {
+    pub(super) from: Text,
+    pub(super) at: Text,
+    #[serde(default)]
+    pub(super) write: bool,
 }
 
 /// The text of a settings file, to point into.
@@ -76,9 +92,9 @@ impl Source {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// Where `text` stands.
-    pub(super) fn place(&self, text: &Text) -> Place {
-        self.excerpt(text.span())
+    /// Where `value` stands.
+    pub(super) fn place<T>(&self, value: &Spanned<T>) -> Place {
+        self.excerpt(value.span())
     }
 
     fn excerpt(&self, span: std::ops::Range<usize>) -> Place {

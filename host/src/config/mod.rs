@@ -9,7 +9,10 @@
 
 mod actions;
 mod file;
+mod granted;
+mod grants;
 mod lease;
+mod outbound;
 mod problem;
 mod resolve;
 mod resolver;
@@ -22,9 +25,12 @@ mod value;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 pub use actions::{ActionConfig, clashing_listeners, components};
+pub use grants::{Folder, Grants};
+pub use outbound::{Outbound, default_port};
 pub use problem::ConfigError;
 pub use store_url::StoreUrl;
 pub use timings::Timings;
+pub use value::check_name;
 
 /// Everything a host is told, checked: whoever holds one may rely on it.
 #[derive(Clone, Debug)]

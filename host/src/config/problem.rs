@@ -49,6 +49,11 @@ impl Problem {
         Self { what: what.into(), place: None, help: help.into() }
     }
 
+    /// In one line, for where there is no file to point into.
+    pub(super) fn in_short(&self) -> String {
+        format!("{}: {}", conceal(&self.what), self.help)
+    }
+
     /// The same, with the place where it was written.
     pub(super) fn at(mut self, place: Option<Place>) -> Self {
         self.place = place;

@@ -1,6 +1,11 @@
 //! From settings, written or not, to their values; and what is wrong with them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use toml::Spanned;
 
 use super::{
     ConfigError,
@@ -36,6 +41,24 @@ impl<'a> Resolver<'a> {
             }
             None => Setting { text: default.to_owned(), place: None },
         }
+    }
+
+    /// The number of a key that has no flag, if it is within `range`.
+    pub(super) fn number(
+        &mut self,
+        number: Option<Spanned<i64>>,
+        default: usize,
+        range: RangeInclusive<usize>,
+    ) -> Option<usize> {
+        let Some(number) = number else { return Some(default) };
+        let place = self.source.place(&number);
+        let value = usize::try_from(*number.get_ref()).ok().filter(|n| range.contains(n));
+        if value.is_none() {
+            let what = format!("{} is out of range", number.get_ref());
+            let help = format!("write a number from {} to {}", range.start(), range.end());
+            self.report(Problem::new(what, help).at(Some(place)));
+        }
+        value
     }
 
     /// The setting of a key that has a flag, which may have been given.

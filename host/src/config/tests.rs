@@ -112,6 +112,48 @@ fn an_action_takes_what_its_table_says_and_leaves_the_rest_to_defaults() {
 }
 
 #[test]
+fn grants_are_read_and_nothing_is_granted_unasked() {
+    let folder = folder(
+        "[action.web]\nrequests = 1000\nstate = true\noutbound = [\"https://a.example\"]\n\
+         outbound_private = true\noutbound_token = false\n\
+         folders = [{ from = \"plugins\", at = \"/data/\", write = true }]\n",
+    );
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    let [report, web] = &config.actions[..] else { panic!("{:?}", config.actions) };
+    assert_eq!((report.requests, &*report.grants), (256, &Grants::default()));
+    assert_eq!(web.requests, 1000);
+    let granted = Grants {
+        state: true,
+        outbound: web.grants.outbound.clone(),
+        outbound_private: true,
+        outbound_token: false,
+        folders: vec![Folder {
+            from: folder.path().join("plugins"),
+            at: "/data".to_owned(),
+            write: true,
+        }],
+    };
+    assert_eq!(*web.grants, granted);
+    assert!(web.grants.outbound[0].names(true, "a.example", 443));
+}
+
+#[test]
+fn a_folder_with_a_named_pipe_is_refused() {
+    let folder = folder("[action.web]\nfolders = [{ from = \"plugins\", at = \"/data\" }]\n");
+    let pipe = folder.path().join("plugins/pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    let message = load(folder.path(), &Overrides::default()).unwrap_err().to_string();
+    assert!(message.contains("`pipe` in the folder `plugins` is a named pipe"), "{message}");
+}
+
+#[test]
 fn a_component_gives_its_name_without_one_ending() {
     let folder = folder("");
     fs::write(folder.path().join("plugins/twice.wasm.wasm"), "").unwrap();

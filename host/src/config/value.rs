@@ -18,6 +18,14 @@ pub(super) fn name(text: &str) -> Result<String, Problem> {
     Err(Problem::new(format!("`{text}` is not a name"), rule))
 }
 
+/// Whether `text` can be the name of a host, a group or an action.
+///
+/// # Errors
+/// Says why not, and what a name is.
+pub fn check_name(text: &str) -> Result<(), String> {
+    name(text).map(drop).map_err(|problem| problem.in_short())
+}
+
 /// A name of a cluster: in lower case, so that `Demo` and `demo` are not two.
 pub(super) fn cluster(text: &str) -> Result<String, Problem> {
     let name = name(text)?;

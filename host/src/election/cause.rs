@@ -14,6 +14,13 @@ pub enum Cause {
         /// What happened.
         reason: String,
     },
+    /// Somebody asked for it.
+    Asked {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// The deadline passed without an acknowledged renewal.
     DeadlinePassed,
     /// The store no longer knows the session's lease.
@@ -40,6 +47,19 @@ impl Cause {
         self.row().0
     }
 
+    /// The cause in one word that stays the same, for machines.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::ActionFailed { .. } => "action_failed",
+            Self::Asked { .. } => "asked",
+            Self::DeadlinePassed => "deadline_passed",
+            Self::LeaseGone => "lease_gone",
+            Self::KeyGone => "key_gone",
+        }
+    }
+
     /// When the host stands again.
     #[must_use]
     pub fn next(&self) -> Next {
@@ -51,6 +71,7 @@ impl Cause {
         match self {
             Self::Shutdown => (true, Next::Never),
             Self::ActionFailed { .. } => (true, Next::AfterCoolDown),
+            Self::Asked { .. } => (true, Next::AfterCoolDown),
             Self::DeadlinePassed => (false, Next::AtOnce),
             Self::LeaseGone => (false, Next::AtOnce),
             Self::KeyGone => (false, Next::AtOnce),
@@ -65,6 +86,7 @@ impl fmt::Display for Cause {
             Self::ActionFailed { action, reason } => {
                 write!(f, "action {action} keeps failing: {reason}")
             }
+            Self::Asked { by, reason } => write!(f, "{by} asked for it: {reason}"),
             Self::DeadlinePassed => f.write_str("the lease was not renewed before its deadline"),
             Self::LeaseGone => f.write_str("the store no longer knows the lease"),
             Self::KeyGone => f.write_str("the leader key was deleted"),

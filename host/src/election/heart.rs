@@ -131,6 +131,9 @@ impl Heart {
             Event::ActionFailed { key, action, reason } => {
                 candidacy.end(Some(&key), Cause::ActionFailed { action, reason }, now, out);
             }
+            Event::ResignAsked { key, by, reason } => {
+                candidacy.end(Some(&key), Cause::Asked { by, reason }, now, out);
+            }
             Event::Ready { .. } => candidacy.ready(),
             Event::NotReady { reason, .. } => candidacy.not_ready(reason, out),
             _ => {}

@@ -48,7 +48,8 @@ pub enum Event {
         /// The lease.
         lease: LeaseId,
     },
-    /// The lease was revoked, or will have to run out by itself.
+    /// The lease was revoked, or will have to run out by itself. In the latter
+    /// case it may be told again, when it was revoked after all.
     Released {
         /// The lease.
         lease: LeaseId,
@@ -119,6 +120,15 @@ pub enum Event {
         /// The action.
         action: String,
         /// What happened.
+        reason: String,
+    },
+    /// Somebody asks this host to give the leadership up.
+    ResignAsked {
+        /// The term's key.
+        key: LeaderKey,
+        /// Who asks.
+        by: String,
+        /// Why.
         reason: String,
     },
     /// The group's actions can run here.
@@ -227,7 +237,8 @@ impl Event {
             | Self::Stopped { key }
             | Self::Resigned { key }
             | Self::ResignFailed { key }
-            | Self::ActionFailed { key, .. } => Some(&key.group),
+            | Self::ActionFailed { key, .. }
+            | Self::ResignAsked { key, .. } => Some(&key.group),
             Self::CampaignFailed { group, .. }
             | Self::Ready { group }
             | Self::NotReady { group, .. } => Some(group),

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use metrics_exporter_prometheus::BuildError;
 use tokio::task::JoinError;
 
 use crate::{
@@ -50,6 +51,9 @@ pub enum HostError {
         "the system gave no thread or socket: lift this user's limits (`ulimit -u`, `ulimit -n`)"
     )]
     System(#[source] io::Error),
+    /// Nothing can be measured; this is a fault of soloist's.
+    #[error("the metrics could not be set up; please report this")]
+    Measurements(#[source] BuildError),
     /// A part of the start broke down; this is a fault of soloist's.
     #[error("the start broke down; please report this")]
     Broken(#[source] JoinError),
@@ -73,7 +77,9 @@ impl HostError {
         match self {
             Self::Store(error) if error.is_transient() => Fault::Unavailable,
             Self::Plugin(_) | Self::OneAddress { .. } | Self::Store(_) => Fault::Configuration,
-            Self::Engine(EngineError::Linker { .. }) | Self::Broken(_) => Fault::Internal,
+            Self::Engine(EngineError::Linker { .. }) | Self::Measurements(_) | Self::Broken(_) => {
+                Fault::Internal
+            }
             Self::Engine(_) | Self::Listen { .. } | Self::System(_) => Fault::Unavailable,
         }
     }

@@ -23,24 +23,28 @@ use crate::{
     cluster::Follower,
     config::{ActionConfig, Config, clashing_listeners},
     election::Group,
+    measure::Measurements,
     plugin::{Engine, Kind},
     store::{self, Member, Store},
-    term::{self, Driver, ElectionThread, Readiness, Watchdog},
+    term::{self, Driver, ElectionThread, Readiness, Watchdog, Witness},
 };
 
 /// Runs a host until `shutdown` says why it should stop, and then until it has.
+/// `witness` is told of its sessions.
 ///
 /// # Errors
 /// Why it could not start. Once it has started, it goes on until it is told to stop.
 pub async fn run(
     config: Config,
+    witness: Box<dyn Witness>,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), HostError> {
+    let measurements = Measurements::start().map_err(HostError::Measurements)?;
     let actions = prepare(config.actions.clone()).await?;
     let listener = listen(&config).await?;
     let thread = ElectionThread::start().map_err(HostError::System)?;
     let store = open_store(&config, thread.handle()).await?;
-    let host = Host::start(&config, actions, store, &thread, listener)?;
+    let host = Host::start(&config, actions, store, &thread, listener, witness, measurements)?;
     let reason = shutdown.await;
     info!(event = "shutdown", reason, "stopping: {reason}");
     host.stop().await;
@@ -63,18 +67,23 @@ impl Host {
         store: Arc<dyn Store>,
         thread: &ElectionThread,
         listener: TcpListener,
+        witness: Box<dyn Witness>,
+        measurements: Measurements,
     ) -> Result<Self, HostError> {
         let listen = listener.local_addr().map_err(HostError::System)?;
         let member = member(config, config.host.url(listen));
         let (roster_to, roster) = watch::channel(None);
         let groups = by_group(&actions);
+        let state = store.state().map_err(HostError::Store)?;
         let driver = Driver {
             timings: config.timings,
             member: member.clone(),
+            state: Arc::clone(&state),
             store: Arc::clone(&store),
             actions: groups.clone(),
             watchdog: Watchdog::start(config.timings).map_err(HostError::System)?,
             roster: roster.clone(),
+            witness,
         }
         .start(thread.handle(), runtime::Handle::current());
         let readiness = Readiness {
@@ -92,6 +101,7 @@ impl Host {
             actions,
             view: driver.view(),
             roster,
+            measurements: measurements.clone(),
         };
         let (host, retry) = (Arc::clone(&config.host.name), config.timings.retry);
         let follower = Follower { store, host, retry };
@@ -99,7 +109,8 @@ impl Host {
         let (around, stop) = (TaskTracker::new(), CancellationToken::new());
         around.spawn_on(follower.run(roster_to, stop.clone()), thread.handle());
         around.spawn(readiness.run(stop.clone()));
-        around.spawn(api::serve(listener, Arc::new(observer), stop.clone()));
+        around.spawn(measurements.keep_up(stop.clone()));
+        around.spawn(api::serve(listener, Arc::new(observer), state, stop.clone()));
         info!(event = "listening", %listen, "control API on http://{listen}");
         Ok(Self { driver, around, stop })
     }

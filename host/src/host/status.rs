@@ -17,6 +17,7 @@ use crate::{
     },
     clock::BootTime,
     election::Group,
+    measure::{self, Measurements},
     store::{Member, Roster},
     term::{self, HostView},
 };
@@ -30,6 +31,7 @@ pub(super) struct Observer {
     pub(super) actions: Vec<Arc<Action>>,
     pub(super) view: watch::Receiver<HostView>,
     pub(super) roster: watch::Receiver<Option<Roster>>,
+    pub(super) measurements: Measurements,
 }
 
 impl StatusSource for Observer {
@@ -54,6 +56,19 @@ impl StatusSource for Observer {
             members: roster.members.iter().map(|(_, member)| member_entry(member)).collect(),
             actions: self.actions.iter().map(|action| action_entry(action.status())).collect(),
         }
+    }
+
+    fn metrics(&self) -> String {
+        let view = self.view.borrow().clone();
+        let roster = self.roster.borrow().clone().unwrap_or_default();
+        for (group, here) in &view.groups {
+            let token = roster.leader(group).map(|standing| standing.key.token.0);
+            measure::group(group.as_str(), here.role == term::Role::Leader, token);
+        }
+        // One engine serves all actions.
+        let live = self.actions.first().map_or(0, |action| action.instances());
+        measure::instances(live);
+        self.measurements.render()
     }
 
     fn ready(&self) -> Result<(), String> {

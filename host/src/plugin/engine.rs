@@ -11,8 +11,9 @@ use wasmtime::{
 use super::ticker::{Hurry, Ticker};
 use crate::capability::{self, GuestState};
 
-/// The most instances at one time, of all plugins together.
-const INSTANCES: u32 = 1000;
+/// The most instances at one time, of all plugins together. An action has 1,000
+/// at most, so that one cannot starve the others.
+const INSTANCES: u32 = 2000;
 /// Core instances and tables a component has on average: its main module, and
 /// the small ones that component tools put around it.
 const PARTS: u32 = 4;
@@ -41,7 +42,7 @@ pub enum EngineError {
     },
     /// The pool could not be reserved.
     #[error(
-        "cannot reserve the address space for {INSTANCES} instances (about 4 TiB, which takes no memory): lift the limit on virtual memory (`ulimit -v unlimited`, or LimitAS= of systemd)"
+        "cannot reserve the address space for {INSTANCES} instances (about 8 TiB, which takes no memory): lift the limit on virtual memory (`ulimit -v unlimited`, or LimitAS= of systemd)"
     )]
     Pool {
         /// Why not.
@@ -66,6 +67,21 @@ pub enum EngineError {
 /// The right to one instance. Whoever holds one may instantiate.
 #[derive(Debug)]
 pub struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+/// What instances hold of the pool at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolUsage {
+    /// Component instances.
+    pub components: u64,
+    /// Core instances.
+    pub cores: u64,
+    /// Linear memories.
+    pub memories: usize,
+    /// Tables.
+    pub tables: usize,
+    /// Stacks.
+    pub stacks: usize,
+}
 
 /// The engine of the process, for components of WASI 0.2.
 pub struct Engine {
@@ -107,6 +123,19 @@ impl Engine {
     #[must_use]
     pub fn live(&self) -> usize {
         INSTANCES as usize - self.slots.available_permits()
+    }
+
+    /// What instances hold of the pool, if wasmtime has one.
+    #[must_use]
+    pub fn pool_usage(&self) -> Option<PoolUsage> {
+        let metrics = self.inner.pooling_allocator_metrics()?;
+        Some(PoolUsage {
+            components: metrics.component_instances(),
+            cores: metrics.core_instances(),
+            memories: metrics.memories(),
+            tables: metrics.tables(),
+            stacks: metrics.stacks(),
+        })
     }
 
     /// Ticks about every millisecond until the guard is dropped, so that the

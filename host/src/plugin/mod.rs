@@ -16,7 +16,7 @@ mod kind;
 mod load;
 mod ticker;
 
-pub use engine::{Engine, EngineError, Slot};
+pub use engine::{Engine, EngineError, PoolUsage, Slot};
 pub use error::PluginError;
 pub(crate) use guest::Guest;
 pub use kind::Kind;

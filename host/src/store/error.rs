@@ -14,6 +14,12 @@ pub enum StoreError {
     /// The leader key that guards the call is gone.
     #[error("this host is not the leader any more")]
     NotLeader,
+    /// A value was changed by another meanwhile: read it again.
+    #[error("the value was changed by another meanwhile")]
+    Conflict,
+    /// What was to be kept is too large, or too much.
+    #[error("{0}")]
+    Limit(String),
     /// The store did not answer, or could not serve. Waiting may mend it.
     #[error("{attempted}: {store} is unavailable")]
     Unavailable {

@@ -1,6 +1,6 @@
 //! The store: where sessions, elections and members live.
 //!
-//! Two rooms keep the same promises behind one trait: `etcd`, by etcd's own
+//! Two rooms keep the same promises behind one trait: `etcd`, by the queues of etcd's own
 //! Election API, and `sqlite`, a file for hosts on one machine. What both
 //! promise, and the contract tests check:
 //!
@@ -15,6 +15,7 @@ mod error;
 mod etcd;
 mod roster;
 mod sqlite;
+mod state;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +24,9 @@ use futures::stream::BoxStream;
 
 pub use error::StoreError;
 pub use roster::{Candidate, Member, Roster, Standing};
+pub use state::{
+    BATCH_BYTES_MAX, BATCH_MAX, Entry, Guard, KEY_MAX, KEYS_MAX, State, VALUE_MAX, Write,
+};
 
 use crate::{
     config::StoreUrl,
@@ -146,4 +150,14 @@ pub trait Store: Send + Sync + 'static {
     /// change; changes in quick succession may share one. An item may repeat
     /// the one before.
     async fn watch(&self) -> Result<RosterStream, StoreError>;
+
+    /// The state of the cluster's actions.
+    ///
+    /// Where the store is reached by a network, that is by connections of their
+    /// own, which the current runtime drives: what plugins write must not stand
+    /// in a renewal's way.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] outside a tokio runtime.
+    fn state(&self) -> Result<Arc<dyn State>, StoreError>;
 }

@@ -9,6 +9,7 @@ use tracing::debug;
 use super::report::millis;
 use crate::{
     clock::BootTime,
+    config::Timings,
     election::{Event, Group, LeaderKey, LeaseId},
     store::{Candidate, Member, Store, StoreError},
 };
@@ -26,17 +27,19 @@ pub(super) struct Calls {
     candidate: Candidate,
     member: Member,
     retry: Duration,
+    ttl: Duration,
     answers: UnboundedSender<Answer>,
     tasks: TaskTracker,
     campaigns: BTreeMap<Group, AbortHandle>,
     joining: Option<AbortHandle>,
+    releasing: Option<AbortHandle>,
 }
 
 impl Calls {
     pub(super) fn new(
         store: Arc<dyn Store>,
         member: Member,
-        retry: Duration,
+        timings: Timings,
         answers: UnboundedSender<Answer>,
     ) -> Self {
         let candidate =
@@ -45,11 +48,13 @@ impl Calls {
             store,
             candidate,
             member,
-            retry,
+            retry: timings.retry,
+            ttl: timings.ttl,
             answers,
             tasks: TaskTracker::new(),
             campaigns: BTreeMap::new(),
             joining: None,
+            releasing: None,
         }
     }
 
@@ -80,13 +85,27 @@ impl Calls {
 
     pub(super) fn revoke(&mut self, lease: LeaseId) {
         self.stop_joining();
-        let store = Arc::clone(&self.store);
-        self.call(async move {
-            match store.revoke(lease).await {
-                Ok(()) => ok(Event::Released { lease }),
-                Err(error) => failed(Event::Released { lease }, error),
+        let (store, answers) = (Arc::clone(&self.store), self.answers.clone());
+        let (retry, gone_by) = (self.retry, BootTime::now() + self.ttl);
+        let task = self.call(async move {
+            let Err(error) = store.revoke(lease).await else {
+                return ok(Event::Released { lease });
+            };
+            // The heart goes on without it. Until it has run out its keys stand in
+            // others' way, and after a change of its leader etcd lets it live longer.
+            let _ = answers.send(failed(Event::Released { lease }, error));
+            loop {
+                sleep(retry).await;
+                match store.revoke(lease).await {
+                    Ok(()) => return ok(Event::Released { lease }),
+                    Err(error) if BootTime::now() > gone_by => return failed(Event::Tick, error),
+                    Err(_) => {}
+                }
             }
         });
+        if let Some(former) = self.releasing.replace(task) {
+            former.abort();
+        }
     }
 
     pub(super) fn campaign(&mut self, group: Group, lease: LeaseId, attempt: u64) {
@@ -170,6 +189,9 @@ impl Calls {
         let groups: Vec<_> = self.campaigns.keys().cloned().collect();
         groups.iter().for_each(|group| self.withdraw(group));
         self.stop_joining();
+        if let Some(releasing) = self.releasing.take() {
+            releasing.abort();
+        }
         self.tasks.close();
         self.tasks.wait().await;
     }

@@ -20,6 +20,7 @@ use super::{
     tree::{Order, TermTree},
     view::HostView,
     watchdog::Watchdog,
+    witness::Witness,
 };
 use crate::{
     action::Action,
@@ -27,7 +28,8 @@ use crate::{
     clock::{BootTime, unix_ms},
     config::Timings,
     election::{Command, Event, Group, Heart, LeaderKey, LeaseId, Term},
-    store::{Member, Roster, Store, StoreError},
+    measure,
+    store::{Member, Roster, State, Store, StoreError},
 };
 
 /// The longest nap: timers of tokio stand still while the machine is suspended.
@@ -41,12 +43,16 @@ pub struct Driver {
     pub member: Member,
     /// Where it stands for election.
     pub store: Arc<dyn Store>,
+    /// Where its actions keep their state.
+    pub state: Arc<dyn State>,
     /// What it runs when it leads, by group.
     pub actions: BTreeMap<Group, Vec<Arc<Action>>>,
     /// Who looks after its terms.
     pub watchdog: Watchdog,
     /// What is known of the cluster.
     pub roster: watch::Receiver<Option<Roster>>,
+    /// Who is told of its sessions.
+    pub witness: Box<dyn Witness>,
 }
 
 /// A running driver.
@@ -98,6 +104,7 @@ struct Loop {
     timings: Timings,
     calls: Calls,
     answers: UnboundedReceiver<Answer>,
+    state: Arc<dyn State>,
     /// The runtime that actions run on.
     guests: runtime::Handle,
     actions: BTreeMap<Group, Vec<Arc<Action>>>,
@@ -107,6 +114,7 @@ struct Loop {
     /// The deadline that all gates of one session share, and whose it is.
     deadline: (LeaseId, Arc<Deadline>),
     roster: watch::Receiver<Option<Roster>>,
+    witness: Box<dyn Witness>,
     events: UnboundedSender<Event>,
     view: watch::Sender<HostView>,
     health: report::StoreHealth,
@@ -120,15 +128,16 @@ impl Loop {
         events: UnboundedSender<Event>,
         view: watch::Sender<HostView>,
     ) -> Self {
-        let Driver { timings, member, store, actions, watchdog, roster } = driver;
+        let Driver { timings, member, store, state, actions, watchdog, roster, witness } = driver;
         let (answers_to, answers) = unbounded_channel();
         Self {
             heart: Heart::new(member.name.as_str().into(), timings, actions.keys().cloned()),
             timings,
             health: report::StoreHealth::new(store.label()),
             namesakes: report::Namesakes::new(timings.ttl),
-            calls: Calls::new(store, member, timings.retry, answers_to),
+            calls: Calls::new(store, member, timings, answers_to),
             answers,
+            state,
             guests,
             actions,
             terms: BTreeMap::new(),
@@ -136,6 +145,7 @@ impl Loop {
             watchdog,
             deadline: (LeaseId(0), Arc::new(Deadline::new(BootTime::ZERO))),
             roster,
+            witness,
             events,
             view,
         }
@@ -160,15 +170,31 @@ impl Loop {
     }
 
     fn answer(&mut self, Answer { event, outcome }: Answer) {
+        match (&event, &outcome) {
+            (Event::Released { lease }, Ok(())) | (Event::LeaseGone { lease }, _) => {
+                self.witness.over(*lease);
+            }
+            (Event::Renewed { sent, .. }, Ok(())) => {
+                let now = BootTime::now();
+                let margin = self.heart.session().live().map(|(_, deadline)| deadline.since(now));
+                measure::renewed(now.since(*sent), margin.unwrap_or_default());
+            }
+            _ => {}
+        }
         match outcome {
             Err(StoreError::NotLeader) | Ok(()) => self.health.answered(),
-            Err(error) => self.health.failed(&error),
+            Err(error) => {
+                measure::store_error();
+                self.health.failed(&error);
+            }
         }
         self.feed(event);
     }
 
     fn feed(&mut self, event: Event) {
         if let Event::Granted { lease, ttl, .. } = &event {
+            // Before the step that makes it stand for election.
+            self.witness.opened(*lease);
             info!(event = "session", %lease, ttl_ms = report::millis(*ttl), "session opened");
             self.calls.join(*lease);
         }
@@ -206,7 +232,10 @@ impl Loop {
             Command::Start { key, deadline } => self.start(key, deadline),
             Command::Extend { lease, deadline } => self.extend(lease, deadline),
             Command::Drain { key, .. } => self.order(&key, Order::Drain),
-            Command::Stop { key, .. } => self.order(&key, Order::Stop),
+            Command::Stop { key, cause } => {
+                measure::term_ended(key.group.as_str(), cause.word());
+                self.order(&key, Order::Stop);
+            }
             Command::Resign { key } => {
                 self.terms.remove(&key.group);
                 self.calls.resign(key);
@@ -229,6 +258,7 @@ impl Loop {
         let tree = TermTree {
             key: key.clone(),
             gate: Arc::clone(&gate),
+            state: Arc::clone(&self.state),
             orders,
             events: self.events.clone(),
             watch: self.watchdog.watch(Arc::clone(&gate)),

@@ -23,9 +23,11 @@ mod thread;
 mod tree;
 mod view;
 mod watchdog;
+mod witness;
 
 pub use driver::{Driver, Handle};
 pub use readiness::Readiness;
 pub use thread::ElectionThread;
 pub use view::{GroupView, HostView, Role};
 pub use watchdog::Watchdog;
+pub use witness::Witness;

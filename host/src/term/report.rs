@@ -45,13 +45,13 @@ pub(super) fn command(command: &Command, host: &Arc<str>) {
 /// Logs what began or ceased to keep this host from standing for election.
 pub(super) fn obstacles(before: &HostView, now: &HostView) {
     for (group, now) in &now.groups {
-        let before = before.groups.get(group).and_then(|group| group.obstacle.as_ref());
-        match &now.obstacle {
-            // Before the first look there is nothing to say.
-            Some(reason) if before.is_some_and(|before| before != reason) => {
+        // Before the first look there is nothing to say.
+        let Some(before) = before.groups.get(group) else { continue };
+        match (&before.obstacle, &now.obstacle) {
+            (before, Some(reason)) if before.as_ref() != Some(reason) => {
                 warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
             }
-            None if before.is_some() => info!(event = "ready", %group, "ready to lead {group}"),
+            (Some(_), None) => info!(event = "ready", %group, "ready to lead {group}"),
             _ => {}
         }
     }

@@ -9,9 +9,11 @@ use tracing::{info, warn};
 use super::{report::millis, watchdog::Watch};
 use crate::{
     action::{Action, Failure, Running, Scope, Tasks},
-    capability::Gate,
+    capability::{Gate, Notice, TermLink},
     clock::BootTime,
     election::{Event, LeaderKey},
+    measure,
+    store::State,
 };
 
 /// What the driver asks of a tree. The gate it has turned itself, before it asks.
@@ -25,6 +27,7 @@ pub(super) enum Order {
 pub(super) struct TermTree {
     pub(super) key: LeaderKey,
     pub(super) gate: Arc<Gate>,
+    pub(super) state: Arc<dyn State>,
     pub(super) orders: UnboundedReceiver<Order>,
     pub(super) events: UnboundedSender<Event>,
     /// Under the watchdog's eyes until the tree is gone.
@@ -37,12 +40,16 @@ impl TermTree {
     /// Runs `actions` until the term ends, and returns when nothing of it is alive.
     pub(super) async fn run(mut self, actions: Vec<Arc<Action>>) {
         let (failures_to, mut failures) = unbounded_channel();
+        let (notices_to, mut notices) = unbounded_channel();
         let tasks = Tasks::new();
-        let scope = || Scope {
+        let term = TermLink {
             gate: Arc::clone(&self.gate),
-            tasks: tasks.child(),
-            failures: failures_to.clone(),
+            key: self.key.clone(),
+            state: Arc::clone(&self.state),
+            notices: notices_to,
         };
+        let scope =
+            || Scope { term: term.clone(), tasks: tasks.child(), failures: failures_to.clone() };
         let mut running: Vec<_> = actions.iter().map(|action| action.start(scope())).collect();
         loop {
             tokio::select! {
@@ -59,6 +66,7 @@ impl TermTree {
                     Some(Order::Stop) | None => break,
                 },
                 Some(failure) = failures.recv() => self.report(failure),
+                Some(notice) = notices.recv() => self.pass_on(notice),
             }
         }
         self.stop(running, &tasks).await;
@@ -80,6 +88,7 @@ impl TermTree {
         tasks.stop().await;
         let took = BootTime::now().since(began);
         drop(self.watch);
+        measure::teardown(self.key.group.as_str(), took);
         let (group, token, took_ms) = (&self.key.group, self.key.token.0, millis(took));
         if took > self.budget {
             warn!(event = "stopped", %group, token, took_ms, "stopped later than its budget allows");
@@ -87,6 +96,16 @@ impl TermTree {
             info!(event = "stopped", %group, token, took_ms, "nothing of the term runs any more");
         }
         let _ = self.events.send(Event::Stopped { key: self.key });
+    }
+
+    fn pass_on(&self, notice: Notice) {
+        let key = self.key.clone();
+        let _ = self.events.send(match notice {
+            Notice::Resign { action, reason } => {
+                Event::ResignAsked { key, by: format!("action {action}"), reason }
+            }
+            Notice::Fenced => Event::KeyGone { key },
+        });
     }
 
     fn report(&self, Failure { action, reason }: Failure) {

@@ -130,6 +130,8 @@ fn abort(gate: &Gate, overdue: Duration) -> ! {
 
 #[cfg(test)]
 mod tests {
+    use std::{env, os::unix::process::ExitStatusExt, process::Command};
+
     use super::*;
     use crate::capability::{Shut, test_gate};
 
@@ -173,6 +175,28 @@ mod tests {
         let mut watched = watched(BootTime::NEVER);
         watched.gate.close();
         assert_eq!(patience(&mut watched, 0), Some(Duration::from_millis(5005)));
+    }
+
+    /// Set for the process that is to be aborted.
+    const DOOMED: &str = "SOLOIST_TEST_DOOMED";
+
+    /// A process of its own, since it is the one that ends.
+    #[test]
+    fn a_term_that_does_not_go_takes_the_process_with_it() {
+        if env::var_os(DOOMED).is_some() {
+            let watchdog = Watchdog::start(timings()).unwrap();
+            let gate = test_gate(BootTime::now() + Duration::from_millis(100));
+            let _alive = watchdog.watch(gate);
+            thread::sleep(Duration::from_secs(60));
+            return;
+        }
+        let test = "term::watchdog::tests::a_term_that_does_not_go_takes_the_process_with_it";
+        let mut doomed = Command::new(env::current_exe().unwrap());
+        doomed.args([test, "--exact", "--nocapture"]).env(DOOMED, "1");
+        let ended = doomed.output().unwrap();
+        assert_eq!(ended.status.signal(), Some(rustix::process::Signal::ABORT.as_raw()));
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(said.contains("main/7 of a is still alive"), "{said}");
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
-use soloist::{action::State, clock::BootTime, plugin::Kind};
+use soloist::{action::State, clock::BootTime, measure::Measurements, plugin::Kind};
 use tokio::io::AsyncWriteExt;
 
-use crate::rig::{Rig, free_address, gate, prepare, read_until, rest_of, until};
+use crate::rig::{Rig, free_address, gate, prepare, prepare_named, read_until, rest_of, until};
 
 /// The headers that every response carries.
 fn stamp(response: &Response) -> (&str, &str) {
@@ -70,6 +70,32 @@ async fn echoes_a_large_body() {
     let request = reqwest::Client::new().post(url).body(sent.clone());
     let response = request.send().await.unwrap();
     assert!(response.text().await.unwrap() == sent, "the echo differs");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_gate_refuses_is_counted() {
+    let measurements = Measurements::start().unwrap();
+    let count = |reason: &str| {
+        let text = measurements.render();
+        let wanted = |line: &&str| {
+            line.starts_with("soloist_gate_refusals_total{")
+                && line.contains("action=\"counted\"")
+                && line.contains(&format!("reason=\"{reason}\""))
+        };
+        let line = text.lines().find(wanted)?;
+        line.rsplit_once(' ')?.1.parse::<u64>().ok()
+    };
+    let mut rig = Rig::start(prepare_named("counted"), gate(1, BootTime::NEVER));
+    rig.running.started().await.unwrap();
+    assert_eq!(rig.get("/").await.status(), StatusCode::OK);
+    // The phase alone: the action still listens.
+    rig.gate.drain();
+    assert_eq!(count("draining"), None);
+    for refused in 1..=2 {
+        assert_eq!(rig.get("/").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(count("draining"), Some(refused));
+    }
     rig.stop().await;
 }
 

@@ -5,7 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod answering;
+mod backend;
 mod ending;
+mod folders;
+mod outbound;
 mod refused;
 mod rig;
 mod service;
+mod state;
+mod stop;

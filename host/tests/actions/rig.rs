@@ -10,11 +10,12 @@ use std::{
 
 use soloist::{
     action::{Action, Failure, Running, Scope, State, Tasks},
-    capability::{Deadline, Gate},
+    capability::{Deadline, Gate, Notice, TermLink},
     clock::BootTime,
-    config::ActionConfig,
-    election::{Group, Term, Token},
+    config::{ActionConfig, Grants, StoreUrl},
+    election::{Group, LeaderKey, LeaseId, Term, Token},
     plugin::Engine,
+    store::{self, Candidate, Store},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -33,10 +34,46 @@ pub(crate) struct Rig {
     pub(crate) engine: Arc<Engine>,
     pub(crate) action: Arc<Action>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) key: LeaderKey,
     pub(crate) tasks: Tasks,
     pub(crate) failures: UnboundedReceiver<Failure>,
+    pub(crate) notices: UnboundedReceiver<Notice>,
     pub(crate) running: Running,
+    _folder: Arc<tempfile::TempDir>,
 }
+
+/// A cluster, as far as it is a store.
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    folder: Arc<tempfile::TempDir>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Sqlite(folder.path().join("soloist.db"));
+        let store = store::open(&url, "test", PATIENCE).unwrap();
+        Self { store, folder: folder.into() }
+    }
+
+    /// Wins a leadership that outlasts the test, unless it is resigned.
+    pub(crate) async fn win(&self) -> LeaderKey {
+        let lease = self.store.grant(Duration::from_secs(3600)).await.unwrap();
+        let candidate = Candidate { host: "a".into(), url: String::new(), since: None };
+        self.store.campaign(&Group::main(), lease.id, &candidate).await.unwrap()
+    }
+
+    /// An action that was just started, under a term that was won.
+    pub(crate) async fn start(&self, (engine, action): Prepared) -> Rig {
+        let key = self.win().await;
+        let gate = gate(key.token.0, BootTime::NEVER);
+        let mut rig = Rig::under(self, (engine, action), gate, key);
+        rig.running.started().await.unwrap();
+        rig
+    }
+}
+
+pub(crate) type Prepared = (Arc<Engine>, Arc<Action>);
 
 impl Rig {
     /// A guest on a free port, up, under a term without a deadline.
@@ -47,17 +84,50 @@ impl Rig {
         rig
     }
 
-    /// An action that was just started.
-    pub(crate) fn start((engine, action): (Arc<Engine>, Arc<Action>), gate: Arc<Gate>) -> Self {
+    /// An action that was just started, under a term that nobody has won.
+    pub(crate) fn start(prepared: Prepared, gate: Arc<Gate>) -> Self {
+        let key = LeaderKey {
+            group: gate.term().group.clone(),
+            key: "main/1".into(),
+            token: gate.term().token,
+            lease: LeaseId(1),
+        };
+        Self::under(&World::new(), prepared, gate, key)
+    }
+
+    pub(crate) fn under(
+        world: &World,
+        (engine, action): Prepared,
+        gate: Arc<Gate>,
+        key: LeaderKey,
+    ) -> Self {
         let (sender, failures) = unbounded_channel();
         let tasks = Tasks::default();
-        let scope = Scope { gate: gate.clone(), tasks: tasks.clone(), failures: sender };
-        let running = action.start(scope);
-        Self { engine, action, gate, tasks, failures, running }
+        let (notices_to, notices) = unbounded_channel();
+        let state = world.store.state().unwrap();
+        let term = TermLink { gate: gate.clone(), key: key.clone(), state, notices: notices_to };
+        let running = action.start(Scope { term, tasks: tasks.clone(), failures: sender });
+        Self {
+            engine,
+            action,
+            gate,
+            key,
+            tasks,
+            failures,
+            notices,
+            running,
+            _folder: world.folder.clone(),
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.action.status().listen.unwrap()
+    }
+
+    /// The status and the text of the answer.
+    pub(crate) async fn ask(&self, path: &str) -> (u16, String) {
+        let response = self.get(path).await;
+        (response.status().as_u16(), response.text().await.unwrap())
     }
 
     pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
@@ -109,15 +179,38 @@ pub(crate) fn gate(token: i64, deadline: BootTime) -> Arc<Gate> {
 }
 
 /// An engine, and a guest prepared as an action that listens on `listen`.
-pub(crate) fn prepare(guest: &str, listen: SocketAddr) -> (Arc<Engine>, Arc<Action>) {
+pub(crate) fn prepare(guest: &str, listen: SocketAddr) -> Prepared {
+    prepare_as(config(guest_file(guest), listen))
+}
+
+/// An engine, and a guest on a free port that is granted something.
+pub(crate) fn prepare_with(guest: &str, grants: Grants) -> Prepared {
+    let config = config(guest_file(guest), free_address());
+    prepare_as(ActionConfig { grants: grants.into(), ..config })
+}
+
+/// An engine, and `i-am-server` on a free port under a name of its own.
+pub(crate) fn prepare_named(name: &str) -> Prepared {
+    let config = config(guest_file("i-am-server"), free_address());
+    prepare_as(ActionConfig { name: name.into(), ..config })
+}
+
+/// The same, for an action that answers so many requests at a time.
+pub(crate) fn prepare_for(guest: &str, requests: usize, grants: Grants) -> Prepared {
+    let config = config(guest_file(guest), free_address());
+    prepare_as(ActionConfig { requests, grants: grants.into(), ..config })
+}
+
+fn prepare_as(config: ActionConfig) -> Prepared {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
     let engine = Arc::new(Engine::new(Some(cache)).unwrap());
-    let action = Action::prepare(&config(guest_file(guest), listen), &engine).unwrap();
+    let action = Action::prepare(&config, &engine).unwrap();
     (engine, action)
 }
 
 pub(crate) fn config(plugin: PathBuf, listen: SocketAddr) -> ActionConfig {
-    ActionConfig { name: "web".into(), plugin, group: Group::main(), listen }
+    let (group, grants) = (Group::main(), Arc::default());
+    ActionConfig { name: "web".into(), plugin, group, listen, requests: 256, grants }
 }
 
 /// An address that nobody uses now. Asking for port 0 would not do: the tests

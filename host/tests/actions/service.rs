@@ -2,19 +2,32 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
-use soloist::{action::State, clock::BootTime, plugin::Kind};
+use soloist::{action::State, clock::BootTime, config::Grants, plugin::Kind};
+use tokio::time::timeout;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::rig::{Rig, free_address, gate, prepare, until};
+use crate::rig::{PATIENCE, Rig, World, free_address, gate, prepare, prepare_with, until};
 
 /// Collects the log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// The log of the whole process: guests run on any thread.
+    fn of_all() -> &'static Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Self::default();
+            let subscriber =
+                tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+            log
+        })
+    }
+
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
@@ -38,10 +51,7 @@ impl MakeWriter<'_> for Log {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_prints_is_logged() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    // For all threads: the guest runs on any, and no other test looks at the log.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let log = Log::of_all();
     let rig = Rig::up("job-runner").await;
     until("the first unit is done", || log.text().contains("unit 1: 9592 primes")).await;
     rig.stop().await;
@@ -51,6 +61,26 @@ async fn what_it_prints_is_logged() {
     {
         assert!(line.contains(part), "{part} is missing: {line}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_heeds_the_end_is_waited_for() {
+    let (world, grants) = (World::new(), Grants { state: true, ..Grants::default() });
+    let log = Log::of_all();
+    let prepared = prepare_with("service-farewell", grants);
+    let mut rig = world.start(prepared).await;
+    let token = rig.gate.term().token.0.to_string();
+    until("it heeds", || log.text().contains("before: nobody")).await;
+    rig.gate.drain();
+    timeout(PATIENCE, rig.running.drain()).await.expect("it is told");
+    assert_eq!(rig.engine.live(), 0, "it has ended");
+    let state = world.store.state().unwrap();
+    let last = state.get("web", &["last".into()]).await.unwrap();
+    assert_eq!(last[0].as_ref().unwrap().value, token);
+    let status = rig.action.status();
+    assert_eq!((status.state, status.restarts), (State::Draining, 0));
+    assert_eq!(status.last_error, None, "to leave is no trouble");
+    rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,11 +7,13 @@ use futures::StreamExt;
 use soloist::{
     clock::BootTime,
     config::StoreUrl,
-    store::{self, Store, StoreError},
+    store::{self, Guard, Store, StoreError, Write},
 };
 
 use crate::{
     etcd_server::{Etcd, free_port},
+    proxy::Proxy,
+    state::{Desk, put},
     world::{Host, LONG, REQUEST_TIMEOUT, World, queue, soon},
 };
 
@@ -57,6 +59,10 @@ async fn the_permission_that_is_asked_for_suffices() {
     let key = host.win().await;
     assert!(soon(store.verify(&key)).await.unwrap());
     soon(store.proclaim(&key, &host.candidate())).await.unwrap();
+    let desk = Desk(store.state().unwrap());
+    soon(desk.0.write(Guard::Leader(&key), "a", &[put("k", "1")])).await.unwrap();
+    assert_eq!(desk.list("a").await, ["k"]);
+    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
     let mut rosters = soon(store.watch()).await.unwrap();
     assert_eq!(soon(rosters.next()).await.unwrap().unwrap().members.len(), 1);
     soon(store.resign(&key)).await.unwrap();
@@ -140,24 +146,39 @@ async fn a_restarted_etcd_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_frozen_etcd_ends_every_wait_and_is_found_again() {
+async fn a_frozen_etcd_ends_no_candidacy_and_is_found_again() {
     let server = Etcd::start().await;
     let store = open(vec![server.address()], None, Duration::from_millis(500));
     let (leader, heir) = (session(&store, "a").await, session(&store, "b").await);
-    leader.win().await;
+    let key = leader.win().await;
     let campaign = heir.stand().await;
+    let last = session(&store, "c").await;
+    let waiting = last.stand().await;
     let mut rosters = soon(store.watch()).await.unwrap();
     soon(rosters.next()).await.unwrap().unwrap();
     server.freeze();
     assert!(soon(store.renew(leader.lease)).await.unwrap_err().is_transient());
-    assert!(soon(campaign).await.unwrap().unwrap_err().is_transient());
     assert!(soon(rosters.next()).await.unwrap().is_err());
     server.thaw();
     soon(store.renew(leader.lease)).await.unwrap();
-    // A wait that broke is withdrawn; the heir may stand anew.
-    leader.roster(|roster| queue(roster) == ["a"]).await;
-    heir.stand().await.abort();
-    leader.roster(|roster| queue(roster) == ["a"]).await;
+    leader.roster(|roster| queue(roster) == ["a", "b", "c"]).await;
+    // Whoever waits hears what happens next, in the order of before.
+    soon(store.resign(&key)).await.unwrap();
+    let key = soon(campaign).await.unwrap().unwrap();
+    assert!(soon(store.verify(&key)).await.unwrap());
+    assert!(!waiting.is_finished());
+}
+
+#[tokio::test]
+async fn a_candidate_learns_that_it_was_removed() {
+    let world = World::etcd().await;
+    let (leader, heir) = (world.host("a").await, world.host("b").await);
+    leader.win().await;
+    let campaign = heir.stand().await;
+    let roster = leader.roster(|roster| queue(roster) == ["a", "b"]).await;
+    let standing = roster.groups.values().flatten().nth(1).unwrap();
+    world.delete(&standing.key).await;
+    assert!(soon(campaign).await.unwrap().unwrap_err().is_transient());
 }
 
 async fn session(store: &Arc<dyn Store>, name: &str) -> Host {
@@ -179,4 +200,75 @@ async fn what_others_wrote_is_left_out() {
     let mut rosters = soon(host.store.watch()).await.unwrap();
     let roster = soon(rosters.next()).await.unwrap().unwrap();
     assert_eq!((roster.members.len(), roster.groups.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_write_of_state_whose_answer_is_lost_is_not_sent_again() {
+    let server = Etcd::start().await;
+    let mut etcd = server.connect().await;
+    for by_version in [false, true] {
+        let proxy = Proxy::to(server.address()).await;
+        let endpoints = vec![proxy.address.to_string(), server.address()];
+        let desk = Desk(open(endpoints, None, REQUEST_TIMEOUT).state().unwrap());
+        desk.write("a", &[put("k", "before")]).await.unwrap();
+        let version = desk.version("a", "k").await;
+        let before = writes_to_k(&mut etcd).await;
+        proxy.lose_answers();
+        let write = Write { only_if: by_version.then_some(version), ..put("k", "after") };
+        let breaking = async {
+            while writes_to_k(&mut etcd).await == before {}
+            proxy.break_down().await;
+        };
+        let writes = [write];
+        let (answer, ()) = soon(async { tokio::join!(desk.write("a", &writes), breaking) }).await;
+        // Neither done twice nor called a conflict: nobody knows whether it was made.
+        assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
+        assert_eq!(writes_to_k(&mut etcd).await, before + 1);
+        // The next write takes the other member.
+        desk.write("a", &[put("k", "later")]).await.unwrap();
+    }
+}
+
+/// How often the key `k` of the action `a` was written since it was made.
+async fn writes_to_k(etcd: &mut etcd_client::Client) -> i64 {
+    let found = etcd.get("/soloist/test/state/a/k", None).await.unwrap();
+    found.kvs().first().map_or(0, etcd_client::KeyValue::version)
+}
+
+#[tokio::test]
+async fn a_write_of_state_passes_by_a_member_that_is_dead() {
+    let server = Etcd::start().await;
+    let dead = format!("127.0.0.1:{}", free_port());
+    let desk = Desk(open(vec![dead, server.address()], None, REQUEST_TIMEOUT).state().unwrap());
+    desk.write("a", &[put("k", "1")]).await.unwrap();
+    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn state_needs_no_answer_from_a_frozen_etcd_and_goes_on_after_it() {
+    let server = Etcd::start().await;
+    let store = open(vec![server.address()], None, Duration::from_millis(500));
+    let desk = Desk(store.state().unwrap());
+    desk.write("a", &[put("k", "1")]).await.unwrap();
+    server.freeze();
+    assert!(desk.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
+    assert!(soon(desk.0.get("a", &["k".into()])).await.unwrap_err().is_transient());
+    server.thaw();
+    desk.write("a", &[put("k", "3")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn state_is_still_there_when_etcd_was_killed() {
+    let mut server = Etcd::start().await;
+    let desk = Desk(open(vec![server.address()], None, REQUEST_TIMEOUT).state().unwrap());
+    desk.write("a", &[put("k", "1")]).await.unwrap();
+    let version = desk.version("a", "k").await;
+    server.kill().await;
+    assert!(desk.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
+    server.restart().await;
+    let desk = Desk(open(vec![server.address()], None, REQUEST_TIMEOUT).state().unwrap());
+    assert_eq!(
+        (desk.version("a", "k").await, desk.value("a", "k").await.unwrap()),
+        (version, "1".into())
+    );
 }

@@ -12,28 +12,33 @@
 mod contract;
 mod etcd;
 mod etcd_server;
+mod proxy;
 mod sqlite;
+mod state;
+mod state_guard;
+mod state_limits;
 mod world;
 
 /// Makes a test of each property for each store.
 macro_rules! properties {
-    ($($property:ident),+ $(,)?) => {
+    ($module:ident: $($property:ident),+ $(,)?) => {
         mod on_etcd {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $property() {
-                crate::contract::$property(&crate::world::World::etcd().await).await;
+                crate::$module::$property(&crate::world::World::etcd().await).await;
             })+
         }
         mod on_sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $property() {
-                crate::contract::$property(&crate::world::World::sqlite()).await;
+                crate::$module::$property(&crate::world::World::sqlite()).await;
             })+
         }
     };
 }
 
 properties! {
+    contract:
     a_renewed_lease_lives_and_an_unrenewed_one_ends,
     a_revoked_lease_is_gone,
     the_queue_is_first_come_first_served,
@@ -50,4 +55,43 @@ properties! {
     members_come_and_go,
     a_watch_begins_with_the_present,
     groups_and_clusters_are_apart,
+}
+
+mod states {
+    properties! {
+        state:
+        what_is_put_is_got,
+        keys_are_listed_in_the_order_of_their_bytes,
+        a_long_list_is_whole,
+        a_batch_is_made_wholly_or_not_at_all,
+        versions_change_and_never_come_back,
+        a_write_may_ask_for_a_version,
+        increments_by_version_are_never_lost,
+        state_outlives_those_who_wrote_it,
+        clusters_and_actions_keep_apart,
+        the_roster_does_not_show_state,
+        a_flood_of_state_holds_up_no_renewal,
+    }
+}
+
+mod guards {
+    properties! {
+        state_guard:
+        a_leader_writes,
+        a_leader_that_resigned_writes_nothing,
+        a_leader_whose_lease_was_revoked_writes_nothing,
+        a_leader_whose_lease_ran_out_writes_nothing,
+        a_leader_whose_key_was_deleted_writes_nothing,
+        a_leader_of_an_earlier_term_writes_nothing,
+        a_person_needs_no_leadership,
+    }
+}
+
+mod limits {
+    properties! {
+        state_limits:
+        what_is_too_large_is_refused_and_nothing_written,
+        the_largest_call_goes_through,
+        an_action_keeps_so_many_keys_and_no_more,
+    }
 }

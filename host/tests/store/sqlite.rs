@@ -2,18 +2,23 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
+use futures::future::try_join_all;
 use rusqlite::Connection;
 use soloist::{
+    clock::{self, BootTime},
     config::StoreUrl,
-    election::Group,
-    store::{self, Candidate, StoreError},
+    election::{Group, LeaseId},
+    store::{self, Candidate, Guard, StoreError},
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
 };
 
-use crate::world::{LONG, REQUEST_TIMEOUT, World, queue, soon};
+use crate::{
+    state::{Desk, put},
+    world::{Host, LONG, REQUEST_TIMEOUT, World, queue, soon},
+};
 
 /// Where the second process of a test finds the store.
 const FILE: &str = "SOLOIST_TEST_FILE";
@@ -53,8 +58,118 @@ async fn a_newer_schema_is_refused() {
     let world = World::sqlite();
     soon(world.open().check()).await.unwrap();
     let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
-    Connection::open(path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(refusal(path).await.contains("newer soloist"));
+}
+
+/// A file as version 1 of the schema made it, word by word.
+const VERSION_1: &str = "
+    CREATE TABLE counter (
+        id       INTEGER PRIMARY KEY CHECK (id = 1),
+        revision INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO counter VALUES (1, 5000);
+
+    CREATE TABLE leases (
+        id      INTEGER PRIMARY KEY,
+        ttl     INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        boot    TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE candidates (
+        create_revision INTEGER PRIMARY KEY,
+        cluster         TEXT NOT NULL,
+        grp             TEXT NOT NULL,
+        lease           INTEGER NOT NULL REFERENCES leases ON DELETE CASCADE,
+        value           TEXT NOT NULL,
+        UNIQUE (cluster, grp, lease)
+    ) STRICT;
+    CREATE INDEX candidates_lease ON candidates (lease);
+
+    CREATE TABLE members (
+        cluster TEXT NOT NULL,
+        name    TEXT NOT NULL,
+        lease   INTEGER NOT NULL REFERENCES leases ON DELETE CASCADE,
+        value   TEXT NOT NULL,
+        PRIMARY KEY (cluster, name)
+    ) STRICT;
+    CREATE INDEX members_lease ON members (lease);
+    PRAGMA application_id = 0x534f4c4f;
+    PRAGMA user_version = 1;
+    PRAGMA journal_mode = wal;
+";
+
+#[tokio::test]
+async fn a_file_of_version_1_is_taken_over_with_all_that_is_in_it() {
+    let world = World::sqlite();
+    let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
+    let old = Connection::open(path).unwrap();
+    old.execute_batch(VERSION_1).unwrap();
+    let ttl = i64::try_from(LONG.as_nanos()).unwrap();
+    let expires = i64::try_from((BootTime::now() + LONG).as_nanos()).unwrap();
+    let boot = clock::identity().unwrap();
+    old.execute("INSERT INTO leases VALUES (7, ?1, ?2, ?3)", (ttl, expires, boot)).unwrap();
+    let candidate = r#"{"host":"a","url":"http://a"}"#;
+    let sql = "INSERT INTO candidates VALUES (4711, 'test', 'main', 7, ?1)";
+    old.execute(sql, [candidate]).unwrap();
+    let member = r#"{"name":"a","url":"http://a","joined":1,"version":"0","machine":"m"}"#;
+    old.execute("INSERT INTO members VALUES ('test', 'a', 7, ?1)", [member]).unwrap();
+    drop(old);
+
+    let lease = LeaseId(7);
+    let host = Host { store: world.open(), lease, name: "a".into() };
+    let roster = host.roster(|roster| roster.members.len() == 1).await;
+    assert_eq!((roster.revision, queue(&roster)), (5000, vec!["a".into()]));
+    assert_eq!(soon(host.store.renew(lease)).await.unwrap(), LONG);
+    let leader = roster.leader(&Group::main()).unwrap().key.clone();
+    assert!(soon(host.store.verify(&leader)).await.unwrap());
+    let desk = Desk(host.store.state().unwrap());
+    soon(desk.0.write(Guard::Leader(&leader), "a", &[put("k", "1")])).await.unwrap();
+    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+    let version: i32 = Connection::open(path)
+        .unwrap()
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 2);
+    // It is left as it is from now on.
+    assert_eq!(Desk::of(&world).value("a", "k").await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn two_that_take_over_a_file_of_version_1_at_once_do_no_harm() {
+    let world = World::sqlite();
+    let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
+    Connection::open(path).unwrap().execute_batch(VERSION_1).unwrap();
+    let stores: Vec<_> = (0..4).map(|_| world.open()).collect();
+    soon(try_join_all(stores.iter().map(|store| store.check()))).await.unwrap();
+    Desk::of(&world).write("a", &[put("k", "1")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn state_in_a_file_that_was_removed_is_gone_and_told() {
+    let world = World::sqlite();
+    let desk = Desk::of(&world);
+    desk.write("a", &[put("k", "1")]).await.unwrap();
+    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+    let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(desk.value("a", "k").await, None, "a removed file was read");
+}
+
+#[tokio::test]
+async fn state_is_read_while_another_process_writes() {
+    let world = World::sqlite();
+    let store = store::open(&world.url, "test", Duration::from_millis(200)).unwrap();
+    let desk = Desk(store.state().unwrap());
+    desk.write("a", &[put("k", "1")]).await.unwrap();
+    let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
+    let holder = Connection::open(path).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+    assert!(desk.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
+    holder.execute_batch("ROLLBACK").unwrap();
+    desk.write("a", &[put("k", "3")]).await.unwrap();
 }
 
 #[tokio::test]

@@ -9,29 +9,31 @@
 //! ```
 //!
 //! A standard `wasi:cli` program that asks soloist for one thing more, the term.
-//! It never ends by itself: soloist stops it when the term ends, and starts it
-//! on the next leader, where it begins anew with unit 1.
+//! It works until the term is ending. Where there is time, because the host
+//! hands its leadership over, it is told and leaves between two units; else it
+//! is stopped where it is. The next leader starts it anew, with unit 1.
 
 mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
         world: "imports",
+        generate_all,
     });
 }
 
-use std::thread::sleep;
-use std::time::Duration;
-
 use bindings::soloist::plugin::term;
+use bindings::wasi::clocks::monotonic_clock::subscribe_duration;
+use bindings::wasi::io::poll::poll;
 
 /// How many numbers are one unit of work.
 const UNIT: u32 = 100_000;
 
-/// Long beside the work, which takes about a millisecond.
-const PAUSE: Duration = Duration::from_secs(1);
+/// In nanoseconds. Long beside the work, which takes about a millisecond.
+const PAUSE: u64 = 1_000_000_000;
 
 fn main() {
     let term = term::current();
+    let ending = term::ending();
     for unit in 1.. {
         // After some twelve hours the numbers are used up, and it starts over.
         let from = (unit - 1) % (u32::MAX / UNIT) * UNIT;
@@ -41,7 +43,12 @@ fn main() {
             "unit {unit}: {primes} primes from {from} to {to} (host {}, token {})",
             term.host, term.token
         );
-        sleep(PAUSE);
+        // Whichever comes first; the end stays ready once it has come.
+        poll(&[&ending, &subscribe_duration(PAUSE)]);
+        if ending.ready() {
+            println!("the term is ending: {unit} units done (token {})", term.token);
+            return;
+        }
     }
 }
 

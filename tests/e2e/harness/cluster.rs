@@ -1,6 +1,6 @@
 //! A cluster under test: a store, and hosts that share the address of the web action.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use futures::future::select_all;
 use rustix::process::Signal;
@@ -13,7 +13,7 @@ use super::{
     client::Web,
     etcd::Etcd,
     own_address, plugins,
-    process::{Process, soloist},
+    process::{NO_SUPERVISOR, Process, soloist},
 };
 
 /// Which store a test runs against.
@@ -29,7 +29,12 @@ pub(crate) struct Cluster {
     pub(crate) web_at: SocketAddr,
     pub(crate) web: Web,
     pub(crate) hosts: BTreeMap<&'static str, Process>,
+    pub(crate) ttl: Duration,
+    /// Whether hosts run under supervisors, which then are its processes.
+    pub(crate) supervised: bool,
     plugin: PathBuf,
+    /// Where the store is, when it is none of the above.
+    store: Option<String>,
 }
 
 impl Cluster {
@@ -53,16 +58,24 @@ impl Cluster {
         fs::create_dir(folder.path().join("plugins")).expect("a folder");
         let web_at = at(own_address(), 3000);
         let web = Web::new(web_at);
-        Self { folder, etcd, web_at, web, hosts: BTreeMap::new(), plugin }
+        let (hosts, ttl, supervised) = (BTreeMap::new(), TTL, false);
+        Self { folder, etcd, web_at, web, hosts, ttl, supervised, plugin, store: None }
+    }
+
+    /// A cluster without hosts on the store at `url`, whose web action is `i-am-server`.
+    pub(crate) fn at(url: String, ttl: Duration) -> Self {
+        let plugin = plugins().join("i-am-server.wasm");
+        Self { store: Some(url), ttl, ..Self::on(None, plugin) }
     }
 
     /// The settings that all hosts share, and `more`.
     pub(crate) fn configuration(&self, more: &str) -> String {
-        let store = match &self.etcd {
-            Some(etcd) => format!("etcd://{}", etcd.endpoint()),
-            None => format!("sqlite:{}", self.folder.path().join("soloist.db").display()),
+        let store = match (&self.store, &self.etcd) {
+            (Some(store), _) => store.clone(),
+            (None, Some(etcd)) => format!("etcd://{}", etcd.endpoint()),
+            (None, None) => format!("sqlite:{}", self.folder.path().join("soloist.db").display()),
         };
-        let (ttl, web, plugin) = (TTL.as_secs(), self.web_at, self.plugin.display());
+        let (ttl, web, plugin) = (self.ttl.as_secs(), self.web_at, self.plugin.display());
         format!(
             "cluster = \"test\"\nstore = \"{store}\"\n[lease]\nttl = \"{ttl}s\"\n\
              [action.web]\nplugin = \"{plugin}\"\nlisten = \"{web}\"\n{more}"
@@ -78,6 +91,9 @@ impl Cluster {
         let file = self.folder.path().join(format!("{name}.toml"));
         fs::write(&file, settings).expect("a file");
         let mut command = soloist();
+        if self.supervised {
+            command.env_remove(NO_SUPERVISOR);
+        }
         command
             .current_dir(self.folder.path())
             .args(["run", "--log-format", "json", "--log", "info,soloist::term=debug"])
@@ -101,6 +117,14 @@ impl Cluster {
     pub(crate) fn start_from(&mut self, name: &'static str, settings: &str) {
         let process = Process::start(&mut self.command_from(name, settings));
         self.hosts.insert(name, process);
+    }
+
+    /// Starts a host that reaches the store by this address of its own, and
+    /// waits until it stands for election or leads.
+    pub(crate) async fn join_by(&mut self, name: &'static str, store: String) {
+        let shared = self.store.replace(store);
+        self.join(name).await;
+        self.store = shared;
     }
 
     /// Starts a host and waits until it stands for election or leads.
@@ -144,6 +168,17 @@ impl Cluster {
         let host = self.host(name);
         host.log.event(host.log.len(), "renewed").await;
         host.signal(Signal::STOP);
+    }
+
+    /// Whether nobody holds the lock of the embedded store.
+    pub(crate) fn file_is_free(&self) -> bool {
+        if self.etcd.is_some() {
+            return true;
+        }
+        let file = rusqlite::Connection::open(self.folder.path().join("soloist.db"));
+        let file = file.expect("a store");
+        file.busy_timeout(Duration::ZERO).expect("a setting");
+        file.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
     }
 
     /// How long each host's log is.

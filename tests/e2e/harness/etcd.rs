@@ -1,8 +1,8 @@
-//! A real etcd with one member, in a folder of its own.
+//! A real etcd: one member, in a folder of its own.
 
-use std::{env, net::Ipv4Addr, process::Stdio};
+use std::{env, fs, net::Ipv4Addr, path::Path, process::Stdio, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
 use tokio::{
     process::{Child, Command},
@@ -11,24 +11,55 @@ use tokio::{
 
 use super::{PATIENCE, own_address};
 
-/// One etcd; killed when dropped.
+/// One member of etcd; killed when dropped.
 pub(crate) struct Etcd {
+    name: String,
     address: Ipv4Addr,
+    /// All members, as `--initial-cluster` wants them.
+    cluster: String,
+    flags: Vec<String>,
     folder: TempDir,
     child: Option<Child>,
 }
 
 impl Etcd {
-    /// An etcd that has its address, but does not run yet.
+    /// An etcd of one member that has its address, but does not run yet.
     pub(crate) fn stopped() -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        Self { address: own_address(), folder, child: None }
+        let mut only = Self::member("only");
+        only.cluster = only.itself();
+        only
+    }
+
+    /// A member of a cluster that is not yet known.
+    pub(super) fn member(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            address: own_address(),
+            cluster: String::new(),
+            flags: Vec::new(),
+            folder: TempDir::new().expect("a temporary folder"),
+            child: None,
+        }
     }
 
     pub(crate) async fn started() -> Self {
+        Self::started_with(&[]).await
+    }
+
+    /// An etcd that runs with these flags besides.
+    pub(crate) async fn started_with(flags: &[String]) -> Self {
         let mut etcd = Self::stopped();
+        flags.clone_into(&mut etcd.flags);
         etcd.start().await;
         etcd
+    }
+
+    pub(super) fn itself(&self) -> String {
+        format!("{}=http://{}:2380", self.name, self.address)
+    }
+
+    pub(super) fn belongs_to(&mut self, cluster: &str) {
+        cluster.clone_into(&mut self.cluster);
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -37,41 +68,98 @@ impl Etcd {
 
     /// Starts it, with the data that it has, and waits until it serves.
     pub(crate) async fn start(&mut self) {
+        self.spawn();
+        self.serves().await;
+    }
+
+    pub(super) fn spawn(&mut self) {
         let binary = env::var_os("SOLOIST_TEST_ETCD").unwrap_or_else(|| "etcd".into());
         let client = format!("http://{}", self.endpoint());
         let peer = format!("http://{}:2380", self.address);
         let mut command = Command::new(binary);
         command
-            .args(["--name", "only", "--log-level", "error", "--data-dir"])
-            .arg(self.folder.path())
+            .args(["--name", &self.name, "--log-level", "error", "--data-dir"])
+            .arg(self.data())
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &format!("only={peer}")])
+            .args(["--initial-cluster", &self.cluster])
+            .args(&self.flags)
             .env_remove("ETCD_UNSUPPORTED_ARCH")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true);
         self.child = Some(command.spawn().expect("etcd starts: `cargo xtask test` installs it"));
-        timeout(PATIENCE, self.healthy()).await.expect("etcd serves");
     }
 
-    async fn healthy(&self) {
+    pub(super) async fn serves(&self) {
         let url = format!("http://{}/health", self.endpoint());
-        // etcd says nothing that could be awaited.
-        while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
-            sleep(std::time::Duration::from_millis(20)).await;
-        }
+        let healthy = async {
+            // etcd says nothing that could be awaited.
+            while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, healthy).await.expect("etcd serves");
+    }
+
+    /// A client of its own, for what people do to etcd by hand.
+    pub(crate) async fn connect(&self) -> etcd_client::Client {
+        etcd_client::Client::connect([self.endpoint()], None).await.expect("a client of etcd")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.id(), signal).expect("a signal");
+    }
+
+    /// Stops it in its tracks: its connections stay, and say nothing.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        // Until the last of its threads has stopped, it may still answer.
+        waitpid(Some(self.id()), WaitOptions::UNTRACED).expect("it stops");
+    }
+
+    fn id(&self) -> Pid {
         let id = self.child.as_ref().and_then(Child::id).expect("it runs");
-        kill_process(Pid::from_raw(id.cast_signed()).expect("a pid"), signal).expect("a signal");
+        Pid::from_raw(id.cast_signed()).expect("a pid")
     }
 
     /// Kills it; its data stay.
     pub(crate) async fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().await.expect("it can be killed");
+        }
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Throws its data away; it must not run.
+    pub(crate) fn wipe(&self) {
+        fs::remove_dir_all(self.data()).expect("data");
+    }
+
+    /// Keeps a copy of its data; it must not run.
+    pub(crate) fn back_up(&self) {
+        copy(&self.data(), &self.folder.path().join("backup"));
+    }
+
+    /// Puts the copy in the place of its data; it must not run.
+    pub(crate) fn restore(&self) {
+        self.wipe();
+        copy(&self.folder.path().join("backup"), &self.data());
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("a copy");
         }
     }
 }

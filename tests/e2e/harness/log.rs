@@ -37,6 +37,17 @@ impl Log {
         self.lines.lock().unwrap().len()
     }
 
+    /// All lines so far.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// Where the last line with this `event` is, or will be.
+    pub(crate) fn last(&self, name: &str) -> usize {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().rposition(|line| line["event"] == name).unwrap_or(lines.len())
+    }
+
     /// The lines that have the field `event` with this value.
     pub(crate) fn events(&self, name: &str) -> Vec<Value> {
         self.lines.lock().unwrap().iter().filter(|line| line["event"] == name).cloned().collect()

@@ -2,15 +2,18 @@
 
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod crowd;
 pub(crate) mod etcd;
+pub(crate) mod etcd_cluster;
 pub(crate) mod log;
 pub(crate) mod process;
+pub(crate) mod proxy;
 
 use std::{
     env,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -21,9 +24,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A loopback address of its own for each test, so that ports never meet.
 pub(crate) fn own_address() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    let page = u8::try_from(next / 254 + 1).ok().filter(|page| *page < 4).expect("760 addresses");
+    let last = u8::try_from(next % 254 + 1).expect("below 255");
     let [low, high, ..] = std::process::id().to_le_bytes();
-    Ipv4Addr::new(127, 64 | high & 63, low, NEXT.fetch_add(1, Ordering::Relaxed))
+    Ipv4Addr::new(127, page << 6 | high & 63, low, last)
 }
 
 pub(crate) fn at(address: Ipv4Addr, port: u16) -> SocketAddr {

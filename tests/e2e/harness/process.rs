@@ -2,10 +2,14 @@
 
 use std::{
     net::SocketAddr,
+    os::fd::OwnedFd,
     process::{ExitStatus, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
+};
 use serde_json::Value;
 use tokio::{
     process::{Child, Command},
@@ -26,7 +30,11 @@ pub(crate) struct Ended {
     pub(crate) output: String,
 }
 
-/// A command that runs the `soloist` under test, with nothing of the tester's environment.
+/// The switch that makes the process that a test starts the host itself.
+pub(crate) const NO_SUPERVISOR: &str = "SOLOIST_NO_SUPERVISOR";
+
+/// A command that runs the `soloist` under test, with nothing of the tester's
+/// environment, and a host as this very process.
 pub(crate) fn soloist() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_soloist"));
     for (name, _) in std::env::vars_os() {
@@ -34,7 +42,7 @@ pub(crate) fn soloist() -> Command {
             command.env_remove(name);
         }
     }
-    command.env("NO_COLOR", "1").stdin(Stdio::null()).kill_on_drop(true);
+    command.env("NO_COLOR", "1").env(NO_SUPERVISOR, "1").stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 
@@ -76,6 +84,13 @@ impl Process {
         ended.unwrap_or_else(|_| panic!("it goes on:\n{}", self.log)).expect("it can be awaited")
     }
 
+    /// The host that this supervisor runs, by what it logged at or after `from`.
+    pub(crate) async fn supervised(&self, from: usize) -> Supervised {
+        let line = self.log.event(from, "supervising").await;
+        let pid = line["pid"].as_i64().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+        Supervised(pidfd_open(pid.expect("a pid"), PidfdFlags::empty()).expect("it runs"))
+    }
+
     /// Where its control API answers.
     pub(crate) async fn api(&self) -> SocketAddr {
         let line = self.log.event(0, "listening").await;
@@ -86,5 +101,22 @@ impl Process {
     pub(crate) async fn status(&self) -> Value {
         let url = format!("http://{}/v1/status", self.api().await);
         reqwest::get(url).await.expect("an answer").json().await.expect("JSON")
+    }
+}
+
+/// A host that is the child of a supervisor.
+pub(crate) struct Supervised(OwnedFd);
+
+impl Supervised {
+    pub(crate) fn signal(&self, signal: Signal) {
+        pidfd_send_signal(&self.0, signal).expect("it runs");
+    }
+
+    /// Waits until it is dead.
+    pub(crate) async fn gone(self) {
+        let patience = Timespec::try_from(PATIENCE).expect("a time");
+        let wait = move || poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&patience));
+        let dead = tokio::task::spawn_blocking(wait).await.expect("no panic");
+        assert_eq!(dead, Ok(1), "it goes on");
     }
 }

@@ -66,7 +66,8 @@ impl Child {
 /// The command line of the host that `part` describes.
 fn command(part: &Part, show: Show) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["run", "--exit-with-parent", "--name", part.name, "--store", &part.store]);
+    command.args(["run", "--no-supervisor", "--exit-with-parent", "--name", part.name]);
+    command.args(["--store", &part.store]);
     command.arg("--listen").arg(format!("127.0.0.1:{}", part.port));
     command.arg("--config").arg(&part.settings).arg("--plugins").arg(&part.plugins);
     command.env_remove("SOLOIST_ADVERTISE");

@@ -7,6 +7,10 @@ fn does(stage: Until, event: Event, ms: u64) -> String {
     names(&brought_to(stage).step(event, at(ms))).join(" ")
 }
 
+fn asked(token: i64) -> Event {
+    Event::ResignAsked { key: key(token), by: "action web".into(), reason: "it is tired".into() }
+}
+
 #[test]
 fn each_cause_ends_each_stage_in_its_way() {
     use Until::{Campaigning, Draining, Leading, Resigning, Stopping, Verifying};
@@ -27,6 +31,10 @@ fn each_cause_ends_each_stage_in_its_way() {
             ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
         ("key gone", Event::KeyGone { key: key(7) }, 1,
             ["",                "resign", "stop",  "stop", "", ""]),
+        ("asked to resign", asked(7), 1,
+            ["",                "resign", "drain", "",     "", ""]),
+        ("asked to give up another's", asked(6), 1,
+            ["",                "",       "",      "",     "", ""]),
         ("another's key gone", Event::KeyGone { key: key(6) }, 1,
             ["",                "",       "",      "",     "", ""]),
     ];

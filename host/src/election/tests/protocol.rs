@@ -34,6 +34,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => key.clone().prop_map(|key| Event::Stopped { key }),
         2 => key.clone().prop_map(|key| Event::Resigned { key }),
         1 => key.clone().prop_map(|key| Event::ResignFailed { key }),
+        1 => key.clone().prop_map(|key| Event::ResignAsked { key, by: "b".into(), reason: "r".into() }),
         1 => key.prop_map(|key| Event::ActionFailed { key, action: "web".into(), reason: "no".into() }),
         3 => Just(ready()),
         1 => Just(Event::NotReady { group: Group::main(), reason: "no".into() }),

@@ -1,13 +1,20 @@
 //! Campaigning, and withdrawing when the caller leaves.
 //!
-//! etcd withdraws a candidate whose Campaign call is cut short, but late and
-//! without telling, and by the create revision that it saw. Were the same
-//! lease to stand again in between, it would take up that revision and lose
-//! its key to the withdrawal of the former campaign, perhaps while it leads.
+//! This is the queue of etcd's elections (etcd: `clientv3/concurrency`), so
+//! Leader, Proclaim and Resign of its Election API work on it; but the host
+//! itself waits in it, not etcd by the API's Campaign:
+//! - Campaign's candidate goes with its connection. Here it stays as long as its
+//!   lease does; a host that loses a member of etcd keeps its place.
+//! - With logins Campaign is a trap. A wait inside etcd goes on under the login
+//!   that it began with; when that has ended it may never win, and with the next
+//!   one who comes the member runs in circles until its memory is full (seen with
+//!   etcd 3.4.23; etcd-io/etcd#17623 has more). Here each read renews the login.
+//! - Campaign does not look at its own key; here who lost it learns it at once.
 //!
 //! Invariant: a lease's *seat* in a group is held by a campaign, and after it
-//! by its withdrawal, until its key is gone. The next campaign waits for the
-//! seat; its key has another create revision, which nothing late can hit.
+//! by its withdrawal, until its key is gone. The next campaign of that lease
+//! waits for the seat, so no withdrawal that is late takes its key, perhaps
+//! while it leads.
 
 use std::{
     collections::HashMap,
@@ -16,12 +23,15 @@ use std::{
     time::Duration,
 };
 
-use etcd_client::{Compare, CompareOp, Txn, TxnOp};
+use etcd_client::{
+    Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
+    WatchFilterType, WatchOptions,
+};
 use futures::future::BoxFuture;
 use tokio::{sync::OwnedMutexGuard, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::client::Shared;
+use super::{client::Shared, watch::Events};
 use crate::{
     election::{Group, LeaderKey, LeaseId, Token},
     store::StoreError,
@@ -56,7 +66,8 @@ impl Seats {
 
 /// What a campaign stands with.
 pub(super) struct Stand {
-    pub(super) election: String,
+    /// What the keys of all candidates begin with.
+    pub(super) queue: String,
     pub(super) key: String,
     pub(super) group: Group,
     pub(super) lease: LeaseId,
@@ -67,7 +78,7 @@ pub(super) struct Stand {
 pub(super) struct Campaign {
     client: Shared,
     key: String,
-    /// Not yet answered.
+    /// Not yet won.
     call: Option<Call>,
     /// Held as long as a candidate may stand that nobody waits for.
     seat: Option<OwnedMutexGuard<()>>,
@@ -82,8 +93,8 @@ impl Campaign {
         stop: CancellationToken,
     ) -> Self {
         let key = stand.key.clone();
-        let call = Some(call(client.clone(), stand));
-        Self { client, key, call, seat: Some(seat), stop }
+        let call: Call = Box::pin(win(client.clone(), stand));
+        Self { client, key, call: Some(call), seat: Some(seat), stop }
     }
 
     /// Waits until the campaign is won.
@@ -114,24 +125,89 @@ impl Drop for Campaign {
     }
 }
 
-/// The Campaign call. It owns what it needs, so that a withdrawal can go on with it.
-fn call(client: Shared, stand: Stand) -> Call {
-    Box::pin(async move {
-        let Stand { election, key, group, lease, value } = stand;
-        let campaign = |mut etcd: etcd_client::Client| {
-            let (election, value) = (election.clone(), value.clone());
-            async move { etcd.campaign(election, value, lease.0).await }
-        };
-        let answer = client.stay(CAMPAIGN, campaign).await.map_err(|error| match error {
-            // etcd found the key of this lease, and lost it before it could put the new value.
-            StoreError::NotLeader => client.unavailable(CAMPAIGN, "the candidate was removed"),
-            error => error,
-        })?;
-        let Some(leader) = answer.leader() else {
-            return Err(client.unavailable(CAMPAIGN, "etcd named no leader key"));
-        };
-        Ok(LeaderKey { group, key: key.into(), token: Token(leader.rev()), lease })
-    })
+/// Stands and waits. It owns what it needs, so that a withdrawal can go on with it.
+async fn win(client: Shared, stand: Stand) -> Result<LeaderKey, StoreError> {
+    let token = enter(&client, &stand).await?;
+    loop {
+        // What ends a wait ends no candidacy.
+        match wait(&client, &stand, token).await {
+            Err(error) if error.is_transient() => {
+                tracing::debug!(%error, "waiting anew");
+                sleep(client.request_timeout() / 2).await;
+            }
+            Err(error) => return Err(error),
+            Ok(Place::First) => {
+                let Stand { key, group, lease, .. } = stand;
+                return Ok(LeaderKey { group, key: key.into(), token, lease });
+            }
+            Ok(Place::None) => {
+                return Err(client.unavailable(CAMPAIGN, "the candidate was removed"));
+            }
+            Ok(Place::Behind { .. }) => {}
+        }
+    }
+}
+
+/// Enters the queue, or finds the candidate of this lease there. Returns its token.
+async fn enter(client: &Shared, stand: &Stand) -> Result<Token, StoreError> {
+    let enter = |etcd: etcd_client::Client| {
+        let options = PutOptions::new().with_lease(stand.lease.0);
+        let put = TxnOp::put(stand.key.as_str(), stand.value.as_slice(), Some(options));
+        let none = Compare::create_revision(stand.key.as_str(), CompareOp::Equal, 0);
+        let found = TxnOp::get(stand.key.as_str(), None);
+        let txn = Txn::new().when([none]).and_then([put.clone()]).or_else([put, found]);
+        async move { etcd.kv_client().txn(txn).await }
+    };
+    let entered = client.call(CAMPAIGN, enter).await?;
+    let found = entered.op_responses().into_iter().find_map(|answer| match answer {
+        TxnOpResponse::Get(found) => {
+            found.kvs().first().map(etcd_client::KeyValue::create_revision)
+        }
+        _ => None,
+    });
+    let revision = found.or_else(|| entered.header().map(etcd_client::ResponseHeader::revision));
+    revision.map(Token).ok_or_else(|| client.unavailable(CAMPAIGN, "an answer without header"))
+}
+
+/// Where a candidate stands.
+enum Place {
+    First,
+    Behind {
+        /// The revision at which that was so.
+        revision: i64,
+    },
+    /// It does not stand any more.
+    None,
+}
+
+/// Looks for the candidate's place, and if it is not the first, waits until somebody leaves.
+async fn wait(client: &Shared, stand: &Stand, token: Token) -> Result<Place, StoreError> {
+    let place = place(client, stand, token).await?;
+    if let Place::Behind { revision } = place {
+        let leaves = WatchOptions::new().with_prefix().with_filters([WatchFilterType::NoPut]);
+        let mut events = Events::from(client, CAMPAIGN, &stand.queue, leaves, revision + 1).await?;
+        while events.next(client).await?.events().is_empty() {}
+    }
+    Ok(place)
+}
+
+async fn place(client: &Shared, stand: &Stand, token: Token) -> Result<Place, StoreError> {
+    let options = GetOptions::new().with_prefix().with_keys_only();
+    let options = options.with_sort(SortTarget::Create, SortOrder::Ascend);
+    let get = |etcd: etcd_client::Client| {
+        let options = options.clone();
+        async move { etcd.kv_client().get(stand.queue.as_str(), Some(options)).await }
+    };
+    let found = client.call(CAMPAIGN, get).await?;
+    let own = |key: &etcd_client::KeyValue| {
+        key.key() == stand.key.as_bytes() && key.create_revision() == token.0
+    };
+    match (found.kvs().iter().position(own), found.header()) {
+        (Some(0), _) => Ok(Place::First),
+        (Some(_), Some(header)) => Ok(Place::Behind { revision: header.revision() }),
+        (Some(_), None) => Err(client.unavailable(CAMPAIGN, "an answer without header")),
+        (None, _) => Ok(Place::None),
+    }
 }
 
 /// Deletes the candidate at `key`, and ends when it cannot come (back) any more.

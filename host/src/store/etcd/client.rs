@@ -1,27 +1,38 @@
-//! The connections to etcd's members, and which of them is used.
+//! The members of etcd, and which of them is asked.
 //!
-//! One member at a time is asked, and the next one as soon as it fails: a
-//! balancer that spreads calls would send every other one to a member that is
-//! dead, or cut off from its peers. A *turn* is the time that one member is
-//! asked. When it is over, all that waits at that member is given up, so no
-//! campaign and no watch hangs on a connection that a renewal found dead.
+//! One member at a time is asked, over one connection, its *line*, and the next
+//! one as soon as it fails: a balancer that spreads calls would send every
+//! other one to a member that is dead, or cut off from its peers. A *turn* is
+//! the time that one line is used. A call that is not answered in time ends it,
+//! for the line may be dead without anybody having said so; where there is one
+//! member only, its next turn begins with a new line.
+//!
+//! Invariant: no wait hangs on a dead line. What waits does so by a watch on the
+//! line of the turn, and begins anew on the next line [when the turn
+//! ends](Client::left). The session's renewals go over that line a fifth of the
+//! TTL apart, and the first that is not answered within another fifth ends the
+//! turn; so a standby that was cut off knows within two fifths of the TTL. To
+//! begin anew costs a read and a watch, and no place in a queue, so a member
+//! that is slow for a moment costs nothing else.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use etcd_client::{Client as Connection, ConnectOptions, Error};
+use etcd_client::{Client as Connection, Error};
 use tokio::{
     runtime,
-    sync::{Mutex, watch},
-    time::timeout,
+    sync::{OnceCell, watch},
+    time::{Instant, timeout_at},
 };
 
-use super::refusal::{Asker, Meaning, meaning};
+use super::{
+    member::{self, Member},
+    refusal::{Asker, Meaning, meaning},
+};
 use crate::store::StoreError;
 
-/// From one HTTP/2 ping to the next on a connection with calls in flight. etcd
-/// hangs up on whoever pings more often than every 5 s
-/// (`--grpc-keepalive-min-time`).
-const PING: Duration = Duration::from_secs(10);
+/// How many times as long as a call a login may take: etcd hashes the password
+/// (bcrypt), and all logins one after the other.
+const LOGIN: u32 = 3;
 
 /// All members of one etcd cluster, as one user.
 pub(super) struct Client {
@@ -31,17 +42,25 @@ pub(super) struct Client {
     user: Option<String>,
     members: Vec<Member>,
     /// The present turn; the members take turns.
-    turn: watch::Sender<usize>,
+    turn: watch::Sender<Turn>,
     request_timeout: Duration,
     /// Drives the connections, whichever runtime the calls come from.
     runtime: runtime::Handle,
 }
 
-struct Member {
-    address: String,
-    options: ConnectOptions,
-    /// Connects by itself when it is used, and again when it broke.
-    connection: Mutex<Option<Connection>>,
+/// The time that one line is used.
+#[derive(Clone, Default)]
+struct Turn {
+    number: usize,
+    /// Made by the first who needs it.
+    connection: Arc<OnceCell<Connection>>,
+}
+
+/// A connection to a member, and the turn that it was made for.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) turn: usize,
+    pub(super) etcd: Connection,
 }
 
 impl Client {
@@ -60,18 +79,14 @@ impl Client {
             source: Some(error.into()),
         })?;
         let user = login.as_ref().map(|(user, _)| user.clone());
-        let options = options(login, request_timeout, count);
-        let member = |address: &String| Member {
-            address: address.clone(),
-            options: options.clone(),
-            connection: Mutex::default(),
-        };
+        let options = member::options(login, request_timeout, count);
+        let member = |address: &String| Member::new(address, options.clone());
         Ok(Self {
             label: format!("etcd {}", endpoints.join(",")),
             root: root.to_owned(),
             user,
             members: endpoints.iter().map(member).collect(),
-            turn: watch::Sender::new(0),
+            turn: watch::Sender::default(),
             request_timeout,
             runtime,
         })
@@ -89,124 +104,80 @@ impl Client {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let first = self.turn();
-        match timeout(self.request_timeout, self.ask_around(request)).await {
-            Ok(answer) => answer.map_err(|error| self.told(attempted, error)),
-            Err(_) => {
-                self.hang_up(first);
-                self.leave(first);
-                Err(self.unavailable(attempted, no_answer(self.request_timeout)))
-            }
-        }
+        self.call_on_line(attempted, |line| request(line.etcd)).await
     }
 
-    async fn ask_around<T, F>(&self, request: impl Fn(Connection) -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let mut asked = 0;
-        loop {
-            let turn = self.turn();
-            let answer = self.ask(turn, &request).await;
-            asked += 1;
-            match answer {
-                Err(error) if meaning(&error) == Meaning::Unavailable => {
-                    self.leave(turn);
-                    if asked >= self.members.len() {
-                        return Err(error);
-                    }
-                }
-                answer => return answer,
-            }
-        }
-    }
-
-    /// Makes a request that may take any time, but not longer than the turn:
-    /// a member that cannot answer a call in time may not notice either how
-    /// an election goes on.
-    pub(super) async fn stay<T, F>(
+    /// [`Client::call`] for requests that leave something behind on their line.
+    pub(super) async fn call_on_line<T, F>(
         &self,
         attempted: &'static str,
-        request: impl Fn(Connection) -> F,
+        request: impl Fn(Line) -> F,
     ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let turn = self.turn();
-        tokio::select! {
-            answer = self.ask(turn, &request) => answer.map_err(|error| {
-                if meaning(&error) == Meaning::Unavailable {
-                    self.leave(turn);
+        let in_time = Instant::now() + self.request_timeout;
+        let mut asked = 0;
+        loop {
+            let turn = self.turn.borrow().clone();
+            let answer = async { ask(&self.line(&turn).await?, &request).await };
+            let Ok(answer) = timeout_at(in_time, answer).await else {
+                // Where there is no other member, a slow login is waited for.
+                if self.members.len() > 1 || turn.connection.initialized() {
+                    self.leave(turn.number);
                 }
-                self.told(attempted, error)
-            }),
-            () = self.left(turn) => Err(self.unavailable(attempted, "its member of etcd failed")),
+                return Err(self.unavailable(attempted, no_answer(self.request_timeout)));
+            };
+            asked += 1;
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => {
+                    self.judge(turn.number, &error);
+                    if meaning(&error) != Meaning::Unavailable || asked >= self.members.len() {
+                        return Err(self.told(attempted, error));
+                    }
+                }
+            }
         }
-    }
-
-    async fn ask<T, F>(&self, turn: usize, request: &impl Fn(Connection) -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let connection = self.connection(self.member(turn)).await?;
-        let answer = request(connection.clone()).await;
-        if let Err(error) = &answer
-            && meaning(error) == Meaning::StaleLogin
-        {
-            // For the caller's next try. etcd-client does it by itself, but
-            // for streams, and after a change of etcd's users.
-            connection.refresh_token().await?;
-        }
-        answer
-    }
-
-    /// The connection to a member, logged in.
-    async fn connection(&self, member: &Member) -> Result<Connection, Error> {
-        let mut connection = member.connection.lock().await;
-        if let Some(connection) = &*connection {
-            return Ok(connection.clone());
-        }
-        let (address, options) = (member.address.clone(), member.options.clone());
-        let login = timeout(self.request_timeout, Connection::connect([address], Some(options)));
-        // A connection is driven by the runtime that it was made on.
-        let made = self.runtime.spawn(login).await;
-        let made = made
-            .map_err(|error| Error::Internal(error.to_string()))?
-            .map_err(|_| Error::EndpointError(no_answer(self.request_timeout)))??;
-        Ok(connection.insert(made).clone())
-    }
-
-    /// Drops a connection on which nothing was heard in time: it may be dead
-    /// without anybody having said so, which only a ping would find out.
-    fn hang_up(&self, turn: usize) {
-        // Whoever holds the lock is making a new one.
-        if let Ok(mut connection) = self.member(turn).connection.try_lock() {
-            *connection = None;
-        }
-    }
-
-    fn member(&self, turn: usize) -> &Member {
-        // There is at least one: `new` refuses an empty list.
-        &self.members[turn % self.members.len()]
-    }
-
-    pub(super) fn turn(&self) -> usize {
-        *self.turn.borrow()
-    }
-
-    /// Ends `turn`, unless it has ended already.
-    fn leave(&self, turn: usize) {
-        self.turn.send_if_modified(|now| {
-            let leave = *now == turn;
-            *now += usize::from(leave);
-            leave
-        });
     }
 
     /// Ends when `turn` has ended.
     pub(super) async fn left(&self, turn: usize) {
         // It cannot fail: the sender is in `self`.
-        let _ = self.turn.subscribe().wait_for(|now| *now != turn).await;
+        let _ = self.turn.subscribe().wait_for(|now| now.number != turn).await;
+    }
+
+    /// The line of a turn, logged in.
+    async fn line(&self, turn: &Turn) -> Result<Line, Error> {
+        // There is at least one member: `new` refuses an empty list.
+        let member = self.members[turn.number % self.members.len()].clone();
+        let (connection, within) = (turn.connection.clone(), self.request_timeout * LOGIN);
+        // It goes on when its caller has given up: a login that is slower than a
+        // call is there for the next one. And whoever makes a connection drives it.
+        let made = self.runtime.spawn(async move {
+            connection.get_or_try_init(|| member.connect(within)).await.cloned()
+        });
+        let etcd = made.await.map_err(|error| Error::Internal(error.to_string()))??;
+        Ok(Line { turn: turn.number, etcd })
+    }
+
+    /// Ends `turn` when another member may do better. An answer, be it an error,
+    /// shows that a line is alive, and a broken one is mended where it is used.
+    fn judge(&self, turn: usize, error: &Error) {
+        if self.members.len() > 1 && meaning(error) == Meaning::Unavailable {
+            self.leave(turn);
+        }
+    }
+
+    /// Ends `turn`, unless it has ended already.
+    fn leave(&self, turn: usize) {
+        self.turn.send_if_modified(|now| {
+            let leave = now.number == turn;
+            if leave {
+                *now = Turn { number: turn + 1, ..Turn::default() };
+            }
+            leave
+        });
     }
 
     /// Does `work` on the runtime of the connections.
@@ -235,27 +206,21 @@ impl Client {
 /// A client that several calls share.
 pub(super) type Shared = Arc<Client>;
 
-fn no_answer(within: Duration) -> String {
-    format!("no answer within {} ms", within.as_millis())
+async fn ask<T, F>(line: &Line, request: &impl Fn(Line) -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let answer = request(line.clone()).await;
+    if let Err(error) = &answer
+        && meaning(error) == Meaning::StaleLogin
+    {
+        // For the caller's next try. etcd-client does it by itself, but
+        // for streams, and after a change of etcd's users.
+        line.etcd.refresh_token().await?;
+    }
+    answer
 }
 
-fn options(
-    login: Option<(String, String)>,
-    request_timeout: Duration,
-    members: u32,
-) -> ConnectOptions {
-    let options = ConnectOptions::new()
-        // So that one call has the time to find the member that answers.
-        .with_connect_timeout(request_timeout / members)
-        .with_keep_alive(PING, request_timeout)
-        // Without calls in flight etcd tolerates a ping every 2 hours only.
-        .with_keep_alive_while_idle(false)
-        .with_tcp_keepalive(PING)
-        // A member that is cut off from its peers says so at once.
-        .with_require_leader(true)
-        .with_auto_token_refresh(true);
-    match login {
-        Some((user, password)) => options.with_user(user, password),
-        None => options,
-    }
+fn no_answer(within: Duration) -> String {
+    format!("no answer within {} ms", within.as_millis())
 }

@@ -3,7 +3,11 @@
 //! ```text
 //! /soloist/<cluster>/election/<group>/<lease>   a candidate; etcd makes this name
 //! /soloist/<cluster>/members/<host>             a member
+//! /soloist/<cluster>/state/<action>/<key>       a value that an action keeps
 //! ```
+//!
+//! The roster is one range, from the first candidate to the last member. State
+//! comes after it, or each write of a plugin would wake every host.
 
 use crate::{
     election::{Group, LeaseId},
@@ -15,6 +19,13 @@ use crate::{
 pub(super) struct Keys {
     /// What every key of the cluster begins with.
     pub(super) root: String,
+}
+
+/// The keys from `first` up to `end`, which is not one of them.
+#[derive(Clone, Debug)]
+pub(super) struct Range {
+    pub(super) first: String,
+    pub(super) end: String,
 }
 
 /// What a key is of.
@@ -47,6 +58,20 @@ impl Keys {
         Ok(format!("{}members/{host}", self.root))
     }
 
+    /// All that a roster shows.
+    pub(super) fn roster(&self) -> Range {
+        let Self { root } = self;
+        // `0` comes right after the slash.
+        Range { first: format!("{root}election/"), end: format!("{root}members0") }
+    }
+
+    /// The state of an action, up to its last key.
+    pub(super) fn state(&self, action: &str) -> Result<Range, StoreError> {
+        plain_name("the action's name", action)?;
+        let name = format!("{}state/{action}", self.root);
+        Ok(Range { first: format!("{name}/"), end: format!("{name}0") })
+    }
+
     /// What `key` is of; nothing when soloist makes no such key.
     pub(super) fn subject<'a>(&self, key: &'a [u8]) -> Option<Subject<'a>> {
         let name = std::str::from_utf8(key).ok()?;
@@ -77,6 +102,30 @@ mod tests {
         assert_eq!(keys.subject(b"/soloist/demo/election/a/b/2a"), None);
         assert_eq!(keys.subject(b"/soloist/demonstration/members/a"), None);
         assert_eq!(keys.subject(b"/soloist/demo/\xff"), None);
+    }
+
+    #[test]
+    fn the_roster_has_candidates_and_members_and_no_state() {
+        let keys = Keys::new("demo");
+        let roster = keys.roster();
+        let within = |key: &str| roster.first.as_str() <= key && key < roster.end.as_str();
+        assert!(within(&keys.candidate(&Group::from("0"), LeaseId(1)).unwrap()));
+        assert!(within(&keys.candidate(&Group::from("\u{10ffff}"), LeaseId(1)).unwrap()));
+        assert!(within(&keys.member("0").unwrap()));
+        assert!(within(&keys.member("\u{10ffff}").unwrap()));
+        let state = keys.state("a").unwrap();
+        assert!(roster.end <= state.first && state.first < state.end);
+    }
+
+    #[test]
+    fn the_states_of_two_actions_do_not_meet() {
+        let keys = Keys::new("demo");
+        let one = keys.state("a").unwrap();
+        for other in ["ab", "a.b", "a-b", "a0", "A"] {
+            let other = keys.state(other).unwrap();
+            assert!(one.end <= other.first || other.end <= one.first, "{other:?}");
+        }
+        assert!(keys.state("a/b").is_err());
     }
 
     #[test]

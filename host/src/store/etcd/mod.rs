@@ -1,18 +1,21 @@
-//! etcd, 3.4 or later, by its own Election API.
+//! etcd, 3.4 or later, by the queues of its own Election API.
 //!
 //! Facts that shape this room (etcd: `server/etcdserver/api/v3election`):
 //! - The server makes a session for each call and orphans it. It does not keep
 //!   the lease alive; the caller renews it, also while it campaigns.
-//! - Campaign does not look at its own key after the wait: a lease that ended
-//!   meanwhile makes a phantom winner. So a win is verified.
-//! - Campaign blocks as long as it takes, so only single calls have time-outs,
-//!   never the connection.
+//! - Campaign waits inside etcd, and badly: see [`campaign`]. The host waits itself.
+//! - A win may be stale when it is learnt. So it is verified.
+//! - A watch stays open as long as it takes, so only single calls have
+//!   time-outs, never the connection.
 
 mod campaign;
 mod client;
 mod keys;
+mod member;
+mod plan;
 mod refusal;
 mod session;
+mod state;
 mod version;
 mod watch;
 
@@ -30,14 +33,19 @@ use self::{
     keys::Keys,
     refusal::{Meaning, meaning},
     session::Renewals,
+    state::EtcdState,
 };
-use super::{Candidate, Lease, Member, RosterStream, Store, StoreError};
+use super::{Candidate, Lease, Member, RosterStream, State, Store, StoreError};
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// A cluster in etcd.
 pub(super) struct Etcd {
     client: Shared,
     keys: Keys,
+    /// For the connections of state, which are others.
+    endpoints: Vec<String>,
+    login: Option<(String, String)>,
+    request_timeout: Duration,
     renewals: Renewals,
     seats: Seats,
     stop: CancellationToken,
@@ -54,11 +62,14 @@ impl Etcd {
         request_timeout: Duration,
     ) -> Result<Self, StoreError> {
         let keys = Keys::new(cluster);
-        let client = Client::new(endpoints, login, &keys.root, request_timeout)?;
+        let client = Client::new(endpoints, login.clone(), &keys.root, request_timeout)?;
         let stop = CancellationToken::new();
         Ok(Self {
             client: Arc::new(client),
             keys,
+            endpoints: endpoints.to_vec(),
+            login,
+            request_timeout,
             renewals: Renewals::default(),
             seats: Seats::default(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -105,12 +116,13 @@ impl Store for Etcd {
         let ttl = i64::try_from(ttl.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
         let grant = |mut etcd: Connection| async move { etcd.lease_grant(ttl, None).await };
         let granted = self.client.call("open a session", grant).await?;
+        self.renewals.granted(LeaseId(granted.id()), granted.ttl());
         Ok(Lease { id: LeaseId(granted.id()), ttl: seconds(granted.ttl()) })
     }
 
     async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
-        let renew = |etcd| self.renewals.renew(etcd, lease);
-        self.client.call("renew the session's lease", renew).await.map(seconds)
+        let renew = |line| self.renewals.renew(line, lease);
+        self.client.call_on_line("renew the session's lease", renew).await.map(seconds)
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
@@ -128,7 +140,7 @@ impl Store for Etcd {
         candidate: &Candidate,
     ) -> Result<LeaderKey, StoreError> {
         let stand = Stand {
-            election: self.keys.election(group)?,
+            queue: format!("{}/", self.keys.election(group)?),
             key: self.keys.candidate(group, lease)?,
             group: group.clone(),
             lease,
@@ -197,6 +209,12 @@ impl Store for Etcd {
 
     async fn watch(&self) -> Result<RosterStream, StoreError> {
         watch::watch(self.client.clone(), self.keys.clone()).await
+    }
+
+    fn state(&self) -> Result<Arc<dyn State>, StoreError> {
+        let (login, keys) = (self.login.clone(), self.keys.clone());
+        let client = Client::new(&self.endpoints, login, &keys.root, self.request_timeout)?;
+        Ok(Arc::new(EtcdState::new(client, keys)))
     }
 }
 

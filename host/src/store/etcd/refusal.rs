@@ -4,7 +4,10 @@
 //! errors of its own client and loses their codes (etcd:
 //! `api/v3rpc/rpctypes/error.go` has the texts).
 
-use std::error::Error as StdError;
+use std::{
+    error::Error as StdError,
+    io::{self, ErrorKind},
+};
 
 use etcd_client::Error;
 
@@ -56,6 +59,22 @@ pub(super) fn meaning(error: &Error) -> Meaning {
 pub(super) fn meaning_of(text: &str) -> Meaning {
     let known = TEXTS.iter().find(|(part, _)| text.contains(part));
     known.map_or(Meaning::Unavailable, |(_, meaning)| *meaning)
+}
+
+/// Whether the request was turned away before anything was done about it:
+/// nobody listens there, or the member knows no leader to pass it to (etcd:
+/// `newUnaryInterceptor`; nothing after it says this of a write).
+pub(super) fn was_refused_at_the_door(error: &Error) -> bool {
+    let Error::GRpcStatus(status) = error else { return false };
+    let mut cause = status.source();
+    while let Some(below) = cause {
+        let io = below.downcast_ref::<io::Error>();
+        if io.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = below.source();
+    }
+    status.message() == "etcdserver: no leader"
 }
 
 /// What happened, in a person's words: what etcd said, or what lies at the

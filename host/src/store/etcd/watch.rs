@@ -1,4 +1,7 @@
-//! Watching the cluster: a watch tells *that* something changed, a read what there is.
+//! Watching: a watch tells *that* something changed, a read what there is.
+//!
+//! A watch begins right after a read, so it rarely asks for history, which may
+//! have been compacted; when it does, it ends, and the next read begins it anew.
 
 use etcd_client::{
     Error, GetOptions, SortOrder, SortTarget, WatchOptions, WatchResponse, WatchStream,
@@ -6,7 +9,7 @@ use etcd_client::{
 use futures::{StreamExt, stream};
 
 use super::{
-    client::Shared,
+    client::{Line, Shared},
     keys::{Keys, Subject},
 };
 use crate::{
@@ -20,9 +23,10 @@ const WATCH: &str = "watch the cluster";
 /// The cluster now, and then after each change.
 pub(super) async fn watch(client: Shared, keys: Keys) -> Result<RosterStream, StoreError> {
     let roster = read(&client, &keys).await?;
-    let turn = client.turn();
-    let events = subscribe(&client, &keys, roster.revision + 1).await?;
-    let watch = Watch { client, keys, events, turn, seen: roster.revision };
+    let (range, next) = (keys.roster(), roster.revision + 1);
+    let options = WatchOptions::new().with_range(range.end);
+    let events = Events::from(&client, WATCH, &range.first, options, next).await?;
+    let watch = Watch { client, keys, events, seen: roster.revision };
     let later = stream::unfold(Some(watch), |watch| async {
         let mut watch = watch?;
         match watch.next().await {
@@ -36,9 +40,7 @@ pub(super) async fn watch(client: Shared, keys: Keys) -> Result<RosterStream, St
 struct Watch {
     client: Shared,
     keys: Keys,
-    events: WatchStream,
-    /// The turn of the member that sends the events.
-    turn: usize,
+    events: Events,
     /// The revision of the roster that was read last.
     seen: i64,
 }
@@ -47,29 +49,13 @@ impl Watch {
     /// The roster after the next change.
     async fn next(&mut self) -> Result<Roster, StoreError> {
         loop {
-            let events = self.events().await?;
+            let events = self.events.next(&self.client).await?;
             // A burst is read once: the read that answered its first event has seen the others.
             if self.news(&events) {
                 let roster = read(&self.client, &self.keys).await?;
                 self.seen = roster.revision;
                 return Ok(roster);
             }
-        }
-    }
-
-    async fn events(&mut self) -> Result<WatchResponse, StoreError> {
-        let Self { client, events, turn, .. } = self;
-        tokio::select! {
-            answer = events.message() => match answer {
-                Ok(Some(events)) if !events.canceled() => Ok(events),
-                // The history was compacted, the member lost its leader, or the login went
-                // stale, which etcd tells from a missing permission by nothing; but the read
-                // before the watch would have met that.
-                Ok(Some(ended)) => Err(client.unavailable(WATCH, ended.cancel_reason())),
-                Ok(None) => Err(client.unavailable(WATCH, "etcd ended the watch")),
-                Err(error) => Err(client.told(WATCH, error)),
-            },
-            () = client.left(*turn) => Err(client.unavailable(WATCH, "its member of etcd failed")),
         }
     }
 
@@ -80,21 +66,58 @@ impl Watch {
     }
 }
 
-async fn subscribe(client: &Shared, keys: &Keys, from: i64) -> Result<WatchStream, StoreError> {
-    let options = WatchOptions::new().with_prefix().with_start_revision(from);
-    let watch = |etcd: etcd_client::Client| {
-        let options = options.clone();
-        async move { etcd.watch_client().watch(keys.root.as_str(), Some(options)).await }
-    };
-    client.call(WATCH, watch).await
+/// What etcd tells of a range of keys, as long as the turn lasts.
+pub(super) struct Events {
+    attempted: &'static str,
+    line: Line,
+    stream: WatchStream,
+}
+
+impl Events {
+    /// The events of the range that begins with `first`, from a revision on.
+    pub(super) async fn from(
+        client: &Shared,
+        attempted: &'static str,
+        first: &str,
+        options: WatchOptions,
+        revision: i64,
+    ) -> Result<Self, StoreError> {
+        let options = options.with_start_revision(revision);
+        let watch = |line: Line| {
+            let options = options.clone();
+            async move {
+                let stream = line.etcd.watch_client().watch(first, Some(options)).await?;
+                Ok(Self { attempted, line, stream })
+            }
+        };
+        client.call_on_line(attempted, watch).await
+    }
+
+    pub(super) async fn next(&mut self, client: &Shared) -> Result<WatchResponse, StoreError> {
+        let ended = |why: &str| Err(client.unavailable(self.attempted, why));
+        tokio::select! {
+            answer = self.stream.message() => match answer {
+                Ok(Some(events)) if !events.canceled() => Ok(events),
+                // The history was compacted, the member lost its leader, or the login went
+                // stale, which etcd tells from a missing permission by nothing; but the read
+                // before the watch would have met that.
+                Ok(Some(events)) => ended(events.cancel_reason()),
+                Ok(None) => ended("etcd ended the watch"),
+                Err(error) => Err(client.told(self.attempted, error)),
+            },
+            () = client.left(self.line.turn) => ended("its member of etcd failed"),
+        }
+    }
 }
 
 /// The cluster's keys at one revision.
 async fn read(client: &Shared, keys: &Keys) -> Result<Roster, StoreError> {
-    let options = GetOptions::new().with_prefix().with_sort(SortTarget::Create, SortOrder::Ascend);
+    let range = keys.roster();
+    let sorted = GetOptions::new().with_sort(SortTarget::Create, SortOrder::Ascend);
+    let options = sorted.with_range(range.end);
     let get = |etcd: etcd_client::Client| {
-        let options = options.clone();
-        async move { etcd.kv_client().get(keys.root.as_str(), Some(options)).await }
+        let (first, options) = (range.first.as_str(), options.clone());
+        async move { etcd.kv_client().get(first, Some(options)).await }
     };
     let found = client.call("read the cluster", get).await?;
     let header = found.header().ok_or_else(|| Error::Internal("an answer without header".into()));

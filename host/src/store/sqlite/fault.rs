@@ -11,6 +11,10 @@ pub(super) enum Fault {
     LeaseGone,
     #[error("the leader key is gone")]
     NotLeader,
+    #[error("the value has another version")]
+    Conflict,
+    #[error("{0}")]
+    Limit(String),
     #[error("the file was removed or replaced while it was in use")]
     Replaced,
     #[error("the candidate was removed from the queue")]
@@ -21,6 +25,8 @@ pub(super) enum Fault {
     Broken(String),
     #[error("no answer in time; another process may hold the file")]
     TimedOut,
+    #[error("other writes of state took all the time; nothing was written")]
+    Crowded,
     #[error("the store was closed")]
     Closed,
     #[error("{problem}")]
@@ -58,6 +64,8 @@ impl Fault {
         match self {
             Self::LeaseGone => StoreError::LeaseGone,
             Self::NotLeader => StoreError::NotLeader,
+            Self::Conflict => StoreError::Conflict,
+            Self::Limit(problem) => StoreError::Limit(problem),
             Self::Refused { problem, source } => {
                 StoreError::Refused { problem, source: source.map(Into::into) }
             }

@@ -80,15 +80,17 @@ impl File {
         Ok(Lease { id: LeaseId(id), ttl })
     }
 
+    /// Nobody is told: whoever finds a lease near its end looks again by then.
     pub(super) fn renew(&mut self, lease: LeaseId) -> Result<Duration, Fault> {
-        self.write(|tx, now| {
+        let renewed = self.transact(|tx, now| {
             let sql = "UPDATE leases SET expires = ?2 + ttl WHERE id = ?1 RETURNING ttl";
             let ttl: Option<i64> = tx
                 .prepare_cached(sql)?
                 .query_row(params![lease.0, signed(now)], |row| row.get(0))
                 .optional()?;
             ttl.map(span).ok_or(Fault::LeaseGone)
-        })
+        });
+        renewed.map(|(ttl, _)| ttl)
     }
 
     pub(super) fn revoke(&mut self, lease: LeaseId) -> Result<(), Fault> {
@@ -196,19 +198,48 @@ impl File {
         self.seen = None;
     }
 
+    /// Reads at one moment; `work` is told the cluster.
+    pub(super) fn read<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        work(&self.connection.transaction()?, &self.cluster)
+    }
+
+    /// Writes what no roster shows, and so without ringing the bell.
+    pub(super) fn write_unheard<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let cluster = self.cluster.clone();
+        self.transact(|tx, _| work(tx, &cluster)).map(|(done, _)| done)
+    }
+
     /// The cluster at one revision.
     pub(super) fn roster(&mut self) -> Result<Roster, Fault> {
         reads::roster(&self.connection.transaction()?, &self.cluster)
     }
 
-    /// Does `work` under the write lock, after taking away the dead.
+    /// Does `work` under the write lock, and tells the others if anything was written.
     fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, BootTime) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        let (done, wrote) = self.transact(work)?;
+        if wrote {
+            self.announce();
+        }
+        Ok(done)
+    }
+
+    /// Does `work` under the write lock, after taking away the dead, which the
+    /// others are told of. Returns whether `work` wrote anything.
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, BootTime) -> Result<T, Fault>,
+    ) -> Result<(T, bool), Fault> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = BootTime::now();
-        let before = tx.total_changes();
         let sql = "DELETE FROM leases WHERE expires <= ?1 AND boot = ?2";
         let mut dead = tx.prepare_cached(sql)?.execute(params![signed(now), self.boot])?;
         for lease in self.strangers.look(&reads::strangers(&tx, &self.boot)?, now) {
@@ -217,14 +248,20 @@ impl File {
         if dead > 0 {
             next_revision(&tx)?;
         }
+        let before = tx.total_changes();
         let done = work(&tx, now)?;
         let wrote = tx.total_changes() != before;
         tx.commit()?;
-        if wrote {
-            self.seen = None;
-            super::bell::ring(&self.path);
+        if dead > 0 {
+            self.announce();
         }
-        Ok(done)
+        Ok((done, wrote))
+    }
+
+    /// Tells everybody who waits for a change, here and in other processes.
+    fn announce(&mut self) {
+        self.seen = None;
+        super::bell::ring(&self.path);
     }
 }
 

@@ -11,8 +11,10 @@
 mod bell;
 mod fault;
 mod file;
+mod reader;
 mod reads;
 mod schema;
+mod state;
 mod strangers;
 mod waiting;
 mod worker;
@@ -27,16 +29,22 @@ use self::{
     fault::Fault,
     file::File,
     reads::Place,
+    state::SqliteState,
     waiting::Watcher,
     worker::{Handle, Message, Source},
 };
-use super::{Candidate, Lease, Member, Roster, RosterStream, Store, StoreError};
+use super::{Candidate, Lease, Member, Roster, RosterStream, State, Store, StoreError};
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// A cluster in a SQLite file.
-pub(super) struct Sqlite {
-    label: String,
+pub(super) struct Sqlite(Calls);
+
+/// Calls to the worker.
+#[derive(Clone)]
+struct Calls {
+    label: Arc<str>,
     worker: Arc<Handle>,
+    source: Source,
     request_timeout: Duration,
 }
 
@@ -54,10 +62,13 @@ impl Sqlite {
             // Shorter than a call, so that one answers with the reason.
             busy: request_timeout / 2,
         };
-        let worker = Handle::start(source).map_err(|fault| fault.into_error(OPEN, &label))?;
-        Ok(Self { label, worker: Arc::new(worker), request_timeout })
+        let worker = Handle::start(source.clone());
+        let worker = Arc::new(worker.map_err(|fault| fault.into_error(OPEN, &label))?);
+        Ok(Self(Calls { label: label.into(), worker, source, request_timeout }))
     }
+}
 
+impl Calls {
     /// Has the worker do `work` on the file and awaits what comes of it.
     async fn call<T: Send + 'static>(
         &self,
@@ -86,23 +97,23 @@ const OPEN: &str = "open the store";
 #[async_trait]
 impl Store for Sqlite {
     fn label(&self) -> &str {
-        &self.label
+        &self.0.label
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.call(OPEN, |_| Ok(())).await
+        self.0.call(OPEN, |_| Ok(())).await
     }
 
     async fn grant(&self, ttl: Duration) -> Result<Lease, StoreError> {
-        self.call("open a session", move |file| file.grant(ttl)).await
+        self.0.call("open a session", move |file| file.grant(ttl)).await
     }
 
     async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
-        self.call("renew the session's lease", move |file| file.renew(lease)).await
+        self.0.call("renew the session's lease", move |file| file.renew(lease)).await
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
-        self.call("end the session", move |file| file.revoke(lease)).await
+        self.0.call("end the session", move |file| file.revoke(lease)).await
     }
 
     async fn campaign(
@@ -111,48 +122,54 @@ impl Store for Sqlite {
         lease: LeaseId,
         candidate: &Candidate,
     ) -> Result<LeaderKey, StoreError> {
-        let told = |fault: Fault| fault.into_error("campaign", &self.label);
+        let told = |fault: Fault| fault.into_error("campaign", &self.0.label);
         let value = serde_json::to_string(candidate).map_err(|error| told(error.into()))?;
         let (reply, answer) = oneshot::channel();
-        let mut caller = Caller { worker: &self.worker, answer };
+        let mut caller = Caller { worker: &self.0.worker, answer };
         let group = group.clone();
-        self.worker.tell(Message::Campaign { group, lease, value, reply });
+        self.0.worker.tell(Message::Campaign { group, lease, value, reply });
         (&mut caller.answer).await.unwrap_or(Err(Fault::Superseded)).map_err(told)
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
         let token = key.token;
-        let place = self.call("verify the leadership", move |file| file.verify(token)).await?;
+        let place = self.0.call("verify the leadership", move |file| file.verify(token)).await?;
         Ok(place == Place::First)
     }
 
     async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
         let (token, candidate) = (key.token, candidate.clone());
-        self.call("proclaim the leader", move |file| {
-            file.proclaim(token, &serde_json::to_string(&candidate)?)
-        })
-        .await
+        self.0
+            .call("proclaim the leader", move |file| {
+                file.proclaim(token, &serde_json::to_string(&candidate)?)
+            })
+            .await
     }
 
     async fn resign(&self, key: &LeaderKey) -> Result<(), StoreError> {
         let token = key.token;
-        self.call("resign", move |file| file.withdraw(token)).await
+        self.0.call("resign", move |file| file.withdraw(token)).await
     }
 
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError> {
         let member = member.clone();
-        self.call("join the cluster", move |file| {
-            file.join(lease, &member.name, &serde_json::to_string(&member)?)
-        })
-        .await
+        self.0
+            .call("join the cluster", move |file| {
+                file.join(lease, &member.name, &serde_json::to_string(&member)?)
+            })
+            .await
     }
 
     async fn watch(&self) -> Result<RosterStream, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.worker.tell(Message::Watch(reply));
-        let told = |fault: Fault| fault.into_error(WATCH, &self.label);
-        let watcher = self.answer(answer).await.map_err(told)?;
-        Ok(rosters(watcher, self.worker.clone(), self.label.clone()))
+        self.0.worker.tell(Message::Watch(reply));
+        let told = |fault: Fault| fault.into_error(WATCH, &self.0.label);
+        let watcher = self.0.answer(answer).await.map_err(told)?;
+        Ok(rosters(watcher, self.0.worker.clone(), self.0.label.clone()))
+    }
+
+    fn state(&self) -> Result<Arc<dyn State>, StoreError> {
+        Ok(Arc::new(SqliteState::new(self.0.clone())?))
     }
 }
 
@@ -160,7 +177,7 @@ impl Store for Sqlite {
 const WATCH: &str = "watch the cluster";
 
 /// The news of `watcher` as a stream, which keeps the worker and ends with an error.
-fn rosters(watcher: Watcher, worker: Arc<Handle>, label: String) -> RosterStream {
+fn rosters(watcher: Watcher, worker: Arc<Handle>, label: Arc<str>) -> RosterStream {
     stream::unfold(Some((watcher, worker, label)), |state| async {
         let (mut watcher, worker, label) = state?;
         match next(&mut watcher).await {

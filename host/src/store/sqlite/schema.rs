@@ -9,7 +9,7 @@ use super::fault::Fault;
 /// Marks the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
 const APPLICATION_ID: i32 = 0x534f_4c4f;
 /// The version of the tables below (SQLite: `PRAGMA user_version`).
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// `revision` counts every change of what a roster shows; it is never reset,
 /// so a token is never given out twice. It begins with the seconds of Unix time:
@@ -50,6 +50,28 @@ const TABLES: &str = "
     CREATE INDEX members_lease ON members (lease);
 ";
 
+/// What came with version 2. `version` counts the writes of state; it is never
+/// reset, so no value ever has the version of an earlier one.
+const STATE: &str = "
+    CREATE TABLE versions (
+        id      INTEGER PRIMARY KEY CHECK (id = 1),
+        version INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO versions VALUES (1, 0);
+
+    CREATE TABLE state (
+        cluster TEXT NOT NULL,
+        action  TEXT NOT NULL,
+        key     TEXT NOT NULL,
+        value   BLOB NOT NULL,
+        version INTEGER NOT NULL,
+        PRIMARY KEY (cluster, action, key)
+    ) STRICT;
+";
+
+/// What is to be made of a file of each earlier version; nothing is one as well.
+const STEPS: [&str; VERSION as usize] = [TABLES, STATE];
+
 /// Opens the file at `path`, or makes it. Its calls wait `busy` for another process's lock.
 pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, Fault> {
     attempt(path, busy).map_err(|fault| explain(path, fault))
@@ -59,31 +81,32 @@ fn attempt(path: &Path, busy: Duration) -> Result<Connection, Fault> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(busy)?;
     // Ours before anything is written: WAL mode changes the file.
-    let made = recognise(&connection, path)?;
+    let found = recognise(&connection, path)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // A token that was handed out must survive a power cut, or it could be
     // given out twice; in WAL mode only FULL syncs every commit.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    if !made {
+    if found < VERSION {
         make(&mut connection, path)?;
     }
     Ok(connection)
 }
 
-/// Whether the tables are there; refuses what is another's, or too new.
-fn recognise(connection: &Connection, path: &Path) -> Result<bool, Fault> {
+/// The version of the tables that are there, 0 without any; refuses what is
+/// another's, or too new.
+fn recognise(connection: &Connection, path: &Path) -> Result<i32, Fault> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let objects: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (number("application_id")?, number("user_version")?, objects) {
-        (APPLICATION_ID, VERSION, _) => Ok(true),
+        (APPLICATION_ID, version @ 1..=VERSION, _) => Ok(version),
         (APPLICATION_ID, newer, _) => Err(Fault::refused(format!(
             "{} was written by a newer soloist (schema {newer}, this one knows {VERSION}): \
              run that version, or name another file in `store`",
             path.display()
         ))),
-        (0, 0, 0) => Ok(false),
+        (0, 0, 0) => Ok(0),
         _ => Err(Fault::refused(format!(
             "{} is a database of another application: name another file in `store`",
             path.display()
@@ -94,11 +117,12 @@ fn recognise(connection: &Connection, path: &Path) -> Result<bool, Fault> {
 fn make(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have made them while this one waited for the lock.
-    if !recognise(&tx, path)? {
-        tx.execute_batch(TABLES)?;
-        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-        tx.pragma_update(None, "user_version", VERSION)?;
+    let found = usize::try_from(recognise(&tx, path)?).unwrap_or_default();
+    for step in &STEPS[found..] {
+        tx.execute_batch(step)?;
     }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", VERSION)?;
     Ok(tx.commit()?)
 }
 

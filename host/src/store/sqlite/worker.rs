@@ -62,6 +62,7 @@ pub(super) enum Message {
 }
 
 /// Where the file is and how it is opened.
+#[derive(Clone)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) cluster: Arc<str>,

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `/` | answers `ok` |
 //! | `/spin` | computes for ever |
+//! | `/spin-later` | waits for the body of the request, answers, and computes for ever |
 //! | `/sleep?ms=N` | prints `sleeping`, and answers `slept` after N milliseconds |
 //! | `/slow-body` | answers at once, then writes a line each 100 ms, 20 of them |
 //! | `/trap` | panics |
+//! | `/resign?WHY` | asks the host to give its leadership up, and answers `asked` |
 //! | `/echo` | sends the body of the request back while it arrives |
 
 mod bindings {
@@ -18,6 +20,7 @@ mod bindings {
 }
 
 use bindings::exports::wasi::http::incoming_handler::Guest;
+use bindings::soloist::plugin::term;
 use bindings::wasi::clocks::monotonic_clock;
 use bindings::wasi::http::types::{
     Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
@@ -33,6 +36,10 @@ impl Guest for Spin {
         match path {
             "/" => answer(out, 200, "ok"),
             "/spin" => spin(),
+            "/spin-later" => respond(out, 200, |to| {
+                echo(&request, to)?;
+                spin()
+            }),
             "/sleep" => match query.strip_prefix("ms=").and_then(|ms| ms.parse().ok()) {
                 Some(ms) => {
                     println!("sleeping");
@@ -43,6 +50,10 @@ impl Guest for Spin {
             },
             "/slow-body" => respond(out, 200, slow_body),
             "/trap" => panic!("asked to trap"),
+            "/resign" => {
+                term::resign(query);
+                answer(out, 200, "asked");
+            }
             "/echo" => respond(out, 200, |to| echo(&request, to)),
             _ => answer(out, 404, "no such path"),
         }

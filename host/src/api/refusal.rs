@@ -1,0 +1,47 @@
+//! How the control API says no: a status code, what is wrong, what to do next.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+
+/// The body of every refusal, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What is wrong.
+    pub error: String,
+    /// What to do next.
+    pub help: String,
+}
+
+/// A request that was not carried out.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    code: StatusCode,
+    reason: Reason,
+}
+
+impl Refusal {
+    pub(super) fn new(code: StatusCode, error: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { code, reason: Reason { error: error.into(), help: help.into() } }
+    }
+
+    /// The request is not one that this server understands.
+    pub(super) fn bad(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error, "GET / lists what there is")
+    }
+
+    /// The same, with more to say of what happened.
+    pub(super) fn and(mut self, more: &str) -> Self {
+        self.reason.error += more;
+        self
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.code, Json(self.reason)).into_response()
+    }
+}

@@ -1,0 +1,250 @@
+//! The state of actions, for people.
+//!
+//! ```text
+//! GET    /v1/state/<action>?after=<key>&limit=<n>   its keys, in the order of their bytes
+//! GET    /v1/state/<action>/<key>                   a value, as it is
+//! PUT    /v1/state/<action>/<key>                   puts the body
+//! DELETE /v1/state/<action>/<key>                   deletes it
+//! DELETE /v1/state/<action>?all=true                deletes all of them
+//! ```
+//!
+//! A key in the path is percent-encoded. It may stand in the query instead, as
+//! `?key=`: clients take the keys `.` and `..` out of a path.
+//!
+//! What a person writes is not guarded by a leadership, so any host takes it,
+//! for any action, also one that runs nowhere (any more). It is logged, the
+//! value never.
+
+use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes, to_bytes},
+    extract::{self, FromRequestParts, Path, Query},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http_body_util::LengthLimitError;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::timeout;
+use tracing::info;
+
+use super::{refusal::Refusal, server::REQUEST_TIME};
+use crate::{
+    config::check_name,
+    store::{BATCH_MAX, Guard, State, StoreError, VALUE_MAX, Write},
+};
+
+/// How many keys one answer lists at most, and where nobody asks for fewer.
+const PAGE: usize = 1000;
+
+/// The answer of `GET /v1/state/<action>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateKeys {
+    /// The action.
+    pub action: String,
+    /// Its keys after the one that was named, in the order of their bytes.
+    pub keys: Vec<String>,
+    /// Whether there are more, after the last of these.
+    pub more: bool,
+}
+
+/// Where the state is.
+type Store = extract::State<Arc<dyn State>>;
+
+pub(super) fn routes(state: Arc<dyn State>) -> Router {
+    let methods = get(read).put(put).delete(delete);
+    Router::new()
+        .route("/v1/state/{action}", methods.clone())
+        .route("/v1/state/{action}/{*key}", methods)
+        .with_state(state)
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Options {
+    key: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+    #[serde(default)]
+    all: bool,
+}
+
+/// What a request is about.
+struct Asked {
+    action: String,
+    key: Option<String>,
+    options: Options,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let path = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
+        let Path(mut path) = path.map_err(|error| Refusal::bad(error.body_text()))?;
+        let options = Query::<Options>::from_request_parts(parts, state).await;
+        let Query(mut options) = options.map_err(|error| Refusal::bad(error.body_text()))?;
+        let action = path.remove("action").unwrap_or_default();
+        check_name(&action).map_err(Refusal::bad)?;
+        let key = path.remove("key").or_else(|| options.key.take());
+        Ok(Self { action, key, options })
+    }
+}
+
+async fn read(store: Store, asked: Asked) -> Result<Response, Refusal> {
+    let Asked { action, key: Some(key), .. } = asked else {
+        return list(store, asked).await;
+    };
+    let found = store.get(&action, std::slice::from_ref(&key)).await.map_err(refusal)?;
+    let Some(entry) = found.into_iter().flatten().next() else {
+        return Err(missing(&action, &key));
+    };
+    // A browser must not take it for a page of this host's.
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, entry.value).into_response())
+}
+
+async fn list(store: Store, asked: Asked) -> Result<Response, Refusal> {
+    let Asked { action, options, .. } = asked;
+    let limit = options.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let keys = store.list(&action, options.after.as_deref(), limit + 1).await;
+    let mut keys = keys.map_err(refusal)?;
+    let more = keys.len() > limit;
+    keys.truncate(limit);
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(StateKeys { action, keys, more }))
+        .into_response())
+}
+
+async fn put(
+    store: Store,
+    asked: Asked,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    let Asked { action, key: Some(key), .. } = asked else { return Err(which_key()) };
+    let value = value(&headers, body).await?;
+    let bytes = value.len();
+    let write = Write { key: key.clone(), value: Some(value), only_if: None };
+    store.write(Guard::Person, &action, &[write]).await.map_err(refusal)?;
+    info!(event = "state-put", action, key, bytes, "a person put {key:?} of {action}");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn delete(store: Store, asked: Asked) -> Result<Response, Refusal> {
+    let Asked { action, key: Some(key), .. } = asked else {
+        return if asked.options.all {
+            delete_all(store, &asked.action).await
+        } else {
+            Err(which_key())
+        };
+    };
+    let found = store.get(&action, std::slice::from_ref(&key)).await.map_err(refusal)?;
+    if found.into_iter().flatten().next().is_none() {
+        return Err(missing(&action, &key));
+    }
+    let write = Write { key: key.clone(), value: None, only_if: None };
+    store.write(Guard::Person, &action, &[write]).await.map_err(refusal)?;
+    info!(event = "state-deleted", action, key, "a person deleted {key:?} of {action}");
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Deletes the keys that there are; one that is made meanwhile may stay.
+async fn delete_all(store: Store, action: &str) -> Result<Response, Refusal> {
+    let mut deleted = 0;
+    let mut after: Option<String> = None;
+    let failed = |error, deleted: usize| {
+        refusal(error).and(&format!("; {deleted} keys of {action} were deleted before that"))
+    };
+    loop {
+        let keys = store.list(action, after.as_deref(), BATCH_MAX).await;
+        let keys = keys.map_err(|error| failed(error, deleted))?;
+        let Some(last) = keys.last() else { break };
+        after = Some(last.clone());
+        let count = keys.len();
+        let delete = |key| Write { key, value: None, only_if: None };
+        let writes: Vec<_> = keys.into_iter().map(delete).collect();
+        let done = store.write(Guard::Person, action, &writes).await;
+        done.map_err(|error| failed(error, deleted))?;
+        deleted += count;
+    }
+    info!(
+        event = "state-deleted",
+        action, deleted, "a person deleted all {deleted} keys of {action}"
+    );
+    Ok(Json(json!({ "deleted": deleted })).into_response())
+}
+
+/// The body, which has to come in time.
+async fn value(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    // Whoever says so beforehand need not send it all first.
+    if told.and_then(|told| told.parse().ok()).is_some_and(|length: usize| length > VALUE_MAX) {
+        return Err(too_large());
+    }
+    match timeout(REQUEST_TIME, to_bytes(body, VALUE_MAX)).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) if error.source().is_some_and(|e| e.is::<LengthLimitError>()) => {
+            Err(too_large())
+        }
+        Ok(Err(error)) => Err(Refusal::bad(format!("the value did not come whole: {error}"))),
+        Err(_) => Err(slow(REQUEST_TIME)),
+    }
+}
+
+fn which_key() -> Refusal {
+    let help = "name it, as in /v1/state/ACTION/KEY; `?all=true` deletes all keys of an action";
+    Refusal::new(StatusCode::BAD_REQUEST, "no key is named", help)
+}
+
+fn missing(action: &str, key: &str) -> Refusal {
+    let help = format!("`soloist state ls {action}` lists the keys that there are");
+    Refusal::new(StatusCode::NOT_FOUND, format!("{action} keeps no key {key:?}"), help)
+}
+
+fn too_large() -> Refusal {
+    limit(format!("the value is longer than {VALUE_MAX} bytes"))
+}
+
+fn limit(problem: String) -> Refusal {
+    let help = "state is for small things that must outlive a leader: keep the large elsewhere";
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, problem, help)
+}
+
+fn slow(limit: Duration) -> Refusal {
+    let error = format!("the value did not come within {} s", limit.as_secs());
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, error, "send it again")
+}
+
+/// What a failed call means to whoever asked.
+fn refusal(error: StoreError) -> Refusal {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    match error {
+        StoreError::Limit(problem) => limit(problem),
+        StoreError::Unavailable { .. } => {
+            let help =
+                "try again when GET /readyz says ok; a write may have been made all the same";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text, help)
+        }
+        StoreError::Refused { .. } => {
+            let help = "mend that in the store, or in this host's `store`";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text, help)
+        }
+        StoreError::Conflict | StoreError::NotLeader | StoreError::LeaseGone => {
+            Refusal::new(StatusCode::CONFLICT, text, "try again")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

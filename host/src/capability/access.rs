@@ -1,0 +1,149 @@
+//! What the guests of one action may reach under one term.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use futures::future::BoxFuture;
+use hyper::rt::Executor;
+
+use tokio::sync::{Mutex, mpsc::UnboundedSender};
+
+use super::{
+    Gate,
+    http::{self, HttpClient},
+};
+use crate::{config::Grants, election::LeaderKey, store::State};
+
+/// What a guest brings about that concerns the whole term.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A guest asks this host to give the leadership up.
+    Resign {
+        /// The guest's action.
+        action: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// The store refused a write, since the term's key is gone: another host may lead.
+    Fenced,
+}
+
+/// A term, as far as the guests that run under it are concerned.
+#[derive(Clone)]
+pub struct TermLink {
+    /// The gate.
+    pub gate: Arc<Gate>,
+    /// The key that the leadership was won with; it guards every write.
+    pub key: LeaderKey,
+    /// Where actions keep their state.
+    pub state: Arc<dyn State>,
+    /// Where notices go.
+    pub notices: UnboundedSender<Notice>,
+}
+
+impl std::fmt::Debug for TermLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TermLink").field("gate", &self.gate).field("key", &self.key).finish()
+    }
+}
+
+/// Starts tasks for an action, whose owner joins them when the term ends.
+#[derive(Clone)]
+pub struct Spawner(Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>);
+
+impl Spawner {
+    /// Tasks are started by `spawn`.
+    #[must_use]
+    pub fn new(spawn: impl Fn(BoxFuture<'static, ()>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(spawn))
+    }
+
+    /// Starts `task`.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        (self.0)(Box::pin(task));
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Spawner {
+    fn execute(&self, task: F) {
+        self.spawn(task);
+    }
+}
+
+impl std::fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Spawner")
+    }
+}
+
+/// Made once for an action under a term, and shared by all of its instances.
+pub struct Access {
+    /// The action's name.
+    pub(crate) action: Arc<str>,
+    /// What its settings grant.
+    pub(crate) grants: Arc<Grants>,
+    /// The term.
+    pub(crate) term: TermLink,
+    /// Where its outgoing requests and connections run.
+    pub(super) spawner: Spawner,
+    http: OnceLock<HttpClient>,
+    /// One increment waits for the other, so that they do not conflict.
+    pub(super) increments: Mutex<()>,
+    /// Whether the action has asked for the end of the term.
+    pub(super) resigning: AtomicBool,
+    state_denied: AtomicBool,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let term = &self.term;
+        f.debug_struct("Access").field("action", &self.action).field("term", term).finish()
+    }
+}
+
+impl Access {
+    /// What `grants` let `action` reach under `term`; `spawner` starts what that takes.
+    #[must_use]
+    pub fn new(action: Arc<str>, grants: Arc<Grants>, term: TermLink, spawner: Spawner) -> Self {
+        Self {
+            action,
+            grants,
+            term,
+            spawner,
+            http: OnceLock::new(),
+            increments: Mutex::default(),
+            resigning: AtomicBool::default(),
+            state_denied: AtomicBool::default(),
+        }
+    }
+
+    /// The gate of the term.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.term.gate
+    }
+
+    /// The client of the action in this term; it keeps connections open.
+    pub(super) fn http_client(&self) -> Result<&HttpClient, rustls::Error> {
+        match self.http.get() {
+            Some(client) => Ok(client),
+            None => {
+                let client = http::new_client(self)?;
+                Ok(self.http.get_or_init(|| client))
+            }
+        }
+    }
+
+    /// Tells, once a term, that state was asked for which is not granted.
+    pub(super) fn state_denied(&self) {
+        if !self.state_denied.swap(true, Ordering::Relaxed) {
+            let name = &self.action;
+            tracing::warn!(
+                action = %name,
+                token = self.gate().term().token.0,
+                "state denied: `state = true` in [action.{name}] lets the plugin keep state (wasi:keyvalue)",
+            );
+        }
+    }
+}

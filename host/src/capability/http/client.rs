@@ -1,0 +1,50 @@
+//! The client of one action in one term, with the connections that it keeps open.
+
+use std::time::Duration;
+
+use ::http::Request;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, ResponseFuture},
+    rt::TokioTimer,
+};
+use wasmtime_wasi_http::WasiBody;
+
+use super::connect::Connector;
+use crate::capability::Access;
+
+/// How long a connection that nobody uses is kept.
+const IDLE: Duration = Duration::from_secs(30);
+/// How many such connections are kept to one place.
+const IDLE_EACH: usize = 32;
+
+/// Sends requests, by http or https.
+pub(crate) struct HttpClient(Client<HttpsConnector<Connector>, WasiBody>);
+
+impl HttpClient {
+    /// Sends `request`, by a connection that is open or a new one.
+    pub(super) fn request(&self, request: Request<WasiBody>) -> ResponseFuture {
+        self.0.request(request)
+    }
+}
+
+/// A client that reaches what `access` says. Its connections are tasks of the action's.
+pub(crate) fn new_client(access: &Access) -> Result<HttpClient, rustls::Error> {
+    let connector = Connector {
+        action: access.action.clone(),
+        grants: access.grants.clone(),
+        gate: access.gate().clone(),
+    };
+    let connector = HttpsConnectorBuilder::new()
+        .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Ok(HttpClient(
+        Client::builder(access.spawner.clone())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_EACH)
+            .build(connector),
+    ))
+}

@@ -1,0 +1,224 @@
+//! `wasi:http`: the types of requests and responses, and the way out.
+//!
+//! A guest sends requests where its settings say so (`outbound`), and nowhere
+//! else. Invariants:
+//! - Nothing is sent and nothing arrives past the gate: it is asked before a
+//!   request begins, at every write to its socket, and for the head and every
+//!   piece of the response.
+//! - A connection goes to an address that was checked, whatever a name service
+//!   says later. It belongs to one action in one term, and ends with it.
+//! - The token that a request carries is the term's, never one of the guest's.
+//! - A request whose guest has gone does not look complete.
+
+mod body;
+mod client;
+mod connect;
+mod exchange;
+mod stream;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use ::http::{HeaderName, HeaderValue, Method, Request, Response, Uri, uri::Scheme};
+use http_body_util::BodyExt;
+use tracing::warn;
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use self::body::Leaving;
+use super::Access;
+use crate::{
+    config::{Grants, Outbound, default_port},
+    election::Term,
+};
+pub(crate) use client::{HttpClient, new_client};
+
+type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Exchange = Result<(Response<WasiBody>, Transmission), Error>;
+
+const HOST: HeaderName = HeaderName::from_static("soloist-host");
+const TOKEN: HeaderName = HeaderName::from_static("soloist-token");
+
+/// What the capability keeps for an instance.
+pub(crate) struct HttpCtx {
+    wasi: WasiHttpCtx,
+    hooks: Outgoing,
+}
+
+impl HttpCtx {
+    /// A context for an instance that may reach what `access` says.
+    pub(crate) fn new(access: Arc<Access>) -> Self {
+        Self { wasi: WasiHttpCtx::new(), hooks: Outgoing { access, alive: Alive::default() } }
+    }
+
+    /// The context during one call, beside the table of the instance's resources.
+    pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiHttpCtxView<'a> {
+        WasiHttpCtxView { ctx: &mut self.wasi, table, hooks: &mut self.hooks }
+    }
+
+    /// To be dropped before the instance's resources.
+    pub(crate) fn mourner(&self) -> Mourner {
+        Mourner(self.hooks.alive.clone())
+    }
+}
+
+/// Whether an instance lives. The bodies that it writes end with it as if they
+/// were complete, so they have to ask.
+#[derive(Clone, Debug)]
+struct Alive(Arc<AtomicBool>);
+
+impl Default for Alive {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Alive {
+    fn is(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Tells of an instance's death when it is dropped.
+pub(crate) struct Mourner(Alive);
+
+impl Drop for Mourner {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Release);
+    }
+}
+
+/// Decides about requests that a guest sends.
+struct Outgoing {
+    access: Arc<Access>,
+    alive: Alive,
+}
+
+impl WasiHttpHooks for Outgoing {
+    fn send_request(
+        &mut self,
+        mut request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _sent: Transmission,
+    ) -> Box<dyn Future<Output = Exchange> + Send> {
+        if let Err(error) = self.admit(&request) {
+            return Box::new(std::future::ready(Err(error)));
+        }
+        self.stamp(&mut request);
+        let alive = self.alive.clone();
+        let request = request.map(|body| Leaving::new(body, alive).boxed_unsync());
+        let response = exchange::start(&self.access, request, options.unwrap_or_default());
+        Box::new(async move {
+            let response = response.await?;
+            Ok((response, Box::new(std::future::ready(Ok(()))) as Transmission))
+        })
+    }
+}
+
+impl Outgoing {
+    fn admit(&self, request: &Request<WasiBody>) -> Result<(), Error> {
+        exchange::pass(self.access.gate())?;
+        let target = Target::of(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
+        let listed = target.entries(&self.access.grants).next().is_some();
+        // A tunnel would reach what no entry names.
+        if listed && request.method() != Method::CONNECT {
+            return Ok(());
+        }
+        let name = &self.access.action;
+        warn!(
+            action = %name,
+            token = self.access.gate().term().token.0,
+            method = %request.method(),
+            to = %target,
+            "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there",
+        );
+        Err(Error::HttpRequestDenied)
+    }
+
+    /// Names the term, and nobody but the host does that.
+    fn stamp(&self, request: &mut Request<WasiBody>) {
+        let headers = request.headers_mut();
+        headers.remove(HOST);
+        headers.remove(TOKEN);
+        if self.access.grants.outbound_token {
+            let term = self.access.gate().term();
+            headers.insert(HOST, host_value(term));
+            headers.insert(TOKEN, HeaderValue::from(term.token.0));
+        }
+    }
+}
+
+/// The name of the term's host, as a header says it.
+fn host_value(term: &Term) -> HeaderValue {
+    HeaderValue::from_bytes(term.host.as_bytes())
+        .unwrap_or_else(|_| HeaderValue::from_static("unprintable"))
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Target {
+    https: bool,
+    host: String,
+    port: u16,
+}
+
+impl Target {
+    fn of(uri: &Uri) -> Option<Self> {
+        let https = *uri.scheme()? == Scheme::HTTPS;
+        let authority = uri.authority()?;
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if authority.as_str() == authority.host() => default_port(https),
+            // Something that is no port.
+            None => return None,
+        };
+        let plain = !authority.as_str().contains('@');
+        plain.then(|| Self { https, host: authority.host().to_ascii_lowercase(), port })
+    }
+
+    /// The entries of the settings that are about this.
+    fn entries<'a>(&'a self, grants: &'a Grants) -> impl Iterator<Item = &'a Outbound> {
+        let entries = grants.outbound.iter();
+        entries.filter(|entry| entry.names(self.https, &self.host, self.port))
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port == default_port(self.https) { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+/// Offers the interfaces to the components that `linker` links.
+pub(crate) fn add_to_linker<T: WasiHttpView + 'static>(
+    linker: &mut Linker<T>,
+) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_as_they_are_connected_to() {
+        let target = |uri: &str| Target::of(&uri.parse().unwrap()).map(|t| t.to_string());
+        for (uri, read) in [
+            ("http://A.example/x?y", Some("http://a.example")),
+            ("https://a.example:443/", Some("https://a.example")),
+            ("http://a.example:443/", Some("http://a.example:443")),
+            ("http://[::1]:80/", Some("http://[::1]")),
+            ("http://a.example@evil.example/", None),
+            ("http://a.example:99999/", None),
+            ("/x", None),
+        ] {
+            assert_eq!(target(uri).as_deref(), read, "{uri}");
+        }
+    }
+}

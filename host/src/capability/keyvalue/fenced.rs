@@ -1,0 +1,279 @@
+//! The one way from an action to the store: through the gate, and fenced.
+
+use std::collections::HashMap;
+
+use tracing::warn;
+
+use super::Error;
+use crate::{
+    capability::{Access, Notice, Shut},
+    store::{Entry, Guard, StoreError, Write},
+};
+
+/// Why a call did not come about.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Shut(#[from] Shut),
+    #[error("nothing was written: the leadership has passed to another host, or may have")]
+    Fenced,
+    #[error("`{0}` holds no counter: increment takes a decimal number from 0 to {max}", max = u64::MAX)]
+    NoCounter(String),
+    #[error("the counter `{0}` would exceed {max}, so it stays as it is", max = u64::MAX)]
+    Overflow(String),
+    #[error("{0}")]
+    Store(StoreError),
+    #[error("{0}; it may have been written all the same")]
+    Unsure(String),
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Other(fault.to_string())
+    }
+}
+
+impl Access {
+    /// The entries of `keys`, all of one moment.
+    pub(super) async fn read(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.call(self.term.state.get(&self.action, keys)).await
+    }
+
+    /// Up to `limit` keys after `after`.
+    pub(super) async fn list(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, Fault> {
+        self.call(self.term.state.list(&self.action, after, limit)).await
+    }
+
+    /// Makes all of `writes` or none. Of several to one key, the last counts.
+    pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), Fault> {
+        let mut last = HashMap::with_capacity(writes.len());
+        for write in writes {
+            last.insert(write.key.clone(), write);
+        }
+        if last.is_empty() {
+            return Ok(());
+        }
+        let writes: Vec<_> = last.into_values().collect();
+        self.put(&writes).await
+    }
+
+    /// Adds `delta` to a counter, and returns what it is then. A key that is not
+    /// there counts as zero.
+    ///
+    /// Only other writes to the key can come in between, since one increment of
+    /// the action waits for the other; then it begins anew, for as long as the
+    /// gate lets it.
+    pub(super) async fn increment(&self, key: String, delta: u64) -> Result<u64, Fault> {
+        let _turn = self.increments.lock().await;
+        loop {
+            let found = self.read(std::slice::from_ref(&key)).await?.pop().flatten();
+            let (count, version) = match &found {
+                Some(entry) => (counter(&key, &entry.value)?, entry.version),
+                None => (0, 0),
+            };
+            let count = count.checked_add(delta).ok_or_else(|| Fault::Overflow(key.clone()))?;
+            let value = Some(count.to_string().into());
+            let write = Write { key: key.clone(), value, only_if: Some(version) };
+            match self.put(&[write]).await {
+                Ok(()) => return Ok(count),
+                Err(Fault::Store(StoreError::Conflict)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// The writes of this term, and nobody else's.
+    async fn put(&self, writes: &[Write]) -> Result<(), Fault> {
+        self.gate().pass()?;
+        let guard = Guard::Leader(&self.term.key);
+        let done = self.call(self.term.state.write(guard, &self.action, writes)).await;
+        done.map_err(|fault| match fault {
+            Fault::Shut(shut) => Fault::Unsure(shut.to_string()),
+            Fault::Store(error @ StoreError::Unavailable { .. }) => {
+                Fault::Unsure(error.to_string())
+            }
+            fault => fault,
+        })
+    }
+
+    /// Calls the store under the eyes of the gate.
+    async fn call<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, Fault> {
+        self.gate().pass()?;
+        let answer = call.await;
+        if matches!(answer, Err(StoreError::NotLeader | StoreError::LeaseGone)) {
+            self.fenced();
+            return Err(Fault::Fenced);
+        }
+        self.gate().pass()?;
+        answer.map_err(Fault::Store)
+    }
+
+    /// Shuts the gate right here, so that nothing else of the term leaves while
+    /// the notice is on its way.
+    fn fenced(&self) {
+        self.gate().revoke();
+        let term = self.gate().term();
+        warn!(
+            event = "fenced", action = %self.action, group = %term.group, token = term.token.0,
+            "the store refused a write: the leadership has passed to another host, or may have",
+        );
+        // Nobody listens where the term is ending already.
+        let _ = self.term.notices.send(Notice::Fenced);
+    }
+}
+
+fn counter(key: &str, value: &[u8]) -> Result<u64, Fault> {
+    let text = std::str::from_utf8(value).ok();
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| Fault::NoCounter(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
+    use async_trait::async_trait;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::*;
+    use crate::{
+        capability::{Spawner, TermLink, test_gate},
+        clock::BootTime,
+        election::{LeaderKey, LeaseId},
+        store::State,
+    };
+
+    type Answer = Result<(), StoreError>;
+
+    /// Answers writes as it is told; every key holds the number 7.
+    struct Fake {
+        calls: AtomicUsize,
+        answer: Mutex<Box<dyn FnMut() -> Answer + Send>>,
+    }
+
+    #[async_trait]
+    impl State for Fake {
+        async fn get(&self, _: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
+            self.calls.fetch_add(1, Relaxed);
+            Ok(keys.iter().map(|_| Some(Entry { value: "7".into(), version: 3 })).collect())
+        }
+
+        async fn list(
+            &self,
+            _: &str,
+            _: Option<&str>,
+            _: usize,
+        ) -> Result<Vec<String>, StoreError> {
+            self.calls.fetch_add(1, Relaxed);
+            Ok(Vec::new())
+        }
+
+        async fn write(&self, guard: Guard<'_>, _: &str, _: &[Write]) -> Answer {
+            assert!(matches!(guard, Guard::Leader(_)));
+            self.calls.fetch_add(1, Relaxed);
+            self.answer.lock().unwrap_or_else(PoisonError::into_inner)()
+        }
+    }
+
+    struct World {
+        access: Arc<Access>,
+        fake: Arc<Fake>,
+        notices: UnboundedReceiver<Notice>,
+    }
+
+    fn world(answer: impl FnMut(&Access) -> Answer + Send + 'static) -> World {
+        let (to, notices) = unbounded_channel();
+        let (mut answer, cell) = (answer, Arc::new(Mutex::new(None::<Arc<Access>>)));
+        let seen = cell.clone();
+        let answer = move || answer(seen.lock().unwrap().as_ref().unwrap());
+        let fake =
+            Arc::new(Fake { calls: AtomicUsize::new(0), answer: Mutex::new(Box::new(answer)) });
+        let gate = test_gate(BootTime::NEVER);
+        let key = LeaderKey {
+            group: gate.term().group.clone(),
+            key: "main/1".into(),
+            token: gate.term().token,
+            lease: LeaseId(1),
+        };
+        let term = TermLink { gate, key, state: fake.clone(), notices: to };
+        let access = Arc::new(Access::new("web".into(), Arc::default(), term, Spawner::new(drop)));
+        *cell.lock().unwrap() = Some(access.clone());
+        World { access, fake, notices }
+    }
+
+    fn put() -> Vec<Write> {
+        vec![Write { key: "k".into(), value: Some("v".into()), only_if: None }]
+    }
+
+    #[tokio::test]
+    async fn a_refused_write_shuts_the_gate_and_is_told() {
+        let mut world = world(|_| Err(StoreError::NotLeader));
+        let fault = world.access.write(put()).await.unwrap_err();
+        assert!(fault.to_string().contains("passed to another host"), "{fault}");
+        assert!(world.access.gate().is_revoked());
+        assert_eq!(world.notices.try_recv(), Ok(Notice::Fenced));
+    }
+
+    #[tokio::test]
+    async fn a_shut_gate_lets_nothing_reach_the_store() {
+        let world = world(|_| Ok(()));
+        world.access.gate().close();
+        assert!(matches!(world.access.write(put()).await, Err(Fault::Shut(Shut::Closed))));
+        assert!(world.access.read(&["k".into()]).await.is_err());
+        assert!(world.access.list(None, 1).await.is_err());
+        assert!(world.access.increment("k".into(), 1).await.is_err());
+        assert_eq!(world.fake.calls.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_after_the_end_is_none() {
+        let world = world(|access| {
+            access.gate().close();
+            Ok(())
+        });
+        let fault = world.access.write(put()).await.unwrap_err();
+        assert!(matches!(fault, Fault::Unsure(_)), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn an_increment_that_meets_another_write_begins_anew() {
+        let mut conflicts = 3;
+        let world = world(move |_| {
+            conflicts -= 1;
+            if conflicts >= 0 { Err(StoreError::Conflict) } else { Ok(()) }
+        });
+        assert_eq!(world.access.increment("k".into(), 5).await.unwrap(), 12);
+        assert_eq!(world.fake.calls.load(Relaxed), 8);
+    }
+
+    #[tokio::test]
+    async fn an_increment_that_never_gets_through_ends_with_the_term() {
+        let mut tries = 0;
+        let world = world(move |access| {
+            tries += 1;
+            if tries == 100 {
+                access.gate().close();
+            }
+            Err(StoreError::Conflict)
+        });
+        assert!(world.access.increment("k".into(), 5).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_counter_neither_wraps_nor_starts_from_text() {
+        let world = world(|_| Ok(()));
+        let fault = world.access.increment("k".into(), u64::MAX).await.unwrap_err();
+        assert!(matches!(fault, Fault::Overflow(_)), "{fault}");
+        assert!(matches!(counter("k", b"x"), Err(Fault::NoCounter(_))));
+        assert!(matches!(counter("k", b""), Err(Fault::NoCounter(_))));
+    }
+}

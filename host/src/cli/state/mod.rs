@@ -1,0 +1,169 @@
+//! `soloist state`: what actions keep in the store, for people.
+//!
+//! Any host is asked, whoever leads, for any action, whether it runs there or not.
+
+mod desk;
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::PathBuf,
+};
+
+use clap::{Args, Subcommand};
+
+use self::desk::Desk;
+use super::{
+    ExitError,
+    terminal::{confirm, hand_out, say, tame},
+};
+use crate::store::VALUE_MAX;
+
+/// Look at what actions keep in the store, and change it
+#[derive(Debug, Args)]
+pub(super) struct StateArgs {
+    /// The control API of any host
+    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000", global = true)]
+    url: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ls(LsArgs),
+    Get(GetArgs),
+    Put(PutArgs),
+    Rm(RmArgs),
+}
+
+/// List the keys of an action, one a line, control characters escaped
+#[derive(Debug, Args)]
+struct LsArgs {
+    /// The action
+    action: String,
+}
+
+/// Print a value as it is, with nothing added
+#[derive(Debug, Args)]
+struct GetArgs {
+    /// The action
+    action: String,
+    /// The key
+    key: String,
+}
+
+/// Put a value, whether the key exists or not
+///
+/// No leadership guards this: a running action may overwrite it, and does not
+/// learn of it.
+#[derive(Debug, Args)]
+struct PutArgs {
+    /// The action
+    action: String,
+    /// The key
+    key: String,
+    /// The value; `-` reads it from stdin
+    #[arg(required_unless_present = "file")]
+    value: Option<String>,
+    /// The file that holds the value
+    #[arg(long, value_name = "FILE", conflicts_with = "value")]
+    file: Option<PathBuf>,
+}
+
+/// Remove keys
+#[derive(Debug, Args)]
+struct RmArgs {
+    /// The action
+    action: String,
+    /// The keys
+    #[arg(value_name = "KEY", required_unless_present = "all")]
+    keys: Vec<String>,
+    /// Remove all keys of the action
+    #[arg(long, conflicts_with = "keys")]
+    all: bool,
+    /// Do not ask first
+    #[arg(long, requires = "all")]
+    yes: bool,
+}
+
+/// Asks a host, and prints what it says.
+pub(super) async fn main(args: StateArgs) -> Result<(), ExitError> {
+    let desk = Desk::new(args.url)?;
+    match args.command {
+        Command::Ls(LsArgs { action }) => list(&desk, &action).await,
+        Command::Get(GetArgs { action, key }) => {
+            hand_out(&desk.get(&action, &key).await?);
+            Ok(())
+        }
+        Command::Put(args) => desk.put(&args.action, &args.key, args.read()?).await,
+        Command::Rm(args) if args.all => remove_all(&desk, &args).await,
+        Command::Rm(args) => remove(&desk, &args).await,
+    }
+}
+
+async fn list(desk: &Desk, action: &str) -> Result<(), ExitError> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = desk.list(action, after.as_deref()).await?;
+        say(&page.keys.iter().map(|key| tame(key) + "\n").collect::<String>());
+        match page.keys.into_iter().next_back() {
+            Some(last) if page.more => after = Some(last),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Removes what is there, and then tells what is not.
+async fn remove(desk: &Desk, args: &RmArgs) -> Result<(), ExitError> {
+    let mut missing = None;
+    for key in &args.keys {
+        match desk.remove(&args.action, key).await {
+            Err(error) if error.is_missing() => missing = missing.or(Some(error)),
+            answer => answer?,
+        }
+    }
+    missing.map_or(Ok(()), Err)
+}
+
+async fn remove_all(desk: &Desk, args: &RmArgs) -> Result<(), ExitError> {
+    let action = &args.action;
+    let question = format!("Remove all that {} keeps, in the whole cluster?", tame(action));
+    if !args.yes {
+        match confirm(&question) {
+            Some(true) => {}
+            Some(false) => return Err(ExitError::usage("nothing was removed")),
+            None => {
+                return Err(ExitError::usage("this removes all keys, and nobody can be asked")
+                    .help("say --yes, or run it in a terminal"));
+            }
+        }
+    }
+    let removed = desk.remove_all(action).await?;
+    say(&format!("removed {removed} {}\n", if removed == 1 { "key" } else { "keys" }));
+    Ok(())
+}
+
+impl PutArgs {
+    /// The value, from wherever it is said to be.
+    fn read(&self) -> Result<Vec<u8>, ExitError> {
+        match (&self.file, self.value.as_deref()) {
+            (Some(path), _) => {
+                let read = File::open(path).and_then(up_to_the_limit);
+                read.map_err(|error| {
+                    ExitError::usage(format!("cannot read {}", path.display())).caused_by(&error)
+                })
+            }
+            (None, Some("-")) => up_to_the_limit(io::stdin().lock())
+                .map_err(|error| ExitError::internal("cannot read stdin", &error)),
+            (None, value) => Ok(value.unwrap_or_default().into()),
+        }
+    }
+}
+
+/// One byte more than a value may have suffices to be told so.
+fn up_to_the_limit(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut value = Vec::new();
+    from.take(VALUE_MAX as u64 + 1).read_to_end(&mut value)?;
+    Ok(value)
+}

@@ -1,0 +1,89 @@
+//! From what the settings of an action grant to its [`Grants`].
+
+use std::{collections::BTreeSet, io, os::unix::fs::FileTypeExt, path::Path};
+
+use super::{
+    Folder, Grants, Outbound,
+    file::{ActionTable, FolderTable},
+    problem::Problem,
+    resolver::Resolver,
+};
+
+/// The grants of `table`, or nothing after taking down what is wrong with them.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Grants> {
+    let entries: Vec<_> = table
+        .outbound
+        .iter()
+        .map(|text| {
+            let setting = resolver.written(Some(text.clone()), "");
+            resolver.read(&setting, Outbound::parse)
+        })
+        .collect();
+    let mut places = BTreeSet::new();
+    let folders: Vec<_> =
+        table.folders.iter().map(|table| folder(resolver, table, &mut places)).collect();
+    Some(Grants {
+        state: table.state,
+        outbound: entries.into_iter().collect::<Option<_>>()?,
+        outbound_private: table.outbound_private,
+        outbound_token: table.outbound_token.unwrap_or(true),
+        folders: folders.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn folder(
+    resolver: &mut Resolver<'_>,
+    table: &FolderTable,
+    places: &mut BTreeSet<String>,
+) -> Option<Folder> {
+    let from = resolver.written(Some(table.from.clone()), "");
+    let at = resolver.written(Some(table.at.clone()), "");
+    let path = resolver.path(&from, Path::new(&from.text));
+    let usable = resolver.read(&from, |text| usable(text, &path));
+    let at = resolver.read(&at, |text| {
+        let place = place(text)?;
+        if places.insert(place.clone()) {
+            return Ok(place);
+        }
+        let what = format!("two folders are to be at `{place}`");
+        Err(Problem::new(what, "give each a place of its own"))
+    });
+    usable?;
+    Some(Folder { from: path, at: at?, write: table.write })
+}
+
+/// Refuses what is no folder, and what would hang its plugin: to open a named
+/// pipe takes a thread until somebody opens its other end, and nothing can end that.
+fn usable(text: &str, path: &Path) -> Result<(), Problem> {
+    let unreadable = |error: io::Error| {
+        Problem::new(
+            format!("cannot read the folder `{text}`: {error}"),
+            "create it, or name another; a relative path starts from the settings file's folder",
+        )
+    };
+    for entry in path.read_dir().map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if entry.file_type().map_err(unreadable)?.is_fifo() {
+            let name = entry.file_name();
+            return Err(Problem::new(
+                format!("`{}` in the folder `{text}` is a named pipe", name.display()),
+                "remove it, or name a folder without one: a plugin that opens it could not be stopped",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where a plugin finds a folder: without a slash at its end.
+fn place(text: &str) -> Result<String, Problem> {
+    let place = text.strip_suffix('/').filter(|place| !place.is_empty()).unwrap_or(text);
+    let steps = || place.split('/').skip(1);
+    let plain = place == "/" || steps().all(|step| !matches!(step, "" | "." | ".."));
+    if place.starts_with('/') && plain {
+        return Ok(place.to_owned());
+    }
+    Err(Problem::new(
+        format!("`{text}` is not where a plugin can find a folder"),
+        "write an absolute path without `.` or `..`, as in `/data`",
+    ))
+}

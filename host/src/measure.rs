@@ -1,0 +1,137 @@
+//! What is measured, for Prometheus: every name, label, unit and description.
+//!
+//! Rooms call one function a measurement, and need to know no names. Nothing is
+//! measured on the way of an ordinary request: what a moment shows (who leads,
+//! how many instances there are) is looked at when somebody asks.
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+
+const LEADER: &str = "soloist_leader";
+const TOKEN: &str = "soloist_token";
+const INSTANCES: &str = "soloist_instances";
+const TERMS: &str = "soloist_terms_total";
+const STORE_ERRORS: &str = "soloist_store_errors_total";
+const REFUSALS: &str = "soloist_gate_refusals_total";
+const TEARDOWN: &str = "soloist_teardown_seconds";
+const MARGIN: &str = "soloist_lease_margin_seconds";
+const RENEWAL: &str = "soloist_renewal_seconds";
+
+/// Around the stop budget, 500 ms by default.
+const TEARDOWN_BUCKETS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0];
+/// From the shortest TTL to the longest that people choose.
+const MARGIN_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 30.0];
+const RENEWAL_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+/// How often samples are put into their buckets: until then each takes memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The measurements of this process.
+#[derive(Clone)]
+pub struct Measurements(PrometheusHandle);
+
+impl Measurements {
+    /// Begins to measure. What was measured before is lost.
+    ///
+    /// # Errors
+    /// Something else records the metrics of this process.
+    pub fn start() -> Result<Self, BuildError> {
+        let full = |name: &str| Matcher::Full(name.to_owned());
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(full(TEARDOWN), TEARDOWN_BUCKETS)?
+            .set_buckets_for_metric(full(MARGIN), MARGIN_BUCKETS)?
+            .set_buckets_for_metric(full(RENEWAL), RENEWAL_BUCKETS)?
+            .install_recorder()?;
+        describe();
+        // Something to subtract from when the first one comes.
+        counter!(STORE_ERRORS).increment(0);
+        Ok(Self(handle))
+    }
+
+    /// Keeps the memory that samples take bounded, until `stop`.
+    pub async fn keep_up(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+            self.0.run_upkeep();
+        }
+    }
+
+    /// All of them, in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+}
+
+fn describe() {
+    describe_gauge!(LEADER, "Whether this host leads the group: 1 or 0");
+    describe_gauge!(
+        TOKEN,
+        "The fencing token of the group's term, as this host sees it; 0 while nobody leads"
+    );
+    describe_gauge!(INSTANCES, "Instances of plugins that are alive");
+    describe_counter!(TERMS, "Terms of this host that have ended, by what ended them");
+    describe_counter!(STORE_ERRORS, "Calls to the store that failed");
+    describe_counter!(
+        REFUSALS,
+        "Requests that the gate refused, on their way in or with their answer on its way out"
+    );
+    describe_histogram!(
+        TEARDOWN,
+        Unit::Seconds,
+        "From the close of a term's gate until nothing of the term runs"
+    );
+    describe_histogram!(
+        MARGIN,
+        Unit::Seconds,
+        "How much time was left to the deadline when a renewal was acknowledged"
+    );
+    describe_histogram!(
+        RENEWAL,
+        Unit::Seconds,
+        "From sending a renewal of the session's lease to its acknowledgement"
+    );
+}
+
+/// How this host stands in a group, and who leads it under which token.
+pub(crate) fn group(group: &str, leads: bool, token: Option<i64>) {
+    gauge!(LEADER, "group" => group.to_owned()).set(f64::from(u8::from(leads)));
+    // Exact up to 2^53, which no counter of writes reaches.
+    gauge!(TOKEN, "group" => group.to_owned()).set(token.unwrap_or(0) as f64);
+}
+
+/// How many instances are alive.
+pub(crate) fn instances(count: usize) {
+    gauge!(INSTANCES).set(count as f64);
+}
+
+/// A term has ended, for this cause in a word.
+pub(crate) fn term_ended(group: &str, cause: &'static str) {
+    counter!(TERMS, "group" => group.to_owned(), "cause" => cause).increment(1);
+}
+
+/// A term was torn down.
+pub(crate) fn teardown(group: &str, took: Duration) {
+    histogram!(TEARDOWN, "group" => group.to_owned()).record(took);
+}
+
+/// A renewal was acknowledged, this long before the deadline that it moves.
+pub(crate) fn renewed(took: Duration, margin: Duration) {
+    histogram!(RENEWAL).record(took);
+    histogram!(MARGIN).record(margin);
+}
+
+/// A call to the store failed.
+pub(crate) fn store_error() {
+    counter!(STORE_ERRORS).increment(1);
+}
+
+/// The gate refused a request of `action`, or its answer, for this reason in a word.
+pub(crate) fn refused(action: &Arc<str>, reason: &'static str) {
+    counter!(REFUSALS, "action" => Arc::clone(action), "reason" => reason).increment(1);
+}

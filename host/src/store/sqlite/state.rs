@@ -1,0 +1,200 @@
+//! The state of actions, in the same file as the elections.
+//!
+//! The guard and the writes are one transaction, so a leader that was replaced
+//! finds its candidate gone under the lock that its write would need.
+//!
+//! Invariant: state never starves a renewal. Reads have a connection of their
+//! own. One write at a time is handed to the worker, and none again for as long
+//! as it took: a renewal of this host finds one write before it in the inbox,
+//! and one of another host finds the file's lock free half of the time.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    Calls,
+    fault::Fault,
+    file::File,
+    reader::Reader,
+    reads::{self, Place},
+};
+use crate::{
+    election::Token,
+    store::{
+        Entry, Guard, State, StoreError, Write,
+        state::{Growth, check_action, check_keys, check_writes, full},
+    },
+};
+
+const READ: &str = "read state";
+const LIST: &str = "list state";
+const WRITE: &str = "write state";
+
+/// The state of one cluster's actions.
+pub(super) struct SqliteState {
+    calls: Calls,
+    reader: Reader,
+    /// Held by the write that is under way; when the next may be handed in.
+    turn: Arc<Mutex<Instant>>,
+}
+
+impl SqliteState {
+    /// # Errors
+    /// [`StoreError::Refused`] outside a tokio runtime.
+    pub(super) fn new(calls: Calls) -> Result<Self, StoreError> {
+        let turn = Arc::new(Mutex::new(Instant::now()));
+        Ok(Self { calls, reader: Reader::new()?, turn })
+    }
+
+    /// Waits for the turn to write.
+    async fn turn(&self) -> OwnedMutexGuard<Instant> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        sleep_until(*turn).await;
+        turn
+    }
+}
+
+#[async_trait]
+impl State for SqliteState {
+    async fn get(&self, action: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
+        check_action(action)?;
+        check_keys(keys.iter())?;
+        let (action, keys) = (action.to_owned(), keys.to_vec());
+        let get = move |tx: &Transaction<'_>, cluster: &str| {
+            keys.iter().map(|key| entry(tx, params![cluster, action, key])).collect()
+        };
+        self.reader.read(&self.calls, READ, get).await
+    }
+
+    async fn list(
+        &self,
+        action: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        check_action(action)?;
+        let (action, after) = (action.to_owned(), after.unwrap_or_default().to_owned());
+        let list = move |tx: &Transaction<'_>, cluster: &str| {
+            let sql = "SELECT key FROM state WHERE cluster = ?1 AND action = ?2 AND key > ?3
+                       ORDER BY key LIMIT ?4";
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut keys = tx.prepare_cached(sql)?;
+            let rows = keys.query_map(params![cluster, action, after, limit], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        self.reader.read(&self.calls, LIST, list).await
+    }
+
+    async fn write(
+        &self,
+        guard: Guard<'_>,
+        action: &str,
+        writes: &[Write],
+    ) -> Result<(), StoreError> {
+        check_action(action)?;
+        check_writes(writes)?;
+        let told = |fault: Fault| fault.into_error(WRITE, &self.calls.label);
+        let token = match guard {
+            Guard::Leader(key) => Some(key.token),
+            Guard::Person => None,
+        };
+        let (action, writes) = (action.to_owned(), writes.to_vec());
+        let in_time = Instant::now() + self.calls.request_timeout;
+        let turn = timeout_at(in_time, self.turn()).await;
+        let mut turn = turn.map_err(|_| told(Fault::Crowded))?;
+        let write = move |file: &mut File| {
+            let began = Instant::now();
+            let done = file.state_write(token, &action, &writes);
+            // The turn is given back here: by a caller that leaves early, writes
+            // would pile up in the inbox.
+            *turn = Instant::now() + began.elapsed();
+            done
+        };
+        let done = timeout_at(in_time, self.calls.call(WRITE, write)).await;
+        done.unwrap_or_else(|_| Err(told(Fault::TimedOut)))
+    }
+}
+
+impl File {
+    fn state_write(
+        &mut self,
+        guard: Option<Token>,
+        action: &str,
+        writes: &[Write],
+    ) -> Result<(), Fault> {
+        self.write_unheard(|tx, cluster| {
+            if let Some(token) = guard
+                && reads::place(tx, token)? == Place::Gone
+            {
+                return Err(Fault::NotLeader);
+            }
+            let version = next_version(tx)?;
+            let mut growth = Growth::default();
+            for write in writes {
+                growth.count(write, put(tx, cluster, action, write, version)?);
+            }
+            // Counting walks through all keys of the action.
+            if growth.grows() && growth.exceeds_with(kept(tx, cluster, action)?) {
+                return Err(Fault::Limit(full(action)));
+            }
+            Ok(())
+        })
+    }
+}
+
+/// How many keys an action keeps.
+fn kept(tx: &Transaction<'_>, cluster: &str, action: &str) -> Result<usize, Fault> {
+    let sql = "SELECT count(*) FROM state WHERE cluster = ?1 AND action = ?2";
+    let kept: i64 = tx.prepare_cached(sql)?.query_row([cluster, action], |row| row.get(0))?;
+    Ok(usize::try_from(kept).unwrap_or_default())
+}
+
+/// The value at `key`: cluster, action, key.
+fn entry(tx: &Transaction<'_>, key: &[&dyn ToSql]) -> Result<Option<Entry>, Fault> {
+    let sql = "SELECT value, version FROM state WHERE cluster = ?1 AND action = ?2 AND key = ?3";
+    let entry =
+        |row: &Row<'_>| Ok(Entry { value: row.get::<_, Vec<u8>>(0)?.into(), version: row.get(1)? });
+    Ok(tx.prepare_cached(sql)?.query_row(key, entry).optional()?)
+}
+
+/// Makes one write, and tells whether its key existed.
+fn put(
+    tx: &Transaction<'_>,
+    cluster: &str,
+    action: &str,
+    write: &Write,
+    version: i64,
+) -> Result<bool, Fault> {
+    let key = params![cluster, action, write.key];
+    let sql = "SELECT version FROM state WHERE cluster = ?1 AND action = ?2 AND key = ?3";
+    let found: Option<i64> = tx.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?;
+    if write.only_if.is_some_and(|wanted| wanted != found.unwrap_or_default()) {
+        return Err(Fault::Conflict);
+    }
+    match &write.value {
+        Some(value) => {
+            let sql = "INSERT INTO state (cluster, action, key, value, version)
+                       VALUES (?1, ?2, ?3, ?4, ?5)
+                       ON CONFLICT (cluster, action, key) DO UPDATE SET value = ?4, version = ?5";
+            let row = params![cluster, action, write.key, Bytes::as_ref(value), version];
+            tx.prepare_cached(sql)?.execute(row)?;
+        }
+        None => {
+            let sql = "DELETE FROM state WHERE cluster = ?1 AND action = ?2 AND key = ?3";
+            tx.prepare_cached(sql)?.execute(key)?;
+        }
+    }
+    Ok(found.is_some())
+}
+
+fn next_version(tx: &Transaction<'_>) -> Result<i64, Fault> {
+    let sql = "UPDATE versions SET version = version + 1 RETURNING version";
+    Ok(tx.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}

@@ -1,0 +1,70 @@
+//! The host's side: it ends with its supervisor, and tells it of each session.
+
+use std::io;
+
+use rustix::{
+    net::{SendFlags, send},
+    process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid},
+};
+
+use super::news::News;
+use crate::{election::LeaseId, term::Witness};
+
+/// What ties a host to its supervisor: the socket that is its stdin.
+#[derive(Debug)]
+pub struct Leash {
+    /// What did not fit into the socket of the last line.
+    rest: Vec<u8>,
+}
+
+impl Leash {
+    /// Ties this process to process `supervisor`, its parent: it is killed when
+    /// that one ends. Call it on the first thread, before there are others; the
+    /// end of stdin, which says the same, is the caller's to watch.
+    ///
+    /// # Errors
+    /// The supervisor has ended already, or the system does not offer this.
+    pub fn tie(supervisor: i32) -> io::Result<Self> {
+        // A session without a terminal: Ctrl-C and Ctrl-Z there are for the
+        // supervisor, and no `stty tostop` stops a host that writes its log.
+        // It fails for who leads a process group, and has that already.
+        let _ = setsid();
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have ended before that.
+        if getppid() != Pid::from_raw(supervisor) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the supervisor has ended"));
+        }
+        Ok(Self { rest: Vec::new() })
+    }
+
+    /// Writes what fits and never waits: a supervisor that is frozen, or does
+    /// not read, misses something and holds nobody up.
+    fn tell(&mut self, news: News) {
+        self.push();
+        if self.rest.is_empty() {
+            self.rest = format!("{news}\n").into_bytes();
+            self.push();
+        }
+    }
+
+    fn push(&mut self) {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        while !self.rest.is_empty() {
+            match send(rustix::stdio::stdin(), &self.rest, flags) {
+                Ok(sent) => drop(self.rest.drain(..sent)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Witness for Leash {
+    fn opened(&mut self, lease: LeaseId) {
+        self.tell(News::Opened(lease));
+    }
+
+    fn over(&mut self, lease: LeaseId) {
+        self.tell(News::Over(lease));
+    }
+}

@@ -1,0 +1,185 @@
+//! The supervisor: a small parent that outlives its host.
+//!
+//! ```text
+//!   supervisor ── fork ──► host        the socket is the host's stdin
+//!       ▲                   │
+//!       ├─ opened, over ────┘
+//!       └─ its end ──► revoke the sessions that are left ──► start it again
+//! ```
+//!
+//! Where a process dies and its machine lives, nobody needs to wait for a TTL:
+//! the kernel tells the parent, and the parent gives the session back.
+//!
+//! Invariants:
+//! - A session is revoked only when its host is dead with all its files closed.
+//!   Linux does both before a parent can learn of the end (`do_exit` in
+//!   kernel/exit.c: `exit_files` and `exit_task_work`, then `exit_notify`, and
+//!   that for the last thread of the process only). So nothing answers, and
+//!   nothing is sent, under a term that was given away.
+//! - The host never waits for its supervisor: one that is frozen costs a crash
+//!   its quick end, and nothing else.
+//! - A host does not outlive its supervisor. See [`Leash`].
+//! - Only a crash is mended: a host that ends with an exit code meant it.
+//!
+//! Ctrl-Z stops the supervisor alone; the host has a session without a terminal
+//! and goes on. Signals that ask to stop are passed on.
+
+mod back_off;
+mod child;
+mod leash;
+mod news;
+mod release;
+
+use std::{
+    ffi::OsString, io, os::unix::process::ExitStatusExt, path::PathBuf, process::ExitStatus,
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+
+pub use leash::Leash;
+
+use self::{back_off::BackOff, child::Child, release::Release};
+use crate::{
+    clock::BootTime,
+    config::{Config, ConfigError},
+};
+
+/// How a supervised host ended for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By this signal, after it was asked to stop.
+    Killed(i32),
+    /// By force, since it was asked to stop twice.
+    Forced,
+}
+
+/// Why there is no host.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The host's process could not be started, or not be watched.
+    #[error(
+        "cannot run the host as a process of its own: lift this user's limits (`ulimit -u`, \
+         `ulimit -n`), or go without by --no-supervisor"
+    )]
+    System(#[from] io::Error),
+}
+
+/// Runs one host, again and again when it crashes.
+pub struct Supervisor<L> {
+    /// The executable of the host.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Reads the settings, as the host will.
+    pub load: L,
+    /// The signals that ask to stop.
+    pub signals: UnboundedReceiver<Signal>,
+}
+
+impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
+    /// Runs the host until it ends by itself or is told to stop.
+    ///
+    /// The kernel ends the host with the *thread* that started it
+    /// (`PR_SET_PDEATHSIG`, prctl(2)): call this on a thread that stays.
+    ///
+    /// # Errors
+    /// The settings are wrong, or the first start fails.
+    pub async fn run(mut self) -> Result<End, SupervisorError> {
+        let mut back_off = BackOff::default();
+        let mut releases = JoinSet::new();
+        let mut started = false;
+        loop {
+            // Each time anew, as the host does: they must mean the same store.
+            let config = (self.load)()?;
+            let lived = match Child::start(&self.program, &self.arguments) {
+                Ok(child) => {
+                    started = true;
+                    match self.life(child, &config, &mut releases).await? {
+                        Life::Over(end) => return Ok(end),
+                        Life::Crashed(lived) => lived,
+                    }
+                }
+                Err(error) if started => {
+                    warn!(%error, "the host cannot be started again");
+                    Duration::ZERO
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let pause = back_off.after(lived);
+            let pause_ms = millis(pause);
+            info!(event = "restarting", pause_ms, "starting the host again in {pause_ms} ms");
+            tokio::select! {
+                () = sleep(pause) => {}
+                Some(_) = self.signals.recv() => return Ok(End::Exited(0)),
+            }
+        }
+    }
+
+    /// Watches one life of the host, and gives back what it leaves.
+    async fn life(
+        &mut self,
+        mut child: Child,
+        config: &Config,
+        releases: &mut JoinSet<()>,
+    ) -> io::Result<Life> {
+        let (born, pid) = (BootTime::now(), child.pid());
+        info!(event = "supervising", pid, "supervising the host, which is process {pid}");
+        let (status, asked) = self.watch(&mut child).await?;
+        let lived = BootTime::now().since(born);
+        if let Some(signal) = status.signal() {
+            let lived_ms = millis(lived);
+            warn!(event = "crashed", signal, lived_ms, "the host was killed: {status}");
+        }
+        if let Some(release) = Release::of(child.sessions(), config) {
+            releases.spawn(release.run());
+            // Before anything else takes the processor. A store that does not
+            // answer is asked again while the host is back already.
+            let _ = timeout(config.timings.request_timeout, releases.join_next()).await;
+        }
+        Ok(match (status.code(), status.signal()) {
+            _ if asked > 1 => Life::Over(End::Forced),
+            (None, Some(signal)) if asked > 0 => Life::Over(End::Killed(signal)),
+            (None, _) => Life::Crashed(lived),
+            (Some(code), _) => Life::Over(End::Exited(code)),
+        })
+    }
+
+    /// Waits for the host's end. The first signal is passed on, the second is
+    /// the end at once. Returns also how many there were.
+    async fn watch(&mut self, child: &mut Child) -> io::Result<(ExitStatus, usize)> {
+        let mut asked = 0;
+        loop {
+            tokio::select! {
+                status = child.ended() => return status.map(|status| (status, asked)),
+                Some(signal) = self.signals.recv() => {
+                    child.signal(if asked == 0 { signal } else { Signal::KILL });
+                    asked += 1;
+                }
+            }
+        }
+    }
+}
+
+/// How one life of the host went.
+enum Life {
+    Over(End),
+    /// It was killed after this time.
+    Crashed(Duration),
+}
+
+/// A span in whole milliseconds, as log fields carry it.
+fn millis(span: Duration) -> u64 {
+    span.as_millis().try_into().unwrap_or(u64::MAX)
+}

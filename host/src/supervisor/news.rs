@@ -1,0 +1,95 @@
+//! What a host tells its supervisor: one line for each session that was opened,
+//! and one when nothing of it is left.
+
+use std::{fmt, str::FromStr};
+
+use crate::election::LeaseId;
+
+/// More sessions than a host can have left in a store within a TTL.
+const MOST: usize = 16;
+
+/// One line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// A session was opened.
+    Opened(LeaseId),
+    /// Nothing of it is left in the store.
+    Over(LeaseId),
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened(lease) => write!(f, "opened {}", lease.0),
+            Self::Over(lease) => write!(f, "over {}", lease.0),
+        }
+    }
+}
+
+impl FromStr for News {
+    type Err = ();
+
+    fn from_str(line: &str) -> Result<Self, ()> {
+        let (word, lease) = line.split_once(' ').ok_or(())?;
+        let lease = LeaseId(lease.parse().map_err(drop)?);
+        match word {
+            "opened" => Ok(Self::Opened(lease)),
+            "over" => Ok(Self::Over(lease)),
+            _ => Err(()),
+        }
+    }
+}
+
+/// The sessions that may be in the store.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(Vec<LeaseId>);
+
+impl Sessions {
+    /// Takes a line in. One that a host of another version wrote says nothing.
+    pub(super) fn note(&mut self, line: &str) {
+        match line.parse() {
+            Ok(News::Opened(lease)) => {
+                self.0.truncate(MOST - 1);
+                self.0.insert(0, lease);
+            }
+            Ok(News::Over(lease)) => self.0.retain(|open| *open != lease),
+            Err(()) => {}
+        }
+    }
+
+    /// All of them, the newest first.
+    pub(super) fn left(&self) -> Vec<LeaseId> {
+        self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(lines: &[&str]) -> Vec<i64> {
+        let mut sessions = Sessions::default();
+        lines.iter().for_each(|line| sessions.note(line));
+        sessions.left().iter().map(|lease| lease.0).collect()
+    }
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        for news in [News::Opened(LeaseId(i64::MAX)), News::Over(LeaseId(1))] {
+            assert_eq!(news.to_string().parse(), Ok(news));
+        }
+    }
+
+    #[test]
+    fn what_is_left_are_the_sessions_that_are_not_over() {
+        assert_eq!(told(&["opened 1", "opened 2", "over 1", "opened 3"]), [3, 2]);
+        assert_eq!(told(&["opened 1", "over 2", "opened", "closed 1", "over x", ""]), [1]);
+    }
+
+    #[test]
+    fn a_host_that_never_says_over_fills_no_memory() {
+        let lines: Vec<_> = (0..100).map(|lease| format!("opened {lease}")).collect();
+        let left = told(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(left, (100 - MOST as i64..100).rev().collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,20 @@
+//! Who else must know of this host's sessions.
+
+use crate::election::LeaseId;
+
+/// Is told of each session, on the election thread: it must not wait for anything.
+pub trait Witness: Send + 'static {
+    /// A session was opened. Nothing has been asked for in its name yet, so
+    /// there is nothing that it could have won.
+    fn opened(&mut self, lease: LeaseId);
+
+    /// The store has said that nothing of a session is left.
+    fn over(&mut self, lease: LeaseId);
+}
+
+/// Nobody.
+impl Witness for () {
+    fn opened(&mut self, _: LeaseId) {}
+
+    fn over(&mut self, _: LeaseId) {}
+}

@@ -1,0 +1,160 @@
+//! A server that guests send requests to, and that answers as a test wants.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
+};
+
+use soloist::config::Grants;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    runtime::Builder,
+    task::JoinSet,
+    time::{Duration, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::rig::until;
+
+/// What it does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Answers at once, and keeps the connection.
+    Prompt,
+    /// Answers what is no HTTP, whatever it is sent.
+    Garbage,
+    /// Answers when a body has come in whole.
+    Patient,
+    /// Never answers.
+    Silent,
+    /// Answers with a head and the first half of a body.
+    Half,
+}
+
+/// It ends when it is dropped. Its thread and runtime are its own, so that its
+/// tasks are not counted among those of a term.
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    connections: Arc<Mutex<Vec<String>>>,
+    end: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Backend {
+    pub(crate) fn start(manner: Manner) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::<Mutex<Vec<String>>>::default();
+        let end = CancellationToken::new();
+        let (seen, ended) = (connections.clone(), end.clone());
+        let thread = thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                ended.run_until_cancelled(accept(listener, manner, seen)).await;
+            });
+        });
+        Self { address, connections, end, thread: Some(thread) }
+    }
+
+    /// What has come, by connection.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.connections.lock().unwrap().clone()
+    }
+
+    /// Waits until `text` has come.
+    pub(crate) async fn sees(&self, text: &str) {
+        until(text, || self.seen().concat().contains(text)).await;
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The grant to send requests here.
+    pub(crate) fn granted(&self) -> Grants {
+        outbound(&self.url())
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.end.cancel();
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// The grant to send requests to `url`.
+pub(crate) fn outbound(url: &str) -> Grants {
+    Grants { outbound: vec![url.parse().unwrap()], ..Grants::default() }
+}
+
+async fn accept(listener: TcpListener, manner: Manner, seen: Arc<Mutex<Vec<String>>>) {
+    let mut each = JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let index = {
+            let mut seen = seen.lock().unwrap();
+            seen.push(String::new());
+            seen.len() - 1
+        };
+        each.spawn(serve(stream, manner, seen.clone(), index));
+    }
+}
+
+const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+
+async fn serve(mut stream: TcpStream, manner: Manner, seen: Arc<Mutex<Vec<String>>>, index: usize) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        let text = {
+            let mut seen = seen.lock().unwrap();
+            seen[index].push_str(&String::from_utf8_lossy(&buffer[..count]));
+            seen[index].clone()
+        };
+        let answer = match manner {
+            Manner::Garbage => "what do you say?",
+            Manner::Patient if text.ends_with("\r\n0\r\n\r\n") => HELLO,
+            Manner::Prompt if text.ends_with("\r\n\r\n") => HELLO,
+            Manner::Half if text.ends_with("\r\n\r\n") => {
+                "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"
+            }
+            _ => continue,
+        };
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            break;
+        }
+    }
+    seen.lock().unwrap()[index].push_str("<closed>");
+}
+
+/// A listener that takes no connection any more: whoever connects waits.
+pub(crate) struct Full {
+    pub(crate) address: SocketAddr,
+    _listener: TcpListener,
+    _waiting: Vec<TcpStream>,
+}
+
+impl Full {
+    pub(crate) async fn start() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        // Until the kernel drops what knocks; it tells nobody but by silence.
+        while let Ok(stream) =
+            timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+        {
+            waiting.push(stream.unwrap());
+        }
+        Self { address, _listener: listener, _waiting: waiting }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}

@@ -1,0 +1,255 @@
+//! The stop, proven: whatever guests are at, within its budget nothing of the
+//! term is alive: no task, no instance, no part of the pool, no socket.
+
+use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    time::{ClockId, clock_gettime},
+};
+use soloist::{
+    action::Action,
+    clock::BootTime,
+    config::{Folder, Grants},
+    plugin::{Engine, PoolUsage},
+};
+use tokio::{
+    net::TcpStream,
+    runtime::Handle,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    backend::{Backend, Full, Manner, outbound},
+    rig::{
+        Prepared, Rig, STOP, World, config, free_address, gate, guest_file, prepare_for,
+        read_until, until,
+    },
+};
+
+/// Each on one thread and on several.
+macro_rules! on_both_runtimes {
+    ($($case:ident),* $(,)?) => {
+        mod on_one_thread {
+            $(#[tokio::test] async fn $case() { super::$case().await })*
+        }
+        mod on_several_threads {
+            $(#[tokio::test(flavor = "multi_thread")]
+              async fn $case() { super::$case().await })*
+        }
+    };
+}
+
+on_both_runtimes!(
+    in_an_endless_loop,
+    in_a_sleep,
+    in_a_blocked_connect,
+    in_a_blocked_read,
+    in_half_a_response,
+    in_a_half_read_request,
+    in_a_half_sent_request,
+    with_connections_kept_open,
+    in_a_file_read,
+    in_a_thousand_sleeps,
+    in_a_thousand_endless_loops,
+);
+
+/// A term, and what there was before it.
+struct Scene {
+    rig: Rig,
+    tasks_before: usize,
+}
+
+fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+/// What this process has used of the processors: on a busy machine a stop
+/// takes longer, but not more of this.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap()
+}
+
+impl Scene {
+    async fn with(prepared: Prepared) -> Self {
+        let world = World::new();
+        let key = world.win().await;
+        let tasks_before = tasks();
+        let gate = gate(key.token.0, BootTime::NEVER);
+        let mut rig = Rig::under(&world, prepared, gate, key);
+        rig.running.started().await.unwrap();
+        Self { rig, tasks_before }
+    }
+
+    async fn of(guest: &str, grants: Grants) -> Self {
+        Self::with(prepare_for(guest, 256, grants)).await
+    }
+
+    /// Stops, and finds nothing left. `kept` is what the test itself holds on to.
+    #[allow(clippy::print_stdout, reason = "the figures of the documentation come from here")]
+    async fn end<T>(self, what: &str, kept: T, others: &[SocketAddr]) {
+        let Self { rig, tasks_before } = self;
+        let (engine, own) = (rig.engine.clone(), rig.address());
+        let (began, cpu) = (Instant::now(), cpu_time());
+        rig.stop().await;
+        let (stopped, cpu) = (began.elapsed(), cpu_time() - cpu);
+        assert_eq!(engine.pool_usage().unwrap(), PoolUsage::default());
+        // Those of wasmtime's are told to end and do so at their next turn,
+        // which nobody is told of.
+        while tasks() > tasks_before && began.elapsed() < STOP {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let gone = began.elapsed();
+        assert!(tasks() <= tasks_before, "{} tasks, {tasks_before} before", tasks());
+        drop(kept);
+        let addresses: Vec<_> = others.iter().copied().chain([own]).collect();
+        let open = sockets(&addresses);
+        assert!(open.is_empty(), "sockets are open: {open:#?}");
+        println!(
+            "{what}: stopped in {stopped:?} ({cpu:?} of the processors), the last task gone after {gone:?}"
+        );
+    }
+}
+
+/// The sockets that some process holds at `addresses`, on either side.
+fn sockets(addresses: &[SocketAddr]) -> Vec<String> {
+    let ports: Vec<_> = addresses.iter().map(|at| format!("0100007F:{:04X}", at.port())).collect();
+    let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let held = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        // What the kernel only winds up belongs to no file any more: inode 0.
+        fields[9] != "0" && ports.iter().any(|port| fields[1] == port || fields[2] == port)
+    };
+    table.lines().skip(1).filter(held).map(ToOwned::to_owned).collect()
+}
+
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n")
+}
+
+async fn in_an_endless_loop() {
+    let scene = Scene::of("spin", Grants::default()).await;
+    let streams = scene.rig.begin(&get("/spin"), 4).await;
+    scene.end("endless loop", streams, &[]).await;
+}
+
+async fn in_a_sleep() {
+    let scene = Scene::of("spin", Grants::default()).await;
+    let streams = scene.rig.begin(&get("/sleep?ms=600000"), 1).await;
+    scene.end("sleep", streams, &[]).await;
+}
+
+async fn in_a_blocked_connect() {
+    let full = Full::start().await;
+    let scene = Scene::of("reach", outbound(&full.url())).await;
+    let streams = scene.rig.begin(&get(&format!("/fetch?{}", full.url())), 3).await;
+    let address = full.address;
+    let port = format!(":{:04X} 02 ", address.port());
+    let knocks = || fs::read_to_string("/proc/self/net/tcp").unwrap().contains(&port);
+    until("a connection is under way", knocks).await;
+    scene.end("blocked connect", (streams, full), &[address]).await;
+}
+
+async fn in_a_blocked_read() {
+    let backend = Backend::start(Manner::Silent);
+    during_a_request(backend, "/fetch", "", "blocked read").await;
+}
+
+async fn in_half_a_response() {
+    let backend = Backend::start(Manner::Half);
+    during_a_request(backend, "/fetch", "", "half a response").await;
+}
+
+async fn in_a_half_sent_request() {
+    let backend = Backend::start(Manner::Silent);
+    during_a_request(backend, "/send", "content-length: 9\r\n", "half-sent request").await;
+}
+
+/// Stops when the backend has got the request, and half of a body if there is one.
+async fn during_a_request(backend: Backend, call: &str, header: &str, what: &str) {
+    let scene = Scene::of("reach", backend.granted()).await;
+    let half = if header.is_empty() { "" } else { "half" };
+    let url = backend.url();
+    let request = format!("POST {call}?{url} HTTP/1.1\r\nhost: a\r\n{header}\r\n{half}");
+    let streams = scene.rig.begin(&request, 3).await;
+    let come = || backend.seen().iter().filter(|seen| seen.contains("soloist-token")).count() == 3;
+    until("the requests came", come).await;
+    backend.sees(half).await;
+    let address = backend.address;
+    scene.end(what, (streams, backend), &[address]).await;
+}
+
+async fn with_connections_kept_open() {
+    let backend = Backend::start(Manner::Prompt);
+    let scene = Scene::of("reach", backend.granted()).await;
+    let mut stream = scene.rig.send(&get(&format!("/fetch?{}", backend.url()))).await;
+    read_until(&mut stream, "hello").await;
+    scene.rig.instances(0).await;
+    let address = backend.address;
+    assert_eq!(sockets(&[address]).len(), 3, "a listener, and both ends of a connection");
+    scene.end("connections kept open", (stream, backend), &[address]).await;
+}
+
+async fn in_a_half_read_request() {
+    let scene = Scene::of("spin", Grants::default()).await;
+    let half = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nhalf";
+    let mut streams = scene.rig.begin(half, 3).await;
+    for stream in &mut streams {
+        read_until(stream, "half").await;
+    }
+    scene.end("half-read request", streams, &[]).await;
+}
+
+async fn in_a_file_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = fs::File::create(folder.path().join("big")).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let data = Folder { from: folder.path().to_owned(), at: "/data".to_owned(), write: false };
+    let scene = Scene::of("reach", Grants { folders: vec![data], ..Grants::default() }).await;
+    let streams = scene.rig.begin(&get("/reread?/data/big"), 2).await;
+    scene.end("file read", (streams, folder), &[]).await;
+}
+
+/// Each request takes two sockets of this process.
+async fn a_thousand(request: &str) -> (Scene, Vec<TcpStream>) {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    let scene = Scene::with(prepare_for("spin", 1000, Grants::default())).await;
+    let streams = scene.rig.begin(request, 1000).await;
+    let all = || {
+        let usage = scene.rig.engine.pool_usage().unwrap();
+        (usage.components, usage.memories, usage.stacks) == (1000, 1000, 1000)
+    };
+    until("a thousand of everything", all).await;
+    (scene, streams)
+}
+
+async fn in_a_thousand_sleeps() {
+    let (scene, streams) = a_thousand(&get("/sleep?ms=600000")).await;
+    another_action_answers(&scene.rig.engine).await;
+    scene.end("1,000 sleeps", streams, &[]).await;
+}
+
+async fn another_action_answers(engine: &Arc<Engine>) {
+    let config = config(guest_file("i-am-server"), free_address());
+    let other = Action::prepare(&config, engine).unwrap();
+    let mut other = Rig::start((engine.clone(), other), gate(1, BootTime::NEVER));
+    other.running.started().await.unwrap();
+    let mut stream = other.send(&get("/")).await;
+    assert!(read_until(&mut stream, "\r\n\r\n").await.contains("200 OK"));
+    other.running.stop().await;
+}
+
+async fn in_a_thousand_endless_loops() {
+    let request = "POST /spin-later HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n";
+    let (scene, mut streams) = a_thousand(request).await;
+    for stream in &streams {
+        assert_eq!(stream.try_write(b"go").unwrap(), 2);
+    }
+    // They take turns; these have had one, and the others are on their way.
+    for stream in &mut streams[..16] {
+        read_until(stream, "go").await;
+    }
+    scene.end("1,000 endless loops", streams, &[]).await;
+}

@@ -1,0 +1,79 @@
+//! A real etcd of three members, on addresses of their own.
+
+use futures::future::join_all;
+use tokio::time::{Duration, sleep, timeout};
+
+use super::{PATIENCE, etcd::Etcd};
+
+/// Three members, which can be killed and frozen one by one.
+pub(crate) struct EtcdCluster {
+    pub(crate) members: [Etcd; 3],
+}
+
+impl EtcdCluster {
+    /// Three running members; the first does not lead the others.
+    ///
+    /// Hosts ask the first one as long as it answers.
+    pub(crate) async fn started() -> Self {
+        let mut members = ["m0", "m1", "m2"].map(Etcd::member);
+        let cluster = members.each_ref().map(Etcd::itself).join(",");
+        members.iter_mut().for_each(|member| member.belongs_to(&cluster));
+        let mut started = Self { members };
+        started.start().await;
+        if started.leader().await == 0 {
+            started.hand_over_to(1).await;
+        }
+        started
+    }
+
+    /// Starts all that do not run, with the data that they have.
+    pub(crate) async fn start(&mut self) {
+        self.members.iter_mut().for_each(Etcd::spawn);
+        join_all(self.members.each_ref().map(Etcd::serves)).await;
+    }
+
+    /// Kills all.
+    pub(crate) async fn kill(&mut self) {
+        join_all(self.members.each_mut().map(Etcd::kill)).await;
+    }
+
+    /// The store's address, with the members in order.
+    pub(crate) fn url(&self) -> String {
+        self.url_by(&self.members[0].endpoint())
+    }
+
+    /// The store's address, where the first member is reached by `way`.
+    pub(crate) fn url_by(&self, way: &str) -> String {
+        let [_, second, third] = self.members.each_ref().map(Etcd::endpoint);
+        format!("etcd://{way},{second},{third}")
+    }
+
+    /// Which member leads the others, as all running ones see it.
+    pub(crate) async fn leader(&self) -> usize {
+        let ids = join_all(self.members.each_ref().map(id)).await;
+        let mut etcd = self.members[0].connect().await;
+        let leader = etcd.status().await.expect("a status").leader();
+        ids.iter().position(|id| *id == leader).expect("a leader")
+    }
+
+    /// Makes a member lead the others; returns when all have learnt it.
+    pub(crate) async fn hand_over_to(&self, index: usize) {
+        let to = id(&self.members[index]).await;
+        let mut leader = self.members[self.leader().await].connect().await;
+        leader.move_leader(to).await.expect("a new leader of etcd");
+        let learnt = async {
+            for member in &self.members {
+                let mut etcd = member.connect().await;
+                while etcd.status().await.expect("a status").leader() != to {
+                    sleep(Duration::from_millis(10)).await;
+                }
+            }
+        };
+        timeout(PATIENCE, learnt).await.expect("all learn who leads");
+    }
+}
+
+async fn id(member: &Etcd) -> u64 {
+    let status = member.connect().await.status().await.expect("a status");
+    status.header().expect("a header").member_id()
+}

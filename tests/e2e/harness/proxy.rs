@@ -1,0 +1,146 @@
+//! A bad network between a host and etcd: slow, deaf, or dead without saying so.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    join,
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc::unbounded_channel, watch},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{at, own_address};
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    ToEtcd,
+    ToHost,
+}
+
+/// Which bytes are held back. Like packets that a network loses, they come
+/// after all when it heals, for TCP sends them again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hole {
+    None,
+    ToEtcd,
+    ToHost,
+    Both,
+}
+
+#[derive(Clone, Copy)]
+struct Weather {
+    delay: Duration,
+    hole: Hole,
+    /// Connections before this one are dead, and nobody said so.
+    first_alive: usize,
+    connections: usize,
+}
+
+/// Passes connections on to one address, as the weather is.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    weather: watch::Sender<Weather>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Proxy {
+    /// A proxy before `target`, in good weather.
+    pub(crate) async fn before(target: String) -> Self {
+        let listener = TcpListener::bind(at(own_address(), 2379)).await.expect("an address");
+        let address = listener.local_addr().expect("an address");
+        let good =
+            Weather { delay: Duration::ZERO, hole: Hole::None, first_alive: 0, connections: 0 };
+        let weather = watch::Sender::new(good);
+        let task = AbortOnDropHandle::new(tokio::spawn(serve(listener, target, weather.clone())));
+        Self { address, weather, _task: task }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// From now on every byte arrives so much later.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.weather.send_modify(|weather| weather.delay = delay);
+    }
+
+    /// Begins to hold bytes back, or ceases to.
+    pub(crate) fn hole(&self, hole: Hole) {
+        self.weather.send_modify(|weather| weather.hole = hole);
+    }
+
+    /// All connections that there are die silently; new ones work.
+    pub(crate) fn forget(&self) {
+        self.weather.send_modify(|weather| weather.first_alive = weather.connections);
+    }
+}
+
+impl Weather {
+    fn passes(&self, connection: usize, way: Way) -> bool {
+        let held = match self.hole {
+            Hole::None => false,
+            Hole::ToEtcd => way == Way::ToEtcd,
+            Hole::ToHost => way == Way::ToHost,
+            Hole::Both => true,
+        };
+        !held && connection >= self.first_alive
+    }
+}
+
+async fn serve(listener: TcpListener, target: String, weather: watch::Sender<Weather>) {
+    let mut connections = JoinSet::new();
+    while let Ok((host, _)) = listener.accept().await {
+        let number = weather.borrow().connections;
+        weather.send_modify(|weather| weather.connections += 1);
+        let (target, weather) = (target.clone(), weather.subscribe());
+        connections.spawn(async move {
+            // An etcd that is down is seen as a connection that ends at once.
+            let Ok(etcd) = TcpStream::connect(target).await else { return };
+            let ((host_says, to_host), (etcd_says, to_etcd)) =
+                (host.into_split(), etcd.into_split());
+            join!(
+                pump(host_says, to_etcd, number, Way::ToEtcd, weather.clone()),
+                pump(etcd_says, to_host, number, Way::ToHost, weather),
+            );
+        });
+    }
+}
+
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    connection: usize,
+    way: Way,
+    mut weather: watch::Receiver<Weather>,
+) {
+    let (queue, mut under_way) = unbounded_channel();
+    let now = weather.clone();
+    let read = async move {
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            let due = Instant::now() + now.borrow().delay;
+            if queue.send((due, buffer[..length].to_vec())).is_err() {
+                return;
+            }
+        }
+    };
+    let write = async move {
+        while let Some((due, bytes)) = under_way.recv().await {
+            sleep_until(due).await;
+            let open = weather.wait_for(|weather| weather.passes(connection, way)).await.is_ok();
+            if !open || to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+        // That a connection ends is no more told than anything else.
+        let _ = weather.wait_for(|weather| weather.passes(connection, way)).await;
+    };
+    join!(read, write);
+}

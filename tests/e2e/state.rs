@@ -1,0 +1,174 @@
+//! What actions keep, in people's hands.
+
+use std::process::{Output, Stdio};
+
+use tokio::{io::AsyncWriteExt, time::timeout};
+
+use crate::harness::{
+    PATIENCE,
+    cluster::{Cluster, Kind},
+    process::soloist,
+};
+
+crate::on_both_stores!(people_read_and_write_state, state_outlives_leaders_and_restarts);
+
+const MISSING: i32 = 1;
+const USAGE: i32 = 64;
+const UNAVAILABLE: i32 = 69;
+
+/// `soloist state` at one host.
+struct Desk(String);
+
+impl Desk {
+    async fn at(cluster: &Cluster, host: &str) -> Self {
+        Self(format!("http://{}", cluster.host(host).api().await))
+    }
+
+    async fn run(&self, args: &[&str], stdin: &[u8]) -> Output {
+        let mut command = soloist();
+        command.arg("state").args(args).env("SOLOIST_URL", &self.0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("soloist starts");
+        // Who does not read its stdin closes it.
+        let _ = child.stdin.take().expect("piped").write_all(stdin).await;
+        let output = timeout(PATIENCE, child.wait_with_output()).await;
+        output.expect("it ends").expect("it can be awaited")
+    }
+
+    /// Stdout of what must succeed and have nothing to complain of.
+    async fn ok(&self, args: &[&str]) -> Vec<u8> {
+        self.ok_with(args, b"").await
+    }
+
+    async fn ok_with(&self, args: &[&str], stdin: &[u8]) -> Vec<u8> {
+        let output = self.run(args, stdin).await;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && complaint.is_empty(), "{args:?}: {complaint}");
+        output.stdout
+    }
+
+    async fn refused(&self, args: &[&str], code: i32, words: &str) {
+        let output = self.run(args, b"").await;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {complaint}");
+        assert!(complaint.contains(words), "no {words:?} in:\n{complaint}");
+        assert!(complaint.contains("error: ") && complaint.contains("help: "), "{complaint}");
+        assert!(output.stdout.is_empty(), "{:?}", output.stdout);
+    }
+}
+
+async fn people_read_and_write_state(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    cluster.join("a").await;
+    let desk = Desk::at(&cluster, "a").await;
+    // An action that no host runs: its state may be there before it, and after.
+    for action in ["web", "no-such-action"] {
+        assert_eq!(desk.ok(&["ls", action]).await, b"");
+        assert_eq!(desk.ok(&["put", action, "greeting", "secret value"]).await, b"");
+        assert_eq!(desk.ok(&["get", action, "greeting"]).await, b"secret value");
+    }
+    let binary: Vec<u8> = (0..=255).collect();
+    desk.ok_with(&["put", "web", "stdin", "-"], &binary).await;
+    assert_eq!(desk.ok(&["get", "web", "stdin"]).await, binary);
+    let file = cluster.folder.path().join("value");
+    std::fs::write(&file, &binary).unwrap();
+    let file = file.to_str().expect("UTF-8");
+    desk.ok(&["put", "web", "file", "--file", file]).await;
+    assert_eq!(desk.ok(&["get", "web", "file"]).await, binary);
+    desk.ok(&["put", "web", "empty", ""]).await;
+    assert_eq!(desk.ok(&["get", "web", "empty"]).await, b"");
+    for odd in ["..", ".", "a/../b", "ü b", "100%", "q?k=v&x#y", "+"] {
+        desk.ok(&["put", "odd", odd, odd]).await;
+        assert_eq!(desk.ok(&["get", "odd", odd]).await, odd.as_bytes());
+    }
+    assert_eq!(
+        String::from_utf8_lossy(&desk.ok(&["ls", "odd"]).await),
+        "+\n.\n..\n100%\na/../b\nq?k=v&x#y\nü b\n"
+    );
+
+    desk.refused(&["get", "web", "nothing"], MISSING, "web keeps no key \"nothing\"").await;
+    desk.refused(&["rm", "web", "nothing"], MISSING, "web keeps no key \"nothing\"").await;
+    desk.refused(&["ls", "a/b"], USAGE, "`a/b` is not a name").await;
+    let output = desk.run(&["put", "web", "large", "-"], &vec![0; 300_000]).await;
+    assert_eq!(output.status.code(), Some(USAGE));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("longer than 262144 bytes"));
+
+    // What is there goes although something else is not.
+    desk.refused(&["rm", "web", "stdin", "nothing", "file"], MISSING, "\"nothing\"").await;
+    assert_eq!(desk.ok(&["ls", "web"]).await, b"empty\ngreeting\n");
+    desk.refused(&["rm", "web", "--all"], USAGE, "--yes").await;
+    assert_eq!(desk.ok(&["rm", "web", "--all", "--yes"]).await, b"removed 2 keys\n");
+    assert_eq!(desk.ok(&["ls", "web"]).await, b"");
+    assert_eq!(desk.ok(&["get", "no-such-action", "greeting"]).await, b"secret value");
+
+    let log = &cluster.host("a").log;
+    let put = log.event(0, "state-put").await;
+    assert_eq!((&put["action"], &put["key"]), (&"web".into(), &"greeting".into()), "{put}");
+    assert_eq!(log.events("state-deleted").len(), 3, "{log}");
+    assert!(!log.to_string().contains("secret value"), "{log}");
+}
+
+async fn state_outlives_leaders_and_restarts(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    cluster.join("a").await;
+    cluster.leading("a").await;
+    cluster.join("b").await;
+    // Any host takes it, whoever leads.
+    let (leader, standby) = (Desk::at(&cluster, "a").await, Desk::at(&cluster, "b").await);
+    leader.ok(&["put", "web", "by the leader", "1"]).await;
+    standby.ok(&["put", "web", "by a standby", "2"]).await;
+    let all: &[u8] = b"by a standby\nby the leader\n";
+    assert_eq!(leader.ok(&["ls", "web"]).await, all);
+    cluster.kill("a").await;
+    cluster.leading("b").await;
+    assert_eq!(standby.ok(&["ls", "web"]).await, all);
+    cluster.terminate("b").await;
+    if let Some(etcd) = &mut cluster.etcd {
+        etcd.kill().await;
+        etcd.start().await;
+    }
+    cluster.join("c").await;
+    let desk = Desk::at(&cluster, "c").await;
+    assert_eq!(desk.ok(&["ls", "web"]).await, all);
+    assert_eq!(desk.ok(&["get", "web", "by the leader"]).await, b"1");
+    assert_eq!(desk.ok(&["get", "web", "by a standby"]).await, b"2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_lost_is_told() {
+    let mut cluster = Cluster::new(Kind::Etcd).await;
+    cluster.join("a").await;
+    let desk = Desk::at(&cluster, "a").await;
+    desk.ok(&["put", "web", "k", "1"]).await;
+    cluster.etcd.as_mut().expect("etcd").kill().await;
+    let endpoint = cluster.etcd.as_ref().expect("etcd").endpoint();
+    for args in [&["ls", "web"][..], &["get", "web", "k"], &["put", "web", "k", "2"]] {
+        desk.refused(args, UNAVAILABLE, &endpoint).await;
+    }
+    cluster.etcd.as_mut().expect("etcd").start().await;
+    cluster.host("a").log.event(0, "store-back").await;
+    assert_eq!(desk.ok(&["get", "web", "k"]).await, b"1");
+    desk.ok(&["put", "web", "k", "2"]).await;
+}
+
+#[tokio::test]
+async fn nobody_to_ask_for_state() {
+    let desk = Desk("http://127.0.0.1:9".into());
+    desk.refused(&["ls", "web"], UNAVAILABLE, "127.0.0.1:9").await;
+    Desk("nonsense".into()).refused(&["ls", "web"], USAGE, "`nonsense` is not a URL").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_many_pages_is_whole() {
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    cluster.join("a").await;
+    let file = cluster.folder.path().join("soloist.db");
+    let sql = "WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 2500)
+               INSERT INTO state SELECT 'test', 'web', format('%05d', n), x'', 1 FROM i";
+    rusqlite::Connection::open(file).unwrap().execute(sql, []).unwrap();
+    let desk = Desk::at(&cluster, "a").await;
+    let all: String = (1..=2500).map(|n| format!("{n:05}\n")).collect();
+    assert_eq!(String::from_utf8_lossy(&desk.ok(&["ls", "web"]).await), all);
+    assert_eq!(desk.ok(&["rm", "web", "--all", "--yes"]).await, b"removed 2500 keys\n");
+    assert_eq!(desk.ok(&["ls", "web"]).await, b"");
+}

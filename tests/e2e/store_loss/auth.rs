@@ -1,0 +1,83 @@
+//! An etcd that asks for a login, and forgets it soon.
+
+use std::fs;
+
+use etcd_client::{Client, ConnectOptions, Permission, PermissionType};
+use tokio::time::{Instant, timeout};
+
+use super::{TAKE_OVER, is_heir, kept_its_place, leads_on, outlives_its_lease};
+use crate::harness::{PATIENCE, TTL, cluster::Cluster, crowd::Crowd, etcd::Etcd};
+
+/// How long etcd honours a login, whether it is used or not.
+const LOGIN: &str = "2s";
+
+/// An etcd whose user `soloist` may do what the refusals' texts tell to grant.
+async fn guarded() -> (Etcd, tempfile::TempDir) {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let key = folder.path().join("key");
+    fs::write(&key, "a key that signs logins, long enough for it").expect("a file");
+    let flag = format!("--auth-token=jwt,sign-method=HS256,ttl={LOGIN},priv-key={}", key.display());
+    // A login costs etcd much time, so that nobody guesses passwords: that is not under test.
+    let cheap = "--bcrypt-cost=4".to_owned();
+    let server = Etcd::started_with(&[flag, cheap]).await;
+    let mut etcd = server.connect().await;
+    for user in ["root", "soloist"] {
+        etcd.user_add(user, "secret", None).await.expect("a user");
+        etcd.role_add(user).await.expect("a role");
+        etcd.user_grant_role(user, user).await.expect("a grant");
+    }
+    let own = Permission::new(PermissionType::Readwrite, "/soloist/test/").with_prefix();
+    etcd.role_grant_permission("soloist", own).await.expect("a grant");
+    etcd.auth_enable().await.expect("authentication");
+    (server, folder)
+}
+
+/// Awaits that a login which began now is void.
+async fn a_login_ends(server: &Etcd) {
+    let options = ConnectOptions::new().with_user("soloist", "secret");
+    let login = Client::connect([server.endpoint()], Some(options)).await.expect("a login");
+    let void = async {
+        while login.kv_client().get("/soloist/test/", None).await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, void).await.expect("logins end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_that_end_end_nothing_else() {
+    let (server, _key) = guarded().await;
+    let store = format!("etcd://soloist:secret@{}", server.endpoint());
+    let mut cluster = Cluster::at(store, TTL);
+    cluster.join("a").await;
+    let before = cluster.web.until("a", |_| true).await;
+    cluster.join("b").await;
+    is_heir(cluster.host("b")).await;
+    let crowd = Crowd::gather(&cluster.web, 2);
+    for _ in 0..2 {
+        a_login_ends(&server).await;
+        outlives_its_lease(cluster.host("a")).await;
+    }
+    leads_on(cluster.host("a"), before.token).await;
+    kept_its_place(cluster.host("b"));
+    // The watch goes on, or comes back: who joins is seen.
+    cluster.join("c").await;
+    let sees_c = async {
+        loop {
+            let members = cluster.host("b").status().await["members"].clone();
+            if members.as_array().is_some_and(|members| members.len() == 3) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, sees_c).await.expect("three members");
+    // `b` has waited for longer than its login lasted.
+    let killed = Instant::now();
+    cluster.kill("a").await;
+    cluster.leading("b").await;
+    crowd.hears_newer_than(before.token).await;
+    let took = killed.elapsed();
+    assert!(took < TTL + TAKE_OVER, "took over after {took:?}:\n{}", cluster.host("b").log);
+    crowd.disperse().await;
+}

@@ -1,0 +1,144 @@
+//! People put their hands into etcd.
+
+use etcd_client::GetOptions;
+use tokio::time::Instant;
+
+use super::{ends, is_heir, kept_its_place, leads_on, outlives_its_lease, text};
+use crate::harness::{
+    TTL,
+    client::Answer,
+    cluster::{Cluster, Kind},
+    crowd::Crowd,
+    proxy::{Hole, Proxy},
+};
+
+const QUEUE: &str = "/soloist/test/election/main/";
+
+/// `a` leads, `b` and perhaps others stand by.
+async fn led_by_a(others: &[&'static str]) -> (Cluster, Answer, etcd_client::Client) {
+    let mut cluster = Cluster::new(Kind::Etcd).await;
+    cluster.join("a").await;
+    let leads = cluster.web.until("a", |_| true).await;
+    for name in others {
+        cluster.join(name).await;
+        is_heir(cluster.host(others[0])).await;
+    }
+    let etcd = cluster.etcd.as_ref().expect("etcd").connect().await;
+    (cluster, leads, etcd)
+}
+
+/// The lease of the session that a host opened last.
+fn lease(cluster: &Cluster, name: &str) -> i64 {
+    let session = cluster.host(name).log.events("session").pop().expect("a session");
+    i64::from_str_radix(text(&session["lease"]), 16).expect("a lease")
+}
+
+fn candidate(cluster: &Cluster, name: &str) -> String {
+    format!("{QUEUE}{:x}", lease(cluster, name))
+}
+
+/// Checks that `b` leads long before a lease could have run out, that nobody
+/// heard anything stale, and that `a` stands again by itself.
+async fn b_leads_at_once(cluster: &mut Cluster, crowd: Crowd, before: &Answer, since: Instant) {
+    crowd.hears_newer_than(before.token).await;
+    let took = since.elapsed();
+    assert!(took < TTL / 2, "b took over after {took:?}:\n{}", cluster.host("b").log);
+    crowd.disperse().await;
+    let a = &cluster.host("a").log;
+    let ended = a.story().iter().position(|event| event == "stopped").expect("an end");
+    assert!(a.story()[..ended].iter().filter(|event| *event == "standby").count() == 1, "{a}");
+    while a.events("standby").len() < 2 {
+        a.event(a.len(), "standby").await;
+    }
+    cluster.terminate("b").await;
+    cluster.web.until("a again", |answer| answer.host == "a").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_lease_ends_the_term_at_once() {
+    let (mut cluster, before, mut etcd) = led_by_a(&["b"]).await;
+    let crowd = Crowd::gather(&cluster.web, 2);
+    let since = Instant::now();
+    etcd.lease_revoke(lease(&cluster, "a")).await.expect("revoked");
+    // The watch sees the key go, a renewal the lease; whichever is first.
+    let end = cluster.host("a").log.event(0, "stopping").await;
+    let cause = text(&end["cause"]);
+    assert!(cause.contains("key was deleted") || cause.contains("no longer knows"), "{end}");
+    b_leads_at_once(&mut cluster, crowd, &before, since).await;
+    let sessions = cluster.host("a").log.events("session").len();
+    assert_eq!(sessions, 2, "it opened another session: {}", cluster.host("a").log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_leader_key_ends_the_term_at_once() {
+    let (mut cluster, before, mut etcd) = led_by_a(&["b"]).await;
+    let crowd = Crowd::gather(&cluster.web, 2);
+    let since = Instant::now();
+    let deleted = etcd.delete(candidate(&cluster, "a"), None).await.expect("deleted").deleted();
+    assert_eq!(deleted, 1, "the leader's key");
+    ends(cluster.host("a"), 0, "key was deleted").await;
+    b_leads_at_once(&mut cluster, crowd, &before, since).await;
+    let sessions = cluster.host("a").log.events("session").len();
+    assert_eq!(sessions, 1, "its lease was well: {}", cluster.host("a").log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_whose_key_was_deleted_stands_anew() {
+    let (mut cluster, before, mut etcd) = led_by_a(&["b", "c"]).await;
+    let crowd = Crowd::gather(&cluster.web, 2);
+    let seen = cluster.host("b").log.len();
+    etcd.delete(candidate(&cluster, "b"), None).await.expect("deleted");
+    cluster.host("b").log.event(seen, "standby").await;
+    cluster.terminate("a").await;
+    crowd.hears_newer_than(before.token).await;
+    let leader = cluster.web.until("the next in the queue", |answer| answer.host != "a").await;
+    assert_eq!(leader.host, "c", "b stands last: {}", cluster.host("b").log);
+    cluster.terminate("c").await;
+    cluster.web.until("b", |answer| answer.host == "b").await;
+    crowd.disperse().await;
+}
+
+/// Throws etcd's history away, as it does by itself where it is told to.
+async fn compact(etcd: &mut etcd_client::Client) {
+    let options = GetOptions::new().with_count_only();
+    let now = etcd.get("none", Some(options)).await.expect("an answer");
+    let revision = now.header().expect("a header").revision();
+    etcd.compact(revision, None).await.expect("compacted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_ends_nothing() {
+    let (mut cluster, before, mut etcd) = led_by_a(&["b"]).await;
+    for round in 0..5 {
+        etcd.put("other", format!("{round}"), None).await.expect("put");
+        compact(&mut etcd).await;
+    }
+    outlives_its_lease(cluster.host("a")).await;
+    leads_on(cluster.host("a"), before.token).await;
+    kept_its_place(cluster.host("b"));
+    // What happens later is seen by everybody.
+    cluster.terminate("a").await;
+    cluster.web.until("b", |answer| answer.host == "b").await;
+}
+
+/// A host that missed a part of the history which is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_was_left_behind_recovers() {
+    let (mut cluster, before, mut etcd) = led_by_a(&["b"]).await;
+    let proxy = Proxy::before(cluster.etcd.as_ref().expect("etcd").endpoint()).await;
+    cluster.join_by("c", format!("etcd://{}", proxy.endpoint())).await;
+    let c = cluster.host("c").log.clone();
+    c.find(0, "following a", |line| line["event"] == "following" && line["leader"] == "a").await;
+    let seen = c.len();
+    proxy.hole(Hole::Both);
+    c.event(seen, "store-lost").await;
+    cluster.terminate("a").await;
+    let after = cluster.web.until("b", |answer| answer.host == "b").await;
+    assert!(after.token > before.token, "{before:?} then {after:?}");
+    compact(&mut etcd).await;
+    proxy.forget();
+    proxy.hole(Hole::None);
+    c.find(seen, "following b", |line| line["event"] == "following" && line["leader"] == "b").await;
+    cluster.terminate("b").await;
+    cluster.web.until("c", |answer| answer.host == "c").await;
+}

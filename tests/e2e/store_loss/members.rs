@@ -1,0 +1,125 @@
+//! Some of etcd's members are lost, and all of them.
+
+use rustix::process::Signal;
+use tokio::time::{Duration, Instant};
+
+use super::{
+    LONGER_TTL, ends, fell_silent_in_time, is_heir, kept_its_place, leads_on, not_ready,
+    outlives_its_lease,
+};
+use crate::harness::{
+    TTL, client::Answer, cluster::Cluster, crowd::Crowd, etcd_cluster::EtcdCluster,
+};
+
+/// Three members, `a` which leads and `b` which stands by. Both ask the first member.
+async fn a_and_b(etcd: &EtcdCluster, ttl: Duration) -> (Cluster, Answer) {
+    let mut cluster = Cluster::at(etcd.url(), ttl);
+    cluster.join("a").await;
+    let leads = cluster.web.until("a", |answer| answer.host == "a").await;
+    cluster.join("b").await;
+    is_heir(cluster.host("b")).await;
+    (cluster, leads)
+}
+
+/// Checks that `b` takes over from `a`.
+async fn b_takes_over(cluster: &mut Cluster, before: &Answer) {
+    cluster.terminate("a").await;
+    let after = cluster.web.until("b", |answer| answer.host == "b").await;
+    assert!(after.token > before.token, "{before:?} then {after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_etcd_s_leader_changes_nothing() {
+    let etcd = EtcdCluster::started().await;
+    let (mut cluster, before) = a_and_b(&etcd, LONGER_TTL).await;
+    let crowd = Crowd::gather(&cluster.web, 2);
+    let first = etcd.leader().await;
+    for next in 1..=3 {
+        etcd.hand_over_to((first + next) % 3).await;
+        for name in ["a", "b"] {
+            cluster.host(name).log.event(cluster.host(name).log.len(), "renewed").await;
+        }
+    }
+    outlives_its_lease(cluster.host("a")).await;
+    leads_on(cluster.host("a"), before.token).await;
+    kept_its_place(cluster.host("b"));
+    b_takes_over(&mut cluster, &before).await;
+    crowd.disperse().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_member_of_etcd_ends_nothing() {
+    let mut etcd = EtcdCluster::started().await;
+    let (mut cluster, before) = a_and_b(&etcd, LONGER_TTL).await;
+    let crowd = Crowd::gather(&cluster.web, 2);
+    etcd.members[0].kill().await;
+    outlives_its_lease(cluster.host("a")).await;
+    leads_on(cluster.host("a"), before.token).await;
+    etcd.members[0].start().await;
+    // Now one that nobody asks: the next in the hosts' list leads etcd.
+    let bystander = 2;
+    etcd.hand_over_to(1).await;
+    etcd.members[bystander].kill().await;
+    outlives_its_lease(cluster.host("a")).await;
+    leads_on(cluster.host("a"), before.token).await;
+    kept_its_place(cluster.host("b"));
+    b_takes_over(&mut cluster, &before).await;
+    crowd.disperse().await;
+}
+
+/// etcd needs up to two seconds, and a round of votes, for its next leader.
+const TTL_BEYOND_AN_ELECTION: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_loss_of_etcd_s_leader_ends_nothing() {
+    let mut etcd = EtcdCluster::started().await;
+    let (mut cluster, before) = a_and_b(&etcd, TTL_BEYOND_AN_ELECTION).await;
+    let leader = etcd.leader().await;
+    etcd.members[leader].kill().await;
+    outlives_its_lease(cluster.host("a")).await;
+    leads_on(cluster.host("a"), before.token).await;
+    kept_its_place(cluster.host("b"));
+    b_takes_over(&mut cluster, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_member_of_etcd_ends_nothing() {
+    let etcd = EtcdCluster::started().await;
+    let (mut cluster, before) = a_and_b(&etcd, LONGER_TTL).await;
+    etcd.members[0].freeze();
+    outlives_its_lease(cluster.host("a")).await;
+    leads_on(cluster.host("a"), before.token).await;
+    // It does not wait at a member that hears of nothing.
+    kept_its_place(cluster.host("b"));
+    b_takes_over(&mut cluster, &before).await;
+    etcd.members[0].signal(Signal::CONT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_loss_of_all_members_ends_the_term_in_time() {
+    let mut etcd = EtcdCluster::started().await;
+    let (mut cluster, before) = a_and_b(&etcd, TTL).await;
+    let crowd = Crowd::gather(&cluster.web, 2);
+    let seen = cluster.lengths();
+    let fault = Instant::now();
+    etcd.kill().await;
+    ends(cluster.host("a"), seen["a"], "deadline").await;
+    assert_eq!(cluster.web.get("/").await, None, "nobody listens outside a term");
+    let said = not_ready(cluster.host("a")).await;
+    for member in &etcd.members {
+        assert!(said.contains(&member.endpoint()), "{said}");
+    }
+    let status = cluster.host("a").status().await;
+    assert_eq!(status["store"]["state"], "lost", "{status}");
+    assert_eq!(status["groups"]["main"]["role"], "out", "{status}");
+    etcd.start().await;
+    crowd.hears_newer_than(before.token).await;
+    let heard = crowd.disperse().await;
+    fell_silent_in_time(&heard, before.token, fault);
+    // Whoever came first, the other one is there too.
+    let leader = cluster.web.until("anybody", |_| true).await.host;
+    let (leader, other) = if leader == "a" { ("a", "b") } else { ("b", "a") };
+    cluster.host(other).log.event(seen[other], "standby").await;
+    cluster.terminate(leader).await;
+    cluster.web.until("the other", |answer| answer.host == other).await;
+}

@@ -1,0 +1,243 @@
+//! Where a process dies and its machine lives, nobody waits for a TTL.
+
+use std::{fs, net::TcpListener, time::Duration};
+
+use rustix::process::Signal;
+use tokio::{
+    process::Command,
+    time::{Instant, timeout},
+};
+
+use crate::harness::{
+    client::Answer,
+    cluster::{Cluster, Kind},
+    guests, plugins,
+    process::{NO_SUPERVISOR, run, soloist},
+};
+
+crate::on_both_stores!(
+    a_killed_host_is_replaced_at_once_and_comes_back,
+    a_host_that_aborts_is_replaced_at_once,
+    with_its_supervisor_a_host_ends_too,
+    a_supervisor_that_is_told_to_stop_stops_gracefully,
+    ctrl_c_stops_gracefully,
+    the_second_signal_ends_both_at_once,
+    a_frozen_supervisor_does_no_harm,
+);
+
+/// So long that nobody takes a wait for it for anything else.
+const LONG_TTL: Duration = Duration::from_secs(5);
+
+/// A cluster whose hosts run under supervisors.
+async fn supervised(kind: Kind, plugin: &str) -> Cluster {
+    let folder = if plugin == "i-am-server" { plugins() } else { guests() };
+    let mut cluster = Cluster::with_plugin(kind, folder.join(format!("{plugin}.wasm"))).await;
+    (cluster.ttl, cluster.supervised) = (LONG_TTL, true);
+    cluster
+}
+
+/// The same, with `a`, which leads, and `b`, which stands by.
+async fn of_two(kind: Kind) -> Cluster {
+    let mut cluster = supervised(kind, "i-am-server").await;
+    cluster.join("a").await;
+    cluster.leading("a").await;
+    cluster.join("b").await;
+    cluster
+}
+
+/// The first answer of `name`, which must come sooner than any lease can run out.
+async fn soon(cluster: &Cluster, name: &str) -> Answer {
+    let answer = timeout(LONG_TTL / 2, cluster.web.until(name, |answer| answer.host == name)).await;
+    answer.unwrap_or_else(|_| panic!("{name} waits for a lease to run out"))
+}
+
+/// Crashes the host of `from`, which leads, and checks that `to` follows at once.
+async fn crash(cluster: &Cluster, from: &str, to: &str, signal: Signal) {
+    let before = cluster.web.until(from, |answer| answer.host == from).await;
+    let log = &cluster.host(from).log;
+    let host = cluster.host(from).supervised(lives(cluster, from)).await;
+    let seen = log.len();
+    host.signal(signal);
+    let after = soon(cluster, to).await;
+    assert!(after.token > before.token, "{before:?} then {after:?}");
+    let crashed = log.event(seen, "crashed").await;
+    assert_eq!(crashed["signal"], signal.as_raw());
+    log.event(seen, "released").await;
+    log.event(seen, "supervising").await;
+    // It comes back by itself.
+    log.event(seen, "standby").await;
+}
+
+/// Where in the log of `name` its present life begins.
+fn lives(cluster: &Cluster, name: &str) -> usize {
+    cluster.host(name).log.last("supervising")
+}
+
+async fn a_killed_host_is_replaced_at_once_and_comes_back(kind: Kind) {
+    let cluster = of_two(kind).await;
+    crash(&cluster, "a", "b", Signal::KILL).await;
+    // And what came back is a whole host.
+    crash(&cluster, "b", "a", Signal::KILL).await;
+}
+
+async fn a_host_that_aborts_is_replaced_at_once(kind: Kind) {
+    let cluster = of_two(kind).await;
+    crash(&cluster, "a", "b", Signal::ABORT).await;
+}
+
+async fn with_its_supervisor_a_host_ends_too(kind: Kind) {
+    let mut cluster = of_two(kind).await;
+    let before = cluster.web.until("a", |answer| answer.host == "a").await;
+    let host = cluster.host("a").supervised(0).await;
+    cluster.kill("a").await;
+    timeout(Duration::from_secs(1), host.gone()).await.expect("it ends with its supervisor");
+    let promised = LONG_TTL + Duration::from_millis(1500);
+    let after = timeout(promised, cluster.web.until("b", |answer| answer.host == "b")).await;
+    let after = after.unwrap_or_else(|_| panic!("nobody took over within {promised:?}"));
+    assert!(after.token > before.token, "{before:?} then {after:?}");
+}
+
+async fn a_supervisor_that_is_told_to_stop_stops_gracefully(kind: Kind) {
+    stops_gracefully(kind, Signal::TERM).await;
+}
+
+async fn ctrl_c_stops_gracefully(kind: Kind) {
+    stops_gracefully(kind, Signal::INT).await;
+}
+
+async fn stops_gracefully(kind: Kind, signal: Signal) {
+    let mut cluster = of_two(kind).await;
+    let before = cluster.web.until("a", |answer| answer.host == "a").await;
+    let host = cluster.host("a").supervised(0).await;
+    let mut supervisor = cluster.hosts.remove("a").expect("a");
+    supervisor.signal(signal);
+    let status = supervisor.ended().await;
+    assert_eq!(status.code(), Some(0), "{}", supervisor.log);
+    host.gone().await;
+    let after = soon(&cluster, "b").await;
+    assert!(after.token > before.token, "{before:?} then {after:?}");
+    let story = supervisor.log.story();
+    for event in ["draining", "stopped", "resigning", "goodbye"] {
+        assert!(story.iter().any(|e| e == event), "no {event}: {story:?}");
+    }
+    for event in ["crashed", "released", "restarting"] {
+        assert!(story.iter().all(|e| e != event), "{event}: {story:?}");
+    }
+}
+
+async fn the_second_signal_ends_both_at_once(kind: Kind) {
+    let mut cluster = supervised(kind, "spin").await;
+    cluster.join("a").await;
+    cluster.web.until("a", |answer| answer.host == "a").await;
+    cluster.join("b").await;
+    let web = cluster.web.clone();
+    let slow = tokio::spawn(async move { web.get("/sleep?ms=9000").await });
+    let host = cluster.host("a").supervised(0).await;
+    let log = cluster.host("a").log.clone();
+    log.find(0, "request", |line| line["message"] == "sleeping").await;
+    let mut supervisor = cluster.hosts.remove("a").expect("a");
+    supervisor.signal(Signal::TERM);
+    log.event(0, "draining").await;
+    supervisor.signal(Signal::TERM);
+    let status = supervisor.ended().await;
+    assert_eq!(status.code(), Some(130), "{log}");
+    host.gone().await;
+    // The session was given back all the same.
+    soon(&cluster, "b").await;
+    slow.abort();
+}
+
+async fn a_frozen_supervisor_does_no_harm(kind: Kind) {
+    let cluster = of_two(kind).await;
+    let host = cluster.host("a").supervised(0).await;
+    let log = &cluster.host("a").log;
+    cluster.signal("a", Signal::STOP);
+    log.event(log.len(), "renewed").await;
+    log.event(log.len(), "renewed").await;
+    let before = cluster.web.until("a", |answer| answer.host == "a").await;
+    let seen = log.len();
+    host.signal(Signal::KILL);
+    // Nobody helps: it takes a TTL, as without a supervisor.
+    let promised = LONG_TTL + Duration::from_millis(1500);
+    let after = timeout(promised, cluster.web.until("b", |answer| answer.host == "b")).await;
+    let after = after.unwrap_or_else(|_| panic!("nobody took over within {promised:?}"));
+    assert!(after.token > before.token, "{before:?} then {after:?}");
+    // What it finds when it wakes does no harm to the new leader.
+    cluster.signal("a", Signal::CONT);
+    log.event(seen, "released").await;
+    log.event(seen, "standby").await;
+    assert_eq!(cluster.web.until("b", |_| true).await, after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_session_is_given_back_as_well() {
+    let mut cluster = of_two(Kind::Etcd).await;
+    let seen = cluster.lengths();
+    cluster.etcd.as_mut().expect("etcd").kill().await;
+    for (name, host) in &cluster.hosts {
+        host.log.event(seen[name], "store-lost").await;
+    }
+    cluster.host("a").log.event(seen["a"], "stopped").await;
+    cluster.etcd.as_mut().expect("etcd").start().await;
+    for (name, host) in &cluster.hosts {
+        host.log.event(seen[name], "standby").await;
+    }
+    let leader = cluster.web.until("anybody", |_| true).await.host;
+    let (from, to) = if leader == "a" { ("a", "b") } else { ("b", "a") };
+    crash(&cluster, from, to, Signal::KILL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_crashes_again_and_again_is_started_less_and_less_often() {
+    let mut cluster = supervised(Kind::Sqlite, "i-am-server").await;
+    cluster.start("a");
+    let log = cluster.host("a").log.clone();
+    for pause_ms in [0, 200, 400, 800] {
+        let host = cluster.host("a").supervised(lives(&cluster, "a")).await;
+        let (seen, killed) = (log.len(), Instant::now());
+        host.signal(Signal::KILL);
+        assert_eq!(log.event(seen, "restarting").await["pause_ms"], pause_ms);
+        log.event(seen, "supervising").await;
+        assert!(killed.elapsed() >= Duration::from_millis(pause_ms), "too soon");
+    }
+    cluster.host("a").supervised(lives(&cluster, "a")).await.signal(Signal::KILL);
+    log.find(0, "the long pause", |line| line["pause_ms"] == 1600).await;
+    let (asked, mut supervisor) = (Instant::now(), cluster.hosts.remove("a").expect("a"));
+    assert_eq!(supervisor.terminate().await.code(), Some(0), "{log}");
+    assert!(asked.elapsed() < Duration::from_millis(1600), "it waits for the pause");
+}
+
+/// What a host that cannot start says, and its exit code, with and without a supervisor.
+async fn refuses_alike(command: &mut Command, code: i32) {
+    let without = run(command.env(NO_SUPERVISOR, "yes")).await;
+    let with = run(command.env_remove(NO_SUPERVISOR)).await;
+    assert_eq!(without.status.code(), Some(code), "{}", without.output);
+    assert_eq!(with.status.code(), Some(code), "{}", with.output);
+    let complaint = |output: &str| output.split_once("error:").expect("an error").1.to_owned();
+    assert_eq!(complaint(&with.output), complaint(&without.output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_settings_are_told_as_without_a_supervisor() {
+    let cluster = Cluster::new(Kind::Sqlite).await;
+    refuses_alike(&mut cluster.command("a", "lissten = \"x\"\n"), 64).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_plugin_is_told_as_without_a_supervisor() {
+    let cluster = Cluster::new(Kind::Sqlite).await;
+    fs::write(cluster.folder.path().join("plugins/broken.wasm"), "not wasm").expect("a file");
+    refuses_alike(&mut cluster.command("a", ""), 64).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_address_is_told_as_without_a_supervisor() {
+    let cluster = Cluster::new(Kind::Sqlite).await;
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = taken.local_addr().expect("an address").to_string();
+    cluster.command("a", "");
+    let file = cluster.folder.path().join("a.toml");
+    let mut command = soloist();
+    command.arg("run").arg("--config").arg(file).args(["--listen", &listen]);
+    refuses_alike(&mut command, 69).await;
+}

@@ -1,0 +1,168 @@
+//! An HTTP handler that reaches out: to other servers, and into folders.
+//!
+//! | path | what it does |
+//! |---|---|
+//! | `/fetch?URL` | gets it, and answers with status and body |
+//! | `/forge?URL` | the same, with a `soloist-token` of its own |
+//! | `/hasty?URL` | the same, with no more than 100 ms for each step |
+//! | `/send?URL` | sends the body of the request there while it arrives |
+//! | `/break?URL` | sends the beginning of a body there, and traps |
+//! | `/read?FILE` | answers with its content |
+//! | `/reread?FILE` | prints `reading`, and reads it over and over |
+//! | `/write?FILE` | writes `written` into it |
+//!
+//! Where something cannot be done, it answers 502 with the error.
+
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../../wit",
+        world: "http",
+        generate_all,
+    });
+}
+
+use std::{fs, io::Read};
+
+use bindings::exports::wasi::http::incoming_handler::Guest;
+use bindings::wasi::http::outgoing_handler;
+use bindings::wasi::http::types::{
+    ErrorCode, Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingRequest,
+    OutgoingResponse, RequestOptions, ResponseOutparam, Scheme,
+};
+use bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
+
+struct Reach;
+
+impl Guest for Reach {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let target = request.path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let done = match path {
+            "/fetch" => fetch(query, &[], None),
+            "/forge" => fetch(query, &[("soloist-token", "999"), ("Soloist-Host", "me")], None),
+            "/hasty" => fetch(query, &[], Some(100)),
+            "/send" => send(query, &request),
+            "/break" => breaks(query),
+            "/read" => fs::read_to_string(query).map_err(|error| error.to_string()),
+            "/reread" => reread(query).map_err(|error| error.to_string()),
+            "/write" => fs::write(query, "written")
+                .map_or_else(|error| Err(error.to_string()), |()| Ok(String::new())),
+            _ => Err("no such path".to_owned()),
+        };
+        match done {
+            Ok(text) => answer(out, 200, &text),
+            Err(error) => answer(out, 502, &error),
+        }
+    }
+}
+
+fn fetch(url: &str, headers: &[(&str, &str)], ms: Option<u64>) -> Result<String, String> {
+    let request = request(url, headers);
+    exchange(request, ms).map_err(|error| format!("{error:?}"))
+}
+
+fn request(url: &str, headers: &[(&str, &str)]) -> OutgoingRequest {
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let fields = Fields::new();
+    for (name, value) in headers {
+        fields.append(name, value.as_bytes()).expect("a header");
+    }
+    let request = OutgoingRequest::new(fields);
+    let scheme = if scheme == "http" { Scheme::Http } else { Scheme::Https };
+    request.set_scheme(Some(&scheme)).expect("a scheme");
+    request.set_authority(Some(authority)).expect("an authority");
+    request.set_path_with_query(Some(&format!("/{path}"))).expect("a path");
+    request
+}
+
+fn exchange(request: OutgoingRequest, ms: Option<u64>) -> Result<String, ErrorCode> {
+    let options = ms.map(|ms| {
+        let options = RequestOptions::new();
+        let ns = Some(ms * 1_000_000);
+        options.set_connect_timeout(ns).expect("a time-out");
+        options.set_first_byte_timeout(ns).expect("a time-out");
+        options.set_between_bytes_timeout(ns).expect("a time-out");
+        options
+    });
+    read(&outgoing_handler::handle(request, options)?)
+}
+
+fn read(response: &outgoing_handler::FutureIncomingResponse) -> Result<String, ErrorCode> {
+    response.subscribe().block();
+    let response = response.get().expect("ready").expect("once")?;
+    let status = response.status();
+    let body = response.consume().expect("once");
+    let stream = body.stream().expect("once");
+    let mut text = format!("{status} ").into_bytes();
+    loop {
+        match stream.blocking_read(4096) {
+            Ok(bytes) => text.extend(bytes),
+            Err(StreamError::Closed) => break,
+            Err(StreamError::LastOperationFailed(error)) => {
+                return Err(ErrorCode::InternalError(Some(error.to_debug_string())));
+            }
+        }
+    }
+    drop(stream);
+    drop(IncomingBody::finish(body));
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn send(url: &str, from: &IncomingRequest) -> Result<String, String> {
+    let request = request(url, &[]);
+    request.set_method(&Method::Post).expect("a method");
+    let body = request.body().expect("once");
+    let response = outgoing_handler::handle(request, None).map_err(|error| format!("{error:?}"))?;
+    let incoming = from.consume().expect("once");
+    copy(&incoming.stream().expect("once"), &body.write().expect("once"))
+        .map_err(|error| format!("{error:?}"))?;
+    OutgoingBody::finish(body, None).map_err(|error| format!("{error:?}"))?;
+    read(&response).map_err(|error| format!("{error:?}"))
+}
+
+fn copy(from: &InputStream, to: &OutputStream) -> Result<(), StreamError> {
+    loop {
+        match from.blocking_read(4096) {
+            Ok(bytes) => to.blocking_write_and_flush(&bytes)?,
+            Err(StreamError::Closed) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn breaks(url: &str) -> Result<String, String> {
+    let request = request(url, &[]);
+    request.set_method(&Method::Post).expect("a method");
+    let body = request.body().expect("once");
+    let _response = outgoing_handler::handle(request, None).expect("to send");
+    let stream = body.write().expect("once");
+    stream.blocking_write_and_flush(b"half").expect("to write");
+    panic!("asked to trap");
+}
+
+fn reread(file: &str) -> std::io::Result<String> {
+    println!("reading");
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let mut file = fs::File::open(file)?;
+        while file.read(&mut buffer)? > 0 {}
+    }
+}
+
+fn answer(out: ResponseOutparam, status: u16, text: &str) {
+    let response = OutgoingResponse::new(Fields::new());
+    let _ = response.set_status_code(status);
+    let Ok(body) = response.body() else { return };
+    ResponseOutparam::set(out, Ok(response));
+    let Ok(to) = body.write() else { return };
+    for piece in text.as_bytes().chunks(4096) {
+        if to.blocking_write_and_flush(piece).is_err() {
+            return;
+        }
+    }
+    drop(to);
+    let _ = OutgoingBody::finish(body, None);
+}
+
+bindings::export!(Reach with_types_in bindings);

@@ -1,0 +1,28 @@
+//! Works until the term is ending, then writes down which term that was. It
+//! says which one was written down before it.
+
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../../wit",
+        world: "imports",
+        generate_all,
+    });
+}
+
+use std::{thread::sleep, time::Duration};
+
+use bindings::soloist::plugin::term;
+use bindings::wasi::keyvalue::store::open;
+
+fn main() {
+    let bucket = open("").expect("a bucket");
+    let before = bucket.get("last").expect("to read").unwrap_or_else(|| b"nobody".into());
+    let ending = term::ending();
+    println!("before: {}", String::from_utf8_lossy(&before));
+    ending.block();
+    // Long enough to be cut off by a host that does not wait.
+    sleep(Duration::from_millis(300));
+    let token = term::current().token.to_string();
+    bucket.set("last", token.as_bytes()).expect("to write");
+    println!("farewell: {token}");
+}
