@@ -1,65 +1,82 @@
-//! The checker: knows the true time and every host, and panics when a promise breaks.
+//! The checker: knows the true time and every host, and sees when a promise breaks.
 
 use std::collections::BTreeMap;
 
-use soloist::election::{Command, Group, LeaderKey, Token};
+use soloist::{
+    clock::BootTime,
+    election::{Command, Group, LeaderKey, Token},
+};
 
-use crate::{host::Host, store::Store};
+use crate::{
+    figures::Figures,
+    host::{Host, Performance, Phase},
+    promise::{Broken, Promise},
+    register::Write,
+    store::Store,
+};
+
+/// Why a key is no longer in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Its host, or the host's supervisor, gave it up.
+    GivenBack,
+    /// Its lease ran out.
+    RanOut,
+}
+
+/// What the checker knows of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Asked,
+    Applied,
+    /// The store went back to a state before it.
+    Undone,
+}
+
+/// Everybody, and the true time.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) hosts: &'a [Host],
+    pub(crate) store: &'a Store,
+    pub(crate) now: u64,
+}
 
 #[derive(Default)]
 pub(crate) struct Checker {
-    highest: BTreeMap<Group, Token>,
-    /// How many terms began.
-    pub(crate) terms: u64,
+    /// The latest term that started, by group.
+    newest: BTreeMap<Group, Token>,
+    writes: Vec<Known>,
+    /// The first write that was not under way yet when the store last went back.
+    surely_once: usize,
+    acknowledged: Vec<usize>,
+    pub(crate) figures: Figures,
+    /// The first promise that was broken.
+    pub(crate) broken: Option<Broken>,
 }
 
 impl Checker {
     /// Looks at a command of host `who` before it is carried out.
-    pub(crate) fn command(
-        &mut self,
-        command: &Command,
-        who: usize,
-        hosts: &[Host],
-        store: &Store,
-        now: u64,
-    ) {
-        let host = &hosts[who];
+    pub(crate) fn command(&mut self, command: &Command, who: usize, scene: Scene<'_>) {
+        let host = &scene.hosts[who];
+        let runs = |key: &LeaderKey| host.term(key).is_some();
         match command {
-            Command::Start { key, deadline } => {
-                assert!(
-                    !host.terms.contains_key(&key.group),
-                    "{} starts a term within a term",
-                    host.name
-                );
-                assert!(host.clock(now) < *deadline, "{} starts past its deadline", host.name);
-                self.rises(key);
-                alone(&key.group, who, hosts, now);
-                self.terms += 1;
-            }
-            Command::Extend { deadline, .. } => {
-                for (group, term) in &host.terms {
-                    assert!(
-                        host.clock(now) < term.deadline,
-                        "{} revives a term of {group}",
-                        host.name
-                    );
-                    assert!(*deadline > term.deadline, "{} moves a deadline back", host.name);
-                    if !term.closed && !term.robbed {
-                        alone(group, who, hosts, now);
-                    }
-                }
-            }
+            Command::Start { key, deadline } => self.start(key, *deadline, who, scene),
+            Command::Extend { deadline, .. } => self.extend(*deadline, who, scene),
             Command::Stop { key, .. } | Command::Drain { key, .. } => {
-                let runs = host.terms.get(&key.group).is_some_and(|p| p.key == *key);
-                assert!(runs, "{} ends a term that does not run", host.name);
+                self.holds(runs(key), Promise::Order, scene.now, || {
+                    format!("{} ends a term that does not run", host.name)
+                });
             }
             Command::Resign { key } => {
-                let runs = host.terms.get(&key.group).is_some_and(|p| p.key == *key);
-                assert!(!runs, "{} resigns before its term has ended", host.name);
+                self.holds(!runs(key), Promise::ResignIsLast, scene.now, || {
+                    format!("{} resigns before its term has ended", host.name)
+                });
             }
             Command::Revoke { lease } => {
-                let runs = host.terms.values().any(|p| p.key.lease == *lease);
-                assert!(!runs, "{} revokes under a running term", host.name);
+                let runs = host.terms.values().any(|term| term.key.lease == *lease);
+                self.holds(!runs, Promise::ResignIsLast, scene.now, || {
+                    format!("{} revokes its lease under a running term", host.name)
+                });
             }
             Command::Grant { .. }
             | Command::Renew { .. }
@@ -67,43 +84,173 @@ impl Checker {
             | Command::Withdraw { .. }
             | Command::Verify { .. } => {}
         }
-        // The local deadline is within the store's lease: whoever can act, leads.
+    }
+
+    fn start(&mut self, key: &LeaderKey, deadline: BootTime, who: usize, scene: Scene<'_>) {
+        let Scene { hosts, store, now } = scene;
+        let (host, group) = (&hosts[who], &key.group);
+        self.figures.terms += 1;
+        self.holds(!host.terms.contains_key(group), Promise::Order, now, || {
+            format!("{} starts a term within a term", host.name)
+        });
+        self.holds(host.seen.get(group) == Some(key), Promise::WinIsVerified, now, || {
+            format!("{} starts {group}/{}, gone before it looked", host.name, key.token)
+        });
+        self.holds(host.clock(now) < deadline, Promise::EndsBeforeLease, now, || {
+            format!("{} starts past its deadline", host.name)
+        });
+        let own = host.highest.get(group).is_none_or(|highest| key.token > *highest);
+        self.holds(own, Promise::TokensRise, now, || {
+            format!("{} starts {group}/{} after a later term of its own", host.name, key.token)
+        });
+        if store.was_robbed(key) {
+            return; // Somebody else may lead already; only fencing helps here.
+        }
+        self.holds(store.exists(key), Promise::EndsBeforeLease, now, || {
+            format!("{} starts {group}/{} without a lease", host.name, key.token)
+        });
+        let before = self.newest.insert(group.clone(), key.token);
+        self.holds(
+            before.is_none_or(|before| key.token > before),
+            Promise::TokensRise,
+            now,
+            || format!("token {} after {before:?} in {group}", key.token),
+        );
+        self.alone(group, who, scene);
+    }
+
+    fn extend(&mut self, deadline: BootTime, who: usize, scene: Scene<'_>) {
+        let Scene { hosts, store, now } = scene;
+        let host = &hosts[who];
         for (group, term) in &host.terms {
-            if host.can_act(group, now) {
-                assert!(store.exists(&term.key), "{} acts in {group} without a key", host.name);
+            self.holds(host.clock(now) < term.deadline, Promise::EndsBeforeLease, now, || {
+                format!("{} revives a term of {group}", host.name)
+            });
+            self.holds(deadline > term.deadline, Promise::Order, now, || {
+                format!("{} moves a deadline back", host.name)
+            });
+            if term.phase < Phase::Closed && !term.robbed {
+                self.holds(store.exists(&term.key), Promise::EndsBeforeLease, now, || {
+                    format!("{} goes on in {group} without a lease", host.name)
+                });
+                self.alone(group, who, scene);
             }
         }
     }
 
-    /// Some host performs in each group, now that the faults are long over.
-    pub(crate) fn somebody_leads(&self, groups: &[Group], hosts: &[Host], now: u64) {
-        for group in groups {
-            let acting = hosts.iter().filter(|host| host.can_act(group, now)).count();
-            assert_eq!(acting, 1, "{acting} hosts perform in {group} after the faults");
+    /// No other host can act in `group`, nor has anything alive that it had time to end.
+    fn alone(&mut self, group: &Group, who: usize, Scene { hosts, now, .. }: Scene<'_>) {
+        for (_, host) in hosts.iter().enumerate().filter(|(other, _)| *other != who) {
+            let alone = !host.can_act(group, now) && !host.is_overdue(group, now);
+            self.holds(alone, Promise::NoOverlap, now, || {
+                format!("{} performs in {group}, and so does {}", hosts[who].name, host.name)
+            });
         }
     }
 
-    fn rises(&mut self, key: &LeaderKey) {
-        let before = self.highest.insert(key.group.clone(), key.token);
-        let rose = before.is_none_or(|before| key.token > before);
-        assert!(rose, "token {} after {before:?} in {}", key.token, key.group);
+    /// The store let go of `key`: nobody acts under it any more.
+    pub(crate) fn ended(&mut self, key: &LeaderKey, end: End, Scene { hosts, now, .. }: Scene<'_>) {
+        let group = &key.group;
+        for host in hosts.iter().filter(|host| host.term(key).is_some_and(|term| !term.robbed)) {
+            let (promise, holds) = match end {
+                End::GivenBack => (Promise::ResignIsLast, false),
+                End::RanOut => {
+                    let over = !host.can_act(group, now) && !host.is_overdue(group, now);
+                    (Promise::EndsBeforeLease, over)
+                }
+            };
+            self.holds(holds, promise, now, || {
+                format!("{group}/{} lives on {} when its key has gone", key.token, host.name)
+            });
+        }
     }
-}
 
-/// No other host can act in `group`, nor has anything alive that it had time to end.
-fn alone(group: &Group, who: usize, hosts: &[Host], now: u64) {
-    for (_, host) in hosts.iter().enumerate().filter(|(other, _)| *other != who) {
-        assert!(
-            !host.can_act(group, now),
-            "{} and {} overlap in {group}",
-            hosts[who].name,
-            host.name
-        );
-        assert!(
-            !host.is_overdue(group, now),
-            "{} is not down when {} starts in {group}",
-            host.name,
-            hosts[who].name
-        );
+    /// An answer leaves under `key`.
+    pub(crate) fn answer(&mut self, key: &LeaderKey, host: &Host, now: u64) {
+        self.figures.answers += 1;
+        let robbed = host.term(key).is_some_and(|term| term.robbed);
+        let newest = self.newest.get(&key.group).copied();
+        let fresh = robbed || newest.is_none_or(|newest| key.token >= newest);
+        self.holds(fresh, Promise::FreshAnswers, now, || {
+            format!("{} answers under {}/{} after {newest:?}", host.name, key.group, key.token)
+        });
+    }
+
+    /// A write that no other has the number of.
+    pub(crate) fn new_write(&mut self) -> usize {
+        self.writes.push(Known::Asked);
+        self.writes.len() - 1
+    }
+
+    /// The register took a write in.
+    pub(crate) fn applied(&mut self, write: &Write, now: u64) {
+        let Write { key, id, .. } = write;
+        self.figures.writes += 1;
+        let newest = self.newest.get(&key.group).copied();
+        self.holds(newest.is_none_or(|n| key.token >= n), Promise::FencedWrites, now, || {
+            format!("write {id} is applied under {}/{} after {newest:?}", key.group, key.token)
+        });
+        let known = std::mem::replace(&mut self.writes[*id], Known::Applied);
+        let once = known != Known::Applied || *id < self.surely_once;
+        self.holds(once, Promise::NothingDoubled, now, || {
+            format!("write {id} of {}/{} is applied again", key.group, key.token)
+        });
+    }
+
+    /// A writer was told that its write is there.
+    pub(crate) fn acknowledged(&mut self, key: &LeaderKey, id: usize, now: u64) {
+        self.figures.acknowledged += 1;
+        self.acknowledged.push(id);
+        self.holds(self.writes[id] != Known::Asked, Promise::NothingLost, now, || {
+            format!("write {id} of {}/{} is acknowledged but nowhere", key.group, key.token)
+        });
+    }
+
+    /// The store went back to an older state. Nobody promised what is lost with
+    /// that: tokens and versions rise from there again, so that a write under
+    /// way may meet the version that it expects twice; what was written since is gone.
+    pub(crate) fn restored(&mut self, Scene { hosts, store, .. }: Scene<'_>) {
+        self.newest.clear();
+        for Performance { key, .. } in hosts.iter().flat_map(|host| host.terms.values()) {
+            if store.leader(&key.group) == Some(key) {
+                self.newest.insert(key.group.clone(), key.token);
+            }
+        }
+        self.surely_once = self.writes.len();
+        let applied = self.writes.iter_mut().filter(|known| **known == Known::Applied);
+        applied.for_each(|known| *known = Known::Undone);
+        for id in store.data.registers.values().flat_map(|register| &register.log) {
+            self.writes[*id] = Known::Applied;
+        }
+    }
+
+    /// The faults are long over: one host performs in each group, nobody
+    /// believes to that does not, and what was acknowledged is there.
+    pub(crate) fn end(&mut self, groups: &[Group], Scene { hosts, store, now }: Scene<'_>) {
+        for group in groups {
+            let acting = hosts.iter().filter(|host| host.can_act(group, now)).count();
+            self.holds(acting == 1, Promise::SomebodyLeads, now, || {
+                format!("{acting} hosts perform in {group} after the faults")
+            });
+            let robbed = hosts.iter().find(|h| h.terms.get(group).is_some_and(|t| t.robbed));
+            self.holds(robbed.is_none(), Promise::SomebodyLeads, now, || {
+                format!("{:?} never learned that it lost {group}", robbed.map(|host| host.name))
+            });
+        }
+        let mut kept = vec![false; self.writes.len()];
+        for id in store.data.registers.values().flat_map(|register| &register.log) {
+            kept[*id] = true;
+        }
+        let missing = |id: &&usize| !kept[**id] && self.writes[**id] != Known::Undone;
+        let lost = self.acknowledged.iter().find(missing).copied();
+        self.holds(lost.is_none(), Promise::NothingLost, now, || {
+            format!("write {lost:?} was acknowledged and is not there")
+        });
+    }
+
+    fn holds(&mut self, holds: bool, promise: Promise, at: u64, story: impl FnOnce() -> String) {
+        if !holds && self.broken.is_none() {
+            self.broken = Some(Broken { promise, at, story: story() });
+        }
     }
 }

@@ -1,8 +1,15 @@
 //! What goes wrong.
 
-use soloist::election::Event;
+use std::mem;
 
-use crate::world::{Happening, MS, SECOND, World};
+use soloist::election::{Event, Group};
+
+use crate::{
+    happening::Happening,
+    mutant::Mutant,
+    network::Cut,
+    world::{MS, SECOND, World, scene},
+};
 
 impl World {
     /// One fault, and the next one's moment.
@@ -10,35 +17,80 @@ impl World {
         if !self.faulty() {
             return;
         }
-        let host = self.rng.usize(..self.hosts.len());
+        self.checker.figures.faults += 1;
+        let host = self.some_host();
         let long = self.rng.u64(10 * MS..3 * self.timings.ttl.as_nanos() as u64);
-        match self.rng.u8(..10) {
+        match self.rng.u8(..16) {
             0..3 => self.freeze(host, long),
-            3..5 => self.hosts[host].cut_off_until = self.now + long,
-            5 => self.crash(host),
-            6 => self.store_stuck_until = self.now + long / 4,
-            7 => self.obstruct(host),
-            8 => self.ask_something(host),
+            3..6 => self.cut_off(host, long),
+            6 => (0..self.hosts.len()).for_each(|host| self.cut_off(host, long / 2)),
+            7..9 => self.crash(host, true),
+            9 => self.crash(host, false),
+            10 => self.pause_store(long / 4),
+            11 => self.depose_store(long / 4),
+            12 => self.obstruct(host),
+            13..15 => self.ask_something(host),
             _ => self.careless_hand(),
         }
-        let pause = self.rng.u64(..4 * SECOND);
+        let pause = self.rng.u64(..3 * SECOND);
         self.after(pause, Happening::Fault);
     }
 
-    /// The process stands still, as under SIGSTOP; its clock does not.
-    fn freeze(&mut self, host: usize, long: u64) {
-        self.tell(|world| format!("{} freezes for {} ms", world.hosts[host].name, long / MS));
-        let host = &mut self.hosts[host];
-        host.frozen_until = host.frozen_until.max(self.now + long);
-        host.last_woke = host.frozen_until;
+    /// Leaders draw the lightning.
+    fn some_host(&mut self) -> usize {
+        let start = self.rng.usize(..self.hosts.len());
+        let leads = |host: &usize| !self.hosts[*host].terms.is_empty();
+        let leader = (start..self.hosts.len()).chain(0..start).find(leads);
+        leader.filter(|_| self.rng.bool()).unwrap_or(start)
     }
 
-    fn crash(&mut self, host: usize) {
-        self.tell(|world| format!("{} crashes", world.hosts[host].name));
-        if self.hosts[host].heart.is_some() {
-            self.hosts[host].crash();
-            let pause = self.rng.u64(10 * MS..8 * SECOND);
-            self.after(pause, Happening::Boot(host));
+    fn freeze(&mut self, host: usize, long: u64) {
+        self.tell(|world| format!("{} freezes for {} ms", world.hosts[host].name, long / MS));
+        self.hosts[host].freeze(self.now, long, self.mutant == Mutant::SleepyClock);
+        if let Some(lease) = self.hosts[host].lease
+            && self.mutant == Mutant::HastySupervisor
+        {
+            self.after(0, Happening::Supervise(host, lease));
+        }
+    }
+
+    /// No way between a host and the store, or none in one direction: requests
+    /// arrive and their answers do not, or only those of earlier requests do.
+    fn cut_off(&mut self, host: usize, long: u64) {
+        let cut = Cut { until: self.now + long, held: self.rng.bool() };
+        let (out, back) = [(true, true), (true, false), (false, true)][self.rng.usize(..3)];
+        self.tell(|world| {
+            let name = world.hosts[host].name;
+            format!("{name} is cut off for {} ms, out {out}, back {back}, {cut:?}", long / MS)
+        });
+        if out {
+            self.hosts[host].out = cut;
+        }
+        if back {
+            self.hosts[host].back = cut;
+        }
+    }
+
+    /// The store stands still. What was sent to it waits.
+    fn pause_store(&mut self, long: u64) {
+        self.tell(|_| format!("the store stands still for {} ms", long / MS));
+        self.stuck_until = self.now + long;
+    }
+
+    /// The store loses its leader, and with it every call that waits. The next
+    /// leader gives every lease its full time.
+    fn depose_store(&mut self, long: u64) {
+        self.tell(|_| format!("the store has no leader for {} ms", long / MS));
+        self.leaderless_until = self.now + long;
+        self.store.promote(self.timings.ttl, self.leaderless_until);
+        self.break_campaigns();
+    }
+
+    fn break_campaigns(&mut self) {
+        for waiting in mem::take(&mut self.store.waiting) {
+            if waiting.heard {
+                self.break_off(waiting.caller, waiting.key, waiting.attempt);
+            }
         }
     }
 
@@ -51,16 +103,19 @@ impl World {
         self.after(pause, Happening::ToHost(caller, Event::Ready { group }));
     }
 
-    /// Somebody stops the host, or an action of it fails.
+    /// Somebody stops the host or asks it to resign, or an action of it fails.
     fn ask_something(&mut self, host: usize) {
-        let caller = self.caller(host);
-        let group = self.some_group();
-        let event = match self.hosts[host].terms.get(&group) {
-            Some(term) if self.rng.bool() => Event::ActionFailed {
-                key: term.key.clone(),
-                action: "web".into(),
-                reason: "it trapped".into(),
-            },
+        let (caller, group) = (self.caller(host), self.some_group());
+        let key = self.hosts[host].terms.get(&group).map(|term| term.key.clone());
+        let event = match (key, self.rng.u8(..3)) {
+            (Some(key), 0) => {
+                let (action, reason) = ("web".to_owned(), "it trapped".to_owned());
+                Event::ActionFailed { key, action, reason }
+            }
+            (Some(key), 1) => {
+                let (by, reason) = ("somebody".to_owned(), "the machine is needed".to_owned());
+                Event::ResignAsked { key, by, reason }
+            }
             _ => Event::Shutdown,
         };
         self.after(0, Happening::ToHost(caller, event));
@@ -73,20 +128,39 @@ impl World {
             return;
         };
         self.tell(|_| format!("somebody deletes {}", key.key));
-        if self.rng.bool() {
+        let gone = if self.rng.bool() {
             self.store.resign(&key);
+            vec![key]
         } else {
-            self.store.revoke(key.lease);
-        }
-        for host in &mut self.hosts {
-            for term in host.terms.values_mut() {
-                term.robbed |= !self.store.exists(&term.key);
-            }
-        }
+            self.store.revoke(key.lease)
+        };
+        self.store.rob(gone);
+        self.mark_robbed();
         self.announce();
     }
 
-    fn some_group(&mut self) -> soloist::election::Group {
+    /// Somebody puts the store's data back to an older state, or loses it.
+    pub(crate) fn restore(&mut self) {
+        let older = if self.rng.bool() { mem::take(&mut self.backup) } else { Default::default() };
+        self.tell(|world| {
+            format!("the store goes from {} to {}", world.store.data.revision, older.revision)
+        });
+        self.checker.figures.restored += 1;
+        self.store.restore(older, self.timings.ttl, self.now);
+        self.break_campaigns();
+        self.mark_robbed();
+        self.checker.restored(scene(&self.hosts, &self.store, self.now));
+        self.stuck_until = self.now + self.rng.u64(..2 * SECOND);
+        self.watch_leases();
+    }
+
+    fn mark_robbed(&mut self) {
+        for term in self.hosts.iter_mut().flat_map(|host| host.terms.values_mut()) {
+            term.robbed |= self.store.was_robbed(&term.key);
+        }
+    }
+
+    fn some_group(&mut self) -> Group {
         let pick = self.rng.usize(..self.groups.len());
         self.groups[pick].clone()
     }

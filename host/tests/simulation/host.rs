@@ -5,30 +5,63 @@ use std::collections::BTreeMap;
 use soloist::{
     clock::BootTime,
     config::Timings,
-    election::{Group, Heart, LeaderKey},
+    election::{Group, Heart, LeaderKey, LeaseId, Token},
 };
 
-/// What runs under a term here, as far as the checker asks.
+use crate::{effects::Writer, network::Cut};
+
+/// How far the gate of a term is turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Open,
+    Draining,
+    Closed,
+}
+
+/// What runs under a term here.
 #[derive(Clone, Debug)]
 pub(crate) struct Performance {
     pub(crate) key: LeaderKey,
     /// On the host's clock: the gate is shut from then on.
     pub(crate) deadline: BootTime,
-    /// The gate was closed by a stop.
-    pub(crate) closed: bool,
-    /// Somebody deleted the key behind the host's back: only fencing helps here.
+    pub(crate) phase: Phase,
+    /// Somebody took the key away behind the host's back: only fencing helps here.
     pub(crate) robbed: bool,
+    pub(crate) writer: Writer,
+}
+
+impl Performance {
+    /// Asks the gate to go on with what was admitted.
+    pub(crate) fn passes(&self, clock: BootTime) -> bool {
+        self.phase < Phase::Closed && clock < self.deadline
+    }
+
+    /// Asks the gate to begin something new.
+    pub(crate) fn admits(&self, clock: BootTime) -> bool {
+        self.phase == Phase::Open && clock < self.deadline
+    }
 }
 
 pub(crate) struct Host {
-    pub(crate) name: String,
+    pub(crate) name: &'static str,
+    /// Counts the processes that this host has had, and their deaths.
     pub(crate) life: u32,
     /// `None` while crashed.
     pub(crate) heart: Option<Heart>,
     pub(crate) frozen_until: u64,
-    pub(crate) cut_off_until: u64,
     pub(crate) last_woke: u64,
+    /// The way to the store, and the way back.
+    pub(crate) out: Cut,
+    pub(crate) back: Cut,
+    /// The moment of the timer that is set.
+    pub(crate) armed: Option<u64>,
     pub(crate) terms: BTreeMap<Group, Performance>,
+    /// What the process told its supervisor: the lease that it was granted last.
+    pub(crate) lease: Option<LeaseId>,
+    /// The highest token that this life led under.
+    pub(crate) highest: BTreeMap<Group, Token>,
+    /// The keys that a look was asked for, and that were there at that moment.
+    pub(crate) seen: BTreeMap<Group, LeaderKey>,
     offset: u64,
     /// How many nanoseconds its clock counts in a true million.
     rate: u64,
@@ -38,15 +71,20 @@ const MILLION: u64 = 1_000_000;
 
 impl Host {
     /// `drift`: how many parts in a million its clock is fast, or slow if negative.
-    pub(crate) fn new(name: String, offset: u64, drift: i64) -> Self {
+    pub(crate) fn new(name: &'static str, offset: u64, drift: i64) -> Self {
         Self {
             name,
             life: 0,
             heart: None,
             frozen_until: 0,
-            cut_off_until: 0,
             last_woke: 0,
+            out: Cut::default(),
+            back: Cut::default(),
+            armed: None,
             terms: BTreeMap::new(),
+            lease: None,
+            highest: BTreeMap::new(),
+            seen: BTreeMap::new(),
             offset,
             rate: MILLION.checked_add_signed(drift).expect("a small drift"),
         }
@@ -54,14 +92,19 @@ impl Host {
 
     pub(crate) fn boot(&mut self, timings: Timings, groups: &[Group]) {
         self.life += 1;
-        self.heart = Some(Heart::new(self.name.as_str().into(), timings, groups.to_vec()));
+        self.heart = Some(Heart::new(self.name.into(), timings, groups.to_vec()));
     }
 
-    pub(crate) fn crash(&mut self) {
-        self.heart = None;
-        self.terms.clear();
-        self.frozen_until = 0;
+    /// The process is gone, and with it all that it held.
+    pub(crate) fn die(&mut self) {
         self.life += 1;
+        self.heart = None;
+        self.frozen_until = 0;
+        self.armed = None;
+        self.terms.clear();
+        self.lease = None;
+        self.highest.clear();
+        self.seen.clear();
     }
 
     /// The host's clock at a true time.
@@ -75,22 +118,36 @@ impl Host {
         (local / self.rate + 1).saturating_mul(MILLION)
     }
 
+    /// The process stands still for `long`, as under SIGSTOP, or longer.
+    /// A clock that `sleeps` stands still with it.
+    pub(crate) fn freeze(&mut self, now: u64, long: u64, sleeps: bool) {
+        let until = self.frozen_until.max(now + long);
+        if sleeps {
+            self.offset -= until - self.frozen_until.max(now);
+        }
+        self.frozen_until = until;
+        self.last_woke = until;
+    }
+
+    /// The term of `key`, if something of it is alive here.
+    pub(crate) fn term(&self, key: &LeaderKey) -> Option<&Performance> {
+        self.terms.get(&key.group).filter(|term| term.key == *key)
+    }
+
     pub(crate) fn is_frozen(&self, now: u64) -> bool {
         now < self.frozen_until
     }
 
     /// Whether a term of `group` can still have an effect at `now`.
     pub(crate) fn can_act(&self, group: &Group, now: u64) -> bool {
-        self.terms
-            .get(group)
-            .is_some_and(|p| !p.closed && !p.robbed && self.clock(now) < p.deadline)
+        self.terms.get(group).is_some_and(|term| !term.robbed && term.passes(self.clock(now)))
     }
 
     /// Whether something of a term of `group` is alive though the host had all
     /// the time it needs to end it: it was awake since before the deadline.
     pub(crate) fn is_overdue(&self, group: &Group, now: u64) -> bool {
-        self.terms.get(group).is_some_and(|p| {
-            !p.robbed && !self.is_frozen(now) && self.last_woke < self.true_time(p.deadline)
+        self.terms.get(group).is_some_and(|term| {
+            !term.robbed && !self.is_frozen(now) && self.last_woke < self.true_time(term.deadline)
         })
     }
 }

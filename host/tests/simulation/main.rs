@@ -1,9 +1,13 @@
 //! The seeded simulation: the heart through thousands of bad days.
 //!
 //! Each seed makes a world: some hosts with clocks that drift, a store, and a
-//! network between them that delays, loses and reorders; hosts freeze, crash
-//! and are cut off. A checker watches every command and knows the true time.
-//! After the faults stop, some host must lead again.
+//! network between them that delays, loses, reorders and is cut in one
+//! direction or both. Processes freeze, are killed and come back, with a
+//! supervisor or without; the store stands still, changes its leader, loses
+//! keys to a careless hand, and now and then goes back to an older state.
+//! Leaders write to a fenced register and answer clients. A checker knows the
+//! true time and everybody, and names the [promise](promise::Promise) that
+//! breaks. After the faults stop, some host must lead again.
 //!
 //! A failing seed is printed. To replay it with its whole history:
 //!
@@ -19,20 +23,30 @@
     reason = "a test fails by panicking, and a replay prints its history"
 )]
 
+mod agenda;
+mod calls;
 mod checker;
+mod effects;
 mod faults;
+mod figures;
+mod happening;
 mod host;
+mod mutant;
 mod network;
+mod process;
+mod promise;
+mod register;
 mod store;
 mod world;
 
 use std::{
     env,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicU64, Ordering},
     thread,
 };
 
+use figures::Figures;
+use mutant::Mutant;
 use world::World;
 
 /// How many worlds the test runs; `SOLOIST_SEEDS` asks for another number.
@@ -42,38 +56,55 @@ fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|value| value.parse().expect("a number"))
 }
 
-/// Runs one world to its end; a broken promise panics.
-fn run(seed: u64, history: bool) {
-    World::new(seed, history).run();
+/// Runs the worlds of all seeds below `seeds`, on every core.
+fn run_all(seeds: u64) -> Figures {
+    let next = AtomicU64::new(0);
+    let worker = || {
+        let mut all = Figures::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return all;
+            }
+            match World::new(seed, Mutant::Sound).run() {
+                Ok(figures) => all += figures,
+                Err(broken) => panic!(
+                    "seed {seed} breaks a promise: {broken}; replay it with:\n  \
+                     SOLOIST_SEED={seed} cargo test -p soloist --test simulation replay -- \
+                     --nocapture"
+                ),
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(2, usize::from);
+    let mut all = Figures::default();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        for worker in workers {
+            all += worker.join().expect("a worker that saw no promise broken");
+        }
+    });
+    all
 }
 
 #[test]
 fn promises_hold_in_every_world() {
     let seeds = number("SOLOIST_SEEDS").unwrap_or(SEEDS);
-    let next = AtomicU64::new(0);
-    let worker = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
-                return;
-            }
-            if catch_unwind(AssertUnwindSafe(|| run(seed, false))).is_err() {
-                panic!(
-                    "seed {seed} breaks a promise; replay it with:\n  SOLOIST_SEED={seed} \
-                     cargo test -p soloist --test simulation replay -- --nocapture"
-                );
-            }
-        }
-    };
-    let threads = thread::available_parallelism().map_or(2, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(worker);
-        }
-    });
+    let seen = run_all(seeds);
+    println!("{seen:#?}");
+    assert_eq!(seen.worlds, seeds);
+    // On average a world is busy, and the rare things happen too.
+    assert!(seen.terms >= 5 * seeds, "{seen:?}");
+    assert!(seen.faults >= 10 * seeds, "{seen:?}");
+    assert!(seen.writes >= 50 * seeds && seen.acknowledged >= 50 * seeds, "{seen:?}");
+    assert!(seen.answers >= 50 * seeds && seen.refused >= seeds, "{seen:?}");
+    assert!(seen.fenced >= seeds / 20 && seen.restored >= seeds / 32, "{seen:?}");
 }
 
 #[test]
 fn replay() {
-    run(number("SOLOIST_SEED").unwrap_or(1), true);
+    let seed = number("SOLOIST_SEED").unwrap_or(1);
+    let ended = World::new(seed, Mutant::Sound).with_history().run();
+    println!("{ended:?}");
+    assert!(ended.is_ok(), "{}", ended.unwrap_err());
 }

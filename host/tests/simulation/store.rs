@@ -1,12 +1,14 @@
 //! The simulated store: leases, queues and create revisions, with etcd's habits.
 //!
 //! Its clock is the true time. A lease that has run out is noticed by a sweep
-//! up to half a second later, as etcd does, and a campaign's answer does not
-//! look again whether the candidate's own lease is still there.
+//! that may come late, as etcd's does, and a campaign's answer does not look
+//! again whether the candidate's own lease is still there.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use soloist::election::{Group, LeaderKey, LeaseId, Token};
+
+use crate::{mutant::Mutant, register::Register};
 
 /// Where an answer goes: a host in one of its lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,27 +23,46 @@ pub(crate) struct Waiting {
     pub(crate) caller: Caller,
     pub(crate) attempt: u64,
     pub(crate) key: LeaderKey,
+    /// Whether anybody still listens.
+    pub(crate) heard: bool,
 }
 
-#[derive(Default)]
-pub(crate) struct Store {
-    revision: i64,
+/// What the store keeps on its disk.
+#[derive(Clone, Default)]
+pub(crate) struct Data {
+    pub(crate) revision: i64,
+    /// When each lease runs out.
     leases: BTreeMap<LeaseId, u64>,
     keys: Vec<LeaderKey>,
-    waiting: Vec<Waiting>,
+    pub(crate) registers: BTreeMap<Group, Register>,
+}
+
+pub(crate) struct Store {
+    mutant: Mutant,
+    pub(crate) data: Data,
+    /// Never given out twice, whatever becomes of the data.
+    last_lease: i64,
+    pub(crate) waiting: Vec<Waiting>,
+    /// Keys that were taken away from the hosts that held them.
+    robbed: Vec<LeaderKey>,
 }
 
 impl Store {
+    pub(crate) fn new(mutant: Mutant) -> Self {
+        let (data, waiting, robbed) = Default::default();
+        Self { mutant, data, last_lease: 0, waiting, robbed }
+    }
+
     pub(crate) fn grant(&mut self, ttl: Duration, now: u64) -> LeaseId {
-        self.revision += 1;
-        let lease = LeaseId(1000 + self.revision);
-        self.leases.insert(lease, now + ttl.as_nanos() as u64);
+        self.last_lease += 1;
+        let lease = LeaseId(self.last_lease);
+        self.data.leases.insert(lease, now + ttl.as_nanos() as u64);
         lease
     }
 
     /// Whether the lease was there to be renewed.
     pub(crate) fn renew(&mut self, lease: LeaseId, ttl: Duration, now: u64) -> bool {
-        match self.leases.get_mut(&lease) {
+        match self.data.leases.get_mut(&lease) {
             Some(expiry) if *expiry > now => {
                 *expiry = now + ttl.as_nanos() as u64;
                 true
@@ -50,18 +71,27 @@ impl Store {
         }
     }
 
-    pub(crate) fn revoke(&mut self, lease: LeaseId) {
-        self.leases.remove(&lease);
-        self.keys.retain(|key| key.lease != lease);
+    /// Ends a lease; returns the keys that went with it.
+    pub(crate) fn revoke(&mut self, lease: LeaseId) -> Vec<LeaderKey> {
+        self.data.leases.remove(&lease);
+        self.data.keys.extract_if(.., |key| key.lease == lease).collect()
     }
 
-    /// Ends every lease that has run out.
-    pub(crate) fn sweep(&mut self, now: u64) {
-        let over: Vec<_> =
-            self.leases.iter().filter(|(_, expiry)| **expiry <= now).map(|(l, _)| *l).collect();
-        for lease in over {
-            self.revoke(lease);
-        }
+    /// Ends every lease that has run out; returns the keys that went with them.
+    pub(crate) fn sweep(&mut self, now: u64) -> Vec<LeaderKey> {
+        let over = |(lease, expiry): (&LeaseId, &u64)| (*expiry <= now).then_some(*lease);
+        let over: Vec<_> = self.data.leases.iter().filter_map(over).collect();
+        over.into_iter().flat_map(|lease| self.revoke(lease)).collect()
+    }
+
+    /// When the next lease runs out.
+    pub(crate) fn next_expiry(&self) -> Option<u64> {
+        self.data.leases.values().min().copied()
+    }
+
+    /// Gives every lease its full time again, as a new leader of etcd does.
+    pub(crate) fn promote(&mut self, ttl: Duration, now: u64) {
+        self.data.leases.values_mut().for_each(|expiry| *expiry = now + ttl.as_nanos() as u64);
     }
 
     /// Enters a candidate, or takes its old place. `None`: there is no such lease.
@@ -71,64 +101,104 @@ impl Store {
         group: &Group,
         lease: LeaseId,
         attempt: u64,
+        heard: bool,
     ) -> Option<()> {
-        self.leases.get(&lease)?;
-        let old = self.keys.iter().find(|key| key.lease == lease && key.group == *group);
+        self.data.leases.get(&lease)?;
+        let old = self.data.keys.iter().find(|key| key.lease == lease && key.group == *group);
         let key = if let Some(key) = old {
             key.clone()
         } else {
-            self.revision += 1;
+            self.data.revision += 1;
             let name = format!("{group}/{lease}");
-            let token = Token(self.revision);
+            let counts_leases = self.mutant == Mutant::CountsLeases;
+            let token = Token(if counts_leases { lease.0 } else { self.data.revision });
             let key = LeaderKey { group: group.clone(), key: name.into(), token, lease };
-            self.keys.push(key.clone());
+            self.data.keys.push(key.clone());
             key
         };
-        self.waiting.push(Waiting { caller, attempt, key });
+        self.waiting.push(Waiting { caller, attempt, key, heard });
         Some(())
     }
 
-    /// Stops answering a caller's campaign; `clean`: its key goes too.
-    pub(crate) fn forget(&mut self, caller: Caller, group: &Group, attempt: u64, clean: bool) {
+    /// Stops answering a caller's campaign. Returns the key that it stood with.
+    pub(crate) fn forget(
+        &mut self,
+        caller: Caller,
+        group: &Group,
+        attempt: u64,
+    ) -> Option<LeaderKey> {
         let theirs =
             |w: &mut Waiting| (w.caller, w.attempt, &w.key.group) == (caller, attempt, group);
-        let gone: Vec<_> = self.waiting.extract_if(.., theirs).collect();
-        if clean {
-            for waiting in gone {
-                self.resign(&waiting.key);
-            }
-        }
+        self.waiting.extract_if(.., theirs).map(|waiting| waiting.key).last()
     }
 
-    pub(crate) fn resign(&mut self, key: &LeaderKey) {
-        self.keys.retain(|k| k != key);
+    /// Deletes a key. Returns whether it was there.
+    pub(crate) fn resign(&mut self, key: &LeaderKey) -> bool {
+        let before = self.data.keys.len();
+        self.data.keys.retain(|k| k != key);
+        self.data.keys.len() < before
     }
 
     /// The first in the queue of `group`.
     pub(crate) fn leader(&self, group: &Group) -> Option<&LeaderKey> {
-        self.keys.iter().filter(|key| key.group == *group).min_by_key(|key| key.token)
+        self.data.keys.iter().filter(|key| key.group == *group).min_by_key(|key| key.token)
+    }
+
+    /// Whether `key` stands and nobody is before it: what a host asks that has won.
+    pub(crate) fn verify(&self, key: &LeaderKey) -> bool {
+        match self.mutant {
+            Mutant::NoQueue => self.exists(key),
+            _ => self.leader(&key.group) == Some(key),
+        }
     }
 
     pub(crate) fn exists(&self, key: &LeaderKey) -> bool {
-        self.keys.contains(key)
+        self.data.keys.contains(key)
     }
 
     /// The keys that hang on `lease`.
     pub(crate) fn keys_of(&self, lease: LeaseId) -> impl Iterator<Item = &LeaderKey> {
-        self.keys.iter().filter(move |key| key.lease == lease)
+        self.data.keys.iter().filter(move |key| key.lease == lease)
     }
 
     /// Takes out the campaigns with nobody before them. Etcd answers them by the
     /// keys that were there before: whether their own key still is, it does not ask.
     pub(crate) fn winners(&mut self) -> Vec<Waiting> {
-        let keys = self.keys.clone();
-        let first =
-            |w: &mut Waiting| !keys.iter().any(|k| k.group == w.key.group && k.token < w.key.token);
-        self.waiting.extract_if(.., first).collect()
+        let Self { data, waiting, .. } = self;
+        if self.mutant == Mutant::NoQueue {
+            return std::mem::take(waiting);
+        }
+        let before = |w: &Waiting, k: &LeaderKey| k.token < w.key.token && k.group == w.key.group;
+        let first = |w: &mut Waiting| !data.keys.iter().any(|k| before(w, k));
+        waiting.extract_if(.., first).collect()
     }
 
     /// Any key that is there, for somebody's careless hand.
     pub(crate) fn some_key(&self, pick: usize) -> Option<LeaderKey> {
-        (!self.keys.is_empty()).then(|| self.keys[pick % self.keys.len()].clone())
+        let keys = &self.data.keys;
+        (!keys.is_empty()).then(|| keys[pick % keys.len()].clone())
+    }
+
+    /// Remembers keys that were there and that nobody gave up.
+    pub(crate) fn rob(&mut self, keys: Vec<LeaderKey>) {
+        self.robbed.extend(keys);
+    }
+
+    /// Whether the leadership of `key` is gone, and not by its host's doing nor by time.
+    pub(crate) fn was_robbed(&self, key: &LeaderKey) -> bool {
+        self.robbed.contains(key) && self.leader(&key.group) != Some(key)
+    }
+
+    /// Goes back to older data. Every lease in it has its full time, as after
+    /// etcd's restore. Whoever held a key that is not in it was robbed, and so
+    /// was a leader who finds a candidate before it that had long given up.
+    pub(crate) fn restore(&mut self, older: Data, ttl: Duration, now: u64) {
+        let led = |key: &&LeaderKey| self.leader(&key.group) == Some(*key);
+        let leaders: Vec<_> = self.data.keys.iter().filter(led).cloned().collect();
+        let newer = std::mem::replace(&mut self.data, older);
+        self.promote(ttl, now);
+        let lost: Vec<_> = newer.keys.into_iter().filter(|key| !self.exists(key)).collect();
+        self.rob(lost);
+        self.rob(leaders);
     }
 }

@@ -1,0 +1,38 @@
+//! What is still to happen, in the order of its moments.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+/// Happenings to come. Those of one moment come in the order in which they were entered.
+pub(crate) struct Agenda<T> {
+    /// Moment, number, place: the happenings themselves are large and stay where they are.
+    due: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    number: u64,
+    places: Vec<Option<T>>,
+    free: Vec<usize>,
+}
+
+impl<T> Default for Agenda<T> {
+    fn default() -> Self {
+        Self { due: BinaryHeap::new(), number: 0, places: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Agenda<T> {
+    /// Enters a happening at a true time.
+    pub(crate) fn at(&mut self, at: u64, happening: T) {
+        let place = self.free.pop().unwrap_or(self.places.len());
+        if place == self.places.len() {
+            self.places.push(None);
+        }
+        self.places[place] = Some(happening);
+        self.number += 1;
+        self.due.push(Reverse((at, self.number, place)));
+    }
+
+    /// Takes the next happening out, with its moment.
+    pub(crate) fn next(&mut self) -> Option<(u64, T)> {
+        let Reverse((at, _, place)) = self.due.pop()?;
+        self.free.push(place);
+        Some((at, self.places[place].take()?))
+    }
+}

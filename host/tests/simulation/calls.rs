@@ -1,0 +1,270 @@
+//! Calls to the store. Each is answered once: by the store, or when patience ends.
+
+use soloist::election::{Command, Event, LeaderKey};
+
+use crate::{
+    checker::End,
+    happening::Happening,
+    mutant::Mutant,
+    register::{Fate, Write},
+    store::{Caller, Waiting},
+    world::{MS, SECOND, World},
+};
+
+/// A request under way to the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    from: Caller,
+    request: Request,
+    /// When the caller's patience ends.
+    until: u64,
+    /// Whether the caller still waits; else it has been told of a failure.
+    heard: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    /// Of the heart.
+    Command(Command),
+    /// Of an action.
+    Write(Write),
+}
+
+impl Request {
+    /// Whether the call may wait for as long as it takes.
+    fn waits(&self) -> bool {
+        matches!(self, Self::Command(Command::Campaign { .. }))
+    }
+
+    /// What the caller is told when no answer comes.
+    fn failure(self, from: Caller) -> Option<Happening> {
+        let event = match self {
+            Self::Write(write) => return Some(Happening::Written(from, write, Fate::Unknown)),
+            Self::Command(command) => match command {
+                Command::Grant { .. } => Event::GrantFailed,
+                Command::Renew { lease, .. } => Event::RenewFailed { lease },
+                Command::Revoke { lease } => Event::Released { lease },
+                Command::Campaign { group, attempt, .. } => {
+                    Event::CampaignFailed { group, attempt }
+                }
+                Command::Verify { key } => Event::VerifyFailed { key },
+                Command::Resign { key } => Event::ResignFailed { key },
+                _ => return None,
+            },
+        };
+        Some(Happening::ToHost(from, event))
+    }
+}
+
+impl World {
+    /// Sends a request on its way. Without an answer in time the caller hears
+    /// of a failure, though the request may still arrive.
+    pub(crate) fn ask(&mut self, from: Caller, request: Request) {
+        let until = self.now + self.timings.request_timeout.as_nanos() as u64;
+        let call = Call { from, request, until, heard: true };
+        match self.way_out(from.host) {
+            Some(way) => self.bring(self.now + way, call),
+            None => self.give_up(call, until),
+        }
+    }
+
+    /// Sends a command whose answer changes nothing for its caller. Returns
+    /// whether it arrives, and its answer too.
+    pub(crate) fn tell_store(&mut self, from: Caller, command: Command) -> bool {
+        let Some(way) = self.way_out(from.host) else { return false };
+        let request = Request::Command(command);
+        self.bring(self.now + way, Call { from, request, until: self.now, heard: false });
+        self.way_back(from.host).is_some()
+    }
+
+    /// Lets a call arrive at a moment.
+    fn bring(&mut self, at: u64, mut call: Call) {
+        if call.heard && at > call.until {
+            call.heard = false;
+            self.give_up(call.clone(), call.until);
+        }
+        self.at(at, Happening::ToStore(call));
+    }
+
+    fn give_up(&mut self, call: Call, at: u64) {
+        if let Some(failure) = call.request.failure(call.from) {
+            self.at(at.max(self.now), failure);
+        }
+    }
+
+    /// Sends an answer back, or lets the caller's patience end.
+    fn reply(&mut self, call: Call, answer: Happening) {
+        if !call.heard {
+            return;
+        }
+        match self.way_back(call.from.host) {
+            Some(way) if self.now + way <= call.until || call.request.waits() => {
+                self.after(way, answer);
+            }
+            _ => {
+                let until = call.until;
+                self.give_up(call, until);
+            }
+        }
+    }
+
+    /// The store takes a request in, if it is in a state to.
+    pub(crate) fn serve(&mut self, call: Call) {
+        if self.now < self.stuck_until {
+            return self.bring(self.stuck_until, call);
+        }
+        if self.now < self.leaderless_until {
+            return self.serve_leaderless(call);
+        }
+        let from = call.from;
+        let answer = match &call.request {
+            Request::Write(write) => {
+                let write = write.clone();
+                let fate = self.apply(&write);
+                Some(Happening::Written(from, write, fate))
+            }
+            Request::Command(command) => {
+                let command = command.clone();
+                self.obey(&call, command).map(|event| Happening::ToHost(from, event))
+            }
+        };
+        if let Some(answer) = answer {
+            self.reply(call, answer);
+        }
+        self.announce();
+    }
+
+    /// While the store elects a leader of its own, calls hang, or fail at once:
+    /// some of those were carried out all the same.
+    fn serve_leaderless(&mut self, mut call: Call) {
+        let until = self.leaderless_until;
+        match self.rng.u8(..3) {
+            0 => return self.bring(until, call),
+            1 => {
+                let unheard = Call { heard: false, ..call.clone() };
+                self.at(until, Happening::ToStore(unheard));
+            }
+            _ => {}
+        }
+        if call.heard {
+            let way = self.way_back(call.from.host).unwrap_or(u64::MAX / 4);
+            let at = call.until.min(self.now + way);
+            call.heard = false;
+            self.give_up(call, at);
+        }
+    }
+
+    fn obey(&mut self, call: &Call, command: Command) -> Option<Event> {
+        let (from, ttl) = (call.from, self.timings.ttl);
+        match command {
+            Command::Grant { sent } => {
+                let lease = self.store.grant(ttl, self.now);
+                self.watch_leases();
+                Some(Event::Granted { lease, ttl, sent })
+            }
+            Command::Renew { lease, sent } => Some(if self.store.renew(lease, ttl, self.now) {
+                Event::Renewed { lease, ttl, sent }
+            } else {
+                Event::LeaseGone { lease }
+            }),
+            Command::Revoke { lease } => {
+                let keys = self.store.revoke(lease);
+                self.ended(&keys, End::GivenBack);
+                Some(Event::Released { lease })
+            }
+            Command::Campaign { group, lease, attempt } => {
+                let stands = self.store.stand(from, &group, lease, attempt, call.heard);
+                stands.is_none().then_some(Event::CampaignFailed { group, attempt })
+            }
+            Command::Withdraw { group, attempt } => {
+                let key = self.store.forget(from, &group, attempt)?;
+                // Now and then the server does not get to the clean-up.
+                if self.rng.u8(..4) > 0 && self.store.resign(&key) {
+                    self.ended(&[key], End::GivenBack);
+                }
+                None
+            }
+            Command::Verify { key } => {
+                let holds = self.store.verify(&key);
+                Some(Event::Verified { key, holds })
+            }
+            Command::Resign { key } => {
+                if self.store.resign(&key) {
+                    self.ended(std::slice::from_ref(&key), End::GivenBack);
+                }
+                Some(Event::Resigned { key })
+            }
+            _ => None,
+        }
+    }
+
+    /// The register takes a write in, if its guard holds.
+    fn apply(&mut self, write: &Write) -> Fate {
+        if self.mutant != Mutant::Unfenced && !self.store.exists(&write.key) {
+            self.checker.figures.fenced += 1;
+            return Fate::Fenced;
+        }
+        let conditional = self.mutant != Mutant::Unconditional;
+        let register = self.store.data.registers.entry(write.key.group.clone()).or_default();
+        let fate = register.write(write, conditional);
+        self.tell(|_| {
+            format!("{}/{} writes {} → {fate:?}", write.key.group, write.key.token, write.id)
+        });
+        if fate == Fate::Applied {
+            self.store.data.revision += 1;
+            self.checker.applied(write, self.now);
+        }
+        fate
+    }
+
+    /// Answers the campaigns that are won by now.
+    pub(crate) fn announce(&mut self) {
+        if self.store.waiting.is_empty() {
+            return;
+        }
+        for Waiting { caller, attempt, key, heard } in self.store.winners() {
+            if !heard {
+                continue;
+            }
+            match self.way_back(caller.host) {
+                Some(way) => {
+                    self.after(way, Happening::ToHost(caller, Event::Won { attempt, key }))
+                }
+                None => self.break_off(caller, key, attempt),
+            }
+        }
+    }
+
+    /// The connection that a campaign waits on is lost, and its caller notices.
+    pub(crate) fn break_off(&mut self, caller: Caller, key: LeaderKey, attempt: u64) {
+        let way = self.rng.u64(MS / 5..self.latency * MS);
+        let event = Event::CampaignFailed { group: key.group, attempt };
+        self.after(way, Happening::ToHost(caller, event));
+    }
+
+    /// The roster: each host sees which keys of its session stand, and which are gone.
+    pub(crate) fn show(&mut self) {
+        for host in 0..self.hosts.len() {
+            let Some(way) = self.way_back(host) else { continue };
+            let heart = self.hosts[host].heart.as_ref();
+            let Some((lease, _)) = heart.and_then(|heart| heart.session().live()) else {
+                continue;
+            };
+            let standing = self.store.keys_of(lease).cloned();
+            let mut events: Vec<_> = standing.map(|key| Event::Standing { key }).collect();
+            // What is older than a key cannot tell that it is gone.
+            let gone = |key: &LeaderKey| {
+                self.store.data.revision >= key.token.0 && !self.store.exists(key)
+            };
+            let keys = self.hosts[host].terms.values().map(|term| &term.key);
+            let gone = keys.filter(|key| gone(key)).cloned();
+            events.extend(gone.map(|key| Event::KeyGone { key }));
+            let caller = self.caller(host);
+            for event in events {
+                self.after(way, Happening::ToHost(caller, event));
+            }
+        }
+        let pause = self.rng.u64(10 * MS..2 * SECOND);
+        self.after(pause, Happening::Show);
+    }
+}

@@ -1,0 +1,108 @@
+//! What a term does that others see: answers to clients, and guarded writes.
+
+use soloist::election::{Event, LeaderKey};
+
+use crate::{
+    calls::Request,
+    happening::Happening,
+    mutant::Mutant,
+    register::{Fate, Write},
+    store::Caller,
+    world::{MS, SECOND, World},
+};
+
+/// From one write, or one request of a client, to the next, at most.
+const PAUSE: u64 = SECOND;
+
+/// What an action knows of its register.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Writer {
+    /// The write that is being tried.
+    id: usize,
+    /// The version that it expects.
+    version: usize,
+}
+
+impl World {
+    /// A writer with its first write.
+    pub(crate) fn writer(&mut self) -> Writer {
+        Writer { id: self.checker.new_write(), version: 0 }
+    }
+
+    /// A term's actions start.
+    pub(crate) fn perform(&mut self, caller: Caller, key: &LeaderKey) {
+        let (first, request) = (self.rng.u64(..PAUSE), self.rng.u64(..PAUSE));
+        self.after(first, Happening::Write(caller, key.clone()));
+        self.after(request, Happening::Request(caller, key.clone()));
+    }
+
+    /// A client's request comes in.
+    pub(crate) fn request(&mut self, caller: Caller, key: LeaderKey) {
+        let host = &self.hosts[caller.host];
+        let Some(term) = host.term(&key) else { return };
+        if term.admits(host.clock(self.now)) {
+            // Most are quick; some outlast a lease.
+            let longest = if self.rng.u8(..8) == 0 { 5 * SECOND } else { 200 * MS };
+            let work = self.rng.u64(..longest);
+            self.after(work, Happening::Answer(caller, key.clone()));
+        } else {
+            self.checker.figures.refused += 1;
+        }
+        let pause = self.rng.u64(..PAUSE);
+        self.after(pause, Happening::Request(caller, key));
+    }
+
+    /// The answer to a client's request is about to leave.
+    pub(crate) fn answer(&mut self, caller: Caller, key: &LeaderKey) {
+        let host = &self.hosts[caller.host];
+        let passes = host.term(key).is_some_and(|term| {
+            term.passes(host.clock(self.now)) || self.mutant == Mutant::UngatedAnswers
+        });
+        if passes {
+            self.checker.answer(key, host, self.now);
+        } else {
+            self.checker.figures.refused += 1;
+        }
+    }
+
+    /// An action writes, if the gate lets it.
+    pub(crate) fn write(&mut self, caller: Caller, key: LeaderKey) {
+        let host = &self.hosts[caller.host];
+        let Some(term) = host.term(&key) else { return };
+        if term.passes(host.clock(self.now)) {
+            let Writer { id, version } = term.writer;
+            self.ask(caller, Request::Write(Write { key, id, only_if: version }));
+        }
+    }
+
+    /// An action learns what became of its write.
+    pub(crate) fn written(&mut self, caller: Caller, write: Write, fate: Fate) {
+        let Write { key, id, only_if } = write;
+        if self.hosts[caller.host].term(&key).is_none() {
+            return;
+        }
+        let hopeful = self.mutant == Mutant::Hopeful;
+        let (done, version) = match fate {
+            Fate::Applied => (true, only_if + 1),
+            // An earlier try of it arrived.
+            Fate::Conflict { version, last } => (last == Some(id), version),
+            Fate::Unknown => (hopeful, only_if),
+            Fate::Fenced => return self.hear(caller, Event::KeyGone { key }),
+        };
+        let mut writer = Writer { id, version };
+        let pause = match fate {
+            _ if done => PAUSE,
+            Fate::Conflict { .. } => MS,
+            _ => self.timings.retry.as_nanos() as u64,
+        };
+        if done {
+            self.checker.acknowledged(&key, id, self.now);
+            writer.id = self.checker.new_write();
+        }
+        if let Some(term) = self.hosts[caller.host].terms.get_mut(&key.group) {
+            term.writer = writer;
+        }
+        let pause = self.rng.u64(..pause);
+        self.after(pause, Happening::Write(caller, key));
+    }
+}

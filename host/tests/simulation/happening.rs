@@ -1,0 +1,61 @@
+//! What can happen in a world.
+
+use soloist::election::{Event, LeaderKey, LeaseId};
+
+use crate::{
+    calls::Call,
+    register::{Fate, Write},
+    store::Caller,
+};
+
+/// Something that is due at a moment.
+#[derive(Clone, Debug)]
+pub(crate) enum Happening {
+    ToHost(Caller, Event),
+    ToStore(Call),
+    /// A term's teardown is complete.
+    TornDown(Caller, LeaderKey),
+    /// The timer that was set for this moment runs out.
+    Wake(Caller, u64),
+    /// The watchdog looks at a term that takes long to end.
+    Watchdog(Caller, LeaderKey),
+    /// A client's request arrives.
+    Request(Caller, LeaderKey),
+    /// The answer to a client is ready to leave.
+    Answer(Caller, LeaderKey),
+    /// An action wants to write.
+    Write(Caller, LeaderKey),
+    /// An action hears what became of its write.
+    Written(Caller, Write, Fate),
+    /// The supervisor of a dead process revokes its lease.
+    Supervise(usize, LeaseId),
+    Boot(usize),
+    /// The store looks for leases that have run out.
+    Sweep,
+    /// The store shows each host its keys.
+    Show,
+    Fault,
+    /// Somebody copies the store's data …
+    Backup,
+    /// … and puts the copy, or nothing, in the data's place.
+    Restore,
+    /// The obstacles are out of the way, the longest freeze over.
+    Clear,
+}
+
+impl Happening {
+    /// The process without which it cannot happen.
+    pub(crate) fn process(&self) -> Option<Caller> {
+        match self {
+            Self::ToHost(caller, _)
+            | Self::TornDown(caller, _)
+            | Self::Wake(caller, _)
+            | Self::Watchdog(caller, _)
+            | Self::Request(caller, _)
+            | Self::Answer(caller, _)
+            | Self::Write(caller, _)
+            | Self::Written(caller, ..) => Some(*caller),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Worlds that break one rule, to know that the checker can see it.
+//!
+//! The heart and the checker are the same; only what the simulation itself
+//! stands for (the store, the term's gate, the driver) does its part wrongly.
+
+use std::time::Duration;
+
+use soloist::config::Timings;
+
+use crate::{World, promise::Promise};
+
+/// How many worlds a mutant may live in unseen.
+const SEEDS: u64 = 1000;
+
+/// What a world does wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// Nothing.
+    Sound,
+    /// A win counts as verified without a look at its key.
+    Unverified,
+    /// A lease counts from the arrival of the store's answer, not from the sending.
+    CountsFromReceipt,
+    /// Answers leave without asking the gate.
+    UngatedAnswers,
+    /// Writes are applied without a look at the writer's leader key.
+    Unfenced,
+    /// A host resigns when its term begins to stop.
+    ResignsEarly,
+    /// The margin leaves no room for clocks that drift.
+    NoRoomForDrift,
+    /// What outlives its term's deadline is not ended by force.
+    NoWatchdog,
+    /// The clock stands still with its host.
+    SleepyClock,
+    /// A supervisor revokes the lease of a process that only stands still.
+    HastySupervisor,
+    /// Whoever stands wins, and its key is verified if it is there.
+    NoQueue,
+    /// Tokens are the numbers of leases instead of create revisions.
+    CountsLeases,
+    /// The store does not show whose keys stand.
+    Blind,
+    /// Writes are applied whatever version the writer expects.
+    Unconditional,
+    /// A writer takes a write without an answer for done.
+    Hopeful,
+}
+
+impl Mutant {
+    /// The timings as this world's hosts keep them.
+    pub(crate) fn timings(self, timings: Timings) -> Timings {
+        let margin =
+            if self == Self::NoRoomForDrift { timings.stop_budget } else { timings.margin };
+        Timings { margin, ..timings }
+    }
+}
+
+/// Runs worlds until the checker stops one, and says which promise it saw broken.
+#[track_caller]
+fn catches(mutant: Mutant, promise: Promise) {
+    let caught = (0..SEEDS).find_map(|seed| Some((seed, World::new(seed, mutant).run().err()?)));
+    let Some((seed, broken)) = caught else {
+        panic!("{mutant:?} went unseen through {SEEDS} worlds");
+    };
+    println!("{mutant:?}: seed {seed}: {broken}");
+    assert_eq!(broken.promise, promise, "{mutant:?} in seed {seed}: {broken}");
+}
+
+#[test]
+fn a_win_that_is_not_verified_is_caught() {
+    catches(Mutant::Unverified, Promise::WinIsVerified);
+}
+
+#[test]
+fn a_lease_counted_from_the_answers_arrival_is_caught() {
+    catches(Mutant::CountsFromReceipt, Promise::EndsBeforeLease);
+}
+
+#[test]
+fn answers_that_pass_no_gate_are_caught() {
+    catches(Mutant::UngatedAnswers, Promise::FreshAnswers);
+}
+
+#[test]
+fn writes_without_a_fence_are_caught() {
+    catches(Mutant::Unfenced, Promise::FencedWrites);
+}
+
+#[test]
+fn resigning_before_the_end_of_teardown_is_caught() {
+    catches(Mutant::ResignsEarly, Promise::ResignIsLast);
+}
+
+#[test]
+fn a_margin_without_room_for_drift_is_caught() {
+    catches(Mutant::NoRoomForDrift, Promise::EndsBeforeLease);
+}
+
+#[test]
+fn a_teardown_without_end_is_caught() {
+    catches(Mutant::NoWatchdog, Promise::EndsBeforeLease);
+}
+
+#[test]
+fn a_clock_that_sleeps_is_caught() {
+    catches(Mutant::SleepyClock, Promise::EndsBeforeLease);
+}
+
+#[test]
+fn revoking_under_a_process_that_lives_is_caught() {
+    catches(Mutant::HastySupervisor, Promise::ResignIsLast);
+}
+
+#[test]
+fn two_winners_are_caught() {
+    catches(Mutant::NoQueue, Promise::NoOverlap);
+}
+
+#[test]
+fn tokens_that_fall_are_caught() {
+    catches(Mutant::CountsLeases, Promise::TokensRise);
+}
+
+#[test]
+fn a_key_that_nobody_clears_away_is_caught() {
+    catches(Mutant::Blind, Promise::SomebodyLeads);
+}
+
+#[test]
+fn writes_that_expect_no_version_are_caught() {
+    catches(Mutant::Unconditional, Promise::NothingDoubled);
+}
+
+#[test]
+fn writes_that_were_only_hoped_for_are_caught() {
+    catches(Mutant::Hopeful, Promise::NothingLost);
+}
+
+#[test]
+fn a_mutant_changes_nothing_else() {
+    let sound = Timings::derive(Duration::from_secs(5), Duration::from_millis(500), Duration::ZERO);
+    assert_eq!(Mutant::Unverified.timings(sound), sound);
+    let tight = Mutant::NoRoomForDrift.timings(sound);
+    assert!(tight.margin < sound.margin);
+    assert_eq!(Timings { margin: sound.margin, ..tight }, sound);
+}

@@ -1,0 +1,202 @@
+//! What a host's process does: it feeds the heart and carries out what it says,
+//! as the driver and a term's tree do; and what its supervisor does when it dies.
+
+use soloist::{
+    clock::BootTime,
+    election::{Cause, Command, Event, LeaderKey, LeaseId},
+};
+
+use crate::{
+    calls::Request,
+    happening::Happening,
+    host::{Performance, Phase},
+    mutant::Mutant,
+    store::Caller,
+    world::{MS, SECOND, World, scene},
+};
+
+/// The life of a host in which no process waits for an answer.
+const NOBODY: u32 = 0;
+
+impl World {
+    pub(crate) fn boot(&mut self, host: usize) {
+        self.hosts[host].boot(self.timings, &self.groups);
+        self.tell(|world| format!("{} boots", world.hosts[host].name));
+        self.all_ready(host);
+    }
+
+    /// Gives an event to the heart and carries out what it says.
+    pub(crate) fn hear(&mut self, to: Caller, mut event: Event) {
+        let host = &mut self.hosts[to.host];
+        let clock = host.clock(self.now);
+        if let Event::Granted { lease, .. } = &event {
+            host.lease = Some(*lease);
+        }
+        if self.mutant == Mutant::CountsFromReceipt
+            && let Event::Granted { sent, .. } | Event::Renewed { sent, .. } = &mut event
+        {
+            *sent = clock;
+        }
+        let said = self.history_of(&event);
+        let host = &mut self.hosts[to.host];
+        let Some(heart) = host.heart.as_mut() else {
+            return;
+        };
+        let commands = heart.step(event, clock);
+        let (wake, done) = (heart.next_wake(), heart.is_done());
+        if let Some(event) = said.filter(|event| event != "Tick" || !commands.is_empty()) {
+            self.tell(|world| format!("{} ← {event} → {commands:?}", world.hosts[to.host].name));
+        }
+        for command in commands {
+            self.checker.command(&command, to.host, scene(&self.hosts, &self.store, self.now));
+            self.carry_out(to, command);
+        }
+        if done {
+            self.hosts[to.host].die();
+            let pause = self.rng.u64(..5 * SECOND);
+            return self.after(pause, Happening::Boot(to.host));
+        }
+        self.set_timer(to, wake);
+    }
+
+    fn history_of(&self, event: &Event) -> Option<String> {
+        self.tells().then(|| format!("{event:?}"))
+    }
+
+    /// Sets the process's one timer, if it must come earlier than it would.
+    fn set_timer(&mut self, caller: Caller, wake: BootTime) {
+        if wake == BootTime::NEVER {
+            return;
+        }
+        let due = self.hosts[caller.host].true_time(wake).max(self.now);
+        if self.hosts[caller.host].armed.is_none_or(|armed| armed > due + 3 * MS) {
+            let at = due + self.rng.u64(..3 * MS);
+            self.hosts[caller.host].armed = Some(at);
+            self.at(at, Happening::Wake(caller, at));
+        }
+    }
+
+    pub(crate) fn wake(&mut self, caller: Caller, set: u64) {
+        if self.hosts[caller.host].armed.take_if(|armed| *armed == set).is_some() {
+            self.hear(caller, Event::Tick);
+        }
+    }
+
+    fn carry_out(&mut self, from: Caller, command: Command) {
+        match command {
+            Command::Start { key, deadline } => self.start(from, key, deadline),
+            Command::Extend { deadline, .. } => {
+                for term in self.hosts[from.host].terms.values_mut() {
+                    term.deadline = deadline;
+                }
+            }
+            Command::Drain { key, .. } => {
+                self.turn_gate(from, &key, Phase::Draining);
+                let takes = self.rng.u64(..5 * SECOND);
+                self.after(takes, Happening::ToHost(from, Event::Drained { key }));
+            }
+            Command::Stop { key, cause } => self.stop(from, key, &cause),
+            Command::Verify { key } => self.verify(from, key),
+            request => self.ask(from, Request::Command(request)),
+        }
+    }
+
+    fn start(&mut self, from: Caller, key: LeaderKey, deadline: BootTime) {
+        let robbed = self.store.was_robbed(&key);
+        let (phase, writer) = (Phase::Open, self.writer());
+        self.perform(from, &key);
+        let host = &mut self.hosts[from.host];
+        host.highest.insert(key.group.clone(), key.token);
+        let group = key.group.clone();
+        host.terms.insert(group, Performance { key, deadline, phase, robbed, writer });
+    }
+
+    fn verify(&mut self, from: Caller, key: LeaderKey) {
+        let seen = &mut self.hosts[from.host].seen;
+        if self.store.exists(&key) {
+            seen.insert(key.group.clone(), key.clone());
+        } else {
+            seen.remove(&key.group);
+        }
+        if self.mutant == Mutant::Unverified {
+            self.after(0, Happening::ToHost(from, Event::Verified { key, holds: true }));
+        } else {
+            self.ask(from, Request::Command(Command::Verify { key }));
+        }
+    }
+
+    /// Closes the gate and begins the teardown. While the lease holds, that may take longer.
+    fn stop(&mut self, from: Caller, key: LeaderKey, cause: &Cause) {
+        self.turn_gate(from, &key, Phase::Closed);
+        if self.mutant == Mutant::ResignsEarly {
+            self.ask(from, Request::Command(Command::Resign { key: key.clone() }));
+        }
+        let budget = self.timings.stop_budget.as_nanos() as u64;
+        let takes = match self.rng.u8(..4) {
+            0 if cause.drains() => self.rng.u64(..self.timings.stop_limit.as_nanos() as u64),
+            1 => self.rng.u64(budget - budget / 50..budget),
+            _ => self.rng.u64(..budget),
+        };
+        if takes > budget && self.mutant != Mutant::NoWatchdog {
+            self.after(0, Happening::Watchdog(from, key.clone()));
+        }
+        self.after(takes, Happening::TornDown(from, key));
+    }
+
+    fn turn_gate(&mut self, caller: Caller, key: &LeaderKey, phase: Phase) {
+        if let Some(term) = self.hosts[caller.host].terms.get_mut(&key.group) {
+            term.phase = term.phase.max(phase);
+        }
+    }
+
+    pub(crate) fn torn_down(&mut self, caller: Caller, key: LeaderKey) {
+        self.hosts[caller.host].terms.remove(&key.group);
+        self.hear(caller, Event::Stopped { key });
+    }
+
+    /// Ends the process if something of a term outlives its deadline by the budget.
+    pub(crate) fn watchdog(&mut self, caller: Caller, key: LeaderKey) {
+        let host = &self.hosts[caller.host];
+        let Some(term) = host.term(&key) else { return };
+        let patience = self.timings.stop_budget.as_nanos() as u64;
+        let ends = host.true_time(term.deadline) + patience;
+        if self.now >= ends {
+            self.tell(|world| format!("{} aborts", world.hosts[caller.host].name));
+            return self.crash(caller.host, true);
+        }
+        self.at(ends, Happening::Watchdog(caller, key));
+    }
+
+    // ---- the supervisor
+
+    /// The process is gone. A supervisor that lives on revokes its lease and
+    /// starts another; else the lease runs out, and the machine takes its time.
+    pub(crate) fn crash(&mut self, host: usize, supervised: bool) {
+        if self.hosts[host].heart.is_none() {
+            return;
+        }
+        self.tell(|world| format!("{} crashes, supervised: {supervised}", world.hosts[host].name));
+        let lease = self.hosts[host].lease;
+        self.hosts[host].die();
+        if supervised {
+            let notices = self.rng.u64(MS / 10..20 * MS);
+            if let Some(lease) = lease {
+                self.after(notices, Happening::Supervise(host, lease));
+            }
+            let back_off = [0, 200 * MS, SECOND][self.rng.usize(..3)];
+            self.after(notices + back_off, Happening::Boot(host));
+        } else {
+            let pause = self.rng.u64(10 * MS..8 * SECOND);
+            self.after(pause, Happening::Boot(host));
+        }
+    }
+
+    /// Revokes a dead process's lease, again and again until that is acknowledged.
+    pub(crate) fn supervise(&mut self, host: usize, lease: LeaseId) {
+        let dead = Caller { host, life: NOBODY };
+        if !self.tell_store(dead, Command::Revoke { lease }) {
+            let again = self.timings.request_timeout.as_nanos() as u64;
+            self.after(again, Happening::Supervise(host, lease));
+        }
+    }
+}
