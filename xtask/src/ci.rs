@@ -1,12 +1,19 @@
 //! `cargo xtask ci`: every check, the slow ones too.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::Result;
 
 use crate::cargo::{cargo, guest_cargo};
 use crate::wasm_target::TARGET;
-use crate::{cmd, guests, setup, test};
+use crate::{cmd, faults, guests, setup, test};
+
+/// How many worlds the long simulation runs: under a minute on two cores.
+const WORLDS: &str = "100000";
+
+/// How many leaders are frozen on each store.
+const FREEZES: &str = "100";
 
 /// Runs the checks, the quickest first.
 pub(crate) fn run() -> Result<()> {
@@ -15,7 +22,10 @@ pub(crate) fn run() -> Result<()> {
     lint()?;
     test::run(&[])?;
     document()?;
-    dependencies()
+    dependencies()?;
+    simulate()?;
+    freeze()?;
+    faults::check()
 }
 
 fn format() -> Result<()> {
@@ -45,6 +55,19 @@ fn lint() -> Result<()> {
         cmd::run(command.args(["--", "--deny", "warnings"]))?;
     }
     Ok(())
+}
+
+/// Leaders that wake from a freeze, often enough to meet what is rare.
+fn freeze() -> Result<()> {
+    let only = ["-p", "soloist", "--test", "e2e", "frozen::", "--", "--nocapture"];
+    test::run_with(&only.map(OsString::from), &[("SOLOIST_FREEZES", FREEZES)])
+}
+
+/// The seeded simulation once more, and much longer.
+fn simulate() -> Result<()> {
+    let mut command = cargo("test");
+    command.args(["--release", "--locked", "-p", "soloist", "--test", "simulation"]);
+    cmd::run(command.env("SOLOIST_SEEDS", WORLDS))
 }
 
 fn document() -> Result<()> {

@@ -13,6 +13,7 @@ mod ci;
 mod cmd;
 mod demo;
 mod etcd;
+mod faults;
 mod files;
 mod guests;
 mod packages;
@@ -57,6 +58,10 @@ enum Task {
     /// Measure soloist beside what else one could use
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run a cluster under faults, and check what clients see (as root)
+    Faults(faults::Faults),
+    #[command(hide = true)]
+    FaultsInside(faults::Inside),
     /// Run every check: format, lints, tests, documentation, dependencies
     Ci,
 }
@@ -82,6 +87,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo { arguments } => demo::run(&arguments),
         Task::Test { arguments } => test::run(&arguments),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Faults(faults) => faults::run(&faults),
+        Task::FaultsInside(inside) => faults::inside(inside),
         Task::Ci => ci::run(),
     }
 }

@@ -9,6 +9,11 @@ use crate::{cmd, etcd, guests, setup};
 
 /// Runs the tests of the workspace; `extra` goes to `cargo test`.
 pub(crate) fn run(extra: &[OsString]) -> Result<()> {
+    run_with(extra, &[])
+}
+
+/// The same, with more in the tests' environment.
+pub(crate) fn run_with(extra: &[OsString], environment: &[(&str, &str)]) -> Result<()> {
     setup::run()?;
     let etcd = etcd::ensure()?;
     eprintln!("etcd         {}", etcd.display());
@@ -22,6 +27,7 @@ pub(crate) fn run(extra: &[OsString]) -> Result<()> {
     command
         .arg("--locked")
         .args(extra)
+        .envs(environment.iter().copied())
         .env("SOLOIST_TEST_PLUGINS", plugins)
         .env("SOLOIST_TEST_GUESTS", test_guests)
         .env("SOLOIST_TEST_ETCD", etcd);

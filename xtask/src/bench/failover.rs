@@ -1,8 +1,9 @@
-//! How long the web address is without an answer when the leader is told to go.
+//! How long the web address is without an answer when the leader is told to go,
+//! or when its process is killed under its supervisor.
 //!
-//! Three hosts share one web address and an etcd. Each run stops the leader with
-//! SIGTERM and counts from the signal to the first good answer of another host,
-//! asked for over a new connection every time.
+//! Three hosts share one web address and an etcd. Each run sends the leader a
+//! signal and counts from there to the first good answer of another host, asked
+//! for over a new connection every time.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use super::figures::{Times, ms};
@@ -26,17 +27,38 @@ const PAUSE: Duration = Duration::from_micros(200);
 /// 100 ms late, because etcd brings new watchers up to date ten times a second.
 const SETTLE: Duration = Duration::from_millis(300);
 
-pub(super) fn run(bed: &Bed, runs: usize) -> Result<()> {
+/// What becomes of the leader.
+#[derive(Clone, Copy)]
+pub(super) enum Loss {
+    /// It is told to stop.
+    Planned,
+    /// Its process is killed; its supervisor lives.
+    Crash,
+}
+
+pub(super) fn run(bed: &Bed, runs: usize, loss: Loss) -> Result<()> {
     let (_etcd, endpoint) = start_etcd(&etcd::ensure()?, bed)?;
     let mut cluster = Cluster::start(bed, endpoint)?;
     let mut times = Times::default();
     for run in 1..=runs {
-        let (leader, time) = cluster.hand_over()?;
+        let (leader, time) = cluster.lose_leader(loss)?;
         println!("{run:3}  {leader} gone, {:7.2} ms", ms(time));
         times.add(time);
         cluster.restart(&leader)?;
     }
     drop(cluster);
+    match loss {
+        Loss::Planned => compare(endpoint, runs, &times),
+        Loss::Crash => {
+            println!("\n{runs} crashes (kill -9), from the signal to the next good answer:");
+            println!("soloist       {times}");
+            Ok(())
+        }
+    }
+}
+
+/// Prints the hand-overs beside those of `etcdctl lock`.
+fn compare(endpoint: SocketAddr, runs: usize, times: &Times) -> Result<()> {
     println!("\n{runs} planned hand-overs, from the signal to the next good answer:");
     println!("soloist       {times}");
     match cmd::find("etcdctl") {
@@ -110,12 +132,17 @@ impl Cluster {
         None
     }
 
-    /// Stops the leader; returns its name and how long it took to replace it.
-    fn hand_over(&mut self) -> Result<(String, Duration)> {
+    /// Ends the leader; returns its name and how long it took to replace it.
+    fn lose_leader(&mut self, loss: Loss) -> Result<(String, Duration)> {
         let leader = self.leader()?;
         thread::sleep(SETTLE);
+        let process = &self.host(&leader)?.process;
+        let crashing = process.only_child();
         let signalled = Instant::now();
-        self.host(&leader)?.process.signal(Signal::TERM)?;
+        match loss {
+            Loss::Planned => process.signal(Signal::TERM)?,
+            Loss::Crash => kill_process(crashing?, Signal::KILL)?,
+        }
         let next = self.answering(&leader);
         let time = signalled.elapsed();
         if next.is_none() {
@@ -126,6 +153,8 @@ impl Cluster {
 
     fn restart(&mut self, name: &str) -> Result<()> {
         let host = self.host(name)?;
+        // A supervisor that saw a few crashes would wait longer and longer.
+        host.process.signal(Signal::TERM)?;
         host.process.join()?;
         host.process = Running::start(name, &mut host.command)?;
         host.wait_until_standby()

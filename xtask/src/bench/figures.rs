@@ -5,16 +5,16 @@ use std::time::Duration;
 
 /// Times that one thing took, again and again.
 #[derive(Default)]
-pub(super) struct Times(Vec<Duration>);
+pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
-    pub(super) fn add(&mut self, time: Duration) {
+    pub(crate) fn add(&mut self, time: Duration) {
         self.0.push(time);
         self.0.sort_unstable();
     }
 
     /// The time that so many percent of all did not exceed.
-    fn percentile(&self, percent: usize) -> Duration {
+    pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied().unwrap_or_default()
     }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_times_that_were_measured() {
+    pub(crate) fn percentiles_are_times_that_were_measured() {
         let mut times = Times::default();
         (1..=50).rev().for_each(|ms| times.add(Duration::from_millis(ms)));
         assert_eq!(times.percentile(50), Duration::from_millis(25));

@@ -7,9 +7,9 @@
 
 mod etcd_lock;
 mod failover;
-mod figures;
+pub(crate) mod figures;
 mod http;
-mod process;
+pub(crate) mod process;
 mod web;
 
 use std::env;
@@ -33,6 +33,9 @@ pub(crate) enum Bench {
         /// How many hand-overs to measure
         #[arg(long, default_value_t = 50)]
         runs: usize,
+        /// Kill the leader's process (`kill -9`) under its supervisor instead
+        #[arg(long)]
+        crash: bool,
     },
 }
 
@@ -48,7 +51,10 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     };
     match bench {
         Bench::Http => http::run(&bed),
-        Bench::Failover { runs } => failover::run(&bed, (*runs).max(1)),
+        Bench::Failover { runs, crash } => {
+            let loss = if *crash { failover::Loss::Crash } else { failover::Loss::Planned };
+            failover::run(&bed, (*runs).max(1), loss)
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::paths;
 
 /// A process that does not outlive its benchmark.
-pub(super) struct Running {
+pub(crate) struct Running {
     name: String,
     child: Child,
 }
@@ -28,7 +28,7 @@ impl Running {
     }
 
     /// Starts `command` with its output where the caller wants it.
-    pub(super) fn start_as_is(name: &str, command: &mut Command) -> Result<Self> {
+    pub(crate) fn start_as_is(name: &str, command: &mut Command) -> Result<Self> {
         let child = command
             .stdin(Stdio::null())
             .spawn()
@@ -37,17 +37,30 @@ impl Running {
         Ok(Self { name, child })
     }
 
-    pub(super) fn child(&mut self) -> &mut Child {
+    pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(Pid::from_child(&self.child), signal)
             .with_context(|| format!("cannot send a signal to {}", self.name))
     }
 
+    /// The one process that this one has started.
+    pub(super) fn only_child(&self) -> Result<Pid> {
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        let child = children.trim().parse().ok().and_then(Pid::from_raw);
+        child.with_context(|| format!("{} has not one child: {children:?}", self.name))
+    }
+
     /// Waits for the process to end by itself.
-    pub(super) fn join(&mut self) -> Result<()> {
+    pub(crate) fn join(&mut self) -> Result<()> {
         self.child.wait()?;
         Ok(())
     }

@@ -33,6 +33,11 @@ impl Answer {
 /// changes, that is what clients get.
 pub(super) fn get(address: SocketAddr, path: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).ok()?;
+    // Where nobody listens, the kernel may give a socket its own target as its
+    // source: it then is connected to itself (TCP's simultaneous open).
+    if stream.local_addr().ok() == stream.peer_addr().ok() {
+        return None;
+    }
     stream.set_read_timeout(Some(TIMEOUT)).ok()?;
     // HTTP/1.0: the answer ends with the connection, and comes in one piece.
     let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");

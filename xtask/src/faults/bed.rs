@@ -1,0 +1,240 @@
+//! The cluster under test: networks, etcd, hosts and their clients.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+
+use super::clients::{Clients, View};
+use super::clock;
+use super::history::Action;
+use super::host::Host;
+use super::member::{self, Member, State};
+use super::net::{self, Node};
+use super::switch::Switch;
+
+const MEMBERS: [Node; 3] = [
+    Node { name: "etcd-1", id: 1 },
+    Node { name: "etcd-2", id: 2 },
+    Node { name: "etcd-3", id: 3 },
+];
+
+const HOSTS: [Node; 5] = [
+    Node { name: "a", id: 11 },
+    Node { name: "b", id: 12 },
+    Node { name: "c", id: 13 },
+    Node { name: "d", id: 14 },
+    Node { name: "e", id: 15 },
+];
+
+/// How long anything may take to be well again.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long not to be well is worth a word.
+const WORD: Duration = Duration::from_secs(3);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(10);
+/// How fresh the last good answer must be.
+const FRESH: Duration = Duration::from_millis(200);
+
+/// What is needed to set up a cluster.
+pub(super) struct Parts {
+    pub(super) soloist: PathBuf,
+    pub(super) etcd: PathBuf,
+    /// What all hosts have: an action, and the plugin that it is.
+    pub(super) plugins: Vec<(Action, PathBuf)>,
+    pub(super) ttl: Duration,
+    pub(super) seed: u64,
+    /// Where logs and histories go.
+    pub(super) folder: PathBuf,
+}
+
+/// A running cluster. Everything ends when it is dropped.
+pub(super) struct Bed {
+    // Before the clients: those wait for an answer until nobody is there.
+    pub(super) hosts: Vec<Host>,
+    pub(super) clients: Clients,
+    pub(super) members: Vec<Member>,
+    pub(super) switch: Switch,
+    /// Hosts whose process has ended by itself, each time.
+    pub(super) ended: Vec<&'static str>,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Bed {
+    /// Sets everything up, and waits until a host leads and all others stand by.
+    pub(super) fn start(parts: &Parts, interrupted: Arc<AtomicBool>) -> Result<Self> {
+        net::build(&[&MEMBERS[..], &HOSTS[..]].concat())?;
+        let switch = Switch::start(parts.seed)?;
+        let folder = &parts.folder;
+        let start = |node: &Node| Member::start(&parts.etcd, *node, &MEMBERS, folder);
+        let members = MEMBERS.iter().map(start).collect::<Result<Vec<_>>>()?;
+        let (config, plugins) = configure(parts)?;
+        let start = |node: &Node| Host::start(&parts.soloist, *node, &config, &plugins, folder);
+        let hosts = HOSTS.iter().map(start).collect::<Result<Vec<_>>>()?;
+        let patience = parts.ttl * 3 + Duration::from_secs(4);
+        let actions: Vec<_> = parts.plugins.iter().map(|(action, _)| *action).collect();
+        let history = folder.join("history.jsonl");
+        let clients = Clients::start(&HOSTS, &actions, &history, patience)?;
+        let mut bed = Self { clients, hosts, members, switch, ended: Vec::new(), interrupted };
+        bed.wait_until_steady()?;
+        Ok(bed)
+    }
+
+    /// Waits until one host leads and answers, all others stand by, and etcd is
+    /// whole. Tells what is missing if that takes long.
+    pub(super) fn wait_until_steady(&mut self) -> Result<View> {
+        let deadline = clock::now() + clock::ns(PATIENCE);
+        let mut next_word = clock::now() + clock::ns(WORD);
+        loop {
+            self.revive()?;
+            let Some(trouble) = self.trouble() else {
+                return Ok(self.clients.view());
+            };
+            if clock::now() > deadline {
+                bail!("not well again after {} s: {trouble}", PATIENCE.as_secs());
+            }
+            if clock::now() > next_word {
+                println!("      {trouble}");
+                next_word += clock::ns(WORD);
+            }
+            self.pause(LOOK)?;
+        }
+    }
+
+    /// Starts hosts again whose process has ended by itself: one that cannot end
+    /// its term in time takes its process with it.
+    fn revive(&mut self) -> Result<()> {
+        for host in &mut self.hosts {
+            if host.has_ended()? {
+                self.ended.push(host.node.name);
+                host.restart()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back whatever fault there is, as far as that goes: nobody is to be
+    /// waited for in vain.
+    pub(super) fn calm(&mut self) {
+        self.switch.heal();
+        for host in &self.hosts {
+            let _ = host.node.set_connected(true);
+            let _ = host.signal(Signal::CONT);
+            let _ = host.signal_performer(Signal::CONT);
+        }
+        for member in &mut self.members {
+            let _ = member.signal(Signal::CONT);
+            let _ = member.disk.thaw();
+        }
+    }
+
+    /// Waits until the process of a host that was told to go has ended.
+    pub(super) fn wait_for_end(&mut self, node: Node) -> Result<()> {
+        let deadline = clock::now() + clock::ns(PATIENCE);
+        let name = node.name;
+        loop {
+            let host = self.hosts.iter_mut().find(|host| host.node == node);
+            if host.with_context(|| format!("there is no host {name}"))?.has_ended()? {
+                return Ok(());
+            }
+            if clock::now() > deadline {
+                bail!("{name} was told to stop and has not ended within {} s", PATIENCE.as_secs());
+            }
+            self.pause(LOOK)?;
+        }
+    }
+
+    /// Waits until a host answers under a newer token than `token`.
+    pub(super) fn wait_for_newer(&self, token: u64) -> Result<()> {
+        let deadline = clock::now() + clock::ns(PATIENCE);
+        while self.clients.view().token <= token {
+            if clock::now() > deadline {
+                bail!("no host has followed within {} s", PATIENCE.as_secs());
+            }
+            self.pause(LOOK)?;
+        }
+        Ok(())
+    }
+
+    /// Sleeps, unless the bench was told to stop.
+    pub(super) fn pause(&self, time: Duration) -> Result<()> {
+        let until = clock::now() + clock::ns(time);
+        while clock::now() < until {
+            if self.interrupted.load(Ordering::Relaxed) {
+                bail!("interrupted");
+            }
+            let left = Duration::from_nanos(until.saturating_sub(clock::now()));
+            thread::sleep(left.min(Duration::from_millis(50)));
+        }
+        Ok(())
+    }
+
+    /// The host that leads, by what clients see.
+    pub(super) fn leader(&mut self) -> Result<&mut Host> {
+        let name = self.clients.view().host;
+        let leader = self.hosts.iter_mut().find(|host| host.node.name == name);
+        leader.with_context(|| format!("an unknown host answers: {name:?}"))
+    }
+
+    /// etcd's leader, and the others.
+    pub(super) fn etcd_leader(&self) -> Result<usize> {
+        let leads = |member: &Member| member.state() == Some(State::Leads);
+        self.members.iter().position(leads).context("etcd has no leader")
+    }
+
+    /// What is not well; none if all is.
+    fn trouble(&mut self) -> Option<String> {
+        let view = self.clients.view();
+        for host in &self.hosts {
+            let name = host.node.name;
+            let Some(status) = host.status() else {
+                return Some(format!("{name} does not answer"));
+            };
+            if !status.stands || status.leads != (name == view.host) {
+                return Some(format!("{name} is not in its place: {status:?}, {view:?}"));
+            }
+            if status.token != Some(view.token) || status.leader != Some(view.host.clone()) {
+                return Some(format!("{name} does not know the leader: {status:?}, {view:?}"));
+            }
+        }
+        for member in &self.members {
+            if !matches!(member.state(), Some(State::Leads | State::Follows)) {
+                return Some(format!("{} is not in its cluster", member.node.name));
+            }
+        }
+        let since = clock::now().saturating_sub(view.last);
+        (since > clock::ns(FRESH)).then(|| format!("{} does not answer its clients", view.host))
+    }
+}
+
+/// Writes the settings of all hosts, and gives the plugins a folder.
+fn configure(parts: &Parts) -> Result<(PathBuf, PathBuf)> {
+    let (config, plugins) = (parts.folder.join("soloist.toml"), parts.folder.join("plugins"));
+    let stores: Vec<_> =
+        MEMBERS.iter().map(|member| member.store(member::PORT).to_string()).collect();
+    let mut text = format!(
+        "cluster = \"faults\"\nstore = \"etcd://{}\"\n\n[lease]\nttl = \"{}s\"\n",
+        stores.join(","),
+        parts.ttl.as_secs(),
+    );
+    fs::create_dir_all(&plugins)?;
+    for (action, plugin) in &parts.plugins {
+        let file = plugin.file_name().context("the plugin has no name")?;
+        fs::copy(plugin, plugins.join(file)).context("cannot copy the plugin")?;
+        let (file, port) = (Path::new(file).display(), action.port());
+        let (name, state) = match action {
+            Action::Web => ("web", ""),
+            Action::Register => ("register", "state = true\n"),
+        };
+        text += &format!(
+            "\n[action.{name}]\nplugin = \"{file}\"\nlisten = \"0.0.0.0:{port}\"\n{state}"
+        );
+    }
+    fs::write(&config, text)?;
+    Ok((config, plugins))
+}

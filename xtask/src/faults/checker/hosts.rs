@@ -1,0 +1,105 @@
+//! What the logs of the hosts say: who led under which token, why terms ended,
+//! and whether anything broke that must not.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// What matters of the log of one host.
+#[derive(Debug, Default)]
+pub(crate) struct HostLog {
+    pub(crate) host: String,
+    /// The tokens under which it led.
+    pub(crate) led: Vec<u64>,
+    /// Why its terms ended, by token.
+    pub(crate) causes: BTreeMap<u64, String>,
+    /// Lines that tell of a panic.
+    pub(crate) panics: Vec<String>,
+}
+
+impl HostLog {
+    /// Reads a log of JSON lines. A panic is told of in plain text.
+    pub(crate) fn read(host: &str, log: &str) -> Self {
+        let mut read = Self { host: host.to_owned(), ..Self::default() };
+        for line in log.lines() {
+            let Ok(entry) = serde_json::from_str::<Value>(line) else {
+                if line.contains("panicked at") {
+                    read.panics.push(line.to_owned());
+                }
+                continue;
+            };
+            match entry["event"].as_str() {
+                Some("leading") => read.led.extend(entry["token"].as_u64()),
+                Some("draining" | "stopping") => read.note_cause(&entry),
+                _ => {}
+            }
+        }
+        read
+    }
+
+    /// A term that is drained is stopped after that: the first cause is the cause.
+    fn note_cause(&mut self, entry: &Value) {
+        if let (Some(token), Some(cause)) = (entry["token"].as_u64(), entry["cause"].as_str()) {
+            self.causes.entry(token).or_insert_with(|| cause.to_owned());
+        }
+    }
+}
+
+/// What must not be in any log.
+pub(crate) fn check(logs: &[HostLog]) -> Vec<String> {
+    let mut violations = Vec::new();
+    let mut leaders = BTreeMap::new();
+    for log in logs {
+        for panic in &log.panics {
+            violations.push(format!("a panic of host {}: {panic}", log.host));
+        }
+        for token in &log.led {
+            if let Some(other) = leaders.insert(*token, &log.host) {
+                violations
+                    .push(format!("token {token} was led under twice: {other}, {}", log.host));
+            }
+        }
+    }
+    violations
+}
+
+/// How often each cause has ended a term.
+pub(crate) fn causes(logs: &[HostLog]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for cause in logs.iter().flat_map(|log| log.causes.values()) {
+        *counts.entry(cause.clone()).or_default() += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_read() {
+        let log = HostLog::read(
+            "a",
+            r#"{"event":"leading","token":17}
+{"event":"draining","token":17,"cause":"the session was lost"}
+{"event":"stopping","token":17,"cause":"the session was lost"}
+thread 'x' panicked at src/lib.rs:1:1:
+not json"#,
+        );
+        assert_eq!(log.led, [17]);
+        assert_eq!(log.panics.len(), 1);
+        assert_eq!(causes(&[log]), BTreeMap::from([("the session was lost".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn a_token_has_one_leader() {
+        let log = |host: &str, led: &[u64]| HostLog {
+            host: host.into(),
+            led: led.to_vec(),
+            ..HostLog::default()
+        };
+        assert!(check(&[log("a", &[1, 3]), log("b", &[2])]).is_empty());
+        assert_eq!(check(&[log("a", &[1, 3]), log("b", &[3])]).len(), 1);
+        assert_eq!(check(&[log("a", &[3, 3])]).len(), 1);
+    }
+}

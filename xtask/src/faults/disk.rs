@@ -1,0 +1,73 @@
+//! A disk of its own for each etcd member, so that it can stall: an ext4 in a
+//! file, which `fsfreeze` holds up. Every write waits until it is thawed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::sandbox::tool;
+use crate::cmd;
+
+/// More than ten minutes of writes come to. The file takes what is used.
+const BYTES: u64 = 2 << 30;
+
+/// A mounted disk. It is thawed and unmounted when it is dropped.
+pub(super) struct Disk {
+    place: PathBuf,
+    image: PathBuf,
+    frozen: bool,
+}
+
+impl Disk {
+    /// Makes an empty disk in `folder`.
+    pub(super) fn make(folder: &Path, name: &str) -> Result<Self> {
+        let (place, image) = (folder.join(name), folder.join(format!("{name}.ext4")));
+        fs::create_dir_all(&place)?;
+        // An old one may hold the data of another cluster.
+        let _ = fs::remove_file(&image);
+        let file = File::create(&image).context("cannot make a disk")?;
+        file.set_len(BYTES)?;
+        let mut mkfs = tool("mkfs.ext4");
+        cmd::output(mkfs.args(["-q", "-F", "-E", "lazy_itable_init=1"]).arg(&image))?;
+        let mut mount = tool("mount");
+        cmd::output(mount.args(["-o", "loop,noatime"]).arg(&image).arg(&place))?;
+        Ok(Self { place, image, frozen: false })
+    }
+
+    /// Where its files are.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Stalls it. Whoever writes can then not even be killed.
+    pub(super) fn freeze(&mut self) -> Result<()> {
+        // First, so that it is thawed even if this fails half-way.
+        self.frozen = true;
+        self.fsfreeze("--freeze")
+    }
+
+    /// Lets all writes go on, if it is stalled.
+    pub(super) fn thaw(&mut self) -> Result<()> {
+        if self.frozen {
+            self.fsfreeze("--unfreeze")?;
+            self.frozen = false;
+        }
+        Ok(())
+    }
+
+    fn fsfreeze(&self, how: &str) -> Result<()> {
+        cmd::output(tool("fsfreeze").arg(how).arg(&self.place)).map(drop)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Err(error) = self.thaw() {
+            eprintln!("{error:#}");
+        }
+        // Lazily: it goes with the last process that has it open.
+        let _ = tool("umount").arg("--lazy").arg(&self.place).status();
+        let _ = fs::remove_file(&self.image);
+    }
+}

@@ -1,0 +1,89 @@
+//! What the store network does to packets, for each direction between two nodes.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+/// Nodes have the numbers from 1 to 15.
+const NODES: usize = 16;
+
+/// One direction between two nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Link {
+    /// Nothing passes.
+    pub(super) cut: bool,
+    /// How much is lost, in percent.
+    pub(super) loss: u8,
+    /// How late packets are, at least and at most, in milliseconds.
+    pub(super) delay: Option<(u16, u16)>,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Passes,
+    Late(Duration),
+    Dropped,
+}
+
+impl Link {
+    /// Decides on one packet.
+    pub(super) fn fate(self, rng: &mut Rng) -> Fate {
+        if self.cut || rng.u8(..100) < self.loss {
+            return Fate::Dropped;
+        }
+        match self.delay {
+            Some((least, most)) => Fate::Late(Duration::from_millis(rng.u16(least..=most).into())),
+            None => Fate::Passes,
+        }
+    }
+}
+
+/// All directions.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Links([[Link; NODES]; NODES]);
+
+impl Links {
+    /// The direction from one node to another, or none where there is no such node.
+    pub(super) fn get(&self, from: u8, to: u8) -> Option<Link> {
+        self.0.get(usize::from(from))?.get(usize::from(to)).copied()
+    }
+
+    /// Sets the direction from one node to another.
+    pub(super) fn set(&mut self, from: u8, to: u8, link: Link) {
+        if let Some(slot) =
+            self.0.get_mut(usize::from(from)).and_then(|to_all| to_all.get_mut(usize::from(to)))
+        {
+            *slot = link;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_is_one_way_and_whole() {
+        let mut links = Links::default();
+        links.set(1, 2, Link { cut: true, ..Link::default() });
+        let mut rng = Rng::with_seed(1);
+        assert_eq!(links.get(1, 2).unwrap().fate(&mut rng), Fate::Dropped);
+        assert_eq!(links.get(2, 1).unwrap().fate(&mut rng), Fate::Passes);
+        assert_eq!(links.get(16, 1), None);
+    }
+
+    #[test]
+    fn loss_and_delay_are_as_much_as_they_say() {
+        let link = Link { cut: false, loss: 30, delay: Some((20, 40)) };
+        let mut rng = Rng::with_seed(1);
+        let fates: Vec<_> = (0..10_000).map(|_| link.fate(&mut rng)).collect();
+        let lost = fates.iter().filter(|fate| **fate == Fate::Dropped).count();
+        assert!((2700..3300).contains(&lost), "{lost}");
+        for fate in fates {
+            if let Fate::Late(by) = fate {
+                assert!((20..=40).contains(&by.as_millis()), "{by:?}");
+            }
+        }
+    }
+}

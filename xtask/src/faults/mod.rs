@@ -1,0 +1,287 @@
+//! `cargo xtask faults`: a real cluster under real faults, and a checker of what
+//! everyone has seen.
+//!
+//! Three etcd members and five hosts, each on a node of its own with its own
+//! network and, for etcd, its own disk. One fault at a time is injected and
+//! healed, by a plan that follows from a seed; clients ask all hosts all the
+//! time; a register in the store is written by whoever leads. At the end the
+//! checker reads all histories.
+//!
+//! ```text
+//!   sandbox ─ the namespaces that everything runs in
+//!     run ─ plan → inject → bed ─ net, switch (links, frame)
+//!      │                         ├ member (disk)   an etcd
+//!      │                         ├ host            a soloist
+//!      │                         └ clients (wire)  → history
+//!      └─ checker ─ overlap, register, takeover, hosts → report
+//! ```
+//!
+//! What it cannot make is a clock that runs at another rate: Linux offsets the
+//! clocks of a namespace, but does not let them drift. The simulation in
+//! `host/tests/simulation` has drifting clocks.
+//!
+//! Histories, logs and faults are left in `target/faults/last`, and the report
+//! in `target/faults/report.md`. A run that fails keeps its histories in a folder
+//! of its own.
+
+mod bed;
+mod checker;
+mod clients;
+mod clock;
+mod disk;
+mod frame;
+mod history;
+mod host;
+mod inject;
+mod links;
+mod member;
+mod net;
+mod plan;
+mod report;
+mod run;
+mod sandbox;
+mod switch;
+mod wire;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use self::bed::Parts;
+use self::history::Action;
+use self::plan::Kind;
+use self::run::Run;
+use crate::cargo::cargo;
+use crate::{cmd, etcd, guests, paths, setup, soloist};
+
+/// How to run the fault bench.
+#[derive(Args, Clone)]
+pub(crate) struct Faults {
+    /// How long to inject faults
+    #[arg(long, default_value_t = 10.0, value_name = "N")]
+    minutes: f64,
+    /// What the plan of faults follows from [default: another one each time]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// A file with a seed a line; each has its share of the time
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    seeds_file: Option<PathBuf>,
+    /// The lease in seconds; etcd grants whole ones, from 2
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(2..=60))]
+    ttl: u64,
+    /// Only faults of these kinds, as in the report
+    #[arg(long, value_delimiter = ',', value_name = "KIND,…")]
+    only: Vec<String>,
+    /// Leave the register out
+    #[arg(long)]
+    without_register: bool,
+    /// Take a soloist that is built without optimisations
+    #[arg(long)]
+    debug_build: bool,
+}
+
+/// What the bench is told inside its sandbox.
+#[derive(Args)]
+pub(crate) struct Inside {
+    #[command(flatten)]
+    faults: Faults,
+    #[arg(long)]
+    soloist: PathBuf,
+    #[arg(long)]
+    etcd: PathBuf,
+    #[arg(long)]
+    web: PathBuf,
+    #[arg(long)]
+    register: Option<PathBuf>,
+}
+
+/// The seeds of the run that is among the checks.
+const CI_SEEDS: &str = "xtask/src/faults/seeds.txt";
+
+/// Builds everything, and runs the bench in its sandbox. Fails if a promise was broken.
+pub(crate) fn run(faults: &Faults) -> Result<()> {
+    if let Some(obstacle) = sandbox::obstacle() {
+        bail!(obstacle);
+    }
+    // Before anything is built: what is written wrongly is told at once.
+    faults.kinds()?;
+    faults.seeds()?;
+    setup::run()?;
+    let program = build(faults.debug_build)?;
+    let mut parts = vec![
+        ("--soloist", program),
+        ("--etcd", etcd::ensure()?),
+        ("--web", guests::plugins()?.join("i-am-server.wasm")),
+    ];
+    if !faults.without_register {
+        parts.push(("--register", guests::test_guests()?.join("register.wasm")));
+    }
+    let mut arguments = faults.arguments();
+    for (name, path) in parts {
+        arguments.extend([name.into(), path.into_os_string()]);
+    }
+    let outcome = sandbox::enter(&arguments);
+    if outcome.is_err() {
+        keep()?;
+    }
+    outcome
+}
+
+/// The run that is among the checks: ten minutes, always the same plans.
+pub(crate) fn check() -> Result<()> {
+    if let Some(obstacle) = sandbox::obstacle() {
+        eprintln!("SKIPPED: the fault bench did not run: {obstacle}");
+        return Ok(());
+    }
+    run(&Faults {
+        minutes: 10.0,
+        seed: None,
+        seeds_file: Some(paths::repo().join(CI_SEEDS)),
+        ttl: 2,
+        only: Vec::new(),
+        without_register: false,
+        debug_build: false,
+    })
+}
+
+/// The inside of the sandbox.
+pub(crate) fn inside(inside: Inside) -> Result<()> {
+    sandbox::settle()?;
+    let Inside { faults, soloist: built, etcd, web, register } = inside;
+    let seeds = faults.seeds()?;
+    let last = last();
+    if last.exists() {
+        fs::remove_dir_all(&last).with_context(|| format!("cannot empty {}", last.display()))?;
+    }
+    fs::create_dir_all(&last)?;
+    // A copy: a build meanwhile must not change what is tested half-way.
+    let soloist = folder().join("soloist");
+    // Anew: an old one may be running still.
+    let _ = fs::remove_file(&soloist);
+    fs::copy(&built, &soloist).with_context(|| format!("cannot copy {}", built.display()))?;
+    let register = register.map(|register| (Action::Register, register));
+    let plugins = [(Action::Web, web)].into_iter().chain(register).collect();
+    let run = Run {
+        kinds: faults.kinds()?,
+        lasts: Duration::try_from_secs_f64(faults.minutes * 60.0)?,
+        report: folder().join("report.md"),
+        parts: Parts {
+            soloist,
+            etcd,
+            plugins,
+            ttl: Duration::from_secs(faults.ttl),
+            seed: seeds.first().copied().unwrap_or_default(),
+            folder: last,
+        },
+        seeds,
+    };
+    run.run()
+}
+
+impl Faults {
+    /// The same again, for the inside.
+    fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["faults-inside".into()];
+        arguments.push(format!("--minutes={}", self.minutes).into());
+        arguments.push(format!("--ttl={}", self.ttl).into());
+        if let Some(seed) = self.seed {
+            arguments.push(format!("--seed={seed}").into());
+        }
+        if let Some(file) = &self.seeds_file {
+            arguments.extend(["--seeds-file".into(), file.into()]);
+        }
+        if !self.only.is_empty() {
+            arguments.push(format!("--only={}", self.only.join(",")).into());
+        }
+        arguments
+    }
+
+    fn seeds(&self) -> Result<Vec<u64>> {
+        let Some(file) = &self.seeds_file else {
+            return Ok(vec![self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000))]);
+        };
+        let text = fs::read_to_string(file)
+            .with_context(|| format!("cannot read the seeds in {}", file.display()))?;
+        parse_seeds(&text).with_context(|| format!("in {}", file.display()))
+    }
+
+    fn kinds(&self) -> Result<Vec<Kind>> {
+        if self.only.is_empty() {
+            return Ok(Kind::ALL.to_vec());
+        }
+        let kind = |name: &String| Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        self.only
+            .iter()
+            .map(|name| {
+                kind(name).with_context(|| format!("no kind of fault is {name:?}; {}", kinds()))
+            })
+            .collect()
+    }
+}
+
+/// A seed a line; what follows a `#` is for people.
+fn parse_seeds(text: &str) -> Result<Vec<u64>> {
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let seeds: Vec<_> = lines
+        .filter(|line| !line.is_empty())
+        .map(|line| line.parse().with_context(|| format!("{line:?} is no seed")))
+        .collect::<Result<_>>()?;
+    if seeds.is_empty() {
+        bail!("there is no seed");
+    }
+    Ok(seeds)
+}
+
+fn kinds() -> String {
+    let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    format!("there are: {}", names.join(", "))
+}
+
+fn build(debug: bool) -> Result<PathBuf> {
+    if !debug {
+        return soloist::build();
+    }
+    cmd::run(cargo("build").args(["--locked", "--package", "soloist"]))?;
+    Ok(paths::target().join("debug/soloist"))
+}
+
+fn folder() -> PathBuf {
+    paths::target().join("faults")
+}
+
+fn last() -> PathBuf {
+    folder().join("last")
+}
+
+/// Puts the histories of a failed run where the next one does not remove them.
+fn keep() -> Result<()> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let place = folder().join(format!("failed-{}", since.as_secs()));
+    if Path::new(&last()).exists() {
+        fs::rename(last(), &place)?;
+        eprintln!("all histories and logs are kept in {}", place.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_read() {
+        assert_eq!(parse_seeds("1\n\n# two\n23 # three\n").unwrap(), [1, 23]);
+        assert!(parse_seeds("one").is_err());
+        assert!(parse_seeds("# none").is_err());
+    }
+
+    #[test]
+    fn the_seeds_of_the_checks_are_there() {
+        let text = fs::read_to_string(paths::repo().join(CI_SEEDS)).unwrap();
+        assert!(parse_seeds(&text).unwrap().len() > 1);
+    }
+}

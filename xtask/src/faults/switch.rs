@@ -1,0 +1,148 @@
+//! The switch of the store network: a thread that takes each packet and passes
+//! it on, late, or not at all.
+//!
+//! Packets between two nodes stay in their order, as in a queue. Delay is as
+//! exact as the scheduler.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fastrand::Rng;
+
+use super::clock;
+use super::frame::Frame;
+use super::links::{Fate, Link, Links};
+use super::net::{Node, SWITCH};
+
+/// How long the switch may take to see that it is to end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A running switch. It ends when it is dropped.
+pub(super) struct Switch {
+    links: Arc<Mutex<Links>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Switch {
+    /// Starts to pass on packets. `seed` decides which of them are lost.
+    pub(super) fn start(seed: u64) -> Result<Self> {
+        let socket = UdpSocket::bind(SWITCH).context("cannot listen for the store network")?;
+        let (links, stop) = (Arc::<Mutex<Links>>::default(), Arc::<AtomicBool>::default());
+        let mut runner = Runner {
+            socket,
+            links: Arc::clone(&links),
+            stop: Arc::clone(&stop),
+            rng: Rng::with_seed(seed),
+            late: BinaryHeap::new(),
+            last: [[0; 16]; 16],
+            count: 0,
+        };
+        let thread = thread::Builder::new().name("switch".into()).spawn(move || runner.run())?;
+        Ok(Self { links, stop, thread: Some(thread) })
+    }
+
+    /// Sets one direction.
+    pub(super) fn set(&self, from: Node, to: Node, link: Link) {
+        lock(&self.links).set(from.id, to.id, link);
+    }
+
+    /// Lets everything pass at once.
+    pub(super) fn heal(&self) {
+        *lock(&self.links) = Links::default();
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Nobody leaves the table half-written.
+fn lock(links: &Mutex<Links>) -> MutexGuard<'_, Links> {
+    links.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A packet that is to be sent at a time; the earlier one of two is smaller.
+type Late = Reverse<(u64, u64, u8, Vec<u8>)>;
+
+/// The inside of the thread.
+struct Runner {
+    socket: UdpSocket,
+    links: Arc<Mutex<Links>>,
+    stop: Arc<AtomicBool>,
+    rng: Rng,
+    late: BinaryHeap<Late>,
+    /// When the last packet of each direction is due.
+    last: [[u64; 16]; 16],
+    count: u64,
+}
+
+impl Runner {
+    fn run(&mut self) {
+        let mut buffer = vec![0; 65_536];
+        while !self.stop.load(Ordering::Relaxed) {
+            let wait = self.send_due();
+            // Fails for a wait of nothing only, which is never asked for.
+            let _ = self.socket.set_read_timeout(Some(wait));
+            if let Ok((length, _)) = self.socket.recv_from(&mut buffer)
+                && let Some(packet) = buffer.get_mut(..length)
+            {
+                self.switch(packet);
+            }
+        }
+    }
+
+    /// Sends what is due; returns how long to wait for more.
+    fn send_due(&mut self) -> Duration {
+        let now = clock::now();
+        while let Some(Reverse((due, ..))) = self.late.peek() {
+            if *due > now {
+                let wait = Duration::from_nanos(due - now);
+                return wait.clamp(Duration::from_micros(100), LOOK);
+            }
+            if let Some(Reverse((_, _, to, packet))) = self.late.pop() {
+                self.send(to, &packet);
+            }
+        }
+        LOOK
+    }
+
+    fn switch(&mut self, packet: &mut [u8]) {
+        let Some(mut frame) = Frame::parse(packet) else { return };
+        let (from, to) = (frame.from(), frame.to());
+        let Some(link) = lock(&self.links).get(from, to) else { return };
+        match link.fate(&mut self.rng) {
+            Fate::Dropped => {}
+            Fate::Passes => {
+                frame.complete();
+                self.send(to, packet);
+            }
+            Fate::Late(by) => {
+                frame.complete();
+                let last = &mut self.last[usize::from(from)][usize::from(to)];
+                let due = (clock::now() + clock::ns(by)).max(*last);
+                *last = due;
+                self.count += 1;
+                self.late.push(Reverse((due, self.count, to, packet.to_vec())));
+            }
+        }
+    }
+
+    fn send(&self, to: u8, packet: &[u8]) {
+        let node = Node { name: "", id: to };
+        // A packet that cannot be sent is a packet that is lost.
+        let _ = self.socket.send_to(packet, node.client(SWITCH.port()));
+    }
+}
