@@ -24,3 +24,4 @@ pub mod plugin;
 pub mod store;
 pub mod supervisor;
 pub mod term;
+mod words;

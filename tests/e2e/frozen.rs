@@ -86,6 +86,8 @@ impl Pair {
     async fn freeze_the_leader(&mut self) -> usize {
         let (leader, standby) = (self.leader, self.standby);
         let seen = self.cluster.lengths();
+        // It leads a moment before it listens.
+        late_writes(&Web::new(self.webs[leader])).await;
         let open = join_all((0..WAITING).map(|_| self.connect())).await;
         self.freeze(leader).await;
         let until = Instant::now() + 3 * TTL;
@@ -127,13 +129,7 @@ impl Pair {
 
     /// A connection to the leader that has been used: it waits for the next request.
     async fn connect(&self) -> TcpStream {
-        let mut stream = loop {
-            // It leads a moment before it listens.
-            if let Ok(stream) = TcpStream::connect(self.webs[self.leader]).await {
-                break stream;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
+        let mut stream = TcpStream::connect(self.webs[self.leader]).await.expect("it listens");
         stream.write_all(GET).await.expect("it takes requests");
         let answer = timeout(PATIENCE, whole(&mut stream)).await.expect("in time");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -159,15 +155,7 @@ const INCREMENT: &[u8] = b"GET /increment/late/1 HTTP/1.1\r\nhost: web\r\n\r\n";
 
 /// What the requests that waited have written: nothing, if all is well.
 async fn late_writes(web: &Web) -> String {
-    let answer = timeout(PATIENCE, async {
-        loop {
-            match web.get("/get/late").await {
-                Some(answer) if answer.status == 200 => return answer.body,
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        }
-    });
-    answer.await.expect("the leader answers")
+    web.until_at("/get/late", "the leader answers", |_| true).await.body
 }
 
 async fn ask(mut stream: TcpStream) -> TcpStream {

@@ -28,7 +28,7 @@ use super::{
     running::Run,
 };
 use crate::{
-    capability::{Gate, GuestState, Shut},
+    capability::{Gate, GuestState, Shut, Stamp},
     measure,
     plugin::{Guest, Slot},
 };
@@ -41,24 +41,15 @@ pub(super) struct Server {
     run: Arc<Run>,
     entry: ProxyPre<GuestState>,
     turns: Arc<Semaphore>,
-    host: HeaderValue,
-    token: HeaderValue,
+    stamp: Stamp,
 }
 
 impl Server {
     /// A server for requests that `entry` answers.
     pub(super) fn new(run: Arc<Run>, entry: ProxyPre<GuestState>) -> Self {
-        let term = run.gate().term();
-        let host = HeaderValue::from_bytes(term.host.as_bytes())
-            .unwrap_or_else(|_| HeaderValue::from_static("unprintable"));
-        let token = HeaderValue::from(term.token.0);
-        Self {
-            entry,
-            turns: Arc::new(Semaphore::new(run.action.config.requests)),
-            host,
-            token,
-            run,
-        }
+        let turns = Arc::new(Semaphore::new(run.action.config.requests));
+        let stamp = Stamp::of(run.gate().term());
+        Self { entry, turns, stamp, run }
     }
 
     /// Answers `request`, whatever happens.
@@ -71,8 +62,7 @@ impl Server {
             measure::refused(self.run.action.name(), shut.word());
         }
         let mut response = answer.unwrap_or_else(|refusal| refuse(&refusal));
-        response.headers_mut().insert("soloist-host", self.host.clone());
-        response.headers_mut().insert("soloist-token", self.token.clone());
+        self.stamp.put(response.headers_mut());
         Ok(response)
     }
 

@@ -35,6 +35,7 @@ use super::{refusal::Refusal, server::REQUEST_TIME};
 use crate::{
     config::check_name,
     store::{BATCH_MAX, Guard, State, StoreError, VALUE_MAX, Write},
+    words::with_causes,
 };
 
 /// How many keys one answer lists at most, and where nobody asks for fewer.
@@ -223,12 +224,7 @@ fn slow(limit: Duration) -> Refusal {
 
 /// What a failed call means to whoever asked.
 fn refusal(error: StoreError) -> Refusal {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text += &format!(": {cause}");
-        source = cause.source();
-    }
+    let text = with_causes(&error);
     match error {
         StoreError::Limit(problem) => limit(problem),
         StoreError::Unavailable { .. } => {

@@ -27,6 +27,7 @@ mod http;
 mod keyvalue;
 mod limits;
 mod log;
+mod stamp;
 mod state;
 mod term;
 mod wasi;
@@ -38,6 +39,7 @@ pub use access::{Access, Notice, Spawner, TermLink};
 pub(crate) use gate::test_gate;
 pub use gate::{Deadline, Gate, Shut};
 pub(crate) use limits::HOSTCALL;
+pub(crate) use stamp::Stamp;
 pub use state::GuestState;
 pub(crate) use term::Heed;
 

@@ -68,8 +68,17 @@ impl ExitError {
 
     /// The same, with the chain of its causes.
     #[must_use]
-    pub fn caused_by(mut self, cause: &dyn Error) -> Self {
-        let mut next = Some(cause);
+    pub fn caused_by(self, cause: &dyn Error) -> Self {
+        self.because(Some(cause))
+    }
+
+    /// The same, with the chain of what caused `error`, which was told already.
+    #[must_use]
+    pub fn with_causes_of(self, error: &dyn Error) -> Self {
+        self.because(error.source())
+    }
+
+    fn because(mut self, mut next: Option<&dyn Error>) -> Self {
         while let Some(cause) = next {
             self.text.push_str(&format!("  because: {cause}\n"));
             next = cause.source();

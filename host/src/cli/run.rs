@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    error::Error,
     ffi::OsString,
     panic,
     path::PathBuf,
@@ -107,10 +106,7 @@ fn tie(supervisor: i32) -> Result<Leash, ExitError> {
 async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
     let failed = |error: SupervisorError| match error {
         SupervisorError::Config(error) => error.into(),
-        error => match error.source() {
-            Some(cause) => ExitError::unavailable(&error).caused_by(cause),
-            None => ExitError::unavailable(&error),
-        },
+        error => ExitError::unavailable(&error).with_causes_of(&error),
     };
     let (signals, _relay) = signals::relay(args.exit_with_parent)?;
     let overrides = args.overrides();
@@ -179,9 +175,6 @@ async fn run(
             Fault::Unavailable => ExitError::unavailable(&error),
             Fault::Internal => ExitError::failed(&error),
         };
-        match error.source() {
-            Some(cause) => refusal.caused_by(cause),
-            None => refusal,
-        }
+        refusal.with_causes_of(&error)
     })
 }

@@ -49,6 +49,7 @@ use self::{back_off::BackOff, child::Child, release::Release};
 use crate::{
     clock::BootTime,
     config::{Config, ConfigError},
+    words::millis,
 };
 
 /// How a supervised host ended for good.
@@ -177,9 +178,4 @@ enum Life {
     Over(End),
     /// It was killed after this time.
     Crashed(Duration),
-}
-
-/// A span in whole milliseconds, as log fields carry it.
-fn millis(span: Duration) -> u64 {
-    span.as_millis().try_into().unwrap_or(u64::MAX)
 }

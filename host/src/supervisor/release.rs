@@ -6,12 +6,12 @@ use futures::future::join_all;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::millis;
 use crate::{
     clock::BootTime,
     config::{Config, StoreUrl, Timings},
     election::LeaseId,
     store::{self, Store, StoreError},
+    words::millis,
 };
 
 /// Sessions to revoke, and where they are.

@@ -6,12 +6,12 @@ use tokio::{sync::mpsc::UnboundedSender, task::AbortHandle, time::sleep};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::report::millis;
 use crate::{
     clock::BootTime,
     config::Timings,
     election::{Event, Group, LeaderKey, LeaseId},
     store::{Candidate, Member, Store, StoreError},
+    words::millis,
 };
 
 /// An answer for the driver: the event, and how the store fared.

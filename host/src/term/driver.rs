@@ -30,6 +30,7 @@ use crate::{
     election::{Command, Event, Group, Heart, LeaderKey, LeaseId, Term},
     measure,
     store::{Member, Roster, State, Store, StoreError},
+    words::millis,
 };
 
 /// The longest nap: timers of tokio stand still while the machine is suspended.
@@ -195,7 +196,7 @@ impl Loop {
         if let Event::Granted { lease, ttl, .. } = &event {
             // Before the step that makes it stand for election.
             self.witness.opened(*lease);
-            info!(event = "session", %lease, ttl_ms = report::millis(*ttl), "session opened");
+            info!(event = "session", %lease, ttl_ms = millis(*ttl), "session opened");
             self.calls.join(*lease);
         }
         let commands = self.heart.step(event, BootTime::now());

@@ -8,14 +8,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    report::with_causes,
-    view::{HostView, Role},
-};
+use super::view::{HostView, Role};
 use crate::{
     action::{Action, Preflight},
     election::{Event, Group},
     store::{Member, Roster},
+    words::with_causes,
 };
 
 /// How often a host looks whether its actions could run.

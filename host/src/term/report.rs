@@ -9,6 +9,7 @@ use crate::{
     clock::BootTime,
     election::{Command, LeaseId},
     store::{Roster, StoreError},
+    words::{millis, with_causes},
 };
 
 /// Logs a command of the heart as the transition that it is.
@@ -120,24 +121,4 @@ impl Namesakes {
             self.since = now + self.ttl * 10;
         }
     }
-}
-
-/// An error and what caused it, on one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let line = error.to_string();
-        // Some libraries repeat the cause in their own text.
-        if !text.contains(&line) {
-            text = format!("{text}: {line}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// A span in whole milliseconds, as log fields carry it.
-pub(super) fn millis(span: Duration) -> u64 {
-    span.as_millis().try_into().unwrap_or(u64::MAX)
 }

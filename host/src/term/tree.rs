@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{info, warn};
 
-use super::{report::millis, watchdog::Watch};
+use super::watchdog::Watch;
 use crate::{
     action::{Action, Failure, Running, Scope, Tasks},
     capability::{Gate, Notice, TermLink},
@@ -14,6 +14,7 @@ use crate::{
     election::{Event, LeaderKey},
     measure,
     store::State,
+    words::millis,
 };
 
 /// What the driver asks of a tree. The gate it has turned itself, before it asks.

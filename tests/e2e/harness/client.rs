@@ -46,9 +46,19 @@ impl Web {
     /// The first answer 200 that `wanted` likes. Nothing tells a stranger when
     /// there will be one: so it asks again and again, as a client would.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+        self.until_at("/", what, wanted).await
+    }
+
+    /// The same at `path`.
+    pub(crate) async fn until_at(
+        &self,
+        path: &str,
+        what: &str,
+        wanted: impl Fn(&Answer) -> bool,
+    ) -> Answer {
         let found = timeout(PATIENCE, async {
             loop {
-                match self.get("/").await {
+                match self.get(path).await {
                     Some(answer) if answer.status == StatusCode::OK && wanted(&answer) => {
                         return answer;
                     }

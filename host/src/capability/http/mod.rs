@@ -21,7 +21,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use ::http::{HeaderName, HeaderValue, Method, Request, Response, Uri, uri::Scheme};
+use ::http::{Method, Request, Response, Uri, uri::Scheme};
 use http_body_util::BodyExt;
 use tracing::warn;
 use wasmtime::component::{Linker, ResourceTable};
@@ -30,18 +30,12 @@ use wasmtime_wasi_http::{
 };
 
 use self::body::Leaving;
-use super::Access;
-use crate::{
-    config::{Grants, Outbound, default_port},
-    election::Term,
-};
+use super::{Access, Stamp};
+use crate::config::{Grants, Outbound, default_port};
 pub(crate) use client::{HttpClient, new_client};
 
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Exchange = Result<(Response<WasiBody>, Transmission), Error>;
-
-const HOST: HeaderName = HeaderName::from_static("soloist-host");
-const TOKEN: HeaderName = HeaderName::from_static("soloist-token");
 
 /// What the capability keeps for an instance.
 pub(crate) struct HttpCtx {
@@ -142,20 +136,11 @@ impl Outgoing {
     /// Names the term, and nobody but the host does that.
     fn stamp(&self, request: &mut Request<WasiBody>) {
         let headers = request.headers_mut();
-        headers.remove(HOST);
-        headers.remove(TOKEN);
+        Stamp::take_off(headers);
         if self.access.grants.outbound_token {
-            let term = self.access.gate().term();
-            headers.insert(HOST, host_value(term));
-            headers.insert(TOKEN, HeaderValue::from(term.token.0));
+            Stamp::of(self.access.gate().term()).put(headers);
         }
     }
-}
-
-/// The name of the term's host, as a header says it.
-fn host_value(term: &Term) -> HeaderValue {
-    HeaderValue::from_bytes(term.host.as_bytes())
-        .unwrap_or_else(|_| HeaderValue::from_static("unprintable"))
 }
 
 /// Where a request goes.

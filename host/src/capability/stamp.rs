@@ -1,0 +1,36 @@
+//! The headers by which a message names its term: `soloist-host`, `soloist-token`.
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::election::Term;
+
+const HOST: HeaderName = HeaderName::from_static("soloist-host");
+const TOKEN: HeaderName = HeaderName::from_static("soloist-token");
+
+/// What every response of a term carries, and every request that a guest sends.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamp {
+    host: HeaderValue,
+    token: HeaderValue,
+}
+
+impl Stamp {
+    /// The stamp of `term`.
+    pub(crate) fn of(term: &Term) -> Self {
+        let host = HeaderValue::from_bytes(term.host.as_bytes())
+            .unwrap_or_else(|_| HeaderValue::from_static("unprintable"));
+        Self { host, token: HeaderValue::from(term.token.0) }
+    }
+
+    /// Puts it on, instead of whatever stood there.
+    pub(crate) fn put(&self, headers: &mut HeaderMap) {
+        headers.insert(HOST, self.host.clone());
+        headers.insert(TOKEN, self.token.clone());
+    }
+
+    /// Takes off what a guest has put there itself.
+    pub(crate) fn take_off(headers: &mut HeaderMap) {
+        headers.remove(HOST);
+        headers.remove(TOKEN);
+    }
+}
