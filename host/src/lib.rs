@@ -6,7 +6,8 @@
 //!   [`host`]: all rooms put together
 //! - [`api`]: control API; [`term`]: drives the heart and owns what runs under a term
 //! - [`action`]: one runner a kind; [`cluster`]: who is there, who leads
-//! - [`plugin`]: from a file to something instantiable; [`capability`]: what a guest may import
+//! - [`scaffold`]: new plugins; [`plugin`]: from a file to something instantiable; [`capability`]:
+//!   what a guest may import
 //! - [`store`]: etcd or SQLite; [`election`]: the heart, without I/O; [`config`]: `soloist.toml`;
 //!   [`clock`]: the boot-time clock; [`measure`]: every metric
 
@@ -21,6 +22,7 @@ pub mod election;
 pub mod host;
 pub mod measure;
 pub mod plugin;
+pub mod scaffold;
 pub mod store;
 pub mod supervisor;
 pub mod term;

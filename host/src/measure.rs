@@ -18,6 +18,7 @@ const INSTANCES: &str = "soloist_instances";
 const TERMS: &str = "soloist_terms_total";
 const STORE_ERRORS: &str = "soloist_store_errors_total";
 const REFUSALS: &str = "soloist_gate_refusals_total";
+const LINES_DROPPED: &str = "soloist_plugin_lines_dropped_total";
 const TEARDOWN: &str = "soloist_teardown_seconds";
 const MARGIN: &str = "soloist_lease_margin_seconds";
 const RENEWAL: &str = "soloist_renewal_seconds";
@@ -81,6 +82,10 @@ fn describe() {
         REFUSALS,
         "Requests that the gate refused, on their way in or with their answer on its way out"
     );
+    describe_counter!(
+        LINES_DROPPED,
+        "Lines that plugins printed and the log did not take, since they were too many"
+    );
     describe_histogram!(
         TEARDOWN,
         Unit::Seconds,
@@ -129,6 +134,11 @@ pub(crate) fn renewed(took: Duration, margin: Duration) {
 /// A call to the store failed.
 pub(crate) fn store_error() {
     counter!(STORE_ERRORS).increment(1);
+}
+
+/// `action` printed so many lines more than it may.
+pub(crate) fn lines_dropped(action: &Arc<str>, count: u64) {
+    counter!(LINES_DROPPED, "action" => Arc::clone(action)).increment(count);
 }
 
 /// The gate refused a request of `action`, or its answer, for this reason in a word.

@@ -7,7 +7,7 @@
 //! `SOLOIST_FREEZES` asks for more than one round on each store; then several
 //! clusters share the rounds.
 
-use std::{collections::BTreeMap, env, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, env, net::SocketAddr};
 
 use futures::future::join_all;
 use rustix::process::Signal;

@@ -13,10 +13,14 @@
 
 mod clients;
 mod demo;
+mod first_party;
 mod frozen;
 mod harness;
+mod languages;
 mod lifecycle;
 mod metrics;
+mod plugin;
+mod plugins;
 mod refusals;
 mod state;
 mod status;

@@ -100,14 +100,15 @@ async fn a_component_of_no_kind() {
 }
 
 #[tokio::test]
-async fn two_actions_on_one_address() {
+async fn two_actions_in_one_place() {
     let cluster = Cluster::new(Kind::Sqlite).await;
     let more = format!(
-        "[action.second]\nplugin = \"{}\"\nlisten = \"{}\"\n",
+        "[action.second]\nplugin = \"{}\"\nlisten = \"{}\"\npath = \"/web\"\n",
         plugins().join("i-am-server.wasm").display(),
         cluster.web_at
     );
-    let words = ["a.toml:", "second", &cluster.web_at.to_string()];
+    let place = format!("{}/web", cluster.web_at);
+    let words = ["second and web", &place, "another `path`"];
     refused_by(&mut cluster.command("a", &more), USAGE, &words).await;
 }
 

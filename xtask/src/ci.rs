@@ -15,16 +15,21 @@ const WORLDS: &str = "100000";
 /// How many leaders are frozen on each store.
 const FREEZES: &str = "100";
 
+/// How many times a plugin is replaced.
+const RELOADS: &str = "1000";
+
 /// Runs the checks, the quickest first.
 pub(crate) fn run() -> Result<()> {
     format()?;
     setup::run()?;
     lint()?;
     test::run(&[])?;
+    test::all_languages()?;
     document()?;
     dependencies()?;
     simulate()?;
     freeze()?;
+    reload()?;
     faults::check()
 }
 
@@ -60,7 +65,13 @@ fn lint() -> Result<()> {
 /// Leaders that wake from a freeze, often enough to meet what is rare.
 fn freeze() -> Result<()> {
     let only = ["-p", "soloist", "--test", "e2e", "frozen::", "--", "--nocapture"];
-    test::run_with(&only.map(OsString::from), &[("SOLOIST_FREEZES", FREEZES)])
+    test::run_with(&only.map(OsString::from), &[("SOLOIST_FREEZES", FREEZES)], &[])
+}
+
+/// A plugin that is replaced under load, often enough to see memory grow if it does.
+fn reload() -> Result<()> {
+    let only = ["-p", "soloist", "--test", "e2e", "replaced_under_load", "--", "--nocapture"];
+    test::run_with(&only.map(OsString::from), &[("SOLOIST_RELOADS", RELOADS)], &[])
 }
 
 /// The seeded simulation once more, and much longer.

@@ -16,7 +16,8 @@ use crate::wasm_target::TARGET;
 use crate::{cmd, paths};
 
 /// The workspaces with guests, as folders of the repository.
-pub(crate) const WORKSPACES: [&str; 2] = [PLUGINS, TEST_GUESTS];
+pub(crate) const WORKSPACES: [&str; 4] =
+    [PLUGINS, TEST_GUESTS, "examples/plugins/links", "examples/plugins/echo"];
 
 const PLUGINS: &str = "plugins";
 const TEST_GUESTS: &str = "tests/guests";
@@ -101,7 +102,7 @@ fn name(component: &Path) -> String {
 /// Copies a component to its place, where it differs from what is there. A host
 /// may be watching the folder, so it must never see half a file, nor a change
 /// that is none.
-fn put(component: &Path, place: &Path) -> Result<bool> {
+pub(crate) fn put(component: &Path, place: &Path) -> Result<bool> {
     let read_error = || format!("cannot read {}", component.display());
     let bytes = fs::read(component).with_context(read_error)?;
     if fs::read(place).is_ok_and(|old| old == bytes) {

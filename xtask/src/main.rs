@@ -13,9 +13,11 @@ mod ci;
 mod cmd;
 mod demo;
 mod etcd;
+mod examples;
 mod faults;
 mod files;
 mod guests;
+mod languages;
 mod packages;
 mod paths;
 mod protoc;
@@ -43,6 +45,8 @@ enum Task {
     Setup,
     /// Build the first-party plugins into plugins/
     Plugins,
+    /// Build the example plugins, in five languages, into target/examples/
+    Examples,
     /// Build everything and run three hosts on this machine
     Demo {
         /// Handed to `soloist demo`
@@ -83,6 +87,11 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Plugins => {
             setup::run()?;
             guests::plugins().map(drop)
+        }
+        Task::Examples => {
+            setup::run()?;
+            let path = languages::ensure(languages::ALL)?;
+            examples::build(&soloist::build()?, &path, languages::ALL).map(drop)
         }
         Task::Demo { arguments } => demo::run(&arguments),
         Task::Test { arguments } => test::run(&arguments),

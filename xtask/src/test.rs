@@ -1,35 +1,66 @@
 //! `cargo xtask test`: the tests, with all that they run against.
 
 use std::ffi::OsString;
+use std::process::Command;
 
 use anyhow::Result;
 
 use crate::cargo::cargo;
-use crate::{cmd, etcd, guests, setup};
+use crate::languages::{self, Language};
+use crate::{cmd, etcd, examples, guests, paths, setup};
+
+/// The tests that plugins of other languages have of their own.
+const LANGUAGES: &str = "languages::";
 
 /// Runs the tests of the workspace; `extra` goes to `cargo test`.
 pub(crate) fn run(extra: &[OsString]) -> Result<()> {
-    run_with(extra, &[])
+    run_with(extra, &[], languages::QUICK)
 }
 
-/// The same, with more in the tests' environment.
-pub(crate) fn run_with(extra: &[OsString], environment: &[(&str, &str)]) -> Result<()> {
+/// What the quick languages leave out: each language, each kind of plugin.
+pub(crate) fn all_languages() -> Result<()> {
+    let only = ["-p", "soloist", "--test", "e2e", LANGUAGES, "--", "--include-ignored"];
+    run_with(&only.map(OsString::from), &[], languages::ALL)
+}
+
+/// The same, with more in the tests' environment, and plugins of these languages.
+pub(crate) fn run_with(
+    extra: &[OsString],
+    environment: &[(&str, &str)],
+    languages: &[Language],
+) -> Result<()> {
     setup::run()?;
     let etcd = etcd::ensure()?;
     eprintln!("etcd         {}", etcd.display());
     let plugins = guests::plugins()?;
     let test_guests = guests::test_guests()?;
-    let mut command = cargo("test");
-    // Cargo would take all packages, whatever else is asked for.
-    if !extra.iter().any(|word| word == "-p" || word == "--package") {
-        command.arg("--workspace");
-    }
+    let mut command = tests(extra);
     command
-        .arg("--locked")
         .args(extra)
         .envs(environment.iter().copied())
         .env("SOLOIST_TEST_PLUGINS", plugins)
         .env("SOLOIST_TEST_GUESTS", test_guests)
         .env("SOLOIST_TEST_ETCD", etcd);
+    if extra.is_empty() || extra.iter().any(|word| word.to_string_lossy().contains(LANGUAGES)) {
+        let path = languages::ensure(languages)?;
+        // The very program that the tests run, so that it is built once.
+        cmd::run(tests(extra).args(["--test", "e2e", "--no-run"]))?;
+        let soloist = paths::target().join("debug/soloist");
+        command
+            .env("SOLOIST_TEST_EXAMPLES", examples::build(&soloist, &path, languages)?)
+            .env("SOLOIST_TEST_PATH", path)
+            .env("SOLOIST_TEST_CARGO_TARGET", guests::target())
+            .env("SOLOIST_TEST_NODE_MODULES", languages::node_modules());
+    }
     cmd::run(&mut command)
+}
+
+/// Cargo's tests, of all packages unless `extra` names one.
+fn tests(extra: &[OsString]) -> Command {
+    let mut command = cargo("test");
+    if !extra.iter().any(|word| word == "-p" || word == "--package") {
+        command.arg("--workspace");
+    }
+    command.arg("--locked");
+    command
 }

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use wasmtime_wasi_http::{Error, p2::body::HyperOutgoingBody};
 
-use super::fate::{Fate, GuestTask};
+use super::fate::{Fate, Tie};
 use crate::capability::{Gate, Shut};
 
 /// Why a response was cut off.
@@ -39,8 +39,8 @@ pub(super) struct GuestBody {
     inner: HyperOutgoingBody,
     gate: Arc<Gate>,
     fate: Fate,
-    /// Aborts the guest when this body is dropped before its end: the client has gone.
-    guest: Option<GuestTask>,
+    /// Ends the guest when this body is dropped before its end: the client has gone.
+    guest: Option<Tie>,
     /// What is still to come, if the response said how much it is.
     left: Option<u64>,
 }
@@ -59,7 +59,7 @@ impl ReplyBody {
         expects_body: bool,
         gate: Arc<Gate>,
         fate: Fate,
-        guest: GuestTask,
+        guest: Tie,
     ) -> Result<Response<Self>, Shut> {
         gate.pass()?;
         let mut guest = Some(guest);
@@ -79,9 +79,10 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Lets the guest run to its end. It remains a task of its action.
-fn leave(guest: &mut Option<GuestTask>) {
-    let _ = guest.take().map(GuestTask::detach);
+fn leave(guest: &mut Option<Tie>) {
+    if let Some(guest) = guest.take() {
+        guest.untie();
+    }
 }
 
 impl GuestBody {
@@ -150,7 +151,7 @@ mod tests {
     use http_body_util::{BodyExt, StreamBody};
     use tokio::task::{AbortHandle, yield_now};
 
-    use super::*;
+    use super::{super::fate::GuestTask, *};
     use crate::{capability::test_gate, clock::BootTime};
 
     /// A response of two pieces, on its way out; and what decides about it.
@@ -174,7 +175,8 @@ mod tests {
         if let Some(length) = length {
             response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
         }
-        let response = ReplyBody::wrap(response, expects_body, gate.clone(), fate.clone(), guest);
+        let tie = Tie::Task(guest);
+        let response = ReplyBody::wrap(response, expects_body, gate.clone(), fate.clone(), tie);
         Reply { gate, fate, guest: handle, response }
     }
 

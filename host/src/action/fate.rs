@@ -7,10 +7,29 @@ use std::sync::{
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::refusal::Refusal;
+use super::{refusal::Refusal, worker::Ticket};
 
 /// The task of a guest. It ends when nobody waits for its answer any more.
 pub(super) type GuestTask = AbortOnDropHandle<Option<Result<(), Refusal>>>;
+
+/// What ties a guest to the client that waits for its answer. Dropping it tells
+/// that the client has gone.
+pub(super) enum Tie {
+    /// The guest has a task of its own.
+    Task(GuestTask),
+    /// It answers others as well.
+    Ticket(Ticket),
+}
+
+impl Tie {
+    /// Lets the guest run to its end. It remains a task of its action.
+    pub(super) fn untie(self) {
+        match self {
+            Self::Task(task) => drop(task.detach()),
+            Self::Ticket(ticket) => ticket.finish(),
+        }
+    }
+}
 
 /// How a guest ended. A body whose guest is gone looks as if it were complete,
 /// so the client would take half a response for a whole one.

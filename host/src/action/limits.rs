@@ -1,15 +1,20 @@
-//! Every duration and number that actions are held to.
+//! Every duration and number that actions are held to and that is no setting.
 
 use std::time::Duration;
 
 /// How long a request waits for its turn before it is refused.
 pub(super) const REQUEST_TURN: Duration = Duration::from_secs(1);
-/// How long a guest may take to begin its answer.
-pub(super) const RESPONSE_HEAD: Duration = Duration::from_secs(30);
-/// How long a guest may be busy with one request, its whole response included.
-pub(super) const REQUEST: Duration = Duration::from_secs(600);
+/// Requests that an instance of WASI 0.3 answers at once. Where each waits for
+/// something, more share what an instance costs; where they compute, each waits
+/// for all others.
+pub(super) const AT_ONCE: usize = 16;
 
-/// Connections that one action keeps open; more wait in the kernel's backlog.
+/// How long a new version of a plugin may take to come up before it is refused.
+pub(super) const REHEARSAL: Duration = Duration::from_secs(5);
+
+/// Requests that one connection of HTTP/2 may have open at a time.
+pub(super) const STREAMS: u32 = 256;
+/// Connections that one address keeps open; more wait in the kernel's backlog.
 pub(super) const CONNECTIONS: usize = 4096;
 /// The kernel's backlog: connections that wait to be accepted.
 pub(super) const BACKLOG: u32 = 1024;

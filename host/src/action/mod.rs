@@ -1,49 +1,98 @@
-//! Actions: one runner a kind, and their supervision.
+//! Actions: a runner for each kind, and what they share.
+//!
+//! A [`Stage`] runs the actions of a group under one term; the [`Catalog`] says which
+//! ones, in which version.
 //!
 //! Invariants:
 //! - Whatever runs under a term is a task of its [`Tasks`]; nothing is detached.
-//!   When [`Running::stop`] resolves, no task, store or connection is left, and
-//!   the address is free.
-//! - On a drain the address is let go first of all, so that clients reach the
+//!   When [`Stage::stop`] resolves, no task, store or connection is left, and
+//!   the addresses are free.
+//! - On a drain the addresses are let go first of all, so that clients reach the
 //!   next leader; on a stop, together with everything else.
 //! - The gate is asked before a request begins and before every piece of its
 //!   response leaves; every response names the host and the token.
+//! - A version that is replaced answers every request that it was given, and a
+//!   service ends before another version of it begins.
 //! - A runner decides nothing about the term: it reports a [`Failure`].
 
+mod act;
 mod body;
+mod catalog;
+mod connection;
+mod door;
 mod fate;
-mod http;
+mod instances;
 mod limits;
 mod listen;
 mod refusal;
 mod request;
+mod routes;
 mod running;
 mod service;
+mod shared;
+mod single;
+mod stage;
 mod status;
 mod tasks;
+mod tls;
+mod upload;
+mod worker;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+pub use catalog::{Catalog, CatalogError, Programme, Refused};
 pub use listen::Preflight;
-pub use running::{Failure, Running, Scope};
+pub use running::{Failure, Scope};
+pub use stage::{Stage, mounts};
 pub use status::{ActionStatus, State};
 pub use tasks::Tasks;
+pub use tls::TlsError;
+
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     capability::{Access, Spawner, TermLink},
-    config::ActionConfig,
+    config::{ActionConfig, Restart},
     election::Group,
-    plugin::{Engine, Entry, Kind, Plugin, PluginError},
+    plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError},
 };
-use running::Way;
 use status::Board;
 
-/// A plugin that was prepared under its settings. It outlives terms.
+/// A plugin that was prepared under its settings: one version of an action. It
+/// outlives terms.
 pub struct Action {
     config: ActionConfig,
     engine: Arc<Engine>,
     plugin: Plugin,
+    pace: Pace,
+    tls: Option<TlsAcceptor>,
     board: Board,
+    trial: Mutex<Trial>,
+}
+
+/// Why an action cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// Its plugin is nothing that this host can run.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// Its certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Whether a version has shown that it runs.
+#[derive(Default)]
+enum Trial {
+    /// It has, or there is nothing else to run.
+    #[default]
+    Over,
+    /// Not yet; this one did before it, if there was one.
+    On(Option<Arc<Action>>),
 }
 
 impl Action {
@@ -51,10 +100,35 @@ impl Action {
     ///
     /// # Errors
     /// When the plugin is nothing that this host can run.
-    pub fn prepare(config: &ActionConfig, engine: &Arc<Engine>) -> Result<Arc<Self>, PluginError> {
+    pub fn prepare(config: &ActionConfig, engine: &Arc<Engine>) -> Result<Arc<Self>, PrepareError> {
+        Self::load(config, engine, Trial::Over).map(Arc::new)
+    }
+
+    /// The same, for an action that came or was changed while the host ran: it is on
+    /// trial, and `last_good` is what ran before.
+    fn prepare_anew(
+        config: &ActionConfig,
+        engine: &Arc<Engine>,
+        last_good: Option<Arc<Self>>,
+    ) -> Result<Arc<Self>, PrepareError> {
+        if let Some(last) = &last_good {
+            // One step back is enough, and a longer chain would keep them all in memory.
+            last.prove();
+        }
+        Self::load(config, engine, Trial::On(last_good)).map(Arc::new)
+    }
+
+    fn load(
+        config: &ActionConfig,
+        engine: &Arc<Engine>,
+        trial: Trial,
+    ) -> Result<Self, PrepareError> {
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let plugin = Plugin::load(engine, &config.plugin)?;
         let (config, engine) = (config.clone(), engine.clone());
-        Ok(Arc::new(Self { config, engine, plugin, board: Board::default() }))
+        let pace = Pace::new(config.limits.cpu);
+        let (board, trial) = (Board::default(), trial.into());
+        Ok(Self { config, engine, plugin, pace, tls, board, trial })
     }
 
     /// Its name.
@@ -65,8 +139,8 @@ impl Action {
 
     /// What it is run as.
     #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.plugin.kind()
+    pub fn kinds(&self) -> &Kinds {
+        self.plugin.kinds()
     }
 
     /// The group whose leader runs it.
@@ -80,16 +154,18 @@ impl Action {
     /// # Errors
     /// When it could not be started now; the error tells whether it ever could.
     pub fn preflight(&self) -> Result<(), Preflight> {
-        match self.kind() {
-            Kind::Http => listen::check(&self.config.name, self.config.listen),
-            Kind::Service => Ok(()),
-        }
+        self.listen().map_or(Ok(()), |listen| listen::check(self.name(), listen))
     }
 
-    /// How many instances its engine runs, of all actions together.
+    /// Whether `other` is the same plugin under the same settings.
+    fn is_like(&self, other: &Self) -> bool {
+        self.config == other.config && self.plugin.sha256() == other.plugin.sha256()
+    }
+
+    /// Where it answers requests, if it does.
     #[must_use]
-    pub fn instances(&self) -> usize {
-        self.engine.live()
+    pub fn listen(&self) -> Option<SocketAddr> {
+        self.kinds().has(Kind::Http).then_some(self.config.listen)
     }
 
     /// How it is.
@@ -97,36 +173,75 @@ impl Action {
     pub fn status(&self) -> ActionStatus {
         let progress = self.board.lock().clone();
         let file = self.plugin.file();
-        let configured = (self.kind() == Kind::Http).then_some(self.config.listen);
         ActionStatus {
             name: self.name().clone(),
-            kind: self.kind(),
+            kinds: self.kinds().clone(),
             group: self.group().clone(),
             state: progress.state,
             plugin: file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned(),
             sha256: self.plugin.sha256().clone(),
             restarts: progress.restarts,
-            listen: progress.listen.or(configured),
-            last_error: progress.last_error,
+            listen: progress.listen.or(self.listen()),
+            last_error: progress.refused.or(progress.last_error),
         }
     }
 
-    /// Starts it under a term, in the current runtime.
-    #[must_use = "it is cancelled when this is dropped"]
-    pub fn start(self: &Arc<Self>, scope: Scope) -> Running {
-        Running::start(self.clone(), scope, |run| match self.plugin.entry() {
-            Entry::Http(entry) => Way::Http(http::start(run, entry.clone())),
-            Entry::Service(entry) => Way::Service(service::start(run, entry.clone())),
-        })
+    /// Whether it came while the host ran, and has not shown yet that it runs.
+    #[must_use]
+    pub fn on_trial(&self) -> bool {
+        matches!(*self.trial(), Trial::On(_))
+    }
+
+    /// What ran before this version, as long as it is on trial.
+    fn last_good(&self) -> Option<Arc<Self>> {
+        match &*self.trial() {
+            Trial::On(last_good) => last_good.clone(),
+            Trial::Over => None,
+        }
+    }
+
+    /// It runs: what ran before it is not needed any more.
+    fn prove(&self) {
+        *self.trial() = Trial::Over;
+    }
+
+    fn trial(&self) -> std::sync::MutexGuard<'_, Trial> {
+        self.trial.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn access(&self, term: &TermLink, links: Tasks) -> Access {
         let spawner = Spawner::new(move |task| drop(links.spawn(task)));
-        Access::new(self.name().clone(), self.config.grants.clone(), term.clone(), spawner)
+        let (name, grants) = (self.name().clone(), self.config.grants.clone());
+        Access::new(name, grants, &self.config.limits, term.clone(), spawner)
+    }
+
+    /// When its service is started again. Some compilers give every `http` component a
+    /// `main` as well, which does nothing: there, a good end is one.
+    fn restart(&self) -> Restart {
+        let also_http = self.kinds().has(Kind::Http);
+        let default = if also_http { Restart::OnFailure } else { Restart::Always };
+        self.config.restart.unwrap_or(default)
+    }
+
+    fn config(&self) -> &ActionConfig {
+        &self.config
+    }
+
+    /// What accepts its connections, where that takes TLS.
+    fn tls(&self) -> Option<&TlsAcceptor> {
+        self.tls.as_ref()
+    }
+
+    fn plugin(&self) -> &Plugin {
+        &self.plugin
     }
 
     fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     fn board(&self) -> &Board {
@@ -136,6 +251,6 @@ impl Action {
 
 impl fmt::Debug for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Action").field("name", self.name()).field("kind", &self.kind()).finish()
+        f.debug_struct("Action").field("name", self.name()).field("kinds", self.kinds()).finish()
     }
 }

@@ -1,35 +1,82 @@
 //! Why a client does not get what a guest answers.
 
-use ::http::StatusCode;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use ::http::{HeaderValue, Response, StatusCode, header};
+use wasmtime::PoolConcurrencyLimitError;
 
+use super::{body::ReplyBody, running::Run};
 use crate::capability::Shut;
 
 /// Why the guest's answer is not what the client gets.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("{0}; ask again, the next leader answers")]
     Shut(#[from] Shut),
     #[error("too many requests at once; ask again in a moment")]
     Busy,
+    #[error("no action answers under this path; there are {0}")]
+    Nowhere(String),
     #[error("the request names no valid host; send a `host` header")]
     NoHost,
-    #[error("the plugin did not begin to answer in time")]
+    #[error("the body of the request is larger than {0} bytes")]
+    TooLarge(u64),
+    #[error("the plugin did not answer in time")]
     Late,
     #[error("the plugin failed before it answered; the log of this host says why")]
     Failed,
     #[error("the plugin answered with an error: {0}")]
-    Error(ErrorCode),
+    Error(String),
+    #[error("wasi:http has no upgrades: ask again without the header `upgrade`")]
+    Upgrade,
 }
 
 impl Refusal {
     /// The status of the response that says so.
-    pub(super) fn status(&self) -> StatusCode {
+    fn status(&self) -> StatusCode {
         match self {
             Self::Shut(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Nowhere(_) => StatusCode::NOT_FOUND,
             Self::NoHost => StatusCode::BAD_REQUEST,
+            Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::Failed | Self::Error(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
+
+    /// The response that tells a client.
+    pub(super) fn response(&self) -> Response<ReplyBody> {
+        let mut response = Response::new(ReplyBody::text(format!("{self}\n")));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, text);
+        // The next leader is found by another connection only; and of a body that
+        // is too large, the rest is not read.
+        if matches!(self, Self::Shut(_) | Self::TooLarge(_)) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// What an error of a guest means; it is logged unless the term caused it.
+pub(super) fn judge(run: &Run, error: &wasmtime::Error) -> Refusal {
+    if let Err(shut) = run.gate().pass() {
+        return shut.into();
+    }
+    if error.is::<PoolConcurrencyLimitError>() {
+        return Refusal::Busy;
+    }
+    run.trouble("the plugin failed in a request", &error.root_cause().to_string());
+    tracing::debug!("{error:?}");
+    Refusal::Failed
+}
+
+/// Logs what the plugin is to blame for.
+pub(super) fn note(run: &Run, refusal: Refusal) -> Refusal {
+    run.trouble("the plugin failed in a request", &refusal.to_string());
+    refusal
 }

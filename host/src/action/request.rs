@@ -1,92 +1,117 @@
-//! One request: the gate, its turn, a fresh instance, and the answer.
+//! One request: the gate, its turn, an instance, and the answer.
 
-use std::{convert::Infallible, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
-use ::http::{HeaderValue, Request, Response, StatusCode, header, uri::Authority};
+use ::http::{Method, Request, Response, header, uri::Authority};
 use hyper::body::Incoming;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
 };
-use wasmtime::{PoolConcurrencyLimitError, Store};
-use wasmtime_wasi_http::{
-    WasiHttpView,
-    p2::{
-        bindings::{
-            ProxyPre,
-            http::types::{ErrorCode, Scheme},
-        },
-        body::HyperOutgoingBody,
-    },
-};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use wasmtime_wasi_http::WasiBody;
 
 use super::{
     body::ReplyBody,
-    fate::{Fate, GuestTask},
-    limits::{REQUEST, REQUEST_TURN, RESPONSE_HEAD},
-    refusal::Refusal,
+    connection::Secure,
+    fate::Tie,
+    instances::{Instances, Place},
+    limits::{REHEARSAL, REQUEST_TURN},
+    refusal::{Refusal, note},
     running::Run,
+    upload::{Overflow, Upload},
 };
 use crate::{
-    capability::{Gate, GuestState, Shut, Stamp},
+    capability::{Gate, Shut, Stamp},
     measure,
-    plugin::{Guest, Slot},
+    plugin::HttpEntry,
 };
 
-/// What the guest answers, or the error that it answers with.
-type Answer = Result<Response<HyperOutgoingBody>, ErrorCode>;
+/// Where a guest's answer goes: a response, or the error that it answers with.
+pub(super) type Head = oneshot::Sender<Result<Response<WasiBody>, String>>;
+
+/// The right to be answered; it is given back when the guest is done with the request.
+pub(super) struct Turn {
+    _place: OwnedSemaphorePermit,
+    _turn: Option<OwnedSemaphorePermit>,
+}
 
 /// Answers the requests of one action under one term.
 pub(super) struct Server {
     run: Arc<Run>,
-    entry: ProxyPre<GuestState>,
+    instances: Instances,
+    /// For those that are answered and those that wait.
+    places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
     stamp: Stamp,
 }
 
 impl Server {
     /// A server for requests that `entry` answers.
-    pub(super) fn new(run: Arc<Run>, entry: ProxyPre<GuestState>) -> Self {
-        let turns = Arc::new(Semaphore::new(run.action.config.requests));
+    pub(super) fn new(run: Arc<Run>, entry: HttpEntry) -> Self {
+        let limits = &run.action.config.limits;
+        let places = Arc::new(Semaphore::new(limits.requests + limits.queue));
+        let turns = Arc::new(Semaphore::new(limits.requests));
         let stamp = Stamp::of(run.gate().term());
-        Self { entry, turns, stamp, run }
+        let instances = Instances::new(&run, entry);
+        Self { instances, places, turns, stamp, run }
     }
 
     /// Answers `request`, whatever happens.
     pub(super) async fn respond(
         self: &Arc<Self>,
         request: Request<Incoming>,
-    ) -> Result<Response<ReplyBody>, Infallible> {
+    ) -> Response<ReplyBody> {
         let answer = self.answer(request).await;
         if let Err(Refusal::Shut(shut)) = &answer {
             measure::refused(self.run.action.name(), shut.word());
         }
-        let mut response = answer.unwrap_or_else(|refusal| refuse(&refusal));
+        let mut response = answer.unwrap_or_else(|refusal| refusal.response());
         self.stamp.put(response.headers_mut());
-        Ok(response)
+        response
     }
 
-    async fn answer(
-        self: &Arc<Self>,
-        request: Request<Incoming>,
-    ) -> Result<Response<ReplyBody>, Refusal> {
-        self.gate().admit()?;
-        if !names_host(&request) {
-            return Err(Refusal::NoHost);
+    /// No request comes any more: instances that wait for one end.
+    pub(super) fn close(&self) {
+        self.instances.close();
+    }
+
+    /// As long as the token lives, something is regarded as in flight.
+    pub(super) fn occupy(&self) -> TaskTrackerToken {
+        self.run.work.occupy()
+    }
+
+    /// Instantiates once, for nothing: a version that cannot even begin is not let near
+    /// a request.
+    pub(super) async fn rehearse(&self) -> Result<(), String> {
+        match timeout(REHEARSAL, self.instances.rehearse()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("it trapped at its start: {}", error.root_cause())),
+            Err(_) => Err("its start does not end".to_owned()),
         }
-        let (turn, slot) = timeout(REQUEST_TURN, self.turn()).await.map_err(|_| Refusal::Busy)?;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<ReplyBody>, Refusal> {
+        self.gate().admit()?;
+        check(&request)?;
+        let (request, overflow) = self.bounded(request)?;
+        let (turn, place) = self.turn().await?;
         // It may have waited.
         self.gate().admit()?;
-        let expects_body = request.method() != ::http::Method::HEAD;
-        let fate = Fate::default();
+        let expects_body = request.method() != Method::HEAD;
         let (head, answer) = oneshot::channel();
-        let task = self.clone().run_guest(request, slot, head, fate.clone(), turn);
-        let guest = GuestTask::new(self.run.work.spawn(task));
-        let response = match timeout(RESPONSE_HEAD, answer).await {
+        let (guest, fate) = place.begin(turn, request, head);
+        let patience = self.run.action.config.limits.first_byte;
+        let answered = tokio::select! {
+            biased;
+            limit = overflow.happens() => return Err(Refusal::TooLarge(limit)),
+            answered = timeout(patience, answer) => answered,
+        };
+        let response = match answered {
             Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(code))) => return Err(self.note(Refusal::Error(code))),
+            Ok(Ok(Err(code))) => return Err(note(&self.run, Refusal::Error(code))),
             Ok(Err(_)) => return Err(self.silence(guest).await),
-            Err(_) => return Err(self.note(Refusal::Late)),
+            Err(_) => return Err(note(&self.run, Refusal::Late)),
         };
         let gate = self.run.gate().clone();
         Ok(ReplyBody::wrap(response, expects_body, gate, fate, guest)?)
@@ -96,62 +121,33 @@ impl Server {
         self.run.gate()
     }
 
-    /// Waits for this action's turn and for a slot of the engine.
-    async fn turn(&self) -> (Option<OwnedSemaphorePermit>, Slot) {
-        // The semaphore is never closed, so there always is a permit.
-        let turn = self.turns.clone().acquire_owned().await.ok();
-        (turn, self.run.action.engine().slot().await)
+    /// Holds the body of a request to its limit.
+    fn bounded(&self, request: Request<Incoming>) -> Result<(Request<Upload>, Overflow), Refusal> {
+        let limit = self.run.action.config.limits.body;
+        let (head, body) = request.into_parts();
+        let (body, overflow) = Upload::bounded(body, limit).ok_or(Refusal::TooLarge(limit))?;
+        Ok((Request::from_parts(head, body), overflow))
     }
 
-    /// The task of one guest. `fate` is told before the store is dropped,
-    /// whichever way it ends; `_turn` is given back after that.
-    async fn run_guest(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        slot: Slot,
-        head: oneshot::Sender<Answer>,
-        fate: Fate,
-        _turn: Option<OwnedSemaphorePermit>,
-    ) -> Result<(), Refusal> {
-        let state = match GuestState::new(&self.run.access) {
-            Ok(state) => state,
-            Err(error) => return Err(self.judge(&error)),
+    /// Waits for this action's turn and for an instance, for a while and if there is
+    /// room to wait.
+    async fn turn(&self) -> Result<(Turn, Place), Refusal> {
+        let room = self.places.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
+        let wait = async {
+            // The semaphore is never closed, so there always is a permit.
+            let turn = self.turns.clone().acquire_owned().await.ok();
+            (Turn { _place: room, _turn: turn }, self.instances.place().await)
         };
-        let mut guest = Guest::new(self.run.action.engine(), slot, state);
-        let broken = fate.broken_unless_told();
-        let handled = timeout(REQUEST, handle(&self.entry, guest.store(), request, head)).await;
-        let ended = handled.unwrap_or_else(|_| Err(wasmtime::format_err!("it took too long")));
-        match ended {
-            Ok(()) => {
-                broken.tell_finished();
-                Ok(())
-            }
-            Err(error) => Err(self.judge(&error)),
-        }
-    }
-
-    /// Logs what the plugin is to blame for.
-    fn note(&self, refusal: Refusal) -> Refusal {
-        self.run.trouble("the plugin failed in a request", &refusal.to_string());
-        refusal
-    }
-
-    /// What an error of a guest means; it is logged unless the term caused it.
-    fn judge(&self, error: &wasmtime::Error) -> Refusal {
-        if let Err(shut) = self.gate().pass() {
-            return shut.into();
-        }
-        if error.is::<PoolConcurrencyLimitError>() {
-            return Refusal::Busy;
-        }
-        self.run.trouble("the plugin failed in a request", &error.root_cause().to_string());
-        tracing::debug!("{error:?}");
-        Refusal::Failed
+        timeout(REQUEST_TURN, wait).await.map_err(|_| Refusal::Busy)
     }
 
     /// Why a guest ended without an answer.
-    async fn silence(&self, guest: GuestTask) -> Refusal {
-        match guest.await {
+    async fn silence(&self, guest: Tie) -> Refusal {
+        let ended = match guest {
+            Tie::Task(task) => task.await,
+            Tie::Ticket(ticket) => Ok(ticket.reason().await.map(Err)),
+        };
+        match ended {
             Ok(Some(Err(refusal))) => refusal,
             Ok(None) => Shut::Closed.into(),
             Ok(Some(Ok(()))) => {
@@ -166,34 +162,23 @@ impl Server {
     }
 }
 
-/// The response that tells a client of `refusal`.
-fn refuse(refusal: &Refusal) -> Response<ReplyBody> {
-    let mut response = Response::new(ReplyBody::text(format!("{refusal}\n")));
-    *response.status_mut() = refusal.status();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    if matches!(refusal, Refusal::Shut(_)) {
-        // The next leader is found by another connection only.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+/// Refuses what no guest could answer.
+fn check(request: &Request<Incoming>) -> Result<(), Refusal> {
+    if !names_host(request) {
+        return Err(Refusal::NoHost);
     }
-    if refusal.status() == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    // What follows on the connection would be none of HTTP's, and wasi:http has
+    // no words for that. A client that only offers HTTP/2 is answered in HTTP/1.1.
+    let upgrade = request.headers().get(header::UPGRADE);
+    if request.method() == Method::CONNECT || upgrade.is_some_and(|to| to != "h2c") {
+        return Err(Refusal::Upgrade);
     }
-    response
+    Ok(())
 }
 
-/// Instantiates, and hands over the request.
-async fn handle(
-    entry: &ProxyPre<GuestState>,
-    store: &mut Store<GuestState>,
-    request: Request<Incoming>,
-    head: oneshot::Sender<Answer>,
-) -> wasmtime::Result<()> {
-    let mut http = store.data_mut().http();
-    let request = http.new_incoming_request(Scheme::Http, request)?;
-    let out = http.new_response_outparam(head)?;
-    let proxy = entry.instantiate_async(&mut *store).await?;
-    proxy.wasi_http_incoming_handler().call_handle(store, request, out).await
+/// Whether it came by TLS.
+pub(super) fn is_secure<B>(request: &Request<B>) -> bool {
+    request.extensions().get::<Secure>().is_some()
 }
 
 /// Whether the guest can be told which host the client asked for.

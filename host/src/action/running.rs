@@ -1,107 +1,177 @@
-//! An action that was started: what it gets of its term, and how it ends.
+//! One version of an action under a term: what it gets, and how it ends.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
 use tracing::{debug, info, warn};
 
-use super::{Action, State, Tasks, service::Current};
-use crate::capability::{Access, Gate, TermLink};
+use super::{
+    Action, State, Tasks,
+    door::{Opened, Opening},
+    limits::GOOD_RUN,
+    request::Server,
+    service::{self, Current},
+};
+use crate::{
+    capability::{Access, Gate, TermLink},
+    plugin::Kind,
+};
 
-/// What an action gets of its term.
+/// What actions get of their term.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// The term.
     pub term: TermLink,
-    /// The tasks of this action alone.
+    /// Their tasks.
     pub tasks: Tasks,
-    /// Where it reports that it was given up.
+    /// Where it is reported that one was given up.
     pub failures: mpsc::UnboundedSender<Failure>,
+    /// How long a version that was replaced has for what it has begun.
+    pub drain: Duration,
 }
 
-/// An action was given up. A leader that learns of it hands over.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("action {action} failed: {reason}")]
+/// An action was given up. A leader that learns of it hands over, unless it can go
+/// back to an earlier version.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("action {} failed: {reason}", action.name())]
 pub struct Failure {
     /// The action.
-    pub action: Arc<str>,
+    pub action: Arc<Action>,
     /// What happened, and what to do about it.
     pub reason: String,
 }
 
 const NEVER_UP: &str = "it was stopped before it was up";
 
-/// Whether the action is up: nothing is known yet, or the outcome.
-type Started = Option<Result<(), Failure>>;
+/// Whether an action is up: nothing is known yet, or the outcome.
+pub(super) type Started = Option<Result<(), Failure>>;
 
-/// An action under a term. Dropping it cancels what [`Running::stop`] awaits.
-#[derive(Debug)]
-pub struct Running {
+/// A version of an action under a term. Dropping it cancels what [`Running::stop`] awaits.
+pub(super) struct Running {
     run: Arc<Run>,
-    started: watch::Receiver<Started>,
-    way: Way,
+    server: Option<Arc<Server>>,
+    service: Option<(Tasks, Current)>,
 }
 
 impl Running {
-    /// Starts with `runner`, which says where requests come in, if any do.
-    pub(super) fn start(
-        action: Arc<Action>,
-        scope: Scope,
-        runner: impl FnOnce(Arc<Run>) -> Way,
-    ) -> Self {
-        action.board().begin_term();
-        let (up, started) = watch::channel(None);
-        let (work, links) = (scope.tasks.child(), scope.tasks.child());
+    /// A version that does not do anything yet.
+    pub(super) fn new(action: &Arc<Action>, scope: &Scope, up: watch::Sender<Started>) -> Self {
+        action.board().begin_run();
+        let tasks = scope.tasks.child();
+        let (work, links) = (tasks.child(), tasks.child());
         let access = action.access(&scope.term, links).into();
-        let run = Arc::new(Run { action, scope, work, access, up });
+        let run = Arc::new(Run {
+            action: Arc::clone(action),
+            work,
+            access,
+            scope: Scope { tasks, ..scope.clone() },
+            leaving: AtomicBool::new(false),
+            missing: Mutex::new(action.kinds().iter().collect()),
+            up,
+        });
         run.enter(State::Starting);
-        let way = runner(run.clone());
-        Self { run, started, way }
+        let entry = action.plugin().entries().http.clone();
+        let server = entry.map(|entry| Server::new(Arc::clone(&run), entry).into());
+        Self { run, server, service: None }
     }
 
-    /// Waits until the action is up: it listens, or its first instance runs.
-    ///
-    /// # Errors
-    /// When it was given up, or stopped, before that.
-    pub async fn started(&mut self) -> Result<(), Failure> {
-        let told = async {
-            let up = self.started.wait_for(Option::is_some).await;
-            up.ok().and_then(|up| up.clone())
-        };
-        let outcome = tokio::select! {
-            outcome = told => outcome,
-            () = self.run.scope.tasks.cancelled() => None,
-        };
-        outcome.unwrap_or_else(|| Err(self.run.failure(NEVER_UP)))
+    /// The action, in this version.
+    pub(super) fn action(&self) -> &Arc<Action> {
+        &self.run.action
     }
 
-    /// Ends gracefully: the address is let go at once, idle connections are
-    /// closed, and this resolves when everything in flight is finished. The
-    /// caller drains the gate before, and bounds the time.
-    ///
-    /// A service is waited for if it has asked to be told of the end; any other
-    /// runs on until it is stopped.
-    pub async fn drain(&mut self) {
-        self.run.enter(State::Draining);
-        match &mut self.way {
-            Way::Http(doors) => {
-                doors.close().await;
-                self.run.work.join().await;
-            }
-            Way::Service(current) => current.leave().await,
+    /// Who answers its requests, if it does.
+    pub(super) fn server(&self) -> Option<&Arc<Server>> {
+        self.server.as_ref()
+    }
+
+    /// Tries what can be tried before anything is handed over to it.
+    pub(super) async fn rehearse(&self) -> Result<(), String> {
+        let Some(server) = self.server.clone() else { return Ok(()) };
+        let attempt = self.run.work.spawn(async move { server.rehearse().await });
+        match attempt.await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => Err(NEVER_UP.to_owned()),
+            Err(panic) => Err(panic.to_string()),
         }
     }
 
-    /// Ends at once: the address is let go, guests are interrupted, connections
-    /// cut and stores dropped. When this resolves, nothing of the action is
-    /// alive. The caller closes the gate before.
-    pub async fn stop(self) {
-        let _hurry = self.run.action.engine().hurry();
-        // The listener is with a task as well. None is run any more, only dropped,
-        // so a thousand busy guests do not each get one more turn.
+    /// Gives this version up before anything was handed over to it.
+    pub(super) async fn refuse(self, reason: String) {
+        // A term that no longer listens is ending already.
+        let _ = self.run.scope.failures.send(self.run.failure(&reason));
+        self.stop().await;
+    }
+
+    /// Is up once its address is open, and its service runs.
+    pub(super) fn go(&mut self, door: Option<Opened>) {
+        let run = Arc::clone(&self.run);
+        self.watch(door);
+        if let Some(entry) = run.action.plugin().entries().service.clone() {
+            let tasks = run.scope.tasks.child();
+            let current = service::start(Arc::clone(&run), entry, &tasks);
+            self.service = Some((tasks, current));
+        }
+        if run.action.on_trial() {
+            self.run.scope.tasks.spawn(prove(run));
+        }
+    }
+
+    /// Follows the opening of another address, where its requests come in from now on.
+    pub(super) fn move_to(&self, door: Option<Opened>) {
+        self.run.missing().extend(door.iter().map(|_| Kind::Http));
+        self.watch(door);
+    }
+
+    fn watch(&self, door: Option<Opened>) {
+        if let Some(door) = door.filter(|_| self.server.is_some()) {
+            self.run.scope.tasks.spawn(wait_for(door, Arc::clone(&self.run)));
+        }
+    }
+
+    /// Ends the service, so that another version of it can begin: it is told, and
+    /// waited for as long as `patience` goes if it has asked to be told.
+    pub(super) async fn end_service(&mut self, patience: Duration) {
+        self.run.leave();
+        if let Some((tasks, mut current)) = self.service.take() {
+            // If that was not enough for it, it is stopped all the same.
+            let _ = timeout(patience, current.leave()).await;
+            tasks.stop().await;
+        }
+    }
+
+    /// Ends gracefully: this resolves when everything in flight is finished. The caller
+    /// lets nothing more come in, and bounds the time.
+    ///
+    /// A service is waited for if it has asked to be told of the end; any other runs on
+    /// until it is stopped.
+    pub(super) async fn drain(&mut self) {
+        self.run.enter(State::Draining);
+        if let Some(server) = &self.server {
+            server.close();
+        }
+        self.run.work.join().await;
+        if let Some((_, current)) = &mut self.service {
+            current.leave().await;
+        }
+    }
+
+    /// Ends at once: guests are interrupted and stores dropped. When this resolves,
+    /// nothing of this version is alive.
+    pub(super) async fn stop(self) {
+        // None is run any more, only dropped, so a thousand busy guests do not each get
+        // one more turn.
         self.run.scope.tasks.stop().await;
-        self.run.enter(State::Ready);
+        self.run.action.board().end_run();
     }
 }
 
@@ -111,28 +181,35 @@ impl Drop for Running {
     }
 }
 
-/// How an action ends, by its kind.
-#[derive(Debug)]
-pub(super) enum Way {
-    /// Its address is let go, and its requests finish.
-    Http(Doors),
-    /// The instance that runs is told.
-    Service(Current),
-}
-
-/// The address of an action: asked to be let go, and let go.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Doors {
-    pub(super) closing: CancellationToken,
-    pub(super) closed: CancellationToken,
-}
-
-impl Doors {
-    /// Lets go of the address, and waits until that is done.
-    async fn close(&self) {
-        self.closing.cancel();
-        self.closed.cancelled().await;
+/// Follows the opening of the address to its end.
+async fn wait_for(mut door: Opened, run: Arc<Run>) {
+    loop {
+        let opening = door.borrow_and_update().clone();
+        match opening {
+            Opening::Begun => {}
+            Opening::Waiting(why) => run.trouble("waiting for the address", &why),
+            Opening::Open(bound) => {
+                run.action.board().lock().listen = Some(bound);
+                return run.up(Kind::Http);
+            }
+            Opening::Failed(reason) => return run.fail(&reason),
+        }
+        if door.changed().await.is_err() {
+            return run.never_up();
+        }
     }
+}
+
+/// Ends the trial of a version that has come up, and stays up.
+async fn prove(run: Arc<Run>) {
+    let mut started = run.up.subscribe();
+    if !matches!(started.wait_for(Option::is_some).await.as_deref(), Ok(Some(Ok(())))) {
+        return;
+    }
+    if run.action.kinds().has(Kind::Service) {
+        sleep(GOOD_RUN).await;
+    }
+    run.action.prove();
 }
 
 /// What a runner works with.
@@ -140,10 +217,13 @@ impl Doors {
 pub(super) struct Run {
     pub(super) action: Arc<Action>,
     pub(super) scope: Scope,
-    /// The tasks that a drain waits for; the others are connections that are
-    /// kept open.
+    /// The requests, which a drain waits for.
     pub(super) work: Tasks,
     pub(super) access: Arc<Access>,
+    /// Whether another version takes its place.
+    leaving: AtomicBool,
+    /// What is not up yet.
+    missing: Mutex<Vec<Kind>>,
     up: watch::Sender<Started>,
 }
 
@@ -153,22 +233,44 @@ impl Run {
         &self.scope.term.gate
     }
 
+    /// Whether nothing new is to begin: the term is ending, or this version goes.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire) || self.gate().admit().is_err()
+    }
+
+    fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.access.retire();
+    }
+
     /// Notes what the action is doing, for the status and the log.
     pub(super) fn enter(&self, state: State) {
         self.action.board().lock().state = state;
         let (term, name) = (self.gate().term(), self.action.name());
         let (group, token) = (&term.group, term.token.0);
+        let at = match self.action.status().listen {
+            Some(listen) if state == State::Running => format!(" on http://{listen}/"),
+            _ => String::new(),
+        };
         // The other steps are those of the term, or a failure, and told there.
         if matches!(state, State::Running | State::Restarting) {
-            info!(action = %name, %group, token, "action {name} is {}", state.as_str());
+            info!(action = %name, %group, token, "action {name} is {}{at}", state.as_str());
         } else {
             debug!(action = %name, %group, token, "action {name} is {}", state.as_str());
         }
     }
 
-    /// Notes that the action is up, be it again. The first time, what went wrong
-    /// in earlier terms is over.
-    pub(super) fn up(&self) {
+    /// Notes that the action is up as `kind`, be it again. The first time that it is up
+    /// as all its kinds, what went wrong in earlier terms is over.
+    pub(super) fn up(&self, kind: Kind) {
+        let waits = {
+            let mut missing = self.missing();
+            missing.retain(|other| *other != kind);
+            !missing.is_empty()
+        };
+        if waits {
+            return;
+        }
         if self.up.borrow().is_none() {
             self.action.board().lock().last_error = None;
         }
@@ -176,8 +278,20 @@ impl Run {
         self.up.send_replace(Some(Ok(())));
     }
 
+    /// Notes that its service is not started again. If the action answers requests
+    /// as well, it goes on with that.
+    pub(super) fn rest(&self, state: State) {
+        if !self.action.kinds().has(Kind::Http) {
+            self.enter(state);
+        }
+    }
+
+    fn missing(&self) -> MutexGuard<'_, Vec<Kind>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that the action will not be up any more.
-    pub(super) fn never_up(&self) {
+    fn never_up(&self) {
         self.up.send_replace(Some(Err(self.failure(NEVER_UP))));
     }
 
@@ -202,6 +316,6 @@ impl Run {
     }
 
     fn failure(&self, reason: &str) -> Failure {
-        Failure { action: self.action.name().clone(), reason: reason.to_owned() }
+        Failure { action: Arc::clone(&self.action), reason: reason.to_owned() }
     }
 }

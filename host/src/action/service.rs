@@ -1,9 +1,10 @@
 //! The runner of kind `service`: one instance for as long as the term lives.
 //!
-//! A service that ends, in whatever way, is started again after a pause. One
-//! that keeps ending without ever having run well is given up. Once the term
-//! is ending, none is started any more, and the one that runs is waited for if
-//! it has asked to be told of the end.
+//! A service that ends is started again after a pause, in whatever way it ended,
+//! unless its settings say otherwise (`restart`); the term goes on without one
+//! that is not. One that keeps ending without ever having run well is given up.
+//! Once the term is ending, none is started any more, and the one that runs is
+//! waited for if it has asked to be told of the end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,16 +12,17 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
-use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
+use wasmtime_wasi::I32Exit;
 
 use super::{
-    State,
+    State, Tasks,
     limits::{ENDS_IN_A_ROW, GOOD_RUN, RESTART},
     running::Run,
 };
 use crate::{
     capability::{GuestState, Heed},
-    plugin::{Guest, Slot},
+    config::Restart,
+    plugin::{Guest, Kind, ServiceEntry, Slot},
 };
 
 /// The instance that runs now, if one does.
@@ -29,7 +31,7 @@ pub(super) struct Current(watch::Receiver<Option<Heed>>);
 
 impl Current {
     /// Waits until the instance that runs now has ended, if it has asked to be
-    /// told of that. The gate drains, so no other follows.
+    /// told of that. It is leaving, so no other follows.
     pub(super) async fn leave(&mut self) {
         if self.0.borrow().as_ref().is_some_and(Heed::asked) {
             // An error means that the supervision itself is over.
@@ -38,23 +40,19 @@ impl Current {
     }
 }
 
-/// Starts the task that keeps the service running.
-pub(super) fn start(run: Arc<Run>, entry: CommandPre<GuestState>) -> Current {
+/// Starts the task that keeps the service running; `tasks` own it.
+pub(super) fn start(run: Arc<Run>, entry: ServiceEntry, tasks: &Tasks) -> Current {
     let (tell, current) = watch::channel(None);
-    run.work.clone().spawn(supervise(run, entry, tell));
+    tasks.spawn(supervise(run, entry, tell));
     Current(current)
 }
 
-async fn supervise(
-    run: Arc<Run>,
-    entry: CommandPre<GuestState>,
-    current: watch::Sender<Option<Heed>>,
-) {
+async fn supervise(run: Arc<Run>, entry: ServiceEntry, current: watch::Sender<Option<Heed>>) {
     let mut pauses = Pauses::default();
     loop {
         let slot = run.action.engine().slot().await;
-        // Nothing begins anew in a term that is ending.
-        if run.gate().admit().is_err() {
+        // Nothing begins anew in a term that is ending, or of a version that goes.
+        if run.is_leaving() {
             return;
         }
         let began = Instant::now();
@@ -62,14 +60,25 @@ async fn supervise(
         if run.gate().pass().is_err() {
             return;
         }
-        let end = match end {
-            // It was told of the end, and left.
-            Ok(_) if run.gate().admit().is_err() => return,
-            Ok(end) | Err(end) => end,
-        };
-        run.trouble("the service ended", &end);
-        if run.gate().admit().is_err() {
+        let well = end.is_ok();
+        // It was told of the end, and left.
+        if well && run.is_leaving() {
             return;
+        }
+        let restart = run.action.restart();
+        if well && restart != Restart::Always {
+            return run.rest(State::Done);
+        }
+        let (Ok(end) | Err(end)) = end;
+        run.trouble("the service ended", &end);
+        if run.is_leaving() {
+            return;
+        }
+        if !well && run.action.on_trial() {
+            return run.fail(&format!("it did not run well at first: {end}"));
+        }
+        if restart == Restart::Never {
+            return run.rest(State::Failed);
         }
         let Some(pause) = pauses.next(began.elapsed()) else {
             return run
@@ -84,20 +93,20 @@ async fn supervise(
 /// Runs one instance to its end, and says how it ended, well or not.
 async fn once(
     run: &Run,
-    entry: &CommandPre<GuestState>,
+    entry: &ServiceEntry,
     slot: Slot,
     current: &watch::Sender<Option<Heed>>,
 ) -> Result<String, String> {
     let state = GuestState::new(&run.access).map_err(|error| error.to_string())?;
     current.send_replace(Some(state.heed().clone()));
-    let mut guest = Guest::new(run.action.engine(), slot, state);
+    let mut guest = Guest::new(entry.engine(), slot, state);
     let store = guest.store();
     let ended = async {
-        let command = entry.instantiate_async(&mut *store).await?;
-        run.up();
-        command.wasi_cli_run().call_run(store).await
+        let program = entry.instantiate(store).await?;
+        run.up(Kind::Service);
+        program.run(store).await
     };
-    let ended = ended.await;
+    let ended = run.action.pace().run(ended).await;
     // After the store: whoever waits for the instance must not find it alive.
     drop(guest);
     current.send_replace(None);

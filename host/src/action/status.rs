@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{election::Group, plugin::Kind};
+use crate::{election::Group, plugin::Kinds};
 
 /// What an action is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,9 @@ pub enum State {
     Running,
     /// It ended, and will be started again.
     Restarting,
-    /// It was given up; its host hands over.
+    /// It ended well, and is not started again within the term.
+    Done,
+    /// It was given up, and its host hands over; or it is not to be started again.
     Failed,
     /// It finishes what was begun.
     Draining,
@@ -34,6 +36,7 @@ impl State {
             Self::Starting => "starting",
             Self::Running => "running",
             Self::Restarting => "restarting",
+            Self::Done => "done",
             Self::Failed => "failed",
             Self::Draining => "draining",
         }
@@ -45,8 +48,8 @@ impl State {
 pub struct ActionStatus {
     /// Its name.
     pub name: Arc<str>,
-    /// Its kind.
-    pub kind: Kind,
+    /// Its kinds.
+    pub kinds: Kinds,
     /// The group that it belongs to.
     pub group: Group,
     /// What it is doing.
@@ -59,7 +62,8 @@ pub struct ActionStatus {
     pub restarts: u64,
     /// Where it answers, or would.
     pub listen: Option<SocketAddr>,
-    /// What went wrong last, until a later term is up.
+    /// What went wrong last, until a later term is up; or why a newer version of the
+    /// plugin is not taken, until it is changed.
     pub last_error: Option<String>,
 }
 
@@ -70,6 +74,10 @@ pub(super) struct Progress {
     pub(super) restarts: u64,
     pub(super) listen: Option<SocketAddr>,
     pub(super) last_error: Option<String>,
+    /// Why a newer version is not taken.
+    pub(super) refused: Option<String>,
+    /// How many versions of it run: more than one, where it comes back while it still ends.
+    runs: usize,
 }
 
 /// A [`Progress`] that outlives terms, and that several tasks write to.
@@ -77,10 +85,20 @@ pub(super) struct Progress {
 pub(super) struct Board(Mutex<Progress>);
 
 impl Board {
-    /// Forgets what was true of the latest term alone.
-    pub(super) fn begin_term(&self) {
+    /// Forgets what was true of the latest run alone.
+    pub(super) fn begin_run(&self) {
         let mut progress = self.lock();
         (progress.restarts, progress.listen) = (0, None);
+        progress.runs += 1;
+    }
+
+    /// Nothing of a run is left.
+    pub(super) fn end_run(&self) {
+        let mut progress = self.lock();
+        progress.runs = progress.runs.saturating_sub(1);
+        if progress.runs == 0 {
+            progress.state = State::Ready;
+        }
     }
 
     /// To read or write; not to be held across an await.

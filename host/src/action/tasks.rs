@@ -1,7 +1,10 @@
 //! The tasks of one action under one term.
 
 use tokio::task::JoinHandle;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// Owns tasks: each is dropped when they are cancelled, and none is detached.
 /// Clones own the same tasks.
@@ -61,6 +64,11 @@ impl Tasks {
             Some(outer) => self.tracker.spawn(outer.track_future(task)),
             None => self.tracker.spawn(task),
         }
+    }
+
+    /// As long as the token lives, [`Tasks::join`] waits as for a task.
+    pub fn occupy(&self) -> TaskTrackerToken {
+        self.tracker.token()
     }
 
     /// Cancels all tasks, and those that are yet to come.

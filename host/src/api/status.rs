@@ -110,16 +110,16 @@ pub struct MemberEntry {
     pub version: String,
 }
 
-/// An action of this host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// An action of this host, or what lies in its plugins folder and is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionEntry {
     /// Its name.
     pub name: String,
-    /// Its kind.
+    /// Its kinds, as in `http+service`.
     pub kind: String,
     /// The group whose leader runs it.
     pub group: String,
-    /// What it is doing here.
+    /// What it is doing here; `refused`, if it is no action.
     pub state: String,
     /// The plugin's file.
     pub plugin: String,
@@ -129,6 +129,8 @@ pub struct ActionEntry {
     pub restarts: u64,
     /// Where it answers, if it does.
     pub listen: Option<String>,
+    /// Under which path of that address.
+    pub path: Option<String>,
     /// What went wrong last.
     pub last_error: Option<String>,
 }
@@ -168,6 +170,7 @@ pub(crate) mod tests {
             sha256: "ab12".into(),
             restarts: 1,
             listen: Some("127.0.0.1:3000".into()),
+            path: Some("/".into()),
             last_error: Some("unreachable executed".into()),
         };
         Status {
@@ -211,7 +214,7 @@ pub(crate) mod tests {
             "actions": [{
                 "name": "web", "kind": "http", "group": "main", "state": "running",
                 "plugin": "web.wasm", "sha256": "ab12", "restarts": 1,
-                "listen": "127.0.0.1:3000", "last_error": "unreachable executed",
+                "listen": "127.0.0.1:3000", "path": "/", "last_error": "unreachable executed",
             }],
         });
         assert_eq!(serde_json::to_value(example()).unwrap(), expected);

@@ -9,12 +9,20 @@ use futures::future::BoxFuture;
 use hyper::rt::Executor;
 
 use tokio::sync::{Mutex, mpsc::UnboundedSender};
+use tokio_util::sync::CancellationToken;
+use wasmtime_wasi_config::WasiConfigVariables;
 
 use super::{
     Gate,
     http::{self, HttpClient},
+    log::Console,
+    settings,
 };
-use crate::{config::Grants, election::LeaderKey, store::State};
+use crate::{
+    config::{Grants, Limits},
+    election::LeaderKey,
+    store::State,
+};
 
 /// What a guest brings about that concerns the whole term.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,12 +96,21 @@ pub struct Access {
     pub(crate) term: TermLink,
     /// Where its outgoing requests and connections run.
     pub(super) spawner: Spawner,
+    /// What its settings tell it.
+    pub(super) settings: WasiConfigVariables,
+    /// The memory of each instance, in bytes at most.
+    pub(super) memory: usize,
+    /// What all instances print, together.
+    pub(super) console: Arc<Console>,
     http: OnceLock<HttpClient>,
     /// One increment waits for the other, so that they do not conflict.
     pub(super) increments: Mutex<()>,
     /// Whether the action has asked for the end of the term.
     pub(super) resigning: AtomicBool,
     state_denied: AtomicBool,
+    socket_denied: AtomicBool,
+    /// Told when another version of the action takes this one's place.
+    retired: CancellationToken,
 }
 
 impl std::fmt::Debug for Access {
@@ -104,10 +121,20 @@ impl std::fmt::Debug for Access {
 }
 
 impl Access {
-    /// What `grants` let `action` reach under `term`; `spawner` starts what that takes.
+    /// What `grants` let `action` reach under `term`, within `limits`; `spawner`
+    /// starts what that takes.
     #[must_use]
-    pub fn new(action: Arc<str>, grants: Arc<Grants>, term: TermLink, spawner: Spawner) -> Self {
+    pub fn new(
+        action: Arc<str>,
+        grants: Arc<Grants>,
+        limits: &Limits,
+        term: TermLink,
+        spawner: Spawner,
+    ) -> Self {
         Self {
+            settings: settings::variables(&grants),
+            memory: limits.memory,
+            console: Console::new(action.clone(), term.gate.clone(), limits.log).into(),
             action,
             grants,
             term,
@@ -116,6 +143,22 @@ impl Access {
             increments: Mutex::default(),
             resigning: AtomicBool::default(),
             state_denied: AtomicBool::default(),
+            socket_denied: AtomicBool::default(),
+            retired: CancellationToken::new(),
+        }
+    }
+
+    /// Tells the guests that ask that their time is over: another version of the action
+    /// takes their place.
+    pub(crate) fn retire(&self) {
+        self.retired.cancel();
+    }
+
+    /// Resolves when guests are to finish: the term is ending, or they were retired.
+    pub(super) async fn ending(&self) {
+        tokio::select! {
+            () = self.gate().ending() => {}
+            () = self.retired.cancelled() => {}
         }
     }
 
@@ -133,6 +176,11 @@ impl Access {
                 Ok(self.http.get_or_init(|| client))
             }
         }
+    }
+
+    /// Whether to tell that a socket was denied: once a term.
+    pub(super) fn tells_socket_denied(&self) -> bool {
+        !self.socket_denied.swap(true, Ordering::Relaxed)
     }
 
     /// Tells, once a term, that state was asked for which is not granted.

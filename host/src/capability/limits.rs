@@ -2,9 +2,6 @@
 
 use wasmtime::ResourceLimiter;
 
-/// The linear memory of an instance, all its memories together. Programs in
-/// interpreted languages need some 40 MiB to begin with.
-const MEMORY: usize = 256 << 20;
 /// The elements of each table.
 const TABLE_ELEMENTS: usize = 20_000;
 /// The resources, such as streams and headers, that an instance holds at once.
@@ -14,12 +11,21 @@ pub(crate) const HOSTCALL: usize = 16 << 20;
 
 /// Counts what an instance has taken. What exceeds the limit is not granted;
 /// the guest sees that as it would see a machine without more memory.
-#[derive(Debug, Default)]
-pub(crate) struct Limits {
+#[derive(Debug)]
+pub(crate) struct InstanceLimits {
+    /// Its linear memory, all its memories together.
     memory: usize,
+    memory_max: usize,
 }
 
-impl ResourceLimiter for Limits {
+impl InstanceLimits {
+    /// So much memory at most, in bytes.
+    pub(crate) fn new(memory_max: usize) -> Self {
+        Self { memory: 0, memory_max }
+    }
+}
+
+impl ResourceLimiter for InstanceLimits {
     fn memory_growing(
         &mut self,
         current: usize,
@@ -27,7 +33,7 @@ impl ResourceLimiter for Limits {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let memory = self.memory.saturating_add(desired.saturating_sub(current));
-        let granted = memory <= MEMORY;
+        let granted = memory <= self.memory_max;
         if granted {
             self.memory = memory;
         }
@@ -50,7 +56,8 @@ mod tests {
 
     #[test]
     fn memories_are_counted_together() {
-        let mut limits = Limits::default();
+        const MEMORY: usize = 2 << 20;
+        let mut limits = InstanceLimits::new(MEMORY);
         assert!(limits.memory_growing(0, MEMORY / 2, None).unwrap());
         assert!(!limits.memory_growing(0, MEMORY / 2 + 1, None).unwrap());
         assert!(limits.memory_growing(MEMORY / 2, MEMORY, None).unwrap());

@@ -2,7 +2,9 @@
 //!
 //! Every line is an event of its own with the target `plugin`. A line that grows
 //! beyond [`LINE_MAX`] is logged in pieces, and one without an end when the
-//! instance ends, so a guest cannot make the host hold more than that.
+//! instance ends, so a guest cannot make the host hold more than that. What an
+//! action prints beyond its limit (`log`) is dropped and counted, and the count
+//! is told when it may print again, or when the term ends.
 
 use std::{
     io,
@@ -18,7 +20,8 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use super::Gate;
+use super::{Gate, meter::Meter};
+use crate::{clock::BootTime, measure};
 
 /// The longest line, in bytes.
 const LINE_MAX: usize = 8 << 10;
@@ -37,9 +40,9 @@ pub(crate) enum Stream {
 pub(crate) struct LogStream(Arc<Mutex<Line>>);
 
 impl LogStream {
-    /// A stream that logs as `action`, under the term behind `gate`.
-    pub(crate) fn new(stream: Stream, action: Arc<str>, gate: Arc<Gate>) -> Self {
-        Self(Arc::new(Mutex::new(Line { stream, action, gate, text: Vec::new() })))
+    /// A stream that prints on `console`.
+    pub(crate) fn new(stream: Stream, console: Arc<Console>) -> Self {
+        Self(Arc::new(Mutex::new(Line { stream, console, text: Vec::new() })))
     }
 
     fn push(&self, bytes: &[u8]) {
@@ -47,11 +50,18 @@ impl LogStream {
     }
 }
 
+/// What all instances of an action print under one term.
+#[derive(Debug)]
+pub(crate) struct Console {
+    action: Arc<str>,
+    gate: Arc<Gate>,
+    meter: Meter,
+}
+
 /// The line being written.
 struct Line {
     stream: Stream,
-    action: Arc<str>,
-    gate: Arc<Gate>,
+    console: Arc<Console>,
     text: Vec<u8>,
 }
 
@@ -81,10 +91,29 @@ impl Line {
     }
 
     fn log(&mut self) {
-        let text = String::from_utf8_lossy(&self.text);
+        self.console.log(self.stream, &self.text);
+        self.text.clear();
+    }
+}
+
+impl Console {
+    /// The console of `action` under the term behind `gate`, for so many bytes a second.
+    pub(crate) fn new(action: Arc<str>, gate: Arc<Gate>, rate: u64) -> Self {
+        Self { action, gate, meter: Meter::new(rate) }
+    }
+
+    fn log(&self, stream: Stream, text: &[u8]) {
+        if let Some(dropped) = self.meter.admit(text.len(), BootTime::now()) {
+            self.tell_dropped(dropped);
+            self.print(stream, text);
+        }
+    }
+
+    fn print(&self, stream: Stream, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
         let text = text.trim_end_matches('\r');
         let (action, term) = (&self.action, self.gate.term());
-        match self.stream {
+        match stream {
             Stream::Stdout => {
                 tracing::info!(target: "plugin", %action, group = %term.group, token = term.token.0, stream = "stdout", "{text}");
             }
@@ -92,7 +121,24 @@ impl Line {
                 tracing::warn!(target: "plugin", %action, group = %term.group, token = term.token.0, stream = "stderr", "{text}");
             }
         }
-        self.text.clear();
+    }
+
+    /// Tells how many lines were not printed, if there are any.
+    fn tell_dropped(&self, lines: u64) {
+        if lines > 0 {
+            let (name, term) = (&self.action, self.gate.term());
+            measure::lines_dropped(name, lines);
+            tracing::warn!(
+                action = %name, group = %term.group, token = term.token.0, lines,
+                "{lines} lines of the plugin were dropped: it prints more in a second than `log` in [action.{name}] lets it",
+            );
+        }
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.tell_dropped(self.meter.dropped());
     }
 }
 
@@ -160,7 +206,7 @@ mod tests {
     use tracing::{Event, Metadata, Subscriber, field::Field, span};
 
     use super::*;
-    use crate::{capability::test_gate, clock::BootTime};
+    use crate::capability::test_gate;
 
     /// Collects the messages, each with its level.
     #[derive(Clone, Default)]
@@ -189,9 +235,14 @@ mod tests {
     }
 
     fn lines_of(stream: Stream, writes: &[&[u8]]) -> Vec<String> {
+        lines_within(u64::MAX, stream, writes)
+    }
+
+    fn lines_within(log: u64, stream: Stream, writes: &[&[u8]]) -> Vec<String> {
         let messages = Messages::default();
         tracing::subscriber::with_default(messages.clone(), || {
-            let log = LogStream::new(stream, "web".into(), test_gate(BootTime::NEVER));
+            let console = Console::new("web".into(), test_gate(BootTime::NEVER), log);
+            let log = LogStream::new(stream, console.into());
             writes.iter().for_each(|bytes| log.push(bytes));
         });
         Arc::into_inner(messages.0).unwrap().into_inner().unwrap()
@@ -202,6 +253,14 @@ mod tests {
         let lines = lines_of(Stream::Stdout, &[b"one\ntw", b"o\r\n", b"\nrest"]);
         assert_eq!(lines, ["INFO:one", "INFO:two", "INFO:", "INFO:rest"]);
         assert_eq!(lines_of(Stream::Stderr, &[b"oh\n"]), ["WARN:oh"]);
+    }
+
+    #[test]
+    fn what_exceeds_the_limit_is_counted() {
+        let lines = lines_within(250, Stream::Stdout, &[b"one\n", b"two\n", b"three\nfour\n"]);
+        assert_eq!(lines[..2], ["INFO:one", "INFO:two"]);
+        assert!(lines[2].starts_with("WARN:2 lines"), "{lines:?}");
+        assert_eq!(lines.len(), 3);
     }
 
     #[test]

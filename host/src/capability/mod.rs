@@ -10,13 +10,16 @@
 //! | call | effect | gate |
 //! |---|---|---|
 //! | `wasi:keyvalue`, all | reads and writes in the store | before the store is asked and after it answers (`keyvalue/fenced.rs`); the store itself compares the leader's key with each write |
-//! | `wasi:http/outgoing-handler` | a request to another server | before it begins (`http/mod.rs`), before it connects (`http/connect.rs`), at each write to and read from the socket (`http/stream.rs`), at the head (`http/exchange.rs`) and each piece of the response (`http/body.rs`) |
+//! | `wasi:http/outgoing-handler`, `wasi:http/client` of 0.3 | a request to another server | before it begins (`http/mod.rs`), before it connects (`http/connect.rs`), at each write to and read from the socket (`http/stream.rs`), at the head (`http/exchange.rs`) and each piece of the response (`http/body.rs`) |
 //! | `wasi:http/types`, the response out | bytes to a client | at the head and each piece (`action/body.rs`) |
 //! | `soloist:plugin/term.resign` | the end of the term | before it is passed on (`term.rs`) |
 //! | `wasi:filesystem`, where folders are granted | files of this machine | none of its own: a guest that computes is stopped by the gate at the next tick, and one that waits by its task; a call that a thread has begun is carried out |
-//! | `wasi:sockets` | none: denied | |
+//! | `wasi:sockets`, where they are granted | connections, datagrams, questions to a name service | before each lookup and connection, at each write and read (`sockets/`), and before each datagram; 8 KiB of a write that was let through may wait for room in its socket |
 //! | stdout, stderr | lines of this host's log | none: a log says what was |
-//! | clocks, random numbers, `term.current`, `term.ending` | none | |
+//! | clocks, random numbers, environment, `wasi:config`, `term.current`, `term.ending` | none | |
+//!
+//! The interfaces of WASI 0.3 go the same ways as those of 0.2 of the same names,
+//! and are granted by the same settings.
 //!
 //! Beside that the gate is asked at every tick of the epochs, which interrupts
 //! a guest that computes (`plugin/guest.rs`).
@@ -27,6 +30,9 @@ mod http;
 mod keyvalue;
 mod limits;
 mod log;
+mod meter;
+mod settings;
+mod sockets;
 mod stamp;
 mod state;
 mod term;
@@ -56,16 +62,35 @@ const OFFERED: &[(&str, &str)] = &[
     ("wasi:keyvalue/store@", "0.2.0-draft"),
     ("wasi:keyvalue/atomics@", "0.2.0-draft"),
     ("wasi:keyvalue/batch@", "0.2.0-draft"),
+    ("wasi:config/store@", "0.2.0-rc.1"),
     ("soloist:plugin/term@", "0.1."),
+    ("wasi:cli/", "0.3."),
+    ("wasi:clocks/", "0.3."),
+    ("wasi:filesystem/", "0.3."),
+    ("wasi:random/", "0.3."),
+    ("wasi:sockets/", "0.3."),
+    ("wasi:http/types@", "0.3."),
+    ("wasi:http/client@", "0.3."),
 ];
 
-/// A linker that offers every capability.
+/// A linker that offers every capability to components of WASI 0.2.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
+    sockets::add_to_linker(&mut linker)?;
+    settings::add_to_linker(&mut linker, GuestState::settings)?;
     http::add_to_linker(&mut linker)?;
     keyvalue::add_to_linker(&mut linker, GuestState::keyvalue)?;
     term::add_to_linker(&mut linker, GuestState::term)?;
+    Ok(linker)
+}
+
+/// A linker that offers every capability to components of WASI 0.3, and of 0.2:
+/// what the standard libraries of many languages import is of both.
+pub(crate) fn linker_of_both(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = linker(engine)?;
+    wasi::add_0_3_to_linker(&mut linker)?;
+    http::add_0_3_to_linker(&mut linker)?;
     Ok(linker)
 }
 
@@ -88,8 +113,15 @@ mod tests {
     fn offers_by_version_track() {
         assert!(offers("wasi:io/poll@0.2.0"));
         assert!(offers("wasi:http/types@0.2.12"));
+        assert!(offers("wasi:http/client@0.3.0"));
         assert!(offers("soloist:plugin/term@0.1.0"));
-        for foreign in ["wasi:io/poll", "wasi:io/poll@0.3.0", "wasi:http/x@0.2.0", "a:b/c@0.2.0"] {
+        for foreign in [
+            "wasi:io/poll",
+            "wasi:io/poll@0.3.0",
+            "wasi:http/x@0.2.0",
+            "wasi:cli/run@0.4.0",
+            "a:b/c@0.2.0",
+        ] {
             assert!(!offers(foreign), "{foreign}");
         }
     }

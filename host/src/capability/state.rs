@@ -3,28 +3,29 @@
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, sockets::WasiSocketsCtxView};
+use wasmtime_wasi_config::WasiConfig;
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::{
     Access, Gate,
-    http::{HttpCtx, Mourner},
+    http::HttpCtx,
     keyvalue::{KeyvalueCtx, KeyvalueView},
-    limits::{Limits, RESOURCES},
+    limits::{InstanceLimits, RESOURCES},
+    sockets::{SocketsCtx, SocketsView},
     term::{Heed, TermCtx, TermView},
     wasi,
 };
 
 /// The contexts of all capabilities, made anew for every instance.
 pub struct GuestState {
-    // First: it is dropped before the table, which ends what the guest was sending.
-    _mourner: Mourner,
     table: ResourceTable,
     wasi: WasiCtx,
+    sockets: SocketsCtx,
     http: HttpCtx,
     keyvalue: KeyvalueCtx,
     term: TermCtx,
-    limits: Limits,
+    limits: InstanceLimits,
     access: Arc<Access>,
 }
 
@@ -34,17 +35,17 @@ impl GuestState {
     /// # Errors
     /// When a folder that it is granted cannot be opened.
     pub fn new(access: &Arc<Access>) -> wasmtime::Result<Self> {
-        let http = HttpCtx::new(access.clone());
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
+        let (wasi, sockets) = wasi::ctx(access)?;
         Ok(Self {
-            _mourner: http.mourner(),
             table,
-            wasi: wasi::ctx(access)?,
-            http,
+            wasi,
+            sockets,
+            http: HttpCtx::new(access.clone()),
             keyvalue: KeyvalueCtx::new(access.clone()),
             term: TermCtx::new(access.clone()),
-            limits: Limits::default(),
+            limits: InstanceLimits::new(access.memory),
             access: access.clone(),
         })
     }
@@ -60,9 +61,26 @@ impl GuestState {
         self.term.heed()
     }
 
+    /// Notes that the instance ends, before any of its resources does: a body that
+    /// it was sending must not look complete.
+    pub(crate) fn mourn(&self) {
+        self.http.mourn();
+    }
+
     /// The limits that the instance is held to.
-    pub(crate) fn limits(&mut self) -> &mut Limits {
+    pub(crate) fn limits(&mut self) -> &mut InstanceLimits {
         &mut self.limits
+    }
+
+    /// What the settings tell the action, as `wasi:config` shows it.
+    pub(super) fn settings(&mut self) -> WasiConfig<'_> {
+        WasiConfig::from(&self.access.settings)
+    }
+
+    /// Where the instance may connect to, as `wasi:sockets` shows it.
+    pub(super) fn sockets(&mut self) -> SocketsView<'_> {
+        let wasi = WasiSocketsCtxView { ctx: self.wasi.sockets(), table: &mut self.table };
+        SocketsView { ctx: &mut self.sockets, wasi, access: &self.access }
     }
 
     /// The state of the action, as `wasi:keyvalue` shows it.

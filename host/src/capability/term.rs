@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
-use super::{Access, Gate, Notice};
+use super::{Access, Notice};
 use crate::clock::BootTime;
 use bindings::soloist::plugin::term::{Host, TermInfo};
 
@@ -69,8 +69,8 @@ pub(crate) struct TermView<'a> {
     pub(crate) table: &'a mut ResourceTable,
 }
 
-/// What a guest waits for that waits for the end of the term.
-struct Ending(Arc<Gate>);
+/// What a guest waits for that waits for the end of the term, or of its version.
+struct Ending(Arc<Access>);
 
 #[async_trait]
 impl Pollable for Ending {
@@ -95,7 +95,7 @@ impl Host for TermView<'_> {
 
     fn ending(&mut self) -> wasmtime::Result<Resource<DynPollable>> {
         self.ctx.heed.ask();
-        let ending = self.table.push(Ending(self.ctx.access.gate().clone()))?;
+        let ending = self.table.push(Ending(self.ctx.access.clone()))?;
         subscribe(self.table, ending)
     }
 

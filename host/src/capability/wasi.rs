@@ -1,12 +1,12 @@
-//! The whole of WASI 0.2, with nothing behind it but the folders that the
-//! settings grant: no sockets, no arguments, no environment. Clocks and random
-//! numbers are real, and what the guest prints is logged.
+//! The whole of WASI, 0.2 and 0.3, with nothing behind it but what the settings grant:
+//! folders, sockets (`sockets/`), arguments, and an environment that secrets are
+//! part of. Clocks and random numbers are real, and what the guest prints is logged.
 //!
 //! Calls on files are made by threads that nothing can interrupt. One that was
 //! begun before the end of a term may be carried out after it, which is why no
 //! folder is granted by default.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use wasmtime::component::Linker;
 use wasmtime::format_err;
@@ -15,26 +15,46 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 use super::{
     Access,
     log::{LogStream, Stream},
+    sockets::SocketsCtx,
 };
+use crate::config::Secret;
 
-/// A context for an instance that sees the folders that `access` grants.
+/// A context for an instance that has what `access` grants.
 ///
 /// # Errors
-/// When one of them cannot be opened.
-pub(crate) fn ctx(access: &Arc<Access>) -> wasmtime::Result<WasiCtx> {
-    let log = |stream| LogStream::new(stream, access.action.clone(), access.gate().clone());
+/// When a folder cannot be opened.
+pub(crate) fn ctx(access: &Arc<Access>) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
+    let log = |stream| LogStream::new(stream, access.console.clone());
     let mut ctx = WasiCtx::builder();
     ctx.stdout(log(Stream::Stdout)).stderr(log(Stream::Stderr));
+    ctx.arg(&access.action).args(&access.grants.args);
+    for (name, text) in environment(&access.grants.env, &access.grants.secrets) {
+        ctx.env(name, text);
+    }
+    let sockets = SocketsCtx::new(access, &mut ctx);
     for folder in &access.grants.folders {
         let perms = if folder.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
         ctx.preopened_dir(&folder.from, &folder.at, perms).map_err(|error| {
             format_err!("cannot open the folder {}: {error}", folder.from.display())
         })?;
     }
-    Ok(ctx.build())
+    Ok((ctx.build(), sockets))
+}
+
+fn environment<'a>(
+    env: &'a BTreeMap<String, String>,
+    secrets: &'a BTreeMap<String, Secret>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let env = env.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    env.chain(secrets.iter().map(|(name, secret)| (name.as_str(), secret.reveal())))
 }
 
 /// Offers WASI to the components that `linker` links.
 pub(crate) fn add_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)
+}
+
+/// Offers WASI 0.3 as well.
+pub(crate) fn add_0_3_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p3::add_to_linker(linker)
 }

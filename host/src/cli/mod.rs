@@ -4,6 +4,7 @@ mod client;
 mod demo;
 mod exit;
 mod logging;
+mod plugin;
 mod run;
 mod signals;
 mod state;
@@ -32,6 +33,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
+    Plugin(plugin::PluginArgs),
     Run(run::RunArgs),
     State(state::StateArgs),
     Status(status::StatusArgs),
@@ -61,6 +63,7 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
     match command {
         Command::Run(args) => run::main(args),
         Command::Demo(args) => in_runtime(demo::main(args)),
+        Command::Plugin(args) => plugin::main(args),
         Command::State(args) => in_runtime(state::main(args)),
         Command::Status(args) => in_runtime(status::main(args)),
     }

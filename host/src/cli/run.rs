@@ -155,7 +155,7 @@ fn lift_file_limit() {
 
 /// Lets a panic anywhere end the process. It is a fault of soloist's, after which
 /// nothing here can be trusted to end a term; the lease runs out, and another host performs.
-fn abort_on_panic() {
+pub(super) fn abort_on_panic() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         report(info);
@@ -164,7 +164,7 @@ fn abort_on_panic() {
 }
 
 /// Runs the host that `config` describes until `shutdown`, which says why.
-async fn run(
+pub(super) async fn run(
     config: Config,
     witness: Box<dyn Witness>,
     shutdown: impl Future<Output = &'static str>,

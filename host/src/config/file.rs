@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use toml::Spanned;
 
 use super::problem::{Excerpt, Place, Problem};
@@ -44,23 +44,49 @@ pub(super) struct LeaseTable {
     pub(super) drain: Option<Text>,
 }
 
-/// `[action.NAME]`
-#[derive(Debug, Default, Deserialize)]
+/// `[action.NAME]`, or the whole of `NAME.toml` in the plugins folder.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ActionTable {
     pub(super) plugin: Option<Text>,
     pub(super) group: Option<Text>,
     pub(super) listen: Option<Text>,
+    pub(super) path: Option<Text>,
+    pub(super) tls: Option<TlsTable>,
+    pub(super) restart: Option<Text>,
     pub(super) requests: Option<Spanned<i64>>,
+    pub(super) instances: Option<Text>,
+    pub(super) max_reuse: Option<Spanned<i64>>,
+    pub(super) max_idle: Option<Text>,
+    pub(super) queue: Option<Spanned<i64>>,
+    pub(super) first_byte: Option<Text>,
+    pub(super) request_timeout: Option<Text>,
+    pub(super) body: Option<Text>,
+    pub(super) memory: Option<Text>,
+    pub(super) cpu: Option<Spanned<i64>>,
+    pub(super) log: Option<Text>,
     pub(super) state: bool,
     pub(super) outbound: Vec<Text>,
+    pub(super) sockets: Vec<Text>,
     pub(super) outbound_private: bool,
     pub(super) outbound_token: Option<bool>,
     pub(super) folders: Vec<FolderTable>,
+    pub(super) args: Vec<Text>,
+    pub(super) env: BTreeMap<Text, Text>,
+    pub(super) secrets: BTreeMap<Text, Text>,
+    pub(super) config: BTreeMap<Text, Text>,
+}
+
+/// `tls`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsTable {
+    pub(super) cert: Text,
+    pub(super) key: Text,
 }
 
 /// An entry of `folders`.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FolderTable {
     pub(super) from: Text,
@@ -70,7 +96,7 @@ pub(super) struct FolderTable {
 }
 
 /// The text of a settings file, to point into.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Source {
     path: PathBuf,
     text: String,
@@ -102,7 +128,7 @@ impl Source {
     }
 
     /// Reads the file's shape.
-    pub(super) fn parse(&self) -> Result<File, Problem> {
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         toml::from_str(&self.text).map_err(|error| {
             let place = error.span().map(|span| self.excerpt(span));
             misshapen(error.message()).at(place)

@@ -1,11 +1,16 @@
 //! From what the settings of an action grant to its [`Grants`].
 
-use std::{collections::BTreeSet, io, os::unix::fs::FileTypeExt, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::unix::fs::FileTypeExt,
+    path::Path,
+};
 
 use super::{
-    Folder, Grants, Outbound,
-    file::{ActionTable, FolderTable},
-    problem::Problem,
+    Folder, Grants, Outbound, Secret, SocketGrant,
+    file::{ActionTable, FolderTable, Text},
+    problem::{Place, Problem},
     resolver::Resolver,
 };
 
@@ -19,16 +24,108 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<G
             resolver.read(&setting, Outbound::parse)
         })
         .collect();
+    let sockets: Vec<_> = table
+        .sockets
+        .iter()
+        .map(|text| {
+            let setting = resolver.written(Some(text.clone()), "");
+            resolver.read(&setting, SocketGrant::parse)
+        })
+        .collect();
     let mut places = BTreeSet::new();
     let folders: Vec<_> =
         table.folders.iter().map(|table| folder(resolver, table, &mut places)).collect();
+    let env = texts(resolver, &table.env, variable);
+    let config = texts(resolver, &table.config, |_| Ok(()));
+    let secrets = secrets(resolver, table);
+    let args: Vec<_> = table
+        .args
+        .iter()
+        .map(|text| {
+            let setting = resolver.written(Some(text.clone()), "");
+            resolver.read(&setting, |text| without_nul(text).map(ToOwned::to_owned))
+        })
+        .collect();
     Some(Grants {
         state: table.state,
         outbound: entries.into_iter().collect::<Option<_>>()?,
+        sockets: sockets.into_iter().collect::<Option<_>>()?,
         outbound_private: table.outbound_private,
         outbound_token: table.outbound_token.unwrap_or(true),
         folders: folders.into_iter().collect::<Option<_>>()?,
+        args: args.into_iter().collect::<Option<_>>()?,
+        env: env?,
+        secrets: secrets?,
+        config: config?,
     })
+}
+
+/// A table of texts, whose names `judge` approves of.
+fn texts(
+    resolver: &mut Resolver<'_>,
+    table: &BTreeMap<Text, Text>,
+    judge: impl Fn(&str) -> Result<(), Problem>,
+) -> Option<BTreeMap<String, String>> {
+    let read: Vec<_> = table
+        .iter()
+        .map(|(name, text)| {
+            let name = resolver.written(Some(name.clone()), "");
+            let text = resolver.written(Some(text.clone()), "");
+            let approved = resolver.read(&name, &judge);
+            let text = resolver.read(&text, |text| without_nul(text).map(ToOwned::to_owned));
+            Some((approved.map(|()| name.text)?, text?))
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<String, Secret>> {
+    let folder = resolver.folder().to_owned();
+    let read: Vec<_> = table
+        .secrets
+        .iter()
+        .map(|(name, text)| {
+            let mut text = resolver.written(Some(text.clone()), "");
+            // It may be the secret itself that somebody wrote there.
+            text.place = text.place.map(Place::unseen);
+            let secret = resolver.read(&text, |text| {
+                let secret = Secret::read(text, &folder)?;
+                without_nul(secret.reveal()).map(|_| ())?;
+                Ok(secret)
+            });
+            let name = resolver.written(Some(name.clone()), "");
+            let approved = resolver.read(&name, |name| {
+                variable(name)?;
+                if table.env.keys().any(|other| other.get_ref() == name) {
+                    let what = format!("`{name}` is in `env` already");
+                    return Err(Problem::new(what, "a variable has one value: drop one of them"));
+                }
+                Ok(())
+            });
+            Some((approved.map(|()| name.text)?, secret?))
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+/// The name of a variable of the environment.
+fn variable(name: &str) -> Result<(), Problem> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        let what = format!("`{}` is not the name of a variable", name.escape_debug());
+        return Err(Problem::new(what, "write one or more characters other than `=`"));
+    }
+    Ok(())
+}
+
+/// A program would find less than what was written.
+fn without_nul(text: &str) -> Result<&str, Problem> {
+    if text.contains('\0') {
+        return Err(Problem::new(
+            "there is a NUL in this text",
+            "a program cannot be told it: drop it",
+        ));
+    }
+    Ok(text)
 }
 
 fn folder(

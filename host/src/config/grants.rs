@@ -1,8 +1,8 @@
 //! What an action is granted beyond computing: by default, nothing.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use super::Outbound;
+use super::{Outbound, Secret, SocketGrant};
 
 /// The grants of one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,12 +11,22 @@ pub struct Grants {
     pub state: bool,
     /// Where it may send HTTP requests to.
     pub outbound: Vec<Outbound>,
-    /// Whether names in `outbound` may stand for addresses of private networks.
+    /// Where it may connect or send datagrams to, by `wasi:sockets`.
+    pub sockets: Vec<SocketGrant>,
+    /// Whether names in `outbound` and `sockets` may stand for addresses of private networks.
     pub outbound_private: bool,
     /// Whether its HTTP requests carry `soloist-host` and `soloist-token`.
     pub outbound_token: bool,
     /// The folders that it sees.
     pub folders: Vec<Folder>,
+    /// The arguments that it is called with, after its name.
+    pub args: Vec<String>,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+    /// What joins its environment, and is shown nowhere.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Its settings, as `wasi:config` shows them.
+    pub config: BTreeMap<String, String>,
 }
 
 impl Default for Grants {
@@ -24,9 +34,14 @@ impl Default for Grants {
         Self {
             state: false,
             outbound: Vec::new(),
+            sockets: Vec::new(),
             outbound_private: false,
             outbound_token: true,
             folders: Vec::new(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            config: BTreeMap::new(),
         }
     }
 }

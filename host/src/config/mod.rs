@@ -7,15 +7,23 @@
 //! Invariant: whatever stands in the file with its default value could as well
 //! be left out; so relative paths, written or not, start from the file's folder.
 
+mod action;
 mod actions;
 mod file;
 mod granted;
 mod grants;
+mod hosts;
+mod instances;
 mod lease;
+mod limits;
+mod listing;
+mod mounts;
 mod outbound;
 mod problem;
 mod resolve;
 mod resolver;
+mod secrets;
+mod sockets;
 mod store_url;
 #[cfg(test)]
 mod tests;
@@ -24,10 +32,17 @@ mod value;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
-pub use actions::{ActionConfig, clashing_listeners, components};
+pub use action::{ActionConfig, Restart, TlsFiles};
+pub use actions::{ActionSource, Reading, RefusedAction};
 pub use grants::{Folder, Grants};
+pub use instances::{Instances, Reuse};
+pub use limits::{Limits, MEMORY_MAX};
+pub use listing::components;
+pub use mounts::{Mount, MountError, check_mounts, mounts};
 pub use outbound::{Outbound, default_port};
 pub use problem::ConfigError;
+pub use secrets::Secret;
+pub use sockets::{SocketGrant, Transport};
 pub use store_url::StoreUrl;
 pub use timings::Timings;
 pub use value::check_name;
@@ -45,6 +60,8 @@ pub struct Config {
     pub timings: Timings,
     /// The actions, by name; those found in the plugins folder without settings included.
     pub actions: Vec<ActionConfig>,
+    /// Where they come from, to be read again when the plugins folder changes.
+    pub source: Arc<ActionSource>,
 }
 
 /// Who this host is.

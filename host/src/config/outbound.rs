@@ -1,11 +1,12 @@
 //! Where an action may send HTTP requests to, as `outbound` names it.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    str::FromStr,
-};
+use std::{net::IpAddr, str::FromStr};
 
-use super::{ConfigError, problem::Problem};
+use super::{
+    ConfigError,
+    hosts::{Host, split_port},
+    problem::Problem,
+};
 
 /// One entry of `outbound`, such as `https://api.example.com`,
 /// `http://10.0.0.7:8080` or `http://*.internal`.
@@ -14,25 +15,6 @@ pub struct Outbound {
     https: bool,
     host: Host,
     port: u16,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Host {
-    /// This address.
-    Ip(IpAddr),
-    /// This name, in lower case.
-    Name(String),
-    /// All names that end so; it begins with the dot.
-    Below(String),
-}
-
-/// What kind of network an address is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Network {
-    Public,
-    Private,
-    /// The machine itself, its link, or no single host at all.
-    Never,
 }
 
 impl Outbound {
@@ -76,19 +58,10 @@ impl Outbound {
         self.https == https && self.port == port && self.host.is(host)
     }
 
-    /// Whether what this entry names may be found at `ip`: public addresses may,
-    /// those of private networks if `private` says so, and others only if it
-    /// names them: by the address itself, or as `localhost`. So a name service
-    /// cannot turn a grant into one for this machine or its neighbours.
+    /// Whether what this entry names may be found at `ip`; see [`Host::reaches`].
     #[must_use]
     pub fn reaches(&self, ip: IpAddr, private: bool) -> bool {
-        match (&self.host, network(ip)) {
-            (Host::Ip(named), _) => *named == ip.to_canonical(),
-            (Host::Name(name), _) if name == "localhost" => ip.to_canonical().is_loopback(),
-            (_, Network::Public) => true,
-            (_, Network::Private) => private,
-            (_, Network::Never) => false,
-        }
+        self.host.reaches(ip, private)
     }
 }
 
@@ -104,92 +77,6 @@ impl FromStr for Outbound {
 #[must_use]
 pub fn default_port(https: bool) -> u16 {
     if https { 443 } else { 80 }
-}
-
-impl Host {
-    fn parse(text: &str) -> Option<Self> {
-        if let Some(ip) = text.strip_prefix('[') {
-            let ip: Ipv6Addr = ip.strip_suffix(']')?.parse().ok()?;
-            return Some(Self::Ip(IpAddr::from(ip).to_canonical()));
-        }
-        if let Ok(ip) = text.parse::<Ipv4Addr>() {
-            return Some(Self::Ip(ip.into()));
-        }
-        let name = text.to_ascii_lowercase();
-        match name.strip_prefix('*') {
-            Some(domain) => is_name(domain.strip_prefix('.')?).then(|| Self::Below(domain.into())),
-            None => is_name(&name).then_some(Self::Name(name)),
-        }
-    }
-
-    fn is(&self, host: &str) -> bool {
-        match self {
-            Self::Ip(ip) => {
-                let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-                host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == *ip)
-            }
-            Self::Name(name) => host == name,
-            Self::Below(domain) => host.len() > domain.len() && host.ends_with(domain),
-        }
-    }
-}
-
-/// A host name; one that ends with a number would be taken for an address.
-fn is_name(name: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() < 64
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() < 254
-        && name.split('.').all(is_label)
-        && !last.starts_with(|c: char| c.is_ascii_digit())
-}
-
-/// Host and port; `None` where the port is none.
-fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let after_ip = text.rfind(']').map_or(0, |end| end + 1);
-    match text[after_ip..].rfind(':') {
-        Some(colon) => {
-            let (host, port) = text.split_at(after_ip + colon);
-            let port = port[1..].parse().ok().filter(|port| *port != 0)?;
-            Some((host, Some(port)))
-        }
-        None => Some((text, None)),
-    }
-}
-
-fn network(ip: IpAddr) -> Network {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => network_v4(ip),
-        IpAddr::V6(ip) => network_v6(ip),
-    }
-}
-
-fn network_v4(ip: Ipv4Addr) -> Network {
-    match ip.octets() {
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Network::Private,
-        [0 | 127 | 224.., ..] | [169, 254, ..] | [192, 0, 0 | 2, _] => Network::Never,
-        [198, 18..=19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => Network::Never,
-        _ => Network::Public,
-    }
-}
-
-fn network_v6(ip: Ipv6Addr) -> Network {
-    let embedded = |high: u16, low: u16| {
-        let [a, b] = high.to_be_bytes();
-        let [c, d] = low.to_be_bytes();
-        network_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match ip.segments() {
-        // Translated to IPv4 on the way, so what counts is that.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
-        [0xfc00..=0xfdff, ..] | [0x64, 0xff9b, 1, ..] => Network::Private,
-        [0x2001, 0xdb8, ..] => Network::Never,
-        [0x2000..=0x3fff, ..] => Network::Public,
-        _ => Network::Never,
-    }
 }
 
 #[cfg(test)]

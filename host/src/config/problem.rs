@@ -15,6 +15,11 @@ impl ConfigError {
     pub(super) fn new(problems: Vec<Problem>) -> Self {
         Self { problems }
     }
+
+    /// What is wrong.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
 }
 
 impl From<Problem> for ConfigError {
@@ -71,6 +76,16 @@ impl fmt::Display for Problem {
     }
 }
 
+impl Place {
+    /// The same place, without showing what is written there.
+    pub(super) fn unseen(self) -> Self {
+        match self {
+            Self::File(excerpt) => Self::File(Excerpt { text: String::new(), ..excerpt }),
+            flag @ Self::Flag(_) => flag,
+        }
+    }
+}
+
 /// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -119,6 +134,13 @@ impl Excerpt {
     }
 }
 
+impl Excerpt {
+    /// The file, the line and the column, as editors take them.
+    pub(super) fn position(&self) -> String {
+        format!("{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
 /// The greatest index up to `at` that does not split a character.
 fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
@@ -130,6 +152,9 @@ impl fmt::Display for Excerpt {
         let gutter = " ".repeat(number.len());
         let shown = conceal(&self.text);
         writeln!(f, "{gutter} --> {}:{}:{}", self.file, self.line, self.column)?;
+        if self.text.is_empty() {
+            return Ok(());
+        }
         writeln!(f, "{gutter}  |")?;
         writeln!(f, "{number}  | {shown}")?;
         // Columns no longer fit a line from which a password was taken.

@@ -1,10 +1,10 @@
 //! From the shape of the file and the overrides to a [`Config`].
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::Arc};
 
 use super::{
-    Config, ConfigError, HostConfig, Overrides, StoreUrl, Timings,
-    actions::read_actions,
+    ActionConfig, Config, ConfigError, HostConfig, Overrides, Reading, StoreUrl, Timings,
+    actions::ActionSource,
     file::{File, HostTable, LeaseTable, Source, Text},
     lease,
     problem::{Place, Problem},
@@ -24,9 +24,9 @@ const DEFAULT_DRAIN: &str = "10s";
 /// Reads the settings; the default file is looked for in `folder`.
 pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     let source = open(folder, overrides.config.as_deref())?;
-    let file = source.parse()?;
+    let file: File = source.parse()?;
     let mut resolver = Resolver::new(&source);
-    let config = config(&mut resolver, file, overrides);
+    let config = config(&mut resolver, file, overrides, source.clone());
     resolver.finish(config)
 }
 
@@ -50,7 +50,12 @@ pub(super) fn machine_name() -> String {
 }
 
 /// `None` only if there are problems. No `?` before all have been looked for.
-fn config(resolver: &mut Resolver<'_>, file: File, overrides: &Overrides) -> Option<Config> {
+fn config(
+    resolver: &mut Resolver<'_>,
+    file: File,
+    overrides: &Overrides,
+    settings: Source,
+) -> Option<Config> {
     let cluster = resolver.written(file.cluster, DEFAULT_CLUSTER);
     let cluster = resolver.read(&cluster, value::cluster);
     let store = store(resolver, file.store, &overrides.store);
@@ -58,8 +63,33 @@ fn config(resolver: &mut Resolver<'_>, file: File, overrides: &Overrides) -> Opt
     let folder = resolver.path(&plugins, Path::new(&plugins.text));
     let host = host(resolver, file.host, overrides);
     let timings = timings(resolver, file.lease, store.as_ref());
-    let actions = read_actions(resolver, file.action, &folder, plugins.place, host.as_ref());
-    Some(Config { cluster: cluster?, store: store?, host: host?, timings: timings?, actions })
+    let source = ActionSource {
+        settings,
+        tables: file.action.into_iter().collect(),
+        folder,
+        place: plugins.place,
+        control: host.as_ref().map(|host| host.listen),
+    };
+    let actions = actions(resolver, &source);
+    Some(Config {
+        cluster: cluster?,
+        store: store?,
+        host: host?,
+        timings: timings?,
+        actions: actions?,
+        source: Arc::new(source),
+    })
+}
+
+fn actions(resolver: &mut Resolver<'_>, source: &ActionSource) -> Option<Vec<ActionConfig>> {
+    let read = source.read().map_err(ConfigError::into_problems);
+    match read.and_then(Reading::complete) {
+        Ok(actions) => Some(actions),
+        Err(problems) => {
+            resolver.report_all(problems);
+            None
+        }
+    }
 }
 
 fn store(

@@ -75,6 +75,11 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Where relative paths of the file start from.
+    pub(super) fn folder(&self) -> &Path {
+        self.source.folder()
+    }
+
     /// Where the relative path `path` of a setting starts from.
     pub(super) fn path(&self, setting: &Setting, path: &Path) -> PathBuf {
         match setting.place {
@@ -101,6 +106,16 @@ impl<'a> Resolver<'a> {
     /// Takes a problem down.
     pub(super) fn report(&mut self, problem: Problem) {
         self.problems.push(problem);
+    }
+
+    /// Takes several down.
+    pub(super) fn report_all(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(problems);
+    }
+
+    /// What was taken down.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
     }
 
     /// What came out, unless there are problems; without any, it is something.

@@ -1,6 +1,6 @@
 //! What a person sees who writes a setting wrong, message by message.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use super::*;
 
@@ -112,16 +112,27 @@ fn an_action_takes_what_its_table_says_and_leaves_the_rest_to_defaults() {
 }
 
 #[test]
-fn grants_are_read_and_nothing_is_granted_unasked() {
-    let folder = folder(
-        "[action.web]\nrequests = 1000\nstate = true\noutbound = [\"https://a.example\"]\n\
-         outbound_private = true\noutbound_token = false\n\
-         folders = [{ from = \"plugins\", at = \"/data/\", write = true }]\n",
-    );
+fn instances_are_fresh_unless_they_are_to_be_reused() {
+    let folder = folder("[action.web]\ninstances = \"reuse\"\nmax_reuse = 7\n");
     let config = load(folder.path(), &Overrides::default()).unwrap();
     let [report, web] = &config.actions[..] else { panic!("{:?}", config.actions) };
-    assert_eq!((report.requests, &*report.grants), (256, &Grants::default()));
-    assert_eq!(web.requests, 1000);
+    assert_eq!(report.instances, Instances::Fresh);
+    assert_eq!(web.instances, Instances::Reuse(Reuse { max: 7, idle: Duration::from_secs(10) }));
+}
+
+#[test]
+fn grants_are_read_and_nothing_is_granted_unasked() {
+    let folder = folder(
+        "[action.web]\nstate = true\noutbound = [\"https://a.example\"]\n\
+         outbound_private = true\noutbound_token = false\nsockets = [\"tcp://[::1]:5432\"]\n\
+         folders = [{ from = \"plugins\", at = \"/data/\", write = true }]\n\
+         args = [\"-v\"]\nenv = { A = \"b\" }\nsecrets = { KEY = \"file:key\" }\n\
+         config = { \"any key\" = \"c\" }\n",
+    );
+    fs::write(folder.path().join("key"), "s3cret\n").unwrap();
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    let [report, web] = &config.actions[..] else { panic!("{:?}", config.actions) };
+    assert_eq!((&report.limits, &*report.grants), (&Limits::default(), &Grants::default()));
     let granted = Grants {
         state: true,
         outbound: web.grants.outbound.clone(),
@@ -132,9 +143,40 @@ fn grants_are_read_and_nothing_is_granted_unasked() {
             at: "/data".to_owned(),
             write: true,
         }],
+        sockets: vec!["tcp://[::1]:5432".parse().unwrap()],
+        args: vec!["-v".to_owned()],
+        env: [("A".to_owned(), "b".to_owned())].into(),
+        secrets: [("KEY".to_owned(), Secret::new("s3cret"))].into(),
+        config: [("any key".to_owned(), "c".to_owned())].into(),
     };
     assert_eq!(*web.grants, granted);
     assert!(web.grants.outbound[0].names(true, "a.example", 443));
+}
+
+#[test]
+fn limits_are_read() {
+    let folder = folder(
+        "[action.web]\nrequests = 1000\nqueue = 0\nfirst_byte = \"1s\"\n\
+         request_timeout = \"2s\"\nbody = \"1KiB\"\nmemory = \"1GiB\"\ncpu = 1\nlog = \"1MiB\"\n\
+         [action.report]\nrestart = \"on-failure\"\nrequest_timeout = \"3s\"\n",
+    );
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    let [report, web] = &config.actions[..] else { panic!("{:?}", config.actions) };
+    let seconds = std::time::Duration::from_secs;
+    let limits = Limits {
+        requests: 1000,
+        queue: 0,
+        first_byte: seconds(1),
+        request_timeout: seconds(2),
+        body: 1024,
+        memory: MEMORY_MAX,
+        cpu: std::num::NonZeroUsize::new(1),
+        log: 1 << 20,
+    };
+    assert_eq!((&web.limits, web.restart), (&limits, None));
+    assert_eq!(report.restart, Some(Restart::OnFailure));
+    // The default is longer than all the time there is.
+    assert_eq!(report.limits.first_byte, seconds(3));
 }
 
 #[test]
@@ -160,6 +202,64 @@ fn a_component_gives_its_name_without_one_ending() {
     let config = load(folder.path(), &Overrides::default()).unwrap();
     let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
     assert_eq!(names, ["report", "twice.wasm", "web"]);
+}
+
+#[test]
+fn settings_may_lie_beside_a_plugin() {
+    let folder = folder("");
+    let beside = |name: &str, text: &str| {
+        fs::write(folder.path().join("plugins").join(name), text).unwrap();
+    };
+    beside("web.toml", "state = true\ntls = { cert = \"cert.pem\", key = \"/etc/key.pem\" }\n");
+    beside("twin.toml", "plugin = \"report.wasm\"\npath = \"/twin/\"\n");
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
+    assert_eq!(names, ["twin", "web"], "what settings name makes no action of its own");
+    let [twin, web] = &config.actions[..] else { unreachable!() };
+    assert!(web.grants.state && twin.path.as_deref() == Some("/twin"));
+    // Relative paths start from where they are written.
+    let tls = TlsFiles { cert: folder.path().join("plugins/cert.pem"), key: "/etc/key.pem".into() };
+    assert_eq!(web.tls.as_deref(), Some(&tls));
+
+    beside("web.toml", "stat = true\n");
+    let reading = config.source.read().unwrap();
+    let refused: Vec<_> = reading.refused.iter().map(ToString::to_string).collect();
+    assert!(refused[0].starts_with("unknown key `stat`: did you mean `state`?"), "{refused:?}");
+    assert_eq!(reading.refused[0].name, "web");
+    assert_eq!(reading.actions.len(), 1, "and it is not run with defaults");
+}
+
+#[test]
+fn settings_in_two_places_are_refused_and_both_are_named() {
+    let folder = folder("[action.web]\nstate = true\n");
+    fs::write(folder.path().join("plugins/web.toml"), "state = false\n").unwrap();
+    let message = load(folder.path(), &Overrides::default()).unwrap_err().to_string();
+    assert!(message.contains("web.toml:1:1") && message.contains("soloist.toml:1:9"), "{message}");
+}
+
+#[test]
+fn what_is_only_called_like_a_component_is_refused() {
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    let refused = |name: &str, make: &dyn Fn(&Path)| {
+        let folder = folder("");
+        make(&folder.path().join("plugins").join(name));
+        load(folder.path(), &Overrides::default()).unwrap_err().to_string()
+    };
+    let message = refused("x.wasm", &|path| fs::create_dir(path).unwrap());
+    assert!(message.contains("`x.wasm` in the plugins folder is not a file"), "{message}");
+    let message =
+        refused("link.wasm", &|path| std::os::unix::fs::symlink(outside.path(), path).unwrap());
+    assert!(message.contains("`link.wasm` is a link out of the plugins folder"), "{message}");
+    let message = refused("lost.wasm", &|path| std::os::unix::fs::symlink("no", path).unwrap());
+    assert!(message.contains("cannot read `lost.wasm`"), "{message}");
+    let message = refused("a b.wasm", &|path| fs::write(path, "").unwrap());
+    assert!(message.contains("cannot give its name to an action"), "{message}");
+
+    // One that stays in the folder is a second name for a component.
+    let folder = folder("");
+    std::os::unix::fs::symlink("web.wasm", folder.path().join("plugins/site.wasm")).unwrap();
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    assert_eq!(config.actions.len(), 3);
 }
 
 #[test]

@@ -58,6 +58,21 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, Problem> {
     })
 }
 
+/// The path that the requests of an action begin with: without a slash at its end.
+pub(super) fn mount(text: &str) -> Result<std::sync::Arc<str>, Problem> {
+    let path = text.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(text);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
+    let steps = || path.split('/').skip(1);
+    let named = steps().all(|step| !matches!(step, "" | "." | "..") && step.chars().all(plain));
+    if path == "/" || (path.starts_with('/') && named) {
+        return Ok(path.into());
+    }
+    Err(Problem::new(
+        format!("`{text}` is not a path to answer under"),
+        "write `/`, or a path of letters, digits, `-`, `_`, `.` and `~`, as in `/web`",
+    ))
+}
+
 fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok()
 }
@@ -92,6 +107,34 @@ pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
     })
 }
 
+/// The units of sizes.
+const UNITS: [(&str, u64); 5] =
+    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+/// A number of bytes.
+pub(super) fn size(text: &str) -> Result<u64, Problem> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let unit = text[digits.len()..].trim_start();
+    let refused = |mend| Problem::new(format!("`{text}` is not a size"), mend);
+    let Ok(count) = digits.parse::<u64>() else {
+        return Err(refused("write a whole number with its unit, as in `256MiB`".to_owned()));
+    };
+    let Some((_, bytes)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+        let meant = unit.chars().next().unwrap_or('M').to_ascii_uppercase();
+        let meant = if "KMGT".contains(meant) { meant } else { 'M' };
+        return Err(refused(format!("write `{count}{meant}iB`; the units are B, KiB, MiB, GiB")));
+    };
+    count.checked_mul(*bytes).ok_or_else(|| refused("write a smaller one".to_owned()))
+}
+
+/// A size, as [`size`] reads it.
+pub(super) fn show_size(bytes: u64) -> String {
+    let fits = |(_, unit): &&(&str, u64)| bytes >= *unit && bytes.is_multiple_of(*unit);
+    let (name, unit) = UNITS.iter().find(fits).unwrap_or(&("B", 1));
+    format!("{}{name}", bytes / unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +154,10 @@ mod tests {
             url("http://a:4000/x").unwrap_err(),
             duration("5").unwrap_err(),
             duration("soon").unwrap_err(),
+            size("256").unwrap_err(),
+            size("64kb").unwrap_err(),
+            size("1.5GiB").unwrap_err(),
+            size("99999999999TiB").unwrap_err(),
         ];
         let all: String = refusals.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -140,6 +187,14 @@ error: `5` is not a span of time
 help: add the unit, as in `5s` or `5ms`
 error: `soon` is not a span of time
 help: write a number with its unit, as in `5s`, `500ms` or `1m 30s`
+error: `256` is not a size
+help: write `256MiB`; the units are B, KiB, MiB, GiB
+error: `64kb` is not a size
+help: write `64KiB`; the units are B, KiB, MiB, GiB
+error: `1.5GiB` is not a size
+help: write a whole number with its unit, as in `256MiB`
+error: `99999999999TiB` is not a size
+help: write a smaller one
 "
         );
     }
@@ -150,5 +205,9 @@ help: write a number with its unit, as in `5s`, `500ms` or `1m 30s`
         assert_eq!(address("[::1]:0").unwrap().port(), 0);
         assert_eq!(url("http://a:4000/").unwrap(), "http://a:4000");
         assert_eq!(duration("1m 30s").unwrap(), Duration::from_secs(90));
+        assert_eq!((size("64KiB").unwrap(), size("0B").unwrap()), (65_536, 0));
+        for text in ["0B", "1023B", "64KiB", "1GiB"] {
+            assert_eq!(show_size(size(text).unwrap()), text);
+        }
     }
 }

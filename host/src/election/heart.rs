@@ -9,6 +9,7 @@ use crate::{clock::BootTime, config::Timings};
 #[derive(Clone, Debug)]
 pub struct Heart {
     host: Arc<str>,
+    timings: Timings,
     session: Session,
     candidacies: BTreeMap<Group, Candidacy>,
     stopping: bool,
@@ -20,6 +21,7 @@ impl Heart {
         let candidacy = |group: Group| (group.clone(), Candidacy::new(group, timings));
         Self {
             host,
+            timings,
             session: Session::new(timings),
             candidacies: groups.into_iter().map(candidacy).collect(),
             stopping: false,
@@ -99,6 +101,7 @@ impl Heart {
                 }
             }
             Event::Released { lease } => self.session.released(lease),
+            Event::Ready { group } => self.candidacy(group).ready(),
             Event::Shutdown => {
                 self.stopping = true;
                 self.end_all(Cause::Shutdown, now, out);
@@ -134,10 +137,16 @@ impl Heart {
             Event::ResignAsked { key, by, reason } => {
                 candidacy.end(Some(&key), Cause::Asked { by, reason }, now, out);
             }
-            Event::Ready { .. } => candidacy.ready(),
             Event::NotReady { reason, .. } => candidacy.not_ready(reason, out),
             _ => {}
         }
+    }
+
+    /// The candidacy in `group`, which may be one that actions came to just now.
+    fn candidacy(&mut self, group: Group) -> &mut Candidacy {
+        let timings = self.timings;
+        let new = |group: &Group| Candidacy::new(group.clone(), timings);
+        self.candidacies.entry(group).or_insert_with_key(new)
     }
 
     fn settle(&mut self, now: BootTime, out: &mut Vec<Command>) {

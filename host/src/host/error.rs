@@ -1,14 +1,11 @@
 //! Why a host does not start.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr};
 
 use metrics_exporter_prometheus::BuildError;
 use tokio::task::JoinError;
 
-use crate::{
-    plugin::{EngineError, PluginError},
-    store::StoreError,
-};
+use crate::{action::CatalogError, plugin::EngineError, store::StoreError};
 
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
@@ -16,22 +13,9 @@ pub enum HostError {
     /// The machine does not give what the engine needs.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A plugin is nothing that this host can run.
+    /// An action cannot be prepared.
     #[error(transparent)]
-    Plugin(#[from] PluginError),
-    /// Two actions would answer at one address.
-    #[error(
-        "the actions {first} and {second} would both answer at {listen}: give each its own \
-         `listen`, in [action.{first}] or [action.{second}]"
-    )]
-    OneAddress {
-        /// The first of the two.
-        first: Arc<str>,
-        /// The second.
-        second: Arc<str>,
-        /// The address.
-        listen: SocketAddr,
-    },
+    Actions(#[from] CatalogError),
     /// The control API cannot listen.
     #[error(
         "the control API cannot listen on {listen}: end the program that listens there, or \
@@ -76,7 +60,7 @@ impl HostError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Store(error) if error.is_transient() => Fault::Unavailable,
-            Self::Plugin(_) | Self::OneAddress { .. } | Self::Store(_) => Fault::Configuration,
+            Self::Actions(_) | Self::Store(_) => Fault::Configuration,
             Self::Engine(EngineError::Linker { .. }) | Self::Measurements(_) | Self::Broken(_) => {
                 Fault::Internal
             }

@@ -7,7 +7,7 @@
 mod error;
 mod status;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,14 +17,13 @@ pub use error::{Fault, HostError};
 
 use self::status::Observer;
 use crate::{
-    action::Action,
+    action::Catalog,
     api,
     clock::{self, unix_ms},
     cluster::Follower,
-    config::{ActionConfig, Config, clashing_listeners},
-    election::Group,
+    config::Config,
     measure::Measurements,
-    plugin::{Engine, Kind},
+    plugin::Engine,
     store::{self, Member, Store},
     term::{self, Driver, ElectionThread, Readiness, Watchdog, Witness},
 };
@@ -40,11 +39,11 @@ pub async fn run(
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), HostError> {
     let measurements = Measurements::start().map_err(HostError::Measurements)?;
-    let actions = prepare(config.actions.clone()).await?;
+    let catalog = prepare(&config).await?;
     let listener = listen(&config).await?;
     let thread = ElectionThread::start().map_err(HostError::System)?;
     let store = open_store(&config, thread.handle()).await?;
-    let host = Host::start(&config, actions, store, &thread, listener, witness, measurements)?;
+    let host = Host::start(&config, catalog, store, &thread, listener, witness, measurements)?;
     let reason = shutdown.await;
     info!(event = "shutdown", reason, "stopping: {reason}");
     host.stop().await;
@@ -63,7 +62,7 @@ struct Host {
 impl Host {
     fn start(
         config: &Config,
-        actions: Vec<Arc<Action>>,
+        catalog: Catalog,
         store: Arc<dyn Store>,
         thread: &ElectionThread,
         listener: TcpListener,
@@ -73,21 +72,22 @@ impl Host {
         let listen = listener.local_addr().map_err(HostError::System)?;
         let member = member(config, config.host.url(listen));
         let (roster_to, roster) = watch::channel(None);
-        let groups = by_group(&actions);
+        let (programme, engine) = (catalog.programme(), catalog.engine());
         let state = store.state().map_err(HostError::Store)?;
         let driver = Driver {
             timings: config.timings,
             member: member.clone(),
             state: Arc::clone(&state),
             store: Arc::clone(&store),
-            actions: groups.clone(),
+            programme: programme.clone(),
+            catalog: catalog.failures(),
             watchdog: Watchdog::start(config.timings).map_err(HostError::System)?,
             roster: roster.clone(),
             witness,
         }
         .start(thread.handle(), runtime::Handle::current());
         let readiness = Readiness {
-            actions: groups,
+            programme: programme.clone(),
             member: member.clone(),
             roster: roster.clone(),
             view: driver.view(),
@@ -98,7 +98,8 @@ impl Host {
             member,
             listen,
             store: store.label().to_owned(),
-            actions,
+            programme,
+            engine,
             view: driver.view(),
             roster,
             measurements: measurements.clone(),
@@ -109,6 +110,7 @@ impl Host {
         let (around, stop) = (TaskTracker::new(), CancellationToken::new());
         around.spawn_on(follower.run(roster_to, stop.clone()), thread.handle());
         around.spawn(readiness.run(stop.clone()));
+        around.spawn(catalog.keep_up(stop.clone()));
         around.spawn(measurements.keep_up(stop.clone()));
         around.spawn(api::serve(listener, Arc::new(observer), state, stop.clone()));
         info!(event = "listening", %listen, "control API on http://{listen}");
@@ -126,35 +128,17 @@ impl Host {
 }
 
 /// Compiles and links everything, before anybody stands for election.
-async fn prepare(configs: Vec<ActionConfig>) -> Result<Vec<Arc<Action>>, HostError> {
-    let prepared = spawn_blocking(move || -> Result<Vec<_>, HostError> {
+async fn prepare(config: &Config) -> Result<Catalog, HostError> {
+    let (source, configs) = (Arc::clone(&config.source), config.actions.clone());
+    let prepared = spawn_blocking(move || -> Result<_, HostError> {
         let engine = Arc::new(Engine::new(cache_folder())?);
-        let mut actions = Vec::new();
-        for config in &configs {
-            let action = Action::prepare(config, &engine)?;
-            let (name, kind, group) = (action.name(), action.kind(), action.group());
-            info!(event = "prepared", action = %name, %kind, %group, "action {name} is prepared");
-            actions.push(action);
-        }
-        one_address_each(&configs, &actions)?;
-        Ok(actions)
+        Ok(Catalog::prepare(source, &configs, engine)?)
     });
-    let actions = prepared.await.map_err(HostError::Broken)??;
-    if actions.is_empty() {
-        warn!("there is nothing to perform: put a component into the plugins folder");
+    let catalog = prepared.await.map_err(HostError::Broken)??;
+    if config.actions.is_empty() {
+        warn!("there is nothing to perform yet: put a component into the plugins folder");
     }
-    Ok(actions)
-}
-
-/// Two actions that answer requests cannot share an address.
-fn one_address_each(configs: &[ActionConfig], actions: &[Arc<Action>]) -> Result<(), HostError> {
-    let pairs = configs.iter().zip(actions);
-    let listeners: Vec<_> =
-        pairs.filter(|(_, action)| action.kind() == Kind::Http).map(|(config, _)| config).collect();
-    let Some((first, second)) = clashing_listeners(&listeners) else { return Ok(()) };
-    let listen = second.listen;
-    let (first, second) = (Arc::clone(&first.name), Arc::clone(&second.name));
-    Err(HostError::OneAddress { first, second, listen })
+    Ok(catalog)
 }
 
 /// Opens the store on the election thread, and asks it for a sign of life: what
@@ -193,14 +177,6 @@ fn member(config: &Config, url: String) -> Member {
         machine: clock::identity()
             .unwrap_or_else(|_| format!("{}/{}", config.host.name, std::process::id())),
     }
-}
-
-fn by_group(actions: &[Arc<Action>]) -> BTreeMap<Group, Vec<Arc<Action>>> {
-    let mut groups: BTreeMap<Group, Vec<Arc<Action>>> = BTreeMap::new();
-    for action in actions {
-        groups.entry(action.group().clone()).or_default().push(Arc::clone(action));
-    }
-    groups
 }
 
 /// Where compiled plugins are kept from one start to the next (XDG Base Directory

@@ -10,14 +10,16 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    action::{Action, ActionStatus},
+    action::{self, Action, ActionStatus, Programme, Refused},
     api::{
         ActionEntry, GroupEntry, HostEntry, MemberEntry, Role, Status, StatusSource, StoreEntry,
         StoreState,
     },
     clock::BootTime,
+    config::Mount,
     election::Group,
     measure::{self, Measurements},
+    plugin::Engine,
     store::{Member, Roster},
     term::{self, HostView},
 };
@@ -28,7 +30,8 @@ pub(super) struct Observer {
     pub(super) member: Member,
     pub(super) listen: SocketAddr,
     pub(super) store: String,
-    pub(super) actions: Vec<Arc<Action>>,
+    pub(super) programme: watch::Receiver<Arc<Programme>>,
+    pub(super) engine: Arc<Engine>,
     pub(super) view: watch::Receiver<HostView>,
     pub(super) roster: watch::Receiver<Option<Roster>>,
     pub(super) measurements: Measurements,
@@ -54,7 +57,7 @@ impl StatusSource for Observer {
             },
             groups: groups.into_iter().map(entry).collect(),
             members: roster.members.iter().map(|(_, member)| member_entry(member)).collect(),
-            actions: self.actions.iter().map(|action| action_entry(action.status())).collect(),
+            actions: self.actions(),
         }
     }
 
@@ -65,9 +68,7 @@ impl StatusSource for Observer {
             let token = roster.leader(group).map(|standing| standing.key.token.0);
             measure::group(group.as_str(), here.role == term::Role::Leader, token);
         }
-        // One engine serves all actions.
-        let live = self.actions.first().map_or(0, |action| action.instances());
-        measure::instances(live);
+        measure::instances(self.engine.live());
         self.measurements.render()
     }
 
@@ -113,6 +114,16 @@ impl Observer {
     }
 }
 
+impl Observer {
+    fn actions(&self) -> Vec<ActionEntry> {
+        let programme = Arc::clone(&self.programme.borrow());
+        let mounts = action::mounts(&programme.actions);
+        let entry = |action: &Arc<Action>| action_entry(action.status(), mounts.get(action.name()));
+        let actions = programme.actions.iter().map(entry);
+        actions.chain(programme.refused.iter().map(refused_entry)).collect()
+    }
+}
+
 fn member_entry(member: &Member) -> MemberEntry {
     MemberEntry {
         name: member.name.clone(),
@@ -125,17 +136,28 @@ fn member_entry(member: &Member) -> MemberEntry {
     }
 }
 
-fn action_entry(action: ActionStatus) -> ActionEntry {
+fn action_entry(action: ActionStatus, mount: Option<&Mount>) -> ActionEntry {
     ActionEntry {
         name: action.name.to_string(),
-        kind: action.kind.to_string(),
+        kind: action.kinds.to_string(),
         group: action.group.to_string(),
         state: action.state.as_str().to_owned(),
         plugin: action.plugin,
         sha256: action.sha256.to_string(),
         restarts: action.restarts,
         listen: action.listen.map(|listen| listen.to_string()),
+        path: mount.map(|mount| mount.path.to_string()),
         last_error: action.last_error,
+    }
+}
+
+/// What lies in the plugins folder and is no action is shown where one looks for it.
+fn refused_entry(refused: &Refused) -> ActionEntry {
+    ActionEntry {
+        name: refused.name.clone(),
+        state: "refused".to_owned(),
+        last_error: Some(refused.reason.clone()),
+        ..ActionEntry::default()
     }
 }
 

@@ -1,31 +1,20 @@
-//! The engine: compiles plugins and holds the pool of their instances.
+//! The engine: compiles plugins and holds the pools of their instances.
+//!
+//! It is two engines of wasmtime, since support for the concurrency of WASI 0.3
+//! would slow the components of 0.2 down. They share the slots and the ticking;
+//! the second one is made when the first component of 0.3 appears.
 
-use std::{path::PathBuf, sync::Arc};
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::{
-    Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
-    component::Linker,
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use super::ticker::{Hurry, Ticker};
-use crate::capability::{self, GuestState};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most instances at one time, of all plugins together. An action has 1,000
-/// at most, so that one cannot starve the others.
-const INSTANCES: u32 = 2000;
-/// Core instances and tables a component has on average: its main module, and
-/// the small ones that component tools put around it.
-const PARTS: u32 = 4;
-/// The largest linear memory. An instance is held to less (see the limits of
-/// `capability`); this is what the pool can give at all.
-const MEMORY_MAX: usize = 1 << 30;
-/// What a slot keeps of its memory from one instance to the next. Clearing it
-/// is much cheaper than giving it back and faulting it in again.
-const MEMORY_KEPT: usize = 512 << 10;
-/// The same for a table and for a stack.
-const TABLE_KEPT: usize = 64 << 10;
-const STACK_KEPT: usize = 64 << 10;
+use super::{
+    machine::{INSTANCES, Machine, Wasi},
+    ticker::{Hurry, Ticker},
+};
 
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +57,7 @@ pub enum EngineError {
 #[derive(Debug)]
 pub struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-/// What instances hold of the pool at one moment.
+/// What instances hold of the pools at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolUsage {
     /// Component instances.
@@ -83,10 +72,13 @@ pub struct PoolUsage {
     pub stacks: usize,
 }
 
-/// The engine of the process, for components of WASI 0.2.
+/// The engine of the process.
 pub struct Engine {
-    inner: wasmtime::Engine,
-    linker: Linker<GuestState>,
+    plain: Machine,
+    concurrent: Arc<OnceLock<Machine>>,
+    /// Held while the second one is made, so that it is made once.
+    making: Mutex<()>,
+    cache: Option<PathBuf>,
     slots: Arc<Semaphore>,
     ticker: Ticker,
 }
@@ -98,16 +90,18 @@ impl Engine {
     /// # Errors
     /// When the machine does not give what the engine needs.
     pub fn new(cache: Option<PathBuf>) -> Result<Self, EngineError> {
-        let mut config = config();
-        config.cache(cache.map(open_cache).transpose()?);
-        let inner = wasmtime::Engine::new(&config)
-            .map_err(|source| EngineError::Pool { source: source.into() })?;
-        let linker = capability::linker(&inner)
-            .map_err(|source| EngineError::Linker { source: source.into() })?;
-        let ticker =
-            Ticker::start(inner.clone()).map_err(|source| EngineError::Ticker { source })?;
+        let plain = Machine::new(Wasi::V02, cache.clone())?;
+        let concurrent = Arc::<OnceLock<Machine>>::default();
+        let (first, second) = (plain.engine.clone(), concurrent.clone());
+        let tick = move || {
+            first.increment_epoch();
+            if let Some(second) = second.get() {
+                second.engine.increment_epoch();
+            }
+        };
+        let ticker = Ticker::start(tick).map_err(|source| EngineError::Ticker { source })?;
         let slots = Arc::new(Semaphore::new(INSTANCES as usize));
-        Ok(Self { inner, linker, slots, ticker })
+        Ok(Self { plain, concurrent, making: Mutex::default(), cache, slots, ticker })
     }
 
     /// Waits for the right to one more instance.
@@ -125,17 +119,11 @@ impl Engine {
         INSTANCES as usize - self.slots.available_permits()
     }
 
-    /// What instances hold of the pool, if wasmtime has one.
+    /// What instances hold of the pools, if wasmtime has any.
     #[must_use]
     pub fn pool_usage(&self) -> Option<PoolUsage> {
-        let metrics = self.inner.pooling_allocator_metrics()?;
-        Some(PoolUsage {
-            components: metrics.component_instances(),
-            cores: metrics.core_instances(),
-            memories: metrics.memories(),
-            tables: metrics.tables(),
-            stacks: metrics.stacks(),
-        })
+        let machines = std::iter::once(&self.plain).chain(self.concurrent.get());
+        machines.map(usage).reduce(|one, other| Some(one?.plus(other?)))?
     }
 
     /// Ticks about every millisecond until the guard is dropped, so that the
@@ -144,49 +132,41 @@ impl Engine {
         self.ticker.hurry()
     }
 
-    /// The engine underneath.
-    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.inner
+    /// What components of WASI 0.2 are compiled and linked by.
+    pub(super) fn plain(&self) -> &Machine {
+        &self.plain
     }
 
-    /// Everything that plugins may import.
-    pub(crate) fn linker(&self) -> &Linker<GuestState> {
-        &self.linker
+    /// What components of WASI 0.3 are compiled and linked by; it is made on demand.
+    pub(super) fn concurrent(&self) -> Result<&Machine, EngineError> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(machine) = self.concurrent.get() {
+            return Ok(machine);
+        }
+        let machine = Machine::new(Wasi::V03, self.cache.clone())?;
+        Ok(self.concurrent.get_or_init(|| machine))
     }
 }
 
-/// Instances are made anew for each request, so what makes and clears them
-/// quickly is chosen: a pool, and no support for the concurrency of WASI 0.3.
-fn config() -> Config {
-    let mut config = Config::new();
-    config
-        .wasm_component_model(true)
-        .concurrency_support(false)
-        .epoch_interruption(true)
-        .memory_init_cow(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
-    config
+fn usage(machine: &Machine) -> Option<PoolUsage> {
+    let metrics = machine.engine.pooling_allocator_metrics()?;
+    Some(PoolUsage {
+        components: metrics.component_instances(),
+        cores: metrics.core_instances(),
+        memories: metrics.memories(),
+        tables: metrics.tables(),
+        stacks: metrics.stacks(),
+    })
 }
 
-fn pool() -> PoolingAllocationConfig {
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(INSTANCES)
-        .total_memories(INSTANCES)
-        .total_stacks(INSTANCES)
-        .total_core_instances(INSTANCES * PARTS)
-        .total_tables(INSTANCES * PARTS)
-        .max_memory_size(MEMORY_MAX)
-        .linear_memory_keep_resident(MEMORY_KEPT)
-        .table_keep_resident(TABLE_KEPT)
-        .async_stack_keep_resident(STACK_KEPT)
-        .pagemap_scan(Enabled::Auto);
-    pool
-}
-
-/// wasmtime's own cache: its keys hold the exact version and the settings, so
-/// what another version wrote is never loaded.
-fn open_cache(folder: PathBuf) -> Result<Cache, EngineError> {
-    let mut config = CacheConfig::new();
-    config.with_directory(&folder);
-    Cache::new(config).map_err(|source| EngineError::Cache { folder, source: source.into() })
+impl PoolUsage {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            components: self.components + other.components,
+            cores: self.cores + other.cores,
+            memories: self.memories + other.memories,
+            tables: self.tables + other.tables,
+            stacks: self.stacks + other.stacks,
+        }
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use super::Kind;
+use super::{EngineError, Kind};
 
-/// What wasmtime had to say.
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+/// What the libraries below had to say.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A plugin was refused; each variant is one phase of loading.
 #[derive(Debug, thiserror::Error)]
@@ -24,11 +24,20 @@ pub enum PluginError {
     #[error("the plugin {} is not WebAssembly: build it again; the text format must be assembled first (`wasm-tools parse`)", file.display())]
     NotWasm { file: PathBuf },
     /// Recognising.
-    #[error("the plugin {} is a core module, not a component: build it for wasm32-wasip2, or make it a component with `wasm-tools component new`", file.display())]
-    CoreModule { file: PathBuf },
-    /// Recognising.
-    #[error("the plugin {} is built for WASI 0.3, which this version does not run: build it for WASI 0.2 (wasm32-wasip2)", file.display())]
-    Wasi03 { file: PathBuf },
+    #[error("the plugin {} nests components more than {max} deep, which would take for ever to compile: compose it flatter", file.display())]
+    TooDeep { file: PathBuf, max: usize },
+    /// Lifting a core module.
+    #[error("the plugin {} is a core module that imports {}, but a core module may import `wasi_snapshot_preview1` only: build it for WASI preview 1 (GOOS=wasip1, --target=wasm32-wasi), or as a component (wasm32-wasip2)", file.display(), listed(imports))]
+    ModuleImports { file: PathBuf, imports: Vec<String> },
+    /// Lifting a core module.
+    #[error("the plugin {} is a core module with nothing to enter it by: build it as a program, which exports `_start`, or embed the WIT world that it exports (`wasm-tools component embed`)", file.display())]
+    NoStart { file: PathBuf },
+    /// Lifting a core module.
+    #[error("cannot make a component of the core module {}: build it for WASI preview 1 or, where it has a WIT world, with a released wit-bindgen; or build a component (wasm32-wasip2)", file.display())]
+    Lift { file: PathBuf, source: Cause },
+    /// Compiling: what components of WASI 0.3 need could not be made.
+    #[error("cannot make what the plugin {} needs, which is built for WASI 0.3: {source}", file.display())]
+    Engine { file: PathBuf, source: EngineError },
     /// Compiling.
     #[error("cannot compile the plugin {}: the file is damaged, or needs a feature of WebAssembly that is not on: build it again, or copy it again", file.display())]
     Compile { file: PathBuf, source: Cause },

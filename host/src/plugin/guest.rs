@@ -2,7 +2,7 @@
 
 use wasmtime::{Store, UpdateDeadline};
 
-use super::{Engine, Slot};
+use super::Slot;
 use crate::capability::{GuestState, HOSTCALL};
 
 /// A store that one instance lives in.
@@ -13,9 +13,9 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// An empty store, to instantiate in.
-    pub(crate) fn new(engine: &Engine, slot: Slot, state: GuestState) -> Self {
-        let mut store = Store::new(engine.wasmtime(), state);
+    /// An empty store of `engine`, to instantiate in.
+    pub(crate) fn new(engine: &wasmtime::Engine, slot: Slot, state: GuestState) -> Self {
+        let mut store = Store::new(engine, state);
         store.limiter(|guest| guest.limits());
         store.set_hostcall_fuel(HOSTCALL);
         store.set_epoch_deadline(1);
@@ -26,6 +26,14 @@ impl Guest {
     /// The store.
     pub(crate) fn store(&mut self) -> &mut Store<GuestState> {
         &mut self.store
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // First of all: a store lets go of its streams before its data, and what
+        // the guest was sending would look complete.
+        self.store.data_mut().mourn();
     }
 }
 

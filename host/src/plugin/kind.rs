@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use super::machine::Wasi;
+
 /// What a plugin can be run as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// It answers HTTP requests.
     Http,
@@ -11,19 +13,24 @@ pub enum Kind {
     Service,
 }
 
-/// The kinds by their export, the one that wins first: a component that answers
-/// requests is asked to, even if it also has a `main`.
-const EXPORTS: [(&str, Kind); 2] =
-    [("wasi:http/incoming-handler@0.2.", Kind::Http), ("wasi:cli/run@0.2.", Kind::Service)];
+/// The export that makes each kind, and the WASI that it is entered by. Of two for
+/// one kind, the first is taken.
+const EXPORTS: [(&str, Kind, Wasi); 4] = [
+    ("wasi:http/handler@0.3.", Kind::Http, Wasi::V03),
+    ("wasi:http/incoming-handler@0.2.", Kind::Http, Wasi::V02),
+    ("wasi:cli/run@0.3.", Kind::Service, Wasi::V03),
+    ("wasi:cli/run@0.2.", Kind::Service, Wasi::V02),
+];
 
 impl Kind {
     /// What a user is told when a component exports none of what is expected.
-    pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (it answers requests) or `wasi:cli/run` (it runs), both of WASI 0.2";
+    pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), which answers requests, or `wasi:cli/run`, which runs";
 
-    /// The kind of a component with these exports.
-    pub(super) fn of(exports: &[String]) -> Option<Self> {
+    /// The WASI by which a component with these exports is entered as this kind.
+    pub(super) fn wasi(self, exports: &[String]) -> Option<Wasi> {
         let exported = |prefix| exports.iter().any(|name| name.starts_with(prefix));
-        EXPORTS.into_iter().find(|(prefix, _)| exported(*prefix)).map(|(_, kind)| kind)
+        let own = EXPORTS.into_iter().filter(|(_, kind, _)| *kind == self);
+        own.filter(|(prefix, ..)| exported(*prefix)).map(|(.., wasi)| wasi).next()
     }
 }
 
@@ -36,20 +43,62 @@ impl fmt::Display for Kind {
     }
 }
 
+/// The kinds of one plugin, of which there may be several: it is run as each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(Vec<Kind>);
+
+impl Kinds {
+    /// The kinds of a component with these exports.
+    pub(super) fn of(exports: &[String]) -> Self {
+        let kinds = [Kind::Http, Kind::Service].into_iter();
+        Self(kinds.filter(|kind| kind.wasi(exports).is_some()).collect())
+    }
+
+    /// Whether `kind` is among them.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        self.0.contains(&kind)
+    }
+
+    /// The kinds, one by one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Kind> {
+        self.0.iter().copied()
+    }
+
+    /// Whether there are none: such a plugin cannot be run.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// As in `http+service`.
+impl fmt::Display for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.iter().map(Kind::to_string).collect();
+        f.write_str(&names.join("+"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_first_export_known_decides() {
-        let kind = |names: &[&str]| {
-            Kind::of(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+    fn every_export_known_makes_a_kind() {
+        let kinds = |names: &[&str]| {
+            Kinds::of(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
         };
-        assert_eq!(kind(&["wasi:http/incoming-handler@0.2.0"]), Some(Kind::Http));
-        assert_eq!(kind(&["x", "wasi:cli/run@0.2.9"]), Some(Kind::Service));
-        let both = ["wasi:cli/run@0.2.0", "wasi:http/incoming-handler@0.2.12"];
-        assert_eq!(kind(&both), Some(Kind::Http));
-        assert_eq!(kind(&["wasi:cli/run@0.3.0"]), None);
-        assert_eq!(kind(&[]), None);
+        assert_eq!(kinds(&["wasi:http/incoming-handler@0.2.0"]).to_string(), "http");
+        assert_eq!(kinds(&["x", "wasi:cli/run@0.2.9"]).to_string(), "service");
+        let both = kinds(&["wasi:cli/run@0.2.0", "wasi:http/incoming-handler@0.2.12"]);
+        assert_eq!(both.to_string(), "http+service");
+        assert!(both.has(Kind::Http) && both.has(Kind::Service));
+        let twice = ["wasi:cli/run@0.2.0", "wasi:cli/run@0.3.0"].map(str::to_owned);
+        assert_eq!(Kinds::of(&twice).to_string(), "service");
+        assert_eq!(Kind::Service.wasi(&twice), Some(Wasi::V03));
+        assert_eq!(kinds(&["wasi:http/handler@0.3.0"]).to_string(), "http");
+        assert!(kinds(&["wasi:cli/run@1.0.0"]).is_empty());
+        assert!(kinds(&[]).is_empty());
     }
 }

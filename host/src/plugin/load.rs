@@ -1,6 +1,7 @@
-//! Loading a plugin: read, recognise, compile, link.
+//! Loading a plugin: read, recognise, lift, compile, link.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -8,34 +9,26 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use wasmtime::component::{Component, InstancePre};
-use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime::component::Component;
 
-use super::{Engine, Kind, PluginError};
-use crate::capability::{self, GuestState};
+use super::{Engine, Entries, Kinds, PluginError, lift::lift, machine::Machine, outline::Outline};
+use crate::capability;
 
 /// The largest file that is read.
 const FILE_MAX: u64 = 256 << 20;
+/// How deep components may be nested; tools that compose them need three or four.
+const DEPTH_MAX: usize = 64;
 /// How every WebAssembly file begins; the layer follows.
 const MAGIC: &[u8] = b"\0asm";
 const LAYER_MODULE: &[u8] = &[1, 0, 0, 0];
 const LAYER_COMPONENT: &[u8] = &[0x0d, 0, 1, 0];
 
-/// Where a plugin is entered, with everything that can be done once already done.
-#[derive(Clone)]
-pub(crate) enum Entry {
-    /// With a request.
-    Http(ProxyPre<GuestState>),
-    /// As a program.
-    Service(CommandPre<GuestState>),
-}
-
 /// A component that is ready to be instantiated.
 pub struct Plugin {
     file: PathBuf,
     sha256: Arc<str>,
-    entry: Entry,
+    kinds: Kinds,
+    entries: Entries,
 }
 
 impl Plugin {
@@ -44,11 +37,17 @@ impl Plugin {
     /// # Errors
     /// When the file is nothing that this host can run; the error says why.
     pub fn load(engine: &Engine, file: &Path) -> Result<Self, PluginError> {
-        let bytes = read(file)?;
-        recognise(file, &bytes)?;
-        let component = compile(engine, file, &bytes)?;
-        let entry = link(engine, file, &component)?;
-        Ok(Self { file: file.to_owned(), sha256: sha256(&bytes).into(), entry })
+        Self::from_bytes(engine, file, &read(file)?)
+    }
+
+    /// Loads `bytes`, the content of `file`.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn from_bytes(engine: &Engine, file: &Path, bytes: &[u8]) -> Result<Self, PluginError> {
+        let (machine, component) = compile(engine, file, &component(file, bytes)?)?;
+        let (kinds, entries) = link(machine, file, &component)?;
+        Ok(Self { file: file.to_owned(), sha256: sha256(bytes).into(), kinds, entries })
     }
 
     /// The file it was loaded from.
@@ -65,20 +64,18 @@ impl Plugin {
 
     /// What it can be run as.
     #[must_use]
-    pub fn kind(&self) -> Kind {
-        match self.entry {
-            Entry::Http(_) => Kind::Http,
-            Entry::Service(_) => Kind::Service,
-        }
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// Where it is entered.
-    pub(crate) fn entry(&self) -> &Entry {
-        &self.entry
+    pub(crate) fn entries(&self) -> &Entries {
+        &self.entries
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
+/// The content of `file`, if that is one.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
     let failed = |source: io::Error| PluginError::Read { file: file.to_owned(), source };
     // Asked before it is opened, since opening a pipe would wait for ever.
     if !file.metadata().map_err(failed)?.is_file() {
@@ -93,69 +90,97 @@ fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
     Ok(bytes)
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// The SHA-256 of `bytes`, in hexadecimal digits.
+pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn recognise(file: &Path, bytes: &[u8]) -> Result<(), PluginError> {
-    let file = || file.to_owned();
+/// The component that `bytes`, the content of `file`, is or can be lifted to.
+pub(super) fn component<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, PluginError> {
     match bytes.strip_prefix(MAGIC) {
-        Some(rest) if rest.starts_with(LAYER_COMPONENT) => Ok(()),
-        Some(rest) if rest.starts_with(LAYER_MODULE) => {
-            Err(PluginError::CoreModule { file: file() })
+        Some(rest) if rest.starts_with(LAYER_COMPONENT) => {
+            check_depth(file, bytes).map(|()| Cow::Borrowed(bytes))
         }
-        _ => Err(PluginError::NotWasm { file: file() }),
+        Some(rest) if rest.starts_with(LAYER_MODULE) => lift(file, bytes).map(Cow::Owned),
+        _ => Err(PluginError::NotWasm { file: file.to_owned() }),
     }
 }
 
-fn compile(engine: &Engine, file: &Path, bytes: &[u8]) -> Result<Component, PluginError> {
-    Component::from_binary(engine.wasmtime(), bytes).map_err(|source| {
-        let file = file.to_owned();
-        // A component of 0.3 does not compile here, for want of concurrency.
-        if names_wasi_0_3(bytes) {
-            return PluginError::Wasi03 { file };
+/// Refuses what takes the square of its size to compile.
+fn check_depth(file: &Path, bytes: &[u8]) -> Result<(), PluginError> {
+    match Outline::read(bytes) {
+        Ok(outline) if outline.depth > DEPTH_MAX => {
+            Err(PluginError::TooDeep { file: file.to_owned(), max: DEPTH_MAX })
         }
-        PluginError::Compile { file, source: source.into() }
-    })
+        // The compiler tells best what is wrong with a file that cannot be read.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
-/// Whether an interface of WASI 0.3 is named somewhere in the file.
+/// Compiles for WASI 0.2 if that is possible, since calls are quicker there. What
+/// needs the concurrency of 0.3 is refused at once, before any code is compiled.
+fn compile<'a>(
+    engine: &'a Engine,
+    file: &Path,
+    bytes: &[u8],
+) -> Result<(&'a Machine, Component), PluginError> {
+    let refused = |source: wasmtime::Error| PluginError::Compile {
+        file: file.to_owned(),
+        source: source.into(),
+    };
+    let plain = engine.plain();
+    match Component::from_binary(&plain.engine, bytes) {
+        Ok(component) if !is_wasi_0_3(&component) => Ok((plain, component)),
+        // A damaged file is not worth a second engine.
+        Err(source) if !names_wasi_0_3(bytes) => Err(refused(source)),
+        _ => {
+            let concurrent = engine
+                .concurrent()
+                .map_err(|source| PluginError::Engine { file: file.to_owned(), source })?;
+            let component = Component::from_binary(&concurrent.engine, bytes).map_err(refused)?;
+            Ok((concurrent, component))
+        }
+    }
+}
+
+/// Whether it imports, or exports, an interface of WASI 0.3. Those without anything
+/// asynchronous in them compile for 0.2 as well.
+fn is_wasi_0_3(component: &Component) -> bool {
+    let (ty, engine) = (component.component_type(), component.engine());
+    let is = |name: &str| name.starts_with("wasi:") && name.contains(WASI_0_3);
+    ty.imports(engine).any(|(name, _)| is(name)) || ty.exports(engine).any(|(name, _)| is(name))
+}
+
+/// Whether an interface of WASI 0.3 seems to be named somewhere in the file.
 fn names_wasi_0_3(bytes: &[u8]) -> bool {
-    bytes.windows(WASI_0_3.len()).any(|window| window == WASI_0_3.as_bytes())
-        && bytes.windows(5).any(|window| window == b"wasi:")
+    let named = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    named(WASI_0_3) && named("wasi:")
 }
 
 const WASI_0_3: &str = "@0.3.";
 
-fn is_wasi_0_3(name: &str) -> bool {
-    name.starts_with("wasi:") && name.contains(WASI_0_3)
-}
-
-fn link(engine: &Engine, file: &Path, component: &Component) -> Result<Entry, PluginError> {
+fn link(
+    machine: &Machine,
+    file: &Path,
+    component: &Component,
+) -> Result<(Kinds, Entries), PluginError> {
     let ty = component.component_type();
-    let exports: Vec<_> = ty.exports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
+    let exports: Vec<_> = ty.exports(&machine.engine).map(|(name, _)| name.to_owned()).collect();
     let imports: Vec<_> = ty
-        .imports(engine.wasmtime())
+        .imports(&machine.engine)
         .map(|(name, _)| name.to_owned())
         .filter(|name| !capability::offers(name))
         .collect();
     let file = || file.to_owned();
-    if exports.iter().chain(&imports).any(|name| is_wasi_0_3(name)) {
-        return Err(PluginError::Wasi03 { file: file() });
-    }
-    let Some(kind) = Kind::of(&exports) else {
+    let kinds = Kinds::of(&exports);
+    if kinds.is_empty() {
         return Err(PluginError::NoKind { file: file(), exports });
-    };
+    }
     if !imports.is_empty() {
         return Err(PluginError::Imports { file: file(), imports });
     }
-    let link = || enter(kind, engine.linker().instantiate_pre(component)?);
-    link().map_err(|source| PluginError::Link { file: file(), source: source.into() })
-}
-
-fn enter(kind: Kind, pre: InstancePre<GuestState>) -> wasmtime::Result<Entry> {
-    Ok(match kind {
-        Kind::Http => Entry::Http(ProxyPre::new(pre)?),
-        Kind::Service => Entry::Service(CommandPre::new(pre)?),
-    })
+    let link = || Entries::of(&exports, &machine.linker.instantiate_pre(component)?);
+    let entries =
+        link().map_err(|source| PluginError::Link { file: file(), source: source.into() })?;
+    Ok((kinds, entries))
 }

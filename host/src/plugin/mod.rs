@@ -1,25 +1,41 @@
 //! From a file to something instantiable.
 //!
+//! read → recognise → lift, if it is a core module → compile → link. What one
+//! step lets through, the next one can rely on.
+//!
 //! Invariants:
-//! - One [`Engine`] serves the whole process, and every instance holds a slot of
-//!   it from before it is made until after it is gone. So [`Engine::live`] is
-//!   zero exactly when no instance exists.
-//! - A [`Plugin`] that was loaded can be instantiated: it is compiled, its kind
-//!   is known and all of its imports are on offer.
+//! - One [`Engine`] serves the whole process, and every instance, be it of WASI
+//!   0.2 or 0.3, holds a slot of it from before it is made until after it is
+//!   gone. So [`Engine::live`] is zero exactly when no instance exists.
+//! - A [`Plugin`] that was loaded can be instantiated: it is compiled, its kinds
+//!   are known and all of its imports are on offer.
 //! - A guest runs only while the gate of its term lets it, whatever else of
 //!   the host may hang.
 
 mod engine;
+mod entry;
 mod error;
 mod guest;
+mod inspect;
 mod kind;
+mod lift;
 mod load;
+mod machine;
+mod outline;
+mod pace;
 mod ticker;
+mod watch;
+pub(crate) mod wit;
+mod world;
 
 pub use engine::{Engine, EngineError, PoolUsage, Slot};
+pub(crate) use entry::{Entries, HttpEntry, ServiceEntry};
 pub use error::PluginError;
 pub(crate) use guest::Guest;
-pub use kind::Kind;
-pub(crate) use load::Entry;
+pub use inspect::{Inspection, Request};
+pub use kind::{Kind, Kinds};
 pub use load::Plugin;
+pub(crate) use load::read;
+pub(crate) use pace::Pace;
 pub use ticker::Hurry;
+pub use watch::FolderWatch;

@@ -1,4 +1,4 @@
-//! The thread that ticks the engine's epochs, by which guests are interrupted.
+//! The thread that ticks the engines' epochs, by which guests are interrupted.
 //!
 //! A plain thread: a runtime that is kept busy, even by guests, cannot keep it
 //! from ticking.
@@ -31,13 +31,13 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    /// Starts the thread.
-    pub(super) fn start(engine: wasmtime::Engine) -> io::Result<Self> {
+    /// Starts the thread, which calls `tick`.
+    pub(super) fn start(tick: impl Fn() + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let seen = shared.clone();
         let run = move || {
             while !seen.ended.load(Ordering::Acquire) {
-                engine.increment_epoch();
+                tick();
                 thread::park_timeout(seen.period());
             }
         };
@@ -67,7 +67,7 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
         self.wake();
-        // It can only have panicked if wasmtime's counter did.
+        // It can only have panicked if a tick did.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn hurries_while_a_guard_lives_and_ends_with_the_ticker() {
-        let ticker = Ticker::start(wasmtime::Engine::default()).unwrap();
+        let ticker = Ticker::start(|| {}).unwrap();
         let shared = Arc::downgrade(&ticker.shared);
         assert_eq!(ticker.shared.period(), TICK);
         let (one, two) = (ticker.hurry(), ticker.hurry());

@@ -23,7 +23,7 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    action::Action,
+    action::{Failure, Programme},
     capability::{Deadline, Gate},
     clock::{BootTime, unix_ms},
     config::Timings,
@@ -46,8 +46,10 @@ pub struct Driver {
     pub store: Arc<dyn Store>,
     /// Where its actions keep their state.
     pub state: Arc<dyn State>,
-    /// What it runs when it leads, by group.
-    pub actions: BTreeMap<Group, Vec<Arc<Action>>>,
+    /// What it performs when it leads.
+    pub programme: watch::Receiver<Arc<Programme>>,
+    /// Who is asked for an earlier version when one fails on trial.
+    pub catalog: UnboundedSender<Failure>,
     /// Who looks after its terms.
     pub watchdog: Watchdog,
     /// What is known of the cluster.
@@ -108,7 +110,8 @@ struct Loop {
     state: Arc<dyn State>,
     /// The runtime that actions run on.
     guests: runtime::Handle,
-    actions: BTreeMap<Group, Vec<Arc<Action>>>,
+    programme: watch::Receiver<Arc<Programme>>,
+    catalog: UnboundedSender<Failure>,
     terms: BTreeMap<Group, (Arc<Gate>, UnboundedSender<Order>)>,
     trees: TaskTracker,
     watchdog: Watchdog,
@@ -129,10 +132,11 @@ impl Loop {
         events: UnboundedSender<Event>,
         view: watch::Sender<HostView>,
     ) -> Self {
-        let Driver { timings, member, store, state, actions, watchdog, roster, witness } = driver;
+        let Driver { timings, member, store, state, programme, .. } = driver;
+        let groups = programme.borrow().groups();
         let (answers_to, answers) = unbounded_channel();
         Self {
-            heart: Heart::new(member.name.as_str().into(), timings, actions.keys().cloned()),
+            heart: Heart::new(member.name.as_str().into(), timings, groups),
             timings,
             health: report::StoreHealth::new(store.label()),
             namesakes: report::Namesakes::new(timings.ttl),
@@ -140,13 +144,14 @@ impl Loop {
             answers,
             state,
             guests,
-            actions,
+            programme,
+            catalog: driver.catalog,
             terms: BTreeMap::new(),
             trees: TaskTracker::new(),
-            watchdog,
+            watchdog: driver.watchdog,
             deadline: (LeaseId(0), Arc::new(Deadline::new(BootTime::ZERO))),
-            roster,
-            witness,
+            roster: driver.roster,
+            witness: driver.witness,
             events,
             view,
         }
@@ -263,10 +268,12 @@ impl Loop {
             orders,
             events: self.events.clone(),
             watch: self.watchdog.watch(Arc::clone(&gate)),
+            programme: self.programme.clone(),
+            catalog: self.catalog.clone(),
             budget: self.timings.stop_budget,
+            drain: self.timings.drain,
         };
-        let actions = self.actions.get(&key.group).cloned().unwrap_or_default();
-        self.trees.spawn_on(tree.run(actions), &self.guests);
+        self.trees.spawn_on(tree.run(), &self.guests);
         self.terms.insert(key.group.clone(), (gate, order));
         self.calls.proclaim(key, unix_ms());
     }

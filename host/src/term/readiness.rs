@@ -1,6 +1,10 @@
 //! Whether this host could lead: looked at before it stands, and as long as it stands.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
@@ -10,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::view::{HostView, Role};
 use crate::{
-    action::{Action, Preflight},
+    action::{Action, Preflight, Programme},
     election::{Event, Group},
     store::{Member, Roster},
     words::with_causes,
@@ -24,8 +28,8 @@ const PATIENCE: u32 = 3;
 
 /// Watches whether the actions could run here, and tells the heart.
 pub struct Readiness {
-    /// The actions, by group.
-    pub actions: BTreeMap<Group, Vec<Arc<Action>>>,
+    /// What this host performs.
+    pub programme: watch::Receiver<Arc<Programme>>,
     /// This host.
     pub member: Member,
     /// What is known of the cluster.
@@ -50,7 +54,7 @@ impl Readiness {
     pub async fn run(self, stop: CancellationToken) {
         let mut findings: BTreeMap<Group, Findings> = BTreeMap::new();
         let mut looks = interval(LOOK);
-        let mut roster = self.roster.clone();
+        let (mut roster, mut programme) = (self.roster.clone(), self.programme.clone());
         loop {
             let unknown = roster.borrow().is_none();
             tokio::select! {
@@ -58,19 +62,33 @@ impl Readiness {
                 _ = looks.tick() => {}
                 // The first roster tells who may hold a taken address.
                 Ok(()) = roster.changed(), if unknown => {}
+                Ok(()) = programme.changed() => {}
             }
-            for (group, actions) in &self.actions {
+            let programme = Arc::clone(&programme.borrow_and_update());
+            // Those that once had actions as well.
+            for group in programme.groups() {
+                findings.entry(group).or_default();
+            }
+            for (group, findings) in &mut findings {
                 // A term hears of its own actions.
                 let role = self.view.borrow().groups.get(group).map(|view| view.role);
                 if !matches!(role, Some(Role::Leader | Role::Draining)) {
-                    self.look(group, actions, findings.entry(group.clone()).or_default());
+                    self.look(group, &programme.of(group), findings);
                 }
             }
         }
     }
 
     fn look(&self, group: &Group, actions: &[Arc<Action>], findings: &mut Findings) {
-        let obstacle = actions.iter().find_map(|action| action.preflight().err());
+        if actions.is_empty() {
+            let reason = "no action of this host belongs to it".to_owned();
+            return findings.note(Err(reason)).into_iter().for_each(|it| self.tell(group, it));
+        }
+        // Many actions may share an address.
+        let mut asked = BTreeSet::new();
+        let mut first = |action: &&Arc<Action>| action.listen().is_none_or(|it| asked.insert(it));
+        let firsts = actions.iter().filter(|action| first(action));
+        let obstacle = firsts.filter_map(|action| action.preflight().err()).next();
         let sibling = self.roster.borrow().as_ref().map(|roster| self.sibling_leads(roster, group));
         if let Some(verdict) = findings.judge(obstacle, sibling) {
             self.tell(group, verdict);
@@ -119,6 +137,11 @@ impl Findings {
         if verdict.is_ok() {
             self.taken = 0;
         }
+        self.note(verdict)
+    }
+
+    /// `verdict`, if the heart was not told so before.
+    fn note(&mut self, verdict: Result<(), String>) -> Option<Result<(), String>> {
         (self.told.as_ref() != Some(&verdict)).then(|| {
             self.told = Some(verdict.clone());
             verdict

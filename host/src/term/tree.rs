@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::join_all;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    watch,
+};
 use tracing::{info, warn};
 
 use super::watchdog::Watch;
 use crate::{
-    action::{Action, Failure, Running, Scope, Tasks},
+    action::{Failure, Programme, Scope, Stage, Tasks},
     capability::{Gate, Notice, TermLink},
     clock::BootTime,
     election::{Event, LeaderKey},
@@ -33,13 +35,19 @@ pub(super) struct TermTree {
     pub(super) events: UnboundedSender<Event>,
     /// Under the watchdog's eyes until the tree is gone.
     pub(super) watch: Watch,
+    /// What this host performs; of that, the group's actions run here.
+    pub(super) programme: watch::Receiver<Arc<Programme>>,
+    /// Who is asked for an earlier version when one fails on trial.
+    pub(super) catalog: UnboundedSender<Failure>,
     /// How long a stop should take at most.
     pub(super) budget: Duration,
+    /// How long what was begun may take to finish.
+    pub(super) drain: Duration,
 }
 
 impl TermTree {
-    /// Runs `actions` until the term ends, and returns when nothing of it is alive.
-    pub(super) async fn run(mut self, actions: Vec<Arc<Action>>) {
+    /// Runs the actions until the term ends, and returns when nothing of it is alive.
+    pub(super) async fn run(mut self) {
         let (failures_to, mut failures) = unbounded_channel();
         let (notices_to, mut notices) = unbounded_channel();
         let tasks = Tasks::new();
@@ -49,15 +57,15 @@ impl TermTree {
             state: Arc::clone(&self.state),
             notices: notices_to,
         };
-        let scope =
-            || Scope { term: term.clone(), tasks: tasks.child(), failures: failures_to.clone() };
-        let mut running: Vec<_> = actions.iter().map(|action| action.start(scope())).collect();
+        let scope = Scope { term, tasks: tasks.child(), failures: failures_to, drain: self.drain };
+        let mut stage = Stage::new(scope);
+        self.set(&mut stage);
         loop {
             tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
                     Some(Order::Drain) => {
-                        if self.drain(&mut running).await {
+                        if self.drain(&mut stage).await {
                             let _ = self.events.send(Event::Drained { key: self.key.clone() });
                         } else {
                             break;
@@ -66,26 +74,42 @@ impl TermTree {
                     // Without its driver a term has no lease.
                     Some(Order::Stop) | None => break,
                 },
-                Some(failure) = failures.recv() => self.report(failure),
+                Some(failure) = failures.recv() => self.judge(failure),
                 Some(notice) = notices.recv() => self.pass_on(notice),
+                Ok(()) = self.programme.changed(), if self.gate.admit().is_ok() => {
+                    self.set(&mut stage);
+                }
             }
         }
-        self.stop(running, &tasks).await;
+        self.stop(stage, &tasks).await;
+    }
+
+    /// Has what the programme says performed.
+    fn set(&mut self, stage: &mut Stage) {
+        let programme = Arc::clone(&self.programme.borrow_and_update());
+        let actions = programme.of(&self.key.group);
+        stage.set(&actions);
+        if actions.is_empty() {
+            let _ = self.events.send(Event::ResignAsked {
+                key: self.key.clone(),
+                by: "the plugins folder".to_owned(),
+                reason: "it holds no action of this group any more".to_owned(),
+            });
+        }
     }
 
     /// Waits for what is in flight. Returns false when told to stop meanwhile.
-    async fn drain(&mut self, running: &mut [Running]) -> bool {
-        let drained = join_all(running.iter_mut().map(Running::drain));
+    async fn drain(&mut self, stage: &mut Stage) -> bool {
         tokio::select! {
-            _ = drained => true,
+            () = stage.drain() => true,
             _ = self.orders.recv() => false,
         }
     }
 
-    async fn stop(self, running: Vec<Running>, tasks: &Tasks) {
+    async fn stop(self, stage: Stage, tasks: &Tasks) {
         self.gate.close();
         let began = BootTime::now();
-        join_all(running.into_iter().map(Running::stop)).await;
+        stage.stop().await;
         tasks.stop().await;
         let took = BootTime::now().since(began);
         drop(self.watch);
@@ -109,8 +133,15 @@ impl TermTree {
         });
     }
 
-    fn report(&self, Failure { action, reason }: Failure) {
-        let key = self.key.clone();
-        let _ = self.events.send(Event::ActionFailed { key, action: action.to_string(), reason });
+    /// A version that failed on trial is replaced by the one before it; any other failure
+    /// ends the term.
+    fn judge(&self, failure: Failure) {
+        let failure = match failure.action.on_trial().then(|| self.catalog.send(failure.clone())) {
+            Some(Ok(())) => return,
+            // Without a catalog there is nothing to go back to.
+            Some(Err(_)) | None => failure,
+        };
+        let (key, action) = (self.key.clone(), failure.action.name().to_string());
+        let _ = self.events.send(Event::ActionFailed { key, action, reason: failure.reason });
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
-use soloist::{action::State, clock::BootTime, measure::Measurements, plugin::Kind};
+use soloist::{action::State, clock::BootTime, measure::Measurements};
 use tokio::io::AsyncWriteExt;
 
 use crate::rig::{Rig, free_address, gate, prepare, prepare_named, read_until, rest_of, until};
@@ -17,7 +17,10 @@ fn stamp(response: &Response) -> (&str, &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_under_each_term_with_its_token() {
     let (engine, action) = prepare("i-am-server", free_address());
-    assert_eq!((action.kind(), action.status().state), (Kind::Http, State::Ready));
+    assert_eq!(
+        (action.kinds().to_string(), action.status().state),
+        ("http".to_owned(), State::Ready)
+    );
     action.preflight().unwrap();
     for token in [7, 9] {
         let mut rig = Rig::start((engine.clone(), action.clone()), gate(token, BootTime::NEVER));
@@ -134,7 +137,7 @@ async fn a_drained_gate_lets_finish_what_has_begun() {
     assert!(refused.contains("503 Service Unavailable"), "{refused}");
 
     rig.running.drain().await;
-    assert_eq!(rig.tasks.len(), 0);
+    assert_eq!(rig.engine.live(), 0);
     let (finished, in_order) = rest_of(begun).await;
     assert!(in_order && finished.contains("200 OK"), "{finished}");
     assert!(rest_of(idle).await.1);
@@ -232,7 +235,7 @@ async fn an_address_that_stays_in_use_is_a_failure() {
     let holder = std::net::TcpListener::bind(address).unwrap();
     let mut rig = Rig::start(prepare("i-am-server", address), gate(1, BootTime::NEVER));
     let failure = rig.running.started().await.unwrap_err();
-    assert_eq!(rig.failures.recv().await.unwrap(), failure);
+    assert_eq!(rig.failures.recv().await.unwrap().reason, failure.reason);
     assert!(failure.to_string().contains(&address.to_string()), "{failure}");
     assert_eq!(rig.action.status().state, State::Failed);
     drop(holder);

@@ -6,11 +6,23 @@
 
 mod answering;
 mod backend;
+mod concurrent;
+mod cpu;
 mod ending;
 mod folders;
+mod hostile;
+mod instances;
+mod lifted;
+mod limits;
+mod log;
+mod module;
 mod outbound;
+mod protocols;
 mod refused;
+mod reload;
 mod rig;
 mod service;
+mod settings;
+mod sockets;
 mod state;
 mod stop;

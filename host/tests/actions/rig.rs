@@ -9,10 +9,10 @@ use std::{
 };
 
 use soloist::{
-    action::{Action, Failure, Running, Scope, State, Tasks},
+    action::{Action, Failure, Scope, Stage, State, Tasks},
     capability::{Deadline, Gate, Notice, TermLink},
     clock::BootTime,
-    config::{ActionConfig, Grants, StoreUrl},
+    config::{ActionConfig, Grants, Instances, Limits, Reuse, StoreUrl},
     election::{Group, LeaderKey, LeaseId, Term, Token},
     plugin::Engine,
     store::{self, Candidate, Store},
@@ -38,7 +38,7 @@ pub(crate) struct Rig {
     pub(crate) tasks: Tasks,
     pub(crate) failures: UnboundedReceiver<Failure>,
     pub(crate) notices: UnboundedReceiver<Notice>,
-    pub(crate) running: Running,
+    pub(crate) running: Stage,
     _folder: Arc<tempfile::TempDir>,
 }
 
@@ -106,7 +106,9 @@ impl Rig {
         let (notices_to, notices) = unbounded_channel();
         let state = world.store.state().unwrap();
         let term = TermLink { gate: gate.clone(), key: key.clone(), state, notices: notices_to };
-        let running = action.start(Scope { term, tasks: tasks.clone(), failures: sender });
+        let scope = Scope { term, tasks: tasks.clone(), failures: sender, drain: PATIENCE };
+        let mut running = Stage::new(scope);
+        running.set(std::slice::from_ref(&action));
         Self {
             engine,
             action,
@@ -156,6 +158,15 @@ impl Rig {
         until("instances", || self.engine.live() == count).await;
     }
 
+    /// Another action of the same host, up, with nothing to fear from this one.
+    pub(crate) async fn neighbour(&self) -> Neighbour {
+        let config = config(guest_file("i-am-server"), free_address());
+        let action = Action::prepare(&config, &self.engine).unwrap();
+        let mut rig = Self::start((self.engine.clone(), action), gate(1, BootTime::NEVER));
+        rig.running.started().await.unwrap();
+        Neighbour(rig)
+    }
+
     /// Ends the term without mercy, and finds nothing left of it.
     pub(crate) async fn stop(self) {
         let address = self.action.status().listen;
@@ -169,6 +180,23 @@ impl Rig {
         if let Some(address) = address {
             TcpListener::bind(address).expect("the address is still held");
         }
+    }
+}
+
+/// An action that must not notice what goes on beside it.
+pub(crate) struct Neighbour(Rig);
+
+impl Neighbour {
+    /// It answers, as it does when it is alone.
+    pub(crate) async fn answers(&self) {
+        let asked = timeout(PATIENCE, self.0.ask("/")).await.expect("the neighbour is held up");
+        assert_eq!(asked, (200, "I am server a\n".to_owned()));
+    }
+
+    /// Ends it. Those beside it may be alive.
+    pub(crate) async fn stop(self) {
+        self.0.gate.close();
+        self.0.running.stop().await;
     }
 }
 
@@ -197,11 +225,27 @@ pub(crate) fn prepare_named(name: &str) -> Prepared {
 
 /// The same, for an action that answers so many requests at a time.
 pub(crate) fn prepare_for(guest: &str, requests: usize, grants: Grants) -> Prepared {
-    let config = config(guest_file(guest), free_address());
-    prepare_as(ActionConfig { requests, grants: grants.into(), ..config })
+    prepare_within(guest, Limits { requests, ..Limits::default() }, grants)
 }
 
-fn prepare_as(config: ActionConfig) -> Prepared {
+/// The same, for one whose instances are used again.
+pub(crate) fn prepare_reusing(guest: &str, reuse: Reuse) -> Prepared {
+    let config = config(guest_file(guest), free_address());
+    prepare_as(ActionConfig { instances: Instances::Reuse(reuse), ..config })
+}
+
+/// A guest on a free port, prepared by an engine that is there.
+pub(crate) fn action_of(engine: &Arc<Engine>, guest: &str) -> Arc<Action> {
+    Action::prepare(&config(guest_file(guest), free_address()), engine).unwrap()
+}
+
+/// The same, for an action that is held to `limits`.
+pub(crate) fn prepare_within(guest: &str, limits: Limits, grants: Grants) -> Prepared {
+    let config = config(guest_file(guest), free_address());
+    prepare_as(ActionConfig { limits, grants: grants.into(), ..config })
+}
+
+pub(crate) fn prepare_as(config: ActionConfig) -> Prepared {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
     let engine = Arc::new(Engine::new(Some(cache)).unwrap());
     let action = Action::prepare(&config, &engine).unwrap();
@@ -209,8 +253,7 @@ fn prepare_as(config: ActionConfig) -> Prepared {
 }
 
 pub(crate) fn config(plugin: PathBuf, listen: SocketAddr) -> ActionConfig {
-    let (group, grants) = (Group::main(), Arc::default());
-    ActionConfig { name: "web".into(), plugin, group, listen, requests: 256, grants }
+    ActionConfig { listen, ..ActionConfig::with_defaults("web", plugin) }
 }
 
 /// An address that nobody uses now. Asking for port 0 would not do: the tests

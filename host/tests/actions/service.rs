@@ -1,53 +1,21 @@
 //! Services: they run, they are started again, they are given up.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, OnceLock},
+use std::time::Duration;
+
+use soloist::{
+    action::State,
+    clock::BootTime,
+    config::{ActionConfig, Grants, Restart},
 };
+use tokio::time::{sleep, timeout};
 
-use soloist::{action::State, clock::BootTime, config::Grants, plugin::Kind};
-use tokio::time::timeout;
-use tracing_subscriber::fmt::MakeWriter;
-
-use crate::rig::{PATIENCE, Rig, World, free_address, gate, prepare, prepare_with, until};
-
-/// Collects the log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// The log of the whole process: guests run on any thread.
-    fn of_all() -> &'static Self {
-        static LOG: OnceLock<Log> = OnceLock::new();
-        LOG.get_or_init(|| {
-            let log = Self::default();
-            let subscriber =
-                tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-            tracing::subscriber::set_global_default(subscriber).unwrap();
-            log
-        })
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
+use crate::{
+    log::Log,
+    rig::{
+        PATIENCE, Rig, World, config, free_address, gate, guest_file, prepare, prepare_as,
+        prepare_with, until,
+    },
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_prints_is_logged() {
@@ -86,7 +54,7 @@ async fn one_that_heeds_the_end_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_until_it_is_stopped() {
     let mut rig = Rig::up("service-loop").await;
-    assert_eq!((rig.action.kind(), rig.engine.live()), (Kind::Service, 1));
+    assert_eq!((rig.action.kinds().to_string(), rig.engine.live()), ("service".to_owned(), 1));
     assert_eq!(rig.action.status().state, State::Running);
     rig.gate.drain();
     rig.running.drain().await;
@@ -134,7 +102,53 @@ async fn nothing_is_started_again_once_the_gate_drains() {
     let rig = Rig::up("service-exit").await;
     until("it ended", || rig.action.status().state == State::Restarting).await;
     rig.gate.drain();
-    until("its supervision ended", || rig.tasks.is_empty()).await;
-    assert_eq!(rig.action.status().restarts, 1);
+    // On a paused clock: far beyond every pause before a start.
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!((rig.engine.live(), rig.action.status().restarts), (0, 1));
+    rig.stop().await;
+}
+
+/// A service that ended as it should, or not, and is not started again.
+async fn ends_for_good(guest: &str, restart: Restart, state: State) {
+    let config = config(guest_file(guest), free_address());
+    let prepared = prepare_as(ActionConfig { restart: Some(restart), ..config });
+    let mut rig = Rig::start(prepared, gate(1, BootTime::NEVER));
+    rig.running.started().await.unwrap();
+    until("it ended", || rig.action.status().state == state).await;
+    // On a paused clock: far beyond every pause before a start.
+    sleep(Duration::from_secs(600)).await;
+    let status = rig.action.status();
+    assert_eq!((status.state, status.restarts, rig.engine.live()), (state, 0, 0));
+    assert_eq!(status.last_error.is_some(), state == State::Failed);
+    assert!(rig.failures.try_recv().is_err(), "the term goes on");
+    rig.gate.drain();
+    rig.running.drain().await;
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_has_done_its_work_is_left_alone() {
+    ends_for_good("service-done", Restart::OnFailure, State::Done).await;
+    ends_for_good("service-done", Restart::Never, State::Done).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_never_started_again_may_fail() {
+    ends_for_good("service-exit", Restart::Never, State::Failed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_is_started_again_on_failure() {
+    let config = config(guest_file("service-exit"), free_address());
+    let prepared = prepare_as(ActionConfig { restart: Some(Restart::OnFailure), ..config });
+    let rig = Rig::start(prepared, gate(1, BootTime::NEVER));
+    until("it was started again", || rig.action.status().restarts == 1).await;
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_ends_well_is_always_started_again_by_default() {
+    let rig = Rig::up("service-done").await;
+    until("it was started again", || rig.action.status().restarts == 1).await;
     rig.stop().await;
 }

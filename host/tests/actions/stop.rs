@@ -1,17 +1,16 @@
 //! The stop, proven: whatever guests are at, within its budget nothing of the
 //! term is alive: no task, no instance, no part of the pool, no socket.
 
-use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, thread::available_parallelism, time::Duration};
 
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
     time::{ClockId, clock_gettime},
 };
 use soloist::{
-    action::Action,
     clock::BootTime,
-    config::{Folder, Grants},
-    plugin::{Engine, PoolUsage},
+    config::{Folder, Grants, Reuse},
+    plugin::PoolUsage,
 };
 use tokio::{
     net::TcpStream,
@@ -21,10 +20,7 @@ use tokio::{
 
 use crate::{
     backend::{Backend, Full, Manner, outbound},
-    rig::{
-        Prepared, Rig, STOP, World, config, free_address, gate, guest_file, prepare_for,
-        read_until, until,
-    },
+    rig::{Prepared, Rig, STOP, World, gate, prepare_for, prepare_reusing, read_until, until},
 };
 
 /// Each on one thread and on several.
@@ -52,6 +48,13 @@ on_both_runtimes!(
     in_a_file_read,
     in_a_thousand_sleeps,
     in_a_thousand_endless_loops,
+    in_a_concurrent_loop,
+    in_a_concurrent_sleep,
+    in_a_concurrent_stream,
+    in_a_concurrent_exchange,
+    in_many_concurrent_sleeps,
+    in_many_requests_of_one_instance,
+    with_instances_kept,
 );
 
 /// A term, and what there was before it.
@@ -211,6 +214,70 @@ async fn in_a_file_read() {
     scene.end("file read", (streams, folder), &[]).await;
 }
 
+async fn in_a_concurrent_loop() {
+    let scene = Scene::of("concurrent", Grants::default()).await;
+    let streams = scene.rig.begin(&get("/spin"), 4).await;
+    scene.end("0.3: endless loop", streams, &[]).await;
+}
+
+async fn in_a_concurrent_sleep() {
+    let scene = Scene::of("concurrent", Grants::default()).await;
+    let streams = scene.rig.begin(&get("/sleep?ms=600000"), 4).await;
+    scene.end("0.3: sleep", streams, &[]).await;
+}
+
+async fn in_a_concurrent_stream() {
+    let scene = Scene::of("concurrent", Grants::default()).await;
+    let mut streams = scene.rig.begin(&get("/endless"), 4).await;
+    for stream in &mut streams {
+        read_until(stream, "one more line").await;
+    }
+    scene.end("0.3: stream", streams, &[]).await;
+}
+
+async fn in_a_concurrent_exchange() {
+    let backend = Backend::start(Manner::Half);
+    let scene = Scene::of("concurrent", backend.granted()).await;
+    let streams = scene.rig.begin(&get(&format!("/fetch?{}", backend.url())), 3).await;
+    let come = || backend.seen().iter().filter(|seen| seen.contains("soloist-token")).count() == 3;
+    until("the requests came", come).await;
+    let address = backend.address;
+    scene.end("0.3: half a response", (streams, backend), &[address]).await;
+}
+
+/// As many as an action answers by default.
+async fn in_many_concurrent_sleeps() {
+    let scene = Scene::of("concurrent", Grants::default()).await;
+    let streams = scene.rig.begin(&get("/sleep?ms=600000"), 256).await;
+    scene.end("0.3: 256 sleeps", streams, &[]).await;
+}
+
+/// Longer than any test.
+const REUSE: Reuse = Reuse { max: 1000, idle: Duration::from_secs(600) };
+
+async fn in_many_requests_of_one_instance() {
+    let scene = Scene::with(prepare_reusing("concurrent", REUSE)).await;
+    let mut streams = Vec::new();
+    for _ in 0..64 {
+        let mut stream = scene.rig.send(&get("/endless")).await;
+        read_until(&mut stream, "one more line").await;
+        streams.push(stream);
+    }
+    let (live, processors) = (scene.rig.engine.live(), available_parallelism().unwrap().get());
+    assert!(live <= processors.max(64 / 16), "{live} instances");
+    let spinning = scene.rig.send(&get("/spin")).await;
+    scene.end("0.3: 64 streams, and a loop among them", (streams, spinning), &[]).await;
+}
+
+async fn with_instances_kept() {
+    for guest in ["spin", "concurrent"] {
+        let scene = Scene::with(prepare_reusing(guest, REUSE)).await;
+        assert_eq!(scene.rig.ask("/count").await.1, "1");
+        assert_eq!(scene.rig.engine.live(), 1, "{guest} is kept");
+        scene.end("instances kept", (), &[]).await;
+    }
+}
+
 /// Each request takes two sockets of this process.
 async fn a_thousand(request: &str) -> (Scene, Vec<TcpStream>) {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -227,18 +294,10 @@ async fn a_thousand(request: &str) -> (Scene, Vec<TcpStream>) {
 
 async fn in_a_thousand_sleeps() {
     let (scene, streams) = a_thousand(&get("/sleep?ms=600000")).await;
-    another_action_answers(&scene.rig.engine).await;
+    let neighbour = scene.rig.neighbour().await;
+    neighbour.answers().await;
+    neighbour.stop().await;
     scene.end("1,000 sleeps", streams, &[]).await;
-}
-
-async fn another_action_answers(engine: &Arc<Engine>) {
-    let config = config(guest_file("i-am-server"), free_address());
-    let other = Action::prepare(&config, engine).unwrap();
-    let mut other = Rig::start((engine.clone(), other), gate(1, BootTime::NEVER));
-    other.running.started().await.unwrap();
-    let mut stream = other.send(&get("/")).await;
-    assert!(read_until(&mut stream, "\r\n\r\n").await.contains("200 OK"));
-    other.running.stop().await;
 }
 
 async fn in_a_thousand_endless_loops() {

@@ -1,6 +1,9 @@
 //! The log of a process, as events that can be awaited.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::{
@@ -66,7 +69,18 @@ impl Log {
         what: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
-        let found = timeout(PATIENCE, async {
+        self.find_within(PATIENCE, from, what, wanted).await
+    }
+
+    /// The same, where it may take as long as this.
+    pub(crate) async fn find_within(
+        &self,
+        patience: Duration,
+        from: usize,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let found = timeout(patience, async {
             loop {
                 let grown = self.grown.notified();
                 let hit = self.lines.lock().unwrap().iter().skip(from).find(|l| wanted(l)).cloned();

@@ -8,6 +8,7 @@ pub(crate) mod etcd_cluster;
 pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod target;
 
 use std::{
     env,

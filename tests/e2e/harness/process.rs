@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     os::fd::OwnedFd,
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use rustix::{
@@ -48,7 +49,12 @@ pub(crate) fn soloist() -> Command {
 
 /// Runs `soloist` to its end.
 pub(crate) async fn run(command: &mut Command) -> Ended {
-    let output = timeout(PATIENCE, command.output()).await.expect("it ends").expect("it starts");
+    run_within(PATIENCE, command).await
+}
+
+/// The same, where it may take as long as this.
+pub(crate) async fn run_within(patience: Duration, command: &mut Command) -> Ended {
+    let output = timeout(patience, command.output()).await.expect("it ends").expect("it starts");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Ended { status: output.status, output: text(output.stdout) + &text(output.stderr) }
 }
@@ -89,6 +95,16 @@ impl Process {
         let line = self.log.event(from, "supervising").await;
         let pid = line["pid"].as_i64().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
         Supervised(pidfd_open(pid.expect("a pid"), PidfdFlags::empty()).expect("it runs"))
+    }
+
+    /// How much memory it holds, in bytes (proc(5): `VmRSS`).
+    pub(crate) fn memory(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it runs")));
+        let status = status.expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib << 10
     }
 
     /// Where its control API answers.

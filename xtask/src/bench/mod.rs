@@ -9,6 +9,7 @@ mod etcd_lock;
 mod failover;
 pub(crate) mod figures;
 mod http;
+mod plugins;
 pub(crate) mod process;
 mod web;
 
@@ -28,6 +29,8 @@ use crate::{guests, setup, soloist};
 pub(crate) enum Bench {
     /// Requests a second of a plugin, beside a bare hyper server
     Http,
+    /// What many plugins cost: to start, to hold, and to take over with
+    Plugins,
     /// How long a planned hand-over takes, beside `etcdctl lock`
     Failover {
         /// How many hand-overs to measure
@@ -51,6 +54,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     };
     match bench {
         Bench::Http => http::run(&bed),
+        Bench::Plugins => plugins::run(&bed),
         Bench::Failover { runs, crash } => {
             let loss = if *crash { failover::Loss::Crash } else { failover::Loss::Planned };
             failover::run(&bed, (*runs).max(1), loss)

@@ -93,7 +93,8 @@ impl Drop for Running {
     }
 }
 
-fn log(name: &str) -> Result<PathBuf> {
+/// Where a process of this name prints.
+pub(super) fn log(name: &str) -> Result<PathBuf> {
     let folder = paths::target().join("bench");
     fs::create_dir_all(&folder)?;
     Ok(folder.join(format!("{name}.log")))

@@ -54,9 +54,10 @@ impl HttpCtx {
         WasiHttpCtxView { ctx: &mut self.wasi, table, hooks: &mut self.hooks }
     }
 
-    /// To be dropped before the instance's resources.
-    pub(crate) fn mourner(&self) -> Mourner {
-        Mourner(self.hooks.alive.clone())
+    /// Tells all bodies that the instance is no more; to be called before its
+    /// resources are dropped.
+    pub(crate) fn mourn(&self) {
+        self.hooks.alive.0.store(false, Ordering::Release);
     }
 }
 
@@ -74,15 +75,6 @@ impl Default for Alive {
 impl Alive {
     fn is(&self) -> bool {
         self.0.load(Ordering::Acquire)
-    }
-}
-
-/// Tells of an instance's death when it is dropped.
-pub(crate) struct Mourner(Alive);
-
-impl Drop for Mourner {
-    fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Release);
     }
 }
 
@@ -185,6 +177,13 @@ pub(crate) fn add_to_linker<T: WasiHttpView + 'static>(
     linker: &mut Linker<T>,
 ) -> wasmtime::Result<()> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+}
+
+/// Offers those of WASI 0.3 as well. Both send by the same hooks.
+pub(crate) fn add_0_3_to_linker<T: WasiHttpView + 'static>(
+    linker: &mut Linker<T>,
+) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p3::add_to_linker(linker)
 }
 
 #[cfg(test)]

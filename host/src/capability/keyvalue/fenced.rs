@@ -148,6 +148,7 @@ mod tests {
     use crate::{
         capability::{Spawner, TermLink, test_gate},
         clock::BootTime,
+        config::Limits,
         election::{LeaderKey, LeaseId},
         store::State,
     };
@@ -205,7 +206,8 @@ mod tests {
             lease: LeaseId(1),
         };
         let term = TermLink { gate, key, state: fake.clone(), notices: to };
-        let access = Arc::new(Access::new("web".into(), Arc::default(), term, Spawner::new(drop)));
+        let (limits, spawner) = (Limits::default(), Spawner::new(drop));
+        let access = Arc::new(Access::new("web".into(), Arc::default(), &limits, term, spawner));
         *cell.lock().unwrap() = Some(access.clone());
         World { access, fake, notices }
     }

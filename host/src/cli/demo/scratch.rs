@@ -19,6 +19,9 @@ const CAST: [(&str, u16, AnsiColors); 3] = [
 ];
 /// A short TTL: the pause after a kill is what people came to see.
 const SETTINGS: &str = "cluster = \"demo\"\n\n[lease]\nttl = \"2s\"\ndrain = \"2s\"\n";
+/// What a browser is shown first, whatever else is in the plugins folder.
+const FIRST_PLUGIN: &str = "i-am-server.wasm";
+const FIRST: &str = "\n[action.i-am-server]\npath = \"/\"\n";
 
 /// A fresh folder with a store and settings, and the hosts that will use it.
 pub(super) struct Scratch {
@@ -39,7 +42,8 @@ impl Scratch {
         };
         let folder = tempfile::Builder::new().prefix("soloist-demo-").tempdir().map_err(failed)?;
         let settings = folder.path().join("soloist.toml");
-        fs::write(&settings, SETTINGS).map_err(failed)?;
+        let first = if plugins.join(FIRST_PLUGIN).is_file() { FIRST } else { "" };
+        fs::write(&settings, format!("{SETTINGS}{first}")).map_err(failed)?;
         let store = format!("sqlite:{}", folder.path().join("soloist.db").display());
         let part = |(name, port, color)| Part {
             name,

@@ -120,7 +120,7 @@ fn actions(status: &Status) -> Table {
             state(action),
             (&action.kind).into(),
             (&action.group).into(),
-            or_unknown(action.listen.clone()),
+            or_unknown(place(action)),
             action.restarts.to_string().into(),
             last_error(action),
         ]);
@@ -128,10 +128,16 @@ fn actions(status: &Status) -> Table {
     table
 }
 
+/// Where it answers, as one writes it into a browser.
+fn place(action: &ActionEntry) -> Option<String> {
+    let path = action.path.as_deref().unwrap_or_default().trim_end_matches('/');
+    action.listen.as_ref().map(|listen| format!("{listen}{path}"))
+}
+
 fn state(action: &ActionEntry) -> Cell {
     let style = match &*action.state {
         "running" => good(),
-        "failed" => bad(),
+        "failed" | "refused" => bad(),
         _ => Style::new(),
     };
     Cell::new(&action.state, style)

@@ -9,7 +9,10 @@
 //! | `/slow-body` | answers at once, then writes a line each 100 ms, 20 of them |
 //! | `/trap` | panics |
 //! | `/resign?WHY` | asks the host to give its leadership up, and answers `asked` |
-//! | `/echo` | sends the body of the request back while it arrives |
+//! | `/where` | answers which path it sees, and what was taken off before |
+//! | `/echo` | sends the body and the trailer `x-sum` back while they arrive |
+//! | `/count` | answers how many requests this instance has answered so |
+//! | `/silent` | returns without an answer |
 
 mod bindings {
     wit_bindgen::generate!({
@@ -19,15 +22,19 @@ mod bindings {
     });
 }
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bindings::exports::wasi::http::incoming_handler::Guest;
 use bindings::soloist::plugin::term;
 use bindings::wasi::clocks::monotonic_clock;
 use bindings::wasi::http::types::{
-    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
 use bindings::wasi::io::streams::{OutputStream, StreamError};
 
 struct Spin;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl Guest for Spin {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
@@ -54,7 +61,14 @@ impl Guest for Spin {
                 term::resign(query);
                 answer(out, 200, "asked");
             }
-            "/echo" => respond(out, 200, |to| echo(&request, to)),
+            "/where" => {
+                let prefix = request.headers().get("x-forwarded-prefix").concat();
+                answer(out, 200, &format!("{target} under {}", String::from_utf8_lossy(&prefix)));
+            }
+            "/echo" => echo_all(&request, out),
+            "/count" => answer(out, 200, &(COUNT.fetch_add(1, Ordering::Relaxed) + 1).to_string()),
+            // It stays where it is in the instance.
+            "/silent" => std::mem::forget(out),
             _ => answer(out, 404, "no such path"),
         }
     }
@@ -81,9 +95,13 @@ fn slow_body(to: &OutputStream) -> Result<(), StreamError> {
 }
 
 fn echo(request: &IncomingRequest, to: &OutputStream) -> Result<(), StreamError> {
-    let Ok(body) = request.consume() else {
-        return Ok(());
-    };
+    match request.consume() {
+        Ok(body) => copy(&body, to),
+        Err(()) => Ok(()),
+    }
+}
+
+fn copy(body: &IncomingBody, to: &OutputStream) -> Result<(), StreamError> {
     let Ok(from) = body.stream() else {
         return Ok(());
     };
@@ -93,6 +111,20 @@ fn echo(request: &IncomingRequest, to: &OutputStream) -> Result<(), StreamError>
             Err(StreamError::Closed) => return Ok(()),
             Err(error) => return Err(error),
         }
+    }
+}
+
+fn echo_all(request: &IncomingRequest, out: ResponseOutparam) {
+    let fields = Fields::new();
+    let _ = fields.append("trailer", b"x-sum");
+    let response = OutgoingResponse::new(fields);
+    let (Ok(to), Ok(from)) = (response.body(), request.consume()) else { return };
+    ResponseOutparam::set(out, Ok(response));
+    let copied = to.write().is_ok_and(|to| copy(&from, &to).is_ok());
+    let trailers = IncomingBody::finish(from);
+    trailers.subscribe().block();
+    if copied && let Some(Ok(Ok(trailers))) = trailers.get() {
+        let _ = OutgoingBody::finish(to, trailers);
     }
 }
 

@@ -1,0 +1,155 @@
+//! The actions of this host, kept up with the plugins folder.
+//!
+//! Invariants:
+//! - What is published has been compiled and linked, so winning costs no compilation.
+//! - A change that cannot be taken takes nothing away: the version before it goes on,
+//!   and the status says why.
+
+mod shelf;
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::spawn_blocking,
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use self::shelf::Shelf;
+use super::{Action, Failure, PrepareError};
+use crate::{
+    config::{ActionConfig, ActionSource, MountError},
+    election::Group,
+    plugin::{Engine, FolderWatch},
+};
+
+/// How often the folder is looked at even if nothing was heard of it: some file systems
+/// tell of no change.
+const LOOK: Duration = Duration::from_millis(800);
+
+/// What this host performs, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Programme {
+    /// The actions, by name.
+    pub actions: Vec<Arc<Action>>,
+    /// What is no action, and why.
+    pub refused: Vec<Refused>,
+}
+
+impl Programme {
+    /// The actions of `group`.
+    #[must_use]
+    pub fn of(&self, group: &Group) -> Vec<Arc<Action>> {
+        let actions = self.actions.iter().filter(|action| action.group() == group);
+        actions.cloned().collect()
+    }
+
+    /// The groups that have actions.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<Group> {
+        self.actions.iter().map(|action| action.group().clone()).collect()
+    }
+}
+
+/// Something in the plugins folder that makes no action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The name that the action would have.
+    pub name: String,
+    /// Why it is none, and what to do about it.
+    pub reason: String,
+}
+
+/// Why the actions cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// One of them is nothing that this host can run.
+    #[error(transparent)]
+    Action(#[from] PrepareError),
+    /// Two actions cannot both answer where they should.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+}
+
+/// Keeps the programme up with the plugins folder.
+pub struct Catalog {
+    shelf: Arc<Mutex<Shelf>>,
+    engine: Arc<Engine>,
+    source: Arc<ActionSource>,
+    published: watch::Sender<Arc<Programme>>,
+    failures: mpsc::UnboundedReceiver<Failure>,
+    failures_to: mpsc::UnboundedSender<Failure>,
+}
+
+impl Catalog {
+    /// Prepares `configs`, as `source` gave them. This blocks, and compiling can take
+    /// seconds.
+    ///
+    /// # Errors
+    /// When one of them is nothing that this host can run.
+    pub fn prepare(
+        source: Arc<ActionSource>,
+        configs: &[ActionConfig],
+        engine: Arc<Engine>,
+    ) -> Result<Self, CatalogError> {
+        let shelf = Shelf::fill(Arc::clone(&source), configs, Arc::clone(&engine))?;
+        let (published, _) = watch::channel(shelf.programme().into());
+        let (failures_to, failures) = mpsc::unbounded_channel();
+        let shelf = Arc::new(Mutex::new(shelf));
+        Ok(Self { shelf, engine, source, published, failures, failures_to })
+    }
+
+    /// The programme, as it changes.
+    #[must_use]
+    pub fn programme(&self) -> watch::Receiver<Arc<Programme>> {
+        self.published.subscribe()
+    }
+
+    /// Where versions that failed on trial are handed in, to be replaced by what ran before.
+    #[must_use]
+    pub fn failures(&self) -> mpsc::UnboundedSender<Failure> {
+        self.failures_to.clone()
+    }
+
+    /// The engine that runs the actions.
+    #[must_use]
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+
+    /// Keeps the programme up until `stop`.
+    pub async fn keep_up(mut self, stop: CancellationToken) {
+        let mut folder = FolderWatch::new(self.source.folder());
+        loop {
+            let failure = tokio::select! {
+                () = stop.cancelled() => return,
+                Some(failure) = self.failures.recv() => Some(failure),
+                () = folder.changed() => None,
+                () = sleep(LOOK) => None,
+            };
+            self.work(move |shelf| match &failure {
+                Some(failure) => shelf.go_back(failure),
+                None => shelf.look(),
+            })
+            .await;
+        }
+    }
+
+    /// Has the shelf changed on a thread that may block, and publishes what became of it.
+    async fn work(&self, change: impl FnOnce(&mut Shelf) -> bool + Send + 'static) {
+        let shelf = Arc::clone(&self.shelf);
+        let changed = spawn_blocking(move || {
+            let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            change(&mut shelf).then(|| shelf.programme())
+        });
+        // An error is a panic, which ends the process by itself.
+        if let Ok(Some(programme)) = changed.await {
+            self.published.send_replace(programme.into());
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What is known of each name: what was looked at last, and what runs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tracing::{info, warn};
+
+use super::{CatalogError, Programme, Refused};
+use crate::{
+    action::{Action, Failure},
+    config::{ActionConfig, ActionSource, MountError, RefusedAction, check_mounts},
+    plugin::{Engine, Kind},
+    words::with_causes,
+};
+
+/// The actions, and what is no action.
+pub(super) struct Shelf {
+    source: Arc<ActionSource>,
+    engine: Arc<Engine>,
+    known: BTreeMap<Arc<str>, Known>,
+    /// What was said last of a folder that cannot be read.
+    unreadable: Option<String>,
+}
+
+/// One name.
+#[derive(Clone, Default)]
+struct Known {
+    /// What was looked at last, whatever came of it.
+    seen: Option<(ActionConfig, Option<Stamp>)>,
+    /// What runs, or could.
+    action: Option<Arc<Action>>,
+    /// Why that is not what was looked at last.
+    refused: Option<String>,
+}
+
+/// Tells one content of a file from another, without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    fn of(file: &Path) -> Option<Self> {
+        let file = fs::metadata(file).ok()?;
+        Some(Self { modified: file.modified().ok(), length: file.len(), inode: file.ino() })
+    }
+
+    /// Whether it was written to only just now, and may not be complete: there will be
+    /// another look.
+    fn is_fresh(&self) -> bool {
+        let age = self.modified.and_then(|modified| modified.elapsed().ok());
+        age.is_some_and(|age| age < FRESH)
+    }
+}
+
+/// Much longer than the pause between two writes of one copy.
+const FRESH: Duration = Duration::from_millis(50);
+
+impl Shelf {
+    /// Prepares everything; this blocks.
+    pub(super) fn fill(
+        source: Arc<ActionSource>,
+        configs: &[ActionConfig],
+        engine: Arc<Engine>,
+    ) -> Result<Self, CatalogError> {
+        let mut known = BTreeMap::new();
+        for config in configs {
+            // Before it is read: what is written meanwhile is seen at the next look.
+            let seen = Some((config.clone(), Stamp::of(&config.plugin)));
+            let action = Action::prepare(config, &engine)?;
+            let (name, kinds, group) = (action.name(), action.kinds(), action.group());
+            info!(event = "prepared", action = %name, %kinds, %group, "action {name} is prepared");
+            let name = Arc::clone(name);
+            known.insert(name, Known { seen, action: Some(action), refused: None });
+        }
+        let shelf = Self { source, engine, known, unreadable: None };
+        shelf.check_mounts()?;
+        Ok(shelf)
+    }
+
+    /// What there is to perform.
+    pub(super) fn programme(&self) -> Programme {
+        let mut programme = Programme::default();
+        for (name, known) in &self.known {
+            match (&known.action, &known.refused) {
+                (Some(action), refused) => {
+                    action.board().lock().refused.clone_from(refused);
+                    programme.actions.push(Arc::clone(action));
+                }
+                (None, Some(reason)) => {
+                    let (name, reason) = (name.to_string(), reason.clone());
+                    programme.refused.push(Refused { name, reason });
+                }
+                (None, None) => {}
+            }
+        }
+        programme
+    }
+
+    /// Takes up what has changed; tells whether anything has. This blocks.
+    pub(super) fn look(&mut self) -> bool {
+        let reading = match self.source.read() {
+            Ok(reading) => reading,
+            // It may be back in a moment; until then all goes on.
+            Err(error) => {
+                let error = error.to_string();
+                if self.unreadable.as_ref() != Some(&error) {
+                    warn!(
+                        error,
+                        "the plugins folder cannot be read: the actions go on as they are"
+                    );
+                    self.unreadable = Some(error);
+                }
+                return false;
+            }
+        };
+        self.unreadable = None;
+        let before = self.known.clone();
+        let names: BTreeSet<_> = (reading.actions.iter().map(|config| config.name.to_string()))
+            .chain(reading.refused.iter().map(|refused| refused.name.clone()))
+            .collect();
+        let mut changed = self.forget_all_but(&names);
+        for config in reading.actions {
+            changed |= self.take(config);
+        }
+        for refused in &reading.refused {
+            changed |= self.refuse_settings(refused);
+        }
+        changed && self.keep_apart(&before)
+    }
+
+    fn forget_all_but(&mut self, names: &BTreeSet<String>) -> bool {
+        let gone: Vec<_> =
+            self.known.keys().filter(|name| !names.contains(&***name)).cloned().collect();
+        for name in &gone {
+            self.known.remove(name);
+            info!(event = "removed", action = %name, "action {name} is removed");
+        }
+        !gone.is_empty()
+    }
+
+    /// Prepares an action, if it is new or was changed.
+    fn take(&mut self, config: ActionConfig) -> bool {
+        let name = Arc::clone(&config.name);
+        let known = self.known.entry(Arc::clone(&name)).or_default();
+        // Before it is read: what is written meanwhile is seen at the next look.
+        let stamp = Stamp::of(&config.plugin);
+        let seen = Some((config, stamp));
+        if known.seen == seen || stamp.is_some_and(|stamp| stamp.is_fresh()) {
+            return false;
+        }
+        let Some((config, _)) = &seen else { return false };
+        match Action::prepare_anew(config, &self.engine, known.action.clone()) {
+            // It was only written anew: a service need not begin again for that.
+            Ok(action) if known.action.as_ref().is_some_and(|now| now.is_like(&action)) => {
+                known.refused = None;
+            }
+            Ok(action) => {
+                let (sha256, kinds) = (action.plugin().sha256(), action.kinds());
+                info!(event = "loaded", action = %name, %kinds, %sha256, "action {name} is prepared anew");
+                (known.action, known.refused) = (Some(action), None);
+            }
+            Err(error) => known.refuse(&name, with_causes(&error)),
+        }
+        known.seen = seen;
+        true
+    }
+
+    /// Takes down that the settings or the file of an action are wrong.
+    fn refuse_settings(&mut self, refused: &RefusedAction) -> bool {
+        let name: Arc<str> = refused.name.as_str().into();
+        let known = self.known.entry(Arc::clone(&name)).or_default();
+        let reason = refused.to_string();
+        let gone = known.action.as_ref().is_some_and(|action| !action.plugin().file().exists());
+        if known.refused.as_ref() == Some(&reason) && !gone {
+            return false;
+        }
+        known.refuse(&name, reason);
+        // As it was, it is no longer in the folder; that is what was wanted.
+        if gone {
+            known.action = None;
+        }
+        known.seen = None;
+        true
+    }
+
+    /// Goes back to what ran before a version that failed on trial.
+    pub(super) fn go_back(&mut self, failure: &Failure) -> bool {
+        let Some(known) = self.known.get_mut(failure.action.name()) else { return false };
+        let newest = known.action.as_ref().is_some_and(|now| Arc::ptr_eq(now, &failure.action));
+        // It was replaced meanwhile.
+        if !newest {
+            return false;
+        }
+        known.refuse(failure.action.name(), failure.reason.clone());
+        known.action = failure.action.last_good();
+        true
+    }
+
+    /// Undoes the changes by which two actions would answer at one place.
+    fn keep_apart(&mut self, before: &BTreeMap<Arc<str>, Known>) -> bool {
+        while let Err(error) = self.check_mounts() {
+            let (first, second) = error.actions();
+            let newer = [second, first].into_iter().find(|name| self.was_taken(name, before));
+            let Some(name) = newer.cloned() else { break };
+            let Some(known) = self.known.get_mut(&name) else { break };
+            known.refuse(&name, error.to_string());
+            known.action = before.get(&name).and_then(|known| known.action.clone());
+        }
+        true
+    }
+
+    fn was_taken(&self, name: &Arc<str>, before: &BTreeMap<Arc<str>, Known>) -> bool {
+        let action = |known: Option<&Known>| known.and_then(|known| known.action.clone());
+        match (action(self.known.get(name)), action(before.get(name))) {
+            (Some(now), Some(then)) => !Arc::ptr_eq(&now, &then),
+            (now, then) => now.is_some() != then.is_some(),
+        }
+    }
+
+    fn check_mounts(&self) -> Result<(), MountError> {
+        let actions: Vec<_> =
+            self.known.values().filter_map(|known| known.action.as_ref()).collect();
+        let http = actions.iter().filter(|action| action.kinds().has(Kind::Http));
+        check_mounts(http.map(|action| action.config()))
+    }
+}
+
+impl Known {
+    fn refuse(&mut self, name: &str, reason: String) {
+        let goes_on = if self.action.is_some() { "; what ran before goes on" } else { "" };
+        warn!(event = "refused", action = %name, reason, "action {name} is not taken{goes_on}");
+        self.refused = Some(reason);
+    }
+}

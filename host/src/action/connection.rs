@@ -1,0 +1,188 @@
+//! One connection of a client, from its first byte to its end.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+};
+
+use ::http::Request;
+use hyper::{
+    body::Incoming,
+    rt::Executor,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Tasks,
+    limits::{LAST_WORD, REQUEST_HEAD, STREAMS},
+    routes::Routes,
+    tls,
+};
+
+/// What every connection to one address works with.
+#[derive(Clone)]
+pub(super) struct Hall {
+    /// Who answers.
+    pub(super) routes: Arc<Routes>,
+    /// What accepts connections, where that takes TLS.
+    pub(super) tls: Option<TlsAcceptor>,
+    /// Told when the address is let go: idle connections then end.
+    pub(super) closing: CancellationToken,
+    /// Owns the streams of HTTP/2.
+    pub(super) tasks: Tasks,
+}
+
+/// The protocol that a client has chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Marks requests that came by TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Secure;
+
+/// Answers one client, until it goes, or the address is let go and nothing of it is in
+/// flight any more, or it is `cut`.
+pub(super) async fn serve(stream: TcpStream, hall: Hall, cut: CancellationToken) {
+    // It only fails on a connection that is broken already.
+    let _ = stream.set_nodelay(true);
+    let ended = match hall.tls.clone() {
+        None => match hall.first(protocol(&stream), &cut).await {
+            Some(protocol) => hall.speak(protocol, stream, &cut).await,
+            None => return,
+        },
+        Some(tls) => match hall.first(tls.accept(stream), &cut).await {
+            Some(stream) => hall.speak(agreed(&stream), stream, &cut).await,
+            None => return,
+        },
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+impl Hall {
+    /// What a client begins with, if it does so in time.
+    async fn first<T>(
+        &self,
+        first: impl Future<Output = io::Result<T>>,
+        cut: &CancellationToken,
+    ) -> Option<T> {
+        let first = tokio::select! {
+            // What has come is answered, be it by a refusal.
+            biased;
+            first = timeout(REQUEST_HEAD, first) => first.ok()?,
+            () = cut.cancelled() => return None,
+            () = self.closing.cancelled() => return None,
+        };
+        let refused = |error: &io::Error| tracing::debug!(%error, "a connection did not begin");
+        first.inspect_err(refused).ok()
+    }
+
+    /// Answers in `protocol`.
+    async fn speak<S>(
+        &self,
+        protocol: Protocol,
+        stream: S,
+        cut: &CancellationToken,
+    ) -> hyper::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (routes, secure) = (Arc::clone(&self.routes), self.tls.is_some());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let routes = Arc::clone(&routes);
+            if secure {
+                request.extensions_mut().insert(Secure);
+            }
+            async move { routes.respond(request).await }
+        });
+        let io = TokioIo::new(stream);
+        match protocol {
+            Protocol::Http1 => {
+                let mut builder = http1::Builder::new();
+                builder.timer(TokioTimer::new()).header_read_timeout(REQUEST_HEAD);
+                let connection = builder.serve_connection(io, service);
+                drive(connection, http1::Connection::graceful_shutdown, &self.closing, cut).await
+            }
+            Protocol::Http2 => {
+                let mut builder = http2::Builder::new(Streams(self.tasks.clone()));
+                builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
+                builder.keep_alive_interval(REQUEST_HEAD);
+                let connection = builder.serve_connection(io, service);
+                drive(connection, http2::Connection::graceful_shutdown, &self.closing, cut).await
+            }
+        }
+    }
+}
+
+/// Polls a connection to its end. Even when it is cut there is time for a last word, and
+/// the gate sees to it that it is a refusal: a host that was frozen and wakes does not just
+/// hang up on who waited for it.
+async fn drive<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    shut_down: impl Fn(Pin<&mut C>),
+    closing: &CancellationToken,
+    cut: &CancellationToken,
+) -> hyper::Result<()> {
+    let mut connection = pin!(connection);
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended,
+            () = cut.cancelled() => {
+                // If it comes to that, the client learns as much from the end.
+                let _ = timeout(LAST_WORD, connection.as_mut()).await;
+                return Ok(());
+            }
+            () = closing.cancelled(), if !draining => {
+                shut_down(connection.as_mut());
+                draining = true;
+            }
+        }
+    }
+}
+
+/// Looks at the first bytes without taking them. HTTP/2 without TLS begins with a method
+/// that no request of HTTP/1 has (RFC 9113, section 3.4).
+async fn protocol(stream: &TcpStream) -> io::Result<Protocol> {
+    let mut first = [0; 3];
+    let seen = stream.peek(&mut first).await?;
+    Ok(if &first[..seen] == b"PRI" { Protocol::Http2 } else { Protocol::Http1 })
+}
+
+/// The protocol that was agreed upon with TLS.
+fn agreed(stream: &TlsStream<TcpStream>) -> Protocol {
+    let agreed = stream.get_ref().1.alpn_protocol();
+    if agreed == Some(tls::H2) { Protocol::Http2 } else { Protocol::Http1 }
+}
+
+/// Runs the streams of HTTP/2 connections. One that is cut has time for a last word, too.
+#[derive(Clone)]
+struct Streams(Tasks);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        self.0.spawn_told(|cut| async move {
+            let mut stream = pin!(stream);
+            tokio::select! {
+                biased;
+                _ = stream.as_mut() => {}
+                () = cut.cancelled() => drop(timeout(LAST_WORD, stream).await),
+            }
+        });
+    }
+}

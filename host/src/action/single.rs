@@ -1,0 +1,264 @@
+//! Instances of WASI 0.2, which answer one request at a time.
+//!
+//! Each request has a task, which holds its instance. So whatever ends the task
+//! early, be it the end of the term or a client that has gone, ends the instance.
+//! One that has answered in full may be kept for the next request; the memory of
+//! one that has not is in an unknown state.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ::http::Request;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
+use wasmtime::component::Resource;
+use wasmtime_wasi_http::{
+    WasiHttpView,
+    p2::{
+        bindings::{Proxy, ProxyPre, http::types::Scheme},
+        types::HostResponseOutparam,
+    },
+};
+
+use super::{
+    fate::{Fate, GuestTask},
+    refusal::{Refusal, judge, note},
+    request::{Head, Turn, is_secure},
+    running::Run,
+    upload::Upload,
+};
+use crate::{
+    capability::GuestState,
+    config::{Instances, Reuse},
+    plugin::{Guest, Slot},
+};
+
+/// The instances of one action under one term.
+pub(super) struct Single {
+    run: Arc<Run>,
+    entry: ProxyPre<GuestState>,
+    kept: Option<Arc<Kept>>,
+}
+
+/// What a request is answered by.
+pub(super) struct Place {
+    single: Arc<Single>,
+    found: Found,
+}
+
+/// The right to make an instance, or one that is there.
+enum Found {
+    Slot(Slot),
+    Kept(Box<Warm>),
+}
+
+/// An instance that was made.
+struct Warm {
+    guest: Guest,
+    proxy: Proxy,
+    served: usize,
+}
+
+impl Single {
+    /// No instances yet.
+    pub(super) fn new(run: Arc<Run>, entry: ProxyPre<GuestState>) -> Self {
+        let kept = match run.action.config.instances {
+            Instances::Fresh => None,
+            Instances::Reuse(reuse) => Some(Kept::start(&run, reuse)),
+        };
+        Self { run, entry, kept }
+    }
+
+    /// Finds an instance, or waits for a slot of the engine.
+    pub(super) async fn place(self: &Arc<Self>) -> Place {
+        let found = match self.kept.as_ref().and_then(|kept| kept.take()) {
+            Some(warm) => Found::Kept(Box::new(warm)),
+            None => Found::Slot(self.run.action.engine().slot().await),
+        };
+        Place { single: self.clone(), found }
+    }
+
+    /// The task of one request. `fate` is told before the store is dropped,
+    /// whichever way it ends; `_turn` is given back after that.
+    async fn serve(
+        self: Arc<Self>,
+        found: Found,
+        request: Request<Upload>,
+        head: Head,
+        fate: Fate,
+        _turn: Turn,
+    ) -> Result<(), Refusal> {
+        let action = &self.run.action;
+        let answered = action.pace().run(self.answer(found, request, head, fate));
+        match timeout(action.config().limits.request_timeout, answered).await {
+            Ok(Ok(warm)) => {
+                if let Some(kept) = &self.kept {
+                    kept.put(warm);
+                }
+                Ok(())
+            }
+            Ok(Err(error)) => Err(judge(&self.run, &error)),
+            Err(_) => Err(note(&self.run, Refusal::Late)),
+        }
+    }
+
+    /// Hands the request over, and lets the guest run to its end.
+    async fn answer(
+        &self,
+        found: Found,
+        request: Request<Upload>,
+        head: Head,
+        fate: Fate,
+    ) -> wasmtime::Result<Warm> {
+        let mut warm = match found {
+            Found::Slot(slot) => self.make(slot).await?,
+            Found::Kept(warm) => *warm,
+        };
+        let broken = fate.broken_unless_told();
+        let store = warm.guest.store();
+        let mut http = store.data_mut().http();
+        let scheme = if is_secure(&request) { Scheme::Https } else { Scheme::Http };
+        let request = http.new_incoming_request(scheme, request)?;
+        let out = http.new_response_outparam_from_callback(move |answer| {
+            // The client may have gone.
+            let _ = head.send(answer.map_err(|code| code.to_string()));
+        })?;
+        let unset = Resource::<HostResponseOutparam>::new_borrow(out.rep());
+        warm.proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await?;
+        if store.data_mut().http().table.get(&unset).is_ok() {
+            wasmtime::bail!("it returned without an answer");
+        }
+        broken.tell_finished();
+        warm.served += 1;
+        Ok(warm)
+    }
+
+    /// Instantiates once, for nothing.
+    pub(super) async fn rehearse(&self) -> wasmtime::Result<()> {
+        let slot = self.run.action.engine().slot().await;
+        self.run.action.pace().run(self.make(slot)).await.map(drop)
+    }
+
+    /// Ends those that are kept, and keeps no more.
+    pub(super) fn close(&self) {
+        if let Some(kept) = &self.kept {
+            kept.close();
+        }
+    }
+
+    async fn make(&self, slot: Slot) -> wasmtime::Result<Warm> {
+        let state = GuestState::new(&self.run.access)?;
+        let mut guest = Guest::new(self.entry.engine(), slot, state);
+        let proxy = self.entry.instantiate_async(guest.store()).await?;
+        Ok(Warm { guest, proxy, served: 0 })
+    }
+}
+
+impl Place {
+    /// Starts the task of one request.
+    pub(super) fn begin(
+        self,
+        turn: Turn,
+        request: Request<Upload>,
+        head: Head,
+    ) -> (GuestTask, Fate) {
+        let fate = Fate::default();
+        let work = self.single.run.work.clone();
+        let task = self.single.serve(self.found, request, head, fate.clone(), turn);
+        (GuestTask::new(work.spawn(task)), fate)
+    }
+}
+
+/// The instances that wait for a request. They end with the task that looks
+/// after them, which belongs to the term.
+struct Kept {
+    reuse: Reuse,
+    idle: Mutex<Idle>,
+    some: Notify,
+}
+
+/// By the time since when they wait; the last is taken first.
+#[derive(Default)]
+struct Idle {
+    list: Vec<(Instant, Warm)>,
+    closed: bool,
+}
+
+impl Kept {
+    fn start(run: &Arc<Run>, reuse: Reuse) -> Arc<Self> {
+        let idle = Mutex::default();
+        let kept = Arc::new(Self { reuse, idle, some: Notify::new() });
+        // Not one of those that a drain waits for.
+        run.scope.tasks.spawn(Keeper(kept.clone()).keep());
+        kept
+    }
+
+    fn take(&self) -> Option<Warm> {
+        self.idle().list.pop().map(|(_, warm)| warm)
+    }
+
+    /// Keeps an instance, unless it has served enough or no request comes any more.
+    fn put(&self, warm: Warm) {
+        if warm.served >= self.reuse.max {
+            return;
+        }
+        let mut idle = self.idle();
+        if idle.closed {
+            return;
+        }
+        let first = idle.list.is_empty();
+        idle.list.push((Instant::now(), warm));
+        drop(idle);
+        if first {
+            self.some.notify_one();
+        }
+    }
+
+    /// Ends all, and keeps no more.
+    fn close(&self) {
+        let mut idle = self.idle();
+        idle.closed = true;
+        let list = std::mem::take(&mut idle.list);
+        drop(idle);
+        drop(list);
+    }
+
+    /// Takes out those that nobody has wanted for too long.
+    fn expired(&self) -> Vec<(Instant, Warm)> {
+        let mut idle = self.idle();
+        let fresh = idle.list.partition_point(|(since, _)| since.elapsed() >= self.reuse.idle);
+        idle.list.drain(..fresh).collect()
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.idle().list.first().map(|&(since, _)| since)
+    }
+
+    /// Not to be held across an await, nor while an instance is dropped.
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks after the instances that are kept, and ends them all when it is dropped.
+struct Keeper(Arc<Kept>);
+
+impl Keeper {
+    async fn keep(self) {
+        let kept = &self.0;
+        loop {
+            match kept.oldest() {
+                Some(since) => sleep_until(since + kept.reuse.idle).await,
+                None => kept.some.notified().await,
+            }
+            drop(kept.expired());
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

@@ -1,0 +1,188 @@
+//! All that runs of a group under one term: its actions, and the addresses they share.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
+
+use futures::future::join_all;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Action, Failure, Scope,
+    act::{Act, Desired},
+    door::Door,
+    routes::{Route, Slot},
+    running::Started,
+};
+use crate::{
+    config::{self, ActionConfig, Mount, TlsFiles},
+    plugin::Kind,
+};
+
+/// An address, and what it takes to be let in. Port 0 is a port of its own for each
+/// action that asks for it.
+type DoorKey = (SocketAddr, Option<Arc<TlsFiles>>, Option<Arc<str>>);
+
+/// Runs actions under a term. Dropping it cancels what [`Stage::stop`] awaits.
+pub struct Stage {
+    scope: Scope,
+    doors: BTreeMap<DoorKey, Door>,
+    slots: BTreeMap<Arc<str>, Arc<Slot>>,
+    acts: BTreeMap<Arc<str>, Hold>,
+}
+
+/// The hold on the task of an action.
+struct Hold {
+    desired: watch::Sender<Option<Desired>>,
+    started: watch::Sender<Started>,
+    drained: CancellationToken,
+}
+
+impl Hold {
+    fn set(&self, new: Option<Desired>) {
+        self.desired.send_if_modified(|desired| {
+            let changes = *desired != new;
+            if changes {
+                // Until it is, whatever ran before.
+                self.started.send_replace(None);
+                *desired = new;
+            }
+            changes
+        });
+    }
+}
+
+impl Stage {
+    /// Nothing runs yet. What will is started in the current runtime.
+    #[must_use]
+    pub fn new(scope: Scope) -> Self {
+        let (doors, slots, acts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { scope, doors, slots, acts }
+    }
+
+    /// Runs `actions`, and no other: what is new is started, what was changed is
+    /// replaced without a request being lost, and what is not among them is ended.
+    pub fn set(&mut self, actions: &[Arc<Action>]) {
+        let mounts = mounts(actions);
+        for action in actions {
+            self.slots.entry(Arc::clone(action.name())).or_default();
+        }
+        self.open_doors(&mounts, actions);
+        let desired = |action: &Arc<Action>| {
+            let door = self.doors.get(&door_key(action));
+            Desired { action: Arc::clone(action), door: door.map(Door::opened) }
+        };
+        for (name, hold) in &self.acts {
+            let action = actions.iter().find(|action| action.name() == name);
+            hold.set(action.map(desired));
+        }
+        let new: Vec<_> = (actions.iter())
+            .filter(|action| !self.acts.contains_key(action.name()))
+            .map(|action| (Arc::clone(action.name()), self.begin(desired(action))))
+            .collect();
+        self.acts.extend(new);
+    }
+
+    fn begin(&self, desired: Desired) -> Hold {
+        let slot = self.slots.get(desired.action.name()).cloned().unwrap_or_default();
+        let (desired_to, desired) = watch::channel(Some(desired));
+        let (started, _) = watch::channel(None);
+        let drained = CancellationToken::new();
+        let (scope, told) = (self.scope.clone(), drained.clone());
+        let act = Act::new(scope, slot, desired, started.clone(), told);
+        self.scope.tasks.spawn_told(|cut| act.run(cut));
+        Hold { desired: desired_to, started, drained }
+    }
+
+    /// Opens the addresses that are new, lets go of those that nobody is at any more,
+    /// and says who answers at each.
+    fn open_doors(&mut self, mounts: &BTreeMap<Arc<str>, Mount>, actions: &[Arc<Action>]) {
+        let mut routes: BTreeMap<DoorKey, (Option<TlsAcceptor>, Vec<Route>)> = BTreeMap::new();
+        for action in actions {
+            let (mount, slot) = (mounts.get(action.name()), self.slots.get(action.name()));
+            let (Some(mount), Some(slot)) = (mount, slot) else { continue };
+            let route = Route { path: Arc::clone(&mount.path), slot: Arc::clone(slot) };
+            let new = || (action.tls().cloned(), Vec::new());
+            routes.entry(door_key(action)).or_insert_with(new).1.push(route);
+        }
+        let unused = self.doors.extract_if(.., |key, _| !routes.contains_key(key));
+        for (_, door) in unused {
+            self.scope.tasks.spawn(async move {
+                door.close().await;
+                door.join().await;
+            });
+        }
+        let Scope { term, tasks, .. } = &self.scope;
+        for (key, (tls, routes)) in routes {
+            let address = key.0;
+            let door = self.doors.entry(key);
+            door.or_insert_with(|| Door::open(address, tls, &term.gate, tasks)).route(routes);
+        }
+    }
+
+    /// Waits until every action is up: it listens, and its first instance runs.
+    ///
+    /// # Errors
+    /// When one was given up, or stopped, before that.
+    pub async fn started(&mut self) -> Result<(), Failure> {
+        for hold in self.acts.values() {
+            let (running, mut started) =
+                (hold.desired.borrow().is_some(), hold.started.subscribe());
+            if let Ok(started) = started.wait_for(|it| it.is_some() || !running).await
+                && let Some(Err(failure)) = &*started
+            {
+                return Err(failure.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends gracefully: the addresses are let go at once, idle connections are closed,
+    /// and this resolves when everything in flight is finished. The caller drains the
+    /// gate before, and bounds the time.
+    pub async fn drain(&mut self) {
+        join_all(self.doors.values().map(Door::close)).await;
+        join_all(self.acts.values().map(|hold| hold.drained.cancelled())).await;
+        join_all(self.doors.values().map(Door::join)).await;
+    }
+
+    /// Ends at once: the addresses are let go, guests are interrupted, connections cut
+    /// and stores dropped. When this resolves, nothing of the actions is alive. The
+    /// caller closes the gate before.
+    pub async fn stop(self) {
+        let actions: Vec<_> = self
+            .acts
+            .values()
+            .filter_map(|hold| {
+                hold.desired.borrow().as_ref().map(|desired| Arc::clone(&desired.action))
+            })
+            .collect();
+        // One engine serves all actions.
+        let _hurry = actions.first().map(|action| action.engine().hurry());
+        self.scope.tasks.stop().await;
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.scope.tasks.cancel();
+    }
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stage").field("actions", &self.acts.keys()).finish_non_exhaustive()
+    }
+}
+
+/// Where each of `actions` that answers requests does so.
+#[must_use]
+pub fn mounts(actions: &[Arc<Action>]) -> BTreeMap<Arc<str>, Mount> {
+    let http = actions.iter().filter(|action| action.kinds().has(Kind::Http));
+    config::mounts(http.map(|action| action.config()))
+}
+
+fn door_key(action: &Action) -> DoorKey {
+    let ActionConfig { name, listen, tls, .. } = action.config();
+    (*listen, tls.clone(), (listen.port() == 0).then(|| Arc::clone(name)))
+}

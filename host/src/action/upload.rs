@@ -1,0 +1,111 @@
+//! The body of a request, on its way in.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+use wasmtime_wasi_http::Error;
+
+/// What the client sends, as far as its action takes it.
+pub(super) struct Upload<B = Incoming> {
+    inner: B,
+    limit: u64,
+    left: u64,
+    overflowed: CancellationToken,
+}
+
+/// Tells whether an [`Upload`] grew too large.
+pub(super) struct Overflow {
+    limit: u64,
+    overflowed: CancellationToken,
+}
+
+impl<B: Body> Upload<B> {
+    /// So many bytes of `inner` and no more; `None` if it says itself that it is larger.
+    pub(super) fn bounded(inner: B, limit: u64) -> Option<(Self, Overflow)> {
+        if inner.size_hint().lower() > limit {
+            return None;
+        }
+        let overflowed = CancellationToken::new();
+        let overflow = Overflow { limit, overflowed: overflowed.clone() };
+        Some((Self { inner, limit, left: limit, overflowed }, overflow))
+    }
+}
+
+impl Overflow {
+    /// Resolves to the limit when the body has exceeded it; else never.
+    pub(super) async fn happens(&self) -> u64 {
+        self.overflowed.cancelled().await;
+        self.limit
+    }
+}
+
+impl<B> Body for Upload<B>
+where
+    B: Body<Data = Bytes, Error: Into<Error>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.get_mut();
+        let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
+            return Poll::Ready(None);
+        };
+        let frame = frame.map_err(Into::into)?;
+        let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
+        match this.left.checked_sub(length) {
+            Some(left) => this.left = left,
+            None => {
+                this.left = 0;
+                this.overflowed.cancel();
+                return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(this.limit)))));
+            }
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, stream};
+    use http_body_util::{BodyExt, Full, StreamBody};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_says_its_size_is_refused_at_once() {
+        let body = || Full::from("12345").map_err(|never| -> Error { match never {} });
+        assert!(Upload::<_>::bounded(body(), 4).is_none());
+        let (upload, overflow) = Upload::bounded(body(), 5).unwrap();
+        assert_eq!(upload.collect().await.unwrap().to_bytes(), "12345");
+        assert!(overflow.happens().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_say_it_is_cut_where_it_exceeds() {
+        let pieces = ["123", "456"].map(|piece| Ok::<_, Error>(Frame::data(Bytes::from(piece))));
+        let (mut upload, overflow) =
+            Upload::bounded(StreamBody::new(stream::iter(pieces)), 5).unwrap();
+        assert!(upload.frame().await.unwrap().is_ok());
+        let error = upload.frame().await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::HttpRequestBodySize(Some(5))), "{error:?}");
+        assert_eq!(overflow.happens().now_or_never(), Some(5));
+    }
+}

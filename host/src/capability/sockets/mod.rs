@@ -1,0 +1,232 @@
+//! `wasi:sockets`: connections and datagrams to where the settings say (`sockets`).
+//!
+//! wasmtime's implementation does the work; this decides about it. Invariants:
+//! - Nothing is bound by choice, listened on or accepted.
+//! - An address is reached because the settings name it, or because a name
+//!   that they name has stood for it when this instance asked; names are
+//!   looked up if they are granted, so a guest tells no name service anything.
+//! - The gate is asked before each lookup, connection and datagram, and at
+//!   each write to and read from a connection.
+
+mod stream;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    future::ready,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tracing::warn;
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
+use wasmtime_wasi::{
+    WasiCtx, WasiCtxBuilder,
+    p2::{
+        DynInputStream, DynOutputStream, Network, SocketError, SocketResult, TcpSocket,
+        bindings::sockets::{
+            ip_name_lookup::{Host as _, HostResolveAddressStream as _, ResolveAddressStream},
+            network::{ErrorCode, IpAddress},
+            tcp::HostTcpSocket as _,
+        },
+    },
+    sockets::{SocketAddrUse, WasiSocketsCtx, WasiSocketsCtxView},
+};
+
+use super::{Access, GuestState};
+use crate::config::Transport;
+
+/// Names and addresses that are remembered for an instance.
+const FOUND_MAX: usize = 1024;
+
+/// What the capability keeps for an instance.
+pub(crate) struct SocketsCtx {
+    found: Found,
+    /// The names that its lookups are about, by the number of their resource.
+    asked: HashMap<u32, Arc<str>>,
+}
+
+/// What names have stood for, as the instance was told.
+#[derive(Clone, Debug, Default)]
+struct Found(Arc<Mutex<BTreeSet<Standing>>>);
+
+/// A name, and an address that it stood for.
+type Standing = (Arc<str>, IpAddr);
+
+/// The capability during one call.
+pub(crate) struct SocketsView<'a> {
+    pub(crate) ctx: &'a mut SocketsCtx,
+    pub(crate) wasi: WasiSocketsCtxView<'a>,
+    pub(crate) access: &'a Arc<Access>,
+}
+
+type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
+
+impl SocketsCtx {
+    /// A context for an instance; `wasi` is held to what `access` says.
+    pub(crate) fn new(access: &Arc<Access>, wasi: &mut WasiCtxBuilder) -> Self {
+        let found = Found::default();
+        let grants = &access.grants.sockets;
+        let any = |transport| grants.iter().any(|grant| grant.is_by(transport));
+        wasi.allow_tcp(any(Transport::Tcp)).allow_udp(any(Transport::Udp));
+        if !grants.is_empty() {
+            let (access, found) = (access.clone(), found.clone());
+            wasi.socket_addr_check(move |to, usage| {
+                Box::pin(ready(allows(&access, &found, to, usage)))
+            });
+        }
+        Self { found, asked: HashMap::new() }
+    }
+}
+
+fn allows(access: &Access, found: &Found, to: SocketAddr, usage: SocketAddrUse) -> bool {
+    if access.gate().pass().is_err() {
+        return false;
+    }
+    let transport = match usage {
+        // What a socket that goes out is bound to.
+        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
+            return to.ip().is_unspecified() && to.port() == 0;
+        }
+        SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => return false,
+        SocketAddrUse::TcpConnect => Transport::Tcp,
+        SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Transport::Udp,
+    };
+    let allowed = found.reaches(access, transport, to);
+    // What merely came from elsewhere is not the guest's doing.
+    if !allowed && !matches!(usage, SocketAddrUse::UdpReceive) {
+        tell_denied(access, transport, &to.to_string());
+    }
+    allowed
+}
+
+/// Once a term; a guest may try it a thousand times a second.
+fn tell_denied(access: &Access, transport: Transport, to: &str) {
+    if access.tells_socket_denied() {
+        let name = &access.action;
+        let scheme = match transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+        };
+        warn!(
+            action = %name,
+            token = access.gate().term().token.0,
+            to,
+            "socket denied: `sockets = [\"{scheme}://HOST:PORT\"]` in [action.{name}] grants an address, or a name that was looked up; `outbound_private = true` lets names stand for private networks",
+        );
+    }
+}
+
+impl Found {
+    fn add(&self, name: &Arc<str>, ip: IpAddr) {
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.len() < FOUND_MAX {
+            found.insert((name.clone(), ip.to_canonical()));
+        }
+    }
+
+    fn reaches(&self, access: &Access, transport: Transport, to: SocketAddr) -> bool {
+        let grants = &access.grants;
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ip = to.ip().to_canonical();
+        let names = || found.iter().filter(|(_, other)| *other == ip).map(|(name, _)| name);
+        grants.sockets.iter().any(|grant| {
+            grant.is_at(transport, to)
+                || names().any(|name| grant.leads(name, transport, to, grants.outbound_private))
+        })
+    }
+}
+
+impl SocketsView<'_> {
+    fn resolve(
+        self,
+        network: Resource<Network>,
+        name: &str,
+    ) -> SocketResult<Resource<ResolveAddressStream>> {
+        let name: Arc<str> = name.to_ascii_lowercase().into();
+        if self.access.gate().pass().is_err() {
+            return Err(ErrorCode::AccessDenied.into());
+        }
+        if !self.access.grants.sockets.iter().any(|grant| grant.names(&name)) {
+            tell_denied(self.access, Transport::Tcp, &name);
+            return Err(ErrorCode::AccessDenied.into());
+        }
+        let mut lookup = may_look_up();
+        let mut wasi = WasiSocketsCtxView { ctx: &mut lookup, table: self.wasi.table };
+        let stream = wasi.resolve_addresses(network, name.to_string())?;
+        self.ctx.asked.insert(stream.rep(), name);
+        Ok(stream)
+    }
+
+    fn next_address(
+        mut self,
+        stream: Resource<ResolveAddressStream>,
+    ) -> SocketResult<Option<IpAddress>> {
+        let name = self.ctx.asked.get(&stream.rep()).cloned();
+        let address = self.wasi.resolve_next_address(stream)?;
+        if let (Some(name), Some(address)) = (&name, &address) {
+            self.ctx.found.add(name, ip(*address));
+        }
+        Ok(address)
+    }
+
+    /// Puts the gate in front of the streams of a connection.
+    fn finish_connect(mut self, socket: Resource<TcpSocket>) -> SocketResult<Streams> {
+        let (input, output) = self.wasi.finish_connect(socket)?;
+        let gate = self.access.gate();
+        stream::gate_input(self.wasi.table.get_mut(&input)?, gate);
+        stream::gate_output(self.wasi.table.get_mut(&output)?, gate);
+        Ok((input, output))
+    }
+}
+
+/// The guest's own context may not: WASI knows no grants of single names.
+fn may_look_up() -> WasiSocketsCtx {
+    WasiCtx::builder().allow_ip_name_lookup(true).build().sockets().clone()
+}
+
+fn ip(address: IpAddress) -> IpAddr {
+    match address {
+        IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
+        IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
+    }
+}
+
+/// What a guest is told; what is no error of its call traps.
+fn told<T>(done: SocketResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
+    match done {
+        Ok(value) => Ok((Ok(value),)),
+        Err(error) => Ok((Err(SocketError::downcast(error)?),)),
+    }
+}
+
+/// Puts the three calls that need a second look in the place of wasmtime's.
+pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut tcp = linker.instance("wasi:sockets/tcp@0.2.12")?;
+    tcp.func_wrap(
+        "[method]tcp-socket.finish-connect",
+        |mut store: StoreContextMut<'_, GuestState>, (socket,): (Resource<TcpSocket>,)| {
+            told(store.data_mut().sockets().finish_connect(socket))
+        },
+    )?;
+    let mut lookup = linker.instance("wasi:sockets/ip-name-lookup@0.2.12")?;
+    lookup.func_wrap(
+        "resolve-addresses",
+        |mut store: StoreContextMut<'_, GuestState>,
+         (network, name): (Resource<Network>, String)| {
+            told(store.data_mut().sockets().resolve(network, &name))
+        },
+    )?;
+    lookup.func_wrap(
+        "[method]resolve-address-stream.resolve-next-address",
+        |mut store: StoreContextMut<'_, GuestState>,
+         (stream,): (Resource<ResolveAddressStream>,)| {
+            told(store.data_mut().sockets().next_address(stream))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! `soloist plugin bindings`: what is generated in a project, made anew.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::super::{Exit, ExitError};
+use crate::scaffold::{self, Kind, Language};
+
+/// Write the interfaces of this version into a project, with bindings for C and Go
+///
+/// `plugin new` has done so for a new project. This is for one that is older
+/// than this version of soloist, or was begun by hand. It replaces `wit/` and
+/// `gen/`.
+#[derive(Debug, Args)]
+pub(super) struct BindingsArgs {
+    /// The project
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// The language
+    #[arg(long, value_enum)]
+    lang: Language,
+    /// What the plugin is
+    #[arg(long, value_enum)]
+    kind: Kind,
+}
+
+/// Writes them.
+pub(super) fn main(args: &BindingsArgs) -> Result<ExitCode, ExitError> {
+    scaffold::renew(&args.folder, args.lang, args.kind)?;
+    Ok(Exit::Ok.into())
+}

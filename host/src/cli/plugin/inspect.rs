@@ -1,0 +1,261 @@
+//! `soloist plugin inspect`: what a plugin is, and whether this host can run it.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Args;
+use owo_colors::Style;
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        Exit, ExitError,
+        table::{Cell, Table},
+        terminal::{Paint, say, tame},
+    },
+    plugin::{Engine, Inspection},
+    words::{millis, with_causes},
+};
+
+/// Show what a plugin is, what it imports, and whether this host can run it
+///
+/// Nothing of the plugin runs. The exit code is 1 for one that this host cannot run.
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// The plugin: a component, or a core module for WASI preview 1
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks and tells.
+pub(super) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
+    // Without a cache: how long a first start takes is worth knowing.
+    let engine =
+        Engine::new(None).map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
+    let inspection = Inspection::of(&engine, &args.file)
+        .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
+    let sheet = Sheet::of(&args.file.display().to_string(), &inspection);
+    if args.json {
+        let text = serde_json::to_string_pretty(&sheet);
+        let failed = |error| ExitError::internal("cannot write JSON", &error);
+        say(&(text.map_err(failed)? + "\n"));
+    } else {
+        say(&sheet.show(Paint::stdout()));
+    }
+    Ok(if sheet.runs { Exit::Ok } else { Exit::Missing }.into())
+}
+
+/// What is told of a plugin.
+#[derive(Debug, Serialize)]
+struct Sheet {
+    file: String,
+    size: u64,
+    sha256: String,
+    /// `component`, or `core module` for one that is lifted to a component.
+    form: &'static str,
+    wasi: Vec<String>,
+    runs: bool,
+    /// Joined by `+` where there are several.
+    kinds: Option<String>,
+    compile_ms: Option<u64>,
+    refusal: Option<String>,
+    asks_for: Vec<Ask>,
+    exports: Vec<String>,
+    imports: Vec<String>,
+}
+
+/// A setting that a plugin may need.
+#[derive(Debug, Serialize)]
+struct Ask {
+    setting: &'static str,
+    /// Whether libraries of its language import it unasked.
+    perhaps: bool,
+    imports: Vec<String>,
+}
+
+impl Sheet {
+    fn of(file: &str, seen: &Inspection) -> Self {
+        let verdict = seen.verdict.as_ref();
+        let asks_for = seen.requests().into_iter().map(|request| Ask {
+            setting: request.setting,
+            perhaps: request.unasked,
+            imports: request.imports,
+        });
+        Self {
+            file: file.to_owned(),
+            size: seen.size,
+            sha256: seen.sha256.to_string(),
+            form: if seen.lifted { "core module" } else { "component" },
+            wasi: wasi_versions(seen),
+            runs: verdict.is_ok(),
+            kinds: verdict.ok().map(|(kinds, _)| kinds.to_string()),
+            compile_ms: verdict.ok().map(|(_, took)| millis(*took)),
+            refusal: verdict.err().map(|error| with_causes(error)),
+            asks_for: asks_for.collect(),
+            exports: seen.exports.clone(),
+            imports: seen.imports.clone(),
+        }
+    }
+
+    fn show(&self, paint: Paint) -> String {
+        let mut parts = vec![self.summary(paint)];
+        if !self.asks_for.is_empty() {
+            parts.push(self.asks().render(paint));
+        }
+        parts.push(names("EXPORTS", &self.exports).render(paint));
+        parts.push(names("IMPORTS", &self.imports).render(paint));
+        parts.join("\n")
+    }
+
+    fn summary(&self, paint: Paint) -> String {
+        let bold = |text: &str| paint.paint(tame(text), Style::new().bold());
+        let form = match self.form {
+            "core module" => "core module, lifted to a component",
+            form => form,
+        };
+        let wasi = match &self.wasi[..] {
+            [] => "no WASI".to_owned(),
+            versions => format!("WASI {}", versions.join(" and ")),
+        };
+        let size = size(self.size);
+        let mut text = format!("plugin {}: {form}, {wasi}, {size}\n", bold(&self.file));
+        text += &format!("sha256 {}\n", self.sha256);
+        let (good, bad) = (Style::new().green(), Style::new().red());
+        text += &match (&self.kinds, self.compile_ms, &self.refusal) {
+            (Some(kinds), Some(took), _) => {
+                let took = humantime::format_duration(Duration::from_millis(took));
+                let runs = paint.paint("this host can run it", good);
+                format!("{runs} as {}; loading it the first time took {took}\n", bold(kinds))
+            }
+            (_, _, refusal) => {
+                let runs = paint.paint("this host cannot run it", bad);
+                format!("{runs}: {}\n", tame(refusal.as_deref().unwrap_or_default()))
+            }
+        };
+        text
+    }
+
+    fn asks(&self) -> Table {
+        let mut table = Table::new(["ASKS FOR", "SETTING", "BY"]);
+        for ask in &self.asks_for {
+            let sure = if ask.perhaps {
+                Cell::new("perhaps", Style::new().dimmed())
+            } else {
+                "yes".into()
+            };
+            table.row([sure, ask.setting.into(), ask.imports.join(" ").into()]);
+        }
+        table
+    }
+}
+
+fn names(heading: &str, names: &[String]) -> Table {
+    let mut table = Table::new([heading]);
+    for name in names {
+        table.row([name.into()]);
+    }
+    if names.is_empty() {
+        table.row([Cell::new("nothing", Style::new().dimmed())]);
+    }
+    table
+}
+
+/// The versions of WASI that a plugin names, as in `0.2.6`.
+fn wasi_versions(seen: &Inspection) -> Vec<String> {
+    let names = seen.imports.iter().chain(&seen.exports);
+    // Proposals such as `wasi:keyvalue` have versions of their own.
+    let part = |name: &&String| {
+        ["wasi:cli/", "wasi:io/", "wasi:http/"].iter().any(|it| name.starts_with(it))
+    };
+    let mut versions: Vec<_> = names
+        .filter(part)
+        .filter_map(|name| name.split_once('@'))
+        .map(|(_, version)| version.to_owned())
+        .collect();
+    versions.sort();
+    versions.dedup();
+    versions
+}
+
+/// As in `91.2 KiB`.
+fn size(bytes: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", tenths(1 << 10)),
+        _ => format!("{} MiB", tenths(1 << 20)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sheet() -> Sheet {
+        Sheet {
+            file: "report.wasm".into(),
+            size: 93_400,
+            sha256: "ab12".into(),
+            form: "core module",
+            wasi: vec!["0.2.6".into()],
+            runs: true,
+            kinds: Some("service".into()),
+            compile_ms: Some(57),
+            refusal: None,
+            asks_for: vec![
+                Ask {
+                    setting: "state",
+                    perhaps: false,
+                    imports: vec!["wasi:keyvalue/store@0.2.0-draft".into()],
+                },
+                Ask {
+                    setting: "folders",
+                    perhaps: true,
+                    imports: vec!["wasi:filesystem/types@0.2.6".into()],
+                },
+            ],
+            exports: vec!["wasi:cli/run@0.2.6".into()],
+            imports: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_plugin_at_a_glance() {
+        assert_eq!(
+            sheet().show(Paint::OFF),
+            "\
+plugin report.wasm: core module, lifted to a component, WASI 0.2.6, 91.2 KiB
+sha256 ab12
+this host can run it as service; loading it the first time took 57ms
+
+ASKS FOR  SETTING  BY
+yes       state    wasi:keyvalue/store@0.2.0-draft
+perhaps   folders  wasi:filesystem/types@0.2.6
+
+EXPORTS
+wasi:cli/run@0.2.6
+
+IMPORTS
+nothing
+"
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_told_without_control_characters() {
+        let refused = Sheet {
+            kinds: None,
+            compile_ms: None,
+            refusal: Some("a\x1b[2J".into()),
+            runs: false,
+            ..sheet()
+        };
+        assert!(refused.show(Paint::OFF).contains("this host cannot run it: a\\u{1b}[2J\n"));
+    }
+
+    #[test]
+    fn sizes_are_rounded_down() {
+        assert_eq!([size(9), size(2047), size(19_293_798)], ["9 bytes", "1.9 KiB", "18.3 MiB"]);
+    }
+}

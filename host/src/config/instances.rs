@@ -1,0 +1,59 @@
+//! `instances`: whether an instance answers one request, or one after the other.
+
+use std::time::Duration;
+
+use super::{
+    file::{ActionTable, nearest},
+    problem::Problem,
+    resolver::Resolver,
+    value,
+};
+
+/// How many requests an instance serves before it is replaced, by default and at most.
+const MAX_REUSE: usize = 1000;
+const MAX_REUSE_MOST: usize = 1_000_000_000;
+const MAX_IDLE: &str = "10s";
+
+/// Which instances answer the requests of an action.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Instances {
+    /// A new one each: nothing is left of one request when the next comes.
+    #[default]
+    Fresh,
+    /// Those that answered before, with whatever is in their memory.
+    Reuse(Reuse),
+}
+
+/// When an instance that is used again is replaced after all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reuse {
+    /// After so many requests.
+    pub max: usize,
+    /// After so long without any.
+    pub idle: Duration,
+}
+
+/// The instances of `table`, or nothing after taking down what is wrong.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Instances> {
+    let reuse = resolver.written(table.instances.clone(), "fresh");
+    let idle = resolver.written(table.max_idle.clone(), MAX_IDLE);
+    let max = resolver.number(table.max_reuse.clone(), MAX_REUSE, 1..=MAX_REUSE_MOST);
+    let idle = resolver.read(&idle, value::duration);
+    let reuses = resolver.read(&reuse, reuses)?;
+    let (max, idle) = (max?, idle?);
+    Some(if reuses { Instances::Reuse(Reuse { max, idle }) } else { Instances::Fresh })
+}
+
+fn reuses(text: &str) -> Result<bool, Problem> {
+    match text {
+        "fresh" => Ok(false),
+        "reuse" => Ok(true),
+        _ => {
+            let mend = match nearest(text, ["fresh", "reuse"]) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write \"fresh\" (a new instance for each request) or \"reuse\"".to_owned(),
+            };
+            Err(Problem::new(format!("`{text}` is not a way to use instances"), mend))
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Secrets: named in the settings, kept elsewhere.
+//!
+//! Invariant: none is ever shown; all that a [`Secret`] can be asked for by
+//! accident is that it is one.
+
+use std::{env, fmt, fs, io::Read, path::Path, sync::Arc};
+
+use super::problem::Problem;
+
+/// The largest secret, in bytes.
+const SECRET_MAX: u64 = 64 << 10;
+
+/// What a plugin is told and nobody else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// A secret that is already known.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself, for the plugin.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads the secret that `text` refers to: `env:NAME` or `file:PATH`;
+    /// relative paths start from `folder`.
+    pub(super) fn read(text: &str, folder: &Path) -> Result<Self, Problem> {
+        match text.split_once(':') {
+            Some(("env", name)) => from_env(name),
+            Some(("file", path)) => from_file(path, &folder.join(path)),
+            // Perhaps the secret itself; so it is not repeated.
+            _ => Err(Problem::new(
+                "this does not say where the secret is kept",
+                "write `env:NAME` or `file:PATH`, and keep the secret itself out of this file",
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+fn from_env(name: &str) -> Result<Secret, Problem> {
+    let mend = "set it in the environment of `soloist run`, or name another";
+    match env::var(name) {
+        Ok(secret) => Ok(Secret::new(&secret)),
+        Err(env::VarError::NotPresent) => {
+            Err(Problem::new(format!("the variable `{name}` is not set"), mend))
+        }
+        Err(env::VarError::NotUnicode(_)) => {
+            Err(Problem::new(format!("the variable `{name}` is no text (UTF-8)"), mend))
+        }
+    }
+}
+
+/// The end of its last line does not belong to the secret.
+fn from_file(path: &str, file: &Path) -> Result<Secret, Problem> {
+    let refused = |what: String| {
+        let mend = "name a file that this user can read; a relative path starts from the settings file's folder";
+        Problem::new(format!("cannot read the secret `{path}`: {what}"), mend)
+    };
+    // Asked before it is opened: opening a pipe would wait for ever.
+    let about = fs::metadata(file).map_err(|error| refused(error.to_string()))?;
+    if !about.is_file() {
+        return Err(refused("it is no file".to_owned()));
+    }
+    let mut text = String::new();
+    fs::File::open(file)
+        .and_then(|file| file.take(SECRET_MAX + 1).read_to_string(&mut text))
+        .map_err(|error| refused(error.to_string()))?;
+    if text.len() as u64 > SECRET_MAX {
+        return Err(refused(format!("it is larger than {} KiB", SECRET_MAX >> 10)));
+    }
+    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Secret::new(secret.strip_suffix('\r').unwrap_or(secret)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_without_its_last_line_end() {
+        let folder = tempfile::tempdir().unwrap();
+        for (text, secret) in [("s3cret\n", "s3cret"), ("a\nb\r\n", "a\nb"), ("", "")] {
+            fs::write(folder.path().join("key"), text).unwrap();
+            assert_eq!(Secret::read("file:key", folder.path()).unwrap().reveal(), secret);
+        }
+        fs::write(folder.path().join("key"), vec![b'x'; 70_000]).unwrap();
+        let problem = Secret::read("file:key", folder.path()).unwrap_err();
+        assert!(problem.to_string().contains("larger than 64 KiB"), "{problem}");
+    }
+
+    #[test]
+    fn the_environment_is_read_by_name() {
+        let folder = Path::new("");
+        let path = env::var("PATH").unwrap();
+        assert_eq!(Secret::read("env:PATH", folder).unwrap().reveal(), path);
+    }
+
+    #[test]
+    fn none_is_shown() {
+        assert_eq!(format!("{:?}", Secret::new("s3cret")), "Secret(…)");
+        let misplaced = Secret::read("s3cret", Path::new("")).unwrap_err();
+        assert!(!format!("{misplaced} {misplaced:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,105 @@
+//! Where a plugin is entered, with everything that can be done once already done.
+
+use wasmtime::{Store, component::InstancePre};
+use wasmtime_wasi::{p2, p3};
+use wasmtime_wasi_http::{p2::bindings as http_p2, p3::bindings as http_p3};
+
+use super::{Kind, machine::Wasi};
+use crate::capability::GuestState;
+
+/// Where a plugin is entered: there is an entry for each of its kinds.
+#[derive(Clone)]
+pub(crate) struct Entries {
+    /// With a request.
+    pub(crate) http: Option<HttpEntry>,
+    /// As a program.
+    pub(crate) service: Option<ServiceEntry>,
+}
+
+/// Where requests go.
+#[derive(Clone)]
+pub(crate) enum HttpEntry {
+    /// `wasi:http/incoming-handler` of 0.2, which takes one request at a time.
+    V02(http_p2::ProxyPre<GuestState>),
+    /// `wasi:http/handler` of 0.3, which takes several at once.
+    V03(http_p3::ServicePre<GuestState>),
+}
+
+/// Where a program begins: `wasi:cli/run`.
+#[derive(Clone)]
+pub(crate) enum ServiceEntry {
+    /// Of 0.2.
+    V02(p2::bindings::CommandPre<GuestState>),
+    /// Of 0.3.
+    V03(p3::bindings::CommandPre<GuestState>),
+}
+
+/// A program that was instantiated.
+pub(crate) enum Program {
+    /// Of 0.2.
+    V02(p2::bindings::Command),
+    /// Of 0.3.
+    V03(p3::bindings::Command),
+}
+
+impl Entries {
+    /// The entries of a component with these exports.
+    pub(super) fn of(exports: &[String], pre: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
+        let http = Kind::Http.wasi(exports).map(|wasi| HttpEntry::of(wasi, pre.clone()));
+        let service = Kind::Service.wasi(exports).map(|wasi| ServiceEntry::of(wasi, pre.clone()));
+        Ok(Self { http: http.transpose()?, service: service.transpose()? })
+    }
+}
+
+impl HttpEntry {
+    fn of(wasi: Wasi, pre: InstancePre<GuestState>) -> wasmtime::Result<Self> {
+        Ok(match wasi {
+            Wasi::V02 => Self::V02(http_p2::ProxyPre::new(pre)?),
+            Wasi::V03 => Self::V03(http_p3::ServicePre::new(pre)?),
+        })
+    }
+}
+
+impl ServiceEntry {
+    fn of(wasi: Wasi, pre: InstancePre<GuestState>) -> wasmtime::Result<Self> {
+        Ok(match wasi {
+            Wasi::V02 => Self::V02(p2::bindings::CommandPre::new(pre)?),
+            Wasi::V03 => Self::V03(p3::bindings::CommandPre::new(pre)?),
+        })
+    }
+
+    /// The engine that its stores are made of.
+    pub(crate) fn engine(&self) -> &wasmtime::Engine {
+        match self {
+            Self::V02(pre) => pre.engine(),
+            Self::V03(pre) => pre.engine(),
+        }
+    }
+
+    /// Makes an instance.
+    pub(crate) async fn instantiate(
+        &self,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<Program> {
+        Ok(match self {
+            Self::V02(pre) => Program::V02(pre.instantiate_async(store).await?),
+            Self::V03(pre) => Program::V03(pre.instantiate_async(store).await?),
+        })
+    }
+}
+
+impl Program {
+    /// Runs it to its end. The inner error is the one that it returns itself.
+    pub(crate) async fn run(
+        &self,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<Result<(), ()>> {
+        match self {
+            Self::V02(command) => command.wasi_cli_run().call_run(store).await,
+            Self::V03(command) => {
+                let run = command.wasi_cli_run();
+                store.run_concurrent(async |accessor| run.call_run(accessor).await).await?
+            }
+        }
+    }
+}

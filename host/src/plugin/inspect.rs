@@ -1,0 +1,110 @@
+//! Looking at a plugin without running anything of it.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use super::{Engine, Kinds, Plugin, PluginError, load, outline::Outline};
+use crate::clock::BootTime;
+
+/// What there is to know of a plugin before it runs.
+#[derive(Debug)]
+pub struct Inspection {
+    /// How many bytes the file has.
+    pub size: u64,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub sha256: Arc<str>,
+    /// Whether the file is a core module, which a host lifts to a component.
+    pub lifted: bool,
+    /// What the component imports. Of a file that is refused, what can be read of it.
+    pub imports: Vec<String>,
+    /// What the component exports, likewise.
+    pub exports: Vec<String>,
+    /// What this host can run it as, and how long it took to load it; or why it cannot.
+    pub verdict: Result<(Kinds, Duration), PluginError>,
+}
+
+impl Inspection {
+    /// Looks at `file`. To learn how long it takes to compile, give an engine
+    /// without a cache. This blocks, and compiling can take seconds.
+    ///
+    /// # Errors
+    /// When the file cannot be read; what is wrong with its content is the verdict.
+    pub fn of(engine: &Engine, file: &Path) -> Result<Self, PluginError> {
+        let bytes = load::read(file)?;
+        let component = load::component(file, &bytes);
+        let shown = component.as_deref().unwrap_or(&bytes);
+        // The verdict says what cannot be read.
+        let Outline { imports, exports, .. } = Outline::read(shown).unwrap_or_default();
+        let lifted = component.as_ref().is_ok_and(|component| **component != bytes[..]);
+        drop(component);
+        let began = BootTime::now();
+        let loaded = Plugin::from_bytes(engine, file, &bytes);
+        Ok(Self {
+            size: bytes.len() as u64,
+            sha256: load::sha256(&bytes).into(),
+            lifted,
+            imports,
+            exports,
+            verdict: loaded.map(|plugin| (plugin.kinds().clone(), BootTime::now().since(began))),
+        })
+    }
+
+    /// What the settings of an action may have to grant to it, the surest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        let asks = |(setting, prefixes, unasked): &(&'static str, &[&str], bool)| {
+            let fits = |name: &&String| prefixes.iter().any(|prefix| name.starts_with(prefix));
+            let imports: Vec<_> = self.imports.iter().filter(fits).cloned().collect();
+            let request = Request { setting, imports, unasked: *unasked };
+            (!request.imports.is_empty()).then_some(request)
+        };
+        REQUESTS.iter().filter_map(asks).collect()
+    }
+}
+
+/// What a plugin imports that does nothing until the settings grant it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The key of the settings that grants it.
+    pub setting: &'static str,
+    /// The imports that ask for it.
+    pub imports: Vec<String>,
+    /// Whether the libraries of many languages import it, whatever the program does.
+    pub unasked: bool,
+}
+
+/// Keys of the settings, and the imports that they give something to do; and
+/// whether those are imported unasked.
+const REQUESTS: &[(&str, &[&str], bool)] = &[
+    ("state", &["wasi:keyvalue/"], false),
+    ("outbound", &["wasi:http/outgoing-handler@", "wasi:http/client@"], false),
+    ("config", &["wasi:config/"], false),
+    ("folders", &["wasi:filesystem/"], true),
+    ("sockets", &["wasi:sockets/"], true),
+    ("env", &["wasi:cli/environment@"], true),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_for_what_it_imports() {
+        let imports = [
+            "wasi:io/poll@0.2.0",
+            "wasi:filesystem/types@0.2.0",
+            "wasi:keyvalue/store@0.2.0-draft",
+            "wasi:sockets/tcp@0.2.0",
+        ];
+        let inspection = Inspection {
+            size: 0,
+            sha256: "".into(),
+            lifted: false,
+            imports: imports.map(ToOwned::to_owned).to_vec(),
+            exports: Vec::new(),
+            verdict: Err(PluginError::NoStart { file: "x.wasm".into() }),
+        };
+        let asked: Vec<_> =
+            inspection.requests().iter().map(|it| (it.setting, it.unasked)).collect();
+        assert_eq!(asked, [("state", false), ("folders", true), ("sockets", true)]);
+    }
+}

@@ -1,0 +1,73 @@
+//! What a WebAssembly file says about itself, read without compiling it.
+
+use wasmparser::{Parser, Payload};
+
+/// The names on the outside of a module or a component.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outline {
+    /// What it imports, in its order; of a core module as `module::name`.
+    pub(super) imports: Vec<String>,
+    /// What it exports, in its order.
+    pub(super) exports: Vec<String>,
+    /// Whether it is a core module that carries the WIT world it was made for.
+    pub(super) world: bool,
+    /// How deep modules and components are nested in it; zero, where none is.
+    pub(super) depth: usize,
+}
+
+/// The custom sections, by the beginning of their names, in which binding
+/// generators leave the world of a core module.
+const WORLD: &str = "component-type";
+
+impl Outline {
+    /// Reads the outline of `bytes`.
+    ///
+    /// # Errors
+    /// Where the file breaks off, or is no WebAssembly.
+    pub(super) fn read(bytes: &[u8]) -> wasmparser::Result<Self> {
+        let mut outline = Self::default();
+        // What is nested within a component is its own affair.
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload? {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                    depth += 1;
+                    outline.depth = outline.depth.max(depth);
+                }
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                payload if depth == 0 => outline.take(payload)?,
+                _ => {}
+            }
+        }
+        Ok(outline)
+    }
+
+    fn take(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
+        match payload {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import?;
+                    self.imports.push(format!("{}::{}", import.module, import.name));
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    self.exports.push(export?.name.to_owned());
+                }
+            }
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    self.imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    self.exports.push(export?.name.name.to_owned());
+                }
+            }
+            Payload::CustomSection(section) => self.world |= section.name().starts_with(WORLD),
+            _ => {}
+        }
+        Ok(())
+    }
+}

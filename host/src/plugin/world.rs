@@ -1,0 +1,70 @@
+//! The world of a core module that does not carry one.
+//!
+//! A world travels in a section of the module, and Go's linker writes none. Such
+//! a module can be known all the same: what it exports has the names that the
+//! worlds of `soloist:plugin` give to it.
+
+use wit_component::{StringEncoding, embed_component_metadata};
+
+use super::{error::Cause, outline::Outline, wit};
+
+/// What marks a world's modules: a function that each of them exports.
+const MARKS: &[(&str, &str)] = &[
+    ("wasi:http/incoming-handler@0.2.12#handle", "http"),
+    ("wasi:cli/run@0.2.12#run", "service"),
+    ("soloist:plugin/task@0.1.0#handle", "task-plugin"),
+    ("soloist:plugin/strategy@0.1.0#rank", "strategy-plugin"),
+    ("soloist:plugin/hooks@0.1.0#on-leader", "hooks-plugin"),
+];
+
+/// The world that a module of this outline was made for, as far as one can tell.
+pub(super) fn of(outline: &Outline) -> Option<&'static str> {
+    let exported = |name: &str| outline.exports.iter().any(|export| export == name);
+    MARKS.iter().find(|(mark, _)| exported(mark)).map(|(_, world)| *world)
+}
+
+/// `module` as if its compiler had named `world`.
+pub(super) fn named(module: &[u8], world: &str) -> Result<Vec<u8>, Cause> {
+    let (resolve, package) = wit::resolve()?;
+    let world = resolve.select_world(&[package], Some(world))?;
+    let mut module = module.to_owned();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    Ok(module)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(exports: &[&str]) -> Option<&'static str> {
+        let exports = exports.iter().map(|name| (*name).to_owned()).collect();
+        of(&Outline { exports, ..Outline::default() })
+    }
+
+    #[test]
+    fn a_world_is_known_by_what_is_exported() {
+        let http = "wasi:http/incoming-handler@0.2.12#handle";
+        assert_eq!(world(&["memory", http]), Some("http"));
+        assert_eq!(world(&["wasi:cli/run@0.2.12#run", "_initialize"]), Some("service"));
+        assert_eq!(world(&["soloist:plugin/task@0.1.0#handle"]), Some("task-plugin"));
+        assert_eq!(world(&["_start", "handle", "wasi:http/incoming-handler@0.2.12"]), None);
+    }
+
+    #[test]
+    fn every_mark_is_a_function_of_its_world() {
+        let (resolve, package) = wit::resolve().unwrap();
+        for (mark, world) in MARKS {
+            let (interface, function) = mark.split_once('#').unwrap();
+            let world = resolve.packages[package].worlds[*world];
+            let exports = &resolve.worlds[world].exports;
+            let id = exports.keys().find_map(|key| match key {
+                wit_parser::WorldKey::Interface(id) => {
+                    (resolve.id_of(*id).as_deref() == Some(interface)).then_some(*id)
+                }
+                wit_parser::WorldKey::Name(_) => None,
+            });
+            let id = id.unwrap_or_else(|| panic!("no {interface} in its world"));
+            assert!(resolve.interfaces[id].functions.contains_key(function), "{mark}");
+        }
+    }
+}

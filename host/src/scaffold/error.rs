@@ -1,0 +1,37 @@
+//! Why a project was not written, and what to do about it.
+
+use std::{io, path::PathBuf};
+
+/// A project could not be made.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are what the message says")]
+pub enum ScaffoldError {
+    /// The name would not do as a file's, a package's and an action's at once.
+    #[error(
+        "`{name}` is no name for a plugin: lower-case letters, digits and single `-` between them, a letter first, 40 at most; `{better}` would do"
+    )]
+    Name { name: String, better: String },
+    /// The name means something in the language.
+    #[error("`{name}` is a word of Rust, which cargo does not take for a package: try `my-{name}`")]
+    Word { name: String },
+    /// There is something already.
+    #[error("the folder {} is not empty: choose another name, or remove it", folder.display())]
+    NotEmpty { folder: PathBuf },
+    /// There is something already, and it is no folder.
+    #[error("{} is there already, and is not a folder: choose another name, or remove it", path.display())]
+    NotAFolder { path: PathBuf },
+    /// Writing.
+    #[error("cannot write {}: choose a folder that this user may write to", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    /// Reading what a project says of itself.
+    #[error("cannot read {}: name the folder of a Go module", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// The same: it says nothing.
+    #[error("{} names no module: begin it with a line like `module example.com/web`", path.display())]
+    NoModule { path: PathBuf },
+    /// Generating the bindings.
+    #[error(
+        "cannot generate the bindings for {language}: that is a fault of soloist, please report it"
+    )]
+    Bindings { language: String, source: Box<dyn std::error::Error + Send + Sync> },
+}

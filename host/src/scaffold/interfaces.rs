@@ -1,0 +1,86 @@
+//! What is generated into a project: the WIT, the bindings, and what those stand on.
+
+use std::{fs, path::Path};
+
+use super::{File, Kind, Language, Recipe, ScaffoldError, bindings, put};
+use crate::plugin::wit;
+
+/// The module that a new Go program is, and that its bindings are in.
+pub(super) const MODULE: &str = "example.com/{{name}}";
+
+/// Where the Go modules are that a program carries along, and what lists them.
+const VENDOR: &str = "vendor";
+
+/// The Go module that the generated bindings stand on, as `go mod vendor` lays
+/// it out: a build then needs no network. It is a copy of what the crate
+/// `wit-bindgen-go` 0.60 brings, without its asynchronous half.
+const GO_VENDOR: &[(&str, &str)] = &[
+    ("vendor/modules.txt", include_str!("templates/go/vendor/modules.txt")),
+    ("vendor/go.bytecodealliance.org/pkg/LICENSE", include_str!("templates/go/vendor/LICENSE")),
+    (
+        "vendor/go.bytecodealliance.org/pkg/wit/runtime/runtime.go",
+        include_str!("templates/go/vendor/wit/runtime/runtime.go"),
+    ),
+    (
+        "vendor/go.bytecodealliance.org/pkg/wit/types/option.go",
+        include_str!("templates/go/vendor/wit/types/option.go"),
+    ),
+    (
+        "vendor/go.bytecodealliance.org/pkg/wit/types/result.go",
+        include_str!("templates/go/vendor/wit/types/result.go"),
+    ),
+    (
+        "vendor/go.bytecodealliance.org/pkg/wit/types/tuple.go",
+        include_str!("templates/go/vendor/wit/types/tuple.go"),
+    ),
+    (
+        "vendor/go.bytecodealliance.org/pkg/wit/types/unit.go",
+        include_str!("templates/go/vendor/wit/types/unit.go"),
+    ),
+];
+
+/// Generates into the project in `folder` anew what `soloist plugin new`
+/// generated there, or what would be there if it had: `wit`, and `gen` and
+/// `vendor` where the language has such.
+///
+/// # Errors
+/// When there is no such project, or something cannot be written.
+pub fn renew(folder: &Path, language: Language, kind: Kind) -> Result<(), ScaffoldError> {
+    let module = match language {
+        Language::Go => go_module(folder)?,
+        _ => String::new(),
+    };
+    let mut files = of(language, &Recipe::of(language, kind), &module)?;
+    // Who carries modules of their own along keeps them.
+    if folder.join(VENDOR).exists() {
+        files.retain(|(path, _)| !path.starts_with(VENDOR));
+    }
+    put(folder, files)
+}
+
+/// All of it, as files of a project.
+pub(super) fn of(
+    language: Language,
+    recipe: &Recipe,
+    module: &str,
+) -> Result<Vec<File>, ScaffoldError> {
+    let wit = wit::FILES.iter().map(|(path, text)| {
+        let text = recipe.dialect.map_or_else(|| (*text).to_owned(), |wasi| wasi.apply(text));
+        (Path::new("wit").join(path), text.into_bytes())
+    });
+    let mut files: Vec<File> = wit.collect();
+    files.extend(bindings::generate(language, recipe.world, module)?);
+    if language == Language::Go {
+        files.extend(GO_VENDOR.iter().map(|(path, text)| ((*path).into(), (*text).into())));
+    }
+    Ok(files)
+}
+
+/// The module that the Go program in `folder` says that it is.
+fn go_module(folder: &Path) -> Result<String, ScaffoldError> {
+    let path = folder.join("go.mod");
+    let text = fs::read_to_string(&path);
+    let text = text.map_err(|source| ScaffoldError::Read { path: path.clone(), source })?;
+    let module = text.lines().find_map(|line| line.trim().strip_prefix("module "));
+    module.map(|name| name.trim().to_owned()).ok_or(ScaffoldError::NoModule { path })
+}

@@ -1,0 +1,311 @@
+//! New plugins: a small project that builds as it stands.
+//!
+//! Invariants:
+//! - What is written needs the language's own compiler and nothing of this
+//!   repository: the WIT is in it, and so are the bindings where the language
+//!   has no generator of its own.
+//! - A new project takes nobody's place, and what [`renew`] replaces are the
+//!   files that were generated.
+
+mod bindings;
+mod error;
+mod interfaces;
+mod recipe;
+
+use std::{
+    fmt, fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+pub use error::ScaffoldError;
+pub use interfaces::renew;
+
+use self::recipe::Recipe;
+
+/// The longest name: it becomes part of file names and of commands.
+const NAME_MAX: usize = 40;
+
+/// The languages that a project can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// Rust, by cargo alone.
+    Rust,
+    /// JavaScript, in the engine that componentize-js brings.
+    #[value(name = "js", alias = "javascript")]
+    JavaScript,
+    /// Python, in the interpreter that componentize-py brings.
+    #[value(alias = "py")]
+    Python,
+    /// C, by any clang that has WASI's C library; zig has it.
+    C,
+    /// Go, by its own compiler.
+    Go,
+}
+
+/// What a project is to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// It answers HTTP requests.
+    Http,
+    /// It runs for as long as the term lasts.
+    Service,
+    /// It does one piece of work and ends.
+    Job,
+    /// Any host runs it when it is called.
+    Task,
+}
+
+/// A project before it is written.
+#[derive(Clone, Debug)]
+pub struct Project {
+    name: String,
+    language: Language,
+    kind: Kind,
+}
+
+/// One file of a project: where it is, below the project's folder, and what is in it.
+type File = (PathBuf, Vec<u8>);
+
+impl Project {
+    /// A project under this name.
+    ///
+    /// # Errors
+    /// When the name is none that all tools on the way take.
+    pub fn new(name: &str, language: Language, kind: Kind) -> Result<Self, ScaffoldError> {
+        if !is_name(name) {
+            return Err(ScaffoldError::Name { name: name.to_owned(), better: better_name(name) });
+        }
+        if language == Language::Rust && RUST_WORDS.contains(&name) {
+            return Err(ScaffoldError::Word { name: name.to_owned() });
+        }
+        Ok(Self { name: name.to_owned(), language, kind })
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The commands that build it, to be run in its folder one after the other.
+    #[must_use]
+    pub fn build(&self) -> Vec<String> {
+        self.recipe().build.iter().map(|line| self.fill(line)).collect()
+    }
+
+    /// What the build needs on the machine, in words.
+    #[must_use]
+    pub fn needs(&self) -> &'static str {
+        self.recipe().needs
+    }
+
+    /// The file that the build makes, from the project's folder.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.fill(&self.recipe().output)
+    }
+
+    /// Writes the project to `folder`, which must not be there yet, or be empty.
+    ///
+    /// # Errors
+    /// When something is there already, or cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), ScaffoldError> {
+        // Made before anything is touched, so that a failure leaves nothing behind.
+        let files = self.files()?;
+        claim(folder)?;
+        put(folder, files)
+    }
+
+    fn recipe(&self) -> Recipe {
+        Recipe::of(self.language, self.kind)
+    }
+
+    fn files(&self) -> Result<Vec<File>, ScaffoldError> {
+        let recipe = self.recipe();
+        let filled =
+            |(path, text): (&str, &str)| (self.fill(path).into(), self.fill(text).into_bytes());
+        let mut files: Vec<File> = recipe.sources().map(filled).collect();
+        files.push(("README.md".into(), self.readme(&recipe).into_bytes()));
+        files.extend(interfaces::of(self.language, &recipe, &self.fill(interfaces::MODULE))?);
+        Ok(files)
+    }
+
+    fn readme(&self, recipe: &Recipe) -> String {
+        let listed = recipe.files.iter().map(|(path, says)| format!("| `{path}` | {says} |\n"));
+        let text = README
+            .replace("{{language}}", &self.language.to_string())
+            .replace("{{does}}", self.kind.does())
+            .replace("{{needs}}", recipe.needs)
+            .replace("{{build}}", &recipe.build.join("\n"))
+            .replace("{{output}}", &recipe.output)
+            .replace("{{run}}", self.kind.run())
+            .replace("{{files}}", &listed.collect::<String>());
+        self.fill(&text)
+    }
+
+    /// `text` with the name and what follows from it in the places held free.
+    fn fill(&self, text: &str) -> String {
+        text.replace("{{name}}", &self.name)
+            .replace("{{file}}", &self.name.replace('-', "_"))
+            .replace("{{kind}}", &self.kind.to_string())
+            .replace("{{world}}", self.recipe().world)
+    }
+}
+
+const README: &str = include_str!("templates/README.md");
+
+/// What cargo does not take for the name of a package.
+const RUST_WORDS: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc-macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
+fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    name.len() <= NAME_MAX
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(allowed)
+        && !name.ends_with('-')
+        && !name.contains("--")
+}
+
+/// A name like `name` that is one.
+fn better_name(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let joined = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    let begun = joined.trim_start_matches(|c: char| !c.is_ascii_lowercase());
+    let cut = begun.get(..NAME_MAX).unwrap_or(begun).trim_end_matches('-');
+    if is_name(cut) { cut.to_owned() } else { "my-plugin".to_owned() }
+}
+
+/// Makes `folder` ours: new, or empty.
+fn claim(folder: &Path) -> Result<(), ScaffoldError> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(ScaffoldError::NotEmpty { folder: folder.to_owned() }),
+        },
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            Err(ScaffoldError::NotAFolder { path: folder.to_owned() })
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => fs::create_dir_all(folder)
+            .map_err(|source| ScaffoldError::Write { path: folder.to_owned(), source }),
+        Err(source) => Err(ScaffoldError::Write { path: folder.to_owned(), source }),
+    }
+}
+
+fn put(folder: &Path, files: Vec<File>) -> Result<(), ScaffoldError> {
+    for (path, bytes) in files {
+        let path = folder.join(path);
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        made.and_then(|()| fs::write(&path, bytes))
+            .map_err(|source| ScaffoldError::Write { path, source })?;
+    }
+    Ok(())
+}
+
+impl Kind {
+    fn does(self) -> &'static str {
+        match self {
+            Self::Http => "It answers every request with the term that it runs under.",
+            Self::Service => {
+                "It works as long as its host leads, and leaves when the term is ending."
+            }
+            Self::Job => "It does one piece of work and ends.",
+            Self::Task => "It answers a call with its text in capital letters.",
+        }
+    }
+
+    /// What happens when it is in the plugins folder.
+    fn run(self) -> &'static str {
+        match self {
+            Self::Http => "The host that leads answers at <http://127.0.0.1:3000/>.",
+            Self::Service => "The host that leads runs it, and its lines stand in that host's log.",
+            Self::Job => {
+                "This version of soloist has no schedules yet: it runs a job as it runs a service,\nand begins it again when it has ended."
+            }
+            Self::Task => "This version of soloist does not call tasks yet.",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Service => "service",
+            Self::Job => "job",
+            Self::Task => "task",
+        })
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rust => "Rust",
+            Self::JavaScript => "JavaScript",
+            Self::Python => "Python",
+            Self::C => "C",
+            Self::Go => "Go",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! How a project is made of templates, and how it is built: one recipe a
+//! language and kind.
+
+use super::{Kind, Language};
+
+/// One text for each kind, in the order of [`Kind`].
+type ByKind = [&'static str; 4];
+
+/// Includes `templates/FOLDER/KIND.EXTENSION` for each kind.
+macro_rules! by_kind {
+    ($folder:literal, $extension:literal) => {
+        [
+            include_str!(concat!("templates/", $folder, "/http.", $extension)),
+            include_str!(concat!("templates/", $folder, "/service.", $extension)),
+            include_str!(concat!("templates/", $folder, "/job.", $extension)),
+            include_str!(concat!("templates/", $folder, "/task.", $extension)),
+        ]
+    };
+}
+
+const RUST: ByKind = by_kind!("rust", "rs");
+const JAVASCRIPT: ByKind = by_kind!("javascript", "js");
+const PYTHON: ByKind = by_kind!("python", "py");
+const C: ByKind = by_kind!("c", "c");
+const GO: ByKind = by_kind!("go", "go");
+
+/// A change of WASI's version in the WIT, for a language whose engine is built
+/// for an older one. A host runs every 0.2.
+#[derive(Clone, Copy)]
+pub(super) struct Dialect {
+    from: &'static str,
+    to: &'static str,
+}
+
+impl Dialect {
+    pub(super) fn apply(self, wit: &str) -> String {
+        wit.replace(self.from, self.to)
+    }
+}
+
+/// What the HTTP of componentize-js 0.23 is built for.
+const STARLINGMONKEY: Dialect = Dialect { from: "0.2.12", to: "0.2.10" };
+
+/// One language and kind.
+pub(super) struct Recipe {
+    /// The world of `soloist:plugin` that it is built for.
+    pub(super) world: &'static str,
+    /// What the build needs on the machine.
+    pub(super) needs: &'static str,
+    pub(super) build: Vec<&'static str>,
+    /// The file that the build makes.
+    pub(super) output: String,
+    /// What the README says of the files that matter.
+    pub(super) files: Vec<(&'static str, &'static str)>,
+    pub(super) dialect: Option<Dialect>,
+    source: (&'static str, &'static str),
+    rest: Vec<(&'static str, &'static str)>,
+}
+
+impl Recipe {
+    pub(super) fn of(language: Language, kind: Kind) -> Self {
+        match language {
+            Language::Rust => rust(kind),
+            Language::JavaScript => javascript(kind),
+            Language::Python => python(kind),
+            Language::C => c(kind),
+            Language::Go => go(kind),
+        }
+    }
+
+    /// The files that are made of templates, with their places still free.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        [self.source].into_iter().chain(self.rest.clone())
+    }
+}
+
+/// The world of a language whose compiler makes a `main` of its own.
+fn world_with_main(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Http => "http",
+        Kind::Service | Kind::Job => "imports",
+        Kind::Task => "task-plugin",
+    }
+}
+
+/// The world of a language that exports `run` itself.
+fn world_without_main(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Http => "http",
+        Kind::Service => "service",
+        Kind::Job => "job",
+        Kind::Task => "task-plugin",
+    }
+}
+
+/// Whether it is a program with a `main`, where the language has such.
+fn is_program(kind: Kind) -> bool {
+    matches!(kind, Kind::Service | Kind::Job)
+}
+
+fn rust(kind: Kind) -> Recipe {
+    // Cargo writes underscores into the names of libraries alone.
+    let (path, manifest, made) = if is_program(kind) {
+        ("src/main.rs", include_str!("templates/rust/program.toml"), "{{name}}")
+    } else {
+        ("src/lib.rs", include_str!("templates/rust/library.toml"), "{{file}}")
+    };
+    Recipe {
+        world: world_with_main(kind),
+        needs: "Rust 1.85 or later with its target `wasm32-wasip2` (`rustup target add wasm32-wasip2`)",
+        build: vec!["cargo build --release --target wasm32-wasip2"],
+        output: format!("target/wasm32-wasip2/release/{made}.wasm"),
+        files: vec![(path, "the plugin"), ("Cargo.toml", "its build")],
+        dialect: None,
+        source: (path, RUST[kind as usize]),
+        rest: vec![("Cargo.toml", manifest), (".gitignore", "/target\n")],
+    }
+}
+
+fn javascript(kind: Kind) -> Recipe {
+    Recipe {
+        world: world_without_main(kind),
+        needs: "Node.js 20 or later with npm",
+        build: vec!["npm install --no-fund --no-audit", "npm run build"],
+        output: "{{name}}.wasm".to_owned(),
+        files: vec![
+            ("plugin.js", "the plugin"),
+            (
+                "package.json",
+                "its build, by [componentize-js](https://github.com/bytecodealliance/ComponentizeJS)",
+            ),
+        ],
+        // Its `fetch` events are requests of one version of `wasi:http` alone.
+        dialect: (kind == Kind::Http).then_some(STARLINGMONKEY),
+        source: ("plugin.js", JAVASCRIPT[kind as usize]),
+        rest: vec![
+            ("package.json", include_str!("templates/javascript/package.json")),
+            (".gitignore", "/node_modules\n/*.wasm\n"),
+        ],
+    }
+}
+
+fn python(kind: Kind) -> Recipe {
+    Recipe {
+        world: world_without_main(kind),
+        needs: "Python 3.10 or later and componentize-py (`pip install -r requirements.txt`)",
+        build: vec!["componentize-py -d wit -w {{world}} componentize plugin -o {{name}}.wasm"],
+        output: "{{name}}.wasm".to_owned(),
+        files: vec![
+            ("plugin.py", "the plugin"),
+            (
+                "requirements.txt",
+                "its build; for your editor, `componentize-py -d wit -w {{world}} bindings .` writes the types",
+            ),
+        ],
+        dialect: None,
+        source: ("plugin.py", PYTHON[kind as usize]),
+        rest: vec![
+            ("requirements.txt", include_str!("templates/python/requirements.txt")),
+            (
+                ".gitignore",
+                "/*.wasm\n__pycache__/\n/componentize_py_*\n/poll_loop.py\n/wit_world/\n",
+            ),
+        ],
+    }
+}
+
+fn c(kind: Kind) -> Recipe {
+    let build = if is_program(kind) {
+        "python3 -m ziglang cc -target wasm32-wasi -Oz -s plugin.c gen/bindings.c gen/bindings_component_type.o -o {{name}}.wasm"
+    } else {
+        "python3 -m ziglang cc -target wasm32-wasi -mexec-model=reactor -Oz -s plugin.c gen/bindings.c gen/bindings_component_type.o -o {{name}}.wasm"
+    };
+    Recipe {
+        world: world_with_main(kind),
+        needs: "a clang that knows WASI, as zig is (`pip install ziglang`); that of wasi-sdk takes the same arguments",
+        build: vec![build],
+        output: "{{name}}.wasm".to_owned(),
+        files: vec![
+            ("plugin.c", "the plugin"),
+            ("gen/", "the bindings, made by wit-bindgen; `gen/bindings.h` is what to read"),
+        ],
+        dialect: None,
+        source: ("plugin.c", C[kind as usize]),
+        rest: vec![(".gitignore", "/*.wasm\n")],
+    }
+}
+
+/// A library, whatever the kind: interfaces call back into the module, which Go's
+/// runtime bears only after its initialisation, and a program's is in its `main`.
+fn go(kind: Kind) -> Recipe {
+    let path = match kind {
+        Kind::Http => "export_wasi_http_incoming_handler/handler.go",
+        Kind::Service | Kind::Job => "export_wasi_cli_run/run.go",
+        Kind::Task => "export_soloist_plugin_task/handler.go",
+    };
+    Recipe {
+        world: world_without_main(kind),
+        needs: "Go 1.25 or later",
+        // The bindings allocate by a function of Go's runtime that is not public.
+        build: vec![
+            "GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags='-checklinkname=0 -s -w' -o {{name}}.wasm .",
+        ],
+        output: "{{name}}.wasm".to_owned(),
+        files: vec![
+            (path, "the plugin"),
+            ("gen/", "the bindings, made by wit-bindgen: a package an interface"),
+            ("vendor/", "what the bindings stand on"),
+        ],
+        dialect: None,
+        source: (path, GO[kind as usize]),
+        rest: vec![
+            ("go.mod", include_str!("templates/go/go.mod.in")),
+            ("main.go", include_str!("templates/go/exports.go")),
+            (".gitignore", "/*.wasm\n"),
+        ],
+    }
+}

@@ -1,0 +1,117 @@
+use clap::ValueEnum;
+
+use super::*;
+use crate::plugin::wit;
+
+fn project(language: Language, kind: Kind) -> Project {
+    Project::new("guest-book", language, kind).unwrap()
+}
+
+fn every() -> impl Iterator<Item = Project> {
+    let languages = Language::value_variants().iter();
+    languages.flat_map(|l| Kind::value_variants().iter().map(|k| project(*l, *k)))
+}
+
+#[test]
+fn nothing_in_a_project_is_left_open() {
+    for project in every() {
+        let files = project.files().unwrap();
+        let place = |name: &str| files.iter().position(|(path, _)| path == Path::new(name));
+        for (path, bytes) in &files {
+            let text = String::from_utf8_lossy(bytes);
+            let generated = path.starts_with("gen") || path.starts_with("vendor");
+            assert!(generated || !text.contains("{{"), "{project:?} {}: {text}", path.display());
+            assert_eq!(place(path.to_str().unwrap()), files.iter().position(|(p, _)| p == path));
+        }
+        assert!(place("wit/worlds.wit").is_some() && place("README.md").is_some());
+        for (name, _) in project.recipe().files {
+            let there = files.iter().any(|(path, _)| path.starts_with(name));
+            assert!(there, "{project:?} has no {name}");
+        }
+        for line in project.build() {
+            assert!(!line.contains("{{"), "{line}");
+        }
+    }
+}
+
+#[test]
+fn every_world_is_one_of_the_package() {
+    let (resolve, package) = wit::resolve().unwrap();
+    for project in every() {
+        let world = project.recipe().world;
+        assert!(resolve.packages[package].worlds.contains_key(world), "{world}");
+    }
+}
+
+#[test]
+fn the_readme_says_what_the_command_says() {
+    for project in every() {
+        let readme = project.readme(&project.recipe());
+        for line in project.build() {
+            assert!(readme.contains(&line), "{readme}");
+        }
+        assert!(readme.contains(&project.output()), "{readme}");
+    }
+}
+
+#[test]
+fn names_are_taken_or_mended() {
+    for name in ["a", "web", "guest-book", "a1-2b"] {
+        assert!(Project::new(name, Language::Rust, Kind::Http).is_ok(), "{name}");
+    }
+    let better = [
+        ("", "my-plugin"),
+        ("Guest Book", "guest-book"),
+        ("guest_book", "guest-book"),
+        ("../up", "up"),
+        ("a/b", "a-b"),
+        ("-a", "a"),
+        ("a-", "a"),
+        ("a--b", "a-b"),
+        ("9lives", "lives"),
+        ("ä", "my-plugin"),
+        (&"x".repeat(41), &"x".repeat(40)),
+    ];
+    for (name, mend) in better {
+        let refused = Project::new(name, Language::C, Kind::Job).unwrap_err().to_string();
+        assert!(refused.contains(&format!("`{mend}` would do")), "{name}: {refused}");
+    }
+    assert!(Project::new("match", Language::Rust, Kind::Http).is_err());
+    assert!(Project::new("match", Language::Go, Kind::Http).is_ok());
+}
+
+#[test]
+fn what_is_there_is_left_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let project = project(Language::Rust, Kind::Http);
+    let full = scratch.path().join("full");
+    fs::create_dir(&full).unwrap();
+    fs::write(full.join("mine"), "text").unwrap();
+    assert!(matches!(project.write(&full), Err(ScaffoldError::NotEmpty { .. })));
+    assert_eq!(fs::read_dir(&full).unwrap().count(), 1);
+    let file = full.join("mine");
+    assert!(matches!(project.write(&file), Err(ScaffoldError::NotAFolder { .. })));
+    assert_eq!(fs::read(&file).unwrap(), b"text");
+    let empty = scratch.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    project.write(&empty).unwrap();
+    assert!(empty.join("src/lib.rs").is_file());
+}
+
+#[test]
+fn bindings_are_made_anew_and_nothing_else() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    assert!(matches!(renew(folder, Language::Go, Kind::Http), Err(ScaffoldError::Read { .. })));
+    fs::write(folder.join("go.mod"), "// mine\nmodule my.org/x/y\n\ngo 1.25\n").unwrap();
+    fs::create_dir_all(folder.join("vendor")).unwrap();
+    renew(folder, Language::Go, Kind::Http).unwrap();
+    let exports = fs::read_to_string(folder.join("gen/wit_exports/wit_exports.go")).unwrap();
+    assert!(exports.contains("\"my.org/x/y/export_wasi_http_incoming_handler\""), "{exports}");
+    assert!(exports.contains("\"my.org/x/y/gen/wasi_http_types\""), "{exports}");
+    assert_eq!(fs::read_dir(folder.join("vendor")).unwrap().count(), 0, "it is the user's");
+    let mut there: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    there.sort();
+    assert_eq!(there, ["gen", "go.mod", "vendor", "wit"]);
+}

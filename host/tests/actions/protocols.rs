@@ -1,0 +1,140 @@
+//! What clients may speak: HTTP/1.1, HTTP/2 without TLS, and both within TLS.
+
+use std::{path::Path, sync::Arc};
+
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, Version, body::Bytes};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use soloist::{
+    action::Action,
+    clock::BootTime,
+    config::{ActionConfig, TlsFiles},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+
+use crate::rig::{Prepared, Rig, config, free_address, gate, guest_file, prepare};
+
+/// One answer by HTTP/2 on `stream`: its version, and its text.
+async fn ask_by_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    uri: String,
+) -> (Version, String) {
+    let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["soloist-token"]),
+        (200, &"1".parse().unwrap())
+    );
+    let version = answer.version();
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    drop(sender);
+    connection.await.unwrap().unwrap();
+    (version, String::from_utf8_lossy(&text).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_is_recognised_by_its_first_bytes() {
+    let rig = Rig::up("i-am-server").await;
+    let stream = TcpStream::connect(rig.address()).await.unwrap();
+    let answer = ask_by_http2(stream, format!("http://{}/", rig.address())).await;
+    assert_eq!(answer, (Version::HTTP_2, "I am server a\n".to_owned()));
+    assert_eq!(rig.ask("/").await, (200, "I am server a\n".to_owned()));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_http2_streams_that_are_open() {
+    let rig = Rig::up("spin").await;
+    let stream = TcpStream::connect(rig.address()).await.unwrap();
+    let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let asked: Vec<_> = (0..3)
+        .map(|_| {
+            let request = Request::get(format!("http://{}/spin", rig.address()));
+            sender.send_request(request.body(Empty::<Bytes>::new()).unwrap())
+        })
+        .collect();
+    rig.instances(3).await;
+    rig.stop().await;
+    for answer in asked {
+        assert!(
+            answer.await.is_ok_and(|answer| answer.status() == 503) || connection.is_finished()
+        );
+    }
+    drop(sender);
+}
+
+fn files() -> Arc<TlsFiles> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/actions/tls");
+    TlsFiles { cert: folder.join("cert.pem"), key: folder.join("key.pem") }.into()
+}
+
+/// `guest`, which takes TLS.
+fn prepare_with_tls(guest: &str, tls: Arc<TlsFiles>) -> Result<Prepared, String> {
+    let (engine, _) = prepare(guest, free_address());
+    let config = ActionConfig { tls: Some(tls), ..config(guest_file(guest), free_address()) };
+    let action = Action::prepare(&config, &engine).map_err(|error| error.to_string())?;
+    Ok((engine, action))
+}
+
+fn connector(protocol: &[u8]) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&files().cert).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_owned()];
+    Arc::new(config).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn within_tls_the_protocol_is_agreed_upon() {
+    let prepared = prepare_with_tls("i-am-server", files()).unwrap();
+    let mut rig = Rig::start(prepared, gate(1, BootTime::NEVER));
+    rig.running.started().await.unwrap();
+    let connect = async |protocol: &[u8]| {
+        let stream = TcpStream::connect(rig.address()).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        connector(protocol).connect(name, stream).await.unwrap()
+    };
+    let answer = ask_by_http2(connect(b"h2").await, "https://localhost/".to_owned()).await;
+    assert_eq!(answer, (Version::HTTP_2, "I am server a\n".to_owned()));
+
+    let stream = TokioIo::new(connect(b"http/1.1").await);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request =
+        Request::get("/").header("host", "localhost").body(Empty::<Bytes>::new()).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    assert_eq!((answer.version(), answer.status().as_u16()), (Version::HTTP_11, 200));
+    drop(sender);
+    connection.await.unwrap().unwrap();
+
+    // Whoever does not speak TLS gets no answer, and keeps nobody from getting one.
+    assert!(reqwest::get(format!("http://{}/", rig.address())).await.is_err());
+    connect(b"h2").await;
+    rig.stop().await;
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_refused_before_anything_listens() {
+    let swapped = TlsFiles { cert: files().key.clone(), key: files().cert.clone() };
+    let error = prepare_with_tls("i-am-server", swapped.into()).err().unwrap();
+    assert!(error.contains("there is no certificate in"), "{error}");
+    let missing = TlsFiles { key: "no/such.pem".into(), ..(*files()).clone() };
+    let error = prepare_with_tls("i-am-server", missing.into()).err().unwrap();
+    assert!(error.contains("cannot read a key from no/such.pem"), "{error}");
+}

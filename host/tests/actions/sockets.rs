@@ -1,0 +1,128 @@
+//! Sockets: where the settings say, and nowhere else; and never past the gate.
+
+use std::{
+    net::{SocketAddr, TcpListener, UdpSocket},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use soloist::config::Grants;
+use tokio::{io::AsyncReadExt, net::TcpListener as AsyncListener};
+
+use crate::rig::{PATIENCE, Rig, World, prepare_with, until};
+
+fn sockets(entries: &[String]) -> Grants {
+    let sockets = entries.iter().map(|entry| entry.parse().unwrap()).collect();
+    Grants { sockets, ..Grants::default() }
+}
+
+async fn up(grants: Grants) -> Rig {
+    World::new().start(prepare_with("escape", grants)).await
+}
+
+/// Whoever connected or sent a datagram; each gets `welcome` back.
+struct Server {
+    tcp: SocketAddr,
+    udp: SocketAddr,
+    seen: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Server {
+    /// Its threads end with the process: they wait for what must not come.
+    fn start() -> Self {
+        let (tcp, udp) = (TcpListener::bind("127.0.0.1:0"), UdpSocket::bind("127.0.0.1:0"));
+        let (tcp, udp) = (tcp.unwrap(), udp.unwrap());
+        let seen = Arc::<Mutex<Vec<_>>>::default();
+        let (of_tcp, of_udp) = (seen.clone(), seen.clone());
+        let server = Self { tcp: tcp.local_addr().unwrap(), udp: udp.local_addr().unwrap(), seen };
+        thread::spawn(move || {
+            while let Ok((mut stream, _)) = tcp.accept() {
+                of_tcp.lock().unwrap().push("tcp");
+                let _ = std::io::Write::write_all(&mut stream, b"welcome");
+            }
+        });
+        thread::spawn(move || {
+            while let Ok((_, from)) = udp.recv_from(&mut [0; 64]) {
+                of_udp.lock().unwrap().push("udp");
+                let _ = udp.send_to(b"welcome", from);
+            }
+        });
+        server
+    }
+
+    fn seen(&self) -> Vec<&'static str> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_reached_that_is_not_granted() {
+    let (server, other) = (Server::start(), Server::start());
+    let (tcp, udp) = (server.tcp, server.udp);
+    for grants in [
+        Grants::default(),
+        sockets(&[format!("tcp://{}", other.tcp), format!("udp://{}", other.udp)]),
+        // The other way round.
+        sockets(&[format!("udp://{tcp}"), format!("tcp://{udp}")]),
+        // By its name alone.
+        sockets(&[
+            format!("tcp://localhost:{}", tcp.port()),
+            format!("udp://localhost:{}", udp.port()),
+        ]),
+    ] {
+        let rig = up(grants).await;
+        for call in [format!("/connect?{tcp}"), format!("/send?{udp}"), "/listen".to_owned()] {
+            let (status, text) = rig.ask(&call).await;
+            assert_eq!(status, 502, "{call}: {text}");
+        }
+        rig.stop().await;
+    }
+    assert_eq!(server.seen(), Vec::<&str>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_granted_is_reached() {
+    let server = Server::start();
+    let rig =
+        up(sockets(&[format!("tcp://{}", server.tcp), format!("udp://{}", server.udp)])).await;
+    let welcome = (200, "welcome".to_owned());
+    assert_eq!(rig.ask(&format!("/connect?{}", server.tcp)).await, welcome);
+    assert_eq!(rig.ask(&format!("/send?{}", server.udp)).await, welcome);
+    assert_eq!(rig.ask("/listen").await.0, 502);
+    assert_eq!(server.seen(), ["tcp", "udp"]);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_looked_up_only_if_it_is_granted() {
+    let server = Server::start();
+    let port = server.tcp.port();
+    let by_name = format!("/connect?localhost:{port}");
+    let rig = up(sockets(&[format!("tcp://localhost:{port}")])).await;
+    assert_eq!(rig.ask(&by_name).await, (200, "welcome".to_owned()));
+    // One instance's lookup is no grant for another.
+    assert_eq!(rig.ask(&format!("/connect?{}", server.tcp)).await.0, 502);
+    rig.stop().await;
+    let rig = up(sockets(&[format!("tcp://{}", server.tcp)])).await;
+    assert_eq!(rig.ask(&by_name).await.0, 502);
+    rig.stop().await;
+    assert_eq!(server.seen(), ["tcp"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_gate_nothing_is_sent() {
+    let server = AsyncListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let rig = up(sockets(&[format!("tcp://{address}")])).await;
+    let _request = rig.send(&format!("GET /drip?{address} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+    let (mut stream, _) = server.accept().await.unwrap();
+    let mut come = [0; 64];
+    assert!(stream.read(&mut come).await.unwrap() > 0);
+    // No stop, no task: the gate alone.
+    rig.gate.close();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "it still sends: {}", String::from_utf8_lossy(&rest));
+    until("the guest has ended", || rig.engine.live() == 0).await;
+    rig.stop().await;
+}

@@ -1,0 +1,81 @@
+//! Plugins in other languages: the examples, and what `soloist plugin new` writes.
+//!
+//! `cargo xtask test` brings the compilers of the languages that build quickly;
+//! the tests of the others are ignored but for `cargo xtask ci`, which has all.
+
+mod examples;
+mod projects;
+
+use std::{net::SocketAddr, time::Duration};
+
+use reqwest::{Client, Method, StatusCode, redirect::Policy};
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use crate::harness::{
+    PATIENCE,
+    cluster::{Cluster, Kind},
+};
+
+/// How long a compiler may take: that of a language, and the host's own, which
+/// has 18 MB to do for Python. It is no measure of speed.
+const COMPILING: Duration = Duration::from_secs(600);
+
+/// What was answered to one request.
+struct Reply {
+    status: StatusCode,
+    /// Where it leads.
+    location: String,
+    body: String,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("JSON: {}", self.body))
+    }
+}
+
+/// A client that uses all verbs of HTTP, and goes nowhere by itself.
+struct Caller {
+    client: Client,
+    web_at: SocketAddr,
+}
+
+impl Caller {
+    fn of(cluster: &Cluster) -> Self {
+        let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE);
+        let client = client.pool_max_idle_per_host(0).build().expect("a client");
+        Self { client, web_at: cluster.web_at }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: &str) -> Reply {
+        let request = self.client.request(method, format!("http://{}{path}", self.web_at));
+        let answer = request.body(body.to_owned()).send().await.expect("an answer");
+        let location = answer.headers().get("location");
+        let location = location.map_or("", |value| value.to_str().expect("text")).to_owned();
+        let status = answer.status();
+        Reply { status, location, body: answer.text().await.expect("a body") }
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        self.call(Method::GET, path, "").await
+    }
+}
+
+/// Waits until this host has compiled its plugins, and stands for election.
+async fn stands(cluster: &Cluster, host: &str) {
+    let standby = |line: &Value| line["event"] == "standby";
+    cluster.host(host).log.find_within(COMPILING, 0, "event \"standby\"", standby).await;
+}
+
+/// Waits until this host answers, whatever it says.
+async fn answers(cluster: &Cluster, host: &str) {
+    stands(cluster, host).await;
+    let answered = timeout(PATIENCE, async {
+        while cluster.web.get("/").await.is_none_or(|answer| answer.host != host) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let log = || format!("{host} does not answer:\n{}", cluster.host(host).log);
+    answered.await.unwrap_or_else(|_| panic!("{}", log()));
+}

@@ -1,0 +1,182 @@
+//! What `soloist plugin new` writes: it is built by the commands that it names,
+//! and runs.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+use tokio::{process::Command, time::timeout};
+
+use super::{COMPILING, Cluster, Kind, stands};
+use crate::harness::process::{run, run_within, soloist};
+
+/// A project that was just begun and built.
+struct Project {
+    /// It is in here.
+    _folder: TempDir,
+    name: String,
+    plugin: PathBuf,
+}
+
+impl Project {
+    async fn of(lang: &str, kind: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let name = format!("my-{kind}");
+        let mut new = soloist();
+        new.args(["plugin", "new", &name, "--lang", lang, "--kind", kind, "--in"]);
+        let told = run(new.arg(folder.path())).await;
+        assert!(told.status.success(), "{}", told.output);
+        let root = folder.path().join(&name);
+        share(lang, &root);
+        for line in told.output.lines().filter_map(|line| line.strip_prefix("    ")) {
+            if !line.starts_with("cd ") && !line.starts_with("npm install") {
+                build(&root, line).await;
+            }
+        }
+        let plugin = built(&root, &told.output);
+        Self { _folder: folder, name, plugin }
+    }
+
+    fn settings(&self, cluster: &Cluster) -> String {
+        let shared = cluster.configuration("");
+        let (shared, _) = shared.split_once("[action.web]").expect("the web action");
+        format!("{shared}[action.mine]\nplugin = \"{}\"\n", self.plugin.display())
+    }
+}
+
+/// Spares a project what is the same in all: npm's packages, which take a minute
+/// to install, and the crates that Rust's bindings are made by.
+fn share(lang: &str, root: &Path) {
+    let (variable_name, place) = match lang {
+        "js" => ("SOLOIST_TEST_NODE_MODULES", "node_modules"),
+        "rust" => ("SOLOIST_TEST_CARGO_TARGET", "target"),
+        _ => return,
+    };
+    symlink(variable(variable_name), root.join(place)).expect("a link");
+}
+
+/// Runs a line that the command has told, in the project's folder.
+async fn build(folder: &Path, line: &str) {
+    let mut command = Command::new("sh");
+    command.args(["-ec", line]).current_dir(folder).kill_on_drop(true);
+    command.env("PATH", variable("SOLOIST_TEST_PATH")).env_remove("CARGO_TARGET_DIR");
+    let output = timeout(COMPILING, command.output()).await.expect("in time").expect("a shell");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}:\n{text}");
+}
+
+/// The file that was told to copy.
+fn built(root: &Path, told: &str) -> PathBuf {
+    let sentence = told.lines().last().expect("how to run it");
+    let path = sentence.split(' ').find(|word| word.contains(".wasm")).expect("a file");
+    let path = root.parent().expect("a parent").join(path);
+    assert!(path.is_file(), "{} is not there: {told}", path.display());
+    path
+}
+
+pub(super) fn variable(name: &str) -> OsString {
+    let way = "`cargo xtask test`, with nothing behind it or with `-- languages::`";
+    env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run this by {way}"))
+}
+
+/// Answers with its name, the path, and the term.
+async fn http(lang: &str) {
+    let project = Project::of(lang, "http").await;
+    let mut cluster = Cluster::with_plugin(Kind::Sqlite, project.plugin.clone()).await;
+    cluster.start("a");
+    stands(&cluster, "a").await;
+    let answer = cluster.web.until_at("/x/y?z", "an answer", |_| true).await;
+    // Some say the path alone.
+    let begin = format!("{} at /x/y", project.name);
+    let end = format!(": host a, token {}\n", answer.token);
+    assert!(answer.body.starts_with(&begin) && answer.body.ends_with(&end), "{}", answer.body);
+}
+
+/// Works until it is told that the term is ending.
+async fn service(lang: &str) {
+    let project = Project::of(lang, "service").await;
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    let settings = project.settings(&cluster);
+    cluster.start_from("a", &settings);
+    stands(&cluster, "a").await;
+    let token = cluster.leading("a").await["token"].clone();
+    let says = |text: String| {
+        move |line: &serde_json::Value| line["message"].as_str().is_some_and(|m| m == text)
+    };
+    let log = cluster.host("a").log.clone();
+    let name = &project.name;
+    for turn in [1, 2] {
+        let text = format!("{name}: turn {turn} (host a, token {token})");
+        log.find(0, &text.clone(), says(text)).await;
+    }
+    let log = cluster.terminate("a").await;
+    let end = format!("{name}: the term is ending");
+    let ended = |line: &serde_json::Value| {
+        line["message"].as_str().is_some_and(|message| message.starts_with(&end))
+    };
+    log.find(0, &end, ended).await;
+}
+
+/// Does its work. That it is begun again after that is no matter of its own.
+async fn job(lang: &str) {
+    let project = Project::of(lang, "job").await;
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    let settings = project.settings(&cluster);
+    cluster.start_from("a", &settings);
+    stands(&cluster, "a").await;
+    let text = format!("{}: done, the sum is 500000500000", project.name);
+    let done = |line: &serde_json::Value| line["message"].as_str() == Some(&text);
+    cluster.host("a").log.find(0, &text, done).await;
+}
+
+/// No host runs tasks yet: but one that refuses it has seen what it exports.
+async fn task(lang: &str) {
+    let project = Project::of(lang, "task").await;
+    let cluster = Cluster::new(Kind::Sqlite).await;
+    let file = cluster.folder.path().join("a.toml");
+    fs::write(&file, project.settings(&cluster)).expect("a file");
+    let mut host = soloist();
+    let refused = run_within(COMPILING, host.arg("run").arg("--config").arg(&file)).await;
+    assert!(
+        refused.output.contains("it exports `soloist:plugin/task@0.1.0`"),
+        "{}",
+        refused.output
+    );
+}
+
+/// A test for each of these kinds, in one language.
+macro_rules! quick {
+    ($module:ident, $lang:literal, $($kind:ident),+) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $kind() {
+                super::$kind($lang).await;
+            })+
+        }
+    };
+}
+
+/// The same, for `cargo xtask ci` alone.
+macro_rules! slow {
+    ($module:ident, $lang:literal, $($kind:ident),+) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread")]
+            #[ignore = "slow, or its compiler is not at hand: `cargo xtask ci`"]
+            async fn $kind() {
+                super::$kind($lang).await;
+            })+
+        }
+    };
+}
+
+quick!(rust, "rust", http, service, job, task);
+quick!(c, "c", http, service, job, task);
+quick!(python, "python", http);
+slow!(python_too, "python", service, job, task);
+slow!(go, "go", http, service, job, task);
+slow!(javascript, "js", http, service, job, task);

@@ -1,0 +1,331 @@
+//! The plugins folder: what is dropped into it, changed in it and removed from it takes
+//! effect on running hosts, and costs neither a request nor the leadership.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::StatusCode;
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use crate::harness::{
+    PATIENCE, at,
+    cluster::{Cluster, Kind},
+    guests, own_address, plugins,
+};
+
+/// How many times a plugin is replaced under load; the long run of the checks asks for more.
+fn reloads() -> usize {
+    env::var("SOLOIST_RELOADS").map_or(20, |count| count.parse().expect("a number"))
+}
+
+/// A cluster whose plugins folder is all that it performs.
+struct Folder(Cluster);
+
+impl Folder {
+    async fn new() -> Self {
+        let cluster = Cluster::new(Kind::Sqlite).await;
+        fs::create_dir_all(cluster.folder.path().join("plugins")).expect("a folder");
+        Self(cluster)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.folder.path().join("plugins").join(name)
+    }
+
+    /// Settings for an `http` action at the address of the tests, and `more`.
+    fn settle(&self, name: &str, more: &str) {
+        let settings = format!("listen = \"{}\"\n{more}", self.0.web_at);
+        fs::write(self.path(&format!("{name}.toml")), settings).expect("a file");
+    }
+
+    /// Puts a component there as `name`, in one step.
+    fn put(&self, component: &Path, name: &str) {
+        let partial = self.path(&format!("{name}.partial"));
+        fs::copy(component, &partial).expect("a copy");
+        fs::rename(partial, self.path(&format!("{name}.wasm"))).expect("a file");
+    }
+
+    /// Starts a host with no settings of actions.
+    async fn start(&mut self, name: &'static str) {
+        let settings = self.0.configuration("");
+        let (shared, _) = settings.split_once("[action.web]").expect("the web action");
+        self.0.start_from(name, shared);
+        self.0.host(name).api().await;
+    }
+
+    /// The action `name` as host `host` shows it, once `wanted` likes it. A status tells
+    /// nobody that it has changed.
+    async fn action(&self, host: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let found = timeout(PATIENCE, async {
+            loop {
+                let status = self.0.host(host).status().await;
+                let actions = status["actions"].as_array().cloned().unwrap_or_default();
+                match actions.into_iter().find(|action| action["name"] == name) {
+                    Some(action) if wanted(&action) => return action,
+                    _ => sleep(Duration::from_millis(20)).await,
+                }
+            }
+        });
+        found
+            .await
+            .unwrap_or_else(|_| panic!("no such {name} on {host}:\n{}", self.0.host(host).log))
+    }
+
+    async fn body(&self, path: &str, wanted: &str) {
+        self.0.web.until_at(path, wanted, |answer| answer.body.trim() == wanted).await;
+    }
+}
+
+fn server() -> PathBuf {
+    plugins().join("i-am-server.wasm")
+}
+
+fn spin() -> PathBuf {
+    guests().join("spin.wasm")
+}
+
+fn guest(name: &str) -> PathBuf {
+    guests().join(format!("{name}.wasm"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_dropped_into_an_empty_folder_is_performed() {
+    let mut folder = Folder::new().await;
+    folder.start("a").await;
+    folder.settle("web", "");
+    folder.put(&server(), "web");
+    folder.body("/", "I am server a").await;
+    let action = folder.action("a", "web", |action| action["state"] == "running").await;
+    assert_eq!((&action["kind"], &action["path"]), (&"http".into(), &"/".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_share_an_address_under_their_names() {
+    let mut folder = Folder::new().await;
+    folder.settle("one", "");
+    folder.put(&spin(), "one");
+    folder.start("a").await;
+    folder.body("/where", "/where under").await;
+    folder.settle("two", "");
+    folder.put(&server(), "two");
+    folder.body("/two", "I am server a").await;
+    folder.body("/one/where?x=1", "/where?x=1 under /one").await;
+    folder.settle("root", "path = \"/\"");
+    folder.put(&spin(), "root");
+    folder.body("/where", "/where under").await;
+    let leading = folder.0.host("a").log.events("leading").len();
+    assert_eq!(leading, 1, "no change of leadership");
+    fs::remove_file(folder.path("root.wasm")).expect("a file");
+    folder.action("a", "root", |action| action["state"] == "refused").await;
+    let lost = folder.0.web.get("/where").await.expect("an answer");
+    assert_eq!(lost.status, StatusCode::NOT_FOUND);
+    assert!(lost.body.contains("/one, /two"), "{lost:?}");
+}
+
+/// Asks without a pause, each time on a connection that is kept open, until it is told to
+/// end; counts the answers, and holds each against what the versions say.
+async fn load(at: std::net::SocketAddr, end: Arc<AtomicBool>, answers: Arc<AtomicUsize>) {
+    let client = reqwest::Client::new();
+    while !end.load(Ordering::Relaxed) {
+        let answer = client.get(format!("http://{at}/")).send().await.expect("an answer");
+        let status = answer.status();
+        let body = answer.text().await.expect("a body");
+        assert_eq!(status, StatusCode::OK, "{body}");
+        assert!(["ok", "I am server a"].contains(&body.trim()), "{body}");
+        answers.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stdout, reason = "the figures of the documentation come from here")]
+async fn a_plugin_is_replaced_under_load_and_no_request_fails() {
+    let mut folder = Folder::new().await;
+    folder.settle("web", "");
+    folder.put(&server(), "web");
+    folder.start("a").await;
+    folder.body("/", "I am server a").await;
+    let (end, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> =
+        (0..4).map(|_| tokio::spawn(load(folder.0.web_at, end.clone(), answers.clone()))).collect();
+    let mut memory = Vec::new();
+    for reload in 0..reloads() {
+        let (component, says) =
+            if reload % 2 == 0 { (spin(), "ok") } else { (server(), "I am server a") };
+        folder.put(&component, "web");
+        folder.body("/", says).await;
+        memory.push(folder.0.host("a").memory());
+    }
+    end.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.expect("no request fails");
+    }
+    let log = &folder.0.host("a").log;
+    assert_eq!(log.events("leading").len(), 1, "no change of leadership");
+    println!("{} reloads, {} answers", reloads(), answers.load(Ordering::Relaxed));
+    // What compiling and the allocator keep for themselves is there after some reloads.
+    if let (Some(settled), Some(last)) = (memory.get(reloads() / 2), memory.last()) {
+        println!(
+            "resident: {} MiB at the start, {} MiB halfway, {} MiB at the end",
+            memory[0] >> 20,
+            settled >> 20,
+            last >> 20
+        );
+        assert!(*last < settled + settled / 4, "memory grows: {memory:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_version_changes_nothing_but_the_status() {
+    let mut folder = Folder::new().await;
+    folder.settle("web", "");
+    folder.put(&server(), "web");
+    folder.start("a").await;
+    folder.body("/", "I am server a").await;
+    let good = folder.action("a", "web", |action| action["state"] == "running").await;
+
+    let bytes = fs::read(spin()).expect("a guest");
+    fs::write(folder.path("web.wasm"), &bytes[..bytes.len() / 2]).expect("a file");
+    let refused = folder.action("a", "web", |action| !action["last_error"].is_null()).await;
+    assert_eq!((&refused["sha256"], &refused["state"]), (&good["sha256"], &good["state"]));
+    folder.body("/", "I am server a").await;
+
+    // The rest of it arrives.
+    fs::write(folder.path("web.wasm"), &bytes).expect("a file");
+    folder.body("/", "ok").await;
+    let taken = folder.action("a", "web", |action| action["last_error"].is_null()).await;
+    assert_ne!(taken["sha256"], good["sha256"]);
+
+    // Settings are no better than components.
+    folder.settle("web", "requests = 0");
+    let refused = folder.action("a", "web", |action| !action["last_error"].is_null()).await;
+    assert!(
+        refused["last_error"].as_str().is_some_and(|text| text.contains("from 1 to 1000")),
+        "{refused}"
+    );
+    folder.body("/", "ok").await;
+    assert_eq!(folder.0.host("a").log.events("leading").len(), 1, "no change of leadership");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_fails_at_once_gives_way_to_the_one_before() {
+    let mut folder = Folder::new().await;
+    fs::write(folder.path("work.toml"), "state = true\n").expect("a file");
+    folder.put(&guest("service-beat"), "work");
+    folder.start("a").await;
+    let log = folder.0.host("a").log.clone();
+    let beat = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("beat"));
+    log.find(0, "a beat", beat).await;
+    let good = folder.action("a", "work", |action| action["state"] == "running").await;
+    folder.put(&guest("service-trap"), "work");
+    let back = |action: &Value| {
+        let error = action["last_error"].as_str().unwrap_or_default();
+        error.contains("did not run well") && action["sha256"] == good["sha256"]
+    };
+    folder.action("a", "work", back).await;
+    log.find(log.len(), "another beat", beat).await;
+    assert!(log.events("draining").is_empty(), "the leadership was handed over:\n{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_only_written_anew_disturbs_nobody() {
+    let mut folder = Folder::new().await;
+    fs::write(folder.path("work.toml"), "state = true\n").expect("a file");
+    folder.put(&guest("service-beat"), "work");
+    folder.start("a").await;
+    let log = folder.0.host("a").log.clone();
+    let beat = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("beat"));
+    log.find(0, "a beat", beat).await;
+    folder.put(&guest("service-beat"), "work");
+    // What comes later is taken, so what came before was looked at.
+    folder.settle("web", "");
+    folder.put(&server(), "web");
+    folder.body("/", "I am server a").await;
+    log.find(log.len(), "another beat", beat).await;
+    let runs = |line: &&Value| line["message"] == "action work is running";
+    assert_eq!(log.lines().iter().filter(runs).count(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_service_begins_when_the_old_one_has_taken_leave() {
+    let mut folder = Folder::new().await;
+    fs::write(folder.path("work.toml"), "state = true\n").expect("a file");
+    folder.put(&guest("service-farewell"), "work");
+    folder.start("a").await;
+    let log = folder.0.host("a").log.clone();
+    let says = |start: &'static str| {
+        move |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with(start))
+    };
+    log.find(0, "its start", says("before: nobody")).await;
+    folder.put(&guest("service-beat"), "work");
+    log.find(0, "a beat", says("beat")).await;
+    let lines = log.lines();
+    let place = |start| lines.iter().position(says(start));
+    assert!(place("farewell").is_some_and(|it| Some(it) < place("beat")), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_changes_and_leads_with_them() {
+    let mut folder = Folder::new().await;
+    folder.settle("web", "");
+    folder.put(&server(), "web");
+    folder.start("a").await;
+    folder.body("/", "I am server a").await;
+    folder.start("b").await;
+    folder.0.host("b").log.event(0, "standby").await;
+    let old = folder.action("b", "web", |_| true).await;
+    folder.put(&spin(), "web");
+    folder.action("b", "web", |action| action["sha256"] != old["sha256"]).await;
+    folder.0.kill("a").await;
+    folder
+        .0
+        .web
+        .until("b with the new version", |answer| answer.host == "b" && answer.body == "ok")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_ends_and_an_empty_group_is_left() {
+    let mut folder = Folder::new().await;
+    folder.settle("web", "");
+    folder.put(&server(), "web");
+    folder.start("a").await;
+    folder.body("/", "I am server a").await;
+    fs::remove_file(folder.path("web.toml")).expect("a file");
+    fs::remove_file(folder.path("web.wasm")).expect("a file");
+    let log = folder.0.host("a").log.clone();
+    log.event(0, "stopped").await;
+    assert!(std::net::TcpListener::bind(folder.0.web_at).is_ok(), "the address is still held");
+    log.event(0, "not-ready").await;
+    let status = folder.0.host("a").status().await;
+    assert_eq!(status["actions"], serde_json::json!([]));
+    // It comes back as if nothing had been.
+    folder.settle("web", "");
+    folder.put(&spin(), "web");
+    folder.body("/", "ok").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_may_come_with_a_plugin() {
+    let mut folder = Folder::new().await;
+    folder.settle("web", "");
+    folder.put(&server(), "web");
+    folder.start("a").await;
+    folder.0.leads("a", "main").await;
+    let side = at(own_address(), 3000);
+    let settings = format!("group = \"side\"\nlisten = \"{side}\"\n");
+    fs::write(folder.path("side.toml"), settings).expect("a file");
+    folder.put(&server(), "side");
+    folder.0.leads("a", "side").await;
+    folder.action("a", "side", |action| action["state"] == "running").await;
+    assert!(
+        reqwest::get(format!("http://{side}/")).await.is_ok_and(|answer| answer.status() == 200)
+    );
+}

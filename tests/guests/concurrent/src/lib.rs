@@ -1,0 +1,205 @@
+//! An HTTP handler of WASI 0.3, which takes up the host in every way there is.
+//!
+//! | path | what it does |
+//! |---|---|
+//! | `/` | answers `ok` |
+//! | `/count` | answers how many requests this instance has answered so |
+//! | `/spin` | computes for ever |
+//! | `/spin-later` | sends the body of the request back, and computes for ever |
+//! | `/sleep?ms=N` | answers `slept` after N milliseconds |
+//! | `/endless` | answers at once, and writes lines as long as somebody reads them |
+//! | `/after?ms=N` | answers `ok`, and prints `after` N milliseconds later |
+//! | `/trap` | panics |
+//! | `/half` | answers with half a body, and panics |
+//! | `/error` | answers with an error |
+//! | `/echo` | sends the body and the trailer `x-sum` back while they arrive |
+//! | `/fetch?URL` | gets it, and answers with status and body, or 502 and the error |
+//! | `/send?URL` | sends the body of the request there while it arrives |
+//! | `/break?URL` | sends the beginning of a body there once it has an answer, and traps |
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use wasip3::{
+    clocks::monotonic_clock::wait_for,
+    exports::http::handler::Guest,
+    http::{
+        client,
+        types::{ErrorCode, Fields, Method, Request, Response, Scheme, Trailers},
+    },
+    wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local},
+    wit_future, wit_stream,
+};
+
+wasip3::http::service::export!(Concurrent);
+
+struct Concurrent;
+
+type TrailersToCome = FutureReader<Result<Option<Trailers>, ErrorCode>>;
+
+impl Guest for Concurrent {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+
+        let target = request.get_path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let ms = || query.strip_prefix("ms=").and_then(|ms| ms.parse().ok()).unwrap_or(0);
+        Ok(match path {
+            "/" => text(200, "ok".to_owned()),
+            "/count" => text(200, (COUNT.fetch_add(1, Ordering::Relaxed) + 1).to_string()),
+            "/spin" => spin(),
+            "/spin-later" => {
+                let (body, trailers) = consume(request);
+                let (mut to, from) = wit_stream::new();
+                spawn_local(async move {
+                    copy(body, &mut to).await;
+                    spin()
+                });
+                respond(from, trailers)
+            }
+            "/sleep" => {
+                sleep(ms()).await;
+                text(200, "slept".to_owned())
+            }
+            "/endless" => endless(),
+            "/after" => {
+                let ms = ms();
+                spawn_local(async move {
+                    sleep(ms).await;
+                    println!("after");
+                });
+                text(200, "ok".to_owned())
+            }
+            "/trap" => panic!("asked to trap"),
+            "/half" => {
+                let (mut to, from) = wit_stream::new();
+                spawn_local(async move {
+                    to.write_all(b"half".to_vec()).await;
+                    panic!("asked to trap");
+                });
+                respond(from, no_trailers())
+            }
+            "/error" => return Err(ErrorCode::InternalError(Some("asked to".to_owned()))),
+            "/echo" => {
+                let fields = Fields::new();
+                fields.append("trailer", b"x-sum").expect("a header");
+                let (body, trailers) = consume(request);
+                Response::new(fields, Some(body), trailers).0
+            }
+            "/fetch" => told(send(query, None).await),
+            "/send" => {
+                let (body, trailers) = consume(request);
+                told(send(query, Some((body, trailers))).await)
+            }
+            "/break" => breaks(query).await,
+            _ => text(404, "no such path".to_owned()),
+        })
+    }
+}
+
+fn spin() -> ! {
+    let mut number = 0_u64;
+    loop {
+        // Hidden from the optimiser, which may remove a loop without effect.
+        number = std::hint::black_box(number.wrapping_add(1));
+    }
+}
+
+async fn sleep(ms: u64) {
+    wait_for(ms * 1_000_000).await;
+}
+
+fn endless() -> Response {
+    let (mut to, from) = wit_stream::new();
+    spawn_local(async move {
+        while to.write_all(b"one more line\n".to_vec()).await.is_empty() {
+            sleep(1).await;
+        }
+    });
+    respond(from, no_trailers())
+}
+
+fn consume(request: Request) -> (StreamReader<u8>, TrailersToCome) {
+    Request::consume_body(request, fine())
+}
+
+/// All went well, and nobody will say otherwise.
+fn fine() -> FutureReader<Result<(), ErrorCode>> {
+    wit_future::new(|| Ok(())).1
+}
+
+fn no_trailers() -> TrailersToCome {
+    wit_future::new(|| Ok(None)).1
+}
+
+async fn copy(mut from: StreamReader<u8>, to: &mut StreamWriter<u8>) {
+    loop {
+        let (end, bytes) = from.read(Vec::with_capacity(4096)).await;
+        if !to.write_all(bytes).await.is_empty() || end == StreamResult::Dropped {
+            return;
+        }
+    }
+}
+
+async fn send(
+    url: &str,
+    body: Option<(StreamReader<u8>, TrailersToCome)>,
+) -> Result<String, ErrorCode> {
+    let (method, body, trailers) = match body {
+        Some((body, trailers)) => (Method::Post, Some(body), trailers),
+        None => (Method::Get, None, no_trailers()),
+    };
+    let response = client::send(request(url, method, body, trailers)).await?;
+    let status = response.get_status_code();
+    let (body, trailers) = Response::consume_body(response, fine());
+    let text = body.collect().await;
+    trailers.await?;
+    Ok(format!("{status} {}", String::from_utf8_lossy(&text)))
+}
+
+fn request(
+    url: &str,
+    method: Method,
+    body: Option<StreamReader<u8>>,
+    trailers: TrailersToCome,
+) -> Request {
+    let (_, rest) = url.split_once("://").expect("a URL");
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (request, _sent) = Request::new(Fields::new(), body, trailers, None);
+    request.set_method(&method).expect("a method");
+    request.set_scheme(Some(&Scheme::Http)).expect("a scheme");
+    request.set_authority(Some(authority)).expect("an authority");
+    request.set_path_with_query(Some(&format!("/{path}"))).expect("a path");
+    request
+}
+
+async fn breaks(url: &str) -> ! {
+    let (mut to, from) = wit_stream::new();
+    let request = request(url, Method::Post, Some(from), no_trailers());
+    let _response = client::send(request).await.expect("half a response");
+    to.write_all(b"half".to_vec()).await;
+    // There is room for it when the host has taken the first piece.
+    to.write_all(b"more".to_vec()).await;
+    panic!("asked to trap");
+}
+
+fn told(outcome: Result<String, ErrorCode>) -> Response {
+    match outcome {
+        Ok(body) => text(200, body),
+        Err(error) => text(502, format!("{error:?}")),
+    }
+}
+
+fn text(status: u16, text: String) -> Response {
+    let (mut to, from) = wit_stream::new();
+    spawn_local(async move {
+        // A client that has gone needs no answer.
+        to.write_all(text.into_bytes()).await;
+    });
+    let response = respond(from, no_trailers());
+    response.set_status_code(status).expect("a status");
+    response
+}
+
+fn respond(body: StreamReader<u8>, trailers: TrailersToCome) -> Response {
+    Response::new(Fields::new(), Some(body), trailers).0
+}

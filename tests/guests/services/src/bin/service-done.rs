@@ -1,0 +1,5 @@
+//! Does its work and ends, as it should.
+
+fn main() {
+    println!("done");
+}

@@ -1,0 +1,159 @@
+//! `cargo xtask examples`: builds the plugins in `examples/plugins/`, by the
+//! commands that their own READMEs give.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+
+use crate::guests::{self, put};
+use crate::languages::{self, Language};
+use crate::wasm_target::TARGET;
+use crate::{cmd, paths};
+
+/// The examples, as folders of `examples/plugins`.
+const EXAMPLES: &[(&str, Language)] = &[
+    ("links", Language::Rust),
+    ("echo", Language::Rust),
+    ("badge", Language::C),
+    ("stats", Language::Python),
+    ("todo", Language::Go),
+    ("flags", Language::JavaScript),
+];
+
+/// What is generated or built in an example: no change of these calls for a build.
+const MADE: &[&str] = &["gen", "vendor", "wit", "node_modules", "__pycache__"];
+
+/// Builds the examples in these languages, where they have changed, and returns
+/// the folder that they are in. `soloist` generates their bindings, and
+/// `path` finds the compilers.
+pub(crate) fn build(soloist: &Path, path: &OsStr, languages: &[Language]) -> Result<PathBuf> {
+    let to = paths::target().join("examples");
+    fs::create_dir_all(&to)?;
+    for (name, language) in EXAMPLES.iter().filter(|(_, l)| languages.contains(l)) {
+        let folder = paths::repo().join("examples/plugins").join(name);
+        let place = to.join(name).with_extension("wasm");
+        if !is_newer(&place, &[&folder, &paths::repo().join("wit")])? {
+            let built = build_one(&folder, name, *language, soloist, path)?;
+            put(&built, &place)?;
+            // It may be the same as before, and is new all the same.
+            fs::File::options().append(true).open(&place)?.set_modified(SystemTime::now())?;
+            eprintln!("built {}", place.display());
+        }
+    }
+    Ok(to)
+}
+
+fn build_one(
+    folder: &Path,
+    name: &str,
+    language: Language,
+    soloist: &Path,
+    path: &OsStr,
+) -> Result<PathBuf> {
+    let mut folders = vec![soloist.parent().context("soloist is in a folder")?.to_owned()];
+    folders.extend(std::env::split_paths(path));
+    if language == Language::JavaScript {
+        share_modules(folder)?;
+    }
+    for line in commands(&folder.join("README.md"))? {
+        let mut command = Command::new("sh");
+        command.args(["-ec", &line]).current_dir(folder);
+        command.env("PATH", std::env::join_paths(&folders)?);
+        // Rust's guests share what they are made of.
+        command.env("CARGO_TARGET_DIR", guests::target());
+        cmd::run(&mut command)?;
+    }
+    let file = format!("{name}.wasm");
+    Ok(match language {
+        Language::Rust => guests::target().join(TARGET).join("release").join(file),
+        _ => folder.join(file),
+    })
+}
+
+/// The commands of the one block ```` ```sh ```` of a README, but for npm's
+/// `install`: what it would do is done.
+fn commands(readme: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(readme);
+    let text = text.with_context(|| format!("cannot read {}", readme.display()))?;
+    let block = text.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
+    let Some(block) = block else { bail!("{} says no way to build it", readme.display()) };
+    Ok(block.lines().filter(|line| !line.starts_with("npm install")).map(str::to_owned).collect())
+}
+
+/// Lets a project use the packages that are there, rather than its own copies.
+fn share_modules(folder: &Path) -> Result<()> {
+    let link = folder.join("node_modules");
+    if link.is_symlink() {
+        fs::remove_file(&link)?;
+    }
+    if !link.exists() {
+        symlink(languages::node_modules(), &link)?;
+    }
+    Ok(())
+}
+
+/// Whether `file` is there, and newer than all that is in `folders`.
+fn is_newer(file: &Path, folders: &[&Path]) -> Result<bool> {
+    let Ok(made) = file.metadata().and_then(|meta| meta.modified()) else { return Ok(false) };
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| folder.to_path_buf()).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let generated = path.file_name().is_some_and(|n| MADE.iter().any(|made| n == *made));
+            if generated || path.extension().is_some_and(|extension| extension == "wasm") {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.metadata()?.modified()? > made {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_says_how_it_is_built() -> Result<()> {
+        let folder = paths::repo().join("examples/plugins");
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                let known = EXAMPLES.iter().any(|(name, _)| path.ends_with(name));
+                assert!(known, "{} is built by nobody", path.display());
+                assert!(!commands(&path.join("README.md"))?.is_empty());
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_has_changed_is_built_again() -> Result<()> {
+        let scratch = tempfile::tempdir()?;
+        let (folder, built) = (scratch.path().join("in"), scratch.path().join("out.wasm"));
+        fs::create_dir_all(folder.join("gen"))?;
+        fs::write(folder.join("source"), "")?;
+        assert!(!is_newer(&built, &[&folder])?);
+        fs::write(&built, "")?;
+        let set =
+            |path: &Path, time| fs::File::options().append(true).open(path)?.set_modified(time);
+        let now = SystemTime::now();
+        set(&folder.join("source"), now - std::time::Duration::from_secs(1))?;
+        fs::write(folder.join("gen/made"), "")?;
+        set(&folder.join("gen/made"), now + std::time::Duration::from_secs(60))?;
+        set(&built, now)?;
+        assert!(is_newer(&built, &[&folder])?);
+        set(&folder.join("source"), now + std::time::Duration::from_secs(1))?;
+        assert!(!is_newer(&built, &[&folder])?);
+        Ok(())
+    }
+}

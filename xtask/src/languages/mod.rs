@@ -1,0 +1,56 @@
+//! The compilers of other languages, each of one version, under `target/tools/`.
+//!
+//! They come from the registries of Python and npm and touch nothing of the
+//! machine. What is there already is not asked for again.
+
+mod npm;
+mod python;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::paths;
+
+/// A language that plugins are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Rust,
+    JavaScript,
+    Python,
+    C,
+    Go,
+}
+
+/// All of them.
+pub(crate) const ALL: &[Language] =
+    &[Language::Rust, Language::JavaScript, Language::Python, Language::C, Language::Go];
+
+/// Those whose compilers are soon there and soon done: they are part of every
+/// test run.
+pub(crate) const QUICK: &[Language] = &[Language::Rust, Language::C, Language::Python];
+
+/// Makes sure of the compilers of these languages, and returns a `PATH` that
+/// finds them first.
+pub(crate) fn ensure(languages: &[Language]) -> Result<OsString> {
+    let requirements: Vec<_> = languages.iter().copied().filter_map(python::requirement).collect();
+    let mut folders = vec![python::ensure(&requirements)?];
+    if languages.contains(&Language::JavaScript) {
+        folders.push(npm::ensure()?);
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::join_paths(folders.into_iter().chain(env::split_paths(&path)))
+        .context("a folder on PATH cannot stand there")
+}
+
+/// Where npm's packages are, for projects that are to share them.
+pub(crate) fn node_modules() -> PathBuf {
+    npm::modules()
+}
+
+/// Where all of it lies.
+fn folder() -> PathBuf {
+    paths::target().join("tools")
+}
