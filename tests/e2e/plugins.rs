@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::harness::{
     PATIENCE, at,
+    client::Answer,
     cluster::{Cluster, Kind},
     guests, own_address, plugins,
 };
@@ -79,6 +80,19 @@ impl Folder {
             .unwrap_or_else(|_| panic!("no such {name} on {host}:\n{}", self.0.host(host).log))
     }
 
+    /// The first answer at `path` that is none of an action's.
+    async fn refusal(&self, path: &str) -> Answer {
+        let found = timeout(PATIENCE, async {
+            loop {
+                match self.0.web.get(path).await {
+                    Some(answer) if answer.status != StatusCode::OK => return answer,
+                    _ => sleep(Duration::from_millis(20)).await,
+                }
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("{path} is answered for ever"))
+    }
+
     async fn body(&self, path: &str, wanted: &str) {
         self.0.web.until_at(path, wanted, |answer| answer.body.trim() == wanted).await;
     }
@@ -124,8 +138,7 @@ async fn several_share_an_address_under_their_names() {
     let leading = folder.0.host("a").log.events("leading").len();
     assert_eq!(leading, 1, "no change of leadership");
     fs::remove_file(folder.path("root.wasm")).expect("a file");
-    folder.action("a", "root", |action| action["state"] == "refused").await;
-    let lost = folder.0.web.get("/where").await.expect("an answer");
+    let lost = folder.refusal("/where").await;
     assert_eq!(lost.status, StatusCode::NOT_FOUND);
     assert!(lost.body.contains("/one, /two"), "{lost:?}");
 }

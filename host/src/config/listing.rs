@@ -15,7 +15,7 @@ pub(super) struct Listing {
     folder: PathBuf,
     /// The components (`*.wasm`) by file name, or why one is none.
     components: BTreeMap<String, Result<(), Problem>>,
-    /// The stems of the settings files (`*.toml`).
+    /// The stems of the settings files (`*.toml`) that lie beside a component.
     settings: Vec<String>,
 }
 
@@ -36,6 +36,9 @@ impl Listing {
                 listing.settings.push(stem.to_owned());
             }
         }
+        // Any other is somebody else's, such as the Cargo.toml of who builds plugins here.
+        let components = &listing.components;
+        listing.settings.retain(|stem| components.contains_key(&format!("{stem}.wasm")));
         listing.settings.sort();
         Ok(listing)
     }

@@ -211,12 +211,13 @@ fn settings_may_lie_beside_a_plugin() {
         fs::write(folder.path().join("plugins").join(name), text).unwrap();
     };
     beside("web.toml", "state = true\ntls = { cert = \"cert.pem\", key = \"/etc/key.pem\" }\n");
-    beside("twin.toml", "plugin = \"report.wasm\"\npath = \"/twin/\"\n");
+    beside("report.toml", "path = \"/reports/\"\n");
+    beside("Cargo.toml", "[workspace]\n");
     let config = load(folder.path(), &Overrides::default()).unwrap();
     let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
-    assert_eq!(names, ["twin", "web"], "what settings name makes no action of its own");
-    let [twin, web] = &config.actions[..] else { unreachable!() };
-    assert!(web.grants.state && twin.path.as_deref() == Some("/twin"));
+    assert_eq!(names, ["report", "web"], "what lies beside no component is no settings");
+    let [report, web] = &config.actions[..] else { unreachable!() };
+    assert!(web.grants.state && report.path.as_deref() == Some("/reports"));
     // Relative paths start from where they are written.
     let tls = TlsFiles { cert: folder.path().join("plugins/cert.pem"), key: "/etc/key.pem".into() };
     assert_eq!(web.tls.as_deref(), Some(&tls));
