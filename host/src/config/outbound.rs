@@ -58,7 +58,7 @@ impl Outbound {
         self.https == https && self.port == port && self.host.is(host)
     }
 
-    /// Whether what this entry names may be found at `ip`; see [`Host::reaches`].
+    /// Whether what this entry names may be found at `ip`; see `Host::reaches`.
     #[must_use]
     pub fn reaches(&self, ip: IpAddr, private: bool) -> bool {
         self.host.reaches(ip, private)

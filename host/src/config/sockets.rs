@@ -70,7 +70,7 @@ impl SocketGrant {
     }
 
     /// Whether `name`, if it stands for the address of `to`, lets a guest get
-    /// there; see [`Host::reaches`].
+    /// there; see `Host::reaches`.
     #[must_use]
     pub fn leads(&self, name: &str, transport: Transport, to: SocketAddr, private: bool) -> bool {
         let reaches = self.host.reaches(to.ip(), private);
