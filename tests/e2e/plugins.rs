@@ -19,7 +19,9 @@ use crate::harness::{
     PATIENCE, at,
     client::Answer,
     cluster::{Cluster, Kind},
-    guests, own_address, plugins,
+    guests,
+    log::Log,
+    own_address, plugins,
 };
 
 /// How many times a plugin is replaced under load; the long run of the checks asks for more.
@@ -80,17 +82,16 @@ impl Folder {
             .unwrap_or_else(|_| panic!("no such {name} on {host}:\n{}", self.0.host(host).log))
     }
 
-    /// The first answer at `path` that is none of an action's.
-    async fn refusal(&self, path: &str) -> Answer {
-        let found = timeout(PATIENCE, async {
-            loop {
-                match self.0.web.get(path).await {
-                    Some(answer) if answer.status != StatusCode::OK => return answer,
-                    _ => sleep(Duration::from_millis(20)).await,
-                }
-            }
-        });
-        found.await.unwrap_or_else(|_| panic!("{path} is answered for ever"))
+    /// A host `a` with a guest as the service `work`, once it has printed a line that begins
+    /// with `word`.
+    async fn with_service(service: &str, word: &'static str) -> (Self, Log) {
+        let mut folder = Self::new().await;
+        fs::write(folder.path("work.toml"), "state = true\n").expect("a file");
+        folder.put(&guest(service), "work");
+        folder.start("a").await;
+        let log = folder.0.host("a").log.clone();
+        log.find(0, word, says(word)).await;
+        (folder, log)
     }
 
     async fn body(&self, path: &str, wanted: &str) {
@@ -138,9 +139,15 @@ async fn several_share_an_address_under_their_names() {
     let leading = folder.0.host("a").log.events("leading").len();
     assert_eq!(leading, 1, "no change of leadership");
     fs::remove_file(folder.path("root.wasm")).expect("a file");
-    let lost = folder.refusal("/where").await;
+    let refusal = |answer: &Answer| answer.status != StatusCode::OK;
+    let lost = folder.0.web.until_any_at("/where", "a refusal", refusal).await;
     assert_eq!(lost.status, StatusCode::NOT_FOUND);
     assert!(lost.body.contains("/one, /two"), "{lost:?}");
+}
+
+/// Whether a line of the log is one that a guest printed, and begins with `word`.
+fn says(word: &'static str) -> impl Fn(&Value) -> bool {
+    move |line| line["message"].as_str().is_some_and(|text| text.starts_with(word))
 }
 
 /// Asks without a pause, each time on a connection that is kept open, until it is told to
@@ -229,13 +236,7 @@ async fn a_broken_version_changes_nothing_but_the_status() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_fails_at_once_gives_way_to_the_one_before() {
-    let mut folder = Folder::new().await;
-    fs::write(folder.path("work.toml"), "state = true\n").expect("a file");
-    folder.put(&guest("service-beat"), "work");
-    folder.start("a").await;
-    let log = folder.0.host("a").log.clone();
-    let beat = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("beat"));
-    log.find(0, "a beat", beat).await;
+    let (folder, log) = Folder::with_service("service-beat", "beat").await;
     let good = folder.action("a", "work", |action| action["state"] == "running").await;
     folder.put(&guest("service-trap"), "work");
     let back = |action: &Value| {
@@ -243,40 +244,26 @@ async fn a_service_that_fails_at_once_gives_way_to_the_one_before() {
         error.contains("did not run well") && action["sha256"] == good["sha256"]
     };
     folder.action("a", "work", back).await;
-    log.find(log.len(), "another beat", beat).await;
+    log.find(log.len(), "another beat", says("beat")).await;
     assert!(log.events("draining").is_empty(), "the leadership was handed over:\n{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_only_written_anew_disturbs_nobody() {
-    let mut folder = Folder::new().await;
-    fs::write(folder.path("work.toml"), "state = true\n").expect("a file");
-    folder.put(&guest("service-beat"), "work");
-    folder.start("a").await;
-    let log = folder.0.host("a").log.clone();
-    let beat = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("beat"));
-    log.find(0, "a beat", beat).await;
+    let (folder, log) = Folder::with_service("service-beat", "beat").await;
     folder.put(&guest("service-beat"), "work");
     // What comes later is taken, so what came before was looked at.
     folder.settle("web", "");
     folder.put(&server(), "web");
     folder.body("/", "I am server a").await;
-    log.find(log.len(), "another beat", beat).await;
+    log.find(log.len(), "another beat", says("beat")).await;
     let runs = |line: &&Value| line["message"] == "action work is running";
     assert_eq!(log.lines().iter().filter(runs).count(), 1, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_service_begins_when_the_old_one_has_taken_leave() {
-    let mut folder = Folder::new().await;
-    fs::write(folder.path("work.toml"), "state = true\n").expect("a file");
-    folder.put(&guest("service-farewell"), "work");
-    folder.start("a").await;
-    let log = folder.0.host("a").log.clone();
-    let says = |start: &'static str| {
-        move |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with(start))
-    };
-    log.find(0, "its start", says("before: nobody")).await;
+    let (folder, log) = Folder::with_service("service-farewell", "before: nobody").await;
     folder.put(&guest("service-beat"), "work");
     log.find(0, "a beat", says("beat")).await;
     let lines = log.lines();

@@ -70,6 +70,7 @@ impl Act {
         match first {
             Some(Desired { action, door }) if !action.on_trial() => {
                 let version = Running::new(&action, &act.scope, act.started.clone());
+                act.slot.put(version.server().cloned());
                 act.begin(version, door);
             }
             _ => act.desired.mark_changed(),
@@ -131,7 +132,6 @@ impl Act {
     }
 
     fn begin(&mut self, mut version: Running, door: Option<Opened>) {
-        self.slot.put(version.server().cloned());
         version.go(door);
         self.versions.current = Some(version);
     }

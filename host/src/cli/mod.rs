@@ -10,6 +10,7 @@ mod signals;
 mod state;
 mod status;
 mod table;
+mod temporary;
 mod terminal;
 
 use std::process::ExitCode;

@@ -16,44 +16,23 @@ use super::{
 
 /// The grants of `table`, or nothing after taking down what is wrong with them.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Grants> {
-    let entries: Vec<_> = table
-        .outbound
-        .iter()
-        .map(|text| {
-            let setting = resolver.written(Some(text.clone()), "");
-            resolver.read(&setting, Outbound::parse)
-        })
-        .collect();
-    let sockets: Vec<_> = table
-        .sockets
-        .iter()
-        .map(|text| {
-            let setting = resolver.written(Some(text.clone()), "");
-            resolver.read(&setting, SocketGrant::parse)
-        })
-        .collect();
+    let outbound = each(resolver, &table.outbound, Outbound::parse);
+    let sockets = each(resolver, &table.sockets, SocketGrant::parse);
     let mut places = BTreeSet::new();
     let folders: Vec<_> =
         table.folders.iter().map(|table| folder(resolver, table, &mut places)).collect();
     let env = texts(resolver, &table.env, variable);
     let config = texts(resolver, &table.config, |_| Ok(()));
     let secrets = secrets(resolver, table);
-    let args: Vec<_> = table
-        .args
-        .iter()
-        .map(|text| {
-            let setting = resolver.written(Some(text.clone()), "");
-            resolver.read(&setting, |text| without_nul(text).map(ToOwned::to_owned))
-        })
-        .collect();
+    let args = each(resolver, &table.args, |text| without_nul(text).map(ToOwned::to_owned));
     Some(Grants {
         state: table.state,
-        outbound: entries.into_iter().collect::<Option<_>>()?,
-        sockets: sockets.into_iter().collect::<Option<_>>()?,
+        outbound: outbound?,
+        sockets: sockets?,
         outbound_private: table.outbound_private,
         outbound_token: table.outbound_token.unwrap_or(true),
         folders: folders.into_iter().collect::<Option<_>>()?,
-        args: args.into_iter().collect::<Option<_>>()?,
+        args: args?,
         env: env?,
         secrets: secrets?,
         config: config?,
@@ -126,6 +105,21 @@ fn without_nul(text: &str) -> Result<&str, Problem> {
         ));
     }
     Ok(text)
+}
+
+/// The value of each text of a list, or nothing once all that is wrong was taken down.
+fn each<T>(
+    resolver: &mut Resolver<'_>,
+    texts: &[Text],
+    parse: impl Fn(&str) -> Result<T, Problem>,
+) -> Option<Vec<T>> {
+    let mut read = |text: &Text| {
+        let setting = resolver.written(Some(text.clone()), "");
+        resolver.read(&setting, &parse)
+    };
+    // Of all of them, before it is known whether one is wrong.
+    let values: Vec<_> = texts.iter().map(&mut read).collect();
+    values.into_iter().collect()
 }
 
 fn folder(

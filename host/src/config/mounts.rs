@@ -101,23 +101,15 @@ pub fn check_mounts<'a>(
                 && (first.listen != second.listen
                     || first.group != second.group
                     || first.tls != second.tls);
-            let (first_name, second_name) = (Arc::clone(&first.name), Arc::clone(&second.name));
+            let names = || (Arc::clone(&first.name), Arc::clone(&second.name));
             if clashes {
-                return Err(MountError::Clash {
-                    first: first_name,
-                    second: second_name,
-                    one: first.listen,
-                    other: second.listen,
-                });
+                let (one, other, (first, second)) = (first.listen, second.listen, names());
+                return Err(MountError::Clash { first, second, one, other });
             }
             let (one, other) = (mounts.get(&first.name), mounts.get(&second.name));
             if let Some(mount) = one.filter(|one| Some(*one) == other && one.listen.port() != 0) {
-                let mount = mount.clone();
-                return Err(MountError::SamePlace {
-                    first: first_name,
-                    second: second_name,
-                    mount,
-                });
+                let (mount, (first, second)) = (mount.clone(), names());
+                return Err(MountError::SamePlace { first, second, mount });
             }
         }
     }

@@ -30,15 +30,20 @@ async fn memory() {
     rig.stop().await;
 }
 
+/// The guest is ended, and the client learns why.
+async fn is_too_late(rig: &Rig, path: &str) {
+    let (status, text) = timeout(PATIENCE, rig.ask(path)).await.expect("it goes on");
+    assert!(status == 504 && text.contains("in time"), "{status} {text}");
+    rig.instances(0).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_time_until_an_answer_begins() {
     let first_byte = Duration::from_millis(200);
     let rig = up("spin", Limits { first_byte, ..Limits::default() }).await;
     let neighbour = rig.neighbour().await;
     for path in ["/spin", "/sleep?ms=60000"] {
-        let (status, text) = timeout(PATIENCE, rig.ask(path)).await.expect("it goes on");
-        assert!(status == 504 && text.contains("in time"), "{status} {text}");
-        rig.instances(0).await;
+        is_too_late(&rig, path).await;
         neighbour.answers().await;
     }
     neighbour.stop().await;
@@ -54,9 +59,7 @@ async fn the_time_of_a_whole_request() {
     let begun = read_until(&mut slow, "chunk 1\n").await;
     let (rest, _) = rest_of(slow).await;
     assert!(!rest.contains("chunk 20") && !rest.ends_with("\r\n0\r\n\r\n"), "{begun}{rest}");
-    let (status, text) = timeout(PATIENCE, rig.ask("/spin")).await.expect("it goes on");
-    assert!(status == 504 && text.contains("in time"), "{status} {text}");
-    rig.instances(0).await;
+    is_too_late(&rig, "/spin").await;
     neighbour.answers().await;
     neighbour.stop().await;
     rig.stop().await;

@@ -56,12 +56,21 @@ impl Web {
         what: &str,
         wanted: impl Fn(&Answer) -> bool,
     ) -> Answer {
+        let good = |answer: &Answer| answer.status == StatusCode::OK && wanted(answer);
+        self.until_any_at(path, what, good).await
+    }
+
+    /// The first answer at `path` that `wanted` likes, be it a refusal.
+    pub(crate) async fn until_any_at(
+        &self,
+        path: &str,
+        what: &str,
+        wanted: impl Fn(&Answer) -> bool,
+    ) -> Answer {
         let found = timeout(PATIENCE, async {
             loop {
                 match self.get(path).await {
-                    Some(answer) if answer.status == StatusCode::OK && wanted(&answer) => {
-                        return answer;
-                    }
+                    Some(answer) if wanted(&answer) => return answer,
                     _ => sleep(Duration::from_millis(5)).await,
                 }
             }

@@ -10,7 +10,10 @@ use owo_colors::AnsiColors;
 use tempfile::TempDir;
 
 use super::part::{ACTION_PORT, Part};
-use crate::{cli::ExitError, config};
+use crate::{
+    cli::{ExitError, temporary},
+    config,
+};
 
 const CAST: [(&str, u16, AnsiColors); 3] = [
     ("a", 4001, AnsiColors::Cyan),
@@ -36,11 +39,8 @@ impl Scratch {
         for port in CAST.iter().map(|(_, port, _)| *port).chain([ACTION_PORT]) {
             check_port(port)?;
         }
-        let failed = |error: io::Error| {
-            ExitError::internal("cannot set up a folder for the demo", &error)
-                .help("is there room in the folder for temporary files (TMPDIR)?")
-        };
-        let folder = tempfile::Builder::new().prefix("soloist-demo-").tempdir().map_err(failed)?;
+        let failed = |error: io::Error| temporary::failed("for the demo", &error);
+        let folder = temporary::folder("soloist-demo-").map_err(failed)?;
         let settings = folder.path().join("soloist.toml");
         let first = if plugins.join(FIRST_PLUGIN).is_file() { FIRST } else { "" };
         fs::write(&settings, format!("{SETTINGS}{first}")).map_err(failed)?;
@@ -59,10 +59,7 @@ impl Scratch {
 
     /// Leaves nothing behind.
     pub(super) fn remove(self) -> Result<(), ExitError> {
-        let path = self.folder.path().display().to_string();
-        self.folder.close().map_err(|error| {
-            ExitError::internal(format!("cannot remove {path}"), &error).help("remove it by hand")
-        })
+        temporary::remove(self.folder)
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 use tempfile::TempDir;
 use toml::{Table, Value};
 
-use crate::{cli::ExitError, plugin};
+use crate::{
+    cli::{ExitError, temporary},
+    plugin,
+};
 
 /// The action's name where the file's is none.
 const ACTION: &str = "plugin";
@@ -25,8 +28,7 @@ impl Scratch {
     pub(super) fn set_up(file: &Path, settings: Table) -> Result<Self, ExitError> {
         let bytes =
             plugin::read(file).map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
-        let folder =
-            tempfile::Builder::new().prefix("soloist-plugin-").tempdir().map_err(failed)?;
+        let folder = temporary::folder("soloist-plugin-").map_err(failed)?;
         let name = action_name(file);
         let plugins = folder.path().join("plugins");
         let text = whole(&name, settings).to_string();
@@ -57,16 +59,12 @@ impl Scratch {
 
     /// Leaves nothing behind.
     pub(super) fn remove(self) -> Result<(), ExitError> {
-        let path = self.folder.path().display().to_string();
-        self.folder.close().map_err(|error| {
-            ExitError::internal(format!("cannot remove {path}"), &error).help("remove it by hand")
-        })
+        temporary::remove(self.folder)
     }
 }
 
 fn failed(error: io::Error) -> ExitError {
-    ExitError::internal("cannot set up a folder to run the plugin in", &error)
-        .help("is there room in the folder for temporary files (TMPDIR)?")
+    temporary::failed("to run the plugin in", &error)
 }
 
 fn settings_in(folder: &Path) -> PathBuf {
