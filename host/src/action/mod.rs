@@ -58,7 +58,7 @@ use crate::{
     capability::{Access, Spawner, TermLink},
     config::{ActionConfig, Restart},
     election::Group,
-    plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError},
+    plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},
 };
 use status::Board;
 
@@ -86,10 +86,8 @@ pub enum PrepareError {
 }
 
 /// Whether a version has shown that it runs.
-#[derive(Default)]
 enum Trial {
     /// It has, or there is nothing else to run.
-    #[default]
     Over,
     /// Not yet; this one did before it, if there was one.
     On(Option<Arc<Action>>),
@@ -101,33 +99,30 @@ impl Action {
     /// # Errors
     /// When the plugin is nothing that this host can run.
     pub fn prepare(config: &ActionConfig, engine: &Arc<Engine>) -> Result<Arc<Self>, PrepareError> {
-        Self::load(config, engine, Trial::Over).map(Arc::new)
+        Self::load(config, engine).map(Arc::new)
     }
 
     /// The same, for an action that came or was changed while the host ran: it is on
-    /// trial, and `last_good` is what ran before.
+    /// trial, and `former` is what it takes the place of.
     fn prepare_anew(
         config: &ActionConfig,
         engine: &Arc<Engine>,
-        last_good: Option<Arc<Self>>,
+        former: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, PrepareError> {
-        if let Some(last) = &last_good {
-            // One step back is enough, and a longer chain would keep them all in memory.
-            last.prove();
-        }
-        Self::load(config, engine, Trial::On(last_good)).map(Arc::new)
+        let action = Self::load(config, engine)?;
+        // One that has not shown that it runs is nothing to go back to, if there is
+        // another; nor does one keep the other in memory, and so on.
+        let last_good = former.map(|former| former.last_good().unwrap_or_else(|| former.clone()));
+        *action.trial() = Trial::On(last_good);
+        Ok(Arc::new(action))
     }
 
-    fn load(
-        config: &ActionConfig,
-        engine: &Arc<Engine>,
-        trial: Trial,
-    ) -> Result<Self, PrepareError> {
+    fn load(config: &ActionConfig, engine: &Arc<Engine>) -> Result<Self, PrepareError> {
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let plugin = Plugin::load(engine, &config.plugin)?;
         let (config, engine) = (config.clone(), engine.clone());
         let pace = Pace::new(config.limits.cpu);
-        let (board, trial) = (Board::default(), trial.into());
+        let (board, trial) = (Board::default(), Trial::Over.into());
         Ok(Self { config, engine, plugin, pace, tls, board, trial })
     }
 
@@ -238,6 +233,11 @@ impl Action {
 
     fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// Waits for the right to one more instance.
+    async fn slot(&self) -> Slot {
+        self.engine.slot(self.plugin.weight()).await
     }
 
     fn pace(&self) -> &Pace {

@@ -50,7 +50,7 @@ pub(super) fn start(run: Arc<Run>, entry: ServiceEntry, tasks: &Tasks) -> Curren
 async fn supervise(run: Arc<Run>, entry: ServiceEntry, current: watch::Sender<Option<Heed>>) {
     let mut pauses = Pauses::default();
     loop {
-        let slot = run.action.engine().slot().await;
+        let slot = run.action.slot().await;
         // Nothing begins anew in a term that is ending, or of a version that goes.
         if run.is_leaving() {
             return;

@@ -99,7 +99,7 @@ impl Shared {
     pub(super) async fn place(self: &Arc<Self>) -> Place {
         let found = match self.least_busy() {
             Some(found) => found,
-            None => Found::Slot(self.run.action.engine().slot().await),
+            None => Found::Slot(self.run.action.slot().await),
         };
         Place { shared: self.clone(), found }
     }
@@ -131,7 +131,7 @@ impl Shared {
 
     /// Instantiates once, for nothing.
     pub(super) async fn rehearse(&self) -> wasmtime::Result<()> {
-        let mut guest = self.guest(self.run.action.engine().slot().await)?;
+        let mut guest = self.guest(self.run.action.slot().await)?;
         let instantiated = self.entry.instantiate_async(guest.store());
         self.run.action.pace().run(instantiated).await.map(drop)
     }

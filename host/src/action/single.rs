@@ -74,7 +74,7 @@ impl Single {
     pub(super) async fn place(self: &Arc<Self>) -> Place {
         let found = match self.kept.as_ref().and_then(|kept| kept.take()) {
             Some(warm) => Found::Kept(Box::new(warm)),
-            None => Found::Slot(self.run.action.engine().slot().await),
+            None => Found::Slot(self.run.action.slot().await),
         };
         Place { single: self.clone(), found }
     }
@@ -136,7 +136,7 @@ impl Single {
 
     /// Instantiates once, for nothing.
     pub(super) async fn rehearse(&self) -> wasmtime::Result<()> {
-        let slot = self.run.action.engine().slot().await;
+        let slot = self.run.action.slot().await;
         self.run.action.pace().run(self.make(slot)).await.map(drop)
     }
 

@@ -19,6 +19,10 @@ pub(crate) const PREVIEW_1: &str = "wasi_snapshot_preview1";
 const TEXT_AT: i32 = 16;
 const WRITTEN_AT: i32 = 8;
 
+/// One page, and more if it asks for it.
+const MEMORY: MemoryType =
+    MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None };
+
 /// Goes on for ever.
 pub(crate) const SPIN: [Instruction<'static>; 3] =
     [Instruction::Loop(BlockType::Empty), Instruction::Br(0), Instruction::End];
@@ -58,13 +62,7 @@ impl Parts<'_> {
         let mut functions = FunctionSection::new();
         functions.function(1);
         let mut memories = MemorySection::new();
-        memories.memory(MemoryType {
-            minimum: 1,
-            maximum: None,
-            memory64: false,
-            shared: false,
-            page_size_log2: None,
-        });
+        memories.memory(MEMORY);
         let mut exports = ExportSection::new();
         exports.export("memory", ExportKind::Memory, 0);
         let own = u32::try_from(self.imports.len()).unwrap();
@@ -92,6 +90,30 @@ impl Parts<'_> {
         }
         module.finish()
     }
+}
+
+/// A module of the world `http`, which its exports tell, that traps when it is instantiated.
+pub(crate) fn trap_at_start() -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([], []);
+    types.ty().function([ValType::I32; 2], []);
+    let mut functions = FunctionSection::new();
+    functions.function(0).function(1);
+    let mut memories = MemorySection::new();
+    memories.memory(MEMORY);
+    let mut exports = ExportSection::new();
+    exports.export("memory", ExportKind::Memory, 0);
+    exports.export("wasi:http/incoming-handler@0.2.12#handle", ExportKind::Func, 1);
+    let mut code = CodeSection::new();
+    for instructions in [&[Instruction::Unreachable, Instruction::End][..], &[Instruction::End]] {
+        let mut body = Function::new([]);
+        instructions.iter().for_each(|instruction| _ = body.instruction(instruction));
+        code.function(&body);
+    }
+    let mut module = Module::new();
+    module.section(&types).section(&functions).section(&memories).section(&exports);
+    module.section(&StartSection { function_index: 0 }).section(&code);
+    module.finish()
 }
 
 /// A program for preview 1 that writes `text` to its stdout, and then does what `code` does.

@@ -1,11 +1,26 @@
-//! One version after another on a stage: requests move over, and nothing of the old one stays.
+//! One version after another on a stage: requests move over, and nothing of the old one
+//! stays; what fails at once is not let near a request.
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
-use soloist::{action::Action, clock::BootTime, config::ActionConfig, plugin::PoolUsage};
+use soloist::{
+    action::{Action, Catalog, Failure, Programme},
+    clock::BootTime,
+    config::{ActionConfig, Config, Overrides},
+    plugin::{Engine, PoolUsage},
+};
+use tempfile::TempDir;
+use tokio::{
+    sync::{mpsc::UnboundedSender, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
+use crate::module::trap_at_start;
 use crate::rig::{
-    Prepared, Rig, config, free_address, gate, guest_file, prepare, read_until, rest_of, until,
+    PATIENCE, Prepared, Rig, config, free_address, gate, guest_file, prepare, read_until, rest_of,
+    until,
 };
 
 /// `guest` as another version of what `rig` runs.
@@ -65,4 +80,103 @@ async fn an_action_that_is_taken_away_lets_go_of_its_address() {
     rig.running.started().await.unwrap();
     assert_eq!(rig.ask("/").await.0, 200);
     rig.stop().await;
+}
+
+/// A folder whose only plugin is the action `web`, first as `i-am-server`, kept up with.
+struct Kept {
+    folder: TempDir,
+    engine: Arc<Engine>,
+    programme: watch::Receiver<Arc<Programme>>,
+    failed: UnboundedSender<Failure>,
+    stop: CancellationToken,
+    keeper: JoinHandle<()>,
+}
+
+impl Kept {
+    fn up() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let plugins = folder.path().join("plugins");
+        fs::create_dir(&plugins).unwrap();
+        fs::copy(guest_file("i-am-server"), plugins.join("web.wasm")).unwrap();
+        fs::write(plugins.join("web.toml"), format!("listen = \"{}\"\n", free_address())).unwrap();
+        let settings = folder.path().join("soloist.toml");
+        fs::write(&settings, "").unwrap();
+        let overrides = Overrides { config: Some(settings), ..Overrides::default() };
+        let config = Config::load(&overrides).unwrap();
+        let engine = Arc::new(Engine::new(None).unwrap());
+        let catalog =
+            Catalog::prepare(config.source.clone(), &config.actions, engine.clone()).unwrap();
+        let (programme, failed) = (catalog.programme(), catalog.failures());
+        let stop = CancellationToken::new();
+        let keeper = tokio::spawn(catalog.keep_up(stop.clone()));
+        Self { folder, engine, programme, failed, stop, keeper }
+    }
+
+    fn put(&self, plugin: &[u8]) {
+        fs::write(self.folder.path().join("plugins/web.wasm"), plugin).unwrap();
+    }
+
+    fn action(&self) -> Arc<Action> {
+        self.programme.borrow().actions[0].clone()
+    }
+
+    /// The action, once it is as `wanted`.
+    async fn until(&mut self, wanted: impl Fn(&Arc<Action>) -> bool) -> Arc<Action> {
+        let found = self.programme.wait_for(|programme| programme.actions.iter().any(&wanted));
+        timeout(PATIENCE, found).await.expect("it does not come").unwrap();
+        self.action()
+    }
+
+    async fn down(self) {
+        self.stop.cancel();
+        self.keeper.await.unwrap();
+    }
+}
+
+/// Whether that is said of it last.
+fn error(action: &Action, text: &str) -> bool {
+    action.status().last_error.is_some_and(|error| error.contains(text))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_traps_at_its_start_is_let_near_no_request() {
+    let mut kept = Kept::up();
+    let first = kept.action();
+    let mut rig = Rig::start((kept.engine.clone(), first.clone()), gate(1, BootTime::NEVER));
+    rig.running.started().await.unwrap();
+
+    kept.put(&trap_at_start());
+    let second = kept.until(|it| !Arc::ptr_eq(it, &first)).await;
+    rig.running.set(std::slice::from_ref(&second));
+    let failure = rig.failures.recv().await.unwrap();
+    assert!(failure.reason.contains("trapped at its start"), "{failure}");
+    assert_eq!(rig.ask("/").await, (200, "I am server a\n".to_owned()));
+
+    // Whoever runs the term hands that in, and gets the one before.
+    kept.failed.send(failure).unwrap();
+    kept.until(|it| Arc::ptr_eq(it, &first)).await;
+    rig.running.set(std::slice::from_ref(&first));
+    assert!(error(&first, "trapped at its start"), "{:?}", first.status());
+    assert_eq!(rig.ask("/").await, (200, "I am server a\n".to_owned()));
+    drop(second);
+    rig.stop().await;
+    kept.down().await;
+}
+
+/// Neither a file that cannot be taken nor a version that nobody has tried takes away what
+/// is known to run.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ran_last_is_gone_back_to_over_what_never_ran() {
+    let mut kept = Kept::up();
+    let good = kept.action();
+    kept.put(&trap_at_start());
+    let second = kept.until(|it| !Arc::ptr_eq(it, &good)).await;
+    kept.put(b"no component");
+    kept.until(|it| Arc::ptr_eq(it, &second) && error(it, "web.wasm")).await;
+    kept.put(&fs::read(guest_file("spin")).unwrap());
+    let third = kept.until(|it| !Arc::ptr_eq(it, &second)).await;
+
+    kept.failed.send(Failure { action: third, reason: "it does not run".to_owned() }).unwrap();
+    kept.until(|it| Arc::ptr_eq(it, &good) && error(it, "does not run")).await;
+    kept.down().await;
 }

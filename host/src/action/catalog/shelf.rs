@@ -29,7 +29,7 @@ pub(super) struct Shelf {
 }
 
 /// One name.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Known {
     /// What was looked at last, whatever came of it.
     seen: Option<(ActionConfig, Option<Stamp>)>,
@@ -38,6 +38,9 @@ struct Known {
     /// Why that is not what was looked at last.
     refused: Option<String>,
 }
+
+/// The names whose action was replaced in one look, each with what was there before.
+type Taken = BTreeMap<Arc<str>, Option<Arc<Action>>>;
 
 /// Tells one content of a file from another, without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,18 +126,21 @@ impl Shelf {
             }
         };
         self.unreadable = None;
-        let before = self.known.clone();
         let names: BTreeSet<_> = (reading.actions.iter().map(|config| config.name.to_string()))
             .chain(reading.refused.iter().map(|refused| refused.name.clone()))
             .collect();
         let mut changed = self.forget_all_but(&names);
+        let mut taken = Taken::new();
         for config in reading.actions {
-            changed |= self.take(config);
+            changed |= self.take(config, &mut taken);
         }
         for refused in &reading.refused {
             changed |= self.refuse_settings(refused);
         }
-        changed && self.keep_apart(&before)
+        if !taken.is_empty() {
+            self.keep_apart(taken);
+        }
+        changed
     }
 
     fn forget_all_but(&mut self, names: &BTreeSet<String>) -> bool {
@@ -148,7 +154,7 @@ impl Shelf {
     }
 
     /// Prepares an action, if it is new or was changed.
-    fn take(&mut self, config: ActionConfig) -> bool {
+    fn take(&mut self, config: ActionConfig, taken: &mut Taken) -> bool {
         let name = Arc::clone(&config.name);
         let known = self.known.entry(Arc::clone(&name)).or_default();
         // Before it is read: what is written meanwhile is seen at the next look.
@@ -158,7 +164,7 @@ impl Shelf {
             return false;
         }
         let Some((config, _)) = &seen else { return false };
-        match Action::prepare_anew(config, &self.engine, known.action.clone()) {
+        match Action::prepare_anew(config, &self.engine, known.action.as_ref()) {
             // It was only written anew: a service need not begin again for that.
             Ok(action) if known.action.as_ref().is_some_and(|now| now.is_like(&action)) => {
                 known.refused = None;
@@ -166,7 +172,8 @@ impl Shelf {
             Ok(action) => {
                 let (sha256, kinds) = (action.plugin().sha256(), action.kinds());
                 info!(event = "loaded", action = %name, %kinds, %sha256, "action {name} is prepared anew");
-                (known.action, known.refused) = (Some(action), None);
+                taken.insert(Arc::clone(&name), known.action.replace(action));
+                known.refused = None;
             }
             Err(error) => known.refuse(&name, with_causes(&error)),
         }
@@ -206,23 +213,15 @@ impl Shelf {
     }
 
     /// Undoes the changes by which two actions would answer at one place.
-    fn keep_apart(&mut self, before: &BTreeMap<Arc<str>, Known>) -> bool {
+    fn keep_apart(&mut self, mut taken: Taken) {
         while let Err(error) = self.check_mounts() {
             let (first, second) = error.actions();
-            let newer = [second, first].into_iter().find(|name| self.was_taken(name, before));
-            let Some(name) = newer.cloned() else { break };
+            // Nothing else can have brought them together.
+            let newer = [second, first].into_iter().find_map(|name| taken.remove_entry(name));
+            let Some((name, before)) = newer else { break };
             let Some(known) = self.known.get_mut(&name) else { break };
             known.refuse(&name, error.to_string());
-            known.action = before.get(&name).and_then(|known| known.action.clone());
-        }
-        true
-    }
-
-    fn was_taken(&self, name: &Arc<str>, before: &BTreeMap<Arc<str>, Known>) -> bool {
-        let action = |known: Option<&Known>| known.and_then(|known| known.action.clone());
-        match (action(self.known.get(name)), action(before.get(name))) {
-            (Some(now), Some(then)) => !Arc::ptr_eq(&now, &then),
-            (now, then) => now.is_some() != then.is_some(),
+            known.action = before;
         }
     }
 
