@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::cargo::{cargo, guest_cargo};
 use crate::wasm_target::TARGET;
-use crate::{cmd, faults, guests, setup, test};
+use crate::{cmd, faults, fuzz, guests, setup, test};
 
 /// How many worlds the long simulation runs: under a minute on two cores.
 const WORLDS: &str = "100000";
@@ -17,6 +18,9 @@ const FREEZES: &str = "100";
 
 /// How many times a plugin is replaced.
 const RELOADS: &str = "1000";
+
+/// How long plugins that are made at random are loaded.
+const FUZZING: Duration = Duration::from_secs(120);
 
 /// Runs the checks, the quickest first.
 pub(crate) fn run() -> Result<()> {
@@ -30,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
     simulate()?;
     freeze()?;
     reload()?;
+    fuzz::run(FUZZING)?;
     faults::check()
 }
 

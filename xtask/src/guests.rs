@@ -89,8 +89,13 @@ fn artifacts(message: &str) -> Vec<PathBuf> {
         .flatten()
         .filter_map(Value::as_str)
         .map(PathBuf::from)
-        .filter(|file| file.extension().is_some_and(|extension| extension == "wasm"))
+        .filter(|file| is_component(file))
         .collect()
+}
+
+/// Whether a file is named as one.
+pub(crate) fn is_component(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "wasm")
 }
 
 /// Cargo writes underscores into the names of libraries.

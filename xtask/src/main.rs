@@ -16,6 +16,7 @@ mod etcd;
 mod examples;
 mod faults;
 mod files;
+mod fuzz;
 mod guests;
 mod languages;
 mod packages;
@@ -28,6 +29,7 @@ mod wasm_target;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -66,6 +68,12 @@ enum Task {
     Faults(faults::Faults),
     #[command(hide = true)]
     FaultsInside(faults::Inside),
+    /// Load plugins that are made at random, to find one that breaks the host
+    Fuzz {
+        /// How long, in seconds
+        #[arg(long, default_value_t = 120)]
+        seconds: u64,
+    },
     /// Run every check: format, lints, tests, documentation, dependencies
     Ci,
 }
@@ -98,6 +106,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Bench(bench) => bench::run(&bench),
         Task::Faults(faults) => faults::run(&faults),
         Task::FaultsInside(inside) => faults::inside(inside),
+        Task::Fuzz { seconds } => fuzz::run(Duration::from_secs(seconds)),
         Task::Ci => ci::run(),
     }
 }

@@ -131,7 +131,7 @@ impl Host {
 async fn prepare(config: &Config) -> Result<Catalog, HostError> {
     let (source, configs) = (Arc::clone(&config.source), config.actions.clone());
     let prepared = spawn_blocking(move || -> Result<_, HostError> {
-        let engine = Arc::new(Engine::new(cache_folder())?);
+        let engine = Arc::new(Engine::new(cache_folder())?.vetting_by(THIS_PROGRAM.into()));
         Ok(Catalog::prepare(source, &configs, engine)?)
     });
     let catalog = prepared.await.map_err(HostError::Broken)??;
@@ -178,6 +178,9 @@ fn member(config: &Config, url: String) -> Member {
             .unwrap_or_else(|_| format!("{}/{}", config.host.name, std::process::id())),
     }
 }
+
+/// The program that runs, even if an upgrade has put another in its place (proc(5)).
+const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// Where compiled plugins are kept from one start to the next (XDG Base Directory
 /// Specification: `$XDG_CACHE_HOME`, else `~/.cache`); nowhere, if there is no such place.

@@ -5,15 +5,20 @@
 //! the second one is made when the first component of 0.3 appears.
 
 use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    machine::{INSTANCES, Machine, Wasi},
+    PluginError,
+    machine::{INSTANCES, Machine, Wasi, Weight},
     ticker::{Hurry, Ticker},
+    vetting::Vetting,
 };
 
 /// The engine could not be made.
@@ -53,9 +58,19 @@ pub enum EngineError {
     },
 }
 
-/// The right to one instance. Whoever holds one may instantiate.
+/// The right to one instance. Whoever holds one may instantiate: the pools have what it
+/// takes.
 #[derive(Debug)]
-pub struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Slot {
+    _permit: OwnedSemaphorePermit,
+    live: Arc<AtomicUsize>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// What instances hold of the pools at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +94,9 @@ pub struct Engine {
     /// Held while the second one is made, so that it is made once.
     making: Mutex<()>,
     cache: Option<PathBuf>,
+    vetting: Option<Vetting>,
     slots: Arc<Semaphore>,
+    live: Arc<AtomicUsize>,
     ticker: Ticker,
 }
 
@@ -101,13 +118,34 @@ impl Engine {
         };
         let ticker = Ticker::start(tick).map_err(|source| EngineError::Ticker { source })?;
         let slots = Arc::new(Semaphore::new(INSTANCES as usize));
-        Ok(Self { plain, concurrent, making: Mutex::default(), cache, slots, ticker })
+        let (making, vetting, live) = (Mutex::default(), None, Arc::default());
+        Ok(Self { plain, concurrent, making, cache, vetting, slots, live, ticker })
     }
 
-    /// Waits for the right to one more instance.
-    pub async fn slot(&self) -> Slot {
-        match self.slots.clone().acquire_owned().await {
-            Ok(permit) => Slot(permit),
+    /// Has `program`, which is soloist, compile each plugin within limits before this
+    /// process does it: compiling may take for ever, or break down.
+    #[must_use]
+    pub fn vetting_by(self, program: PathBuf) -> Self {
+        Self { vetting: Some(Vetting::by(program)), ..self }
+    }
+
+    /// Makes sure that compiling `bytes`, the content of `file`, comes to an end.
+    pub(super) fn vet(&self, file: &Path, bytes: &[u8]) -> Result<(), PluginError> {
+        self.vetting.as_ref().map_or(Ok(()), |vetting| vetting.pass(self, file, bytes))
+    }
+
+    /// Where compiled plugins are kept.
+    pub(super) fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
+
+    /// Waits for the right to one more instance, of a plugin of this weight.
+    pub(crate) async fn slot(&self, weight: Weight) -> Slot {
+        match self.slots.clone().acquire_many_owned(weight.slots()).await {
+            Ok(permit) => {
+                self.live.fetch_add(1, Ordering::Relaxed);
+                Slot { _permit: permit, live: self.live.clone() }
+            }
             // The semaphore is never closed.
             Err(_) => std::future::pending().await,
         }
@@ -116,7 +154,7 @@ impl Engine {
     /// How many instances there are.
     #[must_use]
     pub fn live(&self) -> usize {
-        INSTANCES as usize - self.slots.available_permits()
+        self.live.load(Ordering::Relaxed)
     }
 
     /// What instances hold of the pools, if wasmtime has any.

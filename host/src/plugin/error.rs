@@ -20,6 +20,15 @@ pub enum PluginError {
     /// Reading.
     #[error("the plugin {} is larger than {} MiB: strip it (`wasm-tools strip --all`), or split it", file.display(), max >> 20)]
     TooLarge { file: PathBuf, max: u64 },
+    /// Vetting: the process that compiles could not be run.
+    #[error("cannot have the plugin {} compiled by a process of its own: allow this user one more process (`ulimit -u`) and room for temporary files (TMPDIR)", file.display())]
+    Apart { file: PathBuf, source: io::Error },
+    /// Vetting.
+    #[error("the plugin {} takes more than {seconds} s of processor time to compile, which no file of its size should: build it with optimisations, or split it", file.display())]
+    Costly { file: PathBuf, seconds: u64 },
+    /// Vetting.
+    #[error("the compiler breaks down on the plugin {} ({how}): build it again, with another version of its tools; if that does not help, please report it", file.display())]
+    Broken { file: PathBuf, how: String },
     /// Recognising.
     #[error("the plugin {} is not WebAssembly: build it again; the text format must be assembled first (`wasm-tools parse`)", file.display())]
     NotWasm { file: PathBuf },

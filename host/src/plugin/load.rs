@@ -11,7 +11,12 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-use super::{Engine, Entries, Kinds, PluginError, lift::lift, machine::Machine, outline::Outline};
+use super::{
+    Engine, Entries, Kinds, PluginError,
+    lift::lift,
+    machine::{Machine, Weight},
+    outline::Outline,
+};
 use crate::capability;
 
 /// The largest file that is read.
@@ -29,6 +34,7 @@ pub struct Plugin {
     sha256: Arc<str>,
     kinds: Kinds,
     entries: Entries,
+    weight: Weight,
 }
 
 impl Plugin {
@@ -37,7 +43,9 @@ impl Plugin {
     /// # Errors
     /// When the file is nothing that this host can run; the error says why.
     pub fn load(engine: &Engine, file: &Path) -> Result<Self, PluginError> {
-        Self::from_bytes(engine, file, &read(file)?)
+        let bytes = read(file)?;
+        engine.vet(file, &bytes)?;
+        Self::from_bytes(engine, file, &bytes)
     }
 
     /// Loads `bytes`, the content of `file`.
@@ -47,7 +55,9 @@ impl Plugin {
     pub fn from_bytes(engine: &Engine, file: &Path, bytes: &[u8]) -> Result<Self, PluginError> {
         let (machine, component) = compile(engine, file, &component(file, bytes)?)?;
         let (kinds, entries) = link(machine, file, &component)?;
-        Ok(Self { file: file.to_owned(), sha256: sha256(bytes).into(), kinds, entries })
+        let (file, sha256, weight) =
+            (file.to_owned(), sha256(bytes).into(), Weight::of(&component));
+        Ok(Self { file, sha256, kinds, entries, weight })
     }
 
     /// The file it was loaded from.
@@ -66,6 +76,11 @@ impl Plugin {
     #[must_use]
     pub fn kinds(&self) -> &Kinds {
         &self.kinds
+    }
+
+    /// What an instance of it takes of the engine.
+    pub(crate) fn weight(&self) -> Weight {
+        self.weight
     }
 
     /// Where it is entered.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
-    component::Linker,
+    component::{Component, Linker},
 };
 
 use super::engine::EngineError;
@@ -16,9 +16,14 @@ use crate::{
 /// The most instances at one time, of all plugins together. An action has 1,000
 /// at most, so that one cannot starve the others.
 pub(super) const INSTANCES: u32 = 2000;
-/// Core instances and tables a component has on average: its main module, and
-/// the small ones that component tools put around it.
-const PARTS: u32 = 4;
+/// The tables that a slot holds: those of a main module, and of the small ones that
+/// component tools put around it.
+const TABLES: u32 = 4;
+/// The most core instances of one instance; libraries that are linked at run time, as
+/// CPython's are, make some twenty.
+const CORES_MAX: u32 = 128;
+/// The most slots that one instance takes.
+const WEIGHT_MAX: u32 = 16;
 /// What a slot keeps of its memory from one instance to the next. Clearing it
 /// is much cheaper than giving it back and faulting it in again.
 const MEMORY_KEPT: usize = 512 << 10;
@@ -58,6 +63,30 @@ impl Machine {
     }
 }
 
+/// How many slots an instance takes, so that the pools never run short of what a slot
+/// was given for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weight(u32);
+
+impl Weight {
+    /// Of the instances of `component`.
+    pub(super) fn of(component: &Component) -> Self {
+        // Nothing, where a component is made of modules that it imports; there are none.
+        let needs = component.resources_required();
+        needs
+            .map_or(Self(WEIGHT_MAX), |needs| Self::for_parts(needs.num_memories, needs.num_tables))
+    }
+
+    fn for_parts(memories: u32, tables: u32) -> Self {
+        Self(memories.max(tables.div_ceil(TABLES)).clamp(1, WEIGHT_MAX))
+    }
+
+    /// The slots.
+    pub(super) fn slots(self) -> u32 {
+        self.0
+    }
+}
+
 /// Instances are made anew for each request, so what makes and clears them
 /// quickly is chosen: a pool, and support for concurrency only where WASI 0.3
 /// needs it. It makes every call about half as fast again.
@@ -77,8 +106,11 @@ fn pool() -> PoolingAllocationConfig {
     pool.total_component_instances(INSTANCES)
         .total_memories(INSTANCES)
         .total_stacks(INSTANCES)
-        .total_core_instances(INSTANCES * PARTS)
-        .total_tables(INSTANCES * PARTS)
+        .total_core_instances(INSTANCES * CORES_MAX)
+        .total_tables(INSTANCES * TABLES)
+        .max_core_instances_per_component(CORES_MAX)
+        .max_memories_per_component(WEIGHT_MAX)
+        .max_tables_per_component(WEIGHT_MAX * TABLES)
         .max_memory_size(MEMORY_MAX)
         .linear_memory_keep_resident(MEMORY_KEPT)
         .table_keep_resident(TABLE_KEPT)
@@ -90,7 +122,21 @@ fn pool() -> PoolingAllocationConfig {
 /// wasmtime's own cache: its keys hold the exact version and the settings, so
 /// what another version wrote is never loaded.
 fn open_cache(folder: PathBuf) -> Result<Cache, EngineError> {
+    // It removes what it does not know, so the folder is its own.
+    let folder = folder.join("wasmtime");
     let mut config = CacheConfig::new();
     config.with_directory(&folder);
     Cache::new(config).map_err(|source| EngineError::Cache { folder, source: source.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_one_memory_and_its_tables() {
+        let weights = [(0, 0), (1, 4), (1, 5), (3, 1), (1, 64)];
+        let weights = weights.map(|(memories, tables)| Weight::for_parts(memories, tables).slots());
+        assert_eq!(weights, [1, 1, 2, 3, 16]);
+    }
 }

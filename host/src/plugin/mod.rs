@@ -1,6 +1,6 @@
 //! From a file to something instantiable.
 //!
-//! read → recognise → lift, if it is a core module → compile → link. What one
+//! read → vet → recognise → lift, if it is a core module → compile → link. What one
 //! step lets through, the next one can rely on.
 //!
 //! Invariants:
@@ -24,6 +24,7 @@ mod machine;
 mod outline;
 mod pace;
 mod ticker;
+mod vetting;
 mod watch;
 pub(crate) mod wit;
 mod world;
@@ -38,4 +39,5 @@ pub use load::Plugin;
 pub(crate) use load::read;
 pub(crate) use pace::Pace;
 pub use ticker::Hurry;
+pub(crate) use vetting::{CompileLimits, compile_stdin, end_with};
 pub use watch::FolderWatch;

@@ -1,11 +1,11 @@
 //! Files that are made to do harm are refused, or come to nothing.
 
-use std::{fs::File, os::unix::fs::symlink, path::Path};
+use std::{fs::File, os::unix::fs::symlink, path::Path, process::Command};
 
 use soloist::{
     action::Action,
     clock::BootTime,
-    plugin::{Engine, PluginError},
+    plugin::{Engine, Plugin, PluginError},
 };
 use wasm_encoder::{
     CodeSection, Component, ComponentTypeSection, ComponentValType, ExportKind, ExportSection,
@@ -15,14 +15,17 @@ use wasm_encoder::{
 use crate::{
     module::{Parts, SPIN, file_in},
     refused::{refusal, refusal_of},
-    rig::{Rig, config, free_address, gate},
+    rig::{Rig, config, free_address, gate, guest_file},
 };
+
+/// The instruction that ends a function (WebAssembly: `end`).
+const END: u8 = 0x0b;
 
 /// How deep a file nests what it nests.
 const DEPTH: usize = 10_000;
 
-/// A program whose one function has this body.
-fn function(body: &[u8]) -> Vec<u8> {
+/// A program whose one function has this body, and whose memory so many pages.
+fn function(body: &[u8], pages: u64) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
     let mut functions = FunctionSection::new();
@@ -34,7 +37,7 @@ fn function(body: &[u8]) -> Vec<u8> {
     let mut code = CodeSection::new();
     code.function(&function);
     let mut module = Module::new();
-    module.section(&types).section(&functions).section(&memory(1)).section(&exports);
+    module.section(&types).section(&functions).section(&memory(pages)).section(&exports);
     module.section(&code);
     module.finish()
 }
@@ -99,24 +102,13 @@ fn leb(mut number: usize) -> Vec<u8> {
 #[test]
 fn a_function_beyond_all_measure() {
     let drops = [0x41, 0, 0x1a].repeat(3_000_000);
-    let error = refusal_of(&function(&[&drops[..], &[0x0b]].concat()));
+    let error = refusal_of(&function(&[&drops[..], &[END]].concat(), 1));
     assert!(matches!(error, PluginError::Compile { .. }), "{error}");
 }
 
 #[test]
 fn more_memory_than_the_pool_has() {
-    let mut types = TypeSection::new();
-    types.ty().function([], []);
-    let mut functions = FunctionSection::new();
-    functions.function(0);
-    let mut exports = ExportSection::new();
-    exports.export("_start", ExportKind::Func, 0).export("memory", ExportKind::Memory, 0);
-    let mut code = CodeSection::new();
-    code.function(Function::new([]).instruction(&wasm_encoder::Instruction::End));
-    let mut module = Module::new();
-    module.section(&types).section(&functions).section(&memory(65_536)).section(&exports);
-    module.section(&code);
-    let error = refusal_of(&module.finish());
+    let error = refusal_of(&function(&[END], 65_536));
     assert!(matches!(error, PluginError::Compile { .. } | PluginError::Link { .. }), "{error}");
 }
 
@@ -151,4 +143,58 @@ async fn a_start_function_without_an_end_is_stopped() {
     let rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
     rig.instances(1).await;
     rig.stop().await;
+}
+
+/// An engine that has another program compile what it has not seen yet.
+fn vetted_by(program: &str, cache: &Path) -> Engine {
+    Engine::new(Some(cache.to_owned())).unwrap().vetting_by(program.into())
+}
+
+/// This one would take the compiler minutes.
+#[test]
+fn blocks_in_blocks_in_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = vetted_by(env!("CARGO_BIN_EXE_soloist"), folder.path());
+    let nested = [&[0x02, 0x40].repeat(100_000)[..], &[END].repeat(100_001)].concat();
+    let file = file_in(folder.path(), &function(&nested, 1));
+    let error = Plugin::load(&engine, &file).err().expect("it is refused");
+    assert!(matches!(error, PluginError::Costly { .. }), "{error}");
+}
+
+#[test]
+fn what_has_compiled_once_is_compiled_by_no_other_process_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let good = guest_file("i-am-server");
+    let load = |program, file: &Path| Plugin::load(&vetted_by(program, &cache), file);
+    assert!(matches!(load("no-such-program", &good), Err(PluginError::Apart { .. })));
+    load(env!("CARGO_BIN_EXE_soloist"), &good).expect("it is good");
+    load("no-such-program", &good).expect("it is known to be good");
+    let other = load("false", &guest_file("spin")).err().expect("nothing is known of it");
+    assert!(matches!(&other, PluginError::Broken { how, .. } if how.contains("exit")), "{other}");
+}
+
+/// What is wrong with a file is told as it is without another process.
+#[test]
+fn a_bad_file_is_told_of_by_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = vetted_by(env!("CARGO_BIN_EXE_soloist"), folder.path());
+    let file = file_in(folder.path(), b"no WebAssembly");
+    let error = Plugin::load(&engine, &file).err().expect("it is refused");
+    assert!(matches!(error, PluginError::NotWasm { .. }), "{error}");
+}
+
+#[test]
+fn the_memory_of_a_compilation_has_a_limit() {
+    let compile = |memory: &str| {
+        let plugin = File::open(guest_file("i-am-server")).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_soloist"))
+            .args(["plugin", "compile", "--seconds=60", "--memory", memory])
+            .args(["--parent", &std::process::id().to_string()])
+            .stdin(plugin)
+            .output()
+            .unwrap()
+    };
+    assert!(compile("1000000000").status.success());
+    assert!(!compile("65536").status.success());
 }

@@ -1,6 +1,7 @@
 //! `soloist plugin`: for those who make plugins.
 
 mod bindings;
+mod compile;
 mod inspect;
 mod new;
 mod run;
@@ -23,6 +24,7 @@ pub(super) struct PluginArgs {
 enum Command {
     New(new::NewArgs),
     Bindings(bindings::BindingsArgs),
+    Compile(compile::CompileArgs),
     Inspect(inspect::InspectArgs),
     Run(run::RunArgs),
 }
@@ -32,6 +34,7 @@ pub(super) fn main(args: PluginArgs) -> Result<ExitCode, ExitError> {
     match args.command {
         Command::New(args) => new::main(&args),
         Command::Bindings(args) => bindings::main(&args),
+        Command::Compile(args) => compile::main(args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Run(args) => in_runtime(run::main(args)),
     }

@@ -1,0 +1,40 @@
+//! `soloist plugin compile`: what a host has done by another process before it does it
+//! itself. It is of no use to anybody else.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use crate::{
+    cli::{Exit, ExitError},
+    plugin::{CompileLimits, Engine, compile_stdin, end_with},
+};
+
+/// Compile a plugin that comes by stdin, within limits
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub(super) struct CompileArgs {
+    /// Where compiled plugins are kept
+    #[arg(long)]
+    cache: Option<PathBuf>,
+    /// The process to end with
+    #[arg(long)]
+    parent: i32,
+    /// Processor time
+    #[arg(long)]
+    seconds: u64,
+    /// Memory, in bytes
+    #[arg(long)]
+    memory: u64,
+}
+
+/// Compiles, and tells by its exit that there was an end to it.
+pub(super) fn main(args: CompileArgs) -> Result<ExitCode, ExitError> {
+    let failed = |error| ExitError::internal("cannot compile within limits", &error);
+    end_with(args.parent).map_err(failed)?;
+    let engine = Engine::new(args.cache)
+        .map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
+    let limits = CompileLimits { seconds: args.seconds, memory: args.memory };
+    compile_stdin(&engine, limits).map_err(failed)?;
+    Ok(Exit::Ok.into())
+}

@@ -1,0 +1,233 @@
+//! A first compilation in a process of its own.
+//!
+//! Nothing bounds what a compiler takes: a file of a few hundred KiB can be made that
+//! costs it minutes and gigabytes, or that it breaks down on. So what was never compiled
+//! here is compiled by another process within limits, which leaves the outcome in the
+//! cache; the host itself compiles only what is known to come to an end.
+
+use std::{
+    fs::{self, File},
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read, Seek, Write},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    time::{Duration, SystemTime},
+};
+
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit,
+};
+
+use super::{Engine, Plugin, PluginError, load::sha256};
+
+/// The processor time that a file of no length may take, and each MiB of it more: ten
+/// times and more what compilers' output takes (CPython, 18 MiB: 10 s).
+const SECONDS: u64 = 10;
+const SECONDS_PER_MIB: u64 = 5;
+/// The same for memory, in bytes.
+const MEMORY: u64 = 1 << 30;
+const MEMORY_PER_MIB: u64 = 64 << 20;
+/// How much less urgent it is than a lease.
+const NICE: i32 = 10;
+/// How long it is remembered that a file compiles.
+const REMEMBERED: Duration = Duration::from_secs(180 * 24 * 3600);
+
+/// What one compilation may take of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CompileLimits {
+    /// Processor time, in seconds.
+    pub(crate) seconds: u64,
+    /// Memory that can be written to, in bytes.
+    pub(crate) memory: u64,
+}
+
+impl CompileLimits {
+    fn of(size: usize) -> Self {
+        let mib = size as u64 >> 20;
+        Self { seconds: SECONDS + SECONDS_PER_MIB * mib, memory: MEMORY + MEMORY_PER_MIB * mib }
+    }
+
+    /// Puts this process under the limits. What it holds already does not count.
+    fn apply(self) -> io::Result<()> {
+        // A signal of its own comes first, then the end.
+        limit(Resource::Cpu, self.seconds, self.seconds + 1)?;
+        let memory = data_held()? + self.memory;
+        limit(Resource::Data, memory, memory)?;
+        limit(Resource::Core, 0, 0)?;
+        nice(NICE)?;
+        Ok(())
+    }
+}
+
+fn limit(resource: Resource, current: u64, maximum: u64) -> io::Result<()> {
+    setrlimit(resource, Rlimit { current: Some(current), maximum: Some(maximum) })?;
+    Ok(())
+}
+
+/// What the limit on data counts of this process, in bytes (proc(5): `VmData`).
+fn data_held() -> io::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|kib| kib << 10).ok_or_else(|| io::Error::other("there is no VmData in proc"))
+}
+
+/// Lets this process end with process `parent`.
+pub(crate) fn end_with(parent: i32) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have ended before that.
+    if getppid() != Pid::from_raw(parent) {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the host has ended"));
+    }
+    Ok(())
+}
+
+/// Has files compiled by `soloist plugin compile` before this process does it.
+#[derive(Debug)]
+pub(crate) struct Vetting {
+    program: PathBuf,
+}
+
+impl Vetting {
+    /// By this program, the `soloist` that is to be run.
+    pub(crate) fn by(program: PathBuf) -> Self {
+        Self { program }
+    }
+
+    /// Returns once compiling `bytes`, the content of `file`, is known to end.
+    pub(super) fn pass(
+        &self,
+        engine: &Engine,
+        file: &Path,
+        bytes: &[u8],
+    ) -> Result<(), PluginError> {
+        let note = engine.cache().map(|cache| Note::of(cache, engine, &sha256(bytes)));
+        if note.as_ref().is_some_and(Note::exists) {
+            return Ok(());
+        }
+        let limits = CompileLimits::of(bytes.len());
+        let failed = |source| PluginError::Apart { file: file.to_owned(), source };
+        let (status, words) = self.compile(engine, bytes, limits).map_err(failed)?;
+        if status.success() {
+            // Without it, the next start compiles once more.
+            let _ = note.as_ref().map(Note::write);
+            return Ok(());
+        }
+        let file = file.to_owned();
+        Err(if status.signal() == Some(Signal::XCPU.as_raw()) {
+            PluginError::Costly { file, seconds: limits.seconds }
+        } else {
+            PluginError::Broken { file, how: how(status, &words) }
+        })
+    }
+
+    /// How the process ended, and what it said.
+    fn compile(
+        &self,
+        engine: &Engine,
+        bytes: &[u8],
+        limits: CompileLimits,
+    ) -> io::Result<(ExitStatus, String)> {
+        let mut input = tempfile::tempfile()?;
+        input.write_all(bytes)?;
+        input.rewind()?;
+        let mut command = Command::new(&self.program);
+        command.args(["plugin", "compile"]).env_clear();
+        if let Some(cache) = engine.cache() {
+            command.arg("--cache").arg(cache);
+        }
+        command
+            .arg(format!("--parent={}", std::process::id()))
+            .arg(format!("--seconds={}", limits.seconds))
+            .arg(format!("--memory={}", limits.memory))
+            .stdin(input)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let output = command.spawn()?.wait_with_output()?;
+        Ok((output.status, String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+}
+
+/// Compiles what stdin holds; whether it can be is not told, only that there is an end.
+pub(crate) fn compile_stdin(engine: &Engine, limits: CompileLimits) -> io::Result<()> {
+    // Both engines reserve their pools before memory is counted.
+    engine.concurrent().map_err(io::Error::other)?;
+    limits.apply()?;
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
+    // The host will find out the same, and says it better.
+    let _ = Plugin::from_bytes(engine, Path::new("stdin"), &bytes);
+    Ok(())
+}
+
+fn how(status: ExitStatus, words: &str) -> String {
+    match words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+        Some(last) => format!("{status}: {}", last.chars().take(200).collect::<String>()),
+        None => status.to_string(),
+    }
+}
+
+/// An empty file that says that a file was compiled.
+#[derive(Debug)]
+struct Note(PathBuf);
+
+impl Note {
+    /// For another version of the compiler, or other settings of it, it is another.
+    fn of(cache: &Path, engine: &Engine, sha256: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        engine.plain().engine.precompile_compatibility_hash().hash(&mut hasher);
+        Self(cache.join("compiled").join(format!("{sha256}-{:016x}", hasher.finish())))
+    }
+
+    fn exists(&self) -> bool {
+        self.0.exists()
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let Some(folder) = self.0.parent() else { return Ok(()) };
+        fs::create_dir_all(folder)?;
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if is_old(entry.metadata()?.modified()?) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        File::create(&self.0).map(drop)
+    }
+}
+
+fn is_old(written: SystemTime) -> bool {
+    written.elapsed().is_ok_and(|age| age > REMEMBERED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_file_may_take_more() {
+        let [small, python] = [300 << 10, 18 << 20].map(CompileLimits::of);
+        assert_eq!(small, CompileLimits { seconds: 10, memory: 1 << 30 });
+        assert_eq!((python.seconds, python.memory >> 20), (100, 2176));
+    }
+
+    #[test]
+    fn the_last_word_of_a_process_tells_how_it_ended() {
+        let status = ExitStatus::from_raw(134);
+        assert_eq!(how(status, "one\nmemory failed\n\n"), format!("{status}: memory failed"));
+        assert_eq!(how(status, " \n"), status.to_string());
+    }
+
+    #[test]
+    fn old_notes_go_when_a_new_one_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let notes = folder.path().join("compiled");
+        let [old, new] = ["old", "new"].map(|name| Note(notes.join(name)));
+        old.write().unwrap();
+        let long_ago = SystemTime::now() - REMEMBERED - Duration::from_secs(60);
+        File::options().write(true).open(&old.0).unwrap().set_modified(long_ago).unwrap();
+        new.write().unwrap();
+        assert!(new.exists() && !old.exists());
+    }
+}
