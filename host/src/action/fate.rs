@@ -15,6 +15,8 @@ pub(super) type GuestTask = AbortOnDropHandle<Option<Result<(), Refusal>>>;
 /// What ties a guest to the client that waits for its answer. Dropping it tells
 /// that the client has gone.
 pub(super) enum Tie {
+    /// The guest was done at once: how it ended, if it was not cancelled.
+    Over(Option<Result<(), Refusal>>),
     /// The guest has a task of its own.
     Task(GuestTask),
     /// It answers others as well.
@@ -25,6 +27,7 @@ impl Tie {
     /// Lets the guest run to its end. It remains a task of its action.
     pub(super) fn untie(self) {
         match self {
+            Self::Over(_) => {}
             Self::Task(task) => drop(task.detach()),
             Self::Ticket(ticket) => ticket.finish(),
         }

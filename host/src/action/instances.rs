@@ -66,12 +66,14 @@ impl Instances {
 
 impl Place {
     /// Hands a request over. The turn is given back when it is done with.
-    pub(super) fn begin(self, turn: Turn, request: Request<Upload>, head: Head) -> (Tie, Fate) {
+    pub(super) async fn begin(
+        self,
+        turn: Turn,
+        request: Request<Upload>,
+        head: Head,
+    ) -> (Tie, Fate) {
         match self {
-            Self::Single(place) => {
-                let (task, fate) = place.begin(turn, request, head);
-                (Tie::Task(task), fate)
-            }
+            Self::Single(place) => place.begin(turn, request, head).await,
             Self::Shared(place) => {
                 let (ticket, fate) = place.begin(turn, request, head);
                 (Tie::Ticket(ticket), fate)

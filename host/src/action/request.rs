@@ -100,7 +100,7 @@ impl Server {
         self.gate().admit()?;
         let expects_body = request.method() != Method::HEAD;
         let (head, answer) = oneshot::channel();
-        let (guest, fate) = place.begin(turn, request, head);
+        let (guest, fate) = place.begin(turn, request, head).await;
         let patience = self.run.action.config.limits.first_byte;
         let answered = tokio::select! {
             biased;
@@ -144,6 +144,7 @@ impl Server {
     /// Why a guest ended without an answer.
     async fn silence(&self, guest: Tie) -> Refusal {
         let ended = match guest {
+            Tie::Over(ended) => Ok(ended),
             Tie::Task(task) => task.await,
             Tie::Ticket(ticket) => Ok(ticket.reason().await.map(Err)),
         };

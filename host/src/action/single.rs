@@ -1,8 +1,8 @@
 //! Instances of WASI 0.2, which answer one request at a time.
 //!
-//! Each request has a task, which holds its instance. So whatever ends the task
-//! early, be it the end of the term or a client that has gone, ends the instance.
-//! One that has answered in full may be kept for the next request; the memory of
+//! Each request has a future, which holds its instance: its first step is taken on the
+//! spot, and it becomes a task if that was not all. So whatever ends it early, be it the
+//! end of the term or a client that has gone, ends the instance. One that has answered in full may be kept for the next request; the memory of
 //! one that has not is in an unknown state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,10 +22,11 @@ use wasmtime_wasi_http::{
 };
 
 use super::{
-    fate::{Fate, GuestTask},
+    fate::{Fate, GuestTask, Tie},
     refusal::{Refusal, judge, note},
     request::{Head, Turn, is_secure},
     running::Run,
+    tasks::Begun,
     upload::Upload,
 };
 use crate::{
@@ -73,7 +74,7 @@ impl Single {
     /// Finds an instance, or waits for a slot of the engine.
     pub(super) async fn place(self: &Arc<Self>) -> Place {
         let found = match self.kept.as_ref().and_then(|kept| kept.take()) {
-            Some(warm) => Found::Kept(Box::new(warm)),
+            Some(warm) => Found::Kept(warm),
             None => Found::Slot(self.run.action.slot().await),
         };
         Place { single: self.clone(), found }
@@ -110,10 +111,10 @@ impl Single {
         request: Request<Upload>,
         head: Head,
         fate: Fate,
-    ) -> wasmtime::Result<Warm> {
+    ) -> wasmtime::Result<Box<Warm>> {
         let mut warm = match found {
-            Found::Slot(slot) => self.make(slot).await?,
-            Found::Kept(warm) => *warm,
+            Found::Slot(slot) => Box::new(self.make(slot).await?),
+            Found::Kept(warm) => warm,
         };
         let broken = fate.broken_unless_told();
         let store = warm.guest.store();
@@ -156,17 +157,22 @@ impl Single {
 }
 
 impl Place {
-    /// Starts the task of one request.
-    pub(super) fn begin(
+    /// Hands a request over. Most guests are done with it in one step, and then there is
+    /// no need of a task.
+    pub(super) async fn begin(
         self,
         turn: Turn,
         request: Request<Upload>,
         head: Head,
-    ) -> (GuestTask, Fate) {
+    ) -> (Tie, Fate) {
         let fate = Fate::default();
-        let work = self.single.run.work.clone();
-        let task = self.single.serve(self.found, request, head, fate.clone(), turn);
-        (GuestTask::new(work.spawn(task)), fate)
+        let single = self.single.clone();
+        let serve = self.single.serve(self.found, request, head, fate.clone(), turn);
+        let tie = match single.run.work.begin(serve).await {
+            Begun::Over(ended) => Tie::Over(ended),
+            Begun::GoesOn(task) => Tie::Task(GuestTask::new(task)),
+        };
+        (tie, fate)
     }
 }
 
@@ -181,7 +187,7 @@ struct Kept {
 /// By the time since when they wait; the last is taken first.
 #[derive(Default)]
 struct Idle {
-    list: Vec<(Instant, Warm)>,
+    list: Vec<(Instant, Box<Warm>)>,
     closed: bool,
 }
 
@@ -194,12 +200,12 @@ impl Kept {
         kept
     }
 
-    fn take(&self) -> Option<Warm> {
+    fn take(&self) -> Option<Box<Warm>> {
         self.idle().list.pop().map(|(_, warm)| warm)
     }
 
     /// Keeps an instance, unless it has served enough or no request comes any more.
-    fn put(&self, warm: Warm) {
+    fn put(&self, warm: Box<Warm>) {
         if warm.served >= self.reuse.max {
             return;
         }
@@ -225,7 +231,7 @@ impl Kept {
     }
 
     /// Takes out those that nobody has wanted for too long.
-    fn expired(&self) -> Vec<(Instant, Warm)> {
+    fn expired(&self) -> Vec<(Instant, Box<Warm>)> {
         let mut idle = self.idle();
         let fresh = idle.list.partition_point(|(since, _)| since.elapsed() >= self.reuse.idle);
         idle.list.drain(..fresh).collect()

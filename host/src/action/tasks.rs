@@ -1,10 +1,22 @@
 //! The tasks of one action under one term.
 
+use std::task::Poll;
+
+use futures::poll;
 use tokio::task::JoinHandle;
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
+
+/// What the first step of a task has led to.
+#[derive(Debug)]
+pub enum Begun<T> {
+    /// To its end; `None` if it was cancelled before.
+    Over(Option<T>),
+    /// To a task.
+    GoesOn(JoinHandle<Option<T>>),
+}
 
 /// Owns tasks: each is dropped when they are cancelled, and none is detached.
 /// Clones own the same tasks.
@@ -45,6 +57,25 @@ impl Tasks {
                 output = task => Some(output),
             }
         })
+    }
+
+    /// Takes the first step of a task on the spot. Only what is not over then becomes a
+    /// task of the runtime's: for short work, making one costs more than the work.
+    pub async fn begin<F>(&self, task: F) -> Begun<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        // Before the cancellation is looked at: either this step is not taken, or who
+        // joins waits for its end.
+        let _held = (self.tracker.token(), self.outer.as_ref().map(TaskTracker::token));
+        if self.cancelled.is_cancelled() {
+            return Begun::Over(None);
+        }
+        let mut task = Box::pin(task);
+        match poll!(task.as_mut()) {
+            Poll::Ready(output) => Begun::Over(Some(output)),
+            Poll::Pending => Begun::GoesOn(self.spawn(task)),
+        }
     }
 
     /// Starts a task that is told of the cancellation, instead of being dropped.
@@ -127,6 +158,29 @@ mod tests {
         let late = tasks.spawn(async { panic!("a cancelled task ran") });
         assert!(late.await.unwrap().is_none());
         assert_eq!((Arc::strong_count(&held), tasks.len()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn short_work_is_over_at_once_and_long_work_goes_on() {
+        let tasks = Tasks::new().child();
+        assert!(matches!(tasks.begin(async { 7 }).await, Begun::Over(Some(7))));
+        assert!(tasks.is_empty());
+        let Begun::GoesOn(task) = tasks.begin(pending::<()>()).await else { panic!("it is over") };
+        assert_eq!(tasks.len(), 1);
+        tasks.stop().await;
+        assert_eq!(task.await.unwrap(), None);
+        let late = tasks.begin(async { panic!("a cancelled task ran") }).await;
+        assert!(matches!(late, Begun::Over(None)));
+    }
+
+    #[tokio::test]
+    async fn a_first_step_is_waited_for() {
+        let all = Tasks::new();
+        let tasks = all.child();
+        let (inner, outer) = (tasks.clone(), all.clone());
+        let seen = tasks.begin(async move { (inner.len(), outer.len()) }).await;
+        assert!(matches!(seen, Begun::Over(Some((1, 1)))), "{seen:?}");
+        assert!(all.is_empty());
     }
 
     #[tokio::test]

@@ -190,7 +190,8 @@ async fn with_connections_kept_open() {
     read_until(&mut stream, "hello").await;
     scene.rig.instances(0).await;
     let address = backend.address;
-    assert_eq!(sockets(&[address]).len(), 3, "a listener, and both ends of a connection");
+    let held = sockets(&[address]);
+    assert_eq!(held.len(), 3, "a listener, and both ends of a connection: {held:#?}");
     scene.end("connections kept open", (stream, backend), &[address]).await;
 }
 
