@@ -176,7 +176,7 @@ struct Host {
 impl Host {
     fn start(name: &'static str, bed: &Bed, config: &Path, etcd: SocketAddr) -> Result<Self> {
         let control = free_address()?;
-        let mut command = bed.soloist();
+        let mut command = bed.soloist(&bed.plugins);
         command
             .arg("--config")
             .arg(config)

@@ -27,7 +27,7 @@ use crate::{guests, setup, soloist};
 /// What can be measured.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
-    /// Requests a second of a plugin, beside a bare hyper server
+    /// Requests a second of plugins, beside `wasmtime serve` and a bare hyper server
     Http,
     /// What many plugins cost: to start, to hold, and to take over with
     Plugins,
@@ -73,10 +73,10 @@ struct Bed {
 }
 
 impl Bed {
-    /// A `soloist run` that heeds no settings of the user's.
-    fn soloist(&self) -> Command {
+    /// A `soloist run` of these plugins that heeds no settings of the user's.
+    fn soloist(&self, plugins: &Path) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("run").arg("--plugins").arg(&self.plugins);
+        command.arg("run").arg("--plugins").arg(plugins);
         command.current_dir(&self.scratch);
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("SOLOIST_") {

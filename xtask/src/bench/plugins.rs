@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -82,15 +81,15 @@ fn take_over(bed: &Bed) -> Result<()> {
 }
 
 /// A plugins folder with copies of one plugin, at one address, and a store.
-struct Folder {
-    program: PathBuf,
+struct Folder<'a> {
+    bed: &'a Bed,
     folder: PathBuf,
     web: SocketAddr,
     first: String,
 }
 
-impl Folder {
-    fn of(bed: &Bed, count: usize) -> Result<Self> {
+impl<'a> Folder<'a> {
+    fn of(bed: &'a Bed, count: usize) -> Result<Self> {
         let folder = bed.scratch.join(format!("with-{count}-plugins"));
         let plugins = folder.join("plugins");
         fs::create_dir_all(&plugins)?;
@@ -101,16 +100,16 @@ impl Folder {
             let settings = format!("listen = \"{web}\"\npath = \"/{name}\"\n");
             fs::write(plugins.join(format!("{name}.toml")), settings)?;
         }
-        // With and without a supervisor the host is the same; without, it is one process.
-        Ok(Self { program: bed.program.clone(), folder, web, first: "/p000".to_owned() })
+        Ok(Self { bed, folder, web, first: "/p000".to_owned() })
     }
 
     fn launch(&self, name: &str) -> Result<Running> {
         let _ = fs::remove_file(log(name)?);
-        let mut command = Command::new(&self.program);
+        let mut command = self.bed.soloist(&self.folder.join("plugins"));
+        // With and without a supervisor the host is the same; without, it is one process.
         command
             .current_dir(&self.folder)
-            .args(["run", "--no-supervisor", "--log-format", "json", "--name", name])
+            .args(["--no-supervisor", "--log-format", "json", "--name", name])
             .args(["--store", "sqlite:soloist.db", "--listen", "127.0.0.1:0"]);
         Running::start(name, &mut command)
     }
@@ -144,6 +143,8 @@ impl Folder {
     /// When `name` said that it leads, since the epoch; as exactly as its log is, to the
     /// millisecond, and rounded down.
     fn leading_since(&self, name: &str) -> Result<Duration> {
+        // Its log may be a little behind.
+        wait("it to say that it leads", || self.logged(name, "leading").is_some())?;
         let line = self.logged(name, "leading").context("it does not say that it leads")?;
         let time = line["time"].as_str().context("a line without a time")?;
         humantime::parse_rfc3339(time)?.duration_since(UNIX_EPOCH).map_err(Into::into)

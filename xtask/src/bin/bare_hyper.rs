@@ -1,5 +1,5 @@
 //! The least that an HTTP server in Rust can do: hyper, and the answer that the
-//! plugin i-am-server gives. `cargo xtask bench http` compares soloist with it.
+//! plugins give which `cargo xtask bench http` compares with it.
 //!
 //! Takes the address to listen on as its only argument.
 
@@ -28,7 +28,7 @@ async fn main() -> Result<()> {
 
 async fn serve(stream: TcpStream) {
     let answer = service_fn(|_| async {
-        let mut response = Response::new(Full::new(Bytes::from_static(b"I am server a\n")));
+        let mut response = Response::new(Full::new(Bytes::from_static(b"hello\n")));
         let text = header::HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, text);
         Ok::<_, Infallible>(response)

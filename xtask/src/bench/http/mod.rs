@@ -1,83 +1,168 @@
-//! Requests a second of a plugin, beside a bare hyper server that gives the same
-//! answer: what the sandbox costs.
+//! Requests a second of plugins: beside `wasmtime serve` on the very same components,
+//! and as a share of a bare hyper server, which shows what the sandbox costs.
 
+mod components;
+mod wasmtime;
+mod wrk;
+
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use tempfile::TempDir;
 
+use self::components::Components;
+use self::wrk::Round;
 use super::figures::median;
 use super::process::{Running, free_address};
 use super::{Bed, web};
 use crate::cargo::cargo;
-use crate::packages::Package;
 use crate::{cmd, paths};
 
-const WRK: Package =
-    Package { program: "wrk", apt: &[&["wrk"]], dnf: &[&["wrk"]], brew: &[&["wrk"]] };
+const ROUNDS: usize = 5;
+const TIME: Duration = Duration::from_secs(4);
+/// Before each is measured: a server is slower at first.
+const WARM_UP: Duration = Duration::from_secs(1);
 
-const ROUNDS: usize = 3;
+/// How many requests an instance of `wasmtime serve` answers where instances are reused:
+/// its own choice for components of WASI 0.3.
+const REUSE: usize = 128;
+
+/// One server that is measured, and what it takes to start it.
+struct Contender<'a> {
+    name: &'static str,
+    start: Box<dyn Fn() -> Result<Server> + 'a>,
+}
+
+/// A server that runs.
+struct Server {
+    // Ends before its folder goes.
+    _process: Running,
+    _folder: Option<TempDir>,
+    address: SocketAddr,
+}
 
 pub(super) fn run(bed: &Bed) -> Result<()> {
-    let wrk = WRK.ensure()?;
-    let (_hyper, hyper) = start_hyper()?;
-    let (_soloist, soloist) = start_soloist(bed)?;
-    let (mut bare, mut plugin) = (Vec::new(), Vec::new());
-    // Alternating, so that whatever else the machine does disturbs both alike.
-    for round in 1..=ROUNDS {
-        bare.push(measure(&wrk, hyper, round, "bare hyper")?);
-        plugin.push(measure(&wrk, soloist, round, "soloist")?);
+    let wrk = wrk::ensure()?;
+    let wasmtime = wasmtime::ensure()?;
+    let components = components::build()?;
+    build_hyper()?;
+    let bare = || Contender { name: "bare hyper", start: Box::new(start_hyper) };
+    for comparison in comparisons(bed, &wasmtime, &components) {
+        println!("\n{}", comparison.title);
+        let mut contenders = vec![comparison.soloist, comparison.wasmtime];
+        contenders.extend(comparison.beside_hyper.then(bare));
+        report(&compete(&wrk, &contenders)?);
     }
-    let (bare, plugin) = (median(&bare), median(&plugin));
-    println!(
-        "\nmedians: bare hyper {bare:.0}/s, soloist {plugin:.0}/s, which is {:.0} %",
-        plugin / bare * 100.0
-    );
     Ok(())
 }
 
-fn start_hyper() -> Result<(Running, SocketAddr)> {
+/// Soloist beside others, on one component.
+struct Comparison<'a> {
+    title: &'static str,
+    soloist: Contender<'a>,
+    wasmtime: Contender<'a>,
+    beside_hyper: bool,
+}
+
+fn comparisons<'a>(
+    bed: &'a Bed,
+    wasmtime: &'a Path,
+    components: &'a Components,
+) -> Vec<Comparison<'a>> {
+    let comparison = |title, component: &'a Path, instances: &'static str, reuse| Comparison {
+        title,
+        soloist: Contender {
+            name: "soloist",
+            start: Box::new(move || start_soloist(bed, component, instances)),
+        },
+        wasmtime: Contender {
+            name: "wasmtime serve",
+            start: Box::new(move || wasmtime::serve(wasmtime, component, reuse)),
+        },
+        beside_hyper: false,
+    };
+    let Components { rust, concurrent, python, javascript } = components;
+    let beside_hyper = |comparison| Comparison { beside_hyper: true, ..comparison };
+    vec![
+        beside_hyper(comparison("WASI 0.2, Rust, an instance a request", rust, "fresh", None)),
+        beside_hyper(comparison("WASI 0.2, Rust, reused", rust, "reuse", Some(REUSE))),
+        comparison("WASI 0.3, Rust, reused and concurrent", concurrent, "reuse", None),
+        comparison("WASI 0.3, Rust, an instance a request", concurrent, "fresh", Some(1)),
+        comparison("WASI 0.2, Python, reused", python, "reuse", Some(REUSE)),
+        comparison("WASI 0.2, JavaScript, reused", javascript, "reuse", Some(REUSE)),
+    ]
+}
+
+/// Measures each in turn, again and again, so that whatever else the machine does
+/// disturbs all alike. One at a time runs.
+fn compete(wrk: &Path, contenders: &[Contender<'_>]) -> Result<Vec<(&'static str, Vec<Round>)>> {
+    let mut results: Vec<_> = contenders.iter().map(|one| (one.name, Vec::new())).collect();
+    for _ in 0..ROUNDS {
+        for (contender, (name, rounds)) in contenders.iter().zip(&mut results) {
+            let failed = || format!("{name} cannot be measured");
+            let server = (contender.start)().with_context(failed)?;
+            wrk::measure(wrk, server.address, WARM_UP).with_context(failed)?;
+            rounds.push(wrk::measure(wrk, server.address, TIME).with_context(failed)?);
+        }
+    }
+    Ok(results)
+}
+
+/// Prints the medians, and how the first compares with each of the others.
+fn report(results: &[(&str, Vec<Round>)]) {
+    let middle = |rounds: &[Round], of: fn(&Round) -> f64| {
+        median(&rounds.iter().map(of).collect::<Vec<_>>())
+    };
+    let mut first = None;
+    for (name, rounds) in results {
+        let (rate, p99) = (middle(rounds, |one| one.rate), middle(rounds, |one| one.p99));
+        print!("  {name:14} {rate:>9.0} requests/s   p99 {p99:>7.2} ms");
+        match first {
+            None => println!(),
+            Some((own, own_p99)) => {
+                println!(
+                    "   soloist: {:.2} x the rate, {:.2} x the p99",
+                    own / rate,
+                    own_p99 / p99
+                );
+            }
+        }
+        first.get_or_insert((rate, p99));
+    }
+}
+
+fn build_hyper() -> Result<()> {
     let mut build = cargo("build");
     build.args(["--release", "--locked", "--package", "xtask"]);
-    cmd::run(build.args(["--features", "bare-hyper", "--bin", "bare-hyper"]))?;
+    cmd::run(build.args(["--features", "bare-hyper", "--bin", "bare-hyper"]))
+}
+
+fn start_hyper() -> Result<Server> {
     let address = free_address()?;
     let mut command = Command::new(paths::target().join("release/bare-hyper"));
-    command.arg(address.to_string());
-    let mut server = Running::start("bare-hyper", &mut command)?;
-    server.wait_until("serving", || web::is_ok(address, "/"))?;
-    Ok((server, address))
+    let mut process = Running::start("bare-hyper", command.arg(address.to_string()))?;
+    process.wait_until("serving", || web::is_ok(address, "/"))?;
+    Ok(Server { _process: process, _folder: None, address })
 }
 
-fn start_soloist(bed: &Bed) -> Result<(Running, SocketAddr)> {
+/// A host with the component as its one plugin, on a store of its own.
+fn start_soloist(bed: &Bed, component: &Path, instances: &str) -> Result<Server> {
+    let folder = tempfile::tempdir_in(&bed.scratch)?;
     let address = free_address()?;
-    let mut command = bed.soloist();
+    let plugin = folder.path().join("hello.wasm");
+    fs::copy(component, &plugin)?;
+    let settings = format!("instances = \"{instances}\"\nlisten = \"{address}\"\n");
+    fs::write(plugin.with_extension("toml"), settings)?;
+    let mut command = bed.soloist(folder.path());
     command
-        .arg("--config")
-        .arg(bed.configure(address)?)
-        .args(["--name", "a", "--store", "sqlite:soloist.db"])
+        .current_dir(folder.path())
+        .args(["--no-supervisor", "--name", "a", "--store", "sqlite:soloist.db"])
         .args(["--listen", &free_address()?.to_string()]);
-    let mut server = Running::start("soloist", &mut command)?;
-    server.wait_until("leading", || web::is_ok(address, "/"))?;
-    Ok((server, address))
-}
-
-/// One round of load; returns requests a second.
-fn measure(wrk: &Path, address: SocketAddr, round: usize, name: &str) -> Result<f64> {
-    let mut command = Command::new(wrk);
-    command.args(["-t1", "-c32", "-d5s", "--latency"]);
-    let report = cmd::output(command.arg(format!("http://{address}/")))?;
-    if let Some(trouble) =
-        report.lines().find(|line| line.contains("Non-2xx") || line.contains("Socket errors"))
-    {
-        bail!("{name} does not answer every request: {}", trouble.trim());
-    }
-    let field = |label: &str| {
-        let line = report.lines().find_map(|line| line.trim().strip_prefix(label));
-        line.map(str::trim)
-            .with_context(|| format!("wrk's report has no line {label:?}:\n{report}"))
-    };
-    let (rate, p99) = (field("Requests/sec:")?, field("99%")?);
-    println!("round {round}  {name:10}  {rate:>10} requests/s  p99 {p99}");
-    Ok(rate.parse()?)
+    let mut process = Running::start("soloist", &mut command)?;
+    process.wait_until("leading", || web::is_ok(address, "/"))?;
+    Ok(Server { _process: process, _folder: Some(folder), address })
 }

@@ -1,0 +1,40 @@
+//! The least that an HTTP handler of WASI 0.2 can do: every request is answered
+//! with `hello`. It asks for nothing of soloist's own, so that any host of
+//! `wasi:http` runs it, and what the host costs is most of what it costs.
+
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../../wit",
+        inline: "
+            package tests:hello;
+            world hello { export wasi:http/incoming-handler@0.2.12; }
+        ",
+        world: "tests:hello/hello",
+        generate_all,
+    });
+}
+
+use bindings::exports::wasi::http::incoming_handler::Guest;
+use bindings::wasi::http::types::{
+    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+
+struct Hello;
+
+impl Guest for Hello {
+    fn handle(_: IncomingRequest, out: ResponseOutparam) {
+        let headers = Fields::new();
+        // Fails for names and values that HTTP forbids only.
+        let _ = headers.append("content-type", b"text/plain; charset=utf-8");
+        let response = OutgoingResponse::new(headers);
+        let Ok(body) = response.body() else { return };
+        ResponseOutparam::set(out, Ok(response));
+        if let Ok(stream) = body.write() {
+            // A client that has gone needs no answer.
+            let _ = stream.blocking_write_and_flush(b"hello\n");
+        }
+        let _ = OutgoingBody::finish(body, None);
+    }
+}
+
+bindings::export!(Hello with_types_in bindings);

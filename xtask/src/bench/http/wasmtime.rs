@@ -1,0 +1,51 @@
+//! `wasmtime serve`, of the version that soloist is built with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::super::process::{Running, free_address};
+use super::super::web;
+use super::Server;
+use crate::cargo::cargo;
+use crate::{cmd, paths};
+
+/// The version, as cargo takes it.
+const VERSION: &str = "^48";
+
+/// What serving needs, and all of what makes that quick; the rest of the program only
+/// takes time to compile.
+const FEATURES: &str =
+    "serve,cranelift,parallel-compilation,pooling-allocator,cache,component-model-async";
+
+/// Makes sure of the program, under `target/tools/`.
+pub(super) fn ensure() -> Result<PathBuf> {
+    let root = paths::target().join("tools/wasmtime");
+    let program = root.join("bin/wasmtime");
+    if !program.exists() {
+        let mut install = cargo("install");
+        install
+            .args(["wasmtime-cli", "--locked", "--version", VERSION])
+            .args(["--no-default-features", "--features", FEATURES])
+            .arg("--root")
+            .arg(&root)
+            .env("CARGO_TARGET_DIR", root.join("build"));
+        cmd::run(&mut install)?;
+    }
+    Ok(program)
+}
+
+/// Serves a component, whose instances answer at most `reuse` requests, or as many as
+/// the program chooses.
+pub(super) fn serve(program: &Path, component: &Path, reuse: Option<usize>) -> Result<Server> {
+    let address = free_address()?;
+    let mut command = Command::new(program);
+    command.args(["serve", "-Scli", "--addr", &address.to_string()]);
+    if let Some(reuse) = reuse {
+        command.args(["--max-instance-reuse-count", &reuse.to_string()]);
+    }
+    let mut process = Running::start("wasmtime", command.arg(component))?;
+    process.wait_until("serving", || web::is_ok(address, "/"))?;
+    Ok(Server { _process: process, _folder: None, address })
+}
