@@ -9,7 +9,8 @@
 //! Invariants:
 //! - A turn is held for one step, which the end of an epoch bounds; a guest
 //!   that waits for something holds none.
-//! - Who takes short steps needs no turn: serving requests costs nothing here.
+//! - Who takes short steps needs no turn: serving requests costs nothing here. Nor does
+//!   one whose thread was kept from running: what counts is the processor's time.
 
 use std::{
     future::poll_fn,
@@ -24,6 +25,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::yield_now,
@@ -40,6 +42,9 @@ pub(crate) struct Pace {
     turns: Arc<Semaphore>,
     /// Whether the latest step was a long one; then the next guest's may be, too.
     long: AtomicBool,
+    /// Whether the latest step took long by the clock; then the next one is looked at
+    /// more closely.
+    suspect: AtomicBool,
 }
 
 /// The semaphore is never closed, so there always is a permit.
@@ -52,20 +57,24 @@ impl Pace {
     pub(crate) fn new(cpu: Option<NonZeroUsize>) -> Self {
         let all = || available_parallelism().map_or(1, NonZeroUsize::get);
         let turns = cpu.map_or_else(|| (all() - 1).max(1), NonZeroUsize::get);
-        Self { turns: Arc::new(Semaphore::new(turns)), long: AtomicBool::new(false) }
+        let turns = Arc::new(Semaphore::new(turns));
+        Self { turns, long: AtomicBool::new(false), suspect: AtomicBool::new(false) }
     }
 
     /// Runs a guest, its long steps each in its turn.
     pub(crate) async fn run<F: Future>(&self, guest: F) -> F::Output {
         let mut guest = pin!(guest);
-        let (mut wait, mut computes) = (None, false);
+        let (mut wait, mut computes, mut suspect) = (None, false, false);
         poll_fn(|cx| {
             let due = wait.is_some() || computes || self.long.load(Ordering::Relaxed);
             let _turn = if due { std::task::ready!(self.turn(&mut wait, cx)) } else { None };
-            let began = BootTime::now();
+            let watch = Stopwatch::start(suspect || self.suspect.load(Ordering::Relaxed));
             let step = guest.as_mut().poll(cx);
-            computes = BootTime::now().since(began) >= LONG;
+            let length = watch.stop();
+            computes = length == Length::Long;
+            suspect = length != Length::Short;
             self.long.store(computes, Ordering::Relaxed);
+            self.suspect.store(suspect, Ordering::Relaxed);
             step
         })
         .await
@@ -79,6 +88,45 @@ impl Pace {
         }
         turn
     }
+}
+
+/// How long a step was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Short,
+    /// Long by the clock; but others may have had the processor.
+    Doubtful,
+    Long,
+}
+
+/// Measures a step on the thread that takes it.
+struct Stopwatch {
+    clock: BootTime,
+    processor: Option<Duration>,
+}
+
+impl Stopwatch {
+    /// Begins. To look `closely` at the time of the processor takes a system call.
+    fn start(closely: bool) -> Self {
+        Self { clock: BootTime::now(), processor: closely.then(processor_time) }
+    }
+
+    fn stop(self) -> Length {
+        if BootTime::now().since(self.clock) < LONG {
+            return Length::Short;
+        }
+        match self.processor {
+            Some(began) if processor_time().saturating_sub(began) >= LONG => Length::Long,
+            Some(_) | None => Length::Doubtful,
+        }
+    }
+}
+
+/// What this thread has had of the processors (clock_gettime(2)).
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // It counts from zero.
+    time.try_into().unwrap_or_default()
 }
 
 async fn wait_for(turns: Arc<Semaphore>) -> Turn {
@@ -100,8 +148,8 @@ mod tests {
     /// Takes long steps and counts them, as a guest that computes does.
     async fn compute(steps: Arc<AtomicUsize>) {
         loop {
-            let began = BootTime::now();
-            while BootTime::now().since(began) <= LONG {}
+            let began = processor_time();
+            while processor_time() - began <= LONG {}
             steps.fetch_add(1, Ordering::Relaxed);
             yield_now().await;
         }
@@ -146,6 +194,23 @@ mod tests {
         }
         let counts: Vec<_> = each.iter().map(|steps| steps.load(Ordering::Relaxed)).collect();
         assert!(counts.iter().all(|count| (8..=12).contains(count)), "{counts:?}");
+    }
+
+    #[tokio::test]
+    async fn who_was_kept_from_the_processor_needs_no_turn() {
+        let pace = Pace::new(NonZeroUsize::new(1));
+        let kept_waiting = || async {
+            for _ in 0..3 {
+                std::thread::sleep(2 * LONG);
+                yield_now().await;
+            }
+        };
+        let _all_turns = pace.turns.acquire().await.unwrap();
+        let both = async {
+            pace.run(kept_waiting()).await;
+            pace.run(kept_waiting()).await;
+        };
+        tokio::time::timeout(1000 * LONG, both).await.expect("it waits for a turn");
     }
 
     #[tokio::test]
