@@ -40,7 +40,7 @@ pub(crate) fn run() -> Result<()> {
 
 fn format() -> Result<()> {
     cmd::run(cargo("fmt").args(["--all", "--check"]))?;
-    for workspace in guests::WORKSPACES {
+    for workspace in guests::WORKSPACES.into_iter().chain(["fuzz"]) {
         let manifest = Path::new(workspace).join("Cargo.toml");
         let mut command = guest_cargo("fmt");
         command.args(["--all", "--check", "--manifest-path"]);
