@@ -145,6 +145,8 @@ async fn a_store_that_is_lost_is_told() {
     for args in [&["ls", "web"][..], &["get", "web", "k"], &["put", "web", "k", "2"]] {
         desk.refused(args, UNAVAILABLE, &endpoint).await;
     }
+    // The commands may all be done before the host itself has missed its store.
+    cluster.host("a").log.event(0, "store-lost").await;
     cluster.etcd.as_mut().expect("etcd").start().await;
     cluster.host("a").log.event(0, "store-back").await;
     assert_eq!(desk.ok(&["get", "web", "k"]).await, b"1");

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::guests::{self, put};
 use crate::languages::{self, Language};
 use crate::wasm_target::TARGET;
-use crate::{cmd, paths};
+use crate::{cmd, paths, tools};
 
 /// The examples, as folders of `examples/plugins`.
 const EXAMPLES: &[(&str, Language)] = &[
@@ -55,15 +55,15 @@ fn build_one(
     soloist: &Path,
     path: &OsStr,
 ) -> Result<PathBuf> {
-    let mut folders = vec![soloist.parent().context("soloist is in a folder")?.to_owned()];
-    folders.extend(std::env::split_paths(path));
+    let soloist = soloist.parent().context("soloist is in a folder")?.to_owned();
+    let path = tools::before(vec![soloist], path)?;
     if language == Language::JavaScript {
         share_modules(folder)?;
     }
     for line in commands(&folder.join("README.md"))? {
         let mut command = Command::new("sh");
         command.args(["-ec", &line]).current_dir(folder);
-        command.env("PATH", std::env::join_paths(&folders)?);
+        command.env("PATH", &path);
         // Rust's guests share what they are made of.
         command.env("CARGO_TARGET_DIR", guests::target());
         cmd::run(&mut command)?;

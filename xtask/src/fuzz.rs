@@ -1,15 +1,14 @@
 //! `cargo xtask fuzz`: plugins made at random from those that are there, which must be
 //! loaded or refused, whatever they hold.
 
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cargo::cargo;
-use crate::{cmd, guests, paths, setup};
+use crate::{cmd, guests, paths, setup, tools};
 
 /// How long one input may take, and what memory: as much as a plugin may at the most.
 const LIMITS: [&str; 2] = ["-timeout=60", "-rss_limit_mb=4096"];
@@ -21,14 +20,14 @@ const SEEDS: [(&str, &[u8]); 2] =
 /// Runs the fuzzer for `time`; what breaks the host is kept under `target/fuzz/`.
 pub(crate) fn run(time: Duration) -> Result<()> {
     setup::run()?;
-    let path = ensure()?;
+    let programs = tools::install("cargo-fuzz", "cargo-fuzz", &[])?;
     let folder = paths::target().join("fuzz");
     let (corpus, found) = (folder.join("corpus"), folder.join("found"));
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&found)?;
     seed(&corpus)?;
     let mut fuzz = cargo("fuzz");
-    fuzz.env("PATH", path)
+    fuzz.env("PATH", tools::before(vec![programs], &tools::path())?)
         .args(["run", "--fuzz-dir", "fuzz", "--sanitizer", "none", "--target-dir"])
         .arg(&folder)
         .arg("load")
@@ -54,17 +53,4 @@ fn seed(corpus: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes sure of cargo-fuzz, and returns a `PATH` that finds it first.
-fn ensure() -> Result<std::ffi::OsString> {
-    let root = paths::target().join("tools/cargo-fuzz");
-    if !root.join("bin/cargo-fuzz").exists() {
-        let mut install = cargo("install");
-        cmd::run(install.args(["cargo-fuzz", "--locked", "--root"]).arg(&root))?;
-    }
-    let rest = env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> =
-        std::iter::once(root.join("bin")).chain(env::split_paths(&rest)).collect();
-    env::join_paths(folders).context("a folder on PATH cannot stand there")
 }

@@ -25,6 +25,7 @@ mod protoc;
 mod setup;
 mod soloist;
 mod test;
+mod tools;
 mod wasm_target;
 
 use std::ffi::OsString;

@@ -130,8 +130,9 @@ impl Engine {
     }
 
     /// Makes sure that compiling `bytes`, the content of `file`, comes to an end.
-    pub(super) fn vet(&self, file: &Path, bytes: &[u8]) -> Result<(), PluginError> {
-        self.vetting.as_ref().map_or(Ok(()), |vetting| vetting.pass(self, file, bytes))
+    pub(super) fn vet(&self, file: &Path, bytes: &[u8], sha256: &str) -> Result<(), PluginError> {
+        let vetting = self.vetting.as_ref();
+        vetting.map_or(Ok(()), |vetting| vetting.pass(self, file, bytes, sha256))
     }
 
     /// Where compiled plugins are kept.

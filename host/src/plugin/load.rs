@@ -44,8 +44,9 @@ impl Plugin {
     /// When the file is nothing that this host can run; the error says why.
     pub fn load(engine: &Engine, file: &Path) -> Result<Self, PluginError> {
         let bytes = read(file)?;
-        engine.vet(file, &bytes)?;
-        Self::from_bytes(engine, file, &bytes)
+        let sha256 = sha256(&bytes);
+        engine.vet(file, &bytes, &sha256)?;
+        Self::make(engine, file, &bytes, sha256)
     }
 
     /// Loads `bytes`, the content of `file`.
@@ -53,11 +54,19 @@ impl Plugin {
     /// # Errors
     /// The same.
     pub fn from_bytes(engine: &Engine, file: &Path, bytes: &[u8]) -> Result<Self, PluginError> {
+        Self::make(engine, file, bytes, sha256(bytes))
+    }
+
+    fn make(
+        engine: &Engine,
+        file: &Path,
+        bytes: &[u8],
+        sha256: String,
+    ) -> Result<Self, PluginError> {
         let (machine, component) = compile(engine, file, &component(file, bytes)?)?;
         let (kinds, entries) = link(machine, file, &component)?;
-        let (file, sha256, weight) =
-            (file.to_owned(), sha256(bytes).into(), Weight::of(&component));
-        Ok(Self { file, sha256, kinds, entries, weight })
+        let weight = Weight::of(&component);
+        Ok(Self { file: file.to_owned(), sha256: sha256.into(), kinds, entries, weight })
     }
 
     /// The file it was loaded from.

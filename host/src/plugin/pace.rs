@@ -64,17 +64,16 @@ impl Pace {
     /// Runs a guest, its long steps each in its turn.
     pub(crate) async fn run<F: Future>(&self, guest: F) -> F::Output {
         let mut guest = pin!(guest);
-        let (mut wait, mut computes, mut suspect) = (None, false, false);
+        let (mut wait, mut last) = (None, Length::Short);
         poll_fn(|cx| {
-            let due = wait.is_some() || computes || self.long.load(Ordering::Relaxed);
+            let due = wait.is_some() || last == Length::Long || self.long.load(Ordering::Relaxed);
             let _turn = if due { std::task::ready!(self.turn(&mut wait, cx)) } else { None };
-            let watch = Stopwatch::start(suspect || self.suspect.load(Ordering::Relaxed));
+            let watch =
+                Stopwatch::start(last != Length::Short || self.suspect.load(Ordering::Relaxed));
             let step = guest.as_mut().poll(cx);
-            let length = watch.stop();
-            computes = length == Length::Long;
-            suspect = length != Length::Short;
-            self.long.store(computes, Ordering::Relaxed);
-            self.suspect.store(suspect, Ordering::Relaxed);
+            last = watch.stop();
+            self.long.store(last == Length::Long, Ordering::Relaxed);
+            self.suspect.store(last != Length::Short, Ordering::Relaxed);
             step
         })
         .await

@@ -19,7 +19,7 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit,
 };
 
-use super::{Engine, Plugin, PluginError, load::sha256};
+use super::{Engine, Plugin, PluginError};
 
 /// The processor time that a file of no length may take, and each MiB of it more: ten
 /// times and more what compilers' output takes (CPython, 18 MiB: 10 s).
@@ -101,8 +101,9 @@ impl Vetting {
         engine: &Engine,
         file: &Path,
         bytes: &[u8],
+        sha256: &str,
     ) -> Result<(), PluginError> {
-        let note = engine.cache().map(|cache| Note::of(cache, engine, &sha256(bytes)));
+        let note = engine.cache().map(|cache| Note::of(cache, engine, sha256));
         if note.as_ref().is_some_and(Note::exists) {
             return Ok(());
         }

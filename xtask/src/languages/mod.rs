@@ -6,13 +6,12 @@
 mod npm;
 mod python;
 
-use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::paths;
+use crate::tools;
 
 /// A language that plugins are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +39,10 @@ pub(crate) fn ensure(languages: &[Language]) -> Result<OsString> {
     if languages.contains(&Language::JavaScript) {
         folders.push(npm::ensure()?);
     }
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::join_paths(folders.into_iter().chain(env::split_paths(&path)))
-        .context("a folder on PATH cannot stand there")
+    tools::before(folders, &tools::path())
 }
 
 /// Where npm's packages are, for projects that are to share them.
 pub(crate) fn node_modules() -> PathBuf {
     npm::modules()
-}
-
-/// Where all of it lies.
-fn folder() -> PathBuf {
-    paths::target().join("tools")
 }

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::folder;
 use crate::cmd;
 use crate::packages::Package;
+use crate::tools::folder;
 
 const NPM: Package = Package {
     program: "npm",

@@ -7,9 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{Language, folder};
+use super::Language;
 use crate::cmd;
 use crate::packages::Package;
+use crate::tools::folder;
 
 const PYTHON: Package = Package {
     program: "python3",

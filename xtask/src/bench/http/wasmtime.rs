@@ -8,8 +8,7 @@ use anyhow::Result;
 use super::super::process::{Running, free_address};
 use super::super::web;
 use super::Server;
-use crate::cargo::cargo;
-use crate::{cmd, paths};
+use crate::tools;
 
 /// The version, as cargo takes it.
 const VERSION: &str = "^48";
@@ -19,21 +18,10 @@ const VERSION: &str = "^48";
 const FEATURES: &str =
     "serve,cranelift,parallel-compilation,pooling-allocator,cache,component-model-async";
 
-/// Makes sure of the program, under `target/tools/`.
+/// Makes sure of the program, and returns where it is.
 pub(super) fn ensure() -> Result<PathBuf> {
-    let root = paths::target().join("tools/wasmtime");
-    let program = root.join("bin/wasmtime");
-    if !program.exists() {
-        let mut install = cargo("install");
-        install
-            .args(["wasmtime-cli", "--locked", "--version", VERSION])
-            .args(["--no-default-features", "--features", FEATURES])
-            .arg("--root")
-            .arg(&root)
-            .env("CARGO_TARGET_DIR", root.join("build"));
-        cmd::run(&mut install)?;
-    }
-    Ok(program)
+    let options = ["--version", VERSION, "--no-default-features", "--features", FEATURES];
+    Ok(tools::install("wasmtime", "wasmtime-cli", &options)?.join("wasmtime"))
 }
 
 /// Serves a component, whose instances answer at most `reuse` requests, or as many as
