@@ -1,6 +1,9 @@
 //! How spans and errors are put, wherever people read of them.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    time::{Duration, UNIX_EPOCH},
+};
 
 /// An error and what caused it, on one line.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
@@ -15,6 +18,11 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Milliseconds of Unix time, as people write a moment.
+pub(crate) fn rfc3339(ms: u64) -> String {
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(ms)).to_string()
 }
 
 /// A span in whole milliseconds, as log fields carry it.

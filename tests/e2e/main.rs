@@ -12,6 +12,7 @@
 )]
 
 mod clients;
+mod commands;
 mod demo;
 mod first_party;
 mod frozen;
@@ -25,6 +26,7 @@ mod refusals;
 mod state;
 mod status;
 mod store_loss;
+mod strategies;
 mod supervisor;
 mod work;
 

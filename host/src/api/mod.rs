@@ -4,6 +4,7 @@
 //! It is there from the first moment to the last, whatever becomes of the
 //! store: a host that cannot lead must be able to say why.
 
+mod commands;
 mod own_site;
 mod refusal;
 mod server;

@@ -25,8 +25,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Status, own_site, refusal::Refusal, state};
-use crate::store;
+use super::{Status, commands, own_site, refusal::Refusal, state};
+use crate::{cluster::Commands, store};
 
 /// How long a client may take to send a request, or to sit idle.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -49,6 +49,12 @@ GET /readyz      200 when plugins are prepared and the session in the store is l
 GET /v1/state/ACTION               the keys of an action's state, as JSON; ?after=KEY&limit=N
 GET, PUT, DELETE /v1/state/ACTION/KEY   one value, as it is; `soloist state` does the same
 DELETE /v1/state/ACTION?all=true   all of them
+
+POST /v1/resign                    the leader of {\"group\"} hands over, to the host {\"to\"} or to the next in line
+POST /v1/pause, /v1/resume         no changes by preference in {\"group\"}, or in all; {\"freeze\": true}: none at all
+POST /v1/drain, /v1/undrain        {\"host\"}, or this one, gives everything up and stays out
+POST /v1/remove                    forgets {\"host\"}; {\"force\": true}: one that is alive leaves first
+Each takes JSON with {\"by\"} and {\"reason\"}; `soloist resign`, `pause`, `drain`, `remove` do the same.
 ";
 
 /// Where the control API learns what it says.
@@ -73,9 +79,10 @@ pub async fn serve(
     listener: TcpListener,
     source: Source,
     state: Arc<dyn store::State>,
+    commands: Arc<Commands>,
     stop: CancellationToken,
 ) {
-    let routes = routes(source, state);
+    let routes = routes(source, state, commands);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     while let Some(stream) = stop.run_until_cancelled(accept(&listener)).await {
@@ -120,7 +127,7 @@ async fn answer(stream: TcpStream, routes: Router, stop: CancellationToken) {
     }
 }
 
-fn routes(source: Source, state: Arc<dyn store::State>) -> Router {
+fn routes(source: Source, state: Arc<dyn store::State>, commands: Arc<Commands>) -> Router {
     Router::new()
         .route("/", get(|| async { INDEX }))
         .route("/livez", get(|| async { "ok\n" }))
@@ -129,6 +136,7 @@ fn routes(source: Source, state: Arc<dyn store::State>) -> Router {
         .route("/v1/status", get(status))
         .with_state(source)
         .merge(state::routes(state))
+        .merge(commands::routes(commands))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(own_site::only))
@@ -211,7 +219,8 @@ mod tests {
             let file = StoreUrl::Sqlite(folder.path().join("soloist.db"));
             let store = store::open(&file, "test", REQUEST_TIME).unwrap();
             let state = store.state().unwrap();
-            let task = tokio::spawn(serve(listener, source.clone(), state, stop.clone()));
+            let commands = Arc::new(commands::tests::nobody(store));
+            let task = tokio::spawn(serve(listener, source.clone(), state, commands, stop.clone()));
             Self { url, source, stop, task, _folder: folder }
         }
 

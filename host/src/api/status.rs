@@ -17,7 +17,7 @@ pub struct Status {
     pub store: StoreEntry,
     /// The groups that have actions here or candidates anywhere, by name.
     pub groups: BTreeMap<String, GroupEntry>,
-    /// The hosts that are there, by name.
+    /// The hosts that are there or were, by name.
     pub members: Vec<MemberEntry>,
     /// The actions of this host, by name.
     pub actions: Vec<ActionEntry>,
@@ -75,6 +75,12 @@ pub struct GroupEntry {
     pub lease_remaining_ms: Option<u64>,
     /// Why this host does not stand for election here.
     pub obstacle: Option<String>,
+    /// How this host says who should lead.
+    #[serde(default)]
+    pub strategy: String,
+    /// Who paused or froze it, and why.
+    #[serde(default)]
+    pub paused: Option<String>,
 }
 
 /// A host's part in a group.
@@ -106,6 +112,15 @@ pub struct MemberEntry {
     pub joined: String,
     /// Whether its session is alive.
     pub live: bool,
+    /// When it was seen for the first time, if that was taken down.
+    #[serde(default)]
+    pub first_seen: Option<String>,
+    /// When one that is not alive was seen last.
+    #[serde(default)]
+    pub last_seen: Option<String>,
+    /// Who drained it, and why.
+    #[serde(default)]
+    pub drained: Option<String>,
     /// The version of soloist that it runs.
     pub version: String,
 }
@@ -149,6 +164,9 @@ pub(crate) mod tests {
             labels: BTreeMap::from([("size".into(), "big".into())]),
             joined: "2023-11-14T22:13:20.000Z".into(),
             live: name == "a",
+            first_seen: Some("2023-11-14T22:13:20.000Z".into()),
+            last_seen: (name != "a").then(|| "2023-11-14T22:14:20.000Z".into()),
+            drained: None,
             version: "0.1.0".into(),
         };
         let group = GroupEntry {
@@ -160,6 +178,8 @@ pub(crate) mod tests {
             since: Some("2023-11-14T22:15:00.250Z".into()),
             lease_remaining_ms: Some(4150),
             obstacle: None,
+            strategy: "longest-running".into(),
+            paused: None,
         };
         let web = ActionEntry {
             name: "web".into(),
@@ -193,10 +213,12 @@ pub(crate) mod tests {
 
     #[test]
     fn the_json_is_what_clients_rely_on() {
-        let member = |name, url, live| {
+        let member = |name, url, live: bool| {
+            let seen = (!live).then_some("2023-11-14T22:14:20.000Z");
             json!({
                 "name": name, "url": url, "labels": { "size": "big" },
                 "joined": "2023-11-14T22:13:20.000Z", "live": live, "version": "0.1.0",
+                "first_seen": "2023-11-14T22:13:20.000Z", "last_seen": seen, "drained": null,
             })
         };
         let expected = json!({
@@ -208,6 +230,7 @@ pub(crate) mod tests {
                     "leader": "a", "leader_url": "http://a:4000", "token": 17, "heir": null,
                     "role": "leader", "since": "2023-11-14T22:15:00.250Z",
                     "lease_remaining_ms": 4150, "obstacle": null,
+                    "strategy": "longest-running", "paused": null,
                 },
             },
             "members": [member("a", "http://a:4000", true), member("b", "http://b:4000", false)],

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use reqwest::{Response, StatusCode};
+
 use super::ExitError;
-use crate::api::Status;
+use crate::api::{Reason, Status};
 
 /// How long a host may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -46,6 +48,32 @@ pub(super) fn read(answer: &str) -> Result<Status, ExitError> {
             .caused_by(&error)
             .help("does another server listen there, or another version of soloist?")
     })
+}
+
+/// The answer, or why the host did not do what it was asked.
+pub(super) async fn done(url: &str, answer: Response) -> Result<Response, ExitError> {
+    let code = answer.status();
+    if code.is_success() {
+        return Ok(answer);
+    }
+    let Reason { error, help } = answer.json().await.map_err(|error| odd(url, &error))?;
+    let exit = match code {
+        StatusCode::NOT_FOUND => ExitError::missing,
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => ExitError::usage,
+        StatusCode::CONFLICT => ExitError::refused,
+        StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::REQUEST_TIMEOUT
+        | StatusCode::GATEWAY_TIMEOUT => ExitError::unavailable,
+        _ => ExitError::failed,
+    };
+    Err(exit(error).help(help))
+}
+
+/// What is said of an answer that no host gives.
+pub(super) fn odd(url: &str, error: &reqwest::Error) -> ExitError {
+    ExitError::unavailable(format!("{url} does not answer as a soloist host does"))
+        .caused_by(error)
+        .help("does another server listen there, or another version of soloist?")
 }
 
 /// What is said of a text that is no address.

@@ -12,6 +12,8 @@ pub enum Exit {
     Ok = 0,
     /// What was asked for is not there.
     Missing = 1,
+    /// It cannot be done as things stand; nothing has changed.
+    Refused = 2,
     /// The command line or the configuration is wrong.
     Usage = 64,
     /// Something that is needed does not answer or is taken.
@@ -46,6 +48,12 @@ impl ExitError {
     #[must_use]
     pub fn missing(problem: impl fmt::Display) -> Self {
         Self { exit: Exit::Missing, text: format!("error: {problem}\n") }
+    }
+
+    /// It cannot be done as things stand.
+    #[must_use]
+    pub fn refused(problem: impl fmt::Display) -> Self {
+        Self { exit: Exit::Refused, text: format!("error: {problem}\n") }
     }
 
     /// Something that is needed does not answer or is taken.

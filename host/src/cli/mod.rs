@@ -1,6 +1,7 @@
 //! Arguments in, exit code out; one file a subcommand.
 
 mod client;
+mod command;
 mod demo;
 mod exit;
 mod logging;
@@ -34,10 +35,16 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
+    Drain(command::DrainArgs),
+    Pause(command::PauseArgs),
     Plugin(plugin::PluginArgs),
+    Remove(command::RemoveArgs),
+    Resign(command::ResignArgs),
+    Resume(command::ResumeArgs),
     Run(run::RunArgs),
     State(state::StateArgs),
     Status(status::StatusArgs),
+    Undrain(command::UndrainArgs),
 }
 
 /// Runs the command line of this process and says how it ended.
@@ -65,6 +72,12 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
         Command::Run(args) => run::main(args),
         Command::Demo(args) => in_runtime(demo::main(args)),
         Command::Plugin(args) => plugin::main(args),
+        Command::Drain(args) => in_runtime(command::drain(args)),
+        Command::Pause(args) => in_runtime(command::pause(args)),
+        Command::Remove(args) => in_runtime(command::remove(args)),
+        Command::Resign(args) => in_runtime(command::resign(args)),
+        Command::Resume(args) => in_runtime(command::resume(args)),
+        Command::Undrain(args) => in_runtime(command::undrain(args)),
         Command::State(args) => in_runtime(state::main(args)),
         Command::Status(args) => in_runtime(status::main(args)),
     }

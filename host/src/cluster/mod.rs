@@ -1,5 +1,14 @@
-//! Who is there and who leads, as far as this host knows.
+//! Who is there, who leads, and what people tell a cluster to do.
 
+mod commands;
 mod follower;
+mod peers;
+mod registrar;
 
+pub use commands::{
+    Asker, CommandError, Commands, Done, DrainOrder, HandedOver, Obstacle, PauseOrder, RemoveOrder,
+    ResignOrder,
+};
 pub use follower::Follower;
+pub use peers::PASSED_ON;
+pub use registrar::Registrar;

@@ -22,6 +22,7 @@ pub(super) struct File {
     pub(super) plugins: Option<Text>,
     pub(super) host: HostTable,
     pub(super) lease: LeaseTable,
+    pub(super) group: BTreeMap<Text, GroupTable>,
     pub(super) action: BTreeMap<Text, ActionTable>,
 }
 
@@ -33,6 +34,19 @@ pub(super) struct HostTable {
     pub(super) listen: Option<Text>,
     pub(super) advertise: Option<Text>,
     pub(super) labels: BTreeMap<String, String>,
+    pub(super) priority: i64,
+}
+
+/// `[group.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GroupTable {
+    pub(super) strategy: Option<Text>,
+    pub(super) prefer: Vec<Text>,
+    pub(super) avoid: Vec<Text>,
+    pub(super) preempt: bool,
+    pub(super) settle: Option<Text>,
+    pub(super) spread: bool,
 }
 
 /// `[lease]`

@@ -12,6 +12,7 @@ mod actions;
 mod file;
 mod granted;
 mod grants;
+mod group;
 mod hosts;
 mod instances;
 mod lease;
@@ -35,6 +36,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 pub use action::{ActionConfig, Restart, TlsFiles};
 pub use actions::{ActionSource, Reading, RefusedAction};
 pub use grants::{Folder, Grants};
+pub use group::{Avoid, GroupConfig, Label, Strategy};
 pub use instances::{Instances, Reuse};
 pub use limits::{Limits, MEMORY_MAX};
 pub use listing::components;
@@ -47,6 +49,8 @@ pub use store_url::StoreUrl;
 pub use timings::Timings;
 pub use value::check_name;
 
+use crate::election::Group;
+
 /// Everything a host is told, checked: whoever holds one may rely on it.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -58,6 +62,8 @@ pub struct Config {
     pub host: HostConfig,
     /// The durations of leadership.
     pub timings: Timings,
+    /// Who should lead which group; the others go by [`GroupConfig::DEFAULT`].
+    pub groups: BTreeMap<Group, GroupConfig>,
     /// The actions, by name; those found in the plugins folder without settings included.
     pub actions: Vec<ActionConfig>,
     /// Where they come from, to be read again when the plugins folder changes.
@@ -75,6 +81,8 @@ pub struct HostConfig {
     pub advertise: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// How much it is preferred where groups go by that; more is better.
+    pub priority: i64,
 }
 
 impl HostConfig {

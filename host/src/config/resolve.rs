@@ -6,7 +6,7 @@ use super::{
     ActionConfig, Config, ConfigError, HostConfig, Overrides, Reading, StoreUrl, Timings,
     actions::ActionSource,
     file::{File, HostTable, LeaseTable, Source, Text},
-    lease,
+    group, lease,
     problem::{Place, Problem},
     resolver::Resolver,
     value,
@@ -63,6 +63,7 @@ fn config(
     let folder = resolver.path(&plugins, Path::new(&plugins.text));
     let host = host(resolver, file.host, overrides);
     let timings = timings(resolver, file.lease, store.as_ref());
+    let groups = group::read(resolver, file.group, &folder);
     let source = ActionSource {
         settings,
         tables: file.action.into_iter().collect(),
@@ -76,6 +77,7 @@ fn config(
         store: store?,
         host: host?,
         timings: timings?,
+        groups: groups?,
         actions: actions?,
         source: Arc::new(source),
     })
@@ -123,6 +125,7 @@ fn host(
         listen: listen?,
         advertise: advertise?,
         labels: table.labels,
+        priority: table.priority,
     })
 }
 

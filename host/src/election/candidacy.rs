@@ -13,6 +13,8 @@ pub struct Candidacy {
     stage: Stage,
     /// Why the group's actions cannot run here; unknown counts as not ready.
     obstacle: Option<String>,
+    /// Who wants it not to stand, and why.
+    bar: Option<String>,
     attempt: u64,
     /// The highest token led under: see [`Candidacy::won`].
     last_token: Option<Token>,
@@ -28,6 +30,7 @@ impl Candidacy {
             timings,
             stage: Stage::Idle { not_before: BootTime::ZERO },
             obstacle: Some("its actions are not prepared yet".into()),
+            bar: None,
             attempt: 0,
             last_token: None,
             cool_down: timings.cool_down,
@@ -46,6 +49,16 @@ impl Candidacy {
         self.obstacle.as_deref()
     }
 
+    /// Who wants it not to stand, and why.
+    #[must_use]
+    pub fn bar(&self) -> Option<&str> {
+        self.bar.as_deref()
+    }
+
+    fn stands(&self) -> bool {
+        self.obstacle.is_none() && self.bar.is_none()
+    }
+
     /// Whether it needs the session's lease no longer.
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle { .. })
@@ -54,7 +67,7 @@ impl Candidacy {
     /// When time alone will change something.
     pub(super) fn next_wake(&self) -> BootTime {
         match &self.stage {
-            Stage::Idle { not_before } if self.obstacle.is_none() => *not_before,
+            Stage::Idle { not_before } if self.stands() => *not_before,
             Stage::Verifying { retry_at, .. } | Stage::Resigning { retry_at, .. } => *retry_at,
             Stage::Draining { until, .. } => *until,
             _ => BootTime::NEVER,
@@ -66,12 +79,26 @@ impl Candidacy {
     }
 
     pub(super) fn not_ready(&mut self, reason: String, out: &mut Vec<Command>) {
-        // A running term hears of its own actions; this is about standing.
+        self.withdraw(out);
+        self.obstacle = Some(reason);
+    }
+
+    pub(super) fn barred(&mut self, reason: String, out: &mut Vec<Command>) {
+        self.withdraw(out);
+        self.bar = Some(reason);
+    }
+
+    pub(super) fn unbarred(&mut self) {
+        self.bar = None;
+    }
+
+    /// Leaves the queue, if it stands there. A running term hears of its own
+    /// actions and of commands; this is about standing.
+    pub(super) fn withdraw(&mut self, out: &mut Vec<Command>) {
         if matches!(self.stage, Stage::Campaigning) {
             out.push(Command::Withdraw { group: self.group.clone(), attempt: self.attempt });
             self.stage = Stage::Idle { not_before: BootTime::ZERO };
         }
-        self.obstacle = Some(reason);
     }
 
     /// A campaign returned. It proves nothing yet: etcd's Campaign does not
@@ -199,7 +226,7 @@ impl Candidacy {
         out: &mut Vec<Command>,
     ) {
         if let Stage::Idle { not_before } = self.stage
-            && self.obstacle.is_some()
+            && !self.stands()
             && live == Some(key.lease)
         {
             self.resign(key, not_before, out);
@@ -219,8 +246,7 @@ impl Candidacy {
         let session_ended = matches!(cause, Cause::DeadlinePassed | Cause::LeaseGone);
         match self.stage.clone() {
             Stage::Campaigning if key.is_none() => {
-                out.push(Command::Withdraw { group: self.group.clone(), attempt: self.attempt });
-                self.stage = Stage::Idle { not_before: now };
+                self.withdraw(out);
             }
             Stage::Verifying { key, .. } if concerned(&key) => {
                 if session_ended {
@@ -257,9 +283,10 @@ impl Candidacy {
         now: BootTime,
         out: &mut Vec<Command>,
     ) {
+        let able = self.stands();
         match &mut self.stage {
             Stage::Idle { not_before } if now >= *not_before => {
-                if let (Some(lease), false, None) = (live, stopping, &self.obstacle) {
+                if let (Some(lease), false, true) = (live, stopping, able) {
                     self.attempt += 1;
                     let (group, attempt) = (self.group.clone(), self.attempt);
                     out.push(Command::Campaign { group, lease, attempt });

@@ -14,12 +14,24 @@ pub enum Cause {
         /// What happened.
         reason: String,
     },
-    /// Somebody asked for it.
+    /// What runs here asked for it.
     Asked {
         /// Who.
         by: String,
         /// Why.
         reason: String,
+    },
+    /// People asked for it.
+    Commanded {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Another host should lead rather than this one.
+    Preferred {
+        /// Who.
+        host: String,
     },
     /// The deadline passed without an acknowledged renewal.
     DeadlinePassed,
@@ -54,6 +66,8 @@ impl Cause {
             Self::Shutdown => "shutdown",
             Self::ActionFailed { .. } => "action_failed",
             Self::Asked { .. } => "asked",
+            Self::Commanded { .. } => "commanded",
+            Self::Preferred { .. } => "preferred",
             Self::DeadlinePassed => "deadline_passed",
             Self::LeaseGone => "lease_gone",
             Self::KeyGone => "key_gone",
@@ -72,6 +86,8 @@ impl Cause {
             Self::Shutdown => (true, Next::Never),
             Self::ActionFailed { .. } => (true, Next::AfterCoolDown),
             Self::Asked { .. } => (true, Next::AfterCoolDown),
+            Self::Commanded { .. } => (true, Next::AtOnce),
+            Self::Preferred { .. } => (true, Next::AtOnce),
             Self::DeadlinePassed => (false, Next::AtOnce),
             Self::LeaseGone => (false, Next::AtOnce),
             Self::KeyGone => (false, Next::AtOnce),
@@ -87,6 +103,9 @@ impl fmt::Display for Cause {
                 write!(f, "action {action} keeps failing: {reason}")
             }
             Self::Asked { by, reason } => write!(f, "{by} asked for it: {reason}"),
+            Self::Commanded { by, reason } if reason.is_empty() => write!(f, "{by} asked for it"),
+            Self::Commanded { by, reason } => write!(f, "{by} asked for it: {reason}"),
+            Self::Preferred { host } => write!(f, "{host} should lead rather than this host"),
             Self::DeadlinePassed => f.write_str("the lease was not renewed before its deadline"),
             Self::LeaseGone => f.write_str("the store no longer knows the lease"),
             Self::KeyGone => f.write_str("the leader key was deleted"),

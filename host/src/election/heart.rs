@@ -102,6 +102,8 @@ impl Heart {
             }
             Event::Released { lease } => self.session.released(lease),
             Event::Ready { group } => self.candidacy(group).ready(),
+            // A group may be barred before there is any action of it.
+            Event::Barred { group, reason } => self.candidacy(group).barred(reason, out),
             Event::Shutdown => {
                 self.stopping = true;
                 self.end_all(Cause::Shutdown, now, out);
@@ -137,7 +139,10 @@ impl Heart {
             Event::ResignAsked { key, by, reason } => {
                 candidacy.end(Some(&key), Cause::Asked { by, reason }, now, out);
             }
+            Event::HandOver { key, cause } => candidacy.end(Some(&key), cause, now, out),
             Event::NotReady { reason, .. } => candidacy.not_ready(reason, out),
+            Event::Unbarred { .. } => candidacy.unbarred(),
+            Event::StepBack { .. } => candidacy.withdraw(out),
             _ => {}
         }
     }

@@ -143,6 +143,30 @@ pub enum Event {
         /// Why not.
         reason: String,
     },
+    /// People want this host not to stand in the group; a term that runs goes on.
+    Barred {
+        /// The group.
+        group: Group,
+        /// Who wants it, and why.
+        reason: String,
+    },
+    /// They do so no longer.
+    Unbarred {
+        /// The group.
+        group: Group,
+    },
+    /// Another candidate should be next: this one is to leave the queue and stand last.
+    StepBack {
+        /// The group.
+        group: Group,
+    },
+    /// The leadership is to pass to the next in line.
+    HandOver {
+        /// The term's key.
+        key: LeaderKey,
+        /// Why.
+        cause: Cause,
+    },
     /// This host is to stop.
     Shutdown,
 }
@@ -238,10 +262,14 @@ impl Event {
             | Self::Resigned { key }
             | Self::ResignFailed { key }
             | Self::ActionFailed { key, .. }
-            | Self::ResignAsked { key, .. } => Some(&key.group),
+            | Self::ResignAsked { key, .. }
+            | Self::HandOver { key, .. } => Some(&key.group),
             Self::CampaignFailed { group, .. }
             | Self::Ready { group }
-            | Self::NotReady { group, .. } => Some(group),
+            | Self::NotReady { group, .. }
+            | Self::Barred { group, .. }
+            | Self::Unbarred { group }
+            | Self::StepBack { group } => Some(group),
             _ => None,
         }
     }

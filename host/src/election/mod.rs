@@ -19,7 +19,8 @@
 //!   candidacy    Idle ──campaign──► Campaigning ──won──► Verifying ──holds──► Leading
 //!                  ▲                    │                   │                    │
 //!                  │     session ended, │          is gone, │                    │ a cause (see `cause`)
-//!                  │◄────not ready──────┴───────────────────┤             drains?│
+//!                  │   not ready, barred│                   │                    │
+//!                  │◄────stepping back──┴───────────────────┤             drains?│
 //!                  │                                        │          ┌───yes───┴───no────┐
 //!                  │                                  ended │          ▼                   ▼
 //!                  │                                        │      Draining ──drained, ► Stopping
@@ -40,7 +41,9 @@ mod data;
 mod heart;
 mod message;
 mod session;
+mod spread;
 mod stage;
+mod strategy;
 
 pub use candidacy::Candidacy;
 pub use cause::{Cause, Next};
@@ -48,7 +51,9 @@ pub use data::{Group, LeaderKey, LeaseId, Term, Token};
 pub use heart::Heart;
 pub use message::{Command, Event};
 pub use session::Session;
+pub use spread::{Place, Spread, plan};
 pub use stage::Stage;
+pub use strategy::{Advice, Contender, Score, advise, score};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,11 @@ use std::{io, net::SocketAddr};
 use metrics_exporter_prometheus::BuildError;
 use tokio::task::JoinError;
 
-use crate::{action::CatalogError, plugin::EngineError, store::StoreError};
+use crate::{
+    action::CatalogError,
+    plugin::{EngineError, PluginError},
+    store::StoreError,
+};
 
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,9 @@ pub enum HostError {
     /// The store refused this host, or is none.
     #[error(transparent)]
     Store(StoreError),
+    /// The strategy of a group cannot be loaded.
+    #[error(transparent)]
+    Strategy(PluginError),
     /// The system has no thread, runtime or socket to give.
     #[error(
         "the system gave no thread or socket: lift this user's limits (`ulimit -u`, `ulimit -n`)"
@@ -60,7 +67,7 @@ impl HostError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Store(error) if error.is_transient() => Fault::Unavailable,
-            Self::Actions(_) | Self::Store(_) => Fault::Configuration,
+            Self::Actions(_) | Self::Strategy(_) | Self::Store(_) => Fault::Configuration,
             Self::Engine(EngineError::Linker { .. }) | Self::Measurements(_) | Self::Broken(_) => {
                 Fault::Internal
             }

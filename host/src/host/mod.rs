@@ -7,7 +7,7 @@
 mod error;
 mod status;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,12 +20,13 @@ use crate::{
     action::Catalog,
     api,
     clock::{self, unix_ms},
-    cluster::Follower,
-    config::Config,
+    cluster::{Commands, Follower, Registrar},
+    config::{Config, GroupConfig, Strategy},
+    election::Group,
     measure::Measurements,
-    plugin::Engine,
+    plugin::{Engine, PluginError, Ranker},
     store::{self, Member, Store},
-    term::{self, Driver, ElectionThread, Readiness, Watchdog, Witness},
+    term::{self, Driver, ElectionThread, Ranking, Readiness, Strategist, Watchdog, Witness},
 };
 
 /// Runs a host until `shutdown` says why it should stop, and then until it has.
@@ -39,12 +40,16 @@ pub async fn run(
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), HostError> {
     let measurements = Measurements::start().map_err(HostError::Measurements)?;
-    let catalog = prepare(&config).await?;
+    let (catalog, ranking) = prepare(&config).await?;
     let listener = listen(&config).await?;
     let thread = ElectionThread::start().map_err(HostError::System)?;
     let store = open_store(&config, thread.handle()).await?;
-    let host = Host::start(&config, catalog, store, &thread, listener, witness, measurements)?;
-    let reason = shutdown.await;
+    let host =
+        Host::start(&config, catalog, ranking, store, &thread, listener, witness, measurements)?;
+    let reason = tokio::select! {
+        reason = shutdown => reason,
+        () = host.leave.cancelled() => "removed from the cluster",
+    };
     info!(event = "shutdown", reason, "stopping: {reason}");
     host.stop().await;
     thread.stop();
@@ -57,12 +62,15 @@ struct Host {
     driver: term::Handle,
     around: TaskTracker,
     stop: CancellationToken,
+    /// Cancelled when people want this host to leave the cluster.
+    leave: CancellationToken,
 }
 
 impl Host {
     fn start(
         config: &Config,
         catalog: Catalog,
+        ranking: Ranking,
         store: Arc<dyn Store>,
         thread: &ElectionThread,
         listener: TcpListener,
@@ -93,9 +101,31 @@ impl Host {
             view: driver.view(),
             events: driver.events(),
         };
+        let leave = CancellationToken::new();
+        let strategist = Strategist {
+            host: Arc::clone(&config.host.name),
+            groups: config.groups.clone(),
+            ranking,
+            roster: roster.clone(),
+            view: driver.view(),
+            events: driver.events(),
+            leave: leave.clone(),
+        };
+        let registrar =
+            Registrar { store: Arc::clone(&store), member: member.clone(), roster: roster.clone() };
+        let view = driver.view();
+        let commands = Commands {
+            member: member.clone(),
+            store: Arc::clone(&store),
+            roster: roster.clone(),
+            groups: Box::new(move || view.borrow().groups.keys().cloned().collect()),
+            events: driver.events(),
+            patience: config.timings.drain + config.timings.ttl * 2,
+        };
         let observer = Observer {
             cluster: config.cluster.clone(),
             member,
+            groups: config.groups.clone(),
             listen,
             store: store.label().to_owned(),
             programme,
@@ -109,12 +139,15 @@ impl Host {
 
         let (around, stop) = (TaskTracker::new(), CancellationToken::new());
         around.spawn_on(follower.run(roster_to, stop.clone()), thread.handle());
+        around.spawn(strategist.run(stop.clone()));
         around.spawn(readiness.run(stop.clone()));
+        around.spawn(registrar.run(stop.clone()));
         around.spawn(catalog.keep_up(stop.clone()));
         around.spawn(measurements.keep_up(stop.clone()));
-        around.spawn(api::serve(listener, Arc::new(observer), state, stop.clone()));
+        let (observer, commands) = (Arc::new(observer), Arc::new(commands));
+        around.spawn(api::serve(listener, observer, state, commands, stop.clone()));
         info!(event = "listening", %listen, "control API on http://{listen}");
-        Ok(Self { driver, around, stop })
+        Ok(Self { driver, around, stop, leave })
     }
 
     async fn stop(self) {
@@ -128,17 +161,30 @@ impl Host {
 }
 
 /// Compiles and links everything, before anybody stands for election.
-async fn prepare(config: &Config) -> Result<Catalog, HostError> {
+async fn prepare(config: &Config) -> Result<(Catalog, Ranking), HostError> {
     let (source, configs) = (Arc::clone(&config.source), config.actions.clone());
+    let groups = config.groups.clone();
     let prepared = spawn_blocking(move || -> Result<_, HostError> {
         let engine = Arc::new(Engine::new(cache_folder())?.vetting_by(THIS_PROGRAM.into()));
-        Ok(Catalog::prepare(source, &configs, engine)?)
+        let ranking = ranking(&groups).map_err(HostError::Strategy)?;
+        Ok((Catalog::prepare(source, &configs, engine)?, ranking))
     });
-    let catalog = prepared.await.map_err(HostError::Broken)??;
+    let prepared = prepared.await.map_err(HostError::Broken)??;
     if config.actions.is_empty() {
         warn!("there is nothing to perform yet: put a component into the plugins folder");
     }
-    Ok(catalog)
+    Ok(prepared)
+}
+
+/// Loads the strategies that are plugins.
+fn ranking(groups: &BTreeMap<Group, GroupConfig>) -> Result<Ranking, PluginError> {
+    let rankers = groups.iter().filter_map(|(group, config)| match &config.strategy {
+        Strategy::Plugin(file) => {
+            Some(Ranker::load(file).map(|ranker| (group.clone(), ranker.into())))
+        }
+        _ => None,
+    });
+    Ok(Ranking::by(rankers.collect::<Result<_, _>>()?))
 }
 
 /// Opens the store on the election thread, and asks it for a sign of life: what
@@ -171,6 +217,7 @@ fn member(config: &Config, url: String) -> Member {
         name: config.host.name.to_string(),
         url,
         labels: config.host.labels.clone(),
+        priority: config.host.priority,
         joined: unix_ms(),
         version: env!("CARGO_PKG_VERSION").into(),
         // Where it cannot be read every host is a machine of its own.

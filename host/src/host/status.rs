@@ -1,10 +1,9 @@
 //! What a host says of itself: its heart, its actions, and the roster, put together.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
 };
 
 use tokio::sync::watch;
@@ -16,18 +15,20 @@ use crate::{
         StoreState,
     },
     clock::BootTime,
-    config::Mount,
+    config::{GroupConfig, Mount},
     election::Group,
     measure::{self, Measurements},
     plugin::Engine,
-    store::{Member, Roster},
+    store::{Member, Order, Roster},
     term::{self, HostView},
+    words::rfc3339,
 };
 
 /// Looks at everything and changes nothing.
 pub(super) struct Observer {
     pub(super) cluster: String,
     pub(super) member: Member,
+    pub(super) groups: BTreeMap<Group, GroupConfig>,
     pub(super) listen: SocketAddr,
     pub(super) store: String,
     pub(super) programme: watch::Receiver<Arc<Programme>>,
@@ -56,7 +57,7 @@ impl StatusSource for Observer {
                 last_error: view.store_error.clone(),
             },
             groups: groups.into_iter().map(entry).collect(),
-            members: roster.members.iter().map(|(_, member)| member_entry(member)).collect(),
+            members: members(&roster),
             actions: self.actions(),
         }
     }
@@ -109,7 +110,12 @@ impl Observer {
             role,
             since: leader.and_then(|standing| standing.candidate.since).map(rfc3339),
             lease_remaining_ms: remaining.map(|left| left.as_millis().try_into().unwrap_or(0)),
-            obstacle: here.and_then(|here| here.obstacle.clone()),
+            obstacle: here.and_then(|here| here.bar.clone().or_else(|| here.obstacle.clone())),
+            strategy: self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT).strategy.to_string(),
+            paused: roster.notes.pause_of(group).map(|pause| {
+                let how = if pause.freeze { "frozen" } else { "paused" };
+                wanted(how, &pause.order)
+            }),
         }
     }
 }
@@ -124,16 +130,38 @@ impl Observer {
     }
 }
 
-fn member_entry(member: &Member) -> MemberEntry {
+/// Those that are there, and those that were.
+fn members(roster: &Roster) -> Vec<MemberEntry> {
+    let known =
+        roster.notes.known.values().map(|known| (known.member.name.as_str(), &known.member));
+    let there = roster.members.iter().map(|(_, member)| (member.name.as_str(), &**member));
+    // What one says that is there is newer.
+    let all: BTreeMap<_, _> = known.chain(there).collect();
+    all.into_values().map(|member| member_entry(member, roster)).collect()
+}
+
+fn member_entry(member: &Member, roster: &Roster) -> MemberEntry {
+    // Its entry hangs on its lease: it is there as long as its session is.
+    let live = roster.member(&member.name).is_some();
+    let known = roster.notes.known.get(&member.name);
+    let drained = roster.notes.drained.get(&member.name);
     MemberEntry {
         name: member.name.clone(),
         url: member.url.clone(),
         labels: member.labels.clone(),
         joined: rfc3339(member.joined),
-        // Its entry hangs on its lease: it is there as long as its session is.
-        live: true,
+        live,
+        first_seen: known.map(|known| rfc3339(known.first_seen)),
+        last_seen: known.filter(|_| !live).map(|known| rfc3339(known.last_seen)),
+        drained: drained.map(|drain| wanted("drained", &drain.order)),
         version: member.version.clone(),
     }
+}
+
+/// As in `drained by ada: new disks`.
+fn wanted(what: &str, order: &Order) -> String {
+    let why = if order.reason.is_empty() { String::new() } else { format!(": {}", order.reason) };
+    format!("{what} by {}{why}", order.by)
 }
 
 fn action_entry(action: ActionStatus, mount: Option<&Mount>) -> ActionEntry {
@@ -159,10 +187,4 @@ fn refused_entry(refused: &Refused) -> ActionEntry {
         last_error: Some(refused.reason.clone()),
         ..ActionEntry::default()
     }
-}
-
-/// Milliseconds of Unix time, as people write a moment.
-fn rfc3339(ms: u64) -> String {
-    let moment = UNIX_EPOCH + Duration::from_millis(ms);
-    humantime::format_rfc3339_millis(moment).to_string()
 }

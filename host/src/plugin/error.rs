@@ -53,6 +53,9 @@ pub enum PluginError {
     /// Recognising its kind.
     #[error("the plugin {} exports nothing that can be run: it exports {}; export {}", file.display(), listed(exports), Kind::EXPECTED)]
     NoKind { file: PathBuf, exports: Vec<String> },
+    /// Loading a strategy.
+    #[error("the plugin {} is no strategy: it exports {}; export `soloist:plugin/strategy`, or name another file in `strategy`", file.display(), listed(exports))]
+    NoStrategy { file: PathBuf, exports: Vec<String> },
     /// Resolving its imports.
     #[error("the plugin {} imports what this host does not offer: {}; build it without, or update the host", file.display(), listed(imports))]
     Imports { file: PathBuf, imports: Vec<String> },

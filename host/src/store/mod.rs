@@ -8,11 +8,13 @@
 //!   hangs on it; it never comes back.
 //! - In a group, the candidate with the lowest create revision leads; a new
 //!   candidate's revision is greater than every one given out before it.
+//! - A note stands, whoever lives, until it is erased.
 //! - A write that names a [`LeaderKey`] happens only if that key still exists
 //!   at its create revision.
 
 mod error;
 mod etcd;
+mod note;
 mod roster;
 mod sqlite;
 mod state;
@@ -23,6 +25,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 pub use error::StoreError;
+pub use note::{Drain, Known, Note, Notes, Order, Pause, Topic};
 pub use roster::{Candidate, Member, Roster, Standing};
 pub use state::{
     BATCH_BYTES_MAX, BATCH_MAX, Entry, Guard, KEY_MAX, KEYS_MAX, State, VALUE_MAX, Write,
@@ -145,6 +148,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::LeaseGone`] when it does not.
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError>;
+
+    /// Writes a note, in the place of the one before.
+    async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError>;
+
+    /// Takes a note away, and says whether there was one.
+    async fn erase(&self, topic: &Topic) -> Result<bool, StoreError>;
 
     /// Watches the whole cluster: first its present state, then one item a
     /// change; changes in quick succession may share one. An item may repeat

@@ -1,9 +1,10 @@
 //! Who is there and who stands where: what a store knows of a cluster at one revision.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use super::note::Notes;
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// What a candidate says of itself in the election; JSON in the store.
@@ -16,6 +17,9 @@ pub struct Candidate {
     /// Since when it leads, in milliseconds of Unix time; proclaimed after winning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
+    /// The host that it is about to hand over to; proclaimed by a leader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heir: Option<String>,
 }
 
 /// A host that is there; JSON in the store.
@@ -28,6 +32,9 @@ pub struct Member {
     /// Its labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// How much it is preferred where groups go by that; more is better.
+    #[serde(default)]
+    pub priority: i64,
     /// When it joined, in milliseconds of Unix time.
     pub joined: u64,
     /// The version of soloist that it runs.
@@ -46,57 +53,65 @@ pub struct Standing {
     pub key: LeaderKey,
 }
 
-/// A cluster at one revision of the store.
+/// A cluster at one revision of the store. A copy costs little.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
     /// The store's revision that this was read at.
     pub revision: i64,
     /// The queue of each group, the leader first, the heir second.
-    pub groups: BTreeMap<Group, Vec<Standing>>,
+    pub groups: BTreeMap<Group, Vec<Arc<Standing>>>,
     /// The hosts that are there, by name, each with the lease of its session.
-    pub members: Vec<(LeaseId, Member)>,
+    pub members: Vec<(LeaseId, Arc<Member>)>,
+    /// What stands there whoever lives.
+    pub notes: Arc<Notes>,
 }
 
 impl Roster {
     /// The first in the queue of `group`.
     #[must_use]
     pub fn leader(&self, group: &Group) -> Option<&Standing> {
-        self.groups.get(group)?.first()
+        self.queue(group).first().map(|standing| &**standing)
     }
 
     /// The second in the queue of `group`.
     #[must_use]
     pub fn heir(&self, group: &Group) -> Option<&Standing> {
-        self.groups.get(group)?.get(1)
+        self.queue(group).get(1).map(|standing| &**standing)
+    }
+
+    /// Who stands in `group`, the leader first, the heir second.
+    #[must_use]
+    pub fn queue(&self, group: &Group) -> &[Arc<Standing>] {
+        self.groups.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    /// The host that is called `name`, if it is there.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Arc<Member>> {
+        let found = self.members.binary_search_by(|(_, member)| (*member.name).cmp(name));
+        Some(&self.members[found.ok()?].1)
     }
 
     /// Whether `key` stands in its group, at its create revision.
     #[must_use]
     pub fn has(&self, key: &LeaderKey) -> bool {
-        self.groups.get(&key.group).is_some_and(|queue| queue.iter().any(|s| s.key == *key))
+        self.queue(&key.group).iter().any(|standing| standing.key == *key)
     }
 
     /// Whether `other` differs at most in its revision.
     pub(super) fn shows_the_same(&self, other: &Self) -> bool {
-        self.groups == other.groups && self.members == other.members
-    }
-}
-
-/// Reads a roster from a store's rows, which must come in the order of their
-/// create revisions. What does not parse is another's: it is left out.
-#[derive(Debug)]
-pub(super) struct RosterBuilder(Roster);
-
-impl RosterBuilder {
-    pub(super) fn new(revision: i64) -> Self {
-        Self(Roster { revision, ..Roster::default() })
+        self.groups == other.groups && self.members == other.members && self.notes == other.notes
     }
 
-    pub(super) fn candidate(&mut self, key: LeaderKey, value: &[u8]) {
+    /// Takes in a candidate that came or said something else. What does not
+    /// parse is another's: it is left out.
+    pub(super) fn put_candidate(&mut self, key: LeaderKey, value: &[u8]) {
+        self.drop_candidate(&key.group, &key.key);
         match serde_json::from_slice(value) {
             Ok(candidate) => {
-                let queue = self.0.groups.entry(key.group.clone()).or_default();
-                queue.push(Standing { candidate, key });
+                let queue = self.groups.entry(key.group.clone()).or_default();
+                let place = queue.partition_point(|other| other.key.token < key.token);
+                queue.insert(place, Standing { candidate, key }.into());
             }
             Err(error) => {
                 tracing::warn!(key = %key.key, %error, "a candidate that soloist did not write");
@@ -104,16 +119,36 @@ impl RosterBuilder {
         }
     }
 
-    pub(super) fn member(&mut self, lease: LeaseId, value: &[u8]) {
-        match serde_json::from_slice::<Member>(value) {
-            Ok(member) => self.0.members.push((lease, member)),
-            Err(error) => tracing::warn!(%lease, %error, "a member that soloist did not write"),
+    /// Takes in that the candidate at `key` is gone.
+    pub(super) fn drop_candidate(&mut self, group: &Group, key: &str) {
+        if let Some(queue) = self.groups.get_mut(group) {
+            queue.retain(|standing| *standing.key.key != *key);
+            if queue.is_empty() {
+                self.groups.remove(group);
+            }
         }
     }
 
-    /// The roster, its members by name.
-    pub(super) fn build(mut self) -> Roster {
-        self.0.members.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
-        self.0
+    /// Takes in a member that came or said something else.
+    pub(super) fn put_member(&mut self, name: &str, lease: LeaseId, value: &[u8]) {
+        self.drop_member(name);
+        match serde_json::from_slice::<Member>(value) {
+            Ok(member) if member.name == name => {
+                let place = self.members.partition_point(|(_, other)| *other.name < *name);
+                self.members.insert(place, (lease, member.into()));
+            }
+            Ok(_) => tracing::warn!(name, "a member of another name"),
+            Err(error) => tracing::warn!(name, %error, "a member that soloist did not write"),
+        }
+    }
+
+    /// Takes in that a member is gone.
+    pub(super) fn drop_member(&mut self, name: &str) {
+        self.members.retain(|(_, member)| member.name != name);
+    }
+
+    /// Takes in a note, or that it is gone.
+    pub(super) fn set_note(&mut self, name: &str, value: Option<&[u8]>) {
+        Arc::make_mut(&mut self.notes).set(name, value);
     }
 }

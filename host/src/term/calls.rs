@@ -42,8 +42,12 @@ impl Calls {
         timings: Timings,
         answers: UnboundedSender<Answer>,
     ) -> Self {
-        let candidate =
-            Candidate { host: member.name.clone(), url: member.url.clone(), since: None };
+        let candidate = Candidate {
+            host: member.name.clone(),
+            url: member.url.clone(),
+            since: None,
+            heir: None,
+        };
         Self {
             store,
             candidate,

@@ -19,6 +19,7 @@ mod calls;
 mod driver;
 mod readiness;
 mod report;
+mod strategist;
 mod thread;
 mod tree;
 mod view;
@@ -27,6 +28,7 @@ mod witness;
 
 pub use driver::{Driver, Handle};
 pub use readiness::Readiness;
+pub use strategist::{Ranking, Strategist};
 pub use thread::ElectionThread;
 pub use view::{GroupView, HostView, Role};
 pub use watchdog::Watchdog;

@@ -12,7 +12,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::view::{HostView, Role};
+use super::{
+    strategist::bar,
+    view::{HostView, Role},
+};
 use crate::{
     action::{Action, Preflight, Programme},
     election::{Event, Group},
@@ -89,10 +92,22 @@ impl Readiness {
         let mut first = |action: &&Arc<Action>| action.listen().is_none_or(|it| asked.insert(it));
         let firsts = actions.iter().filter(|action| first(action));
         let obstacle = firsts.filter_map(|action| action.preflight().err()).next();
+        if obstacle.is_none() && !self.may_be_ready(group) {
+            return;
+        }
         let sibling = self.roster.borrow().as_ref().map(|roster| self.sibling_leads(roster, group));
         if let Some(verdict) = findings.judge(obstacle, sibling) {
             self.tell(group, verdict);
         }
+    }
+
+    /// Whether it is known what people want of this host: one that is drained must not
+    /// stand for a moment, so the heart must know of that before.
+    fn may_be_ready(&self, group: &Group) -> bool {
+        let roster = self.roster.borrow();
+        let Some(roster) = &*roster else { return false };
+        let barred = || self.view.borrow().groups.get(group).is_some_and(|view| view.bar.is_some());
+        bar(&self.member.name, group, roster).is_none() || barred()
     }
 
     /// Whether another host of this machine leads, or may: then it rightly holds the address.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::{debug, info, warn};
 
-use super::view::HostView;
+use super::view::{GroupView, HostView};
 use crate::{
     clock::BootTime,
     election::{Command, LeaseId},
@@ -48,8 +48,9 @@ pub(super) fn obstacles(before: &HostView, now: &HostView) {
     for (group, now) in &now.groups {
         // Before the first look there is nothing to say.
         let Some(before) = before.groups.get(group) else { continue };
-        match (&before.obstacle, &now.obstacle) {
-            (before, Some(reason)) if before.as_ref() != Some(reason) => {
+        let why = |view: &GroupView| view.bar.clone().or_else(|| view.obstacle.clone());
+        match (why(before), why(now)) {
+            (before, Some(reason)) if before.as_ref() != Some(&reason) => {
                 warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
             }
             (Some(_), None) => info!(event = "ready", %group, "ready to lead {group}"),

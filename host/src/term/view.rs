@@ -27,6 +27,8 @@ pub struct GroupView {
     pub role: Role,
     /// Why the host does not stand, if it is not able to.
     pub obstacle: Option<String>,
+    /// Who wants it not to stand, and why.
+    pub bar: Option<String>,
 }
 
 /// The host, as its heart sees it.
@@ -58,5 +60,6 @@ fn of_group(candidacy: &Candidacy) -> GroupView {
         Stage::Leading { .. } => Role::Leader,
         Stage::Draining { .. } | Stage::Stopping { .. } | Stage::Resigning { .. } => Role::Draining,
     };
-    GroupView { role, obstacle: candidacy.obstacle().map(ToOwned::to_owned) }
+    let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
+    GroupView { role, obstacle: owned(candidacy.obstacle()), bar: owned(candidacy.bar()) }
 }

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use soloist::election::{Event, Group};
+use soloist::election::{Cause, Event, Group};
 
 use crate::{
     happening::Happening,
@@ -20,7 +20,7 @@ impl World {
         self.checker.figures.faults += 1;
         let host = self.some_host();
         let long = self.rng.u64(10 * MS..3 * self.timings.ttl.as_nanos() as u64);
-        match self.rng.u8(..16) {
+        match self.rng.u8(..18) {
             0..3 => self.freeze(host, long),
             3..6 => self.cut_off(host, long),
             6 => (0..self.hosts.len()).for_each(|host| self.cut_off(host, long / 2)),
@@ -30,6 +30,7 @@ impl World {
             11 => self.depose_store(long / 4),
             12 => self.obstruct(host),
             13..15 => self.ask_something(host),
+            15..17 => self.want_something(host),
             _ => self.careless_hand(),
         }
         let pause = self.rng.u64(..3 * SECOND);
@@ -117,6 +118,23 @@ impl World {
                 Event::ResignAsked { key, by, reason }
             }
             _ => Event::Shutdown,
+        };
+        self.after(0, Happening::ToHost(caller, event));
+    }
+
+    /// People or a strategy want another order, or this host not to stand for a while.
+    fn want_something(&mut self, host: usize) {
+        let (caller, group) = (self.caller(host), self.some_group());
+        let key = self.hosts[host].terms.get(&group).map(|term| term.key.clone());
+        let event = match (key, self.rng.u8(..3)) {
+            (Some(key), 0) => Event::HandOver { key, cause: Cause::Preferred { host: "b".into() } },
+            (_, 1) => {
+                let pause = self.rng.u64(..5 * SECOND);
+                let over = Event::Unbarred { group: group.clone() };
+                self.after(pause, Happening::ToHost(caller, over));
+                Event::Barred { group, reason: "somebody drained it".to_owned() }
+            }
+            _ => Event::StepBack { group },
         };
         self.after(0, Happening::ToHost(caller, event));
     }

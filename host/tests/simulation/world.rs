@@ -192,6 +192,8 @@ impl World {
 
     pub(crate) fn all_ready(&mut self, host: usize) {
         for group in self.groups.clone() {
+            let unbarred = Event::Unbarred { group: group.clone() };
+            self.after(0, Happening::ToHost(self.caller(host), unbarred));
             self.after(0, Happening::ToHost(self.caller(host), Event::Ready { group }));
         }
     }

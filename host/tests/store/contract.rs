@@ -6,7 +6,7 @@ use futures::{FutureExt, StreamExt};
 use soloist::{
     clock::BootTime,
     election::{Group, LeaseId},
-    store::{Candidate, StoreError},
+    store::{Candidate, Drain, Member, Note, Notes, Order, Pause, Roster, StoreError, Topic},
 };
 
 use crate::world::{Host, LONG, World, next, queue, soon};
@@ -207,10 +207,96 @@ pub(crate) async fn members_come_and_go(world: &World) {
     soon(other.store.join(other.lease, &other.member())).await.unwrap();
     soon(one.store.join(one.lease, &one.member())).await.unwrap();
     let roster = next(&mut rosters, |roster| roster.members.len() == 2).await;
-    assert_eq!(roster.members, [(one.lease, one.member()), (other.lease, other.member())]);
+    assert_eq!(members(&roster), [(one.lease, one.member()), (other.lease, other.member())]);
     soon(one.store.revoke(one.lease)).await.unwrap();
     let roster = next(&mut rosters, |roster| roster.members.len() == 1).await;
-    assert_eq!(roster.members, [(other.lease, other.member())]);
+    assert_eq!(members(&roster), [(other.lease, other.member())]);
+}
+
+fn members(roster: &Roster) -> Vec<(LeaseId, Member)> {
+    roster.members.iter().map(|(lease, member)| (*lease, Member::clone(member))).collect()
+}
+
+pub(crate) async fn notes_stand_until_they_are_erased(world: &World) {
+    let (one, other) = (world.host("a").await, world.host("b").await);
+    let order = || Order { by: "ada".into(), reason: "new disks".into(), since: 7 };
+    let pause = |freeze| Note::Pause(Pause { order: order(), freeze });
+    let drain = Drain { order: order(), leave: false };
+    let group = Topic::Pause(Some(Group::main()));
+    soon(one.store.note(&group, &pause(false))).await.unwrap();
+    soon(one.store.note(&group, &pause(true))).await.unwrap();
+    let drained = Topic::Drain("a".into());
+    soon(one.store.note(&drained, &Note::Drain(drain.clone()))).await.unwrap();
+    // Whoever wrote them may go.
+    soon(one.store.revoke(one.lease)).await.unwrap();
+    let roster = other.roster(|roster| !roster.notes.drained.is_empty()).await;
+    assert_eq!(
+        roster.notes.pause_of(&Group::main()),
+        Some(&Pause { order: order(), freeze: true })
+    );
+    assert_eq!(roster.notes.pause_of(&Group::from("other")), None);
+    assert_eq!(roster.notes.drained.get("a"), Some(&drain));
+    let mut rosters = soon(other.store.watch()).await.unwrap();
+    for topic in [&group, &drained] {
+        assert!(soon(other.store.erase(topic)).await.unwrap());
+        assert!(!soon(other.store.erase(topic)).await.unwrap());
+    }
+    next(&mut rosters, |roster| *roster.notes == Notes::default()).await;
+    let outside = Topic::Drain("a/b".into());
+    assert!(!soon(one.store.erase(&outside)).await.unwrap_err().is_transient());
+}
+
+pub(crate) async fn whoever_leaves_and_stands_again_stands_last(world: &World) {
+    let (leader, one, other) =
+        (world.host("a").await, world.host("b").await, world.host("c").await);
+    let key = leader.win().await;
+    let campaign = one.stand().await;
+    let waiting = other.stand().await;
+    campaign.abort();
+    let _ = campaign.await;
+    let again = tokio::spawn({
+        let one = one.clone();
+        async move { one.campaign().await }
+    });
+    leader.roster(|roster| queue(roster) == ["a", "c", "b"]).await;
+    soon(leader.store.resign(&key)).await.unwrap();
+    let key = soon(waiting).await.unwrap().unwrap();
+    assert!(!again.is_finished());
+    soon(other.store.resign(&key)).await.unwrap();
+    soon(again).await.unwrap().unwrap();
+}
+
+/// What a watch has made of the changes one by one is what a fresh look finds.
+pub(crate) async fn a_watch_shows_what_a_fresh_look_does(world: &World) {
+    let watcher = world.host("watcher").await;
+    let mut rosters = soon(watcher.store.watch()).await.unwrap();
+    let mut campaigns = Vec::new();
+    for name in ["a", "b", "c"] {
+        let host = world.host(name).await;
+        soon(host.store.join(host.lease, &host.member())).await.unwrap();
+        campaigns.push((host.stand().await, host));
+    }
+    let known = Topic::Pause(None);
+    let order = Order { by: "ada".into(), reason: String::new(), since: 7 };
+    let note = Note::Pause(Pause { order, freeze: false });
+    soon(watcher.store.note(&known, &note)).await.unwrap();
+    let (gone, left) = (campaigns.remove(1), campaigns);
+    soon(gone.1.store.revoke(gone.1.lease)).await.unwrap();
+    let key = soon(left[0].1.campaign()).await.unwrap();
+    let said = Candidate { since: Some(7), ..left[0].1.candidate() };
+    soon(watcher.store.proclaim(&key, &said)).await.unwrap();
+    let settled = |roster: &Roster| {
+        queue(roster) == ["a", "c"]
+            && roster.members.len() == 2
+            && roster.leader(&Group::main()).is_some_and(|it| it.candidate.since == Some(7))
+    };
+    let watched = next(&mut rosters, settled).await;
+    let fresh = watcher.roster(settled).await;
+    assert_eq!(
+        (watched.groups, watched.members, watched.notes),
+        (fresh.groups, fresh.members, fresh.notes)
+    );
+    left.iter().for_each(|(campaign, _)| campaign.abort());
 }
 
 pub(crate) async fn a_watch_begins_with_the_present(world: &World) {

@@ -10,6 +10,7 @@
 )]
 
 mod contract;
+mod crowd;
 mod etcd;
 mod etcd_server;
 mod proxy;
@@ -53,6 +54,9 @@ properties! {
     a_resignation_never_hits_a_successor,
     a_leader_that_stands_again_keeps_its_key,
     members_come_and_go,
+    notes_stand_until_they_are_erased,
+    whoever_leaves_and_stands_again_stands_last,
+    a_watch_shows_what_a_fresh_look_does,
     a_watch_begins_with_the_present,
     groups_and_clusters_are_apart,
 }

@@ -131,7 +131,7 @@ async fn a_file_of_version_1_is_taken_over_with_all_that_is_in_it() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
     // It is left as it is from now on.
     assert_eq!(Desk::of(&world).value("a", "k").await.unwrap(), "1");
 }
@@ -242,7 +242,7 @@ async fn second_process() {
     };
     let store = store::open(&StoreUrl::Sqlite(file.into()), "test", REQUEST_TIMEOUT).unwrap();
     let lease = store.grant(Duration::from_secs(1)).await.unwrap().id;
-    let candidate = Candidate { host: "a".into(), url: String::new(), since: None };
+    let candidate = Candidate { host: "a".into(), url: String::new(), since: None, heir: None };
     store.campaign(&Group::main(), lease, &candidate).await.unwrap();
     println!("leading");
     let mut renewals = tokio::time::interval(Duration::from_millis(200));

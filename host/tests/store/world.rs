@@ -90,7 +90,12 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn candidate(&self) -> Candidate {
-        Candidate { host: self.name.clone(), url: format!("http://{}", self.name), since: None }
+        Candidate {
+            host: self.name.clone(),
+            url: format!("http://{}", self.name),
+            since: None,
+            heir: None,
+        }
     }
 
     pub(crate) fn member(&self) -> Member {
@@ -98,6 +103,7 @@ impl Host {
             name: self.name.clone(),
             url: format!("http://{}", self.name),
             labels: BTreeMap::from([("size".into(), "big".into())]),
+            priority: 0,
             joined: 1,
             version: "0".into(),
             machine: "m".into(),

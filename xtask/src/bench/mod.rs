@@ -22,13 +22,16 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{guests, setup, soloist};
+use crate::cargo::cargo;
+use crate::{cmd, etcd, guests, setup, soloist};
 
 /// What can be measured.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
     /// Requests a second of plugins, beside `wasmtime serve` and a bare hyper server
     Http,
+    /// What many candidates and many groups cost on etcd
+    Crowd,
     /// What many plugins cost: to start, to hold, and to take over with
     Plugins,
     /// How long a planned hand-over takes, beside `etcdctl lock`
@@ -45,6 +48,9 @@ pub(crate) enum Bench {
 /// Builds what is measured, and measures it.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     setup::run()?;
+    if matches!(bench, Bench::Crowd) {
+        return crowd();
+    }
     let program = soloist::build()?;
     let scratch = tempfile::tempdir()?;
     let bed = Bed {
@@ -53,6 +59,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         program,
     };
     match bench {
+        Bench::Crowd => Ok(()),
         Bench::Http => http::run(&bed),
         Bench::Plugins => plugins::run(&bed),
         Bench::Failover { runs, crash } => {
@@ -60,6 +67,15 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
             failover::run(&bed, (*runs).max(1), loss)
         }
     }
+}
+
+/// Hundreds of hosts in one process, by the tests of the stores.
+fn crowd() -> Result<()> {
+    let mut test = cargo("test");
+    test.args(["--locked", "-p", "soloist", "--test", "store", "crowd::", "--"])
+        .args(["--ignored", "--nocapture", "--test-threads", "1"])
+        .env("SOLOIST_TEST_ETCD", etcd::ensure()?);
+    cmd::run(&mut test)
 }
 
 /// What every benchmark needs.

@@ -47,7 +47,8 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let state = store.state().unwrap();
-        tokio::spawn(serve(listener, Arc::new(Fake), state, stop.clone()));
+        let commands = Arc::new(crate::api::commands::tests::nobody(store));
+        tokio::spawn(serve(listener, Arc::new(Fake), state, commands, stop.clone()));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, Response, Url};
 use serde::Deserialize;
 
 use crate::{
-    api::{Reason, StateKeys},
+    api::StateKeys,
     cli::{
         ExitError,
         client::{self, Client},
@@ -42,7 +42,7 @@ impl Desk {
     ) -> Result<StateKeys, ExitError> {
         let options: Vec<_> = after.iter().map(|after| ("after", *after)).collect();
         let answer = self.ask(Method::GET, action, &options, None).await?;
-        answer.json().await.map_err(|error| self.odd(&error))
+        answer.json().await.map_err(|error| client::odd(&self.url, &error))
     }
 
     pub(super) async fn get(&self, action: &str, key: &str) -> Result<Vec<u8>, ExitError> {
@@ -67,7 +67,8 @@ impl Desk {
     /// Removes all keys of an action and says how many they were.
     pub(super) async fn remove_all(&self, action: &str) -> Result<u64, ExitError> {
         let answer = self.ask(Method::DELETE, action, &[("all", "true")], None).await?;
-        let removed: Removed = answer.json().await.map_err(|error| self.odd(&error))?;
+        let removed: Removed =
+            answer.json().await.map_err(|error| client::odd(&self.url, &error))?;
         Ok(removed.deleted)
     }
 
@@ -83,11 +84,7 @@ impl Desk {
         let request = self.client.http().request(method, url).timeout(patience);
         let request = request.body(body.unwrap_or_default());
         let answer = request.send().await.map_err(|error| client::refusal(&self.url, error))?;
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let code = answer.status();
-        Err(told(code, answer.json().await.map_err(|error| self.odd(&error))?))
+        client::done(&self.url, answer).await
     }
 
     fn address(&self, action: &str, options: &[(&str, &str)]) -> Result<Url, ExitError> {
@@ -100,22 +97,4 @@ impl Desk {
         url.query_pairs_mut().extend_pairs(options);
         Ok(url)
     }
-
-    fn odd(&self, error: &reqwest::Error) -> ExitError {
-        ExitError::unavailable(format!("{} does not answer as a soloist host does", self.url))
-            .caused_by(error)
-            .help("does another server listen there, or another version of soloist?")
-    }
-}
-
-fn told(code: StatusCode, reason: Reason) -> ExitError {
-    let error = match code {
-        StatusCode::NOT_FOUND => ExitError::missing(reason.error),
-        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => ExitError::usage(reason.error),
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
-            ExitError::unavailable(reason.error)
-        }
-        _ => ExitError::failed(reason.error),
-    };
-    error.help(reason.help)
 }

@@ -25,14 +25,21 @@ pub(super) fn status(status: &Status, now: SystemTime, paint: Paint) -> String {
     parts.join("\n")
 }
 
-/// Why this host does not stand for election, group by group.
+/// What people want otherwise, and why this host does not stand for election.
 fn obstacles(status: &Status, paint: Paint) -> String {
     let obstacles = status.groups.iter().filter_map(|(name, group)| {
         let obstacle = tame(group.obstacle.as_ref()?);
-        let text = format!("this host does not stand in {name}: {obstacle}");
-        Some(paint.paint(text, Style::new().yellow()) + "\n")
+        Some(format!("this host does not stand in {name}: {obstacle}"))
     });
-    obstacles.collect()
+    let pauses = status
+        .groups
+        .iter()
+        .filter_map(|(name, group)| Some(format!("{name} is {}", tame(group.paused.as_ref()?))));
+    let drains = status.members.iter().filter_map(|member| {
+        Some(format!("{} is {}", member.name, tame(member.drained.as_ref()?)))
+    });
+    let lines = pauses.chain(drains).chain(obstacles);
+    lines.map(|text| paint.paint(text, Style::new().yellow()) + "\n").collect()
 }
 
 fn summary(status: &Status, paint: Paint) -> String {
@@ -91,14 +98,20 @@ fn role(role: Role) -> &'static str {
 }
 
 fn members(status: &Status, now: SystemTime) -> Table {
-    let mut table = Table::new(["HOST", "LIVE", "URL", "VERSION", "JOINED", "LABELS"]);
+    let mut table = Table::new(["HOST", "LIVE", "URL", "VERSION", "JOINED", "SEEN", "LABELS"]);
     for member in &status.members {
+        let ago = |moment: &str| age(moment, now).map(|age| format!("{age} ago"));
         table.row([
             (&member.name).into(),
             if member.live { Cell::new("yes", good()) } else { Cell::new("no", bad()) },
             (&member.url).into(),
             (&member.version).into(),
-            or_unknown(age(&member.joined, now).map(|age| format!("{age} ago"))),
+            or_unknown(ago(&member.joined)),
+            if member.live {
+                "now".into()
+            } else {
+                or_unknown(member.last_seen.as_deref().and_then(ago))
+            },
             labels(member).into(),
         ]);
     }
@@ -194,9 +207,9 @@ store sqlite soloist.db: ok
 GROUP  LEADER  TOKEN  HEIR  LEADING FOR  LEASE LEFT  THIS HOST
 main   a       17     –     1m 22s       4.1s        leader
 
-HOST  LIVE  URL            VERSION  JOINED     LABELS
-a     yes   http://a:4000  0.1.0    3m 3s ago  size=big
-b     no    http://b:4000  0.1.0    3m 3s ago  size=big
+HOST  LIVE  URL            VERSION  JOINED     SEEN       LABELS
+a     yes   http://a:4000  0.1.0    3m 3s ago  now        size=big
+b     no    http://b:4000  0.1.0    3m 3s ago  2m 3s ago  size=big
 
 ACTION  STATE    KIND  GROUP  LISTEN          RESTARTS  LAST ERROR
 web     running  http  main   127.0.0.1:3000  1         unreachable executed

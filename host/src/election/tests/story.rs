@@ -1,6 +1,6 @@
 //! Whole lives, event by event.
 
-use super::*;
+use super::{super::Cause, *};
 
 #[test]
 fn from_the_first_tick_to_the_last_act() {
@@ -101,4 +101,39 @@ fn a_host_without_a_session_stops_at_once() {
     let _ = heart.step(Event::Tick, at(0));
     let _ = heart.step(Event::Shutdown, at(1));
     assert!(heart.is_done());
+}
+
+#[test]
+fn stepping_back_is_standing_again() {
+    let mut heart = brought_to(Until::Campaigning);
+    let back = || Event::StepBack { group: Group::main() };
+    assert_eq!(names(&heart.step(back(), at(1))), ["withdraw", "campaign"]);
+    // A win of the place that was left counts for nothing.
+    assert_eq!(names(&heart.step(Event::Won { attempt: 1, key: key(7) }, at(2))), [""; 0]);
+    assert_eq!(names(&heart.step(Event::Won { attempt: 2, key: key(8) }, at(3))), ["verify"]);
+    for stage in [Until::Verifying, Until::Leading, Until::Draining, Until::Stopping] {
+        let mut heart = brought_to(stage);
+        assert_eq!(names(&heart.step(back(), at(1))), [""; 0], "{stage:?}");
+    }
+}
+
+#[test]
+fn whoever_is_barred_does_not_stand_and_goes_on_leading() {
+    let barred = || Event::Barred { group: Group::main(), reason: "frozen".into() };
+    let mut heart = brought_to(Until::Campaigning);
+    assert_eq!(names(&heart.step(barred(), at(1))), ["withdraw"]);
+    // That its actions could run is another matter.
+    assert_eq!(names(&heart.step(ready(), at(2))), [""; 0]);
+    assert_eq!(names(&heart.step(Event::Unbarred { group: Group::main() }, at(3))), ["campaign"]);
+
+    let mut heart = brought_to(Until::Leading);
+    assert_eq!(names(&heart.step(barred(), at(1))), [""; 0]);
+    let cause = Cause::Preferred { host: "b".into() };
+    let over = heart.step(Event::HandOver { key: key(7), cause }, at(2));
+    assert_eq!(names(&over), ["drain"]);
+    for event in [Event::Drained { key: key(7) }, Event::Stopped { key: key(7) }] {
+        let _ = heart.step(event, at(3));
+    }
+    assert_eq!(names(&heart.step(Event::Resigned { key: key(7) }, at(4))), [""; 0]);
+    assert_eq!(names(&heart.step(Event::Unbarred { group: Group::main() }, at(5))), ["campaign"]);
 }

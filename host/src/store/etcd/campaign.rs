@@ -25,13 +25,12 @@ use std::{
 
 use etcd_client::{
     Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
-    WatchFilterType, WatchOptions,
 };
 use futures::future::BoxFuture;
 use tokio::{sync::OwnedMutexGuard, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{client::Shared, watch::Events};
+use super::{client::Shared, lookout::Lookout};
 use crate::{
     election::{Group, LeaderKey, LeaseId, Token},
     store::StoreError,
@@ -90,10 +89,11 @@ impl Campaign {
         client: Shared,
         stand: Stand,
         seat: OwnedMutexGuard<()>,
+        lookout: Lookout,
         stop: CancellationToken,
     ) -> Self {
         let key = stand.key.clone();
-        let call: Call = Box::pin(win(client.clone(), stand));
+        let call: Call = Box::pin(win(client.clone(), lookout, stand));
         Self { client, key, call: Some(call), seat: Some(seat), stop }
     }
 
@@ -126,11 +126,11 @@ impl Drop for Campaign {
 }
 
 /// Stands and waits. It owns what it needs, so that a withdrawal can go on with it.
-async fn win(client: Shared, stand: Stand) -> Result<LeaderKey, StoreError> {
+async fn win(client: Shared, lookout: Lookout, stand: Stand) -> Result<LeaderKey, StoreError> {
     let token = enter(&client, &stand).await?;
     loop {
         // What ends a wait ends no candidacy.
-        match wait(&client, &stand, token).await {
+        match wait(&client, &lookout, &stand, token).await {
             Err(error) if error.is_transient() => {
                 tracing::debug!(%error, "waiting anew");
                 sleep(client.request_timeout() / 2).await;
@@ -173,6 +173,8 @@ async fn enter(client: &Shared, stand: &Stand) -> Result<Token, StoreError> {
 enum Place {
     First,
     Behind {
+        /// The key of the one right before it.
+        predecessor: String,
         /// The revision at which that was so.
         revision: i64,
     },
@@ -180,33 +182,52 @@ enum Place {
     None,
 }
 
-/// Looks for the candidate's place, and if it is not the first, waits until somebody leaves.
-async fn wait(client: &Shared, stand: &Stand, token: Token) -> Result<Place, StoreError> {
+/// Looks for the candidate's place, and if it is not the first, waits until the one
+/// before it leaves, or its own key goes.
+async fn wait(
+    client: &Shared,
+    lookout: &Lookout,
+    stand: &Stand,
+    token: Token,
+) -> Result<Place, StoreError> {
     let place = place(client, stand, token).await?;
-    if let Place::Behind { revision } = place {
-        let leaves = WatchOptions::new().with_prefix().with_filters([WatchFilterType::NoPut]);
-        let mut events = Events::from(client, CAMPAIGN, &stand.queue, leaves, revision + 1).await?;
-        while events.next(client).await?.events().is_empty() {}
+    if let Place::Behind { predecessor, revision } = &place {
+        let mut before = lookout.deleted(CAMPAIGN, predecessor, *revision);
+        let mut own = lookout.deleted(CAMPAIGN, &stand.key, *revision);
+        tokio::select! {
+            told = before.wait(client) => told?,
+            told = own.wait(client) => told?,
+        }
     }
     Ok(place)
 }
 
+/// Reads two keys, however many candidates stand.
 async fn place(client: &Shared, stand: &Stand, token: Token) -> Result<Place, StoreError> {
-    let options = GetOptions::new().with_prefix().with_keys_only();
-    let options = options.with_sort(SortTarget::Create, SortOrder::Ascend);
+    let earlier = GetOptions::new().with_prefix().with_keys_only().with_limit(1);
+    let earlier = earlier.with_max_create_revision(token.0 - 1);
+    let earlier = earlier.with_sort(SortTarget::Create, SortOrder::Descend);
+    let own = GetOptions::new().with_keys_only();
     let get = |etcd: etcd_client::Client| {
-        let options = options.clone();
-        async move { etcd.kv_client().get(stand.queue.as_str(), Some(options)).await }
+        let own = TxnOp::get(stand.key.as_str(), Some(own.clone()));
+        let earlier = TxnOp::get(stand.queue.as_str(), Some(earlier.clone()));
+        async move { etcd.kv_client().txn(Txn::new().and_then([own, earlier])).await }
     };
     let found = client.call(CAMPAIGN, get).await?;
-    let own = |key: &etcd_client::KeyValue| {
-        key.key() == stand.key.as_bytes() && key.create_revision() == token.0
+    let answers = found.op_responses();
+    let key = |answer: Option<&TxnOpResponse>| match answer {
+        Some(TxnOpResponse::Get(found)) => found.kvs().first().cloned(),
+        _ => None,
     };
-    match (found.kvs().iter().position(own), found.header()) {
-        (Some(0), _) => Ok(Place::First),
-        (Some(_), Some(header)) => Ok(Place::Behind { revision: header.revision() }),
-        (Some(_), None) => Err(client.unavailable(CAMPAIGN, "an answer without header")),
-        (None, _) => Ok(Place::None),
+    let own = key(answers.first()).filter(|own| own.create_revision() == token.0);
+    match (own, key(answers.get(1)), found.header()) {
+        (None, _, _) => Ok(Place::None),
+        (Some(_), None, _) => Ok(Place::First),
+        (Some(_), Some(_), None) => Err(client.unavailable(CAMPAIGN, "an answer without header")),
+        (Some(_), Some(before), Some(header)) => {
+            let predecessor = String::from_utf8_lossy(before.key()).into_owned();
+            Ok(Place::Behind { predecessor, revision: header.revision() })
+        }
     }
 }
 

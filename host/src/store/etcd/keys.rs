@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! /soloist/<cluster>/election/<group>/<lease>   a candidate; etcd makes this name
+//! /soloist/<cluster>/holds/…, hosts/<host>      notes
 //! /soloist/<cluster>/members/<host>             a member
 //! /soloist/<cluster>/state/<action>/<key>       a value that an action keeps
 //! ```
 //!
-//! The roster is one range, from the first candidate to the last member. State
+//! The roster is one range, from the first candidate over the notes to the last member. State
 //! comes after it, or each write of a plugin would wake every host.
 
 use crate::{
     election::{Group, LeaseId},
-    store::{StoreError, plain_name},
+    store::{StoreError, Topic, plain_name},
 };
 
 /// The key space of one cluster.
@@ -32,7 +33,8 @@ pub(super) struct Range {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Subject<'a> {
     Candidate { group: &'a str, name: &'a str },
-    Member,
+    Member { host: &'a str },
+    Note { name: &'a str },
 }
 
 impl Keys {
@@ -58,6 +60,11 @@ impl Keys {
         Ok(format!("{}members/{host}", self.root))
     }
 
+    /// The key of a note.
+    pub(super) fn note(&self, topic: &Topic) -> Result<String, StoreError> {
+        Ok(format!("{}{}", self.root, topic.name()?))
+    }
+
     /// All that a roster shows.
     pub(super) fn roster(&self) -> Range {
         let Self { root } = self;
@@ -75,10 +82,12 @@ impl Keys {
     /// What `key` is of; nothing when soloist makes no such key.
     pub(super) fn subject<'a>(&self, key: &'a [u8]) -> Option<Subject<'a>> {
         let name = std::str::from_utf8(key).ok()?;
-        let mut parts = name.strip_prefix(&self.root)?.split('/');
+        let within = name.strip_prefix(&self.root)?;
+        let mut parts = within.split('/');
         match (parts.next()?, parts.next()?, parts.next(), parts.next()) {
             ("election", group, Some(_), None) => Some(Subject::Candidate { group, name }),
-            ("members", _, None, None) => Some(Subject::Member),
+            ("members", host, None, None) => Some(Subject::Member { host }),
+            ("holds" | "hosts", ..) => Some(Subject::Note { name: within }),
             _ => None,
         }
     }
@@ -98,20 +107,26 @@ mod tests {
             Some(Subject::Candidate { group: "main", name: &key })
         );
         let key = keys.member("a").unwrap();
-        assert_eq!(keys.subject(key.as_bytes()), Some(Subject::Member));
+        assert_eq!(keys.subject(key.as_bytes()), Some(Subject::Member { host: "a" }));
+        let key = keys.note(&Topic::Pause(Some(Group::main()))).unwrap();
+        assert_eq!(key, "/soloist/demo/holds/pause/main");
+        let name = "holds/pause/main";
+        assert_eq!(keys.subject(key.as_bytes()), Some(Subject::Note { name }));
         assert_eq!(keys.subject(b"/soloist/demo/election/a/b/2a"), None);
         assert_eq!(keys.subject(b"/soloist/demonstration/members/a"), None);
         assert_eq!(keys.subject(b"/soloist/demo/\xff"), None);
     }
 
     #[test]
-    fn the_roster_has_candidates_and_members_and_no_state() {
+    fn the_roster_has_candidates_members_and_notes_and_no_state() {
         let keys = Keys::new("demo");
         let roster = keys.roster();
         let within = |key: &str| roster.first.as_str() <= key && key < roster.end.as_str();
         assert!(within(&keys.candidate(&Group::from("0"), LeaseId(1)).unwrap()));
         assert!(within(&keys.candidate(&Group::from("\u{10ffff}"), LeaseId(1)).unwrap()));
         assert!(within(&keys.member("0").unwrap()));
+        assert!(within(&keys.note(&Topic::Pause(None)).unwrap()));
+        assert!(within(&keys.note(&Topic::Known("\u{10ffff}".into())).unwrap()));
         assert!(within(&keys.member("\u{10ffff}").unwrap()));
         let state = keys.state("a").unwrap();
         assert!(roster.end <= state.first && state.first < state.end);

@@ -11,6 +11,7 @@
 mod campaign;
 mod client;
 mod keys;
+mod lookout;
 mod member;
 mod plan;
 mod refusal;
@@ -31,11 +32,12 @@ use self::{
     campaign::{Campaign, Seats, Stand},
     client::{Client, Shared},
     keys::Keys,
+    lookout::Lookout,
     refusal::{Meaning, meaning},
     session::Renewals,
     state::EtcdState,
 };
-use super::{Candidate, Lease, Member, RosterStream, State, Store, StoreError};
+use super::{Candidate, Lease, Member, Note, RosterStream, State, Store, StoreError, Topic};
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// A cluster in etcd.
@@ -48,6 +50,7 @@ pub(super) struct Etcd {
     request_timeout: Duration,
     renewals: Renewals,
     seats: Seats,
+    lookout: Lookout,
     stop: CancellationToken,
     /// Ends the withdrawals that are under way when the store is dropped.
     _stop_on_drop: DropGuard,
@@ -63,9 +66,10 @@ impl Etcd {
     ) -> Result<Self, StoreError> {
         let keys = Keys::new(cluster);
         let client = Client::new(endpoints, login.clone(), &keys.root, request_timeout)?;
-        let stop = CancellationToken::new();
+        let (client, stop) = (Arc::new(client), CancellationToken::new());
         Ok(Self {
-            client: Arc::new(client),
+            lookout: Lookout::start(&client, stop.clone()),
+            client,
             keys,
             endpoints: endpoints.to_vec(),
             login,
@@ -147,7 +151,8 @@ impl Store for Etcd {
             value: self.json("campaign", candidate)?,
         };
         let seat = self.seats.take(group, lease).await;
-        Campaign::new(self.client.clone(), stand, seat, self.stop.clone()).won().await
+        let (client, lookout) = (self.client.clone(), self.lookout.clone());
+        Campaign::new(client, stand, seat, lookout, self.stop.clone()).won().await
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
@@ -205,6 +210,26 @@ impl Store for Etcd {
             async move { etcd.kv_client().put(key, value, Some(options)).await }
         };
         self.client.call("join the cluster", put).await.map(drop)
+    }
+
+    async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {
+        let attempted = "write a note";
+        let key = self.keys.note(topic)?;
+        let value = note.json().map_err(|error| self.client.unavailable(attempted, error))?;
+        let put = |etcd: Connection| {
+            let (key, value) = (key.clone(), value.clone());
+            async move { etcd.kv_client().put(key, value, None).await }
+        };
+        self.client.call(attempted, put).await.map(drop)
+    }
+
+    async fn erase(&self, topic: &Topic) -> Result<bool, StoreError> {
+        let key = self.keys.note(topic)?;
+        let delete = |etcd: Connection| {
+            let key = key.clone();
+            async move { etcd.kv_client().delete(key, None).await }
+        };
+        Ok(self.client.call("erase a note", delete).await?.deleted() > 0)
     }
 
     async fn watch(&self) -> Result<RosterStream, StoreError> {

@@ -1,12 +1,14 @@
-//! Watching: a watch tells *that* something changed, a read what there is.
+//! Watching: a read tells what there is, a watch each change of it.
 //!
 //! A watch begins right after a read, so it rarely asks for history, which may
 //! have been compacted; when it does, it ends, and the next read begins it anew.
+//! A change costs each host what has changed, however large the cluster is.
 
 use etcd_client::{
-    Error, GetOptions, SortOrder, SortTarget, WatchOptions, WatchResponse, WatchStream,
+    Error, EventType, GetOptions, KeyValue, SortOrder, SortTarget, WatchOptions, WatchResponse,
+    WatchStream,
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 
 use super::{
     client::{Line, Shared},
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::{
     election::{Group, LeaderKey, LeaseId, Token},
-    store::{Roster, RosterStream, StoreError, roster::RosterBuilder},
+    store::{Roster, RosterStream, StoreError},
 };
 
 /// What watching attempts.
@@ -23,10 +25,10 @@ const WATCH: &str = "watch the cluster";
 /// The cluster now, and then after each change.
 pub(super) async fn watch(client: Shared, keys: Keys) -> Result<RosterStream, StoreError> {
     let roster = read(&client, &keys).await?;
-    let (range, next) = (keys.roster(), roster.revision + 1);
+    let range = keys.roster();
     let options = WatchOptions::new().with_range(range.end);
-    let events = Events::from(&client, WATCH, &range.first, options, next).await?;
-    let watch = Watch { client, keys, events, seen: roster.revision };
+    let events = Events::from(&client, &range.first, options, roster.revision + 1).await?;
+    let watch = Watch { client, keys, events, roster: roster.clone() };
     let later = stream::unfold(Some(watch), |watch| async {
         let mut watch = watch?;
         match watch.next().await {
@@ -41,43 +43,48 @@ struct Watch {
     client: Shared,
     keys: Keys,
     events: Events,
-    /// The revision of the roster that was read last.
-    seen: i64,
+    roster: Roster,
 }
 
 impl Watch {
-    /// The roster after the next change.
+    /// The roster after the next changes; a burst is told once.
     async fn next(&mut self) -> Result<Roster, StoreError> {
         loop {
-            let events = self.events.next(&self.client).await?;
-            // A burst is read once: the read that answered its first event has seen the others.
-            if self.news(&events) {
-                let roster = read(&self.client, &self.keys).await?;
-                self.seen = roster.revision;
-                return Ok(roster);
+            let first = self.events.next(&self.client).await?;
+            let mut news = self.take_in(&first);
+            while let Some(more) = self.events.next(&self.client).now_or_never() {
+                news |= self.take_in(&more?);
+            }
+            if news {
+                return Ok(self.roster.clone());
             }
         }
     }
 
-    /// Whether `events` tell of anything after the last read.
-    fn news(&self, events: &WatchResponse) -> bool {
-        let revisions = events.events().iter().filter_map(|event| event.kv());
-        revisions.into_iter().any(|key| key.mod_revision() > self.seen)
+    /// Whether there was anything in it.
+    fn take_in(&mut self, events: &WatchResponse) -> bool {
+        for event in events.events() {
+            let Some(key) = event.kv() else { continue };
+            self.roster.revision = self.roster.revision.max(key.mod_revision());
+            match event.event_type() {
+                EventType::Put => put(&mut self.roster, &self.keys, key),
+                EventType::Delete => delete(&mut self.roster, &self.keys, key),
+            }
+        }
+        !events.events().is_empty()
     }
 }
 
 /// What etcd tells of a range of keys, as long as the turn lasts.
-pub(super) struct Events {
-    attempted: &'static str,
+struct Events {
     line: Line,
     stream: WatchStream,
 }
 
 impl Events {
     /// The events of the range that begins with `first`, from a revision on.
-    pub(super) async fn from(
+    async fn from(
         client: &Shared,
-        attempted: &'static str,
         first: &str,
         options: WatchOptions,
         revision: i64,
@@ -87,14 +94,14 @@ impl Events {
             let options = options.clone();
             async move {
                 let stream = line.etcd.watch_client().watch(first, Some(options)).await?;
-                Ok(Self { attempted, line, stream })
+                Ok(Self { line, stream })
             }
         };
-        client.call_on_line(attempted, watch).await
+        client.call_on_line(WATCH, watch).await
     }
 
-    pub(super) async fn next(&mut self, client: &Shared) -> Result<WatchResponse, StoreError> {
-        let ended = |why: &str| Err(client.unavailable(self.attempted, why));
+    async fn next(&mut self, client: &Shared) -> Result<WatchResponse, StoreError> {
+        let ended = |why: &str| Err(client.unavailable(WATCH, why));
         tokio::select! {
             answer = self.stream.message() => match answer {
                 Ok(Some(events)) if !events.canceled() => Ok(events),
@@ -103,7 +110,7 @@ impl Events {
                 // before the watch would have met that.
                 Ok(Some(events)) => ended(events.cancel_reason()),
                 Ok(None) => ended("etcd ended the watch"),
-                Err(error) => Err(client.told(self.attempted, error)),
+                Err(error) => Err(client.told(WATCH, error)),
             },
             () = client.left(self.line.turn) => ended("its member of etcd failed"),
         }
@@ -122,18 +129,29 @@ async fn read(client: &Shared, keys: &Keys) -> Result<Roster, StoreError> {
     let found = client.call("read the cluster", get).await?;
     let header = found.header().ok_or_else(|| Error::Internal("an answer without header".into()));
     let revision = header.map_err(|error| client.told("read the cluster", error))?.revision();
-    let mut roster = RosterBuilder::new(revision);
-    for key in found.kvs() {
-        let lease = LeaseId(key.lease());
-        match keys.subject(key.key()) {
-            Some(Subject::Candidate { group, name }) => {
-                let (group, token) = (Group::from(group), Token(key.create_revision()));
-                let value = key.value();
-                roster.candidate(LeaderKey { group, key: name.into(), token, lease }, value);
-            }
-            Some(Subject::Member) => roster.member(lease, key.value()),
-            None => tracing::warn!(key = ?key.key_str(), "a key that soloist did not make"),
+    let mut roster = Roster { revision, ..Roster::default() };
+    found.kvs().iter().for_each(|key| put(&mut roster, keys, key));
+    Ok(roster)
+}
+
+fn put(roster: &mut Roster, keys: &Keys, key: &KeyValue) {
+    let (lease, value) = (LeaseId(key.lease()), key.value());
+    match keys.subject(key.key()) {
+        Some(Subject::Candidate { group, name }) => {
+            let (group, token) = (Group::from(group), Token(key.create_revision()));
+            roster.put_candidate(LeaderKey { group, key: name.into(), token, lease }, value);
         }
+        Some(Subject::Member { host }) => roster.put_member(host, lease, value),
+        Some(Subject::Note { name }) => roster.set_note(name, Some(value)),
+        None => tracing::warn!(key = ?key.key_str(), "a key that soloist did not make"),
     }
-    Ok(roster.build())
+}
+
+fn delete(roster: &mut Roster, keys: &Keys, key: &KeyValue) {
+    match keys.subject(key.key()) {
+        Some(Subject::Candidate { group, name }) => roster.drop_candidate(&group.into(), name),
+        Some(Subject::Member { host }) => roster.drop_member(host),
+        Some(Subject::Note { name }) => roster.set_note(name, None),
+        None => {}
+    }
 }

@@ -153,6 +153,29 @@ impl File {
         })
     }
 
+    pub(super) fn note(&mut self, name: &str, value: &[u8]) -> Result<(), Fault> {
+        let cluster = self.cluster.clone();
+        self.write(|tx, _| {
+            let sql = "INSERT INTO notes (cluster, name, value) VALUES (?1, ?2, ?3)
+                       ON CONFLICT (cluster, name) DO UPDATE SET value = ?3";
+            tx.execute(sql, params![cluster, name, value])?;
+            next_revision(tx).map(drop)
+        })
+    }
+
+    /// Whether there was one.
+    pub(super) fn erase(&mut self, name: &str) -> Result<bool, Fault> {
+        let cluster = self.cluster.clone();
+        self.write(|tx, _| {
+            let sql = "DELETE FROM notes WHERE cluster = ?1 AND name = ?2";
+            let found = tx.execute(sql, params![cluster, name])? > 0;
+            if found {
+                next_revision(tx)?;
+            }
+            Ok(found)
+        })
+    }
+
     /// Where the candidate of `token` stands once the dead are taken away.
     pub(super) fn verify(&mut self, token: Token) -> Result<Place, Fault> {
         self.write(|tx, _| reads::place(tx, token))

@@ -33,7 +33,9 @@ use self::{
     waiting::Watcher,
     worker::{Handle, Message, Source},
 };
-use super::{Candidate, Lease, Member, Roster, RosterStream, State, Store, StoreError};
+use super::{
+    Candidate, Lease, Member, Note, Roster, RosterStream, State, Store, StoreError, Topic,
+};
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// A cluster in a SQLite file.
@@ -158,6 +160,16 @@ impl Store for Sqlite {
                 file.join(lease, &member.name, &serde_json::to_string(&member)?)
             })
             .await
+    }
+
+    async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {
+        let (name, note) = (topic.name()?, note.clone());
+        self.0.call("write a note", move |file| file.note(&name, &note.json()?)).await
+    }
+
+    async fn erase(&self, topic: &Topic) -> Result<bool, StoreError> {
+        let name = topic.name()?;
+        self.0.call("erase a note", move |file| file.erase(&name)).await
     }
 
     async fn watch(&self) -> Result<RosterStream, StoreError> {

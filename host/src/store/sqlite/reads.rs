@@ -8,7 +8,7 @@ use super::{fault::Fault, strangers::Stranger};
 use crate::{
     clock::BootTime,
     election::{Group, LeaderKey, LeaseId, Token},
-    store::{Roster, roster::RosterBuilder},
+    store::Roster,
 };
 
 /// A candidate's row, as far as its place in the queue goes.
@@ -64,13 +64,14 @@ pub(super) fn strangers(connection: &Connection, boot: &str) -> Result<Vec<Stran
 /// The cluster at one revision, which only a transaction sees.
 pub(super) fn roster(tx: &Transaction<'_>, cluster: &str) -> Result<Roster, Fault> {
     let revision = tx.query_row("SELECT revision FROM counter", [], |row| row.get(0))?;
-    let mut roster = RosterBuilder::new(revision);
+    let mut roster = Roster { revision, ..Roster::default() };
     candidates(tx, cluster, &mut roster)?;
     members(tx, cluster, &mut roster)?;
-    Ok(roster.build())
+    notes(tx, cluster, &mut roster)?;
+    Ok(roster)
 }
 
-fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut RosterBuilder) -> Result<(), Fault> {
+fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
     let sql = "SELECT grp, lease, create_revision, value FROM candidates
                WHERE cluster = ?1 ORDER BY create_revision";
     let mut candidates = tx.prepare_cached(sql)?;
@@ -78,7 +79,7 @@ fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut RosterBuilder) -> Re
     while let Some(row) = rows.next()? {
         let (group, value): (String, String) = (row.get(0)?, row.get(3)?);
         let key = leader_key(&Group::from(&*group), LeaseId(row.get(1)?), Token(row.get(2)?));
-        to.candidate(key, value.as_bytes());
+        to.put_candidate(key, value.as_bytes());
     }
     Ok(())
 }
@@ -88,11 +89,23 @@ pub(super) fn leader_key(group: &Group, lease: LeaseId, token: Token) -> LeaderK
     LeaderKey { group: group.clone(), key: format!("{group}/{lease}").into(), token, lease }
 }
 
-fn members(tx: &Transaction<'_>, cluster: &str, to: &mut RosterBuilder) -> Result<(), Fault> {
-    let mut members = tx.prepare_cached("SELECT lease, value FROM members WHERE cluster = ?1")?;
+fn members(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
+    let sql = "SELECT name, lease, value FROM members WHERE cluster = ?1";
+    let mut members = tx.prepare_cached(sql)?;
     let mut rows = members.query([cluster])?;
     while let Some(row) = rows.next()? {
-        to.member(LeaseId(row.get(0)?), row.get::<_, String>(1)?.as_bytes());
+        let (name, value): (String, String) = (row.get(0)?, row.get(2)?);
+        to.put_member(&name, LeaseId(row.get(1)?), value.as_bytes());
+    }
+    Ok(())
+}
+
+fn notes(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
+    let mut notes = tx.prepare_cached("SELECT name, value FROM notes WHERE cluster = ?1")?;
+    let mut rows = notes.query([cluster])?;
+    while let Some(row) = rows.next()? {
+        let (name, value): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        to.set_note(&name, Some(&value));
     }
     Ok(())
 }

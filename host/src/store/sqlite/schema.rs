@@ -9,7 +9,7 @@ use super::fault::Fault;
 /// Marks the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
 const APPLICATION_ID: i32 = 0x534f_4c4f;
 /// The version of the tables below (SQLite: `PRAGMA user_version`).
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 /// `revision` counts every change of what a roster shows; it is never reset,
 /// so a token is never given out twice. It begins with the seconds of Unix time:
@@ -69,8 +69,18 @@ const STATE: &str = "
     ) STRICT;
 ";
 
+/// What came with version 3.
+const NOTES: &str = "
+    CREATE TABLE notes (
+        cluster TEXT NOT NULL,
+        name    TEXT NOT NULL,
+        value   BLOB NOT NULL,
+        PRIMARY KEY (cluster, name)
+    ) STRICT;
+";
+
 /// What is to be made of a file of each earlier version; nothing is one as well.
-const STEPS: [&str; VERSION as usize] = [TABLES, STATE];
+const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES];
 
 /// Opens the file at `path`, or makes it. Its calls wait `busy` for another process's lock.
 pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, Fault> {

@@ -1,0 +1,157 @@
+//! `soloist resign`, `pause`, `resume`, `drain`, `undrain`, `remove`: telling a cluster what to do.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    ExitError,
+    client::{self, Client},
+    terminal::{say, tame},
+};
+use crate::cluster::{Asker, Done, DrainOrder, PauseOrder, RemoveOrder, ResignOrder};
+
+/// How long a command may take: a drain, and then a take-over.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whom to ask, and what to say of oneself.
+#[derive(Debug, Args)]
+struct Asking {
+    /// The control API of any host
+    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000")]
+    url: String,
+    /// Why; it stands in the log and in the status
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Who wants it
+    #[arg(long, default_value_t = whoami())]
+    by: String,
+}
+
+/// Hand the leadership of a group over, and wait until another host leads
+#[derive(Debug, Args)]
+pub(super) struct ResignArgs {
+    /// The group
+    #[arg(long, default_value = "main")]
+    group: String,
+    /// The host that is to lead [default: the next in line]
+    #[arg(long, value_name = "HOST")]
+    to: Option<String>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Let no leadership change by preference, as for maintenance
+///
+/// Who dies is still replaced, unless --freeze is given.
+#[derive(Debug, Args)]
+pub(super) struct PauseArgs {
+    /// The group [default: all of them]
+    #[arg(long)]
+    group: Option<String>,
+    /// Do not replace a leader that dies, either
+    #[arg(long)]
+    freeze: bool,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Take a pause back
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    /// The group [default: the pause of all of them]
+    #[arg(long)]
+    group: Option<String>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Have a host give everything up and stay out until it is undrained
+#[derive(Debug, Args)]
+pub(super) struct DrainArgs {
+    /// The host [default: the one that is asked]
+    host: Option<String>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Let a drained host stand for election again
+#[derive(Debug, Args)]
+pub(super) struct UndrainArgs {
+    /// The host [default: the one that is asked]
+    host: Option<String>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Take a host out of the list of those that are known
+#[derive(Debug, Args)]
+pub(super) struct RemoveArgs {
+    /// The host
+    host: String,
+    /// If it is alive, make it give everything up and leave first
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+pub(super) async fn resign(args: ResignArgs) -> Result<(), ExitError> {
+    let (url, asker) = args.asking.apart();
+    let order = ResignOrder { group: Some(args.group), to: args.to, asker };
+    tell(&url, "resign", &order).await
+}
+
+pub(super) async fn pause(args: PauseArgs) -> Result<(), ExitError> {
+    let (url, asker) = args.asking.apart();
+    let order = PauseOrder { group: args.group, freeze: args.freeze, asker };
+    tell(&url, "pause", &order).await
+}
+
+pub(super) async fn resume(args: ResumeArgs) -> Result<(), ExitError> {
+    let (url, asker) = args.asking.apart();
+    let order = PauseOrder { group: args.group, freeze: false, asker };
+    tell(&url, "resume", &order).await
+}
+
+pub(super) async fn drain(args: DrainArgs) -> Result<(), ExitError> {
+    let (url, asker) = args.asking.apart();
+    tell(&url, "drain", &DrainOrder { host: args.host, asker }).await
+}
+
+pub(super) async fn undrain(args: UndrainArgs) -> Result<(), ExitError> {
+    let (url, asker) = args.asking.apart();
+    tell(&url, "undrain", &DrainOrder { host: args.host, asker }).await
+}
+
+pub(super) async fn remove(args: RemoveArgs) -> Result<(), ExitError> {
+    let (url, asker) = args.asking.apart();
+    let order = RemoveOrder { host: args.host, force: args.force, asker };
+    tell(&url, "remove", &order).await
+}
+
+impl Asking {
+    fn apart(self) -> (String, Asker) {
+        (self.url, Asker { by: self.by, reason: self.reason })
+    }
+}
+
+/// Gives an order and prints what was done.
+async fn tell(url: &str, command: &str, order: &(impl Serialize + Sync)) -> Result<(), ExitError> {
+    let client = Client::new()?;
+    let path = format!("{}/v1/{command}", url.trim_end_matches('/'));
+    let request = client.http().post(path).timeout(PATIENCE).json(order);
+    let answer = request.send().await.map_err(|error| client::refusal(url, error))?;
+    let answer = client::done(url, answer).await?;
+    let done: Done = answer.json().await.map_err(|error| client::odd(url, &error))?;
+    say(&format!("{}\n", tame(&done.done)));
+    Ok(())
+}
+
+/// As in `ada@desk`.
+fn whoami() -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{user}@{machine}")
+}

@@ -1,0 +1,181 @@
+//! What people tell a cluster to do, through any host: hand over, pause, drain, remove.
+//!
+//! What is to last is a note in the store, which every host follows. What is to
+//! happen once is done by the leader that it concerns; another host passes it on.
+//!
+//! Invariant: a command that is refused has changed nothing.
+
+mod message;
+mod refusal;
+mod remove;
+mod resign;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc::UnboundedSender, watch},
+    time::timeout,
+};
+use tracing::info;
+
+pub use self::{
+    message::{Asker, Done, DrainOrder, HandedOver, PauseOrder, RemoveOrder, ResignOrder},
+    refusal::{CommandError, Obstacle},
+};
+use crate::{
+    clock::unix_ms,
+    election::{Event, Group},
+    store::{Drain, Known, Member, Note, Order, Pause, Roster, Store, StoreError, Topic},
+    words::rfc3339,
+};
+
+/// Carries commands out.
+pub struct Commands {
+    /// This host.
+    pub member: Member,
+    /// Where notes are written.
+    pub store: Arc<dyn Store>,
+    /// What is known of the cluster.
+    pub roster: watch::Receiver<Option<Roster>>,
+    /// The groups that this host has actions of.
+    pub groups: Box<dyn Fn() -> Vec<Group> + Send + Sync>,
+    /// Where events for this host's heart go in.
+    pub events: UnboundedSender<Event>,
+    /// How long a change of leadership may take.
+    pub patience: Duration,
+}
+
+impl Commands {
+    /// Stops changes by preference in a group, or in all of them.
+    ///
+    /// # Errors
+    /// There is no such group, or the store does not answer.
+    pub async fn pause(&self, order: PauseOrder) -> Result<Done, CommandError> {
+        let roster = self.roster()?;
+        let group = self.group_or_all(&roster, order.group)?;
+        let (what, freeze) = (all_or(group.as_ref()), order.freeze);
+        let pause = Pause { order: self.take_down("pause", &what, order.asker), freeze };
+        self.store.note(&Topic::Pause(group), &Note::Pause(pause)).await?;
+        let rest =
+            if freeze { "a leader that dies is not replaced" } else { "who dies is replaced" };
+        Ok(Done::new(format!("{what}: no leadership changes by preference, and {rest}")))
+    }
+
+    /// Takes a pause back.
+    ///
+    /// # Errors
+    /// There is no such group, or it is not paused, or the store does not answer.
+    pub async fn resume(&self, order: PauseOrder) -> Result<Done, CommandError> {
+        let roster = self.roster()?;
+        let group = self.group_or_all(&roster, order.group)?;
+        let what = all_or(group.as_ref());
+        self.take_down("resume", &what, order.asker);
+        if !self.store.erase(&Topic::Pause(group)).await? {
+            let of_one = "a pause of one group is taken back with --group";
+            return Err(CommandError::refused(format!("{what}: not paused"), of_one));
+        }
+        Ok(Done::new(format!("{what}: resumed")))
+    }
+
+    /// Has a host give everything up and stay out.
+    ///
+    /// # Errors
+    /// There is no such host, or the store does not answer.
+    pub async fn drain(&self, order: DrainOrder) -> Result<Done, CommandError> {
+        let host = self.host(&self.roster()?, order.host)?;
+        let drain = Drain { order: self.take_down("drain", &host, order.asker), leave: false };
+        self.store.note(&Topic::Drain(host.clone()), &Note::Drain(drain)).await?;
+        let gone = |roster: &Roster| !stands(roster, &host);
+        if self.wait(gone).await.is_none() {
+            return Err(CommandError::late(format!("{host} has not given everything up yet")));
+        }
+        Ok(Done::new(format!("{host} leads nothing and stands for nothing until it is undrained")))
+    }
+
+    /// Lets a drained host stand again.
+    ///
+    /// # Errors
+    /// There is no such host, or it is not drained, or the store does not answer.
+    pub async fn undrain(&self, order: DrainOrder) -> Result<Done, CommandError> {
+        let host = self.host(&self.roster()?, order.host)?;
+        self.take_down("undrain", &host, order.asker);
+        if !self.store.erase(&Topic::Drain(host.clone())).await? {
+            let help = "`soloist status` shows the hosts that are drained";
+            return Err(CommandError::refused(format!("{host} is not drained"), help));
+        }
+        Ok(Done::new(format!("{host} stands for election again")))
+    }
+
+    /// What the store is known to hold.
+    fn roster(&self) -> Result<Roster, CommandError> {
+        self.roster.borrow().clone().ok_or_else(CommandError::unknown_cluster)
+    }
+
+    /// Waits until the roster shows it. Returns nothing when that takes too long.
+    async fn wait(&self, is_it: impl Fn(&Roster) -> bool) -> Option<Roster> {
+        let mut roster = self.roster.clone();
+        let shown = roster.wait_for(|roster| roster.as_ref().is_some_and(&is_it));
+        timeout(self.patience, shown).await.ok()?.ok()?.clone()
+    }
+
+    fn group_or_all(
+        &self,
+        roster: &Roster,
+        name: Option<String>,
+    ) -> Result<Option<Group>, CommandError> {
+        name.map(|name| self.group(roster, &name)).transpose()
+    }
+
+    /// The group of this name, if anybody has to do with it.
+    fn group(&self, roster: &Roster, name: &str) -> Result<Group, CommandError> {
+        let own = (self.groups)();
+        let known = roster.groups.keys().chain(&own).chain(roster.notes.paused.keys());
+        let mut names: Vec<&str> = known.map(Group::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.contains(&name) {
+            Ok(name.into())
+        } else {
+            Err(CommandError::no_group(name, &names))
+        }
+    }
+
+    /// The host of this name, if it is there or was; this one, if none is named.
+    fn host(&self, roster: &Roster, name: Option<String>) -> Result<String, CommandError> {
+        let name = name.unwrap_or_else(|| self.member.name.clone());
+        let known = roster.notes.known.keys().map(String::as_str);
+        let there = roster.members.iter().map(|(_, member)| member.name.as_str());
+        let mut names: Vec<&str> = known.chain(there).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.contains(&&*name) { Ok(name) } else { Err(CommandError::no_host(&name, &names)) }
+    }
+
+    /// Records who wants what, and why.
+    fn take_down(&self, command: &str, of: &str, asker: Asker) -> Order {
+        let Asker { by, reason } = asker.tame();
+        info!(event = "command", command, of, by, reason, "{by}: {command} {of}");
+        Order { by, reason, since: unix_ms() }
+    }
+}
+
+fn all_or(group: Option<&Group>) -> String {
+    group.map_or_else(|| "all groups".to_owned(), Group::to_string)
+}
+
+/// Whether `host` leads or stands anywhere.
+fn stands(roster: &Roster, host: &str) -> bool {
+    roster.groups.values().flatten().any(|standing| standing.candidate.host == host)
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Self::store(&error)
+    }
+}
+
+/// Where a known host was seen last, for people.
+fn last_seen(known: Option<&Known>) -> String {
+    let Some(known) = known else { return "it was never there".into() };
+    format!("it was seen last at {}", rfc3339(known.last_seen))
+}

@@ -1,0 +1,175 @@
+//! Handing a leadership over: to the next in line, or to a host that is named.
+//!
+//! A host that is named comes to be the next in line first: the leader says in
+//! the election whom it will hand over to, and those before that host step back.
+//! So it takes over as fast as any heir, and if it dies meanwhile nothing is lost.
+
+use std::time::Duration;
+
+use super::{Commands, Done, HandedOver, ResignOrder, last_seen, refusal::CommandError};
+use crate::{
+    cluster::peers,
+    election::{Cause, Event, Group},
+    store::{Candidate, Order, Roster, Standing},
+    words::with_causes,
+};
+
+impl Commands {
+    /// Hands the leadership of a group over, and returns when another host leads. `passed_on`
+    /// says that another host has sent this one the command.
+    ///
+    /// # Errors
+    /// There is no such group or host, nobody leads, nobody can take over, or it took too long.
+    pub async fn resign(&self, order: ResignOrder, passed_on: bool) -> Result<Done, CommandError> {
+        let roster = self.roster()?;
+        let group = self.group(&roster, order.group.as_deref().unwrap_or("main"))?;
+        let Some(leader) = roster.leader(&group) else {
+            let help = "`soloist status` shows who stands and what is in the way";
+            return Err(CommandError::refused(format!("nobody leads {group}"), help));
+        };
+        if leader.candidate.host != self.member.name {
+            if passed_on {
+                let help = "ask again: the leader has just changed";
+                return Err(CommandError::refused(
+                    format!("this host does not lead {group}"),
+                    help,
+                ));
+            }
+            return self.pass_on(&leader.candidate, &order).await;
+        }
+        may_change(&roster, &group)?;
+        match &order.to {
+            Some(host) => self.can_take(&roster, &group, host).await?,
+            None if roster.heir(&group).is_none() => {
+                let help = "start another host that runs its actions, or stop this one";
+                let error = format!("no other host stands for {group}");
+                return Err(CommandError::refused(error, help));
+            }
+            None => {}
+        }
+        let (leader, to) = (leader.clone(), order.to.clone());
+        let asker = self.take_down("resign", group.as_str(), order.asker);
+        if let Some(host) = &to {
+            self.make_heir(&leader, host).await?;
+        }
+        self.hand_over(leader, to, asker).await
+    }
+
+    /// Lets the leader do it.
+    async fn pass_on(&self, leader: &Candidate, order: &ResignOrder) -> Result<Done, CommandError> {
+        // The leader answers when it is done.
+        let within = self.patience * 2 + Duration::from_secs(5);
+        match peers::resign(&leader.url, &self.member.name, order, within).await {
+            Ok(answer) => answer,
+            Err(error) => Err(CommandError::unavailable(
+                format!(
+                    "the leader {} does not answer at {}: {}",
+                    leader.host,
+                    leader.url,
+                    with_causes(&error.without_url())
+                ),
+                "is `host.advertise` right there? Or ask that host itself",
+            )),
+        }
+    }
+
+    /// Whether `host` could lead `group` at once.
+    async fn can_take(
+        &self,
+        roster: &Roster,
+        group: &Group,
+        host: &str,
+    ) -> Result<(), CommandError> {
+        self.host(roster, Some(host.to_owned()))?;
+        let refused = |why: String, help: &str| Err(CommandError::refused(why, help));
+        if host == self.member.name {
+            return refused(format!("{host} leads {group} already"), "name another host");
+        }
+        let Some(member) = roster.member(host) else {
+            let seen = last_seen(roster.notes.known.get(host));
+            return refused(
+                format!("{host} is not there; {seen}"),
+                "start it, or name another host",
+            );
+        };
+        if let Some(drain) = roster.notes.drained.get(host) {
+            let by = &drain.order.by;
+            return refused(format!("{host} is drained, by {by}"), "run `soloist undrain` first");
+        }
+        if !roster.queue(group).iter().any(|standing| standing.candidate.host == host) {
+            let why = peers::obstacle(&member.url, group.as_str()).await;
+            let why = why.unwrap_or_else(|| "it does not run its actions".to_owned());
+            let help = "mend that, or name a host that stands: `soloist status` shows them";
+            return refused(format!("{host} does not stand for {group}: {why}"), help);
+        }
+        Ok(())
+    }
+
+    /// Says that `host` is to be next, and waits until it is.
+    async fn make_heir(&self, leader: &Standing, host: &str) -> Result<(), CommandError> {
+        let group = &leader.key.group;
+        let says = |heir| Candidate { heir, ..leader.candidate.clone() };
+        self.store.proclaim(&leader.key, &says(Some(host.to_owned()))).await?;
+        let next = |roster: &Roster| {
+            roster.heir(group).is_some_and(|heir| heir.candidate.host == host)
+                || !roster.has(&leader.key)
+        };
+        match self.wait(next).await {
+            Some(roster) if roster.has(&leader.key) => Ok(()),
+            Some(_) => {
+                let help = "ask again: the leader has just changed";
+                Err(CommandError::refused(
+                    format!("this host does not lead {group} any more"),
+                    help,
+                ))
+            }
+            None => {
+                self.store.proclaim(&leader.key, &says(None)).await?;
+                let help = "is it alive and does it see the store? Or name another host";
+                let error = format!("{host} did not come to be next in line for {group}");
+                Err(CommandError::refused(error, help))
+            }
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        leader: Standing,
+        to: Option<String>,
+        asker: Order,
+    ) -> Result<Done, CommandError> {
+        let (group, key) = (leader.key.group.clone(), leader.key);
+        let cause = Cause::Commanded { by: asker.by, reason: asker.reason };
+        // Without a driver the host is stopping, and hands over by that.
+        let _ = self.events.send(Event::HandOver { key: key.clone(), cause });
+        let leads = |roster: &Roster| {
+            let next = roster.leader(&group).filter(|next| next.key.token > key.token);
+            next.is_some_and(|next| next.candidate.since.is_some())
+        };
+        let now = self.wait(leads).await;
+        let Some(next) = now.as_ref().and_then(|roster| roster.leader(&group)) else {
+            return Err(CommandError::late(format!("nobody leads {group} yet")));
+        };
+        let (host, token) = (next.candidate.host.clone(), next.key.token.0);
+        let done = match to {
+            Some(to) if to != host => {
+                format!("{host} leads {group} now, and not {to}, which was gone")
+            }
+            _ => format!("{host} leads {group} now"),
+        };
+        let from = self.member.name.clone();
+        let handed_over = HandedOver { group: group.to_string(), from, leader: host, token };
+        Ok(Done { done, handed_over: Some(handed_over) })
+    }
+}
+
+/// Nobody would take over a frozen group.
+fn may_change(roster: &Roster, group: &Group) -> Result<(), CommandError> {
+    match roster.notes.pause_of(group) {
+        Some(pause) if pause.freeze => {
+            let error = format!("{group} is frozen, by {}", pause.order.by);
+            Err(CommandError::refused(error, "run `soloist resume` first"))
+        }
+        _ => Ok(()),
+    }
+}

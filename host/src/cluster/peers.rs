@@ -1,0 +1,43 @@
+//! Asking other hosts, by their control API.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::commands::{CommandError, Done, Obstacle, ResignOrder};
+
+/// Names the host that passes a request on; whoever gets one does not pass it on again.
+pub const PASSED_ON: &str = "soloist-passed-on";
+
+/// How long another host may take to say how it is.
+const QUESTION: Duration = Duration::from_secs(1);
+
+/// Has the host at `url` hand over.
+pub(super) async fn resign(
+    url: &str,
+    host: &str,
+    order: &ResignOrder,
+    within: Duration,
+) -> Result<Result<Done, CommandError>, reqwest::Error> {
+    let request = client(within)?.post(format!("{url}/v1/resign"));
+    let answer = request.header(PASSED_ON, host).json(order).send().await?;
+    if answer.status().is_success() {
+        return Ok(Ok(answer.json().await?));
+    }
+    let kind = Obstacle::of_code(answer.status().as_u16());
+    let reason: Value = answer.json().await?;
+    let text = |key: &str| reason[key].as_str().unwrap_or_default().to_owned();
+    Ok(Err(CommandError { kind, error: text("error"), help: text("help") }))
+}
+
+/// What keeps the host at `url` from standing for `group`, if it says so.
+pub(super) async fn obstacle(url: &str, group: &str) -> Option<String> {
+    let answer = client(QUESTION).ok()?.get(format!("{url}/v1/status")).send().await.ok()?;
+    let status: Value = answer.json().await.ok()?;
+    Some(status["groups"][group]["obstacle"].as_str()?.to_owned())
+}
+
+fn client(within: Duration) -> reqwest::Result<reqwest::Client> {
+    // Hosts are near: no proxy.
+    reqwest::Client::builder().no_proxy().timeout(within).build()
+}

@@ -1,0 +1,216 @@
+//! The settings of a group: who should lead it.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+
+use super::{
+    file::{GroupTable, Text},
+    listing::Listing,
+    problem::Problem,
+    resolver::{Resolver, Setting},
+    value,
+};
+use crate::election::Group;
+
+const DEFAULT_SETTLE: &str = "10s";
+/// A hand-over costs a pause: more often than this, none is made by preference.
+const SETTLE_MIN: Duration = Duration::from_millis(100);
+
+/// Who should lead a group. Whether a host leads is for the store alone to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// How hosts are compared.
+    pub strategy: Strategy,
+    /// Whether a leader hands over to a host that should lead rather than it.
+    pub preempt: bool,
+    /// For how long that must have been so.
+    pub settle: Duration,
+    /// Whether such groups are to be led by as many different hosts as can be, among
+    /// those that are equally preferred.
+    pub spread: bool,
+}
+
+impl GroupConfig {
+    /// That of a group of which no settings speak.
+    pub const DEFAULT: Self = Self {
+        strategy: Strategy::LongestRunning,
+        preempt: false,
+        settle: Duration::from_secs(10),
+        spread: false,
+    };
+}
+
+/// How hosts are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// Who has stood for the longest time leads next.
+    LongestRunning,
+    /// The host with the highest `host.priority`.
+    Priority,
+    /// The hosts that carry the first of these labels, then the second, and so on.
+    Labels(Vec<Label>),
+    /// The host to which the fewest of these apply.
+    Avoid(Vec<Avoid>),
+    /// What a plugin says.
+    Plugin(PathBuf),
+}
+
+/// A label and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The label.
+    pub name: String,
+    /// The value.
+    pub value: String,
+}
+
+impl Label {
+    /// Whether it is one of `labels`.
+    #[must_use]
+    pub fn is_in(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.get(&self.name) == Some(&self.value)
+    }
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err(Problem::new(
+                format!("`{text}` is not a label with its value"),
+                "write `LABEL=VALUE`, as in `size=big`; hosts get labels under `[host]`",
+            )),
+        }
+    }
+}
+
+/// What speaks against a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Avoid {
+    /// That it leads this group.
+    Leader(Group),
+    /// That it carries this label.
+    Label(Label),
+}
+
+impl Avoid {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        match text.split_once(':') {
+            Some(("group", group)) => Ok(Self::Leader(value::name(group)?.as_str().into())),
+            Some(("label", label)) => Label::parse(label).map(Self::Label),
+            _ => Err(Problem::new(
+                format!("`{text}` does not say what to stay away from"),
+                "write `group:NAME` for the host that leads it, or `label:NAME=VALUE`",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LongestRunning => f.write_str("longest-running"),
+            Self::Priority | Self::Labels(_) => f.write_str("priority"),
+            Self::Avoid(_) => f.write_str("avoid"),
+            Self::Plugin(file) => {
+                f.write_str(&file.file_name().unwrap_or_default().to_string_lossy())
+            }
+        }
+    }
+}
+
+/// The groups of `[group.NAME]`; nothing, once what is wrong was taken down.
+pub(super) fn read(
+    resolver: &mut Resolver<'_>,
+    tables: BTreeMap<Text, GroupTable>,
+    folder: &std::path::Path,
+) -> Option<BTreeMap<Group, GroupConfig>> {
+    let read = |(name, table): (Text, GroupTable)| {
+        let name = resolver.written(Some(name), "");
+        let group = group(resolver, table, folder);
+        let name = resolver.read(&name, value::name);
+        Some((Group::from(name?.as_str()), group?))
+    };
+    // All of them, before the first that is wrong ends it.
+    let groups: Vec<_> = tables.into_iter().map(read).collect();
+    groups.into_iter().collect()
+}
+
+fn group(
+    resolver: &mut Resolver<'_>,
+    table: GroupTable,
+    folder: &std::path::Path,
+) -> Option<GroupConfig> {
+    let settle = resolver.written(table.settle, DEFAULT_SETTLE);
+    let settle = resolver.read(&settle, settle_time);
+    let mut setting = resolver.written(table.strategy, "longest-running");
+    if setting.place.is_none() {
+        let first = table.prefer.iter().chain(&table.avoid).next().cloned();
+        setting.place = resolver.written(first, "").place;
+    }
+    let prefer = list(resolver, table.prefer, Label::parse);
+    let avoid = list(resolver, table.avoid, Avoid::parse);
+    let (prefer, avoid) = (prefer?, avoid?);
+    let strategy = resolver.read(&setting, |text| strategy(text, prefer, avoid, folder));
+    let GroupTable { preempt, spread, .. } = table;
+    Some(GroupConfig { strategy: strategy?, preempt, settle: settle?, spread })
+}
+
+fn strategy(
+    text: &str,
+    prefer: Vec<Label>,
+    avoid: Vec<Avoid>,
+    folder: &std::path::Path,
+) -> Result<Strategy, Problem> {
+    if !prefer.is_empty() && text != "priority" {
+        return Err(of_another("prefer", "priority", text));
+    }
+    if !avoid.is_empty() && text != "avoid" {
+        return Err(of_another("avoid", "avoid", text));
+    }
+    match text {
+        "longest-running" => Ok(Strategy::LongestRunning),
+        "priority" if prefer.is_empty() => Ok(Strategy::Priority),
+        "priority" => Ok(Strategy::Labels(prefer)),
+        "avoid" if avoid.is_empty() => Err(Problem::new(
+            "the strategy `avoid` is not told what to stay away from",
+            "add `avoid = [\"group:NAME\"]` or `avoid = [\"label:NAME=VALUE\"]`",
+        )),
+        "avoid" => Ok(Strategy::Avoid(avoid)),
+        file if file.ends_with(".wasm") => {
+            let listing = Listing::of(folder).unwrap_or_else(|_| Listing::empty(folder));
+            listing.component(file).map(Strategy::Plugin)
+        }
+        _ => Err(Problem::new(
+            format!("`{text}` is not a strategy"),
+            "write `longest-running`, `priority`, `avoid`, or the file of a plugin (*.wasm)",
+        )),
+    }
+}
+
+fn of_another(key: &str, strategy: &str, text: &str) -> Problem {
+    Problem::new(
+        format!("`{key}` has no meaning for the strategy `{text}`"),
+        format!("write `strategy = \"{strategy}\"`, or remove `{key}`"),
+    )
+}
+
+fn settle_time(text: &str) -> Result<Duration, Problem> {
+    let settle = value::duration(text)?;
+    if settle >= SETTLE_MIN {
+        return Ok(settle);
+    }
+    Err(Problem::new(format!("`{text}` is too short a time to settle"), "write `100ms` or more"))
+}
+
+fn list<T>(
+    resolver: &mut Resolver<'_>,
+    texts: Vec<Text>,
+    parse: impl Fn(&str) -> Result<T, Problem>,
+) -> Option<Vec<T>> {
+    let mut item = |text: Text| {
+        let setting: Setting = resolver.written(Some(text), "");
+        resolver.read(&setting, &parse)
+    };
+    let items: Vec<_> = texts.into_iter().map(&mut item).collect();
+    items.into_iter().collect()
+}

@@ -1,0 +1,222 @@
+//! Notes: what stands in the store whoever lives, until somebody takes it away.
+//!
+//! Sessions end and take candidates and members with them; that a host is known,
+//! or that people want it to stay out, outlasts them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Member, StoreError, plain_name};
+use crate::election::Group;
+
+/// A host that was there at least once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// When it was seen first, in milliseconds of Unix time.
+    pub first_seen: u64,
+    /// When it was seen last, as far as it was written: while a host lives, its
+    /// member says more.
+    pub last_seen: u64,
+    /// What it said of itself last.
+    pub member: Member,
+}
+
+/// Who wants something, since when and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Who.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Since when, in milliseconds of Unix time.
+    pub since: u64,
+}
+
+/// A host is to lead nothing and to stand for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// Who wants it.
+    #[serde(flatten)]
+    pub order: Order,
+    /// Whether it is to leave the cluster after that.
+    #[serde(default)]
+    pub leave: bool,
+}
+
+/// Leadership is not to change by preference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who wants it.
+    #[serde(flatten)]
+    pub order: Order,
+    /// Whether a leader that dies is not to be replaced either.
+    #[serde(default)]
+    pub freeze: bool,
+}
+
+/// A note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Of a host.
+    Known(Known),
+    /// On a host.
+    Drain(Drain),
+    /// On a group, or on all of them.
+    Pause(Pause),
+}
+
+/// What a note is about; there is one note of it at most.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// That this host is known.
+    Known(String),
+    /// That this host is drained.
+    Drain(String),
+    /// That this group is paused, or the whole cluster.
+    Pause(Option<Group>),
+}
+
+/// All notes of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// The known hosts, by name.
+    pub known: BTreeMap<String, Known>,
+    /// The drained hosts, by name.
+    pub drained: BTreeMap<String, Drain>,
+    /// The paused groups.
+    pub paused: BTreeMap<Group, Pause>,
+    /// The pause of the whole cluster.
+    pub pause: Option<Pause>,
+}
+
+impl Notes {
+    /// The pause that holds for `group`, the stricter one of two.
+    #[must_use]
+    pub fn pause_of(&self, group: &Group) -> Option<&Pause> {
+        let pauses = self.paused.get(group).into_iter().chain(&self.pause);
+        pauses.max_by_key(|pause| pause.freeze)
+    }
+
+    /// Takes in what stands under `name`, or that nothing does. What does not
+    /// parse is another's: it is left out.
+    pub(super) fn set(&mut self, name: &str, value: Option<&[u8]>) {
+        match Topic::read(name) {
+            Some(Topic::Known(host)) => put(&mut self.known, host, name, value),
+            Some(Topic::Drain(host)) => put(&mut self.drained, host, name, value),
+            Some(Topic::Pause(Some(group))) => put(&mut self.paused, group, name, value),
+            Some(Topic::Pause(None)) => self.pause = value.and_then(|value| parse(name, value)),
+            None => tracing::warn!(name, "a note that soloist did not write"),
+        }
+    }
+}
+
+fn put<K: Ord, V: serde::de::DeserializeOwned>(
+    notes: &mut BTreeMap<K, V>,
+    key: K,
+    name: &str,
+    value: Option<&[u8]>,
+) {
+    match value.and_then(|value| parse(name, value)) {
+        Some(value) => drop(notes.insert(key, value)),
+        None => drop(notes.remove(&key)),
+    }
+}
+
+fn parse<V: serde::de::DeserializeOwned>(name: &str, value: &[u8]) -> Option<V> {
+    let parsed = serde_json::from_slice(value);
+    parsed
+        .inspect_err(|error| tracing::warn!(name, %error, "a note that soloist did not write"))
+        .ok()
+}
+
+/// What the names of notes begin with, in the order of their bytes.
+const DRAIN: &str = "holds/drain/";
+const PAUSE: &str = "holds/pause";
+const KNOWN: &str = "hosts/";
+
+impl Topic {
+    /// The name that the note has in the store.
+    pub(super) fn name(&self) -> Result<String, StoreError> {
+        Ok(match self {
+            Self::Known(host) => format!("{KNOWN}{}", host_name(host)?),
+            Self::Drain(host) => format!("{DRAIN}{}", host_name(host)?),
+            Self::Pause(None) => PAUSE.to_owned(),
+            Self::Pause(Some(group)) => {
+                plain_name("a group's name", group.as_str())?;
+                format!("{PAUSE}/{group}")
+            }
+        })
+    }
+
+    /// What a note of this name is about.
+    pub(super) fn read(name: &str) -> Option<Self> {
+        if let Some(host) = name.strip_prefix(KNOWN) {
+            return Some(Self::Known(host.to_owned()));
+        }
+        if let Some(host) = name.strip_prefix(DRAIN) {
+            return Some(Self::Drain(host.to_owned()));
+        }
+        match name.strip_prefix(PAUSE)? {
+            "" => Some(Self::Pause(None)),
+            group => Some(Self::Pause(Some(group.strip_prefix('/')?.into()))),
+        }
+    }
+}
+
+impl Note {
+    /// What is written of it.
+    pub(super) fn json(&self) -> serde_json::Result<Vec<u8>> {
+        match self {
+            Self::Known(known) => serde_json::to_vec(known),
+            Self::Drain(drain) => serde_json::to_vec(drain),
+            Self::Pause(pause) => serde_json::to_vec(pause),
+        }
+    }
+}
+
+fn host_name(host: &str) -> Result<&str, StoreError> {
+    plain_name("the host's name", host).map(|()| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pause(freeze: bool) -> Pause {
+        Pause { order: Order { by: "ada".into(), reason: String::new(), since: 1 }, freeze }
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        let group = Group::from("main");
+        for topic in [
+            Topic::Known("a".into()),
+            Topic::Drain("a".into()),
+            Topic::Pause(None),
+            Topic::Pause(Some(group)),
+        ] {
+            assert_eq!(Topic::read(&topic.name().unwrap()), Some(topic));
+        }
+        assert_eq!(Topic::read("holds/pauses"), None);
+        assert!(Topic::Drain("a/b".into()).name().is_err());
+    }
+
+    #[test]
+    fn a_note_stands_until_it_is_taken_away() {
+        let mut notes = Notes::default();
+        let json = Note::Pause(pause(true)).json().unwrap();
+        notes.set("holds/pause/main", Some(&json));
+        assert_eq!(notes.pause_of(&Group::main()), Some(&pause(true)));
+        assert_eq!(notes.pause_of(&Group::from("other")), None);
+        notes.set("holds/pause/main", Some(b"no JSON"));
+        assert_eq!(notes, Notes::default());
+        notes.set("holds/pause", Some(&Note::Pause(pause(false)).json().unwrap()));
+        notes.set("holds/pause/main", Some(&json));
+        assert!(notes.pause_of(&Group::main()).unwrap().freeze, "the stricter one holds");
+        notes.set("holds/pause", None);
+        notes.set("holds/pause/main", None);
+        assert_eq!(notes, Notes::default());
+    }
+}

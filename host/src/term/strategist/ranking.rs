@@ -1,0 +1,132 @@
+//! What plugins say of who should lead, asked when something has changed that they see.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::task::spawn_blocking;
+use tracing::warn;
+
+use crate::{
+    election::Group,
+    plugin::{Ranked, Ranker},
+    store::{Roster, Standing},
+};
+
+/// The plugins that are asked, and what they said last.
+pub struct Ranking {
+    rankers: BTreeMap<Group, Arc<Ranker>>,
+    said: Mutex<BTreeMap<Group, Said>>,
+}
+
+/// An answer, and what it was the answer to.
+struct Said {
+    asked: Vec<Ranked>,
+    /// For each candidate, its place in the answer; nothing, where there was none.
+    places: Option<Vec<i64>>,
+}
+
+/// For each group that a plugin ranks, the places of those who stand there.
+pub(super) type Places = BTreeMap<Group, Vec<i64>>;
+
+impl Ranking {
+    /// Asks these.
+    #[must_use]
+    pub fn by(rankers: BTreeMap<Group, Arc<Ranker>>) -> Self {
+        Self { rankers, said: Mutex::default() }
+    }
+
+    /// What is to be gone by now. A group whose plugin has failed is not in it.
+    pub(super) async fn places(&self, roster: &Roster) -> Places {
+        let mut places = Places::new();
+        for (group, ranker) in &self.rankers {
+            let candidates = candidates(roster, group);
+            let (ranker, name) = (Arc::clone(ranker), group.clone());
+            if let Some(known) = self.known(group, &candidates) {
+                places.extend(known.map(|known| (name, known)));
+                continue;
+            }
+            let asked = candidates.clone();
+            let answer = spawn_blocking(move || ranker.rank(name.as_str(), &candidates)).await;
+            let found = match answer.unwrap_or_else(|error| Err(error.to_string())) {
+                Ok(names) => Some(in_order(&asked, &names)),
+                Err(error) => {
+                    warn!(
+                        event = "strategy-failed", %group, error,
+                        "the strategy of {group} fails: whoever came first is next, until the \
+                         candidates change"
+                    );
+                    None
+                }
+            };
+            places.extend(found.clone().map(|found| (group.clone(), found)));
+            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.insert(group.clone(), Said { asked, places: found });
+        }
+        places
+    }
+
+    /// The last answer, if the question was the same.
+    fn known(&self, group: &Group, candidates: &[Ranked]) -> Option<Option<Vec<i64>>> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = said.get(group)?;
+        same(&last.asked, candidates).then(|| last.places.clone())
+    }
+}
+
+/// Each candidate's place among `names`; those that are not there share the last one.
+fn in_order(candidates: &[Ranked], names: &[String]) -> Vec<i64> {
+    let place = |candidate: &Ranked| names.iter().position(|name| *name == candidate.host);
+    let number = |place: usize| i64::try_from(place).unwrap_or(i64::MAX);
+    candidates.iter().map(|candidate| number(place(candidate).unwrap_or(names.len()))).collect()
+}
+
+fn candidates(roster: &Roster, group: &Group) -> Vec<Ranked> {
+    let candidate = |(place, standing): (usize, &Arc<Standing>)| {
+        let host = standing.candidate.host.clone();
+        let member = roster.member(&host);
+        let others = roster.groups.iter().filter(|(other, queue)| {
+            *other != group
+                && queue.first().is_some_and(|first| first.key.lease == standing.key.lease)
+        });
+        Ranked {
+            labels: member.map_or_else(Vec::new, |member| {
+                member.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+            }),
+            priority: member.map_or(0, |member| member.priority),
+            leads: place == 0,
+            leads_others: others.map(|(group, _)| group.to_string()).collect(),
+            host,
+        }
+    };
+    roster.queue(group).iter().enumerate().map(candidate).collect()
+}
+
+fn same(one: &[Ranked], other: &[Ranked]) -> bool {
+    let key = |ranked: &Ranked| {
+        let Ranked { host, labels, priority, leads, leads_others } = ranked.clone();
+        (host, labels, priority, leads, leads_others)
+    };
+    one.iter().map(key).eq(other.iter().map(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_left_out_comes_after_all_others() {
+        let candidate = |host: &str| Ranked {
+            host: host.into(),
+            labels: Vec::new(),
+            priority: 0,
+            leads: false,
+            leads_others: Vec::new(),
+        };
+        let candidates = ["a", "b", "c", "d"].map(candidate);
+        let names = ["c", "nobody", "a"].map(str::to_owned);
+        assert_eq!(in_order(&candidates, &names), [2, 3, 0, 3]);
+        assert!(same(&candidates, &candidates) && !same(&candidates, &candidates[1..]));
+    }
+}

@@ -1,0 +1,213 @@
+//! Handing over, pausing, draining and removing, by command.
+
+use crate::{
+    harness::{
+        cluster::{Cluster, Kind},
+        process::{Ended, run, soloist},
+    },
+    status::agrees,
+};
+
+crate::on_both_stores!(
+    a_leader_resigns,
+    a_leader_hands_over_to_a_host_that_is_named,
+    what_cannot_be_handed_over_stays,
+    a_pause_holds_preference_back,
+    a_frozen_group_is_not_led_anew,
+    a_drained_host_stays_out,
+    hosts_are_known_until_they_are_removed,
+    a_host_that_is_alive_leaves_before_it_is_removed,
+);
+
+const MISSING: i32 = 1;
+const REFUSED: i32 = 2;
+const UNAVAILABLE: i32 = 69;
+
+/// Runs `soloist` with `args` at a host.
+async fn tell(cluster: &Cluster, host: &str, args: &[&str]) -> Ended {
+    let url = format!("http://{}", cluster.host(host).api().await);
+    let by = ["--by", "ada", "--reason", "new disks"];
+    run(soloist().args(args).args(by).env("SOLOIST_URL", url)).await
+}
+
+async fn done(cluster: &Cluster, host: &str, args: &[&str], words: &str) {
+    let Ended { status, output } = tell(cluster, host, args).await;
+    assert!(status.success() && output.contains(words), "{args:?}: {status}\n{output}");
+}
+
+async fn refused(cluster: &Cluster, host: &str, args: &[&str], code: i32, words: &str) {
+    let Ended { status, output } = tell(cluster, host, args).await;
+    assert_eq!(status.code(), Some(code), "{args:?}: {output}");
+    assert!(output.contains(words) && output.contains("help: "), "no {words:?} in:\n{output}");
+}
+
+async fn a_leader_resigns(kind: Kind) {
+    let cluster = Cluster::of_three(kind).await;
+    let before = cluster.web.until("a", |answer| answer.host == "a").await;
+    // Any host takes the command.
+    done(&cluster, "c", &["resign"], "b leads main now").await;
+    let after = cluster.web.until("b", |answer| answer.host == "b").await;
+    assert!(after.token > before.token, "{before:?} then {after:?}");
+    let log = &cluster.host("a").log;
+    let command = log.event(0, "command").await;
+    assert_eq!((&command["by"], &command["reason"]), (&"ada".into(), &"new disks".into()), "{log}");
+    let stopping = log.event(0, "stopping").await;
+    assert!(stopping.to_string().contains("ada asked for it: new disks"), "{log}");
+    // It stands again at once, and last.
+    let next = |status: &serde_json::Value| status["groups"]["main"]["role"] == "standby";
+    agrees(cluster.host("a"), next).await;
+    done(&cluster, "b", &["resign"], "c leads main now").await;
+    done(&cluster, "b", &["resign"], "a leads main now").await;
+}
+
+async fn a_leader_hands_over_to_a_host_that_is_named(kind: Kind) {
+    let cluster = Cluster::of_three(kind).await;
+    done(&cluster, "b", &["resign", "--to", "c"], "c leads main now").await;
+    cluster.web.until("c", |answer| answer.host == "c").await;
+    cluster.host("b").log.event(0, "stepped-back").await;
+    // Nobody is preferred any longer: the queue is as it is.
+    done(&cluster, "a", &["resign", "--to", "a"], "a leads main now").await;
+    refused(&cluster, "b", &["resign", "--to", "a"], REFUSED, "a leads main already").await;
+    cluster.leading("a").await;
+}
+
+async fn what_cannot_be_handed_over_stays(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    cluster.join("a").await;
+    let before = cluster.web.until("a", |_| true).await;
+    agrees(cluster.host("a"), |status| status["groups"]["main"]["since"].is_string()).await;
+    refused(&cluster, "a", &["resign"], REFUSED, "no other host stands for main").await;
+    refused(&cluster, "a", &["resign", "--group", "man"], MISSING, "no group `man`").await;
+    refused(&cluster, "a", &["resign", "--to", "z"], MISSING, "there is no host `z`").await;
+    refused(&cluster, "a", &["drain", "z"], MISSING, "there is no host `z`").await;
+    refused(&cluster, "a", &["resume"], REFUSED, "not paused").await;
+    refused(&cluster, "a", &["undrain"], REFUSED, "a is not drained").await;
+    // A host that does not run the group's actions.
+    let other =
+        cluster.configuration("").replace("[action.web]", "[action.web]\ngroup = \"other\"");
+    cluster.start_from("b", &other.replace(":3000", ":3001"));
+    cluster.leads("b", "other").await;
+    agrees(cluster.host("a"), |status| status["members"].as_array().is_some_and(|m| m.len() == 2))
+        .await;
+    let args = ["resign", "--to", "b"];
+    refused(&cluster, "b", &args, REFUSED, "b does not stand for main").await;
+    // One that is gone.
+    cluster.kill("b").await;
+    let gone = |status: &serde_json::Value| status["members"][1]["last_seen"].is_string();
+    agrees(cluster.host("a"), gone).await;
+    refused(&cluster, "a", &args, REFUSED, "b is not there; it was seen last at").await;
+    let nobody = ["resign", "--url", "http://127.0.0.1:9"];
+    refused(&cluster, "a", &nobody, UNAVAILABLE, "no answer").await;
+    assert_eq!(cluster.web.until("a", |_| true).await, before);
+}
+
+const PREFERENCE: &str =
+    "[group.main]\nstrategy = \"priority\"\npreempt = true\nsettle = \"100ms\"\n";
+
+fn priority(number: i32) -> String {
+    format!("{PREFERENCE}[host]\npriority = {number}\n")
+}
+
+async fn a_pause_holds_preference_back(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    cluster.start_with("a", &priority(1));
+    cluster.leading("a").await;
+    done(&cluster, "a", &["pause", "--group", "main"], "who dies is replaced").await;
+    cluster.start_with("b", &priority(2));
+    let next = agrees(cluster.host("b"), |status| status["groups"]["main"]["role"] == "heir").await;
+    assert_eq!(next["groups"]["main"]["paused"], "paused by ada: new disks", "{next}");
+    // The leader has had all the time that it needs to give way.
+    let log = &cluster.host("a").log;
+    for _ in 0..3 {
+        log.event(log.len(), "renewed").await;
+    }
+    assert_eq!(log.events("stopping").len(), 0, "{log}");
+    done(&cluster, "b", &["resume", "--group", "main"], "main: resumed").await;
+    cluster.leading("b").await;
+    assert!(log.event(0, "stopping").await.to_string().contains("b should lead"), "{log}");
+}
+
+async fn a_frozen_group_is_not_led_anew(kind: Kind) {
+    let mut cluster = Cluster::of_three(kind).await;
+    done(&cluster, "b", &["pause", "--freeze"], "a leader that dies is not replaced").await;
+    let frozen = |status: &serde_json::Value| {
+        status["groups"]["main"]["role"] == "out" && status["groups"]["main"]["heir"].is_null()
+    };
+    agrees(cluster.host("b"), frozen).await;
+    agrees(cluster.host("c"), frozen).await;
+    cluster.web.until("a", |answer| answer.host == "a").await;
+    refused(&cluster, "b", &["resign"], REFUSED, "main is frozen, by ada").await;
+    cluster.kill("a").await;
+    cluster.host("b").log.event(0, "leaderless").await;
+    let seen = cluster.lengths();
+    agrees(cluster.host("b"), |status| status["groups"]["main"]["leader"].is_null()).await;
+    done(&cluster, "c", &["resume"], "all groups: resumed").await;
+    cluster.another_leads("a", &seen).await;
+}
+
+async fn a_drained_host_stays_out(kind: Kind) {
+    let mut cluster = Cluster::of_three(kind).await;
+    done(&cluster, "c", &["drain", "a"], "a leads nothing").await;
+    cluster.web.until("b", |answer| answer.host == "b").await;
+    let drained = |status: &serde_json::Value| {
+        status["members"][0]["drained"] == "drained by ada: new disks"
+            && status["groups"]["main"]["role"] == "out"
+    };
+    let status = agrees(cluster.host("a"), drained).await;
+    let obstacle = status["groups"]["main"]["obstacle"].as_str().expect("an obstacle");
+    assert!(obstacle.contains("ada drained this host: new disks"), "{status}");
+    refused(&cluster, "c", &["resign", "--to", "a"], REFUSED, "a is drained, by ada").await;
+    // It lasts, whatever becomes of the host and of the others.
+    cluster.terminate("a").await;
+    cluster.start("a");
+    cluster.host("a").log.event(0, "not-ready").await;
+    cluster.terminate("b").await;
+    cluster.web.until("c", |answer| answer.host == "c").await;
+    agrees(cluster.host("a"), drained).await;
+    done(&cluster, "a", &["undrain"], "a stands for election again").await;
+    agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "heir").await;
+}
+
+async fn hosts_are_known_until_they_are_removed(kind: Kind) {
+    let mut cluster = Cluster::of_three(kind).await;
+    let known = |status: &serde_json::Value| {
+        let members = status["members"].as_array().expect("members");
+        members.len() == 3 && members.iter().all(|member| member["first_seen"].is_string())
+    };
+    let before = agrees(cluster.host("a"), known).await;
+    cluster.kill("c").await;
+    let gone = |status: &serde_json::Value| {
+        status["members"][2]["live"] == false && status["members"][2]["last_seen"].is_string()
+    };
+    let status = agrees(cluster.host("a"), gone).await;
+    assert_eq!(status["members"][2]["url"], before["members"][2]["url"]);
+    // A host that comes back is the one that was known.
+    cluster.join("c").await;
+    let back = agrees(cluster.host("a"), |status| status["members"][2]["live"] == true).await;
+    assert_eq!(back["members"][2]["first_seen"], before["members"][2]["first_seen"]);
+    refused(&cluster, "a", &["remove", "c"], REFUSED, "c is alive").await;
+    cluster.terminate("c").await;
+    agrees(cluster.host("a"), gone).await;
+    done(&cluster, "b", &["remove", "c"], "c is removed").await;
+    let two = |status: &serde_json::Value| status["members"].as_array().map(Vec::len) == Some(2);
+    agrees(cluster.host("a"), two).await;
+    refused(&cluster, "a", &["remove", "c"], MISSING, "there is no host `c`").await;
+}
+
+async fn a_host_that_is_alive_leaves_before_it_is_removed(kind: Kind) {
+    let mut cluster = Cluster::of_three(kind).await;
+    agrees(cluster.host("b"), |status| status["members"][2]["first_seen"].is_string()).await;
+    refused(&cluster, "a", &["remove", "a", "--force"], REFUSED, "cannot remove itself").await;
+    done(&cluster, "b", &["remove", "a", "--force"], "a is removed; it has left").await;
+    let mut host = cluster.hosts.remove("a").expect("a");
+    assert!(host.ended().await.success(), "{}", host.log);
+    let story = host.log.story();
+    let at = |event: &str| story.iter().position(|it| it == event).expect(event);
+    assert!(at("stopped") < at("leaving"), "{story:?}");
+    cluster.web.until("b", |answer| answer.host == "b").await;
+    let two = |status: &serde_json::Value| status["members"].as_array().map(Vec::len) == Some(2);
+    agrees(cluster.host("b"), two).await;
+    // Who starts it again has it join again.
+    cluster.join("a").await;
+    agrees(cluster.host("b"), |status| status["members"][0]["live"] == true).await;
+}

@@ -1,0 +1,200 @@
+//! Who should lead: groups, and the strategies that prefer one host to another.
+
+use serde_json::Value;
+
+use crate::{
+    harness::{
+        cluster::{Cluster, Kind},
+        guests, plugins,
+        process::{run, soloist},
+    },
+    status::agrees,
+};
+
+crate::on_both_stores!(
+    the_best_is_next_and_takes_over,
+    a_better_host_takes_over_where_that_is_wanted,
+    labels_are_preferred_in_their_order,
+    two_groups_keep_apart_and_still_share_a_lonely_host,
+    groups_are_spread,
+    hosts_that_disagree_come_to_rest,
+    a_plugin_says_who_should_lead,
+);
+
+fn is(group: &'static str, key: &'static str, wanted: &'static str) -> impl Fn(&Value) -> bool {
+    move |status| status["groups"][group][key] == wanted
+}
+
+fn with(group: &str, host: &str) -> String {
+    format!("[group.main]\n{group}\n[host]\n{host}\n")
+}
+
+async fn the_best_is_next_and_takes_over(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let priority = |number: i32| with("strategy = \"priority\"", &format!("priority = {number}"));
+    cluster.start_with("a", &priority(0));
+    cluster.leading("a").await;
+    cluster.start_with("b", &priority(1));
+    agrees(cluster.host("a"), is("main", "heir", "b")).await;
+    cluster.start_with("c", &priority(5));
+    let status = agrees(cluster.host("a"), is("main", "heir", "c")).await;
+    assert_eq!(status["groups"]["main"]["strategy"], "priority", "{status}");
+    cluster.host("b").log.event(0, "stepped-back").await;
+    // Whoever leads goes on: nothing says that it should not.
+    assert_eq!(status["groups"]["main"]["leader"], "a");
+    cluster.kill("a").await;
+    cluster.leading("c").await;
+    cluster.kill("c").await;
+    cluster.leading("b").await;
+}
+
+async fn a_better_host_takes_over_where_that_is_wanted(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let group = "strategy = \"priority\"\npreempt = true\nsettle = \"200ms\"";
+    cluster.start_with("a", &with(group, "priority = 1"));
+    cluster.leading("a").await;
+    cluster.start_with("b", &with(group, "priority = 9"));
+    cluster.leading("b").await;
+    assert!(cluster.host("a").log.event(0, "stopping").await.to_string().contains("b should lead"));
+    cluster.terminate("b").await;
+    agrees(cluster.host("a"), is("main", "leader", "a")).await;
+    cluster.start_with("b", &with(group, "priority = 9"));
+    cluster.leading("b").await;
+}
+
+async fn labels_are_preferred_in_their_order(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let group = "strategy = \"priority\"\nprefer = [\"size=big\", \"size=medium\"]";
+    for (name, size) in [("a", "small"), ("b", "small"), ("c", "medium"), ("d", "big")] {
+        cluster.start_with(name, &with(group, &format!("labels = {{ size = \"{size}\" }}")));
+        cluster.host(name).log.event(0, "standby").await;
+        if name == "a" {
+            cluster.leading("a").await;
+        }
+    }
+    agrees(cluster.host("a"), is("main", "heir", "d")).await;
+    cluster.terminate("d").await;
+    agrees(cluster.host("a"), is("main", "heir", "c")).await;
+}
+
+async fn two_groups_keep_apart_and_still_share_a_lonely_host(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let reports = format!(
+        "[action.reports]\nplugin = \"{}\"\ngroup = \"reports\"\n[group.reports]\n\
+         strategy = \"avoid\"\navoid = [\"group:main\"]\npreempt = true\nsettle = \"100ms\"\n",
+        plugins().join("job-runner.wasm").display()
+    );
+    // Alone it leads both.
+    cluster.start_with("a", &reports);
+    cluster.leading("a").await;
+    cluster.leads("a", "reports").await;
+    cluster.start_with("b", &reports);
+    cluster.leads("b", "reports").await;
+    agrees(cluster.host("b"), is("main", "leader", "a")).await;
+    // Where the other one leads what is to be avoided, they change places.
+    cluster.terminate("a").await;
+    cluster.leading("b").await;
+    cluster.start_with("a", &reports);
+    cluster.leads("a", "reports").await;
+    agrees(cluster.host("a"), is("main", "leader", "b")).await;
+}
+
+async fn groups_are_spread(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let plugin = plugins().join("job-runner.wasm").display().to_string();
+    let more: String = (0..6)
+        .map(|n| {
+            format!(
+                "[action.job{n}]\nplugin = \"{plugin}\"\ngroup = \"g{n}\"\n\
+                 [group.g{n}]\nspread = true\nsettle = \"100ms\"\n"
+            )
+        })
+        .collect();
+    let led = |status: &Value, host: &str| {
+        (0..6).filter(|n| status["groups"][format!("g{n}")]["leader"] == host).count()
+    };
+    let even = |each: usize| {
+        move |status: &Value| {
+            let loads = ["a", "b", "c"].map(|host| led(status, host));
+            loads.iter().all(|load| *load == each || *load == 0) && loads.iter().sum::<usize>() == 6
+        }
+    };
+    cluster.start_with("a", &more);
+    agrees(cluster.host("a"), even(6)).await;
+    cluster.start_with("b", &more);
+    agrees(cluster.host("b"), even(3)).await;
+    cluster.start_with("c", &more);
+    agrees(cluster.host("c"), even(2)).await;
+    // What the dead one led goes to both.
+    cluster.kill("b").await;
+    let both = |status: &Value| led(status, "a") == 3 && led(status, "c") == 3;
+    agrees(cluster.host("c"), both).await;
+}
+
+async fn hosts_that_disagree_come_to_rest(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    // Each prefers the other.
+    let prefer = |label: &str, own: &str| {
+        let group = format!(
+            "strategy = \"priority\"\nprefer = [\"is={label}\"]\npreempt = true\nsettle = \"100ms\""
+        );
+        with(&group, &format!("labels = {{ is = \"{own}\" }}"))
+    };
+    cluster.start_with("a", &prefer("b", "a"));
+    cluster.leading("a").await;
+    cluster.start_with("b", &prefer("a", "b"));
+    let told = |host: &str| cluster.host(host).log.clone();
+    let (a, b) = (told("a"), told("b"));
+    tokio::select! {
+        _ = a.event(0, "disagreement") => {}
+        _ = b.event(0, "disagreement") => {}
+    }
+    let terms = a.events("leading").len() + b.events("leading").len();
+    assert!(terms <= 8, "{terms} terms\n{a}{b}");
+}
+
+async fn a_plugin_says_who_should_lead(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let group = format!(
+        "strategy = \"{}\"\npreempt = true\nsettle = \"100ms\"",
+        guests().join("strategy.wasm").display()
+    );
+    let labelled = |label: &str| with(&group, &format!("labels = {{ {label} = \"1\" }}"));
+    cluster.start_with("a", &labelled("other"));
+    cluster.leading("a").await;
+    cluster.start_with("b", &labelled("other"));
+    let status = agrees(cluster.host("a"), is("main", "heir", "b")).await;
+    assert_eq!(status["groups"]["main"]["strategy"], "strategy.wasm");
+    cluster.start_with("c", &labelled("wanted"));
+    cluster.leading("c").await;
+    // Where it fails, whoever came first is next, and nobody has to give way.
+    for (name, label) in [("d", "trap"), ("e", "spin"), ("f", "ask")] {
+        let seen = cluster.host("c").log.len();
+        cluster.start_with(name, &labelled(label));
+        let failed = cluster.host("c").log.event(seen, "strategy-failed").await;
+        assert_eq!(failed["group"], "main", "{failed}");
+        agrees(cluster.host("c"), is("main", "leader", "c")).await;
+        let seen = cluster.host("c").log.len();
+        cluster.kill(name).await;
+        cluster.host("c").log.find(seen, "the next one", |line| line["event"] == "renewed").await;
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_no_strategy_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("soloist.toml");
+    let settings = format!(
+        "plugins = \"{0}\"\n[group.main]\nstrategy = \"{0}/i-am-server.wasm\"\n",
+        plugins().display()
+    );
+    std::fs::write(&file, settings).unwrap();
+    let ended = run(soloist().arg("run").arg("--config").arg(&file)).await;
+    assert_eq!(ended.status.code(), Some(64), "{}", ended.output);
+    assert!(
+        ended.output.contains("is no strategy: it exports `wasi:http/incoming-handler"),
+        "{}",
+        ended.output
+    );
+    assert!(ended.output.contains("`soloist:plugin/strategy`"), "{}", ended.output);
+}
