@@ -268,6 +268,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_order_that_is_not_understood_changes_nothing() {
+        let server = Server::start().await;
+        for (body, words) in [
+            (r#"{"grup": "main"}"#, "unknown field `grup`"),
+            (r#"{"group": 7}"#, "invalid type"),
+            ("resign!", "no order"),
+        ] {
+            let request = reqwest::Client::new().post(format!("{}/v1/resign", server.url));
+            let answer = request.body(body).send().await.unwrap();
+            assert_eq!(answer.status(), 400, "{body}");
+            let text = answer.text().await.unwrap();
+            assert!(text.contains(words) && text.contains("help"), "{text}");
+        }
+        // This one is understood, but the host has not seen its cluster.
+        assert_eq!(server.ask(Method::POST, "/v1/resign").await.0, 503);
+        let page = reqwest::Client::new().post(format!("{}/v1/resign", server.url));
+        let page = page.header("sec-fetch-site", "cross-site").send().await.unwrap();
+        assert_eq!(page.status(), 403);
+    }
+
+    #[tokio::test]
     async fn stops_although_a_client_holds_a_connection() {
         let server = Server::start().await;
         let address = server.url.trim_start_matches("http://");

@@ -10,7 +10,7 @@ use super::{
     client::{self, Client},
     terminal::{say, tame},
 };
-use crate::cluster::{Asker, Done, DrainOrder, PauseOrder, RemoveOrder, ResignOrder};
+use crate::cluster::{Done, DrainOrder, PauseOrder, RemoveOrder, ResignOrder};
 
 /// How long a command may take: a drain, and then a take-over.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -98,43 +98,37 @@ pub(super) struct RemoveArgs {
 }
 
 pub(super) async fn resign(args: ResignArgs) -> Result<(), ExitError> {
-    let (url, asker) = args.asking.apart();
-    let order = ResignOrder { group: Some(args.group), to: args.to, asker };
+    let Asking { url, by, reason } = args.asking;
+    let order = ResignOrder { group: Some(args.group), to: args.to, by, reason };
     tell(&url, "resign", &order).await
 }
 
 pub(super) async fn pause(args: PauseArgs) -> Result<(), ExitError> {
-    let (url, asker) = args.asking.apart();
-    let order = PauseOrder { group: args.group, freeze: args.freeze, asker };
+    let Asking { url, by, reason } = args.asking;
+    let order = PauseOrder { group: args.group, freeze: args.freeze, by, reason };
     tell(&url, "pause", &order).await
 }
 
 pub(super) async fn resume(args: ResumeArgs) -> Result<(), ExitError> {
-    let (url, asker) = args.asking.apart();
-    let order = PauseOrder { group: args.group, freeze: false, asker };
+    let Asking { url, by, reason } = args.asking;
+    let order = PauseOrder { group: args.group, freeze: false, by, reason };
     tell(&url, "resume", &order).await
 }
 
 pub(super) async fn drain(args: DrainArgs) -> Result<(), ExitError> {
-    let (url, asker) = args.asking.apart();
-    tell(&url, "drain", &DrainOrder { host: args.host, asker }).await
+    let Asking { url, by, reason } = args.asking;
+    tell(&url, "drain", &DrainOrder { host: args.host, by, reason }).await
 }
 
 pub(super) async fn undrain(args: UndrainArgs) -> Result<(), ExitError> {
-    let (url, asker) = args.asking.apart();
-    tell(&url, "undrain", &DrainOrder { host: args.host, asker }).await
+    let Asking { url, by, reason } = args.asking;
+    tell(&url, "undrain", &DrainOrder { host: args.host, by, reason }).await
 }
 
 pub(super) async fn remove(args: RemoveArgs) -> Result<(), ExitError> {
-    let (url, asker) = args.asking.apart();
-    let order = RemoveOrder { host: args.host, force: args.force, asker };
+    let Asking { url, by, reason } = args.asking;
+    let order = RemoveOrder { host: args.host, force: args.force, by, reason };
     tell(&url, "remove", &order).await
-}
-
-impl Asking {
-    fn apart(self) -> (String, Asker) {
-        (self.url, Asker { by: self.by, reason: self.reason })
-    }
 }
 
 /// Gives an order and prints what was done.

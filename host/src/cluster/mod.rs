@@ -6,7 +6,7 @@ mod peers;
 mod registrar;
 
 pub use commands::{
-    Asker, CommandError, Commands, Done, DrainOrder, HandedOver, Obstacle, PauseOrder, RemoveOrder,
+    CommandError, Commands, Done, DrainOrder, HandedOver, Obstacle, PauseOrder, RemoveOrder,
     ResignOrder,
 };
 pub use follower::Follower;

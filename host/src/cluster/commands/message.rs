@@ -5,75 +5,63 @@ use serde::{Deserialize, Serialize};
 /// The longest text of a person's that is kept, in characters.
 const LONGEST: usize = 200;
 
-/// Who wants something, and why.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Asker {
-    /// Who.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-}
-
-impl Asker {
-    /// One line each, and not a long one.
-    pub(super) fn tame(self) -> Self {
-        let tame = |text: String| -> String {
-            text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
-        };
-        let by = if self.by.is_empty() { "somebody".to_owned() } else { tame(self.by) };
-        Self { by, reason: tame(self.reason) }
-    }
+/// One line of what a person says, and not a long one.
+pub(super) fn tame(text: String) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
 }
 
 /// The leader of a group is to hand over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ResignOrder {
     /// The group; `main`, if none is named.
     pub group: Option<String>,
     /// Who is to lead; the next in line, if none is named.
     pub to: Option<String>,
     /// Who wants it.
-    #[serde(flatten)]
-    pub asker: Asker,
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Leaderships are not to change by preference, or may again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct PauseOrder {
     /// The group; all of them, if none is named.
     pub group: Option<String>,
     /// Whether a leader that dies is not to be replaced either.
     pub freeze: bool,
     /// Who wants it.
-    #[serde(flatten)]
-    pub asker: Asker,
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A host is to give everything up, or may stand again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct DrainOrder {
     /// The host; the one that is asked, if none is named.
     pub host: Option<String>,
     /// Who wants it.
-    #[serde(flatten)]
-    pub asker: Asker,
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A host is to be forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct RemoveOrder {
     /// The host.
     pub host: String,
     /// Whether it is to leave first if it is alive.
     pub force: bool,
     /// Who wants it.
-    #[serde(flatten)]
-    pub asker: Asker,
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What was done.

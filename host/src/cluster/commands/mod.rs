@@ -18,8 +18,9 @@ use tokio::{
 };
 use tracing::info;
 
+use self::message::tame;
 pub use self::{
-    message::{Asker, Done, DrainOrder, HandedOver, PauseOrder, RemoveOrder, ResignOrder},
+    message::{Done, DrainOrder, HandedOver, PauseOrder, RemoveOrder, ResignOrder},
     refusal::{CommandError, Obstacle},
 };
 use crate::{
@@ -54,7 +55,7 @@ impl Commands {
         let roster = self.roster()?;
         let group = self.group_or_all(&roster, order.group)?;
         let (what, freeze) = (all_or(group.as_ref()), order.freeze);
-        let pause = Pause { order: self.take_down("pause", &what, order.asker), freeze };
+        let pause = Pause { order: self.take_down("pause", &what, order.by, order.reason), freeze };
         self.store.note(&Topic::Pause(group), &Note::Pause(pause)).await?;
         let rest =
             if freeze { "a leader that dies is not replaced" } else { "who dies is replaced" };
@@ -69,7 +70,7 @@ impl Commands {
         let roster = self.roster()?;
         let group = self.group_or_all(&roster, order.group)?;
         let what = all_or(group.as_ref());
-        self.take_down("resume", &what, order.asker);
+        self.take_down("resume", &what, order.by, order.reason);
         if !self.store.erase(&Topic::Pause(group)).await? {
             let of_one = "a pause of one group is taken back with --group";
             return Err(CommandError::refused(format!("{what}: not paused"), of_one));
@@ -83,7 +84,8 @@ impl Commands {
     /// There is no such host, or the store does not answer.
     pub async fn drain(&self, order: DrainOrder) -> Result<Done, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
-        let drain = Drain { order: self.take_down("drain", &host, order.asker), leave: false };
+        let drain =
+            Drain { order: self.take_down("drain", &host, order.by, order.reason), leave: false };
         self.store.note(&Topic::Drain(host.clone()), &Note::Drain(drain)).await?;
         let gone = |roster: &Roster| !stands(roster, &host);
         if self.wait(gone).await.is_none() {
@@ -98,7 +100,7 @@ impl Commands {
     /// There is no such host, or it is not drained, or the store does not answer.
     pub async fn undrain(&self, order: DrainOrder) -> Result<Done, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
-        self.take_down("undrain", &host, order.asker);
+        self.take_down("undrain", &host, order.by, order.reason);
         if !self.store.erase(&Topic::Drain(host.clone())).await? {
             let help = "`soloist status` shows the hosts that are drained";
             return Err(CommandError::refused(format!("{host} is not drained"), help));
@@ -152,8 +154,9 @@ impl Commands {
     }
 
     /// Records who wants what, and why.
-    fn take_down(&self, command: &str, of: &str, asker: Asker) -> Order {
-        let Asker { by, reason } = asker.tame();
+    fn take_down(&self, command: &str, of: &str, by: String, reason: String) -> Order {
+        let by = if by.is_empty() { "somebody".to_owned() } else { tame(by) };
+        let reason = tame(reason);
         info!(event = "command", command, of, by, reason, "{by}: {command} {of}");
         Order { by, reason, since: unix_ms() }
     }

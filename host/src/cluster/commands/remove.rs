@@ -20,7 +20,7 @@ impl Commands {
             let help = "ask another host to remove it, or stop it and then remove it";
             return Err(CommandError::refused(format!("{host} cannot remove itself"), help));
         }
-        let asker = self.take_down("remove", &host, order.asker);
+        let asker = self.take_down("remove", &host, order.by, order.reason);
         if alive {
             let drain = Note::Drain(Drain { order: asker, leave: true });
             self.store.note(&Topic::Drain(host.clone()), &drain).await?;

@@ -48,7 +48,7 @@ impl Commands {
             None => {}
         }
         let (leader, to) = (leader.clone(), order.to.clone());
-        let asker = self.take_down("resign", group.as_str(), order.asker);
+        let asker = self.take_down("resign", group.as_str(), order.by, order.reason);
         if let Some(host) = &to {
             self.make_heir(&leader, host).await?;
         }
