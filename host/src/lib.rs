@@ -5,6 +5,7 @@
 //! - [`cli`]: arguments in, exit code out; [`supervisor`]: a small parent that outlives its host;
 //!   [`host`]: all rooms put together
 //! - [`api`]: control API; [`term`]: drives the heart and owns what runs under a term
+//! - [`relay`]: the leader's actions, from any host
 //! - [`action`]: one runner a kind; [`cluster`]: who is there, who leads
 //! - [`scaffold`]: new plugins; [`plugin`]: from a file to something instantiable; [`capability`]:
 //!   what a guest may import
@@ -22,6 +23,7 @@ pub mod election;
 pub mod host;
 pub mod measure;
 pub mod plugin;
+pub mod relay;
 pub mod scaffold;
 pub mod store;
 pub mod supervisor;

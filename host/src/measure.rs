@@ -21,6 +21,10 @@ const REFUSALS: &str = "soloist_gate_refusals_total";
 const LINES_DROPPED: &str = "soloist_plugin_lines_dropped_total";
 const TEARDOWN: &str = "soloist_teardown_seconds";
 const MARGIN: &str = "soloist_lease_margin_seconds";
+const FORWARDED: &str = "soloist_relay_forwarded_total";
+const HELD: &str = "soloist_relay_held_total";
+const REPEATED: &str = "soloist_relay_repeated_total";
+const FAILED: &str = "soloist_relay_failed_total";
 const RENEWAL: &str = "soloist_renewal_seconds";
 
 /// Around the stop budget, 500 ms by default.
@@ -86,6 +90,13 @@ fn describe() {
         LINES_DROPPED,
         "Lines that plugins printed and the log did not take, since they were too many"
     );
+    describe_counter!(FORWARDED, "Requests that were sent to the leader, another host");
+    describe_counter!(HELD, "Requests that had to wait for a leader");
+    describe_counter!(
+        REPEATED,
+        "Requests that were given to another leader, since the one before was lost"
+    );
+    describe_counter!(FAILED, "Requests for which the relay found no answer");
     describe_histogram!(
         TEARDOWN,
         Unit::Seconds,
@@ -144,4 +155,24 @@ pub(crate) fn lines_dropped(action: &Arc<str>, count: u64) {
 /// The gate refused a request of `action`, or its answer, for this reason in a word.
 pub(crate) fn refused(action: &Arc<str>, reason: &'static str) {
     counter!(REFUSALS, "action" => Arc::clone(action), "reason" => reason).increment(1);
+}
+
+/// A request for `action` was sent to the leader, another host.
+pub(crate) fn relay_forwarded(action: &Arc<str>) {
+    counter!(FORWARDED, "action" => Arc::clone(action)).increment(1);
+}
+
+/// A request for `action` has to wait for a leader.
+pub(crate) fn relay_held(action: &Arc<str>) {
+    counter!(HELD, "action" => Arc::clone(action)).increment(1);
+}
+
+/// A request for `action` may be given to another leader, since the one before was lost.
+pub(crate) fn relay_repeated(action: &Arc<str>) {
+    counter!(REPEATED, "action" => Arc::clone(action)).increment(1);
+}
+
+/// The relay found no answer to a request for `action`.
+pub(crate) fn relay_failed(action: &Arc<str>) {
+    counter!(FAILED, "action" => Arc::clone(action)).increment(1);
 }

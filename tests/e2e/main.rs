@@ -15,6 +15,7 @@ mod clients;
 mod commands;
 mod demo;
 mod first_party;
+mod forward;
 mod frozen;
 mod harness;
 mod languages;

@@ -17,7 +17,7 @@ use crate::capability::{Gate, Shut};
 
 /// Why a response was cut off.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     #[error("{0}")]
     Shut(#[from] Shut),
     #[error("the plugin failed before its response was complete")]
@@ -27,7 +27,7 @@ pub(super) enum Cut {
 }
 
 /// The body that a client gets.
-pub(super) enum ReplyBody {
+pub(crate) enum ReplyBody {
     /// A text of the host's own.
     Text(Full<Bytes>),
     /// What the guest writes.
@@ -35,7 +35,7 @@ pub(super) enum ReplyBody {
 }
 
 /// What the guest writes, under the eyes of the gate.
-pub(super) struct GuestBody {
+pub(crate) struct GuestBody {
     inner: HyperOutgoingBody,
     gate: Arc<Gate>,
     fate: Fate,

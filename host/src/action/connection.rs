@@ -1,12 +1,17 @@
 //! One connection of a client, from its first byte to its end.
 
 use std::{
+    convert::Infallible,
+    error::Error,
     io,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
 };
 
-use ::http::Request;
+use ::http::{Request, Response};
+use bytes::Bytes;
+use http_body::Body;
 use hyper::{
     body::Incoming,
     rt::Executor,
@@ -25,21 +30,52 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Tasks,
     limits::{LAST_WORD, REQUEST_HEAD, STREAMS},
-    routes::Routes,
     tls,
 };
 
+/// Answers the requests that come to an address.
+pub(crate) trait Answers: Send + Sync + 'static {
+    /// What its answers are made of.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+
+    /// Answers `request`, whatever happens.
+    fn respond(
+        &self,
+        request: Request<Incoming>,
+        caller: Caller,
+    ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    /// The other end of the connection.
+    pub(crate) peer: SocketAddr,
+    /// Whether it came by TLS.
+    pub(crate) secure: bool,
+}
+
 /// What every connection to one address works with.
-#[derive(Clone)]
-pub(super) struct Hall {
+pub(super) struct Hall<A> {
     /// Who answers.
-    pub(super) routes: Arc<Routes>,
+    pub(super) routes: Arc<A>,
     /// What accepts connections, where that takes TLS.
     pub(super) tls: Option<TlsAcceptor>,
     /// Told when the address is let go: idle connections then end.
     pub(super) closing: CancellationToken,
     /// Owns the streams of HTTP/2.
     pub(super) tasks: Tasks,
+}
+
+impl<A> Clone for Hall<A> {
+    fn clone(&self) -> Self {
+        Self {
+            routes: Arc::clone(&self.routes),
+            tls: self.tls.clone(),
+            closing: self.closing.clone(),
+            tasks: self.tasks.clone(),
+        }
+    }
 }
 
 /// The protocol that a client has chosen.
@@ -51,20 +87,22 @@ enum Protocol {
 
 /// Marks requests that came by TLS.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Secure;
+pub(crate) struct Secure;
 
 /// Answers one client, until it goes, or the address is let go and nothing of it is in
 /// flight any more, or it is `cut`.
-pub(super) async fn serve(stream: TcpStream, hall: Hall, cut: CancellationToken) {
+pub(super) async fn serve<A: Answers>(stream: TcpStream, hall: Hall<A>, cut: CancellationToken) {
+    let Ok(peer) = stream.peer_addr() else { return };
+    let caller = Caller { peer, secure: hall.tls.is_some() };
     // It only fails on a connection that is broken already.
     let _ = stream.set_nodelay(true);
     let ended = match hall.tls.clone() {
         None => match hall.first(protocol(&stream), &cut).await {
-            Some(protocol) => hall.speak(protocol, stream, &cut).await,
+            Some(protocol) => hall.speak(protocol, stream, caller, &cut).await,
             None => return,
         },
         Some(tls) => match hall.first(tls.accept(stream), &cut).await {
-            Some(stream) => hall.speak(agreed(&stream), stream, &cut).await,
+            Some(stream) => hall.speak(agreed(&stream), stream, caller, &cut).await,
             None => return,
         },
     };
@@ -73,7 +111,7 @@ pub(super) async fn serve(stream: TcpStream, hall: Hall, cut: CancellationToken)
     }
 }
 
-impl Hall {
+impl<A: Answers> Hall<A> {
     /// What a client begins with, if it does so in time.
     async fn first<T>(
         &self,
@@ -96,26 +134,30 @@ impl Hall {
         &self,
         protocol: Protocol,
         stream: S,
+        caller: Caller,
         cut: &CancellationToken,
     ) -> hyper::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (routes, secure) = (Arc::clone(&self.routes), self.tls.is_some());
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let routes = Arc::clone(&self.routes);
+        let service = service_fn(move |request: Request<Incoming>| {
             let routes = Arc::clone(&routes);
-            if secure {
-                request.extensions_mut().insert(Secure);
-            }
-            async move { routes.respond(request).await }
+            async move { routes.respond(request, caller).await }
         });
         let io = TokioIo::new(stream);
         match protocol {
             Protocol::Http1 => {
                 let mut builder = http1::Builder::new();
                 builder.timer(TokioTimer::new()).header_read_timeout(REQUEST_HEAD);
-                let connection = builder.serve_connection(io, service);
-                drive(connection, http1::Connection::graceful_shutdown, &self.closing, cut).await
+                let connection = builder.serve_connection(io, service).with_upgrades();
+                drive(
+                    connection,
+                    http1::UpgradeableConnection::graceful_shutdown,
+                    &self.closing,
+                    cut,
+                )
+                .await
             }
             Protocol::Http2 => {
                 let mut builder = http2::Builder::new(Streams(self.tasks.clone()));

@@ -12,17 +12,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Tasks,
-    connection::{self, Hall},
-    limits::{ACCEPT_PAUSE, CONNECTIONS},
+    connection::{self, Answers, Hall},
+    limits::{ACCEPT_PAUSE, ADDRESS_AGAIN, CONNECTIONS},
     listen,
-    routes::{Route, Routes},
 };
-use crate::capability::Gate;
 
 /// How far the opening of an address has come.
-#[derive(Clone, Debug)]
-pub(super) enum Opening {
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Opening {
     /// It has just begun.
+    #[default]
     Begun,
     /// Somebody else is there still.
     Waiting(String),
@@ -33,77 +32,95 @@ pub(super) enum Opening {
 }
 
 /// To follow an opening.
-pub(super) type Opened = watch::Receiver<Opening>;
+pub(crate) type Opened = watch::Receiver<Opening>;
 
 /// An address that is listened on.
-pub(super) struct Door {
-    hall: Hall,
+pub(crate) struct Door<A> {
+    hall: Hall<A>,
     opened: Opened,
     closed: CancellationToken,
 }
 
-impl Door {
-    /// Starts to listen on `address`, if need be with TLS; `tasks` own all that happens there.
-    pub(super) fn open(
+/// What becomes of an address that cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// It is given up.
+    Once,
+    /// It is tried for again and again.
+    Endless,
+}
+
+impl<A: Answers> Door<A> {
+    /// Starts to listen on `address`, if need be with TLS; `tasks` own all that happens there,
+    /// and `outcome` is told how far that is.
+    pub(crate) fn open(
         address: SocketAddr,
         tls: Option<TlsAcceptor>,
-        gate: &Arc<Gate>,
+        answers: Arc<A>,
         tasks: &Tasks,
+        persistence: Persistence,
+        outcome: watch::Sender<Opening>,
     ) -> Self {
-        let hall = Hall {
-            tls,
-            routes: Routes::new(Arc::clone(gate)).into(),
-            closing: CancellationToken::new(),
-            tasks: tasks.child(),
-        };
-        let (outcome, opened) = watch::channel(Opening::Begun);
+        let (closing, tasks) = (CancellationToken::new(), tasks.child());
+        let hall = Hall { tls, routes: answers, closing, tasks };
+        let opened = outcome.subscribe();
         let closed = CancellationToken::new();
         let guard = closed.clone().drop_guard();
-        hall.tasks.spawn(serve(address, hall.clone(), outcome, guard));
+        hall.tasks.spawn(serve(address, hall.clone(), persistence, outcome, guard));
         Self { hall, opened, closed }
     }
 
     /// Who answers here.
-    pub(super) fn route(&self, routes: Vec<Route>) {
-        self.hall.routes.set(routes);
+    pub(crate) fn answers(&self) -> &A {
+        &self.hall.routes
     }
 
     /// To learn whether it could be opened.
-    pub(super) fn opened(&self) -> Opened {
+    pub(crate) fn opened(&self) -> Opened {
         self.opened.clone()
     }
 
     /// Lets go of the address, and waits until that is done. Connections go on until
     /// nothing of them is in flight.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.hall.closing.cancel();
         self.closed.cancelled().await;
     }
 
     /// Waits for the end of all connections, after [`Door::close`].
-    pub(super) async fn join(&self) {
+    pub(crate) async fn join(&self) {
         self.hall.tasks.join().await;
     }
 }
 
 /// The task that holds the address. Whichever way it ends, `_closed` is dropped
 /// after the listener, and tells that the address is free.
-async fn serve(
+async fn serve<A: Answers>(
     address: SocketAddr,
-    hall: Hall,
+    hall: Hall<A>,
+    persistence: Persistence,
     outcome: watch::Sender<Opening>,
     _closed: DropGuard,
 ) {
-    let opened = hall.closing.run_until_cancelled(open(address, &outcome)).await;
-    match opened {
-        Some(Ok((listener, bound))) => {
-            outcome.send_replace(Opening::Open(bound));
-            accept_all(&listener, &hall).await;
+    let mut told = false;
+    while let Some(opened) = hall.closing.run_until_cancelled(open(address, &outcome)).await {
+        match opened {
+            Ok((listener, bound)) => {
+                outcome.send_replace(Opening::Open(bound));
+                return accept_all(&listener, &hall).await;
+            }
+            Err(reason) if persistence == Persistence::Endless => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%address, reason, "an address cannot be opened yet");
+                }
+                outcome.send_replace(Opening::Failed(reason));
+                let _ = hall.closing.run_until_cancelled(sleep(ADDRESS_AGAIN)).await;
+            }
+            Err(reason) => {
+                outcome.send_replace(Opening::Failed(reason));
+                return;
+            }
         }
-        Some(Err(reason)) => {
-            outcome.send_replace(Opening::Failed(reason));
-        }
-        None => {}
     }
 }
 
@@ -113,6 +130,10 @@ async fn open(
     outcome: &watch::Sender<Opening>,
 ) -> Result<(TcpListener, SocketAddr), String> {
     let waiting = || {
+        // What is known to have failed has not begun anew.
+        if matches!(*outcome.borrow(), Opening::Failed(_)) {
+            return;
+        }
         outcome.send_replace(Opening::Waiting(format!("{address} is still in use, by the former leader on this machine or by another program: it should let go of it")));
     };
     let opened = async {
@@ -128,7 +149,7 @@ async fn open(
 }
 
 /// Accepts until the address is to be let go; the connections live on.
-async fn accept_all(listener: &TcpListener, hall: &Hall) {
+async fn accept_all<A: Answers>(listener: &TcpListener, hall: &Hall<A>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let next = async || {
         let place = places.clone().acquire_owned().await;

@@ -32,6 +32,9 @@ pub(super) const ADDRESS: Duration = Duration::from_secs(3);
 /// From one try for an address to the next.
 pub(super) const ADDRESS_RETRY: Duration = Duration::from_millis(10);
 
+/// From one attempt at an address that every host listens on to the next.
+pub(super) const ADDRESS_AGAIN: Duration = Duration::from_secs(1);
+
 /// The pause before a service is started again, at first; it doubles each time.
 pub(super) const RESTART: Duration = Duration::from_secs(1);
 /// A service that ran for this long ran well.

@@ -22,6 +22,14 @@ pub enum Preflight {
         /// Its address.
         address: SocketAddr,
     },
+    /// Every host listens there, and this one cannot.
+    #[error("action {action}: {reason}")]
+    Relay {
+        /// The action.
+        action: Arc<str>,
+        /// Why not, and what to do about it.
+        reason: String,
+    },
     /// This host can never listen there.
     #[error(
         "action {action}: cannot listen on {address}: set `listen` to an address of this machine, and to a port that this user may open"

@@ -21,9 +21,11 @@ mod catalog;
 mod connection;
 mod door;
 mod fate;
+mod inbound;
 mod instances;
 mod limits;
 mod listen;
+mod lobby;
 mod refusal;
 mod request;
 mod routes;
@@ -44,9 +46,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+pub(crate) use body::ReplyBody;
 pub use catalog::{Catalog, CatalogError, Programme, Refused};
+pub(crate) use connection::{Answers, Caller, Secure};
+pub(crate) use door::{Door, Opening, Persistence};
+pub(crate) use inbound::{Inbound, Kept};
 pub use listen::Preflight;
+pub use lobby::Lobby;
+pub(crate) use lobby::{Floor, Performer, Visit};
+pub(crate) use refusal::Unserved;
+pub(crate) use routes::{PREFIX, rest, without};
 pub use running::{Failure, Scope};
+pub(crate) use stage::{DoorKey, door_key};
 pub use stage::{Stage, mounts};
 pub use status::{ActionStatus, State};
 pub use tasks::Tasks;
@@ -56,7 +67,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     capability::{Access, Spawner, TermLink},
-    config::{ActionConfig, Restart},
+    config::{ActionConfig, Restart, Standby},
     election::Group,
     plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},
 };
@@ -83,6 +94,16 @@ pub enum PrepareError {
     /// Its certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Standbys are to do something with its requests, and it takes none.
+    #[error(
+        "the action {action} answers no requests, so standbys cannot {standby} them: drop `standby`"
+    )]
+    NoRequests {
+        /// The action.
+        action: Arc<str>,
+        /// What standbys should do.
+        standby: Standby,
+    },
 }
 
 /// Whether a version has shown that it runs.
@@ -120,6 +141,10 @@ impl Action {
     fn load(config: &ActionConfig, engine: &Arc<Engine>) -> Result<Self, PrepareError> {
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let plugin = Plugin::load(engine, &config.plugin)?;
+        let standby = config.relayed.standby;
+        if standby.listens() && !plugin.kinds().has(Kind::Http) {
+            return Err(PrepareError::NoRequests { action: Arc::clone(&config.name), standby });
+        }
         let (config, engine) = (config.clone(), engine.clone());
         let pace = Pace::new(config.limits.cpu);
         let (board, trial) = (Board::default(), Trial::Over.into());
@@ -218,12 +243,12 @@ impl Action {
         self.config.restart.unwrap_or(default)
     }
 
-    fn config(&self) -> &ActionConfig {
+    pub(crate) fn config(&self) -> &ActionConfig {
         &self.config
     }
 
     /// What accepts its connections, where that takes TLS.
-    fn tls(&self) -> Option<&TlsAcceptor> {
+    pub(crate) fn tls(&self) -> Option<&TlsAcceptor> {
         self.tls.as_ref()
     }
 

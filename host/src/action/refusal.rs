@@ -9,8 +9,12 @@ use crate::capability::Shut;
 /// Why the guest's answer is not what the client gets.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Refusal {
+    /// The guest may have begun.
     #[error("{0}; ask again, the next leader answers")]
     Shut(#[from] Shut),
+    /// No guest has seen anything of the request.
+    #[error("{0}; ask again, the next leader answers")]
+    NotBegun(Shut),
     #[error("too many requests at once; ask again in a moment")]
     Busy,
     #[error("no action answers under this path; there are {0}")]
@@ -29,11 +33,20 @@ pub(super) enum Refusal {
     Upgrade,
 }
 
+/// Marks a refusal that only the end of a term has caused: another leader may answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// No guest has seen anything of the request.
+    NotBegun,
+    /// What the request asks for may have been done.
+    Lost,
+}
+
 impl Refusal {
     /// The status of the response that says so.
     fn status(&self) -> StatusCode {
         match self {
-            Self::Shut(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Shut(_) | Self::NotBegun(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Nowhere(_) => StatusCode::NOT_FOUND,
             Self::NoHost => StatusCode::BAD_REQUEST,
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
@@ -52,11 +65,16 @@ impl Refusal {
         headers.insert(header::CONTENT_TYPE, text);
         // The next leader is found by another connection only; and of a body that
         // is too large, the rest is not read.
-        if matches!(self, Self::Shut(_) | Self::TooLarge(_)) {
+        if matches!(self, Self::Shut(_) | Self::NotBegun(_) | Self::TooLarge(_)) {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        match self {
+            Self::Shut(_) => drop(response.extensions_mut().insert(Unserved::Lost)),
+            Self::NotBegun(_) => drop(response.extensions_mut().insert(Unserved::NotBegun)),
+            _ => {}
         }
         response
     }

@@ -3,7 +3,6 @@
 use std::{str::FromStr, sync::Arc};
 
 use ::http::{Method, Request, Response, header, uri::Authority};
-use hyper::body::Incoming;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
@@ -15,6 +14,7 @@ use super::{
     body::ReplyBody,
     connection::Secure,
     fate::Tie,
+    inbound::Inbound,
     instances::{Instances, Place},
     limits::{REHEARSAL, REQUEST_TURN},
     refusal::{Refusal, note},
@@ -60,10 +60,10 @@ impl Server {
     /// Answers `request`, whatever happens.
     pub(super) async fn respond(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<Inbound>,
     ) -> Response<ReplyBody> {
         let answer = self.answer(request).await;
-        if let Err(Refusal::Shut(shut)) = &answer {
+        if let Err(Refusal::Shut(shut) | Refusal::NotBegun(shut)) = &answer {
             measure::refused(self.run.action.name(), shut.word());
         }
         let mut response = answer.unwrap_or_else(|refusal| refusal.response());
@@ -91,13 +91,13 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<ReplyBody>, Refusal> {
-        self.gate().admit()?;
+    async fn answer(&self, request: Request<Inbound>) -> Result<Response<ReplyBody>, Refusal> {
+        self.gate().admit().map_err(Refusal::NotBegun)?;
         check(&request)?;
         let (request, overflow) = self.bounded(request)?;
         let (turn, place) = self.turn().await?;
         // It may have waited.
-        self.gate().admit()?;
+        self.gate().admit().map_err(Refusal::NotBegun)?;
         let expects_body = request.method() != Method::HEAD;
         let (head, answer) = oneshot::channel();
         let (guest, fate) = place.begin(turn, request, head).await;
@@ -122,7 +122,7 @@ impl Server {
     }
 
     /// Holds the body of a request to its limit.
-    fn bounded(&self, request: Request<Incoming>) -> Result<(Request<Upload>, Overflow), Refusal> {
+    fn bounded(&self, request: Request<Inbound>) -> Result<(Request<Upload>, Overflow), Refusal> {
         let limit = self.run.action.config.limits.body;
         let (head, body) = request.into_parts();
         let (body, overflow) = Upload::bounded(body, limit).ok_or(Refusal::TooLarge(limit))?;
@@ -164,7 +164,7 @@ impl Server {
 }
 
 /// Refuses what no guest could answer.
-fn check(request: &Request<Incoming>) -> Result<(), Refusal> {
+fn check(request: &Request<Inbound>) -> Result<(), Refusal> {
     if !names_host(request) {
         return Err(Refusal::NoHost);
     }
@@ -183,7 +183,7 @@ pub(super) fn is_secure<B>(request: &Request<B>) -> bool {
 }
 
 /// Whether the guest can be told which host the client asked for.
-fn names_host(request: &Request<Incoming>) -> bool {
+fn names_host(request: &Request<Inbound>) -> bool {
     let in_header = || request.headers().get(header::HOST)?.to_str().ok();
     request.uri().authority().is_some()
         || in_header().is_some_and(|host| Authority::from_str(host).is_ok())

@@ -9,27 +9,43 @@ use ::http::{HeaderName, HeaderValue, Request, Response, Uri, uri::PathAndQuery}
 use hyper::body::Incoming;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{body::ReplyBody, refusal::Refusal, request::Server};
+use super::{
+    body::ReplyBody,
+    connection::{Answers, Caller, Secure},
+    inbound::Inbound,
+    lobby::Lobby,
+    refusal::Refusal,
+    request::Server,
+};
 use crate::capability::{Gate, Stamp};
 
 /// What tells a plugin which part of the path was taken off. Reverse proxies do so.
-const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+pub(crate) const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// The place of one action among the routes. Versions of it come and go there.
-#[derive(Default)]
-pub(super) struct Slot(RwLock<Option<Arc<Server>>>);
+pub(super) struct Slot {
+    server: RwLock<Option<Arc<Server>>>,
+    /// Who is told of it.
+    lobby: Lobby,
+}
 
 impl Slot {
+    /// Nobody answers here yet.
+    pub(super) fn new(lobby: Lobby) -> Self {
+        Self { server: RwLock::default(), lobby }
+    }
+
     /// Lets another version answer from now on, or none.
     pub(super) fn put(&self, server: Option<Arc<Server>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = server;
+        *self.server.write().unwrap_or_else(PoisonError::into_inner) = server;
+        self.lobby.nudge();
     }
 
     /// The version that answers now. As long as the token lives, that version is not
     /// regarded as idle; it is taken together with it, so that no request falls
     /// between a version that goes and the one that comes.
-    fn enter(&self) -> Option<(Arc<Server>, TaskTrackerToken)> {
-        let server = self.0.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+    pub(super) fn enter(&self) -> Option<(Arc<Server>, TaskTrackerToken)> {
+        let server = self.server.read().unwrap_or_else(PoisonError::into_inner).clone()?;
         let token = server.occupy();
         Some((server, token))
     }
@@ -45,14 +61,18 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// What is left of `path` under this one, if it is under it.
     fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
-        if &*self.path == "/" {
-            return Some(path);
-        }
-        let rest = path.strip_prefix(&*self.path)?;
-        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+        rest(&self.path, path)
     }
+}
+
+/// What is left of `path` under `mount`, if it is under it.
+pub(crate) fn rest<'a>(mount: &str, path: &'a str) -> Option<&'a str> {
+    if mount == "/" {
+        return Some(path);
+    }
+    let rest = path.strip_prefix(mount)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 /// The routes of one address.
@@ -75,25 +95,11 @@ impl Routes {
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = routes;
     }
 
-    /// Answers `request`, whatever happens.
-    pub(super) async fn respond(
-        &self,
-        request: Request<Incoming>,
-    ) -> Result<Response<ReplyBody>, Infallible> {
-        let refusal = match self.find(request) {
-            Ok((server, _occupied, request)) => return Ok(server.respond(request).await),
-            Err(refusal) => refusal,
-        };
-        let mut response = refusal.response();
-        self.stamp.put(response.headers_mut());
-        Ok(response)
-    }
-
     /// Who answers `request`, and the request as the plugin sees it.
     fn find(
         &self,
         mut request: Request<Incoming>,
-    ) -> Result<(Arc<Server>, TaskTrackerToken, Request<Incoming>), Refusal> {
+    ) -> Result<(Arc<Server>, TaskTrackerToken, Request<Inbound>), Refusal> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         let path = request.uri().path();
         let found = table.iter().find_map(|route| Some((route, route.rest(path)?.len())));
@@ -113,12 +119,33 @@ impl Routes {
             *request.uri_mut() = without(request.uri(), taken).ok_or(Refusal::NoHost)?;
             request.headers_mut().append(PREFIX, prefix);
         }
-        Ok((server, token, request))
+        Ok((server, token, request.map(Inbound::Wire)))
+    }
+}
+
+impl Answers for Routes {
+    type Body = ReplyBody;
+
+    async fn respond(
+        &self,
+        mut request: Request<Incoming>,
+        caller: Caller,
+    ) -> Result<Response<ReplyBody>, Infallible> {
+        if caller.secure {
+            request.extensions_mut().insert(Secure);
+        }
+        let refusal = match self.find(request) {
+            Ok((server, _occupied, request)) => return Ok(server.respond(request).await),
+            Err(refusal) => refusal,
+        };
+        let mut response = refusal.response();
+        self.stamp.put(response.headers_mut());
+        Ok(response)
     }
 }
 
 /// `uri` without the first `taken` bytes of its path.
-fn without(uri: &Uri, taken: usize) -> Option<Uri> {
+pub(crate) fn without(uri: &Uri, taken: usize) -> Option<Uri> {
     let old = uri.path_and_query()?.as_str().get(taken..)?;
     let slash = if old.starts_with('/') { "" } else { "/" };
     let mut parts = uri.clone().into_parts();
@@ -132,10 +159,7 @@ mod tests {
 
     #[test]
     fn a_path_is_taken_off_at_its_slashes() {
-        let rest = |path: &str, of: &str| {
-            let route = Route { path: path.into(), slot: Arc::default() };
-            route.rest(of).map(ToOwned::to_owned)
-        };
+        let rest = |path: &str, of: &str| super::rest(path, of).map(ToOwned::to_owned);
         assert_eq!(rest("/", "/a/b").as_deref(), Some("/a/b"));
         assert_eq!(rest("/a", "/a/b").as_deref(), Some("/b"));
         assert_eq!(rest("/a", "/a").as_deref(), Some(""));

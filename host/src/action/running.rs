@@ -15,7 +15,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    Action, State, Tasks,
+    Action, Lobby, State, Tasks,
     door::{Opened, Opening},
     limits::GOOD_RUN,
     request::Server,
@@ -35,6 +35,8 @@ pub struct Scope {
     pub tasks: Tasks,
     /// Where it is reported that one was given up.
     pub failures: mpsc::UnboundedSender<Failure>,
+    /// Where those find them who have requests.
+    pub lobby: Lobby,
     /// How long a version that was replaced has for what it has begun.
     pub drain: Duration,
 }

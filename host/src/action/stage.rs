@@ -8,10 +8,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Action, Failure, Scope,
+    Action, Failure, Scope, Tasks,
     act::{Act, Desired},
-    door::Door,
-    routes::{Route, Slot},
+    door::{Door, Opened, Opening, Persistence},
+    lobby::Performer,
+    routes::{Route, Routes, Slot},
     running::Started,
 };
 use crate::{
@@ -21,12 +22,14 @@ use crate::{
 
 /// An address, and what it takes to be let in. Port 0 is a port of its own for each
 /// action that asks for it.
-type DoorKey = (SocketAddr, Option<Arc<TlsFiles>>, Option<Arc<str>>);
+pub(crate) type DoorKey = (SocketAddr, Option<Arc<TlsFiles>>, Option<Arc<str>>);
 
 /// Runs actions under a term. Dropping it cancels what [`Stage::stop`] awaits.
 pub struct Stage {
     scope: Scope,
-    doors: BTreeMap<DoorKey, Door>,
+    doors: BTreeMap<DoorKey, Door<Routes>>,
+    /// What is asked from beyond the doors.
+    visits: Tasks,
     slots: BTreeMap<Arc<str>, Arc<Slot>>,
     acts: BTreeMap<Arc<str>, Hold>,
 }
@@ -57,7 +60,8 @@ impl Stage {
     #[must_use]
     pub fn new(scope: Scope) -> Self {
         let (doors, slots, acts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { scope, doors, slots, acts }
+        let visits = scope.tasks.child();
+        Self { scope, doors, visits, slots, acts }
     }
 
     /// Runs `actions`, and no other: what is new is started, what was changed is
@@ -65,12 +69,14 @@ impl Stage {
     pub fn set(&mut self, actions: &[Arc<Action>]) {
         let mounts = mounts(actions);
         for action in actions {
-            self.slots.entry(Arc::clone(action.name())).or_default();
+            let slot = || Slot::new(self.scope.lobby.clone()).into();
+            self.slots.entry(Arc::clone(action.name())).or_insert_with(slot);
         }
         self.open_doors(&mounts, actions);
-        let desired = |action: &Arc<Action>| {
-            let door = self.doors.get(&door_key(action));
-            Desired { action: Arc::clone(action), door: door.map(Door::opened) }
+        self.show(actions);
+        let desired = |action: &Arc<Action>| Desired {
+            action: Arc::clone(action),
+            door: self.opened(action),
         };
         for (name, hold) in &self.acts {
             let action = actions.iter().find(|action| action.name() == name);
@@ -83,8 +89,26 @@ impl Stage {
         self.acts.extend(new);
     }
 
+    /// How far the address of `action` is open, whoever opens it.
+    fn opened(&self, action: &Action) -> Option<Opened> {
+        let own = || self.doors.get(&door_key(action)).map(Door::opened);
+        self.scope.lobby.opened(action).or_else(own)
+    }
+
+    /// Tells those who look for them where the actions that answer requests are.
+    fn show(&self, actions: &[Arc<Action>]) {
+        let http = actions.iter().filter(|action| action.kinds().has(Kind::Http));
+        let performers = http.filter_map(|action| {
+            let slot = Arc::clone(self.slots.get(action.name())?);
+            let (gate, visits) = (Arc::clone(&self.scope.term.gate), self.visits.clone());
+            Some((Arc::clone(action.name()), Performer { slot, gate, visits }))
+        });
+        self.scope.lobby.enter(&self.scope.term.gate, performers.collect());
+    }
+
     fn begin(&self, desired: Desired) -> Hold {
-        let slot = self.slots.get(desired.action.name()).cloned().unwrap_or_default();
+        let slot = self.slots.get(desired.action.name()).cloned();
+        let slot = slot.unwrap_or_else(|| Slot::new(self.scope.lobby.clone()).into());
         let (desired_to, desired) = watch::channel(Some(desired));
         let (started, _) = watch::channel(None);
         let drained = CancellationToken::new();
@@ -101,6 +125,10 @@ impl Stage {
         for action in actions {
             let (mount, slot) = (mounts.get(action.name()), self.slots.get(action.name()));
             let (Some(mount), Some(slot)) = (mount, slot) else { continue };
+            // Its address outlives the term.
+            if action.config().relayed.standby.listens() {
+                continue;
+            }
             let route = Route { path: Arc::clone(&mount.path), slot: Arc::clone(slot) };
             let new = || (action.tls().cloned(), Vec::new());
             routes.entry(door_key(action)).or_insert_with(new).1.push(route);
@@ -115,8 +143,12 @@ impl Stage {
         let Scope { term, tasks, .. } = &self.scope;
         for (key, (tls, routes)) in routes {
             let address = key.0;
-            let door = self.doors.entry(key);
-            door.or_insert_with(|| Door::open(address, tls, &term.gate, tasks)).route(routes);
+            let open = || {
+                let answers = Routes::new(Arc::clone(&term.gate)).into();
+                let (outcome, _) = watch::channel(Opening::Begun);
+                Door::open(address, tls, answers, tasks, Persistence::Once, outcome)
+            };
+            self.doors.entry(key).or_insert_with(open).answers().set(routes);
         }
     }
 
@@ -144,6 +176,7 @@ impl Stage {
         join_all(self.doors.values().map(Door::close)).await;
         join_all(self.acts.values().map(|hold| hold.drained.cancelled())).await;
         join_all(self.doors.values().map(Door::join)).await;
+        self.visits.join().await;
     }
 
     /// Ends at once: the addresses are let go, guests are interrupted, connections cut
@@ -165,6 +198,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        self.scope.lobby.leave(&self.scope.term.gate);
         self.scope.tasks.cancel();
     }
 }
@@ -182,7 +216,8 @@ pub fn mounts(actions: &[Arc<Action>]) -> BTreeMap<Arc<str>, Mount> {
     config::mounts(http.map(|action| action.config()))
 }
 
-fn door_key(action: &Action) -> DoorKey {
+/// What tells the address of `action` from others.
+pub(crate) fn door_key(action: &Action) -> DoorKey {
     let ActionConfig { name, listen, tls, .. } = action.config();
     (*listen, tls.clone(), (listen.port() == 0).then(|| Arc::clone(name)))
 }

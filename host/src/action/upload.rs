@@ -7,12 +7,13 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
+use super::inbound::Inbound;
+
 /// What the client sends, as far as its action takes it.
-pub(super) struct Upload<B = Incoming> {
+pub(super) struct Upload<B = Inbound> {
     inner: B,
     limit: u64,
     left: u64,

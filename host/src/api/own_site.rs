@@ -7,7 +7,7 @@
 
 use axum::{
     extract::Request,
-    http::{Method, StatusCode},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -16,12 +16,22 @@ use super::refusal::Refusal;
 
 /// Lets through what only reads, and what no other site's page sends.
 pub(super) async fn only(request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let site = request.headers().get("sec-fetch-site").map(|site| site.as_bytes());
+    match check(request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Says no to what another site's page sends and does more than read. An upgrade makes a
+/// connection of which nothing is known.
+pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let reads = reads && !headers.contains_key(header::UPGRADE);
+    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
     if reads || matches!(site, None | Some(b"none" | b"same-origin")) {
-        return next.run(request).await;
+        return Ok(());
     }
     let help = "use `soloist`, curl, or the address of this host itself";
-    Refusal::new(StatusCode::FORBIDDEN, "a page of another site may change nothing here", help)
-        .into_response()
+    let what = "a page of another site may change nothing here";
+    Err(Refusal::new(StatusCode::FORBIDDEN, what, help))
 }

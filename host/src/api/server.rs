@@ -4,17 +4,22 @@
 //! - No client can hold the server: requests have a time limit, connections a number.
 //! - When [`serve`] returns, every connection is closed.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::State,
+    body::Body,
+    extract::{Request, State},
     http::{Method, StatusCode, Uri, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
-use hyper::server::conn::http1;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -26,7 +31,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Status, commands, own_site, refusal::Refusal, state};
-use crate::{cluster::Commands, store};
+use crate::{action::Caller, cluster::Commands, relay::Relay, store};
 
 /// How long a client may take to send a request, or to sit idle.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -34,7 +39,8 @@ pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(1);
 /// How long to wait after the system refused a connection, as when files run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-const MAX_CONNECTIONS: usize = 256;
+/// Other hosts send what they are asked for the leader's actions over many of them.
+const MAX_CONNECTIONS: usize = 1024;
 /// Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats).
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -55,6 +61,8 @@ POST /v1/pause, /v1/resume         no changes by preference in {\"group\"}, or i
 POST /v1/drain, /v1/undrain        {\"host\"}, or this one, gives everything up and stays out
 POST /v1/remove                    forgets {\"host\"}; {\"force\": true}: one that is alive leaves first
 Each takes JSON with {\"by\"} and {\"reason\"}; `soloist resign`, `pause`, `drain`, `remove` do the same.
+
+/leader/ACTION/PATH                what the leader's action answers at /PATH, from any host
 ";
 
 /// Where the control API learns what it says.
@@ -80,15 +88,16 @@ pub async fn serve(
     source: Source,
     state: Arc<dyn store::State>,
     commands: Arc<Commands>,
+    relay: Relay,
     stop: CancellationToken,
 ) {
-    let routes = routes(source, state, commands);
+    let rooms = Rooms { own: TowerToHyperService::new(routes(source, state, commands)), relay };
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     while let Some(stream) = stop.run_until_cancelled(accept(&listener)).await {
         // Whoever is one too many finds the connection closed and may try again.
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            let answers = answer(stream, routes.clone(), stop.clone());
+            let answers = answer(stream, rooms.clone(), stop.clone());
             connections.spawn(async move {
                 answers.await;
                 drop(place);
@@ -112,13 +121,44 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
+/// Where a request may belong.
+#[derive(Clone)]
+struct Rooms {
+    /// The control API itself.
+    own: TowerToHyperService<Router>,
+    /// What the leader performs.
+    relay: Relay,
+}
+
+impl Rooms {
+    async fn respond(
+        self,
+        request: Request<Incoming>,
+        caller: Caller,
+    ) -> Result<Response, Infallible> {
+        if !Relay::is_at(request.uri().path()) {
+            return self.own.call(request).await;
+        }
+        if let Err(refusal) = own_site::check(request.method(), request.headers()) {
+            return Ok(refusal.into_response());
+        }
+        Ok(self.relay.respond(request, caller).await?.map(Body::new))
+    }
+}
+
 /// Answers the requests of one connection.
-async fn answer(stream: TcpStream, routes: Router, stop: CancellationToken) {
+async fn answer(stream: TcpStream, rooms: Rooms, stop: CancellationToken) {
+    let Ok(peer) = stream.peer_addr() else { return };
+    // What hosts send each other are small messages; it fails on a broken connection only.
+    let _ = stream.set_nodelay(true);
+    let caller = Caller { peer, secure: false };
+    let service = service_fn(move |request| rooms.clone().respond(request, caller));
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_TIME)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
     );
     // A client that breaks off is the client's affair: errors are no news.
     if stop.run_until_cancelled(connection.as_mut()).await.is_none() {
@@ -183,7 +223,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{api::status::tests::example, config::StoreUrl};
+    use crate::{api::status::tests::example, config::StoreUrl, relay::test_relay};
 
     struct Fake(Mutex<Result<(), String>>);
 
@@ -220,7 +260,8 @@ mod tests {
             let store = store::open(&file, "test", REQUEST_TIME).unwrap();
             let state = store.state().unwrap();
             let commands = Arc::new(commands::tests::nobody(store));
-            let task = tokio::spawn(serve(listener, source.clone(), state, commands, stop.clone()));
+            let (asked, told) = (source.clone(), stop.clone());
+            let task = tokio::spawn(serve(listener, asked, state, commands, test_relay(), told));
             Self { url, source, stop, task, _folder: folder }
         }
 

@@ -7,13 +7,13 @@ use std::{
 };
 
 use super::{
-    Grants, Instances, Limits,
+    Grants, Instances, Limits, Relayed,
     file::ActionTable,
     granted, instances, limits,
     listing::Listing,
     problem::{Place, Problem},
     resolver::{Resolver, Setting},
-    value,
+    standby, value,
 };
 use crate::election::Group;
 
@@ -35,6 +35,8 @@ pub struct ActionConfig {
     pub path: Option<Arc<str>>,
     /// The certificate that it answers with, where it takes TLS.
     pub tls: Option<Arc<TlsFiles>>,
+    /// What standbys do with its requests.
+    pub relayed: Relayed,
     /// Which instances answer its requests.
     pub instances: Instances,
     /// When its service is started again, if it has ended; if that was said.
@@ -56,6 +58,7 @@ impl ActionConfig {
             listen: DEFAULT_LISTEN,
             path: None,
             tls: None,
+            relayed: Relayed::default(),
             instances: Instances::Fresh,
             restart: None,
             limits: Limits::default(),
@@ -117,6 +120,7 @@ impl Surroundings<'_> {
     ) -> Option<ActionConfig> {
         let grants = granted::read(resolver, &table);
         let instances = instances::read(resolver, &table);
+        let relayed = standby::read(resolver, &table);
         let limits = limits::read(resolver, &table);
         let restart = match table.restart.map(|text| resolver.written(Some(text), "")) {
             Some(setting) => resolver.read(&setting, Restart::parse).map(Some),
@@ -148,6 +152,7 @@ impl Surroundings<'_> {
             listen: address?,
             path: path?,
             tls,
+            relayed: relayed?,
             instances: instances?,
             restart: restart?,
             limits: limits?,

@@ -67,6 +67,8 @@ pub(super) struct ActionTable {
     pub(super) listen: Option<Text>,
     pub(super) path: Option<Text>,
     pub(super) tls: Option<TlsTable>,
+    pub(super) standby: Option<Text>,
+    pub(super) hold: Option<Text>,
     pub(super) restart: Option<Text>,
     pub(super) requests: Option<Spanned<i64>>,
     pub(super) instances: Option<Text>,

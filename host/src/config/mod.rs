@@ -25,6 +25,7 @@ mod resolve;
 mod resolver;
 mod secrets;
 mod sockets;
+mod standby;
 mod store_url;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use outbound::{Outbound, default_port};
 pub use problem::ConfigError;
 pub use secrets::Secret;
 pub use sockets::{SocketGrant, Transport};
+pub use standby::{Relayed, Standby};
 pub use store_url::StoreUrl;
 pub use timings::Timings;
 pub use value::check_name;

@@ -60,9 +60,9 @@ pub enum MountError {
         mount: Mount,
     },
     /// Two addresses of which only one can be listened on, or one address with and without
-    /// TLS, or for two groups, which may be led by two hosts.
+    /// TLS, or with two kinds of `standby`, or for two groups, which may be led by two hosts.
     #[error(
-        "the actions {first} and {second} cannot both listen, on {one} and {other}: only actions of one group with the same `tls` share an address, and only one that is written alike; give one of them another `listen`"
+        "the actions {first} and {second} cannot both listen, on {one} and {other}: only actions of one group with the same `tls` and `standby` share an address, and only one that is written alike; give one of them another `listen`"
     )]
     Clash {
         /// The first of the two.
@@ -100,7 +100,8 @@ pub fn check_mounts<'a>(
             let clashes = overlap(first.listen, second.listen)
                 && (first.listen != second.listen
                     || first.group != second.group
-                    || first.tls != second.tls);
+                    || first.tls != second.tls
+                    || first.relayed.standby != second.relayed.standby);
             let names = || (Arc::clone(&first.name), Arc::clone(&second.name));
             if clashes {
                 let (one, other, (first, second)) = (first.listen, second.listen, names());
@@ -121,6 +122,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::config::{Relayed, Standby};
 
     fn action(name: &str, listen: &str, path: Option<&str>) -> ActionConfig {
         let (listen, path) = (listen.parse().unwrap(), path.map(Arc::from));
@@ -165,6 +167,9 @@ mod tests {
         assert_eq!(check(&[a.clone(), posing]), Err("a and posing are one".into()));
         let foreign =
             ActionConfig { group: "other".into(), ..action("foreign", "127.0.0.1:2", None) };
-        assert_eq!(check(&[a, foreign]), Err("a and foreign clash".into()));
+        assert_eq!(check(&[a.clone(), foreign]), Err("a and foreign clash".into()));
+        let relayed = Relayed { standby: Standby::Forward, ..Relayed::default() };
+        let open = ActionConfig { relayed, ..action("open", "127.0.0.1:2", None) };
+        assert_eq!(check(&[a, open]), Err("a and open clash".into()));
     }
 }

@@ -7,7 +7,7 @@
 mod error;
 mod status;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,7 +17,7 @@ pub use error::{Fault, HostError};
 
 use self::status::Observer;
 use crate::{
-    action::Catalog,
+    action::{Catalog, Lobby},
     api,
     clock::{self, unix_ms},
     cluster::{Commands, Follower, Registrar},
@@ -25,6 +25,7 @@ use crate::{
     election::Group,
     measure::Measurements,
     plugin::{Engine, PluginError, Ranker},
+    relay::{self, Relay},
     store::{self, Member, Store},
     term::{self, Driver, ElectionThread, Ranking, Readiness, Strategist, Watchdog, Witness},
 };
@@ -60,6 +61,8 @@ pub async fn run(
 /// A host whose parts are all running.
 struct Host {
     driver: term::Handle,
+    relay: relay::Handle,
+    drain: Duration,
     around: TaskTracker,
     stop: CancellationToken,
     /// Cancelled when people want this host to leave the cluster.
@@ -82,12 +85,15 @@ impl Host {
         let (roster_to, roster) = watch::channel(None);
         let (programme, engine) = (catalog.programme(), catalog.engine());
         let state = store.state().map_err(HostError::Store)?;
+        let (lobby, name) = (Lobby::default(), Arc::clone(&config.host.name));
+        let relay = Relay::new(name, lobby.clone(), programme.clone(), roster.clone());
         let driver = Driver {
             timings: config.timings,
             member: member.clone(),
             state: Arc::clone(&state),
             store: Arc::clone(&store),
             programme: programme.clone(),
+            lobby: lobby.clone(),
             catalog: catalog.failures(),
             watchdog: Watchdog::start(config.timings).map_err(HostError::System)?,
             roster: roster.clone(),
@@ -96,6 +102,7 @@ impl Host {
         .start(thread.handle(), runtime::Handle::current());
         let readiness = Readiness {
             programme: programme.clone(),
+            lobby: lobby.clone(),
             member: member.clone(),
             roster: roster.clone(),
             view: driver.view(),
@@ -129,6 +136,7 @@ impl Host {
             listen,
             store: store.label().to_owned(),
             programme,
+            lobby,
             engine,
             view: driver.view(),
             roster,
@@ -145,15 +153,20 @@ impl Host {
         around.spawn(catalog.keep_up(stop.clone()));
         around.spawn(measurements.keep_up(stop.clone()));
         let (observer, commands) = (Arc::new(observer), Arc::new(commands));
-        around.spawn(api::serve(listener, observer, state, commands, stop.clone()));
+        let asked = relay.clone();
+        around.spawn(api::serve(listener, observer, state, commands, asked, stop.clone()));
+        let (relay, drain) = (relay.start(), config.timings.drain);
         info!(event = "listening", %listen, "control API on http://{listen}");
-        Ok(Self { driver, around, stop, leave })
+        Ok(Self { driver, relay, drain, around, stop, leave })
     }
 
     async fn stop(self) {
+        self.relay.close();
         if let Err(error) = self.driver.shut_down().await {
             warn!(%error, "the driver broke down; the session will run out by itself");
         }
+        // What came in for the next leader is still handed on to it.
+        self.relay.finish(self.drain).await;
         self.stop.cancel();
         self.around.close();
         self.around.wait().await;

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    action::{self, Action, ActionStatus, Programme, Refused},
+    action::{self, Action, ActionStatus, Lobby, Programme, Refused},
     api::{
         ActionEntry, GroupEntry, HostEntry, MemberEntry, Role, Status, StatusSource, StoreEntry,
         StoreState,
@@ -32,6 +32,7 @@ pub(super) struct Observer {
     pub(super) listen: SocketAddr,
     pub(super) store: String,
     pub(super) programme: watch::Receiver<Arc<Programme>>,
+    pub(super) lobby: Lobby,
     pub(super) engine: Arc<Engine>,
     pub(super) view: watch::Receiver<HostView>,
     pub(super) roster: watch::Receiver<Option<Roster>>,
@@ -124,7 +125,11 @@ impl Observer {
     fn actions(&self) -> Vec<ActionEntry> {
         let programme = Arc::clone(&self.programme.borrow());
         let mounts = action::mounts(&programme.actions);
-        let entry = |action: &Arc<Action>| action_entry(action.status(), mounts.get(action.name()));
+        let entry = |action: &Arc<Action>| {
+            let mut status = action.status();
+            status.listen = self.lobby.bound(action).or(status.listen);
+            action_entry(status, mounts.get(action.name()))
+        };
         let actions = programme.actions.iter().map(entry);
         actions.chain(programme.refused.iter().map(refused_entry)).collect()
     }

@@ -23,7 +23,7 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    action::{Failure, Programme},
+    action::{Failure, Lobby, Programme},
     capability::{Deadline, Gate},
     clock::{BootTime, unix_ms},
     config::Timings,
@@ -48,6 +48,8 @@ pub struct Driver {
     pub state: Arc<dyn State>,
     /// What it performs when it leads.
     pub programme: watch::Receiver<Arc<Programme>>,
+    /// Where those find its actions who have requests.
+    pub lobby: Lobby,
     /// Who is asked for an earlier version when one fails on trial.
     pub catalog: UnboundedSender<Failure>,
     /// Who looks after its terms.
@@ -111,6 +113,7 @@ struct Loop {
     /// The runtime that actions run on.
     guests: runtime::Handle,
     programme: watch::Receiver<Arc<Programme>>,
+    lobby: Lobby,
     catalog: UnboundedSender<Failure>,
     terms: BTreeMap<Group, (Arc<Gate>, UnboundedSender<Order>)>,
     trees: TaskTracker,
@@ -145,6 +148,7 @@ impl Loop {
             state,
             guests,
             programme,
+            lobby: driver.lobby,
             catalog: driver.catalog,
             terms: BTreeMap::new(),
             trees: TaskTracker::new(),
@@ -269,6 +273,7 @@ impl Loop {
             events: self.events.clone(),
             watch: self.watchdog.watch(Arc::clone(&gate)),
             programme: self.programme.clone(),
+            lobby: self.lobby.clone(),
             catalog: self.catalog.clone(),
             budget: self.timings.stop_budget,
             drain: self.timings.drain,

@@ -17,7 +17,7 @@ use super::{
     view::{HostView, Role},
 };
 use crate::{
-    action::{Action, Preflight, Programme},
+    action::{Action, Lobby, Preflight, Programme},
     election::{Event, Group},
     store::{Member, Roster},
     words::with_causes,
@@ -33,6 +33,8 @@ const PATIENCE: u32 = 3;
 pub struct Readiness {
     /// What this host performs.
     pub programme: watch::Receiver<Arc<Programme>>,
+    /// How the addresses are that it has for good.
+    pub lobby: Lobby,
     /// This host.
     pub member: Member,
     /// What is known of the cluster.
@@ -91,7 +93,7 @@ impl Readiness {
         let mut asked = BTreeSet::new();
         let mut first = |action: &&Arc<Action>| action.listen().is_none_or(|it| asked.insert(it));
         let firsts = actions.iter().filter(|action| first(action));
-        let obstacle = firsts.filter_map(|action| action.preflight().err()).next();
+        let obstacle = firsts.filter_map(|action| self.lobby.preflight(action).err()).next();
         if obstacle.is_none() && !self.may_be_ready(group) {
             return;
         }

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::watchdog::Watch;
 use crate::{
-    action::{Failure, Programme, Scope, Stage, Tasks},
+    action::{Failure, Lobby, Programme, Scope, Stage, Tasks},
     capability::{Gate, Notice, TermLink},
     clock::BootTime,
     election::{Event, LeaderKey},
@@ -37,6 +37,8 @@ pub(super) struct TermTree {
     pub(super) watch: Watch,
     /// What this host performs; of that, the group's actions run here.
     pub(super) programme: watch::Receiver<Arc<Programme>>,
+    /// Where those find the actions who have requests.
+    pub(super) lobby: Lobby,
     /// Who is asked for an earlier version when one fails on trial.
     pub(super) catalog: UnboundedSender<Failure>,
     /// How long a stop should take at most.
@@ -57,7 +59,13 @@ impl TermTree {
             state: Arc::clone(&self.state),
             notices: notices_to,
         };
-        let scope = Scope { term, tasks: tasks.child(), failures: failures_to, drain: self.drain };
+        let scope = Scope {
+            term,
+            tasks: tasks.child(),
+            failures: failures_to,
+            lobby: self.lobby.clone(),
+            drain: self.drain,
+        };
         let mut stage = Stage::new(scope);
         self.set(&mut stage);
         loop {

@@ -19,6 +19,7 @@ mod module;
 mod outbound;
 mod protocols;
 mod refused;
+mod relay;
 mod reload;
 mod rig;
 mod service;

@@ -76,7 +76,7 @@ async fn a_stop_ends_http2_streams_that_are_open() {
     drop(sender);
 }
 
-fn files() -> Arc<TlsFiles> {
+pub(crate) fn files() -> Arc<TlsFiles> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/actions/tls");
     TlsFiles { cert: folder.join("cert.pem"), key: folder.join("key.pem") }.into()
 }
@@ -89,7 +89,7 @@ fn prepare_with_tls(guest: &str, tls: Arc<TlsFiles>) -> Result<Prepared, String>
     Ok((engine, action))
 }
 
-fn connector(protocol: &[u8]) -> TlsConnector {
+pub(crate) fn connector(protocol: &[u8]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&files().cert).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -9,7 +9,7 @@ use std::{
 };
 
 use soloist::{
-    action::{Action, Failure, Scope, Stage, State, Tasks},
+    action::{Action, Failure, Lobby, Scope, Stage, State, Tasks},
     capability::{Deadline, Gate, Notice, TermLink},
     clock::BootTime,
     config::{ActionConfig, Grants, Instances, Limits, Reuse, StoreUrl},
@@ -106,7 +106,8 @@ impl Rig {
         let (notices_to, notices) = unbounded_channel();
         let state = world.store.state().unwrap();
         let term = TermLink { gate: gate.clone(), key: key.clone(), state, notices: notices_to };
-        let scope = Scope { term, tasks: tasks.clone(), failures: sender, drain: PATIENCE };
+        let (tasks_of, lobby) = (tasks.clone(), Lobby::default());
+        let scope = Scope { term, tasks: tasks_of, failures: sender, lobby, drain: PATIENCE };
         let mut running = Stage::new(scope);
         running.set(std::slice::from_ref(&action));
         Self {

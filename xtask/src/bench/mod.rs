@@ -11,6 +11,7 @@ pub(crate) mod figures;
 mod http;
 mod plugins;
 pub(crate) mod process;
+mod relay;
 mod web;
 
 use std::env;
@@ -34,6 +35,12 @@ pub(crate) enum Bench {
     Crowd,
     /// What many plugins cost: to start, to hold, and to take over with
     Plugins,
+    /// What it costs to ask a standby that forwards, and the pauses of its clients
+    Relay {
+        /// How many hand-overs to measure
+        #[arg(long, default_value_t = 20)]
+        runs: usize,
+    },
     /// How long a planned hand-over takes, beside `etcdctl lock`
     Failover {
         /// How many hand-overs to measure
@@ -62,6 +69,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Crowd => Ok(()),
         Bench::Http => http::run(&bed),
         Bench::Plugins => plugins::run(&bed),
+        Bench::Relay { runs } => relay::run(&bed, (*runs).max(1)),
         Bench::Failover { runs, crash } => {
             let loss = if *crash { failover::Loss::Crash } else { failover::Loss::Planned };
             failover::run(&bed, (*runs).max(1), loss)

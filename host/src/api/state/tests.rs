@@ -10,6 +10,7 @@ use super::*;
 use crate::{
     api::{Reason, Status, StatusSource, serve, status::tests::example},
     config::StoreUrl,
+    relay::test_relay,
     store,
 };
 
@@ -48,7 +49,8 @@ impl Server {
         let stop = CancellationToken::new();
         let state = store.state().unwrap();
         let commands = Arc::new(crate::api::commands::tests::nobody(store));
-        tokio::spawn(serve(listener, Arc::new(Fake), state, commands, stop.clone()));
+        let told = stop.clone();
+        tokio::spawn(serve(listener, Arc::new(Fake), state, commands, test_relay(), told));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }
 

@@ -3,7 +3,7 @@
 
 mod components;
 mod wasmtime;
-mod wrk;
+pub(super) mod wrk;
 
 use std::fs;
 use std::net::SocketAddr;

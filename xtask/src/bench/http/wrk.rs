@@ -14,21 +14,21 @@ const WRK: Package =
     Package { program: "wrk", apt: &[&["wrk"]], dnf: &[&["wrk"]], brew: &[&["wrk"]] };
 
 /// Makes sure of the program.
-pub(super) fn ensure() -> Result<PathBuf> {
+pub(in crate::bench) fn ensure() -> Result<PathBuf> {
     WRK.ensure()
 }
 
 /// What one round of load showed.
 #[derive(Debug, PartialEq)]
-pub(super) struct Round {
+pub(in crate::bench) struct Round {
     /// Answers a second.
-    pub(super) rate: f64,
+    pub(in crate::bench) rate: f64,
     /// What 99 % of the answers did not take longer than, in milliseconds.
-    pub(super) p99: f64,
+    pub(in crate::bench) p99: f64,
 }
 
 /// Asks as fast as answers come, on 32 connections.
-pub(super) fn measure(wrk: &Path, address: SocketAddr, time: Duration) -> Result<Round> {
+pub(in crate::bench) fn measure(wrk: &Path, address: SocketAddr, time: Duration) -> Result<Round> {
     let mut command = Command::new(wrk);
     command.args(["-t1", "-c32", "--latency"]).arg(format!("-d{}s", time.as_secs()));
     read(&cmd::output(command.arg(format!("http://{address}/")))?)

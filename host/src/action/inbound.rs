@@ -1,0 +1,251 @@
+//! The body of a request as it comes in: once, or kept so that it can be read again.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use ::http::HeaderMap;
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// The body of a request.
+pub(crate) enum Inbound {
+    /// It comes from the client, and is gone once it was read.
+    Wire(Incoming),
+    /// What was read of it is kept.
+    Kept(Reading),
+}
+
+impl Body for Inbound {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Wire(body) => Pin::new(body).poll_frame(cx),
+            Self::Kept(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Wire(body) => body.is_end_stream(),
+            Self::Kept(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Wire(body) => body.size_hint(),
+            Self::Kept(body) => body.size_hint(),
+        }
+    }
+}
+
+/// A body of which the first bytes are kept: as long as there were no more, it can be
+/// read from its beginning again.
+pub(crate) struct Kept<B = Incoming>(Arc<Mutex<Source<B>>>);
+
+/// One reading of a [`Kept`] body, from its beginning. It stands still for ever once there
+/// is a later one: half a body must not look like a whole one.
+pub(crate) struct Reading<B = Incoming> {
+    source: Arc<Mutex<Source<B>>>,
+    number: usize,
+    /// How many pieces it has read.
+    at: usize,
+}
+
+struct Source<B> {
+    inner: B,
+    pieces: Vec<Piece>,
+    /// How much more is kept; nothing, once that was exceeded.
+    room: Option<usize>,
+    /// The number of the latest reading.
+    latest: usize,
+    over: bool,
+}
+
+#[derive(Clone)]
+enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+impl Piece {
+    fn frame(self) -> Frame<Bytes> {
+        match self {
+            Self::Data(data) => Frame::data(data),
+            Self::Trailers(trailers) => Frame::trailers(trailers),
+        }
+    }
+
+    fn length(&self) -> usize {
+        match self {
+            Self::Data(data) => data.len(),
+            Self::Trailers(_) => 0,
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Kept<B> {
+    /// Keeps so many bytes of `inner`.
+    pub(crate) fn new(inner: B, room: usize) -> Self {
+        let (pieces, room) = (Vec::new(), Some(room));
+        Self(Arc::new(Mutex::new(Source { inner, pieces, room, latest: 0, over: false })))
+    }
+
+    /// Reads it from its beginning; earlier readings stand still. Ask before whether it
+    /// still [is whole](Self::is_whole).
+    pub(crate) fn read(&self) -> Reading<B> {
+        let mut source = lock(&self.0);
+        source.latest += 1;
+        Reading { source: Arc::clone(&self.0), number: source.latest, at: 0 }
+    }
+
+    /// Whether it can be read from its beginning.
+    pub(crate) fn is_whole(&self) -> bool {
+        lock(&self.0).room.is_some()
+    }
+
+    /// Takes in what comes, to the end or as far as it is kept: whoever is refused
+    /// before all was sent may not hear of it.
+    pub(crate) async fn soak(&self) {
+        let mut reading = self.read();
+        while self.is_whole() {
+            match poll_fn(|cx| Pin::new(&mut reading).poll_frame(cx)).await {
+                Some(Ok(_)) => {}
+                None | Some(Err(_)) => return,
+            }
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Source<B> {
+    fn pull(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)?) else {
+            self.over = true;
+            return Poll::Ready(None);
+        };
+        Poll::Ready(Some(Ok(self.keep(frame))))
+    }
+
+    fn keep(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let Some(room) = self.room else { return frame };
+        let length = frame.data_ref().map_or(0, Buf::remaining);
+        self.room = room.checked_sub(length);
+        if self.room.is_none() {
+            self.pieces = Vec::new();
+            return frame;
+        }
+        let piece = match frame.into_data() {
+            Ok(data) => Piece::Data(data),
+            Err(frame) => Piece::Trailers(frame.into_trailers().unwrap_or_default()),
+        };
+        self.pieces.push(piece.clone());
+        piece.frame()
+    }
+
+    fn unread(&self, at: usize) -> &[Piece] {
+        self.pieces.get(at..).unwrap_or_default()
+    }
+}
+
+fn lock<B>(source: &Mutex<Source<B>>) -> MutexGuard<'_, Source<B>> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Reading<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.get_mut();
+        let mut source = lock(&this.source);
+        if source.latest != this.number {
+            return Poll::Pending;
+        }
+        if let Some(piece) = source.unread(this.at).first() {
+            let frame = piece.clone().frame();
+            this.at += 1;
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if source.over {
+            return Poll::Ready(None);
+        }
+        let pulled = ready!(source.pull(cx));
+        this.at += 1;
+        Poll::Ready(pulled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let source = lock(&self.source);
+        let current = source.latest == self.number && source.unread(self.at).is_empty();
+        current && (source.over || source.inner.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let source = lock(&self.source);
+        let kept: usize = source.unread(self.at).iter().map(Piece::length).sum();
+        let (kept, rest) = (kept as u64, source.inner.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(kept));
+        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(kept)) {
+            hint.set_upper(upper);
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
+
+    use super::*;
+
+    type Pieces = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, hyper::Error>>>>;
+
+    fn body(pieces: &[&'static str]) -> Pieces {
+        let mut frames: Vec<_> = pieces
+            .iter()
+            .map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes()))))
+            .collect();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", 1.into());
+        frames.push(Ok(Frame::trailers(trailers)));
+        StreamBody::new(stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_is_read_again_with_its_trailers() {
+        let kept = Kept::new(body(&["one", "two"]), 6);
+        let mut first = kept.read();
+        first.frame().await.unwrap().unwrap();
+        let second = kept.read();
+        assert!(first.frame().now_or_never().is_none(), "an earlier reading goes on");
+        assert!(kept.is_whole());
+        let all = second.collect().await.unwrap();
+        assert!(all.trailers().is_some_and(|trailers| trailers.contains_key("x-sum")));
+        assert_eq!(all.to_bytes(), "onetwo");
+        let third = kept.read();
+        assert_eq!(third.size_hint().lower(), 6);
+        assert_eq!(third.collect().await.unwrap().to_bytes(), "onetwo");
+    }
+
+    #[tokio::test]
+    async fn what_was_too_much_passes_and_is_not_whole_any_more() {
+        let kept = Kept::new(body(&["one", "two", "three"]), 5);
+        assert_eq!(kept.read().collect().await.unwrap().to_bytes(), "onetwothree");
+        assert!(!kept.is_whole());
+    }
+}

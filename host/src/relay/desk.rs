@@ -1,0 +1,185 @@
+//! Where requests come in: at an action's address, or under `/leader/` at the control address.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use tokio::{sync::Semaphore, time::timeout};
+
+use super::{
+    Carried, Shared,
+    errand::Errand,
+    headers::{self, Trail},
+    limits::{IN_FLIGHT, SOAK},
+    refusal::Refusal,
+};
+use crate::{
+    action::{self, Action, Answers, Caller, PREFIX},
+    config::Standby,
+    plugin::Kind,
+};
+
+/// The path of the control address under which the actions are, each under its name.
+pub(super) const LEADER: &str = "/leader/";
+
+/// What a plugin answers at the control address is kept apart from the control API: a page
+/// of it may run scripts, but they count as another site's (Content Security Policy 3,
+/// `sandbox`).
+const SANDBOX: HeaderValue =
+    HeaderValue::from_static("sandbox allow-downloads allow-forms allow-popups allow-scripts");
+/// By this one, a script of a plugin could get between a browser and the control API.
+const WORKERS: HeaderName = HeaderName::from_static("service-worker-allowed");
+
+/// A place where requests come in.
+pub(crate) struct Desk {
+    shared: Arc<Shared>,
+    /// For those that wait, or that other hosts answer.
+    places: Arc<Semaphore>,
+    /// Which action is under which path of the address, the longest path first.
+    table: RwLock<Vec<(Arc<str>, Arc<Action>)>>,
+}
+
+impl Desk {
+    /// A desk at which there are no actions yet.
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let (shared, places) = (Arc::clone(shared), Arc::new(Semaphore::new(IN_FLIGHT)));
+        Self { shared, places, table: RwLock::default() }
+    }
+
+    /// Replaces the actions of the address.
+    pub(super) fn set(&self, mut table: Vec<(Arc<str>, Arc<Action>)>) {
+        table.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    /// Answers a request to the control address, from a client or from another host.
+    pub(super) async fn respond_at_control(
+        &self,
+        mut request: Request<Incoming>,
+        caller: Caller,
+    ) -> Response<Carried> {
+        let trail = Trail::read(request.headers());
+        headers::take_off_own(request.headers_mut());
+        let (action, taken) = match self.named(request.uri().path()) {
+            Ok(found) => found,
+            Err(refusal) => return refusal.response(trail.is_from_host()),
+        };
+        let prefix = format!("{LEADER}{}", action.name());
+        if trail.is_from_host() {
+            self.shared.hops.note_received();
+            return match take(&mut request, taken, None) {
+                Some(()) => self.ask(action, Standby::Forward, trail, request, caller).await,
+                None => Refusal::Nowhere(prefix).response(true),
+            };
+        }
+        let Some(()) = take(&mut request, taken, Some(&prefix)) else {
+            return Refusal::Nowhere(prefix).response(false);
+        };
+        let mut response = self.ask(action, Standby::Forward, trail, request, caller).await;
+        set_apart(response.headers_mut());
+        response
+    }
+
+    /// The action that a path of the control address names, and how much of the path is
+    /// taken up by that.
+    fn named(&self, path: &str) -> Result<(Arc<Action>, usize), Refusal> {
+        let name = path.strip_prefix(LEADER).and_then(|rest| rest.split('/').next());
+        let name = name.unwrap_or_default();
+        let programme = Arc::clone(&self.shared.programme.borrow());
+        let mut http = programme.actions.iter().filter(|action| action.kinds().has(Kind::Http));
+        if let Some(action) = http.clone().find(|action| &**action.name() == name) {
+            return Ok((Arc::clone(action), LEADER.len() + name.len()));
+        }
+        let known: Vec<_> = http.by_ref().map(|action| &**action.name()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(Refusal::Unknown { name: name.to_owned(), known })
+    }
+
+    /// Answers a request to the address of actions.
+    async fn respond_at_address(
+        &self,
+        mut request: Request<Incoming>,
+        caller: Caller,
+    ) -> Response<Carried> {
+        headers::take_off_own(request.headers_mut());
+        let found = {
+            let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+            let path = request.uri().path();
+            let under = |mount: &Arc<str>| Some(path.len() - action::rest(mount, path)?.len());
+            let found = table.iter().find_map(|(mount, action)| {
+                Some((Arc::clone(mount), Arc::clone(action), under(mount)?))
+            });
+            found.ok_or_else(|| {
+                let known: Vec<_> = table.iter().map(|(mount, _)| &**mount).collect();
+                Refusal::Nowhere(known.join(", "))
+            })
+        };
+        let (mount, action, taken) = match found {
+            Ok(found) => found,
+            Err(refusal) => return refusal.response(false),
+        };
+        if taken > 0 && take(&mut request, taken, Some(&mount)).is_none() {
+            return Refusal::Nowhere(mount.to_string()).response(false);
+        }
+        let standby = action.config().relayed.standby;
+        let trail = Trail { secure: caller.secure, ..Trail::default() };
+        self.ask(action, standby, trail, request, caller).await
+    }
+
+    async fn ask(
+        &self,
+        action: Arc<Action>,
+        standby: Standby,
+        trail: Trail,
+        mut request: Request<Incoming>,
+        caller: Caller,
+    ) -> Response<Carried> {
+        let from_host = trail.is_from_host();
+        if !from_host {
+            let uri = request.uri().clone();
+            headers::add_forwarded(request.headers_mut(), &uri, caller);
+        }
+        let places = Arc::clone(&self.places);
+        let errand = Errand::new(&self.shared, action, standby, trail, caller, request, places);
+        let body = errand.body();
+        match errand.run().await {
+            Ok(response) => response,
+            Err(refusal) => {
+                // It could be taken for a broken connection, if it came too soon.
+                if from_host && refusal.unserved().is_some() {
+                    let _ = timeout(SOAK, body.soak()).await;
+                }
+                refusal.response(from_host)
+            }
+        }
+    }
+}
+
+impl Answers for Desk {
+    type Body = Carried;
+
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        caller: Caller,
+    ) -> Result<Response<Carried>, Infallible> {
+        Ok(self.respond_at_address(request, caller).await)
+    }
+}
+
+/// Takes so much off the path of `request`, and tells the plugin of it as `prefix`.
+fn take(request: &mut Request<Incoming>, taken: usize, prefix: Option<&str>) -> Option<()> {
+    *request.uri_mut() = action::without(request.uri(), taken)?;
+    if let Some(prefix) = prefix {
+        request.headers_mut().append(PREFIX, HeaderValue::from_str(prefix).ok()?);
+    }
+    Some(())
+}
+
+fn set_apart(headers: &mut HeaderMap) {
+    headers.append(header::CONTENT_SECURITY_POLICY, SANDBOX);
+    headers.remove(WORKERS);
+}

@@ -1,0 +1,131 @@
+//! One try of an errand: a term of this host, or another host.
+
+use ::http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri::Authority};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout};
+
+use super::{Errand, Leader, Tried};
+use crate::{
+    action::{Inbound, Performer, Unserved, Visit},
+    measure,
+    relay::{
+        Carried, headers,
+        hop::Failed,
+        limits::{LAST_WORD, SLACK},
+        refusal::Refusal,
+        tunnel,
+    },
+};
+
+impl Errand {
+    /// Has a term of this host answer.
+    pub(super) async fn ask_here(&mut self, performer: &Performer) -> Tried {
+        let request = Request::from_parts(self.head.clone(), Inbound::Kept(self.body.read()));
+        match performer.answer(request).await {
+            Visit::Answered(response, visit) => {
+                // What did not wait does not count.
+                self.place = None;
+                Tried::Answered(Carried::here(*response, visit))
+            }
+            Visit::NotBegun => Tried::NotBegun,
+            Visit::Lost => Tried::Lost("its term ended".to_owned()),
+        }
+    }
+
+    /// Has another host answer.
+    pub(super) async fn ask_there(
+        &mut self,
+        leader: &Leader,
+        deadline: Instant,
+    ) -> Result<Tried, Refusal> {
+        if self.trail.via.contains(&leader.name) {
+            return Err(Refusal::Loop(leader.name.clone()));
+        }
+        self.occupy()?;
+        let request = self.request_to(leader, deadline)?;
+        measure::relay_forwarded(self.action.name());
+        let mut response = match self.send(leader, request).await? {
+            Ok(response) => response,
+            Err(Failed::Unreachable(reason)) => {
+                tracing::debug!(leader = leader.name, reason, "the leader cannot be reached");
+                return Ok(Tried::Unreachable);
+            }
+            Err(Failed::Broken(reason)) => return Ok(Tried::Lost(reason)),
+        };
+        match headers::unserved(response.headers()) {
+            Some(Unserved::NotBegun) => return Ok(Tried::NotBegun),
+            Some(Unserved::Lost) => return Ok(Tried::Lost("its term ended".to_owned())),
+            None => {}
+        }
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if let Some(client) = self.upgrade.take().filter(|_| switches) {
+            tunnel::open(&self.shared, client, &mut response, self.place.take());
+        }
+        headers::take_off_hop_by_hop(response.headers_mut(), switches);
+        Ok(Tried::Answered(Carried::there(response)))
+    }
+
+    /// Sends a request, as long as whom it is sent to leads, and its action may take.
+    async fn send(
+        &self,
+        leader: &Leader,
+        request: Request<Inbound>,
+    ) -> Result<Result<Response<Incoming>, Failed>, Refusal> {
+        let config = self.action.config();
+        let patience = config.relayed.hold + config.limits.first_byte + SLACK;
+        let mut sent = std::pin::pin!(timeout(patience, self.shared.hops.send(request)));
+        let sent = tokio::select! {
+            biased;
+            sent = sent.as_mut() => sent,
+            () = self.shared.deposed(self.action.group(), leader.token) => {
+                let Ok(sent) = timeout(LAST_WORD, sent).await else {
+                    let reason = "it does not lead any more, and did not answer".to_owned();
+                    return Ok(Err(Failed::Broken(reason)));
+                };
+                sent
+            }
+        };
+        sent.map_err(|_| Refusal::Late)
+    }
+
+    /// The request as it is sent to `leader`.
+    fn request_to(&self, leader: &Leader, deadline: Instant) -> Result<Request<Inbound>, Refusal> {
+        let path = self.head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let uri = format!("{}/leader/{}{path}", leader.url, self.action.name());
+        let uri: Uri = uri.parse().map_err(|_| Refusal::NoUrl(leader.url.clone()))?;
+        let mut request = Request::new(Inbound::Kept(self.body.read()));
+        *request.method_mut() = self.head.method.clone();
+        let headers = request.headers_mut();
+        headers.clone_from(&self.head.headers);
+        if self.trail.is_from_host() {
+            headers::add_forwarded(headers, &self.head.uri, self.caller);
+        }
+        headers::take_off_hop_by_hop(headers, self.upgrade.is_some());
+        headers.remove(header::EXPECT);
+        // The plugin is to learn which host the client has asked for.
+        let asked = self.head.uri.authority().map(Authority::as_str);
+        if let Some(host) = asked.and_then(|host| HeaderValue::from_str(host).ok()) {
+            headers.insert(header::HOST, host);
+        }
+        let mut trail = self.trail.clone();
+        trail.via.push(self.shared.host.to_string());
+        trail.to = Some((leader.name.clone(), leader.token));
+        trail.hold = Some(deadline.saturating_duration_since(Instant::now()));
+        trail.write(headers);
+        *request.uri_mut() = uri;
+        Ok(request)
+    }
+
+    /// Tells the client where the leader answers.
+    pub(super) fn redirect(&self, leader: &Leader) -> Result<Response<Carried>, Refusal> {
+        let path = self.head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let to = format!("{}/leader/{}{path}", leader.url, self.action.name());
+        let location =
+            HeaderValue::from_str(&to).map_err(|_| Refusal::NoUrl(leader.url.clone()))?;
+        let mut response = Response::new(Carried::text(format!("{} leads: {to}\n", leader.name)));
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert(header::LOCATION, location);
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+}

@@ -1,0 +1,237 @@
+//! One request, from its arrival to an answer: here, there, or after a while.
+
+mod asking;
+
+use std::{future::pending, sync::Arc, time::Duration};
+
+use ::http::{Request, Response, request::Parts};
+use hyper::{
+    body::Incoming,
+    upgrade::{self, OnUpgrade},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Carried, Shared,
+    headers::Trail,
+    limits::{KEPT, RETRY},
+    refusal::Refusal,
+    tunnel,
+};
+use crate::{
+    action::{Action, Caller, Floor, Kept, Performer, Secure},
+    config::Standby,
+    election::Token,
+    measure,
+    store::Roster,
+};
+
+/// Who leads, as this host knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Leader {
+    pub(super) name: String,
+    pub(super) url: String,
+    pub(super) token: Token,
+    /// Whether it is this host.
+    pub(super) own: bool,
+}
+
+/// A request on its way.
+pub(super) struct Errand {
+    shared: Arc<Shared>,
+    action: Arc<Action>,
+    standby: Standby,
+    trail: Trail,
+    caller: Caller,
+    head: Parts,
+    body: Arc<Kept>,
+    upgrade: Option<OnUpgrade>,
+    places: Arc<Semaphore>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+/// Where to go next.
+enum Next {
+    Here(Performer),
+    There(Leader),
+    /// There is nobody, or nobody who answers.
+    Wait,
+    /// Another host asks for a term that is over.
+    Over,
+}
+
+/// What came of it.
+enum Tried {
+    Answered(Response<Carried>),
+    /// Nobody has seen anything of the request.
+    NotBegun,
+    /// Nor was anything of it sent: it may be the way that is closed, not the term.
+    Unreachable,
+    /// It may have been done.
+    Lost(String),
+}
+
+/// A leader that is not asked again, until this moment if there is one.
+type Shunned = Option<(Token, Option<Instant>)>;
+
+impl Errand {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        action: Arc<Action>,
+        standby: Standby,
+        trail: Trail,
+        caller: Caller,
+        mut request: Request<Incoming>,
+        places: Arc<Semaphore>,
+    ) -> Self {
+        let asks = tunnel::is_asked(request.method(), request.headers());
+        let upgrade = asks.then(|| upgrade::on(&mut request));
+        let (mut head, body) = request.into_parts();
+        if trail.secure {
+            head.extensions.insert(Secure);
+        }
+        let (shared, body) = (Arc::clone(shared), Arc::new(Kept::new(body, KEPT)));
+        Self { shared, action, standby, trail, caller, head, body, upgrade, places, place: None }
+    }
+
+    /// The body of the request.
+    pub(super) fn body(&self) -> Arc<Kept> {
+        Arc::clone(&self.body)
+    }
+
+    /// Sees to an answer.
+    pub(super) async fn run(mut self) -> Result<Response<Carried>, Refusal> {
+        let answered = self.attend().await;
+        if answered.is_err() {
+            measure::relay_failed(self.action.name());
+        }
+        answered.map(|mut response| {
+            response.body_mut().keep(self.place.take());
+            response
+        })
+    }
+
+    async fn attend(&mut self) -> Result<Response<Carried>, Refusal> {
+        self.trail.check(&self.shared.host)?;
+        let hold = self.action.config().relayed.hold;
+        let hold = self.trail.hold.map_or(hold, |left| left.min(hold));
+        let deadline = Instant::now() + hold;
+        let (mut floor, mut roster) = (self.shared.lobby.floor(), self.shared.roster.clone());
+        let mut shunned: Shunned = None;
+        let mut held = false;
+        loop {
+            let next =
+                self.next(&floor.borrow_and_update(), roster.borrow_and_update().as_ref(), shunned);
+            match next {
+                Next::Here(performer) => match self.ask_here(&performer).await {
+                    Tried::Answered(response) => return Ok(response),
+                    tried => self.may_go_on(tried)?,
+                },
+                Next::There(leader) if self.standby == Standby::Redirect => {
+                    return self.redirect(&leader);
+                }
+                Next::There(leader) => match self.ask_there(&leader, deadline).await? {
+                    Tried::Answered(response) => return Ok(response),
+                    Tried::NotBegun => {
+                        shunned = Some((leader.token, None));
+                        self.may_go_on(Tried::NotBegun)?;
+                    }
+                    tried => {
+                        shunned = Some((leader.token, Some(Instant::now() + RETRY)));
+                        self.may_go_on(tried)?;
+                    }
+                },
+                Next::Wait => {}
+                Next::Over => return Err(Refusal::Over),
+            }
+            if !std::mem::replace(&mut held, true) {
+                self.occupy()?;
+                measure::relay_held(self.action.name());
+            }
+            let last = self.shared.closing.is_cancelled()
+                && !self.shared.has_successor(self.action.group());
+            if hold.is_zero() || last {
+                return Err(self.nobody(hold));
+            }
+            tokio::select! {
+                biased;
+                () = sleep_until(deadline) => return Err(self.nobody(hold)),
+                () = self.shared.closing.cancelled(), if !self.shared.closing.is_cancelled() => {}
+                Ok(()) = floor.changed() => {}
+                Ok(()) = roster.changed() => {}
+                () = pause(shunned) => shunned = None,
+            }
+        }
+    }
+
+    /// Where to go, as things are now.
+    fn next(&self, floor: &Floor, roster: Option<&Roster>, shunned: Shunned) -> Next {
+        let group = self.action.group();
+        let performer = floor.performer(self.action.name());
+        if let Some(performer) = performer.filter(|performer| performer.admits()) {
+            return Next::Here(performer.clone());
+        }
+        let leader = self.shared.leader(roster, group);
+        if let Some(asked) = self.asked_term() {
+            // It begins here, or is over; either way this is the host to say so. As long as
+            // its candidate stands, it may be this host that does not know of its win yet.
+            let begun = floor.latest(group).is_some_and(|latest| latest >= asked);
+            let stands = roster.and_then(|roster| roster.groups.get(group));
+            let stands = stands.is_some_and(|queue| queue.iter().any(|it| it.key.token == asked));
+            let known = roster.is_some_and(|roster| roster.revision >= asked.0);
+            return if begun || (known && !stands) { Next::Over } else { Next::Wait };
+        }
+        match leader {
+            Some(leader) if leader.own => Next::Wait,
+            Some(leader) if shunned.is_some_and(|(token, _)| token == leader.token) => Next::Wait,
+            Some(leader) => Next::There(leader),
+            None => Next::Wait,
+        }
+    }
+
+    /// The term of this host that another one asks for.
+    fn asked_term(&self) -> Option<Token> {
+        let (host, token) = self.trail.to.as_ref()?;
+        (**host == *self.shared.host).then_some(*token)
+    }
+
+    /// Whether another leader may be asked after this.
+    fn may_go_on(&self, tried: Tried) -> Result<(), Refusal> {
+        match tried {
+            Tried::Lost(reason) if !self.head.method.is_idempotent() || !self.body.is_whole() => {
+                Err(Refusal::Lost(reason))
+            }
+            Tried::Lost(_) => {
+                measure::relay_repeated(self.action.name());
+                Ok(())
+            }
+            _ if self.body.is_whole() => Ok(()),
+            _ => Err(Refusal::Changed),
+        }
+    }
+
+    /// Counts among those that wait or are answered elsewhere.
+    fn occupy(&mut self) -> Result<(), Refusal> {
+        if self.place.is_none() {
+            let place = Arc::clone(&self.places).try_acquire_owned();
+            self.place = Some(place.map_err(|_| Refusal::Busy)?);
+        }
+        Ok(())
+    }
+
+    fn nobody(&self, held: Duration) -> Refusal {
+        let (action, group) = (self.action.name().to_string(), self.action.group().to_string());
+        Refusal::Nobody { action, group, held }
+    }
+}
+
+/// Resolves when a leader that was shunned for a while may be asked again.
+async fn pause(shunned: Shunned) {
+    match shunned {
+        Some((_, Some(until))) => sleep_until(until).await,
+        _ => pending().await,
+    }
+}

@@ -1,0 +1,274 @@
+//! The headers of requests and answers that pass a host.
+//!
+//! Between hosts, and nowhere else:
+//!
+//! | header | says |
+//! |---|---|
+//! | `soloist-via` | which hosts a request has passed |
+//! | `soloist-to` | `HOST TOKEN`: for which term it is meant |
+//! | `soloist-hold` | for how many milliseconds it may still wait |
+//! | `soloist-scheme` | `https`, if the client came by TLS |
+//! | `soloist-unserved` | of an answer: `not-begun` or `lost`, where another leader may answer |
+
+use std::{net::IpAddr, time::Duration};
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::Authority};
+
+use super::{limits::HOPS, refusal::Refusal};
+use crate::{
+    action::{Caller, Unserved},
+    election::Token,
+};
+
+const OWN: &str = "soloist-";
+const VIA: HeaderName = HeaderName::from_static("soloist-via");
+const TO: HeaderName = HeaderName::from_static("soloist-to");
+const HOLD: HeaderName = HeaderName::from_static("soloist-hold");
+const SCHEME: HeaderName = HeaderName::from_static("soloist-scheme");
+const UNSERVED: HeaderName = HeaderName::from_static("soloist-unserved");
+const NOT_BEGUN: HeaderValue = HeaderValue::from_static("not-begun");
+const LOST: HeaderValue = HeaderValue::from_static("lost");
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What concerns one connection only (RFC 9110, section 7.6.1), beside what the header
+/// `connection` names.
+const HOP_BY_HOP: [HeaderName; 5] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// What hosts tell each other of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Trail {
+    /// The hosts that it has passed.
+    pub(super) via: Vec<String>,
+    /// The host and the term that it is meant for.
+    pub(super) to: Option<(String, Token)>,
+    /// How long it may still wait.
+    pub(super) hold: Option<Duration>,
+    /// Whether the client came by TLS.
+    pub(super) secure: bool,
+}
+
+impl Trail {
+    /// What the headers of a request say.
+    pub(super) fn read(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let passed = headers.get_all(VIA).iter().flat_map(|value| value.to_str().ok());
+        let passed = passed.flat_map(|names| names.split(',').map(|name| name.trim().to_owned()));
+        let to = text(TO).and_then(|to| {
+            let (host, token) = to.rsplit_once(' ')?;
+            Some((host.to_owned(), Token(token.parse().ok()?)))
+        });
+        let hold = text(HOLD).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+        Self { via: passed.collect(), to, hold, secure: text(SCHEME) == Some("https") }
+    }
+
+    /// Whether another host passed it on.
+    pub(super) fn is_from_host(&self) -> bool {
+        !self.via.is_empty()
+    }
+
+    /// Whether it may go on at `host`.
+    pub(super) fn check(&self, host: &str) -> Result<(), Refusal> {
+        if self.via.iter().any(|passed| passed == host) {
+            return Err(Refusal::Loop(host.to_owned()));
+        }
+        if self.via.len() > HOPS {
+            return Err(Refusal::Hops(self.via.len()));
+        }
+        Ok(())
+    }
+
+    /// Says it to the next host.
+    pub(super) fn write(&self, headers: &mut HeaderMap) {
+        let mut put = |name, text: String| {
+            // Names of hosts are fit for headers.
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.insert(name, value);
+            }
+        };
+        put(VIA, self.via.join(", "));
+        if let Some((host, token)) = &self.to {
+            put(TO, format!("{host} {}", token.0));
+        }
+        if let Some(hold) = self.hold {
+            put(HOLD, hold.as_millis().to_string());
+        }
+        if self.secure {
+            put(SCHEME, "https".to_owned());
+        }
+    }
+}
+
+/// Takes off what only hosts say to each other, and what nobody else is believed.
+pub(super) fn take_off_own(headers: &mut HeaderMap) {
+    let own: Vec<_> =
+        headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
+/// Takes off what concerns one connection only; `upgrade`: but for what asks for an upgrade.
+pub(super) fn take_off_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
+    let to = headers.get(header::UPGRADE).cloned().filter(|_| upgrade);
+    let named: Vec<HeaderName> = (headers.get_all(header::CONNECTION).iter())
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|names| names.split(',').filter_map(|name| name.trim().parse().ok()))
+        .collect();
+    // Without it no trailers come.
+    let trailers = headers.get(header::TE).is_some_and(takes_trailers);
+    for name in named.iter().chain(&HOP_BY_HOP).chain([&header::TE]) {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    if let Some(to) = to {
+        headers.insert(header::UPGRADE, to);
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+}
+
+fn takes_trailers(te: &HeaderValue) -> bool {
+    te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim() == "trailers"))
+}
+
+/// Adds where a request came from, as proxies do: `forwarded` (RFC 7239) and what was there
+/// before it. Which host and scheme the client asked for is said by the first proxy.
+pub(super) fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, caller: Caller) {
+    let proto = if caller.secure { "https" } else { "http" };
+    let host = uri
+        .authority()
+        .cloned()
+        .or_else(|| headers.get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok());
+    let (peer, node) = match caller.peer.ip().to_canonical() {
+        IpAddr::V4(ip) => (ip.to_string(), ip.to_string()),
+        IpAddr::V6(ip) => (ip.to_string(), format!("\"[{ip}]\"")),
+    };
+    let mut element = format!("for={node};proto={proto}");
+    if let Some(host) = &host {
+        element += &format!(";host=\"{host}\"");
+    }
+    append(headers, FORWARDED_FOR, &peer);
+    append(headers, header::FORWARDED, &element);
+    if let Some(host) = host.and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
+        headers.entry(FORWARDED_HOST).or_insert(host);
+    }
+    headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
+}
+
+/// Adds an element to a list, which stays one header.
+fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
+    let before = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok());
+    let list: Vec<_> = before.chain([element]).collect();
+    if let Ok(value) = HeaderValue::from_str(&list.join(", ")) {
+        headers.insert(name, value);
+    }
+}
+
+/// Tells the host that has asked that another leader may answer.
+pub(super) fn mark(headers: &mut HeaderMap, unserved: Unserved) {
+    let value = match unserved {
+        Unserved::NotBegun => NOT_BEGUN,
+        Unserved::Lost => LOST,
+    };
+    headers.insert(UNSERVED, value);
+}
+
+/// What another host says of a request that it did not answer.
+pub(super) fn unserved(headers: &HeaderMap) -> Option<Unserved> {
+    match headers.get(UNSERVED)? {
+        value if value == NOT_BEGUN => Some(Unserved::NotBegun),
+        value if value == LOST => Some(Unserved::Lost),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair =
+            |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let mut headers = HeaderMap::new();
+        for (name, value) in list.iter().map(pair) {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn a_trail_is_read_as_it_was_written() {
+        let trail = Trail {
+            via: vec!["a".into(), "b".into()],
+            to: Some(("c".into(), Token(7))),
+            hold: Some(Duration::from_millis(250)),
+            secure: true,
+        };
+        let mut written = HeaderMap::new();
+        trail.write(&mut written);
+        assert_eq!(Trail::read(&written), trail);
+        assert_eq!(Trail::read(&HeaderMap::new()), Trail::default());
+        take_off_own(&mut written);
+        assert!(written.is_empty());
+    }
+
+    #[test]
+    fn a_host_that_was_passed_and_too_many_are_refused() {
+        let trail = |via: &[&str]| Trail {
+            via: via.iter().map(|it| (*it).into()).collect(),
+            ..Trail::default()
+        };
+        assert!(trail(&["a", "b", "c", "d"]).check("e").is_ok());
+        assert!(matches!(trail(&["a", "b"]).check("a"), Err(Refusal::Loop(_))));
+        assert!(matches!(trail(&["a", "b", "c", "d", "e"]).check("f"), Err(Refusal::Hops(5))));
+    }
+
+    #[test]
+    fn what_concerns_one_connection_goes_no_further() {
+        let all = [
+            ("connection", "close, x-mine"),
+            ("x-mine", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "gzip, trailers"),
+            ("upgrade", "websocket"),
+            ("transfer-encoding", "chunked"),
+            ("x-theirs", "2"),
+        ];
+        let mut plain = headers(&all);
+        take_off_hop_by_hop(&mut plain, false);
+        assert_eq!(plain, headers(&[("x-theirs", "2"), ("te", "trailers")]));
+        let mut upgrade = headers(&all);
+        take_off_hop_by_hop(&mut upgrade, true);
+        assert_eq!(upgrade["upgrade"], "websocket");
+        assert_eq!(upgrade["connection"], "upgrade");
+    }
+
+    #[test]
+    fn where_it_came_from_is_added_to_what_was_said_before() {
+        let caller = Caller { peer: ([192, 0, 2, 7], 1).into(), secure: true };
+        let mut new = headers(&[("host", "example.com:80")]);
+        add_forwarded(&mut new, &Uri::from_static("/"), caller);
+        assert_eq!(new["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(new["x-forwarded-host"], "example.com:80");
+        assert_eq!(new["x-forwarded-proto"], "https");
+        assert_eq!(new["forwarded"], "for=192.0.2.7;proto=https;host=\"example.com:80\"");
+
+        let mut old =
+            headers(&[("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "http")]);
+        let six = Caller { peer: "[2001:db8::1]:1".parse().unwrap(), secure: true };
+        add_forwarded(&mut old, &Uri::from_static("/"), six);
+        assert_eq!(old["x-forwarded-for"], "198.51.100.1, 2001:db8::1");
+        assert_eq!(old["x-forwarded-proto"], "http");
+        assert_eq!(old["forwarded"], "for=\"[2001:db8::1]\";proto=https");
+    }
+}

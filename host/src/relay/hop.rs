@@ -1,0 +1,79 @@
+//! From one host to another: connections that are kept open.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use ::http::{Request, Response};
+use hyper::{body::Incoming, rt::Executor};
+use hyper_util::{
+    client::legacy::{self, Client, connect::HttpConnector},
+    rt::TokioTimer,
+};
+
+use super::limits::{CONNECT, IDLE, IDLE_EACH};
+use crate::action::{Inbound, Tasks};
+
+/// The client of other hosts' control addresses.
+pub(super) struct Hops {
+    client: Client<HttpConnector, Inbound>,
+    received: AtomicBool,
+}
+
+/// How a request to another host has failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Nothing of it was sent.
+    Unreachable(String),
+    /// It was sent, or a part of it.
+    Broken(String),
+}
+
+/// Runs the connections, as tasks of the relay's.
+#[derive(Clone)]
+struct Owner(Tasks);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Owner {
+    fn execute(&self, connection: F) {
+        drop(self.0.spawn(connection));
+    }
+}
+
+impl Hops {
+    /// No connections yet; what they will be belongs to `tasks`.
+    pub(super) fn new(tasks: &Tasks) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT));
+        connector.set_keepalive(Some(Duration::from_secs(15)));
+        let client = Client::builder(Owner(tasks.clone()))
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_EACH)
+            .build(connector);
+        Self { client, received: AtomicBool::new(false) }
+    }
+
+    /// Sends `request` by a connection that is open or a new one. One that was closed
+    /// before anything was sent on it is no failure: then another is taken.
+    pub(super) async fn send(
+        &self,
+        request: Request<Inbound>,
+    ) -> Result<Response<Incoming>, Failed> {
+        self.client.request(request).await.map_err(|error: legacy::Error| {
+            let text = crate::words::with_causes(&error);
+            if error.is_connect() { Failed::Unreachable(text) } else { Failed::Broken(text) }
+        })
+    }
+
+    /// Another host has sent one here.
+    pub(super) fn note_received(&self) {
+        self.received.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another host has ever sent one here.
+    pub(super) fn were_received(&self) -> bool {
+        self.received.load(Ordering::Relaxed)
+    }
+}

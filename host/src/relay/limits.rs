@@ -1,0 +1,29 @@
+//! Every duration and number that the relay is held to and that is no setting.
+
+use std::time::Duration;
+
+/// Requests of one address that wait for a leader or are answered by another host, at a
+/// time. Those that this host answers itself have the limits of their action.
+pub(super) const IN_FLIGHT: usize = 512;
+/// How much of the body of a request is kept, so that it can be sent again.
+pub(super) const KEPT: usize = 64 << 10;
+/// Hosts that a request may pass.
+pub(super) const HOPS: usize = 4;
+/// How long to connect to another host.
+pub(super) const CONNECT: Duration = Duration::from_secs(1);
+/// How long a connection to another host is kept that nobody uses: less than that host
+/// waits for a request.
+pub(super) const IDLE: Duration = Duration::from_secs(5);
+/// How many such connections are kept to one host.
+pub(super) const IDLE_EACH: usize = 128;
+/// From one try to reach a leader that does not answer to the next. Nothing tells when it
+/// can be reached again.
+pub(super) const RETRY: Duration = Duration::from_millis(100);
+/// How long an answer may still be under way when the term that gave it is over.
+pub(super) const LAST_WORD: Duration = Duration::from_millis(250);
+/// What an answer takes beside the times that its action is given.
+pub(super) const SLACK: Duration = Duration::from_secs(5);
+/// How long to take in the body of a request that is refused.
+pub(super) const SOAK: Duration = Duration::from_secs(1);
+/// How long other hosts may still believe that this one leads, after it has resigned.
+pub(super) const LINGER: Duration = Duration::from_millis(250);

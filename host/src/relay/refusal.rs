@@ -1,0 +1,83 @@
+//! Why a client does not get what the leader answers.
+
+use std::time::Duration;
+
+use ::http::{HeaderValue, Response, StatusCode, header};
+
+use super::{Carried, headers};
+use crate::action::Unserved;
+
+/// Why the relay cannot pass an answer on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(
+        "nobody leads the group {group} of the action {action}, or nobody could be reached who \
+         does, for {}; ask again: `soloist status` says who leads",
+        humantime::format_duration(*held)
+    )]
+    Nobody { action: String, group: String, held: Duration },
+    #[error("the term that was asked for is over here; ask the next leader")]
+    Over,
+    #[error("the leadership changed while the request was being sent; send it again")]
+    Changed,
+    #[error("the leader was lost while it answered: {0}; what was asked for may have been done")]
+    Lost(String),
+    #[error("the leader does not answer; what was asked for may have been done")]
+    Late,
+    #[error("too many requests wait for the leader; ask again in a moment")]
+    Busy,
+    #[error(
+        "the request came back to the host {0}: set `advertise` of every host to an address of \
+         its own"
+    )]
+    Loop(String),
+    #[error(
+        "the request passed {0} hosts and found no leader: set `advertise` of every host to an \
+         address of its own"
+    )]
+    Hops(usize),
+    #[error("the leader's address {0} is no URL: mend `advertise` of that host")]
+    NoUrl(String),
+    #[error("there is no action {name} that answers requests; there are {known}")]
+    Unknown { name: String, known: String },
+    #[error("no action answers under this path; there are {0}")]
+    Nowhere(String),
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Nobody { .. } | Self::Over | Self::Changed | Self::Busy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Lost(_) | Self::NoUrl(_) => StatusCode::BAD_GATEWAY,
+            Self::Late => StatusCode::GATEWAY_TIMEOUT,
+            Self::Loop(_) | Self::Hops(_) => StatusCode::LOOP_DETECTED,
+            Self::Unknown { .. } | Self::Nowhere(_) => StatusCode::NOT_FOUND,
+        }
+    }
+
+    /// What the host that has asked may do about it.
+    pub(super) fn unserved(&self) -> Option<Unserved> {
+        match self {
+            Self::Nobody { .. } | Self::Over | Self::Changed => Some(Unserved::NotBegun),
+            Self::Lost(_) => Some(Unserved::Lost),
+            _ => None,
+        }
+    }
+
+    /// The response that says so; `to_host`: to a host, which may know what to do.
+    pub(super) fn response(&self, to_host: bool) -> Response<Carried> {
+        let mut response = Response::new(Carried::text(format!("{self}\n")));
+        *response.status_mut() = self.status();
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, text);
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(unserved) = self.unserved().filter(|_| to_host) {
+            headers::mark(response.headers_mut(), unserved);
+        }
+        response
+    }
+}

@@ -1,0 +1,41 @@
+//! A connection that has become something else than HTTP: bytes, both ways.
+
+use ::http::{HeaderMap, Method, Response, StatusCode, header};
+use hyper::{
+    body::Incoming,
+    upgrade::{self, OnUpgrade},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{io::copy_bidirectional, sync::OwnedSemaphorePermit};
+
+use super::Shared;
+
+/// Whether a request asks for an upgrade that a host can pass on: one to HTTP/2 is for
+/// this connection alone, and is left out.
+pub(super) fn is_asked(method: &Method, headers: &HeaderMap) -> bool {
+    let to = headers.get(header::UPGRADE);
+    to.is_some_and(|to| to != "h2c") && *method != Method::CONNECT
+}
+
+/// Lets bytes through once both sides have switched, until one of them ends or the host
+/// stops.
+pub(super) fn open(
+    shared: &Shared,
+    client: OnUpgrade,
+    leader: &mut Response<Incoming>,
+    place: Option<OwnedSemaphorePermit>,
+) {
+    debug_assert_eq!(leader.status(), StatusCode::SWITCHING_PROTOCOLS);
+    let leader = upgrade::on(leader);
+    shared.tasks.spawn(async move {
+        let _place = place;
+        match tokio::try_join!(client, leader) {
+            Ok((client, leader)) => {
+                let (mut client, mut leader) = (TokioIo::new(client), TokioIo::new(leader));
+                // Whoever breaks off, the other is told by the end.
+                let _ = copy_bidirectional(&mut client, &mut leader).await;
+            }
+            Err(error) => tracing::debug!(%error, "an upgrade did not come about"),
+        }
+    });
+}

@@ -1,0 +1,406 @@
+//! The relay beside leaders that are invented: what it tells them, and what it makes of
+//! what they do.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use ::http::{Request, Version};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use soloist::{
+    action::{Action, Lobby, Preflight, Programme},
+    api::{Status, StatusSource, serve},
+    cluster::Commands,
+    config::{ActionConfig, Relayed, Standby, TlsFiles},
+    election::{Group, LeaderKey, LeaseId, Token},
+    relay::{Handle, Relay},
+    store::{Candidate, Member, Roster, Standing},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::protocols::{connector, files};
+use crate::rig::{
+    self, PATIENCE, World, free_address, guest_file, prepare_as, read_until, rest_of, until,
+};
+
+/// A host `a` that leads nothing, and its relay.
+struct Bystander {
+    address: SocketAddr,
+    action: Arc<Action>,
+    lobby: Lobby,
+    roster: watch::Sender<Option<Roster>>,
+    relay: Handle,
+    /// The same, for whoever serves a control address.
+    asked: Relay,
+    _programme: watch::Sender<Arc<Programme>>,
+}
+
+impl Bystander {
+    /// A bystander whose relay has opened its address.
+    async fn by(hold: Duration) -> Self {
+        let bystander = Self::starting(hold, free_address(), None);
+        until("the address", || bystander.lobby.bound(&bystander.action).is_some()).await;
+        bystander
+    }
+
+    fn starting(hold: Duration, address: SocketAddr, tls: Option<Arc<TlsFiles>>) -> Self {
+        let relayed = Relayed { standby: Standby::Forward, hold };
+        let config = rig::config(guest_file("i-am-server"), address);
+        let (_, action) = prepare_as(ActionConfig { relayed, tls, ..config });
+        let programme = Programme { actions: vec![Arc::clone(&action)], refused: Vec::new() };
+        let (programme_to, programme) = watch::channel(Arc::new(programme));
+        let (roster, roster_of) = watch::channel(None);
+        let lobby = Lobby::default();
+        let asked = Relay::new("a".into(), lobby.clone(), programme, roster_of);
+        let relay = asked.clone().start();
+        Self { address, action, lobby, roster, relay, asked, _programme: programme_to }
+    }
+
+    /// Has `leader` lead under `token`.
+    fn follow(&self, leader: &TcpListener, token: i64) {
+        let url = format!("http://{}", leader.local_addr().unwrap());
+        let group = Group::main();
+        let key = LeaderKey {
+            group: group.clone(),
+            key: format!("main/{token}").into(),
+            token: Token(token),
+            lease: LeaseId(token),
+        };
+        let candidate = Candidate { host: format!("host-{token}"), url, since: None, heir: None };
+        let groups = BTreeMap::from([(group, vec![Standing { candidate, key }.into()])]);
+        self.roster.send_replace(Some(Roster { revision: token, groups, ..Roster::default() }));
+    }
+
+    /// Sends `text` by a connection of its own.
+    async fn send(&self, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn stop(self) {
+        timeout(PATIENCE, self.relay.finish(Duration::ZERO)).await.expect("the relay hangs");
+        TcpListener::bind(self.address).await.expect("the address is still held");
+    }
+}
+
+async fn leader() -> TcpListener {
+    TcpListener::bind(("127.0.0.1", 0)).await.unwrap()
+}
+
+/// The next connection to `leader`, and the head of its request.
+async fn asked(leader: &TcpListener) -> (TcpStream, String) {
+    let (mut stream, _) = timeout(PATIENCE, leader.accept()).await.expect("nobody asks").unwrap();
+    let head = read_until(&mut stream, "\r\n\r\n").await;
+    (stream, head)
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nfine";
+const NOT_BEGUN: &str = "HTTP/1.1 503 Service Unavailable\r\nsoloist-unserved: not-begun\r\n\
+                         content-length: 0\r\nconnection: close\r\n\r\n";
+const GET: &str = "GET /x?y=z HTTP/1.1\r\nhost: example.com\r\nconnection: close, x-mine\r\n\
+                   x-mine: 1\r\nsoloist-via: liar\r\nx-forwarded-for: 192.0.2.1\r\n\r\n";
+const POST: &str =
+    "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+
+#[tokio::test]
+async fn a_leader_is_told_who_asks_and_for_which_term() {
+    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    bystander.follow(&leader, 7);
+    let client = bystander.send(GET).await;
+    let (mut hop, head) = asked(&leader).await;
+    let head = head.to_ascii_lowercase();
+    assert!(head.starts_with("get /leader/web/x?y=z http/1.1\r\n"), "{head}");
+    for line in [
+        "host: example.com",
+        "soloist-via: a",
+        "soloist-to: host-7 7",
+        "x-forwarded-for: 192.0.2.1, 127.0.0.1",
+        "x-forwarded-proto: http",
+        "forwarded: for=127.0.0.1;proto=http;host=\"example.com\"",
+    ] {
+        assert!(head.contains(&format!("\r\n{line}\r\n")), "no {line:?} in {head}");
+    }
+    assert!(!head.contains("x-mine") && !head.contains("liar"), "{head}");
+    hop.write_all(OK.as_bytes()).await.unwrap();
+    let (answer, _) = rest_of(client).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("fine"), "{answer}");
+    bystander.stop().await;
+}
+
+/// What the control address of a host in a test says of itself: nobody asks.
+struct Silent;
+
+impl StatusSource for Silent {
+    fn status(&self) -> Status {
+        unreachable!("nobody asks")
+    }
+
+    fn metrics(&self) -> String {
+        String::new()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Commands for a host that has no cluster.
+fn nobody(world: &World) -> Commands {
+    let member = Member {
+        name: "a".into(),
+        url: String::new(),
+        labels: BTreeMap::new(),
+        priority: 0,
+        joined: 0,
+        version: String::new(),
+        machine: String::new(),
+    };
+    Commands {
+        member,
+        store: Arc::clone(&world.store),
+        roster: watch::channel(None).1,
+        groups: Box::new(Vec::new),
+        events: tokio::sync::mpsc::unbounded_channel().0,
+        patience: PATIENCE,
+    }
+}
+
+/// The roster of another host may be ahead of this one's.
+#[tokio::test]
+async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() {
+    let (bystander, world, first) = (Bystander::by(PATIENCE).await, World::new(), leader().await);
+    let (control, stop) = (leader().await, CancellationToken::new());
+    let address = control.local_addr().unwrap();
+    let (state, relay) = (world.store.state().unwrap(), bystander.asked.clone());
+    let (commands, told) = (Arc::new(nobody(&world)), stop.clone());
+    let serving = tokio::spawn(serve(control, Arc::new(Silent), state, commands, relay, told));
+    // Its candidate is second in the queue, as far as it knows.
+    bystander.follow(&first, 1);
+    bystander.roster.send_modify(|roster| {
+        let roster = roster.as_mut().unwrap();
+        let mut own = Standing::clone(&roster.queue(&Group::main())[0]);
+        (own.candidate.host, own.key.token) = ("a".into(), Token(2));
+        roster.groups.get_mut(&Group::main()).unwrap().push(own.into());
+        roster.revision = 9;
+    });
+    let mut hop = TcpStream::connect(address).await.unwrap();
+    let asks = "GET /leader/web/ HTTP/1.1\r\nhost: h\r\nsoloist-via: c\r\nsoloist-to: a 2\r\n\
+                soloist-hold: 20000\r\nconnection: close\r\n\r\n";
+    hop.write_all(asks.as_bytes()).await.unwrap();
+    let mut byte = [0];
+    let early = timeout(Duration::from_millis(200), hop.read_exact(&mut byte)).await;
+    assert!(early.is_err(), "it does not wait");
+    // Now there is nothing to wait for any more.
+    bystander.follow(&first, 9);
+    let (answer, _) = rest_of(hop).await;
+    let answer = answer.to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 503 "), "{answer}");
+    assert!(answer.contains("\r\nsoloist-unserved: not-begun\r\n"), "{answer}");
+    stop.cancel();
+    serving.await.unwrap();
+    bystander.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_has_begun_with_waits_for_the_next_leader() {
+    let (bystander, one, two) = (Bystander::by(PATIENCE).await, leader().await, leader().await);
+    bystander.follow(&one, 1);
+    let client = bystander.send(POST).await;
+    let (mut hop, _) = asked(&one).await;
+    hop.write_all(NOT_BEGUN.as_bytes()).await.unwrap();
+    // It has heard that, and asks nobody.
+    rest_of(hop).await;
+    assert!(timeout(Duration::from_millis(200), one.accept()).await.is_err(), "it asks again");
+    bystander.follow(&two, 2);
+    let (mut hop, head) = asked(&two).await;
+    let body = if head.ends_with("hello") { head } else { read_until(&mut hop, "hello").await };
+    assert!(body.ends_with("hello"), "{body}");
+    hop.write_all(OK.as_bytes()).await.unwrap();
+    assert!(rest_of(client).await.0.starts_with("HTTP/1.1 200 OK"));
+    bystander.stop().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_hangs_up_is_asked_again_for_what_may_be_repeated() {
+    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    bystander.follow(&leader, 1);
+    let client = bystander.send(GET).await;
+    drop(asked(&leader).await);
+    let (mut hop, _) = asked(&leader).await;
+    hop.write_all(OK.as_bytes()).await.unwrap();
+    assert!(rest_of(client).await.0.starts_with("HTTP/1.1 200 OK"));
+
+    let client = bystander.send(POST).await;
+    drop(asked(&leader).await);
+    let (answer, _) = rest_of(client).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 502 ") && answer.contains("may have been done"),
+        "{answer}"
+    );
+    bystander.stop().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_says_nothing_is_left_when_another_leads() {
+    let (bystander, one, two) = (Bystander::by(PATIENCE).await, leader().await, leader().await);
+    bystander.follow(&one, 1);
+    let client = bystander.send(GET).await;
+    let _silent = asked(&one).await;
+    bystander.follow(&two, 2);
+    let (mut hop, _) = asked(&two).await;
+    hop.write_all(OK.as_bytes()).await.unwrap();
+    assert!(rest_of(client).await.0.starts_with("HTTP/1.1 200 OK"));
+    bystander.stop().await;
+}
+
+#[tokio::test]
+async fn an_upgrade_becomes_a_tunnel_that_ends_with_the_relay() {
+    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    bystander.follow(&leader, 1);
+    let upgrade = "GET /chat HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-key: x\r\n\r\n";
+    let mut client = bystander.send(upgrade).await;
+    let (mut hop, head) = asked(&leader).await;
+    let head = head.to_ascii_lowercase();
+    assert!(head.contains("upgrade: websocket") && head.contains("connection: upgrade"), "{head}");
+    assert!(head.contains("sec-websocket-key: x"), "{head}");
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
+                    upgrade: websocket\r\n\r\nwelcome";
+    hop.write_all(switched.as_bytes()).await.unwrap();
+    let answer = read_until(&mut client, "welcome").await.to_ascii_lowercase();
+    assert!(
+        answer.starts_with("http/1.1 101 ") && answer.contains("upgrade: websocket"),
+        "{answer}"
+    );
+    client.write_all(b"ping").await.unwrap();
+    read_until(&mut hop, "ping").await;
+    hop.write_all(b"pong").await.unwrap();
+    read_until(&mut client, "pong").await;
+    bystander.stop().await;
+    rest_of(client).await;
+    rest_of(hop).await;
+}
+
+#[tokio::test]
+async fn an_answer_of_which_half_has_come_is_not_asked_for_again() {
+    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    bystander.follow(&leader, 1);
+    let mut client = bystander.send(GET).await;
+    let (mut hop, _) = asked(&leader).await;
+    let half = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n";
+    hop.write_all(half.as_bytes()).await.unwrap();
+    read_until(&mut client, "half").await;
+    drop(hop);
+    let (end, _) = rest_of(client).await;
+    assert!(!end.contains("0\r\n\r\n"), "it looks whole: {end:?}");
+    bystander.stop().await;
+}
+
+/// One GET by HTTP/2 on `stream`, which `leader` answers; what it was told is returned.
+async fn by_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    uri: String,
+    leader: &TcpListener,
+) -> String {
+    let client = http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
+    let answer = tokio::spawn(sender.send_request(request));
+    let (mut hop, head) = asked(leader).await;
+    hop.write_all(OK.as_bytes()).await.unwrap();
+    let answer = answer.await.unwrap().unwrap();
+    assert_eq!((answer.version(), answer.status().as_u16()), (Version::HTTP_2, 200));
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "fine");
+    drop(sender);
+    connection.await.unwrap().unwrap();
+    head.to_ascii_lowercase()
+}
+
+#[tokio::test]
+async fn http_2_and_tls_come_in_and_http_1_goes_on() {
+    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    bystander.follow(&leader, 1);
+    let stream = TcpStream::connect(bystander.address).await.unwrap();
+    let head = by_http2(stream, "http://example.com/x".into(), &leader).await;
+    assert!(head.contains("\r\nhost: example.com\r\n"), "{head}");
+    assert!(!head.contains("soloist-scheme"), "{head}");
+    bystander.stop().await;
+
+    let bystander = Bystander::starting(PATIENCE, free_address(), Some(files()));
+    until("the address", || bystander.lobby.bound(&bystander.action).is_some()).await;
+    bystander.follow(&leader, 2);
+    let stream = TcpStream::connect(bystander.address).await.unwrap();
+    let stream = connector(b"h2").connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let head = by_http2(stream, "https://localhost/x".into(), &leader).await;
+    assert!(head.contains("x-forwarded-proto: https"), "{head}");
+    assert!(head.contains("\r\nsoloist-scheme: https\r\n"), "{head}");
+    bystander.stop().await;
+}
+
+#[tokio::test]
+async fn so_many_wait_and_the_others_are_refused_at_once() {
+    let bystander = Bystander::by(PATIENCE).await;
+    let mut waiting = Vec::new();
+    let mut refused = 0;
+    while refused == 0 {
+        let mut client = bystander.send(GET).await;
+        let mut first = [0; 12];
+        // Nobody leads: an answer is a refusal.
+        match timeout(Duration::from_millis(2), client.read_exact(&mut first)).await {
+            Ok(read) => {
+                read.unwrap();
+                assert_eq!(&first, b"HTTP/1.1 503");
+                refused += 1;
+            }
+            Err(_) => waiting.push(client),
+        }
+        assert!(waiting.len() <= 2048, "nobody is refused");
+    }
+    // Whoever goes makes room, and the others are answered.
+    assert!(waiting.len() >= 512, "refused after {}", waiting.len());
+    waiting.truncate(1);
+    let leader = leader().await;
+    bystander.follow(&leader, 1);
+    let answering = tokio::spawn(async move {
+        loop {
+            let (mut hop, _) = asked(&leader).await;
+            hop.write_all(OK.as_bytes()).await.unwrap();
+        }
+    });
+    for client in waiting {
+        assert!(rest_of(client).await.0.starts_with("HTTP/1.1 200 OK"));
+    }
+    let welcome = async {
+        // It takes a moment until it is known that somebody has gone.
+        while !rest_of(bystander.send(GET).await).await.0.starts_with("HTTP/1.1 200 OK") {}
+    };
+    timeout(PATIENCE, welcome).await.expect("there is no room");
+    answering.abort();
+    bystander.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_had_is_an_obstacle_until_it_can() {
+    let holder = leader().await;
+    let address = holder.local_addr().unwrap();
+    let bystander = Bystander::starting(PATIENCE, address, None);
+    until("an obstacle", || bystander.lobby.preflight(&bystander.action).is_err()).await;
+    let failed =
+        || matches!(bystander.lobby.preflight(&bystander.action), Err(Preflight::Relay { .. }));
+    until("the relay's own reason", failed).await;
+    let reason = bystander.lobby.preflight(&bystander.action).unwrap_err().to_string();
+    assert!(reason.contains(&address.to_string()), "{reason}");
+    drop(holder);
+    until("the address", || bystander.lobby.preflight(&bystander.action).is_ok()).await;
+    until("the address", || bystander.lobby.bound(&bystander.action) == Some(address)).await;
+    bystander.stop().await;
+}

@@ -1,0 +1,97 @@
+//! The leader's action from every host: forwarded, redirected, or held for the next leader.
+
+mod answers;
+mod hand_over;
+mod losses;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use reqwest::{Client, Response};
+
+use crate::harness::{
+    PATIENCE, at,
+    cluster::{Cluster, Kind},
+    own_address,
+};
+
+/// Hosts of which each has an address of its own for the web action.
+struct Forwarding {
+    cluster: Cluster,
+    addresses: BTreeMap<&'static str, SocketAddr>,
+    /// The settings of the action, beside its plugin and its address.
+    settings: String,
+    client: Client,
+}
+
+impl Forwarding {
+    /// No hosts yet.
+    async fn new(kind: Kind, plugin: PathBuf, settings: &str) -> Self {
+        let cluster = Cluster::with_plugin(kind, plugin).await;
+        let follow = reqwest::redirect::Policy::none();
+        let client = Client::builder().timeout(PATIENCE).redirect(follow).build().unwrap();
+        let (addresses, settings) = (BTreeMap::new(), settings.to_owned());
+        Self { cluster, addresses, settings, client }
+    }
+
+    /// `a`, which leads, then the others, which stand by.
+    async fn of(kind: Kind, plugin: PathBuf, settings: &str, names: &[&'static str]) -> Self {
+        let mut all = Self::new(kind, plugin, settings).await;
+        for name in names {
+            all.join(name).await;
+            all.cluster.leading("a").await;
+        }
+        all
+    }
+
+    /// Starts a host, or starts it again, and waits until it stands or leads.
+    async fn join(&mut self, name: &'static str) {
+        let address = *self.addresses.entry(name).or_insert_with(|| at(own_address(), 3000));
+        self.cluster.web_at = address;
+        self.cluster.start_with(name, &self.settings);
+        self.cluster.host(name).log.event(0, "standby").await;
+    }
+
+    /// The URL of `path` at the action's address on this host.
+    fn web(&self, name: &str, path: &str) -> String {
+        format!("http://{}{path}", self.addresses[name])
+    }
+
+    /// The URL of `path` at the control address of this host.
+    async fn control(&self, name: &str, path: &str) -> String {
+        format!("http://{}{path}", self.cluster.host(name).api().await)
+    }
+
+    async fn get(&self, url: String) -> Response {
+        self.client.get(url).send().await.expect("an answer")
+    }
+
+    /// What Prometheus is told of a measurement of the web action on this host.
+    async fn counted(&self, name: &str, metric: &str) -> u64 {
+        let metrics = self.get(self.control(name, "/metrics").await).await.text().await.unwrap();
+        let wanted = format!("soloist_relay_{metric}_total{{action=\"web\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&wanted));
+        line.map_or(0, |count| count.trim().parse().expect("a number"))
+    }
+}
+
+/// The status, who answered, and the text.
+async fn told(response: Response) -> (u16, String, String) {
+    let host = response.headers().get("soloist-host").map(|host| host.to_str().unwrap().to_owned());
+    (response.status().as_u16(), host.unwrap_or_default(), response.text().await.unwrap())
+}
+
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}
+
+/// The pieces that are still to come, and whether the body ended as it should.
+async fn rest(mut response: Response) -> (Vec<bytes::Bytes>, bool) {
+    let mut pieces = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(piece)) => pieces.push(piece),
+            Ok(None) => return (pieces, true),
+            Err(_) => return (pieces, false),
+        }
+    }
+}

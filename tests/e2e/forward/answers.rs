@@ -1,0 +1,109 @@
+//! What every host answers while one of them leads.
+
+use std::time::Duration;
+
+use reqwest::header::LOCATION;
+use tokio::{net::TcpStream, time::Instant};
+
+use super::{Forwarding, rest, told};
+use crate::harness::{cluster::Kind, guests, plugins};
+
+crate::on_both_stores!(
+    every_host_answers_what_the_leader_says,
+    bodies_pass_in_both_directions,
+    standbys_redirect_to_where_the_leader_answers,
+    by_default_standbys_do_not_listen,
+);
+
+const FORWARD: &str = "standby = \"forward\"\n";
+
+async fn every_host_answers_what_the_leader_says(kind: Kind) {
+    let plugin = plugins().join("i-am-server.wasm");
+    let all = Forwarding::of(kind, plugin, FORWARD, &["a", "b", "c"]).await;
+    let page = (200, "a".to_owned(), "I am server a\n".to_owned());
+    for name in ["a", "b", "c"] {
+        assert_eq!(told(all.get(all.web(name, "/")).await).await, page, "{name}");
+        let by_control = all.get(all.control(name, "/leader/web/").await).await;
+        // A page of a plugin is no page of the control API.
+        let policy = by_control.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("sandbox"), "{policy}");
+        assert_eq!(told(by_control).await, page, "{name}");
+        let status = all.cluster.host(name).status().await;
+        assert_eq!(status["actions"][0]["listen"], all.addresses[name].to_string());
+    }
+    assert!(all.counted("b", "forwarded").await >= 2);
+    assert_eq!(all.counted("a", "forwarded").await, 0);
+
+    let unknown = told(all.get(all.control("b", "/leader/wep/").await).await).await;
+    assert_eq!(unknown.0, 404);
+    assert!(unknown.2.contains("no action wep") && unknown.2.contains("web"), "{}", unknown.2);
+    foreign_pages_and_circles(&all).await;
+}
+
+/// What other sites' pages may not do, and what must not go around.
+async fn foreign_pages_and_circles(all: &Forwarding) {
+    for name in ["a", "b"] {
+        let url = all.control(name, "/leader/web/").await;
+        let foreign = all.client.post(url).header("sec-fetch-site", "cross-site");
+        assert_eq!(told(foreign.send().await.unwrap()).await.0, 403, "{name}");
+    }
+    let via = async |name: &str, url: String| {
+        let asked = all.client.get(url).header("soloist-via", name).send().await.unwrap();
+        told(asked).await
+    };
+    let around = via("x, b", all.control("b", "/leader/web/").await).await;
+    assert!(around.0 == 508 && around.2.contains("came back"), "{around:?}");
+    let back = via("x, a", all.control("b", "/leader/web/").await).await;
+    assert!(back.0 == 508 && back.2.contains("came back"), "{back:?}");
+    let far = via("v, w, x, y, z", all.control("b", "/leader/web/").await).await;
+    assert!(far.0 == 508 && far.2.contains("passed 5 hosts"), "{far:?}");
+    assert_eq!(via("x, y, z", all.control("b", "/leader/web/").await).await.0, 200);
+    // At the address of an action nobody is believed.
+    assert_eq!(via("x, b", all.web("b", "/")).await.0, 200);
+}
+
+async fn bodies_pass_in_both_directions(kind: Kind) {
+    let settings = "standby = \"forward\"\npath = \"/deep\"\n";
+    let all = Forwarding::of(kind, guests().join("spin.wasm"), settings, &["a", "b"]).await;
+    for name in ["a", "b"] {
+        let seen = told(all.get(all.web(name, "/deep/where?x=1")).await).await;
+        assert_eq!(seen.2, "/where?x=1 under /deep", "{name}");
+        // More than is kept of a body, and more than one write.
+        let body: String = (0..200_000).map(|n| format!("{n}\n")).collect();
+        let echoed = all.client.post(all.web(name, "/deep/echo")).body(body.clone());
+        let echoed = echoed.send().await.unwrap();
+        assert_eq!(echoed.status(), 200, "{name}");
+        assert!(echoed.text().await.unwrap() == body, "{name} changed the body");
+
+        let began = Instant::now();
+        let mut slow = all.get(all.web(name, "/deep/slow-body")).await;
+        let first = slow.chunk().await.unwrap().unwrap();
+        // All of it takes two seconds.
+        assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+        assert!(first.starts_with(b"chunk 1\n") && !first.ends_with(b"chunk 20\n"), "{first:?}");
+        let (pieces, whole) = rest(slow).await;
+        assert!(whole && pieces.concat().ends_with(b"chunk 20\n"), "{pieces:?}");
+        assert!(pieces.len() > 5, "it came at once, in {} pieces", pieces.len());
+    }
+}
+
+async fn standbys_redirect_to_where_the_leader_answers(kind: Kind) {
+    let plugin = plugins().join("i-am-server.wasm");
+    let all = Forwarding::of(kind, plugin, "standby = \"redirect\"\n", &["a", "b"]).await;
+    assert_eq!(told(all.get(all.web("a", "/x?y=z")).await).await.2, "I am server a\n");
+    let away = all.get(all.web("b", "/x?y=z")).await;
+    assert_eq!(away.status(), 307);
+    let to = away.headers()[LOCATION].to_str().unwrap().to_owned();
+    assert_eq!(to, all.control("a", "/leader/web/x?y=z").await);
+    assert_eq!(told(all.get(to).await).await.2, "I am server a\n");
+}
+
+async fn by_default_standbys_do_not_listen(kind: Kind) {
+    let plugin = plugins().join("i-am-server.wasm");
+    let all = Forwarding::of(kind, plugin, "", &["a", "b"]).await;
+    let nobody = TcpStream::connect(all.addresses["b"]).await;
+    assert!(nobody.is_err(), "somebody listens");
+    // Yet its control address knows the way.
+    let by_control = all.get(all.control("b", "/leader/web/").await).await;
+    assert_eq!(told(by_control).await.2, "I am server a\n");
+}

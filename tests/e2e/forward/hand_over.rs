@@ -1,0 +1,180 @@
+//! Leaders change under load, and no client notices but by its patience.
+
+use std::{env, sync::Arc, time::Duration};
+
+use reqwest::Client;
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Forwarding, millis};
+use crate::harness::{PATIENCE, TTL, cluster::Kind, guests};
+
+crate::on_both_stores!(hand_overs_lose_no_request, restarts_lose_no_request);
+
+/// 200 requests a second.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Clients that ask all the time, whatever has become of what they asked before.
+struct Load {
+    stop: CancellationToken,
+    answered: watch::Receiver<usize>,
+    task: JoinHandle<Outcome>,
+}
+
+#[derive(Default)]
+struct Outcome {
+    took: Vec<Duration>,
+    failed: Vec<String>,
+}
+
+impl Load {
+    fn start(urls: Vec<String>) -> Self {
+        let (stop, (count, answered)) = (CancellationToken::new(), watch::channel(0));
+        let task = tokio::spawn(ask(urls, stop.clone(), count));
+        Self { stop, answered, task }
+    }
+
+    /// Awaits so many more answers.
+    async fn goes_on(&mut self, more: usize) {
+        let goal = *self.answered.borrow_and_update() + more;
+        timeout(PATIENCE, self.answered.wait_for(|count| *count >= goal)).await.unwrap().unwrap();
+    }
+
+    /// Ends it, and tells of it. Nothing may have failed.
+    async fn ends(self, what: &str) {
+        self.stop.cancel();
+        let mut outcome = self.task.await.unwrap();
+        outcome.took.sort();
+        let all = outcome.took.len();
+        let at = |share: usize| millis(outcome.took[(all - 1) * share / 100]);
+        println!(
+            "{what}: {all} requests, {} failed; p50 {:.1} ms, p99 {:.1} ms, longest pause {:.1} ms",
+            outcome.failed.len(),
+            at(50),
+            at(99),
+            at(100),
+        );
+        assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
+        // Nobody waited for more than the next leader. This is no measure of speed: a
+        // request that was forgotten waits for the next hand-over, or as long as it is held.
+        let longest = outcome.took.last().copied().unwrap_or_default();
+        assert!(longest < TTL * 2 + Duration::from_secs(1), "a request took {longest:?}");
+    }
+}
+
+async fn ask(urls: Vec<String>, stop: CancellationToken, count: watch::Sender<usize>) -> Outcome {
+    let client = Client::builder().timeout(PATIENCE).build().unwrap();
+    let count = Arc::new(count);
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut asked = JoinSet::new();
+    for number in 0_usize.. {
+        if stop.run_until_cancelled(ticks.tick()).await.is_none() {
+            break;
+        }
+        let url = urls[number % urls.len()].clone();
+        let (client, count) = (client.clone(), Arc::clone(&count));
+        asked.spawn(async move {
+            let began = Instant::now();
+            let outcome = ask_once(&client, &url, number).await;
+            count.send_modify(|count| *count += 1);
+            (began.elapsed(), outcome)
+        });
+    }
+    let mut outcome = Outcome::default();
+    while let Some(ended) = asked.join_next().await {
+        let (took, answer) = ended.unwrap();
+        outcome.took.push(took);
+        outcome.failed.extend(answer.err());
+    }
+    outcome
+}
+
+/// Every other one is a POST, which must not be done twice.
+async fn ask_once(client: &Client, url: &str, number: usize) -> Result<(), String> {
+    let posts = number % 2 == 1;
+    let text = format!("request {number}");
+    let request = if posts {
+        client.post(format!("{url}/echo")).body(text.clone())
+    } else {
+        client.get(format!("{url}/"))
+    };
+    let failed = |error: reqwest::Error| format!("{url} {number}: {error:?}");
+    let answer = request.send().await.map_err(failed)?;
+    let status = answer.status();
+    let body = answer.text().await.map_err(failed)?;
+    let wanted = if posts { text.as_str() } else { "ok" };
+    if status == 200 && body == wanted {
+        Ok(())
+    } else {
+        Err(format!("{url} {number}: {status} {body}"))
+    }
+}
+
+/// How many times the leader changes: more where somebody wants to know.
+fn times(default: usize) -> usize {
+    env::var("SOLOIST_HAND_OVERS").map_or(default, |times| times.parse().expect("a number"))
+}
+
+async fn three(kind: Kind) -> Forwarding {
+    let settings = "standby = \"forward\"\n";
+    Forwarding::of(kind, guests().join("spin.wasm"), settings, &["a", "b", "c"]).await
+}
+
+fn addresses(all: &Forwarding) -> Vec<String> {
+    ["a", "b", "c"].map(|name| all.web(name, "")).to_vec()
+}
+
+async fn hand_overs_lose_no_request(kind: Kind) {
+    let all = three(kind).await;
+    let mut load = Load::start(addresses(&all));
+    load.goes_on(50).await;
+    let times = times(4);
+    for round in 0..times {
+        let asked = ["a", "b", "c"][round % 3];
+        resign(&all, asked).await;
+        load.goes_on(20).await;
+    }
+    load.ends(&format!("{kind:?}: {times} hand-overs")).await;
+}
+
+/// Hosts are restarted one after the other, while clients ask the other two.
+async fn restarts_lose_no_request(kind: Kind) {
+    let mut all = three(kind).await;
+    let urls = [all.web("b", ""), all.web("c", "")].to_vec();
+    let mut load = Load::start(urls);
+    load.goes_on(50).await;
+    for _ in 0..3 {
+        all.cluster.terminate("a").await;
+        load.goes_on(20).await;
+        all.join("a").await;
+        // Until it leads again: that is, once both others have resigned.
+        while told_leader(&all).await != "a" {
+            resign(&all, "b").await;
+        }
+        load.goes_on(20).await;
+    }
+    load.ends(&format!("{kind:?}: 3 restarts of the leader")).await;
+}
+
+/// Has the leader hand over, by any host, and waits until it stands again, so that
+/// there is somebody to hand over to.
+async fn resign(all: &Forwarding, asked: &str) {
+    let seen = all.cluster.lengths();
+    let url = format!("http://{}/v1/resign", all.cluster.host(asked).api().await);
+    let answer = Client::new().post(url).send().await.unwrap();
+    let (status, done) = (answer.status(), answer.text().await.unwrap());
+    assert_eq!(status, 200, "{done}");
+    let done: serde_json::Value = serde_json::from_str(&done).unwrap();
+    let leader = done["handed_over"]["from"].as_str().unwrap();
+    all.cluster.host(leader).log.event(seen[leader], "standby").await;
+}
+
+async fn told_leader(all: &Forwarding) -> String {
+    let answer = all.get(all.web("b", "/")).await;
+    answer.headers()["soloist-host"].to_str().unwrap().to_owned()
+}
