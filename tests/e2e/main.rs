@@ -18,6 +18,8 @@ mod first_party;
 mod forward;
 mod frozen;
 mod harness;
+mod health;
+mod hooks;
 mod languages;
 mod lifecycle;
 mod metrics;

@@ -37,7 +37,5 @@ pub(super) const ADDRESS_AGAIN: Duration = Duration::from_secs(1);
 
 /// The pause before a service is started again, at first; it doubles each time.
 pub(super) const RESTART: Duration = Duration::from_secs(1);
-/// A service that ran for this long ran well.
+/// A version on trial that ran for this long has shown that it runs.
 pub(super) const GOOD_RUN: Duration = Duration::from_secs(10);
-/// A service that ended this often in a row, never having run well, has failed.
-pub(super) const ENDS_IN_A_ROW: u32 = 5;

@@ -21,6 +21,7 @@ mod catalog;
 mod connection;
 mod door;
 mod fate;
+mod hook;
 mod inbound;
 mod instances;
 mod limits;
@@ -44,12 +45,14 @@ use std::{
     fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 pub(crate) use body::ReplyBody;
 pub use catalog::{Catalog, CatalogError, Programme, Refused};
 pub(crate) use connection::{Answers, Caller, Secure};
 pub(crate) use door::{Door, Opening, Persistence};
+pub use hook::Hooks;
 pub(crate) use inbound::{Inbound, Kept};
 pub use listen::Preflight;
 pub use lobby::Lobby;
@@ -66,7 +69,7 @@ pub use tls::TlsError;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    capability::{Access, Spawner, TermLink},
+    capability::{Access, Gate, Spawner, TermLink},
     config::{ActionConfig, Restart, Standby},
     election::Group,
     plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},
@@ -178,8 +181,15 @@ impl Action {
     }
 
     /// Whether `other` is the same plugin under the same settings.
-    fn is_like(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
         self.config == other.config && self.plugin.sha256() == other.plugin.sha256()
+    }
+
+    /// How long it has to run to have run well.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.config.patience.window
     }
 
     /// Where it answers requests, if it does.
@@ -230,9 +240,13 @@ impl Action {
     }
 
     fn access(&self, term: &TermLink, links: Tasks) -> Access {
-        let spawner = Spawner::new(move |task| drop(links.spawn(task)));
         let (name, grants) = (self.name().clone(), self.config.grants.clone());
-        Access::new(name, grants, &self.config.limits, term.clone(), spawner)
+        Access::new(name, grants, &self.config.limits, term.clone(), spawner(links))
+    }
+
+    fn access_outside(&self, gate: &Arc<Gate>, links: Tasks) -> Access {
+        let (name, grants) = (self.name().clone(), self.config.grants.clone());
+        Access::outside(name, grants, &self.config.limits, Arc::clone(gate), spawner(links))
     }
 
     /// When its service is started again. Some compilers give every `http` component a
@@ -272,6 +286,10 @@ impl Action {
     fn board(&self) -> &Board {
         &self.board
     }
+}
+
+fn spawner(links: Tasks) -> Spawner {
+    Spawner::new(move |task| drop(links.spawn(task)))
 }
 
 impl fmt::Debug for Action {

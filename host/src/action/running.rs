@@ -77,7 +77,8 @@ impl Running {
             access,
             scope: Scope { tasks, ..scope.clone() },
             leaving: AtomicBool::new(false),
-            missing: Mutex::new(action.kinds().iter().collect()),
+            // Hooks were called before.
+            missing: Mutex::new(action.kinds().iter().filter(|it| *it != Kind::Hooks).collect()),
             up,
         });
         run.enter(State::Starting);
@@ -123,7 +124,10 @@ impl Running {
             let current = service::start(Arc::clone(&run), entry, &tasks);
             self.service = Some((tasks, current));
         }
-        if run.action.on_trial() {
+        if !run.action.kinds().stays() {
+            run.enter(State::Done);
+            run.up.send_replace(Some(Ok(())));
+        } else if run.action.on_trial() {
             self.run.scope.tasks.spawn(prove(run));
         }
     }

@@ -2,11 +2,12 @@
 //!
 //! A service that ends is started again after a pause, in whatever way it ended,
 //! unless its settings say otherwise (`restart`); the term goes on without one
-//! that is not. One that keeps ending without ever having run well is given up.
+//! that is not. One that was started again more often than its settings bear
+//! (`max_restarts` in `window`) is given up.
 //! Once the term is ending, none is started any more, and the one that runs is
 //! waited for if it has asked to be told of the end.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -14,14 +15,10 @@ use tokio::{
 };
 use wasmtime_wasi::I32Exit;
 
-use super::{
-    State, Tasks,
-    limits::{ENDS_IN_A_ROW, GOOD_RUN, RESTART},
-    running::Run,
-};
+use super::{State, Tasks, limits::RESTART, running::Run};
 use crate::{
     capability::{GuestState, Heed},
-    config::Restart,
+    config::{Patience, Restart},
     plugin::{Guest, Kind, ServiceEntry, Slot},
 };
 
@@ -48,14 +45,13 @@ pub(super) fn start(run: Arc<Run>, entry: ServiceEntry, tasks: &Tasks) -> Curren
 }
 
 async fn supervise(run: Arc<Run>, entry: ServiceEntry, current: watch::Sender<Option<Heed>>) {
-    let mut pauses = Pauses::default();
+    let mut restarts = Restarts::new(run.action.config().patience);
     loop {
         let slot = run.action.slot().await;
         // Nothing begins anew in a term that is ending, or of a version that goes.
         if run.is_leaving() {
             return;
         }
-        let began = Instant::now();
         let end = once(&run, &entry, slot, &current).await;
         if run.gate().pass().is_err() {
             return;
@@ -80,9 +76,8 @@ async fn supervise(run: Arc<Run>, entry: ServiceEntry, current: watch::Sender<Op
         if restart == Restart::Never {
             return run.rest(State::Failed);
         }
-        let Some(pause) = pauses.next(began.elapsed()) else {
-            return run
-                .fail(&format!("it ended {ENDS_IN_A_ROW} times in a row; the last time, {end}"));
+        let Some(pause) = restarts.next(Instant::now()) else {
+            return run.fail(&too_often(&restarts.patience, &end));
         };
         run.action.board().lock().restarts += 1;
         run.enter(State::Restarting);
@@ -117,6 +112,16 @@ async fn once(
     }
 }
 
+fn too_often(patience: &Patience, end: &str) -> String {
+    match patience.max_restarts + 1 {
+        1 => format!("it ended: {end}"),
+        count => {
+            let window = humantime::format_duration(patience.window);
+            format!("it ended {count} times within {window}; the last time, {end}")
+        }
+    }
+}
+
 fn describe(error: &wasmtime::Error) -> Result<String, String> {
     match error.downcast_ref::<I32Exit>() {
         Some(I32Exit(0)) => Ok("it exited with code 0".to_owned()),
@@ -125,21 +130,34 @@ fn describe(error: &wasmtime::Error) -> Result<String, String> {
     }
 }
 
-/// How long to pause before the next start.
-#[derive(Debug, Default)]
-struct Pauses {
-    ends: u32,
+/// How often it was started again of late, and how long to pause before the next time.
+#[derive(Debug)]
+struct Restarts {
+    patience: Patience,
+    /// When it ended, each time that it was started again.
+    ends: VecDeque<Instant>,
 }
 
-impl Pauses {
-    /// The pause after a run of this length, or `None` if it was one too many.
-    fn next(&mut self, ran: Duration) -> Option<Duration> {
-        if ran >= GOOD_RUN {
-            self.ends = 0;
+impl Restarts {
+    fn new(patience: Patience) -> Self {
+        Self { patience, ends: VecDeque::new() }
+    }
+
+    /// The pause after an end at `now`, or `None` if it was one too many.
+    fn next(&mut self, now: Instant) -> Option<Duration> {
+        let Patience { max_restarts, window } = self.patience;
+        while self.ends.front().is_some_and(|end| now.duration_since(*end) > window) {
+            self.ends.pop_front();
         }
-        let pause = RESTART * 2_u32.saturating_pow(self.ends);
-        self.ends += 1;
-        (self.ends < ENDS_IN_A_ROW).then_some(pause)
+        let count = self.ends.len();
+        if count >= max_restarts {
+            return None;
+        }
+        self.ends.push_back(now);
+        // So that there is room for all of them in the window, however long the last is.
+        let longest = window / u32::try_from(max_restarts + 1).unwrap_or(u32::MAX);
+        let doubled = RESTART.saturating_mul(2_u32.saturating_pow(count.try_into().unwrap_or(31)));
+        Some(doubled.min(longest))
     }
 }
 
@@ -147,20 +165,47 @@ impl Pauses {
 mod tests {
     use super::*;
 
-    #[test]
-    fn pauses_double_until_it_is_given_up() {
-        let mut pauses = Pauses::default();
-        let short = Duration::from_secs(1);
-        let list: Vec<_> = (0..4).map(|_| pauses.next(short).unwrap().as_secs()).collect();
-        assert_eq!(list, [1, 2, 4, 8]);
-        assert_eq!(pauses.next(short), None);
+    fn patience(max_restarts: usize, window: u64) -> Patience {
+        Patience { max_restarts, window: Duration::from_secs(window) }
     }
 
-    #[test]
-    fn a_good_run_starts_over() {
-        let mut pauses = Pauses::default();
+    /// The pauses of one that runs for `ran` each time, in milliseconds, until it is given up.
+    async fn pauses(patience: Patience, ran: Duration) -> Vec<u128> {
+        let mut restarts = Restarts::new(patience);
+        let mut list = Vec::new();
         for _ in 0..100 {
-            assert_eq!(pauses.next(GOOD_RUN), Some(RESTART));
+            sleep(ran).await;
+            let Some(pause) = restarts.next(Instant::now()) else { break };
+            list.push(pause.as_millis());
+            sleep(pause).await;
         }
+        list
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_until_it_is_given_up() {
+        let at_once = Duration::from_millis(1);
+        assert_eq!(pauses(Patience::default(), at_once).await, [1000, 2000, 4000, 8000]);
+        assert_eq!(pauses(patience(0, 60), at_once).await, [0; 0]);
+        assert_eq!(pauses(patience(1, 1), at_once).await, [500]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_there_are_they_fit_the_window() {
+        for (max_restarts, window) in [(1, 1), (4, 5), (10, 60), (1000, 60), (100, 3600)] {
+            let list = pauses(patience(max_restarts, window), Duration::ZERO).await;
+            assert_eq!(list.len(), max_restarts.min(100), "{max_restarts} in {window} s");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_older_than_the_window_does_not_count() {
+        let five = patience(4, 10);
+        assert_eq!(pauses(five, Duration::from_millis(500)).await.len(), 4);
+        // Of those within ten seconds there are never more than two.
+        let long = pauses(five, Duration::from_secs(4)).await;
+        assert_eq!((long.len(), long[99]), (100, 2000));
+        let well = pauses(five, Duration::from_secs(11)).await;
+        assert_eq!((well.len(), well[99]), (100, 1000));
     }
 }

@@ -21,13 +21,21 @@ pub enum State {
     Restarting,
     /// It ended well, and is not started again within the term.
     Done,
-    /// It was given up, and its host hands over; or it is not to be started again.
+    /// It was given up; or it is not to be started again.
     Failed,
     /// It finishes what was begun.
     Draining,
+    /// It failed on every host that could run it: the leader goes on without it.
+    Parked,
 }
 
 impl State {
+    /// Whether it does what it should.
+    #[must_use]
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Running | Self::Done)
+    }
+
     /// As it is shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -39,6 +47,7 @@ impl State {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Draining => "draining",
+            Self::Parked => "parked",
         }
     }
 }

@@ -102,6 +102,7 @@ pub(super) mod tests {
             joined: 0,
             version: "0".into(),
             machine: "m".into(),
+            failing: BTreeMap::new(),
         };
         Commands {
             member,

@@ -1,4 +1,4 @@
-//! What the guests of one action may reach under one term.
+//! What the guests of one action may reach, under one term or while their host stands by.
 
 use std::sync::{
     Arc, OnceLock,
@@ -92,8 +92,10 @@ pub struct Access {
     pub(crate) action: Arc<str>,
     /// What its settings grant.
     pub(crate) grants: Arc<Grants>,
-    /// The term.
-    pub(crate) term: TermLink,
+    /// What every effect passes.
+    gate: Arc<Gate>,
+    /// The term; nothing, for a hook that runs while the host stands by.
+    pub(crate) term: Option<TermLink>,
     /// Where its outgoing requests and connections run.
     pub(super) spawner: Spawner,
     /// What its settings tell it.
@@ -115,8 +117,9 @@ pub struct Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let term = &self.term;
-        f.debug_struct("Access").field("action", &self.action).field("term", term).finish()
+        let (gate, term) = (&self.gate, &self.term);
+        let mut shown = f.debug_struct("Access");
+        shown.field("action", &self.action).field("gate", gate).field("term", term).finish()
     }
 }
 
@@ -131,12 +134,36 @@ impl Access {
         term: TermLink,
         spawner: Spawner,
     ) -> Self {
+        let gate = Arc::clone(&term.gate);
+        Self::behind(gate, Some(term), action, grants, limits, spawner)
+    }
+
+    /// The same outside of a term, as long as `gate` lets it: there is no state then.
+    pub(crate) fn outside(
+        action: Arc<str>,
+        grants: Arc<Grants>,
+        limits: &Limits,
+        gate: Arc<Gate>,
+        spawner: Spawner,
+    ) -> Self {
+        Self::behind(gate, None, action, grants, limits, spawner)
+    }
+
+    fn behind(
+        gate: Arc<Gate>,
+        term: Option<TermLink>,
+        action: Arc<str>,
+        grants: Arc<Grants>,
+        limits: &Limits,
+        spawner: Spawner,
+    ) -> Self {
         Self {
             settings: settings::variables(&grants),
             memory: limits.memory,
-            console: Console::new(action.clone(), term.gate.clone(), limits.log).into(),
+            console: Console::new(action.clone(), gate.clone(), limits.log).into(),
             action,
             grants,
+            gate,
             term,
             spawner,
             http: OnceLock::new(),
@@ -162,9 +189,9 @@ impl Access {
         }
     }
 
-    /// The gate of the term.
+    /// The gate.
     pub(crate) fn gate(&self) -> &Arc<Gate> {
-        &self.term.gate
+        &self.gate
     }
 
     /// The client of the action in this term; it keeps connections open.

@@ -47,7 +47,7 @@ pub use gate::{Deadline, Gate, Shut};
 pub(crate) use limits::HOSTCALL;
 pub(crate) use stamp::Stamp;
 pub use state::GuestState;
-pub(crate) use term::Heed;
+pub(crate) use term::{Heed, one_line};
 
 /// The interfaces on offer: a package or an interface, and its version track.
 const OFFERED: &[(&str, &str)] = &[

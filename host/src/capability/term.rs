@@ -7,7 +7,10 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::{
+    component::{HasData, Linker, Resource, ResourceTable},
+    format_err,
+};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 use super::{Access, Notice};
@@ -81,6 +84,11 @@ impl Pollable for Ending {
 
 impl Host for TermView<'_> {
     fn current(&mut self) -> wasmtime::Result<TermInfo> {
+        if self.ctx.access.term.is_none() {
+            return Err(format_err!(
+                "`term.current` was called outside of a term: a host that stands by has none"
+            ));
+        }
         let gate = self.ctx.access.gate();
         let term = gate.term();
         let remaining = gate.deadline().at().since(BootTime::now()).as_millis();
@@ -111,23 +119,25 @@ impl Access {
         if self.gate().admit().is_err() || self.resigning.swap(true, Ordering::AcqRel) {
             return;
         }
-        let reason = one_line(reason);
-        // Nobody listens where the term is ending already.
-        let _ = self.term.notices.send(Notice::Resign { action: self.action.clone(), reason });
+        let reason = one_line(reason).unwrap_or_else(|| "it gave no reason".to_owned());
+        if let Some(term) = &self.term {
+            // Nobody listens where the term is ending already.
+            let _ = term.notices.send(Notice::Resign { action: self.action.clone(), reason });
+        }
     }
 }
 
-/// `reason` as it can stand in a line of the log.
-fn one_line(reason: &str) -> String {
+/// A guest's `reason` as it can stand in a line of the log, if there is one.
+pub(crate) fn one_line(reason: &str) -> Option<String> {
     let words = reason.split(|c: char| c.is_whitespace() || c.is_control());
     let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     if line.is_empty() {
-        return "it gave no reason".to_owned();
+        return None;
     }
-    match line.char_indices().nth(REASON_MAX) {
+    Some(match line.char_indices().nth(REASON_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
-    }
+    })
 }
 
 struct HasTerm;
@@ -150,9 +160,10 @@ mod tests {
 
     #[test]
     fn reasons_fit_a_line() {
+        let one_line = |reason: &str| one_line(reason).unwrap_or_default();
         assert_eq!(one_line("the disk is full"), "the disk is full");
         assert_eq!(one_line(" two\nlines\r\n\u{1b}[31m "), "two lines [31m");
-        assert_eq!(one_line(""), "it gave no reason");
+        assert_eq!(one_line(""), "");
         assert_eq!(one_line(&"ä".repeat(200)), "ä".repeat(200));
         assert_eq!(one_line(&"ä".repeat(201)), format!("{}…", "ä".repeat(200)));
     }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use super::{
-    Grants, Instances, Limits, Relayed,
+    Grants, Instances, Limits, Patience, Relayed,
     file::ActionTable,
     granted, instances, limits,
     listing::Listing,
+    patience,
     problem::{Place, Problem},
     resolver::{Resolver, Setting},
     standby, value,
@@ -41,6 +42,8 @@ pub struct ActionConfig {
     pub instances: Instances,
     /// When its service is started again, if it has ended; if that was said.
     pub restart: Option<Restart>,
+    /// How often that happens before it has failed.
+    pub patience: Patience,
     /// What it is held to.
     pub limits: Limits,
     /// What it is granted.
@@ -61,6 +64,7 @@ impl ActionConfig {
             relayed: Relayed::default(),
             instances: Instances::Fresh,
             restart: None,
+            patience: Patience::default(),
             limits: Limits::default(),
             grants: Arc::default(),
         }
@@ -122,6 +126,7 @@ impl Surroundings<'_> {
         let instances = instances::read(resolver, &table);
         let relayed = standby::read(resolver, &table);
         let limits = limits::read(resolver, &table);
+        let patience = patience::read(resolver, &table);
         let restart = match table.restart.map(|text| resolver.written(Some(text), "")) {
             Some(setting) => resolver.read(&setting, Restart::parse).map(Some),
             None => Some(None),
@@ -155,6 +160,7 @@ impl Surroundings<'_> {
             relayed: relayed?,
             instances: instances?,
             restart: restart?,
+            patience: patience?,
             limits: limits?,
             grants: grants?.into(),
         })

@@ -56,6 +56,7 @@ pub(super) struct LeaseTable {
     pub(super) ttl: Option<Text>,
     pub(super) stop: Option<Text>,
     pub(super) drain: Option<Text>,
+    pub(super) cool_down: Option<Text>,
 }
 
 /// `[action.NAME]`, or the whole of `NAME.toml` in the plugins folder.
@@ -70,6 +71,8 @@ pub(super) struct ActionTable {
     pub(super) standby: Option<Text>,
     pub(super) hold: Option<Text>,
     pub(super) restart: Option<Text>,
+    pub(super) max_restarts: Option<Spanned<i64>>,
+    pub(super) window: Option<Text>,
     pub(super) requests: Option<Spanned<i64>>,
     pub(super) instances: Option<Text>,
     pub(super) max_reuse: Option<Spanned<i64>>,
@@ -77,6 +80,7 @@ pub(super) struct ActionTable {
     pub(super) queue: Option<Spanned<i64>>,
     pub(super) first_byte: Option<Text>,
     pub(super) request_timeout: Option<Text>,
+    pub(super) hook_timeout: Option<Text>,
     pub(super) body: Option<Text>,
     pub(super) memory: Option<Text>,
     pub(super) cpu: Option<Spanned<i64>>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{StoreUrl, Timings, problem::Problem};
+use super::{StoreUrl, Timings, problem::Problem, value};
 
 /// The shortest stop that the scheduler of a busy machine lets anyone keep.
 const MIN_STOP: Duration = Duration::from_millis(100);
@@ -38,6 +38,18 @@ pub(super) fn check_stop(stop: Duration) -> Result<(), Problem> {
     Err(Problem::new(
         format!("a stop cannot be kept to {}", show(stop)),
         format!("write `stop = \"{}\"` or more", show(MIN_STOP)),
+    ))
+}
+
+/// How long a host may stand back.
+pub(super) fn cool_down(text: &str) -> Result<Duration, Problem> {
+    let span = value::duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&span) {
+        return Ok(span);
+    }
+    Err(Problem::new(
+        format!("a host cannot stand back for {text}"),
+        "write `cool_down = \"30s\"`, or another span from 1s to 1h",
     ))
 }
 

@@ -18,6 +18,7 @@ const REQUESTS: usize = 256;
 const QUEUE: usize = 1024;
 const FIRST_BYTE: &str = "30s";
 const REQUEST_TIMEOUT: &str = "10m";
+const HOOK_TIMEOUT: &str = "10s";
 const BODY: &str = "16MiB";
 /// Programs in interpreted languages need some 40 MiB to begin with.
 const MEMORY: &str = "256MiB";
@@ -34,6 +35,8 @@ pub struct Limits {
     pub first_byte: Duration,
     /// How long a guest may be busy with one request, its whole response included.
     pub request_timeout: Duration,
+    /// How long one of its hooks may take.
+    pub hook_timeout: Duration,
     /// The bytes of a request's body.
     pub body: u64,
     /// The bytes of an instance's linear memories, all together.
@@ -52,6 +55,7 @@ impl Default for Limits {
             queue: QUEUE,
             first_byte: Duration::from_secs(30),
             request_timeout: Duration::from_secs(600),
+            hook_timeout: Duration::from_secs(10),
             body: 16 * MIB,
             memory: 256 << 20,
             cpu: None,
@@ -67,6 +71,8 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<L
     let timeout = resolver.written(table.request_timeout.clone(), REQUEST_TIMEOUT);
     let request_timeout = resolver.read(&timeout, patience);
     let first_byte = first_byte(resolver, table, request_timeout);
+    let hook_timeout = resolver.written(table.hook_timeout.clone(), HOOK_TIMEOUT);
+    let hook_timeout = resolver.read(&hook_timeout, patience);
     let mut size = |text: &Option<_>, default: &str, range| {
         let setting = resolver.written(text.clone(), default);
         resolver.read(&setting, |text| size_within(text, range))
@@ -83,6 +89,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<L
         queue: queue?,
         first_byte: first_byte?,
         request_timeout: request_timeout?,
+        hook_timeout: hook_timeout?,
         body: body?,
         memory: usize::try_from(memory?).ok()?,
         cpu: cpu?,

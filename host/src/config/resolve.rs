@@ -20,6 +20,7 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:4000";
 const DEFAULT_TTL: &str = "5s";
 const DEFAULT_STOP: &str = "500ms";
 const DEFAULT_DRAIN: &str = "10s";
+const DEFAULT_COOL_DOWN: &str = "30s";
 
 /// Reads the settings; the default file is looked for in `folder`.
 pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
@@ -137,6 +138,8 @@ fn timings(
     let ttl_setting = resolver.written(table.ttl, DEFAULT_TTL);
     let stop_setting = resolver.written(table.stop, DEFAULT_STOP);
     let drain = resolver.written(table.drain, DEFAULT_DRAIN);
+    let cool_down = resolver.written(table.cool_down, DEFAULT_COOL_DOWN);
+    let cool_down = resolver.read(&cool_down, lease::cool_down);
     let ttl = resolver.read(&ttl_setting, value::duration);
     let drain = resolver.read(&drain, value::duration);
     let stop = resolver.read(&stop_setting, |text| {
@@ -145,7 +148,7 @@ fn timings(
     });
     let (store, ttl) = (store?, ttl?);
     resolver.read(&ttl_setting, |_| lease::check_ttl(ttl, store))?;
-    let timings = Timings::derive(ttl, stop?, drain?);
+    let timings = Timings::derive(ttl, stop?, drain?).with_cool_down(cool_down?);
     let blamed = if ttl_setting.place.is_some() { &ttl_setting } else { &stop_setting };
     resolver.read(blamed, |_| lease::check_timings(&timings, store))?;
     Some(timings)

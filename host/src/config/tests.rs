@@ -157,7 +157,7 @@ fn grants_are_read_and_nothing_is_granted_unasked() {
 fn limits_are_read() {
     let folder = folder(
         "[action.web]\nrequests = 1000\nqueue = 0\nfirst_byte = \"1s\"\n\
-         request_timeout = \"2s\"\nbody = \"1KiB\"\nmemory = \"1GiB\"\ncpu = 1\nlog = \"1MiB\"\n\
+         request_timeout = \"2s\"\nhook_timeout = \"5s\"\nbody = \"1KiB\"\nmemory = \"1GiB\"\ncpu = 1\nlog = \"1MiB\"\n\
          [action.report]\nrestart = \"on-failure\"\nrequest_timeout = \"3s\"\n",
     );
     let config = load(folder.path(), &Overrides::default()).unwrap();
@@ -168,6 +168,7 @@ fn limits_are_read() {
         queue: 0,
         first_byte: seconds(1),
         request_timeout: seconds(2),
+        hook_timeout: seconds(5),
         body: 1024,
         memory: MEMORY_MAX,
         cpu: std::num::NonZeroUsize::new(1),

@@ -29,7 +29,7 @@ pub struct Timings {
     pub drain: Duration,
     /// How long a host does not stand again after its action failed, at first; it doubles.
     pub cool_down: Duration,
-    /// The longest such pause.
+    /// The longest such pause, and how long it stands back for others who can do better.
     pub cool_down_max: Duration,
 }
 
@@ -56,6 +56,13 @@ impl Timings {
             cool_down: Duration::from_secs(1),
             cool_down_max: Duration::from_secs(30),
         }
+    }
+
+    /// The same with another longest pause.
+    #[must_use]
+    pub fn with_cool_down(self, longest: Duration) -> Self {
+        let cool_down = self.cool_down.min(longest);
+        Self { cool_down, cool_down_max: longest, ..self }
     }
 
     /// Whether a term survives one lost renewal: the next one, sent when the

@@ -5,6 +5,7 @@
 //! the control API up to the end to say so.
 
 mod error;
+mod people;
 mod status;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -15,19 +16,22 @@ use tracing::{info, warn};
 
 pub use error::{Fault, HostError};
 
-use self::status::Observer;
+use self::{people::People, status::Observer};
 use crate::{
     action::{Catalog, Lobby},
     api,
     clock::{self, unix_ms},
-    cluster::{Commands, Follower, Registrar},
+    cluster::Follower,
     config::{Config, GroupConfig, Strategy},
     election::Group,
     measure::Measurements,
     plugin::{Engine, PluginError, Ranker},
     relay::{self, Relay},
     store::{self, Member, Store},
-    term::{self, Driver, ElectionThread, Ranking, Readiness, Strategist, Watchdog, Witness},
+    term::{
+        self, Driver, ElectionThread, Health, Ranking, Readiness, Sidelines, Standby, Watchdog,
+        Witness,
+    },
 };
 
 /// Runs a host until `shutdown` says why it should stop, and then until it has.
@@ -45,8 +49,8 @@ pub async fn run(
     let listener = listen(&config).await?;
     let thread = ElectionThread::start().map_err(HostError::System)?;
     let store = open_store(&config, thread.handle()).await?;
-    let host =
-        Host::start(&config, catalog, ranking, store, &thread, listener, witness, measurements)?;
+    let prepared = Prepared { catalog, ranking, listener, store, measurements };
+    let host = Host::start(&config, &thread, prepared, witness)?;
     let reason = tokio::select! {
         reason = shutdown => reason,
         () = host.leave.cancelled() => "removed from the cluster",
@@ -56,6 +60,15 @@ pub async fn run(
     thread.stop();
     info!(event = "goodbye", "stopped");
     Ok(())
+}
+
+/// What must be there before anything runs.
+struct Prepared {
+    catalog: Catalog,
+    ranking: Ranking,
+    listener: TcpListener,
+    store: Arc<dyn Store>,
+    measurements: Measurements,
 }
 
 /// A host whose parts are all running.
@@ -72,14 +85,11 @@ struct Host {
 impl Host {
     fn start(
         config: &Config,
-        catalog: Catalog,
-        ranking: Ranking,
-        store: Arc<dyn Store>,
         thread: &ElectionThread,
-        listener: TcpListener,
+        prepared: Prepared,
         witness: Box<dyn Witness>,
-        measurements: Measurements,
     ) -> Result<Self, HostError> {
+        let Prepared { catalog, ranking, listener, store, measurements } = prepared;
         let listen = listener.local_addr().map_err(HostError::System)?;
         let member = member(config, config.host.url(listen));
         let (roster_to, roster) = watch::channel(None);
@@ -87,6 +97,12 @@ impl Host {
         let state = store.state().map_err(HostError::Store)?;
         let (lobby, name) = (Lobby::default(), Arc::clone(&config.host.name));
         let relay = Relay::new(name, lobby.clone(), programme.clone(), roster.clone());
+        let health = Health::new(
+            Arc::clone(&config.host.name),
+            config.timings.cool_down_max,
+            roster.clone(),
+        );
+        let sidelines = Sidelines::new(Arc::clone(&config.host.name));
         let driver = Driver {
             timings: config.timings,
             member: member.clone(),
@@ -95,6 +111,8 @@ impl Host {
             programme: programme.clone(),
             lobby: lobby.clone(),
             catalog: catalog.failures(),
+            health: health.clone(),
+            sidelines: sidelines.clone(),
             watchdog: Watchdog::start(config.timings).map_err(HostError::System)?,
             roster: roster.clone(),
             witness,
@@ -106,29 +124,15 @@ impl Host {
             member: member.clone(),
             roster: roster.clone(),
             view: driver.view(),
+            health,
             events: driver.events(),
         };
         let leave = CancellationToken::new();
-        let strategist = Strategist {
-            host: Arc::clone(&config.host.name),
-            groups: config.groups.clone(),
-            ranking,
-            roster: roster.clone(),
-            view: driver.view(),
-            events: driver.events(),
-            leave: leave.clone(),
-        };
-        let registrar =
-            Registrar { store: Arc::clone(&store), member: member.clone(), roster: roster.clone() };
-        let view = driver.view();
-        let commands = Commands {
-            member: member.clone(),
-            store: Arc::clone(&store),
-            roster: roster.clone(),
-            groups: Box::new(move || view.borrow().groups.keys().cloned().collect()),
-            events: driver.events(),
-            patience: config.timings.drain + config.timings.ttl * 2,
-        };
+        let people =
+            People { config, member: &member, store: &store, roster: &roster, driver: &driver };
+        let strategist = people.strategist(ranking, leave.clone());
+        let (registrar, commands) = (people.registrar(), people.commands());
+        let standby = Standby { programme: programme.clone(), roster: roster.clone(), sidelines };
         let observer = Observer {
             cluster: config.cluster.clone(),
             member,
@@ -150,6 +154,7 @@ impl Host {
         around.spawn(strategist.run(stop.clone()));
         around.spawn(readiness.run(stop.clone()));
         around.spawn(registrar.run(stop.clone()));
+        around.spawn(standby.run(stop.clone()));
         around.spawn(catalog.keep_up(stop.clone()));
         around.spawn(measurements.keep_up(stop.clone()));
         let (observer, commands) = (Arc::new(observer), Arc::new(commands));
@@ -236,6 +241,7 @@ fn member(config: &Config, url: String) -> Member {
         // Where it cannot be read every host is a machine of its own.
         machine: clock::identity()
             .unwrap_or_else(|_| format!("{}/{}", config.host.name, std::process::id())),
+        failing: BTreeMap::new(),
     }
 }
 

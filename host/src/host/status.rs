@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    action::{self, Action, ActionStatus, Lobby, Programme, Refused},
+    action::{self, Action, ActionStatus, Lobby, Programme, Refused, State},
     api::{
         ActionEntry, GroupEntry, HostEntry, MemberEntry, Role, Status, StatusSource, StoreEntry,
         StoreState,
@@ -19,7 +19,7 @@ use crate::{
     election::Group,
     measure::{self, Measurements},
     plugin::Engine,
-    store::{Member, Order, Roster},
+    store::{Failing, Member, Order, Roster},
     term::{self, HostView},
     words::rfc3339,
 };
@@ -59,7 +59,7 @@ impl StatusSource for Observer {
             },
             groups: groups.into_iter().map(entry).collect(),
             members: members(&roster),
-            actions: self.actions(),
+            actions: self.actions(&roster),
         }
     }
 
@@ -122,13 +122,14 @@ impl Observer {
 }
 
 impl Observer {
-    fn actions(&self) -> Vec<ActionEntry> {
+    fn actions(&self, roster: &Roster) -> Vec<ActionEntry> {
         let programme = Arc::clone(&self.programme.borrow());
         let mounts = action::mounts(&programme.actions);
         let entry = |action: &Arc<Action>| {
             let mut status = action.status();
             status.listen = self.lobby.bound(action).or(status.listen);
-            action_entry(status, mounts.get(action.name()))
+            let parked = roster.parked(action.group(), action.name());
+            action_entry(status, mounts.get(action.name()), parked)
         };
         let actions = programme.actions.iter().map(entry);
         actions.chain(programme.refused.iter().map(refused_entry)).collect()
@@ -169,18 +170,24 @@ fn wanted(what: &str, order: &Order) -> String {
     format!("{what} by {}{why}", order.by)
 }
 
-fn action_entry(action: ActionStatus, mount: Option<&Mount>) -> ActionEntry {
+/// What is parked is so on every host, for what happened on the leader.
+fn action_entry(
+    action: ActionStatus,
+    mount: Option<&Mount>,
+    parked: Option<&Failing>,
+) -> ActionEntry {
+    let state = if parked.is_some() { State::Parked } else { action.state };
     ActionEntry {
         name: action.name.to_string(),
         kind: action.kinds.to_string(),
         group: action.group.to_string(),
-        state: action.state.as_str().to_owned(),
+        state: state.as_str().to_owned(),
         plugin: action.plugin,
         sha256: action.sha256.to_string(),
         restarts: action.restarts,
         listen: action.listen.map(|listen| listen.to_string()),
         path: mount.map(|mount| mount.path.to_string()),
-        last_error: action.last_error,
+        last_error: parked.map(|failing| failing.reason.clone()).or(action.last_error),
     }
 }
 

@@ -4,7 +4,7 @@ use wasmtime::{Store, component::InstancePre};
 use wasmtime_wasi::{p2, p3};
 use wasmtime_wasi_http::{p2::bindings as http_p2, p3::bindings as http_p3};
 
-use super::{Kind, machine::Wasi};
+use super::{Kind, hooks::HooksEntry, machine::Wasi};
 use crate::capability::GuestState;
 
 /// Where a plugin is entered: there is an entry for each of its kinds.
@@ -14,6 +14,8 @@ pub(crate) struct Entries {
     pub(crate) http: Option<HttpEntry>,
     /// As a program.
     pub(crate) service: Option<ServiceEntry>,
+    /// When the leader changes.
+    pub(crate) hooks: Option<HooksEntry>,
 }
 
 /// Where requests go.
@@ -47,7 +49,12 @@ impl Entries {
     pub(super) fn of(exports: &[String], pre: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
         let http = Kind::Http.wasi(exports).map(|wasi| HttpEntry::of(wasi, pre.clone()));
         let service = Kind::Service.wasi(exports).map(|wasi| ServiceEntry::of(wasi, pre.clone()));
-        Ok(Self { http: http.transpose()?, service: service.transpose()? })
+        let hooks = Kind::Hooks.wasi(exports).map(|_| HooksEntry::of(pre.clone()));
+        Ok(Self {
+            http: http.transpose()?,
+            service: service.transpose()?,
+            hooks: hooks.transpose()?,
+        })
     }
 }
 

@@ -11,20 +11,23 @@ pub enum Kind {
     Http,
     /// It runs for as long as the term lives.
     Service,
+    /// It is told when its host comes to lead, and when to stand by.
+    Hooks,
 }
 
 /// The export that makes each kind, and the WASI that it is entered by. Of two for
 /// one kind, the first is taken.
-const EXPORTS: [(&str, Kind, Wasi); 4] = [
+const EXPORTS: [(&str, Kind, Wasi); 5] = [
     ("wasi:http/handler@0.3.", Kind::Http, Wasi::V03),
     ("wasi:http/incoming-handler@0.2.", Kind::Http, Wasi::V02),
     ("wasi:cli/run@0.3.", Kind::Service, Wasi::V03),
     ("wasi:cli/run@0.2.", Kind::Service, Wasi::V02),
+    ("soloist:plugin/hooks@0.1.", Kind::Hooks, Wasi::V02),
 ];
 
 impl Kind {
     /// What a user is told when a component exports none of what is expected.
-    pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), which answers requests, or `wasi:cli/run`, which runs";
+    pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), which answers requests, `wasi:cli/run`, which runs, or `soloist:plugin/hooks`, which is told who leads";
 
     /// The WASI by which a component with these exports is entered as this kind.
     pub(super) fn wasi(self, exports: &[String]) -> Option<Wasi> {
@@ -39,6 +42,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Http => "http",
             Self::Service => "service",
+            Self::Hooks => "hooks",
         })
     }
 }
@@ -50,7 +54,7 @@ pub struct Kinds(Vec<Kind>);
 impl Kinds {
     /// The kinds of a component with these exports.
     pub(super) fn of(exports: &[String]) -> Self {
-        let kinds = [Kind::Http, Kind::Service].into_iter();
+        let kinds = [Kind::Http, Kind::Service, Kind::Hooks].into_iter();
         Self(kinds.filter(|kind| kind.wasi(exports).is_some()).collect())
     }
 
@@ -58,6 +62,13 @@ impl Kinds {
     #[must_use]
     pub fn has(&self, kind: Kind) -> bool {
         self.0.contains(&kind)
+    }
+
+    /// Whether something of it runs for as long as a term lasts. Hooks alone are called
+    /// and return.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        self.has(Kind::Http) || self.has(Kind::Service)
     }
 
     /// The kinds, one by one.
@@ -98,6 +109,10 @@ mod tests {
         assert_eq!(Kinds::of(&twice).to_string(), "service");
         assert_eq!(Kind::Service.wasi(&twice), Some(Wasi::V03));
         assert_eq!(kinds(&["wasi:http/handler@0.3.0"]).to_string(), "http");
+        let hooks = "soloist:plugin/hooks@0.1.0";
+        assert_eq!(kinds(&[hooks, "wasi:http/handler@0.3.0"]).to_string(), "http+hooks");
+        assert!(!kinds(&[hooks]).stays() && kinds(&[hooks, "wasi:cli/run@0.2.0"]).stays());
+        assert!(kinds(&["soloist:plugin/hooks@0.2.0"]).is_empty());
         assert!(kinds(&["wasi:cli/run@1.0.0"]).is_empty());
         assert!(kinds(&[]).is_empty());
     }

@@ -26,7 +26,7 @@ use futures::stream::BoxStream;
 
 pub use error::StoreError;
 pub use note::{Drain, Known, Note, Notes, Order, Pause, Topic};
-pub use roster::{Candidate, Member, Roster, Standing};
+pub use roster::{Candidate, Failing, Member, Roster, Standing};
 pub use state::{
     BATCH_BYTES_MAX, BATCH_MAX, Entry, Guard, KEY_MAX, KEYS_MAX, State, VALUE_MAX, Write,
 };

@@ -42,6 +42,21 @@ pub struct Member {
     /// The boot that it runs in: two hosts with the same one share a machine
     /// (Linux: `/proc/sys/kernel/random/boot_id`).
     pub machine: String,
+    /// The actions that failed on it, by name, in the version that it has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failing: BTreeMap<String, Failing>,
+}
+
+/// An action that failed on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// What happened.
+    pub reason: String,
+    /// When, in milliseconds of Unix time; for people.
+    pub at: u64,
+    /// Whether this host, as the leader, goes on without it.
+    #[serde(default)]
+    pub parked: bool,
 }
 
 /// A candidate's place in the queue of its group.
@@ -90,6 +105,20 @@ impl Roster {
     pub fn member(&self, name: &str) -> Option<&Arc<Member>> {
         let found = self.members.binary_search_by(|(_, member)| (*member.name).cmp(name));
         Some(&self.members[found.ok()?].1)
+    }
+
+    /// The member whose session `lease` is.
+    #[must_use]
+    pub fn member_of(&self, lease: LeaseId) -> Option<&Member> {
+        let found = self.members.iter().find(|(other, _)| *other == lease);
+        found.map(|(_, member)| &**member)
+    }
+
+    /// Why the leader of `group` goes on without `action`, if it does.
+    #[must_use]
+    pub fn parked(&self, group: &Group, action: &str) -> Option<&Failing> {
+        let leader = self.member_of(self.leader(group)?.key.lease)?;
+        leader.failing.get(action).filter(|failing| failing.parked)
     }
 
     /// Whether `key` stands in its group, at its create revision.

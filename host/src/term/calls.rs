@@ -2,10 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc::UnboundedSender, task::AbortHandle, time::sleep};
+use tokio::{
+    sync::{mpsc::UnboundedSender, watch},
+    task::AbortHandle,
+    time::sleep,
+};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::health::Report;
 use crate::{
     clock::BootTime,
     config::Timings,
@@ -26,6 +31,8 @@ pub(super) struct Calls {
     store: Arc<dyn Store>,
     candidate: Candidate,
     member: Member,
+    /// What has failed here, which is part of what the member says.
+    report: watch::Receiver<Report>,
     retry: Duration,
     ttl: Duration,
     answers: UnboundedSender<Answer>,
@@ -39,6 +46,7 @@ impl Calls {
     pub(super) fn new(
         store: Arc<dyn Store>,
         member: Member,
+        report: watch::Receiver<Report>,
         timings: Timings,
         answers: UnboundedSender<Answer>,
     ) -> Self {
@@ -52,6 +60,7 @@ impl Calls {
             store,
             candidate,
             member,
+            report,
             retry: timings.retry,
             ttl: timings.ttl,
             answers,
@@ -165,13 +174,20 @@ impl Calls {
         });
     }
 
-    /// Enters this host among the members, again and again until it is there.
+    /// Enters this host among the members, again and again until it is there, and anew
+    /// whenever it has something else to say.
     pub(super) fn join(&mut self, lease: LeaseId) {
         let (store, member, retry) = (Arc::clone(&self.store), self.member.clone(), self.retry);
+        let mut report = self.report.clone();
         let task = self.call(async move {
             loop {
-                match store.join(lease, &member).await {
-                    Ok(()) => return ok(Event::Tick),
+                let failing = report.borrow_and_update().clone();
+                match store.join(lease, &Member { failing, ..member.clone() }).await {
+                    Ok(()) => match report.changed().await {
+                        Ok(()) => continue,
+                        // There will be nothing else to say.
+                        Err(_) => return ok(Event::Tick),
+                    },
                     Err(StoreError::LeaseGone) => return ok(Event::LeaseGone { lease }),
                     Err(error) => debug!(%error, "cannot join the members yet"),
                 }

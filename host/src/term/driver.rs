@@ -16,7 +16,9 @@ use tracing::info;
 
 use super::{
     calls::{Answer, Calls},
+    health::Health,
     report,
+    standby::Sidelines,
     tree::{Order, TermTree},
     view::HostView,
     watchdog::Watchdog,
@@ -52,6 +54,10 @@ pub struct Driver {
     pub lobby: Lobby,
     /// Who is asked for an earlier version when one fails on trial.
     pub catalog: UnboundedSender<Failure>,
+    /// What has failed on it.
+    pub health: Health,
+    /// Where it stands by.
+    pub sidelines: Sidelines,
     /// Who looks after its terms.
     pub watchdog: Watchdog,
     /// What is known of the cluster.
@@ -115,6 +121,8 @@ struct Loop {
     programme: watch::Receiver<Arc<Programme>>,
     lobby: Lobby,
     catalog: UnboundedSender<Failure>,
+    failures: Health,
+    sidelines: Sidelines,
     terms: BTreeMap<Group, (Arc<Gate>, UnboundedSender<Order>)>,
     trees: TaskTracker,
     watchdog: Watchdog,
@@ -143,13 +151,15 @@ impl Loop {
             timings,
             health: report::StoreHealth::new(store.label()),
             namesakes: report::Namesakes::new(timings.ttl),
-            calls: Calls::new(store, member, timings, answers_to),
+            calls: Calls::new(store, member, driver.health.report(), timings, answers_to),
             answers,
             state,
             guests,
             programme,
             lobby: driver.lobby,
             catalog: driver.catalog,
+            failures: driver.health,
+            sidelines: driver.sidelines,
             terms: BTreeMap::new(),
             trees: TaskTracker::new(),
             watchdog: driver.watchdog,
@@ -275,6 +285,9 @@ impl Loop {
             programme: self.programme.clone(),
             lobby: self.lobby.clone(),
             catalog: self.catalog.clone(),
+            health: self.failures.clone(),
+            aside: self.sidelines.leave(&key.group),
+            sidelines: self.sidelines.clone(),
             budget: self.timings.stop_budget,
             drain: self.timings.drain,
         };

@@ -17,8 +17,11 @@
 
 mod calls;
 mod driver;
+mod health;
+mod performance;
 mod readiness;
 mod report;
+mod standby;
 mod strategist;
 mod thread;
 mod tree;
@@ -27,7 +30,9 @@ mod watchdog;
 mod witness;
 
 pub use driver::{Driver, Handle};
+pub use health::Health;
 pub use readiness::Readiness;
+pub use standby::{Sidelines, Standby};
 pub use strategist::{Ranking, Strategist};
 pub use thread::ElectionThread;
 pub use view::{GroupView, HostView, Role};

@@ -13,11 +13,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    health::Health,
     strategist::bar,
     view::{HostView, Role},
 };
 use crate::{
     action::{Action, Lobby, Preflight, Programme},
+    clock::BootTime,
     election::{Event, Group},
     store::{Member, Roster},
     words::with_causes,
@@ -41,6 +43,8 @@ pub struct Readiness {
     pub roster: watch::Receiver<Option<Roster>>,
     /// What the heart lets others see.
     pub view: watch::Receiver<HostView>,
+    /// What has failed here.
+    pub health: Health,
     /// Where events for the heart go in.
     pub events: UnboundedSender<Event>,
 }
@@ -70,6 +74,7 @@ impl Readiness {
                 Ok(()) = programme.changed() => {}
             }
             let programme = Arc::clone(&programme.borrow_and_update());
+            self.health.compare(&programme);
             // Those that once had actions as well.
             for group in programme.groups() {
                 findings.entry(group).or_default();
@@ -87,6 +92,9 @@ impl Readiness {
     fn look(&self, group: &Group, actions: &[Arc<Action>], findings: &mut Findings) {
         if actions.is_empty() {
             let reason = "no action of this host belongs to it".to_owned();
+            return findings.note(Err(reason)).into_iter().for_each(|it| self.tell(group, it));
+        }
+        if let Some(reason) = self.health.stands_back(group, BootTime::now()) {
             return findings.note(Err(reason)).into_iter().for_each(|it| self.tell(group, it));
         }
         // Many actions may share an address.

@@ -2,15 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{
-    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    watch,
+use tokio::{
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
+    time::{MissedTickBehavior, interval},
 };
 use tracing::{info, warn};
 
-use super::watchdog::Watch;
+use super::{
+    health::{Health, Verdict},
+    performance::Performance,
+    standby::Sidelines,
+    watchdog::Watch,
+};
 use crate::{
-    action::{Failure, Lobby, Programme, Scope, Stage, Tasks},
+    action::{Failure, Lobby, Programme, Scope, Tasks},
     capability::{Gate, Notice, TermLink},
     clock::BootTime,
     election::{Event, LeaderKey},
@@ -18,6 +26,9 @@ use crate::{
     store::State,
     words::millis,
 };
+
+/// How often a term looks after what has failed in it.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What the driver asks of a tree. The gate it has turned itself, before it asks.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +52,12 @@ pub(super) struct TermTree {
     pub(super) lobby: Lobby,
     /// Who is asked for an earlier version when one fails on trial.
     pub(super) catalog: UnboundedSender<Failure>,
+    /// What has failed on this host.
+    pub(super) health: Health,
+    /// Where this host stands by again when the term is over.
+    pub(super) sidelines: Sidelines,
+    /// What this host was doing while it stood by.
+    pub(super) aside: Tasks,
     /// How long a stop should take at most.
     pub(super) budget: Duration,
     /// How long what was begun may take to finish.
@@ -66,14 +83,19 @@ impl TermTree {
             lobby: self.lobby.clone(),
             drain: self.drain,
         };
-        let mut stage = Stage::new(scope);
-        self.set(&mut stage);
+        // Nothing that was told of another leader may outlast that.
+        self.aside.stop().await;
+        let (group, programme) = (self.key.group.clone(), self.programme.clone());
+        let mut performance = Performance::new(group, scope, programme, self.health.clone());
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let open = self.gate.admit().is_ok();
             tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
                     Some(Order::Drain) => {
-                        if self.drain(&mut stage).await {
+                        if self.drain(&mut performance).await {
                             let _ = self.events.send(Event::Drained { key: self.key.clone() });
                         } else {
                             break;
@@ -82,45 +104,35 @@ impl TermTree {
                     // Without its driver a term has no lease.
                     Some(Order::Stop) | None => break,
                 },
-                Some(failure) = failures.recv() => self.judge(failure),
+                Some(failure) = failures.recv() => self.judge(failure, &mut performance),
                 Some(notice) = notices.recv() => self.pass_on(notice),
-                Ok(()) = self.programme.changed(), if self.gate.admit().is_ok() => {
-                    self.set(&mut stage);
-                }
+                outcome = performance.advance(), if open => match outcome {
+                    Ok(true) => {}
+                    Ok(false) => self.resign("the plugins folder", "it holds no action of this group any more"),
+                    Err(failure) => self.give_up(failure, &mut performance),
+                },
+                _ = looks.tick(), if open => self.look(&mut performance),
             }
         }
-        self.stop(stage, &tasks).await;
-    }
-
-    /// Has what the programme says performed.
-    fn set(&mut self, stage: &mut Stage) {
-        let programme = Arc::clone(&self.programme.borrow_and_update());
-        let actions = programme.of(&self.key.group);
-        stage.set(&actions);
-        if actions.is_empty() {
-            let _ = self.events.send(Event::ResignAsked {
-                key: self.key.clone(),
-                by: "the plugins folder".to_owned(),
-                reason: "it holds no action of this group any more".to_owned(),
-            });
-        }
+        self.stop(performance, &tasks).await;
     }
 
     /// Waits for what is in flight. Returns false when told to stop meanwhile.
-    async fn drain(&mut self, stage: &mut Stage) -> bool {
+    async fn drain(&mut self, performance: &mut Performance) -> bool {
         tokio::select! {
-            () = stage.drain() => true,
+            () = performance.drain() => true,
             _ = self.orders.recv() => false,
         }
     }
 
-    async fn stop(self, stage: Stage, tasks: &Tasks) {
+    async fn stop(self, performance: Performance, tasks: &Tasks) {
         self.gate.close();
         let began = BootTime::now();
-        stage.stop().await;
+        performance.stop().await;
         tasks.stop().await;
         let took = BootTime::now().since(began);
         drop(self.watch);
+        self.sidelines.take(&self.key.group);
         measure::teardown(self.key.group.as_str(), took);
         let (group, token, took_ms) = (&self.key.group, self.key.token.0, millis(took));
         if took > self.budget {
@@ -129,6 +141,22 @@ impl TermTree {
             info!(event = "stopped", %group, token, took_ms, "nothing of the term runs any more");
         }
         let _ = self.events.send(Event::Stopped { key: self.key });
+    }
+
+    /// Hands over to a host that can do what is parked here.
+    fn look(&self, performance: &mut Performance) {
+        if let Some((action, host)) = performance.look() {
+            performance.hold();
+            self.resign(
+                &format!("action {action}"),
+                &format!("it is parked here, and has not failed on {host}"),
+            );
+        }
+    }
+
+    fn resign(&self, by: &str, reason: &str) {
+        let (key, by, reason) = (self.key.clone(), by.to_owned(), reason.to_owned());
+        let _ = self.events.send(Event::ResignAsked { key, by, reason });
     }
 
     fn pass_on(&self, notice: Notice) {
@@ -141,15 +169,31 @@ impl TermTree {
         });
     }
 
-    /// A version that failed on trial is replaced by the one before it; any other failure
-    /// ends the term.
-    fn judge(&self, failure: Failure) {
-        let failure = match failure.action.on_trial().then(|| self.catalog.send(failure.clone())) {
-            Some(Ok(())) => return,
+    /// A version that failed on trial is replaced by the one before it; for any other
+    /// failure the term ends, or goes on without the action.
+    fn judge(&self, failure: Failure, performance: &mut Performance) {
+        if failure.action.on_trial() && self.catalog.send(failure.clone()).is_ok() {
+            return;
+        }
+        if performance.failed(&failure) == Verdict::HandOver {
+            self.end_for(&failure);
+        }
+    }
+
+    /// The same for what has to be done before the action starts.
+    fn give_up(&self, failure: Failure, performance: &mut Performance) {
+        if performance.failed(&failure) == Verdict::HandOver {
+            self.end_for(&failure);
+        }
+        if failure.action.on_trial() {
             // Without a catalog there is nothing to go back to.
-            Some(Err(_)) | None => failure,
-        };
+            let _ = self.catalog.send(failure);
+        }
+    }
+
+    fn end_for(&self, failure: &Failure) {
         let (key, action) = (self.key.clone(), failure.action.name().to_string());
-        let _ = self.events.send(Event::ActionFailed { key, action, reason: failure.reason });
+        let reason = failure.reason.clone();
+        let _ = self.events.send(Event::ActionFailed { key, action, reason });
     }
 }

@@ -10,6 +10,7 @@ mod concurrent;
 mod cpu;
 mod ending;
 mod folders;
+mod hooks;
 mod hostile;
 mod instances;
 mod lifted;

@@ -66,7 +66,7 @@ async fn runs_until_it_is_stopped() {
 async fn is_given_up(guest: &str, reason: &str) {
     let mut rig = Rig::start(prepare(guest, free_address()), gate(1, BootTime::NEVER));
     let failure = rig.failures.recv().await.unwrap();
-    assert!(failure.reason.contains("5 times in a row"), "{failure}");
+    assert!(failure.reason.contains("it ended 5 times within 1m"), "{failure}");
     assert!(failure.reason.contains(reason), "{failure}");
     let status = rig.action.status();
     assert_eq!((status.state, status.restarts), (State::Failed, 4));

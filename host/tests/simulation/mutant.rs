@@ -59,12 +59,18 @@ impl Mutant {
 /// Runs worlds until the checker stops one, and says which promise it saw broken.
 #[track_caller]
 fn catches(mutant: Mutant, promise: Promise) {
+    catches_one(mutant, &[promise]);
+}
+
+/// The same, where one mechanism keeps several promises.
+#[track_caller]
+fn catches_one(mutant: Mutant, promises: &[Promise]) {
     let caught = (0..SEEDS).find_map(|seed| Some((seed, World::new(seed, mutant).run().err()?)));
     let Some((seed, broken)) = caught else {
         panic!("{mutant:?} went unseen through {SEEDS} worlds");
     };
     println!("{mutant:?}: seed {seed}: {broken}");
-    assert_eq!(broken.promise, promise, "{mutant:?} in seed {seed}: {broken}");
+    assert!(promises.contains(&broken.promise), "{mutant:?} in seed {seed}: {broken}");
 }
 
 #[test]
@@ -114,7 +120,8 @@ fn revoking_under_a_process_that_lives_is_caught() {
 
 #[test]
 fn two_winners_are_caught() {
-    catches(Mutant::NoQueue, Promise::NoOverlap);
+    // Whoever wins out of turn overlaps with another, or leads under an earlier token.
+    catches_one(Mutant::NoQueue, &[Promise::NoOverlap, Promise::TokensRise]);
 }
 
 #[test]

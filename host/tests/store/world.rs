@@ -107,6 +107,7 @@ impl Host {
             joined: 1,
             version: "0".into(),
             machine: "m".into(),
+            failing: BTreeMap::new(),
         }
     }
 

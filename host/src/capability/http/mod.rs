@@ -129,7 +129,7 @@ impl Outgoing {
     fn stamp(&self, request: &mut Request<WasiBody>) {
         let headers = request.headers_mut();
         Stamp::take_off(headers);
-        if self.access.grants.outbound_token {
+        if self.access.grants.outbound_token && self.access.term.is_some() {
             Stamp::of(self.access.gate().term()).put(headers);
         }
     }

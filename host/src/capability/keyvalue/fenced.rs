@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::Error;
 use crate::{
-    capability::{Access, Notice, Shut},
+    capability::{Access, Notice, Shut, TermLink},
     store::{Entry, Guard, StoreError, Write},
 };
 
@@ -15,6 +15,8 @@ use crate::{
 pub(super) enum Fault {
     #[error("{0}")]
     Shut(#[from] Shut),
+    #[error("there is no state outside of a term: only the leader's actions have any")]
+    NoTerm,
     #[error("nothing was written: the leadership has passed to another host, or may have")]
     Fenced,
     #[error("`{0}` holds no counter: increment takes a decimal number from 0 to {max}", max = u64::MAX)]
@@ -34,12 +36,17 @@ impl From<Fault> for Error {
 }
 
 impl Access {
+    /// The term, which all state belongs to.
+    pub(super) fn term(&self) -> Result<&TermLink, Fault> {
+        self.term.as_ref().ok_or(Fault::NoTerm)
+    }
+
     /// The entries of `keys`, all of one moment.
     pub(super) async fn read(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Fault> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.call(self.term.state.get(&self.action, keys)).await
+        self.call(self.term()?.state.get(&self.action, keys)).await
     }
 
     /// Up to `limit` keys after `after`.
@@ -48,7 +55,7 @@ impl Access {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, Fault> {
-        self.call(self.term.state.list(&self.action, after, limit)).await
+        self.call(self.term()?.state.list(&self.action, after, limit)).await
     }
 
     /// Makes all of `writes` or none. Of several to one key, the last counts.
@@ -92,8 +99,9 @@ impl Access {
     /// The writes of this term, and nobody else's.
     async fn put(&self, writes: &[Write]) -> Result<(), Fault> {
         self.gate().pass()?;
-        let guard = Guard::Leader(&self.term.key);
-        let done = self.call(self.term.state.write(guard, &self.action, writes)).await;
+        let term = self.term()?;
+        let guard = Guard::Leader(&term.key);
+        let done = self.call(term.state.write(guard, &self.action, writes)).await;
         done.map_err(|fault| match fault {
             Fault::Shut(shut) => Fault::Unsure(shut.to_string()),
             Fault::Store(error @ StoreError::Unavailable { .. }) => {
@@ -125,7 +133,9 @@ impl Access {
             "the store refused a write: the leadership has passed to another host, or may have",
         );
         // Nobody listens where the term is ending already.
-        let _ = self.term.notices.send(Notice::Fenced);
+        if let Some(term) = &self.term {
+            let _ = term.notices.send(Notice::Fenced);
+        }
     }
 }
 

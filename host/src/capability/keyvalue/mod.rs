@@ -84,6 +84,7 @@ pub(crate) struct KeyvalueView<'a> {
 impl store::Host for KeyvalueView<'_> {
     async fn open(&mut self, identifier: String) -> Result<Resource<Bucket>, Error> {
         let access = &self.ctx.access;
+        access.term()?;
         if !access.grants.state {
             access.state_denied();
             return Err(Error::AccessDenied);

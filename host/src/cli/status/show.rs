@@ -150,7 +150,7 @@ fn place(action: &ActionEntry) -> Option<String> {
 fn state(action: &ActionEntry) -> Cell {
     let style = match &*action.state {
         "running" => good(),
-        "failed" | "refused" => bad(),
+        "failed" | "refused" | "parked" => bad(),
         _ => Style::new(),
     };
     Cell::new(&action.state, style)

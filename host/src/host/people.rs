@@ -1,0 +1,54 @@
+//! What brings the wishes of people and settings to a host: strategies, commands,
+//! the list of those that are known.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cluster::{Commands, Registrar},
+    config::Config,
+    store::{Member, Roster, Store},
+    term::{Handle, Ranking, Strategist},
+};
+
+/// What all of it goes by.
+pub(super) struct People<'a> {
+    pub(super) config: &'a Config,
+    pub(super) member: &'a Member,
+    pub(super) store: &'a Arc<dyn Store>,
+    pub(super) roster: &'a watch::Receiver<Option<Roster>>,
+    pub(super) driver: &'a Handle,
+}
+
+impl People<'_> {
+    pub(super) fn strategist(&self, ranking: Ranking, leave: CancellationToken) -> Strategist {
+        Strategist {
+            host: Arc::clone(&self.config.host.name),
+            groups: self.config.groups.clone(),
+            ranking,
+            roster: self.roster.clone(),
+            view: self.driver.view(),
+            events: self.driver.events(),
+            leave,
+        }
+    }
+
+    pub(super) fn registrar(&self) -> Registrar {
+        let (store, roster) = (Arc::clone(self.store), self.roster.clone());
+        Registrar { store, member: self.member.clone(), roster }
+    }
+
+    pub(super) fn commands(&self) -> Commands {
+        let (view, timings) = (self.driver.view(), &self.config.timings);
+        Commands {
+            member: self.member.clone(),
+            store: Arc::clone(self.store),
+            roster: self.roster.clone(),
+            groups: Box::new(move || view.borrow().groups.keys().cloned().collect()),
+            events: self.driver.events(),
+            patience: timings.drain + timings.ttl * 2,
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Which actions have failed on this host, and what follows from that.
+//!
+//! A host on which an action fails hands over, to a host on which it has not failed. It
+//! then stands back: for its pause it does not stand for election, as long as such a
+//! host does. Where there is none left, the action is *parked*: the leader goes on with
+//! the rest of the group, without a hand-over, and tries it again after a long pause.
+//!
+//! Invariants:
+//! - A failure costs at most one hand-over a host, however many hosts there are: it is
+//!   remembered until the action has run well, or another version of it is there.
+//! - Every host knows of it: what is remembered here is part of what the host says of
+//!   itself in the store.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::{
+    action::{Action, Failure, Programme},
+    clock::{BootTime, unix_ms},
+    election::Group,
+    store::{Failing, Roster},
+};
+
+/// After this long a parked action is tried again.
+const RETRY: Duration = Duration::from_secs(300);
+
+/// What this host says in the store of the actions that fail on it.
+pub(super) type Report = BTreeMap<String, Failing>;
+
+/// What a term does about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Another host may fare better.
+    HandOver,
+    /// None does: the others go on without the action.
+    Park,
+}
+
+/// The memory of a host's failures. Clones share it.
+#[derive(Clone)]
+pub struct Health {
+    host: Arc<str>,
+    cool_down: Duration,
+    roster: watch::Receiver<Option<Roster>>,
+    failures: Arc<Mutex<BTreeMap<Arc<str>, Failed>>>,
+    report: watch::Sender<Report>,
+}
+
+/// An action that failed.
+struct Failed {
+    /// In this version.
+    action: Arc<Action>,
+    reason: String,
+    at: BootTime,
+    unix: u64,
+    /// Whether the leader, which is this host, goes on without it.
+    parked: bool,
+    /// Since when it has run anew without ending, and how often it had ended by then.
+    well: Option<(BootTime, u64)>,
+}
+
+impl Failed {
+    /// Whether the leader, which is this host, is to go on without it.
+    fn is_out(&self, now: BootTime) -> bool {
+        self.well.is_none() && now.since(self.at) < RETRY
+    }
+
+    /// Whether it has been up for its window since it was tried again, which has ended so
+    /// often by now.
+    fn runs_well(&mut self, up: bool, ends: u64, now: BootTime) -> bool {
+        let Some((since, before)) = self.well else { return false };
+        if !up || ends != before {
+            self.well = Some((now, ends));
+            return false;
+        }
+        now.since(since) >= self.action.window()
+    }
+}
+
+impl Health {
+    /// Nothing has failed yet on `host`. It stands back for `cool_down`.
+    #[must_use]
+    pub fn new(
+        host: Arc<str>,
+        cool_down: Duration,
+        roster: watch::Receiver<Option<Roster>>,
+    ) -> Self {
+        let report = watch::Sender::new(Report::new());
+        Self { host, cool_down, roster, failures: Arc::default(), report }
+    }
+
+    /// What this host says in the store, as it changes.
+    pub(super) fn report(&self) -> watch::Receiver<Report> {
+        self.report.subscribe()
+    }
+
+    /// Takes a failure down, and decides about the term.
+    pub(super) fn failed(&self, failure: &Failure, now: BootTime) -> Verdict {
+        let name = Arc::clone(failure.action.name());
+        let park = !self.another_can(failure.action.group(), &name);
+        let failed = Failed {
+            action: Arc::clone(&failure.action),
+            reason: failure.reason.clone(),
+            at: now,
+            unix: unix_ms(),
+            parked: false,
+            well: None,
+        };
+        self.failures().insert(name, failed);
+        self.publish();
+        if park { Verdict::Park } else { Verdict::HandOver }
+    }
+
+    /// Forgets the failures of what was changed, or taken away.
+    pub(super) fn compare(&self, programme: &Programme) {
+        let there = |action: &Action| programme.actions.iter().any(|other| other.is_like(action));
+        let before = self.failures().len();
+        self.failures().retain(|name, failed| {
+            let stays = there(&failed.action);
+            if !stays {
+                info!(event = "changed", action = %name, "action {name} is another one now: its failure does not count any more");
+            }
+            stays
+        });
+        if self.failures().len() != before {
+            self.publish();
+        }
+    }
+
+    /// Those of `actions` that the leader, this host, goes on without.
+    pub(super) fn park(&self, actions: &[Arc<Action>], now: BootTime) -> BTreeSet<Arc<str>> {
+        let mut parked = BTreeSet::new();
+        let mut failures = self.failures();
+        for name in actions.iter().map(|action| action.name()) {
+            let Some(failed) = failures.get_mut(name) else { continue };
+            let park = failed.is_out(now);
+            if park && !failed.parked {
+                let reason = &failed.reason;
+                warn!(event = "parked", action = %name, group = %failed.action.group(), reason, "action {name} is parked, the rest goes on: it failed, and no host can do better; it is tried again when its plugin or settings change");
+            }
+            if park {
+                parked.insert(Arc::clone(name));
+            } else if failed.well.is_none() {
+                info!(event = "retried", action = %name, "action {name} is tried again");
+                failed.well = Some((now, 0));
+            }
+            failed.parked = park;
+        }
+        drop(failures);
+        self.publish();
+        parked
+    }
+
+    /// A term of `group` is over: nothing of it is parked or tried here any more.
+    pub(super) fn over(&self, group: &Group) {
+        for failed in self.failures().values_mut() {
+            if failed.action.group() == group {
+                (failed.parked, failed.well) = (false, None);
+            }
+        }
+        self.publish();
+    }
+
+    /// Looks after what is tried again: what has run well for its window is forgiven.
+    pub(super) fn look(&self, now: BootTime) {
+        let before = self.failures().len();
+        self.failures().retain(|name, failed| {
+            let status = failed.action.status();
+            let well = failed.runs_well(status.state.is_up(), status.restarts, now);
+            if well {
+                info!(event = "recovered", action = %name, "action {name} runs well again");
+            }
+            !well
+        });
+        if self.failures().len() != before {
+            self.publish();
+        }
+    }
+
+    /// What is parked here of `group`, and a host that stands on which none of `actions`
+    /// has failed. If something else had failed there, it would hand over to this one.
+    pub(super) fn better(
+        &self,
+        group: &Group,
+        actions: &[Arc<Action>],
+    ) -> Option<(Arc<str>, String)> {
+        let parked = {
+            let failures = self.failures();
+            let own = failures.iter().find(|(_, it)| it.parked && it.action.group() == group);
+            Arc::clone(own?.0)
+        };
+        let names: Vec<_> = actions.iter().map(|action| &**action.name()).collect();
+        Some((parked, self.other(group, &names)?))
+    }
+
+    /// Whether something of `group` has failed here.
+    pub(super) fn concerns(&self, group: &Group) -> bool {
+        self.failures().values().any(|failed| failed.action.group() == group)
+    }
+
+    /// Why this host does not stand in `group` for now, if so: after a failure, as long as
+    /// another can lead; later on, as long as another can be the next. Whoever hands
+    /// over because of the same action must not come upon this host.
+    pub(super) fn stands_back(&self, group: &Group, now: BootTime) -> Option<String> {
+        let own: Vec<_> = {
+            let failures = self.failures();
+            let own = failures.iter().filter(|(_, failed)| failed.action.group() == group);
+            own.map(|(name, it)| (Arc::clone(name), it.reason.clone(), now.since(it.at))).collect()
+        };
+        own.into_iter().find_map(|(name, reason, ago)| {
+            let leads_too = ago < self.cool_down;
+            let other = self.other_after(usize::from(!leads_too), group, &[&name])?;
+            let cool_down = humantime::format_duration(self.cool_down);
+            let until = if leads_too { format!("for {cool_down}") } else { "still".to_owned() };
+            Some(format!(
+                "action {name} failed here: {reason}; this host stands back {until}, \
+                 since it has not failed on {other} (`cool_down` in [lease])"
+            ))
+        })
+    }
+
+    /// Whether the leadership can be handed to a host where `action` has not failed.
+    fn another_can(&self, group: &Group, action: &str) -> bool {
+        // Without a roster nobody knows.
+        self.roster.borrow().is_none() || self.other(group, &[action]).is_some()
+    }
+
+    /// Another host in the queue of `group` on which none of `actions` has failed.
+    fn other(&self, group: &Group, actions: &[&str]) -> Option<String> {
+        self.other_after(0, group, actions)
+    }
+
+    /// The same, behind the first `skipped` of the queue.
+    fn other_after(&self, skipped: usize, group: &Group, actions: &[&str]) -> Option<String> {
+        let roster = self.roster.borrow();
+        let roster = roster.as_ref()?;
+        let queue = roster.queue(group).iter().skip(skipped);
+        let well = |lease| {
+            let failing = roster.member_of(lease).map(|member| &member.failing);
+            failing.is_none_or(|failing| !actions.iter().any(|name| failing.contains_key(*name)))
+        };
+        queue
+            .filter(|it| *it.candidate.host != *self.host && well(it.key.lease))
+            .map(|it| it.candidate.host.clone())
+            .next()
+    }
+
+    fn publish(&self) {
+        let report = |failed: &Failed| Failing {
+            reason: failed.reason.clone(),
+            at: failed.unix,
+            parked: failed.parked,
+        };
+        self.report.send_if_modified(|old| {
+            // In here, so that of two at once the later one stays.
+            let failures = self.failures();
+            let new = failures.iter().map(|(name, it)| (name.to_string(), report(it))).collect();
+            let changes = *old != new;
+            *old = new;
+            changes
+        });
+    }
+
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Failed>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Verdicts, pauses, and what is forgiven.
+
+use std::fs;
+
+use super::*;
+use crate::{
+    config::ActionConfig,
+    election::{LeaderKey, LeaseId, Token},
+    plugin::Engine,
+    store::{Candidate, Member, Standing},
+};
+
+/// The smallest program: a module for WASI preview 1 that returns at once.
+const PROGRAM: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\
+    \x07\x13\x02\x06memory\x02\0\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+const COOL_DOWN: Duration = Duration::from_secs(30);
+const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
+
+/// An action, a version of it for each text, and the memory of host `a`.
+struct World {
+    folder: tempfile::TempDir,
+    engine: Arc<Engine>,
+    roster: watch::Sender<Option<Roster>>,
+    health: Health,
+}
+
+impl World {
+    fn new() -> Self {
+        let roster = watch::Sender::new(None);
+        let health = Health::new("a".into(), COOL_DOWN, roster.subscribe());
+        let engine = Arc::new(Engine::new(None).unwrap());
+        Self { folder: tempfile::tempdir().unwrap(), engine, roster, health }
+    }
+
+    fn action(&self, program: &[u8]) -> Arc<Action> {
+        self.named("work", program)
+    }
+
+    fn named(&self, name: &str, program: &[u8]) -> Arc<Action> {
+        let file = self.folder.path().join("work.wasm");
+        fs::write(&file, program).unwrap();
+        Action::prepare(&ActionConfig::with_defaults(name, file), &self.engine).unwrap()
+    }
+
+    /// The host that the leader hands over to, so that it does what is parked.
+    fn better(&self) -> Option<String> {
+        let actions = ["work", "rest"].map(|name| self.named(name, PROGRAM));
+        let (parked, host) = self.health.better(&Group::main(), &actions)?;
+        assert_eq!(&*parked, "work");
+        Some(host)
+    }
+
+    fn fails(&self, action: &Arc<Action>, now: BootTime) -> Verdict {
+        let failure = Failure { action: Arc::clone(action), reason: "it is broken".into() };
+        self.health.failed(&failure, now)
+    }
+
+    /// The hosts in the queue; on those with `!` the action has failed, on those with `?`
+    /// the action `rest`.
+    fn queue(&self, hosts: &[&str]) {
+        let mut roster = Roster::default();
+        for (place, host) in (1..).zip(hosts) {
+            let name = host.trim_end_matches(['!', '?']);
+            let mut failing = BTreeMap::new();
+            for (mark, action) in [('!', "work"), ('?', "rest")] {
+                if host.ends_with(mark) {
+                    let failed = Failing { reason: String::new(), at: 0, parked: false };
+                    failing.insert(action.to_owned(), failed);
+                }
+            }
+            let member = Member {
+                name: name.to_owned(),
+                url: String::new(),
+                labels: BTreeMap::new(),
+                priority: 0,
+                joined: 0,
+                version: String::new(),
+                machine: String::new(),
+                failing,
+            };
+            let candidate =
+                Candidate { host: name.to_owned(), url: String::new(), since: None, heir: None };
+            let (group, lease) = (Group::main(), LeaseId(place));
+            let key = LeaderKey { group, key: name.into(), token: Token(place), lease };
+            roster
+                .groups
+                .entry(Group::main())
+                .or_default()
+                .push(Arc::new(Standing { candidate, key }));
+            roster.members.push((lease, Arc::new(member)));
+        }
+        self.roster.send_replace(Some(roster));
+    }
+
+    fn parked(&self, action: &Arc<Action>, now: BootTime) -> bool {
+        !self.health.park(std::slice::from_ref(action), now).is_empty()
+    }
+}
+
+fn after(seconds: u64) -> BootTime {
+    START + Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_failure_is_handed_to_whom_it_has_not_met() {
+    let world = World::new();
+    let action = world.action(PROGRAM);
+    assert_eq!(world.fails(&action, START), Verdict::HandOver, "nobody knows who is there");
+    for (queue, verdict) in [
+        (&["a"][..], Verdict::Park),
+        (&["a", "b"], Verdict::HandOver),
+        (&["a", "b!"], Verdict::Park),
+        (&["a", "b!", "c"], Verdict::HandOver),
+        (&["a", "b!", "c!"], Verdict::Park),
+        (&["a", "b!", "c?"], Verdict::HandOver),
+    ] {
+        world.queue(queue);
+        assert_eq!(world.fails(&action, START), verdict, "{queue:?}");
+    }
+}
+
+#[test]
+fn a_host_stands_back_as_long_as_another_can_do_better() {
+    let world = World::new();
+    let (action, main) = (world.action(PROGRAM), Group::main());
+    world.queue(&["b"]);
+    assert_eq!(world.health.stands_back(&main, START), None, "nothing has failed");
+    world.fails(&action, START);
+    let reason = world.health.stands_back(&main, after(29)).unwrap();
+    assert!(
+        reason.contains("work failed here: it is broken") && reason.contains("on b"),
+        "{reason}"
+    );
+    assert_eq!(world.health.stands_back(&Group::from("side"), START), None);
+    assert_eq!(world.health.stands_back(&main, after(30)), None);
+    // It would be asked before one that can do better.
+    world.queue(&["b", "c"]);
+    assert!(world.health.stands_back(&main, after(30)).unwrap().contains("stands back still"));
+    world.queue(&["b", "c!"]);
+    assert_eq!(world.health.stands_back(&main, after(30)), None);
+    world.queue(&["b!"]);
+    assert_eq!(world.health.stands_back(&main, after(1)), None, "it is needed");
+}
+
+#[test]
+fn what_is_parked_is_told_and_tried_again_after_a_long_pause() {
+    let world = World::new();
+    let (action, main) = (world.action(PROGRAM), Group::main());
+    world.queue(&["a", "b!"]);
+    assert!(!world.parked(&action, START), "it has not failed");
+    world.fails(&action, START);
+    let mut report = world.health.report();
+    assert!(!report.borrow_and_update()["work"].parked);
+    assert!(world.parked(&action, after(299)));
+    assert!(report.has_changed().unwrap() && report.borrow_and_update()["work"].parked);
+    assert_eq!(world.better(), None);
+    world.queue(&["a", "b!", "c?"]);
+    assert_eq!(world.better(), None, "for what is parked there it would hand over again");
+    world.queue(&["a", "b!", "c?", "d"]);
+    assert_eq!(world.better().as_deref(), Some("d"));
+
+    assert!(!world.parked(&action, after(300)), "it is tried again");
+    assert!(!report.borrow_and_update()["work"].parked);
+    assert_eq!(world.better(), None, "it may run");
+    world.fails(&action, after(310));
+    assert!(world.parked(&action, after(311)), "it did not");
+    world.health.over(&main);
+    assert!(!report.borrow_and_update()["work"].parked, "no term, nothing parked");
+}
+
+#[test]
+fn what_has_run_well_for_its_window_is_forgiven() {
+    let world = World::new();
+    let action = world.action(PROGRAM);
+    world.fails(&action, START);
+    world.parked(&action, after(300));
+    let mut failures = world.health.failures();
+    let failed = failures.get_mut("work").unwrap();
+    // The window is a minute, from when it was last seen to be down, or to end.
+    assert!(!failed.runs_well(false, 0, after(301)));
+    assert!(!failed.runs_well(true, 0, after(360)));
+    assert!(!failed.runs_well(true, 1, after(360)));
+    assert!(!failed.runs_well(true, 1, after(419)));
+    assert!(failed.runs_well(true, 1, after(420)));
+}
+
+#[test]
+fn another_version_begins_anew() {
+    let world = World::new();
+    let action = world.action(PROGRAM);
+    world.queue(&["a"]);
+    world.fails(&action, START);
+    let programme = |action| Programme { actions: vec![action], refused: Vec::new() };
+    world.health.compare(&programme(world.action(PROGRAM)));
+    assert!(world.parked(&action, START), "it was only written anew");
+    let mended = world.action(&[PROGRAM, b"\0\x02\x01x"].concat());
+    world.health.compare(&programme(Arc::clone(&mended)));
+    assert!(!world.parked(&mended, START));
+    assert!(world.health.report().borrow().is_empty());
+}

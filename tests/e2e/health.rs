@@ -1,0 +1,265 @@
+//! Actions that fail: the leadership goes to a host where they do not, it does not go
+//! round, and what fails everywhere takes nothing else with it.
+
+use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
+
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use crate::harness::{
+    PATIENCE, at,
+    cluster::{Cluster, Kind},
+    guests, own_address,
+};
+
+crate::on_both_stores!(
+    what_fails_on_one_host_runs_on_another,
+    what_fails_everywhere_is_parked_and_the_rest_goes_on,
+    alone_a_host_parks_at_once,
+    a_host_that_comes_is_asked_to_do_better,
+    a_hook_that_fails_everywhere_is_parked_too,
+    a_taken_address_moves_the_leadership_on,
+);
+
+const HOSTS: [&str; 3] = ["a", "b", "c"];
+
+/// A cluster that loses no lease by itself, be the machine ever so busy: terms are counted.
+async fn patient(kind: Kind) -> Cluster {
+    let mut cluster = Cluster::new(kind).await;
+    cluster.ttl = Duration::from_secs(15);
+    cluster
+}
+
+/// A cluster whose action `work` does as it is ordered, on each host.
+struct Ordered(Cluster);
+
+impl Ordered {
+    async fn new(kind: Kind) -> Self {
+        let ordered = Self(patient(kind).await);
+        fs::copy(guests().join("service-fickle.wasm"), ordered.plugin()).expect("a copy");
+        for host in HOSTS {
+            fs::create_dir(ordered.orders(host)).expect("a folder");
+        }
+        ordered
+    }
+
+    fn plugin(&self) -> PathBuf {
+        self.0.folder.path().join("plugins/work.wasm")
+    }
+
+    fn orders(&self, host: &str) -> PathBuf {
+        self.0.folder.path().join(format!("orders-{host}"))
+    }
+
+    /// From now on `work` fails on `host`.
+    fn fail(&self, host: &str) {
+        fs::write(self.orders(host).join("fail"), "").expect("a file");
+    }
+
+    fn settings(&self, host: &str) -> String {
+        let work = format!(
+            "[action.work]\nmax_restarts = 1\nwindow = \"2s\"\n\
+             folders = [{{ from = \"{}\", at = \"/orders\" }}]\n",
+            self.orders(host).display()
+        );
+        self.0.configuration(&work).replace("[lease]\n", "[lease]\ncool_down = \"4s\"\n")
+    }
+
+    /// Starts a host, which leads if it is the first.
+    async fn start(&mut self, host: &'static str) {
+        let settings = self.settings(host);
+        self.0.start_from(host, &settings);
+        self.0.host(host).log.event(0, "standby").await;
+    }
+
+    /// Three hosts, of which `a` leads and works.
+    async fn of_three(kind: Kind) -> Self {
+        let mut ordered = Self::new(kind).await;
+        ordered.start("a").await;
+        ordered.0.leading("a").await;
+        ordered.action("a", "work", |work| work["state"] == "running").await;
+        ordered.start("b").await;
+        ordered.start("c").await;
+        // Whoever hands over has to know to whom.
+        let all = |status: &Value| status["members"].as_array().is_some_and(|it| it.len() == 3);
+        ordered.status("a", "all members", all).await;
+        ordered
+    }
+
+    /// The status of `host`, once `wanted` likes it. It tells nobody that it has changed.
+    async fn status(&self, host: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let found = timeout(PATIENCE, async {
+            loop {
+                let status = self.0.host(host).status().await;
+                if wanted(&status) {
+                    return status;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("{what} on {host}: no such status"))
+    }
+
+    /// The action `name` on `host`, once `wanted` likes it.
+    async fn action(&self, host: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let find = |status: &Value| {
+            let actions = status["actions"].as_array().cloned().unwrap_or_default();
+            actions.into_iter().find(|action| action["name"] == name)
+        };
+        let status = self.status(host, name, |status| find(status).as_ref().is_some_and(&wanted));
+        find(&status.await).expect("an action")
+    }
+
+    /// How many terms each host has begun.
+    fn terms(&self) -> [usize; 3] {
+        HOSTS.map(|host| self.0.hosts.get(host).map_or(0, |it| it.log.events("leading").len()))
+    }
+
+    /// How often the action was parked, on all hosts.
+    fn parkings(&self) -> usize {
+        self.0.hosts.values().map(|host| host.log.events("parked").len()).sum()
+    }
+
+    async fn parked(&self, reason: &str) {
+        for host in self.0.hosts.keys() {
+            let work = self.action(host, "work", |work| work["state"] == "parked").await;
+            let error = work["last_error"].as_str().unwrap_or_default();
+            assert!(error.contains(reason), "{host}: {work}");
+        }
+    }
+}
+
+const EXITS: &str = "it ended 2 times within 2s; the last time, it exited with code 1";
+
+async fn what_fails_on_one_host_runs_on_another(kind: Kind) {
+    let mut ordered = Ordered::of_three(kind).await;
+    let seen = ordered.0.lengths();
+    ordered.fail("a");
+    ordered.0.another_leads("a", &seen).await;
+    let a = ordered.0.host("a").log.clone();
+    let end = a.event(0, "draining").await;
+    assert!(end["cause"].as_str().is_some_and(|cause| cause.contains(EXITS)), "{end}");
+    // It says why it stands back.
+    let back = a.event(seen["a"], "not-ready").await;
+    let text = back["message"].as_str().unwrap_or_default();
+    assert!(
+        text.contains("action work failed here") && text.contains("stands back for 4s"),
+        "{back}"
+    );
+
+    let [led, b, c] = ordered.terms();
+    assert_eq!((led, b + c), (1, 1), "one hand-over, and none after it");
+    let leader = if b == 1 { "b" } else { "c" };
+    ordered.action(leader, "work", |work| work["state"] == "running").await;
+    assert_eq!(ordered.0.web.until("it", |_| true).await.host, leader);
+    assert_eq!(ordered.parkings(), 0);
+    // Once nobody else is next in line, it is.
+    let back = a.last("not-ready");
+    ordered.0.terminate(if b == 1 { "c" } else { "b" }).await;
+    a.event(back, "standby").await;
+}
+
+async fn what_fails_everywhere_is_parked_and_the_rest_goes_on(kind: Kind) {
+    let ordered = Ordered::of_three(kind).await;
+    HOSTS.iter().for_each(|host| ordered.fail(host));
+    ordered.parked(EXITS).await;
+    assert_eq!(ordered.terms(), [1, 1, 1], "a hand-over a host, and not one more");
+    assert_eq!(ordered.parkings(), 1);
+    let answer = ordered.0.web.until("the neighbour", |_| true).await;
+    // The others stand again, and it stays as it is.
+    for host in HOSTS.into_iter().filter(|host| *host != answer.host) {
+        let log = ordered.0.host(host).log.clone();
+        log.event(log.last("resigning"), "standby").await;
+    }
+    assert_eq!(ordered.0.web.until("the neighbour", |_| true).await, answer);
+    assert_eq!((ordered.terms(), ordered.parkings()), ([1, 1, 1], 1));
+
+    // Mended: it runs in the very term, and no host was restarted.
+    fs::copy(guests().join("service-loop.wasm"), ordered.plugin()).expect("a copy");
+    let running = |work: &Value| work["state"] == "running";
+    let work = ordered.action(&answer.host, "work", running).await;
+    assert_eq!(work["last_error"], Value::Null);
+    for host in HOSTS.into_iter().filter(|host| *host != answer.host) {
+        ordered.action(host, "work", |work| work["state"] == "ready").await;
+    }
+    assert_eq!(ordered.0.web.until("the neighbour", |_| true).await, answer);
+    assert_eq!(ordered.terms(), [1, 1, 1]);
+}
+
+async fn alone_a_host_parks_at_once(kind: Kind) {
+    let mut ordered = Ordered::new(kind).await;
+    ordered.fail("a");
+    ordered.start("a").await;
+    ordered.parked(EXITS).await;
+    let answer = ordered.0.web.until("the neighbour", |_| true).await;
+    assert_eq!((answer.host.as_str(), ordered.terms()), ("a", [1, 0, 0]));
+    let log = ordered.0.terminate("a").await;
+    assert_eq!(log.events("parked").len(), 1, "{log}");
+    assert!(log.events("hook-failed").is_empty());
+}
+
+async fn a_host_that_comes_is_asked_to_do_better(kind: Kind) {
+    let mut ordered = Ordered::new(kind).await;
+    ordered.fail("a");
+    ordered.start("a").await;
+    ordered.parked(EXITS).await;
+    ordered.start("b").await;
+    ordered.action("b", "work", |work| work["state"] == "running").await;
+    let a = ordered.0.host("a").log.clone();
+    let end = a.event(0, "draining").await;
+    let cause = end["cause"].as_str().unwrap_or_default();
+    assert!(cause.contains("parked here, and has not failed on b"), "{end}");
+    ordered.fail("c");
+    ordered.fail("b");
+    // `c` comes too late to see it work; it takes its turn, and nobody has another.
+    ordered.start("c").await;
+    ordered.parked(EXITS).await;
+    let [a, b, c] = ordered.terms();
+    assert!((a, b) == (1, 1) && c <= 1, "{:?}", ordered.terms());
+}
+
+async fn a_hook_that_fails_everywhere_is_parked_too(kind: Kind) {
+    let mut cluster = patient(kind).await;
+    let settings = |order: &str| {
+        format!(
+            "[action.work]\nplugin = \"{}\"\nconfig = {{ on-leader = \"{order}\" }}\n",
+            guests().join("hooks.wasm").display()
+        )
+    };
+    cluster.start_with("a", &settings("fail no route from a"));
+    cluster.start_with("b", &settings("fail no route from b"));
+    let ordered = Ordered(cluster);
+    // Whoever leads last goes on without it.
+    ordered.parked("no route from").await;
+    let answer = ordered.0.web.until("the neighbour", |_| true).await;
+    let [a, b, _] = ordered.terms();
+    assert!(a <= 1 && b <= 1, "{:?}", ordered.terms());
+    assert_eq!(ordered.0.web.until("the neighbour", |_| true).await, answer);
+}
+
+async fn a_taken_address_moves_the_leadership_on(kind: Kind) {
+    let mut cluster = patient(kind).await;
+    let own = HOSTS.map(|host| (host, at(own_address(), 3000)));
+    let shared = cluster.web_at.to_string();
+    for (host, address) in own {
+        let settings = cluster.configuration("").replace(&shared, &address.to_string());
+        cluster.start_from(host, &settings);
+        cluster.host(host).log.event(0, "standby").await;
+    }
+    cluster.leading("a").await;
+    // Another program takes the address of the next in line.
+    let (_, address) = own[1];
+    let _taken = TcpListener::bind(address).expect("a free address");
+    cluster.terminate("a").await;
+    cluster.leading("c").await;
+    let b = cluster.host("b").log.clone();
+    let says = |line: &Value| {
+        let why = ["message", "cause"].map(|field| line[field].as_str().unwrap_or_default());
+        let told = line["event"] == "not-ready" || line["event"] == "draining";
+        told && why.concat().contains(&address.to_string())
+    };
+    b.find(0, "why it does not lead", says).await;
+    let web = crate::harness::client::Web::new(own[2].1);
+    assert_eq!(web.until("c", |_| true).await.host, "c");
+    assert!(b.events("leading").len() <= 1, "{b}");
+}

@@ -1,0 +1,12 @@
+//! A service that works, until there is a file `fail` in its folder: then it fails, however
+//! often it is started again.
+
+use std::{path::Path, thread::sleep, time::Duration};
+
+fn main() {
+    println!("works");
+    while !Path::new("/orders/fail").exists() {
+        sleep(Duration::from_millis(20));
+    }
+    std::process::exit(1);
+}
