@@ -39,7 +39,9 @@ impl Guest for Hooks {
 
     fn on_standby(group: String, leader: Option<Leader>) {
         match leader {
-            Some(Leader { host, token, .. }) => println!("on-standby: {host} leads {group}, token {token}"),
+            Some(Leader { host, token, .. }) => {
+                println!("on-standby: {host} leads {group}, token {token}")
+            }
             None => println!("on-standby: nobody leads {group}"),
         }
         obey("on-standby").expect("it does what it is told");
