@@ -133,12 +133,6 @@ impl Heart {
             Event::Stopped { key } => candidacy.stopped(&key, live, now, out),
             Event::Resigned { key } => candidacy.resigned(&key),
             Event::ResignFailed { key } => candidacy.resign_failed(&key, now),
-            Event::ActionFailed { key, action, reason } => {
-                candidacy.end(Some(&key), Cause::ActionFailed { action, reason }, now, out);
-            }
-            Event::ResignAsked { key, by, reason } => {
-                candidacy.end(Some(&key), Cause::Asked { by, reason }, now, out);
-            }
             Event::HandOver { key, cause } => candidacy.end(Some(&key), cause, now, out),
             Event::NotReady { reason, .. } => candidacy.not_ready(reason, out),
             Event::Unbarred { .. } => candidacy.unbarred(),

@@ -113,24 +113,6 @@ pub enum Event {
         /// The key.
         key: LeaderKey,
     },
-    /// An action keeps failing here.
-    ActionFailed {
-        /// The term's key.
-        key: LeaderKey,
-        /// The action.
-        action: String,
-        /// What happened.
-        reason: String,
-    },
-    /// Somebody asks this host to give the leadership up.
-    ResignAsked {
-        /// The term's key.
-        key: LeaderKey,
-        /// Who asks.
-        by: String,
-        /// Why.
-        reason: String,
-    },
     /// The group's actions can run here.
     Ready {
         /// The group.
@@ -160,7 +142,7 @@ pub enum Event {
         /// The group.
         group: Group,
     },
-    /// The leadership is to pass to the next in line.
+    /// The leadership is to be given up, so that the next in line leads.
     HandOver {
         /// The term's key.
         key: LeaderKey,
@@ -261,8 +243,6 @@ impl Event {
             | Self::Stopped { key }
             | Self::Resigned { key }
             | Self::ResignFailed { key }
-            | Self::ActionFailed { key, .. }
-            | Self::ResignAsked { key, .. }
             | Self::HandOver { key, .. } => Some(&key.group),
             Self::CampaignFailed { group, .. }
             | Self::Ready { group }

@@ -21,7 +21,7 @@ use crate::{
     action::{Failure, Lobby, Programme, Scope, Tasks},
     capability::{Gate, Notice, TermLink},
     clock::BootTime,
-    election::{Event, LeaderKey},
+    election::{Cause, Event, LeaderKey},
     measure,
     store::State,
     words::millis,
@@ -155,18 +155,18 @@ impl TermTree {
     }
 
     fn resign(&self, by: &str, reason: &str) {
-        let (key, by, reason) = (self.key.clone(), by.to_owned(), reason.to_owned());
-        let _ = self.events.send(Event::ResignAsked { key, by, reason });
+        self.hand_over(Cause::Asked { by: by.to_owned(), reason: reason.to_owned() });
+    }
+
+    fn hand_over(&self, cause: Cause) {
+        let _ = self.events.send(Event::HandOver { key: self.key.clone(), cause });
     }
 
     fn pass_on(&self, notice: Notice) {
-        let key = self.key.clone();
-        let _ = self.events.send(match notice {
-            Notice::Resign { action, reason } => {
-                Event::ResignAsked { key, by: format!("action {action}"), reason }
-            }
-            Notice::Fenced => Event::KeyGone { key },
-        });
+        match notice {
+            Notice::Resign { action, reason } => self.resign(&format!("action {action}"), &reason),
+            Notice::Fenced => drop(self.events.send(Event::KeyGone { key: self.key.clone() })),
+        }
     }
 
     /// A version that failed on trial is replaced by the one before it; for any other
@@ -175,25 +175,22 @@ impl TermTree {
         if failure.action.on_trial() && self.catalog.send(failure.clone()).is_ok() {
             return;
         }
-        if performance.failed(&failure) == Verdict::HandOver {
-            self.end_for(&failure);
-        }
+        self.fail(&failure, performance);
     }
 
     /// The same for what has to be done before the action starts.
     fn give_up(&self, failure: Failure, performance: &mut Performance) {
-        if performance.failed(&failure) == Verdict::HandOver {
-            self.end_for(&failure);
-        }
+        self.fail(&failure, performance);
         if failure.action.on_trial() {
             // Without a catalog there is nothing to go back to.
             let _ = self.catalog.send(failure);
         }
     }
 
-    fn end_for(&self, failure: &Failure) {
-        let (key, action) = (self.key.clone(), failure.action.name().to_string());
-        let reason = failure.reason.clone();
-        let _ = self.events.send(Event::ActionFailed { key, action, reason });
+    fn fail(&self, failure: &Failure, performance: &mut Performance) {
+        if performance.failed(failure) == Verdict::HandOver {
+            let (action, reason) = (failure.action.name().to_string(), failure.reason.clone());
+            self.hand_over(Cause::ActionFailed { action, reason });
+        }
     }
 }

@@ -111,11 +111,11 @@ impl World {
         let event = match (key, self.rng.u8(..3)) {
             (Some(key), 0) => {
                 let (action, reason) = ("web".to_owned(), "it trapped".to_owned());
-                Event::ActionFailed { key, action, reason }
+                Event::HandOver { key, cause: Cause::ActionFailed { action, reason } }
             }
             (Some(key), 1) => {
                 let (by, reason) = ("somebody".to_owned(), "the machine is needed".to_owned());
-                Event::ResignAsked { key, by, reason }
+                Event::HandOver { key, cause: Cause::Asked { by, reason } }
             }
             _ => Event::Shutdown,
         };

@@ -8,7 +8,8 @@ fn does(stage: Until, event: Event, ms: u64) -> String {
 }
 
 fn asked(token: i64) -> Event {
-    Event::ResignAsked { key: key(token), by: "action web".into(), reason: "it is tired".into() }
+    let cause = Cause::Asked { by: "action web".into(), reason: "it is tired".into() };
+    Event::HandOver { key: key(token), cause }
 }
 
 #[test]
@@ -83,8 +84,8 @@ fn an_action_that_keeps_failing_is_given_longer_and_longer_pauses() {
         }
         pauses.push((now - freed) / 1000);
         let attempt = u64::try_from(token).unwrap() - 6;
-        let failed =
-            Event::ActionFailed { key: key(token), action: "web".into(), reason: "no".into() };
+        let cause = Cause::ActionFailed { action: "web".into(), reason: "no".into() };
+        let failed = Event::HandOver { key: key(token), cause };
         for event in [
             Event::Won { attempt, key: key(token) },
             Event::Verified { key: key(token), holds: true },

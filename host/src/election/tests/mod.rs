@@ -6,7 +6,7 @@ mod story;
 
 use std::time::Duration;
 
-use super::{Command, Event, Group, Heart, LeaderKey, LeaseId, Token};
+use super::{Cause, Command, Event, Group, Heart, LeaderKey, LeaseId, Token};
 use crate::{clock::BootTime, config::Timings};
 
 const TTL: Duration = Duration::from_secs(5);
@@ -58,8 +58,8 @@ enum Until {
 
 /// A heart that has come so far by time zero, under token 7.
 fn brought_to(until: Until) -> Heart {
-    let failed =
-        || Event::ActionFailed { key: key(7), action: "web".into(), reason: "it traps".into() };
+    let cause = || Cause::ActionFailed { action: "web".into(), reason: "it traps".into() };
+    let failed = || Event::HandOver { key: key(7), cause: cause() };
     let steps = [
         (Until::Campaigning, vec![Event::Tick, granted(0), ready()]),
         (Until::Verifying, vec![Event::Won { attempt: 1, key: key(7) }]),

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{super::Cause, *};
+use super::*;
 
 /// Any event, about few enough keys and leases that they meet.
 fn any_event() -> impl Strategy<Value = Event> {
@@ -34,8 +34,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => key.clone().prop_map(|key| Event::Stopped { key }),
         2 => key.clone().prop_map(|key| Event::Resigned { key }),
         1 => key.clone().prop_map(|key| Event::ResignFailed { key }),
-        1 => key.clone().prop_map(|key| Event::ResignAsked { key, by: "b".into(), reason: "r".into() }),
-        1 => key.clone().prop_map(|key| Event::ActionFailed { key, action: "web".into(), reason: "no".into() }),
+        1 => key.clone().prop_map(|key| Event::HandOver { key, cause: Cause::Asked { by: "b".into(), reason: "r".into() } }),
+        1 => key.clone().prop_map(|key| Event::HandOver { key, cause: Cause::ActionFailed { action: "web".into(), reason: "no".into() } }),
         3 => Just(ready()),
         1 => Just(Event::NotReady { group: Group::main(), reason: "no".into() }),
         1 => Just(Event::Barred { group: Group::main(), reason: "no".into() }),

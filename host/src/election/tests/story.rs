@@ -1,6 +1,6 @@
 //! Whole lives, event by event.
 
-use super::{super::Cause, *};
+use super::*;
 
 #[test]
 fn from_the_first_tick_to_the_last_act() {
