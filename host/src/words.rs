@@ -25,6 +25,11 @@ pub(crate) fn rfc3339(ms: u64) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(ms)).to_string()
 }
 
+/// What is so, and why, if a reason is known.
+pub(crate) fn because(what: &str, reason: &str) -> String {
+    if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") }
+}
+
 /// A span in whole milliseconds, as log fields carry it.
 pub(crate) fn millis(span: Duration) -> u64 {
     span.as_millis().try_into().unwrap_or(u64::MAX)

@@ -4,12 +4,14 @@
 use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
 
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
 
-use crate::harness::{
-    PATIENCE, at,
-    cluster::{Cluster, Kind},
-    guests, own_address,
+use crate::{
+    harness::{
+        at,
+        cluster::{Cluster, Kind},
+        guests, own_address,
+    },
+    status::agrees,
 };
 
 crate::on_both_stores!(
@@ -82,22 +84,8 @@ impl Ordered {
         ordered.start("c").await;
         // Whoever hands over has to know to whom.
         let all = |status: &Value| status["members"].as_array().is_some_and(|it| it.len() == 3);
-        ordered.status("a", "all members", all).await;
+        agrees(ordered.0.host("a"), all).await;
         ordered
-    }
-
-    /// The status of `host`, once `wanted` likes it. It tells nobody that it has changed.
-    async fn status(&self, host: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let found = timeout(PATIENCE, async {
-            loop {
-                let status = self.0.host(host).status().await;
-                if wanted(&status) {
-                    return status;
-                }
-                sleep(Duration::from_millis(20)).await;
-            }
-        });
-        found.await.unwrap_or_else(|_| panic!("{what} on {host}: no such status"))
     }
 
     /// The action `name` on `host`, once `wanted` likes it.
@@ -106,8 +94,8 @@ impl Ordered {
             let actions = status["actions"].as_array().cloned().unwrap_or_default();
             actions.into_iter().find(|action| action["name"] == name)
         };
-        let status = self.status(host, name, |status| find(status).as_ref().is_some_and(&wanted));
-        find(&status.await).expect("an action")
+        let likes = |status: &Value| find(status).as_ref().is_some_and(&wanted);
+        find(&agrees(self.0.host(host), likes).await).expect("an action")
     }
 
     /// How many terms each host has begun.

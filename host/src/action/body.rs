@@ -47,7 +47,7 @@ pub(crate) struct GuestBody {
 
 impl ReplyBody {
     /// A text.
-    pub(super) fn text(text: String) -> Self {
+    pub(crate) fn text(text: String) -> Self {
         Self::Text(Full::new(text.into()))
     }
 

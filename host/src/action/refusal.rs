@@ -58,18 +58,12 @@ impl Refusal {
 
     /// The response that tells a client.
     pub(super) fn response(&self) -> Response<ReplyBody> {
-        let mut response = Response::new(ReplyBody::text(format!("{self}\n")));
-        *response.status_mut() = self.status();
+        let mut response = told(self.status(), ReplyBody::text(format!("{self}\n")));
         let headers = response.headers_mut();
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        headers.insert(header::CONTENT_TYPE, text);
         // The next leader is found by another connection only; and of a body that
         // is too large, the rest is not read.
         if matches!(self, Self::Shut(_) | Self::NotBegun(_) | Self::TooLarge(_)) {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         match self {
             Self::Shut(_) => drop(response.extensions_mut().insert(Unserved::Lost)),
@@ -78,6 +72,18 @@ impl Refusal {
         }
         response
     }
+}
+
+/// A response that tells why there is no other; `text` is plain.
+pub(crate) fn told<B>(status: StatusCode, text: B) -> Response<B> {
+    let mut response = Response::new(text);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// What an error of a guest means; it is logged unless the term caused it.

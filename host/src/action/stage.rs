@@ -12,7 +12,7 @@ use super::{
     act::{Act, Desired},
     door::{Door, Opened, Opening, Persistence},
     lobby::Performer,
-    routes::{Route, Routes, Slot},
+    routes::{Routes, Slot},
     running::Started,
 };
 use crate::{
@@ -121,7 +121,7 @@ impl Stage {
     /// Opens the addresses that are new, lets go of those that nobody is at any more,
     /// and says who answers at each.
     fn open_doors(&mut self, mounts: &BTreeMap<Arc<str>, Mount>, actions: &[Arc<Action>]) {
-        let mut routes: BTreeMap<DoorKey, (Option<TlsAcceptor>, Vec<Route>)> = BTreeMap::new();
+        let mut routes: BTreeMap<DoorKey, (Option<TlsAcceptor>, Vec<_>)> = BTreeMap::new();
         for action in actions {
             let (mount, slot) = (mounts.get(action.name()), self.slots.get(action.name()));
             let (Some(mount), Some(slot)) = (mount, slot) else { continue };
@@ -129,7 +129,7 @@ impl Stage {
             if action.config().relayed.standby.listens() {
                 continue;
             }
-            let route = Route { path: Arc::clone(&mount.path), slot: Arc::clone(slot) };
+            let route = (Arc::clone(&mount.path), Arc::clone(slot));
             let new = || (action.tls().cloned(), Vec::new());
             routes.entry(door_key(action)).or_insert_with(new).1.push(route);
         }

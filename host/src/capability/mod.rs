@@ -35,7 +35,7 @@ mod settings;
 mod sockets;
 mod stamp;
 mod state;
-mod term;
+pub(crate) mod term;
 mod wasi;
 
 use wasmtime::component::Linker;

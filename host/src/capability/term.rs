@@ -13,12 +13,12 @@ use wasmtime::{
 };
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
-use super::{Access, Notice};
+use super::{Access, Gate, Notice};
 use crate::clock::BootTime;
 use bindings::soloist::plugin::term::{Host, TermInfo};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
-mod bindings {
+pub(crate) mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
         inline: "package soloist:host; world term { import soloist:plugin/term@0.1.0; }",
@@ -82,6 +82,19 @@ impl Pollable for Ending {
     }
 }
 
+/// The term behind `gate`, as guests are told of it.
+pub(crate) fn term_info(gate: &Gate) -> TermInfo {
+    let term = gate.term();
+    let remaining = gate.deadline().at().since(BootTime::now()).as_millis();
+    TermInfo {
+        group: term.group.to_string(),
+        host: term.host.to_string(),
+        // A create revision is never negative.
+        token: term.token.0.cast_unsigned(),
+        lease_remaining_ms: remaining.try_into().unwrap_or(u64::MAX),
+    }
+}
+
 impl Host for TermView<'_> {
     fn current(&mut self) -> wasmtime::Result<TermInfo> {
         if self.ctx.access.term.is_none() {
@@ -89,16 +102,7 @@ impl Host for TermView<'_> {
                 "`term.current` was called outside of a term: a host that stands by has none"
             ));
         }
-        let gate = self.ctx.access.gate();
-        let term = gate.term();
-        let remaining = gate.deadline().at().since(BootTime::now()).as_millis();
-        Ok(TermInfo {
-            group: term.group.to_string(),
-            host: term.host.to_string(),
-            // A create revision is never negative.
-            token: term.token.0.cast_unsigned(),
-            lease_remaining_ms: remaining.try_into().unwrap_or(u64::MAX),
-        })
+        Ok(term_info(self.ctx.access.gate()))
     }
 
     fn ending(&mut self) -> wasmtime::Result<Resource<DynPollable>> {

@@ -121,11 +121,7 @@ fn first_byte(
 fn patience(text: &str) -> Result<Duration, Problem> {
     const MIN: Duration = Duration::from_millis(1);
     const MAX: Duration = Duration::from_secs(24 * 3600);
-    let span = value::duration(text)?;
-    if (MIN..=MAX).contains(&span) {
-        return Ok(span);
-    }
-    Err(Problem::new(format!("{text} is out of range"), "write a span from 1ms to 24h"))
+    value::span_within(text, MIN..=MAX, "write a span from 1ms to 24h")
 }
 
 fn size_within(text: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {

@@ -33,11 +33,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<P
 fn in_range(text: &str) -> Result<Duration, Problem> {
     const MIN: Duration = Duration::from_secs(1);
     const MAX: Duration = Duration::from_secs(24 * 3600);
-    let span = value::duration(text)?;
-    if (MIN..=MAX).contains(&span) {
-        return Ok(span);
-    }
-    Err(Problem::new(format!("{text} is out of range"), "write a span from 1s to 24h"))
+    value::span_within(text, MIN..=MAX, "write a span from 1s to 24h")
 }
 
 #[cfg(test)]

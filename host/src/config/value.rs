@@ -1,6 +1,6 @@
 //! From the text of a setting to its value, or the mend.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use super::problem::Problem;
 
@@ -105,6 +105,19 @@ pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
         };
         Problem::new(format!("`{text}` is not a span of time"), mend)
     })
+}
+
+/// A span of time within `range`, of which `mend` says what it is.
+pub(super) fn span_within(
+    text: &str,
+    range: RangeInclusive<Duration>,
+    mend: &str,
+) -> Result<Duration, Problem> {
+    let span = duration(text)?;
+    if range.contains(&span) {
+        return Ok(span);
+    }
+    Err(Problem::new(format!("{text} is out of range"), mend))
 }
 
 /// The units of sizes.

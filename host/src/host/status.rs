@@ -21,7 +21,7 @@ use crate::{
     plugin::Engine,
     store::{Failing, Member, Order, Roster},
     term::{self, HostView},
-    words::rfc3339,
+    words::{because, rfc3339},
 };
 
 /// Looks at everything and changes nothing.
@@ -166,8 +166,7 @@ fn member_entry(member: &Member, roster: &Roster) -> MemberEntry {
 
 /// As in `drained by ada: new disks`.
 fn wanted(what: &str, order: &Order) -> String {
-    let why = if order.reason.is_empty() { String::new() } else { format!(": {}", order.reason) };
-    format!("{what} by {}{why}", order.by)
+    because(&format!("{what} by {}", order.by), &order.reason)
 }
 
 /// What is parked is so on every host, for what happened on the leader.

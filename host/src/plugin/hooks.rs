@@ -5,14 +5,8 @@
 
 use wasmtime::{Store, component::InstancePre};
 
-use crate::{
-    capability::{Gate, GuestState},
-    clock::BootTime,
-};
-use bindings::{
-    HooksPre, exports::soloist::plugin::hooks::Leader as LeaderRecord,
-    soloist::plugin::term::TermInfo,
-};
+use crate::capability::{GuestState, term::term_info};
+use bindings::{HooksPre, exports::soloist::plugin::hooks::Leader as LeaderRecord};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod bindings {
@@ -20,7 +14,10 @@ mod bindings {
         path: "../wit",
         inline: "package soloist:host; world hooks { export soloist:plugin/hooks@0.1.0; }",
         exports: { default: async },
-        with: { "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll },
+        with: {
+            "soloist:plugin/term": crate::capability::term::bindings::soloist::plugin::term,
+            "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll,
+        },
         require_store_data_send: true,
     });
 }
@@ -80,17 +77,5 @@ impl HooksEntry {
                 hooks.call_on_standby(store, &group, leader.as_ref()).await.map(Ok)
             }
         }
-    }
-}
-
-fn term_info(gate: &Gate) -> TermInfo {
-    let term = gate.term();
-    let remaining = gate.deadline().at().since(BootTime::now()).as_millis();
-    TermInfo {
-        group: term.group.to_string(),
-        host: term.host.to_string(),
-        // A create revision is never negative.
-        token: term.token.0.cast_unsigned(),
-        lease_remaining_ms: remaining.try_into().unwrap_or(u64::MAX),
     }
 }

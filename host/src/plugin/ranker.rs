@@ -20,7 +20,11 @@ use crate::words::with_causes;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod bindings {
-    wasmtime::component::bindgen!({ path: "../wit", world: "soloist:plugin/strategy-plugin" });
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "soloist:plugin/strategy-plugin",
+        additional_derives: [PartialEq, Eq],
+    });
 }
 
 pub use bindings::exports::soloist::plugin::strategy::Candidate as Ranked;

@@ -9,7 +9,7 @@ use std::{
 use ::http::Response;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -27,30 +27,25 @@ pub(crate) struct Carried {
     place: Option<OwnedSemaphorePermit>,
 }
 
-enum From {
-    /// A text of the relay's own.
-    Text(Full<Bytes>),
-    /// A term of this host.
-    Here(Box<ReplyBody>),
-    /// Another host.
-    There(Incoming),
-}
+/// What a term of this host answers, or a text of the relay's own; or another host's answer.
+type From = Either<Box<ReplyBody>, Incoming>;
 
 impl Carried {
     /// A text.
     pub(super) fn text(text: String) -> Self {
-        Self { from: From::Text(Full::new(text.into())), _visit: None, place: None }
+        let from = From::Left(Box::new(ReplyBody::text(text)));
+        Self { from, _visit: None, place: None }
     }
 
     /// What a term of this host answers.
     pub(super) fn here(answer: Response<ReplyBody>, visit: TaskTrackerToken) -> Response<Self> {
-        let from = |body| From::Here(Box::new(body));
+        let from = |body| From::Left(Box::new(body));
         answer.map(|body| Self { from: from(body), _visit: Some(visit), place: None })
     }
 
     /// What another host answers.
     pub(super) fn there(answer: Response<Incoming>) -> Response<Self> {
-        answer.map(|body| Self { from: From::There(body), _visit: None, place: None })
+        answer.map(|body| Self { from: From::Right(body), _visit: None, place: None })
     }
 
     /// Gives the place back when it is gone.
@@ -67,26 +62,14 @@ impl Body for Carried {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.get_mut().from {
-            From::Text(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            From::Here(body) => Pin::new(&mut **body).poll_frame(cx).map_err(Into::into),
-            From::There(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-        }
+        Pin::new(&mut self.get_mut().from).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.from {
-            From::Text(body) => body.is_end_stream(),
-            From::Here(body) => body.is_end_stream(),
-            From::There(body) => body.is_end_stream(),
-        }
+        self.from.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.from {
-            From::Text(body) => body.size_hint(),
-            From::Here(body) => body.size_hint(),
-            From::There(body) => body.size_hint(),
-        }
+        self.from.size_hint()
     }
 }

@@ -1,9 +1,6 @@
 //! Where requests come in: at an action's address, or under `/leader/` at the control address.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
@@ -17,7 +14,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    action::{self, Action, Answers, Caller, PREFIX},
+    action::{Action, Answers, Caller, Paths, take_off},
     config::Standby,
     plugin::Kind,
 };
@@ -38,21 +35,20 @@ pub(crate) struct Desk {
     shared: Arc<Shared>,
     /// For those that wait, or that other hosts answer.
     places: Arc<Semaphore>,
-    /// Which action is under which path of the address, the longest path first.
-    table: RwLock<Vec<(Arc<str>, Arc<Action>)>>,
+    /// The actions of the address.
+    paths: Paths<Arc<Action>>,
 }
 
 impl Desk {
     /// A desk at which there are no actions yet.
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let (shared, places) = (Arc::clone(shared), Arc::new(Semaphore::new(IN_FLIGHT)));
-        Self { shared, places, table: RwLock::default() }
+        Self { shared, places, paths: Paths::default() }
     }
 
     /// Replaces the actions of the address.
-    pub(super) fn set(&self, mut table: Vec<(Arc<str>, Arc<Action>)>) {
-        table.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+    pub(super) fn set(&self, actions: Vec<(Arc<str>, Arc<Action>)>) {
+        self.paths.set(actions);
     }
 
     /// Answers a request to the control address, from a client or from another host.
@@ -70,12 +66,12 @@ impl Desk {
         let prefix = format!("{LEADER}{}", action.name());
         if trail.is_from_host() {
             self.shared.hops.note_received();
-            return match take(&mut request, taken, None) {
+            return match take_off(&mut request, taken, None) {
                 Some(()) => self.ask(action, Standby::Forward, trail, request, caller).await,
                 None => Refusal::Nowhere(prefix).response(true),
             };
         }
-        let Some(()) = take(&mut request, taken, Some(&prefix)) else {
+        let Some(()) = take_off(&mut request, taken, Some(&prefix)) else {
             return Refusal::Nowhere(prefix).response(false);
         };
         let mut response = self.ask(action, Standby::Forward, trail, request, caller).await;
@@ -105,24 +101,15 @@ impl Desk {
         caller: Caller,
     ) -> Response<Carried> {
         headers::take_off_own(request.headers_mut());
-        let found = {
-            let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-            let path = request.uri().path();
-            let under = |mount: &Arc<str>| Some(path.len() - action::rest(mount, path)?.len());
-            let found = table.iter().find_map(|(mount, action)| {
-                Some((Arc::clone(mount), Arc::clone(action), under(mount)?))
-            });
-            found.ok_or_else(|| {
-                let known: Vec<_> = table.iter().map(|(mount, _)| &**mount).collect();
-                Refusal::Nowhere(known.join(", "))
-            })
-        };
-        let (mount, action, taken) = match found {
+        let found = self.paths.find(request.uri().path(), |path, action, taken| {
+            (Arc::clone(path), Arc::clone(action), taken)
+        });
+        let (path, action, taken) = match found {
             Ok(found) => found,
-            Err(refusal) => return refusal.response(false),
+            Err(known) => return Refusal::Nowhere(known).response(false),
         };
-        if taken > 0 && take(&mut request, taken, Some(&mount)).is_none() {
-            return Refusal::Nowhere(mount.to_string()).response(false);
+        if taken > 0 && take_off(&mut request, taken, Some(&path)).is_none() {
+            return Refusal::Nowhere(path.to_string()).response(false);
         }
         let standby = action.config().relayed.standby;
         let trail = Trail { secure: caller.secure, ..Trail::default() };
@@ -168,15 +155,6 @@ impl Answers for Desk {
     ) -> Result<Response<Carried>, Infallible> {
         Ok(self.respond_at_address(request, caller).await)
     }
-}
-
-/// Takes so much off the path of `request`, and tells the plugin of it as `prefix`.
-fn take(request: &mut Request<Incoming>, taken: usize, prefix: Option<&str>) -> Option<()> {
-    *request.uri_mut() = action::without(request.uri(), taken)?;
-    if let Some(prefix) = prefix {
-        request.headers_mut().append(PREFIX, HeaderValue::from_str(prefix).ok()?);
-    }
-    Some(())
 }
 
 fn set_apart(headers: &mut HeaderMap) {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ::http::{HeaderValue, Response, StatusCode, header};
+use ::http::{Response, StatusCode};
 
 use super::{Carried, headers};
-use crate::action::Unserved;
+use crate::action::{Unserved, told};
 
 /// Why the relay cannot pass an answer on.
 #[derive(Debug, thiserror::Error)]
@@ -68,13 +68,7 @@ impl Refusal {
 
     /// The response that says so; `to_host`: to a host, which may know what to do.
     pub(super) fn response(&self, to_host: bool) -> Response<Carried> {
-        let mut response = Response::new(Carried::text(format!("{self}\n")));
-        *response.status_mut() = self.status();
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(header::CONTENT_TYPE, text);
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        let mut response = told(self.status(), Carried::text(format!("{self}\n")));
         if let Some(unserved) = self.unserved().filter(|_| to_host) {
             headers::mark(response.headers_mut(), unserved);
         }

@@ -114,6 +114,14 @@ impl Roster {
         found.map(|(_, member)| &**member)
     }
 
+    /// The groups that the session of `lease` leads.
+    pub fn led_by(&self, lease: LeaseId) -> impl Iterator<Item = &Group> {
+        let leads = move |(_, queue): &(&Group, &Vec<Arc<Standing>>)| {
+            queue.first().is_some_and(|first| first.key.lease == lease)
+        };
+        self.groups.iter().filter(leads).map(|(group, _)| group)
+    }
+
     /// Why the leader of `group` goes on without `action`, if it does.
     #[must_use]
     pub fn parked(&self, group: &Group, action: &str) -> Option<&Failing> {

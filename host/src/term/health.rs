@@ -120,7 +120,6 @@ impl Health {
     /// Forgets the failures of what was changed, or taken away.
     pub(super) fn compare(&self, programme: &Programme) {
         let there = |action: &Action| programme.actions.iter().any(|other| other.is_like(action));
-        let before = self.failures().len();
         self.failures().retain(|name, failed| {
             let stays = there(&failed.action);
             if !stays {
@@ -128,9 +127,7 @@ impl Health {
             }
             stays
         });
-        if self.failures().len() != before {
-            self.publish();
-        }
+        self.publish();
     }
 
     /// Those of `actions` that the leader, this host, goes on without.
@@ -169,7 +166,6 @@ impl Health {
 
     /// Looks after what is tried again: what has run well for its window is forgiven.
     pub(super) fn look(&self, now: BootTime) {
-        let before = self.failures().len();
         self.failures().retain(|name, failed| {
             let status = failed.action.status();
             let well = failed.runs_well(status.state.is_up(), status.restarts, now);
@@ -178,9 +174,7 @@ impl Health {
             }
             !well
         });
-        if self.failures().len() != before {
-            self.publish();
-        }
+        self.publish();
     }
 
     /// What is parked here of `group`, and a host that stands on which none of `actions`

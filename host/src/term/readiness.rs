@@ -127,8 +127,8 @@ impl Readiness {
         else {
             return false;
         };
-        let member = roster.members.iter().find(|(lease, _)| *lease == leader.key.lease);
-        member.is_none_or(|(_, member)| member.machine == self.member.machine)
+        let member = roster.member_of(leader.key.lease);
+        member.is_none_or(|member| member.machine == self.member.machine)
     }
 
     fn tell(&self, group: &Group, verdict: Result<(), String>) {

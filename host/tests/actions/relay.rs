@@ -1,7 +1,9 @@
 //! The relay beside leaders that are invented: what it tells them, and what it makes of
 //! what they do.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+mod bystander;
+
+use std::{sync::Arc, time::Duration};
 
 use ::http::{Request, Version};
 use bytes::Bytes;
@@ -9,106 +11,21 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use soloist::{
-    action::{Action, Lobby, Preflight, Programme},
-    api::{Status, StatusSource, serve},
-    cluster::Commands,
-    config::{ActionConfig, Relayed, Standby, TlsFiles},
-    election::{Group, LeaderKey, LeaseId, Token},
-    relay::{Handle, Relay},
-    store::{Candidate, Member, Roster, Standing},
+    action::Preflight,
+    api::serve,
+    election::{Group, Token},
+    store::Standing,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::watch,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
+use self::bystander::{Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, leader, nobody};
 use crate::protocols::{connector, files};
-use crate::rig::{
-    self, PATIENCE, World, free_address, guest_file, prepare_as, read_until, rest_of, until,
-};
-
-/// A host `a` that leads nothing, and its relay.
-struct Bystander {
-    address: SocketAddr,
-    action: Arc<Action>,
-    lobby: Lobby,
-    roster: watch::Sender<Option<Roster>>,
-    relay: Handle,
-    /// The same, for whoever serves a control address.
-    asked: Relay,
-    _programme: watch::Sender<Arc<Programme>>,
-}
-
-impl Bystander {
-    /// A bystander whose relay has opened its address.
-    async fn by(hold: Duration) -> Self {
-        let bystander = Self::starting(hold, free_address(), None);
-        until("the address", || bystander.lobby.bound(&bystander.action).is_some()).await;
-        bystander
-    }
-
-    fn starting(hold: Duration, address: SocketAddr, tls: Option<Arc<TlsFiles>>) -> Self {
-        let relayed = Relayed { standby: Standby::Forward, hold };
-        let config = rig::config(guest_file("i-am-server"), address);
-        let (_, action) = prepare_as(ActionConfig { relayed, tls, ..config });
-        let programme = Programme { actions: vec![Arc::clone(&action)], refused: Vec::new() };
-        let (programme_to, programme) = watch::channel(Arc::new(programme));
-        let (roster, roster_of) = watch::channel(None);
-        let lobby = Lobby::default();
-        let asked = Relay::new("a".into(), lobby.clone(), programme, roster_of);
-        let relay = asked.clone().start();
-        Self { address, action, lobby, roster, relay, asked, _programme: programme_to }
-    }
-
-    /// Has `leader` lead under `token`.
-    fn follow(&self, leader: &TcpListener, token: i64) {
-        let url = format!("http://{}", leader.local_addr().unwrap());
-        let group = Group::main();
-        let key = LeaderKey {
-            group: group.clone(),
-            key: format!("main/{token}").into(),
-            token: Token(token),
-            lease: LeaseId(token),
-        };
-        let candidate = Candidate { host: format!("host-{token}"), url, since: None, heir: None };
-        let groups = BTreeMap::from([(group, vec![Standing { candidate, key }.into()])]);
-        self.roster.send_replace(Some(Roster { revision: token, groups, ..Roster::default() }));
-    }
-
-    /// Sends `text` by a connection of its own.
-    async fn send(&self, text: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(text.as_bytes()).await.unwrap();
-        stream
-    }
-
-    async fn stop(self) {
-        timeout(PATIENCE, self.relay.finish(Duration::ZERO)).await.expect("the relay hangs");
-        TcpListener::bind(self.address).await.expect("the address is still held");
-    }
-}
-
-async fn leader() -> TcpListener {
-    TcpListener::bind(("127.0.0.1", 0)).await.unwrap()
-}
-
-/// The next connection to `leader`, and the head of its request.
-async fn asked(leader: &TcpListener) -> (TcpStream, String) {
-    let (mut stream, _) = timeout(PATIENCE, leader.accept()).await.expect("nobody asks").unwrap();
-    let head = read_until(&mut stream, "\r\n\r\n").await;
-    (stream, head)
-}
-
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nfine";
-const NOT_BEGUN: &str = "HTTP/1.1 503 Service Unavailable\r\nsoloist-unserved: not-begun\r\n\
-                         content-length: 0\r\nconnection: close\r\n\r\n";
-const GET: &str = "GET /x?y=z HTTP/1.1\r\nhost: example.com\r\nconnection: close, x-mine\r\n\
-                   x-mine: 1\r\nsoloist-via: liar\r\nx-forwarded-for: 192.0.2.1\r\n\r\n";
-const POST: &str =
-    "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+use crate::rig::{PATIENCE, World, free_address, read_until, rest_of, until};
 
 #[tokio::test]
 async fn a_leader_is_told_who_asks_and_for_which_term() {
@@ -133,45 +50,6 @@ async fn a_leader_is_told_who_asks_and_for_which_term() {
     let (answer, _) = rest_of(client).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("fine"), "{answer}");
     bystander.stop().await;
-}
-
-/// What the control address of a host in a test says of itself: nobody asks.
-struct Silent;
-
-impl StatusSource for Silent {
-    fn status(&self) -> Status {
-        unreachable!("nobody asks")
-    }
-
-    fn metrics(&self) -> String {
-        String::new()
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-/// Commands for a host that has no cluster.
-fn nobody(world: &World) -> Commands {
-    let member = Member {
-        name: "a".into(),
-        url: String::new(),
-        labels: BTreeMap::new(),
-        priority: 0,
-        failing: BTreeMap::new(),
-        joined: 0,
-        version: String::new(),
-        machine: String::new(),
-    };
-    Commands {
-        member,
-        store: Arc::clone(&world.store),
-        roster: watch::channel(None).1,
-        groups: Box::new(Vec::new),
-        events: tokio::sync::mpsc::unbounded_channel().0,
-        patience: PATIENCE,
-    }
 }
 
 /// The roster of another host may be ahead of this one's.

@@ -10,7 +10,7 @@ mod refusal;
 mod remove;
 mod resign;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
@@ -132,10 +132,8 @@ impl Commands {
     fn group(&self, roster: &Roster, name: &str) -> Result<Group, CommandError> {
         let own = (self.groups)();
         let known = roster.groups.keys().chain(&own).chain(roster.notes.paused.keys());
-        let mut names: Vec<&str> = known.map(Group::as_str).collect();
-        names.sort_unstable();
-        names.dedup();
-        if names.contains(&name) {
+        let names: BTreeSet<&str> = known.map(Group::as_str).collect();
+        if names.contains(name) {
             Ok(name.into())
         } else {
             Err(CommandError::no_group(name, &names))
@@ -147,10 +145,8 @@ impl Commands {
         let name = name.unwrap_or_else(|| self.member.name.clone());
         let known = roster.notes.known.keys().map(String::as_str);
         let there = roster.members.iter().map(|(_, member)| member.name.as_str());
-        let mut names: Vec<&str> = known.chain(there).collect();
-        names.sort_unstable();
-        names.dedup();
-        if names.contains(&&*name) { Ok(name) } else { Err(CommandError::no_host(&name, &names)) }
+        let names: BTreeSet<&str> = known.chain(there).collect();
+        if names.contains(&*name) { Ok(name) } else { Err(CommandError::no_host(&name, &names)) }
     }
 
     /// Records who wants what, and why.

@@ -1,6 +1,6 @@
 //! Why a command was not carried out.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use crate::{store::StoreError, words::with_causes};
 
@@ -81,7 +81,7 @@ impl CommandError {
         Self::unavailable(with_causes(error), help)
     }
 
-    pub(super) fn no_group(name: &str, known: &[&str]) -> Self {
+    pub(super) fn no_group(name: &str, known: &BTreeSet<&str>) -> Self {
         Self::new(
             Obstacle::Missing,
             format!("there is no group `{name}`"),
@@ -89,7 +89,7 @@ impl CommandError {
         )
     }
 
-    pub(super) fn no_host(name: &str, known: &[&str]) -> Self {
+    pub(super) fn no_host(name: &str, known: &BTreeSet<&str>) -> Self {
         Self::new(
             Obstacle::Missing,
             format!("there is no host `{name}`"),
@@ -106,6 +106,9 @@ impl fmt::Display for CommandError {
 
 impl std::error::Error for CommandError {}
 
-fn listed(names: &[&str]) -> String {
-    if names.is_empty() { "none yet".to_owned() } else { names.join(", ") }
+fn listed(names: &BTreeSet<&str>) -> String {
+    if names.is_empty() {
+        return "none yet".to_owned();
+    }
+    names.iter().copied().collect::<Vec<_>>().join(", ")
 }

@@ -9,7 +9,9 @@ use crate::{
     action::{Inbound, Performer, Unserved, Visit},
     measure,
     relay::{
-        Carried, headers,
+        Carried,
+        desk::LEADER,
+        headers,
         hop::Failed,
         limits::{LAST_WORD, SLACK},
         refusal::Refusal,
@@ -90,9 +92,8 @@ impl Errand {
 
     /// The request as it is sent to `leader`.
     fn request_to(&self, leader: &Leader, deadline: Instant) -> Result<Request<Inbound>, Refusal> {
-        let path = self.head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let uri = format!("{}/leader/{}{path}", leader.url, self.action.name());
-        let uri: Uri = uri.parse().map_err(|_| Refusal::NoUrl(leader.url.clone()))?;
+        let uri = self.address_at(leader).parse();
+        let uri: Uri = uri.map_err(|_| Refusal::NoUrl(leader.url.clone()))?;
         let mut request = Request::new(Inbound::Kept(self.body.read()));
         *request.method_mut() = self.head.method.clone();
         let headers = request.headers_mut();
@@ -116,10 +117,15 @@ impl Errand {
         Ok(request)
     }
 
+    /// Where `leader` answers what is asked for.
+    fn address_at(&self, leader: &Leader) -> String {
+        let path = self.head.uri.path_and_query().map_or("/", |path| path.as_str());
+        format!("{}{LEADER}{}{path}", leader.url, self.action.name())
+    }
+
     /// Tells the client where the leader answers.
     pub(super) fn redirect(&self, leader: &Leader) -> Result<Response<Carried>, Refusal> {
-        let path = self.head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let to = format!("{}/leader/{}{path}", leader.url, self.action.name());
+        let to = self.address_at(leader);
         let location =
             HeaderValue::from_str(&to).map_err(|_| Refusal::NoUrl(leader.url.clone()))?;
         let mut response = Response::new(Carried::text(format!("{} leads: {to}\n", leader.name)));

@@ -179,8 +179,8 @@ impl Errand {
             // It begins here, or is over; either way this is the host to say so. As long as
             // its candidate stands, it may be this host that does not know of its win yet.
             let begun = floor.latest(group).is_some_and(|latest| latest >= asked);
-            let stands = roster.and_then(|roster| roster.groups.get(group));
-            let stands = stands.is_some_and(|queue| queue.iter().any(|it| it.key.token == asked));
+            let mut queue = roster.iter().flat_map(|roster| roster.queue(group));
+            let stands = queue.any(|it| it.key.token == asked);
             let known = roster.is_some_and(|roster| roster.revision >= asked.0);
             return if begun || (known && !stands) { Next::Over } else { Next::Wait };
         }

@@ -28,6 +28,9 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Line, Shared};
 use crate::store::StoreError;
 
+/// What looking out attempts, whoever waits.
+const WATCH: &str = "watch a key";
+
 /// Where waits for the end of keys are asked for.
 #[derive(Clone)]
 pub(super) struct Lookout {
@@ -84,7 +87,7 @@ impl Deleted {
     /// Ends when the key was deleted, or when that can no longer be learnt.
     pub(super) async fn wait(&mut self, client: &Shared) -> Result<(), StoreError> {
         let told = (&mut self.told).await;
-        told.unwrap_or_else(|_| Err(client.unavailable("watch a key", "the store was closed")))
+        told.unwrap_or_else(|_| Err(client.unavailable(WATCH, "the store was closed")))
     }
 }
 
@@ -113,10 +116,8 @@ impl Watchman {
     async fn run(mut self, mut messages: UnboundedReceiver<Message>) {
         while let Some(message) = messages.recv().await {
             self.note(message, false);
-            if self.waits.is_empty() {
-                continue;
-            }
-            let ended = match self.open().await {
+            let Some(first) = self.waits.values().next() else { continue };
+            let ended = match self.open(first).await {
                 Ok(open) => self.follow(open, &mut messages).await,
                 Err(error) => Err(error),
             };
@@ -129,10 +130,7 @@ impl Watchman {
     }
 
     /// Opens the stream with a first wait.
-    async fn open(&mut self) -> Result<Open, StoreError> {
-        let Some(wait) = self.waits.values().next() else {
-            return Err(self.client.unavailable("watch a key", "nobody waits"));
-        };
+    async fn open(&self, wait: &Wait) -> Result<Open, StoreError> {
         let watch = |line: Line| async move {
             let mut etcd = line.etcd.watch_client();
             let stream = etcd.watch(wait.key.as_str(), Some(options(wait))).await?;
@@ -157,12 +155,12 @@ impl Watchman {
                 },
                 // Beside the answers: who does not read them while he asks may wait for ever.
                 sent = self.ask(requests), if !self.due.is_empty() => {
-                    sent.map_err(|error| self.client.told("watch a key", error))?;
+                    sent.map_err(|error| self.client.told(WATCH, error))?;
                     self.due.pop_front();
                 }
                 answer = answers.message() => self.hear(answer)?,
                 () = self.client.left(*turn) => {
-                    return Err(self.client.unavailable("watch a key", "its member of etcd failed"));
+                    return Err(self.client.unavailable(WATCH, "its member of etcd failed"));
                 }
             }
         }
@@ -196,9 +194,8 @@ impl Watchman {
     }
 
     fn hear(&mut self, answer: Result<Option<WatchResponse>, Error>) -> Result<(), StoreError> {
-        const ATTEMPTED: &str = "watch a key";
-        let answer = answer.map_err(|error| self.client.told(ATTEMPTED, error))?;
-        let ended = || self.client.unavailable(ATTEMPTED, "etcd ended the watch");
+        let answer = answer.map_err(|error| self.client.told(WATCH, error))?;
+        let ended = || self.client.unavailable(WATCH, "etcd ended the watch");
         let answer = answer.ok_or_else(ended)?;
         let number = answer.watch_id();
         if answer.canceled() {

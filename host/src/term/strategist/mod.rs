@@ -31,6 +31,7 @@ use crate::{
     config::GroupConfig,
     election::{Cause, Event, Group, LeaseId, Token},
     store::{Pause, Roster},
+    words::because,
 };
 
 /// The longest nap: timers stand still while the machine is suspended.
@@ -191,8 +192,4 @@ pub(super) fn bar(host: &str, group: &Group, roster: &Roster) -> Option<String> 
     }
     let Pause { order, .. } = roster.notes.pause_of(group).filter(|pause| pause.freeze)?;
     Some(because(&format!("{} froze it", order.by), &order.reason))
-}
-
-fn because(what: &str, reason: &str) -> String {
-    if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") }
 }

@@ -71,7 +71,7 @@ impl Ranking {
     fn known(&self, group: &Group, candidates: &[Ranked]) -> Option<Option<Vec<i64>>> {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let last = said.get(group)?;
-        same(&last.asked, candidates).then(|| last.places.clone())
+        (last.asked == candidates).then(|| last.places.clone())
     }
 }
 
@@ -86,29 +86,18 @@ fn candidates(roster: &Roster, group: &Group) -> Vec<Ranked> {
     let candidate = |(place, standing): (usize, &Arc<Standing>)| {
         let host = standing.candidate.host.clone();
         let member = roster.member(&host);
-        let others = roster.groups.iter().filter(|(other, queue)| {
-            *other != group
-                && queue.first().is_some_and(|first| first.key.lease == standing.key.lease)
-        });
+        let others = roster.led_by(standing.key.lease).filter(|other| *other != group);
         Ranked {
             labels: member.map_or_else(Vec::new, |member| {
                 member.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
             }),
             priority: member.map_or(0, |member| member.priority),
             leads: place == 0,
-            leads_others: others.map(|(group, _)| group.to_string()).collect(),
+            leads_others: others.map(Group::to_string).collect(),
             host,
         }
     };
     roster.queue(group).iter().enumerate().map(candidate).collect()
-}
-
-fn same(one: &[Ranked], other: &[Ranked]) -> bool {
-    let key = |ranked: &Ranked| {
-        let Ranked { host, labels, priority, leads, leads_others } = ranked.clone();
-        (host, labels, priority, leads, leads_others)
-    };
-    one.iter().map(key).eq(other.iter().map(key))
 }
 
 #[cfg(test)]
@@ -127,6 +116,6 @@ mod tests {
         let candidates = ["a", "b", "c", "d"].map(candidate);
         let names = ["c", "nobody", "a"].map(str::to_owned);
         assert_eq!(in_order(&candidates, &names), [2, 3, 0, 3]);
-        assert!(same(&candidates, &candidates) && !same(&candidates, &candidates[1..]));
+        assert!(candidates == candidates.clone() && candidates[..] != candidates[1..]);
     }
 }

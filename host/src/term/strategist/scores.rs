@@ -63,17 +63,14 @@ fn own(roster: &Roster, group: &Group, config: &GroupConfig, standing: &Standing
     static NONE: BTreeMap<String, String> = BTreeMap::new();
     let host = standing.candidate.host.as_str();
     let member = roster.member(host);
-    let leads = |other: &Group| {
-        other != group && roster.leader(other).is_some_and(|it| it.key.lease == standing.key.lease)
-    };
     // Only what can matter is looked for: there may be a thousand groups.
-    let matters = matches!(config.strategy, Strategy::Avoid(_));
-    let others = roster.groups.keys().filter(|other| matters && leads(other));
+    let matters = matches!(config.strategy, Strategy::Avoid(_)).then_some(standing.key.lease);
+    let led = matters.into_iter().flat_map(|lease| roster.led_by(lease));
     let contender = Contender {
         host,
         labels: member.map_or(&NONE, |member| &member.labels),
         priority: member.map_or(0, |member| member.priority),
-        leads: others.collect(),
+        leads: led.filter(|other| *other != group).collect(),
     };
     score(&config.strategy, &contender)
 }
