@@ -27,5 +27,6 @@ pub mod relay;
 pub mod scaffold;
 pub mod store;
 pub mod supervisor;
+pub mod tasks;
 pub mod term;
 mod words;

@@ -25,6 +25,8 @@ const FORWARDED: &str = "soloist_relay_forwarded_total";
 const HELD: &str = "soloist_relay_held_total";
 const REPEATED: &str = "soloist_relay_repeated_total";
 const FAILED: &str = "soloist_relay_failed_total";
+const LOAD: &str = "soloist_task_load";
+const CALLS: &str = "soloist_task_calls_total";
 const RENEWAL: &str = "soloist_renewal_seconds";
 
 /// Around the stop budget, 500 ms by default.
@@ -97,6 +99,8 @@ fn describe() {
         "Requests that were given to another leader, since the one before was lost"
     );
     describe_counter!(FAILED, "Requests for which the relay found no answer");
+    describe_gauge!(LOAD, "Calls of a task that this host does, or that wait for that");
+    describe_counter!(CALLS, "Calls of tasks that came to this host, by what came of them");
     describe_histogram!(
         TEARDOWN,
         Unit::Seconds,
@@ -175,4 +179,14 @@ pub(crate) fn relay_repeated(action: &Arc<str>) {
 /// The relay found no answer to a request for `action`.
 pub(crate) fn relay_failed(action: &Arc<str>) {
     counter!(FAILED, "action" => Arc::clone(action)).increment(1);
+}
+
+/// How many calls of `task` this host does, or has waiting for that.
+pub(crate) fn task_load(task: &Arc<str>, load: usize) {
+    gauge!(LOAD, "task" => Arc::clone(task)).set(load as f64);
+}
+
+/// A call of `task` that came to this host is over, with this outcome in a word.
+pub(crate) fn task_called(task: &Arc<str>, outcome: &'static str) {
+    counter!(CALLS, "task" => Arc::clone(task), "outcome" => outcome).increment(1);
 }

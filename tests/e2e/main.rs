@@ -31,6 +31,7 @@ mod status;
 mod store_loss;
 mod strategies;
 mod supervisor;
+mod tasks;
 mod work;
 
 /// Makes a test of each function for each store: the two do the same job.

@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
+    time::Duration,
 };
 
 use ::http::{Request, Response};
@@ -27,11 +28,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Tasks,
-    limits::{LAST_WORD, REQUEST_HEAD, STREAMS},
-    tls,
-};
+use super::{Tasks, limits::LAST_WORD, tls};
 
 /// Answers the requests that come to an address.
 pub(crate) trait Answers: Send + Sync + 'static {
@@ -56,15 +53,19 @@ pub(crate) struct Caller {
 }
 
 /// What every connection to one address works with.
-pub(super) struct Hall<A> {
+pub(crate) struct Hall<A> {
     /// Who answers.
-    pub(super) routes: Arc<A>,
+    pub(crate) routes: Arc<A>,
     /// What accepts connections, where that takes TLS.
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<TlsAcceptor>,
     /// Told when the address is let go: idle connections then end.
-    pub(super) closing: CancellationToken,
+    pub(crate) closing: CancellationToken,
     /// Owns the streams of HTTP/2.
-    pub(super) tasks: Tasks,
+    pub(crate) tasks: Tasks,
+    /// How many requests one connection of HTTP/2 may have open at a time.
+    pub(crate) streams: u32,
+    /// How long a client may take for the head of a request, or be idle before it.
+    pub(crate) head: Duration,
 }
 
 impl<A> Clone for Hall<A> {
@@ -74,6 +75,8 @@ impl<A> Clone for Hall<A> {
             tls: self.tls.clone(),
             closing: self.closing.clone(),
             tasks: self.tasks.clone(),
+            streams: self.streams,
+            head: self.head,
         }
     }
 }
@@ -91,7 +94,7 @@ pub(crate) struct Secure;
 
 /// Answers one client, until it goes, or the address is let go and nothing of it is in
 /// flight any more, or it is `cut`.
-pub(super) async fn serve<A: Answers>(stream: TcpStream, hall: Hall<A>, cut: CancellationToken) {
+pub(crate) async fn serve<A: Answers>(stream: TcpStream, hall: Hall<A>, cut: CancellationToken) {
     let Ok(peer) = stream.peer_addr() else { return };
     let caller = Caller { peer, secure: hall.tls.is_some() };
     // It only fails on a connection that is broken already.
@@ -121,7 +124,7 @@ impl<A: Answers> Hall<A> {
         let first = tokio::select! {
             // What has come is answered, be it by a refusal.
             biased;
-            first = timeout(REQUEST_HEAD, first) => first.ok()?,
+            first = timeout(self.head, first) => first.ok()?,
             () = cut.cancelled() => return None,
             () = self.closing.cancelled() => return None,
         };
@@ -149,7 +152,7 @@ impl<A: Answers> Hall<A> {
         match protocol {
             Protocol::Http1 => {
                 let mut builder = http1::Builder::new();
-                builder.timer(TokioTimer::new()).header_read_timeout(REQUEST_HEAD);
+                builder.timer(TokioTimer::new()).header_read_timeout(self.head);
                 let connection = builder.serve_connection(io, service).with_upgrades();
                 drive(
                     connection,
@@ -161,8 +164,8 @@ impl<A: Answers> Hall<A> {
             }
             Protocol::Http2 => {
                 let mut builder = http2::Builder::new(Streams(self.tasks.clone()));
-                builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
-                builder.keep_alive_interval(REQUEST_HEAD);
+                builder.timer(TokioTimer::new()).max_concurrent_streams(self.streams);
+                builder.keep_alive_interval(self.head);
                 let connection = builder.serve_connection(io, service);
                 drive(connection, http2::Connection::graceful_shutdown, &self.closing, cut).await
             }

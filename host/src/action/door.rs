@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     Tasks,
     connection::{self, Answers, Hall},
-    limits::{ACCEPT_PAUSE, ADDRESS_AGAIN, CONNECTIONS},
+    limits::{ACCEPT_PAUSE, ADDRESS_AGAIN, CONNECTIONS, REQUEST_HEAD, STREAMS},
     listen,
 };
 
@@ -62,7 +62,8 @@ impl<A: Answers> Door<A> {
         outcome: watch::Sender<Opening>,
     ) -> Self {
         let (closing, tasks) = (CancellationToken::new(), tasks.child());
-        let hall = Hall { tls, routes: answers, closing, tasks };
+        let (streams, head) = (STREAMS, REQUEST_HEAD);
+        let hall = Hall { tls, routes: answers, closing, tasks, streams, head };
         let opened = outcome.subscribe();
         let closed = CancellationToken::new();
         let guard = closed.clone().drop_guard();

@@ -117,7 +117,7 @@ impl Action {
     /// it opens. A failure is logged and noted.
     pub async fn on_standby(&self, gate: Arc<Gate>, leader: Option<Leader>, links: Tasks) {
         let Some(entry) = &self.plugin().entries().hooks else { return };
-        let access = Arc::new(self.access_outside(&gate, links.clone()));
+        let access = Arc::new(self.access_outside(&gate, None, links.clone()));
         let outcome = tell(self, entry, access, &Change::StandsBy(leader)).await;
         links.stop().await;
         if let Err(error) = outcome

@@ -30,6 +30,7 @@ mod lobby;
 mod paths;
 mod refusal;
 mod request;
+mod reserve;
 mod routes;
 mod running;
 mod service;
@@ -37,6 +38,7 @@ mod shared;
 mod single;
 mod stage;
 mod status;
+mod task;
 mod tasks;
 mod tls;
 mod upload;
@@ -51,7 +53,7 @@ use std::{
 
 pub(crate) use body::ReplyBody;
 pub use catalog::{Catalog, CatalogError, Programme, Refused};
-pub(crate) use connection::{Answers, Caller, Secure};
+pub(crate) use connection::{Answers, Caller, Hall, Secure, serve};
 pub(crate) use door::{Door, Opening, Persistence};
 pub use hook::Hooks;
 pub(crate) use inbound::{Inbound, Kept};
@@ -64,13 +66,14 @@ pub use running::{Failure, Scope};
 pub(crate) use stage::{DoorKey, door_key};
 pub use stage::{Stage, mounts};
 pub use status::{ActionStatus, State};
+pub use task::{Offers, TaskError, Workshop};
 pub use tasks::Tasks;
 pub use tls::TlsError;
 
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    capability::{Access, Gate, Spawner, TermLink},
+    capability::{Access, Calls, Gate, Spawner, TermLink},
     config::{ActionConfig, Restart, Standby},
     election::Group,
     plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},
@@ -245,9 +248,15 @@ impl Action {
         Access::new(name, grants, &self.config.limits, term.clone(), spawner(links))
     }
 
-    fn access_outside(&self, gate: &Arc<Gate>, links: Tasks) -> Access {
+    fn access_outside(
+        &self,
+        gate: &Arc<Gate>,
+        calls: Option<Arc<dyn Calls>>,
+        links: Tasks,
+    ) -> Access {
         let (name, grants) = (self.name().clone(), self.config.grants.clone());
-        Access::outside(name, grants, &self.config.limits, Arc::clone(gate), spawner(links))
+        let (limits, gate) = (&self.config.limits, Arc::clone(gate));
+        Access::outside(name, grants, limits, gate, calls, spawner(links))
     }
 
     /// When its service is started again. Some compilers give every `http` component a

@@ -77,8 +77,8 @@ impl Running {
             access,
             scope: Scope { tasks, ..scope.clone() },
             leaving: AtomicBool::new(false),
-            // Hooks were called before.
-            missing: Mutex::new(action.kinds().iter().filter(|it| *it != Kind::Hooks).collect()),
+            // Hooks were called before, and tasks are no part of a term.
+            missing: Mutex::new(action.kinds().iter().filter(|it| it.stays()).collect()),
             up,
         });
         run.enter(State::Starting);

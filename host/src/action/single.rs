@@ -5,13 +5,10 @@
 //! end of the term or a client that has gone, ends the instance. One that has answered in full may be kept for the next request; the memory of
 //! one that has not is in an unknown state.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use ::http::Request;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::timeout;
 use wasmtime::component::Resource;
 use wasmtime_wasi_http::{
     WasiHttpView,
@@ -25,13 +22,14 @@ use super::{
     fate::{Fate, GuestTask, Tie},
     refusal::{Refusal, judge, note},
     request::{Head, Turn, is_secure},
+    reserve::{Reserve, Warm},
     running::Run,
     tasks::Begun,
     upload::Upload,
 };
 use crate::{
     capability::GuestState,
-    config::{Instances, Reuse},
+    config::Instances,
     plugin::{Guest, Slot},
 };
 
@@ -39,7 +37,7 @@ use crate::{
 pub(super) struct Single {
     run: Arc<Run>,
     entry: ProxyPre<GuestState>,
-    kept: Option<Arc<Kept>>,
+    kept: Option<Arc<Reserve<Proxy>>>,
 }
 
 /// What a request is answered by.
@@ -51,14 +49,7 @@ pub(super) struct Place {
 /// The right to make an instance, or one that is there.
 enum Found {
     Slot(Slot),
-    Kept(Box<Warm>),
-}
-
-/// An instance that was made.
-struct Warm {
-    guest: Guest,
-    proxy: Proxy,
-    served: usize,
+    Kept(Box<Warm<Proxy>>),
 }
 
 impl Single {
@@ -66,7 +57,8 @@ impl Single {
     pub(super) fn new(run: Arc<Run>, entry: ProxyPre<GuestState>) -> Self {
         let kept = match run.action.config.instances {
             Instances::Fresh => None,
-            Instances::Reuse(reuse) => Some(Kept::start(&run, reuse)),
+            // Not one of those that a drain waits for.
+            Instances::Reuse(reuse) => Some(Reserve::start(&run.scope.tasks, reuse)),
         };
         Self { run, entry, kept }
     }
@@ -111,7 +103,7 @@ impl Single {
         request: Request<Upload>,
         head: Head,
         fate: Fate,
-    ) -> wasmtime::Result<Box<Warm>> {
+    ) -> wasmtime::Result<Box<Warm<Proxy>>> {
         let mut warm = match found {
             Found::Slot(slot) => Box::new(self.make(slot).await?),
             Found::Kept(warm) => warm,
@@ -126,7 +118,7 @@ impl Single {
             let _ = head.send(answer.map_err(|code| code.to_string()));
         })?;
         let unset = Resource::<HostResponseOutparam>::new_borrow(out.rep());
-        warm.proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await?;
+        warm.exports.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await?;
         if store.data_mut().http().table.get(&unset).is_ok() {
             wasmtime::bail!("it returned without an answer");
         }
@@ -148,11 +140,11 @@ impl Single {
         }
     }
 
-    async fn make(&self, slot: Slot) -> wasmtime::Result<Warm> {
+    async fn make(&self, slot: Slot) -> wasmtime::Result<Warm<Proxy>> {
         let state = GuestState::new(&self.run.access)?;
         let mut guest = Guest::new(self.entry.engine(), slot, state);
-        let proxy = self.entry.instantiate_async(guest.store()).await?;
-        Ok(Warm { guest, proxy, served: 0 })
+        let exports = self.entry.instantiate_async(guest.store()).await?;
+        Ok(Warm { guest, exports, served: 0 })
     }
 }
 
@@ -173,98 +165,5 @@ impl Place {
             Begun::GoesOn(task) => Tie::Task(GuestTask::new(task)),
         };
         (tie, fate)
-    }
-}
-
-/// The instances that wait for a request. They end with the task that looks
-/// after them, which belongs to the term.
-struct Kept {
-    reuse: Reuse,
-    idle: Mutex<Idle>,
-    some: Notify,
-}
-
-/// By the time since when they wait; the last is taken first.
-#[derive(Default)]
-struct Idle {
-    list: Vec<(Instant, Box<Warm>)>,
-    closed: bool,
-}
-
-impl Kept {
-    fn start(run: &Arc<Run>, reuse: Reuse) -> Arc<Self> {
-        let idle = Mutex::default();
-        let kept = Arc::new(Self { reuse, idle, some: Notify::new() });
-        // Not one of those that a drain waits for.
-        run.scope.tasks.spawn(Keeper(kept.clone()).keep());
-        kept
-    }
-
-    fn take(&self) -> Option<Box<Warm>> {
-        self.idle().list.pop().map(|(_, warm)| warm)
-    }
-
-    /// Keeps an instance, unless it has served enough or no request comes any more.
-    fn put(&self, warm: Box<Warm>) {
-        if warm.served >= self.reuse.max {
-            return;
-        }
-        let mut idle = self.idle();
-        if idle.closed {
-            return;
-        }
-        let first = idle.list.is_empty();
-        idle.list.push((Instant::now(), warm));
-        drop(idle);
-        if first {
-            self.some.notify_one();
-        }
-    }
-
-    /// Ends all, and keeps no more.
-    fn close(&self) {
-        let mut idle = self.idle();
-        idle.closed = true;
-        let list = std::mem::take(&mut idle.list);
-        drop(idle);
-        drop(list);
-    }
-
-    /// Takes out those that nobody has wanted for too long.
-    fn expired(&self) -> Vec<(Instant, Box<Warm>)> {
-        let mut idle = self.idle();
-        let fresh = idle.list.partition_point(|(since, _)| since.elapsed() >= self.reuse.idle);
-        idle.list.drain(..fresh).collect()
-    }
-
-    fn oldest(&self) -> Option<Instant> {
-        self.idle().list.first().map(|&(since, _)| since)
-    }
-
-    /// Not to be held across an await, nor while an instance is dropped.
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Looks after the instances that are kept, and ends them all when it is dropped.
-struct Keeper(Arc<Kept>);
-
-impl Keeper {
-    async fn keep(self) {
-        let kept = &self.0;
-        loop {
-            match kept.oldest() {
-                Some(since) => sleep_until(since + kept.reuse.idle).await,
-                None => kept.some.notified().await,
-            }
-            drop(kept.expired());
-        }
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }

@@ -3,6 +3,7 @@
 use std::task::Poll;
 
 use futures::poll;
+use hyper::rt::Executor;
 use tokio::task::JoinHandle;
 use tokio_util::{
     sync::CancellationToken,
@@ -134,6 +135,13 @@ impl Tasks {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tracker.is_empty()
+    }
+}
+
+/// Runs what hyper hands in.
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        drop(self.spawn(task));
     }
 }
 

@@ -87,7 +87,10 @@ fn answer(outcome: Result<Done, CommandError>) -> Answer {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        time::Duration,
+    };
 
     use super::*;
     use crate::store::{Member, Store};
@@ -103,6 +106,7 @@ pub(super) mod tests {
             version: "0".into(),
             machine: "m".into(),
             failing: BTreeMap::new(),
+            tasks: BTreeSet::new(),
         };
         Commands {
             member,

@@ -10,12 +10,14 @@ mod refusal;
 mod server;
 mod state;
 mod status;
+mod tasks;
 
 pub use refusal::Reason;
-pub use server::{StatusSource, serve};
+pub use server::{Desks, StatusSource, serve};
 pub use state::StateKeys;
 #[cfg(test)]
 pub(crate) use status::tests::example;
 pub use status::{
     ActionEntry, GroupEntry, HostEntry, MemberEntry, Role, Status, StoreEntry, StoreState,
 };
+pub use tasks::{TaskDesk, TaskEntry};

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -21,16 +21,25 @@ pub struct Reason {
 pub(super) struct Refusal {
     code: StatusCode,
     reason: Reason,
+    /// When it may be asked again, in seconds (RFC 9110, section 10.2.3).
+    retry_after: Option<HeaderValue>,
 }
 
 impl Refusal {
     pub(super) fn new(code: StatusCode, error: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { code, reason: Reason { error: error.into(), help: help.into() } }
+        let reason = Reason { error: error.into(), help: help.into() };
+        Self { code, reason, retry_after: None }
     }
 
     /// The request is not one that this server understands.
     pub(super) fn bad(error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error, "GET / lists what there is")
+    }
+
+    /// The same, to be asked again after so many seconds.
+    pub(super) fn after(mut self, seconds: HeaderValue) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// The same, with more to say of what happened.
@@ -42,6 +51,10 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.code, Json(self.reason)).into_response()
+        let mut response = (self.code, Json(self.reason)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 }

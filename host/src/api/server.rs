@@ -15,23 +15,27 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use hyper::{
-    body::Incoming,
-    server::conn::http1,
-    service::{Service, service_fn},
-};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{body::Incoming, service::Service};
+use hyper_util::service::TowerToHyperService;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
-use super::{Status, commands, own_site, refusal::Refusal, state};
-use crate::{action::Caller, cluster::Commands, relay::Relay, store};
+use super::{
+    Status, commands, own_site,
+    refusal::Refusal,
+    state,
+    tasks::{self, TaskDesk},
+};
+use crate::{
+    action::{Answers, Caller, Hall, Tasks, serve as answer},
+    cluster::Commands,
+    relay::Relay,
+    store,
+};
 
 /// How long a client may take to send a request, or to sit idle.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -41,6 +45,9 @@ const GRACE: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Other hosts send what they are asked for the leader's actions over many of them.
 const MAX_CONNECTIONS: usize = 1024;
+/// Calls of tasks come from each other host over one connection: more than a host takes
+/// find a refusal, and not a wait.
+const MAX_STREAMS: u32 = 16 << 10;
 /// Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats).
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -62,6 +69,9 @@ POST /v1/drain, /v1/undrain        {\"host\"}, or this one, gives everything up 
 POST /v1/remove                    forgets {\"host\"}; {\"force\": true}: one that is alive leaves first
 Each takes JSON with {\"by\"} and {\"reason\"}; `soloist resign`, `pause`, `drain`, `remove` do the same.
 
+GET /v1/tasks                      the tasks, and the hosts that take calls of each, as JSON
+POST /v1/tasks/TASK                calls one with the body; ?timeout=5s&attempts=3; `soloist call` does the same
+
 /leader/ACTION/PATH                what the leader's action answers at /PATH, from any host
 ";
 
@@ -82,31 +92,46 @@ pub trait StatusSource: Send + Sync + 'static {
 
 type Source = Arc<dyn StatusSource>;
 
+/// Whom requests are for.
+pub struct Desks {
+    /// What this host says of itself.
+    pub source: Source,
+    /// The state of actions.
+    pub state: Arc<dyn store::State>,
+    /// What people tell the cluster to do.
+    pub commands: Arc<Commands>,
+    /// The tasks.
+    pub tasks: TaskDesk,
+    /// The leader's actions.
+    pub relay: Relay,
+}
+
 /// Serves the control API until `stop`, then closes every connection.
-pub async fn serve(
-    listener: TcpListener,
-    source: Source,
-    state: Arc<dyn store::State>,
-    commands: Arc<Commands>,
-    relay: Relay,
-    stop: CancellationToken,
-) {
-    let rooms = Rooms { own: TowerToHyperService::new(routes(source, state, commands)), relay };
+pub async fn serve(listener: TcpListener, desks: Desks, stop: CancellationToken) {
+    let relay = desks.relay.clone();
+    let rooms = Rooms { own: TowerToHyperService::new(routes(desks)), relay };
+    let hall = Hall {
+        routes: Arc::new(rooms),
+        tls: None,
+        closing: stop.clone(),
+        tasks: Tasks::new(),
+        streams: MAX_STREAMS,
+        head: REQUEST_TIME,
+    };
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let connections = TaskTracker::new();
     while let Some(stream) = stop.run_until_cancelled(accept(&listener)).await {
         // Whoever is one too many finds the connection closed and may try again.
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            let answers = answer(stream, rooms.clone(), stop.clone());
-            connections.spawn(async move {
-                answers.await;
+            let answering = hall.clone();
+            hall.tasks.spawn_told(|cut| async move {
+                answer(stream, answering, cut).await;
                 drop(place);
             });
         }
     }
     drop(listener);
-    connections.close();
-    connections.wait().await;
+    let _ = timeout(GRACE, hall.tasks.join()).await;
+    hall.tasks.stop().await;
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {
@@ -122,7 +147,6 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// Where a request may belong.
-#[derive(Clone)]
 struct Rooms {
     /// The control API itself.
     own: TowerToHyperService<Router>,
@@ -130,9 +154,11 @@ struct Rooms {
     relay: Relay,
 }
 
-impl Rooms {
+impl Answers for Rooms {
+    type Body = Body;
+
     async fn respond(
-        self,
+        &self,
         request: Request<Incoming>,
         caller: Caller,
     ) -> Result<Response, Infallible> {
@@ -146,28 +172,8 @@ impl Rooms {
     }
 }
 
-/// Answers the requests of one connection.
-async fn answer(stream: TcpStream, rooms: Rooms, stop: CancellationToken) {
-    let Ok(peer) = stream.peer_addr() else { return };
-    // What hosts send each other are small messages; it fails on a broken connection only.
-    let _ = stream.set_nodelay(true);
-    let caller = Caller { peer, secure: false };
-    let service = service_fn(move |request| rooms.clone().respond(request, caller));
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(REQUEST_TIME)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-    );
-    // A client that breaks off is the client's affair: errors are no news.
-    if stop.run_until_cancelled(connection.as_mut()).await.is_none() {
-        connection.as_mut().graceful_shutdown();
-        let _ = tokio::time::timeout(GRACE, connection).await;
-    }
-}
-
-fn routes(source: Source, state: Arc<dyn store::State>, commands: Arc<Commands>) -> Router {
+fn routes(desks: Desks) -> Router {
+    let Desks { source, state, commands, tasks, .. } = desks;
     Router::new()
         .route("/", get(|| async { INDEX }))
         .route("/livez", get(|| async { "ok\n" }))
@@ -177,6 +183,7 @@ fn routes(source: Source, state: Arc<dyn store::State>, commands: Arc<Commands>)
         .with_state(source)
         .merge(state::routes(state))
         .merge(commands::routes(commands))
+        .merge(tasks::routes(tasks))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(own_site::only))
@@ -261,7 +268,9 @@ mod tests {
             let state = store.state().unwrap();
             let commands = Arc::new(commands::tests::nobody(store));
             let (asked, told) = (source.clone(), stop.clone());
-            let task = tokio::spawn(serve(listener, asked, state, commands, test_relay(), told));
+            let (relay, tasks) = (test_relay(), tasks::tests::nothing());
+            let desks = Desks { source: asked, state, commands, tasks, relay };
+            let task = tokio::spawn(serve(listener, desks, told));
             Self { url, source, stop, task, _folder: folder }
         }
 

@@ -2,7 +2,10 @@
 //!
 //! Moments are RFC 3339 in UTC. What is not known is `null`.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +111,9 @@ pub struct MemberEntry {
     pub url: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The tasks that it takes calls of.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tasks: BTreeSet<Arc<str>>,
     /// When it joined.
     pub joined: String,
     /// Whether its session is alive.
@@ -162,6 +168,7 @@ pub(crate) mod tests {
             name: name.into(),
             url: format!("http://{name}:4000"),
             labels: BTreeMap::from([("size".into(), "big".into())]),
+            tasks: BTreeSet::new(),
             joined: "2023-11-14T22:13:20.000Z".into(),
             live: name == "a",
             first_seen: Some("2023-11-14T22:13:20.000Z".into()),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use super::{
-    Gate,
+    Calls, Gate,
     http::{self, HttpClient},
     log::Console,
     settings,
@@ -49,6 +49,8 @@ pub struct TermLink {
     pub state: Arc<dyn State>,
     /// Where notices go.
     pub notices: UnboundedSender<Notice>,
+    /// Who has the tasks done that guests call.
+    pub calls: Option<Arc<dyn Calls>>,
 }
 
 impl std::fmt::Debug for TermLink {
@@ -96,6 +98,8 @@ pub struct Access {
     gate: Arc<Gate>,
     /// The term; nothing, for a hook that runs while the host stands by.
     pub(crate) term: Option<TermLink>,
+    /// Who has the tasks done that it calls.
+    calls: Option<Arc<dyn Calls>>,
     /// Where its outgoing requests and connections run.
     pub(super) spawner: Spawner,
     /// What its settings tell it.
@@ -134,8 +138,8 @@ impl Access {
         term: TermLink,
         spawner: Spawner,
     ) -> Self {
-        let gate = Arc::clone(&term.gate);
-        Self::behind(gate, Some(term), action, grants, limits, spawner)
+        let (gate, calls) = (Arc::clone(&term.gate), term.calls.clone());
+        Self::behind(gate, Some(term), calls, action, grants, limits, spawner)
     }
 
     /// The same outside of a term, as long as `gate` lets it: there is no state then.
@@ -144,14 +148,16 @@ impl Access {
         grants: Arc<Grants>,
         limits: &Limits,
         gate: Arc<Gate>,
+        calls: Option<Arc<dyn Calls>>,
         spawner: Spawner,
     ) -> Self {
-        Self::behind(gate, None, action, grants, limits, spawner)
+        Self::behind(gate, None, calls, action, grants, limits, spawner)
     }
 
     fn behind(
         gate: Arc<Gate>,
         term: Option<TermLink>,
+        calls: Option<Arc<dyn Calls>>,
         action: Arc<str>,
         grants: Arc<Grants>,
         limits: &Limits,
@@ -165,6 +171,7 @@ impl Access {
             grants,
             gate,
             term,
+            calls,
             spawner,
             http: OnceLock::new(),
             increments: Mutex::default(),
@@ -192,6 +199,11 @@ impl Access {
     /// The gate.
     pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+
+    /// Who has the tasks done that it calls, if anybody.
+    pub(super) fn calls(&self) -> Option<Arc<dyn Calls>> {
+        self.calls.clone()
     }
 
     /// The client of the action in this term; it keeps connections open.

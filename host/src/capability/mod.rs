@@ -15,6 +15,7 @@
 //! | `soloist:plugin/term.resign` | the end of the term | before it is passed on (`term.rs`) |
 //! | `wasi:filesystem`, where folders are granted | files of this machine | none of its own: a guest that computes is stopped by the gate at the next tick, and one that waits by its task; a call that a thread has begun is carried out |
 //! | `wasi:sockets`, where they are granted | connections, datagrams, questions to a name service | before each lookup and connection, at each write and read (`sockets/`), and before each datagram; 8 KiB of a write that was let through may wait for room in its socket |
+//! | `soloist:plugin/tasks` | work of other hosts, or of this one | before a call begins, and before its outcome is handed out (`tasks/mod.rs`) |
 //! | stdout, stderr | lines of this host's log | none: a log says what was |
 //! | clocks, random numbers, environment, `wasi:config`, `term.current`, `term.ending` | none | |
 //!
@@ -35,6 +36,7 @@ mod settings;
 mod sockets;
 mod stamp;
 mod state;
+mod tasks;
 pub(crate) mod term;
 mod wasi;
 
@@ -47,6 +49,7 @@ pub use gate::{Deadline, Gate, Shut};
 pub(crate) use limits::HOSTCALL;
 pub(crate) use stamp::Stamp;
 pub use state::GuestState;
+pub use tasks::{CallError, Calls, Done, Order};
 pub(crate) use term::{Heed, one_line};
 
 /// The interfaces on offer: a package or an interface, and its version track.
@@ -64,6 +67,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("wasi:keyvalue/batch@", "0.2.0-draft"),
     ("wasi:config/store@", "0.2.0-rc.1"),
     ("soloist:plugin/term@", "0.1."),
+    ("soloist:plugin/tasks@", "0.1."),
     ("wasi:cli/", "0.3."),
     ("wasi:clocks/", "0.3."),
     ("wasi:filesystem/", "0.3."),
@@ -82,6 +86,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     http::add_to_linker(&mut linker)?;
     keyvalue::add_to_linker(&mut linker, GuestState::keyvalue)?;
     term::add_to_linker(&mut linker, GuestState::term)?;
+    tasks::add_to_linker(&mut linker, GuestState::tasks)?;
     Ok(linker)
 }
 

@@ -13,6 +13,7 @@ use super::{
     keyvalue::{KeyvalueCtx, KeyvalueView},
     limits::{InstanceLimits, RESOURCES},
     sockets::{SocketsCtx, SocketsView},
+    tasks::{TasksCtx, TasksView},
     term::{Heed, TermCtx, TermView},
     wasi,
 };
@@ -25,6 +26,7 @@ pub struct GuestState {
     http: HttpCtx,
     keyvalue: KeyvalueCtx,
     term: TermCtx,
+    tasks: TasksCtx,
     limits: InstanceLimits,
     access: Arc<Access>,
 }
@@ -45,6 +47,7 @@ impl GuestState {
             http: HttpCtx::new(access.clone()),
             keyvalue: KeyvalueCtx::new(access.clone()),
             term: TermCtx::new(access.clone()),
+            tasks: TasksCtx::new(access.clone()),
             limits: InstanceLimits::new(access.memory),
             access: access.clone(),
         })
@@ -91,6 +94,11 @@ impl GuestState {
     /// The term, as `soloist:plugin/term` shows it.
     pub(super) fn term(&mut self) -> TermView<'_> {
         TermView { ctx: &self.term, table: &mut self.table }
+    }
+
+    /// The tasks of the cluster, as `soloist:plugin/tasks` shows them.
+    pub(super) fn tasks(&mut self) -> TasksView<'_> {
+        TasksView { ctx: &self.tasks, table: &mut self.table }
     }
 }
 

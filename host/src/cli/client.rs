@@ -62,6 +62,8 @@ pub(super) async fn done(url: &str, answer: Response) -> Result<Response, ExitEr
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => ExitError::usage,
         StatusCode::CONFLICT => ExitError::refused,
         StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
         | StatusCode::REQUEST_TIMEOUT
         | StatusCode::GATEWAY_TIMEOUT => ExitError::unavailable,
         _ => ExitError::failed,

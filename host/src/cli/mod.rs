@@ -1,5 +1,6 @@
 //! Arguments in, exit code out; one file a subcommand.
 
+mod call;
 mod client;
 mod command;
 mod demo;
@@ -34,6 +35,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Call(call::CallArgs),
     Demo(demo::DemoArgs),
     Drain(command::DrainArgs),
     Pause(command::PauseArgs),
@@ -44,6 +46,7 @@ enum Command {
     Run(run::RunArgs),
     State(state::StateArgs),
     Status(status::StatusArgs),
+    Tasks(call::TasksArgs),
     Undrain(command::UndrainArgs),
 }
 
@@ -72,6 +75,8 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
         Command::Run(args) => run::main(args),
         Command::Demo(args) => in_runtime(demo::main(args)),
         Command::Plugin(args) => plugin::main(args),
+        Command::Call(args) => in_runtime(call::call(args)),
+        Command::Tasks(args) => in_runtime(call::list(args)),
         Command::Drain(args) => in_runtime(command::drain(args)),
         Command::Pause(args) => in_runtime(command::pause(args)),
         Command::Remove(args) => in_runtime(command::remove(args)),

@@ -73,6 +73,11 @@ pub(super) fn confirm(question: &str) -> Option<bool> {
     Some(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
+/// Says something beside the result, on stderr; what others have said is tamed.
+pub(super) fn remark(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", tame(text));
+}
+
 /// Writes an error to stderr, its `error:` and `help:` marked.
 pub(super) fn complain(error: &str) {
     let paint = Paint::stderr();

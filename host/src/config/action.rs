@@ -7,14 +7,14 @@ use std::{
 };
 
 use super::{
-    Grants, Instances, Limits, Patience, Relayed,
+    Grants, Instances, Limits, Patience, Relayed, TaskConfig,
     file::ActionTable,
     granted, instances, limits,
     listing::Listing,
     patience,
     problem::{Place, Problem},
     resolver::{Resolver, Setting},
-    standby, value,
+    standby, task, value,
 };
 use crate::election::Group;
 
@@ -46,6 +46,8 @@ pub struct ActionConfig {
     pub patience: Patience,
     /// What it is held to.
     pub limits: Limits,
+    /// How calls of it are dealt with, where it is a task.
+    pub task: TaskConfig,
     /// What it is granted.
     pub grants: Arc<Grants>,
 }
@@ -66,6 +68,7 @@ impl ActionConfig {
             restart: None,
             patience: Patience::default(),
             limits: Limits::default(),
+            task: TaskConfig::default(),
             grants: Arc::default(),
         }
     }
@@ -127,6 +130,7 @@ impl Surroundings<'_> {
         let relayed = standby::read(resolver, &table);
         let limits = limits::read(resolver, &table);
         let patience = patience::read(resolver, &table);
+        let task = task::read(resolver, &table);
         let restart = match table.restart.map(|text| resolver.written(Some(text), "")) {
             Some(setting) => resolver.read(&setting, Restart::parse).map(Some),
             None => Some(None),
@@ -162,6 +166,7 @@ impl Surroundings<'_> {
             restart: restart?,
             patience: patience?,
             limits: limits?,
+            task: task?,
             grants: grants?.into(),
         })
     }

@@ -12,6 +12,7 @@ use super::{
     file::{ActionTable, FolderTable, Text},
     problem::{Place, Problem},
     resolver::Resolver,
+    value,
 };
 
 /// The grants of `table`, or nothing after taking down what is wrong with them.
@@ -21,12 +22,14 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<G
     let mut places = BTreeSet::new();
     let folders: Vec<_> =
         table.folders.iter().map(|table| folder(resolver, table, &mut places)).collect();
+    let tasks = each(resolver, &table.tasks, task);
     let env = texts(resolver, &table.env, variable);
     let config = texts(resolver, &table.config, |_| Ok(()));
     let secrets = secrets(resolver, table);
     let args = each(resolver, &table.args, |text| without_nul(text).map(ToOwned::to_owned));
     Some(Grants {
         state: table.state,
+        tasks: tasks?,
         outbound: outbound?,
         sockets: sockets?,
         outbound_private: table.outbound_private,
@@ -88,6 +91,11 @@ fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<
 }
 
 /// The name of a variable of the environment.
+/// The name of a task, or `*` for every one.
+fn task(text: &str) -> Result<String, Problem> {
+    if text == "*" { Ok(text.to_owned()) } else { value::name(text) }
+}
+
 fn variable(name: &str) -> Result<(), Problem> {
     if name.is_empty() || name.contains(['=', '\0']) {
         let what = format!("`{}` is not the name of a variable", name.escape_debug());

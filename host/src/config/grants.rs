@@ -9,6 +9,8 @@ use super::{Outbound, Secret, SocketGrant};
 pub struct Grants {
     /// Whether it keeps state in the store, by `wasi:keyvalue`.
     pub state: bool,
+    /// The tasks that it may call; `*` stands for all of them.
+    pub tasks: Vec<String>,
     /// Where it may send HTTP requests to.
     pub outbound: Vec<Outbound>,
     /// Where it may connect or send datagrams to, by `wasi:sockets`.
@@ -33,6 +35,7 @@ impl Default for Grants {
     fn default() -> Self {
         Self {
             state: false,
+            tasks: Vec::new(),
             outbound: Vec::new(),
             sockets: Vec::new(),
             outbound_private: false,

@@ -118,13 +118,13 @@ fn first_byte(
     })
 }
 
-fn patience(text: &str) -> Result<Duration, Problem> {
+pub(super) fn patience(text: &str) -> Result<Duration, Problem> {
     const MIN: Duration = Duration::from_millis(1);
     const MAX: Duration = Duration::from_secs(24 * 3600);
     value::span_within(text, MIN..=MAX, "write a span from 1ms to 24h")
 }
 
-fn size_within(text: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {
+pub(super) fn size_within(text: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {
     let size = value::size(text)?;
     if range.contains(&size) {
         return Ok(size);

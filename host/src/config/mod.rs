@@ -28,6 +28,7 @@ mod secrets;
 mod sockets;
 mod standby;
 mod store_url;
+mod task;
 #[cfg(test)]
 mod tests;
 mod timings;
@@ -50,6 +51,7 @@ pub use secrets::Secret;
 pub use sockets::{SocketGrant, Transport};
 pub use standby::{Relayed, Standby};
 pub use store_url::StoreUrl;
+pub use task::TaskConfig;
 pub use timings::Timings;
 pub use value::check_name;
 

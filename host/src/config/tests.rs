@@ -123,7 +123,7 @@ fn instances_are_fresh_unless_they_are_to_be_reused() {
 #[test]
 fn grants_are_read_and_nothing_is_granted_unasked() {
     let folder = folder(
-        "[action.web]\nstate = true\noutbound = [\"https://a.example\"]\n\
+        "[action.web]\nstate = true\ntasks = [\"resize\"]\noutbound = [\"https://a.example\"]\n\
          outbound_private = true\noutbound_token = false\nsockets = [\"tcp://[::1]:5432\"]\n\
          folders = [{ from = \"plugins\", at = \"/data/\", write = true }]\n\
          args = [\"-v\"]\nenv = { A = \"b\" }\nsecrets = { KEY = \"file:key\" }\n\
@@ -135,6 +135,7 @@ fn grants_are_read_and_nothing_is_granted_unasked() {
     assert_eq!((&report.limits, &*report.grants), (&Limits::default(), &Grants::default()));
     let granted = Grants {
         state: true,
+        tasks: vec!["resize".to_owned()],
         outbound: web.grants.outbound.clone(),
         outbound_private: true,
         outbound_token: false,

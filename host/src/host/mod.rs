@@ -5,10 +5,16 @@
 //! the control API up to the end to say so.
 
 mod error;
+mod labour;
 mod people;
 mod status;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -16,10 +22,10 @@ use tracing::{info, warn};
 
 pub use error::{Fault, HostError};
 
-use self::{people::People, status::Observer};
+use self::{labour::Labour, people::People, status::Observer};
 use crate::{
     action::{Catalog, Lobby},
-    api,
+    api::{self, Desks},
     clock::{self, unix_ms},
     cluster::Follower,
     config::{Config, GroupConfig, Strategy},
@@ -75,6 +81,7 @@ struct Prepared {
 struct Host {
     driver: term::Handle,
     relay: relay::Handle,
+    labour: Labour,
     drain: Duration,
     around: TaskTracker,
     stop: CancellationToken,
@@ -103,6 +110,7 @@ impl Host {
             roster.clone(),
         );
         let sidelines = Sidelines::new(Arc::clone(&config.host.name));
+        let labour = Labour::start(config, programme.clone(), catalog.failures(), roster.clone());
         let driver = Driver {
             timings: config.timings,
             member: member.clone(),
@@ -114,6 +122,8 @@ impl Host {
             health: health.clone(),
             sidelines: sidelines.clone(),
             watchdog: Watchdog::start(config.timings).map_err(HostError::System)?,
+            tasks: labour.calls(),
+            offers: labour.offers(),
             roster: roster.clone(),
             witness,
         }
@@ -134,6 +144,7 @@ impl Host {
         let (registrar, commands) = (people.registrar(), people.commands());
         let standby = Standby { programme: programme.clone(), roster: roster.clone(), sidelines };
         let observer = Observer {
+            workshop: labour.workshop(),
             cluster: config.cluster.clone(),
             member,
             groups: config.groups.clone(),
@@ -158,11 +169,12 @@ impl Host {
         around.spawn(catalog.keep_up(stop.clone()));
         around.spawn(measurements.keep_up(stop.clone()));
         let (observer, commands) = (Arc::new(observer), Arc::new(commands));
-        let asked = relay.clone();
-        around.spawn(api::serve(listener, observer, state, commands, asked, stop.clone()));
+        let (tasks, asked) = (labour.desk(), relay.clone());
+        let desks = Desks { source: observer, state, commands, tasks, relay: asked };
+        around.spawn(api::serve(listener, desks, stop.clone()));
         let (relay, drain) = (relay.start(), config.timings.drain);
         info!(event = "listening", %listen, "control API on http://{listen}");
-        Ok(Self { driver, relay, drain, around, stop, leave })
+        Ok(Self { driver, relay, labour, drain, around, stop, leave })
     }
 
     async fn stop(self) {
@@ -172,6 +184,7 @@ impl Host {
         }
         // What came in for the next leader is still handed on to it.
         self.relay.finish(self.drain).await;
+        self.labour.finish().await;
         self.stop.cancel();
         self.around.close();
         self.around.wait().await;
@@ -242,6 +255,7 @@ fn member(config: &Config, url: String) -> Member {
         machine: clock::identity()
             .unwrap_or_else(|_| format!("{}/{}", config.host.name, std::process::id())),
         failing: BTreeMap::new(),
+        tasks: BTreeSet::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    action::{self, Action, ActionStatus, Lobby, Programme, Refused, State},
+    action::{self, Action, ActionStatus, Lobby, Programme, Refused, State, Workshop},
     api::{
         ActionEntry, GroupEntry, HostEntry, MemberEntry, Role, Status, StatusSource, StoreEntry,
         StoreState,
@@ -26,6 +26,7 @@ use crate::{
 
 /// Looks at everything and changes nothing.
 pub(super) struct Observer {
+    pub(super) workshop: Arc<Workshop>,
     pub(super) cluster: String,
     pub(super) member: Member,
     pub(super) groups: BTreeMap<Group, GroupConfig>,
@@ -71,6 +72,9 @@ impl StatusSource for Observer {
             measure::group(group.as_str(), here.role == term::Role::Leader, token);
         }
         measure::instances(self.engine.live());
+        for task in self.workshop.offers().borrow().iter() {
+            measure::task_load(task, self.workshop.load(task));
+        }
         self.measurements.render()
     }
 
@@ -155,6 +159,7 @@ fn member_entry(member: &Member, roster: &Roster) -> MemberEntry {
         name: member.name.clone(),
         url: member.url.clone(),
         labels: member.labels.clone(),
+        tasks: member.tasks.clone(),
         joined: rfc3339(member.joined),
         live,
         first_seen: known.map(|known| rfc3339(known.first_seen)),

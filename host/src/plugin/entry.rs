@@ -4,7 +4,7 @@ use wasmtime::{Store, component::InstancePre};
 use wasmtime_wasi::{p2, p3};
 use wasmtime_wasi_http::{p2::bindings as http_p2, p3::bindings as http_p3};
 
-use super::{Kind, hooks::HooksEntry, machine::Wasi};
+use super::{Kind, hooks::HooksEntry, machine::Wasi, task::TaskEntry};
 use crate::capability::GuestState;
 
 /// Where a plugin is entered: there is an entry for each of its kinds.
@@ -16,6 +16,8 @@ pub(crate) struct Entries {
     pub(crate) service: Option<ServiceEntry>,
     /// When the leader changes.
     pub(crate) hooks: Option<HooksEntry>,
+    /// When it is called.
+    pub(crate) task: Option<TaskEntry>,
 }
 
 /// Where requests go.
@@ -50,10 +52,12 @@ impl Entries {
         let http = Kind::Http.wasi(exports).map(|wasi| HttpEntry::of(wasi, pre.clone()));
         let service = Kind::Service.wasi(exports).map(|wasi| ServiceEntry::of(wasi, pre.clone()));
         let hooks = Kind::Hooks.wasi(exports).map(|_| HooksEntry::of(pre.clone()));
+        let task = Kind::Task.wasi(exports).map(|_| TaskEntry::of(pre.clone()));
         Ok(Self {
             http: http.transpose()?,
             service: service.transpose()?,
             hooks: hooks.transpose()?,
+            task: task.transpose()?,
         })
     }
 }

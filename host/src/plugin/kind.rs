@@ -13,21 +13,30 @@ pub enum Kind {
     Service,
     /// It is told when its host comes to lead, and when to stand by.
     Hooks,
+    /// It does what any host may be called for.
+    Task,
 }
 
 /// The export that makes each kind, and the WASI that it is entered by. Of two for
 /// one kind, the first is taken.
-const EXPORTS: [(&str, Kind, Wasi); 5] = [
+const EXPORTS: [(&str, Kind, Wasi); 6] = [
     ("wasi:http/handler@0.3.", Kind::Http, Wasi::V03),
     ("wasi:http/incoming-handler@0.2.", Kind::Http, Wasi::V02),
     ("wasi:cli/run@0.3.", Kind::Service, Wasi::V03),
     ("wasi:cli/run@0.2.", Kind::Service, Wasi::V02),
     ("soloist:plugin/hooks@0.1.", Kind::Hooks, Wasi::V02),
+    ("soloist:plugin/task@0.1.", Kind::Task, Wasi::V02),
 ];
 
 impl Kind {
     /// What a user is told when a component exports none of what is expected.
-    pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), which answers requests, `wasi:cli/run`, which runs, or `soloist:plugin/hooks`, which is told who leads";
+    pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), which answers requests, `wasi:cli/run`, which runs, `soloist:plugin/task`, which is called, or `soloist:plugin/hooks`, which is told who leads";
+
+    /// Whether it runs for as long as a term lasts. Hooks are called and return, and tasks
+    /// are any host's.
+    pub(crate) fn stays(self) -> bool {
+        matches!(self, Self::Http | Self::Service)
+    }
 
     /// The WASI by which a component with these exports is entered as this kind.
     pub(super) fn wasi(self, exports: &[String]) -> Option<Wasi> {
@@ -43,6 +52,7 @@ impl fmt::Display for Kind {
             Self::Http => "http",
             Self::Service => "service",
             Self::Hooks => "hooks",
+            Self::Task => "task",
         })
     }
 }
@@ -54,7 +64,7 @@ pub struct Kinds(Vec<Kind>);
 impl Kinds {
     /// The kinds of a component with these exports.
     pub(super) fn of(exports: &[String]) -> Self {
-        let kinds = [Kind::Http, Kind::Service, Kind::Hooks].into_iter();
+        let kinds = [Kind::Http, Kind::Service, Kind::Hooks, Kind::Task].into_iter();
         Self(kinds.filter(|kind| kind.wasi(exports).is_some()).collect())
     }
 
@@ -64,11 +74,16 @@ impl Kinds {
         self.0.contains(&kind)
     }
 
-    /// Whether something of it runs for as long as a term lasts. Hooks alone are called
-    /// and return.
+    /// Whether something of it runs for as long as a term lasts.
     #[must_use]
     pub fn stays(&self) -> bool {
-        self.has(Kind::Http) || self.has(Kind::Service)
+        self.0.iter().any(|kind| kind.stays())
+    }
+
+    /// Whether some of it belongs to a term, and so to the leader. Tasks are any host's.
+    #[must_use]
+    pub fn perform(&self) -> bool {
+        self.0.iter().any(|kind| *kind != Kind::Task)
     }
 
     /// The kinds, one by one.
@@ -112,6 +127,10 @@ mod tests {
         let hooks = "soloist:plugin/hooks@0.1.0";
         assert_eq!(kinds(&[hooks, "wasi:http/handler@0.3.0"]).to_string(), "http+hooks");
         assert!(!kinds(&[hooks]).stays() && kinds(&[hooks, "wasi:cli/run@0.2.0"]).stays());
+        let task = "soloist:plugin/task@0.1.0";
+        assert_eq!(kinds(&[task, "wasi:http/handler@0.3.0"]).to_string(), "http+task");
+        assert!(!kinds(&[task]).stays() && !kinds(&[task]).perform());
+        assert!(kinds(&[task, hooks]).perform());
         assert!(kinds(&["soloist:plugin/hooks@0.2.0"]).is_empty());
         assert!(kinds(&["wasi:cli/run@1.0.0"]).is_empty());
         assert!(kinds(&[]).is_empty());

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ::http::{Request, Response};
-use hyper::{body::Incoming, rt::Executor};
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
     rt::TokioTimer,
@@ -30,16 +30,6 @@ pub(super) enum Failed {
     Broken(String),
 }
 
-/// Runs the connections, as tasks of the relay's.
-#[derive(Clone)]
-struct Owner(Tasks);
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Owner {
-    fn execute(&self, connection: F) {
-        drop(self.0.spawn(connection));
-    }
-}
-
 impl Hops {
     /// No connections yet; what they will be belongs to `tasks`.
     pub(super) fn new(tasks: &Tasks) -> Self {
@@ -47,7 +37,7 @@ impl Hops {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_keepalive(Some(Duration::from_secs(15)));
-        let client = Client::builder(Owner(tasks.clone()))
+        let client = Client::builder(tasks.clone())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_EACH)

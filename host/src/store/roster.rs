@@ -1,6 +1,9 @@
 //! Who is there and who stands where: what a store knows of a cluster at one revision.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +48,9 @@ pub struct Member {
     /// The actions that failed on it, by name, in the version that it has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failing: BTreeMap<String, Failing>,
+    /// The tasks that it takes calls of, by name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tasks: BTreeSet<Arc<str>>,
 }
 
 /// An action that failed on a host.

@@ -1,6 +1,10 @@
 //! The heart's calls to the store, each answered by one event.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
@@ -12,6 +16,7 @@ use tracing::debug;
 
 use super::health::Report;
 use crate::{
+    action::Offers,
     clock::BootTime,
     config::Timings,
     election::{Event, Group, LeaderKey, LeaseId},
@@ -33,6 +38,8 @@ pub(super) struct Calls {
     member: Member,
     /// What has failed here, which is part of what the member says.
     report: watch::Receiver<Report>,
+    /// The tasks that this host takes calls of: they are another part.
+    offers: watch::Receiver<Offers>,
     retry: Duration,
     ttl: Duration,
     answers: UnboundedSender<Answer>,
@@ -47,6 +54,7 @@ impl Calls {
         store: Arc<dyn Store>,
         member: Member,
         report: watch::Receiver<Report>,
+        offers: watch::Receiver<Offers>,
         timings: Timings,
         answers: UnboundedSender<Answer>,
     ) -> Self {
@@ -61,6 +69,7 @@ impl Calls {
             candidate,
             member,
             report,
+            offers,
             retry: timings.retry,
             ttl: timings.ttl,
             answers,
@@ -178,15 +187,17 @@ impl Calls {
     /// whenever it has something else to say.
     pub(super) fn join(&mut self, lease: LeaseId) {
         let (store, member, retry) = (Arc::clone(&self.store), self.member.clone(), self.retry);
-        let mut report = self.report.clone();
+        let (mut report, mut offers) = (self.report.clone(), self.offers.clone());
         let task = self.call(async move {
             loop {
                 let failing = report.borrow_and_update().clone();
-                match store.join(lease, &Member { failing, ..member.clone() }).await {
-                    Ok(()) => match report.changed().await {
-                        Ok(()) => continue,
+                let tasks = BTreeSet::clone(&offers.borrow_and_update());
+                match store.join(lease, &Member { failing, tasks, ..member.clone() }).await {
+                    Ok(()) => tokio::select! {
+                        Ok(()) = report.changed() => continue,
+                        Ok(()) = offers.changed() => continue,
                         // There will be nothing else to say.
-                        Err(_) => return ok(Event::Tick),
+                        else => return ok(Event::Tick),
                     },
                     Err(StoreError::LeaseGone) => return ok(Event::LeaseGone { lease }),
                     Err(error) => debug!(%error, "cannot join the members yet"),

@@ -25,8 +25,8 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    action::{Failure, Lobby, Programme},
-    capability::{Deadline, Gate},
+    action::{Failure, Lobby, Offers, Programme},
+    capability::{self, Deadline, Gate},
     clock::{BootTime, unix_ms},
     config::Timings,
     election::{Command, Event, Group, Heart, LeaderKey, LeaseId, Term},
@@ -60,6 +60,10 @@ pub struct Driver {
     pub sidelines: Sidelines,
     /// Who looks after its terms.
     pub watchdog: Watchdog,
+    /// Who has the tasks done that its actions call.
+    pub tasks: Arc<dyn capability::Calls>,
+    /// The tasks that this host takes calls of.
+    pub offers: watch::Receiver<Offers>,
     /// What is known of the cluster.
     pub roster: watch::Receiver<Option<Roster>>,
     /// Who is told of its sessions.
@@ -116,6 +120,7 @@ struct Loop {
     calls: Calls,
     answers: UnboundedReceiver<Answer>,
     state: Arc<dyn State>,
+    tasks: Arc<dyn capability::Calls>,
     /// The runtime that actions run on.
     guests: runtime::Handle,
     programme: watch::Receiver<Arc<Programme>>,
@@ -151,9 +156,17 @@ impl Loop {
             timings,
             health: report::StoreHealth::new(store.label()),
             namesakes: report::Namesakes::new(timings.ttl),
-            calls: Calls::new(store, member, driver.health.report(), timings, answers_to),
+            calls: Calls::new(
+                store,
+                member,
+                driver.health.report(),
+                driver.offers,
+                timings,
+                answers_to,
+            ),
             answers,
             state,
+            tasks: driver.tasks,
             guests,
             programme,
             lobby: driver.lobby,
@@ -279,6 +292,7 @@ impl Loop {
             key: key.clone(),
             gate: Arc::clone(&gate),
             state: Arc::clone(&self.state),
+            tasks: Arc::clone(&self.tasks),
             orders,
             events: self.events.clone(),
             watch: self.watchdog.watch(Arc::clone(&gate)),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     action::{Failure, Lobby, Programme, Scope, Tasks},
-    capability::{Gate, Notice, TermLink},
+    capability::{Calls, Gate, Notice, TermLink},
     clock::BootTime,
     election::{Cause, Event, LeaderKey},
     measure,
@@ -42,6 +42,8 @@ pub(super) struct TermTree {
     pub(super) key: LeaderKey,
     pub(super) gate: Arc<Gate>,
     pub(super) state: Arc<dyn State>,
+    /// Who has the tasks done that its actions call.
+    pub(super) tasks: Arc<dyn Calls>,
     pub(super) orders: UnboundedReceiver<Order>,
     pub(super) events: UnboundedSender<Event>,
     /// Under the watchdog's eyes until the tree is gone.
@@ -75,6 +77,7 @@ impl TermTree {
             key: self.key.clone(),
             state: Arc::clone(&self.state),
             notices: notices_to,
+            calls: Some(Arc::clone(&self.tasks)),
         };
         let scope = Scope {
             term,

@@ -43,7 +43,8 @@ impl Term {
         let (notices, _) = unbounded_channel();
         let (failures, _) = unbounded_channel();
         let (gate, key) = (self.gate.clone(), self.key.clone());
-        let term = TermLink { gate, key, state: self.world.store.state().unwrap(), notices };
+        let term =
+            TermLink { gate, key, state: self.world.store.state().unwrap(), notices, calls: None };
         Scope {
             term,
             tasks: self.tasks.clone(),

@@ -28,3 +28,4 @@ mod settings;
 mod sockets;
 mod state;
 mod stop;
+mod tasks;

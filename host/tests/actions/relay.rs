@@ -11,8 +11,8 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use soloist::{
-    action::Preflight,
-    api::serve,
+    action::{Preflight, Workshop},
+    api::{Desks, serve},
     election::{Group, Token},
     store::Standing,
 };
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::bystander::{Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, leader, nobody};
 use crate::protocols::{connector, files};
 use crate::rig::{PATIENCE, World, free_address, read_until, rest_of, until};
+use crate::tasks;
 
 #[tokio::test]
 async fn a_leader_is_told_who_asks_and_for_which_term() {
@@ -60,7 +61,9 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
     let address = control.local_addr().unwrap();
     let (state, relay) = (world.store.state().unwrap(), bystander.asked.clone());
     let (commands, told) = (Arc::new(nobody(&world)), stop.clone());
-    let serving = tokio::spawn(serve(control, Arc::new(Silent), state, commands, relay, told));
+    let (source, tasks) = (Arc::new(Silent), tasks::desk(&Workshop::new("a".into()).into()));
+    let desks = Desks { source, state, commands, tasks, relay };
+    let serving = tokio::spawn(serve(control, desks, told));
     // Its candidate is second in the queue, as far as it knows.
     bystander.follow(&first, 1);
     bystander.roster.send_modify(|roster| {

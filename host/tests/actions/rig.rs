@@ -105,7 +105,13 @@ impl Rig {
         let tasks = Tasks::default();
         let (notices_to, notices) = unbounded_channel();
         let state = world.store.state().unwrap();
-        let term = TermLink { gate: gate.clone(), key: key.clone(), state, notices: notices_to };
+        let term = TermLink {
+            gate: gate.clone(),
+            key: key.clone(),
+            state,
+            notices: notices_to,
+            calls: None,
+        };
         let (tasks_of, lobby) = (tasks.clone(), Lobby::default());
         let scope = Scope { term, tasks: tasks_of, failures: sender, lobby, drain: PATIENCE };
         let mut running = Stage::new(scope);

@@ -1,6 +1,11 @@
 //! A store to test on, and the hosts that use it.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::StreamExt;
 use soloist::{
@@ -108,6 +113,7 @@ impl Host {
             version: "0".into(),
             machine: "m".into(),
             failing: BTreeMap::new(),
+            tasks: BTreeSet::new(),
         }
     }
 

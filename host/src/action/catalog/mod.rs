@@ -25,7 +25,7 @@ use super::{Action, Failure, PrepareError};
 use crate::{
     config::{ActionConfig, ActionSource, MountError},
     election::Group,
-    plugin::{Engine, FolderWatch},
+    plugin::{Engine, FolderWatch, Kind},
 };
 
 /// How often the folder is looked at even if nothing was heard of it: some file systems
@@ -42,17 +42,25 @@ pub struct Programme {
 }
 
 impl Programme {
-    /// The actions of `group`.
+    /// The actions that the leader of `group` performs.
     #[must_use]
     pub fn of(&self, group: &Group) -> Vec<Arc<Action>> {
-        let actions = self.actions.iter().filter(|action| action.group() == group);
-        actions.cloned().collect()
+        self.performed().filter(|action| action.group() == group).cloned().collect()
     }
 
     /// The groups that have actions.
     #[must_use]
     pub fn groups(&self) -> BTreeSet<Group> {
-        self.actions.iter().map(|action| action.group().clone()).collect()
+        self.performed().map(|action| action.group().clone()).collect()
+    }
+
+    /// The tasks, which every host may be called for.
+    pub fn tasks(&self) -> impl Iterator<Item = &Arc<Action>> {
+        self.actions.iter().filter(|action| action.kinds().has(Kind::Task))
+    }
+
+    fn performed(&self) -> impl Iterator<Item = &Arc<Action>> {
+        self.actions.iter().filter(|action| action.kinds().perform())
     }
 }
 

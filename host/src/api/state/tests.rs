@@ -8,7 +8,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
 use crate::{
-    api::{Reason, Status, StatusSource, serve, status::tests::example},
+    api::{
+        Desks, Reason, Status, StatusSource, serve, status::tests::example, tasks::tests::nothing,
+    },
     config::StoreUrl,
     relay::test_relay,
     store,
@@ -50,7 +52,9 @@ impl Server {
         let state = store.state().unwrap();
         let commands = Arc::new(crate::api::commands::tests::nobody(store));
         let told = stop.clone();
-        tokio::spawn(serve(listener, Arc::new(Fake), state, commands, test_relay(), told));
+        let (source, relay, tasks) = (Arc::new(Fake), test_relay(), nothing());
+        let desks = Desks { source, state, commands, tasks, relay };
+        tokio::spawn(serve(listener, desks, told));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }
 

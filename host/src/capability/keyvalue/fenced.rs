@@ -215,7 +215,7 @@ mod tests {
             token: gate.term().token,
             lease: LeaseId(1),
         };
-        let term = TermLink { gate, key, state: fake.clone(), notices: to };
+        let term = TermLink { gate, key, state: fake.clone(), notices: to, calls: None };
         let (limits, spawner) = (Limits::default(), Spawner::new(drop));
         let access = Arc::new(Access::new("web".into(), Arc::default(), &limits, term, spawner));
         *cell.lock().unwrap() = Some(access.clone());

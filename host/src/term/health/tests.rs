@@ -77,6 +77,7 @@ impl World {
                 version: String::new(),
                 machine: String::new(),
                 failing,
+                tasks: BTreeSet::new(),
             };
             let candidate =
                 Candidate { host: name.to_owned(), url: String::new(), since: None, heir: None };

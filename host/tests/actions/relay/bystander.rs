@@ -1,6 +1,11 @@
 //! A host that stands by, its relay, and invented leaders.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use soloist::{
     action::{Action, Lobby, Programme},
@@ -129,6 +134,7 @@ pub(super) fn nobody(world: &World) -> Commands {
         labels: BTreeMap::new(),
         priority: 0,
         failing: BTreeMap::new(),
+        tasks: BTreeSet::new(),
         joined: 0,
         version: String::new(),
         machine: String::new(),

@@ -1,0 +1,203 @@
+//! The runner of kind `task`: what any host is called for, whoever leads.
+//!
+//! Invariants:
+//! - It runs outside of every term: behind a gate that has no token, with no state.
+//! - A version that is replaced finishes what it has begun; every later call is the new
+//!   one's. One that does not come up replaces nothing.
+
+mod pool;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::sync::{mpsc::UnboundedSender, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Action, Failure, Programme, State};
+use crate::{
+    capability::{Calls, Deadline, Gate},
+    clock::BootTime,
+    election::{Term, Token},
+    plugin::{Answer, Call},
+};
+use pool::Pool;
+
+/// The names of the tasks that a host takes calls of.
+pub type Offers = Arc<BTreeSet<Arc<str>>>;
+
+/// Why a call was not done on this host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// The task says that the call is wrong; it would be wrong the next time.
+    #[error("it was refused: {0}")]
+    Refused(String),
+    /// The task could not do it, or trapped; it may be done the next time.
+    #[error("it failed: {0}")]
+    Failed(String),
+    /// It took too long.
+    #[error("it was not done within {}", humantime::format_duration(*.0))]
+    Late(Duration),
+    /// So many calls wait already. It was not begun.
+    #[error("there is no place for it: too many calls wait")]
+    Busy,
+    /// This host does not do it: it is leaving, or has no such task. It was not begun.
+    #[error("this host does not take calls of it")]
+    Leaving,
+}
+
+impl TaskError {
+    /// What the task itself says of it, if anything.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Refused(text) | Self::Failed(text) => text,
+            Self::Late(_) | Self::Busy | Self::Leaving => "",
+        }
+    }
+}
+
+/// The tasks of this host.
+pub struct Workshop {
+    host: Arc<str>,
+    pools: Mutex<BTreeMap<Arc<str>, Arc<Pool>>>,
+    offers: watch::Sender<Offers>,
+    /// Who has the tasks done that tasks call: it has this workshop's done as well.
+    calls: OnceLock<Weak<dyn Calls>>,
+}
+
+impl Workshop {
+    /// No tasks yet, on `host`.
+    #[must_use]
+    pub fn new(host: Arc<str>) -> Self {
+        let (pools, offers) = (Mutex::default(), watch::Sender::new(Offers::default()));
+        Self { host, pools, offers, calls: OnceLock::new() }
+    }
+
+    /// Has what the tasks call done by `calls`; only the first one counts.
+    pub fn connect(&self, calls: Weak<dyn Calls>) {
+        let _ = self.calls.set(calls);
+    }
+
+    /// What this host takes calls of, as it changes.
+    #[must_use]
+    pub fn offers(&self) -> watch::Receiver<Offers> {
+        self.offers.subscribe()
+    }
+
+    /// Does `call` here, within this time at most. Dropping the future ends the instance.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn perform(&self, call: &Call, within: Duration) -> Result<Answer, TaskError> {
+        let pool = self.pools().get(&call.name).cloned();
+        pool.ok_or(TaskError::Leaving)?.perform(call, within).await
+    }
+
+    /// How many calls of `task` are done here or wait for that.
+    #[must_use]
+    pub fn load(&self, task: &str) -> usize {
+        self.pools().get(task).map_or(0, |pool| pool.load())
+    }
+
+    /// Keeps up with `programme` until `stop`, and then lets the calls finish that have
+    /// begun. What is replaced has `patience` for that, too. Versions that do not come up are
+    /// handed in at `failures`.
+    pub async fn keep_up(
+        &self,
+        mut programme: watch::Receiver<Arc<Programme>>,
+        failures: UnboundedSender<Failure>,
+        patience: Duration,
+        stop: CancellationToken,
+    ) {
+        let mut leaving: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
+        programme.mark_changed();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Ok(()) = programme.changed() => {
+                    let now = Arc::clone(&programme.borrow_and_update());
+                    for old in self.set(&now.actions, &failures).await {
+                        leaving.push(Box::pin(async move { old.finish(patience).await }));
+                    }
+                }
+                Some(()) = leaving.next() => {}
+                // Nothing changes any more.
+                else => break,
+            }
+        }
+        self.offers.send_replace(Offers::default());
+        stop.cancelled().await;
+        let pools = std::mem::take(&mut *self.pools());
+        leaving.extend(pools.into_values().map(|pool| -> BoxFuture<'_, ()> {
+            Box::pin(async move { pool.finish(patience).await })
+        }));
+        while leaving.next().await.is_some() {}
+    }
+
+    /// Takes calls of the tasks among `actions`, and of no other. Gives back what is replaced.
+    async fn set(
+        &self,
+        actions: &[Arc<Action>],
+        failures: &UnboundedSender<Failure>,
+    ) -> Vec<Arc<Pool>> {
+        let mut next = BTreeMap::new();
+        for action in actions {
+            let now = self.pools().get(action.name()).cloned();
+            let pool = match now {
+                Some(now) if Arc::ptr_eq(now.action(), action) => Some(now),
+                now => self.open(action, failures).await.or(now),
+            };
+            next.extend(pool.map(|pool| (Arc::clone(action.name()), pool)));
+        }
+        let offers: BTreeSet<_> = next.keys().cloned().collect();
+        let before = std::mem::replace(&mut *self.pools(), next.clone());
+        self.offers.send_if_modified(|old| {
+            let changes = **old != offers;
+            *old = offers.into();
+            changes
+        });
+        let stays = |old: &Arc<Pool>| next.values().any(|pool| Arc::ptr_eq(pool, old));
+        before.into_values().filter(|old| !stays(old)).collect()
+    }
+
+    /// A pool for `action`, if it is a task that comes up.
+    async fn open(
+        &self,
+        action: &Arc<Action>,
+        failures: &UnboundedSender<Failure>,
+    ) -> Option<Arc<Pool>> {
+        let calls = self.calls.get().and_then(Weak::upgrade);
+        let pool = Pool::new(action, self.gate(action), calls)?;
+        if action.on_trial() {
+            if let Err(reason) = pool.rehearse().await {
+                // Without a catalog there is nothing to go back to.
+                let _ = failures.send(Failure { action: Arc::clone(action), reason });
+                return None;
+            }
+            if !action.kinds().perform() {
+                action.prove();
+            }
+        }
+        // Of one that has more to it, the term has the say.
+        if !action.kinds().perform() {
+            action.board().begin_run();
+            action.board().lock().state = State::Running;
+        }
+        Some(pool.into())
+    }
+
+    fn gate(&self, action: &Action) -> Gate {
+        // No token is zero: it stands for none.
+        let host = Arc::clone(&self.host);
+        let term = Term { group: action.group().clone(), host, token: Token(0) };
+        Gate::new(term, Arc::new(Deadline::new(BootTime::NEVER)))
+    }
+
+    fn pools(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Pool>>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,206 @@
+//! The calls of one task on this host, in one version of its plugin.
+//!
+//! Invariants:
+//! - Each call has an instance to itself; one that has trapped or was given up is not used
+//!   again.
+//! - So many calls at a time, so many more that wait; whoever comes then is told so at once.
+//! - Whatever ends a call early, be it its time, its caller or the host, ends its instance.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+use super::TaskError;
+use crate::{
+    action::{
+        Action, Tasks,
+        limits::REHEARSAL,
+        reserve::{Reserve, Warm},
+    },
+    capability::{Access, Calls, Gate, GuestState},
+    config::Instances,
+    plugin::{Answer, Call, Guest, TaskEntry, TaskInstance, Undone},
+};
+
+/// The longest text that says why a call was not done, in bytes.
+const TEXT_MAX: usize = 4 << 10;
+
+/// What does the calls of a task.
+pub(super) struct Pool {
+    action: Arc<Action>,
+    entry: TaskEntry,
+    host: Arc<str>,
+    gate: Arc<Gate>,
+    access: Arc<Access>,
+    /// Calls, and what they have opened.
+    tasks: Tasks,
+    /// What looks after the instances that are kept.
+    keepers: Tasks,
+    places: Semaphore,
+    waiting: AtomicUsize,
+    reserve: Option<Arc<Reserve<TaskInstance>>>,
+}
+
+impl Pool {
+    /// A pool of `action` on the host of `gate`, if it is a task.
+    pub(super) fn new(
+        action: &Arc<Action>,
+        gate: Gate,
+        calls: Option<Arc<dyn Calls>>,
+    ) -> Option<Self> {
+        let entry = action.plugin().entries().task.clone()?;
+        let (tasks, keepers, gate) = (Tasks::new(), Tasks::new(), Arc::new(gate));
+        let reserve = match action.config().instances {
+            Instances::Fresh => None,
+            Instances::Reuse(reuse) => Some(Reserve::start(&keepers, reuse)),
+        };
+        Some(Self {
+            action: Arc::clone(action),
+            entry,
+            host: Arc::clone(&gate.term().host),
+            access: action.access_outside(&gate, calls, tasks.clone()).into(),
+            gate,
+            tasks,
+            keepers,
+            places: Semaphore::new(action.config().limits.requests),
+            waiting: AtomicUsize::new(0),
+            reserve,
+        })
+    }
+
+    /// The action, in this version.
+    pub(super) fn action(&self) -> &Arc<Action> {
+        &self.action
+    }
+
+    /// Does one call, within this time at most.
+    pub(super) async fn perform(&self, call: &Call, within: Duration) -> Result<Answer, TaskError> {
+        // Who ends the pool waits until this is given back.
+        let _held = self.tasks.occupy();
+        tokio::select! {
+            biased;
+            () = self.tasks.cancelled() => Err(TaskError::Leaving),
+            done = timeout(within, self.attempt(call)) => {
+                done.unwrap_or_else(|_| Err(TaskError::Late(within)))
+            }
+        }
+    }
+
+    async fn attempt(&self, call: &Call) -> Result<Answer, TaskError> {
+        let _place = self.place().await?;
+        let done = self.action.pace().run(self.handle(call)).await;
+        match done {
+            Ok(Ok(answer)) => self.fitting(answer),
+            Ok(Err(Undone::Refused(text))) => Err(TaskError::Refused(cut(text))),
+            Ok(Err(Undone::Failed(text))) => Err(TaskError::Failed(cut(text))),
+            Err(error) => Err(TaskError::Failed(format!("it trapped: {}", error.root_cause()))),
+        }
+    }
+
+    /// An answer that may be passed on.
+    fn fitting(&self, answer: Answer) -> Result<Answer, TaskError> {
+        let (length, most) = (answer.payload.len() as u64, self.action.config().limits.body);
+        if length <= most {
+            return Ok(answer);
+        }
+        Err(TaskError::Failed(format!(
+            "its answer has {length} bytes: {most} are let through (`body` in its settings)"
+        )))
+    }
+
+    /// Waits for its turn, unless too many do.
+    async fn place(&self) -> Result<SemaphorePermit<'_>, TaskError> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Ok(place);
+        }
+        let _waits = Waits::enter(&self.waiting, self.action.config().limits.queue)?;
+        // It is never closed.
+        self.places.acquire().await.map_err(|_| TaskError::Leaving)
+    }
+
+    async fn handle(&self, call: &Call) -> wasmtime::Result<Result<Answer, Undone>> {
+        let mut warm = match self.reserve.as_ref().and_then(|reserve| reserve.take()) {
+            Some(warm) => warm,
+            None => Box::new(self.make().await?),
+        };
+        let done = warm.exports.handle(warm.guest.store(), call, &self.host).await?;
+        warm.served += 1;
+        if let Some(reserve) = &self.reserve {
+            reserve.put(warm);
+        }
+        Ok(done)
+    }
+
+    async fn make(&self) -> wasmtime::Result<Warm<TaskInstance>> {
+        let slot = self.action.slot().await;
+        let state = GuestState::new(&self.access)?;
+        let mut guest = Guest::new(self.entry.engine(), slot, state);
+        let exports = self.entry.instantiate(guest.store()).await?;
+        Ok(Warm { guest, exports, served: 0 })
+    }
+
+    /// Instantiates once, for nothing.
+    pub(super) async fn rehearse(&self) -> Result<(), String> {
+        let made = timeout(REHEARSAL, self.action.pace().run(self.make())).await;
+        match made {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!("it does not come up: {}", error.root_cause())),
+            Err(_) => Err("it does not come up in time".to_owned()),
+        }
+    }
+
+    /// How many calls are done here or wait for that.
+    pub(super) fn load(&self) -> usize {
+        let limits = &self.action.config().limits;
+        limits.requests - self.places.available_permits() + self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Lets the calls finish that have begun, for so long at most. None is left when this
+    /// resolves, nor anything that they opened.
+    pub(super) async fn finish(&self, patience: Duration) {
+        // What is not finished by then is cut off.
+        let _ = timeout(patience, self.tasks.join()).await;
+        self.gate.close();
+        let _hurry = self.action.engine().hurry();
+        self.tasks.stop().await;
+        if let Some(reserve) = &self.reserve {
+            reserve.close();
+        }
+        self.keepers.stop().await;
+        if !self.action.kinds().perform() {
+            self.action.board().end_run();
+        }
+    }
+}
+
+/// As much of a text as is passed on.
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_MAX));
+    text
+}
+
+/// A place in the queue.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn enter(waiting: &'a AtomicUsize, most: usize) -> Result<Self, TaskError> {
+        let before = waiting.fetch_add(1, Ordering::Relaxed);
+        let waits = Self(waiting);
+        if before < most { Ok(waits) } else { Err(TaskError::Busy) }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

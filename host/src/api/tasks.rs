@@ -1,0 +1,208 @@
+//! Tasks: calling them, from any host.
+//!
+//! ```text
+//! GET    /v1/tasks                       the tasks, and who takes calls of each
+//! POST   /v1/tasks/TASK                  calls it with the body; ?timeout=5s&attempts=3
+//! ```
+//!
+//! The answer is the result as it is. It names the host that worked (`soloist-host`), the
+//! call (`soloist-call`) and the attempt (`soloist-attempt`).
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes, to_bytes},
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+
+use super::refusal::Refusal;
+use crate::{
+    action::{Action, Workshop},
+    capability::{CallError, Calls, Order},
+    plugin::{Answer, Call},
+    tasks::{ATTEMPT, CALL, Dispatcher, HOST, Passed, status},
+};
+
+/// How long a caller is asked to wait who found no place, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// How often a call can be tried.
+const ATTEMPTS_MAX: u32 = 100;
+
+/// Who answers what is asked about tasks.
+#[derive(Clone)]
+pub struct TaskDesk {
+    /// Takes calls to those who do them.
+    pub dispatcher: Arc<Dispatcher>,
+    /// Does those that other hosts pass on.
+    pub workshop: Arc<Workshop>,
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskEntry {
+    /// Its name.
+    pub name: String,
+    /// The label that its hosts have to carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
+    /// Whether a call may be done twice.
+    pub idempotent: bool,
+    /// How long a call may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// The hosts that take calls of it.
+    pub hosts: BTreeSet<Arc<str>>,
+}
+
+/// How a call is to be made.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Terms {
+    timeout: Option<String>,
+    attempts: Option<u32>,
+}
+
+pub(super) fn routes(desk: TaskDesk) -> Router {
+    Router::new()
+        .route("/v1/tasks", get(list))
+        .route("/v1/tasks/{task}", post(call))
+        .with_state(desk)
+}
+
+async fn list(State(desk): State<TaskDesk>) -> Json<Vec<TaskEntry>> {
+    let entry = |action: &Arc<Action>| {
+        let task = &action.config().task;
+        TaskEntry {
+            name: action.name().to_string(),
+            on: task.on.as_ref().map(|label| format!("{}={}", label.name, label.value)),
+            idempotent: task.idempotent,
+            timeout_ms: crate::words::millis(task.timeout),
+            hosts: desk.dispatcher.hosts(action),
+        }
+    };
+    Json(desk.dispatcher.tasks().iter().map(entry).collect())
+}
+
+async fn call(
+    State(desk): State<TaskDesk>,
+    Path(task): Path<String>,
+    Query(terms): Query<Terms>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let action = desk.dispatcher.task(&task).map_err(Refusal::from)?;
+    let (head, body) = request.into_parts();
+    let payload = read(&action, body).await?;
+    let content_type = head.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|form| form.to_str().ok()).map(ToOwned::to_owned);
+    if let Some(Passed { id, attempt, within }) = Passed::read(&head.headers) {
+        let call = Call { id, name: Arc::clone(action.name()), payload, content_type, attempt };
+        return Ok(perform(&desk, &call, within).await);
+    }
+    let (within, attempts) = (terms.within()?, terms.attempts()?);
+    let order = Order { name: task, payload, content_type, within, attempts };
+    let done = desk.dispatcher.call(order).await.map_err(Refusal::from)?;
+    let mut response = answer(Answer { payload: done.payload, content_type: done.content_type });
+    let headers = response.headers_mut();
+    put(headers, &HOST, &done.host);
+    put(headers, &CALL, &done.id);
+    headers.insert(ATTEMPT, done.attempt.into());
+    Ok(response)
+}
+
+/// Does here what another host has passed on. That one tells its caller what is wrong.
+async fn perform(desk: &TaskDesk, call: &Call, within: Duration) -> Response {
+    match desk.workshop.perform(call, within).await {
+        Ok(done) => answer(done),
+        Err(error) => (status(&error), error.text().to_owned()).into_response(),
+    }
+}
+
+async fn read(action: &Action, body: Body) -> Result<Bytes, Refusal> {
+    let most = action.config().limits.body;
+    to_bytes(body, usize::try_from(most).unwrap_or(usize::MAX)).await.map_err(|error| {
+        let error = format!("the payload cannot be read: {error}");
+        let help = format!(
+            "{} takes {most} bytes at most; `body` in its settings says how many",
+            action.name()
+        );
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error, help)
+    })
+}
+
+fn answer(Answer { payload, content_type }: Answer) -> Response {
+    let mut response = Response::new(Body::from(payload));
+    if let Some(form) = content_type {
+        put(response.headers_mut(), &header::CONTENT_TYPE, &form);
+    }
+    response
+}
+
+/// What no header can say is left out.
+fn put(headers: &mut HeaderMap, name: &header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+impl Terms {
+    fn within(&self) -> Result<Option<Duration>, Refusal> {
+        let Some(text) = &self.timeout else { return Ok(None) };
+        let refused = |_| Refusal::bad(format!("`{text}` is no span: write one as in 5s or 200ms"));
+        humantime::parse_duration(text).map(Some).map_err(refused)
+    }
+
+    fn attempts(&self) -> Result<u32, Refusal> {
+        match self.attempts.unwrap_or(1) {
+            attempts @ 1..=ATTEMPTS_MAX => Ok(attempts),
+            other => Err(Refusal::bad(format!(
+                "{other} attempts are out of range: write 1 to {ATTEMPTS_MAX}"
+            ))),
+        }
+    }
+}
+
+impl From<CallError> for Refusal {
+    fn from(error: CallError) -> Self {
+        let code = match &error {
+            CallError::Unknown { .. } => StatusCode::NOT_FOUND,
+            CallError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            CallError::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            CallError::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
+            CallError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            CallError::Nobody { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            CallError::Lost { .. } => StatusCode::BAD_GATEWAY,
+        };
+        let refusal = Self::new(code, error.to_string(), error.help());
+        match error {
+            CallError::Busy { .. } | CallError::Nobody { .. } => refusal.after(RETRY_AFTER),
+            _ => refusal,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::action::Tasks;
+
+    /// The desk of a host that has no tasks.
+    pub(in crate::api) fn nothing() -> TaskDesk {
+        let (host, workshop) = (Arc::from("a"), Arc::new(Workshop::new("a".into())));
+        let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
+        let dispatcher = Dispatcher::new(
+            host,
+            Default::default(),
+            Arc::clone(&workshop),
+            programme,
+            roster,
+            &Tasks::new(),
+        );
+        TaskDesk { dispatcher: dispatcher.into(), workshop }
+    }
+}

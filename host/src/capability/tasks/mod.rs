@@ -1,0 +1,252 @@
+//! `soloist:plugin/tasks`: calls that a guest makes of the tasks of its cluster.
+//!
+//! Invariants:
+//! - A guest calls the tasks that its settings name (`tasks`), and no other.
+//! - The gate is asked before a call begins, and before its outcome is handed out.
+//! - A call that is under way ends with the instance that began it.
+
+mod error;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+
+pub use self::error::CallError;
+use super::Access;
+use bindings::soloist::plugin::tasks::{
+    Done as WitDone, Failure, Host, HostPending, Order as WitOrder,
+};
+
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package soloist:host; world tasks { import soloist:plugin/tasks@0.1.0; }",
+        imports: {
+            "soloist:plugin/tasks.call": async | trappable,
+            default: trappable,
+        },
+        with: {
+            "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll,
+            "soloist:plugin/tasks.pending": super::Pending,
+        },
+        require_store_data_send: true,
+    });
+}
+
+/// What somebody wants done.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The task.
+    pub name: String,
+    /// What is handed over.
+    pub payload: Bytes,
+    /// The form of that (RFC 9110, section 8.3).
+    pub content_type: Option<String>,
+    /// How long it may take; the settings of the task say how long at most.
+    pub within: Option<Duration>,
+    /// How often it is tried, if the task says that it failed: once, or more.
+    pub attempts: u32,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The call's id.
+    pub id: Arc<str>,
+    /// The host that worked.
+    pub host: Arc<str>,
+    /// At which attempt.
+    pub attempt: u32,
+    /// The result.
+    pub payload: Bytes,
+    /// The form of the result.
+    pub content_type: Option<String>,
+}
+
+/// Has calls done, here or on other hosts.
+#[async_trait]
+pub trait Calls: Send + Sync + 'static {
+    /// Has `order` done. Dropping the future ends the call.
+    ///
+    /// # Errors
+    /// Why it has no answer.
+    async fn call(&self, order: Order) -> Result<Done, CallError>;
+}
+
+/// What the capability keeps for an instance.
+pub(crate) struct TasksCtx {
+    access: Arc<Access>,
+}
+
+impl TasksCtx {
+    /// Calls what `access` reaches.
+    pub(crate) fn new(access: Arc<Access>) -> Self {
+        Self { access }
+    }
+}
+
+/// A [`TasksCtx`] during one call, beside the table of the instance's resources.
+pub(crate) struct TasksView<'a> {
+    pub(crate) ctx: &'a TasksCtx,
+    pub(crate) table: &'a mut ResourceTable,
+}
+
+type Outcome = Result<Done, Failure>;
+
+/// A call that is under way. As public as the code that is generated for it.
+#[allow(unreachable_pub, reason = "generated code re-exports it")]
+pub struct Pending {
+    outcome: State,
+    _end: DropGuard,
+}
+
+enum State {
+    Waits(oneshot::Receiver<Outcome>),
+    Has(Outcome),
+    Taken,
+}
+
+#[async_trait]
+impl Pollable for Pending {
+    async fn ready(&mut self) {
+        if let State::Waits(outcome) = &mut self.outcome {
+            // Whoever ends the task ends the instance as well.
+            let lost = || Err(Failure::Lost("this host ends it".to_owned()));
+            self.outcome = State::Has(outcome.await.unwrap_or_else(|_| lost()));
+        }
+    }
+}
+
+impl Access {
+    /// Makes a call for a guest.
+    async fn call_task(self: Arc<Self>, order: WitOrder) -> Outcome {
+        let (name, granted) = (&order.task, &self.grants.tasks);
+        if !granted.iter().any(|task| task == name || task == "*") {
+            let action = &self.action;
+            return Err(Failure::Denied(format!(
+                "`tasks = [\"{name}\"]` in [action.{action}] lets it call {name}"
+            )));
+        }
+        let shut = |_| Failure::Nobody("the term of this plugin has ended".to_owned());
+        self.gate().pass().map_err(shut)?;
+        let calls = self.calls().ok_or_else(|| {
+            Failure::Nobody("a hook of a host that stands by calls no tasks".to_owned())
+        })?;
+        let done = calls.call(order.into()).await.map_err(Failure::from);
+        self.gate().pass().map_err(shut)?;
+        done
+    }
+}
+
+impl TasksView<'_> {
+    fn begin(&mut self, order: WitOrder) -> wasmtime::Result<Resource<Pending>> {
+        let (tell, outcome) = oneshot::channel();
+        let end = CancellationToken::new();
+        let (access, told) = (Arc::clone(&self.ctx.access), end.clone());
+        self.ctx.access.spawner.spawn(async move {
+            if let Some(outcome) = told.run_until_cancelled(access.call_task(order)).await {
+                // The guest may have gone.
+                let _ = tell.send(outcome);
+            }
+        });
+        let pending = Pending { outcome: State::Waits(outcome), _end: end.drop_guard() };
+        Ok(self.table.push(pending)?)
+    }
+}
+
+impl Host for TasksView<'_> {
+    fn begin(&mut self, order: WitOrder) -> wasmtime::Result<Resource<Pending>> {
+        TasksView::begin(self, order)
+    }
+
+    async fn call(&mut self, order: WitOrder) -> wasmtime::Result<Result<WitDone, Failure>> {
+        Ok(Arc::clone(&self.ctx.access).call_task(order).await.map(WitDone::from))
+    }
+}
+
+impl HostPending for TasksView<'_> {
+    fn subscribe(&mut self, pending: Resource<Pending>) -> wasmtime::Result<Resource<DynPollable>> {
+        subscribe(self.table, pending)
+    }
+
+    fn take(
+        &mut self,
+        pending: Resource<Pending>,
+    ) -> wasmtime::Result<Option<Result<WitDone, Failure>>> {
+        let pending = self.table.get_mut(&pending)?;
+        if let State::Waits(outcome) = &mut pending.outcome {
+            match outcome.try_recv() {
+                Ok(outcome) => pending.outcome = State::Has(outcome),
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(match std::mem::replace(&mut pending.outcome, State::Taken) {
+            State::Has(outcome) => Some(outcome.map(WitDone::from)),
+            State::Waits(_) | State::Taken => None,
+        })
+    }
+
+    fn drop(&mut self, pending: Resource<Pending>) -> wasmtime::Result<()> {
+        self.table.delete(pending)?;
+        Ok(())
+    }
+}
+
+impl From<WitOrder> for Order {
+    fn from(order: WitOrder) -> Self {
+        Self {
+            name: order.task,
+            payload: order.payload.into(),
+            content_type: order.content_type,
+            within: order.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
+            attempts: order.attempts.max(1),
+        }
+    }
+}
+
+impl From<Done> for WitDone {
+    fn from(done: Done) -> Self {
+        Self {
+            id: done.id.to_string(),
+            host: done.host.to_string(),
+            attempt: done.attempt,
+            payload: done.payload.into(),
+            content_type: done.content_type,
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let told = error.to_string();
+        match error {
+            CallError::Unknown { .. } => Self::Denied(told),
+            CallError::Refused { text, .. } => Self::Refused(text),
+            CallError::Failed { text, .. } => Self::Failed(text),
+            CallError::Late { .. } => Self::Late,
+            CallError::Busy { .. } => Self::Busy,
+            CallError::Nobody { .. } => Self::Nobody(told),
+            CallError::Lost { .. } => Self::Lost(told),
+        }
+    }
+}
+
+struct HasTasks;
+
+impl HasData for HasTasks {
+    type Data<'a> = TasksView<'a>;
+}
+
+/// Offers the interface to the components that `linker` links.
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> TasksView<'_>,
+) -> wasmtime::Result<()> {
+    bindings::soloist::plugin::tasks::add_to_linker::<T, HasTasks>(linker, view)
+}

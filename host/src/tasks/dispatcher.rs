@@ -1,0 +1,274 @@
+//! One call: which hosts may do it, which one does, and what follows when it does not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{
+    balance::{Balance, Flight},
+    hop::{Hopped, Hops},
+};
+use crate::{
+    action::{Action, Programme, TaskError, Tasks, Workshop},
+    capability::{CallError, Calls, Done, Order},
+    clock::unix_ms,
+    measure,
+    plugin::{Answer, Call},
+    store::Roster,
+};
+
+/// The pause before every host is asked once more, at first; it doubles each time.
+const ROUND: Duration = Duration::from_millis(50);
+const ROUND_MAX: Duration = Duration::from_secs(2);
+
+/// Takes calls to the hosts that do them.
+pub struct Dispatcher {
+    host: Arc<str>,
+    labels: BTreeMap<String, String>,
+    workshop: Arc<Workshop>,
+    programme: watch::Receiver<Arc<Programme>>,
+    roster: watch::Receiver<Option<Roster>>,
+    balance: Balance,
+    hops: Hops,
+}
+
+/// A host that may do a call.
+struct Worker {
+    name: Arc<str>,
+    /// Where it answers; nothing for this host itself.
+    url: Option<String>,
+}
+
+/// What is left to be done about a call.
+enum Next {
+    /// It is over.
+    Over(Result<Answer, CallError>),
+    /// Another host is asked.
+    Elsewhere(CallError),
+    /// It is tried once more.
+    Again(CallError),
+}
+
+impl Dispatcher {
+    /// A dispatcher of `host` with `labels`, whose own work `workshop` does. Connections to
+    /// others belong to `tasks`.
+    #[must_use]
+    pub fn new(
+        host: Arc<str>,
+        labels: BTreeMap<String, String>,
+        workshop: Arc<Workshop>,
+        programme: watch::Receiver<Arc<Programme>>,
+        roster: watch::Receiver<Option<Roster>>,
+        tasks: &Tasks,
+    ) -> Self {
+        let hops = Hops::new(&host, tasks);
+        Self { host, labels, workshop, programme, roster, balance: Balance::default(), hops }
+    }
+
+    /// The tasks that this host knows, by name.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<Arc<Action>> {
+        self.programme.borrow().tasks().cloned().collect()
+    }
+
+    /// The task that is called `name`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn task(&self, name: &str) -> Result<Arc<Action>, CallError> {
+        let programme = self.programme.borrow();
+        programme.tasks().find(|action| &**action.name() == name).cloned().ok_or_else(|| {
+            let known = programme.tasks().map(|action| action.name().to_string()).collect();
+            CallError::Unknown { name: name.to_owned(), known }
+        })
+    }
+
+    /// The hosts that take calls of `action` now, by name.
+    #[must_use]
+    pub fn hosts(&self, action: &Action) -> BTreeSet<Arc<str>> {
+        self.workers(action).into_iter().map(|worker| worker.name).collect()
+    }
+}
+
+#[async_trait]
+impl Calls for Dispatcher {
+    async fn call(&self, order: Order) -> Result<Done, CallError> {
+        let action = self.task(&order.name)?;
+        let longest = action.config().task.timeout;
+        let within = order.within.map_or(longest, |within| within.min(longest));
+        let deadline = Instant::now() + within;
+        let done = timeout_at(deadline, self.see_to(&action, order, deadline)).await;
+        let done = match done {
+            // By whichever clock: all of its time is over.
+            Err(_) | Ok(Err(CallError::Late { .. })) => Err(CallError::Late { within }),
+            Ok(done) => done,
+        };
+        let outcome = done.as_ref().map_or_else(CallError::as_str, |_| "done");
+        measure::task_called(action.name(), outcome);
+        done
+    }
+}
+
+impl Dispatcher {
+    async fn see_to(
+        &self,
+        action: &Action,
+        order: Order,
+        deadline: Instant,
+    ) -> Result<Done, CallError> {
+        let Order { payload, content_type, attempts, .. } = order;
+        let name = Arc::clone(action.name());
+        let mut call = Call { id: id().into(), name, payload, content_type, attempt: 1 };
+        // Who was asked in this round, and what came of it.
+        let (mut asked, mut again, mut last) = (BTreeSet::new(), false, None);
+        let mut pause = ROUND;
+        loop {
+            let workers = self.workers(action);
+            let names: Vec<_> = (workers.iter().map(|worker| Arc::clone(&worker.name)))
+                .filter(|name| !asked.contains(name))
+                .collect();
+            let Some(flight) = self.balance.pick(&names, |below| fastrand::usize(..below)) else {
+                if !again {
+                    return Err(last.unwrap_or_else(|| self.nobody(action)));
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(ROUND_MAX);
+                (asked, again) = (BTreeSet::new(), false);
+                continue;
+            };
+            let Some(worker) = workers.iter().find(|worker| worker.name == *flight.host()) else {
+                continue;
+            };
+            let said = self.ask(worker, action, &call, deadline).await;
+            let next = self.judge(action, said, &flight, &call, attempts);
+            asked.insert(Arc::clone(flight.host()));
+            match next {
+                Next::Over(Ok(answer)) => {
+                    let (host, Answer { payload, content_type }) = (worker.name.clone(), answer);
+                    let Call { id, attempt, .. } = call;
+                    return Ok(Done { id, host, attempt, payload, content_type });
+                }
+                Next::Over(Err(error)) => return Err(error),
+                Next::Elsewhere(error) => last = Some(error),
+                Next::Again(error) => {
+                    call.attempt += 1;
+                    (again, last) = (true, Some(error));
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, worker: &Worker, action: &Action, call: &Call, by: Instant) -> Hopped {
+        let within = by.saturating_duration_since(Instant::now());
+        match &worker.url {
+            None => Hopped::Said(self.workshop.perform(call, within).await),
+            Some(url) => {
+                let most = usize::try_from(action.config().limits.body).unwrap_or(usize::MAX);
+                self.hops.send(url, call, within, most).await
+            }
+        }
+    }
+
+    /// What follows from what a host said to a call.
+    fn judge(
+        &self,
+        action: &Action,
+        said: Hopped,
+        flight: &Flight,
+        call: &Call,
+        attempts: u32,
+    ) -> Next {
+        let (host, attempt) = (Arc::clone(flight.host()), call.attempt);
+        match said {
+            Hopped::Said(Ok(answer)) => Next::Over(Ok(answer)),
+            Hopped::Said(Err(TaskError::Refused(text))) => {
+                Next::Over(Err(CallError::Refused { host, text }))
+            }
+            Hopped::Said(Err(TaskError::Failed(text))) => {
+                let error = CallError::Failed { host, attempt, text };
+                if attempt < attempts { Next::Again(error) } else { Next::Over(Err(error)) }
+            }
+            Hopped::Said(Err(TaskError::Late(within))) => {
+                Next::Over(Err(CallError::Late { within }))
+            }
+            Hopped::Said(Err(TaskError::Busy)) => {
+                Next::Elsewhere(CallError::Busy { hosts: list(&self.hosts(action)) })
+            }
+            Hopped::Said(Err(error @ TaskError::Leaving)) => {
+                Next::Elsewhere(self.out_of_reach(action, &host, &error.to_string()))
+            }
+            Hopped::Unreachable(reason) => {
+                self.balance.shun(&host);
+                Next::Elsewhere(self.out_of_reach(action, &host, &reason))
+            }
+            Hopped::Lost(reason) => {
+                self.balance.shun(&host);
+                let (task, error) = (&action.config().task, CallError::Lost { host, reason });
+                // It may be the call that ends its hosts.
+                if task.idempotent && attempt < task.max_attempts {
+                    Next::Again(error)
+                } else {
+                    Next::Over(Err(error))
+                }
+            }
+        }
+    }
+
+    /// Who may do calls of `action` now: this host, and those that say so in the store.
+    fn workers(&self, action: &Action) -> Vec<Worker> {
+        let (name, on) = (action.name(), &action.config().task.on);
+        let roster = self.roster.borrow();
+        let may = |labels| on.as_ref().is_none_or(|label| label.is_in(labels));
+        let drained = |host: &str| {
+            roster.as_ref().is_some_and(|roster| roster.notes.drained.contains_key(host))
+        };
+        let own = self.workshop.offers().borrow().contains(name)
+            && may(&self.labels)
+            && !drained(&self.host);
+        let own = own.then(|| Worker { name: Arc::clone(&self.host), url: None });
+        let members = roster.iter().flat_map(|roster| &roster.members);
+        let others = members.filter(|(_, member)| {
+            *member.name != *self.host
+                && member.tasks.contains(name)
+                && may(&member.labels)
+                && !drained(&member.name)
+        });
+        let others = others.map(|(_, member)| Worker {
+            name: member.name.as_str().into(),
+            url: Some(member.url.clone()),
+        });
+        own.into_iter().chain(others).collect()
+    }
+
+    fn nobody(&self, action: &Action) -> CallError {
+        let reason = action
+            .config()
+            .task
+            .on
+            .as_ref()
+            .map(|label| format!("it asks for hosts with {}={}", label.name, label.value));
+        CallError::Nobody { name: Arc::clone(action.name()), reason }
+    }
+
+    fn out_of_reach(&self, action: &Action, host: &str, reason: &str) -> CallError {
+        let name = Arc::clone(action.name());
+        CallError::Nobody { name, reason: Some(format!("{host}: {reason}")) }
+    }
+}
+
+fn list(names: &BTreeSet<Arc<str>>) -> String {
+    names.iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
+}
+
+/// A new id: the time, so that they sort, and chance, so that they differ.
+fn id() -> String {
+    format!("{:011x}-{:012x}", unix_ms(), fastrand::u64(..1 << 48))
+}

@@ -1,0 +1,109 @@
+//! From one host to another: one connection of HTTP/2, which is kept open.
+
+use std::time::Duration;
+
+use ::http::{Method, Request, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::{
+    client::legacy::{self, Client, connect::HttpConnector},
+    rt::TokioTimer,
+};
+
+use super::wire::{self, Passed};
+use crate::{
+    action::{TaskError, Tasks},
+    plugin::{Answer, Call},
+    words::with_causes,
+};
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(2);
+/// A host that does not answer to a ping for so long is lost.
+const PING: Duration = Duration::from_secs(2);
+/// How much may be under way on a connection, and for one call, before the other end has
+/// read it.
+const CONNECTION_WINDOW: u32 = 8 << 20;
+const CALL_WINDOW: u32 = 1 << 20;
+
+/// What came of a call on another host.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Hopped {
+    /// What that host says.
+    Said(Result<Answer, TaskError>),
+    /// It cannot be reached: nothing of the call was sent.
+    Unreachable(String),
+    /// It was lost after that.
+    Lost(String),
+}
+
+/// The way to other hosts.
+pub(super) struct Hops {
+    client: Client<HttpConnector, Full<Bytes>>,
+    host: String,
+}
+
+impl Hops {
+    /// No connections yet; what they will be belongs to `tasks`.
+    pub(super) fn new(host: &str, tasks: &Tasks) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT));
+        let client = Client::builder(tasks.clone())
+            .http2_only(true)
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_initial_stream_window_size(CALL_WINDOW)
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
+            .build(connector);
+        Self { client, host: host.to_owned() }
+    }
+
+    /// Has `call` done by the host at `url`, whose answer is of `most` bytes at most.
+    pub(super) async fn send(
+        &self,
+        url: &str,
+        call: &Call,
+        within: Duration,
+        most: usize,
+    ) -> Hopped {
+        let passed = Passed { id: call.id.clone(), attempt: call.attempt, within };
+        let mut request = Request::new(Full::new(call.payload.clone()));
+        *request.method_mut() = Method::POST;
+        match format!("{url}/v1/tasks/{}", call.name).parse() {
+            Ok(uri) => *request.uri_mut() = uri,
+            Err(error) => return Hopped::Unreachable(format!("{url} is no address: {error}")),
+        }
+        passed.write(request.headers_mut(), &self.host);
+        if let Some(form) = call.content_type.as_ref().and_then(|form| form.parse().ok()) {
+            request.headers_mut().insert(header::CONTENT_TYPE, form);
+        }
+        let response = match self.client.request(request).await {
+            Ok(response) => response,
+            Err(error) => return broken(&error),
+        };
+        let (head, body) = response.into_parts();
+        let payload = match Limited::new(body, most).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return Hopped::Lost(format!("its answer broke off: {error}")),
+        };
+        if head.status.is_success() {
+            let form = head.headers.get(header::CONTENT_TYPE);
+            let content_type = form.and_then(|form| form.to_str().ok()).map(ToOwned::to_owned);
+            return Hopped::Said(Ok(Answer { payload, content_type }));
+        }
+        let text = String::from_utf8_lossy(&payload).into_owned();
+        match wire::error(head.status, text, within) {
+            Some(error) => Hopped::Said(Err(error)),
+            // An older version, or no host at all.
+            None => Hopped::Unreachable(format!("it answers with {}", head.status)),
+        }
+    }
+}
+
+fn broken(error: &legacy::Error) -> Hopped {
+    let text = with_causes(error);
+    if error.is_connect() { Hopped::Unreachable(text) } else { Hopped::Lost(text) }
+}

@@ -1,0 +1,22 @@
+//! Tasks: work that any host of the cluster does, called from any host.
+//!
+//! ```text
+//!  client ──► POST /v1/tasks/NAME ──┐                      ┌─ this host: its workshop
+//!                                   ├─► Dispatcher ─ pick ─┤
+//!  guest ──► soloist:plugin/tasks ──┘                      └─ another: the same request, passed on
+//! ```
+//!
+//! Invariants:
+//! - A call never touches the store: it goes from host to host, over connections that are
+//!   kept open, and to one other host at most.
+//! - A call that may have been begun is begun again only if its task says `idempotent`, or
+//!   if its caller asked for several attempts and the task has said that this one failed.
+//! - A call has one deadline, which travels with it. Its caller's end is its end.
+
+mod balance;
+mod dispatcher;
+mod hop;
+mod wire;
+
+pub use dispatcher::Dispatcher;
+pub(crate) use wire::{ATTEMPT, CALL, HOST, Passed, status};

@@ -1,0 +1,320 @@
+//! Kind `task`: calls on one host, with a real plugin.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use soloist::{
+    action::{Action, Programme, TaskError, Tasks, Workshop},
+    api::TaskDesk,
+    capability::{CallError, Calls, Order},
+    config::{ActionConfig, Grants, Instances, Label, Limits, Reuse, TaskConfig},
+    plugin::{Answer, Call, Engine},
+    tasks::Dispatcher,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::rig::{PATIENCE, guest_file};
+
+/// The desk of a host that `workshop` is on, and of no other.
+pub(crate) fn desk(workshop: &Arc<Workshop>) -> TaskDesk {
+    let (_, programme) = watch::channel(Arc::default());
+    TaskDesk { dispatcher: dispatcher(workshop, programme), workshop: Arc::clone(workshop) }
+}
+
+fn dispatcher(
+    workshop: &Arc<Workshop>,
+    programme: watch::Receiver<Arc<Programme>>,
+) -> Arc<Dispatcher> {
+    let (_, roster) = watch::channel(None);
+    let (labels, workshop) = ([("size".to_owned(), "big".to_owned())].into(), workshop.clone());
+    Dispatcher::new("a".into(), labels, workshop, programme, roster, &Tasks::new()).into()
+}
+
+/// The task `work` on a host of its own.
+struct Shop {
+    engine: Arc<Engine>,
+    workshop: Arc<Workshop>,
+    dispatcher: Arc<Dispatcher>,
+    programme: watch::Sender<Arc<Programme>>,
+    keeping: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+    _ended: DropGuard,
+}
+
+impl Shop {
+    async fn new(change: impl FnOnce(&mut ActionConfig)) -> Self {
+        let engine = Arc::new(Engine::new(None).unwrap());
+        let workshop = Arc::new(Workshop::new("a".into()));
+        let (programme, told) = watch::channel(Arc::default());
+        let dispatcher = dispatcher(&workshop, told.clone());
+        let calls = Arc::downgrade(&dispatcher);
+        workshop.connect(calls);
+        let stop = CancellationToken::new();
+        let (keeper, until) = (Arc::clone(&workshop), stop.clone());
+        let keeping = tokio::spawn(async move {
+            let (failures, _) = mpsc::unbounded_channel();
+            keeper.keep_up(told, failures, Duration::from_millis(500), until).await;
+        });
+        let _ended = stop.clone().drop_guard();
+        let shop = Self { engine, workshop, dispatcher, programme, keeping, stop, _ended };
+        shop.put(change).await;
+        shop
+    }
+
+    /// Puts a version of the task there, and waits until calls of it are taken.
+    async fn put(&self, change: impl FnOnce(&mut ActionConfig)) {
+        let mut config = ActionConfig::with_defaults("work", guest_file("work"));
+        change(&mut config);
+        let action = Action::prepare(&config, &self.engine).unwrap();
+        let programme = Programme { actions: vec![action], refused: Vec::new() };
+        self.programme.send_replace(programme.into());
+        let mut offers = self.workshop.offers();
+        let offered = offers.wait_for(|offers| offers.contains("work"));
+        timeout(PATIENCE, offered).await.unwrap().unwrap();
+    }
+
+    async fn perform(&self, payload: &str) -> Result<String, TaskError> {
+        let done = self.workshop.perform(&call(payload), PATIENCE).await;
+        done.map(|answer| String::from_utf8_lossy(&answer.payload).into_owned())
+    }
+
+    async fn call(&self, payload: &str) -> Result<String, CallError> {
+        let done = self.dispatcher.call(order(payload)).await?;
+        Ok(String::from_utf8_lossy(&done.payload).into_owned())
+    }
+
+    /// Waits until nothing of it is alive.
+    async fn quiet(&self) {
+        let empty = async {
+            while self.engine.live() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, empty).await.expect("an instance is alive");
+    }
+}
+
+fn call(payload: &str) -> Call {
+    Call {
+        id: "1".into(),
+        name: "work".into(),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        content_type: Some("text/plain".into()),
+        attempt: 1,
+    }
+}
+
+fn order(payload: &str) -> Order {
+    let Call { payload, content_type, .. } = call(payload);
+    Order { name: "work".into(), payload, content_type, within: None, attempts: 1 }
+}
+
+fn limited(requests: usize, queue: usize) -> impl FnOnce(&mut ActionConfig) {
+    move |config| config.limits = Limits { requests, queue, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn a_call_is_done_and_knows_what_it_is() {
+    let shop = Shop::new(|_| ()).await;
+    let answer = shop.workshop.perform(&call("who"), PATIENCE).await.unwrap();
+    let told =
+        Answer { payload: "a work 1 text/plain 1".into(), content_type: Some("text/plain".into()) };
+    assert_eq!(answer, told);
+    shop.quiet().await;
+}
+
+#[tokio::test]
+async fn calls_have_instances_of_their_own_unless_they_are_reused() {
+    let shop = Shop::new(|_| ()).await;
+    assert_eq!(
+        (shop.perform("count").await, shop.perform("count").await),
+        (Ok("1".into()), Ok("1".into()))
+    );
+    let reuse = Instances::Reuse(Reuse { max: 3, idle: PATIENCE });
+    let shop = Shop::new(|config| config.instances = reuse).await;
+    let mut counts = Vec::new();
+    for _ in 0..4 {
+        counts.push(shop.perform("count").await.unwrap());
+    }
+    assert_eq!(counts, ["1", "2", "3", "1"]);
+    // The memory of one that has trapped is in an unknown state.
+    assert!(shop.perform("trap").await.is_err());
+    assert_eq!(shop.perform("count").await, Ok("1".into()));
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_told() {
+    let shop = Shop::new(|config| config.limits.body = 10).await;
+    assert_eq!(shop.perform("refuse").await, Err(TaskError::Refused("no, thank you".into())));
+    assert_eq!(shop.perform("fail").await, Err(TaskError::Failed("not today".into())));
+    let trapped = shop.perform("trap").await.unwrap_err().to_string();
+    assert!(trapped.contains("it trapped"), "{trapped}");
+    assert_eq!(shop.perform("long 10").await, Ok("xxxxxxxxxx".into()));
+    let long = shop.perform("long 11").await.unwrap_err().to_string();
+    assert!(long.contains("its answer has 11 bytes: 10 are let through"), "{long}");
+    shop.quiet().await;
+}
+
+#[tokio::test]
+async fn a_call_has_its_time_and_no_more() {
+    let shop = Shop::new(|_| ()).await;
+    for work in ["spin", "sleep 60000"] {
+        let (began, limit) = (Instant::now(), Duration::from_millis(300));
+        let late = shop.workshop.perform(&call(work), limit).await;
+        assert_eq!(late, Err(TaskError::Late(limit)));
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        shop.quiet().await;
+    }
+    let order = Order { within: Some(Duration::from_millis(50)), ..order("spin") };
+    let late = shop.dispatcher.call(order).await;
+    assert!(matches!(late, Err(CallError::Late { .. })), "{late:?}");
+    // No caller can have more than the settings give.
+    let brief = TaskConfig { timeout: Duration::from_millis(100), ..TaskConfig::default() };
+    let shop = Shop::new(|config| config.task = brief).await;
+    let patient = Order { within: Some(PATIENCE), ..self::order("spin") };
+    let late = timeout(Duration::from_secs(5), shop.dispatcher.call(patient)).await.unwrap();
+    assert_eq!(late.unwrap_err().to_string(), "it was not done within 100ms");
+}
+
+#[tokio::test]
+async fn who_calls_no_more_ends_the_call() {
+    let shop = Shop::new(|_| ()).await;
+    let (waiting, workshop) = (call("sleep 60000"), Arc::clone(&shop.workshop));
+    let task = tokio::spawn(async move { workshop.perform(&waiting, PATIENCE).await });
+    while shop.engine.live() == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    task.abort();
+    shop.quiet().await;
+    assert_eq!(shop.workshop.load("work"), 0);
+}
+
+#[tokio::test]
+async fn too_many_are_told_at_once() {
+    let shop = Shop::new(limited(1, 1)).await;
+    let slow = |_| {
+        let workshop = Arc::clone(&shop.workshop);
+        tokio::spawn(async move { workshop.perform(&call("sleep 60000"), PATIENCE).await })
+    };
+    let two: Vec<_> = (0..2).map(slow).collect();
+    while shop.workshop.load("work") < 2 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(shop.perform("echo x").await, Err(TaskError::Busy));
+    let busy = shop.call("echo x").await.unwrap_err();
+    assert!(matches!(busy, CallError::Busy { .. }), "{busy}");
+    two.iter().for_each(tokio::task::JoinHandle::abort);
+    // Their places are free again.
+    shop.quiet().await;
+    assert_eq!(shop.perform("echo x").await, Ok("x".into()));
+}
+
+#[tokio::test]
+async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
+    let shop = Shop::new(|_| ()).await;
+    let (old, workshop) = (call("sleep 200"), Arc::clone(&shop.workshop));
+    let old = tokio::spawn(async move { workshop.perform(&old, PATIENCE).await });
+    while shop.engine.live() == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    shop.put(|config| config.limits.body = 5).await;
+    while shop.perform("long 6").await.is_ok() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(old.await.unwrap().is_ok());
+    // One that takes longer than there is time is cut off.
+    let (slow, workshop) = (call("sleep 60000"), Arc::clone(&shop.workshop));
+    let slow = tokio::spawn(async move { workshop.perform(&slow, PATIENCE).await });
+    while shop.engine.live() == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    shop.put(|_| ()).await;
+    assert_eq!(slow.await.unwrap(), Err(TaskError::Leaving));
+    shop.quiet().await;
+}
+
+#[tokio::test]
+async fn a_host_that_stops_finishes_what_it_can_and_takes_no_more() {
+    let shop = Shop::new(|_| ()).await;
+    let begin = |payload: &'static str| {
+        let workshop = Arc::clone(&shop.workshop);
+        tokio::spawn(async move { workshop.perform(&call(payload), PATIENCE).await })
+    };
+    let (soon, never) = (begin("sleep 100"), begin("spin"));
+    while shop.workshop.load("work") < 2 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    shop.stop.cancel();
+    shop.keeping.await.unwrap();
+    assert!(soon.await.unwrap().is_ok());
+    assert_eq!(never.await.unwrap(), Err(TaskError::Leaving));
+    let after = shop.workshop.perform(&call("echo x"), PATIENCE).await;
+    assert_eq!((after, shop.engine.live()), (Err(TaskError::Leaving), 0));
+}
+
+#[tokio::test]
+async fn what_failed_is_tried_as_often_as_it_is_asked_for() {
+    let shop = Shop::new(|_| ()).await;
+    let failed = shop.call("fail-before 3").await.unwrap_err().to_string();
+    assert!(failed.contains("it failed on a, at attempt 1: attempt 1 is too early"), "{failed}");
+    let again = Order { attempts: 3, ..order("fail-before 3") };
+    let done = shop.dispatcher.call(again.clone()).await.unwrap();
+    assert_eq!((done.attempt, &*done.payload), (3, &b"attempt 3"[..]));
+    let fewer = shop.dispatcher.call(Order { attempts: 2, ..again }).await.unwrap_err();
+    assert!(matches!(fewer, CallError::Failed { attempt: 2, .. }), "{fewer}");
+    // What is wrong stays wrong.
+    let refused = shop.dispatcher.call(Order { attempts: 9, ..order("refuse") }).await;
+    assert!(matches!(refused, Err(CallError::Refused { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_plugin_calls_the_tasks_that_it_is_granted() {
+    let shop = Shop::new(|_| ()).await;
+    let denied = shop.call("call work echo x").await.unwrap_err().to_string();
+    assert!(
+        denied.contains(r#"`tasks = [\"work\"]` in [action.work] lets it call work"#),
+        "{denied}"
+    );
+    let granted = |task: &str| Grants { tasks: vec![task.to_owned()], ..Grants::default() };
+    shop.put(|config| config.grants = granted("work").into()).await;
+    let told = async {
+        loop {
+            // Until the new version takes the calls.
+            if let Ok(told) = shop.call("call work echo x").await {
+                return told;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, told).await.unwrap(), "a said x");
+    assert_eq!(shop.call("spread 20 work echo x").await.unwrap(), r#"{"a": 20}"#);
+    let unknown = shop.call("call rest x").await.unwrap_err().to_string();
+    assert!(unknown.contains(r#"tasks = [\"rest\"]"#), "{unknown}");
+    shop.put(|config| config.grants = granted("*").into()).await;
+    let unknown = async {
+        loop {
+            let told = shop.call("call rest x").await.unwrap_err().to_string();
+            if told.contains("there is no task rest") {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, unknown).await.unwrap();
+    shop.quiet().await;
+}
+
+#[tokio::test]
+async fn only_hosts_with_the_label_take_calls() {
+    let on = |value: &str| {
+        let label = Label { name: "size".to_owned(), value: value.to_owned() };
+        TaskConfig { on: Some(label), ..TaskConfig::default() }
+    };
+    let shop = Shop::new(|config| config.task = on("big")).await;
+    assert_eq!(shop.call("echo x").await, Ok("x".into()));
+    let shop = Shop::new(|config| config.task = on("small")).await;
+    let nobody = shop.call("echo x").await.unwrap_err().to_string();
+    assert_eq!(nobody, "no host takes calls of work: it asks for hosts with size=small");
+}

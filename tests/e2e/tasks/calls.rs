@@ -1,0 +1,153 @@
+//! Calls that go well, and those that are wrong.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Caller, Outcome, control, counts, start, take_calls, three, under_way, work};
+use crate::harness::{
+    PATIENCE,
+    cluster::{Cluster, Kind},
+    process::{Ended, run, soloist},
+};
+
+crate::on_both_stores!(
+    calls_are_spread_over_all_hosts,
+    only_hosts_with_the_label_work,
+    a_call_ends_everywhere_when_its_time_is_over,
+    more_calls_than_a_host_takes_are_told_so,
+    a_task_needs_no_leader,
+    people_call_by_command,
+);
+
+/// Of Pearson's chi-squared test with two degrees of freedom, at 1 %.
+const CRITICAL: f64 = 9.21;
+
+async fn calls_are_spread_over_all_hosts(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    three(&mut cluster, &work("")).await;
+    let caller = Caller::of(&cluster, "b").await;
+    // One after the other, and several at once.
+    for at_once in [1, 16] {
+        let outcomes = caller.calls(300, at_once, "echo x", |_, _| ()).await;
+        assert!(outcomes.iter().all(|it| it.code == 200 && it.body == "x"), "{outcomes:?}");
+        let counts = counts(&outcomes);
+        let expected = 100.0;
+        let square = |count: &usize| (f64::from(u32::try_from(*count).unwrap()) - expected).powi(2);
+        let chi: f64 = counts.values().map(|count| square(count) / expected).sum();
+        for (host, count) in &counts {
+            println!("{host} worked {count} times");
+        }
+        println!("{at_once} at once: chi-squared {chi:.2}, rejected from {CRITICAL}");
+        assert!(counts.len() == 3 && chi < CRITICAL, "{counts:?}");
+    }
+    // What the task is told of its call.
+    let who = caller.request("", "who").header("content-type", "text/x-question");
+    let Outcome { host, attempt, body, .. } = super::outcome(who).await;
+    assert!(body.starts_with(&format!("{host} work {attempt} text/x-question ")), "{body}");
+}
+
+async fn only_hosts_with_the_label_work(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    start(&mut cluster, &["a", "b", "c"], &work("on = \"name=c\"")).await;
+    take_calls(&cluster, "a", &["c"]).await;
+    let caller = Caller::of(&cluster, "a").await;
+    let outcomes = caller.calls(20, 4, "echo x", |_, _| ()).await;
+    assert_eq!(counts(&outcomes), [("c", 20)].into(), "{outcomes:?}");
+    cluster.terminate("c").await;
+    take_calls(&cluster, "a", &[]).await;
+    let nobody = caller.call("echo x").await;
+    assert!(nobody.code == 503 && nobody.retry_after.is_some(), "{nobody:?}");
+    assert!(nobody.body.contains("it asks for hosts with name=c"), "{nobody:?}");
+}
+
+async fn a_call_ends_everywhere_when_its_time_is_over(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    start(&mut cluster, &["a", "b"], &work("on = \"name=b\"")).await;
+    take_calls(&cluster, "a", &["b"]).await;
+    let caller = Caller::of(&cluster, "a").await;
+    let late = caller.call_with("?timeout=300ms", "spin").await;
+    assert_eq!(late.code, 504, "{late:?}");
+    assert!(late.body.contains("it was not done within 300ms"), "{late:?}");
+    // The other host has stopped as well, and so it does for a client that goes.
+    under_way(&cluster, "b", 0).await;
+    let gone = tokio::spawn(async move { caller.call("spin").await });
+    under_way(&cluster, "b", 1).await;
+    gone.abort();
+    under_way(&cluster, "b", 0).await;
+}
+
+async fn more_calls_than_a_host_takes_are_told_so(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    three(&mut cluster, &work("requests = 1\nqueue = 1")).await;
+    let caller = Caller::of(&cluster, "a").await;
+    // Two for each host, and two more: those find no place anywhere.
+    let outcomes = caller.calls(8, 8, "sleep 2000", |_, _| ()).await;
+    let (done, busy): (Vec<_>, Vec<_>) = outcomes.iter().partition(|it| it.code == 200);
+    assert_eq!((done.len(), busy.len()), (6, 2), "{outcomes:?}");
+    for refused in busy {
+        assert_eq!((refused.code, refused.retry_after.as_deref()), (429, Some("1")), "{refused:?}");
+        assert!(refused.body.contains("`requests` and `queue`"), "{refused:?}");
+    }
+    assert_eq!(caller.call("echo x").await.code, 200);
+}
+
+async fn a_task_needs_no_leader(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let folder = cluster.folder.path().join("plugins");
+    std::fs::copy(crate::harness::guests().join("work.wasm"), folder.join("work.wasm")).unwrap();
+    let web = cluster.configuration("");
+    let settings = web.split("[action.web]").next().unwrap();
+    for name in ["a", "b"] {
+        cluster.start_from(name, settings);
+    }
+    take_calls(&cluster, "a", &["a", "b"]).await;
+    let caller = Caller::of(&cluster, "a").await;
+    let outcomes = caller.calls(20, 4, "echo x", |_, _| ()).await;
+    assert!(outcomes.iter().all(|it| it.code == 200) && counts(&outcomes).len() == 2);
+    let status = cluster.host("a").status().await;
+    assert_eq!(status["groups"].as_object().map(serde_json::Map::len), Some(0), "{status:#}");
+    let action = &status["actions"][0];
+    assert_eq!(
+        (&action["kind"], &action["state"]),
+        (&"task".into(), &"running".into()),
+        "{action}"
+    );
+    // A new version of it is taken up while the hosts run.
+    std::fs::write(folder.join("work.toml"), "body = \"1B\"\n").unwrap();
+    let began = Instant::now();
+    while caller.call("echo x").await.code == 200 {
+        assert!(began.elapsed() < PATIENCE, "the settings are not taken up");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn people_call_by_command(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    three(&mut cluster, &work("")).await;
+    let url = control(&cluster, "c").await;
+    let tell = |args: &'static [&'static str]| {
+        let url = url.clone();
+        async move { run(soloist().args(args).env("SOLOIST_URL", url)).await }
+    };
+    let Ended { status, output } = tell(&["call", "work", "echo well done"]).await;
+    assert!(status.success() && output.contains("well done"), "{output}");
+    assert!(output.lines().any(|line| line.ends_with(" worked")), "{output}");
+    let Ended { status, output } = tell(&["call", "--quiet", "work", "echo x"]).await;
+    assert!(status.success() && output == "x", "{output:?}");
+    let Ended { output, .. } = tell(&["call", "--attempts", "2", "work", "fail-before 2"]).await;
+    assert!(output.contains("attempt 2") && output.contains("at attempt 2"), "{output}");
+    let Ended { output, .. } = tell(&["tasks"]).await;
+    assert!(output.contains("work") && output.contains("a, b, c"), "{output}");
+    for (args, code, words) in [
+        (&["call", "rest"][..], 1, "there is no task rest"),
+        (&["call", "work", "refuse"], 1, "no, thank you"),
+        (&["call", "work", "trap"], 1, "it trapped"),
+        (&["call", "--timeout", "200ms", "work", "spin"], 69, "it was not done within 200ms"),
+        (&["call", "--attempts", "0", "work"], 64, "0 attempts are out of range"),
+    ] {
+        let Ended { status, output } = tell(args).await;
+        assert_eq!(status.code(), Some(code), "{args:?}: {output}");
+        assert!(output.contains(words) && output.contains("help: "), "no {words:?} in:\n{output}");
+    }
+}

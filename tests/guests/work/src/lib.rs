@@ -1,0 +1,100 @@
+//! A task that does what its payload says: a word, and what goes with it.
+//!
+//! `echo TEXT`, `who`, `count`, `refuse`, `fail`, `fail-before N` attempts, `trap`, `spin`,
+//! `sleep MS`, `long BYTES`, `call TASK PAYLOAD`, `spread N TASK PAYLOAD`.
+
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../../wit",
+        world: "task-plugin",
+        generate_all,
+    });
+}
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use bindings::{
+    exports::soloist::plugin::task::{Answer, Call, Failure, Guest},
+    soloist::plugin::tasks::{self, Order},
+    wasi::io::poll::poll,
+};
+
+struct Work;
+
+/// How many calls this instance has done.
+static CALLS: AtomicU32 = AtomicU32::new(0);
+
+impl Guest for Work {
+    fn handle(call: Call) -> Result<Answer, Failure> {
+        let count = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
+        let text = String::from_utf8_lossy(&call.payload).into_owned();
+        let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        let number = || rest.parse::<u32>().map_err(|error| Failure::Refused(error.to_string()));
+        let told = match word {
+            "echo" => rest.to_owned(),
+            "who" => {
+                let Call { id, name, content_type, attempt, host, .. } = call;
+                format!("{host} {name} {attempt} {} {id}", content_type.unwrap_or_default())
+            }
+            "count" => count.to_string(),
+            "refuse" => return Err(Failure::Refused("no, thank you".to_owned())),
+            "fail" => return Err(Failure::Failed("not today".to_owned())),
+            "fail-before" if call.attempt < number()? => {
+                return Err(Failure::Failed(format!("attempt {} is too early", call.attempt)));
+            }
+            "fail-before" => format!("attempt {}", call.attempt),
+            "trap" => panic!("told to trap"),
+            "spin" => loop {
+                std::hint::black_box(());
+            },
+            "sleep" => {
+                std::thread::sleep(Duration::from_millis(number()?.into()));
+                call.host
+            }
+            "long" => "x".repeat(number()? as usize),
+            "call" => show(tasks::call(&order(rest)))?,
+            "spread" => spread(rest)?,
+            _ => return Err(Failure::Refused(format!("what is `{word}`?"))),
+        };
+        let content_type = Some("text/plain".to_owned());
+        Ok(Answer { payload: told.into_bytes(), content_type })
+    }
+}
+
+fn order(text: &str) -> Order {
+    let (task, payload) = text.split_once(' ').unwrap_or((text, ""));
+    Order {
+        task: task.to_owned(),
+        payload: payload.as_bytes().to_vec(),
+        content_type: None,
+        timeout_ms: None,
+        attempts: 1,
+    }
+}
+
+fn show(outcome: Result<tasks::Done, tasks::Failure>) -> Result<String, Failure> {
+    let done = outcome.map_err(|failure| Failure::Failed(format!("{failure:?}")))?;
+    Ok(format!("{} said {}", done.host, String::from_utf8_lossy(&done.payload)))
+}
+
+/// Calls a task so many times at once, and tells how often which host worked.
+fn spread(text: &str) -> Result<String, Failure> {
+    let (count, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let count = count.parse().map_err(|_| Failure::Refused("how often?".to_owned()))?;
+    let calls: Vec<_> = (0..count).map(|_: u32| tasks::begin(&order(rest))).collect();
+    let mut hosts: BTreeMap<String, u32> = BTreeMap::new();
+    for call in calls {
+        poll(&[&call.subscribe()]);
+        match call.take() {
+            Some(Ok(done)) => *hosts.entry(done.host).or_default() += 1,
+            other => return Err(Failure::Failed(format!("{other:?}"))),
+        }
+    }
+    Ok(format!("{hosts:?}"))
+}
+
+bindings::export!(Work with_types_in bindings);
