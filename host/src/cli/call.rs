@@ -89,22 +89,28 @@ pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
 }
 
 pub(super) async fn list(args: TasksArgs) -> Result<(), ExitError> {
-    let url = address(&args.url, None)?;
-    let answer = Client::new()?.http().get(url).send().await;
-    let answer = answer.map_err(|error| client::refusal(&args.url, error))?;
-    let answer = client::done(&args.url, answer).await?;
-    let text = answer.text().await.map_err(|error| client::refusal(&args.url, error))?;
-    if args.json {
-        say(&text);
-        return Ok(());
-    }
-    let tasks: Vec<TaskEntry> = serde_json::from_str(&text).map_err(|error| {
+    let text = asked(&args.url).await?;
+    say(&if args.json { text } else { show(&parse(&text)?, Paint::stdout()) });
+    Ok(())
+}
+
+/// The tasks that the host at `url` knows.
+pub(super) async fn tasks(url: &str) -> Result<Vec<TaskEntry>, ExitError> {
+    parse(&asked(url).await?)
+}
+
+async fn asked(url: &str) -> Result<String, ExitError> {
+    let answer = Client::new()?.http().get(address(url, None)?).send().await;
+    let answer = client::done(url, answer.map_err(|error| client::refusal(url, error))?).await?;
+    answer.text().await.map_err(|error| client::refusal(url, error))
+}
+
+fn parse(text: &str) -> Result<Vec<TaskEntry>, ExitError> {
+    serde_json::from_str(text).map_err(|error| {
         ExitError::unavailable("the answer is not a list of tasks")
             .caused_by(&error)
             .help("does another server listen there, or another version of soloist?")
-    })?;
-    say(&show(&tasks, Paint::stdout()));
-    Ok(())
+    })
 }
 
 fn payload(args: &CallArgs) -> Result<Vec<u8>, ExitError> {

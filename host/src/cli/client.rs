@@ -59,7 +59,9 @@ pub(super) async fn done(url: &str, answer: Response) -> Result<Response, ExitEr
     let Reason { error, help } = answer.json().await.map_err(|error| odd(url, &error))?;
     let exit = match code {
         StatusCode::NOT_FOUND => ExitError::missing,
-        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => ExitError::usage,
+        StatusCode::BAD_REQUEST
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNPROCESSABLE_ENTITY => ExitError::usage,
         StatusCode::CONFLICT => ExitError::refused,
         StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::TOO_MANY_REQUESTS

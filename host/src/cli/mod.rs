@@ -1,5 +1,6 @@
 //! Arguments in, exit code out; one file a subcommand.
 
+mod bench;
 mod call;
 mod client;
 mod command;
@@ -35,6 +36,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::BenchArgs),
     Call(call::CallArgs),
     Demo(demo::DemoArgs),
     Drain(command::DrainArgs),
@@ -75,6 +77,7 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
         Command::Run(args) => run::main(args),
         Command::Demo(args) => in_runtime(demo::main(args)),
         Command::Plugin(args) => plugin::main(args),
+        Command::Bench(args) => in_runtime(bench::main(args)),
         Command::Call(args) => in_runtime(call::call(args)),
         Command::Tasks(args) => in_runtime(call::list(args)),
         Command::Drain(args) => in_runtime(command::drain(args)),

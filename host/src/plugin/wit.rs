@@ -20,6 +20,7 @@ pub(crate) const FILES: &[(&str, &str)] = package![
     "hooks.wit",
     "strategy.wit",
     "task.wit",
+    "tasks.wit",
     "term.wit",
     "worlds.wit",
     "deps/cli.wit",

@@ -141,8 +141,8 @@ async fn people_call_by_command(kind: Kind) {
     assert!(output.contains("work") && output.contains("a, b, c"), "{output}");
     for (args, code, words) in [
         (&["call", "rest"][..], 1, "there is no task rest"),
-        (&["call", "work", "refuse"], 1, "no, thank you"),
-        (&["call", "work", "trap"], 1, "it trapped"),
+        (&["call", "work", "refuse"], 64, "no, thank you"),
+        (&["call", "work", "trap"], 70, "it trapped"),
         (&["call", "--timeout", "200ms", "work", "spin"], 69, "it was not done within 200ms"),
         (&["call", "--attempts", "0", "work"], 64, "0 attempts are out of range"),
     ] {

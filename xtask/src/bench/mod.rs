@@ -12,6 +12,7 @@ mod http;
 mod plugins;
 pub(crate) mod process;
 mod relay;
+mod tasks;
 mod web;
 
 use std::env;
@@ -35,6 +36,8 @@ pub(crate) enum Bench {
     Crowd,
     /// What many plugins cost: to start, to hold, and to take over with
     Plugins,
+    /// Calls of a task over three hosts, beside plain requests of HTTP/2
+    Tasks,
     /// What it costs to ask a standby that forwards, and the pauses of its clients
     Relay {
         /// How many hand-overs to measure
@@ -69,6 +72,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Crowd => Ok(()),
         Bench::Http => http::run(&bed),
         Bench::Plugins => plugins::run(&bed),
+        Bench::Tasks => tasks::run(&bed),
         Bench::Relay { runs } => relay::run(&bed, (*runs).max(1)),
         Bench::Failover { runs, crash } => {
             let loss = if *crash { failover::Loss::Crash } else { failover::Loss::Planned };

@@ -1,0 +1,170 @@
+//! `soloist bench tasks`: calls a second, how long they take, and who works.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{Method, Uri};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{
+    chart,
+    client::{Figures, Question, ask},
+};
+use crate::{
+    api::TaskEntry,
+    cli::{
+        ExitError, call,
+        client::no_url,
+        terminal::{Paint, say},
+    },
+};
+
+/// Call a task many times by one host, and show who worked and how fast
+///
+/// Plain requests of HTTP/2 to the same host, by the same client, are measured beside it:
+/// compare the two, since the figures themselves are those of this machine.
+#[derive(Debug, Args)]
+pub(super) struct TasksArgs {
+    /// The task [default: the only one there is]
+    task: Option<String>,
+    /// What each call hands over
+    #[arg(default_value = "")]
+    payload: String,
+    /// How many calls
+    #[arg(long, short = 'n', default_value_t = 1000)]
+    calls: usize,
+    /// How many of them at once
+    #[arg(long, short = 'c', default_value_t = 16)]
+    concurrency: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The control API of any host
+    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000")]
+    url: String,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    task: &'a str,
+    calls: usize,
+    concurrency: usize,
+    seconds: f64,
+    calls_per_second: f64,
+    plain_per_second: f64,
+    /// Of the plain requests, the part that calls reach.
+    ratio: f64,
+    p50_ms: f64,
+    p90_ms: f64,
+    p99_ms: f64,
+    max_ms: f64,
+    hosts: &'a std::collections::BTreeMap<String, usize>,
+    failures: &'a std::collections::BTreeMap<String, usize>,
+}
+
+pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
+    let task = match args.task {
+        Some(task) => task,
+        None => only_task(&call::tasks(&args.url).await?)?,
+    };
+    let uri = |path: &str| -> Result<Uri, ExitError> {
+        let uri = format!("{}{path}", args.url.trim_end_matches('/'));
+        uri.parse().map_err(|_| no_url(&args.url))
+    };
+    let payload = Bytes::from(args.payload);
+    let calls = Question {
+        method: Method::POST,
+        uri: uri(&format!("/v1/tasks/{task}"))?,
+        payload: payload.clone(),
+    };
+    let plain = Question { method: Method::GET, uri: uri("/livez")?, payload: Bytes::new() };
+    let (count, at_once) = (args.calls.max(1), args.concurrency.max(1));
+    let bar = progress(count * 2);
+    let plain = ask(&plain, count, at_once, &bar).await;
+    let called = ask(&calls, count, at_once, &bar).await;
+    bar.finish_and_clear();
+    if let Some((error, _)) = plain.failures.first_key_value() {
+        let error = format!("{} does not answer: {error}", args.url);
+        return Err(ExitError::unavailable(error)
+            .help("is soloist running there? Another host: --url http://HOST:PORT"));
+    }
+    let report = Report::of(&task, at_once, &called, &plain);
+    if args.json {
+        let text = serde_json::to_string_pretty(&report);
+        say(&(text.map_err(|error| ExitError::internal("cannot write JSON", &error))? + "\n"));
+    } else {
+        say(&report.show(Paint::stdout()));
+    }
+    if called.failures.is_empty() {
+        return Ok(());
+    }
+    let failed: usize = called.failures.values().sum();
+    Err(ExitError::failed(format!("{failed} of {count} calls failed"))
+        .help("what went wrong stands above; `soloist tasks` shows who takes calls"))
+}
+
+/// A bar on a terminal; nothing elsewhere.
+fn progress(count: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec}");
+    let bar = ProgressBar::new(count as u64);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn only_task(tasks: &[TaskEntry]) -> Result<String, ExitError> {
+    match tasks {
+        [only] => Ok(only.name.clone()),
+        [] => Err(ExitError::missing("there is no task")
+            .help("put a plugin that exports soloist:plugin/task into the plugins folder")),
+        several => {
+            let names: Vec<_> = several.iter().map(|task| task.name.as_str()).collect();
+            let names = names.join(", ");
+            Err(ExitError::usage("there is more than one task").help(format!("name one: {names}")))
+        }
+    }
+}
+
+impl<'a> Report<'a> {
+    fn of(task: &'a str, concurrency: usize, called: &'a Figures, plain: &Figures) -> Self {
+        let ms = |span: Duration| span.as_secs_f64() * 1000.0;
+        Self {
+            task,
+            calls: called.latencies.len(),
+            concurrency,
+            seconds: called.took.as_secs_f64(),
+            calls_per_second: called.rate(),
+            plain_per_second: plain.rate(),
+            ratio: called.rate() / plain.rate().max(f64::MIN_POSITIVE),
+            p50_ms: ms(called.permille(500)),
+            p90_ms: ms(called.permille(900)),
+            p99_ms: ms(called.permille(990)),
+            max_ms: ms(called.permille(1000)),
+            hosts: &called.hosts,
+            failures: &called.failures,
+        }
+    }
+
+    fn show(&self, paint: Paint) -> String {
+        let Self { task, calls, concurrency, seconds, .. } = self;
+        let mut text = format!(
+            "{calls} calls of {task} in {seconds:.2} s, {concurrency} at once: {:.0} a second\n",
+            self.calls_per_second
+        );
+        text += &chart::bars(self.hosts, paint);
+        text += &format!(
+            "latency: p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, at most {:.2} ms\n",
+            self.p50_ms, self.p90_ms, self.p99_ms, self.max_ms
+        );
+        text += &format!(
+            "plain HTTP/2 to the same host: {:.0} a second; calls reach {:.0} % of that\n",
+            self.plain_per_second,
+            self.ratio * 100.0
+        );
+        for (error, count) in self.failures {
+            text += &format!("{count} failed: {}\n", crate::cli::terminal::tame(error));
+        }
+        text
+    }
+}
