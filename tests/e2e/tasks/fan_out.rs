@@ -15,7 +15,7 @@ crate::on_both_stores!(a_list_is_done_by_all_hosts);
 async fn a_list_is_done_by_all_hosts(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
     three(&mut cluster, &work("")).await;
-    cluster.leading("a").await;
+    let leader = cluster.web.until("a leader", |_| true).await.host;
     let folder = cluster.folder.path().join("plugins");
     let items = "echo x\\n".repeat(29) + "refuse";
     let settings = format!(
@@ -30,7 +30,7 @@ async fn a_list_is_done_by_all_hosts(kind: Kind) {
             line["stream"] == stream && message.starts_with(text)
         }
     };
-    let log = &cluster.host("a").log;
+    let log = &cluster.host(&leader).log;
     log.find(0, "what was refused", says("stderr", "refuse: no, thank you")).await;
     let end = log.find(0, "the end", says("stdout", "29 of 30 done: ")).await;
     let end = end["message"].as_str().unwrap().to_owned();
