@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and a child process talks to its parent by stdout"
 )]
 
+mod casts;
 mod contract;
 mod crowd;
 mod etcd;
@@ -97,5 +98,26 @@ mod limits {
         what_is_too_large_is_refused_and_nothing_written,
         the_largest_call_goes_through,
         an_action_keeps_so_many_keys_and_no_more,
+    }
+}
+
+mod cast {
+    properties! {
+        casts:
+        a_cast_is_done_step_by_step,
+        one_host_at_a_time_has_a_claim,
+        a_claim_that_was_made_is_got_again,
+        a_claim_goes_with_its_lease,
+        what_is_stale_is_not_claimed,
+        attempts_are_counted_and_errors_kept,
+        dead_letters_are_kept_replayed_and_purged,
+        many_dead_letters_are_purged,
+        answers_expire_and_not_too_early,
+        a_full_queue_takes_no_more,
+        the_queue_is_followed_change_by_change,
+        a_long_queue_is_whole,
+        clusters_and_tasks_keep_apart,
+        the_roster_does_not_show_casts,
+        a_flood_of_casts_holds_up_no_renewal,
     }
 }
