@@ -13,10 +13,14 @@
 //!   if its caller asked for several attempts and the task has said that this one failed.
 //! - A call has one deadline, which travels with it. Its caller's end is its end.
 
+pub mod casts;
+
 mod balance;
+mod call;
 mod dispatcher;
 mod hop;
 mod wire;
 
+pub use call::{Answer, Call, Failure};
 pub use dispatcher::Dispatcher;
 pub(crate) use wire::{ATTEMPT, CALL, HOST, Passed, status};

@@ -19,6 +19,7 @@ mod sqlite;
 mod state;
 mod state_guard;
 mod state_limits;
+mod workers;
 mod world;
 
 /// Makes a test of each property for each store.
@@ -119,5 +120,20 @@ mod cast {
         clusters_and_tasks_keep_apart,
         the_roster_does_not_show_casts,
         a_flood_of_casts_holds_up_no_renewal,
+    }
+}
+
+mod work {
+    properties! {
+        workers:
+        a_cast_is_done_and_answered,
+        what_fails_is_tried_again_and_buried_in_the_end,
+        the_casts_of_a_host_that_dies_are_done_by_others,
+        a_cast_that_kills_its_hosts_is_no_loop,
+        a_stop_gives_back_at_once,
+        a_stop_lets_finish_what_is_under_way,
+        a_lost_session_interrupts,
+        a_full_host_leaves_a_cast_to_another,
+        hosts_share_the_work_within_their_places,
     }
 }
