@@ -1,14 +1,16 @@
 //! One call of a task, and what comes of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 /// One call of a task, on its way to being done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// What tells it from every other; all attempts at one call have the same.
-    pub id: String,
+    pub id: Arc<str>,
     /// The task.
-    pub name: String,
+    pub name: Arc<str>,
     /// What the caller handed over.
     pub payload: Bytes,
     /// Its form, if the caller named it.
@@ -18,7 +20,7 @@ pub struct Call {
 }
 
 /// What the caller gets back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The result.
     pub payload: Bytes,

@@ -12,8 +12,8 @@ use soloist::{
     clock::BootTime,
     election::LeaseId,
     store::{
-        Again, CastAnswer, CastChange, CastKey, CastOrder, CastState, CastStream, Casts, Claim,
-        Claimer, ERROR_MAX, PAYLOAD_MAX, Queued, StoreError,
+        ANSWER_MAX, Again, CastAnswer, CastChange, CastKey, CastOrder, CastState, CastStream,
+        Casts, Claim, Claimer, ERROR_MAX, PAYLOAD_MAX, Queued, StoreError,
     },
 };
 
@@ -27,7 +27,7 @@ pub(crate) fn order(payload: impl Into<Bytes>) -> CastOrder {
     CastOrder { payload: payload.into(), content_type, max_attempts: 3 }
 }
 
-fn answer(payload: impl Into<Bytes>) -> CastAnswer {
+pub(crate) fn answer(payload: impl Into<Bytes>) -> CastAnswer {
     CastAnswer { payload: payload.into(), content_type: Some("text/html".into()) }
 }
 
@@ -88,14 +88,14 @@ impl Host {
 }
 
 /// The queue as a watch tells it.
-struct Queue {
+pub(crate) struct Queue {
     watch: CastStream,
-    casts: BTreeMap<CastKey, Queued>,
+    pub(crate) casts: BTreeMap<CastKey, Queued>,
     claims: BTreeMap<CastKey, LeaseId>,
 }
 
 impl Queue {
-    async fn of(casts: &dyn Casts) -> Self {
+    pub(crate) async fn of(casts: &dyn Casts) -> Self {
         let watch = soon(casts.watch()).await.unwrap();
         let mut queue = Self { watch, casts: BTreeMap::new(), claims: BTreeMap::new() };
         queue.next().await;
@@ -310,6 +310,23 @@ pub(crate) async fn answers_expire_and_not_too_early(world: &World) {
     assert!(host.look(&second).await.is_some(), "it has a time of its own");
 }
 
+pub(crate) async fn the_answers_of_the_oldest_casts_go_first(world: &World) {
+    const MOST: usize = 10_000;
+    let host = Host::of(world, "a").await;
+    let last = host.put("t").await;
+    let claim = host.take(&last).await;
+    // Older than any cast that is made now.
+    let old: Vec<_> = (0..=MOST).map(|i| CastKey::new("t", format!("0-{i:05}"))).collect();
+    world.write_answers(&old).await;
+    assert!(matches!(host.look(&old[0]).await, Some(CastState::Done(..))));
+    soon(host.casts.done(&claim, &answer("1"), KEEP)).await.unwrap();
+    // There were two too many.
+    assert_eq!(host.look(&old[0]).await, None);
+    assert_eq!(host.look(&old[1]).await, None);
+    assert!(matches!(host.look(&old[2]).await, Some(CastState::Done(..))));
+    assert!(matches!(host.look(&last).await, Some(CastState::Done(..))));
+}
+
 pub(crate) async fn a_full_queue_takes_no_more(world: &World) {
     let host = Host::of(world, "a").await;
     let told = |answer: Result<(), StoreError>| match answer {
@@ -339,10 +356,10 @@ pub(crate) async fn a_full_queue_takes_no_more(world: &World) {
     soon(host.casts.put(&key, &order(vec![7; PAYLOAD_MAX]), 3)).await.unwrap();
     let (claim, payload) = host.claim(&key).await.unwrap();
     assert_eq!(payload, vec![7; PAYLOAD_MAX]);
-    told(soon(host.casts.done(&claim, &answer(vec![0; PAYLOAD_MAX + 1]), KEEP)).await);
-    soon(host.casts.done(&claim, &answer(vec![1; PAYLOAD_MAX]), KEEP)).await.unwrap();
+    told(soon(host.casts.done(&claim, &answer(vec![0; ANSWER_MAX + 1]), KEEP)).await);
+    soon(host.casts.done(&claim, &answer(vec![1; ANSWER_MAX]), KEEP)).await.unwrap();
     let Some(CastState::Done(_, found)) = host.look(&key).await else { panic!("not done") };
-    assert_eq!(found.payload, vec![1; PAYLOAD_MAX]);
+    assert_eq!(found.payload, vec![1; ANSWER_MAX]);
 }
 
 pub(crate) async fn the_queue_is_followed_change_by_change(world: &World) {
@@ -379,6 +396,19 @@ pub(crate) async fn the_queue_is_followed_change_by_change(world: &World) {
     let fresh = hosts[2].queue().await;
     follower.until(|queue| queue.shows_the_same(&fresh)).await;
     assert!(!fresh.claims.is_empty() && fresh.casts.len() > 10);
+}
+
+pub(crate) async fn what_is_purged_between_two_looks_has_left(world: &World) {
+    let host = Host::of(world, "a").await;
+    let gone = host.put("t").await;
+    let mut follower = host.queue().await;
+    assert!(follower.casts.contains_key(&gone));
+    // Nobody looks meanwhile: a watch is read when it is asked.
+    soon(host.casts.bury(&host.take(&gone).await, "no")).await.unwrap();
+    assert!(soon(host.casts.purge(&gone)).await.unwrap());
+    let last = host.put("t").await;
+    follower.until(|queue| queue.casts.contains_key(&last)).await;
+    assert!(follower.casts.keys().eq([&last]) && follower.claims.is_empty());
 }
 
 pub(crate) async fn a_long_queue_is_whole(world: &World) {
@@ -435,7 +465,7 @@ pub(crate) async fn a_flood_of_casts_holds_up_no_renewal(world: &World) {
             loop {
                 let key = CastKey::fresh(i.to_string());
                 // A flood is told that it is one; what counts here is the renewals.
-                let _ = casts.put(&key, &order(vec![0; PAYLOAD_MAX / 4]), 20).await;
+                let _ = casts.put(&key, &order(vec![0; PAYLOAD_MAX / 16]), 20).await;
             }
         });
     }

@@ -12,6 +12,7 @@
 mod casts;
 mod contract;
 mod crowd;
+mod desk;
 mod etcd;
 mod etcd_server;
 mod proxy;
@@ -19,6 +20,7 @@ mod sqlite;
 mod state;
 mod state_guard;
 mod state_limits;
+mod storm;
 mod workers;
 mod world;
 
@@ -114,8 +116,10 @@ mod cast {
         dead_letters_are_kept_replayed_and_purged,
         many_dead_letters_are_purged,
         answers_expire_and_not_too_early,
+        the_answers_of_the_oldest_casts_go_first,
         a_full_queue_takes_no_more,
         the_queue_is_followed_change_by_change,
+        what_is_purged_between_two_looks_has_left,
         a_long_queue_is_whole,
         clusters_and_tasks_keep_apart,
         the_roster_does_not_show_casts,
@@ -135,5 +139,21 @@ mod work {
         a_lost_session_interrupts,
         a_full_host_leaves_a_cast_to_another,
         hosts_share_the_work_within_their_places,
+    }
+}
+
+mod at_the_desk {
+    properties! {
+        desk:
+        what_cannot_be_cast_is_told_with_what_to_do,
+        a_cast_is_looked_at_from_any_host,
+        dead_letters_are_replayed_and_purged,
+    }
+}
+
+mod storms {
+    properties! {
+        storm:
+        casts_outlive_hosts_that_die_at_random,
     }
 }

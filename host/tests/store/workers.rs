@@ -17,7 +17,6 @@ use soloist::{
         Answer, Call, Failure,
         casts::{Perform, TaskTerms, Terms, Worker},
     },
-    term::HostView,
 };
 use tokio::{
     sync::{Notify, watch},
@@ -28,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::world::{LONG, World, soon};
 
 const LIMIT: usize = 10_000;
+const KEEP: Duration = Duration::from_secs(60);
 const MANY: usize = 60;
 
 /// What all hosts have done, and how they are to do it.
@@ -116,7 +116,7 @@ impl Perform for Performer {
 
     async fn perform(&self, call: Call) -> Result<Answer, Failure> {
         let entry = (self.host.clone(), call.attempt);
-        self.log.begun.lock().unwrap().entry(call.id).or_default().push(entry);
+        self.log.begun.lock().unwrap().entry(call.id.to_string()).or_default().push(entry);
         let _under_way = UnderWay::new(&self.log, &self.host);
         let hangs = || self.log.hanging.lock().unwrap().contains(&self.host);
         self.log.until_forever(|| !hangs()).await;
@@ -153,20 +153,16 @@ struct Host {
     store: Arc<dyn Store>,
     casts: Arc<dyn Casts>,
     lease: LeaseId,
-    view: watch::Sender<HostView>,
+    session: watch::Sender<Option<LeaseId>>,
     ending: CancellationToken,
     work: JoinHandle<()>,
     performer: Arc<Performer>,
 }
 
-fn terms(places: usize) -> Terms {
+pub(crate) fn terms(places: usize) -> Terms {
     let terms =
-        TaskTerms { places, max_attempts: 3, keep: Duration::from_secs(60), max_queued: LIMIT };
+        TaskTerms { places, max_attempts: 3, keep: KEEP, max_queued: LIMIT, payload: 1 << 10 };
     Arc::new([(Arc::from("t"), terms)].into())
-}
-
-fn session(lease: LeaseId) -> HostView {
-    HostView { session: Some((lease, BootTime::NEVER)), ..HostView::default() }
 }
 
 impl Host {
@@ -182,7 +178,7 @@ impl Host {
         drain: Duration,
     ) -> Self {
         let host = world.host_with(name, LONG).await;
-        let (view, views) = watch::channel(session(host.lease));
+        let (session, sessions) = watch::channel(Some(host.lease));
         let performer = Arc::new(Performer {
             host: name.into(),
             log: log.clone(),
@@ -192,13 +188,13 @@ impl Host {
             casts: host.store.casts().unwrap(),
             perform: performer.clone(),
             host: name.into(),
-            view: views,
-            roster: watch::Sender::new(Some(three_hosts())).subscribe(),
+            session: sessions,
+            roster: watch::Sender::new(Some(hosts(3))).subscribe(),
             retry: Duration::from_millis(100),
         };
         let (casts, ending) = (worker.casts.clone(), CancellationToken::new());
         let work = tokio::spawn(worker.run(ending.clone(), drain));
-        Self { store: host.store, casts, lease: host.lease, view, ending, work, performer }
+        Self { store: host.store, casts, lease: host.lease, session, ending, work, performer }
     }
 
     /// Dies: nothing is said to anybody, and its lease ends.
@@ -216,7 +212,7 @@ impl Host {
 }
 
 /// As far as a worker looks at it: the window that it picks from is wider.
-fn three_hosts() -> Roster {
+pub(crate) fn hosts(count: usize) -> Roster {
     let member = |name: &str| soloist::store::Member {
         name: name.into(),
         url: String::new(),
@@ -227,8 +223,8 @@ fn three_hosts() -> Roster {
         machine: String::new(),
         failing: BTreeMap::new(),
     };
-    let members = ["a", "b", "c"].map(|name| (LeaseId(1), Arc::new(member(name))));
-    Roster { members: members.into(), ..Roster::default() }
+    let members = (0..count).map(|i| (LeaseId(1), Arc::new(member(&i.to_string()))));
+    Roster { members: members.collect(), ..Roster::default() }
 }
 
 async fn cast(casts: &dyn Casts, payload: &str, max_attempts: u32) -> CastKey {
@@ -395,20 +391,20 @@ pub(crate) async fn a_lost_session_interrupts(world: &World) {
     let a = Host::start(world, "a", &log, 2).await;
     let key = cast(&*a.casts, "it", 3).await;
     log.until_under_way("a", 1).await;
-    a.view.send_replace(HostView::default());
+    a.session.send_replace(None);
     log.until_under_way("a", 0).await;
     log.hang("a", false);
     soon(a.store.revoke(a.lease)).await.unwrap();
     // With the next session it goes on, be it the same host.
     let lease = soon(a.store.grant(LONG)).await.unwrap().id;
-    a.view.send_replace(session(lease));
+    a.session.send_replace(Some(lease));
     answer(&*a.casts, &key).await;
     assert_eq!(log.attempts(&key), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
     // The store may know of the end before the host does.
     soon(a.store.revoke(lease)).await.unwrap();
     let key = cast(&*a.casts, "it", 3).await;
     let lease = soon(a.store.grant(LONG)).await.unwrap().id;
-    a.view.send_replace(session(lease));
+    a.session.send_replace(Some(lease));
     answer(&*a.casts, &key).await;
 }
 

@@ -42,8 +42,9 @@ pub(super) use slices::Slices;
 
 use super::{StoreError, plain_name};
 
-/// The longest payload, in bytes. etcd takes requests of 1.5 MiB (`--max-request-bytes`).
-pub const PAYLOAD_MAX: usize = 256 << 10;
+/// The longest payload, in bytes; a task's settings may say less. etcd takes
+/// requests of 1.5 MiB (`--max-request-bytes`).
+pub const PAYLOAD_MAX: usize = 1 << 20;
 /// The longest answer, in bytes.
 pub const ANSWER_MAX: usize = 256 << 10;
 /// The longest name of a payload's form, in bytes.
@@ -60,8 +61,8 @@ pub type CastStream = BoxStream<'static, Result<Vec<CastChange>, StoreError>>;
 
 /// The casts of one cluster.
 ///
-/// All calls but [`watch`](Casts::watch) and [`purge_all`](Casts::purge_all) are
-/// bounded by the request time-out that the store was opened with. A call that
+/// Calls are bounded: each question to the store by the request time-out that it
+/// was opened with, and most calls are one or two. A call that
 /// fails as [`StoreError::Unavailable`] may have been carried out all the same;
 /// each may be made again.
 #[async_trait]
@@ -194,12 +195,12 @@ pub(super) fn check_room(
         return Ok(());
     }
     let mend = if dead > queued {
-        format!("`soloist tasks dead replay {task}` or `… purge {task}`")
+        format!(": `soloist tasks dead replay {task}`, or `purge`")
     } else {
-        "cast again when some of them are done".to_owned()
+        String::new()
     };
     Err(StoreError::Limit(format!(
-        "{task} has {queued} casts to do and {dead} dead letters, {limit} together at most: {mend}"
+        "{task} has {queued} casts to do and {dead} dead letters, {limit} together at most{mend}"
     )))
 }
 
@@ -219,7 +220,7 @@ mod tests {
     fn room_is_told_with_what_to_do_about_it() {
         check_room("resize", 1, 1, 3).unwrap();
         let told = |queued, dead| check_room("resize", queued, dead, 3).unwrap_err().to_string();
-        assert!(told(3, 0).ends_with("3 together at most: cast again when some of them are done"));
+        assert!(told(3, 0).ends_with("0 dead letters, 3 together at most"));
         assert!(told(1, 2).contains("1 casts to do and 2 dead letters"));
         assert!(told(1, 2).contains("soloist tasks dead replay resize"));
         assert!(check_room("resize", 0, 0, 0).is_err());

@@ -95,8 +95,8 @@ impl Attempt {
             return Outcome::Dead(format!("{by} was lost during the last attempt"));
         }
         let call = Call {
-            id: claim.key.id.to_string(),
-            name: claim.key.task.to_string(),
+            id: claim.key.id.clone(),
+            name: claim.key.task.clone(),
             payload,
             content_type: claim.head.content_type.clone(),
             attempt: claim.head.attempts,

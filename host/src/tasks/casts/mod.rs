@@ -21,6 +21,7 @@
 
 mod attempt;
 mod back_off;
+mod desk;
 mod news;
 mod queue;
 mod worker;
@@ -30,6 +31,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub use desk::{CastEntry, CastError, Desk, Trouble};
 pub use worker::Worker;
 
 use super::{Answer, Call, Failure};
@@ -45,6 +47,8 @@ pub struct TaskTerms {
     pub keep: Duration,
     /// How many there may be that are not done, in the whole cluster.
     pub max_queued: usize,
+    /// How long a payload may be, in bytes; up to [`PAYLOAD_MAX`](crate::store::PAYLOAD_MAX).
+    pub payload: usize,
 }
 
 /// Tasks by their names.

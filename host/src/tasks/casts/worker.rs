@@ -25,7 +25,6 @@ use crate::{
     clock::BootTime,
     election::LeaseId,
     store::{CastKey, Casts, Claimer, Queued, Roster},
-    term::HostView,
 };
 
 /// How long giving back may take at a stop; what is not given back by then is
@@ -40,8 +39,9 @@ pub struct Worker {
     pub perform: Arc<dyn Perform>,
     /// This host.
     pub host: Arc<str>,
-    /// The session that casts are claimed under.
-    pub view: watch::Receiver<HostView>,
+    /// The lease of the host's session, which casts are claimed under, as long as
+    /// the host may rely on it. Its end is the worker's.
+    pub session: watch::Receiver<Option<LeaseId>>,
     /// The hosts that there are.
     pub roster: watch::Receiver<Option<Roster>>,
     /// From a call to the store that failed to the next.
@@ -110,7 +110,7 @@ impl Shift {
                 // What ends comes before what begins.
                 biased;
                 () = ending.cancelled() => return,
-                changed = self.worker.view.changed() => if changed.is_err() { return },
+                changed = self.worker.session.changed() => if changed.is_err() { return },
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended),
                 changed = self.tasks.changed(), if tasks_change => tasks_change = changed.is_ok(),
                 Some(news) = heard.next() => {
@@ -137,7 +137,7 @@ impl Shift {
 
     /// Interrupts what was claimed under a session that is over.
     fn look_at_session(&mut self) {
-        let now = self.worker.view.borrow_and_update().session.map(|(lease, _)| lease);
+        let now = *self.worker.session.borrow_and_update();
         if self.session.as_ref().map(|session| session.lease) == now {
             return;
         }
@@ -231,12 +231,12 @@ impl Shift {
 
     /// Joins what is under way, under the eyes of the session.
     async fn join(&mut self) {
-        let mut view_changes = true;
+        let mut sessions_change = true;
         while !self.attempts.is_empty() {
             self.look_at_session();
             tokio::select! {
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended),
-                changed = self.worker.view.changed(), if view_changes => view_changes = changed.is_ok(),
+                changed = self.worker.session.changed(), if sessions_change => sessions_change = changed.is_ok(),
             }
         }
     }
