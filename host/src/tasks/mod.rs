@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Invariants:
-//! - A call never touches the store: it goes from host to host, over connections that are
+//! - A call never touches the store, as a cast does (`casts`): it goes from host to host, over connections that are
 //!   kept open, and to one other host at most.
 //! - A call that may have been begun is begun again only if its task says `idempotent`, or
 //!   if its caller asked for several attempts and the task has said that this one failed.
@@ -16,11 +16,9 @@
 pub mod casts;
 
 mod balance;
-mod call;
 mod dispatcher;
 mod hop;
 mod wire;
 
-pub use call::{Answer, Call, Failure};
 pub use dispatcher::Dispatcher;
 pub(crate) use wire::{ATTEMPT, CALL, HOST, Passed, status};

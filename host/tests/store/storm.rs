@@ -9,12 +9,11 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use soloist::{
+    action::TaskError,
     clock::BootTime,
+    plugin::{Answer, Call},
     store::{CastKey, CastState, Casts, Store},
-    tasks::{
-        Answer, Call, Failure,
-        casts::{Desk, Perform, Terms, Worker},
-    },
+    tasks::casts::{Desk, Perform, Terms, Worker},
 };
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -50,7 +49,7 @@ impl Perform for Performer {
         self.terms.subscribe()
     }
 
-    async fn perform(&self, call: Call) -> Result<Answer, Failure> {
+    async fn perform(&self, call: Call) -> Result<Answer, TaskError> {
         self.tally.0.lock().unwrap().entry(call.id.clone()).or_default().0 += 1;
         // The work itself: there is something to be killed in.
         sleep(Duration::from_millis(fastrand::u64(..20))).await;

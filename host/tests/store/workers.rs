@@ -10,13 +10,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use soloist::{
+    action::TaskError,
     clock::BootTime,
     election::LeaseId,
+    plugin::{Answer, Call},
     store::{CastAnswer, CastKey, CastOrder, CastState, Casts, Roster, Store},
-    tasks::{
-        Answer, Call, Failure,
-        casts::{Perform, TaskTerms, Terms, Worker},
-    },
+    tasks::casts::{Perform, TaskTerms, Terms, Worker},
 };
 use tokio::{
     sync::{Notify, watch},
@@ -114,18 +113,18 @@ impl Perform for Performer {
         self.terms.subscribe()
     }
 
-    async fn perform(&self, call: Call) -> Result<Answer, Failure> {
+    async fn perform(&self, call: Call) -> Result<Answer, TaskError> {
         let entry = (self.host.clone(), call.attempt);
         self.log.begun.lock().unwrap().entry(call.id.to_string()).or_default().push(entry);
         let _under_way = UnderWay::new(&self.log, &self.host);
         let hangs = || self.log.hanging.lock().unwrap().contains(&self.host);
         self.log.until_forever(|| !hangs()).await;
         match &*call.payload {
-            b"fail" => Err(Failure::Failed("it failed".into())),
-            b"fail once" if call.attempt == 1 => Err(Failure::Failed("it failed".into())),
-            b"refuse" => Err(Failure::Refused("it is wrong".into())),
+            b"fail" => Err(TaskError::Failed("it failed".into())),
+            b"fail once" if call.attempt == 1 => Err(TaskError::Failed("it failed".into())),
+            b"refuse" => Err(TaskError::Refused("it is wrong".into())),
             b"too long" => Ok(Answer { payload: vec![0; 300 << 10].into(), content_type: None }),
-            _ if *self.host == *"full" => Err(Failure::Busy),
+            _ if *self.host == *"full" => Err(TaskError::Busy),
             payload => {
                 let payload = [b"did ", payload].concat().into();
                 Ok(Answer { payload, content_type: call.content_type })
@@ -222,6 +221,7 @@ pub(crate) fn hosts(count: usize) -> Roster {
         version: String::new(),
         machine: String::new(),
         failing: BTreeMap::new(),
+        tasks: BTreeSet::new(),
     };
     let members = (0..count).map(|i| (LeaseId(1), Arc::new(member(&i.to_string()))));
     Roster { members: members.collect(), ..Roster::default() }
@@ -294,10 +294,10 @@ pub(crate) async fn what_fails_is_tried_again_and_buried_in_the_end(world: &Worl
     let began = BootTime::now();
     let (failing, refused) = (cast(casts, "fail", 2).await, cast(casts, "refuse", 9).await);
     let (once, long) = (cast(casts, "fail once", 2).await, cast(casts, "too long", 9).await);
-    assert_eq!(error(casts, &refused).await, (1, "it is wrong".into()));
+    assert_eq!(error(casts, &refused).await, (1, "it was refused: it is wrong".into()));
     let (attempts, told) = error(casts, &long).await;
     assert!(attempts == 1 && told.contains("an answer of 307200 bytes"), "{told}");
-    assert_eq!(error(casts, &failing).await, (2, "it failed".into()));
+    assert_eq!(error(casts, &failing).await, (2, "it failed: it failed".into()));
     let waited = BootTime::now().since(began);
     assert!(waited >= Duration::from_millis(500), "tried again after {waited:?}");
     assert_eq!(&*answer(casts, &once).await.payload, b"did fail once");

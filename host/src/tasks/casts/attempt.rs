@@ -9,8 +9,9 @@ use tracing::{debug, warn};
 
 use super::{Perform, back_off};
 use crate::{
+    action::TaskError,
+    plugin::{Answer, Call},
     store::{Again, CastAnswer, Casts, Claim, Claimer, Queued, StoreError},
-    tasks::{Answer, Call, Failure},
 };
 
 /// What an attempt needs.
@@ -106,20 +107,26 @@ impl Attempt {
             Some(Ok(Answer { payload, content_type })) => {
                 Outcome::Done(CastAnswer { payload, content_type })
             }
-            Some(Err(Failure::Refused(error))) => Outcome::Dead(error),
-            Some(Err(Failure::Failed(error))) if claim.head.is_spent() => Outcome::Dead(error),
-            Some(Err(Failure::Failed(error))) => {
-                let wait = back_off::after(claim.head.attempts, &mut fastrand::Rng::new());
-                debug!(cast = %claim.key, error, ?wait, "a cast failed, and is tried again");
-                Outcome::Again(Again { wait, error: Some(error), counted: true })
-            }
-            // Another host may have room.
-            Some(Err(Failure::Busy)) => {
+            Some(Err(refused @ TaskError::Refused(_))) => Outcome::Dead(refused.to_string()),
+            // It was not begun: another host may have room.
+            Some(Err(TaskError::Busy | TaskError::Leaving)) => {
                 let wait = back_off::after(1, &mut fastrand::Rng::new());
                 Outcome::Again(Again { wait, ..Again::default() })
             }
+            Some(Err(failed @ (TaskError::Failed(_) | TaskError::Late(_)))) => {
+                Self::failed(claim, failed.to_string())
+            }
             None => Outcome::Again(Again::default()),
         }
+    }
+
+    fn failed(claim: &Claim, error: String) -> Outcome {
+        if claim.head.is_spent() {
+            return Outcome::Dead(error);
+        }
+        let wait = back_off::after(claim.head.attempts, &mut fastrand::Rng::new());
+        debug!(cast = %claim.key, error, ?wait, "a cast failed, and is tried again");
+        Outcome::Again(Again { wait, error: Some(error), counted: true })
     }
 
     /// Says what came of it until the store has it, or has another's claim.

@@ -22,6 +22,7 @@
 mod attempt;
 mod back_off;
 mod desk;
+mod hands;
 mod news;
 mod queue;
 mod worker;
@@ -32,9 +33,13 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use desk::{CastEntry, CastError, Desk, Trouble};
+pub use hands::Hands;
 pub use worker::Worker;
 
-use super::{Answer, Call, Failure};
+use crate::{
+    action::TaskError,
+    plugin::{Answer, Call},
+};
 
 /// How casts of a task are done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,5 +66,8 @@ pub trait Perform: Send + Sync + 'static {
     fn tasks(&self) -> watch::Receiver<Terms>;
 
     /// Does one attempt. Dropping the future interrupts the guest.
-    async fn perform(&self, call: Call) -> Result<Answer, Failure>;
+    ///
+    /// # Errors
+    /// Why it was not done.
+    async fn perform(&self, call: Call) -> Result<Answer, TaskError>;
 }
