@@ -5,7 +5,7 @@
 //! - [`cli`]: arguments in, exit code out; [`supervisor`]: a small parent that outlives its host;
 //!   [`host`]: all rooms put together
 //! - [`api`]: control API; [`term`]: drives the heart and owns what runs under a term
-//! - [`relay`]: the leader's actions, from any host
+//! - [`tasks`]: what every host can do; [`relay`]: the leader's actions, from any host
 //! - [`action`]: one runner a kind; [`cluster`]: who is there, who leads
 //! - [`scaffold`]: new plugins; [`plugin`]: from a file to something instantiable; [`capability`]:
 //!   what a guest may import

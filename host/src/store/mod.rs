@@ -12,6 +12,7 @@
 //! - A write that names a [`LeaderKey`] happens only if that key still exists
 //!   at its create revision.
 
+mod cast;
 mod error;
 mod etcd;
 mod note;
@@ -24,6 +25,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+pub use cast::{
+    ANSWER_MAX, Again, CONTENT_TYPE_MAX, CastAnswer, CastChange, CastHead, CastKey, CastOrder,
+    CastState, CastStream, Casts, Claim, Claimer, ERROR_MAX, Ended, PAYLOAD_MAX, Queued,
+};
 pub use error::StoreError;
 pub use note::{Drain, Known, Note, Notes, Order, Pause, Topic};
 pub use roster::{Candidate, Failing, Member, Roster, Standing};
@@ -169,4 +174,10 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
     fn state(&self) -> Result<Arc<dyn State>, StoreError>;
+
+    /// The casts of the cluster's tasks, by connections of their own as [`state`](Store::state).
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] outside a tokio runtime.
+    fn casts(&self) -> Result<Arc<dyn Casts>, StoreError>;
 }

@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
+use futures::future::join_all;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use soloist::config::StoreUrl;
 use tokio::{
@@ -27,8 +28,26 @@ impl Etcd {
         // A free port may be gone by the time that etcd binds it.
         for _ in 0..10 {
             let (client, peer) = (free_port(), free_port());
-            if let Some(child) = spawn(&folder, client, peer).await {
+            if let Some(child) = spawn(&folder, client, peer, &[peer]).await {
                 return Self { folder, client, peer, child };
+            }
+        }
+        panic!("etcd does not start: install it, or name it in SOLOIST_TEST_ETCD");
+    }
+
+    /// Three members of one etcd.
+    pub(crate) async fn three() -> [Self; 3] {
+        for _ in 0..10 {
+            let ports = [(); 3].map(|()| (free_port(), free_port()));
+            let peers = ports.map(|(_, peer)| peer);
+            let members = ports.map(async |(client, peer)| {
+                let folder = tempfile::tempdir().unwrap();
+                let child = spawn(&folder, client, peer, &peers).await?;
+                Some(Self { folder, client, peer, child })
+            });
+            let members = join_all(members).await.into_iter().collect::<Option<Vec<_>>>();
+            if let Some(Ok(members)) = members.map(TryInto::try_into) {
+                return members;
             }
         }
         panic!("etcd does not start: install it, or name it in SOLOIST_TEST_ETCD");
@@ -41,7 +60,8 @@ impl Etcd {
 
     /// Starts it again with what it had written.
     pub(crate) async fn restart(&mut self) {
-        self.child = spawn(&self.folder, self.client, self.peer).await.expect("etcd again");
+        let Self { folder, client, peer, .. } = self;
+        self.child = spawn(folder, *client, *peer, &[*peer]).await.expect("etcd again");
     }
 
     /// Stops it in its tracks: its connections stay, and say nothing.
@@ -72,16 +92,19 @@ impl Etcd {
     }
 }
 
-/// Starts etcd and returns when it serves; nothing when it ends before.
-async fn spawn(folder: &tempfile::TempDir, client: u16, peer: u16) -> Option<Child> {
+/// Starts a member and returns when it serves; nothing when it ends before.
+async fn spawn(folder: &tempfile::TempDir, client: u16, peer: u16, peers: &[u16]) -> Option<Child> {
     let program = std::env::var("SOLOIST_TEST_ETCD").unwrap_or_else(|_| "etcd".into());
-    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let members = peers.iter().map(|peer| format!("m{peer}={}", url(*peer)));
+    let members = members.collect::<Vec<_>>().join(",");
+    let (client, peer, name) = (url(client), url(peer), format!("m{peer}"));
     let mut child = Command::new(program)
-        .args(["--name", "test", "--data-dir"])
+        .args(["--name", &name, "--data-dir"])
         .arg(folder.path())
         .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
         .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-        .args(["--initial-cluster", &format!("test={peer}")])
+        .args(["--initial-cluster", &members])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)

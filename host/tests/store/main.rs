@@ -9,8 +9,10 @@
     reason = "a test fails by panicking, and a child process talks to its parent by stdout"
 )]
 
+mod casts;
 mod contract;
 mod crowd;
+mod desk;
 mod etcd;
 mod etcd_server;
 mod proxy;
@@ -18,6 +20,8 @@ mod sqlite;
 mod state;
 mod state_guard;
 mod state_limits;
+mod storm;
+mod workers;
 mod world;
 
 /// Makes a test of each property for each store.
@@ -97,5 +101,59 @@ mod limits {
         what_is_too_large_is_refused_and_nothing_written,
         the_largest_call_goes_through,
         an_action_keeps_so_many_keys_and_no_more,
+    }
+}
+
+mod cast {
+    properties! {
+        casts:
+        a_cast_is_done_step_by_step,
+        one_host_at_a_time_has_a_claim,
+        a_claim_that_was_made_is_got_again,
+        a_claim_goes_with_its_lease,
+        what_is_stale_is_not_claimed,
+        attempts_are_counted_and_errors_kept,
+        dead_letters_are_kept_replayed_and_purged,
+        many_dead_letters_are_purged,
+        answers_expire_and_not_too_early,
+        the_answers_of_the_oldest_casts_go_first,
+        a_full_queue_takes_no_more,
+        the_queue_is_followed_change_by_change,
+        what_is_purged_between_two_looks_has_left,
+        a_long_queue_is_whole,
+        clusters_and_tasks_keep_apart,
+        the_roster_does_not_show_casts,
+        a_flood_of_casts_holds_up_no_renewal,
+    }
+}
+
+mod work {
+    properties! {
+        workers:
+        a_cast_is_done_and_answered,
+        what_fails_is_tried_again_and_buried_in_the_end,
+        the_casts_of_a_host_that_dies_are_done_by_others,
+        a_cast_that_kills_its_hosts_is_no_loop,
+        a_stop_gives_back_at_once,
+        a_stop_lets_finish_what_is_under_way,
+        a_lost_session_interrupts,
+        a_full_host_leaves_a_cast_to_another,
+        hosts_share_the_work_within_their_places,
+    }
+}
+
+mod at_the_desk {
+    properties! {
+        desk:
+        what_cannot_be_cast_is_told_with_what_to_do,
+        a_cast_is_looked_at_from_any_host,
+        dead_letters_are_replayed_and_purged,
+    }
+}
+
+mod storms {
+    properties! {
+        storm:
+        casts_outlive_hosts_that_die_at_random,
     }
 }

@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
+use etcd_client::{Txn, TxnOp};
 use futures::StreamExt;
 use soloist::{
     config::StoreUrl,
     election::{Group, LeaderKey, LeaseId},
-    store::{self, Candidate, Member, Roster, RosterStream, Store, StoreError},
+    store::{self, Candidate, CastKey, Member, Roster, RosterStream, Store, StoreError},
 };
 
 use crate::etcd_server::Etcd;
@@ -30,6 +31,7 @@ pub(crate) struct World {
 
 enum Keep {
     Etcd(Etcd),
+    Members { _members: Box<[Etcd; 3]> },
     Sqlite(tempfile::TempDir),
 }
 
@@ -37,6 +39,14 @@ impl World {
     pub(crate) async fn etcd() -> Self {
         let server = Etcd::start().await;
         Self { url: server.url(), keep: Keep::Etcd(server) }
+    }
+
+    /// An etcd of three members.
+    pub(crate) async fn three_members() -> Self {
+        let members = Etcd::three().await;
+        let endpoints = members.iter().map(Etcd::address).collect();
+        let url = StoreUrl::Etcd { endpoints, login: None };
+        Self { url, keep: Keep::Members { _members: Box::new(members) } }
     }
 
     pub(crate) fn sqlite() -> Self {
@@ -72,6 +82,7 @@ impl World {
     /// Deletes a leader's key behind the store's back.
     pub(crate) async fn delete(&self, key: &LeaderKey) {
         match &self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
             Keep::Etcd(server) => {
                 let mut etcd = server.connect().await;
                 etcd.delete(&*key.key, None).await.unwrap();
@@ -80,6 +91,41 @@ impl World {
                 let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
                 let sql = "DELETE FROM candidates WHERE create_revision = ?1";
                 assert_eq!(file.execute(sql, [key.token.0]).unwrap(), 1);
+            }
+        }
+    }
+}
+
+impl World {
+    /// Writes answers of casts behind the store's back, as if they were done.
+    pub(crate) async fn write_answers(&self, keys: &[CastKey]) {
+        let ended = r#"{"queued":1,"attempts":1,"max_attempts":1,"bytes":0,"at":1}"#;
+        match &self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => {
+                let mut etcd = server.connect().await;
+                for some in keys.chunks(60) {
+                    let puts = some.iter().flat_map(|CastKey { task, id }| {
+                        let name = |place| format!("/soloist/test/casts/{place}/{task}/{id}");
+                        [
+                            TxnOp::put(name("results"), ended, None),
+                            TxnOp::put(name("answers"), "\n", None),
+                        ]
+                    });
+                    etcd.txn(Txn::new().and_then(puts.collect::<Vec<_>>())).await.unwrap();
+                }
+            }
+            Keep::Sqlite(folder) => {
+                let path = folder.path().join("soloist.db");
+                let mut file = rusqlite::Connection::open(path).unwrap();
+                let tx = file.transaction().unwrap();
+                for CastKey { task, id } in keys {
+                    let sql =
+                        "INSERT INTO casts (cluster, task, id, state, version, at, head, answer)
+                               VALUES ('test', ?1, ?2, 'done', 0, 1, ?3, x'')";
+                    tx.execute(sql, [&**task, &**id, ended]).unwrap();
+                }
+                tx.commit().unwrap();
             }
         }
     }

@@ -1,14 +1,15 @@
 //! The names of a cluster's keys.
 //!
 //! ```text
+//! /soloist/<cluster>/casts/…                    casts, as `casts::names` tells
 //! /soloist/<cluster>/election/<group>/<lease>   a candidate; etcd makes this name
 //! /soloist/<cluster>/holds/…, hosts/<host>      notes
 //! /soloist/<cluster>/members/<host>             a member
 //! /soloist/<cluster>/state/<action>/<key>       a value that an action keeps
 //! ```
 //!
-//! The roster is one range, from the first candidate over the notes to the last member. State
-//! comes after it, or each write of a plugin would wake every host.
+//! The roster is one range, from the first candidate over the notes to the last member. Casts
+//! come before it and state after it, or each of them would wake every host.
 
 use crate::{
     election::{Group, LeaseId},
@@ -77,6 +78,11 @@ impl Keys {
         plain_name("the action's name", action)?;
         let name = format!("{}state/{action}", self.root);
         Ok(Range { first: format!("{name}/"), end: format!("{name}0") })
+    }
+
+    /// What the keys of casts begin with.
+    pub(super) fn casts(&self) -> String {
+        format!("{}casts/", self.root)
     }
 
     /// What `key` is of; nothing when soloist makes no such key.

@@ -9,6 +9,7 @@
 //!   time-outs, never the connection.
 
 mod campaign;
+mod casts;
 mod client;
 mod keys;
 mod lookout;
@@ -30,6 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
     campaign::{Campaign, Seats, Stand},
+    casts::EtcdCasts,
     client::{Client, Shared},
     keys::Keys,
     lookout::Lookout,
@@ -37,14 +39,14 @@ use self::{
     session::Renewals,
     state::EtcdState,
 };
-use super::{Candidate, Lease, Member, Note, RosterStream, State, Store, StoreError, Topic};
+use super::{Candidate, Casts, Lease, Member, Note, RosterStream, State, Store, StoreError, Topic};
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// A cluster in etcd.
 pub(super) struct Etcd {
     client: Shared,
     keys: Keys,
-    /// For the connections of state, which are others.
+    /// For the connections of state and casts, which are others.
     endpoints: Vec<String>,
     login: Option<(String, String)>,
     request_timeout: Duration,
@@ -79,6 +81,12 @@ impl Etcd {
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         })
+    }
+
+    /// A client with connections of its own, which the current runtime drives.
+    fn another_client(&self) -> Result<Client, StoreError> {
+        let Self { endpoints, login, keys, request_timeout, .. } = self;
+        Client::new(endpoints, login.clone(), &keys.root, *request_timeout)
     }
 
     fn etcd_key(&self, key: &LeaderKey) -> Result<EtcdKey, StoreError> {
@@ -237,9 +245,11 @@ impl Store for Etcd {
     }
 
     fn state(&self) -> Result<Arc<dyn State>, StoreError> {
-        let (login, keys) = (self.login.clone(), self.keys.clone());
-        let client = Client::new(&self.endpoints, login, &keys.root, self.request_timeout)?;
-        Ok(Arc::new(EtcdState::new(client, keys)))
+        Ok(Arc::new(EtcdState::new(self.another_client()?, self.keys.clone())))
+    }
+
+    fn casts(&self) -> Result<Arc<dyn Casts>, StoreError> {
+        Ok(Arc::new(EtcdCasts::new(self.another_client()?, &self.keys)))
     }
 }
 

@@ -22,6 +22,10 @@ use crate::{
 /// What watching attempts.
 const WATCH: &str = "watch the cluster";
 
+/// The largest message: etcd tells up to 1,000 revisions at once (etcd:
+/// `watchBatchMaxRevs`), each of some keys that are short, but for long errors.
+const MESSAGE_MAX: usize = 64 << 20;
+
 /// The cluster now, and then after each change.
 pub(super) async fn watch(client: Shared, keys: Keys) -> Result<RosterStream, StoreError> {
     let roster = read(&client, &keys).await?;
@@ -76,14 +80,14 @@ impl Watch {
 }
 
 /// What etcd tells of a range of keys, as long as the turn lasts.
-struct Events {
+pub(super) struct Events {
     line: Line,
     stream: WatchStream,
 }
 
 impl Events {
     /// The events of the range that begins with `first`, from a revision on.
-    async fn from(
+    pub(super) async fn from(
         client: &Shared,
         first: &str,
         options: WatchOptions,
@@ -93,14 +97,15 @@ impl Events {
         let watch = |line: Line| {
             let options = options.clone();
             async move {
-                let stream = line.etcd.watch_client().watch(first, Some(options)).await?;
+                let mut client = line.etcd.watch_client().max_decoding_message_size(MESSAGE_MAX);
+                let stream = client.watch(first, Some(options)).await?;
                 Ok(Self { line, stream })
             }
         };
         client.call_on_line(WATCH, watch).await
     }
 
-    async fn next(&mut self, client: &Shared) -> Result<WatchResponse, StoreError> {
+    pub(super) async fn next(&mut self, client: &Shared) -> Result<WatchResponse, StoreError> {
         let ended = |why: &str| Err(client.unavailable(WATCH, why));
         tokio::select! {
             answer = self.stream.message() => match answer {

@@ -25,7 +25,7 @@ pub(super) enum Fault {
     Broken(String),
     #[error("no answer in time; another process may hold the file")]
     TimedOut,
-    #[error("other writes of state took all the time; nothing was written")]
+    #[error("other writes took all the time; nothing was written")]
     Crowded,
     #[error("the store was closed")]
     Closed,
@@ -48,6 +48,11 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn refused(problem: String) -> Self {
         Self::Refused { problem, source: None }
+    }
+
+    /// What a check of the limits said.
+    pub(super) fn of_a_limit(error: StoreError) -> Self {
+        Self::Limit(error.to_string())
     }
 
     /// Whether another process merely holds the file: the connection is sound.

@@ -70,14 +70,8 @@ impl File {
 
     pub(super) fn grant(&mut self, ttl: Duration) -> Result<Lease, Fault> {
         let boot = self.boot.clone();
-        let id = self.write(|tx, now| {
-            // Random, so that a lease of a removed file is never mistaken for one of the new.
-            let sql = "INSERT INTO leases (id, ttl, expires, boot)
-                       VALUES (abs(random() % 9007199254740991) + 1, ?1, ?2, ?3) RETURNING id";
-            let row = params![nanos(ttl), signed(now + ttl), boot];
-            Ok(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?)
-        })?;
-        Ok(Lease { id: LeaseId(id), ttl })
+        let id = self.write(|tx, _| grant(tx, ttl, &boot))?;
+        Ok(Lease { id, ttl })
     }
 
     /// Nobody is told: whoever finds a lease near its end looks again by then.
@@ -238,6 +232,27 @@ impl File {
         self.transact(|tx, _| work(tx, &cluster)).map(|(done, _)| done)
     }
 
+    /// Writes what those hear alone who watch the casts; `work` is told the cluster.
+    pub(super) fn write_casts<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.write_casts_as(|tx, cluster, _| work(tx, cluster))
+    }
+
+    /// The same, for work that grants leases: it is told the clock that they run on.
+    pub(super) fn write_casts_as<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &str, &str) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let (cluster, boot) = (self.cluster.clone(), self.boot.clone());
+        let (done, wrote) = self.transact(|tx, _| work(tx, &cluster, &boot))?;
+        if wrote {
+            super::bell::ring_casts(&self.path);
+        }
+        Ok(done)
+    }
+
     /// The cluster at one revision.
     pub(super) fn roster(&mut self) -> Result<Roster, Fault> {
         reads::roster(&self.connection.transaction()?, &self.cluster)
@@ -288,7 +303,16 @@ impl File {
     }
 }
 
-fn must_live(tx: &Transaction<'_>, lease: LeaseId) -> Result<(), Fault> {
+/// Grants a lease of the clock `boot`, which is this process's.
+pub(super) fn grant(tx: &Transaction<'_>, ttl: Duration, boot: &str) -> Result<LeaseId, Fault> {
+    // Random, so that a lease of a removed file is never mistaken for one of the new.
+    let sql = "INSERT INTO leases (id, ttl, expires, boot)
+               VALUES (abs(random() % 9007199254740991) + 1, ?1, ?2, ?3) RETURNING id";
+    let row = params![nanos(ttl), signed(BootTime::now() + ttl), boot];
+    Ok(LeaseId(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?))
+}
+
+pub(super) fn must_live(tx: &Transaction<'_>, lease: LeaseId) -> Result<(), Fault> {
     if reads::knows(tx, lease)? { Ok(()) } else { Err(Fault::LeaseGone) }
 }
 

@@ -9,6 +9,7 @@
 //! notices within the poll or at its next call, and loses its session.
 
 mod bell;
+mod casts;
 mod fault;
 mod file;
 mod reader;
@@ -16,6 +17,7 @@ mod reads;
 mod schema;
 mod state;
 mod strangers;
+mod turns;
 mod waiting;
 mod worker;
 
@@ -26,6 +28,7 @@ use futures::{StreamExt, stream};
 use tokio::{sync::oneshot, time::timeout};
 
 use self::{
+    casts::SqliteCasts,
     fault::Fault,
     file::File,
     reads::Place,
@@ -34,7 +37,7 @@ use self::{
     worker::{Handle, Message, Source},
 };
 use super::{
-    Candidate, Lease, Member, Note, Roster, RosterStream, State, Store, StoreError, Topic,
+    Candidate, Casts, Lease, Member, Note, Roster, RosterStream, State, Store, StoreError, Topic,
 };
 use crate::election::{Group, LeaderKey, LeaseId};
 
@@ -182,6 +185,10 @@ impl Store for Sqlite {
 
     fn state(&self) -> Result<Arc<dyn State>, StoreError> {
         Ok(Arc::new(SqliteState::new(self.0.clone())?))
+    }
+
+    fn casts(&self) -> Result<Arc<dyn Casts>, StoreError> {
+        Ok(Arc::new(SqliteCasts::new(self.0.clone())?))
     }
 }
 

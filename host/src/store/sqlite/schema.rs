@@ -9,7 +9,7 @@ use super::fault::Fault;
 /// Marks the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
 const APPLICATION_ID: i32 = 0x534f_4c4f;
 /// The version of the tables below (SQLite: `PRAGMA user_version`).
-const VERSION: i32 = 3;
+const VERSION: i32 = 4;
 
 /// `revision` counts every change of what a roster shows; it is never reset,
 /// so a token is never given out twice. It begins with the seconds of Unix time:
@@ -79,8 +79,41 @@ const NOTES: &str = "
     ) STRICT;
 ";
 
+/// What came with version 4. `version` is of the versions of state. `lease` is
+/// that which an answer hangs on; `at` is Unix time in milliseconds, for people.
+const CASTS: &str = "
+    CREATE TABLE casts (
+        cluster     TEXT NOT NULL,
+        task        TEXT NOT NULL,
+        id          TEXT NOT NULL,
+        state       TEXT NOT NULL CHECK (state IN ('queued', 'done', 'dead')),
+        version     INTEGER NOT NULL,
+        at          INTEGER NOT NULL,
+        lease       INTEGER REFERENCES leases ON DELETE CASCADE,
+        head        TEXT NOT NULL,
+        answer_type TEXT,
+        payload     BLOB,
+        answer      BLOB,
+        PRIMARY KEY (cluster, task, id)
+    ) STRICT;
+    CREATE INDEX casts_version ON casts (cluster, version);
+    CREATE INDEX casts_state ON casts (cluster, state, task, id);
+    CREATE INDEX casts_lease ON casts (lease);
+
+    CREATE TABLE claims (
+        cluster TEXT NOT NULL,
+        task    TEXT NOT NULL,
+        id      TEXT NOT NULL,
+        lease   INTEGER NOT NULL REFERENCES leases ON DELETE CASCADE,
+        version INTEGER NOT NULL,
+        ticket  INTEGER NOT NULL,
+        PRIMARY KEY (cluster, task, id)
+    ) STRICT;
+    CREATE INDEX claims_lease ON claims (lease);
+";
+
 /// What is to be made of a file of each earlier version; nothing is one as well.
-const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES];
+const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CASTS];
 
 /// Opens the file at `path`, or makes it. Its calls wait `busy` for another process's lock.
 pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, Fault> {

@@ -4,19 +4,7 @@
 //! finds its candidate gone under the lock that its write would need.
 //!
 //! Invariant: state never starves a renewal. Reads have a connection of their
-//! own. One write at a time is handed to the worker, and none again for as long
-//! as it took: a renewal of this host finds one write before it in the inbox,
-//! and one of another host finds the file's lock free half of the time.
-
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use bytes::Bytes;
-use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params};
-use tokio::{
-    sync::{Mutex, OwnedMutexGuard},
-    time::{Instant, sleep_until, timeout_at},
-};
+//! own, and writes take turns (`turns.rs`).
 
 use super::{
     Calls,
@@ -24,6 +12,7 @@ use super::{
     file::File,
     reader::Reader,
     reads::{self, Place},
+    turns::Turns,
 };
 use crate::{
     election::Token,
@@ -32,6 +21,9 @@ use crate::{
         state::{Growth, check_action, check_keys, check_writes, full},
     },
 };
+use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params};
 
 const READ: &str = "read state";
 const LIST: &str = "list state";
@@ -41,23 +33,14 @@ const WRITE: &str = "write state";
 pub(super) struct SqliteState {
     calls: Calls,
     reader: Reader,
-    /// Held by the write that is under way; when the next may be handed in.
-    turn: Arc<Mutex<Instant>>,
+    turns: Turns,
 }
 
 impl SqliteState {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
     pub(super) fn new(calls: Calls) -> Result<Self, StoreError> {
-        let turn = Arc::new(Mutex::new(Instant::now()));
-        Ok(Self { calls, reader: Reader::new()?, turn })
-    }
-
-    /// Waits for the turn to write.
-    async fn turn(&self) -> OwnedMutexGuard<Instant> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
-        sleep_until(*turn).await;
-        turn
+        Ok(Self { calls, reader: Reader::new()?, turns: Turns::new() })
     }
 }
 
@@ -100,25 +83,13 @@ impl State for SqliteState {
     ) -> Result<(), StoreError> {
         check_action(action)?;
         check_writes(writes)?;
-        let told = |fault: Fault| fault.into_error(WRITE, &self.calls.label);
         let token = match guard {
             Guard::Leader(key) => Some(key.token),
             Guard::Person => None,
         };
         let (action, writes) = (action.to_owned(), writes.to_vec());
-        let in_time = Instant::now() + self.calls.request_timeout;
-        let turn = timeout_at(in_time, self.turn()).await;
-        let mut turn = turn.map_err(|_| told(Fault::Crowded))?;
-        let write = move |file: &mut File| {
-            let began = Instant::now();
-            let done = file.state_write(token, &action, &writes);
-            // The turn is given back here: by a caller that leaves early, writes
-            // would pile up in the inbox.
-            *turn = Instant::now() + began.elapsed();
-            done
-        };
-        let done = timeout_at(in_time, self.calls.call(WRITE, write)).await;
-        done.unwrap_or_else(|_| Err(told(Fault::TimedOut)))
+        let write = move |file: &mut File| file.state_write(token, &action, &writes);
+        self.turns.write(&self.calls, WRITE, write).await
     }
 }
 
@@ -194,7 +165,7 @@ fn put(
     Ok(found.is_some())
 }
 
-fn next_version(tx: &Transaction<'_>) -> Result<i64, Fault> {
+pub(super) fn next_version(tx: &Transaction<'_>) -> Result<i64, Fault> {
     let sql = "UPDATE versions SET version = version + 1 RETURNING version";
     Ok(tx.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }

@@ -1,0 +1,168 @@
+//! Casts, in the same file as the elections.
+//!
+//! Reads have a connection of their own and writes take turns, as state's do.
+//! Whoever writes rings a bell that only those hear who watch the queue.
+
+mod follow;
+mod steps;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::Transaction;
+
+use super::{Calls, fault::Fault, file::File, reader::Reader, turns::Turns};
+use crate::{
+    clock::BootTime,
+    store::{
+        Again, CastAnswer, CastHead, CastKey, CastOrder, CastState, CastStream, Casts, Claim,
+        Claimer, Ended, Queued, StoreError,
+        cast::{Slices, check_answer, check_key, check_order, check_task},
+    },
+};
+
+const PUT: &str = "queue a cast";
+const CLAIM: &str = "claim a cast";
+const SETTLE: &str = "write what came of a cast";
+const LOOK: &str = "look at a cast";
+const DEAD: &str = "list dead letters";
+const REPLAY: &str = "replay a dead letter";
+const PURGE: &str = "purge dead letters";
+
+/// The casts of one cluster.
+pub(super) struct SqliteCasts {
+    calls: Calls,
+    reader: Reader,
+    turns: Turns,
+    slices: Arc<Slices>,
+}
+
+impl SqliteCasts {
+    /// # Errors
+    /// [`StoreError::Refused`] outside a tokio runtime.
+    pub(super) fn new(calls: Calls) -> Result<Self, StoreError> {
+        let (reader, turns) = (Reader::new()?, Turns::new());
+        Ok(Self { calls, reader, turns, slices: Arc::default() })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        attempted: &'static str,
+        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.turns.write(&self.calls, attempted, |file| file.write_casts(work)).await
+    }
+}
+
+#[async_trait]
+impl Casts for SqliteCasts {
+    async fn put(&self, key: &CastKey, order: &CastOrder, limit: usize) -> Result<(), StoreError> {
+        check_key(key)?;
+        check_order(order)?;
+        let (key, order) = (key.clone(), order.clone());
+        self.write(PUT, move |tx, cluster| {
+            steps::At { tx, cluster, key: &key }.put(&CastHead::of(&order), &order.payload, limit)
+        })
+        .await
+    }
+
+    async fn watch(&self) -> Result<CastStream, StoreError> {
+        follow::watch(self.calls.clone()).await
+    }
+
+    async fn claim(
+        &self,
+        by: &Claimer,
+        seen: &Queued,
+    ) -> Result<Option<(Claim, Bytes)>, StoreError> {
+        let (by, seen) = (by.clone(), seen.clone());
+        self.write(CLAIM, move |tx, cluster| {
+            steps::At { tx, cluster, key: &seen.key }.claim(&by, &seen)
+        })
+        .await
+    }
+
+    async fn done(
+        &self,
+        claim: &Claim,
+        answer: &CastAnswer,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
+        check_answer(answer)?;
+        let (claim, answer, slices) = (claim.clone(), answer.clone(), self.slices.clone());
+        let done = move |file: &mut File| {
+            let now = BootTime::now();
+            let slice = slices.present(keep, now);
+            let lease = file.write_casts_as(|tx, cluster, boot| {
+                let lease = steps::slice(tx, slice, keep, boot)?;
+                steps::At { tx, cluster, key: &claim.key }.done(&claim, &answer, lease)?;
+                Ok(lease)
+            })?;
+            if slice != Some(lease) {
+                slices.open(keep, lease, now);
+            }
+            Ok(())
+        };
+        self.turns.write(&self.calls, SETTLE, done).await
+    }
+
+    async fn again(&self, claim: &Claim, again: &Again) -> Result<(), StoreError> {
+        let (claim, head) = (claim.clone(), claim.head.given_back(again));
+        self.write(SETTLE, move |tx, cluster| {
+            steps::At { tx, cluster, key: &claim.key }.again(&claim, &head)
+        })
+        .await
+    }
+
+    async fn bury(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
+        let (claim, head) = (claim.clone(), claim.head.buried(error));
+        self.write(SETTLE, move |tx, cluster| {
+            steps::At { tx, cluster, key: &claim.key }.bury(&claim, &head)
+        })
+        .await
+    }
+
+    async fn look(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
+        check_key(key)?;
+        let key = key.clone();
+        let look =
+            move |tx: &Transaction<'_>, cluster: &str| steps::At { tx, cluster, key: &key }.look();
+        self.reader.read(&self.calls, LOOK, look).await
+    }
+
+    async fn dead(
+        &self,
+        task: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(CastKey, Ended)>, StoreError> {
+        check_task(task)?;
+        let after = CastKey::new(task, after.unwrap_or_default());
+        let dead = move |tx: &Transaction<'_>, cluster: &str| {
+            steps::At { tx, cluster, key: &after }.dead_after(limit)
+        };
+        self.reader.read(&self.calls, DEAD, dead).await
+    }
+
+    async fn replay(&self, key: &CastKey) -> Result<bool, StoreError> {
+        check_key(key)?;
+        let key = key.clone();
+        self.write(REPLAY, move |tx, cluster| steps::At { tx, cluster, key: &key }.replay()).await
+    }
+
+    async fn purge(&self, key: &CastKey) -> Result<bool, StoreError> {
+        check_key(key)?;
+        let key = key.clone();
+        let purge = move |tx: &Transaction<'_>, cluster: &str| {
+            steps::purge(tx, cluster, &key.task, Some(&key.id))
+        };
+        Ok(self.write(PURGE, purge).await? > 0)
+    }
+
+    async fn purge_all(&self, task: &str) -> Result<usize, StoreError> {
+        check_task(task)?;
+        let task = task.to_owned();
+        self.write(PURGE, move |tx, cluster| steps::purge(tx, cluster, &task, None)).await
+    }
+}

@@ -1,0 +1,96 @@
+//! The hands: this host's own workshop, at work on casts.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Perform, TaskTerms, Terms};
+use crate::{
+    action::{Action, Offers, Programme, TaskError, Workshop},
+    plugin::{Answer, Call},
+};
+
+/// Does casts in the workshop, which calls are done in as well.
+pub struct Hands {
+    workshop: Arc<Workshop>,
+    programme: watch::Receiver<Arc<Programme>>,
+    /// Of the tasks that this host knows.
+    known: watch::Sender<Terms>,
+    /// Of those that it takes calls of.
+    offered: watch::Sender<Terms>,
+}
+
+impl Hands {
+    /// The hands of `workshop`, with the settings of `programme`.
+    #[must_use]
+    pub fn new(workshop: Arc<Workshop>, programme: watch::Receiver<Arc<Programme>>) -> Self {
+        let (known, offered) = (watch::Sender::default(), watch::Sender::default());
+        Self { workshop, programme, known, offered }
+    }
+
+    /// The tasks that this host knows, whether it does them or not.
+    #[must_use]
+    pub fn known(&self) -> watch::Receiver<Terms> {
+        self.known.subscribe()
+    }
+
+    /// Keeps up with the programme, and with what this host takes calls of, until `stop`.
+    pub async fn keep_up(&self, stop: CancellationToken) {
+        let (mut programme, mut offers) = (self.programme.clone(), self.workshop.offers());
+        loop {
+            self.look(&programme.borrow_and_update(), &offers.borrow_and_update());
+            let changed = tokio::select! {
+                () = stop.cancelled() => return,
+                changed = programme.changed() => changed,
+                changed = offers.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn look(&self, programme: &Programme, offers: &Offers) {
+        let terms = |action: &Arc<Action>| (Arc::clone(action.name()), terms(action));
+        let known: BTreeMap<_, _> = programme.tasks().map(terms).collect();
+        let mut offered = known.clone();
+        offered.retain(|name, _| offers.contains(name));
+        for (to, now) in [(&self.known, known), (&self.offered, offered)] {
+            to.send_if_modified(|before| {
+                let changes = **before != now;
+                *before = now.into();
+                changes
+            });
+        }
+    }
+}
+
+#[async_trait]
+impl Perform for Hands {
+    fn tasks(&self) -> watch::Receiver<Terms> {
+        self.offered.subscribe()
+    }
+
+    async fn perform(&self, call: Call) -> Result<Answer, TaskError> {
+        let within = {
+            let programme = self.programme.borrow();
+            let action = programme.tasks().find(|action| *action.name() == call.name);
+            action.ok_or(TaskError::Leaving)?.config().task.timeout
+        };
+        self.workshop.perform(&call, within).await
+    }
+}
+
+/// How casts of a task are done: with half of its places, so that calls have the others.
+fn terms(action: &Action) -> TaskTerms {
+    let config = action.config();
+    TaskTerms {
+        places: (config.limits.requests / 2).max(1),
+        max_attempts: config.task.max_attempts,
+        keep: config.task.keep,
+        max_queued: config.task.max_queued,
+        payload: usize::try_from(config.task.payload).unwrap_or(usize::MAX),
+    }
+}

@@ -1,0 +1,53 @@
+//! The news of the queue, through every loss of the store.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream, stream::BoxStream};
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::store::{CastChange, CastStream, Casts};
+
+/// What is heard of the queue.
+#[derive(Debug)]
+pub(super) enum News {
+    /// This is all that is in it.
+    All(Vec<CastChange>),
+    /// This has changed.
+    Some(Vec<CastChange>),
+}
+
+/// The news, without end. A watch that fails is begun anew after `retry`.
+pub(super) fn news(casts: Arc<dyn Casts>, retry: Duration) -> BoxStream<'static, News> {
+    stream::unfold((casts, None), move |(casts, watch): (_, Option<CastStream>)| async move {
+        let Some(mut watch) = watch else {
+            let (changes, watch) = begin(&*casts, retry).await;
+            return Some((News::All(changes), (casts, Some(watch))));
+        };
+        match watch.next().await {
+            Some(Ok(changes)) => Some((News::Some(changes), (casts, Some(watch)))),
+            ended => {
+                // Who cares whether the store answers hears it from the session.
+                debug!(error = ?ended.and_then(Result::err), "lost sight of the casts");
+                sleep(retry).await;
+                let (changes, watch) = begin(&*casts, retry).await;
+                Some((News::All(changes), (casts, Some(watch))))
+            }
+        }
+    })
+    .boxed()
+}
+
+async fn begin(casts: &dyn Casts, retry: Duration) -> (Vec<CastChange>, CastStream) {
+    loop {
+        match casts.watch().await {
+            Ok(mut watch) => {
+                if let Some(Ok(changes)) = watch.next().await {
+                    return (changes, watch);
+                }
+            }
+            Err(error) => debug!(%error, "cannot see the casts"),
+        }
+        sleep(retry).await;
+    }
+}

@@ -1,0 +1,165 @@
+//! Casts of a real task, done by a worker in a host's workshop.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use soloist::{
+    action::{Action, Programme, Workshop},
+    config::{ActionConfig, StoreUrl},
+    plugin::Engine,
+    store::{self, CastKey, Store},
+    tasks::casts::{CastEntry, Desk, Hands, Trouble, Worker},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::rig::{PATIENCE, guest_file};
+
+/// A host that does casts of the task `work`.
+struct Host {
+    engine: Arc<Engine>,
+    desk: Desk,
+    programme: watch::Sender<Arc<Programme>>,
+    stop: CancellationToken,
+    working: JoinHandle<()>,
+    _session: watch::Sender<Option<soloist::election::LeaseId>>,
+    _store: Arc<dyn Store>,
+    _ended: DropGuard,
+    _folder: tempfile::TempDir,
+}
+
+impl Host {
+    async fn new(change: impl FnOnce(&mut ActionConfig)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Sqlite(folder.path().join("soloist.db"));
+        let store = store::open(&url, "test", PATIENCE).unwrap();
+        let lease = store.grant(PATIENCE * 10).await.unwrap().id;
+        let engine = Arc::new(Engine::new(None).unwrap());
+        let mut config = ActionConfig::with_defaults("work", guest_file("work"));
+        change(&mut config);
+        let action = Action::prepare(&config, &engine).unwrap();
+        let programme = Programme { actions: vec![action], refused: Vec::new() };
+        let (programme, told) = watch::channel(Arc::new(programme));
+        let workshop = Arc::new(Workshop::new("a".into()));
+        let hands = Arc::new(Hands::new(Arc::clone(&workshop), told.clone()));
+        let (session, sessions) = watch::channel(Some(lease));
+        let worker = Worker {
+            casts: store.casts().unwrap(),
+            perform: hands.clone(),
+            host: "a".into(),
+            session: sessions,
+            roster: watch::channel(None).1,
+            retry: Duration::from_millis(100),
+        };
+        let desk = Desk { casts: store.casts().unwrap(), tasks: hands.known() };
+        let (stop, ending) = (CancellationToken::new(), CancellationToken::new());
+        let _ended = stop.clone().drop_guard();
+        let (until, shop) = (stop.clone(), workshop);
+        let working = tokio::spawn(async move {
+            let keeper = ending.clone();
+            let (failures, _) = mpsc::unbounded_channel();
+            let keeping = async {
+                tokio::join!(
+                    shop.keep_up(told, failures, Duration::ZERO, keeper.clone()),
+                    hands.keep_up(keeper.clone())
+                )
+            };
+            // The worker first: what it has under way needs the workshop.
+            let working = async {
+                worker.run(until, Duration::ZERO).await;
+                ending.cancel();
+            };
+            tokio::join!(keeping, working);
+        });
+        let mut known = desk.tasks.clone();
+        timeout(PATIENCE, known.wait_for(|tasks| !tasks.is_empty())).await.unwrap().unwrap();
+        let (_session, _store, _folder) = (session, store, folder);
+        Self { engine, desk, programme, stop, working, _session, _store, _ended, _folder }
+    }
+
+    async fn cast(&self, payload: &str) -> CastKey {
+        let payload = payload.to_owned().into();
+        self.desk.cast("work", payload, Some("text/plain".into())).await.unwrap()
+    }
+
+    /// How a cast ends, and what its answer or its error says.
+    async fn end(&self, key: &CastKey) -> (CastEntry, String) {
+        let ended = async {
+            let mut queue = self.desk.casts.watch().await.unwrap();
+            loop {
+                let (entry, answer) = self.desk.look(key).await.unwrap();
+                if entry.ended.is_some() {
+                    let error = entry.head.error.clone().unwrap_or_default();
+                    let answer =
+                        answer.map(|answer| String::from_utf8_lossy(&answer.payload).into());
+                    return (entry, answer.unwrap_or(error));
+                }
+                queue.next().await.unwrap().unwrap();
+            }
+        };
+        timeout(PATIENCE, ended).await.expect("it goes on")
+    }
+}
+
+#[tokio::test]
+async fn a_task_does_casts_as_it_does_calls() {
+    let host = Host::new(|config| config.task.max_attempts = 2).await;
+    let key = host.cast("who").await;
+    let (entry, told) = host.end(&key).await;
+    assert_eq!((entry.state, told), ("done", format!("a work 1 text/plain {}", key.id)));
+    let again = host.cast("fail-before 2").await;
+    let (refused, trapped) = (host.cast("refuse").await, host.cast("trap").await);
+    let (entry, told) = host.end(&again).await;
+    assert_eq!((entry.state, entry.head.attempts, &*told), ("done", 2, "attempt 2"));
+    let (entry, told) = host.end(&refused).await;
+    assert_eq!((entry.state, entry.head.attempts), ("dead", 1));
+    assert!(told.contains("no, thank you"), "{told}");
+    let (entry, told) = host.end(&trapped).await;
+    assert_eq!((entry.state, entry.head.attempts), ("dead", 2));
+    assert!(told.contains("trapped"), "{told}");
+}
+
+#[tokio::test]
+async fn the_settings_of_a_task_hold_for_its_casts() {
+    let host = Host::new(|config| {
+        config.task.max_attempts = 1;
+        config.task.timeout = Duration::from_millis(200);
+        config.task.payload = 100;
+    })
+    .await;
+    let (entry, told) = host.end(&host.cast("spin").await).await;
+    assert_eq!(entry.state, "dead");
+    assert!(told.contains("not done within 200ms"), "{told}");
+    let long = "echo ".repeat(50).into();
+    let error = host.desk.cast("work", long, None).await.unwrap_err();
+    assert_eq!(error.kind, Trouble::TooLong);
+    // A task that is gone takes no casts.
+    host.programme.send_replace(Arc::default());
+    let mut known = host.desk.tasks.clone();
+    timeout(PATIENCE, known.wait_for(|tasks| tasks.is_empty())).await.unwrap().unwrap();
+    let error = host.desk.cast("work", "who".into(), None).await.unwrap_err();
+    assert_eq!(error.kind, Trouble::Missing);
+}
+
+#[tokio::test]
+async fn a_stop_interrupts_the_guest_and_gives_the_cast_back() {
+    let host = Host::new(|_| ()).await;
+    let key = host.cast("spin").await;
+    let mut queue = host.desk.casts.watch().await.unwrap();
+    timeout(PATIENCE, async {
+        while host.desk.look(&key).await.unwrap().0.state != "claimed" || host.engine.live() == 0 {
+            let _ = timeout(Duration::from_millis(20), queue.next()).await;
+        }
+    })
+    .await
+    .expect("it is begun");
+    host.stop.cancel();
+    timeout(PATIENCE, host.working).await.expect("it stops").unwrap();
+    assert_eq!(host.engine.live(), 0, "an instance is alive");
+    let (entry, _) = host.desk.look(&key).await.unwrap();
+    assert_eq!((entry.state, entry.head.attempts), ("queued", 0));
+}
