@@ -13,6 +13,7 @@ mod folders;
 mod hooks;
 mod hostile;
 mod instances;
+mod jobs;
 mod lifted;
 mod limits;
 mod log;

@@ -31,7 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::{
     campaign::{Campaign, Seats, Stand},
     client::{Client, Shared},
-    keys::Keys,
+    keys::{Keys, Room},
     lookout::Lookout,
     refusal::{Meaning, meaning},
     session::Renewals,
@@ -239,7 +239,13 @@ impl Store for Etcd {
     fn state(&self) -> Result<Arc<dyn State>, StoreError> {
         let (login, keys) = (self.login.clone(), self.keys.clone());
         let client = Client::new(&self.endpoints, login, &keys.root, self.request_timeout)?;
-        Ok(Arc::new(EtcdState::new(client, keys)))
+        Ok(Arc::new(EtcdState::new(client, keys, Room::State)))
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn State>, StoreError> {
+        let (login, keys) = (self.login.clone(), self.keys.clone());
+        let client = Client::new(&self.endpoints, login, &keys.root, self.request_timeout)?;
+        Ok(Arc::new(EtcdState::new(client, keys, Room::Ledger)))
     }
 }
 

@@ -23,13 +23,16 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{Mutex, oneshot},
+    time::{Instant, timeout},
+};
 
 use self::{
     fault::Fault,
     file::File,
     reads::Place,
-    state::SqliteState,
+    state::{LEDGER, STATE, SqliteState, Turn},
     waiting::Watcher,
     worker::{Handle, Message, Source},
 };
@@ -39,7 +42,7 @@ use super::{
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// A cluster in a SQLite file.
-pub(super) struct Sqlite(Calls);
+pub(super) struct Sqlite(Calls, Turn);
 
 /// Calls to the worker.
 #[derive(Clone)]
@@ -66,7 +69,8 @@ impl Sqlite {
         };
         let worker = Handle::start(source.clone());
         let worker = Arc::new(worker.map_err(|fault| fault.into_error(OPEN, &label))?);
-        Ok(Self(Calls { label: label.into(), worker, source, request_timeout }))
+        let calls = Calls { label: label.into(), worker, source, request_timeout };
+        Ok(Self(calls, Arc::new(Mutex::new(Instant::now()))))
     }
 }
 
@@ -181,7 +185,11 @@ impl Store for Sqlite {
     }
 
     fn state(&self) -> Result<Arc<dyn State>, StoreError> {
-        Ok(Arc::new(SqliteState::new(self.0.clone())?))
+        Ok(Arc::new(SqliteState::new(self.0.clone(), Arc::clone(&self.1), STATE)?))
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn State>, StoreError> {
+        Ok(Arc::new(SqliteState::new(self.0.clone(), Arc::clone(&self.1), LEDGER)?))
     }
 }
 

@@ -41,16 +41,32 @@ const WRITE: &str = "write state";
 pub(super) struct SqliteState {
     calls: Calls,
     reader: Reader,
-    /// Held by the write that is under way; when the next may be handed in.
-    turn: Arc<Mutex<Instant>>,
+    turn: Turn,
+    /// What the names of actions begin with in the table; with a slash in it, no other
+    /// name is one of these.
+    room: &'static str,
 }
+
+/// Held by the write that is under way; when the next may be handed in. There is one for
+/// all that is kept.
+pub(super) type Turn = Arc<Mutex<Instant>>;
+
+/// What actions keep themselves.
+pub(super) const STATE: &str = "";
+/// What hosts keep of their jobs.
+pub(super) const LEDGER: &str = "runs/";
 
 impl SqliteState {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    pub(super) fn new(calls: Calls) -> Result<Self, StoreError> {
-        let turn = Arc::new(Mutex::new(Instant::now()));
-        Ok(Self { calls, reader: Reader::new()?, turn })
+    pub(super) fn new(calls: Calls, turn: Turn, room: &'static str) -> Result<Self, StoreError> {
+        Ok(Self { calls, reader: Reader::new()?, turn, room })
+    }
+
+    /// The action as the table names it.
+    fn name(&self, action: &str) -> Result<String, StoreError> {
+        check_action(action)?;
+        Ok(format!("{}{action}", self.room))
     }
 
     /// Waits for the turn to write.
@@ -64,9 +80,9 @@ impl SqliteState {
 #[async_trait]
 impl State for SqliteState {
     async fn get(&self, action: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        check_action(action)?;
+        let action = self.name(action)?;
         check_keys(keys.iter())?;
-        let (action, keys) = (action.to_owned(), keys.to_vec());
+        let keys = keys.to_vec();
         let get = move |tx: &Transaction<'_>, cluster: &str| {
             keys.iter().map(|key| entry(tx, params![cluster, action, key])).collect()
         };
@@ -79,8 +95,7 @@ impl State for SqliteState {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        check_action(action)?;
-        let (action, after) = (action.to_owned(), after.unwrap_or_default().to_owned());
+        let (action, after) = (self.name(action)?, after.unwrap_or_default().to_owned());
         let list = move |tx: &Transaction<'_>, cluster: &str| {
             let sql = "SELECT key FROM state WHERE cluster = ?1 AND action = ?2 AND key > ?3
                        ORDER BY key LIMIT ?4";
@@ -98,14 +113,14 @@ impl State for SqliteState {
         action: &str,
         writes: &[Write],
     ) -> Result<(), StoreError> {
-        check_action(action)?;
+        let action = self.name(action)?;
         check_writes(writes)?;
         let told = |fault: Fault| fault.into_error(WRITE, &self.calls.label);
         let token = match guard {
             Guard::Leader(key) => Some(key.token),
             Guard::Person => None,
         };
-        let (action, writes) = (action.to_owned(), writes.to_vec());
+        let writes = writes.to_vec();
         let in_time = Instant::now() + self.calls.request_timeout;
         let turn = timeout_at(in_time, self.turn()).await;
         let mut turn = turn.map_err(|_| told(Fault::Crowded))?;
