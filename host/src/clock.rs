@@ -1,15 +1,20 @@
-//! The boot-time clock, the only clock that deadlines are measured on.
+//! The boot-time clock, the only clock that deadlines are measured on; and wall time,
+//! which schedules go by and nothing else ([`WallClock`]).
 //!
 //! Wall time jumps and the monotonic clock of Linux stands still while the
 //! machine is suspended; a lease in the store runs out all the same. So every
 //! deadline here is on `CLOCK_BOOTTIME` (`clock_gettime(2)`: monotonic, and
 //! counts the time that the system is suspended).
 
+mod wall;
+
 use std::{
     fs, io,
     ops::Add,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+pub use wall::{WallClock, WallWatch};
 
 /// A moment on the boot-time clock, in nanoseconds since this machine booted.
 ///

@@ -27,6 +27,9 @@ const REPEATED: &str = "soloist_relay_repeated_total";
 const FAILED: &str = "soloist_relay_failed_total";
 const LOAD: &str = "soloist_task_load";
 const CALLS: &str = "soloist_task_calls_total";
+const JOB_RUNS: &str = "soloist_job_runs_total";
+const JOB_MISSED: &str = "soloist_job_missed_total";
+const JOB_SECONDS: &str = "soloist_job_seconds";
 const RENEWAL: &str = "soloist_renewal_seconds";
 
 /// Around the stop budget, 500 ms by default.
@@ -36,6 +39,9 @@ const TEARDOWN_BUCKETS: &[f64] =
 const MARGIN_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 30.0];
 const RENEWAL_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+/// From a moment to a day.
+const JOB_BUCKETS: &[f64] =
+    &[0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
 /// How often samples are put into their buckets: until then each takes memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -54,6 +60,7 @@ impl Measurements {
             .set_buckets_for_metric(full(TEARDOWN), TEARDOWN_BUCKETS)?
             .set_buckets_for_metric(full(MARGIN), MARGIN_BUCKETS)?
             .set_buckets_for_metric(full(RENEWAL), RENEWAL_BUCKETS)?
+            .set_buckets_for_metric(full(JOB_SECONDS), JOB_BUCKETS)?
             .install_recorder()?;
         describe();
         // Something to subtract from when the first one comes.
@@ -101,6 +108,13 @@ fn describe() {
     describe_counter!(FAILED, "Requests for which the relay found no answer");
     describe_gauge!(LOAD, "Calls of a task that this host does, or that wait for that");
     describe_counter!(CALLS, "Calls of tasks that came to this host, by what came of them");
+    describe_counter!(JOB_RUNS, "Firings of jobs that have ended on this host, by how");
+    describe_counter!(JOB_MISSED, "Firings of jobs that were missed, and dropped by this host");
+    describe_histogram!(
+        JOB_SECONDS,
+        Unit::Seconds,
+        "From the beginning of a firing to its end, all attempts and the pauses between them"
+    );
     describe_histogram!(
         TEARDOWN,
         Unit::Seconds,
@@ -159,6 +173,17 @@ pub(crate) fn lines_dropped(action: &Arc<str>, count: u64) {
 /// The gate refused a request of `action`, or its answer, for this reason in a word.
 pub(crate) fn refused(action: &Arc<str>, reason: &'static str) {
     counter!(REFUSALS, "action" => Arc::clone(action), "reason" => reason).increment(1);
+}
+
+/// A firing of the job `action` has ended, in this way in a word.
+pub(crate) fn job_ended(action: &Arc<str>, outcome: &'static str, took: Duration) {
+    counter!(JOB_RUNS, "action" => Arc::clone(action), "outcome" => outcome).increment(1);
+    histogram!(JOB_SECONDS, "action" => Arc::clone(action)).record(took);
+}
+
+/// So many firings of the job `action` were missed, and dropped.
+pub(crate) fn job_missed(action: &Arc<str>, count: usize) {
+    counter!(JOB_MISSED, "action" => Arc::clone(action)).increment(count as u64);
 }
 
 /// A request for `action` was sent to the leader, another host.

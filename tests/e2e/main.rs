@@ -20,6 +20,7 @@ mod frozen;
 mod harness;
 mod health;
 mod hooks;
+mod jobs;
 mod languages;
 mod lifecycle;
 mod metrics;

@@ -19,6 +19,9 @@ const FREEZES: &str = "100";
 /// How many times a plugin is replaced.
 const RELOADS: &str = "1000";
 
+/// How often the leader of a job is killed, for each of the ways to treat what is missed.
+const JOB_KILLS: &str = "20";
+
 /// How long plugins that are made at random are loaded.
 const FUZZING: Duration = Duration::from_secs(120);
 
@@ -34,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
     simulate()?;
     freeze()?;
     reload()?;
+    kill()?;
     fuzz::run(FUZZING)?;
     faults::check()
 }
@@ -77,6 +81,12 @@ fn freeze() -> Result<()> {
 fn reload() -> Result<()> {
     let only = ["-p", "soloist", "--test", "e2e", "replaced_under_load", "--", "--nocapture"];
     test::run_with(&only.map(OsString::from), &[("SOLOIST_RELOADS", RELOADS)], &[])
+}
+
+/// Leaders that are killed while they run a job each second.
+fn kill() -> Result<()> {
+    let only = ["-p", "soloist", "--test", "e2e", "killed_leaders", "--", "--nocapture"];
+    test::run_with(&only.map(OsString::from), &[("SOLOIST_JOB_KILLS", JOB_KILLS)], &[])
 }
 
 /// The seeded simulation once more, and much longer.

@@ -24,6 +24,7 @@ mod fate;
 mod hook;
 mod inbound;
 mod instances;
+mod job;
 mod limits;
 mod listen;
 mod lobby;
@@ -57,6 +58,10 @@ pub(crate) use connection::{Answers, Caller, Hall, Secure, serve};
 pub(crate) use door::{Door, Opening, Persistence};
 pub use hook::Hooks;
 pub(crate) use inbound::{Inbound, Kept};
+pub use job::{
+    Begun, Declined, Desk, Firing, Jobs, Ledger, Mark, Outcome, Over, Page, RECORDS_MAX, Record,
+    history, next_due,
+};
 pub use listen::Preflight;
 pub use lobby::Lobby;
 pub(crate) use lobby::{Floor, Performer, Visit};
@@ -74,7 +79,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     capability::{Access, Calls, Gate, Spawner, TermLink},
-    config::{ActionConfig, Restart, Standby},
+    config::{ActionConfig, JobConfig, Restart, Standby},
     election::Group,
     plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},
 };
@@ -86,6 +91,7 @@ pub struct Action {
     config: ActionConfig,
     engine: Arc<Engine>,
     plugin: Plugin,
+    kinds: Kinds,
     pace: Pace,
     tls: Option<TlsAcceptor>,
     board: Board,
@@ -101,6 +107,15 @@ pub enum PrepareError {
     /// Its certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// It has a schedule, and nothing that could be run by it.
+    #[error(
+        "the action {action} has a schedule and no program to run: its plugin exports no \
+         `wasi:cli/run`; drop `schedule`, or give the plugin a `main`"
+    )]
+    NoProgram {
+        /// The action.
+        action: Arc<str>,
+    },
     /// Standbys are to do something with its requests, and it takes none.
     #[error(
         "the action {action} answers no requests, so standbys cannot {standby} them: drop `standby`"
@@ -148,6 +163,12 @@ impl Action {
     fn load(config: &ActionConfig, engine: &Arc<Engine>) -> Result<Self, PrepareError> {
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let plugin = Plugin::load(engine, &config.plugin)?;
+        let kinds = match config.job {
+            Some(_) => plugin.kinds().scheduled(),
+            None => Some(plugin.kinds().clone()),
+        };
+        let no_program = || PrepareError::NoProgram { action: Arc::clone(&config.name) };
+        let kinds = kinds.ok_or_else(no_program)?;
         let standby = config.relayed.standby;
         if standby.listens() && !plugin.kinds().has(Kind::Http) {
             return Err(PrepareError::NoRequests { action: Arc::clone(&config.name), standby });
@@ -155,7 +176,7 @@ impl Action {
         let (config, engine) = (config.clone(), engine.clone());
         let pace = Pace::new(config.limits.cpu);
         let (board, trial) = (Board::default(), Trial::Over.into());
-        Ok(Self { config, engine, plugin, pace, tls, board, trial })
+        Ok(Self { config, engine, plugin, kinds, pace, tls, board, trial })
     }
 
     /// Its name.
@@ -167,7 +188,13 @@ impl Action {
     /// What it is run as.
     #[must_use]
     pub fn kinds(&self) -> &Kinds {
-        self.plugin.kinds()
+        &self.kinds
+    }
+
+    /// When it is run as a job, if it is one.
+    #[must_use]
+    pub fn job(&self) -> Option<&JobConfig> {
+        self.config.job.as_ref()
     }
 
     /// The group whose leader runs it.

@@ -15,8 +15,9 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    Action, Lobby, State, Tasks,
+    Action, Jobs, Lobby, State, Tasks,
     door::{Opened, Opening},
+    job::Job,
     limits::GOOD_RUN,
     request::Server,
     service::{self, Current},
@@ -37,6 +38,8 @@ pub struct Scope {
     pub failures: mpsc::UnboundedSender<Failure>,
     /// Where those find them who have requests.
     pub lobby: Lobby,
+    /// What jobs share.
+    pub jobs: Jobs,
     /// How long a version that was replaced has for what it has begun.
     pub drain: Duration,
 }
@@ -62,6 +65,7 @@ pub(super) struct Running {
     run: Arc<Run>,
     server: Option<Arc<Server>>,
     service: Option<(Tasks, Current)>,
+    job: Option<Job>,
 }
 
 impl Running {
@@ -84,7 +88,7 @@ impl Running {
         run.enter(State::Starting);
         let entry = action.plugin().entries().http.clone();
         let server = entry.map(|entry| Server::new(Arc::clone(&run), entry).into());
-        Self { run, server, service: None }
+        Self { run, server, service: None, job: None }
     }
 
     /// The action, in this version.
@@ -120,9 +124,14 @@ impl Running {
         let run = Arc::clone(&self.run);
         self.watch(door);
         if let Some(entry) = run.action.plugin().entries().service.clone() {
-            let tasks = run.scope.tasks.child();
-            let current = service::start(Arc::clone(&run), entry, &tasks);
-            self.service = Some((tasks, current));
+            match &run.action.config().job {
+                Some(job) => self.job = Some(Job::start(Arc::clone(&run), entry, job)),
+                None => {
+                    let tasks = run.scope.tasks.child();
+                    let current = service::start(Arc::clone(&run), entry, &tasks);
+                    self.service = Some((tasks, current));
+                }
+            }
         }
         if !run.action.kinds().stays() {
             run.enter(State::Done);
@@ -145,13 +154,17 @@ impl Running {
     }
 
     /// Ends the service, so that another version of it can begin: it is told, and
-    /// waited for as long as `patience` goes if it has asked to be told.
+    /// waited for as long as `patience` goes if it has asked to be told. So is a job,
+    /// for what it has begun.
     pub(super) async fn end_service(&mut self, patience: Duration) {
         self.run.leave();
         if let Some((tasks, mut current)) = self.service.take() {
             // If that was not enough for it, it is stopped all the same.
             let _ = timeout(patience, current.leave()).await;
             tasks.stop().await;
+        }
+        if let Some(job) = self.job.take() {
+            job.end(patience).await;
         }
     }
 
@@ -166,6 +179,9 @@ impl Running {
             server.close();
         }
         self.run.work.join().await;
+        if let Some(job) = &self.job {
+            job.finish().await;
+        }
         if let Some((_, current)) = &mut self.service {
             current.leave().await;
         }

@@ -5,6 +5,7 @@
 //! store: a host that cannot lead must be able to say why.
 
 mod commands;
+mod jobs;
 mod own_site;
 mod refusal;
 mod server;
@@ -12,6 +13,7 @@ mod state;
 mod status;
 mod tasks;
 
+pub use jobs::{JobEntry, JobFirings, JobList, JobSource};
 pub use refusal::Reason;
 pub use server::{Desks, StatusSource, serve};
 pub use state::StateKeys;

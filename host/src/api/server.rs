@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Status, commands, own_site,
+    JobSource, Status, commands, jobs, own_site,
     refusal::Refusal,
     state,
     tasks::{self, TaskDesk},
@@ -62,6 +62,10 @@ GET /readyz      200 when plugins are prepared and the session in the store is l
 GET /v1/state/ACTION               the keys of an action's state, as JSON; ?after=KEY&limit=N
 GET, PUT, DELETE /v1/state/ACTION/KEY   one value, as it is; `soloist state` does the same
 DELETE /v1/state/ACTION?all=true   all of them
+
+GET /v1/jobs                       the jobs of this host, as JSON, each with its next and last firing
+GET /v1/jobs/NAME                  what is kept of a job's firings
+POST /v1/jobs/NAME/run             has it run now; ?wait=true answers when it has ended; `soloist jobs` does the same
 
 POST /v1/resign                    the leader of {\"group\"} hands over, to the host {\"to\"} or to the next in line
 POST /v1/pause, /v1/resume         no changes by preference in {\"group\"}, or in all; {\"freeze\": true}: none at all
@@ -100,6 +104,8 @@ pub struct Desks {
     pub state: Arc<dyn store::State>,
     /// What people tell the cluster to do.
     pub commands: Arc<Commands>,
+    /// The jobs.
+    pub jobs: Arc<JobSource>,
     /// The tasks.
     pub tasks: TaskDesk,
     /// The leader's actions.
@@ -173,7 +179,7 @@ impl Answers for Rooms {
 }
 
 fn routes(desks: Desks) -> Router {
-    let Desks { source, state, commands, tasks, .. } = desks;
+    let Desks { source, state, commands, jobs, tasks, .. } = desks;
     Router::new()
         .route("/", get(|| async { INDEX }))
         .route("/livez", get(|| async { "ok\n" }))
@@ -184,6 +190,7 @@ fn routes(desks: Desks) -> Router {
         .merge(state::routes(state))
         .merge(commands::routes(commands))
         .merge(tasks::routes(tasks))
+        .merge(jobs::routes(jobs))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(own_site::only))
@@ -266,10 +273,11 @@ mod tests {
             let file = StoreUrl::Sqlite(folder.path().join("soloist.db"));
             let store = store::open(&file, "test", REQUEST_TIME).unwrap();
             let state = store.state().unwrap();
+            let jobs = Arc::new(jobs::tests::none(&*store));
             let commands = Arc::new(commands::tests::nobody(store));
             let (asked, told) = (source.clone(), stop.clone());
             let (relay, tasks) = (test_relay(), tasks::tests::nothing());
-            let desks = Desks { source: asked, state, commands, tasks, relay };
+            let desks = Desks { source: asked, state, commands, jobs, tasks, relay };
             let task = tokio::spawn(serve(listener, desks, told));
             Self { url, source, stop, task, _folder: folder }
         }
@@ -315,6 +323,24 @@ mod tests {
         let (code, body) = server.ask(Method::POST, "/v1/status").await;
         assert_eq!(code, 405);
         assert!(body.contains("/v1/status does not take POST"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn there_may_be_no_job() {
+        let server = Server::start().await;
+        assert_eq!(server.get("/v1/jobs").await, (200, r#"{"jobs":[]}"#.to_owned()));
+        for (method, path) in
+            [(Method::GET, "/v1/jobs/report"), (Method::POST, "/v1/jobs/report/run")]
+        {
+            let (code, body) = server.ask(method, path).await;
+            assert_eq!(code, 404);
+            assert!(
+                body.contains("there is no job `report`") && body.contains("`schedule`"),
+                "{body}"
+            );
+        }
+        let (code, body) = server.ask(Method::POST, "/v1/jobs/report/run?wait=soon").await;
+        assert_eq!(code, 400, "{body}");
     }
 
     #[tokio::test]

@@ -223,7 +223,7 @@ fn slow(limit: Duration) -> Refusal {
 }
 
 /// What a failed call means to whoever asked.
-fn refusal(error: StoreError) -> Refusal {
+pub(super) fn refusal(error: StoreError) -> Refusal {
     let text = with_causes(&error);
     match error {
         StoreError::Limit(problem) => limit(problem),

@@ -53,6 +53,21 @@ pub struct TermLink {
     pub calls: Option<Arc<dyn Calls>>,
 }
 
+impl TermLink {
+    /// The store has refused a write of `action`: shuts the gate right here, so that
+    /// nothing else of the term leaves while the notice is on its way.
+    pub(crate) fn fenced(&self, action: &str) {
+        self.gate.revoke();
+        let term = self.gate.term();
+        tracing::warn!(
+            event = "fenced", action, group = %term.group, token = term.token.0,
+            "the store refused a write: the leadership has passed to another host, or may have",
+        );
+        // Nobody listens where the term is ending already.
+        let _ = self.notices.send(Notice::Fenced);
+    }
+}
+
 impl std::fmt::Debug for TermLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TermLink").field("gate", &self.gate).field("key", &self.key).finish()
@@ -189,7 +204,7 @@ impl Access {
     }
 
     /// Resolves when guests are to finish: the term is ending, or they were retired.
-    pub(super) async fn ending(&self) {
+    pub(crate) async fn ending(&self) {
         tokio::select! {
             () = self.gate().ending() => {}
             () = self.retired.cancelled() => {}

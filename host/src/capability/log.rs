@@ -20,7 +20,7 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use super::{Gate, meter::Meter};
+use super::{Gate, Tail, meter::Meter};
 use crate::{clock::BootTime, measure};
 
 /// The longest line, in bytes.
@@ -42,7 +42,14 @@ pub(crate) struct LogStream(Arc<Mutex<Line>>);
 impl LogStream {
     /// A stream that prints on `console`.
     pub(crate) fn new(stream: Stream, console: Arc<Console>) -> Self {
-        Self(Arc::new(Mutex::new(Line { stream, console, text: Vec::new() })))
+        let line = Line { stream, console, tail: None, text: Vec::new() };
+        Self(Arc::new(Mutex::new(line)))
+    }
+
+    /// The same, whose end is kept in `tail` as well.
+    pub(crate) fn copying_to(self, tail: Option<Tail>) -> Self {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).tail = tail;
+        self
     }
 
     fn push(&self, bytes: &[u8]) {
@@ -62,11 +69,15 @@ pub(crate) struct Console {
 struct Line {
     stream: Stream,
     console: Arc<Console>,
+    tail: Option<Tail>,
     text: Vec<u8>,
 }
 
 impl Line {
     fn push(&mut self, bytes: &[u8]) {
+        if let Some(tail) = &self.tail {
+            tail.push(bytes);
+        }
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             match part.strip_suffix(b"\n") {
                 Some(end) => {

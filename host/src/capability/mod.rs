@@ -16,7 +16,7 @@
 //! | `wasi:filesystem`, where folders are granted | files of this machine | none of its own: a guest that computes is stopped by the gate at the next tick, and one that waits by its task; a call that a thread has begun is carried out |
 //! | `wasi:sockets`, where they are granted | connections, datagrams, questions to a name service | before each lookup and connection, at each write and read (`sockets/`), and before each datagram; 8 KiB of a write that was let through may wait for room in its socket |
 //! | `soloist:plugin/tasks` | work of other hosts, or of this one | before a call begins, and before its outcome is handed out (`tasks/mod.rs`) |
-//! | stdout, stderr | lines of this host's log | none: a log says what was |
+//! | stdout, stderr | lines of this host's log; of a job, also the end of its output in its history | none: a log says what was |
 //! | clocks, random numbers, environment, `wasi:config`, `term.current`, `term.ending` | none | |
 //!
 //! The interfaces of WASI 0.3 go the same ways as those of 0.2 of the same names,
@@ -26,6 +26,7 @@
 //! a guest that computes (`plugin/guest.rs`).
 
 mod access;
+mod errand;
 mod gate;
 mod http;
 mod keyvalue;
@@ -36,6 +37,7 @@ mod settings;
 mod sockets;
 mod stamp;
 mod state;
+mod tail;
 mod tasks;
 pub(crate) mod term;
 mod wasi;
@@ -43,12 +45,14 @@ mod wasi;
 use wasmtime::component::Linker;
 
 pub use access::{Access, Notice, Spawner, TermLink};
+pub(crate) use errand::Errand;
 #[cfg(test)]
 pub(crate) use gate::test_gate;
 pub use gate::{Deadline, Gate, Shut};
 pub(crate) use limits::HOSTCALL;
 pub(crate) use stamp::Stamp;
 pub use state::GuestState;
+pub(crate) use tail::Tail;
 pub use tasks::{CallError, Calls, Done, Order};
 pub(crate) use term::{Heed, one_line};
 

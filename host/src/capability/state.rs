@@ -8,7 +8,7 @@ use wasmtime_wasi_config::WasiConfig;
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::{
-    Access, Gate,
+    Access, Errand, Gate,
     http::HttpCtx,
     keyvalue::{KeyvalueCtx, KeyvalueView},
     limits::{InstanceLimits, RESOURCES},
@@ -37,9 +37,17 @@ impl GuestState {
     /// # Errors
     /// When a folder that it is granted cannot be opened.
     pub fn new(access: &Arc<Access>) -> wasmtime::Result<Self> {
+        Self::on(&Errand::default(), access)
+    }
+
+    /// The same, of an instance that is sent on `errand`.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn on(errand: &Errand, access: &Arc<Access>) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
-        let (wasi, sockets) = wasi::ctx(access)?;
+        let (wasi, sockets) = wasi::ctx(access, errand)?;
         Ok(Self {
             table,
             wasi,

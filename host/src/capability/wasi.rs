@@ -13,22 +13,32 @@ use wasmtime::format_err;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
 use super::{
-    Access,
+    Access, Errand,
     log::{LogStream, Stream},
     sockets::SocketsCtx,
 };
 use crate::config::Secret;
 
-/// A context for an instance that has what `access` grants.
+/// A context for an instance that has what `access` grants, sent on `errand`.
 ///
 /// # Errors
 /// When a folder cannot be opened.
-pub(crate) fn ctx(access: &Arc<Access>) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
-    let log = |stream| LogStream::new(stream, access.console.clone());
+pub(crate) fn ctx(
+    access: &Arc<Access>,
+    errand: &Errand,
+) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
+    let log =
+        |stream| LogStream::new(stream, access.console.clone()).copying_to(errand.tail.clone());
     let mut ctx = WasiCtx::builder();
     ctx.stdout(log(Stream::Stdout)).stderr(log(Stream::Stderr));
     ctx.arg(&access.action).args(&access.grants.args);
     for (name, text) in environment(&access.grants.env, &access.grants.secrets) {
+        // What the errand says is not to be had otherwise.
+        if !errand.env.iter().any(|(told, _)| *told == name) {
+            ctx.env(name, text);
+        }
+    }
+    for (name, text) in &errand.env {
         ctx.env(name, text);
     }
     let sockets = SocketsCtx::new(access, &mut ctx);

@@ -6,6 +6,7 @@ mod client;
 mod command;
 mod demo;
 mod exit;
+mod jobs;
 mod logging;
 mod plugin;
 mod run;
@@ -40,6 +41,7 @@ enum Command {
     Call(call::CallArgs),
     Demo(demo::DemoArgs),
     Drain(command::DrainArgs),
+    Jobs(jobs::JobsArgs),
     Pause(command::PauseArgs),
     Plugin(plugin::PluginArgs),
     Remove(command::RemoveArgs),
@@ -86,6 +88,7 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
         Command::Resign(args) => in_runtime(command::resign(args)),
         Command::Resume(args) => in_runtime(command::resume(args)),
         Command::Undrain(args) => in_runtime(command::undrain(args)),
+        Command::Jobs(args) => in_runtime(jobs::main(args)),
         Command::State(args) => in_runtime(state::main(args)),
         Command::Status(args) => in_runtime(status::main(args)),
     }

@@ -37,6 +37,27 @@ pub(super) async fn obstacle(url: &str, group: &str) -> Option<String> {
     Some(status["groups"][group]["obstacle"].as_str()?.to_owned())
 }
 
+/// Passes a POST without a body on to the host at `url`, and returns the code and the text
+/// of its answer; without a limit, whenever that comes.
+///
+/// # Errors
+/// It does not answer.
+pub async fn pass_on(
+    url: &str,
+    path: &str,
+    host: &str,
+    within: Option<Duration>,
+) -> Result<(u16, String), reqwest::Error> {
+    let client = reqwest::Client::builder().no_proxy().connect_timeout(QUESTION);
+    let client = match within {
+        Some(within) => client.timeout(within),
+        None => client,
+    };
+    let request = client.build()?.post(format!("{url}{path}"));
+    let answer = request.header(PASSED_ON, host).send().await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
 fn client(within: Duration) -> reqwest::Result<reqwest::Client> {
     // Hosts are near: no proxy.
     reqwest::Client::builder().no_proxy().timeout(within).build()

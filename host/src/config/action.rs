@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    Grants, Instances, Limits, Patience, Relayed, TaskConfig,
+    Grants, Instances, JobConfig, Limits, Patience, Relayed, TaskConfig,
     file::ActionTable,
-    granted, instances, limits,
+    granted, instances, job, limits,
     listing::Listing,
     patience,
     problem::{Place, Problem},
@@ -44,6 +44,8 @@ pub struct ActionConfig {
     pub restart: Option<Restart>,
     /// How often that happens before it has failed.
     pub patience: Patience,
+    /// When it is run as a job, if it is one.
+    pub job: Option<JobConfig>,
     /// What it is held to.
     pub limits: Limits,
     /// How calls of it are dealt with, where it is a task.
@@ -67,6 +69,7 @@ impl ActionConfig {
             instances: Instances::Fresh,
             restart: None,
             patience: Patience::default(),
+            job: None,
             limits: Limits::default(),
             task: TaskConfig::default(),
             grants: Arc::default(),
@@ -131,6 +134,7 @@ impl Surroundings<'_> {
         let limits = limits::read(resolver, &table);
         let patience = patience::read(resolver, &table);
         let task = task::read(resolver, &table);
+        let job = job::read(resolver, &table);
         let restart = match table.restart.map(|text| resolver.written(Some(text), "")) {
             Some(setting) => resolver.read(&setting, Restart::parse).map(Some),
             None => Some(None),
@@ -165,6 +169,7 @@ impl Surroundings<'_> {
             instances: instances?,
             restart: restart?,
             patience: patience?,
+            job: job?,
             limits: limits?,
             task: task?,
             grants: grants?.into(),

@@ -103,6 +103,11 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Where something stands in the file.
+    pub(super) fn place<T>(&self, value: &Spanned<T>) -> Place {
+        self.source.place(value)
+    }
+
     /// Takes a problem down.
     pub(super) fn report(&mut self, problem: Problem) {
         self.problems.push(problem);

@@ -61,7 +61,9 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<T
         }
         None => Some(None),
     };
-    let timeout = resolver.written(table.timeout.clone(), TIMEOUT);
+    // With a schedule, it is that of the job.
+    let timeout = table.timeout.clone().filter(|_| table.schedule.is_none());
+    let timeout = resolver.written(timeout, TIMEOUT);
     let timeout = resolver.read(&timeout, patience);
     let max_attempts = resolver.number(table.max_attempts.clone(), MAX_ATTEMPTS, 1..=1000);
     let keep = resolver.written(table.keep.clone(), KEEP);

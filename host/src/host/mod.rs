@@ -24,9 +24,9 @@ pub use error::{Fault, HostError};
 
 use self::{labour::Labour, people::People, status::Observer};
 use crate::{
-    action::{Catalog, Lobby},
-    api::{self, Desks},
-    clock::{self, unix_ms},
+    action::{Catalog, Desk, Jobs, Lobby},
+    api::{self, Desks, JobSource},
+    clock::{self, WallClock, unix_ms},
     cluster::Follower,
     config::{Config, GroupConfig, Strategy},
     election::Group,
@@ -102,6 +102,9 @@ impl Host {
         let (roster_to, roster) = watch::channel(None);
         let (programme, engine) = (catalog.programme(), catalog.engine());
         let state = store.state().map_err(HostError::Store)?;
+        let ledger = store.ledger().map_err(HostError::Store)?;
+        let (clock, wall) = WallClock::of_this_machine();
+        let jobs = Jobs { ledger, desk: Desk::default(), clock };
         let (lobby, name) = (Lobby::default(), Arc::clone(&config.host.name));
         let relay = Relay::new(name, lobby.clone(), programme.clone(), roster.clone());
         let health = Health::new(
@@ -118,6 +121,7 @@ impl Host {
             store: Arc::clone(&store),
             programme: programme.clone(),
             lobby: lobby.clone(),
+            jobs: jobs.clone(),
             catalog: catalog.failures(),
             health: health.clone(),
             sidelines: sidelines.clone(),
@@ -158,6 +162,12 @@ impl Host {
             measurements: measurements.clone(),
         };
         let (host, retry) = (Arc::clone(&config.host.name), config.timings.retry);
+        let job_source = JobSource {
+            host: Arc::clone(&host),
+            programme: observer.programme.clone(),
+            roster: observer.roster.clone(),
+            jobs,
+        };
         let follower = Follower { store, host, retry };
 
         let (around, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -168,9 +178,10 @@ impl Host {
         around.spawn(standby.run(stop.clone()));
         around.spawn(catalog.keep_up(stop.clone()));
         around.spawn(measurements.keep_up(stop.clone()));
+        around.spawn(wall.run(stop.clone()));
         let (observer, commands) = (Arc::new(observer), Arc::new(commands));
-        let (tasks, asked) = (labour.desk(), relay.clone());
-        let desks = Desks { source: observer, state, commands, tasks, relay: asked };
+        let (jobs, tasks, asked) = (Arc::new(job_source), labour.desk(), relay.clone());
+        let desks = Desks { source: observer, state, commands, jobs, tasks, relay: asked };
         around.spawn(api::serve(listener, desks, stop.clone()));
         let (relay, drain) = (relay.start(), config.timings.drain);
         info!(event = "listening", %listen, "control API on http://{listen}");

@@ -11,6 +11,8 @@ pub enum Kind {
     Http,
     /// It runs for as long as the term lives.
     Service,
+    /// It runs when its schedule says so, or when it is asked to.
+    Job,
     /// It is told when its host comes to lead, and when to stand by.
     Hooks,
     /// It does what any host may be called for.
@@ -35,7 +37,7 @@ impl Kind {
     /// Whether it runs for as long as a term lasts. Hooks are called and return, and tasks
     /// are any host's.
     pub(crate) fn stays(self) -> bool {
-        matches!(self, Self::Http | Self::Service)
+        matches!(self, Self::Http | Self::Service | Self::Job)
     }
 
     /// The WASI by which a component with these exports is entered as this kind.
@@ -51,6 +53,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Http => "http",
             Self::Service => "service",
+            Self::Job => "job",
             Self::Hooks => "hooks",
             Self::Task => "task",
         })
@@ -84,6 +87,13 @@ impl Kinds {
     #[must_use]
     pub fn perform(&self) -> bool {
         self.0.iter().any(|kind| *kind != Kind::Task)
+    }
+
+    /// The same, with its program run by a schedule instead of for as long as a term
+    /// lasts; nothing, if it has no program.
+    pub(crate) fn scheduled(&self) -> Option<Self> {
+        let job = |kind: &Kind| if *kind == Kind::Service { Kind::Job } else { *kind };
+        self.has(Kind::Service).then(|| Self(self.0.iter().map(job).collect()))
     }
 
     /// The kinds, one by one.
@@ -131,6 +141,8 @@ mod tests {
         assert_eq!(kinds(&[task, "wasi:http/handler@0.3.0"]).to_string(), "http+task");
         assert!(!kinds(&[task]).stays() && !kinds(&[task]).perform());
         assert!(kinds(&[task, hooks]).perform());
+        assert_eq!(both.scheduled().unwrap().to_string(), "http+job");
+        assert!(both.scheduled().unwrap().stays() && kinds(&[hooks]).scheduled().is_none());
         assert!(kinds(&["soloist:plugin/hooks@0.2.0"]).is_empty());
         assert!(kinds(&["wasi:cli/run@1.0.0"]).is_empty());
         assert!(kinds(&[]).is_empty());

@@ -277,7 +277,7 @@ impl Kind {
             Self::Http => "The host that leads answers at <http://127.0.0.1:3000/>.",
             Self::Service => "The host that leads runs it, and its lines stand in that host's log.",
             Self::Job => {
-                "This version of soloist has no schedules yet: it runs a job as it runs a service,\nand begins it again when it has ended."
+                "It is run by the `schedule` of its settings (`schedule = \"0 3 * * *\"`, or `\"none\"`: when\n`soloist jobs run` asks for it); without one it is a service, begun again when it has ended."
             }
             Self::Task => "This version of soloist does not call tasks yet.",
         }

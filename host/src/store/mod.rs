@@ -175,6 +175,13 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Refused`] outside a tokio runtime.
     fn state(&self) -> Result<Arc<dyn State>, StoreError>;
 
+    /// What this host keeps of its actions' jobs: the same in every respect, in a place of
+    /// its own, which neither actions nor people reach by [`state`](Store::state).
+    ///
+    /// # Errors
+    /// The same.
+    fn ledger(&self) -> Result<Arc<dyn State>, StoreError>;
+
     /// The casts of the cluster's tasks, by connections of their own as [`state`](Store::state).
     ///
     /// # Errors

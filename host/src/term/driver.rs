@@ -25,7 +25,7 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    action::{Failure, Lobby, Offers, Programme},
+    action::{Failure, Jobs, Lobby, Offers, Programme},
     capability::{self, Deadline, Gate},
     clock::{BootTime, unix_ms},
     config::Timings,
@@ -52,6 +52,8 @@ pub struct Driver {
     pub programme: watch::Receiver<Arc<Programme>>,
     /// Where those find its actions who have requests.
     pub lobby: Lobby,
+    /// What its jobs share.
+    pub jobs: Jobs,
     /// Who is asked for an earlier version when one fails on trial.
     pub catalog: UnboundedSender<Failure>,
     /// What has failed on it.
@@ -125,6 +127,7 @@ struct Loop {
     guests: runtime::Handle,
     programme: watch::Receiver<Arc<Programme>>,
     lobby: Lobby,
+    jobs: Jobs,
     catalog: UnboundedSender<Failure>,
     failures: Health,
     sidelines: Sidelines,
@@ -170,6 +173,7 @@ impl Loop {
             guests,
             programme,
             lobby: driver.lobby,
+            jobs: driver.jobs,
             catalog: driver.catalog,
             failures: driver.health,
             sidelines: driver.sidelines,
@@ -298,6 +302,7 @@ impl Loop {
             watch: self.watchdog.watch(Arc::clone(&gate)),
             programme: self.programme.clone(),
             lobby: self.lobby.clone(),
+            jobs: self.jobs.clone(),
             catalog: self.catalog.clone(),
             health: self.failures.clone(),
             aside: self.sidelines.leave(&key.group),

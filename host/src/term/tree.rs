@@ -18,7 +18,7 @@ use super::{
     watchdog::Watch,
 };
 use crate::{
-    action::{Failure, Lobby, Programme, Scope, Tasks},
+    action::{Failure, Jobs, Lobby, Programme, Scope, Tasks},
     capability::{Calls, Gate, Notice, TermLink},
     clock::BootTime,
     election::{Cause, Event, LeaderKey},
@@ -52,6 +52,8 @@ pub(super) struct TermTree {
     pub(super) programme: watch::Receiver<Arc<Programme>>,
     /// Where those find the actions who have requests.
     pub(super) lobby: Lobby,
+    /// What jobs share.
+    pub(super) jobs: Jobs,
     /// Who is asked for an earlier version when one fails on trial.
     pub(super) catalog: UnboundedSender<Failure>,
     /// What has failed on this host.
@@ -84,6 +86,7 @@ impl TermTree {
             tasks: tasks.child(),
             failures: failures_to,
             lobby: self.lobby.clone(),
+            jobs: self.jobs.clone(),
             drain: self.drain,
         };
         // Nothing that was told of another leader may outlast that.

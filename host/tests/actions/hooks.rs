@@ -50,6 +50,7 @@ impl Term {
             tasks: self.tasks.clone(),
             failures,
             lobby: Lobby::default(),
+            jobs: self.world.jobs(),
             drain: PATIENCE,
         }
     }

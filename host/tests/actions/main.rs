@@ -14,6 +14,7 @@ mod folders;
 mod hooks;
 mod hostile;
 mod instances;
+mod jobs;
 mod lifted;
 mod limits;
 mod log;

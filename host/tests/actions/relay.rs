@@ -23,7 +23,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::bystander::{Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, leader, nobody};
+use self::bystander::{
+    Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, leader, no_jobs, nobody,
+};
 use crate::protocols::{connector, files};
 use crate::rig::{PATIENCE, World, free_address, read_until, rest_of, until};
 use crate::tasks;
@@ -61,8 +63,9 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
     let address = control.local_addr().unwrap();
     let (state, relay) = (world.store.state().unwrap(), bystander.asked.clone());
     let (commands, told) = (Arc::new(nobody(&world)), stop.clone());
+    let jobs = Arc::new(no_jobs(&world));
     let (source, tasks) = (Arc::new(Silent), tasks::desk(&Workshop::new("a".into()).into()));
-    let desks = Desks { source, state, commands, tasks, relay };
+    let desks = Desks { source, state, commands, jobs, tasks, relay };
     let serving = tokio::spawn(serve(control, desks, told));
     // Its candidate is second in the queue, as far as it knows.
     bystander.follow(&first, 1);

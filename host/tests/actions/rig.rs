@@ -9,9 +9,9 @@ use std::{
 };
 
 use soloist::{
-    action::{Action, Failure, Lobby, Scope, Stage, State, Tasks},
+    action::{Action, Desk, Failure, Jobs, Lobby, Scope, Stage, State, Tasks},
     capability::{Deadline, Gate, Notice, TermLink},
-    clock::BootTime,
+    clock::{BootTime, WallClock},
     config::{ActionConfig, Grants, Instances, Limits, Reuse, StoreUrl},
     election::{Group, LeaderKey, LeaseId, Term, Token},
     plugin::Engine,
@@ -39,6 +39,7 @@ pub(crate) struct Rig {
     pub(crate) failures: UnboundedReceiver<Failure>,
     pub(crate) notices: UnboundedReceiver<Notice>,
     pub(crate) running: Stage,
+    pub(crate) desk: Desk,
     _folder: Arc<tempfile::TempDir>,
 }
 
@@ -54,6 +55,12 @@ impl World {
         let url = StoreUrl::Sqlite(folder.path().join("soloist.db"));
         let store = store::open(&url, "test", PATIENCE).unwrap();
         Self { store, folder: folder.into() }
+    }
+
+    /// What jobs share on a host whose clock nobody sets.
+    pub(crate) fn jobs(&self) -> Jobs {
+        let (clock, _) = WallClock::of_this_machine();
+        Jobs { ledger: self.store.ledger().unwrap(), desk: Desk::default(), clock }
     }
 
     /// Wins a leadership that outlasts the test, unless it is resigned.
@@ -112,8 +119,9 @@ impl Rig {
             notices: notices_to,
             calls: None,
         };
-        let (tasks_of, lobby) = (tasks.clone(), Lobby::default());
-        let scope = Scope { term, tasks: tasks_of, failures: sender, lobby, drain: PATIENCE };
+        let (tasks_of, lobby, jobs) = (tasks.clone(), Lobby::default(), world.jobs());
+        let desk = jobs.desk.clone();
+        let scope = Scope { term, tasks: tasks_of, failures: sender, lobby, jobs, drain: PATIENCE };
         let mut running = Stage::new(scope);
         running.set(std::slice::from_ref(&action));
         Self {
@@ -125,6 +133,7 @@ impl Rig {
             failures,
             notices,
             running,
+            desk,
             _folder: world.folder.clone(),
         }
     }

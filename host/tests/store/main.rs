@@ -15,6 +15,7 @@ mod crowd;
 mod desk;
 mod etcd;
 mod etcd_server;
+mod ledger;
 mod proxy;
 mod sqlite;
 mod state;
@@ -92,6 +93,21 @@ mod guards {
         a_leader_whose_key_was_deleted_writes_nothing,
         a_leader_of_an_earlier_term_writes_nothing,
         a_person_needs_no_leadership,
+    }
+}
+
+mod ledgers {
+    properties! {
+        ledger:
+        a_firing_is_claimed_kept_and_ended,
+        a_claim_goes_by_the_mark_that_is,
+        who_leads_no_more_claims_nothing,
+        what_was_under_way_is_interrupted,
+        the_latest_are_kept,
+        another_schedule_begins_now,
+        state_and_ledgers_keep_apart,
+        no_firing_is_claimed_under_two_tokens,
+        a_claim_whose_answer_was_lost_is_known_in_the_end,
     }
 }
 

@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 
-use tracing::warn;
-
 use super::Error;
 use crate::{
-    capability::{Access, Notice, Shut, TermLink},
+    capability::{Access, Shut, TermLink},
     store::{Entry, Guard, StoreError, Write},
 };
 
@@ -116,26 +114,13 @@ impl Access {
         self.gate().pass()?;
         let answer = call.await;
         if matches!(answer, Err(StoreError::NotLeader | StoreError::LeaseGone)) {
-            self.fenced();
+            if let Some(term) = &self.term {
+                term.fenced(&self.action);
+            }
             return Err(Fault::Fenced);
         }
         self.gate().pass()?;
         answer.map_err(Fault::Store)
-    }
-
-    /// Shuts the gate right here, so that nothing else of the term leaves while
-    /// the notice is on its way.
-    fn fenced(&self) {
-        self.gate().revoke();
-        let term = self.gate().term();
-        warn!(
-            event = "fenced", action = %self.action, group = %term.group, token = term.token.0,
-            "the store refused a write: the leadership has passed to another host, or may have",
-        );
-        // Nobody listens where the term is ending already.
-        if let Some(term) = &self.term {
-            let _ = term.notices.send(Notice::Fenced);
-        }
     }
 }
 
@@ -156,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        capability::{Spawner, TermLink, test_gate},
+        capability::{Notice, Spawner, TermLink, test_gate},
         clock::BootTime,
         config::Limits,
         election::{LeaderKey, LeaseId},

@@ -5,11 +5,12 @@
 //! /soloist/<cluster>/election/<group>/<lease>   a candidate; etcd makes this name
 //! /soloist/<cluster>/holds/…, hosts/<host>      notes
 //! /soloist/<cluster>/members/<host>             a member
+//! /soloist/<cluster>/runs/<action>/<key>        what is kept of an action's jobs
 //! /soloist/<cluster>/state/<action>/<key>       a value that an action keeps
 //! ```
 //!
 //! The roster is one range, from the first candidate over the notes to the last member. Casts
-//! come before it and state after it, or each of them would wake every host.
+//! come before it, ledgers and state after it, or each of them would wake every host.
 
 use crate::{
     election::{Group, LeaseId},
@@ -28,6 +29,15 @@ pub(super) struct Keys {
 pub(super) struct Range {
     pub(super) first: String,
     pub(super) end: String,
+}
+
+/// Where values of actions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// What actions keep themselves.
+    State,
+    /// What hosts keep of their jobs.
+    Ledger,
 }
 
 /// What a key is of.
@@ -73,10 +83,14 @@ impl Keys {
         Range { first: format!("{root}election/"), end: format!("{root}members0") }
     }
 
-    /// The state of an action, up to its last key.
-    pub(super) fn state(&self, action: &str) -> Result<Range, StoreError> {
+    /// What is kept of an action in `room`, up to its last key.
+    pub(super) fn kept(&self, room: Room, action: &str) -> Result<Range, StoreError> {
         plain_name("the action's name", action)?;
-        let name = format!("{}state/{action}", self.root);
+        let room = match room {
+            Room::State => "state",
+            Room::Ledger => "runs",
+        };
+        let name = format!("{}{room}/{action}", self.root);
         Ok(Range { first: format!("{name}/"), end: format!("{name}0") })
     }
 
@@ -134,19 +148,23 @@ mod tests {
         assert!(within(&keys.note(&Topic::Pause(None)).unwrap()));
         assert!(within(&keys.note(&Topic::Known("\u{10ffff}".into())).unwrap()));
         assert!(within(&keys.member("\u{10ffff}").unwrap()));
-        let state = keys.state("a").unwrap();
-        assert!(roster.end <= state.first && state.first < state.end);
+        for room in [Room::State, Room::Ledger] {
+            let kept = keys.kept(room, "a").unwrap();
+            assert!(roster.end <= kept.first && kept.first < kept.end);
+        }
     }
 
     #[test]
     fn the_states_of_two_actions_do_not_meet() {
         let keys = Keys::new("demo");
-        let one = keys.state("a").unwrap();
+        let one = keys.kept(Room::State, "a").unwrap();
         for other in ["ab", "a.b", "a-b", "a0", "A"] {
-            let other = keys.state(other).unwrap();
+            let other = keys.kept(Room::State, other).unwrap();
             assert!(one.end <= other.first || other.end <= one.first, "{other:?}");
         }
-        assert!(keys.state("a/b").is_err());
+        assert!(keys.kept(Room::State, "a/b").is_err());
+        let ledger = keys.kept(Room::Ledger, "a").unwrap();
+        assert!(one.end <= ledger.first || ledger.end <= one.first);
     }
 
     #[test]

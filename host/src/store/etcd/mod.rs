@@ -33,7 +33,7 @@ use self::{
     campaign::{Campaign, Seats, Stand},
     casts::EtcdCasts,
     client::{Client, Shared},
-    keys::Keys,
+    keys::{Keys, Room},
     lookout::Lookout,
     refusal::{Meaning, meaning},
     session::Renewals,
@@ -245,7 +245,13 @@ impl Store for Etcd {
     }
 
     fn state(&self) -> Result<Arc<dyn State>, StoreError> {
-        Ok(Arc::new(EtcdState::new(self.another_client()?, self.keys.clone())))
+        let client = self.another_client()?;
+        Ok(Arc::new(EtcdState::new(client, self.keys.clone(), Room::State)))
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn State>, StoreError> {
+        let client = self.another_client()?;
+        Ok(Arc::new(EtcdState::new(client, self.keys.clone(), Room::Ledger)))
     }
 
     fn casts(&self) -> Result<Arc<dyn Casts>, StoreError> {

@@ -24,7 +24,7 @@ use etcd_client::{
 
 use super::{
     client::Client,
-    keys::{Keys, Range},
+    keys::{Keys, Range, Room},
     plan::{Plan, Verdict},
     refusal::{Meaning, meaning, was_refused_at_the_door},
 };
@@ -47,18 +47,19 @@ pub(super) struct EtcdState {
     /// Of its own: what plugins do never ends a turn of the session's.
     client: Client,
     keys: Keys,
+    room: Room,
 }
 
 impl EtcdState {
-    pub(super) const fn new(client: Client, keys: Keys) -> Self {
-        Self { client, keys }
+    pub(super) const fn new(client: Client, keys: Keys, room: Room) -> Self {
+        Self { client, keys, room }
     }
 }
 
 #[async_trait]
 impl State for EtcdState {
     async fn get(&self, action: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        let Range { first, .. } = self.keys.state(action)?;
+        let Range { first, .. } = self.keys.kept(self.room, action)?;
         check_keys(keys.iter())?;
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -78,7 +79,7 @@ impl State for EtcdState {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        let range = self.keys.state(action)?;
+        let range = self.keys.kept(self.room, action)?;
         let list = |etcd: Connection| list(etcd, &range, after, limit);
         self.client.call(LIST, list).await
     }
@@ -89,7 +90,7 @@ impl State for EtcdState {
         action: &str,
         writes: &[Write],
     ) -> Result<(), StoreError> {
-        let range = self.keys.state(action)?;
+        let range = self.keys.kept(self.room, action)?;
         check_writes(writes)?;
         let plan = Plan::new(guard, range, writes);
         // What the first member said that may have carried the write out.

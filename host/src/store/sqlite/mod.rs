@@ -32,7 +32,8 @@ use self::{
     fault::Fault,
     file::File,
     reads::Place,
-    state::SqliteState,
+    state::{LEDGER, STATE, SqliteState},
+    turns::Turns,
     waiting::Watcher,
     worker::{Handle, Message, Source},
 };
@@ -42,7 +43,11 @@ use super::{
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// A cluster in a SQLite file.
-pub(super) struct Sqlite(Calls);
+pub(super) struct Sqlite {
+    calls: Calls,
+    /// Of all that is written but elections.
+    turns: Turns,
+}
 
 /// Calls to the worker.
 #[derive(Clone)]
@@ -69,7 +74,8 @@ impl Sqlite {
         };
         let worker = Handle::start(source.clone());
         let worker = Arc::new(worker.map_err(|fault| fault.into_error(OPEN, &label))?);
-        Ok(Self(Calls { label: label.into(), worker, source, request_timeout }))
+        let calls = Calls { label: label.into(), worker, source, request_timeout };
+        Ok(Self { calls, turns: Turns::new() })
     }
 }
 
@@ -102,23 +108,23 @@ const OPEN: &str = "open the store";
 #[async_trait]
 impl Store for Sqlite {
     fn label(&self) -> &str {
-        &self.0.label
+        &self.calls.label
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.0.call(OPEN, |_| Ok(())).await
+        self.calls.call(OPEN, |_| Ok(())).await
     }
 
     async fn grant(&self, ttl: Duration) -> Result<Lease, StoreError> {
-        self.0.call("open a session", move |file| file.grant(ttl)).await
+        self.calls.call("open a session", move |file| file.grant(ttl)).await
     }
 
     async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
-        self.0.call("renew the session's lease", move |file| file.renew(lease)).await
+        self.calls.call("renew the session's lease", move |file| file.renew(lease)).await
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
-        self.0.call("end the session", move |file| file.revoke(lease)).await
+        self.calls.call("end the session", move |file| file.revoke(lease)).await
     }
 
     async fn campaign(
@@ -127,24 +133,25 @@ impl Store for Sqlite {
         lease: LeaseId,
         candidate: &Candidate,
     ) -> Result<LeaderKey, StoreError> {
-        let told = |fault: Fault| fault.into_error("campaign", &self.0.label);
+        let told = |fault: Fault| fault.into_error("campaign", &self.calls.label);
         let value = serde_json::to_string(candidate).map_err(|error| told(error.into()))?;
         let (reply, answer) = oneshot::channel();
-        let mut caller = Caller { worker: &self.0.worker, answer };
+        let mut caller = Caller { worker: &self.calls.worker, answer };
         let group = group.clone();
-        self.0.worker.tell(Message::Campaign { group, lease, value, reply });
+        self.calls.worker.tell(Message::Campaign { group, lease, value, reply });
         (&mut caller.answer).await.unwrap_or(Err(Fault::Superseded)).map_err(told)
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
         let token = key.token;
-        let place = self.0.call("verify the leadership", move |file| file.verify(token)).await?;
+        let place =
+            self.calls.call("verify the leadership", move |file| file.verify(token)).await?;
         Ok(place == Place::First)
     }
 
     async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
         let (token, candidate) = (key.token, candidate.clone());
-        self.0
+        self.calls
             .call("proclaim the leader", move |file| {
                 file.proclaim(token, &serde_json::to_string(&candidate)?)
             })
@@ -153,12 +160,12 @@ impl Store for Sqlite {
 
     async fn resign(&self, key: &LeaderKey) -> Result<(), StoreError> {
         let token = key.token;
-        self.0.call("resign", move |file| file.withdraw(token)).await
+        self.calls.call("resign", move |file| file.withdraw(token)).await
     }
 
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError> {
         let member = member.clone();
-        self.0
+        self.calls
             .call("join the cluster", move |file| {
                 file.join(lease, &member.name, &serde_json::to_string(&member)?)
             })
@@ -167,28 +174,32 @@ impl Store for Sqlite {
 
     async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {
         let (name, note) = (topic.name()?, note.clone());
-        self.0.call("write a note", move |file| file.note(&name, &note.json()?)).await
+        self.calls.call("write a note", move |file| file.note(&name, &note.json()?)).await
     }
 
     async fn erase(&self, topic: &Topic) -> Result<bool, StoreError> {
         let name = topic.name()?;
-        self.0.call("erase a note", move |file| file.erase(&name)).await
+        self.calls.call("erase a note", move |file| file.erase(&name)).await
     }
 
     async fn watch(&self) -> Result<RosterStream, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.0.worker.tell(Message::Watch(reply));
-        let told = |fault: Fault| fault.into_error(WATCH, &self.0.label);
-        let watcher = self.0.answer(answer).await.map_err(told)?;
-        Ok(rosters(watcher, self.0.worker.clone(), self.0.label.clone()))
+        self.calls.worker.tell(Message::Watch(reply));
+        let told = |fault: Fault| fault.into_error(WATCH, &self.calls.label);
+        let watcher = self.calls.answer(answer).await.map_err(told)?;
+        Ok(rosters(watcher, self.calls.worker.clone(), self.calls.label.clone()))
     }
 
     fn state(&self) -> Result<Arc<dyn State>, StoreError> {
-        Ok(Arc::new(SqliteState::new(self.0.clone())?))
+        Ok(Arc::new(SqliteState::new(self.calls.clone(), self.turns.clone(), STATE)?))
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn State>, StoreError> {
+        Ok(Arc::new(SqliteState::new(self.calls.clone(), self.turns.clone(), LEDGER)?))
     }
 
     fn casts(&self) -> Result<Arc<dyn Casts>, StoreError> {
-        Ok(Arc::new(SqliteCasts::new(self.0.clone())?))
+        Ok(Arc::new(SqliteCasts::new(self.calls.clone(), self.turns.clone())?))
     }
 }
 

@@ -34,22 +34,36 @@ pub(super) struct SqliteState {
     calls: Calls,
     reader: Reader,
     turns: Turns,
+    /// What the names of actions begin with in the table; with a slash in it, no other
+    /// name is one of these.
+    room: &'static str,
 }
+
+/// What actions keep themselves.
+pub(super) const STATE: &str = "";
+/// What hosts keep of their jobs.
+pub(super) const LEDGER: &str = "runs/";
 
 impl SqliteState {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    pub(super) fn new(calls: Calls) -> Result<Self, StoreError> {
-        Ok(Self { calls, reader: Reader::new()?, turns: Turns::new() })
+    pub(super) fn new(calls: Calls, turns: Turns, room: &'static str) -> Result<Self, StoreError> {
+        Ok(Self { calls, reader: Reader::new()?, turns, room })
+    }
+
+    /// The action as the table names it.
+    fn name(&self, action: &str) -> Result<String, StoreError> {
+        check_action(action)?;
+        Ok(format!("{}{action}", self.room))
     }
 }
 
 #[async_trait]
 impl State for SqliteState {
     async fn get(&self, action: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        check_action(action)?;
+        let action = self.name(action)?;
         check_keys(keys.iter())?;
-        let (action, keys) = (action.to_owned(), keys.to_vec());
+        let keys = keys.to_vec();
         let get = move |tx: &Transaction<'_>, cluster: &str| {
             keys.iter().map(|key| entry(tx, params![cluster, action, key])).collect()
         };
@@ -62,8 +76,7 @@ impl State for SqliteState {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        check_action(action)?;
-        let (action, after) = (action.to_owned(), after.unwrap_or_default().to_owned());
+        let (action, after) = (self.name(action)?, after.unwrap_or_default().to_owned());
         let list = move |tx: &Transaction<'_>, cluster: &str| {
             let sql = "SELECT key FROM state WHERE cluster = ?1 AND action = ?2 AND key > ?3
                        ORDER BY key LIMIT ?4";
@@ -81,13 +94,13 @@ impl State for SqliteState {
         action: &str,
         writes: &[Write],
     ) -> Result<(), StoreError> {
-        check_action(action)?;
+        let action = self.name(action)?;
         check_writes(writes)?;
         let token = match guard {
             Guard::Leader(key) => Some(key.token),
             Guard::Person => None,
         };
-        let (action, writes) = (action.to_owned(), writes.to_vec());
+        let writes = writes.to_vec();
         let write = move |file: &mut File| file.state_write(token, &action, &writes);
         self.turns.write(&self.calls, WRITE, write).await
     }

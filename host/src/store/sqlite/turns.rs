@@ -15,7 +15,8 @@ use tokio::{
 use super::{Calls, fault::Fault, file::File};
 use crate::store::StoreError;
 
-/// Who takes turns to write.
+/// Who takes turns to write. Clones are the same: there is one for all that is kept.
+#[derive(Clone)]
 pub(super) struct Turns {
     /// Held by the write that is under way; when the next may be handed in.
     turn: Arc<Mutex<Instant>>,

@@ -9,7 +9,7 @@ use std::{
 
 use soloist::{
     action::{Action, Lobby, Programme},
-    api::{Status, StatusSource},
+    api::{JobSource, Status, StatusSource},
     cluster::Commands,
     config::{ActionConfig, Relayed, Standby, TlsFiles},
     election::{Group, LeaderKey, LeaseId, Token},
@@ -124,6 +124,12 @@ impl StatusSource for Silent {
     fn ready(&self) -> Result<(), String> {
         Ok(())
     }
+}
+
+/// The jobs of a host that has none.
+pub(super) fn no_jobs(world: &World) -> JobSource {
+    let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
+    JobSource { host: "a".into(), programme, roster, jobs: world.jobs() }
 }
 
 /// Commands for a host that has no cluster.

@@ -41,8 +41,8 @@ pub(super) struct SqliteCasts {
 impl SqliteCasts {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    pub(super) fn new(calls: Calls) -> Result<Self, StoreError> {
-        let (reader, turns) = (Reader::new()?, Turns::new());
+    pub(super) fn new(calls: Calls, turns: Turns) -> Result<Self, StoreError> {
+        let reader = Reader::new()?;
         Ok(Self { calls, reader, turns, slices: Arc::default() })
     }
 

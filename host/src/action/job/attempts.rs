@@ -1,0 +1,238 @@
+//! One firing, from its claim to its end: attempts, and the pauses between them.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+use wasmtime_wasi::I32Exit;
+
+use super::{
+    super::running::Run,
+    ledger::{Ledger, Over, Page},
+    record::{Outcome, Record},
+};
+use crate::{
+    capability::{Errand, GuestState, Tail},
+    clock::{BootTime, WallClock},
+    config::{JobConfig, moment},
+    measure,
+    plugin::{Guest, ServiceEntry},
+};
+
+/// The pause after the first attempt that fails; it doubles each time, up to the most.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MOST: Duration = Duration::from_secs(60);
+
+/// What a firing is carried out with.
+pub(super) struct Attempts {
+    pub(super) run: Arc<Run>,
+    pub(super) entry: ServiceEntry,
+    pub(super) job: Arc<JobConfig>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) clock: WallClock,
+    /// Cancelled when a later firing takes the place of this one.
+    pub(super) replaced: CancellationToken,
+}
+
+/// How an attempt ended.
+#[derive(Debug, PartialEq, Eq)]
+struct End {
+    exit: Option<i32>,
+    error: Option<String>,
+}
+
+impl Attempts {
+    /// Carries out the firing of `page`, and returns what became of it.
+    pub(super) async fn carry_out(self, mut page: Page) -> Option<Record> {
+        let began = BootTime::now();
+        self.begun(&page.record);
+        let tail = Tail::default();
+        let ended = self.replaced.run_until_cancelled(self.attempts(&mut page, &tail)).await;
+        match ended {
+            Some(Ok(())) => {}
+            // The next leader finds it as it was left.
+            Some(Err(Over)) => return None,
+            None => {
+                page.record.outcome = Outcome::Replaced;
+                page.record.output = tail.text();
+                page.record.error = Some("a later firing took its place".to_owned());
+            }
+        }
+        page.record.ended = Some(self.clock.now());
+        // A guest that was interrupted by the end of its term has not failed.
+        self.run.gate().pass().ok()?;
+        self.ended(&page.record, BootTime::now().since(began));
+        self.ledger.keep(&page).await.ok()?;
+        Some(page.record)
+    }
+
+    /// Until one attempt ends well, or there are no more.
+    async fn attempts(&self, page: &mut Page, tail: &Tail) -> Result<(), Over> {
+        loop {
+            tail.clear();
+            let end = self.attempt(&page.record, tail).await;
+            self.run.gate().pass().map_err(|_| Over)?;
+            let record = &mut page.record;
+            record.output = tail.text();
+            (record.exit, record.error) = (end.exit, end.error);
+            if record.error.is_none() {
+                record.outcome = Outcome::Done;
+                return Ok(());
+            }
+            let more = record.attempt <= self.job.retries;
+            if more && !self.run.is_leaving() {
+                self.pause(record).await;
+            }
+            if !more || self.run.is_leaving() {
+                record.outcome = Outcome::Failed;
+                if let (true, Some(error)) = (more, &mut record.error) {
+                    error.push_str("; it was not tried again, since the leadership was given up");
+                }
+                return Ok(());
+            }
+            record.attempt += 1;
+            self.ledger.keep(page).await?;
+        }
+    }
+
+    /// Waits before the next attempt, unless nothing is to begin any more.
+    async fn pause(&self, record: &Record) {
+        let pause = pause(record.attempt);
+        let error = record.error.as_deref().unwrap_or_default();
+        let pause_ms = pause.as_millis() as u64;
+        debug!(event = "job-retry", firing = record.id, pause_ms, error, "another attempt follows");
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.run.access.ending() => {}
+        }
+    }
+
+    async fn attempt(&self, record: &Record, tail: &Tail) -> End {
+        let slot = self.run.action.slot().await;
+        let errand = Errand { env: environment(record), tail: Some(tail.clone()) };
+        let state = match GuestState::on(&errand, &self.run.access) {
+            Ok(state) => state,
+            Err(error) => return End::failed(error.to_string()),
+        };
+        let mut guest = Guest::new(self.entry.engine(), slot, state);
+        let store = guest.store();
+        let ended = async {
+            let program = self.entry.instantiate(store).await?;
+            program.run(store).await
+        };
+        let limit = self.job.timeout;
+        match timeout(limit, self.run.action.pace().run(ended)).await {
+            Ok(ended) => End::of(ended),
+            Err(_) => {
+                let limit = humantime::format_duration(limit);
+                End::failed(format!("it was not done within {limit}; `timeout` gives it more"))
+            }
+        }
+    }
+
+    fn begun(&self, record: &Record) {
+        let term = self.run.gate().term();
+        debug!(
+            event = "job-begun", action = %self.run.action.name(), group = %term.group,
+            token = term.token.0, firing = record.id, "{} begins", record.id,
+        );
+    }
+
+    fn ended(&self, record: &Record, took: Duration) {
+        let (name, term) = (self.run.action.name(), self.run.gate().term());
+        let (group, token, outcome) = (&term.group, term.token.0, record.outcome.as_str());
+        measure::job_ended(name, outcome, took);
+        let mut board = self.run.action.board().lock();
+        let error = record.error.as_deref().unwrap_or_default();
+        match record.outcome {
+            Outcome::Failed => {
+                warn!(
+                    event = "job-failed", action = %name, %group, token, firing = record.id,
+                    attempts = record.attempt, error, "{} failed", record.id,
+                );
+                board.last_error = Some(told(record));
+            }
+            Outcome::Done => {
+                info!(event = "job-done", action = %name, %group, token, firing = record.id, "{} is done", record.id);
+                board.last_error = None;
+            }
+            _ => {
+                info!(event = "job-ended", action = %name, %group, token, firing = record.id, outcome, "{} is {outcome}", record.id);
+            }
+        }
+    }
+}
+
+/// What is wrong with a job whose latest firing is this.
+pub(super) fn told(record: &Record) -> String {
+    format!("{} {}: {}", record.id, record.outcome, record.error.as_deref().unwrap_or("no reason"))
+}
+
+/// What a guest is told of its firing.
+fn environment(record: &Record) -> Vec<(&'static str, String)> {
+    vec![
+        ("SOLOIST_FIRING", record.id.clone()),
+        ("SOLOIST_SCHEDULED", moment(record.scheduled)),
+        ("SOLOIST_ATTEMPT", record.attempt.to_string()),
+        ("SOLOIST_TOKEN", record.token.to_string()),
+    ]
+}
+
+/// Half of it by chance, so that what fails together does not come back together.
+fn pause(attempt: usize) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+    let whole = PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(PAUSE_MOST);
+    whole / 2 + whole.mul_f64(fastrand::f64() / 2.0)
+}
+
+impl End {
+    fn failed(error: String) -> Self {
+        Self { exit: None, error: Some(error) }
+    }
+
+    fn of(ended: wasmtime::Result<Result<(), ()>>) -> Self {
+        let code = match ended {
+            Ok(Ok(())) => 0,
+            Ok(Err(())) => 1,
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                Some(I32Exit(code)) => *code,
+                None => return Self::failed(format!("it trapped: {}", error.root_cause())),
+            },
+        };
+        let error = (code != 0).then(|| format!("it exited with code {code}"));
+        Self { exit: Some(code), error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_most() {
+        for (attempt, least, most) in [
+            (1, 500, 1000),
+            (2, 1000, 2000),
+            (5, 8000, 16_000),
+            (7, 30_000, 60_000),
+            (100, 30_000, 60_000),
+        ] {
+            let pauses: Vec<_> = (0..50).map(|_| pause(attempt).as_millis()).collect();
+            assert!(pauses.iter().all(|pause| (least..=most).contains(pause)), "{pauses:?}");
+            assert!(pauses.iter().any(|pause| *pause != pauses[0]), "no chance in {pauses:?}");
+        }
+    }
+
+    #[test]
+    fn what_exits_with_zero_is_done() {
+        assert_eq!(End::of(Ok(Ok(()))), End { exit: Some(0), error: None });
+        assert_eq!(End::of(Err(I32Exit(0).into())), End { exit: Some(0), error: None });
+        let code =
+            |code| End { exit: Some(code), error: Some(format!("it exited with code {code}")) };
+        assert_eq!(End::of(Ok(Err(()))), code(1));
+        assert_eq!(End::of(Err(I32Exit(7).into())), code(7));
+        let trapped = End::of(Err(wasmtime::format_err!("unreachable")));
+        assert_eq!(trapped, End::failed("it trapped: unreachable".to_owned()));
+    }
+}

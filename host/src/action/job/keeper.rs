@@ -1,0 +1,256 @@
+//! The task that keeps a job to its schedule under a term.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{
+    super::{Tasks, running::Run},
+    Jobs,
+    attempts::{Attempts, told},
+    desk::{Begun, Declined, Order, Orders},
+    firing::Firing,
+    ledger::{Ledger, Over, Page},
+    record::{Mark, Outcome, Record},
+    timetable::{self, MISSED_MAX, Step},
+};
+use crate::{
+    clock::WallClock,
+    config::{Concurrency, JobConfig, moment},
+    measure,
+    plugin::{Kind, ServiceEntry},
+};
+
+/// So many firings of a job run side by side, where they may.
+const AT_ONCE: usize = 16;
+/// A wait is looked at anew after so long: a clock may be slowed down or hurried up
+/// without being set.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Keeps one job.
+pub(super) struct Keeper {
+    run: Arc<Run>,
+    entry: ServiceEntry,
+    job: Arc<JobConfig>,
+    ledger: Arc<Ledger>,
+    clock: WallClock,
+    orders: Orders,
+    /// The firings that are under way.
+    runs: Tasks,
+    under_way: FuturesUnordered<JoinHandle<Option<()>>>,
+    /// The latest of them, and what makes them give way.
+    latest: String,
+    replaced: CancellationToken,
+    mark: Mark,
+    /// How many were missed and dropped since the latest that was begun.
+    missed: usize,
+    /// Firings that were begun before this term: a clock may come back to them.
+    known: BTreeSet<String>,
+}
+
+/// Keeps the job of `run` to its schedule until that is leaving; `runs` own its firings.
+pub(super) async fn keep(
+    run: Arc<Run>,
+    entry: ServiceEntry,
+    job: Arc<JobConfig>,
+    jobs: Jobs,
+    runs: Tasks,
+) {
+    let (name, term) = (Arc::clone(run.action.name()), run.scope.term.clone());
+    let ledger = Arc::new(Ledger::new(Arc::clone(&name), term, jobs.ledger));
+    let schedule = job.schedule.to_string();
+    let opened = ledger.open(jobs.clock.now(), &schedule, false).await;
+    let Ok((mark, records)) = opened else { return };
+    let mut keeper = Keeper {
+        orders: jobs.desk.open(&name),
+        run,
+        entry,
+        job,
+        ledger,
+        clock: jobs.clock,
+        runs,
+        under_way: FuturesUnordered::new(),
+        latest: String::new(),
+        replaced: CancellationToken::new(),
+        mark,
+        missed: 0,
+        known: BTreeSet::new(),
+    };
+    keeper.begin(&records);
+    // Over: the term is, and so is this.
+    let _: Result<(), Over> = keeper.keep().await;
+}
+
+impl Keeper {
+    /// Shows that the job is up, and how its latest firing went.
+    fn begin(&mut self, records: &[Record]) {
+        self.know(records);
+        self.run.up(Kind::Job);
+        let latest = records.iter().rev().find(|record| record.outcome != Outcome::Replaced);
+        let wrong = latest.filter(|record| record.outcome != Outcome::Done);
+        if let Some(record) = wrong {
+            self.run.action.board().lock().last_error = Some(told(record));
+        }
+    }
+
+    fn know(&mut self, records: &[Record]) {
+        self.known = records.iter().map(|record| record.id.clone()).collect();
+    }
+
+    async fn keep(&mut self) -> Result<(), Over> {
+        while !self.run.is_leaving() {
+            while self.under_way.next().now_or_never().flatten().is_some() {}
+            let now = self.clock.now();
+            let (name, settled) = (self.run.action.name(), self.mark.settled);
+            match timetable::next(name, &self.job, settled, now, self.is_busy()) {
+                Step::Wait(until) => self.wait(now, until).await?,
+                Step::Drop(to, count) => self.drop_missed(to, count),
+                Step::Anew => self.anew(now).await?,
+                Step::Fire(firing) if self.known.contains(&firing.id) => {
+                    self.mark.settled = firing.scheduled;
+                }
+                Step::Fire(firing) => self.fire(&firing, now).await.map(drop)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no firing can begin beside those that are under way.
+    fn is_busy(&self) -> bool {
+        let count = self.under_way.len();
+        match self.job.concurrency {
+            Concurrency::Forbid => count > 0,
+            Concurrency::Allow => count >= AT_ONCE,
+            Concurrency::Replace => false,
+        }
+    }
+
+    /// Until something is to be done, as far as is known now.
+    async fn wait(&mut self, now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> Result<(), Over> {
+        let access = Arc::clone(&self.run.access);
+        let timer = until
+            .map(|until| Instant::now() + (until - now).to_std().unwrap_or_default().min(LOOK));
+        let timer = async {
+            match timer {
+                Some(timer) => sleep_until(timer).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = access.ending() => {}
+            Some(_) = self.under_way.next() => {}
+            Some(order) = self.orders.next() => self.fire_by_hand(order).await?,
+            () = self.clock.changed() => {}
+            () = timer => {}
+        }
+        Ok(())
+    }
+
+    /// What is settled here goes to the store with the next firing.
+    fn drop_missed(&mut self, to: DateTime<Utc>, count: usize) {
+        self.mark.settled = to;
+        self.missed = (self.missed + count).min(MISSED_MAX);
+        let (name, term) = (self.run.action.name(), self.run.gate().term());
+        measure::job_missed(name, count);
+        let more = if count == MISSED_MAX { " or more" } else { "" };
+        warn!(
+            event = "job-missed", action = %name, group = %term.group, token = term.token.0,
+            count, missed = %self.job.missed,
+            "job {name} missed {count}{more} firings up to {}, which are dropped", moment(to),
+        );
+    }
+
+    /// A host with a wrong clock has led, or this one's was set back by days.
+    async fn anew(&mut self, now: DateTime<Utc>) -> Result<(), Over> {
+        let (name, ahead) = (self.run.action.name(), moment(self.mark.settled));
+        warn!(
+            event = "job-anew", action = %name,
+            "job {name} has fired up to {ahead}, more than a day ahead of this host's clock: \
+             is the clock right, here and on the other hosts? It goes on from {}", moment(now),
+        );
+        let schedule = self.job.schedule.to_string();
+        let (mark, records) = self.ledger.open(now, &schedule, true).await?;
+        self.mark = mark;
+        self.know(&records);
+        Ok(())
+    }
+
+    async fn fire_by_hand(&mut self, order: Order) -> Result<(), Over> {
+        if self.is_busy() {
+            // Whoever does not wait for the answer does not miss it.
+            let _ = order.answer.send(Err(Declined::Busy(self.latest.clone())));
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let name = Arc::clone(self.run.action.name());
+        let mut firing = Firing::by_hand(&name, now);
+        while firing.id == self.latest {
+            firing = Firing::by_hand(&name, firing.scheduled + Duration::from_millis(1));
+        }
+        // Without an answer, the order is known not to have been looked at.
+        if let Some(begun) = self.fire(&firing, now).await? {
+            let _ = order.answer.send(Ok(begun));
+        }
+        Ok(())
+    }
+
+    /// Claims a firing, and begins it once it is known to be claimed.
+    async fn fire(&mut self, firing: &Firing, now: DateTime<Utc>) -> Result<Option<Begun>, Over> {
+        // Before the look at the term: a drain that begins after it waits for the firing.
+        let _held = self.runs.occupy();
+        if self.run.is_leaving() {
+            return Err(Over);
+        }
+        match self.ledger.claim(&self.mark, firing, self.missed, now).await? {
+            Some((mark, page)) => {
+                // What was dropped meanwhile stays so.
+                self.mark = mark;
+                self.missed = 0;
+                self.latest.clone_from(&firing.id);
+                Ok(Some(self.begin_run(page).await))
+            }
+            None => {
+                let schedule = self.job.schedule.to_string();
+                let (mark, records) = self.ledger.open(now, &schedule, false).await?;
+                self.mark = mark;
+                self.know(&records);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn begin_run(&mut self, page: Page) -> Begun {
+        if self.job.concurrency == Concurrency::Replace {
+            self.replaced.cancel();
+            while self.under_way.next().await.is_some() {}
+            self.replaced = CancellationToken::new();
+        }
+        let attempts = Attempts {
+            run: Arc::clone(&self.run),
+            entry: self.entry.clone(),
+            job: Arc::clone(&self.job),
+            ledger: Arc::clone(&self.ledger),
+            clock: self.clock.clone(),
+            replaced: self.replaced.clone(),
+        };
+        let record = page.record.clone();
+        let (tell, end) = oneshot::channel();
+        let task = self.runs.spawn(async move {
+            if let Some(record) = attempts.carry_out(page).await {
+                // Mostly, nobody waits for it.
+                let _ = tell.send(record);
+            }
+        });
+        self.under_way.push(task);
+        Begun { record, end }
+    }
+}

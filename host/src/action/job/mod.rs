@@ -1,0 +1,106 @@
+//! The runner of kind `job`: a program that is run when its schedule says so, or when a
+//! person asks for it.
+//!
+//! [`timetable`] decides, and knows nothing of the world; [`ledger`] keeps what must
+//! outlive a leader; [`keeper`] is the task between them; [`attempts`] runs the guest.
+//!
+//! Invariants:
+//! - A firing is begun at most once in the cluster: it is claimed before, in the store and
+//!   under the leader's key. Whatever becomes of it then, no leader begins it again; the
+//!   attempts of `retries` are of the one that did.
+//! - A term that ends, and a version that is replaced, begin no firing. What has begun may
+//!   finish as long as a drain lasts.
+//! - A job that fails ends no term. It is shown, counted and logged.
+//! - Wall time decides when a job is due, and nothing else.
+
+mod attempts;
+mod desk;
+mod firing;
+mod keeper;
+mod ledger;
+mod record;
+mod timetable;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use tokio::time::timeout;
+
+pub use desk::{Begun, Declined, Desk};
+pub use firing::Firing;
+pub use ledger::{Ledger, Over, Page, RECORDS_MAX, history};
+pub use record::{Mark, Outcome, Record};
+
+use super::{Tasks, running::Run};
+use crate::{clock::WallClock, config::JobConfig, plugin::ServiceEntry, store::State};
+
+/// What all jobs of a host share. Clones are the same.
+#[derive(Clone)]
+pub struct Jobs {
+    /// Where it is kept what has fired.
+    pub ledger: Arc<dyn State>,
+    /// Where those find them who want one run.
+    pub desk: Desk,
+    /// The time that schedules go by.
+    pub clock: WallClock,
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jobs").field("desk", &self.desk).finish_non_exhaustive()
+    }
+}
+
+/// When `job`, called `action`, begins its next firing, if all up to `settled` are settled:
+/// jitter included, and not before `now`.
+#[must_use]
+pub fn next_due(
+    action: &str,
+    job: &JobConfig,
+    settled: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let from = settled.map_or(now, |settled| settled.max(now - chrono::TimeDelta::days(1)));
+    let first = job.schedule.after(from)?;
+    let due = |at| Firing::scheduled(action, at).due(job);
+    if due(first) >= now {
+        return Some(due(first));
+    }
+    // One that is put off may still be to come.
+    let last = job.schedule.before(now).map(due).filter(|due| *due >= now);
+    last.or_else(|| job.schedule.after(now).map(due))
+}
+
+/// The hold on a job under a term.
+pub(super) struct Job {
+    keeper: Tasks,
+    runs: Tasks,
+}
+
+impl Job {
+    /// Starts the task that keeps it to its schedule.
+    pub(super) fn start(run: Arc<Run>, entry: ServiceEntry, job: &JobConfig) -> Self {
+        let (keeper, runs) = (run.scope.tasks.child(), run.scope.tasks.child());
+        let (job, jobs) = (Arc::new(job.clone()), run.scope.jobs.clone());
+        keeper.spawn(keeper::keep(run, entry, job, jobs, runs.clone()));
+        Self { keeper, runs }
+    }
+
+    /// Waits for what has begun, in a term that drains.
+    pub(super) async fn finish(&self) {
+        self.runs.join().await;
+    }
+
+    /// Ends it, so that another version can begin: nothing fires any more, and what has
+    /// begun has so much time to finish.
+    pub(super) async fn end(self, patience: Duration) {
+        let finished = async {
+            self.keeper.join().await;
+            self.runs.join().await;
+        };
+        // If that was not enough, it is stopped all the same.
+        let _ = timeout(patience, finished).await;
+        self.keeper.stop().await;
+        self.runs.stop().await;
+    }
+}

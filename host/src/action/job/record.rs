@@ -1,0 +1,94 @@
+//! What is kept of a firing, in the store and in answers.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// How a firing stands, or has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It was begun, and has not ended as far as is known.
+    Running,
+    /// It ended well.
+    Done,
+    /// Its last attempt failed.
+    Failed,
+    /// A later firing took its place.
+    Replaced,
+    /// Its leader was lost, or stopped, while it ran. It is not run again.
+    Interrupted,
+}
+
+impl Outcome {
+    /// As it is shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Replaced => "replaced",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A firing that was begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What tells it from every other, as the guest was told.
+    pub id: String,
+    /// When it should have begun.
+    pub scheduled: DateTime<Utc>,
+    /// Whether a person asked for it.
+    pub by_hand: bool,
+    /// How many firings before it were missed and dropped.
+    pub missed: usize,
+    /// The host that began it.
+    pub host: String,
+    /// The token of the term that it was begun in.
+    pub token: i64,
+    /// When it was begun.
+    pub started: DateTime<Utc>,
+    /// When it ended, or when a later leader found that it had.
+    pub ended: Option<DateTime<Utc>>,
+    /// Which attempt is the latest; the first is 1.
+    pub attempt: usize,
+    /// How it stands.
+    pub outcome: Outcome,
+    /// What the program exited with, if it came to that.
+    pub exit: Option<i32>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// The end of what the latest attempt printed.
+    pub output: String,
+}
+
+impl Record {
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.outcome != Outcome::Running
+    }
+}
+
+/// How far the firings of a job are settled. It stands beside the records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// No firing of this time or an earlier one is to be begun any more.
+    pub settled: DateTime<Utc>,
+    /// The schedule that this was said of.
+    pub schedule: String,
+    /// How many records were made, ever: the number of the latest one.
+    pub count: u64,
+    /// The firing of the latest record, and the token under which it was claimed.
+    pub latest: Option<(String, i64)>,
+}

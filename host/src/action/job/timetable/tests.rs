@@ -1,0 +1,213 @@
+//! The table of what is due, missed and dropped; and the same over days of trouble.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::{Concurrency, Schedule, moment};
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn every(seconds: u64, missed: Missed) -> JobConfig {
+    JobConfig {
+        schedule: Schedule::Every(Duration::from_secs(seconds)),
+        jitter: Duration::ZERO,
+        missed,
+        concurrency: Concurrency::Forbid,
+        timeout: Duration::from_secs(60),
+        retries: 0,
+    }
+}
+
+fn daily(missed: Missed) -> JobConfig {
+    let cron = Box::new("0 3 * * *".parse().unwrap());
+    JobConfig { schedule: Schedule::Cron(cron, chrono_tz::Tz::UTC), ..every(1, missed) }
+}
+
+fn step(job: &JobConfig, settled: &str, now: &str) -> String {
+    shown(next("j", job, at(settled), at(now), false))
+}
+
+fn shown(step: Step) -> String {
+    match step {
+        Step::Wait(None) => "wait".to_owned(),
+        Step::Wait(Some(until)) => format!("wait until {}", moment(until)),
+        Step::Fire(firing) => format!("fire {}", firing.id),
+        Step::Drop(to, count) => format!("drop {count} to {}", moment(to)),
+        Step::Anew => "anew".to_owned(),
+    }
+}
+
+#[test]
+fn in_time() {
+    for missed in [Missed::Skip, Missed::Once, Missed::All] {
+        let job = daily(missed);
+        let settled = "2026-11-21T03:00:00Z";
+        assert_eq!(
+            step(&job, settled, "2026-11-22T02:59:59.999Z"),
+            "wait until 2026-11-22T03:00:00Z"
+        );
+        for now in ["2026-11-22T03:00:00Z", "2026-11-22T03:00:01Z"] {
+            assert_eq!(step(&job, settled, now), "fire j@2026-11-22T03:00:00Z", "{missed} {now}");
+        }
+    }
+}
+
+#[test]
+fn missed() {
+    let settled = "2026-11-19T03:00:00Z";
+    let now = "2026-11-22T03:00:01.001Z";
+    assert_eq!(step(&daily(Missed::Skip), settled, now), "drop 3 to 2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(Missed::Once), settled, now), "drop 2 to 2026-11-21T03:00:00Z");
+    assert_eq!(step(&daily(Missed::All), settled, now), "fire j@2026-11-20T03:00:00Z");
+    let settled = "2026-11-21T03:00:00Z";
+    assert_eq!(step(&daily(Missed::Skip), settled, now), "drop 1 to 2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(Missed::Once), settled, now), "fire j@2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(Missed::All), settled, now), "fire j@2026-11-22T03:00:00Z");
+}
+
+#[test]
+fn what_is_in_time_is_not_dropped_with_what_was_missed() {
+    let now = "2026-11-22T00:00:10.5Z";
+    let settled = "2026-11-22T00:00:05Z";
+    // Those of the seconds 6 to 9; that of 10 is in time.
+    assert_eq!(step(&every(1, Missed::Skip), settled, now), "drop 4 to 2026-11-22T00:00:09Z");
+    assert_eq!(step(&every(1, Missed::Once), settled, now), "drop 3 to 2026-11-22T00:00:08Z");
+    let settled = "2026-11-22T00:00:09Z";
+    assert_eq!(step(&every(1, Missed::Skip), settled, now), "fire j@2026-11-22T00:00:10Z");
+}
+
+#[test]
+fn a_thousand_are_run_and_no_more() {
+    let now = "2026-11-22T03:00:00Z";
+    let all = every(1, Missed::All);
+    // 03:00:00 and 02:59:59 are in time, so the latest that is missed is of 02:59:58.
+    assert_eq!(step(&all, "2026-11-22T02:40:00Z", now), "drop 198 to 2026-11-22T02:43:18Z");
+    assert_eq!(step(&all, "2026-11-22T02:43:18Z", now), "fire j@2026-11-22T02:43:19Z");
+    // Years are as quick, and what is counted is bounded too.
+    assert_eq!(step(&all, "2006-11-22T02:40:00Z", now), "drop 1000 to 2026-11-22T02:43:18Z");
+    let skip = every(1, Missed::Skip);
+    assert_eq!(step(&skip, "2006-11-22T02:40:00Z", now), "drop 1000 to 2026-11-22T02:59:58Z");
+}
+
+#[test]
+fn while_it_is_busy_it_waits_for_the_end() {
+    let busy =
+        |now| shown(next("j", &every(10, Missed::Skip), at("2026-11-22T00:00:00Z"), at(now), true));
+    assert_eq!(busy("2026-11-22T00:00:09Z"), "wait until 2026-11-22T00:00:10Z");
+    assert_eq!(busy("2026-11-22T00:00:10Z"), "wait");
+    assert_eq!(busy("2026-11-22T00:01:00Z"), "wait");
+}
+
+#[test]
+fn a_clock_that_is_set_back_runs_nothing_again() {
+    let settled = "2026-11-22T12:00:00Z";
+    let job = every(3600, Missed::All);
+    assert_eq!(step(&job, settled, "2026-11-22T10:00:00Z"), "wait until 2026-11-22T13:00:00Z");
+    assert_eq!(step(&job, settled, "2026-11-21T12:00:00Z"), "wait until 2026-11-22T13:00:00Z");
+    // Further than that, somebody was wrong.
+    assert_eq!(step(&job, settled, "2026-11-21T11:59:59Z"), "anew");
+}
+
+#[test]
+fn on_demand_it_waits_for_ever() {
+    let job = JobConfig { schedule: Schedule::OnDemand, ..every(1, Missed::Skip) };
+    assert_eq!(step(&job, "2026-11-22T12:00:00Z", "2026-11-22T13:00:00Z"), "wait");
+}
+
+#[test]
+fn jitter_puts_off_and_keeps_the_order() {
+    let job = JobConfig { jitter: Duration::from_secs(3600), ..every(10, Missed::Skip) };
+    let mut settled = at("2026-11-22T00:00:00Z");
+    for _ in 0..100 {
+        let Step::Wait(Some(due)) = next("j", &job, settled, settled, false) else { panic!() };
+        let scheduled = job.schedule.after(settled).unwrap();
+        // Never so far that the one after it would be reached.
+        assert!(due >= scheduled && due < job.schedule.after(scheduled).unwrap());
+        assert_eq!(
+            next("j", &job, settled, due, false),
+            Step::Fire(Firing::scheduled("j", scheduled))
+        );
+        settled = scheduled;
+    }
+}
+
+/// What a cluster without any trouble but its clock and its leaders does.
+struct Story {
+    job: JobConfig,
+    settled: DateTime<Utc>,
+    begun: Vec<(DateTime<Utc>, DateTime<Utc>)>,
+    dropped: usize,
+}
+
+impl Story {
+    /// All that is to be done `now`.
+    fn look(&mut self, now: DateTime<Utc>) {
+        loop {
+            match next("j", &self.job, self.settled, now, false) {
+                Step::Wait(Some(until)) => return assert!(until > now, "it would spin"),
+                Step::Wait(None) => return,
+                Step::Fire(firing) => {
+                    assert!(firing.scheduled > self.settled && firing.scheduled <= now);
+                    self.settled = firing.scheduled;
+                    self.begun.push((firing.scheduled, now));
+                }
+                Step::Drop(to, count) => {
+                    assert!(to > self.settled && to < now && count > 0);
+                    (self.settled, self.dropped) = (to, self.dropped + count);
+                }
+                Step::Anew => panic!("no clock was that wrong"),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Looks at moments that go forwards by anything, and backwards by hours: nothing is
+    /// begun twice or out of order, and each firing was begun or dropped, as is wanted.
+    #[test]
+    fn whatever_the_clock_does(
+        pattern in prop::sample::select(vec!["0 * * * *", "*/20 * * * * *", "30 2 * * *"]),
+        missed in prop::sample::select(vec![Missed::Skip, Missed::Once, Missed::All]),
+        jitter in prop::sample::select(vec![0_u64, 5, 4000]),
+        leaps in prop::collection::vec(-7_200_000_i64..9_000_000, 1..12),
+    ) {
+        let cron = Box::new(pattern.parse().unwrap());
+        let schedule = Schedule::Cron(cron, chrono_tz::Europe::Berlin);
+        let jitter = Duration::from_secs(jitter);
+        let job = JobConfig { schedule, jitter, ..every(1, missed) };
+        let first = at("2026-03-28T22:00:00Z");
+        let mut story = Story { job, settled: first, begun: Vec::new(), dropped: 0 };
+        let (mut now, mut latest) = (first, first);
+        for leap in leaps {
+            now += TimeDelta::milliseconds(leap);
+            latest = latest.max(now);
+            story.look(now);
+        }
+        story.look(latest);
+        let mut ids: Vec<_> = story.begun.iter().map(|(scheduled, _)| *scheduled).collect();
+        let count = ids.len();
+        prop_assert!(ids.is_sorted());
+        ids.dedup();
+        prop_assert_eq!(ids.len(), count);
+        // Begun or dropped, all of them, as long as they can be counted.
+        let all = std::iter::successors(story.job.schedule.after(first), |at| story.job.schedule.after(*at));
+        let all = all.take_while(|at| *at <= story.settled).count();
+        if story.dropped < MISSED_MAX {
+            prop_assert_eq!(count + story.dropped, all);
+        }
+        for (scheduled, begun) in &story.begun {
+            let late = *begun - Firing::scheduled("j", *scheduled).due(&story.job);
+            prop_assert!(late >= TimeDelta::zero(), "{} began {} early", scheduled, late);
+            prop_assert!(missed != Missed::Skip || late <= GRACE, "{} was {} late", scheduled, late);
+        }
+        if missed == Missed::All && story.dropped == 0 {
+            prop_assert_eq!(count, all);
+        }
+    }
+}

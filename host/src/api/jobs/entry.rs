@@ -1,0 +1,40 @@
+//! The shape of `GET /v1/jobs`, for the server and for `soloist jobs`. Moments are RFC 3339
+//! in UTC.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::action::Record;
+
+/// The answer of `GET /v1/jobs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobList {
+    /// The jobs of the host that answers, by name.
+    pub jobs: Vec<JobEntry>,
+}
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobEntry {
+    /// Its name.
+    pub name: String,
+    /// The group whose leader runs it.
+    pub group: String,
+    /// When it fires.
+    pub schedule: String,
+    /// What becomes of firings that are missed.
+    pub missed: String,
+    /// When it begins next, if it ever does by itself.
+    pub next: Option<DateTime<Utc>>,
+    /// The latest firing that was begun.
+    pub last: Option<Record>,
+}
+
+/// The answer of `GET /v1/jobs/<name>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFirings {
+    /// The job.
+    pub job: JobEntry,
+    /// What is kept of its firings, the latest first.
+    pub firings: Vec<Record>,
+}

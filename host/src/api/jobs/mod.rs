@@ -1,0 +1,147 @@
+//! Jobs, for people.
+//!
+//! ```text
+//! GET    /v1/jobs                        those of this host, each with its next and last firing
+//! GET    /v1/jobs/<name>                 what is kept of its firings, the latest first
+//! POST   /v1/jobs/<name>/run?wait=true   has it run now, by whichever host leads
+//! ```
+//!
+//! What is said of firings comes from the store, so any host says it. A host that does not
+//! lead passes an order on to the one that does; its answer is the leader's.
+
+mod entry;
+mod order;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::{get, post},
+};
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::watch;
+
+pub use self::entry::{JobEntry, JobFirings, JobList};
+use super::{refusal::Refusal, state::refusal};
+use crate::{
+    action::{Action, Jobs, Programme, RECORDS_MAX, Record, history, next_due},
+    config::JobConfig,
+    store::Roster,
+};
+
+/// So many jobs are looked up at a time.
+const AT_ONCE: usize = 16;
+
+/// What the answers are made of.
+pub struct JobSource {
+    /// This host.
+    pub host: Arc<str>,
+    /// The actions of this host.
+    pub programme: watch::Receiver<Arc<Programme>>,
+    /// Who leads.
+    pub roster: watch::Receiver<Option<Roster>>,
+    /// What jobs share.
+    pub jobs: Jobs,
+}
+
+type Source = State<Arc<JobSource>>;
+
+pub(super) fn routes(source: Arc<JobSource>) -> Router {
+    Router::new()
+        .route("/v1/jobs", get(list))
+        .route("/v1/jobs/{name}", get(firings))
+        .route("/v1/jobs/{name}/run", post(order::run))
+        .with_state(source)
+}
+
+async fn list(State(source): Source) -> Result<impl IntoResponse, Refusal> {
+    let mut actions = source.programme.borrow().actions.clone();
+    actions.retain(|action| action.job().is_some());
+    let entries = actions.into_iter().map(|action| Arc::clone(&source).entry(action));
+    let found: Vec<_> = stream::iter(entries).buffered(AT_ONCE).try_collect().await?;
+    let jobs = found.into_iter().flatten().collect();
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(JobList { jobs })))
+}
+
+async fn firings(
+    State(source): Source,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Refusal> {
+    let action = source.job(&name)?;
+    let job = action.job().ok_or_else(|| source.no_job(&name))?;
+    let (settled, mut firings) = source.records(&name, RECORDS_MAX as usize).await?;
+    firings.reverse();
+    let job = source.described(&action, job, settled, firings.first().cloned());
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(JobFirings { job, firings })))
+}
+
+impl JobSource {
+    /// The action of this name, if it is a job.
+    fn job(&self, name: &str) -> Result<Arc<Action>, Refusal> {
+        let programme = self.programme.borrow();
+        let mut jobs = programme.actions.iter().filter(|action| action.job().is_some());
+        let found = jobs.find(|action| **action.name() == *name).cloned();
+        found.ok_or_else(|| self.no_job(name))
+    }
+
+    fn no_job(&self, name: &str) -> Refusal {
+        let programme = self.programme.borrow();
+        let jobs = programme.actions.iter().filter(|action| action.job().is_some());
+        let names: Vec<_> = jobs.map(|action| &**action.name()).collect();
+        let help = match &names[..] {
+            [] => "no action of this host has a `schedule`: add one to its settings".to_owned(),
+            names => format!("the jobs are {}", names.join(", ")),
+        };
+        Refusal::new(StatusCode::NOT_FOUND, format!("there is no job `{name}`"), help)
+    }
+
+    async fn entry(self: Arc<Self>, action: Arc<Action>) -> Result<Option<JobEntry>, Refusal> {
+        let Some(job) = action.job() else { return Ok(None) };
+        let (settled, mut records) = self.records(action.name(), 1).await?;
+        Ok(Some(self.described(&action, job, settled, records.pop())))
+    }
+
+    async fn records(
+        &self,
+        name: &str,
+        most: usize,
+    ) -> Result<(Option<DateTime<Utc>>, Vec<Record>), Refusal> {
+        history(&*self.jobs.ledger, name, most).await.map_err(refusal)
+    }
+
+    fn described(
+        &self,
+        action: &Action,
+        job: &JobConfig,
+        settled: Option<DateTime<Utc>>,
+        last: Option<Record>,
+    ) -> JobEntry {
+        JobEntry {
+            name: action.name().to_string(),
+            group: action.group().to_string(),
+            schedule: job.schedule.to_string(),
+            missed: job.missed.to_string(),
+            next: next_due(action.name(), job, settled, self.jobs.clock.now()),
+            last,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{action::Desk, clock::WallClock, store::Store};
+
+    /// The jobs of a host without any.
+    pub(in crate::api) fn none(store: &dyn Store) -> JobSource {
+        let (clock, _) = WallClock::of_this_machine();
+        let jobs = Jobs { ledger: store.ledger().unwrap(), desk: Desk::default(), clock };
+        let (_, programme) = watch::channel(Arc::default());
+        let (_, roster) = watch::channel(None);
+        JobSource { host: "a".into(), programme, roster, jobs }
+    }
+}

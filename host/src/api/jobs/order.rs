@@ -1,0 +1,123 @@
+//! Having a job run now.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use tracing::info;
+
+use super::{JobSource, Refusal};
+use crate::{
+    action::{Begun, Declined},
+    cluster::{PASSED_ON, pass_on},
+    store::Candidate,
+    words::with_causes,
+};
+
+/// How long the leader may take to claim a firing.
+const CLAIM: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Options {
+    #[serde(default)]
+    wait: bool,
+}
+
+pub(super) async fn run(
+    State(source): State<Arc<JobSource>>,
+    Path(name): Path<String>,
+    options: Result<Query<Options>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let Query(Options { wait }) = options.map_err(|error| Refusal::bad(error.body_text()))?;
+    let action = source.job(&name)?;
+    let group = action.group();
+    let leader = source
+        .roster
+        .borrow()
+        .as_ref()
+        .map(|roster| roster.leader(group).map(|standing| standing.candidate.clone()));
+    match leader {
+        None => Err(unavailable(
+            "this host has not seen the store yet",
+            "ask again when it has, or ask another host; /readyz says what is in its way",
+        )),
+        Some(None) => Err(refused(
+            format!("nobody leads {group}, so nobody runs {name}"),
+            "`soloist status` shows who stands and what is in the way",
+        )),
+        Some(Some(leader)) if leader.host == *source.host => here(&source, &name, wait).await,
+        Some(Some(_)) if headers.contains_key(PASSED_ON) => Err(changed(&name)),
+        Some(Some(leader)) => elsewhere(&source, &leader, &name, wait).await,
+    }
+}
+
+async fn here(source: &JobSource, name: &str, wait: bool) -> Result<Response, Refusal> {
+    let Begun { record, end } = source.jobs.desk.order(name).await.map_err(|why| match why {
+        Declined::NotHere => changed(name),
+        Declined::Busy(firing) => refused(
+            format!("{name} runs already: {firing} has not ended"),
+            "wait for its end, or let firings meet by `concurrency = \"allow\"`",
+        ),
+    })?;
+    info!(
+        event = "command",
+        command = "run",
+        of = name,
+        firing = record.id,
+        "{} was asked for",
+        record.id
+    );
+    if !wait {
+        return Ok((StatusCode::ACCEPTED, Json(record)).into_response());
+    }
+    match end.await {
+        Ok(record) => Ok(Json(record).into_response()),
+        Err(_) => Err(unavailable(
+            format!("the leadership changed while {} ran, which interrupted it", record.id),
+            format!("`soloist jobs history {name}` shows what is known of it; it is not run again"),
+        )),
+    }
+}
+
+/// The leader's answer, as it is.
+async fn elsewhere(
+    source: &JobSource,
+    leader: &Candidate,
+    name: &str,
+    wait: bool,
+) -> Result<Response, Refusal> {
+    let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    let path = format!("/v1/jobs/{name}/run?wait={wait}");
+    // Who waits for the end of a job waits as long as it takes.
+    let within = (!wait).then_some(CLAIM);
+    let answer = pass_on(&leader.url, &path, &source.host, within).await;
+    let (code, body) = answer.map_err(|error| {
+        let why = with_causes(&error.without_url());
+        let what = format!("the leader {} does not answer at {}: {why}", leader.host, leader.url);
+        unavailable(what, "the job may have been run: `soloist jobs` shows whether it was")
+    })?;
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY);
+    Ok((code, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+fn refused(error: impl Into<String>, help: &str) -> Refusal {
+    Refusal::new(StatusCode::CONFLICT, error, help)
+}
+
+fn unavailable(error: impl Into<String>, help: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error, help)
+}
+
+fn changed(name: &str) -> Refusal {
+    refused(
+        format!("{name} does not run here now: its leader is just changing, or it has not started"),
+        "ask again; `soloist status` shows who leads, and what its last error was",
+    )
+}

@@ -1,0 +1,209 @@
+//! How jobs and their firings look.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use owo_colors::Style;
+
+use crate::{
+    action::{Outcome, Record},
+    api::{JobFirings, JobList},
+    cli::{
+        table::{Cell, Table},
+        terminal::{Paint, tame},
+    },
+    config::moment,
+};
+
+const UNKNOWN: &str = "–";
+
+/// All jobs, one a line.
+pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
+    if list.jobs.is_empty() {
+        return "no action of this host has a `schedule`\n".to_owned();
+    }
+    let mut table = Table::new(["JOB", "GROUP", "SCHEDULE", "NEXT", "LAST", "OUTCOME", "ERROR"]);
+    for job in &list.jobs {
+        let last = job.last.as_ref();
+        table.row([
+            (&job.name).into(),
+            (&job.group).into(),
+            (&job.schedule).into(),
+            when(job.next, now),
+            when(last.map(|last| last.started), now),
+            last.map_or_else(unknown, outcome),
+            last.map_or_else(Cell::default, error),
+        ]);
+    }
+    table.render(paint)
+}
+
+/// One job's firings, the latest first, and what that printed.
+pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> String {
+    let next = job.job.next.map_or("when it is asked to".to_owned(), |next| both(next, now));
+    let mut text = format!("{}: {}; next {next}\n", tame(&job.job.name), job.job.schedule);
+    let Some(latest) = job.firings.first() else {
+        return text + "it has not fired yet\n";
+    };
+    let mut table = Table::new([
+        "STARTED", "FIRING", "OUTCOME", "TOOK", "ATTEMPT", "HOST", "TOKEN", "MISSED", "ERROR",
+    ]);
+    for record in &job.firings {
+        table.row([
+            ago(record.started, now).into(),
+            (&record.id).into(),
+            outcome(record),
+            record.ended.map_or_else(unknown, |ended| span(ended - record.started).into()),
+            record.attempt.to_string().into(),
+            (&record.host).into(),
+            record.token.to_string().into(),
+            if record.missed == 0 { unknown() } else { record.missed.to_string().into() },
+            error(record),
+        ]);
+    }
+    text += &format!("\n{}", table.render(paint));
+    if !latest.output.is_empty() {
+        text += &format!("\n{} printed:\n", latest.id);
+        text.extend(latest.output.lines().map(|line| format!("  {}\n", tame(line))));
+    }
+    text
+}
+
+/// One firing that was asked for.
+pub(super) fn firing(record: &Record) -> String {
+    let took = record.ended.map(|ended| format!(" after {}", span(ended - record.started)));
+    let mut text = format!("{} {}{}\n", record.id, record.outcome, took.unwrap_or_default());
+    text.extend(record.output.lines().map(|line| format!("  {}\n", tame(line))));
+    text
+}
+
+fn outcome(record: &Record) -> Cell {
+    let style = match record.outcome {
+        Outcome::Done => Style::new().green(),
+        Outcome::Failed | Outcome::Interrupted => Style::new().red(),
+        Outcome::Running | Outcome::Replaced => Style::new(),
+    };
+    Cell::new(record.outcome.as_str(), style)
+}
+
+/// The first line: the rest is in the log.
+fn error(record: &Record) -> Cell {
+    let error = record.error.as_deref().and_then(|error| error.lines().next());
+    Cell::new(error.unwrap_or_default(), Style::new().red())
+}
+
+fn unknown() -> Cell {
+    Cell::new(UNKNOWN, Style::new().dimmed())
+}
+
+fn when(moment: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Cell {
+    moment.map_or_else(unknown, |moment| both(moment, now).into())
+}
+
+/// As in `in 5m (2026-11-22T03:00:00Z)`.
+fn both(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format!("{} ({})", ago(at, now), moment(at.trunc_subsecs(0)))
+}
+
+/// As in `in 5m`, or `2m 3s ago`.
+fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    if at > now { format!("in {}", span(at - now)) } else { format!("{} ago", span(now - at)) }
+}
+
+/// A span in its two greatest units; in milliseconds, if it is less than a second.
+fn span(span: TimeDelta) -> String {
+    let span = span.to_std().unwrap_or_default();
+    let whole = match span.as_secs() {
+        0 => Duration::from_millis(u64::from(span.subsec_millis())),
+        seconds => Duration::from_secs(seconds),
+    };
+    let shown = humantime::format_duration(whole).to_string();
+    shown.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::JobEntry;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn record() -> Record {
+        Record {
+            id: "report@2026-11-22T03:00:00Z".into(),
+            scheduled: at("2026-11-22T03:00:00Z"),
+            by_hand: false,
+            missed: 2,
+            host: "a".into(),
+            token: 17,
+            started: at("2026-11-22T03:00:00.004Z"),
+            ended: Some(at("2026-11-22T03:01:23.5Z")),
+            attempt: 3,
+            outcome: Outcome::Failed,
+            exit: Some(7),
+            error: Some("it exited with code 7".into()),
+            output: "one\n\u{1b}[31mtwo\n".into(),
+        }
+    }
+
+    fn job(last: Option<Record>) -> JobEntry {
+        JobEntry {
+            name: "report".into(),
+            group: "main".into(),
+            schedule: "0 3 * * * Europe/Berlin".into(),
+            missed: "skip".into(),
+            next: Some(at("2026-11-23T02:00:00Z")),
+            last,
+        }
+    }
+
+    #[test]
+    fn jobs_at_a_glance() {
+        let asked =
+            JobEntry { name: "asked".into(), schedule: "none".into(), next: None, ..job(None) };
+        let list = JobList { jobs: vec![asked, job(Some(record()))] };
+        assert_eq!(
+            jobs(&list, at("2026-11-22T03:02:00Z"), Paint::OFF),
+            "\
+JOB     GROUP  SCHEDULE                 NEXT                               LAST                               OUTCOME  ERROR
+asked   main   none                     –                                  –                                  –
+report  main   0 3 * * * Europe/Berlin  in 22h 58m (2026-11-23T02:00:00Z)  1m 59s ago (2026-11-22T03:00:00Z)  failed   it exited with code 7
+"
+        );
+    }
+
+    #[test]
+    fn the_firings_of_one() {
+        let shown = JobFirings { job: job(Some(record())), firings: vec![record()] };
+        assert_eq!(
+            firings(&shown, at("2026-11-22T03:02:00Z"), Paint::OFF),
+            "\
+report: 0 3 * * * Europe/Berlin; next in 22h 58m (2026-11-23T02:00:00Z)
+
+STARTED     FIRING                       OUTCOME  TOOK    ATTEMPT  HOST  TOKEN  MISSED  ERROR
+1m 59s ago  report@2026-11-22T03:00:00Z  failed   1m 23s  3        a     17     2       it exited with code 7
+
+report@2026-11-22T03:00:00Z printed:
+  one
+  \\u{1b}[31mtwo
+"
+        );
+        let none = JobFirings { job: job(None), firings: Vec::new() };
+        let text = firings(&none, at("2026-11-22T03:02:00Z"), Paint::OFF);
+        assert!(text.ends_with("it has not fired yet\n"), "{text}");
+    }
+
+    #[test]
+    fn one_that_was_asked_for() {
+        let running =
+            Record { outcome: Outcome::Running, ended: None, output: String::new(), ..record() };
+        assert_eq!(firing(&running), "report@2026-11-22T03:00:00Z running\n");
+        let failed = firing(&record());
+        assert!(
+            failed.starts_with("report@2026-11-22T03:00:00Z failed after 1m 23s\n  one\n"),
+            "{failed}"
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! What the crate below makes of patterns, zones and the hours that a year has too few or
+//! too many of: pinned here, since it is part of what users are promised.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn schedule(text: &str, name: &str) -> Schedule {
+    Schedule::parse(text, zone(name).unwrap()).unwrap()
+}
+
+/// The next firings after `from`, as UTC.
+fn firings(text: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
+    let schedule = schedule(text, zone);
+    let all = std::iter::successors(schedule.after(at(from)), |last| schedule.after(*last));
+    all.take(count).map(moment).collect()
+}
+
+#[track_caller]
+fn fires(text: &str, zone: &str, from: &str, expected: &[&str]) {
+    assert_eq!(firings(text, zone, from, expected.len()), expected, "{text} in {zone}");
+}
+
+#[test]
+fn patterns_with_and_without_seconds() {
+    let from = "2026-11-22T01:30:00Z";
+    fires("0 3 * * *", "UTC", from, &["2026-11-22T03:00:00Z", "2026-11-23T03:00:00Z"]);
+    fires("*/10 * * * * *", "UTC", from, &["2026-11-22T01:30:10Z", "2026-11-22T01:30:20Z"]);
+    fires("@daily", "UTC", from, &["2026-11-23T00:00:00Z"]);
+    fires("@hourly", "UTC", from, &["2026-11-22T02:00:00Z"]);
+    fires("0 9 * * MON-FRI", "UTC", from, &["2026-11-23T09:00:00Z", "2026-11-24T09:00:00Z"]);
+    fires("0 0 29 2 *", "UTC", from, &["2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"]);
+    fires("0 0 L * *", "UTC", from, &["2026-11-30T00:00:00Z", "2026-12-31T00:00:00Z"]);
+    fires("0 3 * * *", "Europe/Berlin", from, &["2026-11-22T02:00:00Z"]);
+    // Not at a whole hour from UTC.
+    fires("0 3 * * *", "Asia/Kathmandu", from, &["2026-11-22T21:15:00Z"]);
+}
+
+#[test]
+fn every_is_a_multiple_since_the_beginning_of_unix_time() {
+    let from = "2026-11-22T01:30:07.5Z";
+    fires("every 30s", "UTC", from, &["2026-11-22T01:30:30Z", "2026-11-22T01:31:00Z"]);
+    fires("every 1s", "UTC", from, &["2026-11-22T01:30:08Z", "2026-11-22T01:30:09Z"]);
+    fires("every 1h 30m", "UTC", "1970-01-01T00:00:00Z", &["1970-01-01T01:30:00Z"]);
+    // On the moment itself, the next one is meant.
+    fires("every 10s", "UTC", "2026-11-22T01:30:10Z", &["2026-11-22T01:30:20Z"]);
+    fires("every 10s", "UTC", "1969-12-31T23:59:55Z", &["1970-01-01T00:00:00Z"]);
+}
+
+/// In 2026 Berlin has no 2:00 to 3:00 on March 29, and two of them on October 25.
+#[test]
+fn summer_time_in_berlin() {
+    let spring = "2026-03-28T12:00:00Z";
+    // A time that is not there is moved to the end of the gap, once.
+    fires("30 2 * * *", "Europe/Berlin", spring, &["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]);
+    // The hours around it are as ever.
+    fires("30 1 * * *", "Europe/Berlin", spring, &["2026-03-29T00:30:00Z", "2026-03-29T23:30:00Z"]);
+    fires("0 3 * * *", "Europe/Berlin", spring, &["2026-03-29T01:00:00Z", "2026-03-30T01:00:00Z"]);
+    fires("@daily", "Europe/Berlin", spring, &["2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"]);
+    // What is repeated goes on evenly.
+    let before = "2026-03-29T00:15:00Z";
+    let half_hours = ["2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z"];
+    fires("*/30 * * * *", "Europe/Berlin", before, &half_hours);
+
+    let autumn = "2026-10-24T12:00:00Z";
+    // Of two, the first.
+    fires("30 2 * * *", "Europe/Berlin", autumn, &["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
+    fires("0 3 * * *", "Europe/Berlin", autumn, &["2026-10-25T02:00:00Z"]);
+    let before = "2026-10-25T00:15:00Z";
+    let half_hours = [
+        "2026-10-25T00:30:00Z",
+        "2026-10-25T01:00:00Z",
+        "2026-10-25T01:30:00Z",
+        "2026-10-25T02:00:00Z",
+    ];
+    fires("*/30 * * * *", "Europe/Berlin", before, &half_hours);
+}
+
+/// In 2026 New York has no 2:00 to 3:00 on March 8, and two of 1:00 to 2:00 on November 1.
+#[test]
+fn summer_time_in_new_york() {
+    let zone = "America/New_York";
+    let spring = "2026-03-07T12:00:00Z";
+    fires("30 2 * * *", zone, spring, &["2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z"]);
+    fires("0 3 * * *", zone, spring, &["2026-03-08T07:00:00Z", "2026-03-09T07:00:00Z"]);
+    let autumn = "2026-10-31T12:00:00Z";
+    fires("30 1 * * *", zone, autumn, &["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"]);
+    fires("0 2 * * *", zone, autumn, &["2026-11-01T07:00:00Z", "2026-11-02T07:00:00Z"]);
+    let before = "2026-11-01T04:45:00Z";
+    let hours = ["2026-11-01T05:00:00Z", "2026-11-01T06:00:00Z", "2026-11-01T07:00:00Z"];
+    fires("0 * * * *", zone, before, &hours);
+}
+
+/// Lord Howe moves its clocks by half an hour: in 2026 there is no 2:00 to 2:30 on
+/// October 4, and two of 1:30 to 2:00 on April 5.
+#[test]
+fn summer_time_of_half_an_hour() {
+    let zone = "Australia/Lord_Howe";
+    let spring = "2026-10-03T12:00:00Z";
+    fires("15 2 * * *", zone, spring, &["2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z"]);
+    fires("45 2 * * *", zone, spring, &["2026-10-03T15:45:00Z", "2026-10-04T15:45:00Z"]);
+    let autumn = "2026-04-04T12:00:00Z";
+    fires("45 1 * * *", zone, autumn, &["2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z"]);
+    let before = "2026-04-04T14:20:00Z";
+    let quarters = [
+        "2026-04-04T14:30:00Z",
+        "2026-04-04T14:45:00Z",
+        "2026-04-04T15:00:00Z",
+        "2026-04-04T15:15:00Z",
+        "2026-04-04T15:30:00Z",
+    ];
+    fires("*/15 * * * *", zone, before, &quarters);
+}
+
+#[test]
+fn what_was_before() {
+    for (text, from, expected) in [
+        ("every 10s", "2026-11-22T01:30:10Z", "2026-11-22T01:30:00Z"),
+        ("every 10s", "2026-11-22T01:30:10.001Z", "2026-11-22T01:30:10Z"),
+        ("every 10s", "1969-12-31T23:59:59Z", "1969-12-31T23:59:50Z"),
+        ("0 3 * * *", "2026-11-22T03:00:00Z", "2026-11-21T03:00:00Z"),
+        ("0 3 * * *", "2026-11-22T03:00:00.5Z", "2026-11-22T03:00:00Z"),
+    ] {
+        assert_eq!(schedule(text, "UTC").before(at(from)), Some(at(expected)), "{text} {from}");
+    }
+}
+
+#[test]
+fn one_whose_year_has_passed_is_done() {
+    let once = schedule("0 0 0 1 1 * 2020", "UTC");
+    assert_eq!(once.after(at("2019-06-01T00:00:00Z")), Some(at("2020-01-01T00:00:00Z")));
+    assert_eq!(once.after(at("2026-01-01T00:00:00Z")), None);
+}
+
+#[test]
+fn it_is_shown_as_it_was_written() {
+    for (text, zone, shown) in [
+        ("0 3 * * *", "Europe/Berlin", "0 3 * * * Europe/Berlin"),
+        ("*/10 * * * * *", "UTC", "*/10 * * * * *"),
+        ("every  90s", "UTC", "every 1m 30s"),
+        ("none", "UTC", "none"),
+    ] {
+        assert_eq!(schedule(text, zone).to_string(), shown);
+    }
+}
+
+proptest! {
+    /// Whatever the pattern, the zone and the moment: the next firing is later, and there
+    /// is none between the two.
+    #[test]
+    fn firings_go_forwards_and_leave_none_out(
+        pattern in prop::sample::select(vec![
+            "30 2 * * *", "*/7 * * * *", "0 */3 * * *", "15 1,2,3 * * *", "*/20 * * * * *",
+            "@daily", "@hourly", "every 7s", "every 1h", "30 1 * * SUN",
+        ]),
+        zone in prop::sample::select(vec![
+            "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu",
+            "Africa/Casablanca", "America/St_Johns", "Pacific/Apia",
+        ]),
+        // Two years, with their four changes.
+        second in 1_767_225_600_i64..1_830_297_600,
+        share in 0.0_f64..1.0,
+    ) {
+        let schedule = schedule(pattern, zone);
+        let from = DateTime::from_timestamp(second, 0).unwrap();
+        let next = schedule.after(from).unwrap();
+        prop_assert!(next > from);
+        // And the same backwards.
+        let last = schedule.before(next).unwrap();
+        prop_assert!(last <= from, "{last} is between {from} and {next}");
+        prop_assert_eq!(schedule.after(last), Some(next));
+        let span = (next - from).num_seconds();
+        let between = from + chrono::TimeDelta::seconds((span as f64 * share) as i64);
+        if between < next {
+            prop_assert_eq!(schedule.after(between), Some(next), "from {} and {}", from, between);
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Jobs: when they fire, what their guests are told, how they end and what is kept of that.
+
+mod clock;
+
+use std::{sync::Arc, time::Duration};
+
+use soloist::{
+    action::{Action, Declined, Outcome, PrepareError, RECORDS_MAX, Record, State, history},
+    capability::Notice,
+    config::{ActionConfig, Concurrency, Folder, Grants, JobConfig, Missed, Schedule, moment},
+};
+use tokio::time::{sleep, timeout};
+
+use crate::rig::{PATIENCE, Rig, World, config, free_address, guest_file, prepare_as};
+
+/// A job that runs when it is asked to.
+pub(crate) fn on_demand() -> JobConfig {
+    JobConfig {
+        schedule: Schedule::OnDemand,
+        jitter: Duration::ZERO,
+        missed: Missed::Skip,
+        concurrency: Concurrency::Forbid,
+        timeout: Duration::from_secs(3600),
+        retries: 0,
+    }
+}
+
+fn every_second() -> JobConfig {
+    JobConfig { schedule: Schedule::Every(Duration::from_secs(1)), ..on_demand() }
+}
+
+/// The guest `job`, told to do `orders`.
+pub(crate) fn doing(orders: &str, job: JobConfig) -> ActionConfig {
+    let grants = Grants { args: words(orders), ..Grants::default() };
+    granted(grants, job)
+}
+
+fn granted(grants: Grants, job: JobConfig) -> ActionConfig {
+    ActionConfig {
+        name: "report".into(),
+        grants: grants.into(),
+        job: Some(job),
+        ..config(guest_file("job"), free_address())
+    }
+}
+
+fn words(orders: &str) -> Vec<String> {
+    orders.split(' ').map(str::to_owned).collect()
+}
+
+async fn started(world: &World, config: ActionConfig) -> Rig {
+    world.start(prepare_as(config)).await
+}
+
+async fn kept(world: &World) -> Vec<Record> {
+    let ledger = world.store.ledger().unwrap();
+    history(&*ledger, "report", RECORDS_MAX as usize).await.unwrap().1
+}
+
+/// What is kept, once `wanted` likes it. The store tells nobody of it.
+async fn kept_until(world: &World, what: &str, wanted: impl Fn(&[Record]) -> bool) -> Vec<Record> {
+    let wait = async {
+        loop {
+            let records = kept(world).await;
+            if wanted(&records) {
+                return records;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let found = timeout(PATIENCE, wait).await;
+    match found {
+        Ok(records) => records,
+        Err(_) => panic!("{what}: not so in {:#?}", kept(world).await),
+    }
+}
+
+/// Has the job run, and waits for its end.
+async fn run(rig: &Rig) -> Record {
+    let begun = rig.desk.order("report").await.unwrap();
+    assert_eq!(begun.record.outcome, Outcome::Running);
+    let ended = timeout(PATIENCE, begun.end).await.expect("it ends").expect("the term goes on");
+    assert_eq!(ended.id, begun.record.id);
+    ended
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_fires_by_its_schedule_and_is_told_of_what() {
+    let world = World::new();
+    let forged = [("SOLOIST_TOKEN".to_owned(), "forged".to_owned())].into();
+    let grants = Grants { args: words("say"), env: forged, ..Grants::default() };
+    let rig = started(&world, granted(grants, every_second())).await;
+    assert_eq!(rig.action.kinds().to_string(), "job");
+    let three = |records: &[Record]| records.iter().filter(|it| it.is_over()).count() >= 3;
+    let records = kept_until(&world, "three firings", three).await;
+    let token = rig.key.token.0;
+    for record in &records[..3] {
+        let scheduled = moment(record.scheduled);
+        assert_eq!(record.id, format!("report@{scheduled}"));
+        assert_eq!(record.output, format!("{} {scheduled} 1 {token}\n", record.id));
+        assert_eq!((record.outcome, record.exit, record.token), (Outcome::Done, Some(0), token));
+        assert!(record.started >= record.scheduled && record.ended.unwrap() >= record.started);
+    }
+    assert_eq!((rig.action.status().state, rig.engine.live()), (State::Running, 0));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
+    let (world, notes) = (World::new(), tempfile::tempdir().unwrap());
+    let folder = Folder { from: notes.path().to_owned(), at: "/notes".into(), write: true };
+    // The first time it trips, and leaves a mark.
+    let grants = Grants { args: words("trip"), folders: vec![folder], ..Grants::default() };
+    let mut rig = started(&world, granted(grants, on_demand())).await;
+    let failed = run(&rig).await;
+    assert_eq!((failed.outcome, failed.exit), (Outcome::Failed, Some(1)));
+    let error = rig.action.status().last_error.unwrap();
+    assert_eq!(error, format!("{} failed: it exited with code 1", failed.id));
+    assert_eq!(rig.action.status().state, State::Running);
+    assert!(rig.failures.try_recv().is_err(), "the action goes on");
+    assert_eq!(run(&rig).await.outcome, Outcome::Done);
+    assert_eq!(rig.action.status().last_error, None);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_tried_again_under_the_same_id() {
+    let world = World::new();
+    let job = JobConfig { retries: 2, ..on_demand() };
+    let rig = started(&world, doing("say until 3", job)).await;
+    let record = run(&rig).await;
+    assert_eq!((record.outcome, record.attempt, record.exit), (Outcome::Done, 3, Some(0)));
+    // Of the last attempt alone.
+    assert!(record.output.starts_with(&record.id) && record.output.lines().count() == 1);
+    assert!(record.output.contains(" 3 "), "{}", record.output);
+    // After some pause each time.
+    assert!(record.ended.unwrap() - record.started > chrono::TimeDelta::milliseconds(1400));
+    rig.stop().await;
+
+    let world = World::new();
+    let job = JobConfig { retries: 1, ..on_demand() };
+    let rig = started(&world, doing("until 3", job)).await;
+    let record = run(&rig).await;
+    assert_eq!((record.outcome, record.attempt, record.exit), (Outcome::Failed, 2, Some(1)));
+    assert_eq!(record.output, "not yet\n");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
+    for (orders, error) in [
+        ("spin", "it was not done within 300ms; `timeout` gives it more"),
+        ("wait 60000", "it was not done within 300ms; `timeout` gives it more"),
+        ("trap", "it trapped: wasm trap: wasm `unreachable` instruction executed"),
+        // WASI 0.2 knows of success and failure alone.
+        ("exit 9", "it exited with code 1"),
+    ] {
+        let world = World::new();
+        let job = JobConfig { timeout: Duration::from_millis(300), ..on_demand() };
+        let rig = started(&world, doing(orders, job)).await;
+        let record = run(&rig).await;
+        assert_eq!(record.outcome, Outcome::Failed);
+        assert_eq!(record.error.as_deref(), Some(error));
+        rig.instances(0).await;
+        rig.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firings_meet_as_the_settings_say() {
+    let world = World::new();
+    let job = |concurrency| JobConfig { concurrency, ..on_demand() };
+    let rig = started(&world, doing("wait 600000", job(Concurrency::Forbid))).await;
+    let first = rig.desk.order("report").await.unwrap();
+    let busy = rig.desk.order("report").await.unwrap_err();
+    assert_eq!(busy, Declined::Busy(first.record.id));
+    rig.stop().await;
+
+    let world = World::new();
+    let rig = started(&world, doing("wait 600000", job(Concurrency::Replace))).await;
+    let first = rig.desk.order("report").await.unwrap();
+    let second = rig.desk.order("report").await.unwrap();
+    let first = timeout(PATIENCE, first.end).await.unwrap().unwrap();
+    assert_eq!(first.outcome, Outcome::Replaced);
+    rig.instances(1).await;
+    let records = kept(&world).await;
+    assert_eq!(records.last().unwrap().id, second.record.id);
+    assert!(!records.last().unwrap().is_over());
+    rig.stop().await;
+
+    let world = World::new();
+    let rig = started(&world, doing("wait 600000", job(Concurrency::Allow))).await;
+    for _ in 0..16 {
+        rig.desk.order("report").await.unwrap();
+    }
+    rig.instances(16).await;
+    assert!(matches!(rig.desk.order("report").await, Err(Declined::Busy(_))));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
+    let world = World::new();
+    let job = JobConfig { missed: Missed::All, ..every_second() };
+    let rig = started(&world, doing("spin", job.clone())).await;
+    kept_until(&world, "one runs", |records| records.len() == 1).await;
+    rig.instances(1).await;
+    let key = rig.key.clone();
+    rig.stop().await;
+    world.store.resign(&key).await.unwrap();
+
+    let rig = started(&world, doing("say", job)).await;
+    let more = |records: &[Record]| records.len() >= 3 && records[..3].iter().all(Record::is_over);
+    let records = kept_until(&world, "more of them", more).await;
+    assert_eq!(records[0].outcome, Outcome::Interrupted);
+    assert_eq!(
+        records[0].error.as_deref(),
+        Some("a lost its leadership, or stopped, while this ran")
+    );
+    // All that were missed meanwhile follow, each once.
+    for (earlier, later) in records.iter().zip(&records[1..]) {
+        assert_eq!(
+            later.scheduled - earlier.scheduled,
+            chrono::TimeDelta::seconds(1),
+            "{records:?}"
+        );
+    }
+    assert!(records[1].token > records[0].token);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_lets_it_finish_and_begins_nothing() {
+    let world = World::new();
+    let mut rig = started(&world, doing("wait 1500 say", every_second())).await;
+    rig.instances(1).await;
+    rig.gate.drain();
+    timeout(PATIENCE, rig.running.drain()).await.expect("it finishes");
+    assert_eq!(rig.engine.live(), 0);
+    let records = kept(&world).await;
+    assert_eq!((records.len(), records[0].outcome), (1, Outcome::Done), "{records:?}");
+    assert_eq!(rig.desk.order("report").await.unwrap_err(), Declined::NotHere);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_fenced_begins_nothing() {
+    let world = World::new();
+    let mut rig = started(&world, doing("say", on_demand())).await;
+    run(&rig).await;
+    // Another host leads, and this one has not heard of it.
+    world.store.resign(&rig.key).await.unwrap();
+    assert_eq!(rig.desk.order("report").await.unwrap_err(), Declined::NotHere);
+    assert_eq!(rig.notices.recv().await, Some(Notice::Fenced));
+    assert!(rig.gate.is_revoked());
+    assert_eq!((kept(&world).await.len(), rig.engine.live()), (1, 0));
+    rig.stop().await;
+}
+
+/// A version that is replaced begins nothing more, and what it has begun it may finish
+/// before the next one fires.
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_do_not_overlap() {
+    let world = World::new();
+    let mut rig = started(&world, doing("wait 1200", every_second())).await;
+    rig.instances(1).await;
+    let newer = Action::prepare(&doing("say", every_second()), &rig.engine).unwrap();
+    rig.running.set(&[newer]);
+    timeout(PATIENCE, rig.running.started()).await.expect("it comes up").unwrap();
+    let records = kept_until(&world, "the newer one", |records| {
+        records.iter().any(|record| record.outcome == Outcome::Done && !record.output.is_empty())
+    })
+    .await;
+    assert!(records.iter().all(|record| record.outcome != Outcome::Interrupted), "{records:?}");
+    for (earlier, later) in records.iter().zip(&records[1..]) {
+        assert!(later.started >= earlier.ended.unwrap(), "{records:?}");
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_program_there_is_no_job() {
+    let config = ActionConfig { plugin: guest_file("i-am-server"), ..doing("say", on_demand()) };
+    let engine = Arc::new(soloist::plugin::Engine::new(None).unwrap());
+    let refused = Action::prepare(&config, &engine).unwrap_err();
+    assert!(matches!(refused, PrepareError::NoProgram { .. }));
+    assert!(refused.to_string().contains("exports no `wasi:cli/run`"), "{refused}");
+}
+
+/// Without a schedule, the same component is a service.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_schedule_it_is_a_service() {
+    let action = prepare_as(ActionConfig { job: None, ..doing("say", on_demand()) });
+    assert_eq!(action.1.kinds().to_string(), "service");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_as_quick_as_ever() {
+    let world = World::new();
+    let job = JobConfig { concurrency: Concurrency::Allow, ..on_demand() };
+    let rig = started(&world, doing("spin", job)).await;
+    for _ in 0..8 {
+        rig.desk.order("report").await.unwrap();
+    }
+    rig.instances(8).await;
+    rig.stop().await;
+}

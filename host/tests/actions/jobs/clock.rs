@@ -1,0 +1,273 @@
+//! Jobs by a clock that the test rules over: thousands of them, summer time, and a clock
+//! that is set forwards and backwards. Time is tokio's, paused; the store is in memory.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use soloist::{
+    action::{
+        Action, Desk, Jobs, Lobby, Outcome, RECORDS_MAX, Record, Scope, Stage, Tasks, history,
+    },
+    capability::TermLink,
+    clock::{BootTime, WallClock},
+    config::{ActionConfig, JobConfig, Missed, Schedule, moment},
+    election::{LeaderKey, LeaseId},
+    plugin::Engine,
+    store::{Entry, Guard, State, StoreError, Write},
+};
+use tokio::{
+    sync::{mpsc::unbounded_channel, watch},
+    time::{Instant, sleep},
+};
+
+use super::{doing, on_demand};
+use crate::rig::{PATIENCE, gate};
+
+type Kept = BTreeMap<(String, String), Entry>;
+
+/// A store without a disk: at once, and never lost.
+#[derive(Default)]
+struct Memory(Mutex<(Kept, i64)>);
+
+#[async_trait]
+impl State for Memory {
+    async fn get(&self, action: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
+        let kept = self.0.lock().unwrap();
+        let found = keys.iter().map(|key| kept.0.get(&(action.to_owned(), key.clone())).cloned());
+        Ok(found.collect())
+    }
+
+    async fn list(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn write(&self, _: Guard<'_>, action: &str, all: &[Write]) -> Result<(), StoreError> {
+        let (kept, version) = &mut *self.0.lock().unwrap();
+        let key = |write: &Write| (action.to_owned(), write.key.clone());
+        let found = |write: &Write| kept.get(&key(write)).map_or(0, |entry| entry.version);
+        if all.iter().any(|write| write.only_if.is_some_and(|wanted| wanted != found(write))) {
+            return Err(StoreError::Conflict);
+        }
+        *version += 1;
+        for write in all {
+            match &write.value {
+                Some(value) => {
+                    kept.insert(key(write), Entry { value: value.clone(), version: *version });
+                }
+                None => drop(kept.remove(&key(write))),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Wall time that runs with tokio's, unless it is set.
+struct Wall {
+    ahead: Arc<Mutex<TimeDelta>>,
+    set: watch::Sender<()>,
+    clock: WallClock,
+}
+
+impl Wall {
+    fn beginning(at: &str) -> Self {
+        let (begin, from) = (at.parse::<DateTime<Utc>>().unwrap(), Instant::now());
+        let ahead = Arc::new(Mutex::new(TimeDelta::zero()));
+        let (set, changes) = watch::channel(());
+        let shared = Arc::clone(&ahead);
+        let read = move || begin + from.elapsed() + *shared.lock().unwrap();
+        Self { ahead, set, clock: WallClock::new(read, changes) }
+    }
+
+    /// Sets the clock.
+    fn set_by(&self, span: TimeDelta) {
+        *self.ahead.lock().unwrap() += span;
+        self.set.send_replace(());
+    }
+}
+
+/// A leader on a paused clock.
+struct World {
+    engine: Arc<Engine>,
+    memory: Arc<Memory>,
+    wall: Wall,
+    scope: Scope,
+    stage: Stage,
+}
+
+impl World {
+    fn at(begin: &str) -> Self {
+        let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
+        let engine = Arc::new(Engine::new(Some(cache)).unwrap());
+        let (memory, wall) = (Arc::new(Memory::default()), Wall::beginning(begin));
+        let scope = scope(&memory, &wall);
+        let stage = Stage::new(scope.clone());
+        Self { engine, memory, wall, scope, stage }
+    }
+
+    async fn start(&mut self, configs: impl IntoIterator<Item = ActionConfig>) {
+        let actions: Vec<_> = configs
+            .into_iter()
+            .map(|config| Action::prepare(&config, &self.engine).unwrap())
+            .collect();
+        self.stage.set(&actions);
+        self.stage.started().await.unwrap();
+    }
+
+    async fn kept(&self, name: &str) -> Vec<Record> {
+        history(&*self.memory, name, RECORDS_MAX as usize).await.unwrap().1
+    }
+
+    /// The times of what was begun, as they stand in ids.
+    async fn begun(&self, name: &str) -> Vec<String> {
+        let records = self.kept(name).await;
+        assert!(records.iter().all(|record| record.outcome == Outcome::Done), "{records:?}");
+        records.iter().map(|record| moment(record.scheduled)).collect()
+    }
+
+    async fn stop(self) {
+        self.scope.term.gate.close();
+        self.stage.stop().await;
+        assert_eq!((self.scope.tasks.len(), self.engine.live()), (0, 0));
+    }
+}
+
+fn scope(memory: &Arc<Memory>, wall: &Wall) -> Scope {
+    let gate = gate(1, BootTime::NEVER);
+    let key = LeaderKey {
+        group: gate.term().group.clone(),
+        key: "main/1".into(),
+        token: gate.term().token,
+        lease: LeaseId(1),
+    };
+    let state: Arc<dyn State> = Arc::clone(memory) as _;
+    let notices = unbounded_channel().0;
+    let term = TermLink { gate, key, state: Arc::clone(&state), notices, calls: None };
+    let jobs = Jobs { ledger: state, desk: Desk::default(), clock: wall.clock.clone() };
+    let (failures, lobby) = (unbounded_channel().0, Lobby::default());
+    Scope { term, tasks: Tasks::new(), failures, lobby, jobs, drain: PATIENCE }
+}
+
+/// A job that does nothing, by a pattern in Berlin.
+fn job(name: &str, pattern: &str, missed: Missed) -> ActionConfig {
+    let cron = Box::new(pattern.parse().unwrap());
+    let schedule = Schedule::Cron(cron, chrono_tz::Europe::Berlin);
+    ActionConfig {
+        name: name.into(),
+        ..doing("say", JobConfig { schedule, missed, ..on_demand() })
+    }
+}
+
+async fn hours(count: u64) {
+    sleep(Duration::from_secs(count * 3600)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn thousands_fire_when_they_should() {
+    const JOBS: usize = 2000;
+    let mut world = World::at("2026-11-22T03:00:30Z");
+    let each = |number: usize| {
+        let (every, jitter) = (Duration::from_secs(60), Duration::from_secs(45));
+        let job = JobConfig { schedule: Schedule::Every(every), jitter, ..on_demand() };
+        ActionConfig { name: format!("job-{number}").into(), ..doing("say", job) }
+    };
+    world.start((0..JOBS).map(each)).await;
+    sleep(Duration::from_secs(180)).await;
+    let mut late = TimeDelta::zero();
+    let mut spread = 0;
+    for number in 0..JOBS {
+        let records = world.kept(&format!("job-{number}")).await;
+        let count = records.iter().filter(|record| record.outcome == Outcome::Done).count();
+        // Of 3:03 some have begun, and others are put off for longer than that.
+        assert!((2..=3).contains(&count) && records.len() == count, "{records:?}");
+        for (record, minute) in records.iter().zip(1..) {
+            let scheduled = "2026-11-22T03:00:00Z".parse::<DateTime<Utc>>().unwrap();
+            assert_eq!(record.scheduled, scheduled + TimeDelta::minutes(minute));
+            let put_off = record.started - record.scheduled;
+            late = late.max(put_off);
+            spread += usize::from(put_off > TimeDelta::seconds(22));
+        }
+    }
+    assert!(late < TimeDelta::seconds(46), "one was {late} late");
+    // Half of them in the second half of the jitter, more or less.
+    assert!((JOBS / 2..JOBS * 2).contains(&spread), "{spread} were put off by half of it");
+    world.stop().await;
+}
+
+/// In 2026 Berlin has no 2:00 to 3:00 on March 29, and two of them on October 25.
+#[tokio::test(start_paused = true)]
+async fn summer_time_begins_and_ends() {
+    let mut world = World::at("2026-03-28T12:30:00Z");
+    let jobs = [("daily", "30 2 * * *"), ("hourly", "0 * * * *")];
+    world.start(jobs.map(|(name, pattern)| job(name, pattern, Missed::Skip))).await;
+    hours(48).await;
+    assert_eq!(world.begun("daily").await, ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]);
+    assert_eq!(world.begun("hourly").await.len(), 48);
+    world.stop().await;
+
+    let mut world = World::at("2026-10-24T12:30:00Z");
+    world.start(jobs.map(|(name, pattern)| job(name, pattern, Missed::Skip))).await;
+    hours(48).await;
+    assert_eq!(world.begun("daily").await, ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
+    assert_eq!(world.begun("hourly").await.len(), 48);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_forwards_misses_firings() {
+    let mut world = World::at("2026-11-22T03:30:00Z");
+    let modes = [("skip", Missed::Skip), ("once", Missed::Once), ("all", Missed::All)];
+    world.start(modes.map(|(name, missed)| job(name, "0 * * * *", missed))).await;
+    hours(1).await;
+    world.wall.set_by(TimeDelta::hours(3));
+    // At once, and not when some timer of before ends.
+    sleep(Duration::from_secs(1)).await;
+    let begun = |hours: &[u32]| -> Vec<_> {
+        hours.iter().map(|hour| format!("2026-11-22T{hour:02}:00:00Z")).collect()
+    };
+    assert_eq!(world.begun("skip").await, begun(&[4]));
+    assert_eq!(world.begun("once").await, begun(&[4, 7]));
+    assert_eq!(world.begun("all").await, begun(&[4, 5, 6, 7]));
+    assert_eq!(world.kept("once").await[1].missed, 2);
+    hours(1).await;
+    assert_eq!(world.begun("skip").await, begun(&[4, 8]));
+    assert_eq!(world.begun("once").await, begun(&[4, 7, 8]));
+    assert_eq!(world.begun("all").await, begun(&[4, 5, 6, 7, 8]));
+    assert_eq!(world.kept("skip").await[1].missed, 3);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_runs_nothing_again() {
+    let mut world = World::at("2026-11-22T03:30:00Z");
+    world.start([job("all", "0 * * * *", Missed::All)]).await;
+    hours(2).await;
+    // It is 5:30, and then 3:05 once more.
+    world.wall.set_by(TimeDelta::minutes(-145));
+    hours(2).await;
+    let twice = ["2026-11-22T04:00:00Z", "2026-11-22T05:00:00Z"];
+    assert_eq!(world.begun("all").await, twice);
+    hours(1).await;
+    assert_eq!(world.begun("all").await[2..], ["2026-11-22T06:00:00Z"]);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_days_ahead_is_not_waited_for() {
+    let mut world = World::at("2026-11-29T03:30:00Z");
+    world.start([job("job", "0 * * * *", Missed::Skip)]).await;
+    hours(1).await;
+    world.wall.set_by(TimeDelta::days(-7));
+    hours(2).await;
+    let begun = world.begun("job").await;
+    assert_eq!(begun, ["2026-11-29T04:00:00Z", "2026-11-22T05:00:00Z", "2026-11-22T06:00:00Z"]);
+    // It is 3:55 on the 29th once more. What is known to have been begun is not begun again.
+    world.wall.set_by(TimeDelta::days(7) - TimeDelta::minutes(155));
+    hours(2).await;
+    assert_eq!(world.begun("job").await[3..], ["2026-11-29T05:00:00Z"]);
+    world.stop().await;
+}

@@ -1,0 +1,291 @@
+//! Jobs, with leaders that are killed: what fired is seen from outside, by what the guests
+//! wrote, and in the history that any host tells.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::harness::{
+    PATIENCE,
+    cluster::{Cluster, Kind},
+    guests,
+    process::{run, soloist},
+};
+
+crate::on_both_stores!(
+    killed_leaders_and_missed_firings_that_are_skipped,
+    killed_leaders_and_missed_firings_of_which_the_latest_is_run,
+    killed_leaders_and_missed_firings_that_are_all_run,
+    a_job_is_run_by_hand_from_any_host,
+    a_failing_job_is_seen_by_people,
+);
+
+/// So long that firings are missed before a killed leader is replaced.
+const LEASE: Duration = Duration::from_secs(4);
+
+/// How often the leader is killed; `SOLOIST_JOB_KILLS` asks for more.
+fn kills() -> usize {
+    std::env::var("SOLOIST_JOB_KILLS").map_or(3, |kills| kills.parse().expect("a number"))
+}
+
+/// A cluster with the job `beat`, whose guest writes a line of each firing to a file.
+struct Beats {
+    cluster: Cluster,
+    settings: String,
+    notes: PathBuf,
+}
+
+/// One line of the file: what a guest was told.
+#[derive(Clone, Debug)]
+struct Line {
+    id: String,
+    token: i64,
+}
+
+impl Beats {
+    async fn of_two(kind: Kind, more: &str) -> Self {
+        let mut cluster = Cluster::new(kind).await;
+        cluster.ttl = LEASE;
+        let notes = cluster.folder.path().join("notes");
+        fs::create_dir(&notes).expect("a folder");
+        let settings = format!(
+            "[action.beat]\nplugin = \"{}\"\nargs = [\"note\", \"say\"]\n\
+             folders = [{{ from = \"{}\", at = \"/notes\", write = true }}]\n{more}",
+            guests().join("job.wasm").display(),
+            notes.display(),
+        );
+        let mut beats = Self { cluster, settings, notes: notes.join("firings") };
+        beats.cluster.start_with("a", &beats.settings);
+        beats.cluster.leading("a").await;
+        beats.join("b").await;
+        beats
+    }
+
+    async fn join(&mut self, name: &'static str) {
+        self.cluster.start_with(name, &self.settings);
+        self.cluster.host(name).log.event(0, "standby").await;
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let text = fs::read_to_string(&self.notes).unwrap_or_default();
+        let line = |line: &str| {
+            let words: Vec<_> = line.split(' ').collect();
+            let [id, scheduled, "1", token] = words[..] else { panic!("{line:?}") };
+            assert_eq!(id, format!("beat@{scheduled}"));
+            Line { id: id.to_owned(), token: token.parse().expect("a token") }
+        };
+        text.lines().map(line).collect()
+    }
+
+    /// Waits until so many lines were written under `token`. Nothing tells of a line.
+    async fn written(&self, token: i64, count: usize) {
+        let wait = async {
+            while self.lines().iter().filter(|line| line.token == token).count() < count {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let logs =
+            || self.cluster.hosts.values().map(|host| host.log.to_string()).collect::<String>();
+        timeout(PATIENCE, wait)
+            .await
+            .unwrap_or_else(|_| panic!("no firing under {token}:\n{}", logs()));
+    }
+
+    /// What the host tells of the firings, the oldest first.
+    async fn history(&self, name: &str) -> Vec<Value> {
+        let url = format!("http://{}/v1/jobs/beat", self.cluster.host(name).api().await);
+        let answer: Value = reqwest::get(url).await.expect("an answer").json().await.expect("JSON");
+        let mut firings = answer["firings"].as_array().expect("firings").clone();
+        firings.reverse();
+        firings
+    }
+}
+
+/// All that was seen of firings, by their ids.
+#[derive(Default)]
+struct Seen(BTreeMap<String, Value>);
+
+impl Seen {
+    fn take(&mut self, firings: Vec<Value>) {
+        for firing in firings {
+            let id = firing["id"].as_str().expect("an id").to_owned();
+            if let Some(before) = self.0.insert(id, firing.clone()) {
+                assert_eq!(before["token"], firing["token"], "under two tokens: {before} {firing}");
+                assert_eq!(before["started"], firing["started"], "begun twice: {before} {firing}");
+            }
+        }
+    }
+
+    /// By how many milliseconds each was late, in their order.
+    fn late(&self) -> Vec<i64> {
+        let moment = |firing: &Value, key: &str| -> chrono::DateTime<chrono::Utc> {
+            firing[key].as_str().and_then(|text| text.parse().ok()).expect("a moment")
+        };
+        let late =
+            |firing| (moment(firing, "started") - moment(firing, "scheduled")).num_milliseconds();
+        self.0.values().map(late).collect()
+    }
+
+    fn missed(&self) -> u64 {
+        self.0.values().filter_map(|firing| firing["missed"].as_u64()).sum()
+    }
+}
+
+/// Kills one leader after the other, and returns what there was to see.
+async fn kill_leaders(kind: Kind, missed: &str) -> (Beats, Seen) {
+    let settings = format!("schedule = \"every 1s\"\nmissed = \"{missed}\"\n");
+    let mut beats = Beats::of_two(kind, &settings).await;
+    let (mut leader, mut other) = ("a", "b");
+    let mut seen = Seen::default();
+    let mut token = token_of(&beats.cluster.leading("a").await);
+    for _ in 0..kills() {
+        beats.written(token, 2).await;
+        let lengths = beats.cluster.lengths();
+        beats.cluster.kill(leader).await;
+        let log = beats.cluster.host(other).log.clone();
+        token = token_of(&log.event(lengths[other], "leading").await);
+        beats.written(token, 1).await;
+        seen.take(beats.history(other).await);
+        beats.join(leader).await;
+        (leader, other) = (other, leader);
+    }
+    beats.written(token, 4).await;
+    seen.take(beats.history(other).await);
+    beats.cluster.terminate(leader).await;
+    // Told by a host that has not begun them.
+    seen.take(beats.history(other).await);
+    check(&beats.lines(), &seen);
+    (beats, seen)
+}
+
+fn token_of(line: &Value) -> i64 {
+    line["token"].as_i64().expect("a token")
+}
+
+/// Whatever the settings: each firing was begun once, under one token, in order; and what
+/// the guests wrote is what the history tells.
+fn check(lines: &[Line], seen: &Seen) {
+    let ids: Vec<_> = lines.iter().map(|line| line.id.as_str()).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "begun twice: {ids:?}");
+    assert!(ids.is_sorted(), "out of order: {ids:?}");
+    let tokens: Vec<_> = lines.iter().map(|line| line.token).collect();
+    assert!(tokens.is_sorted(), "a former leader came after the next: {lines:?}");
+    assert!(tokens.iter().collect::<BTreeSet<_>>().len() > kills(), "{lines:?}");
+    for line in lines {
+        if let Some(firing) = seen.0.get(&line.id) {
+            assert_eq!(firing["token"], line.token, "{firing}");
+            // Its leader may have been killed before it could say so.
+            assert!(firing["outcome"] == "done" || firing["outcome"] == "interrupted", "{firing}");
+        }
+    }
+    let written: BTreeSet<_> = ids.into_iter().collect();
+    let silent = seen.0.iter().filter(|(id, _)| !written.contains(id.as_str()));
+    for (id, firing) in silent {
+        assert_eq!(firing["outcome"], "interrupted", "{id} wrote nothing: {firing}");
+    }
+}
+
+async fn killed_leaders_and_missed_firings_that_are_skipped(kind: Kind) {
+    let (_beats, seen) = kill_leaders(kind, "skip").await;
+    assert!(seen.late().iter().all(|late| (0..=1000).contains(late)), "{:?}", seen.late());
+    assert!(seen.missed() > 0, "a lease takes longer than a firing is waited for");
+}
+
+async fn killed_leaders_and_missed_firings_of_which_the_latest_is_run(kind: Kind) {
+    let (_beats, seen) = kill_leaders(kind, "once").await;
+    let late = seen.late();
+    assert!(late.iter().all(|late| (0..=2000).contains(late)), "{late:?}");
+    let caught_up = late.iter().filter(|late| **late > 1000).count();
+    assert!(caught_up >= kills(), "one for each leader that was lost: {late:?}");
+}
+
+async fn killed_leaders_and_missed_firings_that_are_all_run(kind: Kind) {
+    let (_beats, seen) = kill_leaders(kind, "all").await;
+    let late = seen.late();
+    let caught_up = late.iter().filter(|late| **late > 1000).count();
+    assert!(caught_up >= kills(), "some for each leader that was lost: {late:?}");
+    assert_eq!(seen.missed(), 0, "none is dropped");
+    // No second between the first and the last is without its firing.
+    let moments: Vec<chrono::DateTime<chrono::Utc>> = (seen.0.values())
+        .map(|firing| {
+            firing["scheduled"].as_str().and_then(|text| text.parse().ok()).expect("a moment")
+        })
+        .collect();
+    for pair in moments.windows(2) {
+        assert_eq!((pair[1] - pair[0]).num_seconds(), 1, "{pair:?}");
+    }
+}
+
+async fn a_job_is_run_by_hand_from_any_host(kind: Kind) {
+    let beats = Beats::of_two(kind, "schedule = \"none\"\n").await;
+    let token = token_of(&beats.cluster.leading("a").await);
+    let b = format!("http://{}", beats.cluster.host("b").api().await);
+    // By a host that does not lead, and waiting for the end.
+    let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &b])).await;
+    assert!(ended.status.success(), "{}", ended.output);
+    let history = beats.history("b").await;
+    assert_eq!(history.len(), 1);
+    let record = &history[0];
+    assert_eq!((&record["outcome"], &record["host"]), (&json!("done"), &json!("a")), "{record}");
+    assert_eq!((&record["token"], &record["by_hand"]), (&json!(token), &json!(true)));
+    let id = record["id"].as_str().expect("an id");
+    assert!(id.ends_with("Z-by-hand"), "{id}");
+    assert!(ended.output.contains(id) && ended.output.contains(" done after "), "{}", ended.output);
+    assert!(ended.output.contains(&format!("  {id} ")), "it printed: {}", ended.output);
+
+    let shown = run(soloist().args(["jobs", "--url", &b])).await.output;
+    assert!(shown.contains("beat") && shown.contains("none") && shown.contains("done"), "{shown}");
+    let shown = run(soloist().args(["jobs", "history", "beat", "--url", &b])).await.output;
+    assert!(shown.contains(id) && shown.contains("next when it is asked to"), "{shown}");
+    let shown = run(soloist().args(["jobs", "--json", "--url", &b])).await.output;
+    let list: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(list["jobs"][0]["last"]["id"], id, "{list}");
+    assert_eq!(list["jobs"][0]["next"], Value::Null);
+
+    let missing = run(soloist().args(["jobs", "run", "beet", "--url", &b])).await;
+    assert_eq!(missing.status.code(), Some(1), "{}", missing.output);
+    assert!(missing.output.contains("the jobs are beat"), "{}", missing.output);
+}
+
+async fn a_failing_job_is_seen_by_people(kind: Kind) {
+    let mut beats = Beats::of_two(kind, "schedule = \"none\"\n").await;
+    beats.cluster.terminate("b").await;
+    beats.cluster.terminate("a").await;
+    beats.settings = beats.settings.replace("\"note\", \"say\"", "\"say\", \"trip\"");
+    beats.cluster.start_with("a", &beats.settings);
+    beats.cluster.leading("a").await;
+    let a = format!("http://{}", beats.cluster.host("a").api().await);
+    let up = |status: &Value| state_of(status)["state"] == "running";
+    crate::status::agrees(beats.cluster.host("a"), up).await;
+    let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &a])).await;
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.output);
+    assert!(ended.output.contains("it exited with code 1"), "{}", ended.output);
+    let status = beats.cluster.host("a").status().await;
+    let beat = state_of(&status);
+    assert_eq!((&beat["kind"], &beat["state"]), (&json!("job"), &json!("running")), "{beat}");
+    let error = beat["last_error"].as_str().unwrap_or_default();
+    assert!(error.contains("failed: it exited with code 1"), "{beat}");
+    beats.cluster.host("a").log.event(0, "job-failed").await;
+    let metrics = reqwest::get(format!("{a}/metrics")).await.expect("an answer");
+    let metrics = metrics.text().await.expect("a text");
+    let counted = "soloist_job_runs_total{action=\"beat\",outcome=\"failed\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert!(metrics.contains("soloist_job_seconds_count{action=\"beat\"} 1"), "{metrics}");
+    // It trips only once.
+    let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &a])).await;
+    assert!(ended.status.success(), "{}", ended.output);
+    let status = beats.cluster.host("a").status().await;
+    assert_eq!(state_of(&status)["last_error"], Value::Null, "{status}");
+    assert!(beats.cluster.host("a").log.events("draining").is_empty(), "it ended a term");
+}
+
+fn state_of(status: &Value) -> Value {
+    let actions = status["actions"].as_array().expect("actions");
+    actions.iter().find(|action| action["name"] == "beat").cloned().unwrap_or_default()
+}

@@ -1,0 +1,60 @@
+//! A job that does what its arguments say, one after the other: `say` tells of the firing
+//! on stdout, `note` writes a line of it to `/notes/firings` (a granted folder), `wait MS`
+//! waits, `spin` computes for ever, `trap` traps, `exit CODE` exits, and `until N` exits
+//! with 7 in each attempt before the Nth; `trip` exits with 3 the first time, for which it
+//! leaves a mark in `/notes`.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::exit;
+use std::thread::sleep;
+use std::time::Duration;
+
+fn main() {
+    let mut words = env::args().skip(1);
+    while let Some(order) = words.next() {
+        match &*order {
+            "say" => println!("{}", firing()),
+            "note" => note(),
+            "wait" => sleep(Duration::from_millis(number(words.next()))),
+            "spin" => loop {
+                std::hint::black_box(0);
+            },
+            "trap" => panic!("as it was told"),
+            "trip" => {
+                if OpenOptions::new().create_new(true).write(true).open("/notes/tripped").is_ok() {
+                    exit(3);
+                }
+            }
+            "exit" => exit(number(words.next()) as i32),
+            "until" => {
+                if told("SOLOIST_ATTEMPT").parse::<u64>().expect("a number") < number(words.next())
+                {
+                    eprintln!("not yet");
+                    exit(7);
+                }
+            }
+            order => panic!("what is {order}?"),
+        }
+    }
+}
+
+fn firing() -> String {
+    let names = ["SOLOIST_FIRING", "SOLOIST_SCHEDULED", "SOLOIST_ATTEMPT", "SOLOIST_TOKEN"];
+    names.map(told).join(" ")
+}
+
+fn note() {
+    let file = OpenOptions::new().create(true).append(true).open("/notes/firings");
+    let line = format!("{}\n", firing());
+    file.expect("a folder").write_all(line.as_bytes()).expect("a line");
+}
+
+fn told(name: &str) -> String {
+    env::var(name).expect("every firing is told")
+}
+
+fn number(word: Option<String>) -> u64 {
+    word.expect("a number follows").parse().expect("a number")
+}
