@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 use super::{Perform, back_off};
 use crate::{
     action::TaskError,
+    election::LeaseId,
     plugin::{Answer, Call},
     store::{Again, CastAnswer, Casts, Claim, Claimer, Queued, StoreError},
 };
@@ -38,8 +39,8 @@ pub(super) enum Ended {
     Known,
     /// It was not begun.
     NotBegun,
-    /// It was not begun, since the store has no such session.
-    NoSession,
+    /// It was not begun, since the store does not know this lease.
+    NoSession(LeaseId),
 }
 
 /// What is to be written of an attempt.
@@ -55,7 +56,7 @@ impl Attempt {
         let claimed = match self.session.run_until_cancelled(self.claim()).await {
             Some(Ok(Some(claimed))) => claimed,
             Some(Ok(None)) => return Ended::Known,
-            Some(Err(StoreError::LeaseGone)) => return Ended::NoSession,
+            Some(Err(StoreError::LeaseGone)) => return Ended::NoSession(self.by.lease),
             Some(Err(_)) | None => return Ended::NotBegun,
         };
         let (claim, payload) = claimed;

@@ -12,6 +12,9 @@ use crate::{
     plugin::{Answer, Call},
 };
 
+/// How many casts of a task a host does at a time: as many are done again when it dies.
+const PLACES_MAX: usize = 32;
+
 /// Does casts in the workshop, which calls are done in as well.
 pub struct Hands {
     workshop: Arc<Workshop>,
@@ -83,11 +86,11 @@ impl Perform for Hands {
     }
 }
 
-/// How casts of a task are done: with half of its places, so that calls have the others.
+/// How casts of a task are done: with half of its places at most, so that calls have the others.
 fn terms(action: &Action) -> TaskTerms {
     let config = action.config();
     TaskTerms {
-        places: (config.limits.requests / 2).max(1),
+        places: (config.limits.requests / 2).clamp(1, PLACES_MAX),
         max_attempts: config.task.max_attempts,
         keep: config.task.keep,
         max_queued: config.task.max_queued,

@@ -195,8 +195,9 @@ impl Shift {
         let Some(Queued { key, version, .. }) = self.under_way.remove(&id) else { return };
         self.give_place_back(&key);
         self.queue.ended(&key, (ended == Ended::Known).then_some(version));
-        if ended == Ended::NoSession
-            && let Some(session) = &mut self.session
+        // There may be another session already.
+        if let Ended::NoSession(lease) = ended
+            && let Some(session) = self.session.as_mut().filter(|session| session.lease == lease)
         {
             session.is_gone = true;
         }
