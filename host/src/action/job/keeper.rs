@@ -46,6 +46,9 @@ pub(super) struct Keeper {
     /// The firings that are under way.
     runs: Tasks,
     under_way: FuturesUnordered<JoinHandle<Option<()>>>,
+    /// Each holds one of these until it has ended. It is given back before anybody is told
+    /// of the end, so that whoever has waited for that finds the job free.
+    places: Arc<()>,
     /// The latest of them, and what makes them give way.
     latest: String,
     replaced: CancellationToken,
@@ -78,6 +81,7 @@ pub(super) async fn keep(
         clock: jobs.clock,
         runs,
         under_way: FuturesUnordered::new(),
+        places: Arc::new(()),
         latest: String::new(),
         replaced: CancellationToken::new(),
         mark,
@@ -125,7 +129,7 @@ impl Keeper {
 
     /// Whether no firing can begin beside those that are under way.
     fn is_busy(&self) -> bool {
-        let count = self.under_way.len();
+        let count = Arc::strong_count(&self.places) - 1;
         match self.job.concurrency {
             Concurrency::Forbid => count > 0,
             Concurrency::Allow => count >= AT_ONCE,
@@ -244,8 +248,11 @@ impl Keeper {
         };
         let record = page.record.clone();
         let (tell, end) = oneshot::channel();
+        let place = Arc::clone(&self.places);
         let task = self.runs.spawn(async move {
-            if let Some(record) = attempts.carry_out(page).await {
+            let ended = attempts.carry_out(page).await;
+            drop(place);
+            if let Some(record) = ended {
                 // Mostly, nobody waits for it.
                 let _ = tell.send(record);
             }
