@@ -1,6 +1,7 @@
 //! Tasks: called on one host, done by all of them.
 
 mod calls;
+mod casts;
 mod fan_out;
 mod losses;
 

@@ -4,6 +4,7 @@
 //! It is there from the first moment to the last, whatever becomes of the
 //! store: a host that cannot lead must be able to say why.
 
+mod casts;
 mod commands;
 mod jobs;
 mod own_site;
@@ -13,6 +14,7 @@ mod state;
 mod status;
 mod tasks;
 
+pub use casts::Dealt;
 pub use jobs::{JobEntry, JobFirings, JobList, JobSource};
 pub use refusal::Reason;
 pub use server::{Desks, StatusSource, serve};

@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    JobSource, Status, commands, jobs, own_site,
+    JobSource, Status, casts, commands, jobs, own_site,
     refusal::Refusal,
     state,
     tasks::{self, TaskDesk},
@@ -75,6 +75,9 @@ Each takes JSON with {\"by\"} and {\"reason\"}; `soloist resign`, `pause`, `drai
 
 GET /v1/tasks                      the tasks, and the hosts that take calls of each, as JSON
 POST /v1/tasks/TASK                calls one with the body; ?timeout=5s&attempts=3; `soloist call` does the same
+POST /v1/tasks/TASK?mode=cast      has it kept until it is done; `soloist cast` does the same
+GET /v1/tasks/TASK/ID              how a cast stands; /answer: its answer
+GET, POST, DELETE /v1/tasks/TASK/dead   what was given up, tried again, taken away; ?id=ID
 
 /leader/ACTION/PATH                what the leader's action answers at /PATH, from any host
 ";
@@ -189,6 +192,7 @@ fn routes(desks: Desks) -> Router {
         .with_state(source)
         .merge(state::routes(state))
         .merge(commands::routes(commands))
+        .merge(casts::routes(tasks.clone()))
         .merge(tasks::routes(tasks))
         .merge(jobs::routes(jobs))
         .fallback(unknown_path)
@@ -274,9 +278,10 @@ mod tests {
             let store = store::open(&file, "test", REQUEST_TIME).unwrap();
             let state = store.state().unwrap();
             let jobs = Arc::new(jobs::tests::none(&*store));
+            let tasks = tasks::tests::nothing(&store);
             let commands = Arc::new(commands::tests::nobody(store));
             let (asked, told) = (source.clone(), stop.clone());
-            let (relay, tasks) = (test_relay(), tasks::tests::nothing());
+            let relay = test_relay();
             let desks = Desks { source: asked, state, commands, jobs, tasks, relay };
             let task = tokio::spawn(serve(listener, desks, told));
             Self { url, source, stop, task, _folder: folder }

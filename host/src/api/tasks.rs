@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! GET    /v1/tasks                       the tasks, and who takes calls of each
-//! POST   /v1/tasks/TASK                  calls it with the body; ?timeout=5s&attempts=3
+//! POST   /v1/tasks/TASK                  calls it with the body; ?timeout=5s&attempts=3;
+//!                                        ?mode=cast casts it (`casts.rs`)
 //! ```
 //!
 //! The answer is the result as it is. It names the host that worked (`soloist-host`), the
@@ -20,7 +21,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::refusal::Refusal;
+use super::{casts, refusal::Refusal};
 use crate::{
     action::{Action, Workshop},
     capability::{CallError, Calls, Order},
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// How long a caller is asked to wait who found no place, in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// How often a call can be tried.
 const ATTEMPTS_MAX: u32 = 100;
 
@@ -64,6 +65,17 @@ pub struct TaskEntry {
 struct Terms {
     timeout: Option<String>,
     attempts: Option<u32>,
+    #[serde(default)]
+    mode: Mode,
+}
+
+/// Whether the answer is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Call,
+    Cast,
 }
 
 pub(super) fn routes(desk: TaskDesk) -> Router {
@@ -101,6 +113,10 @@ async fn call(
     if let Some(Passed { id, attempt, within }) = Passed::read(&head.headers) {
         let call = Call { id, name: Arc::clone(action.name()), payload, content_type, attempt };
         return Ok(perform(&desk, &call, within).await);
+    }
+    if terms.mode == Mode::Cast {
+        terms.suit_a_cast()?;
+        return casts::cast(&desk, action.name(), payload, content_type).await;
     }
     let (within, attempts) = (terms.within()?, terms.attempts()?);
     let order = Order { name: task, payload, content_type, within, attempts };
@@ -142,13 +158,22 @@ fn answer(Answer { payload, content_type }: Answer) -> Response {
 }
 
 /// What no header can say is left out.
-fn put(headers: &mut HeaderMap, name: &header::HeaderName, value: &str) {
+pub(super) fn put(headers: &mut HeaderMap, name: &header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
 }
 
 impl Terms {
+    fn suit_a_cast(&self) -> Result<(), Refusal> {
+        if self.timeout.is_none() && self.attempts.is_none() {
+            return Ok(());
+        }
+        let error = "`timeout` and `attempts` are for calls";
+        let help = "`timeout` and `max_attempts` in the task's settings are for casts";
+        Err(Refusal::new(StatusCode::BAD_REQUEST, error, help))
+    }
+
     fn within(&self) -> Result<Option<Duration>, Refusal> {
         let Some(text) = &self.timeout else { return Ok(None) };
         let refused = |_| Refusal::bad(format!("`{text}` is no span: write one as in 5s or 200ms"));
@@ -189,18 +214,19 @@ pub(super) mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::action::Tasks;
+    use crate::{action::Tasks, store::Store, tasks::casts::Desk};
 
     /// The desk of a host that has no tasks.
-    pub(in crate::api) fn nothing() -> TaskDesk {
-        let (host, workshop) = (Arc::from("a"), Arc::new(Workshop::new("a".into())));
+    pub(in crate::api) fn nothing(store: &Arc<dyn Store>) -> TaskDesk {
+        let (host, workshop) =
+            (Arc::from("a"), Arc::new(Workshop::new("a".into(), Default::default())));
         let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
         let dispatcher = Dispatcher::new(
             host,
-            Default::default(),
             Arc::clone(&workshop),
             programme,
             roster,
+            Desk { casts: store.casts().unwrap(), tasks: watch::channel(Arc::default()).1 },
             &Tasks::new(),
         );
         TaskDesk { dispatcher: dispatcher.into(), workshop }

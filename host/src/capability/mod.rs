@@ -53,7 +53,7 @@ pub(crate) use limits::HOSTCALL;
 pub(crate) use stamp::Stamp;
 pub use state::GuestState;
 pub(crate) use tail::Tail;
-pub use tasks::{CallError, Calls, Done, Order};
+pub use tasks::{CallError, Calls, CastFault, Done, Order};
 pub(crate) use term::{Heed, one_line};
 
 /// The interfaces on offer: a package or an interface, and its version track.

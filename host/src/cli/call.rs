@@ -1,4 +1,4 @@
-//! `soloist call`, `tasks`: having work done by whichever host has time.
+//! `soloist call`, `cast`: having work done by whichever host has time.
 
 use std::{
     io::{Read, stdin},
@@ -8,17 +8,18 @@ use std::{
 
 use clap::Args;
 use reqwest::{Response, Url};
+use serde::Deserialize;
 
 use super::{
     ExitError,
     client::{self, Client},
-    table::Table,
-    terminal::{Paint, hand_out, remark, say},
+    terminal::{hand_out, remark, say, tame},
 };
-use crate::api::TaskEntry;
 
 /// How much longer than its time-out an answer may take on its way.
 const WAY: Duration = Duration::from_secs(5);
+/// How long a cast may take: longer than the store takes to fail.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The most that the settings of a task can let it take.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -29,15 +30,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct CallArgs {
     /// The task
     task: String,
-    /// What is handed over; `-` is what comes on stdin
-    #[arg(default_value = "", conflicts_with = "file")]
-    payload: String,
-    /// Hand over the content of a file
-    #[arg(long)]
-    file: Option<PathBuf>,
-    /// The form of that, as in application/json
-    #[arg(long, value_name = "TYPE")]
-    content_type: Option<String>,
+    #[command(flatten)]
+    payload: PayloadArgs,
     /// How long it may take, as in 5s [default: what the task's settings say]
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
@@ -52,33 +46,50 @@ pub(super) struct CallArgs {
     url: String,
 }
 
-/// Show the tasks, and the hosts that take calls of each
+/// Have a task kept in the store until some host has done it, and print its id
+///
+/// It is done at least once, whoever lives. `soloist tasks show TASK ID` tells what became
+/// of it.
 #[derive(Debug, Args)]
-pub(super) struct TasksArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+pub(super) struct CastArgs {
+    /// The task
+    task: String,
+    #[command(flatten)]
+    payload: PayloadArgs,
     /// The control API of any host
     #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000")]
     url: String,
 }
 
+/// A cast that was taken.
+#[derive(Deserialize)]
+struct Cast {
+    id: String,
+}
+
+/// What is handed over.
+#[derive(Debug, Args)]
+struct PayloadArgs {
+    /// What is handed over; `-` is what comes on stdin
+    #[arg(default_value = "", conflicts_with = "file")]
+    payload: String,
+    /// Hand over the content of a file
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// The form of that, as in application/json
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+}
+
 pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
-    let payload = payload(&args)?;
     let mut url = address(&args.url, Some(&args.task))?;
     url.query_pairs_mut().append_pair("attempts", &args.attempts.to_string());
     if let Some(timeout) = args.timeout {
         let timeout = humantime::format_duration(timeout).to_string();
         url.query_pairs_mut().append_pair("timeout", &timeout.replace(' ', ""));
     }
-    let request = Client::new()?.http().post(url).body(payload);
-    let request = request.timeout(args.timeout.unwrap_or(LONGEST).saturating_add(WAY));
-    let request = match &args.content_type {
-        Some(form) => request.header(reqwest::header::CONTENT_TYPE, form),
-        None => request,
-    };
-    let answer = request.send().await.map_err(|error| client::refusal(&args.url, error))?;
-    let answer = client::done(&args.url, answer).await?;
+    let patience = args.timeout.unwrap_or(LONGEST).saturating_add(WAY);
+    let answer = send(&args.url, url, args.payload, patience).await?;
     let worked = worked(&answer);
     let result = answer.bytes().await.map_err(|error| client::refusal(&args.url, error))?;
     hand_out(&result);
@@ -88,49 +99,52 @@ pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
     Ok(())
 }
 
-pub(super) async fn list(args: TasksArgs) -> Result<(), ExitError> {
-    let text = asked(&args.url).await?;
-    say(&if args.json { text } else { show(&parse(&text)?, Paint::stdout()) });
+pub(super) async fn cast(args: CastArgs) -> Result<(), ExitError> {
+    let mut url = address(&args.url, Some(&args.task))?;
+    url.query_pairs_mut().append_pair("mode", "cast");
+    let answer = send(&args.url, url, args.payload, PATIENCE).await?;
+    let cast: Cast = answer.json().await.map_err(|error| client::odd(&args.url, &error))?;
+    say(&format!("{}\n", tame(&cast.id)));
     Ok(())
 }
 
-/// The tasks that the host at `url` knows.
-pub(super) async fn tasks(url: &str) -> Result<Vec<TaskEntry>, ExitError> {
-    parse(&asked(url).await?)
-}
-
-async fn asked(url: &str) -> Result<String, ExitError> {
-    let answer = Client::new()?.http().get(address(url, None)?).send().await;
-    let answer = client::done(url, answer.map_err(|error| client::refusal(url, error))?).await?;
-    answer.text().await.map_err(|error| client::refusal(url, error))
-}
-
-fn parse(text: &str) -> Result<Vec<TaskEntry>, ExitError> {
-    serde_json::from_str(text).map_err(|error| {
-        ExitError::unavailable("the answer is not a list of tasks")
-            .caused_by(&error)
-            .help("does another server listen there, or another version of soloist?")
-    })
-}
-
-fn payload(args: &CallArgs) -> Result<Vec<u8>, ExitError> {
-    let unreadable = |what: String| {
-        move |error: std::io::Error| {
-            ExitError::usage(format!("cannot read {what}")).caused_by(&error)
-        }
+async fn send(
+    host: &str,
+    url: Url,
+    payload: PayloadArgs,
+    patience: Duration,
+) -> Result<Response, ExitError> {
+    let request = Client::new()?.http().post(url).timeout(patience);
+    let request = match &payload.content_type {
+        Some(form) => request.header(reqwest::header::CONTENT_TYPE, form),
+        None => request,
     };
-    if let Some(file) = &args.file {
-        return std::fs::read(file).map_err(unreadable(file.display().to_string()));
-    }
-    if args.payload != "-" {
-        return Ok(args.payload.clone().into_bytes());
-    }
-    let mut payload = Vec::new();
-    stdin().read_to_end(&mut payload).map_err(unreadable("stdin".to_owned()))?;
-    Ok(payload)
+    let request = request.body(payload.read()?);
+    let answer = request.send().await.map_err(|error| client::refusal(host, error))?;
+    client::done(host, answer).await
 }
 
-fn address(url: &str, task: Option<&str>) -> Result<Url, ExitError> {
+impl PayloadArgs {
+    fn read(&self) -> Result<Vec<u8>, ExitError> {
+        let unreadable = |what: String| {
+            move |error: std::io::Error| {
+                ExitError::usage(format!("cannot read {what}")).caused_by(&error)
+            }
+        };
+        if let Some(file) = &self.file {
+            return std::fs::read(file).map_err(unreadable(file.display().to_string()));
+        }
+        if self.payload != "-" {
+            return Ok(self.payload.clone().into_bytes());
+        }
+        let mut payload = Vec::new();
+        stdin().read_to_end(&mut payload).map_err(unreadable("stdin".to_owned()))?;
+        Ok(payload)
+    }
+}
+
+/// The place of a task at the host at `url`, or of all of them.
+pub(super) fn address(url: &str, task: Option<&str>) -> Result<Url, ExitError> {
     let mut path = format!("{}/v1/tasks", url.trim_end_matches('/'));
     if let Some(task) = task {
         let task = percent_encoding::utf8_percent_encode(task, percent_encoding::NON_ALPHANUMERIC);
@@ -147,23 +161,4 @@ fn worked(answer: &Response) -> String {
         Some(attempt) if attempt != "1" => format!("{host} worked, at attempt {attempt}"),
         _ => format!("{host} worked"),
     }
-}
-
-fn show(tasks: &[TaskEntry], paint: Paint) -> String {
-    if tasks.is_empty() {
-        return "no tasks: a plugin that exports soloist:plugin/task makes one\n".to_owned();
-    }
-    let mut table = Table::new(["TASK", "HOSTS", "ON", "TIMEOUT"]);
-    for task in tasks {
-        let hosts: Vec<_> = task.hosts.iter().map(|host| &**host).collect();
-        let hosts = if hosts.is_empty() { "none".to_owned() } else { hosts.join(", ") };
-        let timeout = Duration::from_millis(task.timeout_ms);
-        table.row([
-            (&task.name).into(),
-            hosts.into(),
-            task.on.as_deref().unwrap_or("any").into(),
-            humantime::format_duration(timeout).to_string().into(),
-        ]);
-    }
-    table.render(paint)
 }

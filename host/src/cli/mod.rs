@@ -14,6 +14,7 @@ mod signals;
 mod state;
 mod status;
 mod table;
+mod tasks;
 mod temporary;
 mod terminal;
 
@@ -39,6 +40,7 @@ struct Cli {
 enum Command {
     Bench(bench::BenchArgs),
     Call(call::CallArgs),
+    Cast(call::CastArgs),
     Demo(demo::DemoArgs),
     Drain(command::DrainArgs),
     Jobs(jobs::JobsArgs),
@@ -50,7 +52,7 @@ enum Command {
     Run(run::RunArgs),
     State(state::StateArgs),
     Status(status::StatusArgs),
-    Tasks(call::TasksArgs),
+    Tasks(tasks::TasksArgs),
     Undrain(command::UndrainArgs),
 }
 
@@ -81,7 +83,8 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
         Command::Plugin(args) => plugin::main(args),
         Command::Bench(args) => in_runtime(bench::main(args)),
         Command::Call(args) => in_runtime(call::call(args)),
-        Command::Tasks(args) => in_runtime(call::list(args)),
+        Command::Cast(args) => in_runtime(call::cast(args)),
+        Command::Tasks(args) => in_runtime(tasks::main(args)),
         Command::Drain(args) => in_runtime(command::drain(args)),
         Command::Pause(args) => in_runtime(command::pause(args)),
         Command::Remove(args) => in_runtime(command::remove(args)),

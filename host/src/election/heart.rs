@@ -12,6 +12,9 @@ pub struct Heart {
     timings: Timings,
     session: Session,
     candidacies: BTreeMap<Group, Candidacy>,
+    /// Whether it stands for nothing any more.
+    standing_down: bool,
+    /// Whether its session is to end as well.
     stopping: bool,
 }
 
@@ -24,6 +27,7 @@ impl Heart {
             timings,
             session: Session::new(timings),
             candidacies: groups.into_iter().map(candidacy).collect(),
+            standing_down: false,
             stopping: false,
         }
     }
@@ -46,7 +50,8 @@ impl Heart {
     #[must_use]
     pub fn next_wake(&self) -> BootTime {
         // Without a session an idle candidacy has nothing to wake up for.
-        let stands = |c: &&Candidacy| !c.is_idle() || (self.live().is_some() && !self.stopping);
+        let stands =
+            |c: &&Candidacy| !c.is_idle() || (self.live().is_some() && !self.standing_down);
         let groups = self.candidacies.values().filter(stands).map(Candidacy::next_wake);
         groups.chain([self.session.next_wake()]).min().unwrap_or(BootTime::NEVER)
     }
@@ -104,12 +109,18 @@ impl Heart {
             Event::Ready { group } => self.candidacy(group).ready(),
             // A group may be barred before there is any action of it.
             Event::Barred { group, reason } => self.candidacy(group).barred(reason, out),
+            Event::StandDown => self.stand_down(now, out),
             Event::Shutdown => {
                 self.stopping = true;
-                self.end_all(Cause::Shutdown, now, out);
+                self.stand_down(now, out);
             }
             event => self.take_in_group(event, now, out),
         }
+    }
+
+    fn stand_down(&mut self, now: BootTime, out: &mut Vec<Command>) {
+        self.standing_down = true;
+        self.end_all(Cause::Shutdown, now, out);
     }
 
     fn take_in_group(&mut self, event: Event, now: BootTime, out: &mut Vec<Command>) {
@@ -151,7 +162,7 @@ impl Heart {
     fn settle(&mut self, now: BootTime, out: &mut Vec<Command>) {
         let live = self.live();
         for candidacy in self.candidacies.values_mut() {
-            candidacy.settle(live, self.stopping, now, out);
+            candidacy.settle(live, self.standing_down, now, out);
         }
         let idle = self.candidacies.values().all(Candidacy::is_idle);
         self.session.settle(now, idle, self.stopping, out);

@@ -149,7 +149,10 @@ pub enum Event {
         /// Why.
         cause: Cause,
     },
-    /// This host is to stop.
+    /// This host is to stop: it leads nothing and stands for nothing any more. Its session
+    /// goes on, for what else it does by that.
+    StandDown,
+    /// This host is to stop, and its session ends.
     Shutdown,
 }
 

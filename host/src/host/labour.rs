@@ -1,59 +1,97 @@
 //! The tasks of a host: what it does itself, and what it has others do.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Weak};
 
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
     task::JoinHandle,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     action::{Failure, Offers, Programme, Tasks, Workshop},
     api::TaskDesk,
     capability::Calls,
     config::Config,
-    store::Roster,
-    tasks::Dispatcher,
+    election::LeaseId,
+    store::{Casts, Roster, Store, StoreError},
+    tasks::{
+        Dispatcher,
+        casts::{Desk, Hands, Worker},
+    },
+    term::HostView,
 };
 
 /// Tasks that are taken calls of, from the host's start to its end.
 pub(super) struct Labour {
     workshop: Arc<Workshop>,
     dispatcher: Arc<Dispatcher>,
+    hands: Arc<Hands>,
+    casts: Arc<dyn Casts>,
     /// The connections to other hosts.
     connections: Tasks,
-    keeping: JoinHandle<()>,
+    keeping: TaskTracker,
+    /// Told when this host is to take no more.
+    resting: CancellationToken,
+    /// Told when nothing of it is under way any more.
     stop: CancellationToken,
+    worker: Option<JoinHandle<()>>,
 }
 
 impl Labour {
     pub(super) fn start(
         config: &Config,
-        programme: watch::Receiver<Arc<Programme>>,
+        store: &Arc<dyn Store>,
+        programme: &watch::Receiver<Arc<Programme>>,
         failures: UnboundedSender<Failure>,
-        roster: watch::Receiver<Option<Roster>>,
-    ) -> Self {
+        roster: &watch::Receiver<Option<Roster>>,
+    ) -> Result<Self, StoreError> {
         let (host, connections) = (&config.host.name, Tasks::new());
-        let workshop = Arc::new(Workshop::new(Arc::clone(host)));
+        let workshop = Arc::new(Workshop::new(Arc::clone(host), config.host.labels.clone()));
+        let casts = store.casts()?;
+        let hands = Arc::new(Hands::new(Arc::clone(&workshop), programme.clone()));
+        let desk = Desk { casts: Arc::clone(&casts), tasks: hands.known() };
         let dispatcher = Arc::new(Dispatcher::new(
             Arc::clone(host),
-            config.host.labels.clone(),
             Arc::clone(&workshop),
             programme.clone(),
-            roster,
+            roster.clone(),
+            desk,
             &connections,
         ));
         let calls: Weak<dyn Calls> = Arc::downgrade(&dispatcher) as Weak<dyn Calls>;
         workshop.connect(calls);
-        let (stop, drain): (_, Duration) = (CancellationToken::new(), config.timings.drain);
-        let (keeper, told) = (Arc::clone(&workshop), stop.clone());
-        let keeping = async move { keeper.keep_up(programme, failures, drain, told).await };
-        let keeping = tokio::spawn(keeping);
-        Self { workshop, dispatcher, connections, keeping, stop }
+        let (resting, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (keeping, drain) = (TaskTracker::new(), config.timings.drain);
+        let (keeper, told) = (Arc::clone(&workshop), resting.clone());
+        let (programme, roster) = (programme.clone(), roster.clone());
+        keeping.spawn(async move {
+            keeper.keep_up(programme, roster, failures, drain, told).await;
+        });
+        let (keeper, told) = (Arc::clone(&hands), stop.clone());
+        keeping.spawn(async move { keeper.keep_up(told).await });
+        let worker = None;
+        Ok(Self { workshop, dispatcher, hands, casts, connections, keeping, resting, stop, worker })
+    }
+
+    /// Takes casts as well, under the session that `view` shows.
+    pub(super) fn take_casts(
+        &mut self,
+        config: &Config,
+        view: watch::Receiver<HostView>,
+        roster: watch::Receiver<Option<Roster>>,
+    ) {
+        let (session_to, session) = watch::channel(None);
+        self.keeping.spawn(tell_session(view, session_to, self.stop.clone()));
+        let worker = Worker {
+            casts: Arc::clone(&self.casts),
+            perform: self.hands.clone(),
+            host: Arc::clone(&config.host.name),
+            session,
+            roster,
+            retry: config.timings.retry,
+        };
+        self.worker = Some(tokio::spawn(worker.run(self.resting.clone(), config.timings.drain)));
     }
 
     /// What this host takes calls of.
@@ -77,12 +115,40 @@ impl Labour {
         TaskDesk { dispatcher, workshop }
     }
 
-    /// Lets the calls finish that have begun, and ends what is left then.
-    pub(super) async fn finish(self) {
-        self.stop.cancel();
-        if let Err(error) = self.keeping.await {
-            tracing::warn!(%error, "the tasks broke down");
+    /// Takes no more, and returns when what was begun is finished, or given up. Its casts
+    /// need the session until then.
+    pub(super) async fn rest(&mut self) {
+        self.resting.cancel();
+        if let Some(worker) = self.worker.take()
+            && let Err(error) = worker.await
+        {
+            tracing::warn!(%error, "the worker of casts broke down");
         }
+        self.stop.cancel();
+        self.keeping.close();
+        self.keeping.wait().await;
+    }
+
+    /// Has others do no more, either.
+    pub(super) async fn close(self) {
         self.connections.stop().await;
+    }
+}
+
+/// Tells which session the host may rely on.
+async fn tell_session(
+    mut view: watch::Receiver<HostView>,
+    to: watch::Sender<Option<LeaseId>>,
+    stop: CancellationToken,
+) {
+    loop {
+        let lease = view.borrow_and_update().session.map(|(lease, _)| lease);
+        to.send_if_modified(|before| std::mem::replace(before, lease) != lease);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = view.changed() => if changed.is_err() {
+                return;
+            },
+        }
     }
 }

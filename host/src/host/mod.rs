@@ -113,7 +113,8 @@ impl Host {
             roster.clone(),
         );
         let sidelines = Sidelines::new(Arc::clone(&config.host.name));
-        let labour = Labour::start(config, programme.clone(), catalog.failures(), roster.clone());
+        let mut labour = Labour::start(config, &store, &programme, catalog.failures(), &roster)
+            .map_err(HostError::Store)?;
         let driver = Driver {
             timings: config.timings,
             member: member.clone(),
@@ -141,6 +142,7 @@ impl Host {
             health,
             events: driver.events(),
         };
+        labour.take_casts(config, driver.view(), roster.clone());
         let leave = CancellationToken::new();
         let people =
             People { config, member: &member, store: &store, roster: &roster, driver: &driver };
@@ -188,14 +190,17 @@ impl Host {
         Ok(Self { driver, relay, labour, drain, around, stop, leave })
     }
 
-    async fn stop(self) {
+    async fn stop(mut self) {
         self.relay.close();
+        // Others lead while the casts of this host are finished under its session.
+        self.driver.stand_down();
+        self.labour.rest().await;
         if let Err(error) = self.driver.shut_down().await {
             warn!(%error, "the driver broke down; the session will run out by itself");
         }
         // What came in for the next leader is still handed on to it.
         self.relay.finish(self.drain).await;
-        self.labour.finish().await;
+        self.labour.close().await;
         self.stop.cancel();
         self.around.close();
         self.around.wait().await;

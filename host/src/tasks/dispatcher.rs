@@ -1,12 +1,9 @@
 //! One call: which hosts may do it, which one does, and what follows when it does not.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout_at},
@@ -14,11 +11,12 @@ use tokio::{
 
 use super::{
     balance::{Balance, Flight},
+    casts::{Desk, Trouble},
     hop::{Hopped, Hops},
 };
 use crate::{
     action::{Action, Programme, TaskError, Tasks, Workshop},
-    capability::{CallError, Calls, Done, Order},
+    capability::{CallError, Calls, CastFault, Done, Order},
     clock::unix_ms,
     measure,
     plugin::{Answer, Call},
@@ -32,10 +30,10 @@ const ROUND_MAX: Duration = Duration::from_secs(2);
 /// Takes calls to the hosts that do them.
 pub struct Dispatcher {
     host: Arc<str>,
-    labels: BTreeMap<String, String>,
     workshop: Arc<Workshop>,
     programme: watch::Receiver<Arc<Programme>>,
     roster: watch::Receiver<Option<Roster>>,
+    casts: Desk,
     balance: Balance,
     hops: Hops,
 }
@@ -58,25 +56,31 @@ enum Next {
 }
 
 impl Dispatcher {
-    /// A dispatcher of `host` with `labels`, whose own work `workshop` does. Connections to
+    /// A dispatcher of `host`, whose own work `workshop` does. Connections to
     /// others belong to `tasks`.
     #[must_use]
     pub fn new(
         host: Arc<str>,
-        labels: BTreeMap<String, String>,
         workshop: Arc<Workshop>,
         programme: watch::Receiver<Arc<Programme>>,
         roster: watch::Receiver<Option<Roster>>,
+        casts: Desk,
         tasks: &Tasks,
     ) -> Self {
         let hops = Hops::new(&host, tasks);
-        Self { host, labels, workshop, programme, roster, balance: Balance::default(), hops }
+        Self { host, workshop, programme, roster, casts, balance: Balance::default(), hops }
     }
 
     /// The tasks that this host knows, by name.
     #[must_use]
     pub fn tasks(&self) -> Vec<Arc<Action>> {
         self.programme.borrow().tasks().cloned().collect()
+    }
+
+    /// Where casts are.
+    #[must_use]
+    pub fn casts(&self) -> &Desk {
+        &self.casts
     }
 
     /// The task that is called `name`.
@@ -114,6 +118,22 @@ impl Calls for Dispatcher {
         let outcome = done.as_ref().map_or_else(CallError::as_str, |_| "done");
         measure::task_called(action.name(), outcome);
         done
+    }
+
+    async fn cast(
+        &self,
+        task: &str,
+        payload: Bytes,
+        content_type: Option<String>,
+    ) -> Result<Arc<str>, CastFault> {
+        let cast = self.casts.cast(task, payload, content_type).await;
+        cast.map(|key| key.id).map_err(|fault| match fault.kind {
+            Trouble::Missing => CastFault::Unknown(fault.error),
+            Trouble::Bad | Trouble::TooLong => CastFault::Refused(fault.error),
+            Trouble::Full => CastFault::Full,
+            Trouble::Refused => CastFault::Shut(fault.error),
+            Trouble::Unavailable => CastFault::Doubtful(fault.error),
+        })
     }
 }
 
@@ -224,23 +244,12 @@ impl Dispatcher {
 
     /// Who may do calls of `action` now: this host, and those that say so in the store.
     fn workers(&self, action: &Action) -> Vec<Worker> {
-        let (name, on) = (action.name(), &action.config().task.on);
-        let roster = self.roster.borrow();
-        let may = |labels| on.as_ref().is_none_or(|label| label.is_in(labels));
-        let drained = |host: &str| {
-            roster.as_ref().is_some_and(|roster| roster.notes.drained.contains_key(host))
-        };
-        let own = self.workshop.offers().borrow().contains(name)
-            && may(&self.labels)
-            && !drained(&self.host);
+        let (name, roster) = (action.name(), self.roster.borrow());
+        let own = self.workshop.offers().borrow().contains(name);
         let own = own.then(|| Worker { name: Arc::clone(&self.host), url: None });
         let members = roster.iter().flat_map(|roster| &roster.members);
-        let others = members.filter(|(_, member)| {
-            *member.name != *self.host
-                && member.tasks.contains(name)
-                && may(&member.labels)
-                && !drained(&member.name)
-        });
+        let others =
+            members.filter(|(_, member)| *member.name != *self.host && member.tasks.contains(name));
         let others = others.map(|(_, member)| Worker {
             name: member.name.as_str().into(),
             url: Some(member.url.clone()),

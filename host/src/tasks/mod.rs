@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Invariants:
-//! - A call never touches the store, as a cast does (`casts`): it goes from host to host, over connections that are
-//!   kept open, and to one other host at most.
+//! - A call never touches the store, as a cast does (`casts`): it goes from host to host, over
+//!   connections that are kept open, and to one other host at most.
 //! - A call that may have been begun is begun again only if its task says `idempotent`, or
 //!   if its caller asked for several attempts and the task has said that this one failed.
 //! - A call has one deadline, which travels with it. Its caller's end is its end.

@@ -92,6 +92,13 @@ impl Handle {
         self.view.clone()
     }
 
+    /// Begins to end every term gracefully, and stands for nothing any more. The session
+    /// goes on until [`Handle::shut_down`].
+    pub fn stand_down(&self) {
+        // A driver that does not listen any more is already down.
+        let _ = self.events.send(Event::StandDown);
+    }
+
     /// Ends every term gracefully and gives the session back; returns when that is done.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Casts of a real task, done by a worker in a host's workshop.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use soloist::{
@@ -44,7 +44,7 @@ impl Host {
         let action = Action::prepare(&config, &engine).unwrap();
         let programme = Programme { actions: vec![action], refused: Vec::new() };
         let (programme, told) = watch::channel(Arc::new(programme));
-        let workshop = Arc::new(Workshop::new("a".into()));
+        let workshop = Arc::new(Workshop::new("a".into(), BTreeMap::new()));
         let hands = Arc::new(Hands::new(Arc::clone(&workshop), told.clone()));
         let (session, sessions) = watch::channel(Some(lease));
         let worker = Worker {
@@ -62,9 +62,10 @@ impl Host {
         let working = tokio::spawn(async move {
             let keeper = ending.clone();
             let (failures, _) = mpsc::unbounded_channel();
+            let (_, roster) = watch::channel(None);
             let keeping = async {
                 tokio::join!(
-                    shop.keep_up(told, failures, Duration::ZERO, keeper.clone()),
+                    shop.keep_up(told, roster, failures, Duration::ZERO, keeper.clone()),
                     hands.keep_up(keeper.clone())
                 )
             };

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use soloist::{
-    action::{Preflight, Workshop},
+    action::Preflight,
     api::{Desks, serve},
     election::{Group, Token},
     store::Standing,
@@ -64,7 +64,7 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
     let (state, relay) = (world.store.state().unwrap(), bystander.asked.clone());
     let (commands, told) = (Arc::new(nobody(&world)), stop.clone());
     let jobs = Arc::new(no_jobs(&world));
-    let (source, tasks) = (Arc::new(Silent), tasks::desk(&Workshop::new("a".into()).into()));
+    let (source, tasks) = (Arc::new(Silent), tasks::desk(&world));
     let desks = Desks { source, state, commands, jobs, tasks, relay };
     let serving = tokio::spawn(serve(control, desks, told));
     // Its candidate is second in the queue, as far as it knows.

@@ -1,6 +1,6 @@
 //! Kind `task`: calls on one host, with a real plugin.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use soloist::{
@@ -9,7 +9,8 @@ use soloist::{
     capability::{CallError, Calls, Order},
     config::{ActionConfig, Grants, Instances, Label, Limits, Reuse, TaskConfig},
     plugin::{Answer, Call, Engine},
-    tasks::Dispatcher,
+    store::{Drain, Order as By, Roster},
+    tasks::{Dispatcher, casts::Desk},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -17,21 +18,25 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::rig::{PATIENCE, guest_file};
+use crate::rig::{PATIENCE, World, guest_file};
 
-/// The desk of a host that `workshop` is on, and of no other.
-pub(crate) fn desk(workshop: &Arc<Workshop>) -> TaskDesk {
+/// The desk of a host that has no tasks.
+pub(crate) fn desk(world: &World) -> TaskDesk {
     let (_, programme) = watch::channel(Arc::default());
-    TaskDesk { dispatcher: dispatcher(workshop, programme), workshop: Arc::clone(workshop) }
+    let workshop = Arc::new(Workshop::new("a".into(), BTreeMap::new()));
+    TaskDesk { dispatcher: dispatcher(world, &workshop, programme), workshop }
 }
 
 fn dispatcher(
+    world: &World,
     workshop: &Arc<Workshop>,
     programme: watch::Receiver<Arc<Programme>>,
 ) -> Arc<Dispatcher> {
     let (_, roster) = watch::channel(None);
-    let (labels, workshop) = ([("size".to_owned(), "big".to_owned())].into(), workshop.clone());
-    Dispatcher::new("a".into(), labels, workshop, programme, roster, &Tasks::new()).into()
+    let casts =
+        Desk { casts: world.store.casts().unwrap(), tasks: watch::channel(Arc::default()).1 };
+    let tasks = Tasks::new();
+    Dispatcher::new("a".into(), Arc::clone(workshop), programme, roster, casts, &tasks).into()
 }
 
 /// The task `work` on a host of its own.
@@ -40,40 +45,65 @@ struct Shop {
     workshop: Arc<Workshop>,
     dispatcher: Arc<Dispatcher>,
     programme: watch::Sender<Arc<Programme>>,
+    roster: watch::Sender<Option<Roster>>,
     keeping: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
+    _world: World,
     _ended: DropGuard,
 }
 
 impl Shop {
     async fn new(change: impl FnOnce(&mut ActionConfig)) -> Self {
         let engine = Arc::new(Engine::new(None).unwrap());
-        let workshop = Arc::new(Workshop::new("a".into()));
+        let world = World::new();
+        let labels = [("size".to_owned(), "big".to_owned())].into();
+        let workshop = Arc::new(Workshop::new("a".into(), labels));
         let (programme, told) = watch::channel(Arc::default());
-        let dispatcher = dispatcher(&workshop, told.clone());
+        let dispatcher = dispatcher(&world, &workshop, told.clone());
+        let (roster, of_roster) = watch::channel(None);
         let calls = Arc::downgrade(&dispatcher);
         workshop.connect(calls);
         let stop = CancellationToken::new();
         let (keeper, until) = (Arc::clone(&workshop), stop.clone());
         let keeping = tokio::spawn(async move {
             let (failures, _) = mpsc::unbounded_channel();
-            keeper.keep_up(told, failures, Duration::from_millis(500), until).await;
+            let patience = Duration::from_millis(500);
+            keeper.keep_up(told, of_roster, failures, patience, until).await;
         });
         let _ended = stop.clone().drop_guard();
-        let shop = Self { engine, workshop, dispatcher, programme, keeping, stop, _ended };
+        let shop = Self {
+            engine,
+            workshop,
+            dispatcher,
+            programme,
+            roster,
+            keeping,
+            stop,
+            _world: world,
+            _ended,
+        };
         shop.put(change).await;
         shop
     }
 
     /// Puts a version of the task there, and waits until calls of it are taken.
     async fn put(&self, change: impl FnOnce(&mut ActionConfig)) {
+        self.show(change);
+        self.offered(true).await;
+    }
+
+    fn show(&self, change: impl FnOnce(&mut ActionConfig)) {
         let mut config = ActionConfig::with_defaults("work", guest_file("work"));
         change(&mut config);
         let action = Action::prepare(&config, &self.engine).unwrap();
         let programme = Programme { actions: vec![action], refused: Vec::new() };
         self.programme.send_replace(programme.into());
+    }
+
+    /// Waits until calls of it are taken, or not any more.
+    async fn offered(&self, wanted: bool) {
         let mut offers = self.workshop.offers();
-        let offered = offers.wait_for(|offers| offers.contains("work"));
+        let offered = offers.wait_for(|offers| offers.contains("work") == wanted);
         timeout(PATIENCE, offered).await.unwrap().unwrap();
     }
 
@@ -314,7 +344,23 @@ async fn only_hosts_with_the_label_take_calls() {
     };
     let shop = Shop::new(|config| config.task = on("big")).await;
     assert_eq!(shop.call("echo x").await, Ok("x".into()));
-    let shop = Shop::new(|config| config.task = on("small")).await;
+    shop.show(|config| config.task = on("small"));
+    shop.offered(false).await;
     let nobody = shop.call("echo x").await.unwrap_err().to_string();
     assert_eq!(nobody, "no host takes calls of work: it asks for hosts with size=small");
+}
+
+#[tokio::test]
+async fn a_drained_host_takes_no_calls() {
+    let shop = Shop::new(|_| ()).await;
+    let mut roster = Roster::default();
+    let by = By { by: "ada".into(), reason: String::new(), since: 0 };
+    let notes = Arc::make_mut(&mut roster.notes);
+    notes.drained.insert("a".into(), Drain { order: by, leave: false });
+    shop.roster.send_replace(Some(roster));
+    shop.offered(false).await;
+    assert!(matches!(shop.call("echo x").await, Err(CallError::Nobody { .. })));
+    shop.roster.send_replace(Some(Roster::default()));
+    shop.offered(true).await;
+    assert_eq!(shop.call("echo x").await, Ok("x".into()));
 }

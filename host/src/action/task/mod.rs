@@ -2,6 +2,8 @@
 //!
 //! Invariants:
 //! - It runs outside of every term: behind a gate that has no token, with no state.
+//! - It takes calls of a task only if it carries the label that the task asks for (`on`), and
+//!   of none while people have it drained; others learn that by the store.
 //! - A version that is replaced finishes what it has begun; every later call is the new
 //!   one's. One that does not come up replaces nothing.
 
@@ -23,6 +25,7 @@ use crate::{
     clock::BootTime,
     election::{Term, Token},
     plugin::{Answer, Call},
+    store::Roster,
 };
 use pool::Pool;
 
@@ -62,6 +65,7 @@ impl TaskError {
 /// The tasks of this host.
 pub struct Workshop {
     host: Arc<str>,
+    labels: BTreeMap<String, String>,
     pools: Mutex<BTreeMap<Arc<str>, Arc<Pool>>>,
     offers: watch::Sender<Offers>,
     /// Who has the tasks done that tasks call: it has this workshop's done as well.
@@ -69,11 +73,11 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// No tasks yet, on `host`.
+    /// No tasks yet, on `host`, which carries `labels`.
     #[must_use]
-    pub fn new(host: Arc<str>) -> Self {
+    pub fn new(host: Arc<str>, labels: BTreeMap<String, String>) -> Self {
         let (pools, offers) = (Mutex::default(), watch::Sender::new(Offers::default()));
-        Self { host, pools, offers, calls: OnceLock::new() }
+        Self { host, labels, pools, offers, calls: OnceLock::new() }
     }
 
     /// Has what the tasks call done by `calls`; only the first one counts.
@@ -102,12 +106,13 @@ impl Workshop {
         self.pools().get(task).map_or(0, |pool| pool.load())
     }
 
-    /// Keeps up with `programme` until `stop`, and then lets the calls finish that have
+    /// Keeps up with `programme`, and with whether `roster` shows this host as drained, until `stop`, and then lets the calls finish that have
     /// begun. What is replaced has `patience` for that, too. Versions that do not come up are
     /// handed in at `failures`.
     pub async fn keep_up(
         &self,
         mut programme: watch::Receiver<Arc<Programme>>,
+        mut roster: watch::Receiver<Option<Roster>>,
         failures: UnboundedSender<Failure>,
         patience: Duration,
         stop: CancellationToken,
@@ -123,6 +128,11 @@ impl Workshop {
                     for old in self.set(&now.actions, &failures).await {
                         leaving.push(Box::pin(async move { old.finish(patience).await }));
                     }
+                    self.offer(&roster);
+                }
+                Ok(()) = roster.changed() => {
+                    roster.mark_unchanged();
+                    self.offer(&roster);
                 }
                 Some(()) = leaving.next() => {}
                 // Nothing changes any more.
@@ -153,23 +163,36 @@ impl Workshop {
             };
             next.extend(pool.map(|pool| (Arc::clone(action.name()), pool)));
         }
-        let offers: BTreeSet<_> = next.keys().cloned().collect();
         let before = std::mem::replace(&mut *self.pools(), next.clone());
+        let stays = |old: &Arc<Pool>| next.values().any(|pool| Arc::ptr_eq(pool, old));
+        before.into_values().filter(|old| !stays(old)).collect()
+    }
+
+    /// Says what this host takes calls of.
+    fn offer(&self, roster: &watch::Receiver<Option<Roster>>) {
+        let drained = roster
+            .borrow()
+            .as_ref()
+            .is_some_and(|roster| roster.notes.drained.contains_key(&*self.host));
+        let offers: BTreeSet<_> =
+            if drained { BTreeSet::new() } else { self.pools().keys().cloned().collect() };
         self.offers.send_if_modified(|old| {
             let changes = **old != offers;
             *old = offers.into();
             changes
         });
-        let stays = |old: &Arc<Pool>| next.values().any(|pool| Arc::ptr_eq(pool, old));
-        before.into_values().filter(|old| !stays(old)).collect()
     }
 
-    /// A pool for `action`, if it is a task that comes up.
+    /// A pool for `action`, if it is a task that this host may do, and that comes up.
     async fn open(
         &self,
         action: &Arc<Action>,
         failures: &UnboundedSender<Failure>,
     ) -> Option<Arc<Pool>> {
+        let on = &action.config().task.on;
+        if on.as_ref().is_some_and(|label| !label.is_in(&self.labels)) {
+            return None;
+        }
         let calls = self.calls.get().and_then(Weak::upgrade);
         let pool = Pool::new(action, self.gate(action), calls)?;
         if action.on_trial() {

@@ -51,9 +51,10 @@ impl Server {
         let stop = CancellationToken::new();
         let state = store.state().unwrap();
         let jobs = Arc::new(crate::api::jobs::tests::none(&*store));
+        let tasks = nothing(&store);
         let commands = Arc::new(crate::api::commands::tests::nobody(store));
         let told = stop.clone();
-        let (source, relay, tasks) = (Arc::new(Fake), test_relay(), nothing());
+        let (source, relay) = (Arc::new(Fake), test_relay());
         let desks = Desks { source, state, commands, jobs, tasks, relay };
         tokio::spawn(serve(listener, desks, told));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }

@@ -29,6 +29,7 @@ mod bindings {
         inline: "package soloist:host; world tasks { import soloist:plugin/tasks@0.1.0; }",
         imports: {
             "soloist:plugin/tasks.call": async | trappable,
+            "soloist:plugin/tasks.cast": async | trappable,
             default: trappable,
         },
         with: {
@@ -77,6 +78,32 @@ pub trait Calls: Send + Sync + 'static {
     /// # Errors
     /// Why it has no answer.
     async fn call(&self, order: Order) -> Result<Done, CallError>;
+
+    /// Puts an order into the store, where it is kept until it is done, and returns its id.
+    ///
+    /// # Errors
+    /// Why it is not there, or may not be.
+    async fn cast(
+        &self,
+        task: &str,
+        payload: Bytes,
+        content_type: Option<String>,
+    ) -> Result<Arc<str>, CastFault>;
+}
+
+/// Why an order is not in the store; for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CastFault {
+    /// There is no such task.
+    Unknown(String),
+    /// It is too long.
+    Refused(String),
+    /// There are as many as there may be.
+    Full,
+    /// The store takes none from this host.
+    Shut(String),
+    /// The store did not answer: it may have it.
+    Doubtful(String),
 }
 
 /// What the capability keeps for an instance.
@@ -126,21 +153,29 @@ impl Pollable for Pending {
 impl Access {
     /// Makes a call for a guest.
     async fn call_task(self: Arc<Self>, order: WitOrder) -> Outcome {
-        let (name, granted) = (&order.task, &self.grants.tasks);
-        if !granted.iter().any(|task| task == name || task == "*") {
+        let calls = self.may_call(&order.task)?;
+        let done = calls.call(order.into()).await.map_err(Failure::from);
+        self.open()?;
+        done
+    }
+
+    /// Whom a guest may have `task` done by.
+    fn may_call(&self, task: &str) -> Result<Arc<dyn Calls>, Failure> {
+        if !self.grants.tasks.iter().any(|granted| granted == task || granted == "*") {
             let action = &self.action;
             return Err(Failure::Denied(format!(
-                "`tasks = [\"{name}\"]` in [action.{action}] lets it call {name}"
+                "`tasks = [\"{task}\"]` in [action.{action}] lets it call {task}"
             )));
         }
-        let shut = |_| Failure::Nobody("the term of this plugin has ended".to_owned());
-        self.gate().pass().map_err(shut)?;
-        let calls = self.calls().ok_or_else(|| {
+        self.open()?;
+        self.calls().ok_or_else(|| {
             Failure::Nobody("a hook of a host that stands by calls no tasks".to_owned())
-        })?;
-        let done = calls.call(order.into()).await.map_err(Failure::from);
-        self.gate().pass().map_err(shut)?;
-        done
+        })
+    }
+
+    fn open(&self) -> Result<(), Failure> {
+        let shut = |_| Failure::Nobody("the term of this plugin has ended".to_owned());
+        self.gate().pass().map_err(shut)
     }
 }
 
@@ -167,6 +202,22 @@ impl Host for TasksView<'_> {
 
     async fn call(&mut self, order: WitOrder) -> wasmtime::Result<Result<WitDone, Failure>> {
         Ok(Arc::clone(&self.ctx.access).call_task(order).await.map(WitDone::from))
+    }
+
+    async fn cast(
+        &mut self,
+        task: String,
+        payload: Vec<u8>,
+        content_type: Option<String>,
+    ) -> wasmtime::Result<Result<String, Failure>> {
+        let access = &self.ctx.access;
+        let cast = async {
+            let calls = access.may_call(&task)?;
+            let cast = calls.cast(&task, payload.into(), content_type).await;
+            access.open()?;
+            Ok(cast.map_err(Failure::from)?.to_string())
+        };
+        Ok(cast.await)
     }
 }
 
@@ -218,6 +269,18 @@ impl From<Done> for WitDone {
             attempt: done.attempt,
             payload: done.payload.into(),
             content_type: done.content_type,
+        }
+    }
+}
+
+impl From<CastFault> for Failure {
+    fn from(fault: CastFault) -> Self {
+        match fault {
+            CastFault::Unknown(told) => Self::Denied(told),
+            CastFault::Refused(told) => Self::Refused(told),
+            CastFault::Full => Self::Busy,
+            CastFault::Shut(told) => Self::Nobody(told),
+            CastFault::Doubtful(told) => Self::Lost(told),
         }
     }
 }

@@ -15,8 +15,9 @@ use super::{
 use crate::{
     api::TaskEntry,
     cli::{
-        ExitError, call,
+        ExitError,
         client::no_url,
+        tasks,
         terminal::{Paint, say},
     },
 };
@@ -68,7 +69,7 @@ struct Report<'a> {
 pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
     let task = match args.task {
         Some(task) => task,
-        None => only_task(&call::tasks(&args.url).await?)?,
+        None => only_task(&tasks::list(&args.url).await?)?,
     };
     let uri = |path: &str| -> Result<Uri, ExitError> {
         let uri = format!("{}{path}", args.url.trim_end_matches('/'));

@@ -22,6 +22,8 @@ fn each_cause_ends_each_stage_in_its_way() {
     let table = [
         ("shutdown", Event::Shutdown, 1,
             ["withdraw revoke", "resign", "drain", "",     "", ""]),
+        ("stand down", Event::StandDown, 1,
+            ["withdraw",        "resign", "drain", "",     "", ""]),
         ("lease gone", Event::LeaseGone { lease: LEASE }, 1,
             ["withdraw",        "",       "stop",  "stop", "", ""]),
         ("deadline passed", Event::Tick, past,

@@ -22,6 +22,23 @@ fn from_the_first_tick_to_the_last_act() {
 }
 
 #[test]
+fn a_host_that_stands_down_keeps_its_session_and_stands_for_nothing() {
+    let mut heart = brought_to(Until::Leading);
+    let mut step = |event, ms| names(&heart.step(event, at(ms)));
+    assert_eq!(step(Event::StandDown, 1), ["drain"]);
+    assert_eq!(step(Event::Drained { key: key(7) }, 2), ["stop"]);
+    assert_eq!(step(Event::Stopped { key: key(7) }, 3), ["resign"]);
+    assert_eq!(step(Event::Resigned { key: key(7) }, 4), [""; 0]);
+    for ms in [1000, 2000, 3000] {
+        assert_eq!(step(Event::Tick, ms), ["renew"]);
+        assert_eq!(step(renewed(ms), ms), ["extend"]);
+    }
+    assert_eq!(step(Event::Shutdown, 3100), ["revoke"]);
+    let _ = heart.step(Event::Released { lease: LEASE }, at(3101));
+    assert!(heart.is_done());
+}
+
+#[test]
 fn the_deadline_counts_from_the_sending() {
     let mut heart = brought_to(Until::Verifying);
     let start = heart.step(Event::Verified { key: key(7), holds: true }, at(40));

@@ -1,7 +1,8 @@
 //! A task that does what its payload says: a word, and what goes with it.
 //!
 //! `echo TEXT`, `who`, `count`, `refuse`, `fail`, `fail-before N` attempts, `trap`, `spin`,
-//! `sleep MS`, `long BYTES`, `call TASK PAYLOAD`, `spread N TASK PAYLOAD`.
+//! `sleep MS`, `long BYTES`, `call TASK PAYLOAD`, `cast TASK PAYLOAD`,
+//! `spread N TASK PAYLOAD`.
 
 mod bindings {
     wit_bindgen::generate!({
@@ -57,6 +58,11 @@ impl Guest for Work {
             }
             "long" => "x".repeat(number()? as usize),
             "call" => show(tasks::call(&order(rest)))?,
+            "cast" => {
+                let Order { task, payload, .. } = order(rest);
+                tasks::cast(&task, &payload, None)
+                    .map_err(|failure| Failure::Failed(format!("{failure:?}")))?
+            }
             "spread" => spread(rest)?,
             _ => return Err(Failure::Refused(format!("what is `{word}`?"))),
         };

@@ -1,0 +1,151 @@
+//! Casts: tasks that are kept in the store until they are done.
+//!
+//! ```text
+//! POST   /v1/tasks/TASK?mode=cast        casts the body, and answers with the id at once
+//! GET    /v1/tasks/TASK/ID               how a cast stands, and its answer if that is text
+//! GET    /v1/tasks/TASK/ID/answer        its answer as it is
+//! GET    /v1/tasks/TASK/dead             what was given up; ?after=ID&limit=N
+//! POST   /v1/tasks/TASK/dead             tries all of that again; ?id=ID: one
+//! DELETE /v1/tasks/TASK/dead             takes it away for good; ?id=ID: one
+//! ```
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{Path, Query, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    refusal::Refusal,
+    tasks::{RETRY_AFTER, TaskDesk, put},
+};
+use crate::{
+    store::CastKey,
+    tasks::{
+        CALL,
+        casts::{CastEntry, CastError, Trouble},
+    },
+};
+
+/// How many dead letters are listed, if nothing else is said, and at most.
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 1000;
+
+/// A cast, and its answer if that is text.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    entry: CastEntry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+}
+
+/// Which dead letters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    id: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// How many dead letters were dealt with.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Dealt {
+    /// So many.
+    pub count: usize,
+}
+
+pub(super) fn routes(desk: TaskDesk) -> Router {
+    Router::new()
+        .route("/v1/tasks/{task}/dead", get(dead).post(replay).delete(purge))
+        .route("/v1/tasks/{task}/{id}", get(look))
+        .route("/v1/tasks/{task}/{id}/answer", get(answer))
+        .with_state(desk)
+}
+
+/// Casts; the answer names the id, and where to ask for it.
+pub(super) async fn cast(
+    desk: &TaskDesk,
+    task: &str,
+    payload: Bytes,
+    content_type: Option<String>,
+) -> Result<Response, Refusal> {
+    let key = desk.dispatcher.casts().cast(task, payload, content_type).await?;
+    let body = Json(serde_json::json!({ "id": key.id, "task": key.task }));
+    let mut response = (StatusCode::ACCEPTED, body).into_response();
+    put(response.headers_mut(), &CALL, &key.id);
+    put(response.headers_mut(), &header::LOCATION, &format!("/v1/tasks/{task}/{}", key.id));
+    Ok(response)
+}
+
+async fn look(
+    State(desk): State<TaskDesk>,
+    Path((task, id)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let (entry, answer) = desk.dispatcher.casts().look(&CastKey::new(task, id)).await?;
+    let answer = answer.and_then(|answer| String::from_utf8(answer.payload.into()).ok());
+    Ok(Json(Shown { entry, answer }).into_response())
+}
+
+async fn answer(
+    State(desk): State<TaskDesk>,
+    Path((task, id)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let key = CastKey::new(task, id);
+    let (entry, answer) = desk.dispatcher.casts().look(&key).await?;
+    let Some(answer) = answer else {
+        let error = format!("{key} has no answer: it is {}", entry.state);
+        let help = format!("GET /v1/tasks/{}/{} tells more of it", key.task, key.id);
+        return Err(Refusal::new(StatusCode::CONFLICT, error, help));
+    };
+    let mut response = Response::new(Body::from(answer.payload));
+    if let Some(form) = answer.content_type.and_then(|form| HeaderValue::from_str(&form).ok()) {
+        response.headers_mut().insert(header::CONTENT_TYPE, form);
+    }
+    Ok(response)
+}
+
+async fn dead(
+    State(desk): State<TaskDesk>,
+    Path(task): Path<String>,
+    Query(which): Query<Which>,
+) -> Result<Response, Refusal> {
+    let limit = which.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let letters = desk.dispatcher.casts().dead(&task, which.after.as_deref(), limit).await?;
+    Ok(Json(letters).into_response())
+}
+
+async fn replay(
+    State(desk): State<TaskDesk>,
+    Path(task): Path<String>,
+    Query(which): Query<Which>,
+) -> Result<Json<Dealt>, Refusal> {
+    let count = desk.dispatcher.casts().replay(&task, which.id.as_deref()).await?;
+    Ok(Json(Dealt { count }))
+}
+
+async fn purge(
+    State(desk): State<TaskDesk>,
+    Path(task): Path<String>,
+    Query(which): Query<Which>,
+) -> Result<Json<Dealt>, Refusal> {
+    let count = desk.dispatcher.casts().purge(&task, which.id.as_deref()).await?;
+    Ok(Json(Dealt { count }))
+}
+
+impl From<CastError> for Refusal {
+    fn from(fault: CastError) -> Self {
+        let code = StatusCode::from_u16(fault.kind.code());
+        let code = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let refusal = Self::new(code, fault.error, fault.help);
+        match fault.kind {
+            Trouble::Full | Trouble::Unavailable => refusal.after(RETRY_AFTER),
+            _ => refusal,
+        }
+    }
+}

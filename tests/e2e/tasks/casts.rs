@@ -1,0 +1,263 @@
+//! Casts: in the store until they are done, whichever hosts die.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use reqwest::Client;
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Caller, control, start, take_calls, three, under_way, work};
+use crate::harness::{
+    PATIENCE,
+    cluster::{Cluster, Kind},
+    process::{Ended, run, soloist},
+};
+
+crate::on_both_stores!(
+    a_cast_is_done_and_its_answer_is_kept,
+    what_fails_too_often_is_a_dead_letter,
+    only_hosts_with_the_label_do_casts,
+    a_host_that_is_killed_leaves_its_casts_to_others,
+    a_host_that_stops_finishes_its_casts,
+    what_is_too_much_is_refused,
+    a_plugin_casts,
+);
+
+/// How a cast stands, as a host tells it.
+async fn look(at: &Caller, id: &str) -> Value {
+    let url = format!("{}/v1/tasks/work/{id}", at.at);
+    at.client.get(url).send().await.unwrap().json().await.unwrap()
+}
+
+/// Waits until it stands like this.
+async fn until(at: &Caller, id: &str, state: &str) -> Value {
+    let stands = timeout(PATIENCE, async {
+        loop {
+            let cast = look(at, id).await;
+            if cast["state"] == state {
+                return cast;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    match stands.await {
+        Ok(cast) => cast,
+        Err(_) => panic!("it is not {state}: {:#}", look(at, id).await),
+    }
+}
+
+async fn cast(at: &Caller, payload: &str) -> String {
+    let cast = at.call_with("?mode=cast", payload).await;
+    assert_eq!(cast.code, 202, "{cast:?}");
+    let told: Value = serde_json::from_str(&cast.body).unwrap();
+    told["id"].as_str().unwrap().to_owned()
+}
+
+/// Casts so many times.
+async fn cast_all(at: &Caller, count: usize, payload: &str) -> Vec<String> {
+    let casts = stream::iter(0..count).map(|_| cast(at, payload)).buffer_unordered(16);
+    casts.collect().await
+}
+
+async fn a_cast_is_done_and_its_answer_is_kept(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    three(&mut cluster, &work("keep = \"1s\"")).await;
+    let (a, b) = (Caller::of(&cluster, "a").await, Caller::of(&cluster, "b").await);
+    let id = cast(&a, "echo well done").await;
+    // Any host knows of it.
+    let done = until(&b, &id, "done").await;
+    assert_eq!((&done["answer"], &done["attempts"]), (&"well done".into(), &1.into()), "{done}");
+    let url = format!("{}/v1/tasks/work/{id}/answer", b.at);
+    let answer = Client::new().get(url).send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/plain");
+    assert_eq!(answer.text().await.unwrap(), "well done");
+    // All hosts work.
+    let ids = cast_all(&a, 60, "who").await;
+    let mut hosts = BTreeMap::<String, usize>::new();
+    for id in &ids {
+        let answer = until(&a, id, "done").await["answer"].as_str().unwrap().to_owned();
+        assert!(answer.ends_with(id), "{answer}");
+        *hosts.entry(answer.split(' ').next().unwrap().to_owned()).or_default() += 1;
+    }
+    println!("{hosts:?}");
+    assert_eq!(hosts.len(), 3, "{hosts:?}");
+    // The answer goes when its time is over.
+    let expired = timeout(PATIENCE, async {
+        while look(&a, &id).await["error"].is_null() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    expired.await.expect("the answer is kept");
+}
+
+async fn what_fails_too_often_is_a_dead_letter(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    start(&mut cluster, &["a"], &work("max_attempts = 2")).await;
+    take_calls(&cluster, "a", &["a"]).await;
+    let a = Caller::of(&cluster, "a").await;
+    let (refused, failed) = (cast(&a, "refuse").await, cast(&a, "fail").await);
+    let late = cast(&a, "fail-before 2").await;
+    let letter = until(&a, &refused, "dead").await;
+    assert_eq!(letter["attempts"], 1, "{letter}");
+    let letter = until(&a, &failed, "dead").await;
+    assert!(letter["attempts"] == 2 && letter.to_string().contains("not today"), "{letter}");
+    assert_eq!(until(&a, &late, "done").await["answer"], "attempt 2");
+    let url = control(&cluster, "a").await;
+    let tell = |args: Vec<String>| {
+        let url = url.clone();
+        async move { run(soloist().arg("tasks").args(args).env("SOLOIST_URL", url)).await }
+    };
+    let args = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let Ended { status, output } = tell(args(&["dead", "list", "work"])).await;
+    assert!(status.success(), "{output}");
+    assert!(output.contains(&refused) && output.contains("no, thank you"), "{output}");
+    let Ended { output, .. } = tell(args(&["dead", "replay", "work", &failed])).await;
+    assert!(output.contains("1 in the queue again"), "{output}");
+    until(&a, &failed, "dead").await;
+    let Ended { output, .. } = tell(args(&["dead", "purge", "work", "--all"])).await;
+    assert!(output.contains("2 taken away"), "{output}");
+    let Ended { status, output } = tell(args(&["show", "work", &refused])).await;
+    assert!(status.code() == Some(1) && output.contains("help: "), "{output}");
+    let Ended { output, .. } = tell(args(&["dead", "list", "work"])).await;
+    assert!(output.contains("no dead letters of work"), "{output}");
+}
+
+async fn only_hosts_with_the_label_do_casts(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    start(&mut cluster, &["a", "b"], &work("on = \"name=b\"")).await;
+    take_calls(&cluster, "a", &["b"]).await;
+    let a = Caller::of(&cluster, "a").await;
+    for id in cast_all(&a, 10, "who").await {
+        let done = until(&a, &id, "done").await;
+        assert!(done["answer"].as_str().unwrap().starts_with("b "), "{done}");
+    }
+}
+
+async fn a_host_that_is_killed_leaves_its_casts_to_others(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    three(&mut cluster, &work("requests = 8")).await;
+    let a = Caller::of(&cluster, "a").await;
+    let ids = cast_all(&a, 60, "sleep 300").await;
+    // It is at some of them.
+    under_way(&cluster, "b", 4).await;
+    cluster.kill("b").await;
+    let mut again = 0;
+    for id in &ids {
+        let done = until(&a, id, "done").await;
+        assert_ne!(done["answer"], "", "{done}");
+        again += usize::from(done["attempts"] != 1);
+    }
+    println!("{again} of {} done again", ids.len());
+    assert!((1..=8).contains(&again), "{again} casts were begun again");
+}
+
+async fn a_host_that_stops_finishes_its_casts(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    three(&mut cluster, &work("requests = 8")).await;
+    let a = Caller::of(&cluster, "a").await;
+    let ids = cast_all(&a, 60, "sleep 300").await;
+    under_way(&cluster, "b", 4).await;
+    cluster.terminate("b").await;
+    for id in &ids {
+        let done = until(&a, id, "done").await;
+        assert_eq!(done["attempts"], 1, "{done}");
+    }
+}
+
+async fn what_is_too_much_is_refused(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let settings = work("payload = \"20B\"\nmax_queued = 2\non = \"name=nobody\"");
+    start(&mut cluster, &["a"], &settings).await;
+    let a = Caller::of(&cluster, "a").await;
+    let long = a.call_with("?mode=cast", "echo twenty-one bytes").await;
+    assert!(long.code == 413 && long.body.contains("`payload`"), "{long:?}");
+    cast_all(&a, 2, "echo x").await;
+    let full = a.call_with("?mode=cast", "echo x").await;
+    assert_eq!((full.code, full.retry_after.as_deref()), (429, Some("1")), "{full:?}");
+    assert!(full.body.contains("`max_queued`"), "{full:?}");
+    for (options, words) in [
+        ("?mode=throw", "unknown variant"),
+        ("?mode=cast&attempts=3", "are for calls"),
+        ("?made=cast", "unknown field"),
+    ] {
+        let wrong = a.call_with(options, "echo x").await;
+        assert!(wrong.code == 400 && wrong.body.contains(words), "{options}: {wrong:?}");
+    }
+}
+
+async fn a_plugin_casts(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    start(&mut cluster, &["a"], &work("tasks = [\"work\"]")).await;
+    take_calls(&cluster, "a", &["a"]).await;
+    let a = Caller::of(&cluster, "a").await;
+    let id = a.call("cast work echo again").await.body;
+    assert_eq!(until(&a, &id, "done").await["answer"], "again");
+    let url = control(&cluster, "a").await;
+    let Ended { status, output } =
+        run(soloist().args(["cast", "work", "echo by hand", "--url", &url])).await;
+    assert!(status.success(), "{output}");
+    assert_eq!(until(&a, output.trim(), "done").await["answer"], "by hand");
+}
+
+/// Many casts, under hosts that are killed at random and started again:
+/// `SOLOIST_CASTS` says how many (10,000 for the figures of the docs).
+#[tokio::test(flavor = "multi_thread")]
+async fn none_is_lost_in_a_storm() {
+    let count = env::var("SOLOIST_CASTS").map_or(400, |count| count.parse().unwrap());
+    let mut cluster = Cluster::new(Kind::Etcd).await;
+    let settings = work("max_attempts = 1000\nkeep = \"1h\"\nmax_queued = 20000");
+    let names = ["a", "b", "c", "d"];
+    start(&mut cluster, &names, &settings).await;
+    take_calls(&cluster, "a", &names).await;
+    // The one that is asked stays; those that work are killed.
+    let a = Caller::of(&cluster, "a").await;
+    let began = Instant::now();
+    let casting = {
+        let a = a.clone();
+        tokio::spawn(async move { cast_all(&a, count, "sleep 5").await })
+    };
+    let (mut killed, mut random) = (0, fastrand::Rng::new());
+    let mut ids: Option<BTreeSet<String>> = None;
+    let mut casting = Some(casting);
+    let mut again = 0;
+    loop {
+        let name = names[random.usize(1..names.len())];
+        sleep(Duration::from_millis(random.u64(300..900))).await;
+        if let Some(process) = cluster.hosts.remove(name) {
+            process.signal(Signal::KILL);
+            process.kill().await;
+            killed += 1;
+            let labels = format!("[host]\nlabels = {{ name = \"{name}\" }}\n");
+            cluster.start_with(name, &format!("{settings}{labels}"));
+        }
+        if casting.as_ref().is_some_and(tokio::task::JoinHandle::is_finished)
+            && let Some(done) = casting.take()
+        {
+            ids = Some(done.await.unwrap().into_iter().collect());
+        }
+        if let Some(left) = &mut ids {
+            let all: Vec<_> = left.iter().cloned().collect();
+            let looks = stream::iter(all).map(|id| async { (look(&a, &id).await, id) });
+            let looks: Vec<_> = looks.buffer_unordered(32).collect().await;
+            for (cast, id) in looks {
+                if cast["state"] == "done" {
+                    again += usize::from(cast["attempts"] != 1);
+                    left.remove(&id);
+                }
+                assert_ne!(cast["state"], "dead", "{cast}");
+            }
+            if left.is_empty() {
+                break;
+            }
+        }
+        assert!(began.elapsed() < PATIENCE * 40, "{:?} are left", ids.map(|left| left.len()));
+    }
+    let took = began.elapsed().as_secs_f64();
+    println!("{count} casts in {took:.0} s, {killed} hosts killed, 0 lost, {again} begun again");
+}
