@@ -9,16 +9,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use tokio::time::timeout;
 use tracing::info;
 
 use super::{JobSource, Refusal};
 use crate::{
     action::{Begun, Declined},
     cluster::{PASSED_ON, pass_on},
-    store::Candidate,
+    store::{Candidate, Roster},
     words::with_causes,
 };
 
+/// How long a change of leader is waited for.
+const CHANGE: Duration = Duration::from_secs(5);
 /// How long the leader may take to claim a firing.
 const CLAIM: Duration = Duration::from_secs(30);
 
@@ -38,6 +41,11 @@ pub(super) async fn run(
     let Query(Options { wait }) = options.map_err(|error| Refusal::bad(error.body_text()))?;
     let action = source.job(&name)?;
     let group = action.group();
+    let mut roster = source.roster.clone();
+    let led =
+        |roster: &Option<Roster>| roster.as_ref().is_some_and(|it| it.leader(group).is_some());
+    // Whatever comes of it is told below.
+    let _ = timeout(CHANGE, roster.wait_for(led)).await;
     let leader = source
         .roster
         .borrow()
