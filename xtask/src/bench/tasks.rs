@@ -1,5 +1,5 @@
-//! Calls of a task that does nothing, over three hosts, beside plain requests of HTTP/2 to
-//! the host that is asked: by `soloist bench tasks`, in turns.
+//! Calls of a task that does nothing, over three hosts, beside the same exchanges by plain
+//! HTTP/2: by `soloist bench tasks`, in turns.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -1,6 +1,13 @@
-//! Many requests to one host, over one connection of HTTP/2.
+//! Many requests, over one connection of HTTP/2 to each host.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Method, Request, Uri};
@@ -10,15 +17,11 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use indicatif::ProgressBar;
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use crate::words::with_causes;
 
-/// What is asked, again and again.
+/// What is asked.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) method: Method,
@@ -70,9 +73,10 @@ impl Figures {
     }
 }
 
-/// Asks `question` so many times, some of them at once.
+/// Does `errands` in turns, so many in all, some of them at once. Each is done when its
+/// questions have their answers, one after the other.
 pub(super) async fn ask(
-    question: &Question,
+    errands: &[Vec<Question>],
     count: usize,
     at_once: usize,
     bar: &ProgressBar,
@@ -84,19 +88,22 @@ pub(super) async fn ask(
         .timer(TokioTimer::new())
         .http2_initial_connection_window_size(8 << 20)
         .build(connector);
-    // The connection is no part of what is measured.
-    drop(once(&client, question).await);
-    let left = Arc::new(Semaphore::new(count));
+    // The connections are no part of what is measured.
+    for errand in errands {
+        drop(once(&client, errand).await);
+    }
+    let (errands, next): (Arc<[_]>, _) = (errands.into(), Arc::new(AtomicUsize::new(0)));
     let (tell, mut told) = mpsc::channel(1024);
     let mut askers = JoinSet::new();
     let began = Instant::now();
     for _ in 0..at_once.min(count) {
-        let (client, question) = (client.clone(), question.clone());
-        let (left, tell) = (Arc::clone(&left), tell.clone());
+        let (client, errands) = (client.clone(), Arc::clone(&errands));
+        let (next, tell) = (Arc::clone(&next), tell.clone());
         askers.spawn(async move {
-            while let Ok(one) = left.try_acquire() {
-                one.forget();
-                if tell.send(once(&client, &question).await).await.is_err() {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let errand: &Vec<Question> = &errands[number % errands.len()];
+                if number >= count || tell.send(once(&client, errand).await).await.is_err() {
                     return;
                 }
             }
@@ -114,22 +121,32 @@ pub(super) async fn ask(
     figures
 }
 
-async fn once(client: &Client<HttpConnector, Full<Bytes>>, question: &Question) -> Told {
-    let began = Instant::now();
+async fn once(client: &Client<HttpConnector, Full<Bytes>>, errand: &[Question]) -> Told {
+    let (began, mut outcome) = (Instant::now(), Ok(None));
+    for question in errand {
+        outcome = answer(client, question).await;
+        if outcome.is_err() {
+            break;
+        }
+    }
+    Told { latency: began.elapsed(), outcome }
+}
+
+/// The host that worked, if the answer says that.
+async fn answer(
+    client: &Client<HttpConnector, Full<Bytes>>,
+    question: &Question,
+) -> Result<Option<String>, String> {
     let mut request = Request::new(Full::new(question.payload.clone()));
     *request.method_mut() = question.method.clone();
     *request.uri_mut() = question.uri.clone();
-    let outcome = async {
-        let answer = client.request(request).await.map_err(|error| with_causes(&error))?;
-        let (head, body) = answer.into_parts();
-        let body = body.collect().await.map_err(|error| with_causes(&error))?;
-        if !head.status.is_success() {
-            let text = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
-            return Err(format!("{}: {text}", head.status.as_u16()));
-        }
-        let host = head.headers.get("soloist-host").and_then(|host| host.to_str().ok());
-        Ok(host.map(ToOwned::to_owned))
-    };
-    let outcome = outcome.await;
-    Told { latency: began.elapsed(), outcome }
+    let answer = client.request(request).await.map_err(|error| with_causes(&error))?;
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(|error| with_causes(&error))?;
+    if !head.status.is_success() {
+        let text = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
+        return Err(format!("{}: {text}", head.status.as_u16()));
+    }
+    let host = head.headers.get("soloist-host").and_then(|host| host.to_str().ok());
+    Ok(host.map(ToOwned::to_owned))
 }
