@@ -131,7 +131,7 @@ async fn a_file_of_version_1_is_taken_over_with_all_that_is_in_it() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
     // It is left as it is from now on.
     assert_eq!(Desk::of(&world).value("a", "k").await.unwrap(), "1");
 }

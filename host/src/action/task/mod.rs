@@ -155,7 +155,7 @@ impl Workshop {
         failures: &UnboundedSender<Failure>,
     ) -> Vec<Arc<Pool>> {
         let mut next = BTreeMap::new();
-        for action in actions {
+        for action in actions.iter().filter(|action| self.may_do(action)) {
             let now = self.pools().get(action.name()).cloned();
             let pool = match now {
                 Some(now) if Arc::ptr_eq(now.action(), action) => Some(now),
@@ -183,16 +183,17 @@ impl Workshop {
         });
     }
 
-    /// A pool for `action`, if it is a task that this host may do, and that comes up.
+    /// Whether this host carries the label that `action` asks for.
+    fn may_do(&self, action: &Action) -> bool {
+        action.config().task.on.as_ref().is_none_or(|label| label.is_in(&self.labels))
+    }
+
+    /// A pool for `action`, if it is a task that comes up.
     async fn open(
         &self,
         action: &Arc<Action>,
         failures: &UnboundedSender<Failure>,
     ) -> Option<Arc<Pool>> {
-        let on = &action.config().task.on;
-        if on.as_ref().is_some_and(|label| !label.is_in(&self.labels)) {
-            return None;
-        }
         let calls = self.calls.get().and_then(Weak::upgrade);
         let pool = Pool::new(action, self.gate(action), calls)?;
         if action.on_trial() {
