@@ -281,7 +281,9 @@ fn the_examples_are_right() {
         include_str!("../../../examples/etcd.toml"),
     ] {
         let folder = folder(text);
-        fs::write(folder.path().join("plugins/i-am-server.wasm"), "").unwrap();
+        for plugin in ["i-am-server", "resize"] {
+            fs::write(folder.path().join(format!("plugins/{plugin}.wasm")), "").unwrap();
+        }
         fs::remove_file(folder.path().join("plugins/web.wasm")).unwrap();
         let config = load(folder.path(), &Overrides::default());
         assert!(config.is_ok(), "{}", config.unwrap_err());

@@ -146,6 +146,27 @@ async fn two_that_take_over_a_file_of_version_1_at_once_do_no_harm() {
     Desk::of(&world).write("a", &[put("k", "1")]).await.unwrap();
 }
 
+/// One must not take the file for another's while the other makes its tables. It may find it
+/// locked, and tries again.
+#[tokio::test]
+async fn hosts_that_make_a_file_at_once_all_get_it() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Sqlite(folder.path().join("soloist.db"));
+        let open = |_| store::open(&url, "test", LONG).unwrap();
+        let stores: Vec<_> = (0..6).map(open).collect();
+        let opened = stores.iter().map(async |store| {
+            loop {
+                match store.check().await {
+                    Err(error) if error.is_transient() => {}
+                    other => return other,
+                }
+            }
+        });
+        soon(try_join_all(opened)).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn state_in_a_file_that_was_removed_is_gone_and_told() {
     let world = World::sqlite();

@@ -4,16 +4,19 @@
 use std::{
     env,
     ffi::OsString,
-    fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tempfile::TempDir;
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    process::Command,
+    time::{sleep, timeout},
+};
 
 use super::{COMPILING, Cluster, Kind, stands};
-use crate::harness::process::{run, run_within, soloist};
+use crate::harness::process::{run, soloist};
 
 /// A project that was just begun and built.
 struct Project {
@@ -122,11 +125,11 @@ async fn service(lang: &str) {
     log.find(0, &end, ended).await;
 }
 
-/// Does its work. That it is begun again after that is no matter of its own.
+/// Does its work at each firing.
 async fn job(lang: &str) {
     let project = Project::of(lang, "job").await;
     let mut cluster = Cluster::new(Kind::Sqlite).await;
-    let settings = project.settings(&cluster);
+    let settings = project.settings(&cluster) + "schedule = \"every 1s\"\n";
     cluster.start_from("a", &settings);
     stands(&cluster, "a").await;
     let text = format!("{}: done, the sum is 500000500000", project.name);
@@ -134,19 +137,26 @@ async fn job(lang: &str) {
     cluster.host("a").log.find(0, &text, done).await;
 }
 
-/// No host runs tasks yet: but one that refuses it has seen what it exports.
+/// Answers with what it is called with, in capital letters.
 async fn task(lang: &str) {
     let project = Project::of(lang, "task").await;
-    let cluster = Cluster::new(Kind::Sqlite).await;
-    let file = cluster.folder.path().join("a.toml");
-    fs::write(&file, project.settings(&cluster)).expect("a file");
-    let mut host = soloist();
-    let refused = run_within(COMPILING, host.arg("run").arg("--config").arg(&file)).await;
-    assert!(
-        refused.output.contains("it exports `soloist:plugin/task@0.1.0`"),
-        "{}",
-        refused.output
-    );
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    let settings = project.settings(&cluster);
+    cluster.start_from("a", &settings);
+    let listens = |line: &serde_json::Value| line["event"] == "listening";
+    cluster.host("a").log.find_within(COMPILING, 0, "its address", listens).await;
+    let offered = timeout(COMPILING, async {
+        loop {
+            let url = format!("http://{}/v1/tasks/mine", cluster.host("a").api().await);
+            let answer = reqwest::Client::new().post(url).body("hello").send().await.unwrap();
+            if answer.status() != 503 {
+                return answer;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let answer = offered.await.expect("the host takes no calls of it");
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap()), (200, "HELLO".into()));
 }
 
 /// A test for each of these kinds, in one language.

@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Caller, control, start, take_calls, three, under_way, work};
 use crate::harness::{
-    PATIENCE,
+    PATIENCE, TTL,
     cluster::{Cluster, Kind},
+    etcd_cluster::EtcdCluster,
     process::{Ended, run, soloist},
 };
 
@@ -206,12 +207,13 @@ async fn a_plugin_casts(kind: Kind) {
     assert_eq!(until(&a, output.trim(), "done").await["answer"], "by hand");
 }
 
-/// Many casts, under hosts that are killed at random and started again:
-/// `SOLOIST_CASTS` says how many (10,000 for the figures of the docs).
+/// Many casts on three members of etcd, under hosts that are killed at random and started
+/// again: `SOLOIST_CASTS` says how many (10,000 for the figures of the docs).
 #[tokio::test(flavor = "multi_thread")]
 async fn none_is_lost_in_a_storm() {
     let count = env::var("SOLOIST_CASTS").map_or(400, |count| count.parse().unwrap());
-    let mut cluster = Cluster::new(Kind::Etcd).await;
+    let etcd = EtcdCluster::started().await;
+    let mut cluster = Cluster::at(etcd.url(), TTL);
     let settings = work("max_attempts = 1000\nkeep = \"1h\"\nmax_queued = 20000");
     let names = ["a", "b", "c", "d"];
     start(&mut cluster, &names, &settings).await;

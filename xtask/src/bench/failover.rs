@@ -37,7 +37,7 @@ pub(super) enum Loss {
 }
 
 pub(super) fn run(bed: &Bed, runs: usize, loss: Loss) -> Result<()> {
-    let (_etcd, endpoint) = start_etcd(&etcd::ensure()?, bed)?;
+    let (_etcd, endpoint) = start_etcd(&etcd::ensure()?, bed, "etcd")?;
     let mut cluster = Cluster::start(bed, endpoint)?;
     let mut times = Times::default();
     for run in 1..=runs {
@@ -71,13 +71,14 @@ fn compare(endpoint: SocketAddr, runs: usize, times: &Times) -> Result<()> {
     Ok(())
 }
 
-fn start_etcd(program: &Path, bed: &Bed) -> Result<(Running, SocketAddr)> {
+/// An etcd with its data in the folder of this name.
+pub(super) fn start_etcd(program: &Path, bed: &Bed, data: &str) -> Result<(Running, SocketAddr)> {
     let (client, peer) = (free_address()?, free_address()?);
     let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
     let mut command = Command::new(program);
     command
         .arg("--data-dir")
-        .arg(bed.scratch.join("etcd"))
+        .arg(bed.scratch.join(data))
         .args(["--listen-client-urls", &client_url])
         .args(["--advertise-client-urls", &client_url])
         .args(["--listen-peer-urls", &peer_url])

@@ -8,6 +8,7 @@
 mod etcd_lock;
 mod failover;
 pub(crate) mod figures;
+mod groups;
 mod http;
 mod plugins;
 pub(crate) mod process;
@@ -34,6 +35,8 @@ pub(crate) enum Bench {
     Http,
     /// What many candidates and many groups cost on etcd
     Crowd,
+    /// What groups cost etcd, while nothing changes
+    Groups,
     /// What many plugins cost: to start, to hold, and to take over with
     Plugins,
     /// Calls of a task over three hosts, beside plain requests of HTTP/2
@@ -70,6 +73,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     };
     match bench {
         Bench::Crowd => Ok(()),
+        Bench::Groups => groups::run(&bed),
         Bench::Http => http::run(&bed),
         Bench::Plugins => plugins::run(&bed),
         Bench::Tasks => tasks::run(&bed),

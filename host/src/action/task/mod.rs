@@ -106,9 +106,9 @@ impl Workshop {
         self.pools().get(task).map_or(0, |pool| pool.load())
     }
 
-    /// Keeps up with `programme`, and with whether `roster` shows this host as drained, until `stop`, and then lets the calls finish that have
-    /// begun. What is replaced has `patience` for that, too. Versions that do not come up are
-    /// handed in at `failures`.
+    /// Keeps up with `programme`, and with whether `roster` shows this host as drained, until
+    /// `stop`, and then lets the calls finish that have begun. What is replaced has `patience`
+    /// for that, too. Versions that do not come up are handed in at `failures`.
     pub async fn keep_up(
         &self,
         mut programme: watch::Receiver<Arc<Programme>>,
@@ -125,15 +125,15 @@ impl Workshop {
                 () = stop.cancelled() => break,
                 Ok(()) = programme.changed() => {
                     let now = Arc::clone(&programme.borrow_and_update());
-                    for old in self.set(&now.actions, &failures).await {
+                    // It may have to wait for a version to come up.
+                    let set = self.set(&now.actions, &failures);
+                    let Some(replaced) = stop.run_until_cancelled(set).await else { break };
+                    for old in replaced {
                         leaving.push(Box::pin(async move { old.finish(patience).await }));
                     }
                     self.offer(&roster);
                 }
-                Ok(()) = roster.changed() => {
-                    roster.mark_unchanged();
-                    self.offer(&roster);
-                }
+                Ok(()) = roster.changed() => self.offer(&roster),
                 Some(()) = leaving.next() => {}
                 // Nothing changes any more.
                 else => break,

@@ -182,6 +182,13 @@ impl Pool {
     }
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+        self.keepers.cancel();
+    }
+}
+
 /// As much of a text as is passed on.
 fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(TEXT_MAX));

@@ -124,7 +124,10 @@ fn attempt(path: &Path, busy: Duration) -> Result<Connection, Fault> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(busy)?;
     // Ours before anything is written: WAL mode changes the file.
-    let found = recognise(&connection, path)?;
+    // All of one moment: another process may be making the tables.
+    let moment = connection.transaction()?;
+    let found = recognise(&moment, path)?;
+    drop(moment);
     connection.pragma_update(None, "journal_mode", "wal")?;
     // A token that was handed out must survive a power cut, or it could be
     // given out twice; in WAL mode only FULL syncs every commit.
