@@ -69,7 +69,7 @@ async fn cast_all(at: &Caller, count: usize, payload: &str) -> Vec<String> {
 
 async fn a_cast_is_done_and_its_answer_is_kept(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    three(&mut cluster, &work("keep = \"1s\"")).await;
+    three(&mut cluster, &work("keep = \"12s\"")).await;
     let (a, b) = (Caller::of(&cluster, "a").await, Caller::of(&cluster, "b").await);
     let id = cast(&a, "echo well done").await;
     // Any host knows of it.
