@@ -44,7 +44,7 @@ impl Stage {
     /// Starts a host and waits until it stands for election or leads.
     async fn join(&mut self, name: &'static str) {
         self.cluster.start_with(name, &self.grants);
-        self.cluster.host(name).log.event(0, "standby").await;
+        self.cluster.stands(name).await;
     }
 
     /// Starts `a`, which leads, and `b`.

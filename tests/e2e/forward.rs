@@ -48,7 +48,7 @@ impl Forwarding {
         let address = *self.addresses.entry(name).or_insert_with(|| at(own_address(), 3000));
         self.cluster.web_at = address;
         self.cluster.start_with(name, &self.settings);
-        self.cluster.host(name).log.event(0, "standby").await;
+        self.cluster.stands(name).await;
     }
 
     /// The URL of `path` at the action's address on this host.

@@ -76,7 +76,7 @@ impl Pair {
             let shared = cluster.web_at.to_string();
             let settings = cluster.configuration(&more).replace(&shared, &web.to_string());
             cluster.start_from(name, &settings);
-            cluster.host(name).log.event(0, "standby").await;
+            cluster.stands(name).await;
             webs.insert(name, web);
         }
         cluster.leading("a").await;

@@ -5,13 +5,11 @@ use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
-use crate::{
-    harness::{
-        at,
-        cluster::{Cluster, Kind},
-        guests, own_address,
-    },
-    status::agrees,
+use crate::harness::{
+    at,
+    cluster::{Cluster, Kind},
+    guests, own_address,
+    process::agrees,
 };
 
 crate::on_both_stores!(
@@ -71,7 +69,7 @@ impl Ordered {
     async fn start(&mut self, host: &'static str) {
         let settings = self.settings(host);
         self.0.start_from(host, &settings);
-        self.0.host(host).log.event(0, "standby").await;
+        self.0.stands(host).await;
     }
 
     /// Three hosts, of which `a` leads and works.
@@ -232,7 +230,7 @@ async fn a_taken_address_moves_the_leadership_on(kind: Kind) {
     for (host, address) in own {
         let settings = cluster.configuration("").replace(&shared, &address.to_string());
         cluster.start_from(host, &settings);
-        cluster.host(host).log.event(0, "standby").await;
+        cluster.stands(host).await;
     }
     cluster.leading("a").await;
     // Another program takes the address of the next in line.

@@ -3,12 +3,10 @@
 
 use serde_json::Value;
 
-use crate::{
-    harness::{
-        cluster::{Cluster, Kind},
-        guests,
-    },
-    status::agrees,
+use crate::harness::{
+    cluster::{Cluster, Kind},
+    guests,
+    process::agrees,
 };
 
 crate::on_both_stores!(
@@ -40,7 +38,7 @@ async fn a_hook_has_done_its_work_before_the_first_answer(kind: Kind) {
     cluster.start_with("a", "state = true\n");
     cluster.leading("a").await;
     cluster.start_with("b", "state = true\n");
-    cluster.host("b").log.event(0, "standby").await;
+    cluster.stands("b").await;
     // Whatever answers first, the hook was called before: once for each term.
     let first = cluster.web.until("a", |_| true).await;
     assert_eq!((first.host.as_str(), first.body.trim()), ("a", "called 1"));
@@ -100,7 +98,7 @@ async fn standbys_hear_of_every_change(kind: Kind) {
     let leads = |host: &str, token: &Value| format!("on-standby: {host} leads main, token {token}");
     b.find(0, "a leads, for b", says(leads("a", &first))).await;
     c.find(0, "a leads, for c", says(leads("a", &first))).await;
-    b.event(0, "standby").await;
+    cluster.stands("b").await;
     assert!(!a.lines().iter().any(|line| line.to_string().contains("on-standby")), "{a}");
 
     cluster.web.get("/resign?enough").await.expect("an answer");
@@ -122,10 +120,10 @@ async fn what_a_standby_does_ends_before_it_leads(kind: Kind) {
     cluster.start_with("b", &endless);
     cluster.start_with("c", &endless);
     let [b, c] = ["b", "c"].map(|name| cluster.host(name).log.clone());
-    for log in [&b, &c] {
+    for (name, log) in [("b", &b), ("c", &c)] {
         let told = format!("on-standby: a leads main, token {token}");
         log.find(0, "a leads", says(told)).await;
-        log.event(0, "standby").await;
+        cluster.stands(name).await;
     }
     let seen = cluster.lengths();
     cluster.terminate("a").await;

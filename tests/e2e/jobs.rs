@@ -15,7 +15,7 @@ use crate::harness::{
     PATIENCE,
     cluster::{Cluster, Kind},
     guests,
-    process::{run, soloist},
+    process::{agrees, run, soloist},
 };
 
 crate::on_both_stores!(
@@ -69,7 +69,7 @@ impl Beats {
 
     async fn join(&mut self, name: &'static str) {
         self.cluster.start_with(name, &self.settings);
-        self.cluster.host(name).log.event(0, "standby").await;
+        self.cluster.stands(name).await;
     }
 
     fn lines(&self) -> Vec<Line> {
@@ -262,7 +262,7 @@ async fn a_failing_job_is_seen_by_people(kind: Kind) {
     beats.cluster.leading("a").await;
     let a = format!("http://{}", beats.cluster.host("a").api().await);
     let up = |status: &Value| state_of(status)["state"] == "running";
-    crate::status::agrees(beats.cluster.host("a"), up).await;
+    agrees(beats.cluster.host("a"), up).await;
     let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &a])).await;
     assert_eq!(ended.status.code(), Some(2), "{}", ended.output);
     assert!(ended.output.contains("it exited with code 1"), "{}", ended.output);

@@ -66,6 +66,7 @@ impl Caller {
 async fn stands(cluster: &Cluster, host: &str) {
     let standby = |line: &Value| line["event"] == "standby";
     cluster.host(host).log.find_within(COMPILING, 0, "event \"standby\"", standby).await;
+    cluster.stands(host).await;
 }
 
 /// Waits until this host answers, whatever it says.

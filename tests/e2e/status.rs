@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::harness::{
     cluster::{Cluster, Kind},
-    process::{Process, run, soloist},
+    process::{agrees, run, soloist},
 };
 
 crate::on_both_stores!(every_host_knows_the_cluster, the_command_prints_it, health_is_told,);
@@ -39,23 +39,6 @@ async fn every_host_knows_the_cluster(kind: Kind) {
     }
     cluster.terminate("a").await;
     agrees(cluster.host("c"), |status| status["groups"]["main"]["leader"] == "b").await;
-}
-
-/// The first status that `wanted` likes: what a host knows of others comes by the store.
-pub(crate) async fn agrees(host: &Process, wanted: impl Fn(&Value) -> bool) -> Value {
-    let found = tokio::time::timeout(crate::harness::PATIENCE, async {
-        loop {
-            let status = host.status().await;
-            if wanted(&status) {
-                return status;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    });
-    match found.await {
-        Ok(status) => status,
-        Err(_) => panic!("no such status: {:#}", host.status().await),
-    }
 }
 
 async fn the_command_prints_it(kind: Kind) {

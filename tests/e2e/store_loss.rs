@@ -21,9 +21,8 @@ use crate::harness::{
     cluster::{Cluster, Kind},
     etcd::Etcd,
     plugins,
-    process::Process,
+    process::{Process, agrees},
 };
-use crate::status::agrees;
 
 /// The TTL of terms that must go on: what is left of it when one renewal was
 /// lost is more than a busy machine takes.

@@ -2,13 +2,10 @@
 
 use serde_json::Value;
 
-use crate::{
-    harness::{
-        cluster::{Cluster, Kind},
-        guests, plugins,
-        process::{run, soloist},
-    },
-    status::agrees,
+use crate::harness::{
+    cluster::{Cluster, Kind},
+    guests, plugins,
+    process::{agrees, run, soloist},
 };
 
 crate::on_both_stores!(
@@ -67,7 +64,7 @@ async fn labels_are_preferred_in_their_order(kind: Kind) {
     let group = "strategy = \"priority\"\nprefer = [\"size=big\", \"size=medium\"]";
     for (name, size) in [("a", "small"), ("b", "small"), ("c", "medium"), ("d", "big")] {
         cluster.start_with(name, &with(group, &format!("labels = {{ size = \"{size}\" }}")));
-        cluster.host(name).log.event(0, "standby").await;
+        cluster.stands(name).await;
         if name == "a" {
             cluster.leading("a").await;
         }

@@ -27,7 +27,7 @@ async fn start(cluster: &mut Cluster, hosts: &[&'static str], settings: &str) {
         cluster.start_with(name, &format!("{settings}{labels}"));
     }
     for name in hosts {
-        cluster.host(name).log.event(0, "standby").await;
+        cluster.stands(name).await;
     }
 }
 

@@ -28,8 +28,8 @@ async fn a_service_works_where_its_host_leads(kind: Kind) {
     cluster.start_with("a", &job_runner());
     cluster.leading("a").await;
     cluster.start_with("b", &job_runner());
+    cluster.stands("b").await;
     let b = cluster.host("b").log.clone();
-    b.event(0, "standby").await;
     let works = |line: &serde_json::Value| line["action"] == "jobs" && line["stream"] == "stdout";
     let a = cluster.host("a").log.clone();
     let first = a.find(0, "unit of work", works).await;
@@ -140,7 +140,7 @@ async fn a_service_leaves_its_state_to_the_next_leader(kind: Kind) {
     let a = cluster.host("a").log.clone();
     a.find(0, "the first word", says("before: nobody".to_owned())).await;
     cluster.start_with("b", &farewell);
-    cluster.host("b").log.event(0, "standby").await;
+    cluster.stands("b").await;
     let a = cluster.terminate("a").await;
     a.find(0, "a farewell", says(format!("farewell: {token}"))).await;
     cluster.host("b").log.find(0, "a's token", says(format!("before: {token}"))).await;

@@ -69,6 +69,9 @@ pub struct GroupEntry {
     pub token: Option<i64>,
     /// The host that is next in line.
     pub heir: Option<String>,
+    /// The hosts that stand by, the heir first, in the order in which they would come to lead.
+    #[serde(default)]
+    pub standbys: Vec<String>,
     /// This host's part.
     pub role: Role,
     /// Since when the leader leads.
@@ -181,6 +184,7 @@ pub(crate) mod tests {
             leader_url: Some("http://a:4000".into()),
             token: Some(17),
             heir: None,
+            standbys: Vec::new(),
             role: Role::Leader,
             since: Some("2023-11-14T22:15:00.250Z".into()),
             lease_remaining_ms: Some(4150),
@@ -235,7 +239,7 @@ pub(crate) mod tests {
             "groups": {
                 "main": {
                     "leader": "a", "leader_url": "http://a:4000", "token": 17, "heir": null,
-                    "role": "leader", "since": "2023-11-14T22:15:00.250Z",
+                    "standbys": [], "role": "leader", "since": "2023-11-14T22:15:00.250Z",
                     "lease_remaining_ms": 4150, "obstacle": null,
                     "strategy": "longest-running", "paused": null,
                 },

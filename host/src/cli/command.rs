@@ -99,7 +99,7 @@ pub(super) struct RemoveArgs {
 
 pub(super) async fn resign(args: ResignArgs) -> Result<(), ExitError> {
     let Asking { url, by, reason } = args.asking;
-    let order = ResignOrder { group: Some(args.group), to: args.to, by, reason };
+    let order = ResignOrder { group: Some(args.group), to: args.to, token: None, by, reason };
     tell(&url, "resign", &order).await
 }
 

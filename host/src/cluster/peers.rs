@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::commands::{CommandError, Done, Obstacle, ResignOrder};
@@ -30,11 +31,20 @@ pub(super) async fn resign(
     Ok(Err(CommandError { kind, error: text("error"), help: text("help") }))
 }
 
-/// What keeps the host at `url` from standing for `group`, if it says so.
-pub(super) async fn obstacle(url: &str, group: &str) -> Option<String> {
+/// What the host at `url` says of `group`, if it says anything.
+pub(super) async fn part(url: &str, group: &str) -> Option<Part> {
     let answer = client(QUESTION).ok()?.get(format!("{url}/v1/status")).send().await.ok()?;
-    let status: Value = answer.json().await.ok()?;
-    Some(status["groups"][group]["obstacle"].as_str()?.to_owned())
+    let mut status: Value = answer.json().await.ok()?;
+    serde_json::from_value(status["groups"][group].take()).ok()
+}
+
+/// A host's part in a group.
+#[derive(Deserialize)]
+pub(super) struct Part {
+    /// What keeps it from standing for election.
+    pub(super) obstacle: Option<String>,
+    /// Who stands by, as it sees it.
+    pub(super) standbys: Vec<String>,
 }
 
 /// Passes a POST without a body on to the host at `url`, and returns the code and the text

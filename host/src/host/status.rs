@@ -97,7 +97,9 @@ impl Observer {
     fn group(&self, group: &Group, view: &HostView, roster: &Roster) -> GroupEntry {
         let here = view.groups.get(group);
         let leader = roster.leader(group);
-        let heir = roster.heir(group).map(|standing| standing.candidate.host.clone());
+        let standbys: Vec<_> =
+            roster.queue(group).iter().skip(1).map(|each| each.candidate.host.clone()).collect();
+        let heir = standbys.first().cloned();
         let role = here.map_or(Role::Out, |here| match here.role {
             term::Role::Leader => Role::Leader,
             term::Role::Draining => Role::Draining,
@@ -112,6 +114,7 @@ impl Observer {
             leader_url: leader.map(|standing| standing.candidate.url.clone()),
             token: leader.map(|standing| standing.key.token.0),
             heir,
+            standbys,
             role,
             since: leader.and_then(|standing| standing.candidate.since).map(rfc3339),
             lease_remaining_ms: remaining.map(|left| left.as_millis().try_into().unwrap_or(0)),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf, time::Durat
 
 use futures::future::select_all;
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -13,7 +13,7 @@ use super::{
     client::Web,
     etcd::Etcd,
     own_address, plugins,
-    process::{NO_SUPERVISOR, Process, soloist},
+    process::{NO_SUPERVISOR, Process, agrees, soloist},
 };
 
 /// Which store a test runs against.
@@ -130,7 +130,23 @@ impl Cluster {
     /// Starts a host and waits until it stands for election or leads.
     pub(crate) async fn join(&mut self, name: &'static str) {
         self.start(name);
-        self.hosts[name].log.event(0, "standby").await;
+        self.stands(name).await;
+    }
+
+    /// Waits until `name` stands for election or leads, by what it has read in the store:
+    /// whoever stands after that stands behind it.
+    pub(crate) async fn stands(&self, name: &str) {
+        let host = self.host(name);
+        host.log.event(0, "standby").await;
+        let stands = |group: &Value| {
+            let standbys = group["standbys"].as_array();
+            group["leader"] == name || standbys.is_some_and(|all| all.iter().any(|by| by == name))
+        };
+        agrees(host, |status| {
+            let groups = status["groups"].as_object().expect("groups").values();
+            groups.filter(|group| group["role"] != "out").all(stands)
+        })
+        .await;
     }
 
     /// Starts `a`, which leads, then `b` and `c`, which stand by.
@@ -140,7 +156,16 @@ impl Cluster {
         cluster.leading("a").await;
         cluster.join("b").await;
         cluster.join("c").await;
+        for name in ["a", "b", "c"] {
+            cluster.waiting(name, &["b", "c"]).await;
+        }
         cluster
+    }
+
+    /// Waits until `name` sees these stand by for `main`, in this order.
+    pub(crate) async fn waiting(&self, name: &str, standbys: &[&str]) {
+        let seen = |status: &Value| status["groups"]["main"]["standbys"] == json!(standbys);
+        agrees(self.host(name), seen).await;
     }
 
     pub(crate) fn host(&self, name: &str) -> &Process {

@@ -14,7 +14,7 @@ use rustix::{
 use serde_json::Value;
 use tokio::{
     process::{Child, Command},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{PATIENCE, log::Log};
@@ -117,6 +117,23 @@ impl Process {
     pub(crate) async fn status(&self) -> Value {
         let url = format!("http://{}/v1/status", self.api().await);
         reqwest::get(url).await.expect("an answer").json().await.expect("JSON")
+    }
+}
+
+/// The first status that `wanted` likes: what a host knows of others comes by the store.
+pub(crate) async fn agrees(host: &Process, wanted: impl Fn(&Value) -> bool) -> Value {
+    let found = timeout(PATIENCE, async {
+        loop {
+            let status = host.status().await;
+            if wanted(&status) {
+                return status;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    match found.await {
+        Ok(status) => status,
+        Err(_) => panic!("no such status: {:#}\n{}", host.status().await, host.log),
     }
 }
 

@@ -18,6 +18,10 @@ pub struct ResignOrder {
     pub group: Option<String>,
     /// Who is to lead; the next in line, if none is named.
     pub to: Option<String>,
+    /// The token of the term that was seen. A host that is asked for a term which it has
+    /// not read of yet waits until it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<i64>,
     /// Who wants it.
     pub by: String,
     /// Why.

@@ -21,8 +21,14 @@ impl Commands {
     /// # Errors
     /// There is no such group or host, nobody leads, nobody can take over, or it took too long.
     pub async fn resign(&self, order: ResignOrder, passed_on: bool) -> Result<Done, CommandError> {
-        let roster = self.roster()?;
+        let mut roster = self.roster()?;
         let group = self.group(&roster, order.group.as_deref().unwrap_or("main"))?;
+        if let Some(token) = order.token {
+            let read = |roster: &Roster| {
+                roster.leader(&group).is_some_and(|leader| leader.key.token.0 >= token)
+            };
+            roster = self.wait(read).await.unwrap_or(roster);
+        }
         let Some(leader) = roster.leader(&group) else {
             let help = "`soloist status` shows who stands and what is in the way";
             return Err(CommandError::refused(format!("nobody leads {group}"), help));
@@ -35,6 +41,7 @@ impl Commands {
                     help,
                 ));
             }
+            let order = ResignOrder { token: Some(leader.key.token.0), ..order };
             return self.pass_on(&leader.candidate, &order).await;
         }
         may_change(&roster, &group)?;
@@ -96,13 +103,22 @@ impl Commands {
             let by = &drain.order.by;
             return refused(format!("{host} is drained, by {by}"), "run `soloist undrain` first");
         }
-        if !roster.queue(group).iter().any(|standing| standing.candidate.host == host) {
-            let why = peers::obstacle(&member.url, group.as_str()).await;
-            let why = why.unwrap_or_else(|| "it does not run its actions".to_owned());
-            let help = "mend that, or name a host that stands: `soloist status` shows them";
-            return refused(format!("{host} does not stand for {group}: {why}"), help);
+        let stands = |roster: &Roster| {
+            roster.queue(group).iter().any(|standing| standing.candidate.host == host)
+        };
+        if stands(roster) {
+            return Ok(());
         }
-        Ok(())
+        let part = peers::part(&member.url, group.as_str()).await;
+        // A host knows of its own candidacy before this one has read of it.
+        let newer = part.as_ref().is_some_and(|part| part.standbys.iter().any(|by| by == host));
+        if newer && self.wait(stands).await.is_some() {
+            return Ok(());
+        }
+        let why = part.and_then(|part| part.obstacle);
+        let why = why.unwrap_or_else(|| "it does not run its actions".to_owned());
+        let help = "mend that, or name a host that stands: `soloist status` shows them";
+        refused(format!("{host} does not stand for {group}: {why}"), help)
     }
 
     /// Says that `host` is to be next, and waits until it is.
