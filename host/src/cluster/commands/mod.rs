@@ -12,9 +12,10 @@ mod resign;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 use tracing::info;
 
@@ -29,6 +30,10 @@ use crate::{
     store::{Drain, Known, Member, Note, Order, Pause, Roster, Store, StoreError, Topic},
     words::rfc3339,
 };
+
+/// For so long a store that does not answer a command is asked again.
+const INSIST: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Carries commands out.
 pub struct Commands {
@@ -56,7 +61,7 @@ impl Commands {
         let group = self.group_or_all(&roster, order.group)?;
         let (what, freeze) = (all_or(group.as_ref()), order.freeze);
         let pause = Pause { order: self.take_down("pause", &what, order.by, order.reason), freeze };
-        self.store.note(&Topic::Pause(group), &Note::Pause(pause)).await?;
+        self.note(&Topic::Pause(group), &Note::Pause(pause)).await?;
         let rest =
             if freeze { "a leader that dies is not replaced" } else { "who dies is replaced" };
         Ok(Done::new(format!("{what}: no leadership changes by preference, and {rest}")))
@@ -71,7 +76,7 @@ impl Commands {
         let group = self.group_or_all(&roster, order.group)?;
         let what = all_or(group.as_ref());
         self.take_down("resume", &what, order.by, order.reason);
-        if !self.store.erase(&Topic::Pause(group)).await? {
+        if !self.erase(&Topic::Pause(group)).await? {
             let of_one = "a pause of one group is taken back with --group";
             return Err(CommandError::refused(format!("{what}: not paused"), of_one));
         }
@@ -86,7 +91,7 @@ impl Commands {
         let host = self.host(&self.roster()?, order.host)?;
         let drain =
             Drain { order: self.take_down("drain", &host, order.by, order.reason), leave: false };
-        self.store.note(&Topic::Drain(host.clone()), &Note::Drain(drain)).await?;
+        self.note(&Topic::Drain(host.clone()), &Note::Drain(drain)).await?;
         let gone = |roster: &Roster| !stands(roster, &host);
         if self.wait(gone).await.is_none() {
             return Err(CommandError::late(format!("{host} has not given everything up yet")));
@@ -101,11 +106,42 @@ impl Commands {
     pub async fn undrain(&self, order: DrainOrder) -> Result<Done, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
         self.take_down("undrain", &host, order.by, order.reason);
-        if !self.store.erase(&Topic::Drain(host.clone())).await? {
+        if !self.erase(&Topic::Drain(host.clone())).await? {
             let help = "`soloist status` shows the hosts that are drained";
             return Err(CommandError::refused(format!("{host} is not drained"), help));
         }
         Ok(Done::new(format!("{host} stands for election again")))
+    }
+
+    /// Has the store keep `note`.
+    async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {
+        self.insist(|| self.store.note(topic, note)).await.map(|_| ())
+    }
+
+    /// Takes a note away, and says whether there was one.
+    async fn erase(&self, topic: &Topic) -> Result<bool, StoreError> {
+        let (was, again) = self.insist(|| self.store.erase(topic)).await?;
+        // An attempt whose answer was lost may have been the one that took it away.
+        Ok(was || again)
+    }
+
+    /// Calls the store, again while it is busy: no lease waits for this. Says besides
+    /// whether it was asked more than once.
+    async fn insist<'a, T>(
+        &self,
+        call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
+    ) -> Result<(T, bool), StoreError> {
+        let last = Instant::now() + INSIST;
+        let mut again = false;
+        loop {
+            match call().await {
+                Err(error) if error.is_transient() && Instant::now() < last => {
+                    sleep(PAUSE).await;
+                    again = true;
+                }
+                done => return done.map(|done| (done, again)),
+            }
+        }
     }
 
     /// What the store is known to hold.

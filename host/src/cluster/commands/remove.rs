@@ -23,7 +23,7 @@ impl Commands {
         let asker = self.take_down("remove", &host, order.by, order.reason);
         if alive {
             let drain = Note::Drain(Drain { order: asker, leave: true });
-            self.store.note(&Topic::Drain(host.clone()), &drain).await?;
+            self.note(&Topic::Drain(host.clone()), &drain).await?;
             let gone = |roster: &Roster| roster.member(&host).is_none();
             if self.wait(gone).await.is_none() {
                 return Err(CommandError::late(format!("{host} has not left yet")));
@@ -31,8 +31,8 @@ impl Commands {
         }
         let was = last_seen(roster.notes.known.get(&host));
         // In this order: who sees the host leave writes nothing of it while this stands.
-        self.store.erase(&Topic::Known(host.clone())).await?;
-        self.store.erase(&Topic::Drain(host.clone())).await?;
+        self.erase(&Topic::Known(host.clone())).await?;
+        self.erase(&Topic::Drain(host.clone())).await?;
         let done = if alive { "it has left".to_owned() } else { was };
         Ok(Done::new(format!("{host} is removed; {done}")))
     }
