@@ -6,14 +6,18 @@
 //! deadline here is on `CLOCK_BOOTTIME` (`clock_gettime(2)`: monotonic, and
 //! counts the time that the system is suspended).
 
+mod back_off;
 mod wall;
 
 use std::{
-    fs, io,
+    fs,
+    hash::{BuildHasher, RandomState},
+    io,
     ops::Add,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+pub(crate) use back_off::back_off;
 pub use wall::{WallClock, WallWatch};
 
 /// A moment on the boot-time clock, in nanoseconds since this machine booted.
@@ -85,6 +89,14 @@ pub fn identity() -> io::Result<String> {
 pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An id that no other host has given, nor this one before. Ids of a later millisecond sort
+/// after it.
+pub(crate) fn fresh_id() -> String {
+    // The keys of std's hasher are the system's random numbers.
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("{:011x}-{random:016x}", unix_ms())
 }
 
 #[cfg(test)]

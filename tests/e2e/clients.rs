@@ -10,7 +10,7 @@ use crate::harness::{
 crate::on_both_stores!(a_frozen_leader_answers_nothing_stale, tokens_never_go_back,);
 
 async fn a_frozen_leader_answers_nothing_stale(kind: Kind) {
-    let cluster = Cluster::of_three(kind).await;
+    let cluster = Cluster::new(kind).await.brief().with_three().await;
     let before = cluster.web.until("a", |answer| answer.host == "a").await;
     let crowd = Crowd::gather(&cluster.web, 4);
     cluster.freeze("a").await;
@@ -28,7 +28,7 @@ async fn a_frozen_leader_answers_nothing_stale(kind: Kind) {
 }
 
 async fn tokens_never_go_back(kind: Kind) {
-    let mut cluster = Cluster::of_three(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief().with_three().await;
     let crowd = Crowd::gather(&cluster.web, 4);
     let mut newest = cluster.web.until("a", |_| true).await;
     for round in 0..6 {

@@ -31,7 +31,8 @@ struct Stage {
 
 impl Stage {
     async fn new(kind: Kind, plugin: &str, target: &Target) -> Self {
-        let cluster = Cluster::with_plugin(kind, plugins().join(format!("{plugin}.wasm"))).await;
+        let plugin = plugins().join(format!("{plugin}.wasm"));
+        let cluster = Cluster::with_plugin(kind, plugin).await.brief();
         let grants = format!("state = true\noutbound = [\"{}\"]\n", target.url(""));
         let client = Client::builder()
             .pool_max_idle_per_host(0)

@@ -26,7 +26,7 @@ struct Forwarding {
 impl Forwarding {
     /// No hosts yet.
     async fn new(kind: Kind, plugin: PathBuf, settings: &str) -> Self {
-        let cluster = Cluster::with_plugin(kind, plugin).await;
+        let cluster = Cluster::with_plugin(kind, plugin).await.brief();
         let follow = reqwest::redirect::Policy::none();
         let client = Client::builder().timeout(PATIENCE).redirect(follow).build().unwrap();
         let (addresses, settings) = (BTreeMap::new(), settings.to_owned());

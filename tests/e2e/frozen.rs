@@ -64,7 +64,7 @@ struct Pair {
 
 impl Pair {
     async fn start(kind: Kind) -> Self {
-        let mut cluster = Cluster::with_plugin(kind, guests().join("state.wasm")).await;
+        let mut cluster = Cluster::with_plugin(kind, guests().join("state.wasm")).await.brief();
         let beat = guests().join("service-beat.wasm");
         let mut webs = BTreeMap::new();
         for name in ["a", "b"] {

@@ -34,7 +34,7 @@ fn says(text: impl Into<String>) -> impl Fn(&Value) -> bool {
 }
 
 async fn a_hook_has_done_its_work_before_the_first_answer(kind: Kind) {
-    let mut cluster = Cluster::with_plugin(kind, guests().join("hooked.wasm")).await;
+    let mut cluster = Cluster::with_plugin(kind, guests().join("hooked.wasm")).await.brief();
     cluster.start_with("a", "state = true\n");
     cluster.leading("a").await;
     cluster.start_with("b", "state = true\n");

@@ -60,7 +60,7 @@ async fn ctrl_c_is_a_graceful_stop(kind: Kind) {
 }
 
 async fn a_killed_leader_is_replaced(kind: Kind) {
-    let mut cluster = Cluster::of_three(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief().with_three().await;
     let before = cluster.web.until("a", |answer| answer.host == "a").await;
     cluster.kill("a").await;
     let promised = TTL + Duration::from_millis(1500);

@@ -41,7 +41,7 @@ impl Scrape {
 }
 
 async fn a_hand_over_is_measured(kind: Kind) {
-    let mut cluster = Cluster::new(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief();
     cluster.join("a").await;
     cluster.leading("a").await;
     cluster.join("b").await;
@@ -82,7 +82,7 @@ async fn a_hand_over_is_measured(kind: Kind) {
 }
 
 async fn what_is_alive_is_counted(kind: Kind) {
-    let mut cluster = Cluster::with_plugin(kind, guests().join("spin.wasm")).await;
+    let mut cluster = Cluster::with_plugin(kind, guests().join("spin.wasm")).await.brief();
     cluster.start("a");
     cluster.web.until("a", |answer| answer.host == "a").await;
     let log = cluster.host("a").log.clone();

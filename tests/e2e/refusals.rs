@@ -42,7 +42,8 @@ async fn a_table_written_twice() {
 
 #[tokio::test]
 async fn a_ttl_below_the_minimum_of_the_store() {
-    let cluster = Cluster::on(Some(Etcd::stopped()), plugins().join("i-am-server.wasm"));
+    let web = plugins().join("i-am-server.wasm");
+    let cluster = Cluster::on(Some(Etcd::stopped()), web).brief();
     let file = cluster.folder.path().join("low.toml");
     fs::write(&file, cluster.configuration("").replace("ttl = \"2s\"", "ttl = \"1s\"")).unwrap();
     let mut command = crate::harness::process::soloist();

@@ -109,7 +109,7 @@ async fn people_read_and_write_state(kind: Kind) {
 }
 
 async fn state_outlives_leaders_and_restarts(kind: Kind) {
-    let mut cluster = Cluster::new(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief();
     cluster.join("a").await;
     cluster.leading("a").await;
     cluster.join("b").await;
@@ -136,7 +136,7 @@ async fn state_outlives_leaders_and_restarts(kind: Kind) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_lost_is_told() {
-    let mut cluster = Cluster::new(Kind::Etcd).await;
+    let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     cluster.join("a").await;
     let desk = Desk::at(&cluster, "a").await;
     desk.ok(&["put", "web", "k", "1"]).await;

@@ -100,7 +100,7 @@ async fn a_store_that_is_down_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_store_ends_the_term_and_not_the_process() {
-    let mut cluster = Cluster::new(Kind::Etcd).await;
+    let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     cluster.start("a");
     let before = cluster.web.until("a", |_| true).await;
     let seen = cluster.host("a").log.len();
@@ -120,7 +120,7 @@ async fn a_lost_store_ends_the_term_and_not_the_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_hangs_is_as_good_as_lost() {
-    let mut cluster = Cluster::new(Kind::Etcd).await;
+    let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     cluster.start("a");
     cluster.web.until("a", |_| true).await;
     let seen = cluster.host("a").log.len();
@@ -134,7 +134,7 @@ async fn a_store_that_hangs_is_as_good_as_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_store_a_host_still_stops() {
-    let mut cluster = Cluster::new(Kind::Etcd).await;
+    let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     cluster.start("a");
     cluster.web.until("a", |_| true).await;
     cluster.etcd.as_mut().expect("etcd").kill().await;

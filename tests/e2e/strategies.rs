@@ -27,7 +27,7 @@ fn with(group: &str, host: &str) -> String {
 }
 
 async fn the_best_is_next_and_takes_over(kind: Kind) {
-    let mut cluster = Cluster::new(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief();
     let priority = |number: i32| with("strategy = \"priority\"", &format!("priority = {number}"));
     cluster.start_with("a", &priority(0));
     cluster.leading("a").await;
@@ -97,7 +97,7 @@ async fn two_groups_keep_apart_and_still_share_a_lonely_host(kind: Kind) {
 }
 
 async fn groups_are_spread(kind: Kind) {
-    let mut cluster = Cluster::new(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief();
     let plugin = plugins().join("job-runner.wasm").display().to_string();
     let more: String = (0..6)
         .map(|n| {
@@ -151,7 +151,7 @@ async fn hosts_that_disagree_come_to_rest(kind: Kind) {
 }
 
 async fn a_plugin_says_who_should_lead(kind: Kind) {
-    let mut cluster = Cluster::new(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief();
     let group = format!(
         "strategy = \"{}\"\npreempt = true\nsettle = \"100ms\"",
         guests().join("strategy.wasm").display()

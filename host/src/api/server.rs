@@ -177,7 +177,8 @@ impl Answers for Rooms {
         if let Err(refusal) = own_site::check(request.method(), request.headers()) {
             return Ok(refusal.into_response());
         }
-        Ok(self.relay.respond(request, caller).await?.map(Body::new))
+        // Boxed, or every request of the control API would be as large.
+        Ok(Box::pin(self.relay.respond(request, caller)).await?.map(Body::new))
     }
 }
 

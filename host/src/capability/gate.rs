@@ -12,7 +12,10 @@ use std::sync::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::BootTime, election::Term};
+use crate::{
+    clock::BootTime,
+    election::{Group, Term, Token},
+};
 
 /// Until when a session may be relied on. It only ever moves later, and once it
 /// has passed it does not move any more.
@@ -101,6 +104,14 @@ impl Gate {
     #[must_use]
     pub fn new(term: Term, deadline: Arc<Deadline>) -> Self {
         Self { term, deadline, phase: AtomicU8::new(OPEN), ending: CancellationToken::new() }
+    }
+
+    /// An open gate for what runs outside of every term, under no lease.
+    #[must_use]
+    pub fn outside(group: Group, host: Arc<str>) -> Self {
+        // No token is zero: it stands for none.
+        let term = Term { group, host, token: Token(0) };
+        Self::new(term, Arc::new(Deadline::new(BootTime::NEVER)))
     }
 
     /// The term behind the gate.

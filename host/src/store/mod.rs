@@ -15,6 +15,7 @@
 mod cast;
 mod error;
 mod etcd;
+mod insist;
 mod note;
 mod roster;
 mod sqlite;
@@ -30,6 +31,7 @@ pub use cast::{
     CastState, CastStream, Casts, Claim, Claimer, ERROR_MAX, Ended, PAYLOAD_MAX, Queued,
 };
 pub use error::StoreError;
+pub(crate) use insist::insist;
 pub use note::{Drain, Known, Note, Notes, Order, Pause, Topic};
 pub use roster::{Candidate, Failing, Member, Roster, Standing};
 pub use state::{

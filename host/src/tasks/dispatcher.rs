@@ -17,7 +17,7 @@ use super::{
 use crate::{
     action::{Action, Programme, TaskError, Tasks, Workshop},
     capability::{CallError, Calls, CastFault, Done, Order},
-    clock::unix_ms,
+    clock::fresh_id,
     measure,
     plugin::{Answer, Call},
     store::Roster,
@@ -146,7 +146,7 @@ impl Dispatcher {
     ) -> Result<Done, CallError> {
         let Order { payload, content_type, attempts, .. } = order;
         let name = Arc::clone(action.name());
-        let mut call = Call { id: id().into(), name, payload, content_type, attempt: 1 };
+        let mut call = Call { id: fresh_id().into(), name, payload, content_type, attempt: 1 };
         // Who was asked in this round, and what came of it.
         let (mut asked, mut again, mut last) = (BTreeSet::new(), false, None);
         let mut pause = ROUND;
@@ -275,9 +275,4 @@ impl Dispatcher {
 
 fn list(names: &BTreeSet<Arc<str>>) -> String {
     names.iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
-}
-
-/// A new id: the time, so that they sort, and chance, so that they differ.
-fn id() -> String {
-    format!("{:011x}-{:012x}", unix_ms(), fastrand::u64(..1 << 48))
 }

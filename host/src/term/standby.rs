@@ -17,9 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     action::{Action, Programme, Tasks},
-    capability::{Deadline, Gate},
-    clock::BootTime,
-    election::{Group, Term, Token},
+    capability::Gate,
+    election::Group,
     plugin::Leader,
     store::Roster,
 };
@@ -43,9 +42,7 @@ struct Sideline {
 
 impl Sideline {
     fn new(host: &Arc<str>, group: &Group, terms: u64) -> Self {
-        // No token is zero: it stands for none.
-        let term = Term { group: group.clone(), host: Arc::clone(host), token: Token(0) };
-        let gate = Gate::new(term, Arc::new(Deadline::new(BootTime::NEVER))).into();
+        let gate = Gate::outside(group.clone(), Arc::clone(host)).into();
         Self { gate, tasks: Tasks::new(), terms }
     }
 }

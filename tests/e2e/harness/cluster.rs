@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::{
-    TTL, at,
+    CALM_TTL, TTL, at,
     client::Web,
     etcd::Etcd,
     own_address, plugins,
@@ -58,7 +58,7 @@ impl Cluster {
         fs::create_dir(folder.path().join("plugins")).expect("a folder");
         let web_at = at(own_address(), 3000);
         let web = Web::new(web_at);
-        let (hosts, ttl, supervised) = (BTreeMap::new(), TTL, false);
+        let (hosts, ttl, supervised) = (BTreeMap::new(), CALM_TTL, false);
         Self { folder, etcd, web_at, web, hosts, ttl, supervised, plugin, store: None }
     }
 
@@ -149,17 +149,26 @@ impl Cluster {
         .await;
     }
 
-    /// Starts `a`, which leads, then `b` and `c`, which stand by.
+    /// The same cluster, in which a host that is lost is given up soon.
+    pub(crate) fn brief(self) -> Self {
+        Self { ttl: TTL, ..self }
+    }
+
+    /// A cluster of `a`, which leads, then `b` and `c`, which stand by.
     pub(crate) async fn of_three(kind: Kind) -> Self {
-        let mut cluster = Self::new(kind).await;
-        cluster.join("a").await;
-        cluster.leading("a").await;
-        cluster.join("b").await;
-        cluster.join("c").await;
+        Self::new(kind).await.with_three().await
+    }
+
+    /// Starts those three.
+    pub(crate) async fn with_three(mut self) -> Self {
+        self.join("a").await;
+        self.leading("a").await;
+        self.join("b").await;
+        self.join("c").await;
         for name in ["a", "b", "c"] {
-            cluster.waiting(name, &["b", "c"]).await;
+            self.waiting(name, &["b", "c"]).await;
         }
-        cluster
+        self
     }
 
     /// Waits until `name` sees these stand by for `main`, in this order.

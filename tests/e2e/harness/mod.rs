@@ -20,6 +20,8 @@ use std::{
 
 /// The shortest TTL that both stores take: tests that wait for it wait long enough.
 pub(crate) const TTL: Duration = Duration::from_secs(2);
+/// A TTL for all others, in which a busy machine ends nothing.
+pub(crate) const CALM_TTL: Duration = Duration::from_secs(8);
 /// How long a test waits for what must happen. It is no measure of speed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -8,7 +8,7 @@ use crate::harness::{
 
 /// `a` leads under a token that an etcd without this history gives out again.
 async fn led_by_a_for_long() -> (Cluster, Answer) {
-    let mut cluster = Cluster::new(Kind::Etcd).await;
+    let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     let etcd = cluster.etcd.as_mut().expect("etcd");
     etcd.kill().await;
     etcd.back_up();

@@ -16,7 +16,7 @@ const QUEUE: &str = "/soloist/test/election/main/";
 
 /// `a` leads, `b` and perhaps others stand by.
 async fn led_by_a(others: &[&'static str]) -> (Cluster, Answer, etcd_client::Client) {
-    let mut cluster = Cluster::new(Kind::Etcd).await;
+    let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     cluster.join("a").await;
     let leads = cluster.web.until("a", |_| true).await;
     for name in others {

@@ -142,7 +142,7 @@ async fn only_hosts_with_the_label_do_casts(kind: Kind) {
 }
 
 async fn a_host_that_is_killed_leaves_its_casts_to_others(kind: Kind) {
-    let mut cluster = Cluster::new(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief();
     three(&mut cluster, &work("requests = 8")).await;
     let a = Caller::of(&cluster, "a").await;
     let ids = cast_all(&a, 60, "sleep 300").await;

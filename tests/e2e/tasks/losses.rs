@@ -17,7 +17,7 @@ crate::on_both_stores!(
 );
 
 async fn every_idempotent_call_has_its_answer_though_a_host_dies(kind: Kind) {
-    let mut cluster = Cluster::new(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief();
     three(&mut cluster, &work("idempotent = true")).await;
     let caller = Caller::of(&cluster, "a").await;
     let doomed = cluster.hosts.remove("b").unwrap();
@@ -37,7 +37,7 @@ async fn every_idempotent_call_has_its_answer_though_a_host_dies(kind: Kind) {
 }
 
 async fn a_call_that_may_be_done_only_once_fails_with_its_host(kind: Kind) {
-    let mut cluster = Cluster::new(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief();
     start(&mut cluster, &["a", "b"], &work("on = \"name=b\"")).await;
     take_calls(&cluster, "a", &["b"]).await;
     let caller = Caller::of(&cluster, "a").await;
@@ -77,7 +77,7 @@ async fn calls_go_on_while_the_store_is_away(kind: Kind) {
         // It is a file.
         return;
     }
-    let mut cluster = Cluster::new(kind).await;
+    let mut cluster = Cluster::new(kind).await.brief();
     three(&mut cluster, &work("")).await;
     cluster.etcd.as_mut().unwrap().kill().await;
     cluster.host("a").log.event(0, "store-lost").await;

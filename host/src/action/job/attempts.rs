@@ -14,15 +14,11 @@ use super::{
 };
 use crate::{
     capability::{Errand, GuestState, Tail},
-    clock::{BootTime, WallClock},
+    clock::{BootTime, WallClock, back_off},
     config::{JobConfig, moment},
     measure,
     plugin::{Guest, ServiceEntry},
 };
-
-/// The pause after the first attempt that fails; it doubles each time, up to the most.
-const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_MOST: Duration = Duration::from_secs(60);
 
 /// What a firing is carried out with.
 pub(super) struct Attempts {
@@ -98,7 +94,8 @@ impl Attempts {
 
     /// Waits before the next attempt, unless nothing is to begin any more.
     async fn pause(&self, record: &Record) {
-        let pause = pause(record.attempt);
+        let attempts = u32::try_from(record.attempt).unwrap_or(u32::MAX);
+        let pause = back_off(attempts, &mut fastrand::Rng::new());
         let error = record.error.as_deref().unwrap_or_default();
         let pause_ms = pause.as_millis() as u64;
         debug!(event = "job-retry", firing = record.id, pause_ms, error, "another attempt follows");
@@ -179,13 +176,6 @@ fn environment(record: &Record) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Half of it by chance, so that what fails together does not come back together.
-fn pause(attempt: usize) -> Duration {
-    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
-    let whole = PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(PAUSE_MOST);
-    whole / 2 + whole.mul_f64(fastrand::f64() / 2.0)
-}
-
 impl End {
     fn failed(error: String) -> Self {
         Self { exit: None, error: Some(error) }
@@ -208,21 +198,6 @@ impl End {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_most() {
-        for (attempt, least, most) in [
-            (1, 500, 1000),
-            (2, 1000, 2000),
-            (5, 8000, 16_000),
-            (7, 30_000, 60_000),
-            (100, 30_000, 60_000),
-        ] {
-            let pauses: Vec<_> = (0..50).map(|_| pause(attempt).as_millis()).collect();
-            assert!(pauses.iter().all(|pause| (least..=most).contains(pause)), "{pauses:?}");
-            assert!(pauses.iter().any(|pause| *pause != pauses[0]), "no chance in {pauses:?}");
-        }
-    }
 
     #[test]
     fn what_exits_with_zero_is_done() {

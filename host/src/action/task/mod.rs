@@ -21,9 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Action, Failure, Programme, State};
 use crate::{
-    capability::{Calls, Deadline, Gate},
-    clock::BootTime,
-    election::{Term, Token},
+    capability::{Calls, Gate},
     plugin::{Answer, Call},
     store::Roster,
 };
@@ -195,7 +193,8 @@ impl Workshop {
         failures: &UnboundedSender<Failure>,
     ) -> Option<Arc<Pool>> {
         let calls = self.calls.get().and_then(Weak::upgrade);
-        let pool = Pool::new(action, self.gate(action), calls)?;
+        let gate = Gate::outside(action.group().clone(), Arc::clone(&self.host));
+        let pool = Pool::new(action, gate, calls)?;
         if action.on_trial() {
             if let Err(reason) = pool.rehearse().await {
                 // Without a catalog there is nothing to go back to.
@@ -212,13 +211,6 @@ impl Workshop {
             action.board().lock().state = State::Running;
         }
         Some(pool.into())
-    }
-
-    fn gate(&self, action: &Action) -> Gate {
-        // No token is zero: it stands for none.
-        let host = Arc::clone(&self.host);
-        let term = Term { group: action.group().clone(), host, token: Token(0) };
-        Gate::new(term, Arc::new(Deadline::new(BootTime::NEVER)))
     }
 
     fn pools(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Pool>>> {

@@ -29,6 +29,7 @@ use crate::{
     capability::{Access, Calls, Gate, GuestState},
     config::Instances,
     plugin::{Answer, Call, Guest, TaskEntry, TaskInstance, Undone},
+    words::cut,
 };
 
 /// The longest text that says why a call was not done, in bytes.
@@ -97,11 +98,12 @@ impl Pool {
 
     async fn attempt(&self, call: &Call) -> Result<Answer, TaskError> {
         let _place = self.place().await?;
-        let done = self.action.pace().run(self.handle(call)).await;
+        // Boxed, or each future around it would carry it along, some of them twice.
+        let done = self.action.pace().run(Box::pin(self.handle(call))).await;
         match done {
             Ok(Ok(answer)) => self.fitting(answer),
-            Ok(Err(Undone::Refused(text))) => Err(TaskError::Refused(cut(text))),
-            Ok(Err(Undone::Failed(text))) => Err(TaskError::Failed(cut(text))),
+            Ok(Err(Undone::Refused(text))) => Err(TaskError::Refused(passed_on(&text))),
+            Ok(Err(Undone::Failed(text))) => Err(TaskError::Failed(passed_on(&text))),
             Err(error) => Err(TaskError::Failed(format!("it trapped: {}", error.root_cause()))),
         }
     }
@@ -189,10 +191,8 @@ impl Drop for Pool {
     }
 }
 
-/// As much of a text as is passed on.
-fn cut(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(TEXT_MAX));
-    text
+fn passed_on(text: &str) -> String {
+    cut(text, TEXT_MAX).to_owned()
 }
 
 /// A place in the queue.

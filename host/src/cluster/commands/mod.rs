@@ -12,10 +12,9 @@ mod resign;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
-    time::{Instant, sleep, timeout},
+    time::timeout,
 };
 use tracing::info;
 
@@ -27,13 +26,9 @@ pub use self::{
 use crate::{
     clock::unix_ms,
     election::{Event, Group},
-    store::{Drain, Known, Member, Note, Order, Pause, Roster, Store, StoreError, Topic},
+    store::{Drain, Known, Member, Note, Order, Pause, Roster, Store, StoreError, Topic, insist},
     words::rfc3339,
 };
-
-/// For so long a store that does not answer a command is asked again.
-const INSIST: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Carries commands out.
 pub struct Commands {
@@ -115,33 +110,14 @@ impl Commands {
 
     /// Has the store keep `note`.
     async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {
-        self.insist(|| self.store.note(topic, note)).await.map(|_| ())
+        insist(|| self.store.note(topic, note)).await.map(|_| ())
     }
 
     /// Takes a note away, and says whether there was one.
     async fn erase(&self, topic: &Topic) -> Result<bool, StoreError> {
-        let (was, again) = self.insist(|| self.store.erase(topic)).await?;
+        let (was, again) = insist(|| self.store.erase(topic)).await?;
         // An attempt whose answer was lost may have been the one that took it away.
         Ok(was || again)
-    }
-
-    /// Calls the store, again while it is busy: no lease waits for this. Says besides
-    /// whether it was asked more than once.
-    async fn insist<'a, T>(
-        &self,
-        call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
-    ) -> Result<(T, bool), StoreError> {
-        let last = Instant::now() + INSIST;
-        let mut again = false;
-        loop {
-            match call().await {
-                Err(error) if error.is_transient() && Instant::now() < last => {
-                    sleep(PAUSE).await;
-                    again = true;
-                }
-                done => return done.map(|done| (done, again)),
-            }
-        }
     }
 
     /// What the store is known to hold.

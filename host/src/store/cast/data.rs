@@ -1,11 +1,6 @@
 //! What a cast is, plainly.
 
-use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -29,9 +24,7 @@ impl CastKey {
 
     /// A cast that nobody has made yet, on this host or any other.
     pub fn fresh(task: impl Into<Arc<str>>) -> Self {
-        // The keys of std's hasher are the system's random numbers.
-        let random = RandomState::new().hash_one(std::process::id());
-        Self::new(task, format!("{:011x}-{random:016x}", clock::unix_ms()))
+        Self::new(task, clock::fresh_id())
     }
 }
 

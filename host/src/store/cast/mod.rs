@@ -181,7 +181,7 @@ fn check_length(what: &str, length: usize, most: usize) -> Result<(), StoreError
 
 /// The first [`ERROR_MAX`] bytes of a text, at most.
 pub(super) fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(ERROR_MAX)].to_owned()
+    crate::words::cut(text, ERROR_MAX).to_owned()
 }
 
 /// Refuses one more cast of a task that has so many.

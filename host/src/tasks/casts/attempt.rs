@@ -7,9 +7,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Perform, back_off};
+use super::Perform;
 use crate::{
     action::TaskError,
+    clock::back_off,
     election::LeaseId,
     plugin::{Answer, Call},
     store::{Again, CastAnswer, Casts, Claim, Claimer, Queued, StoreError},
@@ -111,7 +112,7 @@ impl Attempt {
             Some(Err(refused @ TaskError::Refused(_))) => Outcome::Dead(refused.to_string()),
             // It was not begun: another host may have room.
             Some(Err(TaskError::Busy | TaskError::Leaving)) => {
-                let wait = back_off::after(1, &mut fastrand::Rng::new());
+                let wait = back_off(1, &mut fastrand::Rng::new());
                 Outcome::Again(Again { wait, ..Again::default() })
             }
             Some(Err(failed @ (TaskError::Failed(_) | TaskError::Late(_)))) => {
@@ -125,7 +126,7 @@ impl Attempt {
         if claim.head.is_spent() {
             return Outcome::Dead(error);
         }
-        let wait = back_off::after(claim.head.attempts, &mut fastrand::Rng::new());
+        let wait = back_off(claim.head.attempts, &mut fastrand::Rng::new());
         debug!(cast = %claim.key, error, ?wait, "a cast failed, and is tried again");
         Outcome::Again(Again { wait, error: Some(error), counted: true })
     }

@@ -12,7 +12,7 @@ use super::Terms;
 use crate::{
     store::{
         CONTENT_TYPE_MAX, CastAnswer, CastHead, CastKey, CastOrder, CastState, Casts, Ended,
-        StoreError,
+        StoreError, insist,
     },
     words::with_causes,
 };
@@ -122,11 +122,8 @@ impl Desk {
         }
         let key = CastKey::fresh(task);
         let order = CastOrder { payload, content_type, max_attempts: terms.max_attempts };
-        let mut put = self.casts.put(&key, &order, terms.max_queued).await;
-        if put.as_ref().is_err_and(StoreError::is_transient) {
-            // Twice is once: it has its id already.
-            put = self.casts.put(&key, &order, terms.max_queued).await;
-        }
+        // Twice is once: it has its id already.
+        let put = insist(|| self.casts.put(&key, &order, terms.max_queued)).await;
         put.map_err(|error| match error {
             StoreError::Limit(problem) => CastError::new(
                 Trouble::Full,
@@ -187,7 +184,7 @@ impl Desk {
     pub async fn replay(&self, task: &str, id: Option<&str>) -> Result<usize, CastError> {
         if let Some(id) = id {
             let key = CastKey::new(task, id);
-            let was_there = self.casts.replay(&key).await.map_err(|error| told(&error))?;
+            let was_there = self.replay_one(&key).await.map_err(|error| told(&error))?;
             return if was_there { Ok(1) } else { Err(no_letter(&key)) };
         }
         // What dies again meanwhile has its place before the last that was listed.
@@ -198,12 +195,17 @@ impl Desk {
             let Some((last, _)) = page.last() else { return Ok(replayed) };
             after = Some(last.id.clone());
             let keys = stream::iter(page.into_iter().map(|(key, _)| key));
-            let replays = keys.map(async |key| self.casts.replay(&key).await);
+            let replays = keys.map(async |key| self.replay_one(&key).await);
             let replays = replays.buffer_unordered(AT_A_TIME);
             let count = async |count, was_there| Ok(count + usize::from(was_there));
             let count = replays.try_fold(0, count).await;
             replayed += count.map_err(|error: StoreError| told(&error))?;
         }
+    }
+
+    async fn replay_one(&self, key: &CastKey) -> Result<bool, StoreError> {
+        let (was_there, again) = insist(|| self.casts.replay(key)).await?;
+        Ok(was_there || again)
     }
 
     /// Takes a dead letter away for good, or all of a task, and says how many.
@@ -215,8 +217,10 @@ impl Desk {
             return self.casts.purge_all(task).await.map_err(|error| told(&error));
         };
         let key = CastKey::new(task, id);
-        let was_there = self.casts.purge(&key).await.map_err(|error| told(&error))?;
-        if was_there { Ok(1) } else { Err(no_letter(&key)) }
+        // Here and above, a call whose answer was lost may have been the one.
+        let purged = insist(|| self.casts.purge(&key)).await.map_err(|error| told(&error))?;
+        let (was_there, again) = purged;
+        if was_there || again { Ok(1) } else { Err(no_letter(&key)) }
     }
 }
 

@@ -20,7 +20,6 @@
 //! - The worker owns its attempts, and has joined them all when it returns.
 
 mod attempt;
-mod back_off;
 mod desk;
 mod hands;
 mod news;
