@@ -24,6 +24,7 @@ mod jobs;
 mod languages;
 mod lifecycle;
 mod metrics;
+mod packaging;
 mod plugin;
 mod plugins;
 mod refusals;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 
-use super::ExitError;
+use super::{ExitError, terminal::say};
 use crate::api::{Reason, Status};
 
 /// How long a host may take to answer.
@@ -23,6 +23,22 @@ impl Client {
     /// The connections, for whatever else a host is asked.
     pub(super) const fn http(&self) -> &reqwest::Client {
         &self.0
+    }
+
+    /// Whether the host at `url` is well, by its `probe`; its own word is printed if it is.
+    pub(super) async fn well(&self, url: &str, probe: &str) -> Result<(), ExitError> {
+        let path = format!("{}/{probe}", url.trim_end_matches('/'));
+        let answer = async {
+            let answer = self.0.get(&path).send().await?;
+            Ok((answer.status(), answer.text().await?))
+        };
+        let (code, word) = answer.await.map_err(|error| refusal(url, error))?;
+        if code.is_success() {
+            say(&word);
+            return Ok(());
+        }
+        let refusal = ExitError::unavailable(format!("{url} is not ready: {}", word.trim_end()));
+        Err(refusal.help("`soloist status` shows its store and its groups; its log says more"))
     }
 
     /// What the host at `url` says.

@@ -4,12 +4,15 @@ mod bench;
 mod call;
 mod client;
 mod command;
+mod completions;
+mod config;
 mod demo;
 mod exit;
 mod jobs;
 mod logging;
 mod plugin;
 mod run;
+mod settings;
 mod signals;
 mod state;
 mod status;
@@ -17,6 +20,7 @@ mod table;
 mod tasks;
 mod temporary;
 mod terminal;
+mod version;
 
 use std::process::ExitCode;
 
@@ -30,7 +34,13 @@ pub use exit::{Exit, ExitError};
 /// Hosts campaign for leadership through etcd or an embedded SQLite store; the
 /// leader runs the WebAssembly components of the plugins folder.
 #[derive(Debug, Parser)]
-#[command(name = "soloist", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "soloist",
+    version,
+    long_version = version::LONG,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,9 +51,13 @@ enum Command {
     Bench(bench::BenchArgs),
     Call(call::CallArgs),
     Cast(call::CastArgs),
+    Completions(completions::CompletionsArgs),
+    Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
     Drain(command::DrainArgs),
     Jobs(jobs::JobsArgs),
+    #[command(hide = true)]
+    Man(completions::ManArgs),
     Pause(command::PauseArgs),
     Plugin(plugin::PluginArgs),
     Remove(command::RemoveArgs),
@@ -84,6 +98,12 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
         Command::Bench(args) => in_runtime(bench::main(args)),
         Command::Call(args) => in_runtime(call::call(args)),
         Command::Cast(args) => in_runtime(call::cast(args)),
+        Command::Completions(args) => {
+            completions::completions(&args);
+            Ok(Exit::Ok.into())
+        }
+        Command::Config(args) => config::main(args).map(|()| Exit::Ok.into()),
+        Command::Man(args) => completions::man(&args).map(|()| Exit::Ok.into()),
         Command::Tasks(args) => in_runtime(tasks::main(args)),
         Command::Drain(args) => in_runtime(command::drain(args)),
         Command::Pause(args) => in_runtime(command::pause(args)),

@@ -4,7 +4,6 @@ use std::{
     env,
     ffi::OsString,
     panic,
-    path::PathBuf,
     process::{self, ExitCode},
 };
 
@@ -16,10 +15,11 @@ use super::{
     Exit, ExitError, in_runtime,
     logging::{self, LogFormat},
     runtime,
+    settings::SettingsArgs,
     signals::{self, Signals},
 };
 use crate::{
-    config::{Config, Overrides},
+    config::Config,
     host::{self, Fault},
     supervisor::{End, Leash, Supervisor, SupervisorError},
     term::Witness,
@@ -28,26 +28,8 @@ use crate::{
 /// Run a host: stand by, and perform while it leads
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The settings file [default: soloist.toml, if there is one]
-    #[arg(long, env = "SOLOIST_CONFIG", value_name = "FILE", hide_env_values = true)]
-    config: Option<PathBuf>,
-    /// This host's name in the cluster [default: the machine's name]
-    #[arg(long, env = "SOLOIST_NAME", hide_env_values = true)]
-    name: Option<String>,
-    /// The store: sqlite:FILE or etcd://HOST:PORT,… [default: sqlite:soloist.db]
-    // The value may hold a password, which help must not show.
-    #[arg(long, env = "SOLOIST_STORE", value_name = "URL", hide_env_values = true)]
-    store: Option<String>,
-    /// The folder of the plugins [default: plugins]
-    #[arg(long, env = "SOLOIST_PLUGINS", value_name = "DIR", hide_env_values = true)]
-    plugins: Option<String>,
-    /// The address of the control API [default: 127.0.0.1:4000]
-    #[arg(long, env = "SOLOIST_LISTEN", value_name = "ADDR", hide_env_values = true)]
-    listen: Option<String>,
-    /// Where other hosts reach the control API [default: http://ADDR, with
-    /// the machine's name where ADDR stands for every address]
-    #[arg(long, env = "SOLOIST_ADVERTISE", value_name = "URL", hide_env_values = true)]
-    advertise: Option<String>,
+    #[command(flatten)]
+    settings: SettingsArgs,
     /// What to log: error, warn, info, debug, trace, or as in `info,soloist=debug`
     #[arg(
         long,
@@ -70,19 +52,6 @@ pub(super) struct RunArgs {
     /// Stop when stdin ends
     #[arg(long, env = "SOLOIST_EXIT_WITH_PARENT", hide = true, value_parser = FalseyValueParser::new())]
     exit_with_parent: bool,
-}
-
-impl RunArgs {
-    fn overrides(&self) -> Overrides {
-        Overrides {
-            config: self.config.clone(),
-            name: self.name.clone(),
-            store: self.store.clone(),
-            plugins: self.plugins.clone(),
-            listen: self.listen.clone(),
-            advertise: self.advertise.clone(),
-        }
-    }
 }
 
 /// Runs a host until it is told to stop: as a child of this process, or in it.
@@ -109,7 +78,7 @@ async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
         error => ExitError::unavailable(&error).with_causes_of(&error),
     };
     let (signals, _relay) = signals::relay(args.exit_with_parent)?;
-    let overrides = args.overrides();
+    let overrides = args.settings.overrides();
     let supervisor = Supervisor {
         // As it is called now: after an upgrade a restart runs the new one.
         program: env::current_exe().map_err(|error| failed(error.into()))?,
@@ -137,7 +106,7 @@ fn host_arguments() -> Vec<OsString> {
 async fn here(args: RunArgs, witness: Box<dyn Witness>) -> Result<(), ExitError> {
     abort_on_panic();
     lift_file_limit();
-    let config = Config::load(&args.overrides())?;
+    let config = Config::load(&args.settings.overrides())?;
     // A supervisor holds the other end of stdin.
     let parent = args.exit_with_parent || args.supervised.is_some();
     let (shutdown, _second) = Signals::listen(parent)?.split();

@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeSet, fmt, io, net::SocketAddr, path::PathBuf};
 
-use toml::Spanned;
-
 use super::{
     ActionConfig, ConfigError,
     action::{Surroundings, shown},
-    file::{ActionTable, Source, Text},
+    file::{ActionTable, Source, Text, Written},
     listing::Listing,
     problem::{Place, Problem},
     resolver::{Resolver, Setting},
@@ -145,7 +143,7 @@ impl ActionSource {
             Err(problem) => return reading.add(name, None, vec![problem]),
         };
         let mut resolver = Resolver::new(&source);
-        let place = source.place(&Spanned::new(0..0, ()));
+        let place = source.place(&Written::new(0..0, ()));
         if let Some((other, _)) = self.tables.iter().find(|(other, _)| other.get_ref() == name) {
             let there = shown(Some(&self.settings.place(other)));
             let what =

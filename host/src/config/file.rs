@@ -1,209 +1,244 @@
 //! The shape of `soloist.toml`, before anything in it is judged.
+//!
+//! What is said of each key here is what editors show: `soloist config schema`
+//! is made of it. What only a whole file can show to be wrong (a plugin that is
+//! not there, timings that do not go together) is not the shape's to know.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, de::DeserializeOwned};
-use toml::Spanned;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::problem::{Excerpt, Place, Problem};
+pub(super) use super::source::{Source, Written, nearest};
 
 /// A text of the file that knows where it stands.
-pub(super) type Text = Spanned<String>;
+pub(super) type Text = Written<String>;
+/// A number of the file that knows where it stands.
+pub(super) type Number = Written<i64>;
 
-/// `soloist.toml`.
-#[derive(Debug, Default, Deserialize)]
+/// The settings of a soloist host (soloist.toml). Everything has a default; a flag
+/// of `soloist run` beats its `SOLOIST_*` variable, which beats this file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "soloist.toml")]
 pub(super) struct File {
+    /// Hosts with the same cluster and the same store campaign against each other.
+    /// Default: "soloist"
     pub(super) cluster: Option<Text>,
+    /// Where leases, elections and members live: "sqlite:FILE", for hosts on one
+    /// machine, or "etcd://HOST:PORT,HOST:PORT,…". Default: "sqlite:soloist.db"
     pub(super) store: Option<Text>,
+    /// The folder of the plugins: every *.wasm in it is an action. Default: "plugins"
     pub(super) plugins: Option<Text>,
+    /// This host
     pub(super) host: HostTable,
+    /// The durations of leadership
     pub(super) lease: LeaseTable,
+    /// Who should lead which group, by its name
     pub(super) group: BTreeMap<Text, GroupTable>,
+    /// The settings of actions, by name. They may as well stand in NAME.toml in
+    /// the plugins folder.
     pub(super) action: BTreeMap<Text, ActionTable>,
 }
 
-/// `[host]`
-#[derive(Debug, Default, Deserialize)]
+/// This host
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HostTable {
+    /// Its name, unique in the cluster. Default: the machine's name
     pub(super) name: Option<Text>,
+    /// IP:PORT of the control API and the metrics. Default: "127.0.0.1:4000"
     pub(super) listen: Option<Text>,
+    /// Where other hosts reach the control API: http://HOST:PORT. Default: `listen`,
+    /// with the machine's name where that stands for every address
     pub(super) advertise: Option<Text>,
+    /// Anything that helps to tell hosts apart
     pub(super) labels: BTreeMap<String, String>,
+    /// How much it is preferred where a group goes by that; more is better
     pub(super) priority: i64,
 }
 
-/// `[group.NAME]`
-#[derive(Debug, Default, Deserialize)]
+/// Who should lead a group
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct GroupTable {
+    /// How hosts are compared: "longest-running" (the default), "priority", "avoid",
+    /// or the file of a plugin (*.wasm)
+    #[schemars(example = &"longest-running", example = &"priority", example = &"avoid")]
     pub(super) strategy: Option<Text>,
+    /// With "priority": hosts that carry the first of these labels come first, then
+    /// those with the second. "LABEL=VALUE"; without any, `host.priority` counts
     pub(super) prefer: Vec<Text>,
+    /// With "avoid": what speaks against a host. "group:NAME" for the leader of another
+    /// group, "label:NAME=VALUE"
     pub(super) avoid: Vec<Text>,
+    /// Whether a host that should lead takes over from one that leads, or waits
     pub(super) preempt: bool,
+    /// For how long it must have been the one that should. 100ms or more; default: "10s"
     pub(super) settle: Option<Text>,
+    /// Groups with this are led by as many different hosts as can be
     pub(super) spread: bool,
 }
 
-/// `[lease]`
-#[derive(Debug, Default, Deserialize)]
+/// The durations of leadership
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LeaseTable {
+    /// After this long a host that is cut off or frozen is replaced. 1s or more, with
+    /// etcd 2s and in whole seconds; default: "5s"
     pub(super) ttl: Option<Text>,
+    /// How long actions may take to stop when the lease runs out: a part of the ttl.
+    /// 100ms or more; default: "500ms"
     pub(super) stop: Option<Text>,
+    /// How long requests in flight may take when leadership is handed over. Default: "10s"
     pub(super) drain: Option<Text>,
+    /// How long a host stands back for others when an action has failed on it. 1s to
+    /// 1h; default: "30s"
     pub(super) cool_down: Option<Text>,
 }
 
-/// `[action.NAME]`, or the whole of `NAME.toml` in the plugins folder.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// The settings of an action: `[action.NAME]`, or the whole of `NAME.toml` in the plugins
+/// folder. docs/settings.md has each in full.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "The settings of a soloist action")]
 pub(super) struct ActionTable {
+    /// A file of the plugins folder. Default: "NAME.wasm"
     pub(super) plugin: Option<Text>,
+    /// The election that decides where it runs. Default: "main"
     pub(super) group: Option<Text>,
+    /// IP:PORT where an `http` action answers. Default: "127.0.0.1:3000"
     pub(super) listen: Option<Text>,
+    /// Under which path of that address. Default: "/" if it is alone there, else "/NAME"
     pub(super) path: Option<Text>,
+    /// Answers by TLS, with this certificate
     pub(super) tls: Option<TlsTable>,
+    /// What hosts that do not lead do with its requests: "refuse" (they do not listen, the
+    /// default), "forward" (they pass them on to the leader) or "redirect" (they say
+    /// where it is)
+    #[schemars(extend("enum" = ["refuse", "forward", "redirect"]))]
     pub(super) standby: Option<Text>,
+    /// How long a request waits while nobody leads. 0s to 10m; default: "10s"
     pub(super) hold: Option<Text>,
+    /// When a service that ended is started again. Default: "always"; "on-failure" for a
+    /// plugin that answers requests as well
+    #[schemars(extend("enum" = ["always", "on-failure", "never"]))]
     pub(super) restart: Option<Text>,
-    pub(super) max_restarts: Option<Spanned<i64>>,
+    /// How often it is, within `window`, before the action has failed. Default: 4
+    #[schemars(range(min = 0, max = 1000))]
+    pub(super) max_restarts: Option<Number>,
+    /// Restarts that are older do not count. 1s to 24h; default: "1m"
     pub(super) window: Option<Text>,
+    /// Makes a job of a program: a pattern of cron, "every 30s", "@daily", or "none" for
+    /// one that is run by hand
+    #[schemars(example = &"0 3 * * *", example = &"every 30s", example = &"none")]
     pub(super) schedule: Option<Text>,
+    /// Whose time the schedule is in, as in "Europe/Berlin". Default: "UTC"
     pub(super) zone: Option<Text>,
+    /// Each firing is put off by up to so much. 0s to 24h; default: "0s"
     pub(super) jitter: Option<Text>,
+    /// What becomes of firings that could not begin in time: dropped ("skip", the default),
+    /// the latest is run ("once"), or each ("all")
+    #[schemars(extend("enum" = ["skip", "once", "all"]))]
     pub(super) missed: Option<Text>,
+    /// While the firing before still runs: wait ("forbid", the default), run beside it
+    /// ("allow"), or end it ("replace")
+    #[schemars(extend("enum" = ["forbid", "allow", "replace"]))]
     pub(super) concurrency: Option<Text>,
-    pub(super) retries: Option<Spanned<i64>>,
-    pub(super) requests: Option<Spanned<i64>>,
+    /// How many more attempts a firing gets whose first one failed. Default: 0
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) retries: Option<Number>,
+    /// How many requests are answered at a time; the others wait. Default: 256
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) requests: Option<Number>,
+    /// A new instance for each request ("fresh", the default), or those that answered
+    /// before ("reuse")
+    #[schemars(extend("enum" = ["fresh", "reuse"]))]
     pub(super) instances: Option<Text>,
-    pub(super) max_reuse: Option<Spanned<i64>>,
+    /// With "reuse": after so many requests an instance is replaced. Default: 1000
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(super) max_reuse: Option<Number>,
+    /// With "reuse": it ends when there was no request for so long. Default: "10s"
     pub(super) max_idle: Option<Text>,
-    pub(super) queue: Option<Spanned<i64>>,
+    /// How many requests wait for their turn; the others get 503. Default: 1024
+    #[schemars(range(min = 0, max = 100_000))]
+    pub(super) queue: Option<Number>,
+    /// How long a guest may take to begin its answer. 1ms to 24h; default: "30s"
     pub(super) first_byte: Option<Text>,
+    /// How long a guest may be busy with a request. 1ms to 24h; default: "10m"
     pub(super) request_timeout: Option<Text>,
+    /// How long a hook may take. 1ms to 24h; default: "10s"
     pub(super) hook_timeout: Option<Text>,
+    /// The largest body of a request. 0B to 1TiB; default: "16MiB"
     pub(super) body: Option<Text>,
+    /// The memory of each instance. 1MiB to 1GiB; default: "256MiB"
     pub(super) memory: Option<Text>,
-    pub(super) cpu: Option<Spanned<i64>>,
+    /// How many instances may compute for long at once. Default: all processors but one
+    #[schemars(range(min = 1, max = 1024))]
+    pub(super) cpu: Option<Number>,
+    /// How much of what it prints is logged in a second. 16KiB to 1GiB; default: "64KiB"
     pub(super) log: Option<Text>,
+    /// Of a task: only hosts with this label do it, "LABEL=VALUE". Default: every host
     pub(super) on: Option<Text>,
+    /// Of a task: a call may be done twice, so it is done again if its host dies
     pub(super) idempotent: bool,
+    /// How long an attempt may take: of a task 1ms to 24h, "30s" by default; of a job up
+    /// to 30days, "1h" by default
     pub(super) timeout: Option<Text>,
-    pub(super) max_attempts: Option<Spanned<i64>>,
+    /// Of a task: after so many attempts a cast is a dead letter. Default: 5
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) max_attempts: Option<Number>,
+    /// Of a task: how long answers of casts are kept. 1s to 30days; default: "1h"
     pub(super) keep: Option<Text>,
-    pub(super) max_queued: Option<Spanned<i64>>,
+    /// Of a task: how many casts there may be that are not done. Default: 10000
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(super) max_queued: Option<Number>,
+    /// Of a task: how long what is cast may be. 0B to 1MiB; default: "256KiB"
     pub(super) payload: Option<Text>,
+    /// Names of tasks that it may call; "*" is all of them
     pub(super) tasks: Vec<Text>,
+    /// Keeps state in the store, by wasi:keyvalue
     pub(super) state: bool,
+    /// Where it may send HTTP requests: "https://HOST", "http://HOST:PORT" or
+    /// `"https://*.DOMAIN"`
     pub(super) outbound: Vec<Text>,
+    /// Where it may connect or send datagrams to: "tcp://HOST:PORT", "udp://HOST:PORT"
     pub(super) sockets: Vec<Text>,
+    /// Names in `outbound` and `sockets` may stand for addresses of private networks
     pub(super) outbound_private: bool,
+    /// Its HTTP requests carry soloist-host and soloist-token. Default: true
     pub(super) outbound_token: Option<bool>,
+    /// The folders that it sees
     pub(super) folders: Vec<FolderTable>,
+    /// What it is called with, after its name
     pub(super) args: Vec<Text>,
+    /// Its environment
     pub(super) env: BTreeMap<Text, Text>,
+    /// More of its environment, kept elsewhere and shown nowhere: "env:NAME" or "file:PATH"
     pub(super) secrets: BTreeMap<Text, Text>,
+    /// What wasi:config tells it
     pub(super) config: BTreeMap<Text, Text>,
 }
 
-/// `tls`
-#[derive(Clone, Debug, Deserialize)]
+/// A certificate, and what proves that it is one's own; both in PEM
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TlsTable {
+    /// The file of the certificate, followed by those that it hangs on
     pub(super) cert: Text,
+    /// The file of its private key
     pub(super) key: Text,
 }
 
-/// An entry of `folders`.
-#[derive(Clone, Debug, Deserialize)]
+/// A folder that a plugin sees
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FolderTable {
+    /// The folder here
     pub(super) from: Text,
+    /// Where the plugin finds it
     pub(super) at: Text,
+    /// Whether it may write there
     #[serde(default)]
     pub(super) write: bool,
-}
-
-/// The text of a settings file, to point into.
-#[derive(Clone, Debug)]
-pub(super) struct Source {
-    path: PathBuf,
-    text: String,
-}
-
-impl Source {
-    /// Reads the file at `path`.
-    pub(super) fn open(path: PathBuf) -> std::io::Result<Self> {
-        Ok(Self { text: std::fs::read_to_string(&path)?, path })
-    }
-
-    /// The source where there is no file: one in `folder` that says nothing.
-    pub(super) fn none(folder: &Path) -> Self {
-        Self { path: folder.join("soloist.toml"), text: String::new() }
-    }
-
-    /// The folder that the paths in the file start from.
-    pub(super) fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new(""))
-    }
-
-    /// Where `value` stands.
-    pub(super) fn place<T>(&self, value: &Spanned<T>) -> Place {
-        self.excerpt(value.span())
-    }
-
-    fn excerpt(&self, span: std::ops::Range<usize>) -> Place {
-        Place::File(Excerpt::new(&self.path.display().to_string(), &self.text, span))
-    }
-
-    /// Reads the file's shape.
-    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        toml::from_str(&self.text).map_err(|error| {
-            let place = error.span().map(|span| self.excerpt(span));
-            misshapen(error.message()).at(place)
-        })
-    }
-}
-
-/// The problem that serde or the TOML reader describes in `message`.
-fn misshapen(message: &str) -> Problem {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    if let ["unknown field", ..] = message.split(" `").collect::<Vec<_>>()[..]
-        && let [unknown, known @ ..] = &quoted[..]
-    {
-        return unknown_key(unknown, known);
-    }
-    let help = if message.contains("expected a string") {
-        "write a text in quotes, as in \"5s\" or \"127.0.0.1:4000\""
-    } else if message.starts_with("invalid type") {
-        "examples/soloist.toml shows every key with a value of its type"
-    } else {
-        "mend the TOML here: KEY = \"VALUE\" a line, tables as [host] or [action.NAME]"
-    };
-    Problem::new(message.lines().collect::<Vec<_>>().join(": "), help)
-}
-
-fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
-    let all = format!("known here: {}", known.join(", "));
-    let help = match nearest(unknown, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`? {all}"),
-        None => all,
-    };
-    Problem::new(format!("unknown key `{unknown}`"), help)
-}
-
-/// The one of `known` that a slip of the hand may have turned into `word`.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let slips = (word.chars().count() / 3).max(1);
-    known
-        .into_iter()
-        .map(|near| (strsim::damerau_levenshtein(word, near), near))
-        .filter(|&(distance, _)| distance <= slips)
-        .min()
-        .map(|(_, near)| near)
 }

@@ -2,10 +2,8 @@
 
 use std::{fmt, time::Duration};
 
-use toml::Spanned;
-
 use super::{
-    file::{ActionTable, Text, nearest},
+    file::{ActionTable, Text, Written, nearest},
     problem::Problem,
     resolver::{Resolver, Setting},
     schedule::{self, Schedule},
@@ -124,7 +122,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
         for (key, span) in &misplaced {
             let what = format!("`{key}` says something of a job, and this is none");
             let mend = "add `schedule`, as in `schedule = \"0 3 * * *\"` or `schedule = \"none\"`";
-            report(resolver, Spanned::new(span.clone(), ()), Problem::new(what, mend));
+            report(resolver, Written::new(span.clone(), ()), Problem::new(what, mend));
         }
         return misplaced.is_empty().then_some(None);
     };
@@ -156,7 +154,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
     }))
 }
 
-fn report<T>(resolver: &mut Resolver<'_>, at: Spanned<T>, problem: Problem) {
+fn report<T>(resolver: &mut Resolver<'_>, at: Written<T>, problem: Problem) {
     let place = resolver.place(&at);
     resolver.report(problem.at(Some(place)));
 }

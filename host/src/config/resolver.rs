@@ -5,11 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use toml::Spanned;
-
 use super::{
     ConfigError,
-    file::{Source, Text},
+    file::{Source, Text, Written},
     problem::{Place, Problem},
 };
 
@@ -46,7 +44,7 @@ impl<'a> Resolver<'a> {
     /// The number of a key that has no flag, if it is within `range`.
     pub(super) fn number(
         &mut self,
-        number: Option<Spanned<i64>>,
+        number: Option<Written<i64>>,
         default: usize,
         range: RangeInclusive<usize>,
     ) -> Option<usize> {
@@ -104,7 +102,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Where something stands in the file.
-    pub(super) fn place<T>(&self, value: &Spanned<T>) -> Place {
+    pub(super) fn place<T>(&self, value: &Written<T>) -> Place {
         self.source.place(value)
     }
 

@@ -34,11 +34,20 @@ pub(super) struct StatusArgs {
     /// Print the answer as it is
     #[arg(long)]
     json: bool,
+    /// Ask only whether its process serves; the exit code tells, for health checks
+    #[arg(long, conflicts_with_all = ["ready", "watch", "json"])]
+    live: bool,
+    /// Ask only whether it could lead
+    #[arg(long, conflicts_with_all = ["watch", "json"])]
+    ready: bool,
 }
 
 /// Asks once, or each second until Ctrl-C.
 pub(super) async fn main(args: StatusArgs) -> Result<(), ExitError> {
     let client = Client::new()?;
+    if args.live || args.ready {
+        return client.well(&args.url, if args.live { "livez" } else { "readyz" }).await;
+    }
     if !args.watch {
         say(&render(&client.ask(&args.url).await?, args.json)?);
         return Ok(());

@@ -1,0 +1,49 @@
+//! `soloist completions` and `soloist man`: what a package puts beside the binary.
+
+use std::{fs, path::PathBuf};
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::{Cli, ExitError, terminal::hand_out};
+
+/// Print the completions of a shell
+///
+/// As in `soloist completions bash > /etc/bash_completion.d/soloist`.
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// Print the manual page, or write those of all commands into a folder
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// The folder, as in /usr/share/man/man1; it is made if it is not there
+    folder: Option<PathBuf>,
+}
+
+/// Prints the completions.
+pub(super) fn completions(args: &CompletionsArgs) {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "soloist", &mut script);
+    hand_out(&script);
+}
+
+/// Prints the page, or writes them all.
+pub(super) fn man(args: &ManArgs) -> Result<(), ExitError> {
+    let Some(folder) = &args.folder else {
+        let mut page = Vec::new();
+        let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+        rendered.map_err(|error| ExitError::internal("cannot make the manual page", &error))?;
+        hand_out(&page);
+        return Ok(());
+    };
+    fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+        .map_err(|error| {
+            ExitError::unavailable(format!("cannot write to {}", folder.display()))
+                .caused_by(&error)
+                .help("name a folder that this user can write to")
+        })
+}

@@ -1,0 +1,65 @@
+//! `soloist config`: the settings, without a host.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{ExitError, settings::SettingsArgs, terminal::say};
+use crate::config::{self, Config};
+
+/// Check the settings, or print their schema for an editor
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(CheckArgs),
+    Schema(SchemaArgs),
+}
+
+/// Check the settings as `soloist run` would, and tell all that is wrong with them
+///
+/// The plugins are looked for; what is in them is for `soloist plugin inspect`.
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The settings file [default: that of --config, or soloist.toml]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Print the JSON Schema of soloist.toml
+#[derive(Debug, Args)]
+struct SchemaArgs {
+    /// That of NAME.toml in the plugins folder
+    #[arg(long)]
+    action: bool,
+}
+
+/// Does what is asked for.
+pub(super) fn main(args: ConfigArgs) -> Result<(), ExitError> {
+    match args.command {
+        Command::Check(args) => check(args),
+        Command::Schema(args) => schema(&args),
+    }
+}
+
+fn check(args: CheckArgs) -> Result<(), ExitError> {
+    let mut overrides = args.settings.overrides();
+    overrides.config = args.file.or(overrides.config);
+    let config = Config::load(&overrides)?;
+    let Config { cluster, host, store, actions, .. } = &config;
+    let names: Vec<_> = actions.iter().map(|action| &*action.name).collect();
+    let names = if names.is_empty() { "no actions yet".to_owned() } else { names.join(", ") };
+    say(&format!("host {} of cluster {cluster}, store {store}: {names}\n", host.name));
+    Ok(())
+}
+
+fn schema(args: &SchemaArgs) -> Result<(), ExitError> {
+    let schema = if args.action { config::action_schema() } else { config::settings_schema() };
+    say(&format!("{schema:#}\n"));
+    Ok(())
+}

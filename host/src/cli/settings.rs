@@ -1,0 +1,46 @@
+//! The flags that say which settings hold, for every command that reads them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::Overrides;
+
+/// Which settings hold: the file, and what beats it.
+#[derive(Debug, Args)]
+pub(super) struct SettingsArgs {
+    /// The settings file [default: soloist.toml, if there is one]
+    #[arg(long, env = "SOLOIST_CONFIG", value_name = "FILE", hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// This host's name in the cluster [default: the machine's name]
+    #[arg(long, env = "SOLOIST_NAME", hide_env_values = true)]
+    name: Option<String>,
+    /// The store: sqlite:FILE or etcd://HOST:PORT,… [default: sqlite:soloist.db]
+    // The value may hold a password, which help must not show.
+    #[arg(long, env = "SOLOIST_STORE", value_name = "URL", hide_env_values = true)]
+    store: Option<String>,
+    /// The folder of the plugins [default: plugins]
+    #[arg(long, env = "SOLOIST_PLUGINS", value_name = "DIR", hide_env_values = true)]
+    plugins: Option<String>,
+    /// The address of the control API [default: 127.0.0.1:4000]
+    #[arg(long, env = "SOLOIST_LISTEN", value_name = "ADDR", hide_env_values = true)]
+    listen: Option<String>,
+    /// Where other hosts reach the control API [default: http://ADDR, with
+    /// the machine's name where ADDR stands for every address]
+    #[arg(long, env = "SOLOIST_ADVERTISE", value_name = "URL", hide_env_values = true)]
+    advertise: Option<String>,
+}
+
+impl SettingsArgs {
+    /// What they say.
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            config: self.config.clone(),
+            name: self.name.clone(),
+            store: self.store.clone(),
+            plugins: self.plugins.clone(),
+            listen: self.listen.clone(),
+            advertise: self.advertise.clone(),
+        }
+    }
+}

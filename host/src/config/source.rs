@@ -1,0 +1,132 @@
+//! The text of a settings file: its shape, and where in it something stands.
+
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::problem::{Excerpt, Place, Problem};
+
+/// A value of the file that knows where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Written<T>(toml::Spanned<T>);
+
+impl<T> Written<T> {
+    /// `value`, which stands at `span`.
+    pub(super) fn new(span: std::ops::Range<usize>, value: T) -> Self {
+        Self(toml::Spanned::new(span, value))
+    }
+
+    /// Where it stands.
+    pub(super) fn span(&self) -> std::ops::Range<usize> {
+        self.0.span()
+    }
+
+    /// The value.
+    pub(super) fn get_ref(&self) -> &T {
+        self.0.get_ref()
+    }
+
+    /// The value alone.
+    pub(super) fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+/// In the schema it is the value: where that stands is nobody's to write.
+impl<T: JsonSchema> JsonSchema for Written<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// The text of a settings file, to point into.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// Reads the file at `path`.
+    pub(super) fn open(path: PathBuf) -> std::io::Result<Self> {
+        Ok(Self { text: std::fs::read_to_string(&path)?, path })
+    }
+
+    /// The source where there is no file: one in `folder` that says nothing.
+    pub(super) fn none(folder: &Path) -> Self {
+        Self { path: folder.join("soloist.toml"), text: String::new() }
+    }
+
+    /// The folder that the paths in the file start from.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Where `value` stands.
+    pub(super) fn place<T>(&self, value: &Written<T>) -> Place {
+        self.excerpt(value.span())
+    }
+
+    fn excerpt(&self, span: std::ops::Range<usize>) -> Place {
+        Place::File(Excerpt::new(&self.path.display().to_string(), &self.text, span))
+    }
+
+    /// Reads the file's shape.
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        toml::from_str(&self.text).map_err(|error| {
+            let place = error.span().map(|span| self.excerpt(span));
+            misshapen(error.message()).at(place)
+        })
+    }
+}
+
+/// The problem that serde or the TOML reader describes in `message`.
+fn misshapen(message: &str) -> Problem {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if let ["unknown field", ..] = message.split(" `").collect::<Vec<_>>()[..]
+        && let [unknown, known @ ..] = &quoted[..]
+    {
+        return unknown_key(unknown, known);
+    }
+    let help = if message.contains("expected a string") {
+        "write a text in quotes, as in \"5s\" or \"127.0.0.1:4000\""
+    } else if message.starts_with("invalid type") {
+        "examples/soloist.toml shows every key with a value of its type"
+    } else {
+        "mend the TOML here: KEY = \"VALUE\" a line, tables as [host] or [action.NAME]"
+    };
+    Problem::new(message.lines().collect::<Vec<_>>().join(": "), help)
+}
+
+fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
+    let all = format!("known here: {}", known.join(", "));
+    let help = match nearest(unknown, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`? {all}"),
+        None => all,
+    };
+    Problem::new(format!("unknown key `{unknown}`"), help)
+}
+
+/// The one of `known` that a slip of the hand may have turned into `word`.
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let slips = (word.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|near| (strsim::damerau_levenshtein(word, near), near))
+        .filter(|&(distance, _)| distance <= slips)
+        .min()
+        .map(|(_, near)| near)
+}

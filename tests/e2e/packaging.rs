@@ -1,0 +1,124 @@
+//! What a package is made of beside the binary: completions, manual pages, the schema of
+//! the settings; and what its programs ask a host for.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::harness::{
+    cluster::{Cluster, Kind},
+    etcd::Etcd,
+    plugins,
+    process::{Ended, run, soloist},
+};
+
+const USAGE: i32 = 64;
+const UNAVAILABLE: i32 = 69;
+
+/// What `soloist` prints with `args`.
+async fn says(args: &[&str]) -> String {
+    let Ended { status, output } = run(soloist().args(args)).await;
+    assert!(status.success(), "{args:?}: {status}\n{output}");
+    output
+}
+
+#[tokio::test]
+async fn the_version_tells_what_plugins_can_count_on() {
+    let long = says(&["--version"]).await;
+    let lines: Vec<_> = long.lines().collect();
+    assert_eq!(lines.len(), 3, "{long}");
+    assert_eq!(says(&["-V"]).await.trim_end(), lines[0]);
+    assert!(lines[1].starts_with("wasmtime 4") && lines[2].starts_with("soloist:plugin 0."));
+}
+
+#[tokio::test]
+async fn every_shell_has_completions() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = says(&["completions", shell]).await;
+        for word in ["soloist", "resign", "advertise"] {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+    }
+    let bash = says(&["completions", "bash"]).await;
+    let ask = format!(
+        "{bash}\nCOMP_WORDS=(soloist res) COMP_CWORD=1; _soloist soloist res soloist\n\
+         printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    );
+    let done = run(tokio::process::Command::new("bash").args(["--norc", "-c"]).arg(ask)).await;
+    assert_eq!(done.output.split_whitespace().collect::<Vec<_>>(), ["resign", "resume"]);
+}
+
+#[tokio::test]
+async fn every_command_has_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    assert_eq!(says(&["man", pages.to_str().unwrap()]).await, "");
+    for (page, word) in [("soloist.1", "soloist\\-run"), ("soloist-config-check.1", "FILE")] {
+        let text = fs::read_to_string(pages.join(page)).unwrap();
+        assert!(text.contains(".TH ") && text.contains(word), "{page}:\n{text}");
+    }
+    assert!(says(&["man"]).await.contains(".SH SUBCOMMANDS"));
+    let taken = pages.join("soloist.1");
+    let Ended { status, output } = run(soloist().arg("man").arg(taken)).await;
+    assert_eq!(status.code(), Some(UNAVAILABLE), "{output}");
+    assert!(output.contains("help: "), "{output}");
+}
+
+#[tokio::test]
+async fn the_schema_is_json() {
+    let schema: Value = serde_json::from_str(&says(&["config", "schema"]).await).unwrap();
+    assert_eq!(schema["title"], "soloist.toml");
+    assert!(schema["properties"]["lease"].is_object(), "{schema:#}");
+    let action = says(&["config", "schema", "--action"]).await;
+    let action: Value = serde_json::from_str(&action).unwrap();
+    assert!(action["properties"]["schedule"].is_object(), "{action:#}");
+}
+
+#[tokio::test]
+async fn settings_are_checked_without_a_host() {
+    let cluster = Cluster::new(Kind::Sqlite).await;
+    let file = cluster.folder.path().join("soloist.toml");
+    fs::write(&file, cluster.configuration("[host]\nname = \"a\"\n")).unwrap();
+    let check = || {
+        let mut command = soloist();
+        command.args(["config", "check"]).current_dir(cluster.folder.path());
+        command
+    };
+    let Ended { status, output } = run(&mut check()).await;
+    assert!(status.success(), "{output}");
+    assert!(output.contains("host a of cluster test") && output.contains("web"), "{output}");
+    let Ended { output, .. } = run(check().args(["--name", "other"])).await;
+    assert!(output.contains("host other of cluster test"), "{output}");
+
+    let wrong = cluster.folder.path().join("wrong.toml");
+    fs::write(&wrong, "clusster = \"a\"\n").unwrap();
+    // The file that is named beats the one of the environment.
+    let Ended { status, output } = run(check().arg(&wrong).env("SOLOIST_CONFIG", &file)).await;
+    assert_eq!(status.code(), Some(USAGE), "{output}");
+    assert!(output.contains("wrong.toml:1") && output.contains("did you mean `cluster`"));
+}
+
+#[tokio::test]
+async fn a_host_is_asked_whether_it_is_well() {
+    let mut cluster = Cluster::on(Some(Etcd::stopped()), plugins().join("i-am-server.wasm"));
+    let asks = |what: &'static str, url: String| async move {
+        run(soloist().args(["status", what, "--url", &url])).await
+    };
+    for what in ["--live", "--ready"] {
+        let Ended { status, output } = asks(what, format!("http://{}", cluster.web_at)).await;
+        assert_eq!(status.code(), Some(UNAVAILABLE), "{output}");
+        assert!(output.contains("no answer from") && output.contains("help: "), "{output}");
+    }
+    cluster.start("a");
+    let url = format!("http://{}", cluster.host("a").api().await);
+    let Ended { status, output } = asks("--ready", url.clone()).await;
+    assert_eq!(status.code(), Some(UNAVAILABLE), "{output}");
+    assert!(output.contains("not ready: no session"), "{output}");
+    let Ended { status, output } = asks("--live", url.clone()).await;
+    assert!(status.success() && output == "ok\n", "{output}");
+
+    cluster.etcd.as_mut().expect("etcd").start().await;
+    cluster.leading("a").await;
+    let Ended { status, output } = asks("--ready", url).await;
+    assert!(status.success() && output == "ok\n", "{output}");
+}
