@@ -28,6 +28,7 @@ mod packaging;
 mod plugin;
 mod plugins;
 mod refusals;
+mod service_manager;
 mod state;
 mod status;
 mod store_loss;

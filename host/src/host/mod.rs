@@ -4,6 +4,7 @@
 //! then the heart beats. Stop: terms end and the session is given back, with
 //! the control API up to the end to say so.
 
+mod announce;
 mod error;
 mod labour;
 mod people;
@@ -22,7 +23,7 @@ use tracing::{info, warn};
 
 pub use error::{Fault, HostError};
 
-use self::{labour::Labour, people::People, status::Observer};
+use self::{announce::Announcer, labour::Labour, people::People, status::Observer};
 use crate::{
     action::{Catalog, Desk, Jobs, Lobby},
     api::{self, Desks, JobSource},
@@ -50,19 +51,30 @@ pub async fn run(
     witness: Box<dyn Witness>,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), HostError> {
+    let announcer = Announcer::of_environment();
+    let (beats, over) = (TaskTracker::new(), CancellationToken::new());
+    // From the beginning: compiling takes its time, and a host that comes back is watched.
+    beats.spawn(announcer.clone().beat(over.clone()));
+    let _over = over.clone().drop_guard();
     let measurements = Measurements::start().map_err(HostError::Measurements)?;
     let (catalog, ranking) = prepare(&config).await?;
     let listener = listen(&config).await?;
     let thread = ElectionThread::start().map_err(HostError::System)?;
+    announcer.include(thread.handle());
     let store = open_store(&config, thread.handle()).await?;
     let prepared = Prepared { catalog, ranking, listener, store, measurements };
     let host = Host::start(&config, &thread, prepared, witness)?;
+    announcer.ready();
     let reason = tokio::select! {
         reason = shutdown => reason,
         () = host.leave.cancelled() => "removed from the cluster",
     };
     info!(event = "shutdown", reason, "stopping: {reason}");
+    announcer.stopping();
     host.stop().await;
+    over.cancel();
+    beats.close();
+    beats.wait().await;
     thread.stop();
     info!(event = "goodbye", "stopped");
     Ok(())
