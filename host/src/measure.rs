@@ -1,8 +1,11 @@
 //! What is measured, for Prometheus: every name, label, unit and description.
 //!
-//! Rooms call one function a measurement, and need to know no names. Nothing is
-//! measured on the way of an ordinary request: what a moment shows (who leads,
-//! how many instances there are) is looked at when somebody asks.
+//! Rooms call one function a measurement, and need to know no names. On the way of an
+//! ordinary request, what is measured has been looked up before ([`Requests`],
+//! [`GuestMemory`]); what a moment shows (who leads, how many instances there are) is
+//! looked at when somebody asks.
+
+mod handles;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +14,8 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use handles::{GuestMemory, Requests};
 
 const LEADER: &str = "soloist_leader";
 const TOKEN: &str = "soloist_token";
@@ -31,6 +36,14 @@ const JOB_RUNS: &str = "soloist_job_runs_total";
 const JOB_MISSED: &str = "soloist_job_missed_total";
 const JOB_SECONDS: &str = "soloist_job_seconds";
 const RENEWAL: &str = "soloist_renewal_seconds";
+const TAKE_OVER: &str = "soloist_take_over_seconds";
+const HTTP_REQUESTS: &str = "soloist_http_requests_total";
+const HTTP_SECONDS: &str = "soloist_http_seconds";
+const GUEST_MEMORY: &str = "soloist_guest_memory_bytes";
+const TRAPS: &str = "soloist_traps_total";
+const RESTARTS: &str = "soloist_restarts_total";
+const CASTS_QUEUED: &str = "soloist_casts_queued_total";
+const CASTS: &str = "soloist_casts_total";
 
 /// Around the stop budget, 500 ms by default.
 const TEARDOWN_BUCKETS: &[f64] =
@@ -42,6 +55,14 @@ const RENEWAL_BUCKETS: &[f64] =
 /// From a moment to a day.
 const JOB_BUCKETS: &[f64] =
     &[0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
+/// From a plugin that is ready at once to one that takes its time.
+const TAKE_OVER_BUCKETS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Around what an instance takes, and up to where clients give up.
+const HTTP_BUCKETS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
+];
 /// How often samples are put into their buckets: until then each takes memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -61,6 +82,8 @@ impl Measurements {
             .set_buckets_for_metric(full(MARGIN), MARGIN_BUCKETS)?
             .set_buckets_for_metric(full(RENEWAL), RENEWAL_BUCKETS)?
             .set_buckets_for_metric(full(JOB_SECONDS), JOB_BUCKETS)?
+            .set_buckets_for_metric(full(TAKE_OVER), TAKE_OVER_BUCKETS)?
+            .set_buckets_for_metric(full(HTTP_SECONDS), HTTP_BUCKETS)?
             .install_recorder()?;
         describe();
         // Something to subtract from when the first one comes.
@@ -130,6 +153,29 @@ fn describe() {
         Unit::Seconds,
         "From sending a renewal of the session's lease to its acknowledgement"
     );
+    describe_histogram!(
+        TAKE_OVER,
+        Unit::Seconds,
+        "From winning a term until an action that begins with it is up, its hooks included"
+    );
+    describe_counter!(HTTP_REQUESTS, "Requests that this host's actions have answered, by class");
+    describe_histogram!(
+        HTTP_SECONDS,
+        Unit::Seconds,
+        "From a request to the head of its answer, with the wait for its turn"
+    );
+    describe_gauge!(
+        GUEST_MEMORY,
+        Unit::Bytes,
+        "The linear memory of an action's instances that are alive"
+    );
+    describe_counter!(TRAPS, "Instances that have trapped");
+    describe_counter!(RESTARTS, "How often a service was started again, since it had ended");
+    describe_counter!(CASTS_QUEUED, "Casts that this host was given, and that the store has");
+    describe_counter!(
+        CASTS,
+        "What came of attempts at casts on this host: done, again (back into the queue) or dead"
+    );
 }
 
 /// How this host stands in a group, and who leads it under which token.
@@ -152,6 +198,31 @@ pub(crate) fn term_ended(group: &str, cause: &'static str) {
 /// A term was torn down.
 pub(crate) fn teardown(group: &str, took: Duration) {
     histogram!(TEARDOWN, "group" => group.to_owned()).record(took);
+}
+
+/// An action is up that began with its term, won this long ago.
+pub(crate) fn taken_over(group: &str, took: Duration) {
+    histogram!(TAKE_OVER, "group" => group.to_owned()).record(took);
+}
+
+/// An instance of `action` has trapped.
+pub(crate) fn trapped(action: &Arc<str>) {
+    counter!(TRAPS, "action" => Arc::clone(action)).increment(1);
+}
+
+/// The service of `action` is started again, since it had ended.
+pub(crate) fn restarted(action: &Arc<str>) {
+    counter!(RESTARTS, "action" => Arc::clone(action)).increment(1);
+}
+
+/// A cast of `task` is in the store.
+pub(crate) fn cast_queued(task: &Arc<str>) {
+    counter!(CASTS_QUEUED, "task" => Arc::clone(task)).increment(1);
+}
+
+/// An attempt at a cast of `task` is over, with this outcome in a word.
+pub(crate) fn cast_attempted(task: &Arc<str>, outcome: &'static str) {
+    counter!(CASTS, "task" => Arc::clone(task), "outcome" => outcome).increment(1);
 }
 
 /// A renewal was acknowledged, this long before the deadline that it moves.
@@ -214,4 +285,56 @@ pub(crate) fn task_load(task: &Arc<str>, load: usize) {
 /// A call of `task` that came to this host is over, with this outcome in a word.
 pub(crate) fn task_called(task: &Arc<str>, outcome: &'static str) {
     counter!(CALLS, "task" => Arc::clone(task), "outcome" => outcome).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
+    /// The metrics that a text names, without what Prometheus makes
+    /// of histograms.
+    fn named(text: &str) -> BTreeSet<&str> {
+        let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+        let words = text.match_indices("soloist_").map(|(at, _)| {
+            let word = &text[at..];
+            &word[..word.find(|c| !is_part(c)).unwrap_or(word.len())]
+        });
+        words
+            .map(|word| {
+                let ends = ["_bucket", "_sum", "_count"];
+                ends.iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_measured_is_documented() {
+        let documented = named(OPERATIONS);
+        let (names, _) = include_str!("measure.rs").split_once("#[cfg(test)]").unwrap();
+        for name in named(names) {
+            assert!(documented.contains(name), "docs/operations.md does not name {name}");
+        }
+    }
+
+    #[test]
+    fn what_monitoring_asks_for_is_measured() {
+        let known = include_str!("measure.rs");
+        for (file, text) in [
+            ("alerts.yml", include_str!("../../examples/monitoring/alerts.yml")),
+            ("alerts-test.yml", include_str!("../../examples/monitoring/alerts-test.yml")),
+            ("dashboard.json", include_str!("../../examples/monitoring/dashboard.json")),
+            ("operations.md", OPERATIONS),
+        ] {
+            let named = named(text);
+            assert!(named.len() > 5, "{file} names {named:?}");
+            for name in named {
+                assert!(
+                    known.contains(&format!("= \"{name}\";")),
+                    "{file}: nothing measures {name}"
+                );
+            }
+        }
+    }
 }

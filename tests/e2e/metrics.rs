@@ -5,13 +5,19 @@ use std::collections::BTreeMap;
 use rustix::process::Signal;
 
 use crate::harness::{
-    TTL,
+    PATIENCE, TTL,
     cluster::{Cluster, Kind},
     guests,
     process::Process,
 };
 
-crate::on_both_stores!(a_hand_over_is_measured, what_is_alive_is_counted);
+crate::on_both_stores!(
+    a_hand_over_is_measured,
+    what_is_alive_is_counted,
+    requests_are_counted_by_what_came_of_them,
+    casts_are_counted_by_what_came_of_them,
+    a_service_that_traps_is_counted,
+);
 
 /// The samples of one scrape, by name and labels as they are written.
 #[derive(Debug)]
@@ -33,6 +39,19 @@ impl Scrape {
             (name.to_owned(), value.parse().expect("a number"))
         };
         Self(samples.map(sample).collect())
+    }
+
+    /// The first one that `wanted` likes.
+    async fn until(host: &Process, wanted: impl Fn(&Self) -> bool) -> Self {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let scrape = Self::of(host).await;
+            if wanted(&scrape) {
+                return scrape;
+            }
+            assert!(begun.elapsed() < PATIENCE, "no such measurements: {scrape:#?}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
     }
 
     fn get(&self, name: &str) -> Option<f64> {
@@ -72,6 +91,12 @@ async fn a_hand_over_is_measured(kind: Kind) {
     let token = leader.get("soloist_token{group=\"main\"}").expect("a token");
     assert_eq!(token, after.token as f64);
     assert_eq!(leader.get("soloist_teardown_seconds_count{group=\"main\"}"), None, "{leader:?}");
+    // Each has won once.
+    for host in [&former, &leader] {
+        assert_eq!(host.get("soloist_take_over_seconds_count{group=\"main\"}"), Some(1.0));
+        let took = host.get("soloist_take_over_seconds_sum{group=\"main\"}").expect("a sum");
+        assert!(took > 0.0 && took < PATIENCE.as_secs_f64(), "a take-over took {took} s");
+    }
     assert_eq!(leader.get(ended), None, "{leader:?}");
 
     cluster.terminate("b").await;
@@ -94,7 +119,11 @@ async fn what_is_alive_is_counted(kind: Kind) {
     log.event(log.len(), "renewed").await;
     let busy = Scrape::of(cluster.host("a")).await;
     assert_eq!(busy.get("soloist_instances"), Some(1.0), "{busy:?}");
-    assert_eq!(busy.get("soloist_store_errors_total"), Some(0.0), "{busy:?}");
+    let memory = busy.get("soloist_guest_memory_bytes{action=\"web\"}").expect("a size");
+    // Whole pages, one at least.
+    assert!(memory >= 65_536.0 && memory % 65_536.0 == 0.0, "{memory} bytes");
+    // Before the first one; on a busy machine there may have been some.
+    assert!(busy.get("soloist_store_errors_total").is_some(), "{busy:?}");
     let renewals = busy.get("soloist_renewal_seconds_count").expect("renewals");
     assert!(renewals >= 1.0, "{busy:?}");
     assert_eq!(busy.get("soloist_lease_margin_seconds_count"), Some(renewals), "{busy:?}");
@@ -104,4 +133,71 @@ async fn what_is_alive_is_counted(kind: Kind) {
     // Before a renewal is sent there is less than a TTL left.
     assert!(trips + margins < TTL.as_secs_f64() * renewals, "{busy:?}");
     slow.abort();
+    Scrape::until(cluster.host("a"), |idle| {
+        idle.get("soloist_instances") == Some(0.0)
+            && idle.get("soloist_guest_memory_bytes{action=\"web\"}") == Some(0.0)
+    })
+    .await;
+}
+
+async fn requests_are_counted_by_what_came_of_them(kind: Kind) {
+    let mut cluster = Cluster::with_plugin(kind, guests().join("spin.wasm")).await;
+    cluster.start("a");
+    cluster.web.until("a", |answer| answer.host == "a").await;
+    let before = Scrape::of(cluster.host("a")).await;
+    for (path, code) in [("/", 200), ("/", 200), ("/nowhere", 404), ("/trap", 500)] {
+        let answer = reqwest::get(format!("http://{}{path}", cluster.web_at)).await.expect("it");
+        assert_eq!(answer.status(), code, "{path}");
+    }
+    let after = Scrape::of(cluster.host("a")).await;
+    let more = |name: &str| after.get(name).unwrap_or(0.0) - before.get(name).unwrap_or(0.0);
+    let requests = |code: &str| {
+        more(&format!("soloist_http_requests_total{{action=\"web\",code=\"{code}\"}}"))
+    };
+    // Somebody else may ask meanwhile: the harness does, and gets what it asks for.
+    assert!(requests("2xx") >= 2.0, "{after:?}");
+    assert_eq!((requests("3xx"), requests("4xx"), requests("5xx")), (0.0, 1.0, 1.0), "{after:?}");
+    assert_eq!(after.get("soloist_traps_total{action=\"web\"}"), Some(1.0), "{after:?}");
+    let all: f64 = ["2xx", "4xx", "5xx"].into_iter().map(requests).sum();
+    assert_eq!(more("soloist_http_seconds_count{action=\"web\"}"), all, "{after:?}");
+    assert!(more("soloist_http_seconds_sum{action=\"web\"}") > 0.0, "{after:?}");
+}
+
+async fn casts_are_counted_by_what_came_of_them(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let plugin = guests().join("work.wasm");
+    cluster.start_with("a", &format!("[action.work]\nplugin = \"{}\"\n", plugin.display()));
+    cluster.leading("a").await;
+    let url = format!("http://{}/v1/tasks/work?mode=cast", cluster.host("a").api().await);
+    for payload in ["echo well done", "refuse", "fail-before 2"] {
+        let cast = reqwest::Client::new().post(&url).body(payload).send().await.expect("an answer");
+        assert_eq!(cast.status(), 202, "{payload}");
+    }
+    let expected = [("done", 2.0), ("again", 1.0), ("dead", 1.0)];
+    let count = |scrape: &Scrape, outcome: &str| {
+        scrape.get(&format!("soloist_casts_total{{task=\"work\",outcome=\"{outcome}\"}}"))
+    };
+    let all = Scrape::until(cluster.host("a"), |scrape| {
+        expected.iter().all(|(outcome, at_least)| count(scrape, outcome) >= Some(*at_least))
+    })
+    .await;
+    // Where the store has lost answers, casts may have been attempted more often.
+    if all.get("soloist_store_errors_total") == Some(0.0) {
+        for (outcome, exactly) in expected {
+            assert_eq!(count(&all, outcome), Some(exactly), "{outcome}: {all:?}");
+        }
+    }
+    assert_eq!(all.get("soloist_casts_queued_total{task=\"work\"}"), Some(3.0), "{all:?}");
+}
+
+async fn a_service_that_traps_is_counted(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let plugin = guests().join("service-trap.wasm");
+    cluster.start_with("a", &format!("[action.beat]\nplugin = \"{}\"\n", plugin.display()));
+    let restarted = "soloist_restarts_total{action=\"beat\"}";
+    let trapped = "soloist_traps_total{action=\"beat\"}";
+    let scrape =
+        Scrape::until(cluster.host("a"), |scrape| scrape.get(restarted) >= Some(1.0)).await;
+    assert!(scrape.get(trapped) >= scrape.get(restarted), "{scrape:?}");
+    assert_eq!(scrape.get("soloist_restarts_total{action=\"web\"}"), None, "{scrape:?}");
 }

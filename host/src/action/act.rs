@@ -16,6 +16,7 @@ use super::{
     routes::Slot,
     running::{Running, Scope, Started},
 };
+use crate::clock::BootTime;
 
 /// What is to run.
 #[derive(Clone)]
@@ -56,20 +57,22 @@ struct Versions {
 }
 
 impl Act {
-    /// Begins at once with what is desired, unless that is on trial.
+    /// Begins at once with what is desired, unless that is on trial, in a term that was
+    /// `won` then.
     pub(super) fn new(
         scope: Scope,
         slot: Arc<Slot>,
         mut desired: watch::Receiver<Option<Desired>>,
         started: watch::Sender<Started>,
         drained: CancellationToken,
+        won: BootTime,
     ) -> Self {
         let first = desired.borrow_and_update().clone();
         let mut act =
             Self { scope, slot, desired, started, drained, versions: Versions::default() };
         match first {
             Some(Desired { action, door }) if !action.on_trial() => {
-                let version = Running::new(&action, &act.scope, act.started.clone());
+                let version = Running::new(&action, &act.scope, act.started.clone(), Some(won));
                 act.slot.put(version.server().cloned());
                 act.begin(version, door);
             }
@@ -119,7 +122,7 @@ impl Act {
 
     async fn replace(&mut self, Desired { action, door }: Desired) {
         self.started.send_replace(None);
-        let version = Running::new(&action, &self.scope, self.started.clone());
+        let version = Running::new(&action, &self.scope, self.started.clone(), None);
         if action.on_trial()
             && let Err(reason) = version.rehearse().await
         {

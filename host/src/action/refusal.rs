@@ -4,7 +4,7 @@ use ::http::{HeaderValue, Response, StatusCode, header};
 use wasmtime::PoolConcurrencyLimitError;
 
 use super::{body::ReplyBody, running::Run};
-use crate::capability::Shut;
+use crate::{capability::Shut, measure};
 
 /// Why the guest's answer is not what the client gets.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -94,6 +94,7 @@ pub(super) fn judge(run: &Run, error: &wasmtime::Error) -> Refusal {
     if error.is::<PoolConcurrencyLimitError>() {
         return Refusal::Busy;
     }
+    measure::trapped(run.action.name());
     run.trouble("the plugin failed in a request", &error.root_cause().to_string());
     tracing::debug!("{error:?}");
     Refusal::Failed

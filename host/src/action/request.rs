@@ -23,7 +23,8 @@ use super::{
 };
 use crate::{
     capability::{Gate, Shut, Stamp},
-    measure,
+    clock::BootTime,
+    measure::{self, Requests},
     plugin::HttpEntry,
 };
 
@@ -44,6 +45,7 @@ pub(super) struct Server {
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
     stamp: Stamp,
+    requests: Requests,
 }
 
 impl Server {
@@ -54,7 +56,8 @@ impl Server {
         let turns = Arc::new(Semaphore::new(limits.requests));
         let stamp = Stamp::of(run.gate().term());
         let instances = Instances::new(&run, entry);
-        Self { instances, places, turns, stamp, run }
+        let requests = Requests::of(run.action.name());
+        Self { instances, places, turns, stamp, requests, run }
     }
 
     /// Answers `request`, whatever happens.
@@ -62,12 +65,14 @@ impl Server {
         self: &Arc<Self>,
         request: Request<Inbound>,
     ) -> Response<ReplyBody> {
+        let begun = BootTime::now();
         let answer = self.answer(request).await;
         if let Err(Refusal::Shut(shut) | Refusal::NotBegun(shut)) = &answer {
             measure::refused(self.run.action.name(), shut.word());
         }
         let mut response = answer.unwrap_or_else(|refusal| refusal.response());
         self.stamp.put(response.headers_mut());
+        self.requests.answered(response.status(), BootTime::now().since(begun));
         response
     }
 

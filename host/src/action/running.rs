@@ -24,6 +24,8 @@ use super::{
 };
 use crate::{
     capability::{Access, Gate, TermLink},
+    clock::BootTime,
+    measure,
     plugin::Kind,
 };
 
@@ -70,7 +72,14 @@ pub(super) struct Running {
 
 impl Running {
     /// A version that does not do anything yet.
-    pub(super) fn new(action: &Arc<Action>, scope: &Scope, up: watch::Sender<Started>) -> Self {
+    ///
+    /// With `won`, it begins with its term, which was won then.
+    pub(super) fn new(
+        action: &Arc<Action>,
+        scope: &Scope,
+        up: watch::Sender<Started>,
+        won: Option<BootTime>,
+    ) -> Self {
         action.board().begin_run();
         let tasks = scope.tasks.child();
         let (work, links) = (tasks.child(), tasks.child());
@@ -84,6 +93,7 @@ impl Running {
             // Hooks were called before, and tasks are no part of a term.
             missing: Mutex::new(action.kinds().iter().filter(|it| it.stays()).collect()),
             up,
+            won,
         });
         run.enter(State::Starting);
         let entry = action.plugin().entries().http.clone();
@@ -247,6 +257,7 @@ pub(super) struct Run {
     /// What is not up yet.
     missing: Mutex<Vec<Kind>>,
     up: watch::Sender<Started>,
+    won: Option<BootTime>,
 }
 
 impl Run {
@@ -295,6 +306,9 @@ impl Run {
         }
         if self.up.borrow().is_none() {
             self.action.board().lock().last_error = None;
+            if let Some(won) = self.won {
+                measure::taken_over(self.action.group().as_str(), BootTime::now().since(won));
+            }
         }
         self.enter(State::Running);
         self.up.send_replace(Some(Ok(())));

@@ -19,6 +19,7 @@ use super::{State, Tasks, limits::RESTART, running::Run};
 use crate::{
     capability::{GuestState, Heed},
     config::{Patience, Restart},
+    measure,
     plugin::{Guest, Kind, ServiceEntry, Slot},
 };
 
@@ -80,6 +81,7 @@ async fn supervise(run: Arc<Run>, entry: ServiceEntry, current: watch::Sender<Op
             return run.fail(&too_often(&restarts.patience, &end));
         };
         run.action.board().lock().restarts += 1;
+        measure::restarted(run.action.name());
         run.enter(State::Restarting);
         sleep(pause).await;
     }
@@ -108,7 +110,13 @@ async fn once(
     match ended {
         Ok(Ok(())) => Ok("it returned".to_owned()),
         Ok(Err(())) => Err("it returned an error".to_owned()),
-        Err(error) => describe(&error),
+        Err(error) => {
+            // Leaving by an exit code is no trap, nor is what a stop interrupts.
+            if !error.is::<I32Exit>() && run.gate().pass().is_ok() {
+                measure::trapped(run.action.name());
+            }
+            describe(&error)
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     running::Started,
 };
 use crate::{
+    clock::BootTime,
     config::{self, ActionConfig, Mount, TlsFiles},
     plugin::Kind,
 };
@@ -32,6 +33,8 @@ pub struct Stage {
     visits: Tasks,
     slots: BTreeMap<Arc<str>, Arc<Slot>>,
     acts: BTreeMap<Arc<str>, Hold>,
+    /// When the term was won, or as good as that.
+    won: BootTime,
 }
 
 /// The hold on the task of an action.
@@ -61,7 +64,7 @@ impl Stage {
     pub fn new(scope: Scope) -> Self {
         let (doors, slots, acts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let visits = scope.tasks.child();
-        Self { scope, doors, visits, slots, acts }
+        Self { scope, doors, visits, slots, acts, won: BootTime::now() }
     }
 
     /// Runs `actions`, and no other: what is new is started, what was changed is
@@ -113,7 +116,7 @@ impl Stage {
         let (started, _) = watch::channel(None);
         let drained = CancellationToken::new();
         let (scope, told) = (self.scope.clone(), drained.clone());
-        let act = Act::new(scope, slot, desired, started.clone(), told);
+        let act = Act::new(scope, slot, desired, started.clone(), told, self.won);
         self.scope.tasks.spawn_told(|cut| act.run(cut));
         Hold { desired: desired_to, started, drained }
     }

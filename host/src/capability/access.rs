@@ -21,6 +21,7 @@ use super::{
 use crate::{
     config::{Grants, Limits},
     election::LeaderKey,
+    measure::GuestMemory,
     store::State,
 };
 
@@ -121,6 +122,8 @@ pub struct Access {
     pub(super) settings: WasiConfigVariables,
     /// The memory of each instance, in bytes at most.
     pub(super) memory: usize,
+    /// What they have of it, all together.
+    pub(super) memory_of_all: GuestMemory,
     /// What all instances print, together.
     pub(super) console: Arc<Console>,
     http: OnceLock<HttpClient>,
@@ -181,6 +184,7 @@ impl Access {
         Self {
             settings: settings::variables(&grants),
             memory: limits.memory,
+            memory_of_all: GuestMemory::of(&action),
             console: Console::new(action.clone(), gate.clone(), limits.log).into(),
             action,
             grants,

@@ -2,6 +2,8 @@
 
 use wasmtime::ResourceLimiter;
 
+use crate::measure::GuestMemory;
+
 /// The elements of each table.
 const TABLE_ELEMENTS: usize = 20_000;
 /// The resources, such as streams and headers, that an instance holds at once.
@@ -16,12 +18,14 @@ pub(crate) struct InstanceLimits {
     /// Its linear memory, all its memories together.
     memory: usize,
     memory_max: usize,
+    /// That of all instances of its action.
+    total: GuestMemory,
 }
 
 impl InstanceLimits {
-    /// So much memory at most, in bytes.
-    pub(crate) fn new(memory_max: usize) -> Self {
-        Self { memory: 0, memory_max }
+    /// So much memory at most, in bytes, which counts in `total`.
+    pub(crate) fn new(memory_max: usize, total: GuestMemory) -> Self {
+        Self { memory: 0, memory_max, total }
     }
 }
 
@@ -35,6 +39,7 @@ impl ResourceLimiter for InstanceLimits {
         let memory = self.memory.saturating_add(desired.saturating_sub(current));
         let granted = memory <= self.memory_max;
         if granted {
+            self.total.grow(memory - self.memory);
             self.memory = memory;
         }
         Ok(granted)
@@ -50,6 +55,12 @@ impl ResourceLimiter for InstanceLimits {
     }
 }
 
+impl Drop for InstanceLimits {
+    fn drop(&mut self) {
+        self.total.give_back(self.memory);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,7 +68,7 @@ mod tests {
     #[test]
     fn memories_are_counted_together() {
         const MEMORY: usize = 2 << 20;
-        let mut limits = InstanceLimits::new(MEMORY);
+        let mut limits = InstanceLimits::new(MEMORY, GuestMemory::of(&"a".into()));
         assert!(limits.memory_growing(0, MEMORY / 2, None).unwrap());
         assert!(!limits.memory_growing(0, MEMORY / 2 + 1, None).unwrap());
         assert!(limits.memory_growing(MEMORY / 2, MEMORY, None).unwrap());

@@ -56,7 +56,7 @@ impl GuestState {
             keyvalue: KeyvalueCtx::new(access.clone()),
             term: TermCtx::new(access.clone()),
             tasks: TasksCtx::new(access.clone()),
-            limits: InstanceLimits::new(access.memory),
+            limits: InstanceLimits::new(access.memory, access.memory_of_all.clone()),
             access: access.clone(),
         })
     }

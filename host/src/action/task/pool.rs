@@ -28,6 +28,7 @@ use crate::{
     },
     capability::{Access, Calls, Gate, GuestState},
     config::Instances,
+    measure,
     plugin::{Answer, Call, Guest, TaskEntry, TaskInstance, Undone},
     words::cut,
 };
@@ -104,7 +105,10 @@ impl Pool {
             Ok(Ok(answer)) => self.fitting(answer),
             Ok(Err(Undone::Refused(text))) => Err(TaskError::Refused(passed_on(&text))),
             Ok(Err(Undone::Failed(text))) => Err(TaskError::Failed(passed_on(&text))),
-            Err(error) => Err(TaskError::Failed(format!("it trapped: {}", error.root_cause()))),
+            Err(error) => {
+                measure::trapped(self.action.name());
+                Err(TaskError::Failed(format!("it trapped: {}", error.root_cause())))
+            }
         }
     }
 

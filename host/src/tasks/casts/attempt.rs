@@ -12,6 +12,7 @@ use crate::{
     action::TaskError,
     clock::back_off,
     election::LeaseId,
+    measure,
     plugin::{Answer, Call},
     store::{Again, CastAnswer, Casts, Claim, Claimer, Queued, StoreError},
 };
@@ -49,6 +50,16 @@ enum Outcome {
     Done(CastAnswer),
     Again(Again),
     Dead(String),
+}
+
+impl Outcome {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Again(_) => "again",
+            Self::Dead(_) => "dead",
+        }
+    }
 }
 
 impl Attempt {
@@ -133,15 +144,24 @@ impl Attempt {
 
     /// Says what came of it until the store has it, or has another's claim.
     async fn settle(&self, claim: &Claim, mut outcome: Outcome) {
+        let mut unsure = false;
         loop {
             match self.write(claim, &outcome).await {
-                Ok(()) => return tell(claim, &outcome),
-                Err(StoreError::Conflict | StoreError::LeaseGone) => {
+                Ok(()) => {
+                    measure::cast_attempted(&claim.key.task, outcome.word());
+                    return tell(claim, &outcome);
+                }
+                Err(error @ (StoreError::Conflict | StoreError::LeaseGone)) => {
+                    // A word whose answer was lost was heard, as a rule.
+                    if unsure && matches!(error, StoreError::Conflict) {
+                        measure::cast_attempted(&claim.key.task, outcome.word());
+                    }
                     debug!(cast = %claim.key, "said already, or another host has taken over");
                     return;
                 }
                 Err(StoreError::Limit(problem)) => outcome = Outcome::Dead(problem),
                 Err(error) => {
+                    unsure = true;
                     debug!(cast = %claim.key, %error, "cannot say what came of a cast");
                     // With nothing left to give back, only the word of it remains.
                     sleep(self.retry).await;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::Terms;
 use crate::{
+    measure,
     store::{
         CONTENT_TYPE_MAX, CastAnswer, CastHead, CastKey, CastOrder, CastState, Casts, Ended,
         StoreError, insist,
@@ -124,6 +125,9 @@ impl Desk {
         let order = CastOrder { payload, content_type, max_attempts: terms.max_attempts };
         // Twice is once: it has its id already.
         let put = insist(|| self.casts.put(&key, &order, terms.max_queued)).await;
+        if put.is_ok() {
+            measure::cast_queued(&key.task);
+        }
         put.map_err(|error| match error {
             StoreError::Limit(problem) => CastError::new(
                 Trouble::Full,
