@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::cargo::{cargo, guest_cargo};
 use crate::wasm_target::TARGET;
-use crate::{cmd, faults, fuzz, guests, setup, test};
+use crate::{cmd, compose, faults, fuzz, guests, setup, test};
 
 /// How many worlds the long simulation runs: under a minute on two cores.
 const WORLDS: &str = "100000";
@@ -38,6 +38,7 @@ pub(crate) fn run() -> Result<()> {
     freeze()?;
     reload()?;
     kill()?;
+    compose::run(&compose::Compose::default())?;
     fuzz::run(FUZZING)?;
     faults::check()
 }

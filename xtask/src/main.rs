@@ -11,6 +11,8 @@ mod bench;
 mod cargo;
 mod ci;
 mod cmd;
+mod compose;
+mod debian;
 mod demo;
 mod etcd;
 mod examples;
@@ -22,6 +24,7 @@ mod languages;
 mod packages;
 mod paths;
 mod protoc;
+mod sandbox;
 mod setup;
 mod soloist;
 mod test;
@@ -69,6 +72,10 @@ enum Task {
     Faults(faults::Faults),
     #[command(hide = true)]
     FaultsInside(faults::Inside),
+    /// Try the example with Docker: kill, pause, cut off, drop a plugin in (as root)
+    Compose(compose::Compose),
+    #[command(hide = true)]
+    ComposeInside(compose::Inside),
     /// Load plugins that are made at random, to find one that breaks the host
     Fuzz {
         /// How long, in seconds
@@ -107,6 +114,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Bench(bench) => bench::run(&bench),
         Task::Faults(faults) => faults::run(&faults),
         Task::FaultsInside(inside) => faults::inside(inside),
+        Task::Compose(compose) => compose::run(&compose),
+        Task::ComposeInside(inside) => compose::inside(&inside),
         Task::Fuzz { seconds } => fuzz::run(Duration::from_secs(seconds)),
         Task::Ci => ci::run(),
     }

@@ -89,6 +89,7 @@ mod tests {
         for (name, text) in [
             ("soloist.toml", include_str!("../../../examples/soloist.toml")),
             ("etcd.toml", include_str!("../../../examples/etcd.toml")),
+            ("compose/soloist.toml", include_str!("../../../examples/compose/soloist.toml")),
         ] {
             judge.takes(text).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
@@ -162,6 +163,7 @@ mod tests {
     fn the_settings_of_one_action_have_a_schema_of_their_own() {
         let judge = Judge::of(action_schema());
         judge.takes("schedule = \"0 3 * * *\"\nretries = 3\nstate = true").unwrap();
+        judge.takes(include_str!("../../../examples/compose/uptime.toml")).unwrap();
         assert!(judge.takes("[action.web]\nstate = true").is_err());
     }
 }

@@ -62,13 +62,13 @@ pub(super) enum Outcome {
 
 /// An answer of a host, or of a plugin through it.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// The header `soloist-host`.
-    pub(super) host: Option<String>,
+    pub(crate) host: Option<String>,
     /// The header `soloist-token`.
-    pub(super) token: Option<u64>,
-    pub(super) body: String,
+    pub(crate) token: Option<u64>,
+    pub(crate) body: String,
 }
 
 impl Answer {

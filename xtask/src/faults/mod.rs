@@ -53,8 +53,10 @@ use clap::Args;
 
 use self::bed::Parts;
 use self::history::Action;
+pub(crate) use self::history::Answer;
 use self::plan::Kind;
 use self::run::Run;
+pub(crate) use self::wire::get;
 use crate::cargo::cargo;
 use crate::{cmd, etcd, guests, paths, setup, soloist};
 
@@ -124,7 +126,7 @@ pub(crate) fn run(faults: &Faults) -> Result<()> {
     for (name, path) in parts {
         arguments.extend([name.into(), path.into_os_string()]);
     }
-    let outcome = sandbox::enter(&arguments);
+    let outcome = sandbox::enter(&arguments, "the fault bench");
     if outcome.is_err() {
         keep()?;
     }

@@ -10,16 +10,12 @@
 //! it. Ctrl-C and SIGTERM let the bench thaw it first.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs;
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use signal_hook::consts::SIGINT;
 
 use crate::cmd;
+pub(super) use crate::sandbox::{enter, tool};
 
 /// The programs that the bench needs, and the packages of Debian they are in.
 const PROGRAMS: [(&str, &str); 9] = [
@@ -51,34 +47,9 @@ pub(super) fn obstacle() -> Option<String> {
     Some(format!("`{program}` is missing: install it with `apt-get install {package}`"))
 }
 
-/// A command of one of the programs that the bench needs, wherever it is.
-pub(super) fn tool(program: &str) -> Command {
-    Command::new(cmd::find(program).unwrap_or_else(|| program.into()))
-}
-
-/// Runs this very program in the sandbox, with `arguments`.
-pub(super) fn enter(arguments: &[OsString]) -> Result<()> {
-    // Ctrl-C reaches the bench as well, which then puts everything in order:
-    // this process only has to wait for it.
-    signal_hook::flag::register(SIGINT, Arc::<AtomicBool>::default())?;
-    let mut command = tool("setpriv");
-    command
-        // Whoever kills this process kills the bench.
-        .args(["--pdeathsig", "KILL", "unshare"])
-        .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
-        .arg(env::current_exe().context("cannot find this program")?)
-        .args(arguments);
-    let status = command.status().context("cannot start `setpriv`")?;
-    if !status.success() {
-        // The bench has said what is wrong.
-        bail!("the fault bench has failed");
-    }
-    Ok(())
-}
-
 /// Makes the inside ready. Fails if this is the outside.
 pub(super) fn settle() -> Result<()> {
-    if std::process::id() != 1 {
+    if !crate::sandbox::is_inside() {
         bail!("run `cargo xtask faults`, which makes the place that this runs in");
     }
     // Where `ip` keeps the names of namespaces: not among the machine's own.

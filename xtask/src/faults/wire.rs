@@ -81,8 +81,8 @@ impl Connection {
     }
 }
 
-/// One request on a connection of its own, for the bench's own questions.
-pub(super) fn get(address: SocketAddr, path: &str, timeout: Duration) -> Option<Answer> {
+/// One request on a connection of its own, for questions beside those of the clients.
+pub(crate) fn get(address: SocketAddr, path: &str, timeout: Duration) -> Option<Answer> {
     match Connection::open(address, timeout).ok()?.get(path).outcome {
         Outcome::Answer(answer) => Some(answer),
         _ => None,

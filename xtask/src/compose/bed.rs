@@ -1,0 +1,154 @@
+//! The example under test: its containers, and what its hosts answer.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::engine::Engine;
+use crate::cmd;
+use crate::faults::{Answer, get};
+
+/// The hosts that are reached from outside.
+pub(super) const HOSTS: [&str; 3] = ["a", "b", "c"];
+/// How long what must happen may take. It is no measure of speed.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than a host holds a request while nobody leads.
+const ANSWER: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The example.
+pub(super) struct Bed<'a> {
+    engine: &'a Engine,
+    folder: PathBuf,
+}
+
+/// Who leads, by an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Leader {
+    pub(super) host: String,
+    pub(super) token: u64,
+}
+
+impl<'a> Bed<'a> {
+    /// The example in `folder`.
+    pub(super) fn new(engine: &'a Engine, folder: &Path) -> Self {
+        Self { engine, folder: folder.to_owned() }
+    }
+
+    /// The folder of the example.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder where plugins are dropped in.
+    pub(super) fn plugins(&self) -> PathBuf {
+        self.folder.join("plugins")
+    }
+
+    /// Runs `docker-compose` and returns what it prints.
+    pub(super) fn compose(&self, arguments: &[&str]) -> Result<String> {
+        cmd::output(self.engine.compose(arguments).current_dir(&self.folder))
+    }
+
+    /// Runs `docker` and returns what it prints.
+    pub(super) fn docker(&self, arguments: &[&str]) -> Result<String> {
+        cmd::output(&mut self.docker_command(arguments))
+    }
+
+    fn docker_command(&self, arguments: &[&str]) -> Command {
+        self.engine.docker(arguments)
+    }
+
+    /// The container of a service, running or not.
+    pub(super) fn container(&self, service: &str) -> Result<String> {
+        let id = self.compose(&["ps", "--all", "--quiet", service]);
+        // What is not running `ps` of version 1 lists without being asked.
+        let id = id.or_else(|_| self.compose(&["ps", "--quiet", service]))?;
+        Ok(id.trim().to_owned())
+    }
+
+    /// One fact of a container, as `docker inspect` words it.
+    pub(super) fn inspect(&self, service: &str, what: &str) -> Result<String> {
+        let id = self.container(service)?;
+        Ok(self.docker(&["inspect", "--format", what, &id])?.trim().to_owned())
+    }
+
+    /// What `host` answers at its published address.
+    pub(super) fn ask(&self, host: &str, path: &str) -> Option<Answer> {
+        get(address(host)?, path, ANSWER)
+    }
+
+    /// Who leads, if `host` answers with the leader's page.
+    pub(super) fn leader_by(&self, host: &str) -> Option<Leader> {
+        let answer = self.ask(host, "/").filter(|answer| answer.status == 200)?;
+        let leader = Leader { host: answer.host?, token: answer.token? };
+        (answer.body == format!("I am server {}\n", leader.host)).then_some(leader)
+    }
+
+    /// What `soloist status` tells in the container of `host`.
+    pub(super) fn status(&self, host: &str) -> Result<Value> {
+        let text = self.compose(&["exec", "-T", host, "soloist", "status", "--json"])?;
+        serde_json::from_str(&text).with_context(|| format!("no status: {text}"))
+    }
+
+    /// Awaits that `host`, which is up, sees so many hosts that are alive.
+    pub(super) fn sees(&self, host: &str, count: usize) -> Result<()> {
+        until(&format!("{host} sees {count} hosts"), PATIENCE, || {
+            let status = self.status(host).ok()?;
+            let members = status["members"].as_array()?;
+            let live = members.iter().filter(|member| member["live"] == true).count();
+            (live == count).then_some(())
+        })
+        .map(drop)
+    }
+
+    /// What all containers have logged.
+    pub(super) fn logs(&self) -> Result<String> {
+        self.compose(&["logs", "--no-color"])
+    }
+
+    /// Takes everything away.
+    pub(super) fn down(&self) -> Result<()> {
+        self.compose(&["down", "--volumes", "--remove-orphans"])?;
+        let left = self.docker(&["ps", "--all", "--quiet"])?
+            + &self.docker(&["volume", "ls", "--quiet"])?;
+        if !left.is_empty() {
+            bail!("`docker-compose down` has left something:\n{left}");
+        }
+        Ok(())
+    }
+}
+
+/// Where `host` answers for the leader.
+fn address(host: &str) -> Option<SocketAddr> {
+    let place = HOSTS.iter().position(|name| *name == host)?;
+    Some(SocketAddr::from(([127, 0, 0, 1], 3001 + u16::try_from(place).ok()?)))
+}
+
+/// Awaits that `look` finds something, and returns it with the time that it took.
+pub(super) fn until<T>(
+    what: &str,
+    within: Duration,
+    mut look: impl FnMut() -> Option<T>,
+) -> Result<(T, Duration)> {
+    let begun = SystemTime::now();
+    loop {
+        let found = look();
+        let took = begun.elapsed().unwrap_or_default();
+        match found {
+            Some(found) if took <= within => return Ok((found, took)),
+            _ if took > within => bail!("{what}: not within {within:?}"),
+            _ => sleep(LOOK_EVERY),
+        }
+    }
+}
+
+/// The same, where the time is no promise.
+pub(super) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> Result<T> {
+    until(what, PATIENCE, look).map(|(found, _)| found)
+}

@@ -1,0 +1,229 @@
+//! The things to try of `examples/compose/README.md`, one function each.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::DROPPED;
+use super::bed::{Bed, HOSTS, Leader, eventually, until};
+
+/// `lease.ttl` of the example.
+const TTL: Duration = Duration::from_secs(5);
+/// What a take-over may take beyond it: etcd sweeps expired leases twice a second, and the
+/// winner starts its actions on a machine that also runs everything else here.
+const TAKE_OVER: Duration = Duration::from_secs(4);
+/// A hand-over that is asked for waits for no lease.
+const HAND_OVER: Duration = Duration::from_secs(3);
+/// Docker kills what has not stopped by itself after `stop_grace_period`, 20 s.
+const STOP: Duration = Duration::from_secs(8);
+
+/// Tries everything, in an order in which each finds three hosts.
+pub(super) fn run(bed: &Bed<'_>) -> Result<()> {
+    type Check = fn(&Bed<'_>) -> Result<Duration>;
+    let checks: [(&str, Check); 9] = [
+        ("up: three addresses, one leader", up),
+        ("the image: no root, healthy", image),
+        ("kill: another leads", kill),
+        ("pause: another leads, and no late word", pause),
+        ("cut off: another leads", cut_off),
+        ("a plugin dropped in answers", drop_in),
+        ("stop: handed over, exit code 0", stop),
+        ("scale: two more stand by", scale),
+        ("one member of etcd less: nothing", lose_a_member),
+    ];
+    for (what, check) in checks {
+        let took = check(bed).with_context(|| format!("{what}: it did not come so"))?;
+        eprintln!("{what:44} {:5.2} s", took.as_secs_f64());
+    }
+    Ok(())
+}
+
+/// `up -d`, without a build: the image is there.
+fn up(bed: &Bed<'_>) -> Result<Duration> {
+    let begun = SystemTime::now();
+    bed.compose(&["up", "-d", "--no-build"])?;
+    let leader = eventually("somebody leads", || bed.leader_by("a"))?;
+    for host in HOSTS {
+        bed.sees(host, HOSTS.len())?;
+        let same = bed.leader_by(host).filter(|other| other.host == leader.host);
+        ensure!(same.is_some(), "{host} does not answer with the page of {}", leader.host);
+    }
+    Ok(begun.elapsed()?)
+}
+
+fn image(bed: &Bed<'_>) -> Result<Duration> {
+    let user = bed.inspect("a", "{{.Config.User}}")?;
+    ensure!(user == "65532:65532", "it runs as user {user:?}");
+    let begun = SystemTime::now();
+    for host in HOSTS {
+        eventually(&format!("{host} is healthy"), || {
+            let health = bed.inspect(host, "{{.State.Health.Status}}").ok()?;
+            (health == "healthy").then_some(())
+        })?;
+    }
+    Ok(begun.elapsed()?)
+}
+
+/// The leader's machine dies; it comes back and stands in line.
+fn kill(bed: &Bed<'_>) -> Result<Duration> {
+    let (former, witness) = leader_and_witness(bed)?;
+    bed.compose(&["kill", &former.host])?;
+    let took = another_leads(bed, &former, witness, TTL + TAKE_OVER)?;
+    bed.compose(&["start", &former.host])?;
+    all_stand(bed)?;
+    Ok(took)
+}
+
+/// The leader freezes. What it was asked meanwhile it does not answer as the leader.
+fn pause(bed: &Bed<'_>) -> Result<Duration> {
+    let (former, witness) = leader_and_witness(bed)?;
+    bed.compose(&["pause", &former.host])?;
+    let took = another_leads(bed, &former, witness, TTL + TAKE_OVER)?;
+    let answers = thread::scope(|scope| {
+        let asked = [(); 8].map(|()| scope.spawn(|| bed.ask(&former.host, "/")));
+        bed.compose(&["unpause", &former.host])?;
+        let answers = asked.map(|thread| thread.join().ok().flatten());
+        anyhow::Ok(answers.into_iter().flatten().collect::<Vec<_>>())
+    })?;
+    ensure!(!answers.is_empty(), "{} has answered nothing since it was frozen", former.host);
+    for answer in answers {
+        let late = answer.token.is_some_and(|token| token <= former.token);
+        ensure!(!late, "a late word of {}: {}", former.host, answer.body);
+    }
+    eventually("the former leader answers with the page of the next", || {
+        bed.leader_by(&former.host).filter(|leader| leader.token > former.token)
+    })?;
+    all_stand(bed)?;
+    Ok(took)
+}
+
+/// The leader loses its network, and with it the store.
+fn cut_off(bed: &Bed<'_>) -> Result<Duration> {
+    let (former, witness) = leader_and_witness(bed)?;
+    let container = bed.container(&former.host)?;
+    let network = "compose_default";
+    bed.docker(&["network", "disconnect", network, &container])?;
+    let took = another_leads(bed, &former, witness, TTL + TAKE_OVER)?;
+    let alias = &former.host;
+    bed.docker(&["network", "connect", "--alias", alias, network, &container])?;
+    all_stand(bed)?;
+    eventually("the former leader answers again", || bed.leader_by(&former.host))?;
+    Ok(took)
+}
+
+/// A plugin is dropped in, answers at every host, and is taken away.
+fn drop_in(bed: &Bed<'_>) -> Result<Duration> {
+    let files = [format!("{DROPPED}.toml"), format!("{DROPPED}.wasm")];
+    let path = format!("/{DROPPED}");
+    // Before and after, the plugin at `/` answers there as well, with another page.
+    let is_there = |host| Some(bed.ask(host, &path)?.body.contains("Nothing is checked yet"));
+    let answer_all = |there: bool| -> Result<()> {
+        for host in HOSTS {
+            let what = format!("{host} answers with{} {DROPPED}", if there { "" } else { "out" });
+            eventually(&what, || (is_there(host)? == there).then_some(()))?;
+        }
+        Ok(())
+    };
+    answer_all(false)?;
+    let begun = SystemTime::now();
+    for file in &files {
+        fs::copy(bed.folder().join(file), bed.plugins().join(file))?;
+    }
+    answer_all(true)?;
+    let took = begun.elapsed()?;
+    for file in files.iter().rev() {
+        fs::remove_file(bed.plugins().join(file))?;
+    }
+    answer_all(false)?;
+    Ok(took)
+}
+
+/// `docker stop` is a hand-over, and nobody is killed.
+fn stop(bed: &Bed<'_>) -> Result<Duration> {
+    let (former, witness) = leader_and_witness(bed)?;
+    let container = bed.container(&former.host)?;
+    let (took, stopped) = thread::scope(|scope| {
+        let stopping = scope.spawn(|| {
+            let begun = SystemTime::now();
+            bed.docker(&["stop", "--time", "20", &container])?;
+            anyhow::Ok(begun.elapsed()?)
+        });
+        let took = another_leads(bed, &former, witness, HAND_OVER);
+        (took, stopping.join())
+    });
+    let stopped = stopped.ok().context("the thread has panicked")??;
+    let code = bed.inspect(&former.host, "{{.State.ExitCode}}")?;
+    ensure!(code == "0", "{} has ended with code {code}", former.host);
+    ensure!(stopped < STOP, "{} took {stopped:?} to stop", former.host);
+    bed.compose(&["start", &former.host])?;
+    all_stand(bed)?;
+    took
+}
+
+/// Hosts beyond the three get in line, and leave it again.
+fn scale(bed: &Bed<'_>) -> Result<Duration> {
+    let begun = SystemTime::now();
+    bed.compose(&["up", "-d", "--no-build", "--scale", "more=2"])?;
+    bed.sees("a", HOSTS.len() + 2)?;
+    let took = begun.elapsed()?;
+    bed.compose(&["up", "-d", "--no-build", "--scale", "more=0"])?;
+    all_stand(bed)?;
+    Ok(took)
+}
+
+/// Two of three members are a majority: the term goes on for longer than its lease.
+fn lose_a_member(bed: &Bed<'_>) -> Result<Duration> {
+    let (leader, witness) = leader_and_witness(bed)?;
+    bed.compose(&["kill", "etcd1"])?;
+    let begun = SystemTime::now();
+    while begun.elapsed()? < TTL + Duration::from_secs(1) {
+        if let Some(now) = bed.leader_by(witness) {
+            ensure!(now.token == leader.token, "{} leads, not {}", now.host, leader.host);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    let now = eventually("somebody leads", || bed.leader_by(witness))?;
+    ensure!(now.token == leader.token, "{} leads, not {}", now.host, leader.host);
+    bed.compose(&["start", "etcd1"])?;
+    Ok(begun.elapsed()?)
+}
+
+/// Who leads, and a host that does not.
+fn leader_and_witness(bed: &Bed<'_>) -> Result<(Leader, &'static str)> {
+    let leader =
+        eventually("somebody leads", || HOSTS.iter().find_map(|host| bed.leader_by(host)))?;
+    match HOSTS.into_iter().find(|host| *host != leader.host) {
+        Some(witness) => Ok((leader, witness)),
+        None => bail!("every host is the leader"),
+    }
+}
+
+/// Awaits that `witness` answers with the page of another leader, and says how long that took.
+fn another_leads(
+    bed: &Bed<'_>,
+    former: &Leader,
+    witness: &str,
+    within: Duration,
+) -> Result<Duration> {
+    let (leader, took) = until("another host leads", within, || {
+        bed.leader_by(witness).filter(|leader| leader.token != former.token)
+    })?;
+    ensure!(leader.host != former.host, "{} leads again", former.host);
+    ensure!(leader.token > former.token, "the token has gone back: {leader:?} after {former:?}");
+    Ok(took)
+}
+
+/// Awaits that the three hosts stand, each by its own word.
+fn all_stand(bed: &Bed<'_>) -> Result<()> {
+    for host in HOSTS {
+        bed.sees(host, HOSTS.len())?;
+        eventually(&format!("{host} stands"), || {
+            let status = bed.status(host).ok()?;
+            let role = &status["groups"]["main"]["role"];
+            ["leader", "heir", "standby"].iter().any(|stands| role == stands).then_some(())
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The images that the example names, made of Debian's packages.
+//!
+//! They have what those from the registries have that soloist and etcd need, and like
+//! those they have no shell: an image that needed one would fail here as well.
+
+use std::fs;
+use std::os::unix::fs::{chown, symlink};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::engine::Engine;
+use crate::{cmd, debian, paths, sandbox};
+
+/// Its user, as in Google's distroless images.
+const NONROOT: u32 = 65532;
+const USERS: &str = "root:x:0:0:root:/root:/sbin/nologin\n\
+                     nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n";
+
+/// What is made, of what, and where its name stands.
+struct Recipe {
+    folder: &'static str,
+    file: &'static str,
+    /// What stands before its name in that file.
+    before: &'static str,
+    packages: &'static [&'static str],
+}
+
+const BASE: Recipe = Recipe {
+    folder: "base",
+    file: "Dockerfile",
+    before: "FROM gcr.io/",
+    packages: &["base-files", "netbase", "libc6", "libgcc-s1"],
+};
+const ETCD: Recipe = Recipe {
+    folder: "etcd",
+    file: "examples/compose/docker-compose.yml",
+    before: "image: gcr.io/",
+    packages: &["libc6", "etcd-server"],
+};
+
+impl Recipe {
+    /// The image's name, as the example has it.
+    fn name(&self) -> Result<String> {
+        let text = fs::read_to_string(paths::repo().join(self.file))?;
+        let at = text
+            .find(self.before)
+            .with_context(|| format!("{} names no image after `{}`", self.file, self.before))?;
+        let name = text.get(at..).unwrap_or_default().split_whitespace().nth(1);
+        Ok(name.unwrap_or_default().to_owned())
+    }
+
+    fn unpack(&self, images: &Path) -> Result<()> {
+        let (packages, root) = (images.join("packages"), images.join(self.folder));
+        fs::create_dir_all(root.join("tmp"))?;
+        for package in self.packages {
+            debian::unpack(package, &packages, &root)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the folders that images are made of, in `folder`.
+pub(super) fn make(folder: &Path) -> Result<()> {
+    let images = folder.join("images");
+    for recipe in [&BASE, &ETCD] {
+        recipe.unpack(&images)?;
+    }
+    let base = images.join(BASE.folder);
+    let home = base.join("home/nonroot");
+    fs::create_dir_all(&home)?;
+    chown(&home, Some(NONROOT), Some(NONROOT))?;
+    fs::write(base.join("etc/passwd"), USERS)?;
+    // Where etcd's own image has its program.
+    let etcd = images.join(ETCD.folder);
+    fs::create_dir_all(etcd.join("usr/local/bin"))?;
+    symlink("/usr/bin/etcd", etcd.join("usr/local/bin/etcd"))?;
+    Ok(())
+}
+
+/// Hands them to `engine`.
+pub(super) fn import(folder: &Path, engine: &Engine) -> Result<()> {
+    for recipe in [&BASE, &ETCD] {
+        let root = folder.join("images").join(recipe.folder);
+        let archive = root.with_extension("tar");
+        let mut tar = sandbox::tool("tar");
+        tar.args(["--numeric-owner", "-c", "-f"]).arg(&archive).arg("-C").arg(&root).arg(".");
+        cmd::output(&mut tar)?;
+        let mut import = engine.docker(&["import"]);
+        if recipe.folder == ETCD.folder {
+            import.args(["--change", "CMD [\"/usr/local/bin/etcd\"]"]);
+        }
+        cmd::output(import.arg(&archive).arg(recipe.name()?))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! `cargo xtask compose`: what `examples/compose/README.md` says, tried with real containers.
+//!
+//! A Docker engine of its own runs in a sandbox, with all that it has under
+//! `target/compose/`: nothing else on this machine sees its containers, networks and images,
+//! and all of it goes when the sandbox does. The sandbox has no network, so the images that
+//! `Dockerfile` and `docker-compose.yml` name are made of Debian's packages, under the same
+//! names.
+//!
+//! ```text
+//!   run ─ images: packages → folders
+//!    └─ sandbox ─ inside ─ engine: dockerd, images
+//!                   └─ checks: kill, pause, cut off … ─ bed: docker-compose, requests
+//! ```
+
+mod bed;
+mod checks;
+mod engine;
+mod images;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use self::bed::Bed;
+use self::engine::Engine;
+use crate::packages::Package;
+use crate::{cmd, files, guests, paths, sandbox, setup, soloist};
+
+const DOCKERD: Package = Package {
+    program: "dockerd",
+    apt: &[&["docker.io"]],
+    dnf: &[&["moby-engine"], &["docker-ce"]],
+    brew: &[],
+};
+const COMPOSE: Package = Package {
+    program: "docker-compose",
+    apt: &[&["docker-compose"]],
+    dnf: &[&["docker-compose"]],
+    brew: &[],
+};
+const IP: Package =
+    Package { program: "ip", apt: &[&["iproute2"]], dnf: &[&["iproute"]], brew: &[] };
+
+/// The example, as it is in the repository.
+const EXAMPLE: &str = "examples/compose";
+/// The plugin that the example runs.
+const PLUGIN: &str = "i-am-server";
+/// The one that is dropped in, with settings that the example has ready.
+const DROPPED: &str = "uptime";
+/// Where control groups are, of either version.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// How to run the compose test.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Compose {
+    /// Take this soloist, instead of building one
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+}
+
+/// What it is told inside its sandbox.
+#[derive(Args)]
+pub(crate) struct Inside {
+    folder: PathBuf,
+}
+
+/// Makes everything ready, and tries the example in the sandbox.
+pub(crate) fn run(compose: &Compose) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!(
+            "a Docker engine of its own takes root: run `cargo xtask compose` as root, or in a \
+             virtual machine where you are"
+        );
+    }
+    for package in [DOCKERD, COMPOSE, IP] {
+        package.ensure()?;
+    }
+    setup::run()?;
+    let binary = match &compose.binary {
+        Some(binary) => binary.clone(),
+        None => soloist::build()?,
+    };
+    let plugins = guests::plugins()?;
+    let folder = paths::target().join("compose");
+    clean(&folder)?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    images::make(&folder)?;
+    lay_out(&folder, &binary, &plugins)?;
+    let arguments = [OsString::from("compose-inside"), folder.clone().into_os_string()];
+    let outcome = sandbox::enter(&arguments, "the compose test");
+    match &outcome {
+        Ok(()) => clean(&folder)?,
+        // What explains the failure stays.
+        Err(_) => {
+            forget(&folder)?;
+            eprintln!("all logs are in {}", folder.display());
+        }
+    }
+    outcome
+}
+
+/// Tries the example. Runs in the sandbox.
+pub(crate) fn inside(inside: &Inside) -> Result<()> {
+    if !sandbox::is_inside() {
+        bail!("run `cargo xtask compose`, which makes the place that this runs in");
+    }
+    let folder = &inside.folder;
+    let engine = Engine::start(folder)?;
+    let outcome = images::import(folder, &engine)
+        .and_then(|()| engine.build(&paths::repo().join("Dockerfile"), &folder.join("context")))
+        .and_then(|()| {
+            let bed = Bed::new(&engine, &folder.join("compose"));
+            let outcome = checks::run(&bed);
+            // Also where a check has failed: first what they have logged, then the containers.
+            let logs = bed.logs().and_then(|logs| Ok(fs::write(folder.join("hosts.log"), logs)?));
+            outcome.and(logs).and(bed.down())
+        });
+    outcome.and(engine.stop())
+}
+
+/// The example, and what its image is made of, as they are after a build.
+fn lay_out(folder: &Path, binary: &Path, plugins: &Path) -> Result<()> {
+    let release = folder.join("context/target/release");
+    fs::create_dir_all(&release)?;
+    fs::copy(binary, release.join("soloist"))
+        .with_context(|| format!("cannot copy {}", binary.display()))?;
+    let example = folder.join("compose");
+    files::copy_folder(&paths::repo().join(EXAMPLE), &example)?;
+    for (plugin, place) in [(PLUGIN, example.join("plugins")), (DROPPED, example)] {
+        let file = format!("{plugin}.wasm");
+        fs::copy(plugins.join(&file), place.join(&file))
+            .with_context(|| format!("cannot copy {file}"))?;
+    }
+    Ok(())
+}
+
+/// Removes all that a run has left, and what one that was killed has.
+fn clean(folder: &Path) -> Result<()> {
+    forget(folder)?;
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// Removes what is large, and the control groups, which the kernel keeps when their
+/// processes have ended.
+fn forget(folder: &Path) -> Result<()> {
+    for large in ["engine", "context", "images"] {
+        let large = folder.join(large);
+        if large.exists() {
+            fs::remove_dir_all(&large)
+                .with_context(|| format!("cannot remove {}", large.display()))?;
+        }
+    }
+    // Version 2 has one tree; of version 1 each controller has its own.
+    let trees = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
+    for tree in trees.chain([PathBuf::from(CGROUPS)]) {
+        let ours = tree.join(engine::CGROUP);
+        if ours.is_dir() {
+            // Folders that have no members can be removed, the innermost first.
+            cmd::output(
+                sandbox::tool("find")
+                    .arg(ours)
+                    .args(["-depth", "-type", "d", "-exec"])
+                    .args(["rmdir", "{}", "+"]),
+            )?;
+        }
+    }
+    Ok(())
+}
