@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::cargo::{cargo, guest_cargo};
 use crate::wasm_target::TARGET;
-use crate::{cmd, compose, faults, fuzz, guests, setup, test};
+use crate::{cmd, compose, deploy, faults, fuzz, guests, setup, test};
 
 /// How many worlds the long simulation runs: under a minute on two cores.
 const WORLDS: &str = "100000";
@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
     test::all_languages()?;
     document()?;
     dependencies()?;
+    deploy::check()?;
     simulate()?;
     freeze()?;
     reload()?;

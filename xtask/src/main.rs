@@ -14,6 +14,7 @@ mod cmd;
 mod compose;
 mod debian;
 mod demo;
+mod deploy;
 mod etcd;
 mod examples;
 mod faults;
@@ -76,6 +77,8 @@ enum Task {
     Compose(compose::Compose),
     #[command(hide = true)]
     ComposeInside(compose::Inside),
+    /// Check the unit, the manifests, the alerts and the dashboard in examples/
+    Deploy,
     /// Load plugins that are made at random, to find one that breaks the host
     Fuzz {
         /// How long, in seconds
@@ -116,6 +119,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::FaultsInside(inside) => faults::inside(inside),
         Task::Compose(compose) => compose::run(&compose),
         Task::ComposeInside(inside) => compose::inside(&inside),
+        Task::Deploy => deploy::check(),
         Task::Fuzz { seconds } => fuzz::run(Duration::from_secs(seconds)),
         Task::Ci => ci::run(),
     }

@@ -277,10 +277,14 @@ fn an_empty_plugins_folder_is_allowed_and_a_missing_one_is_not() {
 #[test]
 fn the_examples_are_right() {
     for text in [
-        include_str!("../../../examples/soloist.toml"),
-        include_str!("../../../examples/etcd.toml"),
+        include_str!("../../../examples/soloist.toml").to_owned(),
+        include_str!("../../../examples/etcd.toml").to_owned(),
+        // A container has its plugins elsewhere.
+        include_str!("../../../examples/compose/soloist.toml")
+            .replace("\"/plugins\"", "\"plugins\""),
+        manifest_settings().replace("\"/plugins\"", "\"plugins\""),
     ] {
-        let folder = folder(text);
+        let folder = folder(&text);
         for plugin in ["i-am-server", "resize"] {
             fs::write(folder.path().join(format!("plugins/{plugin}.wasm")), "").unwrap();
         }
@@ -288,4 +292,12 @@ fn the_examples_are_right() {
         let config = load(folder.path(), &Overrides::default());
         assert!(config.is_ok(), "{}", config.unwrap_err());
     }
+}
+
+/// The settings within the manifests for Kubernetes, without what they are indented by.
+fn manifest_settings() -> String {
+    let manifests = include_str!("../../../examples/kubernetes/soloist.yaml");
+    let (_, settings) = manifests.split_once("  soloist.toml: |\n").unwrap();
+    let (settings, _) = settings.split_once("---\n").unwrap();
+    settings.lines().map(|line| line.trim_start().to_owned() + "\n").collect()
 }

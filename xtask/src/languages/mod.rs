@@ -42,6 +42,12 @@ pub(crate) fn ensure(languages: &[Language]) -> Result<OsString> {
     tools::before(folders, &tools::path())
 }
 
+/// Makes sure of a program that Python's registry has, of one version (`NAME==VERSION`), and
+/// returns the folder that it is in.
+pub(crate) fn python_tool(requirement: &str) -> Result<PathBuf> {
+    python::ensure(&[requirement])
+}
+
 /// Where npm's packages are, for projects that are to share them.
 pub(crate) fn node_modules() -> PathBuf {
     npm::modules()

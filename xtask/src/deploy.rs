@@ -1,0 +1,131 @@
+//! What soloist is deployed with (`examples/`), checked by the programs that read it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::packages::Package;
+use crate::{cmd, debian, languages, paths, tools};
+
+const SYSTEMD: Package =
+    Package { program: "systemd-analyze", apt: &[&["systemd"]], dnf: &[&["systemd"]], brew: &[] };
+const KUBERNETES: &str = "kubernetes-validate==1.37.0";
+
+const MONITORING: &str = "examples/monitoring";
+const UNIT: &str = "examples/systemd/soloist.service";
+const MANIFESTS: &str = "examples/kubernetes";
+/// How exposed the unit may be, in tenths: 0 is sealed, 100 is root without limits.
+const EXPOSURE: &str = "20";
+
+/// Checks all of it.
+pub(crate) fn check() -> Result<()> {
+    monitoring()?;
+    unit()?;
+    manifests()
+}
+
+/// The alerts, the tests of theirs, and the dashboard's questions.
+fn monitoring() -> Result<()> {
+    let promtool = promtool()?;
+    let folder = paths::repo().join(MONITORING);
+    let run =
+        |arguments: &[&str]| cmd::run(Command::new(&promtool).args(arguments).current_dir(&folder));
+    run(&["check", "config", "prometheus.yml"])?;
+    run(&["test", "rules", "alerts-test.yml"])?;
+    let rules = rules_of(&fs::read_to_string(folder.join("dashboard.json"))?)?;
+    let scratch = tempfile::tempdir()?;
+    let file = scratch.path().join("dashboard-rules.yml");
+    fs::write(&file, rules)?;
+    cmd::run(Command::new(&promtool).args(["check", "rules"]).arg(file))
+}
+
+/// Prometheus' own program; the package would start a server.
+fn promtool() -> Result<PathBuf> {
+    if let Some(found) = cmd::find("promtool") {
+        return Ok(found);
+    }
+    let root = tools::folder().join("prometheus");
+    let program = root.join("usr/bin/promtool");
+    if !program.exists() {
+        debian::unpack("prometheus", &root.join("packages"), &root)?;
+    }
+    Ok(program)
+}
+
+/// What a dashboard asks Prometheus, as rules that `promtool` can check. YAML takes JSON.
+fn rules_of(dashboard: &str) -> Result<String> {
+    let dashboard: Value = serde_json::from_str(dashboard).context("dashboard.json")?;
+    let panels = dashboard["panels"].as_array().context("it has no panels")?;
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    let rules: Vec<_> = targets
+        .filter_map(|target| target["expr"].as_str())
+        .map(|expr| expr.replace("$__rate_interval", "5m"))
+        .enumerate()
+        .map(|(number, expr)| json!({ "record": format!("dashboard:{number}"), "expr": expr }))
+        .collect();
+    if rules.len() < panels.len() {
+        bail!("a panel of dashboard.json asks nothing");
+    }
+    Ok(json!({ "groups": [{ "name": "dashboard", "rules": rules }] }).to_string())
+}
+
+/// The unit, with a program that is there in the place of the one that will be.
+fn unit() -> Result<()> {
+    let analyze = SYSTEMD.ensure()?;
+    let text = fs::read_to_string(paths::repo().join(UNIT))?;
+    let scratch = tempfile::tempdir()?;
+    let file = scratch.path().join("soloist.service");
+    fs::write(&file, text.replace("/usr/bin/soloist", "/bin/true"))?;
+    // Its manual page is not installed here.
+    let mut verify = Command::new(&analyze);
+    verify.args(["verify", "--man=no"]).arg(&file);
+    cmd::echo(&verify);
+    let done = verify.output().context("cannot start `systemd-analyze`")?;
+    // What it only warns of, such as a key that it does not know, is wrong as well. Of the
+    // units of this machine it may say what it likes.
+    let said = String::from_utf8_lossy(&done.stderr);
+    let wrong: Vec<_> = said.lines().filter(|line| line.contains("soloist.service")).collect();
+    if !done.status.success() || !wrong.is_empty() {
+        bail!("{UNIT} is wrong ({}):\n{}", done.status, said.trim_end());
+    }
+    let mut security = Command::new(&analyze);
+    security.args(["security", "--no-pager", "--offline=true", "--threshold", EXPOSURE]);
+    cmd::output(security.arg(&file)).map(drop)
+}
+
+/// The manifests, by the schemas of Kubernetes.
+fn manifests() -> Result<()> {
+    let validate = languages::python_tool(KUBERNETES)?.join("kubernetes-validate");
+    for manifest in yaml(&paths::repo().join(MANIFESTS))? {
+        cmd::run(Command::new(&validate).args(["--strict", "--quiet"]).arg(manifest))?;
+    }
+    Ok(())
+}
+
+fn yaml(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files: Vec<_> = fs::read_dir(folder)?
+        .flatten()
+        .map(|file| file.path())
+        .filter(|file| file.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    if files.is_empty() {
+        bail!("there are no manifests in {}", folder.display());
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dashboard_is_made_of_rules() {
+        let panel = r#"{ "panels": [{ "targets": [{ "expr": "rate(a[$__rate_interval])" }] }] }"#;
+        let rules: Value = serde_json::from_str(&rules_of(panel).unwrap()).unwrap();
+        assert_eq!(rules["groups"][0]["rules"][0]["expr"], "rate(a[5m])");
+        assert!(rules_of(r#"{ "panels": [{ "targets": [] }] }"#).is_err());
+    }
+}
