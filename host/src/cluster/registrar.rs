@@ -4,9 +4,9 @@
 //! those that are left writes when that was: the first by name, so that it is
 //! written once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -14,6 +14,9 @@ use crate::{
     clock::unix_ms,
     store::{Known, Member, Note, Roster, Store, Topic},
 };
+
+/// From an entry that the store did not take to the next attempt.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps the list of known hosts.
 pub struct Registrar {
@@ -29,18 +32,34 @@ impl Registrar {
     /// Keeps it until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let keeping = async {
-            let mut present = BTreeMap::new();
-            while self.roster.changed().await.is_ok() {
+            let (mut present, mut written) = (BTreeMap::new(), true);
+            loop {
+                tokio::select! {
+                    changed = self.roster.changed() => if changed.is_err() { break },
+                    () = sleep(RETRY), if !written => {}
+                }
                 let Some(roster) = self.roster.borrow_and_update().clone() else { continue };
-                for (topic, note) in self.entries(&roster, &mut present) {
-                    // Whoever comes next writes it; it is for people.
-                    if let Err(error) = self.store.note(&topic, &note).await {
-                        debug!(%error, "cannot enter a host");
-                    }
+                let before = present.clone();
+                written = self.write(self.entries(&roster, &mut present)).await;
+                if !written {
+                    // The next look finds the same to be done.
+                    present = before;
                 }
             }
         };
         stop.run_until_cancelled(keeping).await;
+    }
+
+    /// Whether the store has taken all of them.
+    async fn write(&self, entries: Vec<(Topic, Note)>) -> bool {
+        let mut written = true;
+        for (topic, note) in entries {
+            if let Err(error) = self.store.note(&topic, &note).await {
+                debug!(%error, "cannot enter a host");
+                written = false;
+            }
+        }
+        written
     }
 
     /// What is to be written, now that the members are these.
@@ -63,8 +82,11 @@ impl Registrar {
     /// This host's own entry, if it is a member and the list says something else of it.
     fn own(&self, roster: &Roster) -> Option<(Topic, Note)> {
         let name = &self.member.name;
-        // A namesake enters itself.
-        roster.member(name).filter(|member| ***member == self.member)?;
+        // A namesake enters itself. What a host says of its tasks and failures changes.
+        let there = roster.member(name)?;
+        if (there.joined, &there.url) != (self.member.joined, &self.member.url) {
+            return None;
+        }
         let known = roster.notes.known.get(name);
         if known.is_some_and(|known| known.member == self.member) {
             return None;
@@ -85,4 +107,55 @@ fn gone_entry(roster: &Roster, name: &str, member: &Member) -> Option<(Topic, No
 fn entry(first_seen: u64, member: &Member) -> (Topic, Note) {
     let known = Known { first_seen, last_seen: unix_ms(), member: member.clone() };
     (Topic::Known(member.name.clone()), Note::Known(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use futures::StreamExt;
+    use rusqlite::Connection;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{config::StoreUrl, election::LeaseId, store};
+
+    fn member() -> Member {
+        let member = serde_json::json!({
+            "name": "a", "url": "http://127.0.0.1:9", "joined": 7, "version": "0", "machine": "m",
+        });
+        serde_json::from_value(member).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_busy_store_does_not_take_is_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("soloist.db");
+        let url = StoreUrl::Sqlite(file.clone());
+        let store = store::open(&url, "test", Duration::from_secs(1)).unwrap();
+        store.check().await.unwrap();
+        let (to, roster) = watch::channel(None);
+        let registrar = Registrar { store: Arc::clone(&store), member: member(), roster };
+        // It has begun to take calls of a task.
+        let now = Member { tasks: BTreeSet::from(["work".into()]), ..member() };
+        let members = vec![(LeaseId(7), Arc::new(now))];
+        to.send_replace(Some(Roster { members, ..Roster::default() }));
+
+        let busy = Connection::open(file).unwrap();
+        busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(registrar.run(stop.clone()));
+        // It has asked before this does, and the store works in that order.
+        tokio::task::yield_now().await;
+        let (topic, note) = entry(7, &member());
+        store.note(&topic, &note).await.unwrap_err();
+        busy.execute_batch("ROLLBACK").unwrap();
+        let known = async {
+            let mut rosters = store.watch().await.unwrap();
+            while rosters.next().await.unwrap().unwrap().notes.known.is_empty() {}
+        };
+        timeout(Duration::from_secs(20), known).await.unwrap();
+        stop.cancel();
+        running.await.unwrap();
+    }
 }
