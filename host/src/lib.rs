@@ -10,7 +10,8 @@
 //! - [`scaffold`]: new plugins; [`plugin`]: from a file to something instantiable; [`capability`]:
 //!   what a guest may import
 //! - [`store`]: etcd or SQLite; [`election`]: the heart, without I/O; [`config`]: `soloist.toml`;
-//!   [`clock`]: the boot-time clock; [`measure`]: every metric
+//!   [`clock`]: the boot-time clock; [`measure`]: every metric;
+//!   [`journal`]: what has happened lately
 
 pub mod action;
 pub mod api;
@@ -21,6 +22,7 @@ pub mod cluster;
 pub mod config;
 pub mod election;
 pub mod host;
+pub mod journal;
 pub mod measure;
 pub mod plugin;
 pub mod relay;

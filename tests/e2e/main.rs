@@ -14,6 +14,7 @@
 mod clients;
 mod commands;
 mod demo;
+mod events;
 mod first_party;
 mod forward;
 mod frozen;

@@ -114,6 +114,7 @@ pub(super) mod tests {
             roster: tokio::sync::watch::channel(None).1,
             groups: Box::new(Vec::new),
             events: tokio::sync::mpsc::unbounded_channel().0,
+            journal: crate::journal::Journal::default(),
             patience: Duration::from_secs(1),
         }
     }

@@ -6,7 +6,9 @@
 
 mod casts;
 mod commands;
+mod events;
 mod jobs;
+mod live;
 mod own_site;
 mod refusal;
 mod server;

@@ -25,7 +25,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    JobSource, Status, casts, commands, jobs, own_site,
+    JobSource, Status, casts, commands, events, jobs,
+    live::Live,
+    own_site,
     refusal::Refusal,
     state,
     tasks::{self, TaskDesk},
@@ -33,6 +35,7 @@ use super::{
 use crate::{
     action::{Answers, Caller, Hall, Tasks, serve as answer},
     cluster::Commands,
+    journal::Journal,
     relay::Relay,
     store,
 };
@@ -55,6 +58,7 @@ const INDEX: &str = "\
 soloist: many hosts stand by, exactly one performs.
 
 GET /v1/status   the cluster as this host sees it, as JSON; `soloist status` prints it
+GET /v1/events   the same and every transition, as they change, as server-sent events
 GET /metrics     measurements of this host, for Prometheus
 GET /livez       200 as long as the process serves
 GET /readyz      200 when plugins are prepared and the session in the store is live
@@ -105,6 +109,8 @@ pub struct Desks {
     pub source: Source,
     /// The state of actions.
     pub state: Arc<dyn store::State>,
+    /// What has happened lately.
+    pub journal: Journal,
     /// What people tell the cluster to do.
     pub commands: Arc<Commands>,
     /// The jobs.
@@ -118,12 +124,14 @@ pub struct Desks {
 /// Serves the control API until `stop`, then closes every connection.
 pub async fn serve(listener: TcpListener, desks: Desks, stop: CancellationToken) {
     let relay = desks.relay.clone();
-    let rooms = Rooms { own: TowerToHyperService::new(routes(desks)), relay };
+    let tasks = Tasks::new();
+    let live = Live::new(tasks.clone(), stop.clone());
+    let rooms = Rooms { own: TowerToHyperService::new(routes(desks, live)), relay };
     let hall = Hall {
         routes: Arc::new(rooms),
         tls: None,
         closing: stop.clone(),
-        tasks: Tasks::new(),
+        tasks,
         streams: MAX_STREAMS,
         head: REQUEST_TIME,
     };
@@ -182,8 +190,9 @@ impl Answers for Rooms {
     }
 }
 
-fn routes(desks: Desks) -> Router {
-    let Desks { source, state, commands, jobs, tasks, .. } = desks;
+fn routes(desks: Desks, live: Live) -> Router {
+    let Desks { source, state, journal, commands, jobs, tasks, .. } = desks;
+    let news = Arc::clone(&source);
     Router::new()
         .route("/", get(|| async { INDEX }))
         .route("/livez", get(|| async { "ok\n" }))
@@ -191,6 +200,7 @@ fn routes(desks: Desks) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .with_state(source)
+        .merge(events::routes(news, journal, live))
         .merge(state::routes(state))
         .merge(commands::routes(commands))
         .merge(casts::routes(tasks.clone()))
@@ -283,7 +293,8 @@ mod tests {
             let commands = Arc::new(commands::tests::nobody(store));
             let (asked, told) = (source.clone(), stop.clone());
             let relay = test_relay();
-            let desks = Desks { source: asked, state, commands, jobs, tasks, relay };
+            let journal = Journal::default();
+            let desks = Desks { source: asked, state, journal, commands, jobs, tasks, relay };
             let task = tokio::spawn(serve(listener, desks, told));
             Self { url, source, stop, task, _folder: folder }
         }

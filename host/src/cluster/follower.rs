@@ -7,7 +7,11 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::store::{Roster, Store, StoreError};
+use crate::{
+    election::Group,
+    journal::{Journal, Transition},
+    store::{Roster, Standing, Store, StoreError},
+};
 
 /// Keeps the last known roster.
 pub struct Follower {
@@ -15,6 +19,8 @@ pub struct Follower {
     pub store: Arc<dyn Store>,
     /// This host's name: its own leadership it hears of elsewhere.
     pub host: Arc<str>,
+    /// Where changes of others' leaderships are taken down.
+    pub journal: Journal,
     /// From a lost watch to the next.
     pub retry: Duration,
 }
@@ -39,6 +45,9 @@ impl Follower {
         while let Some(roster) = rosters.next().await {
             let roster = roster?;
             self.report(to.borrow().as_ref(), &roster);
+            let before = to.borrow().clone().unwrap_or_default();
+            groups(Some(&before), &roster)
+                .for_each(|group| self.take_down(group, &before, &roster));
             to.send_replace(Some(roster));
         }
         Ok(())
@@ -46,8 +55,7 @@ impl Follower {
 
     /// Tells the changes that concern whoever reads a standby's log.
     fn report(&self, before: Option<&Roster>, now: &Roster) {
-        let groups = before.iter().flat_map(|r| r.groups.keys()).chain(now.groups.keys());
-        for group in groups.collect::<BTreeSet<_>>() {
+        for group in groups(before, now) {
             let was = before.and_then(|roster| roster.leader(group)).map(|s| s.key.token);
             match now.leader(group) {
                 Some(leader) if was == Some(leader.key.token) => {}
@@ -61,4 +69,35 @@ impl Follower {
             }
         }
     }
+}
+
+impl Follower {
+    /// Takes down how the terms of other hosts begin and end, as far as that is seen: this
+    /// host's own are told by its heart, with their causes.
+    fn take_down(&self, group: &Group, before: &Roster, now: &Roster) {
+        let (was, is) = (before.leader(group), now.leader(group));
+        if was.map(|it| it.key.token) == is.map(|it| it.key.token) {
+            return;
+        }
+        let others = |it: &&Standing| *it.candidate.host != *self.host;
+        let of = |event, it: &Standing| Transition::of(event, &it.candidate.host).in_term(&it.key);
+        if let Some(was) = was.filter(others) {
+            let cause = match now.member_of(was.key.lease) {
+                Some(_) => "seen: it gave the leadership up",
+                None => "seen: its session has ended",
+            };
+            self.journal.write(of("ended", was).since(cause));
+        }
+        if let Some(is) = is.filter(others) {
+            self.journal.write(of("following", is));
+        } else if is.is_none() {
+            self.journal.write(Transition::of("leaderless", &self.host).in_group(group));
+        }
+    }
+}
+
+/// The groups that either shows.
+fn groups<'a>(before: Option<&'a Roster>, now: &'a Roster) -> impl Iterator<Item = &'a Group> {
+    let groups = before.into_iter().flat_map(|r| r.groups.keys()).chain(now.groups.keys());
+    groups.collect::<BTreeSet<_>>().into_iter()
 }

@@ -31,6 +31,7 @@ use crate::{
     cluster::Follower,
     config::{Config, GroupConfig, Strategy},
     election::Group,
+    journal::Journal,
     measure::Measurements,
     plugin::{Engine, PluginError, Ranker},
     relay::{self, Relay},
@@ -118,6 +119,7 @@ impl Host {
         let (clock, wall) = WallClock::of_this_machine();
         let jobs = Jobs { ledger, desk: Desk::default(), clock };
         let (lobby, name) = (Lobby::default(), Arc::clone(&config.host.name));
+        let journal = Journal::default();
         let relay = Relay::new(name, lobby.clone(), programme.clone(), roster.clone());
         let health = Health::new(
             Arc::clone(&config.host.name),
@@ -143,6 +145,7 @@ impl Host {
             offers: labour.offers(),
             roster: roster.clone(),
             witness,
+            journal: journal.clone(),
         }
         .start(thread.handle(), runtime::Handle::current());
         let readiness = Readiness {
@@ -156,8 +159,14 @@ impl Host {
         };
         labour.take_casts(config, driver.view(), roster.clone());
         let leave = CancellationToken::new();
-        let people =
-            People { config, member: &member, store: &store, roster: &roster, driver: &driver };
+        let people = People {
+            config,
+            member: &member,
+            store: &store,
+            roster: &roster,
+            driver: &driver,
+            journal: &journal,
+        };
         let strategist = people.strategist(ranking, leave.clone());
         let (registrar, commands) = (people.registrar(), people.commands());
         let standby = Standby { programme: programme.clone(), roster: roster.clone(), sidelines };
@@ -182,7 +191,7 @@ impl Host {
             roster: observer.roster.clone(),
             jobs,
         };
-        let follower = Follower { store, host, retry };
+        let follower = Follower { store, host, journal: journal.clone(), retry };
 
         let (around, stop) = (TaskTracker::new(), CancellationToken::new());
         around.spawn_on(follower.run(roster_to, stop.clone()), thread.handle());
@@ -195,7 +204,7 @@ impl Host {
         around.spawn(wall.run(stop.clone()));
         let (observer, commands) = (Arc::new(observer), Arc::new(commands));
         let (jobs, tasks, asked) = (Arc::new(job_source), labour.desk(), relay.clone());
-        let desks = Desks { source: observer, state, commands, jobs, tasks, relay: asked };
+        let desks = Desks { source: observer, state, journal, commands, jobs, tasks, relay: asked };
         around.spawn(api::serve(listener, desks, stop.clone()));
         let (relay, drain) = (relay.start(), config.timings.drain);
         info!(event = "listening", %listen, "control API on http://{listen}");

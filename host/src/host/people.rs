@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cluster::{Commands, Registrar},
     config::Config,
+    journal::Journal,
     store::{Member, Roster, Store},
     term::{Handle, Ranking, Strategist},
 };
@@ -20,6 +21,7 @@ pub(super) struct People<'a> {
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) roster: &'a watch::Receiver<Option<Roster>>,
     pub(super) driver: &'a Handle,
+    pub(super) journal: &'a Journal,
 }
 
 impl People<'_> {
@@ -48,6 +50,7 @@ impl People<'_> {
             roster: self.roster.clone(),
             groups: Box::new(move || view.borrow().groups.keys().cloned().collect()),
             events: self.driver.events(),
+            journal: self.journal.clone(),
             patience: timings.drain + timings.ttl * 2,
         }
     }

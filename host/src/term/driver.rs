@@ -30,6 +30,7 @@ use crate::{
     clock::{BootTime, unix_ms},
     config::Timings,
     election::{Command, Event, Group, Heart, LeaderKey, LeaseId, Term},
+    journal::{Journal, Transition},
     measure,
     store::{Member, Roster, State, Store, StoreError},
     words::millis,
@@ -70,6 +71,8 @@ pub struct Driver {
     pub roster: watch::Receiver<Option<Roster>>,
     /// Who is told of its sessions.
     pub witness: Box<dyn Witness>,
+    /// Where its transitions are taken down.
+    pub journal: Journal,
 }
 
 /// A running driver.
@@ -145,6 +148,7 @@ struct Loop {
     deadline: (LeaseId, Arc<Deadline>),
     roster: watch::Receiver<Option<Roster>>,
     witness: Box<dyn Witness>,
+    journal: Journal,
     events: UnboundedSender<Event>,
     view: watch::Sender<HostView>,
     health: report::StoreHealth,
@@ -158,13 +162,13 @@ impl Loop {
         events: UnboundedSender<Event>,
         view: watch::Sender<HostView>,
     ) -> Self {
-        let Driver { timings, member, store, state, programme, .. } = driver;
+        let Driver { timings, member, store, state, programme, journal, .. } = driver;
         let groups = programme.borrow().groups();
         let (answers_to, answers) = unbounded_channel();
         Self {
             heart: Heart::new(member.name.as_str().into(), timings, groups),
             timings,
-            health: report::StoreHealth::new(store.label()),
+            health: report::StoreHealth::new(store.label(), &member.name, journal.clone()),
             namesakes: report::Namesakes::new(timings.ttl),
             calls: Calls::new(
                 store,
@@ -190,6 +194,7 @@ impl Loop {
             deadline: (LeaseId(0), Arc::new(Deadline::new(BootTime::ZERO))),
             roster: driver.roster,
             witness: driver.witness,
+            journal,
             events,
             view,
         }
@@ -240,6 +245,7 @@ impl Loop {
             // Before the step that makes it stand for election.
             self.witness.opened(*lease);
             info!(event = "session", %lease, ttl_ms = millis(*ttl), "session opened");
+            self.journal.write(Transition::of("session", self.heart.host()));
             self.calls.join(*lease);
         }
         let commands = self.heart.step(event, BootTime::now());
@@ -248,6 +254,7 @@ impl Loop {
         // Whoever reads of a change and asks must find it.
         self.publish();
         for command in commands {
+            report::transition(&command, self.heart.host(), &self.journal);
             report::command(&command, self.heart.host());
             self.carry_out(command);
         }
@@ -256,7 +263,7 @@ impl Loop {
     fn publish(&self) {
         let view = HostView::of(&self.heart, self.health.error());
         self.view.send_if_modified(|old| {
-            report::obstacles(old, &view);
+            report::obstacles(old, &view, self.heart.host(), &self.journal);
             let changed = *old != view;
             *old = view;
             changed

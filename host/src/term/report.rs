@@ -8,9 +8,28 @@ use super::view::{GroupView, HostView};
 use crate::{
     clock::BootTime,
     election::{Command, LeaseId},
+    journal::{Journal, Transition},
     store::{Roster, StoreError},
     words::{millis, with_causes},
 };
+
+/// Takes a command of the heart down as the transition that it is.
+pub(super) fn transition(command: &Command, host: &str, journal: &Journal) {
+    let of = |event| Transition::of(event, host);
+    journal.write(match command {
+        Command::Campaign { group, .. } => of("standby").in_group(group),
+        Command::Withdraw { group, .. } => of("withdrawn").in_group(group),
+        Command::Start { key, .. } => of("leading").in_term(key),
+        Command::Drain { key, cause } => of("draining").in_term(key).since(cause),
+        Command::Stop { key, cause } => of("stopping").in_term(key).since(cause),
+        Command::Resign { key } => of("resigning").in_term(key),
+        Command::Grant { .. }
+        | Command::Renew { .. }
+        | Command::Extend { .. }
+        | Command::Verify { .. }
+        | Command::Revoke { .. } => return,
+    });
+}
 
 /// Logs a command of the heart as the transition that it is.
 pub(super) fn command(command: &Command, host: &Arc<str>) {
@@ -43,8 +62,8 @@ pub(super) fn command(command: &Command, host: &Arc<str>) {
     }
 }
 
-/// Logs what began or ceased to keep this host from standing for election.
-pub(super) fn obstacles(before: &HostView, now: &HostView) {
+/// Tells what began or ceased to keep this host from standing for election.
+pub(super) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: &Journal) {
     for (group, now) in &now.groups {
         // Before the first look there is nothing to say.
         let Some(before) = before.groups.get(group) else { continue };
@@ -52,8 +71,12 @@ pub(super) fn obstacles(before: &HostView, now: &HostView) {
         match (why(before), why(now)) {
             (before, Some(reason)) if before.as_ref() != Some(&reason) => {
                 warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
+                journal.write(Transition::of("not-ready", host).in_group(group).since(reason));
             }
-            (Some(_), None) => info!(event = "ready", %group, "ready to lead {group}"),
+            (Some(_), None) => {
+                info!(event = "ready", %group, "ready to lead {group}");
+                journal.write(Transition::of("ready", host).in_group(group));
+            }
             _ => {}
         }
     }
@@ -62,12 +85,14 @@ pub(super) fn obstacles(before: &HostView, now: &HostView) {
 /// Whether the store answers, told once when that changes.
 pub(super) struct StoreHealth {
     label: String,
+    host: String,
+    journal: Journal,
     error: Option<String>,
 }
 
 impl StoreHealth {
-    pub(super) fn new(label: &str) -> Self {
-        Self { label: label.to_owned(), error: None }
+    pub(super) fn new(label: &str, host: &str, journal: Journal) -> Self {
+        Self { label: label.to_owned(), host: host.to_owned(), journal, error: None }
     }
 
     /// What the last failed call said, until one succeeds.
@@ -78,6 +103,7 @@ impl StoreHealth {
     pub(super) fn answered(&mut self) {
         if self.error.take().is_some() {
             info!(event = "store-back", store = self.label, "the store answers again");
+            self.journal.write(Transition::of("store-back", &self.host));
         }
     }
 
@@ -89,6 +115,7 @@ impl StoreHealth {
                 store = self.label,
                 "{text}; trying again until it answers"
             );
+            self.journal.write(Transition::of("store-lost", &self.host).since(&text));
         } else {
             debug!(store = self.label, "{text}");
         }

@@ -14,6 +14,7 @@ use soloist::{
     action::Preflight,
     api::{Desks, serve},
     election::{Group, Token},
+    journal::Journal,
     store::Standing,
 };
 use tokio::{
@@ -65,7 +66,8 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
     let (commands, told) = (Arc::new(nobody(&world)), stop.clone());
     let jobs = Arc::new(no_jobs(&world));
     let (source, tasks) = (Arc::new(Silent), tasks::desk(&world));
-    let desks = Desks { source, state, commands, jobs, tasks, relay };
+    let journal = Journal::default();
+    let desks = Desks { source, state, journal, commands, jobs, tasks, relay };
     let serving = tokio::spawn(serve(control, desks, told));
     // Its candidate is second in the queue, as far as it knows.
     bystander.follow(&first, 1);

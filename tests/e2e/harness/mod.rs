@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod crowd;
 pub(crate) mod etcd;
 pub(crate) mod etcd_cluster;
+pub(crate) mod events;
 pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod proxy;

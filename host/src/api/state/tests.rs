@@ -55,7 +55,8 @@ impl Server {
         let commands = Arc::new(crate::api::commands::tests::nobody(store));
         let told = stop.clone();
         let (source, relay) = (Arc::new(Fake), test_relay());
-        let desks = Desks { source, state, commands, jobs, tasks, relay };
+        let journal = crate::journal::Journal::default();
+        let desks = Desks { source, state, journal, commands, jobs, tasks, relay };
         tokio::spawn(serve(listener, desks, told));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }

@@ -26,8 +26,9 @@ pub use self::{
 use crate::{
     clock::unix_ms,
     election::{Event, Group},
+    journal::{Journal, Transition},
     store::{Drain, Known, Member, Note, Order, Pause, Roster, Store, StoreError, Topic, insist},
-    words::rfc3339,
+    words::{because, rfc3339},
 };
 
 /// Carries commands out.
@@ -42,6 +43,8 @@ pub struct Commands {
     pub groups: Box<dyn Fn() -> Vec<Group> + Send + Sync>,
     /// Where events for this host's heart go in.
     pub events: UnboundedSender<Event>,
+    /// Where commands are taken down.
+    pub journal: Journal,
     /// How long a change of leadership may take.
     pub patience: Duration,
 }
@@ -166,6 +169,8 @@ impl Commands {
         let by = if by.is_empty() { "somebody".to_owned() } else { tame(by) };
         let reason = tame(reason);
         info!(event = "command", command, of, by, reason, "{by}: {command} {of}");
+        let said = because(&format!("{by}: {command} {of}"), &reason);
+        self.journal.write(Transition::of("command", &self.member.name).since(said));
         Order { by, reason, since: unix_ms() }
     }
 }

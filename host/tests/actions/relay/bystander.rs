@@ -13,6 +13,7 @@ use soloist::{
     cluster::Commands,
     config::{ActionConfig, Relayed, Standby, TlsFiles},
     election::{Group, LeaderKey, LeaseId, Token},
+    journal::Journal,
     relay::{Handle, Relay},
     store::{Candidate, Member, Roster, Standing},
 };
@@ -151,6 +152,7 @@ pub(super) fn nobody(world: &World) -> Commands {
         roster: watch::channel(None).1,
         groups: Box::new(Vec::new),
         events: tokio::sync::mpsc::unbounded_channel().0,
+        journal: Journal::default(),
         patience: PATIENCE,
     }
 }

@@ -1,0 +1,158 @@
+//! What changes, as it changes: server-sent events (WHATWG HTML, section 9.2).
+//!
+//! ```text
+//! GET /v1/events     event: status      data: what GET /v1/status answers
+//!                    event: transition  data: {"id", "at", "event", "host", "group", "token", "cause"}
+//! ```
+//!
+//! Whoever comes gets the status and the transitions that are kept, and from then on each
+//! as it happens. The status is looked at while anybody listens, and told when it differs
+//! by more than the time that has passed. Comments in between show that the line is alive.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{Router, extract::State, response::Response, routing::get};
+use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{
+    Status, StatusSource,
+    live::{Gone, Listener, Live},
+    refusal::Refusal,
+};
+use crate::{clock::BootTime, journal::Journal};
+
+/// How often the status is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often a sign of life is sent.
+const BEAT: Duration = Duration::from_secs(2);
+/// A deadline of a lease that has moved by less has not moved.
+const MOVED: Duration = Duration::from_millis(100);
+
+/// Where news are had.
+pub(super) struct Newsroom {
+    source: Arc<dyn StatusSource>,
+    journal: Journal,
+    live: Live,
+    latest: Mutex<Option<Latest>>,
+}
+
+/// The status that was told last; all listeners share it.
+struct Latest {
+    /// It is another one when this is.
+    number: u64,
+    status: Status,
+    looked: BootTime,
+    /// When the status was made.
+    made: BootTime,
+    event: Arc<str>,
+}
+
+pub(super) fn routes(source: Arc<dyn StatusSource>, journal: Journal, live: Live) -> Router {
+    let room = Newsroom { source, journal, live, latest: Mutex::default() };
+    Router::new().route("/v1/events", get(events)).with_state(Arc::new(room))
+}
+
+async fn events(State(room): State<Arc<Newsroom>>) -> Result<Response, Refusal> {
+    let to_tell = Arc::clone(&room);
+    room.live.answer("text/event-stream", move |to| async move { to_tell.tell(to).await })
+}
+
+impl Newsroom {
+    async fn tell(&self, to: Listener) -> Result<(), Gone> {
+        let mut happened = self.journal.follow();
+        let (mut look, mut beat) = (interval(LOOK), interval(BEAT));
+        // Who was slow is not told thrice at once.
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut told, mut seen) = (0, 0);
+        loop {
+            let (number, status) = self.latest(BootTime::now());
+            if number != told {
+                to.send(status.as_bytes().to_vec()).await?;
+                told = number;
+            }
+            happened.borrow_and_update();
+            for transition in self.journal.after(seen) {
+                seen = transition.id;
+                to.send(event("transition", &*transition)).await?;
+            }
+            tokio::select! {
+                _ = look.tick() => {}
+                _ = happened.changed() => {}
+                _ = beat.tick() => to.send(":\n\n").await?,
+            }
+        }
+    }
+
+    /// The latest status as an event, and its number.
+    fn latest(&self, now: BootTime) -> (u64, Arc<str>) {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = |latest: &Latest| (latest.number, Arc::clone(&latest.event));
+        if let Some(latest) = &*latest
+            && now.since(latest.looked) < LOOK
+        {
+            return told(latest);
+        }
+        let status = self.source.status();
+        if let Some(latest) = &mut *latest
+            && is_like(&latest.status, &status, now.since(latest.made))
+        {
+            latest.looked = now;
+            return told(latest);
+        }
+        let number = latest.as_ref().map_or(1, |latest| latest.number + 1);
+        let event: Arc<str> = event("status", &status).into();
+        let (looked, made) = (now, now);
+        *latest = Some(Latest { number, status, looked, made, event: Arc::clone(&event) });
+        (number, event)
+    }
+}
+
+/// An event of server-sent events. JSON has no line breaks.
+fn event(name: &str, data: &impl Serialize) -> String {
+    match serde_json::to_string(data) {
+        Ok(json) => format!("event: {name}\ndata: {json}\n\n"),
+        Err(error) => format!(": {error}\n\n"),
+    }
+}
+
+/// Whether `now` is what `before` has become by the passing of this time alone.
+fn is_like(before: &Status, now: &Status, passed: Duration) -> bool {
+    let mut expected = before.clone();
+    for (name, group) in &mut expected.groups {
+        let left = now.groups.get(name).and_then(|group| group.lease_remaining_ms);
+        let (Some(was), Some(is)) = (group.lease_remaining_ms, left) else { continue };
+        let expected = Duration::from_millis(was).saturating_sub(passed);
+        if expected.abs_diff(Duration::from_millis(is)) >= MOVED {
+            return false;
+        }
+        group.lease_remaining_ms = Some(is);
+    }
+    expected == *now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::status::tests::example;
+
+    #[test]
+    fn time_that_passes_is_no_news() {
+        let lease = |ms| {
+            let mut status = example();
+            status.groups.get_mut("main").unwrap().lease_remaining_ms = ms;
+            status
+        };
+        let second = Duration::from_secs(1);
+        assert!(is_like(&lease(Some(4000)), &lease(Some(3010)), second));
+        assert!(!is_like(&lease(Some(4000)), &lease(Some(4000)), second), "renewed");
+        assert!(!is_like(&lease(Some(4000)), &lease(None), second));
+        let mut other = lease(Some(3000));
+        other.actions[0].restarts += 1;
+        assert!(!is_like(&lease(Some(4000)), &other, second));
+    }
+}
