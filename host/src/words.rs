@@ -39,3 +39,17 @@ pub(crate) fn cut(text: &str, most: usize) -> &str {
 pub(crate) fn millis(span: Duration) -> u64 {
     span.as_millis().try_into().unwrap_or(u64::MAX)
 }
+
+/// `text` with its control characters made visible: what others wrote must not
+/// steer the terminal.
+pub(crate) fn tame(text: &str) -> String {
+    let mut tame = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' {
+            tame.extend(c.escape_default());
+        } else {
+            tame.push(c);
+        }
+    }
+    tame
+}

@@ -24,6 +24,7 @@ mod hooks;
 mod jobs;
 mod languages;
 mod lifecycle;
+mod logs;
 mod metrics;
 mod packaging;
 mod plugin;

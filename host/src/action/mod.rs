@@ -272,7 +272,8 @@ impl Action {
 
     fn access(&self, term: &TermLink, links: Tasks) -> Access {
         let (name, grants) = (self.name().clone(), self.config.grants.clone());
-        Access::new(name, grants, &self.config.limits, term.clone(), spawner(links))
+        let access = Access::new(name, grants, &self.config.limits, term.clone(), spawner(links));
+        access.printing_to(self.engine.lines())
     }
 
     fn access_outside(
@@ -283,7 +284,8 @@ impl Action {
     ) -> Access {
         let (name, grants) = (self.name().clone(), self.config.grants.clone());
         let (limits, gate) = (&self.config.limits, Arc::clone(gate));
-        Access::outside(name, grants, limits, gate, calls, spawner(links))
+        let access = Access::outside(name, grants, limits, gate, calls, spawner(links));
+        access.printing_to(self.engine.lines())
     }
 
     /// When its service is started again. Some compilers give every `http` component a

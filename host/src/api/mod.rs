@@ -9,6 +9,7 @@ mod commands;
 mod events;
 mod jobs;
 mod live;
+mod logs;
 mod own_site;
 mod refusal;
 mod server;
@@ -18,6 +19,7 @@ mod tasks;
 
 pub use casts::Dealt;
 pub use jobs::{JobEntry, JobFirings, JobList, JobSource};
+pub use logs::LogSource;
 pub use refusal::Reason;
 pub use server::{Desks, StatusSource, serve};
 pub use state::StateKeys;

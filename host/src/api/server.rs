@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     JobSource, Status, casts, commands, events, jobs,
     live::Live,
+    logs::{self, LogSource},
     own_site,
     refusal::Refusal,
     state,
@@ -62,6 +63,8 @@ GET /v1/events   the same and every transition, as they change, as server-sent e
 GET /metrics     measurements of this host, for Prometheus
 GET /livez       200 as long as the process serves
 GET /readyz      200 when plugins are prepared and the session in the store is live
+
+GET /v1/logs/ACTION                what it printed lately; ?lines=N&follow=true&host=HOST&format=json; `soloist logs` does the same
 
 GET /v1/state/ACTION               the keys of an action's state, as JSON; ?after=KEY&limit=N
 GET, PUT, DELETE /v1/state/ACTION/KEY   one value, as it is; `soloist state` does the same
@@ -115,6 +118,8 @@ pub struct Desks {
     pub commands: Arc<Commands>,
     /// The jobs.
     pub jobs: Arc<JobSource>,
+    /// What actions print.
+    pub logs: Arc<LogSource>,
     /// The tasks.
     pub tasks: TaskDesk,
     /// The leader's actions.
@@ -191,7 +196,7 @@ impl Answers for Rooms {
 }
 
 fn routes(desks: Desks, live: Live) -> Router {
-    let Desks { source, state, journal, commands, jobs, tasks, .. } = desks;
+    let Desks { source, state, journal, commands, jobs, logs, tasks, .. } = desks;
     let news = Arc::clone(&source);
     Router::new()
         .route("/", get(|| async { INDEX }))
@@ -200,7 +205,8 @@ fn routes(desks: Desks, live: Live) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .with_state(source)
-        .merge(events::routes(news, journal, live))
+        .merge(events::routes(news, journal, live.clone()))
+        .merge(logs::routes(logs, live))
         .merge(state::routes(state))
         .merge(commands::routes(commands))
         .merge(casts::routes(tasks.clone()))
@@ -294,7 +300,8 @@ mod tests {
             let (asked, told) = (source.clone(), stop.clone());
             let relay = test_relay();
             let journal = Journal::default();
-            let desks = Desks { source: asked, state, journal, commands, jobs, tasks, relay };
+            let logs = Arc::new(logs::tests::none());
+            let desks = Desks { source: asked, state, journal, commands, jobs, logs, tasks, relay };
             let task = tokio::spawn(serve(listener, desks, told));
             Self { url, source, stop, task, _folder: folder }
         }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use super::{
-    Calls, Gate,
+    Calls, Gate, Lines,
     http::{self, HttpClient},
     log::Console,
     settings,
@@ -199,6 +199,12 @@ impl Access {
             socket_denied: AtomicBool::default(),
             retired: CancellationToken::new(),
         }
+    }
+
+    /// The same; the latest lines that the guests print are kept in `lines`.
+    pub(crate) fn printing_to(self, lines: &Lines) -> Self {
+        self.console.keep_on(lines.of(&self.action));
+        self
     }
 
     /// Tells the guests that ask that their time is over: another version of the action

@@ -9,7 +9,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     task::{Context, Poll},
 };
 
@@ -20,7 +20,7 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use super::{Gate, Tail, meter::Meter};
+use super::{Gate, Shelf, Tail, meter::Meter};
 use crate::{clock::BootTime, measure};
 
 /// The longest line, in bytes.
@@ -63,6 +63,8 @@ pub(crate) struct Console {
     action: Arc<str>,
     gate: Arc<Gate>,
     meter: Meter,
+    /// Where the latest lines are kept, if they are.
+    shelf: OnceLock<Shelf>,
 }
 
 /// The line being written.
@@ -110,7 +112,19 @@ impl Line {
 impl Console {
     /// The console of `action` under the term behind `gate`, for so many bytes a second.
     pub(crate) fn new(action: Arc<str>, gate: Arc<Gate>, rate: u64) -> Self {
-        Self { action, gate, meter: Meter::new(rate) }
+        Self { action, gate, meter: Meter::new(rate), shelf: OnceLock::new() }
+    }
+
+    /// Keeps the latest lines on `shelf` from now on.
+    pub(super) fn keep_on(&self, shelf: Shelf) {
+        // Nobody changes it later.
+        let _ = self.shelf.set(shelf);
+    }
+
+    fn keep(&self, stream: &str, text: &str) {
+        if let Some(shelf) = self.shelf.get() {
+            shelf.put(self.gate.term(), stream, text);
+        }
     }
 
     fn log(&self, stream: Stream, text: &[u8]) {
@@ -124,12 +138,15 @@ impl Console {
         let text = String::from_utf8_lossy(text);
         let text = text.trim_end_matches('\r');
         let (action, term) = (&self.action, self.gate.term());
+        let (host, group, token) = (&term.host, &term.group, term.token.0);
         match stream {
             Stream::Stdout => {
-                tracing::info!(target: "plugin", %action, group = %term.group, token = term.token.0, stream = "stdout", "{text}");
+                tracing::info!(target: "plugin", %action, %host, %group, token, stream = "stdout", "{text}");
+                self.keep("stdout", text);
             }
             Stream::Stderr => {
-                tracing::warn!(target: "plugin", %action, group = %term.group, token = term.token.0, stream = "stderr", "{text}");
+                tracing::warn!(target: "plugin", %action, %host, %group, token, stream = "stderr", "{text}");
+                self.keep("stderr", text);
             }
         }
     }
@@ -139,10 +156,14 @@ impl Console {
         if lines > 0 {
             let (name, term) = (&self.action, self.gate.term());
             measure::lines_dropped(name, lines);
-            tracing::warn!(
-                action = %name, group = %term.group, token = term.token.0, lines,
-                "{lines} lines of the plugin were dropped: it prints more in a second than `log` in [action.{name}] lets it",
+            let what = format!(
+                "{lines} lines of the plugin were dropped: it prints more in a second than `log` in [action.{name}] lets it"
             );
+            tracing::warn!(
+                action = %name, host = %term.host, group = %term.group, token = term.token.0, lines,
+                "{what}",
+            );
+            self.keep("host", &what);
         }
     }
 }

@@ -16,7 +16,7 @@
 //! | `wasi:filesystem`, where folders are granted | files of this machine | none of its own: a guest that computes is stopped by the gate at the next tick, and one that waits by its task; a call that a thread has begun is carried out |
 //! | `wasi:sockets`, where they are granted | connections, datagrams, questions to a name service | before each lookup and connection, at each write and read (`sockets/`), and before each datagram; 8 KiB of a write that was let through may wait for room in its socket |
 //! | `soloist:plugin/tasks` | work of other hosts, or of this one | before a call begins, and before its outcome is handed out (`tasks/mod.rs`) |
-//! | stdout, stderr | lines of this host's log; of a job, also the end of its output in its history | none: a log says what was |
+//! | stdout, stderr | lines of this host's log, the latest of which it keeps (`lines.rs`); of a job, also the end of its output in its history | none: a log says what was |
 //! | clocks, random numbers, environment, `wasi:config`, `term.current`, `term.ending` | none | |
 //!
 //! The interfaces of WASI 0.3 go the same ways as those of 0.2 of the same names,
@@ -31,6 +31,7 @@ mod gate;
 mod http;
 mod keyvalue;
 mod limits;
+mod lines;
 mod log;
 mod meter;
 mod settings;
@@ -50,6 +51,7 @@ pub(crate) use errand::Errand;
 pub(crate) use gate::test_gate;
 pub use gate::{Deadline, Gate, Shut};
 pub(crate) use limits::HOSTCALL;
+pub use lines::{LINES_MAX, Lines, LogLine, Shelf};
 pub(crate) use stamp::Stamp;
 pub use state::GuestState;
 pub(crate) use tail::Tail;

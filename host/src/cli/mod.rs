@@ -10,6 +10,7 @@ mod demo;
 mod exit;
 mod jobs;
 mod logging;
+mod logs;
 mod plugin;
 mod run;
 mod settings;
@@ -56,6 +57,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Drain(command::DrainArgs),
     Jobs(jobs::JobsArgs),
+    Logs(logs::LogsArgs),
     #[command(hide = true)]
     Man(completions::ManArgs),
     Pause(command::PauseArgs),
@@ -112,6 +114,7 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
         Command::Resume(args) => in_runtime(command::resume(args)),
         Command::Undrain(args) => in_runtime(command::undrain(args)),
         Command::Jobs(args) => in_runtime(jobs::main(args)),
+        Command::Logs(args) => in_runtime(logs::main(args)),
         Command::State(args) => in_runtime(state::main(args)),
         Command::Status(args) => in_runtime(status::main(args)),
     }

@@ -10,6 +10,8 @@ use std::{
 
 use owo_colors::{OwoColorize, Style};
 
+pub(super) use crate::words::tame;
+
 /// Set for child processes whose output a parent passes on to a terminal.
 pub(super) const COLOR_VARIABLE: &str = "SOLOIST_COLOR";
 
@@ -97,18 +99,4 @@ fn mark(line: &str, paint: Paint) -> String {
         }
     }
     line.to_owned()
-}
-
-/// `text` with its control characters made visible: what others wrote must not
-/// steer the terminal.
-pub(super) fn tame(text: &str) -> String {
-    let mut tame = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\t' {
-            tame.extend(c.escape_default());
-        } else {
-            tame.push(c);
-        }
-    }
-    tame
 }

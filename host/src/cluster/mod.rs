@@ -10,5 +10,5 @@ pub use commands::{
     ResignOrder,
 };
 pub use follower::Follower;
-pub use peers::{PASSED_ON, pass_on};
+pub use peers::{PASSED_ON, Reading, pass_on};
 pub use registrar::Registrar;

@@ -10,6 +10,12 @@ use super::commands::{CommandError, Done, Obstacle, ResignOrder};
 /// Names the host that passes a request on; whoever gets one does not pass it on again.
 pub const PASSED_ON: &str = "soloist-passed-on";
 
+/// How long a host that answers line by line may be quiet.
+const QUIET: Duration = Duration::from_secs(7);
+
+/// A line that is longer is no answer of a host's.
+const LINE_MAX: usize = 1 << 20;
+
 /// How long another host may take to say how it is.
 const QUESTION: Duration = Duration::from_secs(1);
 
@@ -66,6 +72,46 @@ pub async fn pass_on(
     let request = client.build()?.post(format!("{url}{path}"));
     let answer = request.header(PASSED_ON, host).send().await?;
     Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+/// A host's answer, line by line as it comes.
+pub struct Reading {
+    answer: reqwest::Response,
+    unread: Vec<u8>,
+}
+
+impl Reading {
+    /// Asks the host at `url`, on behalf of `host`.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn of(url: &str, path: &str, host: &str) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder().no_proxy();
+        let client = client.connect_timeout(QUESTION).read_timeout(QUIET).build()?;
+        let request = client.get(format!("{url}{path}")).header(PASSED_ON, host);
+        let answer = request.send().await?.error_for_status()?;
+        Ok(Self { answer, unread: Vec::new() })
+    }
+
+    /// The next line; nothing at the end.
+    ///
+    /// # Errors
+    /// The answer broke off, or was quiet for too long.
+    pub async fn next(&mut self) -> Result<Option<String>, reqwest::Error> {
+        loop {
+            if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let rest = self.unread.split_off(end + 1);
+                let line = std::mem::replace(&mut self.unread, rest);
+                return Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()));
+            }
+            match self.answer.chunk().await? {
+                Some(piece) if self.unread.len() < LINE_MAX => {
+                    self.unread.extend_from_slice(&piece);
+                }
+                Some(_) | None => return Ok(None),
+            }
+        }
+    }
 }
 
 fn client(within: Duration) -> reqwest::Result<reqwest::Client> {

@@ -26,7 +26,7 @@ pub use error::{Fault, HostError};
 use self::{announce::Announcer, labour::Labour, people::People, status::Observer};
 use crate::{
     action::{Catalog, Desk, Jobs, Lobby},
-    api::{self, Desks, JobSource},
+    api::{self, Desks, JobSource, LogSource},
     clock::{self, WallClock, unix_ms},
     cluster::Follower,
     config::{Config, GroupConfig, Strategy},
@@ -191,6 +191,12 @@ impl Host {
             roster: observer.roster.clone(),
             jobs,
         };
+        let logs = LogSource {
+            host: Arc::clone(&host),
+            programme: observer.programme.clone(),
+            roster: observer.roster.clone(),
+            lines: observer.engine.lines().clone(),
+        };
         let follower = Follower { store, host, journal: journal.clone(), retry };
 
         let (around, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -204,7 +210,9 @@ impl Host {
         around.spawn(wall.run(stop.clone()));
         let (observer, commands) = (Arc::new(observer), Arc::new(commands));
         let (jobs, tasks, asked) = (Arc::new(job_source), labour.desk(), relay.clone());
-        let desks = Desks { source: observer, state, journal, commands, jobs, tasks, relay: asked };
+        let logs = Arc::new(logs);
+        let desks =
+            Desks { source: observer, state, journal, commands, jobs, logs, tasks, relay: asked };
         around.spawn(api::serve(listener, desks, stop.clone()));
         let (relay, drain) = (relay.start(), config.timings.drain);
         info!(event = "listening", %listen, "control API on http://{listen}");

@@ -20,6 +20,7 @@ use super::{
     ticker::{Hurry, Ticker},
     vetting::Vetting,
 };
+use crate::capability::Lines;
 
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +99,7 @@ pub struct Engine {
     slots: Arc<Semaphore>,
     live: Arc<AtomicUsize>,
     ticker: Ticker,
+    lines: Lines,
 }
 
 impl Engine {
@@ -119,7 +121,8 @@ impl Engine {
         let ticker = Ticker::start(tick).map_err(|source| EngineError::Ticker { source })?;
         let slots = Arc::new(Semaphore::new(INSTANCES as usize));
         let (making, vetting, live) = (Mutex::default(), None, Arc::default());
-        Ok(Self { plain, concurrent, making, cache, vetting, slots, live, ticker })
+        let lines = Lines::default();
+        Ok(Self { plain, concurrent, making, cache, vetting, slots, live, ticker, lines })
     }
 
     /// Has `program`, which is soloist, compile each plugin within limits before this
@@ -156,6 +159,12 @@ impl Engine {
     #[must_use]
     pub fn live(&self) -> usize {
         self.live.load(Ordering::Relaxed)
+    }
+
+    /// What its instances print.
+    #[must_use]
+    pub fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     /// What instances hold of the pools, if wasmtime has any.

@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::bystander::{
-    Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, leader, no_jobs, nobody,
+    Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, leader, no_jobs, no_logs, nobody,
 };
 use crate::protocols::{connector, files};
 use crate::rig::{PATIENCE, World, free_address, read_until, rest_of, until};
@@ -67,7 +67,8 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
     let jobs = Arc::new(no_jobs(&world));
     let (source, tasks) = (Arc::new(Silent), tasks::desk(&world));
     let journal = Journal::default();
-    let desks = Desks { source, state, journal, commands, jobs, tasks, relay };
+    let logs = Arc::new(no_logs());
+    let desks = Desks { source, state, journal, commands, jobs, logs, tasks, relay };
     let serving = tokio::spawn(serve(control, desks, told));
     // Its candidate is second in the queue, as far as it knows.
     bystander.follow(&first, 1);

@@ -129,7 +129,12 @@ impl Cluster {
 
     /// Starts a host and waits until it stands for election or leads.
     pub(crate) async fn join(&mut self, name: &'static str) {
-        self.start(name);
+        self.join_with(name, "").await;
+    }
+
+    /// The same, with more settings.
+    pub(crate) async fn join_with(&mut self, name: &'static str, more: &str) {
+        self.start_with(name, more);
         self.stands(name).await;
     }
 
@@ -160,11 +165,16 @@ impl Cluster {
     }
 
     /// Starts those three.
-    pub(crate) async fn with_three(mut self) -> Self {
-        self.join("a").await;
+    pub(crate) async fn with_three(self) -> Self {
+        self.with_three_like("").await
+    }
+
+    /// The same, with more settings.
+    pub(crate) async fn with_three_like(mut self, more: &str) -> Self {
+        self.join_with("a", more).await;
         self.leading("a").await;
-        self.join("b").await;
-        self.join("c").await;
+        self.join_with("b", more).await;
+        self.join_with("c", more).await;
         for name in ["a", "b", "c"] {
             self.waiting(name, &["b", "c"]).await;
         }

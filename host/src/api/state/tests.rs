@@ -56,7 +56,8 @@ impl Server {
         let told = stop.clone();
         let (source, relay) = (Arc::new(Fake), test_relay());
         let journal = crate::journal::Journal::default();
-        let desks = Desks { source, state, journal, commands, jobs, tasks, relay };
+        let logs = Arc::new(crate::api::logs::tests::none());
+        let desks = Desks { source, state, journal, commands, jobs, logs, tasks, relay };
         tokio::spawn(serve(listener, desks, told));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }

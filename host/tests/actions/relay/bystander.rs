@@ -9,7 +9,8 @@ use std::{
 
 use soloist::{
     action::{Action, Lobby, Programme},
-    api::{JobSource, Status, StatusSource},
+    api::{JobSource, LogSource, Status, StatusSource},
+    capability::Lines,
     cluster::Commands,
     config::{ActionConfig, Relayed, Standby, TlsFiles},
     election::{Group, LeaderKey, LeaseId, Token},
@@ -131,6 +132,12 @@ impl StatusSource for Silent {
 pub(super) fn no_jobs(world: &World) -> JobSource {
     let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
     JobSource { host: "a".into(), programme, roster, jobs: world.jobs() }
+}
+
+/// What nobody printed.
+pub(super) fn no_logs() -> LogSource {
+    let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
+    LogSource { host: "a".into(), programme, roster, lines: Lines::default() }
 }
 
 /// Commands for a host that has no cluster.

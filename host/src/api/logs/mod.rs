@@ -1,0 +1,251 @@
+//! What actions print, for people.
+//!
+//! ```text
+//! GET /v1/logs/ACTION    the latest lines of the leader's; ?lines=N&host=HOST
+//!                        &format=json: an object a line; &follow=true: and each that comes
+//! ```
+//!
+//! Each host keeps what was printed there, in memory. Any host is asked: it passes the
+//! question on to the host that leads the action's group, or that is named. Who follows is
+//! led from leader to leader. A stream of JSON has empty lines as signs of life.
+
+mod follow;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use self::follow::Following;
+use super::{live::Live, refusal::Refusal};
+use crate::{
+    action::Programme,
+    capability::{LINES_MAX, Lines, LogLine, Shelf},
+    cluster::{PASSED_ON, Reading},
+    election::Group,
+    store::Roster,
+    words::with_causes,
+};
+
+/// How many lines are shown, if nothing else is said.
+const LINES: usize = 100;
+
+/// What the answers are made of.
+pub struct LogSource {
+    /// This host.
+    pub host: Arc<str>,
+    /// The actions of this host.
+    pub programme: watch::Receiver<Arc<Programme>>,
+    /// Who is there, and who leads.
+    pub roster: watch::Receiver<Option<Roster>>,
+    /// What was printed here.
+    pub lines: Lines,
+}
+
+#[derive(Clone)]
+struct Desk {
+    source: Arc<LogSource>,
+    live: Live,
+}
+
+/// Which lines, and how.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wanted {
+    lines: Option<usize>,
+    follow: bool,
+    format: Format,
+    /// Those of this host, whoever leads.
+    host: Option<String>,
+    /// Those of this term and later ones.
+    token: Option<i64>,
+    /// Those after this one.
+    after: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Whose lines they are.
+enum Whose {
+    /// This host's.
+    Own,
+    /// Those of the host of this name, at this URL.
+    Of(String, String),
+}
+
+pub(super) fn routes(source: Arc<LogSource>, live: Live) -> Router {
+    Router::new().route("/v1/logs/{action}", get(logs)).with_state(Desk { source, live })
+}
+
+async fn logs(
+    State(desk): State<Desk>,
+    Path(action): Path<String>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let Query(wanted) = wanted.map_err(|error| Refusal::bad(error.body_text()))?;
+    let source = Arc::clone(&desk.source);
+    let (action, group) = source.action(&action)?;
+    let passed_on = headers.contains_key(PASSED_ON);
+    let whose = if passed_on { Whose::Own } else { source.whose(&group, &wanted)? };
+    let form = wanted.format.media_type();
+    if wanted.follow {
+        // Whom to ask is looked up again and again, unless it is said.
+        let group = group.filter(|_| !passed_on && wanted.host.is_none());
+        let following = Following { source, action, group, whose, term: None, wanted };
+        return desk.live.answer(form, |to| following.run(to));
+    }
+    let lines: Vec<_> = match whose {
+        Whose::Own => wanted.pick(&source.shelf(&action)),
+        Whose::Of(host, url) => source.ask(&host, &url, &action, &wanted).await?,
+    };
+    let text: Vec<u8> = lines.iter().flat_map(|line| wanted.format.write(line)).collect();
+    let headers = [(header::CONTENT_TYPE, form), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, text).into_response())
+}
+
+impl LogSource {
+    /// The action of this name, and its group.
+    fn action(&self, name: &str) -> Result<(Arc<str>, Option<Group>), Refusal> {
+        let programme = self.programme.borrow();
+        if let Some(action) = programme.actions.iter().find(|action| **action.name() == *name) {
+            // What every host does is shown of the one that is asked.
+            let group = action.kinds().perform().then(|| action.group().clone());
+            return Ok((Arc::clone(action.name()), group));
+        }
+        let names: Vec<_> = programme.actions.iter().map(|action| &**action.name()).collect();
+        let help = match &names[..] {
+            [] => "this host has no actions: put a component into its plugins folder".to_owned(),
+            names => format!("the actions are {}", names.join(", ")),
+        };
+        Err(Refusal::new(StatusCode::NOT_FOUND, format!("there is no action `{name}`"), help))
+    }
+
+    /// Whose lines are wanted: of the host that is named, or leads; of this one, if nobody does.
+    fn whose(&self, group: &Option<Group>, wanted: &Wanted) -> Result<Whose, Refusal> {
+        let roster = self.roster.borrow();
+        match (&wanted.host, group) {
+            (Some(host), _) if **host == *self.host => Ok(Whose::Own),
+            (Some(host), _) => {
+                let member = roster.as_ref().and_then(|roster| roster.member(host));
+                let member = member.ok_or_else(|| no_host(host, roster.as_ref()))?;
+                Ok(Whose::Of(member.name.clone(), member.url.clone()))
+            }
+            (None, Some(group)) => {
+                Ok(self.leader(roster.as_ref(), group).map_or(Whose::Own, |(_, whose)| whose))
+            }
+            (None, None) => Ok(Whose::Own),
+        }
+    }
+
+    /// The token of whoever leads, and who that is.
+    fn leader(&self, roster: Option<&Roster>, group: &Group) -> Option<(i64, Whose)> {
+        let leader = roster?.leader(group)?;
+        let (host, url) = (leader.candidate.host.clone(), leader.candidate.url.clone());
+        let whose = if *host == *self.host { Whose::Own } else { Whose::Of(host, url) };
+        Some((leader.key.token.0, whose))
+    }
+
+    fn shelf(&self, action: &Arc<str>) -> Shelf {
+        self.lines.of(action)
+    }
+
+    async fn ask(
+        &self,
+        host: &str,
+        url: &str,
+        action: &str,
+        wanted: &Wanted,
+    ) -> Result<Vec<Arc<LogLine>>, Refusal> {
+        let asked = async {
+            let mut reading = Reading::of(url, &wanted.path(action), &self.host).await?;
+            let mut lines = Vec::new();
+            while let Some(line) = reading.next().await? {
+                lines.extend(serde_json::from_str(&line).map(Arc::new));
+            }
+            Ok::<_, reqwest::Error>(lines)
+        };
+        asked.await.map_err(|error| {
+            let why = with_causes(&error.without_url());
+            let what = format!("{host} does not answer at {url}: {why}");
+            let help = "ask again when it does, or see what another host printed: ?host=HOST";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, what, help)
+        })
+    }
+}
+
+fn no_host(host: &str, roster: Option<&Roster>) -> Refusal {
+    let members = roster.into_iter().flat_map(|roster| &roster.members);
+    let names: Vec<_> = members.map(|(_, member)| &*member.name).collect();
+    let help = format!("lines are kept by the hosts that are there: {}", names.join(", "));
+    Refusal::new(StatusCode::NOT_FOUND, format!("there is no host `{host}`"), help)
+}
+
+impl Wanted {
+    fn pick(&self, shelf: &Shelf) -> Vec<Arc<LogLine>> {
+        let most = self.lines.unwrap_or(LINES).min(LINES_MAX);
+        shelf.latest(most, |line| {
+            let in_time = self.token.is_none_or(|from| line.token >= Some(from));
+            in_time && self.after.is_none_or(|after| line.id > after)
+        })
+    }
+
+    /// How another host is asked for the same of its own.
+    fn path(&self, action: &str) -> String {
+        let name =
+            percent_encoding::utf8_percent_encode(action, percent_encoding::NON_ALPHANUMERIC);
+        let lines = self.lines.unwrap_or(LINES);
+        let mut path = format!("/v1/logs/{name}?format=json&lines={lines}&follow={}", self.follow);
+        self.token.iter().for_each(|token| path += &format!("&token={token}"));
+        self.after.iter().for_each(|after| path += &format!("&after={after}"));
+        path
+    }
+}
+
+impl Format {
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Json => "application/x-ndjson",
+        }
+    }
+
+    fn write(self, line: &LogLine) -> Bytes {
+        let text = match self {
+            Self::Text => line.to_string(),
+            Self::Json => serde_json::to_string(line).unwrap_or_default(),
+        };
+        Bytes::from(text + "\n")
+    }
+
+    /// What shows that a stream is alive.
+    fn beat(self) -> Option<Bytes> {
+        (self == Self::Json).then(|| Bytes::from_static(b"\n"))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The lines of a host without actions.
+    pub(in crate::api) fn none() -> LogSource {
+        let (_, programme) = watch::channel(Arc::default());
+        let (_, roster) = watch::channel(None);
+        LogSource { host: "a".into(), programme, roster, lines: Lines::default() }
+    }
+}
