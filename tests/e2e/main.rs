@@ -13,6 +13,7 @@
 
 mod clients;
 mod commands;
+mod dashboard;
 mod demo;
 mod events;
 mod first_party;

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::cargo::{cargo, guest_cargo};
 use crate::wasm_target::TARGET;
-use crate::{cmd, compose, deploy, faults, fuzz, guests, setup, test};
+use crate::{browser, cmd, compose, deploy, faults, fuzz, guests, setup, test};
 
 /// How many worlds the long simulation runs: under a minute on two cores.
 const WORLDS: &str = "100000";
@@ -32,6 +32,7 @@ pub(crate) fn run() -> Result<()> {
     lint()?;
     test::run(&[])?;
     test::all_languages()?;
+    browser::test()?;
     document()?;
     dependencies()?;
     deploy::check()?;

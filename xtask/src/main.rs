@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod browser;
 mod cargo;
 mod ci;
 mod cmd;
@@ -66,6 +67,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Test the dashboard in Chromium, and take the pictures in docs/ anew
+    Pictures,
     /// Measure soloist beside what else one could use
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -114,6 +117,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Demo { arguments } => demo::run(&arguments),
         Task::Test { arguments } => test::run(&arguments),
+        Task::Pictures => browser::pictures(),
         Task::Bench(bench) => bench::run(&bench),
         Task::Faults(faults) => faults::run(&faults),
         Task::FaultsInside(inside) => faults::inside(inside),

@@ -27,7 +27,7 @@ use crate::{clock::BootTime, journal::Journal};
 
 /// How often the status is looked at.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often a sign of life is sent.
+/// How often a sign of life is sent. The dashboard takes three of them missing for the end.
 const BEAT: Duration = Duration::from_secs(2);
 /// A deadline of a lease that has moved by less has not moved.
 const MOVED: Duration = Duration::from_millis(100);

@@ -6,6 +6,7 @@
 
 mod casts;
 mod commands;
+mod dashboard;
 mod events;
 mod jobs;
 mod live;

@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    JobSource, Status, casts, commands, events, jobs,
+    JobSource, Status, casts, commands, dashboard, events, jobs,
     live::Live,
     logs::{self, LogSource},
     own_site,
@@ -57,6 +57,8 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const INDEX: &str = "\
 soloist: many hosts stand by, exactly one performs.
+
+GET /            the dashboard, for browsers
 
 GET /v1/status   the cluster as this host sees it, as JSON; `soloist status` prints it
 GET /v1/events   the same and every transition, as they change, as server-sent events
@@ -199,7 +201,7 @@ fn routes(desks: Desks, live: Live) -> Router {
     let Desks { source, state, journal, commands, jobs, logs, tasks, .. } = desks;
     let news = Arc::clone(&source);
     Router::new()
-        .route("/", get(|| async { INDEX }))
+        .merge(dashboard::routes(INDEX))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -323,6 +325,11 @@ mod tests {
         let (code, body) = server.get("/v1/status").await;
         assert_eq!((code, serde_json::from_str::<Status>(&body).unwrap()), (200, example()));
         assert_eq!(server.get("/").await, (200, INDEX.to_owned()));
+        let page = reqwest::Client::new().get(&server.url).header("accept", "text/html,*/*");
+        let page = page.send().await.unwrap();
+        let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        assert!(page.text().await.unwrap().starts_with("<!doctype html>"));
         assert_eq!(server.get("/metrics").await, (200, "soloist_leader 1\n".to_owned()));
     }
 

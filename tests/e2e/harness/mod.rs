@@ -1,5 +1,6 @@
 //! What the tests are made of: a real store, real `soloist` processes, a client.
 
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod crowd;

@@ -48,7 +48,7 @@ fn banner(paint: Paint, parts: &[Part], kill_every: Option<Duration>) -> String 
     text += &format!("  open   http://127.0.0.1:{ACTION_PORT}/   the leader's web action\n");
     for part in parts {
         let name = paint.paint(part.name, Style::new().color(part.color).bold());
-        text += &format!("         {}/v1/status   host {name}\n", part.url());
+        text += &format!("         {}/   the dashboard, on host {name}\n", part.url());
     }
     if let Some(part) = parts.first() {
         text += &format!("  watch  soloist status --watch --url {}\n", part.url());

@@ -1,0 +1,115 @@
+//! The dashboard: one page, and the files that it is made of, within the program.
+//!
+//! ```text
+//! GET /                    the page, for browsers; a list of what there is, for others
+//! GET /dashboard.css, /dashboard.js, /dashboard/…
+//! ```
+//!
+//! The files say nothing of the cluster: all of that the page asks for, by the same paths as
+//! everybody else.
+//!
+//! Invariant: nothing runs on the page but these files. The policy sent with it allows no
+//! inline script, no other site, no frame, and no text to become HTML.
+
+use axum::{
+    Router,
+    http::{HeaderMap, HeaderName, header},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get},
+};
+
+/// What the page may do (W3C: Content Security Policy Level 3, Trusted Types).
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'; require-trusted-types-for 'script'; \
+                      trusted-types 'none'";
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+const PAGE: &str = include_str!("index.html");
+
+/// The files of the page: path, type, content.
+const FILES: &[(&str, &str, &str)] = &[
+    ("/dashboard.css", CSS, include_str!("dashboard.css")),
+    ("/dashboard.js", JS, include_str!("dashboard.js")),
+    ("/dashboard/icon.svg", "image/svg+xml", include_str!("icon.svg")),
+    ("/dashboard/line.js", JS, include_str!("line.js")),
+    ("/dashboard/log.js", JS, include_str!("log.js")),
+    ("/dashboard/order.js", JS, include_str!("order.js")),
+    ("/dashboard/page.js", JS, include_str!("page.js")),
+    ("/dashboard/parts.js", JS, include_str!("parts.js")),
+    ("/dashboard/terms.js", JS, include_str!("terms.js")),
+];
+
+/// The page, and `index` for those who are no browser.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(index: &'static str) -> Router<S> {
+    let page = get(move |headers: HeaderMap| async move {
+        if wants_html(&headers) {
+            file(HTML, PAGE)
+        } else {
+            ([(header::VARY, "accept")], index).into_response()
+        }
+    });
+    let file = |(path, form, content): &(&'static str, &'static str, &'static str)| {
+        let (form, content) = (*form, *content);
+        let route: MethodRouter<S> = get(move || async move { file(form, content) });
+        (*path, route)
+    };
+    let files = FILES.iter().map(file);
+    files.fold(Router::new().route("/", page), |router, (path, file)| router.route(path, file))
+}
+
+fn wants_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT).iter();
+    accept.filter_map(|value| value.to_str().ok()).any(|value| value.contains("text/html"))
+}
+
+/// A file, under the policy. It is asked for again each time: another host, or another
+/// version of this one, may answer by then.
+fn file(form: &'static str, content: &'static str) -> Response {
+    let headers: [(HeaderName, &str); 7] = [
+        (header::CONTENT_TYPE, form),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::VARY, "accept"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    (headers, content).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_that_one_names_is_there() {
+        let named = |text: &'static str| {
+            let quoted = text.split('"').skip(1).step_by(2);
+            quoted.filter(|word| word.starts_with("/dashboard")).collect::<Vec<_>>()
+        };
+        let contents = FILES.iter().map(|(_, _, content)| *content).chain([PAGE]);
+        let wanted: Vec<_> = contents.flat_map(named).collect();
+        for path in &wanted {
+            assert!(FILES.iter().any(|(known, ..)| known == path), "no {path}");
+        }
+        for (path, ..) in FILES {
+            assert!(wanted.contains(path), "nobody wants {path}");
+        }
+    }
+
+    #[test]
+    fn no_text_becomes_html_and_nothing_is_inline() {
+        for (path, _, content) in FILES {
+            for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("]
+            {
+                assert!(!content.contains(word), "{word} in {path}");
+            }
+        }
+        for word in ["<script>", "<style", " style=", " onclick", "http://", "https://"] {
+            assert!(!PAGE.contains(word), "{word} in the page");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+// The parts of the page: groups, hosts, actions, jobs, tasks.
+
+import { opened } from "/dashboard/log.js";
+import { add, at, button, clock, list, moment, write } from "/dashboard/page.js";
+
+const named = (names) => (names.length ? names.join(", ") : "–");
+const led = (status, host) =>
+  Object.entries(status.groups).filter(([, group]) => group.leader === host).map(([name]) => name);
+
+/** Who would lead next, in their order. */
+const queue = ([heir, ...others]) => [heir, others.join(", ")].filter(Boolean).join(", then ");
+
+/** The bars of the leases, each with what it was told last. */
+const bars = new Map();
+
+export function groups(status, told, order) {
+  const others = (leader) =>
+    status.members.filter((host) => host.live && host.name !== leader).map((host) => host.name);
+  const entries = Object.entries(status.groups).map(([name, group]) => (
+    { name, ...group, others: others(group.leader), told }
+  ));
+  list(at("groups"), entries, (group) => group.name, "article", (element) => {
+    element.className = "group";
+    const leader = add(element, "div", "leader");
+    const heading = add(leader, "h3");
+    const name = add(heading, "span", "name");
+    const leads = add(heading, "span");
+    const bar = add(add(leader, "div", "lease"), "span");
+    const words = add(leader, "p", "lease-words");
+    const facts = add(element, "dl", "facts");
+    const fact = (title) => {
+      const box = add(facts, "div");
+      write(add(box, "dt"), title);
+      return add(box, "dd");
+    };
+    const [heir, token, since, strategy] = ["Next in line", "Token", "Leads for", "Strategy"].map(fact);
+    const paused = add(element, "p", "note warn");
+    const obstacle = add(element, "p", "note warn");
+    const buttons = add(element, "p", "buttons");
+    let now;
+    const resign = button(buttons, "Resign", () => order({
+      title: `${now.leader} gives up ${now.name}`,
+      what: `${now.leader} ends its term, and ${now.heir ?? "the next in line"} leads ${now.name}.`,
+      verb: "Resign", path: "/v1/resign", body: { group: now.name },
+    }));
+    const transfer = button(buttons, "Transfer", () => order({
+      title: `Hand ${now.name} over`,
+      what: `${now.leader} ends its term when the host that you name is next in line, and that host leads.`,
+      verb: "Transfer", path: "/v1/resign", body: { group: now.name }, to: now.others,
+    }));
+    const pause = button(buttons, "Pause", () => order(now.paused ? {
+      title: `Resume ${now.name}`,
+      what: `Who leads ${now.name} may change by preference again.`,
+      verb: "Resume", path: "/v1/resume", body: { group: now.name },
+    } : {
+      title: `Pause ${now.name}`,
+      what: `Who leads ${now.name} does not change by preference any more. A leader that dies is still replaced.`,
+      verb: "Pause", path: "/v1/pause", body: { group: now.name },
+    }));
+    return (group) => {
+      now = group;
+      element.dataset.group = group.name;
+      element.classList.toggle("nobody", !group.leader);
+      write(name, group.leader ?? "nobody");
+      write(leads, `leads ${group.name}${group.role === "leader" ? ", and is the host that shows you this" : ""}`);
+      write(heir, queue(group.standbys) || "nobody");
+      write(token, group.token ?? "–");
+      moment(since, group.since, "for");
+      write(strategy, group.strategy || "–");
+      write(paused, group.paused);
+      write(obstacle, group.obstacle && `This host does not stand: ${group.obstacle}`);
+      paused.hidden = !group.paused;
+      obstacle.hidden = !group.obstacle;
+      write(pause, group.paused ? "Resume" : "Pause");
+      resign.disabled = !group.leader || !group.heir;
+      transfer.disabled = !group.leader || group.others.length === 0;
+      const left = group.lease_remaining_ms;
+      const full = Math.max(left ?? 0, bars.get(group.name)?.full ?? 1);
+      bars.set(group.name, { bar, words, left, told: group.told, full, leader: group.leader });
+    };
+  });
+  for (const name of bars.keys()) if (!status.groups[name]) bars.delete(name);
+}
+
+/** Lets the bars run down from what was told last. */
+export function leases(up) {
+  for (const { bar, words, left, told, full, leader } of bars.values()) {
+    const unknown = left == null || !up;
+    bar.parentElement.classList.toggle("unknown", unknown);
+    if (unknown) {
+      const known = leader && up ? `lease: known on ${leader}` : "";
+      write(words, known);
+      continue;
+    }
+    const rest = Math.max(0, left - (performance.now() - told));
+    bar.style.width = `${(100 * rest) / full}%`;
+    write(words, `lease: ${(rest / 1000).toFixed(1)} s left without a renewal`);
+  }
+}
+
+export function hosts(status, order) {
+  const members = status.members.map((host) => ({ ...host, groups: led(status, host.name) }));
+  list(at("hosts"), members, (host) => host.name, "li", (element) => {
+    const name = add(element, "div", "title");
+    const state = add(add(element, "div"), "span", "state");
+    const what = add(element, "div", "what");
+    const [words, more] = [add(what, "span"), add(what, "small")];
+    const buttons = add(element, "p", "buttons");
+    let now;
+    const drain = button(buttons, "Drain", () => order(now.drained ? {
+      title: `Undrain ${now.name}`, what: `${now.name} stands for election again.`,
+      verb: "Undrain", path: "/v1/undrain", body: { host: now.name },
+    } : {
+      title: `Drain ${now.name}`,
+      what: `${now.name} hands everything over that it leads, and stays out until it is undrained.`,
+      verb: "Drain", path: "/v1/drain", body: { host: now.name },
+    }));
+    return (host) => {
+      now = host;
+      const { groups } = host;
+      element.dataset.host = host.name;
+      element.classList.toggle("leads", groups.length > 0);
+      element.classList.toggle("gone", !host.live);
+      write(name, host.name);
+      const draining = host.drained && groups.length ? "draining" : host.drained && "drained";
+      write(state, host.live ? draining || "live" : "gone");
+      state.className = `state ${!host.live ? "" : host.drained ? "warn" : "up"}`;
+      const labels = Object.entries(host.labels).map(([key, value]) => `${key}=${value}`);
+      if (host.live) write(words, host.drained || (groups.length ? `leads ${named(groups)}` : "stands by"));
+      else write(words, host.last_seen ? `seen last at ${clock(host.last_seen)}` : "gone");
+      write(more, [host.url, host.version, ...labels].join(" · "));
+      write(drain, host.drained ? "Undrain" : "Drain");
+    };
+  });
+}
+
+const GOOD = ["running", "done"];
+const BAD = ["failed", "parked", "refused"];
+const mood = (state) => (GOOD.includes(state) ? "up" : BAD.includes(state) ? "bad" : state === "ready" ? "" : "warn");
+
+export function actions(status, lineIsUp) {
+  at("actions").parentElement.querySelector(".none").hidden = status.actions.length > 0;
+  list(at("actions"), status.actions, (action) => action.name, "li", (element, first) => {
+    const title = add(element, "div", "title");
+    const [name, kind] = [add(title, "span"), add(title, "small")];
+    const state = add(add(element, "div"), "span", "state");
+    const what = add(element, "div", "what");
+    const [where, restarts] = [add(what, "span"), add(what, "small")];
+    const buttons = add(element, "p", "buttons");
+    const error = add(element, "p", "error");
+    const log = button(buttons, "Logs", () => opened(first.name, log, element, lineIsUp));
+    log.setAttribute("aria-expanded", "false");
+    log.setAttribute("aria-label", `Logs of ${first.name}`);
+    return (action) => {
+      element.dataset.action = action.name;
+      write(name, action.name);
+      write(kind, [action.kind, action.group].filter(Boolean).join(" · "));
+      write(state, action.state);
+      state.className = `state ${mood(action.state)}`;
+      const path = action.path && action.path !== "/" ? action.path : "";
+      write(where, action.listen ? `${action.listen}${path}` : action.plugin);
+      write(restarts, action.restarts ? `started again in this term: ${action.restarts}×` : "");
+      write(error, action.last_error);
+      log.hidden = action.state === "refused";
+    };
+  });
+}
+
+export function jobs(all, order) {
+  at("jobs").parentElement.hidden = all.length === 0;
+  list(at("jobs"), all, (job) => job.name, "li", (element, first) => {
+    const title = add(element, "div", "title");
+    const [name, schedule] = [add(title, "span"), add(title, "small")];
+    const next = add(element, "div", "when");
+    add(next, "span").textContent = "next ";
+    const due = add(next, "span");
+    const what = add(element, "div", "what");
+    const outcome = add(what, "span", "state");
+    const last = add(what, "small");
+    const buttons = add(element, "p", "buttons");
+    let now = first;
+    button(buttons, "Run now", () => order({
+      title: `Run ${first.name} now`, what: `The leader of ${now.group} runs ${first.name} once, whatever its schedule says.`,
+      verb: "Run now", path: `/v1/jobs/${encodeURIComponent(first.name)}/run`, reason: false,
+    })).setAttribute("aria-label", `Run ${first.name} now`);
+    const error = add(element, "p", "error");
+    return (job) => {
+      now = job;
+      element.dataset.job = job.name;
+      write(name, job.name);
+      write(schedule, `${job.schedule} · ${job.group}`);
+      moment(due, job.next, "at");
+      const firing = job.last;
+      const good = firing && ["done", "running"].includes(firing.outcome);
+      write(outcome, firing ? firing.outcome : "has not run yet");
+      outcome.className = `state ${!firing ? "" : good ? "up" : "bad"}`;
+      last.hidden = !firing;
+      if (firing) moment(last, firing.started, "at");
+      write(error, good ? "" : firing?.error);
+    };
+  });
+}
+
+export function tasks(status) {
+  const hosts = new Map();
+  for (const member of status.members.filter((member) => member.live)) {
+    for (const task of member.tasks ?? []) hosts.set(task, [...(hosts.get(task) ?? []), member.name]);
+  }
+  const all = [...hosts].sort().map(([name, by]) => ({ name, by }));
+  at("tasks").parentElement.hidden = all.length === 0;
+  list(at("tasks"), all, (task) => task.name, "li", (element) => {
+    const [title, chips] = [add(element, "div", "title"), add(element, "div", "chips")];
+    return (task) => {
+      write(title, task.name);
+      list(chips, task.by, (host) => host, "span", (chip, host) => {
+        chip.className = "chip";
+        write(chip, host);
+        return () => {};
+      });
+    };
+  });
+}

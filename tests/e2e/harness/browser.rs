@@ -1,0 +1,211 @@
+//! A real Chromium without a window, driven by W3C's WebDriver and by what chromedriver adds.
+
+use std::{env, path::Path, process::Stdio, time::Duration};
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+
+use super::PATIENCE;
+
+/// How often a page is looked at. Nothing tells a stranger when it has changed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A browser with one page; it ends when this is dropped.
+pub(crate) struct Browser {
+    client: Client,
+    session: String,
+    _driver: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    pub(crate) async fn start() -> Self {
+        // The port that it finds may be taken by another before it has it.
+        let (driver, port) = match driver().await {
+            Some(started) => started,
+            None => driver().await.expect("chromedriver says its port"),
+        };
+        let (client, profile) = (Client::new(), TempDir::new().expect("a folder"));
+        let folder = format!("--user-data-dir={}", profile.path().display());
+        // Where tests run as root there is no sandbox to be had, and little room in /dev/shm.
+        let switches = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            // It ends when the pipe does, and so with its driver, whatever ends that.
+            "--remote-debugging-pipe",
+            &folder,
+        ];
+        let options = json!({
+            "goog:chromeOptions": { "binary": program("SOLOIST_TEST_CHROMIUM"), "args": switches },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let driver_url = format!("http://127.0.0.1:{port}/session");
+        let wanted = json!({ "capabilities": { "alwaysMatch": options } });
+        let began = call(&client, Method::POST, &driver_url, Some(wanted)).await;
+        let session = format!("{driver_url}/{}", began["sessionId"].as_str().expect("a session"));
+        Self { client, session, _driver: driver, _profile: profile }
+    }
+
+    pub(crate) async fn go(&self, url: &str) {
+        self.post("url", json!({ "url": url })).await;
+    }
+
+    /// What a script on the page returns; `arguments` are what it is given.
+    pub(crate) async fn run(&self, script: &str, arguments: &[Value]) -> Value {
+        self.post("execute/sync", json!({ "script": script, "args": arguments })).await
+    }
+
+    /// Waits until an expression on the page is true.
+    pub(crate) async fn until(&self, expression: &str) {
+        let script = format!("return Boolean({expression})");
+        let shown = timeout(PATIENCE, async {
+            while self.run(&script, &[]).await != true {
+                sleep(LOOK).await;
+            }
+        });
+        if shown.await.is_err() {
+            let page = self.run("return document.body.innerText", &[]).await;
+            panic!("never: {expression}\n{}", page.as_str().unwrap_or_default());
+        }
+    }
+
+    /// Clicks what `selector` finds, as a person does: it must be there to be clicked.
+    pub(crate) async fn click(&self, selector: &str) {
+        let wanted = json!({ "using": "css selector", "value": selector });
+        let found = self.post("element", wanted).await;
+        let id = found.as_object().and_then(|it| it.values().next()).expect("an element");
+        let id = id.as_str().expect("an id");
+        self.post(&format!("element/{id}/click"), json!({})).await;
+    }
+
+    /// Moves the focus to what `selector` finds.
+    pub(crate) async fn focus(&self, selector: &str) {
+        self.run("document.querySelector(arguments[0]).focus()", &[selector.into()]).await;
+    }
+
+    /// Presses keys wherever the focus is.
+    pub(crate) async fn press(&self, keys: &str) {
+        let of = |kind: &'static str| move |key: char| json!({ "type": kind, "value": key });
+        let actions: Vec<_> =
+            keys.chars().flat_map(|key| [of("keyDown")(key), of("keyUp")(key)]).collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.post("actions", json!({ "actions": [keyboard] })).await;
+    }
+
+    /// A screen of this size, light or dark.
+    pub(crate) async fn screen(&self, width: u32, height: u32, scheme: &str) {
+        let size = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500,
+        });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+        let scheme = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [scheme] })).await;
+    }
+
+    /// A picture of the page, as PNG.
+    pub(crate) async fn picture(&self) -> Vec<u8> {
+        let picture = call(&self.client, Method::GET, &self.path("screenshot"), None).await;
+        bytes_of(picture.as_str().expect("a picture"))
+    }
+
+    /// What the console has said since the last time that it was asked.
+    pub(crate) async fn console(&self) -> Vec<String> {
+        let lines = self.post("se/log", json!({ "type": "browser" })).await;
+        let lines = lines.as_array().expect("lines").iter();
+        lines.map(|line| format!("{}: {}", line["level"], line["message"])).collect()
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) {
+        let order = json!({ "cmd": command, "params": parameters });
+        self.post("goog/cdp/execute", order).await;
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        call(&self.client, Method::POST, &self.path(path), Some(body)).await
+    }
+
+    fn path(&self, path: &str) -> String {
+        format!("{}/{path}", self.session)
+    }
+
+    /// Ends it, so that no process of it is left.
+    pub(crate) async fn end(self) {
+        call(&self.client, Method::DELETE, &self.session, None).await;
+    }
+}
+
+/// Starts chromedriver, and says where it answers, unless it ended at once.
+async fn driver() -> Option<(Child, String)> {
+    let mut driver = Command::new(program("SOLOIST_TEST_CHROMEDRIVER"))
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("chromedriver starts");
+    let mut lines = BufReader::new(driver.stdout.take().expect("piped")).lines();
+    while let Some(line) =
+        timeout(PATIENCE, lines.next_line()).await.expect("a line").expect("text")
+    {
+        if let Some((_, port)) = line.split_once("started successfully on port ") {
+            return Some((driver, port.trim_end_matches('.').to_owned()));
+        }
+    }
+    None
+}
+
+/// One command of WebDriver.
+async fn call(client: &Client, method: Method, url: &str, body: Option<Value>) -> Value {
+    let request = client.request(method, url).timeout(PATIENCE);
+    let request = match &body {
+        Some(body) => request.json(body),
+        None => request,
+    };
+    let answer = request.send().await.expect("chromedriver answers");
+    let mut answer: Value = answer.json().await.expect("JSON");
+    let value = answer["value"].take();
+    assert!(value["error"].is_null(), "{url} {body:?}: {value:#}");
+    value
+}
+
+fn program(variable: &str) -> String {
+    let set = env::var(variable);
+    set.unwrap_or_else(|_| panic!("{variable} is not set: run it by `cargo xtask ci`"))
+}
+
+/// What base64 stands for (RFC 4648, section 4).
+fn bytes_of(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    for group in text.trim_end_matches('=').as_bytes().chunks(4) {
+        let bits = group.iter().fold(0, |bits, letter| bits << 6 | sextet(*letter));
+        let whole = (bits << (6 * (4 - group.len()))).to_be_bytes();
+        bytes.extend_from_slice(&whole[1..group.len()]);
+    }
+    bytes
+}
+
+fn sextet(letter: u8) -> u32 {
+    let value = match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    value.into()
+}
+
+/// Keeps a picture where the documents show it, if it is wanted there.
+pub(crate) fn keep(name: &str, picture: &[u8]) {
+    if let Some(folder) = env::var_os("SOLOIST_TEST_PICTURES") {
+        std::fs::write(Path::new(&folder).join(name), picture).expect("a file");
+    }
+}
