@@ -10,7 +10,7 @@
 //! - [`scaffold`]: new plugins; [`plugin`]: from a file to something instantiable; [`capability`]:
 //!   what a guest may import
 //! - [`store`]: etcd or SQLite; [`election`]: the heart, without I/O; [`config`]: `soloist.toml`;
-//!   [`clock`]: the boot-time clock; [`measure`]: every metric;
+//!   `tls`: certificates; [`clock`]: the boot-time clock; [`measure`]: every metric;
 //!   [`journal`]: what has happened lately
 
 pub mod action;
@@ -31,4 +31,5 @@ pub mod store;
 pub mod supervisor;
 pub mod tasks;
 pub mod term;
+mod tls;
 mod words;

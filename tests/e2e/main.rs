@@ -19,6 +19,7 @@ mod events;
 mod first_party;
 mod forward;
 mod frozen;
+mod guard;
 mod harness;
 mod health;
 mod hooks;

@@ -13,6 +13,7 @@ use std::{
 
 use reqwest::StatusCode;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 
 use crate::harness::{
@@ -200,6 +201,42 @@ async fn a_plugin_is_replaced_under_load_and_no_request_fails() {
         );
         assert!(*last < settled + settled / 4, "memory grows: {memory:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_is_pinned_is_replaced_by_no_other() {
+    let sum = |file: &Path| -> String {
+        let sum = Sha256::digest(fs::read(file).expect("a plugin"));
+        sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let pin = |file: &Path| format!("sha256 = \"{}\"\n", sum(file));
+    let mut folder = Folder::new().await;
+    folder.settle("web", &pin(&server()));
+    folder.put(&server(), "web");
+    folder.start("a").await;
+    folder.body("/", "I am server a").await;
+
+    folder.put(&spin(), "web");
+    let refused = folder.action("a", "web", |action| !action["last_error"].is_null()).await;
+    let error = refused["last_error"].as_str().expect("an error");
+    for part in [sum(&spin()), sum(&server()), "not the one that is wanted".to_owned()] {
+        assert!(error.contains(&part), "no {part} in {error}");
+    }
+    assert_eq!(
+        (&refused["sha256"], &refused["state"]),
+        (&sum(&server()).into(), &"running".into())
+    );
+    folder.body("/", "I am server a").await;
+    // Nor does a host start with it.
+    let mut command = folder.0.command("b", "");
+    fs::write(folder.0.folder.path().join("b.toml"), "").expect("a file");
+    let ended = crate::harness::process::run(command.arg("--plugins").arg(folder.path(""))).await;
+    assert!(!ended.status.success() && ended.output.contains("not the one"), "{}", ended.output);
+
+    // Once the settings want it, it is taken.
+    folder.settle("web", &pin(&spin()));
+    folder.body("/", "ok").await;
+    folder.action("a", "web", |action| action["last_error"].is_null()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

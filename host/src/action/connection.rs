@@ -25,10 +25,11 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{Tasks, limits::LAST_WORD, tls};
+use super::{Tasks, limits::LAST_WORD};
+use crate::tls::{Acceptor, H2};
 
 /// Answers the requests that come to an address.
 pub(crate) trait Answers: Send + Sync + 'static {
@@ -50,6 +51,8 @@ pub(crate) struct Caller {
     pub(crate) peer: SocketAddr,
     /// Whether it came by TLS.
     pub(crate) secure: bool,
+    /// Whether it has shown a certificate of those that the address knows.
+    pub(crate) certified: bool,
 }
 
 /// What every connection to one address works with.
@@ -57,7 +60,7 @@ pub(crate) struct Hall<A> {
     /// Who answers.
     pub(crate) routes: Arc<A>,
     /// What accepts connections, where that takes TLS.
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Acceptor>,
     /// Told when the address is let go: idle connections then end.
     pub(crate) closing: CancellationToken,
     /// Owns the streams of HTTP/2.
@@ -96,7 +99,7 @@ pub(crate) struct Secure;
 /// flight any more, or it is `cut`.
 pub(crate) async fn serve<A: Answers>(stream: TcpStream, hall: Hall<A>, cut: CancellationToken) {
     let Ok(peer) = stream.peer_addr() else { return };
-    let caller = Caller { peer, secure: hall.tls.is_some() };
+    let mut caller = Caller { peer, secure: hall.tls.is_some(), certified: false };
     // It only fails on a connection that is broken already.
     let _ = stream.set_nodelay(true);
     let ended = match hall.tls.clone() {
@@ -105,7 +108,10 @@ pub(crate) async fn serve<A: Answers>(stream: TcpStream, hall: Hall<A>, cut: Can
             None => return,
         },
         Some(tls) => match hall.first(tls.accept(stream), &cut).await {
-            Some(stream) => hall.speak(agreed(&stream), stream, caller, &cut).await,
+            Some(stream) => {
+                caller.certified = stream.get_ref().1.peer_certificates().is_some();
+                hall.speak(agreed(&stream), stream, caller, &cut).await
+            }
             None => return,
         },
     };
@@ -212,7 +218,7 @@ async fn protocol(stream: &TcpStream) -> io::Result<Protocol> {
 /// The protocol that was agreed upon with TLS.
 fn agreed(stream: &TlsStream<TcpStream>) -> Protocol {
     let agreed = stream.get_ref().1.alpn_protocol();
-    if agreed == Some(tls::H2) { Protocol::Http2 } else { Protocol::Http1 }
+    if agreed == Some(H2) { Protocol::Http2 } else { Protocol::Http1 }
 }
 
 /// Runs the streams of HTTP/2 connections. One that is cut has time for a last word, too.

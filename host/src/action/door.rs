@@ -7,7 +7,6 @@ use tokio::{
     sync::{Semaphore, watch},
     time::sleep,
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
@@ -16,6 +15,7 @@ use super::{
     limits::{ACCEPT_PAUSE, ADDRESS_AGAIN, CONNECTIONS, REQUEST_HEAD, STREAMS},
     listen,
 };
+use crate::tls::Acceptor;
 
 /// How far the opening of an address has come.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +55,7 @@ impl<A: Answers> Door<A> {
     /// and `outcome` is told how far that is.
     pub(crate) fn open(
         address: SocketAddr,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Acceptor>,
         answers: Arc<A>,
         tasks: &Tasks,
         persistence: Persistence,

@@ -41,7 +41,6 @@ mod stage;
 mod status;
 mod task;
 mod tasks;
-mod tls;
 mod upload;
 mod worker;
 
@@ -73,15 +72,13 @@ pub use stage::{Stage, mounts};
 pub use status::{ActionStatus, State};
 pub use task::{Offers, TaskError, Workshop};
 pub use tasks::Tasks;
-pub use tls::TlsError;
-
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
     capability::{Access, Calls, Gate, Spawner, TermLink},
     config::{ActionConfig, JobConfig, Restart, Standby},
     election::Group,
     plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},
+    tls::{Acceptor, TlsError},
 };
 use status::Board;
 
@@ -93,7 +90,7 @@ pub struct Action {
     plugin: Plugin,
     kinds: Kinds,
     pace: Pace,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     board: Board,
     trial: Mutex<Trial>,
 }
@@ -161,8 +158,8 @@ impl Action {
     }
 
     fn load(config: &ActionConfig, engine: &Arc<Engine>) -> Result<Self, PrepareError> {
-        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
-        let plugin = Plugin::load(engine, &config.plugin)?;
+        let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
+        let plugin = Plugin::load_pinned(engine, &config.plugin, config.sha256)?;
         let kinds = match config.job {
             Some(_) => plugin.kinds().scheduled(),
             None => Some(plugin.kinds().clone()),
@@ -301,7 +298,7 @@ impl Action {
     }
 
     /// What accepts its connections, where that takes TLS.
-    pub(crate) fn tls(&self) -> Option<&TlsAcceptor> {
+    pub(crate) fn tls(&self) -> Option<&Acceptor> {
         self.tls.as_ref()
     }
 

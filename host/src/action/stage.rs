@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 use futures::future::join_all;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,6 +18,7 @@ use crate::{
     clock::BootTime,
     config::{self, ActionConfig, Mount, TlsFiles},
     plugin::Kind,
+    tls::Acceptor,
 };
 
 /// An address, and what it takes to be let in. Port 0 is a port of its own for each
@@ -124,7 +124,7 @@ impl Stage {
     /// Opens the addresses that are new, lets go of those that nobody is at any more,
     /// and says who answers at each.
     fn open_doors(&mut self, mounts: &BTreeMap<Arc<str>, Mount>, actions: &[Arc<Action>]) {
-        let mut routes: BTreeMap<DoorKey, (Option<TlsAcceptor>, Vec<_>)> = BTreeMap::new();
+        let mut routes: BTreeMap<DoorKey, (Option<Acceptor>, Vec<_>)> = BTreeMap::new();
         for action in actions {
             let (mount, slot) = (mounts.get(action.name()), self.slots.get(action.name()));
             let (Some(mount), Some(slot)) = (mount, slot) else { continue };

@@ -10,21 +10,23 @@
 //! ```
 
 use axum::{
-    Json, Router,
-    body::{Body, Bytes},
+    Json,
+    body::Bytes,
     extract::{Path, Query, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
+    entrance::{OPERATE, READ},
     refusal::Refusal,
-    tasks::{RETRY_AFTER, TaskDesk, put},
+    routes::Routes,
+    tasks::{self, RETRY_AFTER, TaskDesk, put},
 };
 use crate::{
-    store::CastKey,
+    plugin::Answer,
+    store::{CastAnswer, CastKey},
     tasks::{
         CALL,
         casts::{CastEntry, CastError, Trouble},
@@ -60,12 +62,14 @@ pub struct Dealt {
     pub count: usize,
 }
 
-pub(super) fn routes(desk: TaskDesk) -> Router {
-    Router::new()
-        .route("/v1/tasks/{task}/dead", get(dead).post(replay).delete(purge))
-        .route("/v1/tasks/{task}/{id}", get(look))
-        .route("/v1/tasks/{task}/{id}/answer", get(answer))
-        .with_state(desk)
+pub(super) fn routes(desk: TaskDesk) -> Routes {
+    Routes::new()
+        .get("/v1/tasks/{task}/dead", READ, dead)
+        .post("/v1/tasks/{task}/dead", OPERATE, replay)
+        .delete("/v1/tasks/{task}/dead", OPERATE, purge)
+        .get("/v1/tasks/{task}/{id}", READ, look)
+        .get("/v1/tasks/{task}/{id}/answer", READ, answer)
+        .with(desk)
 }
 
 /// Casts; the answer names the id, and where to ask for it.
@@ -103,11 +107,8 @@ async fn answer(
         let help = format!("GET /v1/tasks/{}/{} tells more of it", key.task, key.id);
         return Err(Refusal::new(StatusCode::CONFLICT, error, help));
     };
-    let mut response = Response::new(Body::from(answer.payload));
-    if let Some(form) = answer.content_type.and_then(|form| HeaderValue::from_str(&form).ok()) {
-        response.headers_mut().insert(header::CONTENT_TYPE, form);
-    }
-    Ok(response)
+    let CastAnswer { payload, content_type } = answer;
+    Ok(tasks::answer(Answer { payload, content_type }))
 }
 
 async fn dead(

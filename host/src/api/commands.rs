@@ -13,69 +13,77 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    body::Bytes,
+    Json,
+    body::Body,
     extract::State,
     http::{HeaderMap, StatusCode},
-    routing::post,
 };
 use serde::de::DeserializeOwned;
 
-use super::refusal::Refusal;
+use super::{body, entrance::OPERATE, refusal::Refusal, routes::Routes};
 use crate::cluster::{
     CommandError, Commands, Done, DrainOrder, PASSED_ON, PauseOrder, RemoveOrder, ResignOrder,
 };
 
+/// The longest order, in bytes.
+const ORDER_MAX: usize = 64 << 10;
+
 type To = State<Arc<Commands>>;
 type Answer = Result<Json<Done>, Refusal>;
 
-pub(super) fn routes(commands: Arc<Commands>) -> Router {
-    Router::new()
-        .route("/v1/resign", post(resign))
-        .route("/v1/pause", post(pause))
-        .route("/v1/resume", post(resume))
-        .route("/v1/drain", post(drain))
-        .route("/v1/undrain", post(undrain))
-        .route("/v1/remove", post(remove))
-        .with_state(commands)
+pub(super) fn routes(commands: Arc<Commands>) -> Routes {
+    Routes::new()
+        .post("/v1/resign", OPERATE, resign)
+        .post("/v1/pause", OPERATE, pause)
+        .post("/v1/resume", OPERATE, resume)
+        .post("/v1/drain", OPERATE, drain)
+        .post("/v1/undrain", OPERATE, undrain)
+        .post("/v1/remove", OPERATE, remove)
+        .with(commands)
 }
 
-async fn resign(State(to): To, headers: HeaderMap, body: Bytes) -> Answer {
-    let order: ResignOrder = read(&body)?;
+async fn resign(State(to): To, headers: HeaderMap, body: Body) -> Answer {
+    let order: ResignOrder = read(body).await?;
     answer(to.resign(order, headers.contains_key(PASSED_ON)).await)
 }
 
-async fn pause(State(to): To, body: Bytes) -> Answer {
-    let order: PauseOrder = read(&body)?;
+async fn pause(State(to): To, body: Body) -> Answer {
+    let order: PauseOrder = read(body).await?;
     answer(to.pause(order).await)
 }
 
-async fn resume(State(to): To, body: Bytes) -> Answer {
-    let order: PauseOrder = read(&body)?;
+async fn resume(State(to): To, body: Body) -> Answer {
+    let order: PauseOrder = read(body).await?;
     answer(to.resume(order).await)
 }
 
-async fn drain(State(to): To, body: Bytes) -> Answer {
-    let order: DrainOrder = read(&body)?;
+async fn drain(State(to): To, body: Body) -> Answer {
+    let order: DrainOrder = read(body).await?;
     answer(to.drain(order).await)
 }
 
-async fn undrain(State(to): To, body: Bytes) -> Answer {
-    let order: DrainOrder = read(&body)?;
+async fn undrain(State(to): To, body: Body) -> Answer {
+    let order: DrainOrder = read(body).await?;
     answer(to.undrain(order).await)
 }
 
-async fn remove(State(to): To, body: Bytes) -> Answer {
-    let order: RemoveOrder = read(&body)?;
+async fn remove(State(to): To, body: Body) -> Answer {
+    let order: RemoveOrder = read(body).await?;
     answer(to.remove(order).await)
 }
 
 /// What is asked for. Nothing at all is an order with everything left out.
-fn read<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Refusal> {
+async fn read<T: DeserializeOwned + Default>(body: Body) -> Result<T, Refusal> {
+    let body = body::whole(body, ORDER_MAX).await.map_err(|missing| {
+        missing.refusal("order", || {
+            let error = format!("an order is of {ORDER_MAX} bytes at most");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error, "give a shorter reason")
+        })
+    })?;
     if body.is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(body).map_err(|error| Refusal::bad(format!("no order: {error}")))
+    serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("no order: {error}")))
 }
 
 fn answer(outcome: Result<Done, CommandError>) -> Answer {
@@ -93,7 +101,10 @@ pub(super) mod tests {
     };
 
     use super::*;
-    use crate::store::{Member, Store};
+    use crate::{
+        cluster::{Passport, Peers},
+        store::{Member, Store},
+    };
 
     /// The commands of a host that has not seen its cluster yet.
     pub(in crate::api) fn nobody(store: Arc<dyn Store>) -> Commands {
@@ -110,6 +121,7 @@ pub(super) mod tests {
         };
         Commands {
             member,
+            peers: Peers::new(&Passport::default()).unwrap(),
             store,
             roster: tokio::sync::watch::channel(None).1,
             groups: Box::new(Vec::new),

@@ -14,14 +14,16 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{extract::State, response::Response};
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Status, StatusSource,
+    entrance::READ,
     live::{Gone, Listener, Live},
     refusal::Refusal,
+    routes::Routes,
 };
 use crate::{clock::BootTime, journal::Journal};
 
@@ -51,9 +53,9 @@ struct Latest {
     event: Arc<str>,
 }
 
-pub(super) fn routes(source: Arc<dyn StatusSource>, journal: Journal, live: Live) -> Router {
+pub(super) fn routes(source: Arc<dyn StatusSource>, journal: Journal, live: Live) -> Routes {
     let room = Newsroom { source, journal, live, latest: Mutex::default() };
-    Router::new().route("/v1/events", get(events)).with_state(Arc::new(room))
+    Routes::new().get("/v1/events", READ, events).with(Arc::new(room))
 }
 
 async fn events(State(room): State<Arc<Newsroom>>) -> Result<Response, Refusal> {

@@ -4,21 +4,25 @@
 //! It is there from the first moment to the last, whatever becomes of the
 //! store: a host that cannot lead must be able to say why.
 
+mod body;
 mod casts;
 mod commands;
 mod dashboard;
+mod entrance;
 mod events;
 mod jobs;
 mod live;
 mod logs;
 mod own_site;
 mod refusal;
+mod routes;
 mod server;
 mod state;
 mod status;
 mod tasks;
 
 pub use casts::Dealt;
+pub use entrance::{Entrance, EntranceError};
 pub use jobs::{JobEntry, JobFirings, JobList, JobSource};
 pub use logs::LogSource;
 pub use refusal::Reason;

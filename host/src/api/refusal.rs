@@ -16,6 +16,8 @@ pub struct Reason {
     pub help: String,
 }
 
+const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"soloist\", charset=\"UTF-8\"");
+
 /// A request that was not carried out.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
@@ -23,12 +25,14 @@ pub(super) struct Refusal {
     reason: Reason,
     /// When it may be asked again, in seconds (RFC 9110, section 10.2.3).
     retry_after: Option<HeaderValue>,
+    /// What else is to be shown, as parameters of a challenge (RFC 9110, section 11.6.1).
+    challenge: Option<&'static str>,
 }
 
 impl Refusal {
     pub(super) fn new(code: StatusCode, error: impl Into<String>, help: impl Into<String>) -> Self {
         let reason = Reason { error: error.into(), help: help.into() };
-        Self { code, reason, retry_after: None }
+        Self { code, reason, retry_after: None, challenge: None }
     }
 
     /// The request is not one that this server understands.
@@ -39,6 +43,12 @@ impl Refusal {
     /// The same, to be asked again after so many seconds.
     pub(super) fn after(mut self, seconds: HeaderValue) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The same; another credential may be shown. `more` are parameters of that.
+    pub(super) fn challenging(mut self, more: &'static str) -> Self {
+        self.challenge = Some(more);
         self
     }
 
@@ -54,6 +64,13 @@ impl IntoResponse for Refusal {
         let mut response = (self.code, Json(self.reason)).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        if let Some(more) = self.challenge {
+            let headers = response.headers_mut();
+            let bearer = HeaderValue::from_str(&format!("Bearer realm=\"soloist\"{more}"));
+            headers.extend(bearer.into_iter().map(|it| (header::WWW_AUTHENTICATE, it)));
+            // Browsers ask for a password by this one, and know no other.
+            headers.append(header::WWW_AUTHENTICATE, BASIC);
         }
         response
     }

@@ -11,9 +11,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{Method, StatusCode, Uri, header},
-    middleware,
     response::{IntoResponse, Response},
-    routing::get,
 };
 use hyper::{body::Incoming, service::Service};
 use hyper_util::service::TowerToHyperService;
@@ -25,11 +23,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    JobSource, Status, casts, commands, dashboard, events, jobs,
+    JobSource, Status, casts, commands, dashboard,
+    entrance::{Entrance, Needs, READ},
+    events, jobs,
     live::Live,
     logs::{self, LogSource},
-    own_site,
     refusal::Refusal,
+    routes::Routes,
     state,
     tasks::{self, TaskDesk},
 };
@@ -126,17 +126,19 @@ pub struct Desks {
     pub tasks: TaskDesk,
     /// The leader's actions.
     pub relay: Relay,
+    /// Who comes in.
+    pub entrance: Arc<Entrance>,
 }
 
 /// Serves the control API until `stop`, then closes every connection.
 pub async fn serve(listener: TcpListener, desks: Desks, stop: CancellationToken) {
     let relay = desks.relay.clone();
-    let tasks = Tasks::new();
-    let live = Live::new(tasks.clone(), stop.clone());
-    let rooms = Rooms { own: TowerToHyperService::new(routes(desks, live)), relay };
+    let (entrance, tasks) = (Arc::clone(&desks.entrance), Tasks::new());
+    let (tls, live) = (entrance.tls.clone(), Live::new(tasks.clone(), stop.clone()));
+    let rooms = Rooms { own: TowerToHyperService::new(routes(desks, live)), entrance, relay };
     let hall = Hall {
         routes: Arc::new(rooms),
-        tls: None,
+        tls,
         closing: stop.clone(),
         tasks,
         streams: MAX_STREAMS,
@@ -174,6 +176,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 struct Rooms {
     /// The control API itself.
     own: TowerToHyperService<Router>,
+    /// Who comes in to what.
+    entrance: Arc<Entrance>,
     /// What the leader performs.
     relay: Relay,
 }
@@ -183,14 +187,20 @@ impl Answers for Rooms {
 
     async fn respond(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         caller: Caller,
     ) -> Result<Response, Infallible> {
         if !Relay::is_at(request.uri().path()) {
+            request.extensions_mut().insert(caller);
             return self.own.call(request).await;
         }
-        if let Err(refusal) = own_site::check(request.method(), request.headers()) {
-            return Ok(refusal.into_response());
+        let from_host = Relay::is_from_host(request.headers());
+        if let Err(refusal) = self.entrance.admit_to_actions(caller, &mut request).await {
+            let mut response = refusal.into_response();
+            if from_host {
+                Relay::mark_stranger(response.headers_mut());
+            }
+            return Ok(response);
         }
         // Boxed, or every request of the control API would be as large.
         Ok(Box::pin(self.relay.respond(request, caller)).await?.map(Body::new))
@@ -198,25 +208,29 @@ impl Answers for Rooms {
 }
 
 fn routes(desks: Desks, live: Live) -> Router {
+    let entrance = Arc::clone(&desks.entrance);
+    listed(desks, live).behind(&entrance, |router| {
+        router.fallback(unknown_path).method_not_allowed_fallback(wrong_method)
+    })
+}
+
+pub(super) fn listed(desks: Desks, live: Live) -> Routes {
     let Desks { source, state, journal, commands, jobs, logs, tasks, .. } = desks;
     let news = Arc::clone(&source);
-    Router::new()
-        .merge(dashboard::routes(INDEX))
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .route("/v1/status", get(status))
-        .with_state(source)
-        .merge(events::routes(news, journal, live.clone()))
-        .merge(logs::routes(logs, live))
-        .merge(state::routes(state))
-        .merge(commands::routes(commands))
-        .merge(casts::routes(tasks.clone()))
-        .merge(tasks::routes(tasks))
-        .merge(jobs::routes(jobs))
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(own_site::only))
+    Routes::new()
+        .get("/livez", Needs::Nothing, || async { "ok\n" })
+        .get("/readyz", Needs::Nothing, ready)
+        .get("/metrics", READ, metrics)
+        .get("/v1/status", READ, status)
+        .with(source)
+        .and(dashboard::routes(INDEX))
+        .and(events::routes(news, journal, live.clone()))
+        .and(logs::routes(logs, live))
+        .and(state::routes(state))
+        .and(commands::routes(commands))
+        .and(casts::routes(tasks.clone()))
+        .and(tasks::routes(tasks))
+        .and(jobs::routes(jobs))
 }
 
 async fn ready(State(source): State<Source>) -> Response {
@@ -250,163 +264,4 @@ async fn wrong_method(method: Method, uri: Uri) -> impl IntoResponse {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use tempfile::TempDir;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        task::JoinHandle,
-    };
-
-    use super::*;
-    use crate::{api::status::tests::example, config::StoreUrl, relay::test_relay};
-
-    struct Fake(Mutex<Result<(), String>>);
-
-    impl StatusSource for Fake {
-        fn status(&self) -> Status {
-            example()
-        }
-
-        fn metrics(&self) -> String {
-            "soloist_leader 1\n".into()
-        }
-
-        fn ready(&self) -> Result<(), String> {
-            self.0.lock().unwrap().clone()
-        }
-    }
-
-    struct Server {
-        url: String,
-        source: Arc<Fake>,
-        stop: CancellationToken,
-        task: JoinHandle<()>,
-        _folder: TempDir,
-    }
-
-    impl Server {
-        async fn start() -> Self {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let url = format!("http://{}", listener.local_addr().unwrap());
-            let source = Arc::new(Fake(Mutex::new(Ok(()))));
-            let stop = CancellationToken::new();
-            let folder = tempfile::tempdir().unwrap();
-            let file = StoreUrl::Sqlite(folder.path().join("soloist.db"));
-            let store = store::open(&file, "test", REQUEST_TIME).unwrap();
-            let state = store.state().unwrap();
-            let jobs = Arc::new(jobs::tests::none(&*store));
-            let tasks = tasks::tests::nothing(&store);
-            let commands = Arc::new(commands::tests::nobody(store));
-            let (asked, told) = (source.clone(), stop.clone());
-            let relay = test_relay();
-            let journal = Journal::default();
-            let logs = Arc::new(logs::tests::none());
-            let desks = Desks { source: asked, state, journal, commands, jobs, logs, tasks, relay };
-            let task = tokio::spawn(serve(listener, desks, told));
-            Self { url, source, stop, task, _folder: folder }
-        }
-
-        async fn ask(&self, method: Method, path: &str) -> (u16, String) {
-            let request = reqwest::Client::new().request(method, format!("{}{path}", self.url));
-            let answer = request.send().await.unwrap();
-            (answer.status().as_u16(), answer.text().await.unwrap())
-        }
-
-        async fn get(&self, path: &str) -> (u16, String) {
-            self.ask(Method::GET, path).await
-        }
-    }
-
-    #[tokio::test]
-    async fn says_what_it_knows() {
-        let server = Server::start().await;
-        let (code, body) = server.get("/v1/status").await;
-        assert_eq!((code, serde_json::from_str::<Status>(&body).unwrap()), (200, example()));
-        assert_eq!(server.get("/").await, (200, INDEX.to_owned()));
-        let page = reqwest::Client::new().get(&server.url).header("accept", "text/html,*/*");
-        let page = page.send().await.unwrap();
-        let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
-        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
-        assert!(page.text().await.unwrap().starts_with("<!doctype html>"));
-        assert_eq!(server.get("/metrics").await, (200, "soloist_leader 1\n".to_owned()));
-    }
-
-    #[tokio::test]
-    async fn is_alive_while_it_is_not_ready_and_says_why() {
-        let server = Server::start().await;
-        assert_eq!(server.get("/readyz").await, (200, "ok\n".into()));
-        *server.source.0.lock().unwrap() = Err("no session: etcd is unavailable".into());
-        assert_eq!(server.get("/readyz").await, (503, "no session: etcd is unavailable\n".into()));
-        assert_eq!(server.get("/livez").await, (200, "ok\n".into()));
-    }
-
-    #[tokio::test]
-    async fn refuses_with_a_hint() {
-        let server = Server::start().await;
-        let (code, body) = server.get("/status").await;
-        assert_eq!(code, 404);
-        assert_eq!(
-            body,
-            r#"{"error":"there is nothing at /status","help":"GET / lists what there is"}"#
-        );
-        let (code, body) = server.ask(Method::POST, "/v1/status").await;
-        assert_eq!(code, 405);
-        assert!(body.contains("/v1/status does not take POST"), "{body}");
-    }
-
-    #[tokio::test]
-    async fn there_may_be_no_job() {
-        let server = Server::start().await;
-        assert_eq!(server.get("/v1/jobs").await, (200, r#"{"jobs":[]}"#.to_owned()));
-        for (method, path) in
-            [(Method::GET, "/v1/jobs/report"), (Method::POST, "/v1/jobs/report/run")]
-        {
-            let (code, body) = server.ask(method, path).await;
-            assert_eq!(code, 404);
-            assert!(
-                body.contains("there is no job `report`") && body.contains("`schedule`"),
-                "{body}"
-            );
-        }
-        let (code, body) = server.ask(Method::POST, "/v1/jobs/report/run?wait=soon").await;
-        assert_eq!(code, 400, "{body}");
-    }
-
-    #[tokio::test]
-    async fn an_order_that_is_not_understood_changes_nothing() {
-        let server = Server::start().await;
-        for (body, words) in [
-            (r#"{"grup": "main"}"#, "unknown field `grup`"),
-            (r#"{"group": 7}"#, "invalid type"),
-            ("resign!", "no order"),
-        ] {
-            let request = reqwest::Client::new().post(format!("{}/v1/resign", server.url));
-            let answer = request.body(body).send().await.unwrap();
-            assert_eq!(answer.status(), 400, "{body}");
-            let text = answer.text().await.unwrap();
-            assert!(text.contains(words) && text.contains("help"), "{text}");
-        }
-        // This one is understood, but the host has not seen its cluster.
-        assert_eq!(server.ask(Method::POST, "/v1/resign").await.0, 503);
-        let page = reqwest::Client::new().post(format!("{}/v1/resign", server.url));
-        let page = page.header("sec-fetch-site", "cross-site").send().await.unwrap();
-        assert_eq!(page.status(), 403);
-    }
-
-    #[tokio::test]
-    async fn stops_although_a_client_holds_a_connection() {
-        let server = Server::start().await;
-        let address = server.url.trim_start_matches("http://");
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n").await.unwrap();
-        server.get("/livez").await;
-        server.stop.cancel();
-        server.task.await.unwrap();
-        let mut rest = Vec::new();
-        // Reset or end: closed either way.
-        let _ = client.read_to_end(&mut rest).await;
-        assert_eq!(rest, b"");
-    }
-}
+pub(super) mod tests;

@@ -15,23 +15,25 @@
 //! for any action, also one that runs nowhere (any more). It is logged, the
 //! value never.
 
-use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
-    Json, Router,
-    body::{Body, Bytes, to_bytes},
+    Json,
+    body::Body,
     extract::{self, FromRequestParts, Path, Query},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
-    routing::get,
 };
-use http_body_util::LengthLimitError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::time::timeout;
 use tracing::info;
 
-use super::{refusal::Refusal, server::REQUEST_TIME};
+use super::{
+    body,
+    entrance::{OPERATE, READ},
+    refusal::Refusal,
+    routes::Routes,
+};
 use crate::{
     config::check_name,
     store::{BATCH_MAX, Guard, State, StoreError, VALUE_MAX, Write},
@@ -55,12 +57,12 @@ pub struct StateKeys {
 /// Where the state is.
 type Store = extract::State<Arc<dyn State>>;
 
-pub(super) fn routes(state: Arc<dyn State>) -> Router {
-    let methods = get(read).put(put).delete(delete);
-    Router::new()
-        .route("/v1/state/{action}", methods.clone())
-        .route("/v1/state/{action}/{*key}", methods)
-        .with_state(state)
+pub(super) fn routes(state: Arc<dyn State>) -> Routes {
+    let mut routes = Routes::new();
+    for path in ["/v1/state/{action}", "/v1/state/{action}/{*key}"] {
+        routes = routes.get(path, READ, read).put(path, OPERATE, put).delete(path, OPERATE, delete);
+    }
+    routes.with(state)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -122,14 +124,10 @@ async fn list(store: Store, asked: Asked) -> Result<Response, Refusal> {
         .into_response())
 }
 
-async fn put(
-    store: Store,
-    asked: Asked,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<StatusCode, Refusal> {
+async fn put(store: Store, asked: Asked, body: Body) -> Result<StatusCode, Refusal> {
     let Asked { action, key: Some(key), .. } = asked else { return Err(which_key()) };
-    let value = value(&headers, body).await?;
+    let value = body::whole(body, VALUE_MAX).await;
+    let value = value.map_err(|missing| missing.refusal("value", too_large))?;
     let bytes = value.len();
     let write = Write { key: key.clone(), value: Some(value), only_if: None };
     store.write(Guard::Person, &action, &[write]).await.map_err(refusal)?;
@@ -181,23 +179,6 @@ async fn delete_all(store: Store, action: &str) -> Result<Response, Refusal> {
     Ok(Json(json!({ "deleted": deleted })).into_response())
 }
 
-/// The body, which has to come in time.
-async fn value(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
-    let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    // Whoever says so beforehand need not send it all first.
-    if told.and_then(|told| told.parse().ok()).is_some_and(|length: usize| length > VALUE_MAX) {
-        return Err(too_large());
-    }
-    match timeout(REQUEST_TIME, to_bytes(body, VALUE_MAX)).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) if error.source().is_some_and(|e| e.is::<LengthLimitError>()) => {
-            Err(too_large())
-        }
-        Ok(Err(error)) => Err(Refusal::bad(format!("the value did not come whole: {error}"))),
-        Err(_) => Err(slow(REQUEST_TIME)),
-    }
-}
-
 fn which_key() -> Refusal {
     let help = "name it, as in /v1/state/ACTION/KEY; `?all=true` deletes all keys of an action";
     Refusal::new(StatusCode::BAD_REQUEST, "no key is named", help)
@@ -215,11 +196,6 @@ fn too_large() -> Refusal {
 fn limit(problem: String) -> Refusal {
     let help = "state is for small things that must outlive a leader: keep the large elsewhere";
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, problem, help)
-}
-
-fn slow(limit: Duration) -> Refusal {
-    let error = format!("the value did not come within {} s", limit.as_secs());
-    Refusal::new(StatusCode::REQUEST_TIMEOUT, error, "send it again")
 }
 
 /// What a failed call means to whoever asked.

@@ -12,16 +12,20 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
-    body::{Body, Bytes, to_bytes},
+    Json,
+    body::{Body, Bytes},
     extract::{Path, Query, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{casts, refusal::Refusal};
+use super::{
+    body, casts,
+    entrance::{OPERATE, READ},
+    refusal::Refusal,
+    routes::Routes,
+};
 use crate::{
     action::{Action, Workshop},
     capability::{CallError, Calls, Order},
@@ -78,11 +82,8 @@ enum Mode {
     Cast,
 }
 
-pub(super) fn routes(desk: TaskDesk) -> Router {
-    Router::new()
-        .route("/v1/tasks", get(list))
-        .route("/v1/tasks/{task}", post(call))
-        .with_state(desk)
+pub(super) fn routes(desk: TaskDesk) -> Routes {
+    Routes::new().get("/v1/tasks", READ, list).post("/v1/tasks/{task}", OPERATE, call).with(desk)
 }
 
 async fn list(State(desk): State<TaskDesk>) -> Json<Vec<TaskEntry>> {
@@ -139,17 +140,15 @@ async fn perform(desk: &TaskDesk, call: &Call, within: Duration) -> Response {
 
 async fn read(action: &Action, body: Body) -> Result<Bytes, Refusal> {
     let most = action.config().limits.body;
-    to_bytes(body, usize::try_from(most).unwrap_or(usize::MAX)).await.map_err(|error| {
-        let error = format!("the payload cannot be read: {error}");
-        let help = format!(
-            "{} takes {most} bytes at most; `body` in its settings says how many",
-            action.name()
-        );
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error, help)
-    })
+    let large = || {
+        let error = format!("the payload is too long: {} takes {most} bytes", action.name());
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error, "`body` in its settings says how many")
+    };
+    let payload = body::whole(body, usize::try_from(most).unwrap_or(usize::MAX)).await;
+    payload.map_err(|missing| missing.refusal("payload", large))
 }
 
-fn answer(Answer { payload, content_type }: Answer) -> Response {
+pub(super) fn answer(Answer { payload, content_type }: Answer) -> Response {
     let mut response = Response::new(Body::from(payload));
     if let Some(form) = content_type {
         put(response.headers_mut(), &header::CONTENT_TYPE, &form);
@@ -214,7 +213,12 @@ pub(super) mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::{action::Tasks, store::Store, tasks::casts::Desk};
+    use crate::{
+        action::Tasks,
+        cluster::{Passport, Peers},
+        store::Store,
+        tasks::casts::Desk,
+    };
 
     /// The desk of a host that has no tasks.
     pub(in crate::api) fn nothing(store: &Arc<dyn Store>) -> TaskDesk {
@@ -223,6 +227,7 @@ pub(super) mod tests {
         let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
         let dispatcher = Dispatcher::new(
             host,
+            Peers::new(&Passport::default()).unwrap(),
             Arc::clone(&workshop),
             programme,
             roster,

@@ -7,19 +7,17 @@ use std::{
 };
 
 use clap::Args;
-use reqwest::{Response, Url};
+use http::Method;
 use serde::Deserialize;
 
 use super::{
     ExitError,
-    client::{self, Client},
+    client::{Answer, HostArgs, Question, STORE_PATIENCE},
     terminal::{hand_out, remark, say, tame},
 };
 
 /// How much longer than its time-out an answer may take on its way.
 const WAY: Duration = Duration::from_secs(5);
-/// How long a cast may take: longer than the store takes to fail.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// The most that the settings of a task can let it take.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -41,9 +39,8 @@ pub(super) struct CallArgs {
     /// Do not say who worked
     #[arg(long, short)]
     quiet: bool,
-    /// The control API of any host
-    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000")]
-    url: String,
+    #[command(flatten)]
+    host: HostArgs,
 }
 
 /// Have a task kept in the store until some host has done it, and print its id
@@ -56,9 +53,8 @@ pub(super) struct CastArgs {
     task: String,
     #[command(flatten)]
     payload: PayloadArgs,
-    /// The control API of any host
-    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000")]
-    url: String,
+    #[command(flatten)]
+    host: HostArgs,
 }
 
 /// A cast that was taken.
@@ -82,17 +78,17 @@ struct PayloadArgs {
 }
 
 pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
-    let mut url = address(&args.url, Some(&args.task))?;
-    url.query_pairs_mut().append_pair("attempts", &args.attempts.to_string());
+    let client = args.host.client()?;
+    let question = client.question(Method::POST, &["v1", "tasks", &args.task]);
+    let mut question = question.option("attempts", &args.attempts.to_string());
     if let Some(timeout) = args.timeout {
         let timeout = humantime::format_duration(timeout).to_string();
-        url.query_pairs_mut().append_pair("timeout", &timeout.replace(' ', ""));
+        question = question.option("timeout", &timeout.replace(' ', ""));
     }
     let patience = args.timeout.unwrap_or(LONGEST).saturating_add(WAY);
-    let answer = send(&args.url, url, args.payload, patience).await?;
+    let answer = args.payload.put(question)?.ask(patience).await?;
     let worked = worked(&answer);
-    let result = answer.bytes().await.map_err(|error| client::refusal(&args.url, error))?;
-    hand_out(&result);
+    hand_out(&answer.bytes());
     if !args.quiet {
         remark(&worked);
     }
@@ -100,31 +96,19 @@ pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
 }
 
 pub(super) async fn cast(args: CastArgs) -> Result<(), ExitError> {
-    let mut url = address(&args.url, Some(&args.task))?;
-    url.query_pairs_mut().append_pair("mode", "cast");
-    let answer = send(&args.url, url, args.payload, PATIENCE).await?;
-    let cast: Cast = answer.json().await.map_err(|error| client::odd(&args.url, &error))?;
+    let client = args.host.client()?;
+    let question = client.question(Method::POST, &["v1", "tasks", &args.task]);
+    let question = args.payload.put(question.option("mode", "cast"))?;
+    let cast: Cast = question.ask(STORE_PATIENCE).await?.json()?;
     say(&format!("{}\n", tame(&cast.id)));
     Ok(())
 }
 
-async fn send(
-    host: &str,
-    url: Url,
-    payload: PayloadArgs,
-    patience: Duration,
-) -> Result<Response, ExitError> {
-    let request = Client::new()?.http().post(url).timeout(patience);
-    let request = match &payload.content_type {
-        Some(form) => request.header(reqwest::header::CONTENT_TYPE, form),
-        None => request,
-    };
-    let request = request.body(payload.read()?);
-    let answer = request.send().await.map_err(|error| client::refusal(host, error))?;
-    client::done(host, answer).await
-}
-
 impl PayloadArgs {
+    fn put<'a>(&self, question: Question<'a>) -> Result<Question<'a>, ExitError> {
+        question.body(self.read()?, self.content_type.as_deref())
+    }
+
     fn read(&self) -> Result<Vec<u8>, ExitError> {
         let unreadable = |what: String| {
             move |error: std::io::Error| {
@@ -143,21 +127,10 @@ impl PayloadArgs {
     }
 }
 
-/// The place of a task at the host at `url`, or of all of them.
-pub(super) fn address(url: &str, task: Option<&str>) -> Result<Url, ExitError> {
-    let mut path = format!("{}/v1/tasks", url.trim_end_matches('/'));
-    if let Some(task) = task {
-        let task = percent_encoding::utf8_percent_encode(task, percent_encoding::NON_ALPHANUMERIC);
-        path += &format!("/{task}");
-    }
-    Url::parse(&path).map_err(|_| client::no_url(url))
-}
-
 /// As in `b worked, at attempt 2`.
-fn worked(answer: &Response) -> String {
-    let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
-    let host = text("soloist-host").unwrap_or("somebody");
-    match text("soloist-attempt") {
+fn worked(answer: &Answer) -> String {
+    let host = answer.header("soloist-host").unwrap_or("somebody");
+    match answer.header("soloist-attempt") {
         Some(attempt) if attempt != "1" => format!("{host} worked, at attempt {attempt}"),
         _ => format!("{host} worked"),
     }

@@ -1,38 +1,162 @@
 //! Asking hosts, by their control API.
 
-use std::time::Duration;
+use std::{env::VarError, path::PathBuf, sync::Arc, time::Duration};
 
-use reqwest::{Response, StatusCode};
+use bytes::Bytes;
+use clap::Args;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{ExitError, terminal::say};
-use crate::api::{Reason, Status};
+use crate::{
+    api::{Reason, Status},
+    cluster::{AskError, Passport, Peers, Reading},
+    config::{Secret, TlsFiles},
+    words::with_causes,
+};
 
-/// How long a host may take to answer.
+/// How long a host may take to say how things are.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same, where its store has to answer first: longer than that takes to fail.
+pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(30);
+/// The token itself.
+const TOKEN: &str = "SOLOIST_TOKEN";
 
-/// Asks hosts.
-pub(super) struct Client(reqwest::Client);
+/// Which host is asked, and what it is shown.
+#[derive(Clone, Debug, Args)]
+pub(super) struct HostArgs {
+    /// The control API of any host
+    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000", global = true)]
+    pub(super) url: String,
+    /// The file that holds the token to show; or SOLOIST_TOKEN is the token
+    #[arg(
+        long,
+        env = "SOLOIST_TOKEN_FILE",
+        value_name = "FILE",
+        hide_env_values = true,
+        global = true
+    )]
+    token_file: Option<PathBuf>,
+    /// The certificates (PEM) of who has signed that of the host [default: those that browsers trust]
+    #[arg(long, env = "SOLOIST_CA", value_name = "FILE", hide_env_values = true, global = true)]
+    ca: Option<PathBuf>,
+    /// The certificate (PEM) to show
+    #[arg(long, env = "SOLOIST_CERT", value_name = "FILE", hide_env_values = true, global = true)]
+    cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    // `key` is a key of the state, for the commands that take one.
+    #[arg(
+        id = "key_file",
+        long = "key",
+        env = "SOLOIST_KEY",
+        value_name = "FILE",
+        hide_env_values = true,
+        global = true
+    )]
+    key: Option<PathBuf>,
+}
+
+impl HostArgs {
+    /// What asks that host.
+    pub(super) fn client(&self) -> Result<Client, ExitError> {
+        let own = match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => {
+                Some(Arc::new(TlsFiles { cert: cert.clone(), key: key.clone() }))
+            }
+            (None, None) => None,
+            _ => {
+                return Err(ExitError::usage("a certificate and its key go together")
+                    .help("give both --cert FILE and --key FILE, or neither"));
+            }
+        };
+        let passport = Passport { ca: self.ca.clone(), own, token: self.token()? };
+        Client::new(&self.url, &passport)
+    }
+
+    fn token(&self) -> Result<Option<Secret>, ExitError> {
+        let Some(file) = &self.token_file else {
+            return match std::env::var(TOKEN) {
+                Ok(token) => self::token(&token, TOKEN).map(Some),
+                Err(VarError::NotPresent) => Ok(None),
+                Err(VarError::NotUnicode(_)) => Err(no_token(TOKEN)),
+            };
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            ExitError::usage(format!("cannot read the token in {}", file.display()))
+                .caused_by(&error)
+                .help("name a file that this user can read, with a token as `soloist token new` prints it")
+        })?;
+        token(&text, &file.display().to_string()).map(Some)
+    }
+}
+
+/// The token in `text`, which comes from `place`.
+fn token(text: &str, place: &str) -> Result<Secret, ExitError> {
+    let token = text.trim();
+    let is_one = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_one { Ok(Secret::new(token)) } else { Err(no_token(place)) }
+}
+
+/// What is in there may be a secret nonetheless; so it is not repeated.
+fn no_token(place: &str) -> ExitError {
+    ExitError::usage(format!("there is no token in {place}"))
+        .help("put one there as `soloist token new` prints it, and nothing else")
+}
+
+/// Asks one host.
+#[derive(Clone)]
+pub(super) struct Client {
+    url: Arc<str>,
+    peers: Peers,
+}
 
 impl Client {
-    /// A client without a proxy: hosts are near.
-    pub(super) fn new() -> Result<Self, ExitError> {
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
-        Ok(Self(client.map_err(|error| ExitError::internal("cannot set up HTTP", &error))?))
-    }
-
-    /// The connections, for whatever else a host is asked.
-    pub(super) const fn http(&self) -> &reqwest::Client {
-        &self.0
-    }
-
-    /// Whether the host at `url` is well, by its `probe`; its own word is printed if it is.
-    pub(super) async fn well(&self, url: &str, probe: &str) -> Result<(), ExitError> {
-        let path = format!("{}/{probe}", url.trim_end_matches('/'));
-        let answer = async {
-            let answer = self.0.get(&path).send().await?;
-            Ok((answer.status(), answer.text().await?))
+    /// What asks the host at `url`, without a proxy: hosts are near.
+    pub(super) fn new(url: &str, passport: &Passport) -> Result<Self, ExitError> {
+        let url = url.trim_end_matches('/');
+        let is_base = |uri: &Uri| {
+            let spoken = matches!(uri.scheme_str(), Some("http" | "https"));
+            spoken && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none()
         };
-        let (code, word) = answer.await.map_err(|error| refusal(url, error))?;
+        if !url.parse().is_ok_and(|uri| is_base(&uri)) {
+            return Err(ExitError::usage(format!("`{url}` is not a URL"))
+                .help("write http://HOST:PORT, as in http://127.0.0.1:4000"));
+        }
+        let peers = Peers::new(passport)
+            .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
+        Ok(Self { url: url.into(), peers })
+    }
+
+    /// The address of the host.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The way to hosts, for those who ask by connections of their own.
+    pub(super) const fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// What shows who asks, for those who ask by such connections.
+    pub(super) fn shown(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        self.peers.vouch(&mut headers);
+        headers
+    }
+
+    /// A question about what is at these steps of the path, each taken as it is.
+    pub(super) fn question(&self, method: Method, steps: &[&str]) -> Question<'_> {
+        let step = |step: &&str| format!("/{}", utf8_percent_encode(step, NON_ALPHANUMERIC));
+        let path = steps.iter().map(step).collect();
+        let (query, headers) = (String::new(), HeaderMap::new());
+        Question { client: self, method, path, query, headers, body: Bytes::new() }
+    }
+
+    /// Whether the host is well, by its `probe`; its own word is printed if it is.
+    pub(super) async fn well(&self, probe: &str) -> Result<(), ExitError> {
+        let answer = self.question(Method::GET, &[probe]).answer(PATIENCE).await?;
+        let (url, code, word) = (&self.url, answer.answer.status(), answer.text()?);
         if code.is_success() {
             say(&word);
             return Ok(());
@@ -41,44 +165,147 @@ impl Client {
         Err(refusal.help("`soloist status` shows its store and its groups; its log says more"))
     }
 
-    /// What the host at `url` says.
-    pub(super) async fn status(&self, url: &str) -> Result<Status, ExitError> {
-        read(&self.ask(url).await?)
+    /// What the host says of its cluster.
+    pub(super) async fn status(&self) -> Result<Status, ExitError> {
+        parse(&self.url, self.status_as_it_is().await?.as_bytes())
     }
 
     /// The same, as it came.
-    pub(super) async fn ask(&self, url: &str) -> Result<String, ExitError> {
-        let path = format!("{}/v1/status", url.trim_end_matches('/'));
-        let answer = async {
-            let answer = self.0.get(&path).send().await?.error_for_status()?;
-            answer.text().await
-        };
-        answer.await.map_err(|error| refusal(url, error))
+    pub(super) async fn status_as_it_is(&self) -> Result<String, ExitError> {
+        self.question(Method::GET, &["v1", "status"]).ask(PATIENCE).await?.text()
     }
 }
 
-/// What an answer says.
-pub(super) fn read(answer: &str) -> Result<Status, ExitError> {
-    serde_json::from_str(answer).map_err(|error| {
-        ExitError::unavailable("the answer is not the status of a soloist host")
-            .caused_by(&error)
-            .help("does another server listen there, or another version of soloist?")
-    })
+/// What a host is asked.
+pub(super) struct Question<'a> {
+    client: &'a Client,
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
-/// The answer, or why the host did not do what it was asked.
-pub(super) async fn done(url: &str, answer: Response) -> Result<Response, ExitError> {
-    let code = answer.status();
-    if code.is_success() {
-        return Ok(answer);
+impl Question<'_> {
+    /// With this option.
+    pub(super) fn option(mut self, name: &str, value: &str) -> Self {
+        self.query.push(if self.query.is_empty() { '?' } else { '&' });
+        self.query += &format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+        self
     }
-    let Reason { error, help } = answer.json().await.map_err(|error| odd(url, &error))?;
+
+    /// With this body, and its form if that is known.
+    pub(super) fn body(
+        mut self,
+        body: impl Into<Bytes>,
+        form: Option<&str>,
+    ) -> Result<Self, ExitError> {
+        self.body = body.into();
+        if let Some(form) = form {
+            let refused = |_| {
+                ExitError::usage(format!("`{form}` is not the name of a form"))
+                    .help("write one as in application/json")
+            };
+            self.headers.insert(header::CONTENT_TYPE, form.parse().map_err(refused)?);
+        }
+        Ok(self)
+    }
+
+    /// With `order` as its body.
+    pub(super) fn order(self, order: &impl Serialize) -> Result<Self, ExitError> {
+        let json = serde_json::to_vec(order);
+        let json = json.map_err(|error| ExitError::internal("cannot write JSON", &error))?;
+        self.body(json, Some("application/json"))
+    }
+
+    /// The answer; or why the host did not do what it was asked, or did not answer in time.
+    pub(super) async fn ask(self, within: Duration) -> Result<Answer, ExitError> {
+        self.answer(within).await?.done()
+    }
+
+    /// The answer, line by line as it comes; or why the host did not do what it was asked.
+    /// It may be quiet for so long.
+    pub(super) async fn lines(self, quiet: Duration) -> Result<Reading, ExitError> {
+        let (url, peers) = (Arc::clone(&self.client.url), self.client.peers.clone());
+        let begun = peers.begin(self.request()?, quiet).await;
+        match begun.map_err(|error| silence(&url, &error))? {
+            Ok(reading) => Ok(reading),
+            Err(answer) => {
+                let code = answer.status();
+                Err(refusal(code, Answer { url, answer }.json()?))
+            }
+        }
+    }
+
+    /// The answer, whatever it is.
+    async fn answer(self, within: Duration) -> Result<Answer, ExitError> {
+        let (url, peers) = (Arc::clone(&self.client.url), self.client.peers.clone());
+        let answer = peers.ask(self.request()?, Some(within)).await;
+        let answer = answer.map_err(|error| silence(&url, &error))?;
+        Ok(Answer { url, answer })
+    }
+
+    fn request(self) -> Result<Request<Bytes>, ExitError> {
+        let uri = format!("{}{}{}", self.client.url, self.path, self.query);
+        let mut request = Request::new(self.body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() =
+            uri.parse().map_err(|error| ExitError::internal("cannot make an address", &error))?;
+        *request.headers_mut() = self.headers;
+        Ok(request)
+    }
+}
+
+/// What a host has answered.
+pub(super) struct Answer {
+    url: Arc<str>,
+    answer: Response<Bytes>,
+}
+
+impl Answer {
+    /// A header of it, if that is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.answer.headers().get(name)?.to_str().ok()
+    }
+
+    /// Its body, as it is.
+    pub(super) fn bytes(self) -> Bytes {
+        self.answer.into_body()
+    }
+
+    /// Its body as text.
+    pub(super) fn text(self) -> Result<String, ExitError> {
+        let Self { url, answer } = self;
+        String::from_utf8(answer.into_body().into()).map_err(|error| odd(&url, &error))
+    }
+
+    /// What it says.
+    pub(super) fn json<T: DeserializeOwned>(self) -> Result<T, ExitError> {
+        parse(&self.url, self.answer.body())
+    }
+
+    /// The answer, or why the host did not do what it was asked.
+    fn done(self) -> Result<Self, ExitError> {
+        let code = self.answer.status();
+        if code.is_success() { Ok(self) } else { Err(refusal(code, self.json()?)) }
+    }
+}
+
+/// What `text`, an answer of the host at `url`, says.
+pub(super) fn parse<T: DeserializeOwned>(url: &str, text: &[u8]) -> Result<T, ExitError> {
+    serde_json::from_slice(text).map_err(|error| odd(url, &error))
+}
+
+fn refusal(code: StatusCode, Reason { error, help }: Reason) -> ExitError {
     let exit = match code {
         StatusCode::NOT_FOUND => ExitError::missing,
         StatusCode::BAD_REQUEST
+        | StatusCode::MISDIRECTED_REQUEST
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNPROCESSABLE_ENTITY => ExitError::usage,
-        StatusCode::CONFLICT => ExitError::refused,
+        StatusCode::CONFLICT | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            ExitError::refused
+        }
         StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
@@ -86,28 +313,23 @@ pub(super) async fn done(url: &str, answer: Response) -> Result<Response, ExitEr
         | StatusCode::GATEWAY_TIMEOUT => ExitError::unavailable,
         _ => ExitError::failed,
     };
-    Err(exit(error).help(help))
+    exit(error).help(help)
 }
 
 /// What is said of an answer that no host gives.
-pub(super) fn odd(url: &str, error: &reqwest::Error) -> ExitError {
+fn odd(url: &str, error: &dyn std::error::Error) -> ExitError {
     ExitError::unavailable(format!("{url} does not answer as a soloist host does"))
         .caused_by(error)
         .help("does another server listen there, or another version of soloist?")
 }
 
-/// What is said of a text that is no address.
-pub(super) fn no_url(url: &str) -> ExitError {
-    ExitError::usage(format!("`{url}` is not a URL"))
-        .help("write http://HOST:PORT, as in http://127.0.0.1:4000")
-}
-
 /// What is said of a host that does not answer.
-pub(super) fn refusal(url: &str, error: reqwest::Error) -> ExitError {
-    if error.is_builder() {
-        return no_url(url);
+fn silence(url: &str, error: &AskError) -> ExitError {
+    let exit = ExitError::unavailable(format!("no answer from {url}")).caused_by(error);
+    if with_causes(error).contains("certificate") {
+        return exit.help(
+            "--ca FILE names who has signed its certificate, --cert and --key FILE what to show",
+        );
     }
-    ExitError::unavailable(format!("no answer from {url}"))
-        .caused_by(&error.without_url())
-        .help("is soloist running there? Another host: --url http://HOST:PORT, or SOLOIST_URL")
+    exit.help("is soloist running there? Another host: --url http://HOST:PORT, or SOLOIST_URL")
 }

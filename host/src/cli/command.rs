@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
+use http::Method;
 use serde::Serialize;
 
 use super::{
     ExitError,
-    client::{self, Client},
+    client::HostArgs,
     terminal::{say, tame},
 };
 use crate::cluster::{Done, DrainOrder, PauseOrder, RemoveOrder, ResignOrder};
@@ -18,9 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Whom to ask, and what to say of oneself.
 #[derive(Debug, Args)]
 struct Asking {
-    /// The control API of any host
-    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000")]
-    url: String,
+    #[command(flatten)]
+    host: HostArgs,
     /// Why; it stands in the log and in the status
     #[arg(long, default_value = "")]
     reason: String,
@@ -98,47 +98,44 @@ pub(super) struct RemoveArgs {
 }
 
 pub(super) async fn resign(args: ResignArgs) -> Result<(), ExitError> {
-    let Asking { url, by, reason } = args.asking;
+    let Asking { host: to, by, reason } = args.asking;
     let order = ResignOrder { group: Some(args.group), to: args.to, token: None, by, reason };
-    tell(&url, "resign", &order).await
+    tell(&to, "resign", &order).await
 }
 
 pub(super) async fn pause(args: PauseArgs) -> Result<(), ExitError> {
-    let Asking { url, by, reason } = args.asking;
+    let Asking { host: to, by, reason } = args.asking;
     let order = PauseOrder { group: args.group, freeze: args.freeze, by, reason };
-    tell(&url, "pause", &order).await
+    tell(&to, "pause", &order).await
 }
 
 pub(super) async fn resume(args: ResumeArgs) -> Result<(), ExitError> {
-    let Asking { url, by, reason } = args.asking;
+    let Asking { host: to, by, reason } = args.asking;
     let order = PauseOrder { group: args.group, freeze: false, by, reason };
-    tell(&url, "resume", &order).await
+    tell(&to, "resume", &order).await
 }
 
 pub(super) async fn drain(args: DrainArgs) -> Result<(), ExitError> {
-    let Asking { url, by, reason } = args.asking;
-    tell(&url, "drain", &DrainOrder { host: args.host, by, reason }).await
+    let Asking { host: to, by, reason } = args.asking;
+    tell(&to, "drain", &DrainOrder { host: args.host, by, reason }).await
 }
 
 pub(super) async fn undrain(args: UndrainArgs) -> Result<(), ExitError> {
-    let Asking { url, by, reason } = args.asking;
-    tell(&url, "undrain", &DrainOrder { host: args.host, by, reason }).await
+    let Asking { host: to, by, reason } = args.asking;
+    tell(&to, "undrain", &DrainOrder { host: args.host, by, reason }).await
 }
 
 pub(super) async fn remove(args: RemoveArgs) -> Result<(), ExitError> {
-    let Asking { url, by, reason } = args.asking;
+    let Asking { host: to, by, reason } = args.asking;
     let order = RemoveOrder { host: args.host, force: args.force, by, reason };
-    tell(&url, "remove", &order).await
+    tell(&to, "remove", &order).await
 }
 
 /// Gives an order and prints what was done.
-async fn tell(url: &str, command: &str, order: &(impl Serialize + Sync)) -> Result<(), ExitError> {
-    let client = Client::new()?;
-    let path = format!("{}/v1/{command}", url.trim_end_matches('/'));
-    let request = client.http().post(path).timeout(PATIENCE).json(order);
-    let answer = request.send().await.map_err(|error| client::refusal(url, error))?;
-    let answer = client::done(url, answer).await?;
-    let done: Done = answer.json().await.map_err(|error| client::odd(url, &error))?;
+async fn tell(to: &HostArgs, command: &str, order: &impl Serialize) -> Result<(), ExitError> {
+    let client = to.client()?;
+    let question = client.question(Method::POST, &["v1", command]).order(order)?;
+    let done: Done = question.ask(PATIENCE).await?.json()?;
     say(&format!("{}\n", tame(&done.done)));
     Ok(())
 }

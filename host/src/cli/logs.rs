@@ -5,20 +5,18 @@
 use std::time::Duration;
 
 use clap::Args;
+use http::Method;
 use owo_colors::Style;
-use reqwest::Url;
 
 use super::{
     ExitError,
-    client::{self, Client},
+    client::{Client, HostArgs, Question},
     terminal::{Paint, say, tame},
 };
 use crate::capability::LogLine;
 
 /// How long a host may take, and how long one that is followed may be quiet.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Who follows does so as long as it takes.
-const LONG_PATIENCE: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Show what an action printed lately, on the host that leads
 #[derive(Debug, Args)]
@@ -37,53 +35,33 @@ pub(super) struct LogsArgs {
     /// Print an object of JSON a line
     #[arg(long)]
     json: bool,
-    /// The control API of any host
-    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000")]
-    url: String,
+    #[command(flatten)]
+    at: HostArgs,
 }
 
 /// Asks a host, and prints the lines as they come.
 pub(super) async fn main(args: LogsArgs) -> Result<(), ExitError> {
-    let client = Client::new()?;
-    let patience = if args.follow { LONG_PATIENCE } else { PATIENCE };
-    let request = client.http().get(args.address()?).timeout(patience);
-    let answer = request.send().await.map_err(|error| client::refusal(&args.url, error))?;
-    let mut answer = client::done(&args.url, answer).await?;
-    let (mut unread, paint) = (Vec::new(), Paint::stdout());
+    let (client, paint) = (args.at.client()?, Paint::stdout());
+    let mut lines = args.question(&client).lines(PATIENCE).await?;
     loop {
-        let piece = tokio::time::timeout(PATIENCE, answer.chunk()).await;
-        let piece = piece.map_err(|_| args.cut_off())?;
-        let Some(piece) = piece.map_err(|error| args.cut_off().caused_by(&error.without_url()))?
-        else {
-            return if args.follow { Err(args.cut_off()) } else { Ok(()) };
-        };
-        unread.extend_from_slice(&piece);
-        while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
-            let rest = unread.split_off(end + 1);
-            let line = std::mem::replace(&mut unread, rest);
-            let line = String::from_utf8_lossy(&line);
-            // An empty one is a sign of life.
-            if !line.trim().is_empty() {
-                args.print(line.trim_end(), paint)?;
-            }
+        match lines.next().await {
+            // A sign of life.
+            Ok(Some(line)) if line.is_empty() => {}
+            Ok(Some(line)) => args.print(&line, paint)?,
+            Ok(None) if !args.follow => return Ok(()),
+            Ok(None) => return Err(cut_off(&client)),
+            Err(error) => return Err(cut_off(&client).caused_by(&error)),
         }
     }
 }
 
 impl LogsArgs {
-    fn address(&self) -> Result<Url, ExitError> {
-        let no_url = || client::no_url(&self.url);
-        let mut url = Url::parse(&self.url).map_err(|_| no_url())?;
-        let mut path = url.path_segments_mut().map_err(|()| no_url())?;
-        path.pop_if_empty().extend(["v1", "logs", &self.action]);
-        drop(path);
+    fn question<'a>(&self, client: &'a Client) -> Question<'a> {
         let (lines, follow) = (self.lines.to_string(), self.follow.to_string());
-        let options = [("format", "json"), ("lines", &*lines), ("follow", &*follow)];
-        url.query_pairs_mut().extend_pairs(options);
-        if let Some(host) = &self.host {
-            url.query_pairs_mut().append_pair("host", host);
-        }
-        Ok(url)
+        let question = client.question(Method::GET, &["v1", "logs", &self.action]);
+        let question = question.option("format", "json").option("lines", &lines);
+        let question = question.option("follow", &follow);
+        self.host.iter().fold(question, |question, host| question.option("host", host))
     }
 
     fn print(&self, line: &str, paint: Paint) -> Result<(), ExitError> {
@@ -99,11 +77,11 @@ impl LogsArgs {
         say(&(for_people(&line, paint) + "\n"));
         Ok(())
     }
+}
 
-    fn cut_off(&self) -> ExitError {
-        ExitError::unavailable(format!("{} does not answer any more", self.url))
-            .help("follow by another host: --url http://HOST:PORT, or SOLOIST_URL")
-    }
+fn cut_off(client: &Client) -> ExitError {
+    ExitError::unavailable(format!("{} does not answer any more", client.url()))
+        .help("follow by another host: --url http://HOST:PORT, or SOLOIST_URL")
 }
 
 /// As in `08:06:10.123 a/17 hello`, the time in UTC.

@@ -21,6 +21,7 @@ mod table;
 mod tasks;
 mod temporary;
 mod terminal;
+mod token;
 mod version;
 
 use std::process::ExitCode;
@@ -69,6 +70,7 @@ enum Command {
     State(state::StateArgs),
     Status(status::StatusArgs),
     Tasks(tasks::TasksArgs),
+    Token(token::TokenArgs),
     Undrain(command::UndrainArgs),
 }
 
@@ -97,6 +99,7 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
         Command::Run(args) => run::main(args),
         Command::Demo(args) => in_runtime(demo::main(args)),
         Command::Plugin(args) => plugin::main(args),
+        Command::Token(args) => token::main(args),
         Command::Bench(args) => in_runtime(bench::main(args)),
         Command::Call(args) => in_runtime(call::call(args)),
         Command::Cast(args) => in_runtime(call::cast(args)),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, builder::FalseyValueParser};
 
 use crate::config::Overrides;
 
@@ -29,6 +29,15 @@ pub(super) struct SettingsArgs {
     /// the machine's name where ADDR stands for every address]
     #[arg(long, env = "SOLOIST_ADVERTISE", value_name = "URL", hide_env_values = true)]
     advertise: Option<String>,
+    /// Let the control API listen where other machines reach it without TLS or without asking
+    /// who they are; the network itself must keep strangers out
+    #[arg(
+        long,
+        env = "SOLOIST_INSECURE",
+        hide_env_values = true,
+        value_parser = FalseyValueParser::new()
+    )]
+    insecure: bool,
 }
 
 impl SettingsArgs {
@@ -41,6 +50,7 @@ impl SettingsArgs {
             plugins: self.plugins.clone(),
             listen: self.listen.clone(),
             advertise: self.advertise.clone(),
+            insecure: self.insecure,
         }
     }
 }

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use reqwest::{Method, Url};
+use http::Method;
 use serde_json::Value;
 
 use super::{
     ExitError,
-    call::address,
-    client::{self, Client},
+    client::{Client, HostArgs, Question, STORE_PATIENCE},
     table::{Cell, Table},
     terminal::{Paint, say},
 };
@@ -18,8 +17,6 @@ use crate::{
     words::rfc3339,
 };
 
-/// How long a host may take: longer than its store takes to fail.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How many dead letters are listed.
 const LETTERS: usize = 1000;
 
@@ -29,9 +26,8 @@ pub(super) struct TasksArgs {
     /// Print JSON
     #[arg(long, global = true)]
     json: bool,
-    /// The control API of any host
-    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000", global = true)]
-    url: String,
+    #[command(flatten)]
+    host: HostArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -78,86 +74,59 @@ enum Dead {
 }
 
 pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
-    let (url, json) = (args.url.as_str(), args.json);
+    let (client, json) = (args.host.client()?, args.json);
+    let get = |steps: &[&str]| of_tasks(&client, Method::GET, steps);
     match args.command {
-        None => {
-            let text = ask(url, Method::GET, address(url, None)?).await?;
-            say(&if json { text } else { show(&parse::<Vec<_>>(url, &text)?, Paint::stdout()) });
-        }
+        None if json => say(&get(&[]).ask(STORE_PATIENCE).await?.text()?),
+        None => say(&show(&list(&client).await?, Paint::stdout())),
         Some(Command::Show { task, id }) => {
-            let text = ask(url, Method::GET, place(url, &task, &id)?).await?;
-            say(&(pretty(url, &text)? + "\n"));
+            say(&pretty(&get(&[&task, &id]).ask(STORE_PATIENCE).await?.json()?)?);
         }
         Some(Command::Dead(Dead::List { task })) => {
-            let mut letters = place(url, &task, "dead")?;
-            letters.query_pairs_mut().append_pair("limit", &LETTERS.to_string());
-            let text = ask(url, Method::GET, letters).await?;
-            say(&if json {
-                pretty(url, &text)? + "\n"
-            } else {
-                dead(&task, &parse::<Vec<_>>(url, &text)?)
-            });
+            let letters = get(&[&task, "dead"]).option("limit", &LETTERS.to_string());
+            let letters: Vec<Value> = letters.ask(STORE_PATIENCE).await?.json()?;
+            say(&if json { pretty(&letters.into())? } else { dead(&task, &letters) });
         }
         Some(Command::Dead(Dead::Replay { task, id })) => {
-            deal(url, Method::POST, &task, id, "in the queue again").await?;
+            deal(&client, Method::POST, &task, id, "in the queue again").await?;
         }
         Some(Command::Dead(Dead::Purge { task, id, .. })) => {
-            deal(url, Method::DELETE, &task, id, "taken away").await?;
+            deal(&client, Method::DELETE, &task, id, "taken away").await?;
         }
     }
     Ok(())
 }
 
-/// The tasks that the host at `url` knows.
-pub(super) async fn list(url: &str) -> Result<Vec<TaskEntry>, ExitError> {
-    parse(url, &ask(url, Method::GET, address(url, None)?).await?)
+/// The tasks that a host knows.
+pub(super) async fn list(client: &Client) -> Result<Vec<TaskEntry>, ExitError> {
+    of_tasks(client, Method::GET, &[]).ask(STORE_PATIENCE).await?.json()
+}
+
+/// A question about tasks.
+fn of_tasks<'a>(client: &'a Client, method: Method, steps: &[&str]) -> Question<'a> {
+    client.question(method, &[&["v1", "tasks"], steps].concat())
 }
 
 /// Deals with dead letters, and says with how many.
 async fn deal(
-    url: &str,
+    client: &Client,
     method: Method,
     task: &str,
     id: Option<String>,
     done: &str,
 ) -> Result<(), ExitError> {
-    let mut letters = place(url, task, "dead")?;
+    let mut letters = of_tasks(client, method, &[task, "dead"]);
     if let Some(id) = id {
-        letters.query_pairs_mut().append_pair("id", &id);
+        letters = letters.option("id", &id);
     }
-    let dealt: Dealt = parse(url, &ask(url, method, letters).await?)?;
+    let dealt: Dealt = letters.ask(STORE_PATIENCE).await?.json()?;
     say(&format!("{} {done}\n", dealt.count));
     Ok(())
 }
 
-/// What there is of a task under this name.
-fn place(url: &str, task: &str, name: &str) -> Result<Url, ExitError> {
-    let mut place = address(url, Some(task))?;
-    let mut path = place.path_segments_mut().map_err(|()| client::no_url(url))?;
-    path.push(name);
-    drop(path);
-    Ok(place)
-}
-
-async fn ask(host: &str, method: Method, url: Url) -> Result<String, ExitError> {
-    let request = Client::new()?.http().request(method, url).timeout(PATIENCE);
-    let answer = request.send().await.map_err(|error| client::refusal(host, error))?;
-    let answer = client::done(host, answer).await?;
-    answer.text().await.map_err(|error| client::refusal(host, error))
-}
-
-fn parse<T: serde::de::DeserializeOwned>(url: &str, text: &str) -> Result<T, ExitError> {
-    serde_json::from_str(text).map_err(|error| {
-        ExitError::unavailable(format!("{url} does not answer as a soloist host does"))
-            .caused_by(&error)
-            .help("does another server listen there, or another version of soloist?")
-    })
-}
-
-fn pretty(url: &str, text: &str) -> Result<String, ExitError> {
-    let value: Value = parse(url, text)?;
-    serde_json::to_string_pretty(&value)
-        .map_err(|error| ExitError::internal("cannot write JSON", &error))
+fn pretty(value: &Value) -> Result<String, ExitError> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n").map_err(|error| ExitError::internal("cannot write JSON", &error))
 }
 
 fn show(tasks: &[TaskEntry], paint: Paint) -> String {

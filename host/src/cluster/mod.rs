@@ -10,5 +10,6 @@ pub use commands::{
     ResignOrder,
 };
 pub use follower::Follower;
-pub use peers::{PASSED_ON, Reading, pass_on};
+pub use peers::{AskError, CREDENTIAL, PASSED_ON, Passport, Peers, Reading};
+pub(crate) use peers::{STRANGER, is_stranger};
 pub use registrar::Registrar;

@@ -28,6 +28,8 @@ pub struct ActionConfig {
     pub name: Arc<str>,
     /// The component's file.
     pub plugin: PathBuf,
+    /// The SHA-256 of that file, if no other is to be run.
+    pub sha256: Option<[u8; 32]>,
     /// The election that decides where it runs.
     pub group: Group,
     /// Where an `http` action answers while this host leads.
@@ -61,6 +63,7 @@ impl ActionConfig {
         Self {
             name: name.into(),
             plugin,
+            sha256: None,
             group: Group::main(),
             listen: DEFAULT_LISTEN,
             path: None,
@@ -142,6 +145,10 @@ impl Surroundings<'_> {
         let plugin = resolver.written(table.plugin, &format!("{}.wasm", name.text));
         let group = resolver.written(table.group, Group::main().as_str());
         let listen = resolver.written(table.listen, &DEFAULT_LISTEN.to_string());
+        let sha256 = match table.sha256.map(|sha256| resolver.written(Some(sha256), "")) {
+            Some(sha256) => resolver.read(&sha256, value::sha256).map(Some),
+            None => Some(None),
+        };
         let path = table.path.map(|path| resolver.written(Some(path), ""));
         let file = self.plugin(resolver, name, &plugin);
         let address = resolver.read(&listen, |text| self.listen(text));
@@ -161,6 +168,7 @@ impl Surroundings<'_> {
         Some(ActionConfig {
             name: name?.into(),
             plugin: file?,
+            sha256: sha256?,
             group: group?.as_str().into(),
             listen: address?,
             path: path?,

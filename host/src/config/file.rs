@@ -32,6 +32,8 @@ pub(super) struct File {
     pub(super) plugins: Option<Text>,
     /// This host
     pub(super) host: HostTable,
+    /// Who may ask the control API
+    pub(super) api: ApiTable,
     /// The durations of leadership
     pub(super) lease: LeaseTable,
     /// Who should lead which group, by its name
@@ -52,10 +54,58 @@ pub(super) struct HostTable {
     /// Where other hosts reach the control API: http://HOST:PORT. Default: `listen`,
     /// with the machine's name where that stands for every address
     pub(super) advertise: Option<Text>,
+    /// Names by which the control API may be called, beside addresses, `localhost` and the
+    /// one in `advertise`
+    pub(super) names: Vec<Text>,
+    /// How the control API answers by TLS, and whom that makes known
+    pub(super) tls: Option<HostTlsTable>,
+    /// The control API may listen where other machines reach it without TLS or without
+    /// asking who they are
+    pub(super) insecure: bool,
     /// Anything that helps to tell hosts apart
     pub(super) labels: BTreeMap<String, String>,
     /// How much it is preferred where a group goes by that; more is better
     pub(super) priority: i64,
+}
+
+/// TLS between hosts, and to whoever asks them; all files in PEM
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostTlsTable {
+    /// The file of the certificate, followed by those that it hangs on
+    pub(super) cert: Text,
+    /// The file of its private key
+    pub(super) key: Text,
+    /// Who has signed what other hosts show. Default: those that browsers trust
+    pub(super) ca: Option<Text>,
+    /// Who signs the certificates of those who may ask, hosts among them
+    pub(super) client_ca: Option<Text>,
+    /// What such a certificate opens: "read" or "operate" (the default)
+    #[schemars(extend("enum" = ["read", "operate"]))]
+    pub(super) client_role: Option<Text>,
+}
+
+/// Who may ask the control API
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ApiTable {
+    /// The tokens that open it, by name; `soloist token new` makes them
+    pub(super) tokens: BTreeMap<Text, TokenTable>,
+    /// A file with more of them, read anew when it changes
+    pub(super) tokens_file: Option<Text>,
+    /// What hosts show each other: "file:PATH" or "env:NAME", the same on all of them
+    pub(super) peer_token: Option<Text>,
+}
+
+/// A token that opens the control API
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenTable {
+    /// What it opens: "read" looks at everything, "operate" changes everything
+    #[schemars(extend("enum" = ["read", "operate"]))]
+    pub(super) role: Text,
+    /// The SHA-256 of it, in hexadecimal
+    pub(super) sha256: Text,
 }
 
 /// Who should lead a group
@@ -105,6 +155,8 @@ pub(super) struct LeaseTable {
 pub(super) struct ActionTable {
     /// A file of the plugins folder. Default: "NAME.wasm"
     pub(super) plugin: Option<Text>,
+    /// The SHA-256 of that file: no other is run. `soloist plugin inspect` prints it
+    pub(super) sha256: Option<Text>,
     /// The election that decides where it runs. Default: "main"
     pub(super) group: Option<Text>,
     /// IP:PORT where an `http` action answers. Default: "127.0.0.1:3000"

@@ -72,7 +72,7 @@ impl Host {
 }
 
 /// A host name; one that ends with a number would be taken for an address.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty()
             && label.len() < 64

@@ -9,10 +9,12 @@
 
 mod action;
 mod actions;
+mod api;
 mod file;
 mod granted;
 mod grants;
 mod group;
+mod host;
 mod hosts;
 mod instances;
 mod job;
@@ -38,12 +40,14 @@ mod tests;
 mod timings;
 mod value;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 pub use action::{ActionConfig, Restart, TlsFiles};
 pub use actions::{ActionSource, Reading, RefusedAction};
+pub use api::{ApiConfig, ApiRole, ApiToken, read_tokens};
 pub use grants::{Folder, Grants};
 pub use group::{Avoid, GroupConfig, Label, Strategy};
+pub use host::{HostConfig, HostTls};
 pub use instances::{Instances, Reuse};
 pub use job::{Concurrency, JobConfig, Missed};
 pub use limits::{Limits, MEMORY_MAX};
@@ -83,37 +87,6 @@ pub struct Config {
     pub source: Arc<ActionSource>,
 }
 
-/// Who this host is.
-#[derive(Clone, Debug)]
-pub struct HostConfig {
-    /// Its name, unique in the cluster.
-    pub name: Arc<str>,
-    /// The address of its control API.
-    pub listen: SocketAddr,
-    /// Where other hosts reach its control API, if that was said.
-    pub advertise: Option<String>,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// How much it is preferred where groups go by that; more is better.
-    pub priority: i64,
-}
-
-impl HostConfig {
-    /// The URL at which other hosts reach the control API that is bound to `bound`.
-    #[must_use]
-    pub fn url(&self, bound: SocketAddr) -> String {
-        match &self.advertise {
-            Some(url) => url.clone(),
-            // No other host can call 0.0.0.0; in a container network the
-            // machine's name is what resolves.
-            None if bound.ip().is_unspecified() => {
-                format!("http://{}:{}", resolve::machine_name(), bound.port())
-            }
-            None => format!("http://{bound}"),
-        }
-    }
-}
-
 /// What flags and environment say: the texts as they were given.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -129,6 +102,8 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// `host.advertise`
     pub advertise: Option<String>,
+    /// `host.insecure`
+    pub insecure: bool,
 }
 
 impl Config {

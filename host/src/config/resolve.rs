@@ -3,10 +3,10 @@
 use std::{io, path::Path, sync::Arc};
 
 use super::{
-    ActionConfig, Config, ConfigError, HostConfig, Overrides, Reading, StoreUrl, Timings,
+    ActionConfig, Config, ConfigError, Overrides, Reading, StoreUrl, Timings,
     actions::ActionSource,
-    file::{File, HostTable, LeaseTable, Source, Text},
-    group, lease,
+    file::{File, LeaseTable, Source, Text},
+    group, host, lease,
     problem::{Place, Problem},
     resolver::Resolver,
     value,
@@ -16,7 +16,6 @@ const DEFAULT_FILE: &str = "soloist.toml";
 const DEFAULT_CLUSTER: &str = "soloist";
 const DEFAULT_STORE: &str = "sqlite:soloist.db";
 const DEFAULT_PLUGINS: &str = "plugins";
-const DEFAULT_LISTEN: &str = "127.0.0.1:4000";
 const DEFAULT_TTL: &str = "5s";
 const DEFAULT_STOP: &str = "500ms";
 const DEFAULT_DRAIN: &str = "10s";
@@ -62,7 +61,7 @@ fn config(
     let store = store(resolver, file.store, &overrides.store);
     let plugins = resolver.either("plugins", &overrides.plugins, file.plugins, DEFAULT_PLUGINS);
     let folder = resolver.path(&plugins, Path::new(&plugins.text));
-    let host = host(resolver, file.host, overrides);
+    let host = host::read(resolver, file.host, file.api, overrides);
     let timings = timings(resolver, file.lease, store.as_ref());
     let groups = group::read(resolver, file.group, &folder);
     let source = ActionSource {
@@ -104,29 +103,6 @@ fn store(
     Some(match resolver.read(&setting, StoreUrl::parse)? {
         StoreUrl::Sqlite(path) => StoreUrl::Sqlite(resolver.path(&setting, &path)),
         etcd @ StoreUrl::Etcd { .. } => etcd,
-    })
-}
-
-fn host(
-    resolver: &mut Resolver<'_>,
-    table: HostTable,
-    overrides: &Overrides,
-) -> Option<HostConfig> {
-    let name = resolver.either("name", &overrides.name, table.name, &machine_name());
-    let listen = resolver.either("listen", &overrides.listen, table.listen, DEFAULT_LISTEN);
-    let advertise = resolver.either("advertise", &overrides.advertise, table.advertise, "");
-    let name = resolver.read(&name, value::name);
-    let listen = resolver.read(&listen, value::address);
-    let advertise = match advertise.place {
-        None => Some(None),
-        Some(_) => resolver.read(&advertise, value::url).map(Some),
-    };
-    Some(HostConfig {
-        name: name?.into(),
-        listen: listen?,
-        advertise: advertise?,
-        labels: table.labels,
-        priority: table.priority,
     })
 }
 

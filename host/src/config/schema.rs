@@ -65,7 +65,10 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
-    use crate::config::file::{FolderTable, GroupTable, HostTable, LeaseTable, TlsTable};
+    use crate::config::file::{
+        ApiTable, FolderTable, GroupTable, HostTable, HostTlsTable, LeaseTable, TlsTable,
+        TokenTable,
+    };
 
     struct Judge(Schemas, SchemaIndex);
 
@@ -150,6 +153,9 @@ mod tests {
         let table = |name: &str| described(&schema["definitions"][name]);
         assert_eq!(described(&schema), known::<File>());
         assert_eq!(table("HostTable"), known::<HostTable>());
+        assert_eq!(table("HostTlsTable"), known::<HostTlsTable>());
+        assert_eq!(table("ApiTable"), known::<ApiTable>());
+        assert_eq!(table("TokenTable"), known::<TokenTable>());
         assert_eq!(table("LeaseTable"), known::<LeaseTable>());
         assert_eq!(table("GroupTable"), known::<GroupTable>());
         assert_eq!(table("ActionTable"), known::<ActionTable>());

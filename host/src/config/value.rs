@@ -86,7 +86,7 @@ pub(super) fn url(text: &str) -> Result<String, Problem> {
     let url = text.trim_end_matches('/');
     let is_base = url
         .parse::<http::Uri>()
-        .is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.path() == "/");
+        .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/");
     if is_base && !url.contains(['?', '@']) {
         return Ok(url.to_owned());
     }
@@ -94,6 +94,20 @@ pub(super) fn url(text: &str) -> Result<String, Problem> {
         format!("`{text}` is not a URL that other hosts can call"),
         "write `http://HOST:PORT`, as in `http://10.0.0.1:4000`",
     ))
+}
+
+/// A SHA-256, in hexadecimal.
+pub(super) fn sha256(text: &str) -> Result<[u8; 32], Problem> {
+    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    let plain = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bytes = plain.then(|| (0..32).filter_map(|i| byte(2 * i)).collect::<Vec<_>>());
+    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
+        // It may be the token itself; so it is not repeated.
+        Problem::new(
+            "this is no SHA-256",
+            "write its 64 hexadecimal digits, as `sha256sum` prints them",
+        )
+    })
 }
 
 /// A span of time.

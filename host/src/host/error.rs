@@ -7,8 +7,10 @@ use tokio::task::JoinError;
 
 use crate::{
     action::CatalogError,
+    api::EntranceError,
     plugin::{EngineError, PluginError},
     store::StoreError,
+    tls::TlsError,
 };
 
 /// Why a host did not start.
@@ -31,6 +33,12 @@ pub enum HostError {
         /// Why not.
         source: io::Error,
     },
+    /// The certificates of the control API cannot be used.
+    #[error(transparent)]
+    Tls(TlsError),
+    /// Nobody can be let in to the control API.
+    #[error(transparent)]
+    Entrance(EntranceError),
     /// The store refused this host, or is none.
     #[error(transparent)]
     Store(StoreError),
@@ -67,7 +75,11 @@ impl HostError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Store(error) if error.is_transient() => Fault::Unavailable,
-            Self::Actions(_) | Self::Strategy(_) | Self::Store(_) => Fault::Configuration,
+            Self::Actions(_)
+            | Self::Strategy(_)
+            | Self::Store(_)
+            | Self::Tls(_)
+            | Self::Entrance(_) => Fault::Configuration,
             Self::Engine(EngineError::Linker { .. }) | Self::Measurements(_) | Self::Broken(_) => {
                 Fault::Internal
             }

@@ -12,6 +12,7 @@ use crate::{
     action::{Failure, Offers, Programme, Tasks, Workshop},
     api::TaskDesk,
     capability::Calls,
+    cluster::Peers,
     config::Config,
     election::LeaseId,
     store::{Casts, Roster, Store, StoreError},
@@ -41,6 +42,7 @@ pub(super) struct Labour {
 impl Labour {
     pub(super) fn start(
         config: &Config,
+        peers: &Peers,
         store: &Arc<dyn Store>,
         programme: &watch::Receiver<Arc<Programme>>,
         failures: UnboundedSender<Failure>,
@@ -53,6 +55,7 @@ impl Labour {
         let desk = Desk { casts: Arc::clone(&casts), tasks: hands.known() };
         let dispatcher = Arc::new(Dispatcher::new(
             Arc::clone(host),
+            peers.clone(),
             Arc::clone(&workshop),
             programme.clone(),
             roster.clone(),

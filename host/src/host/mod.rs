@@ -26,9 +26,9 @@ pub use error::{Fault, HostError};
 use self::{announce::Announcer, labour::Labour, people::People, status::Observer};
 use crate::{
     action::{Catalog, Desk, Jobs, Lobby},
-    api::{self, Desks, JobSource, LogSource},
+    api::{self, Desks, Entrance, JobSource, LogSource},
     clock::{self, WallClock, unix_ms},
-    cluster::Follower,
+    cluster::{Follower, Passport, Peers},
     config::{Config, GroupConfig, Strategy},
     election::Group,
     journal::Journal,
@@ -59,11 +59,14 @@ pub async fn run(
     let _over = over.clone().drop_guard();
     let measurements = Measurements::start().map_err(HostError::Measurements)?;
     let (catalog, ranking) = prepare(&config).await?;
+    let peers = Peers::new(&Passport::of(&config.host)).map_err(HostError::Tls)?;
     let listener = listen(&config).await?;
+    let bound = listener.local_addr().map_err(HostError::System)?;
+    let entrance = Entrance::of(&config.host, bound).map_err(HostError::Entrance)?;
     let thread = ElectionThread::start().map_err(HostError::System)?;
     announcer.include(thread.handle());
     let store = open_store(&config, thread.handle()).await?;
-    let prepared = Prepared { catalog, ranking, listener, store, measurements };
+    let prepared = Prepared { catalog, ranking, listener, entrance, store, peers, measurements };
     let host = Host::start(&config, &thread, prepared, witness)?;
     announcer.ready();
     let reason = tokio::select! {
@@ -86,7 +89,9 @@ struct Prepared {
     catalog: Catalog,
     ranking: Ranking,
     listener: TcpListener,
+    entrance: Entrance,
     store: Arc<dyn Store>,
+    peers: Peers,
     measurements: Measurements,
 }
 
@@ -109,7 +114,8 @@ impl Host {
         prepared: Prepared,
         witness: Box<dyn Witness>,
     ) -> Result<Self, HostError> {
-        let Prepared { catalog, ranking, listener, store, measurements } = prepared;
+        let Prepared { catalog, ranking, listener, entrance, store, peers, measurements } =
+            prepared;
         let listen = listener.local_addr().map_err(HostError::System)?;
         let member = member(config, config.host.url(listen));
         let (roster_to, roster) = watch::channel(None);
@@ -120,15 +126,17 @@ impl Host {
         let jobs = Jobs { ledger, desk: Desk::default(), clock };
         let (lobby, name) = (Lobby::default(), Arc::clone(&config.host.name));
         let journal = Journal::default();
-        let relay = Relay::new(name, lobby.clone(), programme.clone(), roster.clone());
+        let relay =
+            Relay::new(name, peers.clone(), lobby.clone(), programme.clone(), roster.clone());
         let health = Health::new(
             Arc::clone(&config.host.name),
             config.timings.cool_down_max,
             roster.clone(),
         );
         let sidelines = Sidelines::new(Arc::clone(&config.host.name));
-        let mut labour = Labour::start(config, &store, &programme, catalog.failures(), &roster)
-            .map_err(HostError::Store)?;
+        let mut labour =
+            Labour::start(config, &peers, &store, &programme, catalog.failures(), &roster)
+                .map_err(HostError::Store)?;
         let driver = Driver {
             timings: config.timings,
             member: member.clone(),
@@ -162,6 +170,7 @@ impl Host {
         let people = People {
             config,
             member: &member,
+            peers: &peers,
             store: &store,
             roster: &roster,
             driver: &driver,
@@ -188,12 +197,14 @@ impl Host {
         let job_source = JobSource {
             host: Arc::clone(&host),
             programme: observer.programme.clone(),
+            peers: peers.clone(),
             roster: observer.roster.clone(),
             jobs,
         };
         let logs = LogSource {
             host: Arc::clone(&host),
             programme: observer.programme.clone(),
+            peers,
             roster: observer.roster.clone(),
             lines: observer.engine.lines().clone(),
         };
@@ -210,12 +221,28 @@ impl Host {
         around.spawn(wall.run(stop.clone()));
         let (observer, commands) = (Arc::new(observer), Arc::new(commands));
         let (jobs, tasks, asked) = (Arc::new(job_source), labour.desk(), relay.clone());
-        let logs = Arc::new(logs);
-        let desks =
-            Desks { source: observer, state, journal, commands, jobs, logs, tasks, relay: asked };
+        let (logs, entrance) = (Arc::new(logs), Arc::new(entrance));
+        let desks = Desks {
+            source: observer,
+            state,
+            journal,
+            commands,
+            jobs,
+            logs,
+            tasks,
+            relay: asked,
+            entrance,
+        };
         around.spawn(api::serve(listener, desks, stop.clone()));
         let (relay, drain) = (relay.start(), config.timings.drain);
-        info!(event = "listening", %listen, "control API on http://{listen}");
+        let scheme = config.host.scheme();
+        info!(event = "listening", %listen, "control API on {scheme}://{listen}");
+        if config.host.asks_who() && !config.host.has_passport() {
+            warn!(
+                "other hosts that ask for a token refuse this one: give all of them the same \
+                 `peer_token` in [api]"
+            );
+        }
         Ok(Self { driver, relay, labour, drain, around, stop, leave })
     }
 

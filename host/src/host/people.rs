@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::{Commands, Registrar},
+    cluster::{Commands, Peers, Registrar},
     config::Config,
     journal::Journal,
     store::{Member, Roster, Store},
@@ -18,6 +18,7 @@ use crate::{
 pub(super) struct People<'a> {
     pub(super) config: &'a Config,
     pub(super) member: &'a Member,
+    pub(super) peers: &'a Peers,
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) roster: &'a watch::Receiver<Option<Roster>>,
     pub(super) driver: &'a Handle,
@@ -46,6 +47,7 @@ impl People<'_> {
         let (view, timings) = (self.driver.view(), &self.config.timings);
         Commands {
             member: self.member.clone(),
+            peers: self.peers.clone(),
             store: Arc::clone(self.store),
             roster: self.roster.clone(),
             groups: Box::new(move || view.borrow().groups.keys().cloned().collect()),

@@ -20,6 +20,9 @@ pub enum PluginError {
     /// Reading.
     #[error("the plugin {} is larger than {} MiB: strip it (`wasm-tools strip --all`), or split it", file.display(), max >> 20)]
     TooLarge { file: PathBuf, max: u64 },
+    /// Reading: it is not the one of the settings.
+    #[error("the plugin {} is not the one that is wanted: its SHA-256 is {sha256}, and the settings say `sha256 = \"{pin}\"`: put the right file there, or write its sum into the settings (`soloist plugin inspect` prints it)", file.display())]
+    Pinned { file: PathBuf, pin: String, sha256: String },
     /// Vetting: the process that compiles could not be run.
     #[error("cannot have the plugin {} compiled by a process of its own: allow this user one more process (`ulimit -u`) and room for temporary files (TMPDIR)", file.display())]
     Apart { file: PathBuf, source: io::Error },

@@ -43,8 +43,25 @@ impl Plugin {
     /// # Errors
     /// When the file is nothing that this host can run; the error says why.
     pub fn load(engine: &Engine, file: &Path) -> Result<Self, PluginError> {
+        Self::load_pinned(engine, file, None)
+    }
+
+    /// The same, if its content has the SHA-256 `pin`.
+    ///
+    /// # Errors
+    /// The same, and where it has another.
+    pub fn load_pinned(
+        engine: &Engine,
+        file: &Path,
+        pin: Option<[u8; 32]>,
+    ) -> Result<Self, PluginError> {
         let bytes = read(file)?;
         let sha256 = sha256(&bytes);
+        if let Some(pin) = pin.map(|pin| hex(&pin))
+            && pin != sha256
+        {
+            return Err(PluginError::Pinned { file: file.to_owned(), pin, sha256 });
+        }
         engine.vet(file, &bytes, &sha256)?;
         Self::make(engine, file, &bytes, sha256)
     }
@@ -116,7 +133,11 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
 
 /// The SHA-256 of `bytes`, in hexadecimal digits.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(bytes).as_slice())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The component that `bytes`, the content of `file`, is or can be lifted to.

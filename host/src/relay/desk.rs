@@ -66,6 +66,9 @@ impl Desk {
         let prefix = format!("{LEADER}{}", action.name());
         if trail.is_from_host() {
             self.shared.hops.note_received();
+            if let Some(asked) = trail.asked.clone() {
+                request.headers_mut().insert(header::HOST, asked);
+            }
             return match take_off(&mut request, taken, None) {
                 Some(()) => self.ask(action, Standby::Forward, trail, request, caller).await,
                 None => Refusal::Nowhere(prefix).response(true),

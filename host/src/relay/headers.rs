@@ -8,7 +8,8 @@
 //! | `soloist-to` | `HOST TOKEN`: for which term it is meant |
 //! | `soloist-hold` | for how many milliseconds it may still wait |
 //! | `soloist-scheme` | `https`, if the client came by TLS |
-//! | `soloist-unserved` | of an answer: `not-begun` or `lost`, where another leader may answer |
+//! | `soloist-asked` | which host the client has asked for |
+//! | `soloist-unserved` | of an answer: `not-begun` or `lost`, where another leader may answer; `stranger`, where the host that asks was not let in |
 
 use std::{net::IpAddr, time::Duration};
 
@@ -25,8 +26,10 @@ const VIA: HeaderName = HeaderName::from_static("soloist-via");
 const TO: HeaderName = HeaderName::from_static("soloist-to");
 const HOLD: HeaderName = HeaderName::from_static("soloist-hold");
 const SCHEME: HeaderName = HeaderName::from_static("soloist-scheme");
+const ASKED: HeaderName = HeaderName::from_static("soloist-asked");
 const UNSERVED: HeaderName = HeaderName::from_static("soloist-unserved");
 const NOT_BEGUN: HeaderValue = HeaderValue::from_static("not-begun");
+const STRANGER: HeaderValue = HeaderValue::from_static("stranger");
 const LOST: HeaderValue = HeaderValue::from_static("lost");
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -54,6 +57,8 @@ pub(super) struct Trail {
     pub(super) hold: Option<Duration>,
     /// Whether the client came by TLS.
     pub(super) secure: bool,
+    /// Which host the client has asked for.
+    pub(super) asked: Option<HeaderValue>,
 }
 
 impl Trail {
@@ -67,7 +72,8 @@ impl Trail {
             Some((host.to_owned(), Token(token.parse().ok()?)))
         });
         let hold = text(HOLD).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
-        Self { via: passed.collect(), to, hold, secure: text(SCHEME) == Some("https") }
+        let asked = headers.get(ASKED).cloned();
+        Self { via: passed.collect(), to, hold, secure: text(SCHEME) == Some("https"), asked }
     }
 
     /// Whether another host passed it on.
@@ -103,6 +109,9 @@ impl Trail {
         }
         if self.secure {
             put(SCHEME, "https".to_owned());
+        }
+        if let Some(asked) = &self.asked {
+            headers.insert(ASKED, asked.clone());
         }
     }
 }
@@ -183,6 +192,16 @@ pub(super) fn mark(headers: &mut HeaderMap, unserved: Unserved) {
     headers.insert(UNSERVED, value);
 }
 
+/// Tells the host that has asked that it was not let in.
+pub(super) fn mark_stranger(headers: &mut HeaderMap) {
+    headers.insert(UNSERVED, STRANGER);
+}
+
+/// Whether another host did not let this one in.
+pub(super) fn is_stranger(headers: &HeaderMap) -> bool {
+    headers.get(UNSERVED).is_some_and(|value| value == STRANGER)
+}
+
 /// What another host says of a request that it did not answer.
 pub(super) fn unserved(headers: &HeaderMap) -> Option<Unserved> {
     match headers.get(UNSERVED)? {
@@ -213,6 +232,7 @@ mod tests {
             to: Some(("c".into(), Token(7))),
             hold: Some(Duration::from_millis(250)),
             secure: true,
+            asked: Some(HeaderValue::from_static("example.com")),
         };
         let mut written = HeaderMap::new();
         trail.write(&mut written);
@@ -255,7 +275,7 @@ mod tests {
 
     #[test]
     fn where_it_came_from_is_added_to_what_was_said_before() {
-        let caller = Caller { peer: ([192, 0, 2, 7], 1).into(), secure: true };
+        let caller = Caller { peer: ([192, 0, 2, 7], 1).into(), secure: true, certified: false };
         let mut new = headers(&[("host", "example.com:80")]);
         add_forwarded(&mut new, &Uri::from_static("/"), caller);
         assert_eq!(new["x-forwarded-for"], "192.0.2.7");
@@ -265,7 +285,8 @@ mod tests {
 
         let mut old =
             headers(&[("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "http")]);
-        let six = Caller { peer: "[2001:db8::1]:1".parse().unwrap(), secure: true };
+        let six =
+            Caller { peer: "[2001:db8::1]:1".parse().unwrap(), secure: true, certified: false };
         add_forwarded(&mut old, &Uri::from_static("/"), six);
         assert_eq!(old["x-forwarded-for"], "198.51.100.1, 2001:db8::1");
         assert_eq!(old["x-forwarded-proto"], "http");

@@ -13,11 +13,16 @@ use hyper_util::{
 };
 
 use super::limits::{CONNECT, IDLE, IDLE_EACH};
-use crate::action::{Inbound, Tasks};
+use crate::{
+    action::{Inbound, Tasks},
+    cluster::Peers,
+    tls::{Connector, Protocol},
+};
 
 /// The client of other hosts' control addresses.
 pub(super) struct Hops {
-    client: Client<HttpConnector, Inbound>,
+    client: Client<Connector, Inbound>,
+    peers: Peers,
     received: AtomicBool,
 }
 
@@ -32,7 +37,7 @@ pub(super) enum Failed {
 
 impl Hops {
     /// No connections yet; what they will be belongs to `tasks`.
-    pub(super) fn new(tasks: &Tasks) -> Self {
+    pub(super) fn new(peers: Peers, tasks: &Tasks) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
@@ -41,16 +46,17 @@ impl Hops {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_EACH)
-            .build(connector);
-        Self { client, received: AtomicBool::new(false) }
+            .build(peers.connector(connector, Protocol::Http1));
+        Self { client, peers, received: AtomicBool::new(false) }
     }
 
     /// Sends `request` by a connection that is open or a new one. One that was closed
     /// before anything was sent on it is no failure: then another is taken.
     pub(super) async fn send(
         &self,
-        request: Request<Inbound>,
+        mut request: Request<Inbound>,
     ) -> Result<Response<Incoming>, Failed> {
+        self.peers.vouch(request.headers_mut());
         self.client.request(request).await.map_err(|error: legacy::Error| {
             let text = crate::words::with_causes(&error);
             if error.is_connect() { Failed::Unreachable(text) } else { Failed::Broken(text) }

@@ -30,7 +30,7 @@ mod tunnel;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use ::http::{Request, Response};
+use ::http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tokio::{
     sync::watch,
@@ -40,9 +40,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::body::Carried;
-use self::{desk::Desk, doors::Doors, errand::Leader, hop::Hops};
+use self::{desk::Desk, doors::Doors, errand::Leader, headers::Trail, hop::Hops};
 use crate::{
     action::{Caller, Lobby, Programme, Tasks},
+    cluster::Peers,
     election::{Group, Token},
     store::Roster,
 };
@@ -105,12 +106,13 @@ impl Relay {
     #[must_use]
     pub fn new(
         host: Arc<str>,
+        peers: Peers,
         lobby: Lobby,
         programme: watch::Receiver<Arc<Programme>>,
         roster: watch::Receiver<Option<Roster>>,
     ) -> Self {
         let tasks = Tasks::new();
-        let (hops, closing) = (Hops::new(&tasks), CancellationToken::new());
+        let (hops, closing) = (Hops::new(peers, &tasks), CancellationToken::new());
         let shared = Arc::new(Shared { host, lobby, programme, roster, hops, tasks, closing });
         Self { control: Arc::new(Desk::new(&shared)), shared }
     }
@@ -126,6 +128,21 @@ impl Relay {
     /// Whether the control API leaves what is under `path` to the relay.
     pub(crate) fn is_at(path: &str) -> bool {
         path.starts_with(desk::LEADER)
+    }
+
+    /// Whether another host says that it has passed this on.
+    pub(crate) fn is_from_host(headers: &HeaderMap) -> bool {
+        Trail::read(headers).is_from_host()
+    }
+
+    /// Takes off what only hosts say to each other.
+    pub(crate) fn take_off_own(headers: &mut HeaderMap) {
+        headers::take_off_own(headers);
+    }
+
+    /// Tells the host that has asked that it was not let in, and not its client.
+    pub(crate) fn mark_stranger(headers: &mut HeaderMap) {
+        headers::mark_stranger(headers);
     }
 
     /// Answers a request to the control address, under `/leader/`.
@@ -169,5 +186,6 @@ impl Handle {
 pub(crate) fn test_relay() -> Relay {
     let (_, programme) = watch::channel(Arc::default());
     let (_, roster) = watch::channel(None);
-    Relay::new("a".into(), Lobby::default(), programme, roster)
+    let peers = Peers::new(&crate::cluster::Passport::default()).unwrap();
+    Relay::new("a".into(), peers, Lobby::default(), programme, roster)
 }

@@ -36,6 +36,12 @@ pub(super) enum Refusal {
          address of its own"
     )]
     Hops(usize),
+    #[error(
+        "the leader {0} does not let this host in: give all hosts the same `peer_token` in [api], \
+         or certificates of one `client_ca`; and if that is right, write the name in its \
+         `advertise` into its `names` in [host]"
+    )]
+    Stranger(String),
     #[error("the leader's address {0} is no URL: mend `advertise` of that host")]
     NoUrl(String),
     #[error("there is no action {name} that answers requests; there are {known}")]
@@ -50,7 +56,7 @@ impl Refusal {
             Self::Nobody { .. } | Self::Over | Self::Changed | Self::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Lost(_) | Self::NoUrl(_) => StatusCode::BAD_GATEWAY,
+            Self::Lost(_) | Self::NoUrl(_) | Self::Stranger(_) => StatusCode::BAD_GATEWAY,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::Loop(_) | Self::Hops(_) => StatusCode::LOOP_DETECTED,
             Self::Unknown { .. } | Self::Nowhere(_) => StatusCode::NOT_FOUND,

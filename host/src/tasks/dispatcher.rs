@@ -18,6 +18,7 @@ use crate::{
     action::{Action, Programme, TaskError, Tasks, Workshop},
     capability::{CallError, Calls, CastFault, Done, Order},
     clock::fresh_id,
+    cluster::Peers,
     measure,
     plugin::{Answer, Call},
     store::Roster,
@@ -61,13 +62,14 @@ impl Dispatcher {
     #[must_use]
     pub fn new(
         host: Arc<str>,
+        peers: Peers,
         workshop: Arc<Workshop>,
         programme: watch::Receiver<Arc<Programme>>,
         roster: watch::Receiver<Option<Roster>>,
         casts: Desk,
         tasks: &Tasks,
     ) -> Self {
-        let hops = Hops::new(&host, tasks);
+        let hops = Hops::new(&host, peers, tasks);
         Self { host, workshop, programme, roster, casts, balance: Balance::default(), hops }
     }
 

@@ -13,7 +13,9 @@ use hyper_util::{
 use super::wire::{self, Passed};
 use crate::{
     action::{TaskError, Tasks},
+    cluster::{Peers, STRANGER, is_stranger},
     plugin::{Answer, Call},
+    tls::{Connector, Protocol},
     words::with_causes,
 };
 
@@ -39,13 +41,14 @@ pub(super) enum Hopped {
 
 /// The way to other hosts.
 pub(super) struct Hops {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
+    peers: Peers,
     host: String,
 }
 
 impl Hops {
     /// No connections yet; what they will be belongs to `tasks`.
-    pub(super) fn new(host: &str, tasks: &Tasks) -> Self {
+    pub(super) fn new(host: &str, peers: Peers, tasks: &Tasks) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
@@ -57,8 +60,8 @@ impl Hops {
             .http2_initial_stream_window_size(CALL_WINDOW)
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
-            .build(connector);
-        Self { client, host: host.to_owned() }
+            .build(peers.connector(connector, Protocol::Http2));
+        Self { client, peers, host: host.to_owned() }
     }
 
     /// Has `call` done by the host at `url`, whose answer is of `most` bytes at most.
@@ -77,6 +80,7 @@ impl Hops {
             Err(error) => return Hopped::Unreachable(format!("{url} is no address: {error}")),
         }
         passed.write(request.headers_mut(), &self.host);
+        self.peers.vouch(request.headers_mut());
         if let Some(form) = call.content_type.as_ref().and_then(|form| form.parse().ok()) {
             request.headers_mut().insert(header::CONTENT_TYPE, form);
         }
@@ -97,6 +101,7 @@ impl Hops {
         let text = String::from_utf8_lossy(&payload).into_owned();
         match wire::error(head.status, text, within) {
             Some(error) => Hopped::Said(Err(error)),
+            None if is_stranger(head.status) => Hopped::Unreachable(STRANGER.to_owned()),
             // An older version, or no host at all.
             None => Hopped::Unreachable(format!("it answers with {}", head.status)),
         }

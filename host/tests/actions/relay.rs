@@ -3,16 +3,18 @@
 
 mod bystander;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ::http::{Request, Version};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use sha2::{Digest, Sha256};
 use soloist::{
     action::Preflight,
-    api::{Desks, serve},
+    api::{Desks, Entrance, serve},
+    config::{ApiConfig, ApiRole, ApiToken, HostConfig},
     election::{Group, Token},
     journal::Journal,
     store::Standing,
@@ -20,16 +22,45 @@ use soloist::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use self::bystander::{
-    Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, leader, no_jobs, no_logs, nobody,
+    Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, host, leader, no_jobs, no_logs, nobody,
 };
 use crate::protocols::{connector, files};
 use crate::rig::{PATIENCE, World, free_address, read_until, rest_of, until};
 use crate::tasks;
+
+/// The control address of a bystander.
+struct Control {
+    address: SocketAddr,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Control {
+    async fn of(bystander: &Bystander, world: &World, api: ApiConfig) -> Self {
+        let (listener, stop) = (leader().await, CancellationToken::new());
+        let address = listener.local_addr().unwrap();
+        let (state, relay) = (world.store.state().unwrap(), bystander.asked.clone());
+        let (commands, jobs) = (Arc::new(nobody(world)), Arc::new(no_jobs(world)));
+        let (source, tasks) = (Arc::new(Silent), tasks::desk(world));
+        let host = HostConfig { api, ..host(address) };
+        let entrance = Arc::new(Entrance::of(&host, address).unwrap());
+        let (journal, logs) = (Journal::default(), Arc::new(no_logs()));
+        let desks = Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance };
+        let serving = tokio::spawn(serve(listener, desks, stop.clone()));
+        Self { address, stop, serving }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.serving.await.unwrap();
+    }
+}
 
 #[tokio::test]
 async fn a_leader_is_told_who_asks_and_for_which_term() {
@@ -40,7 +71,8 @@ async fn a_leader_is_told_who_asks_and_for_which_term() {
     let head = head.to_ascii_lowercase();
     assert!(head.starts_with("get /leader/web/x?y=z http/1.1\r\n"), "{head}");
     for line in [
-        "host: example.com",
+        "soloist-asked: example.com",
+        &format!("host: {}", leader.local_addr().unwrap()),
         "soloist-via: a",
         "soloist-to: host-7 7",
         "x-forwarded-for: 192.0.2.1, 127.0.0.1",
@@ -60,16 +92,7 @@ async fn a_leader_is_told_who_asks_and_for_which_term() {
 #[tokio::test]
 async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() {
     let (bystander, world, first) = (Bystander::by(PATIENCE).await, World::new(), leader().await);
-    let (control, stop) = (leader().await, CancellationToken::new());
-    let address = control.local_addr().unwrap();
-    let (state, relay) = (world.store.state().unwrap(), bystander.asked.clone());
-    let (commands, told) = (Arc::new(nobody(&world)), stop.clone());
-    let jobs = Arc::new(no_jobs(&world));
-    let (source, tasks) = (Arc::new(Silent), tasks::desk(&world));
-    let journal = Journal::default();
-    let logs = Arc::new(no_logs());
-    let desks = Desks { source, state, journal, commands, jobs, logs, tasks, relay };
-    let serving = tokio::spawn(serve(control, desks, told));
+    let control = Control::of(&bystander, &world, ApiConfig::default()).await;
     // Its candidate is second in the queue, as far as it knows.
     bystander.follow(&first, 1);
     bystander.roster.send_modify(|roster| {
@@ -79,8 +102,8 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
         roster.groups.get_mut(&Group::main()).unwrap().push(own.into());
         roster.revision = 9;
     });
-    let mut hop = TcpStream::connect(address).await.unwrap();
-    let asks = "GET /leader/web/ HTTP/1.1\r\nhost: h\r\nsoloist-via: c\r\nsoloist-to: a 2\r\n\
+    let mut hop = TcpStream::connect(control.address).await.unwrap();
+    let asks = "GET /leader/web/ HTTP/1.1\r\nhost: 127.0.0.1\r\nsoloist-via: c\r\nsoloist-to: a 2\r\n\
                 soloist-hold: 20000\r\nconnection: close\r\n\r\n";
     hop.write_all(asks.as_bytes()).await.unwrap();
     let mut byte = [0];
@@ -92,8 +115,40 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
     let answer = answer.to_ascii_lowercase();
     assert!(answer.starts_with("http/1.1 503 "), "{answer}");
     assert!(answer.contains("\r\nsoloist-unserved: not-begun\r\n"), "{answer}");
-    stop.cancel();
-    serving.await.unwrap();
+    control.stop().await;
+    bystander.stop().await;
+}
+
+#[tokio::test]
+async fn what_opens_the_control_address_is_for_no_plugin() {
+    let (bystander, world, leader) = (Bystander::by(PATIENCE).await, World::new(), leader().await);
+    let sha256 = Sha256::digest("t0ken").into();
+    let reader = ApiToken { name: "reader".into(), role: ApiRole::Read, sha256 };
+    let api = ApiConfig { tokens: vec![reader], ..ApiConfig::default() };
+    let control = Control::of(&bystander, &world, api).await;
+    bystander.follow(&leader, 7);
+    for (shown, passed) in [
+        ("authorization: Bearer t0ken", None),
+        ("authorization: Basic bWU6dDBrZW4=", None),
+        ("authorization: Bearer mine\r\nsoloist-authorization: Bearer t0ken", Some("bearer mine")),
+    ] {
+        let asks = format!(
+            "GET /leader/web/ HTTP/1.1\r\nhost: 127.0.0.1\r\nsoloist-via: liar\r\n{shown}\r\n\
+             connection: close\r\n\r\n"
+        );
+        let mut client = TcpStream::connect(control.address).await.unwrap();
+        client.write_all(asks.as_bytes()).await.unwrap();
+        let (mut hop, head) = asked(&leader).await;
+        let head = head.to_ascii_lowercase();
+        let authorization = head.lines().find_map(|line| line.strip_prefix("authorization: "));
+        assert_eq!(authorization, passed, "{head}");
+        assert!(!head.contains("t0ken") && !head.contains("soloist-authorization"), "{head}");
+        // Who only looks is not believed to be a host.
+        assert!(!head.contains("liar"), "{head}");
+        hop.write_all(OK.as_bytes()).await.unwrap();
+        assert!(rest_of(client).await.0.starts_with("HTTP/1.1 200 OK"));
+    }
+    control.stop().await;
     bystander.stop().await;
 }
 
@@ -219,7 +274,7 @@ async fn http_2_and_tls_come_in_and_http_1_goes_on() {
     bystander.follow(&leader, 1);
     let stream = TcpStream::connect(bystander.address).await.unwrap();
     let head = by_http2(stream, "http://example.com/x".into(), &leader).await;
-    assert!(head.contains("\r\nhost: example.com\r\n"), "{head}");
+    assert!(head.contains("\r\nsoloist-asked: example.com\r\n"), "{head}");
     assert!(!head.contains("soloist-scheme"), "{head}");
     bystander.stop().await;
 

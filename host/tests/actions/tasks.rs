@@ -7,6 +7,7 @@ use soloist::{
     action::{Action, Programme, TaskError, Tasks, Workshop},
     api::TaskDesk,
     capability::{CallError, Calls, Order},
+    cluster::{Passport, Peers},
     config::{ActionConfig, Grants, Instances, Label, Limits, Reuse, TaskConfig},
     plugin::{Answer, Call, Engine},
     store::{Drain, Order as By, Roster},
@@ -36,7 +37,9 @@ fn dispatcher(
     let casts =
         Desk { casts: world.store.casts().unwrap(), tasks: watch::channel(Arc::default()).1 };
     let tasks = Tasks::new();
-    Dispatcher::new("a".into(), Arc::clone(workshop), programme, roster, casts, &tasks).into()
+    let peers = Peers::new(&Passport::default()).unwrap();
+    Dispatcher::new("a".into(), peers, Arc::clone(workshop), programme, roster, casts, &tasks)
+        .into()
 }
 
 /// The task `work` on a host of its own.

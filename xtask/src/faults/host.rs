@@ -75,6 +75,8 @@ impl Host {
             .arg("--plugins")
             .arg(&self.plugins)
             .args(["--listen", &self.node.client(PORT).to_string()])
+            // Nobody else is in its network.
+            .arg("--insecure")
             .stdout(log.try_clone()?)
             .stderr(log)
             .process_group(0);

@@ -12,11 +12,11 @@
 //! inline script, no other site, no frame, and no text to become HTML.
 
 use axum::{
-    Router,
     http::{HeaderMap, HeaderName, header},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get},
 };
+
+use super::{entrance::READ, routes::Routes};
 
 /// What the page may do (W3C: Content Security Policy Level 3, Trusted Types).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -43,21 +43,17 @@ const FILES: &[(&str, &str, &str)] = &[
 ];
 
 /// The page, and `index` for those who are no browser.
-pub(super) fn routes<S: Clone + Send + Sync + 'static>(index: &'static str) -> Router<S> {
-    let page = get(move |headers: HeaderMap| async move {
+pub(super) fn routes(index: &'static str) -> Routes {
+    let page = move |headers: HeaderMap| async move {
         if wants_html(&headers) {
             file(HTML, PAGE)
         } else {
             ([(header::VARY, "accept")], index).into_response()
         }
-    });
-    let file = |(path, form, content): &(&'static str, &'static str, &'static str)| {
-        let (form, content) = (*form, *content);
-        let route: MethodRouter<S> = get(move || async move { file(form, content) });
-        (*path, route)
     };
-    let files = FILES.iter().map(file);
-    files.fold(Router::new().route("/", page), |router, (path, file)| router.route(path, file))
+    FILES.iter().fold(Routes::new().get("/", READ, page), |routes, &(path, form, content)| {
+        routes.get(path, READ, move || async move { file(form, content) })
+    })
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {

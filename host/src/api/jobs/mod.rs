@@ -15,20 +15,25 @@ mod order;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, State},
     http::{StatusCode, header},
     response::IntoResponse,
-    routing::{get, post},
 };
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 
 pub use self::entry::{JobEntry, JobFirings, JobList};
-use super::{refusal::Refusal, state::refusal};
+use super::{
+    entrance::{OPERATE, READ},
+    refusal::Refusal,
+    routes::Routes,
+    state::refusal,
+};
 use crate::{
     action::{Action, Jobs, Programme, RECORDS_MAX, Record, history, next_due},
+    cluster::Peers,
     config::JobConfig,
     store::Roster,
 };
@@ -42,6 +47,8 @@ pub struct JobSource {
     pub host: Arc<str>,
     /// The actions of this host.
     pub programme: watch::Receiver<Arc<Programme>>,
+    /// The way to other hosts.
+    pub peers: Peers,
     /// Who leads.
     pub roster: watch::Receiver<Option<Roster>>,
     /// What jobs share.
@@ -50,12 +57,12 @@ pub struct JobSource {
 
 type Source = State<Arc<JobSource>>;
 
-pub(super) fn routes(source: Arc<JobSource>) -> Router {
-    Router::new()
-        .route("/v1/jobs", get(list))
-        .route("/v1/jobs/{name}", get(firings))
-        .route("/v1/jobs/{name}/run", post(order::run))
-        .with_state(source)
+pub(super) fn routes(source: Arc<JobSource>) -> Routes {
+    Routes::new()
+        .get("/v1/jobs", READ, list)
+        .get("/v1/jobs/{name}", READ, firings)
+        .post("/v1/jobs/{name}/run", OPERATE, order::run)
+        .with(source)
 }
 
 async fn list(State(source): Source) -> Result<impl IntoResponse, Refusal> {
@@ -134,7 +141,7 @@ impl JobSource {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{action::Desk, clock::WallClock, store::Store};
+    use crate::{action::Desk, clock::WallClock, cluster::Passport, store::Store};
 
     /// The jobs of a host without any.
     pub(in crate::api) fn none(store: &dyn Store) -> JobSource {
@@ -142,6 +149,7 @@ pub(super) mod tests {
         let jobs = Jobs { ledger: store.ledger().unwrap(), desk: Desk::default(), clock };
         let (_, programme) = watch::channel(Arc::default());
         let (_, roster) = watch::channel(None);
-        JobSource { host: "a".into(), programme, roster, jobs }
+        let peers = Peers::new(&Passport::default()).unwrap();
+        JobSource { host: "a".into(), programme, peers, roster, jobs }
     }
 }

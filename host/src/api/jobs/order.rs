@@ -15,7 +15,7 @@ use tracing::info;
 use super::{JobSource, Refusal};
 use crate::{
     action::{Begun, Declined},
-    cluster::{PASSED_ON, pass_on},
+    cluster::PASSED_ON,
     store::{Candidate, Roster},
     words::with_causes,
 };
@@ -105,9 +105,9 @@ async fn elsewhere(
     let path = format!("/v1/jobs/{name}/run?wait={wait}");
     // Who waits for the end of a job waits as long as it takes.
     let within = (!wait).then_some(CLAIM);
-    let answer = pass_on(&leader.url, &path, &source.host, within).await;
+    let answer = source.peers.pass_on(&leader.url, &path, &source.host, within).await;
     let (code, body) = answer.map_err(|error| {
-        let why = with_causes(&error.without_url());
+        let why = with_causes(&error);
         let what = format!("the leader {} does not answer at {}: {why}", leader.host, leader.url);
         unavailable(what, "the job may have been run: `soloist jobs` shows whether it was")
     })?;

@@ -8,7 +8,6 @@ use super::{LogSource, Wanted, Whose};
 use crate::{
     api::live::{Gone, Listener},
     capability::{LINES_MAX, LogLine},
-    cluster::Reading,
     election::Group,
     store::Roster,
 };
@@ -88,7 +87,8 @@ impl Following {
             Whose::Of(_, url) => {
                 let path = self.wanted.path(&self.action);
                 // That it does not answer any more is all that matters, and that is known.
-                let Ok(mut reading) = Reading::of(url, &path, &self.source.host).await else {
+                let source = &self.source;
+                let Ok(mut reading) = source.peers.read(url, &path, &source.host).await else {
                     return Ok(());
                 };
                 while let Ok(Some(line)) = reading.next().await {

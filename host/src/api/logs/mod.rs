@@ -14,22 +14,20 @@ mod follow;
 use std::sync::Arc;
 
 use axum::{
-    Router,
     body::Bytes,
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use serde::Deserialize;
 use tokio::sync::watch;
 
 use self::follow::Following;
-use super::{live::Live, refusal::Refusal};
+use super::{entrance::READ, live::Live, refusal::Refusal, routes::Routes};
 use crate::{
     action::Programme,
     capability::{LINES_MAX, Lines, LogLine, Shelf},
-    cluster::{PASSED_ON, Reading},
+    cluster::{AskError, PASSED_ON, Peers},
     election::Group,
     store::Roster,
     words::with_causes,
@@ -44,6 +42,8 @@ pub struct LogSource {
     pub host: Arc<str>,
     /// The actions of this host.
     pub programme: watch::Receiver<Arc<Programme>>,
+    /// The way to other hosts.
+    pub peers: Peers,
     /// Who is there, and who leads.
     pub roster: watch::Receiver<Option<Roster>>,
     /// What was printed here.
@@ -87,8 +87,8 @@ enum Whose {
     Of(String, String),
 }
 
-pub(super) fn routes(source: Arc<LogSource>, live: Live) -> Router {
-    Router::new().route("/v1/logs/{action}", get(logs)).with_state(Desk { source, live })
+pub(super) fn routes(source: Arc<LogSource>, live: Live) -> Routes {
+    Routes::new().get("/v1/logs/{action}", READ, logs).with(Desk { source, live })
 }
 
 async fn logs(
@@ -172,15 +172,15 @@ impl LogSource {
         wanted: &Wanted,
     ) -> Result<Vec<Arc<LogLine>>, Refusal> {
         let asked = async {
-            let mut reading = Reading::of(url, &wanted.path(action), &self.host).await?;
+            let mut reading = self.peers.read(url, &wanted.path(action), &self.host).await?;
             let mut lines = Vec::new();
             while let Some(line) = reading.next().await? {
                 lines.extend(serde_json::from_str(&line).map(Arc::new));
             }
-            Ok::<_, reqwest::Error>(lines)
+            Ok::<_, AskError>(lines)
         };
         asked.await.map_err(|error| {
-            let why = with_causes(&error.without_url());
+            let why = with_causes(&error);
             let what = format!("{host} does not answer at {url}: {why}");
             let help = "ask again when it does, or see what another host printed: ?host=HOST";
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, what, help)
@@ -241,11 +241,13 @@ impl Format {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::cluster::Passport;
 
     /// The lines of a host without actions.
     pub(in crate::api) fn none() -> LogSource {
         let (_, programme) = watch::channel(Arc::default());
         let (_, roster) = watch::channel(None);
-        LogSource { host: "a".into(), programme, roster, lines: Lines::default() }
+        let peers = Peers::new(&Passport::default()).unwrap();
+        LogSource { host: "a".into(), programme, peers, roster, lines: Lines::default() }
     }
 }

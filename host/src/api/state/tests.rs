@@ -1,5 +1,6 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
+use bytes::Bytes;
 use reqwest::{Client, Method, RequestBuilder};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -57,7 +58,8 @@ impl Server {
         let (source, relay) = (Arc::new(Fake), test_relay());
         let journal = crate::journal::Journal::default();
         let logs = Arc::new(crate::api::logs::tests::none());
-        let desks = Desks { source, state, journal, commands, jobs, logs, tasks, relay };
+        let entrance = Arc::new(crate::api::Entrance::open());
+        let desks = Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance };
         tokio::spawn(serve(listener, desks, told));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }

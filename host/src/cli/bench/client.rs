@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -19,7 +19,11 @@ use hyper_util::{
 use indicatif::ProgressBar;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
-use crate::words::with_causes;
+use crate::{
+    cli::client::Client as Host,
+    tls::{Connector, Protocol},
+    words::with_causes,
+};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -27,6 +31,7 @@ pub(super) struct Question {
     pub(super) method: Method,
     pub(super) uri: Uri,
     pub(super) payload: Bytes,
+    pub(super) headers: HeaderMap,
 }
 
 /// What came of many requests.
@@ -76,6 +81,7 @@ impl Figures {
 /// Does `errands` in turns, so many in all, some of them at once. Each is done when its
 /// questions have their answers, one after the other.
 pub(super) async fn ask(
+    host: &Host,
     errands: &[Vec<Question>],
     count: usize,
     at_once: usize,
@@ -87,7 +93,7 @@ pub(super) async fn ask(
         .http2_only(true)
         .timer(TokioTimer::new())
         .http2_initial_connection_window_size(8 << 20)
-        .build(connector);
+        .build(host.peers().connector(connector, Protocol::Http2));
     // The connections are no part of what is measured.
     for errand in errands {
         drop(once(&client, errand).await);
@@ -121,7 +127,7 @@ pub(super) async fn ask(
     figures
 }
 
-async fn once(client: &Client<HttpConnector, Full<Bytes>>, errand: &[Question]) -> Told {
+async fn once(client: &Client<Connector, Full<Bytes>>, errand: &[Question]) -> Told {
     let (began, mut outcome) = (Instant::now(), Ok(None));
     for question in errand {
         outcome = answer(client, question).await;
@@ -134,12 +140,13 @@ async fn once(client: &Client<HttpConnector, Full<Bytes>>, errand: &[Question]) 
 
 /// The host that worked, if the answer says that.
 async fn answer(
-    client: &Client<HttpConnector, Full<Bytes>>,
+    client: &Client<Connector, Full<Bytes>>,
     question: &Question,
 ) -> Result<Option<String>, String> {
     let mut request = Request::new(Full::new(question.payload.clone()));
     *request.method_mut() = question.method.clone();
     *request.uri_mut() = question.uri.clone();
+    *request.headers_mut() = question.headers.clone();
     let answer = client.request(request).await.map_err(|error| with_causes(&error))?;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.map_err(|error| with_causes(&error))?;

@@ -16,7 +16,7 @@ use crate::{
     api::TaskEntry,
     cli::{
         ExitError,
-        client::{Client, no_url},
+        client::{Client, HostArgs},
         tasks,
         terminal::{Paint, say},
     },
@@ -43,9 +43,8 @@ pub(super) struct TasksArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// The control API of any host
-    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000")]
-    url: String,
+    #[command(flatten)]
+    host: HostArgs,
 }
 
 /// What was measured.
@@ -68,23 +67,25 @@ struct Report<'a> {
 }
 
 pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
+    let client = args.host.client()?;
     let task = match args.task {
         Some(task) => task,
-        None => only_task(&tasks::list(&args.url).await?)?,
+        None => only_task(&tasks::list(&client).await?)?,
     };
     let call = Question {
         method: Method::POST,
-        uri: uri(&args.url, &format!("/v1/tasks/{task}"))?,
+        uri: uri(client.url(), &format!("/v1/tasks/{task}"))?,
         payload: Bytes::from(args.payload),
+        headers: client.shown(),
     };
-    let plain = plain_errands(&args.url, &task).await?;
+    let plain = plain_errands(&client, &task).await?;
     let (count, at_once) = (args.calls.max(1), args.concurrency.max(1));
     let bar = progress(count * 2);
-    let plain = ask(&plain, count, at_once, &bar).await;
-    let called = ask(&[vec![call]], count, at_once, &bar).await;
+    let plain = ask(&client, &plain, count, at_once, &bar).await;
+    let called = ask(&client, &[vec![call]], count, at_once, &bar).await;
     bar.finish_and_clear();
     if let Some((error, _)) = plain.failures.first_key_value() {
-        let error = format!("{} does not answer: {error}", args.url);
+        let error = format!("{} does not answer: {error}", client.url());
         return Err(ExitError::unavailable(error)
             .help("is soloist running there? Another host: --url http://HOST:PORT"));
     }
@@ -104,13 +105,13 @@ pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
 }
 
 /// The exchanges that calls take, by plain requests: one errand for each host that works.
-async fn plain_errands(url: &str, task: &str) -> Result<Vec<Vec<Question>>, ExitError> {
+async fn plain_errands(client: &Client, task: &str) -> Result<Vec<Vec<Question>>, ExitError> {
     let question = |url: &str| -> Result<_, ExitError> {
         let uri = uri(url, "/livez")?;
-        Ok(Question { method: Method::GET, uri, payload: Bytes::new() })
+        Ok(Question { method: Method::GET, uri, payload: Bytes::new(), headers: client.shown() })
     };
-    let status = Client::new()?.status(url).await?;
-    let asked = question(url)?;
+    let status = client.status().await?;
+    let asked = question(client.url())?;
     let mut errands = Vec::new();
     for worker in status.members.iter().filter(|it| it.tasks.contains(task)) {
         let mut errand = vec![asked.clone()];
@@ -124,7 +125,7 @@ async fn plain_errands(url: &str, task: &str) -> Result<Vec<Vec<Question>>, Exit
 
 fn uri(url: &str, path: &str) -> Result<Uri, ExitError> {
     let uri = format!("{}{path}", url.trim_end_matches('/'));
-    uri.parse().map_err(|_| no_url(url))
+    uri.parse().map_err(|error| ExitError::internal("cannot make an address", &error))
 }
 
 /// A bar on a terminal; nothing elsewhere.

@@ -15,6 +15,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{ExitError, client::Client, signals::Signals};
+use crate::cluster::Passport;
 use child::Child;
 use part::Part;
 use scratch::Scratch;
@@ -132,10 +133,9 @@ async fn kill_leaders(
     kills: &BTreeMap<&'static str, mpsc::Sender<()>>,
     show: Show,
 ) -> Result<(), ExitError> {
-    let client = Client::new()?;
     loop {
         tokio::time::sleep(every).await;
-        match leader(&client, parts).await.and_then(|leader| kills.get(&*leader)) {
+        match leader(parts).await.and_then(|leader| kills.get(&*leader)) {
             // A full channel is a host that is being killed already.
             Some(kill) => drop(kill.try_send(())),
             None => show.note("nobody leads yet, so there is nobody to kill"),
@@ -144,9 +144,10 @@ async fn kill_leaders(
 }
 
 /// The leader of the first group that has one, as the first host that answers sees it.
-async fn leader(client: &Client, parts: &[Part]) -> Option<String> {
+async fn leader(parts: &[Part]) -> Option<String> {
     for part in parts {
-        if let Ok(status) = client.status(&part.url()).await {
+        let host = Client::new(&part.url(), &Passport::default()).ok()?;
+        if let Ok(status) = host.status().await {
             return status.groups.into_values().find_map(|group| group.leader);
         }
     }

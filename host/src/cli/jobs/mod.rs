@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use reqwest::{Method, Url};
+use http::Method;
 use serde::de::DeserializeOwned;
 
 use super::{
     ExitError,
-    client::{self, Client},
+    client::{self, Client, HostArgs, Question, STORE_PATIENCE},
     terminal::{Paint, say, tame},
 };
 use crate::{
@@ -21,17 +21,14 @@ use crate::{
     api::{JobFirings, JobList},
 };
 
-/// How long a host may take: longer than its store takes to fail.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// A job may take its time.
 const LONG_PATIENCE: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Show when jobs fire and how it went, or have one run now
 #[derive(Debug, Args)]
 pub(super) struct JobsArgs {
-    /// The control API of any host
-    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000", global = true)]
-    url: String,
+    #[command(flatten)]
+    host: HostArgs,
     /// Print the answer as it is
     #[arg(long, global = true)]
     json: bool,
@@ -64,14 +61,14 @@ struct HistoryArgs {
 
 /// Asks a host, and prints what it says.
 pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
-    let desk = Desk { client: Client::new()?, url: args.url, json: args.json };
+    let desk = Desk { client: args.host.client()?, json: args.json };
     match args.command {
         None => {
-            let answer = desk.ask(Method::GET, &[], &[], PATIENCE).await?;
+            let answer = desk.ask(desk.of(Method::GET, &[])).await?;
             desk.print(&answer, |list: &JobList| show::jobs(list, now(), Paint::stdout()))
         }
         Some(Command::History(HistoryArgs { name })) => {
-            let answer = desk.ask(Method::GET, &[&name], &[], PATIENCE).await?;
+            let answer = desk.ask(desk.of(Method::GET, &[&name])).await?;
             desk.print(&answer, |job: &JobFirings| show::firings(job, now(), Paint::stdout()))
         }
         Some(Command::Run(args)) => run(&desk, &args).await,
@@ -79,12 +76,14 @@ pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
 }
 
 async fn run(desk: &Desk, args: &RunArgs) -> Result<(), ExitError> {
-    let wait = [("wait", "true")];
-    let (options, patience) =
-        if args.wait { (&wait[..], LONG_PATIENCE) } else { (&[][..], PATIENCE) };
-    let answer = desk.ask(Method::POST, &[&args.name, "run"], options, patience).await?;
+    let question = desk.of(Method::POST, &[&args.name, "run"]);
+    let answer = if args.wait {
+        question.option("wait", "true").ask(LONG_PATIENCE).await?.text()?
+    } else {
+        desk.ask(question).await?
+    };
     desk.print(&answer, |record: &Record| show::firing(record))?;
-    let record: Record = parse(&answer)?;
+    let record: Record = desk.parse(&answer)?;
     match record.outcome {
         Outcome::Running | Outcome::Done => Ok(()),
         _ => {
@@ -99,30 +98,21 @@ async fn run(desk: &Desk, args: &RunArgs) -> Result<(), ExitError> {
 /// Where jobs are asked for.
 struct Desk {
     client: Client,
-    url: String,
     json: bool,
 }
 
 impl Desk {
-    async fn ask(
-        &self,
-        method: Method,
-        steps: &[&str],
-        options: &[(&str, &str)],
-        patience: Duration,
-    ) -> Result<String, ExitError> {
-        let no_url = || client::no_url(&self.url);
-        let mut url = Url::parse(&self.url).map_err(|_| no_url())?;
-        let mut path = url.path_segments_mut().map_err(|()| no_url())?;
-        path.pop_if_empty().extend(["v1", "jobs"]).extend(steps);
-        drop(path);
-        if !options.is_empty() {
-            url.query_pairs_mut().extend_pairs(options);
-        }
-        let request = self.client.http().request(method, url).timeout(patience);
-        let answer = request.send().await.map_err(|error| client::refusal(&self.url, error))?;
-        let answer = client::done(&self.url, answer).await?;
-        answer.text().await.map_err(|error| client::refusal(&self.url, error))
+    /// A question about jobs.
+    fn of(&self, method: Method, steps: &[&str]) -> Question<'_> {
+        self.client.question(method, &[&["v1", "jobs"], steps].concat())
+    }
+
+    async fn ask(&self, question: Question<'_>) -> Result<String, ExitError> {
+        question.ask(STORE_PATIENCE).await?.text()
+    }
+
+    fn parse<T: DeserializeOwned>(&self, answer: &str) -> Result<T, ExitError> {
+        client::parse(self.client.url(), answer.as_bytes())
     }
 
     fn print<T: DeserializeOwned>(
@@ -133,18 +123,10 @@ impl Desk {
         if self.json {
             say(&format!("{answer}\n"));
         } else {
-            say(&show(&parse(answer)?));
+            say(&show(&self.parse(answer)?));
         }
         Ok(())
     }
-}
-
-fn parse<T: DeserializeOwned>(answer: &str) -> Result<T, ExitError> {
-    serde_json::from_str(answer).map_err(|error| {
-        ExitError::unavailable("the answer is not about the jobs of a soloist host")
-            .caused_by(&error)
-            .help("does another server listen there, or another version of soloist?")
-    })
 }
 
 fn now() -> DateTime<Utc> {

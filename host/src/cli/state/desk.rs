@@ -2,26 +2,23 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, Response, Url};
+use http::Method;
 use serde::Deserialize;
 
 use crate::{
     api::StateKeys,
     cli::{
         ExitError,
-        client::{self, Client},
+        client::{Client, Question, STORE_PATIENCE},
     },
 };
 
-/// How long a host may take: longer than its store takes to fail.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take to remove all keys of an action.
 const LONG_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The state as a host hands it out.
 pub(super) struct Desk {
     client: Client,
-    url: String,
 }
 
 #[derive(Deserialize)]
@@ -30,8 +27,8 @@ struct Removed {
 }
 
 impl Desk {
-    pub(super) fn new(url: String) -> Result<Self, ExitError> {
-        Ok(Self { client: Client::new()?, url })
+    pub(super) const fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// A page of keys, those after `after`.
@@ -40,15 +37,16 @@ impl Desk {
         action: &str,
         after: Option<&str>,
     ) -> Result<StateKeys, ExitError> {
-        let options: Vec<_> = after.iter().map(|after| ("after", *after)).collect();
-        let answer = self.ask(Method::GET, action, &options, None).await?;
-        answer.json().await.map_err(|error| client::odd(&self.url, &error))
+        let mut question = self.of(Method::GET, action);
+        if let Some(after) = after {
+            question = question.option("after", after);
+        }
+        question.ask(STORE_PATIENCE).await?.json()
     }
 
     pub(super) async fn get(&self, action: &str, key: &str) -> Result<Vec<u8>, ExitError> {
-        let answer = self.ask(Method::GET, action, &[("key", key)], None).await?;
-        let value = answer.bytes().await.map_err(|error| client::refusal(&self.url, error))?;
-        Ok(value.into())
+        let question = self.of(Method::GET, action).option("key", key);
+        Ok(question.ask(STORE_PATIENCE).await?.bytes().into())
     }
 
     pub(super) async fn put(
@@ -57,44 +55,25 @@ impl Desk {
         key: &str,
         value: Vec<u8>,
     ) -> Result<(), ExitError> {
-        self.ask(Method::PUT, action, &[("key", key)], Some(value)).await.map(drop)
+        let question = self.of(Method::PUT, action).option("key", key).body(value, None)?;
+        question.ask(STORE_PATIENCE).await.map(drop)
     }
 
     pub(super) async fn remove(&self, action: &str, key: &str) -> Result<(), ExitError> {
-        self.ask(Method::DELETE, action, &[("key", key)], None).await.map(drop)
+        let question = self.of(Method::DELETE, action).option("key", key);
+        question.ask(STORE_PATIENCE).await.map(drop)
     }
 
     /// Removes all keys of an action and says how many they were.
     pub(super) async fn remove_all(&self, action: &str) -> Result<u64, ExitError> {
-        let answer = self.ask(Method::DELETE, action, &[("all", "true")], None).await?;
-        let removed: Removed =
-            answer.json().await.map_err(|error| client::odd(&self.url, &error))?;
+        let question = self.of(Method::DELETE, action).option("all", "true");
+        let removed: Removed = question.ask(LONG_PATIENCE).await?.json()?;
         Ok(removed.deleted)
     }
 
-    async fn ask(
-        &self,
-        method: Method,
-        action: &str,
-        options: &[(&str, &str)],
-        body: Option<Vec<u8>>,
-    ) -> Result<Response, ExitError> {
-        let patience = if options == [("all", "true")] { LONG_PATIENCE } else { PATIENCE };
-        let url = self.address(action, options)?;
-        let request = self.client.http().request(method, url).timeout(patience);
-        let request = request.body(body.unwrap_or_default());
-        let answer = request.send().await.map_err(|error| client::refusal(&self.url, error))?;
-        client::done(&self.url, answer).await
-    }
-
-    fn address(&self, action: &str, options: &[(&str, &str)]) -> Result<Url, ExitError> {
-        // A name that would lead elsewhere is for the host to refuse.
-        let action =
-            percent_encoding::utf8_percent_encode(action, percent_encoding::NON_ALPHANUMERIC);
-        let path = format!("{}/v1/state/{action}", self.url.trim_end_matches('/'));
-        let mut url = Url::parse(&path).map_err(|_| client::no_url(&self.url))?;
-        // The key is no part of the path, from which `..` would be taken out.
-        url.query_pairs_mut().extend_pairs(options);
-        Ok(url)
+    /// The key is no part of the path, from which `..` would be taken out; an action's name
+    /// that would lead elsewhere is for the host to refuse.
+    fn of(&self, method: Method, action: &str) -> Question<'_> {
+        self.client.question(method, &["v1", "state", action])
     }
 }

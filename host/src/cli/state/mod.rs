@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use self::desk::Desk;
 use super::{
     ExitError,
+    client::HostArgs,
     terminal::{confirm, hand_out, say, tame},
 };
 use crate::store::VALUE_MAX;
@@ -22,9 +23,8 @@ use crate::store::VALUE_MAX;
 /// Look at what actions keep in the store, and change it
 #[derive(Debug, Args)]
 pub(super) struct StateArgs {
-    /// The control API of any host
-    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000", global = true)]
-    url: String,
+    #[command(flatten)]
+    host: HostArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -89,7 +89,7 @@ struct RmArgs {
 
 /// Asks a host, and prints what it says.
 pub(super) async fn main(args: StateArgs) -> Result<(), ExitError> {
-    let desk = Desk::new(args.url)?;
+    let desk = Desk::new(args.host.client()?);
     match args.command {
         Command::Ls(LsArgs { action }) => list(&desk, &action).await,
         Command::Get(GetArgs { action, key }) => {

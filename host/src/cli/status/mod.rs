@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{
     ExitError,
-    client::{self, Client},
+    client::{Client, HostArgs},
     terminal::{Paint, say},
 };
 
@@ -25,9 +25,8 @@ const CLEAR_BELOW: &str = "\x1b[J";
 /// Show who leads, who is there, and what runs
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// The control API of any host
-    #[arg(long, env = "SOLOIST_URL", default_value = "http://127.0.0.1:4000")]
-    url: String,
+    #[command(flatten)]
+    host: HostArgs,
     /// Show it again each second
     #[arg(long)]
     watch: bool,
@@ -44,12 +43,12 @@ pub(super) struct StatusArgs {
 
 /// Asks once, or each second until Ctrl-C.
 pub(super) async fn main(args: StatusArgs) -> Result<(), ExitError> {
-    let client = Client::new()?;
+    let client = args.host.client()?;
     if args.live || args.ready {
-        return client.well(&args.url, if args.live { "livez" } else { "readyz" }).await;
+        return client.well(if args.live { "livez" } else { "readyz" }).await;
     }
     if !args.watch {
-        say(&render(&client.ask(&args.url).await?, args.json)?);
+        say(&render(&client, args.json).await?);
         return Ok(());
     }
     tokio::select! {
@@ -66,8 +65,7 @@ async fn watch(client: &Client, args: &StatusArgs) {
     let mut ticks = tokio::time::interval(WATCH_EVERY);
     loop {
         ticks.tick().await;
-        let answer = client.ask(&args.url).await.and_then(|text| render(&text, args.json));
-        match answer {
+        match render(client, args.json).await {
             Ok(text) if in_place => say(&over_the_last(&text)),
             Ok(text) => say(&text),
             Err(error) if in_place => say(&over_the_last(&format!("{error}asking again …\n"))),
@@ -82,10 +80,10 @@ fn over_the_last(text: &str) -> String {
     format!("{HOME}{lines}{CLEAR_BELOW}")
 }
 
-fn render(answer: &str, json: bool) -> Result<String, ExitError> {
+async fn render(client: &Client, json: bool) -> Result<String, ExitError> {
     if json {
-        return Ok(answer.to_owned());
+        return client.status_as_it_is().await;
     }
-    let status = client::read(answer)?;
+    let status = client.status().await?;
     Ok(show::status(&status, SystemTime::now(), Paint::stdout()))
 }

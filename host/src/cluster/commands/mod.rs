@@ -23,6 +23,7 @@ pub use self::{
     message::{Done, DrainOrder, HandedOver, PauseOrder, RemoveOrder, ResignOrder},
     refusal::{CommandError, Obstacle},
 };
+use super::peers::Peers;
 use crate::{
     clock::unix_ms,
     election::{Event, Group},
@@ -37,6 +38,8 @@ pub struct Commands {
     pub member: Member,
     /// Where notes are written.
     pub store: Arc<dyn Store>,
+    /// The way to other hosts.
+    pub peers: Peers,
     /// What is known of the cluster.
     pub roster: watch::Receiver<Option<Roster>>,
     /// The groups that this host has actions of.

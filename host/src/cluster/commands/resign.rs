@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::{Commands, Done, HandedOver, ResignOrder, last_seen, refusal::CommandError};
 use crate::{
-    cluster::peers,
     election::{Cause, Event, Group},
     store::{Candidate, Order, Roster, Standing},
     words::with_causes,
@@ -66,14 +65,14 @@ impl Commands {
     async fn pass_on(&self, leader: &Candidate, order: &ResignOrder) -> Result<Done, CommandError> {
         // The leader answers when it is done.
         let within = self.patience * 2 + Duration::from_secs(5);
-        match peers::resign(&leader.url, &self.member.name, order, within).await {
+        match self.peers.resign(&leader.url, &self.member.name, order, within).await {
             Ok(answer) => answer,
             Err(error) => Err(CommandError::unavailable(
                 format!(
                     "the leader {} does not answer at {}: {}",
                     leader.host,
                     leader.url,
-                    with_causes(&error.without_url())
+                    with_causes(&error)
                 ),
                 "is `host.advertise` right there? Or ask that host itself",
             )),
@@ -109,7 +108,7 @@ impl Commands {
         if stands(roster) {
             return Ok(());
         }
-        let part = peers::part(&member.url, group.as_str()).await;
+        let part = self.peers.part(&member.url, group.as_str()).await;
         // A host knows of its own candidacy before this one has read of it.
         let newer = part.as_ref().is_some_and(|part| part.standbys.iter().any(|by| by == host));
         if newer && self.wait(stands).await.is_some() {

@@ -54,6 +54,9 @@ impl Errand {
             }
             Err(Failed::Broken(reason)) => return Ok(Tried::Lost(reason)),
         };
+        if headers::is_stranger(response.headers()) {
+            return Err(Refusal::Stranger(leader.name.clone()));
+        }
         match headers::unserved(response.headers()) {
             Some(Unserved::NotBegun) => return Ok(Tried::NotBegun),
             Some(Unserved::Lost) => return Ok(Tried::Lost("its term ended".to_owned())),
@@ -103,12 +106,12 @@ impl Errand {
         }
         headers::take_off_hop_by_hop(headers, self.upgrade.is_some());
         headers.remove(header::EXPECT);
-        // The plugin is to learn which host the client has asked for.
-        let asked = self.head.uri.authority().map(Authority::as_str);
-        if let Some(host) = asked.and_then(|host| HeaderValue::from_str(host).ok()) {
-            headers.insert(header::HOST, host);
-        }
         let mut trail = self.trail.clone();
+        // The plugin is to learn which host the client has asked for; the other host, that it
+        // is meant itself.
+        let host = headers.remove(header::HOST);
+        let asked = self.head.uri.authority().map(Authority::as_str);
+        trail.asked = asked.and_then(|host| HeaderValue::from_str(host).ok()).or(host);
         trail.via.push(self.shared.host.to_string());
         trail.to = Some((leader.name.clone(), leader.token));
         trail.hold = Some(deadline.saturating_duration_since(Instant::now()));

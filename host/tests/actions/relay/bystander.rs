@@ -11,8 +11,8 @@ use soloist::{
     action::{Action, Lobby, Programme},
     api::{JobSource, LogSource, Status, StatusSource},
     capability::Lines,
-    cluster::Commands,
-    config::{ActionConfig, Relayed, Standby, TlsFiles},
+    cluster::{Commands, Passport, Peers},
+    config::{ActionConfig, ApiConfig, HostConfig, Relayed, Standby, TlsFiles},
     election::{Group, LeaderKey, LeaseId, Token},
     journal::Journal,
     relay::{Handle, Relay},
@@ -59,7 +59,7 @@ impl Bystander {
         let (programme_to, programme) = watch::channel(Arc::new(programme));
         let (roster, roster_of) = watch::channel(None);
         let lobby = Lobby::default();
-        let asked = Relay::new("a".into(), lobby.clone(), programme, roster_of);
+        let asked = Relay::new("a".into(), peers(), lobby.clone(), programme, roster_of);
         let relay = asked.clone().start();
         Self { address, action, lobby, roster, relay, asked, _programme: programme_to }
     }
@@ -128,16 +128,35 @@ impl StatusSource for Silent {
     }
 }
 
+/// The way to hosts that ask for nothing.
+pub(super) fn peers() -> Peers {
+    Peers::new(&Passport::default()).unwrap()
+}
+
+/// A host that lets everybody in.
+pub(super) fn host(listen: SocketAddr) -> HostConfig {
+    HostConfig {
+        name: "a".into(),
+        listen,
+        advertise: None,
+        names: Vec::new(),
+        tls: None,
+        api: ApiConfig::default(),
+        labels: BTreeMap::new(),
+        priority: 0,
+    }
+}
+
 /// The jobs of a host that has none.
 pub(super) fn no_jobs(world: &World) -> JobSource {
     let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
-    JobSource { host: "a".into(), programme, roster, jobs: world.jobs() }
+    JobSource { host: "a".into(), programme, peers: peers(), roster, jobs: world.jobs() }
 }
 
 /// What nobody printed.
 pub(super) fn no_logs() -> LogSource {
     let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
-    LogSource { host: "a".into(), programme, roster, lines: Lines::default() }
+    LogSource { host: "a".into(), programme, peers: peers(), roster, lines: Lines::default() }
 }
 
 /// Commands for a host that has no cluster.
@@ -156,6 +175,7 @@ pub(super) fn nobody(world: &World) -> Commands {
     Commands {
         member,
         store: Arc::clone(&world.store),
+        peers: peers(),
         roster: watch::channel(None).1,
         groups: Box::new(Vec::new),
         events: tokio::sync::mpsc::unbounded_channel().0,

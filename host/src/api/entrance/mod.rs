@@ -1,0 +1,245 @@
+//! The entrance of the control API: who comes in, and by which name it was called.
+//!
+//! Invariants:
+//! - Every request comes by here, also those for the leader's actions; what is not known to
+//!   need less is for those who may operate.
+//! - Without any token or authority in the settings everybody may operate: such a host listens
+//!   on loopback alone, or its settings say `insecure`.
+//! - Tokens are compared by their hashes, in constant time, and all of them each time.
+
+mod credential;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use hyper::body::Incoming;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+pub(super) use self::names::called;
+use self::{credential::Credential, names::Names};
+use super::{own_site, refusal::Refusal, routes::Table};
+use crate::{
+    action::Caller,
+    config::{ApiRole, ApiToken, ConfigError, HostConfig, read_tokens},
+    relay::Relay,
+    tls::{Acceptor, Fresh, TlsError},
+};
+
+/// What it takes to ask for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Nothing: whoever watches over the process may ask.
+    Nothing,
+    /// This role.
+    Role(ApiRole),
+}
+
+/// For those who look.
+pub(super) const READ: Needs = Needs::Role(ApiRole::Read);
+/// For those who change something.
+pub(super) const OPERATE: Needs = Needs::Role(ApiRole::Operate);
+
+/// Why nobody can come in.
+#[derive(Debug, thiserror::Error)]
+pub enum EntranceError {
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The file of tokens cannot.
+    #[error("the tokens cannot be read:\n{0}")]
+    Tokens(#[from] ConfigError),
+}
+
+/// Who comes in.
+pub struct Entrance {
+    pub(super) tls: Option<Acceptor>,
+    /// Whether those who ask have to say who they are.
+    asks_who: bool,
+    tokens: Fresh<Vec<ApiToken>>,
+    /// The hash of what hosts show each other.
+    peer: Option<[u8; 32]>,
+    /// What those may do who show a certificate.
+    certified: Option<ApiRole>,
+    names: Names,
+}
+
+/// Somebody who was let in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admitted {
+    /// What they may do.
+    pub(super) role: ApiRole,
+    /// Whether `authorization` says who it is; then it is not for a plugin.
+    pub(super) by_authorization: bool,
+}
+
+impl Entrance {
+    /// The one of a host whose control API is bound to `bound`.
+    ///
+    /// # Errors
+    /// Its files cannot be used.
+    pub fn of(host: &HostConfig, bound: SocketAddr) -> Result<Self, EntranceError> {
+        let tls = host.tls.as_ref().map(|tls| match &tls.client_ca {
+            Some(authority) => Acceptor::knowing(&tls.files, authority.clone()),
+            None => Acceptor::new(&tls.files),
+        });
+        let (written, file) = (host.api.tokens.clone(), host.api.tokens_file.clone());
+        let tokens = Fresh::new(file.iter().cloned().collect(), move || {
+            let more = file.as_deref().map_or_else(|| Ok(Vec::new()), read_tokens)?;
+            Ok::<_, ConfigError>(written.iter().cloned().chain(more).collect())
+        })?;
+        let certified = host.tls.as_ref().filter(|tls| tls.client_ca.is_some());
+        Ok(Self {
+            tls: tls.transpose()?,
+            asks_who: host.asks_who(),
+            tokens,
+            peer: host.api.peer_token.as_ref().map(|token| hash(token.reveal())),
+            certified: certified.map(|tls| tls.client_role),
+            names: Names::of(host, bound),
+        })
+    }
+
+    /// Lets somebody in, if they may have what they ask for.
+    async fn check(
+        &self,
+        needs: Needs,
+        caller: Caller,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Admitted, Refusal> {
+        let Needs::Role(needed) = needs else {
+            // A load balancer calls it as it likes.
+            return Ok(Admitted { role: ApiRole::Read, by_authorization: false });
+        };
+        self.names.check(uri, headers)?;
+        if !self.asks_who {
+            return Ok(Admitted { role: ApiRole::Operate, by_authorization: false });
+        }
+        let certified = self.certified.filter(|_| caller.certified);
+        let shown = Credential::read(headers, certified.is_some());
+        let by_authorization = shown.as_ref().is_some_and(|shown| shown.by_authorization);
+        let role = match shown {
+            Some(shown) => {
+                let role = self.role_of(&shown.token).await.ok_or_else(unknown)?;
+                certified.map_or(role, |certified| certified.max(role))
+            }
+            None => certified.ok_or_else(nobody)?,
+        };
+        if role < needed { Err(too_low(role)) } else { Ok(Admitted { role, by_authorization }) }
+    }
+
+    /// What a token opens.
+    async fn role_of(&self, token: &str) -> Option<ApiRole> {
+        let shown = hash(token);
+        let tokens = self.tokens.get().await;
+        let known = tokens.iter().map(|token| (token.role, &token.sha256));
+        let peer = self.peer.iter().map(|peer| (ApiRole::Operate, peer));
+        let same =
+            |(role, hash): (ApiRole, &[u8; 32])| bool::from(shown.ct_eq(hash)).then_some(role);
+        // Each is compared, whichever it is.
+        known.chain(peer).filter_map(same).max()
+    }
+
+    /// Lets somebody in to the leader's actions. What only looks is for those who may look; an
+    /// upgrade makes a connection of which nothing is known.
+    pub(super) async fn admit_to_actions(
+        &self,
+        caller: Caller,
+        request: &mut Request<Incoming>,
+    ) -> Result<(), Refusal> {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let looks = method.is_safe() && !request.headers().contains_key(header::UPGRADE);
+        let needs = if looks { READ } else { OPERATE };
+        let admitted = self.check(needs, caller, &uri, request.headers()).await?;
+        let headers = request.headers_mut();
+        if admitted.by_authorization {
+            // A plugin that got it could do what its bearer may.
+            headers.remove(header::AUTHORIZATION);
+        }
+        if admitted.role < ApiRole::Operate {
+            // Only hosts are believed what hosts say.
+            Relay::take_off_own(headers);
+        }
+        // What another host passes on was sent to an address of actions, which any page may
+        // use. No page can say that of itself: it would have to be let send such headers.
+        if Relay::is_from_host(headers) { Ok(()) } else { own_site::check(&method, &uri, headers) }
+    }
+}
+
+#[cfg(test)]
+impl Entrance {
+    /// One for everybody.
+    pub(in crate::api) fn open() -> Self {
+        Self::asking([])
+    }
+
+    /// One for those who have one of these tokens.
+    pub(super) fn asking(tokens: impl IntoIterator<Item = (&'static str, ApiRole)>) -> Self {
+        let token =
+            |(text, role): (&str, _)| ApiToken { name: text.into(), role, sha256: hash(text) };
+        let tokens: Vec<_> = tokens.into_iter().map(token).collect();
+        Self {
+            tls: None,
+            asks_who: !tokens.is_empty(),
+            tokens: Fresh::new(Vec::new(), move || Ok::<_, ConfigError>(tokens.clone())).unwrap(),
+            peer: None,
+            certified: None,
+            names: Names::default(),
+        }
+    }
+}
+
+/// Lets a request in to the control API itself, by what its route needs.
+pub(super) async fn admit(
+    State((entrance, table)): State<(Arc<Entrance>, Arc<Table>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let needs = table.needs(request.method(), path.as_deref());
+    let Some(caller) = request.extensions().get::<Caller>().copied() else {
+        let error = Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "nobody asks", "report this");
+        return error.into_response();
+    };
+    let (method, uri) = (request.method(), request.uri());
+    let admitted = entrance.check(needs, caller, uri, request.headers()).await;
+    match admitted.and_then(|_| own_site::check(method, uri, request.headers())) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Of what looks only, a route takes `HEAD` wherever it takes `GET`.
+pub(super) fn as_listed(method: &Method) -> &Method {
+    if *method == Method::HEAD { &Method::GET } else { method }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+const HELP: &str = "show a token, as `authorization: Bearer TOKEN`: `soloist` takes one by \
+                    --token-file FILE or from SOLOIST_TOKEN; `soloist token new` makes them";
+
+fn nobody() -> Refusal {
+    Refusal::new(StatusCode::UNAUTHORIZED, "this host has to know who asks", HELP).challenging("")
+}
+
+fn unknown() -> Refusal {
+    let what = "this host does not know the token that was shown";
+    Refusal::new(StatusCode::UNAUTHORIZED, what, HELP).challenging(", error=\"invalid_token\"")
+}
+
+fn too_low(role: ApiRole) -> Refusal {
+    let what = format!("this takes the role `operate`, and whoever asks has `{role}`");
+    let help = "ask with another token: `soloist token new NAME --role operate` makes one";
+    Refusal::new(StatusCode::FORBIDDEN, what, help).challenging(", error=\"insufficient_scope\"")
+}

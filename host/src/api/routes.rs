@@ -1,0 +1,123 @@
+//! The routes of the control API, each with what it takes to ask there.
+//!
+//! Invariant: a route cannot be forgotten. Those that are written here say what they need;
+//! whatever else comes to stand in the router is for those who may operate.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Router,
+    handler::Handler,
+    http::Method,
+    middleware,
+    routing::{MethodFilter, on},
+};
+
+use super::entrance::{self, Entrance, Needs, OPERATE, READ};
+
+/// Routes of one room, which share `S`.
+pub(super) struct Routes<S = ()> {
+    router: Router<S>,
+    table: Table,
+}
+
+/// What each route needs.
+#[derive(Default)]
+pub(super) struct Table(HashMap<&'static str, HashMap<Method, Needs>>);
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    pub(super) fn new() -> Self {
+        Self { router: Router::new(), table: Table::default() }
+    }
+
+    /// What is looked at.
+    pub(super) fn get<T: 'static>(
+        self,
+        path: &'static str,
+        needs: Needs,
+        handler: impl Handler<T, S>,
+    ) -> Self {
+        self.add((Method::GET, MethodFilter::GET), path, needs, handler)
+    }
+
+    pub(super) fn post<T: 'static>(
+        self,
+        path: &'static str,
+        needs: Needs,
+        handler: impl Handler<T, S>,
+    ) -> Self {
+        self.add((Method::POST, MethodFilter::POST), path, needs, handler)
+    }
+
+    pub(super) fn put<T: 'static>(
+        self,
+        path: &'static str,
+        needs: Needs,
+        handler: impl Handler<T, S>,
+    ) -> Self {
+        self.add((Method::PUT, MethodFilter::PUT), path, needs, handler)
+    }
+
+    pub(super) fn delete<T: 'static>(
+        self,
+        path: &'static str,
+        needs: Needs,
+        handler: impl Handler<T, S>,
+    ) -> Self {
+        self.add((Method::DELETE, MethodFilter::DELETE), path, needs, handler)
+    }
+
+    fn add<T: 'static>(
+        mut self,
+        (method, filter): (Method, MethodFilter),
+        path: &'static str,
+        needs: Needs,
+        handler: impl Handler<T, S>,
+    ) -> Self {
+        self.table.0.entry(path).or_default().insert(method, needs);
+        Self { router: self.router.route(path, on(filter, handler)), table: self.table }
+    }
+
+    /// The routes, with what they share.
+    pub(super) fn with(self, state: S) -> Routes {
+        Routes { router: self.router.with_state(state), table: self.table }
+    }
+}
+
+impl Routes {
+    /// These, and those of another room.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        for (path, methods) in other.table.0 {
+            self.table.0.entry(path).or_default().extend(methods);
+        }
+        Self { router: self.router.merge(other.router), table: self.table }
+    }
+
+    /// All of them behind `entrance`; `around` adds what answers when there is no such route.
+    pub(super) fn behind(
+        self,
+        entrance: &Arc<Entrance>,
+        around: impl FnOnce(Router) -> Router,
+    ) -> Router {
+        let doors = (Arc::clone(entrance), Arc::new(self.table));
+        around(self.router).layer(middleware::from_fn_with_state(doors, entrance::admit))
+    }
+
+    /// What there is, for the test that asks all of it.
+    #[cfg(test)]
+    pub(super) fn listed(&self) -> Vec<(&'static str, Method, Needs)> {
+        let rows = self.table.0.iter().flat_map(|(path, methods)| {
+            methods.iter().map(|(method, needs)| (*path, method.clone(), *needs))
+        });
+        rows.collect()
+    }
+}
+
+impl Table {
+    /// What it takes to ask for what is at `path`; there may be nothing.
+    pub(super) fn needs(&self, method: &Method, path: Option<&str>) -> Needs {
+        let Some(path) = path else { return READ };
+        let method = entrance::as_listed(method);
+        self.0.get(path).and_then(|methods| methods.get(method)).copied().unwrap_or(OPERATE)
+    }
+}

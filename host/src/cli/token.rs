@@ -1,0 +1,120 @@
+//! `soloist token`: what opens the control API.
+//!
+//! Invariant: a token is shown once, to whoever makes it; hosts keep its hash alone.
+
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+use rustls::crypto::ring;
+use sha2::{Digest, Sha256};
+
+use super::{
+    ExitError,
+    terminal::{remark, say},
+};
+use crate::config::{ApiRole, check_name};
+
+/// So many random bytes cannot be guessed.
+const BYTES: usize = 32;
+
+/// Make tokens that open the control API
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    New(NewArgs),
+}
+
+/// Make a token: it goes to stdout, this once, and the line for the settings to stderr
+#[derive(Debug, Args)]
+struct NewArgs {
+    /// Who gets it
+    name: String,
+    /// What it opens: `read` looks at everything, `operate` changes everything
+    #[arg(long)]
+    role: ApiRole,
+    /// Write the token into a new file that only this user can read, and not to stdout
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+pub(super) fn main(args: TokenArgs) -> Result<std::process::ExitCode, ExitError> {
+    let Command::New(NewArgs { name, role, file }) = args.command;
+    check_name(&name).map_err(ExitError::usage)?;
+    let token = random()?;
+    match &file {
+        Some(file) => keep(file, &token)?,
+        None => say(&format!("{token}\n")),
+    }
+    remark("under [api.tokens] of the settings of every host, or in its `tokens_file`:");
+    remark(&line(&name, role, &token));
+    Ok(super::Exit::Ok.into())
+}
+
+/// A token, in characters that are safe in headers, URLs and shells.
+fn random() -> Result<String, ExitError> {
+    let mut bytes = [0; BYTES];
+    ring::default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .map_err(|_| ExitError::failed("the system has no random numbers").help("try again"))?;
+    Ok(format!("soloist_{}", hex(&bytes)))
+}
+
+/// What the settings say of it.
+fn line(name: &str, role: ApiRole, token: &str) -> String {
+    let hash = hex(Sha256::digest(token).as_slice());
+    // A dot would make it a table in a table.
+    let key = if name.contains('.') { format!("\"{name}\"") } else { name.to_owned() };
+    format!("{key} = {{ role = \"{role}\", sha256 = \"{hash}\" }}")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn keep(file: &Path, token: &str) -> Result<(), ExitError> {
+    let mut new = OpenOptions::new();
+    let opened = new.write(true).create_new(true).mode(0o600).open(file);
+    opened.and_then(|mut opened| writeln!(opened, "{token}")).map_err(|error| {
+        ExitError::usage(format!("cannot write {}", file.display()))
+            .caused_by(&error)
+            .help("name a file that is not there yet, in a folder that this user can write to")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::read_tokens;
+
+    #[test]
+    fn a_line_is_what_the_settings_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokens.toml");
+        let lines = ["ops", "ci.main"].map(|name| line(name, ApiRole::Operate, "t0"));
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        let tokens = read_tokens(&file).unwrap();
+        let names: Vec<_> = tokens.iter().map(|token| &*token.name).collect();
+        assert_eq!(names, ["ci.main", "ops"]);
+        for token in &tokens {
+            assert_eq!((token.role, token.sha256), (ApiRole::Operate, Sha256::digest("t0").into()));
+        }
+    }
+
+    #[test]
+    fn no_two_are_the_same_and_none_can_be_guessed() {
+        let (one, other) = (random().unwrap(), random().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one.strip_prefix("soloist_").unwrap().len(), 2 * BYTES);
+    }
+}

@@ -1,0 +1,192 @@
+//! `[host]`: who this host is, and where and how its control API answers.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use super::{
+    Overrides, TlsFiles,
+    api::{self, ApiConfig, ApiRole},
+    file::{ApiTable, HostTable, HostTlsTable},
+    hosts::is_name,
+    problem::Problem,
+    resolve::machine_name,
+    resolver::{Resolver, Setting},
+    value,
+};
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:4000";
+
+/// Who this host is.
+#[derive(Clone, Debug)]
+pub struct HostConfig {
+    /// Its name, unique in the cluster.
+    pub name: Arc<str>,
+    /// The address of its control API.
+    pub listen: SocketAddr,
+    /// Where other hosts reach its control API, if that was said.
+    pub advertise: Option<String>,
+    /// By which names its control API may be called, beside that one; in lower case.
+    pub names: Vec<String>,
+    /// How the control API speaks TLS, if it does.
+    pub tls: Option<HostTls>,
+    /// Who may ask the control API.
+    pub api: ApiConfig,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// How much it is preferred where groups go by that; more is better.
+    pub priority: i64,
+}
+
+/// TLS between hosts, and to whoever asks them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostTls {
+    /// What this host shows.
+    pub files: Arc<TlsFiles>,
+    /// Who has signed what other hosts show; by default those that browsers trust.
+    pub ca: Option<PathBuf>,
+    /// Who signs the certificates of those who may ask.
+    pub client_ca: Option<PathBuf>,
+    /// What those may do.
+    pub client_role: ApiRole,
+}
+
+impl HostConfig {
+    /// The URL at which other hosts reach the control API that is bound to `bound`.
+    #[must_use]
+    pub fn url(&self, bound: SocketAddr) -> String {
+        let scheme = self.scheme();
+        match &self.advertise {
+            Some(url) => url.clone(),
+            // No other host can call 0.0.0.0; in a container network the
+            // machine's name is what resolves.
+            None if bound.ip().is_unspecified() => {
+                format!("{scheme}://{}:{}", machine_name(), bound.port())
+            }
+            None => format!("{scheme}://{bound}"),
+        }
+    }
+
+    /// How the control API is spoken to.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Whether those who ask have to say who they are.
+    #[must_use]
+    pub fn asks_who(&self) -> bool {
+        self.api.asks_who() || self.certifies()
+    }
+
+    /// Whether a certificate says who asks.
+    fn certifies(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+
+    /// Whether other hosts of the same settings let this one operate them.
+    #[must_use]
+    pub fn has_passport(&self) -> bool {
+        let certified = self.tls.as_ref().is_some_and(|tls| tls.client_role == ApiRole::Operate);
+        self.api.peer_token.is_some() || (self.certifies() && certified)
+    }
+}
+
+/// The host of these tables, or nothing after taking down what is wrong.
+pub(super) fn read(
+    resolver: &mut Resolver<'_>,
+    table: HostTable,
+    api: ApiTable,
+    overrides: &Overrides,
+) -> Option<HostConfig> {
+    let name = resolver.either("name", &overrides.name, table.name, &machine_name());
+    let listen_at = resolver.either("listen", &overrides.listen, table.listen, DEFAULT_LISTEN);
+    let advertise = resolver.either("advertise", &overrides.advertise, table.advertise, "");
+    let name = resolver.read(&name, value::name);
+    let listen = resolver.read(&listen_at, value::address);
+    let names: Vec<_> = table
+        .names
+        .into_iter()
+        .map(|name| {
+            let name = resolver.written(Some(name), "");
+            resolver.read(&name, host_name)
+        })
+        .collect();
+    let tls = match table.tls {
+        Some(table) => tls(resolver, table).map(Some),
+        None => Some(None),
+    };
+    let advertise = match (advertise.place.is_some(), &tls) {
+        (false, _) => Some(None),
+        (true, tls) => {
+            let secure = tls.as_ref().is_some_and(Option::is_some);
+            resolver.read(&advertise, |text| advertised(text, secure)).map(Some)
+        }
+    };
+    let api = api::read(resolver, api);
+    let host = HostConfig {
+        name: name?.into(),
+        listen: listen?,
+        advertise: advertise?,
+        names: names.into_iter().collect::<Option<_>>()?,
+        tls: tls?,
+        api: api?,
+        labels: table.labels,
+        priority: table.priority,
+    };
+    let insecure = table.insecure || overrides.insecure;
+    resolver.read(&listen_at, |_| check_openness(&host, insecure))?;
+    Some(host)
+}
+
+fn tls(resolver: &mut Resolver<'_>, table: HostTlsTable) -> Option<HostTls> {
+    let file = |text| {
+        let setting: Setting = resolver.written(Some(text), "");
+        resolver.path(&setting, setting.text.as_ref())
+    };
+    let files = TlsFiles { cert: file(table.cert), key: file(table.key) }.into();
+    let (ca, client_ca) = (table.ca.map(file), table.client_ca.map(file));
+    let client_role = resolver.written(table.client_role, "operate");
+    let client_role = resolver.read(&client_role, ApiRole::parse)?;
+    Some(HostTls { files, ca, client_ca, client_role })
+}
+
+fn host_name(text: &str) -> Result<String, Problem> {
+    let name = text.to_ascii_lowercase();
+    if is_name(&name) {
+        return Ok(name);
+    }
+    Err(Problem::new(
+        format!("`{text}` is not the name of a host"),
+        "write a name without a scheme or a port, as in `soloist.example.com`; addresses need not be written",
+    ))
+}
+
+fn advertised(text: &str, secure: bool) -> Result<String, Problem> {
+    let url = value::url(text)?;
+    if secure && !url.starts_with("https:") {
+        return Err(Problem::new(
+            format!("`{text}` is not how this host answers: it has `tls`"),
+            format!("write `{}`", url.replacen("http:", "https:", 1)),
+        ));
+    }
+    Ok(url)
+}
+
+/// Whoever reaches the control API could do anything, and read it from the wire.
+fn check_openness(host: &HostConfig, insecure: bool) -> Result<(), Problem> {
+    let listen = host.listen;
+    if insecure || listen.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    let what = match (host.tls.is_some(), host.asks_who()) {
+        (true, true) => return Ok(()),
+        (true, false) => "would do whatever anybody asks",
+        (false, true) => "would be spoken to without TLS, which shows tokens on the wire",
+        (false, false) => "would do whatever anybody asks, and without TLS",
+    };
+    Err(Problem::new(
+        format!("the control API on {listen}, which other machines reach, {what}"),
+        "give [host] `tls = { cert, key }`, and say who may ask: by `client_ca` in it, or by \
+         tokens (`soloist token new NAME --role operate`); or listen on 127.0.0.1; or write \
+         `insecure = true` in [host] where the network itself keeps strangers out",
+    ))
+}

@@ -1,0 +1,107 @@
+//! TLS: what the addresses of a host accept with, and what it calls other hosts with.
+//!
+//! Invariant: files that are replaced take effect without a restart, from the next connection
+//! on; where the new ones cannot be used, the old ones go on, and the log says so.
+
+mod client;
+mod fresh;
+mod server;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+pub(crate) use self::{
+    client::{Connector, Protocol, Trust},
+    fresh::Fresh,
+    server::Acceptor,
+};
+use crate::config::TlsFiles;
+
+/// HTTP/2, as TLS names it (RFC 9113, section 3.2).
+pub(crate) const H2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
+
+/// A certificate that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// One of the files cannot be read, or holds something else.
+    #[error("cannot read {what} from {}: name a file in PEM that this user may read, in `tls`", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What should be in it.
+        what: &'static str,
+        /// Why not.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The file holds no certificate.
+    #[error("there is no certificate in {}: name a file in PEM with the certificate first, then those that it hangs on", file.display())]
+    Empty {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The two do not go together, or are too weak.
+    #[error("cannot serve with the certificate of {} and the key of {}: check that they belong together", files.cert.display(), files.key.display())]
+    Pair {
+        /// The files.
+        files: Arc<TlsFiles>,
+        /// Why not.
+        source: rustls::Error,
+    },
+    /// Nothing can be verified with these certificates.
+    #[error("cannot verify anything by {}: name a file in PEM with the certificates of authorities", file.display())]
+    Authority {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The library has no use for what it was given; this is a fault of soloist's.
+    #[error("TLS could not be set up; please report this")]
+    Setup(#[source] rustls::Error),
+}
+
+/// The certificates of `file`, of which there is at least one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let what = "a certificate";
+    let failed = |source| TlsError::File { file: file.to_owned(), what, source };
+    let read = CertificateDer::pem_file_iter(file);
+    let chain: Vec<_> = read.and_then(Iterator::collect).map_err(failed)?;
+    if chain.is_empty() {
+        return Err(TlsError::Empty { file: file.to_owned() });
+    }
+    Ok(chain)
+}
+
+/// The certificate and the key in `files`.
+fn pair(
+    files: &TlsFiles,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let chain = certificates(&files.cert)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| TlsError::File {
+        file: files.key.clone(),
+        what: "a key",
+        source,
+    })?;
+    Ok((chain, key))
+}
+
+/// The authorities in `file`.
+fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        let failed = |source: rustls::Error| TlsError::Authority {
+            file: file.to_owned(),
+            source: source.into(),
+        };
+        roots.add(certificate).map_err(failed)?;
+    }
+    Ok(roots)
+}

@@ -1,0 +1,127 @@
+//! Who is let in to the control API: people by tokens or certificates, and hosts among
+//! themselves.
+
+mod hosts;
+mod limits;
+mod people;
+mod secure;
+
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use crate::harness::{
+    PATIENCE, at,
+    cluster::{Cluster, Kind},
+    own_address,
+    process::{Ended, run, soloist},
+};
+
+const USAGE: i32 = 64;
+const REFUSED: i32 = 2;
+const UNAVAILABLE: i32 = 69;
+
+/// A cluster whose hosts ask who asks, and somebody who may.
+struct Guarded {
+    cluster: Cluster,
+    /// What somebody shows by the environment.
+    shown: Vec<(&'static str, String)>,
+    scheme: &'static str,
+    /// Where each host has the web action.
+    addresses: BTreeMap<&'static str, SocketAddr>,
+    /// How the control API of hosts speaks TLS.
+    tls: String,
+}
+
+impl Guarded {
+    async fn new(kind: Kind) -> Self {
+        let (shown, addresses, tls) = (Vec::new(), BTreeMap::new(), String::new());
+        Self { cluster: Cluster::new(kind).await, shown, scheme: "http", addresses, tls }
+    }
+
+    /// A file of the cluster's folder.
+    fn file(&self, name: &str) -> PathBuf {
+        self.cluster.folder.path().join(name)
+    }
+
+    /// From now on, somebody shows the token of this file.
+    fn show(&mut self, name: &str) {
+        self.shown.push(("SOLOIST_TOKEN_FILE", self.file(name).display().to_string()));
+    }
+
+    /// Makes a token, and returns the line for the settings.
+    async fn token(&self, name: &str, role: &str) -> String {
+        let file = self.file(&format!("{name}.token"));
+        let mut command = soloist();
+        command.args(["token", "new", name, "--role", role, "--file"]).arg(&file);
+        let Ended { status, output } = run(&mut command).await;
+        assert!(status.success(), "{output}");
+        let token = fs::read_to_string(&file).unwrap();
+        assert!(!output.contains(token.trim()), "it is in the file alone:\n{output}");
+        output.lines().last().unwrap().to_owned()
+    }
+
+    /// Starts a host whose web action is at an address of its own, and forwards.
+    fn start(&mut self, name: &'static str, more: &str) {
+        let address = *self.addresses.entry(name).or_insert_with(|| at(own_address(), 3000));
+        self.cluster.web_at = address;
+        let host = format!("[host]\nlabels = {{ at = \"{name}\" }}\n{}", self.tls);
+        self.cluster.start_with(name, &format!("standby = \"forward\"\n{more}{host}"));
+    }
+
+    /// The URL of a host's control API.
+    async fn url(&self, host: &str) -> String {
+        format!("{}://{}", self.scheme, self.cluster.host(host).api().await)
+    }
+
+    /// Runs `soloist` with `args` at a host, showing nothing but what `shown` says.
+    async fn ask_as(&self, shown: &[(&str, String)], host: &str, args: &[&str]) -> Ended {
+        let mut command = soloist();
+        command.args(args).env("SOLOIST_URL", self.url(host).await);
+        run(command.envs(shown.iter().map(|(name, value)| (*name, value)))).await
+    }
+
+    async fn ask(&self, host: &str, args: &[&str]) -> Ended {
+        self.ask_as(&self.shown, host, args).await
+    }
+
+    async fn done(&self, host: &str, args: &[&str], words: &str) {
+        let Ended { status, output } = self.ask(host, args).await;
+        assert!(status.success() && output.contains(words), "{args:?}: {status}\n{output}");
+    }
+
+    /// The first status of `host` that `wanted` likes.
+    async fn agrees(&self, host: &str, wanted: impl Fn(&Value) -> bool) {
+        let mut last = String::new();
+        let seen = timeout(PATIENCE, async {
+            loop {
+                let Ended { status, output } = self.ask(host, &["status", "--json"]).await;
+                if status.success() && serde_json::from_str(&output).is_ok_and(|it| wanted(&it)) {
+                    return;
+                }
+                last = output;
+                sleep(Duration::from_millis(50)).await;
+            }
+        });
+        let seen = seen.await;
+        assert!(seen.is_ok(), "no such status: {last}\n{}", self.cluster.host(host).log);
+    }
+
+    /// Starts `a`, which leads, and `b`, which stands by, and waits until both know it.
+    async fn pair(&mut self, settings: &str) {
+        self.start("a", settings);
+        self.cluster.leading("a").await;
+        self.start("b", settings);
+        for host in ["a", "b"] {
+            let standbys = |status: &Value| status["groups"]["main"]["standbys"][0] == "b";
+            self.agrees(host, standbys).await;
+        }
+    }
+}
+
+/// What a host says to a request: the status, and the text.
+async fn told(request: reqwest::RequestBuilder) -> (u16, String) {
+    let answer = request.send().await.expect("an answer");
+    (answer.status().as_u16(), answer.text().await.expect("text"))
+}

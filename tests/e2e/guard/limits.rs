@@ -1,0 +1,85 @@
+//! What clients may send to any address of a host, and how long they may take.
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
+};
+
+use super::*;
+
+/// More than any head of a request may have.
+const TOO_MUCH: usize = 512 << 10;
+
+/// What is answered to `text` by the time that the connection ends.
+async fn answer(address: SocketAddr, text: &str) -> (String, Duration) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The other end may hang up before it has read all of it.
+    let _ = stream.write_all(text.as_bytes()).await;
+    let (sent, mut answer) = (Instant::now(), Vec::new());
+    let read = timeout(2 * PATIENCE, stream.read_to_end(&mut answer)).await;
+    let _ = read.expect("the connection is held for ever");
+    (String::from_utf8_lossy(&answer).into_owned(), sent.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_takes_more_than_it_should() {
+    let mut guarded = Guarded::new(Kind::Sqlite).await;
+    guarded.start("a", "body = \"64KiB\"\n");
+    guarded.cluster.leading("a").await;
+    let control = guarded.cluster.host("a").api().await;
+    let web = guarded.addresses["a"];
+    // It waits for the leader, if it has to.
+    assert_eq!(told(reqwest::Client::new().get(format!("http://{web}/"))).await.0, 200);
+    for address in [control, web] {
+        let long =
+            format!("GET / HTTP/1.1\r\nhost: {address}\r\nx: {}\r\n\r\n", "x".repeat(TOO_MUCH));
+        let (said, _) = answer(address, &long).await;
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 431 "), "{said}");
+        let many: String = (0..200).map(|n| format!("x-{n}: {n}\r\n")).collect();
+        let (said, _) = answer(address, &format!("GET / HTTP/1.1\r\n{many}\r\n")).await;
+        assert!(said.starts_with("HTTP/1.1 431 "), "{said}");
+    }
+    let orders = [
+        ("POST /v1/pause", 65_537, "an order is of 65536 bytes at most"),
+        ("PUT /v1/state/web/k", 262_145, "longer than 262144 bytes"),
+    ];
+    for (what, length, words) in orders {
+        // It says so beforehand, and sends nothing.
+        let head = format!("{what} HTTP/1.1\r\nhost: {control}\r\nconnection: close\r\n");
+        let (said, _) = answer(control, &format!("{head}content-length: {length}\r\n\r\n")).await;
+        assert!(said.starts_with("HTTP/1.1 413 ") && said.contains(words), "{said}");
+        // It does not say so.
+        let chunk = format!("{length:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(length));
+        let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{chunk}");
+        let (said, _) = answer(control, &chunked).await;
+        assert!(said.starts_with("HTTP/1.1 413 ") && said.contains(words), "{said}");
+    }
+    let large = format!("POST / HTTP/1.1\r\nhost: {web}\r\ncontent-length: 65537\r\n\r\n");
+    assert!(answer(web, &large).await.0.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_waited_for_forever() {
+    let mut guarded = Guarded::new(Kind::Sqlite).await;
+    guarded.start("a", "");
+    guarded.cluster.leading("a").await;
+    let (control, web) = (guarded.cluster.host("a").api().await, guarded.addresses["a"]);
+    // It waits for the leader, if it has to.
+    assert_eq!(told(reqwest::Client::new().get(format!("http://{web}/"))).await.0, 200);
+    let head = "GET / HTTP/1.1\r\nhost: localhost\r\nx: ";
+    let body = "POST /v1/pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\nconnection: close\r\n\r\n{";
+    let (in_head, at_web, in_body, idle) = tokio::join!(
+        answer(control, head),
+        answer(web, head),
+        answer(control, body),
+        answer(control, "")
+    );
+    let within = |time: Duration, limit: u64| {
+        time > Duration::from_secs(limit - 1) && time < Duration::from_secs(limit + 15)
+    };
+    assert!(within(in_head.1, 10) && within(idle.1, 10), "{in_head:?} {idle:?}");
+    assert!(within(at_web.1, 30), "{at_web:?}");
+    assert!(within(in_body.1, 10) && in_body.0.starts_with("HTTP/1.1 408 "), "{in_body:?}");
+    assert!(in_body.0.contains("did not come within 10 s"), "{in_body:?}");
+}
