@@ -115,7 +115,7 @@ async fn on_leader_runs_in_the_term_and_returns() {
     let token = term.key.token.0;
     for line in [format!("on-leader: a of main, token {token}"), "on-leader: done".to_owned()] {
         assert!(
-            log.text().contains(&format!("{line} action=led group=main token={token}")),
+            log.text().contains(&format!("{line} action=led host=a group=main token={token}")),
             "{line}"
         );
     }
