@@ -142,10 +142,14 @@ fn tokens(resolver: &mut Resolver<'_>, table: BTreeMap<Text, TokenTable>) -> Opt
     let read: Vec<_> = table
         .into_iter()
         .map(|(name, token)| {
-            let name = resolver.written(Some(name), "");
-            let role = resolver.written(Some(token.role), "");
-            let mut sha256 = resolver.written(Some(token.sha256), "");
-            sha256.place = sha256.place.map(Place::unseen);
+            // What stands on the line may be a token by mistake: it is not shown.
+            let mut unseen = |text| {
+                let mut setting = resolver.written(Some(text), "");
+                setting.place = setting.place.map(Place::unseen);
+                setting
+            };
+            let (name, role) = (unseen(name), unseen(token.role));
+            let sha256 = unseen(token.sha256);
             let name = resolver.read(&name, value::name);
             let role = resolver.read(&role, ApiRole::parse);
             let sha256 = resolver.read(&sha256, value::sha256);
