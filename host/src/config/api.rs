@@ -143,7 +143,7 @@ fn tokens(resolver: &mut Resolver<'_>, table: BTreeMap<Text, TokenTable>) -> Opt
         .into_iter()
         .map(|(name, token)| {
             // What stands on the line may be a token by mistake: it is not shown.
-            let mut unseen = |text| {
+            let unseen = |text| {
                 let mut setting = resolver.written(Some(text), "");
                 setting.place = setting.place.map(Place::unseen);
                 setting
