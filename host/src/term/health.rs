@@ -24,7 +24,7 @@ use crate::{
     action::{Action, Failure, Programme},
     clock::{BootTime, unix_ms},
     election::Group,
-    store::{Failing, Roster},
+    store::{Failing, Roster, Standing},
 };
 
 /// After this long a parked action is tried again.
@@ -190,7 +190,7 @@ impl Health {
             Arc::clone(own?.0)
         };
         let names: Vec<_> = actions.iter().map(|action| &**action.name()).collect();
-        Some((parked, self.other(group, &names)?))
+        Some((parked, self.successor(group, &names)?))
     }
 
     /// Whether something of `group` has failed here.
@@ -209,7 +209,8 @@ impl Health {
         };
         own.into_iter().find_map(|(name, reason, ago)| {
             let leads_too = ago < self.cool_down;
-            let other = self.other_after(usize::from(!leads_too), group, &[&name])?;
+            let skipped = usize::from(!leads_too);
+            let other = self.other(group, &[&name], |queue| &queue[skipped.min(queue.len())..])?;
             let cool_down = humantime::format_duration(self.cool_down);
             let until = if leads_too { format!("for {cool_down}") } else { "still".to_owned() };
             Some(format!(
@@ -222,27 +223,36 @@ impl Health {
     /// Whether the leadership can be handed to a host where `action` has not failed.
     fn another_can(&self, group: &Group, action: &str) -> bool {
         // Without a roster nobody knows.
-        self.roster.borrow().is_none() || self.other(group, &[action]).is_some()
+        self.roster.borrow().is_none() || self.successor(group, &[action]).is_some()
     }
 
-    /// Another host in the queue of `group` on which none of `actions` has failed.
-    fn other(&self, group: &Group, actions: &[&str]) -> Option<String> {
-        self.other_after(0, group, actions)
+    /// A host behind this one, which leads, on which none of `actions` has failed. Who is
+    /// seen before it has gone: the roster is only late to tell.
+    fn successor(&self, group: &Group, actions: &[&str]) -> Option<String> {
+        self.other(group, actions, |queue| {
+            let own = queue.iter().rposition(|it| *it.candidate.host == *self.host);
+            own.map_or(&[], |own| &queue[own + 1..])
+        })
     }
 
-    /// The same, behind the first `skipped` of the queue.
-    fn other_after(&self, skipped: usize, group: &Group, actions: &[&str]) -> Option<String> {
+    /// Another host in this part of the queue of `group` on which none of `actions` has
+    /// failed.
+    fn other(
+        &self,
+        group: &Group,
+        actions: &[&str],
+        part: impl Fn(&[Arc<Standing>]) -> &[Arc<Standing>],
+    ) -> Option<String> {
         let roster = self.roster.borrow();
         let roster = roster.as_ref()?;
-        let queue = roster.queue(group).iter().skip(skipped);
         let well = |lease| {
             let failing = roster.member_of(lease).map(|member| &member.failing);
             failing.is_none_or(|failing| !actions.iter().any(|name| failing.contains_key(*name)))
         };
-        queue
-            .filter(|it| *it.candidate.host != *self.host && well(it.key.lease))
+        part(roster.queue(group))
+            .iter()
+            .find(|it| *it.candidate.host != *self.host && well(it.key.lease))
             .map(|it| it.candidate.host.clone())
-            .next()
     }
 
     fn publish(&self) {

@@ -114,6 +114,10 @@ fn a_failure_is_handed_to_whom_it_has_not_met() {
         (&["a", "b!", "c"], Verdict::HandOver),
         (&["a", "b!", "c!"], Verdict::Park),
         (&["a", "b!", "c?"], Verdict::HandOver),
+        // This host leads, so `b` has gone; it is not seen yet.
+        (&["b", "a"], Verdict::Park),
+        (&["b", "a", "c"], Verdict::HandOver),
+        (&["b"], Verdict::Park),
     ] {
         world.queue(queue);
         assert_eq!(world.fails(&action, START), verdict, "{queue:?}");
