@@ -10,7 +10,7 @@
 //! - [`scaffold`]: new plugins; [`plugin`]: from a file to something instantiable; [`capability`]:
 //!   what a guest may import
 //! - [`store`]: etcd or SQLite; [`election`]: the heart, without I/O; [`config`]: `soloist.toml`;
-//!   `tls`: certificates; [`clock`]: the boot-time clock; [`measure`]: every metric;
+//!   `tls`: certificates; [`clock`]: the boot-time clock; [`measure`]: every metric; [`trace`]: spans;
 //!   [`journal`]: what has happened lately
 
 pub mod action;
@@ -32,4 +32,5 @@ pub mod supervisor;
 pub mod tasks;
 pub mod term;
 mod tls;
+pub mod trace;
 mod words;

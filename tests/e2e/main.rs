@@ -39,6 +39,7 @@ mod store_loss;
 mod strategies;
 mod supervisor;
 mod tasks;
+mod traces;
 mod work;
 
 /// Makes a test of each function for each store: the two do the same job.

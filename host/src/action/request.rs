@@ -26,6 +26,7 @@ use crate::{
     clock::BootTime,
     measure::{self, Requests},
     plugin::HttpEntry,
+    trace::{KeyValue, Role, Span, TraceContext},
 };
 
 /// Where a guest's answer goes: a response, or the error that it answers with.
@@ -63,17 +64,40 @@ impl Server {
     /// Answers `request`, whatever happens.
     pub(super) async fn respond(
         self: &Arc<Self>,
-        request: Request<Inbound>,
+        mut request: Request<Inbound>,
     ) -> Response<ReplyBody> {
         let begun = BootTime::now();
+        let mut span = self.span(&mut request);
         let answer = self.answer(request).await;
         if let Err(Refusal::Shut(shut) | Refusal::NotBegun(shut)) = &answer {
             measure::refused(self.run.action.name(), shut.word());
         }
         let mut response = answer.unwrap_or_else(|refusal| refusal.response());
         self.stamp.put(response.headers_mut());
+        span.answered(response.status());
         self.requests.answered(response.status(), BootTime::now().since(begun));
         response
+    }
+
+    /// The span of a request, which the guest is told of.
+    fn span(&self, request: &mut Request<Inbound>) -> Span {
+        let parent = TraceContext::read(request.headers());
+        let span = Span::begin(Role::Server, parent, || {
+            let (action, term) = (&self.run.action, self.gate().term());
+            let about = vec![
+                KeyValue::new("http.request.method", request.method().to_string()),
+                KeyValue::new("url.path", request.uri().path().to_owned()),
+                KeyValue::new("soloist.action", Arc::clone(action.name())),
+                KeyValue::new("soloist.group", term.group.to_string()),
+                KeyValue::new("soloist.token", term.token.0),
+            ];
+            (format!("{} {}", request.method(), action.name()).into(), about)
+        });
+        span.write(request.headers_mut());
+        if let Some(context) = span.context() {
+            request.extensions_mut().insert(context.clone());
+        }
+        span
     }
 
     /// No request comes any more: instances that wait for one end.

@@ -40,6 +40,7 @@ use crate::{
     capability::GuestState,
     config::{Instances, Reuse},
     plugin::{Guest, Slot},
+    trace::TraceContext,
 };
 
 /// How often an instance is looked at, unless it may be idle for a shorter time.
@@ -238,7 +239,16 @@ impl Shared {
 
 impl Place {
     /// Hands a request over.
-    pub(super) fn begin(self, turn: Turn, request: Request<Upload>, head: Head) -> (Ticket, Fate) {
+    pub(super) fn begin(
+        self,
+        turn: Turn,
+        mut request: Request<Upload>,
+        head: Head,
+    ) -> (Ticket, Fate) {
+        // Of several at once, nobody can tell for which of them the guest does something.
+        if self.shared.reuse.max > 1 {
+            request.extensions_mut().remove::<TraceContext>();
+        }
         let (member, ticket) = match self.found {
             Found::Member(member, ticket) => (member, ticket),
             Found::Slot(slot) => self.shared.start(slot),
@@ -272,9 +282,10 @@ async fn answer(
 /// The request as the guest sees it, and whether its body could be read.
 fn incoming(
     state: &mut GuestState,
-    request: Request<Upload>,
+    mut request: Request<Upload>,
 ) -> (p3::Request, impl Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send + use<>) {
     let scheme = if is_secure(&request) { Scheme::HTTPS } else { Scheme::HTTP };
+    state.follow(request.extensions_mut().remove());
     let (parts, body) = request.into_parts();
     let uri = parts.uri.into_parts();
     let named = || parts.headers.get(header::HOST)?.to_str().ok()?.parse().ok();

@@ -100,7 +100,7 @@ impl Single {
     async fn answer(
         &self,
         found: Found,
-        request: Request<Upload>,
+        mut request: Request<Upload>,
         head: Head,
         fate: Fate,
     ) -> wasmtime::Result<Box<Warm<Proxy>>> {
@@ -110,6 +110,7 @@ impl Single {
         };
         let broken = fate.broken_unless_told();
         let store = warm.guest.store();
+        store.data_mut().follow(request.extensions_mut().remove());
         let mut http = store.data_mut().http();
         let scheme = if is_secure(&request) { Scheme::Https } else { Scheme::Http };
         let request = http.new_incoming_request(scheme, request)?;

@@ -31,6 +31,7 @@ use crate::{
     capability::{CallError, Calls, Order},
     plugin::{Answer, Call},
     tasks::{ATTEMPT, CALL, Dispatcher, HOST, Passed, status},
+    trace::TraceContext,
 };
 
 /// How long a caller is asked to wait who found no place, in seconds.
@@ -111,8 +112,10 @@ async fn call(
     let payload = read(&action, body).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|form| form.to_str().ok()).map(ToOwned::to_owned);
+    let trace = TraceContext::read(&head.headers);
     if let Some(Passed { id, attempt, within }) = Passed::read(&head.headers) {
-        let call = Call { id, name: Arc::clone(action.name()), payload, content_type, attempt };
+        let name = Arc::clone(action.name());
+        let call = Call { id, name, payload, content_type, attempt, trace };
         return Ok(perform(&desk, &call, within).await);
     }
     if terms.mode == Mode::Cast {
@@ -120,7 +123,7 @@ async fn call(
         return casts::cast(&desk, action.name(), payload, content_type).await;
     }
     let (within, attempts) = (terms.within()?, terms.attempts()?);
-    let order = Order { name: task, payload, content_type, within, attempts };
+    let order = Order { name: task, payload, content_type, within, attempts, trace };
     let done = desk.dispatcher.call(order).await.map_err(Refusal::from)?;
     let mut response = answer(Answer { payload: done.payload, content_type: done.content_type });
     let headers = response.headers_mut();

@@ -1,6 +1,7 @@
 //! What one instance is told, beyond what its action is granted.
 
 use super::Tail;
+use crate::trace::TraceContext;
 
 /// What an instance is sent for. By default, for nothing in particular.
 #[derive(Clone, Debug, Default)]
@@ -9,4 +10,6 @@ pub(crate) struct Errand {
     pub(crate) env: Vec<(&'static str, String)>,
     /// Where the end of its output is kept.
     pub(crate) tail: Option<Tail>,
+    /// Where in a trace it belongs.
+    pub(crate) trace: Option<TraceContext>,
 }

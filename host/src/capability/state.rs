@@ -17,6 +17,7 @@ use super::{
     term::{Heed, TermCtx, TermView},
     wasi,
 };
+use crate::trace::TraceContext;
 
 /// The contexts of all capabilities, made anew for every instance.
 pub struct GuestState {
@@ -52,10 +53,10 @@ impl GuestState {
             table,
             wasi,
             sockets,
-            http: HttpCtx::new(access.clone()),
+            http: HttpCtx::new(access.clone(), errand.trace.clone()),
             keyvalue: KeyvalueCtx::new(access.clone()),
             term: TermCtx::new(access.clone()),
-            tasks: TasksCtx::new(access.clone()),
+            tasks: TasksCtx::new(access.clone(), errand.trace.clone()),
             limits: InstanceLimits::new(access.memory, access.memory_of_all.clone()),
             access: access.clone(),
         })
@@ -70,6 +71,12 @@ impl GuestState {
     /// Whether the instance asked to be told of the end of the term.
     pub(crate) fn heed(&self) -> &Heed {
         self.term.heed()
+    }
+
+    /// What the instance does from now on belongs there in a trace.
+    pub(crate) fn follow(&mut self, trace: Option<TraceContext>) {
+        self.http.follow(trace.clone());
+        self.tasks.follow(trace);
     }
 
     /// Notes that the instance ends, before any of its resources does: a body that

@@ -34,6 +34,8 @@ pub(super) struct File {
     pub(super) host: HostTable,
     /// Who may ask the control API
     pub(super) api: ApiTable,
+    /// Where traces of requests, jobs and calls go (OpenTelemetry)
+    pub(super) traces: Option<TracesTable>,
     /// The durations of leadership
     pub(super) lease: LeaseTable,
     /// Who should lead which group, by its name
@@ -95,6 +97,24 @@ pub(super) struct ApiTable {
     pub(super) tokens_file: Option<Text>,
     /// What hosts show each other: "file:PATH" or "env:NAME", the same on all of them
     pub(super) peer_token: Option<Text>,
+}
+
+/// Where traces go: a collector that takes OTLP over HTTP
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TracesTable {
+    /// Its URL, as in "http://127.0.0.1:4318": spans are posted to /v1/traces there
+    pub(super) endpoint: Text,
+    /// What part of the traces that begin here is recorded, from 0.0 to 1.0; those that
+    /// came with a request are recorded if its sender says so. Default: 1.0
+    #[serde(default)]
+    pub(super) ratio: Option<Written<f64>>,
+    /// Headers that it asks for: "file:PATH" or "env:NAME" says where their values are kept
+    #[serde(default)]
+    pub(super) headers: BTreeMap<Text, Text>,
+    /// Who has signed its certificate, a file in PEM. Default: those that browsers trust
+    #[serde(default)]
+    pub(super) ca: Option<Text>,
 }
 
 /// A token that opens the control API

@@ -38,6 +38,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod timings;
+mod traces;
 mod value;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -64,6 +65,7 @@ pub use standby::{Relayed, Standby};
 pub use store_url::StoreUrl;
 pub use task::TaskConfig;
 pub use timings::Timings;
+pub use traces::TracesConfig;
 pub use value::check_name;
 
 use crate::election::Group;
@@ -79,6 +81,8 @@ pub struct Config {
     pub host: HostConfig,
     /// The durations of leadership.
     pub timings: Timings,
+    /// Where traces go, if anywhere.
+    pub traces: Option<TracesConfig>,
     /// Who should lead which group; the others go by [`GroupConfig::DEFAULT`].
     pub groups: BTreeMap<Group, GroupConfig>,
     /// The actions, by name; those found in the plugins folder without settings included.

@@ -9,7 +9,7 @@ use super::{
     group, host, lease,
     problem::{Place, Problem},
     resolver::Resolver,
-    value,
+    traces, value,
 };
 
 const DEFAULT_FILE: &str = "soloist.toml";
@@ -62,6 +62,7 @@ fn config(
     let plugins = resolver.either("plugins", &overrides.plugins, file.plugins, DEFAULT_PLUGINS);
     let folder = resolver.path(&plugins, Path::new(&plugins.text));
     let host = host::read(resolver, file.host, file.api, overrides);
+    let traces = traces::read(resolver, file.traces);
     let timings = timings(resolver, file.lease, store.as_ref());
     let groups = group::read(resolver, file.group, &folder);
     let source = ActionSource {
@@ -76,6 +77,7 @@ fn config(
         cluster: cluster?,
         store: store?,
         host: host?,
+        traces: traces?,
         timings: timings?,
         groups: groups?,
         actions: actions?,

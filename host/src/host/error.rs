@@ -11,6 +11,7 @@ use crate::{
     plugin::{EngineError, PluginError},
     store::StoreError,
     tls::TlsError,
+    trace::TracesError,
 };
 
 /// Why a host did not start.
@@ -36,6 +37,9 @@ pub enum HostError {
     /// The certificates of the control API cannot be used.
     #[error(transparent)]
     Tls(TlsError),
+    /// Traces cannot be exported.
+    #[error(transparent)]
+    Traces(TracesError),
     /// Nobody can be let in to the control API.
     #[error(transparent)]
     Entrance(EntranceError),
@@ -79,6 +83,7 @@ impl HostError {
             | Self::Strategy(_)
             | Self::Store(_)
             | Self::Tls(_)
+            | Self::Traces(_)
             | Self::Entrance(_) => Fault::Configuration,
             Self::Engine(EngineError::Linker { .. }) | Self::Measurements(_) | Self::Broken(_) => {
                 Fault::Internal

@@ -40,6 +40,7 @@ use crate::{
         self, Driver, ElectionThread, Health, Ranking, Readiness, Sidelines, Standby, Watchdog,
         Witness,
     },
+    trace::Exporter,
 };
 
 /// Runs a host until `shutdown` says why it should stop, and then until it has.
@@ -58,6 +59,10 @@ pub async fn run(
     beats.spawn(announcer.clone().beat(over.clone()));
     let _over = over.clone().drop_guard();
     let measurements = Measurements::start().map_err(HostError::Measurements)?;
+    let exporter = (config.traces.as_ref())
+        .map(|traces| Exporter::start(traces, &config.host.name))
+        .transpose()
+        .map_err(HostError::Traces)?;
     let (catalog, ranking) = prepare(&config).await?;
     let peers = Peers::new(&Passport::of(&config.host)).map_err(HostError::Tls)?;
     let listener = listen(&config).await?;
@@ -76,6 +81,9 @@ pub async fn run(
     info!(event = "shutdown", reason, "stopping: {reason}");
     announcer.stopping();
     host.stop().await;
+    if let Some(exporter) = exporter {
+        exporter.stop().await;
+    }
     over.cancel();
     beats.close();
     beats.wait().await;

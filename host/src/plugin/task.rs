@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wasmtime::{Store, component::InstancePre};
 
-use crate::capability::GuestState;
+use crate::{capability::GuestState, trace::TraceContext};
 use bindings::{
     Task, TaskPre,
     exports::soloist::plugin::task::{self as wit, Failure},
@@ -37,6 +37,8 @@ pub struct Call {
     pub content_type: Option<String>,
     /// The number of this attempt, counted from 1.
     pub attempt: u32,
+    /// Where in a trace it belongs.
+    pub trace: Option<TraceContext>,
 }
 
 /// What came of a call.

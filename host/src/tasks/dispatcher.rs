@@ -22,6 +22,7 @@ use crate::{
     measure,
     plugin::{Answer, Call},
     store::Roster,
+    trace::{KeyValue, Role, Span, TraceContext},
 };
 
 /// The pause before every host is asked once more, at first; it doubles each time.
@@ -146,9 +147,9 @@ impl Dispatcher {
         order: Order,
         deadline: Instant,
     ) -> Result<Done, CallError> {
-        let Order { payload, content_type, attempts, .. } = order;
-        let name = Arc::clone(action.name());
-        let mut call = Call { id: fresh_id().into(), name, payload, content_type, attempt: 1 };
+        let Order { payload, content_type, attempts, trace, .. } = order;
+        let (name, id) = (Arc::clone(action.name()), fresh_id().into());
+        let mut call = Call { id, name, payload, content_type, attempt: 1, trace: trace.clone() };
         // Who was asked in this round, and what came of it.
         let (mut asked, mut again, mut last) = (BTreeSet::new(), false, None);
         let mut pause = ROUND;
@@ -169,7 +170,10 @@ impl Dispatcher {
             let Some(worker) = workers.iter().find(|worker| worker.name == *flight.host()) else {
                 continue;
             };
+            let mut span = span(&trace, &call, flight.host());
+            call.trace = span.context().cloned();
             let said = self.ask(worker, action, &call, deadline).await;
+            said.tell(&mut span);
             let next = self.judge(action, said, &flight, &call, attempts);
             asked.insert(Arc::clone(flight.host()));
             match next {
@@ -273,6 +277,19 @@ impl Dispatcher {
         let name = Arc::clone(action.name());
         CallError::Nobody { name, reason: Some(format!("{host}: {reason}")) }
     }
+}
+
+/// The span of one attempt at one host.
+fn span(parent: &Option<TraceContext>, call: &Call, host: &Arc<str>) -> Span {
+    Span::begin(Role::Client, parent.clone(), || {
+        let about = vec![
+            KeyValue::new("soloist.task", Arc::clone(&call.name)),
+            KeyValue::new("soloist.call", Arc::clone(&call.id)),
+            KeyValue::new("soloist.attempt", i64::from(call.attempt)),
+            KeyValue::new("soloist.worker", Arc::clone(host)),
+        ];
+        (format!("call {}", call.name).into(), about)
+    })
 }
 
 fn list(names: &BTreeSet<Arc<str>>) -> String {

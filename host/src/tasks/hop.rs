@@ -16,6 +16,7 @@ use crate::{
     cluster::{Peers, STRANGER, is_stranger},
     plugin::{Answer, Call},
     tls::{Connector, Protocol},
+    trace::Span,
     words::with_causes,
 };
 
@@ -37,6 +38,17 @@ pub(super) enum Hopped {
     Unreachable(String),
     /// It was lost after that.
     Lost(String),
+}
+
+impl Hopped {
+    /// Says in the span of the call what came of it, if that is nothing.
+    pub(super) fn tell(&self, span: &mut Span) {
+        match self {
+            Self::Said(Ok(_)) => {}
+            Self::Said(Err(error)) => span.fail(error.to_string()),
+            Self::Unreachable(reason) | Self::Lost(reason) => span.fail(reason.clone()),
+        }
+    }
 }
 
 /// The way to other hosts.
@@ -81,6 +93,9 @@ impl Hops {
         }
         passed.write(request.headers_mut(), &self.host);
         self.peers.vouch(request.headers_mut());
+        if let Some(trace) = &call.trace {
+            trace.write(request.headers_mut());
+        }
         if let Some(form) = call.content_type.as_ref().and_then(|form| form.parse().ok()) {
             request.headers_mut().insert(header::CONTENT_TYPE, form);
         }

@@ -138,12 +138,13 @@ fn call(payload: &str) -> Call {
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         content_type: Some("text/plain".into()),
         attempt: 1,
+        trace: None,
     }
 }
 
 fn order(payload: &str) -> Order {
     let Call { payload, content_type, .. } = call(payload);
-    Order { name: "work".into(), payload, content_type, within: None, attempts: 1 }
+    Order { name: "work".into(), payload, content_type, within: None, attempts: 1, trace: None }
 }
 
 fn limited(requests: usize, queue: usize) -> impl FnOnce(&mut ActionConfig) {

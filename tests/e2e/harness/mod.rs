@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod collector;
 pub(crate) mod crowd;
 pub(crate) mod etcd;
 pub(crate) mod etcd_cluster;

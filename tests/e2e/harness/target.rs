@@ -19,6 +19,8 @@ pub(crate) struct Came {
     pub(crate) path: String,
     pub(crate) key: Option<String>,
     pub(crate) token: i64,
+    /// Where in a trace it belongs (W3C Trace Context).
+    pub(crate) parent: Option<String>,
     pub(crate) body: String,
     /// What was answered.
     pub(crate) status: StatusCode,
@@ -106,6 +108,7 @@ async fn take(
         path: uri.to_string(),
         key: header("idempotency-key").map(ToOwned::to_owned),
         token: header("soloist-token").and_then(|text| text.parse().ok()).expect("a token"),
+        parent: header("traceparent").map(ToOwned::to_owned),
         body: String::from_utf8_lossy(&body).into_owned(),
         status,
     };

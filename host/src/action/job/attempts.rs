@@ -18,6 +18,7 @@ use crate::{
     config::{JobConfig, moment},
     measure,
     plugin::{Guest, ServiceEntry},
+    trace::{KeyValue, Role, Span},
 };
 
 /// What a firing is carried out with.
@@ -106,8 +107,35 @@ impl Attempts {
     }
 
     async fn attempt(&self, record: &Record, tail: &Tail) -> End {
+        let mut span = self.span(record);
+        let end = self.run_once(record, tail, &span).await;
+        if let Some(error) = &end.error {
+            span.fail(error.clone());
+        }
+        end
+    }
+
+    fn span(&self, record: &Record) -> Span {
+        Span::begin(Role::Internal, None, || {
+            let (name, term) = (self.run.action.name(), self.run.gate().term());
+            let about = vec![
+                KeyValue::new("soloist.action", Arc::clone(name)),
+                KeyValue::new("soloist.group", term.group.to_string()),
+                KeyValue::new("soloist.token", term.token.0),
+                KeyValue::new("soloist.firing", record.id.clone()),
+                KeyValue::new("soloist.attempt", i64::try_from(record.attempt).unwrap_or(i64::MAX)),
+            ];
+            (format!("job {name}").into(), about)
+        })
+    }
+
+    async fn run_once(&self, record: &Record, tail: &Tail, span: &Span) -> End {
         let slot = self.run.action.slot().await;
-        let errand = Errand { env: environment(record), tail: Some(tail.clone()) };
+        let errand = Errand {
+            env: environment(record),
+            tail: Some(tail.clone()),
+            trace: span.context().cloned(),
+        };
         let state = match GuestState::on(&errand, &self.run.access) {
             Ok(state) => state,
             Err(error) => return End::failed(error.to_string()),

@@ -30,6 +30,7 @@ use crate::{
     config::Instances,
     measure,
     plugin::{Answer, Call, Guest, TaskEntry, TaskInstance, Undone},
+    trace::{KeyValue, Role, Span, TraceContext},
     words::cut,
 };
 
@@ -98,9 +99,30 @@ impl Pool {
     }
 
     async fn attempt(&self, call: &Call) -> Result<Answer, TaskError> {
+        let mut span = self.span(call);
         let _place = self.place().await?;
+        let trace = span.context().cloned();
         // Boxed, or each future around it would carry it along, some of them twice.
-        let done = self.action.pace().run(Box::pin(self.handle(call))).await;
+        let done = self.action.pace().run(Box::pin(self.handle(call, trace))).await;
+        let done = self.judge(done);
+        if let Err(error) = &done {
+            span.fail(error.to_string());
+        }
+        done
+    }
+
+    fn span(&self, call: &Call) -> Span {
+        Span::begin(Role::Server, call.trace.clone(), || {
+            let about = vec![
+                KeyValue::new("soloist.task", Arc::clone(&call.name)),
+                KeyValue::new("soloist.call", Arc::clone(&call.id)),
+                KeyValue::new("soloist.attempt", i64::from(call.attempt)),
+            ];
+            (format!("task {}", call.name).into(), about)
+        })
+    }
+
+    fn judge(&self, done: wasmtime::Result<Result<Answer, Undone>>) -> Result<Answer, TaskError> {
         match done {
             Ok(Ok(answer)) => self.fitting(answer),
             Ok(Err(Undone::Refused(text))) => Err(TaskError::Refused(passed_on(&text))),
@@ -133,12 +155,18 @@ impl Pool {
         self.places.acquire().await.map_err(|_| TaskError::Leaving)
     }
 
-    async fn handle(&self, call: &Call) -> wasmtime::Result<Result<Answer, Undone>> {
+    async fn handle(
+        &self,
+        call: &Call,
+        trace: Option<TraceContext>,
+    ) -> wasmtime::Result<Result<Answer, Undone>> {
         let mut warm = match self.reserve.as_ref().and_then(|reserve| reserve.take()) {
             Some(warm) => warm,
             None => Box::new(self.make().await?),
         };
-        let done = warm.exports.handle(warm.guest.store(), call, &self.host).await?;
+        let store = warm.guest.store();
+        store.data_mut().follow(trace);
+        let done = warm.exports.handle(store, call, &self.host).await?;
         warm.served += 1;
         if let Some(reserve) = &self.reserve {
             reserve.put(warm);

@@ -31,7 +31,10 @@ use wasmtime_wasi_http::{
 
 use self::body::Leaving;
 use super::{Access, Stamp};
-use crate::config::{Grants, Outbound, default_port};
+use crate::{
+    config::{Grants, Outbound, default_port},
+    trace::{KeyValue, Role, Span, TraceContext},
+};
 pub(crate) use client::{HttpClient, new_client};
 
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -45,8 +48,14 @@ pub(crate) struct HttpCtx {
 
 impl HttpCtx {
     /// A context for an instance that may reach what `access` says.
-    pub(crate) fn new(access: Arc<Access>) -> Self {
-        Self { wasi: WasiHttpCtx::new(), hooks: Outgoing { access, alive: Alive::default() } }
+    pub(crate) fn new(access: Arc<Access>, trace: Option<TraceContext>) -> Self {
+        let hooks = Outgoing { access, trace, alive: Alive::default() };
+        Self { wasi: WasiHttpCtx::new(), hooks }
+    }
+
+    /// What is sent from now on belongs there in a trace.
+    pub(crate) fn follow(&mut self, trace: Option<TraceContext>) {
+        self.hooks.trace = trace;
     }
 
     /// The context during one call, beside the table of the instance's resources.
@@ -81,6 +90,7 @@ impl Alive {
 /// Decides about requests that a guest sends.
 struct Outgoing {
     access: Arc<Access>,
+    trace: Option<TraceContext>,
     alive: Alive,
 }
 
@@ -95,11 +105,13 @@ impl WasiHttpHooks for Outgoing {
             return Box::new(std::future::ready(Err(error)));
         }
         self.stamp(&mut request);
+        let mut span = self.span(&mut request);
         let alive = self.alive.clone();
         let request = request.map(|body| Leaving::new(body, alive).boxed_unsync());
         let response = exchange::start(&self.access, request, options.unwrap_or_default());
         Box::new(async move {
-            let response = response.await?;
+            let response = response.await.inspect_err(|error| span.fail(error.to_string()))?;
+            span.answered(response.status());
             Ok((response, Box::new(std::future::ready(Ok(()))) as Transmission))
         })
     }
@@ -132,6 +144,27 @@ impl Outgoing {
         if self.access.grants.outbound_token && self.access.term.is_some() {
             Stamp::of(self.access.gate().term()).put(headers);
         }
+    }
+
+    /// Puts the request into the trace that it belongs to, unless the guest has done that.
+    fn span(&self, request: &mut Request<WasiBody>) -> Span {
+        if TraceContext::is_in(request.headers()) {
+            return Span::none();
+        }
+        let span = Span::begin(Role::Client, self.trace.clone(), || {
+            let (uri, method) = (request.uri(), request.method().to_string());
+            let about = vec![
+                KeyValue::new("http.request.method", method.clone()),
+                KeyValue::new("server.address", uri.host().unwrap_or_default().to_owned()),
+                KeyValue::new("url.path", uri.path().to_owned()),
+                KeyValue::new("soloist.action", Arc::clone(&self.access.action)),
+            ];
+            (method.into(), about)
+        });
+        if let Some(context) = span.context() {
+            context.write(request.headers_mut());
+        }
+        span
     }
 }
 

@@ -18,6 +18,7 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 pub use self::error::CallError;
 use super::Access;
+use crate::trace::TraceContext;
 use bindings::soloist::plugin::tasks::{
     Done as WitDone, Failure, Host, HostPending, Order as WitOrder,
 };
@@ -53,6 +54,8 @@ pub struct Order {
     pub within: Option<Duration>,
     /// How often it is tried, if the task says that it failed: once, or more.
     pub attempts: u32,
+    /// Where in a trace it belongs.
+    pub trace: Option<TraceContext>,
 }
 
 /// What was done.
@@ -109,12 +112,29 @@ pub enum CastFault {
 /// What the capability keeps for an instance.
 pub(crate) struct TasksCtx {
     access: Arc<Access>,
+    trace: Option<TraceContext>,
 }
 
 impl TasksCtx {
     /// Calls what `access` reaches.
-    pub(crate) fn new(access: Arc<Access>) -> Self {
-        Self { access }
+    pub(crate) fn new(access: Arc<Access>, trace: Option<TraceContext>) -> Self {
+        Self { access, trace }
+    }
+
+    /// What is called from now on belongs there in a trace.
+    pub(crate) fn follow(&mut self, trace: Option<TraceContext>) {
+        self.trace = trace;
+    }
+
+    fn order(&self, order: WitOrder) -> Order {
+        Order {
+            name: order.task,
+            payload: order.payload.into(),
+            content_type: order.content_type,
+            within: order.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
+            attempts: order.attempts.max(1),
+            trace: self.trace.clone(),
+        }
     }
 }
 
@@ -152,9 +172,9 @@ impl Pollable for Pending {
 
 impl Access {
     /// Makes a call for a guest.
-    async fn call_task(self: Arc<Self>, order: WitOrder) -> Outcome {
-        let calls = self.may_call(&order.task)?;
-        let done = calls.call(order.into()).await.map_err(Failure::from);
+    async fn call_task(self: Arc<Self>, order: Order) -> Outcome {
+        let calls = self.may_call(&order.name)?;
+        let done = calls.call(order).await.map_err(Failure::from);
         self.open()?;
         done
     }
@@ -184,6 +204,7 @@ impl TasksView<'_> {
         let (tell, outcome) = oneshot::channel();
         let end = CancellationToken::new();
         let (access, told) = (Arc::clone(&self.ctx.access), end.clone());
+        let order = self.ctx.order(order);
         self.ctx.access.spawner.spawn(async move {
             if let Some(outcome) = told.run_until_cancelled(access.call_task(order)).await {
                 // The guest may have gone.
@@ -201,7 +222,7 @@ impl Host for TasksView<'_> {
     }
 
     async fn call(&mut self, order: WitOrder) -> wasmtime::Result<Result<WitDone, Failure>> {
-        Ok(Arc::clone(&self.ctx.access).call_task(order).await.map(WitDone::from))
+        Ok(Arc::clone(&self.ctx.access).call_task(self.ctx.order(order)).await.map(WitDone::from))
     }
 
     async fn cast(
@@ -246,18 +267,6 @@ impl HostPending for TasksView<'_> {
     fn drop(&mut self, pending: Resource<Pending>) -> wasmtime::Result<()> {
         self.table.delete(pending)?;
         Ok(())
-    }
-}
-
-impl From<WitOrder> for Order {
-    fn from(order: WitOrder) -> Self {
-        Self {
-            name: order.task,
-            payload: order.payload.into(),
-            content_type: order.content_type,
-            within: order.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
-            attempts: order.attempts.max(1),
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! One try of an errand: a term of this host, or another host.
 
+use std::sync::Arc;
+
 use ::http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri::Authority};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
@@ -17,6 +19,7 @@ use crate::{
         refusal::Refusal,
         tunnel,
     },
+    trace::{KeyValue, Role, Span, TraceContext},
 };
 
 impl Errand {
@@ -44,16 +47,23 @@ impl Errand {
             return Err(Refusal::Loop(leader.name.clone()));
         }
         self.occupy()?;
-        let request = self.request_to(leader, deadline)?;
+        let mut request = self.request_to(leader, deadline)?;
+        let mut span = self.span(leader, &request);
+        span.write(request.headers_mut());
         measure::relay_forwarded(self.action.name());
         let mut response = match self.send(leader, request).await? {
             Ok(response) => response,
             Err(Failed::Unreachable(reason)) => {
+                span.fail(reason.clone());
                 tracing::debug!(leader = leader.name, reason, "the leader cannot be reached");
                 return Ok(Tried::Unreachable);
             }
-            Err(Failed::Broken(reason)) => return Ok(Tried::Lost(reason)),
+            Err(Failed::Broken(reason)) => {
+                span.fail(reason.clone());
+                return Ok(Tried::Lost(reason));
+            }
         };
+        span.answered(response.status());
         if headers::is_stranger(response.headers()) {
             return Err(Refusal::Stranger(leader.name.clone()));
         }
@@ -118,6 +128,19 @@ impl Errand {
         trail.write(headers);
         *request.uri_mut() = uri;
         Ok(request)
+    }
+
+    /// The span of asking `leader`.
+    fn span(&self, leader: &Leader, request: &Request<Inbound>) -> Span {
+        Span::begin(Role::Client, TraceContext::read(request.headers()), || {
+            let (method, action) = (request.method().to_string(), self.action.name());
+            let about = vec![
+                KeyValue::new("http.request.method", method.clone()),
+                KeyValue::new("soloist.action", Arc::clone(action)),
+                KeyValue::new("soloist.leader", leader.name.clone()),
+            ];
+            (format!("forward {method} {action}").into(), about)
+        })
     }
 
     /// Where `leader` answers what is asked for.

@@ -114,6 +114,8 @@ impl Attempt {
             payload,
             content_type: claim.head.content_type.clone(),
             attempt: claim.head.attempts,
+            // It may have been cast days ago.
+            trace: None,
         };
         let answer = self.give_back.run_until_cancelled(self.perform.perform(call)).await;
         match answer {

@@ -1,0 +1,94 @@
+//! `[traces]`: where traces go, and how many of them.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use http::{HeaderName, HeaderValue};
+
+use super::{
+    Secret,
+    file::{Text, TracesTable},
+    problem::{Place, Problem},
+    resolver::Resolver,
+    value,
+};
+
+/// Where traces go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracesConfig {
+    /// The collector's URL, without a slash at its end.
+    pub endpoint: String,
+    /// What part of the traces that begin here is recorded, from 0 to 1.
+    pub ratio: f64,
+    /// Headers that the collector asks for, by name in lower case.
+    pub headers: BTreeMap<String, Secret>,
+    /// Who has signed the collector's certificate; by default those that browsers trust.
+    pub ca: Option<PathBuf>,
+}
+
+/// What the table says, or nothing after taking down what is wrong; without an endpoint
+/// nothing is exported.
+pub(super) fn read(
+    resolver: &mut Resolver<'_>,
+    table: Option<TracesTable>,
+) -> Option<Option<TracesConfig>> {
+    let Some(table) = table else { return Some(None) };
+    let endpoint = resolver.written(Some(table.endpoint), "");
+    let endpoint = resolver.read(&endpoint, collector);
+    let ratio = match table.ratio {
+        None => Some(1.0),
+        Some(ratio) => {
+            let place = resolver.place(&ratio);
+            part(*ratio.get_ref()).map_err(|problem| resolver.report(problem.at(Some(place)))).ok()
+        }
+    };
+    let headers: Vec<_> =
+        table.headers.into_iter().map(|(name, value)| header(resolver, name, value)).collect();
+    let ca = table.ca.map(|file| {
+        let setting = resolver.written(Some(file), "");
+        resolver.path(&setting, setting.text.as_ref())
+    });
+    let headers = headers.into_iter().collect::<Option<_>>();
+    Some(Some(TracesConfig { endpoint: endpoint?, ratio: ratio?, headers: headers?, ca }))
+}
+
+fn collector(text: &str) -> Result<String, Problem> {
+    value::url(text).map_err(|_| {
+        Problem::new(
+            format!("`{text}` is not the URL of a collector"),
+            "write `http://HOST:PORT`, as in `http://127.0.0.1:4318`: spans are posted to \
+             /v1/traces there (OTLP over HTTP)",
+        )
+    })
+}
+
+fn part(ratio: f64) -> Result<f64, Problem> {
+    if (0.0..=1.0).contains(&ratio) {
+        return Ok(ratio);
+    }
+    let help = "write a number from 0.0 (none) to 1.0 (all), as in 0.1 for every tenth";
+    Err(Problem::new(format!("{ratio} is no part of the traces"), help))
+}
+
+fn header(resolver: &mut Resolver<'_>, name: Text, value: Text) -> Option<(String, Secret)> {
+    let folder = resolver.folder().to_owned();
+    let name = resolver.written(Some(name), "");
+    let mut value = resolver.written(Some(value), "");
+    // It may be the secret itself that somebody wrote there.
+    value.place = value.place.map(Place::unseen);
+    let secret = resolver.read(&value, |text| {
+        let secret = Secret::read(text, &folder)?;
+        HeaderValue::from_str(secret.reveal()).map_err(|_| {
+            let help = "a header takes one line of printable ASCII; look at what is kept there";
+            Problem::new("the secret is not fit for a header", help)
+        })?;
+        Ok(secret)
+    });
+    let name = resolver.read(&name, |text| {
+        let lower = text.to_ascii_lowercase();
+        HeaderName::from_bytes(lower.as_bytes()).map(|_| lower).map_err(|_| {
+            let help = "write it as in `authorization = \"env:OTLP_TOKEN\"`";
+            Problem::new(format!("`{text}` is not the name of a header"), help)
+        })
+    });
+    Some((name?, secret?))
+}

@@ -1,0 +1,171 @@
+//! Traces: one for what belongs together, across hosts and plugins.
+
+use std::{fs, time::Duration};
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::harness::{
+    PATIENCE,
+    client::Answer,
+    cluster::{Cluster, Kind},
+    collector::{Collector, PASSWORD, Span},
+    guests,
+    target::Target,
+};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+
+/// What a client says whose request is part of a trace that is recorded.
+fn parent() -> String {
+    format!("00-{TRACE}-{CALLER}-01")
+}
+
+/// The settings by which a host exports to `collector`.
+fn traces(cluster: &Cluster, collector: &Collector) -> String {
+    let file = cluster.folder.path().join("password");
+    fs::write(&file, PASSWORD).expect("a file");
+    let (url, file) = (collector.url(), file.display());
+    format!("[traces]\nendpoint = \"{url}\"\nheaders = {{ Authorization = \"file:{file}\" }}\n")
+}
+
+/// A cluster whose web action fetches what it is asked for, from `target` only.
+async fn reaching(target: &Target) -> (Cluster, String) {
+    let cluster = Cluster::with_plugin(Kind::Sqlite, guests().join("reach.wasm")).await;
+    (cluster, format!("outbound = [\"{}\"]\n", target.url("")))
+}
+
+/// Has the plugin fetch `path` of `target`, as a part of the client's trace.
+async fn fetch(base: &str, target: &Target, path: &str) {
+    let url = format!("{base}/fetch?{}", target.url(path));
+    let answer = Client::new().get(url).header("traceparent", parent()).send().await;
+    assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+}
+
+/// The span that `id` is the parent of, by name and host.
+async fn below(collector: &Collector, id: &str, name: &str, host: &str) -> Span {
+    let span = collector.find(name, |span| span.parent == id && span.name == name).await;
+    assert_eq!((&*span.trace, &*span.host), (TRACE, host), "{span:?}");
+    span
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_one_trace_from_the_client_to_what_the_plugin_asks() {
+    let (target, collector) = (Target::started().await, Collector::started().await);
+    let (mut cluster, outbound) = reaching(&target).await;
+    let more = format!("{outbound}{}", traces(&cluster, &collector));
+    cluster.join_with("a", &more).await;
+    let token = cluster.leading("a").await["token"].to_string();
+    cluster.join_with("b", &more).await;
+    // By the host that stands by, to the leader, to the plugin, to the target.
+    let base = format!("http://{}/leader/web", cluster.host("b").api().await);
+    fetch(&base, &target, "/asked").await;
+
+    let came = target.until("the request", |came| came.len() == 1).await;
+    let forwarded = below(&collector, CALLER, "forward GET web", "b").await;
+    let answered = below(&collector, &forwarded.id, "GET web", "a").await;
+    let asked = below(&collector, &answered.id, "GET", "a").await;
+    assert_eq!(came[0].parent, Some(format!("00-{TRACE}-{}-01", asked.id)));
+    assert_eq!(answered.about("url.path"), "/fetch");
+    assert_eq!(answered.about("soloist.token"), token);
+    assert_eq!(answered.about("http.response.status_code"), "200");
+    assert_eq!(asked.about("url.path"), "/asked");
+    assert!(!answered.failed && !asked.failed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_collector_a_trace_goes_through_as_it_came() {
+    let target = Target::started().await;
+    let (mut cluster, outbound) = reaching(&target).await;
+    cluster.join_with("a", &outbound).await;
+    cluster.web.until_any_at("/", "an answer", |answer| answer.status.as_u16() == 502).await;
+    fetch(&format!("http://{}", cluster.web_at), &target, "/one").await;
+    let untold = format!("http://{}/fetch?{}", cluster.web_at, target.url("/two"));
+    reqwest::get(untold).await.expect("an answer");
+    let came = target.until("both", |came| came.len() == 2).await;
+    let parents: Vec<_> = came.into_iter().map(|came| came.parent).collect();
+    assert_eq!(parents, [Some(parent()), None]);
+}
+
+/// Waits until the host with these `tasks` knows a worker for each.
+async fn takes_calls(tasks: &str) {
+    let known = timeout(PATIENCE, async {
+        loop {
+            let tasks = reqwest::get(tasks).await.expect("an answer").json::<Value>().await;
+            let tasks = tasks.expect("JSON");
+            if tasks.as_array().expect("tasks").iter().all(|task| task["hosts"] != json!([])) {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    known.await.expect("a worker for each task");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_on_another_host_is_in_the_trace_of_its_caller() {
+    let collector = Collector::started().await;
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    let plugin = guests().join("work.wasm").display().to_string();
+    let settings = format!(
+        "{}[action.near]\nplugin = \"{plugin}\"\ntasks = [\"far\"]\non = \"name=a\"\n\
+         [action.far]\nplugin = \"{plugin}\"\non = \"name=b\"\n",
+        traces(&cluster, &collector)
+    );
+    for name in ["a", "b"] {
+        let host = format!("{settings}[host]\nlabels = {{ name = \"{name}\" }}\n");
+        cluster.join_with(name, &host).await;
+    }
+    let url = format!("http://{}/v1/tasks", cluster.host("a").api().await);
+    takes_calls(&url).await;
+    let call = Client::new().post(format!("{url}/near")).header("traceparent", parent());
+    let answer = call.body("call far echo x").send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+
+    let called = below(&collector, CALLER, "call near", "a").await;
+    let near = below(&collector, &called.id, "task near", "a").await;
+    let passed_on = below(&collector, &near.id, "call far", "a").await;
+    assert_eq!(passed_on.about("soloist.worker"), "b");
+    let far = below(&collector, &passed_on.id, "task far", "b").await;
+    assert_eq!(far.about("soloist.call"), passed_on.about("soloist.call"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_begins_a_trace_of_its_own() {
+    let collector = Collector::started().await;
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    let job = format!(
+        "{}[action.beat]\nplugin = \"{}\"\nargs = [\"exit\", \"3\"]\nschedule = \"every 1s\"\n",
+        traces(&cluster, &collector),
+        guests().join("job.wasm").display()
+    );
+    cluster.join_with("a", &job).await;
+    let one = collector.find("a firing", |span| span.name == "job beat").await;
+    assert!(one.failed && one.parent.is_empty(), "{one:?}");
+    assert!(one.about("soloist.firing").starts_with("beat@"), "{one:?}");
+    let other = |span: &Span| span.name == "job beat" && span.trace != one.trace;
+    collector.find("another firing", other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_gone_holds_nothing_up() {
+    let mut collector = Collector::nobody();
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    let settings = traces(&cluster, &collector);
+    cluster.join_with("a", &settings).await;
+    let answers = |answer: &Answer| answer.body.contains("I am server a");
+    cluster.web.until("an answer", answers).await;
+    let log = cluster.host("a").log.clone();
+    log.event(0, "traces-lost").await;
+    cluster.web.until("an answer", answers).await;
+    collector.start().await;
+    // What is left when a host stops is sent as well.
+    let last = cluster.web.until_any_at("/last", "an answer", |_| true).await;
+    cluster.terminate("a").await;
+    let span = collector.find("the last", |span| span.about("url.path") == "/last").await;
+    assert_eq!(span.about("http.response.status_code"), last.status.as_u16().to_string());
+    assert_eq!(log.events("traces-lost").len(), 1);
+    log.event(0, "traces-back").await;
+}
