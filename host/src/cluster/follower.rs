@@ -1,6 +1,6 @@
 //! Follows the cluster's roster in the store, through every loss of the store.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use tokio::{sync::watch, time::sleep};
@@ -44,41 +44,33 @@ impl Follower {
         let mut rosters = self.store.watch().await?;
         while let Some(roster) = rosters.next().await {
             let roster = roster?;
-            self.report(to.borrow().as_ref(), &roster);
-            let before = to.borrow().clone().unwrap_or_default();
-            groups(Some(&before), &roster)
-                .for_each(|group| self.take_down(group, &before, &roster));
+            self.compare(to.borrow().as_ref(), &roster);
             to.send_replace(Some(roster));
         }
         Ok(())
     }
 
-    /// Tells the changes that concern whoever reads a standby's log.
-    fn report(&self, before: Option<&Roster>, now: &Roster) {
-        for group in groups(before, now) {
-            let was = before.and_then(|roster| roster.leader(group)).map(|s| s.key.token);
-            match now.leader(group) {
-                Some(leader) if was == Some(leader.key.token) => {}
-                Some(leader) if *leader.candidate.host == *self.host => {}
-                Some(leader) => {
-                    let (name, token) = (&leader.candidate.host, leader.key.token.0);
-                    info!(event = "following", %group, leader = name, token, "{name} leads");
-                }
-                None if was.is_some() => info!(event = "leaderless", %group, "nobody leads"),
-                None => {}
+    /// Tells how terms of other hosts begin and end, as far as that is seen: this host's own
+    /// are told by its heart, with their causes.
+    fn compare(&self, before: Option<&Roster>, now: &Roster) {
+        let before_too = before.into_iter().flat_map(|roster| roster.groups.keys());
+        let gone = before_too.filter(|group| !now.groups.contains_key(*group));
+        for group in now.groups.keys().chain(gone) {
+            let was = before.and_then(|roster| roster.leader(group));
+            let is = now.leader(group);
+            if was.map(|it| it.key.token) != is.map(|it| it.key.token) {
+                self.take_down(group, was, is, now);
             }
         }
     }
-}
 
-impl Follower {
-    /// Takes down how the terms of other hosts begin and end, as far as that is seen: this
-    /// host's own are told by its heart, with their causes.
-    fn take_down(&self, group: &Group, before: &Roster, now: &Roster) {
-        let (was, is) = (before.leader(group), now.leader(group));
-        if was.map(|it| it.key.token) == is.map(|it| it.key.token) {
-            return;
-        }
+    fn take_down(
+        &self,
+        group: &Group,
+        was: Option<&Standing>,
+        is: Option<&Standing>,
+        now: &Roster,
+    ) {
         let others = |it: &&Standing| *it.candidate.host != *self.host;
         let of = |event, it: &Standing| Transition::of(event, &it.candidate.host).in_term(&it.key);
         if let Some(was) = was.filter(others) {
@@ -89,15 +81,12 @@ impl Follower {
             self.journal.write(of("ended", was).since(cause));
         }
         if let Some(is) = is.filter(others) {
+            let (name, token) = (&is.candidate.host, is.key.token.0);
+            info!(event = "following", %group, leader = name, token, "{name} leads");
             self.journal.write(of("following", is));
         } else if is.is_none() {
+            info!(event = "leaderless", %group, "nobody leads");
             self.journal.write(Transition::of("leaderless", &self.host).in_group(group));
         }
     }
-}
-
-/// The groups that either shows.
-fn groups<'a>(before: Option<&'a Roster>, now: &'a Roster) -> impl Iterator<Item = &'a Group> {
-    let groups = before.into_iter().flat_map(|r| r.groups.keys()).chain(now.groups.keys());
-    groups.collect::<BTreeSet<_>>().into_iter()
 }

@@ -116,6 +116,12 @@ impl Trail {
     }
 }
 
+/// Whether another host says that it has passed a request on; [`Trail::is_from_host`], for
+/// who wants to know no more.
+pub(super) fn is_from_host(headers: &HeaderMap) -> bool {
+    headers.get_all(VIA).iter().any(|value| value.to_str().is_ok())
+}
+
 /// Takes off what only hosts say to each other, and what nobody else is believed.
 pub(super) fn take_off_own(headers: &mut HeaderMap) {
     let own: Vec<_> =
@@ -237,6 +243,7 @@ mod tests {
         let mut written = HeaderMap::new();
         trail.write(&mut written);
         assert_eq!(Trail::read(&written), trail);
+        assert!(is_from_host(&written) && !is_from_host(&HeaderMap::new()));
         assert_eq!(Trail::read(&HeaderMap::new()), Trail::default());
         take_off_own(&mut written);
         assert!(written.is_empty());

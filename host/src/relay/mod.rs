@@ -40,7 +40,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::body::Carried;
-use self::{desk::Desk, doors::Doors, errand::Leader, headers::Trail, hop::Hops};
+use self::{desk::Desk, doors::Doors, errand::Leader, hop::Hops};
 use crate::{
     action::{Caller, Lobby, Programme, Tasks},
     cluster::Peers,
@@ -132,7 +132,7 @@ impl Relay {
 
     /// Whether another host says that it has passed this on.
     pub(crate) fn is_from_host(headers: &HeaderMap) -> bool {
-        Trail::read(headers).is_from_host()
+        headers::is_from_host(headers)
     }
 
     /// Takes off what only hosts say to each other.

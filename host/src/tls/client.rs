@@ -21,7 +21,13 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Whom the other end is to be, and what this end shows. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Trust(Arc<Fresh<ClientConfig>>);
+pub(crate) struct Trust(Arc<Fresh<Configs>>);
+
+/// One for each protocol: connections are many.
+struct Configs {
+    http_1: Arc<ClientConfig>,
+    http_2: Arc<ClientConfig>,
+}
 
 /// What is spoken on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +42,7 @@ impl Trust {
     pub(crate) fn new(ca: Option<PathBuf>, own: Option<Arc<TlsFiles>>) -> Result<Self, TlsError> {
         let pair = own.iter().flat_map(|files| [files.cert.clone(), files.key.clone()]);
         let files = ca.iter().cloned().chain(pair).collect();
-        let make = move || config(ca.as_ref(), own.as_ref());
+        let make = move || configs(ca.as_ref(), own.as_ref());
         Ok(Self(Arc::new(Fresh::new(files, make)?)))
     }
 
@@ -45,6 +51,16 @@ impl Trust {
         http.enforce_http(false);
         Connector { http, trust: self.clone(), protocol }
     }
+}
+
+fn configs(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<Configs, TlsError> {
+    let config = config(ca, own)?;
+    let speaking = |protocol: &[u8]| {
+        let mut config = config.clone();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Arc::new(config)
+    };
+    Ok(Configs { http_1: speaking(HTTP_1), http_2: speaking(H2) })
 }
 
 fn config(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<ClientConfig, TlsError> {
@@ -85,10 +101,12 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let Self { http, trust, protocol } = self.clone();
         Box::pin(async move {
-            let mut config = ClientConfig::clone(&*trust.0.get().await);
-            let spoken = if protocol == Protocol::Http2 { H2 } else { HTTP_1 };
-            config.alpn_protocols = vec![spoken.to_vec()];
-            HttpsConnector::from((http, config)).call(uri).await
+            let configs = trust.0.get().await;
+            let config = match protocol {
+                Protocol::Http1 => &configs.http_1,
+                Protocol::Http2 => &configs.http_2,
+            };
+            HttpsConnector::from((http, Arc::clone(config))).call(uri).await
         })
     }
 }

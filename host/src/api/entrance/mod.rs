@@ -155,10 +155,9 @@ impl Entrance {
         caller: Caller,
         request: &mut Request<Incoming>,
     ) -> Result<(), Refusal> {
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let looks = method.is_safe() && !request.headers().contains_key(header::UPGRADE);
+        let looks = request.method().is_safe() && !request.headers().contains_key(header::UPGRADE);
         let needs = if looks { READ } else { OPERATE };
-        let admitted = self.check(needs, caller, &uri, request.headers()).await?;
+        let admitted = self.check(needs, caller, request.uri(), request.headers()).await?;
         let headers = request.headers_mut();
         if admitted.by_authorization {
             // A plugin that got it could do what its bearer may.
@@ -170,7 +169,10 @@ impl Entrance {
         }
         // What another host passes on was sent to an address of actions, which any page may
         // use. No page can say that of itself: it would have to be let send such headers.
-        if Relay::is_from_host(headers) { Ok(()) } else { own_site::check(&method, &uri, headers) }
+        if Relay::is_from_host(headers) {
+            return Ok(());
+        }
+        own_site::check(request.method(), request.uri(), request.headers())
     }
 }
 
@@ -203,8 +205,8 @@ pub(super) async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let needs = table.needs(request.method(), path.as_deref());
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let needs = table.needs(request.method(), path);
     let Some(caller) = request.extensions().get::<Caller>().copied() else {
         let error = Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "nobody asks", "report this");
         return error.into_response();
