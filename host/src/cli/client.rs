@@ -230,10 +230,7 @@ impl Question<'_> {
         let begun = peers.begin(self.request()?, quiet).await;
         match begun.map_err(|error| silence(&url, &error))? {
             Ok(reading) => Ok(reading),
-            Err(answer) => {
-                let code = answer.status();
-                Err(refusal(code, Answer { url, answer }.json()?))
-            }
+            Err(answer) => Err(Answer { url, answer }.refusal()?),
         }
     }
 
@@ -286,8 +283,12 @@ impl Answer {
 
     /// The answer, or why the host did not do what it was asked.
     fn done(self) -> Result<Self, ExitError> {
-        let code = self.answer.status();
-        if code.is_success() { Ok(self) } else { Err(refusal(code, self.json()?)) }
+        if self.answer.status().is_success() { Ok(self) } else { Err(self.refusal()?) }
+    }
+
+    /// What it refuses, and why.
+    fn refusal(self) -> Result<ExitError, ExitError> {
+        Ok(refusal(self.answer.status(), self.json()?))
     }
 }
 

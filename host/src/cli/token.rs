@@ -17,7 +17,10 @@ use super::{
     ExitError,
     terminal::{remark, say},
 };
-use crate::config::{ApiRole, check_name};
+use crate::{
+    config::{ApiRole, check_name},
+    words::hex,
+};
 
 /// So many random bytes cannot be guessed.
 const BYTES: usize = 32;
@@ -76,10 +79,6 @@ fn line(name: &str, role: ApiRole, token: &str) -> String {
     // A dot would make it a table in a table.
     let key = if name.contains('.') { format!("\"{name}\"") } else { name.to_owned() };
     format!("{key} = {{ role = \"{role}\", sha256 = \"{hash}\" }}")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn keep(file: &Path, token: &str) -> Result<(), ExitError> {

@@ -17,7 +17,7 @@ use super::{
     machine::{Machine, Weight},
     outline::Outline,
 };
-use crate::capability;
+use crate::{capability, words::hex};
 
 /// The largest file that is read.
 const FILE_MAX: u64 = 256 << 20;
@@ -134,10 +134,6 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
 /// The SHA-256 of `bytes`, in hexadecimal digits.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     hex(Sha256::digest(bytes).as_slice())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The component that `bytes`, the content of `file`, is or can be lifted to.

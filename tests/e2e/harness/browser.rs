@@ -2,6 +2,7 @@
 
 use std::{env, path::Path, process::Stdio, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -114,7 +115,11 @@ impl Browser {
     /// A picture of the page, as PNG.
     pub(crate) async fn picture(&self) -> Vec<u8> {
         let picture = call(&self.client, Method::GET, &self.path("screenshot"), None).await;
-        bytes_of(picture.as_str().expect("a picture"))
+        let text = picture.as_str().expect("a picture");
+        let mut bytes = vec![0; text.len()];
+        let length = BASE64_STANDARD.decode_slice(text, &mut bytes).expect("Base64");
+        bytes.truncate(length);
+        bytes
     }
 
     /// What the console has said since the last time that it was asked.
@@ -182,27 +187,6 @@ fn program(variable: &str) -> String {
 }
 
 /// What base64 stands for (RFC 4648, section 4).
-fn bytes_of(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    for group in text.trim_end_matches('=').as_bytes().chunks(4) {
-        let bits = group.iter().fold(0, |bits, letter| bits << 6 | sextet(*letter));
-        let whole = (bits << (6 * (4 - group.len()))).to_be_bytes();
-        bytes.extend_from_slice(&whole[1..group.len()]);
-    }
-    bytes
-}
-
-fn sextet(letter: u8) -> u32 {
-    let value = match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    value.into()
-}
-
 /// Keeps a picture where the documents show it, if it is wanted there.
 pub(crate) fn keep(name: &str, picture: &[u8]) {
     if let Some(folder) = env::var_os("SOLOIST_TEST_PICTURES") {

@@ -147,15 +147,21 @@ impl Peers {
         within: Option<Duration>,
     ) -> Result<Response<Bytes>, AskError> {
         let asked = async {
-            let (head, body) = self.open(request).await?.into_parts();
-            let body = body.collect().await.map_err(AskError::BrokeOff)?.to_bytes();
-            Ok(Response::from_parts(head, body))
+            let answer = self.open(request).await?;
+            whole(answer).await
         };
         match within {
             Some(within) => timeout(within, asked).await.map_err(|_| AskError::Late(within))?,
             None => asked.await,
         }
     }
+}
+
+/// The answer with all of its body.
+async fn whole(answer: Response<Incoming>) -> Result<Response<Bytes>, AskError> {
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(AskError::BrokeOff)?.to_bytes();
+    Ok(Response::from_parts(head, body))
 }
 
 /// A token as a header, which is shown in no log.

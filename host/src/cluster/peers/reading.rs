@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::{
     AskError, PASSED_ON, Peers, is_stranger,
     questions::{put, request},
+    whole,
 };
 
 /// How long a host that answers line by line may be quiet.
@@ -47,12 +48,12 @@ impl Peers {
         quiet: Duration,
     ) -> Result<Result<Reading, Response<Bytes>>, AskError> {
         let begun = async {
-            let (head, body) = self.open(request).await?.into_parts();
-            if head.status.is_success() {
-                return Ok(Ok(Reading { answer: body, unread: Vec::new(), quiet }));
+            let answer = self.open(request).await?;
+            if answer.status().is_success() {
+                let answer = answer.into_body();
+                return Ok(Ok(Reading { answer, unread: Vec::new(), quiet }));
             }
-            let body = body.collect().await.map_err(AskError::BrokeOff)?.to_bytes();
-            Ok(Err(Response::from_parts(head, body)))
+            Ok(Err(whole(answer).await?))
         };
         timeout(quiet, begun).await.map_err(|_| AskError::Late(quiet))?
     }
