@@ -33,6 +33,7 @@ mod plugin;
 mod plugins;
 mod refusals;
 mod service_manager;
+mod soak;
 mod state;
 mod status;
 mod store_loss;

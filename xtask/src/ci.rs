@@ -22,6 +22,9 @@ const RELOADS: &str = "1000";
 /// How often the leader of a job is killed, for each of the ways to treat what is missed.
 const JOB_KILLS: &str = "20";
 
+/// How often the leadership is handed to and fro: a busy week's worth.
+const CHANGES: &str = "10000";
+
 /// How long plugins that are made at random are loaded.
 const FUZZING: Duration = Duration::from_secs(120);
 
@@ -40,6 +43,7 @@ pub(crate) fn run() -> Result<()> {
     freeze()?;
     reload()?;
     kill()?;
+    soak()?;
     compose::run(&compose::Compose::default())?;
     fuzz::run(FUZZING)?;
     faults::check()
@@ -90,6 +94,12 @@ fn reload() -> Result<()> {
 fn kill() -> Result<()> {
     let only = ["-p", "soloist", "--test", "e2e", "killed_leaders", "--", "--nocapture"];
     test::run_with(&only.map(OsString::from), &[("SOLOIST_JOB_KILLS", JOB_KILLS)], &[])
+}
+
+/// Leaderships that change for a week, and a host that idles.
+fn soak() -> Result<()> {
+    let only = ["-p", "soloist", "--test", "e2e", "soak::", "--", "--nocapture"];
+    test::run_with(&only.map(OsString::from), &[("SOLOIST_CHANGES", CHANGES)], &[])
 }
 
 /// The seeded simulation once more, and much longer.

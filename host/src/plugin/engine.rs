@@ -6,10 +6,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{
     PluginError,
     machine::{INSTANCES, Machine, Wasi, Weight},
-    ticker::{Hurry, Ticker},
+    ticker::{Hurry, Live, Ticker},
     vetting::Vetting,
 };
 use crate::capability::Lines;
@@ -63,14 +60,8 @@ pub enum EngineError {
 /// takes.
 #[derive(Debug)]
 pub struct Slot {
+    _live: Live,
     _permit: OwnedSemaphorePermit,
-    live: Arc<AtomicUsize>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.live.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// What instances hold of the pools at one moment.
@@ -97,7 +88,6 @@ pub struct Engine {
     cache: Option<PathBuf>,
     vetting: Option<Vetting>,
     slots: Arc<Semaphore>,
-    live: Arc<AtomicUsize>,
     ticker: Ticker,
     lines: Lines,
 }
@@ -120,9 +110,9 @@ impl Engine {
         };
         let ticker = Ticker::start(tick).map_err(|source| EngineError::Ticker { source })?;
         let slots = Arc::new(Semaphore::new(INSTANCES as usize));
-        let (making, vetting, live) = (Mutex::default(), None, Arc::default());
+        let (making, vetting) = (Mutex::default(), None);
         let lines = Lines::default();
-        Ok(Self { plain, concurrent, making, cache, vetting, slots, live, ticker, lines })
+        Ok(Self { plain, concurrent, making, cache, vetting, slots, ticker, lines })
     }
 
     /// Has `program`, which is soloist, compile each plugin within limits before this
@@ -147,8 +137,8 @@ impl Engine {
     pub(crate) async fn slot(&self, weight: Weight) -> Slot {
         match self.slots.clone().acquire_many_owned(weight.slots()).await {
             Ok(permit) => {
-                self.live.fetch_add(1, Ordering::Relaxed);
-                Slot { _permit: permit, live: self.live.clone() }
+                let live = self.ticker.tick_for_one();
+                Slot { _live: live, _permit: permit }
             }
             // The semaphore is never closed.
             Err(_) => std::future::pending().await,
@@ -158,7 +148,7 @@ impl Engine {
     /// How many instances there are.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
+        self.ticker.live()
     }
 
     /// What its instances print.

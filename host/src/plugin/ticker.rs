@@ -1,7 +1,7 @@
 //! The thread that ticks the engines' epochs, by which guests are interrupted.
 //!
 //! A plain thread: a runtime that is kept busy, even by guests, cannot keep it
-//! from ticking.
+//! from ticking. While there are no guests, it rests.
 
 use std::{
     io,
@@ -17,9 +17,15 @@ use std::{
 const TICK: Duration = Duration::from_millis(10);
 /// The same, while a stop is under way.
 const TICK_IN_HURRY: Duration = Duration::from_millis(1);
+/// After so many ticks for nobody it rests: who answers one request after the other
+/// should not have to wake it for each.
+const IN_VAIN: u32 = 100;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
+    /// How many instances it ticks for.
+    live: AtomicUsize,
+    resting: AtomicBool,
     hurries: AtomicUsize,
     ended: AtomicBool,
 }
@@ -36,13 +42,34 @@ impl Ticker {
         let shared = Arc::new(Shared::default());
         let seen = shared.clone();
         let run = move || {
+            let mut in_vain = 0;
             while !seen.ended.load(Ordering::Acquire) {
-                tick();
+                in_vain = if seen.live() > 0 { 0 } else { in_vain + 1 };
+                if in_vain > IN_VAIN {
+                    seen.rest();
+                    in_vain = 0;
+                }
                 thread::park_timeout(seen.period());
+                tick();
             }
         };
         let thread = thread::Builder::new().name("epochs".into()).spawn(run)?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Ticks for one more instance, until the guard is dropped.
+    pub(super) fn tick_for_one(&self) -> Live {
+        // One of the two sees the other: this adds and looks, who rests says so and looks.
+        self.shared.live.fetch_add(1, Ordering::SeqCst);
+        if self.shared.resting.load(Ordering::SeqCst) {
+            self.wake();
+        }
+        Live(self.shared.clone())
+    }
+
+    /// How many instances it ticks for.
+    pub(super) fn live(&self) -> usize {
+        self.shared.live()
     }
 
     /// Ticks faster, from now until the guard is dropped.
@@ -58,6 +85,19 @@ impl Ticker {
 }
 
 impl Shared {
+    fn live(&self) -> usize {
+        self.live.load(Ordering::SeqCst)
+    }
+
+    /// Waits for somebody to tick for.
+    fn rest(&self) {
+        self.resting.store(true, Ordering::SeqCst);
+        if self.live() == 0 && !self.ended.load(Ordering::Acquire) {
+            thread::park();
+        }
+        self.resting.store(false, Ordering::SeqCst);
+    }
+
     fn period(&self) -> Duration {
         if self.hurries.load(Ordering::Acquire) > 0 { TICK_IN_HURRY } else { TICK }
     }
@@ -69,6 +109,16 @@ impl Drop for Ticker {
         self.wake();
         // It can only have panicked if a tick did.
         let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// An instance that is ticked for.
+#[derive(Debug)]
+pub(super) struct Live(Arc<Shared>);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.live.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -98,5 +148,38 @@ mod tests {
         assert_eq!(ticker.shared.period(), TICK);
         drop(ticker);
         assert!(shared.upgrade().is_none(), "the thread still runs");
+    }
+
+    #[test]
+    fn rests_while_there_is_nobody_to_tick_for() {
+        let ticks = Arc::new(AtomicUsize::new(0));
+        let (counted, least) = (ticks.clone(), TICK / 2);
+        let ticker = Ticker::start(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        })
+        .unwrap();
+        let wait = |what: &str, wanted: &dyn Fn() -> bool| {
+            let tries = (0..2000).find(|_| {
+                wanted() || {
+                    thread::sleep(least);
+                    false
+                }
+            });
+            tries.unwrap_or_else(|| panic!("not {what}"));
+        };
+        for _ in 0..2 {
+            wait("resting", &|| ticker.shared.resting.load(Ordering::SeqCst));
+            let before = ticks.load(Ordering::SeqCst);
+            let one = ticker.tick_for_one();
+            wait("ticking", &|| ticks.load(Ordering::SeqCst) > before + 3);
+            // It ticks on, for as long as it may be in vain.
+            thread::sleep(TICK * (IN_VAIN + 10));
+            assert!(!ticker.shared.resting.load(Ordering::SeqCst) && ticker.live() == 1);
+            drop(one);
+        }
+        wait("resting again", &|| ticker.shared.resting.load(Ordering::SeqCst));
+        let before = ticks.load(Ordering::SeqCst);
+        thread::sleep(TICK * 10);
+        assert_eq!(ticks.load(Ordering::SeqCst), before);
     }
 }

@@ -7,7 +7,7 @@
 use std::{
     process,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
+    thread::{self, Thread},
     time::Duration,
 };
 
@@ -17,12 +17,15 @@ use crate::{capability::Gate, clock::BootTime, config::Timings};
 
 /// How often the watchdog looks.
 const LOOK: Duration = Duration::from_millis(5);
+/// How often it looks whether there is still a host, while there is no term: it is woken
+/// for the first one.
+const REST: Duration = Duration::from_secs(1);
 
 /// Watches over the terms of this process.
 #[derive(Clone)]
 pub struct Watchdog {
     watched: Arc<Mutex<Vec<Watched>>>,
-    timings: Timings,
+    thread: Thread,
 }
 
 struct Watched {
@@ -41,7 +44,7 @@ pub(super) struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.watchdog.lock().retain(|watched| !Arc::ptr_eq(&watched.gate, &self.gate));
+        lock(&self.watchdog.watched).retain(|watched| !Arc::ptr_eq(&watched.gate, &self.gate));
     }
 }
 
@@ -52,40 +55,43 @@ impl Watchdog {
     /// The system has no thread to give.
     pub fn start(timings: Timings) -> std::io::Result<Self> {
         let watched = Arc::new(Mutex::new(Vec::new()));
-        let watchdog = Self { watched: Arc::clone(&watched), timings };
         let weak = Arc::downgrade(&watched);
-        drop(watched);
-        thread::Builder::new().name("watchdog".into()).spawn(move || {
+        let run = move || {
             let mut last = BootTime::now();
             while let Some(watched) = weak.upgrade() {
                 let now = BootTime::now();
-                Self { watched, timings }.look(now, now.since(last));
+                let rests = look(&mut lock(&watched), now, now.since(last), &timings);
                 last = now;
-                thread::sleep(LOOK);
+                drop(watched);
+                thread::park_timeout(if rests { REST } else { LOOK });
             }
-        })?;
-        Ok(watchdog)
+        };
+        let thread = thread::Builder::new().name("watchdog".into()).spawn(run)?;
+        Ok(Self { watched, thread: thread.thread().clone() })
     }
 
     pub(super) fn watch(&self, gate: Arc<Gate>) -> Watch {
-        self.lock().push(Watched::new(Arc::clone(&gate)));
+        lock(&self.watched).push(Watched::new(Arc::clone(&gate)));
+        self.thread.unpark();
         Watch { watchdog: self.clone(), gate }
     }
+}
 
-    fn look(&self, now: BootTime, passed: Duration) {
-        // A process that was frozen had no time to tear anything down.
-        let awake = passed.min(LOOK * 4);
-        for watched in self.lock().iter_mut() {
-            if let Some(overdue) = watched.look(now, awake, &self.timings) {
-                abort(&watched.gate, overdue);
-            }
+/// Looks at each. Returns whether there was nothing to look at.
+fn look(watched: &mut [Watched], now: BootTime, passed: Duration, timings: &Timings) -> bool {
+    // A process that was frozen had no time to tear anything down.
+    let awake = passed.min(LOOK * 4);
+    for watched in watched.iter_mut() {
+        if let Some(overdue) = watched.look(now, awake, timings) {
+            abort(&watched.gate, overdue);
         }
     }
+    watched.is_empty()
+}
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Watched>> {
-        // A list of what is watched cannot be left half-written.
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(watched: &Mutex<Vec<Watched>>) -> MutexGuard<'_, Vec<Watched>> {
+    // A list of what is watched cannot be left half-written.
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Watched {
@@ -185,6 +191,8 @@ mod tests {
     fn a_term_that_does_not_go_takes_the_process_with_it() {
         if env::var_os(DOOMED).is_some() {
             let watchdog = Watchdog::start(timings()).unwrap();
+            // It has to be woken.
+            thread::sleep(LOOK * 4);
             let gate = test_gate(BootTime::now() + Duration::from_millis(100));
             let _alive = watchdog.watch(gate);
             thread::sleep(Duration::from_secs(60));
@@ -201,12 +209,11 @@ mod tests {
 
     #[test]
     fn time_that_a_process_was_frozen_does_not_count() {
-        let watchdog = Watchdog { watched: Arc::default(), timings: timings() };
-        watchdog.lock().push(watched(at(1000)));
+        let mut watched = [watched(at(1000))];
         // An abort would end this test.
         for minute in 1..=10 {
-            watchdog.look(at(minute * 60_000), Duration::from_secs(60));
+            look(&mut watched, at(minute * 60_000), Duration::from_secs(60), &timings());
         }
-        assert_eq!(watchdog.lock()[0].lost, LOOK * 40);
+        assert_eq!(watched[0].lost, LOOK * 40);
     }
 }

@@ -1,6 +1,7 @@
 //! A real `soloist` process.
 
 use std::{
+    fs,
     net::SocketAddr,
     os::fd::OwnedFd,
     process::{ExitStatus, Stdio},
@@ -18,6 +19,9 @@ use tokio::{
 };
 
 use super::{PATIENCE, log::Log};
+
+/// In which the kernel tells processes their times (`USER_HZ`: 100, but on Alpha and IA-64).
+const TICK: Duration = Duration::from_millis(10);
 
 /// A running `soloist`; killed when dropped.
 pub(crate) struct Process {
@@ -99,12 +103,38 @@ impl Process {
 
     /// How much memory it holds, in bytes (proc(5): `VmRSS`).
     pub(crate) fn memory(&self) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it runs")));
-        let status = status.expect("a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-        kib << 10
+        self.of_status("VmRSS:") << 10
+    }
+
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> u64 {
+        self.of_status("Threads:")
+    }
+
+    /// How many files, sockets and the like it has open.
+    pub(crate) fn files(&self) -> usize {
+        fs::read_dir(self.in_proc("fd")).expect("a process of ours").count()
+    }
+
+    /// For how long it has computed, since it began (proc(5): `utime` and `stime`).
+    pub(crate) fn computed(&self) -> Duration {
+        let stat = fs::read_to_string(self.in_proc("stat")).expect("it runs");
+        // The name of the program, in brackets, may hold anything.
+        let (_, fields) = stat.rsplit_once(") ").expect("a name");
+        let times = fields.split(' ').skip(11).take(2);
+        let ticks: u32 = times.map(|ticks| ticks.parse::<u32>().expect("a number")).sum();
+        TICK * ticks
+    }
+
+    /// What a line of its status says, as a number.
+    fn of_status(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(self.in_proc("status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    fn in_proc(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.child.id().expect("it runs"))
     }
 
     /// Where its control API answers.
