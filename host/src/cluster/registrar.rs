@@ -4,7 +4,7 @@
 //! those that are left writes when that was: the first by name, so that it is
 //! written once.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -32,18 +32,21 @@ impl Registrar {
     /// Keeps it until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let keeping = async {
-            let (mut present, mut written) = (BTreeMap::new(), true);
+            let (mut before, mut written) = (Roster::default(), true);
             loop {
                 tokio::select! {
                     changed = self.roster.changed() => if changed.is_err() { break },
                     () = sleep(RETRY), if !written => {}
                 }
-                let Some(roster) = self.roster.borrow_and_update().clone() else { continue };
-                let before = present.clone();
-                written = self.write(self.entries(&roster, &mut present)).await;
-                if !written {
-                    // The next look finds the same to be done.
-                    present = before;
+                let now = self.roster.borrow_and_update().as_ref().map(Roster::without_queues);
+                let Some(now) = now else { continue };
+                if written && now.shows_the_same(&before) {
+                    continue;
+                }
+                written = self.write(self.entries(&before, &now)).await;
+                if written {
+                    // Otherwise the next look finds the same to be done.
+                    before = now;
                 }
             }
         };
@@ -63,18 +66,12 @@ impl Registrar {
     }
 
     /// What is to be written, now that the members are these.
-    fn entries(
-        &self,
-        roster: &Roster,
-        present: &mut BTreeMap<String, Arc<Member>>,
-    ) -> Vec<(Topic, Note)> {
-        let now: BTreeMap<_, _> =
-            roster.members.iter().map(|(_, m)| (m.name.clone(), Arc::clone(m))).collect();
-        let before = std::mem::replace(present, now);
-        let mut entries: Vec<_> = self.own(roster).into_iter().collect();
-        if present.keys().next() == Some(&self.member.name) {
-            let gone = before.into_iter().filter(|(name, _)| !present.contains_key(name));
-            entries.extend(gone.filter_map(|(name, member)| gone_entry(roster, &name, &member)));
+    fn entries(&self, before: &Roster, now: &Roster) -> Vec<(Topic, Note)> {
+        let mut entries: Vec<_> = self.own(now).into_iter().collect();
+        if now.members.first().is_some_and(|(_, first)| first.name == self.member.name) {
+            let members = before.members.iter().map(|(_, member)| member);
+            let gone = members.filter(|member| now.member(&member.name).is_none());
+            entries.extend(gone.filter_map(|member| gone_entry(now, member)));
         }
         entries
     }
@@ -97,11 +94,11 @@ impl Registrar {
 }
 
 /// The entry of one that has gone, unless it is being removed.
-fn gone_entry(roster: &Roster, name: &str, member: &Member) -> Option<(Topic, Note)> {
-    if roster.notes.drained.get(name).is_some_and(|drain| drain.leave) {
+fn gone_entry(roster: &Roster, member: &Member) -> Option<(Topic, Note)> {
+    if roster.notes.drained.get(&member.name).is_some_and(|drain| drain.leave) {
         return None;
     }
-    Some(entry(roster.notes.known.get(name)?.first_seen, member))
+    Some(entry(roster.notes.known.get(&member.name)?.first_seen, member))
 }
 
 fn entry(first_seen: u64, member: &Member) -> (Topic, Note) {

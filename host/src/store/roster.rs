@@ -141,8 +141,14 @@ impl Roster {
         self.queue(&key.group).iter().any(|standing| standing.key == *key)
     }
 
+    /// What it shows of hosts and notes, and of no group.
+    pub(crate) fn without_queues(&self) -> Self {
+        let (members, notes) = (self.members.clone(), Arc::clone(&self.notes));
+        Self { revision: self.revision, groups: BTreeMap::new(), members, notes }
+    }
+
     /// Whether `other` differs at most in its revision.
-    pub(super) fn shows_the_same(&self, other: &Self) -> bool {
+    pub(crate) fn shows_the_same(&self, other: &Self) -> bool {
         self.groups == other.groups && self.members == other.members && self.notes == other.notes
     }
 

@@ -29,7 +29,7 @@ use crate::{
     capability::{self, Deadline, Gate},
     clock::{BootTime, unix_ms},
     config::Timings,
-    election::{Command, Event, Group, Heart, LeaderKey, LeaseId, Term},
+    election::{Command, Event, Group, Heart, LeaderKey, LeaseId, Stage, Term},
     journal::{Journal, Transition},
     measure,
     store::{Member, Roster, State, Store, StoreError},
@@ -365,7 +365,13 @@ impl Loop {
             return;
         };
         self.namesakes.look(&roster, self.heart.host(), lease, BootTime::now());
-        let standing = roster.groups.values().flatten().filter(|s| s.key.lease == lease);
+        // Who stands or leads knows of it: of a thousand groups, few are left.
+        let idle = |group| {
+            let candidacy = self.heart.candidacies().get(group);
+            candidacy.is_some_and(|candidacy| matches!(candidacy.stage(), Stage::Idle { .. }))
+        };
+        let queues = roster.groups.iter().filter(|(group, _)| idle(group));
+        let standing = queues.flat_map(|(_, queue)| queue).filter(|s| s.key.lease == lease);
         let mut events: Vec<_> = standing.map(|s| Event::Standing { key: s.key.clone() }).collect();
         for candidacy in self.heart.candidacies().values() {
             if let Some(key) = candidacy.stage().key()
