@@ -37,6 +37,7 @@ mod soak;
 mod state;
 mod status;
 mod store_loss;
+mod store_tls;
 mod strategies;
 mod supervisor;
 mod tasks;

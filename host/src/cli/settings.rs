@@ -15,10 +15,20 @@ pub(super) struct SettingsArgs {
     /// This host's name in the cluster [default: the machine's name]
     #[arg(long, env = "SOLOIST_NAME", hide_env_values = true)]
     name: Option<String>,
-    /// The store: sqlite:FILE or etcd://HOST:PORT,… [default: sqlite:soloist.db]
+    /// The store: sqlite:FILE, or etcd://HOST:PORT,…, with TLS etcds://… [default:
+    /// sqlite:soloist.db]
     // The value may hold a password, which help must not show.
     #[arg(long, env = "SOLOIST_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<String>,
+    /// Who has signed what etcd shows (PEM) [default: those that browsers trust]
+    #[arg(long, env = "SOLOIST_STORE_CA", value_name = "FILE", hide_env_values = true)]
+    store_ca: Option<String>,
+    /// The certificate (PEM) to show to etcd
+    #[arg(long, env = "SOLOIST_STORE_CERT", value_name = "FILE", hide_env_values = true)]
+    store_cert: Option<String>,
+    /// Its private key (PEM)
+    #[arg(long, env = "SOLOIST_STORE_KEY", value_name = "FILE", hide_env_values = true)]
+    store_key: Option<String>,
     /// The folder of the plugins [default: plugins]
     #[arg(long, env = "SOLOIST_PLUGINS", value_name = "DIR", hide_env_values = true)]
     plugins: Option<String>,
@@ -47,6 +57,9 @@ impl SettingsArgs {
             config: self.config.clone(),
             name: self.name.clone(),
             store: self.store.clone(),
+            store_ca: self.store_ca.clone(),
+            store_cert: self.store_cert.clone(),
+            store_key: self.store_key.clone(),
             plugins: self.plugins.clone(),
             listen: self.listen.clone(),
             advertise: self.advertise.clone(),

@@ -26,8 +26,11 @@ pub(super) struct File {
     /// Default: "soloist"
     pub(super) cluster: Option<Text>,
     /// Where leases, elections and members live: "sqlite:FILE", for hosts on one
-    /// machine, or "etcd://HOST:PORT,HOST:PORT,…". Default: "sqlite:soloist.db"
+    /// machine, or "etcd://HOST:PORT,HOST:PORT,…", with TLS "etcds://…". Default:
+    /// "sqlite:soloist.db"
     pub(super) store: Option<Text>,
+    /// How "etcds://…" is spoken to
+    pub(super) store_tls: StoreTlsTable,
     /// The folder of the plugins: every *.wasm in it is an action. Default: "plugins"
     pub(super) plugins: Option<Text>,
     /// This host
@@ -43,6 +46,18 @@ pub(super) struct File {
     /// The settings of actions, by name. They may as well stand in NAME.toml in
     /// the plugins folder.
     pub(super) action: BTreeMap<Text, ActionTable>,
+}
+
+/// TLS to etcd; all files in PEM
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StoreTlsTable {
+    /// Who has signed what etcd shows. Default: those that browsers trust
+    pub(super) ca: Option<Text>,
+    /// The file of the certificate to show, followed by those that it hangs on. Default: none
+    pub(super) cert: Option<Text>,
+    /// The file of its private key
+    pub(super) key: Option<Text>,
 }
 
 /// This host

@@ -33,6 +33,7 @@ mod secrets;
 mod sockets;
 mod source;
 mod standby;
+mod store_tls;
 mod store_url;
 mod task;
 #[cfg(test)]
@@ -62,6 +63,7 @@ pub use schema::{action_schema, settings_schema};
 pub use secrets::Secret;
 pub use sockets::{SocketGrant, Transport};
 pub use standby::{Relayed, Standby};
+pub use store_tls::StoreTls;
 pub use store_url::StoreUrl;
 pub use task::TaskConfig;
 pub use timings::Timings;
@@ -100,6 +102,12 @@ pub struct Overrides {
     pub name: Option<String>,
     /// `store`
     pub store: Option<String>,
+    /// `store_tls.ca`
+    pub store_ca: Option<String>,
+    /// `store_tls.cert`
+    pub store_cert: Option<String>,
+    /// `store_tls.key`
+    pub store_key: Option<String>,
     /// `plugins`
     pub plugins: Option<String>,
     /// `host.listen`

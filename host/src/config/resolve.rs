@@ -9,7 +9,7 @@ use super::{
     group, host, lease,
     problem::{Place, Problem},
     resolver::Resolver,
-    traces, value,
+    store_tls, traces, value,
 };
 
 const DEFAULT_FILE: &str = "soloist.toml";
@@ -59,6 +59,7 @@ fn config(
     let cluster = resolver.written(file.cluster, DEFAULT_CLUSTER);
     let cluster = resolver.read(&cluster, value::cluster);
     let store = store(resolver, file.store, &overrides.store);
+    let store = store.and_then(|url| store_tls::read(resolver, file.store_tls, overrides, url));
     let plugins = resolver.either("plugins", &overrides.plugins, file.plugins, DEFAULT_PLUGINS);
     let folder = resolver.path(&plugins, Path::new(&plugins.text));
     let host = host::read(resolver, file.host, file.api, overrides);

@@ -66,8 +66,8 @@ mod tests {
 
     use super::*;
     use crate::config::file::{
-        ApiTable, FolderTable, GroupTable, HostTable, HostTlsTable, LeaseTable, TlsTable,
-        TokenTable,
+        ApiTable, FolderTable, GroupTable, HostTable, HostTlsTable, LeaseTable, StoreTlsTable,
+        TlsTable, TokenTable,
     };
 
     struct Judge(Schemas, SchemaIndex);
@@ -152,6 +152,7 @@ mod tests {
         let schema = settings_schema();
         let table = |name: &str| described(&schema["definitions"][name]);
         assert_eq!(described(&schema), known::<File>());
+        assert_eq!(table("StoreTlsTable"), known::<StoreTlsTable>());
         assert_eq!(table("HostTable"), known::<HostTable>());
         assert_eq!(table("HostTlsTable"), known::<HostTlsTable>());
         assert_eq!(table("ApiTable"), known::<ApiTable>());

@@ -1,12 +1,18 @@
-//! The store's address: `sqlite:PATH` or `etcd://[USER:PASSWORD@]HOST:PORT,…`.
+//! The store's address: `sqlite:PATH`, or `etcd://[USER:PASSWORD@]HOST:PORT,…`, with TLS
+//! `etcds://…`.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use percent_encoding::percent_decode_str;
 
-use super::problem::{Problem, conceal};
+use super::{
+    StoreTls,
+    problem::{Problem, conceal},
+};
 
 const ETCD_PORT: &str = "2379";
+const PLAIN: &str = "etcd";
+const SECURE: &str = "etcds";
 
 /// Which store.
 ///
@@ -15,12 +21,14 @@ const ETCD_PORT: &str = "2379";
 pub enum StoreUrl {
     /// `sqlite:PATH`: a file on this machine.
     Sqlite(PathBuf),
-    /// `etcd://[USER:PASSWORD@]HOST:PORT,…`
+    /// `etcd://[USER:PASSWORD@]HOST:PORT,…`, or `etcds://…`
     Etcd {
         /// The members' addresses, `host:port`.
         endpoints: Vec<String>,
         /// User and password.
         login: Option<(String, String)>,
+        /// How TLS is spoken, if it is.
+        tls: Option<StoreTls>,
     },
 }
 
@@ -28,7 +36,9 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Etcd { endpoints, .. } => write!(f, "etcd://{}", endpoints.join(",")),
+            Self::Etcd { endpoints, tls, .. } => {
+                write!(f, "{}://{}", scheme(tls.is_some()), endpoints.join(","))
+            }
         }
     }
 }
@@ -59,13 +69,12 @@ impl StoreUrl {
             return sqlite(path);
         }
         match text.split_once("://") {
-            Some(("etcd", rest)) => etcd(rest),
-            Some(("http", rest)) => Err(unknown(text, &etcd_instead(rest))),
-            Some(("https" | "etcds", _)) => {
-                Err(unknown(text, "soloist speaks to etcd without TLS: write `etcd://HOST:PORT`"))
-            }
+            Some(("etcd", rest)) => etcd(rest, None),
+            Some(("etcds", rest)) => etcd(rest, Some(StoreTls::default())),
+            Some(("http", rest)) => Err(unknown(text, &etcd_instead(PLAIN, rest))),
+            Some(("https", rest)) => Err(unknown(text, &etcd_instead(SECURE, rest))),
             None if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
-                Err(unknown(text, &etcd_instead(text)))
+                Err(unknown(text, &etcd_instead(PLAIN, text)))
             }
             None if !text.is_empty() && !text.contains(':') => {
                 Err(unknown(text, &format!("write `sqlite:{text}` for a file")))
@@ -79,8 +88,12 @@ fn unknown(text: &str, help: &str) -> Problem {
     Problem::new(format!("`{text}` is not the address of a store"), help)
 }
 
-fn etcd_instead(address: &str) -> String {
-    format!("write `{}`", conceal(&format!("etcd://{address}")))
+fn etcd_instead(scheme: &str, address: &str) -> String {
+    format!("write `{}`", conceal(&format!("{scheme}://{address}")))
+}
+
+const fn scheme(secure: bool) -> &'static str {
+    if secure { SECURE } else { PLAIN }
 }
 
 fn sqlite(path: &str) -> Result<StoreUrl, Problem> {
@@ -103,7 +116,7 @@ fn sqlite(path: &str) -> Result<StoreUrl, Problem> {
     }
 }
 
-fn etcd(rest: &str) -> Result<StoreUrl, Problem> {
+fn etcd(rest: &str, tls: Option<StoreTls>) -> Result<StoreUrl, Problem> {
     let (login, hosts) = match rest.rsplit_once('@') {
         Some((login, hosts)) => (Some(read_login(login)?), hosts),
         None => (None, rest),
@@ -112,11 +125,14 @@ fn etcd(rest: &str) -> Result<StoreUrl, Problem> {
     if let Some((address, path)) = hosts.split_once(['/', '?', '#']) {
         return Err(Problem::new(
             format!("etcd's address goes no further than its port, but here follows `{path}`"),
-            format!("write `etcd://{address}`; `cluster` keeps clusters in one etcd apart"),
+            format!(
+                "write `{}://{address}`; `cluster` keeps clusters in one etcd apart",
+                scheme(tls.is_some())
+            ),
         ));
     }
     let endpoints = hosts.split(',').map(endpoint).collect::<Result<_, _>>()?;
-    Ok(StoreUrl::Etcd { endpoints, login })
+    Ok(StoreUrl::Etcd { endpoints, login, tls })
 }
 
 fn read_login(login: &str) -> Result<(String, String), Problem> {
@@ -179,6 +195,7 @@ mod tests {
             ("sqlite:///var/lib/soloist.db", "sqlite:/var/lib/soloist.db"),
             ("etcd://10.0.0.1", "etcd://10.0.0.1:2379"),
             ("etcd://a:1,b,[::1]:3,[::2]/", "etcd://a:1,b:2379,[::1]:3,[::2]:2379"),
+            ("etcds://me:secret@a,b:1", "etcds://a:2379,b:1"),
         ] {
             assert_eq!(StoreUrl::parse(text).unwrap().to_string(), shown, "{text}");
         }
@@ -213,7 +230,7 @@ mod tests {
             (
                 "https://me:s3cret@h",
                 "error: `https://…@h` is not the address of a store\n\
-                 help: soloist speaks to etcd without TLS: write `etcd://HOST:PORT`\n",
+                 help: write `etcds://…@h`\n",
             ),
             (
                 "redis://h",
@@ -245,6 +262,11 @@ mod tests {
                 "etcd://h:2379/prod",
                 "error: etcd's address goes no further than its port, but here follows `prod`\n\
                  help: write `etcd://h:2379`; `cluster` keeps clusters in one etcd apart\n",
+            ),
+            (
+                "etcds://h:2379?x",
+                "error: etcd's address goes no further than its port, but here follows `x`\n\
+                 help: write `etcds://h:2379`; `cluster` keeps clusters in one etcd apart\n",
             ),
             (
                 "etcd://me@h",

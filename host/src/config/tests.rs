@@ -101,6 +101,38 @@ fn a_flag_beats_the_file_and_starts_from_the_working_folder() {
 }
 
 #[test]
+fn etcd_is_spoken_to_by_tls() {
+    let tls = |text: &str, overrides: &Overrides| {
+        let folder = folder(text);
+        let config = load(folder.path(), overrides).unwrap();
+        let StoreUrl::Etcd { tls, .. } = config.store else { panic!("{:?}", config.store) };
+        (tls, folder)
+    };
+    let none = Overrides::default();
+    assert_eq!(tls("store = \"etcd://h\"", &none).0, None);
+    assert_eq!(tls("store = \"etcds://h\"", &none).0, Some(StoreTls::default()));
+    let text = "store = \"etcds://h\"\n[store_tls]\nca = \"ca.pem\"\ncert = \"/c.pem\"\n\
+                key = \"c.key\"\n";
+    let (read, folder) = tls(text, &none);
+    let own = TlsFiles { cert: "/c.pem".into(), key: folder.path().join("c.key") };
+    let ca = Some(folder.path().join("ca.pem"));
+    assert_eq!(read, Some(StoreTls { ca, own: Some(own.into()) }));
+    // A flag beats the file, and starts from the working folder.
+    let overrides = Overrides {
+        store_ca: Some("flag.pem".into()),
+        store_cert: Some("own.pem".into()),
+        store_key: Some("own.key".into()),
+        ..Overrides::default()
+    };
+    let own = TlsFiles { cert: "own.pem".into(), key: "own.key".into() };
+    let flags = Some(StoreTls { ca: Some("flag.pem".into()), own: Some(own.into()) });
+    assert_eq!(tls(text, &overrides).0, flags);
+    assert_eq!(tls("store = \"etcds://h\"", &overrides).0, flags);
+    let plain = refusal("store = \"etcd://h\"", &overrides);
+    assert!(plain.contains("--store-ca or SOLOIST_STORE_CA"), "{plain}");
+}
+
+#[test]
 fn an_action_takes_what_its_table_says_and_leaves_the_rest_to_defaults() {
     let folder = folder("[action.site]\nplugin = \"web.wasm\"\ngroup = \"front\"\n");
     let config = load(folder.path(), &Overrides::default()).unwrap();

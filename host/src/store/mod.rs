@@ -63,8 +63,8 @@ pub type RosterStream = BoxStream<'static, Result<Roster, StoreError>>;
 /// runtime the calls come from.
 ///
 /// # Errors
-/// [`StoreError::Refused`] when the cluster's name cannot be part of a key, or
-/// outside a tokio runtime.
+/// [`StoreError::Refused`] when the cluster's name cannot be part of a key, when the
+/// certificates for etcd cannot be used, or outside a tokio runtime.
 pub fn open(
     url: &StoreUrl,
     cluster: &str,
@@ -73,8 +73,9 @@ pub fn open(
     plain_name("the cluster's name", cluster)?;
     Ok(match url {
         StoreUrl::Sqlite(path) => Arc::new(sqlite::Sqlite::open(path, cluster, request_timeout)?),
-        StoreUrl::Etcd { endpoints, login } => {
-            Arc::new(etcd::Etcd::open(endpoints, login.clone(), cluster, request_timeout)?)
+        StoreUrl::Etcd { endpoints, login, tls } => {
+            let access = etcd::Access::new(endpoints, login.as_ref(), tls.as_ref())?;
+            Arc::new(etcd::Etcd::open(access, cluster, request_timeout)?)
         }
     })
 }

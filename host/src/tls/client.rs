@@ -63,7 +63,12 @@ fn configs(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<Configs,
     Ok(Configs { http_1: speaking(HTTP_1), http_2: speaking(H2) })
 }
 
-fn config(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<ClientConfig, TlsError> {
+/// Believes those whose certificates `ca` has signed, or one of the authorities that browsers
+/// trust; shows what is in `own`, if it is asked for that.
+pub(crate) fn config(
+    ca: Option<&PathBuf>,
+    own: Option<&Arc<TlsFiles>>,
+) -> Result<ClientConfig, TlsError> {
     let config = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?;

@@ -1,4 +1,4 @@
-//! TLS: what the addresses of a host accept with, and what it calls other hosts with.
+//! TLS: what the addresses of a host accept with, and what it calls other hosts and etcd with.
 //!
 //! Invariant: files that are replaced take effect without a restart, from the next connection
 //! on; where the new ones cannot be used, the old ones go on, and the log says so.
@@ -18,7 +18,7 @@ use rustls::{
 };
 
 pub(crate) use self::{
-    client::{Connector, Protocol, Trust},
+    client::{Connector, Protocol, Trust, config as client_config},
     fresh::Fresh,
     server::Acceptor,
 };
@@ -32,7 +32,7 @@ const HTTP_1: &[u8] = b"http/1.1";
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// One of the files cannot be read, or holds something else.
-    #[error("cannot read {what} from {}: name a file in PEM that this user may read, in `tls`", file.display())]
+    #[error("cannot read {what} from {}: name a file in PEM that this user may read", file.display())]
     File {
         /// The file.
         file: PathBuf,
@@ -48,7 +48,7 @@ pub enum TlsError {
         file: PathBuf,
     },
     /// The two do not go together, or are too weak.
-    #[error("cannot serve with the certificate of {} and the key of {}: check that they belong together", files.cert.display(), files.key.display())]
+    #[error("cannot use the certificate of {} and the key of {}: check that they belong together", files.cert.display(), files.key.display())]
     Pair {
         /// The files.
         files: Arc<TlsFiles>,
@@ -94,7 +94,7 @@ fn pair(
 }
 
 /// The authorities in `file`.
-fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
+pub(crate) fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
         let failed = |source: rustls::Error| TlsError::Authority {

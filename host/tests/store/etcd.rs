@@ -19,7 +19,7 @@ use crate::{
 
 fn open(endpoints: Vec<String>, login: Option<(&str, &str)>, timeout: Duration) -> Arc<dyn Store> {
     let login = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
-    store::open(&StoreUrl::Etcd { endpoints, login }, "test", timeout).unwrap()
+    store::open(&StoreUrl::Etcd { endpoints, login, tls: None }, "test", timeout).unwrap()
 }
 
 fn refusal(answer: Result<(), StoreError>) -> String {

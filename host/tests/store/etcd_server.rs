@@ -2,6 +2,7 @@
 
 use std::{
     net::TcpListener,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::atomic::{AtomicU16, Ordering},
 };
@@ -19,17 +20,30 @@ pub(crate) struct Etcd {
     folder: tempfile::TempDir,
     pub(crate) client: u16,
     peer: u16,
+    flags: Vec<String>,
     child: Child,
 }
 
 impl Etcd {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// One that speaks TLS, and asks for a certificate of the same authority.
+    pub(crate) async fn secure() -> Self {
+        let files = [("cert", "host.pem"), ("key", "host.key"), ("trusted-ca", "authority.pem")];
+        let files =
+            files.map(|(flag, name)| format!("--{flag}-file={}", certificate(name).display()));
+        Self::start_with([&files[..], &["--client-cert-auth".to_owned()]].concat()).await
+    }
+
+    async fn start_with(flags: Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // A free port may be gone by the time that etcd binds it.
         for _ in 0..10 {
             let (client, peer) = (free_port(), free_port());
-            if let Some(child) = spawn(&folder, client, peer, &[peer]).await {
-                return Self { folder, client, peer, child };
+            if let Some(child) = spawn(&folder, client, peer, &[peer], &flags).await {
+                return Self { folder, client, peer, flags, child };
             }
         }
         panic!("etcd does not start: install it, or name it in SOLOIST_TEST_ETCD");
@@ -42,8 +56,8 @@ impl Etcd {
             let peers = ports.map(|(_, peer)| peer);
             let members = ports.map(async |(client, peer)| {
                 let folder = tempfile::tempdir().unwrap();
-                let child = spawn(&folder, client, peer, &peers).await?;
-                Some(Self { folder, client, peer, child })
+                let child = spawn(&folder, client, peer, &peers, &[]).await?;
+                Some(Self { folder, client, peer, flags: Vec::new(), child })
             });
             let members = join_all(members).await.into_iter().collect::<Option<Vec<_>>>();
             if let Some(Ok(members)) = members.map(TryInto::try_into) {
@@ -60,8 +74,9 @@ impl Etcd {
 
     /// Starts it again with what it had written.
     pub(crate) async fn restart(&mut self) {
-        let Self { folder, client, peer, .. } = self;
-        self.child = spawn(folder, *client, *peer, &[*peer]).await.expect("etcd again");
+        let Self { folder, client, peer, flags, .. } = self;
+        let child = spawn(folder, *client, *peer, &[*peer], flags).await;
+        self.child = child.expect("etcd again");
     }
 
     /// Stops it in its tracks: its connections stay, and say nothing.
@@ -84,7 +99,7 @@ impl Etcd {
     }
 
     pub(crate) fn url(&self) -> StoreUrl {
-        StoreUrl::Etcd { endpoints: vec![self.address()], login: None }
+        StoreUrl::Etcd { endpoints: vec![self.address()], login: None, tls: None }
     }
 
     pub(crate) async fn connect(&self) -> etcd_client::Client {
@@ -93,18 +108,28 @@ impl Etcd {
 }
 
 /// Starts a member and returns when it serves; nothing when it ends before.
-async fn spawn(folder: &tempfile::TempDir, client: u16, peer: u16, peers: &[u16]) -> Option<Child> {
+async fn spawn(
+    folder: &tempfile::TempDir,
+    client: u16,
+    peer: u16,
+    peers: &[u16],
+    flags: &[String],
+) -> Option<Child> {
     let program = std::env::var("SOLOIST_TEST_ETCD").unwrap_or_else(|_| "etcd".into());
     let url = |port: u16| format!("http://127.0.0.1:{port}");
     let members = peers.iter().map(|peer| format!("m{peer}={}", url(*peer)));
     let members = members.collect::<Vec<_>>().join(",");
-    let (client, peer, name) = (url(client), url(peer), format!("m{peer}"));
+    let (mut client, peer, name) = (url(client), url(peer), format!("m{peer}"));
+    if !flags.is_empty() {
+        client = client.replacen("http:", "https:", 1);
+    }
     let mut child = Command::new(program)
         .args(["--name", &name, "--data-dir"])
         .arg(folder.path())
         .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
         .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
         .args(["--initial-cluster", &members])
+        .args(flags)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
@@ -119,6 +144,11 @@ async fn spawn(folder: &tempfile::TempDir, client: u16, peer: u16, peers: &[u16]
         }
     }
     None
+}
+
+/// A certificate of the end-to-end tests; `make.sh` beside it has made it.
+pub(crate) fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/e2e/guard/tls").join(name)
 }
 
 /// A port that nobody has, and that nobody is given unasked: it is below those

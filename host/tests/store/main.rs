@@ -15,6 +15,7 @@ mod crowd;
 mod desk;
 mod etcd;
 mod etcd_server;
+mod etcd_tls;
 mod ledger;
 mod proxy;
 mod sqlite;

@@ -45,7 +45,7 @@ impl World {
     pub(crate) async fn three_members() -> Self {
         let members = Etcd::three().await;
         let endpoints = members.iter().map(Etcd::address).collect();
-        let url = StoreUrl::Etcd { endpoints, login: None };
+        let url = StoreUrl::Etcd { endpoints, login: None, tls: None };
         Self { url, keep: Keep::Members { _members: Box::new(members) } }
     }
 

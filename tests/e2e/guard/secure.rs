@@ -1,6 +1,6 @@
 //! TLS: between people and hosts, and among hosts.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -11,16 +11,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::harness::guests;
+use crate::harness::{certificates, guests};
 
 crate::on_both_stores!(hosts_and_people_know_each_other_by_certificates);
 
 const TLS: &str = "cert = \"host.pem\", key = \"host.key\", ca = \"authority.pem\"";
-
-/// The folder of the certificates of these tests; `make.sh` there has made them.
-fn certificates() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/e2e/guard/tls")
-}
 
 impl Guarded {
     /// A cluster whose hosts speak TLS, with these settings beside the files.

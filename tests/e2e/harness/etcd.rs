@@ -18,6 +18,7 @@ pub(crate) struct Etcd {
     /// All members, as `--initial-cluster` wants them.
     cluster: String,
     flags: Vec<String>,
+    scheme: &'static str,
     folder: TempDir,
     child: Option<Child>,
 }
@@ -37,6 +38,7 @@ impl Etcd {
             address: own_address(),
             cluster: String::new(),
             flags: Vec::new(),
+            scheme: "http",
             folder: TempDir::new().expect("a temporary folder"),
             child: None,
         }
@@ -50,6 +52,20 @@ impl Etcd {
     pub(crate) async fn started_with(flags: &[String]) -> Self {
         let mut etcd = Self::stopped();
         flags.clone_into(&mut etcd.flags);
+        etcd.start().await;
+        etcd
+    }
+
+    /// An etcd that runs and speaks TLS with the certificates of this folder, and asks for them.
+    pub(crate) async fn secure(folder: &Path) -> Self {
+        let mut etcd = Self::stopped();
+        for (flag, file) in
+            [("cert", "host.pem"), ("key", "host.key"), ("trusted-ca", "authority.pem")]
+        {
+            etcd.flags.push(format!("--{flag}-file={}", folder.join(file).display()));
+        }
+        etcd.flags.push("--client-cert-auth".to_owned());
+        etcd.scheme = "https";
         etcd.start().await;
         etcd
     }
@@ -74,7 +90,7 @@ impl Etcd {
 
     pub(super) fn spawn(&mut self) {
         let binary = env::var_os("SOLOIST_TEST_ETCD").unwrap_or_else(|| "etcd".into());
-        let client = format!("http://{}", self.endpoint());
+        let client = format!("{}://{}", self.scheme, self.endpoint());
         let peer = format!("http://{}:2380", self.address);
         let mut command = Command::new(binary);
         command
@@ -83,6 +99,7 @@ impl Etcd {
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &self.cluster])
+            .args(["--listen-metrics-urls", &self.health()])
             .args(&self.flags)
             .env_remove("ETCD_UNSUPPORTED_ARCH")
             .stdout(Stdio::null())
@@ -92,7 +109,7 @@ impl Etcd {
     }
 
     pub(super) async fn serves(&self) {
-        let url = format!("http://{}/health", self.endpoint());
+        let url = format!("{}/health", self.health());
         let healthy = async {
             // etcd says nothing that could be awaited.
             while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
@@ -100,6 +117,11 @@ impl Etcd {
             }
         };
         timeout(PATIENCE, healthy).await.expect("etcd serves");
+    }
+
+    /// Where it says whether it serves, without TLS.
+    fn health(&self) -> String {
+        format!("http://{}:2381", self.address)
     }
 
     /// A client of its own, for what people do to etcd by hand.

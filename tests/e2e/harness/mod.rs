@@ -16,7 +16,7 @@ pub(crate) mod target;
 use std::{
     env,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
@@ -40,6 +40,11 @@ pub(crate) fn own_address() -> Ipv4Addr {
 
 pub(crate) fn at(address: Ipv4Addr, port: u16) -> SocketAddr {
     (address, port).into()
+}
+
+/// The folder of the certificates of these tests; `make.sh` there has made them.
+pub(crate) fn certificates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/e2e/guard/tls")
 }
 
 /// The folder of the first-party plugins.

@@ -1,6 +1,9 @@
 //! A bad network between a host and etcd: slow, deaf, or dead without saying so.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -53,7 +56,16 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A proxy before `target`, in good weather.
     pub(crate) async fn before(target: String) -> Self {
-        let listener = TcpListener::bind(at(own_address(), 2379)).await.expect("an address");
+        Self::at(at(own_address(), 2379), target).await
+    }
+
+    /// One where the certificates of these tests are good.
+    pub(crate) async fn secure(target: String) -> Self {
+        Self::at(at(Ipv4Addr::LOCALHOST, 0), target).await
+    }
+
+    async fn at(address: SocketAddr, target: String) -> Self {
+        let listener = TcpListener::bind(address).await.expect("an address");
         let address = listener.local_addr().expect("an address");
         let good =
             Weather { delay: Duration::ZERO, hole: Hole::None, first_alive: 0, connections: 0 };

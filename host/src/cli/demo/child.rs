@@ -11,6 +11,10 @@ use tokio::{
 use super::{part::Part, show::Show};
 use crate::cli::{ExitError, terminal::COLOR_VARIABLE};
 
+/// Settings of the environment that are meant for one host alone, or for another store.
+const OTHERS: [&str; 4] =
+    ["SOLOIST_ADVERTISE", "SOLOIST_STORE_CA", "SOLOIST_STORE_CERT", "SOLOIST_STORE_KEY"];
+
 /// A running host. What it prints is shown until its end.
 pub(super) struct Child {
     process: process::Child,
@@ -70,7 +74,9 @@ fn command(part: &Part, show: Show) -> io::Result<Command> {
     command.args(["--store", &part.store]);
     command.arg("--listen").arg(format!("127.0.0.1:{}", part.port));
     command.arg("--config").arg(&part.settings).arg("--plugins").arg(&part.plugins);
-    command.env_remove("SOLOIST_ADVERTISE");
+    for variable in OTHERS {
+        command.env_remove(variable);
+    }
     if show.is_coloured() {
         command.env(COLOR_VARIABLE, "always");
     }

@@ -15,7 +15,14 @@
 //! begin anew costs a read and a watch, and no place in a queue, so a member
 //! that is slow for a moment costs nothing else.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use etcd_client::{Client as Connection, Error};
 use tokio::{
@@ -25,8 +32,9 @@ use tokio::{
 };
 
 use super::{
+    access::{Access, Tls},
     member::{self, Member},
-    refusal::{Asker, Meaning, meaning},
+    refusal::{Asker, Meaning, meaning, was_broken, was_refused_at_the_door},
 };
 use crate::store::StoreError;
 
@@ -40,6 +48,9 @@ pub(super) struct Client {
     /// The prefix that this client works in, for the texts of errors.
     root: String,
     user: Option<String>,
+    tls: Option<Arc<Tls>>,
+    /// Whether etcd has ever answered.
+    known: AtomicBool,
     members: Vec<Member>,
     /// The present turn; the members take turns.
     turn: watch::Sender<Turn>,
@@ -65,11 +76,11 @@ pub(super) struct Line {
 
 impl Client {
     pub(super) fn new(
-        endpoints: &[String],
-        login: Option<(String, String)>,
+        access: &Access,
         root: &str,
         request_timeout: Duration,
     ) -> Result<Self, StoreError> {
+        let Access { endpoints, login, tls } = access;
         let members = u32::try_from(endpoints.len()).ok().filter(|count| *count > 0);
         let count = members.ok_or_else(|| {
             StoreError::refused("no etcd endpoint: write `store = \"etcd://HOST:2379\"`")
@@ -79,12 +90,14 @@ impl Client {
             source: Some(error.into()),
         })?;
         let user = login.as_ref().map(|(user, _)| user.clone());
-        let options = member::options(login, request_timeout, count);
-        let member = |address: &String| Member::new(address, options.clone());
+        let options = member::options(login.clone(), request_timeout, count);
+        let member = |address: &String| Member::new(address, options.clone(), tls.clone());
         Ok(Self {
             label: format!("etcd {}", endpoints.join(",")),
             root: root.to_owned(),
             user,
+            tls: tls.clone(),
+            known: AtomicBool::new(false),
             members: endpoints.iter().map(member).collect(),
             turn: watch::Sender::default(),
             request_timeout,
@@ -130,10 +143,14 @@ impl Client {
             };
             asked += 1;
             match answer {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.known.store(true, Ordering::Relaxed);
+                    return Ok(answer);
+                }
                 Err(error) => {
+                    let error = self.explained(&turn, error, in_time).await;
                     self.judge(turn.number, &error);
-                    if meaning(&error) != Meaning::Unavailable || asked >= self.members.len() {
+                    if !meaning(&error).is_a_member_s() || asked >= self.members.len() {
                         return Err(self.told(attempted, error));
                     }
                 }
@@ -149,8 +166,7 @@ impl Client {
 
     /// The line of a turn, logged in.
     async fn line(&self, turn: &Turn) -> Result<Line, Error> {
-        // There is at least one member: `new` refuses an empty list.
-        let member = self.members[turn.number % self.members.len()].clone();
+        let member = self.member(turn).clone();
         let (connection, within) = (turn.connection.clone(), self.request_timeout * LOGIN);
         // It goes on when its caller has given up: a login that is slower than a
         // call is there for the next one. And whoever makes a connection drives it.
@@ -161,10 +177,30 @@ impl Client {
         Ok(Line { turn: turn.number, etcd })
     }
 
+    /// The member of a turn.
+    fn member(&self, turn: &Turn) -> &Member {
+        // There is at least one: `new` refuses an empty list.
+        &self.members[turn.number % self.members.len()]
+    }
+
+    /// The same error; or what is wrong with the certificates, if a line was closed and did
+    /// not tell why.
+    async fn explained(&self, turn: &Turn, error: Error, in_time: Instant) -> Error {
+        let unsaid = was_broken(&error)
+            && meaning(&error) == Meaning::Unavailable
+            && !was_refused_at_the_door(&error);
+        let Some(tls) = self.tls.as_ref().filter(|_| unsaid) else { return error };
+        let complaint = timeout_at(in_time, tls.complaint(self.member(turn).address())).await;
+        let complaint = complaint.ok().flatten().map(Error::IoError);
+        complaint.filter(|it| meaning(it) != Meaning::Unavailable).unwrap_or(error)
+    }
+
     /// Ends `turn` when another member may do better. An answer, be it an error,
-    /// shows that a line is alive, and a broken one is mended where it is used.
+    /// shows that a line is alive, and a broken one is mended where it is used: but
+    /// with the certificates that it was made with, which may be the old ones.
     fn judge(&self, turn: usize, error: &Error) {
-        if self.members.len() > 1 && meaning(error) == Meaning::Unavailable {
+        let elsewhere = self.members.len() > 1 && meaning(error).is_a_member_s();
+        if elsewhere || (self.tls.is_some() && was_broken(error)) {
             self.leave(turn);
         }
     }
@@ -187,7 +223,10 @@ impl Client {
 
     pub(super) fn told(&self, attempted: &'static str, error: Error) -> StoreError {
         let user = self.user.as_deref();
-        Asker { store: &self.label, user, root: &self.root }.told(attempted, error)
+        let (secure, shows) = (self.tls.is_some(), self.tls.as_ref().is_some_and(|tls| tls.shows));
+        let strange = !self.known.load(Ordering::Relaxed);
+        let (store, root) = (&self.label, &self.root);
+        Asker { store, user, root, strange, secure, shows }.told(attempted, error)
     }
 
     pub(super) const fn request_timeout(&self) -> Duration {

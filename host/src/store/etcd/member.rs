@@ -1,9 +1,11 @@
 //! One member of etcd, and how it is connected to.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use etcd_client::{Client as Connection, ConnectOptions, Error};
 use tokio::time::timeout;
+
+use super::access::Tls;
 
 /// From one HTTP/2 ping to the next on a connection with calls in flight on
 /// which nothing else is heard. etcd hangs up on whoever pings more often than
@@ -15,17 +17,27 @@ const PING: Duration = Duration::from_secs(10);
 pub(super) struct Member {
     address: String,
     options: ConnectOptions,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Member {
-    pub(super) fn new(address: &str, options: ConnectOptions) -> Self {
-        Self { address: address.to_owned(), options }
+    pub(super) fn new(address: &str, options: ConnectOptions, tls: Option<Arc<Tls>>) -> Self {
+        Self { address: address.to_owned(), options, tls }
+    }
+
+    /// Where it is, `host:port`.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     /// A connection, logged in. It connects when it is used, and again when it
-    /// broke; the runtime that this is called on drives it.
+    /// broke, with the same certificates; the runtime that this is called on drives it.
     pub(super) async fn connect(&self, within: Duration) -> Result<Connection, Error> {
-        let login = Connection::connect([&self.address], Some(self.options.clone()));
+        let options = match &self.tls {
+            Some(tls) => self.options.clone().with_tls(tls.options().await),
+            None => self.options.clone(),
+        };
+        let login = Connection::connect([&self.address], Some(options));
         let made = timeout(within, login).await;
         made.map_err(|_| Error::EndpointError("it does not let this host in".into()))?
     }

@@ -8,6 +8,7 @@
 //! - A watch stays open as long as it takes, so only single calls have
 //!   time-outs, never the connection.
 
+mod access;
 mod campaign;
 mod casts;
 mod client;
@@ -29,6 +30,7 @@ use etcd_client::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub(super) use self::access::Access;
 use self::{
     campaign::{Campaign, Seats, Stand},
     casts::EtcdCasts,
@@ -47,8 +49,7 @@ pub(super) struct Etcd {
     client: Shared,
     keys: Keys,
     /// For the connections of state and casts, which are others.
-    endpoints: Vec<String>,
-    login: Option<(String, String)>,
+    access: Access,
     request_timeout: Duration,
     renewals: Renewals,
     seats: Seats,
@@ -59,22 +60,20 @@ pub(super) struct Etcd {
 }
 
 impl Etcd {
-    /// The store behind `endpoints` (`host:port`), which the first call connects to.
+    /// The store behind `access`, which the first call connects to.
     pub(super) fn open(
-        endpoints: &[String],
-        login: Option<(String, String)>,
+        access: Access,
         cluster: &str,
         request_timeout: Duration,
     ) -> Result<Self, StoreError> {
         let keys = Keys::new(cluster);
-        let client = Client::new(endpoints, login.clone(), &keys.root, request_timeout)?;
+        let client = Client::new(&access, &keys.root, request_timeout)?;
         let (client, stop) = (Arc::new(client), CancellationToken::new());
         Ok(Self {
             lookout: Lookout::start(&client, stop.clone()),
             client,
             keys,
-            endpoints: endpoints.to_vec(),
-            login,
+            access,
             request_timeout,
             renewals: Renewals::default(),
             seats: Seats::default(),
@@ -85,8 +84,7 @@ impl Etcd {
 
     /// A client with connections of its own, which the current runtime drives.
     fn another_client(&self) -> Result<Client, StoreError> {
-        let Self { endpoints, login, keys, request_timeout, .. } = self;
-        Client::new(endpoints, login.clone(), &keys.root, *request_timeout)
+        Client::new(&self.access, &self.keys.root, self.request_timeout)
     }
 
     fn etcd_key(&self, key: &LeaderKey) -> Result<EtcdKey, StoreError> {

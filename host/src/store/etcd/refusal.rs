@@ -27,8 +27,19 @@ pub(super) enum Meaning {
     LoginDisabled,
     Forbidden,
     NotEtcd,
+    /// This host does not believe the certificate of the member.
+    Untrusted,
+    /// The member does not believe that of this host, or misses it.
+    Unknown,
     /// This member cannot serve now; another, or a later try, may.
     Unavailable,
+}
+
+impl Meaning {
+    /// Whether another member may answer otherwise.
+    pub(super) const fn is_a_member_s(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Untrusted | Self::Unknown)
+    }
 }
 
 const TEXTS: &[(&str, Meaning)] = &[
@@ -41,6 +52,16 @@ const TEXTS: &[(&str, Meaning)] = &[
     ("user name is empty", Meaning::LoginMissing),
     ("authentication is not enabled", Meaning::LoginDisabled),
     ("permission denied", Meaning::Forbidden),
+    // These are rustls's, of which HTTP/2 keeps nothing but the text.
+    ("invalid peer certificate", Meaning::Untrusted),
+    ("fatal alert: CertificateRequired", Meaning::Unknown),
+    ("fatal alert: BadCertificate", Meaning::Unknown),
+    ("fatal alert: UnknownCA", Meaning::Unknown),
+    ("fatal alert: CertificateUnknown", Meaning::Unknown),
+    ("fatal alert: CertificateExpired", Meaning::Unknown),
+    ("fatal alert: CertificateRevoked", Meaning::Unknown),
+    ("fatal alert: UnsupportedCertificate", Meaning::Unknown),
+    ("fatal alert: AccessDenied", Meaning::Unknown),
 ];
 
 /// gRPC's code of a method that the server does not have.
@@ -52,7 +73,11 @@ pub(super) fn meaning(error: &Error) -> Meaning {
     {
         return Meaning::NotEtcd;
     }
-    meaning_of(&error.to_string())
+    match meaning_of(&error.to_string()) {
+        // Of a broken connection, what lies at the bottom says why.
+        Meaning::Unavailable => meaning_of(&plainly(error)),
+        meaning => meaning,
+    }
 }
 
 /// What a text of etcd's means.
@@ -77,6 +102,14 @@ pub(super) fn was_refused_at_the_door(error: &Error) -> bool {
     status.message() == "etcdserver: no leader"
 }
 
+/// Whether the connection broke, or did not come about.
+pub(super) fn was_broken(error: &Error) -> bool {
+    match error {
+        Error::GRpcStatus(status) => status.source().is_some(),
+        error => matches!(error, Error::TransportError(_) | Error::IoError(_)),
+    }
+}
+
 /// What happened, in a person's words: what etcd said, or what lies at the
 /// bottom of a broken connection. The texts between are the client's own layers.
 fn plainly(error: &Error) -> String {
@@ -86,6 +119,7 @@ fn plainly(error: &Error) -> String {
         }
         Error::GRpcStatus(status) => status,
         Error::TransportError(error) => error,
+        Error::IoError(error) => error,
         error => error,
     };
     let mut bottom = top;
@@ -100,6 +134,12 @@ pub(super) struct Asker<'a> {
     pub(super) store: &'a str,
     pub(super) user: Option<&'a str>,
     pub(super) root: &'a str,
+    /// Whether etcd has never answered it.
+    pub(super) strange: bool,
+    /// Whether it spoke TLS.
+    pub(super) secure: bool,
+    /// Whether it showed a certificate.
+    pub(super) shows: bool,
 }
 
 impl Asker<'_> {
@@ -111,12 +151,24 @@ impl Asker<'_> {
             Meaning::StaleLogin | Meaning::Unavailable => StoreError::Unavailable {
                 attempted,
                 store: self.store.to_owned(),
-                source: plainly(&error).into(),
+                source: self.trouble(&error).into(),
             },
             meaning => {
                 let source = Some(plainly(&error).into());
                 StoreError::Refused { problem: self.problem(meaning), source }
             }
+        }
+    }
+
+    /// What waiting may mend, and what else it could be.
+    fn trouble(&self, error: &Error) -> String {
+        let text = plainly(error);
+        // It hung up on whoever speaks TLS with it, or without.
+        let strange = self.strange && was_broken(error) && !was_refused_at_the_door(error);
+        match (strange, self.secure) {
+            (false, _) => text,
+            (true, true) => format!("{text}; if it has no TLS, write `etcd://…`"),
+            (true, false) => format!("{text}; if it has TLS, write `etcds://…`"),
         }
     }
 
@@ -141,6 +193,18 @@ impl Asker<'_> {
                  `etcdctl role grant-permission ROLE readwrite --prefix {root}` \
                  for a role of that user"
             ),
+            Meaning::Untrusted => format!(
+                "{store} shows a certificate that this host does not trust: name who has signed \
+                 it by `ca` in `store_tls`, and the members as their certificates do"
+            ),
+            Meaning::Unknown if self.shows => format!(
+                "{store} refuses the certificate of this host: `cert` in `store_tls` has to be \
+                 one for clients that etcd's `--trusted-ca-file` has signed"
+            ),
+            Meaning::Unknown => format!(
+                "{store} asks for a certificate: name one and its key by `cert` and `key` in \
+                 `store_tls`"
+            ),
             _ => format!(
                 "{store} does not answer as etcd does: soloist needs etcd 3.4 or later there"
             ),
@@ -161,6 +225,9 @@ mod tests {
             ("etcdserver: user name is empty", Meaning::LoginMissing),
             ("etcdserver: permission denied", Meaning::Forbidden),
             ("etcdserver: request timed out", Meaning::Unavailable),
+            ("invalid peer certificate: UnknownIssuer", Meaning::Untrusted),
+            ("received fatal alert: BadCertificate", Meaning::Unknown),
+            ("received fatal alert: HandshakeFailure", Meaning::Unavailable),
         ] {
             assert_eq!(meaning_of(text), meaning, "{text}");
         }
