@@ -133,7 +133,7 @@ impl ActionSource {
     /// The action of `NAME.toml`.
     fn settled_beside(&self, name: &str, around: &Surroundings<'_>, reading: &mut Reading) {
         let file = around.listing.path(&format!("{name}.toml"));
-        let parsed = Source::open(file.clone()).map_err(|error| {
+        let parsed = Source::open_file(file.clone()).map_err(|error| {
             let what = format!("cannot read `{}`: {error}", file.display());
             Problem::new(what, "let this user read it, or remove it")
         });

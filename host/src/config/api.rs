@@ -99,7 +99,7 @@ impl ApiConfig {
 /// # Errors
 /// Tells everything that is wrong with it.
 pub fn read_tokens(file: &Path) -> Result<Vec<ApiToken>, ConfigError> {
-    let source = Source::open(file.to_owned()).map_err(|error| {
+    let source = Source::open_file(file.to_owned()).map_err(|error| {
         let what = format!("cannot read `{}`: {error}", file.display());
         Problem::new(what, "name a file of tokens that this user can read")
     })?;

@@ -65,6 +65,15 @@ impl Source {
         Ok(Self { text: std::fs::read_to_string(&path)?, path })
     }
 
+    /// Reads what has to be a file: opening a pipe would wait for ever, and a device may
+    /// have no end.
+    pub(super) fn open_file(path: PathBuf) -> std::io::Result<Self> {
+        if std::fs::metadata(&path)?.is_file() {
+            return Self::open(path);
+        }
+        Err(std::io::Error::other("it is no file"))
+    }
+
     /// The source where there is no file: one in `folder` that says nothing.
     pub(super) fn none(folder: &Path) -> Self {
         Self { path: folder.join("soloist.toml"), text: String::new() }

@@ -230,6 +230,18 @@ fn a_folder_with_a_named_pipe_is_refused() {
 }
 
 #[test]
+fn settings_and_tokens_are_read_from_files_alone() {
+    let endless = refusal("[api]\ntokens_file = \"/dev/zero\"\n", &Overrides::default());
+    assert!(endless.contains("cannot read `/dev/zero`: it is no file"), "{endless}");
+    let folder = folder("");
+    let pipe = folder.path().join("plugins/web.toml");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+    let message = load(folder.path(), &Overrides::default()).unwrap_err().to_string();
+    assert!(message.contains("web.toml") && message.contains("it is no file"), "{message}");
+}
+
+#[test]
 fn a_component_gives_its_name_without_one_ending() {
     let folder = folder("");
     fs::write(folder.path().join("plugins/twice.wasm.wasm"), "").unwrap();
