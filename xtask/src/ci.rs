@@ -25,7 +25,7 @@ const JOB_KILLS: &str = "20";
 /// How often the leadership is handed to and fro: a busy week's worth.
 const CHANGES: &str = "10000";
 
-/// How long plugins that are made at random are loaded.
+/// How long plugins, settings and requests are made at random, each.
 const FUZZING: Duration = Duration::from_secs(120);
 
 /// Runs the checks, the quickest first.
@@ -45,7 +45,7 @@ pub(crate) fn run() -> Result<()> {
     kill()?;
     soak()?;
     compose::run(&compose::Compose::default())?;
-    fuzz::run(FUZZING)?;
+    fuzz::run(None, FUZZING)?;
     faults::check()
 }
 

@@ -1,11 +1,12 @@
-//! `cargo xtask fuzz`: plugins made at random from those that are there, which must be
-//! loaded or refused, whatever they hold.
+//! `cargo xtask fuzz`: plugins, settings and requests made at random from those that are
+//! there, which must be taken or refused, whatever they hold.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use clap::ValueEnum;
 
 use crate::cargo::cargo;
 use crate::{cmd, guests, paths, setup, tools};
@@ -14,34 +15,108 @@ use crate::{cmd, guests, paths, setup, tools};
 const LIMITS: [&str; 2] = ["-timeout=60", "-rss_limit_mb=4096"];
 
 /// The least that is WebAssembly: an empty component and an empty module.
-const SEEDS: [(&str, &[u8]); 2] =
+const PLUGINS: [(&str, &[u8]); 2] =
     [("component", b"\0asm\x0d\0\x01\0"), ("module", b"\0asm\x01\0\0\0")];
 
-/// Runs the fuzzer for `time`; what breaks the host is kept under `target/fuzz/`.
-pub(crate) fn run(time: Duration) -> Result<()> {
+/// Settings, by where they stand: the first byte of `fuzz/src/settings.rs`.
+const SETTINGS: [(u8, &str); 4] = [
+    (0, "examples/soloist.toml"),
+    (0, "examples/etcd.toml"),
+    (0, "examples/compose/soloist.toml"),
+    (1, "examples/compose/uptime.toml"),
+];
+
+/// Every kind of mistake, with what is said of it.
+const REFUSALS: &str = "host/src/config/refusals.txt";
+
+/// Requests, by route: the first byte of `fuzz/src/api.rs`.
+const REQUESTS: [(u8, &str); 21] = [
+    (0, ""),
+    (2, ""),
+    (5, "work?lines=3&follow=true&host=a&format=json"),
+    (6, "work?after=k&limit=9"),
+    (7, "work/k\ncontent-type: text/plain\n\nvalue"),
+    (8, "work?all=true"),
+    (9, "/job"),
+    (11, "\n\n{\"group\": \"main\", \"to\": \"b\", \"by\": \"me\", \"reason\": \"why\"}"),
+    (12, "\n\n{\"group\": \"main\", \"freeze\": true, \"by\": \"me\"}"),
+    (13, "\n\n{\"group\": \"main\", \"reason\": \"why\"}"),
+    (14, "\n\n{\"host\": \"b\", \"by\": \"me\"}"),
+    (15, "\n\n{}"),
+    (16, "\n\n{\"host\": \"b\", \"force\": true, \"by\": \"me\"}"),
+    (17, "/work/dead"),
+    (18, "work/dead?id=x"),
+    (19, "work/dead"),
+    (20, "?timeout=200ms&attempts=3\ncontent-type: text/plain\n\necho hello"),
+    (20, "?mode=cast\n\nfail"),
+    (20, "\nsoloist-call: x\nsoloist-attempt: 2\nsoloist-within-ms: 200\n\nwho"),
+    (21, "a/b?ttl=1\nif-match: \"1\"\n\nvalue"),
+    (22, "?wait=true\n\n{\"args\": [\"say\"], \"by\": \"me\"}"),
+];
+
+/// What is made at random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// Plugins, which are loaded
+    Load,
+    /// Settings, in `soloist.toml` or beside a plugin
+    Settings,
+    /// Requests to the control API of a host
+    Api,
+}
+
+impl Target {
+    /// As `fuzz/Cargo.toml` has it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Settings => "settings",
+            Self::Api => "api",
+        }
+    }
+
+    /// Puts what is there, and the least there is, where the fuzzer begins.
+    fn seed(self, corpus: &Path) -> Result<()> {
+        match self {
+            Self::Load => plugins(corpus),
+            Self::Settings => settings(corpus),
+            Self::Api => requests(corpus),
+        }
+    }
+}
+
+/// Runs the fuzzer for `time` on this target, or so long on each; what breaks the host is
+/// kept under `target/fuzz/found/`.
+pub(crate) fn run(target: Option<Target>, time: Duration) -> Result<()> {
     setup::run()?;
+    let all = target.map_or_else(|| Target::value_variants().to_vec(), |target| vec![target]);
+    all.into_iter().try_for_each(|target| fuzz(target, time))
+}
+
+fn fuzz(target: Target, time: Duration) -> Result<()> {
     let programs = tools::install("cargo-fuzz", "cargo-fuzz", &[])?;
     let folder = paths::target().join("fuzz");
-    let (corpus, found) = (folder.join("corpus"), folder.join("found"));
+    let (corpus, found) = (folder.join("corpus").join(target.name()), folder.join("found"));
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&found)?;
-    seed(&corpus)?;
+    target.seed(&corpus)?;
     let mut fuzz = cargo("fuzz");
     fuzz.env("PATH", tools::before(vec![programs], &tools::path())?)
+        .env("SOLOIST_FUZZ_GUESTS", guests::test_guests()?)
         .args(["run", "--fuzz-dir", "fuzz", "--sanitizer", "none", "--target-dir"])
         .arg(&folder)
-        .arg("load")
+        .arg(target.name())
         .arg(&corpus)
         .arg("--")
         .arg(format!("-max_total_time={}", time.as_secs()))
-        .arg(format!("-artifact_prefix={}/", found.display()))
+        .arg(format!("-artifact_prefix={}/{}-", found.display(), target.name()))
         .args(LIMITS);
     cmd::run(&mut fuzz)
 }
 
-/// Puts everything that is built here, and the least there is, where the fuzzer begins.
-fn seed(corpus: &Path) -> Result<()> {
-    for (name, bytes) in SEEDS {
+/// Everything that is built here.
+fn plugins(corpus: &Path) -> Result<()> {
+    for (name, bytes) in PLUGINS {
         fs::write(corpus.join(name), bytes)?;
     }
     for folder in [guests::plugins()?, guests::test_guests()?] {
@@ -53,4 +128,35 @@ fn seed(corpus: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Settings that are right, and those that are wrong in one thing.
+fn settings(corpus: &Path) -> Result<()> {
+    let read = |file: &str| {
+        fs::read_to_string(paths::repo().join(file)).with_context(|| format!("cannot read {file}"))
+    };
+    for (number, (place, file)) in SETTINGS.into_iter().enumerate() {
+        put(corpus, &format!("right-{number}"), place, &read(file)?)?;
+    }
+    let refusals = read(REFUSALS)?;
+    let wrong = refusals.split("=====\n").filter_map(|case| case.split_once("-----\n"));
+    for (number, (text, _)) in wrong.enumerate() {
+        put(corpus, &format!("wrong-{number}"), 0, text)?;
+        // The same keys, as they stand beside a plugin.
+        if let Some((_, beside)) = text.split_once("[action.web]\n") {
+            put(corpus, &format!("beside-{number}"), 1, beside)?;
+        }
+    }
+    Ok(())
+}
+
+fn requests(corpus: &Path) -> Result<()> {
+    for (number, (route, text)) in REQUESTS.into_iter().enumerate() {
+        put(corpus, &format!("request-{number}"), route, text)?;
+    }
+    Ok(())
+}
+
+fn put(corpus: &Path, name: &str, first: u8, text: &str) -> Result<()> {
+    Ok(fs::write(corpus.join(name), [&[first], text.as_bytes()].concat())?)
 }

@@ -82,9 +82,11 @@ enum Task {
     ComposeInside(compose::Inside),
     /// Check the unit, the manifests, the alerts and the dashboard in examples/
     Deploy,
-    /// Load plugins that are made at random, to find one that breaks the host
+    /// Give the host plugins, settings and requests that are made at random, to find what breaks it
     Fuzz {
-        /// How long, in seconds
+        /// One of these alone
+        target: Option<fuzz::Target>,
+        /// How long each, in seconds
         #[arg(long, default_value_t = 120)]
         seconds: u64,
     },
@@ -124,7 +126,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Compose(compose) => compose::run(&compose),
         Task::ComposeInside(inside) => compose::inside(&inside),
         Task::Deploy => deploy::check(),
-        Task::Fuzz { seconds } => fuzz::run(Duration::from_secs(seconds)),
+        Task::Fuzz { target, seconds } => fuzz::run(target, Duration::from_secs(seconds)),
         Task::Ci => ci::run(),
     }
 }
