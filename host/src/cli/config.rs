@@ -16,7 +16,7 @@ pub(super) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Check(CheckArgs),
+    Check(Box<CheckArgs>),
     Schema(SchemaArgs),
 }
 
@@ -42,7 +42,7 @@ struct SchemaArgs {
 /// Does what is asked for.
 pub(super) fn main(args: ConfigArgs) -> Result<(), ExitError> {
     match args.command {
-        Command::Check(args) => check(args),
+        Command::Check(args) => check(*args),
         Command::Schema(args) => schema(&args),
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct World {
 }
 
 enum Keep {
-    Etcd(Etcd),
+    Etcd(Box<Etcd>),
     Members { _members: Box<[Etcd; 3]> },
     Sqlite(tempfile::TempDir),
 }
@@ -38,7 +38,7 @@ enum Keep {
 impl World {
     pub(crate) async fn etcd() -> Self {
         let server = Etcd::start().await;
-        Self { url: server.url(), keep: Keep::Etcd(server) }
+        Self { url: server.url(), keep: Keep::Etcd(server.into()) }
     }
 
     /// An etcd of three members.
