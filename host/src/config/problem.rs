@@ -118,15 +118,16 @@ pub(super) struct Excerpt {
 }
 
 impl Excerpt {
-    /// The excerpt of `text`, the content of `file`, that shows `span`.
-    pub(super) fn new(file: &str, text: &str, span: Range<usize>) -> Self {
+    /// The excerpt of `text`, the content of `file`, that shows `span`, which begins in line
+    /// `line`.
+    pub(super) fn new(file: &str, text: &str, line: usize, span: Range<usize>) -> Self {
         let start = floor(text, span.start);
         let end = floor(text, span.end).max(start);
         let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
         Self {
             file: file.to_owned(),
-            line: text[..line_start].matches('\n').count() + 1,
+            line,
             column: text[line_start..start].chars().count() + 1,
             text: text[line_start..line_end].trim_end().to_owned(),
             width: text[start..end.min(line_end)].chars().count().max(1),
@@ -193,7 +194,7 @@ mod tests {
     fn points_at_the_text() {
         let text = "cluster = \"demo\"\n[host]\nname = \"ä b\" # me\n";
         let start = text.find("\"ä").unwrap();
-        let excerpt = Excerpt::new("soloist.toml", text, start..start + 6);
+        let excerpt = Excerpt::new("soloist.toml", text, 3, start..start + 6);
         let problem =
             Problem::new("`ä b` is no name", "drop the space").at(Some(Place::File(excerpt)));
         assert_eq!(
@@ -211,9 +212,9 @@ help: drop the space
 
     #[test]
     fn survives_spans_beyond_the_text() {
-        let excerpt = Excerpt::new("f", "a = 1\n", 40..50);
-        assert_eq!((excerpt.line, excerpt.column), (2, 1));
-        assert_eq!(Excerpt::new("f", "ä", 1..1).column, 1);
+        let excerpt = Excerpt::new("f", "a = 1\n", 2, 40..50);
+        assert_eq!(excerpt.column, 1);
+        assert_eq!(Excerpt::new("f", "ä", 1, 1..1).column, 1);
     }
 
     #[test]

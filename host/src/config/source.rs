@@ -57,12 +57,16 @@ impl<T: JsonSchema> JsonSchema for Written<T> {
 pub(super) struct Source {
     path: PathBuf,
     text: String,
+    /// Where its lines end: of thousands of settings each says where it stands.
+    ends: Vec<usize>,
 }
 
 impl Source {
     /// Reads the file at `path`.
     pub(super) fn open(path: PathBuf) -> std::io::Result<Self> {
-        Ok(Self { text: std::fs::read_to_string(&path)?, path })
+        let text = std::fs::read_to_string(&path)?;
+        let ends = text.match_indices('\n').map(|(at, _)| at).collect();
+        Ok(Self { path, text, ends })
     }
 
     /// Reads what has to be a file: opening a pipe would wait for ever, and a device may
@@ -76,7 +80,8 @@ impl Source {
 
     /// The source where there is no file: one in `folder` that says nothing.
     pub(super) fn none(folder: &Path) -> Self {
-        Self { path: folder.join("soloist.toml"), text: String::new() }
+        let (text, ends) = (String::new(), Vec::new());
+        Self { path: folder.join("soloist.toml"), text, ends }
     }
 
     /// The folder that the paths in the file start from.
@@ -90,7 +95,8 @@ impl Source {
     }
 
     fn excerpt(&self, span: std::ops::Range<usize>) -> Place {
-        Place::File(Excerpt::new(&self.path.display().to_string(), &self.text, span))
+        let line = self.ends.partition_point(|end| *end < span.start) + 1;
+        Place::File(Excerpt::new(&self.path.display().to_string(), &self.text, line, span))
     }
 
     /// Reads the file's shape.

@@ -76,14 +76,15 @@ impl Readiness {
             let programme = Arc::clone(&programme.borrow_and_update());
             self.health.compare(&programme);
             // Those that once had actions as well.
-            for group in programme.groups() {
-                findings.entry(group).or_default();
+            let actions = programme.by_group();
+            for group in actions.keys() {
+                findings.entry(group.clone()).or_default();
             }
             for (group, findings) in &mut findings {
                 // A term hears of its own actions.
                 let role = self.view.borrow().groups.get(group).map(|view| view.role);
                 if !matches!(role, Some(Role::Leader | Role::Draining)) {
-                    self.look(group, &programme.of(group), findings);
+                    self.look(group, actions.get(group).map_or(&[], Vec::as_slice), findings);
                 }
             }
         }

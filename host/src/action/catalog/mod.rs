@@ -8,7 +8,7 @@
 mod shelf;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -46,6 +46,16 @@ impl Programme {
     #[must_use]
     pub fn of(&self, group: &Group) -> Vec<Arc<Action>> {
         self.performed().filter(|action| action.group() == group).cloned().collect()
+    }
+
+    /// The same for every group that has actions.
+    #[must_use]
+    pub fn by_group(&self) -> BTreeMap<Group, Vec<Arc<Action>>> {
+        let mut groups = BTreeMap::<_, Vec<_>>::new();
+        for action in self.performed() {
+            groups.entry(action.group().clone()).or_default().push(Arc::clone(action));
+        }
+        groups
     }
 
     /// The groups that have actions.

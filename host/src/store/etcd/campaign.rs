@@ -27,7 +27,10 @@ use etcd_client::{
     Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
 };
 use futures::future::BoxFuture;
-use tokio::{sync::OwnedMutexGuard, time::sleep};
+use tokio::{
+    sync::{OwnedMutexGuard, OwnedSemaphorePermit},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{client::Shared, lookout::Lookout};
@@ -89,11 +92,12 @@ impl Campaign {
         client: Shared,
         stand: Stand,
         seat: OwnedMutexGuard<()>,
+        place: Option<OwnedSemaphorePermit>,
         lookout: Lookout,
         stop: CancellationToken,
     ) -> Self {
         let key = stand.key.clone();
-        let call: Call = Box::pin(win(client.clone(), lookout, stand));
+        let call: Call = Box::pin(win(client.clone(), lookout, stand, place));
         Self { client, key, call: Some(call), seat: Some(seat), stop }
     }
 
@@ -125,9 +129,16 @@ impl Drop for Campaign {
     }
 }
 
-/// Stands and waits. It owns what it needs, so that a withdrawal can go on with it.
-async fn win(client: Shared, lookout: Lookout, stand: Stand) -> Result<LeaderKey, StoreError> {
+/// Stands and waits. It owns what it needs, so that a withdrawal can go on with it: its
+/// `to_enter`, too, since what it sends must be on its way when a withdrawal begins.
+async fn win(
+    client: Shared,
+    lookout: Lookout,
+    stand: Stand,
+    to_enter: Option<OwnedSemaphorePermit>,
+) -> Result<LeaderKey, StoreError> {
     let token = enter(&client, &stand).await?;
+    drop(to_enter);
     loop {
         // What ends a wait ends no candidacy.
         match wait(&client, &lookout, &stand, token).await {
@@ -213,7 +224,7 @@ async fn place(client: &Shared, stand: &Stand, token: Token) -> Result<Place, St
         let earlier = TxnOp::get(stand.queue.as_str(), Some(earlier.clone()));
         async move { etcd.kv_client().txn(Txn::new().and_then([own, earlier])).await }
     };
-    let found = client.call(CAMPAIGN, get).await?;
+    let found = client.call_in_turn(CAMPAIGN, get).await?;
     let answers = found.op_responses();
     let key = |answer: Option<&TxnOpResponse>| match answer {
         Some(TxnOpResponse::Get(found)) => found.kvs().first().cloned(),

@@ -27,7 +27,7 @@ use std::{
 use etcd_client::{Client as Connection, Error};
 use tokio::{
     runtime,
-    sync::{OnceCell, watch},
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, timeout_at},
 };
 
@@ -42,6 +42,10 @@ use crate::store::StoreError;
 /// (bcrypt), and all logins one after the other.
 const LOGIN: u32 = 3;
 
+/// How many calls are made at a time of those that a host makes for each of its groups: a
+/// thousand at once would keep each other from an answer in time, and the session's renewal.
+const AT_ONCE: usize = 64;
+
 /// All members of one etcd cluster, as one user.
 pub(super) struct Client {
     pub(super) label: String,
@@ -55,6 +59,7 @@ pub(super) struct Client {
     /// The present turn; the members take turns.
     turn: watch::Sender<Turn>,
     request_timeout: Duration,
+    places: Arc<Semaphore>,
     /// Drives the connections, whichever runtime the calls come from.
     runtime: runtime::Handle,
 }
@@ -101,8 +106,28 @@ impl Client {
             members: endpoints.iter().map(member).collect(),
             turn: watch::Sender::default(),
             request_timeout,
+            places: Arc::new(Semaphore::new(AT_ONCE)),
             runtime,
         })
+    }
+
+    /// Waits for one of the few places of calls that are made for each group.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
+    /// [`Client::call`] at such a place. The time that it waits for it does not count.
+    pub(super) async fn call_in_turn<T, F>(
+        &self,
+        attempted: &'static str,
+        request: impl Fn(Connection) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let _place = self.place().await;
+        self.call(attempted, request).await
     }
 
     /// Makes a request within the request time-out, of each member at most once.

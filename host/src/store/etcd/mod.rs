@@ -158,7 +158,9 @@ impl Store for Etcd {
         };
         let seat = self.seats.take(group, lease).await;
         let (client, lookout) = (self.client.clone(), self.lookout.clone());
-        Campaign::new(client, stand, seat, lookout, self.stop.clone()).won().await
+        // Before there is anything to withdraw.
+        let place = client.place().await;
+        Campaign::new(client, stand, seat, place, lookout, self.stop.clone()).won().await
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
@@ -172,7 +174,7 @@ impl Store for Etcd {
                 }
             }
         };
-        let leader = self.client.call("verify the leadership", leader).await?;
+        let leader = self.client.call_in_turn("verify the leadership", leader).await?;
         Ok(leader.is_some_and(|leader| {
             leader.key() == key.key.as_bytes() && leader.create_revision() == key.token.0
         }))
@@ -187,7 +189,7 @@ impl Store for Etcd {
                 (value.clone(), ProclaimOptions::new().with_leader(leader.clone()));
             async move { etcd.proclaim(value, Some(options)).await }
         };
-        match self.client.call(attempted, proclaim).await {
+        match self.client.call_in_turn(attempted, proclaim).await {
             Ok(_) => Ok(()),
             // The lease took the key with it.
             Err(StoreError::LeaseGone) => Err(StoreError::NotLeader),
@@ -201,7 +203,7 @@ impl Store for Etcd {
             let options = ResignOptions::new().with_leader(leader.clone());
             async move { etcd.resign(Some(options)).await }
         };
-        match self.client.call("resign", resign).await {
+        match self.client.call_in_turn("resign", resign).await {
             Ok(_) | Err(StoreError::LeaseGone | StoreError::NotLeader) => Ok(()),
             Err(error) => Err(error),
         }
