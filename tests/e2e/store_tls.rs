@@ -35,7 +35,7 @@ fn tls(ca: &str, own: &str, folder: PathBuf) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_is_replaced() {
     let (_etcd, proxy) = secure().await;
-    let mut cluster = Cluster::at(url(&proxy), TTL);
+    let mut cluster = Cluster::at(url(&proxy), CALM_TTL);
     let tls = tls("authority", "person", certificates());
     cluster.join_with("a", &tls).await;
     cluster.leading("a").await;

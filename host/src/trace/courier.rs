@@ -72,7 +72,7 @@ impl Courier {
                 warn!(
                     event = "traces-lost",
                     error,
-                    "the collector does not take traces: look at [traces], and at the collector; those that wait too long are dropped"
+                    "the collector does not take traces: look at [traces], and at the collector; what it does not take is dropped"
                 );
             }
             None if failed => info!(event = "traces-back", "the collector takes traces again"),

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long the last spans may take to leave when the host stops.
-const LAST: Duration = Duration::from_secs(2);
+const LAST: Duration = Duration::from_secs(3);
 
 /// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
