@@ -17,6 +17,7 @@ use std::{env, fs, future, process, thread};
 use libfuzzer_sys::fuzz_target;
 use soloist::config::{Config, Overrides};
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What can be asked, up to where a name may follow. The relay's `/leader/` is left out: it
 /// hands requests on, and waits for leaders.
@@ -177,7 +178,11 @@ fn host() -> SocketAddr {
     thread::spawn(move || {
         let _folder = folder;
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let ended = runtime.block_on(soloist::host::run(config, Box::new(()), future::pending()));
+        let ended = runtime.block_on(async {
+            // Programs of Rust ignore it; this one begins with libFuzzer's main.
+            let _ignored = signal(SignalKind::pipe()).expect("a signal");
+            soloist::host::run(config, Box::new(()), future::pending()).await
+        });
         eprintln!("the host has ended: {ended:?}");
         process::abort();
     });
