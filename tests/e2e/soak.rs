@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::harness::{
     cluster::{Cluster, Kind},
-    guests, plugins,
+    guests,
     process::Process,
 };
 
@@ -96,8 +96,7 @@ const OF_A_CORE: f64 = 0.01;
 async fn who_stands_by_takes_little(kind: Kind) {
     // On a machine that does much else, more is computed for the same.
     let (watched, most) = if changes() > 1_000 { (60, OF_A_CORE) } else { (10, OF_A_CORE * 2.0) };
-    let cluster = Cluster::with_plugin(kind, plugins().join("i-am-server.wasm")).await;
-    let cluster = cluster.with_three_like(&settings()).await;
+    let cluster = Cluster::new(kind).await.with_three_like(&settings()).await;
     let host = cluster.host("b");
     // Nothing tells when all that a start begins is over; it takes no second.
     sleep(Duration::from_secs(2)).await;

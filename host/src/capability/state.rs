@@ -49,17 +49,19 @@ impl GuestState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         let (wasi, sockets) = wasi::ctx(access, errand)?;
-        Ok(Self {
+        let mut state = Self {
             table,
             wasi,
             sockets,
-            http: HttpCtx::new(access.clone(), errand.trace.clone()),
+            http: HttpCtx::new(access.clone()),
             keyvalue: KeyvalueCtx::new(access.clone()),
             term: TermCtx::new(access.clone()),
-            tasks: TasksCtx::new(access.clone(), errand.trace.clone()),
+            tasks: TasksCtx::new(access.clone()),
             limits: InstanceLimits::new(access.memory, access.memory_of_all.clone()),
             access: access.clone(),
-        })
+        };
+        state.follow(errand.trace.clone());
+        Ok(state)
     }
 
     /// The gate that the instance obeys.

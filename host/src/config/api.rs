@@ -113,8 +113,7 @@ pub fn read_tokens(file: &Path) -> Result<Vec<ApiToken>, ConfigError> {
 pub(super) fn read(resolver: &mut Resolver<'_>, table: ApiTable) -> Option<ApiConfig> {
     let own = tokens(resolver, table.tokens);
     let tokens_file = table.tokens_file.map(|text| {
-        let setting = resolver.written(Some(text), "");
-        let file = resolver.path(&setting, setting.text.as_ref());
+        let file = resolver.file(text);
         match read_tokens(&file) {
             Ok(_) => Some(file),
             Err(error) => {

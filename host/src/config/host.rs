@@ -9,7 +9,7 @@ use super::{
     hosts::is_name,
     problem::Problem,
     resolve::machine_name,
-    resolver::{Resolver, Setting},
+    resolver::Resolver,
     value,
 };
 
@@ -138,10 +138,7 @@ pub(super) fn read(
 }
 
 fn tls(resolver: &mut Resolver<'_>, table: HostTlsTable) -> Option<HostTls> {
-    let file = |text| {
-        let setting: Setting = resolver.written(Some(text), "");
-        resolver.path(&setting, setting.text.as_ref())
-    };
+    let file = |text| resolver.file(text);
     let files = TlsFiles { cert: file(table.cert), key: file(table.key) }.into();
     let (ca, client_ca) = (table.ca.map(file), table.client_ca.map(file));
     let client_role = resolver.written(table.client_role, "operate");

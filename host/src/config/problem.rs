@@ -189,12 +189,14 @@ pub(super) fn conceal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::source::Source;
 
     #[test]
     fn points_at_the_text() {
         let text = "cluster = \"demo\"\n[host]\nname = \"ä b\" # me\n";
         let start = text.find("\"ä").unwrap();
-        let excerpt = Excerpt::new("soloist.toml", text, 3, start..start + 6);
+        let source = Source::new("soloist.toml".into(), text.into());
+        let excerpt = source.excerpt(start..start + 6);
         let problem =
             Problem::new("`ä b` is no name", "drop the space").at(Some(Place::File(excerpt)));
         assert_eq!(
@@ -212,9 +214,9 @@ help: drop the space
 
     #[test]
     fn survives_spans_beyond_the_text() {
-        let excerpt = Excerpt::new("f", "a = 1\n", 2, 40..50);
-        assert_eq!(excerpt.column, 1);
-        assert_eq!(Excerpt::new("f", "ä", 1, 1..1).column, 1);
+        let excerpt = Source::new("f".into(), "a = 1\n".into()).excerpt(40..50);
+        assert_eq!((excerpt.line, excerpt.column), (2, 1));
+        assert_eq!(Source::new("f".into(), "ä".into()).excerpt(1..1).column, 1);
     }
 
     #[test]

@@ -86,6 +86,12 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// The file that `text` names.
+    pub(super) fn file(&self, text: Text) -> PathBuf {
+        let setting = self.written(Some(text), "");
+        self.path(&setting, setting.text.as_ref())
+    }
+
     /// The value of a setting, or nothing after taking down what is wrong.
     pub(super) fn read<T>(
         &mut self,

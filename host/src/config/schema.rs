@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::config::file::{
         ApiTable, FolderTable, GroupTable, HostTable, HostTlsTable, LeaseTable, StoreTlsTable,
-        TlsTable, TokenTable,
+        TlsTable, TokenTable, TracesTable,
     };
 
     struct Judge(Schemas, SchemaIndex);
@@ -153,6 +153,7 @@ mod tests {
         let table = |name: &str| described(&schema["definitions"][name]);
         assert_eq!(described(&schema), known::<File>());
         assert_eq!(table("StoreTlsTable"), known::<StoreTlsTable>());
+        assert_eq!(table("TracesTable"), known::<TracesTable>());
         assert_eq!(table("HostTable"), known::<HostTable>());
         assert_eq!(table("HostTlsTable"), known::<HostTlsTable>());
         assert_eq!(table("ApiTable"), known::<ApiTable>());

@@ -64,9 +64,13 @@ pub(super) struct Source {
 impl Source {
     /// Reads the file at `path`.
     pub(super) fn open(path: PathBuf) -> std::io::Result<Self> {
-        let text = std::fs::read_to_string(&path)?;
+        Ok(Self::new(path.clone(), std::fs::read_to_string(path)?))
+    }
+
+    /// The source of what the file at `path` holds.
+    pub(super) fn new(path: PathBuf, text: String) -> Self {
         let ends = text.match_indices('\n').map(|(at, _)| at).collect();
-        Ok(Self { path, text, ends })
+        Self { path, text, ends }
     }
 
     /// Reads what has to be a file: opening a pipe would wait for ever, and a device may
@@ -80,8 +84,7 @@ impl Source {
 
     /// The source where there is no file: one in `folder` that says nothing.
     pub(super) fn none(folder: &Path) -> Self {
-        let (text, ends) = (String::new(), Vec::new());
-        Self { path: folder.join("soloist.toml"), text, ends }
+        Self::new(folder.join("soloist.toml"), String::new())
     }
 
     /// The folder that the paths in the file start from.
@@ -91,18 +94,19 @@ impl Source {
 
     /// Where `value` stands.
     pub(super) fn place<T>(&self, value: &Written<T>) -> Place {
-        self.excerpt(value.span())
+        Place::File(self.excerpt(value.span()))
     }
 
-    fn excerpt(&self, span: std::ops::Range<usize>) -> Place {
+    /// What stands at `span`.
+    pub(super) fn excerpt(&self, span: std::ops::Range<usize>) -> Excerpt {
         let line = self.ends.partition_point(|end| *end < span.start) + 1;
-        Place::File(Excerpt::new(&self.path.display().to_string(), &self.text, line, span))
+        Excerpt::new(&self.path.display().to_string(), &self.text, line, span)
     }
 
     /// Reads the file's shape.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         toml::from_str(&self.text).map_err(|error| {
-            let place = error.span().map(|span| self.excerpt(span));
+            let place = error.span().map(|span| Place::File(self.excerpt(span)));
             misshapen(error.message()).at(place)
         })
     }

@@ -43,10 +43,7 @@ pub(super) fn read(
     };
     let headers: Vec<_> =
         table.headers.into_iter().map(|(name, value)| header(resolver, name, value)).collect();
-    let ca = table.ca.map(|file| {
-        let setting = resolver.written(Some(file), "");
-        resolver.path(&setting, setting.text.as_ref())
-    });
+    let ca = table.ca.map(|file| resolver.file(file));
     let headers = headers.into_iter().collect::<Option<_>>();
     Some(Some(TracesConfig { endpoint: endpoint?, ratio: ratio?, headers: headers?, ca }))
 }

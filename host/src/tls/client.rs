@@ -40,8 +40,7 @@ impl Trust {
     /// Believes those whose certificates `ca` has signed, or one of the authorities that
     /// browsers trust; shows what is in `own`, if it is asked for that.
     pub(crate) fn new(ca: Option<PathBuf>, own: Option<Arc<TlsFiles>>) -> Result<Self, TlsError> {
-        let pair = own.iter().flat_map(|files| [files.cert.clone(), files.key.clone()]);
-        let files = ca.iter().cloned().chain(pair).collect();
+        let files = client_files(ca.as_ref(), own.as_ref());
         let make = move || configs(ca.as_ref(), own.as_ref());
         Ok(Self(Arc::new(Fresh::new(files, make)?)))
     }
@@ -84,6 +83,12 @@ pub(crate) fn config(
             config.with_client_auth_cert(chain, key).map_err(failed)
         }
     }
+}
+
+/// What that is made of.
+pub(crate) fn client_files(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Vec<PathBuf> {
+    let pair = own.into_iter().flat_map(|files| [files.cert.clone(), files.key.clone()]);
+    ca.into_iter().cloned().chain(pair).collect()
 }
 
 /// Makes connections.

@@ -18,7 +18,7 @@ use rustls::{
 };
 
 pub(crate) use self::{
-    client::{Connector, Protocol, Trust, config as client_config},
+    client::{Connector, Protocol, Trust, client_files, config as client_config},
     fresh::Fresh,
     server::Acceptor,
 };

@@ -48,8 +48,8 @@ pub(crate) struct HttpCtx {
 
 impl HttpCtx {
     /// A context for an instance that may reach what `access` says.
-    pub(crate) fn new(access: Arc<Access>, trace: Option<TraceContext>) -> Self {
-        let hooks = Outgoing { access, trace, alive: Alive::default() };
+    pub(crate) fn new(access: Arc<Access>) -> Self {
+        let hooks = Outgoing { access, trace: None, alive: Alive::default() };
         Self { wasi: WasiHttpCtx::new(), hooks }
     }
 

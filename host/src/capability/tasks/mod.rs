@@ -117,8 +117,8 @@ pub(crate) struct TasksCtx {
 
 impl TasksCtx {
     /// Calls what `access` reaches.
-    pub(crate) fn new(access: Arc<Access>, trace: Option<TraceContext>) -> Self {
-        Self { access, trace }
+    pub(crate) fn new(access: Arc<Access>) -> Self {
+        Self { access, trace: None }
     }
 
     /// What is called from now on belongs there in a trace.

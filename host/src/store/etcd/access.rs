@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     config::{StoreTls, TlsFiles},
     store::StoreError,
-    tls::{Fresh, H2, TlsError, authorities, client_config},
+    tls::{Fresh, H2, TlsError, authorities, client_config, client_files},
     words::with_causes,
 };
 
@@ -61,8 +61,7 @@ impl Access {
 
 impl Tls {
     fn new(tls: &StoreTls) -> Result<Self, TlsError> {
-        let own = tls.own.iter().flat_map(|files| [files.cert.clone(), files.key.clone()]);
-        let files = tls.ca.iter().cloned().chain(own).collect();
+        let files = client_files(tls.ca.as_ref(), tls.own.as_ref());
         let (shows, tls) = (tls.own.is_some(), tls.clone());
         Ok(Self { made: Fresh::new(files, move || made(&tls))?, shows })
     }
