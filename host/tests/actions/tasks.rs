@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::rig::{PATIENCE, World, guest_file};
+use crate::rig::{PATIENCE, World, guest_file, until};
 
 /// The desk of a host that has no tasks.
 pub(crate) fn desk(world: &World) -> TaskDesk {
@@ -122,12 +122,7 @@ impl Shop {
 
     /// Waits until nothing of it is alive.
     async fn quiet(&self) {
-        let empty = async {
-            while self.engine.live() > 0 {
-                sleep(Duration::from_millis(1)).await;
-            }
-        };
-        timeout(PATIENCE, empty).await.expect("an instance is alive");
+        until("no instance lives", || self.engine.live() == 0).await;
     }
 }
 
@@ -219,9 +214,7 @@ async fn who_calls_no_more_ends_the_call() {
     let shop = Shop::new(|_| ()).await;
     let (waiting, workshop) = (call("sleep 60000"), Arc::clone(&shop.workshop));
     let task = tokio::spawn(async move { workshop.perform(&waiting, PATIENCE).await });
-    while shop.engine.live() == 0 {
-        sleep(Duration::from_millis(1)).await;
-    }
+    until("an instance lives", || shop.engine.live() > 0).await;
     task.abort();
     shop.quiet().await;
     assert_eq!(shop.workshop.load("work"), 0);
@@ -235,9 +228,7 @@ async fn too_many_are_told_at_once() {
         tokio::spawn(async move { workshop.perform(&call("sleep 60000"), PATIENCE).await })
     };
     let two: Vec<_> = (0..2).map(slow).collect();
-    while shop.workshop.load("work") < 2 {
-        sleep(Duration::from_millis(1)).await;
-    }
+    until("it has two", || shop.workshop.load("work") == 2).await;
     assert_eq!(shop.perform("echo x").await, Err(TaskError::Busy));
     let busy = shop.call("echo x").await.unwrap_err();
     assert!(matches!(busy, CallError::Busy { .. }), "{busy}");
@@ -252,9 +243,7 @@ async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
     let shop = Shop::new(|_| ()).await;
     let (old, workshop) = (call("sleep 200"), Arc::clone(&shop.workshop));
     let old = tokio::spawn(async move { workshop.perform(&old, PATIENCE).await });
-    while shop.engine.live() == 0 {
-        sleep(Duration::from_millis(1)).await;
-    }
+    until("an instance lives", || shop.engine.live() > 0).await;
     shop.put(|config| config.limits.body = 5).await;
     while shop.perform("long 6").await.is_ok() {
         sleep(Duration::from_millis(1)).await;
@@ -263,9 +252,7 @@ async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
     // One that takes longer than there is time is cut off.
     let (slow, workshop) = (call("sleep 60000"), Arc::clone(&shop.workshop));
     let slow = tokio::spawn(async move { workshop.perform(&slow, PATIENCE).await });
-    while shop.engine.live() == 0 {
-        sleep(Duration::from_millis(1)).await;
-    }
+    until("an instance lives", || shop.engine.live() > 0).await;
     shop.put(|_| ()).await;
     assert_eq!(slow.await.unwrap(), Err(TaskError::Leaving));
     shop.quiet().await;
@@ -279,9 +266,7 @@ async fn a_host_that_stops_finishes_what_it_can_and_takes_no_more() {
         tokio::spawn(async move { workshop.perform(&call(payload), PATIENCE).await })
     };
     let (soon, never) = (begin("sleep 100"), begin("spin"));
-    while shop.workshop.load("work") < 2 {
-        sleep(Duration::from_millis(1)).await;
-    }
+    until("it has two", || shop.workshop.load("work") == 2).await;
     shop.stop.cancel();
     shop.keeping.await.unwrap();
     assert!(soon.await.unwrap().is_ok());

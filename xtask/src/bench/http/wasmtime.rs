@@ -14,9 +14,10 @@ use crate::tools;
 const VERSION: &str = "^48";
 
 /// What serving needs, and all of what makes that quick; the rest of the program only
-/// takes time to compile.
+/// takes time to compile. `run` is there for 48.0.8, whose `serve` does not name all of
+/// the crates that it uses.
 const FEATURES: &str =
-    "serve,cranelift,parallel-compilation,pooling-allocator,cache,component-model-async";
+    "serve,run,cranelift,parallel-compilation,pooling-allocator,cache,component-model-async";
 
 /// Makes sure of the program, and returns where it is.
 pub(super) fn ensure() -> Result<PathBuf> {
