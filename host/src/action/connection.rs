@@ -227,8 +227,9 @@ struct Streams(Tasks);
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
+        // Boxed, or what runs it would carry it along, and more than once.
+        let mut stream = Box::pin(stream);
         self.0.spawn_told(|cut| async move {
-            let mut stream = pin!(stream);
             tokio::select! {
                 biased;
                 _ = stream.as_mut() => {}

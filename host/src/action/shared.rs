@@ -160,10 +160,12 @@ impl Shared {
         queue: mpsc::UnboundedReceiver<Call>,
     ) {
         let _ended = worker.ended.clone().drop_guard();
+        // Boxed, or each future around it would carry it along, some of them twice.
+        let driven = Box::pin(self.drive(&worker, slot, queue));
         let ended = tokio::select! {
             biased;
             () = worker.cut.cancelled() => return,
-            ended = self.run.action.pace().run(self.drive(&worker, slot, queue)) => ended,
+            ended = self.run.action.pace().run(driven) => ended,
             error = self.watch(&worker) => Err(error),
         };
         worker.close();

@@ -83,7 +83,9 @@ impl Single {
         _turn: Turn,
     ) -> Result<(), Refusal> {
         let action = &self.run.action;
-        let answered = action.pace().run(self.answer(found, request, head, fate));
+        // Boxed, or each future around it would carry it along, some of them twice.
+        let answered = Box::pin(self.answer(found, request, head, fate));
+        let answered = action.pace().run(answered);
         match timeout(action.config().limits.request_timeout, answered).await {
             Ok(Ok(warm)) => {
                 if let Some(kept) = &self.kept {

@@ -1,6 +1,7 @@
 //! The body of a request, on its way in.
 
 use std::{
+    future::pending,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -17,13 +18,14 @@ pub(super) struct Upload<B = Inbound> {
     inner: B,
     limit: u64,
     left: u64,
-    overflowed: CancellationToken,
+    /// Nothing, where there is no body.
+    overflowed: Option<CancellationToken>,
 }
 
 /// Tells whether an [`Upload`] grew too large.
 pub(super) struct Overflow {
     limit: u64,
-    overflowed: CancellationToken,
+    overflowed: Option<CancellationToken>,
 }
 
 impl<B: Body> Upload<B> {
@@ -32,7 +34,7 @@ impl<B: Body> Upload<B> {
         if inner.size_hint().lower() > limit {
             return None;
         }
-        let overflowed = CancellationToken::new();
+        let overflowed = (!inner.is_end_stream()).then(CancellationToken::new);
         let overflow = Overflow { limit, overflowed: overflowed.clone() };
         Some((Self { inner, limit, left: limit, overflowed }, overflow))
     }
@@ -41,7 +43,10 @@ impl<B: Body> Upload<B> {
 impl Overflow {
     /// Resolves to the limit when the body has exceeded it; else never.
     pub(super) async fn happens(&self) -> u64 {
-        self.overflowed.cancelled().await;
+        match &self.overflowed {
+            Some(overflowed) => overflowed.cancelled().await,
+            None => pending().await,
+        }
         self.limit
     }
 }
@@ -67,7 +72,9 @@ where
             Some(left) => this.left = left,
             None => {
                 this.left = 0;
-                this.overflowed.cancel();
+                if let Some(overflowed) = &this.overflowed {
+                    overflowed.cancel();
+                }
                 return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(this.limit)))));
             }
         }
@@ -96,6 +103,14 @@ mod tests {
         assert!(Upload::<_>::bounded(body(), 4).is_none());
         let (upload, overflow) = Upload::bounded(body(), 5).unwrap();
         assert_eq!(upload.collect().await.unwrap().to_bytes(), "12345");
+        assert!(overflow.happens().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn no_body_is_never_too_large() {
+        let body = Full::<Bytes>::default().map_err(|never| -> Error { match never {} });
+        let (upload, overflow) = Upload::bounded(body, 0).unwrap();
+        assert!(upload.collect().await.unwrap().to_bytes().is_empty());
         assert!(overflow.happens().now_or_never().is_none());
     }
 

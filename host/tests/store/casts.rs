@@ -1,132 +1,18 @@
 //! What every store promises of casts.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+mod rig;
 
-use bytes::Bytes;
+use std::{collections::BTreeSet, time::Duration};
+
 use futures::{StreamExt, future::join_all, stream};
 use soloist::{
     clock::BootTime,
-    election::LeaseId,
-    store::{
-        ANSWER_MAX, Again, CastAnswer, CastChange, CastKey, CastOrder, CastState, CastStream,
-        Casts, Claim, Claimer, ERROR_MAX, PAYLOAD_MAX, Queued, StoreError,
-    },
+    store::{ANSWER_MAX, Again, CastKey, CastState, Claimer, ERROR_MAX, PAYLOAD_MAX, StoreError},
 };
 
-use crate::world::{LONG, World, soon};
-
-const KEEP: Duration = Duration::from_secs(60);
-const LIMIT: usize = 10_000;
-
-pub(crate) fn order(payload: impl Into<Bytes>) -> CastOrder {
-    let content_type = Some("text/plain".into());
-    CastOrder { payload: payload.into(), content_type, max_attempts: 3 }
-}
-
-pub(crate) fn answer(payload: impl Into<Bytes>) -> CastAnswer {
-    CastAnswer { payload: payload.into(), content_type: Some("text/html".into()) }
-}
-
-/// One host's side of the casts, with a session that nobody renews.
-struct Host {
-    store: Arc<dyn soloist::store::Store>,
-    casts: Arc<dyn Casts>,
-    by: Claimer,
-}
-
-impl Host {
-    async fn of(world: &World, name: &str) -> Self {
-        Self::with(world, name, LONG).await
-    }
-
-    async fn with(world: &World, name: &str, ttl: Duration) -> Self {
-        let host = world.host_with(name, ttl).await;
-        let by = Claimer { lease: host.lease, host: name.into(), ticket: 1 };
-        Self { casts: host.store.casts().unwrap(), store: host.store, by }
-    }
-
-    async fn put(&self, task: &str) -> CastKey {
-        let key = CastKey::fresh(task);
-        soon(self.casts.put(&key, &order("payload"), LIMIT)).await.unwrap();
-        key
-    }
-
-    /// How the queue stands now.
-    async fn queue(&self) -> Queue {
-        Queue::of(&*self.casts).await
-    }
-
-    /// Claims a cast as it is now.
-    async fn claim(&self, key: &CastKey) -> Option<(Claim, Bytes)> {
-        let seen = self.queue().await.casts.remove(key)?;
-        soon(self.casts.claim(&self.by, &seen)).await.unwrap()
-    }
-
-    async fn take(&self, key: &CastKey) -> Claim {
-        self.claim(key).await.expect("a claim").0
-    }
-
-    async fn look(&self, key: &CastKey) -> Option<CastState> {
-        soon(self.casts.look(key)).await.unwrap()
-    }
-
-    /// Has a task's cast end as a dead letter.
-    async fn kill(&self, task: &str) -> CastKey {
-        let key = self.put(task).await;
-        soon(self.casts.bury(&self.take(&key).await, "dead")).await.unwrap();
-        key
-    }
-
-    async fn dead(&self, task: &str) -> Vec<CastKey> {
-        let dead = soon(self.casts.dead(task, None, LIMIT)).await.unwrap();
-        dead.into_iter().map(|(key, _)| key).collect()
-    }
-}
-
-/// The queue as a watch tells it.
-pub(crate) struct Queue {
-    watch: CastStream,
-    pub(crate) casts: BTreeMap<CastKey, Queued>,
-    claims: BTreeMap<CastKey, LeaseId>,
-}
-
-impl Queue {
-    pub(crate) async fn of(casts: &dyn Casts) -> Self {
-        let watch = soon(casts.watch()).await.unwrap();
-        let mut queue = Self { watch, casts: BTreeMap::new(), claims: BTreeMap::new() };
-        queue.next().await;
-        queue
-    }
-
-    async fn next(&mut self) {
-        for change in soon(self.watch.next()).await.expect("the queue").unwrap() {
-            match change {
-                CastChange::Queued(queued) => drop(self.casts.insert(queued.key.clone(), queued)),
-                CastChange::Left(key) => drop(self.casts.remove(&key)),
-                CastChange::Claimed(key, lease) => drop(self.claims.insert(key, lease)),
-                CastChange::Free(key) => drop(self.claims.remove(&key)),
-            }
-        }
-    }
-
-    async fn until(&mut self, is_it: impl Fn(&Self) -> bool) {
-        while !is_it(self) {
-            self.next().await;
-        }
-    }
-
-    fn shows_the_same(&self, other: &Self) -> bool {
-        self.casts == other.casts && self.claims == other.claims
-    }
-}
-
-fn is_conflict(answer: &Result<(), StoreError>) -> bool {
-    matches!(answer, Err(StoreError::Conflict))
-}
+use self::rig::{Host, KEEP, LIMIT, is_conflict, order};
+pub(crate) use self::rig::{Queue, answer};
+use crate::world::{World, soon};
 
 pub(crate) async fn a_cast_is_done_step_by_step(world: &World) {
     let (caller, host) = (Host::of(world, "a").await, Host::of(world, "b").await);

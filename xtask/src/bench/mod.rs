@@ -64,7 +64,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     if matches!(bench, Bench::Crowd) {
         return crowd();
     }
-    let program = soloist::build()?;
+    let program = soloist::build_for_others()?;
     let scratch = tempfile::tempdir()?;
     let bed = Bed {
         plugins: only_i_am_server(scratch.path())?,

@@ -83,7 +83,7 @@ fn round(bed: &Bed, control: SocketAddr, at_once: usize) -> Result<Value> {
     let count = (at_once * EACH).max(2000).to_string();
     let url = format!("http://{control}");
     let mut command = Command::new(&bed.program);
-    command.args(["bench", "tasks", "work", "echo", "--json", "--url", &url]);
+    command.args(["bench", "tasks", "work", "--json", "--url", &url]);
     command.args(["-n", &count, "-c", &at_once.to_string()]);
     let output = command.output().context("cannot run soloist bench")?;
     if !output.status.success() {

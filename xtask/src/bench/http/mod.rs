@@ -137,13 +137,13 @@ fn report(results: &[(&str, Vec<Round>)]) {
 
 fn build_hyper() -> Result<()> {
     let mut build = cargo("build");
-    build.args(["--release", "--locked", "--package", "xtask"]);
+    build.args(["--profile", "dist", "--locked", "--package", "xtask"]);
     cmd::run(build.args(["--features", "bare-hyper", "--bin", "bare-hyper"]))
 }
 
 fn start_hyper() -> Result<Server> {
     let address = free_address()?;
-    let mut command = Command::new(paths::target().join("release/bare-hyper"));
+    let mut command = Command::new(paths::target().join("dist/bare-hyper"));
     let mut process = Running::start("bare-hyper", command.arg(address.to_string()))?;
     process.wait_until("serving", || web::is_ok(address, "/"))?;
     Ok(Server { _process: process, _folder: None, address })
