@@ -13,17 +13,21 @@ use crate::{browser, cmd, compose, deploy, faults, fuzz, guests, setup, test};
 /// How many worlds the long simulation runs: under a minute on two cores.
 const WORLDS: &str = "100000";
 
-/// How many leaders are frozen on each store.
-const FREEZES: &str = "100";
-
-/// How many times a plugin is replaced.
-const RELOADS: &str = "1000";
-
-/// How often the leader of a job is killed, for each of the ways to treat what is missed.
-const JOB_KILLS: &str = "20";
-
-/// How often the leadership is handed to and fro: a busy week's worth.
-const CHANGES: &str = "10000";
+/// What the ordinary tests do a few times, often enough to meet what is rare: which of
+/// them, what tells them how often, and how often.
+const OFTEN: [[&str; 3]; 5] = [
+    // Leaders that wake from a freeze, on each store.
+    ["frozen::", "SOLOIST_FREEZES", "100"],
+    // A plugin that is replaced under load: memory that grows is seen by then.
+    ["replaced_under_load", "SOLOIST_RELOADS", "1000"],
+    // Leaders that are killed while they run a job each second, for each way to treat
+    // what is missed.
+    ["killed_leaders", "SOLOIST_JOB_KILLS", "20"],
+    // Casts while the hosts that do them are killed.
+    ["none_is_lost_in_a_storm", "SOLOIST_CASTS", "10000"],
+    // A busy week's changes of leadership, and a host that idles.
+    ["soak::", "SOLOIST_CHANGES", "10000"],
+];
 
 /// How long plugins, settings and requests are made at random, each.
 const FUZZING: Duration = Duration::from_secs(120);
@@ -40,10 +44,9 @@ pub(crate) fn run() -> Result<()> {
     dependencies()?;
     deploy::check()?;
     simulate()?;
-    freeze()?;
-    reload()?;
-    kill()?;
-    soak()?;
+    for [tests, variable, times] in OFTEN {
+        repeat(tests, variable, times)?;
+    }
     compose::run(&compose::Compose::default())?;
     fuzz::run(None, FUZZING)?;
     faults::check()
@@ -78,28 +81,10 @@ fn lint() -> Result<()> {
     Ok(())
 }
 
-/// Leaders that wake from a freeze, often enough to meet what is rare.
-fn freeze() -> Result<()> {
-    let only = ["-p", "soloist", "--test", "e2e", "frozen::", "--", "--nocapture"];
-    test::run_with(&only.map(OsString::from), &[("SOLOIST_FREEZES", FREEZES)], &[])
-}
-
-/// A plugin that is replaced under load, often enough to see memory grow if it does.
-fn reload() -> Result<()> {
-    let only = ["-p", "soloist", "--test", "e2e", "replaced_under_load", "--", "--nocapture"];
-    test::run_with(&only.map(OsString::from), &[("SOLOIST_RELOADS", RELOADS)], &[])
-}
-
-/// Leaders that are killed while they run a job each second.
-fn kill() -> Result<()> {
-    let only = ["-p", "soloist", "--test", "e2e", "killed_leaders", "--", "--nocapture"];
-    test::run_with(&only.map(OsString::from), &[("SOLOIST_JOB_KILLS", JOB_KILLS)], &[])
-}
-
-/// Leaderships that change for a week, and a host that idles.
-fn soak() -> Result<()> {
-    let only = ["-p", "soloist", "--test", "e2e", "soak::", "--", "--nocapture"];
-    test::run_with(&only.map(OsString::from), &[("SOLOIST_CHANGES", CHANGES)], &[])
+/// Runs the end-to-end tests that match `tests`, with what they do often done `times` times.
+fn repeat(tests: &str, variable: &str, times: &str) -> Result<()> {
+    let only = ["-p", "soloist", "--test", "e2e", tests, "--", "--nocapture"];
+    test::run_with(&only.map(OsString::from), &[(variable, times)], &[])
 }
 
 /// The seeded simulation once more, and much longer.

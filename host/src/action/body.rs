@@ -71,7 +71,8 @@ impl ReplyBody {
     }
 }
 
-fn has_no_body(status: StatusCode) -> bool {
+/// Whether responses of `status` never have a body (RFC 9110, 15.3.5 and 15.4.5).
+pub(super) fn has_no_body(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 

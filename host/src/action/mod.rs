@@ -28,6 +28,7 @@ mod job;
 mod limits;
 mod listen;
 mod lobby;
+mod opening;
 mod paths;
 mod refusal;
 mod request;

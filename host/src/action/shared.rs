@@ -30,6 +30,7 @@ use wasmtime_wasi_http::{
 use super::{
     fate::Fate,
     limits::AT_ONCE,
+    opening::Openings,
     refusal::judge,
     request::{Head, Turn, is_secure},
     running::Run,
@@ -187,6 +188,7 @@ impl Shared {
         let broken = worker.fate.broken_unless_told();
         let service = &self.entry.instantiate_async(guest.store()).await?;
         let handle = *service.wasi_http_handler().func_handle().func();
+        let openings = &Openings::default();
         let answer_all = async |accessor: &Accessor<GuestState>| {
             let mut begun = FuturesUnordered::new();
             let mut over = pin!(worker.over.cancelled());
@@ -197,7 +199,7 @@ impl Shared {
                     } else if accessor.poll_ready_for_concurrent_call(handle, cx).is_ready()
                         && let Poll::Ready(Some(call)) = queue.poll_recv(cx)
                     {
-                        begun.push(answer(accessor, service, call));
+                        begun.push(answer(accessor, service, openings, call));
                     } else if over.as_mut().poll(cx).is_ready()
                         && accessor.poll_no_interesting_tasks(cx).is_ready()
                     {
@@ -209,7 +211,8 @@ impl Shared {
             })
             .await
         };
-        guest.store().run_concurrent(answer_all).await??;
+        let answered = async { guest.store().run_concurrent(answer_all).await? };
+        openings.run(answered).await?;
         broken.tell_finished();
         Ok(())
     }
@@ -261,23 +264,26 @@ impl Place {
     }
 }
 
-/// Hands one request to the guest, and its answer to the client. An error is a
-/// trap, and the end of the instance.
+/// Hands one request to the guest, and its answer on. An error is a trap, and the end of
+/// the instance.
 async fn answer(
     accessor: &Accessor<GuestState>,
     service: &Service,
+    openings: &Openings,
     (request, head): Call,
 ) -> wasmtime::Result<()> {
     if head.is_closed() {
         return Ok(());
     }
     let (request, sent) = accessor.with(|mut store| incoming(store.data_mut(), request));
-    let answer = match service.handle(accessor, request).await? {
-        Ok(response) => Ok(accessor.with(|store| response.into_http(store, sent))?),
-        Err(code) => Err(code.to_string()),
-    };
-    // The client may have gone.
-    let _ = head.send(answer);
+    match service.handle(accessor, request).await? {
+        Ok(response) => {
+            let response = accessor.with(|store| response.into_http(store, sent))?;
+            openings.add(response, head);
+        }
+        // The client may have gone.
+        Err(code) => drop(head.send(Err(code.to_string()))),
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
 use super::figures::{Times, median, ms};
-use super::http::wrk;
+use super::http::wrk::{self, Load};
 use super::process::{PATIENCE, Running, free_address};
 use super::{Bed, web};
 
@@ -29,8 +29,8 @@ pub(super) fn run(bed: &Bed, runs: usize) -> Result<()> {
     let standby = cluster.other(&leader)?;
     let (mut straight, mut around) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        straight.push(wrk::measure(&wrk, cluster.web(&leader)?, TIME)?.rate);
-        around.push(wrk::measure(&wrk, cluster.web(&standby)?, TIME)?.rate);
+        straight.push(wrk::measure(&wrk, cluster.web(&leader)?, Load::Full, TIME)?.rate);
+        around.push(wrk::measure(&wrk, cluster.web(&standby)?, Load::Full, TIME)?.rate);
     }
     let (straight, around) = (median(&straight), median(&around));
     println!("\nrequests a second, medians of {ROUNDS} rounds:");

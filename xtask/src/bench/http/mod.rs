@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use self::components::Components;
-use self::wrk::Round;
+use self::wrk::{Load, Round};
 use super::figures::median;
 use super::process::{Running, free_address};
 use super::{Bed, web};
@@ -97,41 +97,54 @@ fn comparisons<'a>(
     ]
 }
 
+/// What a contender showed in one round.
+struct Shown {
+    /// Under all the load that it takes.
+    full: Round,
+    /// Under a load that is the same for all.
+    paused: Round,
+}
+
 /// Measures each in turn, again and again, so that whatever else the machine does
 /// disturbs all alike. One at a time runs.
-fn compete(wrk: &Path, contenders: &[Contender<'_>]) -> Result<Vec<(&'static str, Vec<Round>)>> {
+fn compete(wrk: &Path, contenders: &[Contender<'_>]) -> Result<Vec<(&'static str, Vec<Shown>)>> {
     let mut results: Vec<_> = contenders.iter().map(|one| (one.name, Vec::new())).collect();
     for _ in 0..ROUNDS {
         for (contender, (name, rounds)) in contenders.iter().zip(&mut results) {
-            let failed = || format!("{name} cannot be measured");
-            let server = (contender.start)().with_context(failed)?;
-            wrk::measure(wrk, server.address, WARM_UP).with_context(failed)?;
-            rounds.push(wrk::measure(wrk, server.address, TIME).with_context(failed)?);
+            rounds
+                .push(show(wrk, contender).with_context(|| format!("{name} cannot be measured"))?);
         }
     }
     Ok(results)
 }
 
+fn show(wrk: &Path, contender: &Contender<'_>) -> Result<Shown> {
+    let server = (contender.start)()?;
+    let measure = |load, time| wrk::measure(wrk, server.address, load, time);
+    measure(Load::Full, WARM_UP)?;
+    Ok(Shown { full: measure(Load::Full, TIME)?, paused: measure(Load::Paused, TIME)? })
+}
+
 /// Prints the medians, and how the first compares with each of the others.
-fn report(results: &[(&str, Vec<Round>)]) {
-    let middle = |rounds: &[Round], of: fn(&Round) -> f64| {
-        median(&rounds.iter().map(of).collect::<Vec<_>>())
-    };
-    let mut first = None;
+fn report(results: &[(&str, Vec<Shown>)]) {
+    println!("  {:14} {:>12} {:>9} {:>12}   soloist:", "", "requests/s", "p99 ms", "paused p99");
+    let mut first: Option<[f64; 3]> = None;
     for (name, rounds) in results {
-        let (rate, p99) = (middle(rounds, |one| one.rate), middle(rounds, |one| one.p99));
-        print!("  {name:14} {rate:>9.0} requests/s   p99 {p99:>7.2} ms");
+        let middle = |of: fn(&Shown) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
+        let own =
+            [middle(|one| one.full.rate), middle(|one| one.full.p99), middle(|one| one.paused.p99)];
+        let [rate, p99, paused] = own;
+        print!("  {name:14} {rate:>12.0} {p99:>9.2} {paused:>12.2}");
         match first {
             None => println!(),
-            Some((own, own_p99)) => {
-                println!(
-                    "   soloist: {:.2} x the rate, {:.2} x the p99",
-                    own / rate,
-                    own_p99 / p99
-                );
-            }
+            Some([soloist, its_p99, its_paused]) => println!(
+                "   {:.2} x the rate, {:.2} x and {:.2} x the p99",
+                soloist / rate,
+                its_p99 / p99,
+                its_paused / paused
+            ),
         }
-        first.get_or_insert((rate, p99));
+        first.get_or_insert(own);
     }
 }
 

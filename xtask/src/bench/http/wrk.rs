@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cmd;
 use crate::packages::Package;
+use crate::{cmd, paths};
 
 const WRK: Package =
     Package { program: "wrk", apt: &[&["wrk"]], dnf: &[&["wrk"]], brew: &[&["wrk"]] };
@@ -27,10 +27,28 @@ pub(in crate::bench) struct Round {
     pub(in crate::bench) p99: f64,
 }
 
-/// Asks as fast as answers come, on 32 connections.
-pub(in crate::bench) fn measure(wrk: &Path, address: SocketAddr, time: Duration) -> Result<Round> {
+/// How the 32 connections ask.
+#[derive(Clone, Copy)]
+pub(in crate::bench) enum Load {
+    /// As fast as answers come: how many can there be?
+    Full,
+    /// With pauses, by which every server gets the same number of requests, and less than
+    /// it can answer: how long does one take? Under the full load that says more of how
+    /// servers and load share the processors, and the quickest server has the most to do.
+    Paused,
+}
+
+pub(in crate::bench) fn measure(
+    wrk: &Path,
+    address: SocketAddr,
+    load: Load,
+    time: Duration,
+) -> Result<Round> {
     let mut command = Command::new(wrk);
     command.args(["-t1", "-c32", "--latency"]).arg(format!("-d{}s", time.as_secs()));
+    if let Load::Paused = load {
+        command.arg("-s").arg(paths::repo().join("xtask/src/bench/http/pauses.lua"));
+    }
     read(&cmd::output(command.arg(format!("http://{address}/")))?)
 }
 
