@@ -26,6 +26,10 @@ pub(crate) enum Cut {
     Guest(#[source] Error),
 }
 
+/// Marks a response whose body is all there: whatever becomes of its guest, it is good.
+#[derive(Clone)]
+pub(super) struct Whole;
+
 /// The body that a client gets.
 pub(crate) enum ReplyBody {
     /// A text of the host's own.
@@ -38,7 +42,8 @@ pub(crate) enum ReplyBody {
 pub(crate) struct GuestBody {
     inner: HyperOutgoingBody,
     gate: Arc<Gate>,
-    fate: Fate,
+    /// Whether the guest broke off, if that matters.
+    fate: Option<Fate>,
     /// Ends the guest when this body is dropped before its end: the client has gone.
     guest: Option<Tie>,
     /// What is still to come, if the response said how much it is.
@@ -67,6 +72,7 @@ impl ReplyBody {
         if !expects_body || has_no_body(response.status()) || left == Some(0) {
             leave(&mut guest);
         }
+        let fate = response.extensions().get::<Whole>().is_none().then_some(fate);
         Ok(response.map(|inner| Self::Guest(GuestBody { inner, gate, fate, guest, left })))
     }
 }
@@ -98,7 +104,7 @@ impl GuestBody {
     }
 
     fn end(&mut self) -> Result<(), Cut> {
-        if self.fate.broken() {
+        if self.fate.as_ref().is_some_and(Fate::broken) {
             return Err(Cut::Broken);
         }
         leave(&mut self.guest);
@@ -226,6 +232,18 @@ mod tests {
         drop(reply.fate.broken_unless_told());
         let end = reply.response.unwrap().into_body().collect().await;
         assert!(matches!(end, Err(Cut::Broken)));
+    }
+
+    #[tokio::test]
+    async fn what_is_whole_stays_whole() {
+        let fate = Fate::default();
+        drop(fate.broken_unless_told());
+        let body = stream::iter([Ok(Frame::data(Bytes::from("whole")))]);
+        let mut response = Response::new(StreamBody::new(body).boxed_unsync());
+        response.extensions_mut().insert(Whole);
+        let (gate, guest) = (test_gate(BootTime::NEVER), Tie::Over(None));
+        let response = ReplyBody::wrap(response, true, gate, fate, guest).unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "whole");
     }
 
     #[tokio::test]

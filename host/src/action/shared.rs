@@ -162,11 +162,12 @@ impl Shared {
     ) {
         let _ended = worker.ended.clone().drop_guard();
         // Boxed, or each future around it would carry it along, some of them twice.
-        let driven = Box::pin(self.drive(&worker, slot, queue));
+        let openings = Openings::default();
+        let driven = Box::pin(self.drive(&worker, slot, queue, &openings));
         let ended = tokio::select! {
             biased;
             () = worker.cut.cancelled() => return,
-            ended = self.run.action.pace().run(driven) => ended,
+            ended = openings.beside(self.run.action.pace().run(driven)) => ended,
             error = self.watch(&worker) => Err(error),
         };
         worker.close();
@@ -182,13 +183,13 @@ impl Shared {
         worker: &Worker,
         slot: Slot,
         mut queue: mpsc::UnboundedReceiver<Call>,
+        openings: &Openings,
     ) -> wasmtime::Result<()> {
         let mut guest = self.guest(slot)?;
         // After the guest, so that it is told before the store is dropped.
         let broken = worker.fate.broken_unless_told();
         let service = &self.entry.instantiate_async(guest.store()).await?;
         let handle = *service.wasi_http_handler().func_handle().func();
-        let openings = &Openings::default();
         let answer_all = async |accessor: &Accessor<GuestState>| {
             let mut begun = FuturesUnordered::new();
             let mut over = pin!(worker.over.cancelled());
