@@ -127,7 +127,9 @@ impl Openings {
             if sight == Sight::Part && BootTime::now().since(first.begun) < MOST {
                 return;
             }
-            list.pop_front().into_iter().for_each(|opening| opening.send(sight));
+            if let Some(first) = list.pop_front() {
+                first.send(sight);
+            }
         }
     }
 

@@ -10,7 +10,7 @@
 //! | `/endless` | answers at once, and writes lines as long as somebody reads them |
 //! | `/after?ms=N` | answers `ok`, and prints `after` N milliseconds later |
 //! | `/trap` | panics |
-//! | `/half` | answers with half a body, and panics a moment later |
+//! | `/half` | answers with half a body, and panics once it has all of the request's |
 //! | `/error` | answers with an error |
 //! | `/echo` | sends the body and the trailer `x-sum` back while they arrive |
 //! | `/fetch?URL` | gets it, and answers with status and body, or 502 and the error |
@@ -71,10 +71,11 @@ impl Guest for Concurrent {
             }
             "/trap" => panic!("asked to trap"),
             "/half" => {
+                let (body, _) = consume(request);
                 let (mut to, from) = wit_stream::new();
                 spawn_local(async move {
                     to.write_all(b"half".to_vec()).await;
-                    sleep(1).await;
+                    body.collect().await;
                     panic!("asked to trap");
                 });
                 respond(from, no_trailers())

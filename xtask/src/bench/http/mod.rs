@@ -111,8 +111,8 @@ fn compete(wrk: &Path, contenders: &[Contender<'_>]) -> Result<Vec<(&'static str
     let mut results: Vec<_> = contenders.iter().map(|one| (one.name, Vec::new())).collect();
     for _ in 0..ROUNDS {
         for (contender, (name, rounds)) in contenders.iter().zip(&mut results) {
-            rounds
-                .push(show(wrk, contender).with_context(|| format!("{name} cannot be measured"))?);
+            let shown = show(wrk, contender);
+            rounds.push(shown.with_context(|| format!("{name} cannot be measured"))?);
         }
     }
     Ok(results)

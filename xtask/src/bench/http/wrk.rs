@@ -38,6 +38,7 @@ pub(in crate::bench) enum Load {
     Paused,
 }
 
+/// Asks `address` for a `time`, and reads what wrk says of it.
 pub(in crate::bench) fn measure(
     wrk: &Path,
     address: SocketAddr,
