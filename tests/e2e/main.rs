@@ -33,6 +33,7 @@ mod plugin;
 mod plugins;
 mod refusals;
 mod service_manager;
+mod signals;
 mod soak;
 mod state;
 mod status;

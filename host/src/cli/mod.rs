@@ -11,6 +11,7 @@ mod exit;
 mod jobs;
 mod logging;
 mod logs;
+mod orphans;
 mod plugin;
 mod run;
 mod settings;

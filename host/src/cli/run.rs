@@ -14,7 +14,7 @@ use tokio::runtime::Builder;
 use super::{
     Exit, ExitError, in_runtime,
     logging::{self, LogFormat},
-    runtime,
+    orphans, runtime,
     settings::SettingsArgs,
     signals::{self, Signals},
 };
@@ -77,14 +77,15 @@ async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
         SupervisorError::Config(error) => error.into(),
         error => ExitError::unavailable(&error).with_causes_of(&error),
     };
-    let (signals, _relay) = signals::relay(args.exit_with_parent)?;
+    let (requests, _relay) = signals::relay(args.exit_with_parent)?;
+    let _orphans = orphans::look_after()?;
     let overrides = args.settings.overrides();
     let supervisor = Supervisor {
         // As it is called now: after an upgrade a restart runs the new one.
         program: env::current_exe().map_err(|error| failed(error.into()))?,
         arguments: host_arguments(),
         load: || Config::load(&overrides),
-        signals,
+        requests,
     };
     Ok(match supervisor.run().await.map_err(failed)? {
         End::Exited(code) => u8::try_from(code).unwrap_or(Exit::Internal as u8).into(),
@@ -110,6 +111,7 @@ async fn here(args: RunArgs, witness: Box<dyn Witness>) -> Result<(), ExitError>
     // A supervisor holds the other end of stdin.
     let parent = args.exit_with_parent || args.supervised.is_some();
     let (shutdown, _second) = Signals::listen(parent)?.split();
+    let _orphans = orphans::look_after()?;
     run(config, witness, shutdown).await
 }
 

@@ -1,15 +1,81 @@
-//! The first signal asks for a graceful stop; the second ends the process at once.
+//! What each signal asks for; docs/operations.md has the table for people.
+//!
+//! A signal that is not listened for ends a process where it stands (signal(7)),
+//! and a term with it, without a hand-over. So each that may come from outside
+//! is heard, those as well that mean nothing here.
 
-use std::io::{self, Read};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    time::Duration,
+};
 
+use futures::{
+    FutureExt, StreamExt,
+    stream::{self, BoxStream},
+};
 use rustix::process::Signal as Number;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
 };
 use tokio_util::task::AbortOnDropHandle;
+use tracing::info;
 
 use super::{Exit, ExitError};
+use crate::{clock::BootTime, supervisor::Asked};
+
+/// Signals that come so soon after the first are the same request: `timeout` signals a
+/// process and its group, a terminal its foreground, a wrapper both.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
+
+/// Every signal that is heard. Of what is not here, KILL and STOP cannot be heard, those
+/// of the terminal's job control are left to it, and the rest tells of the process's own
+/// faults.
+const HEARD: [Sign; 13] = [
+    Sign { name: "SIGTERM", number: Number::TERM, means: Means::Stop },
+    Sign { name: "SIGINT", number: Number::INT, means: Means::Stop },
+    Sign { name: "SIGQUIT", number: Number::QUIT, means: Means::Stop },
+    // What tells the first process of a container that the power goes (lxc-stop).
+    Sign { name: "SIGPWR", number: Number::POWER, means: Means::StopOnce },
+    // Once a second from a soft limit of processor time on (setrlimit(2)).
+    Sign { name: "SIGXCPU", number: Number::XCPU, means: Means::StopOnce },
+    Sign { name: "SIGHUP", number: Number::HUP, means: Means::StopWithTerminal },
+    Sign { name: "SIGUSR1", number: Number::USR1, means: Means::Nothing },
+    Sign { name: "SIGUSR2", number: Number::USR2, means: Means::Nothing },
+    Sign { name: "SIGALRM", number: Number::ALARM, means: Means::Nothing },
+    Sign { name: "SIGVTALRM", number: Number::VTALARM, means: Means::Nothing },
+    Sign { name: "SIGPROF", number: Number::PROF, means: Means::Nothing },
+    Sign { name: "SIGIO", number: Number::IO, means: Means::Nothing },
+    // The write that was too large for `ulimit -f` fails, and is told as that.
+    Sign { name: "SIGXFSZ", number: Number::XFSZ, means: Means::Nothing },
+];
+
+/// What holds the other end of stdin has ended.
+const PARENT_ENDED: Sign =
+    Sign { name: "the end of its parent", number: Number::TERM, means: Means::StopOnce };
+
+/// Something that is heard.
+#[derive(Clone, Copy, Debug)]
+struct Sign {
+    name: &'static str,
+    number: Number,
+    means: Means,
+}
+
+/// What it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Means {
+    /// A stop; said again, the end at once.
+    Stop,
+    /// A stop, however often it comes.
+    StopOnce,
+    /// The same, where this process has a terminal that can go away. Else it is what
+    /// daemons take for "read your settings anew".
+    StopWithTerminal,
+    /// Nothing.
+    Nothing,
+}
 
 /// Listens for signals as long as it lives.
 pub(super) struct Signals {
@@ -22,19 +88,19 @@ impl Signals {
     /// signal: so a child ends with a parent that holds the other end, however
     /// that one ends.
     pub(super) fn listen(parent: bool) -> Result<Self, ExitError> {
-        let mut sources = Sources::open(parent)?;
+        let mut requests = Requests::open(parent)?;
         let (tell, first) = oneshot::channel();
         let watch = tokio::spawn(async move {
-            let _ = tell.send(sources.next().await.reason());
-            // The parent's end may follow a signal; it is no second one.
-            sources.parent = None;
-            sources.next().await;
+            if let Request::Stop(sign) = requests.next().await {
+                let _ = tell.send(sign.name);
+            }
+            while !matches!(requests.next().await, Request::AtOnce) {}
             std::process::exit(Exit::Interrupted as i32);
         });
         Ok(Self { first, watch: AbortOnDropHandle::new(watch) })
     }
 
-    /// Waits for the first signal and says what it was. The second still ends
+    /// Waits for the first request and says what it was. The second still ends
     /// the process as long as the returned guard lives.
     pub(super) fn split(self) -> (impl Future<Output = &'static str>, AbortOnDropHandle<()>) {
         let first = async { self.first.await.unwrap_or("the end of the signals") };
@@ -42,79 +108,111 @@ impl Signals {
     }
 }
 
-/// Every signal that asks to stop, to be passed on, as long as the returned guard
-/// lives. With `parent` the end of stdin is one as well.
+/// What a supervisor is asked for, as long as the returned guard lives. With `parent` the
+/// end of stdin is a request as well.
 pub(super) fn relay(
     parent: bool,
-) -> Result<(mpsc::UnboundedReceiver<Number>, AbortOnDropHandle<()>), ExitError> {
-    let mut sources = Sources::open(parent)?;
+) -> Result<(mpsc::UnboundedReceiver<Asked>, AbortOnDropHandle<()>), ExitError> {
+    let mut requests = Requests::open(parent)?;
     let (tell, told) = mpsc::unbounded_channel();
-    let watch =
-        tokio::spawn(async move { while tell.send(sources.next().await.number()).is_ok() {} });
+    let watch = tokio::spawn(async move {
+        loop {
+            let asked = match requests.next().await {
+                // The host has no terminal; what is left to tell apart is Ctrl-C.
+                Request::Stop(Sign { number: Number::INT, .. }) => Asked::ToStop(Number::INT),
+                Request::Stop(_) => Asked::ToStop(Number::TERM),
+                Request::AtOnce => Asked::ToEnd,
+            };
+            if tell.send(asked).is_err() {
+                return;
+            }
+        }
+    });
     Ok((told, AbortOnDropHandle::new(watch)))
 }
 
-/// Who asked to stop.
-#[derive(Clone, Copy)]
-enum Asked {
-    Interrupt,
-    Terminate,
-    Parent,
+/// What this process is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    Stop(Sign),
+    AtOnce,
 }
 
-impl Asked {
-    const fn reason(self) -> &'static str {
-        match self {
-            Self::Interrupt => "Ctrl-C",
-            Self::Terminate => "SIGTERM",
-            Self::Parent => "the end of its parent",
-        }
-    }
-
-    const fn number(self) -> Number {
-        match self {
-            Self::Interrupt => Number::INT,
-            Self::Terminate | Self::Parent => Number::TERM,
-        }
-    }
+/// Makes requests of signals.
+struct Requests {
+    signs: BoxStream<'static, Sign>,
+    /// Whether this process has a terminal that can go away.
+    terminal: bool,
+    /// When it was asked to stop.
+    asked: Option<BootTime>,
 }
 
-struct Sources {
-    interrupt: Signal,
-    terminate: Signal,
-    parent: Option<oneshot::Receiver<()>>,
-}
-
-impl Sources {
+impl Requests {
     fn open(parent: bool) -> Result<Self, ExitError> {
-        let open = |kind| {
-            signal(kind).map_err(|error| ExitError::internal("cannot listen for signals", &error))
-        };
-        Ok(Self {
-            interrupt: open(SignalKind::interrupt())?,
-            terminate: open(SignalKind::terminate())?,
-            parent: if parent { Some(end_of_stdin()?) } else { None },
-        })
+        let mut signs = HEARD.map(hear).into_iter().collect::<Result<Vec<_>, _>>()?;
+        if parent {
+            let ended = end_of_stdin()?.map(|_| PARENT_ENDED);
+            signs.push(stream::once(ended).boxed());
+        }
+        let terminal = has_terminal() && !is_ignored(Number::HUP);
+        Ok(Self { signs: stream::select_all(signs).boxed(), terminal, asked: None })
     }
 
-    async fn next(&mut self) -> Asked {
-        let parent = async {
-            match &mut self.parent {
-                Some(end) => drop(end.await),
-                None => std::future::pending().await,
+    async fn next(&mut self) -> Request {
+        loop {
+            let Some(sign) = self.signs.next().await else {
+                // As long as a signal is heard there is a stream.
+                return std::future::pending().await;
+            };
+            if let Some(request) = self.take(sign, BootTime::now()) {
+                return request;
             }
-        };
-        let asked = tokio::select! {
-            _ = self.interrupt.recv() => Asked::Interrupt,
-            _ = self.terminate.recv() => Asked::Terminate,
-            () = parent => Asked::Parent,
-        };
-        if matches!(asked, Asked::Parent) {
-            // It ends only once.
-            self.parent = None;
         }
-        asked
     }
+
+    fn take(&mut self, sign: Sign, now: BootTime) -> Option<Request> {
+        let stops = match sign.means {
+            Means::Stop | Means::StopOnce => true,
+            Means::StopWithTerminal => self.terminal,
+            Means::Nothing => false,
+        };
+        match self.asked {
+            _ if !stops => {
+                let Sign { name, .. } = sign;
+                info!(event = "signal", name, "{name} asks for nothing here");
+                None
+            }
+            None => {
+                self.asked = Some(now);
+                Some(Request::Stop(sign))
+            }
+            Some(first) if sign.means == Means::Stop && now.since(first) >= SAME_REQUEST => {
+                Some(Request::AtOnce)
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+/// Each time that a signal comes.
+fn hear(sign: Sign) -> Result<BoxStream<'static, Sign>, ExitError> {
+    let mut signal = signal(SignalKind::from_raw(sign.number.as_raw()))
+        .map_err(|error| ExitError::internal("cannot listen for signals", &error))?;
+    Ok(stream::poll_fn(move |context| signal.poll_recv(context)).map(move |()| sign).boxed())
+}
+
+/// Whether this process has a controlling terminal (tty(4)).
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
+}
+
+/// Whether whoever started this process wants it to ignore a signal, as `nohup` does
+/// (proc(5): `SigIgn`, a mask whose lowest bit is the signal 1).
+fn is_ignored(signal: Number) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
 }
 
 /// Resolves at the end of stdin. A plain thread, since a read of stdin cannot
@@ -138,4 +236,64 @@ fn end_of_stdin() -> Result<oneshot::Receiver<()>, ExitError> {
         .spawn(read)
         .map_err(|error| ExitError::internal("cannot watch stdin", &error))?;
     Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What these signals ask for, each with the milliseconds at which it comes.
+    fn asked(terminal: bool, heard: &[(&str, u64)]) -> Vec<String> {
+        let mut requests = Requests { signs: stream::empty().boxed(), terminal, asked: None };
+        let mut take = |(name, ms): &(&str, u64)| {
+            let known = HEARD.into_iter().chain([PARENT_ENDED]).find(|sign| sign.name == *name);
+            let sign = known.unwrap_or_else(|| panic!("{name} is not heard"));
+            requests.take(sign, BootTime::from_nanos(ms * 1_000_000))
+        };
+        let requests = heard.iter().filter_map(&mut take);
+        requests
+            .map(|request| match request {
+                Request::Stop(sign) => format!("stop: {}", sign.name),
+                Request::AtOnce => "at once".into(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_first_request_is_a_stop_and_the_second_the_end_at_once() {
+        let heard = [("SIGTERM", 1000), ("SIGINT", 1500), ("SIGTERM", 1501)];
+        assert_eq!(asked(false, &heard), ["stop: SIGTERM", "at once", "at once"]);
+    }
+
+    #[test]
+    fn what_comes_together_is_one_request() {
+        let heard = [("SIGTERM", 1000), ("SIGTERM", 1000), ("SIGINT", 1499)];
+        assert_eq!(asked(false, &heard), ["stop: SIGTERM"]);
+    }
+
+    #[test]
+    fn what_is_no_persons_word_never_ends_it_at_once() {
+        for name in ["SIGXCPU", "SIGPWR", PARENT_ENDED.name] {
+            assert_eq!(asked(false, &[(name, 0), (name, 5000)]), [format!("stop: {name}")]);
+            assert_eq!(asked(false, &[("SIGTERM", 0), (name, 5000)]), ["stop: SIGTERM"]);
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_goes_is_a_stop_and_any_other_hangup_nothing() {
+        assert_eq!(asked(true, &[("SIGHUP", 0), ("SIGHUP", 5000)]), ["stop: SIGHUP"]);
+        assert_eq!(asked(false, &[("SIGHUP", 0), ("SIGUSR1", 1)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_table_for_people_has_every_signal() {
+        let page = include_str!("../../../docs/operations.md");
+        for sign in HEARD {
+            let row = page
+                .lines()
+                .find(|line| line.starts_with('|') && line.contains(&format!("`{}`", sign.name)));
+            let row = row.unwrap_or_else(|| panic!("no row for {}", sign.name));
+            assert_eq!(row.contains("| nothing"), sign.means == Means::Nothing, "{row}");
+        }
+    }
 }

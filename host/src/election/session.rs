@@ -167,7 +167,8 @@ impl Session {
             };
         }
         match &mut self.state {
-            State::Absent { .. } | State::Granting if stopping => self.state = State::Over,
+            // A lease that is asked for is waited for: it may have been granted.
+            State::Absent { .. } if stopping => self.state = State::Over,
             State::Absent { retry_at } if now >= *retry_at => {
                 out.push(Command::Grant { sent: now });
                 self.state = State::Granting;

@@ -22,7 +22,7 @@
 //! - Only a crash is mended: a host that ends with an exit code meant it.
 //!
 //! Ctrl-Z stops the supervisor alone; the host has a session without a terminal
-//! and goes on. Signals that ask to stop are passed on.
+//! and goes on. A request to stop is passed on.
 
 mod back_off;
 mod child;
@@ -63,6 +63,15 @@ pub enum End {
     Forced,
 }
 
+/// What a supervisor is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To stop gracefully; the host is sent this signal.
+    ToStop(Signal),
+    /// To end at once.
+    ToEnd,
+}
+
 /// Why there is no host.
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
@@ -85,8 +94,8 @@ pub struct Supervisor<L> {
     pub arguments: Vec<OsString>,
     /// Reads the settings, as the host will.
     pub load: L,
-    /// The signals that ask to stop.
-    pub signals: UnboundedReceiver<Signal>,
+    /// What people ask for, the graceful stop first.
+    pub requests: UnboundedReceiver<Asked>,
 }
 
 impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
@@ -108,7 +117,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
                 Ok(child) => {
                     started = true;
                     match self.life(child, &config, &mut releases).await? {
-                        Life::Over(end) => return Ok(end),
+                        Life::Over(end) => return Ok(self.give_back(releases, end).await),
                         Life::Crashed(lived) => lived,
                     }
                 }
@@ -123,8 +132,23 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
             info!(event = "restarting", pause_ms, "starting the host again in {pause_ms} ms");
             tokio::select! {
                 () = sleep(pause) => {}
-                Some(_) = self.signals.recv() => return Ok(End::Exited(0)),
+                Some(_) = self.requests.recv() => {
+                    return Ok(self.give_back(releases, End::Exited(0)).await);
+                }
             }
+        }
+    }
+
+    /// Waits for what is still being given back, which its lease bounds, unless asked to end.
+    async fn give_back(&mut self, mut releases: JoinSet<()>, end: End) -> End {
+        if end == End::Forced {
+            return end;
+        }
+        let all = async { while releases.join_next().await.is_some() {} };
+        let ended = async { while self.requests.recv().await != Some(Asked::ToEnd) {} };
+        tokio::select! {
+            () = all => end,
+            () = ended => End::Forced,
         }
     }
 
@@ -137,7 +161,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     ) -> io::Result<Life> {
         let (born, pid) = (BootTime::now(), child.pid());
         info!(event = "supervising", pid, "supervising the host, which is process {pid}");
-        let (status, asked) = self.watch(&mut child).await?;
+        let (status, last_asked) = self.watch(&mut child).await?;
         let lived = BootTime::now().since(born);
         if let Some(signal) = status.signal() {
             let lived_ms = millis(lived);
@@ -149,24 +173,30 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
             // answer is asked again while the host is back already.
             let _ = timeout(config.timings.request_timeout, releases.join_next()).await;
         }
-        Ok(match (status.code(), status.signal()) {
-            _ if asked > 1 => Life::Over(End::Forced),
-            (None, Some(signal)) if asked > 0 => Life::Over(End::Killed(signal)),
-            (None, _) => Life::Crashed(lived),
-            (Some(code), _) => Life::Over(End::Exited(code)),
+        Ok(match (status.code(), status.signal(), last_asked) {
+            (_, _, Some(Asked::ToEnd)) => Life::Over(End::Forced),
+            // It did not listen yet, and had begun nothing.
+            (None, Some(signal), Some(Asked::ToStop(sent))) if signal == sent.as_raw() => {
+                Life::Over(End::Exited(0))
+            }
+            (None, Some(signal), Some(_)) => Life::Over(End::Killed(signal)),
+            (None, ..) => Life::Crashed(lived),
+            (Some(code), ..) => Life::Over(End::Exited(code)),
         })
     }
 
-    /// Waits for the host's end. The first signal is passed on, the second is
-    /// the end at once. Returns also how many there were.
-    async fn watch(&mut self, child: &mut Child) -> io::Result<(ExitStatus, usize)> {
-        let mut asked = 0;
+    /// Waits for the host's end, and passes on what is asked for. Returns the last of that, too.
+    async fn watch(&mut self, child: &mut Child) -> io::Result<(ExitStatus, Option<Asked>)> {
+        let mut last = None;
         loop {
             tokio::select! {
-                status = child.ended() => return status.map(|status| (status, asked)),
-                Some(signal) = self.signals.recv() => {
-                    child.signal(if asked == 0 { signal } else { Signal::KILL });
-                    asked += 1;
+                status = child.ended() => return status.map(|status| (status, last)),
+                Some(asked) = self.requests.recv() => {
+                    child.signal(match asked {
+                        Asked::ToStop(signal) => signal,
+                        Asked::ToEnd => Signal::KILL,
+                    });
+                    last = Some(asked);
                 }
             }
         }

@@ -74,8 +74,12 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("it takes signals");
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
         let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        kill_process(pid.expect("it runs"), signal).expect("it takes signals");
+        pid.expect("it runs")
     }
 
     /// Kills it as a power cut would, and waits until it is gone.

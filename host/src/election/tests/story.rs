@@ -116,7 +116,19 @@ fn a_store_that_is_down_at_the_start_is_asked_again() {
 fn a_host_without_a_session_stops_at_once() {
     let mut heart = heart();
     let _ = heart.step(Event::Tick, at(0));
-    let _ = heart.step(Event::Shutdown, at(1));
+    let _ = heart.step(Event::GrantFailed, at(10));
+    let _ = heart.step(Event::Shutdown, at(11));
+    assert!(heart.is_done());
+}
+
+#[test]
+fn a_lease_that_comes_after_the_stop_is_given_back() {
+    let mut heart = heart();
+    let _ = heart.step(ready(), at(0));
+    assert_eq!(names(&heart.step(Event::Shutdown, at(1))), [""; 0]);
+    assert!(!heart.is_done(), "it may have been granted");
+    assert_eq!(names(&heart.step(granted(0), at(10))), ["revoke"]);
+    let _ = heart.step(Event::Released { lease: LEASE }, at(11));
     assert!(heart.is_done());
 }
 

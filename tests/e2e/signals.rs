@@ -1,0 +1,204 @@
+//! What signals ask for, from the real processes: the table of docs/operations.md.
+
+use std::{ffi::OsStr, fs, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::Command,
+    time::{interval, timeout},
+};
+
+use crate::harness::{
+    PATIENCE,
+    cluster::{Cluster, Kind},
+    guests,
+    process::Process,
+};
+
+/// So long that nobody takes a wait for it for anything else.
+const LONG_TTL: Duration = Duration::from_secs(10);
+
+/// `a`, which leads under a supervisor and is started by `wrapper`, and `b`, which stands by.
+async fn started_by(kind: Kind, wrapper: &[&str]) -> Cluster {
+    let mut cluster = Cluster::with_plugin(kind, guests().join("spin.wasm")).await;
+    (cluster.ttl, cluster.supervised) = (LONG_TTL, true);
+    let command = cluster.command("a", "");
+    cluster.hosts.insert("a", Process::start(&mut wrapped(wrapper, &command)));
+    cluster.web.until("a", |answer| answer.host == "a").await;
+    cluster.join("b").await;
+    cluster
+}
+
+/// The same command, as the last arguments of `wrapper`.
+fn wrapped(wrapper: &[&str], command: &Command) -> Command {
+    let command = command.as_std();
+    let mut words = wrapper.iter().map(OsStr::new);
+    let mut wrapped = Command::new(words.next().expect("a program"));
+    wrapped.args(words).arg(command.get_program()).args(command.get_args()).kill_on_drop(true);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    wrapped.current_dir(command.get_current_dir().expect("a folder"));
+    wrapped
+}
+
+/// Awaits that `b` leads, sooner than any lease can run out.
+async fn handed_over(cluster: &Cluster) {
+    let after = timeout(LONG_TTL / 2, cluster.web.until("b", |answer| answer.host == "b")).await;
+    assert!(after.is_ok(), "b waits for a lease to run out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_stop_is_a_hand_over() {
+    for signal in [Signal::QUIT, Signal::POWER, Signal::XCPU] {
+        let mut cluster = started_by(Kind::Sqlite, &["setsid"]).await;
+        cluster.signal("a", signal);
+        let status = cluster.hosts.get_mut("a").expect("a").ended().await;
+        assert_eq!(status.code(), Some(0), "{signal:?}:\n{}", cluster.host("a").log);
+        handed_over(&cluster).await;
+    }
+}
+
+/// Also for the host, if it is signalled itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_means_nothing_ends_nothing() {
+    let cluster = started_by(Kind::Sqlite, &["setsid"]).await;
+    let host = cluster.host("a").supervised(0).await;
+    let signals = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::VTALARM, "SIGVTALRM"),
+        (Signal::PROF, "SIGPROF"),
+        (Signal::IO, "SIGIO"),
+        (Signal::XFSZ, "SIGXFSZ"),
+    ];
+    let log = &cluster.host("a").log;
+    for (signal, name) in signals {
+        for by_hand in [false, true] {
+            let seen = log.len();
+            if by_hand {
+                host.signal(signal);
+            } else {
+                cluster.signal("a", signal);
+            }
+            log.find(seen, name, |line| line["event"] == "signal" && line["name"] == name).await;
+        }
+    }
+    assert_eq!(cluster.web.until("a", |_| true).await.host, "a");
+    assert_eq!(log.events("supervising").len(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_goes_is_a_hand_over() {
+    let mut cluster = Cluster::with_plugin(Kind::Sqlite, guests().join("spin.wasm")).await;
+    (cluster.ttl, cluster.supervised) = (LONG_TTL, true);
+    let script = cluster.folder.path().join("a.sh");
+    fs::write(&script, shell(&cluster.command("a", ""))).expect("a script");
+    // It runs a command in a terminal of its own, which goes with it.
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--flush", "--command", &format!("exec sh {}", script.display())]);
+    terminal.arg("/dev/null").current_dir(cluster.folder.path()).kill_on_drop(true);
+    cluster.hosts.insert("a", Process::start(&mut terminal));
+    cluster.web.until("a", |answer| answer.host == "a").await;
+    cluster.join("b").await;
+    cluster.kill("a").await;
+    handed_over(&cluster).await;
+}
+
+/// A line for a shell that runs `command`, with its environment.
+fn shell(command: &Command) -> String {
+    let command = command.as_std();
+    let quote = |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"));
+    let unset = command.get_envs().filter(|(_, value)| value.is_none());
+    let set = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let mut words = vec!["exec".to_owned(), "env".to_owned()];
+    words.extend(unset.map(|(name, _)| format!("--unset={}", name.to_string_lossy())));
+    words.extend(set.map(|(name, value)| format!("{}={}", name.to_string_lossy(), quote(value))));
+    words.push(quote(command.get_program()));
+    words.extend(command.get_args().map(quote));
+    words.join(" ")
+}
+
+/// `timeout` signals its child and then its group.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_comes_twice_is_one_request() {
+    let mut cluster = started_by(Kind::Sqlite, &["setsid"]).await;
+    let web = cluster.web.clone();
+    let slow = tokio::spawn(async move { web.get("/sleep?ms=700").await });
+    let log = cluster.host("a").log.clone();
+    log.find(0, "request", |line| line["message"] == "sleeping").await;
+    cluster.signal("a", Signal::TERM);
+    log.event(0, "draining").await;
+    cluster.signal("a", Signal::TERM);
+    let status = cluster.hosts.get_mut("a").expect("a").ended().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    let answer = slow.await.expect("no panic").expect("an answer");
+    assert_eq!((answer.host.as_str(), answer.body.trim()), ("a", "slept"), "{log}");
+    handed_over(&cluster).await;
+}
+
+/// A host crashes while the store does not answer; its supervisor is told to stop before it
+/// could give the session back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_given_back_also_by_a_supervisor_that_stops() {
+    let mut cluster = started_by(Kind::Etcd, &["setsid"]).await;
+    let log = cluster.host("a").log.clone();
+    let host = cluster.host("a").supervised(0).await;
+    cluster.etcd.as_ref().expect("etcd").freeze();
+    host.signal(Signal::KILL);
+    log.event(0, "restarting").await;
+    cluster.signal("a", Signal::TERM);
+    cluster.etcd.as_ref().expect("etcd").signal(Signal::CONT);
+    log.event(0, "released").await;
+    let status = cluster.hosts.get_mut("a").expect("a").ended().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    handed_over(&cluster).await;
+}
+
+/// As the first process of a container; needs root.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_process_waits_for_orphans() {
+    let space = ["unshare", "--pid", "--mount", "--mount-proc", "--fork", "--kill-child"];
+    let cluster = started_by(Kind::Sqlite, &space).await;
+    let first = children(cluster.host("a").pid())[0];
+    let own = children(first);
+    assert_eq!(own.len(), 1, "the host");
+    let target = first.as_raw_nonzero().to_string();
+    let orphan = "sleep 1000 >/dev/null 2>&1 &";
+    let left = Command::new("nsenter")
+        .args(["--target", &target, "--pid", "--mount", "sh", "-c", orphan])
+        .status();
+    assert!(left.await.expect("nsenter").success());
+    let orphans = || children(first).into_iter().filter(|child| *child != own[0]);
+    let left = awaited("an orphan", || orphans().next()).await;
+    kill_process(left, Signal::KILL).expect("it takes signals");
+    awaited("its end", || orphans().next().is_none().then_some(())).await;
+    // And nothing was taken from whoever waits for it.
+    assert_eq!(cluster.host("a").log.events("supervising").len(), 1);
+}
+
+/// The children of a process, the dead among them (proc(5)).
+fn children(of: Pid) -> Vec<Pid> {
+    let of = of.as_raw_nonzero();
+    let children = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).expect("it runs");
+    children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
+
+/// What a look finds at last; the kernel tells nobody of it.
+async fn awaited<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let found = timeout(PATIENCE, async {
+        let mut looks = interval(Duration::from_millis(20));
+        loop {
+            looks.tick().await;
+            if let Some(found) = look() {
+                return found;
+            }
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("{what} does not come"))
+}
