@@ -42,6 +42,7 @@ mod store_tls;
 mod strategies;
 mod supervisor;
 mod tasks;
+mod terminal;
 mod traces;
 mod work;
 

@@ -53,7 +53,7 @@ impl fmt::Display for LogLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let token = self.token.map_or_else(|| "–".to_owned(), |token| token.to_string());
         let Self { time, host, stream, text, .. } = self;
-        write!(f, "{time} {host} {token} {stream} | {}", tame(text))
+        write!(f, "{}", tame(&format!("{time} {host} {token} {stream} | {text}")))
     }
 }
 

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ExitError, settings::SettingsArgs, terminal::say};
+use super::{
+    ExitError,
+    settings::SettingsArgs,
+    terminal::{say, say_json},
+};
 use crate::config::{self, Config};
 
 /// Check the settings, or print their schema for an editor
@@ -60,6 +64,6 @@ fn check(args: CheckArgs) -> Result<(), ExitError> {
 
 fn schema(args: &SchemaArgs) -> Result<(), ExitError> {
     let schema = if args.action { config::action_schema() } else { config::settings_schema() };
-    say(&format!("{schema:#}\n"));
+    say_json(&format!("{schema:#}\n"));
     Ok(())
 }

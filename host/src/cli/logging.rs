@@ -20,6 +20,7 @@ use super::{
     ExitError,
     terminal::{Paint, tame},
 };
+use crate::words::tame_json;
 
 /// Crates whose `info` is of use only to those who work on them.
 const NOISY: &str = "hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,reqwest=warn,\
@@ -147,7 +148,10 @@ where
                 let time = paint.paint(now.get(11..23).unwrap_or(&now), Style::new().dimmed());
                 writeln!(writer, "{time} {}", text_line(paint, level, target, said))
             }
-            Self::Json => writeln!(writer, "{}", json_line(now, level, target, said)),
+            Self::Json => {
+                let line = json_line(now, level, target, said).to_string();
+                writeln!(writer, "{}", tame_json(&line))
+            }
         }
     }
 }
@@ -162,7 +166,7 @@ fn text_line(paint: Paint, level: &Level, target: &str, mut said: Said) -> Strin
     if target == PLUGIN {
         // What a plugin prints is its own line: whose it is says enough.
         if let Some(Value::String(action)) = std::mem::take(&mut said.fields).remove("action") {
-            line += &paint.paint(format!("[{action}] "), Style::new().blue());
+            line += &paint.paint(format!("[{}] ", tame(&action)), Style::new().blue());
         }
     }
     // The name by which machines know what the message says to people.

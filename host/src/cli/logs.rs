@@ -11,7 +11,7 @@ use owo_colors::Style;
 use super::{
     ExitError,
     client::{Client, HostArgs, Question},
-    terminal::{Paint, say, tame},
+    terminal::{Paint, say, say_json, tame},
 };
 use crate::capability::LogLine;
 
@@ -66,7 +66,7 @@ impl LogsArgs {
 
     fn print(&self, line: &str, paint: Paint) -> Result<(), ExitError> {
         if self.json {
-            say(&format!("{line}\n"));
+            say_json(&format!("{line}\n"));
             return Ok(());
         }
         let line: LogLine = serde_json::from_str(line).map_err(|error| {

@@ -5,6 +5,8 @@ use owo_colors::Style;
 use super::terminal::{Paint, tame};
 
 const GAP: &str = "  ";
+/// What is wider than that is shown, and makes no other line wider.
+const WIDEST: usize = 80;
 
 /// A text in a colour.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +54,13 @@ impl Table {
     pub(super) fn render(&self, paint: Paint) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(Cell::width).max().unwrap_or(0)
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(Cell::width)
+                .max()
+                .unwrap_or(0)
+                .min(WIDEST)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         self.rows.iter().map(|row| line(row, &widths, paint) + "\n").collect()
@@ -66,9 +74,24 @@ fn line(row: &[Cell], widths: &[usize], paint: Paint) -> String {
     for (i, (cell, width)) in row.iter().zip(widths).take(used).enumerate() {
         line += &paint.paint(&cell.text, cell.style);
         if i + 1 < used {
-            line += &" ".repeat(width - cell.width());
+            line += &" ".repeat(width.saturating_sub(cell.width()));
             line += GAP;
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_cell_makes_no_other_line_wide() {
+        let mut table = Table::new(["NAME", "WHAT"]);
+        table.row([Cell::from("x".repeat(100_000)), "long".into()]);
+        (0..1000).for_each(|_| table.row(["short".into(), "y".into()]));
+        let text = table.render(Paint::OFF);
+        assert!(text.len() < 200_000, "{} bytes", text.len());
+        assert!(text.contains(&("x".repeat(100_000) + "  long\n")));
+    }
 }

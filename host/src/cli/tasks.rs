@@ -10,7 +10,7 @@ use super::{
     ExitError,
     client::{Client, HostArgs, Question, STORE_PATIENCE},
     table::{Cell, Table},
-    terminal::{Paint, say},
+    terminal::{Paint, say, say_json},
 };
 use crate::{
     api::{Dealt, TaskEntry},
@@ -77,15 +77,19 @@ pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
     let (client, json) = (args.host.client()?, args.json);
     let get = |steps: &[&str]| of_tasks(&client, Method::GET, steps);
     match args.command {
-        None if json => say(&get(&[]).ask(STORE_PATIENCE).await?.text()?),
+        None if json => say_json(&get(&[]).ask(STORE_PATIENCE).await?.text()?),
         None => say(&show(&list(&client).await?, Paint::stdout())),
         Some(Command::Show { task, id }) => {
-            say(&pretty(&get(&[&task, &id]).ask(STORE_PATIENCE).await?.json()?)?);
+            say_json(&pretty(&get(&[&task, &id]).ask(STORE_PATIENCE).await?.json()?)?);
         }
         Some(Command::Dead(Dead::List { task })) => {
             let letters = get(&[&task, "dead"]).option("limit", &LETTERS.to_string());
             let letters: Vec<Value> = letters.ask(STORE_PATIENCE).await?.json()?;
-            say(&if json { pretty(&letters.into())? } else { dead(&task, &letters) });
+            if json {
+                say_json(&pretty(&letters.into())?);
+            } else {
+                say(&dead(&task, &letters));
+            }
         }
         Some(Command::Dead(Dead::Replay { task, id })) => {
             deal(&client, Method::POST, &task, id, "in the queue again").await?;

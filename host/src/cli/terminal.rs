@@ -2,6 +2,11 @@
 //!
 //! Answers go to stdout, everything else to stderr. Colours are for terminals
 //! only; `NO_COLOR` turns them off.
+//!
+//! Invariant: what others wrote steers no terminal. Whoever puts it into a line tames it there;
+//! and whatever is written passes here, where nothing that steers is left but ends of lines,
+//! tabs and, where there are any, colours. What is handed out as it is (an answer, a value)
+//! is so for programs alone.
 
 use std::{
     fmt::Display,
@@ -11,9 +16,15 @@ use std::{
 use owo_colors::{OwoColorize, Style};
 
 pub(super) use crate::words::tame;
+use crate::words::{steers, tame_json};
 
 /// Set for child processes whose output a parent passes on to a terminal.
 pub(super) const COLOR_VARIABLE: &str = "SOLOIST_COLOR";
+
+const CLEAR: &str = "\x1b[2J";
+const HOME: &str = "\x1b[H";
+const CLEAR_LINE_END: &str = "\x1b[K";
+const CLEAR_BELOW: &str = "\x1b[J";
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug)]
@@ -54,13 +65,67 @@ impl Paint {
 
 /// Writes `text` to stdout. A reader that has gone, as `head` does, is no error.
 pub(super) fn say(text: &str) {
-    hand_out(text.as_bytes());
+    write(&tamed(text, Paint::stdout()));
 }
 
-/// Writes `bytes` to stdout as they are.
+/// Writes a text of JSON to stdout.
+pub(super) fn say_json(json: &str) {
+    write(&tame_json(json));
+}
+
+/// Writes `text` over what stands on the screen, without a flicker.
+pub(super) fn redraw(text: &str) {
+    let text = tamed(text, Paint::stdout());
+    let lines: String = text.lines().map(|line| format!("{line}{CLEAR_LINE_END}\n")).collect();
+    write(&format!("{HOME}{lines}{CLEAR_BELOW}"));
+}
+
+/// Clears the screen.
+pub(super) fn clear() {
+    write(CLEAR);
+}
+
+/// Hands `bytes` out to stdout: as they are to a program, and as a text to a terminal.
 pub(super) fn hand_out(bytes: &[u8]) {
+    if io::stdout().is_terminal() {
+        return write(&tamed(&String::from_utf8_lossy(bytes), Paint { on: false }));
+    }
+    write_bytes(bytes);
+}
+
+fn write(text: &str) {
+    write_bytes(text.as_bytes());
+}
+
+fn write_bytes(bytes: &[u8]) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+/// `text` with nothing in it that steers, but for ends of lines and tabs, and for colours where
+/// there are any.
+fn tamed(text: &str, paint: Paint) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| steers(c) && !matches!(c, '\n' | '\t')) {
+        let (before, from) = rest.split_at(at);
+        tamed += before;
+        let length = colour(from).filter(|_| paint.on);
+        let (piece, after) = match length {
+            Some(length) => from.split_at(length),
+            None => from.split_at(from.chars().next().map_or(0, char::len_utf8)),
+        };
+        tamed += &if length.is_some() { piece.to_owned() } else { tame(piece) };
+        rest = after;
+    }
+    tamed + rest
+}
+
+/// How long the colour is that `text` begins with (ECMA-48, `SGR`), if it does.
+fn colour(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\x1b[")?;
+    let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    parameters[end..].starts_with('m').then_some(text.len() - parameters.len() + end + 1)
 }
 
 /// Asks a question that only `y` or `yes` affirms; nothing without a terminal to ask on.
@@ -69,7 +134,7 @@ pub(super) fn confirm(question: &str) -> Option<bool> {
         return None;
     }
     let mut error = io::stderr().lock();
-    let _ = write!(error, "{question} [y/N] ").and_then(|()| error.flush());
+    let _ = write!(error, "{} [y/N] ", tame(question)).and_then(|()| error.flush());
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
     Some(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -83,7 +148,7 @@ pub(super) fn remark(text: &str) {
 /// Writes an error to stderr, its `error:` and `help:` marked.
 pub(super) fn complain(error: &str) {
     let paint = Paint::stderr();
-    let text: String = error.lines().map(|line| mark(line, paint) + "\n").collect();
+    let text: String = error.lines().map(|line| mark(&tame(line), paint) + "\n").collect();
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
@@ -99,4 +164,21 @@ fn mark(line: &str, paint: Paint) -> String {
         }
     }
     line.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_passes_but_lines_and_colours() {
+        let red = Paint { on: true }.paint("red", Style::new().red().bold());
+        let text = format!("{red}\ta\n\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}\u{9b}1m\u{1b}[31\r\n");
+        let shown = tamed(&text, Paint { on: true });
+        assert!(shown.starts_with(&format!("{red}\ta\n\\u{{1b}}[2J")), "{shown:?}");
+        let steering = |c: &char| steers(*c) && !matches!(c, '\n' | '\t');
+        assert_eq!(shown.chars().filter(steering).count(), 2, "{shown:?}");
+        // Where there are no colours, none of them is ours.
+        assert!(!tamed(&text, Paint::OFF).chars().any(|c| steering(&c)));
+    }
 }

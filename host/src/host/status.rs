@@ -207,3 +207,48 @@ fn refused_entry(refused: &Refused) -> ActionEntry {
         ..ActionEntry::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::store::{Drain, Known, Notes};
+
+    prop_compose! {
+        fn member()(
+            (name, url, version) in any::<(String, String, String)>(),
+            labels in any::<BTreeMap<String, String>>(),
+            (joined, priority) in any::<(u64, i64)>(),
+        ) -> Member {
+            let machine = url.clone();
+            let (failing, tasks) = (BTreeMap::new(), BTreeSet::new());
+            Member { name, url, labels, priority, joined, version, machine, failing, tasks }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whoever can write to the store can write anything there that reads as a member.
+        #[test]
+        fn whatever_stands_in_the_store_is_told(
+            there in vec(member(), 0..4),
+            gone in vec((member(), any::<(u64, u64)>(), any::<(String, String, u64)>()), 0..4),
+        ) {
+            let mut notes = Notes::default();
+            for (member, (first_seen, last_seen), (by, reason, since)) in gone {
+                let drain = Drain { order: Order { by, reason, since }, leave: false };
+                notes.drained.insert(member.name.clone(), drain);
+                notes.known.insert(member.name.clone(), Known { first_seen, last_seen, member });
+            }
+            let members = there.into_iter().map(|member| (crate::election::LeaseId(1), member.into()));
+            let mut roster = Roster { members: members.collect(), ..Roster::default() };
+            roster.members.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+            roster.notes = notes.into();
+            let told = super::members(&roster);
+            let json = serde_json::to_string(&told).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Vec<MemberEntry>>(&json).unwrap(), told);
+        }
+    }
+}

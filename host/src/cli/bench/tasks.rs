@@ -18,7 +18,7 @@ use crate::{
         ExitError,
         client::{Client, HostArgs},
         tasks,
-        terminal::{Paint, say},
+        terminal::{Paint, say, say_json},
     },
 };
 
@@ -92,7 +92,7 @@ pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
     let report = Report::of(&task, at_once, &called, &plain);
     if args.json {
         let text = serde_json::to_string_pretty(&report);
-        say(&(text.map_err(|error| ExitError::internal("cannot write JSON", &error))? + "\n"));
+        say_json(&(text.map_err(|error| ExitError::internal("cannot write JSON", &error))? + "\n"));
     } else {
         say(&report.show(Paint::stdout()));
     }

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::{
     ExitError,
     client::{self, Client, HostArgs, Question, STORE_PATIENCE},
-    terminal::{Paint, say, tame},
+    terminal::{Paint, say, say_json, tame},
 };
 use crate::{
     action::{Outcome, Record},
@@ -121,7 +121,7 @@ impl Desk {
         show: impl FnOnce(&T) -> String,
     ) -> Result<(), ExitError> {
         if self.json {
-            say(&format!("{answer}\n"));
+            say_json(&format!("{answer}\n"));
         } else {
             say(&show(&self.parse(answer)?));
         }

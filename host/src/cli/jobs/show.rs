@@ -41,7 +41,7 @@ pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
 /// One job's firings, the latest first, and what that printed.
 pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> String {
     let next = job.job.next.map_or("when it is asked to".to_owned(), |next| both(next, now));
-    let mut text = format!("{}: {}; next {next}\n", tame(&job.job.name), job.job.schedule);
+    let mut text = format!("{}: {}; next {next}\n", tame(&job.job.name), tame(&job.job.schedule));
     let Some(latest) = job.firings.first() else {
         return text + "it has not fired yet\n";
     };
@@ -63,7 +63,7 @@ pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> Str
     }
     text += &format!("\n{}", table.render(paint));
     if !latest.output.is_empty() {
-        text += &format!("\n{} printed:\n", latest.id);
+        text += &format!("\n{} printed:\n", tame(&latest.id));
         text.extend(latest.output.lines().map(|line| format!("  {}\n", tame(line))));
     }
     text
@@ -72,7 +72,7 @@ pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> Str
 /// One firing that was asked for.
 pub(super) fn firing(record: &Record) -> String {
     let took = record.ended.map(|ended| format!(" after {}", span(ended - record.started)));
-    let mut text = format!("{} {}{}\n", record.id, record.outcome, took.unwrap_or_default());
+    let mut text = format!("{} {}{}\n", tame(&record.id), record.outcome, took.unwrap_or_default());
     text.extend(record.output.lines().map(|line| format!("  {}\n", tame(line))));
     text
 }

@@ -10,7 +10,7 @@ use crate::{
     cli::{
         Exit, ExitError,
         table::{Cell, Table},
-        terminal::{Paint, say, tame},
+        terminal::{Paint, say, say_json, tame},
     },
     plugin::{Engine, Inspection},
     words::{millis, with_causes},
@@ -39,7 +39,7 @@ pub(super) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
     if args.json {
         let text = serde_json::to_string_pretty(&sheet);
         let failed = |error| ExitError::internal("cannot write JSON", &error);
-        say(&(text.map_err(failed)? + "\n"));
+        say_json(&(text.map_err(failed)? + "\n"));
     } else {
         say(&sheet.show(Paint::stdout()));
     }

@@ -12,15 +12,10 @@ use clap::Args;
 use super::{
     ExitError,
     client::{Client, HostArgs},
-    terminal::{Paint, say},
+    terminal::{self, Paint, redraw, say, say_json},
 };
 
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-
-const CLEAR: &str = "\x1b[2J";
-const HOME: &str = "\x1b[H";
-const CLEAR_LINE_END: &str = "\x1b[K";
-const CLEAR_BELOW: &str = "\x1b[J";
 
 /// Show who leads, who is there, and what runs
 #[derive(Debug, Args)]
@@ -48,7 +43,7 @@ pub(super) async fn main(args: StatusArgs) -> Result<(), ExitError> {
         return client.well(if args.live { "livez" } else { "readyz" }).await;
     }
     if !args.watch {
-        say(&render(&client, args.json).await?);
+        tell(&render(&client, args.json).await?, args.json);
         return Ok(());
     }
     tokio::select! {
@@ -60,24 +55,22 @@ pub(super) async fn main(args: StatusArgs) -> Result<(), ExitError> {
 async fn watch(client: &Client, args: &StatusArgs) {
     let in_place = std::io::stdout().is_terminal() && !args.json;
     if in_place {
-        say(CLEAR);
+        terminal::clear();
     }
     let mut ticks = tokio::time::interval(WATCH_EVERY);
     loop {
         ticks.tick().await;
         match render(client, args.json).await {
-            Ok(text) if in_place => say(&over_the_last(&text)),
-            Ok(text) => say(&text),
-            Err(error) if in_place => say(&over_the_last(&format!("{error}asking again …\n"))),
-            Err(error) => super::terminal::complain(&error.to_string()),
+            Ok(text) if in_place => redraw(&text),
+            Ok(text) => tell(&text, args.json),
+            Err(error) if in_place => redraw(&format!("{error}asking again …\n")),
+            Err(error) => terminal::complain(&error.to_string()),
         }
     }
 }
 
-/// `text` drawn over what stands on the screen, without a flicker.
-fn over_the_last(text: &str) -> String {
-    let lines: String = text.lines().map(|line| format!("{line}{CLEAR_LINE_END}\n")).collect();
-    format!("{HOME}{lines}{CLEAR_BELOW}")
+fn tell(text: &str, json: bool) {
+    if json { say_json(text) } else { say(text) }
 }
 
 async fn render(client: &Client, json: bool) -> Result<String, ExitError> {

@@ -28,23 +28,22 @@ pub(super) fn status(status: &Status, now: SystemTime, paint: Paint) -> String {
 /// What people want otherwise, and why this host does not stand for election.
 fn obstacles(status: &Status, paint: Paint) -> String {
     let obstacles = status.groups.iter().filter_map(|(name, group)| {
-        let obstacle = tame(group.obstacle.as_ref()?);
+        let obstacle = group.obstacle.as_ref()?;
         Some(format!("this host does not stand in {name}: {obstacle}"))
     });
     let pauses = status
         .groups
         .iter()
-        .filter_map(|(name, group)| Some(format!("{name} is {}", tame(group.paused.as_ref()?))));
-    let drains = status.members.iter().filter_map(|member| {
-        Some(format!("{} is {}", member.name, tame(member.drained.as_ref()?)))
-    });
+        .filter_map(|(name, group)| Some(format!("{name} is {}", group.paused.as_ref()?)));
+    let drains = (status.members.iter())
+        .filter_map(|member| Some(format!("{} is {}", member.name, member.drained.as_ref()?)));
     let lines = pauses.chain(drains).chain(obstacles);
-    lines.map(|text| paint.paint(text, Style::new().yellow()) + "\n").collect()
+    lines.map(|text| paint.paint(tame(&text), Style::new().yellow()) + "\n").collect()
 }
 
 fn summary(status: &Status, paint: Paint) -> String {
     let (host, store) = (&status.host, &status.store);
-    let bold = |text: &str| paint.paint(text, Style::new().bold());
+    let bold = |text: &str| paint.paint(tame(text), Style::new().bold());
     let state = match store.state {
         StoreState::Ok => paint.paint("ok", good()),
         StoreState::Lost => paint.paint("lost", bad()),
@@ -53,9 +52,9 @@ fn summary(status: &Status, paint: Paint) -> String {
         "cluster {}, seen by host {} ({}, soloist {})\nstore {}: {state}\n",
         bold(&status.cluster),
         bold(&host.name),
-        host.listen,
-        host.version,
-        store.label,
+        tame(&host.listen),
+        tame(&host.version),
+        tame(&store.label),
     );
     if let Some(error) = &store.last_error {
         text += &format!("  {}\n", tame(error));
@@ -188,8 +187,10 @@ fn bad() -> Style {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
-    use crate::api::example;
+    use crate::{api::example, words::steers};
 
     /// The moment of the example's joining, and 183 s.
     fn now() -> SystemTime {
@@ -215,6 +216,52 @@ ACTION  STATE    KIND  GROUP  LISTEN          RESTARTS  LAST ERROR
 web     running  http  main   127.0.0.1:3000  1         unreachable executed
 "
         );
+    }
+
+    /// Whatever a host, or its store, makes of names and texts.
+    fn text() -> impl Strategy<Value = String> {
+        let steering = "[\\x00-\\x1f\\x7f-\\u{9f}\\u{61c}\\u{200e}\\u{200f}\\u{2028}-\\u{202e}\\u{2066}-\\u{2069}a<]*";
+        prop_oneof![any::<String>(), steering, Just("x".repeat(1 << 16))]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_a_status_says_it_is_so_many_lines_of_text(texts in vec(text(), 24)) {
+            let mut texts = texts.into_iter();
+            let mut next = move || texts.next().unwrap_or_default();
+            let mut all = example();
+            (all.cluster, all.host.name, all.host.listen) = (next(), next(), next());
+            (all.host.version, all.store.label) = (next(), next());
+            all.store.last_error = Some(next());
+            let mut group = all.groups.pop_first().unwrap().1;
+            (group.leader, group.heir, group.since) = (Some(next()), Some(next()), Some(next()));
+            (group.obstacle, group.paused) = (Some(next()), Some(next()));
+            all.groups.insert(next(), group);
+            for member in &mut all.members {
+                (member.name, member.url, member.joined) = (next(), next(), next());
+                (member.version, member.drained) = (next(), Some(next()));
+                member.labels.insert(next(), "x".into());
+            }
+            all.actions[0].last_error = Some(next());
+            let shown = status(&all, now(), Paint::OFF);
+            prop_assert_eq!(shown.lines().count(), status(&known(), now(), Paint::OFF).lines().count());
+            prop_assert!(!shown.chars().any(|c| steers(c) && !matches!(c, '\n' | '\t')));
+        }
+    }
+
+    /// The example, with as much to say.
+    fn known() -> Status {
+        let mut known = example();
+        known.store.last_error = Some("late".into());
+        for group in known.groups.values_mut() {
+            (group.obstacle, group.paused) = (Some("taken".into()), Some("paused".into()));
+        }
+        for member in &mut known.members {
+            member.drained = Some("drained".into());
+        }
+        known
     }
 
     #[test]
