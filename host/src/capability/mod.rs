@@ -33,6 +33,7 @@ mod keyvalue;
 mod limits;
 mod lines;
 mod log;
+mod machine;
 mod meter;
 mod settings;
 mod sockets;

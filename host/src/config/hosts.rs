@@ -13,6 +13,9 @@ pub(super) enum Host {
     Below(String),
 }
 
+/// Tells whether an address is one of this machine's.
+pub type IsOwn = fn(IpAddr) -> bool;
+
 /// What kind of network an address is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Network {
@@ -44,6 +47,11 @@ impl Host {
         !matches!(self, Self::Ip(_))
     }
 
+    /// Whether this is the address `ip`, and no name for it.
+    pub(super) fn is_at(&self, ip: IpAddr) -> bool {
+        matches!(self, Self::Ip(named) if *named == ip.to_canonical())
+    }
+
     /// Whether this is `host`, which is in lower case.
     pub(super) fn is(&self, host: &str) -> bool {
         match self {
@@ -59,14 +67,15 @@ impl Host {
     /// Whether what this names may be found at `ip`: public addresses may,
     /// those of private networks if `private` says so, and others only if it
     /// names them: by the address itself, or as `localhost`. So a name service
-    /// cannot turn a grant into one for this machine or its neighbours.
-    pub(super) fn reaches(&self, ip: IpAddr, private: bool) -> bool {
+    /// cannot turn a grant into one for this machine or its neighbours; which
+    /// addresses are this machine's, `is_own` says.
+    pub(super) fn reaches(&self, ip: IpAddr, private: bool, is_own: IsOwn) -> bool {
         match (self, network(ip)) {
             (Self::Ip(named), _) => *named == ip.to_canonical(),
             (Self::Name(name), _) if name == "localhost" => ip.to_canonical().is_loopback(),
-            (_, Network::Public) => true,
-            (_, Network::Private) => private,
             (_, Network::Never) => false,
+            (_, Network::Private) if !private => false,
+            (_, Network::Public | Network::Private) => !is_own(ip),
         }
     }
 }
@@ -113,17 +122,28 @@ fn network_v4(ip: Ipv4Addr) -> Network {
     }
 }
 
-fn network_v6(ip: Ipv6Addr) -> Network {
-    let embedded = |high: u16, low: u16| {
-        let [a, b] = high.to_be_bytes();
-        let [c, d] = low.to_be_bytes();
-        network_v4(Ipv4Addr::new(a, b, c, d))
-    };
+/// The address of IPv4 that `ip` stands for on the way: by a translator (RFC 6052) or a tunnel
+/// (RFC 3056).
+#[must_use]
+pub fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     match ip.segments() {
-        // Translated to IPv4 on the way, so what counts is that.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            Some(Ipv4Addr::new(a, b, c, d))
+        }
+        _ => None,
+    }
+}
+
+fn network_v6(ip: Ipv6Addr) -> Network {
+    if let Some(ip) = embedded_v4(ip) {
+        return network_v4(ip);
+    }
+    match ip.segments() {
         [0xfc00..=0xfdff, ..] | [0x64, 0xff9b, 1, ..] => Network::Private,
-        [0x2001, 0xdb8, ..] => Network::Never,
+        // Tunnels whose far end the address hides (Teredo), benchmarks, documents, and what
+        // is assigned to protocols (IANA: IPv6 Special-Purpose Address Registry).
+        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Network::Never,
         [0x2000..=0x3fff, ..] => Network::Public,
         _ => Network::Never,
     }

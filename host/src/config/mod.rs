@@ -50,6 +50,7 @@ pub use api::{ApiConfig, ApiRole, ApiToken, read_tokens};
 pub use grants::{Folder, Grants};
 pub use group::{Avoid, GroupConfig, Label, Strategy};
 pub use host::{HostConfig, HostTls};
+pub use hosts::{IsOwn, embedded_v4};
 pub use instances::{Instances, Reuse};
 pub use job::{Concurrency, JobConfig, Missed};
 pub use limits::{Limits, MEMORY_MAX};

@@ -4,7 +4,7 @@ use std::{net::IpAddr, str::FromStr};
 
 use super::{
     ConfigError,
-    hosts::{Host, split_port},
+    hosts::{Host, IsOwn, split_port},
     problem::Problem,
 };
 
@@ -60,8 +60,8 @@ impl Outbound {
 
     /// Whether what this entry names may be found at `ip`; see `Host::reaches`.
     #[must_use]
-    pub fn reaches(&self, ip: IpAddr, private: bool) -> bool {
-        self.host.reaches(ip, private)
+    pub fn reaches(&self, ip: IpAddr, private: bool, is_own: IsOwn) -> bool {
+        self.host.reaches(ip, private, is_own)
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_name_reaches_no_address_that_it_does_not_name() {
         let named = entry("http://example.com");
-        let reach = |ip: &str, private| named.reaches(ip.parse().unwrap(), private);
+        let reach = |ip: &str, private| named.reaches(ip.parse().unwrap(), private, nobody);
         for public in ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34"] {
             assert!(reach(public, false), "{public}");
         }
@@ -129,14 +129,34 @@ mod tests {
             "2002:7f00:1::",
             "::7f00:1",
             "ff02::1",
+            "2001:0:7f00:1::1",
+            "3fff::1",
         ] {
             assert!(!reach(never, true), "{never}");
         }
         let localhost = entry("http://localhost");
-        assert!(localhost.reaches([127, 0, 0, 1].into(), false));
-        assert!(!localhost.reaches([10, 0, 0, 1].into(), true));
+        assert!(localhost.reaches([127, 0, 0, 1].into(), false, nobody));
+        assert!(!localhost.reaches([10, 0, 0, 1].into(), true, nobody));
         let ip = entry("http://169.254.1.1");
-        assert!(ip.reaches([169, 254, 1, 1].into(), false));
-        assert!(!ip.reaches([169, 254, 169, 254].into(), true));
+        assert!(ip.reaches([169, 254, 1, 1].into(), false, nobody));
+        assert!(!ip.reaches([169, 254, 169, 254].into(), true, nobody));
+    }
+
+    /// None is this machine's.
+    fn nobody(_: IpAddr) -> bool {
+        false
+    }
+
+    #[test]
+    fn a_name_never_stands_for_this_machine() {
+        let own: IsOwn = |_| true;
+        for ip in ["10.1.2.3", "93.184.216.34", "2606:2800:220:1::1", "fd00::1"] {
+            let ip: IpAddr = ip.parse().unwrap();
+            for name in ["http://example.com", "http://*.example.com"] {
+                assert!(!entry(name).reaches(ip, true, own), "{name} at {ip}");
+            }
+        }
+        // What names it does so on purpose.
+        assert!(entry("http://10.1.2.3").reaches([10, 1, 2, 3].into(), false, own));
     }
 }

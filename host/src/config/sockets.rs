@@ -4,7 +4,7 @@ use std::{net::SocketAddr, str::FromStr};
 
 use super::{
     ConfigError,
-    hosts::{Host, split_port},
+    hosts::{Host, IsOwn, split_port},
     problem::Problem,
 };
 
@@ -65,16 +65,22 @@ impl SocketGrant {
     /// Whether it names the address of `to` itself.
     #[must_use]
     pub fn is_at(&self, transport: Transport, to: SocketAddr) -> bool {
-        let by_address = !self.host.is_by_name() && self.host.reaches(to.ip(), false);
-        self.suits(transport, to.port()) && by_address
+        self.suits(transport, to.port()) && self.host.is_at(to.ip())
     }
 
     /// Whether `name`, if it stands for the address of `to`, lets a guest get
     /// there; see `Host::reaches`.
     #[must_use]
-    pub fn leads(&self, name: &str, transport: Transport, to: SocketAddr, private: bool) -> bool {
-        let reaches = self.host.reaches(to.ip(), private);
-        self.suits(transport, to.port()) && self.names(name) && reaches
+    pub fn leads(
+        &self,
+        name: &str,
+        transport: Transport,
+        to: SocketAddr,
+        private: bool,
+        is_own: IsOwn,
+    ) -> bool {
+        let suits = self.suits(transport, to.port()) && self.names(name);
+        suits && self.host.reaches(to.ip(), private, is_own)
     }
 
     /// Whether it is about this transport.
@@ -122,12 +128,14 @@ mod tests {
     #[test]
     fn a_name_leads_where_it_stands_for_and_no_further() {
         let db = grant("tcp://DB.internal:5432");
-        let leads = |name, to, private| db.leads(name, Transport::Tcp, at(to), private);
+        let leads = |name, to, private| db.leads(name, Transport::Tcp, at(to), private, |_| false);
         assert!(db.names("db.internal") && !db.names("x.db.internal"));
         assert!(leads("db.internal", "10.0.0.5:5432", true));
         assert!(!leads("db.internal", "10.0.0.5:5432", false));
         assert!(!leads("db.internal", "127.0.0.1:5432", true));
         assert!(!leads("other.internal", "10.0.0.5:5432", true));
         assert!(!db.is_at(Transport::Tcp, at("10.0.0.5:5432")), "only by its name");
+        let to = at("10.0.0.5:5432");
+        assert!(!db.leads("db.internal", Transport::Tcp, to, true, |_| true), "this machine");
     }
 }

@@ -20,6 +20,7 @@ mod limits;
 mod log;
 mod module;
 mod outbound;
+mod own_addresses;
 mod protocols;
 mod refused;
 mod relay;

@@ -21,7 +21,7 @@ use wasmtime_wasi_http::Error;
 
 use super::{Target, stream::Gated};
 use crate::{
-    capability::{Gate, Shut},
+    capability::{Gate, Shut, machine},
     config::Grants,
 };
 
@@ -106,7 +106,7 @@ impl Connector {
 
     fn allows(&self, target: &Target, ip: IpAddr) -> bool {
         let private = self.grants.outbound_private;
-        target.entries(&self.grants).any(|entry| entry.reaches(ip, private))
+        target.entries(&self.grants).any(|entry| entry.reaches(ip, private, machine::is_own))
     }
 
     fn tell_prohibited(&self, target: &Target, addresses: &[SocketAddr]) {
@@ -117,7 +117,7 @@ impl Connector {
             token = self.gate.term().token.0,
             to = %target,
             addresses = found.join(" "),
-            "request denied: the name stands for no public address; `outbound_private = true` in [action.{name}] lets names stand for private networks, and this machine is named by its address or as localhost",
+            "request denied: the name stands for no public address of another machine; `outbound_private = true` in [action.{name}] lets names stand for private networks, and this machine is named by its address or as localhost",
         );
     }
 }

@@ -35,7 +35,7 @@ use wasmtime_wasi::{
     sockets::{SocketAddrUse, WasiSocketsCtx, WasiSocketsCtxView},
 };
 
-use super::{Access, GuestState};
+use super::{Access, GuestState, machine};
 use crate::config::Transport;
 
 /// Names and addresses that are remembered for an instance.
@@ -134,7 +134,9 @@ impl Found {
         let names = || found.iter().filter(|(_, other)| *other == ip).map(|(name, _)| name);
         grants.sockets.iter().any(|grant| {
             grant.is_at(transport, to)
-                || names().any(|name| grant.leads(name, transport, to, grants.outbound_private))
+                || names().any(|name| {
+                    grant.leads(name, transport, to, grants.outbound_private, machine::is_own)
+                })
         })
     }
 }
