@@ -10,7 +10,8 @@
 //! - [`scaffold`]: new plugins; [`plugin`]: from a file to something instantiable; [`capability`]:
 //!   what a guest may import
 //! - [`store`]: etcd or SQLite; [`election`]: the heart, without I/O; [`config`]: `soloist.toml`;
-//!   `tls`: certificates; [`clock`]: the boot-time clock; [`measure`]: every metric; [`trace`]: spans;
+//!   `tls`: certificates; `shares`, `descriptors`: what each client may have of what there is;
+//!   [`clock`]: the boot-time clock; [`measure`]: every metric; [`trace`]: spans;
 //!   [`journal`]: what has happened lately
 
 pub mod action;
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+mod descriptors;
 pub mod election;
 pub mod host;
 pub mod journal;
@@ -27,6 +29,7 @@ pub mod measure;
 pub mod plugin;
 pub mod relay;
 pub mod scaffold;
+mod shares;
 pub mod store;
 pub mod supervisor;
 pub mod tasks;

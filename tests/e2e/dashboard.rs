@@ -1,5 +1,7 @@
 //! The dashboard in a real browser, on real hosts.
 
+mod hostile;
+
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{

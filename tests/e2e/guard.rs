@@ -1,6 +1,7 @@
 //! Who is let in to the control API: people by tokens or certificates, and hosts among
 //! themselves.
 
+mod greed;
 mod hosts;
 mod limits;
 mod people;

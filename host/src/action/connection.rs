@@ -1,4 +1,8 @@
-//! One connection of a client, from its first byte to its end.
+//! The connections of clients: how they come in, and each from its first byte to its end.
+//!
+//! Invariant: no client holds one by doing nothing. It has so long to begin, to ask and between
+//! requests; and if it takes nothing of an answer for so long, that one ends: a stream of
+//! HTTP/2 by itself, all else with its connection.
 
 use std::{
     convert::Infallible,
@@ -20,21 +24,31 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
 };
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{Tasks, limits::LAST_WORD};
+use super::{
+    Tasks,
+    handed::{Handed, UPTAKE, Uptake},
+    limits::{ACCEPT_PAUSE, LAST_WORD},
+    places::{Place, Places},
+    wire::Wire,
+};
 use crate::tls::{Acceptor, H2};
 
 /// Answers the requests that come to an address.
 pub(crate) trait Answers: Send + Sync + 'static {
     /// What its answers are made of.
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static;
 
     /// Answers `request`, whatever happens.
     fn respond(
@@ -63,12 +77,15 @@ pub(crate) struct Hall<A> {
     pub(crate) tls: Option<Acceptor>,
     /// Told when the address is let go: idle connections then end.
     pub(crate) closing: CancellationToken,
-    /// Owns the streams of HTTP/2.
+    /// Owns the connections, and the streams of HTTP/2.
     pub(crate) tasks: Tasks,
+    /// Those that there are.
+    pub(crate) places: Arc<Places>,
     /// How many requests one connection of HTTP/2 may have open at a time.
     pub(crate) streams: u32,
-    /// How long a client may take for the head of a request, or be idle before it.
-    pub(crate) head: Duration,
+    /// How long a client may take for the head of a request, be idle before it, or take
+    /// nothing of an answer.
+    pub(crate) patience: Duration,
 }
 
 impl<A> Clone for Hall<A> {
@@ -78,8 +95,9 @@ impl<A> Clone for Hall<A> {
             tls: self.tls.clone(),
             closing: self.closing.clone(),
             tasks: self.tasks.clone(),
+            places: Arc::clone(&self.places),
             streams: self.streams,
-            head: self.head,
+            patience: self.patience,
         }
     }
 }
@@ -95,22 +113,45 @@ enum Protocol {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Secure;
 
+/// Accepts until the address is to be let go; the connections live on.
+pub(crate) async fn accept_all<A: Answers>(listener: &TcpListener, hall: &Hall<A>) {
+    while let Some(accepted) = hall.closing.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, peer)) => {
+                // Whoever is one too many finds the connection closed and may try again.
+                if let Some(place) = hall.places.seat(peer.ip()) {
+                    let own = hall.clone();
+                    hall.tasks.spawn_told(|cut| serve(stream, peer, place, own, cut));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
 /// Answers one client, until it goes, or the address is let go and nothing of it is in
-/// flight any more, or it is `cut`.
-pub(crate) async fn serve<A: Answers>(stream: TcpStream, hall: Hall<A>, cut: CancellationToken) {
-    let Ok(peer) = stream.peer_addr() else { return };
+/// flight any more, or its place is wanted and it does not use it, or it is `cut`.
+async fn serve<A: Answers>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    hall: Hall<A>,
+    cut: CancellationToken,
+) {
     let mut caller = Caller { peer, secure: hall.tls.is_some(), certified: false };
-    // It only fails on a connection that is broken already.
-    let _ = stream.set_nodelay(true);
+    settle(&stream, hall.patience);
     let ended = match hall.tls.clone() {
-        None => match hall.first(protocol(&stream), &cut).await {
-            Some(protocol) => hall.speak(protocol, stream, caller, &cut).await,
+        None => match hall.first(protocol(&stream), &place, &cut).await {
+            Some(protocol) => hall.speak(protocol, stream, caller, &place, &cut).await,
             None => return,
         },
-        Some(tls) => match hall.first(tls.accept(stream), &cut).await {
+        Some(tls) => match hall.first(tls.accept(stream), &place, &cut).await {
             Some(stream) => {
                 caller.certified = stream.get_ref().1.peer_certificates().is_some();
-                hall.speak(agreed(&stream), stream, caller, &cut).await
+                hall.speak(agreed(&stream), stream, caller, &place, &cut).await
             }
             None => return,
         },
@@ -125,14 +166,16 @@ impl<A: Answers> Hall<A> {
     async fn first<T>(
         &self,
         first: impl Future<Output = io::Result<T>>,
+        place: &Place,
         cut: &CancellationToken,
     ) -> Option<T> {
         let first = tokio::select! {
             // What has come is answered, be it by a refusal.
             biased;
-            first = timeout(self.head, first) => first.ok()?,
+            first = timeout(self.patience, first) => first.ok()?,
             () = cut.cancelled() => return None,
             () = self.closing.cancelled() => return None,
+            () = place.wanted() => return None,
         };
         let refused = |error: &io::Error| tracing::debug!(%error, "a connection did not begin");
         first.inspect_err(refused).ok()
@@ -144,36 +187,37 @@ impl<A: Answers> Hall<A> {
         protocol: Protocol,
         stream: S,
         caller: Caller,
+        place: &Place,
         cut: &CancellationToken,
     ) -> hyper::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let routes = Arc::clone(&self.routes);
+        let (routes, seat) = (Arc::clone(&self.routes), Arc::clone(place.seat()));
         let service = service_fn(move |request: Request<Incoming>| {
-            let routes = Arc::clone(&routes);
-            async move { routes.respond(request, caller).await }
+            let (routes, visit) = (Arc::clone(&routes), seat.visit());
+            async move {
+                let response = routes.respond(request, caller).await?;
+                Ok::<_, Infallible>(response.map(|body| Handed::new(body, visit)))
+            }
         });
-        let io = TokioIo::new(stream);
+        let io = TokioIo::new(Wire::new(stream, Arc::clone(place.seat())));
         match protocol {
             Protocol::Http1 => {
                 let mut builder = http1::Builder::new();
-                builder.timer(TokioTimer::new()).header_read_timeout(self.head);
+                builder.timer(TokioTimer::new()).header_read_timeout(self.patience);
                 let connection = builder.serve_connection(io, service).with_upgrades();
-                drive(
-                    connection,
-                    http1::UpgradeableConnection::graceful_shutdown,
-                    &self.closing,
-                    cut,
-                )
-                .await
+                let end = http1::UpgradeableConnection::graceful_shutdown;
+                drive(connection, end, &self.closing, place, cut).await
             }
             Protocol::Http2 => {
-                let mut builder = http2::Builder::new(Streams(self.tasks.clone()));
+                let streams = Streams { tasks: self.tasks.clone(), patience: self.patience };
+                let mut builder = http2::Builder::new(streams);
                 builder.timer(TokioTimer::new()).max_concurrent_streams(self.streams);
-                builder.keep_alive_interval(self.head);
+                builder.keep_alive_interval(self.patience);
                 let connection = builder.serve_connection(io, service);
-                drive(connection, http2::Connection::graceful_shutdown, &self.closing, cut).await
+                let end = http2::Connection::graceful_shutdown;
+                drive(connection, end, &self.closing, place, cut).await
             }
         }
     }
@@ -186,10 +230,11 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     shut_down: impl Fn(Pin<&mut C>),
     closing: &CancellationToken,
+    place: &Place,
     cut: &CancellationToken,
 ) -> hyper::Result<()> {
     let mut connection = pin!(connection);
-    let mut draining = false;
+    let (mut draining, mut wanted) = (false, false);
     loop {
         tokio::select! {
             biased;
@@ -203,8 +248,27 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
                 shut_down(connection.as_mut());
                 draining = true;
             }
+            () = place.wanted(), if !wanted => {
+                shut_down(connection.as_mut());
+                (draining, wanted) = (true, true);
+            }
+            // Whoever is in the middle of asking is not waited for.
+            () = sleep(LAST_WORD), if wanted && place.seat().is_idle() => {
+                if place.seat().is_idle() {
+                    return Ok(());
+                }
+            }
         }
     }
+}
+
+/// Has small pieces sent at once, and the connection broken off when its client takes nothing
+/// for so long: the kernel sees what was taken, also where that is less than makes room for
+/// more (tcp(7): `TCP_USER_TIMEOUT`). Both only fail on a connection that is broken already.
+fn settle(stream: &TcpStream, patience: Duration) {
+    let _ = stream.set_nodelay(true);
+    let patience = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+    let _ = sockopt::set_tcp_user_timeout(stream, patience);
 }
 
 /// Looks at the first bytes without taking them. HTTP/2 without TLS begins with a method
@@ -221,19 +285,25 @@ fn agreed(stream: &TlsStream<TcpStream>) -> Protocol {
     if agreed == Some(H2) { Protocol::Http2 } else { Protocol::Http1 }
 }
 
-/// Runs the streams of HTTP/2 connections. One that is cut has time for a last word, too.
+/// Runs the streams of HTTP/2 connections. One that is cut has time for a last word, too; one
+/// of which its client takes nothing is reset.
 #[derive(Clone)]
-struct Streams(Tasks);
+struct Streams {
+    tasks: Tasks,
+    patience: Duration,
+}
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
+        let (patience, uptake) = (self.patience, Uptake::default());
         // Boxed, or what runs it would carry it along, and more than once.
-        let mut stream = Box::pin(stream);
-        self.0.spawn_told(|cut| async move {
+        let mut stream = Box::pin(UPTAKE.scope(uptake.clone(), stream));
+        self.tasks.spawn_told(|cut| async move {
             tokio::select! {
                 biased;
                 _ = stream.as_mut() => {}
                 () = cut.cancelled() => drop(timeout(LAST_WORD, stream).await),
+                () = uptake.stalls(patience) => tracing::debug!("a stream was not taken"),
             }
         });
     }

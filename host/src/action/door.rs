@@ -2,18 +2,15 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-    time::sleep,
-};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Tasks,
     connection::{self, Answers, Hall},
-    limits::{ACCEPT_PAUSE, ADDRESS_AGAIN, CONNECTIONS, REQUEST_HEAD, STREAMS},
+    limits::{ADDRESS_AGAIN, CONNECTIONS, REQUEST_HEAD, STREAMS},
     listen,
+    places::Places,
 };
 use crate::tls::Acceptor;
 
@@ -62,8 +59,9 @@ impl<A: Answers> Door<A> {
         outcome: watch::Sender<Opening>,
     ) -> Self {
         let (closing, tasks) = (CancellationToken::new(), tasks.child());
-        let (streams, head) = (STREAMS, REQUEST_HEAD);
-        let hall = Hall { tls, routes: answers, closing, tasks, streams, head };
+        let (places, streams) = (Places::of_address(CONNECTIONS), STREAMS);
+        let patience = REQUEST_HEAD;
+        let hall = Hall { tls, routes: answers, closing, tasks, places, streams, patience };
         let opened = outcome.subscribe();
         let closed = CancellationToken::new();
         let guard = closed.clone().drop_guard();
@@ -108,7 +106,7 @@ async fn serve<A: Answers>(
         match opened {
             Ok((listener, bound)) => {
                 outcome.send_replace(Opening::Open(bound));
-                return accept_all(&listener, &hall).await;
+                return connection::accept_all(&listener, &hall).await;
             }
             Err(reason) if persistence == Persistence::Endless => {
                 if !std::mem::replace(&mut told, true) {
@@ -147,28 +145,4 @@ async fn open(
             "cannot listen on {address}: {error}; end what listens there, or set another `listen`"
         )
     })
-}
-
-/// Accepts until the address is to be let go; the connections live on.
-async fn accept_all<A: Answers>(listener: &TcpListener, hall: &Hall<A>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let next = async || {
-        let place = places.clone().acquire_owned().await;
-        (place, listener.accept().await)
-    };
-    while let Some((place, accepted)) = hall.closing.run_until_cancelled(next()).await {
-        match accepted {
-            Ok((stream, _)) => {
-                let own = hall.clone();
-                hall.tasks.spawn_told(|cut| async move {
-                    connection::serve(stream, own, cut).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }

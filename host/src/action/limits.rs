@@ -14,11 +14,13 @@ pub(super) const REHEARSAL: Duration = Duration::from_secs(5);
 
 /// Requests that one connection of HTTP/2 may have open at a time.
 pub(super) const STREAMS: u32 = 256;
-/// Connections that one address keeps open; more wait in the kernel's backlog.
+/// Connections that one address keeps open. Each client has its share of them; those on which
+/// nothing is asked for make room.
 pub(super) const CONNECTIONS: usize = 4096;
 /// The kernel's backlog: connections that wait to be accepted.
 pub(super) const BACKLOG: u32 = 1024;
-/// How long a client may take for the head of a request, or be idle before it.
+/// How long a client may take for the head of a request, be idle before it, or take nothing of
+/// an answer.
 pub(super) const REQUEST_HEAD: Duration = Duration::from_secs(30);
 /// How long a connection has to refuse what has come, when a term ends at once. It
 /// is part of the stop, and little of its budget.

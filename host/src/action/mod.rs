@@ -21,6 +21,7 @@ mod catalog;
 mod connection;
 mod door;
 mod fate;
+mod handed;
 mod hook;
 mod inbound;
 mod instances;
@@ -30,6 +31,7 @@ mod listen;
 mod lobby;
 mod opening;
 mod paths;
+mod places;
 mod refusal;
 mod request;
 mod reserve;
@@ -43,6 +45,7 @@ mod status;
 mod task;
 mod tasks;
 mod upload;
+mod wire;
 mod worker;
 
 use std::{
@@ -54,7 +57,7 @@ use std::{
 
 pub(crate) use body::ReplyBody;
 pub use catalog::{Catalog, CatalogError, Programme, Refused};
-pub(crate) use connection::{Answers, Caller, Hall, Secure, serve};
+pub(crate) use connection::{Answers, Caller, Hall, Secure, accept_all};
 pub(crate) use door::{Door, Opening, Persistence};
 pub use hook::Hooks;
 pub(crate) use inbound::{Inbound, Kept};
@@ -66,6 +69,7 @@ pub use listen::Preflight;
 pub use lobby::Lobby;
 pub(crate) use lobby::{Floor, Performer, Visit};
 pub(crate) use paths::{Paths, take_off};
+pub(crate) use places::Places;
 pub(crate) use refusal::{Unserved, told};
 pub use running::{Failure, Scope};
 pub(crate) use stage::{DoorKey, door_key};

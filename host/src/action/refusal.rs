@@ -29,6 +29,8 @@ pub(super) enum Refusal {
     Failed,
     #[error("the plugin answered with an error: {0}")]
     Error(String),
+    #[error("the plugin answered with the status {0}, which announces an answer and is none")]
+    NotFinal(StatusCode),
     #[error("wasi:http has no upgrades: ask again without the header `upgrade`")]
     Upgrade,
 }
@@ -52,6 +54,7 @@ impl Refusal {
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
+            Self::NotFinal(_) => StatusCode::BAD_GATEWAY,
             Self::Failed | Self::Error(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -136,12 +136,19 @@ impl Server {
             limit = overflow.happens() => return Err(Refusal::TooLarge(limit)),
             answered = timeout(patience, answer) => answered,
         };
-        let response = match answered {
+        let mut response = match answered {
+            // 101 would make a connection of which nobody knows what follows, and the others
+            // of its kind are no answers (RFC 9110, section 15.2).
+            Ok(Ok(Ok(response))) if response.status().is_informational() => {
+                return Err(note(&self.run, Refusal::NotFinal(response.status())));
+            }
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(code))) => return Err(note(&self.run, Refusal::Error(code))),
             Ok(Err(_)) => return Err(self.silence(guest).await),
             Err(_) => return Err(note(&self.run, Refusal::Late)),
         };
+        // What hosts say to each other, a guest cannot.
+        Stamp::take_off_all(response.headers_mut());
         let gate = self.run.gate().clone();
         Ok(ReplyBody::wrap(response, expects_body, gate, fate, guest)?)
     }

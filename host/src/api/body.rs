@@ -1,6 +1,6 @@
 //! Bodies of requests on their way in: bounded in size, and in time by their size.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use axum::{body::Body, http::StatusCode};
 use bytes::{Bytes, BytesMut};
@@ -8,7 +8,11 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::{refusal::Refusal, server::REQUEST_TIME};
+use super::{
+    budget::{Cut, crowded},
+    refusal::Refusal,
+    server::REQUEST_TIME,
+};
 
 /// The slowest that a client may send, in bytes a second, once [`REQUEST_TIME`] is over.
 const SLOWEST: usize = 16 << 10;
@@ -43,9 +47,17 @@ pub(super) async fn whole(mut body: Body, most: usize) -> Result<Bytes, Missing>
 }
 
 impl Missing {
+    /// Whether there was no room for it.
+    fn is_crowded(&self) -> bool {
+        let Self::Broken(error) = self else { return false };
+        let cut = error.source().and_then(|cut| cut.downcast_ref::<Cut>());
+        matches!(cut, Some(Cut::Crowded))
+    }
+
     /// What is said of it; `what` the body is, and what is said of one that is too long.
     pub(super) fn refusal(self, what: &str, large: impl FnOnce() -> Refusal) -> Refusal {
         match self {
+            _ if self.is_crowded() => crowded(&format!("there is no room for the {what} now")),
             Self::Large => large(),
             Self::Slow => {
                 let error = format!("the {what} did not come within {} s", REQUEST_TIME.as_secs());

@@ -5,11 +5,15 @@
 //! store: a host that cannot lead must be able to say why.
 
 mod body;
+mod budget;
 mod casts;
 mod commands;
 mod dashboard;
 mod entrance;
 mod events;
+#[cfg(test)]
+mod hostile;
+mod inert;
 mod jobs;
 mod live;
 mod logs;

@@ -1,7 +1,8 @@
 //! The server of the control API.
 //!
 //! Invariants:
-//! - No client can hold the server: requests have a time limit, connections a number.
+//! - No client can hold the server: requests have a time limit; connections, requests and the
+//!   bytes of their bodies a number, of which each client has its share.
 //! - When [`serve`] returns, every connection is closed.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -15,17 +16,15 @@ use axum::{
 };
 use hyper::{body::Incoming, service::Service};
 use hyper_util::service::TowerToHyperService;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::timeout,
-};
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    JobSource, Status, casts, commands, dashboard,
+    JobSource, Status,
+    budget::Budget,
+    casts, commands, dashboard,
     entrance::{Entrance, Needs, READ},
-    events, jobs,
+    events, inert, jobs,
     live::Live,
     logs::{self, LogSource},
     refusal::Refusal,
@@ -34,19 +33,18 @@ use super::{
     tasks::{self, TaskDesk},
 };
 use crate::{
-    action::{Answers, Caller, Hall, Tasks, serve as answer},
+    action::{Answers, Caller, Hall, Places, Tasks, accept_all},
     cluster::Commands,
     journal::Journal,
     relay::Relay,
+    shares::Client,
     store,
 };
 
-/// How long a client may take to send a request, or to sit idle.
+/// How long a client may take to send a request, to sit idle, or to take nothing of an answer.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How long an answer in flight may take once the server stops.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long to wait after the system refused a connection, as when files run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Other hosts send what they are asked for the leader's actions over many of them.
 const MAX_CONNECTIONS: usize = 1024;
 /// Calls of tasks come from each other host over one connection: more than a host takes
@@ -135,41 +133,21 @@ pub async fn serve(listener: TcpListener, desks: Desks, stop: CancellationToken)
     let relay = desks.relay.clone();
     let (entrance, tasks) = (Arc::clone(&desks.entrance), Tasks::new());
     let (tls, live) = (entrance.tls.clone(), Live::new(tasks.clone(), stop.clone()));
-    let rooms = Rooms { own: TowerToHyperService::new(routes(desks, live)), entrance, relay };
+    let own = TowerToHyperService::new(routes(desks, live));
+    let rooms = Rooms { own, entrance, budget: Budget::new(), relay };
     let hall = Hall {
         routes: Arc::new(rooms),
         tls,
-        closing: stop.clone(),
+        closing: stop,
         tasks,
+        places: Places::of_control(MAX_CONNECTIONS),
         streams: MAX_STREAMS,
-        head: REQUEST_TIME,
+        patience: REQUEST_TIME,
     };
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    while let Some(stream) = stop.run_until_cancelled(accept(&listener)).await {
-        // Whoever is one too many finds the connection closed and may try again.
-        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            let answering = hall.clone();
-            hall.tasks.spawn_told(|cut| async move {
-                answer(stream, answering, cut).await;
-                drop(place);
-            });
-        }
-    }
+    accept_all(&listener, &hall).await;
     drop(listener);
     let _ = timeout(GRACE, hall.tasks.join()).await;
     hall.tasks.stop().await;
-}
-
-async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(error) => {
-                tracing::warn!(%error, "the control API cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }
 
 /// Where a request may belong.
@@ -178,6 +156,8 @@ struct Rooms {
     own: TowerToHyperService<Router>,
     /// Who comes in to what.
     entrance: Arc<Entrance>,
+    /// What may come in at a time.
+    budget: Budget,
     /// What the leader performs.
     relay: Relay,
 }
@@ -187,23 +167,48 @@ impl Answers for Rooms {
 
     async fn respond(
         &self,
+        request: Request<Incoming>,
+        caller: Caller,
+    ) -> Result<Response, Infallible> {
+        if Relay::is_at(request.uri().path()) {
+            return self.ask_action(request, caller).await;
+        }
+        let mut response = match self.budget.admit(Client::at(caller.peer.ip()), request) {
+            Ok((mut request, _held)) => {
+                request.extensions_mut().insert(caller);
+                self.own.call(request).await?
+            }
+            Err(refusal) => refusal.into_response(),
+        };
+        let file = response.extensions().get().copied();
+        inert::answer(response.headers_mut(), file);
+        Ok(response)
+    }
+}
+
+impl Rooms {
+    async fn ask_action(
+        &self,
         mut request: Request<Incoming>,
         caller: Caller,
     ) -> Result<Response, Infallible> {
-        if !Relay::is_at(request.uri().path()) {
-            request.extensions_mut().insert(caller);
-            return self.own.call(request).await;
-        }
         let from_host = Relay::is_from_host(request.headers());
         if let Err(refusal) = self.entrance.admit_to_actions(caller, &mut request).await {
             let mut response = refusal.into_response();
+            inert::answer(response.headers_mut(), None);
             if from_host {
                 Relay::mark_stranger(response.headers_mut());
             }
             return Ok(response);
         }
+        let believed = Relay::is_from_host(request.headers());
         // Boxed, or every request of the control API would be as large.
-        Ok(Box::pin(self.relay.respond(request, caller)).await?.map(Body::new))
+        let mut response = Box::pin(self.relay.respond(request, caller)).await?.map(Body::new);
+        // What goes to another host is shown by that one, at the address that its client asked.
+        if !believed {
+            inert::action(response.headers_mut());
+        }
+        Ok(response)
     }
 }
 

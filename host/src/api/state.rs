@@ -104,12 +104,8 @@ async fn read(store: Store, asked: Asked) -> Result<Response, Refusal> {
     let Some(entry) = found.into_iter().flatten().next() else {
         return Err(missing(&action, &key));
     };
-    // A browser must not take it for a page of this host's.
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
+    let headers =
+        [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, entry.value).into_response())
 }
 

@@ -30,6 +30,7 @@ use crate::{
     action::{Action, Workshop},
     capability::{CallError, Calls, Order},
     plugin::{Answer, Call},
+    store::is_content_type,
     tasks::{ATTEMPT, CALL, Dispatcher, HOST, Passed, status},
     trace::TraceContext,
 };
@@ -153,7 +154,8 @@ async fn read(action: &Action, body: Body) -> Result<Bytes, Refusal> {
 
 pub(super) fn answer(Answer { payload, content_type }: Answer) -> Response {
     let mut response = Response::new(Body::from(payload));
-    if let Some(form) = content_type {
+    // What the store or another host says was checked by nobody here.
+    if let Some(form) = content_type.filter(|form| is_content_type(form)) {
         put(response.headers_mut(), &header::CONTENT_TYPE, &form);
     }
     response

@@ -4,6 +4,8 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::election::Term;
 
+/// How the names of all headers begin that hosts say things by.
+const OWN: &str = "soloist-";
 const HOST: HeaderName = HeaderName::from_static("soloist-host");
 const TOKEN: HeaderName = HeaderName::from_static("soloist-token");
 
@@ -26,6 +28,15 @@ impl Stamp {
     pub(crate) fn put(&self, headers: &mut HeaderMap) {
         headers.insert(HOST, self.host.clone());
         headers.insert(TOKEN, self.token.clone());
+    }
+
+    /// Takes off all that is said by hosts alone, which a guest may have put there itself.
+    pub(crate) fn take_off_all(headers: &mut HeaderMap) {
+        let own = |name: &&HeaderName| name.as_str().starts_with(OWN);
+        let own: Vec<_> = headers.keys().filter(own).cloned().collect();
+        for name in own {
+            headers.remove(name);
+        }
     }
 
     /// Takes off what a guest has put there itself.

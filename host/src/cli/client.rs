@@ -20,6 +20,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The same, where its store has to answer first: longer than that takes to fail.
 pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(30);
+/// The longest answer that is taken in, in bytes: what a task answers may be long.
+const LARGEST: usize = 1 << 30;
 /// The token itself.
 const TOKEN: &str = "SOLOIST_TOKEN";
 
@@ -237,7 +239,7 @@ impl Question<'_> {
     /// The answer, whatever it is.
     async fn answer(self, within: Duration) -> Result<Answer, ExitError> {
         let (url, peers) = (Arc::clone(&self.client.url), self.client.peers.clone());
-        let answer = peers.ask(self.request()?, Some(within)).await;
+        let answer = peers.ask(self.request()?, Some(within), LARGEST).await;
         let answer = answer.map_err(|error| silence(&url, &error))?;
         Ok(Answer { url, answer })
     }

@@ -11,10 +11,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Either;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::action::ReplyBody;
+use crate::{action::ReplyBody, shares::Share};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -24,7 +23,7 @@ pub(crate) struct Carried {
     /// Until it is gone, the drain of the term that answers waits.
     _visit: Option<TaskTrackerToken>,
     /// Until it is gone, the request counts among those under way.
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Share>,
 }
 
 /// What a term of this host answers, or a text of the relay's own; or another host's answer.
@@ -49,7 +48,7 @@ impl Carried {
     }
 
     /// Gives the place back when it is gone.
-    pub(super) fn keep(&mut self, place: Option<OwnedSemaphorePermit>) {
+    pub(super) fn keep(&mut self, place: Option<Share>) {
         self.place = place;
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use ::http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Carried, Shared,
@@ -16,25 +16,19 @@ use super::{
 use crate::{
     action::{Action, Answers, Caller, Paths, take_off},
     config::Standby,
+    descriptors::for_hops,
     plugin::Kind,
+    shares::Shares,
 };
 
 /// The path of the control address under which the actions are, each under its name.
 pub(super) const LEADER: &str = "/leader/";
 
-/// What a plugin answers at the control address is kept apart from the control API: a page
-/// of it may run scripts, but they count as another site's (Content Security Policy 3,
-/// `sandbox`).
-const SANDBOX: HeaderValue =
-    HeaderValue::from_static("sandbox allow-downloads allow-forms allow-popups allow-scripts");
-/// By this one, a script of a plugin could get between a browser and the control API.
-const WORKERS: HeaderName = HeaderName::from_static("service-worker-allowed");
-
 /// A place where requests come in.
 pub(crate) struct Desk {
     shared: Arc<Shared>,
     /// For those that wait, or that other hosts answer.
-    places: Arc<Semaphore>,
+    places: Arc<Shares>,
     /// The actions of the address.
     paths: Paths<Arc<Action>>,
 }
@@ -42,7 +36,7 @@ pub(crate) struct Desk {
 impl Desk {
     /// A desk at which there are no actions yet.
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        let (shared, places) = (Arc::clone(shared), Arc::new(Semaphore::new(IN_FLIGHT)));
+        let (shared, places) = (Arc::clone(shared), Shares::new(for_hops(IN_FLIGHT)));
         Self { shared, places, paths: Paths::default() }
     }
 
@@ -57,6 +51,7 @@ impl Desk {
         mut request: Request<Incoming>,
         caller: Caller,
     ) -> Response<Carried> {
+        headers::take_in(&mut request);
         let trail = Trail::read(request.headers());
         headers::take_off_own(request.headers_mut());
         let (action, taken) = match self.named(request.uri().path()) {
@@ -67,7 +62,7 @@ impl Desk {
         if trail.is_from_host() {
             self.shared.hops.note_received();
             if let Some(asked) = trail.asked.clone() {
-                request.headers_mut().insert(header::HOST, asked);
+                headers::restore_host(&mut request, asked);
             }
             return match take_off(&mut request, taken, None) {
                 Some(()) => self.ask(action, Standby::Forward, trail, request, caller).await,
@@ -77,9 +72,7 @@ impl Desk {
         let Some(()) = take_off(&mut request, taken, Some(&prefix)) else {
             return Refusal::Nowhere(prefix).response(false);
         };
-        let mut response = self.ask(action, Standby::Forward, trail, request, caller).await;
-        set_apart(response.headers_mut());
-        response
+        self.ask(action, Standby::Forward, trail, request, caller).await
     }
 
     /// The action that a path of the control address names, and how much of the path is
@@ -103,6 +96,7 @@ impl Desk {
         mut request: Request<Incoming>,
         caller: Caller,
     ) -> Response<Carried> {
+        headers::take_in(&mut request);
         headers::take_off_own(request.headers_mut());
         let found = self.paths.find(request.uri().path(), |path, action, taken| {
             (Arc::clone(path), Arc::clone(action), taken)
@@ -129,6 +123,9 @@ impl Desk {
     ) -> Response<Carried> {
         let from_host = trail.is_from_host();
         if !from_host {
+            if !headers::names_host(&request) {
+                return Refusal::NoHost.response(false);
+            }
             let uri = request.uri().clone();
             headers::add_forwarded(request.headers_mut(), &uri, caller);
         }
@@ -158,9 +155,4 @@ impl Answers for Desk {
     ) -> Result<Response<Carried>, Infallible> {
         Ok(self.respond_at_address(request, caller).await)
     }
-}
-
-fn set_apart(headers: &mut HeaderMap) {
-    headers.append(header::CONTENT_SECURITY_POLICY, SANDBOX);
-    headers.remove(WORKERS);
 }

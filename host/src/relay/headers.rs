@@ -13,9 +13,9 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::Authority};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, uri::Authority};
 
-use super::{limits::HOPS, refusal::Refusal};
+use super::{limits::HOPS, refusal::Refusal, tunnel};
 use crate::{
     action::{Caller, Unserved},
     election::Token,
@@ -131,12 +131,39 @@ pub(super) fn take_off_own(headers: &mut HeaderMap) {
     }
 }
 
+/// Takes in a request: what concerned the connection that it came by goes, before anything is
+/// added that its sender could name there.
+pub(super) fn take_in<B>(request: &mut Request<B>) {
+    let upgrade = tunnel::is_asked(request.method(), request.headers());
+    take_off_hop_by_hop(request.headers_mut(), upgrade);
+}
+
+/// Whether a request says which host it is for, and only once (RFC 9112, section 3.2). One that
+/// does not would get the name of the address that it is passed on to.
+pub(super) fn names_host<B>(request: &Request<B>) -> bool {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    match (named.next(), named.next()) {
+        (_, Some(_)) => false,
+        (None, None) => request.uri().authority().is_some(),
+        (Some(host), None) => host.to_str().is_ok_and(|host| host.parse::<Authority>().is_ok()),
+    }
+}
+
+/// Says for which host a request is that another host has passed on: the one that its client
+/// has `asked` for, which that host says of every request. Nothing else that says so is left.
+pub(super) fn restore_host<B>(request: &mut Request<B>, asked: HeaderValue) {
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    request.headers_mut().insert(header::HOST, asked);
+}
+
 /// Takes off what concerns one connection only; `upgrade`: but for what asks for an upgrade.
 pub(super) fn take_off_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
     let to = headers.get(header::UPGRADE).cloned().filter(|_| upgrade);
     let named: Vec<HeaderName> = (headers.get_all(header::CONNECTION).iter())
         .filter_map(|value| value.to_str().ok())
         .flat_map(|names| names.split(',').filter_map(|name| name.trim().parse().ok()))
+        .filter(may_be_named)
         .collect();
     // Without it no trailers come.
     let trailers = headers.get(header::TE).is_some_and(takes_trailers);
@@ -150,6 +177,12 @@ pub(super) fn take_off_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
         headers.insert(header::UPGRADE, to);
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
+}
+
+/// Whether `connection` may take a header off. It may not name what is for all who get a
+/// message (RFC 9110, section 7.6.1): which host it is for, and what hosts say themselves.
+fn may_be_named(name: &HeaderName) -> bool {
+    *name != header::HOST && !name.as_str().starts_with(OWN)
 }
 
 fn takes_trailers(te: &HeaderValue) -> bool {
@@ -278,6 +311,76 @@ mod tests {
         take_off_hop_by_hop(&mut upgrade, true);
         assert_eq!(upgrade["upgrade"], "websocket");
         assert_eq!(upgrade["connection"], "upgrade");
+    }
+
+    /// A request as a client sends it.
+    fn sent(list: &[(&'static str, &'static str)]) -> Request<()> {
+        let mut request = Request::new(());
+        *request.headers_mut() = headers(list);
+        request
+    }
+
+    #[test]
+    fn a_client_takes_off_nothing_that_is_added() {
+        let caller = Caller { peer: ([192, 0, 2, 7], 1).into(), secure: true, certified: false };
+        let added = ["x-forwarded-for", "forwarded", "x-forwarded-host", "x-forwarded-proto"];
+        for named in [
+            &["x-forwarded-for, forwarded, x-forwarded-host, x-forwarded-proto, host"][..],
+            &["X-Forwarded-For,FORWARDED", "close", "X-Forwarded-Host , x-forwarded-PROTO,Host"],
+            &["keep-alive, , x-forwarded-for;, forwarded", "x-forwarded-host\t,host"],
+            &["upgrade, x-forwarded-for, forwarded, host"],
+        ] {
+            let all = named.iter().map(|named| ("connection", *named));
+            let rest = [("host", "example.com"), ("x-forwarded-for", "198.51.100.1")];
+            let mut request = sent(&all.chain(rest).collect::<Vec<_>>());
+            take_in(&mut request);
+            let uri = request.uri().clone();
+            add_forwarded(request.headers_mut(), &uri, caller);
+            // What passes it on to the next host may not undo it either.
+            take_off_hop_by_hop(request.headers_mut(), false);
+            let headers = request.headers();
+            for name in added {
+                assert!(headers.contains_key(name), "{named:?} took {name} off");
+            }
+            let last = headers["x-forwarded-for"].to_str().unwrap().rsplit(", ").next();
+            assert_eq!(last, Some("192.0.2.7"), "{named:?}");
+            assert_eq!(headers["host"], "example.com", "{named:?}");
+            assert!(!headers.contains_key("connection"), "{named:?}");
+        }
+    }
+
+    #[test]
+    fn what_hosts_say_is_taken_off_by_nobody() {
+        for named in ["soloist-token", "Soloist-Host, soloist-via", "SOLOIST-UNSERVED"] {
+            let mut answer = headers(&[
+                ("connection", named),
+                ("soloist-token", "7"),
+                ("soloist-host", "a"),
+                ("soloist-via", "a"),
+                ("soloist-unserved", "lost"),
+            ]);
+            take_off_hop_by_hop(&mut answer, false);
+            assert_eq!(answer.len(), 4, "{named}: {answer:?}");
+        }
+    }
+
+    #[test]
+    fn which_host_is_meant_is_said_once_or_not_at_all() {
+        for (list, says) in [
+            (&[("host", "example.com")][..], true),
+            (&[("host", "[2001:db8::1]:80")], true),
+            (&[], false),
+            (&[("host", "")], false),
+            (&[("host", "a b")], false),
+            (&[("host", "a"), ("host", "b")], false),
+        ] {
+            assert_eq!(names_host(&sent(list)), says, "{list:?}");
+        }
+        let mut absolute = sent(&[("host", "10.0.0.1:4000")]);
+        *absolute.uri_mut() = Uri::from_static("http://10.0.0.1:4000/x?y");
+        restore_host(&mut absolute, HeaderValue::from_static("example.com"));
+        assert_eq!(absolute.uri(), "/x?y");
+        assert_eq!(absolute.headers()["host"], "example.com");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Requests of one address that wait for a leader or are answered by another host, at a
-/// time. Those that this host answers itself have the limits of their action.
+/// time, of which each client has its share. Those that this host answers itself have the
+/// limits of their action.
 pub(super) const IN_FLIGHT: usize = 512;
 /// How much of the body of a request is kept, so that it can be sent again.
 pub(super) const KEPT: usize = 64 << 10;

@@ -44,6 +44,10 @@ pub(super) enum Refusal {
     Stranger(String),
     #[error("the leader's address {0} is no URL: mend `advertise` of that host")]
     NoUrl(String),
+    #[error("the request names no host, or more than one; send one `host` header")]
+    NoHost,
+    #[error("the leader answered with {0}, which is no answer; its log may say why")]
+    NotFinal(StatusCode),
     #[error("there is no action {name} that answers requests; there are {known}")]
     Unknown { name: String, known: String },
     #[error("no action answers under this path; there are {0}")]
@@ -56,7 +60,10 @@ impl Refusal {
             Self::Nobody { .. } | Self::Over | Self::Changed | Self::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Lost(_) | Self::NoUrl(_) | Self::Stranger(_) => StatusCode::BAD_GATEWAY,
+            Self::Lost(_) | Self::NoUrl(_) | Self::Stranger(_) | Self::NotFinal(_) => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::NoHost => StatusCode::BAD_REQUEST,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::Loop(_) | Self::Hops(_) => StatusCode::LOOP_DETECTED,
             Self::Unknown { .. } | Self::Nowhere(_) => StatusCode::NOT_FOUND,

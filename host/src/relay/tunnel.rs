@@ -6,9 +6,10 @@ use hyper::{
     upgrade::{self, OnUpgrade},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{io::copy_bidirectional, sync::OwnedSemaphorePermit};
+use tokio::io::copy_bidirectional;
 
 use super::Shared;
+use crate::shares::Share;
 
 /// Whether a request asks for an upgrade that a host can pass on: one to HTTP/2 is for
 /// this connection alone, and is left out.
@@ -23,7 +24,7 @@ pub(super) fn open(
     shared: &Shared,
     client: OnUpgrade,
     leader: &mut Response<Incoming>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Share>,
 ) {
     debug_assert_eq!(leader.status(), StatusCode::SWITCHING_PROTOCOLS);
     let leader = upgrade::on(leader);

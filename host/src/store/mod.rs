@@ -29,6 +29,7 @@ use futures::stream::BoxStream;
 pub use cast::{
     ANSWER_MAX, Again, CONTENT_TYPE_MAX, CastAnswer, CastChange, CastHead, CastKey, CastOrder,
     CastState, CastStream, Casts, Claim, Claimer, ERROR_MAX, Ended, PAYLOAD_MAX, Queued,
+    is_content_type,
 };
 pub use error::StoreError;
 pub(crate) use insist::insist;

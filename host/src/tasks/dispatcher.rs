@@ -21,7 +21,7 @@ use crate::{
     cluster::Peers,
     measure,
     plugin::{Answer, Call},
-    store::Roster,
+    store::{CONTENT_TYPE_MAX, Roster, is_content_type},
     trace::{KeyValue, Role, Span, TraceContext},
 };
 
@@ -109,6 +109,10 @@ impl Dispatcher {
 impl Calls for Dispatcher {
     async fn call(&self, order: Order) -> Result<Done, CallError> {
         let action = self.task(&order.name)?;
+        if order.content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
+            let text = format!("its content type is none: {CONTENT_TYPE_MAX} bytes of plain ASCII");
+            return Err(CallError::Refused { host: Arc::clone(&self.host), text });
+        }
         let longest = action.config().task.timeout;
         let within = order.within.map_or(longest, |within| within.min(longest));
         let deadline = Instant::now() + within;

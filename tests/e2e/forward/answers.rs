@@ -1,18 +1,24 @@
 //! What every host answers while one of them leads.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use reqwest::header::LOCATION;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 use super::{Forwarding, rest, told};
-use crate::harness::{cluster::Kind, guests, plugins};
+use crate::harness::{PATIENCE, cluster::Kind, guests, plugins};
 
 crate::on_both_stores!(
     every_host_answers_what_the_leader_says,
     bodies_pass_in_both_directions,
     standbys_redirect_to_where_the_leader_answers,
     by_default_standbys_do_not_listen,
+    clients_take_nothing_off_that_hosts_add,
+    plugins_say_what_is_an_answer_and_nothing_for_hosts,
 );
 
 const FORWARD: &str = "standby = \"forward\"\n";
@@ -106,4 +112,84 @@ async fn by_default_standbys_do_not_listen(kind: Kind) {
     // Yet its control address knows the way.
     let by_control = all.get(all.control("b", "/leader/web/").await).await;
     assert_eq!(told(by_control).await.2, "I am server a\n");
+}
+
+/// What is answered to the lines of a request, at the end of its connection.
+async fn raw(to: SocketAddr, lines: &[&str]) -> String {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let mut answer = String::new();
+    let asked = timeout(PATIENCE, async {
+        stream.write_all((lines.join("\r\n") + "\r\n\r\n").as_bytes()).await?;
+        stream.read_to_string(&mut answer).await
+    });
+    asked.await.expect("an end").unwrap();
+    answer
+}
+
+async fn clients_take_nothing_off_that_hosts_add(kind: Kind) {
+    let all = Forwarding::of(kind, guests().join("reach.wasm"), FORWARD, &["a", "b"]).await;
+    let added = "x-forwarded-for, forwarded, x-forwarded-host, x-forwarded-proto";
+    for name in ["a", "b"] {
+        let to = all.addresses[name];
+        for named in [
+            format!("connection: close, {added}"),
+            format!("Connection: close\r\nconnection: {}", added.to_uppercase()),
+            format!("connection: close, {added}, host, Soloist-Asked, soloist-to, soloist-via"),
+        ] {
+            let lines =
+                ["GET /seen HTTP/1.1", "host: example.com", "x-forwarded-for: 9.9.9.9", &named];
+            let answer = raw(to, &lines).await;
+            let lower = answer.to_ascii_lowercase();
+            assert!(answer.contains("\r\n\r\n") && answer.contains("example.com\n"), "{answer}");
+            for line in [
+                "x-forwarded-host: example.com\n",
+                "x-forwarded-proto: http\n",
+                "forwarded: for=127.0.0.1;proto=http;host=\"example.com\"\n",
+            ] {
+                assert!(
+                    lower.contains(line) || lower.contains(&line.replace('\n', ",")),
+                    "{name} {named}: {answer}"
+                );
+            }
+            let control = all.control("a", "").await;
+            assert!(!answer.contains(control.trim_start_matches("http://")), "{name}: {answer}");
+        }
+        for lines in [
+            &["GET /seen HTTP/1.0"][..],
+            &["GET /seen HTTP/1.1", "connection: close"],
+            &["GET /seen HTTP/1.1", "connection: close", "host: a", "host: b"],
+        ] {
+            let answer = raw(to, lines).await;
+            assert!(
+                answer.contains(" 400 ") && answer.contains("send one `host` header"),
+                "{answer}"
+            );
+        }
+    }
+}
+
+async fn plugins_say_what_is_an_answer_and_nothing_for_hosts(kind: Kind) {
+    let all = Forwarding::of(kind, guests().join("reach.wasm"), FORWARD, &["a", "b"]).await;
+    for name in ["a", "b"] {
+        for status in ["101", "100", "103"] {
+            let said = format!("GET /say?{status} HTTP/1.1");
+            let answer = raw(all.addresses[name], &[&said, "host: a", "connection: close"]).await;
+            let refused = answer.starts_with("HTTP/1.1 502 ") && answer.contains(status);
+            assert!(refused, "{name} {status}: {answer}");
+        }
+        let lying = "/say?200&soloist-unserved:not-begun&soloist-token:999&soloist-x:y";
+        for url in [all.web(name, lying), all.control(name, &format!("/leader/web{lying}")).await] {
+            let answer = all.get(url).await;
+            assert_eq!(answer.status(), 200, "{name}");
+            assert_eq!(answer.headers()["soloist-host"], "a", "{name}");
+            assert_ne!(answer.headers()["soloist-token"], "999", "{name}");
+            for said in ["soloist-unserved", "soloist-x"] {
+                assert!(!answer.headers().contains_key(said), "{name} {said}");
+            }
+        }
+        let page = "/leader/web/say?200&content-type:text/html&clear-site-data:*";
+        let page = all.get(all.control(name, page).await).await;
+        assert_eq!(page.headers()["x-content-type-options"], "nosniff", "{name}");
+        assert!(!page.headers().contains_key("clear-site-data"), "{name}");
+    }
 }

@@ -30,6 +30,7 @@ use crate::{
     config::Instances,
     measure,
     plugin::{Answer, Call, Guest, TaskEntry, TaskInstance, Undone},
+    store::{CONTENT_TYPE_MAX, is_content_type},
     trace::{KeyValue, Role, Span, TraceContext},
     words::cut,
 };
@@ -136,6 +137,13 @@ impl Pool {
 
     /// An answer that may be passed on.
     fn fitting(&self, answer: Answer) -> Result<Answer, TaskError> {
+        if let Some(form) = answer.content_type.as_deref().filter(|form| !is_content_type(form)) {
+            return Err(TaskError::Failed(format!(
+                "the content type of its answer, of {} bytes, is none: {CONTENT_TYPE_MAX} bytes of \
+                 plain ASCII are let through",
+                form.len()
+            )));
+        }
         let (length, most) = (answer.payload.len() as u64, self.action.config().limits.body);
         if length <= most {
             return Ok(answer);

@@ -12,11 +12,12 @@
 //! inline script, no other site, no frame, and no text to become HTML.
 
 use axum::{
-    http::{HeaderMap, HeaderName, header},
+    Extension,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 
-use super::{entrance::READ, routes::Routes};
+use super::{entrance::READ, inert::OwnFile, routes::Routes};
 
 /// What the page may do (W3C: Content Security Policy Level 3, Trusted Types).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -64,16 +65,12 @@ fn wants_html(headers: &HeaderMap) -> bool {
 /// A file, under the policy. It is asked for again each time: another host, or another
 /// version of this one, may answer by then.
 fn file(form: &'static str, content: &'static str) -> Response {
-    let headers: [(HeaderName, &str); 7] = [
+    let headers = [
         (header::CONTENT_TYPE, form),
         (header::CACHE_CONTROL, "no-cache"),
         (header::VARY, "accept"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
-    (headers, content).into_response()
+    (Extension(OwnFile(POLICY)), headers, content).into_response()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 mod credential;
 mod names;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -46,7 +46,7 @@ impl Server {
 }
 
 /// All that there is to ask for, with something for what a path leaves open.
-fn everything() -> Vec<(String, Method, Needs)> {
+pub(in crate::api) fn everything() -> Vec<(String, Method, Needs)> {
     let folder = tempfile::tempdir().unwrap();
     let routes = listed(desks(fake(), folder.path(), Entrance::open()), idle());
     let filled = |path: &str| {

@@ -5,11 +5,15 @@ use std::{path::Path, sync::Mutex};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     task::JoinHandle,
 };
 
 use super::*;
 use crate::{api::status::tests::example, config::StoreUrl, relay::test_relay};
+
+/// For leases, and for what the store is asked.
+pub(in crate::api) const TTL: std::time::Duration = REQUEST_TIME;
 
 struct Fake(Mutex<Result<(), String>>);
 

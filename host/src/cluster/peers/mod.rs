@@ -10,7 +10,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
@@ -38,6 +38,9 @@ pub(crate) fn is_stranger(code: StatusCode) -> bool {
     matches!(code, Code::UNAUTHORIZED | Code::FORBIDDEN | Code::MISDIRECTED_REQUEST)
 }
 
+/// The longest answer that hosts give each other, in bytes: they say how they are, or what came
+/// of an order.
+pub(crate) const ANSWER_MAX: usize = 8 << 20;
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -83,6 +86,9 @@ pub enum AskError {
     /// Its answer broke off.
     #[error("the answer broke off")]
     BrokeOff(#[source] hyper::Error),
+    /// Its answer is longer than any of a host.
+    #[error("the answer is longer than {0} bytes")]
+    Long(usize),
     /// It does not know this host, or not by this name.
     #[error("{STRANGER}")]
     Stranger,
@@ -140,15 +146,17 @@ impl Peers {
         self.client.request(request.map(Full::new)).await.map_err(AskError::Broken)
     }
 
-    /// Asks a host, and returns its whole answer; without a limit, whenever that comes.
+    /// Asks a host, and returns its whole answer, of `most` bytes at most; without a limit in
+    /// time, whenever that comes.
     pub(crate) async fn ask(
         &self,
         request: Request<Bytes>,
         within: Option<Duration>,
+        most: usize,
     ) -> Result<Response<Bytes>, AskError> {
         let asked = async {
             let answer = self.open(request).await?;
-            whole(answer).await
+            whole(answer, most).await
         };
         match within {
             Some(within) => timeout(within, asked).await.map_err(|_| AskError::Late(within))?,
@@ -157,11 +165,13 @@ impl Peers {
     }
 }
 
-/// The answer with all of its body.
-async fn whole(answer: Response<Incoming>) -> Result<Response<Bytes>, AskError> {
+/// The answer with all of its body, of `most` bytes at most.
+async fn whole(answer: Response<Incoming>, most: usize) -> Result<Response<Bytes>, AskError> {
     let (head, body) = answer.into_parts();
-    let body = body.collect().await.map_err(AskError::BrokeOff)?.to_bytes();
-    Ok(Response::from_parts(head, body))
+    let body = Limited::new(body, most).collect().await.map_err(|error| {
+        error.downcast().map_or(AskError::Long(most), |broken| AskError::BrokeOff(*broken))
+    })?;
+    Ok(Response::from_parts(head, body.to_bytes()))
 }
 
 /// A token as a header, which is shown in no log.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{AskError, Peers, is_stranger};
+use super::{ANSWER_MAX, AskError, Peers, is_stranger};
 use crate::cluster::commands::{CommandError, Done, Obstacle, ResignOrder};
 
 /// Names the host that passes a request on; whoever gets one does not pass it on again.
@@ -51,7 +51,7 @@ impl Peers {
     /// What the host at `url` says of `group`, if it says anything.
     pub(in crate::cluster) async fn part(&self, url: &str, group: &str) -> Option<Part> {
         let request = request(Method::GET, url, "/v1/status", Bytes::new()).ok()?;
-        let answer = self.ask(request, Some(QUESTION)).await.ok()?;
+        let answer = self.ask(request, Some(QUESTION), ANSWER_MAX).await.ok()?;
         let mut status: Value = serde_json::from_slice(answer.body()).ok()?;
         serde_json::from_value(status["groups"][group].take()).ok()
     }
@@ -80,7 +80,7 @@ impl Peers {
         request: Request<Bytes>,
         within: Option<Duration>,
     ) -> Result<Response<Bytes>, AskError> {
-        let answer = self.ask(request, within).await?;
+        let answer = self.ask(request, within, ANSWER_MAX).await?;
         if is_stranger(answer.status()) { Err(AskError::Stranger) } else { Ok(answer) }
     }
 }

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::{
-    AskError, PASSED_ON, Peers, is_stranger,
+    ANSWER_MAX, AskError, PASSED_ON, Peers, is_stranger,
     questions::{put, request},
     whole,
 };
@@ -53,7 +53,7 @@ impl Peers {
                 let answer = answer.into_body();
                 return Ok(Ok(Reading { answer, unread: Vec::new(), quiet }));
             }
-            Ok(Err(whole(answer).await?))
+            Ok(Err(whole(answer, ANSWER_MAX).await?))
         };
         timeout(quiet, begun).await.map_err(|_| AskError::Late(quiet))?
     }

@@ -73,8 +73,15 @@ impl Errand {
             None => {}
         }
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if let Some(client) = self.upgrade.take().filter(|_| switches) {
-            tunnel::open(&self.shared, client, &mut response, self.place.take());
+        match self.upgrade.take().filter(|_| switches) {
+            Some(client) => {
+                tunnel::open(&self.shared, client, &mut response, self.place.take());
+            }
+            // Nobody has asked for another protocol, nor may anything else of its kind come last.
+            None if response.status().is_informational() => {
+                return Err(Refusal::NotFinal(response.status()));
+            }
+            None => {}
         }
         headers::take_off_hop_by_hop(response.headers_mut(), switches);
         Ok(Tried::Answered(Carried::there(response)))
@@ -114,7 +121,6 @@ impl Errand {
         if self.trail.is_from_host() {
             headers::add_forwarded(headers, &self.head.uri, self.caller);
         }
-        headers::take_off_hop_by_hop(headers, self.upgrade.is_some());
         headers.remove(header::EXPECT);
         let mut trail = self.trail.clone();
         // The plugin is to learn which host the client has asked for; the other host, that it

@@ -9,10 +9,7 @@ use hyper::{
     body::Incoming,
     upgrade::{self, OnUpgrade},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Carried, Shared,
@@ -26,6 +23,7 @@ use crate::{
     config::Standby,
     election::Token,
     measure,
+    shares::{Client, Share, Shares},
     store::Roster,
 };
 
@@ -49,8 +47,8 @@ pub(super) struct Errand {
     head: Parts,
     body: Arc<Kept>,
     upgrade: Option<OnUpgrade>,
-    places: Arc<Semaphore>,
-    place: Option<OwnedSemaphorePermit>,
+    places: Arc<Shares>,
+    place: Option<Share>,
 }
 
 /// Where to go next.
@@ -85,7 +83,7 @@ impl Errand {
         trail: Trail,
         caller: Caller,
         mut request: Request<Incoming>,
-        places: Arc<Semaphore>,
+        places: Arc<Shares>,
     ) -> Self {
         let asks = tunnel::is_asked(request.method(), request.headers());
         let upgrade = asks.then(|| upgrade::on(&mut request));
@@ -216,7 +214,7 @@ impl Errand {
     /// Counts among those that wait or are answered elsewhere.
     fn occupy(&mut self) -> Result<(), Refusal> {
         if self.place.is_none() {
-            let place = Arc::clone(&self.places).try_acquire_owned();
+            let place = self.places.take(Client::at(self.caller.peer.ip()), 1);
             self.place = Some(place.map_err(|_| Refusal::Busy)?);
         }
         Ok(())

@@ -49,6 +49,14 @@ pub const PAYLOAD_MAX: usize = 1 << 20;
 pub const ANSWER_MAX: usize = 256 << 10;
 /// The longest name of a payload's form, in bytes.
 pub const CONTENT_TYPE_MAX: usize = 256;
+/// Whether a text can name the form of a payload (RFC 9110, section 8.3): it stands in headers
+/// and with each cast.
+#[must_use]
+pub fn is_content_type(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    (1..=CONTENT_TYPE_MAX).contains(&text.len()) && text.bytes().all(plain)
+}
+
 /// The longest text of an error, in bytes; what is longer is cut.
 pub const ERROR_MAX: usize = 4 << 10;
 /// How many answers of one task are kept at most: the oldest casts' go first.

@@ -13,7 +13,7 @@ use crate::{
     measure,
     store::{
         CONTENT_TYPE_MAX, CastAnswer, CastHead, CastKey, CastOrder, CastState, Casts, Ended,
-        StoreError, insist,
+        StoreError, insist, is_content_type,
     },
     words::with_causes,
 };
@@ -114,11 +114,11 @@ impl Desk {
                 "keep the data elsewhere and cast where it is, or raise `payload` in the task's settings",
             ));
         }
-        if content_type.as_ref().is_some_and(|form| form.len() > CONTENT_TYPE_MAX) {
+        if content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
             return Err(CastError::new(
                 Trouble::Bad,
-                format!("a content type of more than {CONTENT_TYPE_MAX} bytes"),
-                "write a shorter one",
+                format!("its content type is none: 1 to {CONTENT_TYPE_MAX} bytes of plain ASCII"),
+                "write one as in text/plain, or leave it out",
             ));
         }
         let key = CastKey::fresh(task);

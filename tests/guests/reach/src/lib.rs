@@ -10,6 +10,8 @@
 //! | `/read?FILE` | answers with its content |
 //! | `/reread?FILE` | prints `reading`, and reads it over and over |
 //! | `/write?FILE` | writes `written` into it |
+//! | `/seen` | which host was asked for, and each header, a line each |
+//! | `/say?STATUS&NAME:VALUE&…` | answers so, with these headers |
 //!
 //! Where something cannot be done, it answers 502 with the error.
 
@@ -45,6 +47,8 @@ impl Guest for Reach {
             "/break" => breaks(query),
             "/read" => fs::read_to_string(query).map_err(|error| error.to_string()),
             "/reread" => reread(query).map_err(|error| error.to_string()),
+            "/seen" => Ok(seen(&request)),
+            "/say" => return say(out, query),
             "/write" => fs::write(query, "written")
                 .map_or_else(|error| Err(error.to_string()), |()| Ok(String::new())),
             _ => Err("no such path".to_owned()),
@@ -153,8 +157,31 @@ fn reread(file: &str) -> std::io::Result<String> {
     }
 }
 
+/// What the host says of a request.
+fn seen(request: &IncomingRequest) -> String {
+    let headers = request.headers().entries();
+    let line = |(name, value): &(String, Vec<u8>)| {
+        format!("{name}: {}\n", String::from_utf8_lossy(value))
+    };
+    let host = request.authority().unwrap_or_default();
+    format!("{host}\n") + &headers.iter().map(line).collect::<String>()
+}
+
+fn say(out: ResponseOutparam, wanted: &str) {
+    let (status, headers) = wanted.split_once('&').unwrap_or((wanted, ""));
+    let fields = Fields::new();
+    for (name, value) in headers.split('&').filter_map(|header| header.split_once(':')) {
+        fields.append(name, value.as_bytes()).expect("a header");
+    }
+    answer_with(out, status.parse().expect("a status"), fields, "<script>top.hurt = 1</script>");
+}
+
 fn answer(out: ResponseOutparam, status: u16, text: &str) {
-    let response = OutgoingResponse::new(Fields::new());
+    answer_with(out, status, Fields::new(), text);
+}
+
+fn answer_with(out: ResponseOutparam, status: u16, headers: Fields, text: &str) {
+    let response = OutgoingResponse::new(headers);
     let _ = response.set_status_code(status);
     let Ok(body) = response.body() else { return };
     ResponseOutparam::set(out, Ok(response));

@@ -1,7 +1,7 @@
 //! A task that does what its payload says: a word, and what goes with it.
 //!
 //! `echo TEXT`, `who`, `count`, `refuse`, `fail`, `fail-before N` attempts, `trap`, `spin`,
-//! `sleep MS`, `long BYTES`, `call TASK PAYLOAD`, `cast TASK PAYLOAD`,
+//! `sleep MS`, `long BYTES`, `as FORM TEXT`, `call TASK PAYLOAD`, `cast TASK PAYLOAD`,
 //! `spread N TASK PAYLOAD`.
 
 mod bindings {
@@ -35,6 +35,7 @@ impl Guest for Work {
         let text = String::from_utf8_lossy(&call.payload).into_owned();
         let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
         let number = || rest.parse::<u32>().map_err(|error| Failure::Refused(error.to_string()));
+        let mut form = "text/plain".to_owned();
         let told = match word {
             // Nothing for nothing: what a call itself costs.
             "" => String::new(),
@@ -59,6 +60,11 @@ impl Guest for Work {
                 call.host
             }
             "long" => "x".repeat(number()? as usize),
+            "as" => {
+                let (named, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                form = named.to_owned();
+                text.to_owned()
+            }
             "call" => show(tasks::call(&order(rest)))?,
             "cast" => {
                 let Order { task, payload, .. } = order(rest);
@@ -68,8 +74,7 @@ impl Guest for Work {
             "spread" => spread(rest)?,
             _ => return Err(Failure::Refused(format!("what is `{word}`?"))),
         };
-        let content_type = Some("text/plain".to_owned());
-        Ok(Answer { payload: told.into_bytes(), content_type })
+        Ok(Answer { payload: told.into_bytes(), content_type: Some(form) })
     }
 }
 

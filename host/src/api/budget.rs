@@ -1,0 +1,160 @@
+//! What may come in to the control API at a time: requests, and the bytes of their bodies.
+//!
+//! Invariant: it is taken before a byte of a body is read and as the bytes come, whatever the
+//! route, and given back when the request is answered.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use axum::http::{HeaderValue, Request, StatusCode};
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::refusal::Refusal;
+use crate::shares::{Client, Share, Shares, Short};
+
+/// Requests at a time: each other host may have as many calls of tasks under way as one
+/// connection takes.
+const REQUESTS: usize = 20 << 10;
+/// Bytes of bodies at a time.
+const BYTES: usize = 256 << 20;
+/// When a client for whom there is no room may ask again, in seconds.
+const AGAIN: HeaderValue = HeaderValue::from_static("1");
+
+/// What there is for all requests.
+pub(super) struct Budget {
+    requests: Arc<Shares>,
+    bytes: Arc<Shares>,
+}
+
+/// What a request holds of that; to be kept until it is answered.
+pub(super) struct Held {
+    _request: Share,
+    _bytes: Arc<Mutex<Share>>,
+}
+
+/// The body of a request, which counts what comes.
+pub(super) struct Counted<B = Incoming> {
+    inner: B,
+    held: Arc<Mutex<Share>>,
+}
+
+/// Why a body does not come whole.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Cut {
+    /// There is no room for it.
+    #[error("there is no room for it now")]
+    Crowded,
+    /// It broke off.
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self { requests: Shares::new(REQUESTS), bytes: Shares::new(BYTES) }
+    }
+
+    /// Lets a request of `client`'s in, with a body that counts.
+    pub(super) fn admit<B>(
+        &self,
+        client: Client,
+        request: Request<B>,
+    ) -> Result<(Request<Counted<B>>, Held), Refusal> {
+        let crowded = |_: Short| crowded("too many requests at once");
+        let place = self.requests.take(client, 1).map_err(crowded)?;
+        let held = self.bytes.take(client, 0).map_err(crowded)?;
+        let held = Arc::new(Mutex::new(held));
+        let request = request.map(|inner| Counted { inner, held: Arc::clone(&held) });
+        Ok((request, Held { _request: place, _bytes: held }))
+    }
+}
+
+/// Says that there is no room, and what to do.
+pub(super) fn crowded(what: &str) -> Refusal {
+    let help = "ask again in a moment, fewer at a time, or another host";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, what, help).after(AGAIN)
+}
+
+impl<B> Counted<B> {
+    fn take(&self, length: usize) -> Result<(), Cut> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.grow(length).map_err(|_| Cut::Crowded)
+    }
+}
+
+impl<B: Body<Data = Bytes, Error: Into<Cut>> + Unpin> Body for Counted<B> {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            let frame = frame.map_err(Into::into)?;
+            this.take(frame.data_ref().map_or(0, Buf::remaining))?;
+            Ok(frame)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use futures::stream;
+    use http_body_util::{BodyExt, StreamBody};
+
+    use super::*;
+
+    /// A body of so many pieces of a mebibyte.
+    fn body(pieces: usize) -> impl Body<Data = Bytes, Error = Cut> + Unpin {
+        let pieces = std::iter::repeat_n(Bytes::from(vec![0; 1 << 20]), pieces);
+        StreamBody::new(stream::iter(pieces.map(|piece| Ok(Frame::data(piece)))))
+    }
+
+    fn client(last: u8) -> Client {
+        Client::at(Ipv4Addr::new(192, 0, 2, last).into())
+    }
+
+    #[tokio::test]
+    async fn bytes_are_counted_until_their_request_is_answered() {
+        let budget = Budget::new();
+        let (first, held) = budget.admit(client(1), Request::new(body(150))).ok().unwrap();
+        assert_eq!(first.into_body().collect().await.unwrap().to_bytes().len(), 150 << 20);
+        // The same client has had its share, and another has something left.
+        let (more, _) = budget.admit(client(1), Request::new(body(50))).ok().unwrap();
+        assert!(matches!(more.into_body().collect().await, Err(Cut::Crowded)));
+        let (other, _) = budget.admit(client(2), Request::new(body(50))).ok().unwrap();
+        assert!(other.into_body().collect().await.is_ok());
+        drop(held);
+        let (again, _) = budget.admit(client(1), Request::new(body(150))).ok().unwrap();
+        assert!(again.into_body().collect().await.is_ok());
+    }
+
+    #[test]
+    fn requests_of_one_client_leave_room_for_others() {
+        let budget = Budget::new();
+        let admit = |last| budget.admit(client(last), Request::new(())).ok().map(|(_, held)| held);
+        let held: Vec<_> = std::iter::from_fn(|| admit(1)).collect();
+        assert_eq!(held.len(), REQUESTS / 4 * 3);
+        assert!(admit(2).is_some());
+        drop(held);
+        assert!(admit(1).is_some());
+    }
+}

@@ -1,0 +1,172 @@
+//! Every route is asked while all that others wrote is hostile.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use axum::http::{HeaderMap, Method};
+use bytes::Bytes;
+use futures::StreamExt;
+use reqwest::Client;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Status, StatusSource,
+    entrance::{Entrance, tests::everything},
+    example,
+    server::{
+        serve,
+        tests::{TTL, desks},
+    },
+};
+use crate::{
+    config::StoreUrl,
+    store::{
+        self, CastAnswer, CastChange, CastKey, CastOrder, Casts, Claim, Claimer, Guard, Queued,
+        Store, Write,
+    },
+};
+
+/// A page that would do something, and what steers a terminal.
+const HURT: &str = "<!doctype html><script>top.hurt = 1</script>\u{202e}\u{1b}[2J\u{9b}\r\nset: 1";
+
+/// A host all of whose names, errors and measurements are that.
+struct Hostile;
+
+impl StatusSource for Hostile {
+    fn status(&self) -> Status {
+        let mut status = example();
+        let hurt = || HURT.to_owned();
+        (status.cluster, status.store.last_error) = (hurt(), Some(hurt()));
+        (status.host.name, status.host.version) = (hurt(), hurt());
+        for group in status.groups.values_mut() {
+            (group.leader, group.leader_url) = (Some(hurt()), Some(format!("javascript:{HURT}")));
+            (group.obstacle, group.paused, group.standbys) =
+                (Some(hurt()), Some(hurt()), vec![hurt()]);
+        }
+        let group = status.groups.values().next().cloned();
+        status.groups.extend(group.map(|group| (hurt(), group)));
+        for member in &mut status.members {
+            (member.name, member.url, member.joined) = (hurt(), hurt(), hurt());
+            (member.drained, member.version) = (Some(hurt()), hurt());
+            member.labels.insert(hurt(), hurt());
+        }
+        for action in &mut status.actions {
+            (action.name, action.plugin, action.last_error) = (hurt(), hurt(), Some(hurt()));
+        }
+        status
+    }
+
+    fn metrics(&self) -> String {
+        HURT.to_owned()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Err(HURT.to_owned())
+    }
+}
+
+/// Fills the store, and returns the casts that are done and dead.
+async fn fill(store: &dyn Store) -> (CastKey, CastKey) {
+    let value = Bytes::from_static(HURT.as_bytes());
+    for key in ["page", HURT] {
+        let write = Write { key: key.to_owned(), value: Some(value.clone()), only_if: None };
+        store.state().unwrap().write(Guard::Person, "x", &[write]).await.unwrap();
+    }
+    let casts = store.casts().unwrap();
+    let lease = store.grant(TTL).await.unwrap().id;
+    let by = Claimer { lease, host: HURT.into(), ticket: 1 };
+    let done = cast(&*casts, &by).await;
+    let answer = CastAnswer { payload: value, content_type: Some("text/html".into()) };
+    casts.done(&done, &answer, Duration::from_secs(60)).await.unwrap();
+    let dead = cast(&*casts, &by).await;
+    casts.bury(&dead, HURT).await.unwrap();
+    (done.key, dead.key)
+}
+
+/// A cast that is claimed.
+async fn cast(casts: &dyn Casts, by: &Claimer) -> Claim {
+    let payload = Bytes::from_static(HURT.as_bytes());
+    let order = CastOrder { payload, content_type: Some("text/html".into()), max_attempts: 1 };
+    let key = CastKey::fresh("x");
+    casts.put(&key, &order, 9).await.unwrap();
+    let queue = casts.watch().await.unwrap().next().await.unwrap().unwrap();
+    let own = |change: CastChange| match change {
+        CastChange::Queued(queued) if queued.key == key => Some(queued),
+        _ => None,
+    };
+    let seen: Queued = queue.into_iter().find_map(own).unwrap();
+    casts.claim(by, &seen).await.unwrap().unwrap().0
+}
+
+/// A control API whose store is at `folder`, for as long as the token lives.
+async fn serving(folder: &Path, stop: CancellationToken) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(serve(listener, desks(Arc::new(Hostile), folder, Entrance::open()), stop));
+    url
+}
+
+/// No browser makes anything of it but text, whatever it was sent as.
+fn assert_inert(what: &str, headers: &HeaderMap, own: bool) {
+    let text = |name: &str| headers.get(name).map_or("", |value| value.to_str().unwrap());
+    assert_eq!(text("x-content-type-options"), "nosniff", "{what}");
+    assert_eq!(text("cross-origin-resource-policy"), "same-origin", "{what}");
+    let policy = text("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; "), "{what}: {policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("allow"), "{what}: {policy}");
+    if own {
+        assert!(policy.contains("script-src 'self'"), "{what}: {policy}");
+        return;
+    }
+    assert!(policy.ends_with("; sandbox"), "{what}: {policy}");
+    let form = text("content-type").split(';').next().unwrap();
+    let shown = ["", "application/json", "text/plain", "text/event-stream", "application/x-ndjson"];
+    let saved = text("content-disposition") == "attachment";
+    assert!(shown.contains(&form) || saved, "{what} is shown as {form}");
+    assert!(!headers.contains_key("set"), "{what}: {headers:?}");
+}
+
+#[tokio::test]
+async fn whatever_is_asked_for_is_data() {
+    let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+    let _stop = stop.clone().drop_guard();
+    let url = serving(folder.path(), stop).await;
+    let file = StoreUrl::Sqlite(folder.path().join("soloist.db"));
+    let (done, dead) = fill(&*store::open(&file, "test", TTL).unwrap()).await;
+    let asked = |method, path: String| (path, method);
+    let special = [
+        asked(Method::GET, format!("/v1/tasks/x/{}/answer", done.id)),
+        asked(Method::GET, format!("/v1/tasks/x/{}", done.id)),
+        asked(Method::GET, format!("/v1/tasks/x/{}", dead.id)),
+        asked(Method::GET, "/v1/tasks/x/dead".into()),
+        asked(Method::GET, "/v1/state/x/page".into()),
+        asked(Method::GET, "/v1/nothing/%3Cscript%3E".into()),
+        asked(Method::PATCH, "/v1/status".into()),
+        asked(Method::GET, "/leader/%3Cscript%3E/".into()),
+    ];
+    let known = everything().into_iter().map(|(path, method, _)| (path, method));
+    let all: Vec<_> = special.into_iter().chain(known).collect();
+    assert!(all.len() > 40, "{all:?}");
+    let client = Client::new();
+    for (path, method) in all {
+        for accept in ["text/html,*/*", "*/*"] {
+            let request = client.request(method.clone(), format!("{url}{path}"));
+            let answer = request.header("accept", accept).send().await.unwrap();
+            let what = format!("{method} {path} {}", answer.status());
+            let page = path == "/" && accept.starts_with("text/html");
+            let own = page || path.starts_with("/dashboard");
+            if path.starts_with("/leader/") {
+                let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+                assert!(policy.contains("sandbox") && !policy.contains("same-origin"), "{what}");
+                assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{what}");
+            } else {
+                assert_inert(&what, answer.headers(), own && method == Method::GET);
+            }
+        }
+    }
+    // What the guest says it is reaches programs, which know what they asked for.
+    let answer = client.get(format!("{url}/v1/tasks/x/{}/answer", done.id)).send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/html");
+    assert_eq!(answer.headers()["content-disposition"], "attachment");
+    assert_eq!(answer.bytes().await.unwrap(), HURT.as_bytes());
+}
