@@ -6,6 +6,7 @@
 mod auth;
 mod data;
 mod hands;
+mod identity;
 mod members;
 mod network;
 

@@ -78,11 +78,13 @@ async fn a_host_says_that_it_trusts_etcd_no_more() {
     }
     cluster.join_with("a", &tls("ca", "own", folder.clone())).await;
     cluster.leading("a").await;
-    // What is replaced counts from the next connection on.
+    // What is replaced counts from the next connection on; whoever connects while another
+    // reads the files goes on with the old ones.
     put("stranger.pem", "ca.pem");
     etcd.kill().await;
-    etcd.start().await;
     let host = cluster.host("a");
+    host.log.event(0, "reread").await;
+    etcd.start().await;
     agrees(host, |status| {
         let error = status["store"]["last_error"].as_str();
         error.is_some_and(|it| it.contains("does not trust") && it.contains("UnknownIssuer"))

@@ -44,7 +44,8 @@ pub struct StoreEntry {
     pub label: String,
     /// Whether this host has a session in it.
     pub state: StoreState,
-    /// What the last failed call said, until one succeeds.
+    /// What the last failed call said, until one succeeds; or how it turned out not to be
+    /// the store that it was, if the host waits for its restart since.
     pub last_error: Option<String>,
 }
 

@@ -243,7 +243,7 @@ impl Candidacy {
         out: &mut Vec<Command>,
     ) {
         let concerned = |held: &LeaderKey| key.is_none_or(|key| key == held);
-        let session_ended = matches!(cause, Cause::DeadlinePassed | Cause::LeaseGone);
+        let session_ended = cause.ends_the_session();
         match self.stage.clone() {
             Stage::Campaigning if key.is_none() => {
                 self.withdraw(out);

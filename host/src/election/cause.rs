@@ -39,6 +39,11 @@ pub enum Cause {
     LeaseGone,
     /// The leader key was deleted by somebody else.
     KeyGone,
+    /// The store is not the one that it was.
+    StoreChanged {
+        /// What was seen of it.
+        seen: String,
+    },
 }
 
 /// When a host stands again after its term ended.
@@ -71,7 +76,14 @@ impl Cause {
             Self::DeadlinePassed => "deadline_passed",
             Self::LeaseGone => "lease_gone",
             Self::KeyGone => "key_gone",
+            Self::StoreChanged { .. } => "store_changed",
         }
+    }
+
+    /// Whether the session ended with it, and with that whatever hung on its lease.
+    #[must_use]
+    pub(super) const fn ends_the_session(&self) -> bool {
+        matches!(self, Self::DeadlinePassed | Self::LeaseGone | Self::StoreChanged { .. })
     }
 
     /// When the host stands again.
@@ -91,6 +103,7 @@ impl Cause {
             Self::DeadlinePassed => (false, Next::AtOnce),
             Self::LeaseGone => (false, Next::AtOnce),
             Self::KeyGone => (false, Next::AtOnce),
+            Self::StoreChanged { .. } => (false, Next::AtOnce),
         }
     }
 }
@@ -109,6 +122,7 @@ impl fmt::Display for Cause {
             Self::DeadlinePassed => f.write_str("the lease was not renewed before its deadline"),
             Self::LeaseGone => f.write_str("the store no longer knows the lease"),
             Self::KeyGone => f.write_str("the leader key was deleted"),
+            Self::StoreChanged { seen } => f.write_str(seen),
         }
     }
 }

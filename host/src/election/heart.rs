@@ -16,6 +16,8 @@ pub struct Heart {
     standing_down: bool,
     /// Whether its session is to end as well.
     stopping: bool,
+    /// Why it stands for nothing until it is restarted.
+    held: Option<String>,
 }
 
 impl Heart {
@@ -29,6 +31,7 @@ impl Heart {
             candidacies: groups.into_iter().map(candidacy).collect(),
             standing_down: false,
             stopping: false,
+            held: None,
         }
     }
 
@@ -51,7 +54,7 @@ impl Heart {
     pub fn next_wake(&self) -> BootTime {
         // Without a session an idle candidacy has nothing to wake up for.
         let stands =
-            |c: &&Candidacy| !c.is_idle() || (self.live().is_some() && !self.standing_down);
+            |c: &&Candidacy| !c.is_idle() || (self.live().is_some() && !self.stands_aside());
         let groups = self.candidacies.values().filter(stands).map(Candidacy::next_wake);
         groups.chain([self.session.next_wake()]).min().unwrap_or(BootTime::NEVER)
     }
@@ -80,6 +83,16 @@ impl Heart {
         &self.candidacies
     }
 
+    /// Why it stands for nothing until it is restarted, if so.
+    #[must_use]
+    pub fn held(&self) -> Option<&str> {
+        self.held.as_deref()
+    }
+
+    fn stands_aside(&self) -> bool {
+        self.standing_down || self.held.is_some()
+    }
+
     fn take_in(&mut self, event: Event, now: BootTime, out: &mut Vec<Command>) {
         match event {
             Event::Tick => {}
@@ -105,6 +118,7 @@ impl Heart {
                     self.end_all(Cause::DeadlinePassed, now, out);
                 }
             }
+            Event::StoreChanged { seen, behind } => self.store_changed(seen, behind, now, out),
             Event::Released { lease } => self.session.released(lease),
             Event::Ready { group } => self.candidacy(group).ready(),
             // A group may be barred before there is any action of it.
@@ -121,6 +135,19 @@ impl Heart {
     fn stand_down(&mut self, now: BootTime, out: &mut Vec<Command>) {
         self.standing_down = true;
         self.end_all(Cause::Shutdown, now, out);
+    }
+
+    /// Whatever was granted or won is of another history. Where tokens come again, a host
+    /// that has seen the later ones cannot lead: what it would write under may pass for an
+    /// earlier leader's. Only people can say that this was meant.
+    fn store_changed(&mut self, seen: String, behind: bool, now: BootTime, out: &mut Vec<Command>) {
+        self.end_all(Cause::StoreChanged { seen: seen.clone() }, now, out);
+        if let Some(lease) = self.live() {
+            self.session.lapse(lease);
+        }
+        if behind {
+            self.held = Some(seen);
+        }
     }
 
     fn take_in_group(&mut self, event: Event, now: BootTime, out: &mut Vec<Command>) {
@@ -160,9 +187,9 @@ impl Heart {
     }
 
     fn settle(&mut self, now: BootTime, out: &mut Vec<Command>) {
-        let live = self.live();
+        let (live, aside) = (self.live(), self.stands_aside());
         for candidacy in self.candidacies.values_mut() {
-            candidacy.settle(live, self.standing_down, now, out);
+            candidacy.settle(live, aside, now, out);
         }
         let idle = self.candidacies.values().all(Candidacy::is_idle);
         self.session.settle(now, idle, self.stopping, out);

@@ -48,6 +48,14 @@ pub enum Event {
         /// The lease.
         lease: LeaseId,
     },
+    /// The store is not the one that it was: what it said of leases and keys is of
+    /// another history.
+    StoreChanged {
+        /// What was seen of it.
+        seen: String,
+        /// Whether it gives out tokens that were given out before.
+        behind: bool,
+    },
     /// The lease was revoked, or will have to run out by itself. In the latter
     /// case it may be told again, when it was revoked after all.
     Released {

@@ -33,7 +33,8 @@
 //! - The deadline is counted from the moment the renewal was *sent*. Once passed, it is never revived:
 //!   the session ends, and with it every term.
 //! - `Resign` and `Revoke` come after `Stopped` for whatever was started: resigning is a term's last act.
-//! - A token at or below one that this host led under is never led under again.
+//! - A token at or below one that this host led under is never led under again; and when the
+//!   store went back, none at all is until the host is restarted.
 
 mod candidacy;
 mod cause;

@@ -56,7 +56,7 @@ impl StatusSource for Observer {
             store: StoreEntry {
                 label: self.store.clone(),
                 state: if view.session.is_some() { StoreState::Ok } else { StoreState::Lost },
-                last_error: view.store_error.clone(),
+                last_error: view.store_error.clone().or_else(|| view.held.clone()),
             },
             groups: groups.into_iter().map(entry).collect(),
             members: members(&roster),
@@ -80,6 +80,10 @@ impl StatusSource for Observer {
 
     fn ready(&self) -> Result<(), String> {
         let view = self.view.borrow();
+        // Before what may be mended by itself.
+        if let Some(held) = &view.held {
+            return Err(format!("not ready to lead: {held}"));
+        }
         if view.session.is_none() {
             let reason = view.store_error.as_deref().unwrap_or("it has not answered yet");
             return Err(format!("no session in the store {}: {reason}", self.store));

@@ -11,10 +11,13 @@
 //! - A note stands, whoever lives, until it is erased.
 //! - A write that names a [`LeaderKey`] happens only if that key still exists
 //!   at its create revision.
+//! - A store that is another one than before, or an older one, is told of by
+//!   [`Store::mismatches`] before anything else of it is.
 
 mod cast;
 mod error;
 mod etcd;
+mod identity;
 mod insist;
 mod note;
 mod roster;
@@ -25,6 +28,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use tokio::sync::watch;
 
 pub use cast::{
     ANSWER_MAX, Again, CONTENT_TYPE_MAX, CastAnswer, CastChange, CastHead, CastKey, CastOrder,
@@ -32,6 +36,7 @@ pub use cast::{
     is_content_type,
 };
 pub use error::StoreError;
+pub use identity::Mismatch;
 pub(crate) use insist::insist;
 pub use note::{Drain, Known, Note, Notes, Order, Pause, Topic};
 pub use roster::{Candidate, Failing, Member, Roster, Standing};
@@ -168,6 +173,10 @@ pub trait Store: Send + Sync + 'static {
     /// change; changes in quick succession may share one. An item may repeat
     /// the one before.
     async fn watch(&self) -> Result<RosterStream, StoreError>;
+
+    /// How this store turns out not to be the one that it was: another one, or an older one.
+    /// Whatever way notices that tells it here before it hands on anything else of the store.
+    fn mismatches(&self) -> watch::Receiver<Option<Mismatch>>;
 
     /// The state of the cluster's actions.
     ///

@@ -32,7 +32,7 @@ use crate::{
     election::{Command, Event, Group, Heart, LeaderKey, LeaseId, Stage, Term},
     journal::{Journal, Transition},
     measure,
-    store::{Member, Roster, State, Store, StoreError},
+    store::{Member, Mismatch, Roster, State, Store, StoreError},
     words::millis,
 };
 
@@ -147,6 +147,7 @@ struct Loop {
     /// The deadline that all gates of one session share, and whose it is.
     deadline: (LeaseId, Arc<Deadline>),
     roster: watch::Receiver<Option<Roster>>,
+    mismatches: watch::Receiver<Option<Mismatch>>,
     witness: Box<dyn Witness>,
     journal: Journal,
     events: UnboundedSender<Event>,
@@ -170,6 +171,7 @@ impl Loop {
             timings,
             health: report::StoreHealth::new(store.label(), &member.name, journal.clone()),
             namesakes: report::Namesakes::new(timings.ttl),
+            mismatches: store.mismatches(),
             calls: Calls::new(
                 store,
                 member,
@@ -206,7 +208,9 @@ impl Loop {
             let nap = self.heart.next_wake().since(BootTime::now()).min(NAP);
             tokio::select! {
                 // Answers first: a renewal that has arrived must count before time is looked at.
+                // But of another store, or an older one, none counts.
                 biased;
+                Ok(()) = self.mismatches.changed() => self.store_changed(),
                 Some(answer) = self.answers.recv() => self.answer(answer),
                 Some(event) = inbox.recv() => self.feed(event),
                 Ok(()) = self.roster.changed() => self.compare(),
@@ -216,6 +220,14 @@ impl Loop {
         self.calls.end().await;
         self.trees.close();
         self.trees.wait().await;
+    }
+
+    fn store_changed(&mut self) {
+        let mismatch = self.mismatches.borrow_and_update().clone();
+        if let Some(Mismatch { seen, behind }) = mismatch {
+            report::store_changed(&seen, self.heart.host(), &self.journal);
+            self.feed(Event::StoreChanged { seen, behind });
+        }
     }
 
     fn answer(&mut self, Answer { event, outcome }: Answer) {

@@ -62,6 +62,12 @@ pub(super) fn command(command: &Command, host: &Arc<str>) {
     }
 }
 
+/// Tells that the store is not the one that it was.
+pub(super) fn store_changed(seen: &str, host: &str, journal: &Journal) {
+    warn!(event = "store-changed", "{seen}; the session and all terms of this host end");
+    journal.write(Transition::of("store-changed", host).since(seen));
+}
+
 /// Tells what began or ceased to keep this host from standing for election.
 pub(super) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: &Journal) {
     for (group, now) in &now.groups {

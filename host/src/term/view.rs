@@ -40,20 +40,25 @@ pub struct HostView {
     pub groups: BTreeMap<Group, GroupView>,
     /// What the store's last failed call said, until one succeeds.
     pub store_error: Option<String>,
+    /// Why the host stands for nothing until it is restarted.
+    pub held: Option<String>,
 }
 
 impl HostView {
     pub(super) fn of(heart: &Heart, store_error: Option<String>) -> Self {
-        let view = |(group, candidacy): (&Group, &Candidacy)| (group.clone(), of_group(candidacy));
+        let held = heart.held();
+        let view =
+            |(group, candidacy): (&Group, &Candidacy)| (group.clone(), of_group(candidacy, held));
         Self {
             session: heart.session().live(),
             groups: heart.candidacies().iter().map(view).collect(),
             store_error,
+            held: held.map(ToOwned::to_owned),
         }
     }
 }
 
-fn of_group(candidacy: &Candidacy) -> GroupView {
+fn of_group(candidacy: &Candidacy, held: Option<&str>) -> GroupView {
     let role = match candidacy.stage() {
         Stage::Idle { .. } => Role::Out,
         Stage::Campaigning | Stage::Verifying { .. } => Role::Standby,
@@ -61,5 +66,5 @@ fn of_group(candidacy: &Candidacy) -> GroupView {
         Stage::Draining { .. } | Stage::Stopping { .. } | Stage::Resigning { .. } => Role::Draining,
     };
     let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
-    GroupView { role, obstacle: owned(candidacy.obstacle()), bar: owned(candidacy.bar()) }
+    GroupView { role, obstacle: owned(held.or(candidacy.obstacle())), bar: owned(candidacy.bar()) }
 }

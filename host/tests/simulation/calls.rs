@@ -99,6 +99,7 @@ impl World {
         }
         match self.way_back(call.from.host) {
             Some(way) if self.now + way <= call.until || call.request.waits() => {
+                self.saw(call.from);
                 self.after(way, answer);
             }
             _ => {
@@ -117,6 +118,13 @@ impl World {
             return self.serve_leaderless(call);
         }
         let from = call.from;
+        if self.is_behind(from) {
+            self.look(from);
+            if call.heard {
+                self.give_up(call, self.now);
+            }
+            return;
+        }
         let answer = match &call.request {
             Request::Write(write) => {
                 let write = write.clone();
@@ -235,6 +243,31 @@ impl World {
         }
     }
 
+    /// Whether a process has seen more of the store's history than the store has.
+    fn is_behind(&self, of: Caller) -> bool {
+        let host = &self.hosts[of.host];
+        let oblivious = self.mutant == Mutant::Oblivious;
+        !oblivious && host.life == of.life && self.store.data.revision < host.revision
+    }
+
+    /// A process looks at a store that is behind, on a new way to it, before it asks or is
+    /// told anything else; if the answer gets through, it knows.
+    fn look(&mut self, from: Caller) {
+        let Some(way) = self.way_back(from.host) else { return };
+        let revision = self.store.data.revision;
+        let seen = std::mem::replace(&mut self.hosts[from.host].revision, revision);
+        let seen = format!("the store went back from revision {seen} to {revision}");
+        self.after(way, Happening::ToHost(from, Event::StoreChanged { seen, behind: true }));
+    }
+
+    /// A process hears from the store.
+    fn saw(&mut self, who: Caller) {
+        let host = &mut self.hosts[who.host];
+        if host.life == who.life {
+            host.revision = host.revision.max(self.store.data.revision);
+        }
+    }
+
     /// The connection that a campaign waits on is lost, and its caller notices.
     pub(crate) fn break_off(&mut self, caller: Caller, key: LeaderKey, attempt: u64) {
         let way = self.rng.u64(MS / 5..self.latency * MS);
@@ -245,6 +278,10 @@ impl World {
     /// The roster: each host sees which keys of its session stand, and which are gone.
     pub(crate) fn show(&mut self) {
         for host in 0..self.hosts.len() {
+            if self.is_behind(self.caller(host)) {
+                self.look(self.caller(host));
+                continue;
+            }
             let Some(way) = self.way_back(host) else { continue };
             let heart = self.hosts[host].heart.as_ref();
             let Some((lease, _)) = heart.and_then(|heart| heart.session().live()) else {
@@ -260,6 +297,7 @@ impl World {
             let gone = keys.filter(|key| gone(key)).cloned();
             events.extend(gone.map(|key| Event::KeyGone { key }));
             let caller = self.caller(host);
+            self.saw(caller);
             for event in events {
                 self.after(way, Happening::ToHost(caller, event));
             }

@@ -109,6 +109,12 @@ impl Checker {
         self.holds(store.exists(key), Promise::EndsBeforeLease, now, || {
             format!("{} starts {group}/{} without a lease", host.name, key.token)
         });
+        self.holds(
+            host.floor.is_none_or(|floor| key.token.0 > floor),
+            Promise::TokensRise,
+            now,
+            || format!("{} starts {group}/{}, and had seen {:?}", host.name, key.token, host.floor),
+        );
         let before = self.newest.insert(group.clone(), key.token);
         self.holds(
             before.is_none_or(|before| key.token > before),

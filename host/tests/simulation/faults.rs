@@ -164,6 +164,9 @@ impl World {
             format!("the store goes from {} to {}", world.store.data.revision, older.revision)
         });
         self.checker.figures.restored += 1;
+        for host in self.hosts.iter_mut().filter(|host| host.revision > older.revision) {
+            host.floor = Some(host.revision).max(host.floor);
+        }
         self.store.restore(older, self.timings.ttl, self.now);
         self.break_campaigns();
         self.mark_robbed();

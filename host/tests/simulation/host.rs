@@ -58,6 +58,10 @@ pub(crate) struct Host {
     pub(crate) terms: BTreeMap<Group, Performance>,
     /// What the process told its supervisor: the lease that it was granted last.
     pub(crate) lease: Option<LeaseId>,
+    /// How far this life has seen the store's history.
+    pub(crate) revision: i64,
+    /// How far it had seen it when the store went back behind that.
+    pub(crate) floor: Option<i64>,
     /// The highest token that this life led under.
     pub(crate) highest: BTreeMap<Group, Token>,
     /// The keys that a look was asked for, and that were there at that moment.
@@ -83,6 +87,8 @@ impl Host {
             armed: None,
             terms: BTreeMap::new(),
             lease: None,
+            revision: 0,
+            floor: None,
             highest: BTreeMap::new(),
             seen: BTreeMap::new(),
             offset,
@@ -103,6 +109,8 @@ impl Host {
         self.armed = None;
         self.terms.clear();
         self.lease = None;
+        self.revision = 0;
+        self.floor = None;
         self.highest.clear();
         self.seen.clear();
     }

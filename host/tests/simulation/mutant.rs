@@ -43,6 +43,8 @@ pub(crate) enum Mutant {
     Blind,
     /// Writes are applied whatever version the writer expects.
     Unconditional,
+    /// A store that went back is taken for the one that it was.
+    Oblivious,
     /// A writer takes a write without an answer for done.
     Hopeful,
 }
@@ -127,6 +129,11 @@ fn two_winners_are_caught() {
 #[test]
 fn tokens_that_fall_are_caught() {
     catches(Mutant::CountsLeases, Promise::TokensRise);
+}
+
+#[test]
+fn a_store_that_went_back_unseen_is_caught() {
+    catches(Mutant::Oblivious, Promise::TokensRise);
 }
 
 #[test]

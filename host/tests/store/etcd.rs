@@ -100,8 +100,10 @@ async fn an_unreachable_etcd_is_told_in_time() {
 #[tokio::test]
 async fn a_dead_member_beside_a_live_one_does_no_harm() {
     let server = Etcd::start().await;
-    let dead = format!("127.0.0.1:{}", free_port());
-    for endpoints in [vec![dead.clone(), server.address()], vec![server.address(), dead]] {
+    let (dead, live) = (format!("127.0.0.1:{}", free_port()), server.address());
+    // By two names, it is most of what is listed.
+    let too = live.replace("127.0.0.1", "localhost");
+    for endpoints in [vec![dead.clone(), live.clone(), too.clone()], vec![live, dead, too]] {
         let store = open(endpoints, None, REQUEST_TIMEOUT);
         for _ in 0..20 {
             soon(store.check()).await.unwrap();
@@ -115,7 +117,8 @@ async fn a_silent_member_beside_a_live_one_costs_one_call() {
     let server = Etcd::start().await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_address = silent.local_addr().unwrap().to_string();
-    let endpoints = vec![silent_address, server.address()];
+    let too = server.address().replace("127.0.0.1", "localhost");
+    let endpoints = vec![silent_address, server.address(), too];
     let store = open(endpoints, None, Duration::from_millis(500));
     assert!(soon(store.check()).await.unwrap_err().is_transient());
     for _ in 0..20 {
@@ -239,7 +242,9 @@ async fn writes_to_k(etcd: &mut etcd_client::Client) -> i64 {
 async fn a_write_of_state_passes_by_a_member_that_is_dead() {
     let server = Etcd::start().await;
     let dead = format!("127.0.0.1:{}", free_port());
-    let desk = Desk(open(vec![dead, server.address()], None, REQUEST_TIMEOUT).state().unwrap());
+    let too = server.address().replace("127.0.0.1", "localhost");
+    let endpoints = vec![dead, server.address(), too];
+    let desk = Desk(open(endpoints, None, REQUEST_TIMEOUT).state().unwrap());
     desk.write("a", &[put("k", "1")]).await.unwrap();
     assert_eq!(desk.value("a", "k").await.unwrap(), "1");
 }
@@ -271,4 +276,112 @@ async fn state_is_still_there_when_etcd_was_killed() {
         (desk.version("a", "k").await, desk.value("a", "k").await.unwrap()),
         (version, "1".into())
     );
+}
+
+/// What an error says, and what lies below it.
+fn text(error: &StoreError) -> String {
+    let below = std::error::Error::source(error).map(ToString::to_string);
+    format!("{error}: {}", below.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_member_of_another_etcd_is_not_believed() {
+    let mut members = Etcd::three().await;
+    let endpoints: Vec<_> = members.iter().map(Etcd::address).collect();
+    let store = open(endpoints.clone(), None, REQUEST_TIMEOUT);
+    let old = session(&store, "a").await;
+    let key = old.win().await;
+    members[0].start_as_another().await;
+    // It would say that it knows no such lease, and no such key. The others may have to
+    // elect a leader first.
+    let renewed = soon(async {
+        loop {
+            match old.store.renew(old.lease).await {
+                Err(error) if error.is_transient() => {}
+                answer => return answer,
+            }
+        }
+    });
+    renewed.await.unwrap();
+    assert!(soon(old.store.verify(&key)).await.unwrap());
+    let desk = Desk(store.state().unwrap());
+    soon(desk.0.write(Guard::Leader(&key), "a", &[put("k", "1")])).await.unwrap();
+    // Who comes anew is sent to the stranger first.
+    for first in 0..3 {
+        let mut endpoints = endpoints.clone();
+        endpoints.rotate_left(first);
+        let store = open(endpoints, None, REQUEST_TIMEOUT);
+        soon(store.check()).await.unwrap();
+        let new = session(&store, "b").await;
+        let roster = new.roster(|_| true).await;
+        assert_eq!(queue(&roster), ["a"], "from {first}");
+    }
+    let mut stranger = members[0].connect().await;
+    let all = etcd_client::GetOptions::new().with_prefix();
+    assert!(stranger.get("/soloist/", Some(all)).await.unwrap().kvs().is_empty());
+}
+
+#[tokio::test]
+async fn a_stranger_that_alone_can_be_reached_is_not_believed() {
+    let mut members = Etcd::three().await;
+    let endpoints: Vec<_> = members.iter().map(Etcd::address).collect();
+    members[0].start_as_another().await;
+    for member in &mut members[1..] {
+        member.kill().await;
+    }
+    let store = open(endpoints, None, Duration::from_millis(500));
+    let told = text(&soon(store.check()).await.unwrap_err());
+    assert!(told.contains("refused") || told.contains("only some of the members"), "{told}");
+    let told = soon(store.grant(LONG)).await.unwrap_err();
+    assert!(told.is_transient(), "{told}");
+}
+
+#[tokio::test]
+async fn members_of_two_etcds_are_refused_in_either_order() {
+    let (a, b) = (Etcd::start().await, Etcd::start().await);
+    for endpoints in [[a.address(), b.address()], [b.address(), a.address()]] {
+        let problem = refusal(soon(open(endpoints.into(), None, REQUEST_TIMEOUT).check()).await);
+        assert!(problem.contains("members of several etcds"), "{problem}");
+        assert!(problem.contains(&a.address()) && problem.contains(&b.address()), "{problem}");
+    }
+    // One of them alone may be either.
+    let dead = format!("127.0.0.1:{}", free_port());
+    let store = open(vec![a.address(), dead], None, REQUEST_TIMEOUT);
+    assert!(soon(store.check()).await.unwrap_err().is_transient());
+}
+
+#[tokio::test]
+async fn an_etcd_that_was_made_anew_is_not_believed() {
+    let mut server = Etcd::start().await;
+    let store = open(vec![server.address()], None, REQUEST_TIMEOUT);
+    let host = session(&store, "a").await;
+    let key = host.win().await;
+    let mut rosters = soon(store.watch()).await.unwrap();
+    soon(rosters.next()).await.unwrap().unwrap();
+    server.start_as_another().await;
+    assert!(soon(rosters.next()).await.unwrap().is_err());
+    // The broken connection may be noticed by the first call only.
+    let _ = soon(store.renew(host.lease)).await;
+    let told = soon(store.renew(host.lease)).await.unwrap_err();
+    assert!(text(&told).contains("is a member of another etcd"), "{told:?}");
+    assert!(text(&told).contains("restart this host"), "{told:?}");
+    assert!(soon(store.verify(&key)).await.unwrap_err().is_transient());
+    assert!(soon(store.watch()).await.err().unwrap().is_transient());
+    let desk = Desk(store.state().unwrap());
+    assert!(desk.write("a", &[put("k", "1")]).await.unwrap_err().is_transient());
+}
+
+#[tokio::test]
+async fn an_identity_that_was_deleted_is_put_back() {
+    let mut world = World::etcd().await;
+    let host = world.host("a").await;
+    let identity = world.identity().await;
+    let StoreUrl::Etcd { endpoints, .. } = &world.url else { unreachable!() };
+    let mut etcd = etcd_client::Client::connect(endpoints, None).await.unwrap();
+    etcd.delete("/soloist/test/cluster", None).await.unwrap();
+    // From its next line on.
+    let _ = world.back_up().await;
+    while soon(host.store.renew(host.lease)).await.is_err() {}
+    assert_eq!(world.identity().await, identity);
+    assert_eq!(*host.store.mismatches().borrow(), None);
 }

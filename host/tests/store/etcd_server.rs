@@ -1,6 +1,7 @@
 //! A real etcd, one process a test, in a folder of its own.
 
 use std::{
+    fs,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
@@ -79,6 +80,30 @@ impl Etcd {
         self.child = child.expect("etcd again");
     }
 
+    /// Loses its data, and starts alone: an etcd of its own at the same address.
+    pub(crate) async fn start_as_another(&mut self) {
+        self.kill().await;
+        self.folder = tempfile::tempdir().unwrap();
+        // What an etcd is called by follows from where its members are.
+        self.peer = free_port();
+        self.restart().await;
+    }
+
+    /// Keeps a copy of what it has written.
+    pub(crate) async fn back_up(&mut self, to: &Path) {
+        self.kill().await;
+        copy(self.folder.path(), to);
+        self.restart().await;
+    }
+
+    /// Puts a copy in the place of what it has written.
+    pub(crate) async fn restore(&mut self, from: &Path) {
+        self.kill().await;
+        self.folder = tempfile::tempdir().unwrap();
+        copy(from, self.folder.path());
+        self.restart().await;
+    }
+
     /// Stops it in its tracks: its connections stay, and say nothing.
     pub(crate) fn freeze(&self) {
         kill_process(self.id(), Signal::STOP).unwrap();
@@ -104,6 +129,18 @@ impl Etcd {
 
     pub(crate) async fn connect(&self) -> etcd_client::Client {
         etcd_client::Client::connect([self.address()], None).await.unwrap()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 

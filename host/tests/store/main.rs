@@ -16,6 +16,7 @@ mod desk;
 mod etcd;
 mod etcd_server;
 mod etcd_tls;
+mod identity;
 mod ledger;
 mod proxy;
 mod sqlite;
@@ -28,6 +29,20 @@ mod world;
 
 /// Makes a test of each property for each store.
 macro_rules! properties {
+    (mut $module:ident: $($property:ident),+ $(,)?) => {
+        mod on_etcd {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $property() {
+                crate::$module::$property(&mut crate::world::World::etcd().await).await;
+            })+
+        }
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $property() {
+                crate::$module::$property(&mut crate::world::World::sqlite()).await;
+            })+
+        }
+    };
     ($module:ident: $($property:ident),+ $(,)?) => {
         mod on_etcd {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,6 +80,17 @@ properties! {
     a_watch_shows_what_a_fresh_look_does,
     a_watch_begins_with_the_present,
     groups_and_clusters_are_apart,
+}
+
+mod identities {
+    properties! {
+        mut identity:
+        the_identity_is_made_once,
+        an_older_store_is_told_of,
+        an_older_state_alone_is_told_of,
+        another_store_is_told_of,
+        a_store_that_goes_on_is_the_same,
+    }
 }
 
 mod states {

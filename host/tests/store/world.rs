@@ -35,6 +35,74 @@ enum Keep {
     Sqlite(tempfile::TempDir),
 }
 
+/// What was kept of a store.
+pub(crate) struct Backup(tempfile::TempDir);
+
+impl World {
+    /// Keeps what the store has.
+    pub(crate) async fn back_up(&mut self) -> Backup {
+        let backup = tempfile::tempdir().unwrap();
+        match &mut self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => server.back_up(backup.path()).await,
+            Keep::Sqlite(folder) => {
+                let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
+                let to = backup.path().join("soloist.db");
+                file.execute("VACUUM INTO ?1", [to.to_str().unwrap()]).unwrap();
+            }
+        }
+        Backup(backup)
+    }
+
+    /// Puts what was kept in the place of what there is, under those who use the store.
+    pub(crate) async fn restore(&mut self, Backup(backup): &Backup) {
+        match &mut self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => server.restore(backup.path()).await,
+            Keep::Sqlite(folder) => {
+                let path = folder.path().join("soloist.db");
+                let mut file = rusqlite::Connection::open(path).unwrap();
+                let from = backup.path().join("soloist.db");
+                file.restore("main", from, None::<fn(rusqlite::backup::Progress)>).unwrap();
+            }
+        }
+    }
+
+    /// Gives the store another identity, as another store has it.
+    pub(crate) async fn change_identity(&mut self) {
+        match &mut self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => {
+                let mut etcd = server.connect().await;
+                etcd.put("/soloist/test/cluster", "another", None).await.unwrap();
+                server.kill().await;
+                server.restart().await;
+            }
+            Keep::Sqlite(folder) => {
+                let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
+                file.execute("UPDATE identity SET identity = 'another'", []).unwrap();
+            }
+        }
+    }
+
+    /// The identity that the store has.
+    pub(crate) async fn identity(&self) -> String {
+        match &self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => {
+                let mut etcd = server.connect().await;
+                let found = etcd.get("/soloist/test/cluster", None).await.unwrap();
+                found.kvs().first().expect("an identity").value_str().unwrap().to_owned()
+            }
+            Keep::Sqlite(folder) => {
+                let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
+                let sql = "SELECT identity FROM identity";
+                file.query_row(sql, [], |row| row.get(0)).unwrap()
+            }
+        }
+    }
+}
+
 impl World {
     pub(crate) async fn etcd() -> Self {
         let server = Etcd::start().await;

@@ -1,6 +1,12 @@
 //! A real etcd: one member, in a folder of its own.
 
-use std::{env, fs, net::Ipv4Addr, path::Path, process::Stdio, time::Duration};
+use std::{
+    env, fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
@@ -152,13 +158,43 @@ impl Etcd {
         }
     }
 
-    fn data(&self) -> std::path::PathBuf {
+    fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// Throws its data away; it must not run.
     pub(crate) fn wipe(&self) {
         fs::remove_dir_all(self.data()).expect("data");
+    }
+
+    /// Loses its data and starts alone, as one member of an etcd of its own.
+    pub(crate) async fn start_as_a_stranger(&mut self) {
+        self.kill().await;
+        self.wipe();
+        self.cluster = self.itself();
+        self.start().await;
+    }
+
+    /// Keeps a snapshot of what it has; it must run.
+    pub(crate) async fn snapshot(&self) {
+        let mut command = tool("etcdctl");
+        command.args(["--endpoints", &self.endpoint(), "snapshot", "save"]).arg(self.saved());
+        succeeds(command).await;
+    }
+
+    /// Puts that snapshot in the place of its data; it must not run.
+    pub(crate) async fn restore_snapshot(&self) {
+        self.wipe();
+        let peer = format!("http://{}:2380", self.address);
+        let mut command = tool("etcdctl");
+        command.args(["snapshot", "restore"]).arg(self.saved()).arg("--data-dir").arg(self.data());
+        command.args(["--name", &self.name, "--initial-cluster", &self.cluster]);
+        command.args(["--initial-advertise-peer-urls", &peer]);
+        succeeds(command).await;
+    }
+
+    fn saved(&self) -> PathBuf {
+        self.folder.path().join("snapshot")
     }
 
     /// Keeps a copy of its data; it must not run.
@@ -171,6 +207,20 @@ impl Etcd {
         self.wipe();
         copy(&self.folder.path().join("backup"), &self.data());
     }
+}
+
+/// What people have for etcd, beside the one that runs.
+fn tool(name: &str) -> Command {
+    let etcd = env::var_os("SOLOIST_TEST_ETCD").map(PathBuf::from);
+    let beside = etcd.map(|etcd| etcd.with_file_name(name)).filter(|tool| tool.exists());
+    let mut command = Command::new(beside.unwrap_or_else(|| name.into()));
+    command.env("ETCDCTL_API", "3").stdout(Stdio::null());
+    command
+}
+
+async fn succeeds(mut command: Command) {
+    let output = command.stderr(Stdio::piped()).output().await.expect("etcd's tools");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -12,6 +12,10 @@ fn asked(token: i64) -> Event {
     Event::HandOver { key: key(token), cause }
 }
 
+fn changed(behind: bool) -> Event {
+    Event::StoreChanged { seen: "it is another".into(), behind }
+}
+
 #[test]
 fn each_cause_ends_each_stage_in_its_way() {
     use Until::{Campaigning, Draining, Leading, Resigning, Stopping, Verifying};
@@ -31,6 +35,10 @@ fn each_cause_ends_each_stage_in_its_way() {
         ("deadline seen to pass", Event::DeadlinePassed { lease: LEASE }, 1,
             ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
         ("renewed too late", renewed(1), past,
+            ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
+        ("store replaced", changed(false), 1,
+            ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
+        ("store set back", changed(true), 1,
             ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
         ("key gone", Event::KeyGone { key: key(7) }, 1,
             ["",                "resign", "stop",  "stop", "", ""]),
@@ -59,6 +67,31 @@ fn a_store_that_forgot_the_lease_is_asked_for_another() {
         let done = does(stage, Event::LeaseGone { lease: LEASE }, 1);
         assert!(done.ends_with("grant"), "while {stage:?}: {done}");
     }
+}
+
+/// How a heart goes on that stood by when the store changed.
+fn after_a_change(behind: bool) -> (Heart, String) {
+    let mut heart = brought_to(Until::Campaigning);
+    let _ = heart.step(changed(behind), at(1));
+    let released = heart.step(Event::Released { lease: LEASE }, at(2));
+    assert_eq!(names(&released), ["grant"], "it has a session in the store that is now");
+    let stands = names(&heart.step(granted(2), at(3))).join(" ");
+    (heart, stands)
+}
+
+#[test]
+fn in_a_store_that_was_replaced_it_stands_anew() {
+    assert_eq!(after_a_change(false).1, "campaign");
+}
+
+#[test]
+fn in_a_store_that_was_set_back_it_stands_for_nothing() {
+    let (mut heart, stands) = after_a_change(true);
+    assert_eq!(stands, "");
+    assert_eq!(heart.held(), Some("it is another"));
+    assert!(names(&heart.step(ready(), at(4))).is_empty());
+    assert!(heart.next_wake() > at(4), "it wakes up for nothing");
+    assert_eq!(names(&heart.step(Event::Shutdown, at(5))), ["revoke"]);
 }
 
 #[test]

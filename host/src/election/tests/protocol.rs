@@ -40,6 +40,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::NotReady { group: Group::main(), reason: "no".into() }),
         1 => Just(Event::Barred { group: Group::main(), reason: "no".into() }),
         1 => Just(Event::Unbarred { group: Group::main() }),
+        1 => any::<bool>().prop_map(|behind| Event::StoreChanged { seen: "s".into(), behind }),
         1 => Just(Event::StepBack { group: Group::main() }),
         1 => key.prop_map(|key| Event::HandOver {
             key,

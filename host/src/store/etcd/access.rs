@@ -13,6 +13,7 @@ use rustls::{
 use tokio::{io::AsyncReadExt, net::TcpStream};
 use tokio_rustls::TlsConnector;
 
+use super::trust::Trust;
 use crate::{
     config::{StoreTls, TlsFiles},
     store::StoreError,
@@ -29,6 +30,8 @@ pub(in crate::store) struct Access {
     pub(super) login: Option<(String, String)>,
     /// How TLS is spoken, if it is.
     pub(super) tls: Option<Arc<Tls>>,
+    /// Which etcd is believed, and what is known of it.
+    pub(super) trust: Arc<Trust>,
 }
 
 /// How TLS is spoken.
@@ -55,7 +58,12 @@ impl Access {
     ) -> Result<Self, StoreError> {
         let tls = tls.map(Tls::new).transpose();
         let tls = tls.map_err(|error| StoreError::refused(with_causes(&error)))?;
-        Ok(Self { endpoints: endpoints.to_vec(), login: login.cloned(), tls: tls.map(Arc::new) })
+        Ok(Self {
+            endpoints: endpoints.to_vec(),
+            login: login.cloned(),
+            tls: tls.map(Arc::new),
+            trust: Arc::default(),
+        })
     }
 }
 

@@ -7,6 +7,10 @@
 //! for the line may be dead without anybody having said so; where there is one
 //! member only, its next turn begins with a new line.
 //!
+//! Invariant: a line is one connection, to a member that was found to be one of the
+//! etcd that is believed ([`opening`](super::opening)). It is not mended, for somebody
+//! else may listen there now: when it breaks, its turn ends.
+//!
 //! Invariant: no wait hangs on a dead line. What waits does so by a watch on the
 //! line of the turn, and begins anew on the next line [when the turn
 //! ends](Client::left). The session's renewals go over that line a fifth of the
@@ -24,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use etcd_client::{Client as Connection, Error};
+use etcd_client::{Client as Connection, Error, ResponseHeader};
 use tokio::{
     runtime,
     sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch},
@@ -33,8 +37,13 @@ use tokio::{
 
 use super::{
     access::{Access, Tls},
-    member::{self, Member},
+    headed::Headed,
+    keys::Keys,
+    member::Member,
+    opening::Opening,
     refusal::{Asker, Meaning, meaning, was_broken, was_refused_at_the_door},
+    trust::Trust,
+    wire::was_over,
 };
 use crate::store::StoreError;
 
@@ -53,9 +62,10 @@ pub(super) struct Client {
     root: String,
     user: Option<String>,
     tls: Option<Arc<Tls>>,
+    trust: Arc<Trust>,
     /// Whether etcd has ever answered.
     known: AtomicBool,
-    members: Vec<Member>,
+    members: Arc<[Member]>,
     /// The present turn; the members take turns.
     turn: watch::Sender<Turn>,
     request_timeout: Duration,
@@ -82,28 +92,24 @@ pub(super) struct Line {
 impl Client {
     pub(super) fn new(
         access: &Access,
-        root: &str,
+        keys: &Keys,
         request_timeout: Duration,
     ) -> Result<Self, StoreError> {
-        let Access { endpoints, login, tls } = access;
-        let members = u32::try_from(endpoints.len()).ok().filter(|count| *count > 0);
-        let count = members.ok_or_else(|| {
-            StoreError::refused("no etcd endpoint: write `store = \"etcd://HOST:2379\"`")
-        })?;
+        let Access { endpoints, login, tls, trust } = access;
+        let members = Member::all(access, keys, request_timeout)?;
         let runtime = runtime::Handle::try_current().map_err(|error| StoreError::Refused {
             problem: "no runtime: open the store inside a tokio runtime".into(),
             source: Some(error.into()),
         })?;
         let user = login.as_ref().map(|(user, _)| user.clone());
-        let options = member::options(login.clone(), request_timeout, count);
-        let member = |address: &String| Member::new(address, options.clone(), tls.clone());
         Ok(Self {
             label: format!("etcd {}", endpoints.join(",")),
-            root: root.to_owned(),
+            root: keys.root.clone(),
             user,
             tls: tls.clone(),
+            trust: Arc::clone(trust),
             known: AtomicBool::new(false),
-            members: endpoints.iter().map(member).collect(),
+            members,
             turn: watch::Sender::default(),
             request_timeout,
             places: Arc::new(Semaphore::new(AT_ONCE)),
@@ -124,6 +130,7 @@ impl Client {
         request: impl Fn(Connection) -> F,
     ) -> Result<T, StoreError>
     where
+        T: Headed,
         F: Future<Output = Result<T, Error>>,
     {
         let _place = self.place().await;
@@ -140,6 +147,7 @@ impl Client {
         request: impl Fn(Connection) -> F,
     ) -> Result<T, StoreError>
     where
+        T: Headed,
         F: Future<Output = Result<T, Error>>,
     {
         self.call_on_line(attempted, |line| request(line.etcd)).await
@@ -152,13 +160,17 @@ impl Client {
         request: impl Fn(Line) -> F,
     ) -> Result<T, StoreError>
     where
+        T: Headed,
         F: Future<Output = Result<T, Error>>,
     {
         let in_time = Instant::now() + self.request_timeout;
         let mut asked = 0;
         loop {
             let turn = self.turn.borrow().clone();
-            let answer = async { ask(&self.line(&turn).await?, &request).await };
+            let answer = async {
+                let answer = ask(&self.line(&turn).await?, &request).await?;
+                self.heard(turn.number, answer.header()).map(|()| answer)
+            };
             let Ok(answer) = timeout_at(in_time, answer).await else {
                 // Where there is no other member, a slow login is waited for.
                 if self.members.len() > 1 || turn.connection.initialized() {
@@ -166,13 +178,15 @@ impl Client {
                 }
                 return Err(self.unavailable(attempted, no_answer(self.request_timeout)));
             };
-            asked += 1;
             match answer {
                 Ok(answer) => {
                     self.known.store(true, Ordering::Relaxed);
                     return Ok(answer);
                 }
+                // It broke while nothing was asked: the next line is there for this.
+                Err(error) if was_over(&error) => self.leave(turn.number),
                 Err(error) => {
+                    asked += 1;
                     let error = self.explained(&turn, error, in_time).await;
                     self.judge(turn.number, &error);
                     if !meaning(&error).is_a_member_s() || asked >= self.members.len() {
@@ -183,21 +197,35 @@ impl Client {
         }
     }
 
+    /// Takes note of who has answered, and of when: fails if that is a stranger.
+    pub(super) fn heard(&self, turn: usize, header: Option<&ResponseHeader>) -> Result<(), Error> {
+        let Some(header) = header else { return Ok(()) };
+        let member = &self.members[turn % self.members.len()];
+        self.trust.hear(member.address(), header.cluster_id())?;
+        self.trust.memory.saw(header.revision());
+        Ok(())
+    }
+
     /// Ends when `turn` has ended.
     pub(super) async fn left(&self, turn: usize) {
         // It cannot fail: the sender is in `self`.
         let _ = self.turn.subscribe().wait_for(|now| now.number != turn).await;
     }
 
-    /// The line of a turn, logged in.
+    /// The line of a turn, logged in, to a member that is believed.
     async fn line(&self, turn: &Turn) -> Result<Line, Error> {
-        let member = self.member(turn).clone();
-        let (connection, within) = (turn.connection.clone(), self.request_timeout * LOGIN);
+        let connection = turn.connection.clone();
+        let opening = Opening {
+            members: Arc::clone(&self.members),
+            place: turn.number % self.members.len(),
+            trust: Arc::clone(&self.trust),
+            within: self.request_timeout * LOGIN,
+        };
         // It goes on when its caller has given up: a login that is slower than a
         // call is there for the next one. And whoever makes a connection drives it.
-        let made = self.runtime.spawn(async move {
-            connection.get_or_try_init(|| member.connect(within)).await.cloned()
-        });
+        let made = self
+            .runtime
+            .spawn(async move { connection.get_or_try_init(|| opening.connect()).await.cloned() });
         let etcd = made.await.map_err(|error| Error::Internal(error.to_string()))??;
         Ok(Line { turn: turn.number, etcd })
     }
@@ -220,12 +248,11 @@ impl Client {
         complaint.filter(|it| meaning(it) != Meaning::Unavailable).unwrap_or(error)
     }
 
-    /// Ends `turn` when another member may do better. An answer, be it an error,
-    /// shows that a line is alive, and a broken one is mended where it is used: but
-    /// with the certificates that it was made with, which may be the old ones.
+    /// Ends `turn` when another member may do better, or when its line is over. An
+    /// answer, be it an error, shows that a line is alive.
     fn judge(&self, turn: usize, error: &Error) {
         let elsewhere = self.members.len() > 1 && meaning(error).is_a_member_s();
-        if elsewhere || (self.tls.is_some() && was_broken(error)) {
+        if elsewhere || was_broken(error) {
             self.leave(turn);
         }
     }

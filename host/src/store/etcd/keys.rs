@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! /soloist/<cluster>/casts/…                    casts, as `casts::names` tells
+//! /soloist/<cluster>/cluster                    the identity, made once
 //! /soloist/<cluster>/election/<group>/<lease>   a candidate; etcd makes this name
 //! /soloist/<cluster>/holds/…, hosts/<host>      notes
 //! /soloist/<cluster>/members/<host>             a member
@@ -10,7 +11,7 @@
 //! ```
 //!
 //! The roster is one range, from the first candidate over the notes to the last member. Casts
-//! come before it, ledgers and state after it, or each of them would wake every host.
+//! and the identity come before it, ledgers and state after it, or each of them would wake every host.
 
 use crate::{
     election::{Group, LeaseId},
@@ -51,6 +52,11 @@ pub(super) enum Subject<'a> {
 impl Keys {
     pub(super) fn new(cluster: &str) -> Self {
         Self { root: format!("/soloist/{cluster}/") }
+    }
+
+    /// The key of the identity.
+    pub(super) fn identity(&self) -> String {
+        format!("{}cluster", self.root)
     }
 
     /// The name of a group's election.
@@ -148,6 +154,7 @@ mod tests {
         assert!(within(&keys.note(&Topic::Pause(None)).unwrap()));
         assert!(within(&keys.note(&Topic::Known("\u{10ffff}".into())).unwrap()));
         assert!(within(&keys.member("\u{10ffff}").unwrap()));
+        assert!(!within(&keys.identity()));
         for room in [Room::State, Room::Ledger] {
             let kept = keys.kept(room, "a").unwrap();
             assert!(roster.end <= kept.first && kept.first < kept.end);

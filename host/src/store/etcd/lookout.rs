@@ -25,7 +25,10 @@ use tokio::sync::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Line, Shared};
+use super::{
+    client::{Line, Shared},
+    headed::Made,
+};
 use crate::store::StoreError;
 
 /// What looking out attempts, whoever waits.
@@ -135,9 +138,9 @@ impl Watchman {
             let mut etcd = line.etcd.watch_client();
             let stream = etcd.watch(wait.key.as_str(), Some(options(wait))).await?;
             let (requests, answers) = stream.split();
-            Ok(Open { turn: line.turn, requests, answers })
+            Ok(Made::of_none(Open { turn: line.turn, requests, answers }))
         };
-        self.client.call_on_line(wait.attempted, watch).await
+        Ok(self.client.call_on_line(wait.attempted, watch).await?.it)
     }
 
     /// Serves waits on an open stream until it ends; without an error when nobody asks any more.
@@ -158,7 +161,7 @@ impl Watchman {
                     sent.map_err(|error| self.client.told(WATCH, error))?;
                     self.due.pop_front();
                 }
-                answer = answers.message() => self.hear(answer)?,
+                answer = answers.message() => self.hear(*turn, answer)?,
                 () = self.client.left(*turn) => {
                     return Err(self.client.unavailable(WATCH, "its member of etcd failed"));
                 }
@@ -193,10 +196,16 @@ impl Watchman {
         }
     }
 
-    fn hear(&mut self, answer: Result<Option<WatchResponse>, Error>) -> Result<(), StoreError> {
+    fn hear(
+        &mut self,
+        turn: usize,
+        answer: Result<Option<WatchResponse>, Error>,
+    ) -> Result<(), StoreError> {
         let answer = answer.map_err(|error| self.client.told(WATCH, error))?;
         let ended = || self.client.unavailable(WATCH, "etcd ended the watch");
         let answer = answer.ok_or_else(ended)?;
+        let heard = self.client.heard(turn, answer.header());
+        heard.map_err(|error| self.client.told(WATCH, error))?;
         let number = answer.watch_id();
         if answer.canceled() {
             // That it was ended from here is no news.

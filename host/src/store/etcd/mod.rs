@@ -12,15 +12,19 @@ mod access;
 mod campaign;
 mod casts;
 mod client;
+mod headed;
 mod keys;
 mod lookout;
 mod member;
+mod opening;
 mod plan;
 mod refusal;
 mod session;
 mod state;
+mod trust;
 mod version;
 mod watch;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,6 +32,7 @@ use async_trait::async_trait;
 use etcd_client::{
     Client as Connection, LeaderKey as EtcdKey, ProclaimOptions, PutOptions, ResignOptions,
 };
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(super) use self::access::Access;
@@ -35,13 +40,16 @@ use self::{
     campaign::{Campaign, Seats, Stand},
     casts::EtcdCasts,
     client::{Client, Shared},
+    headed::Made,
     keys::{Keys, Room},
     lookout::Lookout,
     refusal::{Meaning, meaning},
     session::Renewals,
     state::EtcdState,
 };
-use super::{Candidate, Casts, Lease, Member, Note, RosterStream, State, Store, StoreError, Topic};
+use super::{
+    Candidate, Casts, Lease, Member, Mismatch, Note, RosterStream, State, Store, StoreError, Topic,
+};
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// A cluster in etcd.
@@ -67,7 +75,7 @@ impl Etcd {
         request_timeout: Duration,
     ) -> Result<Self, StoreError> {
         let keys = Keys::new(cluster);
-        let client = Client::new(&access, &keys.root, request_timeout)?;
+        let client = Client::new(&access, &keys, request_timeout)?;
         let (client, stop) = (Arc::new(client), CancellationToken::new());
         Ok(Self {
             lookout: Lookout::start(&client, stop.clone()),
@@ -84,7 +92,7 @@ impl Etcd {
 
     /// A client with connections of its own, which the current runtime drives.
     fn another_client(&self) -> Result<Client, StoreError> {
-        Client::new(&self.access, &self.keys.root, self.request_timeout)
+        Client::new(&self.access, &self.keys, self.request_timeout)
     }
 
     fn etcd_key(&self, key: &LeaderKey) -> Result<EtcdKey, StoreError> {
@@ -132,7 +140,8 @@ impl Store for Etcd {
 
     async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
         let renew = |line| self.renewals.renew(line, lease);
-        self.client.call_on_line("renew the session's lease", renew).await.map(seconds)
+        let ttl = self.client.call_on_line("renew the session's lease", renew).await?;
+        Ok(seconds(ttl.it))
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
@@ -169,13 +178,18 @@ impl Store for Etcd {
             let election = election.clone();
             async move {
                 match etcd.leader(election).await {
-                    Err(error) if meaning(&error) == Meaning::NobodyLeads => Ok(None),
-                    answer => answer.map(|mut answer| answer.take_kv()),
+                    Err(error) if meaning(&error) == Meaning::NobodyLeads => {
+                        Ok(Made::of_none(None))
+                    }
+                    answer => answer.map(|mut answer| {
+                        let leader = answer.take_kv();
+                        Made::of(&answer, leader)
+                    }),
                 }
             }
         };
         let leader = self.client.call_in_turn("verify the leadership", leader).await?;
-        Ok(leader.is_some_and(|leader| {
+        Ok(leader.it.is_some_and(|leader| {
             leader.key() == key.key.as_bytes() && leader.create_revision() == key.token.0
         }))
     }
@@ -238,6 +252,10 @@ impl Store for Etcd {
             async move { etcd.kv_client().delete(key, None).await }
         };
         Ok(self.client.call("erase a note", delete).await?.deleted() > 0)
+    }
+
+    fn mismatches(&self) -> Receiver<Option<Mismatch>> {
+        self.access.trust.memory.mismatches()
     }
 
     async fn watch(&self) -> Result<RosterStream, StoreError> {

@@ -11,6 +11,7 @@ use std::{
 
 use etcd_client::Error;
 
+use super::wire::was_over;
 use crate::store::StoreError;
 
 /// What to do about an error.
@@ -31,6 +32,8 @@ pub(super) enum Meaning {
     Untrusted,
     /// The member does not believe that of this host, or misses it.
     Unknown,
+    /// The members that are listed are of several etcds.
+    Divided,
     /// This member cannot serve now; another, or a later try, may.
     Unavailable,
 }
@@ -52,6 +55,8 @@ const TEXTS: &[(&str, Meaning)] = &[
     ("user name is empty", Meaning::LoginMissing),
     ("authentication is not enabled", Meaning::LoginDisabled),
     ("permission denied", Meaning::Forbidden),
+    // This one is ours.
+    ("belong to several etcds", Meaning::Divided),
     // These are rustls's, of which HTTP/2 keeps nothing but the text.
     ("invalid peer certificate", Meaning::Untrusted),
     ("fatal alert: CertificateRequired", Meaning::Unknown),
@@ -86,10 +91,13 @@ pub(super) fn meaning_of(text: &str) -> Meaning {
     known.map_or(Meaning::Unavailable, |(_, meaning)| *meaning)
 }
 
-/// Whether the request was turned away before anything was done about it:
-/// nobody listens there, or the member knows no leader to pass it to (etcd:
+/// Whether the request was turned away before anything was done about it: the
+/// connection was over, nobody listens there, or the member knows no leader to pass it to (etcd:
 /// `newUnaryInterceptor`; nothing after it says this of a write).
 pub(super) fn was_refused_at_the_door(error: &Error) -> bool {
+    if was_over(error) {
+        return true;
+    }
     let Error::GRpcStatus(status) = error else { return false };
     let mut cause = status.source();
     while let Some(below) = cause {
@@ -120,6 +128,7 @@ fn plainly(error: &Error) -> String {
         Error::GRpcStatus(status) => status,
         Error::TransportError(error) => error,
         Error::IoError(error) => error,
+        Error::EndpointError(text) | Error::Internal(text) => return text.clone(),
         error => error,
     };
     let mut bottom = top;
@@ -204,6 +213,10 @@ impl Asker<'_> {
             Meaning::Unknown => format!(
                 "{store} asks for a certificate: name one and its key by `cert` and `key` in \
                  `store_tls`"
+            ),
+            Meaning::Divided => format!(
+                "{store} names members of several etcds, and nobody can tell which is meant: \
+                 name those of one alone in `store`"
             ),
             _ => format!(
                 "{store} does not answer as etcd does: soloist needs etcd 3.4 or later there"

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use etcd_client::{Error, LeaseKeepAliveStream, LeaseKeeper};
 
-use super::client::Line;
+use super::{client::Line, headed::Made};
 use crate::election::LeaseId;
 
 /// How the session's lease is renewed.
@@ -42,7 +42,7 @@ impl Renewals {
     }
 
     /// Renews `lease` and returns its time to live in seconds.
-    pub(super) async fn renew(&self, mut line: Line, lease: LeaseId) -> Result<i64, Error> {
+    pub(super) async fn renew(&self, mut line: Line, lease: LeaseId) -> Result<Made<i64>, Error> {
         if let Some(mut open) = self.take(line.turn, lease)
             && let Ok(ttl) = open.exchange().await
         {
@@ -54,7 +54,7 @@ impl Renewals {
         // does not tell its TTL. It is what was granted; to ask once more would
         // take twice the time that an answer takes, which a slow etcd may not have.
         let ttl = match self.granted_ttl(lease) {
-            Some(ttl) => ttl,
+            Some(ttl) => Made::of_none(ttl),
             None => open.exchange().await?,
         };
         self.keep(open, ttl)
@@ -65,8 +65,8 @@ impl Renewals {
         open.filter(|open| open.turn == turn && open.keeper.id() == lease.0)
     }
 
-    fn keep(&self, open: Exchange, ttl: i64) -> Result<i64, Error> {
-        if ttl <= 0 {
+    fn keep(&self, open: Exchange, ttl: Made<i64>) -> Result<Made<i64>, Error> {
+        if ttl.it <= 0 {
             return Err(Error::LeaseKeepAliveError("lease not found".into()));
         }
         self.lock().open = Some(open);
@@ -79,10 +79,11 @@ impl Renewals {
 }
 
 impl Exchange {
-    async fn exchange(&mut self) -> Result<i64, Error> {
+    async fn exchange(&mut self) -> Result<Made<i64>, Error> {
         self.keeper.keep_alive().await?;
         let answer = self.answers.message().await?;
         let ended = || Error::LeaseKeepAliveError("the stream ended".into());
-        Ok(answer.ok_or_else(ended)?.ttl())
+        let answer = answer.ok_or_else(ended)?;
+        Ok(Made { of: answer.header().cloned(), it: answer.ttl() })
     }
 }

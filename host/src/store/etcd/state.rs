@@ -24,6 +24,7 @@ use etcd_client::{
 
 use super::{
     client::Client,
+    headed::Made,
     keys::{Keys, Range, Room},
     plan::{Plan, Verdict},
     refusal::{Meaning, meaning, was_refused_at_the_door},
@@ -81,7 +82,7 @@ impl State for EtcdState {
     ) -> Result<Vec<String>, StoreError> {
         let range = self.keys.kept(self.room, action)?;
         let list = |etcd: Connection| list(etcd, &range, after, limit);
-        self.client.call(LIST, list).await
+        Ok(self.client.call(LIST, list).await?.it)
     }
 
     async fn write(
@@ -97,7 +98,7 @@ impl State for EtcdState {
         let doubt = OnceLock::new();
         let write = |etcd: Connection| async {
             if let Some(doubt) = doubt.get() {
-                return Ok(Verdict::Doubtful(String::clone(doubt)));
+                return Ok(Made::of_none(Verdict::Doubtful(String::clone(doubt))));
             }
             carry_out(etcd, &plan).await.inspect_err(|error| {
                 if meaning(error) == Meaning::Unavailable && !was_refused_at_the_door(error) {
@@ -105,7 +106,7 @@ impl State for EtcdState {
                 }
             })
         };
-        match self.client.call(WRITE, write).await? {
+        match self.client.call(WRITE, write).await?.it {
             Verdict::Done => Ok(()),
             Verdict::NotLeader => Err(StoreError::NotLeader),
             Verdict::Conflict => Err(StoreError::Conflict),
@@ -121,7 +122,8 @@ async fn list(
     range: &Range,
     after: Option<&str>,
     limit: usize,
-) -> Result<Vec<String>, Error> {
+) -> Result<Made<Vec<String>>, Error> {
+    let mut header = None;
     let mut keys: Vec<String> = Vec::new();
     while keys.len() < limit {
         let page = PAGE.min(limit - keys.len());
@@ -137,6 +139,7 @@ async fn list(
             None => range.first.clone(),
         };
         let found = kv(&etcd).get(from, Some(options)).await?;
+        header = found.header().cloned();
         let names =
             found.kvs().iter().filter_map(|kv| kv.key().strip_prefix(range.first.as_bytes()));
         // What is no text was not written by an action.
@@ -145,28 +148,27 @@ async fn list(
             break;
         }
     }
-    Ok(keys)
+    Ok(Made { of: header, it: keys })
 }
 
 /// Makes the writes of `plan`, or tells why not.
-async fn carry_out(etcd: Connection, plan: &Plan<'_>) -> Result<Verdict, Error> {
-    if let Some(update) = plan.update() {
-        let answer = kv(&etcd).txn(update).await?;
-        if answer.succeeded() {
-            return Ok(Verdict::Done);
-        }
-        if let Some(refusal) = plan.refusal(&answer) {
-            return Ok(refusal);
-        }
-    } else if let Some(refusal) = plan.refusal(&kv(&etcd).txn(plan.look()).await?) {
-        return Ok(refusal);
+async fn carry_out(etcd: Connection, plan: &Plan<'_>) -> Result<Made<Verdict>, Error> {
+    let update = plan.update();
+    let updates = update.is_some();
+    let answer = kv(&etcd).txn(update.unwrap_or_else(|| plan.look())).await?;
+    if updates && answer.succeeded() {
+        return Ok(Made::of(&answer, Verdict::Done));
+    }
+    if let Some(refusal) = plan.refusal(&answer) {
+        return Ok(Made::of(&answer, refusal));
     }
     let answer = kv(&etcd).txn(plan.create()).await?;
     if answer.succeeded() {
-        return Ok(Verdict::Done);
+        return Ok(Made::of(&answer, Verdict::Done));
     }
     // Something changed between the two; what is not seen any more is a conflict too.
-    Ok(plan.refusal(&answer).unwrap_or(Verdict::Conflict))
+    let verdict = plan.refusal(&answer).unwrap_or(Verdict::Conflict);
+    Ok(Made::of(&answer, verdict))
 }
 
 fn kv(etcd: &Connection) -> KvClient {

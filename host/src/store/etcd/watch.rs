@@ -12,6 +12,7 @@ use futures::{FutureExt, StreamExt, stream};
 
 use super::{
     client::{Line, Shared},
+    headed::Made,
     keys::{Keys, Subject},
 };
 use crate::{
@@ -99,17 +100,20 @@ impl Events {
             async move {
                 let mut client = line.etcd.watch_client().max_decoding_message_size(MESSAGE_MAX);
                 let stream = client.watch(first, Some(options)).await?;
-                Ok(Self { line, stream })
+                Ok(Made::of_none(Self { line, stream }))
             }
         };
-        client.call_on_line(WATCH, watch).await
+        Ok(client.call_on_line(WATCH, watch).await?.it)
     }
 
     pub(super) async fn next(&mut self, client: &Shared) -> Result<WatchResponse, StoreError> {
         let ended = |why: &str| Err(client.unavailable(WATCH, why));
         tokio::select! {
             answer = self.stream.message() => match answer {
-                Ok(Some(events)) if !events.canceled() => Ok(events),
+                Ok(Some(events)) if !events.canceled() => {
+                    let heard = client.heard(self.line.turn, events.header());
+                    heard.map(|()| events).map_err(|error| client.told(WATCH, error))
+                }
                 // The history was compacted, the member lost its leader, or the login went
                 // stale, which etcd tells from a missing permission by nothing; but the read
                 // before the watch would have met that.

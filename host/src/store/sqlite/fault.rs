@@ -2,7 +2,7 @@
 
 use rusqlite::ErrorCode;
 
-use crate::store::StoreError;
+use crate::store::{Mismatch, StoreError};
 
 /// A failed piece of work on the file.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,8 @@ pub(super) enum Fault {
     Limit(String),
     #[error("the file was removed or replaced while it was in use")]
     Replaced,
+    #[error("{}", .0.seen)]
+    Mismatch(Mismatch),
     #[error("the candidate was removed from the queue")]
     Removed,
     #[error("another campaign of the same lease took its place")]

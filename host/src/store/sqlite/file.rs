@@ -4,6 +4,7 @@
 //! - A write transaction takes the lock first and reads the clock second.
 //!   Renewing a lease and declaring it dead are thereby one after the other,
 //!   on one clock; a lease that somebody found dead is never renewed.
+//! - Each transaction looks first whether this is the store that it was.
 //! - Reads never judge a lease by the clock: only a write transaction lets
 //!   go of one, with all that hangs on it, for all processes at once.
 
@@ -22,11 +23,15 @@ use super::{
     reads::{self, Place},
     schema,
     strangers::Strangers,
+    worker::Source,
 };
 use crate::{
     clock::{self, BootTime},
     election::{Group, LeaseId, Token},
-    store::{Lease, Roster},
+    store::{
+        Lease, Roster,
+        identity::{Before, Memory},
+    },
 };
 
 /// The open file.
@@ -41,21 +46,26 @@ pub(super) struct File {
     /// this connection has written since, which does not count there.
     seen: Option<i64>,
     strangers: Strangers,
+    memory: Arc<Memory>,
 }
 
 impl File {
-    pub(super) fn open(path: &Path, cluster: Arc<str>, busy: Duration) -> Result<Self, Fault> {
-        let connection = schema::connect(path, busy)?;
+    pub(super) fn open(source: &Source) -> Result<Self, Fault> {
+        let Source { path, cluster, busy, memory } = source;
+        let before = memory.before();
+        let connection = schema::connect(path, *busy)?;
         let boot = clock::identity()?;
         let identity = identity(path)?;
+        compare(&connection, memory, before)?;
         Ok(Self {
             connection,
-            path: path.to_owned(),
-            cluster,
+            path: path.clone(),
+            cluster: cluster.clone(),
             boot,
             identity,
             seen: None,
             strangers: Strangers::default(),
+            memory: memory.clone(),
         })
     }
 
@@ -210,6 +220,11 @@ impl File {
         Ok(self.seen.replace(version) != Some(version))
     }
 
+    /// Fails when this is not the store that it was.
+    pub(super) fn look(&mut self) -> Result<(), Fault> {
+        self.read(|_, _| Ok(()))
+    }
+
     /// Makes the next [`changed`](Self::changed) say yes.
     pub(super) fn forget(&mut self) {
         self.seen = None;
@@ -220,7 +235,8 @@ impl File {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        work(&self.connection.transaction()?, &self.cluster)
+        let tx = begin(&mut self.connection, &self.memory, TransactionBehavior::Deferred)?;
+        work(&tx, &self.cluster)
     }
 
     /// Writes what no roster shows, and so without ringing the bell.
@@ -255,7 +271,7 @@ impl File {
 
     /// The cluster at one revision.
     pub(super) fn roster(&mut self) -> Result<Roster, Fault> {
-        reads::roster(&self.connection.transaction()?, &self.cluster)
+        self.read(reads::roster)
     }
 
     /// Does `work` under the write lock, and tells the others if anything was written.
@@ -276,7 +292,7 @@ impl File {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, BootTime) -> Result<T, Fault>,
     ) -> Result<(T, bool), Fault> {
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = begin(&mut self.connection, &self.memory, TransactionBehavior::Immediate)?;
         let now = BootTime::now();
         let sql = "DELETE FROM leases WHERE expires <= ?1 AND boot = ?2";
         let mut dead = tx.prepare_cached(sql)?.execute(params![signed(now), self.boot])?;
@@ -289,7 +305,9 @@ impl File {
         let before = tx.total_changes();
         let done = work(&tx, now)?;
         let wrote = tx.total_changes() != before;
+        let revision = reads::look(&tx)?.revision;
         tx.commit()?;
+        self.memory.saw(revision);
         if dead > 0 {
             self.announce();
         }
@@ -319,6 +337,22 @@ pub(super) fn must_live(tx: &Transaction<'_>, lease: LeaseId) -> Result<(), Faul
 fn next_revision(tx: &Transaction<'_>) -> Result<i64, Fault> {
     let sql = "UPDATE counter SET revision = revision + 1 RETURNING revision";
     Ok(tx.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+/// Begins a transaction, if this is the store that it was.
+fn begin<'a>(
+    connection: &'a mut Connection,
+    memory: &Memory,
+    behavior: TransactionBehavior,
+) -> Result<Transaction<'a>, Fault> {
+    let before = memory.before();
+    let tx = connection.transaction_with_behavior(behavior)?;
+    compare(&tx, memory, before)?;
+    Ok(tx)
+}
+
+fn compare(connection: &Connection, memory: &Memory, before: Before) -> Result<(), Fault> {
+    memory.compare(before, &reads::look(connection)?).map_err(Fault::Mismatch)
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {

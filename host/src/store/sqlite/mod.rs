@@ -5,8 +5,9 @@
 //! expired ones. What is *not* promised: the file must be on a local disk
 //! (SQLite's write-ahead log needs shared memory), and a process that is frozen
 //! in the middle of a transaction holds every other one up until it goes on.
-//! Whoever removes the file while hosts run makes a new store: each host
-//! notices within the poll or at its next call, and loses its session.
+//! Whoever removes the file while hosts run makes a new store, and whoever puts an
+//! older one in its place another: each host notices within the poll or at its next
+//! call, and loses its session.
 
 mod bell;
 mod casts;
@@ -25,7 +26,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
 
 use self::{
     casts::SqliteCasts,
@@ -38,7 +42,8 @@ use self::{
     worker::{Handle, Message, Source},
 };
 use super::{
-    Candidate, Casts, Lease, Member, Note, Roster, RosterStream, State, Store, StoreError, Topic,
+    Candidate, Casts, Lease, Member, Mismatch, Note, Roster, RosterStream, State, Store,
+    StoreError, Topic,
 };
 use crate::election::{Group, LeaderKey, LeaseId};
 
@@ -69,6 +74,7 @@ impl Sqlite {
         let source = Source {
             path: path.to_owned(),
             cluster: cluster.into(),
+            memory: Arc::default(),
             // Shorter than a call, so that one answers with the reason.
             busy: request_timeout / 2,
         };
@@ -180,6 +186,10 @@ impl Store for Sqlite {
     async fn erase(&self, topic: &Topic) -> Result<bool, StoreError> {
         let name = topic.name()?;
         self.calls.call("erase a note", move |file| file.erase(&name)).await
+    }
+
+    fn mismatches(&self) -> watch::Receiver<Option<Mismatch>> {
+        self.calls.source.memory.mismatches()
     }
 
     async fn watch(&self) -> Result<RosterStream, StoreError> {

@@ -39,7 +39,7 @@ impl Reader {
         let read = async {
             let mut file = Arc::clone(&self.file).lock_owned().await;
             let source = calls.source.clone();
-            let work = self.runtime.spawn_blocking(move || read(&mut file, source, work));
+            let work = self.runtime.spawn_blocking(move || read(&mut file, &source, work));
             work.await.unwrap_or(Err(Fault::Closed))
         };
         let done = timeout(calls.request_timeout, read).await.unwrap_or(Err(Fault::TimedOut));
@@ -49,12 +49,12 @@ impl Reader {
 
 fn read<T>(
     open: &mut Option<File>,
-    source: Source,
+    source: &Source,
     work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
     let file = match open.take() {
         Some(file) if file.same().is_ok() => file,
-        _ => File::open(&source.path, source.cluster, source.busy)?,
+        _ => File::open(source)?,
     };
     let file = open.insert(file);
     let done = file.read(work);

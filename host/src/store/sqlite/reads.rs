@@ -8,7 +8,7 @@ use super::{fault::Fault, strangers::Stranger};
 use crate::{
     clock::BootTime,
     election::{Group, LeaderKey, LeaseId, Token},
-    store::Roster,
+    store::{Roster, identity::Look},
 };
 
 /// A candidate's row, as far as its place in the queue goes.
@@ -59,6 +59,13 @@ pub(super) fn strangers(connection: &Connection, boot: &str) -> Result<Vec<Stran
         Ok(Stranger { lease: LeaseId(row.get(0)?), expires: row.get(1)?, ttl })
     };
     Ok(statement.query_map([boot], stranger)?.collect::<Result<_, _>>()?)
+}
+
+/// Which store this is, and how far its history goes: what a roster shows of it, and state.
+pub(super) fn look(connection: &Connection) -> Result<Look, Fault> {
+    let sql = "SELECT revision + version, (SELECT identity FROM identity) FROM counter, versions";
+    let look = |row: &Row<'_>| Ok(Look { revision: row.get(0)?, identity: row.get(1)? });
+    Ok(connection.prepare_cached(sql)?.query_row([], look)?)
 }
 
 /// The cluster at one revision, which only a transaction sees.

@@ -9,7 +9,7 @@ use super::fault::Fault;
 /// Marks the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
 const APPLICATION_ID: i32 = 0x534f_4c4f;
 /// The version of the tables below (SQLite: `PRAGMA user_version`).
-const VERSION: i32 = 4;
+const VERSION: i32 = 5;
 
 /// `revision` counts every change of what a roster shows; it is never reset,
 /// so a token is never given out twice. It begins with the seconds of Unix time:
@@ -112,8 +112,17 @@ const CASTS: &str = "
     CREATE INDEX claims_lease ON claims (lease);
 ";
 
+/// What came with version 5: which store this is, made at random once.
+const IDENTITY: &str = "
+    CREATE TABLE identity (
+        id       INTEGER PRIMARY KEY CHECK (id = 1),
+        identity TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));
+";
+
 /// What is to be made of a file of each earlier version; nothing is one as well.
-const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CASTS];
+const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CASTS, IDENTITY];
 
 /// Opens the file at `path`, or makes it. Its calls wait `busy` for another process's lock.
 pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, Fault> {

@@ -31,6 +31,7 @@ use super::{
 use crate::{
     clock::BootTime,
     election::{Group, LeaderKey, LeaseId, Token},
+    store::identity::Memory,
 };
 
 /// How often the worker looks although nothing was heard: file systems without
@@ -66,6 +67,8 @@ pub(super) enum Message {
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) cluster: Arc<str>,
+    /// What is known of it.
+    pub(super) memory: Arc<Memory>,
     /// How long a call waits for another process's lock.
     pub(super) busy: Duration,
 }
@@ -184,8 +187,8 @@ impl Worker {
     }
 
     fn open(&self) -> Result<(File, Option<Bell>), Fault> {
-        let Source { path, cluster, busy } = &self.source;
-        let file = File::open(path, cluster.clone(), *busy)?;
+        let path = &self.source.path;
+        let file = File::open(&self.source)?;
         let inbox = self.bell.clone();
         let bell = Bell::listen(path, move || drop(inbox.send(Message::Look)));
         let bell = bell.inspect_err(|error| {
@@ -204,7 +207,7 @@ fn settle(file: &mut File, waiting: &mut Waiting) -> Result<(), Fault> {
     waiting.withdraw_left(file)?;
     if file.changed()? {
         // An unread change must be looked at again.
-        waiting.tell(file).inspect_err(|_| file.forget())?;
+        file.look().and_then(|()| waiting.tell(file)).inspect_err(|_| file.forget())?;
     }
     Ok(())
 }

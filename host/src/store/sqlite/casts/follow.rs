@@ -32,7 +32,7 @@ pub(super) async fn watch(calls: Calls) -> Result<CastStream, StoreError> {
     let told = move |fault: Fault| fault.into_error(WATCH, &label);
     let source = calls.source.clone();
     let open = runtime::Handle::current().spawn_blocking(move || {
-        let mut follow = Follow::open(source)?;
+        let mut follow = Follow::open(&source)?;
         Ok((follow.changes()?, follow))
     });
     let opened = timeout(calls.request_timeout, open).await;
@@ -84,11 +84,11 @@ struct Follow {
 }
 
 impl Follow {
-    fn open(Source { path, cluster, busy }: Source) -> Result<Box<Self>, Fault> {
+    fn open(source: &Source) -> Result<Box<Self>, Fault> {
         let heard = Arc::new(Notify::new());
         let ring = heard.clone();
-        let file = File::open(&path, cluster, busy)?;
-        let bell = Bell::listen_to_casts(&path, move || ring.notify_one());
+        let file = File::open(source)?;
+        let bell = Bell::listen_to_casts(&source.path, move || ring.notify_one());
         let bell = bell.inspect_err(|error| {
             tracing::warn!(%error, "no file notifications: casts are seen {POLL:?} late");
         });

@@ -1,0 +1,85 @@
+//! How a line to a member is opened: connected, logged in, and found to be what is meant.
+//!
+//! Invariant: nothing is asked of a member before it is known to be one of the etcd that
+//! is believed, and that etcd to be the one that it was. All of it is one read.
+
+use std::{sync::Arc, time::Duration};
+
+use etcd_client::{
+    Client as Connection, Compare, CompareOp, Error, GetResponse, Txn, TxnOp, TxnOpResponse,
+};
+
+use super::{headed::Headed, member::Member, trust::Trust};
+use crate::store::identity::{Before, Look, new_identity};
+
+/// What it takes to open a line.
+pub(super) struct Opening {
+    pub(super) members: Arc<[Member]>,
+    /// Which of them it is.
+    pub(super) place: usize,
+    pub(super) trust: Arc<Trust>,
+    /// How long a login may take.
+    pub(super) within: Duration,
+}
+
+impl Opening {
+    /// A connection to the member, if it is to be believed.
+    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+        let member = &self.members[self.place];
+        let etcd = member.connect(self.within).await?;
+        let before = self.trust.memory.before();
+        // Linearizable, so it shows all that anybody was told before.
+        let found = etcd.kv_client().get(member.identity_key(), None).await?;
+        let header = found.header().ok_or_else(headless)?;
+        self.trust.meet(&self.members, self.place, &etcd, header.cluster_id()).await?;
+        let identity = identity(&found);
+        self.compare(before, identity.clone(), header.revision())?;
+        if identity.is_none() {
+            self.enter(&etcd).await?;
+        }
+        Ok(etcd)
+    }
+
+    fn compare(
+        &self,
+        before: Before,
+        identity: Option<String>,
+        revision: i64,
+    ) -> Result<(), Error> {
+        let look = Look { identity, revision };
+        let compared = self.trust.memory.compare(before, &look);
+        compared.map_err(|mismatch| Error::EndpointError(mismatch.seen))
+    }
+
+    /// Gives the store its identity, or finds what another has given it. One that takes no
+    /// writes has none until it does.
+    async fn enter(&self, etcd: &Connection) -> Result<(), Error> {
+        let key = self.members[self.place].identity_key();
+        let own = self.trust.memory.identity().unwrap_or_else(new_identity);
+        let none = Compare::create_revision(key, CompareOp::Equal, 0);
+        let enter = TxnOp::put(key, own.as_str(), None);
+        let txn = Txn::new().when([none]).and_then([enter]).or_else([TxnOp::get(key, None)]);
+        let before = self.trust.memory.before();
+        let entered = match etcd.kv_client().txn(txn).await {
+            Ok(entered) => entered,
+            Err(error) => {
+                tracing::debug!(%error, "the store has no identity yet");
+                return Ok(());
+            }
+        };
+        let others = entered.op_responses().into_iter().find_map(|answer| match answer {
+            TxnOpResponse::Get(found) => identity(&found),
+            _ => None,
+        });
+        let revision = Headed::header(&entered).ok_or_else(headless)?.revision();
+        self.compare(before, others.or(Some(own)), revision)
+    }
+}
+
+fn identity(found: &GetResponse) -> Option<String> {
+    found.kvs().first().map(|key| String::from_utf8_lossy(key.value()).into_owned())
+}
+
+fn headless() -> Error {
+    Error::Internal("an answer without header".into())
+}

@@ -1,0 +1,160 @@
+//! The store is another one than it was, or an older one, or a stranger answers in its place.
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{TAKE_OVER, ends, is_heir, leads_on, not_ready, outlives_its_lease, text};
+use crate::harness::{
+    CALM_TTL, TTL,
+    cluster::{Cluster, Kind},
+    crowd::Crowd,
+    etcd::Etcd,
+    etcd_cluster::EtcdCluster,
+    process::{agrees, run, soloist},
+};
+
+const USAGE: i32 = 64;
+
+/// A member loses its data and is started alone, as one is that is replaced in a hurry.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_of_another_etcd_is_passed_by() {
+    let mut etcd = EtcdCluster::started().await;
+    let mut cluster = Cluster::at(etcd.url(), CALM_TTL);
+    cluster.join("a").await;
+    let before = cluster.web.until("a", |answer| answer.host == "a").await;
+    cluster.join("b").await;
+    is_heir(cluster.host("b")).await;
+    let crowd = Crowd::gather(&cluster.web, 2);
+    let stranger = etcd.members[0].endpoint();
+    etcd.members[0].start_as_a_stranger().await;
+    // Nothing is known to `c`, and it asks the stranger first.
+    cluster.join("c").await;
+    for name in ["a", "b", "c"] {
+        let standbys = json!(["b", "c"]);
+        let sees = agrees(cluster.host(name), |it| it["groups"]["main"]["standbys"] == standbys);
+        assert_eq!(sees.await["groups"]["main"]["leader"], "a");
+    }
+    let named = cluster.host("c").log.event(0, "store-stranger").await;
+    assert_eq!(named["address"], stranger.as_str(), "{named}");
+    assert!(text(&named["message"]).contains("is a member of another etcd"), "{named}");
+    outlives_its_lease(cluster.host("a")).await;
+    leads_on(cluster.host("a"), before.token).await;
+    for name in ["b", "c"] {
+        assert!(cluster.host(name).log.events("leading").is_empty());
+    }
+    assert_eq!(cluster.host("c").log.events("store-stranger").len(), 1, "named once");
+    cluster.terminate("a").await;
+    let after = cluster.web.until("b", |answer| answer.host == "b").await;
+    assert!(after.token > before.token, "{before:?} then {after:?}");
+    crowd.disperse().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_two_etcds_are_no_store() {
+    let (a, b) = (Etcd::started().await, Etcd::started().await);
+    for (first, second) in [(&a, &b), (&b, &a)] {
+        let url = format!("etcd://{},{}", first.endpoint(), second.endpoint());
+        let cluster = Cluster::at(url, TTL);
+        let ended = run(&mut cluster.command("a", "")).await;
+        assert_eq!(ended.status.code(), Some(USAGE), "{}", ended.output);
+        for word in [&a.endpoint(), &b.endpoint(), "several etcds", "name those of one alone"] {
+            assert!(ended.output.contains(word), "no {word:?} in:\n{}", ended.output);
+        }
+        assert!(!ended.output.contains(r#""event":"leading""#), "{}", ended.output);
+    }
+}
+
+/// `a` leads a second time, and `b` has seen that, since what is kept of the store was kept.
+async fn led_anew(cluster: &mut Cluster, keep: impl AsyncFnOnce(&Cluster)) {
+    cluster.join("a").await;
+    cluster.web.until("a", |answer| answer.host == "a").await;
+    cluster.join("b").await;
+    is_heir(cluster.host("b")).await;
+    keep(cluster).await;
+    for leader in ["b", "a"] {
+        let url = format!("http://{}", cluster.host("a").api().await);
+        let resigned = run(soloist().arg("resign").env("SOLOIST_URL", url)).await;
+        assert!(resigned.status.success(), "{}", resigned.output);
+        cluster.web.until(leader, |answer| answer.host == leader).await;
+    }
+    let leads = cluster.web.until("a", |answer| answer.host == "a").await;
+    for name in ["a", "b"] {
+        agrees(cluster.host(name), |status| status["groups"]["main"]["token"] == leads.token).await;
+    }
+}
+
+/// Checks that all hosts have noticed, and that they lead when all are restarted.
+async fn waits_for_a_restart(mut cluster: Cluster) {
+    for name in ["a", "b"] {
+        let host = cluster.host(name);
+        let told = host.log.event(0, "store-changed").await;
+        let held = |status: &Value| status["groups"]["main"]["obstacle"].is_string();
+        let status = agrees(host, held).await;
+        let obstacle = text(&status["groups"]["main"]["obstacle"]);
+        for said in [text(&told["message"]), obstacle, &not_ready(host).await] {
+            for word in ["went back from revision", "restart this host if that was meant"] {
+                assert!(said.contains(word), "no {word:?} in {said:?}");
+            }
+        }
+        assert_ne!(status["groups"]["main"]["role"], "leader", "{status}");
+    }
+    assert_eq!(cluster.web.get("/").await, None, "nobody leads");
+    assert!(cluster.host("b").log.events("leading").len() == 1, "{}", cluster.host("b").log);
+    for name in ["a", "b"] {
+        cluster.terminate(name).await;
+    }
+    cluster.join("b").await;
+    cluster.web.until("b", |answer| answer.host == "b").await;
+}
+
+/// The session's lease is in the snapshot, and so is the key of `a`'s first term; only that
+/// of its present one is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etcd_that_is_restored_within_the_ttl_ends_the_term() {
+    let mut cluster = Cluster::new(Kind::Etcd).await;
+    let keep = async |cluster: &Cluster| {
+        let etcd = cluster.etcd.as_ref().expect("etcd");
+        etcd.snapshot().await;
+        // More than is written after the restore: nothing else would show that it is older.
+        let mut hand = etcd.connect().await;
+        for round in 0..100 {
+            hand.put("other", format!("{round}"), None).await.expect("put");
+        }
+    };
+    led_anew(&mut cluster, keep).await;
+    let seen = cluster.host("a").log.len();
+    let etcd = cluster.etcd.as_mut().expect("etcd");
+    let fault = Instant::now();
+    etcd.kill().await;
+    etcd.restore_snapshot().await;
+    etcd.start().await;
+    let back = Instant::now();
+    assert!(fault.elapsed() < CALM_TTL, "the lease could have run out");
+    ends(cluster.host("a"), seen, "went back from revision").await;
+    // A renewal is due each fifth of the TTL.
+    let took = back.elapsed();
+    assert!(took < CALM_TTL / 5 + TAKE_OVER, "noticed after {took:?}");
+    waits_for_a_restart(cluster).await;
+}
+
+/// As `sqlite3 soloist.db ".restore backup"` does it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_restored_ends_the_term() {
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    let folder = cluster.folder.path().to_owned();
+    let (file, backup) = (folder.join("soloist.db"), folder.join("backup.db"));
+    let keep = async |_: &Cluster| {
+        let file = Connection::open(&file).expect("a file");
+        file.execute("VACUUM INTO ?1", [backup.to_str()]).expect("a backup");
+    };
+    led_anew(&mut cluster, keep).await;
+    let seen = cluster.host("a").log.len();
+    let back = Instant::now();
+    let mut restored = Connection::open(&file).expect("a file");
+    let progress = None::<fn(rusqlite::backup::Progress)>;
+    restored.restore("main", &backup, progress).expect("it is restored");
+    ends(cluster.host("a"), seen, "went back from revision").await;
+    assert!(back.elapsed() < TAKE_OVER, "noticed after {:?}", back.elapsed());
+    waits_for_a_restart(cluster).await;
+}
