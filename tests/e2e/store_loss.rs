@@ -5,6 +5,8 @@
 
 mod auth;
 mod data;
+mod disk;
+mod file;
 mod hands;
 mod identity;
 mod members;

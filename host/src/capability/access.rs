@@ -8,8 +8,8 @@ use std::sync::{
 use futures::future::BoxFuture;
 use hyper::rt::Executor;
 
-use tokio::sync::{Mutex, mpsc::UnboundedSender};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Mutex, mpsc::UnboundedSender, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use super::{
@@ -89,6 +89,34 @@ impl Spawner {
     /// Starts `task`.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         (self.0)(Box::pin(task));
+    }
+
+    /// Starts `work`; it ends early when the guard is dropped. Nothing comes of it when the
+    /// term ends it.
+    pub(crate) fn begin<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> (oneshot::Receiver<T>, DropGuard) {
+        let ((tell, told), end) = (oneshot::channel(), CancellationToken::new());
+        let ended = end.clone();
+        self.spawn(async move {
+            if let Some(done) = ended.run_until_cancelled_owned(work).await {
+                // Whoever wanted to know may have gone.
+                let _ = tell.send(done);
+            }
+        });
+        (told, end.drop_guard())
+    }
+
+    /// Has `work` done while a guest waits for it: not by the guest's own future, which may
+    /// be kept from the processor (`plugin/pace.rs`) while the work holds what others wait
+    /// for, be it a lock, a place or a connection.
+    pub(crate) async fn apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (told, _end) = self.begin(work);
+        told.await.ok()
     }
 }
 

@@ -24,7 +24,7 @@ mod roster;
 mod sqlite;
 mod state;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -114,6 +114,13 @@ pub trait Store: Send + Sync + 'static {
     /// A call that was given up may have granted a lease all the same; nobody
     /// knows it, and it runs out.
     async fn grant(&self, ttl: Duration) -> Result<Lease, StoreError>;
+
+    /// Waits for what ends the session of `lease`, which was granted here, though nobody
+    /// asks: returns when it is known that it may not be relied on any more, and says why.
+    /// A store that can tell by its answers alone never returns.
+    async fn lost(&self, _lease: LeaseId) -> StoreError {
+        pending().await
+    }
 
     /// Renews a lease and returns its time to live, counted from a moment
     /// that is not before the call.

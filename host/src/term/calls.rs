@@ -46,6 +46,7 @@ pub(super) struct Calls {
     tasks: TaskTracker,
     campaigns: BTreeMap<Group, AbortHandle>,
     joining: Option<AbortHandle>,
+    attending: Option<AbortHandle>,
     releasing: Option<AbortHandle>,
 }
 
@@ -76,6 +77,7 @@ impl Calls {
             tasks: TaskTracker::new(),
             campaigns: BTreeMap::new(),
             joining: None,
+            attending: None,
             releasing: None,
         }
     }
@@ -209,6 +211,16 @@ impl Calls {
         self.joining = Some(task);
     }
 
+    /// Waits for what the store tells of the session by itself.
+    pub(super) fn attend(&mut self, lease: LeaseId) {
+        let store = Arc::clone(&self.store);
+        let task =
+            self.call(async move { failed(Event::LeaseGone { lease }, store.lost(lease).await) });
+        if let Some(former) = self.attending.replace(task) {
+            former.abort();
+        }
+    }
+
     fn stop_joining(&mut self) {
         if let Some(joining) = self.joining.take() {
             joining.abort();
@@ -220,8 +232,8 @@ impl Calls {
         let groups: Vec<_> = self.campaigns.keys().cloned().collect();
         groups.iter().for_each(|group| self.withdraw(group));
         self.stop_joining();
-        if let Some(releasing) = self.releasing.take() {
-            releasing.abort();
+        for waiting in [self.attending.take(), self.releasing.take()].into_iter().flatten() {
+            waiting.abort();
         }
         self.tasks.close();
         self.tasks.wait().await;

@@ -259,6 +259,7 @@ impl Loop {
             info!(event = "session", %lease, ttl_ms = millis(*ttl), "session opened");
             self.journal.write(Transition::of("session", self.heart.host()));
             self.calls.join(*lease);
+            self.calls.attend(*lease);
         }
         let commands = self.heart.step(event, BootTime::now());
         // Before anything that takes time, be it a line of the log.

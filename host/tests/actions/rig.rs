@@ -51,9 +51,14 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::answering_within(PATIENCE)
+    }
+
+    /// One whose store answers in this time, or not at all.
+    pub(crate) fn answering_within(request_timeout: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("soloist.db"));
-        let store = store::open(&url, "test", PATIENCE).unwrap();
+        let store = store::open(&url, "test", request_timeout).unwrap();
         Self { store, folder: folder.into() }
     }
 

@@ -1,13 +1,20 @@
 //! What an action keeps: `wasi:keyvalue`, as a guest sees it.
 
+use std::{sync::Arc, time::Duration};
+
 use futures::future::join_all;
 use soloist::{
+    action::Action,
     capability::Notice,
-    config::Grants,
+    clock::BootTime,
+    config::{ActionConfig, Grants, Limits},
     store::{BATCH_BYTES_MAX, BATCH_MAX, KEY_MAX, VALUE_MAX},
 };
+use tokio::task::JoinSet;
 
-use crate::rig::{Rig, World, prepare_with};
+use crate::rig::{
+    Rig, World, config, free_address, gate, guest_file, prepare_with, prepare_within,
+};
 
 fn granted() -> Grants {
     Grants { state: true, ..Grants::default() }
@@ -148,4 +155,39 @@ async fn counters_lose_nothing() {
     let text = refused(&rig, "/increment/n/1").await;
     assert!(text.contains("would exceed"), "{text}");
     rig.stop().await;
+}
+
+/// What a guest waits for it is not handed while it waits for the processor: the neighbour
+/// would wait for all that compute before it may write.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbour_writes_beside_guests_that_compute_and_write() {
+    let world = World::answering_within(Duration::from_secs(1));
+    let limits = Limits { requests: 100, ..Limits::default() };
+    let rig = Arc::new(world.start(prepare_within("state", limits, granted())).await);
+    let config = config(guest_file("state"), free_address());
+    let config = ActionConfig { name: "other".into(), grants: granted().into(), ..config };
+    let action = Action::prepare(&config, &rig.engine).unwrap();
+    let (term, key) = (gate(rig.key.token.0, BootTime::NEVER), rig.key.clone());
+    let mut neighbour = Rig::under(&world, (rig.engine.clone(), action), term, key);
+    neighbour.running.started().await.unwrap();
+
+    let computing = rig.begin("GET /spin HTTP/1.1\r\nhost: a\r\n\r\n", 60).await;
+    let mut writing = JoinSet::new();
+    for writer in 0..25 {
+        let rig = rig.clone();
+        writing.spawn(async move {
+            loop {
+                rig.ask(&format!("/set/{writer}/1")).await;
+            }
+        });
+    }
+    for write in 0..40 {
+        told(&neighbour, &format!("/set/k/{write}")).await;
+        assert_eq!(told(&neighbour, "/get/k").await, format!("{write}\n"));
+    }
+    writing.shutdown().await;
+    drop(computing);
+    neighbour.gate.close();
+    neighbour.running.stop().await;
+    Arc::into_inner(rig).unwrap().stop().await;
 }

@@ -20,6 +20,7 @@ mod identity;
 mod ledger;
 mod proxy;
 mod sqlite;
+mod sqlite_files;
 mod state;
 mod state_guard;
 mod state_limits;
@@ -107,6 +108,7 @@ mod states {
         clusters_and_actions_keep_apart,
         the_roster_does_not_show_state,
         a_flood_of_state_holds_up_no_renewal,
+        who_does_not_go_on_holds_nobody_up,
     }
 }
 

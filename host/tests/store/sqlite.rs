@@ -1,14 +1,19 @@
 //! What the SQLite store promises besides.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::Path,
+    process::Stdio,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use rusqlite::Connection;
 use soloist::{
     clock::{self, BootTime},
     config::StoreUrl,
     election::{Group, LeaseId},
-    store::{self, Candidate, Guard, StoreError},
+    store::{self, Candidate, Guard, StoreError, VALUE_MAX},
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -193,6 +198,26 @@ async fn state_is_read_while_another_process_writes() {
     assert!(desk.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
     holder.execute_batch("ROLLBACK").unwrap();
     desk.write("a", &[put("k", "3")]).await.unwrap();
+}
+
+/// Those of the other's many writes that were asked for first would all be before it otherwise.
+#[tokio::test]
+async fn who_writes_much_waits_for_itself() {
+    let world = World::sqlite();
+    let state = world.open().state().unwrap();
+    let (large, done) = ([put("k", vec![7; VALUE_MAX])], AtomicUsize::new(0));
+    let many = join_all((0..200).map(async |_| {
+        state.write(Guard::Person, "a", &large).await.unwrap();
+        done.fetch_add(1, Ordering::Relaxed);
+    }));
+    let one = async {
+        for _ in 0..5 {
+            soon(state.write(Guard::Person, "b", &[put("k", "1")])).await.unwrap();
+        }
+        done.load(Ordering::Relaxed)
+    };
+    let (_, before) = futures::join!(many, one);
+    assert!(before < 20, "5 writes waited for {before} of another");
 }
 
 #[tokio::test]

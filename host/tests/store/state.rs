@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, future::try_join_all};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all, try_join_all},
+};
 use soloist::{
     clock::BootTime,
     election::LeaseId,
@@ -272,6 +275,32 @@ pub(crate) async fn the_roster_does_not_show_state(world: &World) {
 }
 
 /// Not timed tightly: each renewal has the time that it has with the default TTL.
+/// A guest that waits for its turn on the processor is not asked again for long: its calls
+/// have begun, and must not be handed what others wait for.
+pub(crate) async fn who_does_not_go_on_holds_nobody_up(world: &World) {
+    let store = world.open();
+    let state = store.state().unwrap();
+    let large = [put("large", vec![7; VALUE_MAX])];
+    soon(state.write(Guard::Person, "a", &large)).await.unwrap();
+    let (writes, keys) = ([put("k", "1")], ["large".to_owned()]);
+    let mut begun: Vec<BoxFuture<'_, bool>> = Vec::new();
+    for _ in 0..25 {
+        begun.push(state.write(Guard::Person, "a", &writes).map(|done| done.is_ok()).boxed());
+        begun.push(state.get("a", &keys).map(|done| done.is_ok()).boxed());
+    }
+    for call in &mut begun {
+        assert!(call.now_or_never().is_none(), "it did not wait for the store");
+    }
+    for i in 0..10 {
+        soon(state.write(Guard::Person, "b", &[put("k", i.to_string())])).await.unwrap();
+        let found = soon(state.get("b", &["k".into()])).await.unwrap();
+        assert_eq!(found[0].as_ref().unwrap().value, i.to_string());
+        assert_eq!(soon(state.get("a", &keys)).await.unwrap().len(), 1);
+    }
+    // They have been made meanwhile, all but those that nobody waited for.
+    assert!(soon(join_all(begun)).await.into_iter().all(|done| done));
+}
+
 pub(crate) async fn a_flood_of_state_holds_up_no_renewal(world: &World) {
     const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
     let open = || store::open(&world.url, "test", REQUEST_TIMEOUT).unwrap();

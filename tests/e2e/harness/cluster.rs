@@ -87,7 +87,8 @@ impl Cluster {
         self.command_from(name, &self.configuration(more))
     }
 
-    fn command_from(&self, name: &str, settings: &str) -> Command {
+    /// The command that runs host `name` with these settings alone.
+    pub(crate) fn command_from(&self, name: &str, settings: &str) -> Command {
         let file = self.folder.path().join(format!("{name}.toml"));
         fs::write(&file, settings).expect("a file");
         let mut command = soloist();

@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod collector;
 pub(crate) mod crowd;
+pub(crate) mod disk;
 pub(crate) mod etcd;
 pub(crate) mod etcd_cluster;
 pub(crate) mod events;

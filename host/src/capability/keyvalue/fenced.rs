@@ -1,11 +1,11 @@
 //! The one way from an action to the store: through the gate, and fenced.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::Error;
 use crate::{
     capability::{Access, Shut, TermLink},
-    store::{Entry, Guard, StoreError, Write},
+    store::{Entry, Guard, State, StoreError, Write},
 };
 
 /// Why a call did not come about.
@@ -13,6 +13,8 @@ use crate::{
 pub(super) enum Fault {
     #[error("{0}")]
     Shut(#[from] Shut),
+    #[error("the term has ended")]
+    Ended,
     #[error("there is no state outside of a term: only the leader's actions have any")]
     NoTerm,
     #[error("nothing was written: the leadership has passed to another host, or may have")]
@@ -44,7 +46,8 @@ impl Access {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.call(self.term()?.state.get(&self.action, keys)).await
+        let (state, action, keys) = (self.state()?, self.action.clone(), keys.to_vec());
+        self.call(async move { state.get(&action, &keys).await }).await
     }
 
     /// Up to `limit` keys after `after`.
@@ -53,7 +56,9 @@ impl Access {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, Fault> {
-        self.call(self.term()?.state.list(&self.action, after, limit)).await
+        let (state, action) = (self.state()?, self.action.clone());
+        let after = after.map(ToOwned::to_owned);
+        self.call(async move { state.list(&action, after.as_deref(), limit).await }).await
     }
 
     /// Makes all of `writes` or none. Of several to one key, the last counts.
@@ -65,8 +70,7 @@ impl Access {
         if last.is_empty() {
             return Ok(());
         }
-        let writes: Vec<_> = last.into_values().collect();
-        self.put(&writes).await
+        self.put(last.into_values().collect()).await
     }
 
     /// Adds `delta` to a counter, and returns what it is then. A key that is not
@@ -86,7 +90,7 @@ impl Access {
             let count = count.checked_add(delta).ok_or_else(|| Fault::Overflow(key.clone()))?;
             let value = Some(count.to_string().into());
             let write = Write { key: key.clone(), value, only_if: Some(version) };
-            match self.put(&[write]).await {
+            match self.put(vec![write]).await {
                 Ok(()) => return Ok(count),
                 Err(Fault::Store(StoreError::Conflict)) => {}
                 Err(fault) => return Err(fault),
@@ -95,13 +99,15 @@ impl Access {
     }
 
     /// The writes of this term, and nobody else's.
-    async fn put(&self, writes: &[Write]) -> Result<(), Fault> {
+    async fn put(&self, writes: Vec<Write>) -> Result<(), Fault> {
         self.gate().pass()?;
-        let term = self.term()?;
-        let guard = Guard::Leader(&term.key);
-        let done = self.call(term.state.write(guard, &self.action, writes)).await;
+        let (state, action, key) = (self.state()?, self.action.clone(), self.term()?.key.clone());
+        let done = self
+            .call(async move { state.write(Guard::Leader(&key), &action, &writes).await })
+            .await;
         done.map_err(|fault| match fault {
             Fault::Shut(shut) => Fault::Unsure(shut.to_string()),
+            Fault::Ended => Fault::Unsure(Fault::Ended.to_string()),
             Fault::Store(error @ StoreError::Unavailable { .. }) => {
                 Fault::Unsure(error.to_string())
             }
@@ -109,10 +115,17 @@ impl Access {
         })
     }
 
+    fn state(&self) -> Result<Arc<dyn State>, Fault> {
+        Ok(Arc::clone(&self.term()?.state))
+    }
+
     /// Calls the store under the eyes of the gate.
-    async fn call<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, Fault> {
+    async fn call<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, Fault> {
         self.gate().pass()?;
-        let answer = call.await;
+        let answer = self.spawner.apart(call).await.ok_or(Fault::Ended)?;
         if matches!(answer, Err(StoreError::NotLeader | StoreError::LeaseGone)) {
             if let Some(term) = &self.term {
                 term.fenced(&self.action);
@@ -132,7 +145,7 @@ fn counter(key: &str, value: &[u8]) -> Result<u64, Fault> {
 #[cfg(test)]
 mod tests {
     use std::sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     };
 
@@ -145,7 +158,6 @@ mod tests {
         clock::BootTime,
         config::Limits,
         election::{LeaderKey, LeaseId},
-        store::State,
     };
 
     type Answer = Result<(), StoreError>;
@@ -201,7 +213,7 @@ mod tests {
             lease: LeaseId(1),
         };
         let term = TermLink { gate, key, state: fake.clone(), notices: to, calls: None };
-        let (limits, spawner) = (Limits::default(), Spawner::new(drop));
+        let (limits, spawner) = (Limits::default(), Spawner::new(|task| drop(tokio::spawn(task))));
         let access = Arc::new(Access::new("web".into(), Arc::default(), &limits, term, spawner));
         *cell.lock().unwrap() = Some(access.clone());
         World { access, fake, notices }

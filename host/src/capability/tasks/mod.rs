@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
@@ -163,11 +163,14 @@ enum State {
 impl Pollable for Pending {
     async fn ready(&mut self) {
         if let State::Waits(outcome) = &mut self.outcome {
-            // Whoever ends the task ends the instance as well.
-            let lost = || Err(Failure::Lost("this host ends it".to_owned()));
-            self.outcome = State::Has(outcome.await.unwrap_or_else(|_| lost()));
+            self.outcome = State::Has(outcome.await.unwrap_or_else(|_| Err(lost())));
         }
     }
+}
+
+/// Whoever ends the task of a call ends the instance as well.
+fn lost() -> Failure {
+    Failure::Lost("this host ends it".to_owned())
 }
 
 impl Access {
@@ -201,17 +204,9 @@ impl Access {
 
 impl TasksView<'_> {
     fn begin(&mut self, order: WitOrder) -> wasmtime::Result<Resource<Pending>> {
-        let (tell, outcome) = oneshot::channel();
-        let end = CancellationToken::new();
-        let (access, told) = (Arc::clone(&self.ctx.access), end.clone());
-        let order = self.ctx.order(order);
-        self.ctx.access.spawner.spawn(async move {
-            if let Some(outcome) = told.run_until_cancelled(access.call_task(order)).await {
-                // The guest may have gone.
-                let _ = tell.send(outcome);
-            }
-        });
-        let pending = Pending { outcome: State::Waits(outcome), _end: end.drop_guard() };
+        let call = Arc::clone(&self.ctx.access).call_task(self.ctx.order(order));
+        let (outcome, end) = self.ctx.access.spawner.begin(call);
+        let pending = Pending { outcome: State::Waits(outcome), _end: end };
         Ok(self.table.push(pending)?)
     }
 }
@@ -222,7 +217,9 @@ impl Host for TasksView<'_> {
     }
 
     async fn call(&mut self, order: WitOrder) -> wasmtime::Result<Result<WitDone, Failure>> {
-        Ok(Arc::clone(&self.ctx.access).call_task(self.ctx.order(order)).await.map(WitDone::from))
+        let call = Arc::clone(&self.ctx.access).call_task(self.ctx.order(order));
+        let outcome = self.ctx.access.spawner.apart(call).await;
+        Ok(outcome.unwrap_or_else(|| Err(lost())).map(WitDone::from))
     }
 
     async fn cast(
@@ -231,14 +228,14 @@ impl Host for TasksView<'_> {
         payload: Vec<u8>,
         content_type: Option<String>,
     ) -> wasmtime::Result<Result<String, Failure>> {
-        let access = &self.ctx.access;
-        let cast = async {
+        let access = Arc::clone(&self.ctx.access);
+        let cast = async move {
             let calls = access.may_call(&task)?;
             let cast = calls.cast(&task, payload.into(), content_type).await;
             access.open()?;
             Ok(cast.map_err(Failure::from)?.to_string())
         };
-        Ok(cast.await)
+        Ok(self.ctx.access.spawner.apart(cast).await.unwrap_or_else(|| Err(lost())))
     }
 }
 

@@ -20,6 +20,8 @@ use std::{
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::ModifyKind};
 
+use super::home::{beside, log};
+
 /// Listens as long as it lives.
 pub(super) struct Bell {
     _watcher: RecommendedWatcher,
@@ -94,18 +96,8 @@ fn is_touch(event: &Event, bells: &[OsString]) -> bool {
     touched && event.paths.iter().any(rung)
 }
 
-fn log(path: &Path) -> PathBuf {
-    beside(path, "-wal")
-}
-
 fn casts(path: &Path) -> PathBuf {
     beside(path, "-casts")
-}
-
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use rusqlite::ErrorCode;
 
-use crate::store::{Mismatch, StoreError};
+use crate::store::{Mismatch, StoreError, error::Cause};
 
 /// A failed piece of work on the file.
 #[derive(Debug, thiserror::Error)]
@@ -15,10 +15,30 @@ pub(super) enum Fault {
     Conflict,
     #[error("{0}")]
     Limit(String),
-    #[error("the file was removed or replaced while it was in use")]
+    #[error("it was removed or replaced while hosts used it: do so when none runs")]
     Replaced,
     #[error("{}", .0.seen)]
     Mismatch(Mismatch),
+    #[error(
+        "its `-wal` or `-shm` was removed or replaced while hosts used it: leave what lies \
+         beside it alone while they run"
+    )]
+    Parted,
+    #[error(
+        "another process uses it with another `-wal`, so that neither sees what the other \
+         writes: by another name (a hard link, a mount of the file alone), or since before the \
+         `-wal` or `-shm` was removed; have all hosts name the same file in the same folder \
+         (`fuser -v FILE` tells who uses it)"
+    )]
+    Elsewhere,
+    #[error("it was removed, replaced or used with another `-wal` while hosts used it")]
+    Lost,
+    #[error("another process is opening it and does not get on: wake it or end it")]
+    AtTheDoor,
+    #[error("opening it")]
+    Open(#[source] std::io::Error),
+    #[error("locking a part of it")]
+    Lock(#[source] std::io::Error),
     #[error("the candidate was removed from the queue")]
     Removed,
     #[error("another campaign of the same lease took its place")]
@@ -35,9 +55,9 @@ pub(super) enum Fault {
     Refused {
         problem: String,
         #[source]
-        source: Option<rusqlite::Error>,
+        source: Option<Cause>,
     },
-    #[error(transparent)]
+    #[error("{}", words(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error("looking at the file")]
     Io(#[from] std::io::Error),
@@ -45,6 +65,23 @@ pub(super) enum Fault {
     Start(#[source] std::io::Error),
     #[error("writing a value as JSON")]
     Value(#[from] serde_json::Error),
+}
+
+/// What SQLite's error means here, and what helps; it says the rest itself.
+fn words(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "its disk is full: make room there",
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            "it cannot be written to: let this user write to it and its folder, on a file system \
+             that is mounted for writing"
+        }
+        Some(ErrorCode::SystemIoFailure) => "its disk fails: the kernel's log (dmesg) says how",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "it is damaged: stop every host of the cluster and remove it; it is made anew"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds it",
+        _ => "SQLite fails",
+    }
 }
 
 impl Fault {
@@ -66,6 +103,20 @@ impl Fault {
         matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 
+    /// Whether the disk had no room.
+    pub(super) fn is_full(&self) -> bool {
+        let Self::Sqlite(error) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+    }
+
+    /// Whether this process has lost hold of the file: nothing that it was granted there is
+    /// to be relied on.
+    pub(super) const fn has_strayed(&self) -> bool {
+        matches!(self, Self::Replaced | Self::Parted | Self::Elsewhere)
+    }
+
     /// As the caller of `attempted` is told.
     pub(super) fn into_error(self, attempted: &'static str, store: &str) -> StoreError {
         match self {
@@ -73,12 +124,35 @@ impl Fault {
             Self::NotLeader => StoreError::NotLeader,
             Self::Conflict => StoreError::Conflict,
             Self::Limit(problem) => StoreError::Limit(problem),
-            Self::Refused { problem, source } => {
-                StoreError::Refused { problem, source: source.map(Into::into) }
-            }
+            Self::Elsewhere => StoreError::refused(format!("{store}: {}", Self::Elsewhere)),
+            Self::Refused { problem, source } => StoreError::Refused { problem, source },
             fault => {
                 StoreError::Unavailable { attempted, store: store.into(), source: fault.into() }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+    use crate::words::with_causes;
+
+    #[test]
+    fn what_sqlite_says_is_told_with_what_helps() {
+        for (code, words) in [
+            (ffi::SQLITE_FULL, "its disk is full: make room there"),
+            (ffi::SQLITE_READONLY, "mounted for writing"),
+            (ffi::SQLITE_IOERR, "the kernel's log (dmesg) says how"),
+            (ffi::SQLITE_CORRUPT, "stop every host of the cluster and remove it"),
+            (ffi::SQLITE_BUSY, "another process holds it"),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let said = with_causes(&Fault::from(error).into_error("renew", "sqlite a.db"));
+            assert!(said.starts_with("renew: sqlite a.db is unavailable: "), "{said}");
+            assert!(said.contains(words), "no {words:?} in {said}");
         }
     }
 }

@@ -8,18 +8,13 @@
 //! - Reads never judge a lease by the clock: only a write transaction lets
 //!   go of one, with all that hangs on it, for all processes at once.
 
-use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
     fault::Fault,
+    presence::Connected,
     reads::{self, Place},
     schema,
     strangers::Strangers,
@@ -36,68 +31,102 @@ use crate::{
 
 /// The open file.
 pub(super) struct File {
-    connection: Connection,
-    path: PathBuf,
+    connection: Connected,
     cluster: Arc<str>,
     boot: String,
-    /// Device and inode: a removed file lives on for those who have it open.
-    identity: (u64, u64),
     /// What the last look saw (SQLite: `PRAGMA data_version`), and whether
     /// this connection has written since, which does not count there.
     seen: Option<i64>,
     strangers: Strangers,
     memory: Arc<Memory>,
+    /// The sessions that this was asked for.
+    granted: Vec<LeaseId>,
 }
 
 impl File {
     pub(super) fn open(source: &Source) -> Result<Self, Fault> {
-        let Source { path, cluster, busy, memory } = source;
-        let before = memory.before();
-        let connection = schema::connect(path, *busy)?;
-        let boot = clock::identity()?;
-        let identity = identity(path)?;
-        compare(&connection, memory, before)?;
+        let before = source.memory.before();
+        let connection = schema::connect(&source.path, source.busy)?;
+        compare(&connection, &source.memory, before)?;
         Ok(Self {
             connection,
-            path: path.clone(),
-            cluster: cluster.clone(),
-            boot,
-            identity,
+            cluster: source.cluster.clone(),
+            boot: clock::identity()?,
             seen: None,
             strangers: Strangers::default(),
-            memory: memory.clone(),
+            memory: source.memory.clone(),
+            granted: Vec::new(),
         })
     }
 
-    /// Fails when the path leads to another file than the open one.
+    /// Fails when this is not the file any more that all others use.
     pub(super) fn same(&self) -> Result<(), Fault> {
-        match identity(&self.path) {
-            Ok(found) if found == self.identity => Ok(()),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => Err(Fault::Replaced),
+        self.connection.check()
+    }
+
+    /// Writes all of the log into the file: nobody will find the log any more. To close it is
+    /// not enough, since SQLite leaves that to the last, and two that go at once are not last.
+    pub(super) fn save(&self) {
+        let sql = "PRAGMA wal_checkpoint(FULL)";
+        match self.connection.query_row(sql, [], |row| row.get::<_, bool>(0)) {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!("what was written last may be lost: others hold the file"),
+            Err(error) => tracing::warn!(%error, "what was written last may be lost"),
         }
+    }
+
+    /// Where it is, without symbolic links.
+    pub(super) fn path(&self) -> &Path {
+        self.connection.home().real()
+    }
+
+    /// How many names it has.
+    pub(super) fn names(&self) -> Result<u64, Fault> {
+        Ok(self.connection.home().names()?)
+    }
+
+    /// Fails when there is no room for what only grows.
+    pub(super) fn must_have_room(&self) -> Result<(), Fault> {
+        let number = |pragma| self.connection.pragma_query_value(None, pragma, |row| row.get(0));
+        let (pages, size): (i64, i64) = (number("freelist_count")?, number("page_size")?);
+        self.connection.home().must_have_room(pages.unsigned_abs() * size.unsigned_abs())
     }
 
     pub(super) fn grant(&mut self, ttl: Duration) -> Result<Lease, Fault> {
         let boot = self.boot.clone();
         let id = self.write(|tx, _| grant(tx, ttl, &boot))?;
+        self.granted.push(id);
         Ok(Lease { id, ttl })
+    }
+
+    fn forget_lease(&mut self, lease: LeaseId) {
+        self.granted.retain(|granted| *granted != lease);
+    }
+
+    /// Whether the session of `lease` was granted by this, and not given back.
+    pub(super) fn has_granted(&self, lease: LeaseId) -> bool {
+        self.granted.contains(&lease)
     }
 
     /// Nobody is told: whoever finds a lease near its end looks again by then.
     pub(super) fn renew(&mut self, lease: LeaseId) -> Result<Duration, Fault> {
-        let renewed = self.transact(|tx, now| {
+        let renew = |tx: &Transaction<'_>, now| {
             let sql = "UPDATE leases SET expires = ?2 + ttl WHERE id = ?1 RETURNING ttl";
             let ttl: Option<i64> = tx
                 .prepare_cached(sql)?
                 .query_row(params![lease.0, signed(now)], |row| row.get(0))
                 .optional()?;
             ttl.map(span).ok_or(Fault::LeaseGone)
-        });
+        };
+        let renewed = self.again_if_full(|file| file.transact(renew));
+        if matches!(renewed, Err(Fault::LeaseGone)) {
+            self.forget_lease(lease);
+        }
         renewed.map(|(ttl, _)| ttl)
     }
 
     pub(super) fn revoke(&mut self, lease: LeaseId) -> Result<(), Fault> {
+        self.forget_lease(lease);
         self.write(|tx, _| {
             if tx.execute("DELETE FROM leases WHERE id = ?1", [lease.0])? > 0 {
                 next_revision(tx)?;
@@ -264,7 +293,7 @@ impl File {
         let (cluster, boot) = (self.cluster.clone(), self.boot.clone());
         let (done, wrote) = self.transact(|tx, _| work(tx, &cluster, &boot))?;
         if wrote {
-            super::bell::ring_casts(&self.path);
+            super::bell::ring_casts(self.path());
         }
         Ok(done)
     }
@@ -289,6 +318,37 @@ impl File {
     /// Does `work` under the write lock, after taking away the dead, which the
     /// others are told of. Returns whether `work` wrote anything.
     fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, BootTime) -> Result<T, Fault>,
+    ) -> Result<(T, bool), Fault> {
+        self.commit(work).inspect_err(|fault| {
+            if fault.is_full() {
+                self.begin_log_anew();
+            }
+        })
+    }
+
+    /// Does this, and once more if the disk was full: the log has begun anew then, and has
+    /// room for what renews or deletes.
+    pub(super) fn again_if_full<T>(
+        &mut self,
+        attempt: impl Fn(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        match attempt(self) {
+            Err(fault) if fault.is_full() => attempt(self),
+            done => done,
+        }
+    }
+
+    /// Has the log written from its beginning again, where it takes no more of the disk.
+    fn begin_log_anew(&self) {
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+        if let Err(error) = done {
+            tracing::debug!(%error, "the log cannot begin anew");
+        }
+    }
+
+    fn commit<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, BootTime) -> Result<T, Fault>,
     ) -> Result<(T, bool), Fault> {
@@ -317,7 +377,7 @@ impl File {
     /// Tells everybody who waits for a change, here and in other processes.
     fn announce(&mut self) {
         self.seen = None;
-        super::bell::ring(&self.path);
+        super::bell::ring(self.path());
     }
 }
 
@@ -341,22 +401,18 @@ fn next_revision(tx: &Transaction<'_>) -> Result<i64, Fault> {
 
 /// Begins a transaction, if this is the store that it was.
 fn begin<'a>(
-    connection: &'a mut Connection,
+    connection: &'a mut Connected,
     memory: &Memory,
     behavior: TransactionBehavior,
 ) -> Result<Transaction<'a>, Fault> {
     let before = memory.before();
-    let tx = connection.transaction_with_behavior(behavior)?;
+    let tx = connection.transaction(behavior)?;
     compare(&tx, memory, before)?;
     Ok(tx)
 }
 
 fn compare(connection: &Connection, memory: &Memory, before: Before) -> Result<(), Fault> {
     memory.compare(before, &reads::look(connection)?).map_err(Fault::Mismatch)
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 /// SQLite's integers are signed; 63 bits of nanoseconds are 292 years.

@@ -7,12 +7,17 @@
 //! in the middle of a transaction holds every other one up until it goes on.
 //! Whoever removes the file while hosts run makes a new store, and whoever puts an
 //! older one in its place another: each host notices within the poll or at its next
-//! call, and loses its session.
+//! call, and loses its session. The same follows when what SQLite keeps beside it is
+//! removed, and when anybody uses it by another name.
 
 mod bell;
 mod casts;
 mod fault;
 mod file;
+mod home;
+mod inode;
+mod locks;
+mod presence;
 mod reader;
 mod reads;
 mod schema;
@@ -35,23 +40,25 @@ use self::{
     casts::SqliteCasts,
     fault::Fault,
     file::File,
+    reader::Readers,
     reads::Place,
     state::{LEDGER, STATE, SqliteState},
-    turns::Turns,
+    turns::{Stub, Ticket, Write},
     waiting::Watcher,
-    worker::{Handle, Message, Source},
+    worker::{Handle, Message, POLL, Source},
 };
 use super::{
     Candidate, Casts, Lease, Member, Mismatch, Note, Roster, RosterStream, State, Store,
     StoreError, Topic,
 };
-use crate::election::{Group, LeaderKey, LeaseId};
+use crate::{
+    clock::BootTime,
+    election::{Group, LeaderKey, LeaseId},
+};
 
 /// A cluster in a SQLite file.
 pub(super) struct Sqlite {
     calls: Calls,
-    /// Of all that is written but elections.
-    turns: Turns,
 }
 
 /// Calls to the worker.
@@ -59,6 +66,7 @@ pub(super) struct Sqlite {
 struct Calls {
     label: Arc<str>,
     worker: Arc<Handle>,
+    readers: Arc<Readers>,
     source: Source,
     request_timeout: Duration,
 }
@@ -78,10 +86,11 @@ impl Sqlite {
             // Shorter than a call, so that one answers with the reason.
             busy: request_timeout / 2,
         };
-        let worker = Handle::start(source.clone());
+        let readers = Arc::<Readers>::default();
+        let worker = Handle::start(source.clone(), readers.clone());
         let worker = Arc::new(worker.map_err(|fault| fault.into_error(OPEN, &label))?);
-        let calls = Calls { label: label.into(), worker, source, request_timeout };
-        Ok(Self { calls, turns: Turns::new() })
+        let calls = Calls { label: label.into(), worker, readers, source, request_timeout };
+        Ok(Self { calls })
     }
 }
 
@@ -92,24 +101,60 @@ impl Calls {
         attempted: &'static str,
         work: impl FnOnce(&mut File) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let done = self.ask(self.request_timeout, work).await;
+        done.map_err(|fault| fault.into_error(attempted, &self.label))
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        within: Duration,
+        work: impl FnOnce(&mut File) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
         // A caller that has given up does not read the answer.
         let work = move |file: Result<&mut File, Fault>| drop(reply.send(file.and_then(work)));
         self.worker.tell(Message::Work(Box::new(work)));
-        self.answer(answer).await.map_err(|fault| fault.into_error(attempted, &self.label))
+        answered(within, answer).await
     }
 
-    /// Awaits the worker's answer as long as a request may take.
-    async fn answer<T>(&self, answer: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fault> {
-        match timeout(self.request_timeout, answer).await {
-            Ok(answer) => answer.unwrap_or(Err(Fault::Closed)),
+    /// Has the worker do `work` on the file in the turn of `by`, who writes, within the
+    /// request time-out. A caller that leaves before it is begun gives it up.
+    async fn write<T: Send + 'static>(
+        &self,
+        by: Arc<str>,
+        attempted: &'static str,
+        work: impl FnOnce(&mut File) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let work = move |file: Result<&mut File, Fault>| drop(reply.send(file.and_then(work)));
+        let ticket = Ticket::default();
+        let stub = Stub::of(&ticket);
+        self.worker.tell(Message::Write(Write { by, ticket, work: Box::new(work) }));
+        let done = match timeout(self.request_timeout, answer).await {
+            Ok(done) => done.unwrap_or(Err(Fault::Closed)),
+            Err(_) if stub.give_up() => Err(Fault::Crowded),
             Err(_) => Err(Fault::TimedOut),
-        }
+        };
+        done.map_err(|fault| fault.into_error(attempted, &self.label))
+    }
+}
+
+/// The worker's answer, unless it takes too long.
+async fn answered<T>(
+    within: Duration,
+    answer: oneshot::Receiver<Result<T, Fault>>,
+) -> Result<T, Fault> {
+    match timeout(within, answer).await {
+        Ok(answer) => answer.unwrap_or(Err(Fault::Closed)),
+        Err(_) => Err(Fault::TimedOut),
     }
 }
 
 /// What [`Sqlite::open`] attempts.
 const OPEN: &str = "open the store";
+/// How long a host that starts waits for others to let go of a log that was removed: each
+/// notices within a quarter of that.
+const LEAVE: Duration = POLL.saturating_mul(4);
 
 #[async_trait]
 impl Store for Sqlite {
@@ -118,11 +163,26 @@ impl Store for Sqlite {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.calls.call(OPEN, |_| Ok(())).await
+        let until = BootTime::now() + LEAVE;
+        let within = self.calls.request_timeout + LEAVE;
+        loop {
+            match self.calls.ask(within, |_| Ok(())).await {
+                // They are about to notice, if they run.
+                Err(Fault::Elsewhere) if BootTime::now() < until => {}
+                done => return done.map_err(|fault| fault.into_error(OPEN, &self.calls.label)),
+            }
+        }
     }
 
     async fn grant(&self, ttl: Duration) -> Result<Lease, StoreError> {
         self.calls.call("open a session", move |file| file.grant(ttl)).await
+    }
+
+    async fn lost(&self, lease: LeaseId) -> StoreError {
+        let (reply, answer) = oneshot::channel();
+        self.calls.worker.tell(Message::Attend { lease, reply });
+        let fault = answer.await.unwrap_or(Fault::Closed);
+        fault.into_error("rely on the session", &self.calls.label)
     }
 
     async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
@@ -196,20 +256,20 @@ impl Store for Sqlite {
         let (reply, answer) = oneshot::channel();
         self.calls.worker.tell(Message::Watch(reply));
         let told = |fault: Fault| fault.into_error(WATCH, &self.calls.label);
-        let watcher = self.calls.answer(answer).await.map_err(told)?;
+        let watcher = answered(self.calls.request_timeout, answer).await.map_err(told)?;
         Ok(rosters(watcher, self.calls.worker.clone(), self.calls.label.clone()))
     }
 
     fn state(&self) -> Result<Arc<dyn State>, StoreError> {
-        Ok(Arc::new(SqliteState::new(self.calls.clone(), self.turns.clone(), STATE)?))
+        Ok(Arc::new(SqliteState::new(self.calls.clone(), STATE)?))
     }
 
     fn ledger(&self) -> Result<Arc<dyn State>, StoreError> {
-        Ok(Arc::new(SqliteState::new(self.calls.clone(), self.turns.clone(), LEDGER)?))
+        Ok(Arc::new(SqliteState::new(self.calls.clone(), LEDGER)?))
     }
 
     fn casts(&self) -> Result<Arc<dyn Casts>, StoreError> {
-        Ok(Arc::new(SqliteCasts::new(self.calls.clone(), self.turns.clone())?))
+        Ok(Arc::new(SqliteCasts::new(self.calls.clone())?))
     }
 }
 

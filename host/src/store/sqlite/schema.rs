@@ -1,10 +1,13 @@
 //! Opening the file: it is ours, of a version that we know, or it is refused.
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::fault::Fault;
+use super::{
+    fault::Fault,
+    presence::{self, Connected},
+};
 
 /// Marks the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
 const APPLICATION_ID: i32 = 0x534f_4c4f;
@@ -125,8 +128,8 @@ const IDENTITY: &str = "
 const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CASTS, IDENTITY];
 
 /// Opens the file at `path`, or makes it. Its calls wait `busy` for another process's lock.
-pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, Fault> {
-    attempt(path, busy).map_err(|fault| explain(path, fault))
+pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connected, Fault> {
+    presence::connect(path, busy, |real| attempt(real, busy)).map_err(|fault| explain(path, fault))
 }
 
 fn attempt(path: &Path, busy: Duration) -> Result<Connection, Fault> {
@@ -137,7 +140,15 @@ fn attempt(path: &Path, busy: Duration) -> Result<Connection, Fault> {
     let moment = connection.transaction()?;
     let found = recognise(&moment, path)?;
     drop(moment);
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Fault::refused(format!(
+            "{} is on a file system without shared memory (SQLite stays in mode `{mode}`): name \
+             a file on a local disk in `store`",
+            path.display()
+        )));
+    }
     // A token that was handed out must survive a power cut, or it could be
     // given out twice; in WAL mode only FULL syncs every commit.
     connection.pragma_update(None, "synchronous", "full")?;
@@ -183,25 +194,57 @@ fn make(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
 
 /// Tells what waiting cannot mend, and what to do about it.
 fn explain(path: &Path, fault: Fault) -> Fault {
-    let Fault::Sqlite(error) = fault else {
-        return fault;
-    };
     let file = path.display();
-    let problem = match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => {
+    match fault {
+        Fault::Sqlite(error) => match problem(path, &error) {
+            Some(problem) => Fault::Refused { problem, source: Some(error.into()) },
+            None => Fault::Sqlite(error),
+        },
+        Fault::Open(error) => match error.kind() {
+            io::ErrorKind::NotFound if !super::folder(path).is_dir() => {
+                Fault::Refused { problem: no_folder(path), source: Some(error.into()) }
+            }
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::IsADirectory => {
+                Fault::Refused { problem: not_writable(path), source: Some(error.into()) }
+            }
+            _ => Fault::Open(error),
+        },
+        Fault::Lock(error) => {
+            let problem = format!(
+                "{file} cannot be locked in parts, by which hosts notice each other: name a file \
+                 on a local disk of Linux in `store`"
+            );
+            Fault::Refused { problem, source: Some(error.into()) }
+        }
+        fault => fault,
+    }
+}
+
+fn problem(path: &Path, error: &rusqlite::Error) -> Option<String> {
+    let file = path.display();
+    Some(match error.sqlite_error_code()? {
+        ErrorCode::NotADatabase => {
             format!("{file} is not a SQLite database: name another file in `store`")
         }
-        Some(ErrorCode::DatabaseCorrupt) => format!(
+        ErrorCode::DatabaseCorrupt => format!(
             "{file} is damaged: stop every host of the cluster and remove it; it is made anew"
         ),
-        Some(ErrorCode::CannotOpen) if !super::folder(path).is_dir() => format!(
-            "{file} cannot be made, its folder is missing: create {}",
-            super::folder(path).display()
-        ),
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => format!(
-            "{file} cannot be opened for writing: let this user read and write it and its folder"
-        ),
-        _ => return Fault::Sqlite(error),
-    };
-    Fault::Refused { problem, source: Some(error) }
+        ErrorCode::CannotOpen if !super::folder(path).is_dir() => no_folder(path),
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => {
+            not_writable(path)
+        }
+        _ => return None,
+    })
+}
+
+fn no_folder(path: &Path) -> String {
+    let (file, folder) = (path.display(), super::folder(path).display());
+    format!("{file} cannot be made, its folder is missing: create {folder}")
+}
+
+fn not_writable(path: &Path) -> String {
+    let file = path.display();
+    format!("{file} cannot be opened for writing: let this user read and write it and its folder")
 }

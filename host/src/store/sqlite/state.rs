@@ -12,7 +12,6 @@ use super::{
     file::File,
     reader::Reader,
     reads::{self, Place},
-    turns::Turns,
 };
 use crate::{
     election::Token,
@@ -33,7 +32,6 @@ const WRITE: &str = "write state";
 pub(super) struct SqliteState {
     calls: Calls,
     reader: Reader,
-    turns: Turns,
     /// What the names of actions begin with in the table; with a slash in it, no other
     /// name is one of these.
     room: &'static str,
@@ -47,8 +45,8 @@ pub(super) const LEDGER: &str = "runs/";
 impl SqliteState {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    pub(super) fn new(calls: Calls, turns: Turns, room: &'static str) -> Result<Self, StoreError> {
-        Ok(Self { calls, reader: Reader::new()?, turns, room })
+    pub(super) fn new(calls: Calls, room: &'static str) -> Result<Self, StoreError> {
+        Ok(Self { reader: Reader::new(&calls)?, calls, room })
     }
 
     /// The action as the table names it.
@@ -100,9 +98,11 @@ impl State for SqliteState {
             Guard::Leader(key) => Some(key.token),
             Guard::Person => None,
         };
-        let writes = writes.to_vec();
-        let write = move |file: &mut File| file.state_write(token, &action, &writes);
-        self.turns.write(&self.calls, WRITE, write).await
+        let (by, writes) = (action.as_str().into(), writes.to_vec());
+        let write = move |file: &mut File| {
+            file.again_if_full(|file| file.state_write(token, &action, &writes))
+        };
+        self.calls.write(by, WRITE, write).await
     }
 }
 
@@ -113,6 +113,8 @@ impl File {
         action: &str,
         writes: &[Write],
     ) -> Result<(), Fault> {
+        // Jobs are claimed however little room there is.
+        let room = if action.starts_with(LEDGER) { Ok(()) } else { self.must_have_room() };
         self.write_unheard(|tx, cluster| {
             if let Some(token) = guard
                 && reads::place(tx, token)? == Place::Gone
@@ -120,9 +122,15 @@ impl File {
                 return Err(Fault::NotLeader);
             }
             let version = next_version(tx)?;
-            let mut growth = Growth::default();
+            let (mut growth, mut before, mut after) = (Growth::default(), 0, 0);
             for write in writes {
-                growth.count(write, put(tx, cluster, action, write, version)?);
+                let replaced = put(tx, cluster, action, write, version)?;
+                growth.count(write, replaced.is_some());
+                before += replaced.unwrap_or_default();
+                after += write.value.as_ref().map_or(0, Bytes::len);
+            }
+            if growth.grows() || after > before {
+                room?;
             }
             // Counting walks through all keys of the action.
             if growth.grows() && growth.exceeds_with(kept(tx, cluster, action)?) {
@@ -148,18 +156,21 @@ fn entry(tx: &Transaction<'_>, key: &[&dyn ToSql]) -> Result<Option<Entry>, Faul
     Ok(tx.prepare_cached(sql)?.query_row(key, entry).optional()?)
 }
 
-/// Makes one write, and tells whether its key existed.
+/// Makes one write, and tells the length of the value that was there.
 fn put(
     tx: &Transaction<'_>,
     cluster: &str,
     action: &str,
     write: &Write,
     version: i64,
-) -> Result<bool, Fault> {
+) -> Result<Option<usize>, Fault> {
     let key = params![cluster, action, write.key];
-    let sql = "SELECT version FROM state WHERE cluster = ?1 AND action = ?2 AND key = ?3";
-    let found: Option<i64> = tx.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?;
-    if write.only_if.is_some_and(|wanted| wanted != found.unwrap_or_default()) {
+    let sql = "SELECT version, length(value) FROM state
+               WHERE cluster = ?1 AND action = ?2 AND key = ?3";
+    let entry = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found: Option<(i64, i64)> = tx.prepare_cached(sql)?.query_row(key, entry).optional()?;
+    let version_found = found.map_or(0, |(version, _)| version);
+    if write.only_if.is_some_and(|wanted| wanted != version_found) {
         return Err(Fault::Conflict);
     }
     match &write.value {
@@ -175,7 +186,7 @@ fn put(
             tx.prepare_cached(sql)?.execute(key)?;
         }
     }
-    Ok(found.is_some())
+    Ok(found.map(|(_, length)| usize::try_from(length).unwrap_or_default()))
 }
 
 pub(super) fn next_version(tx: &Transaction<'_>) -> Result<i64, Fault> {

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     election::{Group, LeaderKey, LeaseId, Token},
     store::Roster,
+    words::with_causes,
 };
 
 /// What a watcher is sent: the roster, or how the file failed.
@@ -34,6 +35,8 @@ pub(super) struct Waiting {
     /// Candidates to take out of the queue: their callers left.
     left: Vec<Token>,
     watchers: Vec<watch::Sender<News>>,
+    /// Whoever relies on what was granted.
+    sessions: Vec<oneshot::Sender<Fault>>,
 }
 
 impl Waiting {
@@ -42,6 +45,12 @@ impl Waiting {
     pub(super) fn stands(&mut self, campaign: Campaign) {
         self.campaigns.retain(|earlier| earlier.token != campaign.token);
         self.campaigns.push(campaign);
+    }
+
+    /// Adds somebody who is told when this process has lost hold of the file.
+    pub(super) fn attend(&mut self, session: oneshot::Sender<Fault>) {
+        self.sessions.retain(|session| !session.is_closed());
+        self.sessions.push(session);
     }
 
     pub(super) fn withdraw(&mut self, token: Token) {
@@ -106,14 +115,17 @@ impl Waiting {
         }
     }
 
-    /// Ends every wait: the file is lost.
+    /// Ends every wait: the file is lost. Whoever left does not care.
     pub(super) fn fail(&mut self, fault: &Fault) {
+        let told = || Fault::Broken(with_causes(fault));
+        if fault.has_strayed() {
+            self.sessions.drain(..).for_each(|session| drop(session.send(told())));
+        }
         for campaign in self.campaigns.drain(..) {
-            // Whoever left does not care.
-            drop(campaign.reply.send(Err(Fault::Broken(fault.to_string()))));
+            drop(campaign.reply.send(Err(told())));
         }
         for watcher in self.watchers.drain(..) {
-            drop(watcher.send_replace(Err(fault.to_string())));
+            drop(watcher.send_replace(Err(with_causes(fault))));
         }
         self.left.clear();
     }

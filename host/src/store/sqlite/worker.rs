@@ -3,7 +3,8 @@
 //! ```text
 //!   calls ─────┐
 //!   the bell ──┼──► inbox ──► carry out ──► settle: sweep the dead, withdraw who
-//!   a timer ───┘                            left, tell who won, publish the roster
+//!   a timer ───┘                  ▲         left, tell who won, publish the roster
+//!   writes of state and casts ────┘ one at a time, when nothing else is there
 //! ```
 //!
 //! Invariant: messages are carried out in the order they were sent. So a
@@ -26,17 +27,20 @@ use super::{
     bell::Bell,
     fault::Fault,
     file::File,
+    reader::Readers,
+    turns::{Turns, Write},
     waiting::{Campaign, Waiting, Watcher},
 };
 use crate::{
     clock::BootTime,
     election::{Group, LeaderKey, LeaseId, Token},
     store::identity::Memory,
+    words::with_causes,
 };
 
 /// How often the worker looks although nothing was heard: file systems without
 /// notifications, databases edited by hand, and a machine that was suspended.
-const POLL: Duration = Duration::from_millis(250);
+pub(super) const POLL: Duration = Duration::from_millis(250);
 
 /// Work on the file that somebody asked for; it answers by itself.
 pub(super) type Work = Box<dyn FnOnce(Result<&mut File, Fault>) + Send>;
@@ -45,6 +49,8 @@ pub(super) type Work = Box<dyn FnOnce(Result<&mut File, Fault>) + Send>;
 pub(super) enum Message {
     /// Carry this out.
     Work(Work),
+    /// Carry this out in its turn.
+    Write(Write),
     /// Stand for election and answer when it is won.
     Campaign {
         group: Group,
@@ -56,6 +62,8 @@ pub(super) enum Message {
     Withdraw(Token),
     /// Send the present roster, and each later one.
     Watch(oneshot::Sender<Result<Watcher, Fault>>),
+    /// Tell when the lease, which was granted here, is not to be relied on any more.
+    Attend { lease: LeaseId, reply: oneshot::Sender<Fault> },
     /// Look whether something has changed.
     Look,
     /// End.
@@ -80,10 +88,18 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    pub(super) fn start(source: Source) -> Result<Self, Fault> {
+    pub(super) fn start(source: Source, readers: Arc<Readers>) -> Result<Self, Fault> {
         let (inbox, messages) = channel();
-        let bell = inbox.clone();
-        let worker = Worker { source, bell, file: None, waiting: Waiting::default() };
+        let worker = Worker {
+            source,
+            readers,
+            bell: inbox.clone(),
+            file: None,
+            waiting: Waiting::default(),
+            turns: Turns::new(),
+            linked: false,
+            trouble: None,
+        };
         let thread = thread::Builder::new()
             .name("store".into())
             .spawn(move || worker.run(&messages))
@@ -109,9 +125,15 @@ impl Drop for Handle {
 
 struct Worker {
     source: Source,
+    readers: Arc<Readers>,
     bell: Sender<Message>,
     file: Option<(File, Option<Bell>)>,
     waiting: Waiting,
+    turns: Turns,
+    /// Whether it was told that the file has other names.
+    linked: bool,
+    /// What was told of the file last, while it has not gone well since.
+    trouble: Option<String>,
 }
 
 impl Worker {
@@ -120,26 +142,35 @@ impl Worker {
             match messages.recv_timeout(self.patience()) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(message) => self.carry_out(message),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.write(),
             }
             self.settle();
         }
     }
 
-    /// Until the next lease runs out, at most [`POLL`].
+    /// Until the next lease runs out or the next write may be made, at most [`POLL`].
     fn patience(&mut self) -> Duration {
-        let Some((file, _)) = &self.file else {
-            return POLL;
-        };
-        match file.first_expiry() {
-            Ok(first) => first.since(BootTime::now()).min(POLL),
-            Err(_) => POLL,
+        let expiry = self.file.as_ref().and_then(|(file, _)| file.first_expiry().ok());
+        let next = expiry.unwrap_or(BootTime::NEVER).min(self.turns.next_at());
+        next.since(BootTime::now()).min(POLL)
+    }
+
+    /// Makes one write, if it is time.
+    fn write(&mut self) {
+        let began = BootTime::now();
+        if began < self.turns.next_at() {
+            return;
+        }
+        if let Some(Write { work, .. }) = self.turns.next() {
+            work(self.file());
+            self.turns.rest(BootTime::now().since(began));
         }
     }
 
     fn carry_out(&mut self, message: Message) {
         match message {
             Message::Work(work) => work(self.file()),
+            Message::Write(write) => self.turns.push(write),
             Message::Campaign { group, lease, value, reply } => {
                 match self.file().and_then(|file| file.stand(&group, lease, &value)) {
                     Ok(token) => self.waiting.stands(Campaign { group, lease, token, reply }),
@@ -152,6 +183,13 @@ impl Worker {
                 let roster = self.file().and_then(File::roster);
                 drop(reply.send(roster.map(|roster| self.waiting.watch(roster))));
             }
+            Message::Attend { lease, reply } => {
+                match &self.file {
+                    Some((file, _)) if file.has_granted(lease) => self.waiting.attend(reply),
+                    // It was lost before this was asked.
+                    _ => drop(reply.send(Fault::Lost)),
+                }
+            }
             Message::Look | Message::Stop => {}
         }
     }
@@ -162,35 +200,64 @@ impl Worker {
             return;
         };
         match settle(file, &mut self.waiting) {
-            Ok(()) => {}
+            Ok(()) => {
+                self.trouble = None;
+                self.look_at_names();
+            }
             // Another process holds the lock; the next look is soon.
             Err(fault) if fault.is_busy() => tracing::debug!(%fault, "the store's file is busy"),
-            Err(fault) => {
-                tracing::warn!(%fault, path = %self.source.path.display(), "the store's file");
-                self.file = None;
-                self.waiting.fail(&fault);
-            }
+            Err(fault) => self.lose(&fault),
         }
+    }
+
+    /// Lets go of the file, and tells everybody who waits.
+    fn lose(&mut self, fault: &Fault) {
+        let (told, path) = (with_causes(fault), self.source.path.display());
+        if self.trouble.as_ref() == Some(&told) {
+            tracing::debug!(%path, "the store's file: {told}");
+        } else {
+            tracing::warn!(%path, "the store's file: {told}");
+            self.trouble = Some(told);
+        }
+        // First: to close it may take as long as its disk does.
+        self.waiting.fail(fault);
+        if let (Fault::Parted, Some((file, _))) = (fault, &self.file) {
+            file.save();
+        }
+        self.file = None;
+        self.readers.close_strayed();
+    }
+
+    /// A name that was added does no harm yet; but nobody can start any more.
+    fn look_at_names(&mut self) {
+        let names = self.file.as_ref().and_then(|(file, _)| file.names().ok()).unwrap_or(1);
+        if names > 1 && !self.linked {
+            tracing::warn!(
+                path = %self.source.path.display(),
+                "the store's file has {names} names (hard links): remove the others, or no host \
+                 starts any more, since one that used another would have another log"
+            );
+        }
+        self.linked = names > 1;
     }
 
     /// The file: opened if it is not, and again if it was replaced.
     fn file(&mut self) -> Result<&mut File, Fault> {
         if let Some(Err(fault)) = self.file.as_ref().map(|(file, _)| file.same()) {
-            self.file = None;
-            self.waiting.fail(&fault);
+            self.lose(&fault);
             return Err(fault);
         }
         if self.file.is_none() {
+            self.readers.close_strayed();
             self.file = Some(self.open()?);
         }
         self.file.as_mut().map(|(file, _)| file).ok_or(Fault::Closed)
     }
 
     fn open(&self) -> Result<(File, Option<Bell>), Fault> {
-        let path = &self.source.path;
         let file = File::open(&self.source)?;
         let inbox = self.bell.clone();
-        let bell = Bell::listen(path, move || drop(inbox.send(Message::Look)));
+        let bell = Bell::listen(file.path(), move || drop(inbox.send(Message::Look)));
         let bell = bell.inspect_err(|error| {
             tracing::warn!(%error, "no file notifications: others' changes are seen {POLL:?} late");
         });

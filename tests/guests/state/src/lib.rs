@@ -14,6 +14,7 @@
 //! | `/increment/KEY/DELTA` | the sum |
 //! | `/list` | every key on a line, and an empty line after each page |
 //! | `/list-from/CURSOR` | nothing |
+//! | `/spin` | none, ever: it computes |
 //!
 //! With one key the calls of `store` are made, with several those of `batch`.
 
@@ -67,6 +68,9 @@ fn ask(call: &str, words: &[&str]) -> Result<String, Error> {
             return Ok(sum.to_string());
         }
         ("list", _) => return list(&bucket),
+        ("spin", _) => loop {
+            std::hint::spin_loop();
+        },
         ("list-from", [cursor]) => drop(bucket.list_keys(cursor.parse().ok())?),
         _ => return Err(Error::Other("no such path".to_owned())),
     }

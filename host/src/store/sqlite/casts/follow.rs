@@ -8,7 +8,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use futures::{StreamExt, stream};
@@ -19,14 +18,17 @@ use crate::{
     election::LeaseId,
     store::{
         CastChange, CastKey, CastStream, Queued, StoreError,
-        sqlite::{Calls, bell::Bell, fault::Fault, file::File, worker::Source},
+        sqlite::{
+            Calls,
+            bell::Bell,
+            fault::Fault,
+            file::File,
+            worker::{POLL, Source},
+        },
     },
 };
 
 const WATCH: &str = "watch the queue of casts";
-/// How often the file is looked at although nothing was heard.
-const POLL: Duration = Duration::from_millis(500);
-
 pub(super) async fn watch(calls: Calls) -> Result<CastStream, StoreError> {
     let label = calls.label.clone();
     let told = move |fault: Fault| fault.into_error(WATCH, &label);
@@ -88,7 +90,7 @@ impl Follow {
         let heard = Arc::new(Notify::new());
         let ring = heard.clone();
         let file = File::open(source)?;
-        let bell = Bell::listen_to_casts(&source.path, move || ring.notify_one());
+        let bell = Bell::listen_to_casts(file.path(), move || ring.notify_one());
         let bell = bell.inspect_err(|error| {
             tracing::warn!(%error, "no file notifications: casts are seen {POLL:?} late");
         });

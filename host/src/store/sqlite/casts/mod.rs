@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::Transaction;
 
-use super::{Calls, fault::Fault, file::File, reader::Reader, turns::Turns};
+use super::{Calls, fault::Fault, file::File, reader::Reader};
 use crate::{
     clock::BootTime,
     store::{
@@ -34,25 +34,29 @@ const PURGE: &str = "purge dead letters";
 pub(super) struct SqliteCasts {
     calls: Calls,
     reader: Reader,
-    turns: Turns,
     slices: Arc<Slices>,
 }
 
 impl SqliteCasts {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    pub(super) fn new(calls: Calls, turns: Turns) -> Result<Self, StoreError> {
-        let reader = Reader::new()?;
-        Ok(Self { calls, reader, turns, slices: Arc::default() })
+    pub(super) fn new(calls: Calls) -> Result<Self, StoreError> {
+        Ok(Self { reader: Reader::new(&calls)?, calls, slices: Arc::default() })
     }
 
     async fn write<T: Send + 'static>(
         &self,
+        task: &str,
         attempted: &'static str,
         work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.turns.write(&self.calls, attempted, |file| file.write_casts(work)).await
+        self.calls.write(of_task(task), attempted, |file| file.write_casts(work)).await
     }
+}
+
+/// Whose turn it is to write casts of `task`; with a slash in it, no action has that name.
+fn of_task(task: &str) -> Arc<str> {
+    format!("casts/{task}").into()
 }
 
 #[async_trait]
@@ -60,11 +64,20 @@ impl Casts for SqliteCasts {
     async fn put(&self, key: &CastKey, order: &CastOrder, limit: usize) -> Result<(), StoreError> {
         check_key(key)?;
         check_order(order)?;
+        let task = &key.task;
         let (key, order) = (key.clone(), order.clone());
-        self.write(PUT, move |tx, cluster| {
-            steps::At { tx, cluster, key: &key }.put(&CastHead::of(&order), &order.payload, limit)
-        })
-        .await
+        let put = move |file: &mut File| {
+            let room = file.must_have_room();
+            file.write_casts(|tx, cluster| {
+                let at = steps::At { tx, cluster, key: &key };
+                if at.is_somewhere()? {
+                    return Ok(());
+                }
+                room?;
+                at.put(&CastHead::of(&order), &order.payload, limit)
+            })
+        };
+        self.calls.write(of_task(task), PUT, put).await
     }
 
     async fn watch(&self) -> Result<CastStream, StoreError> {
@@ -77,7 +90,7 @@ impl Casts for SqliteCasts {
         seen: &Queued,
     ) -> Result<Option<(Claim, Bytes)>, StoreError> {
         let (by, seen) = (by.clone(), seen.clone());
-        self.write(CLAIM, move |tx, cluster| {
+        self.write(&seen.key.task.clone(), CLAIM, move |tx, cluster| {
             steps::At { tx, cluster, key: &seen.key }.claim(&by, &seen)
         })
         .await
@@ -91,6 +104,7 @@ impl Casts for SqliteCasts {
     ) -> Result<(), StoreError> {
         check_answer(answer)?;
         let (claim, answer, slices) = (claim.clone(), answer.clone(), self.slices.clone());
+        let task = claim.key.task.clone();
         let done = move |file: &mut File| {
             let now = BootTime::now();
             let slice = slices.present(keep, now);
@@ -104,12 +118,12 @@ impl Casts for SqliteCasts {
             }
             Ok(())
         };
-        self.turns.write(&self.calls, SETTLE, done).await
+        self.calls.write(of_task(&task), SETTLE, done).await
     }
 
     async fn again(&self, claim: &Claim, again: &Again) -> Result<(), StoreError> {
         let (claim, head) = (claim.clone(), claim.head.given_back(again));
-        self.write(SETTLE, move |tx, cluster| {
+        self.write(&claim.key.task.clone(), SETTLE, move |tx, cluster| {
             steps::At { tx, cluster, key: &claim.key }.again(&claim, &head)
         })
         .await
@@ -117,7 +131,7 @@ impl Casts for SqliteCasts {
 
     async fn bury(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
         let (claim, head) = (claim.clone(), claim.head.buried(error));
-        self.write(SETTLE, move |tx, cluster| {
+        self.write(&claim.key.task.clone(), SETTLE, move |tx, cluster| {
             steps::At { tx, cluster, key: &claim.key }.bury(&claim, &head)
         })
         .await
@@ -147,22 +161,24 @@ impl Casts for SqliteCasts {
 
     async fn replay(&self, key: &CastKey) -> Result<bool, StoreError> {
         check_key(key)?;
-        let key = key.clone();
-        self.write(REPLAY, move |tx, cluster| steps::At { tx, cluster, key: &key }.replay()).await
+        let at = key.clone();
+        let replay =
+            move |tx: &Transaction<'_>, cluster: &str| steps::At { tx, cluster, key: &at }.replay();
+        self.write(&key.task, REPLAY, replay).await
     }
 
     async fn purge(&self, key: &CastKey) -> Result<bool, StoreError> {
         check_key(key)?;
-        let key = key.clone();
+        let of = key.clone();
         let purge = move |tx: &Transaction<'_>, cluster: &str| {
-            steps::purge(tx, cluster, &key.task, Some(&key.id))
+            steps::purge(tx, cluster, &of.task, Some(&of.id))
         };
-        Ok(self.write(PURGE, purge).await? > 0)
+        Ok(self.write(&key.task, PURGE, purge).await? > 0)
     }
 
     async fn purge_all(&self, task: &str) -> Result<usize, StoreError> {
         check_task(task)?;
-        let task = task.to_owned();
-        self.write(PURGE, move |tx, cluster| steps::purge(tx, cluster, &task, None)).await
+        let of = task.to_owned();
+        self.write(task, PURGE, move |tx, cluster| steps::purge(tx, cluster, &of, None)).await
     }
 }

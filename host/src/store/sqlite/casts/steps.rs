@@ -31,11 +31,12 @@ pub(super) struct At<'a> {
 }
 
 impl At<'_> {
-    /// From nowhere into the queue, unless it is somewhere already.
+    pub(super) fn is_somewhere(&self) -> Result<bool, Fault> {
+        Ok(self.state()?.is_some())
+    }
+
+    /// From nowhere into the queue.
     pub(super) fn put(&self, head: &CastHead, payload: &[u8], limit: usize) -> Result<(), Fault> {
-        if self.state()?.is_some() {
-            return Ok(());
-        }
         let (queued, dead) = (self.count(QUEUED)?, self.count(DEAD)?);
         check_room(&self.key.task, queued, dead, limit).map_err(Fault::of_a_limit)?;
         let sql = "INSERT INTO casts (cluster, task, id, state, version, at, head, payload)

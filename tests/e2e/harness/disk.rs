@@ -1,0 +1,66 @@
+//! A small disk of its own for a host, which can be full.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command as Std, Stdio},
+};
+
+use tokio::process::Command;
+
+/// A disk in memory, mounted on a folder in a mount namespace of its own: only what is
+/// [brought there](Self::bring) sees it, and it goes with whoever holds it.
+pub(crate) struct Disk {
+    holder: Child,
+}
+
+impl Disk {
+    /// A disk of so many MiB on `folder`.
+    pub(crate) fn on(folder: &Path, mib: u32) -> Self {
+        let script = "mount -t tmpfs -o size=\"$1\"m none \"$2\" && echo mounted && exec cat";
+        let mut holder = Std::new("unshare");
+        // Who is not root is so in a user namespace.
+        holder.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+        holder.arg(mib.to_string()).arg(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut holder = holder.spawn().expect("unshare starts");
+        let mut said = String::new();
+        let mut output = BufReader::new(holder.stdout.take().expect("piped"));
+        output.read_line(&mut said).expect("it says something");
+        assert_eq!(said.trim(), "mounted", "no namespaces of users and mounts here");
+        Self { holder }
+    }
+
+    /// The same command, where the disk is.
+    pub(crate) fn bring(&self, command: &Command) -> Command {
+        let (plain, target) = (command.as_std(), self.holder.id().to_string());
+        let mut brought = Command::new("nsenter");
+        brought.args(["--user", "--preserve-credentials", "--mount", "--target", &target, "--"]);
+        // Whoever enters a mount namespace is at its root.
+        let folder = plain.get_current_dir().unwrap_or(Path::new("/"));
+        brought.args(["sh", "-c", "cd \"$0\" && exec \"$@\""]).arg(folder);
+        brought.arg(plain.get_program()).args(plain.get_args());
+        brought.stdin(Stdio::null()).kill_on_drop(true);
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => brought.env(name, value),
+                None => brought.env_remove(name),
+            };
+        }
+        brought
+    }
+
+    /// Runs `script` of the shell where the disk is; `$1` is `folder`.
+    pub(crate) async fn shell(&self, script: &str, folder: &Path) {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(folder);
+        let ended = self.bring(&command).status().await.expect("a shell");
+        assert!(ended.success(), "{script}: {ended}");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
