@@ -39,6 +39,7 @@ const ROUTES: [(&str, &str); 24] = [
     ("POST", "/v1/drain"),
     ("POST", "/v1/undrain"),
     ("POST", "/v1/remove"),
+    ("POST", "/v1/admit"),
     ("GET", "/v1/tasks"),
     ("POST", "/v1/tasks/"),
     ("DELETE", "/v1/tasks/"),

@@ -13,26 +13,25 @@ crate::on_both_stores!(
     a_frozen_group_is_not_led_anew,
     a_drained_host_stays_out,
     hosts_are_known_until_they_are_removed,
-    a_host_that_is_alive_leaves_before_it_is_removed,
 );
 
-const MISSING: i32 = 1;
-const REFUSED: i32 = 2;
-const UNAVAILABLE: i32 = 69;
+pub(crate) const MISSING: i32 = 1;
+pub(crate) const REFUSED: i32 = 2;
+pub(crate) const UNAVAILABLE: i32 = 69;
 
 /// Runs `soloist` with `args` at a host.
-async fn tell(cluster: &Cluster, host: &str, args: &[&str]) -> Ended {
+pub(crate) async fn tell(cluster: &Cluster, host: &str, args: &[&str]) -> Ended {
     let url = format!("http://{}", cluster.host(host).api().await);
     let by = ["--by", "ada", "--reason", "new disks"];
     run(soloist().args(args).args(by).env("SOLOIST_URL", url)).await
 }
 
-async fn done(cluster: &Cluster, host: &str, args: &[&str], words: &str) {
+pub(crate) async fn done(cluster: &Cluster, host: &str, args: &[&str], words: &str) {
     let Ended { status, output } = tell(cluster, host, args).await;
     assert!(status.success() && output.contains(words), "{args:?}: {status}\n{output}");
 }
 
-async fn refused(cluster: &Cluster, host: &str, args: &[&str], code: i32, words: &str) {
+pub(crate) async fn refused(cluster: &Cluster, host: &str, args: &[&str], code: i32, words: &str) {
     let Ended { status, output } = tell(cluster, host, args).await;
     assert_eq!(status.code(), Some(code), "{args:?}: {output}");
     assert!(output.contains(words) && output.contains("help: "), "no {words:?} in:\n{output}");
@@ -188,22 +187,4 @@ async fn hosts_are_known_until_they_are_removed(kind: Kind) {
     let two = |status: &serde_json::Value| status["members"].as_array().map(Vec::len) == Some(2);
     agrees(cluster.host("a"), two).await;
     refused(&cluster, "a", &["remove", "c"], MISSING, "there is no host `c`").await;
-}
-
-async fn a_host_that_is_alive_leaves_before_it_is_removed(kind: Kind) {
-    let mut cluster = Cluster::of_three(kind).await;
-    agrees(cluster.host("b"), |status| status["members"][2]["first_seen"].is_string()).await;
-    refused(&cluster, "a", &["remove", "a", "--force"], REFUSED, "cannot remove itself").await;
-    done(&cluster, "b", &["remove", "a", "--force"], "a is removed; it has left").await;
-    let mut host = cluster.hosts.remove("a").expect("a");
-    assert!(host.ended().await.success(), "{}", host.log);
-    let story = host.log.story();
-    let at = |event: &str| story.iter().position(|it| it == event).expect(event);
-    assert!(at("stopped") < at("leaving"), "{story:?}");
-    cluster.web.until("b", |answer| answer.host == "b").await;
-    let two = |status: &serde_json::Value| status["members"].as_array().map(Vec::len) == Some(2);
-    agrees(cluster.host("b"), two).await;
-    // Who starts it again has it join again.
-    cluster.join("a").await;
-    agrees(cluster.host("b"), |status| status["members"][0]["live"] == true).await;
 }

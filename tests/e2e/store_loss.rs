@@ -11,6 +11,9 @@ mod hands;
 mod identity;
 mod members;
 mod network;
+mod refused;
+mod unknown;
+mod writes;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -6,6 +6,7 @@
 //! POST   /v1/resume            {"group", "by", "reason"}
 //! POST   /v1/drain, /undrain   {"host", "by", "reason"}
 //! POST   /v1/remove            {"host", "force", "by", "reason"}
+//! POST   /v1/admit             {"host", "by", "reason"}
 //! ```
 //!
 //! Every key may be left out. Any host takes a command; it answers when it is done.
@@ -39,6 +40,7 @@ pub(super) fn routes(commands: Arc<Commands>) -> Routes {
         .post("/v1/drain", OPERATE, drain)
         .post("/v1/undrain", OPERATE, undrain)
         .post("/v1/remove", OPERATE, remove)
+        .post("/v1/admit", OPERATE, admit)
         .with(commands)
 }
 
@@ -72,6 +74,11 @@ async fn remove(State(to): To, body: Body) -> Answer {
     answer(to.remove(order).await)
 }
 
+async fn admit(State(to): To, body: Body) -> Answer {
+    let order: DrainOrder = read(body).await?;
+    answer(to.admit(order).await)
+}
+
 /// What is asked for. Nothing at all is an order with everything left out.
 async fn read<T: DeserializeOwned + Default>(body: Body) -> Result<T, Refusal> {
     let body = body::whole(body, ORDER_MAX).await.map_err(|missing| {
@@ -102,8 +109,8 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        cluster::{Passport, Peers},
-        store::{Member, Store},
+        cluster::{Passport, Peers, Sight},
+        store::{Member, Store, Whereabouts},
     };
 
     /// The commands of a host that has not seen its cluster yet.
@@ -116,6 +123,7 @@ pub(super) mod tests {
             joined: 0,
             version: "0".into(),
             machine: "m".into(),
+            process: Whereabouts::default(),
             failing: BTreeMap::new(),
             tasks: BTreeSet::new(),
         };
@@ -123,7 +131,7 @@ pub(super) mod tests {
             member,
             peers: Peers::new(&Passport::default()).unwrap(),
             store,
-            roster: tokio::sync::watch::channel(None).1,
+            sight: Sight::of_nothing(),
             groups: Box::new(Vec::new),
             events: tokio::sync::mpsc::unbounded_channel().0,
             journal: crate::journal::Journal::default(),

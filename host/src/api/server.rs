@@ -77,7 +77,8 @@ POST /v1/jobs/NAME/run             has it run now; ?wait=true answers when it ha
 POST /v1/resign                    the leader of {\"group\"} hands over, to the host {\"to\"} or to the next in line
 POST /v1/pause, /v1/resume         no changes by preference in {\"group\"}, or in all; {\"freeze\": true}: none at all
 POST /v1/drain, /v1/undrain        {\"host\"}, or this one, gives everything up and stays out
-POST /v1/remove                    forgets {\"host\"}; {\"force\": true}: one that is alive leaves first
+POST /v1/remove                    forgets {\"host\"}; {\"force\": true}: it leaves, and is kept out
+POST /v1/admit                     lets {\"host\"} join again
 Each takes JSON with {\"by\"} and {\"reason\"}; `soloist resign`, `pause`, `drain`, `remove` do the same.
 
 GET /v1/tasks                      the tasks, and the hosts that take calls of each, as JSON

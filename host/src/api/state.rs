@@ -208,9 +208,11 @@ pub(super) fn refusal(error: StoreError) -> Refusal {
             let help = "mend that in the store, or in this host's `store`";
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text, help)
         }
-        StoreError::Conflict | StoreError::NotLeader | StoreError::LeaseGone => {
-            Refusal::new(StatusCode::CONFLICT, text, "try again")
-        }
+        StoreError::Conflict
+        | StoreError::NotLeader
+        | StoreError::LeaseGone
+        | StoreError::NameTaken { .. }
+        | StoreError::Removed { .. } => Refusal::new(StatusCode::CONFLICT, text, "try again"),
     }
 }
 

@@ -22,6 +22,10 @@ pub struct Status {
     pub groups: BTreeMap<String, GroupEntry>,
     /// The hosts that are there or were, by name.
     pub members: Vec<MemberEntry>,
+    /// The hosts that people have removed, by name, with who did so and why: none of them
+    /// joins before it is let in again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub removed: BTreeMap<String, String>,
     /// The actions of this host, by name.
     pub actions: Vec<ActionEntry>,
 }
@@ -35,6 +39,12 @@ pub struct HostEntry {
     pub listen: String,
     /// The version of soloist.
     pub version: String,
+    /// Why it cannot be among the members, and so stands for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<String>,
+    /// What people should know though it keeps the host from nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// The store, as this host sees it.
@@ -44,17 +54,31 @@ pub struct StoreEntry {
     pub label: String,
     /// Whether this host has a session in it.
     pub state: StoreState,
-    /// What the last failed call said, until one succeeds; or how it turned out not to be
-    /// the store that it was, if the host waits for its restart since.
+    /// What the last failed call said, until one succeeds; what a campaign would meet; or how it
+    /// turned out not to be the store that it was, if the host waits for its restart since.
     pub last_error: Option<String>,
+    /// Whether what is shown of the cluster is what the store says now. If not, who leads and
+    /// who is there is not known.
+    #[serde(default = "yes")]
+    pub current: bool,
+    /// When the store has said so last, if it was ever heard and is not now.
+    #[serde(default)]
+    pub seen: Option<String>,
+}
+
+/// Of a host that does not say it yet.
+const fn yes() -> bool {
+    true
 }
 
 /// How a host stands with its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreState {
-    /// A session is open.
+    /// A session is open, and the store would take a campaign.
     Ok,
+    /// A session is open, and the store would not take a campaign, or any other write.
+    Unwritable,
     /// There is none: the host stands for nothing until there is.
     Lost,
 }
@@ -62,8 +86,11 @@ pub enum StoreState {
 /// A group, as this host sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupEntry {
-    /// The host that leads.
+    /// The host that leads; nobody does, or it is not known (see [`StoreEntry::current`]).
     pub leader: Option<String>,
+    /// The host that led when that was known last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_known_leader: Option<String>,
     /// Where the leader's control API answers.
     pub leader_url: Option<String>,
     /// The fencing token of the present term.
@@ -120,8 +147,8 @@ pub struct MemberEntry {
     pub tasks: BTreeSet<Arc<str>>,
     /// When it joined.
     pub joined: String,
-    /// Whether its session is alive.
-    pub live: bool,
+    /// Whether its session is alive, if that is known.
+    pub live: Option<bool>,
     /// When it was seen for the first time, if that was taken down.
     #[serde(default)]
     pub first_seen: Option<String>,
@@ -174,7 +201,7 @@ pub(crate) mod tests {
             labels: BTreeMap::from([("size".into(), "big".into())]),
             tasks: BTreeSet::new(),
             joined: "2023-11-14T22:13:20.000Z".into(),
-            live: name == "a",
+            live: Some(name == "a"),
             first_seen: Some("2023-11-14T22:13:20.000Z".into()),
             last_seen: (name != "a").then(|| "2023-11-14T22:14:20.000Z".into()),
             drained: None,
@@ -182,6 +209,7 @@ pub(crate) mod tests {
         };
         let group = GroupEntry {
             leader: Some("a".into()),
+            last_known_leader: None,
             leader_url: Some("http://a:4000".into()),
             token: Some(17),
             heir: None,
@@ -211,14 +239,19 @@ pub(crate) mod tests {
                 name: "a".into(),
                 listen: "127.0.0.1:4000".into(),
                 version: "0.1.0".into(),
+                obstacle: None,
+                warning: None,
             },
             store: StoreEntry {
                 label: "sqlite soloist.db".into(),
                 state: StoreState::Ok,
                 last_error: None,
+                current: true,
+                seen: None,
             },
             groups: BTreeMap::from([("main".into(), group)]),
             members: vec![member("a"), member("b")],
+            removed: BTreeMap::new(),
             actions: vec![web],
         }
     }
@@ -236,7 +269,8 @@ pub(crate) mod tests {
         let expected = json!({
             "cluster": "demo",
             "host": { "name": "a", "listen": "127.0.0.1:4000", "version": "0.1.0" },
-            "store": { "label": "sqlite soloist.db", "state": "ok", "last_error": null },
+            "store": { "label": "sqlite soloist.db", "state": "ok", "last_error": null,
+                "current": true, "seen": null },
             "groups": {
                 "main": {
                     "leader": "a", "leader_url": "http://a:4000", "token": 17, "heir": null,

@@ -178,6 +178,10 @@ impl Client {
     }
 }
 
+/// What is said when an order's answer is lost.
+const IN_DOUBT: &str = "it may have been done all the same: look before you ask again \
+                        (`soloist status`, or what shows what was to change)";
+
 /// What a host is asked.
 pub(super) struct Question<'a> {
     client: &'a Client,
@@ -239,8 +243,12 @@ impl Question<'_> {
     /// The answer, whatever it is.
     async fn answer(self, within: Duration) -> Result<Answer, ExitError> {
         let (url, peers) = (Arc::clone(&self.client.url), self.client.peers.clone());
+        let changes = self.method != Method::GET;
         let answer = peers.ask(self.request()?, Some(within), LARGEST).await;
-        let answer = answer.map_err(|error| silence(&url, &error))?;
+        let answer = answer.map_err(|error| match silence(&url, &error) {
+            exit if changes && error.may_have_arrived() => exit.help(IN_DOUBT),
+            exit => exit,
+        })?;
         Ok(Answer { url, answer })
     }
 

@@ -1,4 +1,4 @@
-//! `soloist resign`, `pause`, `resume`, `drain`, `undrain`, `remove`: telling a cluster what to do.
+//! `soloist resign`, `pause`, `resume`, `drain`, `undrain`, `remove`, `admit`: telling a cluster what to do.
 
 use std::time::Duration;
 
@@ -90,9 +90,18 @@ pub(super) struct UndrainArgs {
 pub(super) struct RemoveArgs {
     /// The host
     host: String,
-    /// If it is alive, make it give everything up and leave first
+    /// Make it give everything up and leave if it is alive, and keep it out until it is admitted
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Let a host join again that was removed by force
+#[derive(Debug, Args)]
+pub(super) struct AdmitArgs {
+    /// The host
+    host: String,
     #[command(flatten)]
     asking: Asking,
 }
@@ -129,6 +138,11 @@ pub(super) async fn remove(args: RemoveArgs) -> Result<(), ExitError> {
     let Asking { host: to, by, reason } = args.asking;
     let order = RemoveOrder { host: args.host, force: args.force, by, reason };
     tell(&to, "remove", &order).await
+}
+
+pub(super) async fn admit(args: AdmitArgs) -> Result<(), ExitError> {
+    let Asking { host: to, by, reason } = args.asking;
+    tell(&to, "admit", &DrainOrder { host: Some(args.host), by, reason }).await
 }
 
 /// Gives an order and prints what was done.

@@ -7,6 +7,7 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
+use super::Freshness;
 use crate::{
     election::Group,
     journal::{Journal, Transition},
@@ -19,6 +20,8 @@ pub struct Follower {
     pub store: Arc<dyn Store>,
     /// This host's name: its own leadership it hears of elsewhere.
     pub host: Arc<str>,
+    /// What is told when the roster is confirmed, or not followed any more.
+    pub freshness: Freshness,
     /// Where changes of others' leaderships are taken down.
     pub journal: Journal,
     /// From a lost watch to the next.
@@ -26,12 +29,17 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows until `stop`. A roster stays what it was while the store is lost.
+    /// Follows until `stop`. A roster stays what it was while the store is lost: [`Sight`]
+    /// tells whether it is so still.
+    ///
+    /// [`Sight`]: super::Sight
     pub async fn run(self, to: watch::Sender<Option<Roster>>, stop: CancellationToken) {
         let following = async {
             loop {
                 // Who cares whether the store answers hears it from the session.
-                if let Err(error) = self.follow(&to).await {
+                let lost = self.follow(&to).await;
+                self.freshness.lost();
+                if let Err(error) = lost {
                     debug!(%error, "lost sight of the cluster");
                 }
                 sleep(self.retry).await;
@@ -45,6 +53,7 @@ impl Follower {
         while let Some(roster) = rosters.next().await {
             let roster = roster?;
             self.compare(to.borrow().as_ref(), &roster);
+            self.freshness.told();
             to.send_replace(Some(roster));
         }
         Ok(())

@@ -4,6 +4,7 @@ mod commands;
 mod follower;
 mod peers;
 mod registrar;
+mod sight;
 
 pub use commands::{
     CommandError, Commands, Done, DrainOrder, HandedOver, Obstacle, PauseOrder, RemoveOrder,
@@ -13,3 +14,4 @@ pub use follower::Follower;
 pub use peers::{AskError, CREDENTIAL, PASSED_ON, Passport, Peers, Reading};
 pub(crate) use peers::{STRANGER, is_stranger};
 pub use registrar::Registrar;
+pub use sight::{Freshness, Known, Sight};

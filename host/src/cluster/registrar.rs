@@ -81,6 +81,9 @@ impl Registrar {
         let name = &self.member.name;
         // A namesake enters itself. What a host says of its tasks and failures changes.
         let there = roster.member(name)?;
+        if roster.notes.removed.contains_key(name) {
+            return None;
+        }
         if (there.joined, &there.url) != (self.member.joined, &self.member.url) {
             return None;
         }
@@ -95,7 +98,7 @@ impl Registrar {
 
 /// The entry of one that has gone, unless it is being removed.
 fn gone_entry(roster: &Roster, member: &Member) -> Option<(Topic, Note)> {
-    if roster.notes.drained.get(&member.name).is_some_and(|drain| drain.leave) {
+    if roster.notes.removed.contains_key(&member.name) {
         return None;
     }
     Some(entry(roster.notes.known.get(&member.name)?.first_seen, member))

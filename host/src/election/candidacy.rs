@@ -64,6 +64,12 @@ impl Candidacy {
         matches!(self.stage, Stage::Idle { .. })
     }
 
+    /// Whether something of a term may be alive here.
+    pub(super) fn performs(&self) -> bool {
+        use Stage::{Draining, Leading, Stopping};
+        matches!(self.stage, Leading { .. } | Draining { .. } | Stopping { .. })
+    }
+
     /// When time alone will change something.
     pub(super) fn next_wake(&self) -> BootTime {
         match &self.stage {
@@ -223,10 +229,11 @@ impl Candidacy {
         &mut self,
         key: LeaderKey,
         live: Option<LeaseId>,
+        joined: bool,
         out: &mut Vec<Command>,
     ) {
         if let Stage::Idle { not_before } = self.stage
-            && !self.stands()
+            && !(joined && self.stands())
             && live == Some(key.lease)
         {
             self.resign(key, not_before, out);
@@ -275,10 +282,10 @@ impl Candidacy {
         }
     }
 
-    /// Does what is due.
+    /// Does what is due. `joined`: the session by which the host is among the members.
     pub(super) fn settle(
         &mut self,
-        live: Option<LeaseId>,
+        joined: Option<LeaseId>,
         stopping: bool,
         now: BootTime,
         out: &mut Vec<Command>,
@@ -286,7 +293,7 @@ impl Candidacy {
         let able = self.stands();
         match &mut self.stage {
             Stage::Idle { not_before } if now >= *not_before => {
-                if let (Some(lease), false, true) = (live, stopping, able) {
+                if let (Some(lease), false, true) = (joined, stopping, able) {
                     self.attempt += 1;
                     let (group, attempt) = (self.group.clone(), self.attempt);
                     out.push(Command::Campaign { group, lease, attempt });

@@ -5,6 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Candidacy, Cause, Command, Event, Group, LeaderKey, LeaseId, Session};
 use crate::{clock::BootTime, config::Timings};
 
+/// Whether a host is among the members: who is not, stands for nothing.
+#[derive(Clone, Debug, Default)]
+struct Membership {
+    /// By which session it is.
+    lease: Option<LeaseId>,
+    /// Why it cannot be.
+    obstacle: Option<String>,
+}
+
 /// One host's session, and its candidacy in each group.
 #[derive(Clone, Debug)]
 pub struct Heart {
@@ -12,6 +21,7 @@ pub struct Heart {
     timings: Timings,
     session: Session,
     candidacies: BTreeMap<Group, Candidacy>,
+    membership: Membership,
     /// Whether it stands for nothing any more.
     standing_down: bool,
     /// Whether its session is to end as well.
@@ -29,6 +39,7 @@ impl Heart {
             timings,
             session: Session::new(timings),
             candidacies: groups.into_iter().map(candidacy).collect(),
+            membership: Membership::default(),
             standing_down: false,
             stopping: false,
             held: None,
@@ -54,7 +65,7 @@ impl Heart {
     pub fn next_wake(&self) -> BootTime {
         // Without a session an idle candidacy has nothing to wake up for.
         let stands =
-            |c: &&Candidacy| !c.is_idle() || (self.live().is_some() && !self.stands_aside());
+            |c: &&Candidacy| !c.is_idle() || (self.joined().is_some() && !self.stands_aside());
         let groups = self.candidacies.values().filter(stands).map(Candidacy::next_wake);
         groups.chain([self.session.next_wake()]).min().unwrap_or(BootTime::NEVER)
     }
@@ -93,6 +104,18 @@ impl Heart {
         self.standing_down || self.held.is_some()
     }
 
+    /// The live session, if the host is among the members by it.
+    #[must_use]
+    pub fn joined(&self) -> Option<LeaseId> {
+        self.membership.lease.filter(|lease| self.live() == Some(*lease))
+    }
+
+    /// Why the host cannot be among the members.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<&str> {
+        self.membership.obstacle.as_deref()
+    }
+
     fn take_in(&mut self, event: Event, now: BootTime, out: &mut Vec<Command>) {
         match event {
             Event::Tick => {}
@@ -113,6 +136,15 @@ impl Heart {
                     self.end_all(Cause::LeaseGone, now, out);
                 }
             }
+            Event::Joined { lease } if self.live() == Some(lease) => {
+                self.membership = Membership { lease: Some(lease), obstacle: None };
+            }
+            Event::NotJoined { lease, reason } if self.live() == Some(lease) => {
+                self.membership = Membership { lease: None, obstacle: Some(reason) };
+                self.candidacies.values_mut().for_each(|candidacy| candidacy.withdraw(out));
+            }
+            // Of a session that is over.
+            Event::Joined { .. } | Event::NotJoined { .. } => {}
             Event::DeadlinePassed { lease } => {
                 if self.session.lapse(lease) {
                     self.end_all(Cause::DeadlinePassed, now, out);
@@ -152,7 +184,7 @@ impl Heart {
 
     fn take_in_group(&mut self, event: Event, now: BootTime, out: &mut Vec<Command>) {
         let session = self.session.live();
-        let live = self.live();
+        let (live, joined) = (self.live(), self.joined().is_some());
         let deadline_for =
             |key: &LeaderKey| session.filter(|(lease, _)| *lease == key.lease).map(|(_, d)| d);
         let Some(candidacy) = event.group().and_then(|g| self.candidacies.get_mut(g)) else {
@@ -165,7 +197,7 @@ impl Heart {
                 candidacy.verified(&key, holds, deadline_for(&key), now, out);
             }
             Event::VerifyFailed { key } => candidacy.verify_failed(&key, now),
-            Event::Standing { key } => candidacy.standing(key, live, out),
+            Event::Standing { key } => candidacy.standing(key, live, joined, out),
             Event::KeyGone { key } => candidacy.end(Some(&key), Cause::KeyGone, now, out),
             Event::Drained { key } => candidacy.drained(&key, out),
             Event::Stopped { key } => candidacy.stopped(&key, live, now, out),
@@ -187,11 +219,15 @@ impl Heart {
     }
 
     fn settle(&mut self, now: BootTime, out: &mut Vec<Command>) {
-        let (live, aside) = (self.live(), self.stands_aside());
+        let (joined, aside) = (self.joined(), self.stands_aside());
         for candidacy in self.candidacies.values_mut() {
-            candidacy.settle(live, aside, now, out);
+            candidacy.settle(joined, aside, now, out);
         }
         let idle = self.candidacies.values().all(Candidacy::is_idle);
+        if self.stopping && !self.candidacies.values().any(Candidacy::performs) {
+            // A store may refuse for ever to take a key back, but not to let a lease run out.
+            self.session.run_out();
+        }
         self.session.settle(now, idle, self.stopping, out);
     }
 

@@ -43,6 +43,18 @@ pub enum Event {
         /// The lease.
         lease: LeaseId,
     },
+    /// The host is among the members, by the session of `lease`.
+    Joined {
+        /// The lease.
+        lease: LeaseId,
+    },
+    /// The host cannot be among the members, or not any more; a term that runs goes on.
+    NotJoined {
+        /// The lease.
+        lease: LeaseId,
+        /// Why not.
+        reason: String,
+    },
     /// Somebody saw the deadline pass before the heart did: it counts as passed.
     DeadlinePassed {
         /// The lease.

@@ -30,8 +30,11 @@
 //!
 //! Invariants, each held by a test:
 //! - `Start` comes only after the key was re-read under the session's live lease, before its deadline.
+//! - Who is not among the members stands for nothing: the list shows whoever leads.
 //! - The deadline is counted from the moment the renewal was *sent*. Once passed, it is never revived:
 //!   the session ends, and with it every term.
+//! - A host that stops ends, whatever the store says: when nothing of a term is alive it renews
+//!   its lease no more, so that what cannot be given up runs out.
 //! - `Resign` and `Revoke` come after `Stopped` for whatever was started: resigning is a term's last act.
 //! - A token at or below one that this host led under is never led under again; and when the
 //!   store went back, none at all is until the host is restarted.

@@ -144,6 +144,13 @@ impl Session {
         }
     }
 
+    /// Renews the lease no more: what is left to be given up goes with it, at the latest.
+    pub(super) fn run_out(&mut self) {
+        if let State::Live(live) = &mut self.state {
+            live.renew_at = BootTime::NEVER;
+        }
+    }
+
     /// Does what is due. `idle`: no candidacy needs the lease; `stopping`: no other session is wanted.
     pub(super) fn settle(
         &mut self,

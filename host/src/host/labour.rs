@@ -145,7 +145,11 @@ async fn tell_session(
     stop: CancellationToken,
 ) {
     loop {
-        let lease = view.borrow_and_update().session.map(|(lease, _)| lease);
+        let lease = {
+            let view = view.borrow_and_update();
+            // Who is not among the members does nothing of the cluster's.
+            view.session.filter(|_| view.joined).map(|(lease, _)| lease)
+        };
         to.send_if_modified(|before| std::mem::replace(before, lease) != lease);
         tokio::select! {
             () = stop.cancelled() => return,

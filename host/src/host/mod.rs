@@ -28,17 +28,17 @@ use crate::{
     action::{Catalog, Desk, Jobs, Lobby},
     api::{self, Desks, Entrance, JobSource, LogSource},
     clock::{self, WallClock, unix_ms},
-    cluster::{Follower, Passport, Peers},
+    cluster::{Follower, Freshness, Passport, Peers, Sight},
     config::{Config, GroupConfig, Strategy},
     election::Group,
     journal::Journal,
     measure::Measurements,
     plugin::{Engine, PluginError, Ranker},
     relay::{self, Relay},
-    store::{self, Member, Store},
+    store::{self, Member, Store, Topic, Whereabouts},
     term::{
-        self, Driver, ElectionThread, Health, Ranking, Readiness, Sidelines, Standby, Watchdog,
-        Witness,
+        self, Driver, ElectionThread, Health, Ranking, Readiness, Rehearsal, Rehearsed, Sidelines,
+        Standby, Watchdog, Witness,
     },
     trace::Exporter,
 };
@@ -105,6 +105,8 @@ struct Prepared {
 
 /// A host whose parts are all running.
 struct Host {
+    name: Arc<str>,
+    store: Arc<dyn Store>,
     driver: term::Handle,
     relay: relay::Handle,
     labour: Labour,
@@ -127,6 +129,8 @@ impl Host {
         let listen = listener.local_addr().map_err(HostError::System)?;
         let member = member(config, config.host.url(listen));
         let (roster_to, roster) = watch::channel(None);
+        let freshness = Freshness::default();
+        let sight = Sight::new(roster.clone(), freshness.clone(), config.timings);
         let (programme, engine) = (catalog.programme(), catalog.engine());
         let state = store.state().map_err(HostError::Store)?;
         let ledger = store.ledger().map_err(HostError::Store)?;
@@ -160,6 +164,7 @@ impl Host {
             tasks: labour.calls(),
             offers: labour.offers(),
             roster: roster.clone(),
+            freshness: freshness.clone(),
             witness,
             journal: journal.clone(),
         }
@@ -181,12 +186,21 @@ impl Host {
             peers: &peers,
             store: &store,
             roster: &roster,
+            sight: &sight,
             driver: &driver,
             journal: &journal,
         };
         let strategist = people.strategist(ranking, leave.clone());
         let (registrar, commands) = (people.registrar(), people.commands());
         let standby = Standby { programme: programme.clone(), roster: roster.clone(), sidelines };
+        let rehearsal = Rehearsal {
+            host: Arc::clone(&config.host.name),
+            store: Arc::clone(&store),
+            timings: config.timings,
+            view: driver.view(),
+            journal: journal.clone(),
+        };
+        let (rehearsed_to, rehearsed) = watch::channel(Rehearsed::default());
         let observer = Observer {
             workshop: labour.workshop(),
             cluster: config.cluster.clone(),
@@ -198,7 +212,8 @@ impl Host {
             lobby,
             engine,
             view: driver.view(),
-            roster,
+            sight,
+            rehearsed,
             measurements: measurements.clone(),
         };
         let (host, retry) = (Arc::clone(&config.host.name), config.timings.retry);
@@ -206,20 +221,28 @@ impl Host {
             host: Arc::clone(&host),
             programme: observer.programme.clone(),
             peers: peers.clone(),
-            roster: observer.roster.clone(),
+            roster: roster.clone(),
             jobs,
         };
         let logs = LogSource {
             host: Arc::clone(&host),
             programme: observer.programme.clone(),
             peers,
-            roster: observer.roster.clone(),
+            roster,
             lines: observer.engine.lines().clone(),
         };
-        let follower = Follower { store, host, journal: journal.clone(), retry };
+        let name = Arc::clone(&host);
+        let follower = Follower {
+            store: Arc::clone(&store),
+            host,
+            freshness,
+            journal: journal.clone(),
+            retry,
+        };
 
         let (around, stop) = (TaskTracker::new(), CancellationToken::new());
         around.spawn_on(follower.run(roster_to, stop.clone()), thread.handle());
+        around.spawn_on(rehearsal.run(rehearsed_to, stop.clone()), thread.handle());
         around.spawn(strategist.run(stop.clone()));
         around.spawn(readiness.run(stop.clone()));
         around.spawn(registrar.run(stop.clone()));
@@ -251,7 +274,7 @@ impl Host {
                  `peer_token` in [api]"
             );
         }
-        Ok(Self { driver, relay, labour, drain, around, stop, leave })
+        Ok(Self { name, store, driver, relay, labour, drain, around, stop, leave })
     }
 
     async fn stop(mut self) {
@@ -259,6 +282,9 @@ impl Host {
         // Others lead while the casts of this host are finished under its session.
         self.driver.stand_down();
         self.labour.rest().await;
+        if self.leave.is_cancelled() {
+            self.forget().await;
+        }
         if let Err(error) = self.driver.shut_down().await {
             warn!(%error, "the driver broke down; the session will run out by itself");
         }
@@ -268,6 +294,14 @@ impl Host {
         self.stop.cancel();
         self.around.close();
         self.around.wait().await;
+    }
+
+    /// Takes this host out of the list of those that are known: who has removed it sees by that
+    /// that it has stopped, and did not merely fall silent. Nothing of a term is alive.
+    async fn forget(&self) {
+        if let Err(error) = self.store.erase(&Topic::Known(self.name.to_string())).await {
+            warn!(%error, "this host stays in the list of those that are known");
+        }
     }
 }
 
@@ -334,6 +368,7 @@ fn member(config: &Config, url: String) -> Member {
         // Where it cannot be read every host is a machine of its own.
         machine: clock::identity()
             .unwrap_or_else(|_| format!("{}/{}", config.host.name, std::process::id())),
+        process: Whereabouts::own(),
         failing: BTreeMap::new(),
         tasks: BTreeSet::new(),
     }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::{Commands, Peers, Registrar},
+    cluster::{Commands, Peers, Registrar, Sight},
     config::Config,
     journal::Journal,
     store::{Member, Roster, Store},
@@ -21,6 +21,7 @@ pub(super) struct People<'a> {
     pub(super) peers: &'a Peers,
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) roster: &'a watch::Receiver<Option<Roster>>,
+    pub(super) sight: &'a Sight,
     pub(super) driver: &'a Handle,
     pub(super) journal: &'a Journal,
 }
@@ -49,7 +50,7 @@ impl People<'_> {
             member: self.member.clone(),
             peers: self.peers.clone(),
             store: Arc::clone(self.store),
-            roster: self.roster.clone(),
+            sight: self.sight.clone(),
             groups: Box::new(move || view.borrow().groups.keys().cloned().collect()),
             events: self.driver.events(),
             journal: self.journal.clone(),

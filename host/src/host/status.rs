@@ -15,12 +15,13 @@ use crate::{
         StoreState,
     },
     clock::BootTime,
+    cluster::{Known, Sight},
     config::{GroupConfig, Mount},
     election::Group,
     measure::{self, Measurements},
     plugin::Engine,
     store::{Failing, Member, Order, Roster},
-    term::{self, HostView},
+    term::{self, HostView, Rehearsed},
     words::{because, rfc3339},
 };
 
@@ -36,39 +37,41 @@ pub(super) struct Observer {
     pub(super) lobby: Lobby,
     pub(super) engine: Arc<Engine>,
     pub(super) view: watch::Receiver<HostView>,
-    pub(super) roster: watch::Receiver<Option<Roster>>,
+    pub(super) sight: Sight,
+    pub(super) rehearsed: watch::Receiver<Rehearsed>,
     pub(super) measurements: Measurements,
 }
 
 impl StatusSource for Observer {
     fn status(&self) -> Status {
         let view = self.view.borrow().clone();
-        let roster = self.roster.borrow().clone().unwrap_or_default();
-        let groups: BTreeSet<_> = view.groups.keys().chain(roster.groups.keys()).collect();
-        let entry = |group: &Group| (group.to_string(), self.group(group, &view, &roster));
+        let known = self.sight.look();
+        let led = known.last().into_iter().flat_map(|roster| roster.groups.keys());
+        let groups: BTreeSet<_> = view.groups.keys().chain(led).collect();
+        let entry = |group: &Group| (group.to_string(), self.group(group, &view, &known));
         Status {
             cluster: self.cluster.clone(),
             host: HostEntry {
                 name: self.member.name.clone(),
                 listen: self.listen.to_string(),
                 version: self.member.version.clone(),
+                obstacle: view.obstacle.clone(),
+                warning: view.warning.clone(),
             },
-            store: StoreEntry {
-                label: self.store.clone(),
-                state: if view.session.is_some() { StoreState::Ok } else { StoreState::Lost },
-                last_error: view.store_error.clone().or_else(|| view.held.clone()),
-            },
+            store: self.store(&view, &known),
             groups: groups.into_iter().map(entry).collect(),
-            members: members(&roster),
-            actions: self.actions(&roster),
+            members: members(&known),
+            removed: removed(&known),
+            actions: self.actions(known.now()),
         }
     }
 
     fn metrics(&self) -> String {
         let view = self.view.borrow().clone();
-        let roster = self.roster.borrow().clone().unwrap_or_default();
+        let known = self.sight.look();
         for (group, here) in &view.groups {
-            let token = roster.leader(group).map(|standing| standing.key.token.0);
+            let leader = known.now().and_then(|roster| roster.leader(group));
+            let token = leader.map(|standing| standing.key.token.0);
             measure::group(group.as_str(), here.role == term::Role::Leader, token);
         }
         measure::instances(self.engine.live());
@@ -84,9 +87,20 @@ impl StatusSource for Observer {
         if let Some(held) = &view.held {
             return Err(format!("not ready to lead: {held}"));
         }
+        if let Some(obstacle) = &view.obstacle {
+            return Err(obstacle.clone());
+        }
         if view.session.is_none() {
             let reason = view.store_error.as_deref().unwrap_or("it has not answered yet");
             return Err(format!("no session in the store {}: {reason}", self.store));
+        }
+        match &*self.rehearsed.borrow() {
+            Rehearsed::Well => {}
+            Rehearsed::NotYet => return Err("no campaign was rehearsed yet".to_owned()),
+            Rehearsed::Badly(reason) => return Err(format!("no campaign could be made: {reason}")),
+        }
+        if !view.joined {
+            return Err("it is not among the members yet".to_owned());
         }
         for (group, view) in &view.groups {
             if let Some(obstacle) = &view.obstacle {
@@ -98,11 +112,26 @@ impl StatusSource for Observer {
 }
 
 impl Observer {
-    fn group(&self, group: &Group, view: &HostView, roster: &Roster) -> GroupEntry {
+    fn store(&self, view: &HostView, known: &Known) -> StoreEntry {
+        let said = view.store_error.clone().or_else(|| view.held.clone());
+        let (state, last_error) = match (&view.session, &*self.rehearsed.borrow()) {
+            (None, _) => (StoreState::Lost, said),
+            (Some(_), Rehearsed::Badly(reason)) => (StoreState::Unwritable, Some(reason.clone())),
+            (Some(_), _) => (StoreState::Ok, said),
+        };
+        let (current, seen) = (known.now().is_some(), known.seen().map(rfc3339));
+        StoreEntry { label: self.store.clone(), state, last_error, current, seen }
+    }
+
+    fn group(&self, group: &Group, view: &HostView, known: &Known) -> GroupEntry {
         let here = view.groups.get(group);
-        let leader = roster.leader(group);
+        let leader = known.now().and_then(|roster| roster.leader(group));
+        let queue = known.now().map_or(&[][..], |roster| roster.queue(group));
         let standbys: Vec<_> =
-            roster.queue(group).iter().skip(1).map(|each| each.candidate.host.clone()).collect();
+            queue.iter().skip(1).map(|each| each.candidate.host.clone()).collect();
+        let before = known.last().filter(|_| known.now().is_none());
+        let before = before.and_then(|roster| roster.leader(group));
+        let pause = known.last().and_then(|roster| roster.notes.pause_of(group));
         let heir = standbys.first().cloned();
         let role = here.map_or(Role::Out, |here| match here.role {
             term::Role::Leader => Role::Leader,
@@ -115,6 +144,7 @@ impl Observer {
         let remaining = view.session.filter(|_| leads).map(|(_, d)| d.since(BootTime::now()));
         GroupEntry {
             leader: leader.map(|standing| standing.candidate.host.clone()),
+            last_known_leader: before.map(|standing| standing.candidate.host.clone()),
             leader_url: leader.map(|standing| standing.candidate.url.clone()),
             token: leader.map(|standing| standing.key.token.0),
             heir,
@@ -122,9 +152,12 @@ impl Observer {
             role,
             since: leader.and_then(|standing| standing.candidate.since).map(rfc3339),
             lease_remaining_ms: remaining.map(|left| left.as_millis().try_into().unwrap_or(0)),
-            obstacle: here.and_then(|here| here.bar.clone().or_else(|| here.obstacle.clone())),
+            obstacle: here.and_then(|here| {
+                let whole = view.obstacle.as_ref();
+                whole.or(here.bar.as_ref()).or(here.obstacle.as_ref()).cloned()
+            }),
             strategy: self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT).strategy.to_string(),
-            paused: roster.notes.pause_of(group).map(|pause| {
+            paused: pause.map(|pause| {
                 let how = if pause.freeze { "frozen" } else { "paused" };
                 wanted(how, &pause.order)
             }),
@@ -133,13 +166,13 @@ impl Observer {
 }
 
 impl Observer {
-    fn actions(&self, roster: &Roster) -> Vec<ActionEntry> {
+    fn actions(&self, roster: Option<&Roster>) -> Vec<ActionEntry> {
         let programme = Arc::clone(&self.programme.borrow());
         let mounts = action::mounts(&programme.actions);
         let entry = |action: &Arc<Action>| {
             let mut status = action.status();
             status.listen = self.lobby.bound(action).or(status.listen);
-            let parked = roster.parked(action.group(), action.name());
+            let parked = roster.and_then(|it| it.parked(action.group(), action.name()));
             action_entry(status, mounts.get(action.name()), parked)
         };
         let actions = programme.actions.iter().map(entry);
@@ -148,13 +181,24 @@ impl Observer {
 }
 
 /// Those that are there, and those that were.
-fn members(roster: &Roster) -> Vec<MemberEntry> {
-    let known =
-        roster.notes.known.values().map(|known| (known.member.name.as_str(), &known.member));
+fn members(known: &Known) -> Vec<MemberEntry> {
+    let Some(roster) = known.last() else { return Vec::new() };
+    let were = roster.notes.known.values().map(|known| (known.member.name.as_str(), &known.member));
     let there = roster.members.iter().map(|(_, member)| (member.name.as_str(), &**member));
     // What one says that is there is newer.
-    let all: BTreeMap<_, _> = known.chain(there).collect();
-    all.into_values().map(|member| member_entry(member, roster)).collect()
+    let all: BTreeMap<_, _> = were.chain(there).collect();
+    let entry = |member: &Member| {
+        let entry = member_entry(member, roster);
+        // Of what was seen before, nobody knows whether it is still there.
+        MemberEntry { live: entry.live.filter(|_| known.now().is_some()), ..entry }
+    };
+    all.into_values().map(entry).collect()
+}
+
+/// Those that people have removed.
+fn removed(known: &Known) -> BTreeMap<String, String> {
+    let removed = known.last().into_iter().flat_map(|roster| &roster.notes.removed);
+    removed.map(|(name, removal)| (name.clone(), wanted("removed", &removal.order))).collect()
 }
 
 fn member_entry(member: &Member, roster: &Roster) -> MemberEntry {
@@ -168,7 +212,7 @@ fn member_entry(member: &Member, roster: &Roster) -> MemberEntry {
         labels: member.labels.clone(),
         tasks: member.tasks.clone(),
         joined: rfc3339(member.joined),
-        live,
+        live: Some(live),
         first_seen: known.map(|known| rfc3339(known.first_seen)),
         last_seen: known.filter(|_| !live).map(|known| rfc3339(known.last_seen)),
         drained: drained.map(|drain| wanted("drained", &drain.order)),
@@ -217,7 +261,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::store::{Drain, Known, Notes};
+    use crate::store::{Drain, Known, Notes, Whereabouts};
 
     prop_compose! {
         fn member()(
@@ -227,7 +271,10 @@ mod tests {
         ) -> Member {
             let machine = url.clone();
             let (failing, tasks) = (BTreeMap::new(), BTreeSet::new());
-            Member { name, url, labels, priority, joined, version, machine, failing, tasks }
+            let process = Whereabouts::default();
+            Member {
+                name, url, labels, priority, joined, version, machine, process, failing, tasks,
+            }
         }
     }
 
@@ -242,7 +289,7 @@ mod tests {
         ) {
             let mut notes = Notes::default();
             for (member, (first_seen, last_seen), (by, reason, since)) in gone {
-                let drain = Drain { order: Order { by, reason, since }, leave: false };
+                let drain = Drain { order: Order { by, reason, since } };
                 notes.drained.insert(member.name.clone(), drain);
                 notes.known.insert(member.name.clone(), Known { first_seen, last_seen, member });
             }
@@ -250,7 +297,7 @@ mod tests {
             let mut roster = Roster { members: members.collect(), ..Roster::default() };
             roster.members.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
             roster.notes = notes.into();
-            let told = super::members(&roster);
+            let told = super::members(&super::Known::Now(roster));
             let json = serde_json::to_string(&told).unwrap();
             prop_assert_eq!(serde_json::from_str::<Vec<MemberEntry>>(&json).unwrap(), told);
         }

@@ -2,6 +2,9 @@
 
 use std::error::Error as StdError;
 
+use super::note::Removal;
+use crate::{election::LeaseId, measure, words::because};
+
 /// The boxed cause of a store error.
 pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
@@ -14,6 +17,28 @@ pub enum StoreError {
     /// The leader key that guards the call is gone.
     #[error("this host is not the leader any more")]
     NotLeader,
+    /// Another host goes by this name.
+    #[error(
+        "another host is called {name} as well{at}, by session {lease}: give each its own \
+         `name` in [host], or --name",
+        at = at(url)
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Where the other one says that it answers, if it says so.
+        url: String,
+        /// The lease of its session.
+        lease: LeaseId,
+    },
+    /// People have removed this host from the cluster.
+    #[error("{}", removed(name, removal))]
+    Removed {
+        /// The host.
+        name: String,
+        /// Who did so, when and why.
+        removal: Removal,
+    },
     /// A value was changed by another meanwhile: read it again.
     #[error("the value was changed by another meanwhile")]
     Conflict,
@@ -53,4 +78,27 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
+
+    /// The same, taken down if it is a failure.
+    pub(super) fn counted(self) -> Self {
+        if self.is_failure() {
+            measure::store_error();
+        }
+        self
+    }
+
+    /// Whether it is no answer of the store: it could not serve, or would not.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Refused { .. })
+    }
+}
+
+fn at(url: &str) -> String {
+    if url.is_empty() { String::new() } else { format!(", at {url}") }
+}
+
+fn removed(name: &str, removal: &Removal) -> String {
+    let by = because(&format!("removed by {}", removal.order.by), &removal.order.reason);
+    format!("{by}; `soloist admit {name}` lets it in again")
 }

@@ -23,6 +23,7 @@ mod note;
 mod roster;
 mod sqlite;
 mod state;
+mod whereabouts;
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -38,11 +39,12 @@ pub use cast::{
 pub use error::StoreError;
 pub use identity::Mismatch;
 pub(crate) use insist::insist;
-pub use note::{Drain, Known, Note, Notes, Order, Pause, Topic};
+pub use note::{Drain, Known, Note, Notes, Order, Pause, Removal, Topic};
 pub use roster::{Candidate, Failing, Member, Roster, Standing};
 pub use state::{
     BATCH_BYTES_MAX, BATCH_MAX, Entry, Guard, KEY_MAX, KEYS_MAX, State, VALUE_MAX, Write,
 };
+pub use whereabouts::Whereabouts;
 
 use crate::{
     config::StoreUrl,
@@ -164,11 +166,23 @@ pub trait Store: Send + Sync + 'static {
     /// Gives a leadership up: deletes `key` if it is still the one that was won.
     async fn resign(&self, key: &LeaderKey) -> Result<(), StoreError>;
 
-    /// Enters this host among the members, as long as `lease` lives.
+    /// Enters this host among the members, as long as `lease` lives, or has it say something
+    /// else of itself. A name is one host's: another's entry is replaced only if this member
+    /// [outlives](Member::outlives) it, or if no lease holds it.
     ///
     /// # Errors
-    /// [`StoreError::LeaseGone`] when it does not.
+    /// [`StoreError::LeaseGone`] when the lease has ended, [`StoreError::NameTaken`] while
+    /// another session goes by this name, [`StoreError::Removed`] while people want this host
+    /// to stay out.
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError>;
+
+    /// Tries whether the store would take a candidate of `lease` in `group`, by a write that
+    /// asks of it what a campaign does and leaves nothing behind: nobody is woken, and no
+    /// revision is used up.
+    ///
+    /// # Errors
+    /// What the campaign would meet.
+    async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError>;
 
     /// Writes a note, in the place of the one before.
     async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError>;

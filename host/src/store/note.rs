@@ -23,7 +23,7 @@ pub struct Known {
 }
 
 /// Who wants something, since when and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Who.
     pub by: String,
@@ -40,9 +40,14 @@ pub struct Drain {
     /// Who wants it.
     #[serde(flatten)]
     pub order: Order,
-    /// Whether it is to leave the cluster after that.
-    #[serde(default)]
-    pub leave: bool,
+}
+
+/// A host is to leave the cluster, and not to come back before it is let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// Who wants it.
+    #[serde(flatten)]
+    pub order: Order,
 }
 
 /// Leadership is not to change by preference.
@@ -63,6 +68,8 @@ pub enum Note {
     Known(Known),
     /// On a host.
     Drain(Drain),
+    /// Against a host.
+    Removal(Removal),
     /// On a group, or on all of them.
     Pause(Pause),
 }
@@ -74,6 +81,8 @@ pub enum Topic {
     Known(String),
     /// That this host is drained.
     Drain(String),
+    /// That this host is removed.
+    Removal(String),
     /// That this group is paused, or the whole cluster.
     Pause(Option<Group>),
 }
@@ -85,6 +94,8 @@ pub struct Notes {
     pub known: BTreeMap<String, Known>,
     /// The drained hosts, by name.
     pub drained: BTreeMap<String, Drain>,
+    /// The removed hosts, by name.
+    pub removed: BTreeMap<String, Removal>,
     /// The paused groups.
     pub paused: BTreeMap<Group, Pause>,
     /// The pause of the whole cluster.
@@ -99,12 +110,19 @@ impl Notes {
         pauses.max_by_key(|pause| pause.freeze)
     }
 
+    /// Whether people want `host` to do nothing.
+    #[must_use]
+    pub fn keeps_out(&self, host: &str) -> bool {
+        self.drained.contains_key(host) || self.removed.contains_key(host)
+    }
+
     /// Takes in what stands under `name`, or that nothing does. What does not
     /// parse is another's: it is left out.
     pub(super) fn set(&mut self, name: &str, value: Option<&[u8]>) {
         match Topic::read(name) {
             Some(Topic::Known(host)) => put(&mut self.known, host, name, value),
             Some(Topic::Drain(host)) => put(&mut self.drained, host, name, value),
+            Some(Topic::Removal(host)) => put(&mut self.removed, host, name, value),
             Some(Topic::Pause(Some(group))) => put(&mut self.paused, group, name, value),
             Some(Topic::Pause(None)) => self.pause = value.and_then(|value| parse(name, value)),
             None => tracing::warn!(name, "a note that soloist did not write"),
@@ -134,6 +152,7 @@ fn parse<V: serde::de::DeserializeOwned>(name: &str, value: &[u8]) -> Option<V> 
 /// What the names of notes begin with, in the order of their bytes.
 const DRAIN: &str = "holds/drain/";
 const PAUSE: &str = "holds/pause";
+const REMOVAL: &str = "holds/removed/";
 const KNOWN: &str = "hosts/";
 
 impl Topic {
@@ -142,6 +161,7 @@ impl Topic {
         Ok(match self {
             Self::Known(host) => format!("{KNOWN}{}", host_name(host)?),
             Self::Drain(host) => format!("{DRAIN}{}", host_name(host)?),
+            Self::Removal(host) => format!("{REMOVAL}{}", host_name(host)?),
             Self::Pause(None) => PAUSE.to_owned(),
             Self::Pause(Some(group)) => {
                 plain_name("a group's name", group.as_str())?;
@@ -158,6 +178,9 @@ impl Topic {
         if let Some(host) = name.strip_prefix(DRAIN) {
             return Some(Self::Drain(host.to_owned()));
         }
+        if let Some(host) = name.strip_prefix(REMOVAL) {
+            return Some(Self::Removal(host.to_owned()));
+        }
         match name.strip_prefix(PAUSE)? {
             "" => Some(Self::Pause(None)),
             group => Some(Self::Pause(Some(group.strip_prefix('/')?.into()))),
@@ -171,6 +194,7 @@ impl Note {
         match self {
             Self::Known(known) => serde_json::to_vec(known),
             Self::Drain(drain) => serde_json::to_vec(drain),
+            Self::Removal(removal) => serde_json::to_vec(removal),
             Self::Pause(pause) => serde_json::to_vec(pause),
         }
     }
@@ -194,6 +218,7 @@ mod tests {
         for topic in [
             Topic::Known("a".into()),
             Topic::Drain("a".into()),
+            Topic::Removal("a".into()),
             Topic::Pause(None),
             Topic::Pause(Some(group)),
         ] {

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::note::Notes;
+use super::{note::Notes, whereabouts::Whereabouts};
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// What a candidate says of itself in the election; JSON in the store.
@@ -45,12 +45,25 @@ pub struct Member {
     /// The boot that it runs in: two hosts with the same one share a machine
     /// (Linux: `/proc/sys/kernel/random/boot_id`).
     pub machine: String,
+    /// Where on that machine its process is.
+    #[serde(default)]
+    pub process: Whereabouts,
     /// The actions that failed on it, by name, in the version that it has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failing: BTreeMap<String, Failing>,
     /// The tasks that it takes calls of, by name.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tasks: BTreeSet<Arc<str>>,
+}
+
+impl Member {
+    /// Whether `former`, an entry of the same name, is of a process that is no more: most
+    /// often this host's own, before it crashed.
+    #[must_use]
+    pub fn outlives(&self, former: &Self) -> bool {
+        self.machine == former.machine
+            && self.process.outlives(&former.process, self.url == former.url)
+    }
 }
 
 /// An action that failed on a host.

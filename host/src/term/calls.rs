@@ -21,7 +21,7 @@ use crate::{
     config::Timings,
     election::{Event, Group, LeaderKey, LeaseId},
     store::{Candidate, Member, Store, StoreError},
-    words::millis,
+    words::{millis, with_causes},
 };
 
 /// An answer for the driver: the event, and how the store fared.
@@ -41,6 +41,7 @@ pub(super) struct Calls {
     /// The tasks that this host takes calls of: they are another part.
     offers: watch::Receiver<Offers>,
     retry: Duration,
+    renew_every: Duration,
     ttl: Duration,
     answers: UnboundedSender<Answer>,
     tasks: TaskTracker,
@@ -72,6 +73,7 @@ impl Calls {
             report,
             offers,
             retry: timings.retry,
+            renew_every: timings.renew_every,
             ttl: timings.ttl,
             answers,
             tasks: TaskTracker::new(),
@@ -186,25 +188,41 @@ impl Calls {
     }
 
     /// Enters this host among the members, again and again until it is there, and anew
-    /// whenever it has something else to say.
+    /// whenever it has something else to say. The heart hears of each outcome.
     pub(super) fn join(&mut self, lease: LeaseId) {
-        let (store, member, retry) = (Arc::clone(&self.store), self.member.clone(), self.retry);
+        let (store, member) = (Arc::clone(&self.store), self.member.clone());
+        let (retry, patience) = (self.retry, self.renew_every);
         let (mut report, mut offers) = (self.report.clone(), self.offers.clone());
+        let answers = self.answers.clone();
         let task = self.call(async move {
+            let mut entered = false;
             loop {
                 let failing = report.borrow_and_update().clone();
                 let tasks = BTreeSet::clone(&offers.borrow_and_update());
-                match store.join(lease, &Member { failing, tasks, ..member.clone() }).await {
-                    Ok(()) => tokio::select! {
-                        Ok(()) = report.changed() => continue,
-                        Ok(()) = offers.changed() => continue,
-                        // There will be nothing else to say.
-                        else => return ok(Event::Tick),
-                    },
+                let joined = store.join(lease, &Member { failing, tasks, ..member.clone() }).await;
+                let (answer, pause) = match joined {
+                    Ok(()) => {
+                        entered = true;
+                        (ok(Event::Joined { lease }), Duration::MAX)
+                    }
                     Err(StoreError::LeaseGone) => return ok(Event::LeaseGone { lease }),
-                    Err(error) => debug!(%error, "cannot join the members yet"),
+                    Err(error @ (StoreError::NameTaken { .. } | StoreError::Removed { .. })) => {
+                        entered = false;
+                        (ok(Event::NotJoined { lease, reason: error.to_string() }), patience)
+                    }
+                    Err(error) if !error.is_transient() && !entered => {
+                        (ok(Event::NotJoined { lease, reason: with_causes(&error) }), retry)
+                    }
+                    // What was entered before still stands.
+                    Err(error) => (failed(Event::Tick, error), retry),
+                };
+                // The driver outlives its calls; if it is gone, so is the question.
+                let _ = answers.send(answer);
+                tokio::select! {
+                    Ok(()) = report.changed() => {}
+                    Ok(()) = offers.changed() => {}
+                    () = sleep(pause) => {}
                 }
-                sleep(retry).await;
             }
         });
         self.stop_joining();

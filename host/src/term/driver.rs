@@ -12,7 +12,7 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{
     calls::{Answer, Calls},
@@ -28,6 +28,7 @@ use crate::{
     action::{Failure, Jobs, Lobby, Offers, Programme},
     capability::{self, Deadline, Gate},
     clock::{BootTime, unix_ms},
+    cluster::Freshness,
     config::Timings,
     election::{Command, Event, Group, Heart, LeaderKey, LeaseId, Stage, Term},
     journal::{Journal, Transition},
@@ -69,6 +70,8 @@ pub struct Driver {
     pub offers: watch::Receiver<Offers>,
     /// What is known of the cluster.
     pub roster: watch::Receiver<Option<Roster>>,
+    /// What is told when the store confirms that roster.
+    pub freshness: Freshness,
     /// Who is told of its sessions.
     pub witness: Box<dyn Witness>,
     /// Where its transitions are taken down.
@@ -148,12 +151,13 @@ struct Loop {
     deadline: (LeaseId, Arc<Deadline>),
     roster: watch::Receiver<Option<Roster>>,
     mismatches: watch::Receiver<Option<Mismatch>>,
+    freshness: Freshness,
     witness: Box<dyn Witness>,
     journal: Journal,
     events: UnboundedSender<Event>,
     view: watch::Sender<HostView>,
     health: report::StoreHealth,
-    namesakes: report::Namesakes,
+    doubles: report::Doubles,
 }
 
 impl Loop {
@@ -170,8 +174,8 @@ impl Loop {
             heart: Heart::new(member.name.as_str().into(), timings, groups),
             timings,
             health: report::StoreHealth::new(store.label(), &member.name, journal.clone()),
-            namesakes: report::Namesakes::new(timings.ttl),
             mismatches: store.mismatches(),
+            doubles: report::Doubles::of(&member),
             calls: Calls::new(
                 store,
                 member,
@@ -195,6 +199,7 @@ impl Loop {
             watchdog: driver.watchdog,
             deadline: (LeaseId(0), Arc::new(Deadline::new(BootTime::ZERO))),
             roster: driver.roster,
+            freshness: driver.freshness,
             witness: driver.witness,
             journal,
             events,
@@ -239,15 +244,17 @@ impl Loop {
                 let now = BootTime::now();
                 let margin = self.heart.session().live().map(|(_, deadline)| deadline.since(now));
                 measure::renewed(now.since(*sent), margin.unwrap_or_default());
+                self.freshness.answered(*sent);
             }
             _ => {}
         }
         match outcome {
             Err(StoreError::NotLeader) | Ok(()) => self.health.answered(),
-            Err(error) => {
-                measure::store_error();
-                self.health.failed(&error);
+            // What a store refuses that renews, the rehearsal tells.
+            Err(error) if !error.is_transient() && self.heart.session().live().is_some() => {
+                debug!(%error, "the store refuses a call");
             }
+            Err(error) => self.health.failed(&error),
         }
         self.feed(event);
     }
@@ -274,7 +281,7 @@ impl Loop {
     }
 
     fn publish(&self) {
-        let view = HostView::of(&self.heart, self.health.error());
+        let view = HostView::of(&self.heart, self.health.error(), self.doubles.warning());
         self.view.send_if_modified(|old| {
             report::obstacles(old, &view, self.heart.host(), &self.journal);
             let changed = *old != view;
@@ -377,7 +384,9 @@ impl Loop {
         let (Some(roster), Some((lease, _))) = (roster, self.heart.session().live()) else {
             return;
         };
-        self.namesakes.look(&roster, self.heart.host(), lease, BootTime::now());
+        if self.doubles.look(&roster, lease) {
+            self.publish();
+        }
         // Who stands or leads knows of it: of a thousand groups, few are left.
         let idle = |group| {
             let candidacy = self.heart.candidacies().get(group);

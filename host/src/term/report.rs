@@ -1,6 +1,6 @@
 //! What people read of the driver's doings: every transition, with its cause.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tracing::{debug, info, warn};
 
@@ -9,7 +9,7 @@ use crate::{
     clock::BootTime,
     election::{Command, LeaseId},
     journal::{Journal, Transition},
-    store::{Roster, StoreError},
+    store::{Member, Roster, StoreError},
     words::{millis, with_causes},
 };
 
@@ -70,6 +70,17 @@ pub(super) fn store_changed(seen: &str, host: &str, journal: &Journal) {
 
 /// Tells what began or ceased to keep this host from standing for election.
 pub(super) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: &Journal) {
+    match (&before.obstacle, &now.obstacle) {
+        (before, Some(reason)) if before.as_ref() != Some(reason) => {
+            warn!(event = "not-joined", "{host} stands for nothing: {reason}");
+            journal.write(Transition::of("not-joined", host).since(reason));
+        }
+        (Some(_), None) => {
+            info!(event = "joined", "{host} is among the members");
+            journal.write(Transition::of("joined", host));
+        }
+        _ => {}
+    }
     for (group, now) in &now.groups {
         // Before the first look there is nothing to say.
         let Some(before) = before.groups.get(group) else { continue };
@@ -129,30 +140,39 @@ impl StoreHealth {
     }
 }
 
-/// Two hosts of one name, which would take each other's place among the members.
-pub(super) struct Namesakes {
-    ttl: Duration,
-    since: BootTime,
+/// Another host that says that it answers where this one does: one that is asked may be
+/// the other one.
+pub(super) struct Doubles {
+    url: String,
+    warning: Option<String>,
 }
 
-impl Namesakes {
-    pub(super) fn new(ttl: Duration) -> Self {
-        Self { ttl, since: BootTime::NEVER }
+impl Doubles {
+    pub(super) fn of(member: &Member) -> Self {
+        Self { url: member.url.clone(), warning: None }
     }
 
-    /// Warns when another session goes by this host's name for longer than this
-    /// host's own former one can.
-    pub(super) fn look(&mut self, roster: &Roster, host: &str, own: LeaseId, now: BootTime) {
-        if !roster.members.iter().any(|(lease, member)| *lease != own && member.name == host) {
-            self.since = BootTime::NEVER;
-        } else if self.since == BootTime::NEVER {
-            self.since = now;
-        } else if now.since(self.since) > self.ttl * 2 {
-            warn!(
-                event = "namesake",
-                "another host is called {host} as well: give each its own --name"
-            );
-            self.since = now + self.ttl * 10;
+    /// What people should know.
+    pub(super) fn warning(&self) -> Option<String> {
+        self.warning.clone()
+    }
+
+    /// Looks for one besides the host of the session `own`, and whether that is news.
+    pub(super) fn look(&mut self, roster: &Roster, own: LeaseId) -> bool {
+        let same =
+            |(lease, member): &&(LeaseId, Arc<Member>)| *lease != own && member.url == self.url;
+        let warning = roster.members.iter().find(same).map(|(_, other)| {
+            format!(
+                "{} answers at {} as well, by what it says: give each host an `advertise` of its \
+                 own in [host]",
+                other.name, self.url
+            )
+        });
+        let news = self.warning != warning;
+        self.warning = warning;
+        if news && let Some(warning) = &self.warning {
+            warn!(event = "same-address", "{warning}");
         }
+        news
     }
 }

@@ -36,6 +36,12 @@ pub struct GroupView {
 pub struct HostView {
     /// The session's lease and its deadline.
     pub session: Option<(LeaseId, BootTime)>,
+    /// Whether it is among the members, by that session.
+    pub joined: bool,
+    /// Why it cannot be.
+    pub obstacle: Option<String>,
+    /// What people should know though it keeps the host from nothing.
+    pub warning: Option<String>,
     /// The groups.
     pub groups: BTreeMap<Group, GroupView>,
     /// What the store's last failed call said, until one succeeds.
@@ -45,12 +51,15 @@ pub struct HostView {
 }
 
 impl HostView {
-    pub(super) fn of(heart: &Heart, store_error: Option<String>) -> Self {
+    pub(super) fn of(heart: &Heart, store_error: Option<String>, warning: Option<String>) -> Self {
         let held = heart.held();
         let view =
             |(group, candidacy): (&Group, &Candidacy)| (group.clone(), of_group(candidacy, held));
         Self {
             session: heart.session().live(),
+            joined: heart.joined().is_some(),
+            obstacle: heart.obstacle().map(ToOwned::to_owned),
+            warning,
             groups: heart.candidacies().iter().map(view).collect(),
             store_error,
             held: held.map(ToOwned::to_owned),

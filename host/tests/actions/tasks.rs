@@ -345,7 +345,7 @@ async fn a_drained_host_takes_no_calls() {
     let mut roster = Roster::default();
     let by = By { by: "ada".into(), reason: String::new(), since: 0 };
     let notes = Arc::make_mut(&mut roster.notes);
-    notes.drained.insert("a".into(), Drain { order: by, leave: false });
+    notes.drained.insert("a".into(), Drain { order: by });
     shop.roster.send_replace(Some(roster));
     shop.offered(false).await;
     assert!(matches!(shop.call("echo x").await, Err(CallError::Nobody { .. })));

@@ -175,6 +175,9 @@ impl World {
             } else {
                 Event::LeaseGone { lease }
             }),
+            // Its password was changed, or its part of the file is damaged.
+            Command::Revoke { lease } if self.refuses(from) => Some(Event::Released { lease }),
+            Command::Resign { key } if self.refuses(from) => Some(Event::ResignFailed { key }),
             Command::Revoke { lease } => {
                 let keys = self.store.revoke(lease);
                 self.ended(&keys, End::GivenBack);
@@ -204,6 +207,10 @@ impl World {
             }
             _ => None,
         }
+    }
+
+    fn refuses(&self, from: Caller) -> bool {
+        self.now < self.hosts[from.host].refused_until
     }
 
     /// The register takes a write in, if its guard holds.

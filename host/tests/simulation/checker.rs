@@ -230,6 +230,13 @@ impl Checker {
         }
     }
 
+    /// A host that was told to stop goes on, though it had all the time that it may take.
+    pub(crate) fn goes_on(&mut self, host: &Host, now: u64) {
+        self.holds(false, Promise::StopsInTime, now, || {
+            format!("{} was told to stop long ago and goes on", host.name)
+        });
+    }
+
     /// The faults are long over: one host performs in each group, nobody
     /// believes to that does not, and what was acknowledged is there.
     pub(crate) fn end(&mut self, groups: &[Group], Scene { hosts, store, now }: Scene<'_>) {

@@ -8,7 +8,7 @@ use crate::{
     happening::Happening,
     mutant::Mutant,
     network::Cut,
-    world::{MS, SECOND, World, scene},
+    world::{FAULTS, MS, SECOND, World, scene},
 };
 
 impl World {
@@ -20,7 +20,7 @@ impl World {
         self.checker.figures.faults += 1;
         let host = self.some_host();
         let long = self.rng.u64(10 * MS..3 * self.timings.ttl.as_nanos() as u64);
-        match self.rng.u8(..18) {
+        match self.rng.u8(..19) {
             0..3 => self.freeze(host, long),
             3..6 => self.cut_off(host, long),
             6 => (0..self.hosts.len()).for_each(|host| self.cut_off(host, long / 2)),
@@ -31,6 +31,7 @@ impl World {
             12 => self.obstruct(host),
             13..15 => self.ask_something(host),
             15..17 => self.want_something(host),
+            17 => self.take_nothing_back(host),
             _ => self.careless_hand(),
         }
         let pause = self.rng.u64(..3 * SECOND);
@@ -76,6 +77,16 @@ impl World {
     fn pause_store(&mut self, long: u64) {
         self.tell(|_| format!("the store stands still for {} ms", long / MS));
         self.stuck_until = self.now + long;
+    }
+
+    /// The store refuses what the host would give up, for longer than it may take to stop.
+    fn take_nothing_back(&mut self, host: usize) {
+        self.tell(|world| format!("nothing is taken back of {}", world.hosts[host].name));
+        self.hosts[host].refused_until = FAULTS;
+        if self.rng.bool() {
+            let pause = self.rng.u64(..SECOND);
+            self.after(pause, Happening::ToHost(self.caller(host), Event::Shutdown));
+        }
     }
 
     /// The store loses its leader, and with it every call that waits. The next

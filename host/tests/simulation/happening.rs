@@ -19,6 +19,8 @@ pub(crate) enum Happening {
     Wake(Caller, u64),
     /// The watchdog looks at a term that takes long to end.
     Watchdog(Caller, LeaderKey),
+    /// A host that was told to stop at that moment has had its time.
+    EndIsDue(Caller, u64),
     /// A client's request arrives.
     Request(Caller, LeaderKey),
     /// The answer to a client is ready to leave.
@@ -51,6 +53,7 @@ impl Happening {
             | Self::TornDown(caller, _)
             | Self::Wake(caller, _)
             | Self::Watchdog(caller, _)
+            | Self::EndIsDue(caller, _)
             | Self::Request(caller, _)
             | Self::Answer(caller, _)
             | Self::Write(caller, _)

@@ -53,6 +53,10 @@ pub(crate) struct Host {
     /// The way to the store, and the way back.
     pub(crate) out: Cut,
     pub(crate) back: Cut,
+    /// The store takes nothing back from this host until then; it renews its lease.
+    pub(crate) refused_until: u64,
+    /// Whether this life was told to stop.
+    pub(crate) stopping: bool,
     /// The moment of the timer that is set.
     pub(crate) armed: Option<u64>,
     pub(crate) terms: BTreeMap<Group, Performance>,
@@ -84,6 +88,8 @@ impl Host {
             last_woke: 0,
             out: Cut::default(),
             back: Cut::default(),
+            refused_until: 0,
+            stopping: false,
             armed: None,
             terms: BTreeMap::new(),
             lease: None,
@@ -107,6 +113,7 @@ impl Host {
         self.heart = None;
         self.frozen_until = 0;
         self.armed = None;
+        self.stopping = false;
         self.terms.clear();
         self.lease = None;
         self.revision = 0;

@@ -3,9 +3,9 @@
 //! Each seed makes a world: some hosts with clocks that drift, a store, and a
 //! network between them that delays, loses, reorders and is cut in one
 //! direction or both. Processes freeze, are killed and come back, with a
-//! supervisor or without; the store stands still, changes its leader, loses
-//! keys to a careless hand, and now and then goes back to an older state, which hosts hear
-//! before they hear anything else of it.
+//! supervisor or without; the store stands still, changes its leader, takes
+//! nothing back, loses keys to a careless hand, and now and then goes back to
+//! an older state, which hosts hear before they hear anything else of it.
 //! Leaders write to a fenced register and answer clients. A checker knows the
 //! true time and everybody, and names the [promise](promise::Promise) that
 //! breaks. After the faults stop, some host must lead again.

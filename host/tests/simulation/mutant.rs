@@ -45,6 +45,8 @@ pub(crate) enum Mutant {
     Unconditional,
     /// A store that went back is taken for the one that it was.
     Oblivious,
+    /// A host that stops does not hear that its term has ended.
+    Untold,
     /// A writer takes a write without an answer for done.
     Hopeful,
 }
@@ -149,6 +151,11 @@ fn writes_that_expect_no_version_are_caught() {
 #[test]
 fn writes_that_were_only_hoped_for_are_caught() {
     catches(Mutant::Hopeful, Promise::NothingLost);
+}
+
+#[test]
+fn a_host_that_never_stops_is_caught() {
+    catches(Mutant::Untold, Promise::StopsInTime);
 }
 
 #[test]

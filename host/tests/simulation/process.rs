@@ -29,14 +29,19 @@ impl World {
     pub(crate) fn hear(&mut self, to: Caller, mut event: Event) {
         let host = &mut self.hosts[to.host];
         let clock = host.clock(self.now);
-        if let Event::Granted { lease, .. } = &event {
-            host.lease = Some(*lease);
+        let granted = match &event {
+            Event::Granted { lease, .. } => Some(*lease),
+            _ => None,
+        };
+        if let Some(lease) = granted {
+            host.lease = Some(lease);
         }
         if self.mutant == Mutant::CountsFromReceipt
             && let Event::Granted { sent, .. } | Event::Renewed { sent, .. } = &mut event
         {
             *sent = clock;
         }
+        let stops = matches!(event, Event::Shutdown);
         let said = self.history_of(&event);
         let host = &mut self.hosts[to.host];
         let Some(heart) = host.heart.as_mut() else {
@@ -46,6 +51,13 @@ impl World {
         let (wake, done) = (heart.next_wake(), heart.is_done());
         if let Some(event) = said.filter(|event| event != "Tick" || !commands.is_empty()) {
             self.tell(|world| format!("{} ← {event} → {commands:?}", world.hosts[to.host].name));
+        }
+        if let Some(lease) = granted {
+            self.join(to, lease);
+        }
+        if stops {
+            self.hosts[to.host].stopping = true;
+            self.expect_an_end(to);
         }
         for command in commands {
             self.checker.command(&command, to.host, scene(&self.hosts, &self.store, self.now));
@@ -101,6 +113,18 @@ impl World {
         }
     }
 
+    /// Enters the members, which takes its time, and longer where another has the host's name.
+    fn join(&mut self, host: Caller, lease: LeaseId) {
+        let takes = self.rng.u64(MS / 5..20 * MS);
+        if self.faulty() && self.rng.u8(..16) == 0 {
+            let reason = "another host is called so as well".to_owned();
+            self.after(takes, Happening::ToHost(host, Event::NotJoined { lease, reason }));
+            let later = takes + self.rng.u64(..8 * SECOND);
+            return self.after(later, Happening::ToHost(host, Event::Joined { lease }));
+        }
+        self.after(takes, Happening::ToHost(host, Event::Joined { lease }));
+    }
+
     fn start(&mut self, from: Caller, key: LeaderKey, deadline: BootTime) {
         let robbed = self.store.was_robbed(&key);
         let (phase, writer) = (Phase::Open, self.writer());
@@ -151,6 +175,9 @@ impl World {
 
     pub(crate) fn torn_down(&mut self, caller: Caller, key: LeaderKey) {
         self.hosts[caller.host].terms.remove(&key.group);
+        if self.mutant == Mutant::Untold && self.hosts[caller.host].stopping {
+            return;
+        }
         self.hear(caller, Event::Stopped { key });
     }
 
@@ -165,6 +192,23 @@ impl World {
             return self.crash(caller.host, true);
         }
         self.at(ends, Happening::Watchdog(caller, key));
+    }
+
+    /// A host that was told to stop has ended when everything has had its time and the lease,
+    /// renewed to the last, has run out.
+    fn expect_an_end(&mut self, host: Caller) {
+        let timings = self.timings;
+        let longest = timings.drain + timings.stop_limit + timings.ttl + timings.request_timeout;
+        self.after((longest + longest / 10).as_nanos() as u64, Happening::EndIsDue(host, self.now));
+    }
+
+    /// `since` it was told, or had its time.
+    pub(crate) fn end_is_due(&mut self, host: Caller, since: u64) {
+        if self.hosts[host.host].last_woke > since {
+            // What a freeze has taken is given back.
+            return self.expect_an_end(host);
+        }
+        self.checker.goes_on(&self.hosts[host.host], self.now);
     }
 
     // ---- the supervisor

@@ -25,6 +25,8 @@ pub(crate) enum Promise {
     NothingDoubled,
     /// A write that was acknowledged is there.
     NothingLost,
+    /// A host that is told to stop ends, whatever the store refuses.
+    StopsInTime,
     /// When the faults are over, one host performs in each group.
     SomebodyLeads,
 }

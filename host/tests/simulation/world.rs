@@ -22,7 +22,7 @@ use crate::{
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
 /// Faults happen until then …
-const FAULTS: u64 = 40 * SECOND;
+pub(crate) const FAULTS: u64 = 40 * SECOND;
 /// … the last of them is over by then …
 const CLEAR: u64 = FAULTS + 16 * SECOND;
 /// … and now somebody must lead: a TTL, its sweep, a cool-down and some tries later.
@@ -153,6 +153,7 @@ impl World {
             Happening::TornDown(caller, key) => self.torn_down(caller, key),
             Happening::Wake(caller, set) => self.wake(caller, set),
             Happening::Watchdog(caller, key) => self.watchdog(caller, key),
+            Happening::EndIsDue(caller, since) => self.end_is_due(caller, since),
             Happening::Request(caller, key) => self.request(caller, key),
             Happening::Answer(caller, key) => self.answer(caller, &key),
             Happening::Write(caller, key) => self.write(caller, key),

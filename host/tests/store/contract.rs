@@ -6,7 +6,10 @@ use futures::{FutureExt, StreamExt};
 use soloist::{
     clock::BootTime,
     election::{Group, LeaseId},
-    store::{Candidate, Drain, Member, Note, Notes, Order, Pause, Roster, StoreError, Topic},
+    store::{
+        Candidate, Drain, Member, Note, Notes, Order, Pause, Removal, Roster, StoreError, Topic,
+        Whereabouts,
+    },
 };
 
 use crate::world::{Host, LONG, World, next, queue, soon};
@@ -213,6 +216,93 @@ pub(crate) async fn members_come_and_go(world: &World) {
     assert_eq!(members(&roster), [(other.lease, other.member())]);
 }
 
+pub(crate) async fn a_name_is_one_session_s(world: &World) {
+    let (one, other) = (world.host("a").await, world.host("a").await);
+    let named = Member { url: "http://elsewhere".into(), ..other.member() };
+    soon(one.store.join(one.lease, &one.member())).await.unwrap();
+    match soon(other.store.join(other.lease, &named)).await {
+        Err(StoreError::NameTaken { name, url, lease }) => {
+            assert_eq!((&*name, &*url, lease), ("a", "http://a", one.lease));
+        }
+        joined => panic!("{joined:?}"),
+    }
+    // Nor does the same address make it the same host, on another machine.
+    let there = Member { machine: "n".into(), process: Whereabouts::own(), ..other.member() };
+    let taken = soon(other.store.join(other.lease, &there)).await;
+    assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
+    // Whose it is may say something else of itself.
+    let says = Member { priority: 7, ..one.member() };
+    soon(one.store.join(one.lease, &says)).await.unwrap();
+    let roster = one.roster(|roster| !roster.members.is_empty()).await;
+    assert_eq!(members(&roster), [(one.lease, says)]);
+    soon(one.store.revoke(one.lease)).await.unwrap();
+    soon(other.store.join(other.lease, &named)).await.unwrap();
+    let roster = other.roster(|roster| !roster.members.is_empty()).await;
+    assert_eq!(members(&roster), [(other.lease, named)]);
+}
+
+pub(crate) async fn a_host_that_comes_back_has_its_name(world: &World) {
+    let (former, host) = (world.host("a").await, world.host("a").await);
+    let own = Whereabouts::own();
+    // Its number was given to this process since.
+    let dead = Whereabouts { began: own.began - 1, ..own.clone() };
+    let was = Member { process: dead, ..former.member() };
+    soon(former.store.join(former.lease, &was)).await.unwrap();
+    let is = Member { process: own, url: "http://a:2".into(), ..host.member() };
+    soon(host.store.join(host.lease, &is)).await.unwrap();
+    let roster = host.roster(|roster| !roster.members.is_empty()).await;
+    assert_eq!(members(&roster), [(host.lease, is)]);
+    // And keeps it.
+    let taken = soon(former.store.join(former.lease, &was)).await;
+    assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
+}
+
+pub(crate) async fn a_removed_host_does_not_join(world: &World) {
+    let (host, other) = (world.host("a").await, world.host("b").await);
+    soon(host.store.join(host.lease, &host.member())).await.unwrap();
+    let order = Order { by: "ada".into(), reason: "new disks".into(), since: 7 };
+    let removal = Removal { order };
+    let topic = Topic::Removal("a".into());
+    soon(other.store.note(&topic, &Note::Removal(removal.clone()))).await.unwrap();
+    let roster = other.roster(|roster| !roster.notes.removed.is_empty()).await;
+    assert_eq!(roster.notes.removed.get("a"), Some(&removal));
+    assert!(roster.notes.keeps_out("a") && !roster.notes.keeps_out("b"));
+    // By the session that it is there by, or by another.
+    let again = world.host("a").await;
+    for host in [&host, &again] {
+        match soon(host.store.join(host.lease, &host.member())).await {
+            Err(error @ StoreError::Removed { .. }) => {
+                let text = error.to_string();
+                assert!(text.contains("removed by ada: new disks"), "{text}");
+                assert!(text.contains("soloist admit a"), "{text}");
+            }
+            joined => panic!("{joined:?}"),
+        }
+    }
+    soon(other.store.join(other.lease, &other.member())).await.unwrap();
+    assert!(soon(other.store.erase(&topic)).await.unwrap());
+    soon(host.store.join(host.lease, &host.member())).await.unwrap();
+}
+
+pub(crate) async fn a_rehearsal_leaves_nothing_behind(world: &World) {
+    let host = world.host("a").await;
+    let key = host.win().await;
+    let mut rosters = soon(host.store.watch()).await.unwrap();
+    let before = next(&mut rosters, |roster| roster.has(&key)).await;
+    for group in [Group::main(), Group::from("other")] {
+        soon(host.store.rehearse(&group, host.lease)).await.unwrap();
+    }
+    assert!(soon(host.store.verify(&key)).await.unwrap());
+    // The next revision is that of the next change.
+    let other = world.host("b").await;
+    let waiting = other.stand().await;
+    let after = next(&mut rosters, |roster| queue(roster).len() == 2).await;
+    assert_eq!(after.groups.keys().collect::<Vec<_>>(), [&Group::main()]);
+    let heir = after.heir(&Group::main()).unwrap();
+    assert_eq!(heir.key.token.0, before.revision + 1, "a revision was used up");
+    waiting.abort();
+}
+
 fn members(roster: &Roster) -> Vec<(LeaseId, Member)> {
     roster.members.iter().map(|(lease, member)| (*lease, Member::clone(member))).collect()
 }
@@ -221,7 +311,7 @@ pub(crate) async fn notes_stand_until_they_are_erased(world: &World) {
     let (one, other) = (world.host("a").await, world.host("b").await);
     let order = || Order { by: "ada".into(), reason: "new disks".into(), since: 7 };
     let pause = |freeze| Note::Pause(Pause { order: order(), freeze });
-    let drain = Drain { order: order(), leave: false };
+    let drain = Drain { order: order() };
     let group = Topic::Pause(Some(Group::main()));
     soon(one.store.note(&group, &pause(false))).await.unwrap();
     soon(one.store.note(&group, &pause(true))).await.unwrap();

@@ -12,7 +12,9 @@ use futures::StreamExt;
 use soloist::{
     config::StoreUrl,
     election::{Group, LeaderKey, LeaseId},
-    store::{self, Candidate, CastKey, Member, Roster, RosterStream, Store, StoreError},
+    store::{
+        self, Candidate, CastKey, Member, Roster, RosterStream, Store, StoreError, Whereabouts,
+    },
 };
 
 use crate::etcd_server::Etcd;
@@ -226,6 +228,7 @@ impl Host {
             joined: 1,
             version: "0".into(),
             machine: "m".into(),
+            process: Whereabouts::default(),
             failing: BTreeMap::new(),
             tasks: BTreeSet::new(),
         }

@@ -226,6 +226,27 @@ impl Cluster {
         file.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
     }
 
+    /// Has the store answer nobody; what is returned holds it.
+    pub(crate) fn hold_store(&self) -> Option<rusqlite::Connection> {
+        if let Some(etcd) = &self.etcd {
+            etcd.freeze();
+            return None;
+        }
+        let held = rusqlite::Connection::open(self.folder.path().join("soloist.db"));
+        let held = held.expect("a store");
+        held.busy_timeout(super::PATIENCE).expect("a setting");
+        held.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        Some(held)
+    }
+
+    /// Has it answer again.
+    pub(crate) fn release_store(&self, held: Option<rusqlite::Connection>) {
+        if let Some(etcd) = &self.etcd {
+            etcd.signal(Signal::CONT);
+        }
+        drop(held);
+    }
+
     /// How long each host's log is.
     pub(crate) fn lengths(&self) -> BTreeMap<&'static str, usize> {
         self.hosts.iter().map(|(name, host)| (*name, host.log.len())).collect()

@@ -171,6 +171,29 @@ pub(crate) async fn agrees(host: &Process, wanted: impl Fn(&Value) -> bool) -> V
     }
 }
 
+/// What a host's `GET /readyz` says, and whether it is ready.
+pub(crate) async fn readiness(host: &Process) -> (bool, String) {
+    let url = format!("http://{}/readyz", host.api().await);
+    let answer = reqwest::get(url).await.expect("the process lives");
+    (answer.status().is_success(), answer.text().await.expect("a reason"))
+}
+
+/// Awaits that a host is ready, or is not for a reason that has these words.
+pub(crate) async fn until_readiness(host: &Process, ready: bool, words: &str) {
+    let found = timeout(PATIENCE, async {
+        loop {
+            let (is, why) = readiness(host).await;
+            if is == ready && why.contains(words) {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    if found.await.is_err() {
+        panic!("ready is not {ready} for {words:?}: {:?}\n{}", readiness(host).await, host.log);
+    }
+}
+
 /// A host that is the child of a supervisor.
 pub(crate) struct Supervised(OwnedFd);
 

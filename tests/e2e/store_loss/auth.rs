@@ -12,7 +12,7 @@ use crate::harness::{PATIENCE, TTL, cluster::Cluster, crowd::Crowd, etcd::Etcd};
 const LOGIN: &str = "2s";
 
 /// An etcd whose user `soloist` may do what the refusals' texts tell to grant.
-async fn guarded() -> (Etcd, tempfile::TempDir) {
+pub(super) async fn guarded() -> (Etcd, tempfile::TempDir) {
     let folder = tempfile::TempDir::new().expect("a folder");
     let key = folder.path().join("key");
     fs::write(&key, "a key that signs logins, long enough for it").expect("a file");

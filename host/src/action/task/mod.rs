@@ -3,7 +3,7 @@
 //! Invariants:
 //! - It runs outside of every term: behind a gate that has no token, with no state.
 //! - It takes calls of a task only if it carries the label that the task asks for (`on`), and
-//!   of none while people have it drained; others learn that by the store.
+//!   of none while people have it drained or removed; others learn that by the store.
 //! - A version that is replaced finishes what it has begun; every later call is the new
 //!   one's. One that does not come up replaces nothing.
 
@@ -104,7 +104,7 @@ impl Workshop {
         self.pools().get(task).map_or(0, |pool| pool.load())
     }
 
-    /// Keeps up with `programme`, and with whether `roster` shows this host as drained, until
+    /// Keeps up with `programme`, and with whether `roster` shows that people want this host to stay out, until
     /// `stop`, and then lets the calls finish that have begun. What is replaced has `patience`
     /// for that, too. Versions that do not come up are handed in at `failures`.
     pub async fn keep_up(
@@ -168,12 +168,9 @@ impl Workshop {
 
     /// Says what this host takes calls of.
     fn offer(&self, roster: &watch::Receiver<Option<Roster>>) {
-        let drained = roster
-            .borrow()
-            .as_ref()
-            .is_some_and(|roster| roster.notes.drained.contains_key(&*self.host));
+        let out = roster.borrow().as_ref().is_some_and(|roster| roster.notes.keeps_out(&self.host));
         let offers: BTreeSet<_> =
-            if drained { BTreeSet::new() } else { self.pools().keys().cloned().collect() };
+            if out { BTreeSet::new() } else { self.pools().keys().cloned().collect() };
         self.offers.send_if_modified(|old| {
             let changes = **old != offers;
             *old = offers.into();

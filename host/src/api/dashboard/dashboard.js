@@ -7,7 +7,7 @@
 import { ask, listen } from "/dashboard/line.js";
 import { order } from "/dashboard/order.js";
 import { announce, at, clock, moments, show } from "/dashboard/page.js";
-import { actions, groups, hosts, jobs, leases, tasks } from "/dashboard/parts.js";
+import { actions, groups, hosts, jobs, leases, tasks, who } from "/dashboard/parts.js";
 import { draw } from "/dashboard/terms.js";
 
 const state = { status: null, transitions: [], jobs: [], up: true };
@@ -31,7 +31,8 @@ function take(event, data) {
 function tellLeaders(before, now) {
   for (const [name, group] of Object.entries(now.groups)) {
     const was = before?.groups[name]?.leader;
-    if (before && was !== group.leader) {
+    // Of what is not known nothing is told.
+    if (before && before.store.current && now.store.current && was !== group.leader) {
       announce(group.leader ? `${group.leader} leads ${name}` : `nobody leads ${name}`);
     }
   }
@@ -39,10 +40,11 @@ function tellLeaders(before, now) {
 
 function render() {
   const { status } = state;
-  const leader = Object.values(status.groups).map((group) => group.leader ?? "nobody");
+  const leader = Object.values(status.groups).map((group) => who(group, status.store));
   document.title = `${leader.join(", ")} · ${status.cluster} · soloist`;
   show("cluster", status.cluster);
-  const store = status.store.state === "ok" ? status.store.label : `${status.store.label}: lost`;
+  const how = { lost: ": lost", unwritable: ": takes no writes" }[status.store.state] ?? "";
+  const store = status.store.label + how;
   show("seen", `seen by ${status.host.name}, ${status.host.version}; store ${store}`);
   groups(status, state.at, order);
   hosts(status, order);

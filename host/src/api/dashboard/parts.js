@@ -7,6 +7,12 @@ const named = (names) => (names.length ? names.join(", ") : "–");
 const led = (status, host) =>
   Object.entries(status.groups).filter(([, group]) => group.leader === host).map(([name]) => name);
 
+/** Who leads, if that is known. */
+export const who = (group, store) => {
+  if (group.leader || store.current) return group.leader ?? "nobody";
+  return group.last_known_leader ? `unknown (last seen: ${group.last_known_leader})` : "unknown";
+};
+
 /** Who would lead next, in their order. */
 const queue = ([heir, ...others]) => [heir, others.join(", ")].filter(Boolean).join(", then ");
 
@@ -17,7 +23,7 @@ export function groups(status, told, order) {
   const others = (leader) =>
     status.members.filter((host) => host.live && host.name !== leader).map((host) => host.name);
   const entries = Object.entries(status.groups).map(([name, group]) => (
-    { name, ...group, others: others(group.leader), told }
+    { name, ...group, who: who(group, status.store), others: others(group.leader), told }
   ));
   list(at("groups"), entries, (group) => group.name, "article", (element) => {
     element.className = "group";
@@ -61,9 +67,9 @@ export function groups(status, told, order) {
       now = group;
       element.dataset.group = group.name;
       element.classList.toggle("nobody", !group.leader);
-      write(name, group.leader ?? "nobody");
+      write(name, group.who);
       write(leads, `leads ${group.name}${group.role === "leader" ? ", and is the host that shows you this" : ""}`);
-      write(heir, queue(group.standbys) || "nobody");
+      write(heir, queue(group.standbys) || (group.leader ? "nobody" : "–"));
       write(token, group.token ?? "–");
       moment(since, group.since, "for");
       write(strategy, group.strategy || "–");
@@ -100,6 +106,10 @@ export function leases(up) {
 
 export function hosts(status, order) {
   const members = status.members.map((host) => ({ ...host, groups: led(status, host.name) }));
+  for (const [name, why] of Object.entries(status.removed ?? {})) {
+    if (members.some((host) => host.name === name)) continue;
+    members.push({ name, removed: why, live: false, groups: [], labels: {}, url: "", version: "" });
+  }
   list(at("hosts"), members, (host) => host.name, "li", (element) => {
     const name = add(element, "div", "title");
     const state = add(add(element, "div"), "span", "state");
@@ -107,7 +117,10 @@ export function hosts(status, order) {
     const [words, more] = [add(what, "span"), add(what, "small")];
     const buttons = add(element, "p", "buttons");
     let now;
-    const drain = button(buttons, "Drain", () => order(now.drained ? {
+    const drain = button(buttons, "Drain", () => order(now.removed ? {
+      title: `Admit ${now.name}`, what: `${now.name} may join the cluster again.`,
+      verb: "Admit", path: "/v1/admit", body: { host: now.name },
+    } : now.drained ? {
       title: `Undrain ${now.name}`, what: `${now.name} stands for election again.`,
       verb: "Undrain", path: "/v1/undrain", body: { host: now.name },
     } : {
@@ -123,13 +136,14 @@ export function hosts(status, order) {
       element.classList.toggle("gone", !host.live);
       write(name, host.name);
       const draining = host.drained && groups.length ? "draining" : host.drained && "drained";
-      write(state, host.live ? draining || "live" : "gone");
+      const absent = host.removed ? "removed" : host.live === null ? "unknown" : "gone";
+      write(state, host.live ? draining || "live" : absent);
       state.className = `state ${!host.live ? "" : host.drained ? "warn" : "up"}`;
       const labels = Object.entries(host.labels).map(([key, value]) => `${key}=${value}`);
       if (host.live) write(words, host.drained || (groups.length ? `leads ${named(groups)}` : "stands by"));
-      else write(words, host.last_seen ? `seen last at ${clock(host.last_seen)}` : "gone");
-      write(more, [host.url, host.version, ...labels].join(" · "));
-      write(drain, host.drained ? "Undrain" : "Drain");
+      else write(words, host.removed ?? (host.last_seen ? `seen last at ${clock(host.last_seen)}` : absent));
+      write(more, [host.url, host.version, ...labels].filter(Boolean).join(" · "));
+      write(drain, host.removed ? "Admit" : host.drained ? "Undrain" : "Drain");
     };
   });
 }

@@ -28,7 +28,9 @@ pub(super) fn status(status: &Status, now: SystemTime, paint: Paint) -> String {
 /// What people want otherwise, and why this host does not stand for election.
 fn obstacles(status: &Status, paint: Paint) -> String {
     let obstacles = status.groups.iter().filter_map(|(name, group)| {
-        let obstacle = group.obstacle.as_ref()?;
+        // What concerns all of them is said once.
+        let own = group.obstacle.as_ref().filter(|it| Some(*it) != status.host.obstacle.as_ref());
+        let obstacle = own?;
         Some(format!("this host does not stand in {name}: {obstacle}"))
     });
     let pauses = status
@@ -37,7 +39,15 @@ fn obstacles(status: &Status, paint: Paint) -> String {
         .filter_map(|(name, group)| Some(format!("{name} is {}", group.paused.as_ref()?)));
     let drains = (status.members.iter())
         .filter_map(|member| Some(format!("{} is {}", member.name, member.drained.as_ref()?)));
-    let lines = pauses.chain(drains).chain(obstacles);
+    let removed = status
+        .removed
+        .iter()
+        .map(|(name, why)| format!("{name} is {why}; `soloist admit {name}` lets it in again"));
+    let whole = status.host.obstacle.as_ref();
+    let whole = whole.map(|why| format!("this host stands for nothing: {why}"));
+    let warning = status.host.warning.clone();
+    let lines = whole.into_iter().chain(warning).chain(pauses).chain(drains).chain(removed);
+    let lines = lines.chain(obstacles);
     lines.map(|text| paint.paint(tame(&text), Style::new().yellow()) + "\n").collect()
 }
 
@@ -46,6 +56,7 @@ fn summary(status: &Status, paint: Paint) -> String {
     let bold = |text: &str| paint.paint(tame(text), Style::new().bold());
     let state = match store.state {
         StoreState::Ok => paint.paint("ok", good()),
+        StoreState::Unwritable => paint.paint("takes no writes", bad()),
         StoreState::Lost => paint.paint("lost", bad()),
     };
     let mut text = format!(
@@ -68,7 +79,7 @@ fn groups(status: &Status, now: SystemTime) -> Table {
     for (name, group) in &status.groups {
         table.row([
             name.into(),
-            leader(group),
+            leader(group, status, now),
             or_unknown(group.token.map(|token| token.to_string())),
             or_unknown(group.heir.clone()),
             or_unknown(group.since.as_deref().and_then(|since| age(since, now))),
@@ -79,10 +90,20 @@ fn groups(status: &Status, now: SystemTime) -> Table {
     table
 }
 
-fn leader(group: &GroupEntry) -> Cell {
-    match &group.leader {
-        Some(leader) => Cell::new(leader, good().bold()),
-        None => Cell::new("nobody", bad()),
+fn leader(group: &GroupEntry, status: &Status, now: SystemTime) -> Cell {
+    if let Some(leader) = &group.leader {
+        return Cell::new(leader, good().bold());
+    }
+    if status.store.current {
+        return Cell::new("nobody", bad());
+    }
+    let seen = status.store.seen.as_deref().and_then(|seen| age(seen, now));
+    match (&group.last_known_leader, seen) {
+        (Some(last), Some(ago)) => {
+            Cell::new(format!("unknown (last seen: {last}, {ago} ago)"), bad())
+        }
+        (None, Some(ago)) => Cell::new(format!("unknown (nobody {ago} ago)"), bad()),
+        _ => Cell::new("unknown", bad()),
     }
 }
 
@@ -102,14 +123,17 @@ fn members(status: &Status, now: SystemTime) -> Table {
         let ago = |moment: &str| age(moment, now).map(|age| format!("{age} ago"));
         table.row([
             (&member.name).into(),
-            if member.live { Cell::new("yes", good()) } else { Cell::new("no", bad()) },
+            match member.live {
+                Some(true) => Cell::new("yes", good()),
+                Some(false) => Cell::new("no", bad()),
+                None => Cell::new("?", bad()),
+            },
             (&member.url).into(),
             (&member.version).into(),
             or_unknown(ago(&member.joined)),
-            if member.live {
-                "now".into()
-            } else {
-                or_unknown(member.last_seen.as_deref().and_then(ago))
+            match member.live {
+                Some(true) => "now".into(),
+                _ => or_unknown(member.last_seen.as_deref().and_then(ago)),
             },
             labels(member).into(),
         ]);
@@ -262,6 +286,49 @@ web     running  http  main   127.0.0.1:3000  1         unreachable executed
             member.drained = Some("drained".into());
         }
         known
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_shown_as_if_it_were() {
+        let mut example = example();
+        example.store.state = StoreState::Lost;
+        (example.store.current, example.store.seen) =
+            (false, Some("2023-11-14T22:15:23.000Z".into()));
+        for group in example.groups.values_mut() {
+            group.last_known_leader = group.leader.take();
+            (group.token, group.since, group.role) = (None, None, Role::Out);
+            group.lease_remaining_ms = None;
+        }
+        example.members.iter_mut().for_each(|member| member.live = None);
+        let shown = status(&example, now(), Paint::OFF);
+        assert!(shown.contains("main   unknown (last seen: a, 1m ago)  –      –"), "{shown}");
+        assert!(shown.contains("a     ?     http://a:4000"), "{shown}");
+        // Nor is what was never seen nobody.
+        example.store.seen = None;
+        example.groups.values_mut().for_each(|group| group.last_known_leader = None);
+        let shown = status(&example, now(), Paint::OFF);
+        assert!(shown.contains("main   unknown  –"), "{shown}");
+    }
+
+    #[test]
+    fn what_concerns_the_whole_host_is_said_once() {
+        let mut example = example();
+        let why = "removed by ada: new disks; `soloist admit a` lets it in again".to_owned();
+        example.host.obstacle = Some(why.clone());
+        example.groups.values_mut().for_each(|group| group.obstacle = Some(why.clone()));
+        example.host.warning = Some("b answers at http://a:4000 as well".into());
+        example.removed = [("c".into(), "removed by ada: new disks".into())].into();
+        example.store.state = StoreState::Unwritable;
+        let shown = status(&example, now(), Paint::OFF);
+        assert_eq!(shown.matches("removed by ada").count(), 2, "{shown}");
+        for words in [
+            "store sqlite soloist.db: takes no writes\n",
+            "this host stands for nothing: removed by ada",
+            "b answers at http://a:4000 as well\n",
+            "c is removed by ada: new disks; `soloist admit c` lets it in again\n",
+        ] {
+            assert!(shown.contains(words), "no {words:?} in\n{shown}");
+        }
     }
 
     #[test]

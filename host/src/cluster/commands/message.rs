@@ -42,7 +42,7 @@ pub struct PauseOrder {
     pub reason: String,
 }
 
-/// A host is to give everything up, or may stand again.
+/// A host is to give everything up, or may stand or join again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrainOrder {
@@ -54,13 +54,13 @@ pub struct DrainOrder {
     pub reason: String,
 }
 
-/// A host is to be forgotten.
+/// A host is to be forgotten, or kept out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RemoveOrder {
     /// The host.
     pub host: String,
-    /// Whether it is to leave first if it is alive.
+    /// Whether it is to leave if it is alive, and to be kept out until it is admitted.
     pub force: bool,
     /// Who wants it.
     pub by: String,

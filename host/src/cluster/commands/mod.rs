@@ -3,19 +3,19 @@
 //! What is to last is a note in the store, which every host follows. What is to
 //! happen once is done by the leader that it concerns; another host passes it on.
 //!
-//! Invariant: a command that is refused has changed nothing.
+//! Invariants:
+//! - A command that is refused has changed nothing.
+//! - One whose answer is lost says so: that it may have been done, how to see whether, and how
+//!   to take it back.
 
 mod message;
 mod refusal;
-mod remove;
+mod removal;
 mod resign;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{mpsc::UnboundedSender, watch},
-    time::timeout,
-};
+use tokio::{sync::mpsc::UnboundedSender, time::timeout};
 use tracing::info;
 
 use self::message::tame;
@@ -23,12 +23,12 @@ pub use self::{
     message::{Done, DrainOrder, HandedOver, PauseOrder, RemoveOrder, ResignOrder},
     refusal::{CommandError, Obstacle},
 };
-use super::peers::Peers;
+use super::{Known as Seen, Sight, peers::Peers};
 use crate::{
     clock::unix_ms,
     election::{Event, Group},
     journal::{Journal, Transition},
-    store::{Drain, Known, Member, Note, Order, Pause, Roster, Store, StoreError, Topic, insist},
+    store::{Drain, Known, Member, Note, Order, Pause, Roster, Store, Topic, insist},
     words::{because, rfc3339},
 };
 
@@ -41,7 +41,7 @@ pub struct Commands {
     /// The way to other hosts.
     pub peers: Peers,
     /// What is known of the cluster.
-    pub roster: watch::Receiver<Option<Roster>>,
+    pub sight: Sight,
     /// The groups that this host has actions of.
     pub groups: Box<dyn Fn() -> Vec<Group> + Send + Sync>,
     /// Where events for this host's heart go in.
@@ -62,7 +62,8 @@ impl Commands {
         let group = self.group_or_all(&roster, order.group)?;
         let (what, freeze) = (all_or(group.as_ref()), order.freeze);
         let pause = Pause { order: self.take_down("pause", &what, order.by, order.reason), freeze };
-        self.note(&Topic::Pause(group), &Note::Pause(pause)).await?;
+        let undo = format!("soloist resume{}", option(group.as_ref()));
+        self.note(&Topic::Pause(group), &Note::Pause(pause), &undo).await?;
         let rest =
             if freeze { "a leader that dies is not replaced" } else { "who dies is replaced" };
         Ok(Done::new(format!("{what}: no leadership changes by preference, and {rest}")))
@@ -77,7 +78,8 @@ impl Commands {
         let group = self.group_or_all(&roster, order.group)?;
         let what = all_or(group.as_ref());
         self.take_down("resume", &what, order.by, order.reason);
-        if !self.erase(&Topic::Pause(group)).await? {
+        let undo = format!("soloist pause{}", option(group.as_ref()));
+        if !self.erase(&Topic::Pause(group), &undo).await? {
             let of_one = "a pause of one group is taken back with --group";
             return Err(CommandError::refused(format!("{what}: not paused"), of_one));
         }
@@ -90,12 +92,13 @@ impl Commands {
     /// There is no such host, or the store does not answer.
     pub async fn drain(&self, order: DrainOrder) -> Result<Done, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
-        let drain =
-            Drain { order: self.take_down("drain", &host, order.by, order.reason), leave: false };
-        self.note(&Topic::Drain(host.clone()), &Note::Drain(drain)).await?;
+        let drain = Drain { order: self.take_down("drain", &host, order.by, order.reason) };
+        let undo = format!("soloist undrain {host}");
+        self.note(&Topic::Drain(host.clone()), &Note::Drain(drain), &undo).await?;
         let gone = |roster: &Roster| !stands(roster, &host);
         if self.wait(gone).await.is_none() {
-            return Err(CommandError::late(format!("{host} has not given everything up yet")));
+            let error = format!("{host} is drained, and has not given everything up yet");
+            return Err(CommandError::late(error, &undo));
         }
         Ok(Done::new(format!("{host} leads nothing and stands for nothing until it is undrained")))
     }
@@ -107,33 +110,39 @@ impl Commands {
     pub async fn undrain(&self, order: DrainOrder) -> Result<Done, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
         self.take_down("undrain", &host, order.by, order.reason);
-        if !self.erase(&Topic::Drain(host.clone())).await? {
+        if !self.erase(&Topic::Drain(host.clone()), &format!("soloist drain {host}")).await? {
             let help = "`soloist status` shows the hosts that are drained";
             return Err(CommandError::refused(format!("{host} is not drained"), help));
         }
         Ok(Done::new(format!("{host} stands for election again")))
     }
 
-    /// Has the store keep `note`.
-    async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {
-        insist(|| self.store.note(topic, note)).await.map(|_| ())
+    /// Has the store keep `note`; `undo` takes that back.
+    async fn note(&self, topic: &Topic, note: &Note, undo: &str) -> Result<(), CommandError> {
+        let kept = insist(|| self.store.note(topic, note)).await;
+        kept.map(|_| ()).map_err(|error| CommandError::store(&error, undo))
     }
 
-    /// Takes a note away, and says whether there was one.
-    async fn erase(&self, topic: &Topic) -> Result<bool, StoreError> {
-        let (was, again) = insist(|| self.store.erase(topic)).await?;
+    /// Takes a note away, and says whether there was one; `undo` puts it back.
+    async fn erase(&self, topic: &Topic, undo: &str) -> Result<bool, CommandError> {
+        let erased = insist(|| self.store.erase(topic)).await;
+        let (was, again) = erased.map_err(|error| CommandError::store(&error, undo))?;
         // An attempt whose answer was lost may have been the one that took it away.
         Ok(was || again)
     }
 
     /// What the store is known to hold.
     fn roster(&self) -> Result<Roster, CommandError> {
-        self.roster.borrow().clone().ok_or_else(CommandError::unknown_cluster)
+        match self.sight.look() {
+            Seen::Now(roster) => Ok(roster),
+            Seen::Before { seen, .. } => Err(CommandError::unknown_cluster(Some(seen))),
+            Seen::Nothing => Err(CommandError::unknown_cluster(None)),
+        }
     }
 
     /// Waits until the roster shows it. Returns nothing when that takes too long.
     async fn wait(&self, is_it: impl Fn(&Roster) -> bool) -> Option<Roster> {
-        let mut roster = self.roster.clone();
+        let mut roster = self.sight.rosters();
         let shown = roster.wait_for(|roster| roster.as_ref().is_some_and(&is_it));
         timeout(self.patience, shown).await.ok()?.ok()?.clone()
     }
@@ -161,7 +170,8 @@ impl Commands {
     /// The host of this name, if it is there or was; this one, if none is named.
     fn host(&self, roster: &Roster, name: Option<String>) -> Result<String, CommandError> {
         let name = name.unwrap_or_else(|| self.member.name.clone());
-        let known = roster.notes.known.keys().map(String::as_str);
+        let known = roster.notes.known.keys().chain(roster.notes.removed.keys());
+        let known = known.map(String::as_str);
         let there = roster.members.iter().map(|(_, member)| member.name.as_str());
         let names: BTreeSet<&str> = known.chain(there).collect();
         if names.contains(&*name) { Ok(name) } else { Err(CommandError::no_host(&name, &names)) }
@@ -178,6 +188,11 @@ impl Commands {
     }
 }
 
+/// How the command line names a group.
+fn option(group: Option<&Group>) -> String {
+    group.map_or_else(String::new, |group| format!(" --group {group}"))
+}
+
 fn all_or(group: Option<&Group>) -> String {
     group.map_or_else(|| "all groups".to_owned(), Group::to_string)
 }
@@ -185,12 +200,6 @@ fn all_or(group: Option<&Group>) -> String {
 /// Whether `host` leads or stands anywhere.
 fn stands(roster: &Roster, host: &str) -> bool {
     roster.groups.values().flatten().any(|standing| standing.candidate.host == host)
-}
-
-impl From<StoreError> for CommandError {
-    fn from(error: StoreError) -> Self {
-        Self::store(&error)
-    }
 }
 
 /// Where a known host was seen last, for people.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{store::StoreError, words::with_causes};
+use crate::{
+    store::StoreError,
+    words::{rfc3339, with_causes},
+};
 
 /// Why a command was not carried out, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,25 +63,45 @@ impl CommandError {
         Self::new(Obstacle::Refused, error, help)
     }
 
-    pub(super) fn late(error: impl Into<String>) -> Self {
-        let help = "`soloist status` shows how far it has come; ask again if it does not go on";
+    /// It was begun, and goes on; `undo` takes it back.
+    pub(super) fn late(error: impl Into<String>, undo: &str) -> Self {
+        let help = format!(
+            "`soloist status` shows how far it has come; ask again if it does not go on, or take \
+             it back: {undo}"
+        );
         Self::new(Obstacle::Late, error, help)
+    }
+
+    /// Nobody knows whether it was done; `undo` takes it back.
+    pub(super) fn in_doubt(error: impl Into<String>, undo: &str) -> Self {
+        let help = format!(
+            "it may have been done all the same: `soloist status` shows whether, when the store \
+             answers; then ask again, or take it back: {undo}"
+        );
+        Self::unavailable(error, help)
     }
 
     pub(super) fn unavailable(error: impl Into<String>, help: impl Into<String>) -> Self {
         Self::new(Obstacle::Unavailable, error, help)
     }
 
-    pub(super) fn unknown_cluster() -> Self {
-        Self::unavailable(
-            "this host has not seen the store yet",
-            "ask again when it has, or ask another host; /readyz says what is in its way",
-        )
+    /// Nobody here knows how the cluster is; it was known until `seen`, if it ever was.
+    pub(super) fn unknown_cluster(seen: Option<u64>) -> Self {
+        let error = match seen {
+            Some(seen) => format!("this host has not heard of the store since {}", rfc3339(seen)),
+            None => "this host has not seen the store yet".to_owned(),
+        };
+        let help = "nothing has changed; ask again when it has, or ask another host; /readyz says \
+                    what is in its way";
+        Self::unavailable(error, help)
     }
 
-    pub(super) fn store(error: &StoreError) -> Self {
-        let help = "ask again when the store answers; nothing is known to have changed";
-        Self::unavailable(with_causes(error), help)
+    /// The store has not done it, or has not said so; `undo` takes it back.
+    pub(super) fn store(error: &StoreError, undo: &str) -> Self {
+        if error.is_transient() {
+            return Self::in_doubt(with_causes(error), undo);
+        }
+        Self::unavailable(with_causes(error), "mend that, and ask again; nothing has changed")
     }
 
     pub(super) fn no_group(name: &str, known: &BTreeSet<&str>) -> Self {

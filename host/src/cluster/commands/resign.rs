@@ -74,7 +74,8 @@ impl Commands {
                     leader.url,
                     with_causes(&error)
                 ),
-                "is `host.advertise` right there? Or ask that host itself",
+                "it may hand over all the same: `soloist status` shows who leads. Is \
+                 `host.advertise` right there? Or ask that host itself",
             )),
         }
     }
@@ -90,6 +91,10 @@ impl Commands {
         let refused = |why: String, help: &str| Err(CommandError::refused(why, help));
         if host == self.member.name {
             return refused(format!("{host} leads {group} already"), "name another host");
+        }
+        if let Some(removal) = roster.notes.removed.get(host) {
+            let help = format!("run `soloist admit {host}` first");
+            return refused(format!("{host} is removed, by {}", removal.order.by), &help);
         }
         let Some(member) = roster.member(host) else {
             let seen = last_seen(roster.notes.known.get(host));
@@ -124,7 +129,10 @@ impl Commands {
     async fn make_heir(&self, leader: &Standing, host: &str) -> Result<(), CommandError> {
         let group = &leader.key.group;
         let says = |heir| Candidate { heir, ..leader.candidate.clone() };
-        self.store.proclaim(&leader.key, &says(Some(host.to_owned()))).await?;
+        let undo = "soloist resign, to the host that should lead";
+        let doubt = |error| CommandError::store(&error, undo);
+        let named = says(Some(host.to_owned()));
+        self.store.proclaim(&leader.key, &named).await.map_err(doubt)?;
         let next = |roster: &Roster| {
             roster.heir(group).is_some_and(|heir| heir.candidate.host == host)
                 || !roster.has(&leader.key)
@@ -139,7 +147,7 @@ impl Commands {
                 ))
             }
             None => {
-                self.store.proclaim(&leader.key, &says(None)).await?;
+                self.store.proclaim(&leader.key, &says(None)).await.map_err(doubt)?;
                 let help = "is it alive and does it see the store? Or name another host";
                 let error = format!("{host} did not come to be next in line for {group}");
                 Err(CommandError::refused(error, help))
@@ -161,9 +169,11 @@ impl Commands {
             let next = roster.leader(&group).filter(|next| next.key.token > key.token);
             next.is_some_and(|next| next.candidate.since.is_some())
         };
+        let from = self.member.name.clone();
         let now = self.wait(leads).await;
         let Some(next) = now.as_ref().and_then(|roster| roster.leader(&group)) else {
-            return Err(CommandError::late(format!("nobody leads {group} yet")));
+            let error = format!("{from} has given {group} up, and nobody leads it yet");
+            return Err(CommandError::late(error, &format!("soloist resign --to {from}")));
         };
         let (host, token) = (next.candidate.host.clone(), next.key.token.0);
         let done = match to {
@@ -172,7 +182,6 @@ impl Commands {
             }
             _ => format!("{host} leads {group} now"),
         };
-        let from = self.member.name.clone();
         let handed_over = HandedOver { group: group.to_string(), from, leader: host, token };
         Ok(Done { done, handed_over: Some(handed_over) })
     }

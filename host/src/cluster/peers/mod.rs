@@ -103,6 +103,18 @@ pub enum AskError {
     Odd(#[source] serde_json::Error),
 }
 
+impl AskError {
+    /// Whether what was asked may have been done though there is no answer.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Broken(error) => !error.is_connect(),
+            Self::BrokeOff(_) | Self::Long(_) | Self::Late(_) => true,
+            Self::Url(_) | Self::Stranger | Self::Refused(_) | Self::Odd(_) => false,
+        }
+    }
+}
+
 impl Peers {
     /// The way to hosts by `passport`.
     ///

@@ -41,6 +41,10 @@ fn renewed(sent_ms: u64) -> Event {
     Event::Renewed { lease: LEASE, ttl: TTL, sent: at(sent_ms) }
 }
 
+fn joined() -> Event {
+    Event::Joined { lease: LEASE }
+}
+
 fn ready() -> Event {
     Event::Ready { group: Group::main() }
 }
@@ -61,7 +65,7 @@ fn brought_to(until: Until) -> Heart {
     let cause = || Cause::ActionFailed { action: "web".into(), reason: "it traps".into() };
     let failed = || Event::HandOver { key: key(7), cause: cause() };
     let steps = [
-        (Until::Campaigning, vec![Event::Tick, granted(0), ready()]),
+        (Until::Campaigning, vec![Event::Tick, granted(0), joined(), ready()]),
         (Until::Verifying, vec![Event::Won { attempt: 1, key: key(7) }]),
         (Until::Leading, vec![Event::Verified { key: key(7), holds: true }]),
         (Until::Draining, vec![failed()]),

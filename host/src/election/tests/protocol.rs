@@ -1,5 +1,7 @@
 //! Whatever happens in whatever order, commands come in an order that makes sense.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -23,6 +25,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => lease.clone().prop_map(|lease| Event::RenewFailed { lease }),
         1 => lease.clone().prop_map(|lease| Event::LeaseGone { lease }),
         1 => lease.clone().prop_map(|lease| Event::DeadlinePassed { lease }),
+        4 => lease.clone().prop_map(|lease| Event::Joined { lease }),
+        1 => lease.clone()
+            .prop_map(|lease| Event::NotJoined { lease, reason: "no".into() }),
         1 => lease.prop_map(|lease| Event::Released { lease }),
         4 => (attempt.clone(), key.clone()).prop_map(|(attempt, key)| Event::Won { attempt, key }),
         1 => attempt.prop_map(move |attempt| Event::CampaignFailed { group: group(), attempt }),
@@ -59,6 +64,8 @@ struct Onlooker {
     /// The key that was then found to hold.
     verified: Option<LeaderKey>,
     highest: i64,
+    /// The sessions by which the host was among the members.
+    joined: BTreeSet<LeaseId>,
 }
 
 impl Onlooker {
@@ -76,12 +83,16 @@ impl Onlooker {
                 self.verified = self.asked.take();
             }
             Event::Stopped { .. } => self.runs = None,
+            Event::Joined { lease } => drop(self.joined.insert(*lease)),
             _ => {}
         }
     }
 
     fn sees(&mut self, command: &Command, now: BootTime) {
         match command {
+            Command::Campaign { lease, .. } => {
+                assert!(self.joined.contains(lease), "stands and is no member");
+            }
             Command::Verify { key } => self.asked = Some(key.clone()),
             Command::Start { key, deadline } => {
                 assert!(self.runs.is_none(), "started twice");

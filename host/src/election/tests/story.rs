@@ -8,6 +8,7 @@ fn from_the_first_tick_to_the_last_act() {
     let mut step = |event, ms| names(&heart.step(event, at(ms)));
     assert_eq!(step(Event::Tick, 0), ["grant"]);
     assert_eq!(step(granted(0), 3), [""; 0]);
+    assert_eq!(step(joined(), 4), [""; 0]);
     assert_eq!(step(ready(), 5), ["campaign"]);
     assert_eq!(step(Event::Won { attempt: 1, key: key(7) }, 8), ["verify"]);
     assert_eq!(step(Event::Verified { key: key(7), holds: true }, 9), ["start"]);
@@ -165,4 +166,78 @@ fn whoever_is_barred_does_not_stand_and_goes_on_leading() {
     }
     assert_eq!(names(&heart.step(Event::Resigned { key: key(7) }, at(4))), [""; 0]);
     assert_eq!(names(&heart.step(Event::Unbarred { group: Group::main() }, at(5))), ["campaign"]);
+}
+
+#[test]
+fn whoever_is_no_member_does_not_stand_and_goes_on_leading() {
+    let out = || Event::NotJoined { lease: LEASE, reason: "another has its name".into() };
+    let mut heart = brought_to(Until::Campaigning);
+    assert_eq!(names(&heart.step(out(), at(1))), ["withdraw"]);
+    assert_eq!((heart.joined(), heart.obstacle()), (None, Some("another has its name")));
+    assert_eq!(names(&heart.step(ready(), at(2))), [""; 0]);
+    assert!(heart.next_wake() > at(2), "time stands still");
+    // What the withdrawal has left behind.
+    assert_eq!(names(&heart.step(Event::Standing { key: key(7) }, at(3))), ["resign"]);
+    let _ = heart.step(Event::Resigned { key: key(7) }, at(4));
+    assert_eq!(names(&heart.step(joined(), at(5))), ["campaign"]);
+    assert_eq!(heart.obstacle(), None);
+
+    let mut heart = brought_to(Until::Leading);
+    assert_eq!(names(&heart.step(out(), at(1))), [""; 0]);
+    // Of another session of this host's, which is over.
+    let _ = heart.step(joined(), at(2));
+    let other = Event::NotJoined { lease: LeaseId(1), reason: "no".into() };
+    let _ = heart.step(other, at(3));
+    assert_eq!(heart.joined(), Some(LEASE));
+}
+
+#[test]
+fn a_session_that_has_not_joined_stands_for_nothing() {
+    let mut heart = brought_to(Until::Campaigning);
+    let lost = heart.step(Event::LeaseGone { lease: LEASE }, at(1));
+    assert_eq!(names(&lost), ["withdraw", "grant"]);
+    let lease = LeaseId(0xcafe);
+    let granted = Event::Granted { lease, ttl: TTL, sent: at(1) };
+    assert_eq!(names(&heart.step(granted, at(2))), [""; 0]);
+    assert_eq!(names(&heart.step(joined(), at(3))), [""; 0], "by the session before");
+    assert_eq!(names(&heart.step(Event::Joined { lease }, at(4))), ["campaign"]);
+}
+
+/// Whatever the store refuses, a host that was told to stop ends when its lease does.
+#[test]
+fn a_store_that_takes_nothing_back_holds_no_host() {
+    for stage in [Until::Verifying, Until::Leading, Until::Draining, Until::Stopping] {
+        let mut heart = brought_to(stage);
+        let mut waiting = heart.step(Event::Shutdown, at(0));
+        let mut now = 0;
+        while !heart.is_done() {
+            // Renewals pass: a keep-alive needs no login.
+            let events: Vec<_> = waiting
+                .drain(..)
+                .filter_map(|command| match command {
+                    Command::Renew { sent, .. } => {
+                        Some(Event::Renewed { lease: LEASE, ttl: TTL, sent })
+                    }
+                    Command::Drain { key, .. } => Some(Event::Drained { key }),
+                    Command::Stop { key, .. } => Some(Event::Stopped { key }),
+                    Command::Resign { key } => Some(Event::ResignFailed { key }),
+                    // Revoked or not: it cannot be relied on any more.
+                    Command::Revoke { lease } => Some(Event::Released { lease }),
+                    _ => None,
+                })
+                .collect();
+            if stage == Until::Stopping && now == 0 {
+                waiting.extend(heart.step(Event::Stopped { key: key(7) }, at(0)));
+            }
+            if stage == Until::Draining && now == 0 {
+                waiting.extend(heart.step(Event::Drained { key: key(7) }, at(0)));
+            }
+            now += 100;
+            for event in events {
+                waiting.extend(heart.step(event, at(now)));
+            }
+            waiting.extend(heart.step(Event::Tick, at(now)));
+            assert!(now < 10_000, "{stage:?}: it goes on for ever");
+        }
+    }
 }

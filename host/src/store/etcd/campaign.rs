@@ -45,6 +45,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What a campaign attempts.
 const CAMPAIGN: &str = "campaign";
 
+/// As long as what a candidate says of itself: so much room there has to be.
+const REHEARSAL: [u8; 256] = [b' '; 256];
+
 type Seat = Arc<tokio::sync::Mutex<()>>;
 type Call = BoxFuture<'static, Result<LeaderKey, StoreError>>;
 
@@ -178,6 +181,23 @@ async fn enter(client: &Shared, stand: &Stand) -> Result<Token, StoreError> {
     });
     let revision = found.or_else(|| entered.header().map(etcd_client::ResponseHeader::revision));
     revision.map(Token).ok_or_else(|| client.unavailable(CAMPAIGN, "an answer without header"))
+}
+
+/// Proposes to enter the queue at `key` on a condition that never holds.
+///
+/// etcd judges a transaction by both of its branches: it asks for the permission to write
+/// each key (etcd: `auth_applier.go`, `checkTxnAuth`), for room in its quota and for the
+/// absence of alarms (`costTxn`, `applierV3Capped`), and all members agree on it in their
+/// logs. One that has changed nothing makes no revision (`storeTxnWrite.End`).
+pub(super) async fn rehearse(client: &Shared, key: &str, lease: LeaseId) -> Result<(), StoreError> {
+    let propose = |etcd: etcd_client::Client| {
+        let options = PutOptions::new().with_lease(lease.0);
+        let put = TxnOp::put(key, REHEARSAL, Some(options));
+        let never = Compare::create_revision(key, CompareOp::Less, 0);
+        let txn = Txn::new().when([never]).and_then([put]);
+        async move { etcd.kv_client().txn(txn).await }
+    };
+    client.call("rehearse a campaign", propose).await.map(drop)
 }
 
 /// Where a candidate stands.

@@ -278,7 +278,7 @@ impl Client {
         let (secure, shows) = (self.tls.is_some(), self.tls.as_ref().is_some_and(|tls| tls.shows));
         let strange = !self.known.load(Ordering::Relaxed);
         let (store, root) = (&self.label, &self.root);
-        Asker { store, user, root, strange, secure, shows }.told(attempted, error)
+        Asker { store, user, root, strange, secure, shows }.told(attempted, error).counted()
     }
 
     pub(super) const fn request_timeout(&self) -> Duration {
@@ -290,7 +290,8 @@ impl Client {
         attempted: &'static str,
         source: impl Into<crate::store::error::Cause>,
     ) -> StoreError {
-        StoreError::Unavailable { attempted, store: self.label.clone(), source: source.into() }
+        let source = source.into();
+        StoreError::Unavailable { attempted, store: self.label.clone(), source }.counted()
     }
 }
 

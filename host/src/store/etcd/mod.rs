@@ -13,6 +13,7 @@ mod campaign;
 mod casts;
 mod client;
 mod headed;
+mod join;
 mod keys;
 mod lookout;
 mod member;
@@ -29,9 +30,7 @@ mod wire;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use etcd_client::{
-    Client as Connection, LeaderKey as EtcdKey, ProclaimOptions, PutOptions, ResignOptions,
-};
+use etcd_client::{Client as Connection, LeaderKey as EtcdKey, ProclaimOptions, ResignOptions};
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -224,14 +223,12 @@ impl Store for Etcd {
     }
 
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError> {
-        let key = self.keys.member(&member.name)?;
-        let value = self.json("join the cluster", member)?;
-        let put = |etcd: Connection| {
-            let options = PutOptions::new().with_lease(lease.0);
-            let (key, value) = (key.clone(), value.clone());
-            async move { etcd.kv_client().put(key, value, Some(options)).await }
-        };
-        self.client.call("join the cluster", put).await.map(drop)
+        join::join(&self.client, &self.keys, lease, member).await
+    }
+
+    async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError> {
+        let key = self.keys.candidate(group, lease)?;
+        campaign::rehearse(&self.client, &key, lease).await
     }
 
     async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {

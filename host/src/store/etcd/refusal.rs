@@ -28,6 +28,10 @@ pub(super) enum Meaning {
     LoginDisabled,
     Forbidden,
     NotEtcd,
+    /// It takes no writes, since it is full.
+    Full,
+    /// It serves nobody, since its members' data differ.
+    Corrupt,
     /// This host does not believe the certificate of the member.
     Untrusted,
     /// The member does not believe that of this host, or misses it.
@@ -55,6 +59,8 @@ const TEXTS: &[(&str, Meaning)] = &[
     ("user name is empty", Meaning::LoginMissing),
     ("authentication is not enabled", Meaning::LoginDisabled),
     ("permission denied", Meaning::Forbidden),
+    ("database space exceeded", Meaning::Full),
+    ("corrupt cluster", Meaning::Corrupt),
     // This one is ours.
     ("belong to several etcds", Meaning::Divided),
     // These are rustls's, of which HTTP/2 keeps nothing but the text.
@@ -202,6 +208,15 @@ impl Asker<'_> {
                  `etcdctl role grant-permission ROLE readwrite --prefix {root}` \
                  for a role of that user"
             ),
+            Meaning::Full => format!(
+                "{store} is full and takes no writes: make room (`etcdctl compact`, then \
+                 `etcdctl defrag`) or raise its --quota-backend-bytes, then `etcdctl alarm \
+                 disarm`; `etcdctl alarm list` shows it"
+            ),
+            Meaning::Corrupt => format!(
+                "{store} has raised the alarm CORRUPT, its members' data differ: see `etcdctl \
+                 alarm list`, and replace the member that it names"
+            ),
             Meaning::Untrusted => format!(
                 "{store} shows a certificate that this host does not trust: name who has signed \
                  it by `ca` in `store_tls`, and the members as their certificates do"
@@ -238,6 +253,8 @@ mod tests {
             ("etcdserver: user name is empty", Meaning::LoginMissing),
             ("etcdserver: permission denied", Meaning::Forbidden),
             ("etcdserver: request timed out", Meaning::Unavailable),
+            ("etcdserver: mvcc: database space exceeded", Meaning::Full),
+            ("etcdserver: corrupt cluster", Meaning::Corrupt),
             ("invalid peer certificate: UnknownIssuer", Meaning::Untrusted),
             ("received fatal alert: BadCertificate", Meaning::Unknown),
             ("received fatal alert: HandshakeFailure", Meaning::Unavailable),

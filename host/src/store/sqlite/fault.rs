@@ -13,6 +13,9 @@ pub(super) enum Fault {
     NotLeader,
     #[error("the value has another version")]
     Conflict,
+    /// Another host has the name, or people keep this one out.
+    #[error(transparent)]
+    NotAdmitted(StoreError),
     #[error("{0}")]
     Limit(String),
     #[error("it was removed or replaced while hosts used it: do so when none runs")]
@@ -119,17 +122,19 @@ impl Fault {
 
     /// As the caller of `attempted` is told.
     pub(super) fn into_error(self, attempted: &'static str, store: &str) -> StoreError {
-        match self {
+        let error = match self {
             Self::LeaseGone => StoreError::LeaseGone,
             Self::NotLeader => StoreError::NotLeader,
             Self::Conflict => StoreError::Conflict,
             Self::Limit(problem) => StoreError::Limit(problem),
+            Self::NotAdmitted(error) => error,
             Self::Elsewhere => StoreError::refused(format!("{store}: {}", Self::Elsewhere)),
             Self::Refused { problem, source } => StoreError::Refused { problem, source },
             fault => {
                 StoreError::Unavailable { attempted, store: store.into(), source: fault.into() }
             }
-        }
+        };
+        error.counted()
     }
 }
 

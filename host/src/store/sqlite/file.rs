@@ -43,6 +43,9 @@ pub(super) struct File {
     granted: Vec<LeaseId>,
 }
 
+/// The number of a candidate that only rehearses.
+const REHEARSAL: Token = Token(-1);
+
 impl File {
     pub(super) fn open(source: &Source) -> Result<Self, Fault> {
         let before = source.memory.before();
@@ -175,10 +178,35 @@ impl File {
         })
     }
 
-    pub(super) fn join(&mut self, lease: LeaseId, name: &str, value: &str) -> Result<(), Fault> {
+    /// Puts a candidate into the queue and takes it out again, at once and with a number that
+    /// no other has: what it asks of the disk is what a campaign does, and nobody sees it.
+    pub(super) fn rehearse(&mut self, group: &Group, lease: LeaseId) -> Result<(), Fault> {
+        self.write_unheard(|tx, cluster| {
+            must_live(tx, lease)?;
+            let sql = "INSERT INTO candidates (create_revision, cluster, grp, lease, value)
+                       VALUES (?1, ?2, ?3, ?4, ?5)";
+            // One that stands may have its place.
+            let group = format!("\0{group}");
+            tx.execute(sql, params![REHEARSAL.0, cluster, group, lease.0, " ".repeat(256)])?;
+            tx.execute("UPDATE counter SET revision = revision", [])?;
+            tx.execute("DELETE FROM candidates WHERE create_revision = ?1", [REHEARSAL.0])?;
+            Ok(())
+        })
+    }
+
+    /// Enters a member, if it `may` be, who is told the cluster, and of the entry that is there
+    /// the session and the value.
+    pub(super) fn join(
+        &mut self,
+        lease: LeaseId,
+        name: &str,
+        value: &str,
+        may: impl FnOnce(&Transaction<'_>, &str, Option<(LeaseId, String)>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let cluster = self.cluster.clone();
         self.write(|tx, _| {
             must_live(tx, lease)?;
+            may(tx, &cluster, reads::member(tx, &cluster, name)?)?;
             let sql = "INSERT INTO members (cluster, name, lease, value) VALUES (?1, ?2, ?3, ?4)
                        ON CONFLICT (cluster, name) DO UPDATE SET lease = ?3, value = ?4";
             tx.execute(sql, params![cluster, name, lease.0, value])?;

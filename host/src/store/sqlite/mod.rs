@@ -16,6 +16,7 @@ mod fault;
 mod file;
 mod home;
 mod inode;
+mod join;
 mod locks;
 mod presence;
 mod reader;
@@ -230,12 +231,15 @@ impl Store for Sqlite {
     }
 
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError> {
-        let member = member.clone();
+        let (member, removal) = (member.clone(), Topic::Removal(member.name.clone()).name()?);
         self.calls
-            .call("join the cluster", move |file| {
-                file.join(lease, &member.name, &serde_json::to_string(&member)?)
-            })
+            .call("join the cluster", move |file| join::join(file, lease, &member, &removal))
             .await
+    }
+
+    async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError> {
+        let group = group.clone();
+        self.calls.call("rehearse a campaign", move |file| file.rehearse(&group, lease)).await
     }
 
     async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {

@@ -68,6 +68,27 @@ pub(super) fn look(connection: &Connection) -> Result<Look, Fault> {
     Ok(connection.prepare_cached(sql)?.query_row([], look)?)
 }
 
+/// The entry of the member `name`, and whose session it hangs on.
+pub(super) fn member(
+    tx: &Transaction<'_>,
+    cluster: &str,
+    name: &str,
+) -> Result<Option<(LeaseId, String)>, Fault> {
+    let sql = "SELECT lease, value FROM members WHERE cluster = ?1 AND name = ?2";
+    let entry = |row: &Row<'_>| Ok((LeaseId(row.get(0)?), row.get(1)?));
+    Ok(tx.prepare_cached(sql)?.query_row([cluster, name], entry).optional()?)
+}
+
+/// What stands under the name of a note.
+pub(super) fn note(
+    tx: &Transaction<'_>,
+    cluster: &str,
+    name: &str,
+) -> Result<Option<Vec<u8>>, Fault> {
+    let sql = "SELECT value FROM notes WHERE cluster = ?1 AND name = ?2";
+    Ok(tx.prepare_cached(sql)?.query_row([cluster, name], |row| row.get(0)).optional()?)
+}
+
 /// The cluster at one revision, which only a transaction sees.
 pub(super) fn roster(tx: &Transaction<'_>, cluster: &str) -> Result<Roster, Fault> {
     let revision = tx.query_row("SELECT revision FROM counter", [], |row| row.get(0))?;

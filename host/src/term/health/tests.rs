@@ -7,7 +7,7 @@ use crate::{
     config::ActionConfig,
     election::{LeaderKey, LeaseId, Token},
     plugin::Engine,
-    store::{Candidate, Member, Standing},
+    store::{Candidate, Member, Standing, Whereabouts},
 };
 
 /// The smallest program: a module for WASI preview 1 that returns at once.
@@ -76,6 +76,7 @@ impl World {
                 joined: 0,
                 version: String::new(),
                 machine: String::new(),
+                process: Whereabouts::default(),
                 failing,
                 tasks: BTreeSet::new(),
             };

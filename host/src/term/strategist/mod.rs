@@ -25,12 +25,12 @@ use tracing::warn;
 
 pub use self::ranking::Ranking;
 use self::{patience::Patience, place::Place, ranking::Places, scores::Spreads};
-use super::view::{HostView, Role};
+use super::view::{GroupView, HostView, Role};
 use crate::{
     clock::BootTime,
     config::GroupConfig,
     election::{Cause, Event, Group, LeaseId, Token},
-    store::{Pause, Roster},
+    store::{Order, Pause, Roster},
     words::because,
 };
 
@@ -88,7 +88,7 @@ impl Strategist {
     pub async fn run(self, stop: CancellationToken) {
         let (mut roster, mut view) = (self.roster.clone(), self.view.clone());
         let mut memories = BTreeMap::new();
-        let (mut nap, mut seen) = (NAP, false);
+        let (mut nap, mut seen, mut was_in) = (NAP, false, false);
         let following = async {
             loop {
                 tokio::select! {
@@ -103,7 +103,11 @@ impl Strategist {
                 let known = roster.borrow_and_update().clone();
                 let view = view.borrow_and_update().clone();
                 (nap, seen) = (NAP, known.is_some());
+                was_in |= view.joined;
                 if let Some(roster) = known {
+                    if was_in {
+                        self.leave(&roster, &view);
+                    }
                     let places = self.ranking.places(&roster).await;
                     nap = self.look(&roster, &view, places, &mut memories).min(NAP);
                 }
@@ -158,12 +162,10 @@ impl Strategist {
         memory.barred = told;
     }
 
-    /// Hands over what a drained host leads, and leaves when that was asked for.
+    /// Hands over what a host leads that is to stay out.
     fn give_up(&self, look: &Look<'_>, memories: &mut BTreeMap<Group, Memory>) {
-        let Some(drain) = look.roster.notes.drained.get(&*self.host) else { return };
-        let mut leads = false;
+        let Some((what, order)) = kept_out(&self.host, look.roster) else { return };
         for (group, here) in &look.view.groups {
-            leads |= matches!(here.role, Role::Leader | Role::Draining);
             let Some(own) = look.roster.queue(group).iter().find(|s| s.key.lease == look.lease)
             else {
                 continue;
@@ -171,24 +173,41 @@ impl Strategist {
             let memory = memories.entry(group.clone()).or_default();
             if here.role == Role::Leader && memory.handed_over != Some(own.key.token) {
                 memory.handed_over = Some(own.key.token);
-                let (key, by) = (own.key.clone(), drain.order.by.clone());
-                let reason = because("this host is drained", &drain.order.reason);
+                let (key, by) = (own.key.clone(), order.by.clone());
+                let reason = because(&format!("this host is {what}"), &order.reason);
                 let cause = Cause::Commanded { by, reason };
                 let _ = self.events.send(Event::HandOver { key, cause });
             }
         }
-        if drain.leave && !leads && !self.leave.is_cancelled() {
-            warn!(event = "leaving", by = drain.order.by, "this host is removed from the cluster");
-            self.leave.cancel();
-        }
     }
+
+    /// Leaves when people have removed this host, which was there, and it leads nothing more.
+    /// One that was removed before it was started stays up, to say so.
+    fn leave(&self, roster: &Roster, view: &HostView) {
+        let Some(removal) = roster.notes.removed.get(&*self.host) else { return };
+        let leads = |here: &GroupView| matches!(here.role, Role::Leader | Role::Draining);
+        if self.leave.is_cancelled() || view.groups.values().any(leads) {
+            return;
+        }
+        let (name, by) = (&self.host, &removal.order.by);
+        warn!(
+            event = "leaving",
+            by, "{by} removed this host from the cluster; `soloist admit {name}` lets it in again"
+        );
+        self.leave.cancel();
+    }
+}
+
+/// How people keep `host` out, if they do, and who wants that.
+fn kept_out<'a>(host: &str, roster: &'a Roster) -> Option<(&'static str, &'a Order)> {
+    let removed = roster.notes.removed.get(host).map(|removal| ("removed", &removal.order));
+    removed.or_else(|| Some(("drained", &roster.notes.drained.get(host)?.order)))
 }
 
 /// Why `host` must not stand in `group`, if people want that.
 pub(super) fn bar(host: &str, group: &Group, roster: &Roster) -> Option<String> {
-    if let Some(drain) = roster.notes.drained.get(host) {
-        let order = &drain.order;
-        return Some(because(&format!("{} drained this host", order.by), &order.reason));
+    if let Some((what, order)) = kept_out(host, roster) {
+        return Some(because(&format!("{} {what} this host", order.by), &order.reason));
     }
     let Pause { order, .. } = roster.notes.pause_of(group).filter(|pause| pause.freeze)?;
     Some(because(&format!("{} froze it", order.by), &order.reason))

@@ -13,7 +13,7 @@ use soloist::{
     action::TaskError,
     election::LeaseId,
     plugin::{Answer, Call},
-    store::{CastAnswer, CastKey, CastOrder, CastState, Casts, Member, Roster, Store},
+    store::{CastAnswer, CastKey, CastOrder, CastState, Casts, Member, Roster, Store, Whereabouts},
     tasks::casts::{Perform, TaskTerms, Terms, Worker},
 };
 use tokio::{
@@ -211,6 +211,7 @@ pub(crate) fn hosts(count: usize) -> Roster {
         joined: 0,
         version: String::new(),
         machine: String::new(),
+        process: Whereabouts::default(),
         failing: BTreeMap::new(),
         tasks: BTreeSet::new(),
     };

@@ -1,0 +1,87 @@
+//! Removing a host, and letting it in again.
+//!
+//! A host that is gone is forgotten. One that is to go (`force`) is kept out by a note, which
+//! stands until it is taken away: the store lets it join no more, so that it stands for
+//! nothing, whether it has heard of that or not. A host that obeys takes itself out of the list
+//! of those that are known, when nothing of a term is alive on it and before its session ends.
+//! So whoever waits for its end can tell it from a session that has merely run out.
+
+use super::{Commands, Done, DrainOrder, RemoveOrder, last_seen, refusal::CommandError};
+use crate::store::{Note, Removal, Roster, Topic};
+
+impl Commands {
+    /// Forgets a host that is gone; or makes one leave, and keeps it out.
+    ///
+    /// # Errors
+    /// There is no such host, it is alive and nobody forces it, or the store does not answer.
+    pub async fn remove(&self, order: RemoveOrder) -> Result<Done, CommandError> {
+        let roster = self.roster()?;
+        let host = self.host(&roster, Some(order.host.clone()))?;
+        if host == self.member.name {
+            let help = "ask another host to remove it, or stop it and then remove it";
+            return Err(CommandError::refused(format!("{host} cannot remove itself"), help));
+        }
+        if order.force {
+            return self.keep_out(host, order, &roster).await;
+        }
+        if roster.member(&host).is_some() {
+            let help = "stop it first, or use --force: it stands down, leaves, and is kept out";
+            return Err(CommandError::refused(format!("{host} is alive"), help));
+        }
+        if roster.notes.removed.contains_key(&host) {
+            let help = format!("`soloist admit {host}` lets it in again");
+            return Err(CommandError::refused(format!("{host} is removed already"), help));
+        }
+        let was = last_seen(roster.notes.known.get(&host));
+        self.take_down("remove", &host, order.by, order.reason);
+        self.erase(&Topic::Known(host.clone()), "it comes back by joining again").await?;
+        self.erase(&Topic::Drain(host.clone()), &format!("soloist drain {host}")).await?;
+        Ok(Done::new(format!(
+            "{host} is removed; {was}. If it is started again, or was only cut off, it joins \
+             again: --force keeps it out"
+        )))
+    }
+
+    /// Lets a host that was removed join again.
+    ///
+    /// # Errors
+    /// There is no such host, it was not removed, or the store does not answer.
+    pub async fn admit(&self, order: DrainOrder) -> Result<Done, CommandError> {
+        let host = self.host(&self.roster()?, order.host)?;
+        self.take_down("admit", &host, order.by, order.reason);
+        let undo = format!("soloist remove {host} --force");
+        if !self.erase(&Topic::Removal(host.clone()), &undo).await? {
+            let help = "`soloist status` shows the hosts that are removed";
+            return Err(CommandError::refused(format!("{host} is not removed"), help));
+        }
+        Ok(Done::new(format!("{host} may join again; where it runs, it does so by itself")))
+    }
+
+    async fn keep_out(
+        &self,
+        host: String,
+        order: RemoveOrder,
+        roster: &Roster,
+    ) -> Result<Done, CommandError> {
+        let there = roster.member(&host).is_some();
+        let was_known = roster.notes.known.contains_key(&host);
+        let removal = Removal { order: self.take_down("remove", &host, order.by, order.reason) };
+        let undo = format!("soloist admit {host}");
+        self.note(&Topic::Removal(host.clone()), &Note::Removal(removal), &undo).await?;
+        let gone = |roster: &Roster| roster.member(&host).is_none();
+        let Some(now) = self.wait(gone).await else {
+            let error = format!("{host} is removed, and has not left yet; it cannot join again");
+            return Err(CommandError::late(error, &undo));
+        };
+        let how = match now.notes.known.get(&host) {
+            None if there && was_known => "it has stood down and left".to_owned(),
+            _ if there => "it has not said that it stands down: its session ran out, and \
+                                 what it led has ended with that; its process may still be there"
+                .to_owned(),
+            known => format!("{}, and its process may still be there", last_seen(known)),
+        };
+        self.erase(&Topic::Known(host.clone()), &undo).await?;
+        self.erase(&Topic::Drain(host.clone()), &undo).await?;
+        Ok(Done::new(format!("{host} is removed; {how}. It cannot join again before `{undo}`")))
+    }
+}

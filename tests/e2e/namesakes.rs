@@ -1,0 +1,89 @@
+//! Two hosts of one name, or at one address.
+
+use serde_json::Value;
+
+use crate::harness::{
+    cluster::{Cluster, Kind},
+    process::{Process, agrees, readiness},
+};
+
+crate::on_both_stores!(
+    a_namesake_stands_for_nothing_until_the_name_is_free,
+    a_host_that_comes_back_after_a_crash_is_no_namesake,
+    two_hosts_at_one_address_are_told,
+);
+
+/// What a status says of the members, by name, address and life.
+fn members(status: &Value) -> Vec<(&str, &str, bool)> {
+    let members = status["members"].as_array().expect("members").iter();
+    members.map(|it| (text(&it["name"]), text(&it["url"]), it["live"] == true)).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("text")
+}
+
+async fn url(host: &Process) -> String {
+    format!("http://{}", host.api().await)
+}
+
+async fn a_namesake_stands_for_nothing_until_the_name_is_free(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    cluster.join("a").await;
+    let before = cluster.web.until("a", |_| true).await;
+    let first = url(cluster.host("a")).await;
+    let second = Process::start(&mut cluster.command("a", ""));
+    let told = second.log.event(0, "not-joined").await;
+    let said = text(&told["message"]);
+    for words in ["another host is called a as well", &first, "--name"] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    let (ready, why) = readiness(&second).await;
+    assert!(!ready && why.contains("another host is called a as well"), "{why}");
+    let status = agrees(&second, |status| status["host"]["obstacle"].is_string()).await;
+    assert_eq!(status["groups"]["main"]["role"], "out", "{status}");
+    // Nothing of it is in the list, and the first one's entry is as it was.
+    let seen = |status: &Value| members(status) == [("a", first.as_str(), true)];
+    agrees(cluster.host("a"), seen).await;
+    agrees(&second, seen).await;
+    assert_eq!(readiness(cluster.host("a")).await, (true, "ok\n".to_owned()));
+    assert!(second.log.events("standby").is_empty(), "{}", second.log);
+    cluster.terminate("a").await;
+    second.log.event(0, "leading").await;
+    let own = url(&second).await;
+    agrees(&second, |status| members(status) == [("a", own.as_str(), true)]).await;
+    let after = cluster.web.until("the second", |answer| answer.token > before.token).await;
+    assert_eq!(after.host, "a");
+    assert_eq!(second.log.events("not-joined").len(), 1, "it is said once: {}", second.log);
+    assert!(readiness(&second).await.0);
+}
+
+async fn a_host_that_comes_back_after_a_crash_is_no_namesake(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    cluster.join("a").await;
+    cluster.join("b").await;
+    cluster.kill("a").await;
+    cluster.start("a");
+    let own = url(cluster.host("a")).await;
+    agrees(cluster.host("b"), |status| members(status).contains(&("a", own.as_str(), true))).await;
+    let log = &cluster.host("a").log;
+    assert!(log.events("not-joined").is_empty(), "{log}");
+}
+
+async fn two_hosts_at_one_address_are_told(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await;
+    let more = "[host]\nadvertise = \"http://10.9.8.7:4000\"\n";
+    cluster.join_with("a", more).await;
+    cluster.join_with("b", more).await;
+    for (name, other) in [("a", "b"), ("b", "a")] {
+        let host = cluster.host(name);
+        host.log.event(0, "same-address").await;
+        let warned = |status: &Value| {
+            let warning = status["host"]["warning"].as_str().unwrap_or_default();
+            warning.starts_with(&format!("{other} answers at http://10.9.8.7:4000 as well"))
+        };
+        agrees(host, warned).await;
+    }
+    cluster.terminate("b").await;
+    agrees(cluster.host("a"), |status| status["host"]["warning"].is_null()).await;
+}
