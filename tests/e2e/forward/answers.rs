@@ -129,7 +129,7 @@ async fn raw(to: SocketAddr, lines: &[&str]) -> String {
 async fn clients_take_nothing_off_that_hosts_add(kind: Kind) {
     let all = Forwarding::of(kind, guests().join("reach.wasm"), FORWARD, &["a", "b"]).await;
     let added = "x-forwarded-for, forwarded, x-forwarded-host, x-forwarded-proto";
-    for name in ["a", "b"] {
+    for name in ["b", "a"] {
         let to = all.addresses[name];
         for named in [
             format!("connection: close, {added}"),

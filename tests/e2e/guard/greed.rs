@@ -15,6 +15,9 @@ use tokio::{
 use super::*;
 use crate::harness::process::Process;
 
+/// Before any address gives idle connections up: the first does after ten seconds.
+const AT_ONCE: Duration = Duration::from_secs(8);
+
 /// A command that does the same with so few files.
 fn with_files(command: &Command, files: u32) -> Command {
     let inner = command.as_std();
@@ -43,11 +46,12 @@ async fn from(own: std::net::Ipv4Addr, to: SocketAddr) -> TcpStream {
 async fn ask(mut stream: TcpStream, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
     let mut answer = String::new();
-    let asked = timeout(PATIENCE, async {
+    let asked = timeout(AT_ONCE, async {
         stream.write_all(request.as_bytes()).await?;
         stream.read_to_string(&mut answer).await
     });
-    asked.await.expect("an end").map_or_else(|error| error.to_string(), |_| answer)
+    let asked = asked.await.expect("an answer before idle connections are given up");
+    asked.map_or_else(|error| error.to_string(), |_| answer)
 }
 
 async fn until(what: &str, is_it: impl AsyncFn() -> bool) {
