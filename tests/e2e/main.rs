@@ -23,6 +23,7 @@ mod guard;
 mod harness;
 mod health;
 mod hooks;
+mod hostile_store;
 mod jobs;
 mod languages;
 mod lifecycle;
