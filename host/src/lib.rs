@@ -28,6 +28,7 @@ pub mod journal;
 pub mod measure;
 pub mod plugin;
 pub mod relay;
+mod repeats;
 pub mod scaffold;
 mod shares;
 pub mod store;

@@ -10,7 +10,7 @@ mod handles;
 use std::{sync::Arc, time::Duration};
 
 use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,8 @@ const TRAPS: &str = "soloist_traps_total";
 const RESTARTS: &str = "soloist_restarts_total";
 const CASTS_QUEUED: &str = "soloist_casts_queued_total";
 const CASTS: &str = "soloist_casts_total";
+const HELD_BYTES: &str = "soloist_held_bytes";
+const BLOCKING_THREADS: &str = "soloist_blocking_threads";
 
 /// Around the stop budget, 500 ms by default.
 const TEARDOWN_BUCKETS: &[f64] =
@@ -169,6 +171,15 @@ fn describe() {
         Unit::Bytes,
         "The linear memory of an action's instances that are alive"
     );
+    describe_gauge!(
+        HELD_BYTES,
+        Unit::Bytes,
+        "What this host holds for calls by an action or of a task, and their answers"
+    );
+    describe_gauge!(
+        BLOCKING_THREADS,
+        "Threads on which calls of an action's guests block, on files or a name service"
+    );
     describe_counter!(TRAPS, "Instances that have trapped");
     describe_counter!(RESTARTS, "How often a service was started again, since it had ended");
     describe_counter!(CASTS_QUEUED, "Casts that this host was given, and that the store has");
@@ -280,6 +291,16 @@ pub(crate) fn relay_failed(action: &Arc<str>) {
 /// How many calls of `task` this host does, or has waiting for that.
 pub(crate) fn task_load(task: &Arc<str>, load: usize) {
     gauge!(LOAD, "task" => Arc::clone(task)).set(load as f64);
+}
+
+/// What is held in memory for `action`.
+pub(crate) fn held(action: &Arc<str>) -> Gauge {
+    gauge!(HELD_BYTES, "action" => Arc::clone(action))
+}
+
+/// The threads on which calls of `action` block.
+pub(crate) fn blocking_threads(action: &Arc<str>) -> Gauge {
+    gauge!(BLOCKING_THREADS, "action" => Arc::clone(action))
 }
 
 /// A call of `task` that came to this host is over, with this outcome in a word.

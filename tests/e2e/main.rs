@@ -11,6 +11,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod accepted;
 mod clients;
 mod commands;
 mod dashboard;
@@ -24,6 +25,7 @@ mod harness;
 mod health;
 mod hooks;
 mod hostile_store;
+mod hung_files;
 mod jobs;
 mod languages;
 mod lifecycle;

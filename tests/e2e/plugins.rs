@@ -3,6 +3,7 @@
 
 use std::{
     env, fs,
+    io::Write,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -365,4 +366,27 @@ async fn a_group_may_come_with_a_plugin() {
     assert!(
         reqwest::get(format!("http://{side}/")).await.is_ok_and(|answer| answer.status() == 200)
     );
+}
+
+/// Each piece of a copy that is slower than any pause between writes makes another file that
+/// is no component.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_copy_is_told_of_once_and_taken_when_it_is_whole() {
+    let mut folder = Folder::new().await;
+    folder.start("a").await;
+    let log = folder.0.host("a").log.clone();
+    let whole = fs::read(server()).expect("a component");
+    let mut copy = fs::File::create(folder.path("slow")).expect("a file");
+    folder.settle("slow", "");
+    fs::rename(folder.path("slow"), folder.path("slow.wasm")).expect("a name");
+    for piece in whole.chunks(whole.len() / 20 + 1) {
+        copy.write_all(piece).expect("a write");
+        // Longer than the host waits for a file to be left alone.
+        sleep(Duration::from_millis(300)).await;
+    }
+    log.event(0, "loaded").await;
+    let told = log.events("refused").len();
+    assert_eq!(told, 1, "it is told {told} times:\n{log}");
+    let told = &log.events("refused")[0];
+    assert!(told["message"].as_str().is_some_and(|text| text.contains("slow")), "{told}");
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::cargo::cargo;
-use crate::{cmd, guests, paths, setup, tools};
+use crate::{cmd, guests, paths, setup, soloist, tools};
 
 /// How long one input may take, and what memory: as much as a plugin may at the most.
 const LIMITS: [&str; 2] = ["-timeout=60", "-rss_limit_mb=4096"];
@@ -59,7 +59,7 @@ const REQUESTS: [(u8, &str); 21] = [
 pub(crate) enum Target {
     /// Plugins, which are loaded
     Load,
-    /// Settings, in `soloist.toml` or beside a plugin
+    /// Settings, in `soloist.toml` or beside a plugin; hosts start with those that are taken
     Settings,
     /// Requests to the control API of a host
     Api,
@@ -103,6 +103,7 @@ fn fuzz(target: Target, time: Duration) -> Result<()> {
     let mut fuzz = cargo("fuzz");
     fuzz.env("PATH", tools::before(vec![programs], &tools::path())?)
         .env("SOLOIST_FUZZ_GUESTS", guests::test_guests()?)
+        .env("SOLOIST_FUZZ_PROGRAM", soloist::build()?)
         .args(["run", "--fuzz-dir", "fuzz", "--sanitizer", "none", "--target-dir"])
         .arg(&folder)
         .arg(target.name())

@@ -40,7 +40,10 @@ use super::{
     places::{Place, Places},
     wire::Wire,
 };
-use crate::tls::{Acceptor, H2};
+use crate::{
+    repeats::Repeats,
+    tls::{Acceptor, H2},
+};
 
 /// Answers the requests that come to an address.
 pub(crate) trait Answers: Send + Sync + 'static {
@@ -115,9 +118,11 @@ pub(crate) struct Secure;
 
 /// Accepts until the address is to be let go; the connections live on.
 pub(crate) async fn accept_all<A: Answers>(listener: &TcpListener, hall: &Hall<A>) {
+    let trouble = Repeats::default();
     while let Some(accepted) = hall.closing.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
+                trouble.over(|told| tracing::info!("connections are accepted again{told}"));
                 // Whoever is one too many finds the connection closed and may try again.
                 if let Some(place) = hall.places.seat(peer.ip()) {
                     let own = hall.clone();
@@ -125,7 +130,9 @@ pub(crate) async fn accept_all<A: Answers>(listener: &TcpListener, hall: &Hall<A
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                trouble.happened(|told| {
+                    tracing::warn!(%error, "cannot accept a connection{told}");
+                });
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -140,10 +140,10 @@ async fn tell(
     let limit = action.config().limits.hook_timeout;
     let call = async {
         let slot = action.slot().await;
-        let state = GuestState::new(&access).map_err(|error| error.to_string())?;
+        let state = GuestState::new(&access).await.map_err(|error| error.to_string())?;
         let mut guest = Guest::new(entry.engine(), slot, state);
         let told = entry.tell(guest.store(), change);
-        match action.pace().run(told).await {
+        match action.run(told).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(text)) => Err(one_line(&text).unwrap_or_else(|| "it gave no reason".into())),
             Err(error) => Err(format!("it trapped: {}", error.root_cause())),

@@ -79,7 +79,7 @@ pub use task::{Offers, TaskError, Workshop};
 pub use tasks::Tasks;
 
 use crate::{
-    capability::{Access, Calls, Gate, Spawner, TermLink},
+    capability::{Access, Account, BlockingPool, Calls, Gate, Spawner, TermLink},
     config::{ActionConfig, JobConfig, Restart, Standby},
     election::Group,
     plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},
@@ -95,6 +95,10 @@ pub struct Action {
     plugin: Plugin,
     kinds: Kinds,
     pace: Pace,
+    /// The threads on which its guests block.
+    blocking: Arc<BlockingPool>,
+    /// What the host holds for it.
+    account: Account,
     tls: Option<Acceptor>,
     board: Board,
     trial: Mutex<Trial>,
@@ -177,8 +181,10 @@ impl Action {
         }
         let (config, engine) = (config.clone(), engine.clone());
         let pace = Pace::new(config.limits.cpu);
+        let blocking = engine.pools().of(&config.name);
+        let account = engine.budget().of(&config.name);
         let (board, trial) = (Board::default(), Trial::Over.into());
-        Ok(Self { config, engine, plugin, kinds, pace, tls, board, trial })
+        Ok(Self { config, engine, plugin, kinds, pace, blocking, account, tls, board, trial })
     }
 
     /// Its name.
@@ -275,7 +281,7 @@ impl Action {
     fn access(&self, term: &TermLink, links: Tasks) -> Access {
         let (name, grants) = (self.name().clone(), self.config.grants.clone());
         let access = Access::new(name, grants, &self.config.limits, term.clone(), spawner(links));
-        access.printing_to(self.engine.lines())
+        self.equipped(access)
     }
 
     fn access_outside(
@@ -287,7 +293,12 @@ impl Action {
         let (name, grants) = (self.name().clone(), self.config.grants.clone());
         let (limits, gate) = (&self.config.limits, Arc::clone(gate));
         let access = Access::outside(name, grants, limits, gate, calls, spawner(links));
-        access.printing_to(self.engine.lines())
+        self.equipped(access)
+    }
+
+    /// With what the action has for the host's life, whichever term it is in.
+    fn equipped(&self, access: Access) -> Access {
+        access.printing_to(self.engine.lines()).equipped(&self.blocking, &self.account)
     }
 
     /// When its service is started again. Some compilers give every `http` component a
@@ -320,8 +331,18 @@ impl Action {
         self.engine.slot(self.plugin.weight()).await
     }
 
-    fn pace(&self) -> &Pace {
-        &self.pace
+    /// Runs one of its guests: its long steps each in its turn, and its calls on files on
+    /// the action's own threads.
+    async fn run<F: Future>(&self, guest: F) -> F::Output {
+        if self.config.grants.folders.is_empty() {
+            return self.pace.run(guest).await;
+        }
+        self.pace.run(self.blocking.run(guest)).await
+    }
+
+    /// What is charged that the host holds for it.
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
     }
 
     fn board(&self) -> &Board {

@@ -4,7 +4,10 @@ use ::http::{HeaderValue, Response, StatusCode, header};
 use wasmtime::PoolConcurrencyLimitError;
 
 use super::{body::ReplyBody, running::Run};
-use crate::{capability::Shut, measure};
+use crate::{
+    capability::{Hangs, Shut},
+    measure,
+};
 
 /// Why the guest's answer is not what the client gets.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -23,6 +26,8 @@ pub(super) enum Refusal {
     NoHost,
     #[error("the body of the request is larger than {0} bytes")]
     TooLarge(u64),
+    #[error("{0}")]
+    Hangs(#[from] Hangs),
     #[error("the plugin did not answer in time")]
     Late,
     #[error("the plugin failed before it answered; the log of this host says why")]
@@ -48,7 +53,9 @@ impl Refusal {
     /// The status of the response that says so.
     fn status(&self) -> StatusCode {
         match self {
-            Self::Shut(_) | Self::NotBegun(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Shut(_) | Self::NotBegun(_) | Self::Busy | Self::Hangs(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Nowhere(_) => StatusCode::NOT_FOUND,
             Self::NoHost => StatusCode::BAD_REQUEST,
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
@@ -97,14 +104,17 @@ pub(super) fn judge(run: &Run, error: &wasmtime::Error) -> Refusal {
     if error.is::<PoolConcurrencyLimitError>() {
         return Refusal::Busy;
     }
+    if let Some(hangs) = error.downcast_ref::<Hangs>() {
+        return note(run, hangs.clone().into());
+    }
     measure::trapped(run.action.name());
-    run.trouble("the plugin failed in a request", &error.root_cause().to_string());
+    run.request_trouble("the plugin failed in a request", &error.root_cause().to_string());
     tracing::debug!("{error:?}");
     Refusal::Failed
 }
 
 /// Logs what the plugin is to blame for.
 pub(super) fn note(run: &Run, refusal: Refusal) -> Refusal {
-    run.trouble("the plugin failed in a request", &refusal.to_string());
+    run.request_trouble("the plugin failed in a request", &refusal.to_string());
     refusal
 }

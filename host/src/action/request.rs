@@ -188,11 +188,14 @@ impl Server {
             Ok(Some(Err(refusal))) => refusal,
             Ok(None) => Shut::Closed.into(),
             Ok(Some(Ok(()))) => {
-                self.run.trouble("the plugin failed in a request", "it returned without an answer");
+                self.run.request_trouble(
+                    "the plugin failed in a request",
+                    "it returned without an answer",
+                );
                 Refusal::Failed
             }
             Err(panic) => {
-                self.run.trouble("the host failed in a request", &panic.to_string());
+                self.run.request_trouble("the host failed in a request", &panic.to_string());
                 Refusal::Failed
             }
         }

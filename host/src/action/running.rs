@@ -27,6 +27,7 @@ use crate::{
     clock::BootTime,
     measure,
     plugin::Kind,
+    repeats::Repeats,
 };
 
 /// What actions get of their term.
@@ -94,6 +95,7 @@ impl Running {
             missing: Mutex::new(action.kinds().iter().filter(|it| it.stays()).collect()),
             up,
             won,
+            in_requests: Repeats::default(),
         });
         run.enter(State::Starting);
         let entry = action.plugin().entries().http.clone();
@@ -258,6 +260,8 @@ pub(super) struct Run {
     missing: Mutex<Vec<Kind>>,
     up: watch::Sender<Started>,
     won: Option<BootTime>,
+    /// What goes wrong in its requests.
+    in_requests: Repeats,
 }
 
 impl Run {
@@ -331,14 +335,24 @@ impl Run {
         self.up.send_replace(Some(Err(self.failure(NEVER_UP))));
     }
 
+    /// Notes something that went wrong with a request; it may go so with each.
+    pub(super) fn request_trouble(&self, what: &str, error: &str) {
+        self.in_requests.happened(|told| self.log_trouble(&format!("{what}{told}"), error));
+        self.action.board().lock().last_error = Some(error.to_owned());
+    }
+
     /// Notes something that went wrong.
     pub(super) fn trouble(&self, what: &str, error: &str) {
+        self.log_trouble(what, error);
+        self.action.board().lock().last_error = Some(error.to_owned());
+    }
+
+    fn log_trouble(&self, what: &str, error: &str) {
         let term = self.gate().term();
         warn!(
             action = %self.action.name(), group = %term.group, token = term.token.0,
             error, "{what}",
         );
-        self.action.board().lock().last_error = Some(error.to_owned());
     }
 
     /// Gives up.

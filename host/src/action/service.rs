@@ -94,7 +94,7 @@ async fn once(
     slot: Slot,
     current: &watch::Sender<Option<Heed>>,
 ) -> Result<String, String> {
-    let state = GuestState::new(&run.access).map_err(|error| error.to_string())?;
+    let state = GuestState::new(&run.access).await.map_err(|error| error.to_string())?;
     current.send_replace(Some(state.heed().clone()));
     let mut guest = Guest::new(entry.engine(), slot, state);
     let store = guest.store();
@@ -103,7 +103,7 @@ async fn once(
         run.up(Kind::Service);
         program.run(store).await
     };
-    let ended = run.action.pace().run(ended).await;
+    let ended = run.action.run(ended).await;
     // After the store: whoever waits for the instance must not find it alive.
     drop(guest);
     current.send_replace(None);

@@ -133,9 +133,9 @@ impl Shared {
 
     /// Instantiates once, for nothing.
     pub(super) async fn rehearse(&self) -> wasmtime::Result<()> {
-        let mut guest = self.guest(self.run.action.slot().await)?;
+        let mut guest = self.guest(self.run.action.slot().await).await?;
         let instantiated = self.entry.instantiate_async(guest.store());
-        self.run.action.pace().run(instantiated).await.map(drop)
+        self.run.action.run(instantiated).await.map(drop)
     }
 
     /// Instances that have no request end, and the others after their last one.
@@ -143,8 +143,8 @@ impl Shared {
         self.closing.cancel();
     }
 
-    fn guest(&self, slot: Slot) -> wasmtime::Result<Guest> {
-        let state = GuestState::new(&self.run.access)?;
+    async fn guest(&self, slot: Slot) -> wasmtime::Result<Guest> {
+        let state = GuestState::new(&self.run.access).await?;
         Ok(Guest::new(self.entry.engine(), slot, state))
     }
 
@@ -167,7 +167,7 @@ impl Shared {
         let ended = tokio::select! {
             biased;
             () = worker.cut.cancelled() => return,
-            ended = openings.beside(self.run.action.pace().run(driven)) => ended,
+            ended = openings.beside(self.run.action.run(driven)) => ended,
             error = self.watch(&worker) => Err(error),
         };
         worker.close();
@@ -185,7 +185,7 @@ impl Shared {
         mut queue: mpsc::UnboundedReceiver<Call>,
         openings: &Openings,
     ) -> wasmtime::Result<()> {
-        let mut guest = self.guest(slot)?;
+        let mut guest = self.guest(slot).await?;
         // After the guest, so that it is told before the store is dropped.
         let broken = worker.fate.broken_unless_told();
         let service = &self.entry.instantiate_async(guest.store()).await?;

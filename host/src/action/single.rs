@@ -85,7 +85,7 @@ impl Single {
         let action = &self.run.action;
         // Boxed, or each future around it would carry it along, some of them twice.
         let answered = Box::pin(self.answer(found, request, head, fate));
-        let answered = action.pace().run(answered);
+        let answered = action.run(answered);
         match timeout(action.config().limits.request_timeout, answered).await {
             Ok(Ok(warm)) => {
                 if let Some(kept) = &self.kept {
@@ -133,7 +133,7 @@ impl Single {
     /// Instantiates once, for nothing.
     pub(super) async fn rehearse(&self) -> wasmtime::Result<()> {
         let slot = self.run.action.slot().await;
-        self.run.action.pace().run(self.make(slot)).await.map(drop)
+        self.run.action.run(self.make(slot)).await.map(drop)
     }
 
     /// Ends those that are kept, and keeps no more.
@@ -144,7 +144,7 @@ impl Single {
     }
 
     async fn make(&self, slot: Slot) -> wasmtime::Result<Warm<Proxy>> {
-        let state = GuestState::new(&self.run.access)?;
+        let state = GuestState::new(&self.run.access).await?;
         let mut guest = Guest::new(self.entry.engine(), slot, state);
         let exports = self.entry.instantiate_async(guest.store()).await?;
         Ok(Warm { guest, exports, served: 0 })

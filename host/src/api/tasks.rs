@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     action::{Action, Workshop},
-    capability::{CallError, Calls, Order},
+    capability::{ATTEMPTS_MAX, CallError, Calls, Order},
+    config::{DAY, MS, span},
     plugin::{Answer, Call},
     store::is_content_type,
     tasks::{ATTEMPT, CALL, Dispatcher, HOST, Passed, status},
@@ -37,8 +38,6 @@ use crate::{
 
 /// How long a caller is asked to wait who found no place, in seconds.
 pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-/// How often a call can be tried.
-const ATTEMPTS_MAX: u32 = 100;
 
 /// Who answers what is asked about tasks.
 #[derive(Clone)]
@@ -124,7 +123,9 @@ async fn call(
         return casts::cast(&desk, action.name(), payload, content_type).await;
     }
     let (within, attempts) = (terms.within()?, terms.attempts()?);
-    let order = Order { name: task, payload, content_type, within, attempts, trace };
+    let account = action.account().clone();
+    let payload = account.hold(payload).map_err(CallError::from)?;
+    let order = Order { name: task, payload, content_type, within, attempts, trace, account };
     let done = desk.dispatcher.call(order).await.map_err(Refusal::from)?;
     let mut response = answer(Answer { payload: done.payload, content_type: done.content_type });
     let headers = response.headers_mut();
@@ -180,8 +181,8 @@ impl Terms {
 
     fn within(&self) -> Result<Option<Duration>, Refusal> {
         let Some(text) = &self.timeout else { return Ok(None) };
-        let refused = |_| Refusal::bad(format!("`{text}` is no span: write one as in 5s or 200ms"));
-        humantime::parse_duration(text).map(Some).map_err(refused)
+        // As long as the settings of a task can let it take.
+        span::<MS, DAY>(text).map(Some).map_err(Refusal::bad)
     }
 
     fn attempts(&self) -> Result<u32, Refusal> {
@@ -201,13 +202,15 @@ impl From<CallError> for Refusal {
             CallError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             CallError::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             CallError::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
-            CallError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            CallError::Busy { .. } | CallError::Overdrawn(_) => StatusCode::TOO_MANY_REQUESTS,
             CallError::Nobody { .. } => StatusCode::SERVICE_UNAVAILABLE,
             CallError::Lost { .. } => StatusCode::BAD_GATEWAY,
         };
         let refusal = Self::new(code, error.to_string(), error.help());
         match error {
-            CallError::Busy { .. } | CallError::Nobody { .. } => refusal.after(RETRY_AFTER),
+            CallError::Busy { .. } | CallError::Overdrawn(_) | CallError::Nobody { .. } => {
+                refusal.after(RETRY_AFTER)
+            }
             _ => refusal,
         }
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use super::{
-    Calls, Gate, Lines,
+    Account, BlockingPool, BlockingPools, Calls, Gate, Lines,
     http::{self, HttpClient},
     log::Console,
     settings,
@@ -22,6 +22,7 @@ use crate::{
     config::{Grants, Limits},
     election::LeaderKey,
     measure::GuestMemory,
+    repeats::Repeats,
     store::State,
 };
 
@@ -144,6 +145,10 @@ pub struct Access {
     pub(crate) term: Option<TermLink>,
     /// Who has the tasks done that it calls.
     calls: Option<Arc<dyn Calls>>,
+    /// The threads on which its instances block.
+    pub(super) blocking: Arc<BlockingPool>,
+    /// What the host holds for them.
+    pub(super) account: Account,
     /// Where its outgoing requests and connections run.
     pub(super) spawner: Spawner,
     /// What its settings tell it.
@@ -161,6 +166,8 @@ pub struct Access {
     pub(super) resigning: AtomicBool,
     state_denied: AtomicBool,
     socket_denied: AtomicBool,
+    /// What it wanted to send where nothing is granted.
+    pub(super) requests_denied: Arc<Repeats>,
     /// Told when another version of the action takes this one's place.
     retired: CancellationToken,
 }
@@ -214,6 +221,8 @@ impl Access {
             memory: limits.memory,
             memory_of_all: GuestMemory::of(&action),
             console: Console::new(action.clone(), gate.clone(), limits.log).into(),
+            blocking: BlockingPools::default().of(&action),
+            account: Account::alone(&action),
             action,
             grants,
             gate,
@@ -225,6 +234,7 @@ impl Access {
             resigning: AtomicBool::default(),
             state_denied: AtomicBool::default(),
             socket_denied: AtomicBool::default(),
+            requests_denied: Arc::default(),
             retired: CancellationToken::new(),
         }
     }
@@ -233,6 +243,12 @@ impl Access {
     pub(crate) fn printing_to(self, lines: &Lines) -> Self {
         self.console.keep_on(lines.of(&self.action));
         self
+    }
+
+    /// The same; where the guests block, they do so on threads of `blocking`, and what is held
+    /// for them is charged to `account`.
+    pub(crate) fn equipped(self, blocking: &Arc<BlockingPool>, account: &Account) -> Self {
+        Self { blocking: Arc::clone(blocking), account: account.clone(), ..self }
     }
 
     /// Tells the guests that ask that their time is over: another version of the action

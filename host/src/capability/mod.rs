@@ -26,6 +26,8 @@
 //! a guest that computes (`plugin/guest.rs`).
 
 mod access;
+mod blocking;
+mod budget;
 mod errand;
 mod gate;
 mod http;
@@ -47,6 +49,9 @@ mod wasi;
 use wasmtime::component::Linker;
 
 pub use access::{Access, Notice, Spawner, TermLink};
+pub(crate) use blocking::{BlockingPool, BlockingPools, Hangs};
+pub use budget::{Account, Overdrawn};
+pub(crate) use budget::{Budget, Missing};
 pub(crate) use errand::Errand;
 #[cfg(test)]
 pub(crate) use gate::test_gate;
@@ -56,7 +61,7 @@ pub use lines::{LINES_MAX, Lines, LogLine, Shelf};
 pub(crate) use stamp::Stamp;
 pub use state::GuestState;
 pub(crate) use tail::Tail;
-pub use tasks::{CallError, Calls, CastFault, Done, Order};
+pub use tasks::{ATTEMPTS_MAX, CallError, Calls, CastFault, Done, Order};
 pub(crate) use term::{Heed, one_line};
 
 /// The interfaces on offer: a package or an interface, and its version track.

@@ -36,19 +36,19 @@ impl GuestState {
     /// The state of an instance that may reach what `access` says.
     ///
     /// # Errors
-    /// When a folder that it is granted cannot be opened.
-    pub fn new(access: &Arc<Access>) -> wasmtime::Result<Self> {
-        Self::on(&Errand::default(), access)
+    /// When a folder that it is granted cannot be opened, or its files do not answer.
+    pub async fn new(access: &Arc<Access>) -> wasmtime::Result<Self> {
+        Self::on(&Errand::default(), access).await
     }
 
     /// The same, of an instance that is sent on `errand`.
     ///
     /// # Errors
     /// The same.
-    pub(crate) fn on(errand: &Errand, access: &Arc<Access>) -> wasmtime::Result<Self> {
+    pub(crate) async fn on(errand: &Errand, access: &Arc<Access>) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
-        let (wasi, sockets) = wasi::ctx(access, errand)?;
+        let (wasi, sockets) = wasi::ctx(access, errand).await?;
         let mut state = Self {
             table,
             wasi,

@@ -2,18 +2,20 @@
 //! folders, sockets (`sockets/`), arguments, and an environment that secrets are
 //! part of. Clocks and random numbers are real, and what the guest prints is logged.
 //!
-//! Calls on files are made by threads that nothing can interrupt. One that was
-//! begun before the end of a term may be carried out after it, which is why no
-//! folder is granted by default.
+//! Calls on files are made by threads of the action's own (`blocking.rs`), which nothing
+//! can interrupt. One that was begun before the end of a term may be carried out after
+//! it, which is why no folder is granted by default.
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use tokio::time::timeout;
 use wasmtime::component::Linker;
 use wasmtime::format_err;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
 use super::{
-    Access, Errand,
+    Access, Errand, Hangs,
+    blocking::HANGS,
     log::{LogStream, Stream},
     sockets::SocketsCtx,
 };
@@ -22,11 +24,29 @@ use crate::config::Secret;
 /// A context for an instance that has what `access` grants, sent on `errand`.
 ///
 /// # Errors
-/// When a folder cannot be opened.
-pub(crate) fn ctx(
+/// When a folder cannot be opened, or the action's files do not answer at all.
+pub(crate) async fn ctx(
     access: &Arc<Access>,
     errand: &Errand,
 ) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
+    if access.grants.folders.is_empty() {
+        return with_folders(access, errand);
+    }
+    access.blocking.check()?;
+    // Opening a folder may hang as well.
+    let (own, errand) = (Arc::clone(access), errand.clone());
+    let opened = access.blocking.call(move || with_folders(&own, &errand));
+    match timeout(HANGS, opened).await {
+        Ok(opened) => opened?,
+        Err(_) => {
+            // It tells the log as well.
+            access.blocking.check()?;
+            Err(Hangs.into())
+        }
+    }
+}
+
+fn with_folders(access: &Arc<Access>, errand: &Errand) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
     let log =
         |stream| LogStream::new(stream, access.console.clone()).copying_to(errand.tail.clone());
     let mut ctx = WasiCtx::builder();

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, value_parser};
 use http::Method;
 use serde::Deserialize;
 
@@ -14,6 +14,10 @@ use super::{
     ExitError,
     client::{Answer, HostArgs, Question, STORE_PATIENCE},
     terminal::{hand_out, remark, say, tame},
+};
+use crate::{
+    capability::ATTEMPTS_MAX,
+    config::{DAY, MS, span},
 };
 
 /// How much longer than its time-out an answer may take on its way.
@@ -31,10 +35,10 @@ pub(super) struct CallArgs {
     #[command(flatten)]
     payload: PayloadArgs,
     /// How long it may take, as in 5s [default: what the task's settings say]
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "SPAN", value_parser = span::<MS, DAY>)]
     timeout: Option<Duration>,
     /// How often it is tried, if the task says that it failed
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=ATTEMPTS_MAX.into()))]
     attempts: u32,
     /// Do not say who worked
     #[arg(long, short)]

@@ -12,7 +12,7 @@ use super::{ExitError, terminal::say};
 use crate::{
     api::{Reason, Status},
     cluster::{AskError, Passport, Peers, Reading},
-    config::{Secret, TlsFiles},
+    config::{Secret, TlsFiles, small_file},
     words::with_causes,
 };
 
@@ -84,7 +84,7 @@ impl HostArgs {
                 Err(VarError::NotUnicode(_)) => Err(no_token(TOKEN)),
             };
         };
-        let text = std::fs::read_to_string(file).map_err(|error| {
+        let text = small_file::read_named(file).map_err(|error| {
             ExitError::usage(format!("cannot read the token in {}", file.display()))
                 .caused_by(&error)
                 .help("name a file that this user can read, with a token as `soloist token new` prints it")

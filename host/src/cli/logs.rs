@@ -11,9 +11,10 @@ use owo_colors::Style;
 use super::{
     ExitError,
     client::{Client, HostArgs, Question},
+    count,
     terminal::{Paint, say, say_json, tame},
 };
-use crate::capability::LogLine;
+use crate::capability::{LINES_MAX, LogLine};
 
 /// How long a host may take, and how long one that is followed may be quiet.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,7 +28,7 @@ pub(super) struct LogsArgs {
     #[arg(long, short)]
     follow: bool,
     /// So many lines at most of what was printed before
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 100, value_parser = count(0..=LINES_MAX as u64))]
     lines: usize,
     /// What was printed on this host, whoever leads
     #[arg(long)]

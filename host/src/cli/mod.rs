@@ -25,9 +25,9 @@ mod terminal;
 mod token;
 mod version;
 
-use std::process::ExitCode;
+use std::{ops::RangeInclusive, process::ExitCode, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, builder::RangedU64ValueParser};
 use tokio::runtime::{Builder, Runtime};
 
 pub use exit::{Exit, ExitError};
@@ -126,9 +126,21 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
     }
 }
 
+/// How long calls that block may keep the process when all work is done and told.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// Does `work` on a runtime with a thread for each core.
 fn in_runtime(work: impl Future<Output = Result<(), ExitError>>) -> Result<ExitCode, ExitError> {
-    runtime(&mut Builder::new_multi_thread())?.block_on(work).map(|()| Exit::Ok.into())
+    let runtime = runtime(&mut Builder::new_multi_thread())?;
+    let done = runtime.block_on(work);
+    // Dropping it would wait for each of them: one on a file system that hangs never ends.
+    runtime.shutdown_timeout(LINGER);
+    done.map(|()| Exit::Ok.into())
+}
+
+/// Reads a number of a flag, within `range`.
+fn count(range: RangeInclusive<u64>) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(range)
 }
 
 fn runtime(builder: &mut Builder) -> Result<Runtime, ExitError> {

@@ -6,6 +6,7 @@ use super::{
     ActionConfig, ConfigError,
     action::{Surroundings, shown},
     file::{ActionTable, Source, Text, Written},
+    kept::Kept,
     listing::Listing,
     problem::{Place, Problem},
     resolver::{Resolver, Setting},
@@ -21,6 +22,8 @@ pub struct ActionSource {
     pub(super) folder: PathBuf,
     pub(super) place: Option<Place>,
     pub(super) control: Option<SocketAddr>,
+    /// The settings that lie beside plugins.
+    pub(super) beside: Kept,
 }
 
 /// What was read.
@@ -98,6 +101,9 @@ impl ActionSource {
         for name in listing.settings() {
             self.settled_beside(name, &around, &mut reading);
         }
+        let beside: BTreeSet<_> =
+            listing.settings().iter().map(|name| settings_of(&listing, name)).collect();
+        self.beside.forget_all_but(|path| beside.contains(path));
         found(&listing, &mut reading);
         reading.actions.sort_by(|a, b| a.name.cmp(&b.name));
         reading.refused.sort_by(|a, b| a.name.cmp(&b.name));
@@ -132,8 +138,8 @@ impl ActionSource {
 
     /// The action of `NAME.toml`.
     fn settled_beside(&self, name: &str, around: &Surroundings<'_>, reading: &mut Reading) {
-        let file = around.listing.path(&format!("{name}.toml"));
-        let parsed = Source::open_file(file.clone()).map_err(|error| {
+        let file = settings_of(around.listing, name);
+        let parsed = self.beside.open(&file).map_err(|error| {
             let what = format!("cannot read `{}`: {error}", file.display());
             Problem::new(what, "let this user read it, or remove it")
         });
@@ -158,6 +164,11 @@ impl ActionSource {
         let action = around.action(&mut resolver, &setting, table);
         reading.add(name, action, resolver.into_problems());
     }
+}
+
+/// Where the settings of an action lie that lie beside its plugin.
+fn settings_of(listing: &Listing, name: &str) -> PathBuf {
+    listing.path(&format!("{name}.toml"))
 }
 
 /// The actions that components make which no settings name.

@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::bounded::{Count, DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, Rank, SECOND, Size, Span, TIB};
 pub(super) use super::source::{Source, Written, nearest};
 
 /// A text of the file that knows where it stands.
 pub(super) type Text = Written<String>;
-/// A number of the file that knows where it stands.
-pub(super) type Number = Written<i64>;
+/// How long something may take that people or machines wait for.
+pub(super) type Patience = Span<MS, DAY>;
 
 /// The settings of a soloist host (soloist.toml). Everything has a default; a flag
 /// of `soloist run` beats its `SOLOIST_*` variable, which beats this file.
@@ -81,8 +82,9 @@ pub(super) struct HostTable {
     pub(super) insecure: bool,
     /// Anything that helps to tell hosts apart
     pub(super) labels: BTreeMap<String, String>,
-    /// How much it is preferred where a group goes by that; more is better
-    pub(super) priority: i64,
+    /// How much it is preferred where a group goes by that; more is better. -1000000 to
+    /// 1000000; default: 0
+    pub(super) priority: Option<Rank<1_000_000>>,
 }
 
 /// TLS between hosts, and to whoever asks them; all files in PEM
@@ -123,6 +125,7 @@ pub(super) struct TracesTable {
     /// What part of the traces that begin here is recorded, from 0.0 to 1.0; those that
     /// came with a request are recorded if its sender says so. Default: 1.0
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub(super) ratio: Option<Written<f64>>,
     /// Headers that it asks for: "file:PATH" or "env:NAME" says where their values are kept
     #[serde(default)]
@@ -159,8 +162,8 @@ pub(super) struct GroupTable {
     pub(super) avoid: Vec<Text>,
     /// Whether a host that should lead takes over from one that leads, or waits
     pub(super) preempt: bool,
-    /// For how long it must have been the one that should. 100ms or more; default: "10s"
-    pub(super) settle: Option<Text>,
+    /// For how long it must have been the one that should. 100ms to 24h; default: "10s"
+    pub(super) settle: Option<Span<{ 100 * MS }, DAY>>,
     /// Groups with this are led by as many different hosts as can be
     pub(super) spread: bool,
 }
@@ -169,17 +172,18 @@ pub(super) struct GroupTable {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LeaseTable {
-    /// After this long a host that is cut off or frozen is replaced. 1s or more, with
-    /// etcd 2s and in whole seconds; default: "5s"
-    pub(super) ttl: Option<Text>,
+    /// After this long a host that is cut off or frozen is replaced. 1s to 1h, with etcd
+    /// from 2s on and in whole seconds; default: "5s"
+    pub(super) ttl: Option<Span<SECOND, HOUR>>,
     /// How long actions may take to stop when the lease runs out: a part of the ttl.
-    /// 100ms or more; default: "500ms"
-    pub(super) stop: Option<Text>,
-    /// How long requests in flight may take when leadership is handed over. Default: "10s"
-    pub(super) drain: Option<Text>,
+    /// 100ms to 10m; default: "500ms"
+    pub(super) stop: Option<Span<{ 100 * MS }, { 10 * MINUTE }>>,
+    /// How long requests in flight may take when leadership is handed over. 0s to 24h;
+    /// default: "10s"
+    pub(super) drain: Option<Span<0, DAY>>,
     /// How long a host stands back for others when an action has failed on it. 1s to
     /// 1h; default: "30s"
-    pub(super) cool_down: Option<Text>,
+    pub(super) cool_down: Option<Span<SECOND, HOUR>>,
 }
 
 /// The settings of an action: `[action.NAME]`, or the whole of `NAME.toml` in the plugins
@@ -206,16 +210,15 @@ pub(super) struct ActionTable {
     #[schemars(extend("enum" = ["refuse", "forward", "redirect"]))]
     pub(super) standby: Option<Text>,
     /// How long a request waits while nobody leads. 0s to 10m; default: "10s"
-    pub(super) hold: Option<Text>,
+    pub(super) hold: Option<Span<0, { 10 * MINUTE }>>,
     /// When a service that ended is started again. Default: "always"; "on-failure" for a
     /// plugin that answers requests as well
     #[schemars(extend("enum" = ["always", "on-failure", "never"]))]
     pub(super) restart: Option<Text>,
     /// How often it is, within `window`, before the action has failed. Default: 4
-    #[schemars(range(min = 0, max = 1000))]
-    pub(super) max_restarts: Option<Number>,
+    pub(super) max_restarts: Option<Count<0, 1000>>,
     /// Restarts that are older do not count. 1s to 24h; default: "1m"
-    pub(super) window: Option<Text>,
+    pub(super) window: Option<Span<SECOND, DAY>>,
     /// Makes a job of a program: a pattern of cron, "every 30s", "@daily", or "none" for
     /// one that is run by hand
     #[schemars(example = &"0 3 * * *", example = &"every 30s", example = &"none")]
@@ -223,7 +226,7 @@ pub(super) struct ActionTable {
     /// Whose time the schedule is in, as in "Europe/Berlin". Default: "UTC"
     pub(super) zone: Option<Text>,
     /// Each firing is put off by up to so much. 0s to 24h; default: "0s"
-    pub(super) jitter: Option<Text>,
+    pub(super) jitter: Option<Span<0, DAY>>,
     /// What becomes of firings that could not begin in time: dropped ("skip", the default),
     /// the latest is run ("once"), or each ("all")
     #[schemars(extend("enum" = ["skip", "once", "all"]))]
@@ -233,55 +236,50 @@ pub(super) struct ActionTable {
     #[schemars(extend("enum" = ["forbid", "allow", "replace"]))]
     pub(super) concurrency: Option<Text>,
     /// How many more attempts a firing gets whose first one failed. Default: 0
-    #[schemars(range(min = 0, max = 100))]
-    pub(super) retries: Option<Number>,
+    pub(super) retries: Option<Count<0, 100>>,
     /// How many requests are answered at a time; the others wait. Default: 256
-    #[schemars(range(min = 1, max = 1000))]
-    pub(super) requests: Option<Number>,
+    pub(super) requests: Option<Count<1, 1000>>,
     /// A new instance for each request ("fresh", the default), or those that answered
     /// before ("reuse")
     #[schemars(extend("enum" = ["fresh", "reuse"]))]
     pub(super) instances: Option<Text>,
     /// With "reuse": after so many requests an instance is replaced. Default: 1000
-    #[schemars(range(min = 1, max = 1_000_000_000))]
-    pub(super) max_reuse: Option<Number>,
-    /// With "reuse": it ends when there was no request for so long. Default: "10s"
-    pub(super) max_idle: Option<Text>,
+    pub(super) max_reuse: Option<Count<1, 1_000_000_000>>,
+    /// With "reuse": it ends when there was no request for so long. 0s to 24h; default:
+    /// "10s"
+    pub(super) max_idle: Option<Span<0, DAY>>,
     /// How many requests wait for their turn; the others get 503. Default: 1024
-    #[schemars(range(min = 0, max = 100_000))]
-    pub(super) queue: Option<Number>,
+    pub(super) queue: Option<Count<0, 100_000>>,
     /// How long a guest may take to begin its answer. 1ms to 24h; default: "30s"
-    pub(super) first_byte: Option<Text>,
+    pub(super) first_byte: Option<Patience>,
     /// How long a guest may be busy with a request. 1ms to 24h; default: "10m"
-    pub(super) request_timeout: Option<Text>,
+    pub(super) request_timeout: Option<Patience>,
     /// How long a hook may take. 1ms to 24h; default: "10s"
-    pub(super) hook_timeout: Option<Text>,
+    pub(super) hook_timeout: Option<Patience>,
     /// The largest body of a request. 0B to 1TiB; default: "16MiB"
-    pub(super) body: Option<Text>,
+    pub(super) body: Option<Size<0, TIB>>,
     /// The memory of each instance. 1MiB to 1GiB; default: "256MiB"
-    pub(super) memory: Option<Text>,
+    pub(super) memory: Option<Size<MIB, GIB>>,
     /// How many instances may compute for long at once. Default: all processors but one
-    #[schemars(range(min = 1, max = 1024))]
-    pub(super) cpu: Option<Number>,
+    pub(super) cpu: Option<Count<1, 1024>>,
     /// How much of what it prints is logged in a second. 16KiB to 1GiB; default: "64KiB"
-    pub(super) log: Option<Text>,
+    pub(super) log: Option<Size<{ 16 * KIB }, GIB>>,
     /// Of a task: only hosts with this label do it, "LABEL=VALUE". Default: every host
     pub(super) on: Option<Text>,
     /// Of a task: a call may be done twice, so it is done again if its host dies
     pub(super) idempotent: bool,
-    /// How long an attempt may take: of a task 1ms to 24h, "30s" by default; of a job up
-    /// to 30days, "1h" by default
-    pub(super) timeout: Option<Text>,
+    /// How long an attempt may take, 1ms to 30days: of a task up to 24h, "30s" by default;
+    /// of a job "1h" by default
+    pub(super) timeout: Option<Span<MS, { 30 * DAY }>>,
     /// Of a task: after so many attempts a cast is a dead letter. Default: 5
-    #[schemars(range(min = 1, max = 1000))]
-    pub(super) max_attempts: Option<Number>,
+    pub(super) max_attempts: Option<Count<1, 1000>>,
     /// Of a task: how long answers of casts are kept. 1s to 30days; default: "1h"
-    pub(super) keep: Option<Text>,
+    pub(super) keep: Option<Span<SECOND, { 30 * DAY }>>,
     /// Of a task: how many casts there may be that are not done. Default: 10000
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub(super) max_queued: Option<Number>,
+    pub(super) max_queued: Option<Count<0, 1_000_000>>,
+    // etcd takes requests of 1.5 MiB (`--max-request-bytes`).
     /// Of a task: how long what is cast may be. 0B to 1MiB; default: "256KiB"
-    pub(super) payload: Option<Text>,
+    pub(super) payload: Option<Size<0, MIB>>,
     /// Names of tasks that it may call; "*" is all of them
     pub(super) tasks: Vec<Text>,
     /// Keeps state in the store, by wasi:keyvalue

@@ -11,9 +11,8 @@ use super::{
 };
 use crate::election::Group;
 
-const DEFAULT_SETTLE: &str = "10s";
-/// A hand-over costs a pause: more often than this, none is made by preference.
-const SETTLE_MIN: Duration = Duration::from_millis(100);
+/// A hand-over costs a pause: none is made by preference before this has passed.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// Who should lead a group. Whether a host leads is for the store alone to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +30,8 @@ pub struct GroupConfig {
 
 impl GroupConfig {
     /// That of a group of which no settings speak.
-    pub const DEFAULT: Self = Self {
-        strategy: Strategy::LongestRunning,
-        preempt: false,
-        settle: Duration::from_secs(10),
-        spread: false,
-    };
+    pub const DEFAULT: Self =
+        Self { strategy: Strategy::LongestRunning, preempt: false, settle: SETTLE, spread: false };
 }
 
 /// How hosts are compared.
@@ -140,8 +135,7 @@ fn group(
     table: GroupTable,
     folder: &std::path::Path,
 ) -> Option<GroupConfig> {
-    let settle = resolver.written(table.settle, DEFAULT_SETTLE);
-    let settle = resolver.read(&settle, settle_time);
+    let settle = resolver.bounded(table.settle.as_ref(), SETTLE);
     let mut setting = resolver.written(table.strategy, "longest-running");
     if setting.place.is_none() {
         let first = table.prefer.iter().chain(&table.avoid).next().cloned();
@@ -192,14 +186,6 @@ fn of_another(key: &str, strategy: &str, text: &str) -> Problem {
         format!("`{key}` has no meaning for the strategy `{text}`"),
         format!("write `strategy = \"{strategy}\"`, or remove `{key}`"),
     )
-}
-
-fn settle_time(text: &str) -> Result<Duration, Problem> {
-    let settle = value::duration(text)?;
-    if settle >= SETTLE_MIN {
-        return Ok(settle);
-    }
-    Err(Problem::new(format!("`{text}` is too short a time to settle"), "write `100ms` or more"))
 }
 
 fn list<T>(

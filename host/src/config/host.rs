@@ -121,6 +121,7 @@ pub(super) fn read(
             resolver.read(&advertise, |text| advertised(text, secure)).map(Some)
         }
     };
+    let priority = resolver.bounded(table.priority.as_ref(), 0);
     let api = api::read(resolver, api);
     let host = HostConfig {
         name: name?.into(),
@@ -130,7 +131,7 @@ pub(super) fn read(
         tls: tls?,
         api: api?,
         labels: table.labels,
-        priority: table.priority,
+        priority: priority?,
     };
     let insecure = table.insecure || overrides.insecure;
     resolver.read(&listen_at, |_| check_openness(&host, insecure))?;

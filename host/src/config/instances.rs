@@ -6,13 +6,11 @@ use super::{
     file::{ActionTable, nearest},
     problem::Problem,
     resolver::Resolver,
-    value,
 };
 
-/// How many requests an instance serves before it is replaced, by default and at most.
+/// How many requests an instance serves before it is replaced.
 const MAX_REUSE: usize = 1000;
-const MAX_REUSE_MOST: usize = 1_000_000_000;
-const MAX_IDLE: &str = "10s";
+const MAX_IDLE: Duration = Duration::from_secs(10);
 
 /// Which instances answer the requests of an action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,9 +34,8 @@ pub struct Reuse {
 /// The instances of `table`, or nothing after taking down what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Instances> {
     let reuse = resolver.written(table.instances.clone(), "fresh");
-    let idle = resolver.written(table.max_idle.clone(), MAX_IDLE);
-    let max = resolver.number(table.max_reuse.clone(), MAX_REUSE, 1..=MAX_REUSE_MOST);
-    let idle = resolver.read(&idle, value::duration);
+    let max = resolver.bounded(table.max_reuse.as_ref(), MAX_REUSE);
+    let idle = resolver.bounded(table.max_idle.as_ref(), MAX_IDLE);
     let reuses = resolver.read(&reuse, reuses)?;
     let (max, idle) = (max?, idle?);
     Some(if reuses { Instances::Reuse(Reuse { max, idle }) } else { Instances::Fresh })

@@ -3,20 +3,18 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    file::{ActionTable, Text, Written, nearest},
+    file::{ActionTable, Text, nearest},
     problem::Problem,
     resolver::{Resolver, Setting},
     schedule::{self, Schedule},
-    value,
 };
 
 const ZONE: &str = "UTC";
-const JITTER: &str = "0s";
+const JITTER: Duration = Duration::ZERO;
 const MISSED: &str = "skip";
 const CONCURRENCY: &str = "forbid";
-const TIMEOUT: &str = "1h";
+const TIMEOUT: Duration = Duration::from_secs(3600);
 const RETRIES: usize = 0;
-const RETRIES_MOST: usize = 100;
 
 /// When a program is run, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,21 +108,24 @@ fn choice(text: &str, what: &str, known: [&str; 3], all: &str) -> Problem {
 /// The job of `table`, if it is one; nothing after taking down what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Option<JobConfig>> {
     let Some(schedule) = &table.schedule else {
-        let keys = [
-            ("zone", &table.zone),
-            ("jitter", &table.jitter),
-            ("missed", &table.missed),
-            ("concurrency", &table.concurrency),
-        ];
-        let texts = keys.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?.span())));
-        let number = table.retries.as_ref().map(|number| ("retries", number.span()));
-        let misplaced: Vec<_> = texts.chain(number).collect();
-        for (key, span) in &misplaced {
+        let texts =
+            [("zone", &table.zone), ("missed", &table.missed), ("concurrency", &table.concurrency)];
+        let places: Vec<_> = texts
+            .map(|(key, text)| (key, text.as_ref().map(|text| resolver.place(text))))
+            .into_iter()
+            .chain([
+                ("jitter", resolver.place_of(table.jitter.as_ref())),
+                ("retries", resolver.place_of(table.retries.as_ref())),
+            ])
+            .filter(|(_, place)| place.is_some())
+            .collect();
+        let misplaced = !places.is_empty();
+        for (key, place) in places {
             let what = format!("`{key}` says something of a job, and this is none");
             let mend = "add `schedule`, as in `schedule = \"0 3 * * *\"` or `schedule = \"none\"`";
-            report(resolver, Written::new(span.clone(), ()), Problem::new(what, mend));
+            resolver.report(Problem::new(what, mend).at(place));
         }
-        return misplaced.is_empty().then_some(None);
+        return (!misplaced).then_some(None);
     };
     restarts(resolver, table);
     let zone = resolver.written(table.zone.clone(), ZONE);
@@ -134,15 +135,13 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
     if let Some(schedule) = &schedule {
         pointless(resolver, table, schedule);
     }
-    let jitter = resolver.written(table.jitter.clone(), JITTER);
-    let jitter = resolver.read(&jitter, put_off);
+    let jitter = resolver.bounded(table.jitter.as_ref(), JITTER);
     let concurrency = resolver.written(table.concurrency.clone(), CONCURRENCY);
     let concurrency = resolver.read(&concurrency, Concurrency::parse);
     let missed = resolver.written(table.missed.clone(), MISSED);
     let missed = read_missed(resolver, &missed, concurrency);
-    let timeout = resolver.written(table.timeout.clone(), TIMEOUT);
-    let timeout = resolver.read(&timeout, patience);
-    let retries = resolver.number(table.retries.clone(), RETRIES, 0..=RETRIES_MOST);
+    let timeout = resolver.bounded(table.timeout.as_ref(), TIMEOUT);
+    let retries = resolver.bounded(table.retries.as_ref(), RETRIES);
     zone?;
     Some(Some(JobConfig {
         schedule: schedule?,
@@ -154,42 +153,33 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
     }))
 }
 
-fn report<T>(resolver: &mut Resolver<'_>, at: Written<T>, problem: Problem) {
-    let place = resolver.place(&at);
-    resolver.report(problem.at(Some(place)));
-}
-
 /// A job that ends has done its work: it fires again by its schedule alone.
 fn restarts(resolver: &mut Resolver<'_>, table: &ActionTable) {
-    if let Some(restart) = table.restart.clone() {
+    if let Some(restart) = &table.restart {
         let what = "a job is not started again when it ends: it has a schedule";
-        report(resolver, restart, Problem::new(what, "drop `restart`; `retries` is for failures"));
+        let problem = Problem::new(what, "drop `restart`; `retries` is for failures");
+        resolver.report(problem.at(Some(resolver.place(restart))));
     }
 }
 
 /// Refuses what says something of a time that this schedule does not have.
 fn pointless(resolver: &mut Resolver<'_>, table: &ActionTable, schedule: &Schedule) {
-    let refuse = |resolver: &mut Resolver<'_>, key: &str, text: &Option<Text>, why: &str| {
-        if let Some(text) = text.clone() {
-            let problem = Problem::new(
-                format!("`{key}` has no meaning here: {why}"),
-                format!("drop `{key}`"),
-            );
-            report(resolver, text, problem);
-        }
-    };
-    match schedule {
-        Schedule::Cron(..) => {}
+    let place = |text: &Option<Text>| text.as_ref().map(|text| resolver.place(text));
+    let zone = ("zone", place(&table.zone));
+    let (why, keys) = match schedule {
+        Schedule::Cron(..) => return,
         Schedule::Every(_) => {
-            let why = "`every` counts from the beginning of Unix time, wherever that is";
-            refuse(resolver, "zone", &table.zone, why);
+            ("`every` counts from the beginning of Unix time, wherever that is", vec![zone])
         }
         Schedule::OnDemand => {
-            let why = "this job runs when it is asked to";
-            refuse(resolver, "zone", &table.zone, why);
-            refuse(resolver, "jitter", &table.jitter, why);
-            refuse(resolver, "missed", &table.missed, why);
+            let jitter = ("jitter", resolver.place_of(table.jitter.as_ref()));
+            let missed = ("missed", place(&table.missed));
+            ("this job runs when it is asked to", vec![zone, jitter, missed])
         }
+    };
+    for (key, place) in keys.into_iter().filter(|(_, place)| place.is_some()) {
+        let what = format!("`{key}` has no meaning here: {why}");
+        resolver.report(Problem::new(what, format!("drop `{key}`")).at(place));
     }
 }
 
@@ -206,15 +196,4 @@ fn read_missed(
         )),
         (missed, _) => Ok(missed),
     })
-}
-
-fn put_off(text: &str) -> Result<Duration, Problem> {
-    const MAX: Duration = Duration::from_secs(24 * 3600);
-    value::span_within(text, Duration::ZERO..=MAX, "write a span from 0s to 24h")
-}
-
-fn patience(text: &str) -> Result<Duration, Problem> {
-    const MIN: Duration = Duration::from_millis(1);
-    const MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-    value::span_within(text, MIN..=MAX, "write a span from 1ms to 30days")
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{StoreUrl, Timings, problem::Problem, value};
+use super::{StoreUrl, Timings, problem::Problem};
 
-/// The shortest stop that the scheduler of a busy machine lets anyone keep.
+/// The shortest stop that the scheduler of a busy machine lets anyone keep; the file takes
+/// no shorter one.
 const MIN_STOP: Duration = Duration::from_millis(100);
 
 /// Whether `store` can grant `ttl`.
@@ -28,29 +29,6 @@ pub(super) fn check_ttl(ttl: Duration, store: &StoreUrl) -> Result<(), Problem> 
         ));
     }
     Ok(())
-}
-
-/// Whether a stop can be kept to `stop`.
-pub(super) fn check_stop(stop: Duration) -> Result<(), Problem> {
-    if stop >= MIN_STOP {
-        return Ok(());
-    }
-    Err(Problem::new(
-        format!("a stop cannot be kept to {}", show(stop)),
-        format!("write `stop = \"{}\"` or more", show(MIN_STOP)),
-    ))
-}
-
-/// How long a host may stand back.
-pub(super) fn cool_down(text: &str) -> Result<Duration, Problem> {
-    let span = value::duration(text)?;
-    if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&span) {
-        return Ok(span);
-    }
-    Err(Problem::new(
-        format!("a host cannot stand back for {text}"),
-        "write `cool_down = \"30s\"`, or another span from 1s to 1h",
-    ))
 }
 
 /// Whether a term survives a lost renewal under `timings`.

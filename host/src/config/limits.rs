@@ -2,27 +2,27 @@
 //!
 //! Every limit has a default, so an action that says nothing is bounded too.
 
-use std::{num::NonZeroUsize, ops::RangeInclusive, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
-use super::{file::ActionTable, problem::Problem, resolver::Resolver, value};
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const TIB: u64 = 1 << 40;
+use super::{
+    bounded::{GIB, KIB, MIB},
+    file::ActionTable,
+    problem::Problem,
+    resolver::Resolver,
+};
 
 /// The most linear memory that any instance can have.
 pub const MEMORY_MAX: usize = GIB as usize;
 
 const REQUESTS: usize = 256;
 const QUEUE: usize = 1024;
-const FIRST_BYTE: &str = "30s";
-const REQUEST_TIMEOUT: &str = "10m";
-const HOOK_TIMEOUT: &str = "10s";
-const BODY: &str = "16MiB";
+const FIRST_BYTE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
+const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY: u64 = 16 * MIB;
 /// Programs in interpreted languages need some 40 MiB to begin with.
-const MEMORY: &str = "256MiB";
-const LOG: &str = "64KiB";
+const MEMORY: u64 = 256 * MIB;
+const LOG: u64 = 64 * KIB;
 
 /// What an action is held to; its neighbours live by that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,36 +53,30 @@ impl Default for Limits {
         Self {
             requests: REQUESTS,
             queue: QUEUE,
-            first_byte: Duration::from_secs(30),
-            request_timeout: Duration::from_secs(600),
-            hook_timeout: Duration::from_secs(10),
-            body: 16 * MIB,
-            memory: 256 << 20,
+            first_byte: FIRST_BYTE,
+            request_timeout: REQUEST_TIMEOUT,
+            hook_timeout: HOOK_TIMEOUT,
+            body: BODY,
+            memory: MEMORY as usize,
             cpu: None,
-            log: 64 * KIB,
+            log: LOG,
         }
     }
 }
 
 /// The limits of `table`, or nothing after taking down what is wrong with them.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Limits> {
-    let requests = resolver.number(table.requests.clone(), REQUESTS, 1..=1000);
-    let queue = resolver.number(table.queue.clone(), QUEUE, 0..=100_000);
-    let timeout = resolver.written(table.request_timeout.clone(), REQUEST_TIMEOUT);
-    let request_timeout = resolver.read(&timeout, patience);
+    let requests = resolver.bounded(table.requests.as_ref(), REQUESTS);
+    let queue = resolver.bounded(table.queue.as_ref(), QUEUE);
+    let request_timeout = resolver.bounded(table.request_timeout.as_ref(), REQUEST_TIMEOUT);
     let first_byte = first_byte(resolver, table, request_timeout);
-    let hook_timeout = resolver.written(table.hook_timeout.clone(), HOOK_TIMEOUT);
-    let hook_timeout = resolver.read(&hook_timeout, patience);
-    let mut size = |text: &Option<_>, default: &str, range| {
-        let setting = resolver.written(text.clone(), default);
-        resolver.read(&setting, |text| size_within(text, range))
-    };
-    let body = size(&table.body, BODY, 0..=TIB);
-    let memory = size(&table.memory, MEMORY, MIB..=MEMORY_MAX as u64);
-    let log = size(&table.log, LOG, 16 * KIB..=GIB);
-    let cpu = match table.cpu.clone() {
+    let hook_timeout = resolver.bounded(table.hook_timeout.as_ref(), HOOK_TIMEOUT);
+    let body = resolver.bounded(table.body.as_ref(), BODY);
+    let memory = resolver.bounded(table.memory.as_ref(), MEMORY);
+    let log = resolver.bounded(table.log.as_ref(), LOG);
+    let cpu = match &table.cpu {
         None => Some(None),
-        some => resolver.number(some, 1, 1..=1024).map(NonZeroUsize::new),
+        some => resolver.bounded(some.as_ref(), 1).map(NonZeroUsize::new),
     };
     Some(Limits {
         requests: requests?,
@@ -103,37 +97,19 @@ fn first_byte(
     table: &ActionTable,
     request_timeout: Option<Duration>,
 ) -> Option<Duration> {
-    let setting = resolver.written(table.first_byte.clone(), FIRST_BYTE);
-    let whole = request_timeout.unwrap_or(Duration::MAX);
-    resolver.read(&setting, |text| {
-        let first = patience(text)?;
-        if first <= whole || setting.place.is_none() {
-            return Ok(first.min(whole));
-        }
-        let whole = humantime::format_duration(whole);
-        Err(Problem::new(
-            format!("an answer that may begin after {text} is cut off after {whole}"),
-            format!("write `first_byte = \"{whole}\"` or less, or a longer `request_timeout`"),
-        ))
-    })
-}
-
-pub(super) fn patience(text: &str) -> Result<Duration, Problem> {
-    const MIN: Duration = Duration::from_millis(1);
-    const MAX: Duration = Duration::from_secs(24 * 3600);
-    value::span_within(text, MIN..=MAX, "write a span from 1ms to 24h")
-}
-
-pub(super) fn size_within(text: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {
-    let size = value::size(text)?;
-    if range.contains(&size) {
-        return Ok(size);
+    let first = resolver.bounded(table.first_byte.as_ref(), FIRST_BYTE)?;
+    let Some(whole) = request_timeout else { return Some(first) };
+    let place = resolver.place_of(table.first_byte.as_ref());
+    if first <= whole || place.is_none() {
+        return Some(first.min(whole));
     }
-    let [least, most] = [range.start(), range.end()].map(|end| value::show_size(*end));
-    Err(Problem::new(
-        format!("{text} is out of range"),
-        format!("write a size from {least} to {most}"),
-    ))
+    let [first, whole] = [first, whole].map(humantime::format_duration);
+    let problem = Problem::new(
+        format!("an answer that may begin after {first} is cut off after {whole}"),
+        format!("write `first_byte = \"{whole}\"` or less, or a longer `request_timeout`"),
+    );
+    resolver.report(problem.at(place));
+    None
 }
 
 #[cfg(test)]

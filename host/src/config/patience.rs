@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{file::ActionTable, problem::Problem, resolver::Resolver, value};
+use super::{file::ActionTable, resolver::Resolver};
 
 const MAX_RESTARTS: usize = 4;
-const WINDOW: &str = "1m";
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// How often a service is started again before its action has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,22 +18,15 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { max_restarts: MAX_RESTARTS, window: Duration::from_secs(60) }
+        Self { max_restarts: MAX_RESTARTS, window: WINDOW }
     }
 }
 
 /// The patience of `table`, or nothing after taking down what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Patience> {
-    let window = resolver.written(table.window.clone(), WINDOW);
-    let max_restarts = resolver.number(table.max_restarts.clone(), MAX_RESTARTS, 0..=1000);
-    let window = resolver.read(&window, in_range);
+    let max_restarts = resolver.bounded(table.max_restarts.as_ref(), MAX_RESTARTS);
+    let window = resolver.bounded(table.window.as_ref(), WINDOW);
     Some(Patience { max_restarts: max_restarts?, window: window? })
-}
-
-fn in_range(text: &str) -> Result<Duration, Problem> {
-    const MIN: Duration = Duration::from_secs(1);
-    const MAX: Duration = Duration::from_secs(24 * 3600);
-    value::span_within(text, MIN..=MAX, "write a span from 1s to 24h")
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! From the shape of the file and the overrides to a [`Config`].
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use super::{
     ActionConfig, Config, ConfigError, Overrides, Reading, StoreUrl, Timings,
     actions::ActionSource,
     file::{File, LeaseTable, Source, Text},
-    group, host, lease,
+    group, host,
+    kept::Kept,
+    lease,
     problem::{Place, Problem},
     resolver::Resolver,
     store_tls, traces, value,
@@ -16,10 +18,10 @@ const DEFAULT_FILE: &str = "soloist.toml";
 const DEFAULT_CLUSTER: &str = "soloist";
 const DEFAULT_STORE: &str = "sqlite:soloist.db";
 const DEFAULT_PLUGINS: &str = "plugins";
-const DEFAULT_TTL: &str = "5s";
-const DEFAULT_STOP: &str = "500ms";
-const DEFAULT_DRAIN: &str = "10s";
-const DEFAULT_COOL_DOWN: &str = "30s";
+const DEFAULT_TTL: Duration = Duration::from_secs(5);
+const DEFAULT_STOP: Duration = Duration::from_millis(500);
+const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
+const DEFAULT_COOL_DOWN: Duration = Duration::from_secs(30);
 
 /// Reads the settings; the default file is looked for in `folder`.
 pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
@@ -72,6 +74,7 @@ fn config(
         folder,
         place: plugins.place,
         control: host.as_ref().map(|host| host.listen),
+        beside: Kept::default(),
     };
     let actions = actions(resolver, &source);
     Some(Config {
@@ -114,21 +117,15 @@ fn timings(
     table: LeaseTable,
     store: Option<&StoreUrl>,
 ) -> Option<Timings> {
-    let ttl_setting = resolver.written(table.ttl, DEFAULT_TTL);
-    let stop_setting = resolver.written(table.stop, DEFAULT_STOP);
-    let drain = resolver.written(table.drain, DEFAULT_DRAIN);
-    let cool_down = resolver.written(table.cool_down, DEFAULT_COOL_DOWN);
-    let cool_down = resolver.read(&cool_down, lease::cool_down);
-    let ttl = resolver.read(&ttl_setting, value::duration);
-    let drain = resolver.read(&drain, value::duration);
-    let stop = resolver.read(&stop_setting, |text| {
-        let stop = value::duration(text)?;
-        lease::check_stop(stop).map(|()| stop)
-    });
+    let cool_down = resolver.bounded(table.cool_down.as_ref(), DEFAULT_COOL_DOWN);
+    let ttl = resolver.bounded(table.ttl.as_ref(), DEFAULT_TTL);
+    let drain = resolver.bounded(table.drain.as_ref(), DEFAULT_DRAIN);
+    let stop = resolver.bounded(table.stop.as_ref(), DEFAULT_STOP);
     let (store, ttl) = (store?, ttl?);
-    resolver.read(&ttl_setting, |_| lease::check_ttl(ttl, store))?;
+    let ttl_place = resolver.place_of(table.ttl.as_ref());
+    resolver.check(ttl_place.clone(), lease::check_ttl(ttl, store))?;
     let timings = Timings::derive(ttl, stop?, drain?).with_cool_down(cool_down?);
-    let blamed = if ttl_setting.place.is_some() { &ttl_setting } else { &stop_setting };
-    resolver.read(blamed, |_| lease::check_timings(&timings, store))?;
+    let blamed = ttl_place.or_else(|| resolver.place_of(table.stop.as_ref()));
+    resolver.check(blamed, lease::check_timings(&timings, store))?;
     Some(timings)
 }

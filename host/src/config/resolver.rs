@@ -1,12 +1,10 @@
 //! From settings, written or not, to their values; and what is wrong with them.
 
-use std::{
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
     ConfigError,
+    bounded::Bounded,
     file::{Source, Text, Written},
     problem::{Place, Problem},
 };
@@ -41,22 +39,20 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The number of a key that has no flag, if it is within `range`.
-    pub(super) fn number(
+    /// The value of a key that has bounds, or nothing after taking down what is wrong.
+    pub(super) fn bounded<B: Bounded>(
         &mut self,
-        number: Option<Written<i64>>,
-        default: usize,
-        range: RangeInclusive<usize>,
-    ) -> Option<usize> {
-        let Some(number) = number else { return Some(default) };
-        let place = self.source.place(&number);
-        let value = usize::try_from(*number.get_ref()).ok().filter(|n| range.contains(n));
-        if value.is_none() {
-            let what = format!("{} is out of range", number.get_ref());
-            let help = format!("write a number from {} to {}", range.start(), range.end());
-            self.report(Problem::new(what, help).at(Some(place)));
-        }
-        value
+        written: Option<&B>,
+        default: B::Value,
+    ) -> Option<B::Value> {
+        let Some(written) = written else { return Some(default) };
+        let place = written.place(self.source);
+        written.value().map_err(|problem| self.report(problem.at(Some(place)))).ok()
+    }
+
+    /// Where what has bounds was written, if it was.
+    pub(super) fn place_of<B: Bounded>(&self, written: Option<&B>) -> Option<Place> {
+        Some(written?.place(self.source))
     }
 
     /// The setting of a key that has a flag, which may have been given.
@@ -105,6 +101,11 @@ impl<'a> Resolver<'a> {
                 None
             }
         }
+    }
+
+    /// Takes down what was found to be wrong with values, and where to mend that.
+    pub(super) fn check(&mut self, place: Option<Place>, found: Result<(), Problem>) -> Option<()> {
+        found.map_err(|problem| self.report(problem.at(place))).ok()
     }
 
     /// Where something stands in the file.

@@ -9,11 +9,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use croner::{Cron, errors::CronError};
 
-use super::{file::nearest, problem::Problem, value};
-
-/// From one firing to the next at least; and at most, which is for slips of the hand.
-const EVERY_MIN: Duration = Duration::from_secs(1);
-const EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+use super::{
+    bounded::{DAY, SECOND, span_within},
+    file::nearest,
+    problem::Problem,
+};
 
 /// When a job fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,13 +105,12 @@ impl fmt::Display for Schedule {
 }
 
 fn every(text: &str, span: &str) -> Result<Schedule, Problem> {
-    let span = value::duration(span)?;
-    let whole = span.subsec_nanos() == 0;
-    if whole && (EVERY_MIN..=EVERY_MAX).contains(&span) {
+    // A year at most, which is for slips of the hand.
+    let span = span_within::<SECOND, { 366 * DAY }>(span)?;
+    if span.subsec_nanos() == 0 {
         return Ok(Schedule::Every(span));
     }
-    let what = format!("`{text}` is no schedule");
-    Err(Problem::new(what, "write whole seconds, from `every 1s` to `every 366days`"))
+    Err(Problem::new(format!("`{text}` is no schedule"), "write whole seconds, as in `every 30s`"))
 }
 
 fn cron(text: &str, zone: Tz) -> Result<Schedule, Problem> {

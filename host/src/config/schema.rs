@@ -167,6 +167,53 @@ mod tests {
         assert!(!schema.to_string().contains("null"), "TOML has no null: {schema:#}");
     }
 
+    /// Calls `look` with each key that is a number or has bounds, and its schema.
+    fn numbers(schema: &Value, look: &mut impl FnMut(&str, &Value)) {
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            let has_bounds = property.get("x-bounds").is_some();
+            if has_bounds || property["type"] == "integer" || property["type"] == "number" {
+                look(key, property);
+            }
+        }
+        for definition in schema["definitions"].as_object().into_iter().flatten() {
+            numbers(definition.1, look);
+        }
+    }
+
+    /// The bounds of a key as its description and the documentation put them.
+    fn bounds(key: &str, property: &Value) -> String {
+        if let Some(text) = property.get("x-bounds") {
+            return text.as_str().unwrap().to_owned();
+        }
+        let end = |name| property.get(name).unwrap_or_else(|| panic!("`{key}` has no {name}"));
+        format!("{} to {}", end("minimum"), end("maximum"))
+    }
+
+    /// A number of the schema that is of a plain type of Rust, such as `usize` or `Duration`,
+    /// has no maximum: it is found here.
+    #[test]
+    fn every_number_and_span_has_bounds_and_says_them() {
+        let docs = [
+            include_str!("../../../docs/settings.md"),
+            include_str!("../../../docs/jobs.md"),
+            include_str!("../../../docs/tasks.md"),
+            include_str!("../../../docs/elections.md"),
+            include_str!("../../../docs/observing.md"),
+        ];
+        let mut seen = 0;
+        numbers(&settings_schema(), &mut |key, property| {
+            let bounds = bounds(key, property);
+            let mut lines = docs.iter().flat_map(|doc| doc.lines());
+            let told = lines.any(|line| line.contains(key) && line.contains(&bounds));
+            assert!(told, "no documentation says of `{key}` that it takes {bounds}");
+            let description = property["description"].as_str().unwrap().replace('\n', " ");
+            let whole = property["type"] == "string";
+            assert!(!whole || description.contains(&bounds), "{key}: {description}");
+            seen += 1;
+        });
+        assert_eq!(seen, 28, "settings with bounds");
+    }
+
     #[test]
     fn the_settings_of_one_action_have_a_schema_of_their_own() {
         let judge = Judge::of(action_schema());

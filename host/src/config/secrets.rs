@@ -3,9 +3,9 @@
 //! Invariant: none is ever shown; all that a [`Secret`] can be asked for by
 //! accident is that it is one.
 
-use std::{env, fmt, fs, io::Read, path::Path, sync::Arc};
+use std::{env, fmt, path::Path, sync::Arc};
 
-use super::problem::Problem;
+use super::{problem::Problem, small_file};
 
 /// The largest secret, in bytes.
 const SECRET_MAX: u64 = 64 << 10;
@@ -67,24 +67,17 @@ fn from_file(path: &str, file: &Path) -> Result<Secret, Problem> {
         let mend = "name a file that this user can read; a relative path starts from the settings file's folder";
         Problem::new(format!("cannot read the secret `{path}`: {what}"), mend)
     };
-    // Asked before it is opened: opening a pipe would wait for ever.
-    let about = fs::metadata(file).map_err(|error| refused(error.to_string()))?;
-    if !about.is_file() {
-        return Err(refused("it is no file".to_owned()));
-    }
-    let mut text = String::new();
-    fs::File::open(file)
-        .and_then(|file| file.take(SECRET_MAX + 1).read_to_string(&mut text))
-        .map_err(|error| refused(error.to_string()))?;
-    if text.len() as u64 > SECRET_MAX {
-        return Err(refused(format!("it is larger than {} KiB", SECRET_MAX >> 10)));
-    }
+    let bytes = small_file::read_up_to(file, SECRET_MAX);
+    let bytes = bytes.map_err(|error| refused(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| refused("it is no text (UTF-8)".into()))?;
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Secret::new(secret.strip_suffix('\r').unwrap_or(secret)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -96,7 +89,7 @@ mod tests {
         }
         fs::write(folder.path().join("key"), vec![b'x'; 70_000]).unwrap();
         let problem = Secret::read("file:key", folder.path()).unwrap_err();
-        assert!(problem.to_string().contains("larger than 64 KiB"), "{problem}");
+        assert!(problem.to_string().contains("larger than 64KiB"), "{problem}");
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::{
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::problem::{Excerpt, Place, Problem};
+use super::{
+    problem::{Excerpt, Place, Problem},
+    small_file,
+};
 
 /// A value of the file that knows where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -62,9 +65,10 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Reads the file at `path`.
+    /// Reads the file at `path`, which somebody has named: it may be a pipe.
     pub(super) fn open(path: PathBuf) -> std::io::Result<Self> {
-        Ok(Self::new(path.clone(), std::fs::read_to_string(path)?))
+        let text = small_file::read_named(&path)?;
+        Ok(Self::new(path, text))
     }
 
     /// The source of what the file at `path` holds.
@@ -73,13 +77,10 @@ impl Source {
         Self { path, text, ends }
     }
 
-    /// Reads what has to be a file: opening a pipe would wait for ever, and a device may
-    /// have no end.
+    /// Reads what has to be a file.
     pub(super) fn open_file(path: PathBuf) -> std::io::Result<Self> {
-        if std::fs::metadata(&path)?.is_file() {
-            return Self::open(path);
-        }
-        Err(std::io::Error::other("it is no file"))
+        let text = small_file::read_text(&path)?;
+        Ok(Self::new(path, text))
     }
 
     /// The source where there is no file: one in `folder` that says nothing.

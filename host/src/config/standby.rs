@@ -6,11 +6,9 @@ use super::{
     file::{ActionTable, nearest},
     problem::Problem,
     resolver::Resolver,
-    value,
 };
 
-const HOLD: &str = "10s";
-const HOLD_MOST: Duration = Duration::from_secs(600);
+const HOLD: Duration = Duration::from_secs(10);
 
 /// What becomes of the requests that reach an action's address on a standby.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,26 +66,16 @@ pub struct Relayed {
 
 impl Default for Relayed {
     fn default() -> Self {
-        Self { standby: Standby::Refuse, hold: Duration::from_secs(10) }
+        Self { standby: Standby::Refuse, hold: HOLD }
     }
 }
 
 /// What `table` says, or nothing after taking down what is wrong.
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Relayed> {
     let standby = resolver.written(table.standby.clone(), "refuse");
-    let hold = resolver.written(table.hold.clone(), HOLD);
     let standby = resolver.read(&standby, Standby::parse);
-    let hold = resolver.read(&hold, patience);
+    let hold = resolver.bounded(table.hold.as_ref(), HOLD);
     Some(Relayed { standby: standby?, hold: hold? })
-}
-
-fn patience(text: &str) -> Result<Duration, Problem> {
-    let span = value::duration(text)?;
-    if span <= HOLD_MOST {
-        return Ok(span);
-    }
-    let mend = "write a span from 0s, which holds nothing, to 10m";
-    Err(Problem::new(format!("{text} is too long for a client to wait"), mend))
 }
 
 #[cfg(test)]

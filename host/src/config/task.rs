@@ -3,21 +3,17 @@
 use std::time::Duration;
 
 use super::{
-    file::ActionTable,
+    bounded::{KIB, Span},
+    file::{ActionTable, Patience},
     group::Label,
-    limits::{patience, size_within},
     resolver::Resolver,
-    value,
 };
 
-const TIMEOUT: &str = "30s";
+const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ATTEMPTS: usize = 5;
-const KEEP: &str = "1h";
-const KEEP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+const KEEP: Duration = Duration::from_secs(3600);
 const MAX_QUEUED: usize = 10_000;
-const PAYLOAD: &str = "256KiB";
-/// etcd takes requests of 1.5 MiB (`--max-request-bytes`).
-const PAYLOAD_MAX: u64 = 1 << 20;
+const PAYLOAD: u64 = 256 * KIB;
 
 /// The settings of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +39,11 @@ impl Default for TaskConfig {
         Self {
             on: None,
             idempotent: false,
-            timeout: Duration::from_secs(30),
+            timeout: TIMEOUT,
             max_attempts: 5,
-            keep: Duration::from_secs(3600),
+            keep: KEEP,
             max_queued: MAX_QUEUED,
-            payload: 256 << 10,
+            payload: PAYLOAD,
         }
     }
 }
@@ -61,19 +57,14 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<T
         }
         None => Some(None),
     };
-    // With a schedule, it is that of the job.
+    // With a schedule, it is that of the job, which may take longer.
     let timeout = table.timeout.clone().filter(|_| table.schedule.is_none());
-    let timeout = resolver.written(timeout, TIMEOUT);
-    let timeout = resolver.read(&timeout, patience);
-    let max_attempts = resolver.number(table.max_attempts.clone(), MAX_ATTEMPTS, 1..=1000);
-    let keep = resolver.written(table.keep.clone(), KEEP);
-    let keep = resolver.read(&keep, |text| {
-        let help = "write a span from 1s to 30days";
-        value::span_within(text, Duration::from_secs(1)..=KEEP_MAX, help)
-    });
-    let max_queued = resolver.number(table.max_queued.clone(), MAX_QUEUED, 0..=1_000_000);
-    let payload = resolver.written(table.payload.clone(), PAYLOAD);
-    let payload = resolver.read(&payload, |text| size_within(text, 0..=PAYLOAD_MAX));
+    let timeout: Option<Patience> = timeout.map(Span::held_to);
+    let timeout = resolver.bounded(timeout.as_ref(), TIMEOUT);
+    let max_attempts = resolver.bounded(table.max_attempts.as_ref(), MAX_ATTEMPTS);
+    let keep = resolver.bounded(table.keep.as_ref(), KEEP);
+    let max_queued = resolver.bounded(table.max_queued.as_ref(), MAX_QUEUED);
+    let payload = resolver.bounded(table.payload.as_ref(), PAYLOAD);
     Some(TaskConfig {
         on: on?,
         idempotent: table.idempotent,

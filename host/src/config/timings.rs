@@ -49,9 +49,9 @@ impl Timings {
             renew_every,
             request_timeout: renew_every,
             retry: renew_every / 2,
-            margin: stop_budget + ttl / Self::DRIFT_DIVISOR + Self::SLACK,
+            margin: stop_budget.saturating_add(ttl / Self::DRIFT_DIVISOR + Self::SLACK),
             stop_budget,
-            stop_limit: stop_budget * 10,
+            stop_limit: stop_budget.saturating_mul(10),
             drain,
             cool_down: Duration::from_secs(1),
             cool_down_max: Duration::from_secs(30),
@@ -69,7 +69,8 @@ impl Timings {
     /// lost one was given up and a pause is over, still comes before the deadline.
     #[must_use]
     pub fn is_possible(&self) -> bool {
-        self.ttl > self.margin + self.renew_every + self.request_timeout + self.retry
+        let before_the_next = self.renew_every + self.request_timeout + self.retry;
+        self.ttl > self.margin.saturating_add(before_the_next)
     }
 }
 

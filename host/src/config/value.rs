@@ -1,6 +1,6 @@
 //! From the text of a setting to its value, or the mend.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::net::SocketAddr;
 
 use super::problem::Problem;
 
@@ -110,35 +110,11 @@ pub(super) fn sha256(text: &str) -> Result<[u8; 32], Problem> {
     })
 }
 
-/// A span of time.
-pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
-    humantime::parse_duration(text).map_err(|_| {
-        let mend = match text.trim().parse::<f64>() {
-            Ok(_) => format!("add the unit, as in `{0}s` or `{0}ms`", text.trim()),
-            Err(_) => "write a number with its unit, as in `5s`, `500ms` or `1m 30s`".to_owned(),
-        };
-        Problem::new(format!("`{text}` is not a span of time"), mend)
-    })
-}
-
-/// A span of time within `range`, of which `mend` says what it is.
-pub(super) fn span_within(
-    text: &str,
-    range: RangeInclusive<Duration>,
-    mend: &str,
-) -> Result<Duration, Problem> {
-    let span = duration(text)?;
-    if range.contains(&span) {
-        return Ok(span);
-    }
-    Err(Problem::new(format!("{text} is out of range"), mend))
-}
-
 /// The units of sizes.
 const UNITS: [(&str, u64); 5] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-/// A number of bytes.
+/// A number of bytes, for `bounded`, which looks at its bounds.
 pub(super) fn size(text: &str) -> Result<u64, Problem> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
@@ -179,8 +155,6 @@ mod tests {
             address("10.0.0.1:99999").unwrap_err(),
             url("10.0.0.1:4000").unwrap_err(),
             url("http://a:4000/x").unwrap_err(),
-            duration("5").unwrap_err(),
-            duration("soon").unwrap_err(),
             size("256").unwrap_err(),
             size("64kb").unwrap_err(),
             size("1.5GiB").unwrap_err(),
@@ -210,10 +184,6 @@ error: `10.0.0.1:4000` is not a URL that other hosts can call
 help: write `http://HOST:PORT`, as in `http://10.0.0.1:4000`
 error: `http://a:4000/x` is not a URL that other hosts can call
 help: write `http://HOST:PORT`, as in `http://10.0.0.1:4000`
-error: `5` is not a span of time
-help: add the unit, as in `5s` or `5ms`
-error: `soon` is not a span of time
-help: write a number with its unit, as in `5s`, `500ms` or `1m 30s`
 error: `256` is not a size
 help: write `256MiB`; the units are B, KiB, MiB, GiB
 error: `64kb` is not a size
@@ -231,7 +201,6 @@ help: write a smaller one
         assert_eq!(name("web-1_a.b").unwrap(), "web-1_a.b");
         assert_eq!(address("[::1]:0").unwrap().port(), 0);
         assert_eq!(url("http://a:4000/").unwrap(), "http://a:4000");
-        assert_eq!(duration("1m 30s").unwrap(), Duration::from_secs(90));
         assert_eq!((size("64KiB").unwrap(), size("0B").unwrap()), (65_536, 0));
         for text in ["0B", "1023B", "64KiB", "1GiB"] {
             assert_eq!(show_size(size(text).unwrap()), text);

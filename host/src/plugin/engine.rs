@@ -17,7 +17,7 @@ use super::{
     ticker::{Hurry, Live, Ticker},
     vetting::Vetting,
 };
-use crate::capability::Lines;
+use crate::capability::{BlockingPools, Budget, Lines};
 
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,8 @@ pub struct Engine {
     slots: Arc<Semaphore>,
     ticker: Ticker,
     lines: Lines,
+    pools: BlockingPools,
+    budget: Budget,
 }
 
 impl Engine {
@@ -111,8 +113,18 @@ impl Engine {
         let ticker = Ticker::start(tick).map_err(|source| EngineError::Ticker { source })?;
         let slots = Arc::new(Semaphore::new(INSTANCES as usize));
         let (making, vetting) = (Mutex::default(), None);
-        let lines = Lines::default();
-        Ok(Self { plain, concurrent, making, cache, vetting, slots, ticker, lines })
+        Ok(Self {
+            plain,
+            concurrent,
+            making,
+            cache,
+            vetting,
+            slots,
+            ticker,
+            lines: Lines::default(),
+            pools: BlockingPools::default(),
+            budget: Budget::default(),
+        })
     }
 
     /// Has `program`, which is soloist, compile each plugin within limits before this
@@ -155,6 +167,16 @@ impl Engine {
     #[must_use]
     pub fn lines(&self) -> &Lines {
         &self.lines
+    }
+
+    /// The threads on which its instances block.
+    pub(crate) fn pools(&self) -> &BlockingPools {
+        &self.pools
+    }
+
+    /// What the host may hold in its memory for others.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// What instances hold of the pools, if wasmtime has any.

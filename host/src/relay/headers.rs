@@ -18,6 +18,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, uri::Auth
 use super::{limits::HOPS, refusal::Refusal, tunnel};
 use crate::{
     action::{Caller, Unserved},
+    config::MINUTE,
     election::Token,
 };
 
@@ -71,7 +72,8 @@ impl Trail {
             let (host, token) = to.rsplit_once(' ')?;
             Some((host.to_owned(), Token(token.parse().ok()?)))
         });
-        let hold = text(HOLD).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+        let hold = text(HOLD).and_then(|ms| ms.parse().ok());
+        let hold = hold.map(|ms: u64| Duration::from_millis(ms.min(10 * MINUTE)));
         let asked = headers.get(ASKED).cloned();
         Self { via: passed.collect(), to, hold, secure: text(SCHEME) == Some("https"), asked }
     }

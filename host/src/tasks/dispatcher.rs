@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     action::{Action, Programme, TaskError, Tasks, Workshop},
-    capability::{CallError, Calls, CastFault, Done, Order},
+    capability::{Account, CallError, Calls, CastFault, Done, Order},
     clock::fresh_id,
     cluster::Peers,
     measure,
@@ -151,7 +151,7 @@ impl Dispatcher {
         order: Order,
         deadline: Instant,
     ) -> Result<Done, CallError> {
-        let Order { payload, content_type, attempts, trace, .. } = order;
+        let Order { payload, content_type, attempts, trace, account, .. } = order;
         let (name, id) = (Arc::clone(action.name()), fresh_id().into());
         let mut call = Call { id, name, payload, content_type, attempt: 1, trace: trace.clone() };
         // Who was asked in this round, and what came of it.
@@ -176,7 +176,7 @@ impl Dispatcher {
             };
             let mut span = span(&trace, &call, flight.host());
             call.trace = span.context().cloned();
-            let said = self.ask(worker, action, &call, deadline).await;
+            let said = self.ask(worker, action, &call, deadline, &account).await;
             said.tell(&mut span);
             let next = self.judge(action, said, &flight, &call, attempts);
             asked.insert(Arc::clone(flight.host()));
@@ -196,13 +196,23 @@ impl Dispatcher {
         }
     }
 
-    async fn ask(&self, worker: &Worker, action: &Action, call: &Call, by: Instant) -> Hopped {
+    async fn ask(
+        &self,
+        worker: &Worker,
+        action: &Action,
+        call: &Call,
+        by: Instant,
+        account: &Account,
+    ) -> Hopped {
         let within = by.saturating_duration_since(Instant::now());
         match &worker.url {
-            None => Hopped::Said(self.workshop.perform(call, within).await),
+            None => match self.workshop.perform(call, within).await {
+                Ok(answer) => hold(answer, account),
+                error => Hopped::Said(error),
+            },
             Some(url) => {
                 let most = usize::try_from(action.config().limits.body).unwrap_or(usize::MAX);
-                self.hops.send(url, call, within, most).await
+                self.hops.send(url, call, within, most, account).await
             }
         }
     }
@@ -235,6 +245,7 @@ impl Dispatcher {
             Hopped::Said(Err(error @ TaskError::Leaving)) => {
                 Next::Elsewhere(self.out_of_reach(action, &host, &error.to_string()))
             }
+            Hopped::Overdrawn(error) => Next::Over(Err(error.into())),
             Hopped::Unreachable(reason) => {
                 self.balance.shun(&host);
                 Next::Elsewhere(self.out_of_reach(action, &host, &reason))
@@ -280,6 +291,13 @@ impl Dispatcher {
     fn out_of_reach(&self, action: &Action, host: &str, reason: &str) -> CallError {
         let name = Arc::clone(action.name());
         CallError::Nobody { name, reason: Some(format!("{host}: {reason}")) }
+    }
+}
+
+fn hold(answer: Answer, account: &Account) -> Hopped {
+    match account.hold(answer.payload) {
+        Ok(payload) => Hopped::Said(Ok(Answer { payload, ..answer })),
+        Err(error) => Hopped::Overdrawn(error),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::http::{Method, Request, header};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
     rt::TokioTimer,
@@ -13,6 +13,7 @@ use hyper_util::{
 use super::wire::{self, Passed};
 use crate::{
     action::{TaskError, Tasks},
+    capability::{Account, Missing, Overdrawn},
     cluster::{Peers, STRANGER, is_stranger},
     plugin::{Answer, Call},
     tls::{Connector, Protocol},
@@ -38,6 +39,8 @@ pub(super) enum Hopped {
     Unreachable(String),
     /// It was lost after that.
     Lost(String),
+    /// It has an answer, for which there is no room here.
+    Overdrawn(Overdrawn),
 }
 
 impl Hopped {
@@ -47,6 +50,7 @@ impl Hopped {
             Self::Said(Ok(_)) => {}
             Self::Said(Err(error)) => span.fail(error.to_string()),
             Self::Unreachable(reason) | Self::Lost(reason) => span.fail(reason.clone()),
+            Self::Overdrawn(error) => span.fail(error.to_string()),
         }
     }
 }
@@ -76,13 +80,15 @@ impl Hops {
         Self { client, peers, host: host.to_owned() }
     }
 
-    /// Has `call` done by the host at `url`, whose answer is of `most` bytes at most.
+    /// Has `call` done by the host at `url`, whose answer is of `most` bytes at most, and is
+    /// charged to `account` while it comes.
     pub(super) async fn send(
         &self,
         url: &str,
         call: &Call,
         within: Duration,
         most: usize,
+        account: &Account,
     ) -> Hopped {
         let passed = Passed { id: call.id.clone(), attempt: call.attempt, within };
         let mut request = Request::new(Full::new(call.payload.clone()));
@@ -104,8 +110,9 @@ impl Hops {
             Err(error) => return broken(&error),
         };
         let (head, body) = response.into_parts();
-        let payload = match Limited::new(body, most).collect().await {
-            Ok(body) => body.to_bytes(),
+        let payload = match account.collect(body, most).await {
+            Ok(payload) => payload,
+            Err(Missing::Overdrawn(error)) => return Hopped::Overdrawn(error),
             Err(error) => return Hopped::Lost(format!("its answer broke off: {error}")),
         };
         if head.status.is_success() {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::{action::TaskError, cluster::PASSED_ON};
+use crate::{action::TaskError, cluster::PASSED_ON, config::DAY};
 
 /// The host that worked.
 pub(crate) const HOST: HeaderName = HeaderName::from_static("soloist-host");
@@ -35,7 +35,8 @@ impl Passed {
         Some(Self {
             id: text(CALL)?.into(),
             attempt: text(ATTEMPT)?.parse().ok()?,
-            within: Duration::from_millis(text(WITHIN)?.parse().ok()?),
+            // No task takes longer.
+            within: Duration::from_millis(text(WITHIN)?.parse::<u64>().ok()?.min(DAY)),
         })
     }
 

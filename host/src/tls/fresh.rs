@@ -1,6 +1,6 @@
 //! What is made of files, and made anew when they change.
 
-use std::{error::Error, fs, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex, watch},
@@ -8,7 +8,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::words::with_causes;
+use crate::{config::small_file::Stamp, words::with_causes};
 
 /// How often the files are looked at, at most: whoever asks does not pay for it each time.
 const EVERY: Duration = Duration::from_secs(1);
@@ -29,11 +29,8 @@ struct Source<T> {
 /// What was seen of the files.
 struct Looked {
     at: Instant,
-    stamps: Vec<Stamp>,
+    stamps: Vec<Option<Stamp>>,
 }
-
-/// By which a file is known to be the same; nothing, if it is not there.
-type Stamp = Option<[i64; 5]>;
 
 impl<T: Send + Sync + 'static> Fresh<T> {
     /// What `make` makes of `files`.
@@ -87,18 +84,14 @@ impl<T: Send + Sync + 'static> Fresh<T> {
     }
 }
 
-fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
-    let stamp = |file: &PathBuf| {
-        let about = fs::metadata(file).ok()?;
-        let size = i64::try_from(about.size()).unwrap_or(i64::MAX);
-        let (inode, changed) = (about.ino().cast_signed(), about.ctime_nsec());
-        Some([inode, size, about.mtime(), about.ctime(), changed])
-    };
-    files.iter().map(stamp).collect()
+fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
+    files.iter().map(|file| Stamp::of(file)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[tokio::test]

@@ -14,7 +14,10 @@ use std::{
 
 use rustls::{
     RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
 };
 
 pub(crate) use self::{
@@ -22,7 +25,7 @@ pub(crate) use self::{
     fresh::Fresh,
     server::Acceptor,
 };
-use crate::config::TlsFiles;
+use crate::config::{TlsFiles, small_file};
 
 /// HTTP/2, as TLS names it (RFC 9113, section 3.2).
 pub(crate) const H2: &[u8] = b"h2";
@@ -72,8 +75,9 @@ pub enum TlsError {
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let what = "a certificate";
     let failed = |source| TlsError::File { file: file.to_owned(), what, source };
-    let read = CertificateDer::pem_file_iter(file);
-    let chain: Vec<_> = read.and_then(Iterator::collect).map_err(failed)?;
+    let bytes = small_file::read(file).map_err(pem::Error::Io).map_err(failed)?;
+    let chain = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(failed)?;
     if chain.is_empty() {
         return Err(TlsError::Empty { file: file.to_owned() });
     }
@@ -85,11 +89,10 @@ fn pair(
     files: &TlsFiles,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
     let chain = certificates(&files.cert)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| TlsError::File {
-        file: files.key.clone(),
-        what: "a key",
-        source,
-    })?;
+    let read = small_file::read(&files.key).map_err(pem::Error::Io);
+    let key = read.and_then(|bytes| PrivateKeyDer::from_pem_slice(&bytes));
+    let key =
+        key.map_err(|source| TlsError::File { file: files.key.clone(), what: "a key", source })?;
     Ok((chain, key))
 }
 

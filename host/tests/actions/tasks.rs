@@ -6,7 +6,7 @@ use bytes::Bytes;
 use soloist::{
     action::{Action, Programme, TaskError, Tasks, Workshop},
     api::TaskDesk,
-    capability::{CallError, Calls, Order},
+    capability::{Account, CallError, Calls, Order},
     cluster::{Passport, Peers},
     config::{ActionConfig, Grants, Instances, Label, Limits, Reuse, TaskConfig},
     plugin::{Answer, Call, Engine},
@@ -139,7 +139,8 @@ fn call(payload: &str) -> Call {
 
 fn order(payload: &str) -> Order {
     let Call { payload, content_type, .. } = call(payload);
-    Order { name: "work".into(), payload, content_type, within: None, attempts: 1, trace: None }
+    let (name, account) = ("work".to_owned(), Account::alone(&"work".into()));
+    Order { name, payload, content_type, within: None, attempts: 1, trace: None, account }
 }
 
 fn limited(requests: usize, queue: usize) -> impl FnOnce(&mut ActionConfig) {

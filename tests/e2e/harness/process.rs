@@ -110,6 +110,11 @@ impl Process {
         self.of_status("VmRSS:") << 10
     }
 
+    /// The most that it ever held (proc(5): `VmHWM`).
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.of_status("VmHWM:") << 10
+    }
+
     /// How many threads it has.
     pub(crate) fn threads(&self) -> u64 {
         self.of_status("Threads:")

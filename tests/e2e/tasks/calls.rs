@@ -151,3 +151,31 @@ async fn people_call_by_command(kind: Kind) {
         assert!(output.contains(words) && output.contains("help: "), "no {words:?} in:\n{output}");
     }
 }
+
+/// A guest begins calls and takes no answer before the last is begun: until then the host
+/// keeps what it hands over, and what it is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_makes_the_host_keep_is_bounded() {
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    let settings = work("tasks = [\"*\"]\nrequests = 1000\ntimeout = \"2m\"\n");
+    start(&mut cluster, &["a"], &settings).await;
+    take_calls(&cluster, "a", &["a"]).await;
+    let host = cluster.host("a");
+    let url = format!("http://{}/v1/tasks/work", host.api().await);
+    let call = async |payload: String| {
+        let client = reqwest::Client::new();
+        let answer = client.post(&url).body(payload).timeout(4 * PATIENCE).send().await;
+        let answer = answer.expect("an answer");
+        (answer.status(), answer.text().await.expect("a text"))
+    };
+    let spread = |calls: u32| format!("spread {calls} work echo {}", "x".repeat(1_000_000));
+    // A gigabyte, if all of it is kept.
+    let (status, told) = call(spread(1100)).await;
+    let peak = host.peak_memory() >> 20;
+    assert!(told.contains("Busy"), "{status} {told} at {peak} MiB");
+    assert!(peak < 700, "it held {peak} MiB");
+    host.log.event(0, "overdrawn").await;
+    // It is all given back.
+    let (status, told) = call(spread(100)).await;
+    assert_eq!(status, reqwest::StatusCode::OK, "{told}");
+}

@@ -16,6 +16,7 @@ use crate::{
     action::{Action, Failure},
     config::{ActionConfig, ActionSource, MountError, RefusedAction, check_mounts},
     plugin::{Engine, Kind},
+    repeats::Repeats,
     words::with_causes,
 };
 
@@ -37,6 +38,8 @@ struct Known {
     action: Option<Arc<Action>>,
     /// Why that is not what was looked at last.
     refused: Option<String>,
+    /// That it was not.
+    refusals: Repeats,
 }
 
 /// The names whose action was replaced in one look, each with what was there before.
@@ -82,7 +85,8 @@ impl Shelf {
             let (name, kinds, group) = (action.name(), action.kinds(), action.group());
             info!(event = "prepared", action = %name, %kinds, %group, "action {name} is prepared");
             let name = Arc::clone(name);
-            known.insert(name, Known { seen, action: Some(action), refused: None });
+            let action = Some(action);
+            known.insert(name, Known { seen, action, ..Known::default() });
         }
         let shelf = Self { source, engine, known, unreadable: None };
         shelf.check_mounts()?;
@@ -236,7 +240,10 @@ impl Shelf {
 impl Known {
     fn refuse(&mut self, name: &str, reason: String) {
         let goes_on = if self.action.is_some() { "; what ran before goes on" } else { "" };
-        warn!(event = "refused", action = %name, reason, "action {name} is not taken{goes_on}");
+        // A plugin that is copied slowly is another bad one with each piece that arrives.
+        self.refusals.happened(|told| {
+            warn!(event = "refused", action = %name, reason, "action {name} is not taken{goes_on}{told}");
+        });
         self.refused = Some(reason);
     }
 }

@@ -136,7 +136,7 @@ impl Attempts {
             tail: Some(tail.clone()),
             trace: span.context().cloned(),
         };
-        let state = match GuestState::on(&errand, &self.run.access) {
+        let state = match GuestState::on(&errand, &self.run.access).await {
             Ok(state) => state,
             Err(error) => return End::failed(error.to_string()),
         };
@@ -147,7 +147,7 @@ impl Attempts {
             program.run(store).await
         };
         let limit = self.job.timeout;
-        match timeout(limit, self.run.action.pace().run(ended)).await {
+        match timeout(limit, self.run.action.run(ended)).await {
             Ok(ended) => End::of(ended),
             Err(_) => {
                 let limit = humantime::format_duration(limit);

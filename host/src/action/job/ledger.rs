@@ -17,7 +17,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
     firing::Firing,
@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     capability::TermLink,
+    repeats::Repeats,
     store::{Entry, Guard, State, StoreError, Write},
     words::with_causes,
 };
@@ -44,6 +45,7 @@ pub struct Ledger {
     action: Arc<str>,
     term: TermLink,
     store: Arc<dyn State>,
+    trouble: Repeats,
 }
 
 impl fmt::Debug for Ledger {
@@ -84,7 +86,7 @@ impl Ledger {
     /// The ledger of `action` in `store`, written to under `term`.
     #[must_use]
     pub fn new(action: Arc<str>, term: TermLink, store: Arc<dyn State>) -> Self {
-        Self { action, term, store }
+        Self { action, term, store, trouble: Repeats::default() }
     }
 
     /// Begins a term: what was running under an earlier one is over, and without a mark
@@ -239,7 +241,10 @@ impl Ledger {
             let answer = ask().await;
             self.pass()?;
             match answer {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.well();
+                    return Ok(answer);
+                }
                 Err(error) => self.wait(what, &error).await?,
             }
         }
@@ -250,10 +255,18 @@ impl Ledger {
         self.pass()?;
         let guard = Guard::Leader(&self.term.key);
         match self.store.write(guard, &self.action, writes).await {
-            Ok(()) => self.pass().map(|()| Written::Yes),
+            Ok(()) => {
+                self.well();
+                self.pass().map(|()| Written::Yes)
+            }
             Err(StoreError::Conflict) => Ok(Written::Conflict),
             Err(error) => self.wait(what, &error).await.map(|()| Written::Unknown),
         }
+    }
+
+    fn well(&self) {
+        let job = &self.action;
+        self.trouble.over(|told| info!(action = %job, "the store answers job {job} again{told}"));
     }
 
     fn pass(&self) -> Result<(), Over> {
@@ -267,7 +280,10 @@ impl Ledger {
             return Err(Over);
         }
         let error = with_causes(error);
-        warn!(action = %self.action, error, "job {} cannot {what} and tries again", self.action);
+        let job = &self.action;
+        self.trouble.happened(|told| {
+            warn!(action = %job, error, "job {job} cannot {what} and tries again{told}");
+        });
         sleep(AGAIN).await;
         self.pass()
     }

@@ -26,7 +26,7 @@ use crate::{
         limits::REHEARSAL,
         reserve::{Reserve, Warm},
     },
-    capability::{Access, Calls, Gate, GuestState},
+    capability::{Access, Calls, Gate, GuestState, Hangs},
     config::Instances,
     measure,
     plugin::{Answer, Call, Guest, TaskEntry, TaskInstance, Undone},
@@ -104,7 +104,7 @@ impl Pool {
         let _place = self.place().await?;
         let trace = span.context().cloned();
         // Boxed, or each future around it would carry it along, some of them twice.
-        let done = self.action.pace().run(Box::pin(self.handle(call, trace))).await;
+        let done = self.action.run(Box::pin(self.handle(call, trace))).await;
         let done = self.judge(done);
         if let Err(error) = &done {
             span.fail(error.to_string());
@@ -128,6 +128,8 @@ impl Pool {
             Ok(Ok(answer)) => self.fitting(answer),
             Ok(Err(Undone::Refused(text))) => Err(TaskError::Refused(passed_on(&text))),
             Ok(Err(Undone::Failed(text))) => Err(TaskError::Failed(passed_on(&text))),
+            // Another host may have files that answer.
+            Err(error) if error.is::<Hangs>() => Err(TaskError::Busy),
             Err(error) => {
                 measure::trapped(self.action.name());
                 Err(TaskError::Failed(format!("it trapped: {}", error.root_cause())))
@@ -184,7 +186,7 @@ impl Pool {
 
     async fn make(&self) -> wasmtime::Result<Warm<TaskInstance>> {
         let slot = self.action.slot().await;
-        let state = GuestState::new(&self.access)?;
+        let state = GuestState::new(&self.access).await?;
         let mut guest = Guest::new(self.entry.engine(), slot, state);
         let exports = self.entry.instantiate(guest.store()).await?;
         Ok(Warm { guest, exports, served: 0 })
@@ -192,7 +194,7 @@ impl Pool {
 
     /// Instantiates once, for nothing.
     pub(super) async fn rehearse(&self) -> Result<(), String> {
-        let made = timeout(REHEARSAL, self.action.pace().run(self.make())).await;
+        let made = timeout(REHEARSAL, self.action.run(self.make())).await;
         match made {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(format!("it does not come up: {}", error.root_cause())),

@@ -33,6 +33,8 @@ pub(crate) fn new_client(access: &Access) -> Result<HttpClient, rustls::Error> {
     let connector = Connector {
         action: access.action.clone(),
         grants: access.grants.clone(),
+        denied: access.requests_denied.clone(),
+        blocking: access.blocking.clone(),
         gate: access.gate().clone(),
     };
     let connector = HttpsConnectorBuilder::new()

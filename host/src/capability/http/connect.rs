@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,18 +11,16 @@ use std::{
 
 use ::http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tower_service::Service;
 use tracing::warn;
 use wasmtime_wasi_http::Error;
 
 use super::{Target, stream::Gated};
 use crate::{
-    capability::{Gate, Shut, machine},
+    capability::{BlockingPool, Gate, Shut, machine},
     config::Grants,
+    repeats::Repeats,
 };
 
 /// The longest that a connection may take, whatever the guest asks for.
@@ -67,6 +65,8 @@ pub(super) struct Connector {
     pub(super) action: Arc<str>,
     pub(super) grants: Arc<Grants>,
     pub(super) gate: Arc<Gate>,
+    pub(super) denied: Arc<Repeats>,
+    pub(super) blocking: Arc<BlockingPool>,
 }
 
 impl Service<Uri> for Connector {
@@ -90,7 +90,7 @@ impl Service<Uri> for Connector {
 impl Connector {
     async fn connect(&self, uri: &Uri) -> Result<Gated, NoConnection> {
         let target = Target::of(uri).ok_or(NoConnection::NoHost)?;
-        let addresses = resolve(&target).await.map_err(NoConnection::Name)?;
+        let addresses = resolve(&target, &self.blocking).await.map_err(NoConnection::Name)?;
         let allowed: Vec<_> =
             addresses.iter().copied().filter(|to| self.allows(&target, to.ip())).collect();
         if allowed.is_empty() {
@@ -112,22 +112,25 @@ impl Connector {
     fn tell_prohibited(&self, target: &Target, addresses: &[SocketAddr]) {
         let name = &self.action;
         let found: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-        warn!(
-            action = %name,
-            token = self.gate.term().token.0,
-            to = %target,
-            addresses = found.join(" "),
-            "request denied: the name stands for no public address of another machine; `outbound_private = true` in [action.{name}] lets names stand for private networks, and this machine is named by its address or as localhost",
-        );
+        self.denied.happened(|told| {
+            warn!(
+                action = %name,
+                token = self.gate.term().token.0,
+                to = %target,
+                addresses = found.join(" "),
+                "request denied: the name stands for no public address of another machine; `outbound_private = true` in [action.{name}] lets names stand for private networks, and this machine is named by its address or as localhost{told}",
+            );
+        });
     }
 }
 
-async fn resolve(target: &Target) -> io::Result<Vec<SocketAddr>> {
+async fn resolve(target: &Target, threads: &BlockingPool) -> io::Result<Vec<SocketAddr>> {
     let host = target.host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![(ip, target.port).into()]);
     }
-    let found: Vec<_> = lookup_host((host, target.port)).await?.collect();
+    let name = (host.to_owned(), target.port);
+    let found: Vec<_> = threads.call(move || name.to_socket_addrs()).await??.collect();
     if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found) }
 }
 

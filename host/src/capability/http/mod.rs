@@ -127,13 +127,15 @@ impl Outgoing {
             return Ok(());
         }
         let name = &self.access.action;
-        warn!(
-            action = %name,
-            token = self.access.gate().term().token.0,
-            method = %request.method(),
-            to = %target,
-            "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there",
-        );
+        self.access.requests_denied.happened(|told| {
+            warn!(
+                action = %name,
+                token = self.access.gate().term().token.0,
+                method = %request.method(),
+                to = %target,
+                "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there{told}",
+            );
+        });
         Err(Error::HttpRequestDenied)
     }
 

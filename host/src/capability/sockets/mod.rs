@@ -157,7 +157,9 @@ impl SocketsView<'_> {
         }
         let mut lookup = may_look_up();
         let mut wasi = WasiSocketsCtxView { ctx: &mut lookup, table: self.wasi.table };
-        let stream = wasi.resolve_addresses(network, name.to_string())?;
+        let asked =
+            self.access.blocking.begin(|| wasi.resolve_addresses(network, name.to_string()));
+        let stream = asked.map_err(|_| ErrorCode::TemporaryResolverFailure)??;
         self.ctx.asked.insert(stream.rep(), name);
         Ok(stream)
     }

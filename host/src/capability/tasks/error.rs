@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::capability::Overdrawn;
+
 /// Why a call has no answer, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -43,6 +45,9 @@ pub enum CallError {
         /// Whom that was asked of.
         hosts: String,
     },
+    /// The host has no room for it, or for its answer.
+    #[error("{0}")]
+    Overdrawn(#[from] Overdrawn),
     /// No host takes calls of it.
     #[error("no host takes calls of {name}{}", reason.as_ref().map_or_else(String::new, |why| format!(": {why}")))]
     Nobody {
@@ -69,7 +74,7 @@ impl CallError {
             Self::Refused { .. } => "refused",
             Self::Failed { .. } => "failed",
             Self::Late { .. } => "late",
-            Self::Busy { .. } => "busy",
+            Self::Busy { .. } | Self::Overdrawn(_) => "busy",
             Self::Nobody { .. } => "nobody",
             Self::Lost { .. } => "lost",
         }
@@ -95,6 +100,7 @@ impl CallError {
                 "try again later; `requests` and `queue` in its settings say how many there may be"
                     .to_owned()
             }
+            Self::Overdrawn(_) => "try again when other calls are done".to_owned(),
             Self::Nobody { .. } => {
                 "start a host that has its plugin, and the labels that `on` asks for; `soloist status` shows the hosts".to_owned()
             }

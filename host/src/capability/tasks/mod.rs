@@ -17,7 +17,7 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 pub use self::error::CallError;
-use super::Access;
+use super::{Access, Account};
 use crate::trace::TraceContext;
 use bindings::soloist::plugin::tasks::{
     Done as WitDone, Failure, Host, HostPending, Order as WitOrder,
@@ -41,6 +41,9 @@ mod bindings {
     });
 }
 
+/// How often a call can be tried.
+pub const ATTEMPTS_MAX: u32 = 100;
+
 /// What somebody wants done.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -56,6 +59,8 @@ pub struct Order {
     pub attempts: u32,
     /// Where in a trace it belongs.
     pub trace: Option<TraceContext>,
+    /// What the answer is charged to; the payload is already.
+    pub account: Account,
 }
 
 /// What was done.
@@ -126,15 +131,25 @@ impl TasksCtx {
         self.trace = trace;
     }
 
-    fn order(&self, order: WitOrder) -> Order {
-        Order {
+    /// What makes a call for the guest. It is charged at once: a guest can begin calls faster
+    /// than anybody answers them.
+    fn call(&self, order: WitOrder) -> impl Future<Output = Outcome> + Send + use<> {
+        let (access, order) = (Arc::clone(&self.access), self.order(order));
+        async move { access.call_task(order?).await }
+    }
+
+    fn order(&self, order: WitOrder) -> Result<Order, Failure> {
+        let account = self.access.account.clone();
+        let payload = account.hold(order.payload.into()).map_err(|_| Failure::Busy)?;
+        Ok(Order {
             name: order.task,
-            payload: order.payload.into(),
+            payload,
             content_type: order.content_type,
             within: order.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
-            attempts: order.attempts.max(1),
+            attempts: order.attempts.clamp(1, ATTEMPTS_MAX),
             trace: self.trace.clone(),
-        }
+            account,
+        })
     }
 }
 
@@ -204,8 +219,7 @@ impl Access {
 
 impl TasksView<'_> {
     fn begin(&mut self, order: WitOrder) -> wasmtime::Result<Resource<Pending>> {
-        let call = Arc::clone(&self.ctx.access).call_task(self.ctx.order(order));
-        let (outcome, end) = self.ctx.access.spawner.begin(call);
+        let (outcome, end) = self.ctx.access.spawner.begin(self.ctx.call(order));
         let pending = Pending { outcome: State::Waits(outcome), _end: end };
         Ok(self.table.push(pending)?)
     }
@@ -217,8 +231,7 @@ impl Host for TasksView<'_> {
     }
 
     async fn call(&mut self, order: WitOrder) -> wasmtime::Result<Result<WitDone, Failure>> {
-        let call = Arc::clone(&self.ctx.access).call_task(self.ctx.order(order));
-        let outcome = self.ctx.access.spawner.apart(call).await;
+        let outcome = self.ctx.access.spawner.apart(self.ctx.call(order)).await;
         Ok(outcome.unwrap_or_else(|| Err(lost())).map(WitDone::from))
     }
 
@@ -231,7 +244,8 @@ impl Host for TasksView<'_> {
         let access = Arc::clone(&self.ctx.access);
         let cast = async move {
             let calls = access.may_call(&task)?;
-            let cast = calls.cast(&task, payload.into(), content_type).await;
+            let payload = access.account.hold(payload.into()).map_err(|_| Failure::Busy)?;
+            let cast = calls.cast(&task, payload, content_type).await;
             access.open()?;
             Ok(cast.map_err(Failure::from)?.to_string())
         };
@@ -299,7 +313,7 @@ impl From<CallError> for Failure {
             CallError::Refused { text, .. } => Self::Refused(text),
             CallError::Failed { text, .. } => Self::Failed(text),
             CallError::Late { .. } => Self::Late,
-            CallError::Busy { .. } => Self::Busy,
+            CallError::Busy { .. } | CallError::Overdrawn(_) => Self::Busy,
             CallError::Nobody { .. } => Self::Nobody(told),
             CallError::Lost { .. } => Self::Lost(told),
         }

@@ -17,7 +17,7 @@ use crate::{
     cli::{
         ExitError,
         client::{Client, HostArgs},
-        tasks,
+        count, tasks,
         terminal::{Paint, say, say_json},
     },
 };
@@ -35,10 +35,10 @@ pub(super) struct TasksArgs {
     #[arg(default_value = "")]
     payload: String,
     /// How many calls
-    #[arg(long, short = 'n', default_value_t = 1000)]
+    #[arg(long, short = 'n', default_value_t = 1000, value_parser = count(1..=1_000_000_000))]
     calls: usize,
     /// How many of them at once
-    #[arg(long, short = 'c', default_value_t = 16)]
+    #[arg(long, short = 'c', default_value_t = 16, value_parser = count(1..=10_000))]
     concurrency: usize,
     /// Print JSON
     #[arg(long)]

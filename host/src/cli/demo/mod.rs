@@ -15,7 +15,10 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{ExitError, client::Client, signals::Signals};
-use crate::cluster::Passport;
+use crate::{
+    cluster::Passport,
+    config::{DAY, SECOND, span},
+};
 use child::Child;
 use part::Part;
 use scratch::Scratch;
@@ -39,7 +42,7 @@ pub(super) struct DemoArgs {
     #[arg(long, env = "SOLOIST_PLUGINS", value_name = "DIR", default_value = "plugins")]
     plugins: PathBuf,
     /// Kill the leader again and again, as in `10s`
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = span::<SECOND, DAY>)]
     kill_leader_every: Option<Duration>,
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: certificates that are replaced take effect from the next connection on, as
 //! [`Fresh`] has it.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use etcd_client::{Identity, TlsOptions};
 use rustls::{
@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::trust::Trust;
 use crate::{
-    config::{StoreTls, TlsFiles},
+    config::{StoreTls, TlsFiles, small_file},
     store::StoreError,
     tls::{Fresh, H2, TlsError, authorities, client_config, client_files},
     words::with_causes,
@@ -115,5 +115,5 @@ fn options(tls: &StoreTls) -> Result<TlsOptions, TlsError> {
 
 fn read(what: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
     let failed = |error| TlsError::File { file: file.into(), what, source: pem::Error::Io(error) };
-    fs::read(file).map_err(failed)
+    small_file::read(file).map_err(failed)
 }

@@ -34,6 +34,7 @@ use super::{
 use crate::{
     clock::BootTime,
     election::{Group, LeaderKey, LeaseId, Token},
+    repeats::Repeats,
     store::identity::Memory,
     words::with_causes,
 };
@@ -99,6 +100,7 @@ impl Handle {
             turns: Turns::new(),
             linked: false,
             trouble: None,
+            deaf: Repeats::default(),
         };
         let thread = thread::Builder::new()
             .name("store".into())
@@ -134,6 +136,8 @@ struct Worker {
     linked: bool,
     /// What was told of the file last, while it has not gone well since.
     trouble: Option<String>,
+    /// Nothing tells of others' changes.
+    deaf: Repeats,
 }
 
 impl Worker {
@@ -259,7 +263,9 @@ impl Worker {
         let inbox = self.bell.clone();
         let bell = Bell::listen(file.path(), move || drop(inbox.send(Message::Look)));
         let bell = bell.inspect_err(|error| {
-            tracing::warn!(%error, "no file notifications: others' changes are seen {POLL:?} late");
+            self.deaf.happened(|told| {
+                tracing::warn!(%error, "no file notifications: others' changes are seen {POLL:?} late{told}");
+            });
         });
         Ok((file, bell.ok()))
     }
