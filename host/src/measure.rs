@@ -19,6 +19,7 @@ pub(crate) use handles::{GuestMemory, Requests};
 
 const LEADER: &str = "soloist_leader";
 const TOKEN: &str = "soloist_token";
+const LEADERLESS: &str = "soloist_leaderless_seconds";
 const INSTANCES: &str = "soloist_instances";
 const TERMS: &str = "soloist_terms_total";
 const STORE_ERRORS: &str = "soloist_store_errors_total";
@@ -113,6 +114,11 @@ fn describe() {
         TOKEN,
         "The fencing token of the group's term, as this host sees it; 0 while nobody leads"
     );
+    describe_gauge!(
+        LEADERLESS,
+        Unit::Seconds,
+        "For how long nobody has performed in the group, as far as this host knows; 0 while somebody does"
+    );
     describe_gauge!(INSTANCES, "Instances of plugins that are alive");
     describe_counter!(TERMS, "Terms of this host that have ended, by what ended them");
     describe_counter!(STORE_ERRORS, "Calls to the store that failed");
@@ -194,6 +200,11 @@ pub(crate) fn group(group: &str, leads: bool, token: Option<i64>) {
     gauge!(LEADER, "group" => group.to_owned()).set(f64::from(u8::from(leads)));
     // Exact up to 2^53, which no counter of writes reaches.
     gauge!(TOKEN, "group" => group.to_owned()).set(token.unwrap_or(0) as f64);
+}
+
+/// For how long nobody has performed in a group.
+pub(crate) fn leaderless(group: &str, lasts: Duration) {
+    gauge!(LEADERLESS, "group" => group.to_owned()).set(lasts.as_secs_f64());
 }
 
 /// How many instances are alive.

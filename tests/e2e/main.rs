@@ -44,6 +44,7 @@ mod state;
 mod status;
 mod store_loss;
 mod store_tls;
+mod strangers;
 mod strategies;
 mod supervisor;
 mod tasks;

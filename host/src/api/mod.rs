@@ -35,6 +35,7 @@ pub use state::StateKeys;
 #[cfg(test)]
 pub(crate) use status::tests::example;
 pub use status::{
-    ActionEntry, GroupEntry, HostEntry, MemberEntry, Role, Status, StoreEntry, StoreState,
+    ActionEntry, GroupEntry, HostEntry, LeaderlessEntry, MemberEntry, Role, Status, StoreEntry,
+    StoreState, StrangerEntry,
 };
 pub use tasks::{TaskDesk, TaskEntry};

@@ -115,6 +115,38 @@ pub struct GroupEntry {
     /// Who paused or froze it, and why.
     #[serde(default)]
     pub paused: Option<String>,
+    /// Since when nobody performs, and why, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaderless: Option<LeaderlessEntry>,
+    /// What stands in its queue and is no host's, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<StrangerEntry>,
+}
+
+/// That nobody performs in a group, as far as this host knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderlessEntry {
+    /// Since when.
+    pub since: String,
+    /// Why, and what to do about it.
+    pub why: String,
+    /// The key that heads the queue, if there is one.
+    pub key: Option<String>,
+    /// The lease that this key hangs on, as `etcdctl lease list` prints it.
+    pub lease: Option<String>,
+}
+
+/// A key in a group's queue that soloist did not write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrangerEntry {
+    /// Its name in the store.
+    pub key: String,
+    /// The lease that it hangs on; without one it stands until it is removed.
+    pub lease: Option<String>,
+    /// When it was seen first.
+    pub seen: String,
+    /// The command that removes it.
+    pub remove: String,
 }
 
 /// A host's part in a group.
@@ -220,6 +252,8 @@ pub(crate) mod tests {
             obstacle: None,
             strategy: "longest-running".into(),
             paused: None,
+            leaderless: None,
+            strangers: Vec::new(),
         };
         let web = ActionEntry {
             name: "web".into(),

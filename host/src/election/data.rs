@@ -39,6 +39,11 @@ impl fmt::Display for Group {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LeaseId(pub i64);
 
+impl LeaseId {
+    /// What stands in the place of a lease where there is none (etcd: `lease.NoLease`).
+    pub const NONE: Self = Self(0);
+}
+
 impl fmt::Display for LeaseId {
     /// Hexadecimal, as `etcdctl lease list` prints it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -37,8 +37,8 @@ use crate::{
     relay::{self, Relay},
     store::{self, Member, Store, Topic, Whereabouts},
     term::{
-        self, Driver, ElectionThread, Health, Ranking, Readiness, Rehearsal, Rehearsed, Sidelines,
-        Standby, Watchdog, Witness,
+        self, Driver, ElectionThread, GapWatch, Gaps, Health, Ranking, Readiness, Rehearsal,
+        Rehearsed, Sidelines, Standby, Watchdog, Witness,
     },
     trace::Exporter,
 };
@@ -201,6 +201,15 @@ impl Host {
             journal: journal.clone(),
         };
         let (rehearsed_to, rehearsed) = watch::channel(Rehearsed::default());
+        let gap_watch = GapWatch {
+            host: Arc::clone(&config.host.name),
+            patience: config.timings.ttl * 2,
+            programme: programme.clone(),
+            roster: roster.clone(),
+            view: driver.view(),
+            journal: journal.clone(),
+        };
+        let (gaps_to, gaps) = watch::channel(Gaps::default());
         let observer = Observer {
             workshop: labour.workshop(),
             cluster: config.cluster.clone(),
@@ -214,6 +223,7 @@ impl Host {
             view: driver.view(),
             sight,
             rehearsed,
+            gaps,
             measurements: measurements.clone(),
         };
         let (host, retry) = (Arc::clone(&config.host.name), config.timings.retry);
@@ -247,6 +257,7 @@ impl Host {
         around.spawn(readiness.run(stop.clone()));
         around.spawn(registrar.run(stop.clone()));
         around.spawn(standby.run(stop.clone()));
+        around.spawn(gap_watch.run(gaps_to, stop.clone()));
         around.spawn(catalog.keep_up(stop.clone()));
         around.spawn(measurements.keep_up(stop.clone()));
         around.spawn(wall.run(stop.clone()));

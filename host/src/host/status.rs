@@ -11,17 +11,17 @@ use tokio::sync::watch;
 use crate::{
     action::{self, Action, ActionStatus, Lobby, Programme, Refused, State, Workshop},
     api::{
-        ActionEntry, GroupEntry, HostEntry, MemberEntry, Role, Status, StatusSource, StoreEntry,
-        StoreState,
+        ActionEntry, GroupEntry, HostEntry, LeaderlessEntry, MemberEntry, Role, Status,
+        StatusSource, StoreEntry, StoreState, StrangerEntry,
     },
-    clock::BootTime,
+    clock::{BootTime, unix_ms},
     cluster::{Known, Sight},
     config::{GroupConfig, Mount},
     election::Group,
     measure::{self, Measurements},
     plugin::Engine,
-    store::{Failing, Member, Order, Roster},
-    term::{self, HostView, Rehearsed},
+    store::{Failing, Member, Order, Roster, Stranger},
+    term::{self, Gap, Gaps, HostView, Rehearsed, Why},
     words::{because, rfc3339},
 };
 
@@ -39,6 +39,7 @@ pub(super) struct Observer {
     pub(super) view: watch::Receiver<HostView>,
     pub(super) sight: Sight,
     pub(super) rehearsed: watch::Receiver<Rehearsed>,
+    pub(super) gaps: watch::Receiver<Gaps>,
     pub(super) measurements: Measurements,
 }
 
@@ -73,6 +74,7 @@ impl StatusSource for Observer {
             let leader = known.now().and_then(|roster| roster.leader(group));
             let token = leader.map(|standing| standing.key.token.0);
             measure::group(group.as_str(), here.role == term::Role::Leader, token);
+            measure::leaderless(group.as_str(), self.gaps.borrow().lasts(group));
         }
         measure::instances(self.engine.live());
         for task in self.workshop.offers().borrow().iter() {
@@ -125,14 +127,17 @@ impl Observer {
 
     fn group(&self, group: &Group, view: &HostView, known: &Known) -> GroupEntry {
         let here = view.groups.get(group);
+        let gaps = self.gaps.borrow().clone();
         let leader = known.now().and_then(|roster| roster.leader(group));
+        let leader = leader.filter(|_| gaps.long(group).is_none());
         let queue = known.now().map_or(&[][..], |roster| roster.queue(group));
-        let standbys: Vec<_> =
-            queue.iter().skip(1).map(|each| each.candidate.host.clone()).collect();
+        let standbys = queue.iter().skip(usize::from(leader.is_some()));
+        let standbys: Vec<_> = standbys.map(|each| each.candidate.host.clone()).collect();
         let before = known.last().filter(|_| known.now().is_none());
         let before = before.and_then(|roster| roster.leader(group));
         let pause = known.last().and_then(|roster| roster.notes.pause_of(group));
-        let heir = standbys.first().cloned();
+        let heir = known.now().and_then(|roster| roster.heir(group));
+        let heir = heir.filter(|_| leader.is_some()).map(|heir| heir.candidate.host.clone());
         let role = here.map_or(Role::Out, |here| match here.role {
             term::Role::Leader => Role::Leader,
             term::Role::Draining => Role::Draining,
@@ -161,8 +166,32 @@ impl Observer {
                 let how = if pause.freeze { "frozen" } else { "paused" };
                 wanted(how, &pause.order)
             }),
+            leaderless: leaderless(group, &gaps),
+            strangers: strangers(known.last().map_or(&[], |it| it.strangers(group)), &gaps),
         }
     }
+}
+
+/// That nobody performs, if that is so, and more than the moment of a hand-over.
+fn leaderless(group: &Group, gaps: &Gaps) -> Option<LeaderlessEntry> {
+    let Gap { since_unix, why, .. } = gaps.long(group)?;
+    let (key, lease) = match why {
+        Why::Unknown | Why::Nobody => (None, None),
+        Why::Stranger(it) => (Some(it.key.to_string()), it.lease),
+        Why::Silent { key, .. } => (Some(key.key.to_string()), Some(key.lease)),
+    };
+    let lease = lease.map(|lease| lease.to_string());
+    Some(LeaderlessEntry { since: rfc3339(*since_unix), why: why.to_string(), key, lease })
+}
+
+fn strangers(strangers: &[Arc<Stranger>], gaps: &Gaps) -> Vec<StrangerEntry> {
+    let entry = |it: &Arc<Stranger>| StrangerEntry {
+        key: it.key.to_string(),
+        lease: it.lease.map(|lease| lease.to_string()),
+        seen: rfc3339(gaps.seen.get(it).copied().unwrap_or_else(unix_ms)),
+        remove: it.remove.to_string(),
+    };
+    strangers.iter().map(entry).collect()
 }
 
 impl Observer {

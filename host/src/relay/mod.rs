@@ -83,8 +83,8 @@ impl Shared {
     /// Whether another host may lead `group` when this one has stopped.
     fn has_successor(&self, group: &Group) -> bool {
         let roster = self.roster.borrow();
-        let mut queue = roster.iter().flat_map(|roster| roster.queue(group));
-        queue.any(|standing| *standing.candidate.host != *self.host)
+        let mut line = roster.iter().flat_map(|roster| roster.line(group));
+        line.any(|standing| *standing.candidate.host != *self.host)
     }
 }
 

@@ -23,6 +23,7 @@ mod note;
 mod roster;
 mod sqlite;
 mod state;
+mod stranger;
 mod whereabouts;
 
 use std::{future::pending, sync::Arc, time::Duration};
@@ -44,6 +45,7 @@ pub use roster::{Candidate, Failing, Member, Roster, Standing};
 pub use state::{
     BATCH_BYTES_MAX, BATCH_MAX, Entry, Guard, KEY_MAX, KEYS_MAX, State, VALUE_MAX, Write,
 };
+pub use stranger::Stranger;
 pub use whereabouts::Whereabouts;
 
 use crate::{

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{note::Notes, whereabouts::Whereabouts};
+use super::{note::Notes, stranger::Stranger, whereabouts::Whereabouts};
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// What a candidate says of itself in the election; JSON in the store.
@@ -92,8 +92,10 @@ pub struct Standing {
 pub struct Roster {
     /// The store's revision that this was read at.
     pub revision: i64,
-    /// The queue of each group, the leader first, the heir second.
+    /// The hosts that stand in each group, in the order in which they came.
     pub groups: BTreeMap<Group, Vec<Arc<Standing>>>,
+    /// What stands among them and is no host's, in the same order.
+    pub strangers: BTreeMap<Group, Vec<Arc<Stranger>>>,
     /// The hosts that are there, by name, each with the lease of its session.
     pub members: Vec<(LeaseId, Arc<Member>)>,
     /// What stands there whoever lives.
@@ -101,22 +103,37 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// The first in the queue of `group`.
+    /// Who leads `group`: the host that heads its queue, if a host does.
     #[must_use]
     pub fn leader(&self, group: &Group) -> Option<&Standing> {
-        self.queue(group).first().map(|standing| &**standing)
+        self.line(group).first().map(|standing| &**standing)
     }
 
-    /// The second in the queue of `group`.
+    /// The host that leads `group` next, if one does.
     #[must_use]
     pub fn heir(&self, group: &Group) -> Option<&Standing> {
-        self.queue(group).get(1).map(|standing| &**standing)
+        self.line(group).get(1).map(|standing| &**standing)
     }
 
-    /// Who stands in `group`, the leader first, the heir second.
+    /// The hosts that come to lead `group` one after the other: the leader, the heir, and all
+    /// others that no stranger stands before.
+    #[must_use]
+    pub fn line(&self, group: &Group) -> &[Arc<Standing>] {
+        let queue = self.queue(group);
+        let Some(stranger) = self.strangers(group).first() else { return queue };
+        &queue[..queue.partition_point(|standing| standing.key.token < stranger.token)]
+    }
+
+    /// The hosts that stand in `group`, in order, strangers before them or not.
     #[must_use]
     pub fn queue(&self, group: &Group) -> &[Arc<Standing>] {
         self.groups.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    /// What stands in the queue of `group` and is no host's, in order.
+    #[must_use]
+    pub fn strangers(&self, group: &Group) -> &[Arc<Stranger>] {
+        self.strangers.get(group).map_or(&[], Vec::as_slice)
     }
 
     /// The host that is called `name`, if it is there.
@@ -135,10 +152,9 @@ impl Roster {
 
     /// The groups that the session of `lease` leads.
     pub fn led_by(&self, lease: LeaseId) -> impl Iterator<Item = &Group> {
-        let leads = move |(_, queue): &(&Group, &Vec<Arc<Standing>>)| {
-            queue.first().is_some_and(|first| first.key.lease == lease)
-        };
-        self.groups.iter().filter(leads).map(|(group, _)| group)
+        let leads =
+            move |group: &&Group| self.leader(group).is_some_and(|it| it.key.lease == lease);
+        self.groups.keys().filter(leads)
     }
 
     /// Why the leader of `group` goes on without `action`, if it does.
@@ -157,41 +173,47 @@ impl Roster {
     /// What it shows of hosts and notes, and of no group.
     pub(crate) fn without_queues(&self) -> Self {
         let (members, notes) = (self.members.clone(), Arc::clone(&self.notes));
-        Self { revision: self.revision, groups: BTreeMap::new(), members, notes }
+        Self { revision: self.revision, members, notes, ..Self::default() }
     }
 
     /// Whether `other` differs at most in its revision.
     pub(crate) fn shows_the_same(&self, other: &Self) -> bool {
-        self.groups == other.groups && self.members == other.members && self.notes == other.notes
+        let Self { revision: _, groups, strangers, members, notes } = self;
+        *groups == other.groups
+            && *strangers == other.strangers
+            && *members == other.members
+            && *notes == other.notes
     }
 
-    /// Takes in a candidate that came or said something else. What does not
-    /// parse is another's: it is left out.
-    pub(super) fn put_candidate(&mut self, key: LeaderKey, value: &[u8]) {
+    /// Takes in a candidate that came or said something else. What does not parse, or hangs on
+    /// no lease, is another's, which the command `remove` takes away.
+    pub(super) fn put_candidate(
+        &mut self,
+        key: LeaderKey,
+        value: &[u8],
+        remove: impl FnOnce() -> String,
+    ) {
         self.drop_candidate(&key.group, &key.key);
+        let lease = Some(key.lease).filter(|lease| *lease != LeaseId::NONE);
         match serde_json::from_slice(value) {
-            Ok(candidate) => {
+            Ok(candidate) if lease.is_some() => {
                 let queue = self.groups.entry(key.group.clone()).or_default();
                 let place = queue.partition_point(|other| other.key.token < key.token);
                 queue.insert(place, Standing { candidate, key }.into());
             }
-            Err(error) => {
-                tracing::warn!(key = %key.key, %error, "a candidate that soloist did not write");
+            _ => {
+                let LeaderKey { group, key, token, .. } = key;
+                let queue = self.strangers.entry(group).or_default();
+                let place = queue.partition_point(|other| other.token < token);
+                queue.insert(place, Stranger { key, token, lease, remove: remove().into() }.into());
             }
         }
     }
 
     /// Takes in that the candidate at `key` is gone.
     pub(super) fn drop_candidate(&mut self, group: &Group, key: &str) {
-        if let Some(queue) = self.groups.get_mut(group) {
-            // Whoever goes is most often the first: few keys are compared.
-            if let Some(place) = queue.iter().position(|standing| *standing.key.key == *key) {
-                queue.remove(place);
-            }
-            if queue.is_empty() {
-                self.groups.remove(group);
-            }
-        }
+        drop_from(&mut self.groups, group, |standing| *standing.key.key == *key);
+        drop_from(&mut self.strangers, group, |stranger| *stranger.key == *key);
     }
 
     /// Takes in a member that came or said something else.
@@ -215,5 +237,75 @@ impl Roster {
     /// Takes in a note, or that it is gone.
     pub(super) fn set_note(&mut self, name: &str, value: Option<&[u8]>) {
         Arc::make_mut(&mut self.notes).set(name, value);
+    }
+}
+
+/// Takes the one that `is_it` out of the queue of `group`.
+fn drop_from<T>(
+    queues: &mut BTreeMap<Group, Vec<Arc<T>>>,
+    group: &Group,
+    is_it: impl Fn(&T) -> bool,
+) {
+    let Some(queue) = queues.get_mut(group) else { return };
+    // Whoever goes is most often the first: few keys are compared.
+    if let Some(place) = queue.iter().position(|it| is_it(it)) {
+        queue.remove(place);
+    }
+    if queue.is_empty() {
+        queues.remove(group);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::election::Token;
+
+    fn put(roster: &mut Roster, token: i64, lease: i64, value: &str) {
+        let (group, key) = (Group::main(), token.to_string().into());
+        let key = LeaderKey { group, key, token: Token(token), lease: LeaseId(lease) };
+        roster.put_candidate(key, value.as_bytes(), || format!("rm {token}"));
+    }
+
+    fn host(name: &str) -> String {
+        format!(r#"{{"host":"{name}","url":"http://{name}"}}"#)
+    }
+
+    fn line(roster: &Roster) -> Vec<&str> {
+        roster.line(&Group::main()).iter().map(|it| &*it.candidate.host).collect()
+    }
+
+    #[test]
+    fn a_stranger_leads_nobody_and_lets_nobody_lead_behind_it() {
+        let mut roster = Roster::default();
+        put(&mut roster, 3, 30, &host("a"));
+        put(&mut roster, 4, 40, &host("b"));
+        put(&mut roster, 5, 50, "x");
+        put(&mut roster, 6, 60, &host("c"));
+        assert_eq!(line(&roster), ["a", "b"]);
+        assert_eq!(roster.queue(&Group::main()).len(), 3);
+        roster.drop_candidate(&Group::main(), "4");
+        assert!(roster.heir(&Group::main()).is_none(), "the stranger is next");
+        roster.drop_candidate(&Group::main(), "3");
+        assert!(roster.leader(&Group::main()).is_none());
+        assert_eq!(roster.led_by(LeaseId(60)).count(), 0);
+        let stranger = &roster.strangers(&Group::main())[0];
+        assert_eq!((stranger.lease, &*stranger.remove), (Some(LeaseId(50)), "rm 5"));
+        roster.drop_candidate(&Group::main(), "5");
+        assert_eq!(line(&roster), ["c"]);
+        assert!(roster.strangers.is_empty());
+    }
+
+    #[test]
+    fn a_key_without_a_lease_is_a_stranger_whatever_it_says() {
+        let mut roster = Roster::default();
+        put(&mut roster, 3, 0, &host("a"));
+        put(&mut roster, 4, 40, &host("b"));
+        assert_eq!(line(&roster), [""; 0]);
+        assert_eq!(roster.strangers(&Group::main())[0].lease, None);
+        // Its owner has it back.
+        put(&mut roster, 3, 30, &host("a"));
+        assert_eq!(line(&roster), ["a", "b"]);
+        assert!(roster.strangers.is_empty());
     }
 }

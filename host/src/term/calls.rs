@@ -31,6 +31,16 @@ pub(super) struct Answer {
     pub(super) outcome: Result<(), StoreError>,
 }
 
+/// What a leader says of itself in the store.
+struct Proclamation {
+    key: LeaderKey,
+    /// Since when it leads, in milliseconds of Unix time.
+    since: u64,
+    /// When it began to say so.
+    at: BootTime,
+    call: AbortHandle,
+}
+
 /// Makes calls on the election thread's runtime.
 pub(super) struct Calls {
     store: Arc<dyn Store>,
@@ -46,8 +56,11 @@ pub(super) struct Calls {
     answers: UnboundedSender<Answer>,
     tasks: TaskTracker,
     campaigns: BTreeMap<Group, AbortHandle>,
+    proclamations: BTreeMap<Group, Proclamation>,
     joining: Option<AbortHandle>,
     attending: Option<AbortHandle>,
+    /// Told when the store does not show this host among the members.
+    join_again: watch::Sender<()>,
     releasing: Option<AbortHandle>,
 }
 
@@ -78,8 +91,10 @@ impl Calls {
             answers,
             tasks: TaskTracker::new(),
             campaigns: BTreeMap::new(),
+            proclamations: BTreeMap::new(),
             joining: None,
             attending: None,
+            join_again: watch::Sender::default(),
             releasing: None,
         }
     }
@@ -164,7 +179,10 @@ impl Calls {
         });
     }
 
-    pub(super) fn resign(&self, key: LeaderKey) {
+    pub(super) fn resign(&mut self, key: LeaderKey) {
+        if let Some(proclamation) = self.proclamations.remove(&key.group) {
+            proclamation.call.abort();
+        }
         let store = Arc::clone(&self.store);
         self.call(async move {
             match store.resign(&key).await {
@@ -174,17 +192,41 @@ impl Calls {
         });
     }
 
-    /// Says in the store since when this host leads. It is for people: one try is enough.
-    pub(super) fn proclaim(&self, key: LeaderKey, since: u64) {
-        let store = Arc::clone(&self.store);
+    /// Says in the store since when this host leads, again and again until that is there:
+    /// others take a leader who has not said it for one who does not perform.
+    pub(super) fn proclaim(&mut self, key: LeaderKey, since: u64) {
+        let (store, retry) = (Arc::clone(&self.store), self.retry);
         let candidate = Candidate { since: Some(since), ..self.candidate.clone() };
-        self.call(async move {
-            match store.proclaim(&key, &candidate).await {
-                Ok(()) => ok(Event::Tick),
-                Err(StoreError::NotLeader | StoreError::LeaseGone) => ok(Event::KeyGone { key }),
-                Err(error) => failed(Event::Tick, error),
+        let (group, own) = (key.group.clone(), key.clone());
+        let call = self.call(async move {
+            loop {
+                match store.proclaim(&key, &candidate).await {
+                    Ok(()) => return ok(Event::Tick),
+                    Err(StoreError::NotLeader | StoreError::LeaseGone) => {
+                        return ok(Event::KeyGone { key });
+                    }
+                    Err(error) if !error.is_transient() => return failed(Event::Tick, error),
+                    Err(error) => debug!(%error, "cannot proclaim the leader yet"),
+                }
+                sleep(retry).await;
             }
         });
+        let proclamation = Proclamation { key: own, since, at: BootTime::now(), call };
+        if let Some(former) = self.proclamations.insert(group, proclamation) {
+            former.call.abort();
+        }
+    }
+
+    /// Says it anew where the store does not show it; not at once, for what was just written
+    /// takes a moment to show.
+    pub(super) fn proclaim_again(&mut self, key: &LeaderKey) {
+        let said = self.proclamations.get(&key.group).filter(|said| said.key == *key);
+        if let Some(said) = said
+            && said.call.is_finished()
+            && BootTime::now().since(said.at) > self.ttl
+        {
+            self.proclaim(key.clone(), said.since);
+        }
     }
 
     /// Enters this host among the members, again and again until it is there, and anew
@@ -194,12 +236,15 @@ impl Calls {
         let (retry, patience) = (self.retry, self.renew_every);
         let (mut report, mut offers) = (self.report.clone(), self.offers.clone());
         let answers = self.answers.clone();
+        let mut again = self.join_again.subscribe();
         let task = self.call(async move {
             let mut entered = false;
             loop {
                 let failing = report.borrow_and_update().clone();
                 let tasks = BTreeSet::clone(&offers.borrow_and_update());
                 let joined = store.join(lease, &Member { failing, tasks, ..member.clone() }).await;
+                // What was told before is done by that.
+                again.mark_unchanged();
                 let (answer, pause) = match joined {
                     Ok(()) => {
                         entered = true;
@@ -221,6 +266,7 @@ impl Calls {
                 tokio::select! {
                     Ok(()) = report.changed() => {}
                     Ok(()) = offers.changed() => {}
+                    Ok(()) = again.changed() => {}
                     () = sleep(pause) => {}
                 }
             }
@@ -239,6 +285,11 @@ impl Calls {
         }
     }
 
+    /// Enters this host anew: the store shows that somebody has taken it out.
+    pub(super) fn join_again(&self) {
+        self.join_again.send_replace(());
+    }
+
     fn stop_joining(&mut self) {
         if let Some(joining) = self.joining.take() {
             joining.abort();
@@ -249,6 +300,7 @@ impl Calls {
     pub(super) async fn end(&mut self) {
         let groups: Vec<_> = self.campaigns.keys().cloned().collect();
         groups.iter().for_each(|group| self.withdraw(group));
+        self.proclamations.values().for_each(|it| it.call.abort());
         self.stop_joining();
         for waiting in [self.attending.take(), self.releasing.take()].into_iter().flatten() {
             waiting.abort();

@@ -158,6 +158,8 @@ struct Loop {
     view: watch::Sender<HostView>,
     health: report::StoreHealth,
     doubles: report::Doubles,
+    /// Whether the store does not show yet what this host says of itself.
+    unsaid: bool,
 }
 
 impl Loop {
@@ -176,6 +178,7 @@ impl Loop {
             health: report::StoreHealth::new(store.label(), &member.name, journal.clone()),
             mismatches: store.mismatches(),
             doubles: report::Doubles::of(&member),
+            unsaid: false,
             calls: Calls::new(
                 store,
                 member,
@@ -219,7 +222,12 @@ impl Loop {
                 Some(answer) = self.answers.recv() => self.answer(answer),
                 Some(event) = inbox.recv() => self.feed(event),
                 Ok(()) = self.roster.changed() => self.compare(),
-                () = sleep(nap) => self.feed(Event::Tick),
+                () = sleep(nap) => {
+                    self.feed(Event::Tick);
+                    if self.unsaid {
+                        self.compare();
+                    }
+                }
             }
         }
         self.calls.end().await;
@@ -387,6 +395,7 @@ impl Loop {
         if self.doubles.look(&roster, lease) {
             self.publish();
         }
+        self.unsaid = self.write_again(&roster);
         // Who stands or leads knows of it: of a thousand groups, few are left.
         let idle = |group| {
             let candidacy = self.heart.candidacies().get(group);
@@ -404,5 +413,28 @@ impl Loop {
             }
         }
         events.into_iter().for_each(|event| self.feed(event));
+    }
+
+    /// Writes what this host says of itself again, where somebody has taken it away. Whether
+    /// anything is missing: what was just written takes a moment to show.
+    fn write_again(&mut self, roster: &Roster) -> bool {
+        let host = &**self.heart.host();
+        let entry = roster.members.iter().find(|(_, member)| member.name == host);
+        // One under another lease is a namesake's, or this host's own of before: it goes by itself.
+        let mut unsaid = entry.is_none_or(|(lease, _)| *lease == LeaseId::NONE);
+        if unsaid {
+            self.calls.join_again();
+        }
+        for candidacy in self.heart.candidacies().values() {
+            if let Stage::Leading { key, .. } = candidacy.stage()
+                && let Some(own) = roster.leader(&key.group)
+                && own.key == *key
+                && own.candidate.since.is_none()
+            {
+                self.calls.proclaim_again(key);
+                unsaid = true;
+            }
+        }
+        unsaid
     }
 }

@@ -249,7 +249,7 @@ impl Health {
             let failing = roster.member_of(lease).map(|member| &member.failing);
             failing.is_none_or(|failing| !actions.iter().any(|name| failing.contains_key(*name)))
         };
-        part(roster.queue(group))
+        part(roster.line(group))
             .iter()
             .find(|it| *it.candidate.host != *self.host && well(it.key.lease))
             .map(|it| it.candidate.host.clone())

@@ -17,6 +17,7 @@
 
 mod calls;
 mod driver;
+mod gaps;
 mod health;
 mod performance;
 mod readiness;
@@ -31,6 +32,7 @@ mod watchdog;
 mod witness;
 
 pub use driver::{Driver, Handle};
+pub use gaps::{Gap, GapWatch, Gaps, Why};
 pub use health::Health;
 pub use readiness::Readiness;
 pub use rehearsal::{Rehearsal, Rehearsed};

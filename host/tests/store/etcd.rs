@@ -7,14 +7,15 @@ use futures::StreamExt;
 use soloist::{
     clock::BootTime,
     config::StoreUrl,
-    store::{self, Guard, Store, StoreError, Write},
+    election::Group,
+    store::{self, Guard, Member, Store, StoreError, Write},
 };
 
 use crate::{
     etcd_server::{Etcd, free_port},
     proxy::Proxy,
     state::{Desk, put},
-    world::{Host, LONG, REQUEST_TIMEOUT, World, queue, soon},
+    world::{Host, LONG, REQUEST_TIMEOUT, World, next, queue, soon},
 };
 
 fn open(endpoints: Vec<String>, login: Option<(&str, &str)>, timeout: Duration) -> Arc<dyn Store> {
@@ -203,6 +204,61 @@ async fn what_others_wrote_is_left_out() {
     let mut rosters = soon(host.store.watch()).await.unwrap();
     let roster = soon(rosters.next()).await.unwrap().unwrap();
     assert_eq!((roster.members.len(), roster.groups.len()), (1, 0));
+    // But for what stands in a queue: it keeps whoever stands behind it from leading.
+    let strangers = |group| roster.strangers(&Group::from(group)).to_vec();
+    let [main] = &strangers("main")[..] else { panic!("{roster:?}") };
+    assert_eq!((&*main.key, main.lease), ("/soloist/test/election/main/1", Some(host.lease)));
+    assert_eq!(&*main.remove, "etcdctl del /soloist/test/election/main/1");
+    assert_eq!(strangers("a").len(), 1);
+    let campaign = host.stand().await;
+    let remove = async {
+        etcd.delete("/soloist/test/election/main/1", None).await.unwrap();
+    };
+    assert!(!campaign.is_finished());
+    remove.await;
+    let key = soon(campaign).await.unwrap().unwrap();
+    assert!(soon(host.store.verify(&key)).await.unwrap());
+}
+
+/// The news of a change is lost as a whole, with no other sign of it.
+#[tokio::test]
+async fn a_wake_up_that_never_comes_costs_some_time_and_no_turn() {
+    let server = Etcd::start().await;
+    let proxy = Proxy::to(server.address()).await;
+    let leader = session(&open(vec![server.address()], None, REQUEST_TIMEOUT), "a").await;
+    let key = leader.win().await;
+    let brief = Duration::from_millis(300);
+    let heir = session(&open(vec![proxy.address.to_string()], None, brief), "b").await;
+    let campaign = heir.stand().await;
+    let mut rosters = soon(heir.store.watch()).await.unwrap();
+    next(&mut rosters, |roster| queue(roster) == ["a", "b"]).await;
+    let resigned = BootTime::now();
+    proxy.lose_what_follows(async { soon(leader.store.resign(&key)).await.unwrap() }).await;
+    let key = soon(campaign).await.unwrap().unwrap();
+    let took = BootTime::now().since(resigned);
+    assert!(took > brief * 10 && took < brief * 25, "after {took:?}: it was to look again");
+    assert!(soon(heir.store.verify(&key)).await.unwrap());
+    next(&mut rosters, |roster| queue(roster) == ["b"]).await;
+    let took = BootTime::now().since(resigned);
+    assert!(took < brief * 25, "the roster was stale for {took:?}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_larger_than_an_answer_is_seen_whole() {
+    let server = Etcd::start().await;
+    let host = session(&open(vec![server.address()], None, REQUEST_TIMEOUT), "a").await;
+    let mut etcd = server.connect().await;
+    let labels = [("what".to_owned(), "x".repeat(8 << 10))];
+    for number in 0..1200 {
+        let name = format!("host-{number:04}");
+        let member = Member { name: name.clone(), labels: labels.clone().into(), ..host.member() };
+        let (value, lease) = (serde_json::to_vec(&member).unwrap(), host.lease.0);
+        let options = PutOptions::new().with_lease(lease);
+        etcd.put(format!("/soloist/test/members/{name}"), value, Some(options)).await.unwrap();
+    }
+    let roster = host.roster(|roster| roster.members.len() == 1200).await;
+    let names = roster.members.iter().map(|(_, member)| &member.name);
+    assert!(names.is_sorted() && roster.revision > 1200, "all pages are of one revision");
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! A way to a server on which answers can get lost.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
+    time::timeout,
 };
 
 /// What becomes of answers.
@@ -20,6 +21,8 @@ enum Answers {
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     answers: watch::Sender<Answers>,
+    /// How many answers have got lost.
+    lost: watch::Sender<usize>,
     task: JoinHandle<()>,
 }
 
@@ -28,19 +31,32 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (answers, told) = watch::channel(Answers::Pass);
+        let lost = watch::Sender::new(0);
+        let losing = lost.clone();
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.unwrap();
-                connections.spawn(pass(client, server, told.clone()));
+                connections.spawn(pass(client, server, told.clone(), losing.clone()));
             }
         });
-        Self { address, answers, task }
+        Self { address, answers, lost, task }
     }
 
     /// From here on no answer comes through.
     pub(crate) fn lose_answers(&self) {
         self.answers.send_replace(Answers::GetLost);
+    }
+
+    /// Loses what the server says because of `work`, as a whole. What it says after that comes
+    /// through, on the same connection, as if nothing had been.
+    pub(crate) async fn lose_what_follows(&self, work: impl Future<Output = ()>) {
+        let (mut lost, quiet) = (self.lost.subscribe(), Duration::from_millis(300));
+        self.lose_answers();
+        work.await;
+        lost.changed().await.unwrap();
+        while timeout(quiet, lost.changed()).await.is_ok() {}
+        self.answers.send_replace(Answers::Pass);
     }
 
     /// Breaks all connections; nobody listens any more.
@@ -50,7 +66,12 @@ impl Proxy {
     }
 }
 
-async fn pass(client: TcpStream, server: TcpStream, told: watch::Receiver<Answers>) {
+async fn pass(
+    client: TcpStream,
+    server: TcpStream,
+    told: watch::Receiver<Answers>,
+    lost: watch::Sender<usize>,
+) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let asked = async { tokio::io::copy(&mut from_client, &mut to_server).await.map(drop) };
@@ -63,6 +84,8 @@ async fn pass(client: TcpStream, server: TcpStream, told: watch::Receiver<Answer
             }
             if *told.borrow() == Answers::Pass {
                 to_client.write_all(&some[..length]).await?;
+            } else {
+                lost.send_modify(|count| *count += 1);
             }
         }
     };

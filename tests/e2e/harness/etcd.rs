@@ -17,6 +17,14 @@ use tokio::{
 
 use super::{PATIENCE, own_address};
 
+/// etcd's own client, for what people do by hand at the member of `endpoint`.
+pub(crate) fn etcdctl(endpoint: &str) -> Command {
+    let etcd = env::var_os("SOLOIST_TEST_ETCD").map(PathBuf::from);
+    let mut command = Command::new(etcd.unwrap_or_default().with_file_name("etcdctl"));
+    command.env("ETCDCTL_API", "3").env("ETCDCTL_ENDPOINTS", endpoint).kill_on_drop(true);
+    command
+}
+
 /// One member of etcd; killed when dropped.
 pub(crate) struct Etcd {
     name: String,
@@ -32,18 +40,18 @@ pub(crate) struct Etcd {
 impl Etcd {
     /// An etcd of one member that has its address, but does not run yet.
     pub(crate) fn stopped() -> Self {
-        let mut only = Self::member("only");
+        let mut only = Self::member("only", &[]);
         only.cluster = only.itself();
         only
     }
 
     /// A member of a cluster that is not yet known.
-    pub(super) fn member(name: &str) -> Self {
+    pub(super) fn member(name: &str, flags: &[String]) -> Self {
         Self {
             name: name.to_owned(),
             address: own_address(),
             cluster: String::new(),
-            flags: Vec::new(),
+            flags: flags.to_vec(),
             scheme: "http",
             folder: TempDir::new().expect("a temporary folder"),
             child: None,

@@ -15,7 +15,12 @@ impl EtcdCluster {
     ///
     /// Hosts ask the first one as long as it answers.
     pub(crate) async fn started() -> Self {
-        let mut members = ["m0", "m1", "m2"].map(Etcd::member);
+        Self::started_with(&[]).await
+    }
+
+    /// The same, of members that run with these flags besides.
+    pub(crate) async fn started_with(flags: &[String]) -> Self {
+        let mut members = ["m0", "m1", "m2"].map(|name| Etcd::member(name, flags));
         let cluster = members.each_ref().map(Etcd::itself).join(",");
         members.iter_mut().for_each(|member| member.belongs_to(&cluster));
         let mut started = Self { members };

@@ -3,24 +3,30 @@
 use std::fs;
 
 use etcd_client::{Client, ConnectOptions, Permission, PermissionType};
+use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
 use super::{TAKE_OVER, is_heir, kept_its_place, leads_on, outlives_its_lease};
-use crate::harness::{PATIENCE, TTL, cluster::Cluster, crowd::Crowd, etcd::Etcd};
+use crate::harness::{
+    PATIENCE, TTL, cluster::Cluster, crowd::Crowd, etcd::Etcd, etcd_cluster::EtcdCluster,
+};
 
 /// How long etcd honours a login, whether it is used or not.
 const LOGIN: &str = "2s";
 
-/// An etcd whose user `soloist` may do what the refusals' texts tell to grant.
-pub(super) async fn guarded() -> (Etcd, tempfile::TempDir) {
-    let folder = tempfile::TempDir::new().expect("a folder");
+/// What an etcd runs with that asks for a login and forgets it soon. The folder has its key.
+fn flags() -> (Vec<String>, TempDir) {
+    let folder = TempDir::new().expect("a folder");
     let key = folder.path().join("key");
     fs::write(&key, "a key that signs logins, long enough for it").expect("a file");
     let flag = format!("--auth-token=jwt,sign-method=HS256,ttl={LOGIN},priv-key={}", key.display());
     // A login costs etcd much time, so that nobody guesses passwords: that is not under test.
     let cheap = "--bcrypt-cost=4".to_owned();
-    let server = Etcd::started_with(&[flag, cheap]).await;
-    let mut etcd = server.connect().await;
+    (vec![flag, cheap], folder)
+}
+
+/// Has etcd ask for a login. The user `soloist` may do what the refusals' texts tell to grant.
+async fn guard(etcd: &mut Client) {
     for user in ["root", "soloist"] {
         etcd.user_add(user, "secret", None).await.expect("a user");
         etcd.role_add(user).await.expect("a role");
@@ -29,7 +35,14 @@ pub(super) async fn guarded() -> (Etcd, tempfile::TempDir) {
     let own = Permission::new(PermissionType::Readwrite, "/soloist/test/").with_prefix();
     etcd.role_grant_permission("soloist", own).await.expect("a grant");
     etcd.auth_enable().await.expect("authentication");
-    (server, folder)
+}
+
+/// An etcd of one member that does so.
+pub(super) async fn guarded() -> (Etcd, TempDir) {
+    let (flags, key) = flags();
+    let server = Etcd::started_with(&flags).await;
+    guard(&mut server.connect().await).await;
+    (server, key)
 }
 
 /// Awaits that a login which began now is void.
@@ -80,4 +93,34 @@ async fn logins_that_end_end_nothing_else() {
     let took = killed.elapsed();
     assert!(took < TTL + TAKE_OVER, "took over after {took:?}:\n{}", cluster.host("b").log);
     crowd.disperse().await;
+}
+
+/// Who waits for one host to go, and then for another, asks for the second wait on a stream that
+/// was opened under a login of long ago.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_whose_login_has_ended_hears_of_every_end() {
+    let (flags, _key) = flags();
+    let etcd = EtcdCluster::started_with(&flags).await;
+    guard(&mut etcd.members[0].connect().await).await;
+    let store = etcd.url().replace("etcd://", "etcd://soloist:secret@");
+    let mut cluster = Cluster::at(store, TTL);
+    cluster.join("a").await;
+    let before = cluster.web.until("a", |answer| answer.host == "a").await;
+    for name in ["b", "c"] {
+        cluster.join(name).await;
+    }
+    cluster.waiting("c", &["b", "c"]).await;
+    a_login_ends(&etcd.members[0]).await;
+    let seen = cluster.host("c").log.len();
+    cluster.kill("b").await;
+    cluster.waiting("c", &["c"]).await;
+    let asked = Instant::now();
+    cluster.terminate("a").await;
+    let after = cluster.web.until("c", |answer| answer.host == "c").await;
+    let (took, log) = (asked.elapsed(), &cluster.host("c").log);
+    assert!(after.token > before.token, "{before:?} then {after:?}");
+    // It was told, and did not only look again.
+    assert!(took < TTL, "c led after {took:?}:\n{log}");
+    let again = log.lines().iter().skip(seen).filter(|line| line["event"] == "standby").count();
+    assert_eq!(again, 0, "it kept its place: {log}");
 }

@@ -1,14 +1,17 @@
 //! People put their hands into etcd.
 
-use etcd_client::GetOptions;
+use etcd_client::{DeleteOptions, GetOptions};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{ends, is_heir, kept_its_place, leads_on, outlives_its_lease, text};
 use crate::harness::{
-    TTL,
+    CALM_TTL, TTL,
     client::Answer,
     cluster::{Cluster, Kind},
     crowd::Crowd,
+    etcd_cluster::EtcdCluster,
+    process::{agrees, run, soloist},
     proxy::{Hole, Proxy},
 };
 
@@ -141,4 +144,56 @@ async fn a_watch_that_was_left_behind_recovers() {
     c.find(seen, "following b", |line| line["event"] == "following" && line["leader"] == "b").await;
     cluster.terminate("b").await;
     cluster.web.until("c", |answer| answer.host == "c").await;
+}
+
+/// The names of the hosts that are there, as a status shows them.
+fn live(status: &Value) -> Vec<&str> {
+    let members = status["members"].as_array().expect("members").iter();
+    members
+        .filter(|it| it["live"] == true && !it["first_seen"].is_null())
+        .map(|it| text(&it["name"]))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_was_deleted_of_the_hosts_is_written_again() {
+    let etcd = EtcdCluster::started().await;
+    let mut cluster = Cluster::at(etcd.url(), CALM_TTL).with_three().await;
+    let before = cluster.web.until("a", |_| true).await;
+    let mut hand = etcd.members[1].connect().await;
+    let all = Some(DeleteOptions::new().with_prefix());
+    let deleted = hand.delete("/soloist", all).await.expect("deleted").deleted();
+    assert!(deleted >= 9, "{deleted} keys: three candidates, members and known hosts");
+    crate::harness::crowd::Crowd::gather(&cluster.web, 1).hears_newer_than(before.token).await;
+    for name in ["a", "b", "c"] {
+        agrees(cluster.host(name), |status| live(status) == ["a", "b", "c"]).await;
+    }
+    // Only one of them, and the others see it go and come.
+    hand.delete("/soloist/test/members/b", None).await.expect("deleted");
+    hand.delete("/soloist/test/hosts/b", None).await.expect("deleted");
+    for name in ["a", "b", "c"] {
+        agrees(cluster.host(name), |status| live(status) == ["a", "b", "c"]).await;
+        assert_eq!(cluster.host(name).log.events("session").len(), 1, "its session was well");
+    }
+    let url = format!("http://{}", cluster.host("c").api().await);
+    let drained = run(soloist().args(["drain", "a"]).env("SOLOIST_URL", url)).await;
+    assert!(drained.status.success(), "{}", drained.output);
+    cluster.web.until("another", |answer| answer.host != "a").await;
+    cluster.terminate("a").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_leader_has_said_is_said_again() {
+    let (cluster, before, mut etcd) = led_by_a(&["b"]).await;
+    let key = candidate(&cluster, "a");
+    // Somebody writes over it what the host said before it led.
+    let said = r#"{"host":"a","url":"http://elsewhere"}"#;
+    let lease = etcd_client::PutOptions::new().with_lease(lease(&cluster, "a"));
+    etcd.put(key, said, Some(lease)).await.expect("put");
+    let led = |status: &Value| {
+        let group = &status["groups"]["main"];
+        group["leader_url"] != "http://elsewhere" && !group["since"].is_null()
+    };
+    agrees(cluster.host("b"), led).await;
+    leads_on(cluster.host("a"), before.token).await;
 }

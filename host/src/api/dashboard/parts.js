@@ -16,6 +16,12 @@ export const who = (group, store) => {
 /** Who would lead next, in their order. */
 const queue = ([heir, ...others]) => [heir, others.join(", ")].filter(Boolean).join(", then ");
 
+/** Why nobody leads, and what else stands in the queue that is no host's. */
+const unled = ({ leaderless, strangers = [] }) => [
+  leaderless && `Nobody leads since ${clock(leaderless.since)}: ${leaderless.why}.`,
+  ...strangers.map((it) => `${it.key} in the queue is no host's: ${it.remove}`),
+].filter(Boolean).join(" ");
+
 /** The bars of the leases, each with what it was told last. */
 const bars = new Map();
 
@@ -40,6 +46,7 @@ export function groups(status, told, order) {
       return add(box, "dd");
     };
     const [heir, token, since, strategy] = ["Next in line", "Token", "Leads for", "Strategy"].map(fact);
+    const gap = add(element, "p", "note warn");
     const paused = add(element, "p", "note warn");
     const obstacle = add(element, "p", "note warn");
     const buttons = add(element, "p", "buttons");
@@ -73,6 +80,8 @@ export function groups(status, told, order) {
       write(token, group.token ?? "–");
       moment(since, group.since, "for");
       write(strategy, group.strategy || "–");
+      write(gap, unled(group));
+      gap.hidden = !gap.textContent;
       write(paused, group.paused);
       write(obstacle, group.obstacle && `This host does not stand: ${group.obstacle}`);
       paused.hidden = !group.paused;

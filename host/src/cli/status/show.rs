@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use owo_colors::Style;
 
 use crate::{
-    api::{ActionEntry, GroupEntry, MemberEntry, Role, Status, StoreState},
+    api::{ActionEntry, GroupEntry, MemberEntry, Role, Status, StoreState, StrangerEntry},
     cli::{
         table::{Cell, Table},
         terminal::{Paint, tame},
@@ -47,8 +47,22 @@ fn obstacles(status: &Status, paint: Paint) -> String {
     let whole = whole.map(|why| format!("this host stands for nothing: {why}"));
     let warning = status.host.warning.clone();
     let lines = whole.into_iter().chain(warning).chain(pauses).chain(drains).chain(removed);
-    let lines = lines.chain(obstacles);
+    let lines = lines.chain(obstacles).chain(leaderless(status));
     lines.map(|text| paint.paint(tame(&text), Style::new().yellow()) + "\n").collect()
+}
+
+/// Where nobody performs, why, and what will be in the way one day.
+fn leaderless(status: &Status) -> impl Iterator<Item = String> {
+    status.groups.iter().flat_map(|(name, group)| {
+        let gap = group.leaderless.iter();
+        let gap =
+            gap.map(move |it| format!("nobody has led {name} since {}: {}", it.since, it.why));
+        let strangers = group.strangers.iter().map(move |it| {
+            let StrangerEntry { key, seen, remove, .. } = it;
+            format!("{key} in the queue of {name} is no host's, seen since {seen}: `{remove}`")
+        });
+        gap.chain(strangers)
+    })
 }
 
 fn summary(status: &Status, paint: Paint) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{Commands, Done, HandedOver, ResignOrder, last_seen, refusal::CommandError};
 use crate::{
+    clock::unix_ms,
     election::{Cause, Event, Group},
     store::{Candidate, Order, Roster, Standing},
     words::with_causes,
@@ -29,8 +30,7 @@ impl Commands {
             roster = self.wait(read).await.unwrap_or(roster);
         }
         let Some(leader) = roster.leader(&group) else {
-            let help = "`soloist status` shows who stands and what is in the way";
-            return Err(CommandError::refused(format!("nobody leads {group}"), help));
+            return Err(nobody_leads(&roster, &group));
         };
         if leader.candidate.host != self.member.name {
             if passed_on {
@@ -46,11 +46,7 @@ impl Commands {
         may_change(&roster, &group)?;
         match &order.to {
             Some(host) => self.can_take(&roster, &group, host).await?,
-            None if roster.heir(&group).is_none() => {
-                let help = "start another host that runs its actions, or stop this one";
-                let error = format!("no other host stands for {group}");
-                return Err(CommandError::refused(error, help));
-            }
+            None if roster.heir(&group).is_none() => return Err(no_heir(&roster, &group)),
             None => {}
         }
         let (leader, to) = (leader.clone(), order.to.clone());
@@ -111,7 +107,8 @@ impl Commands {
             roster.queue(group).iter().any(|standing| standing.candidate.host == host)
         };
         if stands(roster) {
-            return Ok(());
+            let waits = roster.line(group).iter().any(|it| it.candidate.host == host);
+            return if waits { Ok(()) } else { Err(no_heir(roster, group)) };
         }
         let part = self.peers.part(&member.url, group.as_str()).await;
         // A host knows of its own candidacy before this one has read of it.
@@ -128,7 +125,9 @@ impl Commands {
     /// Says that `host` is to be next, and waits until it is.
     async fn make_heir(&self, leader: &Standing, host: &str) -> Result<(), CommandError> {
         let group = &leader.key.group;
-        let says = |heir| Candidate { heir, ..leader.candidate.clone() };
+        // It leads, whether the roster shows yet that it has said so or not.
+        let since = leader.candidate.since.unwrap_or_else(unix_ms);
+        let says = |heir| Candidate { heir, since: Some(since), ..leader.candidate.clone() };
         let undo = "soloist resign, to the host that should lead";
         let doubt = |error| CommandError::store(&error, undo);
         let named = says(Some(host.to_owned()));
@@ -184,6 +183,34 @@ impl Commands {
         };
         let handed_over = HandedOver { group: group.to_string(), from, leader: host, token };
         Ok(Done { done, handed_over: Some(handed_over) })
+    }
+}
+
+/// Why there is nobody who could give `group` up.
+fn nobody_leads(roster: &Roster, group: &Group) -> CommandError {
+    match roster.strangers(group).first() {
+        Some(it) => {
+            let error = format!("nobody leads {group}: {it} heads its queue");
+            CommandError::refused(error, format!("run `{}`: then the next host leads", it.remove))
+        }
+        None => CommandError::refused(
+            format!("nobody leads {group}"),
+            "`soloist status` shows who stands and what is in the way",
+        ),
+    }
+}
+
+/// Why nobody would lead `group` if its leader gave it up.
+fn no_heir(roster: &Roster, group: &Group) -> CommandError {
+    match roster.strangers(group).first() {
+        Some(it) => {
+            let error = format!("nobody would lead {group} then: {it} is next in its queue");
+            CommandError::refused(error, format!("run `{}` first", it.remove))
+        }
+        None => CommandError::refused(
+            format!("no other host stands for {group}"),
+            "start another host that runs its actions, or stop this one",
+        ),
     }
 }
 

@@ -85,7 +85,8 @@ pub trait Casts: Send + Sync + 'static {
     async fn put(&self, key: &CastKey, order: &CastOrder, limit: usize) -> Result<(), StoreError>;
 
     /// Watches the queue: first all that is in it, if nothing then as an empty
-    /// item, and then each change. Payloads are not in it.
+    /// item, and then each change. Payloads are not in it. It ends with an error, or without
+    /// one when it was believed for long enough: then the queue is to be watched anew.
     async fn watch(&self) -> Result<CastStream, StoreError>;
 
     /// Claims the cast that was `seen`, and counts the attempt, unless all are

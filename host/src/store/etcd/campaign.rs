@@ -204,8 +204,8 @@ pub(super) async fn rehearse(client: &Shared, key: &str, lease: LeaseId) -> Resu
 enum Place {
     First,
     Behind {
-        /// The key of the one right before it.
-        predecessor: String,
+        /// The key of the one right before it, whoever has put it there.
+        predecessor: Vec<u8>,
         /// The revision at which that was so.
         revision: i64,
     },
@@ -214,7 +214,7 @@ enum Place {
 }
 
 /// Looks for the candidate's place, and if it is not the first, waits until the one
-/// before it leaves, or its own key goes.
+/// before it leaves, or its own key goes; or for so long that it is time to look again.
 async fn wait(
     client: &Shared,
     lookout: &Lookout,
@@ -224,10 +224,11 @@ async fn wait(
     let place = place(client, stand, token).await?;
     if let Place::Behind { predecessor, revision } = &place {
         let mut before = lookout.deleted(CAMPAIGN, predecessor, *revision);
-        let mut own = lookout.deleted(CAMPAIGN, &stand.key, *revision);
+        let mut own = lookout.deleted(CAMPAIGN, stand.key.as_bytes(), *revision);
         tokio::select! {
             told = before.wait(client) => told?,
             told = own.wait(client) => told?,
+            () = sleep(client.second_look()) => {}
         }
     }
     Ok(place)
@@ -256,7 +257,7 @@ async fn place(client: &Shared, stand: &Stand, token: Token) -> Result<Place, St
         (Some(_), None, _) => Ok(Place::First),
         (Some(_), Some(_), None) => Err(client.unavailable(CAMPAIGN, "an answer without header")),
         (Some(_), Some(before), Some(header)) => {
-            let predecessor = String::from_utf8_lossy(before.key()).into_owned();
+            let predecessor = before.key().to_vec();
             Ok(Place::Behind { predecessor, revision: header.revision() })
         }
     }

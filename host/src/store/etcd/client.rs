@@ -3,9 +3,9 @@
 //! One member at a time is asked, over one connection, its *line*, and the next
 //! one as soon as it fails: a balancer that spreads calls would send every
 //! other one to a member that is dead, or cut off from its peers. A *turn* is
-//! the time that one line is used. A call that is not answered in time ends it,
-//! for the line may be dead without anybody having said so; where there is one
-//! member only, its next turn begins with a new line.
+//! the time that one line is used, under one login. A call that is not answered
+//! in time ends it, for the line may be dead without anybody having said so;
+//! where there is one member only, its next turn begins with a new line.
 //!
 //! Invariant: a line is one connection, to a member that was found to be one of the
 //! etcd that is believed ([`opening`](super::opening)). It is not mended, for somebody
@@ -21,6 +21,7 @@
 
 use std::{
     future::Future,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -31,7 +32,7 @@ use std::{
 use etcd_client::{Client as Connection, Error, ResponseHeader};
 use tokio::{
     runtime,
-    sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
@@ -43,6 +44,7 @@ use super::{
     opening::Opening,
     refusal::{Asker, Meaning, meaning, was_broken, was_refused_at_the_door},
     trust::Trust,
+    turn::{Turn, Turns},
     wire::was_over,
 };
 use crate::store::StoreError;
@@ -50,6 +52,11 @@ use crate::store::StoreError;
 /// How many times as long as a call a login may take: etcd hashes the password
 /// (bcrypt), and all logins one after the other.
 const LOGIN: u32 = 3;
+
+/// From one look at what a watch should have told to the next, in times that a call may take:
+/// that is two TTLs at least and four at most, as chance has it, so that the looks of many
+/// groups and hosts do not meet.
+const SECOND_LOOK: Range<f64> = 10.0..20.0;
 
 /// How many calls are made at a time of those that a host makes for each of its groups: a
 /// thousand at once would keep each other from an answer in time, and the session's renewal.
@@ -66,20 +73,12 @@ pub(super) struct Client {
     /// Whether etcd has ever answered.
     known: AtomicBool,
     members: Arc<[Member]>,
-    /// The present turn; the members take turns.
-    turn: watch::Sender<Turn>,
+    /// The members take turns.
+    turns: Turns,
     request_timeout: Duration,
     places: Arc<Semaphore>,
     /// Drives the connections, whichever runtime the calls come from.
     runtime: runtime::Handle,
-}
-
-/// The time that one line is used.
-#[derive(Clone, Default)]
-struct Turn {
-    number: usize,
-    /// Made by the first who needs it.
-    connection: Arc<OnceCell<Connection>>,
 }
 
 /// A connection to a member, and the turn that it was made for.
@@ -110,7 +109,7 @@ impl Client {
             trust: Arc::clone(trust),
             known: AtomicBool::new(false),
             members,
-            turn: watch::Sender::default(),
+            turns: Turns::default(),
             request_timeout,
             places: Arc::new(Semaphore::new(AT_ONCE)),
             runtime,
@@ -164,11 +163,11 @@ impl Client {
         F: Future<Output = Result<T, Error>>,
     {
         let in_time = Instant::now() + self.request_timeout;
-        let mut asked = 0;
+        let (mut asked, mut renewed) = (0, false);
         loop {
-            let turn = self.turn.borrow().clone();
+            let turn = self.turns.now();
             let answer = async {
-                let answer = ask(&self.line(&turn).await?, &request).await?;
+                let answer = request(self.line(&turn).await?).await?;
                 self.heard(turn.number, answer.header()).map(|()| answer)
             };
             let Ok(answer) = timeout_at(in_time, answer).await else {
@@ -185,6 +184,10 @@ impl Client {
                 }
                 // It broke while nothing was asked: the next line is there for this.
                 Err(error) if was_over(&error) => self.leave(turn.number),
+                Err(error) if meaning(&error) == Meaning::StaleLogin && !renewed => {
+                    renewed = true;
+                    self.renew_login(attempted, turn, in_time).await?;
+                }
                 Err(error) => {
                     asked += 1;
                     let error = self.explained(&turn, error, in_time).await;
@@ -208,8 +211,7 @@ impl Client {
 
     /// Ends when `turn` has ended.
     pub(super) async fn left(&self, turn: usize) {
-        // It cannot fail: the sender is in `self`.
-        let _ = self.turn.subscribe().wait_for(|now| now.number != turn).await;
+        self.turns.left(turn).await;
     }
 
     /// The line of a turn, logged in, to a member that is believed.
@@ -228,6 +230,25 @@ impl Client {
             .spawn(async move { connection.get_or_try_init(|| opening.connect()).await.cloned() });
         let etcd = made.await.map_err(|error| Error::Internal(error.to_string()))??;
         Ok(Line { turn: turn.number, etcd })
+    }
+
+    /// Renews the login of a turn. The renewals of sessions need none, so the line stays: to
+    /// log in may take longer than a lease lasts, where many do it at once.
+    async fn renew_login(
+        &self,
+        attempted: &'static str,
+        turn: Turn,
+        in_time: Instant,
+    ) -> Result<(), StoreError> {
+        let (turns, members) = (self.turns.clone(), self.members.len());
+        // It goes on when its caller has given up, as above.
+        let renewal = self.runtime.spawn(async move { turns.renew_login(&turn, members).await });
+        match timeout_at(in_time, renewal).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(self.told(attempted, error)),
+            Ok(Err(error)) => Err(self.unavailable(attempted, error)),
+            Err(_) => Err(self.unavailable(attempted, "etcd has not renewed the login yet")),
+        }
     }
 
     /// The member of a turn.
@@ -259,13 +280,7 @@ impl Client {
 
     /// Ends `turn`, unless it has ended already.
     fn leave(&self, turn: usize) {
-        self.turn.send_if_modified(|now| {
-            let leave = now.number == turn;
-            if leave {
-                *now = Turn { number: turn + 1, ..Turn::default() };
-            }
-            leave
-        });
+        self.turns.leave(turn);
     }
 
     /// Does `work` on the runtime of the connections.
@@ -285,6 +300,13 @@ impl Client {
         self.request_timeout
     }
 
+    /// How long to believe a watch that says nothing. Whatever tells of changes may fail without
+    /// a word, so nothing that matters depends on it alone.
+    pub(super) fn second_look(&self) -> Duration {
+        let Range { start, end } = SECOND_LOOK;
+        self.request_timeout.mul_f64(start + (end - start) * fastrand::f64())
+    }
+
     pub(super) fn unavailable(
         &self,
         attempted: &'static str,
@@ -297,21 +319,6 @@ impl Client {
 
 /// A client that several calls share.
 pub(super) type Shared = Arc<Client>;
-
-async fn ask<T, F>(line: &Line, request: &impl Fn(Line) -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    let answer = request(line.clone()).await;
-    if let Err(error) = &answer
-        && meaning(error) == Meaning::StaleLogin
-    {
-        // For the caller's next try. etcd-client does it by itself, but
-        // for streams, and after a change of etcd's users.
-        line.etcd.refresh_token().await?;
-    }
-    answer
-}
 
 fn no_answer(within: Duration) -> String {
     format!("no answer within {} ms", within.as_millis())

@@ -44,9 +44,16 @@ pub(super) enum Room {
 /// What a key is of.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Subject<'a> {
-    Candidate { group: &'a str, name: &'a str },
-    Member { host: &'a str },
-    Note { name: &'a str },
+    /// Whoever has put it there: etcd's queue is all that begins like this.
+    Candidate {
+        group: &'a str,
+    },
+    Member {
+        host: &'a str,
+    },
+    Note {
+        name: &'a str,
+    },
 }
 
 impl Keys {
@@ -107,12 +114,17 @@ impl Keys {
 
     /// What `key` is of; nothing when soloist makes no such key.
     pub(super) fn subject<'a>(&self, key: &'a [u8]) -> Option<Subject<'a>> {
-        let name = std::str::from_utf8(key).ok()?;
-        let within = name.strip_prefix(&self.root)?;
+        let within = key.strip_prefix(self.root.as_bytes())?;
+        if let Some(queue) = within.strip_prefix(b"election/") {
+            let group = queue.split(|byte| *byte == b'/').next()?;
+            let in_queue = group.len() < queue.len();
+            let group = std::str::from_utf8(group).ok().filter(|_| in_queue)?;
+            return Some(Subject::Candidate { group });
+        }
+        let within = std::str::from_utf8(within).ok()?;
         let mut parts = within.split('/');
-        match (parts.next()?, parts.next()?, parts.next(), parts.next()) {
-            ("election", group, Some(_), None) => Some(Subject::Candidate { group, name }),
-            ("members", host, None, None) => Some(Subject::Member { host }),
+        match (parts.next()?, parts.next()?, parts.next()) {
+            ("members", host, None) => Some(Subject::Member { host }),
             ("holds" | "hosts", ..) => Some(Subject::Note { name: within }),
             _ => None,
         }
@@ -128,17 +140,19 @@ mod tests {
         let keys = Keys::new("demo");
         let key = keys.candidate(&Group::main(), LeaseId(0x2a)).unwrap();
         assert_eq!(key, "/soloist/demo/election/main/2a");
-        assert_eq!(
-            keys.subject(key.as_bytes()),
-            Some(Subject::Candidate { group: "main", name: &key })
-        );
+        let candidate = |group| Some(Subject::Candidate { group });
+        assert_eq!(keys.subject(key.as_bytes()), candidate("main"));
         let key = keys.member("a").unwrap();
         assert_eq!(keys.subject(key.as_bytes()), Some(Subject::Member { host: "a" }));
         let key = keys.note(&Topic::Pause(Some(Group::main()))).unwrap();
         assert_eq!(key, "/soloist/demo/holds/pause/main");
         let name = "holds/pause/main";
         assert_eq!(keys.subject(key.as_bytes()), Some(Subject::Note { name }));
-        assert_eq!(keys.subject(b"/soloist/demo/election/a/b/2a"), None);
+        // Whatever stands in etcd's way stands in the queue.
+        for key in [&b"/soloist/demo/election/a/b/2a"[..], b"/soloist/demo/election/a/\xff"] {
+            assert_eq!(keys.subject(key), candidate("a"));
+        }
+        assert_eq!(keys.subject(b"/soloist/demo/election/a"), None);
         assert_eq!(keys.subject(b"/soloist/demonstration/members/a"), None);
         assert_eq!(keys.subject(b"/soloist/demo/\xff"), None);
     }

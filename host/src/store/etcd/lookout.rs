@@ -5,8 +5,10 @@
 //! queue wakes one candidate, however many stand there; and a thousand groups
 //! cost one stream.
 //!
-//! Invariant: no wait outlives its turn of the line. When that ends, or the
-//! stream does, every wait ends with an error, and whoever waits looks again.
+//! Invariant: no wait outlives its turn of the line, nor the login that its stream
+//! was opened under. When the turn ends, or the stream does, every wait ends with an
+//! error, and whoever waits looks again. So does he who was told nothing for long:
+//! a wake-up that is lost, by whatever fault, costs a few TTLs and not for ever.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -56,7 +58,7 @@ enum Message {
 struct Wait {
     number: i64,
     attempted: &'static str,
-    key: String,
+    key: Vec<u8>,
     /// What happened up to this revision was seen.
     seen: i64,
     tell: oneshot::Sender<Result<(), StoreError>>,
@@ -75,11 +77,11 @@ impl Lookout {
     }
 
     /// Waits for `key` to be deleted after the revision `seen`.
-    pub(super) fn deleted(&self, attempted: &'static str, key: &str, seen: i64) -> Deleted {
+    pub(super) fn deleted(&self, attempted: &'static str, key: &[u8], seen: i64) -> Deleted {
         // etcd takes 0 for a number that it is to choose.
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let (tell, told) = oneshot::channel();
-        let wait = Wait { number, attempted, key: key.to_owned(), seen, tell };
+        let wait = Wait { number, attempted, key: key.to_vec(), seen, tell };
         // Without a watchman the wait ends at once, with an error.
         let _ = self.inbox.send(Message::Begin(wait));
         Deleted { number, told, inbox: self.inbox.clone() }
@@ -136,7 +138,7 @@ impl Watchman {
     async fn open(&self, wait: &Wait) -> Result<Open, StoreError> {
         let watch = |line: Line| async move {
             let mut etcd = line.etcd.watch_client();
-            let stream = etcd.watch(wait.key.as_str(), Some(options(wait))).await?;
+            let stream = etcd.watch(wait.key.as_slice(), Some(options(wait))).await?;
             let (requests, answers) = stream.split();
             Ok(Made::of_none(Open { turn: line.turn, requests, answers }))
         };
@@ -191,7 +193,7 @@ impl Watchman {
     async fn ask(&self, requests: &mut WatchRequestSender) -> Result<(), Error> {
         let Some(number) = self.due.front() else { return Ok(()) };
         match self.waits.get(number) {
-            Some(wait) => requests.watch(wait.key.as_str(), Some(options(wait))).await,
+            Some(wait) => requests.watch(wait.key.as_slice(), Some(options(wait))).await,
             None => requests.cancel(*number).await,
         }
     }
@@ -208,10 +210,14 @@ impl Watchman {
         heard.map_err(|error| self.client.told(WATCH, error))?;
         let number = answer.watch_id();
         if answer.canceled() {
-            // That it was ended from here is no news.
-            if let Some(wait) = self.waits.remove(&number) {
-                let why = answer.cancel_reason();
-                let _ = wait.tell.send(Err(self.client.unavailable(wait.attempted, why)));
+            let why = answer.cancel_reason();
+            match self.waits.remove(&number) {
+                Some(wait) => {
+                    let _ = wait.tell.send(Err(self.client.unavailable(wait.attempted, why)));
+                }
+                None if is_refusal(&answer) => return Err(self.client.unavailable(WATCH, why)),
+                // That it was ended from here is no news.
+                None => {}
             }
         } else if !answer.events().is_empty()
             && let Some(wait) = self.waits.remove(&number)
@@ -229,6 +235,13 @@ impl Watchman {
             let _ = wait.tell.send(Err(self.client.unavailable(wait.attempted, why)));
         }
     }
+}
+
+/// Whether etcd refuses a watch that was asked for, rather than ends one. It does not always say
+/// which: a refusal goes by the number -1, and names nobody who waits (etcd: `api/v3rpc/watch.go`;
+/// its own client knows the number as `InvalidWatchID`, `client/v3/watch.go`).
+fn is_refusal(answer: &WatchResponse) -> bool {
+    answer.created() || answer.watch_id() < 0
 }
 
 fn options(wait: &Wait) -> WatchOptions {

@@ -94,8 +94,10 @@ impl Member {
         login: Option<(String, String)>,
         within: Duration,
     ) -> Result<Connection, Error> {
-        // A member that is cut off from its peers says so at once.
-        let options = ConnectOptions::new().with_require_leader(true).with_auto_token_refresh(true);
+        // A member that is cut off from its peers says so at once. A login that is renewed ends
+        // the turn: nobody may do that unseen.
+        let options =
+            ConnectOptions::new().with_require_leader(true).with_auto_token_refresh(false);
         let options = match login {
             Some((user, password)) => options.with_user(user, password),
             None => options,

@@ -3,37 +3,40 @@
 //! A watch begins right after a read, so it rarely asks for history, which may
 //! have been compacted; when it does, it ends, and the next read begins it anew.
 //! A change costs each host what has changed, however large the cluster is.
+//!
+//! Invariant: no roster is silently stale for long. Now and then the cluster is
+//! read again, as slowly as [`Client::second_look`] has it, and where that shows
+//! something that the watch has not told, another watch begins there.
+//!
+//! [`Client::second_look`]: super::client::Client::second_look
 
-use etcd_client::{
-    Error, EventType, GetOptions, KeyValue, SortOrder, SortTarget, WatchOptions, WatchResponse,
-    WatchStream,
-};
+use std::{borrow::Cow, str};
+
+use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse, WatchStream};
 use futures::{FutureExt, StreamExt, stream};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     client::{Line, Shared},
     headed::Made,
     keys::{Keys, Subject},
+    range::{self, MESSAGE_MAX},
 };
 use crate::{
     election::{Group, LeaderKey, LeaseId, Token},
-    store::{Roster, RosterStream, StoreError},
+    store::{Roster, RosterStream, StoreError, stranger::shell_word},
 };
 
 /// What watching attempts.
 const WATCH: &str = "watch the cluster";
 
-/// The largest message: etcd tells up to 1,000 revisions at once (etcd:
-/// `watchBatchMaxRevs`), each of some keys that are short, but for long errors.
-const MESSAGE_MAX: usize = 64 << 20;
+/// What reading attempts.
+const READ: &str = "read the cluster";
 
 /// The cluster now, and then after each change.
 pub(super) async fn watch(client: Shared, keys: Keys) -> Result<RosterStream, StoreError> {
     let roster = read(&client, &keys).await?;
-    let range = keys.roster();
-    let options = WatchOptions::new().with_range(range.end);
-    let events = Events::from(&client, &range.first, options, roster.revision + 1).await?;
-    let watch = Watch { client, keys, events, roster: roster.clone() };
+    let watch = Watch::from(client, keys, roster.clone()).await?;
     let later = stream::unfold(Some(watch), |watch| async {
         let mut watch = watch?;
         match watch.next().await {
@@ -49,21 +52,57 @@ struct Watch {
     keys: Keys,
     events: Events,
     roster: Roster,
+    /// When to read the cluster again.
+    look_at: Instant,
 }
 
 impl Watch {
+    /// The watch of what comes after `roster`.
+    async fn from(client: Shared, keys: Keys, roster: Roster) -> Result<Self, StoreError> {
+        let range = keys.roster();
+        let options = WatchOptions::new().with_range(range.end);
+        let events = Events::from(&client, &range.first, options, roster.revision + 1).await?;
+        let look_at = Instant::now() + client.second_look();
+        Ok(Self { client, keys, events, roster, look_at })
+    }
+
     /// The roster after the next changes; a burst is told once.
     async fn next(&mut self) -> Result<Roster, StoreError> {
         loop {
-            let first = self.events.next(&self.client).await?;
-            let mut news = self.take_in(&first);
-            while let Some(more) = self.events.next(&self.client).now_or_never() {
-                news |= self.take_in(&more?);
-            }
+            let news = tokio::select! {
+                first = self.events.next(&self.client) => {
+                    let first = self.take_in(&first?);
+                    self.take_in_more()? | first
+                }
+                () = sleep_until(self.look_at) => self.look_again().await?,
+            };
             if news {
                 return Ok(self.roster.clone());
             }
         }
+    }
+
+    /// Whether there was anything in what came meanwhile.
+    fn take_in_more(&mut self) -> Result<bool, StoreError> {
+        let mut news = false;
+        while let Some(more) = self.events.next(&self.client).now_or_never() {
+            news |= self.take_in(&more?);
+        }
+        Ok(news)
+    }
+
+    /// Holds what the watch has told against the cluster, and begins anew where it is behind.
+    /// Whether that shows anything new.
+    async fn look_again(&mut self) -> Result<bool, StoreError> {
+        let fresh = read(&self.client, &self.keys).await?;
+        let news = self.take_in_more()?;
+        self.look_at = Instant::now() + self.client.second_look();
+        if self.roster.revision > fresh.revision || self.roster.shows_the_same(&fresh) {
+            return Ok(news);
+        }
+        tracing::debug!(revision = fresh.revision, "the watch is behind: another one begins");
+        *self = Self::from(self.client.clone(), self.keys.clone(), fresh).await?;
+        Ok(true)
     }
 
     /// Whether there was anything in it.
@@ -128,27 +167,20 @@ impl Events {
 
 /// The cluster's keys at one revision.
 async fn read(client: &Shared, keys: &Keys) -> Result<Roster, StoreError> {
-    let range = keys.roster();
-    let sorted = GetOptions::new().with_sort(SortTarget::Create, SortOrder::Ascend);
-    let options = sorted.with_range(range.end);
-    let get = |etcd: etcd_client::Client| {
-        let (first, options) = (range.first.as_str(), options.clone());
-        async move { etcd.kv_client().get(first, Some(options)).await }
-    };
-    let found = client.call("read the cluster", get).await?;
-    let header = found.header().ok_or_else(|| Error::Internal("an answer without header".into()));
-    let revision = header.map_err(|error| client.told("read the cluster", error))?.revision();
-    let mut roster = Roster { revision, ..Roster::default() };
-    found.kvs().iter().for_each(|key| put(&mut roster, keys, key));
+    let (mut roster, range) = (Roster::default(), keys.roster());
+    let revision = range::read(client, READ, &range, |key| put(&mut roster, keys, key)).await?;
+    roster.revision = revision;
     Ok(roster)
 }
 
 fn put(roster: &mut Roster, keys: &Keys, key: &KeyValue) {
     let (lease, value) = (LeaseId(key.lease()), key.value());
     match keys.subject(key.key()) {
-        Some(Subject::Candidate { group, name }) => {
+        Some(Subject::Candidate { group }) => {
             let (group, token) = (Group::from(group), Token(key.create_revision()));
-            roster.put_candidate(LeaderKey { group, key: name.into(), token, lease }, value);
+            let name = name(key).into();
+            let remove = || format!("etcdctl del {}", shell_word(key.key()));
+            roster.put_candidate(LeaderKey { group, key: name, token, lease }, value, remove);
         }
         Some(Subject::Member { host }) => roster.put_member(host, lease, value),
         Some(Subject::Note { name }) => roster.set_note(name, Some(value)),
@@ -158,9 +190,15 @@ fn put(roster: &mut Roster, keys: &Keys, key: &KeyValue) {
 
 fn delete(roster: &mut Roster, keys: &Keys, key: &KeyValue) {
     match keys.subject(key.key()) {
-        Some(Subject::Candidate { group, name }) => roster.drop_candidate(&group.into(), name),
+        Some(Subject::Candidate { group }) => roster.drop_candidate(&group.into(), &name(key)),
         Some(Subject::Member { host }) => roster.drop_member(host),
         Some(Subject::Note { name }) => roster.set_note(name, None),
         None => {}
     }
+}
+
+/// The name of a key as text; what is none comes from a stranger.
+fn name(key: &KeyValue) -> Cow<'_, str> {
+    let text = str::from_utf8(key.key()).map(Cow::Borrowed);
+    text.unwrap_or_else(|_| key.key().escape_ascii().to_string().into())
 }

@@ -8,7 +8,7 @@ use super::{fault::Fault, strangers::Stranger};
 use crate::{
     clock::BootTime,
     election::{Group, LeaderKey, LeaseId, Token},
-    store::{Roster, identity::Look},
+    store::{Roster, identity::Look, stranger::shell_word},
 };
 
 /// A candidate's row, as far as its place in the queue goes.
@@ -100,16 +100,25 @@ pub(super) fn roster(tx: &Transaction<'_>, cluster: &str) -> Result<Roster, Faul
 }
 
 fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
-    let sql = "SELECT grp, lease, create_revision, value FROM candidates
+    // Without a lease stands what somebody put there by hand.
+    let sql = "SELECT grp, coalesce(leases.id, 0), create_revision, value
+               FROM candidates LEFT JOIN leases ON leases.id = lease
                WHERE cluster = ?1 ORDER BY create_revision";
     let mut candidates = tx.prepare_cached(sql)?;
     let mut rows = candidates.query([cluster])?;
     while let Some(row) = rows.next()? {
         let (group, value): (String, String) = (row.get(0)?, row.get(3)?);
         let key = leader_key(&Group::from(&*group), LeaseId(row.get(1)?), Token(row.get(2)?));
-        to.put_candidate(key, value.as_bytes());
+        let token = key.token;
+        to.put_candidate(key, value.as_bytes(), || removal(tx, token));
     }
     Ok(())
+}
+
+/// The command that takes a candidate away.
+fn removal(file: &Connection, token: Token) -> String {
+    let path = shell_word(file.path().unwrap_or_default().as_bytes());
+    format!("sqlite3 {path} 'DELETE FROM candidates WHERE create_revision = {token}'")
 }
 
 /// The key of a candidate; its name is for people, the token tells which it is.
@@ -118,7 +127,8 @@ pub(super) fn leader_key(group: &Group, lease: LeaseId, token: Token) -> LeaderK
 }
 
 fn members(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
-    let sql = "SELECT name, lease, value FROM members WHERE cluster = ?1";
+    let sql = "SELECT name, coalesce(leases.id, 0), value
+               FROM members LEFT JOIN leases ON leases.id = lease WHERE cluster = ?1";
     let mut members = tx.prepare_cached(sql)?;
     let mut rows = members.query([cluster])?;
     while let Some(row) = rows.next()? {

@@ -27,9 +27,12 @@ pub(super) fn news(casts: Arc<dyn Casts>, retry: Duration) -> BoxStream<'static,
         match watch.next().await {
             Some(Ok(changes)) => Some((News::Some(changes), (casts, Some(watch)))),
             ended => {
-                // Who cares whether the store answers hears it from the session.
-                debug!(error = ?ended.and_then(Result::err), "lost sight of the casts");
-                sleep(retry).await;
+                // One that ends without an error was believed for long enough.
+                if let Some(Err(error)) = ended {
+                    // Who cares whether the store answers hears it from the session.
+                    debug!(%error, "lost sight of the casts");
+                    sleep(retry).await;
+                }
                 let (changes, watch) = begin(&*casts, retry).await;
                 Some((News::All(changes), (casts, Some(watch))))
             }

@@ -10,6 +10,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
 };
 
@@ -47,9 +48,17 @@ struct Entry {
 }
 
 impl Queue {
-    /// Forgets what is in it, since all is told anew.
-    pub(super) fn clear(&mut self) {
-        self.lanes.clear();
+    /// Takes in that this is all there is by `now`. A cast that is as it was is left alone for no
+    /// longer than before: the whole queue is told now and then, however long casts wait.
+    pub(super) fn take_in_all(&mut self, all: Vec<CastChange>, now: BootTime) {
+        let before = mem::take(&mut self.lanes);
+        self.take_in(all, now);
+        for (task, lane) in before {
+            let Some(now) = self.lanes.get_mut(&task) else { continue };
+            for (id, before) in lane.casts {
+                now.wait_as_before(&id, &before);
+            }
+        }
     }
 
     /// Takes in what has changed by `now`.
@@ -136,6 +145,18 @@ impl Lane {
         if let Some(before) = self.casts.insert(id.clone(), Entry { queued, due, is_stale: false })
         {
             self.waiting.remove(&(before.due, id));
+        }
+    }
+
+    /// Gives a cast that is as it was `before` the moment back at which it was due.
+    fn wait_as_before(&mut self, id: &Arc<str>, before: &Entry) {
+        let Some(entry) = self.casts.get_mut(id) else { return };
+        if entry.queued.version == before.queued.version && entry.due != before.due {
+            let waited = self.waiting.remove(&(entry.due, id.clone()));
+            entry.due = before.due;
+            if waited {
+                self.waiting.insert((before.due, id.clone()));
+            }
         }
     }
 

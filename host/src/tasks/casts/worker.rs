@@ -125,14 +125,10 @@ impl Shift {
     }
 
     fn take_in(&mut self, news: News) {
-        let changes = match news {
-            News::All(changes) => {
-                self.queue.clear();
-                changes
-            }
-            News::Some(changes) => changes,
-        };
-        self.queue.take_in(changes, BootTime::now());
+        match news {
+            News::All(all) => self.queue.take_in_all(all, BootTime::now()),
+            News::Some(changes) => self.queue.take_in(changes, BootTime::now()),
+        }
     }
 
     /// Interrupts what was claimed under a session that is over.

@@ -23,14 +23,14 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Nothing, where it does not stand.
+    /// Nothing, where it does not stand, or stands behind a stranger.
     pub(super) fn of(
         look: &'a Look<'a>,
         group: &'a Group,
         config: &'a GroupConfig,
         memory: &'a mut Memory,
     ) -> Option<Self> {
-        let queue = look.roster.queue(group);
+        let queue = look.roster.line(group);
         let own = queue.iter().position(|standing| standing.key.lease == look.lease)?;
         Some(Self { look, group, config, memory, queue, own })
     }

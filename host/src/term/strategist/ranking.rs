@@ -97,7 +97,7 @@ fn candidates(roster: &Roster, group: &Group) -> Vec<Ranked> {
             host,
         }
     };
-    roster.queue(group).iter().enumerate().map(candidate).collect()
+    roster.line(group).iter().enumerate().map(candidate).collect()
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(super) struct Spreads<'a>(BTreeMap<&'a Group, Place<'a>>);
 impl<'a> Spreads<'a> {
     pub(super) fn plan(roster: &'a Roster, groups: &'a BTreeMap<Group, GroupConfig>) -> Self {
         let spread = |(group, config): (&'a Group, &GroupConfig)| {
-            let queue = roster.queue(group);
+            let queue = roster.line(group);
             let scores = queue.iter().map(|standing| own(roster, group, config, standing));
             let scores: Vec<_> = scores.collect();
             let best = scores.iter().min()?;

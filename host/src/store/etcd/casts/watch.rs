@@ -1,25 +1,26 @@
 //! The queue, and each change of it: a read of what there is, page by page at
-//! one revision, and a watch from that revision on.
+//! one revision, and a watch from that revision on. A watch is not believed for
+//! ever: after some [`Client::second_look`]s it ends, and another one begins.
+//!
+//! [`Client::second_look`]: crate::store::etcd::client::Client::second_look
 
-use etcd_client::{
-    Client as Connection, Error, EventType, GetOptions, KeyValue, SortOrder, SortTarget,
-    WatchOptions, WatchResponse,
-};
+use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse};
 use futures::{FutureExt, StreamExt, stream};
+use tokio::time::sleep;
 
-use super::{
-    PAGE, kv,
-    names::{Names, Place},
-};
+use super::names::{Names, Place};
 use crate::{
     election::LeaseId,
     store::{
         CastChange, CastStream, Queued, StoreError,
-        etcd::{client::Shared, watch::Events},
+        etcd::{client::Shared, range, watch::Events},
     },
 };
 
 const READ: &str = "read the queue of casts";
+/// For how many second looks a watch is believed: to read the whole queue costs more than to
+/// read the roster, and a lost wake-up less than there.
+const BELIEVED: u32 = 5;
 /// How many changes are told at once, at most about.
 const BURST: usize = 1000;
 
@@ -28,6 +29,7 @@ pub(super) async fn watch(client: Shared, names: Names) -> Result<CastStream, St
     let range = names.queue();
     let options = WatchOptions::new().with_range(range.end);
     let events = Events::from(&client, &range.first, options, revision + 1).await?;
+    let believed = client.second_look() * BELIEVED;
     let watch = Watch { client, names, events };
     let later = stream::unfold(Some(watch), |watch| async {
         let mut watch = watch?;
@@ -36,6 +38,7 @@ pub(super) async fn watch(client: Shared, names: Names) -> Result<CastStream, St
             Err(error) => Some((Err(error), None)),
         }
     });
+    let later = later.take_until(sleep(believed));
     Ok(stream::iter([Ok(present)]).chain(later).boxed())
 }
 
@@ -74,33 +77,10 @@ impl Watch {
 
 /// All that is in the queue, and at which revision.
 async fn read(client: &Shared, names: &Names) -> Result<(Vec<CastChange>, i64), StoreError> {
-    let range = names.queue();
-    let (mut present, mut from, mut revision) = (Vec::new(), range.first, 0);
-    loop {
-        let options = GetOptions::new()
-            .with_range(range.end.as_str())
-            .with_sort(SortTarget::Key, SortOrder::Ascend)
-            .with_limit(i64::try_from(PAGE).unwrap_or(i64::MAX))
-            // Zero is the present one.
-            .with_revision(revision);
-        let get = |etcd: Connection| {
-            let (from, options) = (from.as_str(), options.clone());
-            async move { kv(&etcd).get(from, Some(options)).await }
-        };
-        let found = client.call(READ, get).await?;
-        if revision == 0 {
-            let headless = || Error::Internal("an answer without header".into());
-            let header = found.header().ok_or_else(headless);
-            revision = header.map_err(|error| client.told(READ, error))?.revision();
-        }
-        present.extend(found.kvs().iter().filter_map(|key| put(names, key)));
-        match found.kvs().last() {
-            Some(last) if found.more() => {
-                from = format!("{}\0", String::from_utf8_lossy(last.key()));
-            }
-            _ => return Ok((present, revision)),
-        }
-    }
+    let mut present = Vec::new();
+    let take_in = |key: &KeyValue| present.extend(put(names, key));
+    let revision = range::read(client, READ, &names.queue(), take_in).await?;
+    Ok((present, revision))
 }
 
 fn put(names: &Names, found: &KeyValue) -> Option<CastChange> {

@@ -14,7 +14,8 @@ enum Step {
     Pick { places: usize, hosts: usize },
     Ended { nth: usize, seemed: bool },
     Later(u64),
-    Anew,
+    Emptied,
+    Retold,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -28,7 +29,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..4_usize, 0..4_usize).prop_map(|(places, hosts)| Step::Pick { places, hosts }),
         4 => (0..4_usize, any::<bool>()).prop_map(|(nth, seemed)| Step::Ended { nth, seemed }),
         2 => (0..40_u64).prop_map(Step::Later),
-        1 => Just(Step::Anew),
+        1 => Just(Step::Emptied),
+        1 => Just(Step::Retold),
     ]
 }
 
@@ -70,6 +72,12 @@ impl Plain {
                 && !self.ours.iter().any(|ours| ours.key == **key)
         });
         waits.map(|(_, (_, due))| *due).min()
+    }
+
+    fn all(&self) -> Vec<CastChange> {
+        let casts = self.casts.values().map(|(queued, _)| CastChange::Queued(queued.clone()));
+        let claims = self.claimed.iter().map(|key| CastChange::Claimed(key.clone(), LeaseId(1)));
+        casts.chain(claims).collect()
     }
 
     fn put(&mut self, id: u8, wait: u64) -> CastChange {
@@ -125,10 +133,16 @@ fn run(steps: Vec<Step>, seed: u64) {
                 plain.now += ms;
                 continue;
             }
-            Step::Anew => {
-                queue.clear();
+            Step::Emptied => {
+                queue.take_in_all(Vec::new(), at(plain.now));
                 plain.casts.clear();
                 plain.claimed.clear();
+                continue;
+            }
+            Step::Retold => {
+                // What was tried in vain was seen to be as it was.
+                plain.stale.clear();
+                queue.take_in_all(plain.all(), at(plain.now));
                 continue;
             }
         };

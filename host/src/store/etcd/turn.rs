@@ -1,0 +1,80 @@
+//! A turn: the time that one line to one member is used, under one login.
+//!
+//! Invariant: no stream outlives the login that it was opened under. etcd looks at the login of
+//! a stream again with each watch that is asked for on it, and goes by the one that it began
+//! with (etcd: `api/v3rpc/watch.go`, `isWatchPermitted`). So a login that was renewed begins
+//! another turn, on the same line: it costs no connection, and what waits does so anew.
+
+use std::sync::Arc;
+
+use etcd_client::{Client as Connection, Error};
+use tokio::sync::{OnceCell, watch};
+
+/// The time that one line is used under one login. Clones are the same.
+#[derive(Clone, Default)]
+pub(super) struct Turn {
+    /// Members take turns in order, so it tells whose line this is.
+    pub(super) number: usize,
+    /// Made by the first who needs it.
+    pub(super) connection: Arc<OnceCell<Connection>>,
+    /// Done by the first who meets the end of the login.
+    renewal: Arc<OnceCell<()>>,
+}
+
+impl Turn {
+    /// The next one, on a new line to the next member.
+    fn elsewhere(&self) -> Self {
+        Self { number: self.number + 1, ..Self::default() }
+    }
+
+    /// The next one of the same member, of so many, and on the same line.
+    fn under_another_login(&self, members: usize) -> Self {
+        let (number, connection) = (self.number + members, Arc::clone(&self.connection));
+        Self { number, connection, renewal: Arc::default() }
+    }
+}
+
+/// The turns of a client, one after the other. Clones are the same.
+#[derive(Clone, Default)]
+pub(super) struct Turns(Arc<watch::Sender<Turn>>);
+
+impl Turns {
+    /// The present one.
+    pub(super) fn now(&self) -> Turn {
+        self.0.borrow().clone()
+    }
+
+    /// Ends when the turn of this number has ended.
+    pub(super) async fn left(&self, number: usize) {
+        // It cannot fail: the sender is in `self`.
+        let _ = self.0.subscribe().wait_for(|now| now.number != number).await;
+    }
+
+    /// Ends the turn of this number, unless it has ended already.
+    pub(super) fn leave(&self, number: usize) {
+        self.follow(number, Turn::elsewhere);
+    }
+
+    /// Renews the login of `turn`, once for all who met its end, and ends the turn by that.
+    pub(super) async fn renew_login(&self, turn: &Turn, members: usize) -> Result<(), Error> {
+        let renewed = turn.renewal.get_or_try_init(|| async {
+            match turn.connection.get() {
+                Some(line) => line.refresh_token().await,
+                None => Ok(()),
+            }
+        });
+        renewed.await?;
+        self.follow(turn.number, |turn| turn.under_another_login(members));
+        Ok(())
+    }
+
+    fn follow(&self, number: usize, next: impl FnOnce(&Turn) -> Turn) {
+        self.0.send_if_modified(|now| {
+            let ends = now.number == number;
+            if ends {
+                *now = next(now);
+            }
+            ends
+        });
+    }
+}

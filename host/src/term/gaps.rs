@@ -1,0 +1,280 @@
+//! Which groups nobody performs in, since when, and why.
+//!
+//! To stand first in a queue is not yet to lead. What heads it may be no host's; and a host that
+//! heads it may not know, or not be able to. A leader says in the store since when it leads, right
+//! after it has won; so who heads a queue and has not said so does not perform. Everybody who sees
+//! that says it: here is what status, metrics and log know of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::view::{HostView, Role};
+use crate::{
+    action::Programme,
+    clock::{BootTime, unix_ms},
+    election::{Group, LeaderKey},
+    journal::{Journal, Transition},
+    store::{Roster, Stranger},
+};
+
+/// The longest nap: timers stand still while the machine is suspended.
+const NAP: Duration = Duration::from_millis(500);
+/// How long changes may gather: a thousand groups change one by one.
+const GATHER: Duration = Duration::from_millis(20);
+/// How many groups a line of the log names, and how many strangers it tells of at once.
+const NAMED: usize = 5;
+
+/// A time in which nobody performs in a group, as far as this host knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// When it began.
+    pub since: BootTime,
+    /// The same, in milliseconds of Unix time.
+    pub since_unix: u64,
+    /// What keeps others from performing now.
+    pub why: Why,
+}
+
+/// Why nobody performs in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// This host has no session in the store, so it does not know.
+    Unknown,
+    /// No host stands.
+    Nobody,
+    /// What heads the queue is no host's.
+    Stranger(Arc<Stranger>),
+    /// The host that heads the queue has not said that it leads.
+    Silent {
+        /// Its name.
+        host: String,
+        /// The key that it stands with.
+        key: LeaderKey,
+    },
+}
+
+/// What is known of all groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// The groups in which nobody performs.
+    pub groups: BTreeMap<Group, Gap>,
+    /// When each stranger was seen first, in milliseconds of Unix time.
+    pub seen: BTreeMap<Arc<Stranger>, u64>,
+    /// How long a gap is when it is no hand-over any more.
+    long: Duration,
+}
+
+impl Gaps {
+    /// How long nobody has performed in `group`.
+    #[must_use]
+    pub fn lasts(&self, group: &Group) -> Duration {
+        self.groups.get(group).map_or(Duration::ZERO, |gap| BootTime::now().since(gap.since))
+    }
+
+    /// The gap of `group`, if it is longer than a hand-over takes.
+    #[must_use]
+    pub fn long(&self, group: &Group) -> Option<&Gap> {
+        self.groups.get(group).filter(|_| self.lasts(group) >= self.long)
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => {
+                f.write_str("this host has no session in the store, and does not know")
+            }
+            Self::Nobody => f.write_str("no host stands for election"),
+            Self::Stranger(it) => {
+                write!(f, "{it} heads its queue; `{}` removes that", it.remove)
+            }
+            Self::Silent { host, key } => write!(
+                f,
+                "{host} heads its queue (key {}, lease {}) and has not said that it leads; \
+                 its log may tell why, and if it is stopped the next one leads",
+                key.key, key.lease
+            ),
+        }
+    }
+}
+
+impl Why {
+    /// The same of several groups.
+    fn of_several(&self) -> String {
+        match self {
+            Self::Silent { host, .. } => {
+                format!("{host} heads their queues and has not said that it leads")
+            }
+            why => why.to_string(),
+        }
+    }
+}
+
+/// Watches for groups in which nobody performs.
+pub struct GapWatch {
+    /// This host.
+    pub host: Arc<str>,
+    /// How long a hand-over, and a take-over, may take: what lasts longer is told.
+    pub patience: Duration,
+    /// What this host performs.
+    pub programme: watch::Receiver<Arc<Programme>>,
+    /// What is known of the cluster.
+    pub roster: watch::Receiver<Option<Roster>>,
+    /// What the heart lets others see.
+    pub view: watch::Receiver<HostView>,
+    /// Where it is taken down.
+    pub journal: Journal,
+}
+
+impl GapWatch {
+    /// Watches until `stop`, and tells `to`.
+    pub async fn run(mut self, to: watch::Sender<Gaps>, stop: CancellationToken) {
+        let mut told = Told::default();
+        let watching = async {
+            loop {
+                self.look(&to);
+                told.tell(&to.borrow(), &self);
+                tokio::select! {
+                    Ok(()) = self.roster.changed() => {}
+                    Ok(()) = self.view.changed() => {}
+                    Ok(()) = self.programme.changed() => {}
+                    () = sleep(NAP) => {}
+                }
+                let gathered = async { while self.roster.changed().await.is_ok() {} };
+                let _ = timeout(GATHER, gathered).await;
+            }
+        };
+        stop.run_until_cancelled(watching).await;
+    }
+
+    fn look(&mut self, to: &watch::Sender<Gaps>) {
+        let view = self.view.borrow_and_update().clone();
+        let mut groups = self.programme.borrow_and_update().groups();
+        let roster = self.roster.borrow_and_update().clone().unwrap_or_default();
+        groups.extend(roster.groups.keys().cloned());
+        let now = (BootTime::now(), unix_ms());
+        to.send_modify(|gaps| {
+            let mut found = Gaps { long: self.patience, ..Gaps::default() };
+            for group in groups {
+                if let Some(why) = why(&group, &roster, &view) {
+                    let before = gaps.groups.get(&group);
+                    let (since, since_unix) = before.map_or(now, |gap| (gap.since, gap.since_unix));
+                    found.groups.insert(group, Gap { since, since_unix, why });
+                }
+            }
+            for stranger in roster.strangers.values().flatten() {
+                let first = gaps.seen.get(stranger).copied().unwrap_or(now.1);
+                found.seen.insert(Arc::clone(stranger), first);
+            }
+            *gaps = found;
+        });
+    }
+}
+
+/// Why nobody performs in `group`; nothing, if somebody does.
+fn why(group: &Group, roster: &Roster, view: &HostView) -> Option<Why> {
+    let here = view.groups.get(group).map(|view| view.role);
+    if matches!(here, Some(Role::Leader | Role::Draining)) {
+        return None;
+    }
+    if view.session.is_none() {
+        return Some(Why::Unknown);
+    }
+    match (roster.leader(group), roster.strangers(group).first()) {
+        (Some(leader), _) if leader.candidate.since.is_some() => None,
+        (Some(leader), _) => {
+            let (host, key) = (leader.candidate.host.clone(), leader.key.clone());
+            Some(Why::Silent { host, key })
+        }
+        (None, Some(stranger)) => Some(Why::Stranger(Arc::clone(stranger))),
+        (None, None) => Some(Why::Nobody),
+    }
+}
+
+/// What was said already: once, and again when it changes.
+#[derive(Default)]
+struct Told {
+    gaps: BTreeMap<Group, Why>,
+    strangers: BTreeSet<Arc<Stranger>>,
+}
+
+impl Told {
+    fn tell(&mut self, gaps: &Gaps, watch: &GapWatch) {
+        self.tell_of_strangers(gaps);
+        let mut news = BTreeMap::<String, Vec<(&Group, &Why)>>::new();
+        for (group, Gap { why, .. }) in &gaps.groups {
+            // Of a lost store it is said elsewhere, once for all groups.
+            let long = gaps.long(group).is_some() && *why != Why::Unknown;
+            if long && self.gaps.get(group) != Some(why) {
+                self.gaps.insert(group.clone(), why.clone());
+                news.entry(why.of_several()).or_default().push((group, why));
+            }
+        }
+        for (of_several, groups) in news {
+            let why = match &groups[..] {
+                [(_, why)] => why.to_string(),
+                _ => of_several,
+            };
+            let groups: Vec<_> = groups.iter().map(|(group, _)| *group).collect();
+            let names = listed(&groups);
+            warn!(event = "nobody-leads", groups = names, "nobody leads {names}: {why}");
+            watch.journal.write(transition("nobody-leads", watch, &groups).since(why));
+        }
+        let over: Vec<_> =
+            self.gaps.keys().filter(|group| !gaps.groups.contains_key(*group)).cloned().collect();
+        if !over.is_empty() {
+            self.gaps.retain(|group, _| gaps.groups.contains_key(group));
+            let over: Vec<_> = over.iter().collect();
+            let names = listed(&over);
+            info!(event = "led-again", groups = names, "somebody leads {names} again");
+            watch.journal.write(transition("led-again", watch, &over));
+        }
+    }
+
+    /// Whatever stands in a queue will head it one day.
+    fn tell_of_strangers(&mut self, gaps: &Gaps) {
+        let new = gaps.seen.keys().filter(|stranger| !self.strangers.contains(*stranger));
+        for (number, stranger) in new.enumerate() {
+            if number == NAMED {
+                warn!(event = "stranger", "and others; `soloist status` shows them");
+                break;
+            }
+            let remove = &*stranger.remove;
+            warn!(
+                event = "stranger",
+                remove,
+                "{stranger} stands for election: when it heads the queue nobody leads; \
+                 `{remove}` removes it"
+            );
+        }
+        self.strangers = gaps.seen.keys().cloned().collect();
+    }
+}
+
+fn transition(event: &str, watch: &GapWatch, groups: &[&Group]) -> Transition {
+    let transition = Transition::of(event, &watch.host);
+    match groups {
+        [group] => transition.in_group(group),
+        _ => transition,
+    }
+}
+
+/// The first of them, and how many others there are.
+fn listed(groups: &[&Group]) -> String {
+    let named: Vec<_> = groups.iter().take(NAMED).map(|group| group.as_str()).collect();
+    match groups.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more groups", named.join(", ")),
+    }
+}
