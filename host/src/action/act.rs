@@ -4,7 +4,10 @@
 //! the old one has begun it may finish. Of a service there is never more than one: the
 //! old one ends before the new one begins.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::watch, time::timeout};
@@ -37,15 +40,37 @@ impl PartialEq for Desired {
     }
 }
 
+/// Whether nothing runs. Clones are the same.
+#[derive(Clone, Default)]
+pub(super) struct Idle(Arc<AtomicBool>);
+
+impl Idle {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self, idle: bool) {
+        self.0.store(idle, Ordering::Release);
+    }
+}
+
+/// What the task tells.
+pub(super) struct Links {
+    /// How the version that runs has started.
+    pub(super) started: watch::Sender<Started>,
+    /// Told when everything in flight is finished, in a term that drains.
+    pub(super) drained: CancellationToken,
+    /// Whether the task could as well end.
+    pub(super) idle: Idle,
+}
+
 /// The task that runs an action.
 pub(super) struct Act {
     scope: Scope,
     slot: Arc<Slot>,
     /// Nothing, while the action is not to run.
     desired: watch::Receiver<Option<Desired>>,
-    started: watch::Sender<Started>,
-    /// Told when everything in flight is finished, in a term that drains.
-    drained: CancellationToken,
+    links: Links,
     versions: Versions,
 }
 
@@ -63,16 +88,15 @@ impl Act {
         scope: Scope,
         slot: Arc<Slot>,
         mut desired: watch::Receiver<Option<Desired>>,
-        started: watch::Sender<Started>,
-        drained: CancellationToken,
+        links: Links,
         won: BootTime,
     ) -> Self {
         let first = desired.borrow_and_update().clone();
-        let mut act =
-            Self { scope, slot, desired, started, drained, versions: Versions::default() };
+        let mut act = Self { scope, slot, desired, links, versions: Versions::default() };
         match first {
             Some(Desired { action, door }) if !action.on_trial() => {
-                let version = Running::new(&action, &act.scope, act.started.clone(), Some(won));
+                let version =
+                    Running::new(&action, &act.scope, act.links.started.clone(), Some(won));
                 act.slot.put(version.server().cloned());
                 act.begin(version, door);
             }
@@ -85,14 +109,15 @@ impl Act {
     pub(super) async fn run(mut self, cut: CancellationToken) {
         let gate = Arc::clone(&self.scope.term.gate);
         loop {
+            self.links.idle.set(self.versions.is_empty());
             tokio::select! {
                 biased;
                 () = cut.cancelled() => break,
-                () = gate.ending(), if !self.drained.is_cancelled() => {
+                () = gate.ending(), if !self.links.drained.is_cancelled() => {
                     self.versions.drain(&cut).await;
-                    self.drained.cancel();
+                    self.links.drained.cancel();
                 }
-                // Without a stage there is no term.
+                // Without a stage there is no term; or the action has left it.
                 changed = self.desired.changed() => match changed {
                     Ok(()) => self.turn().await,
                     Err(_) => break,
@@ -106,6 +131,7 @@ impl Act {
 
     /// Brings what is desired about.
     async fn turn(&mut self) {
+        self.links.idle.set(false);
         let desired = self.desired.borrow_and_update().clone();
         match (desired, &mut self.versions.current) {
             (Some(desired), Some(running)) if Arc::ptr_eq(running.action(), &desired.action) => {
@@ -114,15 +140,15 @@ impl Act {
             (Some(desired), _) => self.replace(desired).await,
             (None, _) => {
                 self.slot.put(None);
-                self.started.send_replace(None);
+                self.links.started.send_replace(None);
                 self.versions.leave(&self.scope).await;
             }
         }
     }
 
     async fn replace(&mut self, Desired { action, door }: Desired) {
-        self.started.send_replace(None);
-        let version = Running::new(&action, &self.scope, self.started.clone(), None);
+        self.links.started.send_replace(None);
+        let version = Running::new(&action, &self.scope, self.links.started.clone(), None);
         if action.on_trial()
             && let Err(reason) = version.rehearse().await
         {
@@ -141,6 +167,10 @@ impl Act {
 }
 
 impl Versions {
+    fn is_empty(&self) -> bool {
+        self.current.is_none() && self.leaving.is_empty()
+    }
+
     /// Lets the version that runs finish what it has begun. Its service has ended when
     /// this resolves.
     async fn leave(&mut self, scope: &Scope) {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Action, Failure, Scope, Tasks,
-    act::{Act, Desired},
+    act::{Act, Desired, Idle, Links},
     door::{Door, Opened, Opening, Persistence},
     lobby::Performer,
     routes::{Routes, Slot},
@@ -42,9 +42,16 @@ struct Hold {
     desired: watch::Sender<Option<Desired>>,
     started: watch::Sender<Started>,
     drained: CancellationToken,
+    idle: Idle,
 }
 
 impl Hold {
+    /// Whether nothing runs, and nothing is to run.
+    fn is_over(&self) -> bool {
+        // In this order: it is told before what is desired is looked at.
+        self.desired.borrow().is_none() && self.idle.get()
+    }
+
     fn set(&self, new: Option<Desired>) {
         self.desired.send_if_modified(|desired| {
             let changes = *desired != new;
@@ -71,6 +78,11 @@ impl Stage {
     /// replaced without a request being lost, and what is not among them is ended.
     pub fn set(&mut self, actions: &[Arc<Action>]) {
         let mounts = mounts(actions);
+        // The others end when they have finished what they have begun.
+        self.acts.retain(|_, hold| !hold.is_over());
+        self.slots.retain(|name, _| {
+            self.acts.contains_key(name) || actions.iter().any(|action| action.name() == name)
+        });
         for action in actions {
             let slot = || Slot::new(self.scope.lobby.clone()).into();
             self.slots.entry(Arc::clone(action.name())).or_insert_with(slot);
@@ -116,9 +128,11 @@ impl Stage {
         let (started, _) = watch::channel(None);
         let drained = CancellationToken::new();
         let (scope, told) = (self.scope.clone(), drained.clone());
-        let act = Act::new(scope, slot, desired, started.clone(), told, self.won);
+        let idle = Idle::default();
+        let links = Links { started: started.clone(), drained: told, idle: idle.clone() };
+        let act = Act::new(scope, slot, desired, links, self.won);
         self.scope.tasks.spawn_told(|cut| act.run(cut));
-        Hold { desired: desired_to, started, drained }
+        Hold { desired: desired_to, started, drained, idle }
     }
 
     /// Opens the addresses that are new, lets go of those that nobody is at any more,
