@@ -20,7 +20,7 @@ use std::{
 use tracing::warn;
 use wasmtime::{
     StoreContextMut,
-    component::{Linker, Resource},
+    component::{ComponentNamedList, Lift, Linker, Lower, Resource},
 };
 use wasmtime_wasi::{
     WasiCtx, WasiCtxBuilder,
@@ -38,6 +38,9 @@ use wasmtime_wasi::{
 use super::{Access, GuestState, machine};
 use crate::config::Transport;
 
+/// The interfaces of which some calls need a second look, as wasmtime names them.
+const TCP: &str = "wasi:sockets/tcp@0.2.12";
+const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 /// Names and addresses that are remembered for an instance.
 const FOUND_MAX: usize = 1024;
 
@@ -208,29 +211,80 @@ fn told<T>(done: SocketResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
 
 /// Puts the three calls that need a second look in the place of wasmtime's.
 pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    let mut tcp = linker.instance("wasi:sockets/tcp@0.2.12")?;
-    tcp.func_wrap(
+    replace(
+        linker,
+        TCP,
         "[method]tcp-socket.finish-connect",
         |mut store: StoreContextMut<'_, GuestState>, (socket,): (Resource<TcpSocket>,)| {
             told(store.data_mut().sockets().finish_connect(socket))
         },
     )?;
-    let mut lookup = linker.instance("wasi:sockets/ip-name-lookup@0.2.12")?;
-    lookup.func_wrap(
+    replace(
+        linker,
+        LOOKUP,
         "resolve-addresses",
         |mut store: StoreContextMut<'_, GuestState>,
          (network, name): (Resource<Network>, String)| {
             told(store.data_mut().sockets().resolve(network, &name))
         },
     )?;
-    lookup.func_wrap(
+    replace(
+        linker,
+        LOOKUP,
         "[method]resolve-address-stream.resolve-next-address",
         |mut store: StoreContextMut<'_, GuestState>,
          (stream,): (Resource<ResolveAddressStream>,)| {
             told(store.data_mut().sockets().next_address(stream))
         },
-    )?;
+    )
+}
+
+/// Puts a function in the place of wasmtime's. Where that has none by this name, as under
+/// another version, guests would be linked past the gate: that is an error.
+fn replace<P, R>(
+    linker: &mut Linker<GuestState>,
+    interface: &str,
+    name: &str,
+    function: impl Fn(StoreContextMut<'_, GuestState>, P) -> wasmtime::Result<R>
+    + Copy
+    + Send
+    + Sync
+    + 'static,
+) -> wasmtime::Result<()>
+where
+    P: ComponentNamedList + Lift + 'static,
+    R: ComponentNamedList + Lower + 'static,
+{
+    // What is there already is refused, unless it may be shadowed.
+    if linker.instance(interface)?.func_wrap(name, function).is_ok() {
+        wasmtime::bail!("there is no {name} in {interface} to put a gate before");
+    }
+    linker.allow_shadowing(true);
+    let replaced = linker.instance(interface)?.func_wrap(name, function);
     linker.allow_shadowing(false);
-    Ok(())
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_before_nothing_is_an_error() {
+        let engine = wasmtime::Engine::default();
+        let mut linker = Linker::new(&engine);
+        assert!(add_to_linker(&mut linker).is_err(), "there is nothing of wasmtime's yet");
+        let mut linker = Linker::new(&engine);
+        crate::capability::wasi::add_to_linker(&mut linker).unwrap();
+        add_to_linker(&mut linker).unwrap();
+        // As it were after an update of wasmtime.
+        let gate = |_: StoreContextMut<'_, GuestState>, (): ()| Ok(());
+        for (interface, name) in [
+            ("wasi:sockets/tcp@0.2.13", "[method]tcp-socket.finish-connect"),
+            (TCP, "[method]tcp-socket.finish"),
+        ] {
+            let error = replace(&mut linker, interface, name, gate).unwrap_err();
+            assert!(error.to_string().contains("to put a gate before"), "{error}");
+        }
+    }
 }
