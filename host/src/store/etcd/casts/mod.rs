@@ -39,6 +39,7 @@ use crate::{
             ANSWERS_MAX, Slices, check_answer, check_key, check_order, check_room, check_task, cut,
         },
     },
+    words::with_causes,
 };
 
 /// The largest answer: a page of heads, each with the longest error, as JSON
@@ -180,13 +181,20 @@ impl EtcdCasts {
         self.json(SETTLE, &Ended { head, at: crate::clock::unix_ms() })
     }
 
-    /// Reads a value that soloist wrote.
+    /// Reads what soloist wrote of the cast `key`. Waiting mends nothing that it did not.
     fn read<T: serde::de::DeserializeOwned>(
         &self,
-        attempted: &'static str,
+        place: Place,
+        key: &CastKey,
         value: &[u8],
     ) -> Result<T, StoreError> {
-        serde_json::from_slice(value).map_err(|error| self.client.unavailable(attempted, error))
+        serde_json::from_slice(value).map_err(|error| StoreError::Refused {
+            problem: format!(
+                "the store holds what soloist has not written, under the key `{}`: delete it",
+                self.names.of(place, key)
+            ),
+            source: Some(error.into()),
+        })
     }
 }
 
@@ -261,18 +269,18 @@ impl Casts for EtcdCasts {
         let answer = self.carry_out(LOOK, &steps::look(&self.names, key)).await?;
         let found = steps::Found::of(&answer);
         if let Some(head) = found.head {
-            let head = self.read(LOOK, &head)?;
+            let head = self.read(Place::Head, key, &head)?;
             let state = if found.is_claimed { CastState::Claimed } else { CastState::Queued };
             return Ok(Some(state(head)));
         }
         if let Some(dead) = found.dead {
-            return self.read(LOOK, &dead).map(|dead| Some(CastState::Dead(dead)));
+            return self.read(Place::Dead, key, &dead).map(|dead| Some(CastState::Dead(dead)));
         }
         let Some((result, (content_type, payload))) = found.result.zip(found.answer) else {
             return Ok(None);
         };
         let answer = CastAnswer { payload, content_type };
-        Ok(Some(CastState::Done(self.read(LOOK, &result)?, answer)))
+        Ok(Some(CastState::Done(self.read(Place::Result, key, &result)?, answer)))
     }
 
     async fn dead(
@@ -283,14 +291,20 @@ impl Casts for EtcdCasts {
     ) -> Result<Vec<(CastKey, Ended)>, StoreError> {
         check_task(task)?;
         let mut dead: Vec<(CastKey, Ended)> = Vec::new();
+        let mut after = after.map(str::to_owned);
         while dead.len() < limit {
             let size = PAGE.min(limit - dead.len());
-            let after = dead.last().map(|(key, _)| &*key.id).or(after);
-            let page = self.page(DEAD, Place::Dead, task, after, size).await?;
+            let page = self.page(DEAD, Place::Dead, task, after.as_deref(), size).await?;
             let whole = page.len() < size;
             for kv in page {
                 let Some(key) = self.names.key(Place::Dead, kv.key()) else { continue };
-                dead.push((key, self.read(DEAD, kv.value())?));
+                after = Some(key.id.to_string());
+                match self.read(Place::Dead, &key, kv.value()) {
+                    Ok(ended) => dead.push((key, ended)),
+                    Err(error) => {
+                        tracing::warn!(error = with_causes(&error), "a dead letter is left out");
+                    }
+                }
             }
             if whole {
                 break;
@@ -305,7 +319,7 @@ impl Casts for EtcdCasts {
             let found = self.carry_out(REPLAY, &steps::look(&self.names, key)).await?;
             let found = steps::Found::of(&found);
             let Some(dead) = found.dead else { return Ok(false) };
-            let ended: Ended = self.read(REPLAY, &dead)?;
+            let ended: Ended = self.read(Place::Dead, key, &dead)?;
             let head = self.json(REPLAY, &ended.head.replayed())?;
             let step = steps::replay(&self.names, key, found.dead_version, head);
             if self.carry_out(REPLAY, &step).await?.succeeded() {

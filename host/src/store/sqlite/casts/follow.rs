@@ -167,7 +167,7 @@ impl Seen {
         while let Some(row) = rows.next()? {
             let key = key(row)?;
             version = row.get(2)?;
-            let queued = row.get::<_, bool>(4)?.then(|| queued(row, &key, version)).transpose()?;
+            let queued = if row.get(4)? { queued(row, &key, version)? } else { None };
             casts.insert(key, queued);
         }
         let came = casts.iter().filter(|(key, q)| q.is_some() && !known.contains_key(*key)).count();
@@ -178,9 +178,16 @@ impl Seen {
     }
 }
 
-fn queued(row: &Row<'_>, key: &CastKey, version: i64) -> Result<Queued, Fault> {
+/// What does not parse is another's: it is left out.
+fn queued(row: &Row<'_>, key: &CastKey, version: i64) -> Result<Option<Queued>, Fault> {
     let head: String = row.get(3)?;
-    Ok(Queued { key: key.clone(), version, head: serde_json::from_str(&head)? })
+    match serde_json::from_str(&head) {
+        Ok(head) => Ok(Some(Queued { key: key.clone(), version, head })),
+        Err(error) => {
+            tracing::warn!(cast = %key, %error, "a cast that soloist did not write");
+            Ok(None)
+        }
+    }
 }
 
 fn count(tx: &Transaction<'_>, cluster: &str) -> Result<usize, Fault> {

@@ -143,7 +143,11 @@ impl At<'_> {
         let mut dead = Vec::new();
         while let Some(row) = rows.next()? {
             let id: String = row.get(0)?;
-            dead.push((CastKey::new(task.clone(), id), ended(row, 1)?));
+            let key = CastKey::new(task.clone(), id);
+            match ended(row, &key, 1) {
+                Ok(ended) => dead.push((key, ended)),
+                Err(error) => tracing::warn!(%error, "a dead letter is left out"),
+            }
         }
         Ok(dead)
     }
@@ -154,7 +158,7 @@ impl At<'_> {
         let CastKey { task, id } = self.key;
         let mut found = self.tx.prepare_cached(sql)?;
         let mut rows = found.query(params![self.cluster, task, id])?;
-        rows.next()?.map(|row| Ok((row.get(0)?, ended(row, 1)?))).transpose()
+        rows.next()?.map(|row| Ok((row.get(0)?, ended(row, self.key, 1)?))).transpose()
     }
 
     /// The version, the holder and the ticket of the claim on it.
@@ -258,10 +262,17 @@ pub(super) fn slice(
     }
 }
 
-/// The head in a row, and the moment beside it.
-fn ended(row: &Row<'_>, first: usize) -> Result<Ended, Fault> {
+/// The head in a row, and the moment beside it. Waiting mends nothing that soloist did not
+/// write.
+fn ended(row: &Row<'_>, key: &CastKey, first: usize) -> Result<Ended, Fault> {
     let (head, at): (String, i64) = (row.get(first)?, row.get(first + 1)?);
-    Ok(Ended { head: serde_json::from_str(&head)?, at: at.unsigned_abs() })
+    let foreign = |error| {
+        Fault::refused(format!(
+            "the store holds what soloist has not written, in the row of the cast `{key}`: \
+             delete it ({error})"
+        ))
+    };
+    Ok(Ended { head: serde_json::from_str(&head).map_err(foreign)?, at: at.unsigned_abs() })
 }
 
 fn json(head: &CastHead) -> Result<String, Fault> {
