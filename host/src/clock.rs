@@ -7,6 +7,7 @@
 //! counts the time that the system is suspended).
 
 mod back_off;
+mod comparison;
 mod wall;
 
 use std::{
@@ -18,7 +19,8 @@ use std::{
 };
 
 pub(crate) use back_off::back_off;
-pub use wall::{WallClock, WallWatch};
+pub use comparison::{ClockFace, Comparison, Reading, Verdict};
+pub use wall::{Leave, WallClock, WallWatch};
 
 /// A moment on the boot-time clock, in nanoseconds since this machine booted.
 ///

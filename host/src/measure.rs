@@ -9,6 +9,7 @@ mod handles;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use metrics::{
     Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -41,6 +42,8 @@ const TAKE_OVER: &str = "soloist_take_over_seconds";
 const HTTP_REQUESTS: &str = "soloist_http_requests_total";
 const HTTP_SECONDS: &str = "soloist_http_seconds";
 const GUEST_MEMORY: &str = "soloist_guest_memory_bytes";
+const CLOCK_AHEAD: &str = "soloist_clock_ahead_seconds";
+const TIMED_OUT: &str = "soloist_timeouts_total";
 const TRAPS: &str = "soloist_traps_total";
 const RESTARTS: &str = "soloist_restarts_total";
 const CASTS_QUEUED: &str = "soloist_casts_queued_total";
@@ -186,7 +189,13 @@ fn describe() {
         BLOCKING_THREADS,
         "Threads on which calls of an action's guests block, on files or a name service"
     );
+    describe_gauge!(
+        CLOCK_AHEAD,
+        Unit::Seconds,
+        "By how much this host's wall clock is ahead of those of most hosts, or behind if below 0"
+    );
     describe_counter!(TRAPS, "Instances that have trapped");
+    describe_counter!(TIMED_OUT, "Instances that were ended since they took too long");
     describe_counter!(RESTARTS, "How often a service was started again, since it had ended");
     describe_counter!(CASTS_QUEUED, "Casts that this host was given, and that the store has");
     describe_counter!(
@@ -230,6 +239,16 @@ pub(crate) fn taken_over(group: &str, took: Duration) {
 /// An instance of `action` has trapped.
 pub(crate) fn trapped(action: &Arc<str>) {
     counter!(TRAPS, "action" => Arc::clone(action)).increment(1);
+}
+
+/// An instance of `action` took too long.
+pub(crate) fn timed_out(action: &Arc<str>) {
+    counter!(TIMED_OUT, "action" => Arc::clone(action)).increment(1);
+}
+
+/// By how much this host's clock is ahead of those of the others.
+pub(crate) fn clock_ahead(ahead: TimeDelta) {
+    gauge!(CLOCK_AHEAD).set(ahead.as_seconds_f64());
 }
 
 /// The service of `action` is started again, since it had ended.

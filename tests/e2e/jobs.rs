@@ -1,6 +1,8 @@
 //! Jobs, with leaders that are killed: what fired is seen from outside, by what the guests
 //! wrote, and in the history that any host tells.
 
+mod clocks;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -11,6 +13,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
+use self::clocks::{a_leader_that_was_a_day_ahead_silences_nothing, most_hosts_are_right};
 use crate::harness::{
     PATIENCE,
     cluster::{Cluster, Kind},
@@ -24,6 +27,8 @@ crate::on_both_stores!(
     killed_leaders_and_missed_firings_that_are_all_run,
     a_job_is_run_by_hand_from_any_host,
     a_failing_job_is_seen_by_people,
+    a_leader_that_was_a_day_ahead_silences_nothing,
+    most_hosts_are_right,
 );
 
 /// So long that firings are missed before a killed leader is replaced.
@@ -49,7 +54,8 @@ struct Line {
 }
 
 impl Beats {
-    async fn of_two(kind: Kind, more: &str) -> Self {
+    /// Without a host.
+    async fn prepared(kind: Kind, more: &str) -> Self {
         let mut cluster = Cluster::new(kind).await;
         cluster.ttl = LEASE;
         let notes = cluster.folder.path().join("notes");
@@ -60,7 +66,11 @@ impl Beats {
             guests().join("job.wasm").display(),
             notes.display(),
         );
-        let mut beats = Self { cluster, settings, notes: notes.join("firings") };
+        Self { cluster, settings, notes: notes.join("firings") }
+    }
+
+    async fn of_two(kind: Kind, more: &str) -> Self {
+        let mut beats = Self::prepared(kind, more).await;
         beats.cluster.start_with("a", &beats.settings);
         beats.cluster.leading("a").await;
         beats.join("b").await;

@@ -18,6 +18,7 @@ mod demo;
 mod deploy;
 mod etcd;
 mod examples;
+mod faketime;
 mod faults;
 mod files;
 mod fuzz;

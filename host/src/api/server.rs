@@ -73,6 +73,7 @@ DELETE /v1/state/ACTION?all=true   all of them
 GET /v1/jobs                       the jobs of this host, as JSON, each with its next and last firing
 GET /v1/jobs/NAME                  what is kept of a job's firings
 POST /v1/jobs/NAME/run             has it run now; ?wait=true answers when it has ended; `soloist jobs` does the same
+GET /v1/clock                      what this host's clock shows; hosts compare theirs
 
 POST /v1/resign                    the leader of {\"group\"} hands over, to the host {\"to\"} or to the next in line
 POST /v1/pause, /v1/resume         no changes by preference in {\"group\"}, or in all; {\"freeze\": true}: none at all

@@ -45,6 +45,9 @@ pub struct HostEntry {
     /// What people should know though it keeps the host from nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// What is wrong with its wall clock, as far as other hosts' tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<String>,
 }
 
 /// The store, as this host sees it.
@@ -275,6 +278,7 @@ pub(crate) mod tests {
                 version: "0.1.0".into(),
                 obstacle: None,
                 warning: None,
+                clock: None,
             },
             store: StoreEntry {
                 label: "sqlite soloist.db".into(),

@@ -16,18 +16,31 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::BootTime;
+use super::{BootTime, Comparison, Verdict};
 
 /// How often the clocks are compared.
 const LOOK: Duration = Duration::from_secs(1);
 /// By how much they may drift apart from one look to the next.
 const DRIFT: Duration = Duration::from_millis(100);
 
-/// Tells wall time, and when it was set. Clones are the same.
+/// Tells wall time, when it was set, and what other hosts' clocks say of it. Clones are the
+/// same.
 #[derive(Clone)]
 pub struct WallClock {
     read: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     set: watch::Receiver<()>,
+    compared: Option<watch::Receiver<Option<Comparison>>>,
+}
+
+/// What goes by a clock's leave: jobs, which go by its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// Go on.
+    Given,
+    /// Until clocks are compared, nobody knows.
+    Unknown,
+    /// The clock is wrong, as this says.
+    Refused(Verdict),
 }
 
 impl WallClock {
@@ -44,7 +57,35 @@ impl WallClock {
         read: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,
         set: watch::Receiver<()>,
     ) -> Self {
-        Self { read: Arc::new(read), set }
+        Self { read: Arc::new(read), set, compared: None }
+    }
+
+    /// The same clock, which is compared with those of other hosts: here comes what that
+    /// came to.
+    #[must_use]
+    pub fn compared_by(self, compared: watch::Receiver<Option<Comparison>>) -> Self {
+        Self { compared: Some(compared), ..self }
+    }
+
+    /// Whether what goes by this clock may go on, where it shows `now`.
+    #[must_use]
+    pub fn leave(&self, now: DateTime<Utc>) -> Leave {
+        let Some(compared) = &self.compared else { return Leave::Given };
+        let compared = compared.borrow();
+        match compared.as_ref().filter(|comparison| comparison.holds(now)) {
+            None => Leave::Unknown,
+            Some(comparison) => match comparison.verdict() {
+                wrong @ Verdict::Wrong(_) => Leave::Refused(wrong.clone()),
+                _ => Leave::Given,
+            },
+        }
+    }
+
+    /// What was found out last, if anything was.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        let compared = self.compared.as_ref()?.borrow();
+        compared.as_ref().map(|comparison| comparison.verdict().clone())
     }
 
     /// This moment.
@@ -53,12 +94,29 @@ impl WallClock {
         (self.read)()
     }
 
-    /// Resolves when the clock was set, or the machine has slept, since the last time that
-    /// this was asked of this clone.
+    /// What is known by now is not told as a change.
+    pub fn mark_unchanged(&mut self) {
+        self.set.mark_unchanged();
+        if let Some(compared) = &mut self.compared {
+            compared.mark_unchanged();
+        }
+    }
+
+    /// Resolves when the clock was set, or the machine has slept, or something else is
+    /// known of the clock, since the last time that this was asked of this clone.
     pub async fn changed(&mut self) {
-        // Nobody sets a clock any more that nobody watches.
-        if self.set.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        let Self { set, compared, .. } = self;
+        let compared = async {
+            match compared {
+                Some(compared) => compared.changed().await.is_ok(),
+                None => false,
+            }
+        };
+        // Nobody sets a clock any more that nobody watches, nor compares it.
+        tokio::select! {
+            Ok(()) = set.changed() => {}
+            true = compared => {}
+            else => std::future::pending().await,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Who is there, who leads, and what people tell a cluster to do.
 
+mod clocks;
 mod commands;
 mod follower;
 mod peers;
 mod registrar;
 mod sight;
 
+pub use clocks::Clocks;
 pub use commands::{
     CommandError, Commands, Done, DrainOrder, HandedOver, Obstacle, PauseOrder, RemoveOrder,
     ResignOrder,

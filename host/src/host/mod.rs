@@ -28,7 +28,7 @@ use crate::{
     action::{Catalog, Desk, Jobs, Lobby},
     api::{self, Desks, Entrance, JobSource, LogSource},
     clock::{self, WallClock, unix_ms},
-    cluster::{Follower, Freshness, Passport, Peers, Sight},
+    cluster::{Clocks, Follower, Freshness, Passport, Peers, Sight},
     config::{Config, GroupConfig, Strategy},
     election::Group,
     journal::Journal,
@@ -135,7 +135,9 @@ impl Host {
         let state = store.state().map_err(HostError::Store)?;
         let ledger = store.ledger().map_err(HostError::Store)?;
         let (clock, wall) = WallClock::of_this_machine();
-        let jobs = Jobs { ledger, desk: Desk::default(), clock };
+        let (compared_to, compared) = watch::channel(None);
+        let clock = clock.compared_by(compared);
+        let jobs = Jobs { ledger, desk: Desk::default(), clock: clock.clone() };
         let (lobby, name) = (Lobby::default(), Arc::clone(&config.host.name));
         let journal = Journal::default();
         let relay =
@@ -176,6 +178,7 @@ impl Host {
             roster: roster.clone(),
             view: driver.view(),
             health,
+            clock: clock.clone(),
             events: driver.events(),
         };
         labour.take_casts(config, driver.view(), roster.clone());
@@ -224,9 +227,17 @@ impl Host {
             sight,
             rehearsed,
             gaps,
+            clock: clock.clone(),
             measurements: measurements.clone(),
         };
         let (host, retry) = (Arc::clone(&config.host.name), config.timings.retry);
+        let clocks = Clocks {
+            host: Arc::clone(&host),
+            clock,
+            peers: peers.clone(),
+            roster: roster.clone(),
+            compared: compared_to,
+        };
         let job_source = JobSource {
             host: Arc::clone(&host),
             programme: observer.programme.clone(),
@@ -261,6 +272,7 @@ impl Host {
         around.spawn(catalog.keep_up(stop.clone()));
         around.spawn(measurements.keep_up(stop.clone()));
         around.spawn(wall.run(stop.clone()));
+        around.spawn(clocks.run(stop.clone()));
         let (observer, commands) = (Arc::new(observer), Arc::new(commands));
         let (jobs, tasks, asked) = (Arc::new(job_source), labour.desk(), relay.clone());
         let (logs, entrance) = (Arc::new(logs), Arc::new(entrance));

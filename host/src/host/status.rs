@@ -14,7 +14,7 @@ use crate::{
         ActionEntry, GroupEntry, HostEntry, LeaderlessEntry, MemberEntry, Role, Status,
         StatusSource, StoreEntry, StoreState, StrangerEntry,
     },
-    clock::{BootTime, unix_ms},
+    clock::{BootTime, Verdict, WallClock, unix_ms},
     cluster::{Known, Sight},
     config::{GroupConfig, Mount},
     election::Group,
@@ -40,6 +40,7 @@ pub(super) struct Observer {
     pub(super) sight: Sight,
     pub(super) rehearsed: watch::Receiver<Rehearsed>,
     pub(super) gaps: watch::Receiver<Gaps>,
+    pub(super) clock: WallClock,
     pub(super) measurements: Measurements,
 }
 
@@ -58,6 +59,11 @@ impl StatusSource for Observer {
                 version: self.member.version.clone(),
                 obstacle: view.obstacle.clone(),
                 warning: view.warning.clone(),
+                clock: self
+                    .clock
+                    .verdict()
+                    .filter(|it| *it != Verdict::Right)
+                    .map(|it| it.to_string()),
             },
             store: self.store(&view, &known),
             groups: groups.into_iter().map(entry).collect(),

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     action::{Action, Lobby, Preflight, Programme},
-    clock::BootTime,
-    election::{Event, Group},
+    clock::{BootTime, Leave, WallClock},
+    election::{Cause, Event, Group, Token},
     store::{Member, Roster},
     words::with_causes,
 };
@@ -45,6 +45,8 @@ pub struct Readiness {
     pub view: watch::Receiver<HostView>,
     /// What has failed here.
     pub health: Health,
+    /// What jobs go by.
+    pub clock: WallClock,
     /// Where events for the heart go in.
     pub events: UnboundedSender<Event>,
 }
@@ -56,6 +58,8 @@ struct Findings {
     told: Option<Result<(), String>>,
     /// How many looks in a row an address was taken.
     taken: u32,
+    /// The term that was last asked to hand over.
+    handed_over: Option<Token>,
 }
 
 impl Readiness {
@@ -81,12 +85,43 @@ impl Readiness {
                 findings.entry(group.clone()).or_default();
             }
             for (group, findings) in &mut findings {
-                // A term hears of its own actions.
+                let wrong = self.wrong_clock(&programme, group);
                 let role = self.view.borrow().groups.get(group).map(|view| view.role);
-                if !matches!(role, Some(Role::Leader | Role::Draining)) {
+                if matches!(role, Some(Role::Leader | Role::Draining)) {
+                    // A term hears of its own actions, but not of the time.
+                    wrong.into_iter().for_each(|it| self.hand_over(group, it, findings));
+                    continue;
+                }
+                if let Some(reason) = wrong {
+                    let verdict = findings.note(Err(reason));
+                    verdict.into_iter().for_each(|it| self.tell(group, it));
+                } else {
                     self.look(group, actions.get(group).map_or(&[], Vec::as_slice), findings);
                 }
             }
+        }
+    }
+
+    /// Why this host is not to lead `group`, if that is its clock.
+    fn wrong_clock(&self, programme: &Programme, group: &Group) -> Option<String> {
+        match self.clock.leave(self.clock.now()) {
+            Leave::Refused(verdict) if programme.keeps_time(group) => Some(verdict.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Asks once for the end of a term that goes on.
+    fn hand_over(&self, group: &Group, reason: String, findings: &mut Findings) {
+        let Some((lease, _)) = self.view.borrow().session else { return };
+        let key = self.roster.borrow().as_ref().and_then(|roster| {
+            let own = roster.leader(group).filter(|leader| leader.key.lease == lease);
+            own.map(|leader| leader.key.clone())
+        });
+        if let Some(key) = key.filter(|key| findings.handed_over != Some(key.token)) {
+            findings.handed_over = Some(key.token);
+            let cause = Cause::Asked { by: "the comparison of clocks".to_owned(), reason };
+            // Without a driver there is no term.
+            let _ = self.events.send(Event::HandOver { key, cause });
         }
     }
 

@@ -177,10 +177,50 @@ pub(crate) async fn another_schedule_begins_now(world: &World) {
     assert_eq!(soon(opened(SCHEDULE, false)).await.unwrap().0, mark);
     let (other, _) = soon(opened("@daily", false)).await.unwrap();
     assert_eq!((other.settled, other.count), (at(500), 1));
-    // And never before what was settled, unless that is what is wanted.
-    let earlier = |anew| leader.ledger.open(at(400), SCHEDULE, anew);
-    assert_eq!(soon(earlier(false)).await.unwrap().0.settled, at(500));
-    assert_eq!(soon(earlier(true)).await.unwrap().0.settled, at(400));
+    // Also where the clock that went before was ahead; what was claimed stays claimed.
+    let (earlier, _) = soon(leader.ledger.open(at(400), SCHEDULE, false)).await.unwrap();
+    assert_eq!((earlier.settled, &earlier.claimed), (at(400), &mark.claimed));
+    assert_eq!(earlier.claimed.end_around(at(11)), Some(at(11)));
+}
+
+/// A leader whose clock was ahead leaves nothing silent that it did not claim.
+pub(crate) async fn a_clock_that_was_ahead_settles_what_it_claimed_and_no_more(world: &World) {
+    const AHEAD: i64 = 20 * 3600;
+    let host = world.host("a").await;
+    let leader = Leader::of(&host, &host.win().await);
+    let (mark, _) = leader.open(10).await;
+    let (mark, _) = leader.claims(&mark, 11).await;
+    // What lies between was dropped, as the keeper does it.
+    let dropped = Mark { settled: at(AHEAD), ..mark };
+    let (ahead, _) = leader.claims(&dropped, AHEAD + 1).await;
+    let (mark, _) = leader.open(13).await;
+    assert_eq!((&mark, mark.settled_by(at(13))), (&ahead, at(11)));
+    let (mark, _) = leader.claims(&mark, 13).await;
+    assert_eq!(mark.settled_by(at(14)), at(13));
+    for (second, claimed) in [(11, true), (13, true), (14, false), (AHEAD, false)] {
+        assert_eq!(mark.claimed.end_around(at(second)).is_some(), claimed, "{second}");
+    }
+    assert_eq!(mark.claimed.end_around(at(AHEAD + 1)), Some(at(AHEAD + 1)));
+}
+
+/// What soloist has not written is named, once, and left to people.
+pub(crate) async fn a_foreign_ledger_is_named(world: &World) {
+    let host = world.host("a").await;
+    let desk = Desk(world.open().ledger().unwrap());
+    desk.write(JOB, &[put("mark", "no mark")]).await.unwrap();
+    let error = soon(history(&*desk.0, JOB, 1)).await.unwrap_err();
+    assert!(!error.is_transient(), "{error}");
+    assert!(error.to_string().contains("the job report") && error.to_string().contains("`mark`"));
+    let leader = Leader::of(&host, &host.win().await);
+    let (tell, mut told) = unbounded_channel();
+    let ledger =
+        leader.ledger.telling(move |trouble| assert!(tell.send(trouble.is_some()).is_ok()));
+    let opening = ledger.open(at(10), SCHEDULE, false);
+    let first = tokio::select! {
+        _ = opening => panic!("it was opened"),
+        first = soon(told.recv()) => first,
+    };
+    assert_eq!((first, told.try_recv().is_err()), (Some(true), true));
 }
 
 pub(crate) async fn state_and_ledgers_keep_apart(world: &World) {

@@ -138,6 +138,8 @@ mod ledgers {
         what_was_under_way_is_interrupted,
         the_latest_are_kept,
         another_schedule_begins_now,
+        a_foreign_ledger_is_named,
+        a_clock_that_was_ahead_settles_what_it_claimed_and_no_more,
         state_and_ledgers_keep_apart,
         no_firing_is_claimed_under_two_tokens,
         a_claim_whose_answer_was_lost_is_known_in_the_end,

@@ -114,6 +114,17 @@ impl Cluster {
         self.start_from(name, &self.configuration(more));
     }
 
+    /// Starts a host with more settings, in this environment.
+    pub(crate) fn start_in(
+        &mut self,
+        name: &'static str,
+        more: &str,
+        environment: Vec<(String, String)>,
+    ) {
+        let mut command = self.command(name, more);
+        self.hosts.insert(name, Process::start(command.envs(environment)));
+    }
+
     /// Starts a host with these settings alone.
     pub(crate) fn start_from(&mut self, name: &'static str, settings: &str) {
         let process = Process::start(&mut self.command_from(name, settings));

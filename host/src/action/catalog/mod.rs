@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::shelf::Shelf;
 use super::{Action, Failure, PrepareError};
 use crate::{
-    config::{ActionConfig, ActionSource, MountError},
+    config::{ActionConfig, ActionSource, MountError, Schedule},
     election::Group,
     plugin::{Engine, FolderWatch, Kind},
 };
@@ -62,6 +62,13 @@ impl Programme {
     #[must_use]
     pub fn groups(&self) -> BTreeSet<Group> {
         self.performed().map(|action| action.group().clone()).collect()
+    }
+
+    /// Whether the leader of `group` goes by wall time: an action of it has a schedule.
+    #[must_use]
+    pub fn keeps_time(&self, group: &Group) -> bool {
+        let jobs = self.performed().filter(|action| action.group() == group);
+        jobs.filter_map(|action| action.job()).any(|job| job.schedule != Schedule::OnDemand)
     }
 
     /// The tasks, which every host may be called for.

@@ -23,7 +23,7 @@ use super::{
     timetable::{self, MISSED_MAX, Step},
 };
 use crate::{
-    clock::WallClock,
+    clock::{Leave, WallClock},
     config::{Concurrency, JobConfig, moment},
     measure,
     plugin::{Kind, ServiceEntry},
@@ -68,7 +68,10 @@ pub(super) async fn keep(
     runs: Tasks,
 ) {
     let (name, term) = (Arc::clone(run.action.name()), run.scope.term.clone());
-    let ledger = Arc::new(Ledger::new(Arc::clone(&name), term, jobs.ledger));
+    let told = Arc::clone(&run);
+    let ledger = Ledger::new(Arc::clone(&name), term, jobs.ledger)
+        .telling(move |trouble| told.action.board().lock().last_error = trouble.map(str::to_owned));
+    let ledger = Arc::new(ledger);
     let schedule = job.schedule.to_string();
     let opened = ledger.open(jobs.clock.now(), &schedule, false).await;
     let Ok((mark, records)) = opened else { return };
@@ -113,8 +116,14 @@ impl Keeper {
         while !self.run.is_leaving() {
             while self.under_way.next().now_or_never().flatten().is_some() {}
             let now = self.clock.now();
-            let (name, settled) = (self.run.action.name(), self.mark.settled);
-            match timetable::next(name, &self.job, settled, now, self.is_busy()) {
+            if self.clock.leave(now) != Leave::Given {
+                // Whatever a wrong clock takes for missed is not.
+                self.wait(now, None).await?;
+                continue;
+            }
+            self.mark.settled = self.mark.settled_by(now);
+            let name = self.run.action.name();
+            match timetable::next(name, &self.job, &self.mark, now, self.is_busy()) {
                 Step::Wait(until) => self.wait(now, until).await?,
                 Step::Drop(to, count) => self.drop_missed(to, count),
                 Step::Anew => self.anew(now).await?,
@@ -175,7 +184,8 @@ impl Keeper {
 
     /// A host with a wrong clock has led, or this one's was set back by days.
     async fn anew(&mut self, now: DateTime<Utc>) -> Result<(), Over> {
-        let (name, ahead) = (self.run.action.name(), moment(self.mark.settled));
+        let name = self.run.action.name();
+        let ahead = moment(self.mark.claimed.end_around(now).unwrap_or(now));
         warn!(
             event = "job-anew", action = %name,
             "job {name} has fired up to {ahead}, more than a day ahead of this host's clock: \

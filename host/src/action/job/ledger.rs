@@ -1,7 +1,8 @@
 //! What is kept of a job in the store, from one leader to the next.
 //!
 //! ```text
-//! mark             how far firings are settled, and how many records were made
+//! mark             which firings were claimed, how far they are settled, and how many
+//!                  records were made
 //! run/<number>     the records; of those, the latest 50
 //! ```
 //!
@@ -13,13 +14,18 @@
 //!   lost is read again; sending it twice does no harm, since the mark has moved.
 //! - What a lost leader had begun is recorded as interrupted, and never begun again.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt, mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{
+    claimed::Claimed,
     firing::Firing,
     record::{Mark, Outcome, Record},
 };
@@ -32,8 +38,11 @@ use crate::{
 
 /// How many records are kept.
 pub const RECORDS_MAX: u64 = 50;
-/// From one try to the next, while the store does not answer.
+/// From one try to the next, while the store does not answer; twice as long each time.
 const AGAIN: Duration = Duration::from_millis(200);
+const AGAIN_MAX: Duration = Duration::from_secs(5);
+/// The same where it answers with what waiting does not mend: somebody has to.
+const UNMENDED: Duration = Duration::from_secs(30);
 
 const MARK: &str = "mark";
 const RUN: &str = "run/";
@@ -45,7 +54,16 @@ pub struct Ledger {
     action: Arc<str>,
     term: TermLink,
     store: Arc<dyn State>,
-    trouble: Repeats,
+    repeats: Repeats,
+    trouble: Mutex<Trouble>,
+    tell: Box<dyn Fn(Option<&str>) + Send + Sync>,
+}
+
+/// What is in the way, and for how many tries in a row it was.
+#[derive(Debug, Default)]
+struct Trouble {
+    said: String,
+    tries: u32,
 }
 
 impl fmt::Debug for Ledger {
@@ -86,7 +104,15 @@ impl Ledger {
     /// The ledger of `action` in `store`, written to under `term`.
     #[must_use]
     pub fn new(action: Arc<str>, term: TermLink, store: Arc<dyn State>) -> Self {
-        Self { action, term, store, trouble: Repeats::default() }
+        let (repeats, trouble) = (Repeats::default(), Mutex::default());
+        Self { action, term, store, repeats, trouble, tell: Box::new(|_| {}) }
+    }
+
+    /// Tells by `tell` what keeps it from being read or written, and when nothing does any
+    /// more.
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(Option<&str>) + Send + Sync + 'static) -> Self {
+        Self { tell: Box::new(tell), ..self }
     }
 
     /// Begins a term: what was running under an earlier one is over, and without a mark
@@ -111,7 +137,12 @@ impl Ledger {
                     writes.push(self.put(&page.key(), &page.record, *version)?);
                 }
             }
-            let records = || book.pages.iter().map(|(page, _)| page.record.clone()).collect();
+            let records: Vec<_> = book.pages.iter().map(|(page, _)| page.record.clone()).collect();
+            if let Some((mark, _)) = &mut book.mark
+                && mark.claimed.is_empty()
+            {
+                mark.claimed = claimed_of(&records);
+            }
             let mark = match &book.mark {
                 Some((mark, _)) if mark.schedule == schedule && !anew => mark.clone(),
                 found => {
@@ -123,10 +154,10 @@ impl Ledger {
                 }
             };
             if writes.is_empty() {
-                return Ok((mark, records()));
+                return Ok((mark, records));
             }
             if matches!(self.write("open its ledger", &writes).await?, Written::Yes) {
-                return Ok((mark, records()));
+                return Ok((mark, records));
             }
         }
     }
@@ -151,7 +182,7 @@ impl Ledger {
         loop {
             let get = || self.store.get(&self.action, &keys);
             let found = self.sure("claim a firing", get).await?.pop().flatten();
-            let version = match found.map(|entry| parse::<Mark>(&entry)) {
+            let version = match found.map(|entry| parse::<Mark>(&self.action, MARK, &entry)) {
                 Some(Ok((found, _))) if doubtful && found == new => {
                     return Ok(Some((new, page)));
                 }
@@ -184,7 +215,12 @@ impl Ledger {
         let (token, number) = (term.token.0, mark.count + 1);
         let settled = if firing.by_hand { mark.settled } else { firing.scheduled };
         let latest = Some((firing.id.clone(), token));
-        let new = Mark { settled, schedule: mark.schedule.clone(), count: number, latest };
+        let claimed = if firing.by_hand {
+            mark.claimed.clone()
+        } else {
+            mark.claimed.with(mark.settled_by(now), firing.scheduled)
+        };
+        let new = Mark { settled, claimed, schedule: mark.schedule.clone(), count: number, latest };
         let record = Record {
             id: firing.id.clone(),
             scheduled: firing.scheduled,
@@ -212,7 +248,9 @@ impl Ledger {
         loop {
             let get = || self.store.get(&self.action, &keys);
             let found = self.sure("keep a record", get).await?.pop().flatten();
-            let Some(Ok((found, version))) = found.map(|entry| parse::<Record>(&entry)) else {
+            let Some(Ok((found, version))) =
+                found.map(|entry| parse::<Record>(&self.action, &page.key(), &entry))
+            else {
                 return Ok(());
             };
             if found.is_over() || found.id != page.record.id || found == page.record {
@@ -242,7 +280,7 @@ impl Ledger {
             self.pass()?;
             match answer {
                 Ok(answer) => {
-                    self.well();
+                    self.goes_on();
                     return Ok(answer);
                 }
                 Err(error) => self.wait(what, &error).await?,
@@ -256,17 +294,12 @@ impl Ledger {
         let guard = Guard::Leader(&self.term.key);
         match self.store.write(guard, &self.action, writes).await {
             Ok(()) => {
-                self.well();
+                self.goes_on();
                 self.pass().map(|()| Written::Yes)
             }
             Err(StoreError::Conflict) => Ok(Written::Conflict),
             Err(error) => self.wait(what, &error).await.map(|()| Written::Unknown),
         }
-    }
-
-    fn well(&self) {
-        let job = &self.action;
-        self.trouble.over(|told| info!(action = %job, "the store answers job {job} again{told}"));
     }
 
     fn pass(&self) -> Result<(), Over> {
@@ -279,13 +312,45 @@ impl Ledger {
             self.term.fenced(&self.action);
             return Err(Over);
         }
-        let error = with_causes(error);
-        let job = &self.action;
-        self.trouble.happened(|told| {
-            warn!(action = %job, error, "job {job} cannot {what} and tries again{told}");
-        });
-        sleep(AGAIN).await;
+        let pause = self.troubled(what, error);
+        sleep(pause).await;
         self.pass()
+    }
+
+    /// Says what is in the way, and how long to leave it alone.
+    fn troubled(&self, what: &str, error: &StoreError) -> Duration {
+        let (job, text) = (&self.action, with_causes(error));
+        self.repeats.happened(|told| {
+            warn!(
+                event = "job-trouble", action = %job, error = text,
+                "job {job} cannot {what} and tries again{told}"
+            );
+        });
+        let mut trouble = self.trouble();
+        if trouble.said != text {
+            (self.tell)(Some(&text));
+            trouble.said = text;
+        }
+        let doubled = AGAIN.saturating_mul(2_u32.saturating_pow(trouble.tries));
+        trouble.tries += 1;
+        if error.is_transient() { doubled.min(AGAIN_MAX) } else { UNMENDED }
+    }
+
+    fn goes_on(&self) {
+        if mem::take(&mut *self.trouble()).tries > 0 {
+            (self.tell)(None);
+        }
+        let job = &self.action;
+        self.repeats.over(|told| {
+            info!(
+                event = "job-goes-on", action = %job,
+                "the ledger of job {job} can be read and written again{told}"
+            );
+        });
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -311,17 +376,29 @@ fn begin(
     let schedule = schedule.to_owned();
     match found {
         Some((mark, version)) => {
-            // Under another schedule, too, nothing comes again.
-            let settled = if anew { now } else { now.max(mark.settled) };
-            (Mark { settled, schedule, ..mark.clone() }, *version)
+            // Under another schedule, too, nothing that was claimed comes again.
+            let mut claimed = mark.claimed.clone();
+            if anew {
+                claimed.cut(now);
+            }
+            (Mark { settled: now, claimed, schedule, ..mark.clone() }, *version)
         }
         None => {
             // None, unless somebody took the mark away: their numbers are not given again.
             let numbers = keys.iter().filter_map(|key| key.strip_prefix(RUN)?.parse().ok());
             let count = numbers.max().unwrap_or(0);
-            (Mark { settled: now, schedule, count, latest: None }, 0)
+            let claimed = Claimed::default();
+            (Mark { settled: now, claimed, schedule, count, latest: None }, 0)
         }
     }
+}
+
+/// What is known of a mark that does not say itself what was claimed: hosts of former
+/// versions wrote such.
+fn claimed_of(records: &[Record]) -> Claimed {
+    let scheduled = || records.iter().filter(|record| !record.by_hand).map(|it| it.scheduled);
+    let bounds = scheduled().min().zip(scheduled().max());
+    bounds.map_or_else(Claimed::default, |(from, to)| Claimed::all(from, to))
 }
 
 fn interrupt(record: &mut Record, now: DateTime<Utc>) {
@@ -340,10 +417,9 @@ pub async fn history(
     store: &dyn State,
     action: &str,
     most: usize,
-) -> Result<(Option<DateTime<Utc>>, Vec<Record>), StoreError> {
+) -> Result<(Option<Mark>, Vec<Record>), StoreError> {
     let Book { mark, pages } = read_latest(store, action, most as u64).await?;
-    let settled = mark.map(|(mark, _)| mark.settled);
-    Ok((settled, pages.into_iter().map(|(page, _)| page.record).collect()))
+    Ok((mark.map(|(mark, _)| mark), pages.into_iter().map(|(page, _)| page.record).collect()))
 }
 
 async fn read(store: &dyn State, action: &str) -> Result<Book, StoreError> {
@@ -352,7 +428,8 @@ async fn read(store: &dyn State, action: &str) -> Result<Book, StoreError> {
 
 async fn read_latest(store: &dyn State, action: &str, most: u64) -> Result<Book, StoreError> {
     let found = store.get(action, &[MARK.to_owned()]).await?.pop().flatten();
-    let Some((mark, version)) = found.map(|entry| parse::<Mark>(&entry)).transpose()? else {
+    let mark = found.map(|entry| parse::<Mark>(action, MARK, &entry)).transpose()?;
+    let Some((mark, version)) = mark else {
         return Ok(Book::default());
     };
     let first = (mark.count + 1).saturating_sub(most.min(RECORDS_MAX)).max(1);
@@ -360,17 +437,24 @@ async fn read_latest(store: &dyn State, action: &str, most: u64) -> Result<Book,
     let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
     let found = if keys.is_empty() { Vec::new() } else { store.get(action, &keys).await? };
     let pages = numbers.into_iter().zip(found).filter_map(|(number, entry)| {
-        let (record, version) = parse(&entry?).ok()?;
+        let (record, version) = parse(action, &key(number), &entry?).ok()?;
         Some((Page { number, record }, version))
     });
     Ok(Book { mark: Some((mark, version)), pages: pages.collect() })
 }
 
 /// What an entry says, and its version.
-fn parse<T: serde::de::DeserializeOwned>(entry: &Entry) -> Result<(T, i64), StoreError> {
+fn parse<T: serde::de::DeserializeOwned>(
+    action: &str,
+    key: &str,
+    entry: &Entry,
+) -> Result<(T, i64), StoreError> {
     let parsed = serde_json::from_slice(&entry.value);
     let value = parsed.map_err(|error| StoreError::Refused {
-        problem: "a job's ledger holds what soloist has not written: delete it".to_owned(),
+        problem: format!(
+            "the ledger of the job {action} holds what soloist has not written, under its key \
+             `{key}`: delete that from the store, and the job goes on from then"
+        ),
         source: Some(error.into()),
     })?;
     Ok((value, entry.version))

@@ -14,6 +14,7 @@
 //! - Wall time decides when a job is due, and nothing else.
 
 mod attempts;
+mod claimed;
 mod desk;
 mod firing;
 mod keeper;
@@ -26,6 +27,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 
+pub use claimed::Claimed;
 pub use desk::{Begun, Declined, Desk};
 pub use firing::Firing;
 pub use ledger::{Ledger, Over, Page, RECORDS_MAX, history};
@@ -51,24 +53,27 @@ impl fmt::Debug for Jobs {
     }
 }
 
-/// When `job`, called `action`, begins its next firing, if all up to `settled` are settled:
-/// jitter included, and not before `now`.
+/// When `job`, called `action`, begins its next firing, if firings are settled as `mark`
+/// says: jitter included, and not before `now`.
 #[must_use]
 pub fn next_due(
     action: &str,
     job: &JobConfig,
-    settled: Option<DateTime<Utc>>,
+    mark: Option<&Mark>,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
-    let from = settled.map_or(now, |settled| settled.max(now - chrono::TimeDelta::days(1)));
-    let first = job.schedule.after(from)?;
+    let settled = mark.map_or(now, |mark| mark.settled_by(now));
+    let from = settled.max(now - chrono::TimeDelta::days(1));
+    let none = Claimed::default();
+    let claimed = mark.map_or(&none, |mark| &mark.claimed);
+    let first = timetable::first(job, claimed, from)?;
     let due = |at| Firing::scheduled(action, at).due(job);
     if due(first) >= now {
         return Some(due(first));
     }
     // One that is put off may still be to come.
     let last = job.schedule.before(now).map(due).filter(|due| *due >= now);
-    last.or_else(|| job.schedule.after(now).map(due))
+    last.or_else(|| timetable::first(job, claimed, now).map(due))
 }
 
 /// The hold on a job under a term.

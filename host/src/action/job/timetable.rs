@@ -1,23 +1,25 @@
 //! What is to be done about a job now, and until when there is nothing to do.
 //!
 //! One rule serves for everything. A firing is *due* when its time has come, jitter
-//! included, and it is later than what is settled; it is *missed* when it cannot begin
-//! within [`GRACE`] of that: nobody led, the host slept, its clock was set forwards, or an
-//! earlier run was in its way. What is settled never comes again, so a clock that is set
-//! back runs nothing twice: it waits until its time has passed what is settled.
+//! included, it is later than what is settled, and it was not claimed; it is *missed* when
+//! it cannot begin within [`GRACE`] of that: nobody led, the host slept, its clock was set
+//! forwards, or an earlier run was in its way. What was claimed never comes again, so a
+//! clock that is set back runs nothing twice; what a clock that ran ahead only passed over
+//! does come.
 //!
 //! This is pure: it knows no clock, no task and no store.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::firing::Firing;
+use super::{claimed::Claimed, firing::Firing, record::Mark};
 use crate::config::{JobConfig, Missed};
 
 /// How late a firing may begin without being missed.
 const GRACE: TimeDelta = TimeDelta::seconds(1);
 /// Of missed firings, so many are run at most, and counted.
 pub(super) const MISSED_MAX: usize = 1000;
-/// What is settled lies this far ahead at most, or a host with a wrong clock had led.
+/// Without a gap, firings are claimed no further ahead than this, or a host with a wrong
+/// clock has led for long.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
 
 /// What is to be done.
@@ -30,23 +32,24 @@ pub(super) enum Step {
     /// Drop all firings up to and including this time: so many, of which no more than
     /// [`MISSED_MAX`] are counted.
     Drop(DateTime<Utc>, usize),
-    /// What is settled is too far ahead: go on from now.
+    /// What was claimed reaches too far ahead: go on from now.
     Anew,
 }
 
-/// What a job called `action` is to do `now`, where all firings up to `settled` are
-/// settled, and none can begin while it is `busy`.
+/// What a job called `action` is to do `now`, where firings are settled and claimed as
+/// `mark` says, and none can begin while it is `busy`.
 pub(super) fn next(
     action: &str,
     job: &JobConfig,
-    settled: DateTime<Utc>,
+    mark: &Mark,
     now: DateTime<Utc>,
     busy: bool,
 ) -> Step {
-    if settled - now > AHEAD_MAX {
+    if mark.claimed.end_around(now).is_some_and(|end| end - now > AHEAD_MAX) {
         return Step::Anew;
     }
-    let Some(first) = job.schedule.after(settled) else { return Step::Wait(None) };
+    let first = first(job, &mark.claimed, mark.settled_by(now));
+    let Some(first) = first else { return Step::Wait(None) };
     let firing = Firing::scheduled(action, first);
     let due = firing.due(job);
     if now < due {
@@ -72,7 +75,20 @@ pub(super) fn next(
         None => latest_missed(action, job, now),
     };
     let to = dropped_to.unwrap_or(first).max(first);
-    Step::Drop(to, count(job, first, to))
+    Step::Drop(to, count(job, &mark.claimed, first, to))
+}
+
+/// The time of the first firing after `settled` that was not claimed.
+pub(super) fn first(
+    job: &JobConfig,
+    claimed: &Claimed,
+    settled: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let mut first = job.schedule.after(settled)?;
+    while let Some(end) = claimed.end_around(first) {
+        first = job.schedule.after(end)?;
+    }
+    Some(first)
 }
 
 /// The time of the latest firing that is missed `now`.
@@ -99,9 +115,10 @@ fn oldest_to_run(action: &str, job: &JobConfig, now: DateTime<Utc>) -> Option<Da
     Some(oldest)
 }
 
-/// How many firings there are from `first` to `last`, up to [`MISSED_MAX`].
-fn count(job: &JobConfig, first: DateTime<Utc>, last: DateTime<Utc>) -> usize {
-    let all = std::iter::successors(Some(first), |at| job.schedule.after(*at));
+/// How many firings there are from `first` to `last` that were not claimed, up to
+/// [`MISSED_MAX`].
+fn count(job: &JobConfig, claimed: &Claimed, first: DateTime<Utc>, last: DateTime<Utc>) -> usize {
+    let all = std::iter::successors(Some(first), |at| self::first(job, claimed, *at));
     all.take(MISSED_MAX).take_while(|at| *at <= last).count()
 }
 

@@ -28,6 +28,9 @@ pub struct JobEntry {
     pub next: Option<DateTime<Utc>>,
     /// The latest firing that was begun.
     pub last: Option<Record>,
+    /// Why nothing is known of its firings, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// The answer of `GET /v1/jobs/<name>`.

@@ -4,6 +4,7 @@
 //! GET    /v1/jobs                        those of this host, each with its next and last firing
 //! GET    /v1/jobs/<name>                 what is kept of its firings, the latest first
 //! POST   /v1/jobs/<name>/run?wait=true   has it run now, by whichever host leads
+//! GET    /v1/clock                       what this host's clock shows, by which they go
 //! ```
 //!
 //! What is said of firings comes from the store, so any host says it. A host that does not
@@ -20,7 +21,6 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 
@@ -32,10 +32,12 @@ use super::{
     state::refusal,
 };
 use crate::{
-    action::{Action, Jobs, Programme, RECORDS_MAX, Record, history, next_due},
+    action::{Action, Jobs, Mark, Programme, RECORDS_MAX, Record, history, next_due},
+    clock::ClockFace,
     cluster::Peers,
     config::JobConfig,
     store::Roster,
+    words::with_causes,
 };
 
 /// So many jobs are looked up at a time.
@@ -62,7 +64,14 @@ pub(super) fn routes(source: Arc<JobSource>) -> Routes {
         .get("/v1/jobs", READ, list)
         .get("/v1/jobs/{name}", READ, firings)
         .post("/v1/jobs/{name}/run", OPERATE, order::run)
+        .get("/v1/clock", READ, clock)
         .with(source)
+}
+
+/// For other hosts, which compare it with their own.
+async fn clock(State(source): Source) -> impl IntoResponse {
+    let shown = ClockFace { shows: source.jobs.clock.now() };
+    ([(header::CACHE_CONTROL, "no-store")], Json(shown))
 }
 
 async fn list(State(source): Source) -> Result<impl IntoResponse, Refusal> {
@@ -80,9 +89,9 @@ async fn firings(
 ) -> Result<impl IntoResponse, Refusal> {
     let action = source.job(&name)?;
     let job = action.job().ok_or_else(|| source.no_job(&name))?;
-    let (settled, mut firings) = source.records(&name, RECORDS_MAX as usize).await?;
+    let (mark, mut firings) = source.records(&name, RECORDS_MAX as usize).await?;
     firings.reverse();
-    let job = source.described(&action, job, settled, firings.first().cloned());
+    let job = source.described(&action, job, mark.as_ref(), firings.first().cloned());
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(JobFirings { job, firings })))
 }
 
@@ -108,15 +117,23 @@ impl JobSource {
 
     async fn entry(self: Arc<Self>, action: Arc<Action>) -> Result<Option<JobEntry>, Refusal> {
         let Some(job) = action.job() else { return Ok(None) };
-        let (settled, mut records) = self.records(action.name(), 1).await?;
-        Ok(Some(self.described(&action, job, settled, records.pop())))
+        let entry = match history(&*self.jobs.ledger, action.name(), 1).await {
+            Ok((mark, mut records)) => self.described(&action, job, mark.as_ref(), records.pop()),
+            Err(error) if error.is_transient() => return Err(refusal(error)),
+            // That is so of one job; the others are as they are.
+            Err(error) => {
+                let error = Some(with_causes(&error));
+                JobEntry { error, next: None, ..self.described(&action, job, None, None) }
+            }
+        };
+        Ok(Some(entry))
     }
 
     async fn records(
         &self,
         name: &str,
         most: usize,
-    ) -> Result<(Option<DateTime<Utc>>, Vec<Record>), Refusal> {
+    ) -> Result<(Option<Mark>, Vec<Record>), Refusal> {
         history(&*self.jobs.ledger, name, most).await.map_err(refusal)
     }
 
@@ -124,7 +141,7 @@ impl JobSource {
         &self,
         action: &Action,
         job: &JobConfig,
-        settled: Option<DateTime<Utc>>,
+        mark: Option<&Mark>,
         last: Option<Record>,
     ) -> JobEntry {
         JobEntry {
@@ -132,8 +149,9 @@ impl JobSource {
             group: action.group().to_string(),
             schedule: job.schedule.to_string(),
             missed: job.missed.to_string(),
-            next: next_due(action.name(), job, settled, self.jobs.clock.now()),
+            next: next_due(action.name(), job, mark, self.jobs.clock.now()),
             last,
+            error: None,
         }
     }
 }

@@ -32,7 +32,10 @@ pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
             when(job.next, now),
             when(last.map(|last| last.started), now),
             last.map_or_else(unknown, outcome),
-            last.map_or_else(Cell::default, error),
+            match &job.error {
+                Some(error) => Cell::new(tame(error), Style::new().red()),
+                None => last.map_or_else(Cell::default, error),
+            },
         ]);
     }
     table.render(paint)
@@ -156,6 +159,7 @@ mod tests {
             missed: "skip".into(),
             next: Some(at("2026-11-23T02:00:00Z")),
             last,
+            error: None,
         }
     }
 

@@ -46,8 +46,9 @@ fn obstacles(status: &Status, paint: Paint) -> String {
     let whole = status.host.obstacle.as_ref();
     let whole = whole.map(|why| format!("this host stands for nothing: {why}"));
     let warning = status.host.warning.clone();
-    let lines = whole.into_iter().chain(warning).chain(pauses).chain(drains).chain(removed);
-    let lines = lines.chain(obstacles).chain(leaderless(status));
+    let clock = status.host.clock.iter().cloned();
+    let lines = whole.into_iter().chain(warning).chain(clock).chain(pauses).chain(drains);
+    let lines = lines.chain(removed).chain(obstacles).chain(leaderless(status));
     lines.map(|text| paint.paint(tame(&text), Style::new().yellow()) + "\n").collect()
 }
 

@@ -4,17 +4,23 @@ use std::time::Duration;
 
 use ::http::{Method, Request, Response, Uri, header};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ANSWER_MAX, AskError, Peers, is_stranger};
-use crate::cluster::commands::{CommandError, Done, Obstacle, ResignOrder};
+use crate::{
+    clock::ClockFace,
+    cluster::commands::{CommandError, Done, Obstacle, ResignOrder},
+};
 
 /// Names the host that passes a request on; whoever gets one does not pass it on again.
 pub const PASSED_ON: &str = "soloist-passed-on";
 
 /// How long another host may take to say how it is.
 const QUESTION: Duration = Duration::from_secs(1);
+/// The most that one may say of its clock, in bytes.
+const CLOCK_MAX: usize = 1 << 10;
 
 /// A host's part in a group.
 #[derive(Deserialize)]
@@ -54,6 +60,14 @@ impl Peers {
         let answer = self.ask(request, Some(QUESTION), ANSWER_MAX).await.ok()?;
         let mut status: Value = serde_json::from_slice(answer.body()).ok()?;
         serde_json::from_value(status["groups"][group].take()).ok()
+    }
+
+    /// What the clock of the host at `url` shows, if it says so.
+    pub(in crate::cluster) async fn clock(&self, url: &str) -> Option<DateTime<Utc>> {
+        let request = request(Method::GET, url, "/v1/clock", Bytes::new()).ok()?;
+        let answer = self.ask(request, Some(QUESTION), CLOCK_MAX).await.ok()?;
+        let face: ClockFace = serde_json::from_slice(answer.body()).ok()?;
+        Some(face.shows)
     }
 
     /// Passes a POST without a body on to the host at `url`, and returns the code and the text

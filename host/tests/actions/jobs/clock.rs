@@ -14,7 +14,7 @@ use soloist::{
         Action, Desk, Jobs, Lobby, Outcome, RECORDS_MAX, Record, Scope, Stage, Tasks, history,
     },
     capability::TermLink,
-    clock::{BootTime, WallClock},
+    clock::{BootTime, Comparison, Verdict, WallClock},
     config::{ActionConfig, JobConfig, Missed, Schedule, moment},
     election::{LeaderKey, LeaseId},
     plugin::Engine,
@@ -253,6 +253,49 @@ async fn a_clock_that_is_set_back_runs_nothing_again() {
     assert_eq!(world.begun("all").await, twice);
     hours(1).await;
     assert_eq!(world.begun("all").await[2..], ["2026-11-22T06:00:00Z"]);
+    world.stop().await;
+}
+
+/// The next leader, whose clock is right, runs what one that was 20 hours ahead has only
+/// passed over, and not what that one has begun.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_hours_ahead_silences_nothing() {
+    let mut world = World::at("2026-11-22T03:30:00Z");
+    world.start([job("job", "0 * * * *", Missed::Skip)]).await;
+    hours(1).await;
+    world.wall.set_by(TimeDelta::hours(20));
+    hours(2).await;
+    world.wall.set_by(TimeDelta::hours(-20));
+    hours(21).await;
+    let begun = world.begun("job").await;
+    let times: Vec<_> = begun.iter().map(|at| &at[8..13]).collect();
+    assert_eq!(times[..5], ["22T04", "23T01", "23T02", "22T07", "22T08"]);
+    // From seven in the morning on each hour has one, and those of the night not a second.
+    assert_eq!(times[times.len() - 3..], ["22T23", "23T00", "23T03"]);
+    assert_eq!(times.len(), 3 + 18 + 1);
+    world.stop().await;
+}
+
+/// What goes by a clock that others contradict begins nothing, until it is set.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_known_to_be_wrong_claims_nothing() {
+    let mut world = World::at("2026-11-22T03:30:00Z");
+    let (tell, compared) = watch::channel(None);
+    let clock = world.wall.clock.clone().compared_by(compared);
+    world.scope.jobs.clock = clock.clone();
+    // Those of the former stage end with it.
+    world.scope.tasks = Tasks::new();
+    world.stage = Stage::new(world.scope.clone());
+    world.start([job("job", "* * * * *", Missed::Skip)]).await;
+    hours(1).await;
+    assert_eq!(world.begun("job").await, [""; 0], "nothing is known yet");
+    let say = |verdict| drop(tell.send_replace(Some(Comparison::new(verdict, clock.now()))));
+    say(Verdict::Wrong(TimeDelta::minutes(-2)));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(world.begun("job").await, [""; 0]);
+    say(Verdict::Off(TimeDelta::seconds(2)));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(world.begun("job").await, ["2026-11-22T04:30:00Z"]);
     world.stop().await;
 }
 

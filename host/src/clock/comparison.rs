@@ -1,0 +1,224 @@
+//! What the clocks of other hosts say of this one's.
+//!
+//! Wall time is nobody's to know alone: where more than half of the hosts agree with each
+//! other, they are taken to be right. This is the one thing that follows from it: a host
+//! that is far off claims no firing of a job. Whoever leads, and for how long, never
+//! depends on it.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use serde::{Deserialize, Serialize};
+
+use super::BootTime;
+
+/// Clocks that are no further apart than this agree.
+const TOGETHER: TimeDelta = TimeDelta::minutes(1);
+/// From this on people are told of it: firings are missed by it (docs/jobs.md).
+const NOTICED: TimeDelta = TimeDelta::seconds(1);
+/// By how much wall time and boot time may go apart before clocks are compared anew.
+const STEP: TimeDelta = TimeDelta::seconds(1);
+
+/// The answer of `GET /v1/clock`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockFace {
+    /// What the clock of the host that answers shows.
+    pub shows: DateTime<Utc>,
+}
+
+/// What the clock of another host showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The host.
+    pub host: String,
+    /// By how much it was ahead of this one's.
+    pub ahead: TimeDelta,
+}
+
+/// What is known of this host's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing speaks against it.
+    Right,
+    /// It is off by more than a second, and less than a minute: ahead, or behind if that
+    /// is below zero.
+    Off(TimeDelta),
+    /// It is off by more than a minute.
+    Wrong(TimeDelta),
+    /// The clocks differ, and no majority says which of them is right.
+    Disputed(Reading),
+}
+
+impl Verdict {
+    /// What `readings` of other hosts say, where there are `hosts` with this one.
+    #[must_use]
+    pub fn of(readings: &[Reading], hosts: usize) -> Self {
+        let mut all: Vec<_> = readings.iter().map(|reading| reading.ahead).collect();
+        all.push(TimeDelta::zero());
+        all.sort_unstable();
+        let Some(most) = majority(&all, hosts.max(all.len())) else {
+            return Self::without_majority(readings.iter());
+        };
+        if most.len() == 2 && most.contains(&TimeDelta::zero()) {
+            // Of the two, nobody knows which is nearer.
+            return Self::without_majority(readings.iter().filter(|it| most.contains(&it.ahead)));
+        }
+        match -most[most.len() / 2] {
+            ahead if ahead.abs() > TOGETHER => Self::Wrong(ahead),
+            ahead if ahead.abs() > NOTICED => Self::Off(ahead),
+            _ => Self::Right,
+        }
+    }
+
+    /// That of a host which differs from these, or does not, and no more is known.
+    fn without_majority<'a>(readings: impl Iterator<Item = &'a Reading>) -> Self {
+        let farthest = readings.max_by_key(|reading| reading.ahead.abs());
+        let differs = farthest.filter(|reading| reading.ahead.abs() > NOTICED);
+        differs.cloned().map_or(Self::Right, Self::Disputed)
+    }
+
+    /// By how much the clock is ahead of the others, as far as is known.
+    #[must_use]
+    pub fn ahead(&self) -> TimeDelta {
+        match self {
+            Self::Right => TimeDelta::zero(),
+            Self::Off(ahead) | Self::Wrong(ahead) => *ahead,
+            Self::Disputed(reading) => -reading.ahead,
+        }
+    }
+}
+
+/// Those clocks that agree, if these are more than half of all hosts.
+fn majority(sorted: &[TimeDelta], hosts: usize) -> Option<&[TimeDelta]> {
+    let together = |from: usize| {
+        let end = sorted.partition_point(|ahead| *ahead <= sorted[from] + TOGETHER);
+        &sorted[from..end]
+    };
+    let groups = (0..sorted.len()).map(together).filter(|group| group.len() * 2 > hosts);
+    // Of two as large, the one that says less against this host.
+    groups.max_by_key(|group| (group.len(), -group[group.len() / 2].abs()))
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = |span: TimeDelta| {
+            let span = span.abs().to_std().unwrap_or_default();
+            // To the millisecond, of what is less than a minute; else to the second.
+            let unit = if span.as_secs() < 60 { 1_000_000 } else { 1_000_000_000 };
+            let nanos = (span.as_nanos() + unit / 2) / unit * unit;
+            let whole = std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+            humantime::format_duration(whole).to_string()
+        };
+        let side = |ahead: TimeDelta| if ahead < TimeDelta::zero() { "behind" } else { "ahead of" };
+        match self {
+            Self::Right => f.write_str("the clock of this host is right, as far as is known"),
+            Self::Off(ahead) | Self::Wrong(ahead) => write!(
+                f,
+                "the clock of this host is {} {} those of most hosts: set it, as by NTP",
+                span(*ahead),
+                side(*ahead)
+            ),
+            Self::Disputed(Reading { host, ahead }) => write!(
+                f,
+                "the clock of {host} is {} {} this host's, and no majority says which is right: \
+                 set the wrong one, as by NTP",
+                span(*ahead),
+                side(*ahead)
+            ),
+        }
+    }
+}
+
+/// A verdict, and when it was given.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    verdict: Verdict,
+    wall: DateTime<Utc>,
+    boot: BootTime,
+}
+
+impl Comparison {
+    /// `verdict` of a clock that shows `wall` now.
+    #[must_use]
+    pub fn new(verdict: Verdict, wall: DateTime<Utc>) -> Self {
+        Self { verdict, wall, boot: BootTime::now() }
+    }
+
+    /// What it came to.
+    #[must_use]
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Whether it still holds of a clock that shows `wall` now: it was not set meanwhile.
+    #[must_use]
+    pub fn holds(&self, wall: DateTime<Utc>) -> bool {
+        let passed = TimeDelta::from_std(BootTime::now().since(self.boot));
+        passed.is_ok_and(|passed| (wall - self.wall - passed).abs() <= STEP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    /// The verdict of a host on others that are ahead by so many seconds, of so many hosts.
+    fn verdict(ahead: &[i64], hosts: usize) -> Verdict {
+        let reading = |seconds: &i64| Reading {
+            host: format!("host{seconds}"),
+            ahead: TimeDelta::seconds(*seconds),
+        };
+        Verdict::of(&ahead.iter().map(reading).collect::<Vec<_>>(), hosts)
+    }
+
+    #[test]
+    fn who_is_off_is_told_by_most() {
+        let seconds = TimeDelta::seconds;
+        assert_eq!(verdict(&[], 1), Verdict::Right);
+        assert_eq!(verdict(&[0, 0], 3), Verdict::Right);
+        assert_eq!(verdict(&[-72_000, -72_001], 3), Verdict::Wrong(seconds(72_000)));
+        // Another is wrong, which is its own to say.
+        assert_eq!(verdict(&[0, 72_000], 3), Verdict::Right);
+        assert_eq!(verdict(&[5, 5], 3), Verdict::Off(seconds(-5)));
+        assert_eq!(verdict(&[61, 61, 0], 4), verdict(&[61, 61], 4), "half is no majority");
+        assert_eq!(verdict(&[61, 61, 61, 0], 5), Verdict::Wrong(seconds(-61)));
+    }
+
+    #[test]
+    fn without_a_majority_nobody_is_wrong() {
+        let disputed = |seconds: i64| {
+            let (host, ahead) = (format!("host{seconds}"), TimeDelta::seconds(seconds));
+            Verdict::Disputed(Reading { host, ahead })
+        };
+        assert_eq!(verdict(&[72_000], 2), disputed(72_000));
+        assert_eq!(verdict(&[0, 72_000], 4), disputed(72_000), "of two nothing is known");
+        assert_eq!(verdict(&[-100, 200], 3), disputed(200));
+        assert_eq!(verdict(&[0], 4), Verdict::Right);
+        // Two agree more or less, which is enough to say that a third does not.
+        assert_eq!(verdict(&[3], 2), disputed(3));
+        assert_eq!(verdict(&[3, 72_000], 3), disputed(3));
+        assert_eq!(verdict(&[-72_000, -71_997], 3), Verdict::Wrong(TimeDelta::seconds(71_997)));
+    }
+
+    #[test]
+    fn it_is_told_in_words() {
+        let shown = verdict(&[-72_000, -72_000], 3).to_string();
+        assert!(shown.contains("is 20h ahead of those of most hosts"), "{shown}");
+        let shown = Verdict::Off(TimeDelta::milliseconds(-1500)).to_string();
+        assert!(shown.contains("is 1s 500ms behind those of most hosts"), "{shown}");
+        let shown = verdict(&[-3], 2).to_string();
+        assert!(shown.contains("clock of host-3 is 3s behind this host's"), "{shown}");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_compared_anew() {
+        let now = SystemTime::now().into();
+        let comparison = Comparison::new(Verdict::Right, now);
+        assert!(comparison.holds(now) && comparison.holds(now + TimeDelta::milliseconds(900)));
+        assert!(!comparison.holds(now + TimeDelta::hours(20)));
+        assert!(!comparison.holds(now - TimeDelta::seconds(2)));
+    }
+}

@@ -1,0 +1,147 @@
+//! Compares this host's wall clock with those of the others, which it asks.
+//!
+//! What comes of it goes to whatever runs by wall time; people hear of it once when it
+//! changes.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use futures::future::join_all;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Peers;
+use crate::{
+    clock::{BootTime, Comparison, Reading, Verdict, WallClock},
+    measure,
+    store::{Member, Roster},
+};
+
+/// From one comparison to the next, unless there is a reason for one.
+const ROUND: Duration = Duration::from_secs(10);
+/// So many other hosts are asked, in a cluster of more: the first by name, so that all
+/// ask about the same.
+const ASKED_MAX: usize = 15;
+
+/// Compares the clocks: one task a host.
+pub struct Clocks {
+    /// This host.
+    pub host: Arc<str>,
+    /// Its clock.
+    pub clock: WallClock,
+    /// The way to the others.
+    pub peers: Peers,
+    /// Who is there.
+    pub roster: watch::Receiver<Option<Roster>>,
+    /// Where it goes what the comparison came to.
+    pub compared: watch::Sender<Option<Comparison>>,
+}
+
+impl Clocks {
+    /// Compares until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        // A clock that is set is compared at once. What comes of it is no news here.
+        let mut set = self.clock.clone();
+        let comparing = async {
+            let mut said = Verdict::Right;
+            loop {
+                let others = self.others().await;
+                let verdict = self.compare(&others).await;
+                self.say(&verdict, &mut said);
+                self.publish(verdict);
+                set.mark_unchanged();
+                tokio::select! {
+                    () = sleep(ROUND) => {}
+                    () = set.changed() => {}
+                    () = self.changed(&others) => {}
+                }
+            }
+        };
+        stop.run_until_cancelled(comparing).await;
+    }
+
+    /// The others, once it is known who is there.
+    async fn others(&mut self) -> Vec<Arc<Member>> {
+        let known = self.roster.wait_for(Option::is_some).await;
+        let others = known.ok().map(|roster| others(&self.host, roster.as_ref()));
+        match others {
+            Some(others) => others,
+            // Nobody tells any more.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Resolves when others are there than these.
+    async fn changed(&mut self, others_before: &[Arc<Member>]) {
+        let names = |members: &[Arc<Member>]| -> Vec<_> {
+            members.iter().map(|member| (member.name.clone(), member.joined)).collect()
+        };
+        let before = names(others_before);
+        let host = Arc::clone(&self.host);
+        let is_new = |roster: &Option<Roster>| names(&others(&host, roster.as_ref())) != before;
+        let told = self.roster.wait_for(is_new).await.is_ok();
+        if !told {
+            std::future::pending().await
+        }
+    }
+
+    async fn compare(&self, others: &[Arc<Member>]) -> Verdict {
+        let asked = others.iter().take(ASKED_MAX).map(|member| self.read(member));
+        let readings: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+        Verdict::of(&readings, others.len().min(ASKED_MAX) + 1)
+    }
+
+    /// What the clock of another host shows, less what the question itself may account for.
+    async fn read(&self, member: &Member) -> Option<Reading> {
+        let (asked, own) = (BootTime::now(), self.clock.now());
+        let shown = self.peers.clock(&member.url).await?;
+        let way = TimeDelta::from_std(BootTime::now().since(asked) / 2).ok()?;
+        let ahead = shown - (own + way);
+        let sure = (ahead.abs() - way).max(TimeDelta::zero());
+        let ahead = if ahead < TimeDelta::zero() { -sure } else { sure };
+        Some(Reading { host: member.name.clone(), ahead })
+    }
+
+    fn say(&self, verdict: &Verdict, said: &mut Verdict) {
+        measure::clock_ahead(verdict.ahead());
+        if std::mem::discriminant(verdict) == std::mem::discriminant(said) {
+            return;
+        }
+        match verdict {
+            Verdict::Right => info!(event = "clock-right", "{verdict}"),
+            Verdict::Off(_) | Verdict::Disputed(_) => {
+                warn!(event = "clock-off", "{verdict}: jobs begin early or late by as much");
+            }
+            Verdict::Wrong(_) => warn!(
+                event = "clock-wrong",
+                "{verdict}: until then this host claims no firing of a job, and leads no group \
+                 that has one with a schedule"
+            ),
+        }
+        said.clone_from(verdict);
+    }
+
+    /// Wakes nobody who would learn nothing by it.
+    fn publish(&self, verdict: Verdict) {
+        let now = self.clock.now();
+        self.compared.send_if_modified(|known| {
+            let is_news =
+                known.as_ref().is_none_or(|it| *it.verdict() != verdict || !it.holds(now));
+            *known = Some(Comparison::new(verdict, now));
+            is_news
+        });
+    }
+}
+
+/// The members other than `host`, by name.
+fn others(host: &str, roster: Option<&Roster>) -> Vec<Arc<Member>> {
+    let members = roster.map_or(&[][..], |roster| &roster.members);
+    let mut others: Vec<_> = members
+        .iter()
+        .filter(|(_, member)| member.name != host)
+        .map(|(_, member)| Arc::clone(member))
+        .collect();
+    others.sort_by(|one, other| one.name.cmp(&other.name));
+    others
+}
