@@ -40,6 +40,11 @@ pub(super) enum Refusal {
     Upgrade,
 }
 
+/// An instance is ended since it takes too long.
+#[derive(Debug, thiserror::Error)]
+#[error("it took too long")]
+pub(super) struct TookTooLong;
+
 /// Marks a refusal that only the end of a term has caused: another leader may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unserved {
@@ -107,6 +112,9 @@ pub(super) fn judge(run: &Run, error: &wasmtime::Error) -> Refusal {
     if let Some(hangs) = error.downcast_ref::<Hangs>() {
         return note(run, hangs.clone().into());
     }
+    if error.is::<TookTooLong>() {
+        return note(run, Refusal::Late);
+    }
     measure::trapped(run.action.name());
     run.request_trouble("the plugin failed in a request", &error.root_cause().to_string());
     tracing::debug!("{error:?}");
@@ -115,6 +123,9 @@ pub(super) fn judge(run: &Run, error: &wasmtime::Error) -> Refusal {
 
 /// Logs what the plugin is to blame for.
 pub(super) fn note(run: &Run, refusal: Refusal) -> Refusal {
+    if matches!(refusal, Refusal::Late) {
+        measure::timed_out(run.action.name());
+    }
     run.request_trouble("the plugin failed in a request", &refusal.to_string());
     refusal
 }

@@ -31,7 +31,7 @@ use super::{
     fate::Fate,
     limits::AT_ONCE,
     opening::Openings,
-    refusal::judge,
+    refusal::{TookTooLong, judge},
     request::{Head, Turn, is_secure},
     running::Run,
     upload::Upload,
@@ -200,12 +200,14 @@ impl Shared {
                     } else if accessor.poll_ready_for_concurrent_call(handle, cx).is_ready()
                         && let Poll::Ready(Some(call)) = queue.poll_recv(cx)
                     {
+                        worker.rests(false);
                         begun.push(answer(accessor, service, openings, call));
-                    } else if over.as_mut().poll(cx).is_ready()
-                        && accessor.poll_no_interesting_tasks(cx).is_ready()
-                    {
-                        return Poll::Ready(wasmtime::error::Ok(()));
                     } else {
+                        let rests = accessor.poll_no_interesting_tasks(cx).is_ready();
+                        worker.rests(rests);
+                        if over.as_mut().poll(cx).is_ready() && rests {
+                            return Poll::Ready(wasmtime::error::Ok(()));
+                        }
                         return Poll::Pending;
                     }
                 }
@@ -227,7 +229,7 @@ impl Shared {
             loop {
                 sleep(pause).await;
                 if worker.look(self.reuse.idle, limit) {
-                    return wasmtime::format_err!("it took too long");
+                    return TookTooLong.into();
                 }
             }
         };

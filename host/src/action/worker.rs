@@ -2,7 +2,10 @@
 //! tickets of those requests.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,6 +17,8 @@ use super::{fate::Fate, refusal::Refusal, request::Turn};
 /// One instance, seen from outside of its task.
 pub(super) struct Worker {
     load: Mutex<Load>,
+    /// Whether the guest has nothing to do, as was seen last.
+    resting: AtomicBool,
     /// Whether the instance came to a bad end, for all of its responses.
     pub(super) fate: Fate,
     /// It takes nothing more, and nobody waits for it.
@@ -43,6 +48,7 @@ impl Worker {
         let load = Load { begun: vec![(left, now)], left, quiet: now, abandoned: false };
         let worker = Arc::new(Self {
             load: Mutex::new(load),
+            resting: AtomicBool::new(false),
             fate: Fate::default(),
             over: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -80,8 +86,15 @@ impl Worker {
         }
     }
 
+    /// Whether the guest has anything to do is seen by whoever drives it. One that computes
+    /// is not looked at, and so is not seen to rest.
+    pub(super) fn rests(&self, resting: bool) {
+        self.resting.store(resting, Ordering::Release);
+    }
+
     /// It takes no more requests if there was none for so long. Returns whether one
-    /// of those that it has, or what it does after them, takes longer than `limit`.
+    /// of those that it has, or what it does after them, takes longer than `limit`: one that
+    /// has nothing to do takes no time for that.
     pub(super) fn look(&self, idle: Duration, limit: Duration) -> bool {
         let mut load = self.load();
         match load.begun.iter().map(|&(_, began)| began).min() {
@@ -91,7 +104,7 @@ impl Worker {
                 if quiet >= idle {
                     self.end_if_unwanted(&mut load);
                 }
-                quiet >= limit
+                quiet >= limit && !self.resting.load(Ordering::Acquire)
             }
         }
     }
@@ -192,7 +205,9 @@ mod tests {
         ticket.finish();
         assert!(!worker.look(HOUR, HOUR) && !worker.over.is_cancelled());
         tokio::time::advance(HOUR).await;
-        assert!(!worker.look(HOUR, HOUR * 2) && worker.over.is_cancelled());
-        assert!(worker.look(HOUR, HOUR), "what comes after takes too long");
+        assert!(worker.look(HOUR * 2, HOUR), "what comes after takes too long");
+        worker.rests(true);
+        assert!(!worker.look(HOUR * 2, HOUR) && !worker.over.is_cancelled(), "it does nothing");
+        assert!(!worker.look(HOUR, HOUR) && worker.over.is_cancelled());
     }
 }

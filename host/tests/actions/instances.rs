@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-use soloist::config::Reuse;
+use soloist::config::{ActionConfig, Instances, Limits, Reuse};
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
-use crate::rig::{PATIENCE, Rig, World, prepare_reusing, read_until, rest_of, until};
+use crate::rig::{
+    PATIENCE, Rig, World, config, free_address, guest_file, prepare_as, prepare_reusing,
+    read_until, rest_of, until,
+};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -48,6 +55,26 @@ async fn one_that_nobody_wants_ends() {
         assert_eq!(counts(&rig, 1).await, ["1"]);
         rig.instances(0).await;
         assert_eq!(counts(&rig, 1).await, ["1"], "{guest}");
+        rig.stop().await;
+    }
+}
+
+/// One that has nothing to do takes too long for nothing, though it may be kept for longer
+/// than a request may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_kept_does_not_hang() {
+    let limit = Duration::from_secs(2);
+    for guest in ["spin", "concurrent"] {
+        let limits = Limits { request_timeout: limit, first_byte: limit, ..Limits::default() };
+        let instances = Instances::Reuse(Reuse { max: 100, idle: LONG });
+        let config =
+            ActionConfig { limits, instances, ..config(guest_file(guest), free_address()) };
+        let rig = World::new().start(prepare_as(config)).await;
+        assert_eq!(counts(&rig, 1).await, ["1"]);
+        // Time itself is what is waited for: two looks at it, and more.
+        sleep(limit * 5 / 2).await;
+        assert_eq!(counts(&rig, 1).await, ["2"], "{guest}");
+        assert_eq!(rig.action.status().last_error, None, "{guest}");
         rig.stop().await;
     }
 }
