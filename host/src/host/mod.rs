@@ -334,7 +334,7 @@ async fn prepare(config: &Config) -> Result<(Catalog, Ranking), HostError> {
     let groups = config.groups.clone();
     let prepared = spawn_blocking(move || -> Result<_, HostError> {
         let engine = Arc::new(Engine::new(cache_folder())?.vetting_by(THIS_PROGRAM.into()));
-        let ranking = ranking(&groups).map_err(HostError::Strategy)?;
+        let ranking = ranking(&engine, &groups).map_err(HostError::Strategy)?;
         Ok((Catalog::prepare(source, &configs, engine)?, ranking))
     });
     let prepared = prepared.await.map_err(HostError::Broken)??;
@@ -345,10 +345,13 @@ async fn prepare(config: &Config) -> Result<(Catalog, Ranking), HostError> {
 }
 
 /// Loads the strategies that are plugins.
-fn ranking(groups: &BTreeMap<Group, GroupConfig>) -> Result<Ranking, PluginError> {
+fn ranking(
+    engine: &Engine,
+    groups: &BTreeMap<Group, GroupConfig>,
+) -> Result<Ranking, PluginError> {
     let rankers = groups.iter().filter_map(|(group, config)| match &config.strategy {
         Strategy::Plugin(file) => {
-            Some(Ranker::load(file).map(|ranker| (group.clone(), ranker.into())))
+            Some(Ranker::load(engine, file).map(|ranker| (group.clone(), ranker.into())))
         }
         _ => None,
     });

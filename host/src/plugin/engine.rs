@@ -10,12 +10,13 @@ use std::{
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
 
 use super::{
-    PluginError,
+    PluginError, artefacts,
     machine::{INSTANCES, Machine, Wasi, Weight},
     ticker::{Hurry, Live, Ticker},
-    vetting::Vetting,
+    vetting::{Craft, Vetting},
 };
 use crate::capability::{BlockingPools, Budget, Lines};
 
@@ -131,13 +132,22 @@ impl Engine {
     /// process does it: compiling may take for ever, or break down.
     #[must_use]
     pub fn vetting_by(self, program: PathBuf) -> Self {
+        if let Some(Err(error)) = self.cache().map(artefacts::tidy) {
+            warn!(%error, "the folder of compiled plugins cannot be tidied");
+        }
         Self { vetting: Some(Vetting::by(program)), ..self }
     }
 
     /// Makes sure that compiling `bytes`, the content of `file`, comes to an end.
-    pub(super) fn vet(&self, file: &Path, bytes: &[u8], sha256: &str) -> Result<(), PluginError> {
+    pub(super) fn vet(
+        &self,
+        craft: Craft,
+        file: &Path,
+        bytes: &[u8],
+        sha256: &str,
+    ) -> Result<(), PluginError> {
         let vetting = self.vetting.as_ref();
-        vetting.map_or(Ok(()), |vetting| vetting.pass(self, file, bytes, sha256))
+        vetting.map_or(Ok(()), |vetting| vetting.pass(self, craft, file, bytes, sha256))
     }
 
     /// Where compiled plugins are kept.

@@ -16,6 +16,7 @@ use super::{
     lift::lift,
     machine::{Machine, Weight},
     outline::Outline,
+    vetting::Craft,
 };
 use crate::{capability, words::hex};
 
@@ -62,7 +63,7 @@ impl Plugin {
         {
             return Err(PluginError::Pinned { file: file.to_owned(), pin, sha256 });
         }
-        engine.vet(file, &bytes, &sha256)?;
+        engine.vet(Craft::Action, file, &bytes, &sha256)?;
         Self::make(engine, file, &bytes, sha256)
     }
 

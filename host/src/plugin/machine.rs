@@ -7,7 +7,7 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use super::engine::EngineError;
+use super::{artefacts, engine::EngineError};
 use crate::{
     capability::{self, GuestState},
     config::MEMORY_MAX,
@@ -123,9 +123,10 @@ fn pool() -> PoolingAllocationConfig {
 /// what another version wrote is never loaded.
 fn open_cache(folder: PathBuf) -> Result<Cache, EngineError> {
     // It removes what it does not know, so the folder is its own.
-    let folder = folder.join("wasmtime");
+    let folder = artefacts::wasmtimes(&folder);
     let mut config = CacheConfig::new();
-    config.with_directory(&folder);
+    // What is there stays as it was put there, or it could not be known again.
+    config.with_directory(&folder).with_optimized_compression_usage_counter_threshold(u64::MAX);
     Cache::new(config).map_err(|source| EngineError::Cache { folder, source: source.into() })
 }
 

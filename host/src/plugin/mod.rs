@@ -9,9 +9,11 @@
 //!   gone. So [`Engine::live`] is zero exactly when no instance exists.
 //! - A [`Plugin`] that was loaded can be instantiated: it is compiled, its kinds
 //!   are known and all of its imports are on offer.
+//! - Code from the compile cache is run only if it is what was put there.
 //! - A guest runs only while the gate of its term lets it, whatever else of
 //!   the host may hang.
 
+mod artefacts;
 mod engine;
 mod entry;
 mod error;
@@ -47,5 +49,5 @@ pub use ranker::{Ranked, Ranker};
 pub use task::{Answer, Call, Undone};
 pub(crate) use task::{TaskEntry, TaskInstance};
 pub use ticker::Hurry;
-pub(crate) use vetting::{CompileLimits, compile_stdin, end_with};
+pub(crate) use vetting::{CompileLimits, Craft, compile_stdin, end_with};
 pub use watch::FolderWatch;

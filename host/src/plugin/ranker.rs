@@ -13,8 +13,9 @@ use wasmtime::{
 
 use super::{
     PluginError,
-    load::{component, read},
+    load::{component, read, sha256},
     outline::Outline,
+    vetting::Craft,
 };
 use crate::words::with_causes;
 
@@ -43,12 +44,19 @@ pub struct Ranker {
 }
 
 impl Ranker {
-    /// Loads the component at `file`.
+    /// Loads the component at `file`, once it is known that compiling it ends, as `vetting`
+    /// finds out. This blocks.
     ///
     /// # Errors
     /// When it is no such component.
-    pub fn load(file: &Path) -> Result<Self, PluginError> {
+    pub fn load(vetting: &super::Engine, file: &Path) -> Result<Self, PluginError> {
         let bytes = read(file)?;
+        vetting.vet(Craft::Strategy, file, &bytes, &sha256(&bytes))?;
+        Self::from_bytes(file, &bytes)
+    }
+
+    /// Loads `bytes`, the content of `file`.
+    pub(super) fn from_bytes(file: &Path, bytes: &[u8]) -> Result<Self, PluginError> {
         let mut config = Config::new();
         config.consume_fuel(true);
         let failed = |source: wasmtime::Error| PluginError::Compile {
@@ -56,7 +64,7 @@ impl Ranker {
             source: source.into(),
         };
         let engine = Engine::new(&config).map_err(failed)?;
-        let bytes = component(file, &bytes)?;
+        let bytes = component(file, bytes)?;
         let component = Component::new(&engine, &bytes).map_err(failed)?;
         let mut linker = Linker::new(&engine);
         linker.define_unknown_imports_as_traps(&component).map_err(failed)?;

@@ -2,24 +2,29 @@
 //!
 //! Nothing bounds what a compiler takes: a file of a few hundred KiB can be made that
 //! costs it minutes and gigabytes, or that it breaks down on. So what was never compiled
-//! here is compiled by another process within limits, which leaves the outcome in the
+//! here is compiled by another process within limits, and what that made is put into the
 //! cache; the host itself compiles only what is known to come to an end.
 
 use std::{
-    fs::{self, File},
+    fs,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read, Seek, Write},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
-    time::{Duration, SystemTime},
 };
 
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit,
 };
 
-use super::{Engine, Plugin, PluginError};
+use tempfile::TempDir;
+use tracing::warn;
+
+use super::{
+    Engine, Plugin, PluginError, Ranker,
+    artefacts::{Note, Verdict},
+};
 
 /// The processor time that a file of no length may take, and each MiB of it more: ten
 /// times and more what compilers' output takes (CPython, 18 MiB: 10 s).
@@ -30,8 +35,15 @@ const MEMORY: u64 = 1 << 30;
 const MEMORY_PER_MIB: u64 = 64 << 20;
 /// How much less urgent it is than a lease.
 const NICE: i32 = 10;
-/// How long it is remembered that a file compiles.
-const REMEMBERED: Duration = Duration::from_secs(180 * 24 * 3600);
+
+/// What a file is compiled as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Craft {
+    /// A plugin that is performed; what comes of it is kept in the cache.
+    Action,
+    /// A strategy, by the engine of strategies, which has no cache.
+    Strategy,
+}
 
 /// What one compilation may take of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,24 +107,35 @@ impl Vetting {
         Self { program }
     }
 
-    /// Returns once compiling `bytes`, the content of `file`, is known to end.
+    /// Returns once compiling `bytes`, the content of `file`, is known to end, and what the
+    /// cache has of it is what was put there.
     pub(super) fn pass(
         &self,
         engine: &Engine,
+        craft: Craft,
         file: &Path,
         bytes: &[u8],
         sha256: &str,
     ) -> Result<(), PluginError> {
-        let note = engine.cache().map(|cache| Note::of(cache, engine, sha256));
-        if note.as_ref().is_some_and(Note::exists) {
+        let note = engine.cache().map(|cache| Note::new(cache, &note_name(engine, craft, sha256)));
+        if note.as_ref().is_some_and(|note| is_known(note, craft, file)) {
             return Ok(());
         }
         let limits = CompileLimits::of(bytes.len());
         let failed = |source| PluginError::Apart { file: file.to_owned(), source };
-        let (status, words) = self.compile(engine, bytes, limits).map_err(failed)?;
+        let workplace = note.as_ref().map(Note::workplace).transpose().map_err(failed)?;
+        let compiled = self.compile(workplace.as_ref(), craft, bytes, limits);
+        let (status, words) = compiled.map_err(failed)?;
         if status.success() {
-            // Without it, the next start compiles once more.
-            let _ = note.as_ref().map(Note::write);
+            if let Some((note, workplace)) = note.zip(workplace)
+                && let Err(error) = note.keep(workplace.path())
+            {
+                warn!(
+                    %error, file = %file.display(),
+                    "what was compiled of {} cannot be kept: the next start compiles it again",
+                    file.display()
+                );
+            }
             return Ok(());
         }
         let file = file.to_owned();
@@ -126,7 +149,8 @@ impl Vetting {
     /// How the process ended, and what it said.
     fn compile(
         &self,
-        engine: &Engine,
+        workplace: Option<&TempDir>,
+        craft: Craft,
         bytes: &[u8],
         limits: CompileLimits,
     ) -> io::Result<(ExitStatus, String)> {
@@ -135,8 +159,11 @@ impl Vetting {
         input.rewind()?;
         let mut command = Command::new(&self.program);
         command.args(["plugin", "compile"]).env_clear();
-        if let Some(cache) = engine.cache() {
-            command.arg("--cache").arg(cache);
+        if let Some(workplace) = workplace {
+            command.arg("--cache").arg(workplace.path());
+        }
+        if craft == Craft::Strategy {
+            command.arg("--strategy");
         }
         command
             .arg(format!("--parent={}", std::process::id()))
@@ -151,15 +178,55 @@ impl Vetting {
 }
 
 /// Compiles what stdin holds; whether it can be is not told, only that there is an end.
-pub(crate) fn compile_stdin(engine: &Engine, limits: CompileLimits) -> io::Result<()> {
+pub(crate) fn compile_stdin(
+    engine: &Engine,
+    craft: Craft,
+    limits: CompileLimits,
+) -> io::Result<()> {
     // Both engines reserve their pools before memory is counted.
     engine.concurrent().map_err(io::Error::other)?;
     limits.apply()?;
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
     // The host will find out the same, and says it better.
-    let _ = Plugin::from_bytes(engine, Path::new("stdin"), &bytes);
+    match craft {
+        Craft::Action => drop(Plugin::from_bytes(engine, Path::new("stdin"), &bytes)),
+        Craft::Strategy => drop(Ranker::from_bytes(Path::new("stdin"), &bytes)),
+    }
     Ok(())
+}
+
+/// For another version of the compiler, or other settings of it, it is another.
+fn note_name(engine: &Engine, craft: Craft, sha256: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.plain().engine.precompile_compatibility_hash().hash(&mut hasher);
+    let compiler = hasher.finish();
+    match craft {
+        Craft::Action => format!("{sha256}-{compiler:016x}"),
+        Craft::Strategy => format!("{sha256}-{compiler:016x}-strategy"),
+    }
+}
+
+/// Whether `file` was compiled before, and what is left of that is as it was then.
+fn is_known(note: &Note, craft: Craft, file: &Path) -> bool {
+    if craft == Craft::Strategy {
+        return note.exists();
+    }
+    match note.check() {
+        Verdict::Sound => true,
+        Verdict::Unknown => false,
+        Verdict::Damaged(piece) => {
+            let (piece, file) = (piece.display(), file.display());
+            warn!(
+                event = "cache-damaged", cache = %piece, %file,
+                "the compile cache is damaged: {piece} is not what was put there; {file}, which is \
+                 not to blame, is compiled anew. If it happens again, look at this machine's disk \
+                 and memory"
+            );
+            note.forget();
+            false
+        }
+    }
 }
 
 fn how(status: ExitStatus, words: &str) -> String {
@@ -167,39 +234,6 @@ fn how(status: ExitStatus, words: &str) -> String {
         Some(last) => format!("{status}: {}", last.chars().take(200).collect::<String>()),
         None => status.to_string(),
     }
-}
-
-/// An empty file that says that a file was compiled.
-#[derive(Debug)]
-struct Note(PathBuf);
-
-impl Note {
-    /// For another version of the compiler, or other settings of it, it is another.
-    fn of(cache: &Path, engine: &Engine, sha256: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        engine.plain().engine.precompile_compatibility_hash().hash(&mut hasher);
-        Self(cache.join("compiled").join(format!("{sha256}-{:016x}", hasher.finish())))
-    }
-
-    fn exists(&self) -> bool {
-        self.0.exists()
-    }
-
-    fn write(&self) -> io::Result<()> {
-        let Some(folder) = self.0.parent() else { return Ok(()) };
-        fs::create_dir_all(folder)?;
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if is_old(entry.metadata()?.modified()?) {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        File::create(&self.0).map(drop)
-    }
-}
-
-fn is_old(written: SystemTime) -> bool {
-    written.elapsed().is_ok_and(|age| age > REMEMBERED)
 }
 
 #[cfg(test)]
@@ -218,17 +252,5 @@ mod tests {
         let status = ExitStatus::from_raw(134);
         assert_eq!(how(status, "one\nmemory failed\n\n"), format!("{status}: memory failed"));
         assert_eq!(how(status, " \n"), status.to_string());
-    }
-
-    #[test]
-    fn old_notes_go_when_a_new_one_comes() {
-        let folder = tempfile::tempdir().unwrap();
-        let notes = folder.path().join("compiled");
-        let [old, new] = ["old", "new"].map(|name| Note(notes.join(name)));
-        old.write().unwrap();
-        let long_ago = SystemTime::now() - REMEMBERED - Duration::from_secs(60);
-        File::options().write(true).open(&old.0).unwrap().set_modified(long_ago).unwrap();
-        new.write().unwrap();
-        assert!(new.exists() && !old.exists());
     }
 }

@@ -5,7 +5,7 @@ use std::{fs::File, os::unix::fs::symlink, path::Path, process::Command};
 use soloist::{
     action::Action,
     clock::BootTime,
-    plugin::{Engine, Plugin, PluginError},
+    plugin::{Engine, Plugin, PluginError, Ranker},
 };
 use wasm_encoder::{
     CodeSection, Component, ComponentTypeSection, ComponentValType, ExportKind, ExportSection,
@@ -172,6 +172,21 @@ fn what_has_compiled_once_is_compiled_by_no_other_process_again() {
     load("no-such-program", &good).expect("it is known to be good");
     let other = load("false", &guest_file("spin")).err().expect("nothing is known of it");
     assert!(matches!(&other, PluginError::Broken { how, .. } if how.contains("exit")), "{other}");
+}
+
+/// A strategy is no less a file that somebody has put there.
+#[test]
+fn a_strategy_is_compiled_by_another_process_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let load = |program| Ranker::load(&vetted_by(program, &cache), &guest_file("strategy"));
+    let broken = load("false").err().expect("it was compiled here");
+    assert!(matches!(broken, PluginError::Broken { .. }), "{broken}");
+    load(env!("CARGO_BIN_EXE_soloist")).expect("it is good");
+    load("no-such-program").expect("it is known to be good");
+    // That it compiles as one says nothing of the other.
+    let other = Plugin::load(&vetted_by("false", &cache), &guest_file("strategy"));
+    assert!(matches!(other, Err(PluginError::Broken { .. })));
 }
 
 /// What is wrong with a file is told as it is without another process.

@@ -6,6 +6,7 @@
 
 mod answering;
 mod backend;
+mod cache;
 mod casts;
 mod concurrent;
 mod cpu;

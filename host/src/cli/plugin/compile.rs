@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{
     cli::{Exit, ExitError},
-    plugin::{CompileLimits, Engine, compile_stdin, end_with},
+    plugin::{CompileLimits, Craft, Engine, compile_stdin, end_with},
 };
 
 /// Compile a plugin that comes by stdin, within limits
@@ -17,6 +17,9 @@ pub(super) struct CompileArgs {
     /// Where compiled plugins are kept
     #[arg(long)]
     cache: Option<PathBuf>,
+    /// It is a strategy
+    #[arg(long)]
+    strategy: bool,
     /// The process to end with
     #[arg(long)]
     parent: i32,
@@ -35,6 +38,7 @@ pub(super) fn main(args: CompileArgs) -> Result<ExitCode, ExitError> {
     let engine = Engine::new(args.cache)
         .map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
     let limits = CompileLimits { seconds: args.seconds, memory: args.memory };
-    compile_stdin(&engine, limits).map_err(failed)?;
+    let craft = if args.strategy { Craft::Strategy } else { Craft::Action };
+    compile_stdin(&engine, craft, limits).map_err(failed)?;
     Ok(Exit::Ok.into())
 }
