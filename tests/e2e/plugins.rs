@@ -1,6 +1,8 @@
 //! The plugins folder: what is dropped into it, changed in it and removed from it takes
 //! effect on running hosts, and costs neither a request nor the leadership.
 
+mod litter;
+
 use std::{
     env, fs,
     io::Write,
@@ -228,11 +230,10 @@ async fn a_plugin_that_is_pinned_is_replaced_by_no_other() {
         (&sum(&server()).into(), &"running".into())
     );
     folder.body("/", "I am server a").await;
-    // Nor does a host start with it.
-    let mut command = folder.0.command("b", "");
-    fs::write(folder.0.folder.path().join("b.toml"), "").expect("a file");
-    let ended = crate::harness::process::run(command.arg("--plugins").arg(folder.path(""))).await;
-    assert!(!ended.status.success() && ended.output.contains("not the one"), "{}", ended.output);
+    // Nor does a host that starts take it.
+    folder.start("b").await;
+    let refused = folder.action("b", "web", |action| action["state"] == "refused").await;
+    assert!(refused["last_error"].as_str().is_some_and(|it| it.contains("not the one")));
 
     // Once the settings want it, it is taken.
     folder.settle("web", &pin(&spin()));

@@ -5,7 +5,7 @@ use std::{fs, net::TcpListener};
 use crate::harness::{
     cluster::{Cluster, Kind},
     etcd::Etcd,
-    guests, plugins,
+    plugins,
     process::run,
 };
 
@@ -60,57 +60,6 @@ async fn an_impossible_timing() {
     let mut command = crate::harness::process::soloist();
     command.arg("run").arg("--config").arg(&file);
     refused_by(&mut command, USAGE, &["odd.toml", "stop"]).await;
-}
-
-#[tokio::test]
-async fn a_missing_plugin() {
-    refused("[action.x]\nplugin = \"nowhere.wasm\"\n", USAGE, &["a.toml", "nowhere.wasm"]).await;
-}
-
-#[tokio::test]
-async fn a_file_that_is_no_component() {
-    let cluster = Cluster::new(Kind::Sqlite).await;
-    fs::write(cluster.folder.path().join("plugins/broken.wasm"), "not wasm").unwrap();
-    refused_by(&mut cluster.command("a", ""), USAGE, &["broken.wasm"]).await;
-}
-
-#[tokio::test]
-async fn a_truncated_component() {
-    let cluster = Cluster::new(Kind::Sqlite).await;
-    let whole = fs::read(plugins().join("i-am-server.wasm")).unwrap();
-    fs::write(cluster.folder.path().join("plugins/half.wasm"), &whole[..whole.len() / 2]).unwrap();
-    refused_by(&mut cluster.command("a", ""), USAGE, &["half.wasm"]).await;
-}
-
-#[tokio::test]
-async fn imports_that_no_host_offers() {
-    let cluster = Cluster::new(Kind::Sqlite).await;
-    let wants = guests().join("needs-unknown.wasm");
-    fs::copy(wants, cluster.folder.path().join("plugins/wants.wasm")).unwrap();
-    refused_by(&mut cluster.command("a", ""), USAGE, &["wants.wasm", "example:unknown/thing"])
-        .await;
-}
-
-#[tokio::test]
-async fn a_component_of_no_kind() {
-    let cluster = Cluster::new(Kind::Sqlite).await;
-    let odd = guests().join("exports-nothing.wasm");
-    fs::copy(odd, cluster.folder.path().join("plugins/odd.wasm")).unwrap();
-    let words = ["odd.wasm", "wasi:http/incoming-handler", "wasi:cli/run"];
-    refused_by(&mut cluster.command("a", ""), USAGE, &words).await;
-}
-
-#[tokio::test]
-async fn two_actions_in_one_place() {
-    let cluster = Cluster::new(Kind::Sqlite).await;
-    let more = format!(
-        "[action.second]\nplugin = \"{}\"\nlisten = \"{}\"\npath = \"/web\"\n",
-        plugins().join("i-am-server.wasm").display(),
-        cluster.web_at
-    );
-    let place = format!("{}/web", cluster.web_at);
-    let words = ["second and web", &place, "another `path`"];
-    refused_by(&mut cluster.command("a", &more), USAGE, &words).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::harness::{
     cluster::{Cluster, Kind},
     guests, plugins,
-    process::{agrees, run, soloist},
+    process::agrees,
 };
 
 crate::on_both_stores!(
@@ -177,21 +177,24 @@ async fn a_plugin_says_who_should_lead(kind: Kind) {
     }
 }
 
-#[tokio::test]
-async fn a_plugin_that_is_no_strategy_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("soloist.toml");
-    let settings = format!(
-        "plugins = \"{0}\"\n[group.main]\nstrategy = \"{0}/i-am-server.wasm\"\n",
-        plugins().display()
-    );
-    std::fs::write(&file, settings).unwrap();
-    let ended = run(soloist().arg("run").arg("--config").arg(&file)).await;
-    assert_eq!(ended.status.code(), Some(64), "{}", ended.output);
-    assert!(
-        ended.output.contains("is no strategy: it exports `wasi:http/incoming-handler"),
-        "{}",
-        ended.output
-    );
-    assert!(ended.output.contains("`soloist:plugin/strategy`"), "{}", ended.output);
+/// It is a preference: without it there is a leader all the same, and people are told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_is_no_strategy_keeps_nobody_from_leading() {
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    let reasons = [
+        ("i-am-server.wasm", "is no strategy: it exports `wasi:http/incoming-handler"),
+        ("nowhere.wasm", "cannot read the plugin"),
+    ];
+    for (file, reason) in reasons {
+        let file = plugins().join(file);
+        cluster.start_with("a", &with(&format!("strategy = \"{}\"", file.display()), ""));
+        let failed = cluster.host("a").log.event(0, "strategy-failed").await;
+        assert!(failed["error"].as_str().is_some_and(|it| it.contains(reason)), "{failed}");
+        cluster.leading("a").await;
+        let status = cluster.host("a").status().await;
+        let actions = status["actions"].as_array().expect("actions");
+        let refused = actions.iter().find(|action| action["state"] == "refused").expect("it");
+        assert!(refused["last_error"].as_str().is_some_and(|it| it.contains(reason)), "{refused}");
+        cluster.kill("a").await;
+    }
 }

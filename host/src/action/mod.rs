@@ -56,7 +56,7 @@ use std::{
 };
 
 pub(crate) use body::ReplyBody;
-pub use catalog::{Catalog, CatalogError, Programme, Refused};
+pub use catalog::{Catalog, Programme, Refused};
 pub(crate) use connection::{Answers, Caller, Hall, Secure, accept_all};
 pub(crate) use door::{Door, Opening, Persistence};
 pub use hook::Hooks;
@@ -132,6 +132,18 @@ pub enum PrepareError {
         /// What standbys should do.
         standby: Standby,
     },
+}
+
+impl PrepareError {
+    /// Whether the same file under the same settings may be taken at another time.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Plugin(PluginError::Read { .. } | PluginError::Apart { .. }) | Self::Tls(_) => {
+                true
+            }
+            Self::Plugin(_) | Self::NoProgram { .. } | Self::NoRequests { .. } => false,
+        }
+    }
 }
 
 /// Whether a version has shown that it runs.

@@ -26,7 +26,8 @@ enum Command {
 
 /// Check the settings as `soloist run` would, and tell all that is wrong with them
 ///
-/// The plugins are looked for; what is in them is for `soloist plugin inspect`.
+/// That is more than what keeps a host from starting: it goes on without what the
+/// plugins folder holds that makes no action. The plugins are looked for; what is in them is for `soloist plugin inspect`.
 #[derive(Debug, Args)]
 struct CheckArgs {
     /// The settings file [default: that of --config, or soloist.toml]
@@ -54,7 +55,7 @@ pub(super) fn main(args: ConfigArgs) -> Result<(), ExitError> {
 fn check(args: CheckArgs) -> Result<(), ExitError> {
     let mut overrides = args.settings.overrides();
     overrides.config = args.file.or(overrides.config);
-    let config = Config::load(&overrides)?;
+    let config = Config::load(&overrides)?.complete()?;
     let Config { cluster, host, store, actions, .. } = &config;
     let names: Vec<_> = actions.iter().map(|action| &*action.name).collect();
     let names = if names.is_empty() { "no actions yet".to_owned() } else { names.join(", ") };

@@ -194,7 +194,7 @@ impl Surroundings<'_> {
             Ok(file) => Some(file),
             Err(problem) => {
                 let place = plugin.place.as_ref().or(action.place.as_ref()).cloned();
-                resolver.report(problem.at(place));
+                resolver.report(problem.at(place).around());
                 None
             }
         }

@@ -12,6 +12,7 @@ use super::{
     resolver::{Resolver, Setting},
     value,
 };
+use crate::election::Group;
 
 /// Where the actions of this host come from. It is read at the start, and again
 /// whenever the plugins folder changes.
@@ -27,7 +28,7 @@ pub struct ActionSource {
 }
 
 /// What was read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// The actions, by name.
     pub actions: Vec<ActionConfig>,
@@ -48,6 +49,11 @@ impl RefusedAction {
     fn new(name: &str, problems: Vec<Problem>) -> Self {
         Self { name: name.to_owned(), problems }
     }
+
+    /// What is wrong.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        self.problems.clone()
+    }
 }
 
 /// In one line.
@@ -59,12 +65,15 @@ impl fmt::Display for RefusedAction {
 }
 
 impl Reading {
-    /// The actions, if nothing is refused.
-    pub(super) fn complete(self) -> Result<Vec<ActionConfig>, Vec<Problem>> {
-        if self.refused.is_empty() {
-            return Ok(self.actions);
-        }
-        Err(self.refused.into_iter().flat_map(|refused| refused.problems).collect())
+    /// Takes out what is wrong with the very text of the settings file, as opposed to what
+    /// lies in the plugins folder, or is not where the settings say.
+    fn mistakes(&mut self, source: &ActionSource) -> Vec<Problem> {
+        let written = |refused: &RefusedAction| source.group_by_hand(&refused.name).is_some();
+        let mistaken = |refused: &mut RefusedAction| {
+            written(refused) && !refused.problems.iter().all(Problem::is_around)
+        };
+        let mistaken = self.refused.extract_if(.., mistaken);
+        mistaken.flat_map(|refused| refused.problems).collect()
     }
 
     fn add(&mut self, name: &str, outcome: Option<ActionConfig>, problems: Vec<Problem>) {
@@ -80,6 +89,23 @@ impl ActionSource {
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
         &self.folder
+    }
+
+    /// The group of the action `name`, if the settings file names it: only of such a one may
+    /// others rely on it that it is there.
+    #[must_use]
+    pub fn group_by_hand(&self, name: &str) -> Option<Group> {
+        let (_, table) = self.tables.iter().find(|(other, _)| other.get_ref() == name)?;
+        let group = table.group.as_ref().map(|group| group.get_ref().as_str().into());
+        Some(group.unwrap_or_else(Group::main))
+    }
+
+    /// The same as [`read`](Self::read), for a host that starts: a mistake in the settings
+    /// file itself is an error.
+    pub(super) fn read_first(&self) -> Result<Reading, ConfigError> {
+        let mut reading = self.read()?;
+        let mistakes = reading.mistakes(self);
+        if mistakes.is_empty() { Ok(reading) } else { Err(ConfigError::new(mistakes)) }
     }
 
     /// Reads the settings of every action, and what the plugins folder holds.
@@ -154,7 +180,7 @@ impl ActionSource {
             let there = shown(Some(&self.settings.place(other)));
             let what =
                 format!("the action `{name}` has settings in two places: here and at {there}");
-            let problem = Problem::new(what, "keep one of the two, and remove the other");
+            let problem = Problem::new(what, "keep one of the two, and remove the other").around();
             // The one of the file would go on as if nothing had been written here.
             reading.actions.retain(|action| &*action.name != name);
             reading.refused.retain(|refused| refused.name != name);
@@ -177,23 +203,30 @@ fn found(listing: &Listing, reading: &mut Reading) {
     for (file, verdict) in listing.components() {
         let path = listing.path(file);
         let stem = file.strip_suffix(".wasm").unwrap_or(file);
+        let shown = file.escape_debug();
         // Its settings are wrong, so it cannot be had with defaults either.
         if named.contains(&path) || reading.refused.iter().any(|refused| refused.name == stem) {
             continue;
         }
-        let mend = format!("write `[action.NAME]` with `plugin = \"{file}\"`");
+        let mend = format!("write `[action.NAME]` with `plugin = \"{shown}\"`");
+        let mut name = stem;
         let problem = if let Err(problem) = verdict {
             problem.clone()
         } else if reading.actions.iter().any(|action| &*action.name == stem) {
-            let what = format!("`{file}` has the name of an action that runs another plugin");
+            // That one is what the name stands for.
+            name = file;
+            let what = format!("`{shown}` has the name of an action that runs another plugin");
             Problem::new(what, mend)
         } else if value::name(stem).is_err() {
-            let what = format!("`{file}` cannot give its name to an action");
-            Problem::new(what, format!("rename it, or {mend}"))
+            let what = format!("`{shown}` cannot give its name to an action");
+            let rule = "letters (a to z), digits, `-`, `_` and `.`";
+            Problem::new(what, format!("rename it, with no more than {rule}; or {mend}"))
         } else {
             reading.actions.push(ActionConfig::with_defaults(stem, path));
             continue;
         };
-        reading.refused.push(RefusedAction::new(stem, vec![problem]));
+        // A file may be called by anything; this is shown to people.
+        let name = name.escape_debug().to_string();
+        reading.refused.push(RefusedAction::new(&name, vec![problem]));
     }
 }

@@ -138,7 +138,7 @@ fn folder(
     let from = resolver.written(Some(table.from.clone()), "");
     let at = resolver.written(Some(table.at.clone()), "");
     let path = resolver.path(&from, Path::new(&from.text));
-    let usable = resolver.read(&from, |text| usable(text, &path));
+    let usable = resolver.read(&from, |text| usable(text, &path).map_err(Problem::around));
     let at = resolver.read(&at, |text| {
         let place = place(text)?;
         if places.insert(place.clone()) {

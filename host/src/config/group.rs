@@ -145,6 +145,12 @@ fn group(
     let avoid = list(resolver, table.avoid, Avoid::parse);
     let (prefer, avoid) = (prefer?, avoid?);
     let strategy = resolver.read(&setting, |text| strategy(text, prefer, avoid, folder));
+    if let Some(Strategy::Plugin(_)) = strategy {
+        resolver.check_around(&setting, |text| {
+            let listing = Listing::of(folder).unwrap_or_else(|_| Listing::empty(folder));
+            listing.component(text).map(drop)
+        });
+    }
     let GroupTable { preempt, spread, .. } = table;
     Some(GroupConfig { strategy: strategy?, preempt, settle: settle?, spread })
 }
@@ -171,8 +177,8 @@ fn strategy(
         )),
         "avoid" => Ok(Strategy::Avoid(avoid)),
         file if file.ends_with(".wasm") => {
-            let listing = Listing::of(folder).unwrap_or_else(|_| Listing::empty(folder));
-            listing.component(file).map(Strategy::Plugin)
+            // Whether it is there is seen when it is loaded.
+            Ok(Strategy::Plugin(folder.join(file)))
         }
         _ => Err(Problem::new(
             format!("`{text}` is not a strategy"),

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{file::nearest, problem::Problem};
+use super::{file::nearest, problem::Problem, value};
 
 /// The plugins folder at one moment.
 #[derive(Debug, Default)]
@@ -29,6 +29,10 @@ impl Listing {
         for entry in folder.read_dir()? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
+            // What other programs keep for themselves: half a copy, the litter of a Mac.
+            if name.starts_with('.') {
+                continue;
+            }
             if name.ends_with(".wasm") {
                 let verdict = usable(folder, &entry, &name);
                 listing.components.insert(name, verdict);
@@ -36,9 +40,12 @@ impl Listing {
                 listing.settings.push(stem.to_owned());
             }
         }
-        // Any other is somebody else's, such as the Cargo.toml of who builds plugins here.
+        // Any other is somebody else's, such as the Cargo.toml of who builds plugins here;
+        // and what can be no action is refused for its name.
         let components = &listing.components;
-        listing.settings.retain(|stem| components.contains_key(&format!("{stem}.wasm")));
+        listing.settings.retain(|stem| {
+            components.contains_key(&format!("{stem}.wasm")) && value::name(stem).is_ok()
+        });
         listing.settings.sort();
         Ok(listing)
     }
@@ -94,6 +101,7 @@ impl Listing {
 /// Whether what is called like a component can be one. Who may write to the plugins
 /// folder must not make the host read whatever else it can by a link.
 fn usable(folder: &Path, entry: &DirEntry, name: &str) -> Result<(), Problem> {
+    let name = name.escape_debug();
     let unreadable = |error: io::Error| {
         let what = format!("cannot read `{name}` in the plugins folder: {error}");
         Problem::new(what, "let this user read it, or remove it")

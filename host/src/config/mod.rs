@@ -76,6 +76,7 @@ pub use timings::Timings;
 pub use traces::TracesConfig;
 pub use value::check_name;
 
+use self::problem::Problem;
 use crate::election::Group;
 
 /// Everything a host is told, checked: whoever holds one may rely on it.
@@ -95,6 +96,13 @@ pub struct Config {
     pub groups: BTreeMap<Group, GroupConfig>,
     /// The actions, by name; those found in the plugins folder without settings included.
     pub actions: Vec<ActionConfig>,
+    /// What makes no action, and keeps no host from starting.
+    pub refused: Vec<RefusedAction>,
+    /// Whether the host starts with all of its actions or not at all, as for somebody who
+    /// has just named one and looks on. Else it starts with those that can be had.
+    pub all_or_none: bool,
+    /// What else is so.
+    around: Vec<Problem>,
     /// Where they come from, to be read again when the plugins folder changes.
     pub source: Arc<ActionSource>,
 }
@@ -131,5 +139,18 @@ impl Config {
     /// Tells everything that is wrong with them.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
         resolve::load(std::path::Path::new(""), overrides)
+    }
+
+    /// The same, for whoever wants all of the actions or none.
+    ///
+    /// # Errors
+    /// Tells what is wrong around the settings, in the plugins folder above all.
+    pub fn complete(self) -> Result<Self, ConfigError> {
+        let refused = self.refused.iter().flat_map(RefusedAction::problems);
+        let problems: Vec<_> = self.around.iter().cloned().chain(refused).collect();
+        if problems.is_empty() {
+            return Ok(Self { all_or_none: true, ..self });
+        }
+        Err(ConfigError::new(problems))
     }
 }

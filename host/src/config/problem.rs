@@ -46,12 +46,24 @@ pub(super) struct Problem {
     what: String,
     place: Option<Place>,
     help: String,
+    around: bool,
 }
 
 impl Problem {
     /// `what` is wrong, and `help` says what to do about it.
     pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { what: what.into(), place: None, help: help.into() }
+        Self { what: what.into(), place: None, help: help.into(), around: false }
+    }
+
+    /// The same, of something that lies around the settings: a file or a folder may come,
+    /// go or change while no setting does.
+    pub(super) fn around(self) -> Self {
+        Self { around: true, ..self }
+    }
+
+    /// Whether it is one of those.
+    pub(super) fn is_around(&self) -> bool {
+        self.around
     }
 
     /// In one line, for where there is no file to point into.

@@ -3,7 +3,7 @@
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use super::{
-    ActionConfig, Config, ConfigError, Overrides, Reading, StoreUrl, Timings,
+    Config, ConfigError, Overrides, Reading, StoreUrl, Timings,
     actions::ActionSource,
     file::{File, LeaseTable, Source, Text},
     group, host,
@@ -76,7 +76,8 @@ fn config(
         control: host.as_ref().map(|host| host.listen),
         beside: Kept::default(),
     };
-    let actions = actions(resolver, &source);
+    let reading = actions(resolver, &source);
+    let Reading { actions, refused } = reading?;
     Some(Config {
         cluster: cluster?,
         store: store?,
@@ -84,17 +85,19 @@ fn config(
         traces: traces?,
         timings: timings?,
         groups: groups?,
-        actions: actions?,
+        actions,
+        refused,
+        around: resolver.take_around(),
+        all_or_none: false,
         source: Arc::new(source),
     })
 }
 
-fn actions(resolver: &mut Resolver<'_>, source: &ActionSource) -> Option<Vec<ActionConfig>> {
-    let read = source.read().map_err(ConfigError::into_problems);
-    match read.and_then(Reading::complete) {
-        Ok(actions) => Some(actions),
-        Err(problems) => {
-            resolver.report_all(problems);
+fn actions(resolver: &mut Resolver<'_>, source: &ActionSource) -> Option<Reading> {
+    match source.read_first() {
+        Ok(reading) => Some(reading),
+        Err(error) => {
+            resolver.report_all(error.into_problems());
             None
         }
     }

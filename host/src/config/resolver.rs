@@ -20,12 +20,14 @@ pub(super) struct Setting {
 pub(super) struct Resolver<'a> {
     source: &'a Source,
     problems: Vec<Problem>,
+    /// What is wrong around the settings, and keeps nobody from starting.
+    around: Vec<Problem>,
 }
 
 impl<'a> Resolver<'a> {
     /// A resolver of settings that stand in `source`, if anywhere.
     pub(super) fn new(source: &'a Source) -> Self {
-        Self { source, problems: Vec::new() }
+        Self { source, problems: Vec::new(), around: Vec::new() }
     }
 
     /// The setting of a key that has no flag.
@@ -106,6 +108,21 @@ impl<'a> Resolver<'a> {
     /// Takes down what was found to be wrong with values, and where to mend that.
     pub(super) fn check(&mut self, place: Option<Place>, found: Result<(), Problem>) -> Option<()> {
         found.map_err(|problem| self.report(problem.at(place))).ok()
+    }
+
+    /// Takes down what is wrong around a setting that is right in itself.
+    pub(super) fn check_around(
+        &mut self,
+        setting: &Setting,
+        check: impl FnOnce(&str) -> Result<(), Problem>,
+    ) {
+        let problem = check(&setting.text).err();
+        self.around.extend(problem.map(|problem| problem.at(setting.place.clone())));
+    }
+
+    /// What was taken down of that.
+    pub(super) fn take_around(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.around)
     }
 
     /// Where something stands in the file.

@@ -31,8 +31,8 @@ impl Secret {
     /// relative paths start from `folder`.
     pub(super) fn read(text: &str, folder: &Path) -> Result<Self, Problem> {
         match text.split_once(':') {
-            Some(("env", name)) => from_env(name),
-            Some(("file", path)) => from_file(path, &folder.join(path)),
+            Some(("env", name)) => from_env(name).map_err(Problem::around),
+            Some(("file", path)) => from_file(path, &folder.join(path)).map_err(Problem::around),
             // Perhaps the secret itself; so it is not repeated.
             _ => Err(Problem::new(
                 "this does not say where the secret is kept",

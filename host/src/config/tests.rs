@@ -15,7 +15,13 @@ fn folder(text: &str) -> tempfile::TempDir {
     folder
 }
 
+/// As whoever wants all of the actions or none.
 fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+    start(folder, overrides).and_then(Config::complete)
+}
+
+/// As a host that starts.
+fn start(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     resolve::load(folder, &Overrides { name: Some("a".into()), ..overrides.clone() })
 }
 
@@ -307,6 +313,105 @@ fn what_is_only_called_like_a_component_is_refused() {
     std::os::unix::fs::symlink("web.wasm", folder.path().join("plugins/site.wasm")).unwrap();
     let config = load(folder.path(), &Overrides::default()).unwrap();
     assert_eq!(config.actions.len(), 3);
+}
+
+/// Puts things into a plugins folder that are no plugins, each by its name.
+fn litter(plugins: &Path) {
+    use std::os::unix::{ffi::OsStrExt, fs::symlink};
+    let put = |name: &str, content: &[u8]| fs::write(plugins.join(name), content).unwrap();
+    let pipe = |name: &str| {
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, plugins.join(name), kind, mode, 0).unwrap();
+    };
+    for name in ["._mac.wasm", ".half.wasm", ".web.toml", "old.wasm~", "new.wasm.tmp", "x.part"] {
+        put(name, b"\0\x05\x16\x07");
+    }
+    symlink("ada@machine.1:2", plugins.join(".#web.wasm")).unwrap();
+    fs::create_dir(plugins.join("directory.wasm")).unwrap();
+    pipe("pipe.wasm");
+    symlink("nowhere", plugins.join("dangling.wasm")).unwrap();
+    symlink("circle.wasm", plugins.join("circle.wasm")).unwrap();
+    for name in ["日本.wasm", "a b.wasm", "\x1b[2J.wasm", "\u{202e}msaw.wasm", ".wasm"] {
+        put(name, b"");
+    }
+    fs::write(plugins.join(std::ffi::OsStr::from_bytes(b"not\xffutf8.wasm")), b"").unwrap();
+    put(&format!("{}.wasm", "long".repeat(30)), b"");
+    put("empty.toml", b"");
+    put("alone.toml", b"stat = 1");
+    pipe("piped.toml");
+    for name in ["empty", "piped", "folded", "unknown", "cut", "binary"] {
+        put(&format!("{name}.wasm"), b"");
+    }
+    fs::create_dir(plugins.join("folded.toml")).unwrap();
+    put("unknown.toml", b"stat = true");
+    put("cut.toml", b"state = tr");
+    put("binary.toml", b"\xff\xfe\0");
+}
+
+#[test]
+fn litter_in_the_plugins_folder_ends_no_start() {
+    let folder = folder("");
+    litter(&folder.path().join("plugins"));
+    let config = start(folder.path(), &Overrides::default()).unwrap();
+    let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
+    assert_eq!(names, ["empty", "report", "web"]);
+    let mut refused: Vec<_> = config.refused.iter().map(|refused| &*refused.name).collect();
+    refused.retain(|name| !name.starts_with("longlong") && !name.starts_with("not"));
+    let expected = [
+        "\\u{1b}[2J",
+        "\\u{202e}msaw",
+        "a b",
+        "binary",
+        "circle",
+        "cut",
+        "dangling",
+        "directory",
+        "folded",
+        "pipe",
+        "piped",
+        "unknown",
+        "日本",
+    ];
+    assert_eq!(refused, expected);
+    for refused in &config.refused {
+        let reason = refused.to_string();
+        let plain = !reason.contains(|c: char| c.is_control() || c == '\u{202e}');
+        assert!(plain && reason.contains(": "), "{refused:?}");
+    }
+    // A host that runs says the same.
+    let again = config.source.read().unwrap();
+    assert_eq!((again.actions, again.refused), (config.actions, config.refused));
+    // Whoever checks is told of all of it.
+    assert!(load(folder.path(), &Overrides::default()).is_err());
+}
+
+#[test]
+fn what_the_settings_name_ends_no_start_and_is_missed() {
+    let named = |text: &str| {
+        let folder = folder(text);
+        fs::create_dir(folder.path().join("plugins/directory.wasm")).unwrap();
+        fs::write(folder.path().join("plugins/beside.toml"), "").unwrap();
+        fs::write(folder.path().join("plugins/beside.wasm"), "").unwrap();
+        start(folder.path(), &Overrides::default())
+    };
+    for text in [
+        "[action.x]\ngroup = \"side\"\nplugin = \"nowhere.wasm\"\n",
+        "[action.x]\ngroup = \"side\"\nplugin = \"directory.wasm\"\n",
+        "[action.web]\ngroup = \"side\"\nsecrets = { KEY = \"file:nowhere\" }\n",
+        "[action.web]\ngroup = \"side\"\nsecrets = { KEY = \"env:SOLOIST_NO_SUCH\" }\n",
+        "[action.web]\ngroup = \"side\"\nfolders = [{ from = \"nowhere\", at = \"/data\" }]\n",
+        "[action.beside]\ngroup = \"side\"\n",
+    ] {
+        let config = named(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let missed: Vec<_> =
+            config.refused.iter().filter_map(|it| config.source.group_by_hand(&it.name)).collect();
+        assert_eq!(missed, ["side".into()], "{text}");
+    }
+    let strategy = named("[group.main]\nstrategy = \"nowhere.wasm\"\n").unwrap();
+    assert!(strategy.complete().is_err());
+    // What is wrong in the text itself is for whoever wrote it.
+    assert!(named("[action.web]\nplugin = \"nowhere.wasm\"\nrequests = 0\n").is_err());
+    assert!(named("[action.web]\ngroup = \"a b\"\n").is_err());
 }
 
 #[test]

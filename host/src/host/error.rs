@@ -6,12 +6,7 @@ use metrics_exporter_prometheus::BuildError;
 use tokio::task::JoinError;
 
 use crate::{
-    action::CatalogError,
-    api::EntranceError,
-    plugin::{EngineError, PluginError},
-    store::StoreError,
-    tls::TlsError,
-    trace::TracesError,
+    api::EntranceError, plugin::EngineError, store::StoreError, tls::TlsError, trace::TracesError,
 };
 
 /// Why a host did not start.
@@ -20,9 +15,12 @@ pub enum HostError {
     /// The machine does not give what the engine needs.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// An action cannot be prepared.
-    #[error(transparent)]
-    Actions(#[from] CatalogError),
+    /// An action cannot be prepared, of a host that is to have all of them.
+    #[error("{reason}")]
+    Action {
+        /// Why not.
+        reason: String,
+    },
     /// The control API cannot listen.
     #[error(
         "the control API cannot listen on {listen}: end the program that listens there, or \
@@ -46,9 +44,6 @@ pub enum HostError {
     /// The store refused this host, or is none.
     #[error(transparent)]
     Store(StoreError),
-    /// The strategy of a group cannot be loaded.
-    #[error(transparent)]
-    Strategy(PluginError),
     /// The system has no thread, runtime or socket to give.
     #[error(
         "the system gave no thread or socket: lift this user's limits (`ulimit -u`, `ulimit -n`)"
@@ -79,8 +74,7 @@ impl HostError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Store(error) if error.is_transient() => Fault::Unavailable,
-            Self::Actions(_)
-            | Self::Strategy(_)
+            Self::Action { .. }
             | Self::Store(_)
             | Self::Tls(_)
             | Self::Traces(_)

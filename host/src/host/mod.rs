@@ -29,11 +29,10 @@ use crate::{
     api::{self, Desks, Entrance, JobSource, LogSource},
     clock::{self, WallClock, unix_ms},
     cluster::{Clocks, Follower, Freshness, Passport, Peers, Sight},
-    config::{Config, GroupConfig, Strategy},
-    election::Group,
+    config::{Config, Reading},
     journal::Journal,
     measure::Measurements,
-    plugin::{Engine, PluginError, Ranker},
+    plugin::Engine,
     relay::{self, Relay},
     store::{self, Member, Store, Topic, Whereabouts},
     term::{
@@ -193,6 +192,7 @@ impl Host {
             driver: &driver,
             journal: &journal,
         };
+        let strategies = ranking.refused().to_owned();
         let strategist = people.strategist(ranking, leave.clone());
         let (registrar, commands) = (people.registrar(), people.commands());
         let standby = Standby { programme: programme.clone(), roster: roster.clone(), sidelines };
@@ -218,6 +218,7 @@ impl Host {
             cluster: config.cluster.clone(),
             member,
             groups: config.groups.clone(),
+            strategies,
             listen,
             store: store.label().to_owned(),
             programme,
@@ -330,32 +331,26 @@ impl Host {
 
 /// Compiles and links everything, before anybody stands for election.
 async fn prepare(config: &Config) -> Result<(Catalog, Ranking), HostError> {
-    let (source, configs) = (Arc::clone(&config.source), config.actions.clone());
+    let source = Arc::clone(&config.source);
+    let Config { actions, refused, .. } = config.clone();
     let groups = config.groups.clone();
     let prepared = spawn_blocking(move || -> Result<_, HostError> {
         let engine = Arc::new(Engine::new(cache_folder())?.vetting_by(THIS_PROGRAM.into()));
-        let ranking = ranking(&engine, &groups).map_err(HostError::Strategy)?;
-        Ok((Catalog::prepare(source, &configs, engine)?, ranking))
+        let ranking = Ranking::load(&engine, &groups);
+        Ok((Catalog::prepare(source, Reading { actions, refused }, engine), ranking))
     });
-    let prepared = prepared.await.map_err(HostError::Broken)??;
-    if config.actions.is_empty() {
-        warn!("there is nothing to perform yet: put a component into the plugins folder");
-    }
-    Ok(prepared)
-}
-
-/// Loads the strategies that are plugins.
-fn ranking(
-    engine: &Engine,
-    groups: &BTreeMap<Group, GroupConfig>,
-) -> Result<Ranking, PluginError> {
-    let rankers = groups.iter().filter_map(|(group, config)| match &config.strategy {
-        Strategy::Plugin(file) => {
-            Some(Ranker::load(engine, file).map(|ranker| (group.clone(), ranker.into())))
+    let (catalog, ranking) = prepared.await.map_err(HostError::Broken)??;
+    let programme = Arc::clone(&catalog.programme().borrow());
+    match programme.refused.first() {
+        Some(refused) if config.all_or_none => {
+            return Err(HostError::Action { reason: refused.reason.clone() });
         }
-        _ => None,
-    });
-    Ok(Ranking::by(rankers.collect::<Result<_, _>>()?))
+        None if programme.actions.is_empty() => {
+            warn!("there is nothing to perform yet: put a component into the plugins folder");
+        }
+        _ => {}
+    }
+    Ok((catalog, ranking))
 }
 
 /// Opens the store on the election thread, and asks it for a sign of life: what

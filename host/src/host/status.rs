@@ -31,6 +31,8 @@ pub(super) struct Observer {
     pub(super) cluster: String,
     pub(super) member: Member,
     pub(super) groups: BTreeMap<Group, GroupConfig>,
+    /// The strategies that cannot be had.
+    pub(super) strategies: Vec<Refused>,
     pub(super) listen: SocketAddr,
     pub(super) store: String,
     pub(super) programme: watch::Receiver<Arc<Programme>>,
@@ -211,7 +213,8 @@ impl Observer {
             action_entry(status, mounts.get(action.name()), parked)
         };
         let actions = programme.actions.iter().map(entry);
-        actions.chain(programme.refused.iter().map(refused_entry)).collect()
+        let refused = programme.refused.iter().chain(&self.strategies);
+        actions.chain(refused.map(refused_entry)).collect()
     }
 }
 

@@ -81,8 +81,8 @@ impl Readiness {
             self.health.compare(&programme);
             // Those that once had actions as well.
             let actions = programme.by_group();
-            for group in actions.keys() {
-                findings.entry(group.clone()).or_default();
+            for group in programme.groups() {
+                findings.entry(group).or_default();
             }
             for (group, findings) in &mut findings {
                 let wrong = self.wrong_clock(&programme, group);
@@ -92,7 +92,7 @@ impl Readiness {
                     wrong.into_iter().for_each(|it| self.hand_over(group, it, findings));
                     continue;
                 }
-                if let Some(reason) = wrong {
+                if let Some(reason) = wrong.or_else(|| programme.obstacles.get(group).cloned()) {
                     let verdict = findings.note(Err(reason));
                     verdict.into_iter().for_each(|it| self.tell(group, it));
                 } else {

@@ -42,7 +42,7 @@ impl Host {
         let mut config = ActionConfig::with_defaults("work", guest_file("work"));
         change(&mut config);
         let action = Action::prepare(&config, &engine).unwrap();
-        let programme = Programme { actions: vec![action], refused: Vec::new() };
+        let programme = Programme { actions: vec![action], ..Programme::default() };
         let (programme, told) = watch::channel(Arc::new(programme));
         let workshop = Arc::new(Workshop::new("a".into(), BTreeMap::new()));
         let hands = Arc::new(Hands::new(Arc::clone(&workshop), told.clone()));

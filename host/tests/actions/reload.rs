@@ -6,7 +6,7 @@ use std::{fs, sync::Arc};
 use soloist::{
     action::{Action, Catalog, Failure, Programme},
     clock::BootTime,
-    config::{ActionConfig, Config, Overrides},
+    config::{ActionConfig, Config, Overrides, Reading},
     plugin::{Engine, PoolUsage},
 };
 use tempfile::TempDir;
@@ -82,6 +82,28 @@ async fn an_action_that_is_taken_away_lets_go_of_its_address() {
     rig.stop().await;
 }
 
+/// Names that come and go leave nothing behind until the term ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_left_keeps_no_task() {
+    let mut rig = Rig::up("i-am-server").await;
+    let before = rig.tasks.len();
+    for round in 0..20 {
+        let config = ActionConfig {
+            name: format!("guest-{round}").into(),
+            ..config(guest_file("i-am-server"), free_address())
+        };
+        let passing = Action::prepare(&config, &rig.engine).unwrap();
+        rig.running.set(&[Arc::clone(&rig.action), Arc::clone(&passing)]);
+        rig.running.started().await.unwrap();
+        rig.running.set(std::slice::from_ref(&rig.action));
+        until("the address is let go", || passing.preflight().is_ok()).await;
+    }
+    // The last one may still be there: it goes with the next change.
+    until("the tasks end", || rig.tasks.len() <= before + 2).await;
+    assert_eq!(rig.ask("/").await.0, 200);
+    rig.stop().await;
+}
+
 /// A folder whose only plugin is the action `web`, first as `i-am-server`, kept up with.
 struct Kept {
     folder: TempDir,
@@ -104,8 +126,8 @@ impl Kept {
         let overrides = Overrides { config: Some(settings), ..Overrides::default() };
         let config = Config::load(&overrides).unwrap();
         let engine = Arc::new(Engine::new(None).unwrap());
-        let catalog =
-            Catalog::prepare(config.source.clone(), &config.actions, engine.clone()).unwrap();
+        let Config { source, actions, refused, .. } = config;
+        let catalog = Catalog::prepare(source, Reading { actions, refused }, engine.clone());
         let (programme, failed) = (catalog.programme(), catalog.failures());
         let stop = CancellationToken::new();
         let keeper = tokio::spawn(catalog.keep_up(stop.clone()));

@@ -99,7 +99,7 @@ impl Shop {
         let mut config = ActionConfig::with_defaults("work", guest_file("work"));
         change(&mut config);
         let action = Action::prepare(&config, &self.engine).unwrap();
-        let programme = Programme { actions: vec![action], refused: Vec::new() };
+        let programme = Programme { actions: vec![action], ..Programme::default() };
         self.programme.send_replace(programme.into());
     }
 

@@ -4,6 +4,8 @@
 //! - What is published has been compiled and linked, so winning costs no compilation.
 //! - A change that cannot be taken takes nothing away: the version before it goes on,
 //!   and the status says why.
+//! - What lies in the folder ends no start: what running hosts refuse and go on without,
+//!   one that starts refuses and goes on without as well.
 
 mod shelf;
 
@@ -21,9 +23,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::shelf::Shelf;
-use super::{Action, Failure, PrepareError};
+use super::{Action, Failure};
 use crate::{
-    config::{ActionConfig, ActionSource, MountError, Schedule},
+    config::{ActionSource, Reading, Schedule},
     election::Group,
     plugin::{Engine, FolderWatch, Kind},
 };
@@ -39,6 +41,9 @@ pub struct Programme {
     pub actions: Vec<Arc<Action>>,
     /// What is no action, and why.
     pub refused: Vec<Refused>,
+    /// The groups that this host is not to lead, since the settings file names an action of
+    /// theirs that cannot be had; with the reason.
+    pub obstacles: BTreeMap<Group, String>,
 }
 
 impl Programme {
@@ -58,10 +63,11 @@ impl Programme {
         groups
     }
 
-    /// The groups that have actions.
+    /// The groups that have actions, or should have.
     #[must_use]
     pub fn groups(&self) -> BTreeSet<Group> {
-        self.performed().map(|action| action.group().clone()).collect()
+        let groups = self.performed().map(|action| action.group().clone());
+        groups.chain(self.obstacles.keys().cloned()).collect()
     }
 
     /// Whether the leader of `group` goes by wall time: an action of it has a schedule.
@@ -90,17 +96,6 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// Why the actions cannot be prepared.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
-    /// One of them is nothing that this host can run.
-    #[error(transparent)]
-    Action(#[from] PrepareError),
-    /// Two actions cannot both answer where they should.
-    #[error(transparent)]
-    Mount(#[from] MountError),
-}
-
 /// Keeps the programme up with the plugins folder.
 pub struct Catalog {
     shelf: Arc<Mutex<Shelf>>,
@@ -112,21 +107,15 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Prepares `configs`, as `source` gave them. This blocks, and compiling can take
-    /// seconds.
-    ///
-    /// # Errors
-    /// When one of them is nothing that this host can run.
-    pub fn prepare(
-        source: Arc<ActionSource>,
-        configs: &[ActionConfig],
-        engine: Arc<Engine>,
-    ) -> Result<Self, CatalogError> {
-        let shelf = Shelf::fill(Arc::clone(&source), configs, Arc::clone(&engine))?;
+    /// Prepares what `source` has given; what cannot be had is refused, as it is later on.
+    /// This blocks, and compiling can take seconds.
+    #[must_use]
+    pub fn prepare(source: Arc<ActionSource>, reading: Reading, engine: Arc<Engine>) -> Self {
+        let shelf = Shelf::fill(Arc::clone(&source), reading, Arc::clone(&engine));
         let (published, _) = watch::channel(shelf.programme().into());
         let (failures_to, failures) = mpsc::unbounded_channel();
         let shelf = Arc::new(Mutex::new(shelf));
-        Ok(Self { shelf, engine, source, published, failures, failures_to })
+        Self { shelf, engine, source, published, failures, failures_to }
     }
 
     /// The programme, as it changes.

@@ -11,10 +11,10 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::{CatalogError, Programme, Refused};
+use super::{Programme, Refused};
 use crate::{
     action::{Action, Failure},
-    config::{ActionConfig, ActionSource, MountError, RefusedAction, check_mounts},
+    config::{ActionConfig, ActionSource, MountError, Reading, RefusedAction, check_mounts},
     plugin::{Engine, Kind},
     repeats::Repeats,
     words::with_causes,
@@ -25,6 +25,8 @@ pub(super) struct Shelf {
     source: Arc<ActionSource>,
     engine: Arc<Engine>,
     known: BTreeMap<Arc<str>, Known>,
+    /// Whether everything was looked at once; what comes later is on trial.
+    filled: bool,
     /// What was said last of a folder that cannot be read.
     unreadable: Option<String>,
 }
@@ -40,6 +42,8 @@ struct Known {
     refused: Option<String>,
     /// That it was not.
     refusals: Repeats,
+    /// Whether it is refused for the sake of another, which may go.
+    displaced: bool,
 }
 
 /// The names whose action was replaced in one look, each with what was there before.
@@ -72,25 +76,12 @@ const FRESH: Duration = Duration::from_millis(50);
 
 impl Shelf {
     /// Prepares everything; this blocks.
-    pub(super) fn fill(
-        source: Arc<ActionSource>,
-        configs: &[ActionConfig],
-        engine: Arc<Engine>,
-    ) -> Result<Self, CatalogError> {
-        let mut known = BTreeMap::new();
-        for config in configs {
-            // Before it is read: what is written meanwhile is seen at the next look.
-            let seen = Some((config.clone(), Stamp::of(&config.plugin)));
-            let action = Action::prepare(config, &engine)?;
-            let (name, kinds, group) = (action.name(), action.kinds(), action.group());
-            info!(event = "prepared", action = %name, %kinds, %group, "action {name} is prepared");
-            let name = Arc::clone(name);
-            let action = Some(action);
-            known.insert(name, Known { seen, action, ..Known::default() });
-        }
-        let shelf = Self { source, engine, known, unreadable: None };
-        shelf.check_mounts()?;
-        Ok(shelf)
+    pub(super) fn fill(source: Arc<ActionSource>, reading: Reading, engine: Arc<Engine>) -> Self {
+        let known = BTreeMap::new();
+        let mut shelf = Self { source, engine, known, filled: false, unreadable: None };
+        shelf.take_up(reading);
+        shelf.filled = true;
+        shelf
     }
 
     /// What there is to perform.
@@ -103,6 +94,12 @@ impl Shelf {
                     programme.actions.push(Arc::clone(action));
                 }
                 (None, Some(reason)) => {
+                    if let Some(group) = self.source.group_by_hand(name) {
+                        let obstacle = format!(
+                            "its action {name}, which the settings name, is none: {reason}"
+                        );
+                        programme.obstacles.entry(group).or_insert(obstacle);
+                    }
                     let (name, reason) = (name.to_string(), reason.clone());
                     programme.refused.push(Refused { name, reason });
                 }
@@ -130,10 +127,15 @@ impl Shelf {
             }
         };
         self.unreadable = None;
+        self.take_up(reading)
+    }
+
+    fn take_up(&mut self, reading: Reading) -> bool {
         let names: BTreeSet<_> = (reading.actions.iter().map(|config| config.name.to_string()))
             .chain(reading.refused.iter().map(|refused| refused.name.clone()))
             .collect();
-        let mut changed = self.forget_all_but(&names);
+        let gone = self.forget_all_but(&names);
+        let mut changed = gone;
         let mut taken = Taken::new();
         for config in reading.actions {
             changed |= self.take(config, &mut taken);
@@ -141,8 +143,11 @@ impl Shelf {
         for refused in &reading.refused {
             changed |= self.refuse_settings(refused);
         }
-        if !taken.is_empty() {
-            self.keep_apart(taken);
+        self.keep_apart(&mut taken);
+        if gone || !taken.is_empty() {
+            // There may be room for them now.
+            let displaced = self.known.values_mut().filter(|known| known.displaced);
+            displaced.for_each(|known| known.seen = None);
         }
         changed
     }
@@ -164,22 +169,31 @@ impl Shelf {
         // Before it is read: what is written meanwhile is seen at the next look.
         let stamp = Stamp::of(&config.plugin);
         let seen = Some((config, stamp));
-        if known.seen == seen || stamp.is_some_and(|stamp| stamp.is_fresh()) {
+        // One that starts waits for nobody; what it refuses it looks at again when it changes.
+        let unfinished = self.filled && stamp.is_some_and(|stamp| stamp.is_fresh());
+        if known.seen == seen || unfinished {
             return false;
         }
         let Some((config, _)) = &seen else { return false };
-        match Action::prepare_anew(config, &self.engine, known.action.as_ref()) {
+        let prepared = if self.filled {
+            Action::prepare_anew(config, &self.engine, known.action.as_ref())
+        } else {
+            Action::prepare(config, &self.engine)
+        };
+        match prepared {
             // It was only written anew: a service need not begin again for that.
             Ok(action) if known.action.as_ref().is_some_and(|now| now.is_like(&action)) => {
-                known.refused = None;
+                known.accept();
             }
             Ok(action) => {
-                let (sha256, kinds) = (action.plugin().sha256(), action.kinds());
-                info!(event = "loaded", action = %name, %kinds, %sha256, "action {name} is prepared anew");
+                announce(&action, self.filled);
                 taken.insert(Arc::clone(&name), known.action.replace(action));
-                known.refused = None;
+                known.accept();
             }
-            Err(error) => known.refuse(&name, with_causes(&error)),
+            Err(error) => {
+                known.seen = seen.filter(|_| !error.may_pass());
+                return known.refuse(&name, with_causes(&error));
+            }
         }
         known.seen = seen;
         true
@@ -191,16 +205,13 @@ impl Shelf {
         let known = self.known.entry(Arc::clone(&name)).or_default();
         let reason = refused.to_string();
         let gone = known.action.as_ref().is_some_and(|action| !action.plugin().file().exists());
-        if known.refused.as_ref() == Some(&reason) && !gone {
-            return false;
-        }
-        known.refuse(&name, reason);
+        let news = known.refuse(&name, reason);
         // As it was, it is no longer in the folder; that is what was wanted.
         if gone {
             known.action = None;
         }
         known.seen = None;
-        true
+        news || gone
     }
 
     /// Goes back to what ran before a version that failed on trial.
@@ -216,16 +227,20 @@ impl Shelf {
         true
     }
 
-    /// Undoes the changes by which two actions would answer at one place.
-    fn keep_apart(&mut self, mut taken: Taken) {
+    /// Undoes the changes by which two actions would answer at one place, and leaves the
+    /// others in `taken`. What the settings file names comes before what it does not.
+    fn keep_apart(&mut self, taken: &mut Taken) {
         while let Err(error) = self.check_mounts() {
             let (first, second) = error.actions();
+            let mut both = [second, first];
+            both.sort_by_key(|name| self.source.group_by_hand(name).is_some());
             // Nothing else can have brought them together.
-            let newer = [second, first].into_iter().find_map(|name| taken.remove_entry(name));
+            let newer = both.into_iter().find_map(|name| taken.remove_entry(name));
             let Some((name, before)) = newer else { break };
             let Some(known) = self.known.get_mut(&name) else { break };
-            known.refuse(&name, error.to_string());
             known.action = before;
+            known.refuse(&name, error.to_string());
+            known.displaced = true;
         }
     }
 
@@ -238,12 +253,32 @@ impl Shelf {
 }
 
 impl Known {
-    fn refuse(&mut self, name: &str, reason: String) {
+    fn accept(&mut self) {
+        (self.refused, self.displaced) = (None, false);
+    }
+
+    /// Tells whether that is news.
+    fn refuse(&mut self, name: &str, reason: String) -> bool {
+        self.displaced = false;
+        if self.refused.as_ref() == Some(&reason) {
+            return false;
+        }
         let goes_on = if self.action.is_some() { "; what ran before goes on" } else { "" };
         // A plugin that is copied slowly is another bad one with each piece that arrives.
         self.refusals.happened(|told| {
             warn!(event = "refused", action = %name, reason, "action {name} is not taken{goes_on}{told}");
         });
         self.refused = Some(reason);
+        true
+    }
+}
+
+fn announce(action: &Action, anew: bool) {
+    let (name, kinds, group) = (action.name(), action.kinds(), action.group());
+    if anew {
+        let sha256 = action.plugin().sha256();
+        info!(event = "loaded", action = %name, %kinds, %sha256, "action {name} is prepared anew");
+    } else {
+        info!(event = "prepared", action = %name, %kinds, %group, "action {name} is prepared");
     }
 }

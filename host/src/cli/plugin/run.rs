@@ -80,7 +80,7 @@ pub(super) async fn main(args: RunArgs) -> Result<(), ExitError> {
     let (shutdown, _second) = Signals::listen(false)?.split();
     let scratch = Scratch::set_up(&args.file, args.settings())?;
     let overrides = Overrides { config: Some(scratch.settings()), ..Overrides::default() };
-    let config = Config::load(&overrides)?;
+    let config = Config::load(&overrides)?.complete()?;
     let result = tokio::select! {
         result = run::run(config, Box::new(()), shutdown) => result,
         result = follow(&args.file, &scratch), if args.watch => result,

@@ -196,7 +196,7 @@ fn another_version_begins_anew() {
     let action = world.action(PROGRAM);
     world.queue(&["a"]);
     world.fails(&action, START);
-    let programme = |action| Programme { actions: vec![action], refused: Vec::new() };
+    let programme = |action| Programme { actions: vec![action], ..Programme::default() };
     world.health.compare(&programme(world.action(PROGRAM)));
     assert!(world.parked(&action, START), "it was only written anew");
     let mended = world.action(&[PROGRAM, b"\0\x02\x01x"].concat());

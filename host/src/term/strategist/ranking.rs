@@ -9,14 +9,18 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use crate::{
+    action::Refused,
+    config::{GroupConfig, Strategy},
     election::Group,
-    plugin::{Ranked, Ranker},
+    plugin::{Engine, Ranked, Ranker},
     store::{Roster, Standing},
+    words::with_causes,
 };
 
 /// The plugins that are asked, and what they said last.
 pub struct Ranking {
     rankers: BTreeMap<Group, Arc<Ranker>>,
+    refused: Vec<Refused>,
     said: Mutex<BTreeMap<Group, Said>>,
 }
 
@@ -31,10 +35,34 @@ struct Said {
 pub(super) type Places = BTreeMap<Group, Vec<i64>>;
 
 impl Ranking {
-    /// Asks these.
+    /// Asks the plugins of these groups. One that cannot be had is like one that fails:
+    /// a preference is no reason to do without a leader. This blocks.
     #[must_use]
-    pub fn by(rankers: BTreeMap<Group, Arc<Ranker>>) -> Self {
-        Self { rankers, said: Mutex::default() }
+    pub fn load(engine: &Engine, groups: &BTreeMap<Group, GroupConfig>) -> Self {
+        let (mut rankers, mut refused) = (BTreeMap::new(), Vec::new());
+        for (group, config) in groups {
+            let Strategy::Plugin(file) = &config.strategy else { continue };
+            match Ranker::load(engine, file) {
+                Ok(ranker) => drop(rankers.insert(group.clone(), ranker.into())),
+                Err(error) => {
+                    let error = with_causes(&error);
+                    warn!(
+                        event = "strategy-failed", %group, error,
+                        "the strategy of {group} cannot be had: whoever came first is next, until \
+                         it is mended and this host started again"
+                    );
+                    let (name, reason) = (config.strategy.to_string(), error);
+                    refused.push(Refused { name, reason });
+                }
+            }
+        }
+        Self { rankers, refused, said: Mutex::default() }
+    }
+
+    /// The plugins that cannot be had.
+    #[must_use]
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
     }
 
     /// What is to be gone by now. A group whose plugin has failed is not in it.

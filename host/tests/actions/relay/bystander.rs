@@ -55,7 +55,7 @@ impl Bystander {
         let relayed = Relayed { standby: Standby::Forward, hold };
         let config = rig::config(guest_file("i-am-server"), address);
         let (_, action) = prepare_as(ActionConfig { relayed, tls, ..config });
-        let programme = Programme { actions: vec![Arc::clone(&action)], refused: Vec::new() };
+        let programme = Programme { actions: vec![Arc::clone(&action)], ..Programme::default() };
         let (programme_to, programme) = watch::channel(Arc::new(programme));
         let (roster, roster_of) = watch::channel(None);
         let lobby = Lobby::default();

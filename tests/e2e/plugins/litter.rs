@@ -1,0 +1,136 @@
+//! What lies in the plugins folder and is no plugin: a host starts without it, as it goes
+//! on without it, and says so.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use reqwest::StatusCode;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::Value;
+
+use super::{Folder, guest, server};
+use crate::harness::{
+    cluster::{Cluster, Kind},
+    plugins,
+    process::{Ended, Process, run},
+};
+
+/// What is refused by its content, and part of the reason.
+const BAD: [(&str, &str); 9] = [
+    ("half", "half.wasm"),
+    ("empty", "not WebAssembly"),
+    ("text", "not WebAssembly"),
+    ("odd", "exports nothing that can be run"),
+    ("wants", "example:unknown/thing"),
+    ("settled", "unknown key"),
+    ("directory", "is not a file"),
+    ("pipe", "is not a file"),
+    ("dangling", "cannot read"),
+];
+
+/// Puts all of [`BAD`] into the folder, and what is no plugin at all.
+fn litter(folder: &Path) {
+    let put = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).expect("a file");
+    let whole = fs::read(server()).expect("a plugin");
+    put("half.wasm", &whole[..whole.len() / 2]);
+    put("empty.wasm", b"");
+    put("text.wasm", b"not wasm");
+    fs::copy(guest("exports-nothing"), folder.join("odd.wasm")).expect("a copy");
+    fs::copy(guest("needs-unknown"), folder.join("wants.wasm")).expect("a copy");
+    put("settled.wasm", &whole);
+    put("settled.toml", b"stat = true");
+    fs::create_dir(folder.join("directory.wasm")).expect("a folder");
+    mknodat(CWD, folder.join("pipe.wasm"), FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
+    symlink("nowhere", folder.join("dangling.wasm")).expect("a link");
+    for name in ["日本.wasm", "a\u{1b}[31mb.wasm"] {
+        put(name, &whole);
+    }
+    for name in ["._web.wasm", ".web.wasm.Xa3", "web.wasm~", "web.wasm.tmp", "web.wasm.part"] {
+        put(name, b"\0\x05\x16\x07");
+    }
+}
+
+fn state<'a>(actions: &'a Value, name: &str) -> &'a Value {
+    let actions = actions.as_array().expect("a list");
+    actions.iter().find(|action| action["name"] == name).unwrap_or(&Value::Null)
+}
+
+async fn ready(host: &Process) -> (StatusCode, String) {
+    let url = format!("http://{}/readyz", host.api().await);
+    let answer = reqwest::get(url).await.expect("an answer");
+    (answer.status(), answer.text().await.expect("a text"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn litter_ends_no_start() {
+    let mut folder = Folder::new().await;
+    folder.settle("web", "");
+    folder.put(&server(), "web");
+    litter(&folder.path(""));
+    folder.start("a").await;
+    folder.body("/", "I am server a").await;
+    // After a crash it is the same.
+    folder.0.kill("a").await;
+    folder.start("a").await;
+    folder.body("/", "I am server a").await;
+    assert_eq!(ready(folder.0.host("a")).await.0, StatusCode::OK);
+    let status = folder.0.host("a").status().await;
+    for (name, reason) in BAD {
+        let action = state(&status["actions"], name);
+        assert_eq!(action["state"], "refused", "{name}: {action}");
+        let told = action["last_error"].as_str().unwrap_or_default();
+        assert!(told.contains(reason), "{name} is refused by {told:?}, not {reason:?}");
+    }
+    for name in ["日本", "a\\u{1b}[31mb"] {
+        assert_eq!(state(&status["actions"], name)["state"], "refused", "{status}");
+    }
+    let count = status["actions"].as_array().expect("a list").len();
+    assert_eq!(count, BAD.len() + 3, "what is no plugin at all is not spoken of: {status}");
+}
+
+/// What the settings name is missed: the host runs, says so, and leaves the group to others.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_that_the_settings_name_is_an_obstacle_of_its_group() {
+    let mut cluster = Cluster::new(Kind::Sqlite).await.brief();
+    let late = cluster.folder.path().join("plugins/late.wasm");
+    for bytes in [None, Some(&b"not wasm"[..])] {
+        if let Some(bytes) = bytes {
+            fs::write(&late, bytes).expect("a file");
+        }
+        cluster.start_with("a", "[action.late]\nplugin = \"late.wasm\"\ngroup = \"side\"\n");
+        cluster.leading("a").await;
+        let log = cluster.host("a").log.clone();
+        let missed = |line: &Value| line["event"] == "not-ready" && line["group"] == "side";
+        let told = log.find(0, "what is missed", missed).await;
+        assert!(told.to_string().contains("late.wasm"), "{told}");
+        let (code, text) = ready(cluster.host("a")).await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(text.contains("not ready to lead side") && text.contains("late.wasm"), "{text}");
+        let status = cluster.host("a").status().await;
+        let obstacle = status["groups"]["side"]["obstacle"].as_str().unwrap_or_default();
+        assert!(obstacle.contains("late.wasm"), "{status}");
+        cluster.kill("a").await;
+    }
+    cluster.start_with("a", "[action.late]\nplugin = \"late.wasm\"\ngroup = \"side\"\n");
+    let log = cluster.host("a").log.clone();
+    log.event(0, "not-ready").await;
+    // Once it is there, all is well.
+    let partial = late.with_extension("partial");
+    fs::copy(plugins().join("job-runner.wasm"), &partial).expect("a copy");
+    fs::rename(partial, late).expect("a file");
+    cluster.leads("a", "side").await;
+}
+
+#[tokio::test]
+async fn whoever_checks_is_told_of_all() {
+    let cluster = Cluster::new(Kind::Sqlite).await;
+    litter(&cluster.folder.path().join("plugins"));
+    let file = cluster.folder.path().join("soloist.toml");
+    fs::write(&file, cluster.configuration("")).expect("a file");
+    let mut command = crate::harness::process::soloist();
+    let Ended { status, output } = run(command.args(["config", "check"]).arg(&file)).await;
+    assert_eq!(status.code(), Some(64), "{output}");
+    for part in ["settled.toml:1", "`stat`", "directory.wasm", "dangling.wasm", "日本"] {
+        assert!(output.contains(part), "no {part:?} in:\n{output}");
+    }
+    assert!(!output.contains('\u{1b}'), "{output:?}");
+}
