@@ -40,6 +40,7 @@ mod removal;
 mod service_manager;
 mod signals;
 mod soak;
+mod spreading;
 mod state;
 mod status;
 mod store_loss;

@@ -13,7 +13,6 @@ crate::on_both_stores!(
     a_better_host_takes_over_where_that_is_wanted,
     labels_are_preferred_in_their_order,
     two_groups_keep_apart_and_still_share_a_lonely_host,
-    groups_are_spread,
     hosts_that_disagree_come_to_rest,
     a_plugin_says_who_should_lead,
 );
@@ -94,38 +93,6 @@ async fn two_groups_keep_apart_and_still_share_a_lonely_host(kind: Kind) {
     cluster.start_with("a", &reports);
     cluster.leads("a", "reports").await;
     agrees(cluster.host("a"), is("main", "leader", "b")).await;
-}
-
-async fn groups_are_spread(kind: Kind) {
-    let mut cluster = Cluster::new(kind).await.brief();
-    let plugin = plugins().join("job-runner.wasm").display().to_string();
-    let more: String = (0..6)
-        .map(|n| {
-            format!(
-                "[action.job{n}]\nplugin = \"{plugin}\"\ngroup = \"g{n}\"\n\
-                 [group.g{n}]\nspread = true\nsettle = \"100ms\"\n"
-            )
-        })
-        .collect();
-    let led = |status: &Value, host: &str| {
-        (0..6).filter(|n| status["groups"][format!("g{n}")]["leader"] == host).count()
-    };
-    let even = |each: usize| {
-        move |status: &Value| {
-            let loads = ["a", "b", "c"].map(|host| led(status, host));
-            loads.iter().all(|load| *load == each || *load == 0) && loads.iter().sum::<usize>() == 6
-        }
-    };
-    cluster.start_with("a", &more);
-    agrees(cluster.host("a"), even(6)).await;
-    cluster.start_with("b", &more);
-    agrees(cluster.host("b"), even(3)).await;
-    cluster.start_with("c", &more);
-    agrees(cluster.host("c"), even(2)).await;
-    // What the dead one led goes to both.
-    cluster.kill("b").await;
-    let both = |status: &Value| led(status, "a") == 3 && led(status, "c") == 3;
-    agrees(cluster.host("c"), both).await;
 }
 
 async fn hosts_that_disagree_come_to_rest(kind: Kind) {

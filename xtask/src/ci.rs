@@ -15,7 +15,7 @@ const WORLDS: &str = "100000";
 
 /// What the ordinary tests do a few times, often enough to meet what is rare: which of
 /// them, what tells them how often, and how often.
-const OFTEN: [[&str; 3]; 5] = [
+const OFTEN: [[&str; 3]; 6] = [
     // Leaders that wake from a freeze, on each store.
     ["frozen::", "SOLOIST_FREEZES", "100"],
     // A plugin that is replaced under load: memory that grows is seen by then.
@@ -25,6 +25,8 @@ const OFTEN: [[&str; 3]; 5] = [
     ["killed_leaders", "SOLOIST_JOB_KILLS", "20"],
     // Casts while the hosts that do them are killed.
     ["none_is_lost_in_a_storm", "SOLOIST_CASTS", "10000"],
+    // A hundred groups, on five hosts that come and go.
+    ["spreading::", "SOLOIST_SPREAD", "100"],
     // A busy week's changes of leadership, and a host that idles.
     ["soak::", "SOLOIST_CHANGES", "10000"],
 ];

@@ -55,7 +55,7 @@ pub use data::{Group, LeaderKey, LeaseId, Term, Token};
 pub use heart::Heart;
 pub use message::{Command, Event};
 pub use session::Session;
-pub use spread::{Place, Spread, plan};
+pub use spread::{Plan, Spread};
 pub use stage::Stage;
 pub use strategy::{Advice, Contender, Score, advise, score};
 

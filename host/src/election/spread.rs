@@ -1,146 +1,213 @@
-//! Spreading leaderships: which of several hosts should lead which groups, if
-//! all of them are as good.
+//! Spreading leaderships: how many each of several hosts should lead, if all of them are
+//! as good, and who should be next where.
 //!
-//! Every host comes to the same plan, since nothing but the roster bears on it.
-//! It moves as few leaderships as can be; and if a host dies, what it led is
-//! spread over the others.
+//! Every host makes the plan by itself, from what the roster shows, and does its own part
+//! of it: a leader gives leaderships away, and a host that is next in too many places steps
+//! back. Nobody has to know what another host is about to do, since of the plan holds:
+//!
+//! - **It does not change while it is carried out.** Whichever of its moves is made first,
+//!   the plan of what is then there is the rest of it. So hosts whose views lag behind each
+//!   other by some of its moves still do parts of one plan.
+//! - **Each move brings it nearer**, from a host to one that leads less by two or more; so
+//!   what is even stays as it is, and as few leaderships are moved as can be.
+//! - If a host dies, those that are next where it led make the others even.
+//!
+//! Groups that the same hosts may lead are a *pool*. Where there are several, moves are
+//! planned within one at a time: those of another could cross them.
 
 use std::collections::BTreeMap;
 
-use super::Group;
+use super::LeaseId;
 
-/// A group whose leadership is to be spread.
-#[derive(Clone, Debug)]
-pub struct Spread<'a> {
-    /// The group.
-    pub group: &'a Group,
-    /// Who leads it.
-    pub leader: &'a str,
-    /// Who may lead it, its leader included if it is as good.
-    pub equals: Vec<&'a str>,
-}
-
-/// Who should lead a group, and who should be next.
+/// A group whose leadership is to be spread, as its queue stands. Hosts go by their sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
-    /// Who should lead.
-    pub leader: &'a str,
-    /// Who should be next, if there is anybody else.
-    pub heir: Option<&'a str>,
+pub struct Spread {
+    /// Who leads it.
+    pub leader: LeaseId,
+    /// Who is next.
+    pub heir: Option<LeaseId>,
+    /// Which of those that may lead it comes after that one.
+    pub third: Option<LeaseId>,
+    /// Who may lead it, its leader included if it is as good; in order.
+    pub equals: Vec<LeaseId>,
+    /// Whether its leader is to stay: it counts, but it is not moved.
+    pub fixed: bool,
 }
 
-/// The plan for all `groups`.
-#[must_use]
-pub fn plan<'a>(groups: &[Spread<'a>]) -> BTreeMap<&'a Group, Place<'a>> {
-    let mut led: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (index, spread) in groups.iter().enumerate() {
-        for host in &spread.equals {
-            led.entry(host).or_default();
-        }
-        led.entry(spread.leader).or_default().push(index);
-    }
-    while even_out(groups, &mut led) {}
-    let leader_of: BTreeMap<usize, &str> =
-        led.iter().flat_map(|(host, led)| led.iter().map(move |index| (*index, *host))).collect();
-    let mut after: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut place = |(index, spread): (usize, &Spread<'a>)| {
-        let leader = leader_of.get(&index).copied().unwrap_or(spread.leader);
-        // Whoever is next for fewer of this leader's groups, and leads fewer itself.
-        let load = |heir: &'a str| (after.get(&(leader, heir)).copied(), led[heir].len(), heir);
-        let others = spread.equals.iter().copied().filter(|host| *host != leader);
-        let heir = if leader == spread.leader {
-            others.min_by_key(|heir| load(heir))
-        } else {
-            // Who is to take over is next.
-            Some(leader)
-        };
-        if let Some(heir) = heir {
-            *after.entry((leader, heir)).or_default() += 1;
-        }
-        (spread.group, Place { leader, heir })
-    };
-    groups.iter().enumerate().map(&mut place).collect()
+/// How many leaderships should go from whom to whom, and who should be next how often.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The hosts of the one pool in which leaderships are moved.
+    pool: Vec<LeaseId>,
+    /// How many, from whom to whom.
+    moves: BTreeMap<(LeaseId, LeaseId), usize>,
+    /// In how many groups of a pool that one host leads another should be next.
+    next: BTreeMap<Vec<LeaseId>, Shares>,
 }
 
-/// Moves one group from a host that leads many to one that leads few. Says whether it did.
-fn even_out<'a>(groups: &[Spread<'a>], led: &mut BTreeMap<&'a str, Vec<usize>>) -> bool {
-    let mut by_load: Vec<(usize, &str)> =
-        led.iter().map(|(host, led)| (led.len(), *host)).collect();
-    by_load.sort_unstable();
-    for (many, from) in by_load.iter().rev() {
-        for (few, to) in by_load.iter().take_while(|(few, _)| few + 1 < *many) {
-            debug_assert!(few < many);
-            let movable = |index: &usize| groups[*index].equals.contains(to);
-            if let Some(at) = led[from].iter().rposition(movable) {
-                let moved = led.get_mut(from).map(|led| led.remove(at));
-                led.entry(to).or_default().extend(moved);
-                return true;
+/// For a leader and a host: how often.
+type Shares = BTreeMap<(LeaseId, LeaseId), usize>;
+/// For each host, how many groups it leads.
+type Loads = BTreeMap<LeaseId, usize>;
+
+impl Plan {
+    /// The plan for all groups that are to be spread.
+    pub fn of<'a>(spreads: impl IntoIterator<Item = &'a Spread> + Clone) -> Self {
+        let mut loads = Loads::new();
+        let mut pools: BTreeMap<&[LeaseId], Vec<&Spread>> = BTreeMap::new();
+        for spread in spreads {
+            *loads.entry(spread.leader).or_default() += 1;
+            spread.equals.iter().for_each(|host| *loads.entry(*host).or_default() += 0);
+            pools.entry(&spread.equals).or_default().push(spread);
+        }
+        let mut plan = Self::default();
+        for (hosts, spreads) in &pools {
+            plan.moves = moves(hosts, spreads, &mut loads);
+            if !plan.moves.is_empty() {
+                plan.pool = hosts.to_vec();
+                break;
             }
         }
+        plan.share_out(&pools, &loads);
+        plan
     }
-    false
+
+    /// How many leaderships each host is to be given by `host`.
+    #[must_use]
+    pub fn gives(&self, host: LeaseId) -> BTreeMap<LeaseId, usize> {
+        let own = self.moves.iter().filter(|((from, _), _)| *from == host);
+        own.map(|((_, to), count)| (*to, *count)).collect()
+    }
+
+    /// Whether a leadership of `spread` may be one of those that are given away.
+    #[must_use]
+    pub fn moves_in(&self, spread: &Spread) -> bool {
+        !spread.fixed && spread.equals == self.pool
+    }
+
+    /// Who is to be given leaderships.
+    pub fn takers(&self) -> impl Iterator<Item = LeaseId> {
+        self.moves.keys().map(|(_, to)| *to)
+    }
+
+    /// In which of `spreads` the host is next and should step back: it is so too often where
+    /// the same host leads.
+    pub fn too_many<'a, T: Copy>(
+        &self,
+        host: LeaseId,
+        spreads: impl IntoIterator<Item = (T, &'a Spread)>,
+    ) -> Vec<T> {
+        let mut queues: BTreeMap<(&[LeaseId], LeaseId), Vec<(T, &Spread)>> = BTreeMap::new();
+        for (name, spread) in spreads {
+            let key = (&*spread.equals, spread.leader);
+            queues.entry(key).or_default().push((name, spread));
+        }
+        let back = queues.iter().flat_map(|((pool, leader), queues)| {
+            self.next.get(*pool).map_or_else(Vec::new, |next| too_many(host, *leader, next, queues))
+        });
+        back.collect()
+    }
+
+    /// Gives each pool's hosts their shares of who is next, for each leader: first those who
+    /// are to take over, then whoever would lead the least if the leader died.
+    fn share_out(&mut self, pools: &BTreeMap<&[LeaseId], Vec<&Spread>>, loads: &Loads) {
+        let mut if_it_died: BTreeMap<LeaseId, Loads> = BTreeMap::new();
+        for (hosts, spreads) in pools {
+            let moved = if **hosts == *self.pool { self.moves.clone() } else { Shares::new() };
+            let mut shares = moved.clone();
+            for (leader, led) in count(spreads.iter().map(|spread| spread.leader)) {
+                let given: usize = hosts.iter().filter_map(|to| moved.get(&(leader, *to))).sum();
+                let loads = if_it_died.entry(leader).or_insert_with(|| loads.clone());
+                for _ in given..led {
+                    let others = hosts.iter().filter(|host| **host != leader);
+                    let Some(next) = others.min_by_key(|host| (loads[*host], **host)) else {
+                        break;
+                    };
+                    *loads.entry(*next).or_default() += 1;
+                    *shares.entry((leader, *next)).or_default() += 1;
+                }
+            }
+            self.next.insert(hosts.to_vec(), shares);
+        }
+    }
+}
+
+/// How many leaderships of one pool go from whom to whom; `loads` becomes what is then led.
+fn moves(hosts: &[LeaseId], spreads: &[&Spread], loads: &mut Loads) -> Shares {
+    let movable = spreads.iter().filter(|spread| !spread.fixed && hosts.contains(&spread.leader));
+    let mut movable = count(movable.map(|spread| spread.leader));
+    let (mut gives, mut takes) = (Loads::new(), Loads::new());
+    loop {
+        let load = |host: &LeaseId| (loads[host], *host);
+        let most = movable.iter().filter(|(_, left)| **left > 0).map(|(host, _)| load(host)).max();
+        let least = hosts.iter().map(load).min();
+        let (Some((many, from)), Some((few, to))) = (most, least) else { break };
+        if many < few + 2 {
+            break;
+        }
+        *movable.entry(from).or_default() -= 1;
+        for (host, moved) in [(from, &mut gives), (to, &mut takes)] {
+            *moved.entry(host).or_default() += 1;
+        }
+        loads.extend([(from, many - 1), (to, few + 1)]);
+    }
+    pair(gives, takes)
+}
+
+/// Who gives how many to whom, the first to the first. Whichever is given first, the rest
+/// are paired as before.
+fn pair(gives: Loads, takes: Loads) -> Shares {
+    let mut takes = takes.into_iter();
+    let (mut to, mut wanted) = takes.next().unwrap_or((LeaseId(0), 0));
+    let mut moves = Shares::new();
+    for (from, mut left) in gives {
+        while left > 0 {
+            if wanted == 0 {
+                (to, wanted) = takes.next().unwrap_or((to, left));
+            }
+            let moved = left.min(wanted);
+            *moves.entry((from, to)).or_default() += moved;
+            (left, wanted) = (left - moved, wanted - moved);
+        }
+    }
+    moves
+}
+
+/// Of the `queues` of one pool and leader, those in which `host` is next and steps back.
+fn too_many<T: Copy>(
+    host: LeaseId,
+    leader: LeaseId,
+    next: &Shares,
+    queues: &[(T, &Spread)],
+) -> Vec<T> {
+    let share = |host| next.get(&(leader, host)).copied().unwrap_or_default();
+    let times = count(queues.iter().filter_map(|(_, spread)| spread.heir));
+    let missing = |other| share(other).saturating_sub(times.get(&other).copied().unwrap_or(0));
+    let excess = times.get(&host).copied().unwrap_or(0).saturating_sub(share(host));
+    let own = queues.iter().filter(|(_, spread)| spread.heir == Some(host));
+    // Where it makes way for one that is next too seldom: once for each time that misses.
+    let mut missing: Loads =
+        next.keys().filter(|(of, _)| *of == leader).map(|(_, h)| (*h, missing(*h))).collect();
+    let (mut at_once, mut others) = (Vec::new(), Vec::new());
+    for (name, spread) in own {
+        let Some(third) = spread.third else { continue };
+        match missing.get_mut(&third) {
+            Some(missing) if *missing > 0 => {
+                *missing -= 1;
+                at_once.push(*name);
+            }
+            // Whoever comes next there steps back in turn, until one does that is wanted.
+            _ => others.push(*name),
+        }
+    }
+    at_once.into_iter().chain(others).take(excess).collect()
+}
+
+fn count(hosts: impl Iterator<Item = LeaseId>) -> Loads {
+    let mut times = Loads::new();
+    hosts.for_each(|host| *times.entry(host).or_default() += 1);
+    times
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOSTS: [&str; 3] = ["a", "b", "c"];
-
-    fn names(count: usize) -> Vec<Group> {
-        (0..count).map(|number| Group::from(format!("g{number:03}").as_str())).collect()
-    }
-
-    fn loads(plan: &BTreeMap<&Group, Place<'_>>, hosts: &[&str]) -> Vec<usize> {
-        let load = |host: &&str| plan.values().filter(|place| place.leader == *host).count();
-        hosts.iter().map(load).collect()
-    }
-
-    #[test]
-    fn one_that_leads_all_gives_two_thirds_away_and_keeps_the_rest() {
-        let groups = names(10);
-        let spread = |group| Spread { group, leader: "a", equals: HOSTS.to_vec() };
-        let spreads: Vec<_> = groups.iter().map(spread).collect();
-        let plan = plan(&spreads);
-        assert_eq!(loads(&plan, &HOSTS), [4, 3, 3]);
-        let moved = plan.values().filter(|place| place.leader != "a");
-        assert!(moved.into_iter().all(|place| place.heir == Some(place.leader)), "{plan:?}");
-    }
-
-    #[test]
-    fn what_is_even_stays_and_a_dead_host_s_groups_would_be_spread() {
-        let groups = names(12);
-        let spread =
-            |(number, group)| Spread { group, leader: HOSTS[number % 3], equals: HOSTS.to_vec() };
-        let spreads: Vec<_> = groups.iter().enumerate().map(spread).collect();
-        let plan = plan(&spreads);
-        assert!(spreads.iter().all(|spread| plan[spread.group].leader == spread.leader));
-        for dead in HOSTS {
-            let left: Vec<_> = HOSTS.into_iter().filter(|host| *host != dead).collect();
-            let heirs = plan.values().filter(|place| place.leader == dead).map(|place| place.heir);
-            let heirs: Vec<_> = heirs.flatten().collect();
-            let taken = |host: &str| heirs.iter().filter(|heir| **heir == host).count();
-            assert_eq!((taken(left[0]), taken(left[1])), (2, 2), "{plan:?}");
-        }
-    }
-
-    #[test]
-    fn a_host_that_is_not_as_good_gets_nothing() {
-        let groups = names(4);
-        let spread = |group| Spread { group, leader: "a", equals: vec!["a", "b"] };
-        let spreads: Vec<_> = groups.iter().map(spread).collect();
-        assert_eq!(loads(&plan(&spreads), &HOSTS), [2, 2, 0]);
-        let alone: Vec<_> =
-            groups.iter().map(|group| Spread { group, leader: "a", equals: vec!["a"] }).collect();
-        assert!(plan(&alone).values().all(|place| place.leader == "a" && place.heir.is_none()));
-    }
-
-    #[test]
-    fn a_thousand_groups_are_planned_with_as_few_moves_as_can_be() {
-        let groups = names(1000);
-        let hosts = ["a", "b", "c", "d", "e"];
-        let spread = |group| Spread { group, leader: "a", equals: hosts.to_vec() };
-        let spreads: Vec<_> = groups.iter().map(spread).collect();
-        assert_eq!(loads(&plan(&spreads), &hosts), [200; 5]);
-    }
-}
+mod tests;

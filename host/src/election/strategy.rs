@@ -31,8 +31,7 @@ pub struct Contender<'a> {
 }
 
 /// How much speaks against a contender: the one with the least should lead.
-/// The second part counts among those whose first is the same.
-pub type Score = (i64, i64);
+pub type Score = i64;
 
 /// What a host should do about its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +49,7 @@ pub enum Advice {
 
 /// How much speaks against `contender`. What a plugin says is not known here.
 #[must_use]
-pub fn score(strategy: &Strategy, contender: &Contender<'_>) -> i64 {
+pub fn score(strategy: &Strategy, contender: &Contender<'_>) -> Score {
     match strategy {
         Strategy::LongestRunning | Strategy::Plugin(_) => 0,
         Strategy::Priority => contender.priority.saturating_neg(),
@@ -121,8 +120,7 @@ mod tests {
     }
 
     fn told(scores: &[i64], heir: Option<usize>) -> Vec<Advice> {
-        let scores: Vec<_> = scores.iter().map(|score| (*score, 0)).collect();
-        (0..scores.len()).map(|own| advise(&scores, own, heir)).collect()
+        (0..scores.len()).map(|own| advise(scores, own, heir)).collect()
     }
 
     #[test]

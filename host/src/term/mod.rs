@@ -37,7 +37,7 @@ pub use health::Health;
 pub use readiness::Readiness;
 pub use rehearsal::{Rehearsal, Rehearsed};
 pub use standby::{Sidelines, Standby};
-pub use strategist::{Ranking, Strategist};
+pub use strategist::{Advised, Adviser, Places, Ranking, Strategist};
 pub use thread::ElectionThread;
 pub use view::{GroupView, HostView, Role};
 pub use watchdog::Watchdog;

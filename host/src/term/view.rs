@@ -51,7 +51,10 @@ pub struct HostView {
 }
 
 impl HostView {
-    pub(super) fn of(heart: &Heart, store_error: Option<String>, warning: Option<String>) -> Self {
+    /// What is seen of `heart`, of the store's last failed call, and of what people should
+    /// know besides.
+    #[must_use]
+    pub fn of(heart: &Heart, store_error: Option<String>, warning: Option<String>) -> Self {
         let held = heart.held();
         let view =
             |(group, candidacy): (&Group, &Candidacy)| (group.clone(), of_group(candidacy, held));

@@ -5,9 +5,9 @@
 //! way for another that makes way for it. Who has made way for the same session
 //! several times in a short while stops doing so, until a host comes or goes.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use crate::{clock::BootTime, election::LeaseId, store::Standing};
+use crate::{clock::BootTime, election::LeaseId};
 
 /// How often a host makes way for the same session, within [`WINDOW`].
 const TIMES: usize = 3;
@@ -20,8 +20,7 @@ const WINDOW_MIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     made_way: Vec<(LeaseId, BootTime)>,
-    /// The sessions among which there is no agreement.
-    over: Option<BTreeSet<LeaseId>>,
+    over: bool,
 }
 
 impl Patience {
@@ -31,21 +30,18 @@ impl Patience {
         self.made_way.retain(|(_, at)| now.since(*at) < window);
         self.made_way.push((lease, now));
         if self.made_way.iter().filter(|(other, _)| *other == lease).count() >= TIMES {
-            self.over = Some(BTreeSet::new());
+            self.over = true;
             self.made_way.clear();
         }
     }
 
-    /// Whether it is over with making way among those who stand in `queue`.
-    pub(super) fn is_over(&mut self, queue: &[Arc<Standing>]) -> bool {
-        let Some(over) = &mut self.over else { return false };
-        let present: BTreeSet<_> = queue.iter().map(|standing| standing.key.lease).collect();
-        if over.is_empty() {
-            *over = present;
-        } else if !present.is_subset(over) {
-            // Those who only changed their places were there before.
-            self.over = None;
-        }
-        self.over.is_some()
+    /// Whether it is over with making way.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Begins to make way again, since there is another host, or one less.
+    pub(super) fn renew(&mut self) {
+        self.over = false;
     }
 }

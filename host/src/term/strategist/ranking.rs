@@ -32,7 +32,7 @@ struct Said {
 }
 
 /// For each group that a plugin ranks, the places of those who stand there.
-pub(super) type Places = BTreeMap<Group, Vec<i64>>;
+pub type Places = BTreeMap<Group, Vec<i64>>;
 
 impl Ranking {
     /// Asks the plugins of these groups. One that cannot be had is like one that fails:

@@ -1,0 +1,144 @@
+//! Many groups, which all hosts lead in equal parts, give or take one.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::harness::{
+    cluster::{Cluster, Kind},
+    log::Log,
+    plugins,
+    process::agrees,
+};
+
+crate::on_both_stores!(groups_are_spread_whoever_comes_and_goes);
+
+/// How many groups are spread over whom, and how long it must be uneven before leaderships
+/// are moved.
+struct Size {
+    groups: usize,
+    hosts: &'static [&'static str],
+    settle: Duration,
+}
+
+impl Size {
+    /// A few; `SOLOIST_SPREAD` asks for so many, on five hosts, at the default time to settle.
+    fn asked_for() -> Self {
+        match std::env::var("SOLOIST_SPREAD") {
+            Ok(groups) => {
+                let groups = groups.parse().expect("a number");
+                let hosts = &["a", "b", "c", "d", "e"];
+                Self { groups, hosts, settle: Duration::from_secs(10) }
+            }
+            Err(_) => Self { groups: 12, hosts: &["a", "b", "c"], settle: Duration::from_secs(2) },
+        }
+    }
+
+    fn settings(&self) -> String {
+        let plugin = plugins().join("job-runner.wasm").display().to_string();
+        let settle = self.settle.as_secs();
+        let group = |n| {
+            format!(
+                "[action.job{n}]\nplugin = \"{plugin}\"\nschedule = \"none\"\ngroup = \"g{n}\"\n\
+                 [group.g{n}]\nspread = true\nsettle = \"{settle}s\"\n"
+            )
+        };
+        (0..self.groups).map(group).collect()
+    }
+
+    /// How many of the groups each of `hosts` leads, once all are led by these.
+    fn loads(&self, status: &Value, hosts: &[&str]) -> Option<Vec<usize>> {
+        let leader = |n| status["groups"][format!("g{n}")]["leader"].as_str();
+        let led = |host: &&str| (0..self.groups).filter(|n| leader(*n) == Some(host)).count();
+        let loads: Vec<_> = hosts.iter().map(led).collect();
+        (loads.iter().sum::<usize>() == self.groups).then_some(loads)
+    }
+
+    /// Whether it would be even at once if `host` died, by who is next where it leads.
+    fn is_even_without(&self, status: &Value, host: &str, hosts: &[&str]) -> bool {
+        let others = hosts.iter().filter(|other| **other != host);
+        let mut loads: BTreeMap<&str, usize> = others.map(|other| (*other, 0)).collect();
+        for n in 0..self.groups {
+            let group = &status["groups"][format!("g{n}")];
+            let leader = if group["leader"] == host { &group["heir"] } else { &group["leader"] };
+            if let Some(led) = leader.as_str().and_then(|leader| loads.get_mut(leader)) {
+                *led += 1;
+            }
+        }
+        let loads: Vec<_> = loads.into_values().collect();
+        loads.iter().sum::<usize>() == self.groups && is_even(&loads)
+    }
+
+    async fn stands(&self, cluster: &Cluster, name: &str) {
+        let role = |status: &Value, n| status["groups"][format!("g{n}")]["role"].clone();
+        let stands = |status: &Value| (0..self.groups).all(|n| role(status, n) != "out");
+        agrees(cluster.host(name), stands).await;
+    }
+
+    /// Waits until it is even among these, within `lost` and three times to settle, and until
+    /// whoever dies would leave it so.
+    async fn even(&self, cluster: &Cluster, hosts: &[&str], lost: Duration) {
+        let (began, within) = (Instant::now(), lost + 3 * self.settle);
+        let even = |status: &Value| self.loads(status, hosts).is_some_and(|loads| is_even(&loads));
+        for host in hosts {
+            agrees(cluster.host(host), even).await;
+        }
+        let took = began.elapsed();
+        println!("{} groups are even among {hosts:?} after {took:?}", self.groups);
+        assert!(took <= within, "even after {took:?}");
+        let at_rest = |status: &Value| {
+            even(status) && hosts.iter().all(|host| self.is_even_without(status, host, hosts))
+        };
+        agrees(cluster.host(hosts[0]), at_rest).await;
+        for (name, host) in &cluster.hosts {
+            let disagreements = host.log.events("disagreement");
+            assert!(disagreements.is_empty(), "{name} sees a disagreement: {disagreements:?}");
+        }
+    }
+}
+
+fn is_even(loads: &[usize]) -> bool {
+    loads.iter().max().zip(loads.iter().min()).is_some_and(|(most, least)| most - least <= 1)
+}
+
+/// How many leaderships were handed over by preference, by all hosts that are there.
+fn moved(cluster: &Cluster) -> usize {
+    let handed = |line: &Value| line["cause"].as_str().is_some_and(|c| c.contains("should lead"));
+    let moved = |log: &Log| log.events("draining").iter().filter(|line| handed(line)).count();
+    cluster.hosts.values().map(|host| moved(&host.log)).sum()
+}
+
+async fn groups_are_spread_whoever_comes_and_goes(kind: Kind) {
+    let size = Size::asked_for();
+    let (settings, names) = (size.settings(), size.hosts);
+    let mut cluster = Cluster::new(kind).await;
+    // All at once, then one after the other.
+    let (last, first) = names.split_last().expect("hosts");
+    first.iter().for_each(|name| cluster.start_with(name, &settings));
+    for name in first {
+        size.stands(&cluster, name).await;
+    }
+    size.even(&cluster, first, Duration::ZERO).await;
+    let before = moved(&cluster);
+    cluster.start_with(last, &settings);
+    size.stands(&cluster, last).await;
+    size.even(&cluster, names, Duration::ZERO).await;
+    // As few as can be: those that the one that came leads now.
+    assert_eq!(moved(&cluster) - before, size.groups / names.len());
+
+    // One that dies leaves the others even, and nothing has to be moved.
+    cluster.kill(names[1]).await;
+    let left: Vec<_> = names.iter().copied().filter(|name| *name != names[1]).collect();
+    let before = moved(&cluster);
+    size.even(&cluster, &left, cluster.ttl).await;
+    assert_eq!(moved(&cluster), before);
+    cluster.start_with(names[1], &settings);
+    size.stands(&cluster, names[1]).await;
+    size.even(&cluster, names, Duration::ZERO).await;
+
+    // One that stops hands over one group after the other.
+    let log = cluster.terminate(names[0]).await;
+    assert!(log.events("disagreement").is_empty(), "{log}");
+    size.even(&cluster, &names[1..], Duration::ZERO).await;
+}
