@@ -29,8 +29,9 @@ impl<T> Agenda<T> {
         self.due.push(Reverse((at, self.number, place)));
     }
 
-    /// Takes the next happening out, with its moment.
-    pub(crate) fn next(&mut self) -> Option<(u64, T)> {
+    /// Takes the next happening out, with its moment, unless that is after `end`.
+    pub(crate) fn next(&mut self, end: u64) -> Option<(u64, T)> {
+        self.due.peek().filter(|Reverse((at, ..))| *at <= end)?;
         let Reverse((at, _, place)) = self.due.pop()?;
         self.free.push(place);
         Some((at, self.places[place].take()?))

@@ -1,14 +1,15 @@
 //! Calls to the store. Each is answered once: by the store, or when patience ends.
 
-use soloist::election::{Command, Event, LeaderKey};
+use soloist::election::{Command, Event, Group, LeaderKey};
 
 use crate::{
     checker::End,
     happening::Happening,
+    liveness::second_look,
     mutant::Mutant,
     register::{Fate, Write},
     store::{Caller, Waiting},
-    world::{MS, SECOND, World},
+    world::{CLEAR, MS, SECOND, World},
 };
 
 /// A request under way to the store.
@@ -26,6 +27,8 @@ pub(crate) struct Call {
 pub(crate) enum Request {
     /// Of the heart.
     Command(Command),
+    /// Of a leader: that it leads.
+    Proclaim(LeaderKey),
     /// Of an action.
     Write(Write),
 }
@@ -40,6 +43,8 @@ impl Request {
     fn failure(self, from: Caller) -> Option<Happening> {
         let event = match self {
             Self::Write(write) => return Some(Happening::Written(from, write, Fate::Unknown)),
+            // It is said again where the store does not show it.
+            Self::Proclaim(_) => return None,
             Self::Command(command) => match command {
                 Command::Grant { .. } => Event::GrantFailed,
                 Command::Renew { lease, .. } => Event::RenewFailed { lease },
@@ -119,7 +124,7 @@ impl World {
         }
         let from = call.from;
         if self.is_behind(from) {
-            self.look(from);
+            self.look_at_older(from);
             if call.heard {
                 self.give_up(call, self.now);
             }
@@ -130,6 +135,10 @@ impl World {
                 let write = write.clone();
                 let fate = self.apply(&write);
                 Some(Happening::Written(from, write, fate))
+            }
+            Request::Proclaim(key) => {
+                self.store.proclaim(key);
+                None
             }
             Request::Command(command) => {
                 let command = command.clone();
@@ -166,7 +175,7 @@ impl World {
         let (from, ttl) = (call.from, self.timings.ttl);
         match command {
             Command::Grant { sent } => {
-                let lease = self.store.grant(ttl, self.now);
+                let lease = self.store.grant(from.host, ttl, self.now);
                 self.watch_leases();
                 Some(Event::Granted { lease, ttl, sent })
             }
@@ -189,9 +198,11 @@ impl World {
             }
             Command::Withdraw { group, attempt } => {
                 let key = self.store.forget(from, &group, attempt)?;
-                // Now and then the server does not get to the clean-up.
-                if self.rng.u8(..4) > 0 && self.store.resign(&key) {
-                    self.ended(&[key], End::GivenBack);
+                // Now and then the server does not get to the clean-up, but not for ever.
+                let careless = !self.calm && self.now < CLEAR + SECOND && self.rng.u8(..4) == 0;
+                if !careless && self.store.resign(&key) {
+                    self.ended(std::slice::from_ref(&key), End::GivenBack);
+                    self.tell_removed(&key);
                 }
                 None
             }
@@ -237,10 +248,15 @@ impl World {
         if self.store.waiting.is_empty() {
             return;
         }
-        for Waiting { caller, attempt, key, heard } in self.store.winners() {
-            if !heard {
+        for waiting in self.store.winners() {
+            if !waiting.heard {
                 continue;
             }
+            if self.faulty() && self.rng.u8(..32) == 0 {
+                self.lose_wake_up(waiting);
+                continue;
+            }
+            let Waiting { caller, attempt, key, .. } = waiting;
             match self.way_back(caller.host) {
                 Some(way) => {
                     self.after(way, Happening::ToHost(caller, Event::Won { attempt, key }))
@@ -250,8 +266,37 @@ impl World {
         }
     }
 
+    /// Tells a later campaign that waits for a key that this is gone: it stands anew.
+    fn tell_removed(&mut self, key: &LeaderKey) {
+        let theirs: Vec<_> = self.store.waiting.extract_if(.., |w| w.key == *key).collect();
+        for Waiting { caller, attempt, key, .. } in theirs {
+            self.break_off(caller, key, attempt);
+        }
+    }
+
+    /// Nobody tells a campaign that it is won: it finds out when it looks again.
+    fn lose_wake_up(&mut self, waiting: Waiting) {
+        self.tell(|_| format!("nobody tells {} that it is first", waiting.key.key));
+        let (caller, attempt, group) = (waiting.caller, waiting.attempt, waiting.key.group.clone());
+        self.store.waiting.push(Waiting { deaf: true, ..waiting });
+        if self.mutant != Mutant::NoSecondLook {
+            let pause = self.rng.u64(..second_look(&self.timings));
+            self.after(pause, Happening::SecondLook(caller, group, attempt));
+        }
+    }
+
+    /// A campaign looks again, whether it heard of anything or not.
+    pub(crate) fn look_again(&mut self, caller: Caller, group: &Group, attempt: u64) {
+        let theirs =
+            |w: &&mut Waiting| (w.caller, w.attempt, &w.key.group) == (caller, attempt, group);
+        if let Some(waiting) = self.store.waiting.iter_mut().find(theirs) {
+            waiting.deaf = false;
+            self.announce();
+        }
+    }
+
     /// Whether a process has seen more of the store's history than the store has.
-    fn is_behind(&self, of: Caller) -> bool {
+    pub(crate) fn is_behind(&self, of: Caller) -> bool {
         let host = &self.hosts[of.host];
         let oblivious = self.mutant == Mutant::Oblivious;
         !oblivious && host.life == of.life && self.store.data.revision < host.revision
@@ -259,16 +304,15 @@ impl World {
 
     /// A process looks at a store that is behind, on a new way to it, before it asks or is
     /// told anything else; if the answer gets through, it knows.
-    fn look(&mut self, from: Caller) {
+    pub(crate) fn look_at_older(&mut self, from: Caller) {
         let Some(way) = self.way_back(from.host) else { return };
-        let revision = self.store.data.revision;
-        let seen = std::mem::replace(&mut self.hosts[from.host].revision, revision);
+        let (seen, revision) = (self.hosts[from.host].revision, self.store.data.revision);
         let seen = format!("the store went back from revision {seen} to {revision}");
         self.after(way, Happening::ToHost(from, Event::StoreChanged { seen, behind: true }));
     }
 
     /// A process hears from the store.
-    fn saw(&mut self, who: Caller) {
+    pub(crate) fn saw(&mut self, who: Caller) {
         let host = &mut self.hosts[who.host];
         if host.life == who.life {
             host.revision = host.revision.max(self.store.data.revision);
@@ -280,36 +324,5 @@ impl World {
         let way = self.rng.u64(MS / 5..self.latency * MS);
         let event = Event::CampaignFailed { group: key.group, attempt };
         self.after(way, Happening::ToHost(caller, event));
-    }
-
-    /// The roster: each host sees which keys of its session stand, and which are gone.
-    pub(crate) fn show(&mut self) {
-        for host in 0..self.hosts.len() {
-            if self.is_behind(self.caller(host)) {
-                self.look(self.caller(host));
-                continue;
-            }
-            let Some(way) = self.way_back(host) else { continue };
-            let heart = self.hosts[host].heart.as_ref();
-            let Some((lease, _)) = heart.and_then(|heart| heart.session().live()) else {
-                continue;
-            };
-            let standing = self.store.keys_of(lease).cloned();
-            let mut events: Vec<_> = standing.map(|key| Event::Standing { key }).collect();
-            // What is older than a key cannot tell that it is gone.
-            let gone = |key: &LeaderKey| {
-                self.store.data.revision >= key.token.0 && !self.store.exists(key)
-            };
-            let keys = self.hosts[host].terms.values().map(|term| &term.key);
-            let gone = keys.filter(|key| gone(key)).cloned();
-            events.extend(gone.map(|key| Event::KeyGone { key }));
-            let caller = self.caller(host);
-            self.saw(caller);
-            for event in events {
-                self.after(way, Happening::ToHost(caller, event));
-            }
-        }
-        let pause = self.rng.u64(10 * MS..2 * SECOND);
-        self.after(pause, Happening::Show);
     }
 }

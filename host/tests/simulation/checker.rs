@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use soloist::{
     clock::BootTime,
+    config::{GroupConfig, Strategy},
     election::{Command, Group, LeaderKey, Token},
 };
 
@@ -261,7 +262,38 @@ impl Checker {
         });
     }
 
-    fn holds(&mut self, holds: bool, promise: Promise, at: u64, story: impl FnOnce() -> String) {
+    /// Among equals nobody leads more groups, by two, than another that could take one over.
+    pub(crate) fn even(&mut self, settings: &BTreeMap<Group, GroupConfig>, scene: Scene<'_>) {
+        let Scene { hosts, store, now } = scene;
+        let spread = || settings.iter().filter(|(_, config)| config.spread);
+        let mut loads = vec![0_usize; hosts.len()];
+        for (group, _) in spread() {
+            let leader = store.leader(group).and_then(|key| store.owner(key.lease));
+            if let Some(leader) = leader {
+                loads[leader] += 1;
+            }
+        }
+        // Where one is preferred it has no equals: all priorities differ.
+        let equals = spread().filter(|(_, config)| config.strategy == Strategy::LongestRunning);
+        for (group, _) in equals {
+            let stands = |key: &LeaderKey| store.owner(key.lease).map(|host| loads[host]);
+            let queue: Vec<_> = store.queue(group).iter().filter_map(stands).collect();
+            let (first, least) = (queue.first().copied(), queue.iter().min().copied());
+            let even = first.unwrap_or(0) <= least.unwrap_or(0) + 1;
+            self.holds(even, Promise::EvenlySpread, now, || {
+                let names: Vec<_> = hosts.iter().map(|host| host.name).collect();
+                format!("{names:?} lead {loads:?}, and {group} stays where it is")
+            });
+        }
+    }
+
+    pub(crate) fn holds(
+        &mut self,
+        holds: bool,
+        promise: Promise,
+        at: u64,
+        story: impl FnOnce() -> String,
+    ) {
         if !holds && self.broken.is_none() {
             self.broken = Some(Broken { promise, at, story: story() });
         }

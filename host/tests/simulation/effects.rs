@@ -31,6 +31,10 @@ impl World {
 
     /// A term's actions start.
     pub(crate) fn perform(&mut self, caller: Caller, key: &LeaderKey) {
+        self.ask(caller, Request::Proclaim(key.clone()));
+        if self.calm {
+            return;
+        }
         let (first, request) = (self.rng.u64(..PAUSE), self.rng.u64(..PAUSE));
         self.after(first, Happening::Write(caller, key.clone()));
         self.after(request, Happening::Request(caller, key.clone()));

@@ -2,14 +2,18 @@
 
 use std::mem;
 
-use soloist::election::{Cause, Event, Group};
+use soloist::election::{Cause, Event, Group, LeaderKey, LeaseId};
 
 use crate::{
     happening::Happening,
+    liveness::second_look,
     mutant::Mutant,
     network::Cut,
     world::{FAULTS, MS, SECOND, World, scene},
 };
+
+/// The lease of a key that hangs on none.
+const NOBODY_S: LeaseId = LeaseId(0);
 
 impl World {
     /// One fault, and the next one's moment.
@@ -20,7 +24,7 @@ impl World {
         self.checker.figures.faults += 1;
         let host = self.some_host();
         let long = self.rng.u64(10 * MS..3 * self.timings.ttl.as_nanos() as u64);
-        match self.rng.u8(..19) {
+        match self.rng.u8(..21) {
             0..3 => self.freeze(host, long),
             3..6 => self.cut_off(host, long),
             6 => (0..self.hosts.len()).for_each(|host| self.cut_off(host, long / 2)),
@@ -32,6 +36,8 @@ impl World {
             13..15 => self.ask_something(host),
             15..17 => self.want_something(host),
             17 => self.take_nothing_back(host),
+            18 => self.deafen(host),
+            19 => self.estrange(),
             _ => self.careless_hand(),
         }
         let pause = self.rng.u64(..3 * SECOND);
@@ -59,17 +65,18 @@ impl World {
     /// No way between a host and the store, or none in one direction: requests
     /// arrive and their answers do not, or only those of earlier requests do.
     fn cut_off(&mut self, host: usize, long: u64) {
-        let cut = Cut { until: self.now + long, held: self.rng.bool() };
+        let (since, until) = (self.now, self.now + long);
+        let cut = Cut { since, until, held: self.rng.bool() };
         let (out, back) = [(true, true), (true, false), (false, true)][self.rng.usize(..3)];
         self.tell(|world| {
             let name = world.hosts[host].name;
             format!("{name} is cut off for {} ms, out {out}, back {back}, {cut:?}", long / MS)
         });
         if out {
-            self.hosts[host].out = cut;
+            self.hosts[host].out.again(cut);
         }
         if back {
-            self.hosts[host].back = cut;
+            self.hosts[host].back.again(cut);
         }
     }
 
@@ -148,6 +155,42 @@ impl World {
             _ => Event::StepBack { group },
         };
         self.after(0, Happening::ToHost(caller, event));
+    }
+
+    /// What tells a host of changes goes silent without an error, until it looks again.
+    fn deafen(&mut self, host: usize) {
+        self.tell(|world| format!("{} hears of no change", world.hosts[host].name));
+        let long = self.rng.u64(..second_look(&self.timings));
+        let ever = self.mutant == Mutant::NoSecondLook;
+        self.hosts[host].sight.deaf_until = if ever { u64::MAX } else { self.now + long };
+    }
+
+    /// Somebody who is no host puts a key into a queue, and takes it out again some time.
+    fn estrange(&mut self) {
+        let group = self.some_group();
+        let there = |key: &LeaderKey| key.lease == NOBODY_S;
+        if !self.store.queue(&group).iter().any(there) {
+            let key = self.store.put(&group, NOBODY_S);
+            self.tell(|_| format!("a stranger stands in {group} under {}", key.token));
+            let long = self.rng.u64(..16 * SECOND);
+            self.after(long, Happening::Remove(key));
+        }
+    }
+
+    /// Somebody takes a stranger out of a queue.
+    pub(crate) fn remove(&mut self, key: &LeaderKey) {
+        self.store.resign(key);
+        self.announce();
+    }
+
+    /// The same, of all that there are: a store that goes back brings some of them back.
+    pub(crate) fn remove_strangers(&mut self) {
+        for group in self.groups.clone() {
+            let stranger = self.store.queue(&group).iter().find(|key| key.lease == NOBODY_S);
+            if let Some(key) = stranger.cloned() {
+                self.remove(&key);
+            }
+        }
     }
 
     /// Somebody deletes a key, or revokes its lease, by hand.

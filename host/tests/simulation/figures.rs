@@ -23,6 +23,10 @@ pub(crate) struct Figures {
     pub(crate) faults: u64,
     /// Times that the store went back to an older state.
     pub(crate) restored: u64,
+    /// What strategists told hearts.
+    pub(crate) advised: u64,
+    /// Times that a strategist thought that another one goes by other settings.
+    pub(crate) disagreements: u64,
 }
 
 impl AddAssign for Figures {
@@ -36,5 +40,7 @@ impl AddAssign for Figures {
         self.refused += other.refused;
         self.faults += other.faults;
         self.restored += other.restored;
+        self.advised += other.advised;
+        self.disagreements += other.disagreements;
     }
 }

@@ -1,6 +1,11 @@
 //! What can happen in a world.
 
-use soloist::election::{Event, LeaderKey, LeaseId};
+use std::sync::Arc;
+
+use soloist::{
+    election::{Event, Group, LeaderKey, LeaseId},
+    store::Roster,
+};
 
 use crate::{
     calls::Call,
@@ -34,9 +39,19 @@ pub(crate) enum Happening {
     Boot(usize),
     /// The store looks for leases that have run out.
     Sweep,
-    /// The store shows each host its keys.
+    /// The store shows each host who is there and who stands where …
     Show,
+    /// … and a host sees the show of this number.
+    Seen(Caller, u64, Arc<Roster>),
+    /// A host's strategist looks, as it was to at this moment.
+    Advise(Caller, u64),
     Fault,
+    /// A stranger's key is taken out of its queue.
+    Remove(LeaderKey),
+    /// The campaign of this number, whose wake-up was lost, looks again.
+    SecondLook(Caller, Group, u64),
+    /// The checker looks who leads, and who says what.
+    Look,
     /// Somebody copies the store's data …
     Backup,
     /// … and puts the copy, or nothing, in the data's place.
@@ -57,6 +72,8 @@ impl Happening {
             | Self::Request(caller, _)
             | Self::Answer(caller, _)
             | Self::Write(caller, _)
+            | Self::Seen(caller, ..)
+            | Self::Advise(caller, _)
             | Self::Written(caller, ..) => Some(*caller),
             _ => None,
         }

@@ -1,11 +1,16 @@
 //! A simulated host: the real heart, a drifting clock, and terms that take time.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use soloist::{
     clock::BootTime,
-    config::Timings,
+    config::{GroupConfig, Timings},
     election::{Group, Heart, LeaderKey, LeaseId, Token},
+    store::{Member, Roster, Whereabouts},
+    term::Adviser,
 };
 
 use crate::{effects::Writer, network::Cut};
@@ -42,12 +47,35 @@ impl Performance {
     }
 }
 
+/// What a process has seen of the store.
+#[derive(Default)]
+pub(crate) struct Sight {
+    pub(crate) roster: Option<Arc<Roster>>,
+    /// Its number: an earlier one that comes later is of no use.
+    pub(crate) number: u64,
+    /// When the strategist looks next.
+    pub(crate) looks_at: Option<u64>,
+    /// Until when it hears of no change, though nothing seems to be wrong.
+    pub(crate) deaf_until: u64,
+}
+
+impl Sight {
+    pub(crate) fn is_deaf(&self, now: u64) -> bool {
+        now < self.deaf_until
+    }
+}
+
 pub(crate) struct Host {
     pub(crate) name: &'static str,
     /// Counts the processes that this host has had, and their deaths.
     pub(crate) life: u32,
     /// `None` while crashed.
     pub(crate) heart: Option<Heart>,
+    /// The pure part of its strategist; `None` while crashed.
+    pub(crate) adviser: Option<Adviser>,
+    pub(crate) sight: Sight,
+    /// What it says of itself.
+    pub(crate) member: Arc<Member>,
     pub(crate) frozen_until: u64,
     pub(crate) last_woke: u64,
     /// The way to the store, and the way back.
@@ -57,6 +85,8 @@ pub(crate) struct Host {
     pub(crate) refused_until: u64,
     /// Whether this life was told to stop.
     pub(crate) stopping: bool,
+    /// When its last request arrives.
+    pub(crate) last_arrival: u64,
     /// The moment of the timer that is set.
     pub(crate) armed: Option<u64>,
     pub(crate) terms: BTreeMap<Group, Performance>,
@@ -84,12 +114,16 @@ impl Host {
             name,
             life: 0,
             heart: None,
+            adviser: None,
+            sight: Sight::default(),
+            member: Arc::new(member(name)),
             frozen_until: 0,
             last_woke: 0,
             out: Cut::default(),
             back: Cut::default(),
             refused_until: 0,
             stopping: false,
+            last_arrival: 0,
             armed: None,
             terms: BTreeMap::new(),
             lease: None,
@@ -102,15 +136,17 @@ impl Host {
         }
     }
 
-    pub(crate) fn boot(&mut self, timings: Timings, groups: &[Group]) {
+    pub(crate) fn boot(&mut self, timings: Timings, groups: &BTreeMap<Group, GroupConfig>) {
         self.life += 1;
-        self.heart = Some(Heart::new(self.name.into(), timings, groups.to_vec()));
+        self.heart = Some(Heart::new(self.name.into(), timings, groups.keys().cloned()));
+        self.adviser = Some(Adviser::new(self.name.into(), groups.clone()));
     }
 
     /// The process is gone, and with it all that it held.
     pub(crate) fn die(&mut self) {
         self.life += 1;
-        self.heart = None;
+        (self.heart, self.adviser) = (None, None);
+        self.sight = Sight::default();
         self.frozen_until = 0;
         self.armed = None;
         self.stopping = false;
@@ -164,5 +200,21 @@ impl Host {
         self.terms.get(group).is_some_and(|term| {
             !term.robbed && !self.is_frozen(now) && self.last_woke < self.true_time(term.deadline)
         })
+    }
+}
+
+/// Hosts differ by their priority alone.
+fn member(name: &str) -> Member {
+    Member {
+        name: name.to_owned(),
+        url: String::new(),
+        labels: BTreeMap::new(),
+        priority: name.bytes().map(i64::from).sum(),
+        joined: 0,
+        version: String::new(),
+        machine: String::new(),
+        process: Whereabouts::default(),
+        failing: BTreeMap::new(),
+        tasks: BTreeSet::new(),
     }
 }

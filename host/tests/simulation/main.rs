@@ -6,9 +6,11 @@
 //! supervisor or without; the store stands still, changes its leader, takes
 //! nothing back, loses keys to a careless hand, and now and then goes back to
 //! an older state, which hosts hear before they hear anything else of it.
-//! Leaders write to a fenced register and answer clients. A checker knows the
-//! true time and everybody, and names the [promise](promise::Promise) that
-//! breaks. After the faults stop, some host must lead again.
+//! Wake-ups are lost, and strangers' keys stand in queues. Each host has its
+//! strategist, which prefers and spreads. Leaders write to a fenced register
+//! and answer clients. A checker knows the true time and everybody, and names
+//! the [promise](promise::Promise) that breaks: what must never be, and that
+//! somebody leads who could. After the faults stop, some host must lead again.
 //!
 //! A failing seed is printed. To replay it with its whole history:
 //!
@@ -27,16 +29,19 @@
 mod agenda;
 mod calls;
 mod checker;
+mod crowd;
 mod effects;
 mod faults;
 mod figures;
 mod happening;
 mod host;
+mod liveness;
 mod mutant;
 mod network;
 mod process;
 mod promise;
 mod register;
+mod sight;
 mod store;
 mod world;
 

@@ -49,6 +49,10 @@ pub(crate) enum Mutant {
     Untold,
     /// A writer takes a write without an answer for done.
     Hopeful,
+    /// Whoever waits for a change believes that it will be told of it.
+    NoSecondLook,
+    /// A host's status takes whoever heads a queue for its leader.
+    Rosy,
 }
 
 impl Mutant {
@@ -155,7 +159,18 @@ fn writes_that_were_only_hoped_for_are_caught() {
 
 #[test]
 fn a_host_that_never_stops_is_caught() {
-    catches(Mutant::Untold, Promise::StopsInTime);
+    // Until then others take it for the leader that it was.
+    catches_one(Mutant::Untold, &[Promise::StopsInTime, Promise::HostsSayIt]);
+}
+
+#[test]
+fn a_wake_up_that_never_comes_is_caught() {
+    catches(Mutant::NoSecondLook, Promise::SomebodyLeads);
+}
+
+#[test]
+fn a_status_that_says_that_all_is_well_is_caught() {
+    catches(Mutant::Rosy, Promise::HostsSayIt);
 }
 
 #[test]

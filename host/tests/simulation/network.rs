@@ -2,19 +2,41 @@
 
 use crate::world::{MS, World};
 
-/// A direction that is cut until then.
+/// A direction that is cut from one moment to another.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cut {
+    pub(crate) since: u64,
     pub(crate) until: u64,
     /// What is sent meanwhile arrives after the cut, as TCP sends again what
     /// was not acknowledged; else it is lost.
     pub(crate) held: bool,
 }
 
+impl Cut {
+    /// Cuts it, or for longer if it is cut already. What was held until now comes through.
+    pub(crate) fn again(&mut self, other: Self) {
+        let lost = other.since < self.until && !self.held;
+        let since = if lost { self.since } else { other.since.max(self.until) };
+        *self = Self { since, ..other };
+    }
+
+    /// For how long nothing has come through.
+    pub(crate) fn lasts(&self, now: u64) -> u64 {
+        if now < self.until { now.saturating_sub(self.since) } else { 0 }
+    }
+}
+
 impl World {
     /// How long a request of `host` takes to the store; `None` if it is lost.
     pub(crate) fn way_out(&mut self, host: usize) -> Option<u64> {
-        self.way(self.hosts[host].out)
+        let way = self.way(self.hosts[host].out)?;
+        if !self.calm {
+            return Some(way);
+        }
+        // In peace, requests of one host arrive in their order.
+        let last = &mut self.hosts[host].last_arrival;
+        *last = (*last + 1).max(self.now + way);
+        Some(*last - self.now)
     }
 
     /// How long an answer takes to `host`; `None` if it is lost.

@@ -20,7 +20,7 @@ const NOBODY: u32 = 0;
 
 impl World {
     pub(crate) fn boot(&mut self, host: usize) {
-        self.hosts[host].boot(self.timings, &self.groups);
+        self.hosts[host].boot(self.timings, &self.settings);
         self.tell(|world| format!("{} boots", world.hosts[host].name));
         self.all_ready(host);
     }
@@ -35,6 +35,9 @@ impl World {
         };
         if let Some(lease) = granted {
             host.lease = Some(lease);
+        }
+        if matches!(event, Event::StoreChanged { .. }) {
+            host.revision = self.store.data.revision;
         }
         if self.mutant == Mutant::CountsFromReceipt
             && let Event::Granted { sent, .. } | Event::Renewed { sent, .. } = &mut event
@@ -104,7 +107,8 @@ impl World {
             }
             Command::Drain { key, .. } => {
                 self.turn_gate(from, &key, Phase::Draining);
-                let takes = self.rng.u64(..5 * SECOND);
+                let longest = if self.calm { 200 * MS } else { 5 * SECOND };
+                let takes = self.rng.u64(..longest);
                 self.after(takes, Happening::ToHost(from, Event::Drained { key }));
             }
             Command::Stop { key, cause } => self.stop(from, key, &cause),
@@ -129,6 +133,7 @@ impl World {
         let robbed = self.store.was_robbed(&key);
         let (phase, writer) = (Phase::Open, self.writer());
         self.perform(from, &key);
+        self.liveness.began(&key.group, self.now);
         let host = &mut self.hosts[from.host];
         host.highest.insert(key.group.clone(), key.token);
         let group = key.group.clone();
@@ -157,7 +162,9 @@ impl World {
         }
         let budget = self.timings.stop_budget.as_nanos() as u64;
         let takes = match self.rng.u8(..4) {
-            0 if cause.drains() => self.rng.u64(..self.timings.stop_limit.as_nanos() as u64),
+            0 if cause.drains() && !self.calm => {
+                self.rng.u64(..self.timings.stop_limit.as_nanos() as u64)
+            }
             1 => self.rng.u64(budget - budget / 50..budget),
             _ => self.rng.u64(..budget),
         };

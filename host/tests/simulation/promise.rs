@@ -27,8 +27,13 @@ pub(crate) enum Promise {
     NothingLost,
     /// A host that is told to stop ends, whatever the store refuses.
     StopsInTime,
-    /// When the faults are over, one host performs in each group.
+    /// If somebody could lead, somebody leads soon; and when the faults are over, one host
+    /// performs in each group.
     SomebodyLeads,
+    /// Where nobody leads, the hosts' status says so, or that they do not know.
+    HostsSayIt,
+    /// Hosts that may lead the same groups lead as many of them, give or take one.
+    EvenlySpread,
 }
 
 /// A promise was broken.

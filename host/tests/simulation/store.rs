@@ -4,7 +4,10 @@
 //! that may come late, as etcd's does, and a campaign's answer does not look
 //! again whether the candidate's own lease is still there.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use soloist::election::{Group, LeaderKey, LeaseId, Token};
 
@@ -25,6 +28,8 @@ pub(crate) struct Waiting {
     pub(crate) key: LeaderKey,
     /// Whether anybody still listens.
     pub(crate) heard: bool,
+    /// Whether the wake-up of this campaign was lost: it hears nothing before it looks again.
+    pub(crate) deaf: bool,
 }
 
 /// What the store keeps on its disk.
@@ -33,7 +38,10 @@ pub(crate) struct Data {
     pub(crate) revision: i64,
     /// When each lease runs out.
     leases: BTreeMap<LeaseId, u64>,
-    keys: Vec<LeaderKey>,
+    /// Who stands in each group, in the order of the tokens.
+    queues: BTreeMap<Group, Vec<LeaderKey>>,
+    /// The tokens under which hosts have said that they lead.
+    proclaimed: BTreeSet<Token>,
     pub(crate) registers: BTreeMap<Group, Register>,
 }
 
@@ -45,19 +53,33 @@ pub(crate) struct Store {
     pub(crate) waiting: Vec<Waiting>,
     /// Keys that were taken away from the hosts that held them.
     robbed: Vec<LeaderKey>,
+    /// Which host each lease was granted to.
+    owners: BTreeMap<LeaseId, usize>,
 }
 
 impl Store {
     pub(crate) fn new(mutant: Mutant) -> Self {
-        let (data, waiting, robbed) = Default::default();
-        Self { mutant, data, last_lease: 0, waiting, robbed }
+        let (data, waiting, robbed, owners) = Default::default();
+        Self { mutant, data, last_lease: 0, waiting, robbed, owners }
     }
 
-    pub(crate) fn grant(&mut self, ttl: Duration, now: u64) -> LeaseId {
+    pub(crate) fn grant(&mut self, host: usize, ttl: Duration, now: u64) -> LeaseId {
         self.last_lease += 1;
         let lease = LeaseId(self.last_lease);
+        self.owners.insert(lease, host);
         self.data.leases.insert(lease, now + ttl.as_nanos() as u64);
         lease
+    }
+
+    /// The host that a lease was granted to.
+    pub(crate) fn owner(&self, lease: LeaseId) -> Option<usize> {
+        self.owners.get(&lease).copied()
+    }
+
+    /// The hosts that have a lease, each with its latest.
+    pub(crate) fn sessions(&self) -> BTreeMap<usize, LeaseId> {
+        let leases = self.data.leases.keys();
+        leases.filter_map(|lease| Some((self.owner(*lease)?, *lease))).collect()
     }
 
     /// Whether the lease was there to be renewed.
@@ -74,7 +96,8 @@ impl Store {
     /// Ends a lease; returns the keys that went with it.
     pub(crate) fn revoke(&mut self, lease: LeaseId) -> Vec<LeaderKey> {
         self.data.leases.remove(&lease);
-        self.data.keys.extract_if(.., |key| key.lease == lease).collect()
+        let queues = self.data.queues.values_mut();
+        queues.flat_map(|queue| queue.extract_if(.., |key| key.lease == lease)).collect()
     }
 
     /// Ends every lease that has run out; returns the keys that went with them.
@@ -104,20 +127,25 @@ impl Store {
         heard: bool,
     ) -> Option<()> {
         self.data.leases.get(&lease)?;
-        let old = self.data.keys.iter().find(|key| key.lease == lease && key.group == *group);
-        let key = if let Some(key) = old {
-            key.clone()
-        } else {
-            self.data.revision += 1;
-            let name = format!("{group}/{lease}");
-            let counts_leases = self.mutant == Mutant::CountsLeases;
-            let token = Token(if counts_leases { lease.0 } else { self.data.revision });
-            let key = LeaderKey { group: group.clone(), key: name.into(), token, lease };
-            self.data.keys.push(key.clone());
-            key
-        };
-        self.waiting.push(Waiting { caller, attempt, key, heard });
+        let old = self.queue(group).iter().find(|key| key.lease == lease);
+        let key = old.cloned().unwrap_or_else(|| self.put(group, lease));
+        // One campaign at a time waits for a key.
+        self.waiting.retain(|w| !w.deaf || w.caller != caller || w.key.group != *group);
+        self.waiting.push(Waiting { caller, attempt, key, heard, deaf: false });
         Some(())
+    }
+
+    /// Enters a key that hangs on `lease`, or on none, behind all others.
+    pub(crate) fn put(&mut self, group: &Group, lease: LeaseId) -> LeaderKey {
+        self.data.revision += 1;
+        let name = format!("{group}/{lease}");
+        let counts_leases = self.mutant == Mutant::CountsLeases;
+        let token = Token(if counts_leases { lease.0 } else { self.data.revision });
+        let key = LeaderKey { group: group.clone(), key: name.into(), token, lease };
+        let queue = self.data.queues.entry(group.clone()).or_default();
+        let place = queue.partition_point(|other| other.token < token);
+        queue.insert(place, key.clone());
+        key
     }
 
     /// Stops answering a caller's campaign. Returns the key that it stood with.
@@ -132,16 +160,32 @@ impl Store {
         self.waiting.extract_if(.., theirs).map(|waiting| waiting.key).last()
     }
 
+    /// Takes down that the term of `key` runs, if that is there.
+    pub(crate) fn proclaim(&mut self, key: &LeaderKey) {
+        if self.exists(key) {
+            self.data.proclaimed.insert(key.token);
+        }
+    }
+
+    pub(crate) fn is_proclaimed(&self, key: &LeaderKey) -> bool {
+        self.data.proclaimed.contains(&key.token)
+    }
+
     /// Deletes a key. Returns whether it was there.
     pub(crate) fn resign(&mut self, key: &LeaderKey) -> bool {
-        let before = self.data.keys.len();
-        self.data.keys.retain(|k| k != key);
-        self.data.keys.len() < before
+        let Some(queue) = self.data.queues.get_mut(&key.group) else { return false };
+        let place = queue.iter().position(|other| other == key);
+        place.map(|place| queue.remove(place)).is_some()
+    }
+
+    /// Who stands in `group`, in order.
+    pub(crate) fn queue(&self, group: &Group) -> &[LeaderKey] {
+        self.data.queues.get(group).map_or(&[], Vec::as_slice)
     }
 
     /// The first in the queue of `group`.
     pub(crate) fn leader(&self, group: &Group) -> Option<&LeaderKey> {
-        self.data.keys.iter().filter(|key| key.group == *group).min_by_key(|key| key.token)
+        self.queue(group).first()
     }
 
     /// Whether `key` stands and nobody is before it: what a host asks that has won.
@@ -153,12 +197,7 @@ impl Store {
     }
 
     pub(crate) fn exists(&self, key: &LeaderKey) -> bool {
-        self.data.keys.contains(key)
-    }
-
-    /// The keys that hang on `lease`.
-    pub(crate) fn keys_of(&self, lease: LeaseId) -> impl Iterator<Item = &LeaderKey> {
-        self.data.keys.iter().filter(move |key| key.lease == lease)
+        self.queue(&key.group).contains(key)
     }
 
     /// Takes out the campaigns with nobody before them. Etcd answers them by the
@@ -168,14 +207,16 @@ impl Store {
         if self.mutant == Mutant::NoQueue {
             return std::mem::take(waiting);
         }
-        let before = |w: &Waiting, k: &LeaderKey| k.token < w.key.token && k.group == w.key.group;
-        let first = |w: &mut Waiting| !data.keys.iter().any(|k| before(w, k));
-        waiting.extract_if(.., first).collect()
+        let before = |w: &Waiting| {
+            let first = data.queues.get(&w.key.group).and_then(|queue| queue.first());
+            first.is_some_and(|first| first.token < w.key.token)
+        };
+        waiting.extract_if(.., |w| !w.deaf && !before(w)).collect()
     }
 
     /// Any key that is there, for somebody's careless hand.
     pub(crate) fn some_key(&self, pick: usize) -> Option<LeaderKey> {
-        let keys = &self.data.keys;
+        let keys: Vec<_> = self.data.queues.values().flatten().collect();
         (!keys.is_empty()).then(|| keys[pick % keys.len()].clone())
     }
 
@@ -194,10 +235,11 @@ impl Store {
     /// was a leader who finds a candidate before it that had long given up.
     pub(crate) fn restore(&mut self, older: Data, ttl: Duration, now: u64) {
         let led = |key: &&LeaderKey| self.leader(&key.group) == Some(*key);
-        let leaders: Vec<_> = self.data.keys.iter().filter(led).cloned().collect();
+        let leaders: Vec<_> = self.data.queues.values().flatten().filter(led).cloned().collect();
         let newer = std::mem::replace(&mut self.data, older);
         self.promote(ttl, now);
-        let lost: Vec<_> = newer.keys.into_iter().filter(|key| !self.exists(key)).collect();
+        let were = newer.queues.into_values().flatten();
+        let lost: Vec<_> = were.filter(|key| !self.exists(key)).collect();
         self.rob(lost);
         self.rob(leaders);
     }

@@ -1,10 +1,10 @@
 //! A world: hosts, a store, a network, faults, and the true time.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use fastrand::Rng;
 use soloist::{
-    config::Timings,
+    config::{GroupConfig, Strategy, Timings},
     election::{Event, Group, LeaderKey},
 };
 
@@ -14,6 +14,7 @@ use crate::{
     figures::Figures,
     happening::Happening,
     host::Host,
+    liveness::Liveness,
     mutant::Mutant,
     promise::Broken,
     store::{Caller, Data, Store},
@@ -24,9 +25,12 @@ pub(crate) const SECOND: u64 = 1000 * MS;
 /// Faults happen until then …
 pub(crate) const FAULTS: u64 = 40 * SECOND;
 /// … the last of them is over by then …
-const CLEAR: u64 = FAULTS + 16 * SECOND;
-/// … and now somebody must lead: a TTL, its sweep, a cool-down and some tries later.
-const END: u64 = CLEAR + 30 * SECOND;
+pub(crate) const CLEAR: u64 = FAULTS + 16 * SECOND;
+/// … and now somebody must lead, and groups be spread: a TTL, its sweep, a cool-down and some
+/// tries later, and twice the longest time to settle.
+const END: u64 = CLEAR + 45 * SECOND;
+/// Nobody hands over by preference from then on: it would not be done by the end.
+const REST: u64 = END - 12 * SECOND;
 
 pub(crate) struct World {
     pub(crate) now: u64,
@@ -35,6 +39,8 @@ pub(crate) struct World {
     pub(crate) mutant: Mutant,
     pub(crate) timings: Timings,
     pub(crate) groups: Vec<Group>,
+    /// Who should lead which group, the same on all hosts.
+    pub(crate) settings: BTreeMap<Group, GroupConfig>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) store: Store,
     /// The store stands still until then …
@@ -47,13 +53,29 @@ pub(crate) struct World {
     pub(crate) backup: Data,
     /// Whether the store's data goes back to an older state here. Then a host
     /// may refuse to lead until somebody restarts it.
-    goes_back: bool,
+    pub(crate) goes_back: bool,
     pub(crate) checker: Checker,
+    pub(crate) liveness: Liveness,
     /// Parts in a thousand of messages that are lost while faults happen.
     pub(crate) loss: u64,
     /// The longest way of a message in milliseconds, while faults happen.
     pub(crate) latency: u64,
+    /// How often the store has shown who stands where, and the longest pause between.
+    pub(crate) shown: u64,
+    pub(crate) shows_within: u64,
+    /// Whether there are no faults, and no effects to look at.
+    pub(crate) calm: bool,
     history: bool,
+}
+
+/// What a group goes by: mostly the order of the queue, else some preference.
+fn settings(rng: &mut Rng) -> GroupConfig {
+    GroupConfig {
+        strategy: [Strategy::LongestRunning, Strategy::Priority][rng.usize(..2)].clone(),
+        preempt: rng.bool(),
+        spread: rng.bool(),
+        settle: Duration::from_millis([100, 500, 5000][rng.usize(..3)]),
+    }
 }
 
 impl World {
@@ -61,7 +83,9 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let ttl = Duration::from_secs([2, 3, 5][rng.usize(..3)]);
         let timings = Timings::derive(ttl, Duration::from_millis(500), Duration::from_secs(3));
-        let groups = (0..rng.usize(1..=2)).map(|n| Group::from(["g0", "g1"][n])).collect();
+        let count = if rng.u8(..16) == 0 { 6 } else { rng.usize(1..=2) };
+        let groups: Vec<_> = (0..count).map(|n| Group::from(&*format!("g{n}"))).collect();
+        let settings = groups.iter().map(|group| (group.clone(), settings(&mut rng))).collect();
         let names = ["a", "b", "c", "d", "e"];
         let hosts = (0..rng.usize(1..=5))
             .map(|n| {
@@ -80,6 +104,7 @@ impl World {
             mutant,
             timings: mutant.timings(timings),
             groups,
+            settings,
             hosts,
             store: Store::new(mutant),
             stuck_until: 0,
@@ -87,6 +112,10 @@ impl World {
             sweep_is_due: false,
             backup: Data::default(),
             checker: Checker::default(),
+            liveness: Liveness::default(),
+            shown: 0,
+            shows_within: 2 * SECOND,
+            calm: false,
             history: false,
         }
     }
@@ -99,23 +128,31 @@ impl World {
     /// Lets the world run to its end, or to the first promise that is broken.
     pub(crate) fn run(mut self) -> Result<Figures, Broken> {
         self.begin();
-        while let Some((at, happening)) = self.agenda.next() {
-            if at > END {
-                break;
-            }
+        self.pass(END)?;
+        let scene = scene(&self.hosts, &self.store, END);
+        self.checker.end(&self.groups, scene);
+        if self.mutant != Mutant::Blind {
+            // Who sees nothing spreads nothing.
+            self.checker.even(&self.settings, scene);
+        }
+        self.checker.figures.worlds += 1;
+        match self.checker.broken {
+            Some(broken) => Err(broken),
+            None => Ok(self.checker.figures),
+        }
+    }
+
+    /// Lets time pass until `end`, or until the first promise is broken.
+    pub(crate) fn pass(&mut self, end: u64) -> Result<(), Broken> {
+        while let Some((at, happening)) = self.agenda.next(end) {
             self.now = at;
             self.happen(happening);
             if let Some(broken) = self.checker.broken.take() {
                 return Err(broken);
             }
         }
-        self.now = END;
-        self.checker.end(&self.groups, scene(&self.hosts, &self.store, END));
-        self.checker.figures.worlds += 1;
-        match self.checker.broken {
-            Some(broken) => Err(broken),
-            None => Ok(self.checker.figures),
-        }
+        self.now = end;
+        Ok(())
     }
 
     fn begin(&mut self) {
@@ -126,6 +163,7 @@ impl World {
         if self.mutant != Mutant::Blind {
             self.at(SECOND, Happening::Show);
         }
+        self.at(SECOND, Happening::Look);
         self.at(3 * SECOND, Happening::Fault);
         self.at(CLEAR, Happening::Clear);
         if self.goes_back {
@@ -162,6 +200,14 @@ impl World {
             Happening::Boot(host) => self.boot(host),
             Happening::Sweep => self.sweep(),
             Happening::Show => self.show(),
+            Happening::Seen(caller, number, roster) => self.seen(caller, number, roster),
+            Happening::Advise(..) if !self.calm && self.now > REST => {}
+            Happening::Advise(caller, set) => self.advise(caller, set),
+            Happening::SecondLook(caller, group, attempt) => {
+                self.look_again(caller, &group, attempt);
+            }
+            Happening::Remove(key) => self.remove(&key),
+            Happening::Look => self.look_around(),
             Happening::Fault => self.fault(),
             Happening::Backup => self.backup = self.store.data.clone(),
             Happening::Restore => self.restore(),
@@ -172,6 +218,7 @@ impl World {
     /// Now all can lead, but for one that never will; then the leaders stop.
     /// What the one left behind in the queue must not block the others.
     fn clear(&mut self) {
+        self.remove_strangers();
         if self.goes_back {
             // As the refusal of a host that led under a later token asks for.
             return (0..self.hosts.len()).for_each(|host| self.crash(host, true));
@@ -238,7 +285,7 @@ impl World {
     }
 
     pub(crate) fn faulty(&self) -> bool {
-        self.now < FAULTS
+        !self.calm && self.now < FAULTS
     }
 
     pub(crate) fn at(&mut self, at: u64, happening: Happening) {

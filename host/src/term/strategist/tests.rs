@@ -14,7 +14,7 @@ use crate::{
     clock::BootTime,
     config::GroupConfig,
     election::{Event, Group, LeaderKey, LeaseId, Token},
-    store::{Candidate, Member, Roster, Standing},
+    store::{Candidate, Member, Roster, Standing, Whereabouts},
     term::view::{GroupView, HostView, Role},
 };
 
@@ -97,6 +97,7 @@ impl Cluster {
             joined: 0,
             version: String::new(),
             machine: String::new(),
+            process: Whereabouts::default(),
             failing: BTreeMap::new(),
             tasks: BTreeSet::new(),
         };

@@ -1,0 +1,136 @@
+//! What hosts see of the store, and what they do about it: the driver's comparison, and the
+//! strategist's advice.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use soloist::{
+    election::{Event, LeaderKey, LeaseId},
+    store::{Candidate, Roster, Standing},
+    term::{HostView, Places},
+};
+
+use crate::{
+    calls::Request,
+    happening::Happening,
+    store::Caller,
+    world::{MS, SECOND, World},
+};
+
+/// How long changes gather before the strategist looks.
+const GATHER: u64 = 20 * MS;
+
+impl World {
+    /// The store shows each host who is there and who stands where.
+    pub(crate) fn show(&mut self) {
+        let roster = Arc::new(self.roster());
+        self.shown += 1;
+        for host in 0..self.hosts.len() {
+            let caller = self.caller(host);
+            if self.is_behind(caller) {
+                self.look_at_older(caller);
+                continue;
+            }
+            let heart = self.hosts[host].heart.as_ref();
+            if heart.is_some_and(|heart| heart.session().live().is_some())
+                && let Some(way) = self.way_back(host)
+            {
+                self.saw(caller);
+                let seen = Happening::Seen(caller, self.shown, Arc::clone(&roster));
+                self.after(way, seen);
+            }
+        }
+        let pause = self.rng.u64(10 * MS..self.shows_within);
+        self.after(pause, Happening::Show);
+    }
+
+    fn roster(&self) -> Roster {
+        let member =
+            |(host, lease): (usize, LeaseId)| (lease, Arc::clone(&self.hosts[host].member));
+        let standing = |key: &LeaderKey| {
+            let host = self.hosts[self.store.owner(key.lease)?].name.to_owned();
+            let since = self.store.is_proclaimed(key).then_some(0);
+            let candidate = Candidate { host, url: String::new(), since, heir: None };
+            Some(Arc::new(Standing { candidate, key: key.clone() }))
+        };
+        let mut groups = BTreeMap::new();
+        for group in &self.groups {
+            let queue: Vec<_> = self.store.queue(group).iter().filter_map(standing).collect();
+            if !queue.is_empty() {
+                groups.insert(group.clone(), queue);
+            }
+        }
+        let members = self.store.sessions().into_iter().map(member).collect();
+        Roster { revision: self.store.data.revision, groups, members, ..Roster::default() }
+    }
+
+    /// A host sees what the store showed, unless it has seen something later.
+    pub(crate) fn seen(&mut self, caller: Caller, number: u64, roster: Arc<Roster>) {
+        let host = &mut self.hosts[caller.host];
+        if number < host.sight.number || host.sight.is_deaf(self.now) {
+            return;
+        }
+        (host.sight.number, host.sight.roster) = (number, Some(Arc::clone(&roster)));
+        for event in self.compare(caller, &roster) {
+            self.hear(caller, event);
+        }
+        self.proclaim_again(caller, &roster);
+        self.advise_after(caller, GATHER);
+    }
+
+    /// Holds what a host sees against what its heart believes, as the driver does.
+    fn compare(&self, caller: Caller, roster: &Roster) -> Vec<Event> {
+        let Some(heart) = self.hosts[caller.host].heart.as_ref() else { return Vec::new() };
+        let Some((lease, _)) = heart.session().live() else { return Vec::new() };
+        let standing = roster.groups.values().flatten().filter(|s| s.key.lease == lease);
+        let standing = standing.map(|s| Event::Standing { key: s.key.clone() });
+        let keys = heart.candidacies().values().filter_map(|it| it.stage().key());
+        // What is older than a key cannot tell that it is gone.
+        let gone = keys.filter(|key| roster.revision >= key.token.0 && !roster.has(key));
+        standing.chain(gone.map(|key| Event::KeyGone { key: key.clone() })).collect()
+    }
+
+    /// Says anew of terms that they run, where the store does not show it.
+    fn proclaim_again(&mut self, caller: Caller, roster: &Roster) {
+        let silent = roster.groups.values().flatten().filter(|s| s.candidate.since.is_none());
+        let own = |s: &&Arc<Standing>| self.hosts[caller.host].term(&s.key).is_some();
+        let keys: Vec<_> = silent.filter(own).map(|standing| standing.key.clone()).collect();
+        for key in keys {
+            self.ask(caller, Request::Proclaim(key));
+        }
+    }
+
+    /// Has a host's strategist look, after `pause` at the latest.
+    fn advise_after(&mut self, caller: Caller, pause: u64) {
+        let at = self.now + pause;
+        let host = &mut self.hosts[caller.host];
+        if host.sight.looks_at.is_none_or(|due| at < due) {
+            host.sight.looks_at = Some(at);
+            self.at(at, Happening::Advise(caller, at));
+        }
+    }
+
+    /// A host's strategist looks, and tells its heart what follows.
+    pub(crate) fn advise(&mut self, caller: Caller, set: u64) {
+        let now = self.now;
+        let host = &mut self.hosts[caller.host];
+        if host.sight.looks_at.take_if(|at| *at == set).is_none() {
+            return;
+        }
+        let clock = host.clock(now);
+        let (Some(roster), Some(heart)) = (host.sight.roster.clone(), host.heart.as_ref()) else {
+            return;
+        };
+        let view = HostView::of(heart, None, None);
+        let Some(adviser) = host.adviser.as_mut() else { return };
+        let advised = adviser.look(&roster, &view, &Places::new(), clock);
+        self.checker.figures.disagreements += advised.disagreements.len() as u64;
+        for event in advised.events {
+            self.checker.figures.advised += 1;
+            self.hear(caller, event);
+        }
+        if let Some(pause) = advised.look_again {
+            let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+            self.advise_after(caller, pause.clamp(GATHER, SECOND));
+        }
+    }
+}
