@@ -110,6 +110,28 @@ impl fmt::Display for Why {
 }
 
 impl Why {
+    /// Why nobody performs in `group`, by what a host sees of the store and knows of itself;
+    /// nothing, if somebody does.
+    #[must_use]
+    pub fn of(group: &Group, roster: &Roster, view: &HostView) -> Option<Self> {
+        let here = view.groups.get(group).map(|view| view.role);
+        if matches!(here, Some(Role::Leader | Role::Draining)) {
+            return None;
+        }
+        if view.session.is_none() {
+            return Some(Self::Unknown);
+        }
+        match (roster.leader(group), roster.strangers(group).first()) {
+            (Some(leader), _) if leader.candidate.since.is_some() => None,
+            (Some(leader), _) => {
+                let (host, key) = (leader.candidate.host.clone(), leader.key.clone());
+                Some(Self::Silent { host, key })
+            }
+            (None, Some(stranger)) => Some(Self::Stranger(Arc::clone(stranger))),
+            (None, None) => Some(Self::Nobody),
+        }
+    }
+
     /// The same of several groups.
     fn of_several(&self) -> String {
         match self {
@@ -167,7 +189,7 @@ impl GapWatch {
         to.send_modify(|gaps| {
             let mut found = Gaps { long: self.patience, ..Gaps::default() };
             for group in groups {
-                if let Some(why) = why(&group, &roster, &view) {
+                if let Some(why) = Why::of(&group, &roster, &view) {
                     let before = gaps.groups.get(&group);
                     let (since, since_unix) = before.map_or(now, |gap| (gap.since, gap.since_unix));
                     found.groups.insert(group, Gap { since, since_unix, why });
@@ -179,26 +201,6 @@ impl GapWatch {
             }
             *gaps = found;
         });
-    }
-}
-
-/// Why nobody performs in `group`; nothing, if somebody does.
-fn why(group: &Group, roster: &Roster, view: &HostView) -> Option<Why> {
-    let here = view.groups.get(group).map(|view| view.role);
-    if matches!(here, Some(Role::Leader | Role::Draining)) {
-        return None;
-    }
-    if view.session.is_none() {
-        return Some(Why::Unknown);
-    }
-    match (roster.leader(group), roster.strangers(group).first()) {
-        (Some(leader), _) if leader.candidate.since.is_some() => None,
-        (Some(leader), _) => {
-            let (host, key) = (leader.candidate.host.clone(), leader.key.clone());
-            Some(Why::Silent { host, key })
-        }
-        (None, Some(stranger)) => Some(Why::Stranger(Arc::clone(stranger))),
-        (None, None) => Some(Why::Nobody),
     }
 }
 

@@ -111,7 +111,8 @@ impl Checker {
             format!("{} starts {group}/{} without a lease", host.name, key.token)
         });
         self.holds(
-            host.floor.is_none_or(|floor| key.token.0 > floor),
+            host.floor.is_none_or(|floor| key.token.0 > floor)
+                || host.under_way.get(group) == Some(key),
             Promise::TokensRise,
             now,
             || format!("{} starts {group}/{}, and had seen {:?}", host.name, key.token, host.floor),

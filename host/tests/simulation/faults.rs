@@ -12,9 +12,6 @@ use crate::{
     world::{FAULTS, MS, SECOND, World, scene},
 };
 
-/// The lease of a key that hangs on none.
-const NOBODY_S: LeaseId = LeaseId(0);
-
 impl World {
     /// One fault, and the next one's moment.
     pub(crate) fn fault(&mut self) {
@@ -168,9 +165,9 @@ impl World {
     /// Somebody who is no host puts a key into a queue, and takes it out again some time.
     fn estrange(&mut self) {
         let group = self.some_group();
-        let there = |key: &LeaderKey| key.lease == NOBODY_S;
+        let there = |key: &LeaderKey| key.lease == LeaseId::NONE;
         if !self.store.queue(&group).iter().any(there) {
-            let key = self.store.put(&group, NOBODY_S);
+            let key = self.store.put(&group, LeaseId::NONE);
             self.tell(|_| format!("a stranger stands in {group} under {}", key.token));
             let long = self.rng.u64(..16 * SECOND);
             self.after(long, Happening::Remove(key));
@@ -186,7 +183,7 @@ impl World {
     /// The same, of all that there are: a store that goes back brings some of them back.
     pub(crate) fn remove_strangers(&mut self) {
         for group in self.groups.clone() {
-            let stranger = self.store.queue(&group).iter().find(|key| key.lease == NOBODY_S);
+            let stranger = self.store.queue(&group).iter().find(|key| key.lease == LeaseId::NONE);
             if let Some(key) = stranger.cloned() {
                 self.remove(&key);
             }
@@ -220,6 +217,7 @@ impl World {
         self.checker.figures.restored += 1;
         for host in self.hosts.iter_mut().filter(|host| host.revision > older.revision) {
             host.floor = Some(host.revision).max(host.floor);
+            host.under_way = host.seen.clone();
         }
         self.store.restore(older, self.timings.ttl, self.now);
         self.break_campaigns();

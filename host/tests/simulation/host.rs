@@ -96,6 +96,8 @@ pub(crate) struct Host {
     pub(crate) revision: i64,
     /// How far it had seen it when the store went back behind that.
     pub(crate) floor: Option<i64>,
+    /// The keys that it had looked at by then: an answer may be under way.
+    pub(crate) under_way: BTreeMap<Group, LeaderKey>,
     /// The highest token that this life led under.
     pub(crate) highest: BTreeMap<Group, Token>,
     /// The keys that a look was asked for, and that were there at that moment.
@@ -129,6 +131,7 @@ impl Host {
             lease: None,
             revision: 0,
             floor: None,
+            under_way: BTreeMap::new(),
             highest: BTreeMap::new(),
             seen: BTreeMap::new(),
             offset,
@@ -154,6 +157,7 @@ impl Host {
         self.lease = None;
         self.revision = 0;
         self.floor = None;
+        self.under_way.clear();
         self.highest.clear();
         self.seen.clear();
     }

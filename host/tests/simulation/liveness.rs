@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use soloist::{
     config::Timings,
     election::{Group, LeaseId, Stage},
-    term::{HostView, Role},
+    term::{HostView, Why},
 };
 
 use crate::{
@@ -111,7 +111,7 @@ impl World {
 
     fn look_at_group(&mut self, group: &Group) {
         let now = self.now;
-        if self.store.leader(group).is_some_and(|key| key.lease == LeaseId(0)) {
+        if self.store.leader(group).is_some_and(|key| key.lease == LeaseId::NONE) {
             self.liveness.open.insert(group.clone(), now);
         }
         let leads = |host: &Host| {
@@ -173,16 +173,10 @@ impl World {
     fn says_well(&self, host: &Host, group: &Group) -> bool {
         let (Some(heart), Some(roster)) = (&host.heart, &host.sight.roster) else { return false };
         let view = HostView::of(heart, None, None);
-        let role = view.groups.get(group).map(|view| view.role);
-        match role {
-            Some(Role::Leader) => return true,
-            // It says that its term ends.
-            Some(Role::Draining) => return false,
-            _ => {}
+        match self.mutant {
+            Mutant::Rosy => view.session.is_some() && !roster.queue(group).is_empty(),
+            _ => Why::of(group, roster, &view).is_none(),
         }
-        let leader = roster.queue(group).first();
-        let told = leader.is_some_and(|leader| leader.candidate.since.is_some());
-        view.session.is_some() && leader.is_some() && (told || self.mutant == Mutant::Rosy)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use soloist::{
     election::{Event, LeaderKey, LeaseId},
-    store::{Candidate, Roster, Standing},
+    store::{Candidate, Roster, Standing, Stranger},
     term::{HostView, Places},
 };
 
@@ -52,15 +52,25 @@ impl World {
             let candidate = Candidate { host, url: String::new(), since, heir: None };
             Some(Arc::new(Standing { candidate, key: key.clone() }))
         };
-        let mut groups = BTreeMap::new();
+        let stranger = |key: &LeaderKey| {
+            let (key, token, remove) = (Arc::clone(&key.key), key.token, Arc::from("rm"));
+            Arc::new(Stranger { key, token, lease: None, remove })
+        };
+        let (mut groups, mut strangers) = (BTreeMap::new(), BTreeMap::new());
         for group in &self.groups {
+            let others = self.store.queue(group).iter().filter(|key| key.lease == LeaseId::NONE);
+            let others: Vec<_> = others.map(stranger).collect();
+            if !others.is_empty() {
+                strangers.insert(group.clone(), others);
+            }
             let queue: Vec<_> = self.store.queue(group).iter().filter_map(standing).collect();
             if !queue.is_empty() {
                 groups.insert(group.clone(), queue);
             }
         }
         let members = self.store.sessions().into_iter().map(member).collect();
-        Roster { revision: self.store.data.revision, groups, members, ..Roster::default() }
+        let revision = self.store.data.revision;
+        Roster { revision, groups, strangers, members, ..Roster::default() }
     }
 
     /// A host sees what the store showed, unless it has seen something later.

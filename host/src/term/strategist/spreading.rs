@@ -81,7 +81,8 @@ impl Spreader {
         config: &GroupConfig,
         memory: Option<&Memory>,
     ) -> Option<Spread> {
-        let queue = look.roster.queue(group);
+        // Behind a stranger nobody can lead, or be next.
+        let queue = look.roster.line(group);
         let first = queue.first()?;
         let scores = Scores { roster: look.roster, group, config, places: look.places };
         let scored = scores.of(queue);
