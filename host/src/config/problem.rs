@@ -45,14 +45,15 @@ impl fmt::Display for ConfigError {
 pub(super) struct Problem {
     what: String,
     place: Option<Place>,
-    help: String,
+    // Not a String: a Result of a problem is returned everywhere.
+    help: Box<str>,
     around: bool,
 }
 
 impl Problem {
     /// `what` is wrong, and `help` says what to do about it.
     pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { what: what.into(), place: None, help: help.into(), around: false }
+        Self { what: what.into(), place: None, help: help.into().into(), around: false }
     }
 
     /// The same, of something that lies around the settings: a file or a folder may come,

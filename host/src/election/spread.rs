@@ -97,7 +97,7 @@ impl Plan {
         host: LeaseId,
         spreads: impl IntoIterator<Item = (T, &'a Spread)>,
     ) -> Vec<T> {
-        let mut queues: BTreeMap<(&[LeaseId], LeaseId), Vec<(T, &Spread)>> = BTreeMap::new();
+        let mut queues = BTreeMap::<(&[LeaseId], LeaseId), Vec<_>>::new();
         for (name, spread) in spreads {
             let key = (&*spread.equals, spread.leader);
             queues.entry(key).or_default().push((name, spread));

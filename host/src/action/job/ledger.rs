@@ -56,8 +56,11 @@ pub struct Ledger {
     store: Arc<dyn State>,
     repeats: Repeats,
     trouble: Mutex<Trouble>,
-    tell: Box<dyn Fn(Option<&str>) + Send + Sync>,
+    tell: Tell,
 }
+
+/// Who is told what is in the way, and when nothing is any more.
+type Tell = Box<dyn Fn(Option<&str>) + Send + Sync>;
 
 /// What is in the way, and for how many tries in a row it was.
 #[derive(Debug, Default)]

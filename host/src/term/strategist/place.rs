@@ -124,16 +124,13 @@ impl<'a> Place<'a> {
             return;
         }
         let (next, Look { now, .. }) = (self.queue[1].key.lease, self.look);
-        match part.gives(self.group, next, self.config.settle, *now) {
-            None => {}
-            Some(wait) if wait > Duration::ZERO => advised.look_after(wait),
-            Some(_) => {
-                if self.give_to_next(left, advised) {
-                    part.take(Some(next));
-                    self.memory.evenness.made_way(next, *now, self.config.settle);
-                    self.say_if(self.memory.evenness.is_over(), advised);
-                }
-            }
+        let Some(wait) = part.gives(self.group, next, self.config.settle, *now) else { return };
+        if wait > Duration::ZERO {
+            advised.look_after(wait);
+        } else if self.give_to_next(left, advised) {
+            part.take(Some(next));
+            self.memory.evenness.made_way(next, *now, self.config.settle);
+            self.say_if(self.memory.evenness.is_over(), advised);
         }
     }
 
