@@ -190,7 +190,7 @@ async fn a_store_that_fails_is_told_with_its_reason() {
     server.put("a/k", "1").await;
     let holder = Connection::open(&server.file).unwrap();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
-    refused(server.put("a/k", "2").await, 503, "is unavailable: database is locked");
+    refused(server.put("a/k", "2").await, 503, "another process holds it: database is locked");
     let told = server.delete("a?all=true").await;
     refused(told, 503, "; 0 keys of a were deleted before that");
     assert_eq!(server.get("a/k").await, (200, "1".into()));
