@@ -1,6 +1,6 @@
 //! Where a process dies and its machine lives, nobody waits for a TTL.
 
-use std::{fs, net::TcpListener, time::Duration};
+use std::{net::TcpListener, time::Duration};
 
 use rustix::process::Signal;
 use tokio::{
@@ -226,13 +226,6 @@ async fn refuses_alike(command: &mut Command, code: i32) {
 async fn wrong_settings_are_told_as_without_a_supervisor() {
     let cluster = Cluster::new(Kind::Sqlite).await;
     refuses_alike(&mut cluster.command("a", "lissten = \"x\"\n"), 64).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_plugin_is_told_as_without_a_supervisor() {
-    let cluster = Cluster::new(Kind::Sqlite).await;
-    fs::write(cluster.folder.path().join("plugins/broken.wasm"), "not wasm").expect("a file");
-    refuses_alike(&mut cluster.command("a", ""), 64).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
