@@ -160,9 +160,8 @@ fn reread(file: &str) -> std::io::Result<String> {
 /// What the host says of a request.
 fn seen(request: &IncomingRequest) -> String {
     let headers = request.headers().entries();
-    let line = |(name, value): &(String, Vec<u8>)| {
-        format!("{name}: {}\n", String::from_utf8_lossy(value))
-    };
+    let line =
+        |(name, value): &(String, Vec<u8>)| format!("{name}: {}\n", String::from_utf8_lossy(value));
     let host = request.authority().unwrap_or_default();
     format!("{host}\n") + &headers.iter().map(line).collect::<String>()
 }
