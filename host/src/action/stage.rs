@@ -80,9 +80,8 @@ impl Stage {
         let mounts = mounts(actions);
         // The others end when they have finished what they have begun.
         self.acts.retain(|_, hold| !hold.is_over());
-        self.slots.retain(|name, _| {
-            self.acts.contains_key(name) || actions.iter().any(|action| action.name() == name)
-        });
+        // A slot goes with its task, which empties it at its end, whoever is there by then.
+        self.slots.retain(|name, _| self.acts.contains_key(name));
         for action in actions {
             let slot = || Slot::new(self.scope.lobby.clone()).into();
             self.slots.entry(Arc::clone(action.name())).or_insert_with(slot);
