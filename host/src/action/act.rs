@@ -140,14 +140,13 @@ impl Act {
             (Some(desired), _) => self.replace(desired).await,
             (None, _) => {
                 self.slot.put(None);
-                self.links.started.send_replace(None);
                 self.versions.leave(&self.scope).await;
+                self.links.started.send_replace(None);
             }
         }
     }
 
     async fn replace(&mut self, Desired { action, door }: Desired) {
-        self.links.started.send_replace(None);
         let version = Running::new(&action, &self.scope, self.links.started.clone(), None);
         if action.on_trial()
             && let Err(reason) = version.rehearse().await
@@ -157,6 +156,8 @@ impl Act {
         // Requests move over first, so that none finds nobody.
         self.slot.put(version.server().cloned());
         self.versions.leave(&self.scope).await;
+        // From here on nothing is said by the old one.
+        self.links.started.send_replace(None);
         self.begin(version, door);
     }
 

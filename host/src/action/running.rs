@@ -147,7 +147,7 @@ impl Running {
         }
         if !run.action.kinds().stays() {
             run.enter(State::Done);
-            run.up.send_replace(Some(Ok(())));
+            run.tell(Ok(()));
         } else if run.action.on_trial() {
             self.run.scope.tasks.spawn(prove(run));
         }
@@ -315,7 +315,7 @@ impl Run {
             }
         }
         self.enter(State::Running);
-        self.up.send_replace(Some(Ok(())));
+        self.tell(Ok(()));
     }
 
     /// Notes that its service is not started again. If the action answers requests
@@ -326,13 +326,25 @@ impl Run {
         }
     }
 
+    /// Tells how it has started, unless another version takes its place: that one has its
+    /// own start to tell of, by the same way.
+    fn tell(&self, outcome: Result<(), Failure>) {
+        self.up.send_if_modified(|started| {
+            let tells = !self.leaving.load(Ordering::Acquire);
+            if tells {
+                *started = Some(outcome);
+            }
+            tells
+        });
+    }
+
     fn missing(&self) -> MutexGuard<'_, Vec<Kind>> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that the action will not be up any more.
     fn never_up(&self) {
-        self.up.send_replace(Some(Err(self.failure(NEVER_UP))));
+        self.tell(Err(self.failure(NEVER_UP)));
     }
 
     /// Notes something that went wrong with a request; it may go so with each.
@@ -360,7 +372,7 @@ impl Run {
         let failure = self.failure(reason);
         self.trouble("action is given up", reason);
         self.enter(State::Failed);
-        self.up.send_replace(Some(Err(failure.clone())));
+        self.tell(Err(failure.clone()));
         // A term that no longer listens is ending already.
         let _ = self.scope.failures.send(failure);
     }

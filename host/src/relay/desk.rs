@@ -9,9 +9,10 @@ use tokio::time::timeout;
 use super::{
     Carried, Shared,
     errand::Errand,
-    headers::{self, Trail},
+    headers,
     limits::{IN_FLIGHT, SOAK},
     refusal::Refusal,
+    trail::{self, Trail},
 };
 use crate::{
     action::{Action, Answers, Caller, Paths, take_off},
@@ -53,7 +54,7 @@ impl Desk {
     ) -> Response<Carried> {
         headers::take_in(&mut request);
         let trail = Trail::read(request.headers());
-        headers::take_off_own(request.headers_mut());
+        trail::take_off_own(request.headers_mut());
         let (action, taken) = match self.named(request.uri().path()) {
             Ok(found) => found,
             Err(refusal) => return refusal.response(trail.is_from_host()),
@@ -97,7 +98,7 @@ impl Desk {
         caller: Caller,
     ) -> Response<Carried> {
         headers::take_in(&mut request);
-        headers::take_off_own(request.headers_mut());
+        trail::take_off_own(request.headers_mut());
         let found = self.paths.find(request.uri().path(), |path, action, taken| {
             (Arc::clone(path), Arc::clone(action), taken)
         });

@@ -1,37 +1,12 @@
-//! The headers of requests and answers that pass a host.
-//!
-//! Between hosts, and nowhere else:
-//!
-//! | header | says |
-//! |---|---|
-//! | `soloist-via` | which hosts a request has passed |
-//! | `soloist-to` | `HOST TOKEN`: for which term it is meant |
-//! | `soloist-hold` | for how many milliseconds it may still wait |
-//! | `soloist-scheme` | `https`, if the client came by TLS |
-//! | `soloist-asked` | which host the client has asked for |
-//! | `soloist-unserved` | of an answer: `not-begun` or `lost`, where another leader may answer; `stranger`, where the host that asks was not let in |
+//! The headers of requests and answers that pass a host, as they concern everybody: what goes
+//! no further than one connection, and where a request came from.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, uri::Authority};
 
-use super::{limits::HOPS, refusal::Refusal, tunnel};
-use crate::{
-    action::{Caller, Unserved},
-    config::MINUTE,
-    election::Token,
-};
-
-const OWN: &str = "soloist-";
-const VIA: HeaderName = HeaderName::from_static("soloist-via");
-const TO: HeaderName = HeaderName::from_static("soloist-to");
-const HOLD: HeaderName = HeaderName::from_static("soloist-hold");
-const SCHEME: HeaderName = HeaderName::from_static("soloist-scheme");
-const ASKED: HeaderName = HeaderName::from_static("soloist-asked");
-const UNSERVED: HeaderName = HeaderName::from_static("soloist-unserved");
-const NOT_BEGUN: HeaderValue = HeaderValue::from_static("not-begun");
-const STRANGER: HeaderValue = HeaderValue::from_static("stranger");
-const LOST: HeaderValue = HeaderValue::from_static("lost");
+use super::{trail, tunnel};
+use crate::action::Caller;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -46,92 +21,6 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
-
-/// What hosts tell each other of a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Trail {
-    /// The hosts that it has passed.
-    pub(super) via: Vec<String>,
-    /// The host and the term that it is meant for.
-    pub(super) to: Option<(String, Token)>,
-    /// How long it may still wait.
-    pub(super) hold: Option<Duration>,
-    /// Whether the client came by TLS.
-    pub(super) secure: bool,
-    /// Which host the client has asked for.
-    pub(super) asked: Option<HeaderValue>,
-}
-
-impl Trail {
-    /// What the headers of a request say.
-    pub(super) fn read(headers: &HeaderMap) -> Self {
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let passed = headers.get_all(VIA).iter().flat_map(|value| value.to_str().ok());
-        let passed = passed.flat_map(|names| names.split(',').map(|name| name.trim().to_owned()));
-        let to = text(TO).and_then(|to| {
-            let (host, token) = to.rsplit_once(' ')?;
-            Some((host.to_owned(), Token(token.parse().ok()?)))
-        });
-        let hold = text(HOLD).and_then(|ms| ms.parse().ok());
-        let hold = hold.map(|ms: u64| Duration::from_millis(ms.min(10 * MINUTE)));
-        let asked = headers.get(ASKED).cloned();
-        Self { via: passed.collect(), to, hold, secure: text(SCHEME) == Some("https"), asked }
-    }
-
-    /// Whether another host passed it on.
-    pub(super) fn is_from_host(&self) -> bool {
-        !self.via.is_empty()
-    }
-
-    /// Whether it may go on at `host`.
-    pub(super) fn check(&self, host: &str) -> Result<(), Refusal> {
-        if self.via.iter().any(|passed| passed == host) {
-            return Err(Refusal::Loop(host.to_owned()));
-        }
-        if self.via.len() > HOPS {
-            return Err(Refusal::Hops(self.via.len()));
-        }
-        Ok(())
-    }
-
-    /// Says it to the next host.
-    pub(super) fn write(&self, headers: &mut HeaderMap) {
-        let mut put = |name, text: String| {
-            // Names of hosts are fit for headers.
-            if let Ok(value) = HeaderValue::from_str(&text) {
-                headers.insert(name, value);
-            }
-        };
-        put(VIA, self.via.join(", "));
-        if let Some((host, token)) = &self.to {
-            put(TO, format!("{host} {}", token.0));
-        }
-        if let Some(hold) = self.hold {
-            put(HOLD, hold.as_millis().to_string());
-        }
-        if self.secure {
-            put(SCHEME, "https".to_owned());
-        }
-        if let Some(asked) = &self.asked {
-            headers.insert(ASKED, asked.clone());
-        }
-    }
-}
-
-/// Whether another host says that it has passed a request on; [`Trail::is_from_host`], for
-/// who wants to know no more.
-pub(super) fn is_from_host(headers: &HeaderMap) -> bool {
-    headers.get_all(VIA).iter().any(|value| value.to_str().is_ok())
-}
-
-/// Takes off what only hosts say to each other, and what nobody else is believed.
-pub(super) fn take_off_own(headers: &mut HeaderMap) {
-    let own: Vec<_> =
-        headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
-    for name in own {
-        headers.remove(name);
-    }
-}
 
 /// Takes in a request: what concerned the connection that it came by goes, before anything is
 /// added that its sender could name there.
@@ -184,7 +73,7 @@ pub(super) fn take_off_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
 /// Whether `connection` may take a header off. It may not name what is for all who get a
 /// message (RFC 9110, section 7.6.1): which host it is for, and what hosts say themselves.
 fn may_be_named(name: &HeaderName) -> bool {
-    *name != header::HOST && !name.as_str().starts_with(OWN)
+    *name != header::HOST && !trail::is_own(name)
 }
 
 fn takes_trailers(te: &HeaderValue) -> bool {
@@ -224,34 +113,6 @@ fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
     }
 }
 
-/// Tells the host that has asked that another leader may answer.
-pub(super) fn mark(headers: &mut HeaderMap, unserved: Unserved) {
-    let value = match unserved {
-        Unserved::NotBegun => NOT_BEGUN,
-        Unserved::Lost => LOST,
-    };
-    headers.insert(UNSERVED, value);
-}
-
-/// Tells the host that has asked that it was not let in.
-pub(super) fn mark_stranger(headers: &mut HeaderMap) {
-    headers.insert(UNSERVED, STRANGER);
-}
-
-/// Whether another host did not let this one in.
-pub(super) fn is_stranger(headers: &HeaderMap) -> bool {
-    headers.get(UNSERVED).is_some_and(|value| value == STRANGER)
-}
-
-/// What another host says of a request that it did not answer.
-pub(super) fn unserved(headers: &HeaderMap) -> Option<Unserved> {
-    match headers.get(UNSERVED)? {
-        value if value == NOT_BEGUN => Some(Unserved::NotBegun),
-        value if value == LOST => Some(Unserved::Lost),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,35 +125,6 @@ mod tests {
             headers.append(name, value);
         }
         headers
-    }
-
-    #[test]
-    fn a_trail_is_read_as_it_was_written() {
-        let trail = Trail {
-            via: vec!["a".into(), "b".into()],
-            to: Some(("c".into(), Token(7))),
-            hold: Some(Duration::from_millis(250)),
-            secure: true,
-            asked: Some(HeaderValue::from_static("example.com")),
-        };
-        let mut written = HeaderMap::new();
-        trail.write(&mut written);
-        assert_eq!(Trail::read(&written), trail);
-        assert!(is_from_host(&written) && !is_from_host(&HeaderMap::new()));
-        assert_eq!(Trail::read(&HeaderMap::new()), Trail::default());
-        take_off_own(&mut written);
-        assert!(written.is_empty());
-    }
-
-    #[test]
-    fn a_host_that_was_passed_and_too_many_are_refused() {
-        let trail = |via: &[&str]| Trail {
-            via: via.iter().map(|it| (*it).into()).collect(),
-            ..Trail::default()
-        };
-        assert!(trail(&["a", "b", "c", "d"]).check("e").is_ok());
-        assert!(matches!(trail(&["a", "b"]).check("a"), Err(Refusal::Loop(_))));
-        assert!(matches!(trail(&["a", "b", "c", "d", "e"]).check("f"), Err(Refusal::Hops(5))));
     }
 
     #[test]

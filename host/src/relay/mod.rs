@@ -26,6 +26,7 @@ mod headers;
 mod hop;
 mod limits;
 mod refusal;
+mod trail;
 mod tunnel;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -132,17 +133,17 @@ impl Relay {
 
     /// Whether another host says that it has passed this on.
     pub(crate) fn is_from_host(headers: &HeaderMap) -> bool {
-        headers::is_from_host(headers)
+        trail::is_from_host(headers)
     }
 
     /// Takes off what only hosts say to each other.
     pub(crate) fn take_off_own(headers: &mut HeaderMap) {
-        headers::take_off_own(headers);
+        trail::take_off_own(headers);
     }
 
     /// Tells the host that has asked that it was not let in, and not its client.
     pub(crate) fn mark_stranger(headers: &mut HeaderMap) {
-        headers::mark_stranger(headers);
+        trail::mark_stranger(headers);
     }
 
     /// Answers a request to the control address, under `/leader/`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::http::{Response, StatusCode};
 
-use super::{Carried, headers};
+use super::{Carried, trail};
 use crate::action::{Unserved, told};
 
 /// Why the relay cannot pass an answer on.
@@ -83,7 +83,7 @@ impl Refusal {
     pub(super) fn response(&self, to_host: bool) -> Response<Carried> {
         let mut response = told(self.status(), Carried::text(format!("{self}\n")));
         if let Some(unserved) = self.unserved().filter(|_| to_host) {
-            headers::mark(response.headers_mut(), unserved);
+            trail::mark(response.headers_mut(), unserved);
         }
         response
     }

@@ -1,6 +1,6 @@
 //! The driver: the heart's loop.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     runtime,
@@ -11,7 +11,6 @@ use tokio::{
     task::JoinHandle,
     time::sleep,
 };
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::{
@@ -19,18 +18,19 @@ use super::{
     health::Health,
     report,
     standby::Sidelines,
-    tree::{Order, TermTree},
+    terms::Terms,
+    tree::{Order, TermContext},
     view::HostView,
     watchdog::Watchdog,
     witness::Witness,
 };
 use crate::{
     action::{Failure, Jobs, Lobby, Offers, Programme},
-    capability::{self, Deadline, Gate},
+    capability,
     clock::{BootTime, unix_ms},
     cluster::Freshness,
     config::Timings,
-    election::{Command, Event, Group, Heart, LeaderKey, LeaseId, Stage, Term},
+    election::{Command, Event, Heart, LeaseId, Stage},
     journal::{Journal, Transition},
     measure,
     store::{Member, Mismatch, Roster, State, Store, StoreError},
@@ -134,27 +134,12 @@ struct Loop {
     timings: Timings,
     calls: Calls,
     answers: UnboundedReceiver<Answer>,
-    state: Arc<dyn State>,
-    tasks: Arc<dyn capability::Calls>,
-    /// The runtime that actions run on.
-    guests: runtime::Handle,
-    programme: watch::Receiver<Arc<Programme>>,
-    lobby: Lobby,
-    jobs: Jobs,
-    catalog: UnboundedSender<Failure>,
-    failures: Health,
-    sidelines: Sidelines,
-    terms: BTreeMap<Group, (Arc<Gate>, UnboundedSender<Order>)>,
-    trees: TaskTracker,
-    watchdog: Watchdog,
-    /// The deadline that all gates of one session share, and whose it is.
-    deadline: (LeaseId, Arc<Deadline>),
+    terms: Terms,
     roster: watch::Receiver<Option<Roster>>,
     mismatches: watch::Receiver<Option<Mismatch>>,
     freshness: Freshness,
     witness: Box<dyn Witness>,
     journal: Journal,
-    events: UnboundedSender<Event>,
     view: watch::Sender<HostView>,
     health: report::StoreHealth,
     doubles: report::Doubles,
@@ -169,9 +154,23 @@ impl Loop {
         events: UnboundedSender<Event>,
         view: watch::Sender<HostView>,
     ) -> Self {
-        let Driver { timings, member, store, state, programme, journal, .. } = driver;
+        let Driver { timings, member, store, programme, journal, .. } = driver;
         let groups = programme.borrow().groups();
         let (answers_to, answers) = unbounded_channel();
+        let report = driver.health.report();
+        let context = TermContext {
+            state: driver.state,
+            tasks: driver.tasks,
+            programme,
+            lobby: driver.lobby,
+            jobs: driver.jobs,
+            catalog: driver.catalog,
+            health: driver.health,
+            sidelines: driver.sidelines,
+            events,
+            stop_budget: timings.stop_budget,
+            drain: timings.drain,
+        };
         Self {
             heart: Heart::new(member.name.as_str().into(), timings, groups),
             timings,
@@ -179,33 +178,13 @@ impl Loop {
             mismatches: store.mismatches(),
             doubles: report::Doubles::of(&member),
             unsaid: false,
-            calls: Calls::new(
-                store,
-                member,
-                driver.health.report(),
-                driver.offers,
-                timings,
-                answers_to,
-            ),
+            calls: Calls::new(store, member, report, driver.offers, timings, answers_to),
             answers,
-            state,
-            tasks: driver.tasks,
-            guests,
-            programme,
-            lobby: driver.lobby,
-            jobs: driver.jobs,
-            catalog: driver.catalog,
-            failures: driver.health,
-            sidelines: driver.sidelines,
-            terms: BTreeMap::new(),
-            trees: TaskTracker::new(),
-            watchdog: driver.watchdog,
-            deadline: (LeaseId(0), Arc::new(Deadline::new(BootTime::ZERO))),
+            terms: Terms::new(context, guests, driver.watchdog),
             roster: driver.roster,
             freshness: driver.freshness,
             witness: driver.witness,
             journal,
-            events,
             view,
         }
     }
@@ -231,8 +210,7 @@ impl Loop {
             }
         }
         self.calls.end().await;
-        self.trees.close();
-        self.trees.wait().await;
+        self.terms.join().await;
     }
 
     fn store_changed(&mut self) {
@@ -278,7 +256,7 @@ impl Loop {
         }
         let commands = self.heart.step(event, BootTime::now());
         // Before anything that takes time, be it a line of the log.
-        commands.iter().for_each(|command| self.turn_gate(command));
+        commands.iter().for_each(|command| self.terms.turn_gate(command));
         // Whoever reads of a change and asks must find it.
         self.publish();
         for command in commands {
@@ -308,81 +286,20 @@ impl Loop {
             }
             Command::Withdraw { group, .. } => self.calls.withdraw(&group),
             Command::Verify { key } => self.calls.verify(key),
-            Command::Start { key, deadline } => self.start(key, deadline),
-            Command::Extend { lease, deadline } => self.extend(lease, deadline),
-            Command::Drain { key, .. } => self.order(&key, Order::Drain),
+            Command::Start { key, deadline } => {
+                self.terms.begin(&key, self.heart.host(), deadline);
+                self.calls.proclaim(key, unix_ms());
+            }
+            Command::Extend { lease, deadline } => self.terms.extend(lease, deadline),
+            Command::Drain { key, .. } => self.terms.order(&key, Order::Drain),
             Command::Stop { key, cause } => {
                 measure::term_ended(key.group.as_str(), cause.word());
-                self.order(&key, Order::Stop);
+                self.terms.order(&key, Order::Stop);
             }
             Command::Resign { key } => {
-                self.terms.remove(&key.group);
+                self.terms.forget(&key.group);
                 self.calls.resign(key);
             }
-        }
-    }
-
-    fn start(&mut self, key: LeaderKey, deadline: BootTime) {
-        if self.deadline.0 != key.lease {
-            self.deadline = (key.lease, Arc::new(Deadline::new(deadline)));
-        }
-        self.extend(key.lease, deadline);
-        let term = Term {
-            group: key.group.clone(),
-            host: Arc::clone(self.heart.host()),
-            token: key.token,
-        };
-        let gate = Arc::new(Gate::new(term, Arc::clone(&self.deadline.1)));
-        let (order, orders) = unbounded_channel();
-        let tree = TermTree {
-            key: key.clone(),
-            gate: Arc::clone(&gate),
-            state: Arc::clone(&self.state),
-            tasks: Arc::clone(&self.tasks),
-            orders,
-            events: self.events.clone(),
-            watch: self.watchdog.watch(Arc::clone(&gate)),
-            programme: self.programme.clone(),
-            lobby: self.lobby.clone(),
-            jobs: self.jobs.clone(),
-            catalog: self.catalog.clone(),
-            health: self.failures.clone(),
-            aside: self.sidelines.leave(&key.group),
-            sidelines: self.sidelines.clone(),
-            budget: self.timings.stop_budget,
-            drain: self.timings.drain,
-        };
-        self.trees.spawn_on(tree.run(), &self.guests);
-        self.terms.insert(key.group.clone(), (gate, order));
-        self.calls.proclaim(key, unix_ms());
-    }
-
-    fn extend(&self, lease: LeaseId, deadline: BootTime) {
-        let (of, shared) = &self.deadline;
-        // Gates of a former session must never be extended by this one.
-        if *of == lease && !shared.extend(deadline) {
-            // The clock was faster than this thread, and the watchdog may have
-            // acted on it. An error means that the driver itself is ending.
-            let _ = self.events.send(Event::DeadlinePassed { lease });
-        }
-    }
-
-    fn turn_gate(&self, command: &Command) {
-        let (Command::Drain { key, cause } | Command::Stop { key, cause }) = command else {
-            return;
-        };
-        let Some((gate, _)) = self.terms.get(&key.group) else { return };
-        match command {
-            Command::Drain { .. } => gate.drain(),
-            _ if cause.drains() => gate.close(),
-            _ => gate.revoke(),
-        }
-    }
-
-    fn order(&self, key: &LeaderKey, order: Order) {
-        if let Some((_, orders)) = self.terms.get(&key.group) {
-            // A tree that does not listen any more is stopping by itself.
-            let _ = orders.send(order);
         }
     }
 

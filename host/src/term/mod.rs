@@ -25,6 +25,7 @@ mod rehearsal;
 mod report;
 mod standby;
 mod strategist;
+mod terms;
 mod thread;
 mod tree;
 mod view;

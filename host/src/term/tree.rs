@@ -37,18 +37,14 @@ pub(super) enum Order {
     Stop,
 }
 
-/// A running term.
-pub(super) struct TermTree {
-    pub(super) key: LeaderKey,
-    pub(super) gate: Arc<Gate>,
+/// What the terms of this host have in common.
+#[derive(Clone)]
+pub(super) struct TermContext {
+    /// Where actions keep their state.
     pub(super) state: Arc<dyn State>,
-    /// Who has the tasks done that its actions call.
+    /// Who has the tasks done that actions call.
     pub(super) tasks: Arc<dyn Calls>,
-    pub(super) orders: UnboundedReceiver<Order>,
-    pub(super) events: UnboundedSender<Event>,
-    /// Under the watchdog's eyes until the tree is gone.
-    pub(super) watch: Watch,
-    /// What this host performs; of that, the group's actions run here.
+    /// What this host performs; of that, the group's actions run in its term.
     pub(super) programme: watch::Receiver<Arc<Programme>>,
     /// Where those find the actions who have requests.
     pub(super) lobby: Lobby,
@@ -58,14 +54,26 @@ pub(super) struct TermTree {
     pub(super) catalog: UnboundedSender<Failure>,
     /// What has failed on this host.
     pub(super) health: Health,
-    /// Where this host stands by again when the term is over.
+    /// Where this host stands by.
     pub(super) sidelines: Sidelines,
-    /// What this host was doing while it stood by.
-    pub(super) aside: Tasks,
+    /// Where the driver hears of a term.
+    pub(super) events: UnboundedSender<Event>,
     /// How long a stop should take at most.
-    pub(super) budget: Duration,
+    pub(super) stop_budget: Duration,
     /// How long what was begun may take to finish.
     pub(super) drain: Duration,
+}
+
+/// A running term.
+pub(super) struct TermTree {
+    pub(super) key: LeaderKey,
+    pub(super) gate: Arc<Gate>,
+    pub(super) context: TermContext,
+    pub(super) orders: UnboundedReceiver<Order>,
+    /// Under the watchdog's eyes until the tree is gone.
+    pub(super) watch: Watch,
+    /// What this host was doing while it stood by.
+    pub(super) aside: Tasks,
 }
 
 impl TermTree {
@@ -77,22 +85,23 @@ impl TermTree {
         let term = TermLink {
             gate: Arc::clone(&self.gate),
             key: self.key.clone(),
-            state: Arc::clone(&self.state),
+            state: Arc::clone(&self.context.state),
             notices: notices_to,
-            calls: Some(Arc::clone(&self.tasks)),
+            calls: Some(Arc::clone(&self.context.tasks)),
         };
         let scope = Scope {
             term,
             tasks: tasks.child(),
             failures: failures_to,
-            lobby: self.lobby.clone(),
-            jobs: self.jobs.clone(),
-            drain: self.drain,
+            lobby: self.context.lobby.clone(),
+            jobs: self.context.jobs.clone(),
+            drain: self.context.drain,
         };
         // Nothing that was told of another leader may outlast that.
         self.aside.stop().await;
-        let (group, programme) = (self.key.group.clone(), self.programme.clone());
-        let mut performance = Performance::new(group, scope, programme, self.health.clone());
+        let (group, programme) = (self.key.group.clone(), self.context.programme.clone());
+        let mut performance =
+            Performance::new(group, scope, programme, self.context.health.clone());
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -102,7 +111,7 @@ impl TermTree {
                 order = self.orders.recv() => match order {
                     Some(Order::Drain) => {
                         if self.drain(&mut performance).await {
-                            let _ = self.events.send(Event::Drained { key: self.key.clone() });
+                            let _ = self.context.events.send(Event::Drained { key: self.key.clone() });
                         } else {
                             break;
                         }
@@ -138,15 +147,15 @@ impl TermTree {
         tasks.stop().await;
         let took = BootTime::now().since(began);
         drop(self.watch);
-        self.sidelines.take(&self.key.group);
+        self.context.sidelines.take(&self.key.group);
         measure::teardown(self.key.group.as_str(), took);
         let (group, token, took_ms) = (&self.key.group, self.key.token.0, millis(took));
-        if took > self.budget {
+        if took > self.context.stop_budget {
             warn!(event = "stopped", %group, token, took_ms, "stopped later than its budget allows");
         } else {
             info!(event = "stopped", %group, token, took_ms, "nothing of the term runs any more");
         }
-        let _ = self.events.send(Event::Stopped { key: self.key });
+        let _ = self.context.events.send(Event::Stopped { key: self.key });
     }
 
     /// Hands over to a host that can do what is parked here.
@@ -165,20 +174,22 @@ impl TermTree {
     }
 
     fn hand_over(&self, cause: Cause) {
-        let _ = self.events.send(Event::HandOver { key: self.key.clone(), cause });
+        let _ = self.context.events.send(Event::HandOver { key: self.key.clone(), cause });
     }
 
     fn pass_on(&self, notice: Notice) {
         match notice {
             Notice::Resign { action, reason } => self.resign(&format!("action {action}"), &reason),
-            Notice::Fenced => drop(self.events.send(Event::KeyGone { key: self.key.clone() })),
+            Notice::Fenced => {
+                drop(self.context.events.send(Event::KeyGone { key: self.key.clone() }))
+            }
         }
     }
 
     /// A version that failed on trial is replaced by the one before it; for any other
     /// failure the term ends, or goes on without the action.
     fn judge(&self, failure: Failure, performance: &mut Performance) {
-        if failure.action.on_trial() && self.catalog.send(failure.clone()).is_ok() {
+        if failure.action.on_trial() && self.context.catalog.send(failure.clone()).is_ok() {
             return;
         }
         self.fail(&failure, performance);
@@ -189,7 +200,7 @@ impl TermTree {
         self.fail(&failure, performance);
         if failure.action.on_trial() {
             // Without a catalog there is nothing to go back to.
-            let _ = self.catalog.send(failure);
+            let _ = self.context.catalog.send(failure);
         }
     }
 

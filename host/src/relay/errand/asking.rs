@@ -17,7 +17,7 @@ use crate::{
         hop::Failed,
         limits::{LAST_WORD, SLACK},
         refusal::Refusal,
-        tunnel,
+        trail, tunnel,
     },
     trace::{KeyValue, Role, Span, TraceContext},
 };
@@ -64,10 +64,10 @@ impl Errand {
             }
         };
         span.answered(response.status());
-        if headers::is_stranger(response.headers()) {
+        if trail::is_stranger(response.headers()) {
             return Err(Refusal::Stranger(leader.name.clone()));
         }
-        match headers::unserved(response.headers()) {
+        match trail::unserved(response.headers()) {
             Some(Unserved::NotBegun) => return Ok(Tried::NotBegun),
             Some(Unserved::Lost) => return Ok(Tried::Lost("its term ended".to_owned())),
             None => {}

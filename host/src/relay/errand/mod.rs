@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Carried, Shared,
-    headers::Trail,
     limits::{KEPT, RETRY},
     refusal::Refusal,
+    trail::Trail,
     tunnel,
 };
 use crate::{
