@@ -8,7 +8,7 @@ use super::{leads_on, outlives_its_lease};
 use crate::harness::{
     cluster::{Cluster, Kind},
     disk::Disk,
-    process::Process,
+    process::{Process, until_readiness},
 };
 
 /// As large as a value may be.
@@ -116,4 +116,18 @@ async fn a_disk_that_others_fill_leaves_the_log_for_renewals_and_deletions() {
     let (status, told) = small.put("other", 1).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{told}");
     assert!(small.delete("k").await.is_success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_on_a_full_disk_says_so_and_leads_when_there_is_room() {
+    let mut small = Small::led_by_a().await;
+    small.cluster.terminate("a").await;
+    small.in_disk("cat /dev/zero >\"$1/other\" 2>/dev/null || true").await;
+    small.start();
+    until_readiness(small.host(), false, "its disk is full").await;
+    let status = small.host().status().await;
+    assert_eq!(status["store"]["state"], "lost", "{status:#}");
+    small.in_disk("rm \"$1/other\"").await;
+    small.cluster.leading("a").await;
+    until_readiness(small.host(), true, "").await;
 }
