@@ -1,6 +1,6 @@
 //! What can go wrong inside the worker, before it is told who asked for what.
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::store::{Mismatch, StoreError, error::Cause};
 
@@ -73,7 +73,7 @@ pub(super) enum Fault {
 /// What SQLite's error means here, and what helps; it says the rest itself.
 fn words(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "its disk is full: make room there",
+        _ if is_full(error) => "its disk is full: make room there",
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             "it cannot be written to: let this user write to it and its folder, on a file system \
              that is mounted for writing"
@@ -85,6 +85,13 @@ fn words(error: &rusqlite::Error) -> &'static str {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds it",
         _ => "SQLite fails",
     }
+}
+
+/// Whether there was no room on the disk, be it for the index of the log (`-shm`), of which
+/// SQLite says that it could not be made larger.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error.sqlite_error().is_some_and(|it| it.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 impl Fault {
@@ -108,10 +115,7 @@ impl Fault {
 
     /// Whether the disk had no room.
     pub(super) fn is_full(&self) -> bool {
-        let Self::Sqlite(error) = self else {
-            return false;
-        };
-        error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        matches!(self, Self::Sqlite(error) if is_full(error))
     }
 
     /// Whether this process has lost hold of the file: nothing that it was granted there is
@@ -140,8 +144,6 @@ impl Fault {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
-
     use super::*;
     use crate::words::with_causes;
 
@@ -149,6 +151,7 @@ mod tests {
     fn what_sqlite_says_is_told_with_what_helps() {
         for (code, words) in [
             (ffi::SQLITE_FULL, "its disk is full: make room there"),
+            (ffi::SQLITE_IOERR_SHMSIZE, "its disk is full: make room there"),
             (ffi::SQLITE_READONLY, "mounted for writing"),
             (ffi::SQLITE_IOERR, "the kernel's log (dmesg) says how"),
             (ffi::SQLITE_CORRUPT, "stop every host of the cluster and remove it"),
