@@ -208,7 +208,7 @@ impl Host {
             host: Arc::clone(&config.host.name),
             patience: config.timings.ttl * 2,
             programme: programme.clone(),
-            roster: roster.clone(),
+            sight: sight.clone(),
             view: driver.view(),
             journal: journal.clone(),
         };

@@ -46,7 +46,8 @@ impl Whereabouts {
     /// answers at the address that this one has (`same_address`), cannot be any more.
     pub(super) fn outlives(&self, former: &Self, same_address: bool) -> bool {
         if !self.processes.is_empty() && self.processes == former.processes {
-            return former.is_dead();
+            // Of this very process it is the session before.
+            return self == former || former.is_dead();
         }
         // This process has bound that address.
         same_address && !self.network.is_empty() && self.network == former.network

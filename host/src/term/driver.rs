@@ -143,6 +143,7 @@ struct Loop {
     view: watch::Sender<HostView>,
     health: report::StoreHealth,
     doubles: report::Doubles,
+    in_vain: report::InVain,
     /// Whether the store does not show yet what this host says of itself.
     unsaid: bool,
 }
@@ -177,6 +178,7 @@ impl Loop {
             health: report::StoreHealth::new(store.label(), &member.name, journal.clone()),
             mismatches: store.mismatches(),
             doubles: report::Doubles::of(&member),
+            in_vain: report::InVain::default(),
             unsaid: false,
             calls: Calls::new(store, member, report, driver.offers, timings, answers_to),
             answers,
@@ -254,14 +256,17 @@ impl Loop {
             self.calls.join(*lease);
             self.calls.attend(*lease);
         }
+        self.in_vain.hear(&event);
         let commands = self.heart.step(event, BootTime::now());
         // Before anything that takes time, be it a line of the log.
         commands.iter().for_each(|command| self.terms.turn_gate(command));
         // Whoever reads of a change and asks must find it.
         self.publish();
         for command in commands {
-            report::transition(&command, self.heart.host(), &self.journal);
-            report::command(&command, self.heart.host());
+            if !self.in_vain.repeats(&command) {
+                report::transition(&command, self.heart.host(), &self.journal);
+                report::command(&command, self.heart.host());
+            }
             self.carry_out(command);
         }
     }

@@ -23,6 +23,7 @@ use super::view::{HostView, Role};
 use crate::{
     action::Programme,
     clock::{BootTime, unix_ms},
+    cluster::{Known, Sight},
     election::{Group, LeaderKey},
     journal::{Journal, Transition},
     store::{Roster, Stranger},
@@ -49,7 +50,7 @@ pub struct Gap {
 /// Why nobody performs in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// This host has no session in the store, so it does not know.
+    /// This host has no session in the store, or does not hear from it: it does not know.
     Unknown,
     /// No host stands.
     Nobody,
@@ -92,17 +93,19 @@ impl Gaps {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => {
-                f.write_str("this host has no session in the store, and does not know")
-            }
+            Self::Unknown => f.write_str(
+                "this host does not hear from the store, or has no session there, and does \
+                     not know",
+            ),
             Self::Nobody => f.write_str("no host stands for election"),
             Self::Stranger(it) => {
                 write!(f, "{it} heads its queue; `{}` removes that", it.remove)
             }
             Self::Silent { host, key } => write!(
                 f,
-                "{host} heads its queue (key {}, lease {}) and has not said that it leads; \
-                 its log may tell why, and if it is stopped the next one leads",
+                "{host} heads its queue (key {}, lease {}) and has not said that it leads: \
+                 it may hang, or be unable to write so (what does its own status say?); if it \
+                 answers nothing and is stopped, the next one leads",
                 key.key, key.lease
             ),
         }
@@ -110,6 +113,18 @@ impl fmt::Display for Why {
 }
 
 impl Why {
+    /// The same, by what a host knows: one that leads knows that it does, and one that does not
+    /// hear from the store knows nothing of others.
+    #[must_use]
+    pub fn known(group: &Group, known: &Known, view: &HostView) -> Option<Self> {
+        match known {
+            Known::Now(roster) => Self::of(group, roster, view),
+            Known::Before { .. } | Known::Nothing => {
+                Self::of(group, &Roster::default(), view).map(|_| Self::Unknown)
+            }
+        }
+    }
+
     /// Why nobody performs in `group`, by what a host sees of the store and knows of itself;
     /// nothing, if somebody does.
     #[must_use]
@@ -152,7 +167,7 @@ pub struct GapWatch {
     /// What this host performs.
     pub programme: watch::Receiver<Arc<Programme>>,
     /// What is known of the cluster.
-    pub roster: watch::Receiver<Option<Roster>>,
+    pub sight: Sight,
     /// What the heart lets others see.
     pub view: watch::Receiver<HostView>,
     /// Where it is taken down.
@@ -163,17 +178,19 @@ impl GapWatch {
     /// Watches until `stop`, and tells `to`.
     pub async fn run(mut self, to: watch::Sender<Gaps>, stop: CancellationToken) {
         let mut told = Told::default();
+        let mut roster = self.sight.rosters();
         let watching = async {
             loop {
+                roster.mark_unchanged();
                 self.look(&to);
                 told.tell(&to.borrow(), &self);
                 tokio::select! {
-                    Ok(()) = self.roster.changed() => {}
+                    Ok(()) = roster.changed() => {}
                     Ok(()) = self.view.changed() => {}
                     Ok(()) = self.programme.changed() => {}
                     () = sleep(NAP) => {}
                 }
-                let gathered = async { while self.roster.changed().await.is_ok() {} };
+                let gathered = async { while roster.changed().await.is_ok() {} };
                 let _ = timeout(GATHER, gathered).await;
             }
         };
@@ -183,13 +200,14 @@ impl GapWatch {
     fn look(&mut self, to: &watch::Sender<Gaps>) {
         let view = self.view.borrow_and_update().clone();
         let mut groups = self.programme.borrow_and_update().groups();
-        let roster = self.roster.borrow_and_update().clone().unwrap_or_default();
+        let known = self.sight.look();
+        let roster = known.last().cloned().unwrap_or_default();
         groups.extend(roster.groups.keys().cloned());
         let now = (BootTime::now(), unix_ms());
         to.send_modify(|gaps| {
             let mut found = Gaps { long: self.patience, ..Gaps::default() };
             for group in groups {
-                if let Some(why) = Why::of(&group, &roster, &view) {
+                if let Some(why) = Why::known(&group, &known, &view) {
                     let before = gaps.groups.get(&group);
                     let (since, since_unix) = before.map_or(now, |gap| (gap.since, gap.since_unix));
                     found.groups.insert(group, Gap { since, since_unix, why });

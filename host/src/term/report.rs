@@ -1,13 +1,13 @@
 //! What people read of the driver's doings: every transition, with its cause.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tracing::{debug, info, warn};
 
 use super::view::{GroupView, HostView};
 use crate::{
     clock::BootTime,
-    election::{Command, LeaseId},
+    election::{Command, Event, Group, LeaseId},
     journal::{Journal, Transition},
     store::{Member, Roster, StoreError},
     words::{millis, with_causes},
@@ -59,6 +59,29 @@ pub(super) fn command(command: &Command, host: &Arc<str>) {
         }
         Command::Revoke { lease } => debug!(event = "revoking", %lease, "ending the session"),
         Command::Grant { .. } | Command::Renew { .. } | Command::Extend { .. } => {}
+    }
+}
+
+/// How often standing for election has failed in each group, one time after the other. Where the
+/// store refuses it, it is tried again several times a second; why it fails is told elsewhere.
+#[derive(Debug, Default)]
+pub(super) struct InVain(BTreeMap<Group, u32>);
+
+impl InVain {
+    /// Takes note of an event.
+    pub(super) fn hear(&mut self, event: &Event) {
+        match event {
+            Event::CampaignFailed { group, .. } => *self.0.entry(group.clone()).or_default() += 1,
+            Event::Won { key, .. } => drop(self.0.remove(&key.group)),
+            Event::Granted { .. } => self.0.clear(),
+            _ => {}
+        }
+    }
+
+    /// Whether `command` is one try more of what has failed again and again.
+    pub(super) fn repeats(&self, command: &Command) -> bool {
+        let Command::Campaign { group, .. } = command else { return false };
+        self.0.get(group).is_some_and(|times| *times > 1)
     }
 }
 

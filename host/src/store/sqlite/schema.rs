@@ -15,16 +15,16 @@ const APPLICATION_ID: i32 = 0x534f_4c4f;
 const VERSION: i32 = 5;
 
 /// `revision` counts every change of what a roster shows; it is never reset,
-/// so a token is never given out twice. It begins with the seconds of Unix time:
-/// there are fewer changes than seconds, so even the tokens of a file that was
-/// removed are below those of its successor. `expires` is boot-time nanoseconds
+/// so a token is never given out twice. It begins with the milliseconds of Unix time:
+/// there are fewer changes than milliseconds, so even the tokens of a file that was
+/// removed are below those of its successor, unless the clock was set back. `expires` is boot-time nanoseconds
 /// of the clock named beside it.
 const TABLES: &str = "
     CREATE TABLE counter (
         id       INTEGER PRIMARY KEY CHECK (id = 1),
         revision INTEGER NOT NULL
     ) STRICT;
-    INSERT INTO counter VALUES (1, unixepoch());
+    INSERT INTO counter VALUES (1, CAST(unixepoch('subsec') * 1000 AS INTEGER));
 
     CREATE TABLE leases (
         id      INTEGER PRIMARY KEY,
