@@ -57,12 +57,15 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether `former`, an entry of the same name, is of a process that is no more: most
-    /// often this host's own, before it crashed.
+    /// Whether `former`, an entry of the same name, is of a process that is no more, most
+    /// often this host's own before it crashed; or of this very one, by an earlier session.
     #[must_use]
     pub fn outlives(&self, former: &Self) -> bool {
+        let again = self.process.is_known()
+            && (&self.process, self.joined, &self.url)
+                == (&former.process, former.joined, &former.url);
         self.machine == former.machine
-            && self.process.outlives(&former.process, self.url == former.url)
+            && (again || self.process.outlives(&former.process, self.url == former.url))
     }
 }
 

@@ -42,12 +42,16 @@ impl Whereabouts {
         Self { network: namespace("net"), processes: namespace("pid"), pid, began }
     }
 
+    /// Whether anything is known of it.
+    pub(super) fn is_known(&self) -> bool {
+        self.began > 0
+    }
+
     /// Whether the process at `former`, which is on the same machine and has said that it
     /// answers at the address that this one has (`same_address`), cannot be any more.
     pub(super) fn outlives(&self, former: &Self, same_address: bool) -> bool {
         if !self.processes.is_empty() && self.processes == former.processes {
-            // Of this very process it is the session before.
-            return self == former || former.is_dead();
+            return former.is_dead();
         }
         // This process has bound that address.
         same_address && !self.network.is_empty() && self.network == former.network

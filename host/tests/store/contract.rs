@@ -257,6 +257,19 @@ pub(crate) async fn a_host_that_comes_back_has_its_name(world: &World) {
     assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
 }
 
+pub(crate) async fn an_earlier_session_of_the_same_host_gives_way(world: &World) {
+    let (before, now) = (world.host("a").await, world.host("a").await);
+    let says = Member { process: Whereabouts::own(), ..before.member() };
+    soon(before.store.join(before.lease, &says)).await.unwrap();
+    // Another host of that name, be it in the same process, has begun at another time.
+    let other = Member { joined: says.joined + 1, ..says.clone() };
+    let taken = soon(now.store.join(now.lease, &other)).await;
+    assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
+    soon(now.store.join(now.lease, &says)).await.unwrap();
+    let roster = now.roster(|roster| !roster.members.is_empty()).await;
+    assert_eq!(members(&roster), [(now.lease, says)]);
+}
+
 pub(crate) async fn a_removed_host_does_not_join(world: &World) {
     let (host, other) = (world.host("a").await, world.host("b").await);
     let former = host.lease;

@@ -78,6 +78,7 @@ properties! {
     members_come_and_go,
     a_name_is_one_session_s,
     a_host_that_comes_back_has_its_name,
+    an_earlier_session_of_the_same_host_gives_way,
     a_removed_host_does_not_join,
     a_rehearsal_leaves_nothing_behind,
     notes_stand_until_they_are_erased,
