@@ -205,11 +205,11 @@ impl Shelf {
         let known = self.known.entry(Arc::clone(&name)).or_default();
         let reason = refused.to_string();
         let gone = known.action.as_ref().is_some_and(|action| !action.plugin().file().exists());
-        let news = known.refuse(&name, reason);
         // As it was, it is no longer in the folder; that is what was wanted.
         if gone {
             known.action = None;
         }
+        let news = known.refuse(&name, reason);
         known.seen = None;
         news || gone
     }
