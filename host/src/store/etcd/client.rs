@@ -247,7 +247,7 @@ impl Client {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(error))) => Err(self.told(attempted, error)),
             Ok(Err(error)) => Err(self.unavailable(attempted, error)),
-            Err(_) => Err(self.unavailable(attempted, "etcd has not renewed the login yet")),
+            Err(_) => Err(self.unavailable(attempted, self.turns.not_renewed_yet())),
         }
     }
 

@@ -5,10 +5,12 @@
 //! with (etcd: `api/v3rpc/watch.go`, `isWatchPermitted`). So a login that was renewed begins
 //! another turn, on the same line: it costs no connection, and what waits does so anew.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use etcd_client::{Client as Connection, Error};
 use tokio::sync::{OnceCell, watch};
+
+use crate::words::with_causes;
 
 /// The time that one line is used under one login. Clones are the same.
 #[derive(Clone, Default)]
@@ -36,18 +38,22 @@ impl Turn {
 
 /// The turns of a client, one after the other. Clones are the same.
 #[derive(Clone, Default)]
-pub(super) struct Turns(Arc<watch::Sender<Turn>>);
+pub(super) struct Turns {
+    now: Arc<watch::Sender<Turn>>,
+    /// What etcd has said when it renewed a login last, if it did not.
+    refusal: Arc<Mutex<Option<String>>>,
+}
 
 impl Turns {
     /// The present one.
     pub(super) fn now(&self) -> Turn {
-        self.0.borrow().clone()
+        self.now.borrow().clone()
     }
 
     /// Ends when the turn of this number has ended.
     pub(super) async fn left(&self, number: usize) {
         // It cannot fail: the sender is in `self`.
-        let _ = self.0.subscribe().wait_for(|now| now.number != number).await;
+        let _ = self.now.subscribe().wait_for(|now| now.number != number).await;
     }
 
     /// Ends the turn of this number, unless it has ended already.
@@ -63,13 +69,28 @@ impl Turns {
                 None => Ok(()),
             }
         });
-        renewed.await?;
+        let renewed = renewed.await;
+        *self.refusal() = renewed.as_ref().err().map(|error| with_causes(error));
+        renewed?;
         self.follow(turn.number, |turn| turn.under_another_login(members));
         Ok(())
     }
 
+    /// What a call is told that cannot wait for the login any longer.
+    pub(super) fn not_renewed_yet(&self) -> String {
+        match &*self.refusal() {
+            Some(refusal) => format!("etcd has not renewed the login; it said last: {refusal}"),
+            None => "etcd has not renewed the login yet".to_owned(),
+        }
+    }
+
+    /// Not to be held across an await.
+    fn refusal(&self) -> MutexGuard<'_, Option<String>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn follow(&self, number: usize, next: impl FnOnce(&Turn) -> Turn) {
-        self.0.send_if_modified(|now| {
+        self.now.send_if_modified(|now| {
             let ends = now.number == number;
             if ends {
                 *now = next(now);
