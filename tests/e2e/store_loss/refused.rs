@@ -4,12 +4,14 @@ use std::{fs::OpenOptions, os::unix::fs::FileExt, path::Path, time::Duration};
 
 use etcd_client::{Client, ConnectOptions};
 use rusqlite::Connection;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::auth::guarded;
 use crate::harness::{
     TTL,
     cluster::{Cluster, Kind},
+    process::{agrees, until_readiness},
 };
 
 /// What a stop may take beyond the lease: the teardown, and calls that fail.
@@ -39,6 +41,28 @@ async fn a_password_that_was_changed_holds_no_leader() {
     cluster.join_by("b", store("other")).await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
     assert!(after.token > before.token, "{before:?} then {after:?}");
+}
+
+/// Those who are left renew their sessions, which needs no login, and hear of nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_lost_under_a_refused_login_is_missed() {
+    let (server, _key) = guarded().await;
+    let store = |password: &str| format!("etcd://soloist:{password}@{}", server.endpoint());
+    let mut cluster = Cluster::at(store("secret"), TTL);
+    cluster.join("a").await;
+    cluster.web.until("a", |_| true).await;
+    cluster.join("b").await;
+    let root = ConnectOptions::new().with_user("root", "secret");
+    let mut root = Client::connect([server.endpoint()], Some(root)).await.expect("root");
+    root.user_change_password("soloist", "other").await.expect("another password");
+    until_readiness(cluster.host("b"), false, "with this password").await;
+    cluster.kill("a").await;
+    let missed = |status: &Value| {
+        let group = &status["groups"]["main"];
+        let why = group["leaderless"]["why"].as_str().unwrap_or_default();
+        group["leader"].is_null() && why.contains("does not hear from the store")
+    };
+    agrees(cluster.host("b"), missed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
