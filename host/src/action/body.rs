@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use ::http::{HeaderMap, Response, StatusCode, header};
@@ -22,8 +22,44 @@ pub(crate) enum Cut {
     Shut(#[from] Shut),
     #[error("the plugin failed before its response was complete")]
     Broken,
-    #[error("the plugin's response failed")]
+    #[error("the plugin dropped its body, or wrote another length of it than it had said")]
     Guest(#[source] Error),
+    #[error("{0} bytes are missing of those that `content-length` had promised")]
+    Short(u64),
+}
+
+/// Who hears how an answer ends.
+pub(super) trait Overseer: Send + Sync {
+    /// The gate of the term that answers.
+    fn gate(&self) -> &Gate;
+
+    /// The guest, which did not fail, broke its answer off.
+    fn broke_off(&self, why: &Cut);
+}
+
+/// An error that is told one poll later than it is known: hyper drops what it has not sent when
+/// a body fails, and sends it where the body pauses.
+#[derive(Debug)]
+pub(crate) struct Late<E>(Option<E>);
+
+impl<E> Default for Late<E> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<E> Late<E> {
+    /// Keeps `error` for the next poll, which comes at once.
+    pub(crate) fn keep<T>(&mut self, error: E, cx: &Context<'_>) -> Poll<T> {
+        self.0 = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// The error, if there is one to tell.
+    pub(crate) fn take(&mut self) -> Option<E> {
+        self.0.take()
+    }
 }
 
 /// Marks a response whose body is all there: whatever becomes of its guest, it is good.
@@ -41,7 +77,10 @@ pub(crate) enum ReplyBody {
 /// What the guest writes, under the eyes of the gate.
 pub(crate) struct GuestBody {
     inner: HyperOutgoingBody,
-    gate: Arc<Gate>,
+    overseer: Arc<dyn Overseer>,
+    /// What was there before the head went out: a piece, or the end.
+    ahead: Option<Option<Frame<Bytes>>>,
+    cut: Late<Cut>,
     /// Whether the guest broke off, if that matters.
     fate: Option<Fate>,
     /// Ends the guest when this body is dropped before its end: the client has gone.
@@ -56,24 +95,32 @@ impl ReplyBody {
         Self::Text(Full::new(text.into()))
     }
 
-    /// Lets the head of a response out, with the guest's body under watch.
+    /// Lets the head of a response out, with the guest's body under watch; or says why not,
+    /// where the body has broken off by now.
     /// Where the client gets no body, hyper never asks for it; then the guest
     /// just runs to its end.
     pub(super) fn wrap(
         response: Response<HyperOutgoingBody>,
         expects_body: bool,
-        gate: Arc<Gate>,
+        overseer: Arc<dyn Overseer>,
         fate: Fate,
         guest: Tie,
-    ) -> Result<Response<Self>, Shut> {
-        gate.pass()?;
+    ) -> Result<Response<Self>, Cut> {
+        overseer.gate().pass()?;
         let mut guest = Some(guest);
         let left = content_length(response.headers());
-        if !expects_body || has_no_body(response.status()) || left == Some(0) {
+        let none = !expects_body || has_no_body(response.status()) || left == Some(0);
+        if none {
             leave(&mut guest);
         }
         let fate = response.extensions().get::<Whole>().is_none().then_some(fate);
-        Ok(response.map(|inner| Self::Guest(GuestBody { inner, gate, fate, guest, left })))
+        let (head, inner) = response.into_parts();
+        let (ahead, cut) = (None, Late::default());
+        let mut body = GuestBody { inner, overseer, ahead, cut, fate, guest, left };
+        if !none {
+            body.look_ahead()?;
+        }
+        Ok(Response::from_parts(head, Self::Guest(body)))
     }
 }
 
@@ -94,21 +141,53 @@ fn leave(guest: &mut Option<Tie>) {
 
 impl GuestBody {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if let Some(ahead) = self.ahead.take() {
+            self.overseer.gate().pass()?;
+            return Poll::Ready(ahead.map(Ok));
+        }
+        if let Some(cut) = self.cut.take() {
+            return Poll::Ready(Some(Err(cut)));
+        }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        self.gate.pass()?;
-        let Some(frame) = frame.transpose().map_err(Cut::Guest)? else {
-            return Poll::Ready(self.end().err().map(Err));
-        };
-        self.count(&frame);
-        Poll::Ready(Some(Ok(frame)))
+        self.overseer.gate().pass()?;
+        match self.judge(frame) {
+            Ok(frame) => Poll::Ready(frame.map(Ok)),
+            Err(cut) => self.cut.keep(cut, cx),
+        }
     }
 
-    fn end(&mut self) -> Result<(), Cut> {
-        if self.fate.as_ref().is_some_and(Fate::broken) {
-            return Err(Cut::Broken);
+    /// Takes what there is of the body before anything is sent. Whoever sends it asks again.
+    fn look_ahead(&mut self) -> Result<(), Cut> {
+        match self.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ahead) => self.ahead = Some(ahead.transpose()?),
+            Poll::Pending => self.cut.take().map_or(Ok(()), Err)?,
         }
-        leave(&mut self.guest);
         Ok(())
+    }
+
+    /// Holds what the guest gives against what it has promised.
+    fn judge(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, Error>>,
+    ) -> Result<Option<Frame<Bytes>>, Cut> {
+        let cut = match frame {
+            Some(Ok(frame)) => {
+                self.count(&frame);
+                return Ok(Some(frame));
+            }
+            // Why the guest failed was told by whoever ran it.
+            _ if self.fate.as_ref().is_some_and(Fate::broken) => return Err(Cut::Broken),
+            Some(Err(error)) => Cut::Guest(error),
+            None => match self.left {
+                Some(left) if left > 0 && self.guest.is_some() => Cut::Short(left),
+                _ => {
+                    leave(&mut self.guest);
+                    return Ok(None);
+                }
+            },
+        };
+        self.overseer.broke_off(&cut);
+        Err(cut)
     }
 
     /// After the last byte that was promised, hyper does not ask again.
@@ -140,7 +219,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Text(text) => text.is_end_stream(),
-            Self::Guest(_) => false,
+            Self::Guest(body) => matches!(body.ahead, Some(None)),
         }
     }
 
@@ -154,37 +233,69 @@ impl Body for ReplyBody {
 
 #[cfg(test)]
 mod tests {
-    use futures::stream;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::{FutureExt, stream};
     use http_body_util::{BodyExt, StreamBody};
     use tokio::task::{AbortHandle, yield_now};
 
     use super::{super::fate::GuestTask, *};
     use crate::{capability::test_gate, clock::BootTime};
 
+    /// A term, and how many answers broke off in it.
+    struct Watch {
+        gate: Arc<Gate>,
+        broken: AtomicUsize,
+    }
+
+    impl Overseer for Watch {
+        fn gate(&self) -> &Gate {
+            &self.gate
+        }
+
+        fn broke_off(&self, _: &Cut) {
+            self.broken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// A response of two pieces, on its way out; and what decides about it.
     struct Reply {
-        gate: Arc<Gate>,
+        watch: Arc<Watch>,
         fate: Fate,
         guest: AbortHandle,
-        response: Result<Response<ReplyBody>, Shut>,
+        response: Result<Response<ReplyBody>, Cut>,
+    }
+
+    fn watch() -> Arc<Watch> {
+        Watch { gate: test_gate(BootTime::NEVER), broken: AtomicUsize::new(0) }.into()
     }
 
     fn reply(expects_body: bool, length: Option<u64>, closed: bool) -> Reply {
-        let gate = test_gate(BootTime::NEVER);
+        reply_of(&["one", "two"], expects_body, length, closed)
+    }
+
+    fn reply_of(
+        pieces: &[&'static str],
+        expects_body: bool,
+        length: Option<u64>,
+        closed: bool,
+    ) -> Reply {
+        let watch = watch();
         if closed {
-            gate.close();
+            watch.gate.close();
         }
         let fate = Fate::default();
         let guest = GuestTask::new(tokio::spawn(std::future::pending()));
         let handle = guest.abort_handle();
-        let pieces = ["one", "two"].map(|piece| Ok(Frame::data(Bytes::from(piece))));
+        let pieces: Vec<_> =
+            pieces.iter().map(|piece| Ok(Frame::data(Bytes::from(*piece)))).collect();
         let mut response = Response::new(StreamBody::new(stream::iter(pieces)).boxed_unsync());
         if let Some(length) = length {
             response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
         }
-        let tie = Tie::Task(guest);
-        let response = ReplyBody::wrap(response, expects_body, gate.clone(), fate.clone(), tie);
-        Reply { gate, fate, guest: handle, response }
+        let (tie, overseer) = (Tie::Task(guest), watch.clone());
+        let response = ReplyBody::wrap(response, expects_body, overseer, fate.clone(), tie);
+        Reply { watch, fate, guest: handle, response }
     }
 
     async fn aborted(guest: &AbortHandle) -> bool {
@@ -235,27 +346,47 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_breaks_off_before_it_is_out_is_no_answer() {
+        let reply = reply_of(&[], true, Some(6), false);
+        assert!(matches!(reply.response.err(), Some(Cut::Short(6))));
+        assert_eq!(reply.watch.broken.load(Ordering::Relaxed), 1);
+        let head = reply_of(&[], false, Some(6), false);
+        assert!(head.response.is_ok(), "whoever asks for the head gets no body");
+    }
+
+    #[tokio::test]
+    async fn an_error_waits_until_what_came_before_is_sent() {
+        let reply = reply(true, Some(7), false);
+        let mut body = reply.response.unwrap().into_body();
+        body.frame().await.unwrap().unwrap();
+        body.frame().await.unwrap().unwrap();
+        assert!(body.frame().now_or_never().is_none());
+        assert!(matches!(body.frame().await, Some(Err(Cut::Short(1)))));
+        assert_eq!(reply.watch.broken.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
     async fn what_is_whole_stays_whole() {
         let fate = Fate::default();
         drop(fate.broken_unless_told());
         let body = stream::iter([Ok(Frame::data(Bytes::from("whole")))]);
         let mut response = Response::new(StreamBody::new(body).boxed_unsync());
         response.extensions_mut().insert(Whole);
-        let (gate, guest) = (test_gate(BootTime::NEVER), Tie::Over(None));
-        let response = ReplyBody::wrap(response, true, gate, fate, guest).unwrap();
+        let guest = Tie::Over(None);
+        let response = ReplyBody::wrap(response, true, watch(), fate, guest).unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "whole");
     }
 
     #[tokio::test]
     async fn a_closed_gate_lets_neither_head_nor_body_out() {
         let shut = reply(true, None, true);
-        assert_eq!(shut.response.err(), Some(Shut::Closed));
+        assert!(matches!(shut.response.err(), Some(Cut::Shut(Shut::Closed))));
         assert!(aborted(&shut.guest).await);
 
         let reply = reply(true, None, false);
         let mut body = reply.response.unwrap().into_body();
         body.frame().await.unwrap().unwrap();
-        reply.gate.close();
+        reply.watch.gate.close();
         assert!(matches!(body.frame().await, Some(Err(Cut::Shut(Shut::Closed)))));
     }
 }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use ::http::{Request, Response};
+use ::http::{Method, Request, Response};
 use bytes::Bytes;
 use http_body::Body;
 use hyper::{
@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Tasks,
+    body::has_no_body,
     handed::{Handed, UPTAKE, Uptake},
     limits::{ACCEPT_PAUSE, LAST_WORD},
     places::{Place, Places},
@@ -86,6 +87,8 @@ pub(crate) struct Hall<A> {
     pub(crate) places: Arc<Places>,
     /// How many requests one connection of HTTP/2 may have open at a time.
     pub(crate) streams: u32,
+    /// How many headers a request of HTTP/1 may have, if that is no matter of hyper's (100).
+    pub(crate) headers: Option<usize>,
     /// How long a client may take for the head of a request, be idle before it, or take
     /// nothing of an answer.
     pub(crate) patience: Duration,
@@ -100,6 +103,7 @@ impl<A> Clone for Hall<A> {
             tasks: self.tasks.clone(),
             places: Arc::clone(&self.places),
             streams: self.streams,
+            headers: self.headers,
             patience: self.patience,
         }
     }
@@ -203,9 +207,14 @@ impl<A: Answers> Hall<A> {
         let (routes, seat) = (Arc::clone(&self.routes), Arc::clone(place.seat()));
         let service = service_fn(move |request: Request<Incoming>| {
             let (routes, visit) = (Arc::clone(&routes), seat.visit());
+            let head = request.method() == Method::HEAD;
             async move {
                 let response = routes.respond(request, caller).await?;
-                Ok::<_, Infallible>(response.map(|body| Handed::new(body, visit)))
+                // Of HTTP/1 hyper leaves out by itself what may not be sent.
+                let has_body =
+                    protocol == Protocol::Http1 || !(head || has_no_body(response.status()));
+                let handed = |body| Handed::new(has_body.then_some(body), visit);
+                Ok::<_, Infallible>(response.map(handed))
             }
         });
         let io = TokioIo::new(Wire::new(stream, Arc::clone(place.seat())));
@@ -213,6 +222,9 @@ impl<A: Answers> Hall<A> {
             Protocol::Http1 => {
                 let mut builder = http1::Builder::new();
                 builder.timer(TokioTimer::new()).header_read_timeout(self.patience);
+                if let Some(headers) = self.headers {
+                    builder.max_headers(headers);
+                }
                 let connection = builder.serve_connection(io, service).with_upgrades();
                 let end = http1::UpgradeableConnection::graceful_shutdown;
                 drive(connection, end, &self.closing, place, cut).await

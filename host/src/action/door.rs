@@ -61,7 +61,8 @@ impl<A: Answers> Door<A> {
         let (closing, tasks) = (CancellationToken::new(), tasks.child());
         let (places, streams) = (Places::of_address(CONNECTIONS), STREAMS);
         let patience = REQUEST_HEAD;
-        let hall = Hall { tls, routes: answers, closing, tasks, places, streams, patience };
+        let (routes, headers) = (answers, None);
+        let hall = Hall { tls, routes, closing, tasks, places, streams, headers, patience };
         let opened = outcome.subscribe();
         let closed = CancellationToken::new();
         let guard = closed.clone().drop_guard();

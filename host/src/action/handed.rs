@@ -64,7 +64,8 @@ impl Uptake {
 
 /// The body of an answer.
 pub(crate) struct Handed<B> {
-    inner: B,
+    /// Nothing, where the answer has no body whatever its maker says.
+    inner: Option<B>,
     /// What is left of a large piece.
     rest: Bytes,
     /// On a stream of HTTP/2. On a connection of HTTP/1 the kernel minds that it is taken.
@@ -73,8 +74,8 @@ pub(crate) struct Handed<B> {
 }
 
 impl<B> Handed<B> {
-    /// Hands out `inner`; it is an answer under way as long as it lives.
-    pub(super) fn new(inner: B, visit: Visit) -> Self {
+    /// Hands out `inner`, if there is a body; it is an answer under way as long as it lives.
+    pub(super) fn new(inner: Option<B>, visit: Visit) -> Self {
         let uptake = UPTAKE.try_with(Uptake::clone).ok();
         if let Some(uptake) = &uptake {
             uptake.is_theirs();
@@ -107,7 +108,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Handed<B> {
             let rest = std::mem::take(&mut this.rest);
             Some(Ok(this.piece(rest)))
         } else {
-            match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+            let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+            match ready!(Pin::new(inner).poll_frame(cx)) {
                 Some(Ok(frame)) => Some(Ok(match frame.into_data() {
                     Ok(data) => this.piece(data),
                     Err(frame) => frame,
@@ -122,11 +124,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Handed<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (rest, inner) = (self.rest.len() as u64, self.inner.size_hint());
+        let Some(inner) = &self.inner else { return SizeHint::default() };
+        let (rest, inner) = (self.rest.len() as u64, inner.size_hint());
         let mut hint = SizeHint::new();
         hint.set_lower(inner.lower().saturating_add(rest));
         if let Some(upper) = inner.upper().and_then(|upper| upper.checked_add(rest)) {

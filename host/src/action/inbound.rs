@@ -18,6 +18,8 @@ pub(crate) enum Inbound {
     Wire(Incoming),
     /// What was read of it is kept.
     Kept(Reading),
+    /// There is none.
+    Nothing,
 }
 
 impl Body for Inbound {
@@ -31,6 +33,7 @@ impl Body for Inbound {
         match self.get_mut() {
             Self::Wire(body) => Pin::new(body).poll_frame(cx),
             Self::Kept(body) => Pin::new(body).poll_frame(cx),
+            Self::Nothing => Poll::Ready(None),
         }
     }
 
@@ -38,6 +41,7 @@ impl Body for Inbound {
         match self {
             Self::Wire(body) => body.is_end_stream(),
             Self::Kept(body) => body.is_end_stream(),
+            Self::Nothing => true,
         }
     }
 
@@ -45,6 +49,7 @@ impl Body for Inbound {
         match self {
             Self::Wire(body) => body.size_hint(),
             Self::Kept(body) => body.size_hint(),
+            Self::Nothing => SizeHint::with_exact(0),
         }
     }
 }

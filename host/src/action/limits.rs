@@ -12,6 +12,8 @@ pub(super) const AT_ONCE: usize = 16;
 /// How long a new version of a plugin may take to come up before it is refused.
 pub(super) const REHEARSAL: Duration = Duration::from_secs(5);
 
+/// The headers that an answer may have. Others take fewer: many clients stop at a hundred.
+pub(super) const ANSWER_HEADERS: usize = 200;
 /// Requests that one connection of HTTP/2 may have open at a time.
 pub(super) const STREAMS: u32 = 256;
 /// Connections that one address keeps open. Each client has its share of them; those on which

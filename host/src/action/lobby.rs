@@ -86,6 +86,11 @@ impl Performer {
         self.gate.admit().is_ok()
     }
 
+    /// Whether its term is that of `token`, and takes requests.
+    pub(crate) fn admits_under(&self, token: Token) -> bool {
+        self.gate.term().token == token && self.admits()
+    }
+
     /// Asks for an answer.
     pub(crate) async fn answer(&self, request: Request<Inbound>) -> Visit {
         if !self.admits() {

@@ -55,7 +55,7 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use body::ReplyBody;
+pub(crate) use body::{Late, ReplyBody};
 pub use catalog::{Catalog, Programme, Refused};
 pub(crate) use connection::{Answers, Caller, Hall, Secure, accept_all};
 pub(crate) use door::{Door, Opening, Persistence};

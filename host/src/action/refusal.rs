@@ -3,10 +3,15 @@
 use ::http::{HeaderValue, Response, StatusCode, header};
 use wasmtime::PoolConcurrencyLimitError;
 
-use super::{body::ReplyBody, running::Run};
+use super::{
+    body::{Cut, ReplyBody},
+    limits::ANSWER_HEADERS,
+    running::Run,
+};
 use crate::{
     capability::{Hangs, Shut},
     measure,
+    words::with_causes,
 };
 
 /// Why the guest's answer is not what the client gets.
@@ -34,8 +39,12 @@ pub(super) enum Refusal {
     Failed,
     #[error("the plugin answered with an error: {0}")]
     Error(String),
+    #[error("the plugin broke off its answer: {0}")]
+    BrokenOff(String),
     #[error("the plugin answered with the status {0}, which announces an answer and is none")]
     NotFinal(StatusCode),
+    #[error("the plugin answered with {0} headers; {ANSWER_HEADERS} are the most that pass")]
+    Headers(usize),
     #[error("wasi:http has no upgrades: ask again without the header `upgrade`")]
     Upgrade,
 }
@@ -54,6 +63,16 @@ pub(crate) enum Unserved {
     Lost,
 }
 
+impl From<Cut> for Refusal {
+    /// What a client is told before anything of the answer has gone out.
+    fn from(cut: Cut) -> Self {
+        match cut {
+            Cut::Shut(shut) => shut.into(),
+            Cut::Broken | Cut::Guest(_) | Cut::Short(_) => Self::BrokenOff(with_causes(&cut)),
+        }
+    }
+}
+
 impl Refusal {
     /// The status of the response that says so.
     fn status(&self) -> StatusCode {
@@ -66,7 +85,7 @@ impl Refusal {
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
-            Self::NotFinal(_) => StatusCode::BAD_GATEWAY,
+            Self::NotFinal(_) | Self::BrokenOff(_) | Self::Headers(_) => StatusCode::BAD_GATEWAY,
             Self::Failed | Self::Error(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -16,7 +16,7 @@ use super::{
     fate::Tie,
     inbound::Inbound,
     instances::{Instances, Place},
-    limits::{REHEARSAL, REQUEST_TURN},
+    limits::{ANSWER_HEADERS, REHEARSAL, REQUEST_TURN},
     refusal::{Refusal, note},
     running::Run,
     upload::{Overflow, Upload},
@@ -149,8 +149,12 @@ impl Server {
         };
         // What hosts say to each other, a guest cannot.
         Stamp::take_off_all(response.headers_mut());
-        let gate = self.run.gate().clone();
-        Ok(ReplyBody::wrap(response, expects_body, gate, fate, guest)?)
+        let headers = response.headers().len();
+        if headers > ANSWER_HEADERS {
+            return Err(note(&self.run, Refusal::Headers(headers)));
+        }
+        let overseer = self.run.clone();
+        Ok(ReplyBody::wrap(response, expects_body, overseer, fate, guest)?)
     }
 
     fn gate(&self) -> &Gate {

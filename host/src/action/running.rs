@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     Action, Jobs, Lobby, State, Tasks,
+    body::{Cut, Overseer},
     door::{Opened, Opening},
     job::Job,
     limits::GOOD_RUN,
@@ -28,6 +29,7 @@ use crate::{
     measure,
     plugin::Kind,
     repeats::Repeats,
+    words::with_causes,
 };
 
 /// What actions get of their term.
@@ -262,6 +264,16 @@ pub(super) struct Run {
     won: Option<BootTime>,
     /// What goes wrong in its requests.
     in_requests: Repeats,
+}
+
+impl Overseer for Run {
+    fn gate(&self) -> &Gate {
+        &self.scope.term.gate
+    }
+
+    fn broke_off(&self, why: &Cut) {
+        self.request_trouble("the plugin broke off its answer", &with_causes(why));
+    }
 }
 
 impl Run {

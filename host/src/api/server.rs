@@ -144,6 +144,7 @@ pub async fn serve(listener: TcpListener, desks: Desks, stop: CancellationToken)
         tasks,
         places: Places::of_control(MAX_CONNECTIONS),
         streams: MAX_STREAMS,
+        headers: Some(Relay::HEADERS),
         patience: REQUEST_TIME,
     };
     accept_all(&listener, &hall).await;

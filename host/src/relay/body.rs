@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use ::http::Response;
@@ -13,13 +13,17 @@ use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::{action::ReplyBody, shares::Share};
+use crate::{
+    action::{Late, ReplyBody},
+    shares::Share,
+};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What a client gets. One that breaks off breaks off for the client, too.
 pub(crate) struct Carried {
     from: From,
+    cut: Late<BoxError>,
     /// Until it is gone, the drain of the term that answers waits.
     _visit: Option<TaskTrackerToken>,
     /// Until it is gone, the request counts among those under way.
@@ -33,18 +37,20 @@ impl Carried {
     /// A text.
     pub(super) fn text(text: String) -> Self {
         let from = From::Left(Box::new(ReplyBody::text(text)));
-        Self { from, _visit: None, place: None }
+        Self { from, cut: Late::default(), _visit: None, place: None }
     }
 
     /// What a term of this host answers.
     pub(super) fn here(answer: Response<ReplyBody>, visit: TaskTrackerToken) -> Response<Self> {
         let from = |body| From::Left(Box::new(body));
-        answer.map(|body| Self { from: from(body), _visit: Some(visit), place: None })
+        let cut = Late::default();
+        answer.map(|body| Self { from: from(body), cut, _visit: Some(visit), place: None })
     }
 
     /// What another host answers.
     pub(super) fn there(answer: Response<Incoming>) -> Response<Self> {
-        answer.map(|body| Self { from: From::Right(body), _visit: None, place: None })
+        let cut = Late::default();
+        answer.map(|body| Self { from: From::Right(body), cut, _visit: None, place: None })
     }
 
     /// Gives the place back when it is gone.
@@ -61,7 +67,15 @@ impl Body for Carried {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.get_mut().from).poll_frame(cx)
+        let this = self.get_mut();
+        if let Some(cut) = this.cut.take() {
+            return Poll::Ready(Some(Err(cut)));
+        }
+        match ready!(Pin::new(&mut this.from).poll_frame(cx)) {
+            // What the other host has sent before goes out first.
+            Some(Err(cut)) if matches!(this.from, From::Right(_)) => this.cut.keep(cut, cx),
+            frame => Poll::Ready(frame),
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use ::http::{Request, Response};
+use ::http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
@@ -15,7 +15,7 @@ use super::{
     trail::{self, Trail},
 };
 use crate::{
-    action::{Action, Answers, Caller, Paths, take_off},
+    action::{Action, Answers, Caller, Paths, take_off, told},
     config::Standby,
     descriptors::for_hops,
     plugin::Kind,
@@ -62,6 +62,9 @@ impl Desk {
         let prefix = format!("{LEADER}{}", action.name());
         if trail.is_from_host() {
             self.shared.hops.note_received();
+            if trail.probe {
+                return self.probe(&action, &trail);
+            }
             if let Some(asked) = trail.asked.clone() {
                 headers::restore_host(&mut request, asked);
             }
@@ -89,6 +92,19 @@ impl Desk {
         let known: Vec<_> = http.by_ref().map(|action| &**action.name()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         Err(Refusal::Unknown { name: name.to_owned(), known })
+    }
+
+    /// Says whether the term goes on for which another host asks. No guest hears of it.
+    fn probe(&self, action: &Action, trail: &Trail) -> Response<Carried> {
+        let floor = self.shared.lobby.floor();
+        let floor = floor.borrow();
+        let performer = floor.performer(action.name());
+        match (performer, &trail.to) {
+            (Some(performer), Some((_, token))) if performer.admits_under(*token) => {
+                told(StatusCode::OK, Carried::text("the term goes on\n".to_owned()))
+            }
+            _ => Refusal::Over.response(true),
+        }
     }
 
     /// Answers a request to the address of actions.

@@ -12,7 +12,7 @@ use hyper_util::{
     rt::TokioTimer,
 };
 
-use super::limits::{CONNECT, IDLE, IDLE_EACH};
+use super::limits::{CONNECT, HEADERS, IDLE, IDLE_EACH};
 use crate::{
     action::{Inbound, Tasks},
     cluster::Peers,
@@ -46,6 +46,7 @@ impl Hops {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_EACH)
+            .http1_max_headers(HEADERS)
             .build(peers.connector(connector, Protocol::Http1));
         Self { client, peers, received: AtomicBool::new(false) }
     }

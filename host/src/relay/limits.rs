@@ -22,6 +22,11 @@ pub(super) const IDLE_EACH: usize = 128;
 pub(super) const RETRY: Duration = Duration::from_millis(100);
 /// How long an answer may still be under way when the term that gave it is over.
 pub(super) const LAST_WORD: Duration = Duration::from_millis(250);
+/// How long a leader whose answer broke off may take to say that its term goes on.
+pub(super) const LAST_SIGN: Duration = Duration::from_secs(1);
+/// How many headers may be in an answer or a request that passes from host to host: more than
+/// any action gives or gets, so that both are the same by every way.
+pub(super) const HEADERS: usize = 256;
 /// What an answer takes beside the times that its action is given.
 pub(super) const SLACK: Duration = Duration::from_secs(5);
 /// How long to take in the body of a request that is refused.

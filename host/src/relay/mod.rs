@@ -103,6 +103,9 @@ pub struct Handle {
 }
 
 impl Relay {
+    /// How many headers a request may have that comes from another host.
+    pub(crate) const HEADERS: usize = limits::HEADERS;
+
     /// A relay of `host`, where `lobby` tells who performs.
     #[must_use]
     pub fn new(

@@ -22,6 +22,11 @@ pub(super) enum Refusal {
     Changed,
     #[error("the leader was lost while it answered: {0}; what was asked for may have been done")]
     Lost(String),
+    #[error(
+        "the leader broke its answer off and leads on ({0}): the log of the action may say why; \
+         what was asked for may have been done"
+    )]
+    BrokenOff(String),
     #[error("the leader does not answer; what was asked for may have been done")]
     Late,
     #[error("too many requests wait for the leader; ask again in a moment")]
@@ -60,9 +65,11 @@ impl Refusal {
             Self::Nobody { .. } | Self::Over | Self::Changed | Self::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Lost(_) | Self::NoUrl(_) | Self::Stranger(_) | Self::NotFinal(_) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Lost(_)
+            | Self::BrokenOff(_)
+            | Self::NoUrl(_)
+            | Self::Stranger(_)
+            | Self::NotFinal(_) => StatusCode::BAD_GATEWAY,
             Self::NoHost => StatusCode::BAD_REQUEST,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::Loop(_) | Self::Hops(_) => StatusCode::LOOP_DETECTED,

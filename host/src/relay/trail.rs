@@ -9,6 +9,7 @@
 //! | `soloist-hold` | for how many milliseconds it may still wait |
 //! | `soloist-scheme` | `https`, if the client came by TLS |
 //! | `soloist-asked` | which host the client has asked for |
+//! | `soloist-probe` | that nothing is asked for but whether that term goes on |
 //! | `soloist-unserved` | of an answer: `not-begun` or `lost`, where another leader may answer; `stranger`, where the host that asks was not let in |
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ const TO: HeaderName = HeaderName::from_static("soloist-to");
 const HOLD: HeaderName = HeaderName::from_static("soloist-hold");
 const SCHEME: HeaderName = HeaderName::from_static("soloist-scheme");
 const ASKED: HeaderName = HeaderName::from_static("soloist-asked");
+const PROBE: HeaderName = HeaderName::from_static("soloist-probe");
 const UNSERVED: HeaderName = HeaderName::from_static("soloist-unserved");
 const NOT_BEGUN: HeaderValue = HeaderValue::from_static("not-begun");
 const STRANGER: HeaderValue = HeaderValue::from_static("stranger");
@@ -42,6 +44,8 @@ pub(super) struct Trail {
     pub(super) secure: bool,
     /// Which host the client has asked for.
     pub(super) asked: Option<HeaderValue>,
+    /// Whether the host that asks only wants to know if the term goes on.
+    pub(super) probe: bool,
 }
 
 impl Trail {
@@ -57,7 +61,8 @@ impl Trail {
         let hold = text(HOLD).and_then(|ms| ms.parse().ok());
         let hold = hold.map(|ms: u64| Duration::from_millis(ms.min(10 * MINUTE)));
         let asked = headers.get(ASKED).cloned();
-        Self { via: passed.collect(), to, hold, secure: text(SCHEME) == Some("https"), asked }
+        let (secure, probe) = (text(SCHEME) == Some("https"), headers.contains_key(PROBE));
+        Self { via: passed.collect(), to, hold, secure, asked, probe }
     }
 
     /// Whether another host passed it on.
@@ -96,6 +101,9 @@ impl Trail {
         }
         if let Some(asked) = &self.asked {
             headers.insert(ASKED, asked.clone());
+        }
+        if self.probe {
+            headers.insert(PROBE, HeaderValue::from_static("term"));
         }
     }
 }
@@ -159,6 +167,7 @@ mod tests {
             hold: Some(Duration::from_millis(250)),
             secure: true,
             asked: Some(HeaderValue::from_static("example.com")),
+            probe: true,
         };
         let mut written = HeaderMap::new();
         trail.write(&mut written);

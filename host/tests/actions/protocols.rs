@@ -53,6 +53,39 @@ async fn http2_is_recognised_by_its_first_bytes() {
     rig.stop().await;
 }
 
+/// RFC 9113, section 8.1: what has no body ends with its head, whatever its guest says.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_body_has_none_by_http2() {
+    let rig = Rig::up("spin").await;
+    let stream = TcpStream::connect(rig.address()).await.unwrap();
+    let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let whole = "a body".len();
+    for (method, path, status, length) in [
+        ("HEAD", "/status?200", 200, 0),
+        ("HEAD", "/broken?short", 200, 0),
+        ("HEAD", "/slow-body", 200, 0),
+        ("GET", "/status?204", 204, 0),
+        ("GET", "/status?304", 304, 0),
+        ("GET", "/status?404", 404, whole),
+        ("GET", "/status?101", 502, usize::MAX),
+        ("GET", "/status?200", 200, whole),
+    ] {
+        let request = Request::builder().method(method).uri(format!("http://a{path}"));
+        let answer = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let told = answer.status().as_u16();
+        let body = answer.into_body().collect().await;
+        let body = body.unwrap_or_else(|error| panic!("{method} {path}: {error}")).to_bytes();
+        assert_eq!(told, status, "{method} {path}: {body:?}");
+        assert!(length == usize::MAX || body.len() == length, "{method} {path}: {body:?}");
+    }
+    drop(sender);
+    connection.await.unwrap().unwrap();
+    rig.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_http2_streams_that_are_open() {
     let rig = Rig::up("spin").await;

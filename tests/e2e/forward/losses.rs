@@ -14,6 +14,7 @@ crate::on_both_stores!(
     an_answer_that_breaks_off_breaks_off_for_the_client,
     a_frozen_leaders_answer_breaks_off,
     what_is_held_in_vain_is_refused_in_time,
+    a_broken_answer_is_run_once,
 );
 
 async fn two(kind: Kind, more: &str) -> Forwarding {
@@ -98,4 +99,33 @@ async fn what_is_held_in_vain_is_refused_in_time(kind: Kind) {
     assert!(took >= hold && took < TTL, "{took:?}");
     all.cluster.leading("b").await;
     assert_eq!(told(all.get(all.web("b", "/")).await).await.0, 200);
+}
+
+/// What its plugin breaks is no matter of who leads: nobody is asked a second time, whichever
+/// way the answer takes, and the client learns of it at once.
+async fn a_broken_answer_is_run_once(kind: Kind) {
+    let all = two(kind, "hold = \"20s\"\n").await;
+    let log = &all.cluster.host("a").log;
+    let breaking = |line: &serde_json::Value| line["message"] == "breaking";
+    for how in ["trap", "dropped", "short", "headers", "late", "long"] {
+        let path = format!("/broken?{how}");
+        let by_control = all.control("b", &format!("/leader/web{path}")).await;
+        for url in [all.web("a", &path), all.web("b", &path), by_control] {
+            let (from, began) = (log.len(), Instant::now());
+            let answer = all.get(url.clone()).await;
+            let (status, body) = (answer.status().as_u16(), answer.bytes().await);
+            let told = format!("{how} by {url}: {status} {body:?} after {:?}", began.elapsed());
+            assert!(began.elapsed() < TTL, "{told}");
+            assert!(status == 502 || (status == 200 && body.is_err()), "{told}");
+            log.find(from, "run", breaking).await;
+            assert_eq!(
+                log.lines().iter().skip(from).filter(|it| breaking(it)).count(),
+                1,
+                "{told}"
+            );
+        }
+        let action = all.cluster.host("a").status().await["actions"][0].clone();
+        assert!(action["last_error"].is_string(), "{action}");
+    }
+    assert_eq!(all.counted("b", "repeated").await, 0);
 }

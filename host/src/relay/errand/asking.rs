@@ -15,9 +15,10 @@ use crate::{
         desk::LEADER,
         headers,
         hop::Failed,
-        limits::{LAST_WORD, SLACK},
+        limits::{LAST_SIGN, LAST_WORD, SLACK},
         refusal::Refusal,
-        trail, tunnel,
+        trail::{self, Trail},
+        tunnel,
     },
     trace::{KeyValue, Role, Span, TraceContext},
 };
@@ -108,6 +109,19 @@ impl Errand {
             }
         };
         sent.map_err(|_| Refusal::Late)
+    }
+
+    /// Whether the term of a leader whose answer broke off goes on: then it is the answer that is
+    /// broken, and nobody else will give another.
+    pub(super) async fn goes_on(&self, leader: &Leader) -> bool {
+        let Ok(uri) = self.address_at(leader).parse() else { return false };
+        let mut request = Request::new(Inbound::Nothing);
+        *request.uri_mut() = uri;
+        let via = vec![self.shared.host.to_string()];
+        let to = Some((leader.name.clone(), leader.token));
+        Trail { via, to, probe: true, ..Trail::default() }.write(request.headers_mut());
+        let said = timeout(LAST_SIGN, self.shared.hops.send(request)).await;
+        said.is_ok_and(|said| said.is_ok_and(|said| said.status().is_success()))
     }
 
     /// The request as it is sent to `leader`.

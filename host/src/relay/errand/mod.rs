@@ -49,6 +49,8 @@ pub(super) struct Errand {
     upgrade: Option<OnUpgrade>,
     places: Arc<Shares>,
     place: Option<Share>,
+    /// The last term that may have done it without an answer, and what is known of that.
+    lost: Option<(Token, String)>,
 }
 
 /// Where to go next.
@@ -92,7 +94,8 @@ impl Errand {
             head.extensions.insert(Secure);
         }
         let (shared, body) = (Arc::clone(shared), Arc::new(Kept::new(body, KEPT)));
-        Self { shared, action, standby, trail, caller, head, body, upgrade, places, place: None }
+        let (place, lost) = (None, None);
+        Self { shared, action, standby, trail, caller, head, body, upgrade, places, place, lost }
     }
 
     /// The body of the request.
@@ -137,9 +140,16 @@ impl Errand {
                         shunned = Some((leader.token, None));
                         self.may_go_on(Tried::NotBegun)?;
                     }
-                    tried => {
+                    Tried::Lost(reason) if self.goes_on(&leader).await => {
+                        return Err(Refusal::BrokenOff(reason));
+                    }
+                    Tried::Lost(reason) => {
+                        self.lost = Some((leader.token, reason.clone()));
+                        self.may_go_on(Tried::Lost(reason))?;
+                    }
+                    Tried::Unreachable => {
                         shunned = Some((leader.token, Some(Instant::now() + RETRY)));
-                        self.may_go_on(tried)?;
+                        self.may_go_on(Tried::Unreachable)?;
                     }
                 },
                 Next::Wait => {}
@@ -152,11 +162,11 @@ impl Errand {
             let last = self.shared.closing.is_cancelled()
                 && !self.shared.has_successor(self.action.group());
             if hold.is_zero() || last {
-                return Err(self.nobody(hold));
+                return Err(self.in_vain(hold));
             }
             tokio::select! {
                 biased;
-                () = sleep_until(deadline) => return Err(self.nobody(hold)),
+                () = sleep_until(deadline) => return Err(self.in_vain(hold)),
                 () = self.shared.closing.cancelled(), if !self.shared.closing.is_cancelled() => {}
                 Ok(()) = floor.changed() => {}
                 Ok(()) = roster.changed() => {}
@@ -185,6 +195,10 @@ impl Errand {
         match leader {
             Some(leader) if leader.own => Next::Wait,
             Some(leader) if shunned.is_some_and(|(token, _)| token == leader.token) => Next::Wait,
+            // Only another leader may be asked again.
+            Some(leader) if self.lost.as_ref().is_some_and(|(token, _)| *token >= leader.token) => {
+                Next::Wait
+            }
             Some(leader) => Next::There(leader),
             None => Next::Wait,
         }
@@ -220,7 +234,11 @@ impl Errand {
         Ok(())
     }
 
-    fn nobody(&self, held: Duration) -> Refusal {
+    /// Why there is no answer after so long.
+    fn in_vain(&self, held: Duration) -> Refusal {
+        if let Some((_, reason)) = &self.lost {
+            return Refusal::Lost(reason.clone());
+        }
         let (action, group) = (self.action.name().to_string(), self.action.group().to_string());
         Refusal::Nobody { action, group, held }
     }

@@ -13,6 +13,8 @@
 //! | `/echo` | sends the body and the trailer `x-sum` back while they arrive |
 //! | `/count` | answers how many requests this instance has answered so |
 //! | `/silent` | returns without an answer |
+//! | `/status?N` | answers with this status, and a body |
+//! | `/broken?HOW` | prints `breaking`, and begins an answer that is broken in this way |
 
 mod bindings {
     wit_bindgen::generate!({
@@ -69,6 +71,11 @@ impl Guest for Spin {
             "/count" => answer(out, 200, &(COUNT.fetch_add(1, Ordering::Relaxed) + 1).to_string()),
             // It stays where it is in the instance.
             "/silent" => std::mem::forget(out),
+            "/status" => answer(out, query.parse().unwrap_or(400), "a body"),
+            "/broken" => {
+                println!("breaking");
+                broken(out, query);
+            }
             _ => answer(out, 404, "no such path"),
         }
     }
@@ -125,6 +132,40 @@ fn echo_all(request: &IncomingRequest, out: ResponseOutparam) {
     trailers.subscribe().block();
     if copied && let Some(Ok(Ok(trailers))) = trailers.get() {
         let _ = OutgoingBody::finish(to, trailers);
+    }
+}
+
+/// Answers, and in one of the ways that cannot be told from outside before it is too late.
+fn broken(out: ResponseOutparam, how: &str) {
+    let fields = Fields::new();
+    if how == "short" || how == "long" {
+        let _ = fields.append("content-length", b"4");
+    }
+    if how == "headers" {
+        for number in 0..250 {
+            let _ = fields.append("x-many", number.to_string().as_bytes());
+        }
+    }
+    let response = OutgoingResponse::new(fields);
+    let Ok(body) = response.body() else { return };
+    ResponseOutparam::set(out, Ok(response));
+    let write =
+        |text: &[u8]| body.write().is_ok_and(|to| to.blocking_write_and_flush(text).is_ok());
+    match how {
+        "trap" => panic!("asked to trap"),
+        "late" => {
+            write(b"half");
+            panic!("asked to trap")
+        }
+        "dropped" => drop(body),
+        "short" => {
+            write(b"12");
+            let _ = OutgoingBody::finish(body, None);
+        }
+        _ => {
+            write(b"12345");
+            let _ = OutgoingBody::finish(body, None);
+        }
     }
 }
 
