@@ -171,23 +171,52 @@ async fn what_nobody_has_begun_with_waits_for_the_next_leader() {
     bystander.stop().await;
 }
 
+/// The question whether a leader's term goes on, which comes after it has hung up.
+async fn probed(leader: &TcpListener) -> TcpStream {
+    let (hop, head) = asked(leader).await;
+    assert!(head.to_ascii_lowercase().contains("\r\nsoloist-probe: term\r\n"), "{head}");
+    hop
+}
+
 #[tokio::test]
-async fn a_leader_that_hangs_up_is_asked_again_for_what_may_be_repeated() {
-    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
-    bystander.follow(&leader, 1);
+async fn after_a_leader_that_hangs_up_another_is_asked_for_what_may_be_repeated() {
+    let (bystander, one, two) = (Bystander::by(PATIENCE).await, leader().await, leader().await);
+    bystander.follow(&one, 1);
     let client = bystander.send(GET).await;
-    drop(asked(&leader).await);
-    let (mut hop, _) = asked(&leader).await;
+    drop(asked(&one).await);
+    probed(&one).await.write_all(NOT_BEGUN.as_bytes()).await.unwrap();
+    assert!(timeout(Duration::from_millis(300), one.accept()).await.is_err(), "it asks again");
+    bystander.follow(&two, 2);
+    let (mut hop, _) = asked(&two).await;
     hop.write_all(OK.as_bytes()).await.unwrap();
     assert!(rest_of(client).await.0.starts_with("HTTP/1.1 200 OK"));
 
     let client = bystander.send(POST).await;
-    drop(asked(&leader).await);
+    drop(asked(&two).await);
+    drop(probed(&two).await);
     let (answer, _) = rest_of(client).await;
     assert!(
         answer.starts_with("HTTP/1.1 502 ") && answer.contains("may have been done"),
         "{answer}"
     );
+    bystander.stop().await;
+}
+
+/// It is its answer that is broken, and no other leader will give another one.
+#[tokio::test]
+async fn a_leader_that_hangs_up_and_leads_on_is_not_asked_again() {
+    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    bystander.follow(&leader, 1);
+    for request in [GET, POST] {
+        let client = bystander.send(request).await;
+        drop(asked(&leader).await);
+        probed(&leader).await.write_all(OK.as_bytes()).await.unwrap();
+        let (answer, _) = rest_of(client).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 502 ") && answer.contains("broke its answer off"),
+            "{answer}"
+        );
+    }
     bystander.stop().await;
 }
 

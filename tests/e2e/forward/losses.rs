@@ -107,7 +107,7 @@ async fn a_broken_answer_is_run_once(kind: Kind) {
     let all = two(kind, "hold = \"20s\"\n").await;
     let log = &all.cluster.host("a").log;
     let breaking = |line: &serde_json::Value| line["message"] == "breaking";
-    for how in ["trap", "dropped", "short", "headers", "late", "long"] {
+    for how in ["trap", "dropped", "short", "headers", "late"] {
         let path = format!("/broken?{how}");
         let by_control = all.control("b", &format!("/leader/web{path}")).await;
         for url in [all.web("a", &path), all.web("b", &path), by_control] {
