@@ -39,6 +39,7 @@ use crate::{
     relay::Relay,
     shares::Client,
     store,
+    words::tame,
 };
 
 /// How long a client may take to send a request, to sit idle, or to take nothing of an answer.
@@ -244,7 +245,9 @@ pub(super) fn listed(desks: Desks, live: Live) -> Routes {
 async fn ready(State(source): State<Source>) -> Response {
     match source.ready() {
         Ok(()) => "ok\n".into_response(),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+        Err(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", tame(&reason))).into_response()
+        }
     }
 }
 
