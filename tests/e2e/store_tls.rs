@@ -78,8 +78,7 @@ async fn a_host_says_that_it_trusts_etcd_no_more() {
     }
     cluster.join_with("a", &tls("ca", "own", folder.clone())).await;
     cluster.leading("a").await;
-    // What is replaced counts from the next connection on; whoever connects while another
-    // reads the files goes on with the old ones.
+    // What is replaced counts from the next connection on.
     put("stranger.pem", "ca.pem");
     etcd.kill().await;
     let host = cluster.host("a");
