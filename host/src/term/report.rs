@@ -9,6 +9,7 @@ use crate::{
     clock::BootTime,
     election::{Command, Event, Group, LeaseId},
     journal::{Journal, Transition},
+    repeats::Repeats,
     store::{Member, Roster, StoreError},
     words::{millis, with_causes},
 };
@@ -122,17 +123,19 @@ pub(super) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
     }
 }
 
-/// Whether the store answers, told once when that changes.
+/// Whether the store answers. The journal knows each change.
 pub(super) struct StoreHealth {
     label: String,
     host: String,
     journal: Journal,
     error: Option<String>,
+    trouble: Repeats,
 }
 
 impl StoreHealth {
     pub(super) fn new(label: &str, host: &str, journal: Journal) -> Self {
-        Self { label: label.to_owned(), host: host.to_owned(), journal, error: None }
+        let (label, host) = (label.to_owned(), host.to_owned());
+        Self { label, host, journal, error: None, trouble: Repeats::default() }
     }
 
     /// What the last failed call said, until one succeeds.
@@ -142,22 +145,24 @@ impl StoreHealth {
 
     pub(super) fn answered(&mut self) {
         if self.error.take().is_some() {
-            info!(event = "store-back", store = self.label, "the store answers again");
+            self.trouble.over(|told| {
+                info!(event = "store-back", store = self.label, "the store answers again{told}");
+            });
             self.journal.write(Transition::of("store-back", &self.host));
         }
     }
 
     pub(super) fn failed(&mut self, error: &StoreError) {
         let text = with_causes(error);
-        if self.error.is_none() {
+        self.trouble.said(&text, |told| {
             warn!(
                 event = "store-lost",
                 store = self.label,
-                "{text}; trying again until it answers"
+                "{text}; trying again until it answers{told}"
             );
+        });
+        if self.error.is_none() {
             self.journal.write(Transition::of("store-lost", &self.host).since(&text));
-        } else {
-            debug!(store = self.label, "{text}");
         }
         self.error = Some(text);
     }

@@ -27,6 +27,7 @@ use crate::{
     config::{Concurrency, JobConfig, moment},
     measure,
     plugin::{Kind, ServiceEntry},
+    repeats::Repeats,
 };
 
 /// So many firings of a job run side by side, where they may.
@@ -53,8 +54,10 @@ pub(super) struct Keeper {
     latest: String,
     replaced: CancellationToken,
     mark: Mark,
-    /// How many were missed and dropped since the latest that was begun.
+    /// How many were missed and dropped since the latest that was begun; and what is said of
+    /// that.
     missed: usize,
+    dropped: Repeats,
     /// Firings that were begun before this term: a clock may come back to them.
     known: BTreeSet<String>,
 }
@@ -89,6 +92,7 @@ pub(super) async fn keep(
         replaced: CancellationToken::new(),
         mark,
         missed: 0,
+        dropped: Repeats::default(),
         known: BTreeSet::new(),
     };
     keeper.begin(&records);
@@ -175,11 +179,14 @@ impl Keeper {
         let (name, term) = (self.run.action.name(), self.run.gate().term());
         measure::job_missed(name, count);
         let more = if count == MISSED_MAX { " or more" } else { "" };
-        warn!(
-            event = "job-missed", action = %name, group = %term.group, token = term.token.0,
-            count, missed = %self.job.missed,
-            "job {name} missed {count}{more} firings up to {}, which are dropped", moment(to),
-        );
+        self.dropped.happened(|told| {
+            warn!(
+                event = "job-missed", action = %name, group = %term.group, token = term.token.0,
+                count, missed = %self.job.missed,
+                "job {name} missed {count}{more} firings up to {}, which are dropped{told}",
+                moment(to),
+            );
+        });
     }
 
     /// A host with a wrong clock has led, or this one's was set back by days.

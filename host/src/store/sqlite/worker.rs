@@ -99,7 +99,7 @@ impl Handle {
             waiting: Waiting::default(),
             turns: Turns::new(),
             linked: false,
-            trouble: None,
+            trouble: Repeats::default(),
             deaf: Repeats::default(),
         };
         let thread = thread::Builder::new()
@@ -134,8 +134,8 @@ struct Worker {
     turns: Turns,
     /// Whether it was told that the file has other names.
     linked: bool,
-    /// What was told of the file last, while it has not gone well since.
-    trouble: Option<String>,
+    /// What is the matter with the file.
+    trouble: Repeats,
     /// Nothing tells of others' changes.
     deaf: Repeats,
 }
@@ -205,7 +205,10 @@ impl Worker {
         };
         match settle(file, &mut self.waiting) {
             Ok(()) => {
-                self.trouble = None;
+                let path = self.source.path.display();
+                self.trouble.over(|told| {
+                    tracing::info!(%path, "the store's file is well again{told}");
+                });
                 self.look_at_names();
             }
             // Another process holds the lock; the next look is soon.
@@ -216,13 +219,8 @@ impl Worker {
 
     /// Lets go of the file, and tells everybody who waits.
     fn lose(&mut self, fault: &Fault) {
-        let (told, path) = (with_causes(fault), self.source.path.display());
-        if self.trouble.as_ref() == Some(&told) {
-            tracing::debug!(%path, "the store's file: {told}");
-        } else {
-            tracing::warn!(%path, "the store's file: {told}");
-            self.trouble = Some(told);
-        }
+        let (text, path) = (with_causes(fault), self.source.path.display());
+        self.trouble.said(&text, |told| tracing::warn!(%path, "the store's file: {text}{told}"));
         // First: to close it may take as long as its disk does.
         self.waiting.fail(fault);
         if let (Fault::Parted, Some((file, _))) = (fault, &self.file) {

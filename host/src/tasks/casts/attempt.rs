@@ -14,6 +14,7 @@ use crate::{
     election::LeaseId,
     measure,
     plugin::{Answer, Call},
+    repeats::Repeats,
     store::{Again, CastAnswer, Casts, Claim, Claimer, Queued, StoreError},
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Attempt {
     pub(super) keep: Duration,
     /// From a call to the store that failed to the next.
     pub(super) retry: Duration,
+    /// What is said of the dead letters of its task.
+    pub(super) dead: Arc<Repeats>,
     /// Ends with the session.
     pub(super) session: CancellationToken,
     /// Ends what is under way, and gives it back.
@@ -151,7 +154,7 @@ impl Attempt {
             match self.write(claim, &outcome).await {
                 Ok(()) => {
                     measure::cast_attempted(&claim.key.task, outcome.word());
-                    return tell(claim, &outcome);
+                    return self.tell(claim, &outcome);
                 }
                 Err(error @ (StoreError::Conflict | StoreError::LeaseGone)) => {
                     // A word whose answer was lost was heard, as a rule.
@@ -179,14 +182,15 @@ impl Attempt {
             Outcome::Dead(error) => self.casts.bury(claim, error).await,
         }
     }
-}
 
-fn tell(claim: &Claim, outcome: &Outcome) {
-    if let Outcome::Dead(error) = outcome {
+    fn tell(&self, claim: &Claim, outcome: &Outcome) {
+        let Outcome::Dead(error) = outcome else { return };
         let (task, id, attempts) = (&claim.key.task, &claim.key.id, claim.head.attempts);
-        warn!(
-            event = "dead-letter", %task, %id, attempts, error,
-            "a cast of {task} is a dead letter: `soloist tasks dead list {task}`"
-        );
+        self.dead.said(error, |told| {
+            warn!(
+                event = "dead-letter", %task, %id, attempts, error,
+                "a cast of {task} is a dead letter: `soloist tasks dead list {task}`{told}"
+            );
+        });
     }
 }

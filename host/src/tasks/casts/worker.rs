@@ -24,6 +24,7 @@ use super::{
 use crate::{
     clock::BootTime,
     election::LeaseId,
+    repeats::Repeats,
     store::{CastKey, Casts, Claimer, Queued, Roster},
 };
 
@@ -71,6 +72,8 @@ struct Shift {
     under_way: HashMap<Id, Queued>,
     /// How many of each task.
     busy: BTreeMap<Arc<str>, usize>,
+    /// What is said of the dead letters of each.
+    dead: HashMap<Arc<str>, Arc<Repeats>>,
     give_back: CancellationToken,
     random: fastrand::Rng,
 }
@@ -94,6 +97,7 @@ impl Shift {
             attempts: JoinSet::new(),
             under_way: HashMap::new(),
             busy: BTreeMap::new(),
+            dead: HashMap::new(),
             give_back: CancellationToken::new(),
             random: fastrand::Rng::new(),
         }
@@ -172,6 +176,7 @@ impl Shift {
             seen: seen.clone(),
             keep,
             retry: self.worker.retry,
+            dead: Arc::clone(self.dead.entry(Arc::clone(&seen.key.task)).or_default()),
             session,
             give_back: self.give_back.clone(),
         };

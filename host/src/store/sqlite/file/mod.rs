@@ -8,9 +8,13 @@
 //! - Reads never judge a lease by the clock: only a write transaction lets
 //!   go of one, with all that hangs on it, for all processes at once.
 
-use std::{path::Path, sync::Arc, time::Duration};
+mod writes;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::{path::Path, sync::Arc};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+pub(super) use self::writes::{grant, must_live};
 
 use super::{
     fault::Fault,
@@ -22,9 +26,9 @@ use super::{
 };
 use crate::{
     clock::{self, BootTime},
-    election::{Group, LeaseId, Token},
+    election::{LeaseId, Token},
     store::{
-        Lease, Roster,
+        Roster,
         identity::{Before, Memory},
     },
 };
@@ -42,9 +46,6 @@ pub(super) struct File {
     /// The sessions that this was asked for.
     granted: Vec<LeaseId>,
 }
-
-/// The number of a candidate that only rehearses.
-const REHEARSAL: Token = Token(-1);
 
 impl File {
     pub(super) fn open(source: &Source) -> Result<Self, Fault> {
@@ -93,148 +94,6 @@ impl File {
         let number = |pragma| self.connection.pragma_query_value(None, pragma, |row| row.get(0));
         let (pages, size): (i64, i64) = (number("freelist_count")?, number("page_size")?);
         self.connection.home().must_have_room(pages.unsigned_abs() * size.unsigned_abs())
-    }
-
-    pub(super) fn grant(&mut self, ttl: Duration) -> Result<Lease, Fault> {
-        let boot = self.boot.clone();
-        let id = self.write(|tx, _| grant(tx, ttl, &boot))?;
-        self.granted.push(id);
-        Ok(Lease { id, ttl })
-    }
-
-    fn forget_lease(&mut self, lease: LeaseId) {
-        self.granted.retain(|granted| *granted != lease);
-    }
-
-    /// Whether the session of `lease` was granted by this, and not given back.
-    pub(super) fn has_granted(&self, lease: LeaseId) -> bool {
-        self.granted.contains(&lease)
-    }
-
-    /// Nobody is told: whoever finds a lease near its end looks again by then.
-    pub(super) fn renew(&mut self, lease: LeaseId) -> Result<Duration, Fault> {
-        let renew = |tx: &Transaction<'_>, now| {
-            let sql = "UPDATE leases SET expires = ?2 + ttl WHERE id = ?1 RETURNING ttl";
-            let ttl: Option<i64> = tx
-                .prepare_cached(sql)?
-                .query_row(params![lease.0, signed(now)], |row| row.get(0))
-                .optional()?;
-            ttl.map(span).ok_or(Fault::LeaseGone)
-        };
-        let renewed = self.again_if_full(|file| file.transact(renew));
-        if matches!(renewed, Err(Fault::LeaseGone)) {
-            self.forget_lease(lease);
-        }
-        renewed.map(|(ttl, _)| ttl)
-    }
-
-    pub(super) fn revoke(&mut self, lease: LeaseId) -> Result<(), Fault> {
-        self.forget_lease(lease);
-        self.write(|tx, _| {
-            if tx.execute("DELETE FROM leases WHERE id = ?1", [lease.0])? > 0 {
-                next_revision(tx)?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Puts a candidate into the queue, or finds it there.
-    pub(super) fn stand(
-        &mut self,
-        group: &Group,
-        lease: LeaseId,
-        value: &str,
-    ) -> Result<Token, Fault> {
-        let cluster = self.cluster.clone();
-        self.write(|tx, _| {
-            must_live(tx, lease)?;
-            let sql = "INSERT INTO candidates (create_revision, cluster, grp, lease, value)
-                       VALUES (?1, ?2, ?3, ?4, ?5)
-                       ON CONFLICT (cluster, grp, lease) DO UPDATE SET value = ?5
-                       RETURNING create_revision";
-            let row = params![next_revision(tx)?, cluster, group.as_str(), lease.0, value];
-            Ok(Token(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?))
-        })
-    }
-
-    /// Replaces a candidate's value.
-    pub(super) fn proclaim(&mut self, token: Token, value: &str) -> Result<(), Fault> {
-        self.write(|tx, _| {
-            let sql = "UPDATE candidates SET value = ?2 WHERE create_revision = ?1";
-            if tx.execute(sql, params![token.0, value])? == 0 {
-                return Err(Fault::NotLeader);
-            }
-            next_revision(tx).map(drop)
-        })
-    }
-
-    /// Takes a candidate out of the queue, if it is still there.
-    pub(super) fn withdraw(&mut self, token: Token) -> Result<(), Fault> {
-        self.write(|tx, _| {
-            if tx.execute("DELETE FROM candidates WHERE create_revision = ?1", [token.0])? > 0 {
-                next_revision(tx)?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Puts a candidate into the queue and takes it out again, at once and with a number that
-    /// no other has: what it asks of the disk is what a campaign does, and nobody sees it.
-    pub(super) fn rehearse(&mut self, group: &Group, lease: LeaseId) -> Result<(), Fault> {
-        self.write_unheard(|tx, cluster| {
-            must_live(tx, lease)?;
-            let sql = "INSERT INTO candidates (create_revision, cluster, grp, lease, value)
-                       VALUES (?1, ?2, ?3, ?4, ?5)";
-            // One that stands may have its place.
-            let group = format!("\0{group}");
-            tx.execute(sql, params![REHEARSAL.0, cluster, group, lease.0, " ".repeat(256)])?;
-            tx.execute("UPDATE counter SET revision = revision", [])?;
-            tx.execute("DELETE FROM candidates WHERE create_revision = ?1", [REHEARSAL.0])?;
-            Ok(())
-        })
-    }
-
-    /// Enters a member, if it `may` be, who is told the cluster, and of the entry that is there
-    /// the session and the value.
-    pub(super) fn join(
-        &mut self,
-        lease: LeaseId,
-        name: &str,
-        value: &str,
-        may: impl FnOnce(&Transaction<'_>, &str, Option<(LeaseId, String)>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let cluster = self.cluster.clone();
-        self.write(|tx, _| {
-            must_live(tx, lease)?;
-            may(tx, &cluster, reads::member(tx, &cluster, name)?)?;
-            let sql = "INSERT INTO members (cluster, name, lease, value) VALUES (?1, ?2, ?3, ?4)
-                       ON CONFLICT (cluster, name) DO UPDATE SET lease = ?3, value = ?4";
-            tx.execute(sql, params![cluster, name, lease.0, value])?;
-            next_revision(tx).map(drop)
-        })
-    }
-
-    pub(super) fn note(&mut self, name: &str, value: &[u8]) -> Result<(), Fault> {
-        let cluster = self.cluster.clone();
-        self.write(|tx, _| {
-            let sql = "INSERT INTO notes (cluster, name, value) VALUES (?1, ?2, ?3)
-                       ON CONFLICT (cluster, name) DO UPDATE SET value = ?3";
-            tx.execute(sql, params![cluster, name, value])?;
-            next_revision(tx).map(drop)
-        })
-    }
-
-    /// Whether there was one.
-    pub(super) fn erase(&mut self, name: &str) -> Result<bool, Fault> {
-        let cluster = self.cluster.clone();
-        self.write(|tx, _| {
-            let sql = "DELETE FROM notes WHERE cluster = ?1 AND name = ?2";
-            let found = tx.execute(sql, params![cluster, name])? > 0;
-            if found {
-                next_revision(tx)?;
-            }
-            Ok(found)
-        })
     }
 
     /// Where the candidate of `token` stands once the dead are taken away.
@@ -409,19 +268,6 @@ impl File {
     }
 }
 
-/// Grants a lease of the clock `boot`, which is this process's.
-pub(super) fn grant(tx: &Transaction<'_>, ttl: Duration, boot: &str) -> Result<LeaseId, Fault> {
-    // Random, so that a lease of a removed file is never mistaken for one of the new.
-    let sql = "INSERT INTO leases (id, ttl, expires, boot)
-               VALUES (abs(random() % 9007199254740991) + 1, ?1, ?2, ?3) RETURNING id";
-    let row = params![nanos(ttl), signed(BootTime::now() + ttl), boot];
-    Ok(LeaseId(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?))
-}
-
-pub(super) fn must_live(tx: &Transaction<'_>, lease: LeaseId) -> Result<(), Fault> {
-    if reads::knows(tx, lease)? { Ok(()) } else { Err(Fault::LeaseGone) }
-}
-
 fn next_revision(tx: &Transaction<'_>) -> Result<i64, Fault> {
     let sql = "UPDATE counter SET revision = revision + 1 RETURNING revision";
     Ok(tx.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
@@ -446,12 +292,4 @@ fn compare(connection: &Connection, memory: &Memory, before: Before) -> Result<(
 /// SQLite's integers are signed; 63 bits of nanoseconds are 292 years.
 fn signed(moment: BootTime) -> i64 {
     i64::try_from(moment.as_nanos()).unwrap_or(i64::MAX)
-}
-
-fn nanos(span: Duration) -> i64 {
-    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
-}
-
-fn span(nanos: i64) -> Duration {
-    Duration::from_nanos(nanos.unsigned_abs())
 }

@@ -1,0 +1,133 @@
+//! What there is of a job in the store, as it is read.
+
+use chrono::{DateTime, Utc};
+
+use super::{MARK, RECORDS_MAX, RUN};
+use crate::{
+    action::job::{
+        claimed::Claimed,
+        record::{Mark, Outcome, Record},
+    },
+    store::{Entry, State, StoreError},
+};
+
+/// A record, and where it stands.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub(super) number: u64,
+    /// What is kept.
+    pub record: Record,
+}
+
+/// What there is of a job at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) mark: Option<(Mark, i64)>,
+    pub(super) pages: Vec<(Page, i64)>,
+}
+
+impl Page {
+    pub(super) fn key(&self) -> String {
+        key(self.number)
+    }
+}
+
+/// In the order of their bytes as well.
+pub(super) fn key(number: u64) -> String {
+    format!("{RUN}{number:020}")
+}
+
+/// The mark of a job that begins now, in the place of the one that was found.
+pub(super) fn begin(
+    found: Option<&(Mark, i64)>,
+    keys: &[String],
+    now: DateTime<Utc>,
+    schedule: &str,
+    anew: bool,
+) -> (Mark, i64) {
+    let schedule = schedule.to_owned();
+    match found {
+        Some((mark, version)) => {
+            // Under another schedule, too, nothing that was claimed comes again.
+            let mut claimed = mark.claimed.clone();
+            if anew {
+                claimed.cut(now);
+            }
+            (Mark { settled: now, claimed, schedule, ..mark.clone() }, *version)
+        }
+        None => {
+            // None, unless somebody took the mark away: their numbers are not given again.
+            let numbers = keys.iter().filter_map(|key| key.strip_prefix(RUN)?.parse().ok());
+            let count = numbers.max().unwrap_or(0);
+            let claimed = Claimed::default();
+            (Mark { settled: now, claimed, schedule, count, latest: None }, 0)
+        }
+    }
+}
+
+/// What is known of a mark that does not say itself what was claimed: hosts of former
+/// versions wrote such.
+pub(super) fn claimed_of(records: &[Record]) -> Claimed {
+    let scheduled = || records.iter().filter(|record| !record.by_hand).map(|it| it.scheduled);
+    let bounds = scheduled().min().zip(scheduled().max());
+    bounds.map_or_else(Claimed::default, |(from, to)| Claimed::all(from, to))
+}
+
+pub(super) fn interrupt(record: &mut Record, now: DateTime<Utc>) {
+    record.outcome = Outcome::Interrupted;
+    record.ended = Some(now);
+    let why = format!("{} lost its leadership, or stopped, while this ran", record.host);
+    record.error = Some(why);
+}
+
+/// How far the firings of `action` are settled, and the latest of what is kept of them:
+/// the latest last.
+///
+/// # Errors
+/// What the store says.
+pub async fn history(
+    store: &dyn State,
+    action: &str,
+    most: usize,
+) -> Result<(Option<Mark>, Vec<Record>), StoreError> {
+    let Book { mark, pages } = read_latest(store, action, most as u64).await?;
+    Ok((mark.map(|(mark, _)| mark), pages.into_iter().map(|(page, _)| page.record).collect()))
+}
+
+pub(super) async fn read(store: &dyn State, action: &str) -> Result<Book, StoreError> {
+    read_latest(store, action, RECORDS_MAX).await
+}
+
+async fn read_latest(store: &dyn State, action: &str, most: u64) -> Result<Book, StoreError> {
+    let found = store.get(action, &[MARK.to_owned()]).await?.pop().flatten();
+    let mark = found.map(|entry| parse::<Mark>(action, MARK, &entry)).transpose()?;
+    let Some((mark, version)) = mark else {
+        return Ok(Book::default());
+    };
+    let first = (mark.count + 1).saturating_sub(most.min(RECORDS_MAX)).max(1);
+    let numbers: Vec<_> = (first..=mark.count).collect();
+    let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
+    let found = if keys.is_empty() { Vec::new() } else { store.get(action, &keys).await? };
+    let pages = numbers.into_iter().zip(found).filter_map(|(number, entry)| {
+        let (record, version) = parse(action, &key(number), &entry?).ok()?;
+        Some((Page { number, record }, version))
+    });
+    Ok(Book { mark: Some((mark, version)), pages: pages.collect() })
+}
+
+/// What an entry says, and its version.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(
+    action: &str,
+    key: &str,
+    entry: &Entry,
+) -> Result<(T, i64), StoreError> {
+    let parsed = serde_json::from_slice(&entry.value);
+    let value = parsed.map_err(|error| StoreError::Refused {
+        problem: format!(
+            "the ledger of the job {action} holds what soloist has not written, under its key \
+             `{key}`: delete that from the store, and the job goes on from then"
+        ),
+        source: Some(error.into()),
+    })?;
+    Ok((value, entry.version))
+}

@@ -1,0 +1,222 @@
+//! What is kept of a job in the store, from one leader to the next.
+//!
+//! ```text
+//! mark             which firings were claimed, how far they are settled, and how many
+//!                  records were made
+//! run/<number>     the records; of those, the latest 50
+//! ```
+//!
+//! Invariants:
+//! - A firing is claimed before it is begun, by one transaction that is guarded by the
+//!   leader's key: it moves the mark, which must be the one that the claim goes by, and
+//!   makes the record, which must not exist. So no firing is begun under two tokens.
+//! - Whether a claim was made is known before anything is begun. One whose answer was
+//!   lost is read again; sending it twice does no harm, since the mark has moved.
+//! - What a lost leader had begun is recorded as interrupted, and never begun again.
+
+mod book;
+mod hand;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio::time::sleep;
+
+use self::{
+    book::{begin, claimed_of, interrupt, key, parse, read},
+    hand::{AGAIN, Hand, Written},
+};
+use super::{
+    firing::Firing,
+    record::{Mark, Outcome, Record},
+};
+use crate::{
+    capability::TermLink,
+    store::{State, Write},
+};
+
+pub use self::book::{Page, history};
+
+/// How many records are kept.
+pub const RECORDS_MAX: u64 = 50;
+const MARK: &str = "mark";
+const RUN: &str = "run/";
+/// More than there ever are.
+const KEYS_MAX: usize = 1000;
+
+/// The ledger of one job under one term.
+#[derive(Debug)]
+pub struct Ledger(Hand);
+
+/// The term is over, or may be: nothing more is written in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Over;
+
+impl Ledger {
+    /// The ledger of `action` in `store`, written to under `term`.
+    #[must_use]
+    pub fn new(action: Arc<str>, term: TermLink, store: Arc<dyn State>) -> Self {
+        Self(Hand::new(action, term, store))
+    }
+
+    /// Tells by `tell` what keeps it from being read or written, and when nothing does any
+    /// more.
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(Option<&str>) + Send + Sync + 'static) -> Self {
+        Self(self.0.telling(Box::new(tell)))
+    }
+
+    /// Begins a term: what was running under an earlier one is over, and without a mark
+    /// for `schedule`, or where `anew` is wanted, all firings up to `now` are settled.
+    /// Returns the mark, and the records, the latest last.
+    ///
+    /// # Errors
+    /// The term is over.
+    pub async fn open(
+        &self,
+        now: DateTime<Utc>,
+        schedule: &str,
+        anew: bool,
+    ) -> Result<(Mark, Vec<Record>), Over> {
+        loop {
+            let mut book =
+                self.0.sure("open its ledger", || read(&*self.0.store, &self.0.action)).await?;
+            let mut writes = Vec::new();
+            for (page, version) in &mut book.pages {
+                if !page.record.is_over() {
+                    interrupt(&mut page.record, now);
+                    writes.push(self.put(&page.key(), &page.record, *version)?);
+                }
+            }
+            let records: Vec<_> = book.pages.iter().map(|(page, _)| page.record.clone()).collect();
+            if let Some((mark, _)) = &mut book.mark
+                && mark.claimed.is_empty()
+            {
+                mark.claimed = claimed_of(&records);
+            }
+            let mark = match &book.mark {
+                Some((mark, _)) if mark.schedule == schedule && !anew => mark.clone(),
+                found => {
+                    let ask = || self.0.store.list(&self.0.action, None, KEYS_MAX);
+                    let keys = self.0.sure("open its ledger", ask).await?;
+                    let (mark, version) = begin(found.as_ref(), &keys, now, schedule, anew);
+                    writes.push(self.put(MARK, &mark, version)?);
+                    mark
+                }
+            };
+            if writes.is_empty() {
+                return Ok((mark, records));
+            }
+            if matches!(self.0.write("open its ledger", &writes).await?, Written::Yes) {
+                return Ok((mark, records));
+            }
+        }
+    }
+
+    /// Claims `firing`, before which `missed` were dropped, where firings are settled as
+    /// `mark` says. Returns the new mark and the record; nothing, if the claim was not made
+    /// and never will be: the mark is another than it goes by.
+    ///
+    /// # Errors
+    /// The term is over. Then the claim may have been made.
+    pub async fn claim(
+        &self,
+        mark: &Mark,
+        firing: &Firing,
+        missed: usize,
+        now: DateTime<Utc>,
+    ) -> Result<Option<(Mark, Page)>, Over> {
+        let (new, page) = self.drawn_up(mark, firing, missed, now);
+        let keys = [MARK.to_owned()];
+        // Whether the answer to a write of this claim was lost.
+        let mut doubtful = false;
+        loop {
+            let get = || self.0.store.get(&self.0.action, &keys);
+            let found = self.0.sure("claim a firing", get).await?.pop().flatten();
+            let version = match found.map(|entry| parse::<Mark>(&self.0.action, MARK, &entry)) {
+                Some(Ok((found, _))) if doubtful && found == new => {
+                    return Ok(Some((new, page)));
+                }
+                Some(Ok((found, version))) if found.count == mark.count => version,
+                _ => return Ok(None),
+            };
+            let mut writes =
+                vec![self.put(MARK, &new, version)?, self.put(&page.key(), &page.record, 0)?];
+            if let Some(oldest) = page.number.checked_sub(RECORDS_MAX).filter(|it| *it > 0) {
+                writes.push(Write { key: key(oldest), value: None, only_if: None });
+            }
+            match self.0.write("claim a firing", &writes).await? {
+                Written::Yes => return Ok(Some((new, page))),
+                // If it was not this claim that moved the mark, the next look tells.
+                Written::Conflict => sleep(AGAIN).await,
+                Written::Unknown => doubtful = true,
+            }
+        }
+    }
+
+    /// The mark and the record that claim `firing`.
+    fn drawn_up(
+        &self,
+        mark: &Mark,
+        firing: &Firing,
+        missed: usize,
+        now: DateTime<Utc>,
+    ) -> (Mark, Page) {
+        let term = self.0.term.gate.term();
+        let (token, number) = (term.token.0, mark.count + 1);
+        let settled = if firing.by_hand { mark.settled } else { firing.scheduled };
+        let latest = Some((firing.id.clone(), token));
+        let claimed = if firing.by_hand {
+            mark.claimed.clone()
+        } else {
+            mark.claimed.with(mark.settled_by(now), firing.scheduled)
+        };
+        let new = Mark { settled, claimed, schedule: mark.schedule.clone(), count: number, latest };
+        let record = Record {
+            id: firing.id.clone(),
+            scheduled: firing.scheduled,
+            by_hand: firing.by_hand,
+            missed,
+            host: term.host.to_string(),
+            token,
+            started: now,
+            ended: None,
+            attempt: 1,
+            outcome: Outcome::Running,
+            exit: None,
+            error: None,
+            output: String::new(),
+        };
+        (new, Page { number, record })
+    }
+
+    /// Replaces what is kept of a firing, unless that has ended or was forgotten.
+    ///
+    /// # Errors
+    /// The term is over.
+    pub async fn keep(&self, page: &Page) -> Result<(), Over> {
+        let keys = [page.key()];
+        loop {
+            let get = || self.0.store.get(&self.0.action, &keys);
+            let found = self.0.sure("keep a record", get).await?.pop().flatten();
+            let Some(Ok((found, version))) =
+                found.map(|entry| parse::<Record>(&self.0.action, &page.key(), &entry))
+            else {
+                return Ok(());
+            };
+            if found.is_over() || found.id != page.record.id || found == page.record {
+                return Ok(());
+            }
+            let write = self.put(&page.key(), &page.record, version)?;
+            if matches!(self.0.write("keep a record", &[write]).await?, Written::Yes) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn put(&self, key: &str, value: &impl serde::Serialize, version: i64) -> Result<Write, Over> {
+        // What is derived here for texts and numbers does not fail.
+        let value = serde_json::to_vec(value).map_err(|_| Over)?;
+        Ok(Write { key: key.to_owned(), value: Some(value.into()), only_if: Some(version) })
+    }
+}
