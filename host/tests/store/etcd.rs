@@ -261,6 +261,24 @@ async fn a_cluster_that_is_larger_than_an_answer_is_seen_whole() {
     assert!(names.is_sorted() && roster.revision > 1200, "all pages are of one revision");
 }
 
+/// What etcd takes no request for, whichever of its layers says so.
+#[tokio::test]
+async fn a_member_that_is_larger_than_a_request_is_told_what_to_do() {
+    let world = World::etcd().await;
+    let host = world.host("a").await;
+    for count in [28_000_u32, 400_000] {
+        let tasks = (0..count).map(|n| format!("{n:060}").into()).collect();
+        let member = Member { tasks, ..host.member() };
+        match soon(host.store.join(host.lease, &member)).await {
+            Err(StoreError::Refused { problem, .. }) => {
+                assert!(problem.contains("--max-request-bytes"), "{problem}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    soon(host.store.join(host.lease, &host.member())).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_write_of_state_whose_answer_is_lost_is_not_sent_again() {
     let server = Etcd::start().await;

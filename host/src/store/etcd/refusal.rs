@@ -30,6 +30,8 @@ pub(super) enum Meaning {
     NotEtcd,
     /// It takes no writes, since it is full.
     Full,
+    /// It takes no request as long as this.
+    TooLong,
     /// It serves nobody, since its members' data differ.
     Corrupt,
     /// This host does not believe the certificate of the member.
@@ -60,6 +62,9 @@ const TEXTS: &[(&str, Meaning)] = &[
     ("authentication is not enabled", Meaning::LoginDisabled),
     ("permission denied", Meaning::Forbidden),
     ("database space exceeded", Meaning::Full),
+    ("request is too large", Meaning::TooLong),
+    // This one is gRPC's, of what is longer still.
+    ("received message larger than max", Meaning::TooLong),
     ("corrupt cluster", Meaning::Corrupt),
     // This one is ours.
     ("belong to several etcds", Meaning::Divided),
@@ -213,6 +218,10 @@ impl Asker<'_> {
                  `etcdctl defrag`) or raise its --quota-backend-bytes, then `etcdctl alarm \
                  disarm`; `etcdctl alarm list` shows it"
             ),
+            Meaning::TooLong => format!(
+                "{store} takes no request as long as this: have less written (fewer tasks of \
+                 shorter names on one host), or raise its --max-request-bytes"
+            ),
             Meaning::Corrupt => format!(
                 "{store} has raised the alarm CORRUPT, its members' data differ: see `etcdctl \
                  alarm list`, and replace the member that it names"
@@ -254,6 +263,8 @@ mod tests {
             ("etcdserver: permission denied", Meaning::Forbidden),
             ("etcdserver: request timed out", Meaning::Unavailable),
             ("etcdserver: mvcc: database space exceeded", Meaning::Full),
+            ("etcdserver: request is too large", Meaning::TooLong),
+            ("grpc: received message larger than max (9 vs. 8)", Meaning::TooLong),
             ("etcdserver: corrupt cluster", Meaning::Corrupt),
             ("invalid peer certificate: UnknownIssuer", Meaning::Untrusted),
             ("received fatal alert: BadCertificate", Meaning::Unknown),
