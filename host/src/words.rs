@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    fmt,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -33,6 +34,17 @@ pub(crate) fn rfc3339(ms: u64) -> String {
 /// What is so, and why, if a reason is known.
 pub(crate) fn because(what: &str, reason: &str) -> String {
     if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") }
+}
+
+/// The first few names, and how many more there are.
+pub(crate) fn a_few(mut names: impl ExactSizeIterator<Item: fmt::Display>) -> String {
+    const FEW: usize = 3;
+    let first: Vec<_> = names.by_ref().take(FEW).map(|name| name.to_string()).collect();
+    let first = first.join(", ");
+    match names.len() {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// As much of a text as fits into so many bytes.

@@ -9,10 +9,13 @@ use crate::harness::{
     cluster::{Cluster, Kind},
     log::Log,
     plugins,
-    process::agrees,
+    process::{Ended, agrees, run, soloist},
 };
 
-crate::on_both_stores!(groups_are_spread_whoever_comes_and_goes);
+crate::on_both_stores!(
+    groups_are_spread_whoever_comes_and_goes,
+    hosts_that_do_not_agree_on_it_are_told_so,
+);
 
 /// How many groups are spread over whom, and how long it must be uneven before leaderships
 /// are moved.
@@ -141,4 +144,36 @@ async fn groups_are_spread_whoever_comes_and_goes(kind: Kind) {
     let log = cluster.terminate(names[0]).await;
     assert!(log.events("disagreement").is_empty(), "{log}");
     size.even(&cluster, &names[1..], Duration::ZERO).await;
+}
+
+/// A host whose settings lack `spread` takes no part in the plan: all of them say so.
+async fn hosts_that_do_not_agree_on_it_are_told_so(kind: Kind) {
+    let size = Size { groups: 4, hosts: &["a", "b"], settle: Duration::from_secs(1) };
+    let spread = size.settings();
+    let mut cluster = Cluster::new(kind).await;
+    cluster.start_with("a", &spread);
+    size.stands(&cluster, "a").await;
+    assert_eq!(cluster.host("a").status().await["groups"]["g0"]["spread_differs"], Value::Null);
+    cluster.start_with("b", &spread.replace("spread = true\n", ""));
+    for (host, other, says) in [
+        ("a", "b", "b does not spread it, and this host does"),
+        ("b", "a", "a spreads it, and this host does not"),
+    ] {
+        let differs =
+            |status: &Value, n| status["groups"][format!("g{n}")]["spread_differs"].clone();
+        agrees(cluster.host(host), |status| (0..4).all(|n| differs(status, n) == says)).await;
+        let told = cluster.host(host).log.event(0, "spread-differs").await;
+        let told = told["message"].as_str().unwrap_or_default();
+        assert!(told.contains(&format!("g0, g1, g2 and 1 more: {other}")), "{told}");
+    }
+    let mut command = soloist();
+    let url = format!("http://{}", cluster.host("a").api().await);
+    let Ended { output, .. } = run(command.arg("status").env("SOLOIST_URL", url)).await;
+    assert!(output.contains("b does not spread it"), "{output}");
+    // Once, however many groups there are and however often they change.
+    cluster.terminate("b").await;
+    cluster.host("a").log.event(0, "spread-agreed").await;
+    assert_eq!(cluster.host("a").log.events("spread-differs").len(), 1);
+    cluster.start_with("b", &spread);
+    size.even(&cluster, &["a", "b"], Duration::ZERO).await;
 }

@@ -118,6 +118,9 @@ pub struct GroupEntry {
     /// Who paused or froze it, and why.
     #[serde(default)]
     pub paused: Option<String>,
+    /// Whose settings spread it where this host's do not, or the other way round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread_differs: Option<String>,
     /// Since when nobody performs, and why, if that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaderless: Option<LeaderlessEntry>,
@@ -255,6 +258,7 @@ pub(crate) mod tests {
             obstacle: None,
             strategy: "longest-running".into(),
             paused: None,
+            spread_differs: None,
             leaderless: None,
             strangers: Vec::new(),
         };

@@ -30,6 +30,7 @@ use crate::{
     clock::{self, WallClock, unix_ms},
     cluster::{Clocks, Follower, Freshness, Passport, Peers, Sight},
     config::{Config, Reading},
+    election::Group,
     journal::Journal,
     measure::Measurements,
     plugin::Engine,
@@ -162,6 +163,7 @@ impl Host {
             health: health.clone(),
             sidelines: sidelines.clone(),
             watchdog: Watchdog::start(config.timings).map_err(HostError::System)?,
+            spread: spread(config),
             tasks: labour.calls(),
             offers: labour.offers(),
             roster: roster.clone(),
@@ -376,6 +378,12 @@ async fn listen(config: &Config) -> Result<TcpListener, HostError> {
     let listen = config.host.listen;
     let failed = |source| HostError::Listen { listen, source };
     TcpListener::bind(listen).await.map_err(failed)
+}
+
+/// The groups that are spread.
+fn spread(config: &Config) -> BTreeSet<Group> {
+    let spread = config.groups.iter().filter(|(_, group)| group.spread);
+    spread.map(|(group, _)| group.clone()).collect()
 }
 
 fn member(config: &Config, url: String) -> Member {

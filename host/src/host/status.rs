@@ -135,6 +135,7 @@ impl Observer {
 
     fn group(&self, group: &Group, view: &HostView, known: &Known) -> GroupEntry {
         let here = view.groups.get(group);
+        let config = self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let gaps = self.gaps.borrow().clone();
         let leader = known.now().and_then(|roster| roster.leader(group));
         let leader = leader.filter(|_| gaps.long(group).is_none());
@@ -169,11 +170,14 @@ impl Observer {
                 let whole = view.obstacle.as_ref();
                 whole.or(here.bar.as_ref()).or(here.obstacle.as_ref()).cloned()
             }),
-            strategy: self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT).strategy.to_string(),
+            strategy: config.strategy.to_string(),
             paused: pause.map(|pause| {
                 let how = if pause.freeze { "frozen" } else { "paused" };
                 wanted(how, &pause.order)
             }),
+            spread_differs: known
+                .now()
+                .and_then(|roster| term::odds(&self.member.name, group, config, roster)),
             leaderless: leaderless(group, &gaps),
             strangers: strangers(known.last().map_or(&[], |it| it.strangers(group)), &gaps),
         }

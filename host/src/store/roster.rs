@@ -23,6 +23,9 @@ pub struct Candidate {
     /// The host that it is about to hand over to; proclaimed by a leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heir: Option<String>,
+    /// Whether its settings spread the group; hosts of former versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<bool>,
 }
 
 /// A host that is there; JSON in the store.

@@ -45,6 +45,8 @@ struct Proclamation {
 pub(super) struct Calls {
     store: Arc<dyn Store>,
     candidate: Candidate,
+    /// The groups that are spread, by this host's settings.
+    spread: BTreeSet<Group>,
     member: Member,
     /// What has failed here, which is part of what the member says.
     report: watch::Receiver<Report>,
@@ -72,16 +74,19 @@ impl Calls {
         offers: watch::Receiver<Offers>,
         timings: Timings,
         answers: UnboundedSender<Answer>,
+        spread: BTreeSet<Group>,
     ) -> Self {
         let candidate = Candidate {
             host: member.name.clone(),
             url: member.url.clone(),
             since: None,
             heir: None,
+            spread: None,
         };
         Self {
             store,
             candidate,
+            spread,
             member,
             report,
             offers,
@@ -150,7 +155,7 @@ impl Calls {
     }
 
     pub(super) fn campaign(&mut self, group: Group, lease: LeaseId, attempt: u64) {
-        let (store, candidate) = (Arc::clone(&self.store), self.candidate.clone());
+        let (store, candidate) = (Arc::clone(&self.store), self.candidate(&group));
         let key = group.clone();
         let task = self.call(async move {
             match store.campaign(&group, lease, &candidate).await {
@@ -192,11 +197,16 @@ impl Calls {
         });
     }
 
+    /// What this host says of itself in `group`.
+    fn candidate(&self, group: &Group) -> Candidate {
+        Candidate { spread: Some(self.spread.contains(group)), ..self.candidate.clone() }
+    }
+
     /// Says in the store since when this host leads, again and again until that is there:
     /// others take a leader who has not said it for one who does not perform.
     pub(super) fn proclaim(&mut self, key: LeaderKey, since: u64) {
         let (store, retry) = (Arc::clone(&self.store), self.retry);
-        let candidate = Candidate { since: Some(since), ..self.candidate.clone() };
+        let candidate = Candidate { since: Some(since), ..self.candidate(&key.group) };
         let (group, own) = (key.group.clone(), key.clone());
         let call = self.call(async move {
             loop {

@@ -1,6 +1,6 @@
 //! The driver: the heart's loop.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
     runtime,
@@ -64,6 +64,8 @@ pub struct Driver {
     pub sidelines: Sidelines,
     /// Who looks after its terms.
     pub watchdog: Watchdog,
+    /// The groups that are spread, by its settings.
+    pub spread: BTreeSet<Group>,
     /// Who has the tasks done that its actions call.
     pub tasks: Arc<dyn capability::Calls>,
     /// The tasks that this host takes calls of.
@@ -180,7 +182,15 @@ impl Loop {
             doubles: report::Doubles::of(&member),
             in_vain: report::InVain::default(),
             unsaid: false,
-            calls: Calls::new(store, member, report, driver.offers, timings, answers_to),
+            calls: Calls::new(
+                store,
+                member,
+                report,
+                driver.offers,
+                timings,
+                answers_to,
+                driver.spread,
+            ),
             answers,
             terms: Terms::new(context, guests, driver.watchdog),
             roster: driver.roster,

@@ -38,7 +38,7 @@ pub use health::Health;
 pub use readiness::Readiness;
 pub use rehearsal::{Rehearsal, Rehearsed};
 pub use standby::{Sidelines, Standby};
-pub use strategist::{Advised, Adviser, Places, Ranking, Strategist};
+pub use strategist::{Advised, Adviser, Places, Ranking, Strategist, odds};
 pub use thread::ElectionThread;
 pub use view::{GroupView, HostView, Role};
 pub use watchdog::Watchdog;

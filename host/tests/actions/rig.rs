@@ -71,7 +71,13 @@ impl World {
     /// Wins a leadership that outlasts the test, unless it is resigned.
     pub(crate) async fn win(&self) -> LeaderKey {
         let lease = self.store.grant(Duration::from_secs(3600)).await.unwrap();
-        let candidate = Candidate { host: "a".into(), url: String::new(), since: None, heir: None };
+        let candidate = Candidate {
+            host: "a".into(),
+            url: String::new(),
+            since: None,
+            heir: None,
+            spread: None,
+        };
         self.store.campaign(&Group::main(), lease.id, &candidate).await.unwrap()
     }
 

@@ -49,7 +49,7 @@ impl World {
         let standing = |key: &LeaderKey| {
             let host = self.hosts[self.store.owner(key.lease)?].name.to_owned();
             let since = self.store.is_proclaimed(key).then_some(0);
-            let candidate = Candidate { host, url: String::new(), since, heir: None };
+            let candidate = Candidate { host, url: String::new(), since, heir: None, spread: None };
             Some(Arc::new(Standing { candidate, key: key.clone() }))
         };
         let stranger = |key: &LeaderKey| {

@@ -297,7 +297,8 @@ async fn second_process() {
     };
     let store = store::open(&StoreUrl::Sqlite(file.into()), "test", REQUEST_TIMEOUT).unwrap();
     let lease = store.grant(Duration::from_secs(1)).await.unwrap().id;
-    let candidate = Candidate { host: "a".into(), url: String::new(), since: None, heir: None };
+    let candidate =
+        Candidate { host: "a".into(), url: String::new(), since: None, heir: None, spread: None };
     store.campaign(&Group::main(), lease, &candidate).await.unwrap();
     println!("leading");
     let mut renewals = tokio::time::interval(Duration::from_millis(200));

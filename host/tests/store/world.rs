@@ -216,6 +216,7 @@ impl Host {
             url: format!("http://{}", self.name),
             since: None,
             heir: None,
+            spread: None,
         }
     }
 

@@ -16,9 +16,10 @@ export const who = (group, store) => {
 /** Who would lead next, in their order. */
 const queue = ([heir, ...others]) => [heir, others.join(", ")].filter(Boolean).join(", then ");
 
-/** Why nobody leads, and what else stands in the queue that is no host's. */
-const unled = ({ leaderless, strangers = [] }) => [
+/** Why nobody leads, what hosts do not agree on, and what else stands in the queue that is no host's. */
+const unled = ({ leaderless, spread_differs: differs, strangers = [] }) => [
   leaderless && `Nobody leads since ${clock(leaderless.since)}: ${leaderless.why}.`,
+  differs && `Hosts do not agree on what is spread: ${differs}.`,
   ...strangers.map((it) => `${it.key} in the queue is no host's: ${it.remove}`),
 ].filter(Boolean).join(" ");
 

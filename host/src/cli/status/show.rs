@@ -1,6 +1,9 @@
 //! How a status looks.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use owo_colors::Style;
 
@@ -10,6 +13,7 @@ use crate::{
         table::{Cell, Table},
         terminal::{Paint, tame},
     },
+    words::a_few,
 };
 
 const UNKNOWN: &str = "–";
@@ -48,8 +52,23 @@ fn obstacles(status: &Status, paint: Paint) -> String {
     let warning = status.host.warning.clone();
     let clock = status.host.clock.iter().cloned();
     let lines = whole.into_iter().chain(warning).chain(clock).chain(pauses).chain(drains);
-    let lines = lines.chain(removed).chain(obstacles).chain(leaderless(status));
+    let lines = lines.chain(removed).chain(obstacles).chain(spread_differs(status));
+    let lines = lines.chain(leaderless(status));
     lines.map(|text| paint.paint(tame(&text), Style::new().yellow()) + "\n").collect()
+}
+
+/// Where hosts do not agree on what is spread.
+fn spread_differs(status: &Status) -> impl Iterator<Item = String> {
+    let mut same: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, group) in &status.groups {
+        if let Some(odds) = &group.spread_differs {
+            same.entry(odds).or_default().push(name);
+        }
+    }
+    same.into_iter().map(|(odds, groups)| {
+        let groups = a_few(groups.into_iter());
+        format!("{groups}: {odds}; give it the same `spread` on each host")
+    })
 }
 
 /// Where nobody performs, why, and what will be in the way one day.

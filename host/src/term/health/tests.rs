@@ -80,8 +80,13 @@ impl World {
                 failing,
                 tasks: BTreeSet::new(),
             };
-            let candidate =
-                Candidate { host: name.to_owned(), url: String::new(), since: None, heir: None };
+            let candidate = Candidate {
+                host: name.to_owned(),
+                url: String::new(),
+                since: None,
+                heir: None,
+                spread: None,
+            };
             let (group, lease) = (Group::main(), LeaseId(place));
             let key = LeaderKey { group, key: name.into(), token: Token(place), lease };
             roster

@@ -13,6 +13,7 @@
 
 mod absent;
 mod adviser;
+mod odds;
 mod patience;
 mod place;
 mod ranking;
@@ -26,11 +27,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 pub(super) use self::adviser::bar;
 pub use self::{
     adviser::{Advised, Adviser},
+    odds::odds,
     ranking::{Places, Ranking},
 };
 use super::view::{GroupView, HostView, Role};
@@ -38,6 +40,7 @@ use crate::{
     clock::BootTime,
     config::GroupConfig,
     election::{Event, Group},
+    repeats::Repeats,
     store::Roster,
 };
 
@@ -70,6 +73,7 @@ impl Strategist {
         let (mut roster, mut view) = (self.roster.clone(), self.view.clone());
         let mut adviser = Adviser::new(Arc::clone(&self.host), self.groups.clone());
         let (mut nap, mut seen, mut was_in) = (NAP, false, false);
+        let at_odds = Repeats::default();
         let following = async {
             loop {
                 tokio::select! {
@@ -89,6 +93,7 @@ impl Strategist {
                     if was_in {
                         self.leave(&roster, &view);
                     }
+                    self.tell_odds(&roster, &view, &at_odds);
                     let places = self.ranking.places(&roster).await;
                     let advised = adviser.look(&roster, &view, &places, BootTime::now());
                     nap = advised.look_again.unwrap_or(NAP).min(NAP);
@@ -98,6 +103,25 @@ impl Strategist {
             }
         };
         stop.run_until_cancelled(following).await;
+    }
+
+    /// Tells whether others spread what this host does not, or the other way round: those who
+    /// do go by a plan that this one takes no part in.
+    fn tell_odds(&self, roster: &Roster, view: &HostView, at_odds: &Repeats) {
+        let config = |group| self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
+        let groups = view.groups.keys().map(|group| (group, config(group)));
+        match odds::odds_of_all(&self.host, groups, roster) {
+            Some(odds) => at_odds.said(&odds, |told| {
+                warn!(
+                    event = "spread-differs",
+                    "hosts do not agree on what is spread, so no plan is followed by all of \
+                     them: {odds}; give the groups the same `spread` on each host{told}"
+                );
+            }),
+            None => at_odds.over(|_| {
+                info!(event = "spread-agreed", "hosts agree on what is spread");
+            }),
+        }
     }
 
     /// Leaves when people have removed this host, which was there, and it leads nothing more.

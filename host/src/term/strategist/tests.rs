@@ -152,6 +152,7 @@ impl Cluster {
                         url: String::new(),
                         since: None,
                         heir: None,
+                        spread: None,
                     };
                     let (key, token) = (format!("{group}/{lease}"), Token(self.revision));
                     let key = LeaderKey { group: group.clone(), key: key.into(), token, lease };

@@ -74,7 +74,8 @@ impl Bystander {
             token: Token(token),
             lease: LeaseId(token),
         };
-        let candidate = Candidate { host: format!("host-{token}"), url, since: None, heir: None };
+        let candidate =
+            Candidate { host: format!("host-{token}"), url, since: None, heir: None, spread: None };
         let groups = BTreeMap::from([(group, vec![Standing { candidate, key }.into()])]);
         self.roster.send_replace(Some(Roster { revision: token, groups, ..Roster::default() }));
     }
