@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: plugins, settings and requests made at random from those that are
-//! there, which must be taken or refused, whatever they hold.
+//! `cargo xtask fuzz`: plugins, settings, requests and rows of the store made at random from
+//! those that are there, which must be taken or refused, whatever they hold.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ const SETTINGS: [(u8, &str); 4] = [
 const REFUSALS: &str = "host/src/config/refusals.txt";
 
 /// Requests, by route: the first byte of `fuzz/src/api.rs`.
-const REQUESTS: [(u8, &str); 21] = [
+const REQUESTS: [(u8, &str); 22] = [
     (0, ""),
     (2, ""),
     (5, "work?lines=3&follow=true&host=a&format=json"),
@@ -44,14 +44,43 @@ const REQUESTS: [(u8, &str); 21] = [
     (14, "\n\n{\"host\": \"b\", \"by\": \"me\"}"),
     (15, "\n\n{}"),
     (16, "\n\n{\"host\": \"b\", \"force\": true, \"by\": \"me\"}"),
-    (17, "/work/dead"),
-    (18, "work/dead?id=x"),
-    (19, "work/dead"),
-    (20, "?timeout=200ms&attempts=3\ncontent-type: text/plain\n\necho hello"),
-    (20, "?mode=cast\n\nfail"),
-    (20, "\nsoloist-call: x\nsoloist-attempt: 2\nsoloist-within-ms: 200\n\nwho"),
-    (21, "a/b?ttl=1\nif-match: \"1\"\n\nvalue"),
-    (22, "?wait=true\n\n{\"args\": [\"say\"], \"by\": \"me\"}"),
+    (17, "\n\n{\"host\": \"b\", \"by\": \"me\"}"),
+    (18, "/work/dead"),
+    (19, "work/dead?id=x"),
+    (20, "work/dead"),
+    (21, "?timeout=200ms&attempts=3\ncontent-type: text/plain\n\necho hello"),
+    (21, "?mode=cast\n\nfail"),
+    (21, "\nsoloist-call: x\nsoloist-attempt: 2\nsoloist-within-ms: 200\n\nwho"),
+    (22, "a/b?ttl=1\nif-match: \"1\"\n\nvalue"),
+    (23, "?wait=true\n\n{\"args\": [\"say\"], \"by\": \"me\"}"),
+];
+
+/// Rows of the store: the kind and the name, as `fuzz/src/store.rs` numbers them, and the value.
+const ROWS: [(u8, u8, &str); 12] = [
+    (
+        0,
+        5,
+        r#"{"first_seen": 1, "last_seen": 2, "member": {"name": "b", "url": "javascript:alert(1)"}}"#,
+    ),
+    (0, 7, r#"{"by": "\u202e", "reason": "why", "since": 18446744073709551615, "freeze": true}"#),
+    (0, 9, r#"{"by": "me", "reason": "why", "since": 1}"#),
+    (
+        1,
+        11,
+        r#"{"name": "b", "url": "x", "joined": 1, "version": "0", "machine": "m", "process": {}}"#,
+    ),
+    (2, 1, "<script>top.hurt = 1</script>"),
+    (3, 0, "\u{1b}[2J"),
+    (4, 3, r#"{"settled": "2026-01-01T00:00:00Z", "schedule": "none", "count": 1}"#),
+    (
+        4,
+        4,
+        r#"{"id": "x", "scheduled": "2026-01-01T00:00:00Z", "host": "a", "token": 1, "outcome": "running"}"#,
+    ),
+    (5, 0, r#"{"content_type": "text/html", "max_attempts": 1, "attempts": 1}"#),
+    (6, 0, "text/html"),
+    (7, 0, r#"{"max_attempts": 1, "attempts": 1, "error": "no"}"#),
+    (8, 2, r#"{"host": "b", "url": "x", "since": 1}"#),
 ];
 
 /// What is made at random.
@@ -63,6 +92,8 @@ pub(crate) enum Target {
     Settings,
     /// Requests to the control API of a host
     Api,
+    /// Rows in a host's store, whose control API is asked for all of it
+    Store,
 }
 
 impl Target {
@@ -72,6 +103,7 @@ impl Target {
             Self::Load => "load",
             Self::Settings => "settings",
             Self::Api => "api",
+            Self::Store => "store",
         }
     }
 
@@ -81,6 +113,7 @@ impl Target {
             Self::Load => plugins(corpus),
             Self::Settings => settings(corpus),
             Self::Api => requests(corpus),
+            Self::Store => rows(corpus),
         }
     }
 }
@@ -156,6 +189,18 @@ fn requests(corpus: &Path) -> Result<()> {
         put(corpus, &format!("request-{number}"), route, text)?;
     }
     Ok(())
+}
+
+/// Each alone, and all of them together.
+fn rows(corpus: &Path) -> Result<()> {
+    let mut all = Vec::new();
+    for (number, (kind, name, value)) in ROWS.into_iter().enumerate() {
+        let length = u16::try_from(value.len())?.to_be_bytes();
+        let row = [&[kind, name][..], &length, value.as_bytes()].concat();
+        fs::write(corpus.join(format!("row-{number}")), &row)?;
+        all.extend(row);
+    }
+    Ok(fs::write(corpus.join("rows"), all)?)
 }
 
 fn put(corpus: &Path, name: &str, first: u8, text: &str) -> Result<()> {
