@@ -10,12 +10,13 @@
 //! - [`scaffold`]: new plugins; [`plugin`]: from a file to something instantiable; [`capability`]:
 //!   what a guest may import
 //! - [`store`]: etcd or SQLite; [`election`]: the heart, without I/O; [`config`]: `soloist.toml`;
-//!   `tls`: certificates; `shares`, `descriptors`: what each client may have of what there is;
+//!   `tls`: certificates; [`budget`]: what is held in memory for others; `shares`, `descriptors`: what each client may have of what there is;
 //!   [`clock`]: the boot-time clock; [`measure`]: every metric; [`trace`]: spans;
 //!   [`journal`]: what has happened lately
 
 pub mod action;
 pub mod api;
+pub mod budget;
 pub mod capability;
 pub mod cli;
 pub mod clock;

@@ -25,6 +25,7 @@ const INSTANCES: &str = "soloist_instances";
 const TERMS: &str = "soloist_terms_total";
 const STORE_ERRORS: &str = "soloist_store_errors_total";
 const REFUSALS: &str = "soloist_gate_refusals_total";
+const LOG_LINES_LOST: &str = "soloist_log_lines_lost_total";
 const LINES_DROPPED: &str = "soloist_plugin_lines_dropped_total";
 const TEARDOWN: &str = "soloist_teardown_seconds";
 const MARGIN: &str = "soloist_lease_margin_seconds";
@@ -49,6 +50,8 @@ const RESTARTS: &str = "soloist_restarts_total";
 const CASTS_QUEUED: &str = "soloist_casts_queued_total";
 const CASTS: &str = "soloist_casts_total";
 const HELD_BYTES: &str = "soloist_held_bytes";
+const HELD_FOR_CLIENTS: &str = "soloist_held_for_clients_bytes";
+const HELD_FOR_ALL: &str = "soloist_held_for_all_bytes";
 const BLOCKING_THREADS: &str = "soloist_blocking_threads";
 
 /// Around the stop budget, 500 ms by default.
@@ -133,6 +136,7 @@ fn describe() {
         LINES_DROPPED,
         "Lines that plugins printed and the log did not take, since they were too many"
     );
+    describe_counter!(LOG_LINES_LOST, "Lines of this host's log that nobody read in time");
     describe_counter!(FORWARDED, "Requests that were sent to the leader, another host");
     describe_counter!(HELD, "Requests that had to wait for a leader");
     describe_counter!(
@@ -183,7 +187,17 @@ fn describe() {
     describe_gauge!(
         HELD_BYTES,
         Unit::Bytes,
-        "What this host holds for calls by an action or of a task, and their answers"
+        "What this host holds in memory for an action: calls of tasks, state, bodies, requests"
+    );
+    describe_gauge!(
+        HELD_FOR_CLIENTS,
+        Unit::Bytes,
+        "What this host holds in memory for the clients of its control API: bodies of requests"
+    );
+    describe_gauge!(
+        HELD_FOR_ALL,
+        Unit::Bytes,
+        "What this host holds in memory for all actions and clients together"
     );
     describe_gauge!(
         BLOCKING_THREADS,
@@ -303,6 +317,11 @@ pub(crate) fn relay_forwarded(action: &Arc<str>) {
     counter!(FORWARDED, "action" => Arc::clone(action)).increment(1);
 }
 
+/// So many lines of the log are lost.
+pub(crate) fn log_lines_lost(lines: u64) {
+    counter!(LOG_LINES_LOST).increment(lines);
+}
+
 /// A request for `action` has to wait for a leader.
 pub(crate) fn relay_held(action: &Arc<str>) {
     counter!(HELD, "action" => Arc::clone(action)).increment(1);
@@ -326,6 +345,16 @@ pub(crate) fn task_load(task: &Arc<str>, load: usize) {
 /// What is held in memory for `action`.
 pub(crate) fn held(action: &Arc<str>) -> Gauge {
     gauge!(HELD_BYTES, "action" => Arc::clone(action))
+}
+
+/// What is held in memory for the clients of the control API.
+pub(crate) fn held_for_clients() -> Gauge {
+    gauge!(HELD_FOR_CLIENTS)
+}
+
+/// What is held in memory for all actions and clients together.
+pub(crate) fn held_for_all() -> Gauge {
+    gauge!(HELD_FOR_ALL)
 }
 
 /// The threads on which calls of `action` block.

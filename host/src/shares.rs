@@ -116,11 +116,22 @@ impl Share {
         self.amount += amount;
         Ok(())
     }
+
+    /// How much it is.
+    pub(crate) fn amount(&self) -> usize {
+        self.amount
+    }
+
+    /// Gives all of it back.
+    pub(crate) fn clear(&mut self) {
+        let amount = std::mem::take(&mut self.amount);
+        self.of.taken().give_back(self.client, amount);
+    }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.of.taken().give_back(self.client, self.amount);
+        self.clear();
     }
 }
 

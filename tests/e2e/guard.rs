@@ -2,6 +2,7 @@
 //! themselves.
 
 mod greed;
+mod held;
 mod hosts;
 mod limits;
 mod people;

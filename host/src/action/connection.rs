@@ -37,7 +37,7 @@ use super::{
     Tasks,
     body::has_no_body,
     handed::{Handed, UPTAKE, Uptake},
-    limits::{ACCEPT_PAUSE, LAST_WORD},
+    limits::{ACCEPT_PAUSE, BUFFER, LAST_WORD, WINDOW},
     places::{Place, Places},
     wire::Wire,
 };
@@ -225,6 +225,7 @@ impl<A: Answers> Hall<A> {
                 if let Some(headers) = self.headers {
                     builder.max_headers(headers);
                 }
+                builder.max_buf_size(BUFFER);
                 let connection = builder.serve_connection(io, service).with_upgrades();
                 let end = http1::UpgradeableConnection::graceful_shutdown;
                 drive(connection, end, &self.closing, place, cut).await
@@ -234,6 +235,8 @@ impl<A: Answers> Hall<A> {
                 let mut builder = http2::Builder::new(streams);
                 builder.timer(TokioTimer::new()).max_concurrent_streams(self.streams);
                 builder.keep_alive_interval(self.patience);
+                builder.initial_connection_window_size(WINDOW);
+                builder.initial_stream_window_size(WINDOW);
                 let connection = builder.serve_connection(io, service);
                 let end = http2::Connection::graceful_shutdown;
                 drive(connection, end, &self.closing, place, cut).await

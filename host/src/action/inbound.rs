@@ -12,6 +12,13 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::budget::{Account, Charge};
+
+/// What a piece takes beside its bytes, in bytes.
+const PIECE: usize = 256;
+/// How many pieces are kept: a body may come byte by byte.
+const PIECES: usize = 1024;
+
 /// The body of a request.
 pub(crate) enum Inbound {
     /// It comes from the client, and is gone once it was read.
@@ -70,6 +77,7 @@ pub(crate) struct Reading<B = Incoming> {
 struct Source<B> {
     inner: B,
     pieces: Vec<Piece>,
+    charge: Charge,
     /// How much more is kept; nothing, once that was exceeded.
     room: Option<usize>,
     /// The number of the latest reading.
@@ -100,10 +108,11 @@ impl Piece {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Kept<B> {
-    /// Keeps so many bytes of `inner`.
-    pub(crate) fn new(inner: B, room: usize) -> Self {
-        let (pieces, room) = (Vec::new(), Some(room));
-        Self(Arc::new(Mutex::new(Source { inner, pieces, room, latest: 0, over: false })))
+    /// Keeps so many bytes of `inner`, on `account`.
+    pub(crate) fn new(inner: B, room: usize, account: &Account) -> Self {
+        let (pieces, charge, room) = (Vec::new(), account.nothing(), Some(room));
+        let (latest, over) = (0, false);
+        Self(Arc::new(Mutex::new(Source { inner, pieces, charge, room, latest, over })))
     }
 
     /// Reads it from its beginning; earlier readings stand still. Ask before whether it
@@ -145,8 +154,11 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
         let Some(room) = self.room else { return frame };
         let length = frame.data_ref().map_or(0, Buf::remaining);
         self.room = room.checked_sub(length);
-        if self.room.is_none() {
+        let few = self.pieces.len() < PIECES;
+        if self.room.is_none() || !few || !self.charge.grows((length + PIECE) as u64) {
+            self.room = None;
             self.pieces = Vec::new();
+            self.charge.shrink_to(0);
             return frame;
         }
         let piece = match frame.into_data() {
@@ -218,6 +230,10 @@ mod tests {
 
     use super::*;
 
+    fn account() -> Account {
+        Account::alone(&"web".into())
+    }
+
     type Pieces = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, hyper::Error>>>>;
 
     fn body(pieces: &[&'static str]) -> Pieces {
@@ -233,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_kept_is_read_again_with_its_trailers() {
-        let kept = Kept::new(body(&["one", "two"]), 6);
+        let kept = Kept::new(body(&["one", "two"]), 6, &account());
         let mut first = kept.read();
         first.frame().await.unwrap().unwrap();
         let second = kept.read();
@@ -249,8 +265,30 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_too_much_passes_and_is_not_whole_any_more() {
-        let kept = Kept::new(body(&["one", "two", "three"]), 5);
+        let kept = Kept::new(body(&["one", "two", "three"]), 5, &account());
         assert_eq!(kept.read().collect().await.unwrap().to_bytes(), "onetwothree");
         assert!(!kept.is_whole());
+    }
+
+    #[tokio::test]
+    async fn what_there_is_no_room_for_passes_as_well() {
+        let account = account();
+        let other = account.charge(256 << 20).unwrap();
+        let kept = Kept::new(body(&["one", "two"]), 6, &account);
+        assert_eq!(kept.read().collect().await.unwrap().to_bytes(), "onetwo");
+        assert!(!kept.is_whole());
+        drop(other);
+        let kept = Kept::new(body(&["one", "two"]), 6, &account);
+        assert_eq!(kept.read().collect().await.unwrap().to_bytes(), "onetwo");
+        assert!(kept.is_whole());
+    }
+
+    #[tokio::test]
+    async fn what_comes_byte_by_byte_is_not_kept_for_ever() {
+        for (pieces, whole) in [(PIECES - 1, true), (PIECES, false)] {
+            let kept = Kept::new(body(&vec!["x"; pieces]), 64 << 10, &account());
+            assert_eq!(kept.read().collect().await.unwrap().to_bytes().len(), pieces);
+            assert_eq!(kept.is_whole(), whole, "{pieces} and the trailers");
+        }
     }
 }

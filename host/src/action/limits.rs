@@ -14,6 +14,11 @@ pub(super) const REHEARSAL: Duration = Duration::from_secs(5);
 
 /// The headers that an answer may have. Others take fewer: many clients stop at a hundred.
 pub(super) const ANSWER_HEADERS: usize = 200;
+/// What a connection of HTTP/1 has read at most before somebody takes it, and what it has to
+/// write, in bytes; the head of a request is not longer either.
+pub(super) const BUFFER: usize = 64 << 10;
+/// The same of a connection of HTTP/2, and of each of its streams: bodies that nobody takes.
+pub(super) const WINDOW: u32 = 256 << 10;
 /// Requests that one connection of HTTP/2 may have open at a time.
 pub(super) const STREAMS: u32 = 256;
 /// Connections that one address keeps open. Each client has its share of them; those on which

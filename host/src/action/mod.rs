@@ -79,7 +79,8 @@ pub use task::{Offers, TaskError, Workshop};
 pub use tasks::Tasks;
 
 use crate::{
-    capability::{Access, Account, BlockingPool, Calls, Gate, Spawner, TermLink},
+    budget::Account,
+    capability::{Access, BlockingPool, Calls, Gate, Spawner, TermLink},
     config::{ActionConfig, JobConfig, Restart, Standby},
     election::Group,
     plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},

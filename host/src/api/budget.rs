@@ -5,7 +5,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -15,32 +15,34 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::refusal::Refusal;
-use crate::shares::{Client, Share, Shares, Short};
+use crate::{
+    budget::{Clients, Overdrawn, Tab},
+    shares::{Client, Share, Shares},
+};
 
 /// Requests at a time: each other host may have as many calls of tasks under way as one
 /// connection takes.
 const REQUESTS: usize = 20 << 10;
-/// Bytes of bodies at a time.
-const BYTES: usize = 256 << 20;
 /// When a client for whom there is no room may ask again, in seconds.
 const AGAIN: HeaderValue = HeaderValue::from_static("1");
 
 /// What there is for all requests.
 pub(super) struct Budget {
     requests: Arc<Shares>,
-    bytes: Arc<Shares>,
+    clients: Clients,
 }
 
-/// What a request holds of that; to be kept until it is answered.
+/// What a request holds of that; to be kept until it is answered. The bytes of its body are on
+/// a [`Tab`], which goes with the request as well.
 pub(super) struct Held {
     _request: Share,
-    _bytes: Arc<Mutex<Share>>,
+    _tab: Tab,
 }
 
 /// The body of a request, which counts what comes.
 pub(super) struct Counted<B = Incoming> {
     inner: B,
-    held: Arc<Mutex<Share>>,
+    tab: Tab,
 }
 
 /// Why a body does not come whole.
@@ -55,8 +57,9 @@ pub(super) enum Cut {
 }
 
 impl Budget {
-    pub(super) fn new() -> Self {
-        Self { requests: Shares::new(REQUESTS), bytes: Shares::new(BYTES) }
+    /// So many requests, of which `clients` hold what they may.
+    pub(super) fn of(clients: &Clients) -> Self {
+        Self { requests: Shares::new(REQUESTS), clients: clients.clone() }
     }
 
     /// Lets a request of `client`'s in, with a body that counts.
@@ -65,12 +68,12 @@ impl Budget {
         client: Client,
         request: Request<B>,
     ) -> Result<(Request<Counted<B>>, Held), Refusal> {
-        let crowded = |_: Short| crowded("too many requests at once");
-        let place = self.requests.take(client, 1).map_err(crowded)?;
-        let held = self.bytes.take(client, 0).map_err(crowded)?;
-        let held = Arc::new(Mutex::new(held));
-        let request = request.map(|inner| Counted { inner, held: Arc::clone(&held) });
-        Ok((request, Held { _request: place, _bytes: held }))
+        let many = || crowded("too many requests at once");
+        let place = self.requests.take(client, 1).map_err(|_| many())?;
+        let tab = self.clients.open(client).map_err(|_| many())?;
+        let mut request = request.map(|inner| Counted { inner, tab: tab.clone() });
+        request.extensions_mut().insert(tab.clone());
+        Ok((request, Held { _request: place, _tab: tab }))
     }
 }
 
@@ -80,10 +83,9 @@ pub(super) fn crowded(what: &str) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, what, help).after(AGAIN)
 }
 
-impl<B> Counted<B> {
-    fn take(&self, length: usize) -> Result<(), Cut> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.grow(length).map_err(|_| Cut::Crowded)
+impl From<Overdrawn> for Cut {
+    fn from(_: Overdrawn) -> Self {
+        Self::Crowded
     }
 }
 
@@ -99,7 +101,7 @@ impl<B: Body<Data = Bytes, Error: Into<Cut>> + Unpin> Body for Counted<B> {
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
         Poll::Ready(frame.map(|frame| {
             let frame = frame.map_err(Into::into)?;
-            this.take(frame.data_ref().map_or(0, Buf::remaining))?;
+            this.tab.grow(frame.data_ref().map_or(0, Buf::remaining))?;
             Ok(frame)
         }))
     }
@@ -134,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_are_counted_until_their_request_is_answered() {
-        let budget = Budget::new();
+        let budget = Budget::of(&Clients::alone());
         let (first, held) = budget.admit(client(1), Request::new(body(150))).ok().unwrap();
         assert_eq!(first.into_body().collect().await.unwrap().to_bytes().len(), 150 << 20);
         // The same client has had its share, and another has something left.
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn requests_of_one_client_leave_room_for_others() {
-        let budget = Budget::new();
+        let budget = Budget::of(&Clients::alone());
         let admit = |last| budget.admit(client(last), Request::new(())).ok().map(|(_, held)| held);
         let held: Vec<_> = std::iter::from_fn(|| admit(1)).collect();
         assert_eq!(held.len(), REQUESTS / 4 * 3);

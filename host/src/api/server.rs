@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     action::{Answers, Caller, Hall, Places, Tasks, accept_all},
+    budget::Clients,
     cluster::Commands,
     journal::Journal,
     relay::Relay,
@@ -129,15 +130,17 @@ pub struct Desks {
     pub relay: Relay,
     /// Who comes in.
     pub entrance: Arc<Entrance>,
+    /// What is held in memory for who comes in.
+    pub clients: Clients,
 }
 
 /// Serves the control API until `stop`, then closes every connection.
 pub async fn serve(listener: TcpListener, desks: Desks, stop: CancellationToken) {
-    let relay = desks.relay.clone();
+    let (relay, clients) = (desks.relay.clone(), desks.clients.clone());
     let (entrance, tasks) = (Arc::clone(&desks.entrance), Tasks::new());
     let (tls, live) = (entrance.tls.clone(), Live::new(tasks.clone(), stop.clone()));
     let own = TowerToHyperService::new(routes(desks, live));
-    let rooms = Rooms { own, entrance, budget: Budget::new(), relay };
+    let rooms = Rooms { own, entrance, budget: Budget::of(&clients), relay };
     let hall = Hall {
         routes: Arc::new(rooms),
         tls,

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     action::{Action, Workshop},
+    budget::Tab,
     capability::{ATTEMPTS_MAX, CallError, Calls, Order},
     config::{DAY, MS, span},
     plugin::{Answer, Call},
@@ -109,6 +110,7 @@ async fn call(
 ) -> Result<Response, Refusal> {
     let action = desk.dispatcher.task(&task).map_err(Refusal::from)?;
     let (head, body) = request.into_parts();
+    let tab = head.extensions.get::<Tab>();
     let payload = read(&action, body).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|form| form.to_str().ok()).map(ToOwned::to_owned);
@@ -125,6 +127,7 @@ async fn call(
     let (within, attempts) = (terms.within()?, terms.attempts()?);
     let account = action.account().clone();
     let payload = account.hold(payload).map_err(CallError::from)?;
+    tab.map(Tab::clear);
     let order = Order { name: task, payload, content_type, within, attempts, trace, account };
     let done = desk.dispatcher.call(order).await.map_err(Refusal::from)?;
     let mut response = answer(Answer { payload: done.payload, content_type: done.content_type });

@@ -13,12 +13,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use super::{
-    Account, BlockingPool, BlockingPools, Calls, Gate, Lines,
+    BlockingPool, BlockingPools, Calls, Gate, Lines,
     http::{self, HttpClient},
     log::Console,
     settings,
 };
 use crate::{
+    budget::Account,
     config::{Grants, Limits},
     election::LeaderKey,
     measure::GuestMemory,

@@ -7,7 +7,10 @@ use crate::measure::GuestMemory;
 /// The elements of each table.
 const TABLE_ELEMENTS: usize = 20_000;
 /// The resources, such as streams and headers, that an instance holds at once.
-pub(crate) const RESOURCES: usize = 10_000;
+pub(crate) const RESOURCES: usize = 4096;
+/// The bytes of the headers that a guest makes for one request or response. With
+/// [`RESOURCES`] of them it makes the host hold as much as it has memory itself by default.
+pub(crate) const HEADERS: usize = 64 << 10;
 /// The bytes that a guest hands to the host in one call.
 pub(crate) const HOSTCALL: usize = 16 << 20;
 

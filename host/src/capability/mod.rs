@@ -14,7 +14,7 @@
 //! | `wasi:http/types`, the response out | bytes to a client | at the head and each piece (`action/body.rs`) |
 //! | `soloist:plugin/term.resign` | the end of the term | before it is passed on (`term.rs`) |
 //! | `wasi:filesystem`, where folders are granted | files of this machine | none of its own: a guest that computes is stopped by the gate at the next tick, and one that waits by its task; a call that a thread has begun is carried out |
-//! | `wasi:sockets`, where they are granted | connections, datagrams, questions to a name service | before each lookup and connection, at each write and read (`sockets/`), and before each datagram; 8 KiB of a write that was let through may wait for room in its socket |
+//! | `wasi:sockets`, where they are granted | connections, datagrams, questions to a name service | before each lookup and connection, at each write (`sockets/`) and, by WASI 0.2, each read, and before each datagram; 8 KiB of a write that was let through may wait for room in its socket |
 //! | `soloist:plugin/tasks` | work of other hosts, or of this one | before a call begins, and before its outcome is handed out (`tasks/mod.rs`) |
 //! | stdout, stderr | lines of this host's log, the latest of which it keeps (`lines.rs`); of a job, also the end of its output in its history | none: a log says what was |
 //! | clocks, random numbers, environment, `wasi:config`, `term.current`, `term.ending` | none | |
@@ -27,7 +27,6 @@
 
 mod access;
 mod blocking;
-mod budget;
 mod errand;
 mod gate;
 mod http;
@@ -37,6 +36,7 @@ mod lines;
 mod log;
 mod machine;
 mod meter;
+mod replace;
 mod settings;
 mod sockets;
 mod stamp;
@@ -44,14 +44,14 @@ mod state;
 mod tail;
 mod tasks;
 pub(crate) mod term;
+#[cfg(test)]
+mod versions;
 mod wasi;
 
 use wasmtime::component::Linker;
 
 pub use access::{Access, Notice, Spawner, TermLink};
 pub(crate) use blocking::{BlockingPool, BlockingPools, Hangs};
-pub use budget::{Account, Overdrawn};
-pub(crate) use budget::{Budget, Missing};
 pub(crate) use errand::Errand;
 #[cfg(test)]
 pub(crate) use gate::test_gate;
@@ -96,7 +96,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     sockets::add_to_linker(&mut linker)?;
     settings::add_to_linker(&mut linker, GuestState::settings)?;
     http::add_to_linker(&mut linker)?;
-    keyvalue::add_to_linker(&mut linker, GuestState::keyvalue)?;
+    keyvalue::add_to_linker(&mut linker)?;
     term::add_to_linker(&mut linker, GuestState::term)?;
     tasks::add_to_linker(&mut linker, GuestState::tasks)?;
     Ok(linker)
@@ -107,6 +107,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
 pub(crate) fn linker_of_both(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = linker(engine)?;
     wasi::add_0_3_to_linker(&mut linker)?;
+    sockets::add_0_3_to_linker(&mut linker)?;
     http::add_0_3_to_linker(&mut linker)?;
     Ok(linker)
 }

@@ -119,6 +119,13 @@ impl GuestState {
     }
 }
 
+impl GuestState {
+    /// What `wasi:http` keeps for the instance.
+    pub(super) fn http_ctx(&self) -> &HttpCtx {
+        &self.http
+    }
+}
+
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }

@@ -9,7 +9,6 @@ use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
 };
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
@@ -18,6 +17,7 @@ use tracing_subscriber::{
 
 use super::{
     ExitError,
+    backlog::{Backlog, Scribe},
     terminal::{Paint, tame},
 };
 use crate::words::tame_json;
@@ -41,7 +41,7 @@ pub(super) enum LogFormat {
 }
 
 /// The log of this process; what is not written yet is written when this is dropped.
-pub(super) struct Log(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+pub(super) struct Log(#[expect(dead_code, reason = "held for its drop")] Scribe);
 
 /// Starts the log of this process; `filter` is a level or directives, as in `info,soloist=debug`.
 ///
@@ -53,20 +53,22 @@ pub(super) fn start(format: LogFormat, filter: &str) -> Result<Log, ExitError> {
             .caused_by(&error)
             .help("write a level (error, warn, info, debug, trace), or `info,soloist=debug`")
     })?;
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(std::io::stderr());
+    let backlog = Backlog::default();
+    let scribe = backlog.scribe(std::io::stderr());
+    let scribe = scribe.map_err(|error| ExitError::internal("cannot start the log", &error))?;
     let line = match format {
         LogFormat::Text => Line::Text(Paint::stderr()),
         LogFormat::Json => Line::Json,
     };
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(writer)
+        .with_writer(backlog)
         // A log that cannot be written must not be the end of whoever writes it.
         .log_internal_errors(false)
         .event_format(line)
         .try_init();
     started.map_err(|error| ExitError::internal("cannot start the log", &*error))?;
-    Ok(Log(guard))
+    Ok(Log(scribe))
 }
 
 /// What an event says.

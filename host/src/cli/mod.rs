@@ -1,5 +1,6 @@
 //! Arguments in, exit code out; one file a subcommand.
 
+mod backlog;
 mod bench;
 mod call;
 mod client;

@@ -255,6 +255,7 @@ impl Host {
             roster,
             lines: observer.engine.lines().clone(),
         };
+        let clients = observer.engine.budget().clients().clone();
         let name = Arc::clone(&host);
         let follower = Follower {
             store: Arc::clone(&store),
@@ -289,6 +290,7 @@ impl Host {
             tasks,
             relay: asked,
             entrance,
+            clients,
         };
         around.spawn(api::serve(listener, desks, stop.clone()));
         let (relay, drain) = (relay.start(), config.timings.drain);

@@ -18,7 +18,10 @@ use super::{
     ticker::{Hurry, Live, Ticker},
     vetting::{Craft, Vetting},
 };
-use crate::capability::{BlockingPools, Budget, Lines};
+use crate::{
+    budget::Budget,
+    capability::{BlockingPools, Lines},
+};
 
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]

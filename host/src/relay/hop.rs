@@ -12,7 +12,7 @@ use hyper_util::{
     rt::TokioTimer,
 };
 
-use super::limits::{CONNECT, HEADERS, IDLE, IDLE_EACH};
+use super::limits::{BUFFER, CONNECT, HEADERS, IDLE, IDLE_EACH};
 use crate::{
     action::{Inbound, Tasks},
     cluster::Peers,
@@ -47,6 +47,7 @@ impl Hops {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_EACH)
             .http1_max_headers(HEADERS)
+            .http1_max_buf_size(BUFFER)
             .build(peers.connector(connector, Protocol::Http1));
         Self { client, peers, received: AtomicBool::new(false) }
     }

@@ -6,8 +6,12 @@ use std::time::Duration;
 /// time, of which each client has its share. Those that this host answers itself have the
 /// limits of their action.
 pub(super) const IN_FLIGHT: usize = 512;
-/// How much of the body of a request is kept, so that it can be sent again.
+/// How much of the body of a request is kept, so that it can be sent again; it is charged to
+/// its action, and where there is no room for it, none is kept.
 pub(super) const KEPT: usize = 64 << 10;
+/// What a connection to another host has read at most before the client takes it, and what it
+/// has to write, in bytes; the head of an answer is not longer either.
+pub(super) const BUFFER: usize = 64 << 10;
 /// Hosts that a request may pass.
 pub(super) const HOPS: usize = 4;
 /// How long to connect to another host.

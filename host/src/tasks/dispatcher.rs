@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     action::{Action, Programme, TaskError, Tasks, Workshop},
-    capability::{Account, CallError, Calls, CastFault, Done, Order},
+    budget::Account,
+    capability::{CallError, Calls, CastFault, Done, Order},
     clock::fresh_id,
     cluster::Peers,
     measure,

@@ -13,7 +13,7 @@ use hyper_util::{
 use super::wire::{self, Passed};
 use crate::{
     action::{TaskError, Tasks},
-    capability::{Account, Missing, Overdrawn},
+    budget::{Account, Missing, Overdrawn},
     cluster::{Peers, STRANGER, is_stranger},
     plugin::{Answer, Call},
     tls::{Connector, Protocol},

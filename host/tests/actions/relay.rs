@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use soloist::{
     action::Preflight,
     api::{Desks, Entrance, serve},
+    budget::Clients,
     config::{ApiConfig, ApiRole, ApiToken, HostConfig},
     election::{Group, Token},
     journal::Journal,
@@ -51,7 +52,9 @@ impl Control {
         let host = HostConfig { api, ..host(address) };
         let entrance = Arc::new(Entrance::of(&host, address).unwrap());
         let (journal, logs) = (Journal::default(), Arc::new(no_logs()));
-        let desks = Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance };
+        let clients = Clients::alone();
+        let desks =
+            Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients };
         let serving = tokio::spawn(serve(listener, desks, stop.clone()));
         Self { address, stop, serving }
     }

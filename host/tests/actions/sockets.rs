@@ -4,10 +4,15 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 use soloist::config::Grants;
-use tokio::{io::AsyncReadExt, net::TcpListener as AsyncListener};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener as AsyncListener, TcpStream},
+    time::timeout,
+};
 
 use crate::rig::{PATIENCE, Rig, World, prepare_with, until};
 
@@ -125,4 +130,44 @@ async fn past_the_gate_nothing_is_sent() {
     assert!(ended.is_ok(), "it still sends: {}", String::from_utf8_lossy(&rest));
     until("the guest has ended", || rig.engine.live() == 0).await;
     rig.stop().await;
+}
+
+/// What a guest of WASI 0.3 has handed over in one piece is sent piece by piece, and not a
+/// moment longer than it may: none of its code has to run for that, nor any of a stop.
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_gate_nothing_is_sent_that_was_begun() {
+    let server = AsyncListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let grants = sockets(&[format!("tcp://{address}")]);
+    let rig = World::new().start(prepare_with("concurrent", grants)).await;
+    let pour = format!("GET /pour?{address} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let (all, sent) = (64 << 20, Duration::from_secs(1));
+    // As long as it is open, all of it comes.
+    let _request = rig.send(&pour).await;
+    let (mut stream, _) = server.accept().await.unwrap();
+    assert_eq!(taken(&mut stream, PIECE, PATIENCE).await, PIECE);
+    assert_eq!(PIECE + taken(&mut stream, all, PATIENCE).await, all);
+    let _request = rig.send(&pour).await;
+    let (mut stream, _) = server.accept().await.unwrap();
+    assert_eq!(taken(&mut stream, PIECE, PATIENCE).await, PIECE);
+    rig.gate.close();
+    // What the kernel has is under way.
+    let came = PIECE + taken(&mut stream, all, sent).await;
+    assert!(came < all / 2, "{came} bytes of {all} came");
+    rig.stop().await;
+}
+
+const PIECE: usize = 1 << 10;
+
+/// How many bytes come until there are `most`, or none for a while.
+async fn taken(stream: &mut TcpStream, most: usize, patience: Duration) -> usize {
+    let (mut count, mut piece) = (0, vec![0; PIECE.max(most.min(1 << 16))]);
+    while count < most {
+        let room = piece.len().min(most - count);
+        match timeout(patience, stream.read(&mut piece[..room])).await {
+            Ok(Ok(0) | Err(_)) | Err(_) => break,
+            Ok(Ok(more)) => count += more,
+        }
+    }
+    count
 }

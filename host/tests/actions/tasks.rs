@@ -6,7 +6,8 @@ use bytes::Bytes;
 use soloist::{
     action::{Action, Programme, TaskError, Tasks, Workshop},
     api::TaskDesk,
-    capability::{Account, CallError, Calls, Order},
+    budget::Account,
+    capability::{CallError, Calls, Order},
     cluster::{Passport, Peers},
     config::{ActionConfig, Grants, Instances, Label, Limits, Reuse, TaskConfig},
     plugin::{Answer, Call, Engine},

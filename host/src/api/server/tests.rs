@@ -41,7 +41,8 @@ pub(in crate::api) fn desks(source: Source, folder: &Path, entrance: Entrance) -
     let commands = Arc::new(commands::tests::nobody(store));
     let (journal, logs) = (Journal::default(), Arc::new(logs::tests::none()));
     let (relay, entrance) = (test_relay(), Arc::new(entrance));
-    Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance }
+    let clients = crate::budget::Clients::alone();
+    Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients }
 }
 
 /// Answers that go on, with nobody to stop them.

@@ -59,7 +59,9 @@ impl Server {
         let journal = crate::journal::Journal::default();
         let logs = Arc::new(crate::api::logs::tests::none());
         let entrance = Arc::new(crate::api::Entrance::open());
-        let desks = Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance };
+        let clients = crate::budget::Clients::alone();
+        let desks =
+            Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients };
         tokio::spawn(serve(listener, desks, told));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }

@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{Alive, exchange::pass};
-use crate::capability::Gate;
+use crate::{budget::Charge, capability::Gate};
 
 /// What a guest sends. It is complete only if the guest lives to see its end.
 pub(super) struct Leaving {
@@ -53,10 +53,43 @@ impl Body for Leaving {
     }
 }
 
+/// A body that is charged to its action's account.
+pub(super) struct Charged {
+    inner: WasiBody,
+    _charge: Charge,
+}
+
+impl Charged {
+    pub(super) fn new(inner: WasiBody, charge: Charge) -> Self {
+        Self { inner, _charge: charge }
+    }
+}
+
+impl Body for Charged {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
 /// What comes back, under the eyes of the gate.
 pub(super) struct Arriving {
     inner: Incoming,
     gate: Arc<Gate>,
+    _charge: Charge,
     patience: Duration,
     /// Runs while nothing comes.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -64,8 +97,13 @@ pub(super) struct Arriving {
 
 impl Arriving {
     /// Between two pieces of `inner`, `patience` may pass.
-    pub(super) fn new(inner: Incoming, gate: Arc<Gate>, patience: Duration) -> Self {
-        Self { inner, gate, patience, waiting: None }
+    pub(super) fn new(
+        inner: Incoming,
+        gate: Arc<Gate>,
+        patience: Duration,
+        charge: Charge,
+    ) -> Self {
+        Self { inner, gate, patience, waiting: None, _charge: charge }
     }
 }
 

@@ -18,6 +18,10 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How many such connections are kept to one place.
 const IDLE_EACH: usize = 32;
 
+/// What a connection reads at most before somebody takes it, and has to write, in bytes; the
+/// head of an answer is not longer either.
+pub(super) const CLIENT_BUFFER: usize = 64 << 10;
+
 /// Sends requests, by http or https.
 pub(crate) struct HttpClient(Client<HttpsConnector<Connector>, WasiBody>);
 
@@ -47,6 +51,7 @@ pub(crate) fn new_client(access: &Access) -> Result<HttpClient, rustls::Error> {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_EACH)
+            .http1_max_buf_size(CLIENT_BUFFER)
             .build(connector),
     ))
 }

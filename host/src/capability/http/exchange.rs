@@ -9,6 +9,7 @@ use tokio::{sync::oneshot, time::timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::{
+    EXCHANGE,
     body::Arriving,
     connect::{CONNECT_MAX, NoConnection},
 };
@@ -65,6 +66,7 @@ async fn exchange(
     let first_byte = patience(options.first_byte_timeout, FIRST_BYTE);
     let between = patience(options.between_bytes_timeout, BETWEEN_BYTES);
 
+    let charge = access.account.charge(EXCHANGE).map_err(|error| internal(&error))?;
     let client = access.http_client().map_err(|error| internal(&error))?;
     let mut connection = capture_connection(&mut request);
     let mut response = pin!(client.request(request));
@@ -82,7 +84,7 @@ async fn exchange(
     pass(access.gate())?;
     let response = answered.map_err(|error| tell(&error))?;
     let gate = access.gate().clone();
-    Ok(response.map(|body| Arriving::new(body, gate, between).boxed_unsync()))
+    Ok(response.map(|body| Arriving::new(body, gate, between, charge).boxed_unsync()))
 }
 
 /// What went wrong, as the guest is told.

@@ -9,6 +9,9 @@
 //!   says later. It belongs to one action in one term, and ends with it.
 //! - The token that a request carries is the term's, never one of the guest's.
 //! - A request whose guest has gone does not look complete.
+//! - What is on its way is charged to the action's account: a body from when the guest may
+//!   write to it until it is sent ([`Charged`]), and what a connection has read and is to
+//!   write from the beginning of a request until its answer was taken ([`EXCHANGE`]).
 
 mod body;
 mod client;
@@ -24,18 +27,39 @@ use std::sync::{
 use ::http::{Method, Request, Response, Uri, uri::Scheme};
 use http_body_util::BodyExt;
 use tracing::warn;
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource, ResourceTable},
+};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    p2::{
+        bindings::http::types,
+        body::HostOutgoingBody,
+        types::{HostOutgoingRequest, HostOutgoingResponse},
+    },
 };
 
-use self::body::Leaving;
-use super::{Access, Stamp};
+use self::body::{Charged, Leaving};
+use super::{Access, GuestState, Stamp, replace::replace};
 use crate::{
+    budget::Charge,
+    capability::limits::HEADERS,
     config::{Grants, Outbound, default_port},
     trace::{KeyValue, Role, Span, TraceContext},
 };
+use client::CLIENT_BUFFER;
 pub(crate) use client::{HttpClient, new_client};
+
+/// The types of WASI 0.2, as wasmtime names them.
+const TYPES: &str = "wasi:http/types@0.2.12";
+/// The most that a guest writes to a body at once; twice that may wait for the connection
+/// (wasmtime: `HostOutgoingBody::new`).
+const CHUNK: usize = 64 << 10;
+const BODY: u64 = 2 * CHUNK as u64;
+/// What a request may have under way in its connection: 64 KiB each way (`client.rs`), the same
+/// encrypted, and a piece of the answer that nobody has taken.
+const EXCHANGE: u64 = 4 * CLIENT_BUFFER as u64 + BODY;
 
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Exchange = Result<(Response<WasiBody>, Transmission), Error>;
@@ -50,7 +74,14 @@ impl HttpCtx {
     /// A context for an instance that may reach what `access` says.
     pub(crate) fn new(access: Arc<Access>) -> Self {
         let hooks = Outgoing { access, trace: None, alive: Alive::default() };
-        Self { wasi: WasiHttpCtx::new(), hooks }
+        let mut wasi = WasiHttpCtx::new();
+        wasi.set_field_size_limit(HEADERS);
+        Self { wasi, hooks }
+    }
+
+    /// What is held for a body of the guest's, if there is room.
+    fn charge_body(&self) -> Option<Charge> {
+        self.hooks.access.account.charge(BODY).ok()
     }
 
     /// What is sent from now on belongs there in a trace.
@@ -95,6 +126,14 @@ struct Outgoing {
 }
 
 impl WasiHttpHooks for Outgoing {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
     fn send_request(
         &mut self,
         mut request: Request<WasiBody>,
@@ -207,11 +246,63 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// Offers the interfaces to the components that `linker` links.
-pub(crate) fn add_to_linker<T: WasiHttpView + 'static>(
-    linker: &mut Linker<T>,
-) -> wasmtime::Result<()> {
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+/// Offers the interfaces to the components that `linker` links. A guest of WASI 0.2 writes to
+/// bodies before anybody reads them, and to as many as it likes; those of 0.3 hand theirs over
+/// as they are read.
+pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    replace(
+        linker,
+        TYPES,
+        "[method]outgoing-request.body",
+        |mut store: StoreContextMut<'_, GuestState>,
+         (request,): (Resource<HostOutgoingRequest>,)| {
+            Ok((store.data_mut().request_body(request)?,))
+        },
+    )?;
+    replace(
+        linker,
+        TYPES,
+        "[method]outgoing-response.body",
+        |mut store: StoreContextMut<'_, GuestState>,
+         (response,): (Resource<HostOutgoingResponse>,)| {
+            Ok((store.data_mut().response_body(response)?,))
+        },
+    )
+}
+
+/// A body to write to, unless there is none to be had.
+type Body = Result<Resource<HostOutgoingBody>, ()>;
+
+impl GuestState {
+    fn request_body(&mut self, request: Resource<HostOutgoingRequest>) -> wasmtime::Result<Body> {
+        let Some(charge) = self.http_ctx().charge_body() else { return Ok(Err(())) };
+        let (mut view, number) = (self.http(), request.rep());
+        let body = types::HostOutgoingRequest::body(&mut view, request)?;
+        if body.is_ok() {
+            let request = Resource::<HostOutgoingRequest>::new_borrow(number);
+            charge_to(&mut view.table.get_mut(&request)?.body, charge);
+        }
+        Ok(body)
+    }
+
+    fn response_body(
+        &mut self,
+        response: Resource<HostOutgoingResponse>,
+    ) -> wasmtime::Result<Body> {
+        let Some(charge) = self.http_ctx().charge_body() else { return Ok(Err(())) };
+        let (mut view, number) = (self.http(), response.rep());
+        let body = types::HostOutgoingResponse::body(&mut view, response)?;
+        if body.is_ok() {
+            let response = Resource::<HostOutgoingResponse>::new_borrow(number);
+            charge_to(&mut view.table.get_mut(&response)?.body, charge);
+        }
+        Ok(body)
+    }
+}
+
+fn charge_to(body: &mut Option<WasiBody>, charge: Charge) {
+    *body = body.take().map(|body| Charged::new(body, charge).boxed_unsync());
 }
 
 /// Offers those of WASI 0.3 as well. Both send by the same hooks.
@@ -223,7 +314,36 @@ pub(crate) fn add_0_3_to_linker<T: WasiHttpView + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::Empty;
+
     use super::*;
+    use crate::{
+        capability::{Spawner, test_gate},
+        clock::BootTime,
+        config::Limits,
+    };
+
+    #[tokio::test]
+    async fn a_request_that_there_is_no_room_for_is_not_sent() {
+        let (gate, limits) = (test_gate(BootTime::NEVER), Limits::default());
+        let spawner = Spawner::new(|task| drop(tokio::spawn(task)));
+        let access = Access::outside("web".into(), Arc::default(), &limits, gate, None, spawner);
+        let access = Arc::new(access);
+        let send = || {
+            // Nobody listens there.
+            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            let request = Request::get("http://127.0.0.1:1/").body(body).unwrap();
+            exchange::start(&access, request, RequestOptions::default())
+        };
+        let other = access.account.charge((256 << 20) - EXCHANGE + 1).unwrap();
+        match send().await {
+            Err(Error::InternalError(Some(told))) => assert!(told.contains("256 MiB"), "{told}"),
+            other => panic!("{:?}", other.err()),
+        }
+        drop(other);
+        assert!(!matches!(send().await, Ok(_) | Err(Error::InternalError(_))));
+        assert!(access.account.charge(256 << 20).is_ok(), "it is given back");
+    }
 
     #[test]
     fn targets_are_read_as_they_are_connected_to() {

@@ -1,11 +1,22 @@
 //! The one way from an action to the store: through the gate, and fenced.
+//!
+//! What is on its way is charged to the action's account: what a guest writes until it is in
+//! the store, and what it reads until it has it: each value holds its own charge, as long as
+//! wasmtime is about to copy it into the guest's memory, which takes the guest's own code. How long a value is shows when it comes, so
+//! each is charged beforehand as the longest that there is, and few are asked for at a time
+//! ([`Account::may_read`]). A list of keys is short: [`PAGE`](super::PAGE) of `KEY_MAX` bytes.
+//!
+//! [`Account::may_read`]: crate::budget::Account::may_read
 
 use std::{collections::HashMap, sync::Arc};
 
+use bytes::Bytes;
+
 use super::Error;
 use crate::{
+    budget::Overdrawn,
     capability::{Access, Shut, TermLink},
-    store::{Entry, Guard, State, StoreError, Write},
+    store::{BATCH_MAX, Entry, Guard, State, StoreError, VALUE_MAX, Write},
 };
 
 /// Why a call did not come about.
@@ -23,6 +34,8 @@ pub(super) enum Fault {
     NoCounter(String),
     #[error("the counter `{0}` would exceed {max}, so it stays as it is", max = u64::MAX)]
     Overflow(String),
+    #[error("{0}")]
+    Overdrawn(#[from] Overdrawn),
     #[error("{0}")]
     Store(StoreError),
     #[error("{0}; it may have been written all the same")]
@@ -47,7 +60,22 @@ impl Access {
             return Ok(Vec::new());
         }
         let (state, action, keys) = (self.state()?, self.action.clone(), keys.to_vec());
-        self.call(async move { state.get(&action, &keys).await }).await
+        let account = self.account.clone();
+        let read = async move {
+            // The store refuses more.
+            let values = keys.len().min(BATCH_MAX);
+            let _turn = account.may_read(values).await;
+            let mut charge = match account.charge((values * VALUE_MAX) as u64) {
+                Ok(charge) => charge,
+                Err(overdrawn) => return Ok(Err(overdrawn)),
+            };
+            let mut entries = state.get(&action, &keys).await?;
+            for entry in entries.iter_mut().flatten() {
+                entry.value = charge.split_over(std::mem::take(&mut entry.value));
+            }
+            Ok(Ok(entries))
+        };
+        Ok(self.call(read).await??)
     }
 
     /// Up to `limit` keys after `after`.
@@ -102,9 +130,14 @@ impl Access {
     async fn put(&self, writes: Vec<Write>) -> Result<(), Fault> {
         self.gate().pass()?;
         let (state, action, key) = (self.state()?, self.action.clone(), self.term()?.key.clone());
-        let done = self
-            .call(async move { state.write(Guard::Leader(&key), &action, &writes).await })
-            .await;
+        let values = writes.iter().map(|it| it.key.len() + it.value.as_ref().map_or(0, Bytes::len));
+        let charge = self.account.charge(values.sum::<usize>() as u64)?;
+        let write = async move {
+            let done = state.write(Guard::Leader(&key), &action, &writes).await;
+            drop((writes, charge));
+            done
+        };
+        let done = self.call(write).await;
         done.map_err(|fault| match fault {
             Fault::Shut(shut) => Fault::Unsure(shut.to_string()),
             Fault::Ended => Fault::Unsure(Fault::Ended.to_string()),
@@ -241,6 +274,41 @@ mod tests {
         assert!(world.access.list(None, 1).await.is_err());
         assert!(world.access.increment("k".into(), 1).await.is_err());
         assert_eq!(world.fake.calls.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn what_there_is_no_room_for_is_not_asked_for() {
+        let world = world(|_| Ok(()));
+        let other = world.access.account.charge(256 << 20).unwrap();
+        let fault = world.access.read(&["k".into()]).await.unwrap_err();
+        assert!(matches!(fault, Fault::Overdrawn(_)), "{fault}");
+        assert!(fault.to_string().contains("256 MiB"), "{fault}");
+        assert!(matches!(world.access.write(put()).await, Err(Fault::Overdrawn(_))));
+        assert_eq!(world.fake.calls.load(Relaxed), 0);
+        drop(other);
+        let found = world.access.read(&["k".into(), "l".into()]).await.unwrap();
+        // What is held is what came, and not what could have come.
+        assert!(world.access.account.charge((256 << 20) - 2).is_ok());
+        assert!(world.access.account.charge((256 << 20) - 1).is_err());
+        drop(found);
+        assert!(world.access.account.charge(256 << 20).is_ok());
+    }
+
+    #[tokio::test]
+    async fn few_values_are_on_their_way_at_a_time() {
+        let world = world(|_| Ok(()));
+        let keys: Vec<_> = (0..64).map(|n| n.to_string()).collect();
+        let account = &world.access.account;
+        let mut turns = Vec::new();
+        for _ in 0..4 {
+            turns.push(account.may_read(64).await);
+        }
+        let mut fifth = std::pin::pin!(world.access.read(&keys));
+        assert!(futures::poll!(&mut fifth).is_pending());
+        tokio::task::yield_now().await;
+        assert_eq!(world.fake.calls.load(Relaxed), 0);
+        turns.pop();
+        assert_eq!(fifth.await.unwrap().len(), 64);
     }
 
     #[tokio::test]

@@ -17,10 +17,11 @@ mod fenced;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTableError};
 
 use self::cursors::Cursors;
-use super::Access;
+use super::{Access, GuestState, replace::replace_async};
 use crate::store::Write;
 use bindings::wasi::keyvalue::{atomics, batch, store};
 
@@ -106,8 +107,7 @@ impl store::Host for KeyvalueView<'_> {
 
 impl store::HostBucket for KeyvalueView<'_> {
     async fn get(&mut self, _: Resource<Bucket>, key: String) -> Result<Option<Vec<u8>>, Error> {
-        let found = self.ctx.access.read(&[key]).await?.pop().flatten();
-        Ok(found.map(|entry| entry.value.into()))
+        Ok(self.value(key).await?.map(Vec::from))
     }
 
     async fn set(&mut self, _: Resource<Bucket>, key: String, value: Vec<u8>) -> Result<(), Error> {
@@ -119,7 +119,8 @@ impl store::HostBucket for KeyvalueView<'_> {
     }
 
     async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Result<bool, Error> {
-        Ok(self.get(bucket, key).await?.is_some())
+        let _ = bucket;
+        Ok(self.value(key).await?.is_some())
     }
 
     async fn list_keys(
@@ -160,9 +161,8 @@ impl batch::Host for KeyvalueView<'_> {
         _: Resource<Bucket>,
         keys: Vec<String>,
     ) -> Result<Vec<Option<(String, Vec<u8>)>>, Error> {
-        let found = self.ctx.access.read(&keys).await?;
-        let pairs = keys.into_iter().zip(found);
-        Ok(pairs.map(|(key, entry)| Some((key, entry?.value.into()))).collect())
+        let found = self.values(keys).await?;
+        Ok(found.into_iter().map(|found| found.map(|(key, value)| (key, value.into()))).collect())
     }
 
     async fn set_many(
@@ -187,18 +187,64 @@ fn delete(key: String) -> Write {
     Write { key, value: None, only_if: None }
 }
 
+impl KeyvalueView<'_> {
+    async fn value(&mut self, key: String) -> Result<Option<Bytes>, Error> {
+        let mut found = self.ctx.access.read(&[key]).await?;
+        Ok(found.pop().flatten().map(|entry| entry.value))
+    }
+
+    async fn values(&mut self, keys: Vec<String>) -> Result<Vec<Option<(String, Bytes)>>, Error> {
+        let found = self.ctx.access.read(&keys).await?;
+        let pairs = keys.into_iter().zip(found);
+        Ok(pairs.map(|(key, entry)| Some((key, entry?.value))).collect())
+    }
+
+    /// As a guest is told.
+    fn told<T>(&mut self, done: Result<T, Error>) -> wasmtime::Result<(Told<T>,)> {
+        Ok((match done {
+            Ok(done) => Ok(done),
+            Err(error) => Err(store::Host::convert_error(self, error)?),
+        },))
+    }
+}
+
+type Told<T> = Result<T, store::Error>;
+
 struct HasKeyvalue;
 
 impl HasData for HasKeyvalue {
     type Data<'a> = KeyvalueView<'a>;
 }
 
-/// Offers the interfaces to the components that `linker` links.
-pub(crate) fn add_to_linker<T: Send + 'static>(
-    linker: &mut Linker<T>,
-    view: fn(&mut T) -> KeyvalueView<'_>,
-) -> wasmtime::Result<()> {
-    store::add_to_linker::<T, HasKeyvalue>(linker, view)?;
-    atomics::add_to_linker::<T, HasKeyvalue>(linker, view)?;
-    batch::add_to_linker::<T, HasKeyvalue>(linker, view)
+/// Offers the interfaces to the components that `linker` links. Values are handed to a guest as
+/// bytes that know their account, which what is generated has no words for.
+pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    let view = GuestState::keyvalue;
+    store::add_to_linker::<GuestState, HasKeyvalue>(linker, view)?;
+    atomics::add_to_linker::<GuestState, HasKeyvalue>(linker, view)?;
+    batch::add_to_linker::<GuestState, HasKeyvalue>(linker, view)?;
+    replace_async(
+        linker,
+        "wasi:keyvalue/store@0.2.0-draft",
+        "[method]bucket.get",
+        |mut store, (_, key): (Resource<Bucket>, String)| {
+            Box::new(async move {
+                let mut view = store.data_mut().keyvalue();
+                let found = view.value(key).await;
+                view.told(found)
+            })
+        },
+    )?;
+    replace_async(
+        linker,
+        "wasi:keyvalue/batch@0.2.0-draft",
+        "get-many",
+        |mut store, (_, keys): (Resource<Bucket>, Vec<String>)| {
+            Box::new(async move {
+                let mut view = store.data_mut().keyvalue();
+                let found = view.values(keys).await;
+                view.told(found)
+            })
+        },
+    )
 }

@@ -8,6 +8,7 @@
 //! - The gate is asked before each lookup, connection and datagram, and at
 //!   each write to and read from a connection.
 
+mod sending;
 mod stream;
 
 use std::{
@@ -20,7 +21,7 @@ use std::{
 use tracing::warn;
 use wasmtime::{
     StoreContextMut,
-    component::{ComponentNamedList, Lift, Linker, Lower, Resource},
+    component::{Linker, Resource},
 };
 use wasmtime_wasi::{
     WasiCtx, WasiCtxBuilder,
@@ -35,7 +36,7 @@ use wasmtime_wasi::{
     sockets::{SocketAddrUse, WasiSocketsCtx, WasiSocketsCtxView},
 };
 
-use super::{Access, GuestState, machine};
+use super::{Access, GuestState, machine, replace::replace};
 use crate::config::Transport;
 
 /// The interfaces of which some calls need a second look, as wasmtime names them.
@@ -209,6 +210,12 @@ fn told<T>(done: SocketResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
     }
 }
 
+/// The same for WASI 0.3: there wasmtime looks no names up, and a connection is made by one
+/// call, which asks; what is sent by it goes another way.
+pub(crate) fn add_0_3_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    sending::add_to_linker(linker)
+}
+
 /// Puts the three calls that need a second look in the place of wasmtime's.
 pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     replace(
@@ -237,32 +244,6 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
             told(store.data_mut().sockets().next_address(stream))
         },
     )
-}
-
-/// Puts a function in the place of wasmtime's. Where that has none by this name, as under
-/// another version, guests would be linked past the gate: that is an error.
-fn replace<P, R>(
-    linker: &mut Linker<GuestState>,
-    interface: &str,
-    name: &str,
-    function: impl Fn(StoreContextMut<'_, GuestState>, P) -> wasmtime::Result<R>
-    + Copy
-    + Send
-    + Sync
-    + 'static,
-) -> wasmtime::Result<()>
-where
-    P: ComponentNamedList + Lift + 'static,
-    R: ComponentNamedList + Lower + 'static,
-{
-    // What is there already is refused, unless it may be shadowed.
-    if linker.instance(interface)?.func_wrap(name, function).is_ok() {
-        wasmtime::bail!("there is no {name} in {interface} to put a gate before");
-    }
-    linker.allow_shadowing(true);
-    let replaced = linker.instance(interface)?.func_wrap(name, function);
-    linker.allow_shadowing(false);
-    replaced
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::capability::Gate;
 
 /// What is handed to the kernel in one go, in bytes: so much at most of what was
 /// written within a term waits in the host for room in the socket.
-const PIECE: usize = 8 << 10;
+pub(super) const PIECE: usize = 8 << 10;
 
 struct Gated<S> {
     stream: S,

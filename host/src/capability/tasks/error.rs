@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::capability::Overdrawn;
+use crate::budget::Overdrawn;
 
 /// Why a call has no answer, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -17,8 +17,8 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 pub use self::error::CallError;
-use super::{Access, Account};
-use crate::trace::TraceContext;
+use super::Access;
+use crate::{budget::Account, trace::TraceContext};
 use bindings::soloist::plugin::tasks::{
     Done as WitDone, Failure, Host, HostPending, Order as WitOrder,
 };

@@ -93,7 +93,8 @@ impl Errand {
         if trail.secure {
             head.extensions.insert(Secure);
         }
-        let (shared, body) = (Arc::clone(shared), Arc::new(Kept::new(body, KEPT)));
+        let kept = Kept::new(body, KEPT, action.account());
+        let (shared, body) = (Arc::clone(shared), Arc::new(kept));
         let (place, lost) = (None, None);
         Self { shared, action, standby, trail, caller, head, body, upgrade, places, place, lost }
     }

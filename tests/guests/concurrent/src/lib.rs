@@ -15,9 +15,13 @@
 //! | `/echo` | sends the body and the trailer `x-sum` back while they arrive |
 //! | `/fetch?URL` | gets it, and answers with status and body, or 502 and the error |
 //! | `/send?URL` | sends the body of the request there while it arrives |
+//! | `/pour?IP:PORT` | connects to this IPv4 address, sends 64 MiB at once, and answers when that is done |
 //! | `/break?URL` | sends the beginning of a body there once it has an answer, and traps |
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    net::SocketAddrV4,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use wasip3::{
     clocks::monotonic_clock::wait_for,
@@ -26,6 +30,7 @@ use wasip3::{
         client,
         types::{ErrorCode, Fields, Method, Request, Response, Scheme, Trailers},
     },
+    sockets::types::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, TcpSocket},
     wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local},
     wit_future, wit_stream,
 };
@@ -69,6 +74,7 @@ impl Guest for Concurrent {
                 });
                 text(200, "ok".to_owned())
             }
+            "/pour" => pour(query).await,
             "/trap" => panic!("asked to trap"),
             "/half" => {
                 let (body, _) = consume(request);
@@ -108,6 +114,22 @@ fn spin() -> ! {
 
 async fn sleep(ms: u64) {
     wait_for(ms * 1_000_000).await;
+}
+
+async fn pour(to: &str) -> Response {
+    let to: SocketAddrV4 = to.parse().expect("an address");
+    let [a, b, c, d] = to.ip().octets();
+    let to = Ipv4SocketAddress { port: to.port(), address: (a, b, c, d) };
+    let socket = TcpSocket::create(IpAddressFamily::Ipv4).expect("a socket");
+    if let Err(error) = socket.connect(IpSocketAddress::Ipv4(to)).await {
+        return text(502, format!("{error:?}"));
+    }
+    let (mut bytes, from) = wit_stream::new();
+    let sent = socket.send(from);
+    let left = bytes.write_all(vec![b'x'; 64 << 20]).await.len();
+    drop(bytes);
+    let sent = sent.await;
+    text(200, format!("{left} left, {sent:?}"))
 }
 
 fn endless() -> Response {

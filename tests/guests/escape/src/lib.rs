@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `/grow?MIB` | takes so much memory and writes to all of it |
 //! | `/print?LINES` | prints so many lines |
+//! | `/bodies?N` | makes so many requests, sends none of them, and writes to the body of each all that it takes; tells how many bodies there were, and how many bytes |
+//! | `/headers?N` | makes so many sets of headers, each as long as it may be |
 //! | `/swallow` | reads the body of the request, and tells its length |
 //! | `/env?NAME`, `/config?KEY`, `/args` | tells what it was told |
 //! | `/connect?HOST:PORT` | connects, sends `hello`, and tells what comes back |
@@ -33,7 +35,7 @@ use std::{
 use bindings::exports::wasi::http::incoming_handler::Guest;
 use bindings::wasi::config::store;
 use bindings::wasi::http::types::{
-    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    Fields, IncomingRequest, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam,
 };
 use bindings::wasi::io::streams::StreamError;
 
@@ -46,6 +48,8 @@ impl Guest for Escape {
         let done = match path {
             "/grow" => Ok(grow(query.parse().unwrap_or(0))),
             "/print" => Ok(print(query.parse().unwrap_or(0))),
+            "/bodies" => Ok(bodies(query.parse().unwrap_or(0))),
+            "/headers" => Ok(headers(query.parse().unwrap_or(0))),
             "/swallow" => swallow(&request).map_err(|error| format!("{error:?}")),
             "/env" => env::var(query).map_err(|error| error.to_string()),
             "/config" => config(query),
@@ -77,6 +81,41 @@ fn print(lines: usize) -> String {
         println!("line {line} of a guest that talks and talks");
     }
     "printed".to_owned()
+}
+
+fn bodies(count: usize) -> String {
+    let (mut kept, mut bytes) = (Vec::new(), 0);
+    for _ in 0..count {
+        let request = OutgoingRequest::new(Fields::new());
+        let Ok(body) = request.body() else { break };
+        let to = body.write().expect("once");
+        while let Ok(room @ 1..) = to.check_write() {
+            let piece = vec![b'x'; usize::try_from(room).expect("a length")];
+            to.write(&piece).expect("there is room");
+            bytes += piece.len();
+        }
+        drop(to);
+        OutgoingBody::finish(body, None).expect("it is whole");
+        kept.push(request);
+    }
+    let bodies = kept.len();
+    // Or there may be none left for the answer.
+    drop(kept);
+    format!("{bodies} bodies of {bytes} bytes")
+}
+
+fn headers(count: usize) -> String {
+    let value = vec![b'x'; 20_000];
+    let full = || {
+        let fields = Fields::new();
+        // Beyond 64 KiB, the host ends whoever does that.
+        for _ in 0..3 {
+            fields.append("x", &value).expect("there is room");
+        }
+        fields
+    };
+    let kept: Vec<_> = (0..count).map(|_| full()).collect();
+    format!("{} sets of headers", kept.len())
 }
 
 fn swallow(request: &IncomingRequest) -> Result<String, StreamError> {

@@ -1,12 +1,7 @@
-//! What the host may hold in its memory for others: for each action a part, and a whole.
-//!
-//! Whatever a guest or a client makes the host keep (what it hands over in calls, and the
-//! answers that are on their way to it) is charged to the account of an action before it is
-//! kept, and given back when the last of it is dropped. An action that has used up its part
-//! is refused what it asks for next; the others go on.
+//! Accounts: for each action a part, and a whole.
 //!
 //! Invariant: bytes are charged for as long as they live, since it is the bytes themselves
-//! that hold the charge ([`Account::hold`]).
+//! that hold the charge ([`Account::hold`]), or whoever holds them ([`Charge`]).
 
 use std::{
     collections::BTreeMap,
@@ -21,23 +16,30 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use metrics::Gauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::Clients;
 use crate::{measure, repeats::Repeats};
 
-/// What is held for one action, at most.
-const OF_ONE: u64 = 256 << 20;
+/// What is held for one action, at most, or for all clients of the control API.
+pub(super) const OF_ONE: u64 = 256 << 20;
 /// What is held for all of them, at most; but for what each may always have.
 const OF_ALL: u64 = 1 << 30;
 /// What each may have, whatever is held for the others.
 const ALWAYS: u64 = 8 << 20;
 /// What a call takes beside the bytes that it hands over or gets.
-const BESIDE: u64 = 8 << 10;
+pub(crate) const BESIDE: u64 = 8 << 10;
 
-/// The accounts of all actions. Clones are the same.
-#[derive(Clone, Default)]
+/// How many values of state an action has on their way at a time: 64 MiB, if they are as long
+/// as they may be. Who wants more waits for the others.
+const READS: usize = 256;
+
+/// The accounts of all actions, and the clients'. Clones are the same.
+#[derive(Clone)]
 pub(crate) struct Budget {
     accounts: Arc<Mutex<BTreeMap<Arc<str>, Account>>>,
-    held: Arc<AtomicU64>,
+    clients: Clients,
+    whole: Whole,
 }
 
 /// The account of one action. Clones are the same.
@@ -45,11 +47,27 @@ pub(crate) struct Budget {
 pub struct Account(Arc<Inner>);
 
 struct Inner {
-    action: Arc<str>,
+    /// Whose it is.
+    holder: Holder,
     held: AtomicU64,
-    of_all: Arc<AtomicU64>,
+    whole: Whole,
     gauge: Gauge,
     refused: Repeats,
+    reads: Arc<Semaphore>,
+}
+
+/// Whom something is held for.
+#[derive(Clone, Debug)]
+enum Holder {
+    Action(Arc<str>),
+    Clients,
+}
+
+/// What is held for all of them.
+#[derive(Clone)]
+struct Whole {
+    held: Arc<AtomicU64>,
+    gauge: Gauge,
 }
 
 /// An account is used up.
@@ -68,24 +86,43 @@ pub(crate) enum Missing<E> {
     Broken(E),
 }
 
+impl Default for Budget {
+    fn default() -> Self {
+        let whole = Whole { held: Arc::default(), gauge: measure::held_for_all() };
+        let clients = Account::open(Holder::Clients, measure::held_for_clients(), &whole);
+        Self { accounts: Arc::default(), clients: Clients::new(clients), whole }
+    }
+}
+
 impl Budget {
     /// The account of `action`.
     pub(crate) fn of(&self, action: &Arc<str>) -> Account {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = || {
-            Account(Arc::new(Inner {
-                action: Arc::clone(action),
-                held: AtomicU64::new(0),
-                of_all: Arc::clone(&self.held),
-                gauge: measure::held(action),
-                refused: Repeats::default(),
-            }))
+            Account::open(Holder::Action(Arc::clone(action)), measure::held(action), &self.whole)
         };
         accounts.entry(Arc::clone(action)).or_insert_with(opened).clone()
+    }
+
+    /// What is held for all of them, in bytes.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> u64 {
+        self.whole.held.load(Ordering::Relaxed)
+    }
+
+    /// What all clients of the control API share.
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.clients
     }
 }
 
 impl Account {
+    fn open(holder: Holder, gauge: Gauge, whole: &Whole) -> Self {
+        let (whole, reads) = (whole.clone(), Arc::new(Semaphore::new(READS)));
+        let (held, refused) = (AtomicU64::new(0), Repeats::default());
+        Self(Arc::new(Inner { holder, held, whole, gauge, refused, reads }))
+    }
+
     /// The account of an action that shares a budget with no other.
     #[must_use]
     pub fn alone(action: &Arc<str>) -> Self {
@@ -97,9 +134,26 @@ impl Account {
     /// # Errors
     /// The account is used up.
     pub fn hold(&self, bytes: Bytes) -> Result<Bytes, Overdrawn> {
-        let mut charge = self.charge();
-        charge.grow(BESIDE + bytes.len() as u64)?;
-        Ok(charge.over(bytes))
+        Ok(self.charge(BESIDE + bytes.len() as u64)?.over(bytes))
+    }
+
+    /// So many bytes, which are charged until that is dropped.
+    pub(crate) fn charge(&self, bytes: u64) -> Result<Charge, Overdrawn> {
+        let mut charge = self.nothing();
+        charge.grow(bytes).map(|()| charge)
+    }
+
+    /// A charge of nothing yet.
+    pub(crate) fn nothing(&self) -> Charge {
+        Charge { account: self.clone(), bytes: 0 }
+    }
+
+    /// Waits until so many values of state may be on their way as well. Only for who is not
+    /// kept from the processor meanwhile: others wait for the same.
+    pub(crate) async fn may_read(&self, values: usize) -> Option<OwnedSemaphorePermit> {
+        let values = u32::try_from(values.min(READS)).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        Arc::clone(&self.0.reads).acquire_many_owned(values).await.ok()
     }
 
     /// A whole body of `most` bytes at most, each charged before the next is awaited.
@@ -107,7 +161,7 @@ impl Account {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (mut body, mut whole, mut charge) = (body, BytesMut::new(), self.charge());
+        let (mut body, mut whole, mut charge) = (body, BytesMut::new(), self.nothing());
         charge.grow(BESIDE)?;
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(Missing::Broken)?.into_data() else { continue };
@@ -120,52 +174,81 @@ impl Account {
         Ok(charge.over(whole.freeze()))
     }
 
-    fn charge(&self) -> Charge {
-        Charge { account: self.clone(), bytes: 0 }
-    }
-
-    fn take(&self, bytes: u64) -> Result<(), Overdrawn> {
-        let Inner { held, of_all, gauge, .. } = &*self.0;
+    /// Whether there was room for so many bytes more, which are held now.
+    fn take(&self, bytes: u64) -> bool {
+        let Inner { held, whole, gauge, .. } = &*self.0;
         let own = held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        let all = of_all.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let all = whole.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         gauge.increment(bytes as f64);
-        if own <= ALWAYS || (own <= OF_ONE && all <= OF_ALL) {
-            return Ok(());
+        whole.gauge.increment(bytes as f64);
+        let fits = own <= ALWAYS || (own <= OF_ONE && all <= OF_ALL);
+        if !fits {
+            self.give_back(bytes);
         }
-        self.give_back(bytes);
-        self.refuse();
-        Err(Overdrawn)
+        fits
     }
 
     fn give_back(&self, bytes: u64) {
-        let Inner { held, of_all, gauge, .. } = &*self.0;
+        let Inner { held, whole, gauge, .. } = &*self.0;
         held.fetch_sub(bytes, Ordering::Relaxed);
-        of_all.fetch_sub(bytes, Ordering::Relaxed);
+        whole.held.fetch_sub(bytes, Ordering::Relaxed);
         gauge.decrement(bytes as f64);
+        whole.gauge.decrement(bytes as f64);
     }
 
     fn refuse(&self) {
-        let (action, held) = (&self.0.action, self.0.held.load(Ordering::Relaxed) >> 20);
-        self.0.refused.happened(|told| {
-            tracing::warn!(
+        let (holder, held) = (&self.0.holder, self.0.held.load(Ordering::Relaxed) >> 20);
+        self.0.refused.happened(|told| match holder {
+            Holder::Action(action) => tracing::warn!(
                 event = "overdrawn", %action,
-                "a call by or of {action} is refused: this host holds {held} MiB for it{told}",
-            );
+                "{action} is refused what would be held for it: this host holds {held} MiB for it{told}",
+            ),
+            Holder::Clients => tracing::warn!(
+                event = "overdrawn",
+                "a body is refused: this host holds {held} MiB for the clients of its control API{told}",
+            ),
         });
     }
 }
 
 /// What is charged to an account until it is dropped.
-struct Charge {
+#[derive(Debug)]
+pub(crate) struct Charge {
     account: Account,
     bytes: u64,
 }
 
 impl Charge {
-    fn grow(&mut self, bytes: u64) -> Result<(), Overdrawn> {
-        self.account.take(bytes)?;
-        self.bytes += bytes;
-        Ok(())
+    /// Charges so many bytes more.
+    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Overdrawn> {
+        if self.grows(bytes) {
+            return Ok(());
+        }
+        self.account.refuse();
+        Err(Overdrawn)
+    }
+
+    /// The same, where one can do without: whether there was room.
+    pub(crate) fn grows(&mut self, bytes: u64) -> bool {
+        let grows = self.account.take(bytes);
+        if grows {
+            self.bytes += bytes;
+        }
+        grows
+    }
+
+    /// Gives back all but so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: u64) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.account.give_back(less);
+        self.bytes -= less;
+    }
+
+    /// Bytes that hold as much of it as they are long.
+    pub(crate) fn split_over(&mut self, bytes: Bytes) -> Bytes {
+        let own = self.bytes.min(bytes.len() as u64);
+        self.bytes -= own;
+        Self { account: self.account.clone(), bytes: own }.over(bytes)
     }
 
     /// Bytes that hold it.
@@ -194,13 +277,13 @@ impl AsRef<[u8]> for Charged {
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let held = self.0.held.load(Ordering::Relaxed);
-        f.debug_struct("Account").field("action", &self.0.action).field("held", &held).finish()
+        f.debug_struct("Account").field("holder", &self.0.holder).field("held", &held).finish()
     }
 }
 
 impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Budget").field("held", &self.held).finish_non_exhaustive()
+        f.debug_struct("Budget").field("held", &self.whole.held).finish_non_exhaustive()
     }
 }
 
@@ -229,7 +312,7 @@ mod tests {
         assert_eq!(account.0.held.load(Ordering::Relaxed), BESIDE + 7);
         drop(part);
         assert_eq!(account.0.held.load(Ordering::Relaxed), 0);
-        assert_eq!(budget.held.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.held(), 0);
     }
 
     #[test]

@@ -1,0 +1,61 @@
+//! Functions that take the place of wasmtime's.
+
+use wasmtime::{
+    StoreContextMut,
+    component::{ComponentNamedList, Lift, Linker, Lower},
+};
+
+use super::GuestState;
+
+/// Puts a function in the place of wasmtime's. Where that has none by this name, as under
+/// another version, guests would be linked past the gate: that is an error.
+pub(super) fn replace<P, R>(
+    linker: &mut Linker<GuestState>,
+    interface: &str,
+    name: &str,
+    function: impl Fn(StoreContextMut<'_, GuestState>, P) -> wasmtime::Result<R> + Send + Sync + 'static,
+) -> wasmtime::Result<()>
+where
+    P: ComponentNamedList + Lift + 'static,
+    R: ComponentNamedList + Lower + 'static,
+{
+    is_there(linker, interface, name)?;
+    linker.allow_shadowing(true);
+    let replaced = linker.instance(interface)?.func_wrap(name, function);
+    linker.allow_shadowing(false);
+    replaced
+}
+
+/// The same of a function that waits.
+pub(super) fn replace_async<P, R>(
+    linker: &mut Linker<GuestState>,
+    interface: &str,
+    name: &str,
+    function: impl for<'a> Fn(
+        StoreContextMut<'a, GuestState>,
+        P,
+    ) -> Box<dyn Future<Output = wasmtime::Result<R>> + Send + 'a>
+    + Send
+    + Sync
+    + 'static,
+) -> wasmtime::Result<()>
+where
+    P: ComponentNamedList + Lift + 'static,
+    R: ComponentNamedList + Lower + 'static,
+{
+    is_there(linker, interface, name)?;
+    linker.allow_shadowing(true);
+    let replaced = linker.instance(interface)?.func_wrap_async(name, function);
+    linker.allow_shadowing(false);
+    replaced
+}
+
+/// Fails where there is nothing to replace.
+fn is_there(linker: &mut Linker<GuestState>, interface: &str, name: &str) -> wasmtime::Result<()> {
+    let nothing = |_: StoreContextMut<'_, GuestState>, (): ()| Ok(());
+    // What is there already is refused, unless it may be shadowed.
+    if linker.instance(interface)?.func_wrap(name, nothing).is_ok() {
+        wasmtime::bail!("there is no {name} in {interface} to put a gate before");
+    }
+    Ok(())
+}

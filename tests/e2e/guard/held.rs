@@ -1,0 +1,93 @@
+//! Guests that make their host hold memory, in each way there is: it is bounded, and told.
+
+use futures::future::join_all;
+
+use super::*;
+use crate::harness::guests;
+
+/// What a host holds that holds nothing for anybody, and some guests of a few MiB.
+const USUAL: u64 = 200;
+
+/// A host that runs `guest` as its web action.
+async fn up(kind: Kind, guest: &str, more: &str) -> Cluster {
+    let mut cluster = Cluster::with_plugin(kind, guests().join(guest)).await;
+    cluster.start_with("a", more);
+    cluster.leading("a").await;
+    cluster.web.until_any_at("/", "an answer", |_| true).await;
+    cluster
+}
+
+/// What the web action answers, however long it takes.
+async fn asked(cluster: &Cluster, path: &str) -> (u16, String) {
+    let url = format!("http://{}{path}", cluster.web_at);
+    told(reqwest::Client::new().get(url).timeout(3 * PATIENCE)).await
+}
+
+/// The most that its host has held, in MiB.
+fn peak(cluster: &Cluster) -> u64 {
+    cluster.host("a").peak_memory() >> 20
+}
+
+/// Waits until everything was given back: a client may have the end of an answer before the
+/// host has let go of it.
+async fn holds_nothing(cluster: &Cluster) {
+    let url = format!("http://{}/metrics", cluster.host("a").api().await);
+    let wanted = ["soloist_held_bytes{action=\"web\"} 0", "soloist_held_for_all_bytes 0"];
+    let mut last = String::new();
+    let nothing = timeout(PATIENCE, async {
+        loop {
+            last = told(reqwest::Client::new().get(&url)).await.1;
+            if wanted.iter().all(|sample| last.lines().any(|line| line == *sample)) {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let nothing = nothing.await;
+    assert!(nothing.is_ok(), "something is held:\n{last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_never_sent() {
+    let cluster = up(Kind::Sqlite, "escape.wasm", "").await;
+    let (status, text) = asked(&cluster, "/bodies?3000").await;
+    let bodies = text.split(' ').next().and_then(|count| count.parse::<u64>().ok());
+    let bodies = bodies.unwrap_or_else(|| panic!("{status} {text}"));
+    assert!((2000..=2048).contains(&bodies), "{text}");
+    assert!(peak(&cluster) < 256 + USUAL, "it held {} MiB", peak(&cluster));
+    let told = cluster.host("a").log.event(0, "overdrawn").await;
+    let told = told["message"].as_str().unwrap_or_default();
+    assert!(told.contains("web is refused") && told.contains("256 MiB"), "{told}");
+    // It is all given back.
+    assert_eq!(asked(&cluster, "/bodies?1000").await.1, "1000 bodies of 131072000 bytes");
+    holds_nothing(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_nothing() {
+    let cluster = up(Kind::Sqlite, "escape.wasm", "").await;
+    let (status, text) = asked(&cluster, "/headers?5000").await;
+    assert_eq!(status, 500, "{text}");
+    assert!(peak(&cluster) < 256 + USUAL, "it held {} MiB", peak(&cluster));
+    assert_eq!(asked(&cluster, "/headers?100").await.1, "100 sets of headers");
+}
+
+/// A hundred guests ask at once for all that one call can read; none of them has the memory
+/// to take it, so what there is of it is the host's.
+#[tokio::test(flavor = "multi_thread")]
+async fn state_that_guests_read() {
+    let cluster = up(Kind::Etcd, "state.wasm", "state = true\nmemory = \"8MiB\"\n").await;
+    let keys: Vec<_> = (0..64).map(|n| format!("k{n}")).collect();
+    for four in keys.chunks(4) {
+        let pairs: Vec<_> = four.iter().map(|key| format!("{key}/262144")).collect();
+        let (status, text) = asked(&cluster, &format!("/fill/{}", pairs.join("/"))).await;
+        assert_eq!(status, 200, "{text}");
+    }
+    let all = format!("/get/{}", keys.join("/"));
+    let answers = join_all((0..100).map(|_| asked(&cluster, &all))).await;
+    assert!(answers.iter().all(|(status, _)| *status == 500), "{:?}", answers.first());
+    assert!(peak(&cluster) < 256 + USUAL, "it held {} MiB", peak(&cluster));
+    let (status, text) = asked(&cluster, "/get/k0").await;
+    assert_eq!((status, text.len()), (200, 262_145));
+    holds_nothing(&cluster).await;
+}
