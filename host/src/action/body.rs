@@ -71,7 +71,7 @@ pub(crate) enum ReplyBody {
     /// A text of the host's own.
     Text(Full<Bytes>),
     /// What the guest writes.
-    Guest(GuestBody),
+    Guest(Box<GuestBody>),
 }
 
 /// What the guest writes, under the eyes of the gate.
@@ -120,7 +120,7 @@ impl ReplyBody {
         if !none {
             body.look_ahead()?;
         }
-        Ok(Response::from_parts(head, Self::Guest(body)))
+        Ok(Response::from_parts(head, Self::Guest(Box::new(body))))
     }
 }
 
