@@ -30,7 +30,7 @@ use crate::{
     clock::{BootTime, unix_ms},
     cluster::Freshness,
     config::Timings,
-    election::{Command, Event, Heart, LeaseId, Stage},
+    election::{Command, Event, Group, Heart, LeaseId, Stage},
     journal::{Journal, Transition},
     measure,
     store::{Member, Mismatch, Roster, State, Store, StoreError},

@@ -146,3 +146,25 @@ impl GuestState {
         WasiSocketsView::sockets(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{future::poll_fn, poll};
+
+    use super::*;
+    use crate::{capability::test_gate, clock::BootTime};
+
+    #[tokio::test]
+    async fn past_the_gate_no_piece_is_handed_out_and_no_end() {
+        let gate = test_gate(BootTime::NEVER);
+        let (to, pieces) = channel(1);
+        let mut outlet = Outlet { pieces, next: None, gate: Arc::clone(&gate) };
+        to.send(Bytes::from_static(b"one")).await.unwrap();
+        assert_eq!(poll_fn(|cx| outlet.poll_next(cx)).await.as_deref(), Some(&b"one"[..]));
+        to.send(Bytes::from_static(b"two")).await.unwrap();
+        gate.close();
+        assert!(poll!(poll_fn(|cx| outlet.poll_next(cx))).is_pending());
+        drop(to);
+        assert!(poll!(poll_fn(|cx| outlet.poll_next(cx))).is_pending());
+    }
+}

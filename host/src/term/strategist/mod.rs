@@ -111,7 +111,8 @@ impl Strategist {
         let config = |group| self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let groups = view.groups.keys().map(|group| (group, config(group)));
         match odds::odds_of_all(&self.host, groups, roster) {
-            Some(odds) => at_odds.said(&odds, |told| {
+            Some(odds) => at_odds.said(&odds.who, |told| {
+                let odds = &odds.text;
                 warn!(
                     event = "spread-differs",
                     "hosts do not agree on what is spread, so no plan is followed by all of \

@@ -22,12 +22,21 @@ pub fn odds(host: &str, group: &Group, config: &GroupConfig, roster: &Roster) ->
     })
 }
 
+/// What is said of all groups.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Odds {
+    /// Who is at odds; groups come one by one, and that is no news.
+    pub(super) who: String,
+    /// The same with the groups.
+    pub(super) text: String,
+}
+
 /// The same of all of `groups`, for the log.
 pub(super) fn odds_of_all<'a>(
     host: &str,
     groups: impl Iterator<Item = (&'a Group, &'a GroupConfig)>,
     roster: &Roster,
-) -> Option<String> {
+) -> Option<Odds> {
     let mut same: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (group, config) in groups {
         if let Some(odds) = odds(host, group, config, roster) {
@@ -35,8 +44,9 @@ pub(super) fn odds_of_all<'a>(
         }
     }
     let told = same.iter().map(|(odds, groups)| format!("{}: {odds}", a_few(groups.iter())));
-    let told: Vec<_> = told.collect();
-    (!told.is_empty()).then(|| told.join("; "))
+    let text = told.collect::<Vec<_>>().join("; ");
+    let who = same.keys().map(String::as_str).collect::<Vec<_>>().join("; ");
+    (!same.is_empty()).then_some(Odds { who, text })
 }
 
 /// One of an older version does not say.
@@ -110,10 +120,9 @@ mod tests {
         let roster = roster(&names, &[("a", Some(true)), ("b", Some(false)), ("c", Some(false))]);
         let groups: Vec<Group> = names.iter().map(|name| (*name).into()).collect();
         let all = groups.iter().map(|group| (group, &SPREAD));
-        assert_eq!(
-            odds_of_all("a", all, &roster).as_deref(),
-            Some("g00, g01, g02 and 97 more: b, c do not spread it, and this host does")
-        );
+        let odds = odds_of_all("a", all, &roster).unwrap();
+        assert_eq!(odds.who, "b, c do not spread it, and this host does");
+        assert_eq!(odds.text, format!("g00, g01, g02 and 97 more: {}", odds.who));
         let same = groups.iter().map(|group| (group, &GroupConfig::DEFAULT));
         assert_eq!(odds_of_all("b", same.take(0), &roster), None);
     }
