@@ -103,13 +103,13 @@ fn host() -> Host {
         let from = std::path::Path::new(&guests).join(guest);
         fs::copy(from, folder.path().join("plugins").join(guest)).expect("a component");
     }
+    let store = folder.path().join("soloist.db");
     let settings = format!(
         "store = \"sqlite:{}\"\n[host]\nlisten = \"{address}\"\n\
          [action.work]\nstate = true\nbody = \"64KiB\"\ntimeout = \"1s\"\nmax_queued = 100\n\
          [action.job]\nschedule = \"none\"\ntimeout = \"1s\"\nstate = true\n",
         store.display()
     );
-    let store = folder.path().join("soloist.db");
     let file = folder.path().join("soloist.toml");
     fs::write(&file, settings).expect("a file");
     // Nobody guesses it, so nobody removes this host.
