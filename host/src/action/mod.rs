@@ -265,6 +265,7 @@ impl Action {
             restarts: progress.restarts,
             listen: progress.listen.or(self.listen()),
             last_error: progress.refused.or(progress.last_error),
+            job_trouble: progress.job_trouble,
         }
     }
 

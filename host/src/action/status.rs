@@ -74,6 +74,8 @@ pub struct ActionStatus {
     /// What went wrong last, until a later term is up; or why a newer version of the
     /// plugin is not taken, until it is changed.
     pub last_error: Option<String>,
+    /// Why none of its firings can begin here, as a job that runs here.
+    pub job_trouble: Option<String>,
 }
 
 /// The part of the status that changes.
@@ -83,6 +85,7 @@ pub(super) struct Progress {
     pub(super) restarts: u64,
     pub(super) listen: Option<SocketAddr>,
     pub(super) last_error: Option<String>,
+    pub(super) job_trouble: Option<String>,
     /// Why a newer version is not taken.
     pub(super) refused: Option<String>,
     /// How many versions of it run: more than one, where it comes back while it still ends.
@@ -97,7 +100,7 @@ impl Board {
     /// Forgets what was true of the latest run alone.
     pub(super) fn begin_run(&self) {
         let mut progress = self.lock();
-        (progress.restarts, progress.listen) = (0, None);
+        (progress.restarts, progress.listen, progress.job_trouble) = (0, None, None);
         progress.runs += 1;
     }
 
@@ -106,8 +109,15 @@ impl Board {
         let mut progress = self.lock();
         progress.runs = progress.runs.saturating_sub(1);
         if progress.runs == 0 {
-            progress.state = State::Ready;
+            (progress.state, progress.job_trouble) = (State::Ready, None);
         }
+    }
+
+    /// Takes down what keeps the firings of a job from beginning, or that nothing does.
+    pub(super) fn job_trouble(&self, trouble: Option<&str>) {
+        let mut progress = self.lock();
+        progress.job_trouble = trouble.map(str::to_owned);
+        progress.last_error.clone_from(&progress.job_trouble);
     }
 
     /// To read or write; not to be held across an await.

@@ -17,6 +17,7 @@
 mod cast;
 mod error;
 mod etcd;
+mod foreign;
 mod identity;
 mod insist;
 mod note;

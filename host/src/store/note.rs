@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Member, StoreError, plain_name};
+use super::{Member, StoreError, foreign::left_out, plain_name};
 use crate::election::Group;
 
 /// A host that was there at least once.
@@ -125,7 +125,7 @@ impl Notes {
             Some(Topic::Removal(host)) => put(&mut self.removed, host, name, value),
             Some(Topic::Pause(Some(group))) => put(&mut self.paused, group, name, value),
             Some(Topic::Pause(None)) => self.pause = value.and_then(|value| parse(name, value)),
-            None => tracing::warn!(name, "a note that soloist did not write"),
+            None => left_out("note", name, "there are none of that name"),
         }
     }
 }
@@ -144,9 +144,7 @@ fn put<K: Ord, V: serde::de::DeserializeOwned>(
 
 fn parse<V: serde::de::DeserializeOwned>(name: &str, value: &[u8]) -> Option<V> {
     let parsed = serde_json::from_slice(value);
-    parsed
-        .inspect_err(|error| tracing::warn!(name, %error, "a note that soloist did not write"))
-        .ok()
+    parsed.inspect_err(|error| left_out("note", name, error)).ok()
 }
 
 /// What the names of notes begin with, in the order of their bytes.

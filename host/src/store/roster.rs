@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{note::Notes, stranger::Stranger, whereabouts::Whereabouts};
+use super::{foreign::left_out, note::Notes, stranger::Stranger, whereabouts::Whereabouts};
 use crate::election::{Group, LeaderKey, LeaseId};
 
 /// What a candidate says of itself in the election; JSON in the store.
@@ -230,8 +230,8 @@ impl Roster {
                 let place = self.members.partition_point(|(_, other)| *other.name < *name);
                 self.members.insert(place, (lease, member.into()));
             }
-            Ok(_) => tracing::warn!(name, "a member of another name"),
-            Err(error) => tracing::warn!(name, %error, "a member that soloist did not write"),
+            Ok(_) => left_out("member", name, "it says another name"),
+            Err(error) => left_out("member", name, error),
         }
     }
 

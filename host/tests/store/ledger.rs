@@ -59,7 +59,8 @@ impl Leader {
     }
 
     async fn claims(&self, mark: &Mark, second: i64) -> (Mark, Page) {
-        match soon(self.ledger.claim(mark, &firing(second), 0, at(second))).await.unwrap() {
+        match soon(self.ledger.claim(mark, &firing(second), 0, at(second), || true)).await.unwrap()
+        {
             Some(claim) => claim,
             None => panic!("the mark is not {mark:?} any more"),
         }
@@ -93,7 +94,7 @@ pub(crate) async fn a_firing_is_claimed_kept_and_ended(world: &World) {
     assert_eq!(kept(world).await[0].outcome, Outcome::Done);
     // By hand, nothing of the schedule is settled.
     let by_hand = Firing::by_hand(JOB, at(12));
-    let claim = soon(leader.ledger.claim(&mark, &by_hand, 0, at(12))).await.unwrap();
+    let claim = soon(leader.ledger.claim(&mark, &by_hand, 0, at(12), || true)).await.unwrap();
     let Some((mark, _)) = claim else { panic!("it was not made") };
     assert_eq!((mark.settled, mark.count), (at(11), 2));
 }
@@ -105,10 +106,20 @@ pub(crate) async fn a_claim_goes_by_the_mark_that_is(world: &World) {
     leader.claims(&mark, 11).await;
     // Even the leader itself, by what it knew before, and for another firing.
     for second in [11, 12] {
-        let claim = soon(leader.ledger.claim(&mark, &firing(second), 7, at(12))).await.unwrap();
+        let claim =
+            soon(leader.ledger.claim(&mark, &firing(second), 7, at(12), || true)).await.unwrap();
         assert!(claim.is_none(), "{claim:?}");
     }
     assert_eq!(ids(&kept(world).await), ["report@1970-01-01T00:00:11Z"]);
+}
+
+pub(crate) async fn what_is_late_when_the_store_answers_is_not_claimed(world: &World) {
+    let host = world.host("a").await;
+    let leader = Leader::of(&host, &host.win().await);
+    let (mark, _) = leader.open(10).await;
+    let claim = soon(leader.ledger.claim(&mark, &firing(11), 0, at(11), || false)).await.unwrap();
+    assert!(claim.is_none(), "{claim:?}");
+    assert_eq!((leader.open(12).await.0.settled, kept(world).await.len()), (at(10), 0));
 }
 
 pub(crate) async fn who_leads_no_more_claims_nothing(world: &World) {
@@ -119,7 +130,7 @@ pub(crate) async fn who_leads_no_more_claims_nothing(world: &World) {
     let (mark, page) = stale.claims(&mark, 11).await;
     soon(former.store.resign(&key)).await.unwrap();
     // Before anybody else has even looked at the ledger.
-    let claim = soon(stale.ledger.claim(&mark, &firing(12), 0, at(12))).await;
+    let claim = soon(stale.ledger.claim(&mark, &firing(12), 0, at(12), || true)).await;
     assert_eq!(claim.unwrap_err(), Over);
     assert!(stale.gate.is_revoked(), "nothing else of the term may leave");
     assert_eq!(stale.notices.try_recv(), Ok(Notice::Fenced));
@@ -253,7 +264,7 @@ pub(crate) async fn no_firing_is_claimed_under_two_tokens(world: &World) {
             let (mut made, mut begun) = (Vec::new(), Some(begun));
             for _ in 0..10_000 {
                 let firing = Firing::scheduled(JOB, mark.settled + TimeDelta::seconds(1));
-                match leader.ledger.claim(&mark, &firing, 0, firing.scheduled).await {
+                match leader.ledger.claim(&mark, &firing, 0, firing.scheduled, || true).await {
                     Ok(Some((new, page))) => {
                         (mark, _) = (new, made.push(page.record.id));
                         begun.take().map(|begun| begun.send(()));

@@ -135,6 +135,7 @@ mod ledgers {
         ledger:
         a_firing_is_claimed_kept_and_ended,
         a_claim_goes_by_the_mark_that_is,
+        what_is_late_when_the_store_answers_is_not_claimed,
         who_leads_no_more_claims_nothing,
         what_was_under_way_is_interrupted,
         the_latest_are_kept,

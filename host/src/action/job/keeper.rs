@@ -73,7 +73,7 @@ pub(super) async fn keep(
     let (name, term) = (Arc::clone(run.action.name()), run.scope.term.clone());
     let told = Arc::clone(&run);
     let ledger = Ledger::new(Arc::clone(&name), term, jobs.ledger)
-        .telling(move |trouble| told.action.board().lock().last_error = trouble.map(str::to_owned));
+        .telling(move |trouble| told.action.board().job_trouble(trouble));
     let ledger = Arc::new(ledger);
     let schedule = job.schedule.to_string();
     let opened = ledger.open(jobs.clock.now(), &schedule, false).await;
@@ -231,7 +231,11 @@ impl Keeper {
         if self.run.is_leaving() {
             return Err(Over);
         }
-        match self.ledger.claim(&self.mark, firing, self.missed, now).await? {
+        // What was to begin on time does so or is missed, however long the store takes.
+        let due = firing.due(&self.job);
+        let was_late = firing.by_hand || timetable::is_late(due, now);
+        let in_time = || was_late || !timetable::is_late(due, self.clock.now());
+        match self.ledger.claim(&self.mark, firing, self.missed, now, in_time).await? {
             Some((mark, page)) => {
                 // What was dropped meanwhile stays so.
                 self.mark = mark;

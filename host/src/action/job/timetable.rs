@@ -58,7 +58,7 @@ pub(super) fn next(
     if busy {
         return Step::Wait(None);
     }
-    if now - due <= GRACE {
+    if !is_late(due, now) {
         return Step::Fire(firing);
     }
     // No two are less than a second apart, so there cannot be too many yet.
@@ -78,6 +78,11 @@ pub(super) fn next(
     Step::Drop(to, count(job, &mark.claimed, first, to))
 }
 
+/// Whether what is due then is missed, if it has not begun `now`.
+pub(super) fn is_late(due: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now - due > GRACE
+}
+
 /// The time of the first firing after `settled` that was not claimed.
 pub(super) fn first(
     job: &JobConfig,
@@ -93,7 +98,7 @@ pub(super) fn first(
 
 /// The time of the latest firing that is missed `now`.
 fn latest_missed(action: &str, job: &JobConfig, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let is_missed = |at: &DateTime<Utc>| now - Firing::scheduled(action, *at).due(job) > GRACE;
+    let is_missed = |at: &DateTime<Utc>| is_late(Firing::scheduled(action, *at).due(job), now);
     // Each is due before the time of the next: at most the last one is not missed yet.
     let last = job.schedule.before(now)?;
     let earlier = || job.schedule.before(last);

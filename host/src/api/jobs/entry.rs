@@ -28,7 +28,8 @@ pub struct JobEntry {
     pub next: Option<DateTime<Utc>>,
     /// The latest firing that was begun.
     pub last: Option<Record>,
-    /// Why nothing is known of its firings, if that is so.
+    /// Why nothing is known of its firings, or why none can begin on the host that answers, if
+    /// that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -151,7 +151,7 @@ impl JobSource {
             missed: job.missed.to_string(),
             next: next_due(action.name(), job, mark, self.jobs.clock.now()),
             last,
-            error: None,
+            error: action.status().job_trouble,
         }
     }
 }

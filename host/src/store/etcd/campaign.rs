@@ -19,7 +19,7 @@
 use std::{
     collections::HashMap,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -36,8 +36,12 @@ use tokio_util::sync::CancellationToken;
 use super::{client::Shared, lookout::Lookout};
 use crate::{
     election::{Group, LeaderKey, LeaseId, Token},
+    repeats::Repeats,
     store::StoreError,
 };
+
+/// Candidates that could not be withdrawn: a store that refuses it refuses it to each try.
+static UNDONE: LazyLock<Repeats> = LazyLock::new(Repeats::default);
 
 /// From one look for a withdrawn candidate's key to the next.
 const LOOK: Duration = Duration::from_millis(50);
@@ -276,7 +280,9 @@ async fn withdraw(client: Shared, key: String, mut call: Option<Call>) {
             Ok(Some(token)) if delete(&client, &key, token).await.is_ok() => return,
             Ok(None) if call.is_none() => return,
             Err(StoreError::Refused { problem, .. }) => {
-                return tracing::warn!(key, problem, "cannot withdraw a candidate");
+                return UNDONE.said(&problem, |told| {
+                    tracing::warn!(key, problem, "cannot withdraw a candidate{told}");
+                });
             }
             _ => {}
         }

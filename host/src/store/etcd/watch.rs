@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     election::{Group, LeaderKey, LeaseId, Token},
-    store::{Roster, RosterStream, StoreError, stranger::shell_word},
+    store::{Roster, RosterStream, StoreError, foreign::left_out, stranger::shell_word},
 };
 
 /// What watching attempts.
@@ -184,7 +184,7 @@ fn put(roster: &mut Roster, keys: &Keys, key: &KeyValue) {
         }
         Some(Subject::Member { host }) => roster.put_member(host, lease, value),
         Some(Subject::Note { name }) => roster.set_note(name, Some(value)),
-        None => tracing::warn!(key = ?key.key_str(), "a key that soloist did not make"),
+        None => left_out("key", &shell_word(key.key()), "there are none of that name"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -22,9 +22,8 @@ use crate::{
 
 /// From one try to the next, while the store does not answer; twice as long each time.
 pub(super) const AGAIN: Duration = Duration::from_millis(200);
+/// The longest; at once, where it answers with what waiting does not mend: somebody has to.
 const AGAIN_MAX: Duration = Duration::from_secs(5);
-/// The same where it answers with what waiting does not mend: somebody has to.
-const UNMENDED: Duration = Duration::from_secs(30);
 
 /// Reads and writes for one job under one term.
 pub(super) struct Hand {
@@ -34,6 +33,8 @@ pub(super) struct Hand {
     repeats: Repeats,
     /// How many tries in a row have failed.
     tries: AtomicU32,
+    /// Whether it was a write that failed last: what can be read proves nothing then.
+    unwritten: AtomicBool,
     tell: Tell,
 }
 
@@ -51,7 +52,8 @@ pub(super) enum Written {
 impl Hand {
     pub(super) fn new(action: Arc<str>, term: TermLink, store: Arc<dyn State>) -> Self {
         let (repeats, tries) = (Repeats::default(), AtomicU32::new(0));
-        Self { action, term, store, repeats, tries, tell: Box::new(|_| {}) }
+        let (unwritten, tell) = (AtomicBool::new(false), Box::new(|_: Option<&str>| {}));
+        Self { action, term, store, repeats, tries, unwritten, tell }
     }
 
     pub(super) fn telling(self, tell: Tell) -> Self {
@@ -69,7 +71,9 @@ impl Hand {
             self.pass()?;
             match answer {
                 Ok(answer) => {
-                    self.goes_on();
+                    if !self.unwritten.load(Ordering::Relaxed) {
+                        self.goes_on();
+                    }
                     return Ok(answer);
                 }
                 Err(error) => self.wait(what, &error).await?,
@@ -83,11 +87,15 @@ impl Hand {
         let guard = Guard::Leader(&self.term.key);
         match self.store.write(guard, &self.action, writes).await {
             Ok(()) => {
+                self.unwritten.store(false, Ordering::Relaxed);
                 self.goes_on();
                 self.pass().map(|()| Written::Yes)
             }
             Err(StoreError::Conflict) => Ok(Written::Conflict),
-            Err(error) => self.wait(what, &error).await.map(|()| Written::Unknown),
+            Err(error) => {
+                self.unwritten.store(true, Ordering::Relaxed);
+                self.wait(what, &error).await.map(|()| Written::Unknown)
+            }
         }
     }
 
@@ -118,7 +126,7 @@ impl Hand {
         (self.tell)(Some(&text));
         let tries = self.tries.fetch_add(1, Ordering::Relaxed);
         let doubled = AGAIN.saturating_mul(2_u32.saturating_pow(tries));
-        if error.is_transient() { doubled.min(AGAIN_MAX) } else { UNMENDED }
+        if error.is_transient() { doubled.min(AGAIN_MAX) } else { AGAIN_MAX }
     }
 
     fn goes_on(&self) {

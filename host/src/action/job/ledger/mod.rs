@@ -115,7 +115,8 @@ impl Ledger {
 
     /// Claims `firing`, before which `missed` were dropped, where firings are settled as
     /// `mark` says. Returns the new mark and the record; nothing, if the claim was not made
-    /// and never will be: the mark is another than it goes by.
+    /// and never will be: the mark is another than it goes by, or the store was so long in
+    /// coming that it is not `in_time` any more.
     ///
     /// # Errors
     /// The term is over. Then the claim may have been made.
@@ -125,6 +126,7 @@ impl Ledger {
         firing: &Firing,
         missed: usize,
         now: DateTime<Utc>,
+        in_time: impl Fn() -> bool,
     ) -> Result<Option<(Mark, Page)>, Over> {
         let (new, page) = self.drawn_up(mark, firing, missed, now);
         let keys = [MARK.to_owned()];
@@ -140,6 +142,9 @@ impl Ledger {
                 Some(Ok((found, version))) if found.count == mark.count => version,
                 _ => return Ok(None),
             };
+            if !in_time() {
+                return Ok(None);
+            }
             let mut writes =
                 vec![self.put(MARK, &new, version)?, self.put(&page.key(), &page.record, 0)?];
             if let Some(oldest) = page.number.checked_sub(RECORDS_MAX).filter(|it| *it > 0) {

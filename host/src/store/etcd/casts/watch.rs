@@ -14,6 +14,7 @@ use crate::{
     store::{
         CastChange, CastStream, Queued, StoreError,
         etcd::{client::Shared, range, watch::Events},
+        foreign::left_out,
     },
 };
 
@@ -91,7 +92,7 @@ fn put(names: &Names, found: &KeyValue) -> Option<CastChange> {
     match serde_json::from_slice(found.value()) {
         Ok(head) => Some(CastChange::Queued(Queued { key, version: found.mod_revision(), head })),
         Err(error) => {
-            tracing::warn!(cast = %key, %error, "a cast that soloist did not write");
+            left_out("cast", &key.to_string(), error);
             None
         }
     }

@@ -18,6 +18,7 @@ use crate::{
     election::LeaseId,
     store::{
         CastChange, CastKey, CastStream, Queued, StoreError,
+        foreign::left_out,
         sqlite::{
             Calls,
             bell::Bell,
@@ -184,7 +185,7 @@ fn queued(row: &Row<'_>, key: &CastKey, version: i64) -> Result<Option<Queued>, 
     match serde_json::from_str(&head) {
         Ok(head) => Ok(Some(Queued { key: key.clone(), version, head })),
         Err(error) => {
-            tracing::warn!(cast = %key, %error, "a cast that soloist did not write");
+            left_out("cast", &key.to_string(), error);
             Ok(None)
         }
     }
