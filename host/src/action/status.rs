@@ -116,8 +116,8 @@ impl Board {
     /// Takes down what keeps the firings of a job from beginning, or that nothing does.
     pub(super) fn job_trouble(&self, trouble: Option<&str>) {
         let mut progress = self.lock();
-        progress.job_trouble = trouble.map(str::to_owned);
-        progress.last_error.clone_from(&progress.job_trouble);
+        let trouble = trouble.map(str::to_owned);
+        (progress.job_trouble, progress.last_error) = (trouble.clone(), trouble);
     }
 
     /// To read or write; not to be held across an await.
