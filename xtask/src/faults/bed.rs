@@ -1,7 +1,6 @@
 //! The cluster under test: networks, etcd, hosts and their clients.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,10 +11,12 @@ use rustix::process::Signal;
 
 use super::clients::{Clients, View};
 use super::clock;
+use super::etcdctl::Etcdctl;
 use super::history::Action;
 use super::host::Host;
-use super::member::{self, Member, State};
+use super::member::{Member, State};
 use super::net::{self, Node};
+use super::settings::{PREFIX, Settings};
 use super::switch::Switch;
 
 const MEMBERS: [Node; 3] = [
@@ -33,11 +34,11 @@ const HOSTS: [Node; 5] = [
 ];
 
 /// How long anything may take to be well again.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long not to be well is worth a word.
 const WORD: Duration = Duration::from_secs(3);
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(10);
+pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// How fresh the last good answer must be.
 const FRESH: Duration = Duration::from_millis(200);
 
@@ -60,6 +61,12 @@ pub(super) struct Bed {
     pub(super) clients: Clients,
     pub(super) members: Vec<Member>,
     pub(super) switch: Switch,
+    pub(super) etcdctl: Etcdctl,
+    pub(super) ttl: Duration,
+    /// Where faults may keep what they need.
+    pub(super) folder: PathBuf,
+    /// The folder whose files the hosts read.
+    pub(super) files: PathBuf,
     /// Hosts whose process has ended by itself, each time.
     pub(super) ended: Vec<&'static str>,
     interrupted: Arc<AtomicBool>,
@@ -73,14 +80,30 @@ impl Bed {
         let folder = &parts.folder;
         let start = |node: &Node| Member::start(&parts.etcd, *node, &MEMBERS, folder);
         let members = MEMBERS.iter().map(start).collect::<Result<Vec<_>>>()?;
-        let (config, plugins) = configure(parts)?;
-        let start = |node: &Node| Host::start(&parts.soloist, *node, &config, &plugins, folder);
-        let hosts = HOSTS.iter().map(start).collect::<Result<Vec<_>>>()?;
-        let patience = parts.ttl * 3 + Duration::from_secs(4);
-        let actions: Vec<_> = parts.plugins.iter().map(|(action, _)| *action).collect();
-        let history = folder.join("history.jsonl");
-        let clients = Clients::start(&HOSTS, &actions, &history, patience)?;
-        let mut bed = Self { clients, hosts, members, switch, ended: Vec::new(), interrupted };
+        let etcdctl = Etcdctl::beside(&parts.etcd);
+        let ttl = parts.ttl;
+        let settings = Settings::write(folder, &parts.plugins, &MEMBERS, ttl.as_secs())?;
+        let actions = parts.plugins.iter().map(|(action, _)| *action);
+        let actions: Vec<_> = actions.filter(|action| *action != Action::Files).collect();
+        let patience = ttl * 3 + Duration::from_secs(4);
+        let clients = Clients::start(&HOSTS, &actions, &folder.join("history.jsonl"), patience)?;
+        let mut bed = Self {
+            hosts: Vec::new(),
+            clients,
+            members,
+            switch,
+            etcdctl,
+            ttl,
+            folder: folder.clone(),
+            files: settings.files.clone(),
+            ended: Vec::new(),
+            interrupted,
+        };
+        bed.wait_until("etcd serves", Self::is_store_whole)?;
+        bed.etcdctl.guard(MEMBERS[0], PREFIX)?;
+        for node in HOSTS {
+            bed.hosts.push(Host::start(&parts.soloist, node, &settings, folder)?);
+        }
         bed.wait_until_steady()?;
         Ok(bed)
     }
@@ -130,31 +153,30 @@ impl Bed {
         for member in &mut self.members {
             let _ = member.signal(Signal::CONT);
             let _ = member.disk.thaw();
+            let _ = member.disk.free();
         }
     }
 
     /// Waits until the process of a host that was told to go has ended.
     pub(super) fn wait_for_end(&mut self, node: Node) -> Result<()> {
-        let deadline = clock::now() + clock::ns(PATIENCE);
-        let name = node.name;
-        loop {
-            let host = self.hosts.iter_mut().find(|host| host.node == node);
-            if host.with_context(|| format!("there is no host {name}"))?.has_ended()? {
-                return Ok(());
-            }
-            if clock::now() > deadline {
-                bail!("{name} was told to stop and has not ended within {} s", PATIENCE.as_secs());
-            }
-            self.pause(LOOK)?;
-        }
+        self.wait_until(&format!("{} has ended", node.name), |bed| bed.host(node)?.has_ended())
     }
 
     /// Waits until a host answers under a newer token than `token`.
-    pub(super) fn wait_for_newer(&self, token: u64) -> Result<()> {
+    pub(super) fn wait_for_newer(&mut self, token: u64) -> Result<()> {
+        self.wait_until("another host leads", |bed| Ok(bed.clients.view().token > token))
+    }
+
+    /// Waits for what is to be so soon; `what` that is, for people.
+    pub(super) fn wait_until(
+        &mut self,
+        what: &str,
+        mut is_so: impl FnMut(&mut Self) -> Result<bool>,
+    ) -> Result<()> {
         let deadline = clock::now() + clock::ns(PATIENCE);
-        while self.clients.view().token <= token {
+        while !is_so(self)? {
             if clock::now() > deadline {
-                bail!("no host has followed within {} s", PATIENCE.as_secs());
+                bail!("waited in vain for {} s until {what}", PATIENCE.as_secs());
             }
             self.pause(LOOK)?;
         }
@@ -181,6 +203,18 @@ impl Bed {
         leader.with_context(|| format!("an unknown host answers: {name:?}"))
     }
 
+    /// The host on `node`.
+    pub(super) fn host(&mut self, node: Node) -> Result<&mut Host> {
+        let host = self.hosts.iter_mut().find(|host| host.node == node);
+        host.with_context(|| format!("there is no host {}", node.name))
+    }
+
+    /// Whether all members of etcd know who leads them.
+    pub(super) fn is_store_whole(&mut self) -> Result<bool> {
+        let is_in = |member: &Member| matches!(member.state(), Some(State::Leads | State::Follows));
+        Ok(self.members.iter().all(is_in))
+    }
+
     /// etcd's leader, and the others.
     pub(super) fn etcd_leader(&self) -> Result<usize> {
         let leads = |member: &Member| member.state() == Some(State::Leads);
@@ -201,6 +235,9 @@ impl Bed {
             if status.token != Some(view.token) || status.leader != Some(view.host.clone()) {
                 return Some(format!("{name} does not know the leader: {status:?}, {view:?}"));
             }
+            if status.hosts.len() != self.hosts.len() || !status.removals.is_empty() {
+                return Some(format!("{name} does not see all hosts, and them alone: {status:?}"));
+            }
         }
         for member in &self.members {
             if !matches!(member.state(), Some(State::Leads | State::Follows)) {
@@ -210,31 +247,4 @@ impl Bed {
         let since = clock::now().saturating_sub(view.last);
         (since > clock::ns(FRESH)).then(|| format!("{} does not answer its clients", view.host))
     }
-}
-
-/// Writes the settings of all hosts, and gives the plugins a folder.
-fn configure(parts: &Parts) -> Result<(PathBuf, PathBuf)> {
-    let (config, plugins) = (parts.folder.join("soloist.toml"), parts.folder.join("plugins"));
-    let stores: Vec<_> =
-        MEMBERS.iter().map(|member| member.store(member::PORT).to_string()).collect();
-    let mut text = format!(
-        "cluster = \"faults\"\nstore = \"etcd://{}\"\n\n[lease]\nttl = \"{}s\"\n",
-        stores.join(","),
-        parts.ttl.as_secs(),
-    );
-    fs::create_dir_all(&plugins)?;
-    for (action, plugin) in &parts.plugins {
-        let file = plugin.file_name().context("the plugin has no name")?;
-        fs::copy(plugin, plugins.join(file)).context("cannot copy the plugin")?;
-        let (file, port) = (Path::new(file).display(), action.port());
-        let (name, state) = match action {
-            Action::Web => ("web", ""),
-            Action::Register => ("register", "state = true\n"),
-        };
-        text += &format!(
-            "\n[action.{name}]\nplugin = \"{file}\"\nlisten = \"0.0.0.0:{port}\"\n{state}"
-        );
-    }
-    fs::write(&config, text)?;
-    Ok((config, plugins))
 }

@@ -23,6 +23,7 @@ impl Action {
         match self {
             Self::Web => 3000,
             Self::Register => 3001,
+            Self::Files => 3002,
         }
     }
 }
@@ -47,6 +48,22 @@ pub(super) struct View {
     pub(super) since: u64,
     /// When it last did.
     pub(super) last: u64,
+    /// What was asked before counts no more: it was answered in another history of the store.
+    began: u64,
+}
+
+impl View {
+    fn note(&mut self, record: &Record) {
+        let Some(answer) = record.good().filter(|_| record.sent >= self.began) else { return };
+        let (Some(token), Some(host)) = (answer.token, &answer.host) else { return };
+        if token > self.token {
+            (self.token, self.since) = (token, record.received);
+        }
+        if token == self.token {
+            self.host.clone_from(host);
+            self.last = self.last.max(record.received);
+        }
+    }
 }
 
 /// Running clients.
@@ -100,6 +117,12 @@ impl Clients {
         self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Begins anew at `at`: tokens may be lower from then on.
+    pub(super) fn rebase(&self, at: u64) {
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        *view = View { began: at, ..View::default() };
+    }
+
     /// Ends the clients; returns all records, and the number of requests that
     /// found nobody.
     pub(super) fn finish(mut self) -> Result<(Vec<Record>, u64)> {
@@ -143,18 +166,7 @@ fn write(
             unreached.fetch_add(1, Ordering::Relaxed);
             continue;
         }
-        if let Some(answer) = record.good()
-            && let (Some(token), Some(host)) = (answer.token, &answer.host)
-        {
-            let mut view = view.lock().unwrap_or_else(PoisonError::into_inner);
-            if token > view.token {
-                (view.token, view.since) = (token, record.received);
-            }
-            if token == view.token {
-                view.host.clone_from(host);
-                view.last = view.last.max(record.received);
-            }
-        }
+        view.lock().unwrap_or_else(PoisonError::into_inner).note(&record);
         writeln!(file, "{}", record.line()).context("cannot write the history")?;
         all.push(record);
     }
@@ -175,7 +187,7 @@ impl Asker {
     fn run(&self, stop: &AtomicBool) {
         let every = clock::ns(Duration::from_millis(match (self.client, self.action) {
             (Client::Steady, Action::Web) => 5,
-            (Client::Steady, Action::Register) => 10,
+            (Client::Steady, _) => 10,
             (Client::Fresh, _) => 25,
             (Client::Patient | Client::Held, _) => 250,
         }));

@@ -1,10 +1,13 @@
-//! A disk of its own for each etcd member, so that it can stall: an ext4 in a
-//! file, which `fsfreeze` holds up. Every write waits until it is thawed.
+//! A disk of its own for each etcd member, so that it can stall and be full: an ext4 in
+//! a file, which `fsfreeze` holds up. Every write waits until it is thawed.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 use super::sandbox::tool;
 use crate::cmd;
@@ -54,6 +57,36 @@ impl Disk {
             self.frozen = false;
         }
         Ok(())
+    }
+
+    /// Takes all its room.
+    pub(super) fn fill(&self) -> Result<()> {
+        let ballast = File::create(self.ballast()).context("cannot fill a disk")?;
+        let mut from = 0;
+        for piece in [64 << 20, 1 << 20, 64 << 10, 4 << 10] {
+            loop {
+                match fallocate(&ballast, FallocateFlags::empty(), from, piece) {
+                    Ok(()) => from += piece,
+                    Err(Errno::NOSPC) => break,
+                    Err(error) => return Err(error).context("cannot fill a disk"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what was taken, if anything was.
+    pub(super) fn free(&self) -> Result<()> {
+        match fs::remove_file(self.ballast()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).context("cannot free a disk")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.place.join("ballast")
     }
 
     fn fsfreeze(&self, how: &str) -> Result<()> {

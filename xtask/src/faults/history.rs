@@ -31,6 +31,8 @@ pub(super) enum Action {
     Web,
     /// It counts its requests in the store.
     Register,
+    /// It reads files. Clients leave it alone, for that they hang is a fault.
+    Files,
 }
 
 /// How a client asks.

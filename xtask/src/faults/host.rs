@@ -1,17 +1,17 @@
 //! A soloist host on a node of its own, with or without its supervisor.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::checker::HostLog;
+use super::checker::{EPOCH, HostLog};
 use super::net::Node;
-use super::wire;
+use super::settings::Settings;
 use crate::bench::process::Running;
 
 /// The port of the control API.
@@ -27,31 +27,19 @@ pub(super) struct Host {
     process: Option<Running>,
 }
 
-/// What a host says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Status {
-    pub(super) leads: bool,
-    /// Whether it is a candidate with a session, or leads.
-    pub(super) stands: bool,
-    /// Who leads, as far as it knows.
-    pub(super) leader: Option<String>,
-    pub(super) token: Option<u64>,
-}
-
 impl Host {
-    /// Starts a host with the settings in `config`; what it says goes to `folder`.
+    /// Starts a host; what it says goes to `folder`.
     pub(super) fn start(
         program: &Path,
         node: Node,
-        config: &Path,
-        plugins: &Path,
+        settings: &Settings,
         folder: &Path,
     ) -> Result<Self> {
         let mut host = Self {
             node,
             program: program.to_owned(),
-            config: config.to_owned(),
-            plugins: plugins.to_owned(),
+            config: settings.config.clone(),
+            plugins: settings.plugins.clone(),
             log: folder.join(format!("{}.log", node.name)),
             process: None,
         };
@@ -84,21 +72,10 @@ impl Host {
         Ok(())
     }
 
-    /// What it says of itself, if it answers.
-    pub(super) fn status(&self) -> Option<Status> {
-        let address = self.node.client(PORT);
-        let answer = wire::get(address, "/v1/status", Duration::from_millis(500))?;
-        let status: Value = serde_json::from_str(&answer.body).ok()?;
-        let group = &status["groups"]["main"];
-        let role = group["role"].as_str().unwrap_or_default();
-        Some(Status {
-            leads: role == "leader",
-            stands: matches!(role, "leader" | "standby" | "heir")
-                && group["obstacle"].is_null()
-                && status["store"]["state"] == "ok",
-            leader: group["leader"].as_str().map(str::to_owned),
-            token: group["token"].as_u64(),
-        })
+    /// Notes in its log that the store begins another history.
+    pub(super) fn note_epoch(&self) -> Result<()> {
+        let mut log = File::options().append(true).open(&self.log)?;
+        writeln!(log, "{}", json!({ "event": EPOCH })).context("cannot write a log")
     }
 
     /// Sends a signal to the process that was started: the supervisor, where

@@ -2,19 +2,23 @@
 //! everyone has seen.
 //!
 //! Three etcd members and five hosts, each on a node of its own with its own
-//! network and, for etcd, its own disk. One fault at a time is injected and
+//! network and, for etcd, its own disk. etcd asks for a login, and forgets those
+//! that are not used within seconds. One fault at a time is injected and
 //! healed, by a plan that follows from a seed; clients ask all hosts all the
 //! time; a register in the store is written by whoever leads. At the end the
 //! checker reads all histories.
 //!
 //! ```text
 //!   sandbox ─ the namespaces that everything runs in
-//!     run ─ plan → inject → bed ─ net, switch (links, frame)
-//!      │                         ├ member (disk)   an etcd
-//!      │                         ├ host            a soloist
-//!      │                         └ clients (wire)  → history
-//!      └─ checker ─ overlap, register, takeover, hosts → report
+//!     run ─ plan (kind) → inject → bed ─ net, switch (links, frame)
+//!      │         │                  ├ member (disk), etcdctl   an etcd
+//!      │         └ injected (look)  ├ host (settings, status)  a soloist
+//!      │                            └ clients (wire)  → history
+//!      └─ checker ─ epochs → overlap, register (stretch); takeover, hosts → report
 //! ```
+//!
+//! While a fault lasts, hosts are looked at: what they have to say of it they must say
+//! in time, all of them ([`look`]).
 //!
 //! What it cannot make is a clock that runs at another rate: Linux offsets the
 //! clocks of a namespace, but does not let them drift. The simulation in
@@ -29,17 +33,23 @@ mod checker;
 mod clients;
 mod clock;
 mod disk;
+mod etcdctl;
 mod frame;
 mod history;
 mod host;
 mod inject;
+mod injected;
+mod kind;
 mod links;
+mod look;
 mod member;
 mod net;
 mod plan;
 mod report;
 mod run;
 mod sandbox;
+mod settings;
+mod status;
 mod switch;
 mod wire;
 
@@ -54,7 +64,7 @@ use clap::Args;
 use self::bed::Parts;
 use self::history::Action;
 pub(crate) use self::history::Answer;
-use self::plan::Kind;
+use self::kind::Kind;
 use self::run::Run;
 pub(crate) use self::wire::get;
 use crate::cargo::cargo;
@@ -98,6 +108,8 @@ pub(crate) struct Inside {
     #[arg(long)]
     web: PathBuf,
     #[arg(long)]
+    files: PathBuf,
+    #[arg(long)]
     register: Option<PathBuf>,
 }
 
@@ -114,13 +126,15 @@ pub(crate) fn run(faults: &Faults) -> Result<()> {
     faults.seeds()?;
     setup::run()?;
     let program = build(faults.debug_build)?;
+    let test_guests = guests::test_guests()?;
     let mut parts = vec![
         ("--soloist", program),
         ("--etcd", etcd::ensure()?),
         ("--web", guests::plugins()?.join("i-am-server.wasm")),
+        ("--files", test_guests.join("reach.wasm")),
     ];
     if !faults.without_register {
-        parts.push(("--register", guests::test_guests()?.join("register.wasm")));
+        parts.push(("--register", test_guests.join("register.wasm")));
     }
     let mut arguments = faults.arguments();
     for (name, path) in parts {
@@ -153,7 +167,7 @@ pub(crate) fn check() -> Result<()> {
 /// The inside of the sandbox.
 pub(crate) fn inside(inside: Inside) -> Result<()> {
     sandbox::settle()?;
-    let Inside { faults, soloist: built, etcd, web, register } = inside;
+    let Inside { faults, soloist: built, etcd, web, files, register } = inside;
     let seeds = faults.seeds()?;
     let last = last();
     if last.exists() {
@@ -166,7 +180,8 @@ pub(crate) fn inside(inside: Inside) -> Result<()> {
     let _ = fs::remove_file(&soloist);
     fs::copy(&built, &soloist).with_context(|| format!("cannot copy {}", built.display()))?;
     let register = register.map(|register| (Action::Register, register));
-    let plugins = [(Action::Web, web)].into_iter().chain(register).collect();
+    let plugins = [(Action::Web, web), (Action::Files, files)];
+    let plugins = plugins.into_iter().chain(register).collect();
     let run = Run {
         kinds: faults.kinds()?,
         lasts: Duration::try_from_secs_f64(faults.minutes * 60.0)?,

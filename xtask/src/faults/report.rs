@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::checker::Verdict;
 use super::checker::takeover::Cost;
 use super::clock::{ms, ns};
-use super::plan::Kind;
+use super::kind::Kind;
 use crate::bench::figures::Times;
 
 /// How many broken promises are told of one by one.
@@ -65,6 +65,13 @@ fn promises(page: &mut String, verdict: &Verdict) {
         "| no answer under an older token after one under a newer | {} times |",
         verdict.stale
     );
+    let (looks, failed) = verdict.looks;
+    let _ = writeln!(
+        page,
+        "| no answer by a host that has seen the store go back, before its restart | {} times |\n\
+         | hosts say what is wrong, in time | {failed} of {looks} looks |",
+        verdict.overdue
+    );
     match &verdict.register {
         Some(register) => {
             let _ = writeln!(
@@ -79,9 +86,14 @@ fn promises(page: &mut String, verdict: &Verdict) {
             );
             let _ = writeln!(
                 page,
-                "\nThe register ended at {}: {} increments were acknowledged, of {} the client \
-                 does not know.\n",
-                register.last, register.acknowledged, register.uncertain
+                "\n{} increments were acknowledged, of {} the client does not know. {} times the \
+                 store was put back or emptied by the bench, which took {} of them back; since \
+                 the last time the register has come to {}.\n",
+                register.acknowledged,
+                register.uncertain,
+                register.rebased,
+                register.taken_back,
+                register.last
             );
         }
         None => page.push_str("\nThe register was not part of this run.\n\n"),
@@ -91,8 +103,9 @@ fn promises(page: &mut String, verdict: &Verdict) {
 fn costs(page: &mut String, ttl: Duration, costs: &[Cost]) {
     let _ = writeln!(
         page,
-        "Take-over: from the fault to the first good answer under a newer token. Silence: the \
-         longest time without a good answer. In milliseconds.\n\n\
+        "Take-over: from the fault (where it is a story, from its last step) to the first good \
+         answer under a newer token. Silence: the longest time without a good answer. In \
+         milliseconds.\n\n\
          | fault | | times | terms ended | take-over p50 | p99 | max | bound of p99 | silence p50 | max |\n\
          |---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     );

@@ -11,13 +11,14 @@ use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::bed::{Bed, Parts};
-use super::checker::takeover::Injected;
 use super::checker::{self, Histories};
 use super::clients::View;
 use super::clock;
 use super::history::Action;
 use super::inject;
-use super::plan::{Kind, Plan};
+use super::injected::{Injected, Rebased};
+use super::kind::Kind;
+use super::plan::Plan;
 use super::report::{self, About};
 use super::wire;
 use crate::cmd;
@@ -59,7 +60,7 @@ impl Run {
             bed.calm();
         }
         let histories = self.histories(bed, faults, ended.is_ok())?;
-        let mut verdict = checker::check(&histories, self.parts.ttl);
+        let mut verdict = checker::check(histories, self.parts.ttl);
         if let Err(error) = &ended
             && !interrupted.load(Ordering::Relaxed)
         {
@@ -152,8 +153,9 @@ fn last_value(host: super::net::Node) -> Result<u64> {
 fn announce(number: usize, since: Duration, fault: &Injected, view: &View) {
     let seconds = since.as_secs();
     let whole = clock::ms(fault.steady - fault.at) / 1000.0;
-    let outcome = if view.token > fault.token {
-        let took = clock::ms(view.since.saturating_sub(fault.at));
+    let is_restored = matches!(fault.rebased, Some(Rebased::Restored { .. }));
+    let outcome = if is_restored || view.token > fault.token {
+        let took = clock::ms(view.since.saturating_sub(fault.since));
         format!("{} after {took:.0} ms", view.host)
     } else {
         "the term went on".to_owned()
@@ -165,4 +167,7 @@ fn announce(number: usize, since: Duration, fault: &Injected, view: &View) {
         fault.kind.name(),
         fault.target,
     );
+    for broken in fault.broken_looks() {
+        println!("      {broken}");
+    }
 }

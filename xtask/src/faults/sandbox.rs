@@ -18,7 +18,7 @@ use crate::cmd;
 pub(super) use crate::sandbox::{enter, tool};
 
 /// The programs that the bench needs, and the packages of Debian they are in.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("ip", "iproute2"),
     ("bridge", "iproute2"),
     ("unshare", "util-linux"),
@@ -28,6 +28,7 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("umount", "mount"),
     ("mkfs.ext4", "e2fsprogs"),
     ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
 ];
 
 /// What is missing to run the bench here; none if nothing is.
@@ -40,7 +41,7 @@ pub(super) fn obstacle() -> Option<String> {
         );
     }
     let is_missing = |program: &str| {
-        let is_chosen = program == "etcd" && env::var_os("SOLOIST_TEST_ETCD").is_some();
+        let is_chosen = program.starts_with("etcd") && env::var_os("SOLOIST_TEST_ETCD").is_some();
         !is_chosen && cmd::find(program).is_none()
     };
     let (program, package) = PROGRAMS.into_iter().find(|(program, _)| is_missing(program))?;

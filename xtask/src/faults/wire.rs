@@ -51,9 +51,8 @@ impl Connection {
     /// Asks for `path`.
     pub(super) fn get(&mut self, path: &str) -> Asked {
         self.buffer.clear();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
         let sent = clock::now();
-        let answer = self.stream.write_all(request.as_bytes()).and_then(|()| self.read());
+        let answer = self.send(path).and_then(|()| self.read());
         let received = clock::now();
         match answer {
             Ok((answer, keep)) => Asked { sent, received, outcome: Outcome::Answer(answer), keep },
@@ -62,6 +61,30 @@ impl Connection {
                 Asked { sent, received, outcome, keep: false }
             }
         }
+    }
+
+    /// Asks for `path`, and does not wait for the answer.
+    pub(super) fn send(&mut self, path: &str) -> io::Result<()> {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
+        self.stream.write_all(request.as_bytes())
+    }
+
+    /// Sends JSON to `path`, perhaps as somebody who has logged in.
+    pub(super) fn post(
+        &mut self,
+        path: &str,
+        login: Option<&str>,
+        body: &str,
+    ) -> io::Result<Answer> {
+        self.buffer.clear();
+        let login = login.map(|login| format!("authorization: {login}\r\n")).unwrap_or_default();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\n{login}content-length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        self.stream.write_all(request.as_bytes())?;
+        Ok(self.read()?.0)
     }
 
     fn read(&mut self) -> io::Result<(Answer, bool)> {

@@ -4,17 +4,21 @@ pub(crate) mod overlap;
 pub(crate) mod register;
 pub(crate) mod takeover;
 
+mod epochs;
 mod hosts;
+mod stretch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(crate) use self::hosts::HostLog;
+use self::epochs::Epoch;
+pub(crate) use self::hosts::{EPOCH, HostLog};
 use self::overlap::Overlap;
 use self::register::Register;
-use self::takeover::{Cost, Injected};
+use self::takeover::Cost;
 use super::clock::ms;
 use super::history::{Outcome, Record};
+use super::injected::Injected;
 
 /// Everything that was written down in a run.
 pub(crate) struct Histories {
@@ -36,6 +40,11 @@ pub(crate) struct Verdict {
     pub(crate) terms: usize,
     pub(crate) overlaps: Vec<Overlap>,
     pub(crate) stale: usize,
+    /// Answers after all had seen that the store went back, and before a restart.
+    pub(crate) overdue: usize,
+    /// How often hosts were looked at while there was a fault, and how often one failed
+    /// to say or do what it has to.
+    pub(crate) looks: (usize, usize),
     pub(crate) register: Option<Register>,
     pub(crate) costs: Vec<Cost>,
     /// How many answers of each status; 0 stands for a request without one.
@@ -54,40 +63,42 @@ impl Verdict {
 }
 
 /// Reads the histories of a run with leases of `ttl`.
-pub(crate) fn check(histories: &Histories, ttl: Duration) -> Verdict {
-    let records = &histories.records;
+pub(crate) fn check(mut histories: Histories, ttl: Duration) -> Verdict {
+    histories.records.sort_by_key(|record| record.sent);
+    let Histories { records, faults, .. } = &histories;
+    let epochs = epochs::split(records, faults);
     let mut violations = Vec::new();
-    let overlaps = overlap::overlaps(&overlap::spans(records));
-    violations.extend(overlaps.iter().map(|overlap| {
-        let Overlap { older, newer, length } = overlap;
-        format!("tokens {older} and {newer} were performed under at once, {:.3} ms", ms(*length))
-    }));
-    let stale = overlap::stale(records);
-    violations.extend(stale.iter().map(|stale| {
-        format!(
-            "{} answered under token {:?} what was sent {:.3} ms after an answer under {}: {}",
-            stale.answer.asked,
-            stale.answer.token(),
-            ms(stale.late),
-            stale.newer,
-            stale.answer.line()
-        )
-    }));
+    let (mut overlaps, mut stale) = (Vec::new(), 0);
+    for epoch in &epochs {
+        overlaps.extend(overlap::overlaps(&overlap::spans(epoch.records)));
+        let found = overlap::stale(epoch.records);
+        stale += found.len();
+        violations.extend(found.iter().map(ToString::to_string));
+    }
+    violations.extend(overlaps.iter().map(ToString::to_string));
+    let overdue: Vec<_> = epochs.iter().flat_map(Epoch::overdue).collect();
+    let broken_looks: Vec<_> = faults.iter().flat_map(Injected::broken_looks).collect();
+    let looks = faults.iter().map(|fault| fault.looks.len()).sum();
+    let looks = (looks, broken_looks.len());
+    let late = overdue.len();
+    violations.extend(overdue.into_iter().chain(broken_looks));
     violations.extend(unsigned(records));
-    let register = histories.register.map(|last| register::check(records, last));
+    let register = histories.register.map(|last| register::check(&epochs, last));
     if let Some(Register { lost, doubled, stale, unreadable, .. }) = &register {
         for list in [lost, doubled, stale, unreadable] {
             violations.extend(list.iter().map(|what| format!("register: {what}")));
         }
     }
-    let costs = takeover::costs(records, &histories.faults);
+    let costs = takeover::costs(records, faults);
     violations.extend(takeover::broken_bounds(&costs, ttl));
     violations.extend(hosts::check(&histories.hosts));
     Verdict {
         violations,
-        terms: tokens(records),
+        terms: epochs.iter().map(|epoch| tokens(epoch.records)).sum(),
         overlaps,
-        stale: stale.len(),
+        stale,
+        overdue: late,
+        looks,
         register,
         costs,
         statuses: statuses(records),
@@ -126,35 +137,85 @@ fn statuses(records: &[Record]) -> BTreeMap<u16, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faults::history::made::write;
-    use crate::faults::plan::Kind;
+    use crate::faults::history::made::{good, write};
+    use crate::faults::injected::made::{fault, restored};
+    use crate::faults::injected::{Look, Rebased};
+    use crate::faults::kind::Kind;
 
     fn clean() -> Histories {
-        let log = HostLog { host: "a".into(), led: vec![5, 9], ..HostLog::default() };
-        let fault = Injected {
-            kind: Kind::Crash,
-            target: "a".into(),
-            token: 5,
-            at: 35,
-            healed: 40,
-            steady: 100,
-        };
+        let log = HostLog { host: "a".into(), led: vec![(0, 5), (0, 9)], ..HostLog::default() };
+        let (at, healed, steady) = (35, 40, 100);
+        let crash = Injected { token: 5, at, since: at, healed, steady, ..fault(Kind::Crash) };
         Histories {
             records: vec![write(5, 1, 10, 20), write(5, 2, 30, 34), write(9, 3, 50, 60)],
             unreached: 7,
             register: Some(4),
-            faults: vec![fault],
+            faults: vec![crash],
             hosts: vec![log],
         }
     }
 
-    fn violations(histories: &Histories) -> Vec<String> {
+    /// The same, restored at 200 to what it was at 40: tokens and values come again.
+    fn with_a_restore() -> Histories {
+        let mut histories = clean();
+        histories.records.extend([write(7, 3, 210, 220), write(7, 4, 230, 240)]);
+        histories.register = Some(5);
+        histories.hosts[0].led.push((1, 7));
+        let (at, healed, steady) = (145, 150, 300);
+        let restore = Injected { at, since: at, healed, steady, ..restored(40, 150, 200) };
+        histories.faults.push(restore);
+        histories
+    }
+
+    fn violations(histories: Histories) -> Vec<String> {
         check(histories, Duration::from_secs(2)).violations
     }
 
     #[test]
     fn a_clean_history_passes() {
-        assert_eq!(violations(&clean()), Vec::<String>::new());
+        assert_eq!(violations(clean()), Vec::<String>::new());
+        assert_eq!(violations(with_a_restore()), Vec::<String>::new());
+    }
+
+    /// Without the epochs the same is a history of two that performed at once.
+    #[test]
+    fn a_restore_alone_allows_tokens_to_come_again() {
+        let mut histories = with_a_restore();
+        histories.faults.pop();
+        let found = violations(histories);
+        for words in ["what was sent", "acknowledged twice", "and then the older token"] {
+            assert!(found.iter().any(|text| text.contains(words)), "{words}: {found:?}");
+        }
+    }
+
+    /// Tokens fall from one epoch to the next alone.
+    #[test]
+    fn each_violation_is_caught_beside_a_restore() {
+        type Spoil = fn(&mut Histories);
+        let cases: [(&str, Spoil); 6] = [
+            ("7 and 9 were performed under at once", |h| {
+                h.records.extend([good(9, 215, 225), good(9, 226, 228), good(7, 241, 245)]);
+            }),
+            ("what was sent", |h| h.records.push(good(6, 221, 225))),
+            ("after a restore", |h| h.records.push(good(9, 160, 170))),
+            ("after a restore", |h| h.records.push(good(9, 140, 201))),
+            ("before a snapshot", |h| {
+                let Some(Rebased::Restored { saved, .. }) = &mut h.faults[1].rebased else {
+                    return;
+                };
+                *saved = (70, 70);
+            }),
+            ("all say so, but b says nothing", |h| {
+                let (what, failed) = ("all say so".into(), vec!["b says nothing".into()]);
+                h.faults[1].looks.push(Look { what, failed });
+            }),
+        ];
+        for (words, spoil) in cases {
+            let mut histories = with_a_restore();
+            spoil(&mut histories);
+            let found = violations(histories);
+            assert!(found.iter().any(|text| text.contains(words)), "{words}: {found:?}");
+        }
     }
 
     /// Each spoils a clean history in one way; the words are in what is said of it.
@@ -188,7 +249,7 @@ mod tests {
         for (words, spoil) in cases {
             let mut histories = clean();
             spoil(&mut histories);
-            let found = violations(&histories);
+            let found = violations(histories);
             assert!(found.iter().any(|text| text.contains(words)), "{words}: {found:?}");
         }
     }

@@ -6,7 +6,9 @@
 //! a newer token was received is answered under an older one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use crate::faults::clock::ms;
 use crate::faults::history::Record;
 
 /// A time in which somebody performed under a token, for certain.
@@ -34,6 +36,28 @@ pub(crate) struct Stale {
     pub(crate) newer: u64,
     /// How long the newer token had been known, in nanoseconds.
     pub(crate) late: u64,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { older, newer, length } = self;
+        let length = ms(*length);
+        write!(f, "tokens {older} and {newer} were performed under at once, {length:.3} ms")
+    }
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { answer, newer, late } = self;
+        write!(
+            f,
+            "{} answered under token {:?} what was sent {:.3} ms after an answer under {newer}: {}",
+            answer.asked,
+            answer.token(),
+            ms(*late),
+            answer.line()
+        )
+    }
 }
 
 /// The certain span of each token that has one.

@@ -5,8 +5,12 @@
 //! the next that begins after it, under tokens that never fall; and at the end
 //! the register has counted every acknowledged request, and nothing that was
 //! never asked for.
+//!
+//! Where the store was put back or emptied, it counts on from what was left: not less
+//! than was acknowledged when that was kept, and not more than was asked for by then.
 
-use crate::faults::clock::ms;
+use super::epochs::Epoch;
+use super::stretch::{Base, Stretch, Write};
 use crate::faults::history::{Action, Outcome, Record};
 
 /// What the answers say of the register.
@@ -14,8 +18,12 @@ use crate::faults::history::{Action, Outcome, Record};
 pub(crate) struct Register {
     /// Requests that were acknowledged.
     pub(crate) acknowledged: u64,
+    /// Those of them that were taken back by what was done to the store.
+    pub(crate) taken_back: u64,
     /// Requests of which it is not known whether they counted.
     pub(crate) uncertain: u64,
+    /// How often it began anew, since the store was put back or emptied.
+    pub(crate) rebased: usize,
     /// What it was at the end.
     pub(crate) last: u64,
     /// Acknowledged writes that are not there.
@@ -28,54 +36,47 @@ pub(crate) struct Register {
     pub(crate) unreadable: Vec<String>,
 }
 
-/// A write that was acknowledged.
-#[derive(Clone, Copy)]
-struct Write {
-    token: u64,
-    value: u64,
-    sent: u64,
-    received: u64,
-}
-
 /// Checks the answers against `last`, the value that a last request, which is
-/// none of `records`, got after all of them.
-pub(crate) fn check(records: &[Record], last: u64) -> Register {
+/// none of them, got after all of them.
+pub(crate) fn check(epochs: &[Epoch], last: u64) -> Register {
     let mut register = Register { last, ..Register::default() };
-    let mut writes = read(records, &mut register);
-    order(&mut writes, &mut register);
-    writes.sort_unstable_by_key(|write| (write.value, write.token));
-    for pair in writes.windows(2) {
-        let (one, next) = (pair[0], pair[1]);
-        if one.value == next.value {
-            register.doubled.push(format!(
-                "the value {} was acknowledged twice, under the tokens {} and {}",
-                one.value, one.token, next.token
-            ));
+    let mut base = Base::default();
+    for epoch in epochs {
+        let mut stretch = read(epoch.records, base, &mut register);
+        for emptied in &epoch.emptied {
+            let (before, after) = stretch.empty(emptied);
+            before.check(None, &mut register);
+            register.taken_back += before.writes.len() as u64;
+            stretch = after;
         }
-        if one.token > next.token {
-            register.stale.push(format!(
-                "token {} wrote {}, and then the older token {} wrote {}",
-                one.token, one.value, next.token, next.value
-            ));
+        match &epoch.end {
+            None => stretch.check(Some(last), &mut register),
+            Some(restored) => {
+                stretch.check(None, &mut register);
+                register.taken_back += stretch.written_since(restored);
+                base = stretch.base_after(restored);
+            }
         }
+        register.rebased += epoch.emptied.len() + usize::from(epoch.end.is_some());
     }
-    bounds(&writes, &mut register);
     register
 }
 
-/// The acknowledged writes; counts the others.
-fn read(records: &[Record], register: &mut Register) -> Vec<Write> {
-    let mut writes = Vec::new();
+/// What was written in an epoch, of which nothing is known but its beginning.
+fn read(records: &[Record], base: Base, register: &mut Register) -> Stretch {
+    let mut stretch = Stretch { base, writes: Vec::new(), uncertain: Vec::new() };
     for record in records.iter().filter(|record| record.action == Action::Register) {
+        let (sent, received) = (record.sent, record.received);
         let Some(answer) = record.good() else {
             // Even a refusal may come from a host that noticed after the write.
-            register.uncertain += u64::from(!matches!(record.outcome, Outcome::Unreached));
+            if !matches!(record.outcome, Outcome::Unreached) {
+                stretch.uncertain.push((sent, received));
+            }
             continue;
         };
         match answer.write() {
             Some((token, value)) if Some(token) == answer.token => {
-                let (sent, received) = (record.sent, record.received);
-                writes.push(Write { token, value, sent, received });
+                stretch.writes.push(Write { token, value, sent, received });
             }
             _ => register.unreadable.push(format!(
                 "an answer under the token {:?} says {:?}",
@@ -83,60 +84,29 @@ fn read(records: &[Record], register: &mut Register) -> Vec<Write> {
             )),
         }
     }
-    register.acknowledged = writes.len() as u64;
-    writes
-}
-
-/// A request that begins after another was answered gets a greater value.
-fn order(writes: &mut [Write], register: &mut Register) {
-    writes.sort_unstable_by_key(|write| write.received);
-    let mut highest = Vec::with_capacity(writes.len());
-    let mut so_far = 0;
-    for write in writes.iter() {
-        so_far = write.value.max(so_far);
-        highest.push((write.received, so_far));
-    }
-    for write in writes.iter() {
-        let before = highest.partition_point(|(received, _)| *received < write.sent);
-        let Some(&(received, value)) = before.checked_sub(1).and_then(|last| highest.get(last))
-        else {
-            continue;
-        };
-        // An equal value is told of as one that came twice.
-        if value > write.value {
-            register.lost.push(format!(
-                "{value} was acknowledged, and a request sent at least {:.3} ms later got {} \
-                 (token {})",
-                ms(write.sent - received),
-                write.value,
-                write.token
-            ));
-        }
-    }
-}
-
-/// `writes` are in the order of their values.
-fn bounds(writes: &[Write], register: &mut Register) {
-    let highest = writes.last().map_or(0, |write| write.value);
-    if register.last <= highest {
-        register
-            .lost
-            .push(format!("{highest} was acknowledged, and a last request got {}", register.last));
-    }
-    // The last request counts as well.
-    let most = register.acknowledged + register.uncertain + 1;
-    if register.last > most {
-        register.doubled.push(format!(
-            "the register is at {} at the end, and was asked to count {most} times at most",
-            register.last
-        ));
-    }
+    register.acknowledged += stretch.writes.len() as u64;
+    register.uncertain += stretch.uncertain.len() as u64;
+    stretch
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::checker::epochs::split;
     use crate::faults::history::made::{answered, good, lost, write};
+    use crate::faults::injected::Injected;
+    use crate::faults::injected::made::{emptied, restored};
+
+    /// Checks a history without a restore.
+    fn check(records: &[Record], last: u64) -> Register {
+        check_with(records, &[], last)
+    }
+
+    fn check_with(records: &[Record], faults: &[Injected], last: u64) -> Register {
+        let mut records = records.to_vec();
+        records.sort_by_key(|record| record.sent);
+        super::check(&split(&records, faults), last)
+    }
 
     fn is_clean(register: &Register) -> bool {
         register.lost.is_empty()
@@ -219,5 +189,80 @@ mod tests {
     fn answers_that_are_no_write_are_told_of() {
         let records = [answered(200, 5, 10, 20, "hello"), answered(200, 5, 30, 40, "6 1\n")];
         assert_eq!(check(&records, 3).unreadable.len(), 2);
+    }
+
+    /// A register that was put back to what it was at 45, and counts on from there.
+    fn put_back() -> (Vec<Record>, [Injected; 1]) {
+        let mut records = history();
+        // The restore takes 4 and 5 back, and tokens come again.
+        records.push(write(9, 4, 46, 48));
+        records.extend([write(7, 4, 210, 220), write(7, 5, 221, 230)]);
+        (records, [restored(45, 190, 200)])
+    }
+
+    #[test]
+    fn what_a_restore_takes_back_was_not_lost() {
+        let (records, faults) = put_back();
+        let register = check_with(&records, &faults, 6);
+        assert!(is_clean(&register), "{register:?}");
+        assert_eq!((register.acknowledged, register.taken_back, register.rebased), (7, 2, 1));
+        // As one history, the same is none of a register.
+        let register = check(&records, 6);
+        assert!(!register.lost.is_empty() && !register.doubled.is_empty(), "{register:?}");
+        assert!(!register.stale.is_empty(), "{register:?}");
+    }
+
+    #[test]
+    fn what_the_snapshot_had_is_not_given_up() {
+        let (mut records, faults) = put_back();
+        records.push(write(6, 3, 202, 205));
+        let register = check_with(&records, &faults, 6);
+        assert!(
+            register.lost.iter().any(|text| text.contains("before a snapshot")),
+            "{register:?}"
+        );
+        // Nobody writes any more, and the end shows it.
+        let register = check_with(&history(), &faults, 3);
+        assert_eq!(register.lost.len(), 2, "{register:?}");
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_told_of_after_a_restore_too() {
+        // At the snapshot it was at 3: what is acknowledged alone explains no more.
+        let (records, faults) = put_back();
+        assert_eq!(check_with(&records, &faults, 7).doubled.len(), 1);
+        // One that may have counted before it does.
+        let mut records = records;
+        records.push(lost(42, 60));
+        assert!(is_clean(&check_with(&records, &faults, 7)));
+    }
+
+    #[test]
+    fn each_epoch_is_a_register_of_its_own() {
+        let (mut records, faults) = put_back();
+        records.push(write(7, 4, 231, 240));
+        let register = check_with(&records, &faults, 7);
+        assert_eq!((register.doubled.len(), register.lost.len()), (1, 1), "{register:?}");
+        let (mut records, faults) = put_back();
+        records.push(write(5, 3, 80, 90));
+        let register = check_with(&records, &faults, 6);
+        assert_eq!((register.doubled.len(), register.lost.len()), (1, 1), "{register:?}");
+    }
+
+    #[test]
+    fn what_was_deleted_with_everything_else_was_not_lost() {
+        let mut records = history();
+        // The write under the old token was made before, though it was acknowledged late.
+        records.extend([write(9, 6, 90, 130), write(15, 1, 110, 120), write(15, 2, 131, 140)]);
+        let faults = [emptied(12, 100)];
+        let register = check_with(&records, &faults, 3);
+        assert!(is_clean(&register), "{register:?}");
+        assert_eq!((register.taken_back, register.rebased), (5, 1));
+        let as_one = check(&records, 3);
+        assert!(!as_one.lost.is_empty() && !as_one.doubled.is_empty(), "{as_one:?}");
+        // A fence that does not hold lets an old leader write into what is new.
+        records.push(write(9, 3, 150, 160));
+        let register = check_with(&records, &faults, 4);
+        assert!(!is_clean(&register), "{register:?}");
     }
 }

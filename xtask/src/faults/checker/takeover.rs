@@ -2,42 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::bench::figures::Times;
 use crate::faults::clock::{ms, ns};
 use crate::faults::history::Record;
-use crate::faults::plan::{Bound, Kind};
-
-/// A fault that was injected, and healed.
-#[derive(Clone, Debug)]
-pub(crate) struct Injected {
-    pub(crate) kind: Kind,
-    /// Whom it hit, and how.
-    pub(crate) target: String,
-    /// The token under which somebody performed when it began.
-    pub(crate) token: u64,
-    /// Right before it began.
-    pub(crate) at: u64,
-    /// When it was healed.
-    pub(crate) healed: u64,
-    /// When all was well again.
-    pub(crate) steady: u64,
-}
-
-impl Injected {
-    /// One line of the fault log.
-    pub(crate) fn line(&self) -> Value {
-        json!({
-            "fault": self.kind.name(),
-            "target": self.target,
-            "token": self.token,
-            "injected_ns": self.at,
-            "healed_ns": self.healed,
-            "steady_ns": self.steady,
-        })
-    }
-}
+use crate::faults::injected::{Injected, Rebased};
+use crate::faults::kind::{Bound, Kind};
 
 /// The good answers of a history, in the order in which they were received.
 pub(crate) struct Answers(Vec<(u64, u64)>);
@@ -56,12 +25,18 @@ impl Answers {
         self.0.get(start..end).unwrap_or_default()
     }
 
-    /// From the injection to the first good answer under a newer token. None, if
-    /// the term has survived.
+    /// From when somebody else could follow to the first good answer under a newer token.
+    /// None, if the term has survived.
     pub(crate) fn take_over(&self, fault: &Injected) -> Option<u64> {
-        let during = self.between(fault.at, fault.steady);
-        let first = during.iter().find(|(_, token)| *token > fault.token);
-        first.map(|(received, _)| received - fault.at)
+        let first = match fault.rebased {
+            // Tokens come again, and nobody answers between two epochs.
+            Some(Rebased::Restored { at, .. }) => self.between(at, fault.steady).first(),
+            _ => {
+                let during = self.between(fault.since, fault.steady);
+                during.iter().find(|(_, token)| *token > fault.token)
+            }
+        };
+        first.map(|(received, _)| received - fault.since)
     }
 
     /// The longest time without a good answer while the fault mattered.
@@ -117,7 +92,7 @@ pub(crate) fn costs(records: &[Record], faults: &[Injected]) -> Vec<Cost> {
 /// The bounds that are broken, each as a sentence.
 pub(crate) fn broken_bounds(costs: &[Cost], ttl: Duration) -> Vec<String> {
     let mut broken = Vec::new();
-    for bound in [Bound::Supervised, Bound::Lease] {
+    for bound in Bound::ALL {
         let Some(limit) = bound.limit(ttl) else { continue };
         for cost in costs.iter().filter(|cost| cost.kind.bound() == bound) {
             let p99 = cost.take_overs.percentile(99);
@@ -139,13 +114,14 @@ pub(crate) fn broken_bounds(costs: &[Cost], ttl: Duration) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::faults::history::made::{good, lost};
+    use crate::faults::injected::made;
 
     const MS: u64 = 1_000_000;
     const TTL: Duration = Duration::from_secs(2);
 
     fn fault(kind: Kind) -> Injected {
-        let target = "a".to_owned();
-        Injected { kind, target, token: 5, at: 100 * MS, healed: 150 * MS, steady: 9000 * MS }
+        let (at, healed, steady) = (100 * MS, 150 * MS, 9000 * MS);
+        Injected { token: 5, at, since: at, healed, steady, ..made::fault(kind) }
     }
 
     fn history(takes: u64) -> Vec<Record> {
@@ -168,6 +144,22 @@ mod tests {
     }
 
     #[test]
+    fn a_take_over_is_counted_from_when_somebody_could_follow() {
+        let answers = Answers::of(&history(40 * MS));
+        let stranger = Injected { since: 130 * MS, ..fault(Kind::Stranger) };
+        assert_eq!(answers.take_over(&stranger), Some(10 * MS));
+    }
+
+    #[test]
+    fn after_a_restore_any_token_is_a_new_one() {
+        let answers = Answers::of(&[good(5, 90 * MS, 150 * MS), good(3, 300 * MS, 310 * MS)]);
+        let fault = fault(Kind::Restore);
+        let rebased = made::restored(90 * MS, 190 * MS, 200 * MS).rebased;
+        assert_eq!(answers.take_over(&Injected { rebased, ..fault.clone() }), Some(210 * MS));
+        assert_eq!(answers.take_over(&fault), None);
+    }
+
+    #[test]
     fn silence_is_the_longest_time_without_a_good_answer() {
         let answers = Answers::of(&history(400 * MS));
         assert_eq!(answers.silence(&fault(Kind::Crash)), 8499 * MS);
@@ -183,6 +175,10 @@ mod tests {
             (Kind::MachineCrash, 3501, true),
             (Kind::PartitionStore, 3501, true),
             (Kind::EtcdDown, 8000, false),
+            (Kind::Stranger, 1000, false),
+            (Kind::LoginExpiry, 1001, true),
+            (Kind::HungFile, 2000, false),
+            (Kind::HungFile, 2001, true),
         ] {
             let costs = costs(&history(takes * MS), &[fault(kind)]);
             assert_eq!(costs.len(), 1);

@@ -1,35 +1,31 @@
-//! Injecting one fault, and healing it.
+//! Faults that hit somebody, last for a while, and are taken back.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
-use super::bed::Bed;
-use super::checker::takeover::Injected;
-use super::clock;
-use super::links::Link;
-use super::net::Node;
-use super::plan::{Fault, Kind, Until};
+use crate::faults::bed::Bed;
+use crate::faults::injected::Injected;
+use crate::faults::kind::Kind;
+use crate::faults::links::Link;
+use crate::faults::member::Member;
+use crate::faults::net::Node;
+use crate::faults::plan::Fault;
 
 const CUT: Link = Link { cut: true, loss: 0, delay: None };
 
-/// Injects `fault`, heals it, and waits until all is well again.
+/// Hits, and takes it back after its time, or when another host leads.
 pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
-    let name = fault.kind.name();
-    let view = bed.wait_until_steady()?;
     let hit = Hit::choose(bed, fault)?;
-    let token = view.token;
-    let at = clock::now();
-    hit.inject(bed, fault).with_context(|| format!("cannot inject {name}"))?;
-    match fault.kind.until() {
-        Until::NewTerm => bed.wait_for_newer(token),
-        Until::Held => bed.pause(fault.hold),
+    let mut injected = Injected::begin(fault.kind, hit.target.clone(), &bed.clients.view());
+    hit.inject(bed, fault)?;
+    match fault.kind {
+        Kind::HandOver | Kind::Crash | Kind::MachineCrash => bed.wait_for_newer(injected.token),
+        _ => bed.pause(fault.hold),
     }
-    .with_context(|| format!("{name}, {}", hit.target))?;
-    let healed = clock::now();
-    hit.heal(bed, fault.kind).with_context(|| format!("cannot heal {name}"))?;
-    bed.wait_until_steady().with_context(|| format!("{name}, {}", hit.target))?;
-    let (kind, steady) = (fault.kind, clock::now());
-    Ok(Injected { kind, target: hit.target, token, at, healed, steady })
+    .with_context(|| hit.target.clone())?;
+    injected.heal();
+    hit.heal(bed, fault.kind).with_context(|| format!("cannot heal {}", hit.target))?;
+    Ok(injected)
 }
 
 /// Whom a fault hits.
@@ -86,7 +82,7 @@ impl Hit {
         match fault.kind {
             Kind::HandOver => bed.leader()?.signal(Signal::TERM),
             Kind::Crash => bed.leader()?.signal_performer(Signal::KILL),
-            Kind::MachineCrash => self.host(bed)?.kill(),
+            Kind::MachineCrash => bed.host(self.leader)?.kill(),
             Kind::Freeze => self.freeze(bed, Signal::STOP),
             Kind::PartitionStore => {
                 self.link_leader(bed, CUT, CUT);
@@ -109,12 +105,20 @@ impl Hit {
                 Ok(())
             }
             Kind::EtcdLeaderStopped => self.each(bed, |member| member.signal(Signal::STOP)),
-            Kind::MemberKilled | Kind::EtcdDown => self.each(bed, super::member::Member::kill),
+            Kind::MemberKilled | Kind::EtcdDown => self.each(bed, Member::kill),
             Kind::Delay | Kind::Loss => {
                 self.disturb(bed, fault);
                 Ok(())
             }
             Kind::DiskStall => self.each(bed, |member| member.disk.freeze()),
+            Kind::LoginExpiry
+            | Kind::ForeignMember
+            | Kind::Restore
+            | Kind::NoSpace
+            | Kind::DeletedPrefix
+            | Kind::Stranger
+            | Kind::HungFile
+            | Kind::FullDisk => bail!("it is a story of its own"),
         }
     }
 
@@ -123,29 +127,20 @@ impl Hit {
         match kind {
             Kind::HandOver => {
                 bed.wait_for_end(self.leader)?;
-                self.host(bed)?.restart()
+                bed.host(self.leader)?.restart()
             }
-            Kind::MachineCrash => self.host(bed)?.restart(),
+            Kind::MachineCrash => bed.host(self.leader)?.restart(),
             Kind::Freeze => self.freeze(bed, Signal::CONT),
             Kind::PartitionAll => self.leader.set_connected(true),
             Kind::EtcdLeaderStopped => self.each(bed, |member| member.signal(Signal::CONT)),
-            Kind::MemberKilled | Kind::EtcdDown => self.each(bed, super::member::Member::restart),
+            Kind::MemberKilled | Kind::EtcdDown => self.each(bed, Member::restart),
             Kind::DiskStall => self.each(bed, |member| member.disk.thaw()),
             // A supervisor mends a crash, and the switch everything else.
             _ => Ok(()),
         }
     }
 
-    fn host<'a>(&self, bed: &'a mut Bed) -> Result<&'a mut super::host::Host> {
-        let host = bed.hosts.iter_mut().find(|host| host.node == self.leader);
-        host.context("the host is not there")
-    }
-
-    fn each(
-        &self,
-        bed: &mut Bed,
-        act: impl Fn(&mut super::member::Member) -> Result<()>,
-    ) -> Result<()> {
+    fn each(&self, bed: &mut Bed, act: impl Fn(&mut Member) -> Result<()>) -> Result<()> {
         for &position in &self.members {
             act(bed.members.get_mut(position).context("no such member")?)?;
         }
@@ -154,7 +149,7 @@ impl Hit {
 
     /// Stops the process that performs, or lets it go on.
     fn freeze(&self, bed: &mut Bed, signal: Signal) -> Result<()> {
-        let host = self.host(bed)?;
+        let host = bed.host(self.leader)?;
         if self.wide {
             host.signal(signal)?;
         }

@@ -1,0 +1,222 @@
+//! The kinds of faults: what happens, how often, for how long, and what it may cost.
+
+use std::time::Duration;
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    HandOver,
+    Crash,
+    MachineCrash,
+    Freeze,
+    PartitionStore,
+    PartitionAll,
+    OneWayOut,
+    OneWayIn,
+    MemberIsolated,
+    EtcdLeaderIsolated,
+    MemberKilled,
+    EtcdLeaderStopped,
+    EtcdDown,
+    Delay,
+    Loss,
+    DiskStall,
+    LoginExpiry,
+    ForeignMember,
+    Restore,
+    NoSpace,
+    DeletedPrefix,
+    Stranger,
+    HungFile,
+    FullDisk,
+}
+
+/// How long requests in flight may take when a leader hands over, by the hosts' settings.
+pub(super) const DRAIN: Duration = Duration::from_secs(1);
+
+/// What a fault may cost at most, 99 times of 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// The supervisor tells the store at once.
+    Supervised,
+    /// The store tells the next one at once. Who is not told looks again only after
+    /// some TTLs.
+    Told,
+    /// What is in flight has its time, and then the stop has.
+    Drained,
+    /// The lease has to run out.
+    Lease,
+    /// It is only reported.
+    None,
+}
+
+impl Bound {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Supervised, Self::Told, Self::Drained, Self::Lease, Self::None];
+
+    /// The longest take-over that is allowed.
+    pub(super) fn limit(self, ttl: Duration) -> Option<Duration> {
+        match self {
+            Self::Supervised => Some(Duration::from_millis(100)),
+            Self::Told => Some(ttl / 2),
+            Self::Drained => Some(DRAIN + Duration::from_secs(1)),
+            Self::Lease => Some(ttl + Duration::from_millis(1500)),
+            Self::None => None,
+        }
+    }
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 24] = [
+        Self::HandOver,
+        Self::Crash,
+        Self::MachineCrash,
+        Self::Freeze,
+        Self::PartitionStore,
+        Self::PartitionAll,
+        Self::OneWayOut,
+        Self::OneWayIn,
+        Self::MemberIsolated,
+        Self::EtcdLeaderIsolated,
+        Self::MemberKilled,
+        Self::EtcdLeaderStopped,
+        Self::EtcdDown,
+        Self::Delay,
+        Self::Loss,
+        Self::DiskStall,
+        Self::LoginExpiry,
+        Self::ForeignMember,
+        Self::Restore,
+        Self::NoSpace,
+        Self::DeletedPrefix,
+        Self::Stranger,
+        Self::HungFile,
+        Self::FullDisk,
+    ];
+
+    /// Its name, as in `--only`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::HandOver => "hand-over",
+            Self::Crash => "crash",
+            Self::MachineCrash => "machine-crash",
+            Self::Freeze => "freeze",
+            Self::PartitionStore => "partition-store",
+            Self::PartitionAll => "partition-all",
+            Self::OneWayOut => "one-way-out",
+            Self::OneWayIn => "one-way-in",
+            Self::MemberIsolated => "member-isolated",
+            Self::EtcdLeaderIsolated => "etcd-leader-isolated",
+            Self::MemberKilled => "member-killed",
+            Self::EtcdLeaderStopped => "etcd-leader-stopped",
+            Self::EtcdDown => "etcd-down",
+            Self::Delay => "delay",
+            Self::Loss => "loss",
+            Self::DiskStall => "disk-stall",
+            Self::LoginExpiry => "login-expiry",
+            Self::ForeignMember => "foreign-member",
+            Self::Restore => "restore",
+            Self::NoSpace => "no-space",
+            Self::DeletedPrefix => "deleted-prefix",
+            Self::Stranger => "stranger",
+            Self::HungFile => "hung-file",
+            Self::FullDisk => "full-disk",
+        }
+    }
+
+    /// What happens, for the table.
+    pub(super) fn what(self) -> &'static str {
+        match self {
+            Self::HandOver => "the leader is told to stop (SIGTERM)",
+            Self::Crash => "kill -9 of the leader's process under its supervisor",
+            Self::MachineCrash => "kill -9 of the leader's process and supervisor",
+            Self::Freeze => "the leader is frozen for 1.2 to 3 TTL (SIGSTOP), and wakes up",
+            Self::PartitionStore => "the leader is cut off from etcd",
+            Self::PartitionAll => "the leader is cut off from everything",
+            Self::OneWayOut => "nothing that the leader sends reaches etcd",
+            Self::OneWayIn => "nothing that etcd sends reaches the leader",
+            Self::MemberIsolated => "an etcd follower is cut off from the other members",
+            Self::EtcdLeaderIsolated => "etcd's leader is cut off from the other members",
+            Self::MemberKilled => "kill -9 of one etcd member, and restart",
+            Self::EtcdLeaderStopped => "etcd's leader is frozen (SIGSTOP), and wakes up",
+            Self::EtcdDown => "kill -9 of all etcd members, and restart",
+            Self::Delay => "packets are late by 20 to 200 ms, with jitter",
+            Self::Loss => "5 to 30 % of the packets are lost",
+            Self::DiskStall => "etcd's disks do not write (fsfreeze)",
+            Self::LoginExpiry => {
+                "logins expire, the second in the queue is killed, and then the leader told to stop"
+            }
+            Self::ForeignMember => {
+                "an etcd member loses its data and is started alone, while a host starts"
+            }
+            Self::Restore => {
+                "all etcd members are restored from a snapshot; then all hosts are restarted"
+            }
+            Self::NoSpace => "etcd is filled up to its quota (the alarm NOSPACE)",
+            Self::DeletedPrefix => "all keys of the cluster are deleted",
+            Self::Stranger => "a key that is no host's stands in the queue, or heads it",
+            Self::HungFile => {
+                "files hang under 60 requests to the leader, which is then told to stop"
+            }
+            Self::FullDisk => "etcd's disks are full",
+        }
+    }
+
+    /// What a take-over may cost.
+    pub(super) fn bound(self) -> Bound {
+        match self {
+            Self::Crash => Bound::Supervised,
+            Self::LoginExpiry | Self::DeletedPrefix | Self::Stranger => Bound::Told,
+            Self::HungFile => Bound::Drained,
+            Self::MachineCrash
+            | Self::Freeze
+            | Self::PartitionStore
+            | Self::PartitionAll
+            | Self::OneWayOut
+            | Self::OneWayIn => Bound::Lease,
+            _ => Bound::None,
+        }
+    }
+
+    /// How long it is held, as the least and the most in tenths of the TTL. Of none, if
+    /// it is over when what follows from it is seen.
+    pub(super) fn tenths(self) -> (u32, u32) {
+        match self {
+            Self::HandOver
+            | Self::Crash
+            | Self::MachineCrash
+            | Self::LoginExpiry
+            | Self::Restore
+            | Self::DeletedPrefix => (0, 0),
+            Self::Freeze => (12, 30),
+            Self::PartitionStore | Self::PartitionAll | Self::OneWayOut | Self::OneWayIn => {
+                (12, 25)
+            }
+            Self::MemberIsolated | Self::EtcdLeaderIsolated | Self::MemberKilled => (5, 20),
+            Self::EtcdLeaderStopped | Self::EtcdDown => (5, 30),
+            Self::Delay | Self::Loss => (10, 20),
+            Self::DiskStall => (3, 20),
+            Self::ForeignMember | Self::FullDisk => (5, 15),
+            Self::HungFile | Self::NoSpace | Self::Stranger => (2, 10),
+        }
+    }
+
+    /// How often it comes in a round: those that take no time, and those that
+    /// have a bound, more often.
+    pub(super) fn share(self) -> usize {
+        match self {
+            Self::Crash => 4,
+            Self::HandOver | Self::MachineCrash | Self::Freeze => 2,
+            _ => 1,
+        }
+    }
+
+    /// How strong it is, at least and at most: milliseconds, or percent.
+    pub(super) fn strength(self) -> (u16, u16) {
+        match self {
+            Self::Delay => (20, 200),
+            Self::Loss => (5, 30),
+            _ => (0, 0),
+        }
+    }
+}

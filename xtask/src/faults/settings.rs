@@ -1,0 +1,70 @@
+//! What all hosts are started with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::etcdctl::LOGIN;
+use super::history::Action;
+use super::kind::DRAIN;
+use super::member;
+use super::net::Node;
+
+/// What every key of the cluster begins with.
+pub(super) const PREFIX: &str = "/soloist/faults/";
+
+/// Settings and plugins, as they lie in a folder.
+pub(super) struct Settings {
+    pub(super) config: PathBuf,
+    pub(super) plugins: PathBuf,
+    /// The folder that the action `files` reads.
+    pub(super) files: PathBuf,
+}
+
+impl Settings {
+    /// Writes settings for hosts that have `plugins` and the store of `members`.
+    pub(super) fn write(
+        folder: &Path,
+        plugins: &[(Action, PathBuf)],
+        members: &[Node],
+        ttl: u64,
+    ) -> Result<Self> {
+        let settings = Self {
+            config: folder.join("soloist.toml"),
+            plugins: folder.join("plugins"),
+            files: folder.join("files"),
+        };
+        fs::create_dir_all(&settings.plugins)?;
+        fs::create_dir_all(&settings.files)?;
+        let stores: Vec<_> =
+            members.iter().map(|member| member.store(member::PORT).to_string()).collect();
+        let mut text = format!(
+            "cluster = \"faults\"\nstore = \"etcd://{LOGIN}@{}\"\n\n\
+             [lease]\nttl = \"{ttl}s\"\ndrain = \"{}s\"\n",
+            stores.join(","),
+            DRAIN.as_secs(),
+        );
+        for (action, plugin) in plugins {
+            text += &settings.add(*action, plugin)?;
+        }
+        fs::write(&settings.config, text)?;
+        Ok(settings)
+    }
+
+    /// Takes in a plugin; returns the settings of its action.
+    fn add(&self, action: Action, plugin: &Path) -> Result<String> {
+        let file = plugin.file_name().context("the plugin has no name")?;
+        fs::copy(plugin, self.plugins.join(file)).context("cannot copy the plugin")?;
+        let (name, more) = match action {
+            Action::Web => ("web", String::new()),
+            Action::Register => ("register", "state = true\n".to_owned()),
+            Action::Files => {
+                let from = self.files.display();
+                ("files", format!("folders = [{{ from = \"{from}\", at = \"/data\" }}]\n"))
+            }
+        };
+        let (file, port) = (Path::new(file).display(), action.port());
+        Ok(format!("\n[action.{name}]\nplugin = \"{file}\"\nlisten = \"0.0.0.0:{port}\"\n{more}"))
+    }
+}
