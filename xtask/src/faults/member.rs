@@ -24,7 +24,7 @@ const PEER_PORT: u16 = 2380;
 pub(super) const LOGIN_SECONDS: u64 = 2;
 
 /// More than the cluster comes to, and soon filled.
-const QUOTA_BYTES: u32 = 24_000_000;
+const QUOTA_BYTES: u32 = 16_000_000;
 
 /// The data that a member has.
 const DATA: &str = "data";

@@ -48,6 +48,7 @@ mod plan;
 mod report;
 mod run;
 mod sandbox;
+mod seeds;
 mod settings;
 mod status;
 mod switch;
@@ -113,9 +114,6 @@ pub(crate) struct Inside {
     register: Option<PathBuf>,
 }
 
-/// The seeds of the run that is among the checks.
-const CI_SEEDS: &str = "xtask/src/faults/seeds.txt";
-
 /// Builds everything, and runs the bench in its sandbox. Fails if a promise was broken.
 pub(crate) fn run(faults: &Faults) -> Result<()> {
     if let Some(obstacle) = sandbox::obstacle() {
@@ -156,7 +154,7 @@ pub(crate) fn check() -> Result<()> {
     run(&Faults {
         minutes: 10.0,
         seed: None,
-        seeds_file: Some(paths::repo().join(CI_SEEDS)),
+        seeds_file: Some(paths::repo().join(seeds::OF_CHECKS)),
         ttl: 2,
         only: Vec::new(),
         without_register: false,
@@ -223,7 +221,7 @@ impl Faults {
         };
         let text = fs::read_to_string(file)
             .with_context(|| format!("cannot read the seeds in {}", file.display()))?;
-        parse_seeds(&text).with_context(|| format!("in {}", file.display()))
+        seeds::parse(&text).with_context(|| format!("in {}", file.display()))
     }
 
     fn kinds(&self) -> Result<Vec<Kind>> {
@@ -238,19 +236,6 @@ impl Faults {
             })
             .collect()
     }
-}
-
-/// A seed a line; what follows a `#` is for people.
-fn parse_seeds(text: &str) -> Result<Vec<u64>> {
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    let seeds: Vec<_> = lines
-        .filter(|line| !line.is_empty())
-        .map(|line| line.parse().with_context(|| format!("{line:?} is no seed")))
-        .collect::<Result<_>>()?;
-    if seeds.is_empty() {
-        bail!("there is no seed");
-    }
-    Ok(seeds)
 }
 
 fn kinds() -> String {
@@ -283,22 +268,4 @@ fn keep() -> Result<()> {
         eprintln!("all histories and logs are kept in {}", place.display());
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seeds_are_read() {
-        assert_eq!(parse_seeds("1\n\n# two\n23 # three\n").unwrap(), [1, 23]);
-        assert!(parse_seeds("one").is_err());
-        assert!(parse_seeds("# none").is_err());
-    }
-
-    #[test]
-    fn the_seeds_of_the_checks_are_there() {
-        let text = fs::read_to_string(paths::repo().join(CI_SEEDS)).unwrap();
-        assert!(parse_seeds(&text).unwrap().len() > 1);
-    }
 }

@@ -14,7 +14,7 @@ use crate::faults::plan::Fault;
 
 /// How many revisions the snapshot is behind, at least: more than hosts write before the
 /// last of them has noticed.
-const BEHIND: usize = 50;
+const BEHIND: usize = 30;
 
 /// What etcd calls itself where nobody gives it another name (`--initial-cluster-token`).
 const ETCD: &str = "etcd-cluster";

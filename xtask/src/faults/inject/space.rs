@@ -21,8 +21,8 @@ pub(super) fn run_out(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     let target = format!("etcd, by {}", node.name);
     let mut injected = Injected::begin(fault.kind, target, &bed.clients.view());
     let deadline = clock::now() + clock::ns(PATIENCE);
-    while bed.etcdctl.at(node, &["alarm", "list"])?.is_empty() {
-        put(bed, node)?;
+    // It may refuse a piece for another reason.
+    while put(bed, node)? || bed.etcdctl.at(node, &["alarm", "list"])?.is_empty() {
         if clock::now() > deadline {
             bail!("etcd has taken everything for {} s", PATIENCE.as_secs());
         }
