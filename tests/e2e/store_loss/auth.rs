@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{TAKE_OVER, is_heir, kept_its_place, leads_on, outlives_its_lease};
 use crate::harness::{
-    PATIENCE, TTL, cluster::Cluster, crowd::Crowd, etcd::Etcd, etcd_cluster::EtcdCluster,
+    CALM_TTL, PATIENCE, TTL, cluster::Cluster, crowd::Crowd, etcd::Etcd, etcd_cluster::EtcdCluster,
 };
 
 /// How long etcd honours a login, whether it is used or not.
@@ -27,8 +27,13 @@ fn flags() -> (Vec<String>, TempDir) {
 
 /// Has etcd ask for a login. The user `soloist` may do what the refusals' texts tell to grant.
 async fn guard(etcd: &mut Client) {
+    guard_by(etcd, "secret").await;
+}
+
+/// The same, with a password of its own.
+async fn guard_by(etcd: &mut Client, password: &str) {
     for user in ["root", "soloist"] {
-        etcd.user_add(user, "secret", None).await.expect("a user");
+        etcd.user_add(user, password, None).await.expect("a user");
         etcd.role_add(user).await.expect("a role");
         etcd.user_grant_role(user, user).await.expect("a grant");
     }
@@ -123,4 +128,35 @@ async fn a_standby_whose_login_has_ended_hears_of_every_end() {
     assert!(took < TTL, "c led after {took:?}:\n{log}");
     let again = log.lines().iter().skip(seen).filter(|line| line["event"] == "standby").count();
     assert_eq!(again, 0, "it kept its place: {log}");
+}
+
+/// A member that lost its data and was started alone asks for no login, or for another one. What
+/// it has against a host is believed no more than what it says of the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_that_knows_no_such_login_is_passed_by() {
+    let (flags, _key) = flags();
+    let mut etcd = EtcdCluster::started_with(&flags).await;
+    guard(&mut etcd.members[0].connect().await).await;
+    let store = etcd.url().replace("etcd://", "etcd://soloist:secret@");
+    let mut cluster = Cluster::at(store, CALM_TTL);
+    cluster.join("a").await;
+    let before = cluster.web.until("a", |answer| answer.host == "a").await;
+    etcd.members[0].start_as_a_stranger().await;
+    // Nothing is known to who starts, and it asks the stranger first.
+    cluster.join("b").await;
+    guard_by(&mut etcd.members[0].connect().await, "another").await;
+    cluster.join("c").await;
+    cluster.waiting("c", &["b", "c"]).await;
+    for name in ["b", "c"] {
+        let named = cluster.host(name).log.event(0, "store-stranger").await;
+        assert_eq!(named["address"], etcd.members[0].endpoint().as_str(), "{named}");
+    }
+    outlives_its_lease(cluster.host("a")).await;
+    leads_on(cluster.host("a"), before.token).await;
+    for name in ["b", "c"] {
+        kept_its_place(cluster.host(name));
+    }
+    cluster.terminate("a").await;
+    let after = cluster.web.until("b", |answer| answer.host == "b").await;
+    assert!(after.token > before.token, "{before:?} then {after:?}");
 }

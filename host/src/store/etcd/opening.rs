@@ -1,7 +1,8 @@
 //! How a line to a member is opened: connected, logged in, and found to be what is meant.
 //!
 //! Invariant: nothing is asked of a member before it is known to be one of the etcd that
-//! is believed, and that etcd to be the one that it was. All of it is one read.
+//! is believed, and that etcd to be the one that it was. All of it is one read. And who
+//! refuses that read, or the login before it, is believed no more than who answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +10,9 @@ use etcd_client::{
     Client as Connection, Compare, CompareOp, Error, GetResponse, Txn, TxnOp, TxnOpResponse,
 };
 
-use super::{headed::Headed, member::Member, trust::Trust};
+use tokio::time::timeout;
+
+use super::{headed::Headed, member::Member, refusal::meaning, trust::Trust};
 use crate::store::identity::{Before, Look, new_identity};
 
 /// What it takes to open a line.
@@ -23,8 +26,29 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// A connection to the member, if it is to be believed.
+    /// A connection to the member, if it is to be believed: also where it has something
+    /// against this host, for a stranger knows no login, or another one.
     pub(super) async fn connect(&self) -> Result<Connection, Error> {
+        match self.open().await {
+            Err(error) if !meaning(&error).is_a_member_s() => {
+                Err(self.stranger().await.unwrap_or(error))
+            }
+            opened => opened,
+        }
+    }
+
+    /// What is wrong with the member, if it is not to be believed, by what it tells anybody.
+    async fn stranger(&self) -> Option<Error> {
+        let member = &self.members[self.place];
+        let look = async {
+            let mut etcd = member.connect_as_nobody().await.ok()?;
+            let cluster = etcd.member_list().await.ok()?.header()?.cluster_id();
+            self.trust.meet(&self.members, self.place, &etcd, cluster).await.err()
+        };
+        timeout(self.within, look).await.ok().flatten()
+    }
+
+    async fn open(&self) -> Result<Connection, Error> {
         let member = &self.members[self.place];
         let etcd = member.connect(self.within).await?;
         let before = self.trust.memory.before();
