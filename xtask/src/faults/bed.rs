@@ -62,6 +62,8 @@ pub(super) struct Bed {
     pub(super) members: Vec<Member>,
     pub(super) switch: Switch,
     pub(super) etcdctl: Etcdctl,
+    /// What etcd calls itself (`--initial-cluster-token`): another name is another etcd.
+    pub(super) etcd_name: String,
     pub(super) ttl: Duration,
     /// Where faults may keep what they need.
     pub(super) folder: PathBuf,
@@ -93,6 +95,8 @@ impl Bed {
             members,
             switch,
             etcdctl,
+            // Where nobody gives it one.
+            etcd_name: "etcd-cluster".to_owned(),
             ttl,
             folder: folder.clone(),
             files: settings.files.clone(),

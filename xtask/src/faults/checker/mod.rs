@@ -158,9 +158,10 @@ mod tests {
     /// The same, restored at 200 to what it was at 40: tokens and values come again.
     fn with_a_restore() -> Histories {
         let mut histories = clean();
-        histories.records.extend([write(7, 3, 210, 220), write(7, 4, 230, 240)]);
+        histories.records.push(good(9, 70, 80));
+        histories.records.extend([write(5, 3, 210, 220), write(5, 4, 230, 240)]);
         histories.register = Some(5);
-        histories.hosts[0].led.push((1, 7));
+        histories.hosts[0].led.push((1, 5));
         let (at, healed, steady) = (145, 150, 300);
         let restore = Injected { at, since: at, healed, steady, ..restored(40, 150, 200) };
         histories.faults.push(restore);
@@ -193,10 +194,10 @@ mod tests {
     fn each_violation_is_caught_beside_a_restore() {
         type Spoil = fn(&mut Histories);
         let cases: [(&str, Spoil); 6] = [
-            ("7 and 9 were performed under at once", |h| {
-                h.records.extend([good(9, 215, 225), good(9, 226, 228), good(7, 241, 245)]);
+            ("5 and 9 were performed under at once", |h| {
+                h.records.extend([good(9, 215, 225), good(9, 226, 228), good(5, 241, 245)]);
             }),
-            ("what was sent", |h| h.records.push(good(6, 221, 225))),
+            ("what was sent", |h| h.records.push(good(4, 221, 225))),
             ("after a restore", |h| h.records.push(good(9, 160, 170))),
             ("after a restore", |h| h.records.push(good(9, 140, 201))),
             ("before a snapshot", |h| {

@@ -16,31 +16,11 @@ use crate::faults::plan::Fault;
 /// last of them has noticed.
 const BEHIND: usize = 30;
 
-/// What etcd calls itself where nobody gives it another name (`--initial-cluster-token`).
-const ETCD: &str = "etcd-cluster";
-
 /// Restores a snapshot, and restarts all hosts when they have noticed.
 pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
-    let place = fault.choice % bed.members.len();
-    let node = bed.members[place].node;
-    let snapshot = bed.folder.join("snapshot");
-    let begun = clock::now();
-    let file = snapshot.to_str().context("the folder has an odd name")?;
-    bed.etcdctl.at(node, &["snapshot", "save", file])?;
-    let saved = (begun, clock::now());
-    for round in 0..BEHIND {
-        bed.etcdctl.at(node, &["put", "later", &round.to_string()])?;
-    }
-    if fault.wide {
-        hand_over(bed)?;
-    }
-    // An etcd has the identity of before if it is restored under the same name, and else it
-    // is another one.
+    // An etcd is the one that it was if it is restored under the same name, else another one.
     let is_same = fault.choice.is_multiple_of(2);
-    let name = if is_same { ETCD.to_owned() } else { format!("restored-{begun}") };
-    for member in &bed.members {
-        member.restore(&bed.etcdctl, &snapshot, &name)?;
-    }
+    let saved = prepare(bed, fault, is_same)?;
     let as_what = if is_same { "as the same etcd" } else { "as another etcd" };
     let then = if fault.wide { ", after a hand-over" } else { "" };
     let target = format!("{as_what}{then}");
@@ -67,6 +47,30 @@ pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     injected.rebased = Some(Rebased::Restored { saved, held, at });
     bed.wait_for_newer(0)?;
     Ok(injected)
+}
+
+/// Makes a snapshot, has it fall behind, and lays data made of it beside those of each
+/// member; returns while the snapshot was made.
+fn prepare(bed: &mut Bed, fault: &Fault, is_same: bool) -> Result<(u64, u64)> {
+    let node = bed.members[fault.choice % bed.members.len()].node;
+    let snapshot = bed.folder.join("snapshot");
+    let file = snapshot.to_str().context("the folder has an odd name")?;
+    let begun = clock::now();
+    bed.etcdctl.at(node, &["snapshot", "save", file])?;
+    let done = clock::now();
+    for round in 0..BEHIND {
+        bed.etcdctl.at(node, &["put", "later", &round.to_string()])?;
+    }
+    if fault.wide {
+        hand_over(bed)?;
+    }
+    if !is_same {
+        bed.etcd_name = format!("restored-{begun}");
+    }
+    for member in &bed.members {
+        member.restore(&bed.etcdctl, &snapshot, &bed.etcd_name)?;
+    }
+    Ok((begun, done))
 }
 
 /// Tells the leader to stop, and starts it when another leads: under a token that the
