@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 
+use super::space::make_room;
 use crate::faults::bed::Bed;
 use crate::faults::injected::{Injected, Look};
 use crate::faults::member::State;
@@ -52,6 +53,10 @@ pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     bed.etcdctl.at(other, &["member", "remove", &id(bed, other, name)?])?;
     bed.etcdctl.at(other, &["member", "add", name, "--peer-urls", &url])?;
     bed.members[place].start_added()?;
+    // It writes anew what was written and deleted since the last snapshot of the log, and
+    // may come to its quota by that.
+    bed.wait_until("etcd serves", Bed::is_store_whole)?;
+    make_room(bed, other)?;
     Ok(injected)
 }
 

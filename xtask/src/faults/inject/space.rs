@@ -82,7 +82,7 @@ fn put(bed: &Bed, node: Node) -> Result<bool> {
 }
 
 /// Does what docs/operations.md says.
-fn make_room(bed: &Bed, node: Node) -> Result<()> {
+pub(super) fn make_room(bed: &Bed, node: Node) -> Result<()> {
     let etcdctl = &bed.etcdctl;
     let deleted = etcdctl.json(node, &["del", FILLER])?;
     let revision = deleted["header"]["revision"].as_u64().context("etcd has no revision")?;
