@@ -62,8 +62,8 @@ pub(crate) use door::{Door, Opening, Persistence};
 pub use hook::Hooks;
 pub(crate) use inbound::{Inbound, Kept};
 pub use job::{
-    Begun, Claimed, Declined, Desk, Firing, Jobs, Ledger, Mark, Outcome, Over, Page, RECORDS_MAX,
-    Record, history, next_due,
+    Act, Begun, Claimed, Course, Declined, Desk, Firing, Jobs, Ledger, Mark, Outcome, Over, Page,
+    RECORDS_MAX, Record, history, next_due,
 };
 pub use listen::Preflight;
 pub use lobby::Lobby;

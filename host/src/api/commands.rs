@@ -102,30 +102,21 @@ fn answer(outcome: Result<Done, CommandError>) -> Answer {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::{
-        collections::{BTreeMap, BTreeSet},
-        time::Duration,
-    };
+    use std::time::Duration;
 
     use super::*;
     use crate::{
         cluster::{Passport, Peers, Sight},
-        store::{Member, Store, Whereabouts},
+        store::{Member, Store},
     };
 
     /// The commands of a host that has not seen its cluster yet.
     pub(in crate::api) fn nobody(store: Arc<dyn Store>) -> Commands {
         let member = Member {
-            name: "a".into(),
             url: "http://127.0.0.1:9".into(),
-            labels: BTreeMap::new(),
-            priority: 0,
-            joined: 0,
             version: "0".into(),
             machine: "m".into(),
-            process: Whereabouts::default(),
-            failing: BTreeMap::new(),
-            tasks: BTreeSet::new(),
+            ..Member::named("a")
         };
         Commands {
             member,

@@ -5,7 +5,7 @@
 //! that is far off claims no firing of a job. Whoever leads, and for how long, never
 //! depends on it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -34,6 +34,24 @@ pub struct Reading {
     pub host: String,
     /// By how much it was ahead of this one's.
     pub ahead: TimeDelta,
+}
+
+impl Reading {
+    /// What `host` showed, where this host's clock showed `own` when it asked, and the answer
+    /// was there after `took`: less what the question itself may account for.
+    #[must_use]
+    pub fn of(
+        host: String,
+        shown: DateTime<Utc>,
+        own: DateTime<Utc>,
+        took: Duration,
+    ) -> Option<Self> {
+        let way = TimeDelta::from_std(took / 2).ok()?;
+        let ahead = shown - (own + way);
+        let sure = (ahead.abs() - way).max(TimeDelta::zero());
+        let ahead = if ahead < TimeDelta::zero() { -sure } else { sure };
+        Some(Self { host, ahead })
+    }
 }
 
 /// What is known of this host's clock.
@@ -107,7 +125,7 @@ impl fmt::Display for Verdict {
             // To the millisecond, of what is less than a minute; else to the second.
             let unit = if span.as_secs() < 60 { 1_000_000 } else { 1_000_000_000 };
             let nanos = (span.as_nanos() + unit / 2) / unit * unit;
-            let whole = std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+            let whole = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
             humantime::format_duration(whole).to_string()
         };
         let side = |ahead: TimeDelta| if ahead < TimeDelta::zero() { "behind" } else { "ahead of" };
@@ -130,7 +148,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A verdict, and when it was given.
+/// A verdict, and what it is of.
 #[derive(Clone, Debug)]
 pub struct Comparison {
     verdict: Verdict,
@@ -139,10 +157,11 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// `verdict` of a clock that shows `wall` now.
+    /// `verdict` of a clock that showed `wall` at `boot`, before any other was asked: who
+    /// sets it meanwhile makes another clock of it.
     #[must_use]
-    pub fn new(verdict: Verdict, wall: DateTime<Utc>) -> Self {
-        Self { verdict, wall, boot: BootTime::now() }
+    pub fn new(verdict: Verdict, wall: DateTime<Utc>, boot: BootTime) -> Self {
+        Self { verdict, wall, boot }
     }
 
     /// What it came to.
@@ -151,18 +170,16 @@ impl Comparison {
         &self.verdict
     }
 
-    /// Whether it still holds of a clock that shows `wall` now: it was not set meanwhile.
+    /// Whether it still holds of a clock that shows `wall` at `boot`: it was not set meanwhile.
     #[must_use]
-    pub fn holds(&self, wall: DateTime<Utc>) -> bool {
-        let passed = TimeDelta::from_std(BootTime::now().since(self.boot));
+    pub fn holds(&self, wall: DateTime<Utc>, boot: BootTime) -> bool {
+        let passed = TimeDelta::from_std(boot.since(self.boot));
         passed.is_ok_and(|passed| (wall - self.wall - passed).abs() <= STEP)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     /// The verdict of a host on others that are ahead by so many seconds, of so many hosts.
@@ -215,10 +232,25 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_is_compared_anew() {
-        let now = SystemTime::now().into();
-        let comparison = Comparison::new(Verdict::Right, now);
-        assert!(comparison.holds(now) && comparison.holds(now + TimeDelta::milliseconds(900)));
-        assert!(!comparison.holds(now + TimeDelta::hours(20)));
-        assert!(!comparison.holds(now - TimeDelta::seconds(2)));
+        let (wall, boot) = (DateTime::UNIX_EPOCH, BootTime::from_nanos(7));
+        let comparison = Comparison::new(Verdict::Right, wall, boot);
+        assert!(comparison.holds(wall, boot));
+        let later = boot + Duration::from_mins(1);
+        for (seconds, holds) in [(60, true), (61, true), (62, false), (0, false), (72_000, false)] {
+            let shows = wall + TimeDelta::seconds(seconds);
+            assert_eq!(comparison.holds(shows, later), holds, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn what_the_way_may_account_for_is_left_out() {
+        let own = DateTime::UNIX_EPOCH;
+        let ahead = |shown: i64, took: u64| {
+            let shown = own + TimeDelta::milliseconds(shown);
+            let reading = Reading::of("b".into(), shown, own, Duration::from_millis(took));
+            reading.unwrap().ahead.num_milliseconds()
+        };
+        assert_eq!((ahead(20, 40), ahead(0, 40), ahead(40, 40)), (0, 0, 0));
+        assert_eq!((ahead(5000, 0), ahead(5000, 2000), ahead(-5000, 2000)), (5000, 3000, -5000));
     }
 }

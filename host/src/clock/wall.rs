@@ -32,7 +32,7 @@ pub struct WallClock {
     compared: Option<watch::Receiver<Option<Comparison>>>,
 }
 
-/// What goes by a clock's leave: jobs, which go by its time.
+/// Whether what goes by a clock, which jobs do, may go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leave {
     /// Go on.
@@ -41,6 +41,29 @@ pub enum Leave {
     Unknown,
     /// The clock is wrong, as this says.
     Refused(Verdict),
+}
+
+impl Leave {
+    /// What follows from the latest comparison of a clock that shows `wall` at `boot`.
+    #[must_use]
+    pub fn by(comparison: Option<&Comparison>, wall: DateTime<Utc>, boot: BootTime) -> Self {
+        match comparison.filter(|comparison| comparison.holds(wall, boot)) {
+            None => Self::Unknown,
+            Some(comparison) => match comparison.verdict() {
+                wrong @ Verdict::Wrong(_) => Self::Refused(wrong.clone()),
+                _ => Self::Given,
+            },
+        }
+    }
+
+    /// What is wrong, if that is known.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Verdict> {
+        match self {
+            Self::Refused(verdict) => Some(verdict),
+            Self::Given | Self::Unknown => None,
+        }
+    }
 }
 
 impl WallClock {
@@ -71,14 +94,7 @@ impl WallClock {
     #[must_use]
     pub fn leave(&self, now: DateTime<Utc>) -> Leave {
         let Some(compared) = &self.compared else { return Leave::Given };
-        let compared = compared.borrow();
-        match compared.as_ref().filter(|comparison| comparison.holds(now)) {
-            None => Leave::Unknown,
-            Some(comparison) => match comparison.verdict() {
-                wrong @ Verdict::Wrong(_) => Leave::Refused(wrong.clone()),
-                _ => Leave::Given,
-            },
-        }
+        Leave::by(compared.borrow().as_ref(), now, BootTime::now())
     }
 
     /// What was found out last, if anything was.

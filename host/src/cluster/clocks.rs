@@ -5,7 +5,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::TimeDelta;
 use futures::future::join_all;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -47,10 +46,13 @@ impl Clocks {
             let mut said = Verdict::Right;
             loop {
                 let others = self.others().await;
-                let verdict = self.compare(&others).await;
-                self.say(&verdict, &mut said);
-                self.publish(verdict);
+                let comparison = self.compare(&others).await;
+                self.say(comparison.verdict(), &mut said);
+                let holds = self.publish(comparison);
                 set.mark_unchanged();
+                if !holds {
+                    continue;
+                }
                 tokio::select! {
                     () = sleep(ROUND) => {}
                     () = set.changed() => {}
@@ -86,21 +88,19 @@ impl Clocks {
         }
     }
 
-    async fn compare(&self, others: &[Arc<Member>]) -> Verdict {
+    async fn compare(&self, others: &[Arc<Member>]) -> Comparison {
+        let (wall, boot) = (self.clock.now(), BootTime::now());
         let asked = others.iter().take(ASKED_MAX).map(|member| self.read(member));
         let readings: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
-        Verdict::of(&readings, others.len().min(ASKED_MAX) + 1)
+        let verdict = Verdict::of(&readings, others.len().min(ASKED_MAX) + 1);
+        Comparison::new(verdict, wall, boot)
     }
 
-    /// What the clock of another host shows, less what the question itself may account for.
+    /// What the clock of another host shows.
     async fn read(&self, member: &Member) -> Option<Reading> {
         let (asked, own) = (BootTime::now(), self.clock.now());
         let shown = self.peers.clock(&member.url).await?;
-        let way = TimeDelta::from_std(BootTime::now().since(asked) / 2).ok()?;
-        let ahead = shown - (own + way);
-        let sure = (ahead.abs() - way).max(TimeDelta::zero());
-        let ahead = if ahead < TimeDelta::zero() { -sure } else { sure };
-        Some(Reading { host: member.name.clone(), ahead })
+        Reading::of(member.name.clone(), shown, own, BootTime::now().since(asked))
     }
 
     fn say(&self, verdict: &Verdict, said: &mut Verdict) {
@@ -122,15 +122,19 @@ impl Clocks {
         said.clone_from(verdict);
     }
 
+    /// Says whether it still holds: the clock may have been set while others were asked.
     /// Wakes nobody who would learn nothing by it.
-    fn publish(&self, verdict: Verdict) {
-        let now = self.clock.now();
+    fn publish(&self, comparison: Comparison) -> bool {
+        let (wall, boot) = (self.clock.now(), BootTime::now());
+        let holds = comparison.holds(wall, boot);
         self.compared.send_if_modified(|known| {
-            let is_news =
-                known.as_ref().is_none_or(|it| *it.verdict() != verdict || !it.holds(now));
-            *known = Some(Comparison::new(verdict, now));
+            let is_news = known
+                .as_ref()
+                .is_none_or(|it| it.verdict() != comparison.verdict() || !it.holds(wall, boot));
+            *known = Some(comparison);
             is_news
         });
+        holds
     }
 }
 
@@ -144,4 +148,57 @@ fn others(host: &str, roster: Option<&Roster>) -> Vec<Arc<Member>> {
         .collect();
     others.sort_by(|one, other| one.name.cmp(&other.name));
     others
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use tokio::{net::TcpListener, time::timeout};
+
+    use super::*;
+    use crate::{clock::Leave, cluster::Passport, election::LeaseId};
+
+    /// What is found out of a clock is nothing about what somebody sets it to meanwhile.
+    #[tokio::test]
+    async fn a_clock_that_is_set_while_others_are_asked_is_compared_anew() {
+        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", other.local_addr().unwrap());
+        let member = Member { url, ..Member::named("b") };
+        let roster = Roster { members: vec![(LeaseId(2), member.into())], ..Roster::default() };
+        let (hours, (tell, set)) = (Arc::new(AtomicI64::new(0)), watch::channel(()));
+        let ahead = Arc::clone(&hours);
+        let began = BootTime::now();
+        let read = move || {
+            let passed = chrono::TimeDelta::from_std(BootTime::now().since(began)).unwrap();
+            let ahead = chrono::TimeDelta::hours(ahead.load(Ordering::SeqCst));
+            chrono::DateTime::UNIX_EPOCH + passed + ahead
+        };
+        let clock = WallClock::new(read, set);
+        let (to, mut compared) = watch::channel(None);
+        let clocks = Clocks {
+            host: "a".into(),
+            clock: clock.clone(),
+            peers: Peers::new(&Passport::default()).unwrap(),
+            roster: watch::channel(Some(roster)).1,
+            compared: to,
+        };
+        let clock = clock.compared_by(compared.clone());
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(clocks.run(stop.clone()));
+        let (asked, _) = other.accept().await.unwrap();
+        hours.store(20, Ordering::SeqCst);
+        tell.send_replace(());
+        // It does not answer, so that nothing speaks against the clock as it was.
+        drop(asked);
+        compared.changed().await.unwrap();
+        assert_eq!(clock.leave(clock.now()), Leave::Unknown);
+        // Long before the next round, the other is asked again.
+        let again = timeout(ROUND / 2, other.accept()).await;
+        drop(again.expect("the clock is compared anew").unwrap());
+        compared.changed().await.unwrap();
+        assert_eq!(clock.leave(clock.now()), Leave::Given);
+        stop.cancel();
+        running.await.unwrap();
+    }
 }

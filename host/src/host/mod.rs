@@ -10,12 +10,7 @@ mod labour;
 mod people;
 mod status;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -390,7 +385,6 @@ fn spread(config: &Config) -> BTreeSet<Group> {
 
 fn member(config: &Config, url: String) -> Member {
     Member {
-        name: config.host.name.to_string(),
         url,
         labels: config.host.labels.clone(),
         priority: config.host.priority,
@@ -400,8 +394,7 @@ fn member(config: &Config, url: String) -> Member {
         machine: clock::identity()
             .unwrap_or_else(|_| format!("{}/{}", config.host.name, std::process::id())),
         process: Whereabouts::own(),
-        failing: BTreeMap::new(),
-        tasks: BTreeSet::new(),
+        ..Member::named(&*config.host.name)
     }
 }
 

@@ -149,7 +149,7 @@ impl Observer {
         let heir = heir.filter(|_| leader.is_some()).map(|heir| heir.candidate.host.clone());
         let role = here.map_or(Role::Out, |here| match here.role {
             term::Role::Leader => Role::Leader,
-            term::Role::Draining => Role::Draining,
+            term::Role::Draining | term::Role::Resigning => Role::Draining,
             term::Role::Standby if heir.as_ref() == Some(&self.member.name) => Role::Heir,
             term::Role::Standby => Role::Standby,
             term::Role::Out => Role::Out,

@@ -60,6 +60,23 @@ pub struct Member {
 }
 
 impl Member {
+    /// A host of which no more than its name is known.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            url: String::new(),
+            labels: BTreeMap::new(),
+            priority: 0,
+            joined: 0,
+            version: String::new(),
+            machine: String::new(),
+            process: Whereabouts::default(),
+            failing: BTreeMap::new(),
+            tasks: BTreeSet::new(),
+        }
+    }
+
     /// Whether `former`, an entry of the same name, is of a process that is no more, most
     /// often this host's own before it crashed; or of this very one, by an earlier session.
     #[must_use]

@@ -26,7 +26,7 @@ use crate::{
     cluster::{Known, Sight},
     election::{Group, LeaderKey},
     journal::{Journal, Transition},
-    store::{Roster, Stranger},
+    store::{Roster, Standing, Stranger},
 };
 
 /// The longest nap: timers stand still while the machine is suspended.
@@ -136,8 +136,12 @@ impl Why {
         if view.session.is_none() {
             return Some(Self::Unknown);
         }
+        // Of a key that this host cannot get rid of, it knows that nothing performs under it.
+        let own = view.session.map(|(lease, _)| lease).filter(|_| here == Some(Role::Resigning));
+        let performs =
+            |leader: &Standing| leader.candidate.since.is_some() && Some(leader.key.lease) != own;
         match (roster.leader(group), roster.strangers(group).first()) {
-            (Some(leader), _) if leader.candidate.since.is_some() => None,
+            (Some(leader), _) if performs(leader) => None,
             (Some(leader), _) => {
                 let (host, key) = (leader.candidate.host.clone(), leader.key.clone());
                 Some(Self::Silent { host, key })

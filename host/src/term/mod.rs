@@ -17,6 +17,7 @@
 
 mod calls;
 mod driver;
+mod findings;
 mod gaps;
 mod health;
 mod performance;
@@ -33,6 +34,7 @@ mod watchdog;
 mod witness;
 
 pub use driver::{Driver, Handle};
+pub use findings::{Findings, Here};
 pub use gaps::{Gap, GapWatch, Gaps, Why};
 pub use health::Health;
 pub use readiness::Readiness;

@@ -13,23 +13,20 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    findings::{Findings, Here},
     health::Health,
     strategist::bar,
-    view::{HostView, Role},
+    view::HostView,
 };
 use crate::{
-    action::{Action, Lobby, Preflight, Programme},
-    clock::{BootTime, Leave, WallClock},
-    election::{Cause, Event, Group, Token},
+    action::{Action, Lobby, Programme},
+    clock::{BootTime, WallClock},
+    election::{Event, Group},
     store::{Member, Roster},
-    words::with_causes,
 };
 
 /// How often a host looks whether its actions could run.
 const LOOK: Duration = Duration::from_millis(500);
-/// How many looks in a row an address must be taken before that counts: a
-/// leader that just stops, or a roster that just changes, is no obstacle.
-const PATIENCE: u32 = 3;
 
 /// Watches whether the actions could run here, and tells the heart.
 pub struct Readiness {
@@ -49,17 +46,6 @@ pub struct Readiness {
     pub clock: WallClock,
     /// Where events for the heart go in.
     pub events: UnboundedSender<Event>,
-}
-
-/// What was found in a group, look by look.
-#[derive(Debug, Default)]
-struct Findings {
-    /// What the heart was told: nothing yet, ready, or why not.
-    told: Option<Result<(), String>>,
-    /// How many looks in a row an address was taken.
-    taken: u32,
-    /// The term that was last asked to hand over.
-    handed_over: Option<Token>,
 }
 
 impl Readiness {
@@ -84,162 +70,65 @@ impl Readiness {
             for group in programme.groups() {
                 findings.entry(group).or_default();
             }
+            let known = self.roster.borrow().clone();
             for (group, findings) in &mut findings {
-                let wrong = self.wrong_clock(&programme, group);
-                let role = self.view.borrow().groups.get(group).map(|view| view.role);
-                if matches!(role, Some(Role::Leader | Role::Draining)) {
-                    // A term hears of its own actions, but not of the time.
-                    wrong.into_iter().for_each(|it| self.hand_over(group, it, findings));
-                    continue;
-                }
-                if let Some(reason) = wrong.or_else(|| programme.obstacles.get(group).cloned()) {
-                    let verdict = findings.note(Err(reason));
-                    verdict.into_iter().for_each(|it| self.tell(group, it));
-                } else {
-                    self.look(group, actions.get(group).map_or(&[], Vec::as_slice), findings);
-                }
+                let here = Here::of(group, &self.view.borrow(), known.as_ref());
+                let clock = self.wrong_clock(&programme, group);
+                let obstacle = || programme.obstacles.get(group).cloned();
+                let actions = actions.get(group).map_or(&[][..], Vec::as_slice);
+                let event = findings.look(here, clock, |findings| match obstacle() {
+                    Some(reason) => Some(Err(reason)),
+                    None => self.judge(&here, actions, findings),
+                });
+                // Without a driver nobody stands.
+                event.into_iter().for_each(|event| drop(self.events.send(event)));
             }
         }
     }
 
     /// Why this host is not to lead `group`, if that is its clock.
     fn wrong_clock(&self, programme: &Programme, group: &Group) -> Option<String> {
-        match self.clock.leave(self.clock.now()) {
-            Leave::Refused(verdict) if programme.keeps_time(group) => Some(verdict.to_string()),
-            _ => None,
-        }
+        let leave = self.clock.leave(self.clock.now());
+        leave.refusal().filter(|_| programme.keeps_time(group)).map(ToString::to_string)
     }
 
-    /// Asks once for the end of a term that goes on.
-    fn hand_over(&self, group: &Group, reason: String, findings: &mut Findings) {
-        let Some((lease, _)) = self.view.borrow().session else { return };
-        let key = self.roster.borrow().as_ref().and_then(|roster| {
-            let own = roster.leader(group).filter(|leader| leader.key.lease == lease);
-            own.map(|leader| leader.key.clone())
-        });
-        if let Some(key) = key.filter(|key| findings.handed_over != Some(key.token)) {
-            findings.handed_over = Some(key.token);
-            let cause = Cause::Asked { by: "the comparison of clocks".to_owned(), reason };
-            // Without a driver there is no term.
-            let _ = self.events.send(Event::HandOver { key, cause });
-        }
-    }
-
-    fn look(&self, group: &Group, actions: &[Arc<Action>], findings: &mut Findings) {
+    /// Whether the actions of a group could run here; nothing, if that is not known yet.
+    fn judge(
+        &self,
+        here: &Here<'_>,
+        actions: &[Arc<Action>],
+        findings: &mut Findings,
+    ) -> Option<Result<(), String>> {
         if actions.is_empty() {
-            let reason = "no action of this host belongs to it".to_owned();
-            return findings.note(Err(reason)).into_iter().for_each(|it| self.tell(group, it));
+            return Some(Err("no action of this host belongs to it".to_owned()));
         }
-        if let Some(reason) = self.health.stands_back(group, BootTime::now()) {
-            return findings.note(Err(reason)).into_iter().for_each(|it| self.tell(group, it));
+        if let Some(reason) = self.health.stands_back(here.group, BootTime::now()) {
+            return Some(Err(reason));
         }
         // Many actions may share an address.
         let mut asked = BTreeSet::new();
         let mut first = |action: &&Arc<Action>| action.listen().is_none_or(|it| asked.insert(it));
         let firsts = actions.iter().filter(|action| first(action));
         let obstacle = firsts.filter_map(|action| self.lobby.preflight(action).err()).next();
-        if obstacle.is_none() && !self.may_be_ready(group) {
-            return;
+        if obstacle.is_none() && !self.may_be_ready(here) {
+            return None;
         }
-        let sibling = self.roster.borrow().as_ref().map(|roster| self.sibling_leads(roster, group));
-        if let Some(verdict) = findings.judge(obstacle, sibling) {
-            self.tell(group, verdict);
-        }
+        findings.judge(obstacle, here.roster.map(|roster| self.sibling_leads(here, roster)))
     }
 
     /// Whether it is known what people want of this host: one that is drained must not
     /// stand for a moment, so the heart must know of that before.
-    fn may_be_ready(&self, group: &Group) -> bool {
-        let roster = self.roster.borrow();
-        let Some(roster) = &*roster else { return false };
-        let barred = || self.view.borrow().groups.get(group).is_some_and(|view| view.bar.is_some());
-        bar(&self.member.name, group, roster).is_none() || barred()
+    fn may_be_ready(&self, here: &Here<'_>) -> bool {
+        let Some(roster) = here.roster else { return false };
+        bar(&self.member.name, here.group, roster).is_none() || here.barred
     }
 
     /// Whether another host of this machine leads, or may: then it rightly holds the address.
-    fn sibling_leads(&self, roster: &Roster, group: &Group) -> bool {
-        let own = self.view.borrow().session.map(|(lease, _)| lease);
-        let Some(leader) = roster.leader(group).filter(|leader| Some(leader.key.lease) != own)
-        else {
-            return false;
-        };
+    fn sibling_leads(&self, here: &Here<'_>, roster: &Roster) -> bool {
+        let leader = roster.leader(here.group);
+        let leader = leader.filter(|leader| Some(leader.key.lease) != here.session);
+        let Some(leader) = leader else { return false };
         let member = roster.member_of(leader.key.lease);
         member.is_none_or(|member| member.machine == self.member.machine)
-    }
-
-    fn tell(&self, group: &Group, verdict: Result<(), String>) {
-        let group = group.clone();
-        let event = match verdict {
-            Ok(()) => Event::Ready { group },
-            Err(reason) => Event::NotReady { group, reason },
-        };
-        // Without a driver nobody stands.
-        let _ = self.events.send(event);
-    }
-}
-
-impl Findings {
-    /// What to tell the heart, if that is news. `sibling`: whether a sibling leads, if it is known.
-    fn judge(
-        &mut self,
-        obstacle: Option<Preflight>,
-        sibling: Option<bool>,
-    ) -> Option<Result<(), String>> {
-        let in_use = matches!(obstacle, Some(Preflight::AddressInUse { .. }));
-        let verdict = match (obstacle, sibling) {
-            (Some(obstacle), Some(false)) if in_use => {
-                self.taken += 1;
-                (self.taken >= PATIENCE).then(|| Err(with_causes(&obstacle)))
-            }
-            (Some(_), None) if in_use => None,
-            (Some(obstacle), _) if !in_use => Some(Err(with_causes(&obstacle))),
-            _ => Some(Ok(())),
-        }?;
-        if verdict.is_ok() {
-            self.taken = 0;
-        }
-        self.note(verdict)
-    }
-
-    /// `verdict`, if the heart was not told so before.
-    fn note(&mut self, verdict: Result<(), String>) -> Option<Result<(), String>> {
-        (self.told.as_ref() != Some(&verdict)).then(|| {
-            self.told = Some(verdict.clone());
-            verdict
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn taken() -> Option<Preflight> {
-        let address = ([127, 0, 0, 1], 3000).into();
-        Some(Preflight::AddressInUse { action: "web".into(), address })
-    }
-
-    #[test]
-    fn a_free_address_is_told_once() {
-        let mut findings = Findings::default();
-        assert_eq!(findings.judge(None, None), Some(Ok(())));
-        assert_eq!(findings.judge(None, Some(false)), None);
-    }
-
-    #[test]
-    fn a_sibling_that_leads_may_hold_the_address() {
-        let mut findings = Findings::default();
-        assert_eq!(findings.judge(taken(), Some(true)), Some(Ok(())));
-    }
-
-    #[test]
-    fn a_taken_address_counts_when_it_stays_taken_and_nobody_here_leads() {
-        let mut findings = Findings::default();
-        assert_eq!(findings.judge(taken(), None), None);
-        assert_eq!(findings.judge(taken(), Some(false)), None);
-        assert_eq!(findings.judge(taken(), Some(false)), None);
-        assert!(findings.judge(taken(), Some(false)).is_some_and(|verdict| verdict.is_err()));
-        assert_eq!(findings.judge(taken(), Some(false)), None, "told before");
-        assert_eq!(findings.judge(None, Some(false)), Some(Ok(())));
     }
 }

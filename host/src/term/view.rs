@@ -14,6 +14,8 @@ pub enum Role {
     Leader,
     /// Its term is ending.
     Draining,
+    /// Nothing of a term is alive here, and its key is being given up.
+    Resigning,
     /// It stands in the queue.
     Standby,
     /// It does not stand: it has no session, or cannot run the group's actions.
@@ -75,7 +77,8 @@ fn of_group(candidacy: &Candidacy, held: Option<&str>) -> GroupView {
         Stage::Idle { .. } => Role::Out,
         Stage::Campaigning | Stage::Verifying { .. } => Role::Standby,
         Stage::Leading { .. } => Role::Leader,
-        Stage::Draining { .. } | Stage::Stopping { .. } | Stage::Resigning { .. } => Role::Draining,
+        Stage::Draining { .. } | Stage::Stopping { .. } => Role::Draining,
+        Stage::Resigning { .. } => Role::Resigning,
     };
     let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
     GroupView { role, obstacle: owned(held.or(candidacy.obstacle())), bar: owned(candidacy.bar()) }

@@ -5,7 +5,7 @@ use soloist::election::{Command, Event, Group, LeaderKey};
 use crate::{
     checker::End,
     happening::Happening,
-    liveness::second_look,
+    jobs::{Errand, Said},
     mutant::Mutant,
     register::{Fate, Write},
     store::{Caller, Waiting},
@@ -31,6 +31,8 @@ pub(crate) enum Request {
     Proclaim(LeaderKey),
     /// Of an action.
     Write(Write),
+    /// Of a job.
+    Job(Box<Errand>),
 }
 
 impl Request {
@@ -43,6 +45,7 @@ impl Request {
     fn failure(self, from: Caller) -> Option<Happening> {
         let event = match self {
             Self::Write(write) => return Some(Happening::Written(from, write, Fate::Unknown)),
+            Self::Job(errand) => return Some(Happening::Said(from, errand, Said::Unknown)),
             // It is said again where the store does not show it.
             Self::Proclaim(_) => return None,
             Self::Command(command) => match command {
@@ -92,6 +95,20 @@ impl World {
     }
 
     fn give_up(&mut self, call: Call, at: u64) {
+        match &call.request {
+            Request::Command(command) => match command {
+                Command::Campaign { group, .. } => self.call_failed(call.from.host, Some(group)),
+                Command::Verify { key } | Command::Resign { key } => {
+                    self.call_failed(call.from.host, Some(&key.group));
+                }
+                _ => self.call_failed(call.from.host, None),
+            },
+            Request::Job(_) => self.errand_failed(),
+            Request::Proclaim(_) | Request::Write(_) => {}
+        }
+        if self.mutant == Mutant::WaitsForEver {
+            return;
+        }
         if let Some(failure) = call.request.failure(call.from) {
             self.at(at.max(self.now), failure);
         }
@@ -135,6 +152,11 @@ impl World {
                 let write = write.clone();
                 let fate = self.apply(&write);
                 Some(Happening::Written(from, write, fate))
+            }
+            Request::Job(errand) => {
+                let errand = errand.clone();
+                let said = self.keep_ledger(&errand);
+                Some(Happening::Said(from, errand, said))
             }
             Request::Proclaim(key) => {
                 self.store.proclaim(key);
@@ -279,8 +301,9 @@ impl World {
         self.tell(|_| format!("nobody tells {} that it is first", waiting.key.key));
         let (caller, attempt, group) = (waiting.caller, waiting.attempt, waiting.key.group.clone());
         self.store.waiting.push(Waiting { deaf: true, ..waiting });
+        self.wake_up_lost(&group);
         if self.mutant != Mutant::NoSecondLook {
-            let pause = self.rng.u64(..second_look(&self.timings));
+            let pause = self.rng.u64(..self.second_look());
             self.after(pause, Happening::SecondLook(caller, group, attempt));
         }
     }
@@ -305,7 +328,7 @@ impl World {
     /// A process looks at a store that is behind, on a new way to it, before it asks or is
     /// told anything else; if the answer gets through, it knows.
     pub(crate) fn look_at_older(&mut self, from: Caller) {
-        let Some(way) = self.way_back(from.host) else { return };
+        let Some(way) = self.way_back(from.host) else { return self.show_lost(from.host) };
         let (seen, revision) = (self.hosts[from.host].revision, self.store.data.revision);
         let seen = format!("the store went back from revision {seen} to {revision}");
         self.after(way, Happening::ToHost(from, Event::StoreChanged { seen, behind: true }));
@@ -322,6 +345,7 @@ impl World {
     /// The connection that a campaign waits on is lost, and its caller notices.
     pub(crate) fn break_off(&mut self, caller: Caller, key: LeaderKey, attempt: u64) {
         let way = self.rng.u64(MS / 5..self.latency * MS);
+        self.call_failed(caller.host, Some(&key.group));
         let event = Event::CampaignFailed { group: key.group, attempt };
         self.after(way, Happening::ToHost(caller, event));
     }

@@ -10,6 +10,7 @@ use soloist::{
 
 use crate::{
     figures::Figures,
+    firings::Firings,
     host::{Host, Performance, Phase},
     promise::{Broken, Promise},
     register::Write,
@@ -51,6 +52,7 @@ pub(crate) struct Checker {
     surely_once: usize,
     acknowledged: Vec<usize>,
     pub(crate) figures: Figures,
+    pub(crate) firings: Firings,
     /// The first promise that was broken.
     pub(crate) broken: Option<Broken>,
 }

@@ -29,7 +29,7 @@ impl World {
         world.groups = (0..groups).map(|n| Group::from(&*format!("g{n}"))).collect();
         let config = GroupConfig { spread: true, settle, ..GroupConfig::DEFAULT };
         world.settings = world.groups.iter().map(|g| (g.clone(), config.clone())).collect();
-        (world.calm, world.shows_within) = (true, 100 * MS);
+        (world.calm, world.shows_within, world.job) = (true, 100 * MS, None);
         world.at(0, Happening::Show);
         world
     }

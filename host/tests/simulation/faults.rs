@@ -6,7 +6,6 @@ use soloist::election::{Cause, Event, Group, LeaderKey, LeaseId};
 
 use crate::{
     happening::Happening,
-    liveness::second_look,
     mutant::Mutant,
     network::Cut,
     world::{FAULTS, MS, SECOND, World, scene},
@@ -21,7 +20,7 @@ impl World {
         self.checker.figures.faults += 1;
         let host = self.some_host();
         let long = self.rng.u64(10 * MS..3 * self.timings.ttl.as_nanos() as u64);
-        match self.rng.u8(..21) {
+        match self.rng.u8(..if self.clocks_err { 24 } else { 21 }) {
             0..3 => self.freeze(host, long),
             3..6 => self.cut_off(host, long),
             6 => (0..self.hosts.len()).for_each(|host| self.cut_off(host, long / 2)),
@@ -35,7 +34,11 @@ impl World {
             17 => self.take_nothing_back(host),
             18 => self.deafen(host),
             19 => self.estrange(),
-            _ => self.careless_hand(),
+            20 => self.careless_hand(),
+            _ => {
+                let ahead = self.some_error();
+                self.set_clock(host, ahead);
+            }
         }
         let pause = self.rng.u64(..3 * SECOND);
         self.after(pause, Happening::Fault);
@@ -115,6 +118,10 @@ impl World {
         let (caller, group) = (self.caller(host), self.some_group());
         let reason = "its port is taken".to_owned();
         let pause = self.rng.u64(..5 * SECOND);
+        if self.goes_by_time(&group) {
+            self.hosts[host].obstructed_until = self.now + pause;
+            return;
+        }
         self.after(0, Happening::ToHost(caller, Event::NotReady { group: group.clone(), reason }));
         self.after(pause, Happening::ToHost(caller, Event::Ready { group }));
     }
@@ -157,9 +164,11 @@ impl World {
     /// What tells a host of changes goes silent without an error, until it looks again.
     fn deafen(&mut self, host: usize) {
         self.tell(|world| format!("{} hears of no change", world.hosts[host].name));
-        let long = self.rng.u64(..second_look(&self.timings));
-        let ever = self.mutant == Mutant::NoSecondLook;
-        self.hosts[host].sight.deaf_until = if ever { u64::MAX } else { self.now + long };
+        let long = self.rng.u64(..self.second_look());
+        let ever = self.mutant == Mutant::StaysDeaf;
+        let (until, sight) = (self.now + long, &mut self.hosts[host].sight);
+        sight.deaf_until = if ever { u64::MAX } else { until };
+        sight.may_be_deaf_until = until;
     }
 
     /// Somebody who is no host puts a key into a queue, and takes it out again some time.
@@ -223,6 +232,7 @@ impl World {
         self.break_campaigns();
         self.mark_robbed();
         self.checker.restored(scene(&self.hosts, &self.store, self.now));
+        self.checker.firings.restored(&self.store.data);
         self.stuck_until = self.now + self.rng.u64(..2 * SECOND);
         self.watch_leases();
     }

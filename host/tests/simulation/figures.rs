@@ -23,6 +23,8 @@ pub(crate) struct Figures {
     pub(crate) faults: u64,
     /// Times that the store went back to an older state.
     pub(crate) restored: u64,
+    /// Firings of jobs that began.
+    pub(crate) firings: u64,
     /// What strategists told hearts.
     pub(crate) advised: u64,
     /// Times that a strategist thought that another one goes by other settings.
@@ -40,6 +42,7 @@ impl AddAssign for Figures {
         self.refused += other.refused;
         self.faults += other.faults;
         self.restored += other.restored;
+        self.firings += other.firings;
         self.advised += other.advised;
         self.disagreements += other.disagreements;
     }

@@ -1,15 +1,13 @@
 //! What can happen in a world.
 
-use std::sync::Arc;
-
-use soloist::{
-    election::{Event, Group, LeaderKey, LeaseId},
-    store::Roster,
-};
+use soloist::election::{Event, Group, LeaderKey, LeaseId};
 
 use crate::{
     calls::Call,
+    clocks::Asked,
+    jobs::{Errand, Said},
     register::{Fate, Write},
+    sight::News,
     store::Caller,
 };
 
@@ -41,8 +39,8 @@ pub(crate) enum Happening {
     Sweep,
     /// The store shows each host who is there and who stands where …
     Show,
-    /// … and a host sees the show of this number.
-    Seen(Caller, u64, Arc<Roster>),
+    /// … and a host sees that.
+    Seen(Caller, News),
     /// A host's strategist looks, as it was to at this moment.
     Advise(Caller, u64),
     Fault,
@@ -50,6 +48,20 @@ pub(crate) enum Happening {
     Remove(LeaderKey),
     /// The campaign of this number, whose wake-up was lost, looks again.
     SecondLook(Caller, Group, u64),
+    /// A host notices that its wall clock was set.
+    ClockSet(Caller),
+    /// It compares that with those of others, as it was to at this moment …
+    Compare(Caller, u64),
+    /// … and they have answered.
+    Compared(Caller, Box<Asked>),
+    /// It looks whether it could lead.
+    Readiness(Caller),
+    /// A job looks what is due: at the moment that was set, or since a firing has ended.
+    Keep(Caller, LeaderKey, Option<u64>),
+    /// It asks the store again …
+    Errand(Caller, Box<Errand>),
+    /// … and hears from it.
+    Said(Caller, Box<Errand>, Said),
     /// The checker looks who leads, and who says what.
     Look,
     /// Somebody copies the store's data …
@@ -74,6 +86,13 @@ impl Happening {
             | Self::Write(caller, _)
             | Self::Seen(caller, ..)
             | Self::Advise(caller, _)
+            | Self::ClockSet(caller)
+            | Self::Compare(caller, _)
+            | Self::Compared(caller, _)
+            | Self::Readiness(caller)
+            | Self::Keep(caller, ..)
+            | Self::Errand(caller, _)
+            | Self::Said(caller, ..)
             | Self::Written(caller, ..) => Some(*caller),
             _ => None,
         }

@@ -1,19 +1,21 @@
 //! A simulated host: the real heart, a drifting clock, and terms that take time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use soloist::{
     clock::BootTime,
     config::{GroupConfig, Timings},
     election::{Group, Heart, LeaderKey, LeaseId, Token},
-    store::{Member, Roster, Whereabouts},
-    term::Adviser,
+    store::{Member, Roster},
+    term::{Adviser, Findings},
 };
 
-use crate::{effects::Writer, network::Cut};
+use crate::{
+    clocks::{Known, Timepiece},
+    effects::Writer,
+    jobs::Keeper,
+    network::Cut,
+};
 
 /// How far the gate of a term is turned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +35,8 @@ pub(crate) struct Performance {
     /// Somebody took the key away behind the host's back: only fencing helps here.
     pub(crate) robbed: bool,
     pub(crate) writer: Writer,
+    /// What keeps its job, if it has one.
+    pub(crate) keeper: Keeper,
 }
 
 impl Performance {
@@ -53,10 +57,14 @@ pub(crate) struct Sight {
     pub(crate) roster: Option<Arc<Roster>>,
     /// Its number: an earlier one that comes later is of no use.
     pub(crate) number: u64,
+    /// When it was taken.
+    pub(crate) taken_at: u64,
     /// When the strategist looks next.
     pub(crate) looks_at: Option<u64>,
     /// Until when it hears of no change, though nothing seems to be wrong.
     pub(crate) deaf_until: u64,
+    /// The same, in a world in which everybody looks again.
+    pub(crate) may_be_deaf_until: u64,
 }
 
 impl Sight {
@@ -76,6 +84,11 @@ pub(crate) struct Host {
     pub(crate) sight: Sight,
     /// What it says of itself.
     pub(crate) member: Arc<Member>,
+    /// What it has found out of the group that goes by time.
+    pub(crate) findings: Findings,
+    /// Until when it could not lead that.
+    pub(crate) obstructed_until: u64,
+    pub(crate) time: Timepiece,
     pub(crate) frozen_until: u64,
     pub(crate) last_woke: u64,
     /// The way to the store, and the way back.
@@ -119,6 +132,9 @@ impl Host {
             adviser: None,
             sight: Sight::default(),
             member: Arc::new(member(name)),
+            findings: Findings::default(),
+            obstructed_until: 0,
+            time: Timepiece::default(),
             frozen_until: 0,
             last_woke: 0,
             out: Cut::default(),
@@ -150,6 +166,9 @@ impl Host {
         self.life += 1;
         (self.heart, self.adviser) = (None, None);
         self.sight = Sight::default();
+        self.findings = Findings::default();
+        self.obstructed_until = 0;
+        self.time.known = Known::default();
         self.frozen_until = 0;
         self.armed = None;
         self.stopping = false;
@@ -209,16 +228,5 @@ impl Host {
 
 /// Hosts differ by their priority alone.
 fn member(name: &str) -> Member {
-    Member {
-        name: name.to_owned(),
-        url: String::new(),
-        labels: BTreeMap::new(),
-        priority: name.bytes().map(i64::from).sum(),
-        joined: 0,
-        version: String::new(),
-        machine: String::new(),
-        process: Whereabouts::default(),
-        failing: BTreeMap::new(),
-        tasks: BTreeSet::new(),
-    }
+    Member { priority: name.bytes().map(i64::from).sum(), ..Member::named(name) }
 }

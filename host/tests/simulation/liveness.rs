@@ -1,186 +1,247 @@
-//! Whether somebody leads who could, and whether hosts say it where nobody does.
+//! Whether somebody leads who could.
 //!
-//! Looked at all along, not only when the faults are over: a group may be without a leader as
-//! long as a lost session and a lost wake-up may last, if a host is there all that time that
-//! could lead; and whoever has been in touch with the store for a while says so, or does
-//! not claim to know.
+//! Looked at all along and in every world. A group may be without a leader as long as it takes
+//! to notice that and to come to lead, if a host is there all that time that could; and what
+//! cannot be helped counts as *setbacks*, each of which costs its time and no more: a call
+//! without an answer, a wake-up that is lost, a lease that nobody holds and that has to run
+//! out. So a storm is no excuse: a host whose line is bad is given what its failed calls cost.
 
-use std::collections::BTreeMap;
-
-use soloist::{
-    config::Timings,
-    election::{Group, LeaseId, Stage},
-    term::{HostView, Why},
-};
+use soloist::election::{Group, LeaseId, Stage};
 
 use crate::{
     happening::Happening,
     host::Host,
-    mutant::Mutant,
     promise::Promise,
+    store::Caller,
     world::{FAULTS, MS, SECOND, World},
 };
 
 /// From one look to the next.
 const LOOK: u64 = 500 * MS;
-/// Beside leases and lost wake-ups: the store's sweep, calls that are tried again, a drain.
+/// What it takes beside leases that run out and what fails: the store's sweep, a drain, a stop,
+/// a show of who stands where.
 const DELAYS: u64 = 5 * SECOND;
 /// How long news take to a host that is in touch: the longest pause between two shows.
-const NEWS: u64 = 4 * SECOND;
-
-/// The longest that it takes to look again where a wake-up was lost.
-pub(crate) fn second_look(timings: &Timings) -> u64 {
-    20 * timings.request_timeout.as_nanos() as u64
-}
+pub(crate) const NEWS: u64 = 4 * SECOND;
 
 /// Since when things are as they should be.
 #[derive(Default)]
 pub(crate) struct Liveness {
     looked_at: u64,
-    /// The store, and the way to it as far as it is the same for all.
-    store: u64,
-    hosts: BTreeMap<usize, Touch>,
-    /// What each host needs to lead a group.
-    able: BTreeMap<(usize, Group), u64>,
-    /// No stranger heads the queue.
-    open: BTreeMap<Group, u64>,
-    /// When somebody led.
-    led: BTreeMap<Group, u64>,
+    /// The store.
+    pub(crate) store: u64,
+    pub(crate) hosts: Vec<Touch>,
+    pub(crate) seats: Vec<Seat>,
 }
 
 /// Since when a host is awake and reaches the store.
 #[derive(Clone, Copy, Default)]
-struct Touch {
+pub(crate) struct Touch {
     life: u32,
-    since: u64,
+    pub(crate) since: u64,
     /// Since when it hears of changes as well.
-    hears: u64,
+    pub(crate) hears: u64,
+    /// Since when it has a session.
+    pub(crate) session: u64,
+    /// At how many looks in a row it stood though it knew its clock to be wrong.
+    pub(crate) stands_wrongly: u32,
+    /// How much later its next news come, since those before were lost.
+    pub(crate) late: u64,
+    /// What its failed calls cost since the last look.
+    setbacks: u64,
 }
 
-impl Liveness {
-    /// A term begins, which may be over before the next look.
-    pub(crate) fn began(&mut self, group: &Group, now: u64) {
-        self.led.insert(group.clone(), now);
-    }
+/// The leadership of a group.
+#[derive(Clone, Default)]
+pub(crate) struct Seat {
+    /// When somebody led.
+    pub(crate) led: u64,
+    /// When a host that has said that it leads headed the queue.
+    pub(crate) shown: u64,
+    /// What failed there since the last look, in what it costs.
+    setbacks: u64,
+    /// Until when a lost wake-up may take to be made good.
+    asleep_until: u64,
+    /// Since when each host could have led, but for what setbacks cost.
+    could: Vec<u64>,
 }
 
 impl World {
+    /// The longest that it takes to look again where a wake-up was lost.
+    pub(crate) fn second_look(&self) -> u64 {
+        20 * self.timings.request_timeout.as_nanos() as u64
+    }
+
+    /// A term begins, which may be over before the next look.
+    pub(crate) fn led(&mut self, group: &Group) {
+        let now = self.now;
+        if let Some(seat) = self.seat(group) {
+            seat.led = now;
+        }
+    }
+
+    /// Nobody tells the first of a group that it is.
+    pub(crate) fn wake_up_lost(&mut self, group: &Group) {
+        let until = self.now + self.second_look();
+        if let Some(seat) = self.seat(group) {
+            seat.asleep_until = until;
+        }
+    }
+
+    /// A call of a host failed: it is given up, and tried again after a pause. Where the host
+    /// heads a queue, others wait for it.
+    pub(crate) fn call_failed(&mut self, host: usize, group: Option<&Group>) {
+        let cost = (self.timings.request_timeout + self.timings.retry).as_nanos() as u64;
+        if let Some(group) = group {
+            return self.seat(group).into_iter().for_each(|seat| seat.setbacks += cost);
+        }
+        if let Some(touch) = self.liveness.hosts.get_mut(host) {
+            touch.setbacks += cost;
+        }
+        for (number, seat) in self.liveness.seats.iter_mut().enumerate() {
+            let first = self.store.leader(&self.groups[number]);
+            if first.is_some_and(|key| self.store.owner(key.lease) == Some(host)) {
+                seat.setbacks += cost;
+            }
+        }
+    }
+
+    /// A show did not reach a host: the next one may.
+    pub(crate) fn show_lost(&mut self, host: usize) {
+        let (pause, cost) = (self.shows_within, self.shows_within + self.latency * MS);
+        if let Some(touch) = self.liveness.hosts.get_mut(host) {
+            touch.late += cost;
+            // It may be what tells of a key that is to be given up, or is gone.
+            touch.setbacks += pause;
+        }
+    }
+
+    /// What is shown now.
+    pub(crate) fn takes_a_look(&mut self) {
+        for (number, seat) in self.liveness.seats.iter_mut().enumerate() {
+            let first = self.store.leader(&self.groups[number]);
+            if first.is_some_and(|key| self.store.is_proclaimed(key)) {
+                seat.shown = self.now;
+            }
+        }
+    }
+
+    /// A host has news.
+    pub(crate) fn has_news(&mut self, who: Caller) {
+        if let Some(touch) = self.liveness.hosts.get_mut(who.host) {
+            touch.late = 0;
+        }
+    }
+
+    fn seat(&mut self, group: &Group) -> Option<&mut Seat> {
+        let place = self.groups.binary_search(group).ok()?;
+        self.liveness.seats.get_mut(place)
+    }
+
+    /// From now on it is looked at.
+    pub(crate) fn begin_to_look(&mut self) {
+        let hosts = self.hosts.len();
+        let seat = Seat { could: vec![0; hosts], ..Seat::default() };
+        self.liveness.hosts = vec![Touch::default(); hosts];
+        self.liveness.seats = vec![seat; self.groups.len()];
+        self.after(LOOK, Happening::Look);
+    }
+
     /// Looks at every group and host, and again after a while.
     pub(crate) fn look_around(&mut self) {
-        self.look_at_store();
+        if self.stuck_until.max(self.leaderless_until) > self.liveness.looked_at {
+            self.liveness.store = self.now;
+        }
         for host in 0..self.hosts.len() {
             self.look_at_host(host);
         }
-        for group in self.groups.clone() {
-            self.look_at_group(&group);
+        for group in 0..self.groups.len() {
+            self.look_at_group(group);
         }
+        self.liveness.hosts.iter_mut().for_each(|touch| touch.setbacks = 0);
+        self.look_at_job();
         self.liveness.looked_at = self.now;
         self.after(LOOK, Happening::Look);
     }
 
-    fn look_at_store(&mut self) {
-        let slow = self.faulty() && (self.loss > 10 || self.latency > 20);
-        let before = self.liveness.looked_at;
-        // Whoever cannot give a key back blocks its group for as long.
-        let refuses = self.hosts.iter().any(|host| host.refused_until > before);
-        if slow || refuses || self.stuck_until.max(self.leaderless_until) > before {
-            self.liveness.store = self.now;
-        }
-    }
-
     fn look_at_host(&mut self, number: usize) {
         let (now, before) = (self.now, self.liveness.looked_at);
-        let host = &self.hosts[number];
-        let touch = self.liveness.hosts.entry(number).or_default();
+        let (host, touch) = (&self.hosts[number], &mut self.liveness.hosts[number]);
         // No way is cut any more when the faults are over.
         let cut = host.out.until.max(host.back.until).min(FAULTS) > before;
         let asleep = host.is_frozen(now) || host.last_woke > before;
         if cut || asleep || host.heart.is_none() || host.stopping || host.life != touch.life {
             touch.since = now;
         }
-        if touch.since == now || host.sight.deaf_until > before {
+        // Who has no session is shown nothing, and says that it does not know.
+        if host.heart.as_ref().is_none_or(|heart| heart.session().live().is_none()) {
+            touch.session = now;
+        }
+        let deaf = host.sight.may_be_deaf_until > before;
+        if touch.since == now || touch.session == now || deaf {
             touch.hears = now;
         }
         touch.life = host.life;
-        for group in &self.groups {
-            if !host.is_able(group, now) {
-                self.liveness.able.insert((number, group.clone()), now);
-            }
-        }
     }
 
-    fn look_at_group(&mut self, group: &Group) {
-        let now = self.now;
-        if self.store.leader(group).is_some_and(|key| key.lease == LeaseId::NONE) {
-            self.liveness.open.insert(group.clone(), now);
-        }
+    fn look_at_group(&mut self, number: usize) {
+        let (now, before) = (self.now, self.liveness.looked_at);
+        let group = &self.groups[number];
+        let first = self.store.leader(group);
+        let owner = first.and_then(|key| self.store.owner(key.lease)).map(|host| &self.hosts[host]);
+        let seat = &mut self.liveness.seats[number];
         let leads = |host: &Host| {
-            let term = host.terms.get(group).filter(|term| !term.robbed && !host.is_frozen(now));
-            term.is_some_and(|term| self.store.exists(&term.key))
+            let term = host.terms.get(group).filter(|_| !host.is_frozen(now));
+            term.is_some_and(|term| Some(&term.key) == first)
         };
-        if self.hosts.iter().any(leads) {
-            self.liveness.led.insert(group.clone(), now);
+        if owner.is_some_and(leads) {
+            (seat.led, seat.asleep_until) = (now, 0);
         }
-        let led = self.liveness.led.get(group).copied().unwrap_or_default();
-        self.somebody_leads(group, led);
-        if !self.goes_back {
-            // There a leader that finds another one before it is not told of it.
-            self.hosts_say_it(group, led);
+        if first.is_some_and(|key| self.store.is_proclaimed(key)) {
+            seat.shown = now;
         }
+        // Nobody can lead behind a stranger, nor behind who cannot give its key back or does
+        // not hear that it has one.
+        let stranger = first.is_some_and(|key| key.lease == LeaseId::NONE);
+        let stuck = |host: &Host| host.refused_until.max(host.sight.may_be_deaf_until) > before;
+        let closed = stranger || owner.is_some_and(stuck);
+        if self.liveness.store == now {
+            seat.setbacks += now - before;
+        }
+        let held = |key: &_| owner.is_some_and(|host| host.holds(key));
+        if first.is_some_and(|key| !held(&key.lease)) {
+            seat.setbacks += now - before;
+        }
+        for (number, could) in seat.could.iter_mut().enumerate() {
+            let (host, touch) = (&self.hosts[number], self.liveness.hosts[number]);
+            let since = (*could).max(touch.since).max(seat.asleep_until);
+            let able = seat.led < now && !closed && host.is_able(group, now);
+            let net = since.max(seat.led) + seat.setbacks + touch.setbacks;
+            *could = if able { net } else { now };
+        }
+        seat.setbacks = 0;
+        self.somebody_leads(number);
+        self.hosts_say_it(number);
     }
 
-    fn somebody_leads(&mut self, group: &Group, led: u64) {
-        let (now, ttl) = (self.now, self.timings.ttl.as_nanos() as u64);
-        let patience = ttl + second_look(&self.timings) + DELAYS;
-        let could = (0..self.hosts.len()).map(|host| self.could_lead_since(host, group)).min();
-        let long = now - could.unwrap_or(now).max(led);
-        self.checker.holds(long <= patience, Promise::SomebodyLeads, now, || {
-            format!("nobody has led {group} for {} ms, and somebody could", long / MS)
+    fn somebody_leads(&mut self, number: usize) {
+        let ttl = self.timings.ttl.as_nanos() as u64;
+        let could = self.liveness.seats[number].could.iter().min();
+        let long = self.now.saturating_sub(could.copied().unwrap_or(self.now));
+        let (now, group) = (self.now, &self.groups[number]);
+        self.checker.holds(long <= ttl + DELAYS, Promise::SomebodyLeads, now, || {
+            format!("nobody leads {group}, for {} ms more than can be helped", long / MS)
         });
-    }
-
-    fn hosts_say_it(&mut self, group: &Group, led: u64) {
-        let patience = 2 * self.timings.ttl.as_nanos() as u64 + NEWS;
-        let know = (0..self.hosts.len()).filter(|host| self.should_know(*host, led, patience));
-        let wrong = know.map(|host| &self.hosts[host]).find(|host| self.says_well(host, group));
-        let wrong = wrong.map(|host| host.name);
-        self.checker.holds(wrong.is_none(), Promise::HostsSayIt, self.now, || {
-            format!("{wrong:?} says that all is well with {group}, which nobody leads")
-        });
-    }
-
-    /// Since when a host could have led, had others let it.
-    fn could_lead_since(&self, host: usize, group: &Group) -> u64 {
-        let Liveness { store, hosts, able, open, .. } = &self.liveness;
-        let able = able.get(&(host, group.clone())).copied().unwrap_or_default();
-        let open = open.get(group).copied().unwrap_or_default();
-        hosts.get(&host).map_or(self.now, |touch| touch.since.max(*store).max(able).max(open))
-    }
-
-    /// Whether a host must by now have heard that nobody has led since `led`, or must know
-    /// that it hears nothing.
-    fn should_know(&self, host: usize, led: u64, patience: u64) -> bool {
-        let Liveness { store, hosts, .. } = &self.liveness;
-        let (Some(touch), now) = (hosts.get(&host), self.now) else { return false };
-        let host = &self.hosts[host];
-        let heard = now - touch.hears.max(*store) > patience;
-        let cut = host.out.lasts(now).max(host.back.lasts(now));
-        let lost = self.faulty() && cut > patience && now > host.last_woke + NEWS;
-        host.heart.is_some() && !host.is_frozen(now) && now - led > patience && (heard || lost)
-    }
-
-    /// Whether a host's status shows nothing amiss in `group`.
-    fn says_well(&self, host: &Host, group: &Group) -> bool {
-        let (Some(heart), Some(roster)) = (&host.heart, &host.sight.roster) else { return false };
-        let view = HostView::of(heart, None, None);
-        match self.mutant {
-            Mutant::Rosy => view.session.is_some() && !roster.queue(group).is_empty(),
-            _ => Why::of(group, roster, &view).is_none(),
-        }
     }
 }
 
 impl Host {
+    /// Whether its process relies on this lease.
+    fn holds(&self, lease: &LeaseId) -> bool {
+        let live = self.heart.as_ref().and_then(|heart| heart.session().live());
+        live.is_some_and(|(live, _)| live == *lease)
+    }
+
     /// Whether nothing here keeps it from leading `group`.
     fn is_able(&self, group: &Group, now: u64) -> bool {
         let Some(heart) = &self.heart else { return false };

@@ -7,9 +7,10 @@
 //! nothing back, loses keys to a careless hand, and now and then goes back to
 //! an older state, which hosts hear before they hear anything else of it.
 //! Wake-ups are lost, and strangers' keys stand in queues. Each host has its
-//! strategist, which prefers and spreads. Leaders write to a fenced register
-//! and answer clients. A checker knows the true time and everybody, and names
-//! the [promise](promise::Promise) that breaks: what must never be, and that
+//! strategist, which prefers and spreads. Leaders write to a fenced register,
+//! answer clients, and claim the firings of a job by wall clocks that may be off
+//! by days. A checker knows the true time and everybody, and names the
+//! [promise](promise::Promise) that breaks: what must never be, and that
 //! somebody leads who could. After the faults stop, some host must lead again.
 //!
 //! A failing seed is printed. To replay it with its whole history:
@@ -29,12 +30,16 @@
 mod agenda;
 mod calls;
 mod checker;
+mod clocks;
 mod crowd;
 mod effects;
 mod faults;
 mod figures;
+mod firings;
 mod happening;
+mod honesty;
 mod host;
+mod jobs;
 mod liveness;
 mod mutant;
 mod network;
@@ -105,6 +110,7 @@ fn promises_hold_in_every_world() {
     assert!(seen.writes >= 50 * seeds && seen.acknowledged >= 50 * seeds, "{seen:?}");
     assert!(seen.answers >= 50 * seeds && seen.refused >= seeds, "{seen:?}");
     assert!(seen.fenced >= seeds / 20 && seen.restored >= seeds / 32, "{seen:?}");
+    assert!(seen.firings >= 5 * seeds, "{seen:?}");
 }
 
 #[test]

@@ -3,11 +3,15 @@
 //! The heart and the checker are the same; only what the simulation itself
 //! stands for (the store, the term's gate, the driver) does its part wrongly.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use soloist::config::Timings;
 
-use crate::{World, promise::Promise};
+use crate::{
+    World,
+    promise::Promise,
+    world::{CLEAR, FAULTS},
+};
 
 /// How many worlds a mutant may live in unseen.
 const SEEDS: u64 = 1000;
@@ -49,10 +53,26 @@ pub(crate) enum Mutant {
     Untold,
     /// A writer takes a write without an answer for done.
     Hopeful,
-    /// Whoever waits for a change believes that it will be told of it.
+    /// A campaign that waits believes that it will be told when it is won.
     NoSecondLook,
+    /// So does who follows the store, of whatever changes there.
+    StaysDeaf,
+    /// A call without an answer is waited for, however long that takes.
+    WaitsForEver,
     /// A host's status takes whoever heads a queue for its leader.
     Rosy,
+    /// A host's status does not say why it does not stand.
+    Mute,
+    /// A claim does not say which firings were claimed before, nor do records.
+    ForgetsClaims,
+    /// Whatever is before the latest firing counts as claimed.
+    HighWater,
+    /// A host takes its wall clock for right, whatever others say.
+    TrustsItsClock,
+    /// Clocks count as compared from the end of a comparison, not from its beginning.
+    StampsLate,
+    /// A host whose clock is wrong goes on leading.
+    ClingsOn,
 }
 
 impl Mutant {
@@ -79,6 +99,23 @@ fn catches_one(mutant: Mutant, promises: &[Promise]) {
     };
     println!("{mutant:?}: seed {seed}: {broken}");
     assert!(promises.contains(&broken.promise), "{mutant:?} in seed {seed}: {broken}");
+}
+
+/// The same, in worlds of one kind alone, in the midst of what is hard about them.
+#[track_caller]
+fn catches_there(
+    mutant: Mutant,
+    promise: Promise,
+    there: impl Fn(&World) -> bool,
+    then: Range<u64>,
+) {
+    let worlds = || (0..16 * SEEDS).map(|seed| World::new(seed, mutant)).filter(&there);
+    let caught = worlds().take(SEEDS as usize).find_map(|world| {
+        let broken = world.run().err()?;
+        (broken.promise == promise && then.contains(&broken.at)).then_some(broken)
+    });
+    let Some(broken) = caught else { panic!("{mutant:?} does not break {promise:?} there") };
+    println!("{mutant:?}: {broken}");
 }
 
 #[test]
@@ -144,7 +181,8 @@ fn a_store_that_went_back_unseen_is_caught() {
 
 #[test]
 fn a_key_that_nobody_clears_away_is_caught() {
-    catches(Mutant::Blind, Promise::SomebodyLeads);
+    // Nor are clocks compared with those of hosts that are not seen.
+    catches_one(Mutant::Blind, &[Promise::SomebodyLeads, Promise::FiringsGoOn]);
 }
 
 #[test]
@@ -159,8 +197,9 @@ fn writes_that_were_only_hoped_for_are_caught() {
 
 #[test]
 fn a_host_that_never_stops_is_caught() {
-    // Until then others take it for the leader that it was.
-    catches_one(Mutant::Untold, &[Promise::StopsInTime, Promise::HostsSayIt]);
+    // Until then its key is in the way.
+    let promises = [Promise::StopsInTime, Promise::SomebodyLeads, Promise::HostsSayIt];
+    catches_one(Mutant::Untold, &promises);
 }
 
 #[test]
@@ -169,8 +208,76 @@ fn a_wake_up_that_never_comes_is_caught() {
 }
 
 #[test]
+fn a_host_that_stays_deaf_is_caught() {
+    // It does its part in nothing.
+    let promises = [Promise::SomebodyLeads, Promise::HostsSayIt, Promise::EvenlySpread];
+    catches_one(Mutant::StaysDeaf, &promises);
+}
+
+#[test]
 fn a_status_that_says_that_all_is_well_is_caught() {
     catches(Mutant::Rosy, Promise::HostsSayIt);
+}
+
+#[test]
+fn a_call_that_is_waited_for_is_caught_in_a_storm() {
+    catches_there(
+        Mutant::WaitsForEver,
+        Promise::SomebodyLeads,
+        |world| world.loss >= 100 || world.latency >= 200,
+        0..FAULTS,
+    );
+}
+
+#[test]
+fn a_status_that_says_that_all_is_well_is_caught_in_a_storm() {
+    catches_there(
+        Mutant::Rosy,
+        Promise::HostsSayIt,
+        |world| world.loss >= 100 || world.latency >= 200,
+        0..FAULTS,
+    );
+}
+
+#[test]
+fn a_wake_up_that_never_comes_is_caught_where_the_store_goes_back() {
+    catches_there(Mutant::NoSecondLook, Promise::SomebodyLeads, |world| world.goes_back, 0..CLEAR);
+}
+
+#[test]
+fn a_status_that_says_that_all_is_well_is_caught_where_the_store_goes_back() {
+    catches_there(Mutant::Rosy, Promise::HostsSayIt, |world| world.goes_back, 0..CLEAR);
+}
+
+#[test]
+fn a_host_that_does_not_say_why_it_does_not_stand_is_caught() {
+    catches(Mutant::Mute, Promise::HostsSayIt);
+    catches_there(Mutant::Mute, Promise::HostsSayIt, |world| world.goes_back, 0..CLEAR);
+}
+
+#[test]
+fn claims_that_are_forgotten_are_caught() {
+    catches(Mutant::ForgetsClaims, Promise::FiredOnce);
+}
+
+#[test]
+fn a_high_water_mark_of_time_is_caught() {
+    catches(Mutant::HighWater, Promise::FiringsGoOn);
+}
+
+#[test]
+fn a_clock_that_is_trusted_whatever_others_say_is_caught() {
+    catches(Mutant::TrustsItsClock, Promise::WrongClocksRest);
+}
+
+#[test]
+fn a_comparison_of_a_clock_that_was_set_meanwhile_is_caught() {
+    catches(Mutant::StampsLate, Promise::WrongClocksRest);
+}
+
+#[test]
+fn a_leader_that_clings_to_its_wrong_clock_is_caught() {
+    catches(Mutant::ClingsOn, Promise::WrongClocksRest);
 }
 
 #[test]

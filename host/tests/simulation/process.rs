@@ -10,6 +10,7 @@ use crate::{
     calls::Request,
     happening::Happening,
     host::{Performance, Phase},
+    jobs::Keeper,
     mutant::Mutant,
     store::Caller,
     world::{MS, SECOND, World, scene},
@@ -23,6 +24,10 @@ impl World {
         self.hosts[host].boot(self.timings, &self.settings);
         self.tell(|world| format!("{} boots", world.hosts[host].name));
         self.all_ready(host);
+        if self.job.is_some() {
+            let pause = self.rng.u64(..500 * MS);
+            self.after(pause, Happening::Readiness(self.caller(host)));
+        }
     }
 
     /// Gives an event to the heart and carries out what it says.
@@ -133,11 +138,13 @@ impl World {
         let robbed = self.store.was_robbed(&key);
         let (phase, writer) = (Phase::Open, self.writer());
         self.perform(from, &key);
-        self.liveness.began(&key.group, self.now);
+        self.led(&key.group);
         let host = &mut self.hosts[from.host];
         host.highest.insert(key.group.clone(), key.token);
-        let group = key.group.clone();
-        host.terms.insert(group, Performance { key, deadline, phase, robbed, writer });
+        let (group, keeper) = (key.group.clone(), Keeper::default());
+        let term = Performance { key: key.clone(), deadline, phase, robbed, writer, keeper };
+        host.terms.insert(group, term);
+        self.begin_job(from, &key);
     }
 
     fn verify(&mut self, from: Caller, key: LeaderKey) {

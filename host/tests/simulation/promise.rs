@@ -27,10 +27,18 @@ pub(crate) enum Promise {
     NothingLost,
     /// A host that is told to stop ends, whatever the store refuses.
     StopsInTime,
+    /// A firing of a job is begun once, whatever clocks show.
+    FiredOnce,
+    /// Where the clock of a leader is right, its job goes on, whoever led before.
+    FiringsGoOn,
+    /// A host that knows its clock to be wrong, or does not know whether it is, claims no
+    /// firing; and one that knows it hands over what goes by time.
+    WrongClocksRest,
     /// If somebody could lead, somebody leads soon; and when the faults are over, one host
     /// performs in each group.
     SomebodyLeads,
-    /// Where nobody leads, the hosts' status says so, or that they do not know.
+    /// Where nobody leads, the hosts' status says so, or that they do not know; and who does
+    /// not stand says why.
     HostsSayIt,
     /// Hosts that may lead the same groups lead as many of them, give or take one.
     EvenlySpread,

@@ -18,12 +18,29 @@ use crate::{
 
 /// How long changes gather before the strategist looks.
 const GATHER: u64 = 20 * MS;
+/// How long it waits for any.
+const NAP: u64 = SECOND;
+
+/// What the store shows a host.
+#[derive(Clone, Debug)]
+pub(crate) struct News {
+    number: u64,
+    /// The number of the first show of the same.
+    changed: u64,
+    taken_at: u64,
+    roster: Arc<Roster>,
+}
 
 impl World {
     /// The store shows each host who is there and who stands where.
     pub(crate) fn show(&mut self) {
         let roster = Arc::new(self.roster());
         self.shown += 1;
+        self.takes_a_look();
+        if self.last_shown.as_ref().is_none_or(|last| !is_like(last, &roster)) {
+            self.changed = self.shown;
+        }
+        self.last_shown = Some(Arc::clone(&roster));
         for host in 0..self.hosts.len() {
             let caller = self.caller(host);
             if self.is_behind(caller) {
@@ -31,12 +48,18 @@ impl World {
                 continue;
             }
             let heart = self.hosts[host].heart.as_ref();
-            if heart.is_some_and(|heart| heart.session().live().is_some())
-                && let Some(way) = self.way_back(host)
-            {
-                self.saw(caller);
-                let seen = Happening::Seen(caller, self.shown, Arc::clone(&roster));
-                self.after(way, seen);
+            if heart.is_none_or(|heart| heart.session().live().is_none()) {
+                continue;
+            }
+            match self.way_back(host) {
+                Some(way) => {
+                    self.saw(caller);
+                    let roster = Arc::clone(&roster);
+                    let (number, changed, taken_at) = (self.shown, self.changed, self.now);
+                    let news = News { number, changed, taken_at, roster };
+                    self.after(way, Happening::Seen(caller, news));
+                }
+                None => self.show_lost(host),
             }
         }
         let pause = self.rng.u64(10 * MS..self.shows_within);
@@ -74,17 +97,25 @@ impl World {
     }
 
     /// A host sees what the store showed, unless it has seen something later.
-    pub(crate) fn seen(&mut self, caller: Caller, number: u64, roster: Arc<Roster>) {
+    pub(crate) fn seen(&mut self, caller: Caller, news: News) {
         let host = &mut self.hosts[caller.host];
+        let News { number, changed, taken_at, roster } = news;
         if number < host.sight.number || host.sight.is_deaf(self.now) {
             return;
         }
-        (host.sight.number, host.sight.roster) = (number, Some(Arc::clone(&roster)));
+        // Where nothing changes a strategist looks once in a while.
+        let pause = if changed > host.sight.number { GATHER } else { NAP };
+        (host.sight.number, host.sight.taken_at) = (number, taken_at);
+        host.sight.roster = Some(Arc::clone(&roster));
+        self.has_news(caller);
+        if self.job.is_some() {
+            self.compare_if_changed(caller);
+        }
         for event in self.compare(caller, &roster) {
             self.hear(caller, event);
         }
         self.proclaim_again(caller, &roster);
-        self.advise_after(caller, GATHER);
+        self.advise_after(caller, pause);
     }
 
     /// Holds what a host sees against what its heart believes, as the driver does.
@@ -140,7 +171,12 @@ impl World {
         }
         if let Some(pause) = advised.look_again {
             let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
-            self.advise_after(caller, pause.clamp(GATHER, SECOND));
+            self.advise_after(caller, pause.clamp(GATHER, NAP));
         }
     }
+}
+
+/// Whether two rosters differ at most in their revisions.
+fn is_like(one: &Roster, other: &Roster) -> bool {
+    one.groups == other.groups && one.strangers == other.strangers && one.members == other.members
 }

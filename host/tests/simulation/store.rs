@@ -11,7 +11,7 @@ use std::{
 
 use soloist::election::{Group, LeaderKey, LeaseId, Token};
 
-use crate::{mutant::Mutant, register::Register};
+use crate::{jobs::Book, mutant::Mutant, register::Register};
 
 /// Where an answer goes: a host in one of its lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(crate) struct Data {
     /// The tokens under which hosts have said that they lead.
     proclaimed: BTreeSet<Token>,
     pub(crate) registers: BTreeMap<Group, Register>,
+    /// The ledger of the job.
+    pub(crate) book: Option<Book>,
 }
 
 pub(crate) struct Store {
@@ -97,7 +99,10 @@ impl Store {
     pub(crate) fn revoke(&mut self, lease: LeaseId) -> Vec<LeaderKey> {
         self.data.leases.remove(&lease);
         let queues = self.data.queues.values_mut();
-        queues.flat_map(|queue| queue.extract_if(.., |key| key.lease == lease)).collect()
+        let gone: Vec<_> =
+            queues.flat_map(|queue| queue.extract_if(.., |key| key.lease == lease)).collect();
+        self.data.revision += i64::from(!gone.is_empty());
+        gone
     }
 
     /// Ends every lease that has run out; returns the keys that went with them.
@@ -175,6 +180,7 @@ impl Store {
     pub(crate) fn resign(&mut self, key: &LeaderKey) -> bool {
         let Some(queue) = self.data.queues.get_mut(&key.group) else { return false };
         let place = queue.iter().position(|other| other == key);
+        self.data.revision += i64::from(place.is_some());
         place.map(|place| queue.remove(place)).is_some()
     }
 

@@ -1,19 +1,23 @@
 //! A world: hosts, a store, a network, faults, and the true time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use soloist::{
     config::{GroupConfig, Strategy, Timings},
     election::{Event, Group, LeaderKey},
+    store::Roster,
 };
 
 use crate::{
     agenda::Agenda,
     checker::{Checker, End, Scene},
+    clocks::Timepiece,
     figures::Figures,
     happening::Happening,
     host::Host,
+    jobs::Job,
     liveness::Liveness,
     mutant::Mutant,
     promise::Broken,
@@ -43,6 +47,12 @@ pub(crate) struct World {
     pub(crate) settings: BTreeMap<Group, GroupConfig>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) store: Store,
+    /// What one of the groups runs by time, if one does.
+    pub(crate) job: Option<Job>,
+    /// The wall time at which the world began.
+    pub(crate) epoch: DateTime<Utc>,
+    /// Whether wall clocks may be wrong.
+    pub(crate) clocks_err: bool,
     /// The store stands still until then …
     pub(crate) stuck_until: u64,
     /// … or has no leader of its own.
@@ -62,6 +72,9 @@ pub(crate) struct World {
     pub(crate) latency: u64,
     /// How often the store has shown who stands where, and the longest pause between.
     pub(crate) shown: u64,
+    /// The last of these, and the number of the first that was like it.
+    pub(crate) last_shown: Option<Arc<Roster>>,
+    pub(crate) changed: u64,
     pub(crate) shows_within: u64,
     /// Whether there are no faults, and no effects to look at.
     pub(crate) calm: bool,
@@ -100,6 +113,9 @@ impl World {
             latency: [2, 20, 200, 900][rng.usize(..4)],
             sweeps_late: [1, 500 * MS][rng.usize(..2)],
             goes_back: rng.u8(..16) == 0,
+            job: rng.bool().then(|| Job::new(groups[0].clone(), &mut rng)),
+            epoch: DateTime::UNIX_EPOCH + TimeDelta::seconds(rng.i64(1_790_000_000..1_800_000_000)),
+            clocks_err: rng.bool(),
             rng,
             mutant,
             timings: mutant.timings(timings),
@@ -114,6 +130,8 @@ impl World {
             checker: Checker::default(),
             liveness: Liveness::default(),
             shown: 0,
+            last_shown: None,
+            changed: 0,
             shows_within: 2 * SECOND,
             calm: false,
             history: false,
@@ -163,7 +181,12 @@ impl World {
         if self.mutant != Mutant::Blind {
             self.at(SECOND, Happening::Show);
         }
-        self.at(SECOND, Happening::Look);
+        self.begin_to_look();
+        if self.job.is_some() && self.clocks_err {
+            for host in 0..self.hosts.len() {
+                self.hosts[host].time = Timepiece::new(self.some_error());
+            }
+        }
         self.at(3 * SECOND, Happening::Fault);
         self.at(CLEAR, Happening::Clear);
         if self.goes_back {
@@ -200,7 +223,14 @@ impl World {
             Happening::Boot(host) => self.boot(host),
             Happening::Sweep => self.sweep(),
             Happening::Show => self.show(),
-            Happening::Seen(caller, number, roster) => self.seen(caller, number, roster),
+            Happening::Seen(caller, news) => self.seen(caller, news),
+            Happening::ClockSet(caller) => self.clock_set(caller),
+            Happening::Compare(caller, set) => self.compare_clocks(caller, set),
+            Happening::Compared(caller, asked) => self.compared(caller, *asked),
+            Happening::Readiness(caller) => self.look_at_readiness(caller),
+            Happening::Keep(caller, key, set) => self.wake_keeper(caller, &key, set),
+            Happening::Errand(caller, errand) => self.send(caller, *errand),
+            Happening::Said(caller, errand, said) => self.said(caller, *errand, said),
             Happening::Advise(..) if !self.calm && self.now > REST => {}
             Happening::Advise(caller, set) => self.advise(caller, set),
             Happening::SecondLook(caller, group, attempt) => {
@@ -219,6 +249,10 @@ impl World {
     /// What the one left behind in the queue must not block the others.
     fn clear(&mut self) {
         self.remove_strangers();
+        if self.rng.bool() {
+            // Somebody looks after time as well.
+            (0..self.hosts.len()).for_each(|host| self.set_clock(host, TimeDelta::zero()));
+        }
         if self.goes_back {
             // As the refusal of a host that led under a later token asks for.
             return (0..self.hosts.len()).for_each(|host| self.crash(host, true));
@@ -228,6 +262,10 @@ impl World {
             self.all_ready(host);
         }
         for group in self.groups.clone().into_iter().filter(|_| spoiled == 1) {
+            if self.goes_by_time(&group) {
+                self.hosts[0].obstructed_until = u64::MAX;
+                continue;
+            }
             let reason = "its plugin is broken".to_owned();
             self.after(0, Happening::ToHost(self.caller(0), Event::NotReady { group, reason }));
         }
@@ -242,8 +280,17 @@ impl World {
         for group in self.groups.clone() {
             let unbarred = Event::Unbarred { group: group.clone() };
             self.after(0, Happening::ToHost(self.caller(host), unbarred));
+            if self.goes_by_time(&group) {
+                self.hosts[host].obstructed_until = 0;
+                continue;
+            }
             self.after(0, Happening::ToHost(self.caller(host), Event::Ready { group }));
         }
+    }
+
+    /// Whether a host may lead a group by a clock alone that is right.
+    pub(crate) fn goes_by_time(&self, group: &Group) -> bool {
+        self.job.as_ref().is_some_and(|job| job.group == *group)
     }
 
     // ---- the store's clock

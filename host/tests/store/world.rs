@@ -1,20 +1,13 @@
 //! A store to test on, and the hosts that use it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    future::Future,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use etcd_client::{Txn, TxnOp};
 use futures::StreamExt;
 use soloist::{
     config::StoreUrl,
     election::{Group, LeaderKey, LeaseId},
-    store::{
-        self, Candidate, CastKey, Member, Roster, RosterStream, Store, StoreError, Whereabouts,
-    },
+    store::{self, Candidate, CastKey, Member, Roster, RosterStream, Store, StoreError},
 };
 
 use crate::etcd_server::Etcd;
@@ -222,16 +215,12 @@ impl Host {
 
     pub(crate) fn member(&self) -> Member {
         Member {
-            name: self.name.clone(),
             url: format!("http://{}", self.name),
             labels: BTreeMap::from([("size".into(), "big".into())]),
-            priority: 0,
             joined: 1,
             version: "0".into(),
             machine: "m".into(),
-            process: Whereabouts::default(),
-            failing: BTreeMap::new(),
-            tasks: BTreeSet::new(),
+            ..Member::named(&self.name)
         }
     }
 

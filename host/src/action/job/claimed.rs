@@ -8,8 +8,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// So many spans are kept. A span ends where firings were missed, so old ones come
-/// together to one: nobody's clock is to go back there.
+/// So many spans are kept. A span ends where firings were missed as well, so there may be
+/// more: those with the least between them come together to one. A gap that a clock has left
+/// which was hours ahead is the last to be closed.
 const SPANS_MAX: usize = 16;
 
 /// The scheduled times of the firings that were claimed, in spans.
@@ -48,8 +49,11 @@ impl Claimed {
             }
         }
         while apart.len() > SPANS_MAX {
-            apart[1].from = apart[0].from;
-            apart.remove(0);
+            let gap = |after: &usize| apart[*after].from - apart[*after - 1].to;
+            // Of several that are as small, the oldest.
+            let Some(after) = (1..apart.len()).min_by_key(gap) else { break };
+            apart[after].from = apart[after - 1].from;
+            apart.remove(after - 1);
         }
         Self(apart)
     }
@@ -123,6 +127,22 @@ mod tests {
         assert_eq!(claimed.0.len(), SPANS_MAX);
         assert!(many.iter().all(|(_, it)| claimed.end_around(at(*it)).is_some()));
         assert_eq!(claimed.end_around(at(995)), None, "the latest stay apart");
+    }
+
+    /// A job that misses a firing after each that it runs, on a host that is 20 hours ahead:
+    /// the hours are not taken for claimed, however long that goes on.
+    #[test]
+    fn a_clock_that_ran_ahead_leaves_its_gap() {
+        let ahead = 20 * 3600;
+        let mut claimed = claimed(&[(0, 2), (2, 4)]);
+        for n in 0..1000 {
+            claimed = claimed.with(at(ahead + 10 * n + 5), at(ahead + 10 * n + 7));
+        }
+        assert_eq!(claimed.0.len(), SPANS_MAX);
+        for second in [5, 3600, ahead - 1] {
+            assert_eq!(claimed.end_around(at(second)), None, "{second}");
+        }
+        assert_eq!(claimed.end_before(at(3600)), Some(at(4)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The task that keeps a job to its schedule under a term.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -16,14 +16,15 @@ use super::{
     super::{Tasks, running::Run},
     Jobs,
     attempts::{Attempts, told},
+    course::{Act, Course},
     desk::{Begun, Declined, Order, Orders},
     firing::Firing,
     ledger::{Ledger, Over, Page},
-    record::{Mark, Outcome, Record},
-    timetable::{self, MISSED_MAX, Step},
+    record::{Outcome, Record},
+    timetable::{self, MISSED_MAX},
 };
 use crate::{
-    clock::{Leave, WallClock},
+    clock::WallClock,
     config::{Concurrency, JobConfig, moment},
     measure,
     plugin::{Kind, ServiceEntry},
@@ -53,13 +54,9 @@ pub(super) struct Keeper {
     /// The latest of them, and what makes them give way.
     latest: String,
     replaced: CancellationToken,
-    mark: Mark,
-    /// How many were missed and dropped since the latest that was begun; and what is said of
-    /// that.
-    missed: usize,
+    course: Course,
+    /// What is said of firings that were dropped.
     dropped: Repeats,
-    /// Firings that were begun before this term: a clock may come back to them.
-    known: BTreeSet<String>,
 }
 
 /// Keeps the job of `run` to its schedule until that is leaving; `runs` own its firings.
@@ -80,6 +77,7 @@ pub(super) async fn keep(
     let Ok((mark, records)) = opened else { return };
     let mut keeper = Keeper {
         orders: jobs.desk.open(&name),
+        course: Course::new(name, mark, ids(&records)),
         run,
         entry,
         job,
@@ -90,10 +88,7 @@ pub(super) async fn keep(
         places: Arc::new(()),
         latest: String::new(),
         replaced: CancellationToken::new(),
-        mark,
-        missed: 0,
         dropped: Repeats::default(),
-        known: BTreeSet::new(),
     };
     keeper.begin(&records);
     // Over: the term is, and so is this.
@@ -103,7 +98,6 @@ pub(super) async fn keep(
 impl Keeper {
     /// Shows that the job is up, and how its latest firing went.
     fn begin(&mut self, records: &[Record]) {
-        self.know(records);
         self.run.up(Kind::Job);
         let latest = records.iter().rev().find(|record| record.outcome != Outcome::Replaced);
         let wrong = latest.filter(|record| record.outcome != Outcome::Done);
@@ -112,29 +106,16 @@ impl Keeper {
         }
     }
 
-    fn know(&mut self, records: &[Record]) {
-        self.known = records.iter().map(|record| record.id.clone()).collect();
-    }
-
     async fn keep(&mut self) -> Result<(), Over> {
         while !self.run.is_leaving() {
             while self.under_way.next().now_or_never().flatten().is_some() {}
             let now = self.clock.now();
-            if self.clock.leave(now) != Leave::Given {
-                // Whatever a wrong clock takes for missed is not.
-                self.wait(now, None).await?;
-                continue;
-            }
-            self.mark.settled = self.mark.settled_by(now);
-            let name = self.run.action.name();
-            match timetable::next(name, &self.job, &self.mark, now, self.is_busy()) {
-                Step::Wait(until) => self.wait(now, until).await?,
-                Step::Drop(to, count) => self.drop_missed(to, count),
-                Step::Anew => self.anew(now).await?,
-                Step::Fire(firing) if self.known.contains(&firing.id) => {
-                    self.mark.settled = firing.scheduled;
-                }
-                Step::Fire(firing) => self.fire(&firing, now).await.map(drop)?,
+            let (leave, busy) = (self.clock.leave(now), self.is_busy());
+            match self.course.next(&self.job, &leave, now, busy) {
+                Act::Wait(until) => self.wait(now, until).await?,
+                Act::Missed(to, count) => self.say_missed(to, count),
+                Act::Anew => self.anew(now).await?,
+                Act::Claim(firing) => self.fire(&firing, now).await.map(drop)?,
             }
         }
         Ok(())
@@ -172,10 +153,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// What is settled here goes to the store with the next firing.
-    fn drop_missed(&mut self, to: DateTime<Utc>, count: usize) {
-        self.mark.settled = to;
-        self.missed = (self.missed + count).min(MISSED_MAX);
+    fn say_missed(&self, to: DateTime<Utc>, count: usize) {
         let (name, term) = (self.run.action.name(), self.run.gate().term());
         measure::job_missed(name, count);
         let more = if count == MISSED_MAX { " or more" } else { "" };
@@ -192,7 +170,7 @@ impl Keeper {
     /// A host with a wrong clock has led, or this one's was set back by days.
     async fn anew(&mut self, now: DateTime<Utc>) -> Result<(), Over> {
         let name = self.run.action.name();
-        let ahead = moment(self.mark.claimed.end_around(now).unwrap_or(now));
+        let ahead = moment(self.course.mark().claimed.end_around(now).unwrap_or(now));
         warn!(
             event = "job-anew", action = %name,
             "job {name} has fired up to {ahead}, more than a day ahead of this host's clock: \
@@ -200,8 +178,7 @@ impl Keeper {
         );
         let schedule = self.job.schedule.to_string();
         let (mark, records) = self.ledger.open(now, &schedule, true).await?;
-        self.mark = mark;
-        self.know(&records);
+        self.course.goes_on(mark, ids(&records));
         Ok(())
     }
 
@@ -235,19 +212,17 @@ impl Keeper {
         let due = firing.due(&self.job);
         let was_late = firing.by_hand || timetable::is_late(due, now);
         let in_time = || was_late || !timetable::is_late(due, self.clock.now());
-        match self.ledger.claim(&self.mark, firing, self.missed, now, in_time).await? {
+        let (mark, missed) = (self.course.mark(), self.course.missed());
+        match self.ledger.claim(mark, firing, missed, now, in_time).await? {
             Some((mark, page)) => {
-                // What was dropped meanwhile stays so.
-                self.mark = mark;
-                self.missed = 0;
+                self.course.claimed(mark);
                 self.latest.clone_from(&firing.id);
                 Ok(Some(self.begin_run(page).await))
             }
             None => {
                 let schedule = self.job.schedule.to_string();
                 let (mark, records) = self.ledger.open(now, &schedule, false).await?;
-                self.mark = mark;
-                self.know(&records);
+                self.course.goes_on(mark, ids(&records));
                 Ok(None)
             }
         }
@@ -281,4 +256,8 @@ impl Keeper {
         self.under_way.push(task);
         Begun { record, end }
     }
+}
+
+fn ids(records: &[Record]) -> impl Iterator<Item = String> {
+    records.iter().map(|record| record.id.clone())
 }

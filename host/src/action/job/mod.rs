@@ -1,8 +1,9 @@
 //! The runner of kind `job`: a program that is run when its schedule says so, or when a
 //! person asks for it.
 //!
-//! [`timetable`] decides, and knows nothing of the world; [`ledger`] keeps what must
-//! outlive a leader; [`keeper`] is the task between them; [`attempts`] runs the guest.
+//! [`timetable`] decides, and knows nothing of the world; [`course`] is where a leader stands
+//! in it; [`ledger`] keeps what must outlive a leader; [`keeper`] is the task between them;
+//! [`attempts`] runs the guest.
 //!
 //! Invariants:
 //! - A firing is begun at most once in the cluster: it is claimed before, in the store and
@@ -15,10 +16,12 @@
 
 mod attempts;
 mod claimed;
+mod course;
 mod desk;
 mod firing;
 mod keeper;
 mod ledger;
+mod mark;
 mod record;
 mod timetable;
 
@@ -28,10 +31,12 @@ use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 
 pub use claimed::Claimed;
+pub use course::{Act, Course};
 pub use desk::{Begun, Declined, Desk};
 pub use firing::Firing;
 pub use ledger::{Ledger, Over, Page, RECORDS_MAX, history};
-pub use record::{Mark, Outcome, Record};
+pub use mark::Mark;
+pub use record::{Outcome, Record};
 
 use super::{Tasks, running::Run};
 use crate::{clock::WallClock, config::JobConfig, plugin::ServiceEntry, store::State};

@@ -5,8 +5,6 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::claimed::Claimed;
-
 /// How a firing stands, or has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -79,36 +77,5 @@ impl Record {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.outcome != Outcome::Running
-    }
-}
-
-/// How far the firings of a job are settled. It stands beside the records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
-    /// Up to when all firings are settled, by the clock of whoever claimed the latest.
-    pub settled: DateTime<Utc>,
-    /// Which were claimed: none of these is ever begun again, whatever clocks show.
-    #[serde(default)]
-    pub claimed: Claimed,
-    /// The schedule that this was said of.
-    pub schedule: String,
-    /// How many records were made, ever: the number of the latest one.
-    pub count: u64,
-    /// The firing of the latest record, and the token under which it was claimed.
-    pub latest: Option<(String, i64)>,
-}
-
-impl Mark {
-    /// Up to when all firings are settled, by a clock that shows `now`. If that is earlier
-    /// than what the latest leader went by, one of the two clocks is wrong; what that one
-    /// passed over, and did not claim, is not settled. It is to be settled from there on:
-    /// asked again later, this says something else.
-    #[must_use]
-    pub fn settled_by(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        if self.settled <= now {
-            return self.settled;
-        }
-        let within = self.claimed.end_around(now).map(|_| now);
-        within.or_else(|| self.claimed.end_before(now)).unwrap_or(now)
     }
 }

@@ -11,7 +11,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{claimed::Claimed, firing::Firing, record::Mark};
+use super::{claimed::Claimed, firing::Firing, mark::Mark};
 use crate::config::{JobConfig, Missed};
 
 /// How late a firing may begin without being missed.

@@ -7,7 +7,7 @@ use crate::{
     config::ActionConfig,
     election::{LeaderKey, LeaseId, Token},
     plugin::Engine,
-    store::{Candidate, Member, Standing, Whereabouts},
+    store::{Candidate, Member, Standing},
 };
 
 /// The smallest program: a module for WASI preview 1 that returns at once.
@@ -68,18 +68,7 @@ impl World {
                     failing.insert(action.to_owned(), failed);
                 }
             }
-            let member = Member {
-                name: name.to_owned(),
-                url: String::new(),
-                labels: BTreeMap::new(),
-                priority: 0,
-                joined: 0,
-                version: String::new(),
-                machine: String::new(),
-                process: Whereabouts::default(),
-                failing,
-                tasks: BTreeSet::new(),
-            };
+            let member = Member { failing, ..Member::named(name) };
             let candidate = Candidate {
                 host: name.to_owned(),
                 url: String::new(),

@@ -129,7 +129,8 @@ impl Strategist {
     /// One that was removed before it was started stays up, to say so.
     fn leave(&self, roster: &Roster, view: &HostView) {
         let Some(removal) = roster.notes.removed.get(&*self.host) else { return };
-        let leads = |here: &GroupView| matches!(here.role, Role::Leader | Role::Draining);
+        let leads =
+            |here: &GroupView| matches!(here.role, Role::Leader | Role::Draining | Role::Resigning);
         if self.leave.is_cancelled() || view.groups.values().any(leads) {
             return;
         }

@@ -14,7 +14,7 @@ use crate::{
     clock::BootTime,
     config::GroupConfig,
     election::{Event, Group, LeaderKey, LeaseId, Token},
-    store::{Candidate, Member, Roster, Standing, Whereabouts},
+    store::{Candidate, Member, Roster, Standing},
     term::view::{GroupView, HostView, Role},
 };
 
@@ -89,23 +89,11 @@ impl Cluster {
         let name = format!("h{}", self.revision);
         let config = GroupConfig { spread: true, settle: self.settle, ..GroupConfig::DEFAULT };
         let groups = self.groups.keys().map(|group| (group.clone(), config.clone())).collect();
-        let member = Member {
-            name: name.clone(),
-            url: String::new(),
-            labels: BTreeMap::new(),
-            priority: 0,
-            joined: 0,
-            version: String::new(),
-            machine: String::new(),
-            process: Whereabouts::default(),
-            failing: BTreeMap::new(),
-            tasks: BTreeSet::new(),
-        };
         let lag = self.up_to(self.lag);
         self.hosts.push(Host {
             lease,
             adviser: Adviser::new(name.as_str().into(), groups),
-            member: member.into(),
+            member: Member::named(name).into(),
             lag,
             seen: 0,
             looks_at: self.now,

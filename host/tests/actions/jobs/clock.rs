@@ -289,7 +289,10 @@ async fn a_clock_that_is_known_to_be_wrong_claims_nothing() {
     world.start([job("job", "* * * * *", Missed::Skip)]).await;
     hours(1).await;
     assert_eq!(world.begun("job").await, [""; 0], "nothing is known yet");
-    let say = |verdict| drop(tell.send_replace(Some(Comparison::new(verdict, clock.now()))));
+    let say = |verdict| {
+        let comparison = Comparison::new(verdict, clock.now(), BootTime::now());
+        drop(tell.send_replace(Some(comparison)));
+    };
     say(Verdict::Wrong(TimeDelta::minutes(-2)));
     sleep(Duration::from_millis(1)).await;
     assert_eq!(world.begun("job").await, [""; 0]);

@@ -1,11 +1,6 @@
 //! A host that stands by, its relay, and invented leaders.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use soloist::{
     action::{Action, Lobby, Programme},
@@ -16,7 +11,7 @@ use soloist::{
     election::{Group, LeaderKey, LeaseId, Token},
     journal::Journal,
     relay::{Handle, Relay},
-    store::{Candidate, Member, Roster, Standing, Whereabouts},
+    store::{Candidate, Member, Roster, Standing},
 };
 use tokio::{
     io::AsyncWriteExt,
@@ -162,20 +157,8 @@ pub(super) fn no_logs() -> LogSource {
 
 /// Commands for a host that has no cluster.
 pub(super) fn nobody(world: &World) -> Commands {
-    let member = Member {
-        name: "a".into(),
-        url: String::new(),
-        labels: BTreeMap::new(),
-        priority: 0,
-        process: Whereabouts::default(),
-        failing: BTreeMap::new(),
-        tasks: BTreeSet::new(),
-        joined: 0,
-        version: String::new(),
-        machine: String::new(),
-    };
     Commands {
-        member,
+        member: Member::named("a"),
         store: Arc::clone(&world.store),
         peers: peers(),
         sight: Sight::of_nothing(),

@@ -13,7 +13,7 @@ use soloist::{
     action::TaskError,
     election::LeaseId,
     plugin::{Answer, Call},
-    store::{CastAnswer, CastKey, CastOrder, CastState, Casts, Member, Roster, Store, Whereabouts},
+    store::{CastAnswer, CastKey, CastOrder, CastState, Casts, Member, Roster, Store},
     tasks::casts::{Perform, TaskTerms, Terms, Worker},
 };
 use tokio::{
@@ -203,19 +203,7 @@ impl Host {
 
 /// As far as a worker looks at it: the window that it picks from is wider.
 pub(crate) fn hosts(count: usize) -> Roster {
-    let member = |name: &str| Member {
-        name: name.into(),
-        url: String::new(),
-        labels: BTreeMap::new(),
-        priority: 0,
-        joined: 0,
-        version: String::new(),
-        machine: String::new(),
-        process: Whereabouts::default(),
-        failing: BTreeMap::new(),
-        tasks: BTreeSet::new(),
-    };
-    let members = (0..count).map(|i| (LeaseId(1), Arc::new(member(&i.to_string()))));
+    let members = (0..count).map(|i| (LeaseId(1), Member::named(i.to_string()).into()));
     Roster { members: members.collect(), ..Roster::default() }
 }
 

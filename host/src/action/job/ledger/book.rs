@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use super::{MARK, RECORDS_MAX, RUN};
 use crate::{
     action::job::{
-        claimed::Claimed,
-        record::{Mark, Outcome, Record},
+        mark::Mark,
+        record::{Outcome, Record},
     },
     store::{Entry, State, StoreError},
 };
@@ -35,42 +35,6 @@ impl Page {
 /// In the order of their bytes as well.
 pub(super) fn key(number: u64) -> String {
     format!("{RUN}{number:020}")
-}
-
-/// The mark of a job that begins now, in the place of the one that was found.
-pub(super) fn begin(
-    found: Option<&(Mark, i64)>,
-    keys: &[String],
-    now: DateTime<Utc>,
-    schedule: &str,
-    anew: bool,
-) -> (Mark, i64) {
-    let schedule = schedule.to_owned();
-    match found {
-        Some((mark, version)) => {
-            // Under another schedule, too, nothing that was claimed comes again.
-            let mut claimed = mark.claimed.clone();
-            if anew {
-                claimed.cut(now);
-            }
-            (Mark { settled: now, claimed, schedule, ..mark.clone() }, *version)
-        }
-        None => {
-            // None, unless somebody took the mark away: their numbers are not given again.
-            let numbers = keys.iter().filter_map(|key| key.strip_prefix(RUN)?.parse().ok());
-            let count = numbers.max().unwrap_or(0);
-            let claimed = Claimed::default();
-            (Mark { settled: now, claimed, schedule, count, latest: None }, 0)
-        }
-    }
-}
-
-/// What is known of a mark that does not say itself what was claimed: hosts of former
-/// versions wrote such.
-pub(super) fn claimed_of(records: &[Record]) -> Claimed {
-    let scheduled = || records.iter().filter(|record| !record.by_hand).map(|it| it.scheduled);
-    let bounds = scheduled().min().zip(scheduled().max());
-    bounds.map_or_else(Claimed::default, |(from, to)| Claimed::all(from, to))
 }
 
 pub(super) fn interrupt(record: &mut Record, now: DateTime<Utc>) {

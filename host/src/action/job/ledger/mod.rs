@@ -23,12 +23,13 @@ use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 
 use self::{
-    book::{begin, claimed_of, interrupt, key, parse, read},
+    book::{interrupt, key, parse, read},
     hand::{AGAIN, Hand, Written},
 };
 use super::{
     firing::Firing,
-    record::{Mark, Outcome, Record},
+    mark::Mark,
+    record::{Outcome, Record},
 };
 use crate::{
     capability::TermLink,
@@ -89,17 +90,16 @@ impl Ledger {
                 }
             }
             let records: Vec<_> = book.pages.iter().map(|(page, _)| page.record.clone()).collect();
-            if let Some((mark, _)) = &mut book.mark
-                && mark.claimed.is_empty()
-            {
-                mark.claimed = claimed_of(&records);
+            if let Some((mark, _)) = &mut book.mark {
+                mark.complete(&records);
             }
             let mark = match &book.mark {
-                Some((mark, _)) if mark.schedule == schedule && !anew => mark.clone(),
+                Some((mark, _)) if mark.is_of(schedule) && !anew => mark.clone(),
                 found => {
-                    let ask = || self.0.store.list(&self.0.action, None, KEYS_MAX);
-                    let keys = self.0.sure("open its ledger", ask).await?;
-                    let (mark, version) = begin(found.as_ref(), &keys, now, schedule, anew);
+                    let (mark, version) = match found {
+                        Some((mark, version)) => (mark.from_now(now, schedule, anew), *version),
+                        None => (Mark::new(now, schedule, self.last_number().await?), 0),
+                    };
                     writes.push(self.put(MARK, &mark, version)?);
                     mark
                 }
@@ -139,7 +139,7 @@ impl Ledger {
                 Some(Ok((found, _))) if doubtful && found == new => {
                     return Ok(Some((new, page)));
                 }
-                Some(Ok((found, version))) if found.count == mark.count => version,
+                Some(Ok((found, version))) if mark.is_still(&found) => version,
                 _ => return Ok(None),
             };
             if !in_time() {
@@ -168,22 +168,14 @@ impl Ledger {
         now: DateTime<Utc>,
     ) -> (Mark, Page) {
         let term = self.0.term.gate.term();
-        let (token, number) = (term.token.0, mark.count + 1);
-        let settled = if firing.by_hand { mark.settled } else { firing.scheduled };
-        let latest = Some((firing.id.clone(), token));
-        let claimed = if firing.by_hand {
-            mark.claimed.clone()
-        } else {
-            mark.claimed.with(mark.settled_by(now), firing.scheduled)
-        };
-        let new = Mark { settled, claimed, schedule: mark.schedule.clone(), count: number, latest };
+        let new = mark.with(firing, term.token.0, now);
         let record = Record {
             id: firing.id.clone(),
             scheduled: firing.scheduled,
             by_hand: firing.by_hand,
             missed,
             host: term.host.to_string(),
-            token,
+            token: term.token.0,
             started: now,
             ended: None,
             attempt: 1,
@@ -192,7 +184,17 @@ impl Ledger {
             error: None,
             output: String::new(),
         };
+        let number = new.count;
         (new, Page { number, record })
+    }
+
+    /// The number of the latest record, where there is no mark: none, unless somebody took
+    /// that away. Their numbers are not given again.
+    async fn last_number(&self) -> Result<u64, Over> {
+        let ask = || self.0.store.list(&self.0.action, None, KEYS_MAX);
+        let keys = self.0.sure("open its ledger", ask).await?;
+        let numbers = keys.iter().filter_map(|key| key.strip_prefix(RUN)?.parse().ok());
+        Ok(numbers.max().unwrap_or(0))
     }
 
     /// Replaces what is kept of a firing, unless that has ended or was forgotten.

@@ -1,0 +1,94 @@
+//! Where a leader stands in the firings of a job: the keeper without its clock, its tasks and
+//! its store, so that the simulation has the same.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    firing::Firing,
+    mark::Mark,
+    timetable::{self, MISSED_MAX, Step},
+};
+use crate::{clock::Leave, config::JobConfig};
+
+/// What a leader knows of its job's firings, and goes by.
+#[derive(Clone, Debug)]
+pub struct Course {
+    action: Arc<str>,
+    mark: Mark,
+    /// How many were missed and dropped since the latest that was begun.
+    missed: usize,
+    /// Firings that were begun before this term: a clock may come back to them.
+    known: BTreeSet<String>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing before this moment; if there is none, until something changes.
+    Wait(Option<DateTime<Utc>>),
+    /// Claim this firing, and begin it once it is claimed.
+    Claim(Firing),
+    /// Nothing but to say it: the firings up to this time were missed, so many of them, and
+    /// are dropped. It goes to the store with the next claim.
+    Missed(DateTime<Utc>, usize),
+    /// Open the ledger anew: what was claimed without a gap reaches too far ahead.
+    Anew,
+}
+
+impl Course {
+    /// That of the job called `action`, from what its ledger says: the mark, and the ids of
+    /// the firings that were begun.
+    #[must_use]
+    pub fn new(action: Arc<str>, mark: Mark, begun: impl IntoIterator<Item = String>) -> Self {
+        Self { action, mark, missed: 0, known: begun.into_iter().collect() }
+    }
+
+    /// What claims go by.
+    #[must_use]
+    pub fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// How many firings were missed and dropped since the latest that was begun.
+    #[must_use]
+    pub fn missed(&self) -> usize {
+        self.missed
+    }
+
+    /// What to do when the clock shows `now`, and may be gone by as `leave` says. No firing
+    /// can begin while the job is `busy`.
+    pub fn next(&mut self, job: &JobConfig, leave: &Leave, now: DateTime<Utc>, busy: bool) -> Act {
+        if *leave != Leave::Given {
+            // Whatever a wrong clock takes for missed is not.
+            return Act::Wait(None);
+        }
+        loop {
+            self.mark.settled = self.mark.settled_by(now);
+            match timetable::next(&self.action, job, &self.mark, now, busy) {
+                Step::Wait(until) => return Act::Wait(until),
+                Step::Anew => return Act::Anew,
+                Step::Fire(firing) if self.known.contains(&firing.id) => {
+                    self.mark.settled = firing.scheduled;
+                }
+                Step::Fire(firing) => return Act::Claim(firing),
+                Step::Drop(to, count) => {
+                    self.mark.settled = to;
+                    self.missed = (self.missed + count).min(MISSED_MAX);
+                    return Act::Missed(to, count);
+                }
+            }
+        }
+    }
+
+    /// A firing was claimed, which made this mark. What was dropped meanwhile stays so.
+    pub fn claimed(&mut self, mark: Mark) {
+        (self.mark, self.missed) = (mark, 0);
+    }
+
+    /// The ledger was opened again: it says this.
+    pub fn goes_on(&mut self, mark: Mark, begun: impl IntoIterator<Item = String>) {
+        (self.mark, self.known) = (mark, begun.into_iter().collect());
+    }
+}

@@ -1,0 +1,229 @@
+//! Wall clocks, right and wrong, and how hosts compare them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use soloist::{
+    clock::{Comparison, Leave, Reading, Verdict},
+    election::LeaseId,
+    term::{Here, HostView},
+};
+
+use crate::{
+    happening::Happening,
+    host::Host,
+    mutant::Mutant,
+    store::Caller,
+    world::{MS, SECOND, World},
+};
+
+/// From one comparison to the next, unless there is a reason for one.
+pub(crate) const ROUND: u64 = 10 * SECOND;
+/// How long another host may take to say what its clock shows.
+const QUESTION: u64 = SECOND;
+/// From one look whether a group could be led here to the next.
+const READINESS: u64 = 500 * MS;
+/// What is no further off is right.
+pub(crate) const RIGHT: TimeDelta = TimeDelta::milliseconds(200);
+/// Who is further off is wrong beyond doubt: by more than a minute and what a reading may err.
+const WRONG: TimeDelta = TimeDelta::seconds(62);
+
+/// A host's wall clock, and what its process knows of it.
+#[derive(Default)]
+pub(crate) struct Timepiece {
+    /// By how much it is ahead of the true time.
+    pub(crate) ahead: TimeDelta,
+    /// When it was set.
+    pub(crate) set_at: u64,
+    pub(crate) known: Known,
+}
+
+/// What dies with the process.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) compared: Option<Comparison>,
+    /// Who was asked last.
+    asked: Option<Vec<LeaseId>>,
+    /// When it compares next; nothing while it does.
+    compares_at: Option<u64>,
+    comparing: bool,
+    /// What the checker knows of the latest comparison.
+    pub(crate) truth: Option<Truth>,
+}
+
+/// A comparison as it is seen by who knows the true time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Truth {
+    /// By how much the host's clock was ahead.
+    pub(crate) ahead: TimeDelta,
+    /// Whether a majority of right clocks has said that it is wrong, and since when.
+    pub(crate) wrong_since: Option<u64>,
+}
+
+/// What comes of asking the others.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    comparison: Comparison,
+    truth: Truth,
+}
+
+impl Timepiece {
+    /// A clock that is ahead by so much.
+    pub(crate) fn new(ahead: TimeDelta) -> Self {
+        Self { ahead, ..Self::default() }
+    }
+
+    pub(crate) fn is_right(&self) -> bool {
+        self.ahead.abs() <= RIGHT
+    }
+}
+
+impl World {
+    /// What a clock shows that is right.
+    pub(crate) fn true_wall(&self, at: u64) -> DateTime<Utc> {
+        self.epoch + TimeDelta::nanoseconds(at as i64)
+    }
+
+    /// What the clock of a host shows.
+    pub(crate) fn wall(&self, host: usize) -> DateTime<Utc> {
+        self.true_wall(self.now) + self.hosts[host].time.ahead
+    }
+
+    /// Whether a host's jobs may go on by its clock.
+    pub(crate) fn leave(&self, host: usize) -> Leave {
+        let (wall, host) = (self.wall(host), &self.hosts[host]);
+        Leave::by(host.time.known.compared.as_ref(), wall, host.clock(self.now))
+    }
+
+    /// By how much a clock may be ahead.
+    pub(crate) fn some_error(&mut self) -> TimeDelta {
+        let sign = if self.rng.bool() { 1 } else { -1 };
+        let ms = match self.rng.u8(..8) {
+            0..3 => self.rng.i64(0..100),
+            3..5 => self.rng.i64(1_100..50_000),
+            5..7 => self.rng.i64(63_000..20 * 3_600_000),
+            _ => self.rng.i64(23 * 3_600_000..50 * 3_600_000),
+        };
+        TimeDelta::milliseconds(sign * ms)
+    }
+
+    /// Somebody sets the clock of a host, which notices that within a second.
+    pub(crate) fn set_clock(&mut self, host: usize, ahead: TimeDelta) {
+        self.tell(|world| format!("the clock of {} is ahead by {ahead}", world.hosts[host].name));
+        let time = &mut self.hosts[host].time;
+        (time.ahead, time.set_at) = (ahead, self.now);
+        let notices = self.rng.u64(..SECOND);
+        self.after(notices, Happening::ClockSet(self.caller(host)));
+    }
+
+    /// A host notices that its clock was set. While it compares, that shows at the end of it.
+    pub(crate) fn clock_set(&mut self, caller: Caller) {
+        if !self.hosts[caller.host].time.known.comparing {
+            self.compare_after(caller, 0);
+        }
+        self.keep_job(caller);
+    }
+
+    /// Compares anew where others are there than before.
+    pub(crate) fn compare_if_changed(&mut self, caller: Caller) {
+        let host = &self.hosts[caller.host];
+        let others = others(host).map(|(lease, _)| lease);
+        if !host.time.known.comparing
+            && host.time.known.asked.as_ref().is_none_or(|asked| !others.eq(asked.iter().copied()))
+        {
+            self.compare_after(caller, 0);
+        }
+    }
+
+    fn compare_after(&mut self, caller: Caller, pause: u64) {
+        let at = self.now + pause;
+        self.hosts[caller.host].time.known.compares_at = Some(at);
+        self.at(at, Happening::Compare(caller, at));
+    }
+
+    /// A host asks the others what their clocks show.
+    pub(crate) fn compare_clocks(&mut self, caller: Caller, set: u64) {
+        let (own, host) = (self.wall(caller.host), &mut self.hosts[caller.host]);
+        let known = &mut host.time.known;
+        if known.compares_at.take_if(|at| *at == set).is_none() {
+            return;
+        }
+        known.comparing = true;
+        let (boot, ahead) = (host.clock(self.now), host.time.ahead);
+        let others: Vec<_> = others(host).map(|(lease, name)| (lease, name.to_owned())).collect();
+        self.hosts[caller.host].time.known.asked =
+            Some(others.iter().map(|(lease, _)| *lease).collect());
+        let (mut readings, mut right, mut takes) = (Vec::new(), 0, 0);
+        for (_, name) in &others {
+            let took = self.question(name);
+            takes = takes.max(took.unwrap_or(QUESTION));
+            let Some(took) = took else { continue };
+            let asked = self.hosts.iter().position(|host| host.name == *name).unwrap_or_default();
+            let shown = self.wall(asked) + TimeDelta::nanoseconds(took as i64 / 2);
+            right += usize::from(self.hosts[asked].time.is_right());
+            let took = std::time::Duration::from_nanos(took);
+            readings.extend(Reading::of(name.clone(), shown, own, took));
+        }
+        let hosts = others.len() + 1;
+        let verdict = match self.mutant {
+            Mutant::TrustsItsClock => Verdict::Right,
+            _ => Verdict::of(&readings, hosts),
+        };
+        let wrong = ahead.abs() > WRONG && 2 * right > hosts;
+        let truth = Truth { ahead, wrong_since: wrong.then_some(self.now) };
+        let comparison = Comparison::new(verdict, own, boot);
+        self.after(takes, Happening::Compared(caller, Box::new(Asked { comparison, truth })));
+    }
+
+    /// How long a host takes to answer; nothing, if it does not in time.
+    fn question(&mut self, name: &str) -> Option<u64> {
+        let host = self.hosts.iter().find(|host| host.name == name)?;
+        let there = host.heart.is_some() && !host.is_frozen(self.now);
+        let (loss, latency) = if self.faulty() { (self.loss, self.latency) } else { (0, 2) };
+        let lost = self.rng.u64(..1000) < loss;
+        let took = self.rng.u64(MS / 5..latency * 2 * MS);
+        (there && !lost && took < QUESTION).then_some(took)
+    }
+
+    /// What the others have said.
+    pub(crate) fn compared(&mut self, caller: Caller, asked: Asked) {
+        let Asked { mut comparison, mut truth } = asked;
+        let (wall, host) = (self.wall(caller.host), &mut self.hosts[caller.host]);
+        let boot = host.clock(self.now);
+        if self.mutant == Mutant::StampsLate {
+            comparison = Comparison::new(comparison.verdict().clone(), wall, boot);
+        }
+        let holds = comparison.holds(wall, boot);
+        let known = &mut host.time.known;
+        let before = known.truth.and_then(|truth| truth.wrong_since);
+        truth.wrong_since = truth.wrong_since.map(|_| before.unwrap_or(self.now));
+        (known.comparing, known.truth) = (false, Some(truth));
+        known.compared = Some(comparison);
+        self.compare_after(caller, if holds { ROUND } else { 0 });
+        self.keep_job(caller);
+    }
+
+    // ---- whether a group could be led
+
+    /// A host looks whether it could lead the group that goes by time, and tells its heart.
+    pub(crate) fn look_at_readiness(&mut self, caller: Caller) {
+        let Some(job) = &self.job else { return };
+        let refusal = self.leave(caller.host).refusal().map(ToString::to_string);
+        let clock = refusal.filter(|_| self.mutant != Mutant::ClingsOn);
+        let host = &mut self.hosts[caller.host];
+        let Some(heart) = &host.heart else { return };
+        let view = HostView::of(heart, None, None);
+        let obstacle = (self.now < host.obstructed_until).then(|| "its port is taken".to_owned());
+        let here = Here::of(&job.group, &view, host.sight.roster.as_deref());
+        let event = host.findings.look(here, clock, |_| Some(obstacle.map_or(Ok(()), Err)));
+        if let Some(event) = event {
+            self.hear(caller, event);
+        }
+        self.after(READINESS, Happening::Readiness(caller));
+    }
+}
+
+/// The other hosts that are there, as this one sees it.
+fn others(host: &Host) -> impl Iterator<Item = (LeaseId, &str)> {
+    let members = host.sight.roster.iter().flat_map(|roster| &roster.members);
+    let others = members.map(|(lease, member)| (*lease, &*member.name));
+    others.filter(|(_, name)| *name != host.name)
+}

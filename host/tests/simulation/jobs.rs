@@ -1,0 +1,281 @@
+//! A job under a term: the keeper and its ledger, with the parts of both that decide.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use chrono::{DateTime, Utc};
+use soloist::{
+    action::{Act, Claimed, Course, Firing, Mark},
+    config::{Concurrency, JobConfig, Missed, Schedule},
+    election::{Event, Group, LeaderKey},
+};
+
+use crate::{
+    calls::Request,
+    happening::Happening,
+    host::Phase,
+    mutant::Mutant,
+    store::Caller,
+    world::{MS, SECOND, World},
+};
+
+const JOB: &str = "report";
+/// A wait is looked at anew after so long.
+const LOOK: u64 = 60 * SECOND;
+/// So many firings are kept.
+const RECORDS: usize = 50;
+
+/// The one job of a world.
+pub(crate) struct Job {
+    pub(crate) group: Group,
+    pub(crate) config: JobConfig,
+    /// From one firing to the next.
+    pub(crate) period: Duration,
+    /// Whether each run may outlast that by far, or few of them.
+    slow: bool,
+}
+
+impl Job {
+    /// One that fires every second to every hour.
+    pub(crate) fn new(group: Group, rng: &mut fastrand::Rng) -> Self {
+        let period = Duration::from_secs([1, 2, 5, 20, 3600][rng.usize(..5)]);
+        // By the hour a clock that is days ahead has few of them to run.
+        let all = period.as_secs() == 3600 && rng.bool();
+        let config = JobConfig {
+            schedule: Schedule::Every(period),
+            jitter: [Duration::ZERO, Duration::from_millis(700)][rng.usize(..2)],
+            missed: if all { Missed::All } else { [Missed::Skip, Missed::Once][rng.usize(..2)] },
+            concurrency: Concurrency::Forbid,
+            timeout: Duration::from_secs(60),
+            retries: 0,
+        };
+        Self { group, config, period, slow: rng.bool() }
+    }
+}
+
+/// What the store keeps of the job.
+#[derive(Clone, Debug)]
+pub(crate) struct Book {
+    mark: Mark,
+    /// The latest firings, by their ids.
+    begun: Vec<String>,
+    /// When all that were ever claimed should have begun: what nobody but the checker reads.
+    pub(crate) claimed: BTreeSet<DateTime<Utc>>,
+}
+
+/// What keeps the job under a term.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keeper {
+    course: Option<Course>,
+    /// Whether it waits for the store.
+    asks: bool,
+    /// The moment of its timer.
+    wakes_at: Option<u64>,
+    pub(crate) busy_until: u64,
+}
+
+/// What a keeper asks of the store, as often as it takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Errand {
+    pub(crate) key: LeaderKey,
+    /// By the host's clock, when it was first asked.
+    now: DateTime<Utc>,
+    what: What,
+    /// How often the store has gone back by then.
+    era: u64,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Open { anew: bool },
+    Claim { by: Mark, new: Mark, firing: Firing },
+}
+
+/// What the store says.
+#[derive(Clone, Debug)]
+pub(crate) enum Said {
+    Opened(Mark, Vec<String>),
+    Claimed,
+    /// The mark is another one.
+    Moved,
+    /// The leader's key is gone.
+    Fenced,
+    /// Nothing.
+    Unknown,
+}
+
+impl World {
+    /// A term's job begins.
+    pub(crate) fn begin_job(&mut self, caller: Caller, key: &LeaderKey) {
+        if self.job.as_ref().is_some_and(|job| job.group == key.group) {
+            self.open_ledger(caller, key.clone(), false);
+        }
+    }
+
+    fn open_ledger(&mut self, caller: Caller, key: LeaderKey, anew: bool) {
+        let (now, era) = (self.wall(caller.host), self.checker.figures.restored);
+        self.send(caller, Errand { key, now, what: What::Open { anew }, era });
+    }
+
+    /// Asks the store, if the term goes on.
+    pub(crate) fn send(&mut self, caller: Caller, errand: Errand) {
+        let (host, now) = (&mut self.hosts[caller.host], self.now);
+        let clock = host.clock(now);
+        let term = host.terms.get_mut(&errand.key.group).filter(|term| term.key == errand.key);
+        let Some(term) = term.filter(|term| term.passes(clock)) else { return };
+        term.keeper.asks = true;
+        self.ask(caller, Request::Job(Box::new(errand)));
+    }
+
+    /// The store reads or writes the ledger.
+    pub(crate) fn keep_ledger(&mut self, errand: &Errand) -> Said {
+        let there = self.store.exists(&errand.key);
+        let (job, book) = (self.job.as_ref(), self.store.data.book.as_mut());
+        let schedule = job.map(|job| job.config.schedule.to_string()).unwrap_or_default();
+        match (&errand.what, book) {
+            (What::Open { anew: false }, Some(book)) => {
+                return Said::Opened(book.mark.clone(), book.begun.clone());
+            }
+            _ if !there => return Said::Fenced,
+            (What::Open { .. }, Some(book)) => {
+                book.mark = book.mark.from_now(errand.now, &schedule, true);
+                self.checker.firings.anew(errand.now);
+            }
+            (What::Open { .. }, None) => {
+                let (mark, begun) = (Mark::new(errand.now, &schedule, 0), Vec::new());
+                self.store.data.book = Some(Book { mark, begun, claimed: BTreeSet::new() });
+            }
+            (What::Claim { by, new, firing }, Some(book)) if by.is_still(&book.mark) => {
+                book.mark = new.clone();
+                book.begun.push(firing.id.clone());
+                book.claimed.insert(firing.scheduled);
+                if book.begun.len() > RECORDS {
+                    book.begun.remove(0);
+                }
+            }
+            (What::Claim { new, .. }, Some(book)) if book.mark == *new => return Said::Claimed,
+            (What::Claim { .. }, _) => return Said::Moved,
+        }
+        self.store.data.revision += 1;
+        match (&errand.what, &self.store.data.book) {
+            (What::Open { .. }, Some(book)) => Said::Opened(book.mark.clone(), book.begun.clone()),
+            _ => Said::Claimed,
+        }
+    }
+
+    /// A keeper hears from the store.
+    pub(crate) fn said(&mut self, caller: Caller, errand: Errand, said: Said) {
+        let (now, host) = (self.now, &mut self.hosts[caller.host]);
+        let clock = host.clock(now);
+        let key = &errand.key;
+        let term = host.terms.get_mut(&key.group).filter(|term| term.key == *key);
+        let Some(term) = term.filter(|term| term.passes(clock)) else { return };
+        term.keeper.asks = false;
+        match (said, &errand.what) {
+            (Said::Unknown, _) => {
+                term.keeper.asks = true;
+                let pause = self.timings.retry.as_nanos() as u64;
+                return self.after(pause, Happening::Errand(caller, Box::new(errand)));
+            }
+            (Said::Fenced, _) => return self.hear(caller, Event::KeyGone { key: errand.key }),
+            (Said::Moved, _) => return self.open_ledger(caller, errand.key, false),
+            (Said::Opened(mark, mut begun), _) => {
+                if self.mutant == Mutant::ForgetsClaims {
+                    begun.clear();
+                }
+                match &mut term.keeper.course {
+                    Some(course) => course.goes_on(mark, begun),
+                    course => *course = Some(Course::new(JOB.into(), mark, begun)),
+                }
+            }
+            (Said::Claimed, What::Claim { new, firing, .. }) => {
+                if let Some(course) = &mut term.keeper.course {
+                    course.claimed(new.clone());
+                }
+                let (key, firing) = (errand.key.clone(), firing.clone());
+                self.begin_firing(caller, key, &firing, errand.era);
+            }
+            (Said::Claimed, What::Open { .. }) => {}
+        }
+        self.keep_job(caller);
+    }
+
+    fn begin_firing(&mut self, caller: Caller, key: LeaderKey, firing: &Firing, era: u64) {
+        self.tell(|world| format!("{} begins {}", world.hosts[caller.host].name, firing.id));
+        if era == self.checker.figures.restored {
+            let name = self.hosts[caller.host].name;
+            self.checker.begins(firing.scheduled, name, self.now);
+        }
+        let Some(Job { period, slow, .. }) = &self.job else { return };
+        let outlasts = (3 * period.as_nanos() as u64).min(10 * SECOND);
+        let longest = if *slow || self.rng.u8(..8) == 0 { outlasts } else { 300 * MS };
+        let until = self.now + self.rng.u64(..longest);
+        if let Some(term) = self.hosts[caller.host].terms.get_mut(&key.group) {
+            term.keeper.busy_until = until;
+        }
+        self.at(until, Happening::Keep(caller, key, None));
+    }
+
+    /// The timer that was set for this moment runs out, or a firing has ended.
+    pub(crate) fn wake_keeper(&mut self, caller: Caller, key: &LeaderKey, set: Option<u64>) {
+        let term = self.hosts[caller.host].terms.get_mut(&key.group);
+        let Some(term) = term.filter(|term| term.key == *key) else { return };
+        if set.is_none() || term.keeper.wakes_at.take_if(|at| Some(*at) == set).is_some() {
+            self.keep_job(caller);
+        }
+    }
+
+    /// A keeper does what is due.
+    pub(crate) fn keep_job(&mut self, caller: Caller) {
+        let Some(job) = &self.job else { return };
+        let (now, wall, leave) = (self.now, self.wall(caller.host), self.leave(caller.host));
+        let host = &mut self.hosts[caller.host];
+        let clock = host.clock(now);
+        let Some(term) = host.terms.get_mut(&job.group) else { return };
+        let leaving = term.phase > Phase::Open || !term.passes(clock);
+        let Keeper { course: Some(course), asks: false, wakes_at, busy_until } = &mut term.keeper
+        else {
+            return;
+        };
+        if leaving {
+            return;
+        }
+        let act = loop {
+            match course.next(&job.config, &leave, wall, now < *busy_until) {
+                Act::Missed(..) => {}
+                act => break act,
+            }
+        };
+        let key = term.key.clone();
+        match act {
+            Act::Wait(None) | Act::Missed(..) => *wakes_at = None,
+            Act::Wait(Some(until)) => {
+                let pause = (until - wall).num_nanoseconds().unwrap_or(i64::MAX).max(0) as u64;
+                let at = now + pause.min(LOOK);
+                *wakes_at = Some(at);
+                self.at(at, Happening::Keep(caller, key, Some(at)));
+            }
+            Act::Anew => self.open_ledger(caller, key, true),
+            Act::Claim(firing) => {
+                let by = course.mark().clone();
+                let new = self.mutant.claims(by.with(&firing, key.token.0, wall));
+                self.checker.claims(&self.hosts[caller.host], &firing.id, now);
+                let era = self.checker.figures.restored;
+                let what = What::Claim { by, new, firing };
+                self.send(caller, Errand { key, now: wall, what, era });
+            }
+        }
+    }
+}
+
+impl Mutant {
+    /// The mark that a claim makes, as this world's hosts make it.
+    fn claims(self, new: Mark) -> Mark {
+        match self {
+            Self::ForgetsClaims => Mark { claimed: Claimed::default(), ..new },
+            Self::HighWater => {
+                Mark { claimed: Claimed::all(DateTime::UNIX_EPOCH, new.settled), ..new }
+            }
+            _ => new,
+        }
+    }
+}
