@@ -1,42 +1,56 @@
 //! What is still to happen, in the order of its moments.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use crate::world::MS;
+
+/// Happenings are kept by spans of so many nanoseconds: few in each, which are quickly looked
+/// through.
+const SPAN: u64 = 25 * MS;
+/// No world lasts as many spans, so that what is further ahead never happens.
+const SPANS_MAX: usize = 1_000_000;
 
 /// Happenings to come. Those of one moment come in the order in which they were entered.
 pub(crate) struct Agenda<T> {
-    /// Moment, number and place in one number, which is quick to compare. The happenings
-    /// themselves are large and stay where they are.
-    due: BinaryHeap<Reverse<u128>>,
-    number: u32,
-    places: Vec<Option<T>>,
-    free: Vec<usize>,
+    spans: Vec<Vec<(u64, T)>>,
+    /// In those before it nothing is left.
+    current: usize,
 }
 
 impl<T> Default for Agenda<T> {
     fn default() -> Self {
-        Self { due: BinaryHeap::new(), number: 0, places: Vec::new(), free: Vec::new() }
+        Self { spans: Vec::new(), current: 0 }
     }
 }
 
 impl<T> Agenda<T> {
     /// Enters a happening at a true time.
     pub(crate) fn at(&mut self, at: u64, happening: T) {
-        let place = self.free.pop().unwrap_or(self.places.len());
-        if place == self.places.len() {
-            self.places.push(None);
+        let span = usize::try_from(at / SPAN).unwrap_or(usize::MAX);
+        if span >= SPANS_MAX {
+            return;
         }
-        self.places[place] = Some(happening);
-        self.number += 1;
-        let order = u128::from(at) << 64 | u128::from(self.number) << 32 | place as u128;
-        self.due.push(Reverse(order));
+        if span >= self.spans.len() {
+            self.spans.resize_with(span + 1, Vec::new);
+        }
+        self.spans[span].push((at, happening));
     }
 
     /// Takes the next happening out, with its moment, unless that is after `end`.
     pub(crate) fn next(&mut self, end: u64) -> Option<(u64, T)> {
-        self.due.peek().filter(|Reverse(order)| (order >> 64) as u64 <= end)?;
-        let Reverse(order) = self.due.pop()?;
-        let (at, place) = ((order >> 64) as u64, order as u32 as usize);
-        self.free.push(place);
-        Some((at, self.places[place].take()?))
+        loop {
+            let span = self.spans.get_mut(self.current)?;
+            let (mut next, mut earliest) = (0, u64::MAX);
+            for (place, (at, _)) in span.iter().enumerate() {
+                if *at < earliest {
+                    (next, earliest) = (place, *at);
+                }
+            }
+            if earliest <= end {
+                return Some(span.remove(next));
+            }
+            if !span.is_empty() || (self.current as u64 + 1) * SPAN > end {
+                return None;
+            }
+            self.current += 1;
+        }
     }
 }

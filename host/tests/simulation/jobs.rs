@@ -87,7 +87,7 @@ pub(crate) struct Errand {
 #[derive(Clone, Debug)]
 enum What {
     Open { anew: bool },
-    Claim { by: Mark, new: Mark, firing: Firing },
+    Claim { by: Box<Mark>, new: Box<Mark>, firing: Firing },
 }
 
 /// What the store says.
@@ -145,14 +145,14 @@ impl World {
                 self.store.data.book = Some(Book { mark, begun, claimed: BTreeSet::new() });
             }
             (What::Claim { by, new, firing }, Some(book)) if by.is_still(&book.mark) => {
-                book.mark = new.clone();
+                book.mark = Mark::clone(new);
                 book.begun.push(firing.id.clone());
                 book.claimed.insert(firing.scheduled);
                 if book.begun.len() > RECORDS {
                     book.begun.remove(0);
                 }
             }
-            (What::Claim { new, .. }, Some(book)) if book.mark == *new => return Said::Claimed,
+            (What::Claim { new, .. }, Some(book)) if book.mark == **new => return Said::Claimed,
             (What::Claim { .. }, _) => return Said::Moved,
         }
         self.store.data.revision += 1;
@@ -189,7 +189,7 @@ impl World {
             }
             (Said::Claimed, What::Claim { new, firing, .. }) => {
                 if let Some(course) = &mut term.keeper.course {
-                    course.claimed(new.clone());
+                    course.claimed(Mark::clone(new));
                 }
                 let (key, firing) = (errand.key.clone(), firing.clone());
                 self.begin_firing(caller, key, &firing, errand.era);
@@ -260,7 +260,7 @@ impl World {
                 let new = self.mutant.claims(by.with(&firing, key.token.0, wall));
                 self.checker.claims(&self.hosts[caller.host], &firing.id, now);
                 let era = self.checker.figures.restored;
-                let what = What::Claim { by, new, firing };
+                let what = What::Claim { by: by.into(), new: new.into(), firing };
                 self.send(caller, Errand { key, now: wall, what, era });
             }
         }
