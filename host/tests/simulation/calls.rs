@@ -281,7 +281,8 @@ impl World {
             let Waiting { caller, attempt, key, .. } = waiting;
             match self.way_back(caller.host) {
                 Some(way) => {
-                    self.after(way, Happening::ToHost(caller, Event::Won { attempt, key }))
+                    self.wake_up_takes(&key.group, way);
+                    self.after(way, Happening::ToHost(caller, Event::Won { attempt, key }));
                 }
                 None => self.break_off(caller, key, attempt),
             }
@@ -301,7 +302,7 @@ impl World {
         self.tell(|_| format!("nobody tells {} that it is first", waiting.key.key));
         let (caller, attempt, group) = (waiting.caller, waiting.attempt, waiting.key.group.clone());
         self.store.waiting.push(Waiting { deaf: true, ..waiting });
-        self.wake_up_lost(&group);
+        self.wake_up_takes(&group, self.second_look());
         if self.mutant != Mutant::NoSecondLook {
             let pause = self.rng.u64(..self.second_look());
             self.after(pause, Happening::SecondLook(caller, group, attempt));

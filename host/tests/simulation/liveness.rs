@@ -60,7 +60,7 @@ pub(crate) struct Seat {
     pub(crate) shown: u64,
     /// What failed there since the last look, in what it costs.
     setbacks: u64,
-    /// Until when a lost wake-up may take to be made good.
+    /// Until when a wake-up may take that is late, or lost and to be made good.
     asleep_until: u64,
     /// Since when each host could have led, but for what setbacks cost.
     could: Vec<u64>,
@@ -80,11 +80,11 @@ impl World {
         }
     }
 
-    /// Nobody tells the first of a group that it is.
-    pub(crate) fn wake_up_lost(&mut self, group: &Group) {
-        let until = self.now + self.second_look();
+    /// The first of a group hears that it is after so long; after a second look at the latest.
+    pub(crate) fn wake_up_takes(&mut self, group: &Group, long: u64) {
+        let until = self.now + long.min(self.second_look());
         if let Some(seat) = self.seat(group) {
-            seat.asleep_until = until;
+            seat.asleep_until = seat.asleep_until.max(until);
         }
     }
 
