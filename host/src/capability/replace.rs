@@ -2,7 +2,7 @@
 
 use wasmtime::{
     StoreContextMut,
-    component::{ComponentNamedList, Lift, Linker, Lower},
+    component::{ComponentNamedList, Lift, Linker, LinkerInstance, Lower},
 };
 
 use super::GuestState;
@@ -19,11 +19,7 @@ where
     P: ComponentNamedList + Lift + 'static,
     R: ComponentNamedList + Lower + 'static,
 {
-    is_there(linker, interface, name)?;
-    linker.allow_shadowing(true);
-    let replaced = linker.instance(interface)?.func_wrap(name, function);
-    linker.allow_shadowing(false);
-    replaced
+    shadow(linker, interface, name, |instance| instance.func_wrap(name, function))
 }
 
 /// The same of a function that waits.
@@ -43,9 +39,19 @@ where
     P: ComponentNamedList + Lift + 'static,
     R: ComponentNamedList + Lower + 'static,
 {
+    shadow(linker, interface, name, |instance| instance.func_wrap_async(name, function))
+}
+
+/// Lets `put` put a function in the place of one that is there.
+fn shadow(
+    linker: &mut Linker<GuestState>,
+    interface: &str,
+    name: &str,
+    put: impl FnOnce(&mut LinkerInstance<'_, GuestState>) -> wasmtime::Result<()>,
+) -> wasmtime::Result<()> {
     is_there(linker, interface, name)?;
     linker.allow_shadowing(true);
-    let replaced = linker.instance(interface)?.func_wrap_async(name, function);
+    let replaced = put(&mut linker.instance(interface)?);
     linker.allow_shadowing(false);
     replaced
 }

@@ -17,19 +17,29 @@ use soloist::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    task::JoinHandle,
 };
 use tokio_rustls::TlsConnector;
 
 use crate::rig::{Prepared, Rig, config, free_address, gate, guest_file, prepare};
+
+type Sender = hyper::client::conn::http2::SendRequest<Empty<Bytes>>;
+
+/// Begins HTTP/2 on `stream`.
+pub(crate) async fn begin_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> (Sender, JoinHandle<hyper::Result<()>>) {
+    let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
+    (sender, tokio::spawn(connection))
+}
 
 /// One answer by HTTP/2 on `stream`: its version, and its text.
 async fn ask_by_http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     uri: String,
 ) -> (Version, String) {
-    let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let (mut sender, connection) = begin_http2(stream).await;
     let request = Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
     let answer = sender.send_request(request).await.unwrap();
     assert_eq!(
@@ -58,9 +68,7 @@ async fn http2_is_recognised_by_its_first_bytes() {
 async fn what_has_no_body_has_none_by_http2() {
     let rig = Rig::up("spin").await;
     let stream = TcpStream::connect(rig.address()).await.unwrap();
-    let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let (mut sender, connection) = begin_http2(stream).await;
     let whole = "a body".len();
     for (method, path, status, length) in [
         ("HEAD", "/status?200", 200, 0),
@@ -90,9 +98,7 @@ async fn what_has_no_body_has_none_by_http2() {
 async fn a_stop_ends_http2_streams_that_are_open() {
     let rig = Rig::up("spin").await;
     let stream = TcpStream::connect(rig.address()).await.unwrap();
-    let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let (mut sender, connection) = begin_http2(stream).await;
     let asked: Vec<_> = (0..3)
         .map(|_| {
             let request = Request::get(format!("http://{}/spin", rig.address()));

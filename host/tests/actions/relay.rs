@@ -8,8 +8,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use ::http::{Request, Version};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use sha2::{Digest, Sha256};
 use soloist::{
     action::Preflight,
@@ -31,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::bystander::{
     Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, host, leader, no_jobs, no_logs, nobody,
 };
-use crate::protocols::{connector, files};
+use crate::protocols::{begin_http2, connector, files};
 use crate::rig::{PATIENCE, World, free_address, read_until, rest_of, until};
 use crate::tasks;
 
@@ -285,9 +283,7 @@ async fn by_http2(
     uri: String,
     leader: &TcpListener,
 ) -> String {
-    let client = http2::Builder::new(TokioExecutor::new());
-    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let (mut sender, connection) = begin_http2(stream).await;
     let request = Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
     let answer = tokio::spawn(sender.send_request(request));
     let (mut hop, head) = asked(leader).await;

@@ -194,15 +194,18 @@ impl Errand {
             return if begun || (known && !stands) { Next::Over } else { Next::Wait };
         }
         match leader {
-            Some(leader) if leader.own => Next::Wait,
-            Some(leader) if shunned.is_some_and(|(token, _)| token == leader.token) => Next::Wait,
-            // Only another leader may be asked again.
-            Some(leader) if self.lost.as_ref().is_some_and(|(token, _)| *token >= leader.token) => {
-                Next::Wait
+            Some(leader) if !leader.own && self.may_ask(leader.token, shunned) => {
+                Next::There(leader)
             }
-            Some(leader) => Next::There(leader),
-            None => Next::Wait,
+            _ => Next::Wait,
         }
+    }
+
+    /// Whether the leader under `token` may be asked now: not while it is shunned, and never
+    /// again where it may have done it.
+    fn may_ask(&self, token: Token, shunned: Shunned) -> bool {
+        let lost = self.lost.as_ref().is_some_and(|(lost, _)| *lost >= token);
+        !lost && shunned.is_none_or(|(shunned, _)| shunned != token)
     }
 
     /// The term of this host that another one asks for.
