@@ -275,7 +275,10 @@ impl Candidacy {
             Stage::Draining { key, .. } if concerned(&key) && !cause.drains() => {
                 self.stop(key, cause, out);
             }
-            Stage::Resigning { not_before, .. } if session_ended => {
+            // What is gone need not be given up, which a store may refuse for long.
+            Stage::Resigning { key, not_before, .. }
+                if session_ended || (cause == Cause::KeyGone && concerned(&key)) =>
+            {
                 self.stage = Stage::Idle { not_before };
             }
             _ => {}

@@ -338,8 +338,14 @@ impl World {
     /// A process hears from the store.
     pub(crate) fn saw(&mut self, who: Caller) {
         let host = &mut self.hosts[who.host];
-        if host.life == who.life {
-            host.revision = host.revision.max(self.store.data.revision);
+        if host.life != who.life {
+            return;
+        }
+        let revision = self.store.data.revision;
+        host.revision = host.revision.max(revision);
+        // A store that has come past what was seen of it, before anybody looked, shows nothing.
+        if host.heart.as_ref().is_some_and(|heart| heart.held().is_none()) {
+            host.floor.take_if(|floor| *floor <= revision);
         }
     }
 

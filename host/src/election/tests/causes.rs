@@ -69,6 +69,20 @@ fn a_store_that_forgot_the_lease_is_asked_for_another() {
     }
 }
 
+/// A store may refuse for long to take a key back, and somebody take it away meanwhile.
+#[test]
+fn a_key_that_is_gone_is_given_up_no_more() {
+    let mut heart = brought_to(Until::Resigning);
+    let _ = heart.step(Event::ResignFailed { key: key(7) }, at(1));
+    assert!(names(&heart.step(Event::KeyGone { key: key(6) }, at(2))).is_empty(), "another one");
+    let _ = heart.step(Event::KeyGone { key: key(7) }, at(3));
+    let mut done = Vec::new();
+    for ms in (0..5000).step_by(500) {
+        done.extend(names(&heart.step(renewed(ms), at(ms))));
+    }
+    assert!(done.contains(&"campaign") && !done.contains(&"resign"), "{done:?}");
+}
+
 /// How a heart goes on that stood by when the store changed.
 fn after_a_change(behind: bool) -> (Heart, String) {
     let mut heart = brought_to(Until::Campaigning);
