@@ -11,6 +11,7 @@
 //! Invariant: nothing waits for these threads when the host ends.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     fmt,
     future::poll_fn,
@@ -23,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+use metrics::Gauge;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::JoinHandle,
@@ -162,16 +164,22 @@ impl BlockingPool {
         if let Some(handle) = self.runtime.get().and_then(Detached::handle) {
             return Ok(handle);
         }
-        let made = Detached(Some(runtime(&self.action)?));
+        let made = Detached(Some(runtime(&measure::blocking_threads(&self.action))?));
         // Another may have been first; its own is kept then.
         let runtime = self.runtime.get_or_init(|| made);
         runtime.handle().ok_or_else(|| io::Error::other("the host ends"))
     }
 }
 
-/// With one thread that drives what guests wait for, beside those that block.
-fn runtime(action: &Arc<str>) -> io::Result<Runtime> {
-    let (started, stopped) = (measure::blocking_threads(action), measure::blocking_threads(action));
+thread_local! {
+    /// Whether this thread counts among those that block.
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// With one thread that drives what guests wait for, beside those that block, which `blocking`
+/// counts.
+fn runtime(blocking: &Gauge) -> io::Result<Runtime> {
+    let (started, stopped) = (blocking.clone(), blocking.clone());
     // The one that drives is none that blocks.
     let drives = AtomicBool::new(true);
     Builder::new_multi_thread()
@@ -181,10 +189,15 @@ fn runtime(action: &Arc<str>) -> io::Result<Runtime> {
         .thread_name("files")
         .on_thread_start(move || {
             if !drives.swap(false, Ordering::Relaxed) {
+                COUNTED.set(true);
                 started.increment(1.0);
             }
         })
-        .on_thread_stop(move || stopped.decrement(1.0))
+        .on_thread_stop(move || {
+            if COUNTED.get() {
+                stopped.decrement(1.0);
+            }
+        })
         .enable_all()
         .build()
 }
@@ -219,7 +232,7 @@ impl fmt::Debug for BlockingPool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{atomic::AtomicU64, mpsc};
 
     use tokio::task::JoinSet;
 
@@ -261,6 +274,21 @@ mod tests {
         while web.look_for_a_thread(now + HANGS) {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Of two that are made at a time, one is let go at once.
+    #[test]
+    fn a_runtime_that_is_let_go_takes_nothing_off_the_count() {
+        let count = Arc::new(AtomicU64::new(0));
+        let runtime = runtime(&Gauge::from_arc(Arc::clone(&count))).unwrap();
+        let (begun, begins) = mpsc::channel();
+        let blocks = runtime.spawn_blocking(move || begun.send(()));
+        begins.recv().unwrap();
+        assert_eq!(f64::from_bits(count.load(Ordering::Relaxed)).to_string(), "1");
+        runtime.block_on(blocks).unwrap().unwrap();
+        // It waits until all its threads have ended.
+        runtime.shutdown_timeout(Duration::from_secs(60));
+        assert_eq!(f64::from_bits(count.load(Ordering::Relaxed)).to_string(), "0");
     }
 
     #[tokio::test]

@@ -138,13 +138,16 @@ impl Calls {
                 return ok(Event::Released { lease });
             };
             // The heart goes on without it. Until it has run out its keys stand in
-            // others' way, and after a change of its leader etcd lets it live longer.
+            // others' way, and after a change of its leader, or a start, etcd lets it live
+            // as long again: while etcd does not answer, nobody knows how long that is.
             let _ = answers.send(failed(Event::Released { lease }, error));
             loop {
                 sleep(retry).await;
                 match store.revoke(lease).await {
                     Ok(()) => return ok(Event::Released { lease }),
-                    Err(error) if BootTime::now() > gone_by => return failed(Event::Tick, error),
+                    Err(error) if BootTime::now() > gone_by && !error.is_transient() => {
+                        return failed(Event::Tick, error);
+                    }
                     Err(_) => {}
                 }
             }

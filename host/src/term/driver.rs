@@ -324,7 +324,7 @@ impl Loop {
         let (Some(roster), Some((lease, _))) = (roster, self.heart.session().live()) else {
             return;
         };
-        if self.doubles.look(&roster, lease) {
+        if self.doubles.look(&roster) {
             self.publish();
         }
         self.unsaid = self.write_again(&roster);

@@ -7,7 +7,7 @@ use tracing::{debug, info, warn};
 use super::view::{GroupView, HostView};
 use crate::{
     clock::BootTime,
-    election::{Command, Event, Group, LeaseId},
+    election::{Command, Event, Group},
     journal::{Journal, Transition},
     repeats::Repeats,
     store::{Member, Roster, StoreError},
@@ -171,13 +171,14 @@ impl StoreHealth {
 /// Another host that says that it answers where this one does: one that is asked may be
 /// the other one.
 pub(super) struct Doubles {
+    name: String,
     url: String,
     warning: Option<String>,
 }
 
 impl Doubles {
     pub(super) fn of(member: &Member) -> Self {
-        Self { url: member.url.clone(), warning: None }
+        Self { name: member.name.clone(), url: member.url.clone(), warning: None }
     }
 
     /// What people should know.
@@ -185,11 +186,12 @@ impl Doubles {
         self.warning.clone()
     }
 
-    /// Looks for one besides the host of the session `own`, and whether that is news.
-    pub(super) fn look(&mut self, roster: &Roster, own: LeaseId) -> bool {
-        let same =
-            |(lease, member): &&(LeaseId, Arc<Member>)| *lease != own && member.url == self.url;
-        let warning = roster.members.iter().find(same).map(|(_, other)| {
+    /// Looks for one, and whether that is news. What bears the name of this host is its own
+    /// entry, of this session or a former one; or a namesake, which is told elsewhere.
+    pub(super) fn look(&mut self, roster: &Roster) -> bool {
+        let others = roster.members.iter().filter(|(_, member)| member.name != self.name);
+        let warning = others.map(|(_, other)| other).find(|other| other.url == self.url);
+        let warning = warning.map(|other| {
             format!(
                 "{} answers at {} as well, by what it says: give each host an `advertise` of its \
                  own in [host]",
@@ -202,5 +204,27 @@ impl Doubles {
             warn!(event = "same-address", "{warning}");
         }
         news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::election::LeaseId;
+
+    #[test]
+    fn a_double_is_another_host_and_not_this_one_as_it_was() {
+        let at = |name: &str, url: &str| Member { url: url.into(), ..Member::named(name) };
+        let roster = |members: &[Member]| {
+            let entry =
+                |(lease, member): (i64, &Member)| (LeaseId(lease), Arc::new(member.clone()));
+            Roster { members: (1..).zip(members).map(entry).collect(), ..Roster::default() }
+        };
+        let mut doubles = Doubles::of(&at("a", "http://here"));
+        assert!(!doubles.look(&roster(&[at("a", "http://here"), at("b", "http://there")])));
+        assert!(doubles.look(&roster(&[at("a", "http://here"), at("b", "http://here")])));
+        assert!(doubles.warning().is_some_and(|warning| warning.starts_with("b answers")));
+        assert!(!doubles.look(&roster(&[at("b", "http://here")])), "it is no news");
+        assert!(doubles.look(&roster(&[at("a", "http://here")])) && doubles.warning().is_none());
     }
 }

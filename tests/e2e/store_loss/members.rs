@@ -2,14 +2,15 @@
 
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::{
     LONGER_TTL, ends, fell_silent_in_time, is_heir, kept_its_place, leads_on, not_ready,
     outlives_its_lease,
 };
 use crate::harness::{
-    TTL, client::Answer, cluster::Cluster, crowd::Crowd, etcd_cluster::EtcdCluster, process::agrees,
+    TTL, client::Answer, cluster::Cluster, crowd::Crowd, etcd::Etcd, etcd_cluster::EtcdCluster,
+    process::agrees,
 };
 
 /// Three members, `a` which leads and `b` which stands by. Both ask the first member.
@@ -124,4 +125,24 @@ async fn the_loss_of_all_members_ends_the_term_in_time() {
     cluster.host(other).log.event(seen[other], "standby").await;
     cluster.terminate(leader).await;
     cluster.web.until("the other", |answer| answer.host == other).await;
+}
+
+/// etcd lets all leases live a whole TTL again when it starts (etcd: `lessor.Promote`). A session
+/// that was given up while it was away is given back when it is there, however long that took.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_given_up_is_in_nobody_s_way_when_etcd_is_back() {
+    let ttl = Duration::from_secs(5);
+    let mut etcd = Etcd::started().await;
+    let mut cluster = Cluster::at(format!("etcd://{}", etcd.endpoint()), ttl);
+    cluster.join("a").await;
+    let before = cluster.web.until("a", |answer| answer.host == "a").await;
+    etcd.kill().await;
+    ends(cluster.host("a"), 0, "deadline").await;
+    // Longer than the lease would have lived, had etcd been there.
+    sleep(ttl + Duration::from_secs(1)).await;
+    etcd.start().await;
+    let back = Instant::now();
+    let after = cluster.web.until("a again", |answer| answer.token > before.token).await;
+    assert_eq!(after.host, "a");
+    assert!(back.elapsed() < ttl, "it leads {:?} after etcd is back", back.elapsed());
 }

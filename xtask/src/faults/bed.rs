@@ -216,7 +216,7 @@ impl Bed {
     /// Whether all members of etcd know who leads them.
     pub(super) fn is_store_whole(&mut self) -> Result<bool> {
         let is_in = |member: &Member| matches!(member.state(), Some(State::Leads | State::Follows));
-        Ok(self.members.iter().all(is_in))
+        Ok(self.members.iter().all(|member| is_in(member) && member.is_healthy()))
     }
 
     /// etcd's leader, and the others.

@@ -140,6 +140,13 @@ impl Member {
         }
     }
 
+    /// Whether it serves: it asks itself for what all members must agree on (etcd:
+    /// `etcdhttp.checkV3Health`).
+    pub(super) fn is_healthy(&self) -> bool {
+        let health = wire::get(self.node.client(PORT), "/health", Duration::from_secs(2));
+        health.is_some_and(|health| health.body.contains("\"health\":\"true\""))
+    }
+
     /// Where others that belong to its etcd reach it.
     pub(super) fn peer_url(&self) -> String {
         peer(self.node)
