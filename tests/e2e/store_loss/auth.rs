@@ -124,8 +124,8 @@ async fn a_standby_whose_login_has_ended_hears_of_every_end() {
     let after = cluster.web.until("c", |answer| answer.host == "c").await;
     let (took, log) = (asked.elapsed(), &cluster.host("c").log);
     assert!(after.token > before.token, "{before:?} then {after:?}");
-    // It was told, and did not only look again.
-    assert!(took < TTL, "c led after {took:?}:\n{log}");
+    // It was told, and did not only look again: that it does two TTLs later, at the earliest.
+    assert!(took < TTL * 3 / 2, "c led after {took:?}:\n{log}");
     let again = log.lines().iter().skip(seen).filter(|line| line["event"] == "standby").count();
     assert_eq!(again, 0, "it kept its place: {log}");
 }
