@@ -33,7 +33,10 @@ impl Stage {
     async fn new(kind: Kind, plugin: &str, target: &Target) -> Self {
         let plugin = plugins().join(format!("{plugin}.wasm"));
         let cluster = Cluster::with_plugin(kind, plugin).await.brief();
-        let grants = format!("state = true\noutbound = [\"{}\"]\n", target.url(""));
+        let grants = format!(
+            "kinds = [\"http\", \"service\"]\nstate = true\noutbound = [\"{}\"]\n",
+            target.url("")
+        );
         let client = Client::builder()
             .pool_max_idle_per_host(0)
             .timeout(Duration::from_secs(5))

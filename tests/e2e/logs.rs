@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::harness::{
     PATIENCE,
+    client::Answer,
     cluster::{Cluster, Kind},
-    plugins,
+    guests, plugins,
     process::{agrees, run, soloist},
 };
 
@@ -123,4 +125,22 @@ async fn who_follows_is_led_from_leader_to_leader(kind: Kind) {
     assert_eq!(lines.len(), follower.seen.len(), "a line came twice: {:#?}", follower.seen);
     let tokens: Vec<_> = follower.seen.iter().map(|line| line["token"].as_i64()).collect();
     assert!(tokens.is_sorted(), "{tokens:?}");
+}
+
+/// What a plugin may not do stands among its lines, with what would grant it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_denied_stands_among_the_lines() {
+    let mut cluster = Cluster::with_plugin(Kind::Sqlite, guests().join("reach.wasm")).await;
+    cluster.join("a").await;
+    let denied = |answer: &Answer| answer.status == StatusCode::BAD_GATEWAY;
+    for to in ["http://denied.example/x", "http://10.1.2.3:81/"] {
+        cluster.web.until_any_at(&format!("/fetch?{to}"), "a denial", denied).await;
+    }
+    let url = format!("http://{}", cluster.host("a").api().await);
+    let told = run(soloist().args(["logs", "web", "--url", &url])).await;
+    assert!(told.status.success(), "{}", told.output);
+    for grant in ["http://denied.example", "http://10.1.2.3:81"] {
+        let line = format!("request denied: `outbound = [\"{grant}\"]` in [action.web]");
+        assert!(told.output.contains(&line), "no {line} in:\n{}", told.output);
+    }
 }

@@ -109,3 +109,95 @@ async fn a_wrong_flag_of_a_run_is_told() {
         assert!(ended.output.contains(word), "no {word:?} in:\n{}", ended.output);
     }
 }
+
+/// As they lie in the folders of people who have copied the wrong thing.
+#[tokio::test]
+async fn what_is_no_plugin_is_called_what_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("x.wasm");
+    let module = b"\0asm\x01\0\0\0";
+    for (bytes, form, mend) in [
+        (&b""[..], "empty file", "copy it again"),
+        (b"<html>404</html>", "text", "fetch it again"),
+        (b"(module)", "text format of WebAssembly", "wasm-tools parse"),
+        (b"\x7fELF\x02\x01\x01\0", "program for a processor (ELF)", "wasm32-wasip2"),
+        (module, "core module", "nothing to enter it by"),
+    ] {
+        fs::write(&file, bytes).expect("a file");
+        let seen = inspect(&file, &[]).await;
+        assert_eq!(seen.status.code(), Some(1), "{}", seen.output);
+        for part in [&format!(": {form}, "), "cannot run it", mend] {
+            assert!(seen.output.contains(part), "no {part:?} in:\n{}", seen.output);
+        }
+        assert!(!seen.output.contains("component,"), "it is none:\n{}", seen.output);
+        let seen = inspect(&file, &["--json"]).await;
+        let sheet: Value = serde_json::from_str(&seen.output).expect("JSON");
+        assert_eq!((&sheet["form"], &sheet["runs"]), (&form.into(), &false.into()), "{sheet}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_plugin_could_be_is_told() {
+    let seen = inspect(&plugins().join("uptime.wasm"), &["--json"]).await;
+    let sheet: Value = serde_json::from_str(&seen.output).expect("JSON");
+    assert_eq!(sheet["kinds"], "http", "{sheet}");
+    assert_eq!(sheet["more_kinds"], serde_json::json!(["service"]), "{sheet}");
+    let seen = inspect(&plugins().join("fan-out.wasm"), &[]).await;
+    assert!(seen.output.contains("tasks "), "it asks for `tasks`:\n{}", seen.output);
+}
+
+/// A component that no host has compiled before: the same, with a section that says nothing.
+fn unseen(component: &std::path::Path) -> Vec<u8> {
+    let mut bytes = fs::read(component).expect("a component");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let name = format!("{:032}", now.expect("a time").as_nanos());
+    // A custom section: its number, its length, the length of its name, and that.
+    bytes.extend([0, 33, 32]);
+    bytes.extend(name.as_bytes());
+    bytes
+}
+
+/// A job has its schedule beside it; whoever tries it asks for it at the control address.
+#[tokio::test]
+async fn a_plugin_runs_alone_by_the_settings_beside_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("report.wasm");
+    fs::write(&file, unseen(&guests().join("service-done.wasm"))).expect("a copy");
+    fs::write(folder.path().join("report.toml"), "schedule = \"none\"\n").expect("a file");
+    let mut command = soloist();
+    let mut process = Process::start(command.args(["plugin", "run", "--watch"]).arg(&file));
+    let says = |text: &'static str| {
+        move |line: &Value| line.as_str().is_some_and(|line| line.contains(text))
+    };
+    process.log.find(0, "its settings", says("report.toml")).await;
+    process.log.find(0, "that it compiles", says("compiling ")).await;
+    process.log.find(0, "the job", says("action report is running")).await;
+    let told = process.log.find(0, "the control address", says("control API on http://")).await;
+    let url = told.as_str().and_then(|line| line.split("control API on ").nth(1)).expect("a URL");
+    let url = url.split_whitespace().next().expect("a URL");
+    let ran = run(soloist().args(["jobs", "run", "report", "--wait", "--url", url])).await;
+    assert!(ran.status.success(), "{}\n{}", ran.output, process.log);
+    fs::remove_file(&file).expect("a file");
+    process.log.find(0, "that it is gone", says("report.wasm is gone")).await;
+    assert!(process.terminate().await.success(), "{}", process.log);
+}
+
+#[tokio::test]
+async fn a_mistake_of_a_run_is_shown_where_a_person_wrote_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("web.wasm");
+    fs::copy(plugins().join("i-am-server.wasm"), &file).expect("a copy");
+    let mut command = soloist();
+    command.args(["plugin", "run"]).arg(&file).args(["--set", "requests = 0"]);
+    let flags = run(&mut command).await.output;
+    assert!(
+        flags.contains("the flags of `plugin run`") && !flags.contains("soloist.toml"),
+        "{flags}"
+    );
+    fs::write(file.with_extension("toml"), "requests = 0\nlisten = 3000\n").expect("a file");
+    let ended = run(soloist().args(["plugin", "run"]).arg(&file)).await;
+    assert_eq!(ended.status.code(), Some(64), "{}", ended.output);
+    for part in ["web.toml:1:12", "web.toml:2:10"] {
+        assert!(ended.output.contains(part), "no {part:?} in:\n{}", ended.output);
+    }
+}

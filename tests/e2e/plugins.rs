@@ -1,6 +1,8 @@
 //! The plugins folder: what is dropped into it, changed in it and removed from it takes
 //! effect on running hosts, and costs neither a request nor the leadership.
 
+mod addresses;
+mod kinds;
 mod litter;
 
 use std::{

@@ -103,3 +103,44 @@ async fn nobody_to_ask_for_status() {
     )
     .await;
 }
+
+/// `config check` of these settings, with a folder of plugins to them.
+async fn checked(settings: &str, plugins_there: &[&str]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    for name in plugins_there {
+        let to = folder.path().join(format!("plugins/{name}.wasm"));
+        fs::copy(plugins().join("i-am-server.wasm"), to).unwrap();
+    }
+    let file = folder.path().join("soloist.toml");
+    fs::write(&file, settings).unwrap();
+    let mut command = crate::harness::process::soloist();
+    let ended = run(command.args(["config", "check"]).arg(&file)).await;
+    (ended.status.code(), ended.output)
+}
+
+#[tokio::test]
+async fn two_groups_at_one_address_are_found_by_a_check() {
+    let settings = "[action.one]\ngroup = \"a\"\n[action.two]\ngroup = \"b\"\n";
+    let (code, text) = checked(settings, &["one", "two"]).await;
+    assert_eq!(code, Some(USAGE), "{text}");
+    assert!(text.contains("one and two cannot both listen"), "{text}");
+    let settings = "[action.one]\nkinds = [\"service\"]\n";
+    let (code, text) = checked(settings, &["one"]).await;
+    assert_eq!(code, Some(USAGE), "{text}");
+    assert!(text.contains("to be run as service"), "{text}");
+}
+
+#[tokio::test]
+async fn a_check_needs_no_secrets_and_tells_all_mistakes_at_once() {
+    let good = "[action.one]\nsecrets = { A = \"env:NO_SUCH_VARIABLE\", B = \"file:no/key\" }\n";
+    let (code, text) = checked(good, &["one"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    let bad = "store = \"etcd:10.0.0.1:2379\"\n[lease]\nttl = 5\n[action.one]\nrequests = 0\n";
+    let (code, text) = checked(bad, &["one"]).await;
+    assert_eq!(code, Some(USAGE), "{text}");
+    for part in ["soloist.toml:1:9", "write `etcd://10.0.0.1:2379`", ":3:7", ":5:12"] {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+    assert_eq!(text.matches("error:").count(), 3, "{text}");
+}

@@ -62,8 +62,10 @@ async fn people_read_and_write_state(kind: Kind) {
     cluster.join("a").await;
     let desk = Desk::at(&cluster, "a").await;
     // An action that no host runs: its state may be there before it, and after.
+    assert_eq!(desk.ok(&["ls", "web"]).await, b"");
+    let unknown = "there is no action no-such-action";
+    desk.refused(&["ls", "no-such-action"], MISSING, unknown).await;
     for action in ["web", "no-such-action"] {
-        assert_eq!(desk.ok(&["ls", action]).await, b"");
         assert_eq!(desk.ok(&["put", action, "greeting", "secret value"]).await, b"");
         assert_eq!(desk.ok(&["get", action, "greeting"]).await, b"secret value");
     }

@@ -80,6 +80,11 @@ impl<A: Answers> Door<A> {
         self.opened.clone()
     }
 
+    /// Whether it could not be opened, and is not tried for again.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(*self.opened.borrow(), Opening::Failed(_))
+    }
+
     /// Lets go of the address, and waits until that is done. Connections go on until
     /// nothing of them is in flight.
     pub(crate) async fn close(&self) {

@@ -22,13 +22,13 @@ use super::{
     body::ReplyBody,
     door::{Opened, Opening},
     inbound::Inbound,
-    refusal::Unserved,
+    refusal::{Refusal, Unserved},
     routes::Slot,
     stage::{DoorKey, door_key},
     tasks::Begun,
 };
 use crate::{
-    capability::Gate,
+    capability::{Gate, Stamp},
     election::{Group, Token},
 };
 
@@ -96,9 +96,17 @@ impl Performer {
         if !self.admits() {
             return Visit::NotBegun;
         }
-        // It comes up, or another version takes its place.
-        let Some((server, occupied)) = self.slot.enter() else { return Visit::NotBegun };
         let visit = self.visits.occupy();
+        let (server, occupied) = match self.slot.enter() {
+            Ok(entered) => entered,
+            Err(refusal @ Refusal::Closed(_)) => {
+                let mut response = refusal.response();
+                Stamp::of(self.gate.term()).put(response.headers_mut());
+                return Visit::Answered(Box::new(response), visit);
+            }
+            // It comes up, or another version takes its place.
+            Err(_) => return Visit::NotBegun,
+        };
         let answer = async move {
             let _occupied = occupied;
             server.respond(request).await

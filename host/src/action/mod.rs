@@ -15,6 +15,7 @@
 //!   service ends before another version of it begins.
 //! - A runner decides nothing about the term: it reports a [`Failure`].
 
+mod absent;
 mod act;
 mod body;
 mod catalog;
@@ -45,6 +46,7 @@ mod status;
 mod task;
 mod tasks;
 mod upload;
+mod wanted;
 mod wire;
 mod worker;
 
@@ -55,6 +57,7 @@ use std::{
     time::Duration,
 };
 
+pub use absent::Absent;
 pub(crate) use body::{Late, ReplyBody};
 pub use catalog::{Catalog, Programme, Refused};
 pub(crate) use connection::{Answers, Caller, Hall, Secure, accept_all};
@@ -81,9 +84,9 @@ pub use tasks::Tasks;
 use crate::{
     budget::Account,
     capability::{Access, BlockingPool, Calls, Gate, Spawner, TermLink},
-    config::{ActionConfig, JobConfig, Restart, Standby},
+    config::{ActionConfig, JobConfig, Reserved, Restart, Standby},
     election::Group,
-    plugin::{Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},
+    plugin::{self, Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},
     tls::{Acceptor, TlsError},
 };
 use status::Board;
@@ -123,6 +126,19 @@ pub enum PrepareError {
         /// The action.
         action: Arc<str>,
     },
+    /// It is to be what its plugin is not.
+    #[error(
+        "the action {action} is to be run as {kind}, and its plugin can be run as {offered}: drop \
+         `{kind}` from `kinds`, or put the right plugin there"
+    )]
+    NotOffered {
+        /// The action.
+        action: Arc<str>,
+        /// What it is to be.
+        kind: Kind,
+        /// What its plugin can be.
+        offered: Kinds,
+    },
     /// Standbys are to do something with its requests, and it takes none.
     #[error(
         "the action {action} answers no requests, so standbys cannot {standby} them: drop `standby`"
@@ -142,7 +158,10 @@ impl PrepareError {
             Self::Plugin(PluginError::Read { .. } | PluginError::Apart { .. }) | Self::Tls(_) => {
                 true
             }
-            Self::Plugin(_) | Self::NoProgram { .. } | Self::NoRequests { .. } => false,
+            Self::Plugin(_)
+            | Self::NoProgram { .. }
+            | Self::NotOffered { .. }
+            | Self::NoRequests { .. } => false,
         }
     }
 }
@@ -179,19 +198,23 @@ impl Action {
         Ok(Arc::new(action))
     }
 
+    /// What the action of `config` would be run as, by what its plugin exports; nothing is
+    /// compiled.
+    ///
+    /// # Errors
+    /// When it is seen without that, that it could not be run.
+    pub fn glance(config: &ActionConfig) -> Result<Kinds, PrepareError> {
+        let kinds = wanted::kinds(config, &plugin::kinds(&config.plugin)?)?;
+        check_standby(config, &kinds)?;
+        Ok(kinds)
+    }
+
     fn load(config: &ActionConfig, engine: &Arc<Engine>) -> Result<Self, PrepareError> {
         let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let plugin = Plugin::load_pinned(engine, &config.plugin, config.sha256)?;
-        let kinds = match config.job {
-            Some(_) => plugin.kinds().scheduled(),
-            None => Some(plugin.kinds().clone()),
-        };
-        let no_program = || PrepareError::NoProgram { action: Arc::clone(&config.name) };
-        let kinds = kinds.ok_or_else(no_program)?;
-        let standby = config.relayed.standby;
-        if standby.listens() && !plugin.kinds().has(Kind::Http) {
-            return Err(PrepareError::NoRequests { action: Arc::clone(&config.name), standby });
-        }
+        let kinds = wanted::kinds(config, plugin.kinds())?;
+        let plugin = plugin.narrowed_to(&kinds);
+        check_standby(config, &kinds)?;
         let (config, engine) = (config.clone(), engine.clone());
         let pace = Pace::new(config.limits.cpu);
         let blocking = engine.pools().of(&config.name);
@@ -248,6 +271,11 @@ impl Action {
     #[must_use]
     pub fn listen(&self) -> Option<SocketAddr> {
         self.kinds().has(Kind::Http).then_some(self.config.listen)
+    }
+
+    /// The place that is kept for it when it cannot be had any more.
+    fn reserved(&self) -> Option<Reserved> {
+        self.listen().and_then(|_| Reserved::of(&self.config))
     }
 
     /// How it is.
@@ -315,12 +343,16 @@ impl Action {
         access.printing_to(self.engine.lines()).equipped(&self.blocking, &self.account)
     }
 
-    /// When its service is started again. Some compilers give every `http` component a
-    /// `main` as well, which does nothing: there, a good end is one.
+    /// Whether its plugin has a program that is not run, since nothing says that it should.
+    fn leaves_out_program(&self) -> bool {
+        let said = self.config.kinds.is_some() || self.job().is_some();
+        !said && self.plugin.kinds().has(Kind::Service) && !self.kinds().has(Kind::Service)
+    }
+
+    /// When its service is started again. A program that ends well has done its work: it may
+    /// be a job whose schedule was forgotten, which must not be done over and over.
     fn restart(&self) -> Restart {
-        let also_http = self.kinds().has(Kind::Http);
-        let default = if also_http { Restart::OnFailure } else { Restart::Always };
-        self.config.restart.unwrap_or(default)
+        self.config.restart.unwrap_or(Restart::OnFailure)
     }
 
     pub(crate) fn config(&self) -> &ActionConfig {
@@ -362,6 +394,15 @@ impl Action {
     fn board(&self) -> &Board {
         &self.board
     }
+}
+
+/// Refuses that standbys do something with requests, where there are none.
+fn check_standby(config: &ActionConfig, kinds: &Kinds) -> Result<(), PrepareError> {
+    let standby = config.relayed.standby;
+    if standby.listens() && !kinds.has(Kind::Http) {
+        return Err(PrepareError::NoRequests { action: Arc::clone(&config.name), standby });
+    }
+    Ok(())
 }
 
 fn spawner(links: Tasks) -> Spawner {

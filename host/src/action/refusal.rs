@@ -1,5 +1,7 @@
 //! Why a client does not get what a guest answers.
 
+use std::sync::Arc;
+
 use ::http::{HeaderValue, Response, StatusCode, header};
 use wasmtime::PoolConcurrencyLimitError;
 
@@ -25,11 +27,20 @@ pub(super) enum Refusal {
     NotBegun(Shut),
     #[error("too many requests at once; ask again in a moment")]
     Busy,
-    #[error("no action answers under this path; there are {0}")]
+    /// The action is there, and is not to answer.
+    #[error("{0}")]
+    Closed(Arc<str>),
+    #[error(
+        "no action answers under this path; there are {0}; `path = \"/\"` in the settings of one \
+         of them gives it all others"
+    )]
     Nowhere(String),
     #[error("the request names no valid host; send a `host` header")]
     NoHost,
-    #[error("the body of the request is larger than {0} bytes")]
+    #[error(
+        "the body of the request is larger than {0} bytes; `body` in the settings of the action \
+         sets how much it takes"
+    )]
     TooLarge(u64),
     #[error("{0}")]
     Hangs(#[from] Hangs),
@@ -77,7 +88,7 @@ impl Refusal {
     /// The status of the response that says so.
     fn status(&self) -> StatusCode {
         match self {
-            Self::Shut(_) | Self::NotBegun(_) | Self::Busy | Self::Hangs(_) => {
+            Self::Shut(_) | Self::NotBegun(_) | Self::Busy | Self::Closed(_) | Self::Hangs(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Nowhere(_) => StatusCode::NOT_FOUND,

@@ -23,6 +23,8 @@ use crate::capability::{Gate, Stamp};
 /// The place of one action among the routes. Versions of it come and go there.
 pub(super) struct Slot {
     server: RwLock<Option<Arc<Server>>>,
+    /// Why none of them answers, if none is to.
+    closed: RwLock<Option<Arc<str>>>,
     /// Who is told of it.
     lobby: Lobby,
 }
@@ -30,7 +32,13 @@ pub(super) struct Slot {
 impl Slot {
     /// Nobody answers here yet.
     pub(super) fn new(lobby: Lobby) -> Self {
-        Self { server: RwLock::default(), lobby }
+        Self { server: RwLock::default(), closed: RwLock::default(), lobby }
+    }
+
+    /// Lets nobody answer from now on, and tells clients why; or, without a reason, whoever
+    /// is there.
+    pub(super) fn close(&self, why: Option<Arc<str>>) {
+        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// Lets another version answer from now on, or none.
@@ -42,10 +50,17 @@ impl Slot {
     /// The version that answers now. As long as the token lives, that version is not
     /// regarded as idle; it is taken together with it, so that no request falls
     /// between a version that goes and the one that comes.
-    pub(super) fn enter(&self) -> Option<(Arc<Server>, TaskTrackerToken)> {
-        let server = self.server.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+    ///
+    /// # Errors
+    /// Says why there is none.
+    pub(super) fn enter(&self) -> Result<(Arc<Server>, TaskTrackerToken), Refusal> {
+        if let Some(why) = &*self.closed.read().unwrap_or_else(PoisonError::into_inner) {
+            return Err(Refusal::Closed(Arc::clone(why)));
+        }
+        let server = self.server.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let server = server.ok_or(Refusal::Busy)?;
         let token = server.occupy();
-        Some((server, token))
+        Ok((server, token))
     }
 }
 
@@ -77,10 +92,10 @@ impl Routes {
         });
         // Where somebody answers, it is for him to ask the gate.
         let (server, token, prefix) = match found {
-            Ok((Some((server, token)), prefix)) => (server, token, prefix),
-            Ok((None, _)) => {
+            Ok((Ok((server, token)), prefix)) => (server, token, prefix),
+            Ok((Err(refusal), _)) => {
                 self.gate.admit()?;
-                return Err(Refusal::Busy);
+                return Err(refusal);
             }
             Err(known) => {
                 self.gate.admit()?;

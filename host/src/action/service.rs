@@ -1,9 +1,9 @@
 //! The runner of kind `service`: one instance for as long as the term lives.
 //!
-//! A service that ends is started again after a pause, in whatever way it ended,
-//! unless its settings say otherwise (`restart`); the term goes on without one
-//! that is not. One that was started again more often than its settings bear
-//! (`max_restarts` in `window`) is given up.
+//! A service that fails is started again after a pause, and one that ends well has
+//! done its work, unless its settings say otherwise (`restart`); the term goes on
+//! without one that is not started again. One that was, more often than its settings
+//! bear (`max_restarts` in `window`), is given up.
 //! Once the term is ending, none is started any more, and the one that runs is
 //! waited for if it has asked to be told of the end.
 

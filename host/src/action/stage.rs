@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Action, Failure, Scope, Tasks,
+    Absent, Action, Failure, Refused, Scope, Tasks, absent,
     act::{Act, Desired, Idle, Links},
     door::{Door, Opened, Opening, Persistence},
     lobby::Performer,
@@ -35,6 +35,15 @@ pub struct Stage {
     acts: BTreeMap<Arc<str>, Hold>,
     /// When the term was won, or as good as that.
     won: BootTime,
+}
+
+/// An address that is to be open.
+#[derive(Default)]
+struct Wanted {
+    tls: Option<Acceptor>,
+    paths: Vec<(Arc<str>, Arc<Slot>)>,
+    /// Whether somebody is to answer there who performs.
+    performs: bool,
 }
 
 /// The hold on the task of an action.
@@ -77,26 +86,34 @@ impl Stage {
     /// Runs `actions`, and no other: what is new is started, what was changed is
     /// replaced without a request being lost, and what is not among them is ended.
     pub fn set(&mut self, actions: &[Arc<Action>]) {
-        let mounts = mounts(actions);
+        self.arrange(actions, &Absent::default());
+    }
+
+    /// The same without those that are `absent`, who keep their places: whoever asks for them
+    /// there is told why they do not answer.
+    pub fn arrange(&mut self, all: &[Arc<Action>], absent: &Absent) {
+        let performs = |action: &&Arc<Action>| !absent.parked.contains_key(action.name());
+        let actions: Vec<_> = all.iter().filter(performs).collect();
         // The others end when they have finished what they have begun.
         self.acts.retain(|_, hold| !hold.is_over());
         // A slot goes with its task, which empties it at its end, whoever is there by then.
         self.slots.retain(|name, _| self.acts.contains_key(name));
-        for action in actions {
+        for action in all {
             let slot = || Slot::new(self.scope.lobby.clone()).into();
-            self.slots.entry(Arc::clone(action.name())).or_insert_with(slot);
+            let slot = self.slots.entry(Arc::clone(action.name())).or_insert_with(slot);
+            slot.close(absent.parked(action.name()));
         }
-        self.open_doors(&mounts, actions);
-        self.show(actions);
+        self.open_doors(all, absent);
+        self.show(all);
         let desired = |action: &Arc<Action>| Desired {
             action: Arc::clone(action),
             door: self.opened(action),
         };
         for (name, hold) in &self.acts {
             let action = actions.iter().find(|action| action.name() == name);
-            hold.set(action.map(desired));
+            hold.set(action.copied().map(desired));
         }
-        let new: Vec<_> = (actions.iter())
+        let new: Vec<_> = (actions.into_iter())
             .filter(|action| !self.acts.contains_key(action.name()))
             .map(|action| (Arc::clone(action.name()), self.begin(desired(action))))
             .collect();
@@ -136,36 +153,58 @@ impl Stage {
 
     /// Opens the addresses that are new, lets go of those that nobody is at any more,
     /// and says who answers at each.
-    fn open_doors(&mut self, mounts: &BTreeMap<Arc<str>, Mount>, actions: &[Arc<Action>]) {
-        let mut routes: BTreeMap<DoorKey, (Option<Acceptor>, Vec<_>)> = BTreeMap::new();
-        for action in actions {
-            let (mount, slot) = (mounts.get(action.name()), self.slots.get(action.name()));
-            let (Some(mount), Some(slot)) = (mount, slot) else { continue };
-            // Its address outlives the term.
-            if action.config().relayed.standby.listens() {
-                continue;
-            }
-            let route = (Arc::clone(&mount.path), Arc::clone(slot));
-            let new = || (action.tls().cloned(), Vec::new());
-            routes.entry(door_key(action)).or_insert_with(new).1.push(route);
-        }
-        let unused = self.doors.extract_if(.., |key, _| !routes.contains_key(key));
-        for (_, door) in unused {
+    fn open_doors(&mut self, all: &[Arc<Action>], absent: &Absent) {
+        let mut wanted = self.wanted(all, absent);
+        let useless = |key: &DoorKey, door: &mut Door<Routes>| match wanted.get(key) {
+            // What could not be had is tried for again once somebody is to answer there.
+            Some(wanted) => wanted.performs && door.has_failed(),
+            None => true,
+        };
+        for (_, door) in self.doors.extract_if(.., useless) {
             self.scope.tasks.spawn(async move {
                 door.close().await;
                 door.join().await;
             });
         }
         let Scope { term, tasks, .. } = &self.scope;
-        for (key, (tls, routes)) in routes {
+        while let Some((key, Wanted { tls, paths, .. })) = wanted.pop_first() {
             let address = key.0;
             let open = || {
                 let answers = Routes::new(Arc::clone(&term.gate)).into();
                 let (outcome, _) = watch::channel(Opening::Begun);
                 Door::open(address, tls, answers, tasks, Persistence::Once, outcome)
             };
-            self.doors.entry(key).or_insert_with(open).answers().set(routes);
+            self.doors.entry(key).or_insert_with(open).answers().set(paths);
         }
+    }
+
+    /// The addresses that are to be open in this term, and who is at each.
+    fn wanted(&self, all: &[Arc<Action>], absent: &Absent) -> BTreeMap<DoorKey, Wanted> {
+        let mounts = mounts(all, &absent.refused);
+        let mut wanted: BTreeMap<DoorKey, Wanted> = BTreeMap::new();
+        for action in all {
+            let (mount, slot) = (mounts.get(action.name()), self.slots.get(action.name()));
+            let (Some(mount), Some(slot)) = (mount, slot) else { continue };
+            // Its address outlives the term.
+            if action.config().relayed.standby.listens() {
+                continue;
+            }
+            let door = wanted.entry(door_key(action)).or_default();
+            door.tls = action.tls().cloned();
+            door.performs |= !absent.parked.contains_key(action.name());
+            door.paths.extend(mount.paths.iter().map(|path| (Arc::clone(path), Arc::clone(slot))));
+        }
+        for (key, door) in &mut wanted {
+            for (path, why) in absent.at(key.0) {
+                // What is there comes before what cannot be had.
+                if door.paths.iter().all(|(other, _)| *other != path) {
+                    let slot = Slot::new(self.scope.lobby.clone());
+                    slot.close(Some(why));
+                    door.paths.push((path, slot.into()));
+                }
+            }
+        }
+        wanted
     }
 
     /// Waits until every action is up: it listens, and its first instance runs.
@@ -225,11 +264,11 @@ impl fmt::Debug for Stage {
     }
 }
 
-/// Where each of `actions` that answers requests does so.
+/// Where each of `actions` that answers requests does so, beside what is `refused`.
 #[must_use]
-pub fn mounts(actions: &[Arc<Action>]) -> BTreeMap<Arc<str>, Mount> {
+pub fn mounts(actions: &[Arc<Action>], refused: &[Refused]) -> BTreeMap<Arc<str>, Mount> {
     let http = actions.iter().filter(|action| action.kinds().has(Kind::Http));
-    config::mounts(http.map(|action| action.config()))
+    config::mounts(http.map(|action| action.config()), absent::reserved(refused))
 }
 
 /// What tells the address of `action` from others.

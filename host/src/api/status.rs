@@ -219,8 +219,11 @@ pub struct ActionEntry {
     pub restarts: u64,
     /// Where it answers, if it does.
     pub listen: Option<String>,
-    /// Under which path of that address.
+    /// Under which path of that address; the shortest, if there are several.
     pub path: Option<String>,
+    /// All of its paths there.
+    #[serde(default)]
+    pub paths: Vec<String>,
     /// What went wrong last.
     pub last_error: Option<String>,
 }
@@ -272,6 +275,7 @@ pub(crate) mod tests {
             restarts: 1,
             listen: Some("127.0.0.1:3000".into()),
             path: Some("/".into()),
+            paths: vec!["/".into()],
             last_error: Some("unreachable executed".into()),
         };
         Status {
@@ -325,7 +329,7 @@ pub(crate) mod tests {
             "actions": [{
                 "name": "web", "kind": "http", "group": "main", "state": "running",
                 "plugin": "web.wasm", "sha256": "ab12", "restarts": 1,
-                "listen": "127.0.0.1:3000", "path": "/", "last_error": "unreachable executed",
+                "listen": "127.0.0.1:3000", "path": "/", "paths": ["/"], "last_error": "unreachable executed",
             }],
         });
         assert_eq!(serde_json::to_value(example()).unwrap(), expected);

@@ -166,7 +166,8 @@ pub struct Access {
     /// Whether the action has asked for the end of the term.
     pub(super) resigning: AtomicBool,
     state_denied: AtomicBool,
-    socket_denied: AtomicBool,
+    /// Where it wanted to connect, which nothing grants.
+    pub(super) sockets_denied: Repeats,
     /// What it wanted to send where nothing is granted.
     pub(super) requests_denied: Arc<Repeats>,
     /// Told when another version of the action takes this one's place.
@@ -234,7 +235,7 @@ impl Access {
             increments: Mutex::default(),
             resigning: AtomicBool::default(),
             state_denied: AtomicBool::default(),
-            socket_denied: AtomicBool::default(),
+            sockets_denied: Repeats::default(),
             requests_denied: Arc::default(),
             retired: CancellationToken::new(),
         }
@@ -287,20 +288,15 @@ impl Access {
         }
     }
 
-    /// Whether to tell that a socket was denied: once a term.
-    pub(super) fn tells_socket_denied(&self) -> bool {
-        !self.socket_denied.swap(true, Ordering::Relaxed)
-    }
-
     /// Tells, once a term, that state was asked for which is not granted.
     pub(super) fn state_denied(&self) {
         if !self.state_denied.swap(true, Ordering::Relaxed) {
             let name = &self.action;
-            tracing::warn!(
-                action = %name,
-                token = self.gate().term().token.0,
-                "state denied: `state = true` in [action.{name}] lets the plugin keep state (wasi:keyvalue)",
+            let what = format!(
+                "state denied: `state = true` in [action.{name}] lets the plugin keep state (wasi:keyvalue)"
             );
+            tracing::warn!(action = %name, token = self.gate().term().token.0, "{what}");
+            self.console.note(&what);
         }
     }
 }

@@ -42,7 +42,8 @@ pub struct LogLine {
     pub group: String,
     /// The token of the term; nothing, outside of one.
     pub token: Option<i64>,
-    /// `stdout`, `stderr`, or `host` for what the host says of it.
+    /// `stdout`, `stderr`, the level of what was said by `wasi:logging`, or `host` for what the
+    /// host says of it.
     pub stream: String,
     /// The line, without its end.
     pub text: String,

@@ -1,4 +1,5 @@
-//! What a guest prints, as log lines: stdout at `info`, stderr at `warn`.
+//! What a guest prints, as log lines: stdout at `info`, stderr at `warn`, and what it says by
+//! `wasi:logging` at the level that it gives.
 //!
 //! Every line is an event of its own with the target `plugin`. A line that grows
 //! beyond [`LINE_MAX`] is logged in pieces, and one without an end when the
@@ -121,6 +122,11 @@ impl Console {
         let _ = self.shelf.set(shelf);
     }
 
+    /// Keeps what the host says of the action, which it logs itself, beside what that prints.
+    pub(super) fn note(&self, text: &str) {
+        self.keep("host", text);
+    }
+
     fn keep(&self, stream: &str, text: &str) {
         if let Some(shelf) = self.shelf.get() {
             shelf.put(self.gate.term(), stream, text);
@@ -132,6 +138,38 @@ impl Console {
             self.tell_dropped(dropped);
             self.print(stream, text);
         }
+    }
+
+    /// Logs what a guest says with a level, each line of it for itself; of a line, so much as one
+    /// may have.
+    pub(super) fn say(&self, level: &'static str, text: &str) {
+        for line in text.trim_end_matches('\n').split('\n') {
+            let end = line.floor_char_boundary(LINE_MAX);
+            let line = line[..end].trim_end_matches('\r');
+            if let Some(dropped) = self.meter.admit(line.len(), BootTime::now()) {
+                self.tell_dropped(dropped);
+                self.print_at(level, line);
+            }
+        }
+    }
+
+    fn print_at(&self, level: &'static str, text: &str) {
+        let (action, term) = (&self.action, self.gate.term());
+        let (host, group, token) = (&term.host, &term.group, term.token.0);
+        // Each macro has its level in it.
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(target: "plugin", %action, %host, %group, token, stream = level, "{text}")
+            };
+        }
+        match level {
+            "trace" => line!(trace),
+            "debug" => line!(debug),
+            "info" => line!(info),
+            "warn" => line!(warn),
+            _ => line!(error),
+        }
+        self.keep(level, text);
     }
 
     fn print(&self, stream: Stream, text: &[u8]) {
@@ -163,7 +201,7 @@ impl Console {
                 action = %name, host = %term.host, group = %term.group, token = term.token.0, lines,
                 "{what}",
             );
-            self.keep("host", &what);
+            self.note(&what);
         }
     }
 }

@@ -16,7 +16,7 @@
 //! | `wasi:filesystem`, where folders are granted | files of this machine | none of its own: a guest that computes is stopped by the gate at the next tick, and one that waits by its task; a call that a thread has begun is carried out |
 //! | `wasi:sockets`, where they are granted | connections, datagrams, questions to a name service | before each lookup and connection, at each write (`sockets/`) and, by WASI 0.2, each read, and before each datagram; 8 KiB of a write that was let through may wait for room in its socket |
 //! | `soloist:plugin/tasks` | work of other hosts, or of this one | before a call begins, and before its outcome is handed out (`tasks/mod.rs`) |
-//! | stdout, stderr | lines of this host's log, the latest of which it keeps (`lines.rs`); of a job, also the end of its output in its history | none: a log says what was |
+//! | stdout, stderr, `wasi:logging` | lines of this host's log, the latest of which it keeps (`lines.rs`); of a job, also the end of its output in its history | none: a log says what was |
 //! | clocks, random numbers, environment, `wasi:config`, `term.current`, `term.ending` | none | |
 //!
 //! The interfaces of WASI 0.3 go the same ways as those of 0.2 of the same names,
@@ -34,6 +34,7 @@ mod keyvalue;
 mod limits;
 mod lines;
 mod log;
+mod logging;
 mod machine;
 mod meter;
 mod replace;
@@ -78,6 +79,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("wasi:keyvalue/atomics@", "0.2.0-draft"),
     ("wasi:keyvalue/batch@", "0.2.0-draft"),
     ("wasi:config/store@", "0.2.0-rc.1"),
+    ("wasi:logging/logging@", "0.1.0-draft"),
     ("soloist:plugin/term@", "0.1."),
     ("soloist:plugin/tasks@", "0.1."),
     ("wasi:cli/", "0.3."),
@@ -99,6 +101,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     keyvalue::add_to_linker(&mut linker)?;
     term::add_to_linker(&mut linker, GuestState::term)?;
     tasks::add_to_linker(&mut linker, GuestState::tasks)?;
+    logging::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

@@ -12,6 +12,7 @@ use super::{
     http::HttpCtx,
     keyvalue::{KeyvalueCtx, KeyvalueView},
     limits::{InstanceLimits, RESOURCES},
+    logging::LoggingView,
     sockets::{SocketsCtx, SocketsView},
     tasks::{TasksCtx, TasksView},
     term::{Heed, TermCtx, TermView},
@@ -111,6 +112,11 @@ impl GuestState {
     /// The term, as `soloist:plugin/term` shows it.
     pub(super) fn term(&mut self) -> TermView<'_> {
         TermView { ctx: &self.term, table: &mut self.table }
+    }
+
+    /// The log of the action, as `wasi:logging` shows it.
+    pub(super) fn logging(&mut self) -> LoggingView<'_> {
+        LoggingView { console: &self.access.console }
     }
 
     /// The tasks of the cluster, as `soloist:plugin/tasks` shows them.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{
     ExitError,
     client::{Answer, HostArgs, Question, STORE_PATIENCE},
-    terminal::{hand_out, remark, say, tame},
+    terminal::{end_line, hand_out, remark, say, tame},
 };
 use crate::{
     capability::ATTEMPTS_MAX,
@@ -27,7 +27,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Have a task done, by whichever host has time, and print the result
 ///
-/// The result goes to stdout as it is, and who worked to stderr.
+/// The result goes to stdout as it is, on a terminal with an end of its line, and who worked
+/// to stderr.
 #[derive(Debug, Args)]
 pub(super) struct CallArgs {
     /// The task
@@ -92,7 +93,9 @@ pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
     let patience = args.timeout.unwrap_or(LONGEST).saturating_add(WAY);
     let answer = args.payload.put(question)?.ask(patience).await?;
     let worked = worked(&answer);
-    hand_out(&answer.bytes());
+    let bytes = answer.bytes();
+    hand_out(&bytes);
+    end_line(&bytes, !args.quiet);
     if !args.quiet {
         remark(&worked);
     }

@@ -64,6 +64,7 @@ impl SettingsArgs {
             listen: self.listen.clone(),
             advertise: self.advertise.clone(),
             insecure: self.insecure,
+            ..Overrides::default()
         }
     }
 }

@@ -93,6 +93,19 @@ pub(super) fn hand_out(bytes: &[u8]) {
     write_bytes(bytes);
 }
 
+/// Ends the line that `bytes`, which were handed out, may have left open. A program gets
+/// nothing but them: there, whatever is said on stderr next begins a line of its own.
+pub(super) fn end_line(bytes: &[u8], says_more: bool) {
+    if bytes.is_empty() || bytes.ends_with(b"\n") {
+        return;
+    }
+    if io::stdout().is_terminal() {
+        write("\n");
+    } else if says_more {
+        let _ = writeln!(io::stderr().lock());
+    }
+}
+
 fn write(text: &str) {
     write_bytes(text.as_bytes());
 }

@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    Grants, Instances, JobConfig, Limits, Patience, Relayed, TaskConfig,
+    Grants, Instances, JobConfig, Kinds, Limits, Patience, Relayed, TaskConfig,
     file::ActionTable,
-    granted, instances, job, limits,
+    granted, instances, job, kinds, limits,
     listing::Listing,
     patience,
     problem::{Place, Problem},
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::election::Group;
 
-const DEFAULT_LISTEN: SocketAddr =
+pub(super) const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 3000);
 
 /// A plugin configured to run under a term.
@@ -30,6 +30,8 @@ pub struct ActionConfig {
     pub plugin: PathBuf,
     /// The SHA-256 of that file, if no other is to be run.
     pub sha256: Option<[u8; 32]>,
+    /// What it is run as, if that was said.
+    pub kinds: Option<Kinds>,
     /// The election that decides where it runs.
     pub group: Group,
     /// Where an `http` action answers while this host leads.
@@ -64,6 +66,7 @@ impl ActionConfig {
             name: name.into(),
             plugin,
             sha256: None,
+            kinds: None,
             group: Group::main(),
             listen: DEFAULT_LISTEN,
             path: None,
@@ -138,6 +141,7 @@ impl Surroundings<'_> {
         let patience = patience::read(resolver, &table);
         let task = task::read(resolver, &table);
         let job = job::read(resolver, &table);
+        let kinds = kinds::read(resolver, &table);
         let restart = match table.restart.map(|text| resolver.written(Some(text), "")) {
             Some(setting) => resolver.read(&setting, Restart::parse).map(Some),
             None => Some(None),
@@ -169,6 +173,7 @@ impl Surroundings<'_> {
             name: name?.into(),
             plugin: file?,
             sha256: sha256?,
+            kinds: kinds?,
             group: group?.as_str().into(),
             listen: address?,
             path: path?,

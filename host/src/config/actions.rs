@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, fmt, io, net::SocketAddr, path::PathBuf};
 
 use super::{
-    ActionConfig, ConfigError,
+    ActionConfig, ConfigError, Reserved,
     action::{Surroundings, shown},
     file::{ActionTable, Source, Text, Written},
     kept::Kept,
-    listing::Listing,
+    lenient,
+    listing::{Listing, alike},
     problem::{Place, Problem},
     resolver::{Resolver, Setting},
     value,
@@ -23,6 +24,8 @@ pub struct ActionSource {
     pub(super) folder: PathBuf,
     pub(super) place: Option<Place>,
     pub(super) control: Option<SocketAddr>,
+    /// Whether secrets need not be there.
+    pub(super) without_secrets: bool,
     /// The settings that lie beside plugins.
     pub(super) beside: Kept,
 }
@@ -43,11 +46,33 @@ pub struct RefusedAction {
     pub name: String,
     /// What is wrong: at least one problem.
     problems: Vec<Problem>,
+    /// Where it would answer requests, if it may be one that does.
+    reserved: Option<Reserved>,
+    /// Whether it is no more than settings without a plugin.
+    stray: bool,
 }
 
 impl RefusedAction {
     fn new(name: &str, problems: Vec<Problem>) -> Self {
-        Self { name: name.to_owned(), problems }
+        let reserved = Reserved::unknown(name);
+        Self { name: name.to_owned(), problems, reserved, stray: false }
+    }
+
+    /// The same, by what can be read of its settings.
+    fn settled(self, table: &ActionTable) -> Self {
+        Self { reserved: Reserved::written(&self.name, table), ..self }
+    }
+
+    /// Whether there are settings, and no plugin that they are for. It may be on its way.
+    #[must_use]
+    pub fn is_stray(&self) -> bool {
+        self.stray
+    }
+
+    /// Where it would answer requests, if it may be one that does.
+    #[must_use]
+    pub fn reserved(&self) -> Option<&Reserved> {
+        self.reserved.as_ref()
     }
 
     /// What is wrong.
@@ -76,10 +101,11 @@ impl Reading {
         mistaken.flat_map(|refused| refused.problems).collect()
     }
 
-    fn add(&mut self, name: &str, outcome: Option<ActionConfig>, problems: Vec<Problem>) {
-        match outcome {
-            Some(action) if problems.is_empty() => self.actions.push(action),
-            _ => self.refused.push(RefusedAction::new(name, problems)),
+    /// Takes in an action, or that it is refused for problems, if there are any.
+    fn add(&mut self, action: Option<ActionConfig>, refused: RefusedAction) {
+        match action {
+            Some(action) if refused.problems.is_empty() => self.actions.push(action),
+            _ => self.refused.push(refused),
         }
     }
 }
@@ -127,13 +153,21 @@ impl ActionSource {
         for name in listing.settings() {
             self.settled_beside(name, &around, &mut reading);
         }
-        let beside: BTreeSet<_> =
-            listing.settings().iter().map(|name| settings_of(&listing, name)).collect();
+        for name in listing.strays() {
+            reading.refused.extend(self.stray(name, &listing));
+        }
+        let beside: BTreeSet<_> = (listing.settings().iter().chain(listing.strays()))
+            .map(|name| settings_of(&listing, name))
+            .collect();
         self.beside.forget_all_but(|path| beside.contains(path));
         found(&listing, &mut reading);
         reading.actions.sort_by(|a, b| a.name.cmp(&b.name));
         reading.refused.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(reading)
+    }
+
+    fn resolver<'a>(&self, source: &'a Source) -> Resolver<'a> {
+        Resolver::new(source).without_secrets(self.without_secrets)
     }
 
     fn unreadable(&self, error: &io::Error) -> Problem {
@@ -155,26 +189,31 @@ impl ActionSource {
     /// The actions of `[action.NAME]`.
     fn configured(&self, around: &Surroundings<'_>, reading: &mut Reading) {
         for (name, table) in &self.tables {
-            let mut resolver = Resolver::new(&self.settings);
+            let mut resolver = self.resolver(&self.settings);
             let name = resolver.written(Some(name.clone()), "");
             let action = around.action(&mut resolver, &name, table.clone());
-            reading.add(&name.text, action, resolver.into_problems());
+            let refused = RefusedAction::new(&name.text, resolver.into_problems());
+            reading.add(action, refused.settled(table));
         }
     }
 
     /// The action of `NAME.toml`.
     fn settled_beside(&self, name: &str, around: &Surroundings<'_>, reading: &mut Reading) {
         let file = settings_of(around.listing, name);
-        let parsed = self.beside.open(&file).map_err(|error| {
+        let opened = self.beside.open(&file).map_err(|error| {
             let what = format!("cannot read `{}`: {error}", file.display());
             Problem::new(what, "let this user read it, or remove it")
         });
-        let parsed = parsed.and_then(|source| Ok((source.parse::<ActionTable>()?, source)));
-        let (table, source) = match parsed {
-            Ok(parsed) => parsed,
-            Err(problem) => return reading.add(name, None, vec![problem]),
+        let source = match opened {
+            Ok(source) => source,
+            Err(problem) => return reading.add(None, RefusedAction::new(name, vec![problem])),
         };
-        let mut resolver = Resolver::new(&source);
+        let (table, mistakes) = lenient::read::<ActionTable>(&source);
+        let Some(table) = table else {
+            return reading.add(None, RefusedAction::new(name, mistakes));
+        };
+        let mut resolver = self.resolver(&source);
+        resolver.report_all(mistakes);
         let place = source.place(&Written::new(0..0, ()));
         if let Some((other, _)) = self.tables.iter().find(|(other, _)| other.get_ref() == name) {
             let there = shown(Some(&self.settings.place(other)));
@@ -184,11 +223,46 @@ impl ActionSource {
             // The one of the file would go on as if nothing had been written here.
             reading.actions.retain(|action| &*action.name != name);
             reading.refused.retain(|refused| refused.name != name);
-            return reading.add(name, None, vec![problem.at(Some(place))]);
+            let refused = RefusedAction::new(name, vec![problem.at(Some(place))]);
+            return reading.add(None, refused.settled(&table));
         }
         let setting = Setting { text: name.to_owned(), place: Some(place) };
-        let action = around.action(&mut resolver, &setting, table);
-        reading.add(name, action, resolver.into_problems());
+        let action = around.action(&mut resolver, &setting, table.clone());
+        reading.add(action, RefusedAction::new(name, resolver.into_problems()).settled(&table));
+    }
+}
+
+impl ActionSource {
+    /// What is said of `NAME.toml` where there is no `NAME.wasm`: nothing, unless it is meant
+    /// for a plugin, by its name or by what is in it.
+    fn stray(&self, name: &str, listing: &Listing) -> Option<RefusedAction> {
+        if self.tables.iter().any(|(other, _)| other.get_ref() == name) {
+            return None;
+        }
+        let meant = listing.meant_by(name);
+        let source = self.beside.open(&settings_of(listing, name)).ok()?;
+        let settings = source.parse::<ActionTable>().is_ok()
+            && source.parse::<toml::Table>().is_ok_and(|table| !table.is_empty());
+        // A slip of the hand in what is in it makes it no less the settings of a plugin.
+        if !settings && !meant.is_some_and(|other| alike(other, name)) {
+            return None;
+        }
+        let shown = name.escape_debug();
+        let what = format!(
+            "`{shown}.toml` holds the settings of no plugin: there is no `{shown}.wasm` beside it"
+        );
+        let mend = match meant {
+            Some(meant) => format!(
+                "rename it if it is meant for `{0}.wasm`, to `{0}.toml`; else put `{shown}.wasm` \
+                 there, or remove it",
+                meant.escape_debug()
+            ),
+            None => format!("put `{shown}.wasm` there, or remove it"),
+        };
+        let place = Some(source.place(&Written::new(0..0, ())));
+        let problem = Problem::new(what, mend).around().at(place);
+        let refused = RefusedAction::new(&shown.to_string(), vec![problem]);
+        Some(RefusedAction { stray: true, reserved: None, ..refused })
     }
 }
 

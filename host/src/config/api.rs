@@ -123,10 +123,10 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: ApiTable) -> Option<ApiCo
         }
     });
     let peer_token = table.peer_token.map(|text| {
-        let folder = resolver.folder().to_owned();
+        let keeper = resolver.keeper();
         let setting = resolver.written(Some(text), "");
         let place = setting.place.clone().map(Place::unseen);
-        let secret = Secret::read(&setting.text, &folder).and_then(long_enough);
+        let secret = keeper.fetch(&setting.text).and_then(long_enough);
         secret.map_err(|problem| resolver.report(problem.at(place))).ok()
     });
     Some(ApiConfig { tokens: own?, tokens_file: all(tokens_file)?, peer_token: all(peer_token)? })

@@ -196,11 +196,15 @@ pub(super) struct ActionTable {
     pub(super) plugin: Option<Text>,
     /// The SHA-256 of that file: no other is run. `soloist plugin inspect` prints it
     pub(super) sha256: Option<Text>,
+    /// What it is run as, of what its plugin can be: "http", "service", "job", "hooks",
+    /// "task". Default: all that it can, but beside an HTTP handler no program
+    pub(super) kinds: Option<Written<Vec<Text>>>,
     /// The election that decides where it runs. Default: "main"
     pub(super) group: Option<Text>,
     /// IP:PORT where an `http` action answers. Default: "127.0.0.1:3000"
     pub(super) listen: Option<Text>,
-    /// Under which path of that address. Default: "/" if it is alone there, else "/NAME"
+    /// Under which path of that address. Default: "/NAME", and "/" as well while no other there
+    /// lacks a path
     pub(super) path: Option<Text>,
     /// Answers by TLS, with this certificate
     pub(super) tls: Option<TlsTable>,
@@ -211,8 +215,7 @@ pub(super) struct ActionTable {
     pub(super) standby: Option<Text>,
     /// How long a request waits while nobody leads. 0s to 10m; default: "10s"
     pub(super) hold: Option<Span<0, { 10 * MINUTE }>>,
-    /// When a service that ended is started again. Default: "always"; "on-failure" for a
-    /// plugin that answers requests as well
+    /// When a service that ended is started again. Default: "on-failure"
     #[schemars(extend("enum" = ["always", "on-failure", "never"]))]
     pub(super) restart: Option<Text>,
     /// How often it is, within `window`, before the action has failed. Default: 4

@@ -62,7 +62,7 @@ fn texts(
 }
 
 fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<String, Secret>> {
-    let folder = resolver.folder().to_owned();
+    let keeper = resolver.keeper();
     let read: Vec<_> = table
         .secrets
         .iter()
@@ -71,7 +71,7 @@ fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<
             // It may be the secret itself that somebody wrote there.
             text.place = text.place.map(Place::unseen);
             let secret = resolver.read(&text, |text| {
-                let secret = Secret::read(text, &folder)?;
+                let secret = keeper.fetch(text)?;
                 without_nul(secret.reveal()).map(|_| ())?;
                 Ok(secret)
             });

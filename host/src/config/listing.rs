@@ -17,6 +17,8 @@ pub(super) struct Listing {
     components: BTreeMap<String, Result<(), Problem>>,
     /// The stems of the settings files (`*.toml`) that lie beside a component.
     settings: Vec<String>,
+    /// The stems of those that lie beside none.
+    strays: Vec<String>,
 }
 
 impl Listing {
@@ -40,13 +42,13 @@ impl Listing {
                 listing.settings.push(stem.to_owned());
             }
         }
-        // Any other is somebody else's, such as the Cargo.toml of who builds plugins here;
-        // and what can be no action is refused for its name.
         let components = &listing.components;
-        listing.settings.retain(|stem| {
-            components.contains_key(&format!("{stem}.wasm")) && value::name(stem).is_ok()
-        });
+        let is_beside = |stem: &String| components.contains_key(&format!("{stem}.wasm"));
+        (listing.settings, listing.strays) = listing.settings.into_iter().partition(is_beside);
+        // What can be no action is refused for its name.
+        listing.settings.retain(|stem| value::name(stem).is_ok());
         listing.settings.sort();
+        listing.strays.sort();
         Ok(listing)
     }
 
@@ -63,6 +65,18 @@ impl Listing {
     /// The names for which there is a settings file.
     pub(super) fn settings(&self) -> &[String] {
         &self.settings
+    }
+
+    /// The names for which there is a settings file and no component. It may be somebody
+    /// else's, such as the Cargo.toml of who builds plugins here.
+    pub(super) fn strays(&self) -> &[String] {
+        &self.strays
+    }
+
+    /// The component for which the settings file `stem` may be meant.
+    pub(super) fn meant_by(&self, stem: &str) -> Option<&str> {
+        let stems = || self.components.keys().filter_map(|name| name.strip_suffix(".wasm"));
+        stems().find(|other| alike(other, stem)).or_else(|| nearest(stem, stems()))
     }
 
     /// The path of something in the folder.
@@ -96,6 +110,12 @@ impl Listing {
             format!("{mend}{there}"),
         )
     }
+}
+
+/// Whether two names differ by no more than how words are set apart, or by case.
+pub(super) fn alike(one: &str, other: &str) -> bool {
+    let plain = |name: &str| name.to_ascii_lowercase().replace('_', "-");
+    plain(one) == plain(other)
 }
 
 /// Whether what is called like a component can be one. Who may write to the plugins

@@ -9,6 +9,7 @@
 
 mod action;
 mod actions;
+mod alone;
 mod api;
 mod bounded;
 mod file;
@@ -20,13 +21,16 @@ mod hosts;
 mod instances;
 mod job;
 mod kept;
+mod kinds;
 mod lease;
+mod lenient;
 mod limits;
 mod listing;
 mod mounts;
 mod outbound;
 mod patience;
 mod problem;
+mod reserved;
 mod resolve;
 mod resolver;
 mod schedule;
@@ -49,6 +53,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 pub use action::{ActionConfig, Restart, TlsFiles};
 pub use actions::{ActionSource, Reading, RefusedAction};
+pub use alone::{settings_of, start_from};
 pub use api::{ApiConfig, ApiRole, ApiToken, read_tokens};
 pub use bounded::span;
 pub(crate) use bounded::{DAY, MINUTE, MS, SECOND};
@@ -58,12 +63,14 @@ pub use host::{HostConfig, HostTls};
 pub use hosts::{IsOwn, embedded_v4};
 pub use instances::{Instances, Reuse};
 pub use job::{Concurrency, JobConfig, Missed};
+pub use kinds::{Kind, Kinds};
 pub use limits::{Limits, MEMORY_MAX};
 pub use listing::components;
-pub use mounts::{Mount, MountError, check_mounts, mounts};
+pub use mounts::{Mount, MountError, Place, check_mounts, clashes, mounts};
 pub use outbound::{Outbound, default_port};
 pub use patience::Patience;
 pub use problem::ConfigError;
+pub use reserved::Reserved;
 pub use schedule::{Schedule, moment};
 pub use schema::{action_schema, settings_schema};
 pub use secrets::Secret;
@@ -130,6 +137,10 @@ pub struct Overrides {
     pub advertise: Option<String>,
     /// `host.insecure`
     pub insecure: bool,
+    /// What messages call the settings file, where no person has written it.
+    pub file_shown: Option<&'static str>,
+    /// Whether secrets need not be there, since nobody is told them.
+    pub without_secrets: bool,
 }
 
 impl Config {

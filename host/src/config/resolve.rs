@@ -8,7 +8,7 @@ use super::{
     file::{File, LeaseTable, Source, Text},
     group, host,
     kept::Kept,
-    lease,
+    lease, lenient,
     problem::{Place, Problem},
     resolver::Resolver,
     store_tls, traces, value,
@@ -25,9 +25,11 @@ const DEFAULT_COOL_DOWN: Duration = Duration::from_secs(30);
 
 /// Reads the settings; the default file is looked for in `folder`.
 pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let source = open(folder, overrides.config.as_deref())?;
-    let file: File = source.parse()?;
-    let mut resolver = Resolver::new(&source);
+    let source = open(folder, overrides.config.as_deref())?.shown_as(overrides.file_shown);
+    let (file, mistakes) = lenient::read::<File>(&source);
+    let Some(file) = file else { return Err(ConfigError::new(mistakes)) };
+    let mut resolver = Resolver::new(&source).without_secrets(overrides.without_secrets);
+    resolver.report_all(mistakes);
     let config = config(&mut resolver, file, overrides, source.clone());
     resolver.finish(config)
 }
@@ -74,6 +76,7 @@ fn config(
         folder,
         place: plugins.place,
         control: host.as_ref().map(|host| host.listen),
+        without_secrets: overrides.without_secrets,
         beside: Kept::default(),
     };
     let reading = actions(resolver, &source);

@@ -7,6 +7,7 @@ use super::{
     bounded::Bounded,
     file::{Source, Text, Written},
     problem::{Place, Problem},
+    secrets::Keeper,
 };
 
 /// The text of a setting and where it was written; defaults are written nowhere.
@@ -22,12 +23,24 @@ pub(super) struct Resolver<'a> {
     problems: Vec<Problem>,
     /// What is wrong around the settings, and keeps nobody from starting.
     around: Vec<Problem>,
+    /// Whether secrets need not be there.
+    without_secrets: bool,
 }
 
 impl<'a> Resolver<'a> {
     /// A resolver of settings that stand in `source`, if anywhere.
     pub(super) fn new(source: &'a Source) -> Self {
-        Self { source, problems: Vec::new(), around: Vec::new() }
+        Self { source, problems: Vec::new(), around: Vec::new(), without_secrets: false }
+    }
+
+    /// The same; `without` is whether nobody is told secrets, so that they need not be there.
+    pub(super) fn without_secrets(self, without: bool) -> Self {
+        Self { without_secrets: without, ..self }
+    }
+
+    /// Where secrets are.
+    pub(super) fn keeper(&self) -> Keeper {
+        Keeper { folder: self.folder().to_owned(), absent: self.without_secrets }
     }
 
     /// The setting of a key that has no flag.

@@ -3,7 +3,11 @@
 //! Invariant: none is ever shown; all that a [`Secret`] can be asked for by
 //! accident is that it is one.
 
-use std::{env, fmt, path::Path, sync::Arc};
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{problem::Problem, small_file};
 
@@ -26,13 +30,29 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+}
 
-    /// Reads the secret that `text` refers to: `env:NAME` or `file:PATH`;
-    /// relative paths start from `folder`.
-    pub(super) fn read(text: &str, folder: &Path) -> Result<Self, Problem> {
+/// Fetches the secrets that settings refer to.
+#[derive(Clone, Debug)]
+pub(super) struct Keeper {
+    /// Where relative paths start from.
+    pub(super) folder: PathBuf,
+    /// Whether they need not be there: then each is [`ABSENT`].
+    pub(super) absent: bool,
+}
+
+/// What stands for a secret that nobody is told: as long as one has to be.
+const ABSENT: &str = "................................................................";
+
+impl Keeper {
+    /// The secret that `text` refers to: `env:NAME` or `file:PATH`.
+    pub(super) fn fetch(&self, text: &str) -> Result<Secret, Problem> {
         match text.split_once(':') {
+            Some(("env" | "file", _)) if self.absent => Ok(Secret::new(ABSENT)),
             Some(("env", name)) => from_env(name).map_err(Problem::around),
-            Some(("file", path)) => from_file(path, &folder.join(path)).map_err(Problem::around),
+            Some(("file", path)) => {
+                from_file(path, &self.folder.join(path)).map_err(Problem::around)
+            }
             // Perhaps the secret itself; so it is not repeated.
             _ => Err(Problem::new(
                 "this does not say where the secret is kept",
@@ -80,15 +100,29 @@ mod tests {
 
     use super::*;
 
+    fn fetch(text: &str, folder: &Path) -> Result<Secret, Problem> {
+        Keeper { folder: folder.to_owned(), absent: false }.fetch(text)
+    }
+
+    #[test]
+    fn one_that_nobody_is_told_need_not_be_there() {
+        let keeper = Keeper { folder: PathBuf::new(), absent: true };
+        for text in ["file:no/such/key", "env:NO_SUCH_VARIABLE"] {
+            assert!(fetch(text, Path::new("")).is_err());
+            assert!(keeper.fetch(text).is_ok());
+        }
+        assert!(keeper.fetch("s3cret").is_err(), "this says not where it is");
+    }
+
     #[test]
     fn a_file_is_read_without_its_last_line_end() {
         let folder = tempfile::tempdir().unwrap();
         for (text, secret) in [("s3cret\n", "s3cret"), ("a\nb\r\n", "a\nb"), ("", "")] {
             fs::write(folder.path().join("key"), text).unwrap();
-            assert_eq!(Secret::read("file:key", folder.path()).unwrap().reveal(), secret);
+            assert_eq!(fetch("file:key", folder.path()).unwrap().reveal(), secret);
         }
         fs::write(folder.path().join("key"), vec![b'x'; 70_000]).unwrap();
-        let problem = Secret::read("file:key", folder.path()).unwrap_err();
+        let problem = fetch("file:key", folder.path()).unwrap_err();
         assert!(problem.to_string().contains("larger than 64KiB"), "{problem}");
     }
 
@@ -96,13 +130,13 @@ mod tests {
     fn the_environment_is_read_by_name() {
         let folder = Path::new("");
         let path = env::var("PATH").unwrap();
-        assert_eq!(Secret::read("env:PATH", folder).unwrap().reveal(), path);
+        assert_eq!(fetch("env:PATH", folder).unwrap().reveal(), path);
     }
 
     #[test]
     fn none_is_shown() {
         assert_eq!(format!("{:?}", Secret::new("s3cret")), "Secret(…)");
-        let misplaced = Secret::read("s3cret", Path::new("")).unwrap_err();
+        let misplaced = fetch("s3cret", Path::new("")).unwrap_err();
         assert!(!format!("{misplaced} {misplaced:?}").contains("s3cret"));
     }
 }

@@ -59,6 +59,8 @@ impl<T: JsonSchema> JsonSchema for Written<T> {
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     path: PathBuf,
+    /// What messages call it, if not by its path.
+    shown: Option<&'static str>,
     text: String,
     /// Where its lines end: of thousands of settings each says where it stands.
     ends: Vec<usize>,
@@ -74,7 +76,7 @@ impl Source {
     /// The source of what the file at `path` holds.
     pub(super) fn new(path: PathBuf, text: String) -> Self {
         let ends = text.match_indices('\n').map(|(at, _)| at).collect();
-        Self { path, text, ends }
+        Self { path, shown: None, text, ends }
     }
 
     /// Reads what has to be a file.
@@ -86,6 +88,11 @@ impl Source {
     /// The source where there is no file: one in `folder` that says nothing.
     pub(super) fn none(folder: &Path) -> Self {
         Self::new(folder.join("soloist.toml"), String::new())
+    }
+
+    /// The same, called otherwise in messages, if so.
+    pub(super) fn shown_as(self, shown: Option<&'static str>) -> Self {
+        Self { shown, ..self }
     }
 
     /// The folder that the paths in the file start from.
@@ -101,15 +108,24 @@ impl Source {
     /// What stands at `span`.
     pub(super) fn excerpt(&self, span: std::ops::Range<usize>) -> Excerpt {
         let line = self.ends.partition_point(|end| *end < span.start) + 1;
-        Excerpt::new(&self.path.display().to_string(), &self.text, line, span)
+        let file = self.shown.map_or_else(|| self.path.display().to_string(), ToOwned::to_owned);
+        Excerpt::new(&file, &self.text, line, span)
     }
 
-    /// Reads the file's shape.
+    /// Its text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Reads the file's shape, and stops at the first mistake.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        toml::from_str(&self.text).map_err(|error| {
-            let place = error.span().map(|span| Place::File(self.excerpt(span)));
-            misshapen(error.message()).at(place)
-        })
+        toml::from_str(&self.text).map_err(|error| self.misread(&error))
+    }
+
+    /// What a reader of the text has found to be wrong with it.
+    pub(super) fn misread(&self, error: &toml::de::Error) -> Problem {
+        let place = error.span().map(|span| Place::File(self.excerpt(span)));
+        misshapen(error.message()).at(place)
     }
 }
 

@@ -71,25 +71,35 @@ impl StoreUrl {
         match text.split_once("://") {
             Some(("etcd", rest)) => etcd(rest, None),
             Some(("etcds", rest)) => etcd(rest, Some(StoreTls::default())),
-            Some(("http", rest)) => Err(unknown(text, &etcd_instead(PLAIN, rest))),
-            Some(("https", rest)) => Err(unknown(text, &etcd_instead(SECURE, rest))),
-            None if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
-                Err(unknown(text, &etcd_instead(PLAIN, text)))
-            }
-            None if !text.is_empty() && !text.contains(':') => {
-                Err(unknown(text, &format!("write `sqlite:{text}` for a file")))
-            }
-            _ => Err(unknown(text, "write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`")),
+            _ => Err(unknown(text, &meant(text))),
         }
     }
 }
 
-fn unknown(text: &str, help: &str) -> Problem {
-    Problem::new(format!("`{text}` is not the address of a store"), help)
+/// What to write instead of `text`: nothing that would not be taken.
+fn meant(text: &str) -> String {
+    let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+    let rest = rest.trim_start_matches('/');
+    // What an address of a server goes no further than.
+    let server = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (meant, why) = match scheme {
+        "etcd" | "http" => (format!("{PLAIN}://{server}"), ""),
+        "etcds" | "https" => (format!("{SECURE}://{server}"), ""),
+        "" => (format!("sqlite:{text}"), " for a file"),
+        // HOST:PORT, or several of them.
+        _ if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
+            (format!("{PLAIN}://{text}"), "")
+        }
+        _ => (String::new(), ""),
+    };
+    if StoreUrl::parse(&meant).is_ok() {
+        return format!("write `{}`{why}", conceal(&meant));
+    }
+    "write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`".to_owned()
 }
 
-fn etcd_instead(scheme: &str, address: &str) -> String {
-    format!("write `{}`", conceal(&format!("{scheme}://{address}")))
+fn unknown(text: &str, help: &str) -> Problem {
+    Problem::new(format!("`{text}` is not the address of a store"), help)
 }
 
 const fn scheme(secure: bool) -> &'static str {
@@ -231,6 +241,26 @@ mod tests {
                 "https://me:s3cret@h",
                 "error: `https://…@h` is not the address of a store\n\
                  help: write `etcds://…@h`\n",
+            ),
+            (
+                "etcd:10.0.0.1:2379",
+                "error: `etcd:10.0.0.1:2379` is not the address of a store\n\
+                 help: write `etcd://10.0.0.1:2379`\n",
+            ),
+            (
+                "etcds:h1,h2",
+                "error: `etcds:h1,h2` is not the address of a store\n\
+                 help: write `etcds://h1,h2`\n",
+            ),
+            (
+                "http://10.0.0.1:2379/v3",
+                "error: `http://10.0.0.1:2379/v3` is not the address of a store\n\
+                 help: write `etcd://10.0.0.1:2379`\n",
+            ),
+            (
+                "http://me@h",
+                "error: `http://…@h` is not the address of a store\n\
+                 help: write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`\n",
             ),
             (
                 "redis://h",

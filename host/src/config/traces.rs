@@ -67,13 +67,13 @@ fn part(ratio: f64) -> Result<f64, Problem> {
 }
 
 fn header(resolver: &mut Resolver<'_>, name: Text, value: Text) -> Option<(String, Secret)> {
-    let folder = resolver.folder().to_owned();
+    let keeper = resolver.keeper();
     let name = resolver.written(Some(name), "");
     let mut value = resolver.written(Some(value), "");
     // It may be the secret itself that somebody wrote there.
     value.place = value.place.map(Place::unseen);
     let secret = resolver.read(&value, |text| {
-        let secret = Secret::read(text, &folder)?;
+        let secret = keeper.fetch(text)?;
         HeaderValue::from_str(secret.reveal()).map_err(|_| {
             let help = "a header takes one line of printable ASCII; look at what is kept there";
             Problem::new("the secret is not fit for a header", help)

@@ -290,7 +290,10 @@ impl Host {
         around.spawn(api::serve(listener, desks, stop.clone()));
         let (relay, drain) = (relay.start(), config.timings.drain);
         let scheme = config.host.scheme();
-        info!(event = "listening", %listen, "control API on {scheme}://{listen}");
+        info!(
+            target: "soloist::api", event = "listening", %listen,
+            "control API on {scheme}://{listen}"
+        );
         if config.host.asks_who() && !config.host.has_passport() {
             warn!(
                 "other hosts that ask for a token refuse this one: give all of them the same \

@@ -209,7 +209,7 @@ fn strangers(strangers: &[Arc<Stranger>], gaps: &Gaps) -> Vec<StrangerEntry> {
 impl Observer {
     fn actions(&self, roster: Option<&Roster>) -> Vec<ActionEntry> {
         let programme = Arc::clone(&self.programme.borrow());
-        let mounts = action::mounts(&programme.actions);
+        let mounts = action::mounts(&programme.actions, &programme.refused);
         let entry = |action: &Arc<Action>| {
             let mut status = action.status();
             status.listen = self.lobby.bound(action).or(status.listen);
@@ -283,7 +283,8 @@ fn action_entry(
         sha256: action.sha256.to_string(),
         restarts: action.restarts,
         listen: action.listen.map(|listen| listen.to_string()),
-        path: mount.map(|mount| mount.path.to_string()),
+        path: mount.map(|mount| mount.path().to_owned()),
+        paths: mount.iter().flat_map(|it| &it.paths).map(ToString::to_string).collect(),
         last_error: parked.map(|failing| failing.reason.clone()).or(action.last_error),
     }
 }

@@ -4,7 +4,7 @@ use wasmtime::{Store, component::InstancePre};
 use wasmtime_wasi::{p2, p3};
 use wasmtime_wasi_http::{p2::bindings as http_p2, p3::bindings as http_p3};
 
-use super::{Kind, hooks::HooksEntry, machine::Wasi, task::TaskEntry};
+use super::{Kind, Kinds, hooks::HooksEntry, machine::Wasi, task::TaskEntry};
 use crate::capability::GuestState;
 
 /// Where a plugin is entered: there is an entry for each of its kinds.
@@ -59,6 +59,15 @@ impl Entries {
             hooks: hooks.transpose()?,
             task: task.transpose()?,
         })
+    }
+
+    /// Leaves those out by which it is not to be run.
+    pub(super) fn narrow_to(&mut self, kinds: &Kinds) {
+        let program = kinds.has(Kind::Service) || kinds.has(Kind::Job);
+        self.http = self.http.take().filter(|_| kinds.has(Kind::Http));
+        self.service = self.service.take().filter(|_| program);
+        self.hooks = self.hooks.take().filter(|_| kinds.has(Kind::Hooks));
+        self.task = self.task.take().filter(|_| kinds.has(Kind::Task));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::{EngineError, Kind};
+use super::{EngineError, Form, Kind};
 
 /// What the libraries below had to say.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -33,8 +33,8 @@ pub enum PluginError {
     #[error("the compiler breaks down on the plugin {} ({how}): build it again, with another version of its tools; if that does not help, please report it", file.display())]
     Broken { file: PathBuf, how: String },
     /// Recognising.
-    #[error("the plugin {} is not WebAssembly: build it again; the text format must be assembled first (`wasm-tools parse`)", file.display())]
-    NotWasm { file: PathBuf },
+    #[error("the plugin {} is not WebAssembly that this host knows ({form}): {}", file.display(), form.mend())]
+    NotWasm { file: PathBuf, form: Form },
     /// Recognising.
     #[error("the plugin {} nests components more than {max} deep, which would take for ever to compile: compose it flatter", file.display())]
     TooDeep { file: PathBuf, max: usize },

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use super::{Engine, Kinds, Plugin, PluginError, load, outline::Outline};
+use super::{Engine, Form, Kinds, Plugin, PluginError, load, outline::Outline};
 use crate::clock::BootTime;
 
 /// What there is to know of a plugin before it runs.
@@ -12,13 +12,15 @@ pub struct Inspection {
     pub size: u64,
     /// The SHA-256 of the file, in hexadecimal digits.
     pub sha256: Arc<str>,
-    /// Whether the file is a core module, which a host lifts to a component.
+    /// What the file is.
+    pub form: Form,
+    /// Whether it is a core module that was lifted to a component.
     pub lifted: bool,
     /// What the component imports. Of a file that is refused, what can be read of it.
     pub imports: Vec<String>,
     /// What the component exports, likewise.
     pub exports: Vec<String>,
-    /// What this host can run it as, and how long it took to load it; or why it cannot.
+    /// All that this host could run it as, and how long it took to load it; or why it cannot.
     pub verdict: Result<(Kinds, Duration), PluginError>,
 }
 
@@ -41,6 +43,7 @@ impl Inspection {
         Ok(Self {
             size: bytes.len() as u64,
             sha256: load::sha256(&bytes).into(),
+            form: Form::of(&bytes),
             lifted,
             imports,
             exports,
@@ -78,6 +81,7 @@ const REQUESTS: &[(&str, &[&str], bool)] = &[
     ("state", &["wasi:keyvalue/"], false),
     ("outbound", &["wasi:http/outgoing-handler@", "wasi:http/client@"], false),
     ("config", &["wasi:config/"], false),
+    ("tasks", &["soloist:plugin/tasks@"], false),
     ("folders", &["wasi:filesystem/"], true),
     ("sockets", &["wasi:sockets/"], true),
     ("env", &["wasi:cli/environment@"], true),
@@ -94,10 +98,12 @@ mod tests {
             "wasi:filesystem/types@0.2.0",
             "wasi:keyvalue/store@0.2.0-draft",
             "wasi:sockets/tcp@0.2.0",
+            "soloist:plugin/tasks@0.1.0",
         ];
         let inspection = Inspection {
             size: 0,
             sha256: "".into(),
+            form: Form::Component,
             lifted: false,
             imports: imports.map(ToOwned::to_owned).to_vec(),
             exports: Vec::new(),
@@ -105,6 +111,9 @@ mod tests {
         };
         let asked: Vec<_> =
             inspection.requests().iter().map(|it| (it.setting, it.unasked)).collect();
-        assert_eq!(asked, [("state", false), ("folders", true), ("sockets", true)]);
+        assert_eq!(
+            asked,
+            [("state", false), ("tasks", false), ("folders", true), ("sockets", true)]
+        );
     }
 }

@@ -1,23 +1,7 @@
 //! Kinds, recognised from what a component exports.
 
-use std::fmt;
-
 use super::machine::Wasi;
-
-/// What a plugin can be run as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// It answers HTTP requests.
-    Http,
-    /// It runs for as long as the term lives.
-    Service,
-    /// It runs when its schedule says so, or when it is asked to.
-    Job,
-    /// It is told when its host comes to lead, and when to stand by.
-    Hooks,
-    /// It does what any host may be called for.
-    Task,
-}
+pub use crate::config::{Kind, Kinds};
 
 /// The export that makes each kind, and the WASI that it is entered by. Of two for
 /// one kind, the first is taken.
@@ -34,12 +18,6 @@ impl Kind {
     /// What a user is told when a component exports none of what is expected.
     pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), which answers requests, `wasi:cli/run`, which runs, `soloist:plugin/task`, which is called, or `soloist:plugin/hooks`, which is told who leads";
 
-    /// Whether it runs for as long as a term lasts. Hooks are called and return, and tasks
-    /// are any host's.
-    pub(crate) fn stays(self) -> bool {
-        matches!(self, Self::Http | Self::Service | Self::Job)
-    }
-
     /// The WASI by which a component with these exports is entered as this kind.
     pub(super) fn wasi(self, exports: &[String]) -> Option<Wasi> {
         let exported = |prefix| exports.iter().any(|name| name.starts_with(prefix));
@@ -48,71 +26,11 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http => "http",
-            Self::Service => "service",
-            Self::Job => "job",
-            Self::Hooks => "hooks",
-            Self::Task => "task",
-        })
-    }
-}
-
-/// The kinds of one plugin, of which there may be several: it is run as each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kinds(Vec<Kind>);
-
 impl Kinds {
-    /// The kinds of a component with these exports.
+    /// The kinds of a component with these exports: all that it could be run as.
     pub(super) fn of(exports: &[String]) -> Self {
         let kinds = [Kind::Http, Kind::Service, Kind::Hooks, Kind::Task].into_iter();
-        Self(kinds.filter(|kind| kind.wasi(exports).is_some()).collect())
-    }
-
-    /// Whether `kind` is among them.
-    #[must_use]
-    pub fn has(&self, kind: Kind) -> bool {
-        self.0.contains(&kind)
-    }
-
-    /// Whether something of it runs for as long as a term lasts.
-    #[must_use]
-    pub fn stays(&self) -> bool {
-        self.0.iter().any(|kind| kind.stays())
-    }
-
-    /// Whether some of it belongs to a term, and so to the leader. Tasks are any host's.
-    #[must_use]
-    pub fn perform(&self) -> bool {
-        self.0.iter().any(|kind| *kind != Kind::Task)
-    }
-
-    /// The same, with its program run by a schedule instead of for as long as a term
-    /// lasts; nothing, if it has no program.
-    pub(crate) fn scheduled(&self) -> Option<Self> {
-        let job = |kind: &Kind| if *kind == Kind::Service { Kind::Job } else { *kind };
-        self.has(Kind::Service).then(|| Self(self.0.iter().map(job).collect()))
-    }
-
-    /// The kinds, one by one.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Kind> {
-        self.0.iter().copied()
-    }
-
-    /// Whether there are none: such a plugin cannot be run.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// As in `http+service`.
-impl fmt::Display for Kinds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.0.iter().map(Kind::to_string).collect();
-        f.write_str(&names.join("+"))
+        kinds.filter(|kind| kind.wasi(exports).is_some()).collect()
     }
 }
 
@@ -141,8 +59,6 @@ mod tests {
         assert_eq!(kinds(&[task, "wasi:http/handler@0.3.0"]).to_string(), "http+task");
         assert!(!kinds(&[task]).stays() && !kinds(&[task]).perform());
         assert!(kinds(&[task, hooks]).perform());
-        assert_eq!(both.scheduled().unwrap().to_string(), "http+job");
-        assert!(both.scheduled().unwrap().stays() && kinds(&[hooks]).scheduled().is_none());
         assert!(kinds(&["soloist:plugin/hooks@0.2.0"]).is_empty());
         assert!(kinds(&["wasi:cli/run@1.0.0"]).is_empty());
         assert!(kinds(&[]).is_empty());

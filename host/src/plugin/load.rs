@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
 use super::{
-    Engine, Entries, Kinds, PluginError,
+    Engine, Entries, Form, Kinds, PluginError,
     lift::lift,
     machine::{Machine, Weight},
     outline::Outline,
@@ -24,10 +24,6 @@ use crate::{capability, words::hex};
 const FILE_MAX: u64 = 256 << 20;
 /// How deep components may be nested; tools that compose them need three or four.
 const DEPTH_MAX: usize = 64;
-/// How every WebAssembly file begins; the layer follows.
-const MAGIC: &[u8] = b"\0asm";
-const LAYER_MODULE: &[u8] = &[1, 0, 0, 0];
-const LAYER_COMPONENT: &[u8] = &[0x0d, 0, 1, 0];
 
 /// A component that is ready to be instantiated.
 pub struct Plugin {
@@ -99,10 +95,16 @@ impl Plugin {
         &self.sha256
     }
 
-    /// What it can be run as.
+    /// All that it can be run as.
     #[must_use]
     pub fn kinds(&self) -> &Kinds {
         &self.kinds
+    }
+
+    /// The same plugin, entered as these kinds alone.
+    pub(crate) fn narrowed_to(mut self, kinds: &Kinds) -> Self {
+        self.entries.narrow_to(kinds);
+        self
     }
 
     /// What an instance of it takes of the engine.
@@ -139,13 +141,27 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 
 /// The component that `bytes`, the content of `file`, is or can be lifted to.
 pub(super) fn component<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, PluginError> {
-    match bytes.strip_prefix(MAGIC) {
-        Some(rest) if rest.starts_with(LAYER_COMPONENT) => {
-            check_depth(file, bytes).map(|()| Cow::Borrowed(bytes))
-        }
-        Some(rest) if rest.starts_with(LAYER_MODULE) => lift(file, bytes).map(Cow::Owned),
-        _ => Err(PluginError::NotWasm { file: file.to_owned() }),
+    match Form::of(bytes) {
+        Form::Component => check_depth(file, bytes).map(|()| Cow::Borrowed(bytes)),
+        Form::Module => lift(file, bytes).map(Cow::Owned),
+        form => Err(PluginError::NotWasm { file: file.to_owned(), form }),
     }
+}
+
+/// What the plugin `file` could be run as, by what it exports: nothing of it is compiled.
+///
+/// # Errors
+/// When it is no plugin. That it can be loaded is not said.
+pub(crate) fn kinds(file: &Path) -> Result<Kinds, PluginError> {
+    let bytes = read(file)?;
+    let component = component(file, &bytes)?;
+    let outline = Outline::read(&component)
+        .map_err(|source| PluginError::Compile { file: file.to_owned(), source: source.into() })?;
+    let kinds = Kinds::of(&outline.exports);
+    if kinds.is_empty() {
+        return Err(PluginError::NoKind { file: file.to_owned(), exports: outline.exports });
+    }
+    Ok(kinds)
 }
 
 /// Refuses what takes the square of its size to compile.

@@ -19,7 +19,7 @@ use rustix::process::{
 };
 
 use tempfile::TempDir;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
     Engine, Plugin, PluginError, Ranker,
@@ -121,6 +121,10 @@ impl Vetting {
         if note.as_ref().is_some_and(|note| is_known(note, craft, file)) {
             return Ok(());
         }
+        info!(
+            event = "compiling", file = %file.display(),
+            "compiling {}, which this host has not seen before", file.display()
+        );
         let limits = CompileLimits::of(bytes.len());
         let failed = |source| PluginError::Apart { file: file.to_owned(), source };
         let workplace = note.as_ref().map(Note::workplace).transpose().map_err(failed)?;

@@ -30,8 +30,17 @@ pub(crate) struct Desk {
     shared: Arc<Shared>,
     /// For those that wait, or that other hosts answer.
     places: Arc<Shares>,
-    /// The actions of the address.
-    paths: Paths<Arc<Action>>,
+    /// Who is at the address.
+    paths: Paths<Seat>,
+}
+
+/// Who is under a path.
+#[derive(Clone)]
+pub(super) enum Seat {
+    /// An action.
+    Action(Arc<Action>),
+    /// Nobody, and this is what clients are told.
+    Closed(Arc<str>),
 }
 
 impl Desk {
@@ -41,9 +50,9 @@ impl Desk {
         Self { shared, places, paths: Paths::default() }
     }
 
-    /// Replaces the actions of the address.
-    pub(super) fn set(&self, actions: Vec<(Arc<str>, Arc<Action>)>) {
-        self.paths.set(actions);
+    /// Replaces those at the address.
+    pub(super) fn set(&self, seats: Vec<(Arc<str>, Seat)>) {
+        self.paths.set(seats);
     }
 
     /// Answers a request to the control address, from a client or from another host.
@@ -89,6 +98,10 @@ impl Desk {
         if let Some(action) = http.clone().find(|action| &**action.name() == name) {
             return Ok((Arc::clone(action), LEADER.len() + name.len()));
         }
+        let mut refused = programme.refused.iter().filter(|refused| refused.name == name);
+        if let Some((_, why)) = refused.find_map(|refused| refused.place()) {
+            return Err(Refusal::Closed(why));
+        }
         let known: Vec<_> = http.by_ref().map(|action| &**action.name()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         Err(Refusal::Unknown { name: name.to_owned(), known })
@@ -115,11 +128,12 @@ impl Desk {
     ) -> Response<Carried> {
         headers::take_in(&mut request);
         trail::take_off_own(request.headers_mut());
-        let found = self.paths.find(request.uri().path(), |path, action, taken| {
-            (Arc::clone(path), Arc::clone(action), taken)
+        let found = self.paths.find(request.uri().path(), |path, seat, taken| {
+            (Arc::clone(path), seat.clone(), taken)
         });
         let (path, action, taken) = match found {
-            Ok(found) => found,
+            Ok((path, Seat::Action(action), taken)) => (path, action, taken),
+            Ok((_, Seat::Closed(why), _)) => return Refusal::Closed(why).response(false),
             Err(known) => return Refusal::Nowhere(known).response(false),
         };
         if taken > 0 && take_off(&mut request, taken, Some(&path)).is_none() {

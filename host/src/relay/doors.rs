@@ -5,8 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::future::join_all;
 use tokio::sync::watch;
 
-use super::{Shared, desk::Desk};
-use crate::action::{self, Action, Door, DoorKey, Opening, Persistence, Programme, door_key};
+use super::{
+    Shared,
+    desk::{Desk, Seat},
+};
+use crate::{
+    action::{self, Door, DoorKey, Opening, Persistence, Programme, door_key},
+    tls::Acceptor,
+};
 
 /// The addresses.
 pub(super) struct Doors {
@@ -26,7 +32,7 @@ impl Doors {
         let closing = self.shared.closing.clone();
         loop {
             let now = Arc::clone(&programme.borrow_and_update());
-            self.set(&now.actions);
+            self.set(&now);
             tokio::select! {
                 biased;
                 () = closing.cancelled() => break,
@@ -40,14 +46,8 @@ impl Doors {
         join_all(self.open.values().map(Door::join)).await;
     }
 
-    fn set(&mut self, actions: &[Arc<Action>]) {
-        let mounts = action::mounts(actions);
-        let mut tables: BTreeMap<DoorKey, Vec<_>> = BTreeMap::new();
-        for action in actions.iter().filter(|it| it.config().relayed.standby.listens()) {
-            let Some(mount) = mounts.get(action.name()) else { continue };
-            let table = tables.entry(door_key(action)).or_default();
-            table.push((Arc::clone(&mount.path), Arc::clone(action)));
-        }
+    fn set(&mut self, programme: &Programme) {
+        let mut tables = tables(programme);
         let unused: Vec<_> = self.open.extract_if(.., |key, _| !tables.contains_key(key)).collect();
         for (key, door) in unused {
             let opening = self.shared.lobby.opening(&key);
@@ -57,15 +57,44 @@ impl Doors {
                 door.join().await;
             });
         }
-        for (key, table) in tables {
-            let tls = table.first().and_then(|(_, action)| action.tls().cloned());
+        while let Some((key, Table { tls, seats })) = tables.pop_first() {
             let opening = self.shared.lobby.opening(&key);
             let (shared, address) = (&self.shared, key.0);
             let open = || {
                 let desk = Arc::new(Desk::new(shared));
                 Door::open(address, tls, desk, &shared.tasks, Persistence::Endless, opening)
             };
-            self.open.entry(key).or_insert_with(open).answers().set(table);
+            self.open.entry(key).or_insert_with(open).answers().set(seats);
         }
     }
+}
+
+/// Who is at an address.
+#[derive(Default)]
+struct Table {
+    tls: Option<Acceptor>,
+    seats: Vec<(Arc<str>, Seat)>,
+}
+
+/// The addresses that every host listens on, and who is at each: what cannot be had keeps its
+/// place.
+fn tables(programme: &Programme) -> BTreeMap<DoorKey, Table> {
+    let mounts = action::mounts(&programme.actions, &programme.refused);
+    let mut tables: BTreeMap<DoorKey, Table> = BTreeMap::new();
+    for action in programme.actions.iter().filter(|it| it.config().relayed.standby.listens()) {
+        let Some(mount) = mounts.get(action.name()) else { continue };
+        let table = tables.entry(door_key(action)).or_default();
+        table.tls = action.tls().cloned();
+        let seat = |path: &Arc<str>| (Arc::clone(path), Seat::Action(Arc::clone(action)));
+        table.seats.extend(mount.paths.iter().map(seat));
+    }
+    for (reserved, why) in programme.refused.iter().filter_map(|refused| refused.place()) {
+        for (_, table) in tables.iter_mut().filter(|(key, _)| key.0 == reserved.listen) {
+            let place = reserved.path();
+            if table.seats.iter().all(|(path, _)| *path != place) {
+                table.seats.push((place, Seat::Closed(Arc::clone(&why))));
+            }
+        }
+    }
+    tables
 }

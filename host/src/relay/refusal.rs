@@ -1,6 +1,6 @@
 //! Why a client does not get what the leader answers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ::http::{Response, StatusCode};
 
@@ -55,14 +55,20 @@ pub(super) enum Refusal {
     NotFinal(StatusCode),
     #[error("there is no action {name} that answers requests; there are {known}")]
     Unknown { name: String, known: String },
-    #[error("no action answers under this path; there are {0}")]
+    /// The action is there, and cannot be had.
+    #[error("{0}")]
+    Closed(Arc<str>),
+    #[error(
+        "no action answers under this path; there are {0}; `path = \"/\"` in the settings of one \
+         of them gives it all others"
+    )]
     Nowhere(String),
 }
 
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Nobody { .. } | Self::Over | Self::Changed | Self::Busy => {
+            Self::Nobody { .. } | Self::Over | Self::Changed | Self::Busy | Self::Closed(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Lost(_)

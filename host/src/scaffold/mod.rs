@@ -21,7 +21,7 @@ use std::{
 pub use error::ScaffoldError;
 pub use interfaces::renew;
 
-use self::recipe::Recipe;
+use self::recipe::{Recipe, SETTINGS};
 
 /// The longest name: it becomes part of file names and of commands.
 const NAME_MAX: usize = 40;
@@ -106,6 +106,12 @@ impl Project {
         self.fill(&self.recipe().output)
     }
 
+    /// The file of its settings, from the project's folder, if it cannot do without.
+    #[must_use]
+    pub fn settings(&self) -> Option<String> {
+        self.kind.has_settings().then(|| self.fill(SETTINGS))
+    }
+
     /// Writes the project to `folder`, which must not be there yet, or be empty.
     ///
     /// # Errors
@@ -138,6 +144,7 @@ impl Project {
             .replace("{{does}}", self.kind.does())
             .replace("{{needs}}", recipe.needs)
             .replace("{{build}}", &recipe.build.join("\n"))
+            .replace("{{copy}}", self.kind.copy())
             .replace("{{output}}", &recipe.output)
             .replace("{{run}}", self.kind.run())
             .replace("{{files}}", &listed.collect::<String>());
@@ -271,15 +278,31 @@ impl Kind {
         }
     }
 
+    /// Whether it is nothing without settings.
+    fn has_settings(self) -> bool {
+        self == Self::Job
+    }
+
+    /// How it comes into the plugins folder.
+    fn copy(self) -> &'static str {
+        if self.has_settings() {
+            "Copy `{{name}}.toml`, and then `{{output}}` as `{{name}}.wasm`, into the plugins folder of your hosts."
+        } else {
+            "Copy `{{output}}` into the plugins folder of your hosts as `{{name}}.wasm`."
+        }
+    }
+
     /// What happens when it is in the plugins folder.
     fn run(self) -> &'static str {
         match self {
-            Self::Http => "The host that leads answers at <http://127.0.0.1:3000/>.",
+            Self::Http => {
+                "The host that leads answers at <http://127.0.0.1:3000/{{name}}>, and at\n<http://127.0.0.1:3000/> as well as long as no other plugin does."
+            }
             Self::Service => "The host that leads runs it, and its lines stand in that host's log.",
             Self::Job => {
-                "It is run by the `schedule` of its settings (`schedule = \"0 3 * * *\"`, or `\"none\"`: when\n`soloist jobs run` asks for it); without one it is a service, begun again when it has ended."
+                "The host that leads runs it by the `schedule` in `{{name}}.toml`, and whenever\n`soloist jobs run {{name}}` asks for it."
             }
-            Self::Task => "This version of soloist does not call tasks yet.",
+            Self::Task => "Any host does it when it is called: `soloist call {{name}} hello`.",
         }
     }
 }

@@ -6,6 +6,9 @@ use super::{Kind, Language};
 /// One text for each kind, in the order of [`Kind`].
 type ByKind = [&'static str; 4];
 
+/// The settings of a plugin that cannot do without.
+pub(super) const SETTINGS: &str = "{{name}}.toml";
+
 /// Includes `templates/FOLDER/KIND.EXTENSION` for each kind.
 macro_rules! by_kind {
     ($folder:literal, $extension:literal) => {
@@ -59,13 +62,18 @@ pub(super) struct Recipe {
 
 impl Recipe {
     pub(super) fn of(language: Language, kind: Kind) -> Self {
-        match language {
+        let mut recipe = match language {
             Language::Rust => rust(kind),
             Language::JavaScript => javascript(kind),
             Language::Python => python(kind),
             Language::C => c(kind),
             Language::Go => go(kind),
+        };
+        if kind.has_settings() {
+            recipe.rest.push((SETTINGS, include_str!("templates/job.toml")));
+            recipe.files.push((SETTINGS, "its settings: when it is run"));
         }
+        recipe
     }
 
     /// The files that are made of templates, with their places still free.

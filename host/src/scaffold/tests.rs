@@ -25,7 +25,8 @@ fn nothing_in_a_project_is_left_open() {
         }
         assert!(place("wit/worlds.wit").is_some() && place("README.md").is_some());
         for (name, _) in project.recipe().files {
-            let there = files.iter().any(|(path, _)| path.starts_with(name));
+            let name = project.fill(name);
+            let there = files.iter().any(|(path, _)| path.starts_with(&name));
             assert!(there, "{project:?} has no {name}");
         }
         for line in project.build() {
@@ -51,6 +52,23 @@ fn the_readme_says_what_the_command_says() {
             assert!(readme.contains(&line), "{readme}");
         }
         assert!(readme.contains(&project.output()), "{readme}");
+    }
+}
+
+#[test]
+fn a_job_has_a_schedule_that_a_host_takes() {
+    for project in every() {
+        let files = project.files().unwrap();
+        let of = |name: &str| files.iter().find(|(path, _)| path == Path::new(name));
+        let Some(settings) = project.settings() else {
+            assert!(of("guest-book.toml").is_none(), "{project:?}");
+            continue;
+        };
+        let text = String::from_utf8(of(&settings).unwrap().1.clone()).unwrap();
+        let table: toml::Table = text.parse().unwrap();
+        let schedule = table["schedule"].as_str().unwrap();
+        assert!(schedule.parse::<croner::Cron>().is_ok(), "{schedule}");
+        assert!(project.readme(&project.recipe()).contains("`guest-book.toml`"));
     }
 }
 

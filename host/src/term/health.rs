@@ -12,7 +12,7 @@
 //!   itself in the store.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -130,9 +130,13 @@ impl Health {
         self.publish();
     }
 
-    /// Those of `actions` that the leader, this host, goes on without.
-    pub(super) fn park(&self, actions: &[Arc<Action>], now: BootTime) -> BTreeSet<Arc<str>> {
-        let mut parked = BTreeSet::new();
+    /// Those of `actions` that the leader, this host, goes on without, and what they failed by.
+    pub(super) fn park(
+        &self,
+        actions: &[Arc<Action>],
+        now: BootTime,
+    ) -> BTreeMap<Arc<str>, String> {
+        let mut parked = BTreeMap::new();
         let mut failures = self.failures();
         for name in actions.iter().map(|action| action.name()) {
             let Some(failed) = failures.get_mut(name) else { continue };
@@ -142,7 +146,7 @@ impl Health {
                 warn!(event = "parked", action = %name, group = %failed.action.group(), reason, "action {name} is parked, the rest goes on: it failed, and no host can do better; it is tried again when its plugin or settings change");
             }
             if park {
-                parked.insert(Arc::clone(name));
+                parked.insert(Arc::clone(name), failed.reason.clone());
             } else if failed.well.is_none() {
                 info!(event = "retried", action = %name, "action {name} is tried again");
                 failed.well = Some((now, 0));

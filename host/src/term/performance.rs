@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::health::{Health, Verdict};
 use crate::{
-    action::{Action, Failure, Hooks, Programme, Scope, Stage},
+    action::{Absent, Action, Failure, Hooks, Programme, Scope, Stage},
     clock::BootTime,
     election::Group,
 };
@@ -53,15 +53,16 @@ impl Performance {
             return !all.is_empty();
         }
         let parked = self.health.park(&all, BootTime::now());
-        let active: Vec<_> = all.iter().filter(|it| !parked.contains(it.name())).cloned().collect();
         self.unhooked.retain(|name| {
             let find = |action: &&Arc<Action>| action.name() == name;
             all.iter().find(find).is_some_and(|action| action.has_hooks())
         });
         let waits = |action: &&Arc<Action>| self.unhooked.contains(action.name());
-        let due: Vec<_> = active.iter().filter(waits).cloned().collect();
+        let active = all.iter().filter(|it| !parked.contains_key(it.name()));
+        let due: Vec<_> = active.filter(waits).cloned().collect();
         if due.is_empty() {
-            self.stage.set(&active);
+            let refused = programme.refused.clone();
+            self.stage.arrange(&all, &Absent { parked, refused });
         } else {
             self.hooks = Some(Hooks::begin(&due, &self.scope));
         }

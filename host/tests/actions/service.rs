@@ -32,6 +32,24 @@ async fn what_it_prints_is_logged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_it_says_with_a_level_is_logged_with_that() {
+    let log = Log::of_all();
+    let rig = Rig::up("service-levels").await;
+    until("it is done", || rig.action.status().state == State::Done).await;
+    let text = log.text();
+    for (level, stream) in [("INFO", "info"), ("WARN", "warn"), ("ERROR", "error")] {
+        let said = format!("levels: this is {stream}");
+        let line = text.lines().find(|line| line.contains(&said)).unwrap();
+        assert!(line.contains(&format!("{level} plugin:")), "{line}");
+        assert!(line.contains(&format!("stream=\"{stream}\"")), "{line}");
+    }
+    assert!(text.contains("stream=\"critical\""), "it is an error, and kept as what it was");
+    let long = text.lines().find(|line| line.contains("ää")).unwrap();
+    assert!(long.len() < 9_000, "a line of {} bytes", long.len());
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_heeds_the_end_is_waited_for() {
     let (world, grants) = (World::new(), Grants { state: true, ..Grants::default() });
     let log = Log::of_all();
@@ -109,9 +127,9 @@ async fn nothing_is_started_again_once_the_gate_drains() {
 }
 
 /// A service that ended as it should, or not, and is not started again.
-async fn ends_for_good(guest: &str, restart: Restart, state: State) {
+async fn ends_for_good(guest: &str, restart: Option<Restart>, state: State) {
     let config = config(guest_file(guest), free_address());
-    let prepared = prepare_as(ActionConfig { restart: Some(restart), ..config });
+    let prepared = prepare_as(ActionConfig { restart, ..config });
     let mut rig = Rig::start(prepared, gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
     until("it ended", || rig.action.status().state == state).await;
@@ -128,13 +146,15 @@ async fn ends_for_good(guest: &str, restart: Restart, state: State) {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_has_done_its_work_is_left_alone() {
-    ends_for_good("service-done", Restart::OnFailure, State::Done).await;
-    ends_for_good("service-done", Restart::Never, State::Done).await;
+    // Such as a job whose schedule was forgotten.
+    ends_for_good("service-done", None, State::Done).await;
+    ends_for_good("service-done", Some(Restart::OnFailure), State::Done).await;
+    ends_for_good("service-done", Some(Restart::Never), State::Done).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_is_never_started_again_may_fail() {
-    ends_for_good("service-exit", Restart::Never, State::Failed).await;
+    ends_for_good("service-exit", Some(Restart::Never), State::Failed).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,8 +167,10 @@ async fn one_that_fails_is_started_again_on_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_ends_well_is_always_started_again_by_default() {
-    let rig = Rig::up("service-done").await;
+async fn one_that_ends_well_is_started_again_if_that_is_wanted() {
+    let config = config(guest_file("service-done"), free_address());
+    let prepared = prepare_as(ActionConfig { restart: Some(Restart::Always), ..config });
+    let rig = Rig::start(prepared, gate(1, BootTime::NEVER));
     until("it was started again", || rig.action.status().restarts == 1).await;
     rig.stop().await;
 }

@@ -14,6 +14,7 @@ use tokio::{
     time::timeout,
 };
 
+use crate::log::Log;
 use crate::rig::{PATIENCE, Rig, World, prepare_with, until};
 
 fn sockets(entries: &[String]) -> Grants {
@@ -96,6 +97,27 @@ async fn what_is_granted_is_reached() {
     assert_eq!(rig.ask("/listen").await.0, 502);
     assert_eq!(server.seen(), ["tcp", "udp"]);
     rig.stop().await;
+}
+
+/// Also where nothing is granted at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_says_what_would_grant_it() {
+    let log = Log::of_all();
+    let server = Server::start();
+    let (tcp, udp) = (server.tcp, server.udp);
+    let rig = up(Grants::default()).await;
+    let name = "denied.example";
+    for (call, grant) in [
+        (format!("/connect?{tcp}"), format!("`sockets = [\"tcp://{tcp}\"]` in [action.web]")),
+        (format!("/send?{udp}"), format!("`sockets = [\"udp://{udp}\"]` in [action.web]")),
+        (format!("/connect?{name}:9"), format!("`sockets = [\"tcp://{name}:PORT\"]`")),
+    ] {
+        let (status, text) = rig.ask(&call).await;
+        assert_eq!(status, 502, "{call}: {text}");
+        assert!(log.text().contains(&format!("socket denied: {grant}")), "no {grant}");
+    }
+    rig.stop().await;
+    assert_eq!(server.seen(), Vec::<&str>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,3 +134,28 @@ async fn whoever_checks_is_told_of_all() {
     }
     assert!(!output.contains('\u{1b}'), "{output:?}");
 }
+
+/// Settings that belong to no plugin are told of, once they have had time to be followed by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_no_plugin_are_told_of() {
+    let mut folder = Folder::new().await;
+    folder.put(&guest("service-loop"), "fan-job");
+    let write = |name: &str, text: &str| fs::write(folder.path(name), text).expect("a file");
+    write("fan_job.toml", "schedule = \"every 30s\"\n");
+    write("Cargo.toml", "[package]\nname = \"x\"\n");
+    let plugins = folder.path("");
+    folder.start("a").await;
+    let stray = folder.action("a", "fan_job", |action| action["state"] == "refused").await;
+    let told = stray["last_error"].as_str().unwrap_or_default();
+    for part in ["`fan_job.toml` holds the settings of no plugin", "to `fan-job.toml`"] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+    let status = folder.0.host("a").status().await;
+    assert_eq!(state(&status["actions"], "Cargo"), &Value::Null);
+    // While the host runs it is the same, a little later, and over when it is mended.
+    fs::rename(plugins.join("fan_job.toml"), plugins.join("fan-job.toml")).expect("a name");
+    folder.action("a", "fan-job", |action| action["kind"] == "job").await;
+    fs::write(plugins.join("fan-jobs.toml"), "state = true\n").expect("a file");
+    folder.action("a", "fan-jobs", |action| action["state"] == "refused").await;
+    assert_eq!(folder.0.host("a").log.events("refused").len(), 2);
+}

@@ -7,6 +7,8 @@
 //! - What lies in the folder ends no start: what running hosts refuse and go on without,
 //!   one that starts refuses and goes on without as well.
 
+mod known;
+mod places;
 mod shelf;
 
 use std::{
@@ -25,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::shelf::Shelf;
 use super::{Action, Failure};
 use crate::{
-    config::{ActionSource, Reading, Schedule},
+    config::{ActionSource, Reading, Reserved, Schedule},
     election::Group,
     plugin::{Engine, FolderWatch, Kind},
 };
@@ -94,6 +96,8 @@ pub struct Refused {
     pub name: String,
     /// Why it is none, and what to do about it.
     pub reason: String,
+    /// Where it would answer requests, if it may be one that does.
+    pub reserved: Option<Reserved>,
 }
 
 /// Keeps the programme up with the plugins folder.
@@ -111,7 +115,7 @@ impl Catalog {
     /// This blocks, and compiling can take seconds.
     #[must_use]
     pub fn prepare(source: Arc<ActionSource>, reading: Reading, engine: Arc<Engine>) -> Self {
-        let shelf = Shelf::fill(Arc::clone(&source), reading, Arc::clone(&engine));
+        let mut shelf = Shelf::fill(Arc::clone(&source), reading, Arc::clone(&engine));
         let (published, _) = watch::channel(shelf.programme().into());
         let (failures_to, failures) = mpsc::unbounded_channel();
         let shelf = Arc::new(Mutex::new(shelf));

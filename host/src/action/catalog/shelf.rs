@@ -2,21 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
     sync::Arc,
-    time::{Duration, SystemTime},
 };
 
 use tracing::{info, warn};
 
-use super::{Programme, Refused};
+use super::{
+    Programme, Refused,
+    known::{Known, Stamp},
+    places::Places,
+};
 use crate::{
     action::{Action, Failure},
-    config::{ActionConfig, ActionSource, MountError, Reading, RefusedAction, check_mounts},
+    config::{
+        ActionConfig, ActionSource, MountError, Reading, RefusedAction, Reserved, check_mounts,
+    },
     plugin::{Engine, Kind},
-    repeats::Repeats,
     words::with_causes,
 };
 
@@ -29,63 +30,25 @@ pub(super) struct Shelf {
     filled: bool,
     /// What was said last of a folder that cannot be read.
     unreadable: Option<String>,
-}
-
-/// One name.
-#[derive(Default)]
-struct Known {
-    /// What was looked at last, whatever came of it.
-    seen: Option<(ActionConfig, Option<Stamp>)>,
-    /// What runs, or could.
-    action: Option<Arc<Action>>,
-    /// Why that is not what was looked at last.
-    refused: Option<String>,
-    /// That it was not.
-    refusals: Repeats,
-    /// Whether it is refused for the sake of another, which may go.
-    displaced: bool,
+    /// Where everybody answered last.
+    places: Places,
 }
 
 /// The names whose action was replaced in one look, each with what was there before.
 type Taken = BTreeMap<Arc<str>, Option<Arc<Action>>>;
 
-/// Tells one content of a file from another, without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
-}
-
-impl Stamp {
-    fn of(file: &Path) -> Option<Self> {
-        let file = fs::metadata(file).ok()?;
-        Some(Self { modified: file.modified().ok(), length: file.len(), inode: file.ino() })
-    }
-
-    /// Whether it was written to only just now, and may not be complete: there will be
-    /// another look.
-    fn is_fresh(&self) -> bool {
-        let age = self.modified.and_then(|modified| modified.elapsed().ok());
-        age.is_some_and(|age| age < FRESH)
-    }
-}
-
-/// Much longer than the pause between two writes of one copy.
-const FRESH: Duration = Duration::from_millis(50);
-
 impl Shelf {
     /// Prepares everything; this blocks.
     pub(super) fn fill(source: Arc<ActionSource>, reading: Reading, engine: Arc<Engine>) -> Self {
-        let known = BTreeMap::new();
-        let mut shelf = Self { source, engine, known, filled: false, unreadable: None };
+        let (known, places) = (BTreeMap::new(), Places::default());
+        let mut shelf = Self { source, engine, known, filled: false, unreadable: None, places };
         shelf.take_up(reading);
         shelf.filled = true;
         shelf
     }
 
-    /// What there is to perform.
-    pub(super) fn programme(&self) -> Programme {
+    /// What there is to perform; it is told if somebody answers elsewhere from now on.
+    pub(super) fn programme(&mut self) -> Programme {
         let mut programme = Programme::default();
         for (name, known) in &self.known {
             match (&known.action, &known.refused) {
@@ -101,11 +64,13 @@ impl Shelf {
                         programme.obstacles.entry(group).or_insert(obstacle);
                     }
                     let (name, reason) = (name.to_string(), reason.clone());
-                    programme.refused.push(Refused { name, reason });
+                    let reserved = known.reserved.clone();
+                    programme.refused.push(Refused { name, reason, reserved });
                 }
                 (None, None) => {}
             }
         }
+        self.places.compare(&programme);
         programme
     }
 
@@ -175,12 +140,20 @@ impl Shelf {
             return false;
         }
         let Some((config, _)) = &seen else { return false };
-        let prepared = if self.filled {
-            Action::prepare_anew(config, &self.engine, known.action.as_ref())
-        } else {
-            Action::prepare(config, &self.engine)
+        let waiting = known.waiting.take().filter(|waiting| Some(&waiting.seen) == seen.as_ref());
+        let since = waiting.as_ref().map(|waiting| waiting.since);
+        let prepared = match waiting {
+            Some(waiting) => Ok(waiting.action),
+            None if self.filled => {
+                Action::prepare_anew(config, &self.engine, known.action.as_ref())
+            }
+            None => Action::prepare(config, &self.engine),
         };
         match prepared {
+            Ok(action) if self.filled && known.is_to_wait(&action, since) => {
+                known.wait(action, stamp, since);
+                return false;
+            }
             // It was only written anew: a service need not begin again for that.
             Ok(action) if known.action.as_ref().is_some_and(|now| now.is_like(&action)) => {
                 known.accept();
@@ -191,6 +164,7 @@ impl Shelf {
                 known.accept();
             }
             Err(error) => {
+                known.reserved = Reserved::of(config);
                 known.seen = seen.filter(|_| !error.may_pass());
                 return known.refuse(&name, with_causes(&error));
             }
@@ -209,8 +183,15 @@ impl Shelf {
         if gone {
             known.action = None;
         }
+        if known.stray_is_new(refused.is_stray()) && self.filled {
+            if gone {
+                info!(event = "removed", action = %name, "action {name} is removed");
+            }
+            known.seen = None;
+            return known.refused.take().is_some() || gone;
+        }
         let news = known.refuse(&name, reason);
-        known.seen = None;
+        (known.seen, known.reserved) = (None, refused.reserved().cloned());
         news || gone
     }
 
@@ -223,6 +204,7 @@ impl Shelf {
             return false;
         }
         known.refuse(failure.action.name(), failure.reason.clone());
+        known.reserved = failure.action.reserved();
         known.action = failure.action.last_good();
         true
     }
@@ -238,6 +220,8 @@ impl Shelf {
             let newer = both.into_iter().find_map(|name| taken.remove_entry(name));
             let Some((name, before)) = newer else { break };
             let Some(known) = self.known.get_mut(&name) else { break };
+            // Its place is another's.
+            known.reserved = None;
             known.action = before;
             known.refuse(&name, error.to_string());
             known.displaced = true;
@@ -252,27 +236,6 @@ impl Shelf {
     }
 }
 
-impl Known {
-    fn accept(&mut self) {
-        (self.refused, self.displaced) = (None, false);
-    }
-
-    /// Tells whether that is news.
-    fn refuse(&mut self, name: &str, reason: String) -> bool {
-        self.displaced = false;
-        if self.refused.as_ref() == Some(&reason) {
-            return false;
-        }
-        let goes_on = if self.action.is_some() { "; what ran before goes on" } else { "" };
-        // A plugin that is copied slowly is another bad one with each piece that arrives.
-        self.refusals.happened(|told| {
-            warn!(event = "refused", action = %name, reason, "action {name} is not taken{goes_on}{told}");
-        });
-        self.refused = Some(reason);
-        true
-    }
-}
-
 fn announce(action: &Action, anew: bool) {
     let (name, kinds, group) = (action.name(), action.kinds(), action.group());
     if anew {
@@ -280,5 +243,13 @@ fn announce(action: &Action, anew: bool) {
         info!(event = "loaded", action = %name, %kinds, %sha256, "action {name} is prepared anew");
     } else {
         info!(event = "prepared", action = %name, %kinds, %group, "action {name} is prepared");
+    }
+    if action.leaves_out_program() {
+        info!(
+            event = "program-left-out", action = %name,
+            "the plugin of action {name} has a `main` as well, which is not run beside what \
+             answers requests: if it is a service, say so by `kinds = [\"http\", \"service\"]` in \
+             its settings"
+        );
     }
 }

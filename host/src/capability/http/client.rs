@@ -38,6 +38,7 @@ pub(crate) fn new_client(access: &Access) -> Result<HttpClient, rustls::Error> {
         action: access.action.clone(),
         grants: access.grants.clone(),
         denied: access.requests_denied.clone(),
+        console: access.console.clone(),
         blocking: access.blocking.clone(),
         gate: access.gate().clone(),
     };

@@ -18,7 +18,7 @@ use wasmtime_wasi_http::Error;
 
 use super::{Target, stream::Gated};
 use crate::{
-    capability::{BlockingPool, Gate, Shut, machine},
+    capability::{BlockingPool, Gate, Shut, log::Console, machine},
     config::Grants,
     repeats::Repeats,
 };
@@ -66,6 +66,7 @@ pub(super) struct Connector {
     pub(super) grants: Arc<Grants>,
     pub(super) gate: Arc<Gate>,
     pub(super) denied: Arc<Repeats>,
+    pub(super) console: Arc<Console>,
     pub(super) blocking: Arc<BlockingPool>,
 }
 
@@ -112,14 +113,14 @@ impl Connector {
     fn tell_prohibited(&self, target: &Target, addresses: &[SocketAddr]) {
         let name = &self.action;
         let found: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-        self.denied.happened(|told| {
-            warn!(
-                action = %name,
-                token = self.gate.term().token.0,
-                to = %target,
-                addresses = found.join(" "),
-                "request denied: the name stands for no public address of another machine; `outbound_private = true` in [action.{name}] lets names stand for private networks, and this machine is named by its address or as localhost{told}",
+        self.denied.said(&target.to_string(), |told| {
+            let found = found.join(" ");
+            let what = format!(
+                "request denied: {target} stands for no public address of another machine ({found}); `outbound_private = true` in [action.{name}] lets names stand for private networks, and this machine is named by its address or as localhost{told}"
             );
+            let token = self.gate.term().token.0;
+            warn!(action = %name, token, to = %target, addresses = found, "{what}");
+            self.console.note(&what);
         });
     }
 }

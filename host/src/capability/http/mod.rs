@@ -166,14 +166,14 @@ impl Outgoing {
             return Ok(());
         }
         let name = &self.access.action;
-        self.access.requests_denied.happened(|told| {
-            warn!(
-                action = %name,
-                token = self.access.gate().term().token.0,
-                method = %request.method(),
-                to = %target,
-                "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there{told}",
+        // For each target once, however often the guest tries.
+        self.access.requests_denied.said(&target.to_string(), |told| {
+            let what = format!(
+                "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there{told}"
             );
+            let (token, method) = (self.access.gate().term().token.0, request.method());
+            warn!(action = %name, token, %method, to = %target, "{what}");
+            self.access.console.note(&what);
         });
         Err(Error::HttpRequestDenied)
     }

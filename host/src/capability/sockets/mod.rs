@@ -72,16 +72,13 @@ impl SocketsCtx {
     /// A context for an instance; `wasi` is held to what `access` says.
     pub(crate) fn new(access: &Arc<Access>, wasi: &mut WasiCtxBuilder) -> Self {
         let found = Found::default();
-        let grants = &access.grants.sockets;
-        let any = |transport| grants.iter().any(|grant| grant.is_by(transport));
-        wasi.allow_tcp(any(Transport::Tcp)).allow_udp(any(Transport::Udp));
-        if !grants.is_empty() {
-            let (access, found) = (access.clone(), found.clone());
-            wasi.socket_addr_check(move |to, usage| {
-                Box::pin(ready(allows(&access, &found, to, usage)))
-            });
-        }
-        Self { found, asked: HashMap::new() }
+        let (access, asked) = (access.clone(), HashMap::new());
+        let ctx = Self { found: found.clone(), asked };
+        // Asked even where nothing is granted, so that it can be told what was wanted.
+        wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |to, usage| {
+            Box::pin(ready(allows(&access, &found, to, usage)))
+        });
+        ctx
     }
 }
 
@@ -101,26 +98,49 @@ fn allows(access: &Access, found: &Found, to: SocketAddr, usage: SocketAddrUse) 
     let allowed = found.reaches(access, transport, to);
     // What merely came from elsewhere is not the guest's doing.
     if !allowed && !matches!(usage, SocketAddrUse::UdpReceive) {
-        tell_denied(access, transport, &to.to_string());
+        tell_denied(access, transport, to, found.name_of(to.ip()).as_deref());
     }
     allowed
 }
 
-/// Once a term; a guest may try it a thousand times a second.
-fn tell_denied(access: &Access, transport: Transport, to: &str) {
-    if access.tells_socket_denied() {
-        let name = &access.action;
-        let scheme = match transport {
-            Transport::Tcp => "tcp",
-            Transport::Udp => "udp",
-        };
-        warn!(
-            action = %name,
-            token = access.gate().term().token.0,
-            to,
-            "socket denied: `sockets = [\"{scheme}://HOST:PORT\"]` in [action.{name}] grants an address, or a name that was looked up; `outbound_private = true` lets names stand for private networks",
-        );
-    }
+/// Tells that a guest may not connect or send to `to`, for which it has looked up `looked_up`.
+fn tell_denied(access: &Access, transport: Transport, to: SocketAddr, looked_up: Option<&str>) {
+    let scheme = match transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    let (name, port) = (&access.action, to.port());
+    let grant = match looked_up {
+        // The name was granted: with another port, or it stands for what names may not.
+        Some(looked_up) => format!(
+            "`sockets = [\"{scheme}://{looked_up}:{port}\"]` in [action.{name}] lets the plugin \
+             reach {to} by that name, with `outbound_private = true` in a private network as well"
+        ),
+        None => format!(
+            "`sockets = [\"{scheme}://{to}\"]` in [action.{name}] lets the plugin reach it, and \
+             `sockets = [\"{scheme}://HOST:{port}\"]` whatever a name stands for"
+        ),
+    };
+    tell(access, &to.to_string(), &grant);
+}
+
+/// Tells that a guest may not look up `host`; which port it has in mind nobody knows.
+fn tell_unknown(access: &Access, host: &str) {
+    let name = &access.action;
+    let grant = format!(
+        "`sockets = [\"tcp://{host}:PORT\"]` in [action.{name}] lets the plugin look up {host} and \
+         connect to it"
+    );
+    tell(access, host, &grant);
+}
+
+/// For each target once, and then with a count; a guest may try it a thousand times a second.
+fn tell(access: &Access, to: &str, grant: &str) {
+    access.sockets_denied.said(to, |told| {
+        let what = format!("socket denied: {grant}{told}");
+        warn!(action = %access.action, token = access.gate().term().token.0, to, "{what}");
+        access.console.note(&what);
+    });
 }
 
 impl Found {
@@ -129,6 +149,13 @@ impl Found {
         if found.len() < FOUND_MAX {
             found.insert((name.clone(), ip.to_canonical()));
         }
+    }
+
+    /// A name that has stood for `ip`.
+    fn name_of(&self, ip: IpAddr) -> Option<Arc<str>> {
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ip = ip.to_canonical();
+        found.iter().find(|(_, other)| *other == ip).map(|(name, _)| Arc::clone(name))
     }
 
     fn reaches(&self, access: &Access, transport: Transport, to: SocketAddr) -> bool {
@@ -156,7 +183,7 @@ impl SocketsView<'_> {
             return Err(ErrorCode::AccessDenied.into());
         }
         if !self.access.grants.sockets.iter().any(|grant| grant.names(&name)) {
-            tell_denied(self.access, Transport::Tcp, &name);
+            tell_unknown(self.access, &name);
             return Err(ErrorCode::AccessDenied.into());
         }
         let mut lookup = may_look_up();

@@ -12,7 +12,7 @@ use crate::{
         table::{Cell, Table},
         terminal::{Paint, say, say_json, tame},
     },
-    plugin::{Engine, Inspection},
+    plugin::{Engine, Inspection, Kinds},
     words::{millis, with_causes},
 };
 
@@ -52,17 +52,24 @@ struct Sheet {
     file: String,
     size: u64,
     sha256: String,
-    /// `component`, or `core module` for one that is lifted to a component.
-    form: &'static str,
+    /// As in `component`, or `core module` for what a host lifts to one, if it can.
+    form: String,
     wasi: Vec<String>,
     runs: bool,
-    /// Joined by `+` where there are several.
+    /// What it is run as where no settings speak of that, joined by `+` if it is several.
     kinds: Option<String>,
+    /// What it is run as only where `kinds` in its settings says so.
+    more_kinds: Vec<String>,
     compile_ms: Option<u64>,
     refusal: Option<String>,
     asks_for: Vec<Ask>,
     exports: Vec<String>,
     imports: Vec<String>,
+    #[serde(skip)]
+    lifted: bool,
+    /// Whether it is of a form that has exports and imports.
+    #[serde(skip)]
+    has_names: bool,
 }
 
 /// A setting that a plugin may need.
@@ -86,15 +93,18 @@ impl Sheet {
             file: file.to_owned(),
             size: seen.size,
             sha256: seen.sha256.to_string(),
-            form: if seen.lifted { "core module" } else { "component" },
+            form: seen.form.to_string(),
             wasi: wasi_versions(seen),
             runs: verdict.is_ok(),
-            kinds: verdict.ok().map(|(kinds, _)| kinds.to_string()),
+            kinds: verdict.ok().map(|(kinds, _)| kinds.unasked().to_string()),
+            more_kinds: verdict.map(|(kinds, _)| more(kinds)).unwrap_or_default(),
             compile_ms: verdict.ok().map(|(_, took)| millis(*took)),
             refusal: verdict.err().map(|error| with_causes(error)),
             asks_for: asks_for.collect(),
             exports: seen.exports.clone(),
             imports: seen.imports.clone(),
+            lifted: seen.lifted,
+            has_names: seen.form.is_wasm(),
         }
     }
 
@@ -103,30 +113,34 @@ impl Sheet {
         if !self.asks_for.is_empty() {
             parts.push(self.asks().render(paint));
         }
-        parts.push(names("EXPORTS", &self.exports).render(paint));
-        parts.push(names("IMPORTS", &self.imports).render(paint));
+        if self.has_names {
+            parts.push(names("EXPORTS", &self.exports).render(paint));
+            parts.push(names("IMPORTS", &self.imports).render(paint));
+        }
         parts.join("\n")
     }
 
     fn summary(&self, paint: Paint) -> String {
         let bold = |text: &str| paint.paint(tame(text), Style::new().bold());
-        let form = match self.form {
-            "core module" => "core module, lifted to a component",
-            form => form,
-        };
-        let wasi = match &self.wasi[..] {
-            [] => "no WASI".to_owned(),
-            versions => format!("WASI {}", versions.join(" and ")),
-        };
-        let size = size(self.size);
-        let mut text = format!("plugin {}: {form}, {wasi}, {size}\n", bold(&self.file));
+        let mut about = vec![self.form.clone()];
+        if self.lifted {
+            about.push("lifted to a component".to_owned());
+        }
+        match &self.wasi[..] {
+            [] if self.has_names => about.push("no WASI".to_owned()),
+            [] => {}
+            versions => about.push(format!("WASI {}", versions.join(" and "))),
+        }
+        about.push(size(self.size));
+        let mut text = format!("plugin {}: {}\n", bold(&self.file), about.join(", "));
         text += &format!("sha256 {}\n", self.sha256);
         let (good, bad) = (Style::new().green(), Style::new().red());
         text += &match (&self.kinds, self.compile_ms, &self.refusal) {
             (Some(kinds), Some(took), _) => {
                 let took = humantime::format_duration(Duration::from_millis(took));
                 let runs = paint.paint("this host can run it", good);
-                format!("{runs} as {}; loading it the first time took {took}\n", bold(kinds))
+                let more = self.more();
+                format!("{runs} as {}{more}; loading it the first time took {took}\n", bold(kinds))
             }
             (_, _, refusal) => {
                 let runs = paint.paint("this host cannot run it", bad);
@@ -134,6 +148,20 @@ impl Sheet {
             }
         };
         text
+    }
+
+    /// What else it is, if its settings say so.
+    fn more(&self) -> String {
+        if self.more_kinds.is_empty() {
+            return String::new();
+        }
+        let known = self.kinds.iter().flat_map(|kinds| kinds.split('+'));
+        let all: Vec<_> = known.chain(self.more_kinds.iter().map(String::as_str)).collect();
+        let kinds = all.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>().join(", ");
+        format!(
+            " (with `kinds = [{kinds}]` in its settings as {} as well)",
+            self.more_kinds.join("+")
+        )
     }
 
     fn asks(&self) -> Table {
@@ -150,6 +178,12 @@ impl Sheet {
     }
 }
 
+/// The kinds of which the settings have to say that they are wanted.
+fn more(kinds: &Kinds) -> Vec<String> {
+    let unasked = kinds.unasked();
+    kinds.iter().filter(|kind| !unasked.has(*kind)).map(|kind| kind.to_string()).collect()
+}
+
 fn names(heading: &str, names: &[String]) -> Table {
     let mut table = Table::new([heading]);
     for name in names {
@@ -161,6 +195,9 @@ fn names(heading: &str, names: &[String]) -> Table {
     table
 }
 
+/// What a core module imports of WASI, before it is lifted.
+const PREVIEW_1: &str = "wasi_snapshot_preview1::";
+
 /// The versions of WASI that a plugin names, as in `0.2.6`.
 fn wasi_versions(seen: &Inspection) -> Vec<String> {
     let names = seen.imports.iter().chain(&seen.exports);
@@ -168,10 +205,12 @@ fn wasi_versions(seen: &Inspection) -> Vec<String> {
     let part = |name: &&String| {
         ["wasi:cli/", "wasi:io/", "wasi:http/"].iter().any(|it| name.starts_with(it))
     };
+    let preview_1 = names.clone().any(|name| name.starts_with(PREVIEW_1));
     let mut versions: Vec<_> = names
         .filter(part)
         .filter_map(|name| name.split_once('@'))
         .map(|(_, version)| version.to_owned())
+        .chain(preview_1.then(|| "preview 1".to_owned()))
         .collect();
     versions.sort();
     versions.dedup();
@@ -197,10 +236,11 @@ mod tests {
             file: "report.wasm".into(),
             size: 93_400,
             sha256: "ab12".into(),
-            form: "core module",
+            form: "core module".into(),
             wasi: vec!["0.2.6".into()],
             runs: true,
             kinds: Some("service".into()),
+            more_kinds: Vec::new(),
             compile_ms: Some(57),
             refusal: None,
             asks_for: vec![
@@ -217,7 +257,44 @@ mod tests {
             ],
             exports: vec!["wasi:cli/run@0.2.6".into()],
             imports: Vec::new(),
+            lifted: true,
+            has_names: true,
         }
+    }
+
+    #[test]
+    fn what_is_no_plugin_is_called_what_it_is() {
+        let text = Sheet {
+            form: "text".into(),
+            size: 9,
+            wasi: Vec::new(),
+            runs: false,
+            kinds: None,
+            compile_ms: None,
+            refusal: Some("it is none".into()),
+            asks_for: Vec::new(),
+            exports: Vec::new(),
+            lifted: false,
+            has_names: false,
+            ..sheet()
+        };
+        assert_eq!(
+            text.show(Paint::OFF),
+            "plugin report.wasm: text, 9 bytes\nsha256 ab12\nthis host cannot run it: it is none\n"
+        );
+    }
+
+    #[test]
+    fn a_main_beside_a_handler_is_told_of() {
+        let both = Sheet {
+            kinds: Some("http+hooks".into()),
+            more_kinds: vec!["service".into()],
+            ..sheet()
+        };
+        let told = both.show(Paint::OFF);
+        let kinds = "as http+hooks (with `kinds = [\"http\", \"hooks\", \"service\"]` in its \
+                     settings as service as well)";
+        assert!(told.contains(kinds), "{told}");
     }
 
     #[test]

@@ -39,10 +39,18 @@ fn told(args: &NewArgs, project: &Project, folder: &Path) -> String {
     // As it is typed: `demo`, not `./demo`.
     let folder = folder.strip_prefix(".").unwrap_or(folder);
     let lines = project.build().into_iter().map(|line| format!("    {line}\n"));
+    let settings = project.settings().map_or(String::new(), |settings| {
+        let path = folder.join(&settings);
+        format!(
+            " and {} beside it, as {settings}: without it, it is no {}",
+            path.display(),
+            args.kind
+        )
+    });
     format!(
         "made {folder}: a plugin of kind {kind}, in {language}\n\n\
          to build it, with {needs}:\n    cd {folder}\n{build}\n\
-         to run it, copy {output} to the plugins folder of a host, as {name}.wasm\n",
+         to run it, copy {output} to the plugins folder of a host, as {name}.wasm{settings}\n",
         folder = folder.display(),
         kind = args.kind,
         language = args.lang,

@@ -3,9 +3,13 @@
 //! It is a real host with a real store, so the plugin has a real term, token and
 //! state; only the store is thrown away in the end.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
+use tokio::time::sleep;
 use toml::{Table, Value};
 
 use super::scratch::{self, Scratch};
@@ -15,25 +19,37 @@ use crate::{
         logging::{self, LogFormat},
         run,
         signals::Signals,
+        terminal::remark,
     },
-    config::{Config, Overrides},
+    config::{self, Config, Overrides, small_file::Stamp},
     plugin::FolderWatch,
 };
 
-/// What the plugin prints, where it answers, and what goes wrong.
-const LOG: &str = "warn,plugin=info,soloist::action=info";
+/// What the plugin prints, where it and the control API answer, that it is compiled, and
+/// what goes wrong.
+const LOG: &str = "warn,plugin=info,soloist::action=info,soloist::plugin=info,soloist::api=info";
+/// What messages call the settings that are made of flags.
+const FLAGS: &str = "(the flags of `plugin run`, as settings)";
+/// How often the file is looked at even if nothing was heard of it: its whole folder may
+/// have been made anew.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Run a plugin alone, under a term of its own that ends with Ctrl-C
 ///
-/// The plugin is granted nothing but what the flags say. State is kept in a
-/// temporary store, which is removed in the end.
+/// It has the settings that lie beside it (NAME.toml), or in the working folder, and what the
+/// flags add; nothing else is granted to it. State is kept in a temporary store, which is
+/// removed in the end.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// The plugin: a component, or a core module for WASI preview 1
     file: PathBuf,
-    /// Where it answers, if it answers requests
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
-    listen: String,
+    /// Its settings [default: NAME.toml beside it, or in the working folder, if there is one]
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Where it answers, if it answers requests [default: as its settings say, or
+    /// 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
     /// Let it keep state (wasi:keyvalue)
     #[arg(long)]
     state: bool,
@@ -55,16 +71,51 @@ pub(super) struct RunArgs {
 }
 
 impl RunArgs {
-    /// The settings of the action that runs the plugin.
-    fn settings(&self) -> Table {
-        let mut table = Table::new();
-        table.insert("listen".into(), self.listen.as_str().into());
-        table.insert("state".into(), self.state.into());
-        table.insert("outbound".into(), self.outbound.clone().into());
-        table.insert("folders".into(), self.folder.clone().into());
-        let given = self.set.iter().flatten();
-        table.extend(given.map(|(key, value)| (key.clone(), value.clone())));
-        table
+    /// The file of its settings, if there is one.
+    fn settings_file(&self) -> Option<PathBuf> {
+        let beside = self.file.with_extension("toml");
+        let here = beside.file_name().map(PathBuf::from);
+        let found = [Some(beside), here].into_iter().flatten().find(|file| file.is_file());
+        self.settings.clone().or(found)
+    }
+
+    /// The settings of the action that runs the plugin: those of its file, and what the flags
+    /// add or put in their place.
+    fn settings(&self) -> Result<Table, ExitError> {
+        let mut table = match self.settings_file() {
+            Some(file) => {
+                remark(&format!("the settings are those of {}", file.display()));
+                config::settings_of(&file, &scratch::action_name(&self.file), &self.file)?
+            }
+            None => Table::new(),
+        };
+        let mut given: Table =
+            self.set.iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+        // As whoever types them means it.
+        let here = std::env::current_dir()
+            .map_err(|error| ExitError::internal("there is no working folder", &error))?;
+        config::start_from(&mut given, &here);
+        if let Some(listen) = &self.listen {
+            table.insert("listen".into(), listen.as_str().into());
+        }
+        if self.state {
+            table.insert("state".into(), true.into());
+        }
+        add(&mut table, "outbound", self.outbound.iter().map(|url| url.as_str().into()).collect());
+        add(&mut table, "folders", self.folder.clone());
+        table.extend(given);
+        Ok(table)
+    }
+}
+
+/// Adds `more` to the list `key`.
+fn add(table: &mut Table, key: &str, more: Vec<Value>) {
+    if more.is_empty() {
+        return;
+    }
+    match table.get_mut(key) {
+        Some(Value::Array(list)) => list.extend(more),
+        _ => drop(table.insert(key.to_owned(), more.into())),
     }
 }
 
@@ -78,8 +129,12 @@ pub(super) async fn main(args: RunArgs) -> Result<(), ExitError> {
     run::abort_on_panic();
     let _log = logging::start(LogFormat::Text, &args.log)?;
     let (shutdown, _second) = Signals::listen(false)?.split();
-    let scratch = Scratch::set_up(&args.file, args.settings())?;
-    let overrides = Overrides { config: Some(scratch.settings()), ..Overrides::default() };
+    let scratch = Scratch::set_up(&args.file, args.settings()?)?;
+    let overrides = Overrides {
+        config: Some(scratch.settings()),
+        file_shown: Some(FLAGS),
+        ..Overrides::default()
+    };
     let config = Config::load(&overrides)?.complete()?;
     let result = tokio::select! {
         result = run::run(config, Box::new(()), shutdown) => result,
@@ -94,8 +149,25 @@ pub(super) async fn main(args: RunArgs) -> Result<(), ExitError> {
 async fn follow(file: &Path, scratch: &Scratch) -> Result<(), ExitError> {
     let folder = file.parent().filter(|folder| *folder != Path::new(""));
     let mut watch = FolderWatch::new(folder.unwrap_or(Path::new(".")));
+    let mut seen = Stamp::of(file);
     loop {
-        watch.changed().await;
+        tokio::select! {
+            () = watch.changed() => {}
+            () = sleep(LOOK) => {}
+        }
+        let now = Stamp::of(file);
+        if now == seen {
+            continue;
+        }
+        let name = file.display();
+        match (&seen, &now) {
+            (Some(_), None) => {
+                remark(&format!("{name} is gone: what it was runs on, until there is another"))
+            }
+            (None, Some(_)) => remark(&format!("{name} is there again")),
+            _ => {}
+        }
+        seen = now;
         scratch.update(file)?;
     }
 }
@@ -112,15 +184,34 @@ mod tests {
         args: RunArgs,
     }
 
+    fn settings(line: &[&str]) -> Table {
+        Line::parse_from(line).args.settings().unwrap()
+    }
+
     #[test]
     fn flags_become_settings() {
         let line =
             ["run", "web.wasm", "--state", "--outbound", "http://a", "--set", "requests = 8"];
-        let settings = Line::parse_from(line).args.settings();
+        let settings = settings(&line);
         assert_eq!(settings["state"].as_bool(), Some(true));
         assert_eq!(settings["outbound"][0].as_str(), Some("http://a"));
         assert_eq!(settings["requests"].as_integer(), Some(8));
-        assert_eq!(settings["listen"].as_str(), Some("127.0.0.1:3000"));
+        assert!(!settings.contains_key("listen"), "its default is that of every action");
         assert!(Line::try_parse_from(["run", "web.wasm", "--set", "requests"]).is_err());
+    }
+
+    #[test]
+    fn the_settings_beside_it_hold_and_flags_add_to_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let plugin = folder.path().join("web.wasm");
+        std::fs::write(&plugin, "").unwrap();
+        let text = "schedule = \"none\"\noutbound = [\"http://a\"]\nretries = 1\n";
+        std::fs::write(plugin.with_extension("toml"), text).unwrap();
+        let plugin = plugin.to_str().unwrap();
+        let line = ["run", plugin, "--outbound", "http://b", "--set", "retries = 2"];
+        let settings = settings(&line);
+        assert_eq!(settings["schedule"].as_str(), Some("none"));
+        assert_eq!(settings["outbound"].as_array().map(Vec::len), Some(2));
+        assert_eq!(settings["retries"].as_integer(), Some(2));
     }
 }

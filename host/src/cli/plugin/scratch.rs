@@ -84,7 +84,7 @@ fn whole(name: &str, action: Table) -> Table {
 }
 
 /// The name of the action that runs `file`: what a host would call it, if it can.
-fn action_name(file: &Path) -> String {
+pub(super) fn action_name(file: &Path) -> String {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     if crate::config::check_name(stem).is_ok() { stem.to_owned() } else { ACTION.to_owned() }
 }

@@ -44,6 +44,18 @@ impl Desk {
         question.ask(STORE_PATIENCE).await?.json()
     }
 
+    /// That the host knows the action, of which nothing is kept.
+    pub(super) async fn knows(&self, action: &str) -> Result<(), ExitError> {
+        let actions = self.client.status().await?.actions;
+        if actions.iter().any(|known| known.name == action) {
+            return Ok(());
+        }
+        let known: Vec<_> = actions.iter().map(|known| known.name.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(ExitError::missing(format!("there is no action {action}, and nothing is kept for it"))
+            .help(format!("the actions of this host are: {known}")))
+    }
+
     pub(super) async fn get(&self, action: &str, key: &str) -> Result<Vec<u8>, ExitError> {
         let question = self.of(Method::GET, action).option("key", key);
         Ok(question.ask(STORE_PATIENCE).await?.bytes().into())

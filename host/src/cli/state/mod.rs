@@ -38,6 +38,8 @@ enum Command {
 }
 
 /// List the keys of an action, one a line, control characters escaped
+///
+/// Where nothing is kept for it and the host knows no such action, the exit code is 1.
 #[derive(Debug, Args)]
 struct LsArgs {
     /// The action
@@ -106,6 +108,9 @@ async fn list(desk: &Desk, action: &str) -> Result<(), ExitError> {
     let mut after: Option<String> = None;
     loop {
         let page = desk.list(action, after.as_deref()).await?;
+        if page.keys.is_empty() && after.is_none() {
+            return desk.knows(action).await;
+        }
         say(&page.keys.iter().map(|key| tame(key) + "\n").collect::<String>());
         match page.keys.into_iter().next_back() {
             Some(last) if page.more => after = Some(last),

@@ -198,10 +198,13 @@ fn actions(status: &Status) -> Table {
     table
 }
 
-/// Where it answers, as one writes it into a browser.
+/// Where it answers, as one writes it into a browser, and its other paths there.
 fn place(action: &ActionEntry) -> Option<String> {
-    let path = action.path.as_deref().unwrap_or_default().trim_end_matches('/');
-    action.listen.as_ref().map(|listen| format!("{listen}{path}"))
+    let path = action.path.as_deref().unwrap_or_default();
+    let others = action.paths.iter().filter(|other| *other != path);
+    let others: String = others.map(|other| format!(" {other}")).collect();
+    let path = path.trim_end_matches('/');
+    action.listen.as_ref().map(|listen| format!("{listen}{path}{others}"))
 }
 
 fn state(action: &ActionEntry) -> Cell {

@@ -52,7 +52,7 @@ impl Ranking {
                          it is mended and this host started again"
                     );
                     let (name, reason) = (config.strategy.to_string(), error);
-                    refused.push(Refused { name, reason });
+                    refused.push(Refused { name, reason, reserved: None });
                 }
             }
         }

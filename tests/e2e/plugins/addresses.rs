@@ -1,0 +1,124 @@
+//! Addresses: what happens to a plugin moves no other, and who asks for it is told why it
+//! does not answer.
+
+use std::fs;
+
+use reqwest::StatusCode;
+
+use super::{Folder, guest, server, spin};
+use crate::harness::client::Answer;
+
+/// The status and the text of `path`, which is asked for once.
+async fn ask(folder: &Folder, path: &str) -> (u16, String) {
+    let url = format!("http://{}{path}", folder.0.web_at);
+    let answer = reqwest::get(url).await.expect("an answer");
+    (answer.status().as_u16(), answer.text().await.expect("a text"))
+}
+
+/// That `path` is refused with 503 for `reason`, from some time on.
+async fn refused(folder: &Folder, path: &str, reason: &str) {
+    let is = |answer: &Answer| {
+        answer.status == StatusCode::SERVICE_UNAVAILABLE && answer.body.contains(reason)
+    };
+    folder.0.web.until_any_at(path, reason, is).await;
+}
+
+/// A host with two servers: `hooks`, which is a service as well and fails as such, and `web`.
+async fn with_one_parked() -> Folder {
+    let mut folder = Folder::new().await;
+    folder.settle("web", "");
+    folder.put(&spin(), "web");
+    folder.settle("hooks", "kinds = [\"http\", \"service\"]\nmax_restarts = 0\nwindow = \"1s\"\n");
+    folder.put(&guest("stub-main"), "hooks");
+    folder.start("a").await;
+    folder.action("a", "hooks", |action| action["state"] == "parked").await;
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_parked_keeps_its_place_and_moves_nobody() {
+    let folder = with_one_parked().await;
+    refused(&folder, "/hooks/github", "the action hooks is parked: it ended").await;
+    folder.body("/web/where", "/where under /web").await;
+    let (status, text) = ask(&folder, "/where").await;
+    assert_eq!(status, 404, "nobody is at the root: {text}");
+    assert!(text.contains("/hooks, /web") || text.contains("/web, /hooks"), "{text}");
+    assert!(text.contains("path = \"/\""), "{text}");
+    let control = folder.0.host("a").api().await;
+    let leader = reqwest::get(format!("http://{control}/leader/hooks/x")).await.expect("an answer");
+    assert_eq!(leader.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(leader.text().await.expect("a text").contains("is parked"));
+    let web = folder.action("a", "web", |_| true).await;
+    assert_eq!((&web["path"], &web["paths"]), (&"/web".into(), &serde_json::json!(["/web"])));
+
+    // Mended, it answers where it was.
+    folder.settle("hooks", "");
+    folder.body("/hooks/github", "stub at /github").await;
+    folder.body("/web/where", "/where under /web").await;
+    let moved = folder.0.host("a").log.events("moved");
+    assert!(moved.is_empty(), "nobody has moved: {moved:?}");
+}
+
+/// The same where each host listens, and passes requests on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_parked_keeps_its_place_where_requests_are_passed_on() {
+    let mut folder = Folder::new().await;
+    folder.settle("web", "standby = \"forward\"\n");
+    folder.put(&spin(), "web");
+    let more = "standby = \"forward\"\nkinds = [\"http\", \"service\"]\nmax_restarts = 0\n";
+    folder.settle("hooks", more);
+    folder.put(&guest("stub-main"), "hooks");
+    fs::write(folder.path("bad.wasm"), "no wasm").expect("a file");
+    folder.settle("bad", "standby = \"forward\"\n");
+    folder.start("a").await;
+    folder.action("a", "hooks", |action| action["state"] == "parked").await;
+    refused(&folder, "/hooks/x", "is parked").await;
+    refused(&folder, "/bad/x", "the action bad cannot be had").await;
+    folder.body("/web/where", "/where under /web").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_had_keeps_its_place_and_moves_nobody() {
+    let mut folder = Folder::new().await;
+    for name in ["web", "hooks"] {
+        folder.settle(name, "");
+        folder.put(&spin(), name);
+    }
+    folder.start("a").await;
+    folder.body("/hooks/where", "/where under /hooks").await;
+    assert_eq!(ask(&folder, "/where").await.0, 404);
+    // The host starts again with one of the two damaged.
+    folder.0.kill("a").await;
+    fs::write(folder.path("hooks.wasm"), "damaged").expect("a file");
+    folder.start("a").await;
+    folder.body("/web/where", "/where under /web").await;
+    refused(&folder, "/hooks/where", "the action hooks cannot be had").await;
+    assert_eq!(ask(&folder, "/where").await.0, 404, "it has not moved to the root");
+    let control = folder.0.host("a").api().await;
+    let leader = reqwest::get(format!("http://{control}/leader/hooks/x")).await.expect("an answer");
+    assert_eq!(leader.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_alone_keeps_its_own_place_when_another_comes() {
+    let mut folder = Folder::new().await;
+    folder.settle("web", "");
+    folder.put(&spin(), "web");
+    folder.start("a").await;
+    folder.body("/where", "/where under").await;
+    folder.body("/web/where", "/where under /web").await;
+    folder.settle("other", "");
+    folder.put(&server(), "other");
+    folder.body("/other", "I am server a").await;
+    folder.body("/web/where", "/where under /web").await;
+    let log = folder.0.host("a").log.clone();
+    let moved = log.event(0, "moved").await;
+    let told = moved["message"].as_str().unwrap_or_default();
+    for part in ["action web answers at", "no longer at /", "other is as well", "path = \"/\""] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+    // Whose settings say so is there, whoever comes.
+    folder.settle("web", "path = \"/\"\n");
+    folder.body("/where", "/where under").await;
+    folder.body("/other", "I am server a").await;
+}

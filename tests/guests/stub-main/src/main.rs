@@ -1,0 +1,10 @@
+//! A server by `wstd`, built as its authors build theirs: a program that exports an HTTP
+//! handler, and whose `main` is a stub that traps. Every request is answered with its path.
+
+use wstd::http::{Body, Error, Request, Response};
+
+#[wstd::http_server]
+async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
+    let text = format!("stub at {}\n", request.uri().path());
+    Ok(Response::new(text.into()))
+}
