@@ -25,6 +25,7 @@ const ROUTES: [(&str, &str); 25] = [
     ("DELETE", "/v1/state/"),
     ("GET", "/v1/jobs"),
     ("POST", "/v1/jobs/"),
+    ("GET", "/v1/jobs/job/next?"),
     ("POST", "/v1/resign"),
     ("POST", "/v1/pause"),
     ("POST", "/v1/resume"),

@@ -308,8 +308,8 @@ pub(crate) fn job_ended(action: &Arc<str>, outcome: &'static str, took: Duration
 }
 
 /// So many firings of the job `action` were missed, and dropped.
-pub(crate) fn job_missed(action: &Arc<str>, count: usize) {
-    counter!(JOB_MISSED, "action" => Arc::clone(action)).increment(count as u64);
+pub(crate) fn job_missed(action: &Arc<str>, count: u64) {
+    counter!(JOB_MISSED, "action" => Arc::clone(action)).increment(count);
 }
 
 /// A request for `action` was sent to the leader, another host.

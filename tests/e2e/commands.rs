@@ -1,5 +1,7 @@
 //! Handing over, pausing, draining and removing, by command.
 
+use rustix::process::Signal;
+
 use crate::harness::{
     cluster::{Cluster, Kind},
     process::{Ended, agrees, run, soloist},
@@ -8,6 +10,7 @@ use crate::harness::{
 crate::on_both_stores!(
     a_leader_resigns,
     a_leader_hands_over_to_a_host_that_is_named,
+    another_leader_than_the_one_that_is_named_is_no_success,
     what_cannot_be_handed_over_stays,
     a_pause_holds_preference_back,
     a_frozen_group_is_not_led_anew,
@@ -65,6 +68,15 @@ async fn a_leader_hands_over_to_a_host_that_is_named(kind: Kind) {
     done(&cluster, "a", &["resign", "--to", "a"], "a leads main now").await;
     refused(&cluster, "b", &["resign", "--to", "a"], REFUSED, "a leads main already").await;
     cluster.leading("a").await;
+}
+
+async fn another_leader_than_the_one_that_is_named_is_no_success(kind: Kind) {
+    let cluster = Cluster::of_three(kind).await;
+    // It stands in the queue until its lease is over, and never comes to lead.
+    cluster.signal("b", Signal::STOP);
+    let words = "c leads main now, and not b, which was gone";
+    refused(&cluster, "c", &["resign", "--to", "b"], UNAVAILABLE, words).await;
+    cluster.web.until("c", |answer| answer.host == "c").await;
 }
 
 async fn what_cannot_be_handed_over_stays(kind: Kind) {

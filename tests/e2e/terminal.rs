@@ -56,6 +56,11 @@ async fn host(request: Request) -> Response {
         (Method::GET, ["state", _]) => json!({ "action": HURT, "keys": [HURT], "more": false }),
         (Method::GET, ["jobs"]) => json!({ "jobs": [job] }),
         (Method::GET, ["jobs", _]) => json!({ "job": job, "firings": [record] }),
+        (Method::GET, ["jobs", _, "next"]) => {
+            let firing = json!({ "id": HURT, "scheduled": moment, "due": moment, "shown": HURT,
+                                 "remark": HURT });
+            json!({ "name": HURT, "schedule": HURT, "zone": HURT, "firings": [firing] })
+        }
         (Method::POST, ["jobs", _, "run"]) => record,
         (Method::GET, ["tasks"]) => json!([{ "name": HURT, "on": HURT, "idempotent": false,
                                              "timeout_ms": u64::MAX, "hosts": [HURT] }]),
@@ -110,6 +115,8 @@ async fn no_command_passes_it_on() {
         "jobs",
         "jobs --json",
         "jobs history j",
+        "jobs next j",
+        "jobs next j --json",
         "jobs run j",
         "jobs run j --json",
         "tasks",

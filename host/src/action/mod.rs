@@ -66,7 +66,7 @@ pub use hook::Hooks;
 pub(crate) use inbound::{Inbound, Kept};
 pub use job::{
     Act, Begun, Claimed, Course, Declined, Desk, Firing, Jobs, Ledger, Mark, Outcome, Over, Page,
-    RECORDS_MAX, Record, history, next_due,
+    RECORDS_MAX, Record, Upcoming, history, upcoming,
 };
 pub use listen::Preflight;
 pub use lobby::Lobby;

@@ -27,7 +27,7 @@ mod tasks;
 
 pub use casts::Dealt;
 pub use entrance::{Entrance, EntranceError};
-pub use jobs::{JobEntry, JobFirings, JobList, JobSource};
+pub use jobs::{JobEntry, JobFirings, JobFuture, JobList, JobSource, NEXT_MAX, NextFiring};
 pub use logs::LogSource;
 pub use refusal::Reason;
 pub use server::{Desks, StatusSource, serve};

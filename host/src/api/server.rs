@@ -74,6 +74,7 @@ DELETE /v1/state/ACTION?all=true   all of them
 
 GET /v1/jobs                       the jobs of this host, as JSON, each with its next and last firing
 GET /v1/jobs/NAME                  what is kept of a job's firings
+GET /v1/jobs/NAME/next             its next firings, and what becomes of them when clocks are set; ?count=N&zone=ZONE
 POST /v1/jobs/NAME/run             has it run now; ?wait=true answers when it has ended; `soloist jobs` does the same
 GET /v1/clock                      what this host's clock shows; hosts compare theirs
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 
 use super::{
@@ -10,8 +11,8 @@ use super::{
     terminal::{say, say_json},
 };
 use crate::{
-    action::Action,
-    config::{self, Config},
+    action::{Action, upcoming},
+    config::{self, ActionConfig, Config, JobConfig, Shown, moment},
     plugin::Kind,
     words::with_causes,
 };
@@ -30,6 +31,8 @@ enum Command {
 }
 
 /// Check the settings as `soloist run` would, and tell all that is wrong with them
+///
+/// Of each job it tells when it fires next.
 ///
 /// That is more than what keeps a host from starting: it goes on without what the
 /// plugins folder holds that makes no action. Of the plugins it is looked at what they export;
@@ -68,6 +71,10 @@ fn check(args: CheckArgs) -> Result<(), ExitError> {
     let names: Vec<_> = actions.iter().map(|action| &*action.name).collect();
     let names = if names.is_empty() { "no actions yet".to_owned() } else { names.join(", ") };
     say(&format!("host {} of cluster {cluster}, store {store}: {names}\n", host.name));
+    let now = std::time::SystemTime::now().into();
+    for (action, job) in actions.iter().filter_map(|it| Some((it, it.job.as_ref()?))) {
+        say(&format!("{}\n", fires(action, job, now)));
+    }
     Ok(())
 }
 
@@ -88,6 +95,61 @@ fn together(config: &Config) -> Result<(), ExitError> {
     }
     let problems = problems.strip_prefix("error: ").map(str::trim_end);
     problems.map_or(Ok(()), |problems| Err(ExitError::usage(problems)))
+}
+
+/// When a job fires next, by the clock of its zone and by UTC.
+fn fires(action: &ActionConfig, job: &JobConfig, now: DateTime<Utc>) -> String {
+    let (name, schedule) = (&action.name, &job.schedule);
+    let what = format!("job {name}: {schedule}");
+    if !schedule.fires() {
+        return format!("{what}; runs when it is asked to");
+    }
+    let Some(next) = upcoming(name, job, None, now).next() else {
+        let last = schedule.before(now).map(moment).unwrap_or_default();
+        return format!(
+            "{what}; never fires again, the last time was {last}: change its year, or drop it"
+        );
+    };
+    let (at, zone) = (next.firing.scheduled, schedule.zone());
+    let shown = Shown(at, zone);
+    let remark =
+        schedule.remark(at, zone).map_or_else(String::new, |remark| format!(" ({remark})"));
+    format!("{what}; next {shown}, {}{remark}", moment(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_firing_of_a_job_is_told() {
+        let told = |schedule: &str, now: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir(folder.path().join("plugins")).unwrap();
+            std::fs::write(folder.path().join("plugins/report.wasm"), "").unwrap();
+            let file = folder.path().join("soloist.toml");
+            std::fs::write(&file, format!("[action.report]\n{schedule}\n")).unwrap();
+            let name = Some("a".to_owned());
+            let overrides = config::Overrides { config: Some(file), name, ..Default::default() };
+            let config = Config::load(&overrides).unwrap().complete().unwrap();
+            let action = &config.actions[0];
+            fires(action, action.job.as_ref().unwrap(), now.parse().unwrap())
+        };
+        let berlin = "schedule = \"30 2 * * *\"\nzone = \"Europe/Berlin\"";
+        assert_eq!(
+            told(berlin, "2026-03-28T12:00:00Z"),
+            "job report: 30 2 * * * Europe/Berlin; next Sun 2026-03-29 03:00:00 +02:00, \
+             2026-03-29T01:00:00Z (the clock is set from 02:00 forwards to 03:00, which leaves \
+             02:30 out: fires at 03:00 instead)"
+        );
+        assert_eq!(
+            told("schedule = \"0 0 0 1 1 * 2020\"", "2026-01-01T00:00:00Z"),
+            "job report: 0 0 0 1 1 * 2020; never fires again, the last time was \
+             2020-01-01T00:00:00Z: change its year, or drop it"
+        );
+        let none = told("schedule = \"none\"", "2026-01-01T00:00:00Z");
+        assert_eq!(none, "job report: none; runs when it is asked to");
+    }
 }
 
 fn schema(args: &SchemaArgs) -> Result<(), ExitError> {

@@ -71,7 +71,7 @@ pub use outbound::{Outbound, default_port};
 pub use patience::Patience;
 pub use problem::ConfigError;
 pub use reserved::Reserved;
-pub use schedule::{Schedule, moment};
+pub use schedule::{Pattern, Schedule, Shown, moment, time_zone};
 pub use schema::{action_schema, settings_schema};
 pub use secrets::Secret;
 pub use sockets::{SocketGrant, Transport};

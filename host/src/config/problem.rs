@@ -67,6 +67,11 @@ impl Problem {
         self.around
     }
 
+    /// What is wrong, and what to do about it, for where there is no file to point into.
+    pub(super) fn into_words(self) -> (String, String) {
+        (conceal(&self.what), self.help.into())
+    }
+
     /// In one line, for where there is no file to point into.
     pub(super) fn in_short(&self) -> String {
         format!("{}: {}", conceal(&self.what), self.help)

@@ -3,12 +3,19 @@
 //! Invariant: when a job fires follows from its settings alone, and from no moment at
 //! which some host began; so all hosts agree on it.
 
+mod field;
+mod pattern;
+mod remark;
+mod wall;
+mod zoned;
+
 use std::{fmt, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use croner::{Cron, errors::CronError};
 
+pub use self::{pattern::Pattern, remark::Shown};
+use self::{wall::Wall, zoned::Zoned};
 use super::{
     bounded::{DAY, SECOND, span_within},
     file::nearest,
@@ -23,7 +30,7 @@ pub enum Schedule {
     /// At each multiple of this since the beginning of Unix time.
     Every(Duration),
     /// When a pattern of cron fits the time of a zone.
-    Cron(Box<Cron>, Tz),
+    Cron(Box<Pattern>, Tz),
 }
 
 /// A moment, as it stands in ids, answers and the environment of guests.
@@ -43,12 +50,7 @@ impl Schedule {
                 let past = moment.timestamp().div_euclid(span);
                 DateTime::from_timestamp(past.checked_add(1)?.checked_mul(span)?, 0)
             }
-            Self::Cron(cron, zone) => {
-                let from = moment.with_timezone(zone);
-                let next = cron.find_next_occurrence(&from, false).ok()?.with_timezone(&Utc);
-                // The search goes on from whatever it is given: never in a circle.
-                (next > moment).then_some(next)
-            }
+            Self::Cron(pattern, zone) => zoned(pattern, *zone).after(moment),
         }
     }
 
@@ -63,14 +65,43 @@ impl Schedule {
                 let end = moment.timestamp() + i64::from(moment.timestamp_subsec_nanos() > 0);
                 DateTime::from_timestamp((end - 1).div_euclid(span).checked_mul(span)?, 0)
             }
-            Self::Cron(cron, zone) => {
-                // Parts of a second are nothing to the search: from the next whole one.
-                let whole = moment.timestamp() + i64::from(moment.timestamp_subsec_nanos() > 0);
-                let from = DateTime::from_timestamp(whole, 0)?.with_timezone(zone);
-                let last = cron.find_previous_occurrence(&from, false).ok()?.with_timezone(&Utc);
-                (last < moment).then_some(last)
+            Self::Cron(pattern, zone) => zoned(pattern, *zone).before(moment),
+        }
+    }
+
+    /// How many times it fires from one firing to another, both included. Of what is older
+    /// than Unix time nothing is counted.
+    #[must_use]
+    pub fn count(&self, first: DateTime<Utc>, last: DateTime<Utc>) -> u64 {
+        let first = first.max(DateTime::UNIX_EPOCH);
+        if first > last {
+            return 0;
+        }
+        match self {
+            Self::OnDemand => 0,
+            Self::Every(span) => {
+                let apart = u64::try_from((last - first).num_seconds()).unwrap_or(0);
+                apart / span.as_secs().max(1) + 1
+            }
+            Self::Cron(pattern, zone) => {
+                zoned(pattern, *zone).count(first - chrono::TimeDelta::seconds(1), last)
             }
         }
+    }
+
+    /// The zone by whose clock it goes.
+    #[must_use]
+    pub const fn zone(&self) -> Tz {
+        match self {
+            Self::Cron(_, zone) => *zone,
+            Self::OnDemand | Self::Every(_) => Tz::UTC,
+        }
+    }
+
+    /// Whether it fires by itself, and never again after `now`: its year has passed.
+    #[must_use]
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.fires() && self.after(now).is_none()
     }
 
     /// Whether it fires by itself.
@@ -87,7 +118,7 @@ impl Schedule {
         }
         match text.strip_prefix("every").filter(|rest| rest.starts_with([' ', '\t'])) {
             Some(span) => every(text, span.trim()),
-            None => cron(text, zone),
+            None => Ok(Self::Cron(Box::new(Pattern::parse(text)?), zone)),
         }
     }
 }
@@ -98,8 +129,8 @@ impl fmt::Display for Schedule {
         match self {
             Self::OnDemand => f.write_str("none"),
             Self::Every(span) => write!(f, "every {}", humantime::format_duration(*span)),
-            Self::Cron(cron, Tz::UTC) => f.write_str(cron.as_str()),
-            Self::Cron(cron, zone) => write!(f, "{} {zone}", cron.as_str()),
+            Self::Cron(pattern, Tz::UTC) => pattern.fmt(f),
+            Self::Cron(pattern, zone) => write!(f, "{pattern} {zone}"),
         }
     }
 }
@@ -113,27 +144,24 @@ fn every(text: &str, span: &str) -> Result<Schedule, Problem> {
     Err(Problem::new(format!("`{text}` is no schedule"), "write whole seconds, as in `every 30s`"))
 }
 
-fn cron(text: &str, zone: Tz) -> Result<Schedule, Problem> {
-    let cron: Cron = text.parse().map_err(|error| misread(text, &error))?;
-    // From the beginning: one whose year has passed is done, and no mistake.
-    let begin = DateTime::UNIX_EPOCH.with_timezone(&zone);
-    if cron.find_next_occurrence(&begin, true).is_err() {
-        let what = format!("`{text}` never fires: there is no such day");
-        return Err(Problem::new(what, "look at its day and its month"));
-    }
-    Ok(Schedule::Cron(Box::new(cron), zone))
+fn zoned(pattern: &Pattern, zone: Tz) -> Zoned<'_> {
+    Zoned { pattern, wall: Wall(zone) }
 }
 
-fn misread(text: &str, error: &CronError) -> Problem {
-    let told = error.to_string();
-    let why = told.split_once(": ").map_or(&*told, |(_, why)| why).trim_end_matches('.');
-    let what = format!("`{text}` is no schedule: {why}");
-    let mend = "write `every 30s`, `none`, `@daily`, or a pattern of cron: \
-                [SECOND] MINUTE HOUR DAY MONTH WEEKDAY, as in `0 3 * * *`";
-    Problem::new(what, mend)
+/// What is wrong with `text`, which should be a schedule.
+fn misread(text: &str, why: &str, help: &str) -> Problem {
+    Problem::new(format!("`{text}` is no schedule: {why}"), help)
 }
 
 /// A time zone by its name in the IANA database.
+///
+/// # Errors
+/// There is none of this name; what is wrong, and what to write.
+pub fn time_zone(text: &str) -> Result<Tz, (String, String)> {
+    zone(text).map_err(Problem::into_words)
+}
+
+/// The same, of settings.
 pub(super) fn zone(text: &str) -> Result<Tz, Problem> {
     text.parse().map_err(|_| {
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());

@@ -194,7 +194,8 @@ async fn firings_meet_as_the_settings_say() {
         rig.desk.order("report").await.unwrap();
     }
     rig.instances(16).await;
-    assert!(matches!(rig.desk.order("report").await, Err(Declined::Busy(_))));
+    // Which is a limit, and no matter of the one before.
+    assert_eq!(rig.desk.order("report").await.unwrap_err(), Declined::Full(16));
     rig.stop().await;
 }
 
@@ -240,6 +241,26 @@ async fn a_drain_lets_it_finish_and_begins_nothing() {
     let records = kept(&world).await;
     assert_eq!((records.len(), records[0].outcome), (1, Outcome::Done), "{records:?}");
     assert_eq!(rig.desk.order("report").await.unwrap_err(), Declined::NotHere);
+    rig.stop().await;
+}
+
+/// Retries are of one term: what a hand-over leaves of them is not taken up by the next
+/// leader, and the history says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_ends_the_retries_and_says_so() {
+    let world = World::new();
+    let job = JobConfig { retries: 100, ..on_demand() };
+    let mut rig = started(&world, doing("exit 1", job)).await;
+    let begun = rig.desk.order("report").await.unwrap();
+    rig.gate.drain();
+    timeout(PATIENCE, rig.running.drain()).await.expect("it pauses no longer");
+    let record = timeout(PATIENCE, begun.end).await.unwrap().unwrap();
+    assert_eq!(record.outcome, Outcome::Failed);
+    assert_eq!(
+        record.error.as_deref(),
+        Some("it exited with code 1; it was not tried again, since the leadership was given up")
+    );
+    assert_eq!(kept(&world).await, [record]);
     rig.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -11,13 +12,14 @@ use super::{
     super::running::Run,
     ledger::{Ledger, Over, Page},
     record::{Outcome, Record},
+    timetable::{self, GRACE},
 };
 use crate::{
     capability::{Errand, GuestState, Tail},
     clock::{BootTime, WallClock, back_off},
     config::{JobConfig, moment},
     measure,
-    plugin::{Guest, ServiceEntry},
+    plugin::{Guest, ServiceEntry, Slot},
     trace::{KeyValue, Role, Span},
 };
 
@@ -28,6 +30,8 @@ pub(super) struct Attempts {
     pub(super) job: Arc<JobConfig>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) clock: WallClock,
+    /// When it is due, if it is missed rather than begun late.
+    pub(super) due: Option<DateTime<Utc>>,
     /// Cancelled when a later firing takes the place of this one.
     pub(super) replaced: CancellationToken,
 }
@@ -43,7 +47,6 @@ impl Attempts {
     /// Carries out the firing of `page`, and returns what became of it.
     pub(super) async fn carry_out(self, mut page: Page) -> Option<Record> {
         let began = BootTime::now();
-        self.begun(&page.record);
         let tail = Tail::default();
         let ended = self.replaced.run_until_cancelled(self.attempts(&mut page, &tail)).await;
         match ended {
@@ -66,9 +69,17 @@ impl Attempts {
 
     /// Until one attempt ends well, or there are no more.
     async fn attempts(&self, page: &mut Page, tail: &Tail) -> Result<(), Over> {
+        let mut slot = self.first_slot(page).await?;
+        if slot.is_none() {
+            return Ok(());
+        }
         loop {
             tail.clear();
-            let end = self.attempt(&page.record, tail).await;
+            let slot = match slot.take() {
+                Some(slot) => slot,
+                None => self.run.action.slot().await,
+            };
+            let end = self.attempt(&page.record, tail, slot).await;
             self.run.gate().pass().map_err(|_| Over)?;
             let record = &mut page.record;
             record.output = tail.text();
@@ -93,6 +104,32 @@ impl Attempts {
         }
     }
 
+    /// What the first attempt runs in, and the last that a beginning waits for; nothing, if
+    /// it is too late to begin by then.
+    async fn first_slot(&self, page: &mut Page) -> Result<Option<Slot>, Over> {
+        let slot = self.run.action.slot().await;
+        self.run.gate().pass().map_err(|_| Over)?;
+        let now = self.clock.now();
+        if let Some(due) = self.due.filter(|due| timetable::is_late(*due, now)) {
+            let late = (now - due).to_std().unwrap_or_default().as_millis();
+            let why = format!(
+                "it could have begun {late} ms late and no sooner: the store took so long to \
+                 let it be claimed, or this host to have room for it"
+            );
+            (page.record.outcome, page.record.error) = (Outcome::Missed, Some(why));
+            return Ok(None);
+        }
+        let held_up = now - page.record.started > GRACE;
+        page.record.started = now;
+        if held_up {
+            // Else it is soon enough to say so at its end.
+            self.ledger.keep(page).await?;
+            page.record.started = self.clock.now();
+        }
+        self.begun(&page.record);
+        Ok(Some(slot))
+    }
+
     /// Waits before the next attempt, unless nothing is to begin any more.
     async fn pause(&self, record: &Record) {
         let attempts = u32::try_from(record.attempt).unwrap_or(u32::MAX);
@@ -106,9 +143,9 @@ impl Attempts {
         }
     }
 
-    async fn attempt(&self, record: &Record, tail: &Tail) -> End {
+    async fn attempt(&self, record: &Record, tail: &Tail, slot: Slot) -> End {
         let mut span = self.span(record);
-        let end = self.run_once(record, tail, &span).await;
+        let end = self.run_once(record, tail, slot, &span).await;
         if let Some(error) = &end.error {
             span.fail(error.clone());
         }
@@ -129,8 +166,7 @@ impl Attempts {
         })
     }
 
-    async fn run_once(&self, record: &Record, tail: &Tail, span: &Span) -> End {
-        let slot = self.run.action.slot().await;
+    async fn run_once(&self, record: &Record, tail: &Tail, slot: Slot, span: &Span) -> End {
         let errand = Errand {
             env: environment(record),
             tail: Some(tail.clone()),
@@ -165,6 +201,10 @@ impl Attempts {
     }
 
     fn ended(&self, record: &Record, took: Duration) {
+        if record.outcome == Outcome::Missed {
+            // It has not run; the keeper tells of it.
+            return;
+        }
         let (name, term) = (self.run.action.name(), self.run.gate().term());
         let (group, token, outcome) = (&term.group, term.token.0, record.outcome.as_str());
         measure::job_ended(name, outcome, took);

@@ -71,6 +71,17 @@ impl Claimed {
         self.0.iter().map(|span| span.to).rfind(|to| *to <= now)
     }
 
+    /// Those that lie between two moments, as spans: cut there, with nothing in them that was
+    /// not claimed.
+    pub(super) fn spans_within(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)> {
+        let cut = self.0.iter().map(move |span| (span.from.max(from), span.to.min(to)));
+        cut.filter(|(from, to)| from <= to)
+    }
+
     /// Forgets what reaches from before `now` to after it.
     pub(super) fn cut(&mut self, now: DateTime<Utc>) {
         for span in self.0.iter_mut().filter(|span| span.from <= now) {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::{
     firing::Firing,
     mark::Mark,
-    timetable::{self, MISSED_MAX, Step},
+    timetable::{self, Step},
 };
 use crate::{clock::Leave, config::JobConfig};
 
@@ -18,7 +18,7 @@ pub struct Course {
     action: Arc<str>,
     mark: Mark,
     /// How many were missed and dropped since the latest that was begun.
-    missed: usize,
+    missed: u64,
     /// Firings that were begun before this term: a clock may come back to them.
     known: BTreeSet<String>,
 }
@@ -32,7 +32,7 @@ pub enum Act {
     Claim(Firing),
     /// Nothing but to say it: the firings up to this time were missed, so many of them, and
     /// are dropped. It goes to the store with the next claim.
-    Missed(DateTime<Utc>, usize),
+    Missed(DateTime<Utc>, u64),
     /// Open the ledger anew: what was claimed without a gap reaches too far ahead.
     Anew,
 }
@@ -53,7 +53,7 @@ impl Course {
 
     /// How many firings were missed and dropped since the latest that was begun.
     #[must_use]
-    pub fn missed(&self) -> usize {
+    pub fn missed(&self) -> u64 {
         self.missed
     }
 
@@ -75,7 +75,7 @@ impl Course {
                 Step::Fire(firing) => return Act::Claim(firing),
                 Step::Drop(to, count) => {
                     self.mark.settled = to;
-                    self.missed = (self.missed + count).min(MISSED_MAX);
+                    self.missed = self.missed.saturating_add(count);
                     return Act::Missed(to, count);
                 }
             }
@@ -85,6 +85,11 @@ impl Course {
     /// A firing was claimed, which made this mark. What was dropped meanwhile stays so.
     pub fn claimed(&mut self, mark: Mark) {
         (self.mark, self.missed) = (mark, 0);
+    }
+
+    /// A firing that was claimed could not begin in time, and was dropped.
+    pub fn missed_one(&mut self) {
+        self.missed = self.missed.saturating_add(1);
     }
 
     /// The ledger was opened again: it says this.

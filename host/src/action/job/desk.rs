@@ -39,6 +39,8 @@ pub enum Declined {
     NotHere,
     /// This firing is under way, and its settings let no other begin beside it.
     Busy(String),
+    /// So many firings run side by side, and no more may.
+    Full(usize),
 }
 
 impl Desk {

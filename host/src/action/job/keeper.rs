@@ -21,11 +21,11 @@ use super::{
     firing::Firing,
     ledger::{Ledger, Over, Page},
     record::{Outcome, Record},
-    timetable::{self, MISSED_MAX},
+    timetable,
 };
 use crate::{
     clock::WallClock,
-    config::{Concurrency, JobConfig, moment},
+    config::{Concurrency, JobConfig, Missed, moment},
     measure,
     plugin::{Kind, ServiceEntry},
     repeats::Repeats,
@@ -37,6 +37,9 @@ const AT_ONCE: usize = 16;
 /// without being set.
 const LOOK: Duration = Duration::from_secs(60);
 
+/// What is left to say of a firing that has ended: its time, if it was missed after all.
+type Ended = Option<DateTime<Utc>>;
+
 /// Keeps one job.
 pub(super) struct Keeper {
     run: Arc<Run>,
@@ -47,7 +50,7 @@ pub(super) struct Keeper {
     orders: Orders,
     /// The firings that are under way.
     runs: Tasks,
-    under_way: FuturesUnordered<JoinHandle<Option<()>>>,
+    under_way: FuturesUnordered<JoinHandle<Option<Ended>>>,
     /// Each holds one of these until it has ended. It is given back before anybody is told
     /// of the end, so that whoever has waited for that finds the job free.
     places: Arc<()>,
@@ -99,7 +102,17 @@ impl Keeper {
     /// Shows that the job is up, and how its latest firing went.
     fn begin(&mut self, records: &[Record]) {
         self.run.up(Kind::Job);
-        let latest = records.iter().rev().find(|record| record.outcome != Outcome::Replaced);
+        if self.job.schedule.is_over(self.clock.now()) {
+            let name = self.run.action.name();
+            warn!(
+                event = "job-over", action = %name, schedule = %self.job.schedule,
+                "job {name} never fires again, since the year of its schedule has passed: \
+                 change that, or take the job away",
+            );
+        }
+        let has_run =
+            |record: &&Record| !matches!(record.outcome, Outcome::Replaced | Outcome::Missed);
+        let latest = records.iter().rev().find(has_run);
         let wrong = latest.filter(|record| record.outcome != Outcome::Done);
         if let Some(record) = wrong {
             self.run.action.board().lock().last_error = Some(told(record));
@@ -108,7 +121,9 @@ impl Keeper {
 
     async fn keep(&mut self) -> Result<(), Over> {
         while !self.run.is_leaving() {
-            while self.under_way.next().now_or_never().flatten().is_some() {}
+            while let Some(ended) = self.under_way.next().now_or_never().flatten() {
+                self.heed(ended.ok().flatten());
+            }
             let now = self.clock.now();
             let (leave, busy) = (self.clock.leave(now), self.is_busy());
             match self.course.next(&self.job, &leave, now, busy) {
@@ -145,7 +160,7 @@ impl Keeper {
         tokio::select! {
             biased;
             () = access.ending() => {}
-            Some(_) = self.under_way.next() => {}
+            Some(ended) = self.under_way.next() => self.heed(ended.ok().flatten()),
             Some(order) = self.orders.next() => self.fire_by_hand(order).await?,
             () = self.clock.changed() => {}
             () = timer => {}
@@ -153,15 +168,22 @@ impl Keeper {
         Ok(())
     }
 
-    fn say_missed(&self, to: DateTime<Utc>, count: usize) {
+    /// A firing has ended.
+    fn heed(&mut self, ended: Option<Ended>) {
+        if let Some(missed) = ended.flatten() {
+            self.course.missed_one();
+            self.say_missed(missed, 1);
+        }
+    }
+
+    fn say_missed(&self, to: DateTime<Utc>, count: u64) {
         let (name, term) = (self.run.action.name(), self.run.gate().term());
         measure::job_missed(name, count);
-        let more = if count == MISSED_MAX { " or more" } else { "" };
         self.dropped.happened(|told| {
             warn!(
                 event = "job-missed", action = %name, group = %term.group, token = term.token.0,
                 count, missed = %self.job.missed,
-                "job {name} missed {count}{more} firings up to {}, which are dropped{told}",
+                "job {name} missed {count} firings up to {}, which are dropped{told}",
                 moment(to),
             );
         });
@@ -184,8 +206,12 @@ impl Keeper {
 
     async fn fire_by_hand(&mut self, order: Order) -> Result<(), Over> {
         if self.is_busy() {
+            let why = match self.job.concurrency {
+                Concurrency::Allow => Declined::Full(AT_ONCE),
+                _ => Declined::Busy(self.latest.clone()),
+            };
             // Whoever does not wait for the answer does not miss it.
-            let _ = order.answer.send(Err(Declined::Busy(self.latest.clone())));
+            let _ = order.answer.send(Err(why));
             return Ok(());
         }
         let now = self.clock.now();
@@ -217,7 +243,8 @@ impl Keeper {
             Some((mark, page)) => {
                 self.course.claimed(mark);
                 self.latest.clone_from(&firing.id);
-                Ok(Some(self.begin_run(page).await))
+                let never_late = !was_late && self.job.missed == Missed::Skip;
+                Ok(Some(self.begin_run(page, never_late.then_some(due)).await))
             }
             None => {
                 let schedule = self.job.schedule.to_string();
@@ -228,10 +255,15 @@ impl Keeper {
         }
     }
 
-    async fn begin_run(&mut self, page: Page) -> Begun {
-        if self.job.concurrency == Concurrency::Replace {
+    /// Begins what was claimed; if it is `due`, within a second of that or not at all.
+    async fn begin_run(&mut self, page: Page, due: Option<DateTime<Utc>>) -> Begun {
+        // What is missed takes nobody's place.
+        let late = due.is_some_and(|due| timetable::is_late(due, self.clock.now()));
+        if self.job.concurrency == Concurrency::Replace && !late {
             self.replaced.cancel();
-            while self.under_way.next().await.is_some() {}
+            while let Some(ended) = self.under_way.next().await {
+                self.heed(ended.ok().flatten());
+            }
             self.replaced = CancellationToken::new();
         }
         let attempts = Attempts {
@@ -240,6 +272,7 @@ impl Keeper {
             job: Arc::clone(&self.job),
             ledger: Arc::clone(&self.ledger),
             clock: self.clock.clone(),
+            due,
             replaced: self.replaced.clone(),
         };
         let record = page.record.clone();
@@ -248,10 +281,11 @@ impl Keeper {
         let task = self.runs.spawn(async move {
             let ended = attempts.carry_out(page).await;
             drop(place);
-            if let Some(record) = ended {
-                // Mostly, nobody waits for it.
-                let _ = tell.send(record);
-            }
+            let record = ended?;
+            let missed = (record.outcome == Outcome::Missed).then_some(record.scheduled);
+            // Mostly, nobody waits for it.
+            let _ = tell.send(record);
+            missed
         });
         self.under_way.push(task);
         Begun { record, end }

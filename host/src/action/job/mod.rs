@@ -24,10 +24,10 @@ mod ledger;
 mod mark;
 mod record;
 mod timetable;
+mod upcoming;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 
 pub use claimed::Claimed;
@@ -37,6 +37,7 @@ pub use firing::Firing;
 pub use ledger::{Ledger, Over, Page, RECORDS_MAX, history};
 pub use mark::Mark;
 pub use record::{Outcome, Record};
+pub use upcoming::{Upcoming, upcoming};
 
 use super::{Tasks, running::Run};
 use crate::{clock::WallClock, config::JobConfig, plugin::ServiceEntry, store::State};
@@ -56,29 +57,6 @@ impl fmt::Debug for Jobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jobs").field("desk", &self.desk).finish_non_exhaustive()
     }
-}
-
-/// When `job`, called `action`, begins its next firing, if firings are settled as `mark`
-/// says: jitter included, and not before `now`.
-#[must_use]
-pub fn next_due(
-    action: &str,
-    job: &JobConfig,
-    mark: Option<&Mark>,
-    now: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
-    let settled = mark.map_or(now, |mark| mark.settled_by(now));
-    let from = settled.max(now - chrono::TimeDelta::days(1));
-    let none = Claimed::default();
-    let claimed = mark.map_or(&none, |mark| &mark.claimed);
-    let first = timetable::first(job, claimed, from)?;
-    let due = |at| Firing::scheduled(action, at).due(job);
-    if due(first) >= now {
-        return Some(due(first));
-    }
-    // One that is put off may still be to come.
-    let last = job.schedule.before(now).map(due).filter(|due| *due >= now);
-    last.or_else(|| timetable::first(job, claimed, now).map(due))
 }
 
 /// The hold on a job under a term.

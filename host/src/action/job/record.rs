@@ -17,6 +17,9 @@ pub enum Outcome {
     Failed,
     /// A later firing took its place.
     Replaced,
+    /// It was claimed, and could not begin within a second of its time any more. It is not
+    /// run.
+    Missed,
     /// Its leader was lost, or stopped, while it ran. It is not run again.
     Interrupted,
 }
@@ -30,6 +33,7 @@ impl Outcome {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Replaced => "replaced",
+            Self::Missed => "missed",
             Self::Interrupted => "interrupted",
         }
     }
@@ -41,7 +45,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A firing that was begun.
+/// A firing that was claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// What tells it from every other, as the guest was told.
@@ -51,12 +55,12 @@ pub struct Record {
     /// Whether a person asked for it.
     pub by_hand: bool,
     /// How many firings before it were missed and dropped.
-    pub missed: usize,
+    pub missed: u64,
     /// The host that began it.
     pub host: String,
     /// The token of the term that it was begun in.
     pub token: i64,
-    /// When it was begun.
+    /// When it was begun; until that is known, when it was claimed.
     pub started: DateTime<Utc>,
     /// When it ended, or when a later leader found that it had.
     pub ended: Option<DateTime<Utc>>,

@@ -15,9 +15,9 @@ use super::{claimed::Claimed, firing::Firing, mark::Mark};
 use crate::config::{JobConfig, Missed};
 
 /// How late a firing may begin without being missed.
-const GRACE: TimeDelta = TimeDelta::seconds(1);
-/// Of missed firings, so many are run at most, and counted.
-pub(super) const MISSED_MAX: usize = 1000;
+pub(super) const GRACE: TimeDelta = TimeDelta::seconds(1);
+/// Of missed firings, so many are run at most.
+const MISSED_MAX: usize = 1000;
 /// Without a gap, firings are claimed no further ahead than this, or a host with a wrong
 /// clock has led for long.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
@@ -29,9 +29,8 @@ pub(super) enum Step {
     Wait(Option<DateTime<Utc>>),
     /// Run this one.
     Fire(Firing),
-    /// Drop all firings up to and including this time: so many, of which no more than
-    /// [`MISSED_MAX`] are counted.
-    Drop(DateTime<Utc>, usize),
+    /// Drop all firings up to and including this time: so many.
+    Drop(DateTime<Utc>, u64),
     /// What was claimed reaches too far ahead: go on from now.
     Anew,
 }
@@ -120,11 +119,11 @@ fn oldest_to_run(action: &str, job: &JobConfig, now: DateTime<Utc>) -> Option<Da
     Some(oldest)
 }
 
-/// How many firings there are from `first` to `last` that were not claimed, up to
-/// [`MISSED_MAX`].
-fn count(job: &JobConfig, claimed: &Claimed, first: DateTime<Utc>, last: DateTime<Utc>) -> usize {
-    let all = std::iter::successors(Some(first), |at| self::first(job, claimed, *at));
-    all.take(MISSED_MAX).take_while(|at| *at <= last).count()
+/// How many firings there are from `first` to `last` that were not claimed.
+fn count(job: &JobConfig, claimed: &Claimed, first: DateTime<Utc>, last: DateTime<Utc>) -> u64 {
+    let within = claimed.spans_within(first, last);
+    let claimed: u64 = within.map(|(from, to)| job.schedule.count(from, to)).sum();
+    job.schedule.count(first, last).saturating_sub(claimed)
 }
 
 #[cfg(test)]

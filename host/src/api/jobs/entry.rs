@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Record;
 
+/// So many firings that are still to come are told at most.
+pub const NEXT_MAX: usize = 1000;
+
 /// The answer of `GET /v1/jobs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobList {
@@ -41,4 +44,34 @@ pub struct JobFirings {
     pub job: JobEntry,
     /// What is kept of its firings, the latest first.
     pub firings: Vec<Record>,
+}
+
+/// The answer of `GET /v1/jobs/<name>/next`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFuture {
+    /// The job.
+    pub name: String,
+    /// When it fires.
+    pub schedule: String,
+    /// The time zone in which it is told.
+    pub zone: String,
+    /// What is to come, in its order.
+    pub firings: Vec<NextFiring>,
+}
+
+/// A firing that is still to come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextFiring {
+    /// What tells it from every other.
+    pub id: String,
+    /// Its time.
+    pub scheduled: DateTime<Utc>,
+    /// When it begins, jitter included.
+    pub due: DateTime<Utc>,
+    /// What a clock of the zone shows at its time.
+    pub shown: String,
+    /// What the clock by which it goes does on that day, if it is set then, and what becomes
+    /// of the firing by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
 }

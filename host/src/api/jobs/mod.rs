@@ -3,6 +3,8 @@
 //! ```text
 //! GET    /v1/jobs                        those of this host, each with its next and last firing
 //! GET    /v1/jobs/<name>                 what is kept of its firings, the latest first
+//! GET    /v1/jobs/<name>/next?count=10&zone=Europe/Berlin
+//!                                        what is still to come, and when clocks are set
 //! POST   /v1/jobs/<name>/run?wait=true   has it run now, by whichever host leads
 //! GET    /v1/clock                       what this host's clock shows, by which they go
 //! ```
@@ -11,6 +13,7 @@
 //! lead passes an order on to the one that does; its answer is the leader's.
 
 mod entry;
+mod next;
 mod order;
 
 use std::sync::Arc;
@@ -24,7 +27,7 @@ use axum::{
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 
-pub use self::entry::{JobEntry, JobFirings, JobList};
+pub use self::entry::{JobEntry, JobFirings, JobFuture, JobList, NEXT_MAX, NextFiring};
 use super::{
     entrance::{OPERATE, READ},
     refusal::Refusal,
@@ -32,7 +35,7 @@ use super::{
     state::refusal,
 };
 use crate::{
-    action::{Action, Jobs, Mark, Programme, RECORDS_MAX, Record, history, next_due},
+    action::{Action, Jobs, Mark, Programme, RECORDS_MAX, Record, history, upcoming},
     clock::ClockFace,
     cluster::Peers,
     config::JobConfig,
@@ -42,6 +45,9 @@ use crate::{
 
 /// So many jobs are looked up at a time.
 const AT_ONCE: usize = 16;
+
+/// What is said of a job whose year has passed.
+const NEVER_AGAIN: &str = "it never fires again, since the year of its schedule has passed";
 
 /// What the answers are made of.
 pub struct JobSource {
@@ -63,6 +69,7 @@ pub(super) fn routes(source: Arc<JobSource>) -> Routes {
     Routes::new()
         .get("/v1/jobs", READ, list)
         .get("/v1/jobs/{name}", READ, firings)
+        .get("/v1/jobs/{name}/next", READ, next::next)
         .post("/v1/jobs/{name}/run", OPERATE, order::run)
         .get("/v1/clock", READ, clock)
         .with(source)
@@ -144,14 +151,16 @@ impl JobSource {
         mark: Option<&Mark>,
         last: Option<Record>,
     ) -> JobEntry {
+        let now = self.jobs.clock.now();
+        let over = || job.schedule.is_over(now).then(|| NEVER_AGAIN.to_owned());
         JobEntry {
             name: action.name().to_string(),
             group: action.group().to_string(),
             schedule: job.schedule.to_string(),
             missed: job.missed.to_string(),
-            next: next_due(action.name(), job, mark, self.jobs.clock.now()),
+            next: upcoming(action.name(), job, mark, now).next().map(|next| next.due),
             last,
-            error: action.status().job_trouble,
+            error: action.status().job_trouble.or_else(over),
         }
     }
 }

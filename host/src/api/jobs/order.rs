@@ -69,6 +69,10 @@ pub(super) async fn run(
 async fn here(source: &JobSource, name: &str, wait: bool) -> Result<Response, Refusal> {
     let Begun { record, end } = source.jobs.desk.order(name).await.map_err(|why| match why {
         Declined::NotHere => changed(name),
+        Declined::Full(count) => refused(
+            format!("{count} firings of {name} run, and more of a job do not run side by side"),
+            "wait for the end of one; `timeout` bounds how long each may take",
+        ),
         Declined::Busy(firing) => refused(
             format!("{name} runs already: {firing} has not ended"),
             "wait for its end, or let firings meet by `concurrency = \"allow\"`",

@@ -133,6 +133,12 @@ async fn there_may_be_no_job() {
         assert_eq!(code, 404);
         assert!(body.contains("there is no job `report`") && body.contains("`schedule`"), "{body}");
     }
+    for (query, told) in
+        [("count=0", "ask for 1 to 1000"), ("count=x", "GET / lists"), ("", "no job")]
+    {
+        let (_, body) = server.get(&format!("/v1/jobs/report/next?{query}")).await;
+        assert!(body.contains(told), "{query}: {body}");
+    }
     let (code, body) = server.ask(Method::POST, "/v1/jobs/report/run?wait=soon").await;
     assert_eq!(code, 400, "{body}");
 }

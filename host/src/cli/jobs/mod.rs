@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     action::{Outcome, Record},
-    api::{JobFirings, JobList},
+    api::{JobFirings, JobFuture, JobList, NEXT_MAX},
 };
 
 /// A job may take its time.
@@ -39,6 +39,7 @@ pub(super) struct JobsArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(RunArgs),
+    Next(NextArgs),
     History(HistoryArgs),
 }
 
@@ -59,6 +60,24 @@ struct HistoryArgs {
     name: String,
 }
 
+/// Show the next firings of a job, and the nights on which clocks are set
+#[derive(Debug, Args)]
+struct NextArgs {
+    /// The job
+    name: String,
+    /// How many
+    #[arg(long, default_value_t = 10, value_parser = how_many)]
+    count: usize,
+    /// The time zone to show them in, as in `Europe/Berlin` [default: that of the job]
+    #[arg(long)]
+    zone: Option<String>,
+}
+
+fn how_many(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=NEXT_MAX).contains(count));
+    count.ok_or_else(|| format!("write a number from 1 to {NEXT_MAX}"))
+}
+
 /// Asks a host, and prints what it says.
 pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
     let desk = Desk { client: args.host.client()?, json: args.json };
@@ -70,6 +89,15 @@ pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
         Some(Command::History(HistoryArgs { name })) => {
             let answer = desk.ask(desk.of(Method::GET, &[&name])).await?;
             desk.print(&answer, |job: &JobFirings| show::firings(job, now(), Paint::stdout()))
+        }
+        Some(Command::Next(NextArgs { name, count, zone })) => {
+            let question = desk.of(Method::GET, &[&name, "next"]);
+            let mut question = question.option("count", &count.to_string());
+            if let Some(zone) = &zone {
+                question = question.option("zone", zone);
+            }
+            let answer = desk.ask(question).await?;
+            desk.print(&answer, |future: &JobFuture| show::next(future, now(), Paint::stdout()))
         }
         Some(Command::Run(args)) => run(&desk, &args).await,
     }

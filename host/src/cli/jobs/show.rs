@@ -7,7 +7,7 @@ use owo_colors::Style;
 
 use crate::{
     action::{Outcome, Record},
-    api::{JobFirings, JobList},
+    api::{JobFirings, JobFuture, JobList},
     cli::{
         table::{Cell, Table},
         terminal::{Paint, tame},
@@ -72,6 +72,26 @@ pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> Str
     text
 }
 
+/// What is still to come of one job.
+pub(super) fn next(future: &JobFuture, now: DateTime<Utc>, paint: Paint) -> String {
+    let JobFuture { name, schedule, zone, firings } = future;
+    let mut text = format!("{}: {}\n", tame(name), tame(schedule));
+    if firings.is_empty() {
+        return text + "it does not fire by itself any more\n";
+    }
+    let mut table = Table::new([&*format!("TIME IN {zone}"), "UTC", "BEGINS", "REMARK"]);
+    for firing in firings {
+        table.row([
+            (&firing.shown).into(),
+            moment(firing.scheduled).into(),
+            ago(firing.due, now).into(),
+            Cell::new(firing.remark.as_deref().unwrap_or_default(), Style::new().yellow()),
+        ]);
+    }
+    text += &format!("\n{}", table.render(paint));
+    text
+}
+
 /// One firing that was asked for.
 pub(super) fn firing(record: &Record) -> String {
     let took = record.ended.map(|ended| format!(" after {}", span(ended - record.started)));
@@ -83,7 +103,7 @@ pub(super) fn firing(record: &Record) -> String {
 fn outcome(record: &Record) -> Cell {
     let style = match record.outcome {
         Outcome::Done => Style::new().green(),
-        Outcome::Failed | Outcome::Interrupted => Style::new().red(),
+        Outcome::Failed | Outcome::Missed | Outcome::Interrupted => Style::new().red(),
         Outcome::Running | Outcome::Replaced => Style::new(),
     };
     Cell::new(record.outcome.as_str(), style)
@@ -127,7 +147,7 @@ fn span(span: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::JobEntry;
+    use crate::api::{JobEntry, NextFiring};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -197,6 +217,39 @@ report@2026-11-22T03:00:00Z printed:
         let none = JobFirings { job: job(None), firings: Vec::new() };
         let text = firings(&none, at("2026-11-22T03:02:00Z"), Paint::OFF);
         assert!(text.ends_with("it has not fired yet\n"), "{text}");
+    }
+
+    #[test]
+    fn what_comes_next_of_one() {
+        let firing = |day: &str, shown: &str, remark: Option<&str>| NextFiring {
+            id: format!("report@{day}"),
+            scheduled: at(day),
+            due: at(day),
+            shown: shown.into(),
+            remark: remark.map(str::to_owned),
+        };
+        let mut future = JobFuture {
+            name: "report".into(),
+            schedule: "30 2 * * * Europe/Berlin".into(),
+            zone: "Europe/Berlin".into(),
+            firings: vec![
+                firing("2026-03-28T01:30:00Z", "Sat 2026-03-28 02:30:00 +01:00", None),
+                firing("2026-03-29T01:00:00Z", "Sun 2026-03-29 03:00:00 +02:00", Some("set")),
+            ],
+        };
+        assert_eq!(
+            next(&future, at("2026-03-28T01:00:00Z"), Paint::OFF),
+            "\
+report: 30 2 * * * Europe/Berlin
+
+TIME IN Europe/Berlin           UTC                   BEGINS   REMARK
+Sat 2026-03-28 02:30:00 +01:00  2026-03-28T01:30:00Z  in 30m
+Sun 2026-03-29 03:00:00 +02:00  2026-03-29T01:00:00Z  in 1day  set
+"
+        );
+        future.firings.clear();
+        let text = next(&future, at("2026-03-28T01:00:00Z"), Paint::OFF);
+        assert!(text.ends_with("it does not fire by itself any more\n"), "{text}");
     }
 
     #[test]

@@ -175,12 +175,14 @@ impl Commands {
             return Err(CommandError::late(error, &format!("soloist resign --to {from}")));
         };
         let (host, token) = (next.candidate.host.clone(), next.key.token.0);
-        let done = match to {
-            Some(to) if to != host => {
-                format!("{host} leads {group} now, and not {to}, which was gone")
-            }
-            _ => format!("{host} leads {group} now"),
-        };
+        if let Some(to) = to.filter(|to| *to != host) {
+            let again = format!("soloist resign --group {group} --to {to}");
+            return Err(CommandError::unavailable(
+                format!("{host} leads {group} now, and not {to}, which was gone"),
+                format!("run `{again}` when `soloist status` shows that {to} stands again"),
+            ));
+        }
+        let done = format!("{host} leads {group} now");
         let handed_over = HandedOver { group: group.to_string(), from, leader: host, token };
         Ok(Done { done, handed_over: Some(handed_over) })
     }

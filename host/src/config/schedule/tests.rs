@@ -1,5 +1,6 @@
-//! What the crate below makes of patterns, zones and the hours that a year has too few or
-//! too many of: pinned here, since it is part of what users are promised.
+//! Patterns, zones and the hours that a year has too few or too many of.
+
+mod changes;
 
 use proptest::prelude::*;
 
@@ -80,6 +81,77 @@ fn summer_time_in_berlin() {
     fires("*/30 * * * *", "Europe/Berlin", before, &half_hours);
 }
 
+/// What is left out is made up for by one firing, and what comes twice is run once, however
+/// many hours a pattern has; one of every hour goes by the clock.
+#[test]
+fn patterns_of_some_hours_in_berlin() {
+    let (spring, zone) = ("2026-03-29T00:00:00Z", "Europe/Berlin");
+    let end = "2026-03-29T01:00:00Z";
+    fires("0 2,14 * * *", zone, spring, &[end, "2026-03-29T12:00:00Z"]);
+    fires("0 */2 * * *", zone, spring, &[end, "2026-03-29T02:00:00Z"]);
+    fires("30 1-3 * * *", zone, spring, &["2026-03-29T00:30:00Z", end, "2026-03-29T01:30:00Z"]);
+    fires("*/20 2 * * *", zone, spring, &[end, "2026-03-30T00:00:00Z"]);
+    // One of its own falls there as well: still one.
+    fires("0 2,3 * * *", zone, spring, &[end, "2026-03-30T00:00:00Z"]);
+    let autumn = "2026-10-25T00:00:00Z";
+    fires("30 1-3 * * *", zone, autumn, &["2026-10-25T00:30:00Z", "2026-10-25T02:30:00Z"]);
+    fires("*/30 2 * * *", zone, autumn, &["2026-10-25T00:30:00Z", "2026-10-26T01:00:00Z"]);
+    fires("0 2,14 * * *", zone, autumn, &["2026-10-25T13:00:00Z"]);
+    let hourly = ["2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z", "2026-10-25T03:00:00Z"];
+    fires("0 * * * *", zone, autumn, &hourly);
+}
+
+/// Beirut has no midnight on March 29, 2026, and Apia had no December 30 in 2011.
+#[test]
+fn gaps_that_begin_a_day_or_are_one() {
+    let spring = "2026-03-28T12:00:00Z";
+    fires("@daily", "Asia/Beirut", spring, &["2026-03-28T22:00:00Z", "2026-03-29T21:00:00Z"]);
+    let before = "2011-12-30T00:00:00Z";
+    let (noon, next) = ("2011-12-30T10:00:00Z", "2011-12-30T22:00:00Z");
+    fires("0 12 * * *", "Pacific/Apia", before, &[noon, next]);
+    assert_eq!(schedule("0 12 * * *", "Pacific/Apia").before(at(next)), Some(at(noon)));
+}
+
+#[test]
+fn what_there_is_to_say_of_a_night_of_change() {
+    let remark = |text: &str, moment: &str| {
+        let schedule = schedule(text, "Europe/Berlin");
+        schedule.remark(at(moment), Tz::UTC).unwrap_or_default()
+    };
+    assert_eq!(
+        remark("30 2 * * *", "2026-03-29T01:00:00Z"),
+        "the clock is set from 02:00 forwards to 03:00, which leaves 02:30 out: fires at 03:00 instead"
+    );
+    let many = remark("*/10 2 * * *", "2026-03-29T01:00:00Z");
+    assert!(many.contains("leaves 02:00, 02:10, 02:20 and more out"), "{many}");
+    let forwards = "the clock is set from 02:00 forwards to 03:00";
+    assert_eq!(remark("0 * * * *", "2026-03-29T01:00:00Z"), forwards);
+    assert_eq!(remark("0 5 * * *", "2026-03-29T03:00:00Z"), forwards);
+    let back = "the clock is set from 03:00 back to 02:00";
+    let first = remark("30 2 * * *", "2026-10-25T00:30:00Z");
+    assert_eq!(first, format!("{back}: the first 02:30 of two"));
+    let second = remark("*/30 * * * *", "2026-10-25T01:30:00Z");
+    assert_eq!(second, format!("{back}: the second 02:30 of two"));
+    assert_eq!(remark("0 5 * * *", "2026-10-25T04:00:00Z"), back);
+    assert_eq!(remark("0 5 * * *", "2026-10-26T04:00:00Z"), "");
+    // Whoever looks by another clock is told of that one.
+    let every = schedule("every 1h", "UTC").remark(at("2026-03-29T12:00:00Z"), Tz::Europe__Berlin);
+    assert_eq!(every.as_deref(), Some(forwards));
+    let shown = Shown(at("2026-03-29T01:00:00Z"), Tz::Europe__Berlin).to_string();
+    assert_eq!(shown, "Sun 2026-03-29 03:00:00 +02:00");
+}
+
+#[test]
+fn firings_are_counted_however_many_there_are() {
+    let (first, last) = (at("2006-11-22T03:00:00Z"), at("2026-11-22T03:00:00Z"));
+    let seconds = (last - first).num_seconds() as u64 + 1;
+    assert_eq!(schedule("every 1s", "UTC").count(first, last), seconds);
+    assert_eq!(schedule("* * * * * *", "Europe/Berlin").count(first, last), seconds);
+    assert_eq!(schedule("0 4 * * *", "Europe/Berlin").count(first, last), 20 * 365 + 5 + 1);
+    assert_eq!(schedule("0 4 * * *", "UTC").count(last, first), 0);
+    assert_eq!(schedule("none", "UTC").count(first, last), 0);
+}
+
 /// In 2026 New York has no 2:00 to 3:00 on March 8, and two of 1:00 to 2:00 on November 1.
 #[test]
 fn summer_time_in_new_york() {
@@ -133,7 +205,10 @@ fn what_was_before() {
 fn one_whose_year_has_passed_is_done() {
     let once = schedule("0 0 0 1 1 * 2020", "UTC");
     assert_eq!(once.after(at("2019-06-01T00:00:00Z")), Some(at("2020-01-01T00:00:00Z")));
-    assert_eq!(once.after(at("2026-01-01T00:00:00Z")), None);
+    let now = at("2026-01-01T00:00:00Z");
+    assert_eq!((once.after(now), once.is_over(now)), (None, true));
+    assert_eq!(once.before(now), Some(at("2020-01-01T00:00:00Z")));
+    assert!(!schedule("none", "UTC").is_over(now) && !schedule("@yearly", "UTC").is_over(now));
 }
 
 #[test]
@@ -141,6 +216,8 @@ fn it_is_shown_as_it_was_written() {
     for (text, zone, shown) in [
         ("0 3 * * *", "Europe/Berlin", "0 3 * * * Europe/Berlin"),
         ("*/10 * * * * *", "UTC", "*/10 * * * * *"),
+        ("@daily", "UTC", "@daily"),
+        ("0 9 * * mon-fri", "UTC", "0 9 * * mon-fri"),
         ("every  90s", "UTC", "every 1m 30s"),
         ("none", "UTC", "none"),
     ] {

@@ -30,14 +30,18 @@ use crate::rig::{PATIENCE, gate};
 
 type Kept = BTreeMap<(String, String), Entry>;
 
-/// A store without a disk: at once, and never lost.
+/// A store without a disk: at once, unless it is slow, and never lost.
 #[derive(Default)]
-struct Memory(Mutex<(Kept, i64)>);
+struct Memory {
+    kept: Mutex<(Kept, i64)>,
+    /// So long it takes to write.
+    slow: Mutex<Duration>,
+}
 
 #[async_trait]
 impl State for Memory {
     async fn get(&self, action: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        let kept = self.0.lock().unwrap();
+        let kept = self.kept.lock().unwrap();
         let found = keys.iter().map(|key| kept.0.get(&(action.to_owned(), key.clone())).cloned());
         Ok(found.collect())
     }
@@ -47,7 +51,11 @@ impl State for Memory {
     }
 
     async fn write(&self, _: Guard<'_>, action: &str, all: &[Write]) -> Result<(), StoreError> {
-        let (kept, version) = &mut *self.0.lock().unwrap();
+        let slow = *self.slow.lock().unwrap();
+        if !slow.is_zero() {
+            sleep(slow).await;
+        }
+        let (kept, version) = &mut *self.kept.lock().unwrap();
         let key = |write: &Write| (action.to_owned(), write.key.clone());
         let found = |write: &Write| kept.get(&key(write)).map_or(0, |entry| entry.version);
         if all.iter().any(|write| write.only_if.is_some_and(|wanted| wanted != found(write))) {
@@ -238,6 +246,35 @@ async fn a_clock_that_is_set_forwards_misses_firings() {
     assert_eq!(world.begun("once").await, begun(&[4, 7, 8]));
     assert_eq!(world.begun("all").await, begun(&[4, 5, 6, 7, 8]));
     assert_eq!(world.kept("skip").await[1].missed, 3);
+    world.stop().await;
+}
+
+/// A claim that takes five seconds: whoever is not to begin late is missed, and what begins
+/// late says so.
+#[tokio::test(start_paused = true)]
+async fn what_a_slow_store_holds_up_is_missed_or_says_when_it_began() {
+    let mut world = World::at("2026-11-22T03:59:30Z");
+    let modes = [("skip", Missed::Skip), ("once", Missed::Once), ("all", Missed::All)];
+    world.start(modes.map(|(name, missed)| job(name, "0 * * * *", missed))).await;
+    sleep(Duration::from_secs(20)).await;
+    *world.memory.slow.lock().unwrap() = Duration::from_secs(5);
+    sleep(Duration::from_secs(60)).await;
+    *world.memory.slow.lock().unwrap() = Duration::ZERO;
+    let held_up = TimeDelta::seconds(5);
+    let skip = world.kept("skip").await;
+    assert_eq!((skip.len(), skip[0].outcome), (1, Outcome::Missed), "{skip:?}");
+    assert!(skip[0].output.is_empty() && skip[0].error.is_some(), "{skip:?}");
+    for name in ["once", "all"] {
+        let late = world.kept(name).await;
+        assert_eq!((late.len(), late[0].outcome), (1, Outcome::Done), "{late:?}");
+        assert!(late[0].started - late[0].scheduled >= held_up, "{late:?}");
+    }
+    hours(1).await;
+    for (name, missed) in [("skip", 1), ("once", 0), ("all", 0)] {
+        let next = world.kept(name).await.pop().unwrap();
+        assert_eq!((next.outcome, next.missed), (Outcome::Done, missed), "{next:?}");
+        assert!(next.started - next.scheduled <= TimeDelta::seconds(1), "{next:?}");
+    }
     world.stop().await;
 }
 

@@ -124,7 +124,7 @@ impl Ledger {
         &self,
         mark: &Mark,
         firing: &Firing,
-        missed: usize,
+        missed: u64,
         now: DateTime<Utc>,
         in_time: impl Fn() -> bool,
     ) -> Result<Option<(Mark, Page)>, Over> {
@@ -164,7 +164,7 @@ impl Ledger {
         &self,
         mark: &Mark,
         firing: &Firing,
-        missed: usize,
+        missed: u64,
         now: DateTime<Utc>,
     ) -> (Mark, Page) {
         let term = self.0.term.gate.term();

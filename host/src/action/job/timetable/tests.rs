@@ -96,10 +96,24 @@ fn a_thousand_are_run_and_no_more() {
     // 03:00:00 and 02:59:59 are in time, so the latest that is missed is of 02:59:58.
     assert_eq!(step(&all, "2026-11-22T02:40:00Z", now), "drop 198 to 2026-11-22T02:43:18Z");
     assert_eq!(step(&all, "2026-11-22T02:43:18Z", now), "fire j@2026-11-22T02:43:19Z");
-    // Years are as quick, and what is counted is bounded too.
-    assert_eq!(step(&all, "2006-11-22T02:40:00Z", now), "drop 1000 to 2026-11-22T02:43:18Z");
+    // Years are as quick, and all of them are counted.
+    let days = 20 * 365 + 5;
+    let told = |count: i64, to| format!("drop {} to 2026-11-22T{to}Z", days * 86400 + count);
+    assert_eq!(step(&all, "2006-11-22T02:40:00Z", now), told(198, "02:43:18"));
     let skip = every(1, Missed::Skip);
-    assert_eq!(step(&skip, "2006-11-22T02:40:00Z", now), "drop 1000 to 2026-11-22T02:59:58Z");
+    assert_eq!(step(&skip, "2006-11-22T02:40:00Z", now), told(1198, "02:59:58"));
+}
+
+#[test]
+fn what_was_claimed_is_not_counted_as_missed() {
+    let job = every(3600, Missed::Skip);
+    let claimed = Claimed::all(at("2026-11-22T05:00:00Z"), at("2026-11-22T07:00:00Z"));
+    let claimed = claimed.with(at("2026-11-22T08:00:00Z"), at("2026-11-22T09:00:00Z"));
+    let mark = mark(at("2026-11-22T02:00:00Z"), claimed);
+    let step = |now| shown(next("j", &job, &mark, at(now), false));
+    // 3, 4 and 8.
+    assert_eq!(step("2026-11-22T09:30:00Z"), "drop 3 to 2026-11-22T09:00:00Z");
+    assert_eq!(step("2026-11-22T10:30:00Z"), "drop 4 to 2026-11-22T10:00:00Z");
 }
 
 #[test]
