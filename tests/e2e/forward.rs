@@ -15,17 +15,17 @@ use crate::harness::{
 };
 
 /// Hosts of which each has an address of its own for the web action.
-struct Forwarding {
-    cluster: Cluster,
-    addresses: BTreeMap<&'static str, SocketAddr>,
+pub(crate) struct Forwarding {
+    pub(crate) cluster: Cluster,
+    pub(crate) addresses: BTreeMap<&'static str, SocketAddr>,
     /// The settings of the action, beside its plugin and its address.
-    settings: String,
+    pub(crate) settings: String,
     client: Client,
 }
 
 impl Forwarding {
     /// No hosts yet.
-    async fn new(kind: Kind, plugin: PathBuf, settings: &str) -> Self {
+    pub(crate) async fn new(kind: Kind, plugin: PathBuf, settings: &str) -> Self {
         let cluster = Cluster::with_plugin(kind, plugin).await.brief();
         let follow = reqwest::redirect::Policy::none();
         let client = Client::builder().timeout(PATIENCE).redirect(follow).build().unwrap();
@@ -44,7 +44,7 @@ impl Forwarding {
     }
 
     /// Starts a host, or starts it again, and waits until it stands or leads.
-    async fn join(&mut self, name: &'static str) {
+    pub(crate) async fn join(&mut self, name: &'static str) {
         let address = *self.addresses.entry(name).or_insert_with(|| at(own_address(), 3000));
         self.cluster.web_at = address;
         self.cluster.start_with(name, &self.settings);
@@ -61,7 +61,7 @@ impl Forwarding {
         format!("http://{}{path}", self.cluster.host(name).api().await)
     }
 
-    async fn get(&self, url: String) -> Response {
+    pub(crate) async fn get(&self, url: String) -> Response {
         self.client.get(url).send().await.expect("an answer")
     }
 

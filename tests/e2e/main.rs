@@ -25,6 +25,7 @@ mod harness;
 mod health;
 mod hooks;
 mod hostile_store;
+mod http;
 mod hung_files;
 mod jobs;
 mod languages;

@@ -23,6 +23,7 @@ mod faults;
 mod files;
 mod fuzz;
 mod guests;
+mod haproxy;
 mod languages;
 mod packages;
 mod paths;

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::cargo::cargo;
 use crate::languages::{self, Language};
-use crate::{cmd, etcd, examples, faketime, guests, paths, setup};
+use crate::{cmd, etcd, examples, faketime, guests, haproxy, paths, setup};
 
 /// The tests that plugins of other languages have of their own.
 const LANGUAGES: &str = "languages::";
@@ -41,7 +41,8 @@ pub(crate) fn run_with(
         .env("SOLOIST_TEST_PLUGINS", plugins)
         .env("SOLOIST_TEST_GUESTS", test_guests)
         .env("SOLOIST_TEST_ETCD", etcd)
-        .env("SOLOIST_TEST_FAKETIME", faketime::ensure()?);
+        .env("SOLOIST_TEST_FAKETIME", faketime::ensure()?)
+        .env("SOLOIST_TEST_HAPROXY", haproxy::ensure()?);
     if extra.is_empty() || extra.iter().any(|word| word.to_string_lossy().contains(LANGUAGES)) {
         let path = languages::ensure(languages)?;
         // The very program that the tests run, so that it is built once.

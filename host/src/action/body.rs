@@ -6,13 +6,17 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use ::http::{HeaderMap, Response, StatusCode, header};
+use ::http::{HeaderMap, Method, Response, StatusCode, header};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use wasmtime_wasi_http::{Error, p2::body::HyperOutgoingBody};
 
-use super::fate::{Fate, Tie};
+use super::{
+    asked::{Asked, Entry},
+    fate::{Fate, Tie},
+    headers::tame_trailers,
+};
 use crate::capability::{Gate, Shut};
 
 /// Why a response was cut off.
@@ -34,7 +38,7 @@ pub(super) trait Overseer: Send + Sync {
     fn gate(&self) -> &Gate;
 
     /// The guest, which did not fail, broke its answer off.
-    fn broke_off(&self, why: &Cut);
+    fn broke_off(&self, asked: &Asked, why: &Cut);
 }
 
 /// An error that is told one poll later than it is known: hyper drops what it has not sent when
@@ -67,7 +71,13 @@ impl<E> Late<E> {
 pub(super) struct Whole;
 
 /// The body that a client gets.
-pub(crate) enum ReplyBody {
+pub(crate) struct ReplyBody {
+    from: From,
+    /// Its line of the access log, which is written when this is gone.
+    entry: Option<Box<Entry>>,
+}
+
+enum From {
     /// A text of the host's own.
     Text(Full<Bytes>),
     /// What the guest writes.
@@ -77,6 +87,7 @@ pub(crate) enum ReplyBody {
 /// What the guest writes, under the eyes of the gate.
 pub(crate) struct GuestBody {
     inner: HyperOutgoingBody,
+    asked: Asked,
     overseer: Arc<dyn Overseer>,
     /// What was there before the head went out: a piece, or the end.
     ahead: Option<Option<Frame<Bytes>>>,
@@ -92,7 +103,12 @@ pub(crate) struct GuestBody {
 impl ReplyBody {
     /// A text.
     pub(crate) fn text(text: String) -> Self {
-        Self::Text(Full::new(text.into()))
+        Self { from: From::Text(Full::new(text.into())), entry: None }
+    }
+
+    /// Has what becomes of it noted there.
+    pub(super) fn note_in(&mut self, entry: Option<Box<Entry>>) {
+        self.entry = entry;
     }
 
     /// Lets the head of a response out, with the guest's body under watch; or says why not,
@@ -101,7 +117,7 @@ impl ReplyBody {
     /// just runs to its end.
     pub(super) fn wrap(
         response: Response<HyperOutgoingBody>,
-        expects_body: bool,
+        asked: Asked,
         overseer: Arc<dyn Overseer>,
         fate: Fate,
         guest: Tie,
@@ -109,18 +125,20 @@ impl ReplyBody {
         overseer.gate().pass()?;
         let mut guest = Some(guest);
         let left = content_length(response.headers());
-        let none = !expects_body || has_no_body(response.status()) || left == Some(0);
+        let head = asked.method == Method::HEAD;
+        let none = head || has_no_body(response.status()) || left == Some(0);
         if none {
             leave(&mut guest);
         }
         let fate = response.extensions().get::<Whole>().is_none().then_some(fate);
         let (head, inner) = response.into_parts();
         let (ahead, cut) = (None, Late::default());
-        let mut body = GuestBody { inner, overseer, ahead, cut, fate, guest, left };
+        let mut body = GuestBody { inner, asked, overseer, ahead, cut, fate, guest, left };
         if !none {
             body.look_ahead()?;
         }
-        Ok(Response::from_parts(head, Self::Guest(Box::new(body))))
+        let from = From::Guest(Box::new(body));
+        Ok(Response::from_parts(head, Self { from, entry: None }))
     }
 }
 
@@ -171,7 +189,10 @@ impl GuestBody {
         frame: Option<Result<Frame<Bytes>, Error>>,
     ) -> Result<Option<Frame<Bytes>>, Cut> {
         let cut = match frame {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    tame_trailers(trailers);
+                }
                 self.count(&frame);
                 return Ok(Some(frame));
             }
@@ -186,7 +207,7 @@ impl GuestBody {
                 }
             },
         };
-        self.overseer.broke_off(&cut);
+        self.overseer.broke_off(&self.asked, &cut);
         Err(cut)
     }
 
@@ -208,25 +229,30 @@ impl Body for ReplyBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        match self.get_mut() {
-            Self::Text(text) => {
+        let this = self.get_mut();
+        let frame = match &mut this.from {
+            From::Text(text) => {
                 Pin::new(text).poll_frame(cx).map_err(|infallible| match infallible {})
             }
-            Self::Guest(body) => body.poll(cx),
+            From::Guest(body) => body.poll(cx),
+        };
+        if let (Some(entry), Poll::Ready(Some(Ok(frame)))) = (&mut this.entry, &frame) {
+            entry.bytes += frame.data_ref().map_or(0, Buf::remaining) as u64;
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Text(text) => text.is_end_stream(),
-            Self::Guest(body) => matches!(body.ahead, Some(None)),
+        match &self.from {
+            From::Text(text) => text.is_end_stream(),
+            From::Guest(body) => matches!(body.ahead, Some(None)),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Text(text) => text.size_hint(),
-            Self::Guest(_) => SizeHint::default(),
+        match &self.from {
+            From::Text(text) => text.size_hint(),
+            From::Guest(_) => SizeHint::default(),
         }
     }
 }
@@ -235,6 +261,7 @@ impl Body for ReplyBody {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use ::http::Request;
     use futures::{FutureExt, stream};
     use http_body_util::{BodyExt, StreamBody};
     use tokio::task::{AbortHandle, yield_now};
@@ -253,7 +280,7 @@ mod tests {
             &self.gate
         }
 
-        fn broke_off(&self, _: &Cut) {
+        fn broke_off(&self, _: &Asked, _: &Cut) {
             self.broken.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -264,6 +291,11 @@ mod tests {
         fate: Fate,
         guest: AbortHandle,
         response: Result<Response<ReplyBody>, Cut>,
+    }
+
+    fn asked(expects_body: bool) -> Asked {
+        let method = if expects_body { Method::GET } else { Method::HEAD };
+        Asked::of(&Request::builder().method(method).body(()).unwrap())
     }
 
     fn watch() -> Arc<Watch> {
@@ -294,7 +326,7 @@ mod tests {
             response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
         }
         let (tie, overseer) = (Tie::Task(guest), watch.clone());
-        let response = ReplyBody::wrap(response, expects_body, overseer, fate.clone(), tie);
+        let response = ReplyBody::wrap(response, asked(expects_body), overseer, fate.clone(), tie);
         Reply { watch, fate, guest: handle, response }
     }
 
@@ -373,7 +405,7 @@ mod tests {
         let mut response = Response::new(StreamBody::new(body).boxed_unsync());
         response.extensions_mut().insert(Whole);
         let guest = Tie::Over(None);
-        let response = ReplyBody::wrap(response, true, watch(), fate, guest).unwrap();
+        let response = ReplyBody::wrap(response, asked(true), watch(), fate, guest).unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "whole");
     }
 

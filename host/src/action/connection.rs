@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use ::http::{Method, Request, Response};
+use ::http::{Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body;
 use hyper::{
@@ -37,8 +37,9 @@ use super::{
     Tasks,
     body::has_no_body,
     handed::{Handed, UPTAKE, Uptake},
-    limits::{ACCEPT_PAUSE, BUFFER, LAST_WORD, WINDOW},
+    limits::{ACCEPT_PAUSE, BUFFER, HEADER_LIST, LAST_WORD, WINDOW},
     places::{Place, Places},
+    valid::{self, Outright},
     wire::Wire,
 };
 use crate::{
@@ -60,6 +61,9 @@ pub(crate) trait Answers: Send + Sync + 'static {
         request: Request<Incoming>,
         caller: Caller,
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
+
+    /// What is said to a request that is not to be answered by anybody.
+    fn turn_away(&self, why: Outright) -> Response<Self::Body>;
 }
 
 /// Where a request comes from.
@@ -67,6 +71,8 @@ pub(crate) trait Answers: Send + Sync + 'static {
 pub(crate) struct Caller {
     /// The other end of the connection.
     pub(crate) peer: SocketAddr,
+    /// Our end, which it has called.
+    pub(crate) local: SocketAddr,
     /// Whether it came by TLS.
     pub(crate) secure: bool,
     /// Whether it has shown a certificate of those that the address knows.
@@ -152,7 +158,8 @@ async fn serve<A: Answers>(
     hall: Hall<A>,
     cut: CancellationToken,
 ) {
-    let mut caller = Caller { peer, secure: hall.tls.is_some(), certified: false };
+    let local = stream.local_addr().unwrap_or(peer);
+    let mut caller = Caller { peer, local, secure: hall.tls.is_some(), certified: false };
     settle(&stream, hall.patience);
     let ended = match hall.tls.clone() {
         None => match hall.first(protocol(&stream), &place, &cut).await {
@@ -205,11 +212,19 @@ impl<A: Answers> Hall<A> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (routes, seat) = (Arc::clone(&self.routes), Arc::clone(place.seat()));
+        let hosts = self.headers.is_some();
         let service = service_fn(move |request: Request<Incoming>| {
-            let (routes, visit) = (Arc::clone(&routes), seat.visit());
+            let (routes, seat) = (Arc::clone(&routes), Arc::clone(&seat));
+            let visit = seat.visit();
             let head = request.method() == Method::HEAD;
             async move {
-                let response = routes.respond(request, caller).await?;
+                let response = match valid::admit(request, caller, hosts) {
+                    Ok(request) => routes.respond(request, caller).await?,
+                    Err(why) => routes.turn_away(why),
+                };
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    seat.switch();
+                }
                 // Of HTTP/1 hyper leaves out by itself what may not be sent.
                 let has_body =
                     protocol == Protocol::Http1 || !(head || has_no_body(response.status()));
@@ -217,7 +232,8 @@ impl<A: Answers> Hall<A> {
                 Ok::<_, Infallible>(response.map(handed))
             }
         });
-        let io = TokioIo::new(Wire::new(stream, Arc::clone(place.seat())));
+        let wire = Wire::new(stream, Arc::clone(place.seat()), self.closing.clone());
+        let io = TokioIo::new(wire.half_closing(protocol == Protocol::Http1));
         match protocol {
             Protocol::Http1 => {
                 let mut builder = http1::Builder::new();
@@ -237,6 +253,7 @@ impl<A: Answers> Hall<A> {
                 builder.keep_alive_interval(self.patience);
                 builder.initial_connection_window_size(WINDOW);
                 builder.initial_stream_window_size(WINDOW);
+                builder.max_header_list_size(HEADER_LIST);
                 let connection = builder.serve_connection(io, service);
                 let end = http2::Connection::graceful_shutdown;
                 drive(connection, end, &self.closing, place, cut).await

@@ -83,6 +83,8 @@ struct Source<B> {
     /// The number of the latest reading.
     latest: usize,
     over: bool,
+    /// Whether it came to a bad end.
+    bad: bool,
 }
 
 #[derive(Clone)]
@@ -111,8 +113,8 @@ impl<B: Body<Data = Bytes> + Unpin> Kept<B> {
     /// Keeps so many bytes of `inner`, on `account`.
     pub(crate) fn new(inner: B, room: usize, account: &Account) -> Self {
         let (pieces, charge, room) = (Vec::new(), account.nothing(), Some(room));
-        let (latest, over) = (0, false);
-        Self(Arc::new(Mutex::new(Source { inner, pieces, charge, room, latest, over })))
+        let (latest, over, bad) = (0, false, false);
+        Self(Arc::new(Mutex::new(Source { inner, pieces, charge, room, latest, over, bad })))
     }
 
     /// Reads it from its beginning; earlier readings stand still. Ask before whether it
@@ -126,6 +128,11 @@ impl<B: Body<Data = Bytes> + Unpin> Kept<B> {
     /// Whether it can be read from its beginning.
     pub(crate) fn is_whole(&self) -> bool {
         lock(&self.0).room.is_some()
+    }
+
+    /// Whether it broke off, or was not sent as bodies are: no fault of whoever was to read it.
+    pub(crate) fn is_bad(&self) -> bool {
+        lock(&self.0).bad
     }
 
     /// Takes in what comes, to the end or as far as it is kept: whoever is refused
@@ -143,11 +150,17 @@ impl<B: Body<Data = Bytes> + Unpin> Kept<B> {
 
 impl<B: Body<Data = Bytes> + Unpin> Source<B> {
     fn pull(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)?) else {
-            self.over = true;
-            return Poll::Ready(None);
-        };
-        Poll::Ready(Some(Ok(self.keep(frame))))
+        match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(self.keep(frame)))),
+            Some(Err(error)) => {
+                self.bad = true;
+                Poll::Ready(Some(Err(error)))
+            }
+            None => {
+                self.over = true;
+                Poll::Ready(None)
+            }
+        }
     }
 
     fn keep(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {

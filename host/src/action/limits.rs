@@ -14,9 +14,19 @@ pub(super) const REHEARSAL: Duration = Duration::from_secs(5);
 
 /// The headers that an answer may have. Others take fewer: many clients stop at a hundred.
 pub(super) const ANSWER_HEADERS: usize = 200;
+/// How long the target of a request may be, in bytes: RFC 9110, section 4.1, recommends 8000.
+pub(super) const TARGET: usize = 32 << 10;
+/// The headers that a client's request may have.
+pub(super) const REQUEST_HEADERS: usize = 100;
+/// How long they may be in all, in bytes, names and values. Whoever passes a request on adds to
+/// it, and it still fits into a [`BUFFER`].
+pub(super) const REQUEST_SIZE: usize = 24 << 10;
 /// What a connection of HTTP/1 has read at most before somebody takes it, and what it has to
 /// write, in bytes; the head of a request is not longer either.
 pub(super) const BUFFER: usize = 64 << 10;
+/// The longest head of a request of HTTP/2, in bytes, where each header counts for 32 more (RFC
+/// 9113, section 6.5.2).
+pub(super) const HEADER_LIST: u32 = 72 << 10;
 /// The same of a connection of HTTP/2, and of each of its streams: bodies that nobody takes.
 pub(super) const WINDOW: u32 = 256 << 10;
 /// Requests that one connection of HTTP/2 may have open at a time.
@@ -32,6 +42,14 @@ pub(super) const REQUEST_HEAD: Duration = Duration::from_secs(30);
 /// How long a connection has to refuse what has come, when a term ends at once. It
 /// is part of the stop, and little of its budget.
 pub(super) const LAST_WORD: Duration = Duration::from_millis(20);
+/// How long a client that has sent its last byte is still taken for one that listens: whoever
+/// has gone looks the same.
+pub(super) const HALF_CLOSED: Duration = Duration::from_secs(1);
+/// How long what a client sends after the last answer is still taken, so that it comes to read
+/// that (RFC 9112, section 9.6); and when the address is let go.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
+/// See [`LINGER`].
+pub(super) const LINGER_CLOSING: Duration = Duration::from_millis(250);
 /// A pause after a connection could not be accepted: mostly, files have run out.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -17,12 +17,14 @@
 
 mod absent;
 mod act;
+mod asked;
 mod body;
 mod catalog;
 mod connection;
 mod door;
 mod fate;
 mod handed;
+mod headers;
 mod hook;
 mod inbound;
 mod instances;
@@ -46,6 +48,7 @@ mod status;
 mod task;
 mod tasks;
 mod upload;
+mod valid;
 mod wanted;
 mod wire;
 mod worker;
@@ -62,6 +65,7 @@ pub(crate) use body::{Late, ReplyBody};
 pub use catalog::{Catalog, Programme, Refused};
 pub(crate) use connection::{Answers, Caller, Hall, Secure, accept_all};
 pub(crate) use door::{Door, Opening, Persistence};
+pub(crate) use headers::{add_forwarded, say_forwarded, take_off_hop_by_hop, takes_trailers};
 pub use hook::Hooks;
 pub(crate) use inbound::{Inbound, Kept};
 pub use job::{
@@ -73,13 +77,14 @@ pub use lobby::Lobby;
 pub(crate) use lobby::{Floor, Performer, Visit};
 pub(crate) use paths::{Paths, take_off};
 pub(crate) use places::Places;
-pub(crate) use refusal::{Unserved, told};
+pub(crate) use refusal::{BAD_BODY, Unserved, told};
 pub use running::{Failure, Scope};
 pub(crate) use stage::{DoorKey, door_key};
 pub use stage::{Stage, mounts};
 pub use status::{ActionStatus, State};
 pub use task::{Offers, TaskError, Workshop};
 pub use tasks::Tasks;
+pub(crate) use valid::{Outright, is_host};
 
 use crate::{
     budget::Account,

@@ -58,6 +58,8 @@ pub(super) struct Seat {
     visits: AtomicUsize,
     /// Whether something that was written waits for the client to take it.
     stuck: AtomicBool,
+    /// Whether it has become something else than HTTP.
+    switched: AtomicBool,
     /// Since when nothing is asked for, in nanoseconds of the boot-time clock.
     idle_since: AtomicU64,
     /// Told when another one is to have the place.
@@ -165,6 +167,7 @@ impl Seat {
             client,
             visits: AtomicUsize::new(0),
             stuck: AtomicBool::new(false),
+            switched: AtomicBool::new(false),
             idle_since: AtomicU64::new(BootTime::now().as_nanos()),
             wanted: CancellationToken::new(),
         }
@@ -172,12 +175,27 @@ impl Seat {
 
     /// Whether nothing is asked for, nor is anything on its way to the client.
     pub(super) fn is_idle(&self) -> bool {
-        self.visits.load(Ordering::Acquire) == 0 && !self.stuck.load(Ordering::Acquire)
+        self.is_answered() && !self.stuck.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing is asked for.
+    pub(super) fn is_answered(&self) -> bool {
+        self.visits.load(Ordering::Acquire) == 0
     }
 
     /// Something that was written waits for the client, or does not any more.
     pub(super) fn stick(&self, stuck: bool) {
         self.stuck.store(stuck, Ordering::Release);
+    }
+
+    /// From now on its bytes are none of HTTP's.
+    pub(super) fn switch(&self) {
+        self.switched.store(true, Ordering::Release);
+    }
+
+    /// Whether its bytes are none of HTTP's.
+    pub(super) fn is_switched(&self) -> bool {
+        self.switched.load(Ordering::Acquire)
     }
 
     /// Something is asked for, until what is returned is dropped.

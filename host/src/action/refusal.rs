@@ -1,6 +1,6 @@
 //! Why a client does not get what a guest answers.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use ::http::{HeaderValue, Response, StatusCode, header};
 use wasmtime::PoolConcurrencyLimitError;
@@ -9,12 +9,17 @@ use super::{
     body::{Cut, ReplyBody},
     limits::ANSWER_HEADERS,
     running::Run,
+    upload::Flaw,
 };
 use crate::{
     capability::{Hangs, Shut},
     measure,
     words::with_causes,
 };
+
+/// What is said of a body that nobody can read.
+pub(crate) const BAD_BODY: &str =
+    "the body of the request broke off, or was not sent as HTTP has it; send it again, whole";
 
 /// Why the guest's answer is not what the client gets.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -35,8 +40,10 @@ pub(super) enum Refusal {
          of them gives it all others"
     )]
     Nowhere(String),
-    #[error("the request names no valid host; send a `host` header")]
-    NoHost,
+    #[error("the target of the request is none; ask for a path, such as `/`")]
+    NoTarget,
+    #[error("{BAD_BODY}")]
+    BadBody,
     #[error(
         "the body of the request is larger than {0} bytes; `body` in the settings of the action \
          sets how much it takes"
@@ -60,6 +67,9 @@ pub(super) enum Refusal {
     Upgrade,
 }
 
+/// What the log says where the plugin is to blame.
+pub(super) const FAILED: &str = "the plugin failed in a request";
+
 /// An instance is ended since it takes too long.
 #[derive(Debug, thiserror::Error)]
 #[error("it took too long")]
@@ -72,6 +82,15 @@ pub(crate) enum Unserved {
     NotBegun,
     /// What the request asks for may have been done.
     Lost,
+}
+
+impl From<Flaw> for Refusal {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::TooLarge(limit) => Self::TooLarge(limit),
+            Flaw::Bad => Self::BadBody,
+        }
+    }
 }
 
 impl From<Cut> for Refusal {
@@ -92,7 +111,7 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Nowhere(_) => StatusCode::NOT_FOUND,
-            Self::NoHost => StatusCode::BAD_REQUEST,
+            Self::NoTarget | Self::BadBody => StatusCode::BAD_REQUEST,
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
@@ -105,9 +124,11 @@ impl Refusal {
     pub(super) fn response(&self) -> Response<ReplyBody> {
         let mut response = told(self.status(), ReplyBody::text(format!("{self}\n")));
         let headers = response.headers_mut();
-        // The next leader is found by another connection only; and of a body that
-        // is too large, the rest is not read.
-        if matches!(self, Self::Shut(_) | Self::NotBegun(_) | Self::TooLarge(_)) {
+        // The next leader is found by another connection only; and the rest of a body that
+        // is too large or bad is not read.
+        let last =
+            matches!(self, Self::Shut(_) | Self::NotBegun(_) | Self::TooLarge(_) | Self::BadBody);
+        if last {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         match self {
@@ -132,7 +153,7 @@ pub(crate) fn told<B>(status: StatusCode, text: B) -> Response<B> {
 }
 
 /// What an error of a guest means; it is logged unless the term caused it.
-pub(super) fn judge(run: &Run, error: &wasmtime::Error) -> Refusal {
+pub(super) fn judge(run: &Run, asked: &dyn fmt::Display, error: &wasmtime::Error) -> Refusal {
     if let Err(shut) = run.gate().pass() {
         return shut.into();
     }
@@ -140,22 +161,22 @@ pub(super) fn judge(run: &Run, error: &wasmtime::Error) -> Refusal {
         return Refusal::Busy;
     }
     if let Some(hangs) = error.downcast_ref::<Hangs>() {
-        return note(run, hangs.clone().into());
+        return note(run, asked, hangs.clone().into());
     }
     if error.is::<TookTooLong>() {
-        return note(run, Refusal::Late);
+        return note(run, asked, Refusal::Late);
     }
     measure::trapped(run.action.name());
-    run.request_trouble("the plugin failed in a request", &error.root_cause().to_string());
+    run.request_trouble(asked, FAILED, &error.root_cause().to_string());
     tracing::debug!("{error:?}");
     Refusal::Failed
 }
 
 /// Logs what the plugin is to blame for.
-pub(super) fn note(run: &Run, refusal: Refusal) -> Refusal {
+pub(super) fn note(run: &Run, asked: &dyn fmt::Display, refusal: Refusal) -> Refusal {
     if matches!(refusal, Refusal::Late) {
         measure::timed_out(run.action.name());
     }
-    run.request_trouble("the plugin failed in a request", &refusal.to_string());
+    run.request_trouble(asked, FAILED, &refusal.to_string());
     refusal
 }

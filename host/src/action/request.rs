@@ -1,8 +1,8 @@
 //! One request: the gate, its turn, an instance, and the answer.
 
-use std::{str::FromStr, sync::Arc};
+use std::sync::Arc;
 
-use ::http::{Method, Request, Response, header, uri::Authority};
+use ::http::{Request, Response, header};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
@@ -11,19 +11,21 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use wasmtime_wasi_http::WasiBody;
 
 use super::{
+    asked::{Asked, Entry},
     body::ReplyBody,
     connection::Secure,
     fate::Tie,
     inbound::Inbound,
     instances::{Instances, Place},
     limits::{ANSWER_HEADERS, REHEARSAL, REQUEST_TURN},
-    refusal::{Refusal, note},
+    refusal::{FAILED, Refusal, note},
     running::Run,
-    upload::{Overflow, Upload},
+    upload::{Flaws, Upload},
 };
 use crate::{
     capability::{Gate, Shut, Stamp},
     clock::BootTime,
+    config::Network,
     measure::{self, Requests},
     plugin::HttpEntry,
     trace::{KeyValue, Role, Span, TraceContext},
@@ -68,7 +70,9 @@ impl Server {
     ) -> Response<ReplyBody> {
         let begun = BootTime::now();
         let mut span = self.span(&mut request);
-        let answer = self.answer(request).await;
+        let asked = Asked::of(&request);
+        let mut entry = self.entry(&asked, &span, begun);
+        let answer = self.answer(request, asked).await;
         if let Err(Refusal::Shut(shut) | Refusal::NotBegun(shut)) = &answer {
             measure::refused(self.run.action.name(), shut.word());
         }
@@ -76,7 +80,26 @@ impl Server {
         self.stamp.put(response.headers_mut());
         span.answered(response.status());
         self.requests.answered(response.status(), BootTime::now().since(begun));
+        if let Some(entry) = &mut entry {
+            entry.status = Some(response.status());
+        }
+        response.body_mut().note_in(entry);
         response
+    }
+
+    /// Its line of the access log, if there is one.
+    fn entry(&self, asked: &Asked, span: &Span, begun: BootTime) -> Option<Box<Entry>> {
+        let action = &self.run.action;
+        let entry = || Entry {
+            action: Arc::clone(action.name()),
+            token: self.gate().term().token.0,
+            asked: asked.clone(),
+            trace: span.context().cloned(),
+            begun,
+            status: None,
+            bytes: 0,
+        };
+        action.config.access_log.then(|| entry().into())
     }
 
     /// The span of a request, which the guest is told of.
@@ -100,6 +123,11 @@ impl Server {
         span
     }
 
+    /// The proxies that are believed about where requests come from.
+    pub(super) fn trusted_proxies(&self) -> &[Network] {
+        &self.run.action.config.trusted_proxies
+    }
+
     /// No request comes any more: instances that wait for one end.
     pub(super) fn close(&self) {
         self.instances.close();
@@ -120,41 +148,45 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Inbound>) -> Result<Response<ReplyBody>, Refusal> {
+    async fn answer(
+        &self,
+        request: Request<Inbound>,
+        asked: Asked,
+    ) -> Result<Response<ReplyBody>, Refusal> {
         self.gate().admit().map_err(Refusal::NotBegun)?;
         check(&request)?;
-        let (request, overflow) = self.bounded(request)?;
+        let (request, flaws) = self.bounded(request)?;
         let (turn, place) = self.turn().await?;
         // It may have waited.
         self.gate().admit().map_err(Refusal::NotBegun)?;
-        let expects_body = request.method() != Method::HEAD;
+        let blame = |refusal| Err(note(&self.run, &asked, refusal));
         let (head, answer) = oneshot::channel();
         let (guest, fate) = place.begin(turn, request, head).await;
         let patience = self.run.action.config.limits.first_byte;
         let answered = tokio::select! {
             biased;
-            limit = overflow.happens() => return Err(Refusal::TooLarge(limit)),
+            flaw = flaws.show() => return Err(flaw.into()),
             answered = timeout(patience, answer) => answered,
         };
         let mut response = match answered {
             // 101 would make a connection of which nobody knows what follows, and the others
             // of its kind are no answers (RFC 9110, section 15.2).
             Ok(Ok(Ok(response))) if response.status().is_informational() => {
-                return Err(note(&self.run, Refusal::NotFinal(response.status())));
+                return blame(Refusal::NotFinal(response.status()));
             }
             Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(code))) => return Err(note(&self.run, Refusal::Error(code))),
-            Ok(Err(_)) => return Err(self.silence(guest).await),
-            Err(_) => return Err(note(&self.run, Refusal::Late)),
+            Ok(Ok(Err(code))) => return blame(Refusal::Error(code)),
+            Ok(Err(_)) => return Err(self.silence(guest, &asked).await),
+            Err(_) => return blame(Refusal::Late),
         };
         // What hosts say to each other, a guest cannot.
         Stamp::take_off_all(response.headers_mut());
         let headers = response.headers().len();
         if headers > ANSWER_HEADERS {
-            return Err(note(&self.run, Refusal::Headers(headers)));
+            return blame(Refusal::Headers(headers));
         }
         let overseer = self.run.clone();
-        Ok(ReplyBody::wrap(response, expects_body, overseer, fate, guest)?)
+        Ok(ReplyBody::wrap(response, asked, overseer, fate, guest)?)
     }
 
     fn gate(&self) -> &Gate {
@@ -162,11 +194,11 @@ impl Server {
     }
 
     /// Holds the body of a request to its limit.
-    fn bounded(&self, request: Request<Inbound>) -> Result<(Request<Upload>, Overflow), Refusal> {
+    fn bounded(&self, request: Request<Inbound>) -> Result<(Request<Upload>, Flaws), Refusal> {
         let limit = self.run.action.config.limits.body;
         let (head, body) = request.into_parts();
-        let (body, overflow) = Upload::bounded(body, limit).ok_or(Refusal::TooLarge(limit))?;
-        Ok((Request::from_parts(head, body), overflow))
+        let (body, flaws) = Upload::bounded(body, limit).ok_or(Refusal::TooLarge(limit))?;
+        Ok((Request::from_parts(head, body), flaws))
     }
 
     /// Waits for this action's turn and for an instance, for a while and if there is
@@ -182,7 +214,7 @@ impl Server {
     }
 
     /// Why a guest ended without an answer.
-    async fn silence(&self, guest: Tie) -> Refusal {
+    async fn silence(&self, guest: Tie, asked: &Asked) -> Refusal {
         let ended = match guest {
             Tie::Over(ended) => Ok(ended),
             Tie::Task(task) => task.await,
@@ -192,42 +224,25 @@ impl Server {
             Ok(Some(Err(refusal))) => refusal,
             Ok(None) => Shut::Closed.into(),
             Ok(Some(Ok(()))) => {
-                self.run.request_trouble(
-                    "the plugin failed in a request",
-                    "it returned without an answer",
-                );
+                self.run.request_trouble(asked, FAILED, "it returned without an answer");
                 Refusal::Failed
             }
             Err(panic) => {
-                self.run.request_trouble("the host failed in a request", &panic.to_string());
+                let error = panic.to_string();
+                self.run.request_trouble(asked, "the host failed in a request", &error);
                 Refusal::Failed
             }
         }
     }
 }
 
-/// Refuses what no guest could answer.
+/// Refuses what no guest could answer: what follows on the connection would be none of HTTP's,
+/// and wasi:http has no words for that. (Whoever only offers HTTP/2 does not ask for it.)
 fn check(request: &Request<Inbound>) -> Result<(), Refusal> {
-    if !names_host(request) {
-        return Err(Refusal::NoHost);
-    }
-    // What follows on the connection would be none of HTTP's, and wasi:http has
-    // no words for that. A client that only offers HTTP/2 is answered in HTTP/1.1.
-    let upgrade = request.headers().get(header::UPGRADE);
-    if request.method() == Method::CONNECT || upgrade.is_some_and(|to| to != "h2c") {
-        return Err(Refusal::Upgrade);
-    }
-    Ok(())
+    if request.headers().contains_key(header::UPGRADE) { Err(Refusal::Upgrade) } else { Ok(()) }
 }
 
 /// Whether it came by TLS.
 pub(super) fn is_secure<B>(request: &Request<B>) -> bool {
     request.extensions().get::<Secure>().is_some()
-}
-
-/// Whether the guest can be told which host the client asked for.
-fn names_host(request: &Request<Inbound>) -> bool {
-    let in_header = || request.headers().get(header::HOST)?.to_str().ok();
-    request.uri().authority().is_some()
-        || in_header().is_some_and(|host| Authority::from_str(host).is_ok())
 }

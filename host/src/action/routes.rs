@@ -12,11 +12,13 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::{
     body::ReplyBody,
     connection::{Answers, Caller, Secure},
+    headers::say_forwarded,
     inbound::Inbound,
     lobby::Lobby,
     paths::{Paths, take_off},
     refusal::Refusal,
     request::Server,
+    valid::Outright,
 };
 use crate::capability::{Gate, Stamp};
 
@@ -86,6 +88,7 @@ impl Routes {
     fn find(
         &self,
         mut request: Request<Incoming>,
+        caller: Caller,
     ) -> Result<(Arc<Server>, TaskTrackerToken, Request<Inbound>), Refusal> {
         let found = self.paths.find(request.uri().path(), |path, slot, taken| {
             (slot.enter(), (taken > 0).then(|| (taken, Arc::clone(path))))
@@ -102,8 +105,9 @@ impl Routes {
                 return Err(Refusal::Nowhere(known));
             }
         };
+        say_forwarded(request.headers_mut(), caller, server.trusted_proxies());
         if let Some((taken, path)) = prefix {
-            take_off(&mut request, taken, Some(&path)).ok_or(Refusal::NoHost)?;
+            take_off(&mut request, taken, Some(&path)).ok_or(Refusal::NoTarget)?;
         }
         Ok((server, token, request.map(Inbound::Wire)))
     }
@@ -120,12 +124,17 @@ impl Answers for Routes {
         if caller.secure {
             request.extensions_mut().insert(Secure);
         }
-        let refusal = match self.find(request) {
+        Stamp::take_off_all(request.headers_mut());
+        let refusal = match self.find(request, caller) {
             Ok((server, _occupied, request)) => return Ok(server.respond(request).await),
             Err(refusal) => refusal,
         };
         let mut response = refusal.response();
         self.stamp.put(response.headers_mut());
         Ok(response)
+    }
+
+    fn turn_away(&self, why: Outright) -> Response<ReplyBody> {
+        why.response(ReplyBody::text)
     }
 }

@@ -1,6 +1,7 @@
 //! One version of an action under a term: what it gets, and how it ends.
 
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -16,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     Action, Jobs, Lobby, State, Tasks,
+    asked::Asked,
     body::{Cut, Overseer},
     door::{Opened, Opening},
     job::Job,
@@ -271,8 +273,8 @@ impl Overseer for Run {
         &self.scope.term.gate
     }
 
-    fn broke_off(&self, why: &Cut) {
-        self.request_trouble("the plugin broke off its answer", &with_causes(why));
+    fn broke_off(&self, asked: &Asked, why: &Cut) {
+        self.request_trouble(asked, "the plugin broke off its answer", &with_causes(why));
     }
 }
 
@@ -360,8 +362,14 @@ impl Run {
     }
 
     /// Notes something that went wrong with a request; it may go so with each.
-    pub(super) fn request_trouble(&self, what: &str, error: &str) {
-        self.in_requests.happened(|told| self.log_trouble(&format!("{what}{told}"), error));
+    pub(super) fn request_trouble(&self, asked: &dyn fmt::Display, what: &str, error: &str) {
+        self.in_requests.happened(|told| {
+            let term = self.gate().term();
+            warn!(
+                action = %self.action.name(), group = %term.group, token = term.token.0,
+                request = %asked, error, "{what}{told}",
+            );
+        });
         self.action.board().lock().last_error = Some(error.to_owned());
     }
 

@@ -28,6 +28,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::{
+    asked::Asked,
     fate::Fate,
     limits::AT_ONCE,
     opening::Openings,
@@ -173,7 +174,7 @@ impl Shared {
         worker.close();
         if let Err(error) = ended {
             // Nobody else sets it.
-            let _ = worker.reason.set(judge(&self.run, &error));
+            let _ = worker.reason.set(judge(&self.run, &worker.asked(), &error));
         }
     }
 
@@ -261,6 +262,7 @@ impl Place {
             Found::Member(member, ticket) => (member, ticket),
             Found::Slot(slot) => self.shared.start(slot),
         };
+        ticket.asks(Asked::of(&request));
         // An instance that has just ended lets go of the head, which tells of it.
         let _ = member.calls.send((request, head));
         (ticket.with(turn), member.worker.fate.clone())

@@ -19,6 +19,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::{
+    asked::Asked,
     fate::{Fate, GuestTask, Tie},
     refusal::{Refusal, judge, note},
     request::{Head, Turn, is_secure},
@@ -82,7 +83,7 @@ impl Single {
         fate: Fate,
         _turn: Turn,
     ) -> Result<(), Refusal> {
-        let action = &self.run.action;
+        let (action, asked) = (&self.run.action, Asked::of(&request));
         // Boxed, or each future around it would carry it along, some of them twice.
         let answered = Box::pin(self.answer(found, request, head, fate));
         let answered = action.run(answered);
@@ -93,8 +94,8 @@ impl Single {
                 }
                 Ok(())
             }
-            Ok(Err(error)) => Err(judge(&self.run, &error)),
-            Err(_) => Err(note(&self.run, Refusal::Late)),
+            Ok(Err(error)) => Err(judge(&self.run, &asked, &error)),
+            Err(_) => Err(note(&self.run, &asked, Refusal::Late)),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{
     future::pending,
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -11,7 +12,16 @@ use http_body::{Body, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
-use super::inbound::Inbound;
+use super::{headers::tame_trailers, inbound::Inbound};
+
+/// What is wrong with the body of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// It has more than so many bytes.
+    TooLarge(u64),
+    /// It broke off, or was not sent as bodies are.
+    Bad,
+}
 
 /// What the client sends, as far as its action takes it.
 pub(super) struct Upload<B = Inbound> {
@@ -19,35 +29,46 @@ pub(super) struct Upload<B = Inbound> {
     limit: u64,
     left: u64,
     /// Nothing, where there is no body.
-    overflowed: Option<CancellationToken>,
+    told: Option<Arc<Told>>,
 }
 
-/// Tells whether an [`Upload`] grew too large.
-pub(super) struct Overflow {
-    limit: u64,
-    overflowed: Option<CancellationToken>,
+/// Tells what is wrong with an [`Upload`].
+pub(super) struct Flaws(Option<Arc<Told>>);
+
+#[derive(Default)]
+struct Told {
+    flaw: OnceLock<Flaw>,
+    told: CancellationToken,
 }
 
 impl<B: Body> Upload<B> {
     /// So many bytes of `inner` and no more; `None` if it says itself that it is larger.
-    pub(super) fn bounded(inner: B, limit: u64) -> Option<(Self, Overflow)> {
+    pub(super) fn bounded(inner: B, limit: u64) -> Option<(Self, Flaws)> {
         if inner.size_hint().lower() > limit {
             return None;
         }
-        let overflowed = (!inner.is_end_stream()).then(CancellationToken::new);
-        let overflow = Overflow { limit, overflowed: overflowed.clone() };
-        Some((Self { inner, limit, left: limit, overflowed }, overflow))
+        let told = (!inner.is_end_stream()).then(Arc::<Told>::default);
+        let flaws = Flaws(told.clone());
+        Some((Self { inner, limit, left: limit, told }, flaws))
     }
 }
 
-impl Overflow {
-    /// Resolves to the limit when the body has exceeded it; else never.
-    pub(super) async fn happens(&self) -> u64 {
-        match &self.overflowed {
-            Some(overflowed) => overflowed.cancelled().await,
-            None => pending().await,
+impl<B> Upload<B> {
+    fn tell(&self, flaw: Flaw) {
+        if let Some(told) = &self.told {
+            // The first one counts.
+            let _ = told.flaw.set(flaw);
+            told.told.cancel();
         }
-        self.limit
+    }
+}
+
+impl Flaws {
+    /// Resolves to what is wrong with the body when that shows; else never.
+    pub(super) async fn show(&self) -> Flaw {
+        let Some(told) = &self.0 else { return pending().await };
+        told.told.cancelled().await;
+        told.flaw.get().copied().unwrap_or(Flaw::Bad)
     }
 }
 
@@ -66,15 +87,19 @@ where
         let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
             return Poll::Ready(None);
         };
-        let frame = frame.map_err(Into::into)?;
+        let mut frame = frame.map_err(|error| {
+            this.tell(Flaw::Bad);
+            error.into()
+        })?;
+        if let Some(trailers) = frame.trailers_mut() {
+            tame_trailers(trailers);
+        }
         let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
         match this.left.checked_sub(length) {
             Some(left) => this.left = left,
             None => {
                 this.left = 0;
-                if let Some(overflowed) = &this.overflowed {
-                    overflowed.cancel();
-                }
+                this.tell(Flaw::TooLarge(this.limit));
                 return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(this.limit)))));
             }
         }
@@ -101,27 +126,38 @@ mod tests {
     async fn a_body_that_says_its_size_is_refused_at_once() {
         let body = || Full::from("12345").map_err(|never| -> Error { match never {} });
         assert!(Upload::<_>::bounded(body(), 4).is_none());
-        let (upload, overflow) = Upload::bounded(body(), 5).unwrap();
+        let (upload, flaws) = Upload::bounded(body(), 5).unwrap();
         assert_eq!(upload.collect().await.unwrap().to_bytes(), "12345");
-        assert!(overflow.happens().now_or_never().is_none());
+        assert!(flaws.show().now_or_never().is_none());
     }
 
     #[tokio::test]
     async fn no_body_is_never_too_large() {
         let body = Full::<Bytes>::default().map_err(|never| -> Error { match never {} });
-        let (upload, overflow) = Upload::bounded(body, 0).unwrap();
+        let (upload, flaws) = Upload::bounded(body, 0).unwrap();
         assert!(upload.collect().await.unwrap().to_bytes().is_empty());
-        assert!(overflow.happens().now_or_never().is_none());
+        assert!(flaws.show().now_or_never().is_none());
     }
 
     #[tokio::test]
     async fn one_that_does_not_say_it_is_cut_where_it_exceeds() {
         let pieces = ["123", "456"].map(|piece| Ok::<_, Error>(Frame::data(Bytes::from(piece))));
-        let (mut upload, overflow) =
+        let (mut upload, flaws) =
             Upload::bounded(StreamBody::new(stream::iter(pieces)), 5).unwrap();
         assert!(upload.frame().await.unwrap().is_ok());
         let error = upload.frame().await.unwrap().unwrap_err();
         assert!(matches!(error, Error::HttpRequestBodySize(Some(5))), "{error:?}");
-        assert_eq!(overflow.happens().now_or_never(), Some(5));
+        assert_eq!(flaws.show().now_or_never(), Some(Flaw::TooLarge(5)));
+    }
+
+    #[tokio::test]
+    async fn one_that_breaks_off_is_told_of() {
+        let pieces = [Ok(Frame::data(Bytes::from("12"))), Err(Error::ConnectionTerminated)];
+        let (mut upload, flaws) =
+            Upload::bounded(StreamBody::new(stream::iter(pieces)), 5).unwrap();
+        assert!(upload.frame().await.unwrap().is_ok());
+        assert!(flaws.show().now_or_never().is_none());
+        assert!(upload.frame().await.unwrap().is_err());
+        assert_eq!(flaws.show().now_or_never(), Some(Flaw::Bad));
     }
 }

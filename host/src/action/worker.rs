@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{fate::Fate, refusal::Refusal, request::Turn};
+use super::{asked::Asked, fate::Fate, refusal::Refusal, request::Turn};
 
 /// One instance, seen from outside of its task.
 pub(super) struct Worker {
@@ -31,8 +31,8 @@ pub(super) struct Worker {
 }
 
 struct Load {
-    /// When each request that is answered now began, by its number.
-    begun: Vec<(usize, Instant)>,
+    /// The requests that are answered now.
+    begun: Vec<Request>,
     /// How many requests it may still take, which is the number of the latest.
     left: usize,
     /// Since when there was none.
@@ -40,12 +40,26 @@ struct Load {
     abandoned: bool,
 }
 
+/// A request that is answered.
+struct Request {
+    number: usize,
+    since: Instant,
+    /// What it is, once that is known.
+    asked: Option<Asked>,
+}
+
+impl Request {
+    fn now(number: usize) -> Self {
+        Self { number, since: Instant::now(), asked: None }
+    }
+}
+
 impl Worker {
     /// An instance that takes `max` requests, and the ticket of the first.
     pub(super) fn new(max: usize) -> (Arc<Self>, Ticket) {
         let now = Instant::now();
         let left = max.saturating_sub(1);
-        let load = Load { begun: vec![(left, now)], left, quiet: now, abandoned: false };
+        let load = Load { begun: vec![Request::now(left)], left, quiet: now, abandoned: false };
         let worker = Arc::new(Self {
             load: Mutex::new(load),
             resting: AtomicBool::new(false),
@@ -64,7 +78,7 @@ impl Worker {
         let mut load = self.load();
         load.left = load.left.checked_sub(1)?;
         let number = load.left;
-        load.begun.push((number, Instant::now()));
+        load.begun.push(Request::now(number));
         Some(Ticket::new(self, number))
     }
 
@@ -97,7 +111,7 @@ impl Worker {
     /// has nothing to do takes no time for that.
     pub(super) fn look(&self, idle: Duration, limit: Duration) -> bool {
         let mut load = self.load();
-        match load.begun.iter().map(|&(_, began)| began).min() {
+        match load.begun.iter().map(|request| request.since).min() {
             Some(began) => began.elapsed() >= limit,
             None => {
                 let quiet = load.quiet.elapsed();
@@ -109,9 +123,17 @@ impl Worker {
         }
     }
 
+    /// What it is at, for who reads the log: nobody can tell which of them is to blame.
+    pub(super) fn asked(&self) -> String {
+        let load = self.load();
+        let asked = load.begun.iter().filter_map(|request| request.asked.as_ref());
+        let all: Vec<_> = asked.map(Asked::to_string).collect();
+        if all.is_empty() { "after its requests".to_owned() } else { all.join(", ") }
+    }
+
     fn end(&self, number: usize, finished: bool) {
         let mut load = self.load();
-        load.begun.retain(|&(begun, _)| begun != number);
+        load.begun.retain(|request| request.number != number);
         load.abandoned |= !finished;
         if load.begun.is_empty() {
             load.quiet = Instant::now();
@@ -147,6 +169,15 @@ impl Ticket {
     pub(super) fn with(mut self, turn: Turn) -> Self {
         self.turn = Some(turn);
         self
+    }
+
+    /// Says what it is for.
+    pub(super) fn asks(&self, asked: Asked) {
+        let mut load = self.worker.load();
+        let own = load.begun.iter_mut().find(|request| request.number == self.number);
+        if let Some(own) = own {
+            own.asked = Some(asked);
+        }
     }
 
     /// Everything was said. The instance runs on.

@@ -33,7 +33,7 @@ use super::{
     tasks::{self, TaskDesk},
 };
 use crate::{
-    action::{Answers, Caller, Hall, Places, Tasks, accept_all},
+    action::{Answers, Caller, Hall, Outright, Places, Tasks, accept_all},
     budget::Clients,
     cluster::Commands,
     journal::Journal,
@@ -191,6 +191,12 @@ impl Answers for Rooms {
         let file = response.extensions().get().copied();
         inert::answer(response.headers_mut(), file);
         Ok(response)
+    }
+
+    fn turn_away(&self, why: Outright) -> Response {
+        let mut response = why.response(Body::from);
+        inert::answer(response.headers_mut(), None);
+        response
     }
 }
 

@@ -30,10 +30,14 @@ impl Stamp {
         headers.insert(TOKEN, self.token.clone());
     }
 
+    /// Whether it is a header that only hosts say.
+    pub(crate) fn is_own(name: &HeaderName) -> bool {
+        name.as_str().starts_with(OWN)
+    }
+
     /// Takes off all that is said by hosts alone, which a guest may have put there itself.
     pub(crate) fn take_off_all(headers: &mut HeaderMap) {
-        let own = |name: &&HeaderName| name.as_str().starts_with(OWN);
-        let own: Vec<_> = headers.keys().filter(own).cloned().collect();
+        let own: Vec<_> = headers.keys().filter(|name| Self::is_own(name)).cloned().collect();
         for name in own {
             headers.remove(name);
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Grants, Instances, JobConfig, Kinds, Limits, Patience, Relayed, TaskConfig,
+    Grants, Instances, JobConfig, Kinds, Limits, Network, Patience, Relayed, TaskConfig,
     file::ActionTable,
     granted, instances, job, kinds, limits,
     listing::Listing,
@@ -42,6 +42,10 @@ pub struct ActionConfig {
     pub tls: Option<Arc<TlsFiles>>,
     /// What standbys do with its requests.
     pub relayed: Relayed,
+    /// The proxies that are believed about where its requests come from.
+    pub trusted_proxies: Arc<[Network]>,
+    /// Whether each of its requests is logged.
+    pub access_log: bool,
     /// Which instances answer its requests.
     pub instances: Instances,
     /// When its service is started again, if it has ended; if that was said.
@@ -72,6 +76,8 @@ impl ActionConfig {
             path: None,
             tls: None,
             relayed: Relayed::default(),
+            trusted_proxies: Arc::default(),
+            access_log: false,
             instances: Instances::Fresh,
             restart: None,
             patience: Patience::default(),
@@ -137,6 +143,7 @@ impl Surroundings<'_> {
         let grants = granted::read(resolver, &table);
         let instances = instances::read(resolver, &table);
         let relayed = standby::read(resolver, &table);
+        let proxies = granted::each(resolver, &table.trusted_proxies, Network::parse);
         let limits = limits::read(resolver, &table);
         let patience = patience::read(resolver, &table);
         let task = task::read(resolver, &table);
@@ -179,6 +186,8 @@ impl Surroundings<'_> {
             path: path?,
             tls,
             relayed: relayed?,
+            trusted_proxies: proxies?.into(),
+            access_log: table.access_log,
             instances: instances?,
             restart: restart?,
             patience: patience?,

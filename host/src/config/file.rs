@@ -215,6 +215,11 @@ pub(super) struct ActionTable {
     pub(super) standby: Option<Text>,
     /// How long a request waits while nobody leads. 0s to 10m; default: "10s"
     pub(super) hold: Option<Span<0, { 10 * MINUTE }>>,
+    /// The proxies before it, as addresses or networks: what they say of where a request comes
+    /// from is kept. Default: none
+    pub(super) trusted_proxies: Vec<Text>,
+    /// Each of its requests is logged, with its answer
+    pub(super) access_log: bool,
     /// When a service that ended is started again. Default: "on-failure"
     #[schemars(extend("enum" = ["always", "on-failure", "never"]))]
     pub(super) restart: Option<Text>,

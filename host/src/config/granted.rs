@@ -116,7 +116,7 @@ fn without_nul(text: &str) -> Result<&str, Problem> {
 }
 
 /// The value of each text of a list, or nothing once all that is wrong was taken down.
-fn each<T>(
+pub(super) fn each<T>(
     resolver: &mut Resolver<'_>,
     texts: &[Text],
     parse: impl Fn(&str) -> Result<T, Problem>,

@@ -220,6 +220,20 @@ fn limits_are_read() {
 }
 
 #[test]
+fn who_is_believed_about_requests_and_whether_they_are_logged_is_read() {
+    let text = "[action.web]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\naccess_log = true\n\
+                [action.report]\n";
+    let folder = folder(text);
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    let [report, web] = &config.actions[..] else { panic!("{:?}", config.actions) };
+    assert!(web.access_log && web.trusted_proxies[0].has([10, 1, 2, 3].into()));
+    assert!(!report.access_log && report.trusted_proxies.is_empty());
+    let wrong =
+        refusal("[action.web]\ntrusted_proxies = [\"10.0.0.0/33\"]\n", &Overrides::default());
+    assert!(wrong.contains("10.0.0.0/33") && wrong.contains("0 to 32"), "{wrong}");
+}
+
+#[test]
 fn a_folder_with_a_named_pipe_is_refused() {
     let folder = folder("[action.web]\nfolders = [{ from = \"plugins\", at = \"/data\" }]\n");
     let pipe = folder.path().join("plugins/pipe");

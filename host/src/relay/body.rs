@@ -13,6 +13,7 @@ use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::line::Line;
 use crate::{
     action::{Late, ReplyBody},
     shares::Share,
@@ -28,6 +29,8 @@ pub(crate) struct Carried {
     _visit: Option<TaskTrackerToken>,
     /// Until it is gone, the request counts among those under way.
     place: Option<Share>,
+    /// The connection that it comes by, if that carries nothing else.
+    line: Option<Line>,
 }
 
 /// What a term of this host answers, or a text of the relay's own; or another host's answer.
@@ -37,25 +40,38 @@ impl Carried {
     /// A text.
     pub(super) fn text(text: String) -> Self {
         let from = From::Left(Box::new(ReplyBody::text(text)));
-        Self { from, cut: Late::default(), _visit: None, place: None }
+        Self { from, cut: Late::default(), _visit: None, place: None, line: None }
     }
 
     /// What a term of this host answers.
     pub(super) fn here(answer: Response<ReplyBody>, visit: TaskTrackerToken) -> Response<Self> {
-        let from = |body| From::Left(Box::new(body));
-        let cut = Late::default();
-        answer.map(|body| Self { from: from(body), cut, _visit: Some(visit), place: None })
+        answer.map(|body| {
+            let (from, cut) = (From::Left(Box::new(body)), Late::default());
+            Self { from, cut, _visit: Some(visit), place: None, line: None }
+        })
     }
 
     /// What another host answers.
-    pub(super) fn there(answer: Response<Incoming>) -> Response<Self> {
-        let cut = Late::default();
-        answer.map(|body| Self { from: From::Right(body), cut, _visit: None, place: None })
+    pub(super) fn there(answer: Response<Incoming>, line: Option<Line>) -> Response<Self> {
+        answer.map(|body| {
+            let (from, cut) = (From::Right(body), Late::default());
+            Self { from, cut, _visit: None, place: None, line }
+        })
     }
 
     /// Gives the place back when it is gone.
     pub(super) fn keep(&mut self, place: Option<Share>) {
         self.place = place;
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        if self.from.is_end_stream()
+            && let Some(line) = self.line.take()
+        {
+            line.give_back();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use ::http::{Request, Response, StatusCode};
+use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
@@ -15,7 +16,7 @@ use super::{
     trail::{self, Trail},
 };
 use crate::{
-    action::{Action, Answers, Caller, Paths, take_off, told},
+    action::{Action, Answers, Caller, Outright, Paths, say_forwarded, take_off, told},
     config::Standby,
     descriptors::for_hops,
     plugin::Kind,
@@ -61,7 +62,6 @@ impl Desk {
         mut request: Request<Incoming>,
         caller: Caller,
     ) -> Response<Carried> {
-        headers::take_in(&mut request);
         let trail = Trail::read(request.headers());
         trail::take_off_own(request.headers_mut());
         let (action, taken) = match self.named(request.uri().path()) {
@@ -82,6 +82,7 @@ impl Desk {
                 None => Refusal::Nowhere(prefix).response(true),
             };
         }
+        say_forwarded(request.headers_mut(), caller, &action.config().trusted_proxies);
         let Some(()) = take_off(&mut request, taken, Some(&prefix)) else {
             return Refusal::Nowhere(prefix).response(false);
         };
@@ -126,7 +127,6 @@ impl Desk {
         mut request: Request<Incoming>,
         caller: Caller,
     ) -> Response<Carried> {
-        headers::take_in(&mut request);
         trail::take_off_own(request.headers_mut());
         let found = self.paths.find(request.uri().path(), |path, seat, taken| {
             (Arc::clone(path), seat.clone(), taken)
@@ -136,6 +136,7 @@ impl Desk {
             Ok((_, Seat::Closed(why), _)) => return Refusal::Closed(why).response(false),
             Err(known) => return Refusal::Nowhere(known).response(false),
         };
+        say_forwarded(request.headers_mut(), caller, &action.config().trusted_proxies);
         if taken > 0 && take_off(&mut request, taken, Some(&path)).is_none() {
             return Refusal::Nowhere(path.to_string()).response(false);
         }
@@ -149,16 +150,16 @@ impl Desk {
         action: Arc<Action>,
         standby: Standby,
         trail: Trail,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         caller: Caller,
     ) -> Response<Carried> {
         let from_host = trail.is_from_host();
         if !from_host {
-            if !headers::names_host(&request) {
-                return Refusal::NoHost.response(false);
+            // The leader would say so as well, when its client has begun to send it.
+            let limit = action.config().limits.body;
+            if request.body().size_hint().lower() > limit {
+                return Refusal::TooLarge(limit).response(false);
             }
-            let uri = request.uri().clone();
-            headers::add_forwarded(request.headers_mut(), &uri, caller);
         }
         let places = Arc::clone(&self.places);
         let errand = Errand::new(&self.shared, action, standby, trail, caller, request, places);
@@ -185,5 +186,9 @@ impl Answers for Desk {
         caller: Caller,
     ) -> Result<Response<Carried>, Infallible> {
         Ok(self.respond_at_address(request, caller).await)
+    }
+
+    fn turn_away(&self, why: Outright) -> Response<Carried> {
+        why.response(Carried::text)
     }
 }

@@ -5,16 +5,20 @@ use std::{
     time::Duration,
 };
 
-use ::http::{Request, Response};
+use ::http::{Request, Response, header};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
     rt::TokioTimer,
 };
 
-use super::limits::{BUFFER, CONNECT, HEADERS, IDLE, IDLE_EACH};
+use super::{
+    limits::{BUFFER, CONNECT, HEADERS, IDLE, IDLE_EACH},
+    line::{Line, Lines},
+};
 use crate::{
-    action::{Inbound, Tasks},
+    action::{Inbound, Tasks, takes_trailers},
     cluster::Peers,
     tls::{Connector, Protocol},
 };
@@ -22,9 +26,13 @@ use crate::{
 /// The client of other hosts' control addresses.
 pub(super) struct Hops {
     client: Client<Connector, Inbound>,
+    lines: Lines,
     peers: Peers,
     received: AtomicBool,
 }
+
+/// What another host answers, and the connection that it comes by if that carries nothing else.
+pub(super) type Hopped = (Response<Incoming>, Option<Line>);
 
 /// How a request to another host has failed.
 #[derive(Debug)]
@@ -48,18 +56,21 @@ impl Hops {
             .pool_max_idle_per_host(IDLE_EACH)
             .http1_max_headers(HEADERS)
             .http1_max_buf_size(BUFFER)
-            .build(peers.connector(connector, Protocol::Http1));
-        Self { client, peers, received: AtomicBool::new(false) }
+            .build(peers.connector(connector.clone(), Protocol::Http1));
+        let lines = Lines::new(peers.connector(connector, Protocol::Http2), tasks);
+        Self { client, lines, peers, received: AtomicBool::new(false) }
     }
 
     /// Sends `request` by a connection that is open or a new one. One that was closed
     /// before anything was sent on it is no failure: then another is taken.
-    pub(super) async fn send(
-        &self,
-        mut request: Request<Inbound>,
-    ) -> Result<Response<Incoming>, Failed> {
+    pub(super) async fn send(&self, mut request: Request<Inbound>) -> Result<Hopped, Failed> {
         self.peers.vouch(request.headers_mut());
-        self.client.request(request).await.map_err(|error: legacy::Error| {
+        if may_have_trailers(&request) {
+            let (response, line) = self.lines.send(request).await?;
+            return Ok((response, Some(line)));
+        }
+        let sent = self.client.request(request).await;
+        sent.map(|response| (response, None)).map_err(|error: legacy::Error| {
             let text = crate::words::with_causes(&error);
             if error.is_connect() { Failed::Unreachable(text) } else { Failed::Broken(text) }
         })
@@ -74,4 +85,13 @@ impl Hops {
     pub(super) fn were_received(&self) -> bool {
         self.received.load(Ordering::Relaxed)
     }
+}
+
+/// Whether trailers may follow that HTTP/1 would not send: those of an answer to whoever takes
+/// them, and those of a body of which it is not said how long it is. What becomes something else
+/// than HTTP can do so by HTTP/1 alone.
+fn may_have_trailers(request: &Request<Inbound>) -> bool {
+    let headers = request.headers();
+    let open = !request.body().is_end_stream() && !headers.contains_key(header::CONTENT_LENGTH);
+    !headers.contains_key(header::UPGRADE) && (open || takes_trailers(headers))
 }

@@ -12,6 +12,14 @@ pub(super) const KEPT: usize = 64 << 10;
 /// What a connection to another host has read at most before the client takes it, and what it
 /// has to write, in bytes; the head of an answer is not longer either.
 pub(super) const BUFFER: usize = 64 << 10;
+/// The same of a connection of HTTP/2, for its one request.
+pub(super) const WINDOW: u32 = 256 << 10;
+/// The head of an answer by such a one, in bytes, where each header counts for 32 more (RFC
+/// 9113, section 6.5.2).
+pub(super) const HEADER_LIST: u32 = 72 << 10;
+/// How long such a one may be silent before it is asked whether it is alive, and how long it may
+/// take to say so.
+pub(super) const PING: Duration = Duration::from_secs(15);
 /// Hosts that a request may pass.
 pub(super) const HOPS: usize = 4;
 /// How long to connect to another host.

@@ -25,6 +25,7 @@ mod errand;
 mod headers;
 mod hop;
 mod limits;
+mod line;
 mod refusal;
 mod trail;
 mod tunnel;

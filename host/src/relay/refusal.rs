@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ::http::{Response, StatusCode};
 
 use super::{Carried, trail};
-use crate::action::{Unserved, told};
+use crate::action::{BAD_BODY, Unserved, told};
 
 /// Why the relay cannot pass an answer on.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +49,10 @@ pub(super) enum Refusal {
     Stranger(String),
     #[error("the leader's address {0} is no URL: mend `advertise` of that host")]
     NoUrl(String),
-    #[error("the request names no host, or more than one; send one `host` header")]
-    NoHost,
+    #[error("{BAD_BODY}")]
+    BadBody,
+    #[error("the body of the request is larger than {0} bytes")]
+    TooLarge(u64),
     #[error("the leader answered with {0}, which is no answer; its log may say why")]
     NotFinal(StatusCode),
     #[error("there is no action {name} that answers requests; there are {known}")]
@@ -76,7 +78,8 @@ impl Refusal {
             | Self::NoUrl(_)
             | Self::Stranger(_)
             | Self::NotFinal(_) => StatusCode::BAD_GATEWAY,
-            Self::NoHost => StatusCode::BAD_REQUEST,
+            Self::BadBody => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::Loop(_) | Self::Hops(_) => StatusCode::LOOP_DETECTED,
             Self::Unknown { .. } | Self::Nowhere(_) => StatusCode::NOT_FOUND,

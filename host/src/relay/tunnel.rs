@@ -1,6 +1,6 @@
 //! A connection that has become something else than HTTP: bytes, both ways.
 
-use ::http::{HeaderMap, Method, Response, StatusCode, header};
+use ::http::{Response, StatusCode};
 use hyper::{
     body::Incoming,
     upgrade::{self, OnUpgrade},
@@ -10,13 +10,6 @@ use tokio::io::copy_bidirectional;
 
 use super::Shared;
 use crate::shares::Share;
-
-/// Whether a request asks for an upgrade that a host can pass on: one to HTTP/2 is for
-/// this connection alone, and is left out.
-pub(super) fn is_asked(method: &Method, headers: &HeaderMap) -> bool {
-    let to = headers.get(header::UPGRADE);
-    to.is_some_and(|to| to != "h2c") && *method != Method::CONNECT
-}
 
 /// Lets bytes through once both sides have switched, until one of them ends or the host
 /// stops.

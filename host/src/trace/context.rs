@@ -40,6 +40,11 @@ impl TraceContext {
         }
     }
 
+    /// The trace, as `traceparent` writes it.
+    pub(crate) fn trace(&self) -> String {
+        self.0.trace_id().to_string()
+    }
+
     /// Whether a message has one.
     pub(crate) fn is_in(headers: &HeaderMap) -> bool {
         headers.contains_key(PARENT)

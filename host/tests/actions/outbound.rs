@@ -69,6 +69,16 @@ async fn this_machine_is_reached_by_its_name_only_if_that_is_granted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_longer_than_it_says_is_told_as_that() {
+    let backend = Backend::start(Manner::Patient);
+    let rig = World::new().start(prepare_with("concurrent", backend.granted())).await;
+    let (status, text) = rig.ask(&format!("/long?{}", backend.url())).await;
+    assert_eq!(status, 502, "{text}");
+    assert!(text.contains("HttpRequestBodySize"), "{text}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_sent_while_it_arrives() {
     let backend = Backend::start(Manner::Patient);
     let rig = up(backend.granted()).await;

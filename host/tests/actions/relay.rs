@@ -76,7 +76,7 @@ async fn a_leader_is_told_who_asks_and_for_which_term() {
         &format!("host: {}", leader.local_addr().unwrap()),
         "soloist-via: a",
         "soloist-to: host-7 7",
-        "x-forwarded-for: 192.0.2.1, 127.0.0.1",
+        "x-forwarded-for: 127.0.0.1",
         "x-forwarded-proto: http",
         "forwarded: for=127.0.0.1;proto=http;host=\"example.com\"",
     ] {

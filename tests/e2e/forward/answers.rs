@@ -155,8 +155,7 @@ async fn clients_take_nothing_off_that_hosts_add(kind: Kind) {
             assert!(!answer.contains(control.trim_start_matches("http://")), "{name}: {answer}");
         }
         for lines in [
-            &["GET /seen HTTP/1.0"][..],
-            &["GET /seen HTTP/1.1", "connection: close"],
+            &["GET /seen HTTP/1.1", "connection: close"][..],
             &["GET /seen HTTP/1.1", "connection: close", "host: a", "host: b"],
         ] {
             let answer = raw(to, lines).await;

@@ -94,6 +94,12 @@ fn tell(error: &legacy::Error) -> Error {
         if let Some(none) = error.downcast_ref::<NoConnection>() {
             return none.tell();
         }
+        // The guest's own body is what is wrong, as wasmtime has found.
+        match error.downcast_ref() {
+            Some(Error::HttpRequestBodySize(size)) => return Error::HttpRequestBodySize(*size),
+            Some(Error::HttpProtocolError) => return Error::HttpProtocolError,
+            _ => {}
+        }
         if error.is::<rustls::Error>() {
             return match error.downcast_ref() {
                 Some(rustls::Error::InvalidCertificate(_)) => Error::TlsCertificateError,

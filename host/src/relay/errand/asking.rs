@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri::Authority};
-use hyper::body::Incoming;
+use ::http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use tokio::time::{Instant, timeout};
 
 use super::{Errand, Leader, Tried};
 use crate::{
-    action::{Inbound, Performer, Unserved, Visit},
+    action::{Inbound, Performer, Unserved, Visit, add_forwarded, take_off_hop_by_hop},
     measure,
     relay::{
         Carried,
         desk::LEADER,
-        headers,
-        hop::Failed,
+        hop::{Failed, Hopped},
         limits::{LAST_SIGN, LAST_WORD, SLACK},
         refusal::Refusal,
         trail::{self, Trail},
@@ -52,13 +50,15 @@ impl Errand {
         let mut span = self.span(leader, &request);
         span.write(request.headers_mut());
         measure::relay_forwarded(self.action.name());
-        let mut response = match self.send(leader, request).await? {
-            Ok(response) => response,
+        let (mut response, line) = match self.send(leader, request).await? {
+            Ok(hopped) => hopped,
             Err(Failed::Unreachable(reason)) => {
                 span.fail(reason.clone());
                 tracing::debug!(leader = leader.name, reason, "the leader cannot be reached");
                 return Ok(Tried::Unreachable);
             }
+            // It was not the leader who broke off.
+            Err(Failed::Broken(_)) if self.body.is_bad() => return Err(Refusal::BadBody),
             Err(Failed::Broken(reason)) => {
                 span.fail(reason.clone());
                 return Ok(Tried::Lost(reason));
@@ -84,8 +84,8 @@ impl Errand {
             }
             None => {}
         }
-        headers::take_off_hop_by_hop(response.headers_mut(), switches);
-        Ok(Tried::Answered(Carried::there(response)))
+        take_off_hop_by_hop(response.headers_mut(), switches);
+        Ok(Tried::Answered(Carried::there(response, line)))
     }
 
     /// Sends a request, as long as whom it is sent to leads, and its action may take.
@@ -93,7 +93,7 @@ impl Errand {
         &self,
         leader: &Leader,
         request: Request<Inbound>,
-    ) -> Result<Result<Response<Incoming>, Failed>, Refusal> {
+    ) -> Result<Result<Hopped, Failed>, Refusal> {
         let config = self.action.config();
         let patience = config.relayed.hold + config.limits.first_byte + SLACK;
         let mut sent = std::pin::pin!(timeout(patience, self.shared.hops.send(request)));
@@ -121,7 +121,7 @@ impl Errand {
         let to = Some((leader.name.clone(), leader.token));
         Trail { via, to, probe: true, ..Trail::default() }.write(request.headers_mut());
         let said = timeout(LAST_SIGN, self.shared.hops.send(request)).await;
-        said.is_ok_and(|said| said.is_ok_and(|said| said.status().is_success()))
+        said.is_ok_and(|said| said.is_ok_and(|(said, _)| said.status().is_success()))
     }
 
     /// The request as it is sent to `leader`.
@@ -133,15 +133,12 @@ impl Errand {
         let headers = request.headers_mut();
         headers.clone_from(&self.head.headers);
         if self.trail.is_from_host() {
-            headers::add_forwarded(headers, &self.head.uri, self.caller);
+            add_forwarded(headers, self.caller);
         }
-        headers.remove(header::EXPECT);
         let mut trail = self.trail.clone();
         // The plugin is to learn which host the client has asked for; the other host, that it
         // is meant itself.
-        let host = headers.remove(header::HOST);
-        let asked = self.head.uri.authority().map(Authority::as_str);
-        trail.asked = asked.and_then(|host| HeaderValue::from_str(host).ok()).or(host);
+        trail.asked = headers.remove(header::HOST);
         trail.via.push(self.shared.host.to_string());
         trail.to = Some((leader.name.clone(), leader.token));
         trail.hold = Some(deadline.saturating_duration_since(Instant::now()));

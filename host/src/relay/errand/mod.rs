@@ -4,7 +4,7 @@ mod asking;
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use ::http::{Request, Response, request::Parts};
+use ::http::{Request, Response, header, request::Parts};
 use hyper::{
     body::Incoming,
     upgrade::{self, OnUpgrade},
@@ -16,7 +16,6 @@ use super::{
     limits::{KEPT, RETRY},
     refusal::Refusal,
     trail::Trail,
-    tunnel,
 };
 use crate::{
     action::{Action, Caller, Floor, Kept, Performer, Secure},
@@ -87,7 +86,8 @@ impl Errand {
         mut request: Request<Incoming>,
         places: Arc<Shares>,
     ) -> Self {
-        let asks = tunnel::is_asked(request.method(), request.headers());
+        // Of a request that came in, nothing is left of an upgrade that it does not ask for.
+        let asks = request.headers().contains_key(header::UPGRADE);
         let upgrade = asks.then(|| upgrade::on(&mut request));
         let (mut head, body) = request.into_parts();
         if trail.secure {

@@ -15,6 +15,7 @@
 //! | `/echo` | sends the body and the trailer `x-sum` back while they arrive |
 //! | `/fetch?URL` | gets it, and answers with status and body, or 502 and the error |
 //! | `/send?URL` | sends the body of the request there while it arrives |
+//! | `/long?URL` | sends a body there that is longer than it says |
 //! | `/pour?IP:PORT` | connects to this IPv4 address, sends 64 MiB at once, and answers when that is done |
 //! | `/break?URL` | sends the beginning of a body there once it has an answer, and traps |
 
@@ -98,6 +99,7 @@ impl Guest for Concurrent {
                 let (body, trailers) = consume(request);
                 told(send(query, Some((body, trailers))).await)
             }
+            "/long" => told(long(query).await),
             "/break" => breaks(query).await,
             _ => text(404, "no such path".to_owned()),
         })
@@ -186,14 +188,36 @@ fn request(
     body: Option<StreamReader<u8>>,
     trailers: TrailersToCome,
 ) -> Request {
+    request_with(Fields::new(), url, method, body, trailers)
+}
+
+fn request_with(
+    fields: Fields,
+    url: &str,
+    method: Method,
+    body: Option<StreamReader<u8>>,
+    trailers: TrailersToCome,
+) -> Request {
     let (_, rest) = url.split_once("://").expect("a URL");
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (request, _sent) = Request::new(Fields::new(), body, trailers, None);
+    let (request, _sent) = Request::new(fields, body, trailers, None);
     request.set_method(&method).expect("a method");
     request.set_scheme(Some(&Scheme::Http)).expect("a scheme");
     request.set_authority(Some(authority)).expect("an authority");
     request.set_path_with_query(Some(&format!("/{path}"))).expect("a path");
     request
+}
+
+async fn long(url: &str) -> Result<String, ErrorCode> {
+    let (mut to, from) = wit_stream::new();
+    let fields = Fields::new();
+    fields.append("content-length", b"4").expect("a header");
+    let request = request_with(fields, url, Method::Post, Some(from), no_trailers());
+    spawn_local(async move {
+        to.write_all(b"12345".to_vec()).await;
+    });
+    let response = client::send(request).await?;
+    Ok(response.get_status_code().to_string())
 }
 
 async fn breaks(url: &str) -> ! {

@@ -10,6 +10,8 @@
 //! | `/read?FILE` | answers with its content |
 //! | `/reread?FILE` | prints `reading`, and reads it over and over |
 //! | `/write?FILE` | writes `written` into it |
+//! | `/`, `/all…` | when all of the request has come: what it was, a line for each part |
+//! | `/at-once` | answers at once, whatever there is of a body |
 //! | `/seen` | which host was asked for, and each header, a line each |
 //! | `/say?STATUS&NAME:VALUE&…` | answers so, with these headers |
 //!
@@ -48,6 +50,8 @@ impl Guest for Reach {
             "/read" => fs::read_to_string(query).map_err(|error| error.to_string()),
             "/reread" => reread(query).map_err(|error| error.to_string()),
             "/seen" => Ok(seen(&request)),
+            "/at-once" => Ok("at once".to_owned()),
+            _ if path == "/" || path.trim_start_matches('/').starts_with("all") => all(&request),
             "/say" => return say(out, query),
             "/write" => fs::write(query, "written")
                 .map_or_else(|error| Err(error.to_string()), |()| Ok(String::new())),
@@ -166,6 +170,50 @@ fn seen(request: &IncomingRequest) -> String {
     format!("{host}\n") + &headers.iter().map(line).collect::<String>()
 }
 
+/// The request, when all of it has come.
+fn all(request: &IncomingRequest) -> Result<String, String> {
+    let body = request.consume().map_err(|()| "no body")?;
+    let stream = body.stream().map_err(|()| "no stream")?;
+    let mut bytes = Vec::new();
+    loop {
+        match stream.blocking_read(1 << 16) {
+            Ok(piece) => bytes.extend(piece),
+            Err(StreamError::Closed) => break,
+            Err(error) => return Err(format!("{error:?}")),
+        }
+    }
+    drop(stream);
+    let trailers = IncomingBody::finish(body);
+    trailers.subscribe().block();
+    let trailers = match trailers.get() {
+        Some(Ok(Ok(trailers))) => trailers.map(|it| it.entries()).unwrap_or_default(),
+        other => return Err(format!("{other:?}")),
+    };
+    let target = request.path_with_query().unwrap_or_default();
+    let told = format!("{} {target}\nhost {}", method(&request.method()), seen(request));
+    let line =
+        |(name, value): &(String, Vec<u8>)| format!("trailer {name}: {}\n", String::from_utf8_lossy(value));
+    let trailers: String = trailers.iter().map(line).collect();
+    // Of a long one, what it is made of is known.
+    let body = if bytes.len() > 100 { format!("of {}", bytes.len()) } else { String::from_utf8_lossy(&bytes).into_owned() };
+    Ok(format!("{told}body {body}\n{trailers}"))
+}
+
+fn method(method: &Method) -> &str {
+    match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Connect => "CONNECT",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Patch => "PATCH",
+        Method::Other(other) => other,
+    }
+}
+
 fn say(out: ResponseOutparam, wanted: &str) {
     let (status, headers) = wanted.split_once('&').unwrap_or((wanted, ""));
     let fields = Fields::new();
@@ -176,7 +224,9 @@ fn say(out: ResponseOutparam, wanted: &str) {
 }
 
 fn answer(out: ResponseOutparam, status: u16, text: &str) {
-    answer_with(out, status, Fields::new(), text);
+    let fields = Fields::new();
+    let _ = fields.append("content-length", text.len().to_string().as_bytes());
+    answer_with(out, status, fields, text);
 }
 
 fn answer_with(out: ResponseOutparam, status: u16, headers: Fields, text: &str) {

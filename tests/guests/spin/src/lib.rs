@@ -11,6 +11,7 @@
 //! | `/resign?WHY` | asks the host to give its leadership up, and answers `asked` |
 //! | `/where` | answers which path it sees, and what was taken off before |
 //! | `/echo` | sends the body and the trailer `x-sum` back while they arrive |
+//! | `/test.Echo/Both` | the same as gRPC has it, with trailers that a guest may not send |
 //! | `/count` | answers how many requests this instance has answered so |
 //! | `/silent` | returns without an answer |
 //! | `/status?N` | answers with this status, and a body |
@@ -68,6 +69,7 @@ impl Guest for Spin {
                 answer(out, 200, &format!("{target} under {}", String::from_utf8_lossy(&prefix)));
             }
             "/echo" => echo_all(&request, out),
+            "/test.Echo/Both" => echo_grpc(&request, out),
             "/count" => answer(out, 200, &(COUNT.fetch_add(1, Ordering::Relaxed) + 1).to_string()),
             // It stays where it is in the instance.
             "/silent" => std::mem::forget(out),
@@ -132,6 +134,23 @@ fn echo_all(request: &IncomingRequest, out: ResponseOutparam) {
     trailers.subscribe().block();
     if copied && let Some(Ok(Ok(trailers))) = trailers.get() {
         let _ = OutgoingBody::finish(to, trailers);
+    }
+}
+
+/// A method of gRPC that streams both ways and sends each message back. The messages of either
+/// side are framed alike, so what comes is what goes.
+fn echo_grpc(request: &IncomingRequest, out: ResponseOutparam) {
+    let fields = Fields::new();
+    let _ = fields.append("content-type", b"application/grpc");
+    let response = OutgoingResponse::new(fields);
+    let (Ok(to), Ok(from)) = (response.body(), request.consume()) else { return };
+    ResponseOutparam::set(out, Ok(response));
+    if to.write().is_ok_and(|to| copy(&from, &to).is_ok()) {
+        let trailers = Fields::new();
+        for (name, value) in [("grpc-status", "0"), ("content-length", "9"), ("soloist-token", "9")] {
+            let _ = trailers.append(name, value.as_bytes());
+        }
+        let _ = OutgoingBody::finish(to, Some(trailers));
     }
 }
 

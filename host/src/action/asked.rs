@@ -1,0 +1,75 @@
+//! What was asked for, for those who read the log, and what became of it.
+
+use std::{fmt, sync::Arc};
+
+use ::http::{Method, Request, StatusCode, Uri};
+
+use crate::{clock::BootTime, trace::TraceContext, words::tame};
+
+/// The longest path that is logged, in bytes.
+const PATH: usize = 1024;
+
+/// A request, by its method and its path. What follows the path is nobody's business: people put
+/// secrets there.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    uri: Uri,
+}
+
+impl Asked {
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        Self { method: request.method().clone(), uri: request.uri().clone() }
+    }
+
+    fn path(&self) -> String {
+        let path = self.uri.path();
+        tame(&path[..path.floor_char_boundary(PATH)])
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path())
+    }
+}
+
+/// A line of the access log, which is written when the answer has gone out, or the client has.
+pub(super) struct Entry {
+    pub(super) action: Arc<str>,
+    pub(super) token: i64,
+    pub(super) asked: Asked,
+    pub(super) trace: Option<TraceContext>,
+    pub(super) begun: BootTime,
+    /// Nothing, where the client had gone before there was any.
+    pub(super) status: Option<StatusCode>,
+    /// How much of a body was given to the client.
+    pub(super) bytes: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let trace = self.trace.as_ref().map(TraceContext::trace);
+        tracing::info!(
+            event = "request",
+            action = %self.action, token = self.token,
+            method = %self.asked.method, path = self.asked.path(),
+            status = self.status.map(|status| status.as_u16()), bytes = self.bytes,
+            ms = u64::try_from(BootTime::now().since(self.begun).as_millis()).unwrap_or(u64::MAX),
+            trace, "a request was answered",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_named_by_its_path_alone_and_not_at_any_length() {
+        let asked = |uri: &str| Asked::of(&Request::post(uri).body(()).unwrap()).to_string();
+        assert_eq!(asked("/a/b?token=secret"), "POST /a/b");
+        let long = asked(&format!("/{}", "\u{e4}".repeat(PATH)));
+        assert!(long.len() <= "POST ".len() + PATH, "{}", long.len());
+    }
+}
