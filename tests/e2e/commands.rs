@@ -143,7 +143,9 @@ async fn a_frozen_group_is_not_led_anew(kind: Kind) {
     agrees(cluster.host("b"), frozen).await;
     agrees(cluster.host("c"), frozen).await;
     cluster.web.until("a", |answer| answer.host == "a").await;
-    refused(&cluster, "b", &["resign"], REFUSED, "main is frozen, by ada").await;
+    for command in [&["resign"][..], &["drain", "a"]] {
+        refused(&cluster, "b", command, REFUSED, "main is frozen, by ada").await;
+    }
     cluster.kill("a").await;
     cluster.host("b").log.event(0, "leaderless").await;
     let seen = cluster.lengths();

@@ -296,7 +296,10 @@ async fn without_grants_they_say_what_is_missing_and_wait() {
     let action = |name: &str| {
         let plugin = plugins().join(format!("{name}.wasm"));
         let at = cluster.web_at;
-        format!("[action.{name}]\nplugin = \"{}\"\nlisten = \"{at}\"\n", plugin.display())
+        format!(
+            "[action.{name}]\nplugin = \"{}\"\nlisten = \"{at}\"\nkinds = [\"http\", \"service\"]\n",
+            plugin.display()
+        )
     };
     let more: String = NAMES.into_iter().map(action).collect();
     cluster.start_with("a", &more);

@@ -1,6 +1,11 @@
 //! The actions: those of the settings file, and those that the plugins folder makes.
 
-use std::{collections::BTreeSet, fmt, io, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use super::{
     ActionConfig, ConfigError, Reserved,
@@ -113,7 +118,7 @@ impl Reading {
 impl ActionSource {
     /// The folder that plugins are put into.
     #[must_use]
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -200,6 +205,14 @@ impl ActionSource {
     /// The action of `NAME.toml`.
     fn settled_beside(&self, name: &str, around: &Surroundings<'_>, reading: &mut Reading) {
         let file = settings_of(around.listing, name);
+        // Whatever is in it, and be it nothing that can be read.
+        if let Some((other, table)) = self.tables.iter().find(|(it, _)| it.get_ref() == name) {
+            // The one of the file would go on as if nothing had been written here.
+            reading.actions.retain(|action| &*action.name != name);
+            reading.refused.retain(|refused| refused.name != name);
+            let problem = self.in_two_places(name, &file, other);
+            return reading.add(None, RefusedAction::new(name, vec![problem]).settled(table));
+        }
         let opened = self.beside.open(&file).map_err(|error| {
             let what = format!("cannot read `{}`: {error}", file.display());
             Problem::new(what, "let this user read it, or remove it")
@@ -215,20 +228,16 @@ impl ActionSource {
         let mut resolver = self.resolver(&source);
         resolver.report_all(mistakes);
         let place = source.place(&Written::new(0..0, ()));
-        if let Some((other, _)) = self.tables.iter().find(|(other, _)| other.get_ref() == name) {
-            let there = shown(Some(&self.settings.place(other)));
-            let what =
-                format!("the action `{name}` has settings in two places: here and at {there}");
-            let problem = Problem::new(what, "keep one of the two, and remove the other").around();
-            // The one of the file would go on as if nothing had been written here.
-            reading.actions.retain(|action| &*action.name != name);
-            reading.refused.retain(|refused| refused.name != name);
-            let refused = RefusedAction::new(name, vec![problem.at(Some(place))]);
-            return reading.add(None, refused.settled(&table));
-        }
         let setting = Setting { text: name.to_owned(), place: Some(place) };
         let action = around.action(&mut resolver, &setting, table.clone());
         reading.add(action, RefusedAction::new(name, resolver.into_problems()).settled(&table));
+    }
+
+    fn in_two_places(&self, name: &str, file: &Path, other: &Text) -> Problem {
+        let (here, there) = (file.display(), shown(Some(&self.settings.place(other))));
+        let what =
+            format!("the action `{name}` has settings in two places: in `{here}` and at {there}");
+        Problem::new(what, "keep one of the two, and remove the other").around()
     }
 }
 

@@ -299,9 +299,16 @@ fn settings_may_lie_beside_a_plugin() {
 #[test]
 fn settings_in_two_places_are_refused_and_both_are_named() {
     let folder = folder("[action.web]\nstate = true\n");
-    fs::write(folder.path().join("plugins/web.toml"), "state = false\n").unwrap();
-    let message = load(folder.path(), &Overrides::default()).unwrap_err().to_string();
-    assert!(message.contains("web.toml:1:1") && message.contains("soloist.toml:1:9"), "{message}");
+    // Whatever it says, and be it nothing that can be read: a host starts without it.
+    for text in ["state = false\n", "no such thing\n", "stat = true\n"] {
+        fs::write(folder.path().join("plugins/web.toml"), text).unwrap();
+        let config = start(folder.path(), &Overrides::default()).unwrap();
+        let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
+        assert_eq!((&names[..], &*config.refused[0].name), (&["report"][..], "web"), "{text}");
+        let message = config.complete().unwrap_err().to_string();
+        let (here, there) = ("plugins/web.toml`", "soloist.toml:1:9");
+        assert!(message.contains(here) && message.contains(there), "{message}");
+    }
 }
 
 #[test]

@@ -224,16 +224,17 @@ impl Candidacy {
         }
     }
 
-    /// Gives up a key that stands though the host does not and will not soon.
+    /// Gives up a key that stands though the host does not and will not soon. `joins`: it is
+    /// among the members, and about to stand where it can.
     pub(super) fn standing(
         &mut self,
         key: LeaderKey,
         live: Option<LeaseId>,
-        joined: bool,
+        joins: bool,
         out: &mut Vec<Command>,
     ) {
         if let Stage::Idle { not_before } = self.stage
-            && !(joined && self.stands())
+            && !(joins && self.stands())
             && live == Some(key.lease)
         {
             self.resign(key, not_before, out);

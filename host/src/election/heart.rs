@@ -184,7 +184,7 @@ impl Heart {
 
     fn take_in_group(&mut self, event: Event, now: BootTime, out: &mut Vec<Command>) {
         let session = self.session.live();
-        let (live, joined) = (self.live(), self.joined().is_some());
+        let (live, joins) = (self.live(), self.joined().is_some() && !self.stands_aside());
         let deadline_for =
             |key: &LeaderKey| session.filter(|(lease, _)| *lease == key.lease).map(|(_, d)| d);
         let Some(candidacy) = event.group().and_then(|g| self.candidacies.get_mut(g)) else {
@@ -197,7 +197,7 @@ impl Heart {
                 candidacy.verified(&key, holds, deadline_for(&key), now, out);
             }
             Event::VerifyFailed { key } => candidacy.verify_failed(&key, now),
-            Event::Standing { key } => candidacy.standing(key, live, joined, out),
+            Event::Standing { key } => candidacy.standing(key, live, joins, out),
             Event::KeyGone { key } => candidacy.end(Some(&key), Cause::KeyGone, now, out),
             Event::Drained { key } => candidacy.drained(&key, out),
             Event::Stopped { key } => candidacy.stopped(&key, live, now, out),

@@ -20,7 +20,7 @@ use crate::{
     election::Group,
     measure::{self, Measurements},
     plugin::Engine,
-    store::{Failing, Member, Order, Roster, Stranger},
+    store::{Failing, Member, Order, Roster, Standing, Stranger},
     term::{self, Gap, Gaps, HostView, Rehearsed, Why},
     words::{because, rfc3339},
 };
@@ -78,11 +78,11 @@ impl StatusSource for Observer {
     fn metrics(&self) -> String {
         let view = self.view.borrow().clone();
         let known = self.sight.look();
+        let gaps = self.gaps.borrow().clone();
         for (group, here) in &view.groups {
-            let leader = known.now().and_then(|roster| roster.leader(group));
-            let token = leader.map(|standing| standing.key.token.0);
+            let token = leader(group, &known, &gaps).map(|standing| standing.key.token.0);
             measure::group(group.as_str(), here.role == term::Role::Leader, token);
-            measure::leaderless(group.as_str(), self.gaps.borrow().lasts(group));
+            measure::leaderless(group.as_str(), gaps.lasts(group));
         }
         measure::instances(self.engine.live());
         for task in self.workshop.offers().borrow().iter() {
@@ -137,8 +137,7 @@ impl Observer {
         let here = view.groups.get(group);
         let config = self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let gaps = self.gaps.borrow().clone();
-        let leader = known.now().and_then(|roster| roster.leader(group));
-        let leader = leader.filter(|_| gaps.long(group).is_none());
+        let leader = leader(group, known, &gaps);
         let queue = known.now().map_or(&[][..], |roster| roster.queue(group));
         let standbys = queue.iter().skip(usize::from(leader.is_some()));
         let standbys: Vec<_> = standbys.map(|each| each.candidate.host.clone()).collect();
@@ -182,6 +181,12 @@ impl Observer {
             strangers: strangers(known.last().map_or(&[], |it| it.strangers(group)), &gaps),
         }
     }
+}
+
+/// Who leads a group, as far as that is known now: who heads its queue, unless that has not
+/// performed for longer than a hand-over takes.
+fn leader<'a>(group: &Group, known: &'a Known, gaps: &Gaps) -> Option<&'a Standing> {
+    known.now()?.leader(group).filter(|_| gaps.long(group).is_none())
 }
 
 /// That nobody performs, if that is so, and more than the moment of a hand-over.

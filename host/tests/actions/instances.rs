@@ -208,11 +208,10 @@ async fn upgrades_are_refused_in_so_many_words() {
     let websocket =
         "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     let tunnel = "CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n";
-    for request in [websocket, tunnel] {
+    for (request, words) in [(websocket, "no upgrades"), (tunnel, "no tunnels")] {
         let mut stream = rig.send(request).await;
-        let answer = read_until(&mut stream, "no upgrades").await;
+        let answer = read_until(&mut stream, words).await;
         assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
-        assert!(answer.contains("soloist-token"), "{answer}");
     }
     rig.stop().await;
 }

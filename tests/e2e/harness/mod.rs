@@ -33,10 +33,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn own_address() -> Ipv4Addr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    let page = u8::try_from(next / 254 + 1).ok().filter(|page| *page < 4).expect("760 addresses");
+    let page = u8::try_from(next / 254 + 1).ok().filter(|page| *page < 8).expect("1,778 addresses");
     let last = u8::try_from(next % 254 + 1).expect("below 255");
     let [low, high, ..] = std::process::id().to_le_bytes();
-    Ipv4Addr::new(127, page << 6 | high & 63, low, last)
+    Ipv4Addr::new(127, page << 5 | high & 31, low, last)
 }
 
 pub(crate) fn at(address: Ipv4Addr, port: u16) -> SocketAddr {

@@ -1,12 +1,13 @@
 //! Addresses: what happens to a plugin moves no other, and who asks for it is told why it
 //! does not answer.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use reqwest::StatusCode;
+use tokio::time::{sleep, timeout};
 
 use super::{Folder, guest, server, spin};
-use crate::harness::client::Answer;
+use crate::harness::PATIENCE;
 
 /// The status and the text of `path`, which is asked for once.
 async fn ask(folder: &Folder, path: &str) -> (u16, String) {
@@ -17,10 +18,22 @@ async fn ask(folder: &Folder, path: &str) -> (u16, String) {
 
 /// That `path` is refused with 503 for `reason`, from some time on.
 async fn refused(folder: &Folder, path: &str, reason: &str) {
-    let is = |answer: &Answer| {
-        answer.status == StatusCode::SERVICE_UNAVAILABLE && answer.body.contains(reason)
-    };
-    folder.0.web.until_any_at(path, reason, is).await;
+    let url = format!("http://{}{path}", folder.0.web_at);
+    let mut told = String::new();
+    let refused = timeout(PATIENCE, async {
+        loop {
+            if let Ok(answer) = reqwest::get(&url).await {
+                let status = answer.status();
+                told = answer.text().await.unwrap_or_default();
+                if status == StatusCode::SERVICE_UNAVAILABLE && told.contains(reason) {
+                    return;
+                }
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let refused = refused.await;
+    assert!(refused.is_ok(), "{path} is not refused for {reason:?}: {told}");
 }
 
 /// A host with two servers: `hooks`, which is a service as well and fails as such, and `web`.

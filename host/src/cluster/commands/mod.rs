@@ -89,9 +89,16 @@ impl Commands {
     /// Has a host give everything up and stay out.
     ///
     /// # Errors
-    /// There is no such host, or the store does not answer.
+    /// There is no such host, or it leads what is frozen, or the store does not answer.
     pub async fn drain(&self, order: DrainOrder) -> Result<Done, CommandError> {
-        let host = self.host(&self.roster()?, order.host)?;
+        let roster = self.roster()?;
+        let host = self.host(&roster, order.host)?;
+        let leads = |group: &&Group| {
+            roster.leader(group).is_some_and(|leader| leader.candidate.host == host)
+        };
+        for group in roster.groups.keys().filter(leads) {
+            resign::may_change(&roster, group)?;
+        }
         let drain = Drain { order: self.take_down("drain", &host, order.by, order.reason) };
         let undo = format!("soloist undrain {host}");
         self.note(&Topic::Drain(host.clone()), &Note::Drain(drain), &undo).await?;

@@ -217,7 +217,7 @@ fn no_heir(roster: &Roster, group: &Group) -> CommandError {
 }
 
 /// Nobody would take over a frozen group.
-fn may_change(roster: &Roster, group: &Group) -> Result<(), CommandError> {
+pub(super) fn may_change(roster: &Roster, group: &Group) -> Result<(), CommandError> {
     match roster.notes.pause_of(group) {
         Some(pause) if pause.freeze => {
             let error = format!("{group} is frozen, by {}", pause.order.by);

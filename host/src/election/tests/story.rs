@@ -96,6 +96,14 @@ fn a_key_left_behind_is_given_up() {
     assert_eq!(names(&heart.step(Event::Standing { key: key(7) }, at(3))), ["resign"]);
 }
 
+/// While it ends what it leads elsewhere, its session lives on, and with that the key.
+#[test]
+fn a_host_that_stands_down_leaves_no_key_behind() {
+    let mut heart = brought_to(Until::Campaigning);
+    assert_eq!(names(&heart.step(Event::StandDown, at(1))), ["withdraw"]);
+    assert_eq!(names(&heart.step(Event::Standing { key: key(7) }, at(2))), ["resign"]);
+}
+
 #[test]
 fn a_grant_that_comes_too_late_is_given_back() {
     let mut heart = heart();

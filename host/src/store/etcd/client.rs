@@ -24,7 +24,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -75,6 +75,8 @@ pub(super) struct Client {
     members: Arc<[Member]>,
     /// The members take turns.
     turns: Turns,
+    /// How many lines in a row could not be opened in time.
+    late: Arc<AtomicU32>,
     request_timeout: Duration,
     places: Arc<Semaphore>,
     /// Drives the connections, whichever runtime the calls come from.
@@ -110,6 +112,7 @@ impl Client {
             known: AtomicBool::new(false),
             members,
             turns: Turns::default(),
+            late: Arc::default(),
             request_timeout,
             places: Arc::new(Semaphore::new(AT_ONCE)),
             runtime,
@@ -171,8 +174,7 @@ impl Client {
                 self.heard(turn.number, answer.header()).map(|()| answer)
             };
             let Ok(answer) = timeout_at(in_time, answer).await else {
-                // Where there is no other member, a slow login is waited for.
-                if self.members.len() > 1 || turn.connection.initialized() {
+                if !self.waits_for_line(&turn) {
                     self.leave(turn.number);
                 }
                 return Err(self.unavailable(attempted, no_answer(self.request_timeout)));
@@ -200,6 +202,13 @@ impl Client {
         }
     }
 
+    /// Whether a line that is being opened is waited for beyond a call: where there is no other
+    /// member, and where it is a login that is slow. etcd hashes the password to the end, whoever
+    /// waits for it: those who begin another login somewhere else only make all of them slower.
+    fn waits_for_line(&self, turn: &Turn) -> bool {
+        !turn.connection.initialized() && (self.members.len() == 1 || self.user.is_some())
+    }
+
     /// Takes note of who has answered, and of when: fails if that is a stranger.
     pub(super) fn heard(&self, turn: usize, header: Option<&ResponseHeader>) -> Result<(), Error> {
         let Some(header) = header else { return Ok(()) };
@@ -222,6 +231,7 @@ impl Client {
             place: turn.number % self.members.len(),
             trust: Arc::clone(&self.trust),
             within: self.request_timeout * LOGIN,
+            late: Arc::clone(&self.late),
         };
         // It goes on when its caller has given up: a login that is slower than a
         // call is there for the next one. And whoever makes a connection drives it.

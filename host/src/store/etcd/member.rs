@@ -72,28 +72,32 @@ impl Member {
 
     /// Which etcd it is of, asked for by a connection of its own.
     pub(super) async fn cluster(&self) -> Result<u64, Error> {
-        let etcd = self.connect(self.request_timeout).await?;
+        let etcd = self.in_time(self.connect()).await?;
         let found = etcd.kv_client().get(self.identity_key(), None).await?;
         let header = found.header().ok_or_else(|| Error::Internal("no header".into()))?;
         Ok(header.cluster_id())
     }
 
     /// A connection, logged in, which ends for good when it breaks; the runtime that this is
-    /// called on drives it.
-    pub(super) async fn connect(&self, within: Duration) -> Result<Connection, Error> {
-        self.connect_as(self.login.clone(), within).await
+    /// called on drives it. How long a login may take is for the caller to say.
+    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+        self.connect_as(self.login.clone()).await
     }
 
     /// A connection that is not logged in, for what etcd tells anybody.
     pub(super) async fn connect_as_nobody(&self) -> Result<Connection, Error> {
-        self.connect_as(None, self.request_timeout).await
+        self.in_time(self.connect_as(None)).await
     }
 
-    async fn connect_as(
+    async fn in_time(
         &self,
-        login: Option<(String, String)>,
-        within: Duration,
+        made: impl Future<Output = Result<Connection, Error>>,
     ) -> Result<Connection, Error> {
+        let made = timeout(self.request_timeout, made).await;
+        made.map_err(|_| Error::EndpointError("it does not let this host in".into()))?
+    }
+
+    async fn connect_as(&self, login: Option<(String, String)>) -> Result<Connection, Error> {
         // A member that is cut off from its peers says so at once. A login that is renewed ends
         // the turn: nobody may do that unseen.
         let options =
@@ -103,9 +107,7 @@ impl Member {
             None => options,
         };
         let channel = self.endpoint().await?.connect_with_connector_lazy(Once::new(PING));
-        let login = Connection::from_channel(Channel::Tonic(channel), Some(options));
-        let made = timeout(within, login).await;
-        made.map_err(|_| Error::EndpointError("it does not let this host in".into()))?
+        Connection::from_channel(Channel::Tonic(channel), Some(options)).await
     }
 
     /// How it is reached, with the certificates of this moment.

@@ -4,7 +4,13 @@
 //! is believed, and that etcd to be the one that it was. All of it is one read. And who
 //! refuses that read, or the login before it, is believed no more than who answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use etcd_client::{
     Client as Connection, Compare, CompareOp, Error, GetResponse, Txn, TxnOp, TxnOpResponse,
@@ -21,15 +27,21 @@ pub(super) struct Opening {
     /// Which of them it is.
     pub(super) place: usize,
     pub(super) trust: Arc<Trust>,
-    /// How long a login may take.
+    /// How long it may take, where none was late before.
     pub(super) within: Duration,
+    /// How many were, one after the other.
+    pub(super) late: Arc<AtomicU32>,
 }
+
+/// Each that is late doubles the time that the next one has, so many times at the most: a login
+/// that is given up has cost etcd as much as one that is waited for.
+const DOUBLED: u32 = 4;
 
 impl Opening {
     /// A connection to the member, if it is to be believed: also where it has something
     /// against this host, for a stranger knows no login, or another one.
     pub(super) async fn connect(&self) -> Result<Connection, Error> {
-        match self.open().await {
+        match self.open_in_time().await {
             Err(error) if !meaning(&error).is_a_member_s() => {
                 Err(self.stranger().await.unwrap_or(error))
             }
@@ -48,9 +60,24 @@ impl Opening {
         timeout(self.within, look).await.ok().flatten()
     }
 
+    async fn open_in_time(&self) -> Result<Connection, Error> {
+        let within = self.within * (1 << self.late.load(Ordering::Relaxed).min(DOUBLED));
+        let Ok(opened) = timeout(within, self.open()).await else {
+            self.late.fetch_add(1, Ordering::Relaxed);
+            return Err(Error::EndpointError(format!(
+                "it does not let this host in within {} ms",
+                within.as_millis()
+            )));
+        };
+        if opened.is_ok() {
+            self.late.store(0, Ordering::Relaxed);
+        }
+        opened
+    }
+
     async fn open(&self) -> Result<Connection, Error> {
         let member = &self.members[self.place];
-        let etcd = member.connect(self.within).await?;
+        let etcd = member.connect().await?;
         let before = self.trust.memory.before();
         // Linearizable, so it shows all that anybody was told before.
         let found = etcd.kv_client().get(member.identity_key(), None).await?;

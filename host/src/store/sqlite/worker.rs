@@ -14,7 +14,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
@@ -82,10 +82,16 @@ pub(super) struct Source {
     pub(super) busy: Duration,
 }
 
+/// How long the work in hand is waited for at the end: nothing can interrupt a call on a file
+/// system that hangs.
+const LAST_WORK: Duration = Duration::from_millis(500);
+
 /// The running worker. It ends when this is dropped.
 pub(super) struct Handle {
     inbox: Sender<Message>,
     thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread has ended.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl Handle {
@@ -102,11 +108,15 @@ impl Handle {
             trouble: Repeats::default(),
             deaf: Repeats::default(),
         };
+        let (runs, ended) = channel();
         let thread = thread::Builder::new()
             .name("store".into())
-            .spawn(move || worker.run(&messages))
+            .spawn(move || {
+                worker.run(&messages);
+                drop::<Sender<()>>(runs);
+            })
             .map_err(Fault::Start)?;
-        Ok(Self { inbox, thread: Some(thread) })
+        Ok(Self { inbox, thread: Some(thread), ended: Mutex::new(ended) })
     }
 
     /// Tells the worker. One that has ended drops the message, and with it whatever would answer.
@@ -116,9 +126,18 @@ impl Handle {
 }
 
 impl Drop for Handle {
-    /// Waits for the work in hand, so that the file is closed when the store is.
+    /// Waits for the work in hand, so that the file is closed when the store is; but not for
+    /// ever.
     fn drop(&mut self) {
         self.tell(Message::Stop);
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(LAST_WORK) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!(
+                event = "store-hangs",
+                "the store's file does not answer, and is left as it is: look at its file system"
+            );
+            return;
+        }
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
             tracing::error!("the store's thread panicked");
         }
@@ -184,7 +203,10 @@ impl Worker {
             }
             Message::Withdraw(token) => self.waiting.withdraw(token),
             Message::Watch(reply) => {
-                let roster = self.file().and_then(File::roster);
+                // A lease that has run out and cannot be cleared away would show a host that
+                // is gone.
+                let swept = |file: &mut File| sweep(file).and_then(|()| file.roster());
+                let roster = self.file().and_then(swept);
                 drop(reply.send(roster.map(|roster| self.waiting.watch(roster))));
             }
             Message::Attend { lease, reply } => {
@@ -269,16 +291,50 @@ impl Worker {
     }
 }
 
+/// Clears away what has run out.
+fn sweep(file: &mut File) -> Result<(), Fault> {
+    if file.first_expiry()? <= BootTime::now() { file.sweep() } else { Ok(()) }
+}
+
 fn settle(file: &mut File, waiting: &mut Waiting) -> Result<(), Fault> {
     file.same()?;
     file.look_at_strangers()?;
-    if file.first_expiry()? <= BootTime::now() {
-        file.sweep()?;
-    }
+    sweep(file)?;
     waiting.withdraw_left(file)?;
     if file.changed()? {
         // An unread change must be looked at again.
         file.look().and_then(|()| waiting.tell(file)).inspect_err(|_| file.forget())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_does_not_come_back_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Source {
+            path: folder.path().join("a.db"),
+            cluster: "test".into(),
+            memory: Arc::default(),
+            busy: Duration::from_millis(100),
+        };
+        let worker = Handle::start(source, Arc::default()).unwrap();
+        let (end, hangs) = channel::<()>();
+        let (began, begins) = channel();
+        worker.tell(Message::Work(Box::new(move |_| {
+            let _ = began.send(());
+            let _ = hangs.recv();
+        })));
+        begins.recv().unwrap();
+        let (dropped, done) = channel();
+        thread::spawn(move || {
+            drop(worker);
+            dropped.send(()).unwrap();
+        });
+        done.recv_timeout(60 * LAST_WORK).unwrap();
+        drop(end);
+    }
 }
