@@ -191,11 +191,16 @@ fn all(request: &IncomingRequest) -> Result<String, String> {
     };
     let target = request.path_with_query().unwrap_or_default();
     let told = format!("{} {target}\nhost {}", method(&request.method()), seen(request));
-    let line =
-        |(name, value): &(String, Vec<u8>)| format!("trailer {name}: {}\n", String::from_utf8_lossy(value));
+    let line = |(name, value): &(String, Vec<u8>)| {
+        format!("trailer {name}: {}\n", String::from_utf8_lossy(value))
+    };
     let trailers: String = trailers.iter().map(line).collect();
     // Of a long one, what it is made of is known.
-    let body = if bytes.len() > 100 { format!("of {}", bytes.len()) } else { String::from_utf8_lossy(&bytes).into_owned() };
+    let body = if bytes.len() > 100 {
+        format!("of {}", bytes.len())
+    } else {
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
     Ok(format!("{told}body {body}\n{trailers}"))
 }
 
