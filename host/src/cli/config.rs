@@ -117,6 +117,12 @@ fn fires(action: &ActionConfig, job: &JobConfig, now: DateTime<Utc>) -> String {
     format!("{what}; next {shown}, {}{remark}", moment(at))
 }
 
+fn schema(args: &SchemaArgs) -> Result<(), ExitError> {
+    let schema = if args.action { config::action_schema() } else { config::settings_schema() };
+    say_json(&format!("{schema:#}\n"));
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,10 +156,4 @@ mod tests {
         let none = told("schedule = \"none\"", "2026-01-01T00:00:00Z");
         assert_eq!(none, "job report: none; runs when it is asked to");
     }
-}
-
-fn schema(args: &SchemaArgs) -> Result<(), ExitError> {
-    let schema = if args.action { config::action_schema() } else { config::settings_schema() };
-    say_json(&format!("{schema:#}\n"));
-    Ok(())
 }

@@ -29,7 +29,7 @@ impl Errand {
             Visit::Answered(response, visit) => {
                 // What did not wait does not count.
                 self.place = None;
-                Tried::Answered(Carried::here(*response, visit))
+                Tried::Answered(Carried::here(*response, visit).into())
             }
             Visit::NotBegun => Tried::NotBegun,
             Visit::Lost => Tried::Lost("its term ended".to_owned()),
@@ -85,7 +85,7 @@ impl Errand {
             None => {}
         }
         take_off_hop_by_hop(response.headers_mut(), switches);
-        Ok(Tried::Answered(Carried::there(response, line)))
+        Ok(Tried::Answered(Carried::there(response, line).into()))
     }
 
     /// Sends a request, as long as whom it is sent to leads, and its action may take.

@@ -64,7 +64,7 @@ enum Next {
 
 /// What came of it.
 enum Tried {
-    Answered(Response<Carried>),
+    Answered(Box<Response<Carried>>),
     /// Nobody has seen anything of the request.
     NotBegun,
     /// Nor was anything of it sent: it may be the way that is closed, not the term.
@@ -129,14 +129,14 @@ impl Errand {
                 self.next(&floor.borrow_and_update(), roster.borrow_and_update().as_ref(), shunned);
             match next {
                 Next::Here(performer) => match self.ask_here(&performer).await {
-                    Tried::Answered(response) => return Ok(response),
+                    Tried::Answered(response) => return Ok(*response),
                     tried => self.may_go_on(tried)?,
                 },
                 Next::There(leader) if self.standby == Standby::Redirect => {
                     return self.redirect(&leader);
                 }
                 Next::There(leader) => match self.ask_there(&leader, deadline).await? {
-                    Tried::Answered(response) => return Ok(response),
+                    Tried::Answered(response) => return Ok(*response),
                     Tried::NotBegun => {
                         shunned = Some((leader.token, None));
                         self.may_go_on(Tried::NotBegun)?;
