@@ -13,7 +13,7 @@ use real::{Answer, HOST, ask};
 
 /// What can be asked, up to where a name may follow. The relay's `/leader/` is left out: it
 /// hands requests on, and waits for leaders.
-const ROUTES: [(&str, &str); 25] = [
+const ROUTES: [(&str, &str); 26] = [
     ("GET", "/"),
     ("GET", "/v1/status"),
     ("GET", "/v1/events"),

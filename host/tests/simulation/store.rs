@@ -134,8 +134,11 @@ impl Store {
         self.data.leases.get(&lease)?;
         let old = self.queue(group).iter().find(|key| key.lease == lease);
         let key = old.cloned().unwrap_or_else(|| self.put(group, lease));
-        // One campaign at a time waits for a key.
-        self.waiting.retain(|w| !w.deaf || w.caller != caller || w.key.group != *group);
+        // One campaign at a time waits for a key: one that is late ends no newer one.
+        let replaced = |w: &Waiting| {
+            w.deaf && w.caller == caller && w.key.group == *group && w.attempt <= attempt
+        };
+        self.waiting.retain(|w| !replaced(w));
         self.waiting.push(Waiting { caller, attempt, key, heard, deaf: false });
         Some(())
     }
