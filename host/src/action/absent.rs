@@ -29,22 +29,33 @@ impl Absent {
         );
         Some(brief(&told))
     }
-
-    /// The paths of the address `listen` that are kept for what cannot be had, and what
-    /// clients are told there.
-    pub(super) fn at(&self, listen: SocketAddr) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
-        let here = self.refused.iter().filter_map(Refused::place);
-        let here = here.filter(move |(reserved, _)| reserved.listen == listen);
-        here.map(|(reserved, why)| (reserved.path(), why))
-    }
 }
 
 impl Refused {
     /// The place that is kept for it, if it may be one that answers requests, and what its
     /// clients are told there.
     pub(crate) fn place(&self) -> Option<(&Reserved, Arc<str>)> {
+        let reserved = self.reserved.as_ref()?;
         let told = format!("the action {} cannot be had: {}", self.name, self.reason);
-        Some((self.reserved.as_ref()?, brief(&told)))
+        Some((reserved, brief(&told)))
+    }
+}
+
+/// Adds to `paths`, those of the address `listen` and who is at each, what is `refused` there
+/// and keeps its place; `closed` is somebody who tells clients no more than this. Who is there
+/// already comes before what cannot be had.
+pub(crate) fn keep_places<T>(
+    refused: &[Refused],
+    listen: SocketAddr,
+    paths: &mut Vec<(Arc<str>, T)>,
+    closed: impl Fn(Arc<str>) -> T,
+) {
+    let places = refused.iter().filter_map(Refused::place);
+    for (reserved, why) in places.filter(|(reserved, _)| reserved.listen == listen) {
+        let path = reserved.path();
+        if paths.iter().all(|(other, _)| *other != path) {
+            paths.push((path, closed(why)));
+        }
     }
 }
 

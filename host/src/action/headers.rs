@@ -41,9 +41,8 @@ const NO_TRAILERS: [HeaderName; 12] = [
 /// Takes off what concerns one connection only; `upgrade`: but for what asks for an upgrade.
 pub(crate) fn take_off_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
     let to = headers.get(header::UPGRADE).cloned().filter(|_| upgrade);
-    let named: Vec<HeaderName> = (headers.get_all(header::CONNECTION).iter())
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|names| names.split(',').filter_map(|name| name.trim().parse().ok()))
+    let named: Vec<HeaderName> = elements(headers, &header::CONNECTION)
+        .filter_map(|name| name.parse().ok())
         .filter(may_be_named)
         .collect();
     // Without it no trailers come.

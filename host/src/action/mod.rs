@@ -61,6 +61,7 @@ use std::{
 };
 
 pub use absent::Absent;
+pub(crate) use absent::keep_places;
 pub(crate) use body::{Late, ReplyBody};
 pub use catalog::{Catalog, Programme, Refused};
 pub(crate) use connection::{Answers, Caller, Hall, Secure, accept_all};
@@ -77,7 +78,7 @@ pub use lobby::Lobby;
 pub(crate) use lobby::{Floor, Performer, Visit};
 pub(crate) use paths::{Paths, take_off};
 pub(crate) use places::Places;
-pub(crate) use refusal::{BAD_BODY, Unserved, told};
+pub(crate) use refusal::{BAD_BODY, Unserved, nowhere, told};
 pub use running::{Failure, Scope};
 pub(crate) use stage::{DoorKey, door_key};
 pub use stage::{Stage, mounts};

@@ -21,6 +21,14 @@ use crate::{
 pub(crate) const BAD_BODY: &str =
     "the body of the request broke off, or was not sent as HTTP has it; send it again, whole";
 
+/// What is said where no action is; `known` are the paths that there are.
+pub(crate) fn nowhere(known: &str) -> String {
+    format!(
+        "no action answers under this path; there are {known}; `path = \"/\"` in the settings of \
+         one of them gives it all others"
+    )
+}
+
 /// Why the guest's answer is not what the client gets.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Refusal {
@@ -35,10 +43,7 @@ pub(super) enum Refusal {
     /// The action is there, and is not to answer.
     #[error("{0}")]
     Closed(Arc<str>),
-    #[error(
-        "no action answers under this path; there are {0}; `path = \"/\"` in the settings of one \
-         of them gives it all others"
-    )]
+    #[error("{}", nowhere(.0))]
     Nowhere(String),
     #[error("the target of the request is none; ask for a path, such as `/`")]
     NoTarget,

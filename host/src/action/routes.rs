@@ -24,28 +24,34 @@ use crate::capability::{Gate, Stamp};
 
 /// The place of one action among the routes. Versions of it come and go there.
 pub(super) struct Slot {
-    server: RwLock<Option<Arc<Server>>>,
-    /// Why none of them answers, if none is to.
-    closed: RwLock<Option<Arc<str>>>,
+    now: RwLock<Now>,
     /// Who is told of it.
     lobby: Lobby,
+}
+
+#[derive(Default)]
+struct Now {
+    /// The version that answers.
+    server: Option<Arc<Server>>,
+    /// Why none does, if none is to.
+    closed: Option<Arc<str>>,
 }
 
 impl Slot {
     /// Nobody answers here yet.
     pub(super) fn new(lobby: Lobby) -> Self {
-        Self { server: RwLock::default(), closed: RwLock::default(), lobby }
+        Self { now: RwLock::default(), lobby }
     }
 
     /// Lets nobody answer from now on, and tells clients why; or, without a reason, whoever
     /// is there.
     pub(super) fn close(&self, why: Option<Arc<str>>) {
-        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = why;
+        self.now.write().unwrap_or_else(PoisonError::into_inner).closed = why;
     }
 
     /// Lets another version answer from now on, or none.
     pub(super) fn put(&self, server: Option<Arc<Server>>) {
-        *self.server.write().unwrap_or_else(PoisonError::into_inner) = server;
+        self.now.write().unwrap_or_else(PoisonError::into_inner).server = server;
         self.lobby.nudge();
     }
 
@@ -56,11 +62,12 @@ impl Slot {
     /// # Errors
     /// Says why there is none.
     pub(super) fn enter(&self) -> Result<(Arc<Server>, TaskTrackerToken), Refusal> {
-        if let Some(why) = &*self.closed.read().unwrap_or_else(PoisonError::into_inner) {
+        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &now.closed {
             return Err(Refusal::Closed(Arc::clone(why)));
         }
-        let server = self.server.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let server = server.ok_or(Refusal::Busy)?;
+        let server = now.server.clone().ok_or(Refusal::Busy)?;
+        drop(now);
         let token = server.occupy();
         Ok((server, token))
     }

@@ -194,15 +194,13 @@ impl Stage {
             door.performs |= !absent.parked.contains_key(action.name());
             door.paths.extend(mount.paths.iter().map(|path| (Arc::clone(path), Arc::clone(slot))));
         }
+        let closed = |why| {
+            let slot = Slot::new(self.scope.lobby.clone());
+            slot.close(Some(why));
+            slot.into()
+        };
         for (key, door) in &mut wanted {
-            for (path, why) in absent.at(key.0) {
-                // What is there comes before what cannot be had.
-                if door.paths.iter().all(|(other, _)| *other != path) {
-                    let slot = Slot::new(self.scope.lobby.clone());
-                    slot.close(Some(why));
-                    door.paths.push((path, slot.into()));
-                }
-            }
+            absent::keep_places(&absent.refused, key.0, &mut door.paths, closed);
         }
         wanted
     }

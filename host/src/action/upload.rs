@@ -3,13 +3,13 @@
 use std::{
     future::pending,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::SetOnce;
 use wasmtime_wasi_http::Error;
 
 use super::{headers::tame_trailers, inbound::Inbound};
@@ -29,17 +29,11 @@ pub(super) struct Upload<B = Inbound> {
     limit: u64,
     left: u64,
     /// Nothing, where there is no body.
-    told: Option<Arc<Told>>,
+    flaw: Option<Arc<SetOnce<Flaw>>>,
 }
 
 /// Tells what is wrong with an [`Upload`].
-pub(super) struct Flaws(Option<Arc<Told>>);
-
-#[derive(Default)]
-struct Told {
-    flaw: OnceLock<Flaw>,
-    told: CancellationToken,
-}
+pub(super) struct Flaws(Option<Arc<SetOnce<Flaw>>>);
 
 impl<B: Body> Upload<B> {
     /// So many bytes of `inner` and no more; `None` if it says itself that it is larger.
@@ -47,18 +41,17 @@ impl<B: Body> Upload<B> {
         if inner.size_hint().lower() > limit {
             return None;
         }
-        let told = (!inner.is_end_stream()).then(Arc::<Told>::default);
-        let flaws = Flaws(told.clone());
-        Some((Self { inner, limit, left: limit, told }, flaws))
+        let flaw = (!inner.is_end_stream()).then(Arc::default);
+        let flaws = Flaws(flaw.clone());
+        Some((Self { inner, limit, left: limit, flaw }, flaws))
     }
 }
 
 impl<B> Upload<B> {
     fn tell(&self, flaw: Flaw) {
-        if let Some(told) = &self.told {
+        if let Some(told) = &self.flaw {
             // The first one counts.
-            let _ = told.flaw.set(flaw);
-            told.told.cancel();
+            let _ = told.set(flaw);
         }
     }
 }
@@ -66,9 +59,10 @@ impl<B> Upload<B> {
 impl Flaws {
     /// Resolves to what is wrong with the body when that shows; else never.
     pub(super) async fn show(&self) -> Flaw {
-        let Some(told) = &self.0 else { return pending().await };
-        told.told.cancelled().await;
-        told.flaw.get().copied().unwrap_or(Flaw::Bad)
+        match &self.0 {
+            Some(flaw) => *flaw.wait().await,
+            None => pending().await,
+        }
     }
 }
 

@@ -35,7 +35,8 @@ impl Stamp {
         name.as_str().starts_with(OWN)
     }
 
-    /// Takes off all that is said by hosts alone, which a guest may have put there itself.
+    /// Takes off all that is said by hosts alone, which a guest or a client may have put there
+    /// itself: nobody else is believed that.
     pub(crate) fn take_off_all(headers: &mut HeaderMap) {
         let own: Vec<_> = headers.keys().filter(|name| Self::is_own(name)).cloned().collect();
         for name in own {

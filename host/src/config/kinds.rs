@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use super::{
     file::{ActionTable, nearest},
+    granted,
     problem::Problem,
     resolver::Resolver,
 };
@@ -129,13 +130,7 @@ impl fmt::Display for Kinds {
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Option<Kinds>> {
     let Some(texts) = &table.kinds else { return Some(None) };
     let place = Some(resolver.place(texts));
-    let read: Vec<_> = (texts.get_ref().iter())
-        .map(|text| {
-            let setting = resolver.written(Some(text.clone()), "");
-            resolver.read(&setting, Kind::parse)
-        })
-        .collect();
-    let kinds: Kinds = read.into_iter().collect::<Option<_>>()?;
+    let kinds: Kinds = granted::each(resolver, texts.get_ref(), Kind::parse)?.into_iter().collect();
     resolver.check(place, check(&kinds, table.schedule.is_some()))?;
     Some(Some(kinds))
 }

@@ -13,10 +13,11 @@ use super::{
     headers,
     limits::{IN_FLIGHT, SOAK},
     refusal::Refusal,
-    trail::{self, Trail},
+    trail::Trail,
 };
 use crate::{
     action::{Action, Answers, Caller, Outright, Paths, say_forwarded, take_off, told},
+    capability::Stamp,
     config::Standby,
     descriptors::for_hops,
     plugin::Kind,
@@ -63,7 +64,7 @@ impl Desk {
         caller: Caller,
     ) -> Response<Carried> {
         let trail = Trail::read(request.headers());
-        trail::take_off_own(request.headers_mut());
+        Stamp::take_off_all(request.headers_mut());
         let (action, taken) = match self.named(request.uri().path()) {
             Ok(found) => found,
             Err(refusal) => return refusal.response(trail.is_from_host()),
@@ -127,7 +128,7 @@ impl Desk {
         mut request: Request<Incoming>,
         caller: Caller,
     ) -> Response<Carried> {
-        trail::take_off_own(request.headers_mut());
+        Stamp::take_off_all(request.headers_mut());
         let found = self.paths.find(request.uri().path(), |path, seat, taken| {
             (Arc::clone(path), seat.clone(), taken)
         });

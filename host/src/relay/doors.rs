@@ -10,7 +10,7 @@ use super::{
     desk::{Desk, Seat},
 };
 use crate::{
-    action::{self, Door, DoorKey, Opening, Persistence, Programme, door_key},
+    action::{self, Door, DoorKey, Opening, Persistence, Programme, door_key, keep_places},
     tls::Acceptor,
 };
 
@@ -88,13 +88,8 @@ fn tables(programme: &Programme) -> BTreeMap<DoorKey, Table> {
         let seat = |path: &Arc<str>| (Arc::clone(path), Seat::Action(Arc::clone(action)));
         table.seats.extend(mount.paths.iter().map(seat));
     }
-    for (reserved, why) in programme.refused.iter().filter_map(|refused| refused.place()) {
-        for (_, table) in tables.iter_mut().filter(|(key, _)| key.0 == reserved.listen) {
-            let place = reserved.path();
-            if table.seats.iter().all(|(path, _)| *path != place) {
-                table.seats.push((place, Seat::Closed(Arc::clone(&why))));
-            }
-        }
+    for (key, table) in &mut tables {
+        keep_places(&programme.refused, key.0, &mut table.seats, Seat::Closed);
     }
     tables
 }

@@ -45,6 +45,7 @@ pub(crate) use self::body::Carried;
 use self::{desk::Desk, doors::Doors, errand::Leader, hop::Hops};
 use crate::{
     action::{Caller, Lobby, Programme, Tasks},
+    capability::Stamp,
     cluster::Peers,
     election::{Group, Token},
     store::Roster,
@@ -142,7 +143,7 @@ impl Relay {
 
     /// Takes off what only hosts say to each other.
     pub(crate) fn take_off_own(headers: &mut HeaderMap) {
-        trail::take_off_own(headers);
+        Stamp::take_off_all(headers);
     }
 
     /// Tells the host that has asked that it was not let in, and not its client.

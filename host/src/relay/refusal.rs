@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ::http::{Response, StatusCode};
 
 use super::{Carried, trail};
-use crate::action::{BAD_BODY, Unserved, told};
+use crate::action::{BAD_BODY, Unserved, nowhere, told};
 
 /// Why the relay cannot pass an answer on.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +60,7 @@ pub(super) enum Refusal {
     /// The action is there, and cannot be had.
     #[error("{0}")]
     Closed(Arc<str>),
-    #[error(
-        "no action answers under this path; there are {0}; `path = \"/\"` in the settings of one \
-         of them gives it all others"
-    )]
+    #[error("{}", nowhere(.0))]
     Nowhere(String),
 }
 

@@ -19,7 +19,6 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 use super::{limits::HOPS, refusal::Refusal};
 use crate::{action::Unserved, config::MINUTE, election::Token};
 
-const OWN: &str = "soloist-";
 const VIA: HeaderName = HeaderName::from_static("soloist-via");
 const TO: HeaderName = HeaderName::from_static("soloist-to");
 const HOLD: HeaderName = HeaderName::from_static("soloist-hold");
@@ -114,14 +113,6 @@ pub(super) fn is_from_host(headers: &HeaderMap) -> bool {
     headers.get_all(VIA).iter().any(|value| value.to_str().is_ok())
 }
 
-/// Takes off what only hosts say to each other, and what nobody else is believed.
-pub(super) fn take_off_own(headers: &mut HeaderMap) {
-    let own: Vec<_> = headers.keys().filter(|name| is_own(name)).cloned().collect();
-    for name in own {
-        headers.remove(name);
-    }
-}
-
 /// Tells the host that has asked that another leader may answer.
 pub(super) fn mark(headers: &mut HeaderMap, unserved: Unserved) {
     let value = match unserved {
@@ -150,14 +141,10 @@ pub(super) fn unserved(headers: &HeaderMap) -> Option<Unserved> {
     }
 }
 
-/// Whether it is a header that only hosts say.
-pub(super) fn is_own(name: &HeaderName) -> bool {
-    name.as_str().starts_with(OWN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::Stamp;
 
     #[test]
     fn a_trail_is_read_as_it_was_written() {
@@ -174,7 +161,7 @@ mod tests {
         assert_eq!(Trail::read(&written), trail);
         assert!(is_from_host(&written) && !is_from_host(&HeaderMap::new()));
         assert_eq!(Trail::read(&HeaderMap::new()), Trail::default());
-        take_off_own(&mut written);
+        Stamp::take_off_all(&mut written);
         assert!(written.is_empty());
     }
 

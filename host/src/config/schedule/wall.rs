@@ -9,7 +9,8 @@ use chrono::{
 };
 use chrono_tz::{GapInfo, Tz};
 
-const TICK: TimeDelta = TimeDelta::seconds(1);
+/// From one moment to the next.
+pub(super) const TICK: TimeDelta = TimeDelta::seconds(1);
 
 /// The clock of a zone.
 #[derive(Clone, Copy, Debug)]

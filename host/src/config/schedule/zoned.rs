@@ -7,14 +7,12 @@
 //!   a later one. So what is left out is made up for at the end of the gap, all of it by one
 //!   firing, and what comes twice fires the first time.
 
-use chrono::{DateTime, MappedLocalTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Utc};
 
 use super::{
     pattern::Pattern,
-    wall::{Jump, Wall},
+    wall::{Jump, TICK, Wall},
 };
-
-const TICK: TimeDelta = TimeDelta::seconds(1);
 
 /// A pattern, and the clock that it goes by.
 #[derive(Clone, Copy, Debug)]
