@@ -22,6 +22,25 @@ static LIMIT: LazyLock<usize> = LazyLock::new(|| {
     limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PLENTY).min(PLENTY)
 });
 
+/// With fewer, a host would stand for election and lead, and hardly answer anybody.
+const FEWEST: usize = 256;
+
+/// There are too few.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this process may have {0} files open, and a host needs {FEWEST}, better 4,096: raise the \
+     limit (`ulimit -n`, `LimitNOFILE=` of systemd, `--ulimit nofile=` of docker)"
+)]
+pub(crate) struct TooFew(usize);
+
+/// Takes as many as this process may have.
+///
+/// # Errors
+/// When those are too few for a host.
+pub(crate) fn suffice() -> Result<(), TooFew> {
+    if *LIMIT < FEWEST { Err(TooFew(*LIMIT)) } else { Ok(()) }
+}
+
 /// How many connections the control API may have open, if that is to be `wanted`.
 pub(crate) fn for_control(wanted: usize) -> usize {
     wanted.min(*LIMIT / 4)

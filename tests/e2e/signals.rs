@@ -75,6 +75,7 @@ async fn what_means_nothing_ends_nothing() {
         (Signal::VTALARM, "SIGVTALRM"),
         (Signal::PROF, "SIGPROF"),
         (Signal::IO, "SIGIO"),
+        (Signal::STKFLT, "SIGSTKFLT"),
         (Signal::XFSZ, "SIGXFSZ"),
     ];
     let log = &cluster.host("a").log;
@@ -88,6 +89,15 @@ async fn what_means_nothing_ends_nothing() {
             }
             log.find(seen, name, |line| line["event"] == "signal" && line["name"] == name).await;
         }
+    }
+    // SIGRTMIN, and the one by which systemd halts a container.
+    for number in [34, 37] {
+        let seen = log.len();
+        let pid = cluster.host("a").pid().as_raw_nonzero();
+        let kill = format!("kill -{number} {pid}");
+        let sent = Command::new("sh").args(["-c", &kill]).status().await.expect("a shell");
+        assert!(sent.success(), "{kill}");
+        log.find(seen, "the signal", |line| line["name"] == "a real-time signal").await;
     }
     assert_eq!(cluster.web.until("a", |_| true).await.host, "a");
     assert_eq!(log.events("supervising").len(), 1, "{log}");

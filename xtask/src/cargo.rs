@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::process::Command;
 
-use crate::{paths, protoc};
+use crate::paths;
 
 /// A cargo command in the root of the repository.
 ///
@@ -22,7 +22,6 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
     }
     // A relative folder would be another one in the root of the repository.
     command.env("CARGO_TARGET_DIR", paths::target());
-    protoc::apply(&mut command);
     command
 }
 

@@ -27,7 +27,6 @@ mod haproxy;
 mod languages;
 mod packages;
 mod paths;
-mod protoc;
 mod sandbox;
 mod setup;
 mod soloist;

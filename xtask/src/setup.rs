@@ -2,13 +2,11 @@
 
 use anyhow::Result;
 
-use crate::{protoc, wasm_target};
+use crate::wasm_target;
 
 /// Prepares this machine, quickly where there is nothing left to do.
 pub(crate) fn run() -> Result<()> {
     wasm_target::ensure()?;
     eprintln!("wasm target  {}", wasm_target::TARGET);
-    let protoc = protoc::ensure()?;
-    eprintln!("protoc       {protoc}");
     Ok(())
 }

@@ -8,6 +8,7 @@ mod command;
 mod completions;
 mod config;
 mod demo;
+mod dev;
 mod exit;
 mod jobs;
 mod logging;
@@ -58,6 +59,7 @@ enum Command {
     Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
+    Dev(dev::DevArgs),
     Drain(command::DrainArgs),
     Jobs(jobs::JobsArgs),
     Logs(logs::LogsArgs),
@@ -101,6 +103,7 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
     match command {
         Command::Run(args) => run::main(args),
         Command::Demo(args) => in_runtime(demo::main(args)),
+        Command::Dev(args) => in_runtime(dev::main(args)),
         Command::Plugin(args) => plugin::main(args),
         Command::Token(args) => token::main(args),
         Command::Bench(args) => in_runtime(bench::main(args)),

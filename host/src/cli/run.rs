@@ -8,7 +8,6 @@ use std::{
 };
 
 use clap::{Args, builder::FalseyValueParser};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 
 use super::{
@@ -20,6 +19,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    descriptors,
     host::{self, Fault},
     supervisor::{End, Leash, Supervisor, SupervisorError},
     term::Witness,
@@ -58,6 +58,7 @@ pub(super) struct RunArgs {
 pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
     let leash = args.supervised.map(tie).transpose()?;
     let _log = logging::start(args.log_format, &args.log)?;
+    descriptors::suffice().map_err(ExitError::unavailable)?;
     match leash {
         Some(leash) => in_runtime(here(args, Box::new(leash))),
         None if args.no_supervisor => in_runtime(here(args, Box::new(()))),
@@ -106,22 +107,12 @@ fn host_arguments() -> Vec<OsString> {
 /// Runs the host in this process.
 async fn here(args: RunArgs, witness: Box<dyn Witness>) -> Result<(), ExitError> {
     abort_on_panic();
-    lift_file_limit();
     let config = Config::load(&args.settings.overrides())?;
     // A supervisor holds the other end of stdin.
     let parent = args.exit_with_parent || args.supervised.is_some();
     let (shutdown, _second) = Signals::listen(parent)?.split();
     let _orphans = orphans::look_after()?;
     run(config, witness, shutdown).await
-}
-
-/// Takes as many open files as this user may have. The usual soft limit of 1,024
-/// is for programs that `select`; an action alone can have 4,096 connections.
-fn lift_file_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
-        tracing::debug!("the limit on open files stays as it is");
-    }
 }
 
 /// Lets a panic anywhere end the process. It is a fault of soloist's, after which

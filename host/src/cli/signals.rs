@@ -7,6 +7,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -32,7 +33,7 @@ const SAME_REQUEST: Duration = Duration::from_millis(500);
 /// Every signal that is heard. Of what is not here, KILL and STOP cannot be heard, those
 /// of the terminal's job control are left to it, and the rest tells of the process's own
 /// faults.
-const HEARD: [Sign; 13] = [
+const HEARD: [Sign; 14] = [
     Sign { name: "SIGTERM", number: Number::TERM, means: Means::Stop },
     Sign { name: "SIGINT", number: Number::INT, means: Means::Stop },
     Sign { name: "SIGQUIT", number: Number::QUIT, means: Means::Stop },
@@ -47,13 +48,22 @@ const HEARD: [Sign; 13] = [
     Sign { name: "SIGVTALRM", number: Number::VTALARM, means: Means::Nothing },
     Sign { name: "SIGPROF", number: Number::PROF, means: Means::Nothing },
     Sign { name: "SIGIO", number: Number::IO, means: Means::Nothing },
+    Sign { name: "SIGSTKFLT", number: Number::STKFLT, means: Means::Nothing },
     // The write that was too large for `ulimit -f` fails, and is told as that.
     Sign { name: "SIGXFSZ", number: Number::XFSZ, means: Means::Nothing },
 ];
 
+/// The signals that have a number and no name, SIGRTMIN to SIGRTMAX (signal(7)): they mean
+/// nothing here. A C library that keeps the first for itself does not let it be heard.
+const REAL_TIME: RangeInclusive<i32> = 34..=64;
+
 /// What holds the other end of stdin has ended.
 const PARENT_ENDED: Sign =
     Sign { name: "the end of its parent", number: Number::TERM, means: Means::StopOnce };
+
+/// What they are called; nobody goes by the number.
+const NUMBERED: Sign =
+    Sign { name: "a real-time signal", number: Number::USR1, means: Means::Nothing };
 
 /// Something that is heard.
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +159,12 @@ struct Requests {
 
 impl Requests {
     fn open(parent: bool) -> Result<Self, ExitError> {
-        let mut signs = HEARD.map(hear).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let named = HEARD.map(|sign| hear(sign.number.as_raw(), sign));
+        let mut signs = named
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| ExitError::internal("cannot listen for signals", &error))?;
+        signs.extend(REAL_TIME.filter_map(|number| hear(number, NUMBERED).ok()));
         if parent {
             let ended = end_of_stdin()?.map(|_| PARENT_ENDED);
             signs.push(stream::once(ended).boxed());
@@ -194,10 +209,9 @@ impl Requests {
     }
 }
 
-/// Each time that a signal comes.
-fn hear(sign: Sign) -> Result<BoxStream<'static, Sign>, ExitError> {
-    let mut signal = signal(SignalKind::from_raw(sign.number.as_raw()))
-        .map_err(|error| ExitError::internal("cannot listen for signals", &error))?;
+/// Each time that the signal of this number comes.
+fn hear(number: i32, sign: Sign) -> io::Result<BoxStream<'static, Sign>> {
+    let mut signal = signal(SignalKind::from_raw(number))?;
     Ok(stream::poll_fn(move |context| signal.poll_recv(context)).map(move |()| sign).boxed())
 }
 

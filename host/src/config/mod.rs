@@ -110,6 +110,9 @@ pub struct Config {
     /// Whether the host starts with all of its actions or not at all, as for somebody who
     /// has just named one and looks on. Else it starts with those that can be had.
     pub all_or_none: bool,
+    /// The file in which compiled functions are kept one by one, for whoever edits a plugin and
+    /// runs it again; else plugins are kept as a whole alone.
+    pub functions: Option<PathBuf>,
     /// What else is so.
     around: Vec<Problem>,
     /// Where they come from, to be read again when the plugins folder changes.

@@ -92,6 +92,7 @@ fn config(
         refused,
         around: resolver.take_around(),
         all_or_none: false,
+        functions: None,
         source: Arc::new(source),
     })
 }

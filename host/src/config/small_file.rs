@@ -21,7 +21,7 @@ use crate::clock::unix_ms;
 pub(crate) const FILE_MAX: u64 = 1 << 20;
 
 /// Tells one content of a file from another, without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp {
     inode: i64,
     size: i64,

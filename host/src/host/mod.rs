@@ -146,6 +146,9 @@ impl Host {
         let mut labour =
             Labour::start(config, &peers, &store, &programme, catalog.failures(), &roster)
                 .map_err(HostError::Store)?;
+        let watchdog = Watchdog::start(config.timings).map_err(HostError::System)?;
+        // To the end: what is torn down moves as well.
+        drop(tokio::spawn(watchdog.pulse()));
         let driver = Driver {
             timings: config.timings,
             member: member.clone(),
@@ -157,7 +160,7 @@ impl Host {
             catalog: catalog.failures(),
             health: health.clone(),
             sidelines: sidelines.clone(),
-            watchdog: Watchdog::start(config.timings).map_err(HostError::System)?,
+            watchdog,
             spread: spread(config),
             tasks: labour.calls(),
             offers: labour.offers(),
@@ -335,9 +338,10 @@ impl Host {
 async fn prepare(config: &Config) -> Result<(Catalog, Ranking), HostError> {
     let source = Arc::clone(&config.source);
     let Config { actions, refused, .. } = config.clone();
-    let groups = config.groups.clone();
+    let (groups, functions) = (config.groups.clone(), config.functions.clone());
     let prepared = spawn_blocking(move || -> Result<_, HostError> {
-        let engine = Arc::new(Engine::new(cache_folder())?.vetting_by(THIS_PROGRAM.into()));
+        let engine =
+            Arc::new(Engine::new(cache_folder())?.vetting_by(THIS_PROGRAM.into(), functions));
         let ranking = Ranking::load(&engine, &groups);
         Ok((Catalog::prepare(source, Reading { actions, refused }, engine), ranking))
     });

@@ -14,7 +14,8 @@ use tracing::warn;
 
 use super::{
     PluginError, artefacts,
-    machine::{INSTANCES, Machine, Wasi, Weight},
+    function_cache::FunctionCache,
+    machine::{Caches, INSTANCES, Machine, Wasi, Weight},
     ticker::{Hurry, Live, Ticker},
     vetting::{Craft, Vetting},
 };
@@ -89,7 +90,7 @@ pub struct Engine {
     concurrent: Arc<OnceLock<Machine>>,
     /// Held while the second one is made, so that it is made once.
     making: Mutex<()>,
-    cache: Option<PathBuf>,
+    caches: Caches,
     vetting: Option<Vetting>,
     slots: Arc<Semaphore>,
     ticker: Ticker,
@@ -105,7 +106,25 @@ impl Engine {
     /// # Errors
     /// When the machine does not give what the engine needs.
     pub fn new(cache: Option<PathBuf>) -> Result<Self, EngineError> {
-        let plain = Machine::new(Wasi::V02, cache.clone())?;
+        Self::with(Caches { folder: cache, functions: None })
+    }
+
+    /// The same, which takes functions from the file `functions`, and puts there what it
+    /// compiles, when it is asked to [keep](Self::keep_functions) them.
+    pub(crate) fn with_functions(
+        cache: Option<PathBuf>,
+        functions: &Path,
+    ) -> Result<Self, EngineError> {
+        let opened = FunctionCache::open(functions);
+        let opened = opened.map_err(|source| EngineError::Cache {
+            folder: functions.to_owned(),
+            source: source.into(),
+        })?;
+        Self::with(Caches { folder: cache, functions: Some(opened.into()) })
+    }
+
+    fn with(caches: Caches) -> Result<Self, EngineError> {
+        let plain = Machine::new(Wasi::V02, &caches)?;
         let concurrent = Arc::<OnceLock<Machine>>::default();
         let (first, second) = (plain.engine.clone(), concurrent.clone());
         let tick = move || {
@@ -121,7 +140,7 @@ impl Engine {
             plain,
             concurrent,
             making,
-            cache,
+            caches,
             vetting,
             slots,
             ticker,
@@ -132,13 +151,14 @@ impl Engine {
     }
 
     /// Has `program`, which is soloist, compile each plugin within limits before this
-    /// process does it: compiling may take for ever, or break down.
+    /// process does it: compiling may take for ever, or break down. With `functions` that
+    /// process keeps what it compiles in that file, function by function.
     #[must_use]
-    pub fn vetting_by(self, program: PathBuf) -> Self {
+    pub fn vetting_by(self, program: PathBuf, functions: Option<PathBuf>) -> Self {
         if let Some(Err(error)) = self.cache().map(artefacts::tidy) {
             warn!(%error, "the folder of compiled plugins cannot be tidied");
         }
-        Self { vetting: Some(Vetting::by(program)), ..self }
+        Self { vetting: Some(Vetting::by(program, functions)), ..self }
     }
 
     /// Makes sure that compiling `bytes`, the content of `file`, comes to an end.
@@ -155,7 +175,12 @@ impl Engine {
 
     /// Where compiled plugins are kept.
     pub(super) fn cache(&self) -> Option<&Path> {
-        self.cache.as_deref()
+        self.caches.folder.as_deref()
+    }
+
+    /// Puts the functions that were compiled into their file.
+    pub(super) fn keep_functions(&self) -> rusqlite::Result<()> {
+        self.caches.functions.as_ref().map_or(Ok(()), |functions| functions.keep())
     }
 
     /// Waits for the right to one more instance, of a plugin of this weight.
@@ -216,7 +241,7 @@ impl Engine {
         if let Some(machine) = self.concurrent.get() {
             return Ok(machine);
         }
-        let machine = Machine::new(Wasi::V03, self.cache.clone())?;
+        let machine = Machine::new(Wasi::V03, &self.caches)?;
         Ok(self.concurrent.get_or_init(|| machine))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use super::{Engine, Form, Kinds, Plugin, PluginError, load, outline::Outline};
+use super::{Engine, Form, Kinds, Plugin, PluginError, Ranker, load, outline::Outline};
 use crate::clock::BootTime;
 
 /// What there is to know of a plugin before it runs.
@@ -22,6 +22,8 @@ pub struct Inspection {
     pub exports: Vec<String>,
     /// All that this host could run it as, and how long it took to load it; or why it cannot.
     pub verdict: Result<(Kinds, Duration), PluginError>,
+    /// Whether it says who should lead a group, as a `strategy`.
+    pub strategy: bool,
 }
 
 impl Inspection {
@@ -40,6 +42,10 @@ impl Inspection {
         drop(component);
         let began = BootTime::now();
         let loaded = Plugin::from_bytes(engine, file, &bytes);
+        let took = BootTime::now().since(began);
+        // Of what is no action it may still be one.
+        let strategy = matches!(loaded, Err(PluginError::NoStart { .. }))
+            && Ranker::load(engine, file).is_ok();
         Ok(Self {
             size: bytes.len() as u64,
             sha256: load::sha256(&bytes).into(),
@@ -47,7 +53,8 @@ impl Inspection {
             lifted,
             imports,
             exports,
-            verdict: loaded.map(|plugin| (plugin.kinds().clone(), BootTime::now().since(began))),
+            verdict: loaded.map(|plugin| (plugin.kinds().clone(), took)),
+            strategy,
         })
     }
 
@@ -108,6 +115,7 @@ mod tests {
             imports: imports.map(ToOwned::to_owned).to_vec(),
             exports: Vec::new(),
             verdict: Err(PluginError::NoStart { file: "x.wasm".into() }),
+            strategy: false,
         };
         let asked: Vec<_> =
             inspection.requests().iter().map(|it| (it.setting, it.unasked)).collect();

@@ -1,13 +1,13 @@
 //! One engine of wasmtime, with what its components may import.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
     component::{Component, Linker},
 };
 
-use super::{artefacts, engine::EngineError};
+use super::{artefacts, engine::EngineError, function_cache::FunctionCache};
 use crate::{
     capability::{self, GuestState},
     config::MEMORY_MAX,
@@ -47,11 +47,25 @@ pub(super) struct Machine {
     pub(super) linker: Linker<GuestState>,
 }
 
+/// Where what was compiled is kept.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Caches {
+    /// The folder of whole plugins.
+    pub(super) folder: Option<PathBuf>,
+    /// Their functions, one by one.
+    pub(super) functions: Option<Arc<FunctionCache>>,
+}
+
 impl Machine {
-    /// Reserves the pool. With `cache`, compiled plugins are kept in that folder.
-    pub(super) fn new(wasi: Wasi, cache: Option<PathBuf>) -> Result<Self, EngineError> {
+    /// Reserves the pool.
+    pub(super) fn new(wasi: Wasi, caches: &Caches) -> Result<Self, EngineError> {
         let mut config = config(wasi);
-        config.cache(cache.map(open_cache).transpose()?);
+        config.cache(caches.folder.clone().map(open_cache).transpose()?);
+        if let Some(functions) = &caches.functions {
+            config
+                .enable_incremental_compilation(Arc::clone(functions) as _)
+                .map_err(|source| EngineError::Pool { source: source.into() })?;
+        }
         let engine = wasmtime::Engine::new(&config)
             .map_err(|source| EngineError::Pool { source: source.into() })?;
         let linker = match wasi {

@@ -18,6 +18,7 @@ mod engine;
 mod entry;
 mod error;
 mod form;
+mod function_cache;
 mod guest;
 mod hooks;
 mod inspect;

@@ -99,12 +99,14 @@ pub(crate) fn end_with(parent: i32) -> io::Result<()> {
 #[derive(Debug)]
 pub(crate) struct Vetting {
     program: PathBuf,
+    /// The file that it keeps functions in.
+    functions: Option<PathBuf>,
 }
 
 impl Vetting {
     /// By this program, the `soloist` that is to be run.
-    pub(crate) fn by(program: PathBuf) -> Self {
-        Self { program }
+    pub(crate) fn by(program: PathBuf, functions: Option<PathBuf>) -> Self {
+        Self { program, functions }
     }
 
     /// Returns once compiling `bytes`, the content of `file`, is known to end, and what the
@@ -166,8 +168,10 @@ impl Vetting {
         if let Some(workplace) = workplace {
             command.arg("--cache").arg(workplace.path());
         }
-        if craft == Craft::Strategy {
-            command.arg("--strategy");
+        match (craft, &self.functions) {
+            (Craft::Strategy, _) => drop(command.arg("--strategy")),
+            (Craft::Action, Some(functions)) => drop(command.arg("--functions").arg(functions)),
+            (Craft::Action, None) => {}
         }
         command
             .arg(format!("--parent={}", std::process::id()))
@@ -197,6 +201,8 @@ pub(crate) fn compile_stdin(
         Craft::Action => drop(Plugin::from_bytes(engine, Path::new("stdin"), &bytes)),
         Craft::Strategy => drop(Ranker::from_bytes(Path::new("stdin"), &bytes)),
     }
+    // The next one takes longer without.
+    let _ = engine.keep_functions();
     Ok(())
 }
 

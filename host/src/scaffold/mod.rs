@@ -133,12 +133,27 @@ impl Project {
             |(path, text): (&str, &str)| (self.fill(path).into(), self.fill(text).into_bytes());
         let mut files: Vec<File> = recipe.sources().map(filled).collect();
         files.push(("README.md".into(), self.readme(&recipe).into_bytes()));
+        files.push((DEV.into(), self.dev(&recipe).into_bytes()));
         files.extend(interfaces::of(self.language, &recipe, &self.fill(interfaces::MODULE))?);
         Ok(files)
     }
 
+    /// What `soloist dev` goes by. The last command is the build, the others go before.
+    fn dev(&self, recipe: &Recipe) -> String {
+        let (build, before) = recipe.build.split_last().unwrap_or((&"true", &[]));
+        let mut table = toml::Table::new();
+        if !before.is_empty() {
+            table.insert("prepare".to_owned(), before.join(" && ").into());
+        }
+        table.insert("build".to_owned(), self.fill(build).into());
+        table.insert("output".to_owned(), self.output().into());
+        format!("{DEV_SAYS}\n{table}")
+    }
+
     fn readme(&self, recipe: &Recipe) -> String {
-        let listed = recipe.files.iter().map(|(path, says)| format!("| `{path}` | {says} |\n"));
+        let dev = (DEV, "what `soloist dev` goes by: how it is built, and what that makes");
+        let files = recipe.files.iter().chain([&dev]);
+        let listed = files.map(|(path, says)| format!("| `{path}` | {says} |\n"));
         let text = README
             .replace("{{language}}", &self.language.to_string())
             .replace("{{does}}", self.kind.does())
@@ -161,6 +176,12 @@ impl Project {
 }
 
 const README: &str = include_str!("templates/README.md");
+
+/// The file that says how a project is built.
+const DEV: &str = "dev.toml";
+const DEV_SAYS: &str = "# What `soloist dev` does in this folder: `prepare` once, if there is \
+                        such a line, and `build`\n# whenever a file changes that git keeps. \
+                        `output` is what the build makes, and what is run.";
 
 /// What cargo does not take for the name of a package.
 const RUST_WORDS: &[&str] = &[

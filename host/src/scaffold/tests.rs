@@ -23,6 +23,10 @@ fn nothing_in_a_project_is_left_open() {
             assert!(generated || !text.contains("{{"), "{project:?} {}: {text}", path.display());
             assert_eq!(place(path.to_str().unwrap()), files.iter().position(|(p, _)| p == path));
         }
+        let dev: toml::Table =
+            String::from_utf8(files[place(DEV).unwrap()].1.clone()).unwrap().parse().unwrap();
+        assert_eq!(dev["output"].as_str(), Some(&*project.output()));
+        assert_eq!(dev["build"].as_str(), project.build().last().map(String::as_str));
         assert!(place("wit/worlds.wit").is_some() && place("README.md").is_some());
         for (name, _) in project.recipe().files {
             let name = project.fill(name);

@@ -3,10 +3,16 @@
 //! It closes the gate of every term whose deadline has passed, even if every
 //! task of this process hangs, and ends the process if what runs under a shut
 //! gate does not go: better no host than two that perform.
+//!
+//! It also ends a process whose runtime hangs. The election has a thread of its own, which
+//! would renew the lease for ever, and nobody else could perform what this host does not.
 
 use std::{
     process,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, Thread},
     time::Duration,
 };
@@ -20,12 +26,27 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How often it looks whether there is still a host, while there is no term: it is woken
 /// for the first one.
 const REST: Duration = Duration::from_secs(1);
+/// How often the runtime shows that it moves.
+const PULSE: Duration = Duration::from_millis(200);
+/// How long it may show nothing, beyond two TTLs: a machine may be slow.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// Watches over the terms of this process.
 #[derive(Clone)]
 pub struct Watchdog {
     watched: Arc<Mutex<Vec<Watched>>>,
+    /// Counted up by the runtime.
+    beats: Arc<AtomicU64>,
     thread: Thread,
+}
+
+/// Whether the runtime moves.
+#[derive(Default)]
+struct Pulse {
+    /// How often it had when it was looked at last.
+    beats: u64,
+    /// How long it has not, as far as this process was awake.
+    silent: Duration,
 }
 
 struct Watched {
@@ -55,19 +76,36 @@ impl Watchdog {
     /// The system has no thread to give.
     pub fn start(timings: Timings) -> std::io::Result<Self> {
         let watched = Arc::new(Mutex::new(Vec::new()));
-        let weak = Arc::downgrade(&watched);
+        let (weak, beats) = (Arc::downgrade(&watched), Arc::<AtomicU64>::default());
+        let beaten = Arc::clone(&beats);
         let run = move || {
-            let mut last = BootTime::now();
+            let (mut last, mut pulse) = (BootTime::now(), Pulse::default());
             while let Some(watched) = weak.upgrade() {
                 let now = BootTime::now();
-                let rests = look(&mut lock(&watched), now, now.since(last), &timings);
+                let passed = now.since(last);
+                let rests = look(&mut lock(&watched), now, passed, &timings);
+                if let Some(silent) = pulse.feel(beaten.load(Ordering::Relaxed), passed, &timings) {
+                    abort(&format!("nothing has moved in this host for {} ms", silent.as_millis()));
+                }
                 last = now;
                 drop(watched);
                 thread::park_timeout(if rests { REST } else { LOOK });
             }
         };
         let thread = thread::Builder::new().name("watchdog".into()).spawn(run)?;
-        Ok(Self { watched, thread: thread.thread().clone() })
+        Ok(Self { watched, beats, thread: thread.thread().clone() })
+    }
+
+    /// Shows that the runtime moves on which this is polled, as long as there is a watchdog. From
+    /// its first poll on the process lives no longer than that runtime does.
+    pub fn pulse(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (beats, watched) = (Arc::clone(&self.beats), Arc::downgrade(&self.watched));
+        async move {
+            while watched.strong_count() > 0 {
+                beats.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(PULSE).await;
+            }
+        }
     }
 
     pub(super) fn watch(&self, gate: Arc<Gate>) -> Watch {
@@ -83,7 +121,11 @@ fn look(watched: &mut [Watched], now: BootTime, passed: Duration, timings: &Timi
     let awake = passed.min(LOOK * 4);
     for watched in watched.iter_mut() {
         if let Some(overdue) = watched.look(now, awake, timings) {
-            abort(&watched.gate, overdue);
+            abort(&format!(
+                "the term {} is still alive {} ms after its end",
+                watched.gate.term(),
+                overdue.as_millis()
+            ));
         }
     }
     watched.is_empty()
@@ -92,6 +134,20 @@ fn look(watched: &mut [Watched], now: BootTime, passed: Duration, timings: &Timi
 fn lock(watched: &Mutex<Vec<Watched>>) -> MutexGuard<'_, Vec<Watched>> {
     // A list of what is watched cannot be left half-written.
     watched.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pulse {
+    /// Returns how long nothing moves, if that is too long. `passed` is the time since it was
+    /// felt before; a process that was frozen had no time to move.
+    fn feel(&mut self, beats: u64, passed: Duration, timings: &Timings) -> Option<Duration> {
+        // It has not begun, or it moves.
+        if beats == 0 || beats != self.beats {
+            *self = Self { beats, silent: Duration::ZERO };
+            return None;
+        }
+        self.silent += passed.min(REST * 2);
+        (self.silent > timings.ttl * 2 + SLOW).then_some(self.silent)
+    }
 }
 
 impl Watched {
@@ -119,13 +175,8 @@ impl Watched {
 }
 
 /// The last resort. Nothing here may wait: not for the log, not for a reader of stderr.
-fn abort(gate: &Gate, overdue: Duration) -> ! {
-    let line = format!(
-        "soloist: the term {} is still alive {} ms after its end: aborting, so that no two hosts \
-         perform\n",
-        gate.term(),
-        overdue.as_millis()
-    );
+fn abort(why: &str) -> ! {
+    let line = format!("soloist: {why}: aborting, so that another host performs, and only one\n");
     let stderr = rustix::stdio::stderr();
     let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
     if poll(&mut ready, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {
@@ -186,7 +237,16 @@ mod tests {
     /// Set for the process that is to be aborted.
     const DOOMED: &str = "SOLOIST_TEST_DOOMED";
 
-    /// A process of its own, since it is the one that ends.
+    /// How this test ended as a process of its own, which is the one that is aborted.
+    fn doomed(test: &str) -> std::process::Output {
+        let mut doomed = Command::new(env::current_exe().unwrap());
+        let test = format!("term::watchdog::tests::{test}");
+        doomed.args([&test, "--exact", "--nocapture"]).env(DOOMED, "1");
+        let ended = doomed.output().unwrap();
+        assert_eq!(ended.status.signal(), Some(rustix::process::Signal::ABORT.as_raw()));
+        ended
+    }
+
     #[test]
     fn a_term_that_does_not_go_takes_the_process_with_it() {
         if env::var_os(DOOMED).is_some() {
@@ -198,13 +258,45 @@ mod tests {
             thread::sleep(Duration::from_secs(60));
             return;
         }
-        let test = "term::watchdog::tests::a_term_that_does_not_go_takes_the_process_with_it";
-        let mut doomed = Command::new(env::current_exe().unwrap());
-        doomed.args([test, "--exact", "--nocapture"]).env(DOOMED, "1");
-        let ended = doomed.output().unwrap();
-        assert_eq!(ended.status.signal(), Some(rustix::process::Signal::ABORT.as_raw()));
+        let ended = doomed("a_term_that_does_not_go_takes_the_process_with_it");
         let said = String::from_utf8_lossy(&ended.stderr);
         assert!(said.contains("main/7 of a is still alive"), "{said}");
+    }
+
+    /// The same, in a process whose only worker waits for what never comes.
+    #[test]
+    fn a_runtime_that_hangs_takes_the_process_with_it() {
+        if env::var_os(DOOMED).is_some() {
+            let ms = Duration::from_millis;
+            let watchdog = Watchdog::start(Timings::derive(ms(1000), ms(100), ms(1000))).unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_time()
+                .build()
+                .unwrap();
+            runtime.spawn(watchdog.pulse());
+            // It moves for longer than it may hang.
+            thread::sleep(ms(6000));
+            println!("it moves");
+            runtime.spawn(async { thread::sleep(Duration::from_secs(60)) });
+            thread::sleep(Duration::from_secs(60));
+            return;
+        }
+        let ended = doomed("a_runtime_that_hangs_takes_the_process_with_it");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(said.contains("nothing has moved in this host for 5"), "{said}");
+        assert!(String::from_utf8_lossy(&ended.stdout).contains("it moves"), "{said}");
+    }
+
+    #[test]
+    fn a_process_that_was_frozen_had_no_time_to_move() {
+        let mut pulse = Pulse::default();
+        assert_eq!(pulse.feel(0, Duration::from_secs(60), &timings()), None);
+        assert_eq!(pulse.feel(1, Duration::from_secs(60), &timings()), None);
+        assert_eq!(pulse.feel(1, Duration::from_secs(3600), &timings()), None);
+        assert_eq!(pulse.feel(2, LOOK, &timings()), None);
+        let felt = (1..).find_map(|_| pulse.feel(2, REST, &timings()));
+        assert_eq!(felt, Some(Duration::from_secs(14)), "two TTLs, and what a machine may be slow");
     }
 
     #[test]

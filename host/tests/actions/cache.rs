@@ -12,7 +12,7 @@ use crate::{log::Log, rig::guest_file};
 /// An engine that believes its cache no more than a host does.
 fn engine(cache: &Path) -> Engine {
     let program = env!("CARGO_BIN_EXE_soloist").into();
-    Engine::new(Some(cache.to_owned())).unwrap().vetting_by(program)
+    Engine::new(Some(cache.to_owned())).unwrap().vetting_by(program, None)
 }
 
 /// The pieces that wasmtime would load.

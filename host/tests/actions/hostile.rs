@@ -147,7 +147,7 @@ async fn a_start_function_without_an_end_is_stopped() {
 
 /// An engine that has another program compile what it has not seen yet.
 fn vetted_by(program: &str, cache: &Path) -> Engine {
-    Engine::new(Some(cache.to_owned())).unwrap().vetting_by(program.into())
+    Engine::new(Some(cache.to_owned())).unwrap().vetting_by(program.into(), None)
 }
 
 /// This one would take the compiler minutes.

@@ -63,6 +63,18 @@ async fn until(what: &str, is_it: impl AsyncFn() -> bool) {
     assert!(waited.await.is_ok(), "never: {what}");
 }
 
+/// It would lead, and answer nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_with_too_few_files_does_not_start() {
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    for supervised in [false, true] {
+        cluster.supervised = supervised;
+        let Ended { status, output } = run(&mut with_files(&cluster.command("a", ""), 255)).await;
+        assert_eq!(status.code(), Some(69), "{output}");
+        assert!(output.contains("may have 255 files open") && output.contains("ulimit -n"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_shut_no_address() {
     let mut cluster = Cluster::new(Kind::Sqlite).await;

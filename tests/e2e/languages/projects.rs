@@ -4,11 +4,14 @@
 use std::{
     env,
     ffi::OsString,
+    fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
     process::Command,
@@ -16,13 +19,19 @@ use tokio::{
 };
 
 use super::{COMPILING, Cluster, Kind, stands};
-use crate::harness::process::{run, soloist};
+use crate::harness::{
+    at,
+    client::Web,
+    own_address,
+    process::{Process, run, soloist},
+};
 
 /// A project that was just begun and built.
 struct Project {
     /// It is in here.
     _folder: TempDir,
     name: String,
+    root: PathBuf,
     plugin: PathBuf,
 }
 
@@ -42,7 +51,7 @@ impl Project {
             }
         }
         let plugin = built(&root, &told.output);
-        Self { _folder: folder, name, plugin }
+        Self { _folder: folder, name, root, plugin }
     }
 
     fn settings(&self, cluster: &Cluster) -> String {
@@ -100,6 +109,48 @@ async fn http(lang: &str) {
     assert!(answer.body.starts_with(&begin) && answer.body.ends_with(&end), "{}", answer.body);
 }
 
+/// Is built and run by `soloist dev`, and again when its source is saved.
+async fn dev(lang: &str) {
+    let project = Project::of(lang, "http").await;
+    fs::remove_file(&project.plugin).expect("it was built");
+    let listen = at(own_address(), 3000);
+    let web = Web::new(listen);
+    let mut command = soloist();
+    command.arg("dev").arg(&project.root).args(["--", "--listen", &listen.to_string()]);
+    command.env("PATH", variable("SOLOIST_TEST_PATH")).env_remove("CARGO_TARGET_DIR");
+    let mut dev = Process::start(&mut command);
+    let says = async |text: &'static str| {
+        let saying = async {
+            loop {
+                match web.get("/").await.filter(|answer| answer.body.starts_with(text)) {
+                    Some(answer) => return answer,
+                    None => sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let said = timeout(COMPILING, saying).await;
+        said.unwrap_or_else(|_| panic!("{text} is not said:\n{}", dev.log))
+    };
+    let first = says("my-http at /").await;
+    let source = ["src/lib.rs", "plugin.c", "plugin.py"].map(|file| project.root.join(file));
+    let source = source.iter().find(|file| file.is_file()).expect("a source");
+    let text = fs::read_to_string(source).expect("its text");
+    let edited = text.replace("my-http at", "edited at");
+    assert_ne!(text, edited, "what it says stands in {}", source.display());
+    // One that does not build takes nothing away.
+    fs::write(source, "this is no program").expect("a mistake");
+    let failed = |line: &Value| line.as_str().is_some_and(|line| line.contains("build failed"));
+    dev.log.find_within(COMPILING, 0, "word of the build", failed).await;
+    says("my-http at /").await;
+    fs::write(source, edited).expect("an edit");
+    let second = says("edited at /").await;
+    assert_eq!(first.token, second.token, "the term goes on");
+    dev.signal(Signal::INT);
+    let status = dev.ended().await;
+    assert!(status.success(), "{status}:\n{}", dev.log);
+    assert_eq!(web.get("/").await, None, "somebody still serves");
+}
+
 /// Works until it is told that the term is ending.
 async fn service(lang: &str) {
     let project = Project::of(lang, "service").await;
@@ -108,9 +159,8 @@ async fn service(lang: &str) {
     cluster.start_from("a", &settings);
     stands(&cluster, "a").await;
     let token = cluster.leading("a").await["token"].clone();
-    let says = |text: String| {
-        move |line: &serde_json::Value| line["message"].as_str().is_some_and(|m| m == text)
-    };
+    let says =
+        |text: String| move |line: &Value| line["message"].as_str().is_some_and(|m| m == text);
     let log = cluster.host("a").log.clone();
     let name = &project.name;
     for turn in [1, 2] {
@@ -119,9 +169,8 @@ async fn service(lang: &str) {
     }
     let log = cluster.terminate("a").await;
     let end = format!("{name}: the term is ending");
-    let ended = |line: &serde_json::Value| {
-        line["message"].as_str().is_some_and(|message| message.starts_with(&end))
-    };
+    let ended =
+        |line: &Value| line["message"].as_str().is_some_and(|message| message.starts_with(&end));
     log.find(0, &end, ended).await;
 }
 
@@ -133,7 +182,7 @@ async fn job(lang: &str) {
     cluster.start_from("a", &settings);
     stands(&cluster, "a").await;
     let text = format!("{}: done, the sum is 500000500000", project.name);
-    let done = |line: &serde_json::Value| line["message"].as_str() == Some(&text);
+    let done = |line: &Value| line["message"].as_str() == Some(&text);
     cluster.host("a").log.find(0, &text, done).await;
 }
 
@@ -143,7 +192,7 @@ async fn task(lang: &str) {
     let mut cluster = Cluster::new(Kind::Sqlite).await;
     let settings = project.settings(&cluster);
     cluster.start_from("a", &settings);
-    let listens = |line: &serde_json::Value| line["event"] == "listening";
+    let listens = |line: &Value| line["event"] == "listening";
     cluster.host("a").log.find_within(COMPILING, 0, "its address", listens).await;
     let offered = timeout(COMPILING, async {
         loop {
@@ -184,9 +233,9 @@ macro_rules! slow {
     };
 }
 
-quick!(rust, "rust", http, service, job, task);
-quick!(c, "c", http, service, job, task);
-quick!(python, "python", http);
+quick!(rust, "rust", http, service, job, task, dev);
+quick!(c, "c", http, service, job, task, dev);
+quick!(python, "python", http, dev);
 slow!(python_too, "python", service, job, task);
 slow!(go, "go", http, service, job, task);
 slow!(javascript, "js", http, service, job, task);

@@ -152,6 +152,42 @@ async fn a_login_that_takes_longer_than_a_call_lets_in() {
     cluster.web.until("somebody", |answer| answer.token > 0).await;
 }
 
+/// To refuse a password takes etcd as long as to take it. Hosts that try it at each call would keep
+/// each other from hearing the refusal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_told_as_that_and_mended_without_a_restart() {
+    let server = Etcd::started_with(&["--bcrypt-cost=13".to_owned()]).await;
+    guard(&mut server.connect().await).await;
+    let store = format!("etcd://soloist:wrong@{}", server.endpoint());
+    let mut cluster = Cluster::at(store, TTL);
+    let names = ["a", "b", "c", "d"];
+    let refused = |status: &serde_json::Value| {
+        let error = status["store"]["last_error"].as_str().unwrap_or_default();
+        error.contains("does not know user \"soloist\" with this password")
+    };
+    for name in names {
+        cluster.start(name);
+    }
+    for name in names {
+        agrees(cluster.host(name), refused).await;
+    }
+    // It stays that, call after call.
+    for _ in 0..20 {
+        for name in names {
+            let status = cluster.host(name).status().await;
+            assert!(refused(&status), "{}", status["store"]);
+        }
+        tokio::time::sleep(TTL / 20).await;
+    }
+    let root = ConnectOptions::new().with_user("root", "secret");
+    let mut root = Client::connect([server.endpoint()], Some(root)).await.expect("root");
+    root.user_change_password("soloist", "wrong").await.expect("another password");
+    for name in names {
+        agrees(cluster.host(name), |status| status["store"]["state"] == "ok").await;
+    }
+    cluster.web.until("somebody", |answer| answer.token > 0).await;
+}
+
 /// A member that lost its data and was started alone asks for no login, or for another one. What
 /// it has against a host is believed no more than what it says of the cluster.
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,9 @@ pub(super) struct CompileArgs {
     /// Where compiled plugins are kept
     #[arg(long)]
     cache: Option<PathBuf>,
+    /// The file that functions are kept in
+    #[arg(long)]
+    functions: Option<PathBuf>,
     /// It is a strategy
     #[arg(long)]
     strategy: bool,
@@ -35,8 +38,11 @@ pub(super) struct CompileArgs {
 pub(super) fn main(args: CompileArgs) -> Result<ExitCode, ExitError> {
     let failed = |error| ExitError::internal("cannot compile within limits", &error);
     end_with(args.parent).map_err(failed)?;
-    let engine = Engine::new(args.cache)
-        .map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
+    let engine = match &args.functions {
+        Some(functions) => Engine::with_functions(args.cache, functions),
+        None => Engine::new(args.cache),
+    };
+    let engine = engine.map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
     let limits = CompileLimits { seconds: args.seconds, memory: args.memory };
     let craft = if args.strategy { Craft::Strategy } else { Craft::Action };
     compile_stdin(&engine, craft, limits).map_err(failed)?;

@@ -61,6 +61,8 @@ struct Sheet {
     /// What it is run as only where `kinds` in its settings says so.
     more_kinds: Vec<String>,
     compile_ms: Option<u64>,
+    /// Whether it is one that `strategy` in the settings of a group may name.
+    strategy: bool,
     refusal: Option<String>,
     asks_for: Vec<Ask>,
     exports: Vec<String>,
@@ -95,11 +97,12 @@ impl Sheet {
             sha256: seen.sha256.to_string(),
             form: seen.form.to_string(),
             wasi: wasi_versions(seen),
-            runs: verdict.is_ok(),
+            runs: verdict.is_ok() || seen.strategy,
             kinds: verdict.ok().map(|(kinds, _)| kinds.unasked().to_string()),
             more_kinds: verdict.map(|(kinds, _)| more(kinds)).unwrap_or_default(),
             compile_ms: verdict.ok().map(|(_, took)| millis(*took)),
-            refusal: verdict.err().map(|error| with_causes(error)),
+            strategy: seen.strategy,
+            refusal: verdict.err().filter(|_| !seen.strategy).map(|error| with_causes(error)),
             asks_for: asks_for.collect(),
             exports: seen.exports.clone(),
             imports: seen.imports.clone(),
@@ -141,6 +144,10 @@ impl Sheet {
                 let runs = paint.paint("this host can run it", good);
                 let more = self.more();
                 format!("{runs} as {}{more}; loading it the first time took {took}\n", bold(kinds))
+            }
+            _ if self.strategy => {
+                let runs = paint.paint("this host can run it", good);
+                format!("{runs} as a strategy: name it by `strategy` in the settings of a group\n")
             }
             (_, _, refusal) => {
                 let runs = paint.paint("this host cannot run it", bad);

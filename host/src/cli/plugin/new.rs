@@ -50,6 +50,8 @@ fn told(args: &NewArgs, project: &Project, folder: &Path) -> String {
     format!(
         "made {folder}: a plugin of kind {kind}, in {language}\n\n\
          to build it, with {needs}:\n    cd {folder}\n{build}\n\
+         to work on it, building and running it again at each change:\n    \
+         cd {folder} && soloist dev\n\n\
          to run it, copy {output} to the plugins folder of a host, as {name}.wasm{settings}\n",
         folder = folder.display(),
         kind = args.kind,

@@ -68,6 +68,12 @@ pub(super) struct RunArgs {
     /// What to log: error, warn, info, debug, trace, or as in `info,soloist=debug`
     #[arg(long, value_name = "FILTER", default_value = LOG)]
     log: String,
+    /// Where compiled functions are kept for the next time [default: with the store]
+    #[arg(long, hide = true, value_name = "FILE")]
+    functions: Option<PathBuf>,
+    /// Stop when stdin ends
+    #[arg(long, hide = true)]
+    exit_with_parent: bool,
 }
 
 impl RunArgs {
@@ -128,14 +134,17 @@ fn setting(text: &str) -> Result<Table, String> {
 pub(super) async fn main(args: RunArgs) -> Result<(), ExitError> {
     run::abort_on_panic();
     let _log = logging::start(LogFormat::Text, &args.log)?;
-    let (shutdown, _second) = Signals::listen(false)?.split();
+    let (shutdown, _second) = Signals::listen(args.exit_with_parent)?.split();
     let scratch = Scratch::set_up(&args.file, args.settings()?)?;
     let overrides = Overrides {
         config: Some(scratch.settings()),
         file_shown: Some(FLAGS),
         ..Overrides::default()
     };
-    let config = Config::load(&overrides)?.complete()?;
+    let mut config = Config::load(&overrides)?.complete()?;
+    if args.watch {
+        config.functions = Some(args.functions.unwrap_or_else(|| scratch.functions()));
+    }
     let result = tokio::select! {
         result = run::run(config, Box::new(()), shutdown) => result,
         result = follow(&args.file, &scratch), if args.watch => result,

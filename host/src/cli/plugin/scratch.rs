@@ -57,6 +57,11 @@ impl Scratch {
         settings_in(self.folder.path())
     }
 
+    /// Where what is compiled of one version is kept for the next.
+    pub(super) fn functions(&self) -> PathBuf {
+        self.folder.path().join("functions")
+    }
+
     /// Leaves nothing behind.
     pub(super) fn remove(self) -> Result<(), ExitError> {
         temporary::remove(self.folder)

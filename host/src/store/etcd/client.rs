@@ -40,6 +40,7 @@ use super::{
     access::{Access, Tls},
     headed::Headed,
     keys::Keys,
+    logins::Logins,
     member::Member,
     opening::Opening,
     refusal::{Asker, Meaning, meaning, was_broken, was_refused_at_the_door},
@@ -75,6 +76,7 @@ pub(super) struct Client {
     members: Arc<[Member]>,
     /// The members take turns.
     turns: Turns,
+    logins: Logins,
     /// How many lines in a row could not be opened in time.
     late: Arc<AtomicU32>,
     request_timeout: Duration,
@@ -112,6 +114,7 @@ impl Client {
             known: AtomicBool::new(false),
             members,
             turns: Turns::default(),
+            logins: Logins::new(request_timeout),
             late: Arc::default(),
             request_timeout,
             places: Arc::new(Semaphore::new(AT_ONCE)),
@@ -177,7 +180,7 @@ impl Client {
                 if !self.waits_for_line(&turn) {
                     self.leave(turn.number);
                 }
-                return Err(self.unavailable(attempted, no_answer(self.request_timeout)));
+                return Err(self.too_late(attempted, &turn));
             };
             match answer {
                 Ok(answer) => {
@@ -230,6 +233,7 @@ impl Client {
             members: Arc::clone(&self.members),
             place: turn.number % self.members.len(),
             trust: Arc::clone(&self.trust),
+            logins: self.logins.clone(),
             within: self.request_timeout * LOGIN,
             late: Arc::clone(&self.late),
         };
@@ -250,15 +254,31 @@ impl Client {
         turn: Turn,
         in_time: Instant,
     ) -> Result<(), StoreError> {
-        let (turns, members) = (self.turns.clone(), self.members.len());
+        let (turns, members, logins) =
+            (self.turns.clone(), self.members.len(), self.logins.clone());
         // It goes on when its caller has given up, as above.
-        let renewal = self.runtime.spawn(async move { turns.renew_login(&turn, members).await });
+        let renewal =
+            self.runtime.spawn(async move { turns.renew_login(&turn, members, &logins).await });
         match timeout_at(in_time, renewal).await {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(error))) => Err(self.told(attempted, error)),
             Ok(Err(error)) => Err(self.unavailable(attempted, error)),
-            Err(_) => Err(self.unavailable(attempted, self.turns.not_renewed_yet())),
+            Err(_) => Err(self.not_let_in(attempted).unwrap_or_else(|| {
+                self.unavailable(attempted, "etcd has not renewed the login yet")
+            })),
         }
+    }
+
+    /// What a call is told that got no answer in time. One that waited for a login hears what
+    /// etcd has against it, and not of the time that it took to say so again.
+    fn too_late(&self, attempted: &'static str, turn: &Turn) -> StoreError {
+        let opening = !turn.connection.initialized();
+        let refused = opening.then(|| self.not_let_in(attempted)).flatten();
+        refused.unwrap_or_else(|| self.unavailable(attempted, no_answer(self.request_timeout)))
+    }
+
+    fn not_let_in(&self, attempted: &'static str) -> Option<StoreError> {
+        self.logins.refusal().map(|error| self.told(attempted, error))
     }
 
     /// The member of a turn.

@@ -15,6 +15,7 @@ mod client;
 mod headed;
 mod join;
 mod keys;
+mod logins;
 mod lookout;
 mod member;
 mod opening;

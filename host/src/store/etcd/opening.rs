@@ -18,7 +18,7 @@ use etcd_client::{
 
 use tokio::time::timeout;
 
-use super::{headed::Headed, member::Member, refusal::meaning, trust::Trust};
+use super::{headed::Headed, logins::Logins, member::Member, refusal::meaning, trust::Trust};
 use crate::store::identity::{Before, Look, new_identity};
 
 /// What it takes to open a line.
@@ -27,6 +27,7 @@ pub(super) struct Opening {
     /// Which of them it is.
     pub(super) place: usize,
     pub(super) trust: Arc<Trust>,
+    pub(super) logins: Logins,
     /// How long it may take, where none was late before.
     pub(super) within: Duration,
     /// How many were, one after the other.
@@ -38,9 +39,14 @@ pub(super) struct Opening {
 const DOUBLED: u32 = 4;
 
 impl Opening {
-    /// A connection to the member, if it is to be believed: also where it has something
-    /// against this host, for a stranger knows no login, or another one.
+    /// A connection to the member, if it is to be believed, and was not refused just now.
     pub(super) async fn connect(&self) -> Result<Connection, Error> {
+        self.logins.attempt(self.connect_now()).await
+    }
+
+    /// The member is looked at also where it has something against this host, for a stranger
+    /// knows no login, or another one.
+    async fn connect_now(&self) -> Result<Connection, Error> {
         match self.open_in_time().await {
             Err(error) if !meaning(&error).is_a_member_s() => {
                 Err(self.stranger().await.unwrap_or(error))

@@ -5,12 +5,12 @@
 //! with (etcd: `api/v3rpc/watch.go`, `isWatchPermitted`). So a login that was renewed begins
 //! another turn, on the same line: it costs no connection, and what waits does so anew.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use etcd_client::{Client as Connection, Error};
 use tokio::sync::{OnceCell, watch};
 
-use crate::words::with_causes;
+use super::logins::Logins;
 
 /// The time that one line is used under one login. Clones are the same.
 #[derive(Clone, Default)]
@@ -40,8 +40,6 @@ impl Turn {
 #[derive(Clone, Default)]
 pub(super) struct Turns {
     now: Arc<watch::Sender<Turn>>,
-    /// What etcd has said when it renewed a login last, if it did not.
-    refusal: Arc<Mutex<Option<String>>>,
 }
 
 impl Turns {
@@ -62,31 +60,21 @@ impl Turns {
     }
 
     /// Renews the login of `turn`, once for all who met its end, and ends the turn by that.
-    pub(super) async fn renew_login(&self, turn: &Turn, members: usize) -> Result<(), Error> {
-        let renewed = turn.renewal.get_or_try_init(|| async {
+    pub(super) async fn renew_login(
+        &self,
+        turn: &Turn,
+        members: usize,
+        logins: &Logins,
+    ) -> Result<(), Error> {
+        let renewal = async {
             match turn.connection.get() {
                 Some(line) => line.refresh_token().await,
                 None => Ok(()),
             }
-        });
-        let renewed = renewed.await;
-        *self.refusal() = renewed.as_ref().err().map(|error| with_causes(error));
-        renewed?;
+        };
+        turn.renewal.get_or_try_init(|| logins.attempt(renewal)).await?;
         self.follow(turn.number, |turn| turn.under_another_login(members));
         Ok(())
-    }
-
-    /// What a call is told that cannot wait for the login any longer.
-    pub(super) fn not_renewed_yet(&self) -> String {
-        match &*self.refusal() {
-            Some(refusal) => format!("etcd has not renewed the login; it said last: {refusal}"),
-            None => "etcd has not renewed the login yet".to_owned(),
-        }
-    }
-
-    /// Not to be held across an await.
-    fn refusal(&self) -> MutexGuard<'_, Option<String>> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn follow(&self, number: usize, next: impl FnOnce(&Turn) -> Turn) {

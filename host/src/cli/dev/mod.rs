@@ -1,0 +1,78 @@
+//! `soloist dev`: build a plugin, run it, and do both again at each change.
+//!
+//! What is run is a copy that changes in one step, by `soloist plugin run --watch` as a process
+//! of its own: so a build that fails, or a half-written file, disturbs nothing that runs.
+
+mod project;
+mod runner;
+mod sources;
+
+use std::{convert::Infallible, ffi::OsString, path::PathBuf};
+
+use clap::Args;
+
+use self::{
+    project::Project,
+    runner::Runner,
+    sources::{Change, Sources},
+};
+use super::{ExitError, signals::Signals, terminal::remark};
+
+/// Build a plugin and run it, and do so again whenever a file of it changes
+///
+/// In the folder of a project. How it is built stands in its `dev.toml`, which `soloist plugin
+/// new` writes; a project of cargo needs none. It runs as by `soloist plugin run`, with the
+/// settings of its NAME.toml; what git ignores is not looked at.
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// The project's folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// The command that builds it, for a shell [default: `build` in dev.toml]
+    #[arg(long, value_name = "COMMAND")]
+    build: Option<String>,
+    /// The file that the build makes, from the project's folder [default: `output` in dev.toml]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Handed to `soloist plugin run`, as in `-- --state --listen 127.0.0.1:8080`
+    #[arg(last = true, value_name = "FLAGS")]
+    flags: Vec<OsString>,
+}
+
+/// Builds and runs until Ctrl-C.
+pub(super) async fn main(args: DevArgs) -> Result<(), ExitError> {
+    let (signal, _second) = Signals::listen(false)?.split();
+    let project = Project::read(&args.folder, args.build, args.output)?;
+    let mut runner = Runner::set_up(project.settings(), args.flags)?;
+    let result = tokio::select! {
+        _ = signal => Ok(()),
+        result = work(&project, &mut runner) => result.map(|never| match never {}),
+    };
+    runner.end().await?;
+    result
+}
+
+async fn work(project: &Project, runner: &mut Runner) -> Result<Infallible, ExitError> {
+    project.prepare().await?;
+    loop {
+        // From before the build: what changes meanwhile is built after it.
+        let mut sources = Sources::of(project)?;
+        if project.build().await? {
+            runner.show(&project.output()?)?;
+        } else {
+            remark("the build failed: what was built before runs on, and the next change is tried");
+        }
+        sources.take_made(project)?;
+        loop {
+            tokio::select! {
+                change = sources.changed(project) => match change? {
+                    Change::Sources => break,
+                    Change::Settings => runner.restart().await?,
+                },
+                end = runner.ended() => {
+                    remark(&format!("the plugin's host ended ({end}): the next change starts it again"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A plugin's project: how it is built, and what comes out.
+
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use serde::Deserialize;
+use tokio::process::Command;
+
+use crate::{
+    cli::{ExitError, terminal::remark},
+    config::small_file,
+};
+
+/// The file that says how.
+const FILE: &str = "dev.toml";
+/// How a project of cargo is built, which needs to say nothing.
+const CARGO: &str = "cargo build --release --target wasm32-wasip2";
+/// Where its components are then.
+const CARGO_OUTPUT: &str = "target/wasm32-wasip2/release";
+
+/// A project that can be built.
+#[derive(Debug)]
+pub(super) struct Project {
+    folder: PathBuf,
+    prepare: Option<String>,
+    build: String,
+    /// The file that is made; without one the newest of `CARGO_OUTPUT`.
+    output: Option<PathBuf>,
+}
+
+/// What is in the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    /// Once, before the first build.
+    prepare: Option<String>,
+    build: Option<String>,
+    output: Option<PathBuf>,
+}
+
+impl Project {
+    /// The project in `folder`, by its file and what the flags say instead.
+    pub(super) fn read(
+        folder: &Path,
+        build: Option<String>,
+        output: Option<PathBuf>,
+    ) -> Result<Self, ExitError> {
+        let text = text(&folder.join(FILE))?;
+        let (build, output) = (build.or(text.build), output.or(text.output));
+        let of_cargo = build.is_none() && folder.join("Cargo.toml").is_file();
+        let build = match build {
+            Some(build) => build,
+            None if of_cargo => CARGO.to_owned(),
+            None => return Err(unknown(folder, "nothing says how it is built")),
+        };
+        if output.is_none() && !of_cargo {
+            return Err(unknown(folder, "nothing says what its build makes"));
+        }
+        Ok(Self { folder: folder.to_owned(), prepare: text.prepare, build, output })
+    }
+
+    /// Where it is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Does what has to be done once.
+    pub(super) async fn prepare(&self) -> Result<(), ExitError> {
+        match &self.prepare {
+            Some(command) if !self.run(command).await? => {
+                Err(ExitError::failed(format!("`{command}` failed"))
+                    .help(format!("it is `prepare` in {FILE}: see above what it said")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Builds it, and says whether that went well.
+    pub(super) async fn build(&self) -> Result<bool, ExitError> {
+        let began = Instant::now();
+        let well = self.run(&self.build).await?;
+        if well {
+            remark(&format!("built in {:.1} s", began.elapsed().as_secs_f64()));
+        }
+        Ok(well)
+    }
+
+    async fn run(&self, command: &str) -> Result<bool, ExitError> {
+        remark(&format!("$ {command}"));
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(&self.folder).kill_on_drop(true);
+        let ended = shell.status().await;
+        let ended = ended.map_err(|error| ExitError::internal("cannot start a shell", &error))?;
+        Ok(ended.success())
+    }
+
+    /// The file that was made.
+    pub(super) fn output(&self) -> Result<PathBuf, ExitError> {
+        let made = match &self.output {
+            Some(output) => Some(self.folder.join(output)),
+            None => newest(&self.folder.join(CARGO_OUTPUT)),
+        };
+        made.filter(|file| file.is_file()).ok_or_else(|| {
+            let expected = self.output.as_deref().unwrap_or(Path::new(CARGO_OUTPUT));
+            ExitError::usage(format!("the build made no {}", expected.display()))
+                .help(format!("name the file that it makes: `output` in {FILE}, or --output FILE"))
+        })
+    }
+
+    /// Where its settings are, if it has some: beside it, under the name that its file has.
+    pub(super) fn settings(&self) -> Option<PathBuf> {
+        let stem = match &self.output {
+            Some(output) => output.file_stem()?.to_owned(),
+            None => package(&self.folder)?.into(),
+        };
+        Some(self.folder.join(stem).with_extension("toml"))
+    }
+}
+
+fn unknown(folder: &Path, problem: &str) -> ExitError {
+    ExitError::usage(format!("{}: {problem}", folder.display())).help(format!(
+        "write `build = \"COMMAND\"` and `output = \"FILE.wasm\"` into its {FILE}, or give \
+         --build COMMAND --output FILE; `soloist plugin new NAME` makes a project that has it"
+    ))
+}
+
+/// What the file says; nothing, where there is none.
+fn text(file: &Path) -> Result<Text, ExitError> {
+    let cannot = |error: &dyn std::error::Error| {
+        ExitError::usage(format!("cannot read {}", file.display())).caused_by(error)
+    };
+    let text = match small_file::read_named(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Text::default()),
+        Err(error) => return Err(cannot(&error)),
+    };
+    toml::from_str(&text).map_err(|error| cannot(&error))
+}
+
+/// The package's name in the manifest of cargo.
+fn package(folder: &Path) -> Option<String> {
+    let text = small_file::read_named(&folder.join("Cargo.toml")).ok()?;
+    let manifest: toml::Table = text.parse().ok()?;
+    Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
+}
+
+/// The component in `folder` that was made last.
+fn newest(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let components = entries.filter(|entry| entry.path().extension() == Some("wasm".as_ref()));
+    let last = components.max_by_key(|entry| entry.metadata().and_then(|it| it.modified()).ok());
+    last.map(|entry| entry.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Project, ExitError>) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let project = Project::read(folder.path(), None, None);
+        (folder, project)
+    }
+
+    #[test]
+    fn its_file_says_how() {
+        let text = "prepare = \"npm install\"\nbuild = \"npm run build\"\noutput = \"web.wasm\"";
+        let (folder, project) = project(&[(FILE, text)]);
+        let project = project.unwrap();
+        assert_eq!(project.build, "npm run build");
+        assert_eq!(project.prepare.as_deref(), Some("npm install"));
+        assert_eq!(project.settings(), Some(folder.path().join("web.toml")));
+        let missing = project.output().unwrap_err().to_string();
+        assert!(missing.contains("made no web.wasm"), "{missing}");
+    }
+
+    #[test]
+    fn a_project_of_cargo_says_nothing() {
+        let (folder, project) = project(&[("Cargo.toml", "[package]\nname = \"my-web\"")]);
+        let project = project.unwrap();
+        assert_eq!(project.build, CARGO);
+        assert_eq!(project.settings(), Some(folder.path().join("my-web.toml")));
+        let made = folder.path().join(CARGO_OUTPUT).join("my_web.wasm");
+        fs::create_dir_all(made.parent().unwrap()).unwrap();
+        fs::write(&made, "").unwrap();
+        assert_eq!(project.output().unwrap(), made);
+    }
+
+    #[test]
+    fn what_is_not_known_is_asked_for() {
+        for (file, text, problem) in [
+            ("other", "", "how it is built"),
+            (FILE, "build = \"make\"", "what its build makes"),
+            (FILE, "biuld = \"make\"", "unknown field `biuld`"),
+        ] {
+            let error = project(&[(file, text)]).1.unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+}
