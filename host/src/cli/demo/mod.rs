@@ -4,7 +4,11 @@
 //! end of a pipe whose write end is ours.
 
 mod child;
+mod neighbour;
+mod opening;
 mod part;
+mod ports;
+mod programme;
 mod scratch;
 mod show;
 
@@ -21,6 +25,7 @@ use crate::{
 };
 use child::Child;
 use part::Part;
+use programme::Programme;
 use scratch::Scratch;
 use show::Show;
 
@@ -51,22 +56,24 @@ pub(super) async fn main(args: DemoArgs) -> Result<(), ExitError> {
     let scratch = Scratch::set_up(&args.plugins)?;
     let (signal, _second) = Signals::listen(false)?.split();
     let show = Show::new();
-    let result = perform(&scratch.parts, args.kill_leader_every, show, signal).await;
+    let result = perform(&scratch, args.kill_leader_every, show, signal).await;
     scratch.remove()?;
     result
 }
 
 /// Runs the hosts until `signal`.
 async fn perform(
-    parts: &[Part],
+    scratch: &Scratch,
     kill_every: Option<Duration>,
     show: Show,
     signal: impl Future<Output = &'static str>,
 ) -> Result<(), ExitError> {
+    let Scratch { parts, programme, taken, .. } = scratch;
     let stop = CancellationToken::new();
     let mut hosts = JoinSet::new();
     let mut kills = BTreeMap::new();
-    show.banner(parts, kill_every);
+    show.banner(parts, programme, kill_every);
+    taken.iter().for_each(|taken| show.note(taken));
     for part in parts {
         let (kill, killed) = mpsc::channel(1);
         kills.insert(part.name, kill);
@@ -81,6 +88,7 @@ async fn perform(
     let result = tokio::select! {
         _ = signal => Ok(()),
         result = killer => result,
+        result = around(parts, programme, show) => result,
         // Hosts end by themselves only when they cannot be started.
         Some(ended) = hosts.join_next() => ended.unwrap_or_else(|error| {
             Err(ExitError::internal("the demo lost a host", &error))
@@ -90,6 +98,14 @@ async fn perform(
     stop.cancel();
     while hosts.join_next().await.is_some() {}
     result
+}
+
+/// What goes on beside the hosts.
+async fn around(parts: &[Part], programme: &Programme, show: Show) -> Result<(), ExitError> {
+    tokio::select! {
+        result = neighbour::live(programme.ports().neighbour, show) => result,
+        result = opening::perform(parts, programme, show) => result.map(|never| match never {}),
+    }
 }
 
 /// Starts a host, and starts it again whenever it has ended, until `stop`.

@@ -4,9 +4,6 @@ use std::path::PathBuf;
 
 use owo_colors::AnsiColors;
 
-/// Where the leader's `http` action answers by default.
-pub(super) const ACTION_PORT: u16 = 3000;
-
 /// What a host of the demo is told.
 #[derive(Clone, Debug)]
 pub(super) struct Part {

@@ -249,6 +249,7 @@ mod tests {
             kinds: Some("service".into()),
             more_kinds: Vec::new(),
             compile_ms: Some(57),
+            strategy: false,
             refusal: None,
             asks_for: vec![
                 Ask {
