@@ -121,6 +121,8 @@ async fn leadership_moves_on_the_page_while_the_leader_is_killed() {
     browser.until("document.querySelectorAll('#hosts .state.up').length === 3").await;
     browser.until("document.querySelector('[data-host=a]').matches('.leads')").await;
     browser.until(&shows("#tasks", "work")).await;
+    let link = "document.querySelector('[data-action=web] a')?.href";
+    browser.until(&format!("{link} === 'http://{}/'", cluster.web_at)).await;
     browser.until(&shows("[data-group=main] .facts", "b, then c")).await;
     // One that ends before anybody has taken it down is forgotten.
     agrees(cluster.host("b"), |status| status["members"][0]["first_seen"].is_string()).await;

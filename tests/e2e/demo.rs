@@ -1,15 +1,59 @@
 //! The first thing anyone runs.
 
+use std::{net::TcpListener, time::Duration};
+
 use rustix::process::Signal;
+use serde_json::Value;
+use tokio::{
+    sync::Mutex,
+    time::{sleep, timeout},
+};
 
 use crate::harness::{
+    PATIENCE,
     client::Web,
     plugins,
-    process::{Process, soloist},
+    process::{Process, run, soloist},
 };
+
+/// Two demos that begin at once would find the same ports free.
+static PORTS: Mutex<()> = Mutex::const_new(());
+
+/// What the demo prints has this in one line.
+async fn says(demo: &Process, text: &str) -> String {
+    let line = demo.log.find(0, text, |line| line.as_str().is_some_and(|l| l.contains(text))).await;
+    line.as_str().expect("text").to_owned()
+}
+
+/// The first URL in the line that has this text.
+async fn url(demo: &Process, text: &str) -> String {
+    let line = says(demo, text).await;
+    let url = line.split_whitespace().find(|word| word.starts_with("http://"));
+    url.expect("a URL").to_owned()
+}
+
+/// Awaits a page that is as wanted.
+async fn page(url: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let mut last = String::new();
+    let found = timeout(PATIENCE, async {
+        loop {
+            if let Ok(answer) = reqwest::get(url).await {
+                last = answer.text().await.unwrap_or_default();
+                if wanted(&last) {
+                    return;
+                }
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let found = found.await;
+    assert!(found.is_ok(), "{url} is not as wanted: {last}");
+    last
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_shows_a_leader_kills_it_and_leaves_nothing_behind() {
+    let _ports = PORTS.lock().await;
     let temporary = tempfile::TempDir::new().expect("a folder");
     let mut command = soloist();
     command
@@ -17,7 +61,10 @@ async fn the_demo_shows_a_leader_kills_it_and_leaves_nothing_behind() {
         .arg(plugins())
         .env("TMPDIR", temporary.path());
     let mut demo = Process::start(&mut command);
-    let web = Web::new(([127, 0, 0, 1], 3000).into());
+    let address = url(&demo, "the leader says who it is").await;
+    let address: std::net::SocketAddr =
+        address.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
+    let web = Web::new(address);
     let first = web.until("a leader", |_| true).await;
     assert_eq!(first.body.trim(), format!("I am server {}", first.host));
     web.until("another leader", |answer| answer.token > first.token).await;
@@ -25,10 +72,33 @@ async fn the_demo_shows_a_leader_kills_it_and_leaves_nothing_behind() {
     let status = demo.ended().await;
     assert!(status.success(), "{status}:\n{}", demo.log);
     assert_eq!(web.get("/").await, None, "somebody still serves");
-    for port in 4001..=4003 {
-        let free = std::net::TcpListener::bind(("127.0.0.1", port));
-        assert!(free.is_ok(), "somebody still listens on {port}");
-    }
+    let dashboard = url(&demo, "the dashboard of host a").await;
+    let control = dashboard.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    assert!(TcpListener::bind(&control).is_ok(), "somebody still listens on {control}");
     let left: Vec<_> = std::fs::read_dir(temporary.path()).expect("a folder").collect();
     assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_plugin_of_the_demo_has_something_to_do() {
+    let _ports = PORTS.lock().await;
+    // A port that is taken is no reason not to begin.
+    let _held = TcpListener::bind("127.0.0.1:3000");
+    let mut demo = Process::start(soloist().args(["demo", "--plugins"]).arg(plugins()));
+    says(&demo, "port 3000 is taken").await;
+    let neighbour = url(&demo, "what it was told and sent").await;
+    page(&neighbour, |page| page.contains("main: ") && page.contains("{\"hello\":1}")).await;
+    let uptime = url(&demo, "it checks the three hosts").await;
+    page(&format!("{uptime}/api"), |page| {
+        let Ok(api) = serde_json::from_str::<Value>(page) else { return false };
+        let checks = api["checks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        checks.len() == 3 && checks.iter().all(|check| check["up"] == true)
+    })
+    .await;
+    let dashboard = url(&demo, "the dashboard of host a").await;
+    let call = ["call", "factor", "600851475143", "--url", &dashboard];
+    let told = run(soloist().args(call)).await;
+    assert!(told.output.contains("71 × 839 × 1471 × 6857"), "{}", told.output);
+    says(&demo, "12 of 12 done").await;
+    assert!(demo.terminate().await.success(), "{}", demo.log);
 }

@@ -6,17 +6,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{guests, protoc, soloist, wasm_target};
+use crate::{guests, soloist, wasm_target};
 
 /// Builds everything and becomes `soloist demo`; `extra` goes to it.
 pub(crate) fn run(extra: &[OsString]) -> Result<()> {
-    eprintln!("1/4 wasm target: {}", wasm_target::TARGET);
+    eprintln!("1/3 wasm target: {}", wasm_target::TARGET);
     wasm_target::ensure()?;
-    eprintln!("2/4 protoc: {}", protoc::ensure()?);
-    eprintln!("3/4 plugins");
+    eprintln!("2/3 plugins");
     let plugins = guests::plugins()?;
-    eprintln!("4/4 soloist (the first build takes some minutes)");
-    let program = soloist::build()?;
+    eprintln!("3/3 soloist (the first build takes some minutes)");
+    let program = soloist::build_for_demo()?;
 
     let mut demo = Command::new(&program);
     demo.arg("demo").arg("--plugins").arg(plugins).args(extra);

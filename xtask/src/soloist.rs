@@ -12,6 +12,11 @@ pub(crate) fn build() -> Result<PathBuf> {
     build_by("release")
 }
 
+/// Builds it in the shortest time, for a first look.
+pub(crate) fn build_for_demo() -> Result<PathBuf> {
+    build_by("demo")
+}
+
 /// Builds it as it is handed out, which takes longer, and runs faster.
 pub(crate) fn build_for_others() -> Result<PathBuf> {
     build_by("dist")

@@ -219,6 +219,9 @@ pub struct ActionEntry {
     pub restarts: u64,
     /// Where it answers, if it does.
     pub listen: Option<String>,
+    /// Whether it does so by TLS.
+    #[serde(default)]
+    pub tls: bool,
     /// Under which path of that address; the shortest, if there are several.
     pub path: Option<String>,
     /// All of its paths there.
@@ -274,6 +277,7 @@ pub(crate) mod tests {
             sha256: "ab12".into(),
             restarts: 1,
             listen: Some("127.0.0.1:3000".into()),
+            tls: false,
             path: Some("/".into()),
             paths: vec!["/".into()],
             last_error: Some("unreachable executed".into()),
@@ -329,7 +333,7 @@ pub(crate) mod tests {
             "actions": [{
                 "name": "web", "kind": "http", "group": "main", "state": "running",
                 "plugin": "web.wasm", "sha256": "ab12", "restarts": 1,
-                "listen": "127.0.0.1:3000", "path": "/", "paths": ["/"], "last_error": "unreachable executed",
+                "listen": "127.0.0.1:3000", "tls": false, "path": "/", "paths": ["/"], "last_error": "unreachable executed",
             }],
         });
         assert_eq!(serde_json::to_value(example()).unwrap(), expected);

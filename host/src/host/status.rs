@@ -219,7 +219,8 @@ impl Observer {
             let mut status = action.status();
             status.listen = self.lobby.bound(action).or(status.listen);
             let parked = roster.and_then(|it| it.parked(action.group(), action.name()));
-            action_entry(status, mounts.get(action.name()), parked)
+            let entry = action_entry(status, mounts.get(action.name()), parked);
+            ActionEntry { tls: action.tls().is_some(), ..entry }
         };
         let actions = programme.actions.iter().map(entry);
         let refused = programme.refused.iter().chain(&self.strategies);
@@ -291,6 +292,7 @@ fn action_entry(
         path: mount.map(|mount| mount.path().to_owned()),
         paths: mount.iter().flat_map(|it| &it.paths).map(ToString::to_string).collect(),
         last_error: parked.map(|failing| failing.reason.clone()).or(action.last_error),
+        ..ActionEntry::default()
     }
 }
 

@@ -162,14 +162,24 @@ const GOOD = ["running", "done"];
 const BAD = ["failed", "parked", "refused"];
 const mood = (state) => (GOOD.includes(state) ? "up" : BAD.includes(state) ? "bad" : state === "ready" ? "" : "warn");
 
+/** Where a browser finds an action: at its address; at its leader's, if it listens at all of them. */
+function addressOf({ listen, tls, group }, { groups, members }) {
+  const [, host, port] = listen?.match(/^(.*):(\d+)$/) ?? [];
+  const everywhere = host === "0.0.0.0" || host === "[::]";
+  const leader = members.find((member) => member.name === groups[group]?.leader);
+  const name = everywhere ? leader?.url.match(/^https?:\/\/([^/]*?)(:\d+)?(\/|$)/)?.[1] : host;
+  return name ? `${tls ? "https" : "http"}://${name}:${port}` : "";
+}
+
 export function actions(status, lineIsUp) {
   at("actions").parentElement.querySelector(".none").hidden = status.actions.length > 0;
-  list(at("actions"), status.actions, (action) => action.name, "li", (element, first) => {
+  const all = status.actions.map((action) => ({ ...action, address: addressOf(action, status) }));
+  list(at("actions"), all, (action) => action.name, "li", (element, first) => {
     const title = add(element, "div", "title");
     const [name, kind] = [add(title, "span"), add(title, "small")];
     const state = add(add(element, "div"), "span", "state");
     const what = add(element, "div", "what");
-    const [where, restarts] = [add(what, "span"), add(what, "small")];
+    const [where, restarts] = [add(what, "a"), add(what, "small")];
     const buttons = add(element, "p", "buttons");
     const error = add(element, "p", "error");
     const log = button(buttons, "Logs", () => opened(first.name, log, element, lineIsUp));
@@ -183,9 +193,10 @@ export function actions(status, lineIsUp) {
       state.className = `state ${mood(action.state)}`;
       const path = action.path && action.path !== "/" ? action.path : "";
       write(where, action.listen ? `${action.listen}${path}` : action.plugin);
+      if (action.address) where.href = action.address + path;
+      else where.removeAttribute("href");
       write(restarts, action.restarts ? `started again in this term: ${action.restarts}×` : "");
       write(error, action.last_error);
-      log.hidden = action.state === "refused";
     };
   });
 }
@@ -213,7 +224,7 @@ export function jobs(all, order) {
       element.dataset.job = job.name;
       write(name, job.name);
       write(schedule, `${job.schedule} · ${job.group}`);
-      moment(due, job.next, "at");
+      moment(due, job.next, "due");
       const firing = job.last;
       const good = firing && ["done", "running"].includes(firing.outcome);
       write(outcome, firing ? firing.outcome : "has not run yet");

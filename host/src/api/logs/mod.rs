@@ -127,6 +127,10 @@ impl LogSource {
             let group = action.kinds().perform().then(|| action.group().clone());
             return Ok((Arc::clone(action.name()), group));
         }
+        // What was refused may have printed before.
+        if programme.refused.iter().any(|refused| refused.name == name) {
+            return Ok((name.into(), None));
+        }
         let names: Vec<_> = programme.actions.iter().map(|action| &**action.name()).collect();
         let help = match &names[..] {
             [] => "this host has no actions: put a component into its plugins folder".to_owned(),
