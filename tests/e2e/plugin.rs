@@ -31,6 +31,25 @@ async fn a_plugin_is_looked_at() {
 }
 
 #[tokio::test]
+async fn a_strategy_is_looked_at() {
+    let seen = inspect(&guests().join("strategy.wasm"), &[]).await;
+    assert_eq!(seen.status.code(), Some(0), "{}", seen.output);
+    assert!(seen.output.contains("can run it as a strategy"), "{}", seen.output);
+}
+
+/// What is compiled to look at it is kept for hosts, and for the next look.
+#[tokio::test]
+async fn what_was_looked_at_is_compiled() {
+    let cache = tempfile::tempdir().expect("a folder");
+    for said in ["which this user's hosts are spared", "it is compiled already"] {
+        let mut command = soloist();
+        command.args(["plugin", "inspect"]).arg(plugins().join("i-am-server.wasm"));
+        let seen = run(command.env("XDG_CACHE_HOME", cache.path())).await;
+        assert!(seen.output.contains(said), "{}", seen.output);
+    }
+}
+
+#[tokio::test]
 async fn a_plugin_that_cannot_run_is_looked_at_all_the_same() {
     let seen = inspect(&guests().join("needs-unknown.wasm"), &[]).await;
     assert_eq!(seen.status.code(), Some(1), "{}", seen.output);
@@ -53,6 +72,8 @@ async fn a_plugin_runs_alone_and_leaves_nothing_behind() {
     process.log.find(0, "URL", says).await;
     let answer = reqwest::get(format!("{url}increment/visits/2")).await.expect("an answer");
     assert_eq!(answer.text().await.expect("a text"), "2", "{}", process.log);
+    let logged = |line: &Value| line.as_str().is_some_and(|l| l.contains("/increment/visits/2"));
+    process.log.find(0, "the request", logged).await;
     process.signal(Signal::INT);
     assert!(process.ended().await.success(), "{}", process.log);
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "{}", process.log);

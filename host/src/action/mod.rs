@@ -78,7 +78,7 @@ pub use lobby::Lobby;
 pub(crate) use lobby::{Floor, Performer, Visit};
 pub(crate) use paths::{Paths, take_off};
 pub(crate) use places::Places;
-pub(crate) use refusal::{BAD_BODY, Unserved, nowhere, told};
+pub(crate) use refusal::{BAD_BODY, Unserved, nowhere, told, too_large};
 pub use running::{Failure, Scope};
 pub(crate) use stage::{DoorKey, door_key};
 pub use stage::{Stage, mounts};

@@ -21,6 +21,14 @@ use crate::{
 pub(crate) const BAD_BODY: &str =
     "the body of the request broke off, or was not sent as HTTP has it; send it again, whole";
 
+/// What is said of a body that is larger than the settings of its action let it be.
+pub(crate) fn too_large(limit: u64) -> String {
+    format!(
+        "the body of the request is larger than {limit} bytes; `body` in the settings of the \
+         action sets how much it takes"
+    )
+}
+
 /// What is said where no action is; `known` are the paths that there are.
 pub(crate) fn nowhere(known: &str) -> String {
     format!(
@@ -49,10 +57,7 @@ pub(super) enum Refusal {
     NoTarget,
     #[error("{BAD_BODY}")]
     BadBody,
-    #[error(
-        "the body of the request is larger than {0} bytes; `body` in the settings of the action \
-         sets how much it takes"
-    )]
+    #[error("{}", too_large(*.0))]
     TooLarge(u64),
     #[error("{0}")]
     Hangs(#[from] Hangs),

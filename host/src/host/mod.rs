@@ -10,7 +10,7 @@ mod labour;
 mod people;
 mod status;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -340,8 +340,7 @@ async fn prepare(config: &Config) -> Result<(Catalog, Ranking), HostError> {
     let Config { actions, refused, .. } = config.clone();
     let (groups, functions) = (config.groups.clone(), config.functions.clone());
     let prepared = spawn_blocking(move || -> Result<_, HostError> {
-        let engine =
-            Arc::new(Engine::new(cache_folder())?.vetting_by(THIS_PROGRAM.into(), functions));
+        let engine = Arc::new(Engine::of_this_program(functions)?);
         let ranking = Ranking::load(&engine, &groups);
         Ok((Catalog::prepare(source, Reading { actions, refused }, engine), ranking))
     });
@@ -403,16 +402,4 @@ fn member(config: &Config, url: String) -> Member {
         process: Whereabouts::own(),
         ..Member::named(&*config.host.name)
     }
-}
-
-/// The program that runs, even if an upgrade has put another in its place (proc(5)).
-const THIS_PROGRAM: &str = "/proc/self/exe";
-
-/// Where compiled plugins are kept from one start to the next (XDG Base Directory
-/// Specification: `$XDG_CACHE_HOME`, else `~/.cache`); nowhere, if there is no such place.
-fn cache_folder() -> Option<PathBuf> {
-    let absolute =
-        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(caches.join("soloist"))
 }

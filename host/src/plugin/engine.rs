@@ -61,6 +61,9 @@ pub enum EngineError {
     },
 }
 
+/// The program that runs, even if an upgrade has put another in its place (proc(5)).
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// The right to one instance. Whoever holds one may instantiate: the pools have what it
 /// takes.
 #[derive(Debug)]
@@ -109,7 +112,16 @@ impl Engine {
         Self::with(Caches { folder: cache, functions: None })
     }
 
-    /// The same, which takes functions from the file `functions`, and puts there what it
+    /// The engine of this user's hosts: what it compiles is compiled by this program within limits,
+    /// as [`vetting_by`](Self::vetting_by) has it, and kept for all of them.
+    ///
+    /// # Errors
+    /// When the machine does not give what the engine needs.
+    pub fn of_this_program(functions: Option<PathBuf>) -> Result<Self, EngineError> {
+        Ok(Self::new(cache_folder())?.vetting_by(THIS_PROGRAM.into(), functions))
+    }
+
+    /// The same as [`new`](Self::new), which takes functions from the file `functions`, and puts there what it
     /// compiles, when it is asked to [keep](Self::keep_functions) them.
     pub(crate) fn with_functions(
         cache: Option<PathBuf>,
@@ -171,6 +183,11 @@ impl Engine {
     ) -> Result<(), PluginError> {
         let vetting = self.vetting.as_ref();
         vetting.map_or(Ok(()), |vetting| vetting.pass(self, craft, file, bytes, sha256))
+    }
+
+    /// Whether the content of `file`, with this digest, was compiled before, and is kept.
+    pub(super) fn knows(&self, file: &Path, sha256: &str) -> bool {
+        self.vetting.is_some() && Vetting::knows(self, Craft::Action, file, sha256)
     }
 
     /// Where compiled plugins are kept.
@@ -244,6 +261,15 @@ impl Engine {
         let machine = Machine::new(Wasi::V03, &self.caches)?;
         Ok(self.concurrent.get_or_init(|| machine))
     }
+}
+
+/// Where compiled plugins are kept from one start to the next (XDG Base Directory
+/// Specification: `$XDG_CACHE_HOME`, else `~/.cache`); nowhere, if there is no such place.
+fn cache_folder() -> Option<PathBuf> {
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(caches.join("soloist"))
 }
 
 fn usage(machine: &Machine) -> Option<PoolUsage> {

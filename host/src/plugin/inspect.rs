@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use super::{Engine, Form, Kinds, Plugin, PluginError, Ranker, load, outline::Outline};
+use super::{
+    Engine, Form, Kinds, Plugin, PluginError, Ranker, load, outline::Outline, vetting::Craft,
+};
 use crate::clock::BootTime;
 
 /// What there is to know of a plugin before it runs.
@@ -22,13 +24,15 @@ pub struct Inspection {
     pub exports: Vec<String>,
     /// All that this host could run it as, and how long it took to load it; or why it cannot.
     pub verdict: Result<(Kinds, Duration), PluginError>,
+    /// Whether it was compiled before, by this or by a host.
+    pub known: bool,
     /// Whether it says who should lead a group, as a `strategy`.
     pub strategy: bool,
 }
 
 impl Inspection {
-    /// Looks at `file`. To learn how long it takes to compile, give an engine
-    /// without a cache. This blocks, and compiling can take seconds.
+    /// Looks at `file`. What is compiled for that is kept as `engine` keeps it. This blocks, and
+    /// compiling can take seconds.
     ///
     /// # Errors
     /// When the file cannot be read; what is wrong with its content is the verdict.
@@ -40,20 +44,24 @@ impl Inspection {
         let Outline { imports, exports, .. } = Outline::read(shown).unwrap_or_default();
         let lifted = component.as_ref().is_ok_and(|component| **component != bytes[..]);
         drop(component);
+        let sha256 = load::sha256(&bytes);
+        let known = engine.knows(file, &sha256);
         let began = BootTime::now();
-        let loaded = Plugin::from_bytes(engine, file, &bytes);
+        let vetted = engine.vet(Craft::Action, file, &bytes, &sha256);
+        let loaded = vetted.and_then(|()| Plugin::from_bytes(engine, file, &bytes));
         let took = BootTime::now().since(began);
         // Of what is no action it may still be one.
         let strategy = matches!(loaded, Err(PluginError::NoStart { .. }))
             && Ranker::load(engine, file).is_ok();
         Ok(Self {
             size: bytes.len() as u64,
-            sha256: load::sha256(&bytes).into(),
+            sha256: sha256.into(),
             form: Form::of(&bytes),
             lifted,
             imports,
             exports,
             verdict: loaded.map(|plugin| (plugin.kinds().clone(), took)),
+            known,
             strategy,
         })
     }
@@ -115,6 +123,7 @@ mod tests {
             imports: imports.map(ToOwned::to_owned).to_vec(),
             exports: Vec::new(),
             verdict: Err(PluginError::NoStart { file: "x.wasm".into() }),
+            known: false,
             strategy: false,
         };
         let asked: Vec<_> =

@@ -119,7 +119,7 @@ impl Vetting {
         bytes: &[u8],
         sha256: &str,
     ) -> Result<(), PluginError> {
-        let note = engine.cache().map(|cache| Note::new(cache, &note_name(engine, craft, sha256)));
+        let note = note(engine, craft, sha256);
         if note.as_ref().is_some_and(|note| is_known(note, craft, file)) {
             return Ok(());
         }
@@ -150,6 +150,11 @@ impl Vetting {
         } else {
             PluginError::Broken { file, how: how(status, &words) }
         })
+    }
+
+    /// Whether that was done before.
+    pub(super) fn knows(engine: &Engine, craft: Craft, file: &Path, sha256: &str) -> bool {
+        note(engine, craft, sha256).is_some_and(|note| is_known(&note, craft, file))
     }
 
     /// How the process ended, and what it said.
@@ -204,6 +209,10 @@ pub(crate) fn compile_stdin(
     // The next one takes longer without.
     let _ = engine.keep_functions();
     Ok(())
+}
+
+fn note(engine: &Engine, craft: Craft, sha256: &str) -> Option<Note> {
+    engine.cache().map(|cache| Note::new(cache, &note_name(engine, craft, sha256)))
 }
 
 /// For another version of the compiler, or other settings of it, it is another.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ::http::{Response, StatusCode};
 
 use super::{Carried, trail};
-use crate::action::{BAD_BODY, Unserved, nowhere, told};
+use crate::action::{BAD_BODY, Unserved, nowhere, told, too_large};
 
 /// Why the relay cannot pass an answer on.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub(super) enum Refusal {
     NoUrl(String),
     #[error("{BAD_BODY}")]
     BadBody,
-    #[error("the body of the request is larger than {0} bytes")]
+    #[error("{}", too_large(*.0))]
     TooLarge(u64),
     #[error("the leader answered with {0}, which is no answer; its log may say why")]
     NotFinal(StatusCode),

@@ -30,9 +30,8 @@ pub(super) struct InspectArgs {
 
 /// Looks and tells.
 pub(super) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
-    // Without a cache: how long a first start takes is worth knowing.
-    let engine =
-        Engine::new(None).map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
+    let engine = Engine::of_this_program(None)
+        .map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
     let inspection = Inspection::of(&engine, &args.file)
         .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
     let sheet = Sheet::of(&args.file.display().to_string(), &inspection);
@@ -61,6 +60,8 @@ struct Sheet {
     /// What it is run as only where `kinds` in its settings says so.
     more_kinds: Vec<String>,
     compile_ms: Option<u64>,
+    /// Whether it was compiled before, so that this says nothing of a first start.
+    known: bool,
     /// Whether it is one that `strategy` in the settings of a group may name.
     strategy: bool,
     refusal: Option<String>,
@@ -101,6 +102,7 @@ impl Sheet {
             kinds: verdict.ok().map(|(kinds, _)| kinds.unasked().to_string()),
             more_kinds: verdict.map(|(kinds, _)| more(kinds)).unwrap_or_default(),
             compile_ms: verdict.ok().map(|(_, took)| millis(*took)),
+            known: seen.known,
             strategy: seen.strategy,
             refusal: verdict.err().filter(|_| !seen.strategy).map(|error| with_causes(error)),
             asks_for: asks_for.collect(),
@@ -141,9 +143,14 @@ impl Sheet {
         text += &match (&self.kinds, self.compile_ms, &self.refusal) {
             (Some(kinds), Some(took), _) => {
                 let took = humantime::format_duration(Duration::from_millis(took));
+                let compiled = if self.known {
+                    "it is compiled already".to_owned()
+                } else {
+                    format!("compiling it took {took}, which this user's hosts are spared")
+                };
                 let runs = paint.paint("this host can run it", good);
                 let more = self.more();
-                format!("{runs} as {}{more}; loading it the first time took {took}\n", bold(kinds))
+                format!("{runs} as {}{more}; {compiled}\n", bold(kinds))
             }
             _ if self.strategy => {
                 let runs = paint.paint("this host can run it", good);
@@ -249,6 +256,7 @@ mod tests {
             kinds: Some("service".into()),
             more_kinds: Vec::new(),
             compile_ms: Some(57),
+            known: false,
             strategy: false,
             refusal: None,
             asks_for: vec![
@@ -312,7 +320,7 @@ mod tests {
             "\
 plugin report.wasm: core module, lifted to a component, WASI 0.2.6, 91.2 KiB
 sha256 ab12
-this host can run it as service; loading it the first time took 57ms
+this host can run it as service; compiling it took 57ms, which this user's hosts are spared
 
 ASKS FOR  SETTING  BY
 yes       state    wasi:keyvalue/store@0.2.0-draft

@@ -107,6 +107,8 @@ impl RunArgs {
         if self.state {
             table.insert("state".into(), true.into());
         }
+        // Whoever looks on wants to see what is asked.
+        table.entry("access_log").or_insert(true.into());
         add(&mut table, "outbound", self.outbound.iter().map(|url| url.as_str().into()).collect());
         add(&mut table, "folders", self.folder.clone());
         table.extend(given);
@@ -206,6 +208,7 @@ mod tests {
         assert_eq!(settings["outbound"][0].as_str(), Some("http://a"));
         assert_eq!(settings["requests"].as_integer(), Some(8));
         assert!(!settings.contains_key("listen"), "its default is that of every action");
+        assert_eq!(settings["access_log"].as_bool(), Some(true));
         assert!(Line::try_parse_from(["run", "web.wasm", "--set", "requests"]).is_err());
     }
 
