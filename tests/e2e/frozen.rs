@@ -119,7 +119,7 @@ impl Pair {
         loop {
             log.event(log.len(), "renewed").await;
             log.find(log.len(), "beat", |line| beat(line).is_some()).await;
-            self.cluster.signal(name, Signal::STOP);
+            self.cluster.host(name).freeze();
             if self.cluster.file_is_free() {
                 return;
             }

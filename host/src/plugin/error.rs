@@ -45,6 +45,9 @@ pub enum PluginError {
     #[error("the plugin {} is a core module with nothing to enter it by: build it as a program, which exports `_start`, or embed the WIT world that it exports (`wasm-tools component embed`)", file.display())]
     NoStart { file: PathBuf },
     /// Lifting a core module.
+    #[error("the plugin {} is a core module of AssemblyScript that reads arguments or the environment, and its allocator would take the memory that the adapter to WASI 0.2 keeps them in: let the adapter ask it for memory, by `export function cabi_realloc(ptr: usize, old: usize, align: usize, size: usize): usize {{ return ptr ? heap.realloc(ptr, size) : heap.alloc(size); }}`", file.display())]
+    TakesAllMemory { file: PathBuf },
+    /// Lifting a core module.
     #[error("cannot make a component of the core module {}: build it for WASI preview 1 or, where it has a WIT world, with a released wit-bindgen; or build a component (wasm32-wasip2)", file.display())]
     Lift { file: PathBuf, source: Cause },
     /// Compiling: what components of WASI 0.3 need could not be made.

@@ -51,8 +51,9 @@ impl Inspection {
         let loaded = vetted.and_then(|()| Plugin::from_bytes(engine, file, &bytes));
         let took = BootTime::now().since(began);
         // Of what is no action it may still be one.
-        let strategy = matches!(loaded, Err(PluginError::NoStart { .. }))
-            && Ranker::load(engine, file).is_ok();
+        let strategy =
+            matches!(loaded, Err(PluginError::NoKind { .. } | PluginError::NoStart { .. }))
+                && Ranker::load(engine, file).is_ok();
         Ok(Self {
             size: bytes.len() as u64,
             sha256: sha256.into(),

@@ -43,6 +43,9 @@ pub(super) fn lift(file: &Path, module: &[u8]) -> Result<Vec<u8>, PluginError> {
     if !outline.world && known.is_none() {
         check(file, &outline, program)?;
     }
+    if takes_all_memory(module, &outline) {
+        return Err(PluginError::TakesAllMemory { file: file.to_owned() });
+    }
     encode(module, known, if program { COMMAND } else { REACTOR })
         .map_err(|source| PluginError::Lift { file: file.to_owned(), source })
 }
@@ -62,10 +65,53 @@ fn check(file: &Path, outline: &Outline, program: bool) -> Result<(), PluginErro
     Ok(())
 }
 
+/// By which the adapter asks a module for memory. It grows that of one which has none.
+const REALLOC: &str = "cabi_realloc";
+/// Who calls these gets lists, for which the adapter needs memory before the module may have
+/// used any.
+const LISTS: [&str; 4] = ["args_get", "args_sizes_get", "environ_get", "environ_sizes_get"];
+
+/// Whether the module takes what the adapter has grown its memory by for its own: AssemblyScript's
+/// allocator begins with all the memory that there is when it is first used.
+fn takes_all_memory(module: &[u8], outline: &Outline) -> bool {
+    let lists = |name: &String| LISTS.iter().any(|list| *name == format!("{PREVIEW_1}::{list}"));
+    !outline.exports.iter().any(|name| name == REALLOC)
+        && outline.imports.iter().any(lists)
+        && is_assembly_script(module)
+}
+
+/// It says nothing of itself, but the names of its library's files are in its data, in UTF-16.
+fn is_assembly_script(module: &[u8]) -> bool {
+    let library: Vec<u8> = "~lib/".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    module.windows(library.len()).any(|part| part == library)
+}
+
 fn encode(module: &[u8], world: Option<&str>, adapter: &[u8]) -> Result<Vec<u8>, Cause> {
     let module = match world {
         Some(world) => Cow::Owned(world::named(module, world)?),
         None => Cow::Borrowed(module),
     };
     Ok(ComponentEncoder::default().module(&module)?.adapter(PREVIEW_1, adapter)?.encode()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_that_takes_all_memory_is_told_from_others() {
+        let library: Vec<u8> =
+            "~lib/rt/tlsf.ts".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let outline = |imports: &[&str], exports: &[&str]| Outline {
+            imports: imports.iter().map(|name| format!("{PREVIEW_1}::{name}")).collect(),
+            exports: exports.iter().map(|name| (*name).to_owned()).collect(),
+            ..Outline::default()
+        };
+        let reads = outline(&["fd_write", "args_sizes_get"], &["_start"]);
+        assert!(takes_all_memory(&library, &reads));
+        assert!(!takes_all_memory(b"another language", &reads));
+        assert!(!takes_all_memory(&library, &outline(&["fd_write"], &["_start"])));
+        let asks = outline(&["environ_get"], &["_start", REALLOC]);
+        assert!(!takes_all_memory(&library, &asks));
+    }
 }

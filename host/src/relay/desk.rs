@@ -5,6 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 use ::http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
 use super::{
@@ -93,12 +94,14 @@ impl Desk {
     /// The action that a path of the control address names, and how much of the path is
     /// taken up by that.
     fn named(&self, path: &str) -> Result<(Arc<Action>, usize), Refusal> {
-        let name = path.strip_prefix(LEADER).and_then(|rest| rest.split('/').next());
-        let name = name.unwrap_or_default();
+        let written = path.strip_prefix(LEADER).and_then(|rest| rest.split('/').next());
+        let written = written.unwrap_or_default();
+        // `%2D` is a hyphen (RFC 3986, section 6.2.2.2), and some write all of them so.
+        let name = &*percent_decode_str(written).decode_utf8_lossy();
         let programme = Arc::clone(&self.shared.programme.borrow());
         let mut http = programme.actions.iter().filter(|action| action.kinds().has(Kind::Http));
         if let Some(action) = http.clone().find(|action| &**action.name() == name) {
-            return Ok((Arc::clone(action), LEADER.len() + name.len()));
+            return Ok((Arc::clone(action), LEADER.len() + written.len()));
         }
         let mut refused = programme.refused.iter().filter(|refused| refused.name == name);
         if let Some((_, why)) = refused.find_map(|refused| refused.place()) {

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// for the first one.
 const REST: Duration = Duration::from_secs(1);
 /// How often the runtime shows that it moves.
-const PULSE: Duration = Duration::from_millis(200);
+const PULSE: Duration = Duration::from_secs(1);
 /// How long it may show nothing, beyond two TTLs: a machine may be slow.
 const SLOW: Duration = Duration::from_secs(3);
 

@@ -223,7 +223,7 @@ impl Cluster {
     pub(crate) async fn freeze(&self, name: &str) {
         let host = self.host(name);
         host.log.event(host.log.len(), "renewed").await;
-        host.signal(Signal::STOP);
+        host.freeze();
     }
 
     /// Whether nobody holds the lock of the embedded store.

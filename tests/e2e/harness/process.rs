@@ -10,7 +10,9 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
+    process::{
+        Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pidfd_send_signal, waitpid,
+    },
 };
 use serde_json::Value;
 use tokio::{
@@ -75,6 +77,13 @@ impl Process {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("it takes signals");
+    }
+
+    /// Stops it where it stands.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        // Until the last of its threads has stopped, it may still answer.
+        waitpid(Some(self.pid()), WaitOptions::UNTRACED).expect("it stops");
     }
 
     pub(crate) fn pid(&self) -> Pid {

@@ -215,8 +215,13 @@ impl Bed {
 
     /// Whether all members of etcd know who leads them.
     pub(super) fn is_store_whole(&mut self) -> Result<bool> {
+        Ok(self.are_members_in()? && self.members.iter().all(Member::is_healthy))
+    }
+
+    /// Whether all members of etcd lead or follow, be it under an alarm.
+    pub(super) fn are_members_in(&mut self) -> Result<bool> {
         let is_in = |member: &Member| matches!(member.state(), Some(State::Leads | State::Follows));
-        Ok(self.members.iter().all(|member| is_in(member) && member.is_healthy()))
+        Ok(self.members.iter().all(is_in))
     }
 
     /// etcd's leader, and the others.

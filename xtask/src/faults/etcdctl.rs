@@ -32,8 +32,10 @@ impl Etcdctl {
 
     /// Runs it at one member, and returns what it prints.
     pub(super) fn at(&self, node: Node, words: &[&str]) -> Result<String> {
-        // An etcd that has just come back may be busy for a while.
-        cmd::output(self.command(node).args(words).args(["--command-timeout", "30s"]))
+        // An etcd that has just come back may be busy for a while; and the login, which has two
+        // seconds by default, waits for a member that has fallen behind.
+        let patience = ["--command-timeout", "30s", "--dial-timeout", "30s"];
+        cmd::output(self.command(node).args(words).args(patience))
     }
 
     /// The same, of what it can print as JSON.

@@ -64,5 +64,6 @@ fn names(plugins: &Path) -> Result<Vec<String>, ExitError> {
         let problem = format!("there is no component (*.wasm) in `{shown}`");
         return Err(ExitError::usage(problem).help(help));
     }
-    Ok(found)
+    let name = |file: &String| file.strip_suffix(".wasm").map(ToOwned::to_owned);
+    Ok(found.iter().filter_map(name).collect())
 }

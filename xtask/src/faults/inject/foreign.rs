@@ -53,10 +53,11 @@ pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     bed.etcdctl.at(other, &["member", "remove", &id(bed, other, name)?])?;
     bed.etcdctl.at(other, &["member", "add", name, "--peer-urls", &url])?;
     bed.members[place].start_added()?;
-    // It writes anew what was written and deleted since the last snapshot of the log, and
-    // may come to its quota by that.
-    bed.wait_until("etcd serves", Bed::is_store_whole)?;
+    bed.wait_until("the new member is in", Bed::are_members_in)?;
+    // It writes anew what was written and deleted since the last snapshot of the log. By that it
+    // may come to its quota, and raise an alarm under which nobody is healthy.
     make_room(bed, other)?;
+    bed.wait_until("etcd serves", Bed::is_store_whole)?;
     Ok(injected)
 }
 
