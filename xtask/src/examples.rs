@@ -23,10 +23,11 @@ const EXAMPLES: &[(&str, Language)] = &[
     ("stats", Language::Python),
     ("todo", Language::Go),
     ("flags", Language::JavaScript),
+    ("polls", Language::JavaScript),
 ];
 
 /// What is generated or built in an example: no change of these calls for a build.
-const MADE: &[&str] = &["gen", "vendor", "wit", "node_modules", "__pycache__"];
+const MADE: &[&str] = &["gen", "vendor", "wit", "node_modules", "dist", "__pycache__"];
 
 /// Builds the examples in these languages, where they have changed, and returns
 /// the folder that they are in. `soloist` generates their bindings, and

@@ -135,7 +135,7 @@ fn javascript(kind: Kind) -> Recipe {
             ("plugin.js", "the plugin"),
             (
                 "package.json",
-                "its build, by [componentize-js](https://github.com/bytecodealliance/ComponentizeJS)",
+                "its build: esbuild bundles it with the packages of npm that it imports, and [componentize-js](https://github.com/bytecodealliance/ComponentizeJS) makes it a component",
             ),
         ],
         // Its `fetch` events are requests of one version of `wasi:http` alone.
@@ -143,7 +143,7 @@ fn javascript(kind: Kind) -> Recipe {
         source: ("plugin.js", JAVASCRIPT[kind as usize]),
         rest: vec![
             ("package.json", include_str!("templates/javascript/package.json")),
-            (".gitignore", "/node_modules\n/*.wasm\n"),
+            (".gitignore", "/node_modules\n/dist\n/*.wasm\n"),
         ],
     }
 }

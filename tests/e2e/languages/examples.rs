@@ -138,6 +138,38 @@ async fn flags_stay_as_they_are_for_each_user() {
     assert_eq!(web.get("/").await.json(), json!({ "half": 50, "all": 100 }));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "its compiler is not at hand but in `cargo xtask ci`"]
+async fn votes_count_on_under_the_next_leader() {
+    let mut cluster = running("polls").await;
+    let web = Caller::of(&cluster);
+    let lunch = json!({ "question": "What for lunch?", "options": ["pizza", "soup"] });
+    let begun = web.call(Method::PUT, "/lunch", &lunch.to_string()).await;
+    assert_eq!((begun.status.as_u16(), &begun.json()["name"]), (201, &json!("lunch")));
+    assert_eq!(web.call(Method::PUT, "/lunch", &lunch.to_string()).await.status, 409);
+    for bad in ["", "null", "{}", r#"{"question": "?", "options": ["a", "a"]}"#] {
+        assert_eq!(web.call(Method::PUT, "/other", bad).await.status, 400, "{bad}");
+    }
+    for bad in ["", "{}", r#"{"option": "bread"}"#] {
+        assert_eq!(web.call(Method::POST, "/lunch", bad).await.status, 400, "{bad}");
+    }
+    for missing in ["/dinner", "/Dinner", "/lunch/1"] {
+        let answer = web.get(missing).await;
+        assert_eq!(answer.status, 404, "{missing}");
+        assert!(answer.json()["error"].is_string(), "{missing}");
+    }
+    let soup = json!({ "option": "soup" }).to_string();
+    assert_eq!(web.call(Method::POST, "/lunch", &soup).await.json()["votes"], 1);
+    change_leader(&mut cluster).await;
+    assert_eq!(web.call(Method::POST, "/lunch", &soup).await.json()["votes"], 2);
+    assert_eq!(web.get("/lunch").await.json()["votes"], json!({ "pizza": 0, "soup": 2 }));
+    assert_eq!(web.get("/").await.json(), json!(["lunch"]));
+    assert_eq!(web.call(Method::DELETE, "/lunch", "").await.status, 204);
+    web.call(Method::PUT, "/lunch", &lunch.to_string()).await;
+    let votes = web.get("/lunch").await.json()["votes"].clone();
+    assert_eq!(votes, json!({ "pizza": 0, "soup": 0 }), "those of the last one are gone");
+}
+
 /// Whether a flag is on, for each of forty users.
 async fn on(web: &Caller, flag: &str) -> Vec<bool> {
     let mut answers = Vec::new();

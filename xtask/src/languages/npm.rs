@@ -1,4 +1,4 @@
-//! What npm has: the engine for JavaScript guests.
+//! What npm has: the engine for JavaScript guests, and what they are bundled by and of.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,19 +17,22 @@ const NPM: Package = Package {
     brew: &[&["node"]],
 };
 
-/// Of the version that `soloist plugin new` names, too.
-const COMPONENTIZE: &str = "@bytecodealliance/componentize-js@0.23.0";
+/// The first two are of the versions that `soloist plugin new` names, too; the rest is
+/// what examples are made of.
+const PACKAGES: &[&str] =
+    &["@bytecodealliance/componentize-js@0.23.0", "esbuild@0.28.2", "hono@4.13.19"];
 
-/// Makes sure of the engine, and returns the folder with its programs.
+/// Makes sure of the packages, and returns the folder with their programs.
 pub(super) fn ensure() -> Result<PathBuf> {
     let folder = folder().join("npm");
     let note = folder.join("installed");
-    if fs::read_to_string(&note).ok().as_deref() != Some(COMPONENTIZE) {
+    let wanted = PACKAGES.join(" ");
+    if fs::read_to_string(&note).ok().as_ref() != Some(&wanted) {
         fs::create_dir_all(&folder)?;
         let mut npm = Command::new(NPM.ensure()?);
         npm.args(["install", "--no-fund", "--no-audit", "--loglevel=error", "--prefix"]);
-        cmd::run(npm.arg(&folder).arg(COMPONENTIZE))?;
-        fs::write(note, COMPONENTIZE)?;
+        cmd::run(npm.arg(&folder).args(PACKAGES))?;
+        fs::write(note, wanted)?;
     }
     Ok(modules().join(".bin"))
 }

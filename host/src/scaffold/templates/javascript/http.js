@@ -2,10 +2,13 @@
 
 import { current } from 'soloist:plugin/term@0.1.0';
 
-addEventListener('fetch', (event) => event.respondWith(answer(event.request)));
+// Whatever has a `fetch` can stand here, as an app of Hono (`new Hono()`) has.
+const app = {
+  fetch(request) {
+    const { pathname } = new URL(request.url);
+    const { host, token } = current();
+    return new Response(`{{name}} at ${pathname}: host ${host}, token ${token}\n`);
+  },
+};
 
-async function answer(request) {
-  const { pathname } = new URL(request.url);
-  const { host, token } = current();
-  return new Response(`{{name}} at ${pathname}: host ${host}, token ${token}\n`);
-}
+addEventListener('fetch', (event) => event.respondWith(app.fetch(event.request)));
