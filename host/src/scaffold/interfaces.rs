@@ -8,12 +8,16 @@ use crate::plugin::wit;
 /// The module that a new Go program is, and that its bindings are in.
 pub(super) const MODULE: &str = "example.com/{{name}}";
 
+/// The world of what answers requests.
+const HTTP: &str = "http";
+
 /// Where the Go modules are that a program carries along, and what lists them.
 const VENDOR: &str = "vendor";
 
 /// The Go module that the generated bindings stand on, as `go mod vendor` lays
 /// it out: a build then needs no network. It is a copy of what the crate
-/// `wit-bindgen-go` 0.60 brings, without its asynchronous half.
+/// `wit-bindgen-go` 0.60 brings, without its asynchronous half, and with another
+/// `cabi_realloc`, in which no garbage is collected.
 const GO_VENDOR: &[(&str, &str)] = &[
     ("vendor/modules.txt", include_str!("templates/go/vendor/modules.txt")),
     ("vendor/go.bytecodealliance.org/pkg/LICENSE", include_str!("templates/go/vendor/LICENSE")),
@@ -37,6 +41,14 @@ const GO_VENDOR: &[(&str, &str)] = &[
         "vendor/go.bytecodealliance.org/pkg/wit/types/unit.go",
         include_str!("templates/go/vendor/wit/types/unit.go"),
     ),
+];
+
+/// What hands requests to a handler of Go's `net/http`, for the module that it is in.
+const GO_HTTP: &[(&str, &str)] = &[
+    ("gen/wasihttp/body.go", include_str!("templates/go/wasihttp/body.go")),
+    ("gen/wasihttp/request.go", include_str!("templates/go/wasihttp/request.go")),
+    ("gen/wasihttp/response.go", include_str!("templates/go/wasihttp/response.go")),
+    ("gen/wasihttp/transport.go", include_str!("templates/go/wasihttp/transport.go")),
 ];
 
 /// Generates into the project in `folder` anew what `soloist plugin new`
@@ -72,6 +84,10 @@ pub(super) fn of(
     files.extend(bindings::generate(language, recipe.world, module)?);
     if language == Language::Go {
         files.extend(GO_VENDOR.iter().map(|(path, text)| ((*path).into(), (*text).into())));
+        if recipe.world == HTTP {
+            let filled = |text: &str| text.replace("{{module}}", module).into_bytes();
+            files.extend(GO_HTTP.iter().map(|(path, text)| ((*path).into(), filled(text))));
+        }
     }
     Ok(files)
 }

@@ -194,13 +194,32 @@ fn c(kind: Kind) -> Recipe {
     }
 }
 
+/// The file that a Go program begins in.
+const PROGRAM: &str = "main.go";
+/// What a host calls of one that answers requests.
+const GO_EXPORT: &str = "export_wasi_http_incoming_handler/handler.go";
+
 /// A library, whatever the kind: interfaces call back into the module, which Go's
 /// runtime bears only after its initialisation, and a program's is in its `main`.
 fn go(kind: Kind) -> Recipe {
     let path = match kind {
-        Kind::Http => "export_wasi_http_incoming_handler/handler.go",
+        // A handler of net/http, beside the package that hands it its requests.
+        Kind::Http => PROGRAM,
         Kind::Service | Kind::Job => "export_wasi_cli_run/run.go",
         Kind::Task => "export_soloist_plugin_task/handler.go",
+    };
+    let mut files = vec![
+        (path, "the plugin"),
+        ("gen/", "the bindings, made by wit-bindgen: a package an interface"),
+        ("vendor/", "what the bindings stand on"),
+    ];
+    let beside = match kind {
+        Kind::Http => {
+            files.insert(1, (GO_EXPORT, "what a host calls; it can stay as it is"));
+            files.insert(2, ("gen/wasihttp/", "hands requests to a handler of `net/http`"));
+            (GO_EXPORT, include_str!("templates/go/http_export.go"))
+        }
+        _ => (PROGRAM, include_str!("templates/go/exports.go")),
     };
     Recipe {
         world: world_without_main(kind),
@@ -210,16 +229,12 @@ fn go(kind: Kind) -> Recipe {
             "GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags='-checklinkname=0 -s -w' -o {{name}}.wasm .",
         ],
         output: "{{name}}.wasm".to_owned(),
-        files: vec![
-            (path, "the plugin"),
-            ("gen/", "the bindings, made by wit-bindgen: a package an interface"),
-            ("vendor/", "what the bindings stand on"),
-        ],
+        files,
         dialect: None,
         source: (path, GO[kind as usize]),
         rest: vec![
             ("go.mod", include_str!("templates/go/go.mod.in")),
-            ("main.go", include_str!("templates/go/exports.go")),
+            beside,
             (".gitignore", "/*.wasm\n"),
         ],
     }

@@ -50,6 +50,7 @@ func MakeHandle(value int32) *Handle {
 }
 
 func Allocate(pinner *runtime.Pinner, size, align uintptr) unsafe.Pointer {
+	restock()
 	pointer := allocateRaw(size, align)
 	pinner.Pin(pointer)
 	return pointer
@@ -99,11 +100,45 @@ func offset(ptr, align uintptr) uintptr {
 	return newptr - ptr
 }
 
-var pinner = runtime.Pinner{}
-
-func Unpin() {
-	pinner.Unpin()
+// While the host hands something over it calls `cabi_realloc`, and until it has
+// its answer nothing may call the host: not even the garbage collector, which
+// asks for the time. So what is handed out there is set aside before, by
+// `Allocate`, which goes before every call of the host that returns something.
+// (This differs from wit-bindgen's own, which lets the collector run there.)
+type shelf struct {
+	// What did not fit. It is read by way of numbers, which the collector does
+	// not see; so it lives as long as the shelf does.
+	large []unsafe.Pointer
+	data  [shelfSize / 8]uint64
 }
+
+const (
+	shelfSize = 64 << 10
+	// What is there, at least, when a call begins.
+	shelfMin = 32 << 10
+)
+
+var (
+	current = new(shelf)
+	used    uintptr
+)
+
+func restock() {
+	if shelfSize-used < shelfMin || len(current.large) > 0 {
+		current, used = new(shelf), 0
+	}
+}
+
+// Unpin has nothing to do: what was handed over lives as long as it is used.
+func Unpin() {}
+
+// Between these two the collector does not begin.
+//
+//go:linkname procPin runtime.procPin
+func procPin() int
+
+//go:linkname procUnpin runtime.procUnpin
+func procUnpin()
 
 //nolint:unused
 //go:wasmexport cabi_realloc
@@ -111,13 +146,23 @@ func cabiRealloc(oldPointer unsafe.Pointer, oldSize, align, newSize uintptr) uns
 	if oldPointer != nil || oldSize != 0 {
 		panic("todo")
 	}
-
-	if useGCAllocations {
-		return Allocate(&pinner, newSize, align)
-	} else {
+	if !useGCAllocations {
 		alignedSize := newSize + offset(newSize, align)
 		unaligned := sbrk(alignedSize)
 		off := offset(uintptr(unaligned), align)
 		return unsafe.Add(unaligned, off)
 	}
+	if newSize == 0 {
+		return nil
+	}
+	start := used + offset(used, align)
+	if start+newSize <= shelfSize {
+		used = start + newSize
+		return unsafe.Add(unsafe.Pointer(&current.data), start)
+	}
+	procPin()
+	defer procUnpin()
+	pointer := allocateRaw(newSize, align)
+	current.large = append(current.large, pointer)
+	return pointer
 }

@@ -1,4 +1,4 @@
-package export_wasi_http_incoming_handler
+package main
 
 import (
 	"encoding/json"
@@ -33,7 +33,10 @@ func (s shelf) get(id uint64) (Entry, error) {
 }
 
 func (s shelf) put(entry Entry) error {
-	_, err := settle(s.bucket.Set(key(entry.ID), encode(entry)))
+	text, err := json.Marshal(entry)
+	if err == nil {
+		_, err = settle(s.bucket.Set(key(entry.ID), text))
+	}
 	return err
 }
 
