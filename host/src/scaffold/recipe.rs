@@ -149,27 +149,30 @@ fn javascript(kind: Kind) -> Recipe {
 }
 
 fn python(kind: Kind) -> Recipe {
+    let mut files = vec![
+        ("plugin.py", "the plugin"),
+        (
+            "requirements.txt",
+            "its build; for your editor, `componentize-py -d wit -w {{world}} bindings .` writes the types",
+        ),
+    ];
+    let mut rest = vec![
+        ("requirements.txt", include_str!("templates/python/requirements.txt")),
+        (".gitignore", "/*.wasm\n__pycache__/\n/componentize_py_*\n/poll_loop.py\n/wit_world/\n"),
+    ];
+    if kind == Kind::Http {
+        files.insert(1, ("web.py", "routes, and JSON in and out; yours to change"));
+        rest.push(("web.py", include_str!("templates/python/web.py")));
+    }
     Recipe {
         world: world_without_main(kind),
         needs: "Python 3.10 or later and componentize-py (`pip install -r requirements.txt`)",
         build: vec!["componentize-py -d wit -w {{world}} componentize plugin -o {{name}}.wasm"],
         output: "{{name}}.wasm".to_owned(),
-        files: vec![
-            ("plugin.py", "the plugin"),
-            (
-                "requirements.txt",
-                "its build; for your editor, `componentize-py -d wit -w {{world}} bindings .` writes the types",
-            ),
-        ],
+        files,
         dialect: None,
         source: ("plugin.py", PYTHON[kind as usize]),
-        rest: vec![
-            ("requirements.txt", include_str!("templates/python/requirements.txt")),
-            (
-                ".gitignore",
-                "/*.wasm\n__pycache__/\n/componentize_py_*\n/poll_loop.py\n/wit_world/\n",
-            ),
-        ],
+        rest,
     }
 }
 
