@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"unsafe"
 )
@@ -103,7 +104,8 @@ func offset(ptr, align uintptr) uintptr {
 // While the host hands something over it calls `cabi_realloc`, and until it has
 // its answer nothing may call the host: not even the garbage collector, which
 // asks for the time. So what is handed out there is set aside before, by
-// `Allocate`, which goes before every call of the host that returns something.
+// `Allocate`, which goes before every call of the host that returns something; and
+// what is larger is allocated with all of that switched off.
 // (This differs from wit-bindgen's own, which lets the collector run there.)
 type shelf struct {
 	// What did not fit. It is read by way of numbers, which the collector does
@@ -132,13 +134,19 @@ func restock() {
 // Unpin has nothing to do: what was handed over lives as long as it is used.
 func Unpin() {}
 
-// Between these two the collector does not begin.
+// Between these two the garbage collector does not begin.
 //
 //go:linkname procPin runtime.procPin
 func procPin() int
 
 //go:linkname procUnpin runtime.procUnpin
 func procUnpin()
+
+// A heap without a goal gives no memory back as it grows, for which it would ask
+// for the time.
+//
+//go:linkname gcPaceScavenger runtime.gcPaceScavenger
+func gcPaceScavenger(memoryLimit int64, heapGoal, lastHeapGoal uint64)
 
 //nolint:unused
 //go:wasmexport cabi_realloc
@@ -162,6 +170,7 @@ func cabiRealloc(oldPointer unsafe.Pointer, oldSize, align, newSize uintptr) uns
 	}
 	procPin()
 	defer procUnpin()
+	gcPaceScavenger(math.MaxInt64, 0, 0)
 	pointer := allocateRaw(newSize, align)
 	current.large = append(current.large, pointer)
 	return pointer
