@@ -186,7 +186,9 @@ async fn a_plugin_runs_alone_by_the_settings_beside_it() {
     fs::write(&file, unseen(&guests().join("service-done.wasm"))).expect("a copy");
     fs::write(folder.path().join("report.toml"), "schedule = \"none\"\n").expect("a file");
     let mut command = soloist();
-    let mut process = Process::start(command.args(["plugin", "run", "--watch"]).arg(&file));
+    // As it is typed: from its folder, by its bare name.
+    command.current_dir(folder.path()).args(["plugin", "run", "--watch", "report.wasm"]);
+    let mut process = Process::start(&mut command);
     let says = |text: &'static str| {
         move |line: &Value| line.as_str().is_some_and(|line| line.contains(text))
     };

@@ -41,7 +41,8 @@ pub fn settings_of(file: &Path, name: &str, plugin: &Path) -> Result<Table, Conf
     resolver.finish(action)?;
     let mut settings: Table = source.parse()?;
     settings.remove("plugin");
-    let folder = path::absolute(source.folder().join("")).map_err(unreadable)?;
+    // That of a bare name is empty, and means the working folder.
+    let folder = path::absolute(Path::new(".").join(source.folder())).map_err(unreadable)?;
     start_from(&mut settings, &folder);
     Ok(settings)
 }
