@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use super::Template;
+
 /// A project could not be made.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields are what the message says")]
@@ -14,6 +16,12 @@ pub enum ScaffoldError {
     /// The name means something in the language.
     #[error("`{name}` is a word of Rust, which cargo does not take for a package: try `my-{name}`")]
     Word { name: String },
+    /// What was asked for beside a template is not what the template is.
+    #[error(
+        "the template `{template}` is of kind `{kind}`, in Rust: leave out --lang and --kind, or write `--kind {kind}`; without --template every kind goes with every language",
+        kind = .template.kind()
+    )]
+    Template { template: Template },
     /// There is something already.
     #[error("the folder {} is not empty: choose another name, or remove it", folder.display())]
     NotEmpty { folder: PathBuf },

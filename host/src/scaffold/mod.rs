@@ -11,6 +11,7 @@ mod bindings;
 mod error;
 mod interfaces;
 mod recipe;
+mod template;
 
 use std::{
     fmt, fs,
@@ -20,6 +21,7 @@ use std::{
 
 pub use error::ScaffoldError;
 pub use interfaces::renew;
+pub use template::Template;
 
 use self::recipe::{Recipe, SETTINGS};
 
@@ -62,6 +64,7 @@ pub struct Project {
     name: String,
     language: Language,
     kind: Kind,
+    template: Option<Template>,
 }
 
 /// One file of a project: where it is, below the project's folder, and what is in it.
@@ -79,7 +82,38 @@ impl Project {
         if language == Language::Rust && RUST_WORDS.contains(&name) {
             return Err(ScaffoldError::Word { name: name.to_owned() });
         }
-        Ok(Self { name: name.to_owned(), language, kind })
+        Ok(Self { name: name.to_owned(), language, kind, template: None })
+    }
+
+    /// A project under this name that begins as `template` does. A language and a kind that
+    /// are asked for beside it have to be those of the template.
+    ///
+    /// # Errors
+    /// When they are not, or the name is none.
+    pub fn of_template(
+        name: &str,
+        template: Template,
+        language: Option<Language>,
+        kind: Option<Kind>,
+    ) -> Result<Self, ScaffoldError> {
+        let (its_language, its_kind) = (Language::Rust, template.kind());
+        if language.is_some_and(|it| it != its_language) || kind.is_some_and(|it| it != its_kind) {
+            return Err(ScaffoldError::Template { template });
+        }
+        let project = Self::new(name, its_language, its_kind)?;
+        Ok(Self { template: Some(template), ..project })
+    }
+
+    /// The language that it is written in.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// What it is to become.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The name.
@@ -109,7 +143,17 @@ impl Project {
     /// The file of its settings, from the project's folder, if it cannot do without.
     #[must_use]
     pub fn settings(&self) -> Option<String> {
-        self.kind.has_settings().then(|| self.fill(SETTINGS))
+        self.has_settings().then(|| self.fill(SETTINGS))
+    }
+
+    /// What is to be done before it runs, in words, if anything.
+    #[must_use]
+    pub fn first(&self) -> Option<String> {
+        self.template.and_then(Template::first).map(|text| self.fill(text))
+    }
+
+    fn has_settings(&self) -> bool {
+        self.template.is_some() || self.kind.has_settings()
     }
 
     /// Writes the project to `folder`, which must not be there yet, or be empty.
@@ -124,7 +168,7 @@ impl Project {
     }
 
     fn recipe(&self) -> Recipe {
-        Recipe::of(self.language, self.kind)
+        self.template.map_or_else(|| Recipe::of(self.language, self.kind), Template::recipe)
     }
 
     fn files(&self) -> Result<Vec<File>, ScaffoldError> {
@@ -154,12 +198,14 @@ impl Project {
         let dev = (DEV, "what `soloist dev` goes by: how it is built, and what that makes");
         let files = recipe.files.iter().chain([&dev]);
         let listed = files.map(|(path, says)| format!("| `{path}` | {says} |\n"));
+        let first = self.first().map_or(String::new(), |first| format!("## First\n\n{first}\n\n"));
         let text = README
             .replace("{{language}}", &self.language.to_string())
-            .replace("{{does}}", self.kind.does())
+            .replace("{{does}}", self.template.map_or(self.kind.does(), Template::does))
+            .replace("{{first}}", &first)
             .replace("{{needs}}", recipe.needs)
             .replace("{{build}}", &recipe.build.join("\n"))
-            .replace("{{copy}}", self.kind.copy())
+            .replace("{{copy}}", copy(self.has_settings()))
             .replace("{{output}}", &recipe.output)
             .replace("{{run}}", self.kind.run())
             .replace("{{files}}", &listed.collect::<String>());
@@ -277,6 +323,15 @@ fn claim(folder: &Path) -> Result<(), ScaffoldError> {
     }
 }
 
+/// How a plugin comes into the plugins folder.
+fn copy(with_settings: bool) -> &'static str {
+    if with_settings {
+        "Copy `{{name}}.toml`, and then `{{output}}` as `{{name}}.wasm`, into the plugins folder of your hosts."
+    } else {
+        "Copy `{{output}}` into the plugins folder of your hosts as `{{name}}.wasm`."
+    }
+}
+
 fn put(folder: &Path, files: Vec<File>) -> Result<(), ScaffoldError> {
     for (path, bytes) in files {
         let path = folder.join(path);
@@ -302,15 +357,6 @@ impl Kind {
     /// Whether it is nothing without settings.
     fn has_settings(self) -> bool {
         self == Self::Job
-    }
-
-    /// How it comes into the plugins folder.
-    fn copy(self) -> &'static str {
-        if self.has_settings() {
-            "Copy `{{name}}.toml`, and then `{{output}}` as `{{name}}.wasm`, into the plugins folder of your hosts."
-        } else {
-            "Copy `{{output}}` into the plugins folder of your hosts as `{{name}}.wasm`."
-        }
     }
 
     /// What happens when it is in the plugins folder.

@@ -56,8 +56,8 @@ pub(super) struct Recipe {
     /// What the README says of the files that matter.
     pub(super) files: Vec<(&'static str, &'static str)>,
     pub(super) dialect: Option<Dialect>,
-    source: (&'static str, &'static str),
-    rest: Vec<(&'static str, &'static str)>,
+    pub(super) source: (&'static str, &'static str),
+    pub(super) rest: Vec<(&'static str, &'static str)>,
 }
 
 impl Recipe {

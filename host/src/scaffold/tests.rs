@@ -1,15 +1,25 @@
 use clap::ValueEnum;
 
 use super::*;
-use crate::plugin::wit;
+use crate::{config, plugin::wit};
 
 fn project(language: Language, kind: Kind) -> Project {
     Project::new("guest-book", language, kind).unwrap()
 }
 
+fn of_template(template: Template) -> Project {
+    Project::of_template("guest-book", template, None, None).unwrap()
+}
+
+fn templates() -> impl Iterator<Item = Template> {
+    Template::value_variants().iter().copied()
+}
+
+/// One of each language and kind, and one of each template.
 fn every() -> impl Iterator<Item = Project> {
     let languages = Language::value_variants().iter();
-    languages.flat_map(|l| Kind::value_variants().iter().map(|k| project(*l, *k)))
+    let plain = languages.flat_map(|l| Kind::value_variants().iter().map(|k| project(*l, *k)));
+    plain.chain(templates().map(of_template))
 }
 
 #[test]
@@ -56,6 +66,7 @@ fn the_readme_says_what_the_command_says() {
             assert!(readme.contains(&line), "{readme}");
         }
         assert!(readme.contains(&project.output()), "{readme}");
+        assert!(project.first().is_none_or(|first| readme.contains(&first)), "{readme}");
     }
 }
 
@@ -70,10 +81,49 @@ fn a_job_has_a_schedule_that_a_host_takes() {
         };
         let text = String::from_utf8(of(&settings).unwrap().1.clone()).unwrap();
         let table: toml::Table = text.parse().unwrap();
-        let schedule = table["schedule"].as_str().unwrap();
-        assert!(schedule.parse::<croner::Cron>().is_ok(), "{schedule}");
+        let schedule = table.get("schedule").map(|schedule| schedule.as_str().unwrap());
+        assert_eq!(schedule.is_some(), project.kind() == Kind::Job, "{project:?}");
+        assert!(schedule.is_none_or(|text| text.parse::<croner::Cron>().is_ok()), "{schedule:?}");
         assert!(project.readme(&project.recipe()).contains("`guest-book.toml`"));
     }
+}
+
+#[test]
+fn a_host_takes_the_settings_of_each_template() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (plugin, file) = (scratch.path().join("x.wasm"), scratch.path().join("x.toml"));
+    fs::write(&plugin, "").unwrap();
+    for project in templates().map(of_template) {
+        let files = project.files().unwrap();
+        let (_, text) =
+            files.iter().find(|(path, _)| path == Path::new("guest-book.toml")).unwrap();
+        let mut table: toml::Table = String::from_utf8(text.clone()).unwrap().parse().unwrap();
+        // Where they are kept is not here.
+        for (_, secret) in
+            table.get_mut("secrets").into_iter().flat_map(|it| it.as_table_mut().unwrap())
+        {
+            *secret = "env:PATH".into();
+        }
+        fs::write(&file, table.to_string()).unwrap();
+        let settings = config::settings_of(&file, "guest-book", &plugin);
+        assert!(settings.is_ok(), "{project:?}: {}", settings.unwrap_err());
+    }
+}
+
+#[test]
+fn a_template_goes_with_its_own_kind_and_language() {
+    let told = |template, language, kind| {
+        Project::of_template("guest-book", template, language, kind).map_err(|e| e.to_string())
+    };
+    for template in templates() {
+        let kind = Some(template.kind());
+        assert!(told(template, Some(Language::Rust), kind).is_ok());
+        assert!(told(template, Some(Language::Go), kind).unwrap_err().contains("in Rust"));
+        // The name on the command line is the one that is told.
+        assert_eq!(template.to_possible_value().unwrap().get_name(), template.to_string());
+    }
+    let refused = told(Template::CronReport, None, Some(Kind::Http)).unwrap_err();
+    assert!(refused.contains("`--kind job`"), "{refused}");
 }
 
 #[test]

@@ -8,19 +8,22 @@ use std::{
 use clap::Args;
 
 use super::super::{Exit, ExitError, terminal::say};
-use crate::scaffold::{Kind, Language, Project, ScaffoldError};
+use crate::scaffold::{Kind, Language, Project, ScaffoldError, Template};
 
 /// Start a plugin: write a small project that builds as it stands
 #[derive(Debug, Args)]
 pub(super) struct NewArgs {
     /// The plugin's name, and that of its folder
     name: String,
-    /// The language
-    #[arg(long, value_enum, default_value_t = Language::Rust)]
-    lang: Language,
-    /// What it is to become
-    #[arg(long, value_enum, default_value_t = Kind::Http)]
-    kind: Kind,
+    /// The language [default: rust]
+    #[arg(long, value_enum)]
+    lang: Option<Language>,
+    /// What it is to become [default: http]
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// Begin with something whole, in Rust; it has a kind of its own
+    #[arg(long, value_enum)]
+    template: Option<Template>,
     /// The folder to make the project's folder in
     #[arg(long = "in", value_name = "DIR", default_value = ".")]
     parent: PathBuf,
@@ -28,34 +31,41 @@ pub(super) struct NewArgs {
 
 /// Writes the project and says how to build it.
 pub(super) fn main(args: &NewArgs) -> Result<ExitCode, ExitError> {
-    let project = Project::new(&args.name, args.lang, args.kind)?;
+    let project = match args.template {
+        Some(template) => Project::of_template(&args.name, template, args.lang, args.kind),
+        None => Project::new(
+            &args.name,
+            args.lang.unwrap_or(Language::Rust),
+            args.kind.unwrap_or(Kind::Http),
+        ),
+    }?;
     let folder = args.parent.join(project.name());
     project.write(&folder)?;
-    say(&told(args, &project, &folder));
+    say(&told(&project, &folder));
     Ok(Exit::Ok.into())
 }
 
-fn told(args: &NewArgs, project: &Project, folder: &Path) -> String {
+fn told(project: &Project, folder: &Path) -> String {
     // As it is typed: `demo`, not `./demo`.
     let folder = folder.strip_prefix(".").unwrap_or(folder);
     let lines = project.build().into_iter().map(|line| format!("    {line}\n"));
     let settings = project.settings().map_or(String::new(), |settings| {
         let path = folder.join(&settings);
-        format!(
-            " and {} beside it, as {settings}: without it, it is no {}",
-            path.display(),
-            args.kind
-        )
+        let why = if project.kind() == Kind::Job { ": without it, it is no job" } else { "" };
+        format!(" and {} beside it, as {settings}{why}", path.display())
     });
+    let first = project
+        .first()
+        .map_or(String::new(), |first| format!("\nfirst: {}\n", first.replace('\n', " ")));
     format!(
-        "made {folder}: a plugin of kind {kind}, in {language}\n\n\
+        "made {folder}: a plugin of kind {kind}, in {language}\n{first}\n\
          to build it, with {needs}:\n    cd {folder}\n{build}\n\
          to work on it, building and running it again at each change:\n    \
          cd {folder} && soloist dev\n\n\
          to run it, copy {output} to the plugins folder of a host, as {name}.wasm{settings}\n",
         folder = folder.display(),
-        kind = args.kind,
-        language = args.lang,
+        kind = project.kind(),
+        language = project.language(),
         needs = project.needs(),
         build = lines.collect::<String>(),
         output = folder.join(project.output()).display(),
