@@ -3,8 +3,10 @@
 //! `cargo xtask test` brings the compilers of the languages that build quickly;
 //! the tests of the others are ignored but for `cargo xtask ci`, which has all.
 
+mod databases;
 mod examples;
 mod projects;
+mod templates;
 
 use std::{net::SocketAddr, time::Duration};
 

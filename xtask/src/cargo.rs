@@ -25,10 +25,16 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
     command
 }
 
-/// A cargo command for code that runs in WebAssembly: flags and targets that
-/// somebody has set for the machine's own code would break it.
+/// A cargo command for code that runs in WebAssembly.
 pub(crate) fn guest_cargo(subcommand: &str) -> Command {
     let mut command = cargo(subcommand);
+    for_guests(&mut command);
+    command
+}
+
+/// Flags and targets that somebody has set for the machine's own code would break
+/// code that runs in WebAssembly.
+pub(crate) fn for_guests(command: &mut Command) -> &mut Command {
     for name in
         ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"]
     {

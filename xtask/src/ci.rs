@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::cargo::{cargo, guest_cargo};
 use crate::wasm_target::TARGET;
-use crate::{browser, cmd, compose, deploy, faults, fuzz, guests, setup, test};
+use crate::{browser, cmd, compose, deploy, faults, fuzz, guests, paths, setup, test};
 
 /// How many worlds the long simulation runs: under a minute on two cores.
 const WORLDS: &str = "100000";
@@ -74,8 +74,8 @@ fn lint() -> Result<()> {
         let mut command = guest_cargo("clippy");
         command
             .args(["--workspace", "--release", "--locked", "--target", TARGET])
-            .arg("--manifest-path")
-            .arg(Path::new(workspace).join("Cargo.toml"))
+            // Where cargo finds its settings.
+            .current_dir(paths::repo().join(workspace))
             .arg("--target-dir")
             .arg(guests::target());
         cmd::run(command.args(["--", "--deny", "warnings"]))?;

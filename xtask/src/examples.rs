@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo::for_guests;
 use crate::guests::{self, put};
 use crate::languages::{self, Language};
 use crate::wasm_target::TARGET;
@@ -19,6 +20,8 @@ use crate::{cmd, paths, tools};
 const EXAMPLES: &[(&str, Language)] = &[
     ("links", Language::Rust),
     ("echo", Language::Rust),
+    ("scores", Language::Rust),
+    ("stock", Language::Rust),
     ("badge", Language::C),
     ("stats", Language::Python),
     ("todo", Language::Go),
@@ -66,7 +69,7 @@ fn build_one(
         command.args(["-ec", &line]).current_dir(folder);
         command.env("PATH", &path);
         // Rust's guests share what they are made of.
-        command.env("CARGO_TARGET_DIR", guests::target());
+        for_guests(&mut command).env("CARGO_TARGET_DIR", guests::target());
         cmd::run(&mut command)?;
     }
     let file = format!("{name}.wasm");

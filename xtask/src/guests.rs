@@ -16,8 +16,14 @@ use crate::wasm_target::TARGET;
 use crate::{cmd, paths};
 
 /// The workspaces with guests, as folders of the repository.
-pub(crate) const WORKSPACES: [&str; 4] =
-    [PLUGINS, TEST_GUESTS, "examples/plugins/links", "examples/plugins/echo"];
+pub(crate) const WORKSPACES: [&str; 6] = [
+    PLUGINS,
+    TEST_GUESTS,
+    "examples/plugins/links",
+    "examples/plugins/echo",
+    "examples/plugins/scores",
+    "examples/plugins/stock",
+];
 
 const PLUGINS: &str = "plugins";
 const TEST_GUESTS: &str = "tests/guests";

@@ -13,6 +13,7 @@ mod cargo;
 mod ci;
 mod cmd;
 mod compose;
+mod databases;
 mod debian;
 mod demo;
 mod deploy;

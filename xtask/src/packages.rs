@@ -19,7 +19,12 @@ pub(crate) struct Package {
 impl Package {
     /// Finds the program, or installs it.
     pub(crate) fn ensure(&self) -> Result<PathBuf> {
-        if let Some(found) = cmd::find(self.program) {
+        self.ensure_by(|| cmd::find(self.program))
+    }
+
+    /// The same, for a program that is not found on `PATH` but by `find`.
+    pub(crate) fn ensure_by(&self, find: impl Fn() -> Option<PathBuf>) -> Result<PathBuf> {
+        if let Some(found) = find() {
             return Ok(found);
         }
         eprintln!("{} is missing: installing it", self.program);
@@ -29,8 +34,7 @@ impl Package {
                 self.program
             )
         })?;
-        cmd::find(self.program)
-            .with_context(|| format!("{} is installed, but not on PATH", self.program))
+        find().with_context(|| format!("{} is installed, but not on PATH", self.program))
     }
 
     fn install(&self) -> Result<()> {

@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::cargo::cargo;
 use crate::languages::{self, Language};
-use crate::{cmd, etcd, examples, faketime, guests, haproxy, paths, setup};
+use crate::{cmd, databases, etcd, examples, faketime, guests, haproxy, paths, setup};
 
 /// The tests that plugins of other languages have of their own.
 const LANGUAGES: &str = "languages::";
@@ -17,10 +17,16 @@ pub(crate) fn run(extra: &[OsString]) -> Result<()> {
     run_with(extra, &[], languages::QUICK)
 }
 
-/// What the quick languages leave out: each language, each kind of plugin.
+/// What the quick languages leave out: each language, each kind of plugin, each template,
+/// and the examples that write to a database.
 pub(crate) fn all_languages() -> Result<()> {
     let only = ["-p", "soloist", "--test", "e2e", LANGUAGES, "--", "--include-ignored"];
-    run_with(&only.map(OsString::from), &[], languages::ALL)
+    let (postgres, redis) = (databases::postgres()?, databases::redis()?);
+    let servers = [
+        ("SOLOIST_TEST_POSTGRES", postgres.to_str().context("its path is text")?),
+        ("SOLOIST_TEST_REDIS", redis.to_str().context("its path is text")?),
+    ];
+    run_with(&only.map(OsString::from), &servers, languages::ALL)
 }
 
 /// The same, with more in the tests' environment, and plugins of these languages.

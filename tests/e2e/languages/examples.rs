@@ -8,11 +8,14 @@ use serde_json::json;
 
 use super::{Caller, Cluster, Kind, answers, projects::variable, stands};
 
+/// The plugin of an example.
+pub(super) fn example(name: &str) -> PathBuf {
+    PathBuf::from(variable("SOLOIST_TEST_EXAMPLES")).join(name).with_extension("wasm")
+}
+
 /// An example that host `a` answers with, and may keep state.
 async fn running(name: &str) -> Cluster {
-    let folder = PathBuf::from(variable("SOLOIST_TEST_EXAMPLES"));
-    let plugin = folder.join(name).with_extension("wasm");
-    let mut cluster = Cluster::with_plugin(Kind::Sqlite, plugin).await;
+    let mut cluster = Cluster::with_plugin(Kind::Sqlite, example(name)).await;
     cluster.start_with("a", "state = true\n");
     answers(&cluster, "a").await;
     cluster

@@ -27,7 +27,7 @@ use crate::harness::{
 };
 
 /// A project that was just begun and built.
-struct Project {
+pub(super) struct Project {
     /// It is in here.
     _folder: TempDir,
     name: String,
@@ -37,13 +37,21 @@ struct Project {
 
 impl Project {
     async fn of(lang: &str, kind: &str) -> Self {
+        Self::begun(&format!("my-{kind}"), lang, &["--lang", lang, "--kind", kind]).await
+    }
+
+    /// One that begins as a template, which are all in Rust.
+    pub(super) async fn of_template(template: &str) -> Self {
+        Self::begun(&format!("my-{template}"), "rust", &["--template", template]).await
+    }
+
+    async fn begun(name: &str, lang: &str, flags: &[&str]) -> Self {
         let folder = TempDir::new().expect("a folder");
-        let name = format!("my-{kind}");
         let mut new = soloist();
-        new.args(["plugin", "new", &name, "--lang", lang, "--kind", kind, "--in"]);
+        new.args(["plugin", "new", name]).args(flags).arg("--in");
         let told = run(new.arg(folder.path())).await;
         assert!(told.status.success(), "{}", told.output);
-        let root = folder.path().join(&name);
+        let root = folder.path().join(name);
         share(lang, &root);
         for line in told.output.lines().filter_map(|line| line.strip_prefix("    ")) {
             if !line.starts_with("cd ") && !line.starts_with("npm install") {
@@ -51,14 +59,33 @@ impl Project {
             }
         }
         let plugin = built(&root, &told.output);
-        Self { _folder: folder, name, root, plugin }
+        Self { _folder: folder, name: name.to_owned(), root, plugin }
     }
 
     fn settings(&self, cluster: &Cluster) -> String {
-        let shared = cluster.configuration("");
-        let (shared, _) = shared.split_once("[action.web]").expect("the web action");
+        let shared = without_actions(cluster);
         format!("{shared}[action.mine]\nplugin = \"{}\"\n", self.plugin.display())
     }
+
+    /// Puts it where its README says, with these texts of its settings replaced by others.
+    pub(super) fn put(&self, cluster: &Cluster, replaced: &[(&str, &str)]) {
+        let (plugins, settings) =
+            (cluster.folder.path().join("plugins"), self.name.clone() + ".toml");
+        let mut text = fs::read_to_string(self.root.join(&settings)).expect("its settings");
+        for (old, new) in replaced {
+            assert!(text.contains(old), "{old} stands in {text}");
+            text = text.replace(old, new);
+        }
+        fs::write(plugins.join(settings), text).expect("a file");
+        fs::copy(&self.plugin, plugins.join(self.name.clone() + ".wasm")).expect("a copy");
+    }
+}
+
+/// What the hosts of a cluster share, but for its web action.
+pub(super) fn without_actions(cluster: &Cluster) -> String {
+    let shared = cluster.configuration("");
+    let (shared, _) = shared.split_once("[action.web]").expect("the web action");
+    shared.to_owned()
 }
 
 /// Spares a project what is the same in all: npm's packages, which take a minute
