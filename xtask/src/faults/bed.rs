@@ -39,6 +39,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const WORD: Duration = Duration::from_secs(3);
 /// Between two looks.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
+/// How long etcd has to keep its leader: a member that wants another says so sooner.
+const REST: Duration = Duration::from_millis(1500);
 /// How fresh the last good answer must be.
 const FRESH: Duration = Duration::from_millis(200);
 
@@ -69,6 +71,8 @@ pub(super) struct Bed {
     pub(super) folder: PathBuf,
     /// The folder whose files the hosts read.
     pub(super) files: PathBuf,
+    /// How often each member has seen etcd change its leader, and since when that is so.
+    changes: (Vec<Option<u64>>, u64),
     /// Hosts whose process has ended by itself, each time.
     pub(super) ended: Vec<&'static str>,
     interrupted: Arc<AtomicBool>,
@@ -100,6 +104,7 @@ impl Bed {
             ttl,
             folder: folder.clone(),
             files: settings.files.clone(),
+            changes: (Vec::new(), 0),
             ended: Vec::new(),
             interrupted,
         };
@@ -230,6 +235,17 @@ impl Bed {
         self.members.iter().position(leads).context("etcd has no leader")
     }
 
+    /// Whether etcd has kept its leader for a while. A member that comes back may have it elect
+    /// anew (etcd: `--pre-vote`, which 3.4 does without), and that is a fault of its own.
+    fn has_rested(&mut self) -> bool {
+        let changes: Vec<_> = self.members.iter().map(Member::leader_changes).collect();
+        let now = clock::now();
+        if changes != self.changes.0 {
+            self.changes = (changes, now);
+        }
+        now - self.changes.1 > clock::ns(REST)
+    }
+
     /// What is not well; none if all is.
     fn trouble(&mut self) -> Option<String> {
         let view = self.clients.view();
@@ -252,6 +268,9 @@ impl Bed {
             if !matches!(member.state(), Some(State::Leads | State::Follows)) {
                 return Some(format!("{} is not in its cluster", member.node.name));
             }
+        }
+        if !self.has_rested() {
+            return Some("etcd has changed its leader a moment ago".to_owned());
         }
         let since = clock::now().saturating_sub(view.last);
         (since > clock::ns(FRESH)).then(|| format!("{} does not answer its clients", view.host))

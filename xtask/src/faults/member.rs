@@ -140,6 +140,14 @@ impl Member {
         }
     }
 
+    /// How often it has seen etcd change its leader.
+    pub(super) fn leader_changes(&self) -> Option<u64> {
+        let metrics = wire::get(self.node.client(PORT), "/metrics", Duration::from_millis(500))?;
+        let name = "etcd_server_leader_changes_seen_total ";
+        let count = metrics.body.lines().find_map(|line| line.strip_prefix(name))?;
+        count.trim().parse().ok()
+    }
+
     /// Whether it serves: it asks itself for what all members must agree on (etcd:
     /// `etcdhttp.checkV3Health`).
     pub(super) fn is_healthy(&self) -> bool {
