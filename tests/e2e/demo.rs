@@ -11,6 +11,7 @@ use tokio::{
 
 use crate::harness::{
     PATIENCE,
+    browser::{Browser, keep},
     client::Web,
     plugins,
     process::{Process, run, soloist},
@@ -100,5 +101,20 @@ async fn every_plugin_of_the_demo_has_something_to_do() {
     let told = run(soloist().args(call)).await;
     assert!(told.output.contains("71 × 839 × 1471 × 6857"), "{}", told.output);
     says(&demo, "12 of 12 done").await;
+    assert!(demo.terminate().await.success(), "{}", demo.log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium: `cargo xtask ci` runs it"]
+async fn the_dashboard_of_the_demo_is_a_picture() {
+    let _ports = PORTS.lock().await;
+    let mut demo = Process::start(soloist().args(["demo", "--plugins"]).arg(plugins()));
+    let browser = Browser::start().await;
+    browser.screen(1000, 1340, "light").await;
+    browser.go(&url(&demo, "the dashboard of host a").await).await;
+    browser.until("document.querySelector('[data-job=fan-out] .state.up')").await;
+    browser.until("document.querySelectorAll('#tasks .chip').length === 3").await;
+    keep("demo.png", &browser.picture().await);
+    browser.end().await;
     assert!(demo.terminate().await.success(), "{}", demo.log);
 }

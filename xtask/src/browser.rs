@@ -46,6 +46,6 @@ fn test_into(pictures: PathBuf) -> Result<()> {
     ];
     let environment = environment.each_ref().map(|(name, path)| (*name, path.to_string_lossy()));
     let environment = environment.each_ref().map(|(name, path)| (*name, &**path));
-    let only = ["-p", "soloist", "--test", "e2e", "dashboard::", "--", "--ignored"];
+    let only = ["-p", "soloist", "--test", "e2e", "dashboard", "--", "--ignored"];
     test::run_with(&only.map(OsString::from), &environment, &[])
 }
