@@ -29,6 +29,9 @@ const EXAMPLES: &[(&str, Language)] = &[
     ("polls", Language::JavaScript),
 ];
 
+/// Those of them that are tested beside databases, when all languages are.
+const WITH_SERVERS: [&str; 2] = ["scores", "stock"];
+
 /// What is generated or built in an example: no change of these calls for a build.
 const MADE: &[&str] = &["gen", "vendor", "wit", "node_modules", "dist", "__pycache__"];
 
@@ -38,7 +41,11 @@ const MADE: &[&str] = &["gen", "vendor", "wit", "node_modules", "dist", "__pycac
 pub(crate) fn build(soloist: &Path, path: &OsStr, languages: &[Language]) -> Result<PathBuf> {
     let to = paths::target().join("examples");
     fs::create_dir_all(&to)?;
-    for (name, language) in EXAMPLES.iter().filter(|(_, l)| languages.contains(l)) {
+    let all = languages == languages::ALL;
+    let wanted = EXAMPLES.iter().filter(|(name, language)| {
+        languages.contains(language) && (all || !WITH_SERVERS.contains(name))
+    });
+    for (name, language) in wanted {
         let folder = paths::repo().join("examples/plugins").join(name);
         let place = to.join(name).with_extension("wasm");
         if !is_newer(&place, &[&folder, &paths::repo().join("wit")])? {

@@ -3,7 +3,6 @@
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use tokio::process::Command;
 
 use crate::{
     cli::{ExitError, terminal::remark},
+    clock::BootTime,
     config::small_file,
 };
 
@@ -80,10 +80,11 @@ impl Project {
 
     /// Builds it, and says whether that went well.
     pub(super) async fn build(&self) -> Result<bool, ExitError> {
-        let began = Instant::now();
+        let began = BootTime::now();
         let well = self.run(&self.build).await?;
         if well {
-            remark(&format!("built in {:.1} s", began.elapsed().as_secs_f64()));
+            let took = BootTime::now().since(began);
+            remark(&format!("built in {:.1} s", took.as_secs_f64()));
         }
         Ok(well)
     }
