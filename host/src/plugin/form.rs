@@ -57,7 +57,7 @@ impl Form {
             Self::Empty => "copy it again",
             Self::TextFormat => "assemble it first (`wasm-tools parse`)",
             Self::Text => {
-                "it may say why it is not what was asked for; build it, or fetch it again"
+                "look into it, it may be the page of an error; then build it, or fetch it again"
             }
             Self::Elf => "build it for WebAssembly (the target `wasm32-wasip2`, GOOS=wasip1)",
             Self::OtherWasm => "copy it again, or build it with released tools",

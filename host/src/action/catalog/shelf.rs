@@ -59,7 +59,7 @@ impl Shelf {
                 (None, Some(reason)) => {
                     if let Some(group) = self.source.group_by_hand(name) {
                         let obstacle = format!(
-                            "its action {name}, which the settings name, is none: {reason}"
+                            "its action {name}, which the settings name, cannot be had: {reason}"
                         );
                         programme.obstacles.entry(group).or_insert(obstacle);
                     }

@@ -12,16 +12,25 @@ mod programme;
 mod scratch;
 mod show;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::{JoinSet, spawn_blocking},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{ExitError, client::Client, signals::Signals};
 use crate::{
     cluster::Passport,
     config::{DAY, SECOND, span},
+    plugin::{Engine, Plugin},
 };
 use child::Child;
 use part::Part;
@@ -56,9 +65,24 @@ pub(super) async fn main(args: DemoArgs) -> Result<(), ExitError> {
     let scratch = Scratch::set_up(&args.plugins)?;
     let (signal, _second) = Signals::listen(false)?.split();
     let show = Show::new();
+    compile(&args.plugins, &scratch.programme, show).await;
     let result = perform(&scratch, args.kill_leader_every, show, signal).await;
     scratch.remove()?;
     result
+}
+
+/// Has each plugin compiled once, before the addresses are told at which they answer: three hosts
+/// that start together would each do it. Of one that cannot be, the hosts tell.
+async fn compile(plugins: &Path, programme: &Programme, show: Show) {
+    let files: Vec<_> = programme.plugins().map(|name| plugins.join(name + ".wasm")).collect();
+    show.note(&format!("compiling {} plugins, where that was not done before", files.len()));
+    let compiled = spawn_blocking(move || {
+        let Ok(engine) = Engine::of_this_program(None) else { return };
+        for file in files {
+            let _ = Plugin::load(&engine, &file);
+        }
+    });
+    let _ = compiled.await;
 }
 
 /// Runs the hosts until `signal`.

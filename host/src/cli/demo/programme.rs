@@ -43,6 +43,11 @@ impl Programme {
         self.plugins.contains(plugin)
     }
 
+    /// The names of all.
+    pub(super) fn plugins(&self) -> impl Iterator<Item = String> {
+        self.plugins.iter().cloned()
+    }
+
     /// Where everything answers.
     pub(super) fn ports(&self) -> Ports {
         self.ports

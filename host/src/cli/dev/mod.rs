@@ -60,7 +60,10 @@ async fn work(project: &Project, runner: &mut Runner) -> Result<Infallible, Exit
         if project.build().await? {
             runner.show(&project.output()?)?;
         } else {
-            remark("the build failed: what was built before runs on, and the next change is tried");
+            remark(&format!(
+                "the build failed: {}the next change is tried",
+                if runner.runs() { "what was built before runs on, and " } else { "" }
+            ));
         }
         sources.take_made(project)?;
         loop {

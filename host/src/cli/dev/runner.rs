@@ -46,6 +46,11 @@ impl Runner {
         Ok(Self { folder, settings, flags, copy: None, host: None })
     }
 
+    /// Whether something that was built runs.
+    pub(super) fn runs(&self) -> bool {
+        self.host.is_some()
+    }
+
     /// Has `file` run from now on.
     pub(super) fn show(&mut self, file: &Path) -> Result<(), ExitError> {
         let name = file.file_name().unwrap_or("plugin.wasm".as_ref());

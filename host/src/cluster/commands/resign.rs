@@ -101,7 +101,8 @@ impl Commands {
         };
         if let Some(drain) = roster.notes.drained.get(host) {
             let by = &drain.order.by;
-            return refused(format!("{host} is drained, by {by}"), "run `soloist undrain` first");
+            let help = format!("run `soloist undrain {host}` first");
+            return refused(format!("{host} is drained, by {by}"), &help);
         }
         let stands = |roster: &Roster| {
             roster.queue(group).iter().any(|standing| standing.candidate.host == host)
@@ -221,7 +222,10 @@ pub(super) fn may_change(roster: &Roster, group: &Group) -> Result<(), CommandEr
     match roster.notes.pause_of(group) {
         Some(pause) if pause.freeze => {
             let error = format!("{group} is frozen, by {}", pause.order.by);
-            Err(CommandError::refused(error, "run `soloist resume` first"))
+            // One of all groups, and one of this, are taken back each by itself.
+            let own = roster.notes.paused.get(group).is_some_and(|own| own == pause);
+            let scope = if own { format!(" --group {group}") } else { String::new() };
+            Err(CommandError::refused(error, format!("run `soloist resume{scope}` first")))
         }
         _ => Ok(()),
     }
