@@ -119,6 +119,12 @@ impl Process {
         self.of_status("VmRSS:") << 10
     }
 
+    /// The same without the pages of its program, which are as many as that was built large, and
+    /// are given back when others need the room (proc(5): `RssAnon`).
+    pub(crate) fn own_memory(&self) -> u64 {
+        self.of_status("RssAnon:") << 10
+    }
+
     /// The most that it ever held (proc(5): `VmHWM`).
     pub(crate) fn peak_memory(&self) -> u64 {
         self.of_status("VmHWM:") << 10
