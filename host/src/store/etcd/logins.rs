@@ -81,11 +81,10 @@ impl Logins {
     }
 }
 
-/// Whether etcd would say the same of this login by any of its members, at once.
+/// Whether etcd has hashed a password for it, and says the same by any of its members.
 fn is_refusal<T>(made: &Result<T, Error>) -> bool {
     let Err(error) = made else { return false };
-    let meaning = meaning(error);
-    meaning != Meaning::StaleLogin && !meaning.is_a_member_s()
+    matches!(meaning(error), Meaning::WrongLogin | Meaning::Forbidden)
 }
 
 #[cfg(test)]
