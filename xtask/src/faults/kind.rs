@@ -57,8 +57,7 @@ impl Bound {
     /// The longest take-over that is allowed.
     pub(super) fn limit(self, ttl: Duration) -> Option<Duration> {
         match self {
-            // What waits for the lease takes eight times as long.
-            Self::Supervised => Some(ttl / 8),
+            Self::Supervised => Some(Duration::from_millis(100)),
             Self::Told => Some(ttl / 2),
             Self::Drained => Some(DRAIN + Duration::from_secs(1)),
             Self::Lease => Some(ttl + Duration::from_millis(1500)),

@@ -241,9 +241,9 @@ mod tests {
                     answer.token = None;
                 }
             }),
-            ("more than 250 ms", |h| {
-                h.faults[0].steady = 400_000_000;
-                h.records[2] = write(9, 3, 250_000_000, 300_000_000);
+            ("more than 100 ms", |h| {
+                h.faults[0].steady = 300_000_000;
+                h.records[2] = write(9, 3, 150_000_000, 200_000_000);
             }),
             ("panic", |h| h.hosts[0].panics.push("thread panicked".into())),
         ];

@@ -170,7 +170,7 @@ mod tests {
     fn each_bound_is_held_or_told_of() {
         for (kind, takes, is_broken) in [
             (Kind::Crash, 99, false),
-            (Kind::Crash, 251, true),
+            (Kind::Crash, 101, true),
             (Kind::MachineCrash, 3500, false),
             (Kind::MachineCrash, 3501, true),
             (Kind::PartitionStore, 3501, true),
