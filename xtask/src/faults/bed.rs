@@ -39,7 +39,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const WORD: Duration = Duration::from_secs(3);
 /// Between two looks.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
-/// How long etcd has to keep its leader: a member that wants another says so sooner.
+/// How long etcd has to keep its leader, and to be prompt: a member that wants another leader says
+/// so sooner.
 const REST: Duration = Duration::from_millis(1500);
 /// How fresh the last good answer must be.
 const FRESH: Duration = Duration::from_millis(200);
@@ -235,12 +236,14 @@ impl Bed {
         self.members.iter().position(leads).context("etcd has no leader")
     }
 
-    /// Whether etcd has kept its leader for a while. A member that comes back may have it elect
-    /// anew (etcd: `--pre-vote`, which 3.4 does without), and that is a fault of its own.
+    /// Whether etcd has kept its leader for a while, and was prompt all along. A member that comes
+    /// back may have it elect anew (etcd: `--pre-vote`, which 3.4 does without), and that is a
+    /// fault of its own.
     fn has_rested(&mut self) -> bool {
         let changes: Vec<_> = self.members.iter().map(Member::leader_changes).collect();
+        let prompt = self.members.iter().all(Member::is_prompt);
         let now = clock::now();
-        if changes != self.changes.0 {
+        if changes != self.changes.0 || !prompt {
             self.changes = (changes, now);
         }
         now - self.changes.1 > clock::ns(REST)
@@ -270,7 +273,7 @@ impl Bed {
             }
         }
         if !self.has_rested() {
-            return Some("etcd has changed its leader a moment ago".to_owned());
+            return Some("etcd has changed its leader, or was slow, a moment ago".to_owned());
         }
         let since = clock::now().saturating_sub(view.last);
         (since > clock::ns(FRESH)).then(|| format!("{} does not answer its clients", view.host))

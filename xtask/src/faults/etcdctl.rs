@@ -1,11 +1,11 @@
 //! What people do to etcd by hand: its own client, with all rights, beside the
 //! networks that faults touch.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::member::PORT;
@@ -70,6 +70,17 @@ impl Etcdctl {
         let role = LOGIN.split(':').next().unwrap_or_default();
         self.at(node, &["role", "grant-permission", role, "readwrite", "--prefix", prefix])?;
         self.at(node, &["auth", "enable"]).map(drop)
+    }
+
+    /// Ends all logins of the hosts, as etcd does when it is given a password for their user, be
+    /// it the same (etcd: `authStore.UserChangePassword`). `folder` is for what it is given.
+    pub(super) fn end_logins(&self, node: Node, folder: &Path) -> Result<()> {
+        let (user, password) = LOGIN.split_once(':').context("a login")?;
+        let input = folder.join("password");
+        fs::write(&input, format!("{password}\n"))?;
+        let words = ["user", "passwd", user, "--interactive=false"];
+        ensure!(self.takes(node, &words, &input)?, "etcd takes no password");
+        Ok(())
     }
 
     fn command(&self, node: Node) -> Command {

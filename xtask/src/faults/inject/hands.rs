@@ -58,14 +58,14 @@ pub(super) fn put_a_stranger(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
             let status = host.status().unwrap_or_default();
             let is_right = status.leader.is_none()
                 && status.leaderless.as_ref().is_some_and(|why| why.contains(&key))
-                && status.removals == [format!("etcdctl del {key}")]
+                && removes(&status.removals, &key)
                 && host.leaderless_seconds().is_some_and(|seconds| seconds > 0.0);
             (!is_right).then(|| format!("{status:?}"))
         })?
     } else {
         bed.look("all name the stranger", within, |host, _| {
             let status = host.status().unwrap_or_default();
-            let is_right = status.removals == [format!("etcdctl del {key}")];
+            let is_right = removes(&status.removals, &key);
             (!is_right).then(|| format!("{status:?}"))
         })?
     };
@@ -82,6 +82,11 @@ pub(super) fn put_a_stranger(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
         bed.wait_for_newer(injected.token)?;
     }
     Ok(injected)
+}
+
+/// Whether the one command that is shown removes `key`.
+fn removes(shown: &[String], key: &str) -> bool {
+    matches!(shown, [command] if command.ends_with(&format!(" del {key}")))
 }
 
 /// The lease that etcdctl says it was granted.

@@ -1,33 +1,28 @@
-//! Logins that have expired, and a queue that moves on afterwards.
+//! Logins that are good no more, and a queue that moves on afterwards.
 //!
 //! The third host has waited for the second one on a stream that was opened under a login
 //! of long ago, and has to wait for the leader on it, or know better.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::faults::bed::Bed;
 use crate::faults::etcdctl::LOGIN;
 use crate::faults::injected::Injected;
-use crate::faults::member::{LOGIN_SECONDS, PORT};
+use crate::faults::member::PORT;
 use crate::faults::net::Node;
 use crate::faults::plan::Fault;
 use crate::faults::wire::Connection;
 
-/// etcd looks once a second which logins have expired.
-const ETCD_LOOKS: Duration = Duration::from_millis(1200);
-
-/// Lets the logins expire, kills the second in the queue, and then tells the leader to stop.
+/// Ends all logins, kills the second in the queue, and then tells the leader to stop.
 pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
-    let login = Login::take(bed.members[fault.choice % bed.members.len()].node)?;
-    // To try it again and again would keep it alive.
-    bed.pause(Duration::from_secs(LOGIN_SECONDS) + ETCD_LOOKS)?;
-    if login.is_good()? {
-        bail!("a login that nobody has used has not expired");
-    }
+    let member = bed.members[fault.choice % bed.members.len()].node;
+    let login = Login::take(member)?;
+    bed.etcdctl.end_logins(member, &bed.folder)?;
+    bed.wait_until("a login from before is good no more", |_| Ok(!login.is_good()?))?;
     let leader = bed.leader()?.node;
     let (second, third) = followers(bed)?;
     let target = format!("{}, then {}", second.name, leader.name);
