@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use crate::harness::{
     cluster::{Cluster, Kind},
-    process::{Ended, agrees, run, soloist},
+    process::{Ended, agrees, run, soloist, until_readiness},
 };
 
 crate::on_both_stores!(
@@ -165,6 +165,7 @@ async fn a_drained_host_stays_out(kind: Kind) {
     let status = agrees(cluster.host("a"), drained).await;
     let obstacle = status["groups"]["main"]["obstacle"].as_str().expect("an obstacle");
     assert!(obstacle.contains("ada drained this host: new disks"), "{status}");
+    until_readiness(cluster.host("a"), false, "drained by ada: new disks").await;
     refused(&cluster, "c", &["resign", "--to", "a"], REFUSED, "a is drained, by ada").await;
     // It lasts, whatever becomes of the host and of the others.
     cluster.terminate("a").await;
@@ -175,6 +176,7 @@ async fn a_drained_host_stays_out(kind: Kind) {
     agrees(cluster.host("a"), drained).await;
     done(&cluster, "a", &["undrain"], "a stands for election again").await;
     agrees(cluster.host("a"), |status| status["groups"]["main"]["role"] == "heir").await;
+    until_readiness(cluster.host("a"), true, "").await;
 }
 
 async fn hosts_are_known_until_they_are_removed(kind: Kind) {

@@ -2,17 +2,19 @@
 
 use std::{ffi::OsStr, fs, time::Duration};
 
+use reqwest::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
+    net::TcpListener,
     process::Command,
     time::{interval, timeout},
 };
 
 use crate::harness::{
-    PATIENCE,
+    PATIENCE, at,
     cluster::{Cluster, Kind},
-    guests,
-    process::Process,
+    guests, own_address,
+    process::{Process, soloist},
 };
 
 /// So long that nobody takes a wait for it for anything else.
@@ -132,6 +134,32 @@ fn shell(command: &Command) -> String {
     words.push(quote(command.get_program()));
     words.extend(command.get_args().map(quote));
     words.join(" ")
+}
+
+/// One whose store is silent: that it lives is said all the while, and a stop ends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_starts_lives_is_not_ready_and_can_be_stopped() {
+    let store = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("etcd://{}", store.local_addr().expect("an address"));
+    let cluster = Cluster::at(url, Duration::from_secs(600));
+    let api = at(own_address(), 4000);
+    let file = cluster.folder.path().join("soloist.toml");
+    let settings = cluster.configuration(&format!("[host]\nname = \"a\"\nlisten = \"{api}\"\n"));
+    fs::write(&file, settings).expect("a file");
+    let mut command = soloist();
+    command.args(["run", "--log-format", "json", "--config"]).arg(file);
+    let mut host = Process::start(&mut command);
+    let connection = timeout(PATIENCE, store.accept()).await;
+    let _open = connection.expect("a host that asks its store").expect("a connection");
+    let ask =
+        async |path: &str| reqwest::get(format!("http://{api}{path}")).await.expect("it lives");
+    assert_eq!(ask("/livez").await.status(), StatusCode::OK);
+    let ready = ask("/readyz").await;
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(ready.text().await.expect("a reason").contains("this host starts"));
+    let status = host.terminate().await;
+    assert!(status.success(), "{status}\n{}", host.log);
+    assert!(host.log.events("leading").is_empty(), "{}", host.log);
 }
 
 /// `timeout` signals its child and then its group.

@@ -12,7 +12,7 @@
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     entrance::{OPERATE, READ},
+    extract::{Path, Query},
     refusal::Refusal,
     routes::Routes,
     tasks::{self, RETRY_AFTER, TaskDesk, put},
@@ -118,6 +119,9 @@ async fn dead(
 ) -> Result<Response, Refusal> {
     let limit = which.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
     let letters = desk.dispatcher.casts().dead(&task, which.after.as_deref(), limit).await?;
+    if letters.is_empty() {
+        there_is(&desk, &task)?;
+    }
     Ok(Json(letters).into_response())
 }
 
@@ -127,7 +131,7 @@ async fn replay(
     Query(which): Query<Which>,
 ) -> Result<Json<Dealt>, Refusal> {
     let count = desk.dispatcher.casts().replay(&task, which.id.as_deref()).await?;
-    Ok(Json(Dealt { count }))
+    dealt(&desk, &task, count)
 }
 
 async fn purge(
@@ -136,7 +140,19 @@ async fn purge(
     Query(which): Query<Which>,
 ) -> Result<Json<Dealt>, Refusal> {
     let count = desk.dispatcher.casts().purge(&task, which.id.as_deref()).await?;
+    dealt(&desk, &task, count)
+}
+
+fn dealt(desk: &TaskDesk, task: &str, count: usize) -> Result<Json<Dealt>, Refusal> {
+    if count == 0 {
+        there_is(desk, task)?;
+    }
     Ok(Json(Dealt { count }))
+}
+
+/// That there is such a task: one that is gone has dead letters, or its name is a mistake.
+fn there_is(desk: &TaskDesk, task: &str) -> Result<(), Refusal> {
+    desk.dispatcher.task(task).map(drop).map_err(Refusal::from)
 }
 
 impl From<CastError> for Refusal {

@@ -11,6 +11,7 @@ mod commands;
 mod dashboard;
 mod entrance;
 mod events;
+mod extract;
 #[cfg(test)]
 mod hostile;
 mod inert;
@@ -21,6 +22,7 @@ mod own_site;
 mod refusal;
 mod routes;
 mod server;
+mod starting;
 mod state;
 mod status;
 mod tasks;
@@ -31,6 +33,7 @@ pub use jobs::{JobEntry, JobFirings, JobFuture, JobList, JobSource, NEXT_MAX, Ne
 pub use logs::LogSource;
 pub use refusal::Reason;
 pub use server::{Desks, StatusSource, serve};
+pub use starting::while_starting;
 pub use state::StateKeys;
 #[cfg(test)]
 pub(crate) use status::tests::example;

@@ -40,6 +40,7 @@ use crate::{
     relay::Relay,
     shares::Client,
     store,
+    tls::Acceptor,
     words::tame,
 };
 
@@ -139,21 +140,36 @@ pub struct Desks {
 pub async fn serve(listener: TcpListener, desks: Desks, stop: CancellationToken) {
     let (relay, clients) = (desks.relay.clone(), desks.clients.clone());
     let (entrance, tasks) = (Arc::clone(&desks.entrance), Tasks::new());
-    let (tls, live) = (entrance.tls.clone(), Live::new(tasks.clone(), stop.clone()));
+    let live = Live::new(tasks.clone(), stop.clone());
     let own = TowerToHyperService::new(routes(desks, live));
-    let rooms = Rooms { own, entrance, budget: Budget::of(&clients), relay };
-    let hall = Hall {
+    let (tls, budget) = (entrance.tls.clone(), Budget::of(&clients));
+    let hall = hall(Rooms { own, entrance, budget, relay }, tls, tasks, stop);
+    accept_all(&listener, &hall).await;
+    drop(listener);
+    close(&hall).await;
+}
+
+/// What the connections to a control API work with.
+pub(super) fn hall<A>(
+    rooms: A,
+    tls: Option<Acceptor>,
+    tasks: Tasks,
+    closing: CancellationToken,
+) -> Hall<A> {
+    Hall {
         routes: Arc::new(rooms),
         tls,
-        closing: stop,
+        closing,
         tasks,
         places: Places::of_control(MAX_CONNECTIONS),
         streams: MAX_STREAMS,
         headers: Some(Relay::HEADERS),
         patience: REQUEST_TIME,
-    };
-    accept_all(&listener, &hall).await;
-    drop(listener);
+    }
+}
+
+/// Closes every connection, once none comes any more.
+pub(super) async fn close<A>(hall: &Hall<A>) {
     let _ = timeout(GRACE, hall.tasks.join()).await;
     hall.tasks.stop().await;
 }

@@ -20,7 +20,7 @@ use std::{collections::HashMap, sync::Arc};
 use axum::{
     Json,
     body::Body,
-    extract::{self, FromRequestParts, Path, Query},
+    extract::{self, FromRequestParts},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -31,6 +31,7 @@ use tracing::info;
 use super::{
     body,
     entrance::{OPERATE, READ},
+    extract::{Path, Query},
     refusal::Refusal,
     routes::Routes,
 };
@@ -85,10 +86,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let path = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
-        let Path(mut path) = path.map_err(|error| Refusal::bad(error.body_text()))?;
-        let options = Query::<Options>::from_request_parts(parts, state).await;
-        let Query(mut options) = options.map_err(|error| Refusal::bad(error.body_text()))?;
+        let Path(mut path) =
+            Path::<HashMap<String, String>>::from_request_parts(parts, state).await?;
+        let Query(mut options) = Query::<Options>::from_request_parts(parts, state).await?;
         let action = path.remove("action").unwrap_or_default();
         check_name(&action).map_err(Refusal::bad)?;
         let key = path.remove("key").or_else(|| options.key.take());

@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{Path, Query, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     body, casts,
     entrance::{OPERATE, READ},
+    extract::{Path, Query},
     refusal::Refusal,
     routes::Routes,
 };

@@ -29,7 +29,7 @@ impl Candidacy {
             group,
             timings,
             stage: Stage::Idle { not_before: BootTime::ZERO },
-            obstacle: Some("its actions are not prepared yet".into()),
+            obstacle: Some("it has not heard from the store yet".into()),
             bar: None,
             attempt: 0,
             last_token: None,

@@ -1,8 +1,8 @@
 //! A host: all rooms put together, from its configuration to its last breath.
 //!
-//! Start: plugins are prepared, the control API listens, the store is opened;
-//! then the heart beats. Stop: terms end and the session is given back, with
-//! the control API up to the end to say so.
+//! Start: the control API listens, plugins are prepared, the store is opened; then the heart
+//! beats. Stop: terms end and the session is given back, with the control API up to the end
+//! to say so.
 
 mod announce;
 mod error;
@@ -10,7 +10,7 @@ mod labour;
 mod people;
 mod status;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -53,29 +53,24 @@ pub async fn run(
     // From the beginning: compiling takes its time, and a host that comes back is watched.
     beats.spawn(announcer.clone().beat(over.clone()));
     let _over = over.clone().drop_guard();
-    let measurements = Measurements::start().map_err(HostError::Measurements)?;
     let exporter = (config.traces.as_ref())
         .map(|traces| Exporter::start(traces, &config.host.name))
         .transpose()
         .map_err(HostError::Traces)?;
-    let (catalog, ranking) = prepare(&config).await?;
-    let peers = Peers::new(&Passport::of(&config.host)).map_err(HostError::Tls)?;
-    let listener = listen(&config).await?;
-    let bound = listener.local_addr().map_err(HostError::System)?;
-    let entrance = Entrance::of(&config.host, bound).map_err(HostError::Entrance)?;
     let thread = ElectionThread::start().map_err(HostError::System)?;
     announcer.include(thread.handle());
-    let store = open_store(&config, thread.handle()).await?;
-    let prepared = Prepared { catalog, ranking, listener, entrance, store, peers, measurements };
-    let host = Host::start(&config, &thread, prepared, witness)?;
-    announcer.ready();
-    let reason = tokio::select! {
-        reason = shutdown => reason,
-        () = host.leave.cancelled() => "removed from the cluster",
-    };
-    info!(event = "shutdown", reason, "stopping: {reason}");
-    announcer.stopping();
-    host.stop().await;
+    let mut shutdown = pin!(shutdown);
+    tokio::select! {
+        prepared = Prepared::by(&config, thread.handle()) => {
+            let host = Host::start(&config, &thread, prepared?, witness)?;
+            announcer.ready();
+            host.perform(&announcer, shutdown).await;
+        }
+        reason = &mut shutdown => {
+            info!(event = "shutdown", reason, "stopping before it has begun: {reason}");
+            announcer.stopping();
+        }
+    }
     if let Some(exporter) = exporter {
         exporter.stop().await;
     }
@@ -96,6 +91,26 @@ struct Prepared {
     store: Arc<dyn Store>,
     peers: Peers,
     measurements: Measurements,
+}
+
+impl Prepared {
+    /// What `config` describes. The control API answers all the while, and says what is waited
+    /// for: compiling takes its time, and a host that is only slow is not to be killed.
+    async fn by(config: &Config, thread: &runtime::Handle) -> Result<Self, HostError> {
+        let measurements = Measurements::start().map_err(HostError::Measurements)?;
+        let peers = Peers::new(&Passport::of(&config.host)).map_err(HostError::Tls)?;
+        let listener = listen(config).await?;
+        let bound = listener.local_addr().map_err(HostError::System)?;
+        let entrance = Entrance::of(&config.host, bound).map_err(HostError::Entrance)?;
+        let preparing = async {
+            let (catalog, ranking) = prepare(config).await?;
+            let store = open_store(config, thread).await?;
+            Ok::<_, HostError>((catalog, ranking, store))
+        };
+        let (catalog, ranking, store) =
+            api::while_starting(&listener, &entrance, preparing).await?;
+        Ok(Self { catalog, ranking, listener, entrance, store, peers, measurements })
+    }
 }
 
 /// A host whose parts are all running.
@@ -148,7 +163,8 @@ impl Host {
                 .map_err(HostError::Store)?;
         let watchdog = Watchdog::start(config.timings).map_err(HostError::System)?;
         // To the end: what is torn down moves as well.
-        drop(tokio::spawn(watchdog.pulse()));
+        drop(tokio::spawn(watchdog.pulse("this host")));
+        drop(thread.handle().spawn(watchdog.pulse("its election")));
         let driver = Driver {
             timings: config.timings,
             member: member.clone(),
@@ -304,6 +320,17 @@ impl Host {
             );
         }
         Ok(Self { name, store, driver, relay, labour, drain, around, stop, leave })
+    }
+
+    /// Goes on until `shutdown` says why it should stop, and then until it has.
+    async fn perform(self, announcer: &Announcer, shutdown: impl Future<Output = &'static str>) {
+        let reason = tokio::select! {
+            reason = shutdown => reason,
+            () = self.leave.cancelled() => "removed from the cluster",
+        };
+        info!(event = "shutdown", reason, "stopping: {reason}");
+        announcer.stopping();
+        self.stop().await;
     }
 
     async fn stop(mut self) {

@@ -17,7 +17,7 @@ use crate::{
     clock::{BootTime, Verdict, WallClock, unix_ms},
     cluster::{Known, Sight},
     config::{GroupConfig, Mount},
-    election::Group,
+    election::{Group, LeaseId},
     measure::{self, Measurements},
     plugin::Engine,
     store::{Failing, Member, Order, Roster, Standing, Stranger},
@@ -100,8 +100,12 @@ impl StatusSource for Observer {
         if let Some(obstacle) = &view.obstacle {
             return Err(obstacle.clone());
         }
-        if view.session.is_none() {
-            let reason = view.store_error.as_deref().unwrap_or("it has not answered yet");
+        if session(&view).is_none() {
+            let reason = match (view.store_error.as_deref(), view.session) {
+                (Some(error), _) => error,
+                (None, Some(_)) => "its lease has run out, and this host has not noticed yet",
+                (None, None) => "it has not answered yet",
+            };
             return Err(format!("no session in the store {}: {reason}", self.store));
         }
         match &*self.rehearsed.borrow() {
@@ -117,14 +121,34 @@ impl StatusSource for Observer {
                 return Err(format!("not ready to lead {group}: {obstacle}"));
             }
         }
-        Ok(())
+        self.is_let()
     }
 }
 
 impl Observer {
+    /// Whether people let this host lead, and no key that is in the way of all hosts.
+    fn is_let(&self) -> Result<(), String> {
+        let (known, name) = (self.sight.look(), &self.member.name);
+        if let Some(drain) = known.now().and_then(|roster| roster.notes.drained.get(name)) {
+            let drained = wanted("drained", &drain.order);
+            return Err(format!("{drained}; `soloist undrain {name}` lets it stand again"));
+        }
+        let gaps = self.gaps.borrow();
+        let in_the_way = gaps.groups.iter().find_map(|(group, gap)| match &gap.why {
+            // It may be about to say so.
+            Why::Silent { .. } if gaps.long(group).is_none() => None,
+            why @ (Why::Stranger(_) | Why::Silent { .. }) => Some((group, why)),
+            Why::Unknown | Why::Nobody => None,
+        });
+        match in_the_way {
+            Some((group, why)) => Err(format!("nobody can lead {group} now: {why}")),
+            None => Ok(()),
+        }
+    }
+
     fn store(&self, view: &HostView, known: &Known) -> StoreEntry {
         let said = view.store_error.clone().or_else(|| view.held.clone());
-        let (state, last_error) = match (&view.session, &*self.rehearsed.borrow()) {
+        let (state, last_error) = match (session(view), &*self.rehearsed.borrow()) {
             (None, _) => (StoreState::Lost, said),
             (Some(_), Rehearsed::Badly(reason)) => (StoreState::Unwritable, Some(reason.clone())),
             (Some(_), _) => (StoreState::Ok, said),
@@ -181,6 +205,11 @@ impl Observer {
             strangers: strangers(known.last().map_or(&[], |it| it.strangers(group)), &gaps),
         }
     }
+}
+
+/// The session of this host, as long as its lease lasts. Who should notice its end may hang.
+fn session(view: &HostView) -> Option<LeaseId> {
+    view.session.filter(|(_, deadline)| *deadline > BootTime::now()).map(|(lease, _)| lease)
 }
 
 /// Who leads a group, as far as that is known now: who heads its queue, unless that has not
@@ -325,6 +354,17 @@ mod tests {
             Member {
                 name, url, labels, priority, joined, version, machine, process, failing, tasks,
             }
+        }
+    }
+
+    /// What notices the end of a lease may hang.
+    #[test]
+    fn a_session_whose_lease_has_run_out_is_none() {
+        let now = BootTime::now();
+        let second = std::time::Duration::from_secs(1);
+        for (deadline, live) in [(now + second * 60, true), (now, false)] {
+            let view = HostView { session: Some((LeaseId(1), deadline)), ..HostView::default() };
+            assert_eq!(session(&view).is_some(), live);
         }
     }
 

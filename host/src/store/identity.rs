@@ -83,6 +83,13 @@ impl Memory {
         Err(mismatch)
     }
 
+    /// The same of an identity alone, which the store has told by itself.
+    pub(super) fn told(&self, identity: &str) -> Result<(), Mismatch> {
+        // Such news may be older than what was seen by other ways, and is not behind for that.
+        let revision = self.known().revision;
+        self.compare(Before(0), &Look { identity: Some(identity.to_owned()), revision })
+    }
+
     /// Each mismatch that is seen.
     pub(super) fn mismatches(&self) -> watch::Receiver<Option<Mismatch>> {
         self.mismatch.subscribe()
@@ -173,6 +180,15 @@ mod tests {
             assert!(mismatch.seen.contains("y instead of x"), "{mismatch:?}");
             memory.compare(memory.before(), &look("y", revision)).unwrap();
         }
+    }
+
+    #[test]
+    fn an_identity_that_is_told_says_nothing_of_revisions() {
+        let memory = memory();
+        memory.told("x").unwrap();
+        let mismatch = memory.told("y").unwrap_err();
+        assert!(!mismatch.behind && mismatch.seen.contains("y instead of x"), "{mismatch:?}");
+        assert!(memory.compare(memory.before(), &look("y", 51)).unwrap_err().behind);
     }
 
     #[test]

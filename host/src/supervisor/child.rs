@@ -88,6 +88,11 @@ impl Child {
         }
     }
 
+    /// Whether it has come to a session.
+    pub(super) fn has_performed(&self) -> bool {
+        self.sessions.any()
+    }
+
     /// The sessions that it has not given back, the newest first.
     pub(super) fn sessions(&self) -> Vec<LeaseId> {
         self.sessions.left()

@@ -19,7 +19,9 @@
 //! - The host never waits for its supervisor: one that is frozen costs a crash
 //!   its quick end, and nothing else.
 //! - A host does not outlive its supervisor. See [`Leash`].
-//! - Only a crash is mended: a host that ends with an exit code meant it.
+//! - Only a crash is mended: a host that ends with an exit code meant it. But one that came to
+//!   nothing when it was started again after a crash is started until it does: what is in its way
+//!   (a password, a settings file) may be mended, and nobody else would bring it back.
 //!
 //! Ctrl-Z stops the supervisor alone; the host has a session without a terminal
 //! and goes on. A request to stop is passed on.
@@ -107,25 +109,21 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     /// # Errors
     /// The settings are wrong, or the first start fails.
     pub async fn run(mut self) -> Result<End, SupervisorError> {
-        let mut back_off = BackOff::default();
-        let mut releases = JoinSet::new();
-        let mut started = false;
+        let (mut back_off, mut past) = (BackOff::default(), Past::default());
         loop {
-            // Each time anew, as the host does: they must mean the same store.
-            let config = (self.load)()?;
-            let lived = match Child::start(&self.program, &self.arguments) {
-                Ok(child) => {
-                    started = true;
-                    match self.life(child, &config, &mut releases).await? {
-                        Life::Over(end) => return Ok(self.give_back(releases, end).await),
-                        Life::Crashed(lived) => lived,
-                    }
-                }
-                Err(error) if started => {
-                    warn!(%error, "the host cannot be started again");
+            let lived = match self.once(&mut past).await {
+                Ok(Life::CameToNothing(code)) if past.performed => {
+                    warn!(event = "not-back", code, "the host did not come back: see above why");
                     Duration::ZERO
                 }
-                Err(error) => return Err(error.into()),
+                Ok(Life::CameToNothing(code)) => return Ok(End::Exited(code)),
+                Ok(Life::Over(end)) => return Ok(self.give_back(past.releases, end).await),
+                Ok(Life::Crashed(lived)) => lived,
+                Err(error) if past.performed => {
+                    warn!(event = "not-back", %error, "the host cannot be started again");
+                    Duration::ZERO
+                }
+                Err(error) => return Err(error),
             };
             let pause = back_off.after(lived);
             let pause_ms = millis(pause);
@@ -133,10 +131,18 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
             tokio::select! {
                 () = sleep(pause) => {}
                 Some(_) = self.requests.recv() => {
-                    return Ok(self.give_back(releases, End::Exited(0)).await);
+                    return Ok(self.give_back(past.releases, End::Exited(0)).await);
                 }
             }
         }
+    }
+
+    /// Starts the host, and watches it until it ends.
+    async fn once(&mut self, past: &mut Past) -> Result<Life, SupervisorError> {
+        // Each time anew, as the host does: they must mean the same store.
+        let config = (self.load)()?;
+        let child = Child::start(&self.program, &self.arguments)?;
+        Ok(self.life(child, &config, past).await?)
     }
 
     /// Waits for what is still being given back, which its lease bounds, unless asked to end.
@@ -157,7 +163,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
         &mut self,
         mut child: Child,
         config: &Config,
-        releases: &mut JoinSet<()>,
+        past: &mut Past,
     ) -> io::Result<Life> {
         let (born, pid) = (BootTime::now(), child.pid());
         info!(event = "supervising", pid, "supervising the host, which is process {pid}");
@@ -168,11 +174,12 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
             warn!(event = "crashed", signal, lived_ms, "the host was killed: {status}");
         }
         if let Some(release) = Release::of(child.sessions(), config) {
-            releases.spawn(release.run());
+            past.releases.spawn(release.run());
             // Before anything else takes the processor. A store that does not
             // answer is asked again while the host is back already.
-            let _ = timeout(config.timings.request_timeout, releases.join_next()).await;
+            let _ = timeout(config.timings.request_timeout, past.releases.join_next()).await;
         }
+        past.performed |= child.has_performed();
         Ok(match (status.code(), status.signal(), last_asked) {
             (_, _, Some(Asked::ToEnd)) => Life::Over(End::Forced),
             // It did not listen yet, and had begun nothing.
@@ -181,6 +188,9 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
             }
             (None, Some(signal), Some(_)) => Life::Over(End::Killed(signal)),
             (None, ..) => Life::Crashed(lived),
+            (Some(code), _, None) if code != 0 && !child.has_performed() => {
+                Life::CameToNothing(code)
+            }
             (Some(code), ..) => Life::Over(End::Exited(code)),
         })
     }
@@ -203,9 +213,20 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     }
 }
 
+/// What the lives of the host until now have left.
+#[derive(Default)]
+struct Past {
+    /// Sessions that are being given back.
+    releases: JoinSet<()>,
+    /// Whether one of them came to a session.
+    performed: bool,
+}
+
 /// How one life of the host went.
 enum Life {
     Over(End),
+    /// It ended by itself before it came to a session, with this exit code.
+    CameToNothing(i32),
     /// It was killed after this time.
     Crashed(Duration),
 }

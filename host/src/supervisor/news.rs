@@ -40,26 +40,37 @@ impl FromStr for News {
     }
 }
 
-/// The sessions that may be in the store.
+/// The sessions of one host.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(Vec<LeaseId>);
+pub(super) struct Sessions {
+    /// Those that may be in the store, the newest first.
+    left: Vec<LeaseId>,
+    /// Whether there was one.
+    any: bool,
+}
 
 impl Sessions {
     /// Takes a line in. One that a host of another version wrote says nothing.
     pub(super) fn note(&mut self, line: &str) {
         match line.parse() {
             Ok(News::Opened(lease)) => {
-                self.0.truncate(MOST - 1);
-                self.0.insert(0, lease);
+                self.left.truncate(MOST - 1);
+                self.left.insert(0, lease);
+                self.any = true;
             }
-            Ok(News::Over(lease)) => self.0.retain(|open| *open != lease),
+            Ok(News::Over(lease)) => self.left.retain(|open| *open != lease),
             Err(()) => {}
         }
     }
 
-    /// All of them, the newest first.
+    /// Those that may be in the store, the newest first.
     pub(super) fn left(&self) -> Vec<LeaseId> {
-        self.0.clone()
+        self.left.clone()
+    }
+
+    /// Whether there was one.
+    pub(super) fn any(&self) -> bool {
+        self.any
     }
 }
 

@@ -4,8 +4,9 @@
 //! task of this process hangs, and ends the process if what runs under a shut
 //! gate does not go: better no host than two that perform.
 //!
-//! It also ends a process whose runtime hangs. The election has a thread of its own, which
-//! would renew the lease for ever, and nobody else could perform what this host does not.
+//! It also ends a process in which a runtime hangs: that of the actions, while the election, on a
+//! thread of its own, would renew the lease for ever, and nobody else could perform what this
+//! host does not; or that of the election, without which a host only seems to stand by.
 
 use std::{
     process,
@@ -35,14 +36,17 @@ const SLOW: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct Watchdog {
     watched: Arc<Mutex<Vec<Watched>>>,
-    /// Counted up by the runtime.
-    beats: Arc<AtomicU64>,
+    pulses: Arc<Mutex<Vec<Pulse>>>,
     thread: Thread,
 }
 
-/// Whether the runtime moves.
+/// Whether a runtime moves.
 #[derive(Default)]
 struct Pulse {
+    /// What it is called.
+    of: &'static str,
+    /// Counted up by the runtime.
+    counter: Arc<AtomicU64>,
     /// How often it had when it was looked at last.
     beats: u64,
     /// How long it has not, as far as this process was awake.
@@ -76,16 +80,20 @@ impl Watchdog {
     /// The system has no thread to give.
     pub fn start(timings: Timings) -> std::io::Result<Self> {
         let watched = Arc::new(Mutex::new(Vec::new()));
-        let (weak, beats) = (Arc::downgrade(&watched), Arc::<AtomicU64>::default());
-        let beaten = Arc::clone(&beats);
+        let (weak, pulses) = (Arc::downgrade(&watched), Arc::<Mutex<Vec<Pulse>>>::default());
+        let felt = Arc::clone(&pulses);
         let run = move || {
-            let (mut last, mut pulse) = (BootTime::now(), Pulse::default());
+            let mut last = BootTime::now();
             while let Some(watched) = weak.upgrade() {
                 let now = BootTime::now();
                 let passed = now.since(last);
                 let rests = look(&mut lock(&watched), now, passed, &timings);
-                if let Some(silent) = pulse.feel(beaten.load(Ordering::Relaxed), passed, &timings) {
-                    abort(&format!("nothing has moved in this host for {} ms", silent.as_millis()));
+                for pulse in lock(&felt).iter_mut() {
+                    let beats = pulse.counter.load(Ordering::Relaxed);
+                    if let Some(silent) = pulse.feel(beats, passed, &timings) {
+                        let (of, ms) = (pulse.of, silent.as_millis());
+                        abort(&format!("nothing has moved in {of} for {ms} ms"));
+                    }
                 }
                 last = now;
                 drop(watched);
@@ -93,16 +101,17 @@ impl Watchdog {
             }
         };
         let thread = thread::Builder::new().name("watchdog".into()).spawn(run)?;
-        Ok(Self { watched, beats, thread: thread.thread().clone() })
+        Ok(Self { watched, pulses, thread: thread.thread().clone() })
     }
 
-    /// Shows that the runtime moves on which this is polled, as long as there is a watchdog. From
-    /// its first poll on the process lives no longer than that runtime does.
-    pub fn pulse(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (beats, watched) = (Arc::clone(&self.beats), Arc::downgrade(&self.watched));
+    /// Shows that the runtime `of` something moves on which this is polled, as long as there is a
+    /// watchdog. From its first poll on the process lives no longer than that runtime does.
+    pub fn pulse(&self, of: &'static str) -> impl Future<Output = ()> + Send + use<> {
+        let (counter, watched) = (Arc::<AtomicU64>::default(), Arc::downgrade(&self.watched));
+        lock(&self.pulses).push(Pulse { of, counter: Arc::clone(&counter), ..Pulse::default() });
         async move {
             while watched.strong_count() > 0 {
-                beats.fetch_add(1, Ordering::Relaxed);
+                counter.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(PULSE).await;
             }
         }
@@ -131,9 +140,9 @@ fn look(watched: &mut [Watched], now: BootTime, passed: Duration, timings: &Timi
     watched.is_empty()
 }
 
-fn lock(watched: &Mutex<Vec<Watched>>) -> MutexGuard<'_, Vec<Watched>> {
+fn lock<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
     // A list of what is watched cannot be left half-written.
-    watched.lock().unwrap_or_else(PoisonError::into_inner)
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pulse {
@@ -142,7 +151,7 @@ impl Pulse {
     fn feel(&mut self, beats: u64, passed: Duration, timings: &Timings) -> Option<Duration> {
         // It has not begun, or it moves.
         if beats == 0 || beats != self.beats {
-            *self = Self { beats, silent: Duration::ZERO };
+            (self.beats, self.silent) = (beats, Duration::ZERO);
             return None;
         }
         self.silent += passed.min(REST * 2);
@@ -274,7 +283,11 @@ mod tests {
                 .enable_time()
                 .build()
                 .unwrap();
-            runtime.spawn(watchdog.pulse());
+            runtime.spawn(watchdog.pulse("this host"));
+            // Another one that moves makes up for nothing.
+            let other = watchdog.pulse("its election");
+            let moving = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            thread::spawn(move || moving.unwrap().block_on(other));
             // It moves for longer than it may hang.
             thread::sleep(ms(6000));
             println!("it moves");

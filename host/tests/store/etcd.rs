@@ -208,7 +208,9 @@ async fn what_others_wrote_is_left_out() {
     let strangers = |group| roster.strangers(&Group::from(group)).to_vec();
     let [main] = &strangers("main")[..] else { panic!("{roster:?}") };
     assert_eq!((&*main.key, main.lease), ("/soloist/test/election/main/1", Some(host.lease)));
-    assert_eq!(&*main.remove, "etcdctl del /soloist/test/election/main/1");
+    let at = endpoints.join(",");
+    let remove = format!("etcdctl --endpoints={at} del /soloist/test/election/main/1");
+    assert_eq!(&*main.remove, remove);
     assert_eq!(strangers("a").len(), 1);
     let campaign = host.stand().await;
     let remove = async {
@@ -458,4 +460,26 @@ async fn an_identity_that_was_deleted_is_put_back() {
     while soon(host.store.renew(host.lease)).await.is_err() {}
     assert_eq!(world.identity().await, identity);
     assert_eq!(*host.store.mismatches().borrow(), None);
+}
+
+/// A host whose lines stay open has to notice as well, and at once: who comes meanwhile knows no
+/// identity, and would give the store another.
+#[tokio::test]
+async fn a_watch_puts_the_identity_back_and_tells_of_another() {
+    let world = World::etcd().await;
+    let host = world.host("a").await;
+    let mut rosters = soon(host.store.watch()).await.unwrap();
+    let identity = world.identity().await;
+    let StoreUrl::Etcd { endpoints, .. } = &world.url else { unreachable!() };
+    let mut etcd = etcd_client::Client::connect(endpoints, None).await.unwrap();
+    etcd.delete("/soloist/test/cluster", None).await.unwrap();
+    while etcd.get("/soloist/test/cluster", None).await.unwrap().kvs().is_empty() {
+        soon(rosters.next()).await.unwrap().unwrap();
+    }
+    assert_eq!(world.identity().await, identity);
+    assert_eq!(*host.store.mismatches().borrow(), None);
+    etcd.put("/soloist/test/cluster", "another", None).await.unwrap();
+    while soon(rosters.next()).await.unwrap().is_ok() {}
+    let told = host.store.mismatches().borrow().clone().unwrap();
+    assert!(!told.behind && told.seen.contains("another identity, another"), "{told:?}");
 }

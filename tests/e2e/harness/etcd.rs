@@ -25,6 +25,17 @@ pub(crate) fn etcdctl(endpoint: &str) -> Command {
     command
 }
 
+/// A command that people are told to type, `etcdctl …`, as their shell does it.
+pub(crate) fn etcdctl_in_a_shell(line: &str) -> Command {
+    let etcd = env::var_os("SOLOIST_TEST_ETCD").map(PathBuf::from).unwrap_or_default();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = etcd.parent().map(Path::to_owned).into_iter().chain(env::split_paths(&path));
+    let mut shell = Command::new("bash");
+    shell.args(["-c", line]).env("ETCDCTL_API", "3").kill_on_drop(true);
+    shell.env("PATH", env::join_paths(folders).expect("folders without a colon"));
+    shell
+}
+
 /// One member of etcd; killed when dropped.
 pub(crate) struct Etcd {
     name: String,

@@ -2,11 +2,11 @@
 
 use etcd_client::{DeleteOptions, GetOptions};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{ends, is_heir, kept_its_place, leads_on, outlives_its_lease, text};
 use crate::harness::{
-    CALM_TTL, TTL,
+    CALM_TTL, PATIENCE, TTL,
     client::Answer,
     cluster::{Cluster, Kind},
     crowd::Crowd,
@@ -196,4 +196,32 @@ async fn what_a_leader_has_said_is_said_again() {
     };
     agrees(cluster.host("b"), led).await;
     leads_on(cluster.host("a"), before.token).await;
+}
+
+/// Else who comes next, and knows none, gives the store another one, and each host that heard of
+/// that later would end what it leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_that_is_deleted_is_put_back_at_once() {
+    const IDENTITY: &str = "/soloist/test/cluster";
+    let (mut cluster, before, mut etcd) = led_by_a(&["b"]).await;
+    let read = async |etcd: &mut etcd_client::Client| {
+        let found = etcd.get(IDENTITY, None).await.expect("etcd answers");
+        found.kvs().first().map(|key| key.value().to_owned())
+    };
+    let identity = read(&mut etcd).await;
+    let mut changes = etcd.watch(IDENTITY, None).await.expect("a watch");
+    etcd.delete(IDENTITY, None).await.expect("deleted");
+    let again = async {
+        while read(&mut etcd).await.is_none() {
+            changes.message().await.expect("etcd goes on");
+        }
+    };
+    timeout(PATIENCE, again).await.expect("it is put back");
+    assert_eq!(read(&mut etcd).await, identity);
+    cluster.join("c").await;
+    leads_on(cluster.host("a"), before.token).await;
+    for name in ["a", "b", "c"] {
+        let log = &cluster.host(name).log;
+        assert!(log.events("store-changed").is_empty(), "{name}: {log}");
+    }
 }

@@ -128,6 +128,10 @@ async fn what_fails_too_often_is_a_dead_letter(kind: Kind) {
     assert!(status.code() == Some(1) && output.contains("help: "), "{output}");
     let Ended { output, .. } = tell(args(&["dead", "list", "work"])).await;
     assert!(output.contains("no dead letters of work"), "{output}");
+    for command in ["list", "replay"] {
+        let Ended { status, output } = tell(args(&["dead", command, "wrok"])).await;
+        assert!(status.code() == Some(1) && output.contains("wrok"), "{command}: {output}");
+    }
 }
 
 async fn only_hosts_with_the_label_do_casts(kind: Kind) {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
 };
@@ -30,6 +30,7 @@ use tokio::sync::watch;
 pub use self::entry::{JobEntry, JobFirings, JobFuture, JobList, NEXT_MAX, NextFiring};
 use super::{
     entrance::{OPERATE, READ},
+    extract::Path,
     refusal::Refusal,
     routes::Routes,
     state::refusal,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
 };
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     action::{Upcoming, upcoming},
+    api::extract::{Path, Query},
     config::{Shown, time_zone},
 };
 
@@ -32,10 +33,8 @@ pub(super) struct Options {
 pub(super) async fn next(
     State(source): State<Arc<JobSource>>,
     Path(name): Path<String>,
-    options: Result<Query<Options>, QueryRejection>,
+    Query(Options { count, zone }): Query<Options>,
 ) -> Result<impl IntoResponse, Refusal> {
-    let Query(Options { count, zone }) =
-        options.map_err(|error| Refusal::bad(error.body_text()))?;
     let count = count.unwrap_or(COUNT);
     if !(1..=NEXT_MAX).contains(&count) {
         let error = format!("{count} firings cannot be told");

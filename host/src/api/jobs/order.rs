@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,7 @@ use tracing::info;
 use super::{JobSource, Refusal};
 use crate::{
     action::{Begun, Declined},
+    api::extract::{Path, Query},
     cluster::PASSED_ON,
     store::{Candidate, Roster},
     words::with_causes,
@@ -35,10 +36,9 @@ pub(super) struct Options {
 pub(super) async fn run(
     State(source): State<Arc<JobSource>>,
     Path(name): Path<String>,
-    options: Result<Query<Options>, axum::extract::rejection::QueryRejection>,
+    Query(Options { wait }): Query<Options>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let Query(Options { wait }) = options.map_err(|error| Refusal::bad(error.body_text()))?;
     let action = source.job(&name)?;
     let group = action.group();
     let mut roster = source.roster.clone();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -23,7 +23,13 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use self::follow::Following;
-use super::{entrance::READ, live::Live, refusal::Refusal, routes::Routes};
+use super::{
+    entrance::READ,
+    extract::{Path, Query},
+    live::Live,
+    refusal::Refusal,
+    routes::Routes,
+};
 use crate::{
     action::Programme,
     capability::{LINES_MAX, Lines, LogLine, Shelf},
@@ -94,10 +100,9 @@ pub(super) fn routes(source: Arc<LogSource>, live: Live) -> Routes {
 async fn logs(
     State(desk): State<Desk>,
     Path(action): Path<String>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    Query(wanted): Query<Wanted>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let Query(wanted) = wanted.map_err(|error| Refusal::bad(error.body_text()))?;
     let source = Arc::clone(&desk.source);
     let (action, group) = source.action(&action)?;
     let passed_on = headers.contains_key(PASSED_ON);

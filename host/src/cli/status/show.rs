@@ -71,12 +71,21 @@ fn spread_differs(status: &Status) -> impl Iterator<Item = String> {
     })
 }
 
+/// What is said of a group of which this host sees no leader.
+fn unled(status: &Status, group: &str) -> String {
+    if status.store.current {
+        format!("nobody has led {group}")
+    } else {
+        format!("who leads {group} is not known")
+    }
+}
+
 /// Where nobody performs, why, and what will be in the way one day.
 fn leaderless(status: &Status) -> impl Iterator<Item = String> {
-    status.groups.iter().flat_map(|(name, group)| {
+    status.groups.iter().flat_map(move |(name, group)| {
         let gap = group.leaderless.iter();
         let gap =
-            gap.map(move |it| format!("nobody has led {name} since {}: {}", it.since, it.why));
+            gap.map(move |it| format!("{} since {}: {}", unled(status, name), it.since, it.why));
         let strangers = group.strangers.iter().map(move |it| {
             let StrangerEntry { key, seen, remove, .. } = it;
             format!("{key} in the queue of {name} is no host's, seen since {seen}: `{remove}`")

@@ -89,7 +89,8 @@ impl Commands {
     /// Has a host give everything up and stay out.
     ///
     /// # Errors
-    /// There is no such host, or it leads what is frozen, or the store does not answer.
+    /// There is no such host, or it leads what is frozen or what nobody would lead then, since
+    /// a stranger is next in the queue, or the store does not answer.
     pub async fn drain(&self, order: DrainOrder) -> Result<Done, CommandError> {
         let roster = self.roster()?;
         let host = self.host(&roster, order.host)?;
@@ -98,6 +99,8 @@ impl Commands {
         };
         for group in roster.groups.keys().filter(leads) {
             resign::may_change(&roster, group)?;
+            // Without any heir a host that is alone is drained, which is what people want of it.
+            resign::no_stranger_is_next(&roster, group)?;
         }
         let drain = Drain { order: self.take_down("drain", &host, order.by, order.reason) };
         let undo = format!("soloist undrain {host}");

@@ -205,15 +205,22 @@ fn nobody_leads(roster: &Roster, group: &Group) -> CommandError {
 
 /// Why nobody would lead `group` if its leader gave it up.
 fn no_heir(roster: &Roster, group: &Group) -> CommandError {
-    match roster.strangers(group).first() {
-        Some(it) => {
-            let error = format!("nobody would lead {group} then: {it} is next in its queue");
-            CommandError::refused(error, format!("run `{}` first", it.remove))
-        }
-        None => CommandError::refused(
+    no_stranger_is_next(roster, group).err().unwrap_or_else(|| {
+        CommandError::refused(
             format!("no other host stands for {group}"),
             "start another host that runs its actions, or stop this one",
-        ),
+        )
+    })
+}
+
+/// What heads a queue, leads it: who gives `group` up must not leave it to a stranger.
+pub(super) fn no_stranger_is_next(roster: &Roster, group: &Group) -> Result<(), CommandError> {
+    match roster.strangers(group).first() {
+        Some(it) if roster.heir(group).is_none() => {
+            let error = format!("nobody would lead {group} then: {it} is next in its queue");
+            Err(CommandError::refused(error, format!("run `{}` first", it.remove)))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use super::trust::Trust;
 use crate::{
     config::{StoreTls, TlsFiles, small_file},
-    store::StoreError,
+    store::{StoreError, stranger::shell_word},
     tls::{Fresh, H2, TlsError, authorities, client_config, client_files},
     words::with_causes,
 };
@@ -32,6 +32,8 @@ pub(in crate::store) struct Access {
     pub(super) tls: Option<Arc<Tls>>,
     /// Which etcd is believed, and what is known of it.
     pub(super) trust: Arc<Trust>,
+    /// What a command begins with that people give there: etcdctl, which asks for the password.
+    pub(super) etcdctl: Arc<str>,
 }
 
 /// How TLS is spoken.
@@ -56,6 +58,7 @@ impl Access {
         login: Option<&(String, String)>,
         tls: Option<&StoreTls>,
     ) -> Result<Self, StoreError> {
+        let etcdctl = etcdctl(endpoints, login.map(|(user, _)| user.as_str()), tls);
         let tls = tls.map(Tls::new).transpose();
         let tls = tls.map_err(|error| StoreError::refused(with_causes(&error)))?;
         Ok(Self {
@@ -63,8 +66,28 @@ impl Access {
             login: login.cloned(),
             tls: tls.map(Arc::new),
             trust: Arc::default(),
+            etcdctl: etcdctl.into(),
         })
     }
+}
+
+/// How people reach the same etcd as the same user, as words for a shell
+/// (etcdctl's own flags, etcd.io/docs).
+fn etcdctl(endpoints: &[String], user: Option<&str>, tls: Option<&StoreTls>) -> String {
+    let scheme = if tls.is_some() { "https://" } else { "" };
+    let endpoints: Vec<_> = endpoints.iter().map(|it| format!("{scheme}{it}")).collect();
+    let (ca, own) = tls.map_or((None, None), |tls| (tls.ca.as_deref(), tls.own.as_deref()));
+    let file = |path: &Path| path.display().to_string();
+    let flags = [
+        ("endpoints", Some(endpoints.join(","))),
+        ("cacert", ca.map(file)),
+        ("cert", own.map(|own| file(&own.cert))),
+        ("key", own.map(|own| file(&own.key))),
+        ("user", user.map(ToOwned::to_owned)),
+    ];
+    let given = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+    let words = given.map(|(flag, value)| format!(" --{flag}={}", shell_word(value.as_bytes())));
+    ["etcdctl".to_owned()].into_iter().chain(words).collect()
 }
 
 impl Tls {
@@ -116,4 +139,25 @@ fn options(tls: &StoreTls) -> Result<TlsOptions, TlsError> {
 fn read(what: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
     let failed = |error| TlsError::File { file: file.into(), what, source: pem::Error::Io(error) };
     small_file::read(file).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type_reaches_the_same_etcd() {
+        let endpoints = ["10.0.0.1:2379".to_owned(), "[::1]:2379".to_owned()];
+        assert_eq!(
+            etcdctl(&endpoints, None, None),
+            "etcdctl --endpoints='10.0.0.1:2379,[::1]:2379'"
+        );
+        let own = TlsFiles { cert: "/etc/a b.pem".into(), key: "/etc/key.pem".into() };
+        let tls = StoreTls { ca: Some("/etc/ca.pem".into()), own: Some(own.into()) };
+        assert_eq!(
+            etcdctl(&endpoints[..1], Some("soloist"), Some(&tls)),
+            "etcdctl --endpoints=https://10.0.0.1:2379 --cacert=/etc/ca.pem \
+             --cert='/etc/a b.pem' --key=/etc/key.pem --user=soloist"
+        );
+    }
 }

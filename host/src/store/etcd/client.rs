@@ -66,6 +66,8 @@ const AT_ONCE: usize = 64;
 /// All members of one etcd cluster, as one user.
 pub(super) struct Client {
     pub(super) label: String,
+    /// What a command for people begins with.
+    pub(super) etcdctl: Arc<str>,
     /// The prefix that this client works in, for the texts of errors.
     root: String,
     user: Option<String>,
@@ -98,7 +100,7 @@ impl Client {
         keys: &Keys,
         request_timeout: Duration,
     ) -> Result<Self, StoreError> {
-        let Access { endpoints, login, tls, trust } = access;
+        let Access { endpoints, login, tls, trust, etcdctl } = access;
         let members = Member::all(access, keys, request_timeout)?;
         let runtime = runtime::Handle::try_current().map_err(|error| StoreError::Refused {
             problem: "no runtime: open the store inside a tokio runtime".into(),
@@ -107,6 +109,7 @@ impl Client {
         let user = login.as_ref().map(|(user, _)| user.clone());
         Ok(Self {
             label: format!("etcd {}", endpoints.join(",")),
+            etcdctl: Arc::clone(etcdctl),
             root: keys.root.clone(),
             user,
             tls: tls.clone(),
@@ -219,6 +222,11 @@ impl Client {
         self.trust.hear(member.address(), header.cluster_id())?;
         self.trust.memory.saw(header.revision());
         Ok(())
+    }
+
+    /// Which etcd is believed, and what is known of it.
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Ends when `turn` has ended.

@@ -10,13 +10,16 @@
 //! /soloist/<cluster>/state/<action>/<key>       a value that an action keeps
 //! ```
 //!
-//! The roster is one range, from the first candidate over the notes to the last member. Casts
-//! and the identity come before it, ledgers and state after it, or each of them would wake every host.
+//! The roster is one range, from the identity over the candidates and the notes to the last
+//! member. Casts come before it, ledgers and state after it, or each of them would wake every host.
 
 use crate::{
     election::{Group, LeaseId},
     store::{StoreError, Topic, plain_name},
 };
+
+/// The name of the identity.
+const IDENTITY: &str = "cluster";
 
 /// The key space of one cluster.
 #[derive(Clone, Debug)]
@@ -44,6 +47,7 @@ pub(super) enum Room {
 /// What a key is of.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Subject<'a> {
+    Identity,
     /// Whoever has put it there: etcd's queue is all that begins like this.
     Candidate {
         group: &'a str,
@@ -63,7 +67,7 @@ impl Keys {
 
     /// The key of the identity.
     pub(super) fn identity(&self) -> String {
-        format!("{}cluster", self.root)
+        format!("{}{IDENTITY}", self.root)
     }
 
     /// The name of a group's election.
@@ -93,7 +97,7 @@ impl Keys {
     pub(super) fn roster(&self) -> Range {
         let Self { root } = self;
         // `0` comes right after the slash.
-        Range { first: format!("{root}election/"), end: format!("{root}members0") }
+        Range { first: self.identity(), end: format!("{root}members0") }
     }
 
     /// What is kept of an action in `room`, up to its last key.
@@ -115,6 +119,9 @@ impl Keys {
     /// What `key` is of; nothing when soloist makes no such key.
     pub(super) fn subject<'a>(&self, key: &'a [u8]) -> Option<Subject<'a>> {
         let within = key.strip_prefix(self.root.as_bytes())?;
+        if within == IDENTITY.as_bytes() {
+            return Some(Subject::Identity);
+        }
         if let Some(queue) = within.strip_prefix(b"election/") {
             let group = queue.split(|byte| *byte == b'/').next()?;
             let in_queue = group.len() < queue.len();
@@ -146,6 +153,7 @@ mod tests {
         assert_eq!(keys.subject(key.as_bytes()), Some(Subject::Member { host: "a" }));
         let key = keys.note(&Topic::Pause(Some(Group::main()))).unwrap();
         assert_eq!(key, "/soloist/demo/holds/pause/main");
+        assert_eq!(keys.subject(keys.identity().as_bytes()), Some(Subject::Identity));
         let name = "holds/pause/main";
         assert_eq!(keys.subject(key.as_bytes()), Some(Subject::Note { name }));
         // Whatever stands in etcd's way stands in the queue.
@@ -168,7 +176,8 @@ mod tests {
         assert!(within(&keys.note(&Topic::Pause(None)).unwrap()));
         assert!(within(&keys.note(&Topic::Known("\u{10ffff}".into())).unwrap()));
         assert!(within(&keys.member("\u{10ffff}").unwrap()));
-        assert!(!within(&keys.identity()));
+        assert!(within(&keys.identity()));
+        assert!(!within(&keys.casts()));
         for room in [Room::State, Room::Ledger] {
             let kept = keys.kept(room, "a").unwrap();
             assert!(roster.end <= kept.first && kept.first < kept.end);

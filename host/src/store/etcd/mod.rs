@@ -13,6 +13,7 @@ mod campaign;
 mod casts;
 mod client;
 mod headed;
+mod identity;
 mod join;
 mod keys;
 mod logins;

@@ -12,14 +12,10 @@ use std::{
     time::Duration,
 };
 
-use etcd_client::{
-    Client as Connection, Compare, CompareOp, Error, GetResponse, Txn, TxnOp, TxnOpResponse,
-};
-
+use etcd_client::{Client as Connection, Error};
 use tokio::time::timeout;
 
-use super::{headed::Headed, logins::Logins, member::Member, refusal::meaning, trust::Trust};
-use crate::store::identity::{Before, Look, new_identity};
+use super::{identity, logins::Logins, member::Member, refusal::meaning, trust::Trust};
 
 /// What it takes to open a line.
 pub(super) struct Opening {
@@ -89,52 +85,13 @@ impl Opening {
         let found = etcd.kv_client().get(member.identity_key(), None).await?;
         let header = found.header().ok_or_else(headless)?;
         self.trust.meet(&self.members, self.place, &etcd, header.cluster_id()).await?;
-        let identity = identity(&found);
-        self.compare(before, identity.clone(), header.revision())?;
+        let identity = identity::of(&found);
+        identity::compare(&self.trust, before, identity.clone(), header.revision())?;
         if identity.is_none() {
-            self.enter(&etcd).await?;
+            identity::give(&etcd, member.identity_key(), &self.trust).await?;
         }
         Ok(etcd)
     }
-
-    fn compare(
-        &self,
-        before: Before,
-        identity: Option<String>,
-        revision: i64,
-    ) -> Result<(), Error> {
-        let look = Look { identity, revision };
-        let compared = self.trust.memory.compare(before, &look);
-        compared.map_err(|mismatch| Error::EndpointError(mismatch.seen))
-    }
-
-    /// Gives the store its identity, or finds what another has given it. One that takes no
-    /// writes has none until it does.
-    async fn enter(&self, etcd: &Connection) -> Result<(), Error> {
-        let key = self.members[self.place].identity_key();
-        let own = self.trust.memory.identity().unwrap_or_else(new_identity);
-        let none = Compare::create_revision(key, CompareOp::Equal, 0);
-        let enter = TxnOp::put(key, own.as_str(), None);
-        let txn = Txn::new().when([none]).and_then([enter]).or_else([TxnOp::get(key, None)]);
-        let before = self.trust.memory.before();
-        let entered = match etcd.kv_client().txn(txn).await {
-            Ok(entered) => entered,
-            Err(error) => {
-                tracing::debug!(%error, "the store has no identity yet");
-                return Ok(());
-            }
-        };
-        let others = entered.op_responses().into_iter().find_map(|answer| match answer {
-            TxnOpResponse::Get(found) => identity(&found),
-            _ => None,
-        });
-        let revision = Headed::header(&entered).ok_or_else(headless)?.revision();
-        self.compare(before, others.or(Some(own)), revision)
-    }
-}
-
-fn identity(found: &GetResponse) -> Option<String> {
-    found.kvs().first().map(|key| String::from_utf8_lossy(key.value()).into_owned())
 }
 
 fn headless() -> Error {

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     client::{Line, Shared},
     headed::Made,
+    identity,
     keys::{Keys, Subject},
     range::{self, MESSAGE_MAX},
 };
@@ -52,6 +53,8 @@ struct Watch {
     keys: Keys,
     events: Events,
     roster: Roster,
+    /// What has become of the cluster's identity, if anything has.
+    identity: Option<Option<String>>,
     /// When to read the cluster again.
     look_at: Instant,
 }
@@ -63,7 +66,7 @@ impl Watch {
         let options = WatchOptions::new().with_range(range.end);
         let events = Events::from(&client, &range.first, options, roster.revision + 1).await?;
         let look_at = Instant::now() + client.second_look();
-        Ok(Self { client, keys, events, roster, look_at })
+        Ok(Self { client, keys, events, roster, identity: None, look_at })
     }
 
     /// The roster after the next changes; a burst is told once.
@@ -76,6 +79,9 @@ impl Watch {
                 }
                 () = sleep_until(self.look_at) => self.look_again().await?,
             };
+            if let Some(found) = self.identity.take() {
+                identity::keep(&self.client, &self.keys.identity(), found.as_deref()).await?;
+            }
             if news {
                 return Ok(self.roster.clone());
             }
@@ -110,8 +116,13 @@ impl Watch {
         for event in events.events() {
             let Some(key) = event.kv() else { continue };
             self.roster.revision = self.roster.revision.max(key.mod_revision());
+            if self.keys.subject(key.key()) == Some(Subject::Identity) {
+                let put = event.event_type() == EventType::Put;
+                self.identity = Some(put.then(|| identity::text(key)));
+                continue;
+            }
             match event.event_type() {
-                EventType::Put => put(&mut self.roster, &self.keys, key),
+                EventType::Put => put(&mut self.roster, &self.keys, &self.client, key),
                 EventType::Delete => delete(&mut self.roster, &self.keys, key),
             }
         }
@@ -167,23 +178,29 @@ impl Events {
 
 /// The cluster's keys at one revision.
 async fn read(client: &Shared, keys: &Keys) -> Result<Roster, StoreError> {
-    let (mut roster, range) = (Roster::default(), keys.roster());
-    let revision = range::read(client, READ, &range, |key| put(&mut roster, keys, key)).await?;
+    let (mut roster, range, mut found) = (Roster::default(), keys.roster(), None);
+    let take_in = |key: &KeyValue| match keys.subject(key.key()) {
+        Some(Subject::Identity) => found = Some(identity::text(key)),
+        _ => put(&mut roster, keys, client, key),
+    };
+    let revision = range::read(client, READ, &range, take_in).await?;
+    identity::keep(client, &keys.identity(), found.as_deref()).await?;
     roster.revision = revision;
     Ok(roster)
 }
 
-fn put(roster: &mut Roster, keys: &Keys, key: &KeyValue) {
+fn put(roster: &mut Roster, keys: &Keys, client: &Shared, key: &KeyValue) {
     let (lease, value) = (LeaseId(key.lease()), key.value());
     match keys.subject(key.key()) {
         Some(Subject::Candidate { group }) => {
             let (group, token) = (Group::from(group), Token(key.create_revision()));
             let name = name(key).into();
-            let remove = || format!("etcdctl del {}", shell_word(key.key()));
+            let remove = || format!("{} del {}", client.etcdctl, shell_word(key.key()));
             roster.put_candidate(LeaderKey { group, key: name, token, lease }, value, remove);
         }
         Some(Subject::Member { host }) => roster.put_member(host, lease, value),
         Some(Subject::Note { name }) => roster.set_note(name, Some(value)),
+        Some(Subject::Identity) => {}
         None => left_out("key", &shell_word(key.key()), "there are none of that name"),
     }
 }
@@ -193,7 +210,7 @@ fn delete(roster: &mut Roster, keys: &Keys, key: &KeyValue) {
         Some(Subject::Candidate { group }) => roster.drop_candidate(&group.into(), &name(key)),
         Some(Subject::Member { host }) => roster.drop_member(host),
         Some(Subject::Note { name }) => roster.set_note(name, None),
-        None => {}
+        Some(Subject::Identity) | None => {}
     }
 }
 
