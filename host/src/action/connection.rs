@@ -129,7 +129,11 @@ pub(crate) struct Secure;
 /// Accepts until the address is to be let go; the connections live on.
 pub(crate) async fn accept_all<A: Answers>(listener: &TcpListener, hall: &Hall<A>) {
     let trouble = Repeats::default();
-    while let Some(accepted) = hall.closing.run_until_cancelled(listener.accept()).await {
+    let next = || async {
+        hall.places.settle().await;
+        listener.accept().await
+    };
+    while let Some(accepted) = hall.closing.run_until_cancelled(next()).await {
         match accepted {
             Ok((stream, peer)) => {
                 trouble.over(|told| tracing::info!("connections are accepted again{told}"));

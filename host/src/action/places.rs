@@ -14,8 +14,10 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -31,9 +33,17 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub(crate) struct Places {
     list: Mutex<List>,
+    /// How many connections are open, those among them that have given way and end.
+    open: watch::Sender<usize>,
+    most: usize,
     /// Whether they count among those of all addresses.
     counted: bool,
 }
+
+/// How many that have given way may be open besides.
+const ENDING: usize = 8;
+/// How long one that has given way may take to end, before others come in all the same.
+const END: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct List {
@@ -83,7 +93,19 @@ impl Places {
 
     fn new(most: usize, counted: bool) -> Arc<Self> {
         let list = List { taken: Taken::nothing_of(most), seats: HashMap::new(), next: 0 };
-        Arc::new(Self { list: Mutex::new(list), counted })
+        Arc::new(Self { list: Mutex::new(list), open: watch::Sender::new(0), most, counted })
+    }
+
+    /// Waits until those that have given way are closed, but for a few: in a burst they would be
+    /// as many as come in, and take the files of all else.
+    pub(super) async fn settle(&self) {
+        let few = |open: &usize| *open < self.most + ENDING;
+        if few(&self.open.borrow()) {
+            return;
+        }
+        let mut open = self.open.subscribe();
+        // Its sender is here; and one that does not end in time keeps nobody out.
+        let _ = timeout(END, open.wait_for(few)).await;
     }
 
     /// A place for a connection of the client at `ip`, be it that of an idle one.
@@ -102,6 +124,7 @@ impl Places {
         list.next += 1;
         let seat = Arc::new(Seat::of(client));
         list.seats.insert(number, Arc::clone(&seat));
+        self.open.send_modify(|open| *open += 1);
         Some(Place { number, seat, places: Arc::clone(self) })
     }
 
@@ -158,6 +181,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.places.leave(&mut self.places.list(), self.number);
+        self.places.open.send_modify(|open| *open -= 1);
     }
 }
 
@@ -237,6 +261,24 @@ mod tests {
         assert!(gone == [1] || gone == [1, 2], "{gone:?}");
         assert!(!is_wanted(&other) && !is_wanted(&more));
         drop(busy);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_waits_for_those_that_have_given_way_to_end() {
+        let places = Places::of_control(4);
+        let mut all: Vec<_> = (0..4 + ENDING).map(|_| places.seat(ip(1)).unwrap()).collect();
+        let begun = tokio::time::Instant::now();
+        places.settle().await;
+        assert_eq!(begun.elapsed(), END, "one that hangs keeps nobody out");
+        let settle = places.settle();
+        let end = async {
+            tokio::time::sleep(END / 2).await;
+            all.pop();
+        };
+        tokio::join!(settle, end);
+        assert_eq!(begun.elapsed(), END * 3 / 2);
+        places.settle().await;
+        assert_eq!(begun.elapsed(), END * 3 / 2);
     }
 
     #[test]
