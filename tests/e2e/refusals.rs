@@ -144,3 +144,22 @@ async fn a_check_needs_no_secrets_and_tells_all_mistakes_at_once() {
     }
     assert_eq!(text.matches("error:").count(), 3, "{text}");
 }
+
+#[tokio::test]
+async fn the_settings_of_an_action_are_not_those_of_a_host() {
+    let (code, text) = checked("schedule = \"@daily\"\nretries = 2\n", &["one"]).await;
+    assert_eq!(code, Some(USAGE), "{text}");
+    assert!(text.contains("holds the settings of an action"), "{text}");
+    assert_eq!(text.matches("error:").count(), 1, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_actions_is_no_control_api() {
+    let mut cluster = Cluster::new(Kind::Sqlite).await;
+    cluster.join("a").await;
+    cluster.web.until("a", |_| true).await;
+    let url = format!("http://{}", cluster.web_at);
+    let mut command = crate::harness::process::soloist();
+    command.args(["status", "--url", &url]);
+    refused_by(&mut command, UNAVAILABLE, &["the actions that host a performs", ":4000"]).await;
+}

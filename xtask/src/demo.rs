@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::{guests, soloist, wasm_target};
 
@@ -12,10 +13,15 @@ use crate::{guests, soloist, wasm_target};
 pub(crate) fn run(extra: &[OsString]) -> Result<()> {
     eprintln!("1/3 wasm target: {}", wasm_target::TARGET);
     wasm_target::ensure()?;
-    eprintln!("2/3 plugins");
-    let plugins = guests::plugins()?;
+    eprintln!("2/3 plugins, and beside them");
     eprintln!("3/3 soloist (the first build takes some minutes)");
-    let program = soloist::build_for_demo()?;
+    // The longest parts of both keep one core busy, and leave the others to the other.
+    let (plugins, program) = thread::scope(|both| {
+        let plugins = both.spawn(guests::plugins_quietly);
+        let program = soloist::build_for_demo();
+        (plugins.join(), program)
+    });
+    let (program, plugins) = (program?, plugins.map_err(|_| anyhow!("soloist's own fault"))??);
 
     let mut demo = Command::new(&program);
     demo.arg("demo").arg("--plugins").arg(plugins).args(extra);

@@ -31,14 +31,21 @@ const TEST_GUESTS: &str = "tests/guests";
 /// Builds the first-party plugins to where users put theirs.
 pub(crate) fn plugins() -> Result<PathBuf> {
     let folder = paths::repo().join(PLUGINS);
-    build(PLUGINS, &folder)?;
+    build(PLUGINS, &folder, &[])?;
+    Ok(folder)
+}
+
+/// The same beside a build whose progress is shown.
+pub(crate) fn plugins_quietly() -> Result<PathBuf> {
+    let folder = paths::repo().join(PLUGINS);
+    build(PLUGINS, &folder, &["--quiet"])?;
     Ok(folder)
 }
 
 /// Builds the components that the tests run. They stay out of the way of users.
 pub(crate) fn test_guests() -> Result<PathBuf> {
     let folder = paths::target().join("test-guests");
-    build(TEST_GUESTS, &folder)?;
+    build(TEST_GUESTS, &folder, &[])?;
     Ok(folder)
 }
 
@@ -47,11 +54,12 @@ pub(crate) fn target() -> PathBuf {
     paths::target().join("guests")
 }
 
-fn build(workspace: &str, to: &Path) -> Result<()> {
+fn build(workspace: &str, to: &Path, more: &[&str]) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     let mut command = guest_cargo("build");
     command
         .args(["--release", "--locked", "--target", TARGET])
+        .args(more)
         .arg("--manifest-path")
         .arg(Path::new(workspace).join("Cargo.toml"))
         .arg("--target-dir")

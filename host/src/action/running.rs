@@ -300,7 +300,10 @@ impl Run {
         let (term, name) = (self.gate().term(), self.action.name());
         let (group, token) = (&term.group, term.token.0);
         let at = match self.action.status().listen {
-            Some(listen) if state == State::Running => format!(" on http://{listen}/"),
+            Some(listen) if state == State::Running => {
+                let scheme = if self.action.tls().is_some() { "https" } else { "http" };
+                format!(" on {scheme}://{listen}{}", self.action.config().sure_path())
+            }
             _ => String::new(),
         };
         // The other steps are those of the term, or a failure, and told there.

@@ -169,12 +169,16 @@ impl Client {
 
     /// What the host says of its cluster.
     pub(super) async fn status(&self) -> Result<Status, ExitError> {
-        parse(&self.url, self.status_as_it_is().await?.as_bytes())
+        self.ask_status().await?.json()
     }
 
     /// The same, as it came.
     pub(super) async fn status_as_it_is(&self) -> Result<String, ExitError> {
-        self.question(Method::GET, &["v1", "status"]).ask(PATIENCE).await?.text()
+        self.ask_status().await?.text()
+    }
+
+    async fn ask_status(&self) -> Result<Answer, ExitError> {
+        self.question(Method::GET, &["v1", "status"]).ask(PATIENCE).await
     }
 }
 
@@ -288,7 +292,17 @@ impl Answer {
 
     /// What it says.
     pub(super) fn json<T: DeserializeOwned>(self) -> Result<T, ExitError> {
-        parse(&self.url, self.answer.body())
+        parse(&self.url, self.answer.body()).map_err(|error| self.of_an_action().unwrap_or(error))
+    }
+
+    /// What to say where an action has answered, instead of a control API.
+    fn of_an_action(&self) -> Option<ExitError> {
+        let (url, host) = (&self.url, self.header("soloist-host")?);
+        let error = format!("at {url} answer the actions that host {host} performs");
+        Some(ExitError::unavailable(error).help(
+            "ask its control API, which listens on `host.listen`, at the default port 4000: \
+             --url http://HOST:4000",
+        ))
     }
 
     /// The answer, or why the host did not do what it was asked.

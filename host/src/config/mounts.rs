@@ -62,6 +62,14 @@ pub(super) fn own_path(name: &str) -> Arc<str> {
     format!("/{name}").into()
 }
 
+impl ActionConfig {
+    /// The path at which it answers, whoever else answers at its address, if it answers at all.
+    #[must_use]
+    pub fn sure_path(&self) -> Arc<str> {
+        self.path.clone().unwrap_or_else(|| own_path(&self.name))
+    }
+}
+
 /// Where each of `actions` answers, by name: at the path of its settings, else at `/NAME`;
 /// and at `/` as well, if it is the only one at its address whose settings name no path, and
 /// no settings name `/`. Those that cannot be had (`absent`) count as if they could.
@@ -83,10 +91,10 @@ pub fn mounts<'a>(
         let listen = action.listen;
         // Port 0 is a port of its own for each that asks for it.
         let alone = listen.port() == 0 || claims.get(&listen) == Some(&1);
+        let sure = action.sure_path();
         let paths = match &action.path {
-            Some(path) => vec![Arc::clone(path)],
-            None if alone => vec![ROOT.into(), own_path(&action.name)],
-            None => vec![own_path(&action.name)],
+            None if alone => vec![ROOT.into(), sure],
+            _ => vec![sure],
         };
         (Arc::clone(&action.name), Mount { listen, paths })
     };

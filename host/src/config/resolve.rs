@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 use super::{
     Config, ConfigError, Overrides, Reading, StoreUrl, Timings,
     actions::ActionSource,
-    file::{File, LeaseTable, Source, Text},
+    file::{ActionTable, File, LeaseTable, Source, Text},
     group, host,
     kept::Kept,
     lease, lenient,
@@ -27,6 +27,9 @@ const DEFAULT_COOL_DOWN: Duration = Duration::from_secs(30);
 pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     let source = open(folder, overrides.config.as_deref())?.shown_as(overrides.file_shown);
     let (file, mistakes) = lenient::read::<File>(&source);
+    if !mistakes.is_empty() && source.parse::<ActionTable>().is_ok() {
+        return Err(of_an_action(&source).into());
+    }
     let Some(file) = file else { return Err(ConfigError::new(mistakes)) };
     let mut resolver = Resolver::new(&source).without_secrets(overrides.without_secrets);
     resolver.report_all(mistakes);
@@ -46,6 +49,16 @@ fn open(folder: &Path, named: Option<&Path>) -> Result<Source, Problem> {
         );
         Err(problem.at(named.map(|_| Place::Flag("config"))))
     })
+}
+
+/// What somebody meant for one action, and gave to the host.
+fn of_an_action(source: &Source) -> Problem {
+    let file = source.path().display();
+    Problem::new(
+        format!("`{file}` holds the settings of an action, and not those of a host"),
+        "leave it as NAME.toml beside NAME.wasm in the plugins folder, which is checked with the \
+         host's own settings; or write it under [action.NAME] in soloist.toml",
+    )
 }
 
 /// The name by which this machine calls itself.

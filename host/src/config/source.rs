@@ -95,6 +95,11 @@ impl Source {
         Self { shown, ..self }
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The folder that the paths in the file start from.
     pub(super) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
@@ -139,6 +144,10 @@ fn misshapen(message: &str) -> Problem {
     }
     let help = if message.contains("expected a string") {
         "write a text in quotes, as in \"5s\" or \"127.0.0.1:4000\""
+    } else if message.contains("expected a boolean") {
+        "write true or false, without quotes"
+    } else if message.contains("expected a sequence") {
+        "write a list, as in [\"a\", \"b\"]"
     } else if message.starts_with("invalid type") {
         "examples/soloist.toml shows every key with a value of its type"
     } else {

@@ -13,8 +13,10 @@ use wasmtime_wasi_http::WasiBody;
 use super::connect::Connector;
 use crate::capability::Access;
 
-/// How long a connection that nobody uses is kept.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long a connection that nobody uses is kept: less than servers keep theirs (gunicorn 2 s,
+/// Node and Apache 5 s). A request that meets a server as it hangs up is lost, and may not be sent
+/// again by anybody but the plugin.
+const IDLE: Duration = Duration::from_secs(1);
 /// How many such connections are kept to one place.
 const IDLE_EACH: usize = 32;
 

@@ -194,10 +194,10 @@ impl Outgoing {
         }
         let span = Span::begin(Role::Client, self.trace.clone(), || {
             let (uri, method) = (request.uri(), request.method().to_string());
+            // Not the path: others' APIs have tokens in it.
             let about = vec![
                 KeyValue::new("http.request.method", method.clone()),
                 KeyValue::new("server.address", uri.host().unwrap_or_default().to_owned()),
-                KeyValue::new("url.path", uri.path().to_owned()),
                 KeyValue::new("soloist.action", Arc::clone(&self.access.action)),
             ];
             (method.into(), about)

@@ -21,6 +21,9 @@ const CARGO: &str = "cargo build --release --target wasm32-wasip2";
 /// Where its components are then.
 const CARGO_OUTPUT: &str = "target/wasm32-wasip2/release";
 
+/// How a shell ends that did not find a command (POSIX, 2.8.2).
+const NOT_FOUND: i32 = 127;
+
 /// A project that can be built.
 #[derive(Debug)]
 pub(super) struct Project {
@@ -95,6 +98,9 @@ impl Project {
         shell.args(["-c", command]).current_dir(&self.folder).kill_on_drop(true);
         let ended = shell.status().await;
         let ended = ended.map_err(|error| ExitError::internal("cannot start a shell", &error))?;
+        if ended.code() == Some(NOT_FOUND) {
+            remark("it takes a tool that is not here: README.md of the project says which");
+        }
         Ok(ended.success())
     }
 

@@ -22,7 +22,7 @@ use crate::{
         terminal::remark,
     },
     config::{self, Config, Overrides, small_file::Stamp},
-    plugin::FolderWatch,
+    plugin::{self, FolderWatch},
 };
 
 /// What the plugin prints, where it and the control API answer, that it is compiled, and
@@ -137,7 +137,10 @@ pub(super) async fn main(args: RunArgs) -> Result<(), ExitError> {
     run::abort_on_panic();
     let _log = logging::start(LogFormat::Text, &args.log)?;
     let (shutdown, _second) = Signals::listen(args.exit_with_parent)?.split();
-    let scratch = Scratch::set_up(&args.file, args.settings()?)?;
+    // First: what is wrong with settings may be that there is no such plugin.
+    let plugin = plugin::read(&args.file)
+        .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
+    let scratch = Scratch::set_up(&args.file, &plugin, args.settings()?)?;
     let overrides = Overrides {
         config: Some(scratch.settings()),
         file_shown: Some(FLAGS),

@@ -24,10 +24,9 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// A folder for a copy of the plugin `file`, run as an action with these `settings`.
-    pub(super) fn set_up(file: &Path, settings: Table) -> Result<Self, ExitError> {
-        let bytes =
-            plugin::read(file).map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
+    /// A folder for a copy of the plugin `file`, which holds `bytes`, run as an action with
+    /// these `settings`.
+    pub(super) fn set_up(file: &Path, bytes: &[u8], settings: Table) -> Result<Self, ExitError> {
         let folder = temporary::folder("soloist-plugin-").map_err(failed)?;
         let name = action_name(file);
         let plugins = folder.path().join("plugins");
