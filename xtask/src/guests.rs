@@ -30,15 +30,17 @@ const TEST_GUESTS: &str = "tests/guests";
 
 /// Builds the first-party plugins to where users put theirs.
 pub(crate) fn plugins() -> Result<PathBuf> {
-    let folder = paths::repo().join(PLUGINS);
-    build(PLUGINS, &folder, &[])?;
-    Ok(folder)
+    first_party(&[])
 }
 
 /// The same beside a build whose progress is shown.
 pub(crate) fn plugins_quietly() -> Result<PathBuf> {
+    first_party(&["--quiet"])
+}
+
+fn first_party(more: &[&str]) -> Result<PathBuf> {
     let folder = paths::repo().join(PLUGINS);
-    build(PLUGINS, &folder, &["--quiet"])?;
+    build(PLUGINS, &folder, more)?;
     Ok(folder)
 }
 

@@ -8,7 +8,10 @@
 //!
 //! Invariant: every answer passes here, whichever way it came about (`server.rs`).
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
 
 /// Marks an answer that is a file of the program's own, under this policy.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +55,13 @@ pub(super) fn answer(headers: &mut HeaderMap, file: Option<OwnFile>) {
     if file.is_none() && !is_shown(headers) {
         headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     }
+}
+
+/// What is no file of the program's own, as such an answer.
+pub(super) fn data(of: impl IntoResponse) -> Response {
+    let mut response = of.into_response();
+    answer(response.headers_mut(), None);
+    response
 }
 
 /// Whatever an action answers at the control address. Its own policy holds as well: of two,

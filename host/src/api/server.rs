@@ -210,9 +210,7 @@ impl Answers for Rooms {
     }
 
     fn turn_away(&self, why: Outright) -> Response {
-        let mut response = why.response(Body::from);
-        inert::answer(response.headers_mut(), None);
-        response
+        inert::data(why.response(Body::from))
     }
 }
 
@@ -224,8 +222,7 @@ impl Rooms {
     ) -> Result<Response, Infallible> {
         let from_host = Relay::is_from_host(request.headers());
         if let Err(refusal) = self.entrance.admit_to_actions(caller, &mut request).await {
-            let mut response = refusal.into_response();
-            inert::answer(response.headers_mut(), None);
+            let mut response = inert::data(refusal);
             if from_host {
                 Relay::mark_stranger(response.headers_mut());
             }

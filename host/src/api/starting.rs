@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
@@ -52,18 +52,14 @@ impl Answers for Starting {
         request: Request<Incoming>,
         _caller: Caller,
     ) -> Result<Response, Infallible> {
-        let mut response = match request.uri().path() {
-            "/livez" => "ok\n".into_response(),
-            _ => refusal().into_response(),
-        };
-        inert::answer(response.headers_mut(), None);
-        Ok(response)
+        Ok(match request.uri().path() {
+            "/livez" => inert::data("ok\n"),
+            _ => inert::data(refusal()),
+        })
     }
 
     fn turn_away(&self, why: Outright) -> Response {
-        let mut response = why.response(Body::from);
-        inert::answer(response.headers_mut(), None);
-        response
+        inert::data(why.response(Body::from))
     }
 }
 

@@ -4,7 +4,7 @@
 //! nothing but what says so. A call whose answer has nothing to say has to say that.
 
 use etcd_client::{
-    DeleteResponse, GetResponse, LeaderResponse, LeaseGrantResponse, LeaseRevokeResponse,
+    DeleteResponse, Error, GetResponse, LeaderResponse, LeaseGrantResponse, LeaseRevokeResponse,
     ProclaimResponse, PutResponse, ResignResponse, ResponseHeader, StatusResponse, TxnResponse,
 };
 
@@ -36,6 +36,11 @@ headed!(
     StatusResponse,
     TxnResponse,
 );
+
+/// What is wrong with an answer that ought to say it and does not.
+pub(super) fn headless() -> Error {
+    Error::Internal("an answer without header".into())
+}
 
 /// What was made of an answer, with its header.
 pub(super) struct Made<T> {

@@ -11,7 +11,7 @@ use etcd_client::{
 
 use super::{
     client::Client,
-    headed::{Headed, Made},
+    headed::{Headed, Made, headless},
     trust::Trust,
 };
 use crate::store::{
@@ -49,7 +49,6 @@ pub(super) async fn give(etcd: &Connection, key: &str, trust: &Trust) -> Result<
         TxnOpResponse::Get(found) => of(&found),
         _ => None,
     });
-    let headless = || Error::Internal("an answer without header".into());
     let revision = Headed::header(&given).ok_or_else(headless)?.revision();
     compare(trust, before, others.or(Some(own)), revision)
 }

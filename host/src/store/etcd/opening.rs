@@ -15,7 +15,9 @@ use std::{
 use etcd_client::{Client as Connection, Error};
 use tokio::time::timeout;
 
-use super::{identity, logins::Logins, member::Member, refusal::meaning, trust::Trust};
+use super::{
+    headed::headless, identity, logins::Logins, member::Member, refusal::meaning, trust::Trust,
+};
 
 /// What it takes to open a line.
 pub(super) struct Opening {
@@ -92,8 +94,4 @@ impl Opening {
         }
         Ok(etcd)
     }
-}
-
-fn headless() -> Error {
-    Error::Internal("an answer without header".into())
 }
