@@ -103,6 +103,12 @@ impl Etcd {
         cluster.clone_into(&mut self.cluster);
     }
 
+    /// Where other members reach it. All that hosts ask for is answered there, but for etcd's
+    /// services of elections and locks (etcd: `embed/etcd.go`, `servePeers`).
+    pub(crate) fn peer_endpoint(&self) -> String {
+        format!("{}:2380", self.address)
+    }
+
     pub(crate) fn endpoint(&self) -> String {
         format!("{}:2379", self.address)
     }

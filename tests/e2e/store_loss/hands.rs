@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{ends, is_heir, kept_its_place, leads_on, outlives_its_lease, text};
 use crate::harness::{
-    CALM_TTL, PATIENCE, TTL,
+    CALM_TTL, TTL,
     client::Answer,
     cluster::{Cluster, Kind},
     crowd::Crowd,
@@ -216,7 +216,8 @@ async fn an_identity_that_is_deleted_is_put_back_at_once() {
             changes.message().await.expect("etcd goes on");
         }
     };
-    timeout(PATIENCE, again).await.expect("it is put back");
+    // They are told, and do not only look again: that they do four seconds later, at the earliest.
+    timeout(TTL, again).await.expect("it is put back");
     assert_eq!(read(&mut etcd).await, identity);
     cluster.join("c").await;
     leads_on(cluster.host("a"), before.token).await;

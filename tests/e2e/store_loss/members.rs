@@ -9,8 +9,8 @@ use super::{
     outlives_its_lease,
 };
 use crate::harness::{
-    TTL, client::Answer, cluster::Cluster, crowd::Crowd, etcd::Etcd, etcd_cluster::EtcdCluster,
-    process::agrees,
+    CALM_TTL, TTL, client::Answer, cluster::Cluster, crowd::Crowd, etcd::Etcd,
+    etcd_cluster::EtcdCluster, process::agrees,
 };
 
 /// Three members, `a` which leads and `b` which stands by. Both ask the first member.
@@ -145,4 +145,20 @@ async fn a_session_that_was_given_up_is_in_nobody_s_way_when_etcd_is_back() {
     let after = cluster.web.until("a again", |answer| answer.token > before.token).await;
     assert_eq!(after.host, "a");
     assert!(back.elapsed() < ttl, "it leads {:?} after etcd is back", back.elapsed());
+}
+
+/// The port is one digit away from the right one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_for_peers_will_do() {
+    let etcd = Etcd::started().await;
+    let mut cluster = Cluster::at(format!("etcd://{}", etcd.endpoint()), CALM_TTL);
+    cluster.join("a").await;
+    cluster.web.until("a", |answer| answer.host == "a").await;
+    cluster.join_by("b", format!("etcd://{}", etcd.peer_endpoint())).await;
+    cluster.terminate("a").await;
+    let before = cluster.web.until("b", |answer| answer.host == "b").await;
+    cluster.join("c").await;
+    cluster.terminate("b").await;
+    let after = cluster.web.until("c", |answer| answer.host == "c").await;
+    assert!(after.token > before.token, "{before:?} then {after:?}");
 }

@@ -4,8 +4,8 @@
 //! nothing but what says so. A call whose answer has nothing to say has to say that.
 
 use etcd_client::{
-    DeleteResponse, Error, GetResponse, LeaderResponse, LeaseGrantResponse, LeaseRevokeResponse,
-    ProclaimResponse, PutResponse, ResignResponse, ResponseHeader, StatusResponse, TxnResponse,
+    DeleteResponse, Error, GetResponse, LeaseGrantResponse, LeaseRevokeResponse, PutResponse,
+    ResponseHeader, StatusResponse, TxnResponse,
 };
 
 /// An answer, or what was made of one.
@@ -27,12 +27,9 @@ macro_rules! headed {
 headed!(
     DeleteResponse,
     GetResponse,
-    LeaderResponse,
     LeaseGrantResponse,
     LeaseRevokeResponse,
-    ProclaimResponse,
     PutResponse,
-    ResignResponse,
     StatusResponse,
     TxnResponse,
 );

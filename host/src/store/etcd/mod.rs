@@ -1,9 +1,8 @@
 //! etcd, 3.4 or later, by the queues of its own Election API.
 //!
-//! Facts that shape this room (etcd: `server/etcdserver/api/v3election`):
-//! - The server makes a session for each call and orphans it. It does not keep
-//!   the lease alive; the caller renews it, also while it campaigns.
-//! - Campaign waits inside etcd, and badly: see [`campaign`]. The host waits itself.
+//! Facts that shape this room:
+//! - The queues are etcd's, and its Election service is not used: it waits inside etcd, and badly
+//!   (see [`campaign`] and [`leadership`]). The host reads, writes and waits itself.
 //! - A win may be stale when it is learnt. So it is verified.
 //! - A watch stays open as long as it takes, so only single calls have
 //!   time-outs, never the connection.
@@ -16,6 +15,7 @@ mod headed;
 mod identity;
 mod join;
 mod keys;
+mod leadership;
 mod logins;
 mod lookout;
 mod member;
@@ -34,7 +34,7 @@ mod wire;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use etcd_client::{Client as Connection, LeaderKey as EtcdKey, ProclaimOptions, ResignOptions};
+use etcd_client::Client as Connection;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -43,10 +43,8 @@ use self::{
     campaign::{Campaign, Seats, Stand},
     casts::EtcdCasts,
     client::{Client, Shared},
-    headed::Made,
     keys::{Keys, Room},
     lookout::Lookout,
-    refusal::{Meaning, meaning},
     session::Renewals,
     state::EtcdState,
 };
@@ -96,14 +94,6 @@ impl Etcd {
     /// A client with connections of its own, which the current runtime drives.
     fn another_client(&self) -> Result<Client, StoreError> {
         Client::new(&self.access, &self.keys, self.request_timeout)
-    }
-
-    fn etcd_key(&self, key: &LeaderKey) -> Result<EtcdKey, StoreError> {
-        Ok(EtcdKey::new()
-            .with_name(self.keys.election(&key.group)?)
-            .with_key(&*key.key)
-            .with_rev(key.token.0)
-            .with_lease(key.lease.0))
     }
 
     fn json(
@@ -176,54 +166,18 @@ impl Store for Etcd {
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
-        let election = self.keys.election(&key.group)?;
-        let leader = |mut etcd: Connection| {
-            let election = election.clone();
-            async move {
-                match etcd.leader(election).await {
-                    Err(error) if meaning(&error) == Meaning::NobodyLeads => {
-                        Ok(Made::of_none(None))
-                    }
-                    answer => answer.map(|mut answer| {
-                        let leader = answer.take_kv();
-                        Made::of(&answer, leader)
-                    }),
-                }
-            }
-        };
-        let leader = self.client.call_in_turn("verify the leadership", leader).await?;
-        Ok(leader.it.is_some_and(|leader| {
-            leader.key() == key.key.as_bytes() && leader.create_revision() == key.token.0
-        }))
+        let queue = format!("{}/", self.keys.election(&key.group)?);
+        leadership::verify(&self.client, &queue, key).await
     }
 
     async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
         let attempted = "proclaim the leader";
-        let leader = self.etcd_key(key)?;
         let value = self.json(attempted, candidate)?;
-        let proclaim = |mut etcd: Connection| {
-            let (value, options) =
-                (value.clone(), ProclaimOptions::new().with_leader(leader.clone()));
-            async move { etcd.proclaim(value, Some(options)).await }
-        };
-        match self.client.call_in_turn(attempted, proclaim).await {
-            Ok(_) => Ok(()),
-            // The lease took the key with it.
-            Err(StoreError::LeaseGone) => Err(StoreError::NotLeader),
-            Err(error) => Err(error),
-        }
+        leadership::proclaim(&self.client, attempted, key, &value).await
     }
 
     async fn resign(&self, key: &LeaderKey) -> Result<(), StoreError> {
-        let leader = self.etcd_key(key)?;
-        let resign = |mut etcd: Connection| {
-            let options = ResignOptions::new().with_leader(leader.clone());
-            async move { etcd.resign(Some(options)).await }
-        };
-        match self.client.call_in_turn("resign", resign).await {
-            Ok(_) | Err(StoreError::LeaseGone | StoreError::NotLeader) => Ok(()),
-            Err(error) => Err(error),
-        }
+        leadership::resign(&self.client, key).await
     }
 
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError> {

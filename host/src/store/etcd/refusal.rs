@@ -1,7 +1,6 @@
 //! What etcd's errors mean to a caller.
 //!
-//! They are told apart by their text: the Election service passes on the
-//! errors of its own client and loses their codes (etcd:
+//! They are told apart by their text: several share a code of gRPC's (etcd:
 //! `api/v3rpc/rpctypes/error.go` has the texts).
 
 use std::{
@@ -18,9 +17,6 @@ use crate::store::StoreError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     LeaseGone,
-    NotLeader,
-    /// Nobody stands in this election.
-    NobodyLeads,
     /// The login has to be done again; then the same call may succeed.
     StaleLogin,
     WrongLogin,
@@ -53,8 +49,6 @@ impl Meaning {
 
 const TEXTS: &[(&str, Meaning)] = &[
     ("lease not found", Meaning::LeaseGone),
-    ("election: not leader", Meaning::NotLeader),
-    ("election: no leader", Meaning::NobodyLeads),
     ("invalid auth token", Meaning::StaleLogin),
     ("revision of auth store is old", Meaning::StaleLogin),
     ("authentication failed", Meaning::WrongLogin),
@@ -167,7 +161,6 @@ impl Asker<'_> {
     pub(super) fn told(&self, attempted: &'static str, error: Error) -> StoreError {
         match meaning(&error) {
             Meaning::LeaseGone => StoreError::LeaseGone,
-            Meaning::NotLeader | Meaning::NobodyLeads => StoreError::NotLeader,
             Meaning::StaleLogin | Meaning::Unavailable => StoreError::Unavailable {
                 attempted,
                 store: self.store.to_owned(),

@@ -17,7 +17,7 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    client::{Line, Shared},
+    client::{Client, Line, Shared},
     headed::Made,
     identity,
     keys::{Keys, Subject},
@@ -52,9 +52,7 @@ struct Watch {
     client: Shared,
     keys: Keys,
     events: Events,
-    roster: Roster,
-    /// What has become of the cluster's identity, if anything has.
-    identity: Option<Option<String>>,
+    seen: Seen,
     /// When to read the cluster again.
     look_at: Instant,
 }
@@ -66,7 +64,8 @@ impl Watch {
         let options = WatchOptions::new().with_range(range.end);
         let events = Events::from(&client, &range.first, options, roster.revision + 1).await?;
         let look_at = Instant::now() + client.second_look();
-        Ok(Self { client, keys, events, roster, identity: None, look_at })
+        let seen = Seen { roster, identity: None };
+        Ok(Self { client, keys, events, seen, look_at })
     }
 
     /// The roster after the next changes; a burst is told once.
@@ -79,11 +78,11 @@ impl Watch {
                 }
                 () = sleep_until(self.look_at) => self.look_again().await?,
             };
-            if let Some(found) = self.identity.take() {
+            if let Some(found) = self.seen.identity.take() {
                 identity::keep(&self.client, &self.keys.identity(), found.as_deref()).await?;
             }
             if news {
-                return Ok(self.roster.clone());
+                return Ok(self.seen.roster.clone());
             }
         }
     }
@@ -103,7 +102,8 @@ impl Watch {
         let fresh = read(&self.client, &self.keys).await?;
         let news = self.take_in_more()?;
         self.look_at = Instant::now() + self.client.second_look();
-        if self.roster.revision > fresh.revision || self.roster.shows_the_same(&fresh) {
+        let told = &self.seen.roster;
+        if told.revision > fresh.revision || told.shows_the_same(&fresh) {
             return Ok(news);
         }
         tracing::debug!(revision = fresh.revision, "the watch is behind: another one begins");
@@ -115,15 +115,11 @@ impl Watch {
     fn take_in(&mut self, events: &WatchResponse) -> bool {
         for event in events.events() {
             let Some(key) = event.kv() else { continue };
-            self.roster.revision = self.roster.revision.max(key.mod_revision());
-            if self.keys.subject(key.key()) == Some(Subject::Identity) {
-                let put = event.event_type() == EventType::Put;
-                self.identity = Some(put.then(|| identity::text(key)));
-                continue;
-            }
+            let revision = &mut self.seen.roster.revision;
+            *revision = key.mod_revision().max(*revision);
             match event.event_type() {
-                EventType::Put => put(&mut self.roster, &self.keys, &self.client, key),
-                EventType::Delete => delete(&mut self.roster, &self.keys, key),
+                EventType::Put => self.seen.put(&self.keys, &self.client, key),
+                EventType::Delete => self.seen.delete(&self.keys, key),
             }
         }
         !events.events().is_empty()
@@ -178,39 +174,49 @@ impl Events {
 
 /// The cluster's keys at one revision.
 async fn read(client: &Shared, keys: &Keys) -> Result<Roster, StoreError> {
-    let (mut roster, range, mut found) = (Roster::default(), keys.roster(), None);
-    let take_in = |key: &KeyValue| match keys.subject(key.key()) {
-        Some(Subject::Identity) => found = Some(identity::text(key)),
-        _ => put(&mut roster, keys, client, key),
-    };
-    let revision = range::read(client, READ, &range, take_in).await?;
-    identity::keep(client, &keys.identity(), found.as_deref()).await?;
-    roster.revision = revision;
-    Ok(roster)
+    let (mut seen, range) = (Seen::default(), keys.roster());
+    let revision =
+        range::read(client, READ, &range, |key: &KeyValue| seen.put(keys, client, key)).await?;
+    identity::keep(client, &keys.identity(), seen.identity.flatten().as_deref()).await?;
+    Ok(Roster { revision, ..seen.roster })
 }
 
-fn put(roster: &mut Roster, keys: &Keys, client: &Shared, key: &KeyValue) {
-    let (lease, value) = (LeaseId(key.lease()), key.value());
-    match keys.subject(key.key()) {
-        Some(Subject::Candidate { group }) => {
-            let (group, token) = (Group::from(group), Token(key.create_revision()));
-            let name = name(key).into();
-            let remove = || format!("{} del {}", client.etcdctl, shell_word(key.key()));
-            roster.put_candidate(LeaderKey { group, key: name, token, lease }, value, remove);
+/// What the cluster's keys show.
+#[derive(Default)]
+struct Seen {
+    roster: Roster,
+    /// What has become of the cluster's identity, if anything has.
+    identity: Option<Option<String>>,
+}
+
+impl Seen {
+    fn put(&mut self, keys: &Keys, client: &Client, key: &KeyValue) {
+        let (lease, value) = (LeaseId(key.lease()), key.value());
+        match keys.subject(key.key()) {
+            Some(Subject::Candidate { group }) => {
+                let (group, token) = (Group::from(group), Token(key.create_revision()));
+                let name = name(key).into();
+                let remove = || format!("{} del {}", client.etcdctl, shell_word(key.key()));
+                let candidate = LeaderKey { group, key: name, token, lease };
+                self.roster.put_candidate(candidate, value, remove);
+            }
+            Some(Subject::Member { host }) => self.roster.put_member(host, lease, value),
+            Some(Subject::Note { name }) => self.roster.set_note(name, Some(value)),
+            Some(Subject::Identity) => self.identity = Some(Some(identity::text(key))),
+            None => left_out("key", &shell_word(key.key()), "there are none of that name"),
         }
-        Some(Subject::Member { host }) => roster.put_member(host, lease, value),
-        Some(Subject::Note { name }) => roster.set_note(name, Some(value)),
-        Some(Subject::Identity) => {}
-        None => left_out("key", &shell_word(key.key()), "there are none of that name"),
     }
-}
 
-fn delete(roster: &mut Roster, keys: &Keys, key: &KeyValue) {
-    match keys.subject(key.key()) {
-        Some(Subject::Candidate { group }) => roster.drop_candidate(&group.into(), &name(key)),
-        Some(Subject::Member { host }) => roster.drop_member(host),
-        Some(Subject::Note { name }) => roster.set_note(name, None),
-        Some(Subject::Identity) | None => {}
+    fn delete(&mut self, keys: &Keys, key: &KeyValue) {
+        match keys.subject(key.key()) {
+            Some(Subject::Candidate { group }) => {
+                self.roster.drop_candidate(&group.into(), &name(key));
+            }
+            Some(Subject::Member { host }) => self.roster.drop_member(host),
+            Some(Subject::Note { name }) => self.roster.set_note(name, None),
+            Some(Subject::Identity) => self.identity = Some(None),
+            None => {}
+        }
     }
 }
 
