@@ -1,12 +1,15 @@
 //! `soloist plugin`: looking at a plugin, and running one alone.
 
-use std::fs;
+use std::{fs, time::Duration};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 use crate::harness::{
-    at, guests, own_address, plugins,
+    PATIENCE, at,
+    client::Web,
+    guests, own_address, plugins,
     process::{Ended, Process, run, soloist},
 };
 
@@ -28,6 +31,25 @@ async fn a_plugin_is_looked_at() {
     assert_eq!((&sheet["runs"], &sheet["kinds"]), (&true.into(), &"http".into()), "{sheet}");
     let settings = sheet["asks_for"].as_array().expect("a list");
     assert!(settings.iter().any(|ask| ask["setting"] == "state" && ask["perhaps"] == false));
+}
+
+#[tokio::test]
+async fn a_plugin_is_looked_at_with_its_settings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::copy(plugins().join("job-runner.wasm"), at("report.wasm")).expect("a copy");
+    // Secrets need not be there.
+    let settings = "schedule = \"0 9 * * *\"\nsecrets = { KEY = \"env:SOLOIST_NO_SUCH\" }\n";
+    fs::write(at("report.toml"), settings).expect("a file");
+    let seen = inspect(&at("report.wasm"), &[]).await;
+    assert_eq!(seen.status.code(), Some(0), "{}", seen.output);
+    assert!(seen.output.contains("report.toml it runs as job"), "{}", seen.output);
+    fs::write(at("report.toml"), "schedule = \"0 9\"\n").expect("a file");
+    let seen = inspect(&at("report.wasm"), &[]).await;
+    assert_eq!(seen.status.code(), Some(1), "{}", seen.output);
+    for part in ["no host runs it", "report.toml:1:12", "help: "] {
+        assert!(seen.output.contains(part), "no {part:?} in:\n{}", seen.output);
+    }
 }
 
 #[tokio::test]
@@ -223,4 +245,38 @@ async fn a_mistake_of_a_run_is_shown_where_a_person_wrote_it() {
     for part in ["web.toml:1:12", "web.toml:2:10"] {
         assert!(ended.output.contains(part), "no {part:?} in:\n{}", ended.output);
     }
+}
+
+/// As by `soloist dev > dev.log`, in the project's own folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dev_prints_into_its_project_is_no_change_of_it() {
+    let project = tempfile::tempdir().expect("a folder");
+    let build = format!("cp {} web.wasm", plugins().join("i-am-server.wasm").display());
+    let manifest = format!("build = {build:?}\noutput = \"web.wasm\"\n");
+    fs::write(project.path().join("dev.toml"), manifest).expect("a file");
+    let (listen, log) = (at(own_address(), 3000), project.path().join("dev.log"));
+    let printed = fs::File::create(&log).expect("a file");
+    let mut command = soloist();
+    command.arg("dev").arg(project.path()).args(["--", "--listen", &listen.to_string()]);
+    command.stdout(printed.try_clone().expect("a handle")).stderr(printed);
+    let mut dev = command.kill_on_drop(true).spawn().expect("soloist");
+    let web = Web::new(listen);
+    let read = || fs::read_to_string(&log).expect("a text");
+    let runs = async |times: usize| {
+        let running = async {
+            while read().matches("is running on").count() < times {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, running).await.unwrap_or_else(|_| panic!("not {times}:\n{}", read()));
+    };
+    // What it printed until then is seen by whoever takes up its settings.
+    runs(1).await;
+    web.until("an answer", |_| true).await;
+    fs::write(project.path().join("web.toml"), "access_log = false\n").expect("a file");
+    runs(2).await;
+    assert_eq!(read().matches("built in").count(), 1, "{}", read());
+    let pid = dev.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("a process");
+    kill_process(pid, Signal::INT).expect("it runs");
+    assert!(dev.wait().await.expect("its end").success(), "{}", read());
 }

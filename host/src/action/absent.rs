@@ -51,7 +51,7 @@ pub(crate) fn keep_places<T>(
     closed: impl Fn(Arc<str>) -> T,
 ) {
     let places = refused.iter().filter_map(Refused::place);
-    for (reserved, why) in places.filter(|(reserved, _)| reserved.listen == listen) {
+    for (reserved, why) in places.filter(|(reserved, _)| reserved.is_at(listen)) {
         let path = reserved.path();
         if paths.iter().all(|(other, _)| *other != path) {
             paths.push((path, closed(why)));

@@ -163,6 +163,8 @@ impl Client {
             say(&word);
             return Ok(());
         }
+        // One that starts refuses this as it refuses all else.
+        let word = serde_json::from_str(&word).map_or(word, |Reason { error, .. }| error);
         let refusal = ExitError::unavailable(format!("{url} is not ready: {}", word.trim_end()));
         Err(refusal.help("`soloist status` shows its store and its groups; its log says more"))
     }
@@ -355,6 +357,14 @@ fn silence(url: &str, error: &AskError) -> ExitError {
         return exit.help(
             "--ca FILE names who has signed its certificate, --cert and --key FILE what to show",
         );
+    }
+    // What rustls and hyper say of each other's language.
+    let said = with_causes(error);
+    if said.contains("InvalidContentType") {
+        return exit.help("it speaks no TLS there: write --url http://HOST:PORT");
+    }
+    if said.contains("invalid HTTP version") {
+        return exit.help("it may speak TLS there: write --url https://HOST:PORT");
     }
     exit.help("is soloist running there? Another host: --url http://HOST:PORT, or SOLOIST_URL")
 }

@@ -65,7 +65,8 @@ fn check(args: CheckArgs) -> Result<(), ExitError> {
     let mut overrides = args.settings.overrides();
     overrides.config = args.file.or(overrides.config);
     overrides.without_secrets = true;
-    let config = Config::load(&overrides)?.complete()?;
+    overrides.all_or_none = true;
+    let config = Config::load(&overrides)?;
     together(&config)?;
     let Config { cluster, host, store, actions, .. } = &config;
     let names: Vec<_> = actions.iter().map(|action| &*action.name).collect();
@@ -137,7 +138,7 @@ mod tests {
             std::fs::write(&file, format!("[action.report]\n{schedule}\n")).unwrap();
             let name = Some("a".to_owned());
             let overrides = config::Overrides { config: Some(file), name, ..Default::default() };
-            let config = Config::load(&overrides).unwrap().complete().unwrap();
+            let config = Config::load(&overrides).unwrap();
             let action = &config.actions[0];
             fires(action, action.job.as_ref().unwrap(), now.parse().unwrap())
         };

@@ -28,6 +28,8 @@ pub struct ActionSource {
     pub(super) tables: Vec<(Text, ActionTable)>,
     pub(super) folder: PathBuf,
     pub(super) place: Option<Place>,
+    /// Components that groups name as their strategies: they are no actions.
+    pub(super) strategies: BTreeSet<PathBuf>,
     pub(super) control: Option<SocketAddr>,
     /// Whether secrets need not be there.
     pub(super) without_secrets: bool,
@@ -68,6 +70,14 @@ impl RefusedAction {
         Self { reserved: Reserved::written(&self.name, table), ..self }
     }
 
+    /// The same, if its settings, or its address in them, cannot be read.
+    fn anywhere(mut self) -> Self {
+        if let Some(reserved) = &mut self.reserved {
+            reserved.anywhere = true;
+        }
+        self
+    }
+
     /// Whether there are settings, and no plugin that they are for. It may be on its way.
     #[must_use]
     pub fn is_stray(&self) -> bool {
@@ -81,8 +91,8 @@ impl RefusedAction {
     }
 
     /// What is wrong.
-    pub(super) fn problems(&self) -> Vec<Problem> {
-        self.problems.clone()
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.problems
     }
 }
 
@@ -97,7 +107,7 @@ impl fmt::Display for RefusedAction {
 impl Reading {
     /// Takes out what is wrong with the very text of the settings file, as opposed to what
     /// lies in the plugins folder, or is not where the settings say.
-    fn mistakes(&mut self, source: &ActionSource) -> Vec<Problem> {
+    pub(super) fn mistakes(&mut self, source: &ActionSource) -> Vec<Problem> {
         let written = |refused: &RefusedAction| source.group_by_hand(&refused.name).is_some();
         let mistaken = |refused: &mut RefusedAction| {
             written(refused) && !refused.problems.iter().all(Problem::is_around)
@@ -131,14 +141,6 @@ impl ActionSource {
         Some(group.unwrap_or_else(Group::main))
     }
 
-    /// The same as [`read`](Self::read), for a host that starts: a mistake in the settings
-    /// file itself is an error.
-    pub(super) fn read_first(&self) -> Result<Reading, ConfigError> {
-        let mut reading = self.read()?;
-        let mistakes = reading.mistakes(self);
-        if mistakes.is_empty() { Ok(reading) } else { Err(ConfigError::new(mistakes)) }
-    }
-
     /// Reads the settings of every action, and what the plugins folder holds.
     ///
     /// # Errors
@@ -165,7 +167,7 @@ impl ActionSource {
             .map(|name| settings_of(&listing, name))
             .collect();
         self.beside.forget_all_but(|path| beside.contains(path));
-        found(&listing, &mut reading);
+        found(&listing, &self.strategies, &mut reading);
         reading.actions.sort_by(|a, b| a.name.cmp(&b.name));
         reading.refused.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(reading)
@@ -215,22 +217,30 @@ impl ActionSource {
         }
         let opened = self.beside.open(&file).map_err(|error| {
             let what = format!("cannot read `{}`: {error}", file.display());
-            Problem::new(what, "let this user read it, or remove it")
+            Problem::new(
+                what,
+                "let it be a text of some lines that this user can read, or remove it",
+            )
         });
         let source = match opened {
             Ok(source) => source,
-            Err(problem) => return reading.add(None, RefusedAction::new(name, vec![problem])),
+            Err(problem) => {
+                return reading.add(None, RefusedAction::new(name, vec![problem]).anywhere());
+            }
         };
         let (table, mistakes) = lenient::read::<ActionTable>(&source);
         let Some(table) = table else {
-            return reading.add(None, RefusedAction::new(name, mistakes));
+            return reading.add(None, RefusedAction::new(name, mistakes).anywhere());
         };
+        // It may stand in what was left out.
+        let no_address = !mistakes.is_empty() && table.listen.is_none();
         let mut resolver = self.resolver(&source);
         resolver.report_all(mistakes);
         let place = source.place(&Written::new(0..0, ()));
         let setting = Setting { text: name.to_owned(), place: Some(place) };
         let action = around.action(&mut resolver, &setting, table.clone());
-        reading.add(action, RefusedAction::new(name, resolver.into_problems()).settled(&table));
+        let refused = RefusedAction::new(name, resolver.into_problems()).settled(&table);
+        reading.add(action, if no_address { refused.anywhere() } else { refused });
     }
 
     fn in_two_places(&self, name: &str, file: &Path, other: &Text) -> Problem {
@@ -280,9 +290,10 @@ fn settings_of(listing: &Listing, name: &str) -> PathBuf {
     listing.path(&format!("{name}.toml"))
 }
 
-/// The actions that components make which no settings name.
-fn found(listing: &Listing, reading: &mut Reading) {
-    let named: BTreeSet<_> = reading.actions.iter().map(|action| action.plugin.clone()).collect();
+/// The actions that components make which no settings name, be it as strategies.
+fn found(listing: &Listing, strategies: &BTreeSet<PathBuf>, reading: &mut Reading) {
+    let named = reading.actions.iter().map(|action| &action.plugin).chain(strategies);
+    let named: BTreeSet<_> = named.cloned().collect();
     for (file, verdict) in listing.components() {
         let path = listing.path(file);
         let stem = file.strip_suffix(".wasm").unwrap_or(file);

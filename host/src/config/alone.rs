@@ -8,7 +8,7 @@ use std::{
 use toml::{Table, Value};
 
 use super::{
-    ConfigError,
+    ActionConfig, ConfigError,
     action::Surroundings,
     file::{ActionTable, Source, Written},
     lenient,
@@ -23,28 +23,51 @@ use super::{
 /// # Errors
 /// Tells all that is wrong, with its place in `file`.
 pub fn settings_of(file: &Path, name: &str, plugin: &Path) -> Result<Table, ConfigError> {
-    let unreadable = |error: io::Error| {
-        let what = format!("cannot read `{}`: {error}", file.display());
-        Problem::new(what, "let this user read it, or name another with --settings")
-    };
-    let source = Source::open_file(file.to_owned()).map_err(unreadable)?;
-    let (table, mistakes) = lenient::read::<ActionTable>(&source);
-    let Some(mut table) = table else { return Err(ConfigError::new(mistakes)) };
-    let plugin = path::absolute(plugin).map_err(unreadable)?;
-    table.plugin = Some(Written::new(0..0, plugin.display().to_string()));
-    let listing = Listing::empty(plugin.parent().unwrap_or(Path::new("/")));
-    let around = Surroundings { listing: &listing, control: None };
-    let mut resolver = Resolver::new(&source);
-    resolver.report_all(mistakes);
-    let name = Setting { text: name.to_owned(), place: None };
-    let action = around.action(&mut resolver, &name, table);
-    resolver.finish(action)?;
+    let source = open(file)?;
+    read(&source, name, plugin, false)?;
     let mut settings: Table = source.parse()?;
     settings.remove("plugin");
     // That of a bare name is empty, and means the working folder.
-    let folder = path::absolute(Path::new(".").join(source.folder())).map_err(unreadable)?;
-    start_from(&mut settings, &folder);
+    let folder = path::absolute(Path::new(".").join(source.folder()));
+    start_from(&mut settings, &folder.map_err(|error| unreadable(file, &error))?);
     Ok(settings)
+}
+
+/// The action that the same settings make, for whoever only looks at it: secrets need not be
+/// there.
+///
+/// # Errors
+/// Tells all that is wrong, with its place in `file`.
+pub fn action_of(file: &Path, name: &str, plugin: &Path) -> Result<ActionConfig, ConfigError> {
+    read(&open(file)?, name, plugin, true)
+}
+
+fn open(file: &Path) -> Result<Source, Problem> {
+    Source::open_file(file.to_owned()).map_err(|error| unreadable(file, &error))
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Problem {
+    let what = format!("cannot read `{}`: {error}", file.display());
+    Problem::new(what, "let this user read it, or name another with --settings")
+}
+
+fn read(
+    source: &Source,
+    name: &str,
+    plugin: &Path,
+    without_secrets: bool,
+) -> Result<ActionConfig, ConfigError> {
+    let (table, mistakes) = lenient::read::<ActionTable>(source);
+    let Some(mut table) = table else { return Err(ConfigError::new(mistakes)) };
+    let plugin = path::absolute(plugin).map_err(|error| unreadable(plugin, &error))?;
+    table.plugin = Some(Written::new(0..0, plugin.display().to_string()));
+    let listing = Listing::empty(plugin.parent().unwrap_or(Path::new("/")));
+    let around = Surroundings { listing: &listing, control: None };
+    let mut resolver = Resolver::new(source).without_secrets(without_secrets);
+    resolver.report_all(mistakes);
+    let name = Setting { text: name.to_owned(), place: None };
+    let action = around.action(&mut resolver, &name, table);
+    resolver.finish(action)
 }
 
 /// Lets the relative paths in the settings of an action start from `folder`, wherever those

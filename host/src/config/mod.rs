@@ -54,7 +54,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 pub use action::{ActionConfig, Restart, TlsFiles};
 pub use actions::{ActionSource, Reading, RefusedAction};
-pub use alone::{settings_of, start_from};
+pub use alone::{action_of, settings_of, start_from};
 pub use api::{ApiConfig, ApiRole, ApiToken, read_tokens};
 pub use bounded::span;
 pub(crate) use bounded::{DAY, MINUTE, MS, SECOND};
@@ -85,7 +85,6 @@ pub use timings::Timings;
 pub use traces::TracesConfig;
 pub use value::check_name;
 
-use self::problem::Problem;
 use crate::election::Group;
 
 /// Everything a host is told, checked: whoever holds one may rely on it.
@@ -113,8 +112,6 @@ pub struct Config {
     /// The file in which compiled functions are kept one by one, for whoever edits a plugin and
     /// runs it again; else plugins are kept as a whole alone.
     pub functions: Option<PathBuf>,
-    /// What else is so.
-    around: Vec<Problem>,
     /// Where they come from, to be read again when the plugins folder changes.
     pub source: Arc<ActionSource>,
 }
@@ -146,6 +143,9 @@ pub struct Overrides {
     pub file_shown: Option<&'static str>,
     /// Whether secrets need not be there, since nobody is told them.
     pub without_secrets: bool,
+    /// Whether all of the actions are wanted or none: then what is wrong around the settings,
+    /// in the plugins folder above all, is told with what is wrong with them.
+    pub all_or_none: bool,
 }
 
 impl Config {
@@ -155,18 +155,5 @@ impl Config {
     /// Tells everything that is wrong with them.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
         resolve::load(std::path::Path::new(""), overrides)
-    }
-
-    /// The same, for whoever wants all of the actions or none.
-    ///
-    /// # Errors
-    /// Tells what is wrong around the settings, in the plugins folder above all.
-    pub fn complete(self) -> Result<Self, ConfigError> {
-        let refused = self.refused.iter().flat_map(RefusedAction::problems);
-        let problems: Vec<_> = self.around.iter().cloned().chain(refused).collect();
-        if problems.is_empty() {
-            return Ok(Self { all_or_none: true, ..self });
-        }
-        Err(ConfigError::new(problems))
     }
 }

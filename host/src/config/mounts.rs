@@ -223,7 +223,7 @@ mod tests {
         let alone = action("a", "127.0.0.1:1", None);
         let of = |path: Option<&str>, answers| {
             let (name, path) = ("b".into(), path.map(Arc::from));
-            let absent = Reserved { name, listen: alone.listen, path, answers };
+            let absent = Reserved { name, listen: alone.listen, anywhere: false, path, answers };
             shown(std::slice::from_ref(&alone), &[absent])
         };
         assert_eq!(of(None, true), ["127.0.0.1:1/a"]);

@@ -17,6 +17,8 @@ pub struct Reserved {
     pub name: Arc<str>,
     /// Its address.
     pub listen: SocketAddr,
+    /// Whether that is a guess, since its settings cannot be read: then it may have any.
+    pub anywhere: bool,
     /// Its path there, if its settings name one.
     pub path: Option<Arc<str>>,
     /// Whether its settings show that it would answer requests.
@@ -28,7 +30,13 @@ impl Reserved {
     /// no name.
     pub(super) fn unknown(name: &str) -> Option<Self> {
         let name = value::name(name).ok()?.into();
-        Some(Self { name, listen: DEFAULT_LISTEN, path: None, answers: false })
+        Some(Self { name, listen: DEFAULT_LISTEN, anywhere: false, path: None, answers: false })
+    }
+
+    /// Whether it keeps its place at the address `listen`.
+    #[must_use]
+    pub fn is_at(&self, listen: SocketAddr) -> bool {
+        self.anywhere || self.listen == listen
     }
 
     /// Its path: the one of its settings, or that of its name.
@@ -63,6 +71,7 @@ impl Reserved {
         kinds.as_ref().is_none_or(|kinds| kinds.has(Kind::Http)).then(|| Self {
             name: Arc::clone(name),
             listen: *listen,
+            anywhere: false,
             path: path.clone(),
             answers: kinds.is_some() || shows || tls.is_some(),
         })

@@ -1,9 +1,16 @@
 //! From the shape of the file and the overrides to a [`Config`].
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
-    Config, ConfigError, Overrides, Reading, StoreUrl, Timings,
+    Config, ConfigError, GroupConfig, Overrides, Reading, RefusedAction, StoreUrl, Strategy,
+    Timings,
     actions::ActionSource,
     file::{ActionTable, File, LeaseTable, Source, Text},
     group, host,
@@ -88,11 +95,12 @@ fn config(
         tables: file.action.into_iter().collect(),
         folder,
         place: plugins.place,
+        strategies: strategies(groups.iter().flat_map(BTreeMap::values)),
         control: host.as_ref().map(|host| host.listen),
         without_secrets: overrides.without_secrets,
         beside: Kept::default(),
     };
-    let reading = actions(resolver, &source);
+    let reading = actions(resolver, &source, overrides.all_or_none);
     let Reading { actions, refused } = reading?;
     Some(Config {
         cluster: cluster?,
@@ -103,21 +111,36 @@ fn config(
         groups: groups?,
         actions,
         refused,
-        around: resolver.take_around(),
-        all_or_none: false,
+        all_or_none: overrides.all_or_none,
         functions: None,
         source: Arc::new(source),
     })
 }
 
-fn actions(resolver: &mut Resolver<'_>, source: &ActionSource) -> Option<Reading> {
-    match source.read_first() {
-        Ok(reading) => Some(reading),
-        Err(error) => {
-            resolver.report_all(error.into_problems());
-            None
-        }
+/// A mistake in the settings file itself keeps the host from starting, and, for whoever wants
+/// all or none, what is wrong around it as well.
+fn actions(
+    resolver: &mut Resolver<'_>,
+    source: &ActionSource,
+    all_or_none: bool,
+) -> Option<Reading> {
+    let reading = source.read().map_err(|error| resolver.report_all(error.into_problems()));
+    let mut reading = reading.ok()?;
+    resolver.report_all(reading.mistakes(source));
+    if all_or_none {
+        resolver.report_around();
+        resolver.report_all(reading.refused.iter().flat_map(RefusedAction::problems).cloned());
     }
+    Some(reading)
+}
+
+/// The components that are named as strategies.
+fn strategies<'a>(groups: impl Iterator<Item = &'a GroupConfig>) -> BTreeSet<PathBuf> {
+    let plugin = |group: &GroupConfig| match &group.strategy {
+        Strategy::Plugin(path) => Some(path.clone()),
+        _ => None,
+    };
+    groups.filter_map(plugin).collect()
 }
 
 fn store(

@@ -133,9 +133,9 @@ impl<'a> Resolver<'a> {
         self.around.extend(problem.map(|problem| problem.at(setting.place.clone())));
     }
 
-    /// What was taken down of that.
-    pub(super) fn take_around(&mut self) -> Vec<Problem> {
-        std::mem::take(&mut self.around)
+    /// Takes that for as bad as what is wrong with the settings.
+    pub(super) fn report_around(&mut self) {
+        self.problems.append(&mut self.around);
     }
 
     /// Where something stands in the file.

@@ -96,13 +96,15 @@ pub(crate) fn read_named(path: &Path) -> io::Result<String> {
 }
 
 fn within(file: File, most: u64) -> io::Result<Vec<u8>> {
+    let too_large = || io::Error::other(format!("it is larger than {}", value::show_size(most)));
+    // What says how large it is need not be read to know it.
+    let about = file.metadata()?;
+    if about.is_file() && about.len() > most {
+        return Err(too_large());
+    }
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        let most = value::show_size(most);
-        return Err(io::Error::other(format!("it is larger than {most}")));
-    }
-    Ok(bytes)
+    if bytes.len() as u64 > most { Err(too_large()) } else { Ok(bytes) }
 }
 
 fn text(bytes: Vec<u8>) -> io::Result<String> {

@@ -142,8 +142,15 @@ fn misshapen(message: &str) -> Problem {
     {
         return unknown_key(unknown, known);
     }
+    let message = plainly(message);
     let help = if message.contains("expected a string") {
-        "write a text in quotes, as in \"5s\" or \"127.0.0.1:4000\""
+        "write a text in quotes, as in \"5s\", \"64MiB\" or \"127.0.0.1:4000\""
+    } else if message.contains(NUMBER) {
+        "write a number without quotes, as in 8"
+    } else if message.contains(TABLE) {
+        "write a table: its keys below a heading, as in [action.NAME], or { KEY = \"VALUE\" }"
+    } else if message.starts_with("missing field") {
+        "add it: this is nothing without it"
     } else if message.contains("expected a boolean") {
         "write true or false, without quotes"
     } else if message.contains("expected a sequence") {
@@ -156,11 +163,49 @@ fn misshapen(message: &str) -> Problem {
     Problem::new(message.lines().collect::<Vec<_>>().join(": "), help)
 }
 
+/// What TOML calls what serde calls by the names of Rust.
+const NUMBER: &str = "expected a whole number";
+const TABLE: &str = "expected a table";
+
+/// `message` without the names of Rust's types.
+fn plainly(message: &str) -> String {
+    let Some((met, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let is_number = |it: &str| matches!(it, "i64" | "u64" | "u32" | "u16" | "usize");
+    match expected {
+        it if is_number(it) => format!("{met}, {NUMBER}"),
+        it if it == "a map" || it.starts_with("struct ") => format!("{met}, {TABLE}"),
+        _ => message.to_owned(),
+    }
+}
+
+/// Keys that people write at the top of a file, and the tables that they belong to.
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("ttl", "lease", "[lease]"),
+    ("drain", "lease", "[lease]"),
+    ("stop", "lease", "[lease]"),
+    ("cool_down", "lease", "[lease]"),
+    ("name", "host", "[host]"),
+    ("listen", "host", "[host]"),
+    ("advertise", "host", "[host]"),
+    ("tokens", "api", "[api]"),
+];
+
 fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
     let all = format!("known here: {}", known.join(", "));
-    let help = match nearest(unknown, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`? {all}"),
-        None => all,
+    let elsewhere =
+        ELSEWHERE.iter().find(|(key, table, _)| *key == unknown && known.contains(table));
+    let help = match (elsewhere, nearest(unknown, known.iter().copied())) {
+        // `[action.NAME]` is what it is called in soloist.toml.
+        _ if unknown == "action" && known.contains(&"schedule") => {
+            "this file holds one action's settings: leave out the heading [action.NAME], and \
+             write its keys alone"
+                .to_owned()
+        }
+        (Some((_, _, heading)), _) => format!("write it below the heading {heading}; {all}"),
+        (None, Some(near)) => format!("did you mean `{near}`? {all}"),
+        (None, None) => all,
     };
     Problem::new(format!("unknown key `{unknown}`"), help)
 }
@@ -168,9 +213,10 @@ fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
 /// The one of `known` that a slip of the hand may have turned into `word`.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let slips = (word.chars().count() / 3).max(1);
+    let word = word.to_lowercase();
     known
         .into_iter()
-        .map(|near| (strsim::damerau_levenshtein(word, near), near))
+        .map(|near| (strsim::damerau_levenshtein(&word, near), near))
         .filter(|&(distance, _)| distance <= slips)
         .min()
         .map(|(_, near)| near)

@@ -17,7 +17,7 @@ fn folder(text: &str) -> tempfile::TempDir {
 
 /// As whoever wants all of the actions or none.
 fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
-    start(folder, overrides).and_then(Config::complete)
+    start(folder, &Overrides { all_or_none: true, ..overrides.clone() })
 }
 
 /// As a host that starts.
@@ -297,6 +297,45 @@ fn settings_may_lie_beside_a_plugin() {
 }
 
 #[test]
+fn what_a_group_goes_by_is_no_action() {
+    let folder = folder("[group.main]\nstrategy = \"web.wasm\"\n");
+    let config = load(folder.path(), &Overrides::default()).unwrap();
+    let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
+    assert_eq!(names, ["report"]);
+}
+
+#[test]
+fn who_cannot_say_where_it_answers_keeps_its_path_at_every_address() {
+    let other = "127.0.0.1:3999".parse().unwrap();
+    for (text, everywhere) in [
+        ("requests = \n", true),
+        ("listen = 3999\n", true),
+        ("lisen = \"127.0.0.1:3999\"\n", true),
+        ("listen = \"127.0.0.1:3998\"\nrequests = 0\n", false),
+        ("requests = 0\n", false),
+    ] {
+        let folder = folder("");
+        fs::write(folder.path().join("plugins/report.toml"), text).unwrap();
+        let refused = start(folder.path(), &Overrides::default()).unwrap().refused;
+        let reserved = refused[0].reserved().unwrap();
+        assert_eq!((&*reserved.path(), reserved.is_at(other)), ("/report", everywhere), "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_beside_plugins_is_told_with_the_rest() {
+    let folder = folder("[lease]\nttl = \"5\"\n[action.web]\nreqests = 8\n");
+    fs::write(folder.path().join("plugins/report.toml"), "stat = true\n").unwrap();
+    let told = load(folder.path(), &Overrides::default()).unwrap_err().to_string();
+    for part in ["soloist.toml:2:7", "`reqests`", "report.toml:1:1"] {
+        assert!(told.contains(part), "no {part} in:\n{told}");
+    }
+    // It keeps no host from starting.
+    let told = start(folder.path(), &Overrides::default()).unwrap_err().to_string();
+    assert!(told.contains("`reqests`") && !told.contains("report.toml"), "{told}");
+}
+
+#[test]
 fn settings_in_two_places_are_refused_and_both_are_named() {
     let folder = folder("[action.web]\nstate = true\n");
     // Whatever it says, and be it nothing that can be read: a host starts without it.
@@ -305,7 +344,7 @@ fn settings_in_two_places_are_refused_and_both_are_named() {
         let config = start(folder.path(), &Overrides::default()).unwrap();
         let names: Vec<_> = config.actions.iter().map(|action| &*action.name).collect();
         assert_eq!((&names[..], &*config.refused[0].name), (&["report"][..], "web"), "{text}");
-        let message = config.complete().unwrap_err().to_string();
+        let message = load(folder.path(), &Overrides::default()).unwrap_err().to_string();
         let (here, there) = ("plugins/web.toml`", "soloist.toml:1:9");
         assert!(message.contains(here) && message.contains(there), "{message}");
     }
@@ -408,13 +447,14 @@ fn litter_in_the_plugins_folder_ends_no_start() {
 
 #[test]
 fn what_the_settings_name_ends_no_start_and_is_missed() {
-    let named = |text: &str| {
+    let around = |text: &str| {
         let folder = folder(text);
         fs::create_dir(folder.path().join("plugins/directory.wasm")).unwrap();
         fs::write(folder.path().join("plugins/beside.toml"), "").unwrap();
         fs::write(folder.path().join("plugins/beside.wasm"), "").unwrap();
-        start(folder.path(), &Overrides::default())
+        folder
     };
+    let named = |text: &str| start(around(text).path(), &Overrides::default());
     for text in [
         "[action.x]\ngroup = \"side\"\nplugin = \"nowhere.wasm\"\n",
         "[action.x]\ngroup = \"side\"\nplugin = \"directory.wasm\"\n",
@@ -428,8 +468,10 @@ fn what_the_settings_name_ends_no_start_and_is_missed() {
             config.refused.iter().filter_map(|it| config.source.group_by_hand(&it.name)).collect();
         assert_eq!(missed, ["side".into()], "{text}");
     }
-    let strategy = named("[group.main]\nstrategy = \"nowhere.wasm\"\n").unwrap();
-    assert!(strategy.complete().is_err());
+    let strategy = "[group.main]\nstrategy = \"nowhere.wasm\"\n";
+    assert!(named(strategy).is_ok());
+    let told = load(around(strategy).path(), &Overrides::default()).unwrap_err().to_string();
+    assert!(told.contains("nowhere.wasm"), "{told}");
     // What is wrong in the text itself is for whoever wrote it.
     assert!(named("[action.web]\nplugin = \"nowhere.wasm\"\nrequests = 0\n").is_err());
     assert!(named("[action.web]\ngroup = \"a b\"\n").is_err());

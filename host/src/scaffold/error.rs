@@ -34,7 +34,16 @@ pub enum ScaffoldError {
     /// Reading what a project says of itself.
     #[error("cannot read {}: name the folder of a Go module", path.display())]
     Read { path: PathBuf, source: io::Error },
-    /// The same: it says nothing.
+    /// Reading how it is built.
+    #[error("cannot read {}: mend it as follows, or remove it", path.display())]
+    Manifest { path: PathBuf, source: io::Error },
+    /// Nothing says what bindings are for.
+    #[error(
+        "nothing says what language {} is written in, and of what kind it is: give --lang and --kind, or write `lang` and `kind` into its dev.toml",
+        folder.display()
+    )]
+    Unknown { folder: PathBuf },
+    /// The module is not named.
     #[error("{} names no module: begin it with a line like `module example.com/web`", path.display())]
     NoModule { path: PathBuf },
     /// Generating the bindings.

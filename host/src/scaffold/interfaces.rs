@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{File, Kind, Language, Recipe, ScaffoldError, bindings, put};
+use super::{File, Kind, Language, Manifest, Recipe, ScaffoldError, bindings, put};
 use crate::plugin::wit;
 
 /// The module that a new Go program is, and that its bindings are in.
@@ -53,11 +53,23 @@ const GO_HTTP: &[(&str, &str)] = &[
 
 /// Generates into the project in `folder` anew what `soloist plugin new`
 /// generated there, or what would be there if it had: `wit`, and `gen` and
-/// `vendor` where the language has such.
+/// `vendor` where the language has such. What is not said of it is what its `dev.toml` says.
 ///
 /// # Errors
-/// When there is no such project, or something cannot be written.
-pub fn renew(folder: &Path, language: Language, kind: Kind) -> Result<(), ScaffoldError> {
+/// When there is no such project, it is not known what it is, or something cannot be written.
+pub fn renew(
+    folder: &Path,
+    language: Option<Language>,
+    kind: Option<Kind>,
+) -> Result<(), ScaffoldError> {
+    let (language, kind) = match (language, kind) {
+        (Some(language), Some(kind)) => (language, kind),
+        (language, kind) => {
+            let written = Manifest::read(folder)?;
+            let both = language.or(written.lang).zip(kind.or(written.kind));
+            both.ok_or_else(|| ScaffoldError::Unknown { folder: folder.to_owned() })?
+        }
+    };
     let module = match language {
         Language::Go => go_module(folder)?,
         _ => String::new(),

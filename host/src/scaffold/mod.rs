@@ -10,18 +10,22 @@
 mod bindings;
 mod error;
 mod interfaces;
+mod manifest;
 mod recipe;
 mod template;
 
 use std::{
     fmt, fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 pub use error::ScaffoldError;
 pub use interfaces::renew;
+pub use manifest::Manifest;
 pub use template::Template;
+
+use serde::{Deserialize, Serialize};
 
 use self::recipe::{Recipe, SETTINGS};
 
@@ -29,12 +33,14 @@ use self::recipe::{Recipe, SETTINGS};
 const NAME_MAX: usize = 40;
 
 /// The languages that a project can be written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Language {
     /// Rust, by cargo alone.
     Rust,
     /// JavaScript, in the engine that componentize-js brings.
     #[value(name = "js", alias = "javascript")]
+    #[serde(rename = "js")]
     JavaScript,
     /// Python, in the interpreter that componentize-py brings.
     #[value(alias = "py")]
@@ -46,7 +52,8 @@ pub enum Language {
 }
 
 /// What a project is to become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// It answers HTTP requests.
     Http,
@@ -177,25 +184,30 @@ impl Project {
             |(path, text): (&str, &str)| (self.fill(path).into(), self.fill(text).into_bytes());
         let mut files: Vec<File> = recipe.sources().map(filled).collect();
         files.push(("README.md".into(), self.readme(&recipe).into_bytes()));
-        files.push((DEV.into(), self.dev(&recipe).into_bytes()));
+        files.push((Manifest::FILE.into(), self.manifest(&recipe)?.into_bytes()));
         files.extend(interfaces::of(self.language, &recipe, &self.fill(interfaces::MODULE))?);
         Ok(files)
     }
 
-    /// What `soloist dev` goes by. The last command is the build, the others go before.
-    fn dev(&self, recipe: &Recipe) -> String {
+    /// The last command is the build, the others go before.
+    fn manifest(&self, recipe: &Recipe) -> Result<String, ScaffoldError> {
         let (build, before) = recipe.build.split_last().unwrap_or((&"true", &[]));
-        let mut table = toml::Table::new();
-        if !before.is_empty() {
-            table.insert("prepare".to_owned(), before.join(" && ").into());
-        }
-        table.insert("build".to_owned(), self.fill(build).into());
-        table.insert("output".to_owned(), self.output().into());
-        format!("{DEV_SAYS}\n{table}")
+        let manifest = Manifest {
+            prepare: (!before.is_empty()).then(|| before.join(" && ")),
+            build: Some(self.fill(build)),
+            output: Some(self.output().into()),
+            lang: Some(self.language),
+            kind: Some(self.kind),
+        };
+        let path = Manifest::FILE.into();
+        let text = toml::to_string(&manifest)
+            .map_err(|error| ScaffoldError::Manifest { path, source: io::Error::other(error) })?;
+        Ok(format!("{MANIFEST_SAYS}\n{text}"))
     }
 
     fn readme(&self, recipe: &Recipe) -> String {
-        let dev = (DEV, "what `soloist dev` goes by: how it is built, and what that makes");
+        let dev =
+            (Manifest::FILE, "what `soloist dev` goes by: how it is built, and what that makes");
         let files = recipe.files.iter().chain([&dev]);
         let listed = files.map(|(path, says)| format!("| `{path}` | {says} |\n"));
         let first = self.first().map_or(String::new(), |first| format!("## First\n\n{first}\n\n"));
@@ -223,11 +235,10 @@ impl Project {
 
 const README: &str = include_str!("templates/README.md");
 
-/// The file that says how a project is built.
-const DEV: &str = "dev.toml";
-const DEV_SAYS: &str = "# What `soloist dev` does in this folder: `prepare` once, if there is \
-                        such a line, and `build`\n# whenever a file changes that git keeps. \
-                        `output` is what the build makes, and what is run.";
+const MANIFEST_SAYS: &str = "# What `soloist dev` does in this folder: `prepare` once, if there \
+                             is such a line, and `build`\n# whenever a file changes that git \
+                             keeps. `output` is what the build makes, and what is run.\n# `lang` \
+                             and `kind` are what `soloist plugin bindings` goes by.";
 
 /// What cargo does not take for the name of a package.
 const RUST_WORDS: &[&str] = &[

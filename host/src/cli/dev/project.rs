@@ -1,21 +1,18 @@
 //! A plugin's project: how it is built, and what comes out.
 
-use std::{
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use tokio::process::Command;
 
 use crate::{
     cli::{ExitError, terminal::remark},
     clock::BootTime,
     config::small_file,
+    scaffold::Manifest,
 };
 
 /// The file that says how.
-const FILE: &str = "dev.toml";
+const FILE: &str = Manifest::FILE;
 /// How a project of cargo is built, which needs to say nothing.
 const CARGO: &str = "cargo build --release --target wasm32-wasip2";
 /// Where its components are then.
@@ -34,16 +31,6 @@ pub(super) struct Project {
     output: Option<PathBuf>,
 }
 
-/// What is in the file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Text {
-    /// Once, before the first build.
-    prepare: Option<String>,
-    build: Option<String>,
-    output: Option<PathBuf>,
-}
-
 impl Project {
     /// The project in `folder`, by its file and what the flags say instead.
     pub(super) fn read(
@@ -51,8 +38,8 @@ impl Project {
         build: Option<String>,
         output: Option<PathBuf>,
     ) -> Result<Self, ExitError> {
-        let text = text(&folder.join(FILE))?;
-        let (build, output) = (build.or(text.build), output.or(text.output));
+        let written = Manifest::read(folder)?;
+        let (build, output) = (build.or(written.build), output.or(written.output));
         let of_cargo = build.is_none() && folder.join("Cargo.toml").is_file();
         let build = match build {
             Some(build) => build,
@@ -62,7 +49,7 @@ impl Project {
         if output.is_none() && !of_cargo {
             return Err(unknown(folder, "nothing says what its build makes"));
         }
-        Ok(Self { folder: folder.to_owned(), prepare: text.prepare, build, output })
+        Ok(Self { folder: folder.to_owned(), prepare: written.prepare, build, output })
     }
 
     /// Where it is.
@@ -132,19 +119,6 @@ fn unknown(folder: &Path, problem: &str) -> ExitError {
         "write `build = \"COMMAND\"` and `output = \"FILE.wasm\"` into its {FILE}, or give \
          --build COMMAND --output FILE; `soloist plugin new NAME` makes a project that has it"
     ))
-}
-
-/// What the file says; nothing, where there is none.
-fn text(file: &Path) -> Result<Text, ExitError> {
-    let cannot = |error: &dyn std::error::Error| {
-        ExitError::usage(format!("cannot read {}", file.display())).caused_by(error)
-    };
-    let text = match small_file::read_named(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Text::default()),
-        Err(error) => return Err(cannot(&error)),
-    };
-    toml::from_str(&text).map_err(|error| cannot(&error))
 }
 
 /// The package's name in the manifest of cargo.

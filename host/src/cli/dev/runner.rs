@@ -91,7 +91,8 @@ impl Runner {
         let failed = |error| ExitError::internal("cannot start the plugin's host", &error);
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(["plugin", "run", "--watch", "--exit-with-parent", "--functions"]);
-        command.arg(self.folder.path().join("functions")).arg(copy);
+        command.arg(self.folder.path().join("functions"));
+        command.arg("--store").arg(self.folder.path().join("state.db")).arg(copy);
         if let Some(settings) = self.settings.as_ref().filter(|file| file.is_file()) {
             command.arg("--settings").arg(settings);
         }

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     hash::{DefaultHasher, Hash, Hasher},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -88,7 +90,10 @@ fn changed(before: &Files, now: &Files) -> Vec<PathBuf> {
 /// they were `before` are not read again.
 fn files(folder: &Path, before: &Files) -> Result<Files, ExitError> {
     let mut walk = WalkBuilder::new(folder);
-    walk.require_git(false).filter_entry(|entry| !is_component(entry.path()));
+    let own = own_output();
+    walk.require_git(false).filter_entry(move |entry| {
+        !is_component(entry.path()) && !own.iter().any(|own| own.is_at(entry.path()))
+    });
     let mut files = Files::new();
     for entry in walk.build() {
         let entry = entry.map_err(|error| {
@@ -102,6 +107,26 @@ fn files(folder: &Path, before: &Files) -> Result<Files, ExitError> {
         files.insert(file, content);
     }
     Ok(files)
+}
+
+/// Where this program writes to, as in `soloist dev > log`: each line of it would be a change.
+fn own_output() -> Vec<Identity> {
+    let both =
+        [rustix::fs::fstat(rustix::stdio::stdout()), rustix::fs::fstat(rustix::stdio::stderr())];
+    both.into_iter().flatten().map(|it| Identity { device: it.st_dev, inode: it.st_ino }).collect()
+}
+
+/// A file, by whichever name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn is_at(self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|it| self == Self { device: it.dev(), inode: it.ino() })
+    }
 }
 
 /// What is built is not what it is built of.
@@ -123,8 +148,6 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

@@ -17,12 +17,12 @@ pub(super) struct BindingsArgs {
     /// The project
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// The language
+    /// The language [default: as its dev.toml says]
     #[arg(long, value_enum)]
-    lang: Language,
-    /// What the plugin is
+    lang: Option<Language>,
+    /// What the plugin is [default: as its dev.toml says]
     #[arg(long, value_enum)]
-    kind: Kind,
+    kind: Option<Kind>,
 }
 
 /// Writes them.

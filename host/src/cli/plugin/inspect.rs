@@ -1,24 +1,32 @@
 //! `soloist plugin inspect`: what a plugin is, and whether this host can run it.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Args;
 use owo_colors::Style;
 use serde::Serialize;
 
+use super::scratch;
 use crate::{
+    action::Action,
     cli::{
         Exit, ExitError,
         table::{Cell, Table},
         terminal::{Paint, say, say_json, tame},
     },
+    config,
     plugin::{Engine, Inspection, Kinds},
     words::{millis, with_causes},
 };
 
 /// Show what a plugin is, what it imports, and whether this host can run it
 ///
-/// Nothing of the plugin runs. The exit code is 1 for one that this host cannot run.
+/// Nothing of the plugin runs. The settings that lie beside it (NAME.toml), or in the working
+/// folder, are checked as well. The exit code is 1 for one that this host cannot run.
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
     /// The plugin: a component, or a core module for WASI preview 1
@@ -34,7 +42,11 @@ pub(super) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
         .map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
     let inspection = Inspection::of(&engine, &args.file)
         .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
-    let sheet = Sheet::of(&args.file.display().to_string(), &inspection);
+    let mut sheet = Sheet::of(&args.file.display().to_string(), &inspection);
+    if sheet.runs && !sheet.strategy {
+        sheet.settings = scratch::settings_of(&args.file).map(|it| Settings::of(&it, &args.file));
+        sheet.runs = sheet.settings.as_ref().is_none_or(|settings| settings.wrong.is_none());
+    }
     if args.json {
         let text = serde_json::to_string_pretty(&sheet);
         let failed = |error| ExitError::internal("cannot write JSON", &error);
@@ -65,6 +77,8 @@ struct Sheet {
     /// Whether it is one that `strategy` in the settings of a group may name.
     strategy: bool,
     refusal: Option<String>,
+    /// Those that it was found with.
+    settings: Option<Settings>,
     asks_for: Vec<Ask>,
     exports: Vec<String>,
     imports: Vec<String>,
@@ -73,6 +87,29 @@ struct Sheet {
     /// Whether it is of a form that has exports and imports.
     #[serde(skip)]
     has_names: bool,
+}
+
+/// The settings that a plugin was found with.
+#[derive(Debug, Serialize)]
+struct Settings {
+    file: String,
+    /// What it is run as by what they say.
+    kinds: Option<String>,
+    wrong: Option<String>,
+}
+
+impl Settings {
+    fn of(file: &Path, plugin: &Path) -> Self {
+        let action = config::action_of(file, &scratch::action_name(plugin), plugin);
+        let kinds = action
+            .map_err(|error| error.to_string())
+            .and_then(|action| Action::glance(&action).map_err(|error| with_causes(&error)));
+        let file = file.display().to_string();
+        match kinds {
+            Ok(kinds) => Self { file, kinds: Some(kinds.to_string()), wrong: None },
+            Err(wrong) => Self { file, kinds: None, wrong: Some(wrong) },
+        }
+    }
 }
 
 /// A setting that a plugin may need.
@@ -104,6 +141,7 @@ impl Sheet {
             compile_ms: verdict.ok().map(|(_, took)| millis(*took)),
             known: seen.known,
             strategy: seen.strategy,
+            settings: None,
             refusal: verdict.err().filter(|_| !seen.strategy).map(|error| with_causes(error)),
             asks_for: asks_for.collect(),
             exports: seen.exports.clone(),
@@ -160,6 +198,16 @@ impl Sheet {
                 let runs = paint.paint("this host cannot run it", bad);
                 format!("{runs}: {}\n", tame(refusal.as_deref().unwrap_or_default()))
             }
+        };
+        text += &match &self.settings {
+            Some(Settings { file, kinds: Some(kinds), .. }) => {
+                format!("with the settings in {} it runs as {}\n", tame(file), bold(kinds))
+            }
+            Some(Settings { file, wrong: Some(wrong), .. }) => {
+                let refused = paint.paint("no host runs it", bad);
+                format!("with the settings in {} {refused}:\n{}\n", tame(file), wrong.trim_end())
+            }
+            _ => String::new(),
         };
         text
     }
@@ -258,6 +306,7 @@ mod tests {
             compile_ms: Some(57),
             known: false,
             strategy: false,
+            settings: None,
             refusal: None,
             asks_for: vec![
                 Ask {

@@ -71,24 +71,20 @@ pub(super) struct RunArgs {
     /// Where compiled functions are kept for the next time [default: with the store]
     #[arg(long, hide = true, value_name = "FILE")]
     functions: Option<PathBuf>,
+    /// Where state is kept for the next time [default: nowhere]
+    #[arg(long, hide = true, value_name = "FILE")]
+    store: Option<PathBuf>,
     /// Stop when stdin ends
     #[arg(long, hide = true)]
     exit_with_parent: bool,
 }
 
 impl RunArgs {
-    /// The file of its settings, if there is one.
-    fn settings_file(&self) -> Option<PathBuf> {
-        let beside = self.file.with_extension("toml");
-        let here = beside.file_name().map(PathBuf::from);
-        let found = [Some(beside), here].into_iter().flatten().find(|file| file.is_file());
-        self.settings.clone().or(found)
-    }
-
     /// The settings of the action that runs the plugin: those of its file, and what the flags
     /// add or put in their place.
     fn settings(&self) -> Result<Table, ExitError> {
-        let mut table = match self.settings_file() {
+        let found = || scratch::settings_of(&self.file);
+        let mut table = match self.settings.clone().or_else(found) {
             Some(file) => {
                 remark(&format!("the settings are those of {}", file.display()));
                 config::settings_of(&file, &scratch::action_name(&self.file), &self.file)?
@@ -144,9 +140,11 @@ pub(super) async fn main(args: RunArgs) -> Result<(), ExitError> {
     let overrides = Overrides {
         config: Some(scratch.settings()),
         file_shown: Some(FLAGS),
+        all_or_none: true,
+        store: args.store.as_ref().map(|file| format!("sqlite:{}", file.display())),
         ..Overrides::default()
     };
-    let mut config = Config::load(&overrides)?.complete()?;
+    let mut config = Config::load(&overrides)?;
     if args.watch {
         config.functions = Some(args.functions.unwrap_or_else(|| scratch.functions()));
     }

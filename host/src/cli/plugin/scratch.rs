@@ -93,6 +93,14 @@ pub(super) fn action_name(file: &Path) -> String {
     if crate::config::check_name(stem).is_ok() { stem.to_owned() } else { ACTION.to_owned() }
 }
 
+/// The file of the settings of the plugin `file`, if there is one: beside it, or in the working
+/// folder.
+pub(super) fn settings_of(file: &Path) -> Option<PathBuf> {
+    let beside = file.with_extension("toml");
+    let here = beside.file_name().map(PathBuf::from);
+    [Some(beside), here].into_iter().flatten().find(|file| file.is_file())
+}
+
 /// What `[action.NAME]` calls a folder: `FROM:AT` to read, `FROM:AT:rw` to write.
 pub(super) fn folder(text: &str) -> Result<Value, String> {
     let (text, write) = match text.strip_suffix(":rw") {

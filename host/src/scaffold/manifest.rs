@@ -1,0 +1,50 @@
+//! `dev.toml`: what a project says of itself to `soloist dev` and `soloist plugin bindings`.
+
+use std::{
+    io::{Error, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Language, ScaffoldError};
+use crate::config::small_file;
+
+/// How a project is built, what that makes, and what was written into it.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// What is done once, before the first build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<String>,
+    /// The command that builds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+    /// The file that the build makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<PathBuf>,
+    /// The language that it is written in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lang: Option<Language>,
+    /// What it was begun as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+}
+
+impl Manifest {
+    /// The name of its file, in the project's folder.
+    pub const FILE: &str = "dev.toml";
+
+    /// What the project in `folder` says; nothing, if it has no such file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds something else.
+    pub fn read(folder: &Path) -> Result<Self, ScaffoldError> {
+        let path = folder.join(Self::FILE);
+        let read = match small_file::read_named(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            read => read.and_then(|text| toml::from_str(&text).map_err(Error::other)),
+        };
+        read.map_err(|source| ScaffoldError::Manifest { path, source })
+    }
+}
