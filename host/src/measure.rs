@@ -22,6 +22,7 @@ const LEADER: &str = "soloist_leader";
 const TOKEN: &str = "soloist_token";
 const LEADERLESS: &str = "soloist_leaderless_seconds";
 const INSTANCES: &str = "soloist_instances";
+const REFUSED: &str = "soloist_refused_actions";
 const TERMS: &str = "soloist_terms_total";
 const STORE_ERRORS: &str = "soloist_store_errors_total";
 const REFUSALS: &str = "soloist_gate_refusals_total";
@@ -126,6 +127,10 @@ fn describe() {
         "For how long nobody has performed in the group, as far as this host knows; 0 while somebody does"
     );
     describe_gauge!(INSTANCES, "Instances of plugins that are alive");
+    describe_gauge!(
+        REFUSED,
+        "Plugins and settings that this host does not take: its status says why"
+    );
     describe_counter!(TERMS, "Terms of this host that have ended, by what ended them");
     describe_counter!(STORE_ERRORS, "Calls to the store that failed");
     describe_counter!(
@@ -228,6 +233,11 @@ pub(crate) fn group(group: &str, leads: bool, token: Option<i64>) {
 /// For how long nobody has performed in a group.
 pub(crate) fn leaderless(group: &str, lasts: Duration) {
     gauge!(LEADERLESS, "group" => group.to_owned()).set(lasts.as_secs_f64());
+}
+
+/// How many plugins and settings this host does not take.
+pub(crate) fn not_taken(count: usize) {
+    gauge!(REFUSED).set(count as f64);
 }
 
 /// How many instances are alive.

@@ -15,6 +15,7 @@ crate::on_both_stores!(
     a_pause_holds_preference_back,
     a_frozen_group_is_not_led_anew,
     a_drained_host_stays_out,
+    who_cannot_follow_in_a_frozen_group_is_not_ready,
     hosts_are_known_until_they_are_removed,
 );
 
@@ -152,6 +153,20 @@ async fn a_frozen_group_is_not_led_anew(kind: Kind) {
     agrees(cluster.host("b"), |status| status["groups"]["main"]["leader"].is_null()).await;
     done(&cluster, "c", &["resume"], "all groups: resumed").await;
     cluster.another_leads("a", &seen).await;
+}
+
+async fn who_cannot_follow_in_a_frozen_group_is_not_ready(kind: Kind) {
+    let mut cluster = Cluster::new(kind).await.brief();
+    for name in ["a", "b"] {
+        cluster.join(name).await;
+    }
+    done(&cluster, "b", &["pause", "--freeze"], "a leader that dies is not replaced").await;
+    until_readiness(cluster.host("b"), true, "").await;
+    cluster.kill("a").await;
+    until_readiness(cluster.host("b"), false, "`soloist resume` lets one lead").await;
+    done(&cluster, "b", &["resume"], "all groups: resumed").await;
+    cluster.leading("b").await;
+    until_readiness(cluster.host("b"), true, "").await;
 }
 
 async fn a_drained_host_stays_out(kind: Kind) {

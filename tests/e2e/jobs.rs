@@ -2,6 +2,7 @@
 //! wrote, and in the history that any host tells.
 
 mod clocks;
+mod unclaimed;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

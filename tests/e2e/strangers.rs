@@ -12,6 +12,7 @@ use crate::harness::{
     cluster::{Cluster, Kind},
     etcd::{etcdctl, etcdctl_in_a_shell},
     etcd_cluster::EtcdCluster,
+    events::Events,
     process::{Process, agrees, run, soloist, until_readiness},
 };
 
@@ -85,6 +86,8 @@ async fn a_stranger_that_was_elected_is_named_and_can_be_removed() {
         assert!(group["leaderless"]["lease"].is_string(), "{group}");
         assert!(leaderless(cluster.host(name)).await >= TTL.as_secs_f64() * 2.0);
         assert_eq!(cluster.host(name).log.events("stranger").len(), 1);
+        let told = Events::of(cluster.host(name).api().await).await.transition("stranger").await;
+        assert!(told["cause"].as_str().is_some_and(|cause| cause.contains(" del ")), "{told}");
         until_readiness(cluster.host(name), false, "nobody can lead main now: the key").await;
     }
     let a = cluster.host("a");

@@ -212,6 +212,46 @@ async fn a_host_that_crashes_again_and_again_is_started_less_and_less_often() {
     assert!(asked.elapsed() < Duration::from_millis(1600), "it waits for the pause");
 }
 
+/// Nobody else would bring it back, and whoever wrote the mistake may be mending it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_crashes_beside_a_mistake_in_its_settings_comes_back() {
+    let mut cluster = supervised(Kind::Sqlite, "i-am-server").await;
+    cluster.join("a").await;
+    let before = cluster.web.until("a", |_| true).await;
+    let log = cluster.host("a").log.clone();
+    cluster.command("a", "lissten = \"x\"\n");
+    cluster.host("a").supervised(0).await.signal(Signal::KILL);
+    let refused = log.event(0, "not-back").await;
+    let error = refused["error"].as_str().unwrap_or_default();
+    assert!(error.contains("lissten") && error.contains("help: "), "{refused}");
+    log.event(log.len(), "not-back").await;
+    cluster.command("a", "");
+    let after = cluster.web.until("a", |answer| answer.token > before.token).await;
+    assert_eq!(after.host, "a");
+    // A person who gives up is heard all the same.
+    cluster.command("a", "lissten = \"x\"\n");
+    let seen = log.len();
+    cluster.host("a").supervised(lives(&cluster, "a")).await.signal(Signal::KILL);
+    log.event(seen, "not-back").await;
+    let mut supervisor = cluster.hosts.remove("a").expect("a");
+    assert_eq!(supervisor.terminate().await.code(), Some(0), "{log}");
+}
+
+/// It hears no signal; its lease has run out long before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_frozen_when_it_is_told_to_stop_is_killed() {
+    let mut cluster = supervised(Kind::Etcd, "i-am-server").await.brief();
+    let text = cluster.configuration("").replace("[lease]\n", "[lease]\ndrain = \"1s\"\n");
+    cluster.start_from("a", &text);
+    cluster.stands("a").await;
+    let host = cluster.host("a").supervised(0).await;
+    host.signal(Signal::STOP);
+    let mut supervisor = cluster.hosts.remove("a").expect("a");
+    assert_eq!(supervisor.terminate().await.code(), Some(128 + 9), "{}", supervisor.log);
+    assert_eq!(supervisor.log.events("killed").len(), 1, "{}", supervisor.log);
+    timeout(Duration::from_secs(1), host.gone()).await.expect("it is gone");
+}
+
 /// What a host that cannot start says, and its exit code, with and without a supervisor.
 async fn refuses_alike(command: &mut Command, code: i32) {
     let without = run(command.env(NO_SUPERVISOR, "yes")).await;

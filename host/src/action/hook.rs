@@ -101,7 +101,7 @@ async fn on_leader(action: Arc<Action>, scope: Scope, links: Tasks) -> Result<()
             board.state = State::Failed;
             board.last_error = Some(reason.clone());
             drop(board);
-            Err(Failure { action, reason })
+            Err(Failure { action, reason, may_pass: false })
         }
     }
 }

@@ -70,8 +70,8 @@ pub(crate) use headers::{add_forwarded, say_forwarded, take_off_hop_by_hop, take
 pub use hook::Hooks;
 pub(crate) use inbound::{Inbound, Kept};
 pub use job::{
-    Act, Begun, Claimed, Course, Declined, Desk, Firing, Jobs, Ledger, Mark, Outcome, Over, Page,
-    RECORDS_MAX, Record, Upcoming, history, upcoming,
+    Act, Begun, Claimed, Course, Declined, Desk, Firing, Jobs, Ledger, Mark, OpenedAs, Outcome,
+    Over, Page, RECORDS_MAX, Record, Upcoming, history, upcoming,
 };
 pub use listen::Preflight;
 pub use lobby::Lobby;

@@ -60,6 +60,9 @@ pub struct Failure {
     pub action: Arc<Action>,
     /// What happened, and what to do about it.
     pub reason: String,
+    /// Whether it is due to what lies outside of the action, and may pass: an address that is
+    /// taken.
+    pub may_pass: bool,
 }
 
 const NEVER_UP: &str = "it was stopped before it was up";
@@ -230,7 +233,7 @@ async fn wait_for(mut door: Opened, run: Arc<Run>) {
                 run.action.board().lock().listen = Some(bound);
                 return run.up(Kind::Http);
             }
-            Opening::Failed(reason) => return run.fail(&reason),
+            Opening::Failed(reason) => return run.fail_for_now(&reason),
         }
         if door.changed().await.is_err() {
             return run.never_up();
@@ -392,7 +395,16 @@ impl Run {
 
     /// Gives up.
     pub(super) fn fail(&self, reason: &str) {
-        let failure = self.failure(reason);
+        self.give_up(self.failure(reason));
+    }
+
+    /// The same, for a reason that may pass.
+    fn fail_for_now(&self, reason: &str) {
+        self.give_up(Failure { may_pass: true, ..self.failure(reason) });
+    }
+
+    fn give_up(&self, failure: Failure) {
+        let reason = &*failure.reason;
         self.trouble("action is given up", reason);
         self.enter(State::Failed);
         self.tell(Err(failure.clone()));
@@ -401,6 +413,6 @@ impl Run {
     }
 
     fn failure(&self, reason: &str) -> Failure {
-        Failure { action: Arc::clone(&self.action), reason: reason.to_owned() }
+        Failure { action: Arc::clone(&self.action), reason: reason.to_owned(), may_pass: false }
     }
 }

@@ -49,6 +49,9 @@ pub(super) struct RunArgs {
     /// The supervisor's process: this is the host that it runs
     #[arg(long, hide = true, value_name = "PID")]
     supervised: Option<i32>,
+    /// The store went back under an earlier life of this host
+    #[arg(long, hide = true)]
+    store_went_back: bool,
     /// Stop when stdin ends
     #[arg(long, env = "SOLOIST_EXIT_WITH_PARENT", hide = true, value_parser = FalseyValueParser::new())]
     exit_with_parent: bool,
@@ -56,6 +59,7 @@ pub(super) struct RunArgs {
 
 /// Runs a host until it is told to stop: as a child of this process, or in it.
 pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
+    let tie = |supervisor| tie(supervisor, args.store_went_back);
     let leash = args.supervised.map(tie).transpose()?;
     let _log = logging::start(args.log_format, &args.log)?;
     descriptors::suffice().map_err(ExitError::unavailable)?;
@@ -67,9 +71,9 @@ pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
     }
 }
 
-fn tie(supervisor: i32) -> Result<Leash, ExitError> {
+fn tie(supervisor: i32, store_went_back: bool) -> Result<Leash, ExitError> {
     let failed = |error| ExitError::internal("cannot run under a supervisor", &error);
-    Leash::tie(supervisor).map_err(failed)
+    Leash::tie(supervisor, store_went_back).map_err(failed)
 }
 
 /// Runs the host as a child of this process.

@@ -261,6 +261,7 @@ impl Host {
             peers: peers.clone(),
             roster: roster.clone(),
             jobs,
+            obstacle: no_claims(observer.rehearsed.clone()),
         };
         let logs = LogSource {
             host: Arc::clone(&host),
@@ -383,6 +384,18 @@ async fn prepare(config: &Config) -> Result<(Catalog, Ranking), HostError> {
         _ => {}
     }
     Ok((catalog, ranking))
+}
+
+/// Why this host could claim no firing now, by its rehearsals.
+fn no_claims(
+    rehearsed: watch::Receiver<Rehearsed>,
+) -> Box<dyn Fn() -> Option<String> + Send + Sync> {
+    Box::new(move || match &*rehearsed.borrow() {
+        Rehearsed::Badly(why) => {
+            Some(format!("by what this host tries, none can be claimed: {why}"))
+        }
+        Rehearsed::NotYet | Rehearsed::Well => None,
+    })
 }
 
 /// Opens the store on the election thread, and asks it for a sign of life: what

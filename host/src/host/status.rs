@@ -85,6 +85,7 @@ impl StatusSource for Observer {
             measure::leaderless(group.as_str(), gaps.lasts(group));
         }
         measure::instances(self.engine.live());
+        measure::not_taken(self.programme.borrow().refused.len() + self.strategies.len());
         for task in self.workshop.offers().borrow().iter() {
             measure::task_load(task, self.workshop.load(task));
         }
@@ -136,10 +137,22 @@ impl Observer {
         let gaps = self.gaps.borrow();
         let in_the_way = gaps.groups.iter().find_map(|(group, gap)| match &gap.why {
             // It may be about to say so.
-            Why::Silent { .. } if gaps.long(group).is_none() => None,
+            Why::Silent { .. } if gaps.blamed(group).is_none() => None,
             why @ (Why::Stranger(_) | Why::Silent { .. }) => Some((group, why)),
             Why::Unknown | Why::Nobody => None,
         });
+        let frozen = known.now().and_then(|roster| {
+            let freeze = |group| roster.notes.pause_of(group).filter(|pause| pause.freeze);
+            let mut left = gaps.groups.keys().filter(|group| gaps.long(group).is_some());
+            left.find_map(|group| Some((group, freeze(group)?)))
+        });
+        if let Some((group, freeze)) = frozen {
+            let frozen = wanted("frozen", &freeze.order);
+            return Err(format!(
+                "nobody leads {group}, and nobody may: it is {frozen}; `soloist resume` lets one \
+                 lead"
+            ));
+        }
         match in_the_way {
             Some((group, why)) => Err(format!("nobody can lead {group} now: {why}")),
             None => Ok(()),

@@ -93,6 +93,11 @@ impl Child {
         self.sessions.any()
     }
 
+    /// Whether it has seen the store go back.
+    pub(super) fn went_back(&self) -> bool {
+        self.sessions.went_back()
+    }
+
     /// The sessions that it has not given back, the newest first.
     pub(super) fn sessions(&self) -> Vec<LeaseId> {
         self.sessions.left()

@@ -15,16 +15,19 @@ use crate::{election::LeaseId, term::Witness};
 pub struct Leash {
     /// What did not fit into the socket of the last line.
     rest: Vec<u8>,
+    /// Whether an earlier life of this host saw the store go back.
+    went_back: bool,
 }
 
 impl Leash {
-    /// Ties this process to process `supervisor`, its parent: it is killed when
+    /// Ties this process to process `supervisor`, its parent, which says whether the store
+    /// `went_back` under an earlier life of this host: it is killed when
     /// that one ends. Call it on the first thread, before there are others; the
     /// end of stdin, which says the same, is the caller's to watch.
     ///
     /// # Errors
     /// The supervisor has ended already, or the system does not offer this.
-    pub fn tie(supervisor: i32) -> io::Result<Self> {
+    pub fn tie(supervisor: i32, went_back: bool) -> io::Result<Self> {
         // A session without a terminal: Ctrl-C and Ctrl-Z there are for the
         // supervisor, and no `stty tostop` stops a host that writes its log.
         // It fails for who leads a process group, and has that already.
@@ -34,7 +37,7 @@ impl Leash {
         if getppid() != Pid::from_raw(supervisor) {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the supervisor has ended"));
         }
-        Ok(Self { rest: Vec::new() })
+        Ok(Self { rest: Vec::new(), went_back })
     }
 
     /// Writes what fits and never waits: a supervisor that is frozen, or does
@@ -66,5 +69,13 @@ impl Witness for Leash {
 
     fn over(&mut self, lease: LeaseId) {
         self.tell(News::Over(lease));
+    }
+
+    fn went_back(&mut self) {
+        self.tell(News::WentBack);
+    }
+
+    fn has_gone_back(&self) -> bool {
+        self.went_back
     }
 }

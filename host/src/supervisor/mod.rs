@@ -33,15 +33,21 @@ mod news;
 mod release;
 
 use std::{
-    ffi::OsString, io, os::unix::process::ExitStatusExt, path::PathBuf, process::ExitStatus,
+    ffi::OsString,
+    io::{self, ErrorKind},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    pin::pin,
+    process::ExitStatus,
     time::Duration,
 };
 
-use rustix::process::Signal;
+use futures::future::OptionFuture;
+use rustix::{io::Errno, process::Signal};
 use tokio::{
     sync::mpsc::UnboundedReceiver,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Sleep, sleep, timeout},
 };
 use tracing::{info, warn};
 
@@ -51,15 +57,20 @@ use self::{back_off::BackOff, child::Child, release::Release};
 use crate::{
     clock::BootTime,
     config::{Config, ConfigError},
-    words::millis,
+    words::{millis, with_causes},
 };
+
+/// The argument that tells a host of that.
+const WENT_BACK: &str = "--store-went-back";
+/// How much longer than it should a host may take to stop: a machine may be slow.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// How a supervised host ended for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// By itself, with this exit code.
     Exited(i32),
-    /// By this signal, after it was asked to stop.
+    /// By this signal, after it was asked to stop: by its own, or since it took too long.
     Killed(i32),
     /// By force, since it was asked to stop twice.
     Forced,
@@ -80,12 +91,36 @@ pub enum SupervisorError {
     /// The settings are wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The host's program is not there, or is none that this user may run.
+    #[error("cannot start the host's program {}: put it back, for this user to execute", program.display())]
+    Program {
+        /// Where it should be.
+        program: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The host's process could not be started, or not be watched.
     #[error(
         "cannot run the host as a process of its own: lift this user's limits (`ulimit -u`, \
          `ulimit -n`), or go without by --no-supervisor"
     )]
     System(#[from] io::Error),
+}
+
+impl SupervisorError {
+    fn of_start(program: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::IsADirectory
+            | ErrorKind::NotADirectory => Self::Program { program: program.to_owned(), source },
+            // What is no program has no kind of its own.
+            _ if source.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
+                Self::Program { program: program.to_owned(), source }
+            }
+            _ => Self::System(source),
+        }
+    }
 }
 
 /// Runs one host, again and again when it crashes.
@@ -120,7 +155,8 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
                 Ok(Life::Over(end)) => return Ok(self.give_back(past.releases, end).await),
                 Ok(Life::Crashed(lived)) => lived,
                 Err(error) if past.performed => {
-                    warn!(event = "not-back", %error, "the host cannot be started again");
+                    let error = with_causes(&error);
+                    warn!(event = "not-back", error, "the host cannot be started again");
                     Duration::ZERO
                 }
                 Err(error) => return Err(error),
@@ -141,7 +177,13 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     async fn once(&mut self, past: &mut Past) -> Result<Life, SupervisorError> {
         // Each time anew, as the host does: they must mean the same store.
         let config = (self.load)()?;
-        let child = Child::start(&self.program, &self.arguments)?;
+        let mut arguments = self.arguments.clone();
+        if past.went_back {
+            // Right after the subcommand: at the end there may be a `--`.
+            arguments.insert(arguments.len().min(1), WENT_BACK.into());
+        }
+        let child = Child::start(&self.program, &arguments)
+            .map_err(|error| SupervisorError::of_start(&self.program, error))?;
         Ok(self.life(child, &config, past).await?)
     }
 
@@ -167,7 +209,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     ) -> io::Result<Life> {
         let (born, pid) = (BootTime::now(), child.pid());
         info!(event = "supervising", pid, "supervising the host, which is process {pid}");
-        let (status, last_asked) = self.watch(&mut child).await?;
+        let (status, last_asked) = self.watch(&mut child, stop_limit(config)).await?;
         let lived = BootTime::now().since(born);
         if let Some(signal) = status.signal() {
             let lived_ms = millis(lived);
@@ -180,6 +222,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
             let _ = timeout(config.timings.request_timeout, past.releases.join_next()).await;
         }
         past.performed |= child.has_performed();
+        past.went_back |= child.went_back();
         Ok(match (status.code(), status.signal(), last_asked) {
             (_, _, Some(Asked::ToEnd)) => Life::Over(End::Forced),
             // It did not listen yet, and had begun nothing.
@@ -196,21 +239,46 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     }
 
     /// Waits for the host's end, and passes on what is asked for. Returns the last of that, too.
-    async fn watch(&mut self, child: &mut Child) -> io::Result<(ExitStatus, Option<Asked>)> {
-        let mut last = None;
+    /// One that is told to stop and has not ended after `limit`, such as one that is frozen, is
+    /// killed.
+    async fn watch(
+        &mut self,
+        child: &mut Child,
+        limit: Duration,
+    ) -> io::Result<(ExitStatus, Option<Asked>)> {
+        let (mut last, mut over) = (None, pin!(OptionFuture::from(None::<Sleep>)));
         loop {
             tokio::select! {
                 status = child.ended() => return status.map(|status| (status, last)),
+                Some(()) = &mut over => {
+                    over.set(None.into());
+                    let limit = humantime::format_duration(limit);
+                    warn!(
+                        event = "killed",
+                        "the host has not ended within {limit} of being told to: it is killed"
+                    );
+                    child.signal(Signal::KILL);
+                }
                 Some(asked) = self.requests.recv() => {
                     child.signal(match asked {
                         Asked::ToStop(signal) => signal,
                         Asked::ToEnd => Signal::KILL,
                     });
+                    if last.is_none() {
+                        over.set(Some(sleep(limit)).into());
+                    }
                     last = Some(asked);
                 }
             }
         }
     }
+}
+
+/// How long a host may take to stop: it drains, ends what runs, and gives up its place or lets
+/// its lease run out.
+fn stop_limit(config: &Config) -> Duration {
+    let timings = &config.timings;
+    timings.drain + timings.stop_limit + timings.ttl + SLOW
 }
 
 /// What the lives of the host until now have left.
@@ -220,6 +288,8 @@ struct Past {
     releases: JoinSet<()>,
     /// Whether one of them came to a session.
     performed: bool,
+    /// Whether the store went back under one of them.
+    went_back: bool,
 }
 
 /// How one life of the host went.

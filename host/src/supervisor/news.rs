@@ -1,5 +1,5 @@
 //! What a host tells its supervisor: one line for each session that was opened,
-//! and one when nothing of it is left.
+//! one when nothing of it is left, and one when the store went back.
 
 use std::{fmt, str::FromStr};
 
@@ -15,13 +15,18 @@ pub(super) enum News {
     Opened(LeaseId),
     /// Nothing of it is left in the store.
     Over(LeaseId),
+    /// The store went back: this host leads nothing until somebody restarts it.
+    WentBack,
 }
+
+const WENT_BACK: &str = "went-back";
 
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Opened(lease) => write!(f, "opened {}", lease.0),
             Self::Over(lease) => write!(f, "over {}", lease.0),
+            Self::WentBack => f.write_str(WENT_BACK),
         }
     }
 }
@@ -30,6 +35,9 @@ impl FromStr for News {
     type Err = ();
 
     fn from_str(line: &str) -> Result<Self, ()> {
+        if line == WENT_BACK {
+            return Ok(Self::WentBack);
+        }
         let (word, lease) = line.split_once(' ').ok_or(())?;
         let lease = LeaseId(lease.parse().map_err(drop)?);
         match word {
@@ -47,6 +55,7 @@ pub(super) struct Sessions {
     left: Vec<LeaseId>,
     /// Whether there was one.
     any: bool,
+    went_back: bool,
 }
 
 impl Sessions {
@@ -59,6 +68,7 @@ impl Sessions {
                 self.any = true;
             }
             Ok(News::Over(lease)) => self.left.retain(|open| *open != lease),
+            Ok(News::WentBack) => self.went_back = true,
             Err(()) => {}
         }
     }
@@ -66,6 +76,11 @@ impl Sessions {
     /// Those that may be in the store, the newest first.
     pub(super) fn left(&self) -> Vec<LeaseId> {
         self.left.clone()
+    }
+
+    /// Whether the store went back under them.
+    pub(super) fn went_back(&self) -> bool {
+        self.went_back
     }
 
     /// Whether there was one.
@@ -86,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_line_is_read_as_it_was_written() {
-        for news in [News::Opened(LeaseId(i64::MAX)), News::Over(LeaseId(1))] {
+        for news in [News::Opened(LeaseId(i64::MAX)), News::Over(LeaseId(1)), News::WentBack] {
             assert_eq!(news.to_string().parse(), Ok(news));
         }
     }

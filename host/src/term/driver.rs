@@ -37,6 +37,9 @@ use crate::{
     words::millis,
 };
 
+/// Why a host that its supervisor has started again after a crash leads nothing.
+const WENT_BACK: &str = "the store went back before this host crashed, and gives out tokens again; \
+                         restart this host, with its supervisor, if that was meant";
 /// The longest nap: timers of tokio stand still while the machine is suspended.
 const NAP: Duration = Duration::from_millis(250);
 
@@ -202,6 +205,9 @@ impl Loop {
     }
 
     async fn run(mut self, mut inbox: UnboundedReceiver<Event>) {
+        if self.witness.has_gone_back() {
+            self.went_back(WENT_BACK.to_owned());
+        }
         self.feed(Event::Tick);
         while !self.heart.is_done() {
             let nap = self.heart.next_wake().since(BootTime::now()).min(NAP);
@@ -228,9 +234,18 @@ impl Loop {
     fn store_changed(&mut self) {
         let mismatch = self.mismatches.borrow_and_update().clone();
         if let Some(Mismatch { seen, behind }) = mismatch {
+            if behind {
+                return self.went_back(seen);
+            }
             report::store_changed(&seen, self.heart.host(), &self.journal);
             self.feed(Event::StoreChanged { seen, behind });
         }
+    }
+
+    fn went_back(&mut self, seen: String) {
+        report::store_changed(&seen, self.heart.host(), &self.journal);
+        self.witness.went_back();
+        self.feed(Event::StoreChanged { seen, behind: true });
     }
 
     fn answer(&mut self, Answer { event, outcome }: Answer) {

@@ -45,6 +45,8 @@ pub struct Gap {
     pub since_unix: u64,
     /// What keeps others from performing now.
     pub why: Why,
+    /// Since when it is that.
+    pub why_since: BootTime,
 }
 
 /// Why nobody performs in a group.
@@ -87,6 +89,14 @@ impl Gaps {
     #[must_use]
     pub fn long(&self, group: &Group) -> Option<&Gap> {
         self.groups.get(group).filter(|_| self.lasts(group) >= self.long)
+    }
+
+    /// The same, if what keeps others from performing can be blamed for it: a host that has just
+    /// come to head a queue may be about to say that it leads.
+    #[must_use]
+    pub fn blamed(&self, group: &Group) -> Option<&Gap> {
+        let lasts = |gap: &Gap| BootTime::now().since(gap.why_since) >= self.long;
+        self.long(group).filter(|gap| !matches!(gap.why, Why::Silent { .. }) || lasts(gap))
     }
 }
 
@@ -214,7 +224,9 @@ impl GapWatch {
                 if let Some(why) = Why::known(&group, &known, &view) {
                     let before = gaps.groups.get(&group);
                     let (since, since_unix) = before.map_or(now, |gap| (gap.since, gap.since_unix));
-                    found.groups.insert(group, Gap { since, since_unix, why });
+                    let same = before.filter(|gap| gap.why == why);
+                    let why_since = same.map_or(now.0, |gap| gap.why_since);
+                    found.groups.insert(group, Gap { since, since_unix, why, why_since });
                 }
             }
             for stranger in roster.strangers.values().flatten() {
@@ -235,12 +247,12 @@ struct Told {
 
 impl Told {
     fn tell(&mut self, gaps: &Gaps, watch: &GapWatch) {
-        self.tell_of_strangers(gaps);
+        self.tell_of_strangers(gaps, watch);
         let mut news = BTreeMap::<String, Vec<(&Group, &Why)>>::new();
         for (group, Gap { why, .. }) in &gaps.groups {
             // Of a lost store it is said elsewhere, once for all groups.
-            let long = gaps.long(group).is_some() && *why != Why::Unknown;
-            if long && self.gaps.get(group) != Some(why) {
+            let known = gaps.blamed(group).is_some() && *why != Why::Unknown;
+            if known && self.gaps.get(group) != Some(why) {
                 self.gaps.insert(group.clone(), why.clone());
                 news.entry(why.of_several()).or_default().push((group, why));
             }
@@ -267,7 +279,7 @@ impl Told {
     }
 
     /// Whatever stands in a queue will head it one day.
-    fn tell_of_strangers(&mut self, gaps: &Gaps) {
+    fn tell_of_strangers(&mut self, gaps: &Gaps, watch: &GapWatch) {
         let new = gaps.seen.keys().filter(|stranger| !self.strangers.contains(*stranger));
         for (number, stranger) in new.enumerate() {
             if number == NAMED {
@@ -281,6 +293,8 @@ impl Told {
                 "{stranger} stands for election: when it heads the queue nobody leads; \
                  `{remove}` removes it"
             );
+            let told = Transition::of("stranger", &watch.host);
+            watch.journal.write(told.since(format!("{stranger}; `{remove}` removes it")));
         }
         self.strangers = gaps.seen.keys().cloned().collect();
     }
@@ -300,5 +314,33 @@ fn listed(groups: &[&Group]) -> String {
     match groups.len().saturating_sub(NAMED) {
         0 => named.join(", "),
         more => format!("{} and {more} more groups", named.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::election::{LeaseId, Token};
+
+    #[test]
+    fn who_has_just_come_to_head_a_queue_is_not_blamed_yet() {
+        let group = Group::main();
+        let (key, lease, token) = ("key".into(), LeaseId(1), Token(1));
+        let key = LeaderKey { group: group.clone(), key, token, lease };
+        let silent = Why::Silent { host: "a".into(), key };
+        let later = BootTime::now() + Duration::from_secs(3600);
+        let blamed = |why: &Why, why_since: BootTime| {
+            let gap = Gap { since: BootTime::ZERO, since_unix: 0, why: why.clone(), why_since };
+            let gaps = Gaps {
+                groups: BTreeMap::from([(group.clone(), gap)]),
+                long: Duration::from_millis(1),
+                ..Gaps::default()
+            };
+            assert!(gaps.long(&group).is_some());
+            gaps.blamed(&group).is_some()
+        };
+        assert!(!blamed(&silent, later), "it may be about to say so");
+        assert!(blamed(&silent, BootTime::ZERO));
+        assert!(blamed(&Why::Nobody, later));
     }
 }

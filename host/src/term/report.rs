@@ -1,6 +1,9 @@
 //! What people read of the driver's doings: every transition, with its cause.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tracing::{debug, info, warn};
 
@@ -63,26 +66,39 @@ pub(super) fn command(command: &Command, host: &Arc<str>) {
     }
 }
 
-/// How often standing for election has failed in each group, one time after the other. Where the
-/// store refuses it, it is tried again several times a second; why it fails is told elsewhere.
+/// How often standing for election, and resigning, have failed in each group, one time after the
+/// other. Where the store refuses it, it is tried again several times a second; why it fails is
+/// told elsewhere.
 #[derive(Debug, Default)]
-pub(super) struct InVain(BTreeMap<Group, u32>);
+pub(super) struct InVain {
+    campaigns: BTreeMap<Group, u32>,
+    resignations: BTreeSet<Group>,
+}
 
 impl InVain {
     /// Takes note of an event.
     pub(super) fn hear(&mut self, event: &Event) {
         match event {
-            Event::CampaignFailed { group, .. } => *self.0.entry(group.clone()).or_default() += 1,
-            Event::Won { key, .. } => drop(self.0.remove(&key.group)),
-            Event::Granted { .. } => self.0.clear(),
+            Event::CampaignFailed { group, .. } => {
+                *self.campaigns.entry(group.clone()).or_default() += 1;
+            }
+            Event::Won { key, .. } => drop(self.campaigns.remove(&key.group)),
+            Event::ResignFailed { key } => drop(self.resignations.insert(key.group.clone())),
+            Event::Resigned { key } => drop(self.resignations.remove(&key.group)),
+            Event::Granted { .. } => *self = Self::default(),
             _ => {}
         }
     }
 
     /// Whether `command` is one try more of what has failed again and again.
     pub(super) fn repeats(&self, command: &Command) -> bool {
-        let Command::Campaign { group, .. } = command else { return false };
-        self.0.get(group).is_some_and(|times| *times > 1)
+        match command {
+            Command::Campaign { group, .. } => {
+                self.campaigns.get(group).is_some_and(|times| *times > 1)
+            }
+            Command::Resign { key } => self.resignations.contains(&key.group),
+            _ => false,
+        }
     }
 }
 
@@ -115,7 +131,7 @@ pub(super) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
                 journal.write(Transition::of("not-ready", host).in_group(group).since(reason));
             }
             (Some(_), None) => {
-                info!(event = "ready", %group, "ready to lead {group}");
+                info!(event = "ready", %group, "nothing here keeps this host from leading {group}");
                 journal.write(Transition::of("ready", host).in_group(group));
             }
             _ => {}

@@ -283,9 +283,9 @@ mod tests {
                 .enable_time()
                 .build()
                 .unwrap();
-            runtime.spawn(watchdog.pulse("this host"));
             // Another one that moves makes up for nothing.
-            let other = watchdog.pulse("its election");
+            let other = watchdog.pulse("this host");
+            runtime.spawn(watchdog.pulse("its election"));
             let moving = tokio::runtime::Builder::new_current_thread().enable_time().build();
             thread::spawn(move || moving.unwrap().block_on(other));
             // It moves for longer than it may hang.
@@ -297,7 +297,7 @@ mod tests {
         }
         let ended = doomed("a_runtime_that_hangs_takes_the_process_with_it");
         let said = String::from_utf8_lossy(&ended.stderr);
-        assert!(said.contains("nothing has moved in this host for 5"), "{said}");
+        assert!(said.contains("nothing has moved in its election for 5"), "{said}");
         assert!(String::from_utf8_lossy(&ended.stdout).contains("it moves"), "{said}");
     }
 

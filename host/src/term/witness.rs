@@ -1,4 +1,4 @@
-//! Who else must know of this host's sessions.
+//! Who else must know of this host's sessions, and outlives it.
 
 use crate::election::LeaseId;
 
@@ -10,6 +10,12 @@ pub trait Witness: Send + 'static {
 
     /// The store has said that nothing of a session is left.
     fn over(&mut self, lease: LeaseId);
+
+    /// The store went back, so this host leads nothing until somebody restarts it.
+    fn went_back(&mut self);
+
+    /// Whether an earlier life of this host has said so. That it crashed is no restart by anybody.
+    fn has_gone_back(&self) -> bool;
 }
 
 /// Nobody.
@@ -17,4 +23,10 @@ impl Witness for () {
     fn opened(&mut self, _: LeaseId) {}
 
     fn over(&mut self, _: LeaseId) {}
+
+    fn went_back(&mut self) {}
+
+    fn has_gone_back(&self) -> bool {
+        false
+    }
 }

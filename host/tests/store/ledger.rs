@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use soloist::{
-    action::{Firing, Ledger, Mark, Outcome, Over, Page, RECORDS_MAX, Record, history},
+    action::{Firing, Ledger, Mark, OpenedAs, Outcome, Over, Page, RECORDS_MAX, Record, history},
     capability::{Deadline, Gate, Notice, TermLink},
     clock::BootTime,
     election::{Group, LeaderKey, Term},
@@ -55,7 +55,11 @@ impl Leader {
     }
 
     async fn open(&self, second: i64) -> (Mark, Vec<Record>) {
-        soon(self.ledger.open(at(second), SCHEDULE, false)).await.unwrap()
+        self.open_as(OpenedAs::First, second).await
+    }
+
+    async fn open_as(&self, it: OpenedAs, second: i64) -> (Mark, Vec<Record>) {
+        soon(self.ledger.open(at(second), SCHEDULE, it)).await.unwrap()
     }
 
     async fn claims(&self, mark: &Mark, second: i64) -> (Mark, Page) {
@@ -152,11 +156,16 @@ pub(crate) async fn what_was_under_way_is_interrupted(world: &World) {
     done.record.outcome = Outcome::Done;
     soon(leader.ledger.keep(&done)).await.unwrap();
     leader.claims(&mark, 12).await;
+    // Not by itself, where it looks once more.
+    for again in [OpenedAs::Again, OpenedAs::Anew] {
+        let (_, records) = leader.open_as(again, 13).await;
+        assert_eq!(records[1].outcome, Outcome::Running, "{again:?}");
+    }
     soon(former.store.revoke(former.lease)).await.unwrap();
 
     let leader = Leader::of(&next, &next.win().await);
     let (mark, records) = leader.open(30).await;
-    assert_eq!(mark.settled, at(12));
+    assert_eq!(mark.settled, at(13));
     let outcomes: Vec<_> = records.iter().map(|record| record.outcome).collect();
     assert_eq!(outcomes, [Outcome::Done, Outcome::Interrupted]);
     assert_eq!(records[1].ended, Some(at(30)));
@@ -184,12 +193,12 @@ pub(crate) async fn another_schedule_begins_now(world: &World) {
     let leader = Leader::of(&host, &host.win().await);
     let (mark, _) = leader.open(10).await;
     let (mark, _) = leader.claims(&mark, 11).await;
-    let opened = |schedule, anew| leader.ledger.open(at(500), schedule, anew);
-    assert_eq!(soon(opened(SCHEDULE, false)).await.unwrap().0, mark);
-    let (other, _) = soon(opened("@daily", false)).await.unwrap();
+    let opened = |schedule| leader.ledger.open(at(500), schedule, OpenedAs::First);
+    assert_eq!(soon(opened(SCHEDULE)).await.unwrap().0, mark);
+    let (other, _) = soon(opened("@daily")).await.unwrap();
     assert_eq!((other.settled, other.count), (at(500), 1));
     // Also where the clock that went before was ahead; what was claimed stays claimed.
-    let (earlier, _) = soon(leader.ledger.open(at(400), SCHEDULE, false)).await.unwrap();
+    let (earlier, _) = soon(leader.ledger.open(at(400), SCHEDULE, OpenedAs::First)).await.unwrap();
     assert_eq!((earlier.settled, &earlier.claimed), (at(400), &mark.claimed));
     assert_eq!(earlier.claimed.end_around(at(11)), Some(at(11)));
 }
@@ -226,7 +235,7 @@ pub(crate) async fn a_foreign_ledger_is_named(world: &World) {
     let (tell, mut told) = unbounded_channel();
     let ledger =
         leader.ledger.telling(move |trouble| assert!(tell.send(trouble.is_some()).is_ok()));
-    let opening = ledger.open(at(10), SCHEDULE, false);
+    let opening = ledger.open(at(10), SCHEDULE, OpenedAs::First);
     let first = tokio::select! {
         _ = opening => panic!("it was opened"),
         first = soon(told.recv()) => first,

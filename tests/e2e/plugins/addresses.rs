@@ -1,13 +1,13 @@
 //! Addresses: what happens to a plugin moves no other, and who asks for it is told why it
 //! does not answer.
 
-use std::{fs, time::Duration};
+use std::{fs, net::TcpListener, time::Duration};
 
 use reqwest::StatusCode;
 use tokio::time::{sleep, timeout};
 
 use super::{Folder, guest, server, spin};
-use crate::harness::PATIENCE;
+use crate::harness::{PATIENCE, own_address};
 
 /// The status and the text of `path`, which is asked for once.
 async fn ask(folder: &Folder, path: &str) -> (u16, String) {
@@ -134,4 +134,24 @@ async fn who_was_alone_keeps_its_own_place_when_another_comes() {
     folder.settle("web", "path = \"/\"\n");
     folder.body("/where", "/where under").await;
     folder.body("/other", "I am server a").await;
+}
+
+/// What a new plugin fails by may be over soon, though nothing in the folder changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_its_address_taken_comes_when_it_is_free() {
+    let mut folder = Folder::new().await;
+    folder.settle("web", "");
+    folder.put(&server(), "web");
+    folder.start("a").await;
+    folder.body("/", "I am server a").await;
+    let taken = TcpListener::bind((own_address(), 0)).expect("a port");
+    let listen = taken.local_addr().expect("an address");
+    let settings = format!("listen = \"{listen}\"\n");
+    fs::write(folder.path("late.toml"), settings).expect("a file");
+    folder.put(&server(), "late");
+    folder.action("a", "late", |it| it["state"] == "refused").await;
+    drop(taken);
+    folder.action("a", "late", |it| it["state"] == "running").await;
+    let answer = reqwest::get(format!("http://{listen}/late")).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
 }

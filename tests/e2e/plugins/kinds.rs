@@ -63,7 +63,10 @@ async fn a_program_waits_for_its_settings() {
     let before = log.len();
     std::fs::remove_file(folder.path("report.toml")).expect("a file");
     log.event(before, "waits").await;
-    folder.action("a", "report", |it| it["kind"] == "job").await;
+    // It does not, for long.
+    let kept = folder.action("a", "report", |it| it["last_error"].is_string()).await;
+    assert_eq!(kept["kind"], "job", "{kept}");
+    assert!(kept["last_error"].as_str().is_some_and(|it| it.contains("report.toml back")));
     std::fs::remove_file(folder.path("report.wasm")).expect("a file");
     log.event(before, "removed").await;
     assert!(!log.lines().iter().any(says("done")), "it was run as a service:\n{log}");

@@ -85,6 +85,10 @@ async fn litter_ends_no_start() {
     }
     let count = status["actions"].as_array().expect("a list").len();
     assert_eq!(count, BAD.len() + 3, "what is no plugin at all is not spoken of: {status}");
+    let url = format!("http://{}/metrics", folder.0.host("a").api().await);
+    let metrics = reqwest::get(url).await.expect("an answer").text().await.expect("a text");
+    let refused = format!("soloist_refused_actions {}\n", BAD.len() + 2);
+    assert!(metrics.contains(&refused), "{metrics}");
 }
 
 /// What the settings name is missed: the host runs, says so, and leaves the group to others.

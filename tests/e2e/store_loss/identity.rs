@@ -1,6 +1,7 @@
 //! The store is another one than it was, or an older one, or a stranger answers in its place.
 
 use rusqlite::Connection;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -134,6 +135,38 @@ async fn an_etcd_that_is_restored_within_the_ttl_ends_the_term() {
     let took = back.elapsed();
     assert!(took < CALM_TTL / 5 + TAKE_OVER, "noticed after {took:?}");
     waits_for_a_restart(cluster).await;
+}
+
+/// That its supervisor starts it again is no restart that anybody has meant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_lets_nobody_lead_under_a_store_that_went_back() {
+    let mut cluster = Cluster::new(Kind::Etcd).await;
+    cluster.supervised = true;
+    let keep = async |cluster: &Cluster| cluster.etcd.as_ref().expect("etcd").snapshot().await;
+    led_anew(&mut cluster, keep).await;
+    let etcd = cluster.etcd.as_mut().expect("etcd");
+    etcd.kill().await;
+    etcd.restore_snapshot().await;
+    etcd.start().await;
+    for host in cluster.hosts.values() {
+        host.log.event(0, "store-changed").await;
+    }
+    let log = cluster.host("b").log.clone();
+    let seen = log.len();
+    cluster.host("b").supervised(0).await.signal(Signal::KILL);
+    let told = log.event(seen, "store-changed").await;
+    assert!(text(&told["message"]).contains("went back before this host crashed"), "{told}");
+    // It has a session, and stands for nothing with it.
+    log.event(seen, "session").await;
+    for _ in 0..3 {
+        log.event(log.len(), "renewed").await;
+    }
+    assert!(log.lines().iter().skip(seen).all(|line| line["event"] != "standby"), "{log}");
+    for name in ["a", "b"] {
+        cluster.terminate(name).await;
+    }
+    cluster.join("b").await;
+    cluster.web.until("b", |answer| answer.host == "b").await;
 }
 
 /// As `sqlite3 soloist.db ".restore backup"` does it.

@@ -23,6 +23,8 @@ async fn ends_with_its_lease(cluster: &mut Cluster) {
     let took = began.elapsed();
     assert!(took < TTL + STOP, "it went on for {took:?}: {log}");
     assert!(log.story().contains(&"stopped".to_owned()), "{log}");
+    // It tries again and again, and says so once.
+    assert!(log.events("resigning").len() < 3, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use std::{
 use tracing::{info, warn};
 
 use crate::{
-    action::Action,
+    action::{Action, Failure},
     clock::BootTime,
     config::{ActionConfig, Reserved},
     plugin::Kind,
@@ -37,6 +37,8 @@ pub(super) struct Known {
     pub(super) reserved: Option<Reserved>,
     /// Whether it is refused for the sake of another, which may go.
     pub(super) displaced: bool,
+    /// When what failed on trial is tried again, though nothing has changed.
+    again: Option<BootTime>,
 }
 
 /// An action as it lies in the folder.
@@ -77,17 +79,33 @@ const FRESH: Duration = Duration::from_millis(50);
 /// How long a plugin waits for its settings, and settings for their plugin: longer than a
 /// person or a script takes from one copy to the next.
 const SETTLE: Duration = Duration::from_secs(5);
+/// How long what failed on trial is left alone, where nothing ran before it: as long as what is
+/// parked.
+const AGAIN: Duration = Duration::from_secs(300);
+/// The same, where the reason lies elsewhere and may be gone any moment.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Whether there is not a word of settings.
+fn is_silent(action: &Action) -> bool {
+    let config = action.config();
+    *config == ActionConfig::with_defaults(&config.name, config.plugin.clone())
+}
 
 impl Known {
     /// Whether `action` may be a job that lacks its settings, and has not waited for them
     /// since long ago.
     pub(super) fn is_to_wait(&self, action: &Action, since: Option<BootTime>) -> bool {
-        let config = action.config();
-        let silent = *config == ActionConfig::with_defaults(&config.name, config.plugin.clone());
         let is_service = |action: &Action| action.kinds().has(Kind::Service);
         let served = self.action.as_ref().is_some_and(|now| is_service(now));
         let new = since.is_none_or(|since| BootTime::now().since(since) < SETTLE);
-        silent && new && is_service(action) && !served
+        is_silent(action) && new && is_service(action) && !served
+    }
+
+    /// Whether `action` is what is left of a job whose settings are gone: it would be run at once,
+    /// as a service.
+    pub(super) fn was_scheduled(&self, action: &Action) -> bool {
+        let was_job = self.action.as_ref().is_some_and(|now| now.job().is_some());
+        was_job && is_silent(action) && action.kinds().has(Kind::Service)
     }
 
     pub(super) fn wait(
@@ -97,7 +115,9 @@ impl Known {
         since: Option<BootTime>,
     ) {
         let name = action.name();
-        if since.is_none() {
+        if since.is_none() && self.was_scheduled(&action) {
+            info!(event = "waits", action = %name, "the settings of job {name} are gone");
+        } else if since.is_none() {
             info!(
                 event = "waits", action = %name,
                 "action {name} is a program without settings: it begins as a service in {}, \
@@ -114,6 +134,20 @@ impl Known {
         let since = is_stray.then(|| self.stray.unwrap_or_else(BootTime::now));
         self.stray = since;
         since.is_some_and(|since| BootTime::now().since(since) < SETTLE)
+    }
+
+    /// It failed on trial, and what ran before is all that there is now.
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        self.refuse(failure.action.name(), failure.reason.clone());
+        self.reserved = failure.action.reserved();
+        self.action = failure.action.last_good();
+        let pause = if failure.may_pass { SOON } else { AGAIN };
+        self.again = self.action.is_none().then(|| BootTime::now() + pause);
+    }
+
+    /// Whether it is tried again now. It is asked once.
+    pub(super) fn is_due(&mut self) -> bool {
+        self.again.take_if(|at| *at <= BootTime::now()).is_some()
     }
 
     pub(super) fn accept(&mut self) {

@@ -136,7 +136,7 @@ impl Shelf {
         let seen = Some((config, stamp));
         // One that starts waits for nobody; what it refuses it looks at again when it changes.
         let unfinished = self.filled && stamp.is_some_and(|stamp| stamp.is_fresh());
-        if known.seen == seen || unfinished {
+        if unfinished || (known.seen == seen && !known.is_due()) {
             return false;
         }
         let Some((config, _)) = &seen else { return false };
@@ -153,6 +153,10 @@ impl Shelf {
             Ok(action) if self.filled && known.is_to_wait(&action, since) => {
                 known.wait(action, stamp, since);
                 return false;
+            }
+            Ok(action) if known.was_scheduled(&action) => {
+                known.seen = seen;
+                return known.refuse(&name, lost_schedule(&name));
             }
             // It was only written anew: a service need not begin again for that.
             Ok(action) if known.action.as_ref().is_some_and(|now| now.is_like(&action)) => {
@@ -203,9 +207,7 @@ impl Shelf {
         if !newest {
             return false;
         }
-        known.refuse(failure.action.name(), failure.reason.clone());
-        known.reserved = failure.action.reserved();
-        known.action = failure.action.last_good();
+        known.failed(failure);
         true
     }
 
@@ -234,6 +236,14 @@ impl Shelf {
         let http = actions.iter().filter(|action| action.kinds().has(Kind::Http));
         check_mounts(http.map(|action| action.config()))
     }
+}
+
+/// Why what is left of a job whose settings are gone is not taken.
+fn lost_schedule(name: &str) -> String {
+    format!(
+        "it was a job, and its settings are gone: put {name}.toml back; if it is to be a service \
+         now, say so there by `kinds = [\"service\"]`"
+    )
 }
 
 fn announce(action: &Action, anew: bool) {

@@ -19,7 +19,7 @@ use super::{
     course::{Act, Course},
     desk::{Begun, Declined, Order, Orders},
     firing::Firing,
-    ledger::{Ledger, Over, Page},
+    ledger::{Ledger, OpenedAs, Over, Page},
     record::{Outcome, Record},
     timetable,
 };
@@ -76,7 +76,7 @@ pub(super) async fn keep(
         .telling(move |trouble| told.action.board().job_trouble(trouble));
     let ledger = Arc::new(ledger);
     let schedule = job.schedule.to_string();
-    let opened = ledger.open(jobs.clock.now(), &schedule, false).await;
+    let opened = ledger.open(jobs.clock.now(), &schedule, OpenedAs::First).await;
     let Ok((mark, records)) = opened else { return };
     let mut keeper = Keeper {
         orders: jobs.desk.open(&name),
@@ -130,7 +130,7 @@ impl Keeper {
                 Act::Wait(until) => self.wait(now, until).await?,
                 Act::Missed(to, count) => self.say_missed(to, count),
                 Act::Anew => self.anew(now).await?,
-                Act::Claim(firing) => self.fire(&firing, now).await.map(drop)?,
+                Act::Claim(firing) => self.fire(&firing, now, || true).await.map(drop)?,
             }
         }
         Ok(())
@@ -199,12 +199,16 @@ impl Keeper {
              is the clock right, here and on the other hosts? It goes on from {}", moment(now),
         );
         let schedule = self.job.schedule.to_string();
-        let (mark, records) = self.ledger.open(now, &schedule, true).await?;
+        let (mark, records) = self.ledger.open(now, &schedule, OpenedAs::Anew).await?;
         self.course.goes_on(mark, ids(&records));
         Ok(())
     }
 
     async fn fire_by_hand(&mut self, order: Order) -> Result<(), Over> {
+        let is_wanted = || !order.answer.is_closed();
+        if !is_wanted() {
+            return Ok(());
+        }
         if self.is_busy() {
             let why = match self.job.concurrency {
                 Concurrency::Allow => Declined::Full(AT_ONCE),
@@ -221,14 +225,19 @@ impl Keeper {
             firing = Firing::by_hand(&name, firing.scheduled + Duration::from_millis(1));
         }
         // Without an answer, the order is known not to have been looked at.
-        if let Some(begun) = self.fire(&firing, now).await? {
+        if let Some(begun) = self.fire(&firing, now, is_wanted).await? {
             let _ = order.answer.send(Ok(begun));
         }
         Ok(())
     }
 
-    /// Claims a firing, and begins it once it is known to be claimed.
-    async fn fire(&mut self, firing: &Firing, now: DateTime<Utc>) -> Result<Option<Begun>, Over> {
+    /// Claims a firing, as long as it is wanted, and begins it once it is known to be claimed.
+    async fn fire(
+        &mut self,
+        firing: &Firing,
+        now: DateTime<Utc>,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Option<Begun>, Over> {
         // Before the look at the term: a drain that begins after it waits for the firing.
         let _held = self.runs.occupy();
         if self.run.is_leaving() {
@@ -237,7 +246,8 @@ impl Keeper {
         // What was to begin on time does so or is missed, however long the store takes.
         let due = firing.due(&self.job);
         let was_late = firing.by_hand || timetable::is_late(due, now);
-        let in_time = || was_late || !timetable::is_late(due, self.clock.now());
+        let is_late = || !was_late && timetable::is_late(due, self.clock.now());
+        let in_time = || is_wanted() && !is_late();
         let (mark, missed) = (self.course.mark(), self.course.missed());
         match self.ledger.claim(mark, firing, missed, now, in_time).await? {
             Some((mark, page)) => {
@@ -248,7 +258,7 @@ impl Keeper {
             }
             None => {
                 let schedule = self.job.schedule.to_string();
-                let (mark, records) = self.ledger.open(now, &schedule, false).await?;
+                let (mark, records) = self.ledger.open(now, &schedule, OpenedAs::Again).await?;
                 self.course.goes_on(mark, ids(&records));
                 Ok(None)
             }

@@ -34,7 +34,7 @@ pub use claimed::Claimed;
 pub use course::{Act, Course};
 pub use desk::{Begun, Declined, Desk};
 pub use firing::Firing;
-pub use ledger::{Ledger, Over, Page, RECORDS_MAX, history};
+pub use ledger::{Ledger, OpenedAs, Over, Page, RECORDS_MAX, history};
 pub use mark::Mark;
 pub use record::{Outcome, Record};
 pub use upcoming::{Upcoming, upcoming};

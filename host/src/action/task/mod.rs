@@ -195,7 +195,8 @@ impl Workshop {
         if action.on_trial() {
             if let Err(reason) = pool.rehearse().await {
                 // Without a catalog there is nothing to go back to.
-                let _ = failures.send(Failure { action: Arc::clone(action), reason });
+                let _ =
+                    failures.send(Failure { action: Arc::clone(action), reason, may_pass: false });
                 return None;
             }
             if !action.kinds().perform() {

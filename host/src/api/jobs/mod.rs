@@ -62,6 +62,8 @@ pub struct JobSource {
     pub roster: watch::Receiver<Option<Roster>>,
     /// What jobs share.
     pub jobs: Jobs,
+    /// Why this host could claim no firing now, by what it has tried; nothing, if it could.
+    pub obstacle: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 type Source = State<Arc<JobSource>>;
@@ -161,7 +163,7 @@ impl JobSource {
             missed: job.missed.to_string(),
             next: upcoming(action.name(), job, mark, now).next().map(|next| next.due),
             last,
-            error: action.status().job_trouble.or_else(over),
+            error: action.status().job_trouble.or_else(over).or_else(|| (self.obstacle)()),
         }
     }
 }
@@ -178,6 +180,7 @@ pub(super) mod tests {
         let (_, programme) = watch::channel(Arc::default());
         let (_, roster) = watch::channel(None);
         let peers = Peers::new(&Passport::default()).unwrap();
-        JobSource { host: "a".into(), programme, peers, roster, jobs }
+        let obstacle = Box::new(|| None);
+        JobSource { host: "a".into(), programme, peers, roster, jobs, obstacle }
     }
 }

@@ -24,7 +24,9 @@ use crate::{
 /// How long a change of leader is waited for.
 const CHANGE: Duration = Duration::from_secs(5);
 /// How long the leader may take to claim a firing.
-const CLAIM: Duration = Duration::from_secs(30);
+const CLAIM: Duration = Duration::from_secs(10);
+/// How much longer its answer may be on its way.
+const WAY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,7 +69,10 @@ pub(super) async fn run(
 }
 
 async fn here(source: &JobSource, name: &str, wait: bool) -> Result<Response, Refusal> {
-    let Begun { record, end } = source.jobs.desk.order(name).await.map_err(|why| match why {
+    // Whoever is not waited for any more is not begun; unless it was claimed in this moment.
+    let ordered = timeout(CLAIM, source.jobs.desk.order(name)).await;
+    let ordered = ordered.map_err(|_| source.not_claimed(name))?;
+    let Begun { record, end } = ordered.map_err(|why| match why {
         Declined::NotHere => changed(name),
         Declined::Full(count) => refused(
             format!("{count} firings of {name} run, and more of a job do not run side by side"),
@@ -98,6 +103,21 @@ async fn here(source: &JobSource, name: &str, wait: bool) -> Result<Response, Re
     }
 }
 
+impl JobSource {
+    /// What is said of a firing of `name` that could not be claimed in time.
+    fn not_claimed(&self, name: &str) -> Refusal {
+        let trouble = self.job(name).ok().and_then(|action| action.status().job_trouble);
+        let why = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
+        unavailable(
+            format!("no firing of {name} could be claimed in the store within {CLAIM:?}{why}"),
+            format!(
+                "mend that and ask again; `soloist jobs history {name}` shows whether the last \
+                 try was claimed all the same"
+            ),
+        )
+    }
+}
+
 /// The leader's answer, as it is.
 async fn elsewhere(
     source: &JobSource,
@@ -108,7 +128,7 @@ async fn elsewhere(
     let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
     let path = format!("/v1/jobs/{name}/run?wait={wait}");
     // Who waits for the end of a job waits as long as it takes.
-    let within = (!wait).then_some(CLAIM);
+    let within = (!wait).then_some(CLAIM + WAY);
     let answer = source.peers.pass_on(&leader.url, &path, &source.host, within).await;
     let (code, body) = answer.map_err(|error| {
         let why = with_causes(&error);

@@ -61,7 +61,8 @@ impl Commands {
         let roster = self.roster()?;
         let group = self.group_or_all(&roster, order.group)?;
         let (what, freeze) = (all_or(group.as_ref()), order.freeze);
-        let pause = Pause { order: self.take_down("pause", &what, order.by, order.reason), freeze };
+        let command = if freeze { "pause --freeze" } else { "pause" };
+        let pause = Pause { order: self.take_down(command, &what, order.by, order.reason), freeze };
         let undo = format!("soloist resume{}", option(group.as_ref()));
         self.note(&Topic::Pause(group), &Note::Pause(pause), &undo).await?;
         let rest =
@@ -77,9 +78,10 @@ impl Commands {
         let roster = self.roster()?;
         let group = self.group_or_all(&roster, order.group)?;
         let what = all_or(group.as_ref());
-        self.take_down("resume", &what, order.by, order.reason);
         let undo = format!("soloist pause{}", option(group.as_ref()));
-        if !self.erase(&Topic::Pause(group), &undo).await? {
+        let was = self.erase(&Topic::Pause(group), &undo).await;
+        self.take_down_unless_refused(&was, ["resume", &what], order.by, order.reason);
+        if !was? {
             let of_one = "a pause of one group is taken back with --group";
             return Err(CommandError::refused(format!("{what}: not paused"), of_one));
         }
@@ -119,8 +121,10 @@ impl Commands {
     /// There is no such host, or it is not drained, or the store does not answer.
     pub async fn undrain(&self, order: DrainOrder) -> Result<Done, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
-        self.take_down("undrain", &host, order.by, order.reason);
-        if !self.erase(&Topic::Drain(host.clone()), &format!("soloist drain {host}")).await? {
+        let undo = format!("soloist drain {host}");
+        let was = self.erase(&Topic::Drain(host.clone()), &undo).await;
+        self.take_down_unless_refused(&was, ["undrain", &host], order.by, order.reason);
+        if !was? {
             let help = "`soloist status` shows the hosts that are drained";
             return Err(CommandError::refused(format!("{host} is not drained"), help));
         }
@@ -185,6 +189,19 @@ impl Commands {
         let there = roster.members.iter().map(|(_, member)| member.name.as_str());
         let names: BTreeSet<&str> = known.chain(there).collect();
         if names.contains(&*name) { Ok(name) } else { Err(CommandError::no_host(&name, &names)) }
+    }
+
+    /// Records who wants what, and why, if it was done, or may have been.
+    fn take_down_unless_refused(
+        &self,
+        done: &Result<bool, CommandError>,
+        [command, of]: [&str; 2],
+        by: String,
+        reason: String,
+    ) {
+        if !matches!(done, Ok(false)) {
+            self.take_down(command, of, by, reason);
+        }
     }
 
     /// Records who wants what, and why.

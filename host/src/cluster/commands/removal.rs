@@ -48,9 +48,10 @@ impl Commands {
     /// There is no such host, it was not removed, or the store does not answer.
     pub async fn admit(&self, order: DrainOrder) -> Result<Done, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
-        self.take_down("admit", &host, order.by, order.reason);
         let undo = format!("soloist remove {host} --force");
-        if !self.erase(&Topic::Removal(host.clone()), &undo).await? {
+        let was = self.erase(&Topic::Removal(host.clone()), &undo).await;
+        self.take_down_unless_refused(&was, ["admit", &host], order.by, order.reason);
+        if !was? {
             let help = "`soloist status` shows the hosts that are removed";
             return Err(CommandError::refused(format!("{host} is not removed"), help));
         }

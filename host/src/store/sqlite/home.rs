@@ -94,7 +94,7 @@ impl Home {
         if free >= ROOM_FOR_LOG && free.saturating_add(unused) >= ROOM {
             return Ok(());
         }
-        Err(Fault::Limit(format!(
+        Err(Fault::refused(format!(
             "there are {} MiB left on the disk of {}, which are kept for leases and deletions: \
              delete something, or make room there",
             free >> 20,

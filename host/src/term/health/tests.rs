@@ -51,7 +51,8 @@ impl World {
     }
 
     fn fails(&self, action: &Arc<Action>, now: BootTime) -> Verdict {
-        let failure = Failure { action: Arc::clone(action), reason: "it is broken".into() };
+        let failure =
+            Failure { action: Arc::clone(action), reason: "it is broken".into(), may_pass: false };
         self.health.failed(&failure, now)
     }
 

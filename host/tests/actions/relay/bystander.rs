@@ -146,7 +146,8 @@ pub(super) fn host(listen: SocketAddr) -> HostConfig {
 /// The jobs of a host that has none.
 pub(super) fn no_jobs(world: &World) -> JobSource {
     let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
-    JobSource { host: "a".into(), programme, peers: peers(), roster, jobs: world.jobs() }
+    let (jobs, obstacle) = (world.jobs(), Box::new(|| None));
+    JobSource { host: "a".into(), programme, peers: peers(), roster, jobs, obstacle }
 }
 
 /// What nobody printed.

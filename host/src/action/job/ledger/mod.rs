@@ -49,6 +49,17 @@ const KEYS_MAX: usize = 1000;
 #[derive(Debug)]
 pub struct Ledger(Hand);
 
+/// What a ledger is opened as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenedAs {
+    /// The job begins here: whatever is said to run is over.
+    First,
+    /// It is not known how far firings are settled. What runs under this term goes on.
+    Again,
+    /// The same, and all firings up to now are to be settled.
+    Anew,
+}
+
 /// The term is over, or may be: nothing more is written in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Over;
@@ -67,9 +78,9 @@ impl Ledger {
         Self(self.0.telling(Box::new(tell)))
     }
 
-    /// Begins a term: what was running under an earlier one is over, and without a mark
-    /// for `schedule`, or where `anew` is wanted, all firings up to `now` are settled.
-    /// Returns the mark, and the records, the latest last.
+    /// Begins a term, or goes on in it: what was running under an earlier one is over, and
+    /// without a mark for `schedule`, all firings up to `now` are settled. Returns the mark, and
+    /// the records, the latest last.
     ///
     /// # Errors
     /// The term is over.
@@ -77,14 +88,16 @@ impl Ledger {
         &self,
         now: DateTime<Utc>,
         schedule: &str,
-        anew: bool,
+        as_what: OpenedAs,
     ) -> Result<(Mark, Vec<Record>), Over> {
+        let (anew, own) = (as_what == OpenedAs::Anew, self.0.term.gate.term().token.0);
+        let goes_on = |it: &Record| as_what != OpenedAs::First && it.token == own;
         loop {
             let mut book =
                 self.0.sure("open its ledger", || read(&*self.0.store, &self.0.action)).await?;
             let mut writes = Vec::new();
             for (page, version) in &mut book.pages {
-                if !page.record.is_over() {
+                if !page.record.is_over() && !goes_on(&page.record) {
                     interrupt(&mut page.record, now);
                     writes.push(self.put(&page.key(), &page.record, *version)?);
                 }

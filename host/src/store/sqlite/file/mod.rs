@@ -27,6 +27,7 @@ use super::{
 use crate::{
     clock::{self, BootTime},
     election::{LeaseId, Token},
+    repeats::Repeats,
     store::{
         Roster,
         identity::{Before, Memory},
@@ -45,6 +46,8 @@ pub(super) struct File {
     memory: Arc<Memory>,
     /// The sessions that this was asked for.
     granted: Vec<LeaseId>,
+    /// What was refused for want of room on the disk.
+    cramped: Repeats,
 }
 
 impl File {
@@ -60,6 +63,7 @@ impl File {
             strangers: Strangers::default(),
             memory: source.memory.clone(),
             granted: Vec::new(),
+            cramped: Repeats::default(),
         })
     }
 
@@ -89,11 +93,22 @@ impl File {
         Ok(self.connection.home().names()?)
     }
 
-    /// Fails when there is no room for what only grows.
+    /// Fails when there is no room for what only grows, and says so in the log: leases are renewed
+    /// all the same, so nothing else does.
     pub(super) fn must_have_room(&self) -> Result<(), Fault> {
         let number = |pragma| self.connection.pragma_query_value(None, pragma, |row| row.get(0));
         let (pages, size): (i64, i64) = (number("freelist_count")?, number("page_size")?);
-        self.connection.home().must_have_room(pages.unsigned_abs() * size.unsigned_abs())
+        let unused = pages.unsigned_abs() * size.unsigned_abs();
+        let room = self.connection.home().must_have_room(unused);
+        match &room {
+            Ok(()) => self.cramped.over(|told| {
+                tracing::info!(event = "room", "state and casts are taken again{told}");
+            }),
+            Err(fault) => self.cramped.happened(|told| {
+                tracing::warn!(event = "no-room", "state and casts are refused: {fault}{told}");
+            }),
+        }
+        room
     }
 
     /// Where the candidate of `token` stands once the dead are taken away.
