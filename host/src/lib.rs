@@ -25,6 +25,7 @@ pub mod config;
 mod descriptors;
 pub mod election;
 pub mod host;
+mod inode;
 pub mod journal;
 pub mod measure;
 pub mod plugin;

@@ -62,6 +62,10 @@ pub(super) const ADDRESS_RETRY: Duration = Duration::from_millis(10);
 /// From one attempt at an address that every host listens on to the next.
 pub(super) const ADDRESS_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long what has failed for good is left alone: an action that is parked, or a new version
+/// that nothing ran before.
+pub(crate) const FAILED_AGAIN: Duration = Duration::from_secs(300);
+
 /// The pause before a service is started again, at first; it doubles each time.
 pub(super) const RESTART: Duration = Duration::from_secs(1);
 /// A version on trial that ran for this long has shown that it runs.

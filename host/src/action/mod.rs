@@ -73,6 +73,7 @@ pub use job::{
     Act, Begun, Claimed, Course, Declined, Desk, Firing, Jobs, Ledger, Mark, OpenedAs, Outcome,
     Over, Page, RECORDS_MAX, Record, Upcoming, history, upcoming,
 };
+pub(crate) use limits::FAILED_AGAIN;
 pub use listen::Preflight;
 pub use lobby::Lobby;
 pub(crate) use lobby::{Floor, Performer, Visit};

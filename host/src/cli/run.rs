@@ -88,7 +88,7 @@ async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
     let supervisor = Supervisor {
         // As it is called now: after an upgrade a restart runs the new one.
         program: env::current_exe().map_err(|error| failed(error.into()))?,
-        arguments: host_arguments(),
+        arguments: host_arguments,
         load: || Config::load(&overrides),
         requests,
     };
@@ -101,10 +101,13 @@ async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
 }
 
 /// The arguments of this process, for the host that it supervises.
-fn host_arguments() -> Vec<OsString> {
+fn host_arguments(store_went_back: bool) -> Vec<OsString> {
     let mut arguments: Vec<_> = env::args_os().skip(1).collect();
+    let supervised = format!("--supervised={}", process::id()).into();
+    let went_back = store_went_back.then(|| "--store-went-back".into());
     // Right after the subcommand: at the end there may be a `--`.
-    arguments.insert(arguments.len().min(1), format!("--supervised={}", process::id()).into());
+    let after = arguments.len().min(1);
+    arguments.splice(after..after, [supervised].into_iter().chain(went_back));
     arguments
 }
 

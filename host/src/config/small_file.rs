@@ -38,7 +38,8 @@ impl Stamp {
         std::fs::metadata(path).ok().map(|about| Self::new(&about))
     }
 
-    fn new(about: &Metadata) -> Self {
+    /// That of the file that this is about.
+    pub(crate) fn new(about: &Metadata) -> Self {
         let size = i64::try_from(about.size()).unwrap_or(i64::MAX);
         let inode = about.ino().cast_signed();
         let modified = [about.mtime(), about.mtime_nsec()];
@@ -97,14 +98,22 @@ pub(crate) fn read_named(path: &Path) -> io::Result<String> {
 
 fn within(file: File, most: u64) -> io::Result<Vec<u8>> {
     let too_large = || io::Error::other(format!("it is larger than {}", value::show_size(most)));
-    // What says how large it is need not be read to know it.
+    read_unless_larger(file, most)?.ok_or_else(too_large)
+}
+
+/// What `file` holds; nothing, if that is more than `most` bytes.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn read_unless_larger(file: File, most: u64) -> io::Result<Option<Vec<u8>>> {
+    // What says how large it is need not be read to know it; but it may grow meanwhile.
     let about = file.metadata()?;
     if about.is_file() && about.len() > most {
-        return Err(too_large());
+        return Ok(None);
     }
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most { Err(too_large()) } else { Ok(bytes) }
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= most))
 }
 
 fn text(bytes: Vec<u8>) -> io::Result<String> {

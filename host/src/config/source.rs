@@ -180,22 +180,17 @@ fn plainly(message: &str) -> String {
     }
 }
 
-/// Keys that people write at the top of a file, and the tables that they belong to.
-const ELSEWHERE: &[(&str, &str, &str)] = &[
-    ("ttl", "lease", "[lease]"),
-    ("drain", "lease", "[lease]"),
-    ("stop", "lease", "[lease]"),
-    ("cool_down", "lease", "[lease]"),
-    ("name", "host", "[host]"),
-    ("listen", "host", "[host]"),
-    ("advertise", "host", "[host]"),
-    ("tokens", "api", "[api]"),
+/// Tables, and keys of theirs that people write at the top of a file.
+const ELSEWHERE: &[(&str, &[&str])] = &[
+    ("lease", &["ttl", "drain", "stop", "cool_down"]),
+    ("host", &["name", "listen", "advertise"]),
+    ("api", &["tokens"]),
 ];
 
 fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
     let all = format!("known here: {}", known.join(", "));
     let elsewhere =
-        ELSEWHERE.iter().find(|(key, table, _)| *key == unknown && known.contains(table));
+        ELSEWHERE.iter().find(|(table, keys)| keys.contains(&unknown) && known.contains(table));
     let help = match (elsewhere, nearest(unknown, known.iter().copied())) {
         // `[action.NAME]` is what it is called in soloist.toml.
         _ if unknown == "action" && known.contains(&"schedule") => {
@@ -203,7 +198,7 @@ fn unknown_key(unknown: &str, known: &[&str]) -> Problem {
              write its keys alone"
                 .to_owned()
         }
-        (Some((_, _, heading)), _) => format!("write it below the heading {heading}; {all}"),
+        (Some((table, _)), _) => format!("write it below the heading [{table}]; {all}"),
         (None, Some(near)) => format!("did you mean `{near}`? {all}"),
         (None, None) => all,
     };

@@ -137,22 +137,12 @@ impl Observer {
         let gaps = self.gaps.borrow();
         let in_the_way = gaps.groups.iter().find_map(|(group, gap)| match &gap.why {
             // It may be about to say so.
-            Why::Silent { .. } if gaps.blamed(group).is_none() => None,
-            why @ (Why::Stranger(_) | Why::Silent { .. }) => Some((group, why)),
+            Why::Silent { .. } | Why::Frozen { .. } if gaps.blamed(group).is_none() => None,
+            why @ (Why::Stranger(_) | Why::Silent { .. } | Why::Frozen { .. }) => {
+                Some((group, why))
+            }
             Why::Unknown | Why::Nobody => None,
         });
-        let frozen = known.now().and_then(|roster| {
-            let freeze = |group| roster.notes.pause_of(group).filter(|pause| pause.freeze);
-            let mut left = gaps.groups.keys().filter(|group| gaps.long(group).is_some());
-            left.find_map(|group| Some((group, freeze(group)?)))
-        });
-        if let Some((group, freeze)) = frozen {
-            let frozen = wanted("frozen", &freeze.order);
-            return Err(format!(
-                "nobody leads {group}, and nobody may: it is {frozen}; `soloist resume` lets one \
-                 lead"
-            ));
-        }
         match in_the_way {
             Some((group, why)) => Err(format!("nobody can lead {group} now: {why}")),
             None => Ok(()),
@@ -235,7 +225,7 @@ fn leader<'a>(group: &Group, known: &'a Known, gaps: &Gaps) -> Option<&'a Standi
 fn leaderless(group: &Group, gaps: &Gaps) -> Option<LeaderlessEntry> {
     let Gap { since_unix, why, .. } = gaps.long(group)?;
     let (key, lease) = match why {
-        Why::Unknown | Why::Nobody => (None, None),
+        Why::Unknown | Why::Nobody | Why::Frozen { .. } => (None, None),
         Why::Stranger(it) => (Some(it.key.to_string()), it.lease),
         Why::Silent { key, .. } => (Some(key.key.to_string()), Some(key.lease)),
     };

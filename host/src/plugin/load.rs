@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,7 +18,7 @@ use super::{
     outline::Outline,
     vetting::Craft,
 };
-use crate::{capability, words::hex};
+use crate::{capability, config::small_file, words::hex};
 
 /// The largest file that is read.
 const FILE_MAX: u64 = 256 << 20;
@@ -122,20 +122,12 @@ impl Plugin {
 pub(crate) fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
     let failed = |source: io::Error| PluginError::Read { file: file.to_owned(), source };
     // Asked before it is opened, since opening a pipe would wait for ever.
-    let about = file.metadata().map_err(failed)?;
-    if !about.is_file() {
+    if !file.metadata().map_err(failed)?.is_file() {
         return Err(PluginError::NotAFile { file: file.to_owned() });
     }
-    let too_large = || PluginError::TooLarge { file: file.to_owned(), max: FILE_MAX };
-    // What says how large it is need not be read to know it.
-    if about.len() > FILE_MAX {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
     let opened = File::open(file).map_err(failed)?;
-    // It may grow meanwhile.
-    opened.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > FILE_MAX { Err(too_large()) } else { Ok(bytes) }
+    let read = small_file::read_unless_larger(opened, FILE_MAX).map_err(failed)?;
+    read.ok_or_else(|| PluginError::TooLarge { file: file.to_owned(), max: FILE_MAX })
 }
 
 /// The SHA-256 of `bytes`, in hexadecimal digits.

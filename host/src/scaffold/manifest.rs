@@ -31,6 +31,12 @@ pub struct Manifest {
     pub kind: Option<Kind>,
 }
 
+/// What its file begins with.
+const SAYS: &str = "# What `soloist dev` does in this folder: `prepare` once, if there \
+                             is such a line, and `build`\n# whenever a file changes that git \
+                             keeps. `output` is what the build makes, and what is run.\n# `lang` \
+                             and `kind` are what `soloist plugin bindings` goes by.";
+
 impl Manifest {
     /// The name of its file, in the project's folder.
     pub const FILE: &str = "dev.toml";
@@ -46,5 +52,14 @@ impl Manifest {
             read => read.and_then(|text| toml::from_str(&text).map_err(Error::other)),
         };
         read.map_err(|source| ScaffoldError::Manifest { path, source })
+    }
+
+    /// The text of its file.
+    pub(super) fn text(&self) -> Result<String, ScaffoldError> {
+        let failed = |error| ScaffoldError::Manifest {
+            path: Self::FILE.into(),
+            source: Error::other(error),
+        };
+        toml::to_string(self).map(|text| format!("{SAYS}\n{text}")).map_err(failed)
     }
 }

@@ -16,7 +16,7 @@ mod template;
 
 use std::{
     fmt, fs,
-    io::{self, ErrorKind},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -192,17 +192,14 @@ impl Project {
     /// The last command is the build, the others go before.
     fn manifest(&self, recipe: &Recipe) -> Result<String, ScaffoldError> {
         let (build, before) = recipe.build.split_last().unwrap_or((&"true", &[]));
-        let manifest = Manifest {
+        Manifest {
             prepare: (!before.is_empty()).then(|| before.join(" && ")),
             build: Some(self.fill(build)),
             output: Some(self.output().into()),
             lang: Some(self.language),
             kind: Some(self.kind),
-        };
-        let path = Manifest::FILE.into();
-        let text = toml::to_string(&manifest)
-            .map_err(|error| ScaffoldError::Manifest { path, source: io::Error::other(error) })?;
-        Ok(format!("{MANIFEST_SAYS}\n{text}"))
+        }
+        .text()
     }
 
     fn readme(&self, recipe: &Recipe) -> String {
@@ -234,11 +231,6 @@ impl Project {
 }
 
 const README: &str = include_str!("templates/README.md");
-
-const MANIFEST_SAYS: &str = "# What `soloist dev` does in this folder: `prepare` once, if there \
-                             is such a line, and `build`\n# whenever a file changes that git \
-                             keeps. `output` is what the build makes, and what is run.\n# `lang` \
-                             and `kind` are what `soloist plugin bindings` goes by.";
 
 /// What cargo does not take for the name of a package.
 const RUST_WORDS: &[&str] = &[

@@ -110,6 +110,14 @@ impl Notes {
         pauses.max_by_key(|pause| pause.freeze)
     }
 
+    /// The command that takes the pause of `group` back: one of all groups, and one of this, are
+    /// taken back each by itself.
+    #[must_use]
+    pub fn resume(&self, group: &Group) -> String {
+        let own = self.paused.get(group).filter(|own| self.pause_of(group) == Some(own));
+        own.map_or_else(|| "soloist resume".into(), |_| format!("soloist resume --group {group}"))
+    }
+
     /// Whether people want `host` to do nothing.
     #[must_use]
     pub fn keeps_out(&self, host: &str) -> bool {

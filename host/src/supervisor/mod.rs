@@ -34,7 +34,7 @@ mod release;
 
 use std::{
     ffi::OsString,
-    io::{self, ErrorKind},
+    io,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     pin::pin,
@@ -60,8 +60,6 @@ use crate::{
     words::{millis, with_causes},
 };
 
-/// The argument that tells a host of that.
-const WENT_BACK: &str = "--store-went-back";
 /// How much longer than it should a host may take to stop: a machine may be slow.
 const SLOW: Duration = Duration::from_secs(5);
 
@@ -109,16 +107,12 @@ pub enum SupervisorError {
 
 impl SupervisorError {
     fn of_start(program: &Path, source: io::Error) -> Self {
-        match source.kind() {
-            ErrorKind::NotFound
-            | ErrorKind::PermissionDenied
-            | ErrorKind::IsADirectory
-            | ErrorKind::NotADirectory => Self::Program { program: program.to_owned(), source },
-            // What is no program has no kind of its own.
-            _ if source.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
-                Self::Program { program: program.to_owned(), source }
-            }
-            _ => Self::System(source),
+        let by_program =
+            [Errno::NOENT, Errno::ACCESS, Errno::PERM, Errno::ISDIR, Errno::NOTDIR, Errno::NOEXEC];
+        if Errno::from_io_error(&source).is_some_and(|errno| by_program.contains(&errno)) {
+            Self::Program { program: program.to_owned(), source }
+        } else {
+            Self::System(source)
         }
     }
 }
@@ -127,8 +121,8 @@ impl SupervisorError {
 pub struct Supervisor<L> {
     /// The executable of the host.
     pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<OsString>,
+    /// Its arguments; it is told whether the store went back under an earlier life of it.
+    pub arguments: fn(bool) -> Vec<OsString>,
     /// Reads the settings, as the host will.
     pub load: L,
     /// What people ask for, the graceful stop first.
@@ -177,11 +171,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     async fn once(&mut self, past: &mut Past) -> Result<Life, SupervisorError> {
         // Each time anew, as the host does: they must mean the same store.
         let config = (self.load)()?;
-        let mut arguments = self.arguments.clone();
-        if past.went_back {
-            // Right after the subcommand: at the end there may be a `--`.
-            arguments.insert(arguments.len().min(1), WENT_BACK.into());
-        }
+        let arguments = (self.arguments)(past.went_back);
         let child = Child::start(&self.program, &arguments)
             .map_err(|error| SupervisorError::of_start(&self.program, error))?;
         Ok(self.life(child, &config, past).await?)

@@ -206,7 +206,7 @@ impl Loop {
 
     async fn run(mut self, mut inbox: UnboundedReceiver<Event>) {
         if self.witness.has_gone_back() {
-            self.went_back(WENT_BACK.to_owned());
+            self.store_changed(Mismatch { seen: WENT_BACK.to_owned(), behind: true });
         }
         self.feed(Event::Tick);
         while !self.heart.is_done() {
@@ -215,7 +215,10 @@ impl Loop {
                 // Answers first: a renewal that has arrived must count before time is looked at.
                 // But of another store, or an older one, none counts.
                 biased;
-                Ok(()) = self.mismatches.changed() => self.store_changed(),
+                Ok(()) = self.mismatches.changed() => {
+                    let mismatch = self.mismatches.borrow_and_update().clone();
+                    mismatch.into_iter().for_each(|it| self.store_changed(it));
+                }
                 Some(answer) = self.answers.recv() => self.answer(answer),
                 Some(event) = inbox.recv() => self.feed(event),
                 Ok(()) = self.roster.changed() => self.compare(),
@@ -231,21 +234,12 @@ impl Loop {
         self.terms.join().await;
     }
 
-    fn store_changed(&mut self) {
-        let mismatch = self.mismatches.borrow_and_update().clone();
-        if let Some(Mismatch { seen, behind }) = mismatch {
-            if behind {
-                return self.went_back(seen);
-            }
-            report::store_changed(&seen, self.heart.host(), &self.journal);
-            self.feed(Event::StoreChanged { seen, behind });
-        }
-    }
-
-    fn went_back(&mut self, seen: String) {
+    fn store_changed(&mut self, Mismatch { seen, behind }: Mismatch) {
         report::store_changed(&seen, self.heart.host(), &self.journal);
-        self.witness.went_back();
-        self.feed(Event::StoreChanged { seen, behind: true });
+        if behind {
+            self.witness.went_back();
+        }
+        self.feed(Event::StoreChanged { seen, behind });
     }
 
     fn answer(&mut self, Answer { event, outcome }: Answer) {

@@ -27,6 +27,7 @@ use crate::{
     election::{Group, LeaderKey},
     journal::{Journal, Transition},
     store::{Roster, Standing, Stranger},
+    words::because,
 };
 
 /// The longest nap: timers stand still while the machine is suspended.
@@ -56,6 +57,13 @@ pub enum Why {
     Unknown,
     /// No host stands.
     Nobody,
+    /// People keep all hosts from standing.
+    Frozen {
+        /// Who does, and why.
+        by: String,
+        /// The command that lets them stand.
+        resume: String,
+    },
     /// What heads the queue is no host's.
     Stranger(Arc<Stranger>),
     /// The host that heads the queue has not said that it leads.
@@ -108,6 +116,9 @@ impl fmt::Display for Why {
                      not know",
             ),
             Self::Nobody => f.write_str("no host stands for election"),
+            Self::Frozen { by, resume } => {
+                write!(f, "nobody may, it is frozen by {by}; `{resume}` lets one lead")
+            }
             Self::Stranger(it) => {
                 write!(f, "{it} heads its queue; `{}` removes that", it.remove)
             }
@@ -157,8 +168,14 @@ impl Why {
                 Some(Self::Silent { host, key })
             }
             (None, Some(stranger)) => Some(Self::Stranger(Arc::clone(stranger))),
-            (None, None) => Some(Self::Nobody),
+            (None, None) => Some(Self::frozen(group, roster).unwrap_or(Self::Nobody)),
         }
+    }
+
+    fn frozen(group: &Group, roster: &Roster) -> Option<Self> {
+        let freeze = roster.notes.pause_of(group).filter(|pause| pause.freeze)?;
+        let by = because(&freeze.order.by, &freeze.order.reason);
+        Some(Self::Frozen { by, resume: roster.notes.resume(group) })
     }
 
     /// The same of several groups.

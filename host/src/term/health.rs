@@ -21,14 +21,11 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{
-    action::{Action, Failure, Programme},
+    action::{Action, FAILED_AGAIN, Failure, Programme},
     clock::{BootTime, unix_ms},
     election::Group,
     store::{Failing, Roster, Standing},
 };
-
-/// After this long a parked action is tried again.
-const RETRY: Duration = Duration::from_secs(300);
 
 /// What this host says in the store of the actions that fail on it.
 pub(super) type Report = BTreeMap<String, Failing>;
@@ -68,7 +65,7 @@ struct Failed {
 impl Failed {
     /// Whether the leader, which is this host, is to go on without it.
     fn is_out(&self, now: BootTime) -> bool {
-        self.well.is_none() && now.since(self.at) < RETRY
+        self.well.is_none() && now.since(self.at) < FAILED_AGAIN
     }
 
     /// Whether it has been up for its window since it was tried again, which has ended so

@@ -11,7 +11,7 @@ use std::{
 use tracing::{info, warn};
 
 use crate::{
-    action::{Action, Failure},
+    action::{Action, FAILED_AGAIN, Failure},
     clock::BootTime,
     config::{ActionConfig, Reserved},
     plugin::Kind,
@@ -79,10 +79,8 @@ const FRESH: Duration = Duration::from_millis(50);
 /// How long a plugin waits for its settings, and settings for their plugin: longer than a
 /// person or a script takes from one copy to the next.
 const SETTLE: Duration = Duration::from_secs(5);
-/// How long what failed on trial is left alone, where nothing ran before it: as long as what is
-/// parked.
-const AGAIN: Duration = Duration::from_secs(300);
-/// The same, where the reason lies elsewhere and may be gone any moment.
+/// How long what failed on trial is left alone, where the reason lies elsewhere and may be gone any
+/// moment.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Whether there is not a word of settings.
@@ -141,7 +139,7 @@ impl Known {
         self.refuse(failure.action.name(), failure.reason.clone());
         self.reserved = failure.action.reserved();
         self.action = failure.action.last_good();
-        let pause = if failure.may_pass { SOON } else { AGAIN };
+        let pause = if failure.may_pass { SOON } else { FAILED_AGAIN };
         self.again = self.action.is_none().then(|| BootTime::now() + pause);
     }
 

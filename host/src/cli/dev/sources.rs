@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::File,
     hash::{DefaultHasher, Hash, Hasher},
-    os::unix::fs::MetadataExt,
+    io,
+    os::fd::AsFd,
     path::{Path, PathBuf},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -16,11 +18,20 @@ use super::project::Project;
 use crate::{
     cli::ExitError,
     config::small_file::{self, Stamp},
+    inode::Inode,
 };
 
 /// How often it is looked at. To walk a folder of some hundred files takes a millisecond or two,
 /// and misses nothing, as what the system tells of changes may.
 const LOOK: Duration = Duration::from_millis(150);
+
+/// Where this program writes to, as in `soloist dev > log`: each line of it would be a change.
+static OWN_OUTPUT: LazyLock<Vec<Inode>> = LazyLock::new(|| {
+    let both =
+        [io::stdout().as_fd().try_clone_to_owned(), io::stderr().as_fd().try_clone_to_owned()];
+    let files = both.into_iter().flatten().map(File::from);
+    files.filter_map(|file| file.metadata().ok()).map(|about| Inode::of(&about)).collect()
+});
 
 type Files = BTreeMap<PathBuf, Content>;
 
@@ -90,10 +101,7 @@ fn changed(before: &Files, now: &Files) -> Vec<PathBuf> {
 /// they were `before` are not read again.
 fn files(folder: &Path, before: &Files) -> Result<Files, ExitError> {
     let mut walk = WalkBuilder::new(folder);
-    let own = own_output();
-    walk.require_git(false).filter_entry(move |entry| {
-        !is_component(entry.path()) && !own.iter().any(|own| own.is_at(entry.path()))
-    });
+    walk.require_git(false).filter_entry(|entry| !is_component(entry.path()));
     let mut files = Files::new();
     for entry in walk.build() {
         let entry = entry.map_err(|error| {
@@ -101,32 +109,16 @@ fn files(folder: &Path, before: &Files) -> Result<Files, ExitError> {
         })?;
         let file = entry.into_path();
         // It may be gone by now.
-        let Some(stamp) = Stamp::of(&file).filter(|_| file.is_file()) else { continue };
+        let Ok(about) = file.metadata() else { continue };
+        if !about.is_file() || OWN_OUTPUT.contains(&Inode::of(&about)) {
+            continue;
+        }
+        let stamp = Stamp::new(&about);
         let known = before.get(&file).filter(|before| before.stamp == stamp);
         let content = known.cloned().unwrap_or_else(|| Content::of(&file, stamp));
         files.insert(file, content);
     }
     Ok(files)
-}
-
-/// Where this program writes to, as in `soloist dev > log`: each line of it would be a change.
-fn own_output() -> Vec<Identity> {
-    let both =
-        [rustix::fs::fstat(rustix::stdio::stdout()), rustix::fs::fstat(rustix::stdio::stderr())];
-    both.into_iter().flatten().map(|it| Identity { device: it.st_dev, inode: it.st_ino }).collect()
-}
-
-/// A file, by whichever name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl Identity {
-    fn is_at(self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|it| self == Self { device: it.dev(), inode: it.ino() })
-    }
 }
 
 /// What is built is not what it is built of.
@@ -148,6 +140,8 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

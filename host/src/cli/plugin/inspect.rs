@@ -44,7 +44,7 @@ pub(super) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
         .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
     let mut sheet = Sheet::of(&args.file.display().to_string(), &inspection);
     if sheet.runs && !sheet.strategy {
-        sheet.settings = scratch::settings_of(&args.file).map(|it| Settings::of(&it, &args.file));
+        sheet.settings = scratch::settings_file(&args.file).map(|it| Settings::of(&it, &args.file));
         sheet.runs = sheet.settings.as_ref().is_none_or(|settings| settings.wrong.is_none());
     }
     if args.json {

@@ -83,7 +83,7 @@ impl RunArgs {
     /// The settings of the action that runs the plugin: those of its file, and what the flags
     /// add or put in their place.
     fn settings(&self) -> Result<Table, ExitError> {
-        let found = || scratch::settings_of(&self.file);
+        let found = || scratch::settings_file(&self.file);
         let mut table = match self.settings.clone().or_else(found) {
             Some(file) => {
                 remark(&format!("the settings are those of {}", file.display()));

@@ -95,7 +95,7 @@ pub(super) fn action_name(file: &Path) -> String {
 
 /// The file of the settings of the plugin `file`, if there is one: beside it, or in the working
 /// folder.
-pub(super) fn settings_of(file: &Path) -> Option<PathBuf> {
+pub(super) fn settings_file(file: &Path) -> Option<PathBuf> {
     let beside = file.with_extension("toml");
     let here = beside.file_name().map(PathBuf::from);
     [Some(beside), here].into_iter().flatten().find(|file| file.is_file())

@@ -79,9 +79,8 @@ impl Commands {
         let group = self.group_or_all(&roster, order.group)?;
         let what = all_or(group.as_ref());
         let undo = format!("soloist pause{}", option(group.as_ref()));
-        let was = self.erase(&Topic::Pause(group), &undo).await;
-        self.take_down_unless_refused(&was, ["resume", &what], order.by, order.reason);
-        if !was? {
+        let topic = Topic::Pause(group);
+        if !self.take_back(&topic, ["resume", &what, &undo], order.by, order.reason).await? {
             let of_one = "a pause of one group is taken back with --group";
             return Err(CommandError::refused(format!("{what}: not paused"), of_one));
         }
@@ -122,9 +121,8 @@ impl Commands {
     pub async fn undrain(&self, order: DrainOrder) -> Result<Done, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
         let undo = format!("soloist drain {host}");
-        let was = self.erase(&Topic::Drain(host.clone()), &undo).await;
-        self.take_down_unless_refused(&was, ["undrain", &host], order.by, order.reason);
-        if !was? {
+        let topic = Topic::Drain(host.clone());
+        if !self.take_back(&topic, ["undrain", &host, &undo], order.by, order.reason).await? {
             let help = "`soloist status` shows the hosts that are drained";
             return Err(CommandError::refused(format!("{host} is not drained"), help));
         }
@@ -191,17 +189,20 @@ impl Commands {
         if names.contains(&*name) { Ok(name) } else { Err(CommandError::no_host(&name, &names)) }
     }
 
-    /// Records who wants what, and why, if it was done, or may have been.
-    fn take_down_unless_refused(
+    /// Takes a note away, as [`erase`](Self::erase) does, and records who wants that, and why, if
+    /// it was done, or may have been.
+    async fn take_back(
         &self,
-        done: &Result<bool, CommandError>,
-        [command, of]: [&str; 2],
+        topic: &Topic,
+        [command, of, undo]: [&str; 3],
         by: String,
         reason: String,
-    ) {
-        if !matches!(done, Ok(false)) {
+    ) -> Result<bool, CommandError> {
+        let was = self.erase(topic, undo).await;
+        if !matches!(was, Ok(false)) {
             self.take_down(command, of, by, reason);
         }
+        was
     }
 
     /// Records who wants what, and why.

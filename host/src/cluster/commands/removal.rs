@@ -49,9 +49,8 @@ impl Commands {
     pub async fn admit(&self, order: DrainOrder) -> Result<Done, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
         let undo = format!("soloist remove {host} --force");
-        let was = self.erase(&Topic::Removal(host.clone()), &undo).await;
-        self.take_down_unless_refused(&was, ["admit", &host], order.by, order.reason);
-        if !was? {
+        let topic = Topic::Removal(host.clone());
+        if !self.take_back(&topic, ["admit", &host, &undo], order.by, order.reason).await? {
             let help = "`soloist status` shows the hosts that are removed";
             return Err(CommandError::refused(format!("{host} is not removed"), help));
         }

@@ -229,10 +229,8 @@ pub(super) fn may_change(roster: &Roster, group: &Group) -> Result<(), CommandEr
     match roster.notes.pause_of(group) {
         Some(pause) if pause.freeze => {
             let error = format!("{group} is frozen, by {}", pause.order.by);
-            // One of all groups, and one of this, are taken back each by itself.
-            let own = roster.notes.paused.get(group).is_some_and(|own| own == pause);
-            let scope = if own { format!(" --group {group}") } else { String::new() };
-            Err(CommandError::refused(error, format!("run `soloist resume{scope}` first")))
+            let help = format!("run `{}` first", roster.notes.resume(group));
+            Err(CommandError::refused(error, help))
         }
         _ => Ok(()),
     }

@@ -13,10 +13,8 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statfs, statvfs, statx};
 
-use super::{
-    fault::Fault,
-    inode::{Inode, digest},
-};
+use super::fault::Fault;
+use crate::inode::{Inode, digest};
 
 /// The database and what lies beside it.
 #[derive(Clone, Debug)]

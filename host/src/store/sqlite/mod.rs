@@ -15,7 +15,6 @@ mod casts;
 mod fault;
 mod file;
 mod home;
-mod inode;
 mod join;
 mod locks;
 mod presence;

@@ -29,10 +29,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{
     fault::Fault,
     home::Home,
-    inode::Inode,
     locks::{self, Bytes},
 };
-use crate::clock::BootTime;
+use crate::{clock::BootTime, inode::Inode};
 
 /// Where the marks are: each log has a place of its own.
 const MARKS: Bytes = 1 << 61..1 << 62;

@@ -7,24 +7,24 @@ use sha2::{Digest, Sha256};
 /// A file as the kernel tells it from all others, while somebody has it open: by device and
 /// inode, which are the same by every name and through every mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Inode {
+pub(crate) struct Inode {
     device: u64,
     number: u64,
 }
 
 impl Inode {
-    pub(super) fn of(found: &fs::Metadata) -> Self {
+    pub(crate) fn of(found: &fs::Metadata) -> Self {
         Self { device: found.dev(), number: found.ino() }
     }
 
     /// What `path` leads to. Nothing is opened: closing would drop SQLite's locks.
-    pub(super) fn at(path: &Path) -> io::Result<Self> {
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|found| Self::of(&found))
     }
 }
 
 /// One number that stands for all of `inodes`, in every process.
-pub(super) fn digest(inodes: &[Inode]) -> u64 {
+pub(crate) fn digest(inodes: &[Inode]) -> u64 {
     let mut digest = Sha256::new();
     for Inode { device, number } in inodes {
         digest.update(device.to_le_bytes());
