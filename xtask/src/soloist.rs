@@ -14,7 +14,7 @@ pub(crate) fn build() -> Result<PathBuf> {
 
 /// Builds it in the shortest time, for a first look.
 pub(crate) fn build_for_demo() -> Result<PathBuf> {
-    build_by("demo")
+    build_by("quick")
 }
 
 /// Builds it as it is handed out, which takes longer, and runs faster.
