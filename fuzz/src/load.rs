@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use soloist::plugin::{Engine, Plugin};
+use soloist_guests::plugin::{Engine, Plugin};
 
 static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(None).expect("an engine without a cache"));

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use std::{env, fs, future, process, thread};
 
-use soloist::config::{Config, Overrides};
+use soloist_config::{Config, Overrides};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use libfuzzer_sys::fuzz_target;
-use soloist::clock::unix_ms;
-use soloist::config::{ActionConfig, Config, Overrides, check_mounts};
+use soloist_config::{ActionConfig, Config, Overrides, check_mounts};
+use soloist_heart::clock::unix_ms;
 use tempfile::TempDir;
 
 /// A folder with a plugin, whose settings are written anew each time.

@@ -27,7 +27,7 @@ const SETTINGS: [(u8, &str); 4] = [
 ];
 
 /// Every kind of mistake, with what is said of it.
-const REFUSALS: &str = "host/src/config/refusals.txt";
+const REFUSALS: &str = "host/config/src/refusals.txt";
 
 /// Requests, by route: the first byte of `fuzz/src/api.rs`.
 const REQUESTS: [(u8, &str); 22] = [

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use super::catalog::Refused;
-use crate::config::Reserved;
+use soloist_config::Reserved;
 
 /// The longest reason that a client is told, in characters: names that a plugin imports, as
 /// many as it likes, may be part of it.

@@ -19,7 +19,7 @@ use super::{
     routes::Slot,
     running::{Running, Scope, Started},
 };
-use crate::clock::BootTime;
+use soloist_heart::clock::BootTime;
 
 /// What is to run.
 #[derive(Clone)]

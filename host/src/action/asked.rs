@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc};
 
 use ::http::{Method, Request, StatusCode, Uri};
 
-use crate::{clock::BootTime, trace::TraceContext, words::tame};
+use soloist_heart::clock::BootTime;
+use soloist_text::tame;
+use soloist_trace::TraceContext;
 
 /// The longest path that is logged, in bytes.
 const PATH: usize = 1024;

@@ -17,7 +17,7 @@ use super::{
     fate::{Fate, Tie},
     headers::tame_trailers,
 };
-use crate::capability::{Gate, Shut};
+use soloist_leadership::{Gate, Shut};
 
 /// Why a response was cut off.
 #[derive(Debug, thiserror::Error)]
@@ -267,7 +267,7 @@ mod tests {
     use tokio::task::{AbortHandle, yield_now};
 
     use super::{super::fate::GuestTask, *};
-    use crate::{capability::test_gate, clock::BootTime};
+    use soloist_heart::Group;
 
     /// A term, and how many answers broke off in it.
     struct Watch {
@@ -299,7 +299,8 @@ mod tests {
     }
 
     fn watch() -> Arc<Watch> {
-        Watch { gate: test_gate(BootTime::NEVER), broken: AtomicUsize::new(0) }.into()
+        let gate = Arc::new(Gate::outside(Group::main(), "a".into()));
+        Watch { gate, broken: AtomicUsize::new(0) }.into()
     }
 
     fn reply(expects_body: bool, length: Option<u64>, closed: bool) -> Reply {

@@ -42,10 +42,8 @@ use super::{
     valid::{self, Outright},
     wire::Wire,
 };
-use crate::{
-    repeats::Repeats,
-    tls::{Acceptor, H2},
-};
+use soloist_telemetry::repeats::Repeats;
+use soloist_tls::{Acceptor, H2};
 
 /// Answers the requests that come to an address.
 pub(crate) trait Answers: Send + Sync + 'static {

@@ -12,7 +12,7 @@ use super::{
     listen,
     places::Places,
 };
-use crate::tls::Acceptor;
+use soloist_tls::Acceptor;
 
 /// How far the opening of an address has come.
 #[derive(Clone, Debug, Default)]

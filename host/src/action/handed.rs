@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::sleep;
 
 use super::places::Visit;
-use crate::clock::BootTime;
+use soloist_heart::clock::BootTime;
 
 /// The largest piece of a stream of HTTP/2: so much may lie in the host for each stream that a
 /// client leaves no room for. It is what one frame carries (RFC 9113, section 4.2).

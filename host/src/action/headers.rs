@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::connection::Caller;
-use crate::{capability::Stamp, config::Network};
+use soloist_config::Network;
+use soloist_guests::capability::Stamp;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -12,10 +12,11 @@ use tokio::{task::JoinHandle, time::timeout};
 use tracing::{info, warn};
 
 use super::{Action, Failure, Scope, State, Tasks};
-use crate::{
-    capability::{Access, Gate, GuestState, one_line},
+use soloist_guests::{
+    capability::{Access, GuestState, one_line},
     plugin::{Change, Guest, HooksEntry, Leader},
 };
+use soloist_leadership::Gate;
 
 /// The hooks that a term begins with, side by side. Dropping them cancels them.
 pub struct Hooks {

@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::budget::{Account, Charge};
+use soloist_resources::budget::{Account, Charge};
 
 /// What a piece takes beside its bytes, in bytes.
 const PIECE: usize = 256;

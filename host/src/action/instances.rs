@@ -12,7 +12,7 @@ use super::{
     single::{self, Single},
     upload::Upload,
 };
-use crate::plugin::HttpEntry;
+use soloist_guests::plugin::HttpEntry;
 
 /// The instances of one action under one term.
 pub(super) enum Instances {

@@ -27,10 +27,9 @@ use super::{
     stage::{DoorKey, door_key},
     tasks::Begun,
 };
-use crate::{
-    capability::{Gate, Stamp},
-    election::{Group, Token},
-};
+use soloist_guests::capability::Stamp;
+use soloist_heart::{Group, Token};
+use soloist_leadership::Gate;
 
 /// Who performs on this host, and which addresses it has for good. Clones are the same.
 #[derive(Clone, Default)]

@@ -35,6 +35,7 @@ mod lobby;
 mod opening;
 mod paths;
 mod places;
+mod prepare_error;
 mod refusal;
 mod request;
 mod reserve;
@@ -79,6 +80,7 @@ pub use lobby::Lobby;
 pub(crate) use lobby::{Floor, Performer, Visit};
 pub(crate) use paths::{Paths, take_off};
 pub(crate) use places::Places;
+pub use prepare_error::PrepareError;
 pub(crate) use refusal::{BAD_BODY, Unserved, nowhere, told, too_large};
 pub use running::{Failure, Scope};
 pub(crate) use stage::{DoorKey, door_key};
@@ -88,14 +90,15 @@ pub use task::{Offers, TaskError, Workshop};
 pub use tasks::Tasks;
 pub(crate) use valid::{Outright, is_host};
 
-use crate::{
-    budget::Account,
-    capability::{Access, BlockingPool, Calls, Gate, Spawner, TermLink},
-    config::{ActionConfig, JobConfig, Reserved, Restart, Standby},
-    election::Group,
-    plugin::{self, Engine, Kind, Kinds, Pace, Plugin, PluginError, Slot},
-    tls::{Acceptor, TlsError},
+use soloist_config::{ActionConfig, JobConfig, Reserved, Restart};
+use soloist_guests::{
+    capability::{Access, BlockingPool, Calls, Spawner, TermLink},
+    plugin::{self, Engine, Kind, Kinds, Pace, Plugin, Slot},
 };
+use soloist_heart::Group;
+use soloist_leadership::Gate;
+use soloist_resources::budget::Account;
+use soloist_tls::Acceptor;
 use status::Board;
 
 /// A plugin that was prepared under its settings: one version of an action. It
@@ -113,64 +116,6 @@ pub struct Action {
     tls: Option<Acceptor>,
     board: Board,
     trial: Mutex<Trial>,
-}
-
-/// Why an action cannot be prepared.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// Its plugin is nothing that this host can run.
-    #[error(transparent)]
-    Plugin(#[from] PluginError),
-    /// Its certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// It has a schedule, and nothing that could be run by it.
-    #[error(
-        "the action {action} has a schedule and no program to run: its plugin exports no \
-         `wasi:cli/run`; drop `schedule`, or give the plugin a `main`"
-    )]
-    NoProgram {
-        /// The action.
-        action: Arc<str>,
-    },
-    /// It is to be what its plugin is not.
-    #[error(
-        "the action {action} is to be run as {kind}, and its plugin can be run as {offered}: drop \
-         `{kind}` from `kinds`, or put the right plugin there"
-    )]
-    NotOffered {
-        /// The action.
-        action: Arc<str>,
-        /// What it is to be.
-        kind: Kind,
-        /// What its plugin can be.
-        offered: Kinds,
-    },
-    /// Standbys are to do something with its requests, and it takes none.
-    #[error(
-        "the action {action} answers no requests, so standbys cannot {standby} them: drop `standby`"
-    )]
-    NoRequests {
-        /// The action.
-        action: Arc<str>,
-        /// What standbys should do.
-        standby: Standby,
-    },
-}
-
-impl PrepareError {
-    /// Whether the same file under the same settings may be taken at another time.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Plugin(PluginError::Read { .. } | PluginError::Apart { .. }) | Self::Tls(_) => {
-                true
-            }
-            Self::Plugin(_)
-            | Self::NoProgram { .. }
-            | Self::NotOffered { .. }
-            | Self::NoRequests { .. } => false,
-        }
-    }
 }
 
 /// Whether a version has shown that it runs.

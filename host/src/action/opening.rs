@@ -30,7 +30,7 @@ use super::{
     body::{Whole, has_no_body},
     request::Head,
 };
-use crate::clock::BootTime;
+use soloist_heart::clock::BootTime;
 
 /// A piece of a body, and the end or the trailers: the next piece comes when somebody has
 /// taken the first.

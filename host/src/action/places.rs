@@ -1,7 +1,7 @@
 //! The connections that an address has open, and who gives way when there are too many.
 //!
 //! Invariants:
-//! - Each client has its share of an address ([`shares`](crate::shares)), and all addresses of
+//! - Each client has its share of an address ([`shares`](soloist_resources::shares)), and all addresses of
 //!   actions together have theirs of what the process may open.
 //! - A connection on which nothing is asked for gives way to a new one, the one that has been
 //!   idle longest first: of the same client where that has its share, of anybody where all is
@@ -20,8 +20,8 @@ use std::{
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    clock::BootTime,
+use soloist_heart::clock::BootTime;
+use soloist_resources::{
     descriptors,
     shares::{Client, Short, Taken},
 };

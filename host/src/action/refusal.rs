@@ -11,11 +11,10 @@ use super::{
     running::Run,
     upload::Flaw,
 };
-use crate::{
-    capability::{Hangs, Shut},
-    measure,
-    words::with_causes,
-};
+use soloist_guests::capability::Hangs;
+use soloist_leadership::Shut;
+use soloist_telemetry::measure;
+use soloist_text::with_causes;
 
 /// What is said of a body that nobody can read.
 pub(crate) const BAD_BODY: &str =

@@ -22,14 +22,12 @@ use super::{
     running::Run,
     upload::{Flaws, Upload},
 };
-use crate::{
-    capability::{Gate, Shut, Stamp},
-    clock::BootTime,
-    config::Network,
-    measure::{self, Requests},
-    plugin::HttpEntry,
-    trace::{KeyValue, Role, Span, TraceContext},
-};
+use soloist_config::Network;
+use soloist_guests::{capability::Stamp, plugin::HttpEntry};
+use soloist_heart::clock::BootTime;
+use soloist_leadership::{Gate, Shut};
+use soloist_telemetry::measure::{self, Requests};
+use soloist_trace::{KeyValue, Role, Span, TraceContext};
 
 /// Where a guest's answer goes: a response, or the error that it answers with.
 pub(super) type Head = oneshot::Sender<Result<Response<WasiBody>, String>>;

@@ -10,7 +10,8 @@ use tokio::{
 };
 
 use super::Tasks;
-use crate::{config::Reuse, plugin::Guest};
+use soloist_config::Reuse;
+use soloist_guests::plugin::Guest;
 
 /// An instance that was made.
 pub(super) struct Warm<T> {

@@ -20,7 +20,8 @@ use super::{
     request::Server,
     valid::Outright,
 };
-use crate::capability::{Gate, Stamp};
+use soloist_guests::capability::Stamp;
+use soloist_leadership::Gate;
 
 /// The place of one action among the routes. Versions of it come and go there.
 pub(super) struct Slot {

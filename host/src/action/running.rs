@@ -25,14 +25,14 @@ use super::{
     request::Server,
     service::{self, Current},
 };
-use crate::{
-    capability::{Access, Gate, TermLink},
-    clock::BootTime,
-    measure,
+use soloist_guests::{
+    capability::{Access, TermLink},
     plugin::Kind,
-    repeats::Repeats,
-    words::with_causes,
 };
+use soloist_heart::clock::BootTime;
+use soloist_leadership::Gate;
+use soloist_telemetry::{measure, repeats::Repeats};
+use soloist_text::with_causes;
 
 /// What actions get of their term.
 #[derive(Clone, Debug)]

@@ -16,12 +16,12 @@ use tokio::{
 use wasmtime_wasi::I32Exit;
 
 use super::{State, Tasks, limits::RESTART, running::Run};
-use crate::{
+use soloist_config::{Patience, Restart};
+use soloist_guests::{
     capability::{GuestState, Heed},
-    config::{Patience, Restart},
-    measure,
     plugin::{Guest, Kind, ServiceEntry, Slot},
 };
+use soloist_telemetry::measure;
 
 /// The instance that runs now, if one does.
 #[derive(Debug)]

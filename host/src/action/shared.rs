@@ -38,12 +38,12 @@ use super::{
     upload::Upload,
     worker::{Ticket, Worker},
 };
-use crate::{
+use soloist_config::{Instances, Reuse};
+use soloist_guests::{
     capability::GuestState,
-    config::{Instances, Reuse},
     plugin::{Guest, Slot},
-    trace::TraceContext,
 };
+use soloist_trace::TraceContext;
 
 /// How often an instance is looked at, unless it may be idle for a shorter time.
 const LOOK: Duration = Duration::from_secs(10);

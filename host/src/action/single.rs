@@ -28,9 +28,9 @@ use super::{
     tasks::Begun,
     upload::Upload,
 };
-use crate::{
+use soloist_config::Instances;
+use soloist_guests::{
     capability::GuestState,
-    config::Instances,
     plugin::{Guest, Slot},
 };
 

@@ -14,12 +14,10 @@ use super::{
     routes::{Routes, Slot},
     running::Started,
 };
-use crate::{
-    clock::BootTime,
-    config::{self, ActionConfig, Mount, TlsFiles},
-    plugin::Kind,
-    tls::Acceptor,
-};
+use soloist_config::{self as config, ActionConfig, Mount, TlsFiles};
+use soloist_guests::plugin::Kind;
+use soloist_heart::clock::BootTime;
+use soloist_tls::Acceptor;
 
 /// An address, and what it takes to be let in. Port 0 is a port of its own for each
 /// action that asks for it.

@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{election::Group, plugin::Kinds};
+use soloist_guests::plugin::Kinds;
+use soloist_heart::Group;
 
 /// What an action is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use super::{
     limits::{REQUEST_HEADERS, REQUEST_SIZE, TARGET},
     refusal::told,
 };
-use crate::capability::Stamp;
+use soloist_guests::capability::Stamp;
 
 /// Why an address answers a request itself: nobody else need hear of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

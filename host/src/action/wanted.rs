@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::PrepareError;
-use crate::{config::ActionConfig, plugin::Kinds};
+use super::prepare_error::PrepareError;
+use soloist_config::ActionConfig;
+use soloist_guests::plugin::Kinds;
 
 /// What a plugin that could be run as all of `offered` is run as under `config`.
 pub(super) fn kinds(config: &ActionConfig, offered: &Kinds) -> Result<Kinds, PrepareError> {
@@ -26,10 +27,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::{
-        config::{Concurrency, JobConfig, Missed, Schedule},
-        plugin::Kind::{self, Hooks, Http, Job, Service, Task},
-    };
+    use soloist_config::{Concurrency, JobConfig, Missed, Schedule};
+    use soloist_guests::plugin::Kind::{self, Hooks, Http, Job, Service, Task};
 
     fn of(wanted: Option<&[Kind]>, scheduled: bool, offered: &[Kind]) -> Result<String, String> {
         let job = scheduled.then(|| JobConfig {

@@ -15,7 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::refusal::Refusal;
-use crate::{
+use soloist_resources::{
     budget::{Clients, Overdrawn, Tab},
     shares::{Client, Share, Shares},
 };

@@ -19,20 +19,18 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    entrance::{OPERATE, READ},
     extract::{Path, Query},
+    needs::{OPERATE, READ},
     refusal::Refusal,
     routes::Routes,
     tasks::{self, RETRY_AFTER, TaskDesk, put},
 };
-use crate::{
-    plugin::Answer,
-    store::{CastAnswer, CastKey},
-    tasks::{
-        CALL,
-        casts::{CastEntry, CastError, Trouble},
-    },
+use crate::tasks::{
+    CALL,
+    casts::{CastEntry, CastError, Trouble},
 };
+use soloist_guests::plugin::Answer;
+use soloist_stores::{CastAnswer, CastKey};
 
 /// How many dead letters are listed, if nothing else is said, and at most.
 const PAGE: usize = 100;

@@ -21,7 +21,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{body, entrance::OPERATE, refusal::Refusal, routes::Routes};
+use super::{body, needs::OPERATE, refusal::Refusal, routes::Routes};
 use crate::cluster::{
     CommandError, Commands, Done, DrainOrder, PASSED_ON, PauseOrder, RemoveOrder, ResignOrder,
 };
@@ -105,10 +105,9 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{
-        cluster::{Passport, Peers, Sight},
-        store::{Member, Store},
-    };
+    use crate::cluster::{Passport, Peers};
+    use soloist_leadership::Sight;
+    use soloist_stores::{Member, Store};
 
     /// The commands of a host that has not seen its cluster yet.
     pub(in crate::api) fn nobody(store: Arc<dyn Store>) -> Commands {
@@ -125,7 +124,7 @@ pub(super) mod tests {
             sight: Sight::of_nothing(),
             groups: Box::new(Vec::new),
             events: tokio::sync::mpsc::unbounded_channel().0,
-            journal: crate::journal::Journal::default(),
+            journal: soloist_telemetry::journal::Journal::default(),
             patience: Duration::from_secs(1),
         }
     }

@@ -20,12 +20,13 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Status, StatusSource,
-    entrance::READ,
     live::{Gone, Listener, Live},
+    needs::READ,
     refusal::Refusal,
     routes::Routes,
 };
-use crate::{clock::BootTime, journal::Journal};
+use soloist_heart::clock::BootTime;
+use soloist_telemetry::journal::Journal;
 
 /// How often the status is looked at.
 const LOOK: Duration = Duration::from_millis(200);

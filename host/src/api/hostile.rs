@@ -18,12 +18,10 @@ use super::{
         tests::{TTL, desks},
     },
 };
-use crate::{
-    config::StoreUrl,
-    store::{
-        self, CastAnswer, CastChange, CastKey, CastOrder, Casts, Claim, Claimer, Guard, Queued,
-        Store, Write,
-    },
+use soloist_config::StoreUrl;
+use soloist_stores::{
+    self as store, CastAnswer, CastChange, CastKey, CastOrder, Casts, Claim, Claimer, Guard,
+    Queued, Store, Write,
 };
 
 /// A page that would do something, and what steers a terminal.

@@ -18,6 +18,7 @@ mod inert;
 mod jobs;
 mod live;
 mod logs;
+mod needs;
 mod own_site;
 mod refusal;
 mod routes;

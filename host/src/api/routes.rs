@@ -13,7 +13,10 @@ use axum::{
     routing::{MethodFilter, on},
 };
 
-use super::entrance::{self, Entrance, Needs, OPERATE, READ};
+use super::{
+    entrance::{self, Entrance},
+    needs::{Needs, OPERATE, READ},
+};
 
 /// Routes of one room, which share `S`.
 pub(super) struct Routes<S = ()> {

@@ -23,10 +23,11 @@ use super::{
     JobSource, Status,
     budget::Budget,
     casts, commands, dashboard,
-    entrance::{Entrance, Needs, READ},
+    entrance::Entrance,
     events, inert, jobs,
     live::Live,
     logs::{self, LogSource},
+    needs::{Needs, READ},
     refusal::Refusal,
     routes::Routes,
     state,
@@ -34,15 +35,14 @@ use super::{
 };
 use crate::{
     action::{Answers, Caller, Hall, Outright, Places, Tasks, accept_all},
-    budget::Clients,
     cluster::Commands,
-    journal::Journal,
     relay::Relay,
-    shares::Client,
-    store,
-    tls::Acceptor,
-    words::tame,
 };
+use soloist_resources::{budget::Clients, shares::Client};
+use soloist_stores as store;
+use soloist_telemetry::journal::Journal;
+use soloist_text::tame;
+use soloist_tls::Acceptor;
 
 /// How long a client may take to send a request, to sit idle, or to take nothing of an answer.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);

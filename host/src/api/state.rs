@@ -30,16 +30,14 @@ use tracing::info;
 
 use super::{
     body,
-    entrance::{OPERATE, READ},
     extract::{Path, Query},
+    needs::{OPERATE, READ},
     refusal::Refusal,
     routes::Routes,
 };
-use crate::{
-    config::check_name,
-    store::{BATCH_MAX, Guard, State, StoreError, VALUE_MAX, Write},
-    words::with_causes,
-};
+use soloist_config::check_name;
+use soloist_stores::{BATCH_MAX, Guard, State, StoreError, VALUE_MAX, Write};
+use soloist_text::with_causes;
 
 /// How many keys one answer lists at most, and where nobody asks for fewer.
 const PAGE: usize = 1000;

@@ -22,21 +22,23 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     body, casts,
-    entrance::{OPERATE, READ},
     extract::{Path, Query},
+    needs::{OPERATE, READ},
     refusal::Refusal,
     routes::Routes,
 };
 use crate::{
     action::{Action, Workshop},
-    budget::Tab,
-    capability::{ATTEMPTS_MAX, CallError, Calls, Order},
-    config::{DAY, MS, span},
-    plugin::{Answer, Call},
-    store::is_content_type,
     tasks::{ATTEMPT, CALL, Dispatcher, HOST, Passed, status},
-    trace::TraceContext,
 };
+use soloist_config::{DAY, MS, span};
+use soloist_guests::{
+    capability::{ATTEMPTS_MAX, CallError, Calls, Order},
+    plugin::{Answer, Call},
+};
+use soloist_resources::budget::Tab;
+use soloist_stores::is_content_type;
+use soloist_trace::TraceContext;
 
 /// How long a caller is asked to wait who found no place, in seconds.
 pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -96,7 +98,7 @@ async fn list(State(desk): State<TaskDesk>) -> Json<Vec<TaskEntry>> {
             name: action.name().to_string(),
             on: task.on.as_ref().map(|label| format!("{}={}", label.name, label.value)),
             idempotent: task.idempotent,
-            timeout_ms: crate::words::millis(task.timeout),
+            timeout_ms: soloist_text::millis(task.timeout),
             hosts: desk.dispatcher.hosts(action),
         }
     };
@@ -228,9 +230,9 @@ pub(super) mod tests {
     use crate::{
         action::Tasks,
         cluster::{Passport, Peers},
-        store::Store,
         tasks::casts::Desk,
     };
+    use soloist_stores::Store;
 
     /// The desk of a host that has no tasks.
     pub(in crate::api) fn nothing(store: &Arc<dyn Store>) -> TaskDesk {

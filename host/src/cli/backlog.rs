@@ -14,7 +14,7 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::measure;
+use soloist_telemetry::measure;
 
 /// How many bytes wait at most.
 const MOST: usize = 16 << 20;
@@ -138,7 +138,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
-    use crate::clock::BootTime;
+    use soloist_heart::clock::BootTime;
 
     /// Takes each write when it is told to, and tells what it was.
     struct Reader {

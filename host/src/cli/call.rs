@@ -15,10 +15,8 @@ use super::{
     client::{Answer, HostArgs, Question, STORE_PATIENCE},
     terminal::{end_line, hand_out, remark, say, tame},
 };
-use crate::{
-    capability::ATTEMPTS_MAX,
-    config::{DAY, MS, span},
-};
+use soloist_config::{DAY, MS, span};
+use soloist_guests::capability::ATTEMPTS_MAX;
 
 /// How much longer than its time-out an answer may take on its way.
 const WAY: Duration = Duration::from_secs(5);

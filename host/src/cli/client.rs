@@ -12,9 +12,9 @@ use super::{ExitError, terminal::say};
 use crate::{
     api::{Reason, Status},
     cluster::{AskError, Passport, Peers, Reading},
-    config::{Secret, TlsFiles, small_file},
-    words::with_causes,
 };
+use soloist_config::{Secret, TlsFiles, small_file};
+use soloist_text::with_causes;
 
 /// How long a host may take to say how things are.
 const PATIENCE: Duration = Duration::from_secs(3);

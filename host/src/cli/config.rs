@@ -10,12 +10,10 @@ use super::{
     settings::SettingsArgs,
     terminal::{say, say_json},
 };
-use crate::{
-    action::{Action, upcoming},
-    config::{self, ActionConfig, Config, JobConfig, Shown, moment},
-    plugin::Kind,
-    words::with_causes,
-};
+use crate::action::{Action, upcoming};
+use soloist_config::{self as config, ActionConfig, Config, JobConfig, Shown, moment};
+use soloist_guests::plugin::Kind;
+use soloist_text::with_causes;
 
 /// Check the settings, or print their schema for an editor
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
-use crate::config::ConfigError;
+use soloist_config::ConfigError;
 
 /// The exit codes (`sysexits.h` where it has one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Error for ExitError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreError;
+    use soloist_stores::StoreError;
 
     #[test]
     fn tells_problem_causes_and_help() {

@@ -20,7 +20,7 @@ use super::{
     backlog::{Backlog, Scribe},
     terminal::{Paint, tame},
 };
-use crate::words::tame_json;
+use soloist_text::tame_json;
 
 /// Crates whose `info` is of use only to those who work on them.
 const NOISY: &str = "hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,reqwest=warn,\

@@ -14,7 +14,7 @@ use super::{
     count,
     terminal::{Paint, say, say_json, tame},
 };
-use crate::capability::{LINES_MAX, LogLine};
+use soloist_guests::capability::{LINES_MAX, LogLine};
 
 /// How long a host may take, and how long one that is followed may be quiet.
 const PATIENCE: Duration = Duration::from_secs(10);

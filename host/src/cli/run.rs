@@ -18,12 +18,12 @@ use super::{
     signals::{self, Signals},
 };
 use crate::{
-    config::Config,
-    descriptors,
     host::{self, Fault},
     supervisor::{End, Leash, Supervisor, SupervisorError},
-    term::Witness,
 };
+use soloist_config::Config;
+use soloist_leadership::Witness;
+use soloist_resources::descriptors;
 
 /// Run a host: stand by, and perform while it leads
 #[derive(Debug, Args)]

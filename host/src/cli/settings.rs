@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, builder::FalseyValueParser};
 
-use crate::config::Overrides;
+use soloist_config::Overrides;
 
 /// Which settings hold: the file, and what beats it.
 #[derive(Debug, Args)]

@@ -24,7 +24,8 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::{Exit, ExitError};
-use crate::{clock::BootTime, supervisor::Asked};
+use crate::supervisor::Asked;
+use soloist_heart::clock::BootTime;
 
 /// Signals that come so soon after the first are the same request: `timeout` signals a
 /// process and its group, a terminal its foreground, a wrapper both.

@@ -12,10 +12,8 @@ use super::{
     table::{Cell, Table},
     terminal::{Paint, say, say_json},
 };
-use crate::{
-    api::{Dealt, TaskEntry},
-    words::rfc3339,
-};
+use crate::api::{Dealt, TaskEntry};
+use soloist_text::rfc3339;
 
 /// How many dead letters are listed.
 const LETTERS: usize = 1000;

@@ -15,8 +15,8 @@ use std::{
 
 use owo_colors::{OwoColorize, Style};
 
-pub(super) use crate::words::tame;
-use crate::words::{steers, tame_json};
+pub(super) use soloist_text::tame;
+use soloist_text::{steers, tame_json};
 
 /// Set for child processes whose output a parent passes on to a terminal.
 pub(super) const COLOR_VARIABLE: &str = "SOLOIST_COLOR";

@@ -17,10 +17,8 @@ use super::{
     ExitError,
     terminal::{remark, say},
 };
-use crate::{
-    config::{ApiRole, check_name},
-    words::hex,
-};
+use soloist_config::{ApiRole, check_name};
+use soloist_text::hex;
 
 /// So many random bytes cannot be guessed.
 const BYTES: usize = 32;
@@ -94,7 +92,7 @@ fn keep(file: &Path, token: &str) -> Result<(), ExitError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::read_tokens;
+    use soloist_config::read_tokens;
 
     #[test]
     fn a_line_is_what_the_settings_take() {

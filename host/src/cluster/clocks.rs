@@ -11,11 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Peers;
-use crate::{
-    clock::{BootTime, Comparison, Reading, Verdict, WallClock},
-    measure,
-    store::{Member, Roster},
-};
+use crate::wall_clock::WallClock;
+use soloist_heart::clock::{BootTime, Comparison, Reading, Verdict};
+use soloist_stores::{Member, Roster};
+use soloist_telemetry::measure;
 
 /// From one comparison to the next, unless there is a reason for one.
 const ROUND: Duration = Duration::from_secs(10);
@@ -157,7 +156,8 @@ mod tests {
     use tokio::{net::TcpListener, time::timeout};
 
     use super::*;
-    use crate::{clock::Leave, cluster::Passport, election::LeaseId};
+    use crate::cluster::Passport;
+    use soloist_heart::{LeaseId, clock::Leave};
 
     /// What is found out of a clock is nothing about what somebody sets it to meanwhile.
     #[tokio::test]

@@ -10,10 +10,8 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::{
-    clock::unix_ms,
-    store::{Known, Member, Note, Roster, Store, Topic},
-};
+use soloist_heart::clock::unix_ms;
+use soloist_stores::{Known, Member, Note, Roster, Store, Topic};
 
 /// From an entry that the store did not take to the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
@@ -118,7 +116,9 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::{config::StoreUrl, election::LeaseId, store};
+    use soloist_config::StoreUrl;
+    use soloist_heart::LeaseId;
+    use soloist_stores as store;
 
     fn member() -> Member {
         let member = serde_json::json!({

@@ -5,9 +5,11 @@ use std::{io, net::SocketAddr};
 use metrics_exporter_prometheus::BuildError;
 use tokio::task::JoinError;
 
-use crate::{
-    api::EntranceError, plugin::EngineError, store::StoreError, tls::TlsError, trace::TracesError,
-};
+use crate::api::EntranceError;
+use soloist_guests::plugin::EngineError;
+use soloist_stores::StoreError;
+use soloist_tls::TlsError;
+use soloist_trace::TracesError;
 
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]

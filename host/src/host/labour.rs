@@ -11,17 +11,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     action::{Failure, Offers, Programme, Tasks, Workshop},
     api::TaskDesk,
-    capability::Calls,
     cluster::Peers,
-    config::Config,
-    election::LeaseId,
-    store::{Casts, Roster, Store, StoreError},
     tasks::{
         Dispatcher,
         casts::{Desk, Hands, Worker},
     },
-    term::HostView,
 };
+use soloist_config::Config;
+use soloist_guests::capability::Calls;
+use soloist_heart::LeaseId;
+use soloist_leadership::HostView;
+use soloist_stores::{Casts, Roster, Store, StoreError};
 
 /// Tasks that are taken calls of, from the host's start to its end.
 pub(super) struct Labour {

@@ -12,6 +12,7 @@ mod status;
 
 use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -20,23 +21,22 @@ pub use error::{Fault, HostError};
 
 use self::{announce::Announcer, labour::Labour, people::People, status::Observer};
 use crate::{
-    action::{Catalog, Desk, Jobs, Lobby},
+    action::{Catalog, Desk, Jobs, Lobby, Offers},
     api::{self, Desks, Entrance, JobSource, LogSource},
-    clock::{self, WallClock, unix_ms},
-    cluster::{Clocks, Follower, Freshness, Passport, Peers, Sight},
-    config::{Config, Reading},
-    election::Group,
-    journal::Journal,
-    measure::Measurements,
-    plugin::Engine,
+    cluster::{Clocks, Passport, Peers},
     relay::{self, Relay},
-    store::{self, Member, Store, Topic, Whereabouts},
-    term::{
-        self, Driver, ElectionThread, GapWatch, Gaps, Health, Ranking, Readiness, Rehearsal,
-        Rehearsed, Sidelines, Standby, Watchdog, Witness,
-    },
-    trace::Exporter,
+    term::{self, GapWatch, Gaps, Health, Ranking, Readiness, Report, Sidelines, Standby},
+    wall_clock::WallClock,
 };
+use soloist_config::{Config, Reading};
+use soloist_guests::plugin::Engine;
+use soloist_heart::Group;
+use soloist_leadership::{
+    Driver, ElectionThread, Follower, Freshness, Rehearsal, Rehearsed, Sight, Watchdog, Witness,
+};
+use soloist_stores::{self as store, Member, Store, Topic};
+use soloist_telemetry::{journal::Journal, measure::Measurements};
+use soloist_trace::Exporter;
 
 /// Runs a host until `shutdown` says why it should stop, and then until it has.
 /// `witness` is told of its sessions.
@@ -117,7 +117,7 @@ impl Prepared {
 struct Host {
     name: Arc<str>,
     store: Arc<dyn Store>,
-    driver: term::Handle,
+    driver: soloist_leadership::Handle,
     relay: relay::Handle,
     labour: Labour,
     drain: Duration,
@@ -165,27 +165,35 @@ impl Host {
         // To the end: what is torn down moves as well.
         drop(tokio::spawn(watchdog.pulse("this host")));
         drop(thread.handle().spawn(watchdog.pulse("its election")));
-        let driver = Driver {
-            timings: config.timings,
-            member: member.clone(),
+        let (member_to, said) = watch::channel(member.clone());
+        let performer = Arc::new(term::Actions {
             state: Arc::clone(&state),
-            store: Arc::clone(&store),
+            tasks: labour.calls(),
             programme: programme.clone(),
             lobby: lobby.clone(),
             jobs: jobs.clone(),
             catalog: catalog.failures(),
             health: health.clone(),
             sidelines: sidelines.clone(),
+            stop_budget: config.timings.stop_budget,
+            drain: config.timings.drain,
+        });
+        let groups = programme.borrow().groups();
+        let driver = Driver {
+            timings: config.timings,
+            member: said,
+            store: Arc::clone(&store),
+            groups,
+            performer,
             watchdog,
             spread: spread(config),
-            tasks: labour.calls(),
-            offers: labour.offers(),
             roster: roster.clone(),
             freshness: freshness.clone(),
             witness,
             journal: journal.clone(),
         }
         .start(thread.handle(), runtime::Handle::current());
+        let saying = say(member_to, health.report(), labour.offers());
         let readiness = Readiness {
             programme: programme.clone(),
             lobby: lobby.clone(),
@@ -283,6 +291,7 @@ impl Host {
         let (around, stop) = (TaskTracker::new(), CancellationToken::new());
         around.spawn_on(follower.run(roster_to, stop.clone()), thread.handle());
         around.spawn_on(rehearsal.run(rehearsed_to, stop.clone()), thread.handle());
+        around.spawn(stop.clone().run_until_cancelled_owned(saying).map(drop));
         around.spawn(strategist.run(stop.clone()));
         around.spawn(readiness.run(stop.clone()));
         around.spawn(registrar.run(stop.clone()));
@@ -417,6 +426,26 @@ async fn open_store(
     opened.await.map_err(HostError::Broken)?.map_err(HostError::Store)
 }
 
+/// Keeps what this host says of itself among the members: beside what stays the same, what
+/// fails on it, and what tasks it takes calls of.
+async fn say(
+    to: watch::Sender<Member>,
+    mut failing: watch::Receiver<Report>,
+    mut offers: watch::Receiver<Offers>,
+) {
+    loop {
+        to.send_modify(|member| {
+            member.failing = failing.borrow_and_update().clone();
+            member.tasks = BTreeSet::clone(&offers.borrow_and_update());
+        });
+        tokio::select! {
+            Ok(()) = failing.changed() => {}
+            Ok(()) = offers.changed() => {}
+            else => return,
+        }
+    }
+}
+
 async fn listen(config: &Config) -> Result<TcpListener, HostError> {
     let listen = config.host.listen;
     let failed = |source| HostError::Listen { listen, source };
@@ -434,12 +463,7 @@ fn member(config: &Config, url: String) -> Member {
         url,
         labels: config.host.labels.clone(),
         priority: config.host.priority,
-        joined: unix_ms(),
         version: env!("CARGO_PKG_VERSION").into(),
-        // Where it cannot be read every host is a machine of its own.
-        machine: clock::identity()
-            .unwrap_or_else(|_| format!("{}/{}", config.host.name, std::process::id())),
-        process: Whereabouts::own(),
-        ..Member::named(&*config.host.name)
+        ..Member::of_this_process(&*config.host.name)
     }
 }

@@ -7,12 +7,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::{Commands, Peers, Registrar, Sight},
-    config::Config,
-    journal::Journal,
-    store::{Member, Roster, Store},
-    term::{Handle, Ranking, Strategist},
+    cluster::{Commands, Peers, Registrar},
+    term::Ranking,
 };
+use soloist_config::Config;
+use soloist_leadership::{Handle, Sight, Strategist};
+use soloist_stores::{Member, Roster, Store};
+use soloist_telemetry::journal::Journal;
 
 /// What all of it goes by.
 pub(super) struct People<'a> {
@@ -31,7 +32,7 @@ impl People<'_> {
         Strategist {
             host: Arc::clone(&self.config.host.name),
             groups: self.config.groups.clone(),
-            ranking,
+            ranks: Box::new(ranking),
             roster: self.roster.clone(),
             view: self.driver.view(),
             events: self.driver.events(),

@@ -14,16 +14,19 @@ use crate::{
         ActionEntry, GroupEntry, HostEntry, LeaderlessEntry, MemberEntry, Role, Status,
         StatusSource, StoreEntry, StoreState, StrangerEntry,
     },
-    clock::{BootTime, Verdict, WallClock, unix_ms},
-    cluster::{Known, Sight},
-    config::{GroupConfig, Mount},
-    election::{Group, LeaseId},
-    measure::{self, Measurements},
-    plugin::Engine,
-    store::{Failing, Member, Order, Roster, Standing, Stranger},
-    term::{self, Gap, Gaps, HostView, Rehearsed, Why},
-    words::{because, rfc3339},
+    term::{Gap, Gaps, Why},
+    wall_clock::WallClock,
 };
+use soloist_config::{GroupConfig, Mount};
+use soloist_guests::plugin::Engine;
+use soloist_heart::{
+    Group, LeaseId,
+    clock::{BootTime, Verdict, unix_ms},
+};
+use soloist_leadership::{HostView, Known, Rehearsed, Sight};
+use soloist_stores::{Failing, Member, Order, Roster, Standing, Stranger};
+use soloist_telemetry::measure::{self, Measurements};
+use soloist_text::{because, rfc3339};
 
 /// Looks at everything and changes nothing.
 pub(super) struct Observer {
@@ -81,7 +84,7 @@ impl StatusSource for Observer {
         let gaps = self.gaps.borrow().clone();
         for (group, here) in &view.groups {
             let token = leader(group, &known, &gaps).map(|standing| standing.key.token.0);
-            measure::group(group.as_str(), here.role == term::Role::Leader, token);
+            measure::group(group.as_str(), here.role == soloist_leadership::Role::Leader, token);
             measure::leaderless(group.as_str(), gaps.lasts(group));
         }
         measure::instances(self.engine.live());
@@ -174,11 +177,15 @@ impl Observer {
         let heir = known.now().and_then(|roster| roster.heir(group));
         let heir = heir.filter(|_| leader.is_some()).map(|heir| heir.candidate.host.clone());
         let role = here.map_or(Role::Out, |here| match here.role {
-            term::Role::Leader => Role::Leader,
-            term::Role::Draining | term::Role::Resigning => Role::Draining,
-            term::Role::Standby if heir.as_ref() == Some(&self.member.name) => Role::Heir,
-            term::Role::Standby => Role::Standby,
-            term::Role::Out => Role::Out,
+            soloist_leadership::Role::Leader => Role::Leader,
+            soloist_leadership::Role::Draining | soloist_leadership::Role::Resigning => {
+                Role::Draining
+            }
+            soloist_leadership::Role::Standby if heir.as_ref() == Some(&self.member.name) => {
+                Role::Heir
+            }
+            soloist_leadership::Role::Standby => Role::Standby,
+            soloist_leadership::Role::Out => Role::Out,
         });
         let leads = role == Role::Leader;
         let remaining = view.session.filter(|_| leads).map(|(_, d)| d.since(BootTime::now()));
@@ -201,9 +208,9 @@ impl Observer {
                 let how = if pause.freeze { "frozen" } else { "paused" };
                 wanted(how, &pause.order)
             }),
-            spread_differs: known
-                .now()
-                .and_then(|roster| term::odds(&self.member.name, group, config, roster)),
+            spread_differs: known.now().and_then(|roster| {
+                soloist_leadership::odds(&self.member.name, group, config, roster)
+            }),
             leaderless: leaderless(group, &gaps),
             strangers: strangers(known.last().map_or(&[], |it| it.strangers(group)), &gaps),
         }
@@ -343,7 +350,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::store::{Drain, Known, Notes, Whereabouts};
+    use soloist_stores::{Drain, Known, Notes, Whereabouts};
 
     prop_compose! {
         fn member()(
@@ -386,7 +393,7 @@ mod tests {
                 notes.drained.insert(member.name.clone(), drain);
                 notes.known.insert(member.name.clone(), Known { first_seen, last_seen, member });
             }
-            let members = there.into_iter().map(|member| (crate::election::LeaseId(1), member.into()));
+            let members = there.into_iter().map(|member| (soloist_heart::LeaseId(1), member.into()));
             let mut roster = Roster { members: members.collect(), ..Roster::default() };
             roster.members.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
             roster.notes = notes.into();

@@ -14,10 +14,8 @@ use hyper::body::Incoming;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::line::Line;
-use crate::{
-    action::{Late, ReplyBody},
-    shares::Share,
-};
+use crate::action::{Late, ReplyBody};
+use soloist_resources::shares::Share;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 

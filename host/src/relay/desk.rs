@@ -9,21 +9,18 @@ use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
 use super::{
-    Carried, Shared,
+    Carried,
     errand::Errand,
     headers,
     limits::{IN_FLIGHT, SOAK},
     refusal::Refusal,
+    shared::Shared,
     trail::Trail,
 };
-use crate::{
-    action::{Action, Answers, Caller, Outright, Paths, say_forwarded, take_off, told},
-    capability::Stamp,
-    config::Standby,
-    descriptors::for_hops,
-    plugin::Kind,
-    shares::Shares,
-};
+use crate::action::{Action, Answers, Caller, Outright, Paths, say_forwarded, take_off, told};
+use soloist_config::Standby;
+use soloist_guests::{capability::Stamp, plugin::Kind};
+use soloist_resources::{descriptors::for_hops, shares::Shares};
 
 /// The path of the control address under which the actions are, each under its name.
 pub(super) const LEADER: &str = "/leader/";

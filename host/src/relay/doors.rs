@@ -6,13 +6,11 @@ use futures::future::join_all;
 use tokio::sync::watch;
 
 use super::{
-    Shared,
     desk::{Desk, Seat},
+    shared::Shared,
 };
-use crate::{
-    action::{self, Door, DoorKey, Opening, Persistence, Programme, door_key, keep_places},
-    tls::Acceptor,
-};
+use crate::action::{self, Door, DoorKey, Opening, Persistence, Programme, door_key, keep_places};
+use soloist_tls::Acceptor;
 
 /// The addresses.
 pub(super) struct Doors {

@@ -14,14 +14,15 @@ use hyper_util::{
 };
 
 use super::{
+    failed::Failed,
     limits::{BUFFER, CONNECT, HEADERS, IDLE, IDLE_EACH},
     line::{Line, Lines},
 };
 use crate::{
     action::{Inbound, Tasks, takes_trailers},
     cluster::Peers,
-    tls::{Connector, Protocol},
 };
+use soloist_tls::{Connector, Protocol};
 
 /// The client of other hosts' control addresses.
 pub(super) struct Hops {
@@ -33,15 +34,6 @@ pub(super) struct Hops {
 
 /// What another host answers, and the connection that it comes by if that carries nothing else.
 pub(super) type Hopped = (Response<Incoming>, Option<Line>);
-
-/// How a request to another host has failed.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// Nothing of it was sent.
-    Unreachable(String),
-    /// It was sent, or a part of it.
-    Broken(String),
-}
 
 impl Hops {
     /// No connections yet; what they will be belongs to `tasks`.
@@ -71,7 +63,7 @@ impl Hops {
         }
         let sent = self.client.request(request).await;
         sent.map(|response| (response, None)).map_err(|error: legacy::Error| {
-            let text = crate::words::with_causes(&error);
+            let text = soloist_text::with_causes(&error);
             if error.is_connect() { Failed::Unreachable(text) } else { Failed::Broken(text) }
         })
     }

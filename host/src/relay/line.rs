@@ -20,14 +20,12 @@ use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
 use super::{
-    hop::Failed,
+    failed::Failed,
     limits::{HEADER_LIST, IDLE, IDLE_EACH, PING, WINDOW},
 };
-use crate::{
-    action::{Inbound, Tasks},
-    tls::Connector,
-    words::with_causes,
-};
+use crate::action::{Inbound, Tasks};
+use soloist_text::with_causes;
+use soloist_tls::Connector;
 
 /// The connections that nobody uses, by where they lead, and how more are made.
 #[derive(Clone)]

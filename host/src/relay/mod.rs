@@ -22,11 +22,13 @@ mod body;
 mod desk;
 mod doors;
 mod errand;
+mod failed;
 mod headers;
 mod hop;
 mod limits;
 mod line;
 mod refusal;
+mod shared;
 mod trail;
 mod tunnel;
 
@@ -42,54 +44,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::body::Carried;
-use self::{desk::Desk, doors::Doors, errand::Leader, hop::Hops};
+use self::{desk::Desk, doors::Doors, hop::Hops, shared::Shared};
 use crate::{
     action::{Caller, Lobby, Programme, Tasks},
-    capability::Stamp,
     cluster::Peers,
-    election::{Group, Token},
-    store::Roster,
 };
-
-/// What all requests work with.
-pub(crate) struct Shared {
-    /// This host's name.
-    host: Arc<str>,
-    lobby: Lobby,
-    programme: watch::Receiver<Arc<Programme>>,
-    roster: watch::Receiver<Option<Roster>>,
-    hops: Hops,
-    /// Owns everything that outlives one request.
-    tasks: Tasks,
-    /// Told when the host is about to stop.
-    closing: CancellationToken,
-}
-
-impl Shared {
-    /// Who leads `group`, as far as this host knows.
-    fn leader(&self, roster: Option<&Roster>, group: &Group) -> Option<Leader> {
-        let standing = roster?.leader(group)?;
-        let (name, url) = (standing.candidate.host.clone(), standing.candidate.url.clone());
-        Some(Leader { own: *name == *self.host, name, url, token: standing.key.token })
-    }
-
-    /// Resolves when another term than that of `token` is the latest of `group`.
-    async fn deposed(&self, group: &Group, token: Token) {
-        let leads = |roster: &Roster| roster.leader(group).is_some_and(|it| it.key.token == token);
-        let mut roster = self.roster.clone();
-        if roster.wait_for(|roster| !roster.as_ref().is_some_and(leads)).await.is_err() {
-            // Nobody tells any more: the host is stopping.
-            std::future::pending().await
-        }
-    }
-
-    /// Whether another host may lead `group` when this one has stopped.
-    fn has_successor(&self, group: &Group) -> bool {
-        let roster = self.roster.borrow();
-        let mut line = roster.iter().flat_map(|roster| roster.line(group));
-        line.any(|standing| *standing.candidate.host != *self.host)
-    }
-}
+use soloist_guests::capability::Stamp;
+use soloist_stores::Roster;
 
 /// Answers requests for actions, whoever performs them. Clones are the same.
 #[derive(Clone)]

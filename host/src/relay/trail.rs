@@ -17,7 +17,9 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{limits::HOPS, refusal::Refusal};
-use crate::{action::Unserved, config::MINUTE, election::Token};
+use crate::action::Unserved;
+use soloist_config::MINUTE;
+use soloist_heart::Token;
 
 const VIA: HeaderName = HeaderName::from_static("soloist-via");
 const TO: HeaderName = HeaderName::from_static("soloist-to");
@@ -144,7 +146,7 @@ pub(super) fn unserved(headers: &HeaderMap) -> Option<Unserved> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capability::Stamp;
+    use soloist_guests::capability::Stamp;
 
     #[test]
     fn a_trail_is_read_as_it_was_written() {

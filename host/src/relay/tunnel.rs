@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
 use super::Shared;
-use crate::shares::Share;
+use soloist_resources::shares::Share;
 
 /// Lets bytes through once both sides have switched, until one of them ends or the host
 /// stops.

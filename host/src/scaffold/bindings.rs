@@ -7,7 +7,7 @@ use wit_bindgen_c as c;
 use wit_bindgen_go as go;
 
 use super::{File, Language, ScaffoldError};
-use crate::plugin::wit;
+use soloist_guests::plugin::wit;
 
 /// The folder of a project that the bindings are in.
 const FOLDER: &str = "gen";

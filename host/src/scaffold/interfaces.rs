@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{File, Kind, Language, Manifest, Recipe, ScaffoldError, bindings, put};
-use crate::plugin::wit;
+use soloist_guests::plugin::wit;
 
 /// The module that a new Go program is, and that its bindings are in.
 pub(super) const MODULE: &str = "example.com/{{name}}";

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Language, ScaffoldError};
-use crate::config::small_file;
+use soloist_config::small_file;
 
 /// How a project is built, what that makes, and what was written into it.
 #[derive(Debug, Default, Deserialize, Serialize)]

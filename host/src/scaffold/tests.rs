@@ -1,7 +1,8 @@
 use clap::ValueEnum;
 
 use super::*;
-use crate::{config, plugin::wit};
+use soloist_config as config;
+use soloist_guests::plugin::wit;
 
 fn project(language: Language, kind: Kind) -> Project {
     Project::new("guest-book", language, kind).unwrap()

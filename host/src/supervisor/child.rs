@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::news::Sessions;
-use crate::election::LeaseId;
+use soloist_heart::LeaseId;
 
 /// How long to read on once the host is dead: all that it said is there already.
 const LAST_WORDS: Duration = Duration::from_millis(100);

@@ -8,7 +8,8 @@ use rustix::{
 };
 
 use super::news::News;
-use crate::{election::LeaseId, term::Witness};
+use soloist_heart::LeaseId;
+use soloist_leadership::Witness;
 
 /// What ties a host to its supervisor: the socket that is its stdin.
 #[derive(Debug)]

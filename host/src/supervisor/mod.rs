@@ -54,11 +54,9 @@ use tracing::{info, warn};
 pub use leash::Leash;
 
 use self::{back_off::BackOff, child::Child, release::Release};
-use crate::{
-    clock::BootTime,
-    config::{Config, ConfigError},
-    words::{millis, with_causes},
-};
+use soloist_config::{Config, ConfigError};
+use soloist_heart::clock::BootTime;
+use soloist_text::{millis, with_causes};
 
 /// How much longer than it should a host may take to stop: a machine may be slow.
 const SLOW: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::election::LeaseId;
+use soloist_heart::LeaseId;
 
 /// More sessions than a host can have left in a store within a TTL.
 const MOST: usize = 16;

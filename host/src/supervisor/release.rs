@@ -6,13 +6,10 @@ use futures::future::join_all;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::{
-    clock::BootTime,
-    config::{Config, StoreUrl, Timings},
-    election::LeaseId,
-    store::{self, Store, StoreError},
-    words::millis,
-};
+use soloist_config::{Config, StoreUrl};
+use soloist_heart::{LeaseId, Timings, clock::BootTime};
+use soloist_stores::{self as store, Store, StoreError};
+use soloist_text::millis;
 
 /// Sessions to revoke, and where they are.
 pub(super) struct Release {

@@ -16,15 +16,16 @@ use super::{
 };
 use crate::{
     action::{Action, Programme, TaskError, Tasks, Workshop},
-    budget::Account,
-    capability::{CallError, Calls, CastFault, Done, Order},
-    clock::fresh_id,
     cluster::Peers,
-    measure,
-    plugin::{Answer, Call},
-    store::{CONTENT_TYPE_MAX, Roster, is_content_type},
-    trace::{KeyValue, Role, Span, TraceContext},
 };
+use soloist_guests::{
+    capability::{CallError, Calls, CastFault, Done, Order},
+    plugin::{Answer, Call},
+};
+use soloist_resources::budget::Account;
+use soloist_stores::{CONTENT_TYPE_MAX, Roster, fresh_id, is_content_type};
+use soloist_telemetry::measure;
+use soloist_trace::{KeyValue, Role, Span, TraceContext};
 
 /// The pause before every host is asked once more, at first; it doubles each time.
 const ROUND: Duration = Duration::from_millis(50);

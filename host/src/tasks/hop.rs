@@ -13,13 +13,13 @@ use hyper_util::{
 use super::wire::{self, Passed};
 use crate::{
     action::{TaskError, Tasks},
-    budget::{Account, Missing, Overdrawn},
     cluster::{Peers, STRANGER, is_stranger},
-    plugin::{Answer, Call},
-    tls::{Connector, Protocol},
-    trace::Span,
-    words::with_causes,
 };
+use soloist_guests::plugin::{Answer, Call};
+use soloist_resources::budget::{Account, Missing, Overdrawn};
+use soloist_text::with_causes;
+use soloist_tls::{Connector, Protocol};
+use soloist_trace::Span;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(2);

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::{action::TaskError, cluster::PASSED_ON, config::DAY};
+use crate::{action::TaskError, cluster::PASSED_ON};
+use soloist_config::DAY;
 
 /// The host that worked.
 pub(crate) const HOST: HeaderName = HeaderName::from_static("soloist-host");

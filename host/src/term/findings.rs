@@ -1,13 +1,11 @@
 //! What a host finds out about its leading a group, and what it tells its heart of it: the
 //! pure part of [`Readiness`](super::Readiness), so that the simulation has the same.
 
-use super::view::{HostView, Role};
-use crate::{
-    action::Preflight,
-    election::{Cause, Event, Group, LeaseId, Token},
-    store::Roster,
-    words::with_causes,
-};
+use crate::action::Preflight;
+use soloist_heart::{Cause, Event, Group, LeaseId, Token};
+use soloist_leadership::{HostView, Role};
+use soloist_stores::Roster;
+use soloist_text::with_causes;
 
 /// How many looks in a row an address must be taken before that counts: a
 /// leader that just stops, or a roster that just changes, is no obstacle.

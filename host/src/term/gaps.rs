@@ -19,16 +19,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::view::{HostView, Role};
-use crate::{
-    action::Programme,
+use crate::action::Programme;
+use soloist_heart::{
+    Group, LeaderKey,
     clock::{BootTime, unix_ms},
-    cluster::{Known, Sight},
-    election::{Group, LeaderKey},
-    journal::{Journal, Transition},
-    store::{Roster, Standing, Stranger},
-    words::because,
 };
+use soloist_leadership::{HostView, Known, Role, Sight};
+use soloist_stores::{Roster, Standing, Stranger};
+use soloist_telemetry::journal::{Journal, Transition};
+use soloist_text::because;
 
 /// The longest nap: timers stand still while the machine is suspended.
 const NAP: Duration = Duration::from_millis(500);
@@ -337,7 +336,7 @@ fn listed(groups: &[&Group]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::election::{LeaseId, Token};
+    use soloist_heart::{LeaseId, Token};
 
     #[test]
     fn who_has_just_come_to_head_a_queue_is_not_blamed_yet() {

@@ -20,15 +20,15 @@ use std::{
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::{
-    action::{Action, FAILED_AGAIN, Failure, Programme},
+use crate::action::{Action, FAILED_AGAIN, Failure, Programme};
+use soloist_heart::{
+    Group,
     clock::{BootTime, unix_ms},
-    election::Group,
-    store::{Failing, Roster, Standing},
 };
+use soloist_stores::{Failing, Roster, Standing};
 
 /// What this host says in the store of the actions that fail on it.
-pub(super) type Report = BTreeMap<String, Failing>;
+pub type Report = BTreeMap<String, Failing>;
 
 /// What a term does about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Health {
     }
 
     /// What this host says in the store, as it changes.
-    pub(super) fn report(&self) -> watch::Receiver<Report> {
+    pub fn report(&self) -> watch::Receiver<Report> {
         self.report.subscribe()
     }
 

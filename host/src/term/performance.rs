@@ -6,11 +6,8 @@ use std::{collections::BTreeSet, future::pending, sync::Arc};
 use tokio::sync::watch;
 
 use super::health::{Health, Verdict};
-use crate::{
-    action::{Absent, Action, Failure, Hooks, Programme, Scope, Stage},
-    clock::BootTime,
-    election::Group,
-};
+use crate::action::{Absent, Action, Failure, Hooks, Programme, Scope, Stage};
+use soloist_heart::{Group, clock::BootTime};
 
 /// The group's part of the programme, under one term.
 pub(super) struct Performance {

@@ -15,15 +15,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     findings::{Findings, Here},
     health::Health,
-    strategist::bar,
-    view::HostView,
 };
 use crate::{
     action::{Action, Lobby, Programme},
-    clock::{BootTime, WallClock},
-    election::{Event, Group},
-    store::{Member, Roster},
+    wall_clock::WallClock,
 };
+use soloist_heart::{Event, Group, clock::BootTime};
+use soloist_leadership::{HostView, bar};
+use soloist_stores::{Member, Roster};
 
 /// How often a host looks whether its actions could run.
 const LOOK: Duration = Duration::from_millis(500);

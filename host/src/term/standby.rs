@@ -15,13 +15,11 @@ use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    action::{Action, Programme, Tasks},
-    capability::Gate,
-    election::Group,
-    plugin::Leader,
-    store::Roster,
-};
+use crate::action::{Action, Programme, Tasks};
+use soloist_guests::plugin::Leader;
+use soloist_heart::Group;
+use soloist_leadership::Gate;
+use soloist_stores::Roster;
 
 /// In which groups this host stands by. Clones are about the same host.
 #[derive(Clone)]

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::{FutureExt, future::BoxFuture};
 use tokio::{
     sync::{
-        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        mpsc::{UnboundedSender, unbounded_channel},
         watch,
     },
     time::{MissedTickBehavior, interval},
@@ -15,76 +16,67 @@ use super::{
     health::{Health, Verdict},
     performance::Performance,
     standby::Sidelines,
-    watchdog::Watch,
 };
-use crate::{
-    action::{Failure, Jobs, Lobby, Programme, Scope, Tasks},
-    capability::{Calls, Gate, Notice, TermLink},
-    clock::BootTime,
-    election::{Cause, Event, LeaderKey},
-    measure,
-    store::State,
-    words::millis,
-};
+use crate::action::{Failure, Jobs, Lobby, Programme, Scope, Tasks};
+use soloist_guests::capability::{Calls, Notice, TermLink};
+use soloist_heart::{Cause, clock::BootTime};
+use soloist_leadership::{Order, Performer, RunningTerm};
+use soloist_stores::State;
+use soloist_telemetry::measure;
+use soloist_text::millis;
 
 /// How often a term looks after what has failed in it.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What the driver asks of a tree. The gate it has turned itself, before it asks.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Order {
-    Drain,
-    Stop,
+/// Performs the actions of this host: what its terms have in common.
+#[derive(Clone)]
+pub struct Actions {
+    /// Where actions keep their state.
+    pub state: Arc<dyn State>,
+    /// Who has the tasks done that actions call.
+    pub tasks: Arc<dyn Calls>,
+    /// What this host performs; of that, the group's actions run in its term.
+    pub programme: watch::Receiver<Arc<Programme>>,
+    /// Where those find the actions who have requests.
+    pub lobby: Lobby,
+    /// What jobs share.
+    pub jobs: Jobs,
+    /// Who is asked for an earlier version when one fails on trial.
+    pub catalog: UnboundedSender<Failure>,
+    /// What has failed on this host.
+    pub health: Health,
+    /// Where this host stands by.
+    pub sidelines: Sidelines,
+    /// How long a stop should take at most.
+    pub stop_budget: Duration,
+    /// How long what was begun may take to finish.
+    pub drain: Duration,
 }
 
-/// What the terms of this host have in common.
-#[derive(Clone)]
-pub(super) struct TermContext {
-    /// Where actions keep their state.
-    pub(super) state: Arc<dyn State>,
-    /// Who has the tasks done that actions call.
-    pub(super) tasks: Arc<dyn Calls>,
-    /// What this host performs; of that, the group's actions run in its term.
-    pub(super) programme: watch::Receiver<Arc<Programme>>,
-    /// Where those find the actions who have requests.
-    pub(super) lobby: Lobby,
-    /// What jobs share.
-    pub(super) jobs: Jobs,
-    /// Who is asked for an earlier version when one fails on trial.
-    pub(super) catalog: UnboundedSender<Failure>,
-    /// What has failed on this host.
-    pub(super) health: Health,
-    /// Where this host stands by.
-    pub(super) sidelines: Sidelines,
-    /// Where the driver hears of a term.
-    pub(super) events: UnboundedSender<Event>,
-    /// How long a stop should take at most.
-    pub(super) stop_budget: Duration,
-    /// How long what was begun may take to finish.
-    pub(super) drain: Duration,
+impl Performer for Actions {
+    fn perform(&self, term: RunningTerm) -> BoxFuture<'static, ()> {
+        let aside = self.sidelines.leave(&term.key().group);
+        TermTree { term, context: self.clone(), aside }.run().boxed()
+    }
 }
 
 /// A running term.
-pub(super) struct TermTree {
-    pub(super) key: LeaderKey,
-    pub(super) gate: Arc<Gate>,
-    pub(super) context: TermContext,
-    pub(super) orders: UnboundedReceiver<Order>,
-    /// Under the watchdog's eyes until the tree is gone.
-    pub(super) watch: Watch,
+struct TermTree {
+    term: RunningTerm,
+    context: Actions,
     /// What this host was doing while it stood by.
-    pub(super) aside: Tasks,
+    aside: Tasks,
 }
 
 impl TermTree {
     /// Runs the actions until the term ends, and returns when nothing of it is alive.
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         let (failures_to, mut failures) = unbounded_channel();
         let (notices_to, mut notices) = unbounded_channel();
         let tasks = Tasks::new();
         let term = TermLink {
-            gate: Arc::clone(&self.gate),
-            key: self.key.clone(),
+            gate: Arc::clone(self.term.gate()),
+            key: self.term.key().clone(),
             state: Arc::clone(&self.context.state),
             notices: notices_to,
             calls: Some(Arc::clone(&self.context.tasks)),
@@ -99,25 +91,18 @@ impl TermTree {
         };
         // Nothing that was told of another leader may outlast that.
         self.aside.stop().await;
-        let (group, programme) = (self.key.group.clone(), self.context.programme.clone());
+        let (group, programme) = (self.term.key().group.clone(), self.context.programme.clone());
         let mut performance =
             Performance::new(group, scope, programme, self.context.health.clone());
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let open = self.gate.admit().is_ok();
+            let open = self.term.gate().admit().is_ok();
             tokio::select! {
                 biased;
-                order = self.orders.recv() => match order {
-                    Some(Order::Drain) => {
-                        if self.drain(&mut performance).await {
-                            let _ = self.context.events.send(Event::Drained { key: self.key.clone() });
-                        } else {
-                            break;
-                        }
-                    }
-                    // Without its driver a term has no lease.
-                    Some(Order::Stop) | None => break,
+                order = self.term.order() => match order {
+                    Order::Drain if self.drain(&mut performance).await => self.term.drained(),
+                    Order::Drain | Order::Stop => break,
                 },
                 Some(failure) = failures.recv() => self.judge(failure, &mut performance),
                 Some(notice) = notices.recv() => self.pass_on(notice),
@@ -136,26 +121,25 @@ impl TermTree {
     async fn drain(&mut self, performance: &mut Performance) -> bool {
         tokio::select! {
             () = performance.drain() => true,
-            _ = self.orders.recv() => false,
+            _ = self.term.order() => false,
         }
     }
 
     async fn stop(self, performance: Performance, tasks: &Tasks) {
-        self.gate.close();
+        self.term.gate().close();
         let began = BootTime::now();
         performance.stop().await;
         tasks.stop().await;
         let took = BootTime::now().since(began);
-        drop(self.watch);
-        self.context.sidelines.take(&self.key.group);
-        measure::teardown(self.key.group.as_str(), took);
-        let (group, token, took_ms) = (&self.key.group, self.key.token.0, millis(took));
+        let key = self.term.key();
+        self.context.sidelines.take(&key.group);
+        measure::teardown(key.group.as_str(), took);
+        let (group, token, took_ms) = (&key.group, key.token.0, millis(took));
         if took > self.context.stop_budget {
             warn!(event = "stopped", %group, token, took_ms, "stopped later than its budget allows");
         } else {
             info!(event = "stopped", %group, token, took_ms, "nothing of the term runs any more");
         }
-        let _ = self.context.events.send(Event::Stopped { key: self.key });
     }
 
     /// Hands over to a host that can do what is parked here.
@@ -170,19 +154,13 @@ impl TermTree {
     }
 
     fn resign(&self, by: &str, reason: &str) {
-        self.hand_over(Cause::Asked { by: by.to_owned(), reason: reason.to_owned() });
-    }
-
-    fn hand_over(&self, cause: Cause) {
-        let _ = self.context.events.send(Event::HandOver { key: self.key.clone(), cause });
+        self.term.hand_over(Cause::Asked { by: by.to_owned(), reason: reason.to_owned() });
     }
 
     fn pass_on(&self, notice: Notice) {
         match notice {
             Notice::Resign { action, reason } => self.resign(&format!("action {action}"), &reason),
-            Notice::Fenced => {
-                drop(self.context.events.send(Event::KeyGone { key: self.key.clone() }))
-            }
+            Notice::Fenced => self.term.fenced(),
         }
     }
 
@@ -207,7 +185,7 @@ impl TermTree {
     fn fail(&self, failure: &Failure, performance: &mut Performance) {
         if performance.failed(failure) == Verdict::HandOver {
             let (action, reason) = (failure.action.name().to_string(), failure.reason.clone());
-            self.hand_over(Cause::ActionFailed { action, reason });
+            self.term.hand_over(Cause::ActionFailed { action, reason });
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, net::TcpListener, sync::Arc, time::Duration};
 
-use soloist::{action::Absent, clock::BootTime};
+use soloist::action::Absent;
+use soloist_heart::clock::BootTime;
 use tokio::time::{sleep, timeout};
 
 use crate::rig::{PATIENCE, Rig, free_address, gate, prepare};

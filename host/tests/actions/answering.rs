@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
-use soloist::{action::State, clock::BootTime, measure::Measurements};
+use soloist::action::State;
+use soloist_heart::clock::BootTime;
+use soloist_telemetry::measure::Measurements;
 use tokio::io::AsyncWriteExt;
 
 use crate::rig::{Rig, free_address, gate, prepare, prepare_named, read_until, rest_of, until};

@@ -6,7 +6,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use soloist::config::Grants;
+use soloist_config::Grants;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},

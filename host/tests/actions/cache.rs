@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use soloist::plugin::{Engine, Plugin};
+use soloist_guests::plugin::{Engine, Plugin};
 
 use crate::{log::Log, rig::guest_file};
 

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures::StreamExt;
 use soloist::{
     action::{Action, Programme, Workshop},
-    config::{ActionConfig, StoreUrl},
-    plugin::Engine,
-    store::{self, CastKey, Store},
     tasks::casts::{CastEntry, Desk, Hands, Trouble, Worker},
 };
+use soloist_config::{ActionConfig, StoreUrl};
+use soloist_guests::plugin::Engine;
+use soloist_stores::{self as store, CastKey, Store};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -26,7 +26,7 @@ struct Host {
     programme: watch::Sender<Arc<Programme>>,
     stop: CancellationToken,
     working: JoinHandle<()>,
-    _session: watch::Sender<Option<soloist::election::LeaseId>>,
+    _session: watch::Sender<Option<soloist_heart::LeaseId>>,
     _store: Arc<dyn Store>,
     _ended: DropGuard,
     _folder: tempfile::TempDir,

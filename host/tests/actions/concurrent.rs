@@ -1,6 +1,7 @@
 //! Components of WASI 0.3: they answer, reach out under the same gates, and end.
 
-use soloist::{clock::BootTime, plugin::Kind};
+use soloist_guests::plugin::Kind;
+use soloist_heart::clock::BootTime;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
 use crate::{

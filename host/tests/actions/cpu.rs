@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use soloist::config::{Grants, Limits};
+use soloist_config::{Grants, Limits};
 use tokio::time::{Instant, timeout};
 
 use crate::rig::{PATIENCE, Rig, World, prepare_within, read_until};

@@ -1,6 +1,6 @@
 //! The stop without mercy: whatever a guest is at, it is soon gone.
 
-use soloist::clock::BootTime;
+use soloist_heart::clock::BootTime;
 
 use crate::rig::{Rig, free_address, gate, prepare, read_until, rest_of};
 

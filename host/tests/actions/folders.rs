@@ -1,6 +1,6 @@
 //! Folders that an action is granted.
 
-use soloist::config::{Folder, Grants};
+use soloist_config::{Folder, Grants};
 
 use crate::rig::{World, prepare_with};
 

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use soloist::{
-    action::{Action, Failure, Hooks, Lobby, Scope, Stage, State, Tasks},
-    capability::{Gate, TermLink},
-    clock::BootTime,
-    config::{ActionConfig, Grants, Limits},
-    election::LeaderKey,
+use soloist::action::{Action, Failure, Hooks, Lobby, Scope, Stage, State, Tasks};
+use soloist_config::{ActionConfig, Grants, Limits};
+use soloist_guests::{
+    capability::TermLink,
     plugin::{Engine, Leader},
 };
+use soloist_heart::{LeaderKey, clock::BootTime};
+use soloist_leadership::Gate;
 use tokio::{
     sync::mpsc::unbounded_channel,
     time::{Instant, timeout},

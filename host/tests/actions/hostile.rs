@@ -2,11 +2,9 @@
 
 use std::{fs::File, os::unix::fs::symlink, path::Path, process::Command};
 
-use soloist::{
-    action::Action,
-    clock::BootTime,
-    plugin::{Engine, Plugin, PluginError, Ranker},
-};
+use soloist::action::Action;
+use soloist_guests::plugin::{Engine, Plugin, PluginError, Ranker};
+use soloist_heart::clock::BootTime;
 use wasm_encoder::{
     CodeSection, Component, ComponentTypeSection, ComponentValType, ExportKind, ExportSection,
     Function, FunctionSection, MemorySection, MemoryType, Module, PrimitiveValType, TypeSection,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use soloist::config::{ActionConfig, Instances, Limits, Reuse};
+use soloist_config::{ActionConfig, Instances, Limits, Reuse};
 
 use tokio::{
     io::AsyncWriteExt,

@@ -4,11 +4,13 @@ mod clock;
 
 use std::{sync::Arc, time::Duration};
 
-use soloist::{
-    action::{Action, Declined, Outcome, PrepareError, RECORDS_MAX, Record, State, history},
-    capability::Notice,
-    config::{ActionConfig, Concurrency, Folder, Grants, JobConfig, Missed, Schedule, moment},
+use soloist::action::{
+    Action, Declined, Outcome, PrepareError, RECORDS_MAX, Record, State, history,
 };
+use soloist_config::{
+    ActionConfig, Concurrency, Folder, Grants, JobConfig, Missed, Schedule, moment,
+};
+use soloist_guests::capability::Notice;
 use tokio::time::{sleep, timeout};
 
 use crate::rig::{PATIENCE, Rig, World, config, free_address, guest_file, prepare_as};
@@ -302,7 +304,7 @@ async fn versions_do_not_overlap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_program_there_is_no_job() {
     let config = ActionConfig { plugin: guest_file("i-am-server"), ..doing("say", on_demand()) };
-    let engine = Arc::new(soloist::plugin::Engine::new(None).unwrap());
+    let engine = Arc::new(soloist_guests::plugin::Engine::new(None).unwrap());
     let refused = Action::prepare(&config, &engine).unwrap_err();
     assert!(matches!(refused, PrepareError::NoProgram { .. }));
     assert!(refused.to_string().contains("exports no `wasi:cli/run`"), "{refused}");

@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use soloist::{
-    action::Action,
-    clock::BootTime,
-    plugin::{Engine, Plugin, PluginError},
-};
+use soloist::action::Action;
+use soloist_guests::plugin::{Engine, Plugin, PluginError};
+use soloist_heart::clock::BootTime;
 use wasm_encoder::{Instruction, ValType};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;

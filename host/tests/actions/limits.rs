@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use soloist::config::{Grants, Limits};
+use soloist_config::{Grants, Limits};
 use tokio::{io::AsyncWriteExt, time::timeout};
 
 use crate::{

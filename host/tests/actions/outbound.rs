@@ -1,6 +1,6 @@
 //! What guests send, and that it carries the token.
 
-use soloist::config::Grants;
+use soloist_config::Grants;
 use tokio::io::AsyncWriteExt;
 
 use crate::{

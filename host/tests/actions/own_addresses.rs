@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use soloist::config::Grants;
+use soloist_config::Grants;
 
 use crate::{
     backend::outbound,

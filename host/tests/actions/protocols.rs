@@ -9,11 +9,9 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use soloist::{
-    action::Action,
-    clock::BootTime,
-    config::{ActionConfig, TlsFiles},
-};
+use soloist::action::Action;
+use soloist_config::{ActionConfig, TlsFiles};
+use soloist_heart::clock::BootTime;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use soloist::plugin::{Engine, Plugin, PluginError};
+use soloist_guests::plugin::{Engine, Plugin, PluginError};
 
 use crate::rig::guest_file;
 

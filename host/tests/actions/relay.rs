@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 use soloist::{
     action::Preflight,
     api::{Desks, Entrance, serve},
-    budget::Clients,
-    config::{ApiConfig, ApiRole, ApiToken, HostConfig},
-    election::{Group, Token},
-    journal::Journal,
-    store::Standing,
 };
+use soloist_config::{ApiConfig, ApiRole, ApiToken, HostConfig};
+use soloist_heart::{Group, Token};
+use soloist_resources::budget::Clients;
+use soloist_stores::Standing;
+use soloist_telemetry::journal::Journal;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -29,9 +29,11 @@ use tokio_util::sync::CancellationToken;
 use self::bystander::{
     Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, host, leader, no_jobs, no_logs, nobody,
 };
-use crate::protocols::{begin_http2, connector, files};
-use crate::rig::{PATIENCE, World, free_address, read_until, rest_of, until};
-use crate::tasks;
+use crate::{
+    protocols::{begin_http2, connector, files},
+    rig::{PATIENCE, World, free_address, read_until, rest_of, until},
+    tasks,
+};
 
 /// The control address of a bystander.
 struct Control {

@@ -3,12 +3,10 @@
 
 use std::{fs, sync::Arc};
 
-use soloist::{
-    action::{Action, Catalog, Failure, Programme},
-    clock::BootTime,
-    config::{ActionConfig, Config, Overrides, Reading},
-    plugin::{Engine, PoolUsage},
-};
+use soloist::action::{Action, Catalog, Failure, Programme};
+use soloist_config::{ActionConfig, Config, Overrides, Reading};
+use soloist_guests::plugin::{Engine, PoolUsage};
+use soloist_heart::clock::BootTime;
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
@@ -17,10 +15,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::module::trap_at_start;
-use crate::rig::{
-    PATIENCE, Prepared, Rig, config, free_address, gate, guest_file, prepare, read_until, rest_of,
-    until,
+use crate::{
+    module::trap_at_start,
+    rig::{
+        PATIENCE, Prepared, Rig, config, free_address, gate, guest_file, prepare, read_until,
+        rest_of, until,
+    },
 };
 
 /// `guest` as another version of what `rig` runs.

@@ -10,13 +10,16 @@ use std::{
 
 use soloist::{
     action::{Action, Desk, Failure, Jobs, Lobby, Scope, Stage, State, Tasks},
-    capability::{Deadline, Gate, Notice, TermLink},
-    clock::{BootTime, WallClock},
-    config::{ActionConfig, Grants, Instances, Limits, Reuse, StoreUrl},
-    election::{Group, LeaderKey, LeaseId, Term, Token},
-    plugin::Engine,
-    store::{self, Candidate, Store},
+    wall_clock::WallClock,
 };
+use soloist_config::{ActionConfig, Grants, Instances, Limits, Reuse, StoreUrl};
+use soloist_guests::{
+    capability::{Notice, TermLink},
+    plugin::Engine,
+};
+use soloist_heart::{Group, LeaderKey, LeaseId, Term, Token, clock::BootTime};
+use soloist_leadership::{Deadline, Gate};
+use soloist_stores::{self as store, Candidate, Store};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

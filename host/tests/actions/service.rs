@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use soloist::{
-    action::State,
-    clock::BootTime,
-    config::{ActionConfig, Grants, Restart},
-};
+use soloist::action::State;
+use soloist_config::{ActionConfig, Grants, Restart};
+use soloist_heart::clock::BootTime;
 use tokio::time::{sleep, timeout};
 
 use crate::{

@@ -1,6 +1,6 @@
 //! What an action is told: arguments, environment, secrets, and its settings.
 
-use soloist::config::{Grants, Secret};
+use soloist_config::{Grants, Secret};
 
 use crate::{
     log::Log,

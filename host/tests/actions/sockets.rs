@@ -7,15 +7,17 @@ use std::{
     time::Duration,
 };
 
-use soloist::config::Grants;
+use soloist_config::Grants;
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener as AsyncListener, TcpStream},
     time::timeout,
 };
 
-use crate::log::Log;
-use crate::rig::{PATIENCE, Rig, World, prepare_with, until};
+use crate::{
+    log::Log,
+    rig::{PATIENCE, Rig, World, prepare_with, until},
+};
 
 fn sockets(entries: &[String]) -> Grants {
     let sockets = entries.iter().map(|entry| entry.parse().unwrap()).collect();

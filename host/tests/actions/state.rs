@@ -3,13 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use soloist::{
-    action::Action,
-    capability::Notice,
-    clock::BootTime,
-    config::{ActionConfig, Grants, Limits},
-    store::{BATCH_BYTES_MAX, BATCH_MAX, KEY_MAX, VALUE_MAX},
-};
+use soloist::action::Action;
+use soloist_config::{ActionConfig, Grants, Limits};
+use soloist_guests::capability::Notice;
+use soloist_heart::clock::BootTime;
+use soloist_stores::{BATCH_BYTES_MAX, BATCH_MAX, KEY_MAX, VALUE_MAX};
 use tokio::task::JoinSet;
 
 use crate::rig::{

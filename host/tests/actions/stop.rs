@@ -7,11 +7,9 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
     time::{ClockId, clock_gettime},
 };
-use soloist::{
-    clock::BootTime,
-    config::{Folder, Grants, Reuse},
-    plugin::PoolUsage,
-};
+use soloist_config::{Folder, Grants, Reuse};
+use soloist_guests::plugin::PoolUsage;
+use soloist_heart::clock::BootTime;
 use tokio::{
     net::TcpStream,
     runtime::Handle,

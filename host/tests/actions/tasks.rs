@@ -6,14 +6,17 @@ use bytes::Bytes;
 use soloist::{
     action::{Action, Programme, TaskError, Tasks, Workshop},
     api::TaskDesk,
-    budget::Account,
-    capability::{CallError, Calls, Order},
     cluster::{Passport, Peers},
-    config::{ActionConfig, Grants, Instances, Label, Limits, Reuse, TaskConfig},
-    plugin::{Answer, Call, Engine},
-    store::{Drain, Order as By, Roster},
     tasks::{Dispatcher, casts::Desk},
 };
+use soloist_config::{ActionConfig, Grants, Instances, Limits, Reuse, TaskConfig};
+use soloist_guests::{
+    capability::{CallError, Calls, Order},
+    plugin::{Answer, Call, Engine},
+};
+use soloist_heart::Label;
+use soloist_resources::budget::Account;
+use soloist_stores::{Drain, Order as By, Roster};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, timeout},

@@ -1,6 +1,6 @@
 //! Calls to the store. Each is answered once: by the store, or when patience ends.
 
-use soloist::election::{Command, Event, Group, LeaderKey};
+use soloist_heart::{Command, Event, Group, LeaderKey};
 
 use crate::{
     checker::End,

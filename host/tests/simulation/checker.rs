@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use soloist::{
-    clock::BootTime,
-    config::{GroupConfig, Strategy},
-    election::{Command, Group, LeaderKey, Token},
-};
+use soloist_config::GroupConfig;
+use soloist_heart::{Command, Group, LeaderKey, Strategy, Token, clock::BootTime};
 
 use crate::{
     figures::Figures,

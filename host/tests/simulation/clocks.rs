@@ -1,11 +1,12 @@
 //! Wall clocks, right and wrong, and how hosts compare them.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use soloist::{
+use soloist::term::Here;
+use soloist_heart::{
+    LeaseId,
     clock::{Comparison, Leave, Reading, Verdict},
-    election::LeaseId,
-    term::{Here, HostView},
 };
+use soloist_leadership::HostView;
 
 use crate::{
     happening::Happening,

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use soloist::{
-    config::{GroupConfig, Timings},
-    election::{Event, Group},
-};
+use soloist_config::GroupConfig;
+use soloist_heart::{Event, Group, Timings};
 
 use crate::{
     happening::Happening,

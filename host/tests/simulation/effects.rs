@@ -1,6 +1,6 @@
 //! What a term does that others see: answers to clients, and guarded writes.
 
-use soloist::election::{Event, LeaderKey};
+use soloist_heart::{Event, LeaderKey};
 
 use crate::{
     calls::Request,

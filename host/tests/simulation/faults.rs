@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use soloist::election::{Cause, Event, Group, LeaderKey, LeaseId};
+use soloist_heart::{Cause, Event, Group, LeaderKey, LeaseId};
 
 use crate::{
     happening::Happening,

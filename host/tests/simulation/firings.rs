@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use soloist::election::Stage;
+use soloist_heart::Stage;
 
 use crate::{
     checker::Checker,

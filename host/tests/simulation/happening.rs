@@ -1,6 +1,6 @@
 //! What can happen in a world.
 
-use soloist::election::{Event, Group, LeaderKey, LeaseId};
+use soloist_heart::{Event, Group, LeaderKey, LeaseId};
 
 use crate::{
     calls::Call,

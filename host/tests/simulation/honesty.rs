@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
-use soloist::{
-    election::{Group, Stage},
-    store::Roster,
-    term::{HostView, Role, Why},
-};
+use soloist::term::Why;
+use soloist_heart::{Group, Stage};
+use soloist_leadership::{HostView, Role};
+use soloist_stores::Roster;
 
 use crate::{
     liveness::{NEWS, Seat},

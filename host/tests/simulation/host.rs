@@ -2,13 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use soloist::{
-    clock::BootTime,
-    config::{GroupConfig, Timings},
-    election::{Group, Heart, LeaderKey, LeaseId, Token},
-    store::{Member, Roster},
-    term::{Adviser, Findings},
-};
+use soloist::term::Findings;
+use soloist_config::GroupConfig;
+use soloist_heart::{Group, Heart, LeaderKey, LeaseId, Timings, Token, clock::BootTime};
+use soloist_leadership::Adviser;
+use soloist_stores::{Member, Roster};
 
 use crate::{
     clocks::{Known, Timepiece},

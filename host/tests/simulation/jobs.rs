@@ -3,11 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
-use soloist::{
-    action::{Act, Claimed, Course, Firing, Mark},
-    config::{Concurrency, JobConfig, Missed, Schedule},
-    election::{Event, Group, LeaderKey},
-};
+use soloist::action::{Act, Claimed, Course, Firing, Mark};
+use soloist_config::{Concurrency, JobConfig, Missed, Schedule};
+use soloist_heart::{Event, Group, LeaderKey};
 
 use crate::{
     calls::Request,

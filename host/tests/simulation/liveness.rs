@@ -6,7 +6,7 @@
 //! without an answer, a wake-up that is lost, a lease that nobody holds and that has to run
 //! out. So a storm is no excuse: a host whose line is bad is given what its failed calls cost.
 
-use soloist::election::{Group, LeaseId, Stage};
+use soloist_heart::{Group, LeaseId, Stage};
 
 use crate::{
     happening::Happening,

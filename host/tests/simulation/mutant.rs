@@ -5,7 +5,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use soloist::config::Timings;
+use soloist_heart::Timings;
 
 use crate::{
     World,

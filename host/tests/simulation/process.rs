@@ -1,10 +1,7 @@
 //! What a host's process does: it feeds the heart and carries out what it says,
 //! as the driver and a term's tree do; and what its supervisor does when it dies.
 
-use soloist::{
-    clock::BootTime,
-    election::{Cause, Command, Event, LeaderKey, LeaseId},
-};
+use soloist_heart::{Cause, Command, Event, LeaderKey, LeaseId, clock::BootTime};
 
 use crate::{
     calls::Request,

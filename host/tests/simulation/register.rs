@@ -1,6 +1,6 @@
 //! The fenced register that every leader writes to, as a plugin's state would be.
 
-use soloist::election::LeaderKey;
+use soloist_heart::LeaderKey;
 
 /// One write, as it is tried once or several times.
 #[derive(Clone, Debug, PartialEq, Eq)]

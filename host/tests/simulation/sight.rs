@@ -3,11 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use soloist::{
-    election::{Event, LeaderKey, LeaseId},
-    store::{Candidate, Roster, Standing, Stranger},
-    term::{HostView, Places},
-};
+use soloist_heart::{Event, LeaderKey, LeaseId};
+use soloist_leadership::{HostView, Places};
+use soloist_stores::{Candidate, Roster, Standing, Stranger};
 
 use crate::{
     calls::Request,

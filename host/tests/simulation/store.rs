@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use soloist::election::{Group, LeaderKey, LeaseId, Token};
+use soloist_heart::{Group, LeaderKey, LeaseId, Token};
 
 use crate::{jobs::Book, mutant::Mutant, register::Register};
 

@@ -4,11 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
-use soloist::{
-    config::{GroupConfig, Strategy, Timings},
-    election::{Event, Group, LeaderKey},
-    store::Roster,
-};
+use soloist_config::GroupConfig;
+use soloist_heart::{Event, Group, LeaderKey, Strategy, Timings};
+use soloist_stores::Roster;
 
 use crate::{
     agenda::Agenda,

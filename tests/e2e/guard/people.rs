@@ -23,7 +23,7 @@ async fn a_token_opens_what_its_role_may() {
         (by_file("eve.token"), "jobs", 0, ""),
         (by_file("eve.token"), "pause", REFUSED, "takes the role `operate`"),
         (by_file("none.token"), "status", USAGE, "none.token"),
-        (vec![("SOLOIST_TOKEN", "soloist_x".to_owned())], "status", REFUSED, "does not know"),
+        (vec![("SOLOIST_TOKEN", "soloist_wrong".to_owned())], "status", REFUSED, "does not know"),
         (vec![("SOLOIST_TOKEN", "ü".to_owned())], "status", USAGE, "SOLOIST_TOKEN"),
         (by_variable, "pause", 0, "no leadership changes"),
         (by_file("ops.token"), "resume", 0, ""),
@@ -38,7 +38,10 @@ async fn a_token_opens_what_its_role_may() {
         assert_eq!(told(Client::new().get(format!("{url}{probe}"))).await.0, 200);
     }
     // No token stands in the log, not even one that is wrong.
-    assert!(!guarded.cluster.host("a").log.to_string().contains("soloist_"));
+    let log = guarded.cluster.host("a").log.to_string();
+    for token in [ops.trim(), "soloist_wrong"] {
+        assert!(!log.contains(token), "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,7 +97,7 @@ impl Cluster {
         }
         command
             .current_dir(self.folder.path())
-            .args(["run", "--log-format", "json", "--log", "info,soloist::term=debug"])
+            .args(["run", "--log-format", "json", "--log", "info,soloist_leadership=debug"])
             .args(["--listen", "127.0.0.1:0", "--name", name])
             .arg("--config")
             .arg(file);

@@ -10,13 +10,11 @@ use std::{
 
 use tracing::{info, warn};
 
-use crate::{
-    action::{Action, FAILED_AGAIN, Failure},
-    clock::BootTime,
-    config::{ActionConfig, Reserved},
-    plugin::Kind,
-    repeats::Repeats,
-};
+use crate::action::{Action, FAILED_AGAIN, Failure};
+use soloist_config::{ActionConfig, Reserved};
+use soloist_guests::plugin::Kind;
+use soloist_heart::clock::BootTime;
+use soloist_telemetry::repeats::Repeats;
 
 /// One name.
 #[derive(Default)]

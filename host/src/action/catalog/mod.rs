@@ -26,11 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::shelf::Shelf;
 use super::{Action, Failure};
-use crate::{
-    config::{ActionSource, Reading, Reserved, Schedule},
-    election::Group,
-    plugin::{Engine, FolderWatch, Kind},
-};
+use soloist_config::{ActionSource, Reading, Reserved, Schedule};
+use soloist_guests::plugin::{Engine, FolderWatch, Kind};
+use soloist_heart::Group;
 
 /// How often the folder is looked at even if nothing was heard of it: some file systems
 /// tell of no change.

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use tracing::{info, warn};
 
 use super::Programme;
-use crate::{action::mounts, config::Mount};
+use crate::action::mounts;
+use soloist_config::Mount;
 
 /// Where everybody answered last.
 #[derive(Default)]

@@ -12,14 +12,12 @@ use super::{
     known::{Known, Stamp},
     places::Places,
 };
-use crate::{
-    action::{Action, Failure},
-    config::{
-        ActionConfig, ActionSource, MountError, Reading, RefusedAction, Reserved, check_mounts,
-    },
-    plugin::{Engine, Kind},
-    words::with_causes,
+use crate::action::{Action, Failure};
+use soloist_config::{
+    ActionConfig, ActionSource, MountError, Reading, RefusedAction, Reserved, check_mounts,
 };
+use soloist_guests::plugin::{Engine, Kind};
+use soloist_text::with_causes;
 
 /// The actions, and what is no action.
 pub(super) struct Shelf {

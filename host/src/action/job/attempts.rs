@@ -14,14 +14,15 @@ use super::{
     record::{Outcome, Record},
     timetable::{self, GRACE},
 };
-use crate::{
+use crate::wall_clock::WallClock;
+use soloist_config::{JobConfig, moment};
+use soloist_guests::{
     capability::{Errand, GuestState, Tail},
-    clock::{BootTime, WallClock, back_off},
-    config::{JobConfig, moment},
-    measure,
     plugin::{Guest, ServiceEntry, Slot},
-    trace::{KeyValue, Role, Span},
 };
+use soloist_heart::clock::{BootTime, back_off};
+use soloist_telemetry::measure;
+use soloist_trace::{KeyValue, Role, Span};
 
 /// What a firing is carried out with.
 pub(super) struct Attempts {

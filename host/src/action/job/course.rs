@@ -10,7 +10,8 @@ use super::{
     mark::Mark,
     timetable::{self, Step},
 };
-use crate::{clock::Leave, config::JobConfig};
+use soloist_config::JobConfig;
+use soloist_heart::clock::Leave;
 
 /// What a leader knows of its job's firings, and goes by.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 use chrono::{DateTime, SubsecRound, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::config::{JobConfig, moment};
+use soloist_config::{JobConfig, moment};
 
 /// A run that is wanted, by the schedule or by a person.
 #[derive(Clone, Debug, PartialEq, Eq)]

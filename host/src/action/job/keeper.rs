@@ -23,13 +23,10 @@ use super::{
     record::{Outcome, Record},
     timetable,
 };
-use crate::{
-    clock::WallClock,
-    config::{Concurrency, JobConfig, Missed, moment},
-    measure,
-    plugin::{Kind, ServiceEntry},
-    repeats::Repeats,
-};
+use crate::wall_clock::WallClock;
+use soloist_config::{Concurrency, JobConfig, Missed, moment};
+use soloist_guests::plugin::{Kind, ServiceEntry};
+use soloist_telemetry::{measure, repeats::Repeats};
 
 /// So many firings of a job run side by side, where they may.
 const AT_ONCE: usize = 16;

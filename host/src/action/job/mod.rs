@@ -40,7 +40,10 @@ pub use record::{Outcome, Record};
 pub use upcoming::{Upcoming, upcoming};
 
 use super::{Tasks, running::Run};
-use crate::{clock::WallClock, config::JobConfig, plugin::ServiceEntry, store::State};
+use crate::wall_clock::WallClock;
+use soloist_config::JobConfig;
+use soloist_guests::plugin::ServiceEntry;
+use soloist_stores::State;
 
 /// What all jobs of a host share. Clones are the same.
 #[derive(Clone)]

@@ -12,7 +12,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{claimed::Claimed, firing::Firing, mark::Mark};
-use crate::config::{JobConfig, Missed};
+use soloist_config::{JobConfig, Missed};
 
 /// How late a firing may begin without being missed.
 pub(super) const GRACE: TimeDelta = TimeDelta::seconds(1);

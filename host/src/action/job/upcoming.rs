@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{firing::Firing, mark::Mark, timetable};
-use crate::config::JobConfig;
+use soloist_config::JobConfig;
 
 /// A firing that is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +43,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{
-        action::job::claimed::Claimed,
-        config::{Concurrency, Missed, Schedule, moment},
-    };
+    use crate::action::job::claimed::Claimed;
+    use soloist_config::{Concurrency, Missed, Schedule, moment};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()

@@ -7,6 +7,7 @@
 //! - A version that is replaced finishes what it has begun; every later call is the new
 //!   one's. One that does not come up replaces nothing.
 
+mod error;
 mod pool;
 
 use std::{
@@ -20,45 +21,17 @@ use tokio::sync::{mpsc::UnboundedSender, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Action, Failure, Programme, State};
-use crate::{
-    capability::{Calls, Gate},
-    plugin::{Answer, Call},
-    store::Roster,
-};
+pub use error::TaskError;
 use pool::Pool;
+use soloist_guests::{
+    capability::Calls,
+    plugin::{Answer, Call},
+};
+use soloist_leadership::Gate;
+use soloist_stores::Roster;
 
 /// The names of the tasks that a host takes calls of.
 pub type Offers = Arc<BTreeSet<Arc<str>>>;
-
-/// Why a call was not done on this host.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TaskError {
-    /// The task says that the call is wrong; it would be wrong the next time.
-    #[error("it was refused: {0}")]
-    Refused(String),
-    /// The task could not do it, or trapped; it may be done the next time.
-    #[error("it failed: {0}")]
-    Failed(String),
-    /// It took too long.
-    #[error("it was not done within {}", humantime::format_duration(*.0))]
-    Late(Duration),
-    /// So many calls wait already. It was not begun.
-    #[error("there is no place for it: too many calls wait")]
-    Busy,
-    /// This host does not do it: it is leaving, or has no such task. It was not begun.
-    #[error("this host does not take calls of it")]
-    Leaving,
-}
-
-impl TaskError {
-    /// What the task itself says of it, if anything.
-    pub(crate) fn text(&self) -> &str {
-        match self {
-            Self::Refused(text) | Self::Failed(text) => text,
-            Self::Late(_) | Self::Busy | Self::Leaving => "",
-        }
-    }
-}
 
 /// The tasks of this host.
 pub struct Workshop {

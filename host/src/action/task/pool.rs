@@ -19,21 +19,22 @@ use tokio::{
     time::timeout,
 };
 
-use super::TaskError;
-use crate::{
-    action::{
-        Action, Tasks,
-        limits::REHEARSAL,
-        reserve::{Reserve, Warm},
-    },
-    capability::{Access, Calls, Gate, GuestState, Hangs},
-    config::Instances,
-    measure,
-    plugin::{Answer, Call, Guest, TaskEntry, TaskInstance, Undone},
-    store::{CONTENT_TYPE_MAX, is_content_type},
-    trace::{KeyValue, Role, Span, TraceContext},
-    words::cut,
+use super::error::TaskError;
+use crate::action::{
+    Action, Tasks,
+    limits::REHEARSAL,
+    reserve::{Reserve, Warm},
 };
+use soloist_config::Instances;
+use soloist_guests::{
+    capability::{Access, Calls, GuestState, Hangs},
+    plugin::{Answer, Call, Guest, TaskEntry, TaskInstance, Undone},
+};
+use soloist_leadership::Gate;
+use soloist_stores::{CONTENT_TYPE_MAX, is_content_type};
+use soloist_telemetry::measure;
+use soloist_text::cut;
+use soloist_trace::{KeyValue, Role, Span, TraceContext};
 
 /// The longest text that says why a call was not done, in bytes.
 const TEXT_MAX: usize = 4 << 10;

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{entrance::READ, inert::OwnFile, routes::Routes};
+use super::{inert::OwnFile, needs::READ, routes::Routes};
 
 /// What the page may do (W3C: Content Security Policy Level 3, Trusted Types).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \

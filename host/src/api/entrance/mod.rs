@@ -26,27 +26,15 @@ use subtle::ConstantTimeEq;
 
 pub(super) use self::names::called;
 use self::{credential::Credential, names::Names};
-use super::{own_site, refusal::Refusal, routes::Table};
-use crate::{
-    action::Caller,
-    config::{ApiRole, ApiToken, ConfigError, HostConfig, read_tokens},
-    relay::Relay,
-    tls::{Acceptor, Fresh, TlsError},
+use super::{
+    needs::{Needs, OPERATE, READ},
+    own_site,
+    refusal::Refusal,
+    routes::Table,
 };
-
-/// What it takes to ask for something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Needs {
-    /// Nothing: whoever watches over the process may ask.
-    Nothing,
-    /// This role.
-    Role(ApiRole),
-}
-
-/// For those who look.
-pub(super) const READ: Needs = Needs::Role(ApiRole::Read);
-/// For those who change something.
-pub(super) const OPERATE: Needs = Needs::Role(ApiRole::Operate);
+use crate::{action::Caller, relay::Relay};
+use soloist_config::{ApiRole, ApiToken, ConfigError, HostConfig, read_tokens};
+use soloist_tls::{Acceptor, Fresh, TlsError};
 
 /// Why nobody can come in.
 #[derive(Debug, thiserror::Error)]

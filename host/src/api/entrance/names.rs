@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, StatusCode, Uri, header, uri::Authority};
 
-use crate::{api::refusal::Refusal, config::HostConfig};
+use crate::api::refusal::Refusal;
+use soloist_config::HostConfig;
 
 /// The names, beside all addresses and `localhost`.
 #[derive(Clone, Debug, Default)]

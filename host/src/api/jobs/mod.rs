@@ -29,20 +29,20 @@ use tokio::sync::watch;
 
 pub use self::entry::{JobEntry, JobFirings, JobFuture, JobList, NEXT_MAX, NextFiring};
 use super::{
-    entrance::{OPERATE, READ},
     extract::Path,
+    needs::{OPERATE, READ},
     refusal::Refusal,
     routes::Routes,
     state::refusal,
 };
 use crate::{
     action::{Action, Jobs, Mark, Programme, RECORDS_MAX, Record, history, upcoming},
-    clock::ClockFace,
     cluster::Peers,
-    config::JobConfig,
-    store::Roster,
-    words::with_causes,
 };
+use soloist_config::JobConfig;
+use soloist_heart::clock::ClockFace;
+use soloist_stores::Roster;
+use soloist_text::with_causes;
 
 /// So many jobs are looked up at a time.
 const AT_ONCE: usize = 16;
@@ -171,7 +171,8 @@ impl JobSource {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{action::Desk, clock::WallClock, cluster::Passport, store::Store};
+    use crate::{action::Desk, cluster::Passport, wall_clock::WallClock};
+    use soloist_stores::Store;
 
     /// The jobs of a host without any.
     pub(in crate::api) fn none(store: &dyn Store) -> JobSource {

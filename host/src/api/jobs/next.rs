@@ -17,8 +17,8 @@ use super::{
 use crate::{
     action::{Upcoming, upcoming},
     api::extract::{Path, Query},
-    config::{Shown, time_zone},
 };
+use soloist_config::{Shown, time_zone};
 
 /// So many, where nobody says how many.
 const COUNT: usize = 10;

@@ -17,9 +17,9 @@ use crate::{
     action::{Begun, Declined},
     api::extract::{Path, Query},
     cluster::PASSED_ON,
-    store::{Candidate, Roster},
-    words::with_causes,
 };
+use soloist_stores::{Candidate, Roster};
+use soloist_text::with_causes;
 
 /// How long a change of leader is waited for.
 const CHANGE: Duration = Duration::from_secs(5);

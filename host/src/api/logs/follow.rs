@@ -5,12 +5,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{LogSource, Wanted, Whose};
-use crate::{
-    api::live::{Gone, Listener},
-    capability::{LINES_MAX, LogLine},
-    election::Group,
-    store::Roster,
-};
+use crate::api::live::{Gone, Listener};
+use soloist_guests::capability::{LINES_MAX, LogLine};
+use soloist_heart::Group;
+use soloist_stores::Roster;
 
 /// How often a sign of life is sent: well within what who listens to another host waits.
 const BEAT: Duration = Duration::from_secs(2);

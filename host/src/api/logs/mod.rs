@@ -24,20 +24,20 @@ use tokio::sync::watch;
 
 use self::follow::Following;
 use super::{
-    entrance::READ,
     extract::{Path, Query},
     live::Live,
+    needs::READ,
     refusal::Refusal,
     routes::Routes,
 };
 use crate::{
     action::Programme,
-    capability::{LINES_MAX, Lines, LogLine, Shelf},
     cluster::{AskError, PASSED_ON, Peers},
-    election::Group,
-    store::Roster,
-    words::with_causes,
 };
+use soloist_guests::capability::{LINES_MAX, Lines, LogLine, Shelf};
+use soloist_heart::Group;
+use soloist_stores::Roster;
+use soloist_text::with_causes;
 
 /// How many lines are shown, if nothing else is said.
 const LINES: usize = 100;

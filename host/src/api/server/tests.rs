@@ -10,7 +10,8 @@ use tokio::{
 };
 
 use super::*;
-use crate::{api::status::tests::example, config::StoreUrl, relay::test_relay};
+use crate::{api::status::tests::example, relay::test_relay};
+use soloist_config::StoreUrl;
 
 /// For leases, and for what the store is asked.
 pub(in crate::api) const TTL: std::time::Duration = REQUEST_TIME;
@@ -41,7 +42,7 @@ pub(in crate::api) fn desks(source: Source, folder: &Path, entrance: Entrance) -
     let commands = Arc::new(commands::tests::nobody(store));
     let (journal, logs) = (Journal::default(), Arc::new(logs::tests::none()));
     let (relay, entrance) = (test_relay(), Arc::new(entrance));
-    let clients = crate::budget::Clients::alone();
+    let clients = soloist_resources::budget::Clients::alone();
     Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients }
 }
 

@@ -12,10 +12,10 @@ use crate::{
     api::{
         Desks, Reason, Status, StatusSource, serve, status::tests::example, tasks::tests::nothing,
     },
-    config::StoreUrl,
     relay::test_relay,
-    store,
 };
+use soloist_config::StoreUrl;
+use soloist_stores as store;
 
 struct Fake;
 
@@ -56,10 +56,10 @@ impl Server {
         let commands = Arc::new(crate::api::commands::tests::nobody(store));
         let told = stop.clone();
         let (source, relay) = (Arc::new(Fake), test_relay());
-        let journal = crate::journal::Journal::default();
+        let journal = soloist_telemetry::journal::Journal::default();
         let logs = Arc::new(crate::api::logs::tests::none());
         let entrance = Arc::new(crate::api::Entrance::open());
-        let clients = crate::budget::Clients::alone();
+        let clients = soloist_resources::budget::Clients::alone();
         let desks =
             Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients };
         tokio::spawn(serve(listener, desks, told));

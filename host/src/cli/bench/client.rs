@@ -19,11 +19,9 @@ use hyper_util::{
 use indicatif::ProgressBar;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
-use crate::{
-    cli::client::Client as Host,
-    tls::{Connector, Protocol},
-    words::with_causes,
-};
+use crate::cli::client::Client as Host;
+use soloist_text::with_causes;
+use soloist_tls::{Connector, Protocol};
 
 /// What is asked.
 #[derive(Clone, Debug)]

@@ -27,16 +27,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{ExitError, client::Client, signals::Signals};
-use crate::{
-    cluster::Passport,
-    config::{DAY, SECOND, span},
-    plugin::{Engine, Plugin},
-};
+use crate::cluster::Passport;
 use child::Child;
 use part::Part;
 use programme::Programme;
 use scratch::Scratch;
 use show::Show;
+use soloist_config::{DAY, SECOND, span};
+use soloist_guests::plugin::{Engine, Plugin};
 
 /// How long a killed host stays away: longer than the TTL, so that all see
 /// another one take over.

@@ -6,10 +6,8 @@ use owo_colors::AnsiColors;
 use tempfile::TempDir;
 
 use super::{part::Part, ports::Ports, programme::Programme};
-use crate::{
-    cli::{ExitError, temporary},
-    config,
-};
+use crate::cli::{ExitError, temporary};
+use soloist_config as config;
 
 const CAST: [(&str, AnsiColors); 3] =
     [("a", AnsiColors::Cyan), ("b", AnsiColors::Magenta), ("c", AnsiColors::Yellow)];

@@ -6,10 +6,10 @@ use tokio::process::Command;
 
 use crate::{
     cli::{ExitError, terminal::remark},
-    clock::BootTime,
-    config::small_file,
     scaffold::Manifest,
 };
+use soloist_config::small_file;
+use soloist_heart::clock::BootTime;
 
 /// The file that says how.
 const FILE: &str = Manifest::FILE;

@@ -15,10 +15,10 @@ use ignore::WalkBuilder;
 use tokio::time::sleep;
 
 use super::project::Project;
-use crate::{
-    cli::ExitError,
-    config::small_file::{self, Stamp},
+use crate::cli::ExitError;
+use soloist_config::{
     inode::Inode,
+    small_file::{self, Stamp},
 };
 
 /// How often it is looked at. To walk a folder of some hundred files takes a millisecond or two,

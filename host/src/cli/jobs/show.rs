@@ -12,8 +12,8 @@ use crate::{
         table::{Cell, Table},
         terminal::{Paint, tame},
     },
-    config::moment,
 };
+use soloist_config::moment;
 
 const UNKNOWN: &str = "–";
 

@@ -5,10 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use crate::{
-    cli::{Exit, ExitError},
-    plugin::{CompileLimits, Craft, Engine, compile_stdin, end_with},
-};
+use crate::cli::{Exit, ExitError};
+use soloist_guests::plugin::{CompileLimits, Craft, Engine, compile_stdin, end_with};
 
 /// Compile a plugin that comes by stdin, within limits
 #[derive(Debug, Args)]

@@ -18,10 +18,10 @@ use crate::{
         table::{Cell, Table},
         terminal::{Paint, say, say_json, tame},
     },
-    config,
-    plugin::{Engine, Inspection, Kinds},
-    words::{millis, with_causes},
 };
+use soloist_config as config;
+use soloist_guests::plugin::{Engine, Inspection, Kinds};
+use soloist_text::{millis, with_causes};
 
 /// Show what a plugin is, what it imports, and whether this host can run it
 ///

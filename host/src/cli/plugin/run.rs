@@ -13,21 +13,19 @@ use tokio::time::sleep;
 use toml::{Table, Value};
 
 use super::scratch::{self, Scratch};
-use crate::{
-    cli::{
-        ExitError,
-        logging::{self, LogFormat},
-        run,
-        signals::Signals,
-        terminal::remark,
-    },
-    config::{self, Config, Overrides, small_file::Stamp},
-    plugin::{self, FolderWatch},
+use crate::cli::{
+    ExitError,
+    logging::{self, LogFormat},
+    run,
+    signals::Signals,
+    terminal::remark,
 };
+use soloist_config::{self as config, Config, Overrides, small_file::Stamp};
+use soloist_guests::plugin::{self, FolderWatch};
 
 /// What the plugin prints, where it and the control API answer, that it is compiled, and
 /// what goes wrong.
-const LOG: &str = "warn,plugin=info,soloist::action=info,soloist::plugin=info,soloist::api=info";
+const LOG: &str = "warn,plugin=info,soloist::action=info,soloist_guests=info,soloist::api=info";
 /// What messages call the settings that are made of flags.
 const FLAGS: &str = "(the flags of `plugin run`, as settings)";
 /// How often the file is looked at even if nothing was heard of it: its whole folder may

@@ -8,10 +8,8 @@ use std::{
 use tempfile::TempDir;
 use toml::{Table, Value};
 
-use crate::{
-    cli::{ExitError, temporary},
-    plugin,
-};
+use crate::cli::{ExitError, temporary};
+use soloist_guests::plugin;
 
 /// The action's name where the file's is none.
 const ACTION: &str = "plugin";
@@ -90,7 +88,7 @@ fn whole(name: &str, action: Table) -> Table {
 /// The name of the action that runs `file`: what a host would call it, if it can.
 pub(super) fn action_name(file: &Path) -> String {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    if crate::config::check_name(stem).is_ok() { stem.to_owned() } else { ACTION.to_owned() }
+    if soloist_config::check_name(stem).is_ok() { stem.to_owned() } else { ACTION.to_owned() }
 }
 
 /// The file of the settings of the plugin `file`, if there is one: beside it, or in the working

@@ -18,7 +18,7 @@ use super::{
     client::HostArgs,
     terminal::{confirm, hand_out, say, tame},
 };
-use crate::store::VALUE_MAX;
+use soloist_stores::VALUE_MAX;
 
 /// Look at what actions keep in the store, and change it
 #[derive(Debug, Args)]

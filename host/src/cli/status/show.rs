@@ -13,8 +13,8 @@ use crate::{
         table::{Cell, Table},
         terminal::{Paint, tame},
     },
-    words::a_few,
 };
+use soloist_text::a_few;
 
 const UNKNOWN: &str = "–";
 
@@ -260,7 +260,8 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::{api::example, words::steers};
+    use crate::api::example;
+    use soloist_text::steers;
 
     /// The moment of the example's joining, and 183 s.
     fn now() -> SystemTime {

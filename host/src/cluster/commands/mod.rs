@@ -23,14 +23,12 @@ pub use self::{
     message::{Done, DrainOrder, HandedOver, PauseOrder, RemoveOrder, ResignOrder},
     refusal::{CommandError, Obstacle},
 };
-use super::{Known as Seen, Sight, peers::Peers};
-use crate::{
-    clock::unix_ms,
-    election::{Event, Group},
-    journal::{Journal, Transition},
-    store::{Drain, Known, Member, Note, Order, Pause, Roster, Store, Topic, insist},
-    words::{because, rfc3339},
-};
+use super::peers::Peers;
+use soloist_heart::{Event, Group, clock::unix_ms};
+use soloist_leadership::{Known as Seen, Sight};
+use soloist_stores::{Drain, Known, Member, Note, Order, Pause, Roster, Store, Topic, insist};
+use soloist_telemetry::journal::{Journal, Transition};
+use soloist_text::{because, rfc3339};
 
 /// Carries commands out.
 pub struct Commands {

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{
-    store::StoreError,
-    words::{rfc3339, with_causes},
-};
+use soloist_stores::StoreError;
+use soloist_text::{rfc3339, with_causes};
 
 /// Why a command was not carried out, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //! So whoever waits for its end can tell it from a session that has merely run out.
 
 use super::{Commands, Done, DrainOrder, RemoveOrder, last_seen, refusal::CommandError};
-use crate::store::{Note, Removal, Roster, Topic};
+use soloist_stores::{Note, Removal, Roster, Topic};
 
 impl Commands {
     /// Forgets a host that is gone; or makes one leave, and keeps it out.

@@ -7,12 +7,9 @@
 use std::time::Duration;
 
 use super::{Commands, Done, HandedOver, ResignOrder, last_seen, refusal::CommandError};
-use crate::{
-    clock::unix_ms,
-    election::{Cause, Event, Group},
-    store::{Candidate, Order, Roster, Standing},
-    words::with_causes,
-};
+use soloist_heart::{Cause, Event, Group, clock::unix_ms};
+use soloist_stores::{Candidate, Order, Roster, Standing};
+use soloist_text::with_causes;
 
 impl Commands {
     /// Hands the leadership of a group over, and returns when another host leads. `passed_on`

@@ -19,10 +19,8 @@ use hyper_util::{
 use tokio::time::timeout;
 
 pub use self::{questions::PASSED_ON, reading::Reading};
-use crate::{
-    config::{HostConfig, Secret, TlsFiles},
-    tls::{Connector, Protocol, TlsError, Trust},
-};
+use soloist_config::{HostConfig, Secret, TlsFiles};
+use soloist_tls::{Connector, Protocol, TlsError, Trust};
 
 /// Says who asks, beside `authorization`: that may be for the plugin at the other end.
 pub const CREDENTIAL: HeaderName = HeaderName::from_static("soloist-authorization");

@@ -9,10 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ANSWER_MAX, AskError, Peers, is_stranger};
-use crate::{
-    clock::ClockFace,
-    cluster::commands::{CommandError, Done, Obstacle, ResignOrder},
-};
+use crate::cluster::commands::{CommandError, Done, Obstacle, ResignOrder};
+use soloist_heart::clock::ClockFace;
 
 /// Names the host that passes a request on; whoever gets one does not pass it on again.
 pub const PASSED_ON: &str = "soloist-passed-on";

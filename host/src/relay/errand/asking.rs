@@ -5,21 +5,23 @@ use std::sync::Arc;
 use ::http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use tokio::time::{Instant, timeout};
 
-use super::{Errand, Leader, Tried};
+use super::{Errand, Tried};
 use crate::{
     action::{Inbound, Performer, Unserved, Visit, add_forwarded, take_off_hop_by_hop},
-    measure,
     relay::{
         Carried,
         desk::LEADER,
-        hop::{Failed, Hopped},
+        failed::Failed,
+        hop::Hopped,
         limits::{LAST_SIGN, LAST_WORD, SLACK},
         refusal::Refusal,
+        shared::Leader,
         trail::{self, Trail},
         tunnel,
     },
-    trace::{KeyValue, Role, Span, TraceContext},
 };
+use soloist_telemetry::measure;
+use soloist_trace::{KeyValue, Role, Span, TraceContext};
 
 impl Errand {
     /// Has a term of this host answer.

@@ -12,29 +12,18 @@ use hyper::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Carried, Shared,
+    Carried,
     limits::{KEPT, RETRY},
     refusal::Refusal,
+    shared::{Leader, Shared},
     trail::Trail,
 };
-use crate::{
-    action::{Action, Caller, Floor, Kept, Performer, Secure},
-    config::Standby,
-    election::Token,
-    measure,
-    shares::{Client, Share, Shares},
-    store::Roster,
-};
-
-/// Who leads, as this host knows it.
-#[derive(Clone, Debug)]
-pub(super) struct Leader {
-    pub(super) name: String,
-    pub(super) url: String,
-    pub(super) token: Token,
-    /// Whether it is this host.
-    pub(super) own: bool,
-}
+use crate::action::{Action, Caller, Floor, Kept, Performer, Secure};
+use soloist_config::Standby;
+use soloist_heart::Token;
+use soloist_resources::shares::{Client, Share, Shares};
+use soloist_stores::Roster;
+use soloist_telemetry::measure;
 
 /// A request on its way.
 pub(super) struct Errand {

@@ -8,15 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Perform;
-use crate::{
-    action::TaskError,
-    clock::back_off,
-    election::LeaseId,
-    measure,
-    plugin::{Answer, Call},
-    repeats::Repeats,
-    store::{Again, CastAnswer, Casts, Claim, Claimer, Queued, StoreError},
-};
+use crate::action::TaskError;
+use soloist_guests::plugin::{Answer, Call};
+use soloist_heart::{LeaseId, clock::back_off};
+use soloist_stores::{Again, CastAnswer, Casts, Claim, Claimer, Queued, StoreError};
+use soloist_telemetry::{measure, repeats::Repeats};
 
 /// What an attempt needs.
 pub(super) struct Attempt {

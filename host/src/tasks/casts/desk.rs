@@ -9,14 +9,12 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::Terms;
-use crate::{
-    measure,
-    store::{
-        CONTENT_TYPE_MAX, CastAnswer, CastHead, CastKey, CastOrder, CastState, Casts, Ended,
-        StoreError, insist, is_content_type,
-    },
-    words::with_causes,
+use soloist_stores::{
+    CONTENT_TYPE_MAX, CastAnswer, CastHead, CastKey, CastOrder, CastState, Casts, Ended,
+    StoreError, insist, is_content_type,
 };
+use soloist_telemetry::measure;
+use soloist_text::with_causes;
 
 /// How many dead letters are replayed at a time.
 const AT_A_TIME: usize = 16;

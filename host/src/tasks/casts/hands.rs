@@ -7,10 +7,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Perform, TaskTerms, Terms};
-use crate::{
-    action::{Action, Offers, Programme, TaskError, Workshop},
-    plugin::{Answer, Call},
-};
+use crate::action::{Action, Offers, Programme, TaskError, Workshop};
+use soloist_guests::plugin::{Answer, Call};
 
 /// How many casts of a task a host does at a time: as many are done again when it dies.
 const PLACES_MAX: usize = 32;

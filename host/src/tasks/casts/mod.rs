@@ -35,10 +35,8 @@ pub use desk::{CastEntry, CastError, Desk, Trouble};
 pub use hands::Hands;
 pub use worker::Worker;
 
-use crate::{
-    action::TaskError,
-    plugin::{Answer, Call},
-};
+use crate::action::TaskError;
+use soloist_guests::plugin::{Answer, Call};
 
 /// How casts of a task are done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +49,7 @@ pub struct TaskTerms {
     pub keep: Duration,
     /// How many there may be that are not done, in the whole cluster.
     pub max_queued: usize,
-    /// How long a payload may be, in bytes; up to [`PAYLOAD_MAX`](crate::store::PAYLOAD_MAX).
+    /// How long a payload may be, in bytes; up to [`PAYLOAD_MAX`](soloist_stores::PAYLOAD_MAX).
     pub payload: usize,
 }
 

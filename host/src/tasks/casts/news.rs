@@ -6,7 +6,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::store::{CastChange, CastStream, Casts};
+use soloist_stores::{CastChange, CastStream, Casts};
 
 /// What is heard of the queue.
 #[derive(Debug)]

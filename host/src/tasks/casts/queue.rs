@@ -14,10 +14,8 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    clock::BootTime,
-    store::{CastChange, CastKey, Queued},
-};
+use soloist_heart::clock::BootTime;
+use soloist_stores::{CastChange, CastKey, Queued};
 
 /// The casts that are not done.
 #[derive(Debug, Default)]

@@ -21,12 +21,9 @@ use super::{
     news::{News, news},
     queue::Queue,
 };
-use crate::{
-    clock::BootTime,
-    election::LeaseId,
-    repeats::Repeats,
-    store::{CastKey, Casts, Claimer, Queued, Roster},
-};
+use soloist_heart::{LeaseId, clock::BootTime};
+use soloist_stores::{CastKey, Casts, Claimer, Queued, Roster};
+use soloist_telemetry::repeats::Repeats;
 
 /// How long giving back may take at a stop; what is not given back by then is
 /// free when the session ends.

@@ -3,12 +3,10 @@
 use std::fs;
 
 use super::*;
-use crate::{
-    config::ActionConfig,
-    election::{LeaderKey, LeaseId, Token},
-    plugin::Engine,
-    store::{Candidate, Member, Standing},
-};
+use soloist_config::ActionConfig;
+use soloist_guests::plugin::Engine;
+use soloist_heart::{LeaderKey, LeaseId, Token};
+use soloist_stores::{Candidate, Member, Standing};
 
 /// The smallest program: a module for WASI preview 1 that returns at once.
 const PROGRAM: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\

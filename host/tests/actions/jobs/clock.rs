@@ -13,13 +13,15 @@ use soloist::{
     action::{
         Action, Desk, Jobs, Lobby, Outcome, RECORDS_MAX, Record, Scope, Stage, Tasks, history,
     },
-    capability::TermLink,
-    clock::{BootTime, Comparison, Verdict, WallClock},
-    config::{ActionConfig, JobConfig, Missed, Schedule, moment},
-    election::{LeaderKey, LeaseId},
-    plugin::Engine,
-    store::{Entry, Guard, State, StoreError, Write},
+    wall_clock::WallClock,
 };
+use soloist_config::{ActionConfig, JobConfig, Missed, Schedule, moment};
+use soloist_guests::{capability::TermLink, plugin::Engine};
+use soloist_heart::{
+    LeaderKey, LeaseId,
+    clock::{BootTime, Comparison, Verdict},
+};
+use soloist_stores::{Entry, Guard, State, StoreError, Write};
 use tokio::{
     sync::{mpsc::unbounded_channel, watch},
     time::{Instant, sleep},

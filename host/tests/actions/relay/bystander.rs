@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use soloist::{
     action::{Action, Lobby, Programme},
     api::{JobSource, LogSource, Status, StatusSource},
-    capability::Lines,
-    cluster::{Commands, Passport, Peers, Sight},
-    config::{ActionConfig, ApiConfig, HostConfig, Relayed, Standby, TlsFiles},
-    election::{Group, LeaderKey, LeaseId, Token},
-    journal::Journal,
+    cluster::{Commands, Passport, Peers},
     relay::{Handle, Relay},
-    store::{Candidate, Member, Roster, Standing},
 };
+use soloist_config::{ActionConfig, ApiConfig, HostConfig, Relayed, Standby, TlsFiles};
+use soloist_guests::capability::Lines;
+use soloist_heart::{Group, LeaderKey, LeaseId, Token};
+use soloist_leadership::Sight;
+use soloist_stores::{Candidate, Member, Roster, Standing};
+use soloist_telemetry::journal::Journal;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},

@@ -3,13 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use super::{MARK, RECORDS_MAX, RUN};
-use crate::{
-    action::job::{
-        mark::Mark,
-        record::{Outcome, Record},
-    },
-    store::{Entry, State, StoreError},
+use crate::action::job::{
+    mark::Mark,
+    record::{Outcome, Record},
 };
+use soloist_stores::{Entry, State, StoreError};
 
 /// A record, and where it stands.
 #[derive(Clone, Debug)]

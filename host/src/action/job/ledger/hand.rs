@@ -13,12 +13,10 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::Over;
-use crate::{
-    capability::TermLink,
-    repeats::Repeats,
-    store::{Guard, State, StoreError, Write},
-    words::with_causes,
-};
+use soloist_guests::capability::TermLink;
+use soloist_stores::{Guard, State, StoreError, Write};
+use soloist_telemetry::repeats::Repeats;
+use soloist_text::with_causes;
 
 /// From one try to the next, while the store does not answer; twice as long each time.
 pub(super) const AGAIN: Duration = Duration::from_millis(200);

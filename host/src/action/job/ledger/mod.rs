@@ -31,10 +31,8 @@ use super::{
     mark::Mark,
     record::{Outcome, Record},
 };
-use crate::{
-    capability::TermLink,
-    store::{State, Write},
-};
+use soloist_guests::capability::TermLink;
+use soloist_stores::{State, Write};
 
 pub use self::book::{Page, history};
 

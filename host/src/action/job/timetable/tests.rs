@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Concurrency, Schedule, moment};
+use soloist_config::{Concurrency, Schedule, moment};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{election::LeaseId, store::CastHead};
+use soloist_heart::LeaseId;
+use soloist_stores::CastHead;
 
 #[derive(Clone, Debug)]
 enum Step {

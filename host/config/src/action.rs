@@ -1,0 +1,242 @@
+//! The settings of one action.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Grants, Instances, JobConfig, Kinds, Limits, Network, Patience, Relayed, TaskConfig,
+    file::ActionTable,
+    granted, instances, job, kinds, limits,
+    listing::Listing,
+    patience,
+    problem::{Place, Problem},
+    resolver::{Resolver, Setting},
+    standby, task, value,
+};
+use soloist_heart::Group;
+
+pub(super) const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 3000);
+
+/// A plugin configured to run under a term.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionConfig {
+    /// Its name, unique on this host and the same on every host.
+    pub name: Arc<str>,
+    /// The component's file.
+    pub plugin: PathBuf,
+    /// The SHA-256 of that file, if no other is to be run.
+    pub sha256: Option<[u8; 32]>,
+    /// What it is run as, if that was said.
+    pub kinds: Option<Kinds>,
+    /// The election that decides where it runs.
+    pub group: Group,
+    /// Where an `http` action answers while this host leads.
+    pub listen: SocketAddr,
+    /// Under which path of that address, if that was said.
+    pub path: Option<Arc<str>>,
+    /// The certificate that it answers with, where it takes TLS.
+    pub tls: Option<Arc<TlsFiles>>,
+    /// What standbys do with its requests.
+    pub relayed: Relayed,
+    /// The proxies that are believed about where its requests come from.
+    pub trusted_proxies: Arc<[Network]>,
+    /// Whether each of its requests is logged.
+    pub access_log: bool,
+    /// Which instances answer its requests.
+    pub instances: Instances,
+    /// When its service is started again, if it has ended; if that was said.
+    pub restart: Option<Restart>,
+    /// How often that happens before it has failed.
+    pub patience: Patience,
+    /// When it is run as a job, if it is one.
+    pub job: Option<JobConfig>,
+    /// What it is held to.
+    pub limits: Limits,
+    /// How calls of it are dealt with, where it is a task.
+    pub task: TaskConfig,
+    /// What it is granted.
+    pub grants: Arc<Grants>,
+}
+
+impl ActionConfig {
+    /// The action that a component makes of which no settings speak.
+    #[must_use]
+    pub fn with_defaults(name: &str, plugin: PathBuf) -> Self {
+        Self {
+            name: name.into(),
+            plugin,
+            sha256: None,
+            kinds: None,
+            group: Group::main(),
+            listen: DEFAULT_LISTEN,
+            path: None,
+            tls: None,
+            relayed: Relayed::default(),
+            trusted_proxies: Arc::default(),
+            access_log: false,
+            instances: Instances::Fresh,
+            restart: None,
+            patience: Patience::default(),
+            job: None,
+            limits: Limits::default(),
+            task: TaskConfig::default(),
+            grants: Arc::default(),
+        }
+    }
+}
+
+/// When a service that has ended is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// However it ended.
+    Always,
+    /// Unless it ended well.
+    OnFailure,
+    /// Not within the same term.
+    Never,
+}
+
+impl Restart {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        match text {
+            "always" => Ok(Self::Always),
+            "on-failure" => Ok(Self::OnFailure),
+            "never" => Ok(Self::Never),
+            _ => Err(Problem::new(
+                format!("`{text}` does not say when a service is started again"),
+                "write `always`, `on-failure` or `never`",
+            )),
+        }
+    }
+}
+
+/// A certificate, and what proves that it is one's own; both in PEM.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TlsFiles {
+    /// The file of the certificate, followed by those that it hangs on.
+    pub cert: PathBuf,
+    /// The file of its private key.
+    pub key: PathBuf,
+}
+
+/// What the settings of an action are held against.
+pub(super) struct Surroundings<'a> {
+    /// What there is in the plugins folder.
+    pub(super) listing: &'a Listing,
+    /// The address of the control API, if it is known.
+    pub(super) control: Option<SocketAddr>,
+}
+
+impl Surroundings<'_> {
+    /// The action of a table of settings under `name`; nothing, once what is
+    /// wrong was taken down.
+    pub(super) fn action(
+        &self,
+        resolver: &mut Resolver<'_>,
+        name: &Setting,
+        table: ActionTable,
+    ) -> Option<ActionConfig> {
+        let grants = granted::read(resolver, &table);
+        let instances = instances::read(resolver, &table);
+        let relayed = standby::read(resolver, &table);
+        let proxies = granted::each(resolver, &table.trusted_proxies, Network::parse);
+        let limits = limits::read(resolver, &table);
+        let patience = patience::read(resolver, &table);
+        let task = task::read(resolver, &table);
+        let job = job::read(resolver, &table);
+        let kinds = kinds::read(resolver, &table);
+        let restart = match table.restart.map(|text| resolver.written(Some(text), "")) {
+            Some(setting) => resolver.read(&setting, Restart::parse).map(Some),
+            None => Some(None),
+        };
+        let plugin = resolver.written(table.plugin, &format!("{}.wasm", name.text));
+        let group = resolver.written(table.group, Group::main().as_str());
+        let listen = resolver.written(table.listen, &DEFAULT_LISTEN.to_string());
+        let sha256 = match table.sha256.map(|sha256| resolver.written(Some(sha256), "")) {
+            Some(sha256) => resolver.read(&sha256, value::sha256).map(Some),
+            None => Some(None),
+        };
+        let path = table.path.map(|path| resolver.written(Some(path), ""));
+        let file = self.plugin(resolver, name, &plugin);
+        let address = resolver.read(&listen, |text| self.listen(text));
+        let group = resolver.read(&group, value::name);
+        let path = match path {
+            Some(path) => resolver.read(&path, value::mount).map(Some),
+            None => Some(None),
+        };
+        let tls = table.tls.map(|tls| {
+            let file = |text| {
+                let setting = resolver.written(Some(text), "");
+                resolver.path(&setting, Path::new(&setting.text))
+            };
+            TlsFiles { cert: file(tls.cert), key: file(tls.key) }.into()
+        });
+        let name = resolver.read(name, value::name);
+        Some(ActionConfig {
+            name: name?.into(),
+            plugin: file?,
+            sha256: sha256?,
+            kinds: kinds?,
+            group: group?.as_str().into(),
+            listen: address?,
+            path: path?,
+            tls,
+            relayed: relayed?,
+            trusted_proxies: proxies?.into(),
+            access_log: table.access_log,
+            instances: instances?,
+            restart: restart?,
+            patience: patience?,
+            job: job?,
+            limits: limits?,
+            task: task?,
+            grants: grants?.into(),
+        })
+    }
+
+    fn plugin(
+        &self,
+        resolver: &mut Resolver<'_>,
+        action: &Setting,
+        plugin: &Setting,
+    ) -> Option<PathBuf> {
+        match self.listing.component(&plugin.text) {
+            Ok(file) => Some(file),
+            Err(problem) => {
+                let place = plugin.place.as_ref().or(action.place.as_ref()).cloned();
+                resolver.report(problem.at(place).around());
+                None
+            }
+        }
+    }
+
+    fn listen(&self, text: &str) -> Result<SocketAddr, Problem> {
+        let address = value::address(text)?;
+        if self.control.is_some_and(|control| overlap(control, address)) {
+            return Err(Problem::new(
+                format!("`{text}` is the address of the control API already"),
+                "give each an address of its own; port 0 lets the system choose one",
+            ));
+        }
+        Ok(address)
+    }
+}
+
+/// Where a setting stands, for a message about another one.
+pub(super) fn shown(place: Option<&Place>) -> String {
+    match place {
+        Some(Place::File(excerpt)) => excerpt.position(),
+        Some(Place::Flag(flag)) => format!("--{flag}"),
+        None => "the defaults".to_owned(),
+    }
+}
+
+/// Whether only one of two addresses can be listened on.
+pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && same_ip
+}

@@ -1,0 +1,326 @@
+//! The actions: those of the settings file, and those that the plugins folder makes.
+
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    ActionConfig, ConfigError, Reserved,
+    action::{Surroundings, shown},
+    file::{ActionTable, Source, Text, Written},
+    kept::Kept,
+    lenient,
+    listing::{Listing, alike},
+    problem::{Place, Problem},
+    resolver::{Resolver, Setting},
+    value,
+};
+use soloist_heart::Group;
+
+/// Where the actions of this host come from. It is read at the start, and again
+/// whenever the plugins folder changes.
+#[derive(Debug)]
+pub struct ActionSource {
+    pub(super) settings: Source,
+    pub(super) tables: Vec<(Text, ActionTable)>,
+    pub(super) folder: PathBuf,
+    pub(super) place: Option<Place>,
+    /// Components that groups name as their strategies: they are no actions.
+    pub(super) strategies: BTreeSet<PathBuf>,
+    pub(super) control: Option<SocketAddr>,
+    /// Whether secrets need not be there.
+    pub(super) without_secrets: bool,
+    /// The settings that lie beside plugins.
+    pub(super) beside: Kept,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// The actions, by name.
+    pub actions: Vec<ActionConfig>,
+    /// What makes no action, and why.
+    pub refused: Vec<RefusedAction>,
+}
+
+/// An action that cannot be made, since its settings or its file are wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedAction {
+    /// Its name.
+    pub name: String,
+    /// What is wrong: at least one problem.
+    problems: Vec<Problem>,
+    /// Where it would answer requests, if it may be one that does.
+    reserved: Option<Reserved>,
+    /// Whether it is no more than settings without a plugin.
+    stray: bool,
+}
+
+impl RefusedAction {
+    fn new(name: &str, problems: Vec<Problem>) -> Self {
+        let reserved = Reserved::unknown(name);
+        Self { name: name.to_owned(), problems, reserved, stray: false }
+    }
+
+    /// The same, by what can be read of its settings.
+    fn settled(self, table: &ActionTable) -> Self {
+        Self { reserved: Reserved::written(&self.name, table), ..self }
+    }
+
+    /// The same, if its settings, or its address in them, cannot be read.
+    fn anywhere(mut self) -> Self {
+        if let Some(reserved) = &mut self.reserved {
+            reserved.anywhere = true;
+        }
+        self
+    }
+
+    /// Whether there are settings, and no plugin that they are for. It may be on its way.
+    #[must_use]
+    pub fn is_stray(&self) -> bool {
+        self.stray
+    }
+
+    /// Where it would answer requests, if it may be one that does.
+    #[must_use]
+    pub fn reserved(&self) -> Option<&Reserved> {
+        self.reserved.as_ref()
+    }
+
+    /// What is wrong.
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+/// In one line.
+impl fmt::Display for RefusedAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let problems: Vec<_> = self.problems.iter().map(Problem::in_short).collect();
+        f.write_str(&problems.join("; "))
+    }
+}
+
+impl Reading {
+    /// Takes out what is wrong with the very text of the settings file, as opposed to what
+    /// lies in the plugins folder, or is not where the settings say.
+    pub(super) fn mistakes(&mut self, source: &ActionSource) -> Vec<Problem> {
+        let written = |refused: &RefusedAction| source.group_by_hand(&refused.name).is_some();
+        let mistaken = |refused: &mut RefusedAction| {
+            written(refused) && !refused.problems.iter().all(Problem::is_around)
+        };
+        let mistaken = self.refused.extract_if(.., mistaken);
+        mistaken.flat_map(|refused| refused.problems).collect()
+    }
+
+    /// Takes in an action, or that it is refused for problems, if there are any.
+    fn add(&mut self, action: Option<ActionConfig>, refused: RefusedAction) {
+        match action {
+            Some(action) if refused.problems.is_empty() => self.actions.push(action),
+            _ => self.refused.push(refused),
+        }
+    }
+}
+
+impl ActionSource {
+    /// The folder that plugins are put into.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The group of the action `name`, if the settings file names it: only of such a one may
+    /// others rely on it that it is there.
+    #[must_use]
+    pub fn group_by_hand(&self, name: &str) -> Option<Group> {
+        let (_, table) = self.tables.iter().find(|(other, _)| other.get_ref() == name)?;
+        let group = table.group.as_ref().map(|group| group.get_ref().as_str().into());
+        Some(group.unwrap_or_else(Group::main))
+    }
+
+    /// Reads the settings of every action, and what the plugins folder holds.
+    ///
+    /// # Errors
+    /// When the folder cannot be read at all.
+    pub fn read(&self) -> Result<Reading, ConfigError> {
+        let listing = match Listing::of(&self.folder) {
+            Ok(listing) => listing,
+            // Each action of the file will say that its plugin is missing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.tables.is_empty() => {
+                Listing::empty(&self.folder)
+            }
+            Err(error) => return Err(self.unreadable(&error).into()),
+        };
+        let mut reading = Reading::default();
+        let around = Surroundings { listing: &listing, control: self.control };
+        self.configured(&around, &mut reading);
+        for name in listing.settings() {
+            self.settled_beside(name, &around, &mut reading);
+        }
+        for name in listing.strays() {
+            reading.refused.extend(self.stray(name, &listing));
+        }
+        let beside: BTreeSet<_> = (listing.settings().iter().chain(listing.strays()))
+            .map(|name| settings_of(&listing, name))
+            .collect();
+        self.beside.forget_all_but(|path| beside.contains(path));
+        found(&listing, &self.strategies, &mut reading);
+        reading.actions.sort_by(|a, b| a.name.cmp(&b.name));
+        reading.refused.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(reading)
+    }
+
+    fn resolver<'a>(&self, source: &'a Source) -> Resolver<'a> {
+        Resolver::new(source).without_secrets(self.without_secrets)
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Problem {
+        let shown = self.folder.display();
+        let problem = if error.kind() == io::ErrorKind::NotFound {
+            Problem::new(
+                format!("the plugins folder `{shown}` does not exist"),
+                "create it and put components (*.wasm) there, or name another with --plugins",
+            )
+        } else {
+            Problem::new(
+                format!("cannot read the plugins folder `{shown}`: {error}"),
+                "name a folder that this user can read with --plugins",
+            )
+        };
+        problem.at(self.place.clone())
+    }
+
+    /// The actions of `[action.NAME]`.
+    fn configured(&self, around: &Surroundings<'_>, reading: &mut Reading) {
+        for (name, table) in &self.tables {
+            let mut resolver = self.resolver(&self.settings);
+            let name = resolver.written(Some(name.clone()), "");
+            let action = around.action(&mut resolver, &name, table.clone());
+            let refused = RefusedAction::new(&name.text, resolver.into_problems());
+            reading.add(action, refused.settled(table));
+        }
+    }
+
+    /// The action of `NAME.toml`.
+    fn settled_beside(&self, name: &str, around: &Surroundings<'_>, reading: &mut Reading) {
+        let file = settings_of(around.listing, name);
+        // Whatever is in it, and be it nothing that can be read.
+        if let Some((other, table)) = self.tables.iter().find(|(it, _)| it.get_ref() == name) {
+            // The one of the file would go on as if nothing had been written here.
+            reading.actions.retain(|action| &*action.name != name);
+            reading.refused.retain(|refused| refused.name != name);
+            let problem = self.in_two_places(name, &file, other);
+            return reading.add(None, RefusedAction::new(name, vec![problem]).settled(table));
+        }
+        let opened = self.beside.open(&file).map_err(|error| {
+            let what = format!("cannot read `{}`: {error}", file.display());
+            Problem::new(
+                what,
+                "let it be a text of some lines that this user can read, or remove it",
+            )
+        });
+        let source = match opened {
+            Ok(source) => source,
+            Err(problem) => {
+                return reading.add(None, RefusedAction::new(name, vec![problem]).anywhere());
+            }
+        };
+        let (table, mistakes) = lenient::read::<ActionTable>(&source);
+        let Some(table) = table else {
+            return reading.add(None, RefusedAction::new(name, mistakes).anywhere());
+        };
+        // It may stand in what was left out.
+        let no_address = !mistakes.is_empty() && table.listen.is_none();
+        let mut resolver = self.resolver(&source);
+        resolver.report_all(mistakes);
+        let place = source.place(&Written::new(0..0, ()));
+        let setting = Setting { text: name.to_owned(), place: Some(place) };
+        let action = around.action(&mut resolver, &setting, table.clone());
+        let refused = RefusedAction::new(name, resolver.into_problems()).settled(&table);
+        reading.add(action, if no_address { refused.anywhere() } else { refused });
+    }
+
+    fn in_two_places(&self, name: &str, file: &Path, other: &Text) -> Problem {
+        let (here, there) = (file.display(), shown(Some(&self.settings.place(other))));
+        let what =
+            format!("the action `{name}` has settings in two places: in `{here}` and at {there}");
+        Problem::new(what, "keep one of the two, and remove the other").around()
+    }
+}
+
+impl ActionSource {
+    /// What is said of `NAME.toml` where there is no `NAME.wasm`: nothing, unless it is meant
+    /// for a plugin, by its name or by what is in it.
+    fn stray(&self, name: &str, listing: &Listing) -> Option<RefusedAction> {
+        if self.tables.iter().any(|(other, _)| other.get_ref() == name) {
+            return None;
+        }
+        let meant = listing.meant_by(name);
+        let source = self.beside.open(&settings_of(listing, name)).ok()?;
+        let settings = source.parse::<ActionTable>().is_ok()
+            && source.parse::<toml::Table>().is_ok_and(|table| !table.is_empty());
+        // A slip of the hand in what is in it makes it no less the settings of a plugin.
+        if !settings && !meant.is_some_and(|other| alike(other, name)) {
+            return None;
+        }
+        let shown = name.escape_debug();
+        let what = format!(
+            "`{shown}.toml` holds the settings of no plugin: there is no `{shown}.wasm` beside it"
+        );
+        let mend = match meant {
+            Some(meant) => format!(
+                "rename it if it is meant for `{0}.wasm`, to `{0}.toml`; else put `{shown}.wasm` \
+                 there, or remove it",
+                meant.escape_debug()
+            ),
+            None => format!("put `{shown}.wasm` there, or remove it"),
+        };
+        let place = Some(source.place(&Written::new(0..0, ())));
+        let problem = Problem::new(what, mend).around().at(place);
+        let refused = RefusedAction::new(&shown.to_string(), vec![problem]);
+        Some(RefusedAction { stray: true, reserved: None, ..refused })
+    }
+}
+
+/// Where the settings of an action lie that lie beside its plugin.
+fn settings_of(listing: &Listing, name: &str) -> PathBuf {
+    listing.path(&format!("{name}.toml"))
+}
+
+/// The actions that components make which no settings name, be it as strategies.
+fn found(listing: &Listing, strategies: &BTreeSet<PathBuf>, reading: &mut Reading) {
+    let named = reading.actions.iter().map(|action| &action.plugin).chain(strategies);
+    let named: BTreeSet<_> = named.cloned().collect();
+    for (file, verdict) in listing.components() {
+        let path = listing.path(file);
+        let stem = file.strip_suffix(".wasm").unwrap_or(file);
+        let shown = file.escape_debug();
+        // Its settings are wrong, so it cannot be had with defaults either.
+        if named.contains(&path) || reading.refused.iter().any(|refused| refused.name == stem) {
+            continue;
+        }
+        let mend = format!("write `[action.NAME]` with `plugin = \"{shown}\"`");
+        let mut name = stem;
+        let problem = if let Err(problem) = verdict {
+            problem.clone()
+        } else if reading.actions.iter().any(|action| &*action.name == stem) {
+            // That one is what the name stands for.
+            name = file;
+            let what = format!("`{shown}` has the name of an action that runs another plugin");
+            Problem::new(what, mend)
+        } else if value::name(stem).is_err() {
+            let what = format!("`{shown}` cannot give its name to an action");
+            let rule = "letters (a to z), digits, `-`, `_` and `.`";
+            Problem::new(what, format!("rename it, with no more than {rule}; or {mend}"))
+        } else {
+            reading.actions.push(ActionConfig::with_defaults(stem, path));
+            continue;
+        };
+        // A file may be called by anything; this is shown to people.
+        let name = name.escape_debug().to_string();
+        reading.refused.push(RefusedAction::new(&name, vec![problem]));
+    }
+}

@@ -1,0 +1,247 @@
+//! Spans, sizes and numbers: none is read without its bounds.
+//!
+//! The type of a key of the file (`file.rs`) says the least and the most that it takes, and
+//! has no other way to its value; the schema says the same, since it is made of that type.
+//! Flags and query parameters take theirs by [`span`]. Nothing else in the host reads a
+//! span of time: clippy.toml forbids it. So whatever was accepted is small enough to be
+//! added to any moment, multiplied and waited for.
+
+use std::{borrow::Cow, time::Duration};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+use super::{
+    problem::{Place, Problem},
+    source::{Source, Written},
+    value,
+};
+
+/// A millisecond, the unit in which bounds of spans are written.
+pub const MS: u64 = 1;
+/// A second.
+pub const SECOND: u64 = 1000 * MS;
+/// A minute.
+pub const MINUTE: u64 = 60 * SECOND;
+/// An hour.
+pub(crate) const HOUR: u64 = 60 * MINUTE;
+/// A day.
+pub const DAY: u64 = 24 * HOUR;
+
+/// Bounds of sizes.
+pub(crate) const KIB: u64 = 1 << 10;
+pub(crate) const MIB: u64 = 1 << 20;
+pub(crate) const GIB: u64 = 1 << 30;
+pub(crate) const TIB: u64 = 1 << 40;
+
+/// A setting with bounds.
+pub(super) trait Bounded {
+    /// What it stands for.
+    type Value;
+
+    /// Its value, or the mend.
+    fn value(&self) -> Result<Self::Value, Problem>;
+
+    /// Where it stands.
+    fn place(&self, source: &Source) -> Place;
+}
+
+/// A span of time of the file, from `LEAST` to `MOST` milliseconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Span<const LEAST: u64, const MOST: u64>(Written<String>);
+
+/// A number of bytes of the file, from `LEAST` to `MOST`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Size<const LEAST: u64, const MOST: u64>(Written<String>);
+
+/// How many of something the file says: from `LEAST` to `MOST`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Count<const LEAST: usize, const MOST: usize>(Written<i64>);
+
+/// A number of the file, from `-MOST` to `MOST`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Rank<const MOST: i64>(Written<i64>);
+
+impl<const LEAST: u64, const MOST: u64> Span<LEAST, MOST> {
+    /// The same setting, where less is taken.
+    pub(super) fn held_to<const L: u64, const M: u64>(self) -> Span<L, M> {
+        const { assert!(LEAST <= L && M <= MOST, "no narrower") };
+        Span(self.0)
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> Bounded for Span<LEAST, MOST> {
+    type Value = Duration;
+
+    fn value(&self) -> Result<Duration, Problem> {
+        span_within::<LEAST, MOST>(self.0.get_ref())
+    }
+
+    fn place(&self, source: &Source) -> Place {
+        source.place(&self.0)
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> Bounded for Size<LEAST, MOST> {
+    type Value = u64;
+
+    fn value(&self) -> Result<u64, Problem> {
+        let text = self.0.get_ref();
+        let size = value::size(text)?;
+        let [least, most] = [LEAST, MOST].map(value::show_size);
+        within(size, LEAST, MOST)
+            .ok_or_else(|| out_of_range(text, &format!("write a size from {least} to {most}")))
+    }
+
+    fn place(&self, source: &Source) -> Place {
+        source.place(&self.0)
+    }
+}
+
+impl<const LEAST: usize, const MOST: usize> Bounded for Count<LEAST, MOST> {
+    type Value = usize;
+
+    fn value(&self) -> Result<usize, Problem> {
+        let written = *self.0.get_ref();
+        let count = usize::try_from(written).ok().and_then(|count| within(count, LEAST, MOST));
+        count.ok_or_else(|| {
+            out_of_range(&written.to_string(), &format!("write a number from {LEAST} to {MOST}"))
+        })
+    }
+
+    fn place(&self, source: &Source) -> Place {
+        source.place(&self.0)
+    }
+}
+
+impl<const MOST: i64> Bounded for Rank<MOST> {
+    type Value = i64;
+
+    fn value(&self) -> Result<i64, Problem> {
+        let written = *self.0.get_ref();
+        within(written, -MOST, MOST).ok_or_else(|| {
+            out_of_range(&written.to_string(), &format!("write a number from -{MOST} to {MOST}"))
+        })
+    }
+
+    fn place(&self, source: &Source) -> Place {
+        source.place(&self.0)
+    }
+}
+
+fn within<T: PartialOrd>(value: T, least: T, most: T) -> Option<T> {
+    (least <= value && value <= most).then_some(value)
+}
+
+fn out_of_range(text: &str, help: &str) -> Problem {
+    Problem::new(format!("{text} is out of range"), help)
+}
+
+/// Reads a span of time from `LEAST` to `MOST` milliseconds: that of a flag or of a query.
+///
+/// # Errors
+/// Says what is wrong, with the bounds.
+pub fn span<const LEAST: u64, const MOST: u64>(text: &str) -> Result<Duration, String> {
+    span_within::<LEAST, MOST>(text).map_err(|problem| problem.in_short())
+}
+
+pub(super) fn span_within<const LEAST: u64, const MOST: u64>(
+    text: &str,
+) -> Result<Duration, Problem> {
+    let span = duration(text)?;
+    let [least, most] = [LEAST, MOST].map(show);
+    within(span, Duration::from_millis(LEAST), Duration::from_millis(MOST))
+        .ok_or_else(|| out_of_range(text, &format!("write a span from {least} to {most}")))
+}
+
+/// A span of time of any length, for those who look at its bounds.
+#[expect(clippy::disallowed_methods, reason = "the one place; its callers have the bounds")]
+fn duration(text: &str) -> Result<Duration, Problem> {
+    humantime::parse_duration(text).map_err(|error| {
+        let mend = match (text.trim().parse::<f64>(), error) {
+            (Ok(_), _) => format!("add the unit, as in `{0}s` or `{0}ms`", text.trim()),
+            (Err(_), humantime::DurationError::NumberOverflow) => "write a shorter one".to_owned(),
+            (Err(_), _) => "write a number with its unit, as in `5s`, `500ms` or `1m 30s`".into(),
+        };
+        Problem::new(format!("`{text}` is not a span of time"), mend)
+    })
+}
+
+/// A bound of a span, as people write it: in the largest unit in which it is whole, and
+/// a day or less in hours.
+fn show(ms: u64) -> String {
+    let unit = [("days", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", MS)]
+        .into_iter()
+        .find(|&(name, unit)| ms >= unit && ms.is_multiple_of(unit) && (name, ms) != ("days", DAY));
+    unit.map_or_else(|| "0s".to_owned(), |(name, unit)| format!("{}{name}", ms / unit))
+}
+
+/// The keyword by which the schema of a text says its bounds: no draft has one for spans.
+const BOUNDS: &str = "x-bounds";
+
+macro_rules! in_the_schema {
+    ($name:literal, $($kind:ident: $number:ident),+ => $type:ty, $schema:expr) => {
+        impl<$(const $kind: $number),+> JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        }
+    };
+}
+
+in_the_schema!("Span", LEAST: u64, MOST: u64 => Span<LEAST, MOST>, json_schema!({
+    "type": "string",
+    BOUNDS: format!("{} to {}", show(LEAST), show(MOST)),
+}));
+in_the_schema!("Size", LEAST: u64, MOST: u64 => Size<LEAST, MOST>, json_schema!({
+    "type": "string",
+    BOUNDS: format!("{} to {}", value::show_size(LEAST), value::show_size(MOST)),
+}));
+in_the_schema!("Count", LEAST: usize, MOST: usize => Count<LEAST, MOST>, json_schema!({
+    "type": "integer",
+    "minimum": LEAST,
+    "maximum": MOST,
+}));
+in_the_schema!("Rank", MOST: i64 => Rank<MOST>, json_schema!({
+    "type": "integer",
+    "minimum": -MOST,
+    "maximum": MOST,
+}));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_taken_and_what_is_beyond_them_is_not() {
+        let read = span::<{ 100 * MS }, DAY>;
+        assert_eq!(read("100ms"), Ok(Duration::from_millis(100)));
+        assert_eq!(read("24h"), Ok(Duration::from_secs(24 * 3600)));
+        for beyond in ["99ms", "0s", "24h 1ns", "18446744073709551615s"] {
+            let error = read(beyond).unwrap_err();
+            assert!(error.ends_with("out of range: write a span from 100ms to 24h"), "{error}");
+        }
+        for none in ["5", "soon", "", "-1s", "99999999999999999999s"] {
+            assert!(read(none).unwrap_err().contains("is not a span of time: "), "{none}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_shown_as_people_write_them() {
+        let shown = [0, 1, 1500, SECOND, 90 * SECOND, MINUTE, 10 * MINUTE, HOUR, DAY, 30 * DAY];
+        let shown = shown.map(show);
+        assert_eq!(shown, ["0s", "1ms", "1500ms", "1s", "90s", "1m", "10m", "1h", "24h", "30days"]);
+    }
+}

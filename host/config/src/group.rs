@@ -1,0 +1,152 @@
+//! The settings of a group: who should lead it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    file::{GroupTable, Text},
+    listing::Listing,
+    problem::Problem,
+    resolver::{Resolver, Setting},
+    value,
+};
+use soloist_heart::{Avoid, Group, Label, Strategy};
+
+/// A hand-over costs a pause: none is made by preference before this has passed.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Who should lead a group. Whether a host leads is for the store alone to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// How hosts are compared.
+    pub strategy: Strategy,
+    /// Whether a leader hands over to a host that should lead rather than it.
+    pub preempt: bool,
+    /// For how long that must have been so.
+    pub settle: Duration,
+    /// Whether such groups are to be led by as many different hosts as can be, among
+    /// those that are equally preferred.
+    pub spread: bool,
+}
+
+impl GroupConfig {
+    /// That of a group of which no settings speak.
+    pub const DEFAULT: Self =
+        Self { strategy: Strategy::LongestRunning, preempt: false, settle: SETTLE, spread: false };
+}
+
+/// The groups of `[group.NAME]`; nothing, once what is wrong was taken down.
+pub(super) fn read(
+    resolver: &mut Resolver<'_>,
+    tables: BTreeMap<Text, GroupTable>,
+    folder: &std::path::Path,
+) -> Option<BTreeMap<Group, GroupConfig>> {
+    let read = |(name, table): (Text, GroupTable)| {
+        let name = resolver.written(Some(name), "");
+        let group = group(resolver, table, folder);
+        let name = resolver.read(&name, value::name);
+        Some((Group::from(name?.as_str()), group?))
+    };
+    // All of them, before the first that is wrong ends it.
+    let groups: Vec<_> = tables.into_iter().map(read).collect();
+    groups.into_iter().collect()
+}
+
+fn group(
+    resolver: &mut Resolver<'_>,
+    table: GroupTable,
+    folder: &std::path::Path,
+) -> Option<GroupConfig> {
+    let settle = resolver.bounded(table.settle.as_ref(), SETTLE);
+    let mut setting = resolver.written(table.strategy, "longest-running");
+    if setting.place.is_none() {
+        let first = table.prefer.iter().chain(&table.avoid).next().cloned();
+        setting.place = resolver.written(first, "").place;
+    }
+    let prefer = list(resolver, table.prefer, label);
+    let avoid = list(resolver, table.avoid, avoid);
+    let (prefer, avoid) = (prefer?, avoid?);
+    let strategy = resolver.read(&setting, |text| strategy(text, prefer, avoid, folder));
+    if let Some(Strategy::Plugin(_)) = strategy {
+        resolver.check_around(&setting, |text| {
+            let listing = Listing::of(folder).unwrap_or_else(|_| Listing::empty(folder));
+            listing.component(text).map(drop)
+        });
+    }
+    let GroupTable { preempt, spread, .. } = table;
+    Some(GroupConfig { strategy: strategy?, preempt, settle: settle?, spread })
+}
+
+fn strategy(
+    text: &str,
+    prefer: Vec<Label>,
+    avoid: Vec<Avoid>,
+    folder: &std::path::Path,
+) -> Result<Strategy, Problem> {
+    if !prefer.is_empty() && text != "priority" {
+        return Err(of_another("prefer", "priority", text));
+    }
+    if !avoid.is_empty() && text != "avoid" {
+        return Err(of_another("avoid", "avoid", text));
+    }
+    match text {
+        "longest-running" => Ok(Strategy::LongestRunning),
+        "priority" if prefer.is_empty() => Ok(Strategy::Priority),
+        "priority" => Ok(Strategy::Labels(prefer)),
+        "avoid" if avoid.is_empty() => Err(Problem::new(
+            "the strategy `avoid` is not told what to stay away from",
+            "add `avoid = [\"group:NAME\"]` or `avoid = [\"label:NAME=VALUE\"]`",
+        )),
+        "avoid" => Ok(Strategy::Avoid(avoid)),
+        file if file.ends_with(".wasm") => {
+            // Whether it is there is seen when it is loaded.
+            Ok(Strategy::Plugin(folder.join(file)))
+        }
+        _ => Err(Problem::new(
+            format!("`{text}` is not a strategy"),
+            "write `longest-running`, `priority`, `avoid`, or the file of a plugin (*.wasm)",
+        )),
+    }
+}
+
+pub(super) fn label(text: &str) -> Result<Label, Problem> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok(Label { name: name.to_owned(), value: value.to_owned() })
+        }
+        _ => Err(Problem::new(
+            format!("`{text}` is not a label with its value"),
+            "write `LABEL=VALUE`, as in `size=big`; hosts get labels under `[host]`",
+        )),
+    }
+}
+
+fn avoid(text: &str) -> Result<Avoid, Problem> {
+    match text.split_once(':') {
+        Some(("group", group)) => Ok(Avoid::Leader(value::name(group)?.as_str().into())),
+        Some(("label", text)) => label(text).map(Avoid::Label),
+        _ => Err(Problem::new(
+            format!("`{text}` does not say what to stay away from"),
+            "write `group:NAME` for the host that leads it, or `label:NAME=VALUE`",
+        )),
+    }
+}
+
+fn of_another(key: &str, strategy: &str, text: &str) -> Problem {
+    Problem::new(
+        format!("`{key}` has no meaning for the strategy `{text}`"),
+        format!("write `strategy = \"{strategy}\"`, or remove `{key}`"),
+    )
+}
+
+fn list<T>(
+    resolver: &mut Resolver<'_>,
+    texts: Vec<Text>,
+    parse: impl Fn(&str) -> Result<T, Problem>,
+) -> Option<Vec<T>> {
+    let mut item = |text: Text| {
+        let setting: Setting = resolver.written(Some(text), "");
+        resolver.read(&setting, &parse)
+    };
+    let items: Vec<_> = texts.into_iter().map(&mut item).collect();
+    items.into_iter().collect()
+}

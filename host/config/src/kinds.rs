@@ -1,0 +1,196 @@
+//! Kinds: what a plugin can be run as, and what of that the settings want.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::{
+    file::{ActionTable, nearest},
+    granted,
+    problem::Problem,
+    resolver::Resolver,
+};
+
+/// What a plugin can be run as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// It answers HTTP requests.
+    Http,
+    /// It runs for as long as the term lives.
+    Service,
+    /// It runs when its schedule says so, or when it is asked to.
+    Job,
+    /// It is told when its host comes to lead, and when to stand by.
+    Hooks,
+    /// It does what any host may be called for.
+    Task,
+}
+
+impl Kind {
+    /// All of them.
+    const ALL: [Self; 5] = [Self::Http, Self::Service, Self::Job, Self::Hooks, Self::Task];
+
+    /// Whether it runs for as long as a term lasts. Hooks are called and return, and tasks
+    /// are any host's.
+    pub fn stays(self) -> bool {
+        matches!(self, Self::Http | Self::Service | Self::Job)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Service => "service",
+            Self::Job => "job",
+            Self::Hooks => "hooks",
+            Self::Task => "task",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let known = || Self::ALL.into_iter().map(Self::name);
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            let mend = match nearest(text, known()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write `http`, `service`, `job`, `hooks` or `task`".to_owned(),
+            };
+            Problem::new(format!("`{text}` is nothing that an action can be run as"), mend)
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The kinds of one plugin, of which there may be several: it is run as each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(BTreeSet<Kind>);
+
+impl Kinds {
+    /// Whether `kind` is among them.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        self.0.contains(&kind)
+    }
+
+    /// Whether something of it runs for as long as a term lasts.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        self.iter().any(Kind::stays)
+    }
+
+    /// Whether some of it belongs to a term, and so to the leader. Tasks are any host's.
+    #[must_use]
+    pub fn perform(&self) -> bool {
+        self.iter().any(|kind| kind != Kind::Task)
+    }
+
+    /// The same, with its program run by a schedule instead of for as long as a term
+    /// lasts; nothing, if it has no program.
+    pub fn scheduled(&self) -> Option<Self> {
+        let job = |kind| if kind == Kind::Service { Kind::Job } else { kind };
+        self.has(Kind::Service).then(|| self.iter().map(job).collect())
+    }
+
+    /// Those that need no word of the settings. Compilers give programs a `main`, and what
+    /// answers requests may be built as one all the same: that `main` is a stub, which does
+    /// nothing, or traps. So beside an HTTP handler a program is run when the settings want it.
+    pub fn unasked(&self) -> Self {
+        let stub = |kind: &Kind| *kind == Kind::Service && self.has(Kind::Http);
+        self.iter().filter(|kind| !stub(kind)).collect()
+    }
+
+    /// The kinds, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = Kind> {
+        self.0.iter().copied()
+    }
+
+    /// Whether there are none: such a plugin cannot be run.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Kind> for Kinds {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
+        Self(kinds.into_iter().collect())
+    }
+}
+
+/// As in `http+service`.
+impl fmt::Display for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.iter().map(Kind::name).collect();
+        f.write_str(&names.join("+"))
+    }
+}
+
+/// The kinds that `table` wants, if it says so; nothing after taking down what is wrong.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Option<Kinds>> {
+    let Some(texts) = &table.kinds else { return Some(None) };
+    let place = Some(resolver.place(texts));
+    let kinds: Kinds = granted::each(resolver, texts.get_ref(), Kind::parse)?.into_iter().collect();
+    resolver.check(place, check(&kinds, table.schedule.is_some()))?;
+    Some(Some(kinds))
+}
+
+/// A program is run by its schedule or for as long as a term lasts, and not both ways.
+fn check(kinds: &Kinds, scheduled: bool) -> Result<(), Problem> {
+    let refused = |what: &str, mend: &str| Err(Problem::new(what, mend));
+    match (kinds.has(Kind::Service), kinds.has(Kind::Job), scheduled) {
+        _ if kinds.is_empty() => {
+            refused("`kinds` is empty: the action would do nothing", "name one, or drop `kinds`")
+        }
+        (_, true, false) => refused(
+            "it is to be a job, and has no `schedule`",
+            "add `schedule = \"0 3 * * *\"`, or `schedule = \"none\"` for one that is run by hand",
+        ),
+        (true, _, true) => refused(
+            "it has a `schedule`, so its program is no service",
+            "write `job` instead of `service`, or drop `schedule`",
+        ),
+        (_, false, true) => refused(
+            "it has a `schedule`, and is not to be a job",
+            "add `job` to `kinds`, or drop `schedule`",
+        ),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(names: &[&str]) -> Kinds {
+        names.iter().map(|name| Kind::parse(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn beside_a_handler_a_program_is_left_out_unless_it_is_wanted() {
+        assert_eq!(kinds(&["service", "http"]).to_string(), "http+service");
+        assert_eq!(kinds(&["service", "http", "hooks"]).unasked().to_string(), "http+hooks");
+        assert_eq!(kinds(&["service", "hooks"]).unasked().to_string(), "service+hooks");
+        // A schedule is a word of the settings.
+        let scheduled = kinds(&["service", "http"]).scheduled().unwrap();
+        assert_eq!(scheduled.unasked().to_string(), "http+job");
+        assert!(scheduled.stays() && kinds(&["hooks"]).scheduled().is_none());
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for (names, scheduled, good) in [
+            (&["http"][..], false, true),
+            (&["http", "service"], false, true),
+            (&["http", "job"], true, true),
+            (&["job"], false, false),
+            (&["service"], true, false),
+            (&["service", "job"], true, false),
+            (&["http"], true, false),
+            (&[], false, false),
+        ] {
+            assert_eq!(check(&kinds(names), scheduled).is_ok(), good, "{names:?} {scheduled}");
+        }
+        assert!(Kind::parse("htpp").unwrap_err().to_string().contains("did you mean `http`?"));
+    }
+}

@@ -1,0 +1,127 @@
+//! How much an action may take of its host.
+//!
+//! Every limit has a default, so an action that says nothing is bounded too.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use super::{
+    bounded::{GIB, KIB, MIB},
+    file::ActionTable,
+    problem::Problem,
+    resolver::Resolver,
+};
+
+/// The most linear memory that any instance can have.
+pub const MEMORY_MAX: usize = GIB as usize;
+
+const REQUESTS: usize = 256;
+const QUEUE: usize = 1024;
+const FIRST_BYTE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
+const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY: u64 = 16 * MIB;
+/// Programs in interpreted languages need some 40 MiB to begin with.
+const MEMORY: u64 = 256 * MIB;
+const LOG: u64 = 64 * KIB;
+
+/// What an action is held to; its neighbours live by that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many requests it answers at a time.
+    pub requests: usize,
+    /// How many more may wait for their turn.
+    pub queue: usize,
+    /// How long a guest may take to begin its answer.
+    pub first_byte: Duration,
+    /// How long a guest may be busy with one request, its whole response included.
+    pub request_timeout: Duration,
+    /// How long one of its hooks may take.
+    pub hook_timeout: Duration,
+    /// The bytes of a request's body.
+    pub body: u64,
+    /// The bytes of an instance's linear memories, all together.
+    pub memory: usize,
+    /// How many of its instances may compute for long at the same moment; all
+    /// processors but one, and one at least, if that is not said.
+    pub cpu: Option<NonZeroUsize>,
+    /// The bytes that it may print in a second, all of its instances together.
+    pub log: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests: REQUESTS,
+            queue: QUEUE,
+            first_byte: FIRST_BYTE,
+            request_timeout: REQUEST_TIMEOUT,
+            hook_timeout: HOOK_TIMEOUT,
+            body: BODY,
+            memory: MEMORY as usize,
+            cpu: None,
+            log: LOG,
+        }
+    }
+}
+
+/// The limits of `table`, or nothing after taking down what is wrong with them.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Limits> {
+    let requests = resolver.bounded(table.requests.as_ref(), REQUESTS);
+    let queue = resolver.bounded(table.queue.as_ref(), QUEUE);
+    let request_timeout = resolver.bounded(table.request_timeout.as_ref(), REQUEST_TIMEOUT);
+    let first_byte = first_byte(resolver, table, request_timeout);
+    let hook_timeout = resolver.bounded(table.hook_timeout.as_ref(), HOOK_TIMEOUT);
+    let body = resolver.bounded(table.body.as_ref(), BODY);
+    let memory = resolver.bounded(table.memory.as_ref(), MEMORY);
+    let log = resolver.bounded(table.log.as_ref(), LOG);
+    let cpu = match &table.cpu {
+        None => Some(None),
+        some => resolver.bounded(some.as_ref(), 1).map(NonZeroUsize::new),
+    };
+    Some(Limits {
+        requests: requests?,
+        queue: queue?,
+        first_byte: first_byte?,
+        request_timeout: request_timeout?,
+        hook_timeout: hook_timeout?,
+        body: body?,
+        memory: usize::try_from(memory?).ok()?,
+        cpu: cpu?,
+        log: log?,
+    })
+}
+
+/// Where it is not written, the whole time of a request may be the shorter one.
+fn first_byte(
+    resolver: &mut Resolver<'_>,
+    table: &ActionTable,
+    request_timeout: Option<Duration>,
+) -> Option<Duration> {
+    let first = resolver.bounded(table.first_byte.as_ref(), FIRST_BYTE)?;
+    let Some(whole) = request_timeout else { return Some(first) };
+    let place = resolver.place_of(table.first_byte.as_ref());
+    if first <= whole || place.is_none() {
+        return Some(first.min(whole));
+    }
+    let [first, whole] = [first, whole].map(humantime::format_duration);
+    let problem = Problem::new(
+        format!("an answer that may begin after {first} is cut off after {whole}"),
+        format!("write `first_byte = \"{whole}\"` or less, or a longer `request_timeout`"),
+    );
+    resolver.report(problem.at(place));
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::Source;
+
+    #[test]
+    fn what_is_not_written_is_the_default() {
+        let source = Source::none(std::path::Path::new(""));
+        let mut resolver = Resolver::new(&source);
+        let read = read(&mut resolver, &ActionTable::default());
+        assert_eq!(read, Some(Limits::default()));
+    }
+}

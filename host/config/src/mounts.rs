@@ -1,0 +1,264 @@
+//! Where `http` actions answer: several share an address, each under a path.
+//!
+//! Invariant: what is asked for here are names and settings alone. Whether an action runs,
+//! fails or is parked moves nobody, itself as little as its neighbours; and hosts with the
+//! same plugins folder and settings agree.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
+
+use super::{ActionConfig, Reserved, action::overlap};
+
+/// The path that stands for a whole address.
+const ROOT: &str = "/";
+
+/// Where one action answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The address.
+    pub listen: SocketAddr,
+    /// The paths that its requests begin with, the shortest first; at least one.
+    pub paths: Vec<Arc<str>>,
+}
+
+impl Mount {
+    /// The shortest of its paths.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.paths.first().map_or(ROOT, |path| path)
+    }
+
+    /// The places that it has.
+    fn places(&self) -> impl Iterator<Item = Place> {
+        self.paths.iter().map(|path| Place { listen: self.listen, path: Arc::clone(path) })
+    }
+}
+
+/// As in `127.0.0.1:3000 and 127.0.0.1:3000/web`.
+impl fmt::Display for Mount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places: Vec<_> = self.places().map(|place| place.to_string()).collect();
+        f.write_str(&places.join(" and "))
+    }
+}
+
+/// A path of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The address.
+    pub listen: SocketAddr,
+    /// The path: `/`, or one without a slash at its end.
+    pub path: Arc<str>,
+}
+
+/// As in `127.0.0.1:3000/web`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.listen, self.path.trim_end_matches('/'))
+    }
+}
+
+/// The path of an action of whose path no settings speak.
+pub(super) fn own_path(name: &str) -> Arc<str> {
+    format!("/{name}").into()
+}
+
+impl ActionConfig {
+    /// The path at which it answers, whoever else answers at its address, if it answers at all.
+    #[must_use]
+    pub fn sure_path(&self) -> Arc<str> {
+        self.path.clone().unwrap_or_else(|| own_path(&self.name))
+    }
+}
+
+/// Where each of `actions` answers, by name: at the path of its settings, else at `/NAME`;
+/// and at `/` as well, if it is the only one at its address whose settings name no path, and
+/// no settings name `/`. Those that cannot be had (`absent`) count as if they could.
+///
+/// Which actions answer at all is known once their kinds are; ask this about the `http` ones.
+pub fn mounts<'a>(
+    actions: impl IntoIterator<Item = &'a ActionConfig> + Clone,
+    absent: impl IntoIterator<Item = &'a Reserved>,
+) -> BTreeMap<Arc<str>, Mount> {
+    // Who could have the root of each address, or has it.
+    let mut claims: BTreeMap<SocketAddr, usize> = BTreeMap::new();
+    let here = actions.clone().into_iter().map(|action| (action.listen, action.path.as_deref()));
+    let absent = absent.into_iter().filter(|reserved| reserved.answers);
+    let absent = absent.map(|reserved| (reserved.listen, reserved.path.as_deref()));
+    for (listen, _) in here.chain(absent).filter(|(_, path)| path.is_none_or(|it| it == ROOT)) {
+        *claims.entry(listen).or_default() += 1;
+    }
+    let mount = |action: &ActionConfig| {
+        let listen = action.listen;
+        // Port 0 is a port of its own for each that asks for it.
+        let alone = listen.port() == 0 || claims.get(&listen) == Some(&1);
+        let sure = action.sure_path();
+        let paths = match &action.path {
+            None if alone => vec![ROOT.into(), sure],
+            _ => vec![sure],
+        };
+        (Arc::clone(&action.name), Mount { listen, paths })
+    };
+    actions.into_iter().map(mount).collect()
+}
+
+/// Why two `http` actions cannot both answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MountError {
+    /// The same place.
+    #[error(
+        "the actions {first} and {second} would both answer at {mount}: give one of them another `path` or `listen`"
+    )]
+    SamePlace {
+        /// The first of the two.
+        first: Arc<str>,
+        /// The second.
+        second: Arc<str>,
+        /// The place.
+        mount: Place,
+    },
+    /// Two addresses of which only one can be listened on, or one address with and without
+    /// TLS, or with two kinds of `standby`, or for two groups, which may be led by two hosts.
+    #[error(
+        "the actions {first} and {second} cannot both listen, on {one} and {other}: only actions of one group with the same `tls` and `standby` share an address, and only one that is written alike; give one of them another `listen`"
+    )]
+    Clash {
+        /// The first of the two.
+        first: Arc<str>,
+        /// The second.
+        second: Arc<str>,
+        /// The address of the first.
+        one: SocketAddr,
+        /// The address of the second.
+        other: SocketAddr,
+    },
+}
+
+impl MountError {
+    /// The two.
+    #[must_use]
+    pub fn actions(&self) -> (&Arc<str>, &Arc<str>) {
+        let (Self::SamePlace { first, second, .. } | Self::Clash { first, second, .. }) = self;
+        (first, second)
+    }
+}
+
+/// Finds the first two of the `http` actions that cannot both answer. Those of different
+/// groups clash too: one host may lead both.
+///
+/// # Errors
+/// Names the two.
+pub fn check_mounts<'a>(
+    actions: impl IntoIterator<Item = &'a ActionConfig> + Clone,
+) -> Result<(), MountError> {
+    clashes(actions).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// All that [`check_mounts`] would find: each action that cannot answer beside one before it.
+pub fn clashes<'a>(actions: impl IntoIterator<Item = &'a ActionConfig> + Clone) -> Vec<MountError> {
+    // Who is absent takes no place, and gives none.
+    let mounts = mounts(actions.clone(), []);
+    let actions: Vec<_> = actions.into_iter().collect();
+    let mut found = Vec::new();
+    for (i, second) in actions.iter().enumerate() {
+        found.extend(actions[..i].iter().find_map(|first| {
+            let clashes = overlap(first.listen, second.listen)
+                && (first.listen != second.listen
+                    || first.group != second.group
+                    || first.tls != second.tls
+                    || first.relayed.standby != second.relayed.standby);
+            let names = || (Arc::clone(&first.name), Arc::clone(&second.name));
+            if clashes {
+                let (one, other, (first, second)) = (first.listen, second.listen, names());
+                return Some(MountError::Clash { first, second, one, other });
+            }
+            let mount = shared(mounts.get(&first.name)?, mounts.get(&second.name)?)?;
+            let (first, second) = names();
+            Some(MountError::SamePlace { first, second, mount })
+        }));
+    }
+    found
+}
+
+/// A place that both have.
+fn shared(one: &Mount, other: &Mount) -> Option<Place> {
+    let there: Vec<_> = other.places().collect();
+    one.places().find(|place| place.listen.port() != 0 && there.contains(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::{Relayed, Standby};
+
+    fn action(name: &str, listen: &str, path: Option<&str>) -> ActionConfig {
+        let (listen, path) = (listen.parse().unwrap(), path.map(Arc::from));
+        ActionConfig { listen, path, ..ActionConfig::with_defaults(name, PathBuf::new()) }
+    }
+
+    fn shown(actions: &[ActionConfig], absent: &[Reserved]) -> Vec<String> {
+        mounts(actions, absent).values().map(Mount::to_string).collect()
+    }
+
+    #[test]
+    fn each_is_under_its_name_and_who_is_alone_is_at_the_root_too() {
+        let alone = action("a", "127.0.0.1:1", None);
+        assert_eq!(shown(std::slice::from_ref(&alone), &[]), ["127.0.0.1:1 and 127.0.0.1:1/a"]);
+        let b = action("b", "127.0.0.1:1", None);
+        assert_eq!(shown(&[alone.clone(), b.clone()], &[]), ["127.0.0.1:1/a", "127.0.0.1:1/b"]);
+        let root = action("root", "127.0.0.1:1", Some("/"));
+        assert_eq!(shown(&[b.clone(), root], &[]), ["127.0.0.1:1/b", "127.0.0.1:1"]);
+        // Whose settings name another path takes the root from nobody.
+        let shop = action("shop", "127.0.0.1:1", Some("/shop"));
+        let both = ["127.0.0.1:1 and 127.0.0.1:1/b", "127.0.0.1:1/shop"];
+        assert_eq!(shown(&[b, shop], &[]), both);
+        let [x, y] = [action("x", "127.0.0.1:0", None), action("y", "127.0.0.1:0", None)];
+        let own = ["127.0.0.1:0 and 127.0.0.1:0/x", "127.0.0.1:0 and 127.0.0.1:0/y"];
+        assert_eq!(shown(&[x, y], &[]), own);
+    }
+
+    #[test]
+    fn who_cannot_be_had_gives_no_place_away() {
+        let alone = action("a", "127.0.0.1:1", None);
+        let of = |path: Option<&str>, answers| {
+            let (name, path) = ("b".into(), path.map(Arc::from));
+            let absent = Reserved { name, listen: alone.listen, anywhere: false, path, answers };
+            shown(std::slice::from_ref(&alone), &[absent])
+        };
+        assert_eq!(of(None, true), ["127.0.0.1:1/a"]);
+        assert_eq!(of(Some("/"), true), ["127.0.0.1:1/a"]);
+        let both = ["127.0.0.1:1 and 127.0.0.1:1/a"];
+        assert_eq!(of(Some("/b"), true), both);
+        // Perhaps it is no server at all.
+        assert_eq!(of(None, false), both);
+    }
+
+    #[test]
+    fn what_cannot_be_together_is_named() {
+        let check = |actions: &[ActionConfig]| {
+            check_mounts(actions).map_err(|error| match error {
+                MountError::SamePlace { first, second, .. } => {
+                    format!("{first} and {second} are one")
+                }
+                MountError::Clash { first, second, .. } => format!("{first} and {second} clash"),
+            })
+        };
+        let a = action("a", "127.0.0.1:2", None);
+        let near = action("near", "127.0.0.1:2", None);
+        let ports = ["127.0.0.1:1", "127.0.0.2:2", "127.0.0.1:0", "127.0.0.1:0"];
+        let others: Vec<_> = ports.iter().map(|listen| action(listen, listen, None)).collect();
+        let all: Vec<_> = [a.clone(), near].into_iter().chain(others).collect();
+        assert_eq!(check(&all), Ok(()));
+        let any = action("any", "0.0.0.0:2", None);
+        assert_eq!(check(&[a.clone(), any]), Err("a and any clash".into()));
+        let posing = action("posing", "127.0.0.1:2", Some("/a"));
+        assert_eq!(check(&[a.clone(), posing]), Err("a and posing are one".into()));
+        let foreign =
+            ActionConfig { group: "other".into(), ..action("foreign", "127.0.0.1:2", None) };
+        assert_eq!(check(&[a.clone(), foreign]), Err("a and foreign clash".into()));
+        let relayed = Relayed { standby: Standby::Forward, ..Relayed::default() };
+        let open = ActionConfig { relayed, ..action("open", "127.0.0.1:2", None) };
+        assert_eq!(check(&[a, open]), Err("a and open clash".into()));
+    }
+}

@@ -1,0 +1,252 @@
+//! What is wrong with the settings: where, what, and the mend.
+//!
+//! Invariant: no rendering shows a password, not even a misplaced one.
+
+use std::{fmt, ops::Range};
+
+/// Everything that is wrong with the settings, found in one go.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// The error made of `problems`, of which there is at least one.
+    pub(super) fn new(problems: Vec<Problem>) -> Self {
+        Self { problems }
+    }
+
+    /// What is wrong.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+}
+
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> Self {
+        Self { problems: vec![problem] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.problems.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    what: String,
+    place: Option<Place>,
+    // Not a String: a Result of a problem is returned everywhere.
+    help: Box<str>,
+    around: bool,
+}
+
+impl Problem {
+    /// `what` is wrong, and `help` says what to do about it.
+    pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { what: what.into(), place: None, help: help.into().into(), around: false }
+    }
+
+    /// The same, of something that lies around the settings: a file or a folder may come,
+    /// go or change while no setting does.
+    pub(super) fn around(self) -> Self {
+        Self { around: true, ..self }
+    }
+
+    /// Whether it is one of those.
+    pub(super) fn is_around(&self) -> bool {
+        self.around
+    }
+
+    /// What is wrong, and what to do about it, for where there is no file to point into.
+    pub(super) fn into_words(self) -> (String, String) {
+        (conceal(&self.what), self.help.into())
+    }
+
+    /// In one line, for where there is no file to point into.
+    pub(super) fn in_short(&self) -> String {
+        format!("{}: {}", conceal(&self.what), self.help)
+    }
+
+    /// The same, with the place where it was written.
+    pub(super) fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error: {}", conceal(&self.what))?;
+        if let Some(place) = &self.place {
+            write!(f, "{place}")?;
+        }
+        writeln!(f, "help: {}", self.help)
+    }
+}
+
+impl Place {
+    /// The same place, without showing what is written there.
+    pub(super) fn unseen(self) -> Self {
+        match self {
+            Self::File(excerpt) => Self::File(Excerpt { text: String::new(), ..excerpt }),
+            flag @ Self::Flag(_) => flag,
+        }
+    }
+}
+
+/// Where a setting was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a file.
+    File(Excerpt),
+    /// As a flag, or in the environment variable that stands for it.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(excerpt) => write!(f, "{excerpt}"),
+            Self::Flag(flag) => {
+                let variable = flag.to_uppercase().replace('-', "_");
+                writeln!(f, " --> --{flag} or SOLOIST_{variable}")
+            }
+        }
+    }
+}
+
+/// A line of a file with a part of it pointed at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Excerpt {
+    file: String,
+    line: usize,
+    column: usize,
+    text: String,
+    width: usize,
+}
+
+impl Excerpt {
+    /// The excerpt of `text`, the content of `file`, that shows `span`, which begins in line
+    /// `line`.
+    pub(super) fn new(file: &str, text: &str, line: usize, span: Range<usize>) -> Self {
+        let start = floor(text, span.start);
+        let end = floor(text, span.end).max(start);
+        let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
+        Self {
+            file: file.to_owned(),
+            line,
+            column: text[line_start..start].chars().count() + 1,
+            text: text[line_start..line_end].trim_end().to_owned(),
+            width: text[start..end.min(line_end)].chars().count().max(1),
+        }
+    }
+}
+
+impl Excerpt {
+    /// The file, the line and the column, as editors take them.
+    pub(super) fn position(&self) -> String {
+        format!("{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// The greatest index up to `at` that does not split a character.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.line.to_string();
+        let gutter = " ".repeat(number.len());
+        let shown = conceal(&self.text);
+        writeln!(f, "{gutter} --> {}:{}:{}", self.file, self.line, self.column)?;
+        if self.text.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "{gutter}  |")?;
+        writeln!(f, "{number}  | {shown}")?;
+        // Columns no longer fit a line from which a password was taken.
+        if shown == self.text {
+            let indent = " ".repeat(self.column - 1);
+            writeln!(f, "{gutter}  | {indent}{}", "^".repeat(self.width))?;
+        }
+        Ok(())
+    }
+}
+
+/// `text` without the login that an address in it may carry.
+pub(super) fn conceal(text: &str) -> String {
+    // The last `@`: a password may hold one that nobody encoded.
+    let Some(at) = text.rfind('@') else {
+        return text.to_owned();
+    };
+    let before = &text[..at];
+    let start = match (before.find("://"), before.find(['"', '\'', '`'])) {
+        (Some(scheme), _) => scheme + 3,
+        (None, Some(quote)) => quote + 1,
+        (None, None) => 0,
+    };
+    if text[start..at].contains(':') || text[..start].ends_with("://") {
+        format!("{}…{}", &text[..start], &text[at..])
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Source;
+
+    #[test]
+    fn points_at_the_text() {
+        let text = "cluster = \"demo\"\n[host]\nname = \"ä b\" # me\n";
+        let start = text.find("\"ä").unwrap();
+        let source = Source::new("soloist.toml".into(), text.into());
+        let excerpt = source.excerpt(start..start + 6);
+        let problem =
+            Problem::new("`ä b` is no name", "drop the space").at(Some(Place::File(excerpt)));
+        assert_eq!(
+            problem.to_string(),
+            "\
+error: `ä b` is no name
+  --> soloist.toml:3:8
+   |
+3  | name = \"ä b\" # me
+   |        ^^^^^
+help: drop the space
+"
+        );
+    }
+
+    #[test]
+    fn survives_spans_beyond_the_text() {
+        let excerpt = Source::new("f".into(), "a = 1\n".into()).excerpt(40..50);
+        assert_eq!((excerpt.line, excerpt.column), (2, 1));
+        assert_eq!(Source::new("f".into(), "ä".into()).excerpt(1..1).column, 1);
+    }
+
+    #[test]
+    fn shows_no_password() {
+        for (text, shown) in [
+            ("store = \"etcd://me:s3cret@h:1\"", "store = \"etcd://…@h:1\""),
+            ("store = \"etcd://me:s3c@ret@h:1\"", "store = \"etcd://…@h:1\""),
+            ("store = \"etcd://h:1\"", "store = \"etcd://h:1\""),
+            ("store = \"me:s3cret@h:1\"", "store = \"…@h:1\""),
+            ("mail = \"a@b\"", "mail = \"a@b\""),
+        ] {
+            assert_eq!(conceal(text), shown);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! From the shape of the file and the overrides to a [`Config`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use soloist_heart::{Strategy, Timings};
+
+use super::{
+    Config, ConfigError, GroupConfig, Overrides, Reading, RefusedAction, StoreUrl,
+    actions::ActionSource,
+    file::{ActionTable, File, LeaseTable, Source, Text},
+    group, host,
+    kept::Kept,
+    lease, lenient,
+    problem::{Place, Problem},
+    resolver::Resolver,
+    store_tls, traces, value,
+};
+
+const DEFAULT_FILE: &str = "soloist.toml";
+const DEFAULT_CLUSTER: &str = "soloist";
+const DEFAULT_STORE: &str = "sqlite:soloist.db";
+const DEFAULT_PLUGINS: &str = "plugins";
+const DEFAULT_TTL: Duration = Duration::from_secs(5);
+const DEFAULT_STOP: Duration = Duration::from_millis(500);
+const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
+const DEFAULT_COOL_DOWN: Duration = Duration::from_secs(30);
+
+/// Reads the settings; the default file is looked for in `folder`.
+pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let source = open(folder, overrides.config.as_deref())?.shown_as(overrides.file_shown);
+    let (file, mistakes) = lenient::read::<File>(&source);
+    if !mistakes.is_empty() && source.parse::<ActionTable>().is_ok() {
+        return Err(of_an_action(&source).into());
+    }
+    let Some(file) = file else { return Err(ConfigError::new(mistakes)) };
+    let mut resolver = Resolver::new(&source).without_secrets(overrides.without_secrets);
+    resolver.report_all(mistakes);
+    let config = config(&mut resolver, file, overrides, source.clone());
+    resolver.finish(config)
+}
+
+fn open(folder: &Path, named: Option<&Path>) -> Result<Source, Problem> {
+    let path = named.map_or_else(|| folder.join(DEFAULT_FILE), Path::to_owned);
+    Source::open(path.clone()).or_else(|error| {
+        if named.is_none() && error.kind() == io::ErrorKind::NotFound {
+            return Ok(Source::none(folder));
+        }
+        let problem = Problem::new(
+            format!("cannot read `{}`: {error}", path.display()),
+            "name a settings file that can be read, or none: every setting has a default",
+        );
+        Err(problem.at(named.map(|_| Place::Flag("config"))))
+    })
+}
+
+/// What somebody meant for one action, and gave to the host.
+fn of_an_action(source: &Source) -> Problem {
+    let file = source.path().display();
+    Problem::new(
+        format!("`{file}` holds the settings of an action, and not those of a host"),
+        "leave it as NAME.toml beside NAME.wasm in the plugins folder, which is checked with the \
+         host's own settings; or write it under [action.NAME] in soloist.toml",
+    )
+}
+
+/// The name by which this machine calls itself.
+pub(super) fn machine_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// `None` only if there are problems. No `?` before all have been looked for.
+fn config(
+    resolver: &mut Resolver<'_>,
+    file: File,
+    overrides: &Overrides,
+    settings: Source,
+) -> Option<Config> {
+    let cluster = resolver.written(file.cluster, DEFAULT_CLUSTER);
+    let cluster = resolver.read(&cluster, value::cluster);
+    let store = store(resolver, file.store, &overrides.store);
+    let store = store.and_then(|url| store_tls::read(resolver, file.store_tls, overrides, url));
+    let plugins = resolver.either("plugins", &overrides.plugins, file.plugins, DEFAULT_PLUGINS);
+    let folder = resolver.path(&plugins, Path::new(&plugins.text));
+    let host = host::read(resolver, file.host, file.api, overrides);
+    let traces = traces::read(resolver, file.traces);
+    let timings = timings(resolver, file.lease, store.as_ref());
+    let groups = group::read(resolver, file.group, &folder);
+    let source = ActionSource {
+        settings,
+        tables: file.action.into_iter().collect(),
+        folder,
+        place: plugins.place,
+        strategies: strategies(groups.iter().flat_map(BTreeMap::values)),
+        control: host.as_ref().map(|host| host.listen),
+        without_secrets: overrides.without_secrets,
+        beside: Kept::default(),
+    };
+    let reading = actions(resolver, &source, overrides.all_or_none);
+    let Reading { actions, refused } = reading?;
+    Some(Config {
+        cluster: cluster?,
+        store: store?,
+        host: host?,
+        traces: traces?,
+        timings: timings?,
+        groups: groups?,
+        actions,
+        refused,
+        all_or_none: overrides.all_or_none,
+        functions: None,
+        source: Arc::new(source),
+    })
+}
+
+/// A mistake in the settings file itself keeps the host from starting, and, for whoever wants
+/// all or none, what is wrong around it as well.
+fn actions(
+    resolver: &mut Resolver<'_>,
+    source: &ActionSource,
+    all_or_none: bool,
+) -> Option<Reading> {
+    let reading = source.read().map_err(|error| resolver.report_all(error.into_problems()));
+    let mut reading = reading.ok()?;
+    resolver.report_all(reading.mistakes(source));
+    if all_or_none {
+        resolver.report_around();
+        resolver.report_all(reading.refused.iter().flat_map(RefusedAction::problems).cloned());
+    }
+    Some(reading)
+}
+
+/// The components that are named as strategies.
+fn strategies<'a>(groups: impl Iterator<Item = &'a GroupConfig>) -> BTreeSet<PathBuf> {
+    let plugin = |group: &GroupConfig| match &group.strategy {
+        Strategy::Plugin(path) => Some(path.clone()),
+        _ => None,
+    };
+    groups.filter_map(plugin).collect()
+}
+
+fn store(
+    resolver: &mut Resolver<'_>,
+    text: Option<Text>,
+    given: &Option<String>,
+) -> Option<StoreUrl> {
+    let setting = resolver.either("store", given, text, DEFAULT_STORE);
+    Some(match resolver.read(&setting, StoreUrl::parse)? {
+        StoreUrl::Sqlite(path) => StoreUrl::Sqlite(resolver.path(&setting, &path)),
+        etcd @ StoreUrl::Etcd { .. } => etcd,
+    })
+}
+
+fn timings(
+    resolver: &mut Resolver<'_>,
+    table: LeaseTable,
+    store: Option<&StoreUrl>,
+) -> Option<Timings> {
+    let cool_down = resolver.bounded(table.cool_down.as_ref(), DEFAULT_COOL_DOWN);
+    let ttl = resolver.bounded(table.ttl.as_ref(), DEFAULT_TTL);
+    let drain = resolver.bounded(table.drain.as_ref(), DEFAULT_DRAIN);
+    let stop = resolver.bounded(table.stop.as_ref(), DEFAULT_STOP);
+    let (store, ttl) = (store?, ttl?);
+    let ttl_place = resolver.place_of(table.ttl.as_ref());
+    resolver.check(ttl_place.clone(), lease::check_ttl(ttl, store))?;
+    let timings = Timings::derive(ttl, stop?, drain?).with_cool_down(cool_down?);
+    let blamed = ttl_place.or_else(|| resolver.place_of(table.stop.as_ref()));
+    resolver.check(blamed, lease::check_timings(&timings, store))?;
+    Some(timings)
+}

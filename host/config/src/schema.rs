@@ -1,0 +1,224 @@
+//! The JSON Schema of the settings, for editors and for programs that write them.
+//!
+//! It is made of the very types that read the files (`file.rs`), so a key that one
+//! of the two takes the other takes as well. What is a fault of the whole, such as
+//! timings that do not go together, only [`Config::load`](super::Config::load) finds.
+
+use schemars::{
+    JsonSchema, Schema,
+    generate::SchemaSettings,
+    transform::{RecursiveTransform, Transform},
+};
+use serde_json::Value;
+
+use super::file::{ActionTable, File};
+
+/// The schema of `soloist.toml`.
+#[must_use]
+pub fn settings_schema() -> Value {
+    of::<File>()
+}
+
+/// The schema of `NAME.toml`, which holds the settings of one action.
+#[must_use]
+pub fn action_schema() -> Value {
+    of::<ActionTable>()
+}
+
+fn of<T: JsonSchema>() -> Value {
+    // Taplo, on which editors rely for TOML, knows drafts up to the seventh.
+    let generator = SchemaSettings::draft07().into_generator();
+    let mut schema = generator.into_root_schema_for::<T>();
+    RecursiveTransform(without_null).transform(&mut schema);
+    schema.to_value()
+}
+
+/// TOML has no null: what need not be there is left out.
+fn without_null(schema: &mut Schema) {
+    let Some(schema) = schema.as_object_mut() else { return };
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = &types[..] {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+        choices.retain(|choice| choice["type"] != "null");
+        if let [only] = &choices[..] {
+            // A reference may have nothing beside it in this draft.
+            let only = Value::from(vec![only.clone()]);
+            schema.remove("anyOf");
+            schema.insert("allOf".to_owned(), only);
+        }
+    }
+    if schema.get("default") == Some(&Value::Null) {
+        schema.remove("default");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use boon::{Compiler, SchemaIndex, Schemas};
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+    use crate::file::{
+        ApiTable, FolderTable, GroupTable, HostTable, HostTlsTable, LeaseTable, StoreTlsTable,
+        TlsTable, TokenTable, TracesTable,
+    };
+
+    struct Judge(Schemas, SchemaIndex);
+
+    impl Judge {
+        fn of(schema: Value) -> Self {
+            let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+            compiler.add_resource("mem:///soloist.json", schema).unwrap();
+            let index = compiler.compile("mem:///soloist.json", &mut schemas).unwrap();
+            Self(schemas, index)
+        }
+
+        fn takes(&self, toml: &str) -> Result<(), String> {
+            let value: Value = toml::from_str(toml).unwrap();
+            self.0.validate(&value, self.1).map_err(|error| format!("{error:#}"))
+        }
+    }
+
+    #[test]
+    fn the_examples_fit() {
+        let judge = Judge::of(settings_schema());
+        for (name, text) in [
+            ("soloist.toml", include_str!("../../../examples/soloist.toml")),
+            ("etcd.toml", include_str!("../../../examples/etcd.toml")),
+            ("compose/soloist.toml", include_str!("../../../examples/compose/soloist.toml")),
+        ] {
+            judge.takes(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_by_both() {
+        let judge = Judge::of(settings_schema());
+        for text in [
+            "colour = \"red\"",
+            "host = 4",
+            "[host]\nnmae = \"a\"",
+            "[host]\npriority = \"10\"",
+            "[lease]\ntll = \"5s\"",
+            "[lease]\nttl = 5",
+            "[group.main]\npreempt = \"yes\"",
+            "[group.main]\nprefers = [\"size=big\"]",
+            "[action.web]\nlisten = 3000",
+            "[action.web]\nport = 3000",
+            "[action.web]\ntls = { cert = \"c.pem\" }",
+            "[action.web]\nfolders = [{ from = \"a\", at = \"/a\", writes = true }]",
+            "[action.web]\nconfig = { a = 1 }",
+        ] {
+            assert!(judge.takes(text).is_err(), "the schema takes {text}");
+            assert!(toml::from_str::<File>(text).is_err(), "the host takes {text}");
+        }
+        // These the host refuses by their values.
+        for text in ["standby = \"forwards\"", "retries = 101", "instances = \"new\"", "cpu = 0"] {
+            let text = format!("[action.web]\n{text}");
+            assert!(judge.takes(&text).is_err(), "the schema takes {text}");
+        }
+    }
+
+    /// The keys that the host knows, as it lists them when it meets another.
+    fn known<T: DeserializeOwned>() -> BTreeSet<String> {
+        let refusal = match toml::from_str::<T>("no-such-key = 1") {
+            Err(error) => error.message().to_owned(),
+            Ok(_) => panic!("any key is taken"),
+        };
+        let mut quoted = refusal.split('`').skip(1).step_by(2).map(str::to_owned);
+        assert_eq!(quoted.next().as_deref(), Some("no-such-key"), "{refusal}");
+        quoted.collect()
+    }
+
+    fn described(schema: &Value) -> BTreeSet<String> {
+        assert_eq!(schema["additionalProperties"], false, "{schema}");
+        let properties = schema["properties"].as_object().unwrap();
+        for (key, property) in properties {
+            let text = property["description"].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "nothing is said of `{key}`");
+        }
+        properties.keys().cloned().collect()
+    }
+
+    #[test]
+    fn every_key_is_described() {
+        let schema = settings_schema();
+        let table = |name: &str| described(&schema["definitions"][name]);
+        assert_eq!(described(&schema), known::<File>());
+        assert_eq!(table("StoreTlsTable"), known::<StoreTlsTable>());
+        assert_eq!(table("TracesTable"), known::<TracesTable>());
+        assert_eq!(table("HostTable"), known::<HostTable>());
+        assert_eq!(table("HostTlsTable"), known::<HostTlsTable>());
+        assert_eq!(table("ApiTable"), known::<ApiTable>());
+        assert_eq!(table("TokenTable"), known::<TokenTable>());
+        assert_eq!(table("LeaseTable"), known::<LeaseTable>());
+        assert_eq!(table("GroupTable"), known::<GroupTable>());
+        assert_eq!(table("ActionTable"), known::<ActionTable>());
+        assert_eq!(table("TlsTable"), known::<TlsTable>());
+        assert_eq!(table("FolderTable"), known::<FolderTable>());
+        assert_eq!(described(&action_schema()), known::<ActionTable>());
+        assert!(!schema.to_string().contains("null"), "TOML has no null: {schema:#}");
+    }
+
+    /// Calls `look` with each key that is a number or has bounds, and its schema.
+    fn numbers(schema: &Value, look: &mut impl FnMut(&str, &Value)) {
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            let has_bounds = property.get("x-bounds").is_some();
+            if has_bounds || property["type"] == "integer" || property["type"] == "number" {
+                look(key, property);
+            }
+        }
+        for definition in schema["definitions"].as_object().into_iter().flatten() {
+            numbers(definition.1, look);
+        }
+    }
+
+    /// The bounds of a key as its description and the documentation put them.
+    fn bounds(key: &str, property: &Value) -> String {
+        if let Some(text) = property.get("x-bounds") {
+            return text.as_str().unwrap().to_owned();
+        }
+        let end = |name| property.get(name).unwrap_or_else(|| panic!("`{key}` has no {name}"));
+        format!("{} to {}", end("minimum"), end("maximum"))
+    }
+
+    /// A number of the schema that is of a plain type of Rust, such as `usize` or `Duration`,
+    /// has no maximum: it is found here.
+    #[test]
+    fn every_number_and_span_has_bounds_and_says_them() {
+        let docs = [
+            include_str!("../../../docs/settings.md"),
+            include_str!("../../../docs/jobs.md"),
+            include_str!("../../../docs/tasks.md"),
+            include_str!("../../../docs/elections.md"),
+            include_str!("../../../docs/observing.md"),
+        ];
+        let mut seen = 0;
+        numbers(&settings_schema(), &mut |key, property| {
+            let bounds = bounds(key, property);
+            let mut lines = docs.iter().flat_map(|doc| doc.lines());
+            let told = lines.any(|line| line.contains(key) && line.contains(&bounds));
+            assert!(told, "no documentation says of `{key}` that it takes {bounds}");
+            let description = property["description"].as_str().unwrap().replace('\n', " ");
+            let whole = property["type"] == "string";
+            assert!(!whole || description.contains(&bounds), "{key}: {description}");
+            seen += 1;
+        });
+        assert_eq!(seen, 28, "settings with bounds");
+    }
+
+    #[test]
+    fn the_settings_of_one_action_have_a_schema_of_their_own() {
+        let judge = Judge::of(action_schema());
+        judge.takes("schedule = \"0 3 * * *\"\nretries = 3\nstate = true").unwrap();
+        judge.takes(include_str!("../../../examples/compose/uptime.toml")).unwrap();
+        assert!(judge.takes("[action.web]\nstate = true").is_err());
+    }
+}

@@ -1,0 +1,319 @@
+//! The store's address: `sqlite:PATH`, or `etcd://[USER:PASSWORD@]HOST:PORT,…`, with TLS
+//! `etcds://…`.
+
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use percent_encoding::percent_decode_str;
+
+use super::{
+    ConfigError, StoreTls,
+    problem::{Problem, conceal},
+};
+
+const ETCD_PORT: &str = "2379";
+const PLAIN: &str = "etcd";
+const SECURE: &str = "etcds";
+
+/// Which store.
+///
+/// Neither `Debug` nor `Display` shows the login.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `sqlite:PATH`: a file on this machine.
+    Sqlite(PathBuf),
+    /// `etcd://[USER:PASSWORD@]HOST:PORT,…`, or `etcds://…`
+    Etcd {
+        /// The members' addresses, `host:port`.
+        endpoints: Vec<String>,
+        /// User and password.
+        login: Option<(String, String)>,
+        /// How TLS is spoken, if it is.
+        tls: Option<StoreTls>,
+    },
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Etcd { endpoints, tls, .. } => {
+                write!(f, "{}://{}", scheme(tls.is_some()), endpoints.join(","))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreUrl({self})")
+    }
+}
+
+impl StoreUrl {
+    /// The shortest TTL that this store keeps to.
+    ///
+    /// etcd grants no less than its `minTTL`, 2 s with the default
+    /// `--election-timeout` of 1 s, and counts whole seconds; a file on this
+    /// machine is held to 1 s so that a renewal has time for a slow disk.
+    #[must_use]
+    pub fn min_ttl(&self) -> Duration {
+        match self {
+            Self::Sqlite(_) => Duration::from_secs(1),
+            Self::Etcd { .. } => Duration::from_secs(2),
+        }
+    }
+
+    /// Reads an address as it is written in a file or a flag.
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            return sqlite(path);
+        }
+        match text.split_once("://") {
+            Some(("etcd", rest)) => etcd(rest, None),
+            Some(("etcds", rest)) => etcd(rest, Some(StoreTls::default())),
+            _ => Err(unknown(text, &meant(text))),
+        }
+    }
+}
+
+impl FromStr for StoreUrl {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::parse(text)?)
+    }
+}
+
+/// What to write instead of `text`: nothing that would not be taken.
+fn meant(text: &str) -> String {
+    let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+    let rest = rest.trim_start_matches('/');
+    // What an address of a server goes no further than.
+    let server = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (meant, why) = match scheme {
+        "etcd" | "http" => (format!("{PLAIN}://{server}"), ""),
+        "etcds" | "https" => (format!("{SECURE}://{server}"), ""),
+        "" => (format!("sqlite:{text}"), " for a file"),
+        // HOST:PORT, or several of them.
+        _ if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
+            (format!("{PLAIN}://{text}"), "")
+        }
+        _ => (String::new(), ""),
+    };
+    if StoreUrl::parse(&meant).is_ok() {
+        return format!("write `{}`{why}", conceal(&meant));
+    }
+    "write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`".to_owned()
+}
+
+fn unknown(text: &str, help: &str) -> Problem {
+    Problem::new(format!("`{text}` is not the address of a store"), help)
+}
+
+const fn scheme(secure: bool) -> &'static str {
+    if secure { SECURE } else { PLAIN }
+}
+
+fn sqlite(path: &str) -> Result<StoreUrl, Problem> {
+    if path.is_empty() {
+        return Err(Problem::new("the store names no file", "write `sqlite:soloist.db`"));
+    }
+    if path.starts_with(':') {
+        return Err(Problem::new(
+            "a store in memory cannot be shared",
+            "name a file that all hosts of this machine can open, as in `sqlite:soloist.db`",
+        ));
+    }
+    match path.strip_prefix("//") {
+        Some(rest) if !rest.starts_with('/') => Err(Problem::new(
+            format!("`{rest}` stands where a URL has its server, and a file has none"),
+            format!("write `sqlite:{rest}`"),
+        )),
+        Some(absolute) => Ok(StoreUrl::Sqlite(absolute.into())),
+        None => Ok(StoreUrl::Sqlite(path.into())),
+    }
+}
+
+fn etcd(rest: &str, tls: Option<StoreTls>) -> Result<StoreUrl, Problem> {
+    let (login, hosts) = match rest.rsplit_once('@') {
+        Some((login, hosts)) => (Some(read_login(login)?), hosts),
+        None => (None, rest),
+    };
+    let hosts = hosts.strip_suffix('/').unwrap_or(hosts);
+    if let Some((address, path)) = hosts.split_once(['/', '?', '#']) {
+        return Err(Problem::new(
+            format!("etcd's address goes no further than its port, but here follows `{path}`"),
+            format!(
+                "write `{}://{address}`; `cluster` keeps clusters in one etcd apart",
+                scheme(tls.is_some())
+            ),
+        ));
+    }
+    let endpoints = hosts.split(',').map(endpoint).collect::<Result<_, _>>()?;
+    Ok(StoreUrl::Etcd { endpoints, login, tls })
+}
+
+fn read_login(login: &str) -> Result<(String, String), Problem> {
+    let decode = |text| {
+        percent_decode_str(text).decode_utf8().map(Into::into).map_err(|_| {
+            Problem::new(
+                "the login of the store is not UTF-8",
+                "percent-encode user and password as UTF-8",
+            )
+        })
+    };
+    match login.split_once(':') {
+        Some((user, password)) if !user.is_empty() && !password.is_empty() => {
+            Ok((decode(user)?, decode(password)?))
+        }
+        _ => Err(Problem::new(
+            "the login of the store lacks its user or its password",
+            "write `etcd://USER:PASSWORD@HOST:PORT`, with `:` `@` `/` in them as %3A %40 %2F",
+        )),
+    }
+}
+
+fn endpoint(text: &str) -> Result<String, Problem> {
+    let (host, port) = split_port(text.trim());
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(is_host_char),
+    };
+    if !is_host || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Err(Problem::new(
+            format!("`{text}` is not the address of an etcd server"),
+            "write HOST or HOST:PORT, as in `etcd://10.0.0.1:2379,10.0.0.2:2379`",
+        ));
+    }
+    Ok(format!("{host}:{port}"))
+}
+
+/// Host and port; an IPv6 address in brackets keeps its colons.
+fn split_port(text: &str) -> (&str, &str) {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (text, ETCD_PORT),
+    }
+}
+
+fn is_host_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_form() {
+        for (text, shown) in [
+            ("sqlite:soloist.db", "sqlite:soloist.db"),
+            ("sqlite:/var/lib/soloist.db", "sqlite:/var/lib/soloist.db"),
+            ("sqlite:///var/lib/soloist.db", "sqlite:/var/lib/soloist.db"),
+            ("etcd://10.0.0.1", "etcd://10.0.0.1:2379"),
+            ("etcd://a:1,b,[::1]:3,[::2]/", "etcd://a:1,b:2379,[::1]:3,[::2]:2379"),
+            ("etcds://me:secret@a,b:1", "etcds://a:2379,b:1"),
+        ] {
+            assert_eq!(StoreUrl::parse(text).unwrap().to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn decodes_the_login_and_hides_it() {
+        let url = StoreUrl::parse("etcd://me:p%40ss%3A@etcd:2379").unwrap();
+        let StoreUrl::Etcd { login, .. } = &url else { panic!("{url}") };
+        assert_eq!(login.as_ref().unwrap(), &("me".to_owned(), "p@ss:".to_owned()));
+        assert_eq!(format!("{url:?}"), "StoreUrl(etcd://etcd:2379)");
+    }
+
+    #[test]
+    fn refuses_with_the_mend() {
+        for (text, message) in [
+            (
+                "http://10.0.0.1:2379",
+                "error: `http://10.0.0.1:2379` is not the address of a store\n\
+                 help: write `etcd://10.0.0.1:2379`\n",
+            ),
+            (
+                "10.0.0.1:2379",
+                "error: `10.0.0.1:2379` is not the address of a store\n\
+                 help: write `etcd://10.0.0.1:2379`\n",
+            ),
+            (
+                "soloist.db",
+                "error: `soloist.db` is not the address of a store\n\
+                 help: write `sqlite:soloist.db` for a file\n",
+            ),
+            (
+                "https://me:s3cret@h",
+                "error: `https://…@h` is not the address of a store\n\
+                 help: write `etcds://…@h`\n",
+            ),
+            (
+                "etcd:10.0.0.1:2379",
+                "error: `etcd:10.0.0.1:2379` is not the address of a store\n\
+                 help: write `etcd://10.0.0.1:2379`\n",
+            ),
+            (
+                "etcds:h1,h2",
+                "error: `etcds:h1,h2` is not the address of a store\n\
+                 help: write `etcds://h1,h2`\n",
+            ),
+            (
+                "http://10.0.0.1:2379/v3",
+                "error: `http://10.0.0.1:2379/v3` is not the address of a store\n\
+                 help: write `etcd://10.0.0.1:2379`\n",
+            ),
+            (
+                "http://me@h",
+                "error: `http://…@h` is not the address of a store\n\
+                 help: write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`\n",
+            ),
+            (
+                "redis://h",
+                "error: `redis://h` is not the address of a store\n\
+                 help: write `sqlite:FILE` or `etcd://HOST:PORT,HOST:PORT`\n",
+            ),
+            (
+                "sqlite:",
+                "error: the store names no file\n\
+                 help: write `sqlite:soloist.db`\n",
+            ),
+            (
+                "sqlite://soloist.db",
+                "error: `soloist.db` stands where a URL has its server, and a file has none\n\
+                 help: write `sqlite:soloist.db`\n",
+            ),
+            (
+                "sqlite::memory:",
+                "error: a store in memory cannot be shared\n\
+                 help: name a file that all hosts of this machine can open, \
+                 as in `sqlite:soloist.db`\n",
+            ),
+            (
+                "etcd://a:1,b:x",
+                "error: `b:x` is not the address of an etcd server\n\
+                 help: write HOST or HOST:PORT, as in `etcd://10.0.0.1:2379,10.0.0.2:2379`\n",
+            ),
+            (
+                "etcd://h:2379/prod",
+                "error: etcd's address goes no further than its port, but here follows `prod`\n\
+                 help: write `etcd://h:2379`; `cluster` keeps clusters in one etcd apart\n",
+            ),
+            (
+                "etcds://h:2379?x",
+                "error: etcd's address goes no further than its port, but here follows `x`\n\
+                 help: write `etcds://h:2379`; `cluster` keeps clusters in one etcd apart\n",
+            ),
+            (
+                "etcd://me@h",
+                "error: the login of the store lacks its user or its password\n\
+                 help: write `etcd://USER:PASSWORD@HOST:PORT`, \
+                 with `:` `@` `/` in them as %3A %40 %2F\n",
+            ),
+        ] {
+            assert_eq!(StoreUrl::parse(text).unwrap_err().to_string(), message);
+        }
+    }
+}

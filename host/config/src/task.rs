@@ -1,0 +1,93 @@
+//! How the calls of a task are dealt with.
+
+use std::time::Duration;
+
+use soloist_heart::Label;
+
+use super::{
+    bounded::{KIB, Span},
+    file::{ActionTable, Patience},
+    group::label,
+    resolver::Resolver,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_ATTEMPTS: usize = 5;
+const KEEP: Duration = Duration::from_secs(3600);
+const MAX_QUEUED: usize = 10_000;
+const PAYLOAD: u64 = 256 * KIB;
+
+/// The settings of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskConfig {
+    /// Which hosts may do it; every host, if that is not said.
+    pub on: Option<Label>,
+    /// Whether a call may be done twice, so that it is tried again when its host is lost.
+    pub idempotent: bool,
+    /// How long a call may take, and each attempt at a cast.
+    pub timeout: Duration,
+    /// After how many attempts a cast is given up.
+    pub max_attempts: u32,
+    /// How long the results of casts are kept.
+    pub keep: Duration,
+    /// How many casts may wait for their turn.
+    pub max_queued: usize,
+    /// The payload of a cast, in bytes at most.
+    pub payload: u64,
+}
+
+impl Default for TaskConfig {
+    fn default() -> Self {
+        Self {
+            on: None,
+            idempotent: false,
+            timeout: TIMEOUT,
+            max_attempts: 5,
+            keep: KEEP,
+            max_queued: MAX_QUEUED,
+            payload: PAYLOAD,
+        }
+    }
+}
+
+/// The settings in `table`, or nothing after taking down what is wrong with them.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<TaskConfig> {
+    let on = match &table.on {
+        Some(text) => {
+            let setting = resolver.written(Some(text.clone()), "");
+            resolver.read(&setting, label).map(Some)
+        }
+        None => Some(None),
+    };
+    // With a schedule, it is that of the job, which may take longer.
+    let timeout = table.timeout.clone().filter(|_| table.schedule.is_none());
+    let timeout: Option<Patience> = timeout.map(Span::held_to);
+    let timeout = resolver.bounded(timeout.as_ref(), TIMEOUT);
+    let max_attempts = resolver.bounded(table.max_attempts.as_ref(), MAX_ATTEMPTS);
+    let keep = resolver.bounded(table.keep.as_ref(), KEEP);
+    let max_queued = resolver.bounded(table.max_queued.as_ref(), MAX_QUEUED);
+    let payload = resolver.bounded(table.payload.as_ref(), PAYLOAD);
+    Some(TaskConfig {
+        on: on?,
+        idempotent: table.idempotent,
+        timeout: timeout?,
+        max_attempts: u32::try_from(max_attempts?).ok()?,
+        keep: keep?,
+        max_queued: max_queued?,
+        payload: payload?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::Source;
+
+    #[test]
+    fn what_is_not_written_is_the_default() {
+        let source = Source::none(std::path::Path::new(""));
+        let mut resolver = Resolver::new(&source);
+        let read = read(&mut resolver, &ActionTable::default());
+        assert_eq!(read, Some(TaskConfig::default()));
+    }
+}

@@ -1,0 +1,138 @@
+//! Bodies on their way: what a guest sends, and what comes back.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::{Alive, exchange::pass};
+use soloist_leadership::Gate;
+use soloist_resources::budget::Charge;
+
+/// What a guest sends. It is complete only if the guest lives to see its end.
+pub(super) struct Leaving {
+    inner: WasiBody,
+    alive: Alive,
+}
+
+impl Leaving {
+    pub(super) fn new(inner: WasiBody, alive: Alive) -> Self {
+        Self { inner, alive }
+    }
+}
+
+impl Body for Leaving {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        // Looked at after the end was seen: it is there before the end is made.
+        if frame.is_none() && !self.alive.is() {
+            return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// A body that is charged to its action's account.
+pub(super) struct Charged {
+    inner: WasiBody,
+    _charge: Charge,
+}
+
+impl Charged {
+    pub(super) fn new(inner: WasiBody, charge: Charge) -> Self {
+        Self { inner, _charge: charge }
+    }
+}
+
+impl Body for Charged {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// What comes back, under the eyes of the gate.
+pub(super) struct Arriving {
+    inner: Incoming,
+    gate: Arc<Gate>,
+    _charge: Charge,
+    patience: Duration,
+    /// Runs while nothing comes.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Arriving {
+    /// Between two pieces of `inner`, `patience` may pass.
+    pub(super) fn new(
+        inner: Incoming,
+        gate: Arc<Gate>,
+        patience: Duration,
+        charge: Charge,
+    ) -> Self {
+        Self { inner, gate, patience, waiting: None, _charge: charge }
+    }
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+            this.waiting = None;
+            pass(&this.gate)?;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
+        }
+        let patience = this.patience;
+        let waiting = this.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+        ready!(waiting.as_mut().poll(cx));
+        Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,122 @@
+//! One request and its response.
+
+use std::{error::Error as StdError, pin::pin, sync::Arc, time::Duration};
+
+use ::http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::{self, connect::capture_connection};
+use tokio::{sync::oneshot, time::timeout};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::{
+    EXCHANGE,
+    body::Arriving,
+    connect::{CONNECT_MAX, NoConnection},
+};
+use crate::capability::Access;
+use soloist_leadership::Gate;
+
+/// How long a connection, the head of the response, and each piece of its body
+/// may take, where the guest does not say.
+const CONNECT: Duration = Duration::from_secs(10);
+const FIRST_BYTE: Duration = Duration::from_secs(60);
+const BETWEEN_BYTES: Duration = Duration::from_secs(60);
+/// The longest that a guest can ask for.
+const PATIENCE_MAX: Duration = Duration::from_secs(600);
+
+/// Sends `request` in a task of the action's own, which ends early when nobody
+/// waits for the response any more.
+pub(super) fn start(
+    access: &Arc<Access>,
+    request: Request<WasiBody>,
+    options: RequestOptions,
+) -> impl Future<Output = Result<Response<WasiBody>, Error>> + Send + use<> {
+    let (mut tell, told) = oneshot::channel();
+    let gate = access.gate().clone();
+    let of_task = access.clone();
+    access.spawner.spawn(async move {
+        let response = {
+            let exchange = pin!(exchange(&of_task, request, options));
+            tokio::select! {
+                response = exchange => response,
+                () = tell.closed() => return,
+            }
+        };
+        // Nobody waits any more.
+        let _ = tell.send(response);
+    });
+    async move {
+        let response = told.await.unwrap_or(Err(Error::ConnectionTerminated));
+        pass(&gate)?;
+        response
+    }
+}
+
+/// Asks the gate, and tells a guest in its own words.
+pub(super) fn pass(gate: &Gate) -> Result<(), Error> {
+    gate.pass().map_err(|shut| Error::InternalError(Some(shut.to_string())))
+}
+
+async fn exchange(
+    access: &Access,
+    mut request: Request<WasiBody>,
+    options: RequestOptions,
+) -> Result<Response<WasiBody>, Error> {
+    let patience = |asked: Option<Duration>, default| asked.unwrap_or(default).min(PATIENCE_MAX);
+    let connect = patience(options.connect_timeout, CONNECT).min(CONNECT_MAX);
+    let first_byte = patience(options.first_byte_timeout, FIRST_BYTE);
+    let between = patience(options.between_bytes_timeout, BETWEEN_BYTES);
+
+    let charge = access.account.charge(EXCHANGE).map_err(|error| internal(&error))?;
+    let client = access.http_client().map_err(|error| internal(&error))?;
+    let mut connection = capture_connection(&mut request);
+    let mut response = pin!(client.request(request));
+    let connected = async {
+        connection.wait_for_connection_metadata().await;
+    };
+    let answered = tokio::select! {
+        biased;
+        answered = &mut response => answered,
+        connected = timeout(connect, connected) => {
+            connected.map_err(|_| Error::ConnectionTimeout)?;
+            timeout(first_byte, response).await.map_err(|_| Error::ConnectionReadTimeout)?
+        }
+    };
+    pass(access.gate())?;
+    let response = answered.map_err(|error| tell(&error))?;
+    let gate = access.gate().clone();
+    Ok(response.map(|body| Arriving::new(body, gate, between, charge).boxed_unsync()))
+}
+
+/// What went wrong, as the guest is told.
+fn tell(error: &legacy::Error) -> Error {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(none) = error.downcast_ref::<NoConnection>() {
+            return none.tell();
+        }
+        // The guest's own body is what is wrong, as wasmtime has found.
+        match error.downcast_ref() {
+            Some(Error::HttpRequestBodySize(size)) => return Error::HttpRequestBodySize(*size),
+            Some(Error::HttpProtocolError) => return Error::HttpProtocolError,
+            _ => {}
+        }
+        if error.is::<rustls::Error>() {
+            return match error.downcast_ref() {
+                Some(rustls::Error::InvalidCertificate(_)) => Error::TlsCertificateError,
+                _ => Error::TlsProtocolError,
+            };
+        }
+        // An io::Error shows what it wraps only in this way.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        cause = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    if error.is_connect() { Error::ConnectionRefused } else { Error::ConnectionTerminated }
+}
+
+fn internal(error: &dyn StdError) -> Error {
+    Error::InternalError(Some(error.to_string()))
+}

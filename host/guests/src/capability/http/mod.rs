@@ -1,0 +1,359 @@
+//! `wasi:http`: the types of requests and responses, and the way out.
+//!
+//! A guest sends requests where its settings say so (`outbound`), and nowhere
+//! else. Invariants:
+//! - Nothing is sent and nothing arrives past the gate: it is asked before a
+//!   request begins, at every write to its socket, and for the head and every
+//!   piece of the response.
+//! - A connection goes to an address that was checked, whatever a name service
+//!   says later. It belongs to one action in one term, and ends with it.
+//! - The token that a request carries is the term's, never one of the guest's.
+//! - A request whose guest has gone does not look complete.
+//! - What is on its way is charged to the action's account: a body from when the guest may
+//!   write to it until it is sent ([`Charged`]), and what a connection has read and is to
+//!   write from the beginning of a request until its answer was taken ([`EXCHANGE`]).
+
+mod body;
+mod client;
+mod connect;
+mod exchange;
+mod stream;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use ::http::{Method, Request, Response, Uri, uri::Scheme};
+use http_body_util::BodyExt;
+use tracing::warn;
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource, ResourceTable},
+};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    p2::{
+        bindings::http::types,
+        body::HostOutgoingBody,
+        types::{HostOutgoingRequest, HostOutgoingResponse},
+    },
+};
+
+use self::body::{Charged, Leaving};
+use super::{Access, GuestState, Stamp, replace::replace};
+use crate::capability::limits::HEADERS;
+use client::CLIENT_BUFFER;
+pub(crate) use client::{HttpClient, new_client};
+use soloist_config::{Grants, Outbound, default_port};
+use soloist_resources::budget::Charge;
+use soloist_trace::{KeyValue, Role, Span, TraceContext};
+
+/// The types of WASI 0.2, as wasmtime names them.
+const TYPES: &str = "wasi:http/types@0.2.12";
+/// The most that a guest writes to a body at once; twice that may wait for the connection
+/// (wasmtime: `HostOutgoingBody::new`).
+const CHUNK: usize = 64 << 10;
+const BODY: u64 = 2 * CHUNK as u64;
+/// What a request may have under way in its connection: 64 KiB each way (`client.rs`), the same
+/// encrypted, and a piece of the answer that nobody has taken.
+const EXCHANGE: u64 = 4 * CLIENT_BUFFER as u64 + BODY;
+
+type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Exchange = Result<(Response<WasiBody>, Transmission), Error>;
+
+/// What the capability keeps for an instance.
+pub(crate) struct HttpCtx {
+    wasi: WasiHttpCtx,
+    hooks: Outgoing,
+}
+
+impl HttpCtx {
+    /// A context for an instance that may reach what `access` says.
+    pub(crate) fn new(access: Arc<Access>) -> Self {
+        let hooks = Outgoing { access, trace: None, alive: Alive::default() };
+        let mut wasi = WasiHttpCtx::new();
+        wasi.set_field_size_limit(HEADERS);
+        Self { wasi, hooks }
+    }
+
+    /// What is held for a body of the guest's, if there is room.
+    fn charge_body(&self) -> Option<Charge> {
+        self.hooks.access.account.charge(BODY).ok()
+    }
+
+    /// What is sent from now on belongs there in a trace.
+    pub(crate) fn follow(&mut self, trace: Option<TraceContext>) {
+        self.hooks.trace = trace;
+    }
+
+    /// The context during one call, beside the table of the instance's resources.
+    pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiHttpCtxView<'a> {
+        WasiHttpCtxView { ctx: &mut self.wasi, table, hooks: &mut self.hooks }
+    }
+
+    /// Tells all bodies that the instance is no more; to be called before its
+    /// resources are dropped.
+    pub(crate) fn mourn(&self) {
+        self.hooks.alive.0.store(false, Ordering::Release);
+    }
+}
+
+/// Whether an instance lives. The bodies that it writes end with it as if they
+/// were complete, so they have to ask.
+#[derive(Clone, Debug)]
+struct Alive(Arc<AtomicBool>);
+
+impl Default for Alive {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Alive {
+    fn is(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Decides about requests that a guest sends.
+struct Outgoing {
+    access: Arc<Access>,
+    trace: Option<TraceContext>,
+    alive: Alive,
+}
+
+impl WasiHttpHooks for Outgoing {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
+    fn send_request(
+        &mut self,
+        mut request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _sent: Transmission,
+    ) -> Box<dyn Future<Output = Exchange> + Send> {
+        if let Err(error) = self.admit(&request) {
+            return Box::new(std::future::ready(Err(error)));
+        }
+        self.stamp(&mut request);
+        let mut span = self.span(&mut request);
+        let alive = self.alive.clone();
+        let request = request.map(|body| Leaving::new(body, alive).boxed_unsync());
+        let response = exchange::start(&self.access, request, options.unwrap_or_default());
+        Box::new(async move {
+            let response = response.await.inspect_err(|error| span.fail(error.to_string()))?;
+            span.answered(response.status());
+            Ok((response, Box::new(std::future::ready(Ok(()))) as Transmission))
+        })
+    }
+}
+
+impl Outgoing {
+    fn admit(&self, request: &Request<WasiBody>) -> Result<(), Error> {
+        exchange::pass(self.access.gate())?;
+        let target = Target::of(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
+        let listed = target.entries(&self.access.grants).next().is_some();
+        // A tunnel would reach what no entry names.
+        if listed && request.method() != Method::CONNECT {
+            return Ok(());
+        }
+        let name = &self.access.action;
+        // For each target once, however often the guest tries.
+        self.access.requests_denied.said(&target.to_string(), |told| {
+            let what = format!(
+                "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there{told}"
+            );
+            let (token, method) = (self.access.gate().term().token.0, request.method());
+            warn!(action = %name, token, %method, to = %target, "{what}");
+            self.access.console.note(&what);
+        });
+        Err(Error::HttpRequestDenied)
+    }
+
+    /// Names the term, and nobody but the host does that.
+    fn stamp(&self, request: &mut Request<WasiBody>) {
+        let headers = request.headers_mut();
+        Stamp::take_off(headers);
+        if self.access.grants.outbound_token && self.access.term.is_some() {
+            Stamp::of(self.access.gate().term()).put(headers);
+        }
+    }
+
+    /// Puts the request into the trace that it belongs to, unless the guest has done that.
+    fn span(&self, request: &mut Request<WasiBody>) -> Span {
+        if TraceContext::is_in(request.headers()) {
+            return Span::none();
+        }
+        let span = Span::begin(Role::Client, self.trace.clone(), || {
+            let (uri, method) = (request.uri(), request.method().to_string());
+            // Not the path: others' APIs have tokens in it.
+            let about = vec![
+                KeyValue::new("http.request.method", method.clone()),
+                KeyValue::new("server.address", uri.host().unwrap_or_default().to_owned()),
+                KeyValue::new("soloist.action", Arc::clone(&self.access.action)),
+            ];
+            (method.into(), about)
+        });
+        if let Some(context) = span.context() {
+            context.write(request.headers_mut());
+        }
+        span
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Target {
+    https: bool,
+    host: String,
+    port: u16,
+}
+
+impl Target {
+    fn of(uri: &Uri) -> Option<Self> {
+        let https = *uri.scheme()? == Scheme::HTTPS;
+        let authority = uri.authority()?;
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if authority.as_str() == authority.host() => default_port(https),
+            // Something that is no port.
+            None => return None,
+        };
+        let plain = !authority.as_str().contains('@');
+        plain.then(|| Self { https, host: authority.host().to_ascii_lowercase(), port })
+    }
+
+    /// The entries of the settings that are about this.
+    fn entries<'a>(&'a self, grants: &'a Grants) -> impl Iterator<Item = &'a Outbound> {
+        let entries = grants.outbound.iter();
+        entries.filter(|entry| entry.names(self.https, &self.host, self.port))
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port == default_port(self.https) { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+/// Offers the interfaces to the components that `linker` links. A guest of WASI 0.2 writes to
+/// bodies before anybody reads them, and to as many as it likes; those of 0.3 hand theirs over
+/// as they are read.
+pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    replace(
+        linker,
+        TYPES,
+        "[method]outgoing-request.body",
+        |mut store: StoreContextMut<'_, GuestState>,
+         (request,): (Resource<HostOutgoingRequest>,)| {
+            Ok((store.data_mut().request_body(request)?,))
+        },
+    )?;
+    replace(
+        linker,
+        TYPES,
+        "[method]outgoing-response.body",
+        |mut store: StoreContextMut<'_, GuestState>,
+         (response,): (Resource<HostOutgoingResponse>,)| {
+            Ok((store.data_mut().response_body(response)?,))
+        },
+    )
+}
+
+/// A body to write to, unless there is none to be had.
+type Body = Result<Resource<HostOutgoingBody>, ()>;
+
+impl GuestState {
+    fn request_body(&mut self, request: Resource<HostOutgoingRequest>) -> wasmtime::Result<Body> {
+        let Some(charge) = self.http_ctx().charge_body() else { return Ok(Err(())) };
+        let (mut view, number) = (self.http(), request.rep());
+        let body = types::HostOutgoingRequest::body(&mut view, request)?;
+        if body.is_ok() {
+            let request = Resource::<HostOutgoingRequest>::new_borrow(number);
+            charge_to(&mut view.table.get_mut(&request)?.body, charge);
+        }
+        Ok(body)
+    }
+
+    fn response_body(
+        &mut self,
+        response: Resource<HostOutgoingResponse>,
+    ) -> wasmtime::Result<Body> {
+        let Some(charge) = self.http_ctx().charge_body() else { return Ok(Err(())) };
+        let (mut view, number) = (self.http(), response.rep());
+        let body = types::HostOutgoingResponse::body(&mut view, response)?;
+        if body.is_ok() {
+            let response = Resource::<HostOutgoingResponse>::new_borrow(number);
+            charge_to(&mut view.table.get_mut(&response)?.body, charge);
+        }
+        Ok(body)
+    }
+}
+
+fn charge_to(body: &mut Option<WasiBody>, charge: Charge) {
+    *body = body.take().map(|body| Charged::new(body, charge).boxed_unsync());
+}
+
+/// Offers those of WASI 0.3 as well. Both send by the same hooks.
+pub(crate) fn add_0_3_to_linker<T: WasiHttpView + 'static>(
+    linker: &mut Linker<T>,
+) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p3::add_to_linker(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+
+    use super::*;
+    use crate::capability::{Spawner, test_gate};
+    use soloist_config::Limits;
+    use soloist_heart::clock::BootTime;
+
+    #[tokio::test]
+    async fn a_request_that_there_is_no_room_for_is_not_sent() {
+        let (gate, limits) = (test_gate(BootTime::NEVER), Limits::default());
+        let spawner = Spawner::new(|task| drop(tokio::spawn(task)));
+        let access = Access::outside("web".into(), Arc::default(), &limits, gate, None, spawner);
+        let access = Arc::new(access);
+        let send = || {
+            // Nobody listens there.
+            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            let request = Request::get("http://127.0.0.1:1/").body(body).unwrap();
+            exchange::start(&access, request, RequestOptions::default())
+        };
+        let other = access.account.charge((256 << 20) - EXCHANGE + 1).unwrap();
+        match send().await {
+            Err(Error::InternalError(Some(told))) => assert!(told.contains("256 MiB"), "{told}"),
+            other => panic!("{:?}", other.err()),
+        }
+        drop(other);
+        assert!(!matches!(send().await, Ok(_) | Err(Error::InternalError(_))));
+        assert!(access.account.charge(256 << 20).is_ok(), "it is given back");
+    }
+
+    #[test]
+    fn targets_are_read_as_they_are_connected_to() {
+        let target = |uri: &str| Target::of(&uri.parse().unwrap()).map(|t| t.to_string());
+        for (uri, read) in [
+            ("http://A.example/x?y", Some("http://a.example")),
+            ("https://a.example:443/", Some("https://a.example")),
+            ("http://a.example:443/", Some("http://a.example:443")),
+            ("http://[::1]:80/", Some("http://[::1]")),
+            ("http://a.example@evil.example/", None),
+            ("http://a.example:99999/", None),
+            ("/x", None),
+        ] {
+            assert_eq!(target(uri).as_deref(), read, "{uri}");
+        }
+    }
+}

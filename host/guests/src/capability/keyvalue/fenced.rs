@@ -1,0 +1,352 @@
+//! The one way from an action to the store: through the gate, and fenced.
+//!
+//! What is on its way is charged to the action's account: what a guest writes until it is in
+//! the store, and what it reads until it has it: each value holds its own charge, as long as
+//! wasmtime is about to copy it into the guest's memory, which takes the guest's own code. How long a value is shows when it comes, so
+//! each is charged beforehand as the longest that there is, and few are asked for at a time
+//! ([`Account::may_read`]). A list of keys is short: [`PAGE`](super::PAGE) of `KEY_MAX` bytes.
+//!
+//! [`Account::may_read`]: soloist_resources::budget::Account::may_read
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+
+use super::Error;
+use crate::capability::{Access, TermLink};
+use soloist_leadership::Shut;
+use soloist_resources::budget::Overdrawn;
+use soloist_stores::{BATCH_MAX, Entry, Guard, State, StoreError, VALUE_MAX, Write};
+
+/// Why a call did not come about.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Shut(#[from] Shut),
+    #[error("the term has ended")]
+    Ended,
+    #[error("there is no state outside of a term: only the leader's actions have any")]
+    NoTerm,
+    #[error("nothing was written: the leadership has passed to another host, or may have")]
+    Fenced,
+    #[error("`{0}` holds no counter: increment takes a decimal number from 0 to {max}", max = u64::MAX)]
+    NoCounter(String),
+    #[error("the counter `{0}` would exceed {max}, so it stays as it is", max = u64::MAX)]
+    Overflow(String),
+    #[error("{0}")]
+    Overdrawn(#[from] Overdrawn),
+    #[error("{0}")]
+    Store(StoreError),
+    #[error("{0}; it may have been written all the same")]
+    Unsure(String),
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Other(fault.to_string())
+    }
+}
+
+impl Access {
+    /// The term, which all state belongs to.
+    pub(super) fn term(&self) -> Result<&TermLink, Fault> {
+        self.term.as_ref().ok_or(Fault::NoTerm)
+    }
+
+    /// The entries of `keys`, all of one moment.
+    pub(super) async fn read(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (state, action, keys) = (self.state()?, self.action.clone(), keys.to_vec());
+        let account = self.account.clone();
+        let read = async move {
+            // The store refuses more.
+            let values = keys.len().min(BATCH_MAX);
+            let _turn = account.may_read(values).await;
+            let mut charge = match account.charge((values * VALUE_MAX) as u64) {
+                Ok(charge) => charge,
+                Err(overdrawn) => return Ok(Err(overdrawn)),
+            };
+            let mut entries = state.get(&action, &keys).await?;
+            for entry in entries.iter_mut().flatten() {
+                entry.value = charge.split_over(std::mem::take(&mut entry.value));
+            }
+            Ok(Ok(entries))
+        };
+        Ok(self.call(read).await??)
+    }
+
+    /// Up to `limit` keys after `after`.
+    pub(super) async fn list(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, Fault> {
+        let (state, action) = (self.state()?, self.action.clone());
+        let after = after.map(ToOwned::to_owned);
+        self.call(async move { state.list(&action, after.as_deref(), limit).await }).await
+    }
+
+    /// Makes all of `writes` or none. Of several to one key, the last counts.
+    pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), Fault> {
+        let mut last = HashMap::with_capacity(writes.len());
+        for write in writes {
+            last.insert(write.key.clone(), write);
+        }
+        if last.is_empty() {
+            return Ok(());
+        }
+        self.put(last.into_values().collect()).await
+    }
+
+    /// Adds `delta` to a counter, and returns what it is then. A key that is not
+    /// there counts as zero.
+    ///
+    /// Only other writes to the key can come in between, since one increment of
+    /// the action waits for the other; then it begins anew, for as long as the
+    /// gate lets it.
+    pub(super) async fn increment(&self, key: String, delta: u64) -> Result<u64, Fault> {
+        let _turn = self.increments.lock().await;
+        loop {
+            let found = self.read(std::slice::from_ref(&key)).await?.pop().flatten();
+            let (count, version) = match &found {
+                Some(entry) => (counter(&key, &entry.value)?, entry.version),
+                None => (0, 0),
+            };
+            let count = count.checked_add(delta).ok_or_else(|| Fault::Overflow(key.clone()))?;
+            let value = Some(count.to_string().into());
+            let write = Write { key: key.clone(), value, only_if: Some(version) };
+            match self.put(vec![write]).await {
+                Ok(()) => return Ok(count),
+                Err(Fault::Store(StoreError::Conflict)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// The writes of this term, and nobody else's.
+    async fn put(&self, writes: Vec<Write>) -> Result<(), Fault> {
+        self.gate().pass()?;
+        let (state, action, key) = (self.state()?, self.action.clone(), self.term()?.key.clone());
+        let values = writes.iter().map(|it| it.key.len() + it.value.as_ref().map_or(0, Bytes::len));
+        let charge = self.account.charge(values.sum::<usize>() as u64)?;
+        let write = async move {
+            let done = state.write(Guard::Leader(&key), &action, &writes).await;
+            drop((writes, charge));
+            done
+        };
+        let done = self.call(write).await;
+        done.map_err(|fault| match fault {
+            Fault::Shut(shut) => Fault::Unsure(shut.to_string()),
+            Fault::Ended => Fault::Unsure(Fault::Ended.to_string()),
+            Fault::Store(error @ StoreError::Unavailable { .. }) => {
+                Fault::Unsure(error.to_string())
+            }
+            fault => fault,
+        })
+    }
+
+    fn state(&self) -> Result<Arc<dyn State>, Fault> {
+        Ok(Arc::clone(&self.term()?.state))
+    }
+
+    /// Calls the store under the eyes of the gate.
+    async fn call<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.gate().pass()?;
+        let answer = self.spawner.apart(call).await.ok_or(Fault::Ended)?;
+        if matches!(answer, Err(StoreError::NotLeader | StoreError::LeaseGone)) {
+            if let Some(term) = &self.term {
+                term.fenced(&self.action);
+            }
+            return Err(Fault::Fenced);
+        }
+        self.gate().pass()?;
+        answer.map_err(Fault::Store)
+    }
+}
+
+fn counter(key: &str, value: &[u8]) -> Result<u64, Fault> {
+    let text = std::str::from_utf8(value).ok();
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| Fault::NoCounter(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
+    use async_trait::async_trait;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::*;
+    use crate::capability::{Notice, Spawner, TermLink, test_gate};
+    use soloist_config::Limits;
+    use soloist_heart::{LeaderKey, LeaseId, clock::BootTime};
+
+    type Answer = Result<(), StoreError>;
+
+    /// Answers writes as it is told; every key holds the number 7.
+    struct Fake {
+        calls: AtomicUsize,
+        answer: Mutex<Box<dyn FnMut() -> Answer + Send>>,
+    }
+
+    #[async_trait]
+    impl State for Fake {
+        async fn get(&self, _: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
+            self.calls.fetch_add(1, Relaxed);
+            Ok(keys.iter().map(|_| Some(Entry { value: "7".into(), version: 3 })).collect())
+        }
+
+        async fn list(
+            &self,
+            _: &str,
+            _: Option<&str>,
+            _: usize,
+        ) -> Result<Vec<String>, StoreError> {
+            self.calls.fetch_add(1, Relaxed);
+            Ok(Vec::new())
+        }
+
+        async fn write(&self, guard: Guard<'_>, _: &str, _: &[Write]) -> Answer {
+            assert!(matches!(guard, Guard::Leader(_)));
+            self.calls.fetch_add(1, Relaxed);
+            self.answer.lock().unwrap_or_else(PoisonError::into_inner)()
+        }
+    }
+
+    struct World {
+        access: Arc<Access>,
+        fake: Arc<Fake>,
+        notices: UnboundedReceiver<Notice>,
+    }
+
+    fn world(answer: impl FnMut(&Access) -> Answer + Send + 'static) -> World {
+        let (to, notices) = unbounded_channel();
+        let (mut answer, cell) = (answer, Arc::new(Mutex::new(None::<Arc<Access>>)));
+        let seen = cell.clone();
+        let answer = move || answer(seen.lock().unwrap().as_ref().unwrap());
+        let fake =
+            Arc::new(Fake { calls: AtomicUsize::new(0), answer: Mutex::new(Box::new(answer)) });
+        let gate = test_gate(BootTime::NEVER);
+        let key = LeaderKey {
+            group: gate.term().group.clone(),
+            key: "main/1".into(),
+            token: gate.term().token,
+            lease: LeaseId(1),
+        };
+        let term = TermLink { gate, key, state: fake.clone(), notices: to, calls: None };
+        let (limits, spawner) = (Limits::default(), Spawner::new(|task| drop(tokio::spawn(task))));
+        let access = Arc::new(Access::new("web".into(), Arc::default(), &limits, term, spawner));
+        *cell.lock().unwrap() = Some(access.clone());
+        World { access, fake, notices }
+    }
+
+    fn put() -> Vec<Write> {
+        vec![Write { key: "k".into(), value: Some("v".into()), only_if: None }]
+    }
+
+    #[tokio::test]
+    async fn a_refused_write_shuts_the_gate_and_is_told() {
+        let mut world = world(|_| Err(StoreError::NotLeader));
+        let fault = world.access.write(put()).await.unwrap_err();
+        assert!(fault.to_string().contains("passed to another host"), "{fault}");
+        assert!(world.access.gate().is_revoked());
+        assert_eq!(world.notices.try_recv(), Ok(Notice::Fenced));
+    }
+
+    #[tokio::test]
+    async fn a_shut_gate_lets_nothing_reach_the_store() {
+        let world = world(|_| Ok(()));
+        world.access.gate().close();
+        assert!(matches!(world.access.write(put()).await, Err(Fault::Shut(Shut::Closed))));
+        assert!(world.access.read(&["k".into()]).await.is_err());
+        assert!(world.access.list(None, 1).await.is_err());
+        assert!(world.access.increment("k".into(), 1).await.is_err());
+        assert_eq!(world.fake.calls.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn what_there_is_no_room_for_is_not_asked_for() {
+        let world = world(|_| Ok(()));
+        let other = world.access.account.charge(256 << 20).unwrap();
+        let fault = world.access.read(&["k".into()]).await.unwrap_err();
+        assert!(matches!(fault, Fault::Overdrawn(_)), "{fault}");
+        assert!(fault.to_string().contains("256 MiB"), "{fault}");
+        assert!(matches!(world.access.write(put()).await, Err(Fault::Overdrawn(_))));
+        assert_eq!(world.fake.calls.load(Relaxed), 0);
+        drop(other);
+        let found = world.access.read(&["k".into(), "l".into()]).await.unwrap();
+        // What is held is what came, and not what could have come.
+        assert!(world.access.account.charge((256 << 20) - 2).is_ok());
+        assert!(world.access.account.charge((256 << 20) - 1).is_err());
+        drop(found);
+        assert!(world.access.account.charge(256 << 20).is_ok());
+    }
+
+    #[tokio::test]
+    async fn few_values_are_on_their_way_at_a_time() {
+        let world = world(|_| Ok(()));
+        let keys: Vec<_> = (0..64).map(|n| n.to_string()).collect();
+        let account = &world.access.account;
+        let mut turns = Vec::new();
+        for _ in 0..4 {
+            turns.push(account.may_read(64).await);
+        }
+        let mut fifth = std::pin::pin!(world.access.read(&keys));
+        assert!(futures::poll!(&mut fifth).is_pending());
+        tokio::task::yield_now().await;
+        assert_eq!(world.fake.calls.load(Relaxed), 0);
+        turns.pop();
+        assert_eq!(fifth.await.unwrap().len(), 64);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_after_the_end_is_none() {
+        let world = world(|access| {
+            access.gate().close();
+            Ok(())
+        });
+        let fault = world.access.write(put()).await.unwrap_err();
+        assert!(matches!(fault, Fault::Unsure(_)), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn an_increment_that_meets_another_write_begins_anew() {
+        let mut conflicts = 3;
+        let world = world(move |_| {
+            conflicts -= 1;
+            if conflicts >= 0 { Err(StoreError::Conflict) } else { Ok(()) }
+        });
+        assert_eq!(world.access.increment("k".into(), 5).await.unwrap(), 12);
+        assert_eq!(world.fake.calls.load(Relaxed), 8);
+    }
+
+    #[tokio::test]
+    async fn an_increment_that_never_gets_through_ends_with_the_term() {
+        let mut tries = 0;
+        let world = world(move |access| {
+            tries += 1;
+            if tries == 100 {
+                access.gate().close();
+            }
+            Err(StoreError::Conflict)
+        });
+        assert!(world.access.increment("k".into(), 5).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_counter_neither_wraps_nor_starts_from_text() {
+        let world = world(|_| Ok(()));
+        let fault = world.access.increment("k".into(), u64::MAX).await.unwrap_err();
+        assert!(matches!(fault, Fault::Overflow(_)), "{fault}");
+        assert!(matches!(counter("k", b"x"), Err(Fault::NoCounter(_))));
+        assert!(matches!(counter("k", b""), Err(Fault::NoCounter(_))));
+    }
+}

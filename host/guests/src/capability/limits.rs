@@ -1,0 +1,80 @@
+//! How much of this machine an instance may take.
+
+use wasmtime::ResourceLimiter;
+
+use soloist_telemetry::measure::GuestMemory;
+
+/// The elements of each table.
+const TABLE_ELEMENTS: usize = 20_000;
+/// The resources, such as streams and headers, that an instance holds at once.
+pub(crate) const RESOURCES: usize = 4096;
+/// The bytes of the headers that a guest makes for one request or response. With
+/// [`RESOURCES`] of them it makes the host hold as much as it has memory itself by default.
+pub(crate) const HEADERS: usize = 64 << 10;
+/// The bytes that a guest hands to the host in one call.
+pub const HOSTCALL: usize = 16 << 20;
+
+/// Counts what an instance has taken. What exceeds the limit is not granted;
+/// the guest sees that as it would see a machine without more memory.
+#[derive(Debug)]
+pub struct InstanceLimits {
+    /// Its linear memory, all its memories together.
+    memory: usize,
+    memory_max: usize,
+    /// That of all instances of its action.
+    total: GuestMemory,
+}
+
+impl InstanceLimits {
+    /// So much memory at most, in bytes, which counts in `total`.
+    pub fn new(memory_max: usize, total: GuestMemory) -> Self {
+        Self { memory: 0, memory_max, total }
+    }
+}
+
+impl ResourceLimiter for InstanceLimits {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let memory = self.memory.saturating_add(desired.saturating_sub(current));
+        let granted = memory <= self.memory_max;
+        if granted {
+            self.total.grow(memory - self.memory);
+            self.memory = memory;
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS)
+    }
+}
+
+impl Drop for InstanceLimits {
+    fn drop(&mut self) {
+        self.total.give_back(self.memory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_are_counted_together() {
+        const MEMORY: usize = 2 << 20;
+        let mut limits = InstanceLimits::new(MEMORY, GuestMemory::of(&"a".into()));
+        assert!(limits.memory_growing(0, MEMORY / 2, None).unwrap());
+        assert!(!limits.memory_growing(0, MEMORY / 2 + 1, None).unwrap());
+        assert!(limits.memory_growing(MEMORY / 2, MEMORY, None).unwrap());
+        assert!(!limits.memory_growing(MEMORY, usize::MAX, None).unwrap());
+    }
+}

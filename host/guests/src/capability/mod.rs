@@ -1,0 +1,149 @@
+//! What a guest may import, one file a capability, and the gate that every effect passes.
+//!
+//! Every capability has one shape: an owned context in [`GuestState`], a view on
+//! it, and `add_to_linker`. All are linked for every plugin, since many
+//! languages import the whole of WASI unasked; what is not granted is denied
+//! when it is called. Only what no capability offers refuses a plugin.
+//!
+//! Every call with an effect beyond the instance, and where the gate is asked:
+//!
+//! | call | effect | gate |
+//! |---|---|---|
+//! | `wasi:keyvalue`, all | reads and writes in the store | before the store is asked and after it answers (`keyvalue/fenced.rs`); the store itself compares the leader's key with each write |
+//! | `wasi:http/outgoing-handler`, `wasi:http/client` of 0.3 | a request to another server | before it begins (`http/mod.rs`), before it connects (`http/connect.rs`), at each write to and read from the socket (`http/stream.rs`), at the head (`http/exchange.rs`) and each piece of the response (`http/body.rs`) |
+//! | `wasi:http/types`, the response out | bytes to a client | at the head and each piece (`action/body.rs`) |
+//! | `soloist:plugin/term.resign` | the end of the term | before it is passed on (`term.rs`) |
+//! | `wasi:filesystem`, where folders are granted | files of this machine | none of its own: a guest that computes is stopped by the gate at the next tick, and one that waits by its task; a call that a thread has begun is carried out |
+//! | `wasi:sockets`, where they are granted | connections, datagrams, questions to a name service | before each lookup and connection, at each write (`sockets/`) and, by WASI 0.2, each read, and before each datagram; 8 KiB of a write that was let through may wait for room in its socket |
+//! | `soloist:plugin/tasks` | work of other hosts, or of this one | before a call begins, and before its outcome is handed out (`tasks/mod.rs`) |
+//! | stdout, stderr, `wasi:logging` | lines of this host's log, the latest of which it keeps (`lines.rs`); of a job, also the end of its output in its history | none: a log says what was |
+//! | clocks, random numbers, environment, `wasi:config`, `term.current`, `term.ending` | none | |
+//!
+//! The interfaces of WASI 0.3 go the same ways as those of 0.2 of the same names,
+//! and are granted by the same settings.
+//!
+//! Beside that the gate is asked at every tick of the epochs, which interrupts
+//! a guest that computes (`plugin/guest.rs`).
+
+mod access;
+mod blocking;
+mod errand;
+mod http;
+mod keyvalue;
+mod limits;
+mod lines;
+mod log;
+mod logging;
+mod machine;
+mod meter;
+mod replace;
+mod settings;
+mod sockets;
+mod stamp;
+mod state;
+mod tail;
+mod tasks;
+pub mod term;
+#[cfg(test)]
+mod test_gate;
+#[cfg(test)]
+mod versions;
+mod wasi;
+
+use wasmtime::component::Linker;
+
+pub use access::{Access, Notice, Spawner, TermLink};
+pub use blocking::{BlockingPool, BlockingPools, Hangs};
+pub use errand::Errand;
+pub use limits::HOSTCALL;
+pub use lines::{LINES_MAX, Lines, LogLine, Shelf};
+pub use stamp::Stamp;
+pub use state::GuestState;
+pub use tail::Tail;
+pub use tasks::{ATTEMPTS_MAX, CallError, Calls, CastFault, Done, Order};
+pub use term::{Heed, one_line};
+#[cfg(test)]
+pub(crate) use test_gate::test_gate;
+
+/// The interfaces on offer: a package or an interface, and its version track.
+const OFFERED: &[(&str, &str)] = &[
+    ("wasi:cli/", "0.2."),
+    ("wasi:clocks/", "0.2."),
+    ("wasi:filesystem/", "0.2."),
+    ("wasi:io/", "0.2."),
+    ("wasi:random/", "0.2."),
+    ("wasi:sockets/", "0.2."),
+    ("wasi:http/types@", "0.2."),
+    ("wasi:http/outgoing-handler@", "0.2."),
+    ("wasi:keyvalue/store@", "0.2.0-draft"),
+    ("wasi:keyvalue/atomics@", "0.2.0-draft"),
+    ("wasi:keyvalue/batch@", "0.2.0-draft"),
+    ("wasi:config/store@", "0.2.0-rc.1"),
+    ("wasi:logging/logging@", "0.1.0-draft"),
+    ("soloist:plugin/term@", "0.1."),
+    ("soloist:plugin/tasks@", "0.1."),
+    ("wasi:cli/", "0.3."),
+    ("wasi:clocks/", "0.3."),
+    ("wasi:filesystem/", "0.3."),
+    ("wasi:random/", "0.3."),
+    ("wasi:sockets/", "0.3."),
+    ("wasi:http/types@", "0.3."),
+    ("wasi:http/client@", "0.3."),
+];
+
+/// A linker that offers every capability to components of WASI 0.2.
+pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    wasi::add_to_linker(&mut linker)?;
+    sockets::add_to_linker(&mut linker)?;
+    settings::add_to_linker(&mut linker, GuestState::settings)?;
+    http::add_to_linker(&mut linker)?;
+    keyvalue::add_to_linker(&mut linker)?;
+    term::add_to_linker(&mut linker, GuestState::term)?;
+    tasks::add_to_linker(&mut linker, GuestState::tasks)?;
+    logging::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// A linker that offers every capability to components of WASI 0.3, and of 0.2:
+/// what the standard libraries of many languages import is of both.
+pub fn linker_of_both(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = linker(engine)?;
+    wasi::add_0_3_to_linker(&mut linker)?;
+    sockets::add_0_3_to_linker(&mut linker)?;
+    http::add_0_3_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// Whether some capability offers `import`, a name such as `wasi:io/poll@0.2.6`.
+///
+/// The linker itself names only the first import that it lacks; this is asked
+/// of each, so that an error can name them all.
+pub fn offers(import: &str) -> bool {
+    let Some((_, version)) = import.split_once('@') else {
+        return false;
+    };
+    OFFERED.iter().any(|(name, track)| import.starts_with(name) && version.starts_with(track))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offers_by_version_track() {
+        assert!(offers("wasi:io/poll@0.2.0"));
+        assert!(offers("wasi:http/types@0.2.12"));
+        assert!(offers("wasi:http/client@0.3.0"));
+        assert!(offers("soloist:plugin/term@0.1.0"));
+        for foreign in [
+            "wasi:io/poll",
+            "wasi:io/poll@0.3.0",
+            "wasi:http/x@0.2.0",
+            "wasi:cli/run@0.4.0",
+            "a:b/c@0.2.0",
+        ] {
+            assert!(!offers(foreign), "{foreign}");
+        }
+    }
+}

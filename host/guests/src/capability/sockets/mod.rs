@@ -1,0 +1,298 @@
+//! `wasi:sockets`: connections and datagrams to where the settings say (`sockets`).
+//!
+//! wasmtime's implementation does the work; this decides about it. Invariants:
+//! - Nothing is bound by choice, listened on or accepted.
+//! - An address is reached because the settings name it, or because a name
+//!   that they name has stood for it when this instance asked; names are
+//!   looked up if they are granted, so a guest tells no name service anything.
+//! - The gate is asked before each lookup, connection and datagram, and at
+//!   each write to and read from a connection.
+
+mod sending;
+mod stream;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    future::ready,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tracing::warn;
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
+use wasmtime_wasi::{
+    WasiCtx, WasiCtxBuilder,
+    p2::{
+        DynInputStream, DynOutputStream, Network, SocketError, SocketResult, TcpSocket,
+        bindings::sockets::{
+            ip_name_lookup::{Host as _, HostResolveAddressStream as _, ResolveAddressStream},
+            network::{ErrorCode, IpAddress},
+            tcp::HostTcpSocket as _,
+        },
+    },
+    sockets::{SocketAddrUse, WasiSocketsCtx, WasiSocketsCtxView},
+};
+
+use super::{Access, GuestState, machine, replace::replace};
+use soloist_config::Transport;
+
+/// The interfaces of which some calls need a second look, as wasmtime names them.
+const TCP: &str = "wasi:sockets/tcp@0.2.12";
+const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
+/// Names and addresses that are remembered for an instance.
+const FOUND_MAX: usize = 1024;
+
+/// What the capability keeps for an instance.
+pub(crate) struct SocketsCtx {
+    found: Found,
+    /// The names that its lookups are about, by the number of their resource.
+    asked: HashMap<u32, Arc<str>>,
+}
+
+/// What names have stood for, as the instance was told.
+#[derive(Clone, Debug, Default)]
+struct Found(Arc<Mutex<BTreeSet<Standing>>>);
+
+/// A name, and an address that it stood for.
+type Standing = (Arc<str>, IpAddr);
+
+/// The capability during one call.
+pub(crate) struct SocketsView<'a> {
+    pub ctx: &'a mut SocketsCtx,
+    pub wasi: WasiSocketsCtxView<'a>,
+    pub access: &'a Arc<Access>,
+}
+
+type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
+
+impl SocketsCtx {
+    /// A context for an instance; `wasi` is held to what `access` says.
+    pub(crate) fn new(access: &Arc<Access>, wasi: &mut WasiCtxBuilder) -> Self {
+        let found = Found::default();
+        let (access, asked) = (access.clone(), HashMap::new());
+        let ctx = Self { found: found.clone(), asked };
+        // Asked even where nothing is granted, so that it can be told what was wanted.
+        wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |to, usage| {
+            Box::pin(ready(allows(&access, &found, to, usage)))
+        });
+        ctx
+    }
+}
+
+fn allows(access: &Access, found: &Found, to: SocketAddr, usage: SocketAddrUse) -> bool {
+    if access.gate().pass().is_err() {
+        return false;
+    }
+    let transport = match usage {
+        // What a socket that goes out is bound to.
+        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
+            return to.ip().is_unspecified() && to.port() == 0;
+        }
+        SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => return false,
+        SocketAddrUse::TcpConnect => Transport::Tcp,
+        SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Transport::Udp,
+    };
+    let allowed = found.reaches(access, transport, to);
+    // What merely came from elsewhere is not the guest's doing.
+    if !allowed && !matches!(usage, SocketAddrUse::UdpReceive) {
+        tell_denied(access, transport, to, found.name_of(to.ip()).as_deref());
+    }
+    allowed
+}
+
+/// Tells that a guest may not connect or send to `to`, for which it has looked up `looked_up`.
+fn tell_denied(access: &Access, transport: Transport, to: SocketAddr, looked_up: Option<&str>) {
+    let scheme = match transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    let (name, port) = (&access.action, to.port());
+    let grant = match looked_up {
+        // The name was granted: with another port, or it stands for what names may not.
+        Some(looked_up) => format!(
+            "`sockets = [\"{scheme}://{looked_up}:{port}\"]` in [action.{name}] lets the plugin \
+             reach {to} by that name, with `outbound_private = true` in a private network as well"
+        ),
+        None => format!(
+            "`sockets = [\"{scheme}://{to}\"]` in [action.{name}] lets the plugin reach it, and \
+             `sockets = [\"{scheme}://HOST:{port}\"]` whatever a name stands for"
+        ),
+    };
+    tell(access, &to.to_string(), &grant);
+}
+
+/// Tells that a guest may not look up `host`; which port it has in mind nobody knows.
+fn tell_unknown(access: &Access, host: &str) {
+    let name = &access.action;
+    let grant = format!(
+        "`sockets = [\"tcp://{host}:PORT\"]` in [action.{name}] lets the plugin look up {host} and \
+         connect to it"
+    );
+    tell(access, host, &grant);
+}
+
+/// For each target once, and then with a count; a guest may try it a thousand times a second.
+fn tell(access: &Access, to: &str, grant: &str) {
+    access.sockets_denied.said(to, |told| {
+        let what = format!("socket denied: {grant}{told}");
+        warn!(action = %access.action, token = access.gate().term().token.0, to, "{what}");
+        access.console.note(&what);
+    });
+}
+
+impl Found {
+    fn add(&self, name: &Arc<str>, ip: IpAddr) {
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.len() < FOUND_MAX {
+            found.insert((name.clone(), ip.to_canonical()));
+        }
+    }
+
+    /// A name that has stood for `ip`.
+    fn name_of(&self, ip: IpAddr) -> Option<Arc<str>> {
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ip = ip.to_canonical();
+        found.iter().find(|(_, other)| *other == ip).map(|(name, _)| Arc::clone(name))
+    }
+
+    fn reaches(&self, access: &Access, transport: Transport, to: SocketAddr) -> bool {
+        let grants = &access.grants;
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ip = to.ip().to_canonical();
+        let names = || found.iter().filter(|(_, other)| *other == ip).map(|(name, _)| name);
+        grants.sockets.iter().any(|grant| {
+            grant.is_at(transport, to)
+                || names().any(|name| {
+                    grant.leads(name, transport, to, grants.outbound_private, machine::is_own)
+                })
+        })
+    }
+}
+
+impl SocketsView<'_> {
+    fn resolve(
+        self,
+        network: Resource<Network>,
+        name: &str,
+    ) -> SocketResult<Resource<ResolveAddressStream>> {
+        let name: Arc<str> = name.to_ascii_lowercase().into();
+        if self.access.gate().pass().is_err() {
+            return Err(ErrorCode::AccessDenied.into());
+        }
+        if !self.access.grants.sockets.iter().any(|grant| grant.names(&name)) {
+            tell_unknown(self.access, &name);
+            return Err(ErrorCode::AccessDenied.into());
+        }
+        let mut lookup = may_look_up();
+        let mut wasi = WasiSocketsCtxView { ctx: &mut lookup, table: self.wasi.table };
+        let asked =
+            self.access.blocking.begin(|| wasi.resolve_addresses(network, name.to_string()));
+        let stream = asked.map_err(|_| ErrorCode::TemporaryResolverFailure)??;
+        self.ctx.asked.insert(stream.rep(), name);
+        Ok(stream)
+    }
+
+    fn next_address(
+        mut self,
+        stream: Resource<ResolveAddressStream>,
+    ) -> SocketResult<Option<IpAddress>> {
+        let name = self.ctx.asked.get(&stream.rep()).cloned();
+        let address = self.wasi.resolve_next_address(stream)?;
+        if let (Some(name), Some(address)) = (&name, &address) {
+            self.ctx.found.add(name, ip(*address));
+        }
+        Ok(address)
+    }
+
+    /// Puts the gate in front of the streams of a connection.
+    fn finish_connect(mut self, socket: Resource<TcpSocket>) -> SocketResult<Streams> {
+        let (input, output) = self.wasi.finish_connect(socket)?;
+        let gate = self.access.gate();
+        stream::gate_input(self.wasi.table.get_mut(&input)?, gate);
+        stream::gate_output(self.wasi.table.get_mut(&output)?, gate);
+        Ok((input, output))
+    }
+}
+
+/// The guest's own context may not: WASI knows no grants of single names.
+fn may_look_up() -> WasiSocketsCtx {
+    WasiCtx::builder().allow_ip_name_lookup(true).build().sockets().clone()
+}
+
+fn ip(address: IpAddress) -> IpAddr {
+    match address {
+        IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
+        IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
+    }
+}
+
+/// What a guest is told; what is no error of its call traps.
+fn told<T>(done: SocketResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
+    match done {
+        Ok(value) => Ok((Ok(value),)),
+        Err(error) => Ok((Err(SocketError::downcast(error)?),)),
+    }
+}
+
+/// The same for WASI 0.3: there wasmtime looks no names up, and a connection is made by one
+/// call, which asks; what is sent by it goes another way.
+pub(crate) fn add_0_3_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    sending::add_to_linker(linker)
+}
+
+/// Puts the three calls that need a second look in the place of wasmtime's.
+pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    replace(
+        linker,
+        TCP,
+        "[method]tcp-socket.finish-connect",
+        |mut store: StoreContextMut<'_, GuestState>, (socket,): (Resource<TcpSocket>,)| {
+            told(store.data_mut().sockets().finish_connect(socket))
+        },
+    )?;
+    replace(
+        linker,
+        LOOKUP,
+        "resolve-addresses",
+        |mut store: StoreContextMut<'_, GuestState>,
+         (network, name): (Resource<Network>, String)| {
+            told(store.data_mut().sockets().resolve(network, &name))
+        },
+    )?;
+    replace(
+        linker,
+        LOOKUP,
+        "[method]resolve-address-stream.resolve-next-address",
+        |mut store: StoreContextMut<'_, GuestState>,
+         (stream,): (Resource<ResolveAddressStream>,)| {
+            told(store.data_mut().sockets().next_address(stream))
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_before_nothing_is_an_error() {
+        let engine = wasmtime::Engine::default();
+        let mut linker = Linker::new(&engine);
+        assert!(add_to_linker(&mut linker).is_err(), "there is nothing of wasmtime's yet");
+        let mut linker = Linker::new(&engine);
+        crate::capability::wasi::add_to_linker(&mut linker).unwrap();
+        add_to_linker(&mut linker).unwrap();
+        // As it were after an update of wasmtime.
+        let gate = |_: StoreContextMut<'_, GuestState>, (): ()| Ok(());
+        for (interface, name) in [
+            ("wasi:sockets/tcp@0.2.13", "[method]tcp-socket.finish-connect"),
+            (TCP, "[method]tcp-socket.finish"),
+        ] {
+            let error = replace(&mut linker, interface, name, gate).unwrap_err();
+            assert!(error.to_string().contains("to put a gate before"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! `soloist:plugin/tasks`: calls that a guest makes of the tasks of its cluster.
+//!
+//! Invariants:
+//! - A guest calls the tasks that its settings name (`tasks`), and no other.
+//! - The gate is asked before a call begins, and before its outcome is handed out.
+//! - A call that is under way ends with the instance that began it.
+
+mod error;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio_util::sync::DropGuard;
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+
+pub use self::error::CallError;
+use super::Access;
+use bindings::soloist::plugin::tasks::{
+    Done as WitDone, Failure, Host, HostPending, Order as WitOrder,
+};
+use soloist_resources::budget::Account;
+use soloist_trace::TraceContext;
+
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "package soloist:host; world tasks { import soloist:plugin/tasks@0.1.0; }",
+        imports: {
+            "soloist:plugin/tasks.call": async | trappable,
+            "soloist:plugin/tasks.cast": async | trappable,
+            default: trappable,
+        },
+        with: {
+            "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll,
+            "soloist:plugin/tasks.pending": super::Pending,
+        },
+        require_store_data_send: true,
+    });
+}
+
+/// How often a call can be tried.
+pub const ATTEMPTS_MAX: u32 = 100;
+
+/// What somebody wants done.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The task.
+    pub name: String,
+    /// What is handed over.
+    pub payload: Bytes,
+    /// The form of that (RFC 9110, section 8.3).
+    pub content_type: Option<String>,
+    /// How long it may take; the settings of the task say how long at most.
+    pub within: Option<Duration>,
+    /// How often it is tried, if the task says that it failed: once, or more.
+    pub attempts: u32,
+    /// Where in a trace it belongs.
+    pub trace: Option<TraceContext>,
+    /// What the answer is charged to; the payload is already.
+    pub account: Account,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The call's id.
+    pub id: Arc<str>,
+    /// The host that worked.
+    pub host: Arc<str>,
+    /// At which attempt.
+    pub attempt: u32,
+    /// The result.
+    pub payload: Bytes,
+    /// The form of the result.
+    pub content_type: Option<String>,
+}
+
+/// Has calls done, here or on other hosts.
+#[async_trait]
+pub trait Calls: Send + Sync + 'static {
+    /// Has `order` done. Dropping the future ends the call.
+    ///
+    /// # Errors
+    /// Why it has no answer.
+    async fn call(&self, order: Order) -> Result<Done, CallError>;
+
+    /// Puts an order into the store, where it is kept until it is done, and returns its id.
+    ///
+    /// # Errors
+    /// Why it is not there, or may not be.
+    async fn cast(
+        &self,
+        task: &str,
+        payload: Bytes,
+        content_type: Option<String>,
+    ) -> Result<Arc<str>, CastFault>;
+}
+
+/// Why an order is not in the store; for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CastFault {
+    /// There is no such task.
+    Unknown(String),
+    /// It is too long.
+    Refused(String),
+    /// There are as many as there may be.
+    Full,
+    /// The store takes none from this host.
+    Shut(String),
+    /// The store did not answer: it may have it.
+    Doubtful(String),
+}
+
+/// What the capability keeps for an instance.
+pub(crate) struct TasksCtx {
+    access: Arc<Access>,
+    trace: Option<TraceContext>,
+}
+
+impl TasksCtx {
+    /// Calls what `access` reaches.
+    pub(crate) fn new(access: Arc<Access>) -> Self {
+        Self { access, trace: None }
+    }
+
+    /// What is called from now on belongs there in a trace.
+    pub(crate) fn follow(&mut self, trace: Option<TraceContext>) {
+        self.trace = trace;
+    }
+
+    /// What makes a call for the guest. It is charged at once: a guest can begin calls faster
+    /// than anybody answers them.
+    fn call(&self, order: WitOrder) -> impl Future<Output = Outcome> + Send + use<> {
+        let (access, order) = (Arc::clone(&self.access), self.order(order));
+        async move { access.call_task(order?).await }
+    }
+
+    fn order(&self, order: WitOrder) -> Result<Order, Failure> {
+        let account = self.access.account.clone();
+        let payload = account.hold(order.payload.into()).map_err(|_| Failure::Busy)?;
+        Ok(Order {
+            name: order.task,
+            payload,
+            content_type: order.content_type,
+            within: order.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
+            attempts: order.attempts.clamp(1, ATTEMPTS_MAX),
+            trace: self.trace.clone(),
+            account,
+        })
+    }
+}
+
+/// A [`TasksCtx`] during one call, beside the table of the instance's resources.
+pub(crate) struct TasksView<'a> {
+    pub ctx: &'a TasksCtx,
+    pub table: &'a mut ResourceTable,
+}
+
+type Outcome = Result<Done, Failure>;
+
+/// A call that is under way. As public as the code that is generated for it.
+#[allow(unreachable_pub, reason = "generated code re-exports it")]
+pub struct Pending {
+    outcome: State,
+    _end: DropGuard,
+}
+
+enum State {
+    Waits(oneshot::Receiver<Outcome>),
+    Has(Outcome),
+    Taken,
+}
+
+#[async_trait]
+impl Pollable for Pending {
+    async fn ready(&mut self) {
+        if let State::Waits(outcome) = &mut self.outcome {
+            self.outcome = State::Has(outcome.await.unwrap_or_else(|_| Err(lost())));
+        }
+    }
+}
+
+/// Whoever ends the task of a call ends the instance as well.
+fn lost() -> Failure {
+    Failure::Lost("this host ends it".to_owned())
+}
+
+impl Access {
+    /// Makes a call for a guest.
+    async fn call_task(self: Arc<Self>, order: Order) -> Outcome {
+        let calls = self.may_call(&order.name)?;
+        let done = calls.call(order).await.map_err(Failure::from);
+        self.open()?;
+        done
+    }
+
+    /// Whom a guest may have `task` done by.
+    fn may_call(&self, task: &str) -> Result<Arc<dyn Calls>, Failure> {
+        if !self.grants.tasks.iter().any(|granted| granted == task || granted == "*") {
+            let action = &self.action;
+            return Err(Failure::Denied(format!(
+                "`tasks = [\"{task}\"]` in [action.{action}] lets it call {task}"
+            )));
+        }
+        self.open()?;
+        self.calls().ok_or_else(|| {
+            Failure::Nobody("a hook of a host that stands by calls no tasks".to_owned())
+        })
+    }
+
+    fn open(&self) -> Result<(), Failure> {
+        let shut = |_| Failure::Nobody("the term of this plugin has ended".to_owned());
+        self.gate().pass().map_err(shut)
+    }
+}
+
+impl TasksView<'_> {
+    fn begin(&mut self, order: WitOrder) -> wasmtime::Result<Resource<Pending>> {
+        let (outcome, end) = self.ctx.access.spawner.begin(self.ctx.call(order));
+        let pending = Pending { outcome: State::Waits(outcome), _end: end };
+        Ok(self.table.push(pending)?)
+    }
+}
+
+impl Host for TasksView<'_> {
+    fn begin(&mut self, order: WitOrder) -> wasmtime::Result<Resource<Pending>> {
+        TasksView::begin(self, order)
+    }
+
+    async fn call(&mut self, order: WitOrder) -> wasmtime::Result<Result<WitDone, Failure>> {
+        let outcome = self.ctx.access.spawner.apart(self.ctx.call(order)).await;
+        Ok(outcome.unwrap_or_else(|| Err(lost())).map(WitDone::from))
+    }
+
+    async fn cast(
+        &mut self,
+        task: String,
+        payload: Vec<u8>,
+        content_type: Option<String>,
+    ) -> wasmtime::Result<Result<String, Failure>> {
+        let access = Arc::clone(&self.ctx.access);
+        let cast = async move {
+            let calls = access.may_call(&task)?;
+            let payload = access.account.hold(payload.into()).map_err(|_| Failure::Busy)?;
+            let cast = calls.cast(&task, payload, content_type).await;
+            access.open()?;
+            Ok(cast.map_err(Failure::from)?.to_string())
+        };
+        Ok(self.ctx.access.spawner.apart(cast).await.unwrap_or_else(|| Err(lost())))
+    }
+}
+
+impl HostPending for TasksView<'_> {
+    fn subscribe(&mut self, pending: Resource<Pending>) -> wasmtime::Result<Resource<DynPollable>> {
+        subscribe(self.table, pending)
+    }
+
+    fn take(
+        &mut self,
+        pending: Resource<Pending>,
+    ) -> wasmtime::Result<Option<Result<WitDone, Failure>>> {
+        let pending = self.table.get_mut(&pending)?;
+        if let State::Waits(outcome) = &mut pending.outcome {
+            match outcome.try_recv() {
+                Ok(outcome) => pending.outcome = State::Has(outcome),
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(match std::mem::replace(&mut pending.outcome, State::Taken) {
+            State::Has(outcome) => Some(outcome.map(WitDone::from)),
+            State::Waits(_) | State::Taken => None,
+        })
+    }
+
+    fn drop(&mut self, pending: Resource<Pending>) -> wasmtime::Result<()> {
+        self.table.delete(pending)?;
+        Ok(())
+    }
+}
+
+impl From<Done> for WitDone {
+    fn from(done: Done) -> Self {
+        Self {
+            id: done.id.to_string(),
+            host: done.host.to_string(),
+            attempt: done.attempt,
+            payload: done.payload.into(),
+            content_type: done.content_type,
+        }
+    }
+}
+
+impl From<CastFault> for Failure {
+    fn from(fault: CastFault) -> Self {
+        match fault {
+            CastFault::Unknown(told) => Self::Denied(told),
+            CastFault::Refused(told) => Self::Refused(told),
+            CastFault::Full => Self::Busy,
+            CastFault::Shut(told) => Self::Nobody(told),
+            CastFault::Doubtful(told) => Self::Lost(told),
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let told = error.to_string();
+        match error {
+            CallError::Unknown { .. } => Self::Denied(told),
+            CallError::Refused { text, .. } => Self::Refused(text),
+            CallError::Failed { text, .. } => Self::Failed(text),
+            CallError::Late { .. } => Self::Late,
+            CallError::Busy { .. } | CallError::Overdrawn(_) => Self::Busy,
+            CallError::Nobody { .. } => Self::Nobody(told),
+            CallError::Lost { .. } => Self::Lost(told),
+        }
+    }
+}
+
+struct HasTasks;
+
+impl HasData for HasTasks {
+    type Data<'a> = TasksView<'a>;
+}
+
+/// Offers the interface to the components that `linker` links.
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> TasksView<'_>,
+) -> wasmtime::Result<()> {
+    bindings::soloist::plugin::tasks::add_to_linker::<T, HasTasks>(linker, view)
+}

@@ -1,0 +1,175 @@
+//! `soloist:plugin/term`: which term the guest runs under, notice of its end,
+//! and the guest's way to end it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use wasmtime::{
+    component::{HasData, Linker, Resource, ResourceTable},
+    format_err,
+};
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+
+use super::{Access, Notice};
+use bindings::soloist::plugin::term::{Host, TermInfo};
+use soloist_heart::clock::BootTime;
+use soloist_leadership::Gate;
+
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+pub mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "package soloist:host; world term { import soloist:plugin/term@0.1.0; }",
+        imports: { default: trappable },
+        with: { "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll },
+        require_store_data_send: true,
+    });
+}
+
+/// The longest reason that is passed on, in characters.
+const REASON_MAX: usize = 200;
+
+/// Whether an instance asked to be told of the term's end, so that it is waited
+/// for. Clones are of the same instance.
+#[derive(Clone, Debug, Default)]
+pub struct Heed(Arc<AtomicBool>);
+
+impl Heed {
+    /// Whether it asked.
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn ask(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// What the capability keeps for an instance.
+#[derive(Debug)]
+pub struct TermCtx {
+    access: Arc<Access>,
+    heed: Heed,
+}
+
+impl TermCtx {
+    /// Answers with the term that `access` reaches.
+    pub fn new(access: Arc<Access>) -> Self {
+        Self { access, heed: Heed::default() }
+    }
+
+    /// Whether the instance asked to be told of the end.
+    pub fn heed(&self) -> &Heed {
+        &self.heed
+    }
+}
+
+/// A [`TermCtx`] during one call, beside the table of the instance's resources.
+pub struct TermView<'a> {
+    pub(crate) ctx: &'a TermCtx,
+    pub(crate) table: &'a mut ResourceTable,
+}
+
+/// What a guest waits for that waits for the end of the term, or of its version.
+struct Ending(Arc<Access>);
+
+#[async_trait]
+impl Pollable for Ending {
+    async fn ready(&mut self) {
+        self.0.ending().await;
+    }
+}
+
+/// The term behind `gate`, as guests are told of it.
+pub fn term_info(gate: &Gate) -> TermInfo {
+    let term = gate.term();
+    let remaining = gate.deadline().at().since(BootTime::now()).as_millis();
+    TermInfo {
+        group: term.group.to_string(),
+        host: term.host.to_string(),
+        // A create revision is never negative.
+        token: term.token.0.cast_unsigned(),
+        lease_remaining_ms: remaining.try_into().unwrap_or(u64::MAX),
+    }
+}
+
+impl Host for TermView<'_> {
+    fn current(&mut self) -> wasmtime::Result<TermInfo> {
+        if self.ctx.access.term.is_none() {
+            return Err(format_err!(
+                "`term.current` was called outside of a term: a host that stands by has none"
+            ));
+        }
+        Ok(term_info(self.ctx.access.gate()))
+    }
+
+    fn ending(&mut self) -> wasmtime::Result<Resource<DynPollable>> {
+        self.ctx.heed.ask();
+        let ending = self.table.push(Ending(self.ctx.access.clone()))?;
+        subscribe(self.table, ending)
+    }
+
+    fn resign(&mut self, reason: String) -> wasmtime::Result<()> {
+        self.ctx.access.resign(&reason);
+        Ok(())
+    }
+}
+
+impl Access {
+    /// Asks that the term be ended, the first time that the action wants it.
+    fn resign(&self, reason: &str) {
+        if self.gate().admit().is_err() || self.resigning.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let reason = one_line(reason).unwrap_or_else(|| "it gave no reason".to_owned());
+        if let Some(term) = &self.term {
+            // Nobody listens where the term is ending already.
+            let _ = term.notices.send(Notice::Resign { action: self.action.clone(), reason });
+        }
+    }
+}
+
+/// A guest's `reason` as it can stand in a line of the log, if there is one.
+pub fn one_line(reason: &str) -> Option<String> {
+    let words = reason.split(|c: char| c.is_whitespace() || c.is_control());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    if line.is_empty() {
+        return None;
+    }
+    Some(match line.char_indices().nth(REASON_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    })
+}
+
+struct HasTerm;
+
+impl HasData for HasTerm {
+    type Data<'a> = TermView<'a>;
+}
+
+/// Offers the interface to the components that `linker` links.
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> TermView<'_>,
+) -> wasmtime::Result<()> {
+    bindings::soloist::plugin::term::add_to_linker::<T, HasTerm>(linker, view)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_fit_a_line() {
+        let one_line = |reason: &str| one_line(reason).unwrap_or_default();
+        assert_eq!(one_line("the disk is full"), "the disk is full");
+        assert_eq!(one_line(" two\nlines\r\n\u{1b}[31m "), "two lines [31m");
+        assert_eq!(one_line(""), "");
+        assert_eq!(one_line(&"ä".repeat(200)), "ä".repeat(200));
+        assert_eq!(one_line(&"ä".repeat(201)), format!("{}…", "ä".repeat(200)));
+    }
+}

@@ -1,0 +1,62 @@
+//! Kinds, recognised from what a component exports.
+
+use super::machine::Wasi;
+pub use soloist_config::{Kind, Kinds};
+
+/// The export that makes each kind, and the WASI that it is entered by. Of two for
+/// one kind, the first is taken.
+const EXPORTS: [(&str, Kind, Wasi); 6] = [
+    ("wasi:http/handler@0.3.", Kind::Http, Wasi::V03),
+    ("wasi:http/incoming-handler@0.2.", Kind::Http, Wasi::V02),
+    ("wasi:cli/run@0.3.", Kind::Service, Wasi::V03),
+    ("wasi:cli/run@0.2.", Kind::Service, Wasi::V02),
+    ("soloist:plugin/hooks@0.1.", Kind::Hooks, Wasi::V02),
+    ("soloist:plugin/task@0.1.", Kind::Task, Wasi::V02),
+];
+
+/// What a user is told when a component exports none of what is expected.
+pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), which answers requests, `wasi:cli/run`, which runs, `soloist:plugin/task`, which is called, or `soloist:plugin/hooks`, which is told who leads";
+
+/// The WASI by which a component with these exports is entered as a `kind`, if it is one.
+pub(super) fn entered_by(kind: Kind, exports: &[String]) -> Option<Wasi> {
+    let exported = |prefix| exports.iter().any(|name| name.starts_with(prefix));
+    let own = EXPORTS.into_iter().filter(|(_, of, _)| *of == kind);
+    own.filter(|(prefix, ..)| exported(*prefix)).map(|(.., wasi)| wasi).next()
+}
+
+/// The kinds of a component with these exports: all that it could be run as.
+pub(super) fn kinds_of(exports: &[String]) -> Kinds {
+    let kinds = [Kind::Http, Kind::Service, Kind::Hooks, Kind::Task].into_iter();
+    kinds.filter(|kind| entered_by(*kind, exports).is_some()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_export_known_makes_a_kind() {
+        let kinds = |names: &[&str]| {
+            kinds_of(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(kinds(&["wasi:http/incoming-handler@0.2.0"]).to_string(), "http");
+        assert_eq!(kinds(&["x", "wasi:cli/run@0.2.9"]).to_string(), "service");
+        let both = kinds(&["wasi:cli/run@0.2.0", "wasi:http/incoming-handler@0.2.12"]);
+        assert_eq!(both.to_string(), "http+service");
+        assert!(both.has(Kind::Http) && both.has(Kind::Service));
+        let twice = ["wasi:cli/run@0.2.0", "wasi:cli/run@0.3.0"].map(str::to_owned);
+        assert_eq!(kinds_of(&twice).to_string(), "service");
+        assert_eq!(entered_by(Kind::Service, &twice), Some(Wasi::V03));
+        assert_eq!(kinds(&["wasi:http/handler@0.3.0"]).to_string(), "http");
+        let hooks = "soloist:plugin/hooks@0.1.0";
+        assert_eq!(kinds(&[hooks, "wasi:http/handler@0.3.0"]).to_string(), "http+hooks");
+        assert!(!kinds(&[hooks]).stays() && kinds(&[hooks, "wasi:cli/run@0.2.0"]).stays());
+        let task = "soloist:plugin/task@0.1.0";
+        assert_eq!(kinds(&[task, "wasi:http/handler@0.3.0"]).to_string(), "http+task");
+        assert!(!kinds(&[task]).stays() && !kinds(&[task]).perform());
+        assert!(kinds(&[task, hooks]).perform());
+        assert!(kinds(&["soloist:plugin/hooks@0.2.0"]).is_empty());
+        assert!(kinds(&["wasi:cli/run@1.0.0"]).is_empty());
+        assert!(kinds(&[]).is_empty());
+    }
+}

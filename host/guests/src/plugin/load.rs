@@ -1,0 +1,243 @@
+//! Loading a plugin: read, recognise, lift, compile, link.
+
+use std::{
+    borrow::Cow,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use super::{
+    Engine, Entries, Form, Kinds, PluginError,
+    kind::kinds_of,
+    lift::lift,
+    machine::{Machine, Weight},
+    outline::Outline,
+    vetting::Craft,
+};
+use crate::capability;
+use soloist_config::small_file;
+use soloist_text::hex;
+
+/// The largest file that is read.
+const FILE_MAX: u64 = 256 << 20;
+/// How deep components may be nested; tools that compose them need three or four.
+const DEPTH_MAX: usize = 64;
+
+/// A component that is ready to be instantiated.
+pub struct Plugin {
+    file: PathBuf,
+    sha256: Arc<str>,
+    kinds: Kinds,
+    entries: Entries,
+    weight: Weight,
+}
+
+impl Plugin {
+    /// Loads `file`. This blocks, and compiling can take seconds.
+    ///
+    /// # Errors
+    /// When the file is nothing that this host can run; the error says why.
+    pub fn load(engine: &Engine, file: &Path) -> Result<Self, PluginError> {
+        Self::load_pinned(engine, file, None)
+    }
+
+    /// The same, if its content has the SHA-256 `pin`.
+    ///
+    /// # Errors
+    /// The same, and where it has another.
+    pub fn load_pinned(
+        engine: &Engine,
+        file: &Path,
+        pin: Option<[u8; 32]>,
+    ) -> Result<Self, PluginError> {
+        let bytes = read(file)?;
+        let sha256 = sha256(&bytes);
+        if let Some(pin) = pin.map(|pin| hex(&pin))
+            && pin != sha256
+        {
+            return Err(PluginError::Pinned { file: file.to_owned(), pin, sha256 });
+        }
+        engine.vet(Craft::Action, file, &bytes, &sha256)?;
+        Self::make(engine, file, &bytes, sha256)
+    }
+
+    /// Loads `bytes`, the content of `file`.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn from_bytes(engine: &Engine, file: &Path, bytes: &[u8]) -> Result<Self, PluginError> {
+        Self::make(engine, file, bytes, sha256(bytes))
+    }
+
+    fn make(
+        engine: &Engine,
+        file: &Path,
+        bytes: &[u8],
+        sha256: String,
+    ) -> Result<Self, PluginError> {
+        let (machine, component) = compile(engine, file, &component(file, bytes)?)?;
+        let (kinds, entries) = link(machine, file, &component)?;
+        let weight = Weight::of(&component);
+        Ok(Self { file: file.to_owned(), sha256: sha256.into(), kinds, entries, weight })
+    }
+
+    /// The file it was loaded from.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The SHA-256 of the file, in hexadecimal digits.
+    #[must_use]
+    pub fn sha256(&self) -> &Arc<str> {
+        &self.sha256
+    }
+
+    /// All that it can be run as.
+    #[must_use]
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// The same plugin, entered as these kinds alone.
+    pub fn narrowed_to(mut self, kinds: &Kinds) -> Self {
+        self.entries.narrow_to(kinds);
+        self
+    }
+
+    /// What an instance of it takes of the engine.
+    pub fn weight(&self) -> Weight {
+        self.weight
+    }
+
+    /// Where it is entered.
+    pub fn entries(&self) -> &Entries {
+        &self.entries
+    }
+}
+
+/// The content of `file`, if that is one.
+pub fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
+    let failed = |source: io::Error| PluginError::Read { file: file.to_owned(), source };
+    // Asked before it is opened, since opening a pipe would wait for ever.
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(PluginError::NotAFile { file: file.to_owned() });
+    }
+    let opened = File::open(file).map_err(failed)?;
+    let read = small_file::read_unless_larger(opened, FILE_MAX).map_err(failed)?;
+    read.ok_or_else(|| PluginError::TooLarge { file: file.to_owned(), max: FILE_MAX })
+}
+
+/// The SHA-256 of `bytes`, in hexadecimal digits.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    hex(Sha256::digest(bytes).as_slice())
+}
+
+/// The component that `bytes`, the content of `file`, is or can be lifted to.
+pub(super) fn component<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, PluginError> {
+    match Form::of(bytes) {
+        Form::Component => check_depth(file, bytes).map(|()| Cow::Borrowed(bytes)),
+        Form::Module => lift(file, bytes).map(Cow::Owned),
+        form => Err(PluginError::NotWasm { file: file.to_owned(), form }),
+    }
+}
+
+/// What the plugin `file` could be run as, by what it exports: nothing of it is compiled.
+///
+/// # Errors
+/// When it is no plugin. That it can be loaded is not said.
+pub fn kinds(file: &Path) -> Result<Kinds, PluginError> {
+    let bytes = read(file)?;
+    let component = component(file, &bytes)?;
+    let outline = Outline::read(&component)
+        .map_err(|source| PluginError::Compile { file: file.to_owned(), source: source.into() })?;
+    let kinds = kinds_of(&outline.exports);
+    if kinds.is_empty() {
+        return Err(PluginError::NoKind { file: file.to_owned(), exports: outline.exports });
+    }
+    Ok(kinds)
+}
+
+/// Refuses what takes the square of its size to compile.
+fn check_depth(file: &Path, bytes: &[u8]) -> Result<(), PluginError> {
+    match Outline::read(bytes) {
+        Ok(outline) if outline.depth > DEPTH_MAX => {
+            Err(PluginError::TooDeep { file: file.to_owned(), max: DEPTH_MAX })
+        }
+        // The compiler tells best what is wrong with a file that cannot be read.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Compiles for WASI 0.2 if that is possible, since calls are quicker there. What
+/// needs the concurrency of 0.3 is refused at once, before any code is compiled.
+fn compile<'a>(
+    engine: &'a Engine,
+    file: &Path,
+    bytes: &[u8],
+) -> Result<(&'a Machine, Component), PluginError> {
+    let refused = |source: wasmtime::Error| PluginError::Compile {
+        file: file.to_owned(),
+        source: source.into(),
+    };
+    let plain = engine.plain();
+    match Component::from_binary(&plain.engine, bytes) {
+        Ok(component) if !is_wasi_0_3(&component) => Ok((plain, component)),
+        // A damaged file is not worth a second engine.
+        Err(source) if !names_wasi_0_3(bytes) => Err(refused(source)),
+        _ => {
+            let concurrent = engine
+                .concurrent()
+                .map_err(|source| PluginError::Engine { file: file.to_owned(), source })?;
+            let component = Component::from_binary(&concurrent.engine, bytes).map_err(refused)?;
+            Ok((concurrent, component))
+        }
+    }
+}
+
+/// Whether it imports, or exports, an interface of WASI 0.3. Those without anything
+/// asynchronous in them compile for 0.2 as well.
+fn is_wasi_0_3(component: &Component) -> bool {
+    let (ty, engine) = (component.component_type(), component.engine());
+    let is = |name: &str| name.starts_with("wasi:") && name.contains(WASI_0_3);
+    ty.imports(engine).any(|(name, _)| is(name)) || ty.exports(engine).any(|(name, _)| is(name))
+}
+
+/// Whether an interface of WASI 0.3 seems to be named somewhere in the file.
+fn names_wasi_0_3(bytes: &[u8]) -> bool {
+    let named = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    named(WASI_0_3) && named("wasi:")
+}
+
+const WASI_0_3: &str = "@0.3.";
+
+fn link(
+    machine: &Machine,
+    file: &Path,
+    component: &Component,
+) -> Result<(Kinds, Entries), PluginError> {
+    let ty = component.component_type();
+    let exports: Vec<_> = ty.exports(&machine.engine).map(|(name, _)| name.to_owned()).collect();
+    let imports: Vec<_> = ty
+        .imports(&machine.engine)
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| !capability::offers(name))
+        .collect();
+    let file = || file.to_owned();
+    let kinds = kinds_of(&exports);
+    if kinds.is_empty() {
+        return Err(PluginError::NoKind { file: file(), exports });
+    }
+    if !imports.is_empty() {
+        return Err(PluginError::Imports { file: file(), imports });
+    }
+    let link = || Entries::of(&exports, &machine.linker.instantiate_pre(component)?);
+    let entries =
+        link().map_err(|source| PluginError::Link { file: file(), source: source.into() })?;
+    Ok((kinds, entries))
+}

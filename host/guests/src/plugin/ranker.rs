@@ -1,0 +1,93 @@
+//! A strategy that a plugin says.
+//!
+//! It runs in an engine of its own, one call in a fresh instance, with nothing to
+//! go by but its arguments: every import traps. It is held to a number of
+//! instructions, and not to a time, so that all hosts come to the same answer.
+
+use std::path::Path;
+
+use wasmtime::{
+    Config, Engine, Store, StoreLimits, StoreLimitsBuilder,
+    component::{Component, Linker},
+};
+
+use super::{
+    PluginError,
+    load::{component, read, sha256},
+    outline::Outline,
+    vetting::Craft,
+};
+use soloist_text::with_causes;
+
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "soloist:plugin/strategy-plugin",
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
+pub use bindings::exports::soloist::plugin::strategy::Candidate as Ranked;
+use bindings::{StrategyPlugin, StrategyPluginPre};
+
+/// How many instructions one call may take (wasmtime: `Config::consume_fuel`): a
+/// fraction of a second, and thousands for each of a thousand candidates.
+const FUEL: u64 = 50_000_000;
+/// The memory of one call, in bytes.
+const MEMORY: usize = 32 << 20;
+
+/// A plugin that exports `soloist:plugin/strategy`.
+pub struct Ranker {
+    engine: Engine,
+    entry: StrategyPluginPre<StoreLimits>,
+}
+
+impl Ranker {
+    /// Loads the component at `file`, once it is known that compiling it ends, as `vetting`
+    /// finds out. This blocks.
+    ///
+    /// # Errors
+    /// When it is no such component.
+    pub fn load(vetting: &super::Engine, file: &Path) -> Result<Self, PluginError> {
+        let bytes = read(file)?;
+        vetting.vet(Craft::Strategy, file, &bytes, &sha256(&bytes))?;
+        Self::from_bytes(file, &bytes)
+    }
+
+    /// Loads `bytes`, the content of `file`.
+    pub(super) fn from_bytes(file: &Path, bytes: &[u8]) -> Result<Self, PluginError> {
+        let mut config = Config::new();
+        config.consume_fuel(true);
+        let failed = |source: wasmtime::Error| PluginError::Compile {
+            file: file.to_owned(),
+            source: source.into(),
+        };
+        let engine = Engine::new(&config).map_err(failed)?;
+        let bytes = component(file, bytes)?;
+        let component = Component::new(&engine, &bytes).map_err(failed)?;
+        let mut linker = Linker::new(&engine);
+        linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
+        let entry = linker.instantiate_pre(&component).and_then(StrategyPluginPre::new);
+        let entry = entry.map_err(|_| PluginError::NoStrategy {
+            file: file.to_owned(),
+            exports: Outline::read(&bytes).map(|outline| outline.exports).unwrap_or_default(),
+        })?;
+        Ok(Self { engine, entry })
+    }
+
+    /// The names of `candidates`, the one that should lead first.
+    ///
+    /// # Errors
+    /// Says what the plugin did instead.
+    pub fn rank(&self, group: &str, candidates: &[Ranked]) -> Result<Vec<String>, String> {
+        let limits = StoreLimitsBuilder::new().memory_size(MEMORY).instances(128).build();
+        let mut store = Store::new(&self.engine, limits);
+        store.limiter(|limits| limits);
+        let ranked = store.set_fuel(FUEL).and_then(|()| {
+            let plugin: StrategyPlugin = self.entry.instantiate(&mut store)?;
+            plugin.soloist_plugin_strategy().call_rank(&mut store, group, candidates)
+        });
+        ranked.map_err(|error| with_causes(error.as_ref()))
+    }
+}

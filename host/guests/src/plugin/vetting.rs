@@ -1,0 +1,271 @@
+//! A first compilation in a process of its own.
+//!
+//! Nothing bounds what a compiler takes: a file of a few hundred KiB can be made that
+//! costs it minutes and gigabytes, or that it breaks down on. So what was never compiled
+//! here is compiled by another process within limits, and what that made is put into the
+//! cache; the host itself compiles only what is known to come to an end.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read, Seek, Write},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+};
+
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit,
+};
+
+use tempfile::TempDir;
+use tracing::{info, warn};
+
+use super::{
+    Engine, Plugin, PluginError, Ranker,
+    artefacts::{Note, Verdict},
+};
+
+/// The processor time that a file of no length may take, and each MiB of it more: ten
+/// times and more what compilers' output takes (CPython, 18 MiB: 10 s).
+const SECONDS: u64 = 10;
+const SECONDS_PER_MIB: u64 = 5;
+/// The same for memory, in bytes.
+const MEMORY: u64 = 1 << 30;
+const MEMORY_PER_MIB: u64 = 64 << 20;
+/// How much less urgent it is than a lease.
+const NICE: i32 = 10;
+
+/// What a file is compiled as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Craft {
+    /// A plugin that is performed; what comes of it is kept in the cache.
+    Action,
+    /// A strategy, by the engine of strategies, which has no cache.
+    Strategy,
+}
+
+/// What one compilation may take of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Processor time, in seconds.
+    pub seconds: u64,
+    /// Memory that can be written to, in bytes.
+    pub memory: u64,
+}
+
+impl CompileLimits {
+    fn of(size: usize) -> Self {
+        let mib = size as u64 >> 20;
+        Self { seconds: SECONDS + SECONDS_PER_MIB * mib, memory: MEMORY + MEMORY_PER_MIB * mib }
+    }
+
+    /// Puts this process under the limits. What it holds already does not count.
+    fn apply(self) -> io::Result<()> {
+        // A signal of its own comes first, then the end.
+        limit(Resource::Cpu, self.seconds, self.seconds + 1)?;
+        let memory = data_held()? + self.memory;
+        limit(Resource::Data, memory, memory)?;
+        limit(Resource::Core, 0, 0)?;
+        nice(NICE)?;
+        Ok(())
+    }
+}
+
+fn limit(resource: Resource, current: u64, maximum: u64) -> io::Result<()> {
+    setrlimit(resource, Rlimit { current: Some(current), maximum: Some(maximum) })?;
+    Ok(())
+}
+
+/// What the limit on data counts of this process, in bytes (proc(5): `VmData`).
+fn data_held() -> io::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|kib| kib << 10).ok_or_else(|| io::Error::other("there is no VmData in proc"))
+}
+
+/// Lets this process end with process `parent`.
+pub fn end_with(parent: i32) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have ended before that.
+    if getppid() != Pid::from_raw(parent) {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the host has ended"));
+    }
+    Ok(())
+}
+
+/// Has files compiled by `soloist plugin compile` before this process does it.
+#[derive(Debug)]
+pub(crate) struct Vetting {
+    program: PathBuf,
+    /// The file that it keeps functions in.
+    functions: Option<PathBuf>,
+}
+
+impl Vetting {
+    /// By this program, the `soloist` that is to be run.
+    pub(crate) fn by(program: PathBuf, functions: Option<PathBuf>) -> Self {
+        Self { program, functions }
+    }
+
+    /// Returns once compiling `bytes`, the content of `file`, is known to end, and what the
+    /// cache has of it is what was put there.
+    pub(super) fn pass(
+        &self,
+        engine: &Engine,
+        craft: Craft,
+        file: &Path,
+        bytes: &[u8],
+        sha256: &str,
+    ) -> Result<(), PluginError> {
+        let note = note(engine, craft, sha256);
+        if note.as_ref().is_some_and(|note| is_known(note, craft, file)) {
+            return Ok(());
+        }
+        info!(
+            event = "compiling", file = %file.display(),
+            "compiling {}, which this host has not seen before", file.display()
+        );
+        let limits = CompileLimits::of(bytes.len());
+        let failed = |source| PluginError::Apart { file: file.to_owned(), source };
+        let workplace = note.as_ref().map(Note::workplace).transpose().map_err(failed)?;
+        let compiled = self.compile(workplace.as_ref(), craft, bytes, limits);
+        let (status, words) = compiled.map_err(failed)?;
+        if status.success() {
+            if let Some((note, workplace)) = note.zip(workplace)
+                && let Err(error) = note.keep(workplace.path())
+            {
+                warn!(
+                    %error, file = %file.display(),
+                    "what was compiled of {} cannot be kept: the next start compiles it again",
+                    file.display()
+                );
+            }
+            return Ok(());
+        }
+        let file = file.to_owned();
+        Err(if status.signal() == Some(Signal::XCPU.as_raw()) {
+            PluginError::Costly { file, seconds: limits.seconds }
+        } else {
+            PluginError::Broken { file, how: how(status, &words) }
+        })
+    }
+
+    /// Whether that was done before.
+    pub(super) fn knows(engine: &Engine, craft: Craft, file: &Path, sha256: &str) -> bool {
+        note(engine, craft, sha256).is_some_and(|note| is_known(&note, craft, file))
+    }
+
+    /// How the process ended, and what it said.
+    fn compile(
+        &self,
+        workplace: Option<&TempDir>,
+        craft: Craft,
+        bytes: &[u8],
+        limits: CompileLimits,
+    ) -> io::Result<(ExitStatus, String)> {
+        let mut input = tempfile::tempfile()?;
+        input.write_all(bytes)?;
+        input.rewind()?;
+        let mut command = Command::new(&self.program);
+        command.args(["plugin", "compile"]).env_clear();
+        if let Some(workplace) = workplace {
+            command.arg("--cache").arg(workplace.path());
+        }
+        match (craft, &self.functions) {
+            (Craft::Strategy, _) => drop(command.arg("--strategy")),
+            (Craft::Action, Some(functions)) => drop(command.arg("--functions").arg(functions)),
+            (Craft::Action, None) => {}
+        }
+        command
+            .arg(format!("--parent={}", std::process::id()))
+            .arg(format!("--seconds={}", limits.seconds))
+            .arg(format!("--memory={}", limits.memory))
+            .stdin(input)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let output = command.spawn()?.wait_with_output()?;
+        Ok((output.status, String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+}
+
+/// Compiles what stdin holds; whether it can be is not told, only that there is an end.
+pub fn compile_stdin(engine: &Engine, craft: Craft, limits: CompileLimits) -> io::Result<()> {
+    // Both engines reserve their pools before memory is counted.
+    engine.concurrent().map_err(io::Error::other)?;
+    limits.apply()?;
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
+    // The host will find out the same, and says it better.
+    match craft {
+        Craft::Action => drop(Plugin::from_bytes(engine, Path::new("stdin"), &bytes)),
+        Craft::Strategy => drop(Ranker::from_bytes(Path::new("stdin"), &bytes)),
+    }
+    // The next one takes longer without.
+    let _ = engine.keep_functions();
+    Ok(())
+}
+
+fn note(engine: &Engine, craft: Craft, sha256: &str) -> Option<Note> {
+    engine.cache().map(|cache| Note::new(cache, &note_name(engine, craft, sha256)))
+}
+
+/// For another version of the compiler, or other settings of it, it is another.
+fn note_name(engine: &Engine, craft: Craft, sha256: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.plain().engine.precompile_compatibility_hash().hash(&mut hasher);
+    let compiler = hasher.finish();
+    match craft {
+        Craft::Action => format!("{sha256}-{compiler:016x}"),
+        Craft::Strategy => format!("{sha256}-{compiler:016x}-strategy"),
+    }
+}
+
+/// Whether `file` was compiled before, and what is left of that is as it was then.
+fn is_known(note: &Note, craft: Craft, file: &Path) -> bool {
+    if craft == Craft::Strategy {
+        return note.exists();
+    }
+    match note.check() {
+        Verdict::Sound => true,
+        Verdict::Unknown => false,
+        Verdict::Damaged(piece) => {
+            let (piece, file) = (piece.display(), file.display());
+            warn!(
+                event = "cache-damaged", cache = %piece, %file,
+                "the compile cache is damaged: {piece} is not what was put there; {file}, which is \
+                 not to blame, is compiled anew. If it happens again, look at this machine's disk \
+                 and memory"
+            );
+            note.forget();
+            false
+        }
+    }
+}
+
+fn how(status: ExitStatus, words: &str) -> String {
+    match words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+        Some(last) => format!("{status}: {}", last.chars().take(200).collect::<String>()),
+        None => status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_file_may_take_more() {
+        let [small, python] = [300 << 10, 18 << 20].map(CompileLimits::of);
+        assert_eq!(small, CompileLimits { seconds: 10, memory: 1 << 30 });
+        assert_eq!((python.seconds, python.memory >> 20), (100, 2176));
+    }
+
+    #[test]
+    fn the_last_word_of_a_process_tells_how_it_ended() {
+        let status = ExitStatus::from_raw(134);
+        assert_eq!(how(status, "one\nmemory failed\n\n"), format!("{status}: memory failed"));
+        assert_eq!(how(status, " \n"), status.to_string());
+    }
+}

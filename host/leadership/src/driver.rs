@@ -1,0 +1,342 @@
+//! The driver: the heart's loop.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tokio::{
+    runtime,
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
+    task::JoinHandle,
+    time::sleep,
+};
+use tracing::{debug, info};
+
+use crate::{
+    calls::{Answer, Calls},
+    performer::{Order, Performer},
+    report,
+    sight::Freshness,
+    terms::Terms,
+    view::HostView,
+    watchdog::Watchdog,
+    witness::Witness,
+};
+use soloist_heart::{
+    Command, Event, Group, Heart, LeaseId, Stage, Timings,
+    clock::{BootTime, unix_ms},
+};
+use soloist_stores::{Member, Mismatch, Roster, Store, StoreError};
+use soloist_telemetry::{
+    journal::{Journal, Transition},
+    measure,
+};
+use soloist_text::millis;
+
+/// Why a host that its supervisor has started again after a crash leads nothing.
+const WENT_BACK: &str = "the store went back before this host crashed, and gives out tokens again; \
+                         restart this host, with its supervisor, if that was meant";
+/// The longest nap: timers of tokio stand still while the machine is suspended.
+const NAP: Duration = Duration::from_millis(250);
+
+/// What a driver is given.
+pub struct Driver {
+    /// The durations.
+    pub timings: Timings,
+    /// This host, as the members see it. Its name stays the same.
+    pub member: watch::Receiver<Member>,
+    /// Where it stands for election.
+    pub store: Arc<dyn Store>,
+    /// The groups that it stands in, once it is told that it is [ready](Event::Ready) for them.
+    pub groups: BTreeSet<Group>,
+    /// Who does what a leader does.
+    pub performer: Arc<dyn Performer>,
+    /// Who looks after its terms.
+    pub watchdog: Watchdog,
+    /// The groups that are spread, by its settings.
+    pub spread: BTreeSet<Group>,
+    /// What is known of the cluster.
+    pub roster: watch::Receiver<Option<Roster>>,
+    /// What is told when the store confirms that roster.
+    pub freshness: Freshness,
+    /// Who is told of its sessions.
+    pub witness: Box<dyn Witness>,
+    /// Where its transitions are taken down.
+    pub journal: Journal,
+}
+
+/// A running driver.
+pub struct Handle {
+    events: UnboundedSender<Event>,
+    view: watch::Receiver<HostView>,
+    task: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Where events from outside go in.
+    #[must_use]
+    pub fn events(&self) -> UnboundedSender<Event> {
+        self.events.clone()
+    }
+
+    /// What the heart lets others see.
+    #[must_use]
+    pub fn view(&self) -> watch::Receiver<HostView> {
+        self.view.clone()
+    }
+
+    /// Begins to end every term gracefully, and stands for nothing any more. The session
+    /// goes on until [`Handle::shut_down`].
+    pub fn stand_down(&self) {
+        // A driver that does not listen any more is already down.
+        let _ = self.events.send(Event::StandDown);
+    }
+
+    /// Ends every term gracefully and gives the session back; returns when that is done.
+    ///
+    /// # Errors
+    /// The driver broke down; then the watchdog ends what it left running.
+    pub async fn shut_down(self) -> Result<(), tokio::task::JoinError> {
+        // A driver that does not listen any more is already down.
+        let _ = self.events.send(Event::Shutdown);
+        self.task.await
+    }
+}
+
+impl Driver {
+    /// Starts the driver on the election thread. What its leaderships perform runs on `performers`.
+    #[must_use]
+    pub fn start(self, election: &runtime::Handle, performers: runtime::Handle) -> Handle {
+        let (events, inbox) = unbounded_channel();
+        let (view_to, view) = watch::channel(HostView::default());
+        let driver = Loop::new(self, performers, events.clone(), view_to);
+        let task = election.spawn(driver.run(inbox));
+        Handle { events, view, task }
+    }
+}
+
+/// The state of a running driver.
+struct Loop {
+    heart: Heart,
+    timings: Timings,
+    calls: Calls,
+    answers: UnboundedReceiver<Answer>,
+    terms: Terms,
+    roster: watch::Receiver<Option<Roster>>,
+    mismatches: watch::Receiver<Option<Mismatch>>,
+    freshness: Freshness,
+    witness: Box<dyn Witness>,
+    journal: Journal,
+    view: watch::Sender<HostView>,
+    health: report::StoreHealth,
+    doubles: report::Doubles,
+    in_vain: report::InVain,
+    /// Whether the store does not show yet what this host says of itself.
+    unsaid: bool,
+}
+
+impl Loop {
+    fn new(
+        driver: Driver,
+        performers: runtime::Handle,
+        events: UnboundedSender<Event>,
+        view: watch::Sender<HostView>,
+    ) -> Self {
+        let Driver { timings, member, store, groups, journal, .. } = driver;
+        let me = member.borrow().clone();
+        let (answers_to, answers) = unbounded_channel();
+        Self {
+            heart: Heart::new(me.name.as_str().into(), timings, groups),
+            timings,
+            health: report::StoreHealth::new(store.label(), &me.name, journal.clone()),
+            mismatches: store.mismatches(),
+            doubles: report::Doubles::of(&me),
+            in_vain: report::InVain::default(),
+            unsaid: false,
+            calls: Calls::new(store, member, timings, answers_to, driver.spread),
+            answers,
+            terms: Terms::new(driver.performer, performers, driver.watchdog, events),
+            roster: driver.roster,
+            freshness: driver.freshness,
+            witness: driver.witness,
+            journal,
+            view,
+        }
+    }
+
+    async fn run(mut self, mut inbox: UnboundedReceiver<Event>) {
+        if self.witness.has_gone_back() {
+            self.store_changed(Mismatch { seen: WENT_BACK.to_owned(), behind: true });
+        }
+        self.feed(Event::Tick);
+        while !self.heart.is_done() {
+            let nap = self.heart.next_wake().since(BootTime::now()).min(NAP);
+            tokio::select! {
+                // Answers first: a renewal that has arrived must count before time is looked at.
+                // But of another store, or an older one, none counts.
+                biased;
+                Ok(()) = self.mismatches.changed() => {
+                    let mismatch = self.mismatches.borrow_and_update().clone();
+                    mismatch.into_iter().for_each(|it| self.store_changed(it));
+                }
+                Some(answer) = self.answers.recv() => self.answer(answer),
+                Some(event) = inbox.recv() => self.feed(event),
+                Ok(()) = self.roster.changed() => self.compare(),
+                () = sleep(nap) => {
+                    self.feed(Event::Tick);
+                    if self.unsaid {
+                        self.compare();
+                    }
+                }
+            }
+        }
+        self.calls.end().await;
+        self.terms.join().await;
+    }
+
+    fn store_changed(&mut self, Mismatch { seen, behind }: Mismatch) {
+        report::store_changed(&seen, self.heart.host(), &self.journal);
+        if behind {
+            self.witness.went_back();
+        }
+        self.feed(Event::StoreChanged { seen, behind });
+    }
+
+    fn answer(&mut self, Answer { event, outcome }: Answer) {
+        match (&event, &outcome) {
+            (Event::Released { lease }, Ok(())) | (Event::LeaseGone { lease }, _) => {
+                self.witness.over(*lease);
+            }
+            (Event::Renewed { sent, .. }, Ok(())) => {
+                let now = BootTime::now();
+                let margin = self.heart.session().live().map(|(_, deadline)| deadline.since(now));
+                measure::renewed(now.since(*sent), margin.unwrap_or_default());
+                self.freshness.answered(*sent);
+            }
+            _ => {}
+        }
+        match outcome {
+            Err(StoreError::NotLeader) | Ok(()) => self.health.answered(),
+            // What a store refuses that renews, the rehearsal tells.
+            Err(error) if !error.is_transient() && self.heart.session().live().is_some() => {
+                debug!(%error, "the store refuses a call");
+            }
+            Err(error) => self.health.failed(&error),
+        }
+        self.feed(event);
+    }
+
+    fn feed(&mut self, event: Event) {
+        if let Event::Granted { lease, ttl, .. } = &event {
+            // Before the step that makes it stand for election.
+            self.witness.opened(*lease);
+            info!(event = "session", %lease, ttl_ms = millis(*ttl), "session opened");
+            self.journal.write(Transition::of("session", self.heart.host()));
+            self.calls.join(*lease);
+            self.calls.attend(*lease);
+        }
+        self.in_vain.hear(&event);
+        let commands = self.heart.step(event, BootTime::now());
+        // Before anything that takes time, be it a line of the log.
+        commands.iter().for_each(|command| self.terms.turn_gate(command));
+        // Whoever reads of a change and asks must find it.
+        self.publish();
+        for command in commands {
+            if !self.in_vain.repeats(&command) {
+                report::transition(&command, self.heart.host(), &self.journal);
+                report::command(&command, self.heart.host());
+            }
+            self.carry_out(command);
+        }
+    }
+
+    fn publish(&self) {
+        let view = HostView::of(&self.heart, self.health.error(), self.doubles.warning());
+        self.view.send_if_modified(|old| {
+            report::obstacles(old, &view, self.heart.host(), &self.journal);
+            let changed = *old != view;
+            *old = view;
+            changed
+        });
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Grant { sent } => self.calls.grant(self.timings.ttl, sent),
+            Command::Renew { lease, sent } => self.calls.renew(lease, sent),
+            Command::Revoke { lease } => self.calls.revoke(lease),
+            Command::Campaign { group, lease, attempt } => {
+                self.calls.campaign(group, lease, attempt);
+            }
+            Command::Withdraw { group, .. } => self.calls.withdraw(&group),
+            Command::Verify { key } => self.calls.verify(key),
+            Command::Start { key, deadline } => {
+                self.terms.begin(&key, self.heart.host(), deadline);
+                self.calls.proclaim(key, unix_ms());
+            }
+            Command::Extend { lease, deadline } => self.terms.extend(lease, deadline),
+            Command::Drain { key, .. } => self.terms.order(&key, Order::Drain),
+            Command::Stop { key, cause } => {
+                measure::term_ended(key.group.as_str(), cause.word());
+                self.terms.order(&key, Order::Stop);
+            }
+            Command::Resign { key } => {
+                self.terms.forget(&key.group);
+                self.calls.resign(key);
+            }
+        }
+    }
+
+    /// Holds what the store shows against what the heart believes.
+    fn compare(&mut self) {
+        let roster = self.roster.borrow_and_update().clone();
+        let (Some(roster), Some((lease, _))) = (roster, self.heart.session().live()) else {
+            return;
+        };
+        if self.doubles.look(&roster) {
+            self.publish();
+        }
+        self.unsaid = self.write_again(&roster);
+        // Who stands or leads knows of it: of a thousand groups, few are left.
+        let idle = |group| {
+            let candidacy = self.heart.candidacies().get(group);
+            candidacy.is_some_and(|candidacy| matches!(candidacy.stage(), Stage::Idle { .. }))
+        };
+        let queues = roster.groups.iter().filter(|(group, _)| idle(group));
+        let standing = queues.flat_map(|(_, queue)| queue).filter(|s| s.key.lease == lease);
+        let mut events: Vec<_> = standing.map(|s| Event::Standing { key: s.key.clone() }).collect();
+        for candidacy in self.heart.candidacies().values() {
+            if let Some(key) = candidacy.stage().key()
+                && roster.revision >= key.token.0
+                && !roster.has(key)
+            {
+                events.push(Event::KeyGone { key: key.clone() });
+            }
+        }
+        events.into_iter().for_each(|event| self.feed(event));
+    }
+
+    /// Writes what this host says of itself again, where somebody has taken it away. Whether
+    /// anything is missing: what was just written takes a moment to show.
+    fn write_again(&mut self, roster: &Roster) -> bool {
+        let host = &**self.heart.host();
+        let entry = roster.members.iter().find(|(_, member)| member.name == host);
+        // One under another lease is a namesake's, or this host's own of before: it goes by itself.
+        let mut unsaid = entry.is_none_or(|(lease, _)| *lease == LeaseId::NONE);
+        if unsaid {
+            self.calls.join_again();
+        }
+        for candidacy in self.heart.candidacies().values() {
+            if let Stage::Leading { key, .. } = candidacy.stage()
+                && let Some(own) = roster.leader(&key.group)
+                && own.key == *key
+                && own.candidate.since.is_none()
+            {
+                self.calls.proclaim_again(key);
+                unsaid = true;
+            }
+        }
+        unsaid
+    }
+}

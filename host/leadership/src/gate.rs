@@ -1,0 +1,251 @@
+//! The gate: every request in, every response out and every effect passes it.
+//!
+//! Invariants:
+//! - A gate that has been closed never opens again; a new term has a new gate.
+//! - Past its deadline a gate is shut by the clock alone: no thread, task or
+//!   message has to run for that. A host that was frozen finds it shut.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, AtomicU64, Ordering},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use soloist_heart::{Group, Term, Token, clock::BootTime};
+
+/// Until when a session may be relied on. It only ever moves later, and once it
+/// has passed it does not move any more.
+///
+/// All gates of one session share its deadline, so one renewal extends all.
+#[derive(Debug)]
+pub struct Deadline(AtomicU64);
+
+impl Deadline {
+    /// A deadline at this moment.
+    #[must_use]
+    pub fn new(at: BootTime) -> Self {
+        Self(AtomicU64::new(at.as_nanos()))
+    }
+
+    /// Moves the deadline to `to`, unless it is later already. Returns whether
+    /// it had not passed yet: somebody may have seen it pass.
+    #[must_use]
+    pub fn extend(&self, to: BootTime) -> bool {
+        let (now, to) = (BootTime::now().as_nanos(), to.as_nanos());
+        let later = |at| (at > now).then(|| to.max(at));
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, later).is_ok()
+    }
+
+    /// Seals a deadline that has passed by `now`: no extension can overtake that any more.
+    pub fn seal(&self, now: BootTime) -> bool {
+        let passed = |at| (at <= now.as_nanos()).then_some(0);
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, passed).is_ok()
+    }
+
+    /// The moment.
+    #[must_use]
+    pub fn at(&self) -> BootTime {
+        BootTime::from_nanos(self.0.load(Ordering::Acquire))
+    }
+
+    /// Whether it has passed.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        BootTime::now() >= self.at()
+    }
+}
+
+/// Why the gate did not let something through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Shut {
+    /// The term is ending by itself; what has begun may still finish.
+    #[error("this host is handing its leadership over")]
+    Draining,
+    /// The term has ended.
+    #[error("this host's leadership has ended")]
+    Closed,
+    /// The deadline passed before the session was renewed.
+    #[error("this host's leadership may have ended: its lease was not renewed in time")]
+    Expired,
+}
+
+impl Shut {
+    /// The reason in one word that stays the same, for machines.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::Closed => "closed",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+const OPEN: u8 = 0;
+const DRAINING: u8 = 1;
+const CLOSED: u8 = 2;
+const REVOKED: u8 = 3;
+
+/// The gate of one term.
+#[derive(Debug)]
+pub struct Gate {
+    term: Term,
+    deadline: Arc<Deadline>,
+    phase: AtomicU8,
+    ending: CancellationToken,
+}
+
+impl Gate {
+    /// An open gate for `term`.
+    #[must_use]
+    pub fn new(term: Term, deadline: Arc<Deadline>) -> Self {
+        Self { term, deadline, phase: AtomicU8::new(OPEN), ending: CancellationToken::new() }
+    }
+
+    /// An open gate for what runs outside of every term, under no lease.
+    #[must_use]
+    pub fn outside(group: Group, host: Arc<str>) -> Self {
+        // No token is zero: it stands for none.
+        let term = Term { group, host, token: Token(0) };
+        Self::new(term, Arc::new(Deadline::new(BootTime::NEVER)))
+    }
+
+    /// The term behind the gate.
+    #[must_use]
+    pub fn term(&self) -> &Term {
+        &self.term
+    }
+
+    /// The deadline that the gate obeys.
+    #[must_use]
+    pub fn deadline(&self) -> &Deadline {
+        &self.deadline
+    }
+
+    /// Asks to begin something new, such as a request.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn admit(&self) -> Result<(), Shut> {
+        self.pass_in(OPEN)
+    }
+
+    /// Asks to go on with what was admitted: an effect, a response.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn pass(&self) -> Result<(), Shut> {
+        self.pass_in(DRAINING)
+    }
+
+    fn pass_in(&self, latest: u8) -> Result<(), Shut> {
+        let phase = self.phase.load(Ordering::Acquire);
+        if phase >= CLOSED {
+            return Err(Shut::Closed);
+        }
+        if self.deadline.passed() {
+            return Err(Shut::Expired);
+        }
+        if phase > latest {
+            return Err(Shut::Draining);
+        }
+        Ok(())
+    }
+
+    /// Resolves when the term is ending: it drains, or it is over already. Where
+    /// the deadline has merely passed, that is as soon as somebody closes the gate.
+    pub async fn ending(&self) {
+        self.ending.cancelled().await;
+    }
+
+    /// Admits nothing new from now on.
+    pub fn drain(&self) {
+        self.turn(DRAINING);
+    }
+
+    /// Whether it was closed; a deadline that has passed alone does not close it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.phase.load(Ordering::Acquire) >= CLOSED
+    }
+
+    /// Whether it was closed because another host may lead already.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == REVOKED
+    }
+
+    /// Lets nothing through any more.
+    pub fn close(&self) {
+        self.turn(CLOSED);
+    }
+
+    /// Lets nothing through any more: the leadership is lost, not given up.
+    pub fn revoke(&self) {
+        self.turn(REVOKED);
+    }
+
+    fn turn(&self, phase: u8) {
+        // In this order: who is told of the end must find it.
+        self.phase.fetch_max(phase, Ordering::AcqRel);
+        self.ending.cancel();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use soloist_heart::{Group, Token};
+
+    use super::*;
+
+    /// An open gate for the term of group `main`, host `a` and token 7.
+    pub(crate) fn gate_until(deadline: BootTime) -> Arc<Gate> {
+        let term = Term { group: Group::main(), host: "a".into(), token: Token(7) };
+        Arc::new(Gate::new(term, Arc::new(Deadline::new(deadline))))
+    }
+
+    #[test]
+    fn drains_then_closes_and_never_opens_again() {
+        let gate = gate_until(BootTime::NEVER);
+        assert_eq!(gate.admit(), Ok(()));
+        gate.drain();
+        assert_eq!((gate.admit(), gate.pass()), (Err(Shut::Draining), Ok(())));
+        gate.close();
+        gate.drain();
+        assert_eq!((gate.admit(), gate.pass()), (Err(Shut::Closed), Err(Shut::Closed)));
+    }
+
+    #[test]
+    fn the_clock_alone_shuts_it() {
+        let gate = gate_until(BootTime::now() + Duration::from_secs(3600));
+        assert_eq!(gate.admit(), Ok(()));
+        let past = gate_until(BootTime::now());
+        assert_eq!((past.admit(), past.pass()), (Err(Shut::Expired), Err(Shut::Expired)));
+    }
+
+    #[test]
+    fn a_deadline_moves_later_only() {
+        let soon = BootTime::now() + Duration::from_secs(3600);
+        let later = soon + Duration::from_secs(1);
+        let deadline = Deadline::new(soon);
+        assert!(deadline.extend(BootTime::ZERO));
+        assert_eq!(deadline.at(), soon);
+        assert!(deadline.extend(later));
+        assert_eq!(deadline.at(), later);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_stays_passed() {
+        let later = BootTime::now() + Duration::from_secs(3600);
+        let unseen = Deadline::new(BootTime::now());
+        assert!(!unseen.extend(later));
+        let seen = Deadline::new(later);
+        assert!(!seen.seal(BootTime::now()));
+        assert!(seen.seal(later));
+        assert!(!seen.extend(later + Duration::from_secs(1)));
+        assert!(seen.passed());
+    }
+}

@@ -1,0 +1,245 @@
+//! What people read of the driver's doings: every transition, with its cause.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tracing::{debug, info, warn};
+
+use crate::view::{GroupView, HostView};
+use soloist_heart::{Command, Event, Group, clock::BootTime};
+use soloist_stores::{Member, Roster, StoreError};
+use soloist_telemetry::{
+    journal::{Journal, Transition},
+    repeats::Repeats,
+};
+use soloist_text::{millis, with_causes};
+
+/// Takes a command of the heart down as the transition that it is.
+pub(crate) fn transition(command: &Command, host: &str, journal: &Journal) {
+    let of = |event| Transition::of(event, host);
+    journal.write(match command {
+        Command::Campaign { group, .. } => of("standby").in_group(group),
+        Command::Withdraw { group, .. } => of("withdrawn").in_group(group),
+        Command::Start { key, .. } => of("leading").in_term(key),
+        Command::Drain { key, cause } => of("draining").in_term(key).since(cause),
+        Command::Stop { key, cause } => of("stopping").in_term(key).since(cause),
+        Command::Resign { key } => of("resigning").in_term(key),
+        Command::Grant { .. }
+        | Command::Renew { .. }
+        | Command::Extend { .. }
+        | Command::Verify { .. }
+        | Command::Revoke { .. } => return,
+    });
+}
+
+/// Logs a command of the heart as the transition that it is.
+pub(crate) fn command(command: &Command, host: &Arc<str>) {
+    match command {
+        Command::Campaign { group, .. } => {
+            info!(event = "standby", %group, "standing for election");
+        }
+        Command::Withdraw { group, .. } => info!(event = "withdrawn", %group, "withdrawn"),
+        Command::Verify { key } => {
+            debug!(event = "won", group = %key.group, token = key.token.0, "won, re-reading the key");
+        }
+        Command::Start { key, deadline } => {
+            let lease_remaining_ms = millis(deadline.since(BootTime::now()));
+            info!(event = "leading", group = %key.group, token = key.token.0, lease_remaining_ms, "{host} leads");
+        }
+        Command::Drain { key, cause } => {
+            info!(event = "draining", group = %key.group, token = key.token.0, %cause, "ending the term: draining");
+        }
+        Command::Stop { key, cause } if cause.drains() => {
+            info!(event = "stopping", group = %key.group, token = key.token.0, %cause, "ending the term: stopping");
+        }
+        Command::Stop { key, cause } => {
+            warn!(event = "stopping", group = %key.group, token = key.token.0, %cause, "ending the term at once");
+        }
+        Command::Resign { key } => {
+            info!(event = "resigning", group = %key.group, token = key.token.0, "resigning");
+        }
+        Command::Revoke { lease } => debug!(event = "revoking", %lease, "ending the session"),
+        Command::Grant { .. } | Command::Renew { .. } | Command::Extend { .. } => {}
+    }
+}
+
+/// How often standing for election, and resigning, have failed in each group, one time after the
+/// other. Where the store refuses it, it is tried again several times a second; why it fails is
+/// told elsewhere.
+#[derive(Debug, Default)]
+pub(crate) struct InVain {
+    campaigns: BTreeMap<Group, u32>,
+    resignations: BTreeSet<Group>,
+}
+
+impl InVain {
+    /// Takes note of an event.
+    pub(crate) fn hear(&mut self, event: &Event) {
+        match event {
+            Event::CampaignFailed { group, .. } => {
+                *self.campaigns.entry(group.clone()).or_default() += 1;
+            }
+            Event::Won { key, .. } => drop(self.campaigns.remove(&key.group)),
+            Event::ResignFailed { key } => drop(self.resignations.insert(key.group.clone())),
+            Event::Resigned { key } => drop(self.resignations.remove(&key.group)),
+            Event::Granted { .. } => *self = Self::default(),
+            _ => {}
+        }
+    }
+
+    /// Whether `command` is one try more of what has failed again and again.
+    pub(crate) fn repeats(&self, command: &Command) -> bool {
+        match command {
+            Command::Campaign { group, .. } => {
+                self.campaigns.get(group).is_some_and(|times| *times > 1)
+            }
+            Command::Resign { key } => self.resignations.contains(&key.group),
+            _ => false,
+        }
+    }
+}
+
+/// Tells that the store is not the one that it was.
+pub(crate) fn store_changed(seen: &str, host: &str, journal: &Journal) {
+    warn!(event = "store-changed", "{seen}; the session and all terms of this host end");
+    journal.write(Transition::of("store-changed", host).since(seen));
+}
+
+/// Tells what began or ceased to keep this host from standing for election.
+pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: &Journal) {
+    match (&before.obstacle, &now.obstacle) {
+        (before, Some(reason)) if before.as_ref() != Some(reason) => {
+            warn!(event = "not-joined", "{host} stands for nothing: {reason}");
+            journal.write(Transition::of("not-joined", host).since(reason));
+        }
+        (Some(_), None) => {
+            info!(event = "joined", "{host} is among the members");
+            journal.write(Transition::of("joined", host));
+        }
+        _ => {}
+    }
+    for (group, now) in &now.groups {
+        // Before the first look there is nothing to say.
+        let Some(before) = before.groups.get(group) else { continue };
+        let why = |view: &GroupView| view.bar.clone().or_else(|| view.obstacle.clone());
+        match (why(before), why(now)) {
+            (before, Some(reason)) if before.as_ref() != Some(&reason) => {
+                warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
+                journal.write(Transition::of("not-ready", host).in_group(group).since(reason));
+            }
+            (Some(_), None) => {
+                info!(event = "ready", %group, "nothing here keeps this host from leading {group}");
+                journal.write(Transition::of("ready", host).in_group(group));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the store answers. The journal knows each change.
+pub(crate) struct StoreHealth {
+    label: String,
+    host: String,
+    journal: Journal,
+    error: Option<String>,
+    trouble: Repeats,
+}
+
+impl StoreHealth {
+    pub(crate) fn new(label: &str, host: &str, journal: Journal) -> Self {
+        let (label, host) = (label.to_owned(), host.to_owned());
+        Self { label, host, journal, error: None, trouble: Repeats::default() }
+    }
+
+    /// What the last failed call said, until one succeeds.
+    pub(crate) fn error(&self) -> Option<String> {
+        self.error.clone()
+    }
+
+    pub(crate) fn answered(&mut self) {
+        if self.error.take().is_some() {
+            self.trouble.over(|told| {
+                info!(event = "store-back", store = self.label, "the store answers again{told}");
+            });
+            self.journal.write(Transition::of("store-back", &self.host));
+        }
+    }
+
+    pub(crate) fn failed(&mut self, error: &StoreError) {
+        let text = with_causes(error);
+        self.trouble.said(&text, |told| {
+            warn!(
+                event = "store-lost",
+                store = self.label,
+                "{text}; trying again until it answers{told}"
+            );
+        });
+        if self.error.is_none() {
+            self.journal.write(Transition::of("store-lost", &self.host).since(&text));
+        }
+        self.error = Some(text);
+    }
+}
+
+/// Another host that says that it answers where this one does: one that is asked may be
+/// the other one.
+pub(crate) struct Doubles {
+    name: String,
+    url: String,
+    warning: Option<String>,
+}
+
+impl Doubles {
+    pub(crate) fn of(member: &Member) -> Self {
+        Self { name: member.name.clone(), url: member.url.clone(), warning: None }
+    }
+
+    /// What people should know.
+    pub(crate) fn warning(&self) -> Option<String> {
+        self.warning.clone()
+    }
+
+    /// Looks for one, and whether that is news. What bears the name of this host is its own
+    /// entry, of this session or a former one; or a namesake, which is told elsewhere.
+    pub(crate) fn look(&mut self, roster: &Roster) -> bool {
+        let others = roster.members.iter().filter(|(_, member)| member.name != self.name);
+        let warning = others.map(|(_, other)| other).find(|other| other.url == self.url);
+        let warning = warning.map(|other| {
+            format!(
+                "{} answers at {} as well, by what it says: give each host an `advertise` of its \
+                 own in [host]",
+                other.name, self.url
+            )
+        });
+        let news = self.warning != warning;
+        self.warning = warning;
+        if news && let Some(warning) = &self.warning {
+            warn!(event = "same-address", "{warning}");
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use soloist_heart::LeaseId;
+
+    #[test]
+    fn a_double_is_another_host_and_not_this_one_as_it_was() {
+        let at = |name: &str, url: &str| Member { url: url.into(), ..Member::named(name) };
+        let roster = |members: &[Member]| {
+            let entry =
+                |(lease, member): (i64, &Member)| (LeaseId(lease), Arc::new(member.clone()));
+            Roster { members: (1..).zip(members).map(entry).collect(), ..Roster::default() }
+        };
+        let mut doubles = Doubles::of(&at("a", "http://here"));
+        assert!(!doubles.look(&roster(&[at("a", "http://here"), at("b", "http://there")])));
+        assert!(doubles.look(&roster(&[at("a", "http://here"), at("b", "http://here")])));
+        assert!(doubles.warning().is_some_and(|warning| warning.starts_with("b answers")));
+        assert!(!doubles.look(&roster(&[at("b", "http://here")])), "it is no news");
+        assert!(doubles.look(&roster(&[at("a", "http://here")])) && doubles.warning().is_none());
+    }
+}

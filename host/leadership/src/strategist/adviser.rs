@@ -1,0 +1,157 @@
+//! What a host should do about its places in the queues: the strategist without its clock,
+//! its channels and its plugins, so that the simulation has the same.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    Places,
+    look::{Advised, Left, Look, Memory},
+    patience::Patience,
+    place::Place,
+    spreading::Spreader,
+};
+use crate::view::{HostView, Role};
+use soloist_config::GroupConfig;
+use soloist_heart::{Cause, Event, Group, LeaseId, Token, clock::BootTime};
+use soloist_stores::{Order, Pause, Roster};
+use soloist_text::because;
+
+/// How many groups a host hands over at once to spread them.
+const AT_ONCE: usize = 64;
+/// When a host is told again to step back, if it still has not.
+const TOLD_AGAIN: Duration = Duration::from_secs(2);
+
+/// Holds the roster against what people and strategies want of one host.
+pub struct Adviser {
+    host: Arc<str>,
+    groups: BTreeMap<Group, GroupConfig>,
+    memories: BTreeMap<Group, Memory>,
+    spreader: Spreader,
+    /// The sessions that were there at the last look.
+    sessions: BTreeSet<LeaseId>,
+}
+
+impl Adviser {
+    /// That of `host`. Groups of which no settings speak go by the default.
+    #[must_use]
+    pub fn new(host: Arc<str>, groups: BTreeMap<Group, GroupConfig>) -> Self {
+        let (memories, spreader, sessions) = Default::default();
+        Self { host, groups, memories, spreader, sessions }
+    }
+
+    /// Looks at the cluster and at this host's own part in it. `places` is what plugins say.
+    pub fn look(
+        &mut self,
+        roster: &Roster,
+        view: &HostView,
+        places: &Places,
+        now: BootTime,
+    ) -> Advised {
+        let mut advised = Advised::default();
+        for group in view.groups.keys() {
+            self.bar(group, roster, &mut advised);
+        }
+        self.notice_sessions(roster);
+        let Some((lease, _)) = view.session else { return advised };
+        let look = Look { roster, view, lease, now, places };
+        self.give_up(&look, &mut advised);
+        let mut part = self.spreader.part(&look, &self.groups, &self.memories);
+        let under_way = self.memories.iter().filter(|(group, m)| m.hands_over(&look, group));
+        let spread = AT_ONCE.saturating_sub(under_way.count());
+        let mut left = Left { preferred: 1, spread };
+        for group in view.groups.keys() {
+            let config = self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
+            let memory = self.memories.entry(group.clone()).or_default();
+            if let Some(mut place) = Place::of(&look, group, config, memory) {
+                place.judge(&mut part, &mut left, &mut advised);
+            }
+        }
+        advised
+    }
+
+    /// Whoever made way in vain tries anew when there is another host, or one less. That
+    /// groups are spread anew then is no sign of a disagreement.
+    fn notice_sessions(&mut self, roster: &Roster) {
+        let sessions = roster.members.iter().map(|(lease, _)| *lease).collect();
+        if self.sessions != sessions {
+            self.sessions = sessions;
+            for memory in self.memories.values_mut() {
+                memory.patience.renew();
+                memory.evenness = Patience::default();
+            }
+        }
+    }
+
+    /// Bars this host from standing while people want that.
+    fn bar(&mut self, group: &Group, roster: &Roster, advised: &mut Advised) {
+        let wanted = bar(&self.host, group, roster);
+        let memory = self.memories.entry(group.clone()).or_default();
+        if memory.barred == wanted {
+            return;
+        }
+        let (told, group) = (wanted.clone(), group.clone());
+        advised.events.push(match wanted {
+            Some(reason) => Event::Barred { group, reason },
+            None => Event::Unbarred { group },
+        });
+        memory.barred = told;
+    }
+
+    /// Hands over what a host leads that is to stay out.
+    fn give_up(&mut self, look: &Look<'_>, advised: &mut Advised) {
+        let Some((what, order)) = kept_out(&self.host, look.roster) else { return };
+        for (group, here) in &look.view.groups {
+            let Some(own) = look.roster.queue(group).iter().find(|s| s.key.lease == look.lease)
+            else {
+                continue;
+            };
+            let memory = self.memories.entry(group.clone()).or_default();
+            if here.role == Role::Leader && memory.handed_over != Some(own.key.token) {
+                memory.handed_over = Some(own.key.token);
+                let (key, by) = (own.key.clone(), order.by.clone());
+                let reason = because(&format!("this host is {what}"), &order.reason);
+                let cause = Cause::Commanded { by, reason };
+                advised.events.push(Event::HandOver { key, cause });
+            }
+        }
+    }
+}
+
+impl Advised {
+    /// Asks for another look after `wait` at the latest.
+    pub(super) fn look_after(&mut self, wait: Duration) {
+        self.look_again = Some(self.look_again.map_or(wait, |other| other.min(wait)));
+    }
+}
+
+impl Memory {
+    /// Whether the candidate of `token` was told to step back, and is about to.
+    pub(super) fn steps_back(&self, token: Token, now: BootTime) -> bool {
+        self.stepped_back.is_some_and(|(of, at)| of == token && now.since(at) < TOLD_AGAIN)
+    }
+
+    /// Whether this host's term in `group` was told to hand over, and is not over.
+    pub(super) fn hands_over(&self, look: &Look<'_>, group: &Group) -> bool {
+        let first = look.roster.leader(group).filter(|first| first.key.lease == look.lease);
+        first.is_some_and(|first| self.handed_over == Some(first.key.token))
+    }
+}
+
+/// How people keep `host` out, if they do, and who wants that.
+fn kept_out<'a>(host: &str, roster: &'a Roster) -> Option<(&'static str, &'a Order)> {
+    let removed = roster.notes.removed.get(host).map(|removal| ("removed", &removal.order));
+    removed.or_else(|| Some(("drained", &roster.notes.drained.get(host)?.order)))
+}
+
+/// Why `host` must not stand in `group`, if people want that.
+pub fn bar(host: &str, group: &Group, roster: &Roster) -> Option<String> {
+    if let Some((what, order)) = kept_out(host, roster) {
+        return Some(because(&format!("{} {what} this host", order.by), &order.reason));
+    }
+    let Pause { order, .. } = roster.notes.pause_of(group).filter(|pause| pause.freeze)?;
+    Some(because(&format!("{} froze it", order.by), &order.reason))
+}

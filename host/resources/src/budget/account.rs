@@ -1,0 +1,355 @@
+//! Accounts: for each action a part, and a whole.
+//!
+//! Invariant: bytes are charged for as long as they live, since it is the bytes themselves
+//! that hold the charge ([`Account::hold`]), or whoever holds them ([`Charge`]).
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use metrics::Gauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Clients;
+use soloist_telemetry::{measure, repeats::Repeats};
+
+/// What is held for one action, at most, or for all clients of the control API.
+pub(super) const OF_ONE: u64 = 256 << 20;
+/// What is held for all of them, at most; but for what each may always have.
+const OF_ALL: u64 = 1 << 30;
+/// What each may have, whatever is held for the others.
+const ALWAYS: u64 = 8 << 20;
+/// What a call takes beside the bytes that it hands over or gets.
+pub(super) const BESIDE: u64 = 8 << 10;
+
+/// How many values of state an action has on their way at a time: 64 MiB, if they are as long
+/// as they may be. Who wants more waits for the others.
+const READS: usize = 256;
+
+/// The accounts of all actions, and the clients'. Clones are the same.
+#[derive(Clone)]
+pub struct Budget {
+    accounts: Arc<Mutex<BTreeMap<Arc<str>, Account>>>,
+    clients: Clients,
+    whole: Whole,
+}
+
+/// The account of one action. Clones are the same.
+#[derive(Clone)]
+pub struct Account(Arc<Inner>);
+
+struct Inner {
+    /// Whose it is.
+    holder: Holder,
+    held: AtomicU64,
+    whole: Whole,
+    gauge: Gauge,
+    refused: Repeats,
+    reads: Arc<Semaphore>,
+}
+
+/// Whom something is held for.
+#[derive(Clone, Debug)]
+enum Holder {
+    Action(Arc<str>),
+    Clients,
+}
+
+/// What is held for all of them.
+#[derive(Clone)]
+struct Whole {
+    held: Arc<AtomicU64>,
+    gauge: Gauge,
+}
+
+/// An account is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this host holds as much for it as it may ({} MiB): hand over less at a time", OF_ONE >> 20)]
+pub struct Overdrawn;
+
+/// Why a body could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Missing<E> {
+    /// It is longer than this many bytes.
+    #[error("it is longer than {0} bytes")]
+    TooLong(usize),
+    /// There is no memory left for it.
+    #[error("{0}")]
+    Overdrawn(#[from] Overdrawn),
+    /// It ended before it was whole.
+    #[error("{0}")]
+    Broken(E),
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        let whole = Whole { held: Arc::default(), gauge: measure::held_for_all() };
+        let clients = Account::open(Holder::Clients, measure::held_for_clients(), &whole);
+        Self { accounts: Arc::default(), clients: Clients::new(clients), whole }
+    }
+}
+
+impl Budget {
+    /// The account of `action`.
+    pub fn of(&self, action: &Arc<str>) -> Account {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = || {
+            Account::open(Holder::Action(Arc::clone(action)), measure::held(action), &self.whole)
+        };
+        accounts.entry(Arc::clone(action)).or_insert_with(opened).clone()
+    }
+
+    /// What is held for all of them, in bytes.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> u64 {
+        self.whole.held.load(Ordering::Relaxed)
+    }
+
+    /// What all clients of the control API share.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+}
+
+impl Account {
+    fn open(holder: Holder, gauge: Gauge, whole: &Whole) -> Self {
+        let (whole, reads) = (whole.clone(), Arc::new(Semaphore::new(READS)));
+        let (held, refused) = (AtomicU64::new(0), Repeats::default());
+        Self(Arc::new(Inner { holder, held, whole, gauge, refused, reads }))
+    }
+
+    /// The account of an action that shares a budget with no other.
+    #[must_use]
+    pub fn alone(action: &Arc<str>) -> Self {
+        Budget::default().of(action)
+    }
+
+    /// The same bytes, which are charged until they are dropped.
+    ///
+    /// # Errors
+    /// The account is used up.
+    pub fn hold(&self, bytes: Bytes) -> Result<Bytes, Overdrawn> {
+        Ok(self.charge(BESIDE + bytes.len() as u64)?.over(bytes))
+    }
+
+    /// So many bytes, which are charged until that is dropped.
+    pub fn charge(&self, bytes: u64) -> Result<Charge, Overdrawn> {
+        let mut charge = self.nothing();
+        charge.grow(bytes).map(|()| charge)
+    }
+
+    /// A charge of nothing yet.
+    pub fn nothing(&self) -> Charge {
+        Charge { account: self.clone(), bytes: 0 }
+    }
+
+    /// Waits until so many values of state may be on their way as well. Only for who is not
+    /// kept from the processor meanwhile: others wait for the same.
+    pub async fn may_read(&self, values: usize) -> Option<OwnedSemaphorePermit> {
+        let values = u32::try_from(values.min(READS)).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        Arc::clone(&self.0.reads).acquire_many_owned(values).await.ok()
+    }
+
+    /// A whole body of `most` bytes at most, each charged before the next is awaited.
+    pub async fn collect<B>(&self, body: B, most: usize) -> Result<Bytes, Missing<B::Error>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (mut body, mut whole, mut charge) = (body, BytesMut::new(), self.nothing());
+        charge.grow(BESIDE)?;
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(Missing::Broken)?.into_data() else { continue };
+            if data.len() > most - whole.len() {
+                return Err(Missing::TooLong(most));
+            }
+            charge.grow(data.len() as u64)?;
+            whole.extend_from_slice(&data);
+        }
+        Ok(charge.over(whole.freeze()))
+    }
+
+    /// Whether there was room for so many bytes more, which are held now.
+    fn take(&self, bytes: u64) -> bool {
+        let Inner { held, whole, gauge, .. } = &*self.0;
+        let own = held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let all = whole.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        gauge.increment(bytes as f64);
+        whole.gauge.increment(bytes as f64);
+        let fits = own <= ALWAYS || (own <= OF_ONE && all <= OF_ALL);
+        if !fits {
+            self.give_back(bytes);
+        }
+        fits
+    }
+
+    fn give_back(&self, bytes: u64) {
+        let Inner { held, whole, gauge, .. } = &*self.0;
+        held.fetch_sub(bytes, Ordering::Relaxed);
+        whole.held.fetch_sub(bytes, Ordering::Relaxed);
+        gauge.decrement(bytes as f64);
+        whole.gauge.decrement(bytes as f64);
+    }
+
+    fn refuse(&self) {
+        let (holder, held) = (&self.0.holder, self.0.held.load(Ordering::Relaxed) >> 20);
+        self.0.refused.happened(|told| match holder {
+            Holder::Action(action) => tracing::warn!(
+                event = "overdrawn", %action,
+                "{action} is refused what would be held for it: this host holds {held} MiB for it{told}",
+            ),
+            Holder::Clients => tracing::warn!(
+                event = "overdrawn",
+                "a body is refused: this host holds {held} MiB for the clients of its control API{told}",
+            ),
+        });
+    }
+}
+
+/// What is charged to an account until it is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    account: Account,
+    bytes: u64,
+}
+
+impl Charge {
+    /// Charges so many bytes more.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), Overdrawn> {
+        if self.grows(bytes) {
+            return Ok(());
+        }
+        self.account.refuse();
+        Err(Overdrawn)
+    }
+
+    /// The same, where one can do without: whether there was room.
+    pub fn grows(&mut self, bytes: u64) -> bool {
+        let grows = self.account.take(bytes);
+        if grows {
+            self.bytes += bytes;
+        }
+        grows
+    }
+
+    /// Gives back all but so many bytes.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.account.give_back(less);
+        self.bytes -= less;
+    }
+
+    /// Bytes that hold as much of it as they are long.
+    pub fn split_over(&mut self, bytes: Bytes) -> Bytes {
+        let own = self.bytes.min(bytes.len() as u64);
+        self.bytes -= own;
+        Self { account: self.account.clone(), bytes: own }.over(bytes)
+    }
+
+    /// Bytes that hold it.
+    fn over(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Charged { bytes, _charge: self })
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.account.give_back(self.bytes);
+    }
+}
+
+struct Charged {
+    bytes: Bytes,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.0.held.load(Ordering::Relaxed);
+        f.debug_struct("Account").field("holder", &self.0.holder).field("held", &held).finish()
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget").field("held", &self.whole.held).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    /// As many of a mebibyte as there are to be had.
+    fn fill(account: &Account) -> Vec<Bytes> {
+        let one = || account.hold(Bytes::from(vec![7; MIB])).ok();
+        std::iter::from_fn(one).collect()
+    }
+
+    #[test]
+    fn what_is_held_is_charged_until_the_last_of_it_is_dropped() {
+        let budget = Budget::default();
+        let account = budget.of(&"web".into());
+        let bytes = account.hold(Bytes::from_static(b"seven b")).unwrap();
+        let part = bytes.slice(2..4);
+        assert_eq!((&*part, account.0.held.load(Ordering::Relaxed)), (&b"ve"[..], BESIDE + 7));
+        drop(bytes);
+        assert_eq!(account.0.held.load(Ordering::Relaxed), BESIDE + 7);
+        drop(part);
+        assert_eq!(account.0.held.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn one_that_is_used_up_is_refused_and_the_others_are_not() {
+        let budget = Budget::default();
+        let (web, other) = (budget.of(&"web".into()), budget.of(&"other".into()));
+        let held = fill(&web);
+        assert_eq!(held.len(), 254, "and a little beside each");
+        assert_eq!(web.hold(Bytes::from(vec![7; MIB])), Err(Overdrawn));
+        assert!(other.hold(Bytes::from(vec![7; MIB])).is_ok());
+        drop(held);
+        assert!(web.hold(Bytes::from(vec![7; MIB])).is_ok());
+    }
+
+    #[test]
+    fn where_all_is_used_up_each_still_has_a_little() {
+        let budget = Budget::default();
+        let account = |n: usize| budget.of(&format!("action-{n}").into());
+        let held: Vec<_> = (0..10).map(|n| fill(&account(n))).collect();
+        let counts: Vec<_> = held.iter().map(Vec::len).collect();
+        assert_eq!(counts[..5], [254, 254, 254, 254, 7], "{counts:?}");
+        assert_eq!(counts[9], 7, "{counts:?}");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_charged_while_it_comes() {
+        let account = Account::alone(&"web".into());
+        let body = |bytes: usize| Full::new(Bytes::from(vec![7; bytes]));
+        let whole = account.collect(body(MIB), MIB).await.unwrap();
+        assert_eq!(account.0.held.load(Ordering::Relaxed), BESIDE + MIB as u64);
+        assert!(matches!(account.collect(body(MIB + 1), MIB).await, Err(Missing::TooLong(_))));
+        let _rest = fill(&account);
+        assert!(matches!(account.collect(body(MIB), MIB).await, Err(Missing::Overdrawn(_))));
+        drop(whole);
+        assert!(account.collect(body(MIB), MIB).await.is_ok());
+    }
+}

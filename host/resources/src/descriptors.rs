@@ -1,0 +1,77 @@
+//! How many files this process may have open, and for what (setrlimit(2): `RLIMIT_NOFILE`).
+//!
+//! Whoever reaches an address can have it open connections. So these have a part, and the
+//! rest is for what must not wait for them: the store, other hosts, plugins and their files.
+
+use std::sync::LazyLock;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Where the system has no limit, or a very high one.
+const PLENTY: usize = 1 << 20;
+
+/// How many there are. They are raised as far as this process may: what programs get at first
+/// is meant for those that wait by select(2), and small.
+static LIMIT: LazyLock<usize> = LazyLock::new(|| {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PLENTY).min(PLENTY)
+});
+
+/// With fewer, a host would stand for election and lead, and hardly answer anybody.
+const FEWEST: usize = 256;
+
+/// There are too few.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this process may have {0} files open, and a host needs {FEWEST}, better 4,096: raise the \
+     limit (`ulimit -n`, `LimitNOFILE=` of systemd, `--ulimit nofile=` of docker)"
+)]
+pub struct TooFew(usize);
+
+/// Takes as many as this process may have.
+///
+/// # Errors
+/// When those are too few for a host.
+pub fn suffice() -> Result<(), TooFew> {
+    if *LIMIT < FEWEST { Err(TooFew(*LIMIT)) } else { Ok(()) }
+}
+
+/// How many connections the control API may have open, if that is to be `wanted`.
+pub fn for_control(wanted: usize) -> usize {
+    wanted.min(*LIMIT / 4)
+}
+
+/// How many connections one address of actions may have open, if that is to be `wanted`.
+pub fn for_an_address(wanted: usize) -> usize {
+    wanted.min(*LIMIT / 4)
+}
+
+/// How many connections all addresses of actions may have open together.
+pub fn for_all_addresses() -> usize {
+    *LIMIT * 3 / 8
+}
+
+/// How many requests of one address may be with another host, each by a connection, if that is
+/// to be `wanted`.
+pub fn for_hops(wanted: usize) -> usize {
+    wanted.min(*LIMIT / 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_are_left_for_what_must_not_wait() {
+        let (control, all) = (for_control(usize::MAX), for_all_addresses());
+        assert!(control + all < *LIMIT * 3 / 4, "{control} and {all} of {}", *LIMIT);
+        assert!(for_an_address(usize::MAX) <= all && for_hops(usize::MAX) <= *LIMIT / 8);
+        assert_eq!(getrlimit(Resource::Nofile).current, getrlimit(Resource::Nofile).maximum);
+        assert_eq!((for_control(7), for_an_address(7), for_hops(7)), (7, 7, 7));
+    }
+}

@@ -1,0 +1,190 @@
+//! Fair shares: how much each client may have of what there is for all of them.
+//!
+//! A client may hold [`GENEROSITY`] times as much as is free then. So one that is alone may
+//! have three quarters of it all; with each that wants as much as it can get, less; and several
+//! that are greedy still leave something, be it little, to who holds nothing yet (A. K.
+//! Choudhury, E. L. Hahne: "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches",
+//! IEEE/ACM Transactions on Networking 6, 1998).
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// How many times what is free a client may hold.
+const GENEROSITY: usize = 3;
+
+/// Who asks, as far as an address tells: of IPv6, everybody has the addresses of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Client(IpAddr);
+
+impl Client {
+    /// The client at `ip`.
+    pub fn at(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self(ip.into()),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, ..] = ip.segments();
+                Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+            }
+        }
+    }
+}
+
+/// What is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Short {
+    /// The client has its share.
+    Own,
+    /// All is taken.
+    All,
+}
+
+/// How much is taken, and by whom.
+#[derive(Debug)]
+pub struct Taken {
+    most: usize,
+    all: usize,
+    by: HashMap<Client, usize>,
+}
+
+impl Taken {
+    /// Nothing yet, of so much.
+    pub fn nothing_of(most: usize) -> Self {
+        Self { most, all: 0, by: HashMap::new() }
+    }
+
+    /// Gives `client` so much more, or says what is missing.
+    pub fn take(&mut self, client: Client, amount: usize) -> Result<(), Short> {
+        let free = self.most.saturating_sub(self.all).checked_sub(amount).ok_or(Short::All)?;
+        let own = self.by.get(&client).copied().unwrap_or_default();
+        if own > 0 && own + amount > free.saturating_mul(GENEROSITY) {
+            return Err(Short::Own);
+        }
+        self.all += amount;
+        *self.by.entry(client).or_default() += amount;
+        Ok(())
+    }
+
+    /// Takes so much back.
+    pub fn give_back(&mut self, client: Client, amount: usize) {
+        self.all = self.all.saturating_sub(amount);
+        if let Some(own) = self.by.get_mut(&client) {
+            *own = own.saturating_sub(amount);
+            if *own == 0 {
+                self.by.remove(&client);
+            }
+        }
+    }
+}
+
+/// What there is, in whatever it is counted.
+#[derive(Debug)]
+pub struct Shares(Mutex<Taken>);
+
+/// So much of it; it is given back when this is dropped.
+#[derive(Debug)]
+pub struct Share {
+    of: Arc<Shares>,
+    client: Client,
+    amount: usize,
+}
+
+impl Shares {
+    /// So much.
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Taken::nothing_of(most))))
+    }
+
+    /// A share of `client`'s, of this size at first.
+    pub fn take(self: &Arc<Self>, client: Client, amount: usize) -> Result<Share, Short> {
+        let mut share = Share { of: Arc::clone(self), client, amount: 0 };
+        share.grow(amount).map(|()| share)
+    }
+
+    /// Not to be held across an await.
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
+    /// Takes so much more.
+    pub fn grow(&mut self, amount: usize) -> Result<(), Short> {
+        self.of.taken().take(self.client, amount)?;
+        self.amount += amount;
+        Ok(())
+    }
+
+    /// How much it is.
+    pub fn amount(&self) -> usize {
+        self.amount
+    }
+
+    /// Gives all of it back.
+    pub fn clear(&mut self) {
+        let amount = std::mem::take(&mut self.amount);
+        self.of.taken().give_back(self.client, amount);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(ip: &str) -> Client {
+        Client::at(ip.parse().unwrap())
+    }
+
+    /// As many as `who` gets.
+    fn all_of(shares: &Arc<Shares>, who: Client) -> Vec<Share> {
+        std::iter::from_fn(|| shares.take(who, 1).ok()).collect()
+    }
+
+    #[test]
+    fn there_is_something_for_who_comes_late() {
+        let shares = Shares::new(512);
+        let greedy = all_of(&shares, client("192.0.2.1"));
+        assert_eq!(greedy.len(), 384);
+        assert_eq!(shares.take(client("192.0.2.1"), 1).unwrap_err(), Short::Own);
+        let second = all_of(&shares, client("192.0.2.2"));
+        assert_eq!(second.len(), 96);
+        let mut crowd = Vec::new();
+        for late in 3..7 {
+            crowd.push(all_of(&shares, client(&format!("192.0.2.{late}"))));
+            assert!(!crowd.last().unwrap().is_empty(), "nothing for {late}");
+        }
+        drop((greedy, second, crowd));
+        assert_eq!(all_of(&shares, client("192.0.2.1")).len(), 384);
+        assert!(shares.taken().by.is_empty(), "who holds nothing is forgotten");
+    }
+
+    #[test]
+    fn there_is_never_more_than_all() {
+        let shares = Shares::new(10);
+        let mut first = shares.take(client("192.0.2.1"), 10).unwrap();
+        assert_eq!(shares.take(client("192.0.2.2"), 1).unwrap_err(), Short::All);
+        assert_eq!(first.grow(1).unwrap_err(), Short::All);
+        drop(first);
+        let mut first = shares.take(client("192.0.2.1"), 1).unwrap();
+        assert_eq!(first.grow(7).unwrap_err(), Short::Own);
+        assert_eq!(first.grow(6), Ok(()));
+        drop(first);
+        assert_eq!(shares.taken().all, 0);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:1:2:3"));
+        assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
+        assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
+        assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
+    }
+}

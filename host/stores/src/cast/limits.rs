@@ -1,0 +1,41 @@
+//! How large the parts of a cast may be.
+
+/// The longest payload, in bytes; a task's settings may say less. etcd takes
+/// requests of 1.5 MiB (`--max-request-bytes`).
+pub const PAYLOAD_MAX: usize = 1 << 20;
+/// The longest answer, in bytes.
+pub const ANSWER_MAX: usize = 256 << 10;
+/// The longest name of a payload's form, in bytes.
+pub const CONTENT_TYPE_MAX: usize = 256;
+/// Whether a text can name the form of a payload (RFC 9110, section 8.3): it stands in headers
+/// and with each cast.
+#[must_use]
+pub fn is_content_type(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    (1..=CONTENT_TYPE_MAX).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// The longest text of an error, in bytes; what is longer is cut.
+pub const ERROR_MAX: usize = 4 << 10;
+/// How many answers of one task are kept at most: the oldest casts' go first.
+pub(crate) const ANSWERS_MAX: usize = 10_000;
+/// The longest id, in bytes.
+pub(super) const ID_MAX: usize = 64;
+
+/// The first [`ERROR_MAX`] bytes of a text, at most.
+pub(crate) fn cut(text: &str) -> String {
+    soloist_text::cut(text, ERROR_MAX).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_cut_between_characters() {
+        assert_eq!(cut("short"), "short");
+        let long = format!("a{}", "é".repeat(ERROR_MAX));
+        assert_eq!(cut(&long).len(), ERROR_MAX - 1);
+        assert!(long.starts_with(&cut(&long)));
+    }
+}

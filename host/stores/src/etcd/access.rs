@@ -1,0 +1,161 @@
+//! How etcd is reached: where its members are, as whom, and by which certificates.
+//!
+//! Invariant: certificates that are replaced take effect from the next connection on, as
+//! [`Fresh`] has it.
+
+use std::{io, path::Path, sync::Arc};
+
+use etcd_client::{Identity, TlsOptions};
+use rustls::{
+    ClientConfig,
+    pki_types::{ServerName, pem},
+};
+use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio_rustls::TlsConnector;
+
+use super::trust::Trust;
+use crate::{StoreError, stranger::shell_word};
+use soloist_config::{StoreTls, TlsFiles, small_file};
+use soloist_text::with_causes;
+use soloist_tls::{Fresh, H2, TlsError, authorities, client_config, client_files};
+
+/// Where, as whom, and how. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Access {
+    /// The members' addresses, `host:port`.
+    pub(super) endpoints: Vec<String>,
+    /// User and password.
+    pub(super) login: Option<(String, String)>,
+    /// How TLS is spoken, if it is.
+    pub(super) tls: Option<Arc<Tls>>,
+    /// Which etcd is believed, and what is known of it.
+    pub(super) trust: Arc<Trust>,
+    /// What a command begins with that people give there: etcdctl, which asks for the password.
+    pub(super) etcdctl: Arc<str>,
+}
+
+/// How TLS is spoken.
+pub(super) struct Tls {
+    made: Fresh<Made>,
+    /// Whether a certificate is shown.
+    pub(super) shows: bool,
+}
+
+/// What is made of the files.
+struct Made {
+    /// For the client of etcd.
+    options: TlsOptions,
+    /// The same, for what that does not tell.
+    config: Arc<ClientConfig>,
+}
+
+impl Access {
+    /// Reads the certificates.
+    pub(crate) fn new(
+        endpoints: &[String],
+        login: Option<&(String, String)>,
+        tls: Option<&StoreTls>,
+    ) -> Result<Self, StoreError> {
+        let etcdctl = etcdctl(endpoints, login.map(|(user, _)| user.as_str()), tls);
+        let tls = tls.map(Tls::new).transpose();
+        let tls = tls.map_err(|error| StoreError::refused(with_causes(&error)))?;
+        Ok(Self {
+            endpoints: endpoints.to_vec(),
+            login: login.cloned(),
+            tls: tls.map(Arc::new),
+            trust: Arc::default(),
+            etcdctl: etcdctl.into(),
+        })
+    }
+}
+
+/// How people reach the same etcd as the same user, as words for a shell
+/// (etcdctl's own flags, etcd.io/docs).
+fn etcdctl(endpoints: &[String], user: Option<&str>, tls: Option<&StoreTls>) -> String {
+    let scheme = if tls.is_some() { "https://" } else { "" };
+    let endpoints: Vec<_> = endpoints.iter().map(|it| format!("{scheme}{it}")).collect();
+    let (ca, own) = tls.map_or((None, None), |tls| (tls.ca.as_deref(), tls.own.as_deref()));
+    let file = |path: &Path| path.display().to_string();
+    let flags = [
+        ("endpoints", Some(endpoints.join(","))),
+        ("cacert", ca.map(file)),
+        ("cert", own.map(|own| file(&own.cert))),
+        ("key", own.map(|own| file(&own.key))),
+        ("user", user.map(ToOwned::to_owned)),
+    ];
+    let given = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+    let words = given.map(|(flag, value)| format!(" --{flag}={}", shell_word(value.as_bytes())));
+    ["etcdctl".to_owned()].into_iter().chain(words).collect()
+}
+
+impl Tls {
+    fn new(tls: &StoreTls) -> Result<Self, TlsError> {
+        let files = client_files(tls.ca.as_ref(), tls.own.as_ref());
+        let (shows, tls) = (tls.own.is_some(), tls.clone());
+        Ok(Self { made: Fresh::new(files, move || made(&tls))?, shows })
+    }
+
+    /// For the next connection.
+    pub(super) async fn options(&self) -> TlsOptions {
+        self.made.get().await.options.clone()
+    }
+
+    /// What the member at `address` has against TLS with this host, or this host against it,
+    /// if that can be learnt. The client of etcd may know no more than that the connection is
+    /// closed, for it is done with its part of TLS 1.3 before a member has looked at what is
+    /// shown; that member then says what is wrong, or begins to speak HTTP/2.
+    pub(super) async fn complaint(&self, address: &str) -> Option<io::Error> {
+        let config = Arc::clone(&self.made.get().await.config);
+        let (host, _) = address.rsplit_once(':')?;
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok()?;
+        let stream = TcpStream::connect(address).await.ok()?;
+        match TlsConnector::from(config).connect(name, stream).await {
+            Ok(mut stream) => stream.read_u8().await.err(),
+            Err(error) => Some(error),
+        }
+    }
+}
+
+fn made(tls: &StoreTls) -> Result<Made, TlsError> {
+    // It also says best what is wrong with a file.
+    let mut config = client_config(tls.ca.as_ref(), tls.own.as_ref())?;
+    config.alpn_protocols = vec![H2.to_vec()];
+    Ok(Made { options: options(tls)?, config: config.into() })
+}
+
+fn options(tls: &StoreTls) -> Result<TlsOptions, TlsError> {
+    let options = match &tls.ca {
+        None => TlsOptions::new().with_webpki_roots(),
+        Some(file) => TlsOptions::new().trust_anchors(authorities(file)?.roots),
+    };
+    let Some(files) = &tls.own else { return Ok(options) };
+    let TlsFiles { cert, key } = &**files;
+    let own = Identity::from_pem(read("a certificate", cert)?, read("a key", key)?);
+    Ok(options.identity(own))
+}
+
+fn read(what: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
+    let failed = |error| TlsError::File { file: file.into(), what, source: pem::Error::Io(error) };
+    small_file::read(file).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type_reaches_the_same_etcd() {
+        let endpoints = ["10.0.0.1:2379".to_owned(), "[::1]:2379".to_owned()];
+        assert_eq!(
+            etcdctl(&endpoints, None, None),
+            "etcdctl --endpoints='10.0.0.1:2379,[::1]:2379'"
+        );
+        let own = TlsFiles { cert: "/etc/a b.pem".into(), key: "/etc/key.pem".into() };
+        let tls = StoreTls { ca: Some("/etc/ca.pem".into()), own: Some(own.into()) };
+        assert_eq!(
+            etcdctl(&endpoints[..1], Some("soloist"), Some(&tls)),
+            "etcdctl --endpoints=https://10.0.0.1:2379 --cacert=/etc/ca.pem \
+             --cert='/etc/a b.pem' --key=/etc/key.pem --user=soloist"
+        );
+    }
+}

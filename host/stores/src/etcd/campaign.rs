@@ -1,0 +1,313 @@
+//! Campaigning, and withdrawing when the caller leaves.
+//!
+//! This is the queue of etcd's elections (etcd: `clientv3/concurrency`), so
+//! Leader, Proclaim and Resign of its Election API work on it; but the host
+//! itself waits in it, not etcd by the API's Campaign:
+//! - Campaign's candidate goes with its connection. Here it stays as long as its
+//!   lease does; a host that loses a member of etcd keeps its place.
+//! - With logins Campaign is a trap. A wait inside etcd goes on under the login
+//!   that it began with; when that has ended it may never win, and with the next
+//!   one who comes the member runs in circles until its memory is full (seen with
+//!   etcd 3.4.23; etcd-io/etcd#17623 has more). Here each read renews the login.
+//! - Campaign does not look at its own key; here who lost it learns it at once.
+//!
+//! Invariant: a lease's *seat* in a group is held by a campaign, and after it
+//! by its withdrawal, until its key is gone. The next campaign of that lease
+//! waits for the seat, so no withdrawal that is late takes its key, perhaps
+//! while it leads.
+
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
+
+use etcd_client::{
+    Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
+};
+use futures::future::BoxFuture;
+use tokio::{
+    sync::{OwnedMutexGuard, OwnedSemaphorePermit},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{client::Shared, lookout::Lookout};
+use crate::StoreError;
+use soloist_heart::{Group, LeaderKey, LeaseId, Token};
+use soloist_telemetry::repeats::Repeats;
+
+/// Candidates that could not be withdrawn: a store that refuses it refuses it to each try.
+static UNDONE: LazyLock<Repeats> = LazyLock::new(Repeats::default);
+
+/// From one look for a withdrawn candidate's key to the next.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What a campaign attempts.
+const CAMPAIGN: &str = "campaign";
+
+/// As long as what a candidate says of itself: so much room there has to be.
+const REHEARSAL: [u8; 256] = [b' '; 256];
+
+type Seat = Arc<tokio::sync::Mutex<()>>;
+type Call = BoxFuture<'static, Result<LeaderKey, StoreError>>;
+
+/// The seats of this process's candidates.
+#[derive(Default)]
+pub(super) struct Seats(Mutex<HashMap<(Group, LeaseId), Seat>>);
+
+impl Seats {
+    /// Waits for the seat of `lease` in `group`.
+    pub(super) async fn take(&self, group: &Group, lease: LeaseId) -> OwnedMutexGuard<()> {
+        self.seat(group, lease).lock_owned().await
+    }
+
+    fn seat(&self, group: &Group, lease: LeaseId) -> Seat {
+        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever sits or waits holds another reference.
+        seats.retain(|_, seat| Arc::strong_count(seat) > 1);
+        seats.entry((group.clone(), lease)).or_default().clone()
+    }
+}
+
+/// What a campaign stands with.
+pub(super) struct Stand {
+    /// What the keys of all candidates begin with.
+    pub(super) queue: String,
+    pub(super) key: String,
+    pub(super) group: Group,
+    pub(super) lease: LeaseId,
+    pub(super) value: Vec<u8>,
+}
+
+/// A campaign whose caller may leave at any moment.
+pub(super) struct Campaign {
+    client: Shared,
+    key: String,
+    /// Not yet won.
+    call: Option<Call>,
+    /// Held as long as a candidate may stand that nobody waits for.
+    seat: Option<OwnedMutexGuard<()>>,
+    stop: CancellationToken,
+}
+
+impl Campaign {
+    pub(super) fn new(
+        client: Shared,
+        stand: Stand,
+        seat: OwnedMutexGuard<()>,
+        place: Option<OwnedSemaphorePermit>,
+        lookout: Lookout,
+        stop: CancellationToken,
+    ) -> Self {
+        let key = stand.key.clone();
+        let call: Call = Box::pin(win(client.clone(), lookout, stand, place));
+        Self { client, key, call: Some(call), seat: Some(seat), stop }
+    }
+
+    /// Waits until the campaign is won.
+    pub(super) async fn won(mut self) -> Result<LeaderKey, StoreError> {
+        let Some(call) = &mut self.call else {
+            return Err(StoreError::NotLeader);
+        };
+        let answer = call.await;
+        self.call = None;
+        if matches!(answer, Ok(_) | Err(StoreError::LeaseGone)) {
+            self.seat = None;
+        }
+        answer
+    }
+}
+
+impl Drop for Campaign {
+    fn drop(&mut self) {
+        if let Some(seat) = self.seat.take() {
+            let withdrawal = withdraw(self.client.clone(), self.key.clone(), self.call.take());
+            let stop = self.stop.clone();
+            self.client.spawn(async move {
+                // A store that is dropped leaves the rest to the lease's end.
+                let _ = stop.run_until_cancelled(withdrawal).await;
+                drop(seat);
+            });
+        }
+    }
+}
+
+/// Stands and waits. It owns what it needs, so that a withdrawal can go on with it: its
+/// `to_enter`, too, since what it sends must be on its way when a withdrawal begins.
+async fn win(
+    client: Shared,
+    lookout: Lookout,
+    stand: Stand,
+    to_enter: Option<OwnedSemaphorePermit>,
+) -> Result<LeaderKey, StoreError> {
+    let token = enter(&client, &stand).await?;
+    drop(to_enter);
+    loop {
+        // What ends a wait ends no candidacy.
+        match wait(&client, &lookout, &stand, token).await {
+            Err(error) if error.is_transient() => {
+                tracing::debug!(%error, "waiting anew");
+                sleep(client.request_timeout() / 2).await;
+            }
+            Err(error) => return Err(error),
+            Ok(Place::First) => {
+                let Stand { key, group, lease, .. } = stand;
+                return Ok(LeaderKey { group, key: key.into(), token, lease });
+            }
+            Ok(Place::None) => {
+                return Err(client.unavailable(CAMPAIGN, "the candidate was removed"));
+            }
+            Ok(Place::Behind { .. }) => {}
+        }
+    }
+}
+
+/// Enters the queue, or finds the candidate of this lease there. Returns its token.
+async fn enter(client: &Shared, stand: &Stand) -> Result<Token, StoreError> {
+    let enter = |etcd: etcd_client::Client| {
+        let options = PutOptions::new().with_lease(stand.lease.0);
+        let put = TxnOp::put(stand.key.as_str(), stand.value.as_slice(), Some(options));
+        let none = Compare::create_revision(stand.key.as_str(), CompareOp::Equal, 0);
+        let found = TxnOp::get(stand.key.as_str(), None);
+        let txn = Txn::new().when([none]).and_then([put.clone()]).or_else([put, found]);
+        async move { etcd.kv_client().txn(txn).await }
+    };
+    let entered = client.call(CAMPAIGN, enter).await?;
+    let found = entered.op_responses().into_iter().find_map(|answer| match answer {
+        TxnOpResponse::Get(found) => {
+            found.kvs().first().map(etcd_client::KeyValue::create_revision)
+        }
+        _ => None,
+    });
+    let revision = found.or_else(|| entered.header().map(etcd_client::ResponseHeader::revision));
+    revision.map(Token).ok_or_else(|| client.unavailable(CAMPAIGN, "an answer without header"))
+}
+
+/// Proposes to enter the queue at `key` on a condition that never holds.
+///
+/// etcd judges a transaction by both of its branches: it asks for the permission to write
+/// each key (etcd: `auth_applier.go`, `checkTxnAuth`), for room in its quota and for the
+/// absence of alarms (`costTxn`, `applierV3Capped`), and all members agree on it in their
+/// logs. One that has changed nothing makes no revision (`storeTxnWrite.End`).
+pub(super) async fn rehearse(client: &Shared, key: &str, lease: LeaseId) -> Result<(), StoreError> {
+    let propose = |etcd: etcd_client::Client| {
+        let options = PutOptions::new().with_lease(lease.0);
+        let put = TxnOp::put(key, REHEARSAL, Some(options));
+        let never = Compare::create_revision(key, CompareOp::Less, 0);
+        let txn = Txn::new().when([never]).and_then([put]);
+        async move { etcd.kv_client().txn(txn).await }
+    };
+    client.call("rehearse a campaign", propose).await.map(drop)
+}
+
+/// Where a candidate stands.
+enum Place {
+    First,
+    Behind {
+        /// The key of the one right before it, whoever has put it there.
+        predecessor: Vec<u8>,
+        /// The revision at which that was so.
+        revision: i64,
+    },
+    /// It does not stand any more.
+    None,
+}
+
+/// Looks for the candidate's place, and if it is not the first, waits until the one
+/// before it leaves, or its own key goes; or for so long that it is time to look again.
+async fn wait(
+    client: &Shared,
+    lookout: &Lookout,
+    stand: &Stand,
+    token: Token,
+) -> Result<Place, StoreError> {
+    let place = place(client, stand, token).await?;
+    if let Place::Behind { predecessor, revision } = &place {
+        let mut before = lookout.deleted(CAMPAIGN, predecessor, *revision);
+        let mut own = lookout.deleted(CAMPAIGN, stand.key.as_bytes(), *revision);
+        tokio::select! {
+            told = before.wait(client) => told?,
+            told = own.wait(client) => told?,
+            () = sleep(client.second_look()) => {}
+        }
+    }
+    Ok(place)
+}
+
+/// Reads two keys, however many candidates stand.
+async fn place(client: &Shared, stand: &Stand, token: Token) -> Result<Place, StoreError> {
+    let earlier = GetOptions::new().with_prefix().with_keys_only().with_limit(1);
+    let earlier = earlier.with_max_create_revision(token.0 - 1);
+    let earlier = earlier.with_sort(SortTarget::Create, SortOrder::Descend);
+    let own = GetOptions::new().with_keys_only();
+    let get = |etcd: etcd_client::Client| {
+        let own = TxnOp::get(stand.key.as_str(), Some(own.clone()));
+        let earlier = TxnOp::get(stand.queue.as_str(), Some(earlier.clone()));
+        async move { etcd.kv_client().txn(Txn::new().and_then([own, earlier])).await }
+    };
+    let found = client.call_in_turn(CAMPAIGN, get).await?;
+    let answers = found.op_responses();
+    let key = |answer: Option<&TxnOpResponse>| match answer {
+        Some(TxnOpResponse::Get(found)) => found.kvs().first().cloned(),
+        _ => None,
+    };
+    let own = key(answers.first()).filter(|own| own.create_revision() == token.0);
+    match (own, key(answers.get(1)), found.header()) {
+        (None, _, _) => Ok(Place::None),
+        (Some(_), None, _) => Ok(Place::First),
+        (Some(_), Some(_), None) => Err(client.unavailable(CAMPAIGN, "an answer without header")),
+        (Some(_), Some(before), Some(header)) => {
+            let predecessor = before.key().to_vec();
+            Ok(Place::Behind { predecessor, revision: header.revision() })
+        }
+    }
+}
+
+/// Deletes the candidate at `key`, and ends when it cannot come (back) any more.
+///
+/// The call goes on until its key shows: were it cut short at once, its put
+/// could still come after the look, and a candidate would stand that nobody
+/// waits for.
+async fn withdraw(client: Shared, key: String, mut call: Option<Call>) {
+    // A put that has not shown by then was never sent, or its key is gone already.
+    let mut patience = pin!(sleep(client.request_timeout()));
+    loop {
+        match look(&client, &key).await {
+            Ok(Some(token)) if delete(&client, &key, token).await.is_ok() => return,
+            Ok(None) if call.is_none() => return,
+            Err(StoreError::Refused { problem, .. }) => {
+                return UNDONE.said(&problem, |told| {
+                    tracing::warn!(key, problem, "cannot withdraw a candidate{told}");
+                });
+            }
+            _ => {}
+        }
+        match &mut call {
+            None => sleep(LOOK).await,
+            Some(pending) => tokio::select! {
+                _ = pending => call = None,
+                () = patience.as_mut() => call = None,
+                () = sleep(LOOK) => {}
+            },
+        }
+    }
+}
+
+/// The create revision of `key`, if it exists.
+async fn look(client: &Shared, key: &str) -> Result<Option<Token>, StoreError> {
+    let get = |etcd: etcd_client::Client| async move { etcd.kv_client().get(key, None).await };
+    let found = client.call("look for the candidate", get).await?;
+    Ok(found.kvs().first().map(|key| Token(key.create_revision())))
+}
+
+/// Deletes `key` if it has the create revision `token`.
+async fn delete(client: &Shared, key: &str, token: Token) -> Result<(), StoreError> {
+    let delete = |etcd: etcd_client::Client| {
+        let same = Compare::create_revision(key, CompareOp::Equal, token.0);
+        let txn = Txn::new().when([same]).and_then([TxnOp::delete(key, None)]);
+        async move { etcd.kv_client().txn(txn).await }
+    };
+    client.call("withdraw the candidate", delete).await.map(drop)
+}

@@ -1,0 +1,363 @@
+//! The members of etcd, and which of them is asked.
+//!
+//! One member at a time is asked, over one connection, its *line*, and the next
+//! one as soon as it fails: a balancer that spreads calls would send every
+//! other one to a member that is dead, or cut off from its peers. A *turn* is
+//! the time that one line is used, under one login. A call that is not answered
+//! in time ends it, for the line may be dead without anybody having said so;
+//! where there is one member only, its next turn begins with a new line.
+//!
+//! Invariant: a line is one connection, to a member that was found to be one of the
+//! etcd that is believed ([`opening`](super::opening)). It is not mended, for somebody
+//! else may listen there now: when it breaks, its turn ends.
+//!
+//! Invariant: no wait hangs on a dead line. What waits does so by a watch on the
+//! line of the turn, and begins anew on the next line [when the turn
+//! ends](Client::left). The session's renewals go over that line a fifth of the
+//! TTL apart, and the first that is not answered within another fifth ends the
+//! turn; so a standby that was cut off knows within two fifths of the TTL. To
+//! begin anew costs a read and a watch, and no place in a queue, so a member
+//! that is slow for a moment costs nothing else.
+
+use std::{
+    future::Future,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use etcd_client::{Client as Connection, Error, ResponseHeader};
+use tokio::{
+    runtime,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    access::{Access, Tls},
+    headed::Headed,
+    keys::Keys,
+    logins::Logins,
+    member::Member,
+    opening::Opening,
+    refusal::{Asker, Meaning, meaning, was_broken, was_refused_at_the_door},
+    trust::Trust,
+    turn::{Turn, Turns},
+    wire::was_over,
+};
+use crate::StoreError;
+
+/// How many times as long as a call a login may take: etcd hashes the password
+/// (bcrypt), and all logins one after the other.
+const LOGIN: u32 = 3;
+
+/// From one look at what a watch should have told to the next, in times that a call may take:
+/// that is two TTLs at least and four at most, as chance has it, so that the looks of many
+/// groups and hosts do not meet.
+const SECOND_LOOK: Range<f64> = 10.0..20.0;
+
+/// How many calls are made at a time of those that a host makes for each of its groups: a
+/// thousand at once would keep each other from an answer in time, and the session's renewal.
+const AT_ONCE: usize = 64;
+
+/// All members of one etcd cluster, as one user.
+pub(super) struct Client {
+    pub(super) label: String,
+    /// What a command for people begins with.
+    pub(super) etcdctl: Arc<str>,
+    /// The prefix that this client works in, for the texts of errors.
+    root: String,
+    user: Option<String>,
+    tls: Option<Arc<Tls>>,
+    trust: Arc<Trust>,
+    /// Whether etcd has ever answered.
+    known: AtomicBool,
+    members: Arc<[Member]>,
+    /// The members take turns.
+    turns: Turns,
+    logins: Logins,
+    /// How many lines in a row could not be opened in time.
+    late: Arc<AtomicU32>,
+    request_timeout: Duration,
+    places: Arc<Semaphore>,
+    /// Drives the connections, whichever runtime the calls come from.
+    runtime: runtime::Handle,
+}
+
+/// A connection to a member, and the turn that it was made for.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) turn: usize,
+    pub(super) etcd: Connection,
+}
+
+impl Client {
+    pub(super) fn new(
+        access: &Access,
+        keys: &Keys,
+        request_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let Access { endpoints, login, tls, trust, etcdctl } = access;
+        let members = Member::all(access, keys, request_timeout)?;
+        let runtime = runtime::Handle::try_current().map_err(|error| StoreError::Refused {
+            problem: "no runtime: open the store inside a tokio runtime".into(),
+            source: Some(error.into()),
+        })?;
+        let user = login.as_ref().map(|(user, _)| user.clone());
+        Ok(Self {
+            label: format!("etcd {}", endpoints.join(",")),
+            etcdctl: Arc::clone(etcdctl),
+            root: keys.root.clone(),
+            user,
+            tls: tls.clone(),
+            trust: Arc::clone(trust),
+            known: AtomicBool::new(false),
+            members,
+            turns: Turns::default(),
+            logins: Logins::new(request_timeout),
+            late: Arc::default(),
+            request_timeout,
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            runtime,
+        })
+    }
+
+    /// Waits for one of the few places of calls that are made for each group.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
+    /// [`Client::call`] at such a place. The time that it waits for it does not count.
+    pub(super) async fn call_in_turn<T, F>(
+        &self,
+        attempted: &'static str,
+        request: impl Fn(Connection) -> F,
+    ) -> Result<T, StoreError>
+    where
+        T: Headed,
+        F: Future<Output = Result<T, Error>>,
+    {
+        let _place = self.place().await;
+        self.call(attempted, request).await
+    }
+
+    /// Makes a request within the request time-out, of each member at most once.
+    ///
+    /// A member that fails may have carried the request out all the same, so
+    /// doing it twice must do no harm.
+    pub(super) async fn call<T, F>(
+        &self,
+        attempted: &'static str,
+        request: impl Fn(Connection) -> F,
+    ) -> Result<T, StoreError>
+    where
+        T: Headed,
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.call_on_line(attempted, |line| request(line.etcd)).await
+    }
+
+    /// [`Client::call`] for requests that leave something behind on their line.
+    pub(super) async fn call_on_line<T, F>(
+        &self,
+        attempted: &'static str,
+        request: impl Fn(Line) -> F,
+    ) -> Result<T, StoreError>
+    where
+        T: Headed,
+        F: Future<Output = Result<T, Error>>,
+    {
+        let in_time = Instant::now() + self.request_timeout;
+        let (mut asked, mut renewed) = (0, false);
+        loop {
+            let turn = self.turns.now();
+            let answer = async {
+                let answer = request(self.line(&turn).await?).await?;
+                self.heard(turn.number, answer.header()).map(|()| answer)
+            };
+            let Ok(answer) = timeout_at(in_time, answer).await else {
+                if !self.waits_for_line(&turn) {
+                    self.leave(turn.number);
+                }
+                return Err(self.too_late(attempted, &turn));
+            };
+            match answer {
+                Ok(answer) => {
+                    self.known.store(true, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                // It broke while nothing was asked: the next line is there for this.
+                Err(error) if was_over(&error) => self.leave(turn.number),
+                Err(error) if meaning(&error) == Meaning::StaleLogin && !renewed => {
+                    renewed = true;
+                    self.renew_login(attempted, turn, in_time).await?;
+                }
+                Err(error) => {
+                    asked += 1;
+                    let error = self.explained(&turn, error, in_time).await;
+                    self.judge(turn.number, &error);
+                    if !meaning(&error).is_a_member_s() || asked >= self.members.len() {
+                        return Err(self.told(attempted, error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a line that is being opened is waited for beyond a call: where there is no other
+    /// member, and where it is a login that is slow. etcd hashes the password to the end, whoever
+    /// waits for it: those who begin another login somewhere else only make all of them slower.
+    fn waits_for_line(&self, turn: &Turn) -> bool {
+        !turn.connection.initialized() && (self.members.len() == 1 || self.user.is_some())
+    }
+
+    /// Takes note of who has answered, and of when: fails if that is a stranger.
+    pub(super) fn heard(&self, turn: usize, header: Option<&ResponseHeader>) -> Result<(), Error> {
+        let Some(header) = header else { return Ok(()) };
+        let member = &self.members[turn % self.members.len()];
+        self.trust.hear(member.address(), header.cluster_id())?;
+        self.trust.memory.saw(header.revision());
+        Ok(())
+    }
+
+    /// Which etcd is believed, and what is known of it.
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Ends when `turn` has ended.
+    pub(super) async fn left(&self, turn: usize) {
+        self.turns.left(turn).await;
+    }
+
+    /// The line of a turn, logged in, to a member that is believed.
+    async fn line(&self, turn: &Turn) -> Result<Line, Error> {
+        let connection = turn.connection.clone();
+        let opening = Opening {
+            members: Arc::clone(&self.members),
+            place: turn.number % self.members.len(),
+            trust: Arc::clone(&self.trust),
+            logins: self.logins.clone(),
+            within: self.request_timeout * LOGIN,
+            late: Arc::clone(&self.late),
+        };
+        // It goes on when its caller has given up: a login that is slower than a
+        // call is there for the next one. And whoever makes a connection drives it.
+        let made = self
+            .runtime
+            .spawn(async move { connection.get_or_try_init(|| opening.connect()).await.cloned() });
+        let etcd = made.await.map_err(|error| Error::Internal(error.to_string()))??;
+        Ok(Line { turn: turn.number, etcd })
+    }
+
+    /// Renews the login of a turn. The renewals of sessions need none, so the line stays: to
+    /// log in may take longer than a lease lasts, where many do it at once.
+    async fn renew_login(
+        &self,
+        attempted: &'static str,
+        turn: Turn,
+        in_time: Instant,
+    ) -> Result<(), StoreError> {
+        let (turns, members, logins) =
+            (self.turns.clone(), self.members.len(), self.logins.clone());
+        // It goes on when its caller has given up, as above.
+        let renewal =
+            self.runtime.spawn(async move { turns.renew_login(&turn, members, &logins).await });
+        match timeout_at(in_time, renewal).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(self.told(attempted, error)),
+            Ok(Err(error)) => Err(self.unavailable(attempted, error)),
+            Err(_) => Err(self.not_let_in(attempted).unwrap_or_else(|| {
+                self.unavailable(attempted, "etcd has not renewed the login yet")
+            })),
+        }
+    }
+
+    /// What a call is told that got no answer in time. One that waited for a login hears what
+    /// etcd has against it, and not of the time that it took to say so again.
+    fn too_late(&self, attempted: &'static str, turn: &Turn) -> StoreError {
+        let opening = !turn.connection.initialized();
+        let refused = opening.then(|| self.not_let_in(attempted)).flatten();
+        refused.unwrap_or_else(|| self.unavailable(attempted, no_answer(self.request_timeout)))
+    }
+
+    fn not_let_in(&self, attempted: &'static str) -> Option<StoreError> {
+        self.logins.refusal().map(|error| self.told(attempted, error))
+    }
+
+    /// The member of a turn.
+    fn member(&self, turn: &Turn) -> &Member {
+        // There is at least one: `new` refuses an empty list.
+        &self.members[turn.number % self.members.len()]
+    }
+
+    /// The same error; or what is wrong with the certificates, if a line was closed and did
+    /// not tell why.
+    async fn explained(&self, turn: &Turn, error: Error, in_time: Instant) -> Error {
+        let unsaid = was_broken(&error)
+            && meaning(&error) == Meaning::Unavailable
+            && !was_refused_at_the_door(&error);
+        let Some(tls) = self.tls.as_ref().filter(|_| unsaid) else { return error };
+        let complaint = timeout_at(in_time, tls.complaint(self.member(turn).address())).await;
+        let complaint = complaint.ok().flatten().map(Error::IoError);
+        complaint.filter(|it| meaning(it) != Meaning::Unavailable).unwrap_or(error)
+    }
+
+    /// Ends `turn` when another member may do better, or when its line is over. An
+    /// answer, be it an error, shows that a line is alive.
+    fn judge(&self, turn: usize, error: &Error) {
+        let elsewhere = self.members.len() > 1 && meaning(error).is_a_member_s();
+        if elsewhere || was_broken(error) {
+            self.leave(turn);
+        }
+    }
+
+    /// Ends `turn`, unless it has ended already.
+    fn leave(&self, turn: usize) {
+        self.turns.leave(turn);
+    }
+
+    /// Does `work` on the runtime of the connections.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(work));
+    }
+
+    pub(super) fn told(&self, attempted: &'static str, error: Error) -> StoreError {
+        let user = self.user.as_deref();
+        let (secure, shows) = (self.tls.is_some(), self.tls.as_ref().is_some_and(|tls| tls.shows));
+        let strange = !self.known.load(Ordering::Relaxed);
+        let (store, root) = (&self.label, &self.root);
+        Asker { store, user, root, strange, secure, shows }.told(attempted, error).counted()
+    }
+
+    pub(super) const fn request_timeout(&self) -> Duration {
+        self.request_timeout
+    }
+
+    /// How long to believe a watch that says nothing. Whatever tells of changes may fail without
+    /// a word, so nothing that matters depends on it alone.
+    pub(super) fn second_look(&self) -> Duration {
+        let Range { start, end } = SECOND_LOOK;
+        self.request_timeout.mul_f64(start + (end - start) * fastrand::f64())
+    }
+
+    pub(super) fn unavailable(
+        &self,
+        attempted: &'static str,
+        source: impl Into<crate::error::Cause>,
+    ) -> StoreError {
+        let source = source.into();
+        StoreError::Unavailable { attempted, store: self.label.clone(), source }.counted()
+    }
+}
+
+/// A client that several calls share.
+pub(super) type Shared = Arc<Client>;
+
+fn no_answer(within: Duration) -> String {
+    format!("no answer within {} ms", within.as_millis())
+}

@@ -1,0 +1,111 @@
+//! Entering the members.
+//!
+//! Invariant: a name is one session's. An entry is put only in the place of nothing, of the
+//! session's own, or of one that was just read and is of nobody who lives; and only as long
+//! as no removal of that name stands. All of it is compared in the transaction that puts.
+
+use etcd_client::{
+    Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse,
+};
+
+use super::{client::Shared, keys::Keys};
+use crate::{Member, StoreError, Topic};
+use soloist_heart::LeaseId;
+
+/// What joining attempts.
+const JOIN: &str = "join the cluster";
+
+/// How often an entry is read anew that others change meanwhile.
+const ROUNDS: usize = 4;
+
+/// What must be in an entry's place for it to be put.
+enum Before {
+    Nothing,
+    /// An entry of the same session.
+    Own,
+    /// The one of this revision.
+    Revision(i64),
+}
+
+struct Entry<'a> {
+    key: String,
+    /// Where the removal of this host would stand.
+    removal: String,
+    value: Vec<u8>,
+    lease: LeaseId,
+    member: &'a Member,
+}
+
+pub(super) async fn join(
+    client: &Shared,
+    keys: &Keys,
+    lease: LeaseId,
+    member: &Member,
+) -> Result<(), StoreError> {
+    let value = serde_json::to_vec(member).map_err(|error| client.unavailable(JOIN, error))?;
+    let removal = keys.note(&Topic::Removal(member.name.clone()))?;
+    let entry = Entry { key: keys.member(&member.name)?, removal, value, lease, member };
+    let mut before = Before::Nothing;
+    for _ in 0..ROUNDS {
+        let put = |etcd: etcd_client::Client| {
+            let txn = entry.put(&before);
+            async move { etcd.kv_client().txn(txn).await }
+        };
+        let answer = client.call(JOIN, put).await?;
+        if answer.succeeded() {
+            return Ok(());
+        }
+        before = entry.next(&answer)?;
+    }
+    Err(client.unavailable(JOIN, "others come and go under this name"))
+}
+
+impl Entry<'_> {
+    fn put(&self, before: &Before) -> Txn {
+        let Self { key, removal, value, lease, .. } = self;
+        let (key, removal) = (key.as_str(), removal.as_str());
+        let before = match before {
+            Before::Nothing => Compare::create_revision(key, CompareOp::Equal, 0),
+            Before::Own => Compare::lease(key, CompareOp::Equal, lease.0),
+            Before::Revision(revision) => Compare::mod_revision(key, CompareOp::Equal, *revision),
+        };
+        let admitted = Compare::create_revision(removal, CompareOp::Equal, 0);
+        let options = PutOptions::new().with_lease(lease.0);
+        Txn::new()
+            .when([admitted, before])
+            .and_then([TxnOp::put(key, value.as_slice(), Some(options))])
+            .or_else([TxnOp::get(removal, None), TxnOp::get(key, None)])
+    }
+
+    /// What an entry may be put in the place of, by what was read; or why not.
+    fn next(&self, answer: &TxnResponse) -> Result<Before, StoreError> {
+        let found = answer.op_responses();
+        let name = self.member.name.clone();
+        if let Some(note) = only(found.first()) {
+            let removal = serde_json::from_slice(note.value()).unwrap_or_default();
+            return Err(StoreError::Removed { name, removal });
+        }
+        let Some(there) = only(found.get(1)) else { return Ok(Before::Nothing) };
+        let lease = LeaseId(there.lease());
+        let said: Option<Member> = serde_json::from_slice(there.value()).ok();
+        match said {
+            _ if lease == self.lease => Ok(Before::Own),
+            // Without a lease it is no session's.
+            _ if lease.0 == 0 => Ok(Before::Revision(there.mod_revision())),
+            Some(former) if self.member.outlives(&former) => {
+                Ok(Before::Revision(there.mod_revision()))
+            }
+            other => {
+                let url = other.map(|other| other.url).unwrap_or_default();
+                Err(StoreError::NameTaken { name, url, lease })
+            }
+        }
+    }
+}
+
+fn only(found: Option<&TxnOpResponse>) -> Option<&KeyValue> {
+    match found {
+        Some(TxnOpResponse::Get(found)) => found.kvs().first(),
+        _ => None,
+    }
+}

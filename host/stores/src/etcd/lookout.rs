@@ -1,0 +1,252 @@
+//! Tells when a key is deleted. All such waits of a host share one stream.
+//!
+//! A candidate waits for nothing but its predecessor's key and its own, as
+//! etcd's own recipes do (etcd: `clientv3/concurrency/key.go`): who leaves the
+//! queue wakes one candidate, however many stand there; and a thousand groups
+//! cost one stream.
+//!
+//! Invariant: no wait outlives its turn of the line, nor the login that its stream
+//! was opened under. When the turn ends, or the stream does, every wait ends with an
+//! error, and whoever waits looks again. So does he who was told nothing for long:
+//! a wake-up that is lost, by whatever fault, costs a few TTLs and not for ever.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use etcd_client::{
+    Error, WatchFilterType, WatchOptions, WatchRequestSender, WatchResponse, WatchResponseStream,
+};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    oneshot,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    client::{Line, Shared},
+    headed::Made,
+};
+use crate::StoreError;
+
+/// What looking out attempts, whoever waits.
+const WATCH: &str = "watch a key";
+
+/// Where waits for the end of keys are asked for.
+#[derive(Clone)]
+pub(super) struct Lookout {
+    numbers: Arc<AtomicI64>,
+    inbox: UnboundedSender<Message>,
+}
+
+/// A wait for the end of a key. Dropping it ends the wait.
+pub(super) struct Deleted {
+    number: i64,
+    told: oneshot::Receiver<Result<(), StoreError>>,
+    inbox: UnboundedSender<Message>,
+}
+
+enum Message {
+    Begin(Wait),
+    End(i64),
+}
+
+struct Wait {
+    number: i64,
+    attempted: &'static str,
+    key: Vec<u8>,
+    /// What happened up to this revision was seen.
+    seen: i64,
+    tell: oneshot::Sender<Result<(), StoreError>>,
+}
+
+impl Lookout {
+    /// Begins to look out, until `stop`.
+    pub(super) fn start(client: &Shared, stop: CancellationToken) -> Self {
+        let (inbox, messages) = unbounded_channel();
+        let watchman =
+            Watchman { client: client.clone(), waits: HashMap::new(), due: VecDeque::new() };
+        client.spawn(async move {
+            stop.run_until_cancelled(watchman.run(messages)).await;
+        });
+        Self { numbers: Arc::default(), inbox }
+    }
+
+    /// Waits for `key` to be deleted after the revision `seen`.
+    pub(super) fn deleted(&self, attempted: &'static str, key: &[u8], seen: i64) -> Deleted {
+        // etcd takes 0 for a number that it is to choose.
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let (tell, told) = oneshot::channel();
+        let wait = Wait { number, attempted, key: key.to_vec(), seen, tell };
+        // Without a watchman the wait ends at once, with an error.
+        let _ = self.inbox.send(Message::Begin(wait));
+        Deleted { number, told, inbox: self.inbox.clone() }
+    }
+}
+
+impl Deleted {
+    /// Ends when the key was deleted, or when that can no longer be learnt.
+    pub(super) async fn wait(&mut self, client: &Shared) -> Result<(), StoreError> {
+        let told = (&mut self.told).await;
+        told.unwrap_or_else(|_| Err(client.unavailable(WATCH, "the store was closed")))
+    }
+}
+
+impl Drop for Deleted {
+    fn drop(&mut self) {
+        let _ = self.inbox.send(Message::End(self.number));
+    }
+}
+
+/// Who holds the stream.
+struct Watchman {
+    client: Shared,
+    waits: HashMap<i64, Wait>,
+    /// What etcd is to be told: begin a wait that is still there, or end one that is not.
+    due: VecDeque<i64>,
+}
+
+/// The stream, as long as the turn lasts.
+struct Open {
+    turn: usize,
+    requests: WatchRequestSender,
+    answers: WatchResponseStream,
+}
+
+impl Watchman {
+    async fn run(mut self, mut messages: UnboundedReceiver<Message>) {
+        while let Some(message) = messages.recv().await {
+            self.note(message, false);
+            let Some(first) = self.waits.values().next() else { continue };
+            let ended = match self.open(first).await {
+                Ok(open) => self.follow(open, &mut messages).await,
+                Err(error) => Err(error),
+            };
+            self.due.clear();
+            match ended {
+                Ok(()) => return,
+                Err(error) => self.fail_all(&error),
+            }
+        }
+    }
+
+    /// Opens the stream with a first wait.
+    async fn open(&self, wait: &Wait) -> Result<Open, StoreError> {
+        let watch = |line: Line| async move {
+            let mut etcd = line.etcd.watch_client();
+            let stream = etcd.watch(wait.key.as_slice(), Some(options(wait))).await?;
+            let (requests, answers) = stream.split();
+            Ok(Made::of_none(Open { turn: line.turn, requests, answers }))
+        };
+        Ok(self.client.call_on_line(wait.attempted, watch).await?.it)
+    }
+
+    /// Serves waits on an open stream until it ends; without an error when nobody asks any more.
+    async fn follow(
+        &mut self,
+        mut open: Open,
+        messages: &mut UnboundedReceiver<Message>,
+    ) -> Result<(), StoreError> {
+        loop {
+            let Open { turn, requests, answers } = &mut open;
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Some(message) => self.note(message, true),
+                    None => return Ok(()),
+                },
+                // Beside the answers: who does not read them while he asks may wait for ever.
+                sent = self.ask(requests), if !self.due.is_empty() => {
+                    sent.map_err(|error| self.client.told(WATCH, error))?;
+                    self.due.pop_front();
+                }
+                answer = answers.message() => self.hear(*turn, answer)?,
+                () = self.client.left(*turn) => {
+                    return Err(self.client.unavailable(WATCH, "its member of etcd failed"));
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, message: Message, open: bool) {
+        let number = match message {
+            Message::Begin(wait) => {
+                let number = wait.number;
+                self.waits.insert(number, wait);
+                number
+            }
+            Message::End(number) => {
+                if self.waits.remove(&number).is_none() {
+                    return;
+                }
+                number
+            }
+        };
+        if open {
+            self.due.push_back(number);
+        }
+    }
+
+    async fn ask(&self, requests: &mut WatchRequestSender) -> Result<(), Error> {
+        let Some(number) = self.due.front() else { return Ok(()) };
+        match self.waits.get(number) {
+            Some(wait) => requests.watch(wait.key.as_slice(), Some(options(wait))).await,
+            None => requests.cancel(*number).await,
+        }
+    }
+
+    fn hear(
+        &mut self,
+        turn: usize,
+        answer: Result<Option<WatchResponse>, Error>,
+    ) -> Result<(), StoreError> {
+        let answer = answer.map_err(|error| self.client.told(WATCH, error))?;
+        let ended = || self.client.unavailable(WATCH, "etcd ended the watch");
+        let answer = answer.ok_or_else(ended)?;
+        let heard = self.client.heard(turn, answer.header());
+        heard.map_err(|error| self.client.told(WATCH, error))?;
+        let number = answer.watch_id();
+        if answer.canceled() {
+            let why = answer.cancel_reason();
+            match self.waits.remove(&number) {
+                Some(wait) => {
+                    let _ = wait.tell.send(Err(self.client.unavailable(wait.attempted, why)));
+                }
+                None if is_refusal(&answer) => return Err(self.client.unavailable(WATCH, why)),
+                // That it was ended from here is no news.
+                None => {}
+            }
+        } else if !answer.events().is_empty()
+            && let Some(wait) = self.waits.remove(&number)
+        {
+            let _ = wait.tell.send(Ok(()));
+            self.due.push_back(number);
+        }
+        Ok(())
+    }
+
+    /// Whoever waits is told that it is to look again.
+    fn fail_all(&mut self, error: &StoreError) {
+        for (_, wait) in self.waits.drain() {
+            let why = error.to_string();
+            let _ = wait.tell.send(Err(self.client.unavailable(wait.attempted, why)));
+        }
+    }
+}
+
+/// Whether etcd refuses a watch that was asked for, rather than ends one. It does not always say
+/// which: a refusal goes by the number -1, and names nobody who waits (etcd: `api/v3rpc/watch.go`;
+/// its own client knows the number as `InvalidWatchID`, `client/v3/watch.go`).
+fn is_refusal(answer: &WatchResponse) -> bool {
+    answer.created() || answer.watch_id() < 0
+}
+
+fn options(wait: &Wait) -> WatchOptions {
+    WatchOptions::new()
+        .with_watch_id(wait.number)
+        .with_start_revision(wait.seen + 1)
+        .with_filters([WatchFilterType::NoPut])
+}

@@ -1,0 +1,75 @@
+//! Reading a range of keys, however many there are and however large.
+
+use std::ops::ControlFlow;
+
+use etcd_client::{
+    Client as Connection, Error, GetOptions, GetResponse, KeyValue, SortOrder, SortTarget,
+};
+
+use super::{client::Shared, headed::Made, keys::Range};
+use crate::StoreError;
+
+/// The largest message that is taken of etcd. It tells of up to 1,000 revisions at once (etcd:
+/// `watchBatchMaxRevs`), each of some keys that are short, but for long errors.
+pub(super) const MESSAGE_MAX: usize = 64 << 20;
+/// How many keys are asked for at once, at first.
+const PAGE: i64 = 500;
+/// What is at fault when an answer is larger than that (tonic: `Streaming::decode_chunk`).
+const TOO_LARGE: &str = "message length too large";
+
+/// Reads the keys of `range`, page by page at one revision, which it returns.
+///
+/// A page that is larger than a message may be is asked for in smaller ones: a key and its
+/// value are no larger than a request to etcd may be (`--max-request-bytes`, 1.5 MiB).
+pub(super) async fn read(
+    client: &Shared,
+    attempted: &'static str,
+    range: &Range,
+    mut take_in: impl FnMut(&KeyValue),
+) -> Result<i64, StoreError> {
+    let (mut from, mut page, mut revision) = (range.first.clone().into_bytes(), PAGE, 0);
+    loop {
+        let options = GetOptions::new()
+            .with_range(range.end.as_str())
+            .with_sort(SortTarget::Key, SortOrder::Ascend)
+            .with_limit(page)
+            // Zero is the present one.
+            .with_revision(revision);
+        let get = |etcd: Connection| get(etcd, from.clone(), options.clone());
+        let found = match client.call(attempted, get).await?.it {
+            ControlFlow::Continue(found) => found,
+            ControlFlow::Break(too_large) if page == 1 => {
+                return Err(client.told(attempted, too_large));
+            }
+            ControlFlow::Break(_) => {
+                page = (page / 8).max(1);
+                continue;
+            }
+        };
+        if revision == 0 {
+            let headless = || client.unavailable(attempted, "an answer without header");
+            revision = found.header().ok_or_else(headless)?.revision();
+        }
+        found.kvs().iter().for_each(&mut take_in);
+        match found.kvs().last() {
+            Some(last) if found.more() => from = [last.key(), b"\0"].concat(),
+            _ => return Ok(revision),
+        }
+    }
+}
+
+/// One page; or why it is too large, which is no failure of the member.
+async fn get(
+    etcd: Connection,
+    from: Vec<u8>,
+    options: GetOptions,
+) -> Result<Made<ControlFlow<Error, GetResponse>>, Error> {
+    let mut kv = etcd.kv_client().max_decoding_message_size(MESSAGE_MAX);
+    match kv.get(from, Some(options)).await {
+        Ok(found) => Ok(Made { of: found.header().cloned(), it: ControlFlow::Continue(found) }),
+        Err(Error::GRpcStatus(status)) if status.message().contains(TOO_LARGE) => {
+            Ok(Made::of_none(ControlFlow::Break(Error::GRpcStatus(status))))
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,89 @@
+//! Keeping a lease alive: one exchange a renewal, on a stream that stays open.
+//!
+//! The stream is taken out for an exchange and put back when its answer has
+//! been read. Whoever gives up in between drops it, so no answer is ever taken
+//! for that of a later request; the next renewal opens another one. A stream of
+//! a former turn is dropped, or a member would be left for another's silence.
+
+use std::sync::{Mutex, PoisonError};
+
+use etcd_client::{Error, LeaseKeepAliveStream, LeaseKeeper};
+
+use super::{client::Line, headed::Made};
+use soloist_heart::LeaseId;
+
+/// How the session's lease is renewed.
+#[derive(Default)]
+pub(super) struct Renewals(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// The lease that was granted last, and its time to live in seconds.
+    granted: Option<(LeaseId, i64)>,
+    /// The open stream, if there is one.
+    open: Option<Exchange>,
+}
+
+struct Exchange {
+    /// The turn of the line that it is on.
+    turn: usize,
+    keeper: LeaseKeeper,
+    answers: LeaseKeepAliveStream,
+}
+
+impl Renewals {
+    /// Takes note of a lease and its time to live in seconds.
+    pub(super) fn granted(&self, lease: LeaseId, ttl: i64) {
+        self.lock().granted = Some((lease, ttl));
+    }
+
+    fn granted_ttl(&self, lease: LeaseId) -> Option<i64> {
+        self.lock().granted.filter(|(granted, _)| *granted == lease).map(|(_, ttl)| ttl)
+    }
+
+    /// Renews `lease` and returns its time to live in seconds.
+    pub(super) async fn renew(&self, mut line: Line, lease: LeaseId) -> Result<Made<i64>, Error> {
+        if let Some(mut open) = self.take(line.turn, lease)
+            && let Ok(ttl) = open.exchange().await
+        {
+            return self.keep(open, ttl);
+        }
+        let (keeper, answers) = line.etcd.lease_keep_alive(lease.0).await?;
+        let mut open = Exchange { turn: line.turn, keeper, answers };
+        // etcd-client has read the first answer, and seen that the lease lives, but
+        // does not tell its TTL. It is what was granted; to ask once more would
+        // take twice the time that an answer takes, which a slow etcd may not have.
+        let ttl = match self.granted_ttl(lease) {
+            Some(ttl) => Made::of_none(ttl),
+            None => open.exchange().await?,
+        };
+        self.keep(open, ttl)
+    }
+
+    fn take(&self, turn: usize, lease: LeaseId) -> Option<Exchange> {
+        let open = self.lock().open.take();
+        open.filter(|open| open.turn == turn && open.keeper.id() == lease.0)
+    }
+
+    fn keep(&self, open: Exchange, ttl: Made<i64>) -> Result<Made<i64>, Error> {
+        if ttl.it <= 0 {
+            return Err(Error::LeaseKeepAliveError("lease not found".into()));
+        }
+        self.lock().open = Some(open);
+        Ok(ttl)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Exchange {
+    async fn exchange(&mut self) -> Result<Made<i64>, Error> {
+        self.keeper.keep_alive().await?;
+        let answer = self.answers.message().await?;
+        let ended = || Error::LeaseKeepAliveError("the stream ended".into());
+        let answer = answer.ok_or_else(ended)?;
+        Ok(Made { of: answer.header().cloned(), it: answer.ttl() })
+    }
+}

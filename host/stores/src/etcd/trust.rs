@@ -1,0 +1,49 @@
+//! Which etcd is believed.
+//!
+//! A member says with each answer which etcd it is of (etcd: `ResponseHeader.cluster_id`).
+//! The first one that is believed is the only one: what a member of another says is not
+//! heard, be it on a new connection, to which address whatever.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
+use etcd_client::Error;
+use tokio::sync::OnceCell;
+
+use crate::identity::Memory;
+
+/// What all ways to one store know of it.
+#[derive(Default)]
+pub(super) struct Trust {
+    /// The etcd that is believed.
+    pub(super) believed: OnceCell<u64>,
+    /// The strangers that were named, by where they are.
+    pub(super) named: Mutex<BTreeSet<(String, u64)>>,
+    pub(super) memory: Memory,
+}
+
+impl Trust {
+    /// Whether the member at `address`, which says that it is of `cluster`, is to be heard.
+    pub(super) fn hear(&self, address: &str, cluster: u64) -> Result<(), Error> {
+        match self.believed.get() {
+            Some(believed) if *believed != cluster => Err(self.name(address, *believed, cluster)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells of a stranger, once.
+    fn name(&self, address: &str, believed: u64, cluster: u64) -> Error {
+        let text = format!(
+            "{address} is a member of another etcd, {cluster:x} instead of {believed:x}: nothing \
+             that it says is believed; add it to the others again (`etcdctl member`), or take it \
+             out of `store`; if all of them are another etcd now, restart this host"
+        );
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.insert((address.to_owned(), cluster)) {
+            tracing::warn!(event = "store-stranger", address, "{text}");
+        }
+        Error::EndpointError(text)
+    }
+}

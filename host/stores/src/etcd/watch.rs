@@ -1,0 +1,239 @@
+//! Watching: a read tells what there is, a watch each change of it.
+//!
+//! A watch begins right after a read, so it rarely asks for history, which may
+//! have been compacted; when it does, it ends, and the next read begins it anew.
+//! A change costs each host what has changed, however large the cluster is.
+//!
+//! Invariant: no roster is silently stale for long. Now and then the cluster is
+//! read again, as slowly as [`Client::second_look`] has it, and where that shows
+//! something that the watch has not told, another watch begins there.
+//!
+//! [`Client::second_look`]: super::client::Client::second_look
+
+use std::{borrow::Cow, str};
+
+use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse, WatchStream};
+use futures::{FutureExt, StreamExt, stream};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    client::{Client, Line, Shared},
+    headed::Made,
+    identity,
+    keys::{Keys, Subject},
+    range::{self, MESSAGE_MAX},
+};
+use crate::{Roster, RosterStream, StoreError, foreign::left_out, stranger::shell_word};
+use soloist_heart::{Group, LeaderKey, LeaseId, Token};
+
+/// What watching attempts.
+const WATCH: &str = "watch the cluster";
+
+/// What reading attempts.
+const READ: &str = "read the cluster";
+
+/// The cluster now, and then after each change.
+pub(super) async fn watch(client: Shared, keys: Keys) -> Result<RosterStream, StoreError> {
+    let roster = read(&client, &keys).await?;
+    let watch = Watch::from(client, keys, roster.clone()).await?;
+    let later = stream::unfold(Some(watch), |watch| async {
+        let mut watch = watch?;
+        match watch.next().await {
+            Ok(roster) => Some((Ok(roster), Some(watch))),
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    Ok(stream::iter([Ok(roster)]).chain(later).boxed())
+}
+
+struct Watch {
+    client: Shared,
+    keys: Keys,
+    events: Events,
+    seen: Seen,
+    /// When to read the cluster again.
+    look_at: Instant,
+}
+
+impl Watch {
+    /// The watch of what comes after `roster`.
+    async fn from(client: Shared, keys: Keys, roster: Roster) -> Result<Self, StoreError> {
+        let range = keys.roster();
+        let options = WatchOptions::new().with_range(range.end);
+        let events = Events::from(&client, &range.first, options, roster.revision + 1).await?;
+        let look_at = Instant::now() + client.second_look();
+        let seen = Seen { roster, identity: None };
+        Ok(Self { client, keys, events, seen, look_at })
+    }
+
+    /// The roster after the next changes; a burst is told once.
+    async fn next(&mut self) -> Result<Roster, StoreError> {
+        loop {
+            let news = tokio::select! {
+                first = self.events.next(&self.client) => {
+                    let first = self.take_in(&first?);
+                    self.take_in_more()? | first
+                }
+                () = sleep_until(self.look_at) => self.look_again().await?,
+            };
+            if let Some(found) = self.seen.identity.take() {
+                keep(&self.client, &self.keys.identity(), found.as_deref()).await?;
+            }
+            if news {
+                return Ok(self.seen.roster.clone());
+            }
+        }
+    }
+
+    /// Whether there was anything in what came meanwhile.
+    fn take_in_more(&mut self) -> Result<bool, StoreError> {
+        let mut news = false;
+        while let Some(more) = self.events.next(&self.client).now_or_never() {
+            news |= self.take_in(&more?);
+        }
+        Ok(news)
+    }
+
+    /// Holds what the watch has told against the cluster, and begins anew where it is behind.
+    /// Whether that shows anything new.
+    async fn look_again(&mut self) -> Result<bool, StoreError> {
+        let fresh = read(&self.client, &self.keys).await?;
+        let news = self.take_in_more()?;
+        self.look_at = Instant::now() + self.client.second_look();
+        let told = &self.seen.roster;
+        if told.revision > fresh.revision || told.shows_the_same(&fresh) {
+            return Ok(news);
+        }
+        tracing::debug!(revision = fresh.revision, "the watch is behind: another one begins");
+        *self = Self::from(self.client.clone(), self.keys.clone(), fresh).await?;
+        Ok(true)
+    }
+
+    /// Whether there was anything in it.
+    fn take_in(&mut self, events: &WatchResponse) -> bool {
+        for event in events.events() {
+            let Some(key) = event.kv() else { continue };
+            let revision = &mut self.seen.roster.revision;
+            *revision = key.mod_revision().max(*revision);
+            match event.event_type() {
+                EventType::Put => self.seen.put(&self.keys, &self.client, key),
+                EventType::Delete => self.seen.delete(&self.keys, key),
+            }
+        }
+        !events.events().is_empty()
+    }
+}
+
+/// What etcd tells of a range of keys, as long as the turn lasts.
+pub(super) struct Events {
+    line: Line,
+    stream: WatchStream,
+}
+
+impl Events {
+    /// The events of the range that begins with `first`, from a revision on.
+    pub(super) async fn from(
+        client: &Shared,
+        first: &str,
+        options: WatchOptions,
+        revision: i64,
+    ) -> Result<Self, StoreError> {
+        let options = options.with_start_revision(revision);
+        let watch = |line: Line| {
+            let options = options.clone();
+            async move {
+                let mut client = line.etcd.watch_client().max_decoding_message_size(MESSAGE_MAX);
+                let stream = client.watch(first, Some(options)).await?;
+                Ok(Made::of_none(Self { line, stream }))
+            }
+        };
+        Ok(client.call_on_line(WATCH, watch).await?.it)
+    }
+
+    pub(super) async fn next(&mut self, client: &Shared) -> Result<WatchResponse, StoreError> {
+        let ended = |why: &str| Err(client.unavailable(WATCH, why));
+        tokio::select! {
+            answer = self.stream.message() => match answer {
+                Ok(Some(events)) if !events.canceled() => {
+                    let heard = client.heard(self.line.turn, events.header());
+                    heard.map(|()| events).map_err(|error| client.told(WATCH, error))
+                }
+                // The history was compacted, the member lost its leader, or the login went
+                // stale, which etcd tells from a missing permission by nothing; but the read
+                // before the watch would have met that.
+                Ok(Some(events)) => ended(events.cancel_reason()),
+                Ok(None) => ended("etcd ended the watch"),
+                Err(error) => Err(client.told(WATCH, error)),
+            },
+            () = client.left(self.line.turn) => ended("its member of etcd failed"),
+        }
+    }
+}
+
+/// The cluster's keys at one revision.
+async fn read(client: &Shared, keys: &Keys) -> Result<Roster, StoreError> {
+    let (mut seen, range) = (Seen::default(), keys.roster());
+    let revision =
+        range::read(client, READ, &range, |key: &KeyValue| seen.put(keys, client, key)).await?;
+    keep(client, &keys.identity(), seen.identity.flatten().as_deref()).await?;
+    Ok(Roster { revision, ..seen.roster })
+}
+
+/// What the cluster's keys show.
+#[derive(Default)]
+struct Seen {
+    roster: Roster,
+    /// What has become of the cluster's identity, if anything has.
+    identity: Option<Option<String>>,
+}
+
+impl Seen {
+    fn put(&mut self, keys: &Keys, client: &Client, key: &KeyValue) {
+        let (lease, value) = (LeaseId(key.lease()), key.value());
+        match keys.subject(key.key()) {
+            Some(Subject::Candidate { group }) => {
+                let (group, token) = (Group::from(group), Token(key.create_revision()));
+                let name = name(key).into();
+                let remove = || format!("{} del {}", client.etcdctl, shell_word(key.key()));
+                let candidate = LeaderKey { group, key: name, token, lease };
+                self.roster.put_candidate(candidate, value, remove);
+            }
+            Some(Subject::Member { host }) => self.roster.put_member(host, lease, value),
+            Some(Subject::Note { name }) => self.roster.set_note(name, Some(value)),
+            Some(Subject::Identity) => self.identity = Some(Some(identity::text(key))),
+            None => left_out("key", &shell_word(key.key()), "there are none of that name"),
+        }
+    }
+
+    fn delete(&mut self, keys: &Keys, key: &KeyValue) {
+        match keys.subject(key.key()) {
+            Some(Subject::Candidate { group }) => {
+                self.roster.drop_candidate(&group.into(), &name(key));
+            }
+            Some(Subject::Member { host }) => self.roster.drop_member(host),
+            Some(Subject::Note { name }) => self.roster.set_note(name, None),
+            Some(Subject::Identity) => self.identity = Some(None),
+            None => {}
+        }
+    }
+}
+
+/// The name of a key as text; what is none comes from a stranger.
+fn name(key: &KeyValue) -> Cow<'_, str> {
+    let text = str::from_utf8(key.key()).map(Cow::Borrowed);
+    text.unwrap_or_else(|_| key.key().escape_ascii().to_string().into())
+}
+
+/// Sees to it that the store keeps its identity, which is now what a watch or a read has `found`.
+async fn keep(client: &Client, key: &str, found: Option<&str>) -> Result<(), StoreError> {
+    let attempted = "keep the store's identity";
+    let trust = client.trust();
+    if let Some(found) = found {
+        let told = trust.memory.told(found);
+        return told.map_err(|mismatch| client.unavailable(attempted, mismatch.seen));
+    }
+    let give = |etcd: etcd_client::Client| async move {
+        identity::give(&etcd, key, trust).await.map(|()| Made::of_none(()))
+    };
+    client.call(attempted, give).await.map(drop)
+}

@@ -1,0 +1,263 @@
+//! Who is there and who stands where: what a store knows of a cluster at one revision.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    foreign::left_out,
+    member::{Failing, Member},
+    note::Notes,
+    stranger::Stranger,
+};
+use soloist_heart::{Group, LeaderKey, LeaseId};
+
+/// What a candidate says of itself in the election; JSON in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The host's name.
+    pub host: String,
+    /// Where its control API answers.
+    pub url: String,
+    /// Since when it leads, in milliseconds of Unix time; proclaimed after winning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// The host that it is about to hand over to; proclaimed by a leader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heir: Option<String>,
+    /// Whether its settings spread the group; hosts of former versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<bool>,
+}
+
+/// A candidate's place in the queue of its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who stands here.
+    pub candidate: Candidate,
+    /// Its key; the create revision is the token of the term that it leads or will lead.
+    pub key: LeaderKey,
+}
+
+/// A cluster at one revision of the store. A copy costs little.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roster {
+    /// The store's revision that this was read at.
+    pub revision: i64,
+    /// The hosts that stand in each group, in the order in which they came.
+    pub groups: BTreeMap<Group, Vec<Arc<Standing>>>,
+    /// What stands among them and is no host's, in the same order.
+    pub strangers: BTreeMap<Group, Vec<Arc<Stranger>>>,
+    /// The hosts that are there, by name, each with the lease of its session.
+    pub members: Vec<(LeaseId, Arc<Member>)>,
+    /// What stands there whoever lives.
+    pub notes: Arc<Notes>,
+}
+
+impl Roster {
+    /// Who leads `group`: the host that heads its queue, if a host does.
+    #[must_use]
+    pub fn leader(&self, group: &Group) -> Option<&Standing> {
+        self.line(group).first().map(|standing| &**standing)
+    }
+
+    /// The host that leads `group` next, if one does.
+    #[must_use]
+    pub fn heir(&self, group: &Group) -> Option<&Standing> {
+        self.line(group).get(1).map(|standing| &**standing)
+    }
+
+    /// The hosts that come to lead `group` one after the other: the leader, the heir, and all
+    /// others that no stranger stands before.
+    #[must_use]
+    pub fn line(&self, group: &Group) -> &[Arc<Standing>] {
+        let queue = self.queue(group);
+        let Some(stranger) = self.strangers(group).first() else { return queue };
+        &queue[..queue.partition_point(|standing| standing.key.token < stranger.token)]
+    }
+
+    /// The hosts that stand in `group`, in order, strangers before them or not.
+    #[must_use]
+    pub fn queue(&self, group: &Group) -> &[Arc<Standing>] {
+        self.groups.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    /// What stands in the queue of `group` and is no host's, in order.
+    #[must_use]
+    pub fn strangers(&self, group: &Group) -> &[Arc<Stranger>] {
+        self.strangers.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    /// The host that is called `name`, if it is there.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Arc<Member>> {
+        let found = self.members.binary_search_by(|(_, member)| (*member.name).cmp(name));
+        Some(&self.members[found.ok()?].1)
+    }
+
+    /// The member whose session `lease` is.
+    #[must_use]
+    pub fn member_of(&self, lease: LeaseId) -> Option<&Member> {
+        let found = self.members.iter().find(|(other, _)| *other == lease);
+        found.map(|(_, member)| &**member)
+    }
+
+    /// The groups that the session of `lease` leads.
+    pub fn led_by(&self, lease: LeaseId) -> impl Iterator<Item = &Group> {
+        let leads =
+            move |group: &&Group| self.leader(group).is_some_and(|it| it.key.lease == lease);
+        self.groups.keys().filter(leads)
+    }
+
+    /// Why the leader of `group` goes on without `action`, if it does.
+    #[must_use]
+    pub fn parked(&self, group: &Group, action: &str) -> Option<&Failing> {
+        let leader = self.member_of(self.leader(group)?.key.lease)?;
+        leader.failing.get(action).filter(|failing| failing.parked)
+    }
+
+    /// Whether `key` stands in its group, at its create revision.
+    #[must_use]
+    pub fn has(&self, key: &LeaderKey) -> bool {
+        self.queue(&key.group).iter().any(|standing| standing.key == *key)
+    }
+
+    /// What it shows of hosts and notes, and of no group.
+    pub fn without_queues(&self) -> Self {
+        let (members, notes) = (self.members.clone(), Arc::clone(&self.notes));
+        Self { revision: self.revision, members, notes, ..Self::default() }
+    }
+
+    /// Whether `other` differs at most in its revision.
+    pub fn shows_the_same(&self, other: &Self) -> bool {
+        let Self { revision: _, groups, strangers, members, notes } = self;
+        *groups == other.groups
+            && *strangers == other.strangers
+            && *members == other.members
+            && *notes == other.notes
+    }
+
+    /// Takes in a candidate that came or said something else. What does not parse, or hangs on
+    /// no lease, is another's, which the command `remove` takes away.
+    pub(super) fn put_candidate(
+        &mut self,
+        key: LeaderKey,
+        value: &[u8],
+        remove: impl FnOnce() -> String,
+    ) {
+        self.drop_candidate(&key.group, &key.key);
+        let lease = Some(key.lease).filter(|lease| *lease != LeaseId::NONE);
+        match serde_json::from_slice(value) {
+            Ok(candidate) if lease.is_some() => {
+                let queue = self.groups.entry(key.group.clone()).or_default();
+                let place = queue.partition_point(|other| other.key.token < key.token);
+                queue.insert(place, Standing { candidate, key }.into());
+            }
+            _ => {
+                let LeaderKey { group, key, token, .. } = key;
+                let queue = self.strangers.entry(group).or_default();
+                let place = queue.partition_point(|other| other.token < token);
+                queue.insert(place, Stranger { key, token, lease, remove: remove().into() }.into());
+            }
+        }
+    }
+
+    /// Takes in that the candidate at `key` is gone.
+    pub(super) fn drop_candidate(&mut self, group: &Group, key: &str) {
+        drop_from(&mut self.groups, group, |standing| *standing.key.key == *key);
+        drop_from(&mut self.strangers, group, |stranger| *stranger.key == *key);
+    }
+
+    /// Takes in a member that came or said something else.
+    pub(super) fn put_member(&mut self, name: &str, lease: LeaseId, value: &[u8]) {
+        self.drop_member(name);
+        match serde_json::from_slice::<Member>(value) {
+            Ok(member) if member.name == name => {
+                let place = self.members.partition_point(|(_, other)| *other.name < *name);
+                self.members.insert(place, (lease, member.into()));
+            }
+            Ok(_) => left_out("member", name, "it says another name"),
+            Err(error) => left_out("member", name, error),
+        }
+    }
+
+    /// Takes in that a member is gone.
+    pub(super) fn drop_member(&mut self, name: &str) {
+        self.members.retain(|(_, member)| member.name != name);
+    }
+
+    /// Takes in a note, or that it is gone.
+    pub(super) fn set_note(&mut self, name: &str, value: Option<&[u8]>) {
+        Arc::make_mut(&mut self.notes).set(name, value);
+    }
+}
+
+/// Takes the one that `is_it` out of the queue of `group`.
+fn drop_from<T>(
+    queues: &mut BTreeMap<Group, Vec<Arc<T>>>,
+    group: &Group,
+    is_it: impl Fn(&T) -> bool,
+) {
+    let Some(queue) = queues.get_mut(group) else { return };
+    // Whoever goes is most often the first: few keys are compared.
+    if let Some(place) = queue.iter().position(|it| is_it(it)) {
+        queue.remove(place);
+    }
+    if queue.is_empty() {
+        queues.remove(group);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use soloist_heart::Token;
+
+    fn put(roster: &mut Roster, token: i64, lease: i64, value: &str) {
+        let (group, key) = (Group::main(), token.to_string().into());
+        let key = LeaderKey { group, key, token: Token(token), lease: LeaseId(lease) };
+        roster.put_candidate(key, value.as_bytes(), || format!("rm {token}"));
+    }
+
+    fn host(name: &str) -> String {
+        format!(r#"{{"host":"{name}","url":"http://{name}"}}"#)
+    }
+
+    fn line(roster: &Roster) -> Vec<&str> {
+        roster.line(&Group::main()).iter().map(|it| &*it.candidate.host).collect()
+    }
+
+    #[test]
+    fn a_stranger_leads_nobody_and_lets_nobody_lead_behind_it() {
+        let mut roster = Roster::default();
+        put(&mut roster, 3, 30, &host("a"));
+        put(&mut roster, 4, 40, &host("b"));
+        put(&mut roster, 5, 50, "x");
+        put(&mut roster, 6, 60, &host("c"));
+        assert_eq!(line(&roster), ["a", "b"]);
+        assert_eq!(roster.queue(&Group::main()).len(), 3);
+        roster.drop_candidate(&Group::main(), "4");
+        assert!(roster.heir(&Group::main()).is_none(), "the stranger is next");
+        roster.drop_candidate(&Group::main(), "3");
+        assert!(roster.leader(&Group::main()).is_none());
+        assert_eq!(roster.led_by(LeaseId(60)).count(), 0);
+        let stranger = &roster.strangers(&Group::main())[0];
+        assert_eq!((stranger.lease, &*stranger.remove), (Some(LeaseId(50)), "rm 5"));
+        roster.drop_candidate(&Group::main(), "5");
+        assert_eq!(line(&roster), ["c"]);
+        assert!(roster.strangers.is_empty());
+    }
+
+    #[test]
+    fn a_key_without_a_lease_is_a_stranger_whatever_it_says() {
+        let mut roster = Roster::default();
+        put(&mut roster, 3, 0, &host("a"));
+        put(&mut roster, 4, 40, &host("b"));
+        assert_eq!(line(&roster), [""; 0]);
+        assert_eq!(roster.strangers(&Group::main())[0].lease, None);
+        // Its owner has it back.
+        put(&mut roster, 3, 30, &host("a"));
+        assert_eq!(line(&roster), ["a", "b"]);
+        assert!(roster.strangers.is_empty());
+    }
+}

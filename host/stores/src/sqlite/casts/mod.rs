@@ -1,0 +1,182 @@
+//! Casts, in the same file as the elections.
+//!
+//! Reads have a connection of their own and writes take turns, as state's do.
+//! Whoever writes rings a bell that only those hear who watch the queue.
+
+mod follow;
+mod steps;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::Transaction;
+
+use super::{calls::Calls, fault::Fault, file::File, reader::Reader};
+use crate::{
+    Again, CastAnswer, CastHead, CastKey, CastOrder, CastState, CastStream, Casts, Claim, Claimer,
+    Ended, Queued, StoreError,
+    cast::{Slices, check_answer, check_key, check_order, check_task},
+};
+use soloist_heart::clock::BootTime;
+
+const PUT: &str = "queue a cast";
+const CLAIM: &str = "claim a cast";
+const SETTLE: &str = "write what came of a cast";
+const LOOK: &str = "look at a cast";
+const DEAD: &str = "list dead letters";
+const REPLAY: &str = "replay a dead letter";
+const PURGE: &str = "purge dead letters";
+
+/// The casts of one cluster.
+pub(super) struct SqliteCasts {
+    calls: Calls,
+    reader: Reader,
+    slices: Arc<Slices>,
+}
+
+impl SqliteCasts {
+    /// # Errors
+    /// [`StoreError::Refused`] outside a tokio runtime.
+    pub(super) fn new(calls: Calls) -> Result<Self, StoreError> {
+        Ok(Self { reader: Reader::new(&calls)?, calls, slices: Arc::default() })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        task: &str,
+        attempted: &'static str,
+        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.calls.write(of_task(task), attempted, |file| file.write_casts(work)).await
+    }
+}
+
+/// Whose turn it is to write casts of `task`; with a slash in it, no action has that name.
+fn of_task(task: &str) -> Arc<str> {
+    format!("casts/{task}").into()
+}
+
+#[async_trait]
+impl Casts for SqliteCasts {
+    async fn put(&self, key: &CastKey, order: &CastOrder, limit: usize) -> Result<(), StoreError> {
+        check_key(key)?;
+        check_order(order)?;
+        let task = &key.task;
+        let (key, order) = (key.clone(), order.clone());
+        let put = move |file: &mut File| {
+            let room = file.must_have_room();
+            file.write_casts(|tx, cluster| {
+                let at = steps::At { tx, cluster, key: &key };
+                if at.is_somewhere()? {
+                    return Ok(());
+                }
+                room?;
+                at.put(&CastHead::of(&order), &order.payload, limit)
+            })
+        };
+        self.calls.write(of_task(task), PUT, put).await
+    }
+
+    async fn watch(&self) -> Result<CastStream, StoreError> {
+        follow::watch(self.calls.clone()).await
+    }
+
+    async fn claim(
+        &self,
+        by: &Claimer,
+        seen: &Queued,
+    ) -> Result<Option<(Claim, Bytes)>, StoreError> {
+        let (by, seen) = (by.clone(), seen.clone());
+        self.write(&seen.key.task.clone(), CLAIM, move |tx, cluster| {
+            steps::At { tx, cluster, key: &seen.key }.claim(&by, &seen)
+        })
+        .await
+    }
+
+    async fn done(
+        &self,
+        claim: &Claim,
+        answer: &CastAnswer,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
+        check_answer(answer)?;
+        let (claim, answer, slices) = (claim.clone(), answer.clone(), self.slices.clone());
+        let task = claim.key.task.clone();
+        let done = move |file: &mut File| {
+            let now = BootTime::now();
+            let slice = slices.present(keep, now);
+            let lease = file.write_casts_as(|tx, cluster, boot| {
+                let lease = steps::slice(tx, slice, keep, boot)?;
+                steps::At { tx, cluster, key: &claim.key }.done(&claim, &answer, lease)?;
+                Ok(lease)
+            })?;
+            if slice != Some(lease) {
+                slices.open(keep, lease, now);
+            }
+            Ok(())
+        };
+        self.calls.write(of_task(&task), SETTLE, done).await
+    }
+
+    async fn again(&self, claim: &Claim, again: &Again) -> Result<(), StoreError> {
+        let (claim, head) = (claim.clone(), claim.head.given_back(again));
+        self.write(&claim.key.task.clone(), SETTLE, move |tx, cluster| {
+            steps::At { tx, cluster, key: &claim.key }.again(&claim, &head)
+        })
+        .await
+    }
+
+    async fn bury(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
+        let (claim, head) = (claim.clone(), claim.head.buried(error));
+        self.write(&claim.key.task.clone(), SETTLE, move |tx, cluster| {
+            steps::At { tx, cluster, key: &claim.key }.bury(&claim, &head)
+        })
+        .await
+    }
+
+    async fn look(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
+        check_key(key)?;
+        let key = key.clone();
+        let look =
+            move |tx: &Transaction<'_>, cluster: &str| steps::At { tx, cluster, key: &key }.look();
+        self.reader.read(&self.calls, LOOK, look).await
+    }
+
+    async fn dead(
+        &self,
+        task: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(CastKey, Ended)>, StoreError> {
+        check_task(task)?;
+        let after = CastKey::new(task, after.unwrap_or_default());
+        let dead = move |tx: &Transaction<'_>, cluster: &str| {
+            steps::At { tx, cluster, key: &after }.dead_after(limit)
+        };
+        self.reader.read(&self.calls, DEAD, dead).await
+    }
+
+    async fn replay(&self, key: &CastKey) -> Result<bool, StoreError> {
+        check_key(key)?;
+        let at = key.clone();
+        let replay =
+            move |tx: &Transaction<'_>, cluster: &str| steps::At { tx, cluster, key: &at }.replay();
+        self.write(&key.task, REPLAY, replay).await
+    }
+
+    async fn purge(&self, key: &CastKey) -> Result<bool, StoreError> {
+        check_key(key)?;
+        let of = key.clone();
+        let purge = move |tx: &Transaction<'_>, cluster: &str| {
+            steps::purge(tx, cluster, &of.task, Some(&of.id))
+        };
+        Ok(self.write(&key.task, PURGE, purge).await? > 0)
+    }
+
+    async fn purge_all(&self, task: &str) -> Result<usize, StoreError> {
+        check_task(task)?;
+        let of = task.to_owned();
+        self.write(task, PURGE, move |tx, cluster| steps::purge(tx, cluster, &of, None)).await
+    }
+}

@@ -1,0 +1,281 @@
+//! The steps of a cast, each within a transaction.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use crate::{
+    CastAnswer, CastHead, CastKey, CastState, Claim, Claimer, Ended, Queued,
+    cast::{ANSWERS_MAX, Slices, check_room},
+    sqlite::{
+        fault::Fault,
+        file::{grant, must_live},
+        state::next_version,
+    },
+};
+use soloist_heart::{LeaseId, clock};
+
+const QUEUED: &str = "queued";
+const DONE: &str = "done";
+const DEAD: &str = "dead";
+
+/// One cast, in a transaction.
+pub(super) struct At<'a> {
+    pub(super) tx: &'a Transaction<'a>,
+    pub(super) cluster: &'a str,
+    pub(super) key: &'a CastKey,
+}
+
+impl At<'_> {
+    pub(super) fn is_somewhere(&self) -> Result<bool, Fault> {
+        Ok(self.state()?.is_some())
+    }
+
+    /// From nowhere into the queue.
+    pub(super) fn put(&self, head: &CastHead, payload: &[u8], limit: usize) -> Result<(), Fault> {
+        let (queued, dead) = (self.count(QUEUED)?, self.count(DEAD)?);
+        check_room(&self.key.task, queued, dead, limit).map_err(Fault::of_a_limit)?;
+        let sql = "INSERT INTO casts (cluster, task, id, state, version, at, head, payload)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let (version, at) = (next_version(self.tx)?, now());
+        let CastKey { task, id } = self.key;
+        let row = params![self.cluster, task, id, QUEUED, version, at, json(head)?, payload];
+        self.tx.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+
+    /// From the queue into a host's hands, or nothing.
+    pub(super) fn claim(
+        &self,
+        by: &Claimer,
+        seen: &Queued,
+    ) -> Result<Option<(Claim, Bytes)>, Fault> {
+        must_live(self.tx, by.lease)?;
+        let head = seen.head.taken(&by.host);
+        if let Some((version, holder, ticket)) = self.claimed()? {
+            // An earlier try of the same call may have made it.
+            let ours = holder == by.lease && ticket == by.ticket.cast_signed();
+            return if ours { self.given(version, head).map(Some) } else { Ok(None) };
+        }
+        let sql = "SELECT version FROM casts
+                   WHERE cluster = ?1 AND task = ?2 AND id = ?3 AND state = ?4";
+        let CastKey { task, id } = self.key;
+        let mut found = self.tx.prepare_cached(sql)?;
+        let found: Option<i64> = found
+            .query_row(params![self.cluster, task, id, QUEUED], |row| row.get(0))
+            .optional()?;
+        if found != Some(seen.version) {
+            return Ok(None);
+        }
+        let version = self.become_(QUEUED, &head)?;
+        let sql = "INSERT INTO claims (cluster, task, id, lease, version, ticket)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let ticket = by.ticket.cast_signed();
+        let row = params![self.cluster, task, id, by.lease.0, version, ticket];
+        self.tx.prepare_cached(sql)?.execute(row)?;
+        self.given(version, head).map(Some)
+    }
+
+    /// From a host's hands to its end.
+    pub(super) fn done(
+        &self,
+        claim: &Claim,
+        answer: &CastAnswer,
+        lease: LeaseId,
+    ) -> Result<(), Fault> {
+        self.let_go(claim)?;
+        self.become_(DONE, &claim.head)?;
+        let sql = "UPDATE casts SET payload = NULL, answer = ?4, answer_type = ?5, lease = ?6
+                   WHERE cluster = ?1 AND task = ?2 AND id = ?3";
+        let CastKey { task, id } = self.key;
+        let (payload, form) = (&*answer.payload, &answer.content_type);
+        let row = params![self.cluster, task, id, payload, form, lease.0];
+        self.tx.prepare_cached(sql)?.execute(row)?;
+        self.thin_out()
+    }
+
+    /// From a host's hands back into the queue.
+    pub(super) fn again(&self, claim: &Claim, head: &CastHead) -> Result<(), Fault> {
+        self.let_go(claim)?;
+        self.become_(QUEUED, head).map(drop)
+    }
+
+    /// From a host's hands to the dead.
+    pub(super) fn bury(&self, claim: &Claim, head: &CastHead) -> Result<(), Fault> {
+        self.let_go(claim)?;
+        self.become_(DEAD, head).map(drop)
+    }
+
+    /// From the dead back into the queue.
+    pub(super) fn replay(&self) -> Result<bool, Fault> {
+        let Some((state, Ended { head, .. })) = self.state()? else { return Ok(false) };
+        if state != DEAD {
+            return Ok(false);
+        }
+        self.become_(QUEUED, &head.replayed())?;
+        Ok(true)
+    }
+
+    /// How it stands.
+    pub(super) fn look(&self) -> Result<Option<CastState>, Fault> {
+        let Some((state, ended)) = self.state()? else { return Ok(None) };
+        Ok(Some(match &*state {
+            DONE => CastState::Done(ended, self.answer()?),
+            DEAD => CastState::Dead(ended),
+            _ if self.claimed()?.is_some() => CastState::Claimed(ended.head),
+            _ => CastState::Queued(ended.head),
+        }))
+    }
+
+    /// The dead letters of the task after the id.
+    pub(super) fn dead_after(&self, limit: usize) -> Result<Vec<(CastKey, Ended)>, Fault> {
+        let sql = "SELECT id, head, at FROM casts
+                   WHERE cluster = ?1 AND task = ?2 AND id > ?3 AND state = ?4
+                   ORDER BY id LIMIT ?5";
+        let CastKey { task, id } = self.key;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut dead = self.tx.prepare_cached(sql)?;
+        let mut rows = dead.query(params![self.cluster, task, id, DEAD, limit])?;
+        let mut dead = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id: String = row.get(0)?;
+            let key = CastKey::new(task.clone(), id);
+            match ended(row, &key, 1) {
+                Ok(ended) => dead.push((key, ended)),
+                Err(error) => tracing::warn!(%error, "a dead letter is left out"),
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Its state, and when it came to it.
+    fn state(&self) -> Result<Option<(String, Ended)>, Fault> {
+        let sql = "SELECT state, head, at FROM casts WHERE cluster = ?1 AND task = ?2 AND id = ?3";
+        let CastKey { task, id } = self.key;
+        let mut found = self.tx.prepare_cached(sql)?;
+        let mut rows = found.query(params![self.cluster, task, id])?;
+        rows.next()?.map(|row| Ok((row.get(0)?, ended(row, self.key, 1)?))).transpose()
+    }
+
+    /// The version, the holder and the ticket of the claim on it.
+    fn claimed(&self) -> Result<Option<(i64, LeaseId, i64)>, Fault> {
+        let sql = "SELECT version, lease, ticket FROM claims
+                   WHERE cluster = ?1 AND task = ?2 AND id = ?3";
+        let CastKey { task, id } = self.key;
+        let claim = |row: &Row<'_>| Ok((row.get(0)?, LeaseId(row.get(1)?), row.get(2)?));
+        let mut found = self.tx.prepare_cached(sql)?;
+        Ok(found.query_row(params![self.cluster, task, id], claim).optional()?)
+    }
+
+    /// The claim and the payload, as whoever claimed gets them.
+    fn given(&self, version: i64, head: CastHead) -> Result<(Claim, Bytes), Fault> {
+        let sql = "SELECT payload FROM casts WHERE cluster = ?1 AND task = ?2 AND id = ?3";
+        let CastKey { task, id } = self.key;
+        let mut found = self.tx.prepare_cached(sql)?;
+        let payload: Vec<u8> =
+            found.query_row(params![self.cluster, task, id], |row| row.get(0))?;
+        Ok((Claim { key: self.key.clone(), version, head }, payload.into()))
+    }
+
+    fn answer(&self) -> Result<CastAnswer, Fault> {
+        let sql = "SELECT answer, answer_type FROM casts
+                   WHERE cluster = ?1 AND task = ?2 AND id = ?3";
+        let CastKey { task, id } = self.key;
+        let answer = |row: &Row<'_>| {
+            let payload: Vec<u8> = row.get(0)?;
+            Ok(CastAnswer { payload: payload.into(), content_type: row.get(1)? })
+        };
+        let mut found = self.tx.prepare_cached(sql)?;
+        Ok(found.query_row(params![self.cluster, task, id], answer)?)
+    }
+
+    /// Ends a claim that stands.
+    fn let_go(&self, claim: &Claim) -> Result<(), Fault> {
+        let sql = "DELETE FROM claims
+                   WHERE cluster = ?1 AND task = ?2 AND id = ?3 AND version = ?4";
+        let CastKey { task, id } = self.key;
+        let row = params![self.cluster, task, id, claim.version];
+        let stood = self.tx.prepare_cached(sql)?.execute(row)? > 0;
+        if stood { Ok(()) } else { Err(Fault::Conflict) }
+    }
+
+    /// Brings it into a state, and returns its new version.
+    fn become_(&self, state: &str, head: &CastHead) -> Result<i64, Fault> {
+        let sql = "UPDATE casts SET state = ?4, version = ?5, at = ?6, head = ?7
+                   WHERE cluster = ?1 AND task = ?2 AND id = ?3";
+        let (version, at) = (next_version(self.tx)?, now());
+        let CastKey { task, id } = self.key;
+        let row = params![self.cluster, task, id, state, version, at, json(head)?];
+        self.tx.prepare_cached(sql)?.execute(row)?;
+        Ok(version)
+    }
+
+    fn count(&self, state: &str) -> Result<usize, Fault> {
+        let sql = "SELECT count(*) FROM casts WHERE cluster = ?1 AND state = ?2 AND task = ?3";
+        let row = params![self.cluster, state, self.key.task];
+        let count: i64 = self.tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
+    /// Takes the answers of the oldest casts away where there are too many.
+    fn thin_out(&self) -> Result<(), Fault> {
+        let over = self.count(DONE)?.saturating_sub(ANSWERS_MAX);
+        if over == 0 {
+            return Ok(());
+        }
+        let sql = "DELETE FROM casts WHERE rowid IN (
+                     SELECT rowid FROM casts WHERE cluster = ?1 AND state = ?2 AND task = ?3
+                     ORDER BY id LIMIT ?4)";
+        let over = i64::try_from(over).unwrap_or(i64::MAX);
+        let row = params![self.cluster, DONE, self.key.task, over];
+        self.tx.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+}
+
+/// From the dead to nowhere: one of a task's, or all. Returns how many.
+pub(super) fn purge(
+    tx: &Transaction<'_>,
+    cluster: &str,
+    task: &str,
+    id: Option<&str>,
+) -> Result<usize, Fault> {
+    let sql = "DELETE FROM casts
+               WHERE cluster = ?1 AND state = ?2 AND task = ?3 AND id = coalesce(?4, id)";
+    Ok(tx.prepare_cached(sql)?.execute(params![cluster, DEAD, task, id])?)
+}
+
+/// The lease that an answer hangs on which is written now: the present one, or another.
+pub(super) fn slice(
+    tx: &Transaction<'_>,
+    present: Option<LeaseId>,
+    keep: Duration,
+    boot: &str,
+) -> Result<LeaseId, Fault> {
+    match present {
+        Some(lease) if must_live(tx, lease).is_ok() => Ok(lease),
+        _ => grant(tx, Slices::ttl(keep), boot),
+    }
+}
+
+/// The head in a row, and the moment beside it. Waiting mends nothing that soloist did not
+/// write.
+fn ended(row: &Row<'_>, key: &CastKey, first: usize) -> Result<Ended, Fault> {
+    let (head, at): (String, i64) = (row.get(first)?, row.get(first + 1)?);
+    let foreign = |error| {
+        Fault::refused(format!(
+            "the store holds what soloist has not written, in the row of the cast `{key}`: \
+             delete it ({error})"
+        ))
+    };
+    Ok(Ended { head: serde_json::from_str(&head).map_err(foreign)?, at: at.unsigned_abs() })
+}
+
+fn json(head: &CastHead) -> Result<String, Fault> {
+    Ok(serde_json::to_string(head)?)
+}
+
+fn now() -> i64 {
+    clock::unix_ms().cast_signed()
+}

@@ -1,0 +1,188 @@
+//! What is written of sessions, candidates, members and notes.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{File, next_revision, signed};
+use crate::{
+    Lease,
+    sqlite::{fault::Fault, reads},
+};
+use soloist_heart::{Group, LeaseId, Token, clock::BootTime};
+
+/// The number of a candidate that only rehearses.
+const REHEARSAL: Token = Token(-1);
+
+impl File {
+    pub(in super::super) fn grant(&mut self, ttl: Duration) -> Result<Lease, Fault> {
+        let boot = self.boot.clone();
+        let id = self.write(|tx, _| grant(tx, ttl, &boot))?;
+        self.granted.push(id);
+        Ok(Lease { id, ttl })
+    }
+
+    fn forget_lease(&mut self, lease: LeaseId) {
+        self.granted.retain(|granted| *granted != lease);
+    }
+
+    /// Whether the session of `lease` was granted by this, and not given back.
+    pub(in super::super) fn has_granted(&self, lease: LeaseId) -> bool {
+        self.granted.contains(&lease)
+    }
+
+    /// Nobody is told: whoever finds a lease near its end looks again by then.
+    pub(in super::super) fn renew(&mut self, lease: LeaseId) -> Result<Duration, Fault> {
+        let renew = |tx: &Transaction<'_>, now| {
+            let sql = "UPDATE leases SET expires = ?2 + ttl WHERE id = ?1 RETURNING ttl";
+            let ttl: Option<i64> = tx
+                .prepare_cached(sql)?
+                .query_row(params![lease.0, signed(now)], |row| row.get(0))
+                .optional()?;
+            ttl.map(span).ok_or(Fault::LeaseGone)
+        };
+        let renewed = self.again_if_full(|file| file.transact(renew));
+        if matches!(renewed, Err(Fault::LeaseGone)) {
+            self.forget_lease(lease);
+        }
+        renewed.map(|(ttl, _)| ttl)
+    }
+
+    pub(in super::super) fn revoke(&mut self, lease: LeaseId) -> Result<(), Fault> {
+        self.forget_lease(lease);
+        self.write(|tx, _| {
+            if tx.execute("DELETE FROM leases WHERE id = ?1", [lease.0])? > 0 {
+                next_revision(tx)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts a candidate into the queue, or finds it there.
+    pub(in super::super) fn stand(
+        &mut self,
+        group: &Group,
+        lease: LeaseId,
+        value: &str,
+    ) -> Result<Token, Fault> {
+        let cluster = self.cluster.clone();
+        self.write(|tx, _| {
+            must_live(tx, lease)?;
+            let sql = "INSERT INTO candidates (create_revision, cluster, grp, lease, value)
+                       VALUES (?1, ?2, ?3, ?4, ?5)
+                       ON CONFLICT (cluster, grp, lease) DO UPDATE SET value = ?5
+                       RETURNING create_revision";
+            let row = params![next_revision(tx)?, cluster, group.as_str(), lease.0, value];
+            Ok(Token(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?))
+        })
+    }
+
+    /// Replaces a candidate's value.
+    pub(in super::super) fn proclaim(&mut self, token: Token, value: &str) -> Result<(), Fault> {
+        self.write(|tx, _| {
+            let sql = "UPDATE candidates SET value = ?2 WHERE create_revision = ?1";
+            if tx.execute(sql, params![token.0, value])? == 0 {
+                return Err(Fault::NotLeader);
+            }
+            next_revision(tx).map(drop)
+        })
+    }
+
+    /// Takes a candidate out of the queue, if it is still there.
+    pub(in super::super) fn withdraw(&mut self, token: Token) -> Result<(), Fault> {
+        self.write(|tx, _| {
+            if tx.execute("DELETE FROM candidates WHERE create_revision = ?1", [token.0])? > 0 {
+                next_revision(tx)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts a candidate into the queue and takes it out again, at once and with a number that
+    /// no other has: what it asks of the disk is what a campaign does, and nobody sees it.
+    pub(in super::super) fn rehearse(
+        &mut self,
+        group: &Group,
+        lease: LeaseId,
+    ) -> Result<(), Fault> {
+        self.write_unheard(|tx, cluster| {
+            must_live(tx, lease)?;
+            let sql = "INSERT INTO candidates (create_revision, cluster, grp, lease, value)
+                       VALUES (?1, ?2, ?3, ?4, ?5)";
+            // One that stands may have its place.
+            let group = format!("\0{group}");
+            tx.execute(sql, params![REHEARSAL.0, cluster, group, lease.0, " ".repeat(256)])?;
+            tx.execute("UPDATE counter SET revision = revision", [])?;
+            tx.execute("DELETE FROM candidates WHERE create_revision = ?1", [REHEARSAL.0])?;
+            Ok(())
+        })
+    }
+
+    /// Enters a member, if it `may` be, who is told the cluster, and of the entry that is there
+    /// the session and the value.
+    pub(in super::super) fn join(
+        &mut self,
+        lease: LeaseId,
+        name: &str,
+        value: &str,
+        may: impl FnOnce(&Transaction<'_>, &str, Option<(LeaseId, String)>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let cluster = self.cluster.clone();
+        self.write(|tx, _| {
+            must_live(tx, lease)?;
+            may(tx, &cluster, reads::member(tx, &cluster, name)?)?;
+            let sql = "INSERT INTO members (cluster, name, lease, value) VALUES (?1, ?2, ?3, ?4)
+                       ON CONFLICT (cluster, name) DO UPDATE SET lease = ?3, value = ?4";
+            tx.execute(sql, params![cluster, name, lease.0, value])?;
+            next_revision(tx).map(drop)
+        })
+    }
+
+    pub(in super::super) fn note(&mut self, name: &str, value: &[u8]) -> Result<(), Fault> {
+        let cluster = self.cluster.clone();
+        self.write(|tx, _| {
+            let sql = "INSERT INTO notes (cluster, name, value) VALUES (?1, ?2, ?3)
+                       ON CONFLICT (cluster, name) DO UPDATE SET value = ?3";
+            tx.execute(sql, params![cluster, name, value])?;
+            next_revision(tx).map(drop)
+        })
+    }
+
+    /// Whether there was one.
+    pub(in super::super) fn erase(&mut self, name: &str) -> Result<bool, Fault> {
+        let cluster = self.cluster.clone();
+        self.write(|tx, _| {
+            let sql = "DELETE FROM notes WHERE cluster = ?1 AND name = ?2";
+            let found = tx.execute(sql, params![cluster, name])? > 0;
+            if found {
+                next_revision(tx)?;
+            }
+            Ok(found)
+        })
+    }
+}
+
+/// Grants a lease of the clock `boot`, which is this process's.
+pub(in super::super) fn grant(
+    tx: &Transaction<'_>,
+    ttl: Duration,
+    boot: &str,
+) -> Result<LeaseId, Fault> {
+    // Random, so that a lease of a removed file is never mistaken for one of the new.
+    let sql = "INSERT INTO leases (id, ttl, expires, boot)
+               VALUES (abs(random() % 9007199254740991) + 1, ?1, ?2, ?3) RETURNING id";
+    let row = params![nanos(ttl), signed(BootTime::now() + ttl), boot];
+    Ok(LeaseId(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?))
+}
+
+pub(in super::super) fn must_live(tx: &Transaction<'_>, lease: LeaseId) -> Result<(), Fault> {
+    if reads::knows(tx, lease)? { Ok(()) } else { Err(Fault::LeaseGone) }
+}
+
+fn nanos(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn span(nanos: i64) -> Duration {
+    Duration::from_nanos(nanos.unsigned_abs())
+}

@@ -1,0 +1,246 @@
+//! The embedded store: one SQLite file, shared by the hosts of one machine.
+//!
+//! Leases run on the boot-time clock, which all processes of a machine share;
+//! the machine's boot id beside each makes the leases of an earlier boot
+//! expired ones. What is *not* promised: the file must be on a local disk
+//! (SQLite's write-ahead log needs shared memory), and a process that is frozen
+//! in the middle of a transaction holds every other one up until it goes on.
+//! Whoever removes the file while hosts run makes a new store, and whoever puts an
+//! older one in its place another: each host notices within the poll or at its next
+//! call, and loses its session. The same follows when what SQLite keeps beside it is
+//! removed, and when anybody uses it by another name.
+
+mod bell;
+mod calls;
+mod casts;
+mod fault;
+mod file;
+mod home;
+mod join;
+mod locks;
+mod presence;
+mod reader;
+mod readers;
+mod reads;
+mod schema;
+mod source;
+mod state;
+mod strangers;
+mod turns;
+mod waiting;
+mod worker;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use tokio::sync::{oneshot, watch};
+
+use self::{
+    calls::{Calls, answered},
+    casts::SqliteCasts,
+    fault::Fault,
+    readers::Readers,
+    reads::Place,
+    source::Source,
+    state::{LEDGER, STATE, SqliteState},
+    waiting::Watcher,
+    worker::{Handle, Message, POLL},
+};
+use super::{
+    Candidate, Casts, Lease, Member, Mismatch, Note, Roster, RosterStream, State, Store,
+    StoreError, Topic,
+};
+use soloist_heart::{Group, LeaderKey, LeaseId, clock::BootTime};
+
+/// A cluster in a SQLite file.
+pub(super) struct Sqlite {
+    calls: Calls,
+}
+
+impl Sqlite {
+    /// The store in the file at `path`, which the first call opens or makes.
+    pub(super) fn open(
+        path: &Path,
+        cluster: &str,
+        request_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let label = format!("sqlite {}", path.display());
+        let source = Source {
+            path: path.to_owned(),
+            cluster: cluster.into(),
+            memory: Arc::default(),
+            // Shorter than a call, so that one answers with the reason.
+            busy: request_timeout / 2,
+        };
+        let readers = Arc::<Readers>::default();
+        let worker = Handle::start(source.clone(), readers.clone());
+        let worker = Arc::new(worker.map_err(|fault| fault.into_error(OPEN, &label))?);
+        let calls = Calls { label: label.into(), worker, readers, source, request_timeout };
+        Ok(Self { calls })
+    }
+}
+
+/// What [`Sqlite::open`] attempts.
+const OPEN: &str = "open the store";
+/// How long a host that starts waits for others to let go of a log that was removed: each
+/// notices within a quarter of that.
+const LEAVE: Duration = POLL.saturating_mul(4);
+
+#[async_trait]
+impl Store for Sqlite {
+    fn label(&self) -> &str {
+        &self.calls.label
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let until = BootTime::now() + LEAVE;
+        let within = self.calls.request_timeout + LEAVE;
+        loop {
+            match self.calls.ask(within, |_| Ok(())).await {
+                // They are about to notice, if they run.
+                Err(Fault::Elsewhere) if BootTime::now() < until => {}
+                done => return done.map_err(|fault| fault.into_error(OPEN, &self.calls.label)),
+            }
+        }
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<Lease, StoreError> {
+        self.calls.call("open a session", move |file| file.grant(ttl)).await
+    }
+
+    async fn lost(&self, lease: LeaseId) -> StoreError {
+        let (reply, answer) = oneshot::channel();
+        self.calls.worker.tell(Message::Attend { lease, reply });
+        let fault = answer.await.unwrap_or(Fault::Closed);
+        fault.into_error("rely on the session", &self.calls.label)
+    }
+
+    async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
+        self.calls.call("renew the session's lease", move |file| file.renew(lease)).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.calls.call("end the session", move |file| file.revoke(lease)).await
+    }
+
+    async fn campaign(
+        &self,
+        group: &Group,
+        lease: LeaseId,
+        candidate: &Candidate,
+    ) -> Result<LeaderKey, StoreError> {
+        let told = |fault: Fault| fault.into_error("campaign", &self.calls.label);
+        let value = serde_json::to_string(candidate).map_err(|error| told(error.into()))?;
+        let (reply, answer) = oneshot::channel();
+        let mut caller = Caller { worker: &self.calls.worker, answer };
+        let group = group.clone();
+        self.calls.worker.tell(Message::Campaign { group, lease, value, reply });
+        (&mut caller.answer).await.unwrap_or(Err(Fault::Superseded)).map_err(told)
+    }
+
+    async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
+        let token = key.token;
+        let place =
+            self.calls.call("verify the leadership", move |file| file.verify(token)).await?;
+        Ok(place == Place::First)
+    }
+
+    async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
+        let (token, candidate) = (key.token, candidate.clone());
+        self.calls
+            .call("proclaim the leader", move |file| {
+                file.proclaim(token, &serde_json::to_string(&candidate)?)
+            })
+            .await
+    }
+
+    async fn resign(&self, key: &LeaderKey) -> Result<(), StoreError> {
+        let token = key.token;
+        self.calls.call("resign", move |file| file.withdraw(token)).await
+    }
+
+    async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError> {
+        let (member, removal) = (member.clone(), Topic::Removal(member.name.clone()).name()?);
+        self.calls
+            .call("join the cluster", move |file| join::join(file, lease, &member, &removal))
+            .await
+    }
+
+    async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError> {
+        let group = group.clone();
+        self.calls.call("rehearse a campaign", move |file| file.rehearse(&group, lease)).await
+    }
+
+    async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {
+        let (name, note) = (topic.name()?, note.clone());
+        self.calls.call("write a note", move |file| file.note(&name, &note.json()?)).await
+    }
+
+    async fn erase(&self, topic: &Topic) -> Result<bool, StoreError> {
+        let name = topic.name()?;
+        self.calls.call("erase a note", move |file| file.erase(&name)).await
+    }
+
+    fn mismatches(&self) -> watch::Receiver<Option<Mismatch>> {
+        self.calls.source.memory.mismatches()
+    }
+
+    async fn watch(&self) -> Result<RosterStream, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.calls.worker.tell(Message::Watch(reply));
+        let told = |fault: Fault| fault.into_error(WATCH, &self.calls.label);
+        let watcher = answered(self.calls.request_timeout, answer).await.map_err(told)?;
+        Ok(rosters(watcher, self.calls.worker.clone(), self.calls.label.clone()))
+    }
+
+    fn state(&self) -> Result<Arc<dyn State>, StoreError> {
+        Ok(Arc::new(SqliteState::new(self.calls.clone(), STATE)?))
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn State>, StoreError> {
+        Ok(Arc::new(SqliteState::new(self.calls.clone(), LEDGER)?))
+    }
+
+    fn casts(&self) -> Result<Arc<dyn Casts>, StoreError> {
+        Ok(Arc::new(SqliteCasts::new(self.calls.clone())?))
+    }
+}
+
+/// What [`Store::watch`] attempts.
+const WATCH: &str = "watch the cluster";
+
+/// The news of `watcher` as a stream, which keeps the worker and ends with an error.
+fn rosters(watcher: Watcher, worker: Arc<Handle>, label: Arc<str>) -> RosterStream {
+    stream::unfold(Some((watcher, worker, label)), |state| async {
+        let (mut watcher, worker, label) = state?;
+        match next(&mut watcher).await {
+            Ok(roster) => Some((Ok(roster), Some((watcher, worker, label)))),
+            Err(fault) => Some((Err(fault.into_error(WATCH, &label)), None)),
+        }
+    })
+    .boxed()
+}
+
+async fn next(watcher: &mut Watcher) -> Result<Roster, Fault> {
+    watcher.changed().await.map_err(|_| Fault::Closed)?;
+    watcher.borrow_and_update().clone().map_err(Fault::Broken)
+}
+
+/// A campaign whose caller may leave at any moment.
+struct Caller<'a> {
+    worker: &'a Handle,
+    answer: oneshot::Receiver<Result<LeaderKey, Fault>>,
+}
+
+impl Drop for Caller<'_> {
+    /// Either the answer is there already and is taken back, or the worker
+    /// finds the channel closed; there is nothing between the two.
+    fn drop(&mut self) {
+        self.answer.close();
+        self.worker.tell(match self.answer.try_recv() {
+            Ok(Ok(key)) => Message::Withdraw(key.token),
+            _ => Message::Look,
+        });
+    }
+}

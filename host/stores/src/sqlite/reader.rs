@@ -1,0 +1,75 @@
+//! Reading beside the worker, over a connection of its own.
+//!
+//! With a write-ahead log a reader neither waits for a writer nor holds one up
+//! (SQLite: "Write-Ahead Logging", "Concurrency"). So whatever plugins read, and
+//! however much of it, no renewal ever stands behind it.
+//!
+//! Invariant: who asks holds nothing. It may be a guest that waits for the processor, so
+//! the connection is waited for, and held, by a task of its own.
+
+use std::sync::Arc;
+
+use rusqlite::Transaction;
+use tokio::{runtime, task::spawn_blocking, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    calls::Calls,
+    fault::Fault,
+    file::File,
+    readers::{Slot, close_if_strayed},
+    source::Source,
+};
+use crate::StoreError;
+
+/// One read at a time, on the runtime's threads for what blocks.
+pub(super) struct Reader {
+    runtime: runtime::Handle,
+    slot: Arc<Slot>,
+}
+
+impl Reader {
+    /// A reader of the store of `calls`, whose work the current runtime does.
+    pub(super) fn new(calls: &Calls) -> Result<Self, StoreError> {
+        let runtime = runtime::Handle::try_current().map_err(|error| StoreError::Refused {
+            problem: "no runtime: ask for the state inside a tokio runtime".into(),
+            source: Some(error.into()),
+        })?;
+        Ok(Self { runtime, slot: calls.readers.add() })
+    }
+
+    /// Reads at one moment, within the request time-out; `work` is told the cluster.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        calls: &Calls,
+        attempted: &'static str,
+        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (slot, source) = (Arc::clone(&self.slot), calls.source.clone());
+        let read = AbortOnDropHandle::new(self.runtime.spawn(async move {
+            let mut file = slot.lock_owned().await;
+            let read = spawn_blocking(move || read(&mut file, &source, work));
+            read.await.unwrap_or(Err(Fault::Closed))
+        }));
+        let done = timeout(calls.request_timeout, read).await;
+        let done = done.unwrap_or(Ok(Err(Fault::TimedOut))).unwrap_or(Err(Fault::Closed));
+        done.map_err(|fault| fault.into_error(attempted, &calls.label))
+    }
+}
+
+fn read<T>(
+    slot: &mut Option<File>,
+    source: &Source,
+    work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    close_if_strayed(slot);
+    let file = match slot {
+        Some(file) => file,
+        None => slot.insert(File::open(source)?),
+    };
+    let done = file.read(work);
+    if done.as_ref().is_err_and(|fault| !fault.is_busy()) {
+        *slot = None;
+    }
+    done
+}

@@ -1,0 +1,46 @@
+//! The connections that read, so that they are closed when the file is not the store's any more.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync;
+
+use super::file::File;
+
+/// A reader's connection: opened by the first read, and again after one that failed.
+pub(super) type Slot = sync::Mutex<Option<File>>;
+
+/// No other can be opened before: it would use another log beside this one.
+pub(super) fn close_if_strayed(slot: &mut Option<File>) {
+    if slot.as_ref().is_some_and(|file| file.same().is_err()) {
+        *slot = None;
+    }
+}
+
+/// The readers of a store.
+#[derive(Default)]
+pub(super) struct Readers(Mutex<Vec<Weak<Slot>>>);
+
+impl Readers {
+    /// A new one, which is open to nothing yet.
+    pub(super) fn add(&self) -> Arc<Slot> {
+        let slot = Arc::default();
+        self.all().push(Arc::downgrade(&slot));
+        slot
+    }
+
+    /// Closes what is open of a file that is not the store's any more. What is reading
+    /// closes it by itself at its next read, or when this is asked again.
+    pub(super) fn close_strayed(&self) {
+        let mut all = self.all();
+        all.retain(|slot| slot.strong_count() > 0);
+        for slot in all.iter().filter_map(Weak::upgrade) {
+            if let Ok(mut slot) = slot.try_lock() {
+                close_if_strayed(&mut slot);
+            }
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Weak<Slot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,146 @@
+//! What is in the file, without judging it by the clock.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+
+use super::{fault::Fault, strangers::Stranger};
+use crate::{Roster, identity::Look, stranger::shell_word};
+use soloist_heart::{Group, LeaderKey, LeaseId, Token, clock::BootTime};
+
+/// A candidate's row, as far as its place in the queue goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It leads.
+    First,
+    /// Others stand before it.
+    Behind,
+    /// It does not stand any more.
+    Gone,
+}
+
+/// Where the candidate of `token` stands.
+pub(super) fn place(connection: &Connection, token: Token) -> Result<Place, Fault> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM candidates AS other
+                              WHERE other.cluster = own.cluster AND other.grp = own.grp
+                                AND other.create_revision < own.create_revision)
+               FROM candidates AS own WHERE create_revision = ?1";
+    let behind =
+        connection.prepare_cached(sql)?.query_row([token.0], |row| row.get(0)).optional()?;
+    Ok(match behind {
+        None => Place::Gone,
+        Some(true) => Place::Behind,
+        Some(false) => Place::First,
+    })
+}
+
+/// Whether `lease` is there.
+pub(super) fn knows(connection: &Connection, lease: LeaseId) -> Result<bool, Fault> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM leases WHERE id = ?1)";
+    Ok(connection.prepare_cached(sql)?.query_row([lease.0], |row| row.get(0))?)
+}
+
+/// When the first lease of the clock `boot` ends; [`BootTime::NEVER`] without any.
+pub(super) fn first_expiry(connection: &Connection, boot: &str) -> Result<BootTime, Fault> {
+    let sql = "SELECT min(expires) FROM leases WHERE boot = ?1";
+    let first: Option<i64> = connection.prepare_cached(sql)?.query_row([boot], |row| row.get(0))?;
+    Ok(first.map_or(BootTime::NEVER, |at| BootTime::from_nanos(at.unsigned_abs())))
+}
+
+/// The leases of other clocks than `boot`.
+pub(super) fn strangers(connection: &Connection, boot: &str) -> Result<Vec<Stranger>, Fault> {
+    let sql = "SELECT id, expires, ttl FROM leases WHERE boot <> ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let stranger = |row: &Row<'_>| {
+        let ttl = Duration::from_nanos(row.get::<_, i64>(2)?.unsigned_abs());
+        Ok(Stranger { lease: LeaseId(row.get(0)?), expires: row.get(1)?, ttl })
+    };
+    Ok(statement.query_map([boot], stranger)?.collect::<Result<_, _>>()?)
+}
+
+/// Which store this is, and how far its history goes: what a roster shows of it, and state.
+pub(super) fn look(connection: &Connection) -> Result<Look, Fault> {
+    let sql = "SELECT revision + version, (SELECT identity FROM identity) FROM counter, versions";
+    let look = |row: &Row<'_>| Ok(Look { revision: row.get(0)?, identity: row.get(1)? });
+    Ok(connection.prepare_cached(sql)?.query_row([], look)?)
+}
+
+/// The entry of the member `name`, and whose session it hangs on.
+pub(super) fn member(
+    tx: &Transaction<'_>,
+    cluster: &str,
+    name: &str,
+) -> Result<Option<(LeaseId, String)>, Fault> {
+    let sql = "SELECT lease, value FROM members WHERE cluster = ?1 AND name = ?2";
+    let entry = |row: &Row<'_>| Ok((LeaseId(row.get(0)?), row.get(1)?));
+    Ok(tx.prepare_cached(sql)?.query_row([cluster, name], entry).optional()?)
+}
+
+/// What stands under the name of a note.
+pub(super) fn note(
+    tx: &Transaction<'_>,
+    cluster: &str,
+    name: &str,
+) -> Result<Option<Vec<u8>>, Fault> {
+    let sql = "SELECT value FROM notes WHERE cluster = ?1 AND name = ?2";
+    Ok(tx.prepare_cached(sql)?.query_row([cluster, name], |row| row.get(0)).optional()?)
+}
+
+/// The cluster at one revision, which only a transaction sees.
+pub(super) fn roster(tx: &Transaction<'_>, cluster: &str) -> Result<Roster, Fault> {
+    let revision = tx.query_row("SELECT revision FROM counter", [], |row| row.get(0))?;
+    let mut roster = Roster { revision, ..Roster::default() };
+    candidates(tx, cluster, &mut roster)?;
+    members(tx, cluster, &mut roster)?;
+    notes(tx, cluster, &mut roster)?;
+    Ok(roster)
+}
+
+fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
+    // Without a lease stands what somebody put there by hand.
+    let sql = "SELECT grp, coalesce(leases.id, 0), create_revision, value
+               FROM candidates LEFT JOIN leases ON leases.id = lease
+               WHERE cluster = ?1 ORDER BY create_revision";
+    let mut candidates = tx.prepare_cached(sql)?;
+    let mut rows = candidates.query([cluster])?;
+    while let Some(row) = rows.next()? {
+        let (group, value): (String, String) = (row.get(0)?, row.get(3)?);
+        let key = leader_key(&Group::from(&*group), LeaseId(row.get(1)?), Token(row.get(2)?));
+        let token = key.token;
+        to.put_candidate(key, value.as_bytes(), || removal(tx, token));
+    }
+    Ok(())
+}
+
+/// The command that takes a candidate away.
+fn removal(file: &Connection, token: Token) -> String {
+    let path = shell_word(file.path().unwrap_or_default().as_bytes());
+    format!("sqlite3 {path} 'DELETE FROM candidates WHERE create_revision = {token}'")
+}
+
+/// The key of a candidate; its name is for people, the token tells which it is.
+pub(super) fn leader_key(group: &Group, lease: LeaseId, token: Token) -> LeaderKey {
+    LeaderKey { group: group.clone(), key: format!("{group}/{lease}").into(), token, lease }
+}
+
+fn members(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
+    let sql = "SELECT name, coalesce(leases.id, 0), value
+               FROM members LEFT JOIN leases ON leases.id = lease WHERE cluster = ?1";
+    let mut members = tx.prepare_cached(sql)?;
+    let mut rows = members.query([cluster])?;
+    while let Some(row) = rows.next()? {
+        let (name, value): (String, String) = (row.get(0)?, row.get(2)?);
+        to.put_member(&name, LeaseId(row.get(1)?), value.as_bytes());
+    }
+    Ok(())
+}
+
+fn notes(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
+    let mut notes = tx.prepare_cached("SELECT name, value FROM notes WHERE cluster = ?1")?;
+    let mut rows = notes.query([cluster])?;
+    while let Some(row) = rows.next()? {
+        let (name, value): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        to.set_note(&name, Some(&value));
+    }
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! Opening the file: it is ours, of a version that we know, or it is refused.
+
+use std::{io, path::Path, time::Duration};
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use super::{
+    fault::Fault,
+    home,
+    presence::{self, Connected},
+};
+
+/// Marks the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
+const APPLICATION_ID: i32 = 0x534f_4c4f;
+/// The version of the tables below (SQLite: `PRAGMA user_version`).
+const VERSION: i32 = 5;
+
+/// `revision` counts every change of what a roster shows; it is never reset,
+/// so a token is never given out twice. It begins with the milliseconds of Unix time:
+/// there are fewer changes than milliseconds, so even the tokens of a file that was
+/// removed are below those of its successor, unless the clock was set back. `expires` is boot-time nanoseconds
+/// of the clock named beside it.
+const TABLES: &str = "
+    CREATE TABLE counter (
+        id       INTEGER PRIMARY KEY CHECK (id = 1),
+        revision INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO counter VALUES (1, CAST(unixepoch('subsec') * 1000 AS INTEGER));
+
+    CREATE TABLE leases (
+        id      INTEGER PRIMARY KEY,
+        ttl     INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        boot    TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE candidates (
+        create_revision INTEGER PRIMARY KEY,
+        cluster         TEXT NOT NULL,
+        grp             TEXT NOT NULL,
+        lease           INTEGER NOT NULL REFERENCES leases ON DELETE CASCADE,
+        value           TEXT NOT NULL,
+        UNIQUE (cluster, grp, lease)
+    ) STRICT;
+    CREATE INDEX candidates_lease ON candidates (lease);
+
+    CREATE TABLE members (
+        cluster TEXT NOT NULL,
+        name    TEXT NOT NULL,
+        lease   INTEGER NOT NULL REFERENCES leases ON DELETE CASCADE,
+        value   TEXT NOT NULL,
+        PRIMARY KEY (cluster, name)
+    ) STRICT;
+    CREATE INDEX members_lease ON members (lease);
+";
+
+/// What came with version 2. `version` counts the writes of state; it is never
+/// reset, so no value ever has the version of an earlier one.
+const STATE: &str = "
+    CREATE TABLE versions (
+        id      INTEGER PRIMARY KEY CHECK (id = 1),
+        version INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO versions VALUES (1, 0);
+
+    CREATE TABLE state (
+        cluster TEXT NOT NULL,
+        action  TEXT NOT NULL,
+        key     TEXT NOT NULL,
+        value   BLOB NOT NULL,
+        version INTEGER NOT NULL,
+        PRIMARY KEY (cluster, action, key)
+    ) STRICT;
+";
+
+/// What came with version 3.
+const NOTES: &str = "
+    CREATE TABLE notes (
+        cluster TEXT NOT NULL,
+        name    TEXT NOT NULL,
+        value   BLOB NOT NULL,
+        PRIMARY KEY (cluster, name)
+    ) STRICT;
+";
+
+/// What came with version 4. `version` is of the versions of state. `lease` is
+/// that which an answer hangs on; `at` is Unix time in milliseconds, for people.
+const CASTS: &str = "
+    CREATE TABLE casts (
+        cluster     TEXT NOT NULL,
+        task        TEXT NOT NULL,
+        id          TEXT NOT NULL,
+        state       TEXT NOT NULL CHECK (state IN ('queued', 'done', 'dead')),
+        version     INTEGER NOT NULL,
+        at          INTEGER NOT NULL,
+        lease       INTEGER REFERENCES leases ON DELETE CASCADE,
+        head        TEXT NOT NULL,
+        answer_type TEXT,
+        payload     BLOB,
+        answer      BLOB,
+        PRIMARY KEY (cluster, task, id)
+    ) STRICT;
+    CREATE INDEX casts_version ON casts (cluster, version);
+    CREATE INDEX casts_state ON casts (cluster, state, task, id);
+    CREATE INDEX casts_lease ON casts (lease);
+
+    CREATE TABLE claims (
+        cluster TEXT NOT NULL,
+        task    TEXT NOT NULL,
+        id      TEXT NOT NULL,
+        lease   INTEGER NOT NULL REFERENCES leases ON DELETE CASCADE,
+        version INTEGER NOT NULL,
+        ticket  INTEGER NOT NULL,
+        PRIMARY KEY (cluster, task, id)
+    ) STRICT;
+    CREATE INDEX claims_lease ON claims (lease);
+";
+
+/// What came with version 5: which store this is, made at random once.
+const IDENTITY: &str = "
+    CREATE TABLE identity (
+        id       INTEGER PRIMARY KEY CHECK (id = 1),
+        identity TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));
+";
+
+/// What is to be made of a file of each earlier version; nothing is one as well.
+const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CASTS, IDENTITY];
+
+/// Opens the file at `path`, or makes it. Its calls wait `busy` for another process's lock.
+pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connected, Fault> {
+    presence::connect(path, busy, |real| attempt(real, busy)).map_err(|fault| explain(path, fault))
+}
+
+fn attempt(path: &Path, busy: Duration) -> Result<Connection, Fault> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(busy)?;
+    // Ours before anything is written: WAL mode changes the file.
+    // All of one moment: another process may be making the tables.
+    let moment = connection.transaction()?;
+    let found = recognise(&moment, path)?;
+    drop(moment);
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Fault::refused(format!(
+            "{} is on a file system without shared memory (SQLite stays in mode `{mode}`): name \
+             a file on a local disk in `store`",
+            path.display()
+        )));
+    }
+    // A token that was handed out must survive a power cut, or it could be
+    // given out twice; in WAL mode only FULL syncs every commit.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    if found < VERSION {
+        make(&mut connection, path)?;
+    }
+    Ok(connection)
+}
+
+/// The version of the tables that are there, 0 without any; refuses what is
+/// another's, or too new.
+fn recognise(connection: &Connection, path: &Path) -> Result<i32, Fault> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (number("application_id")?, number("user_version")?, objects) {
+        (APPLICATION_ID, version @ 1..=VERSION, _) => Ok(version),
+        (APPLICATION_ID, newer, _) => Err(Fault::refused(format!(
+            "{} was written by a newer soloist (schema {newer}, this one knows {VERSION}): \
+             run that version, or name another file in `store`",
+            path.display()
+        ))),
+        (0, 0, 0) => Ok(0),
+        _ => Err(Fault::refused(format!(
+            "{} is a database of another application: name another file in `store`",
+            path.display()
+        ))),
+    }
+}
+
+fn make(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have made them while this one waited for the lock.
+    let found = usize::try_from(recognise(&tx, path)?).unwrap_or_default();
+    for step in &STEPS[found..] {
+        tx.execute_batch(step)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", VERSION)?;
+    Ok(tx.commit()?)
+}
+
+/// Tells what waiting cannot mend, and what to do about it.
+fn explain(path: &Path, fault: Fault) -> Fault {
+    let file = path.display();
+    match fault {
+        Fault::Sqlite(error) => match problem(path, &error) {
+            Some(problem) => Fault::Refused { problem, source: Some(error.into()) },
+            None => Fault::Sqlite(error),
+        },
+        Fault::Open(error) => match error.kind() {
+            io::ErrorKind::NotFound if !home::folder(path).is_dir() => {
+                Fault::Refused { problem: no_folder(path), source: Some(error.into()) }
+            }
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::IsADirectory => {
+                Fault::Refused { problem: not_writable(path), source: Some(error.into()) }
+            }
+            _ => Fault::Open(error),
+        },
+        Fault::Lock(error) => {
+            let problem = format!(
+                "{file} cannot be locked in parts, by which hosts notice each other: name a file \
+                 on a local disk of Linux in `store`"
+            );
+            Fault::Refused { problem, source: Some(error.into()) }
+        }
+        fault => fault,
+    }
+}
+
+fn problem(path: &Path, error: &rusqlite::Error) -> Option<String> {
+    let file = path.display();
+    Some(match error.sqlite_error_code()? {
+        ErrorCode::NotADatabase => {
+            format!("{file} is not a SQLite database: name another file in `store`")
+        }
+        ErrorCode::DatabaseCorrupt => format!(
+            "{file} is damaged: stop every host of the cluster and remove it; it is made anew"
+        ),
+        ErrorCode::CannotOpen if !home::folder(path).is_dir() => no_folder(path),
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => {
+            not_writable(path)
+        }
+        _ => return None,
+    })
+}
+
+fn no_folder(path: &Path) -> String {
+    let (file, folder) = (path.display(), home::folder(path).display());
+    format!("{file} cannot be made, its folder is missing: create {folder}")
+}
+
+fn not_writable(path: &Path) -> String {
+    let file = path.display();
+    format!("{file} cannot be opened for writing: let this user read and write it and its folder")
+}

@@ -1,0 +1,122 @@
+//! Hosts that put and claim casts by hand, and what they see of the queue.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use soloist_heart::LeaseId;
+use soloist_stores::{
+    CastAnswer, CastChange, CastKey, CastOrder, CastState, CastStream, Casts, Claim, Claimer,
+    Queued, Store, StoreError,
+};
+
+use crate::world::{LONG, World, soon};
+
+pub(super) const KEEP: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: usize = 10_000;
+
+pub(crate) fn order(payload: impl Into<Bytes>) -> CastOrder {
+    let content_type = Some("text/plain".into());
+    CastOrder { payload: payload.into(), content_type, max_attempts: 3 }
+}
+
+pub(crate) fn answer(payload: impl Into<Bytes>) -> CastAnswer {
+    CastAnswer { payload: payload.into(), content_type: Some("text/html".into()) }
+}
+
+/// One host's side of the casts, with a session that nobody renews.
+pub(super) struct Host {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) casts: Arc<dyn Casts>,
+    pub(super) by: Claimer,
+}
+
+impl Host {
+    pub(super) async fn of(world: &World, name: &str) -> Self {
+        Self::with(world, name, LONG).await
+    }
+
+    pub(super) async fn with(world: &World, name: &str, ttl: Duration) -> Self {
+        let host = world.host_with(name, ttl).await;
+        let by = Claimer { lease: host.lease, host: name.into(), ticket: 1 };
+        Self { casts: host.store.casts().unwrap(), store: host.store, by }
+    }
+
+    pub(super) async fn put(&self, task: &str) -> CastKey {
+        let key = CastKey::fresh(task);
+        soon(self.casts.put(&key, &order("payload"), LIMIT)).await.unwrap();
+        key
+    }
+
+    /// How the queue stands now.
+    pub(super) async fn queue(&self) -> Queue {
+        Queue::of(&*self.casts).await
+    }
+
+    /// Claims a cast as it is now.
+    pub(super) async fn claim(&self, key: &CastKey) -> Option<(Claim, Bytes)> {
+        let seen = self.queue().await.casts.remove(key)?;
+        soon(self.casts.claim(&self.by, &seen)).await.unwrap()
+    }
+
+    pub(super) async fn take(&self, key: &CastKey) -> Claim {
+        self.claim(key).await.expect("a claim").0
+    }
+
+    pub(super) async fn look(&self, key: &CastKey) -> Option<CastState> {
+        soon(self.casts.look(key)).await.unwrap()
+    }
+
+    /// Has a task's cast end as a dead letter.
+    pub(super) async fn kill(&self, task: &str) -> CastKey {
+        let key = self.put(task).await;
+        soon(self.casts.bury(&self.take(&key).await, "dead")).await.unwrap();
+        key
+    }
+
+    pub(super) async fn dead(&self, task: &str) -> Vec<CastKey> {
+        let dead = soon(self.casts.dead(task, None, LIMIT)).await.unwrap();
+        dead.into_iter().map(|(key, _)| key).collect()
+    }
+}
+
+/// The queue as a watch tells it.
+pub(crate) struct Queue {
+    pub(super) watch: CastStream,
+    pub(crate) casts: BTreeMap<CastKey, Queued>,
+    pub(super) claims: BTreeMap<CastKey, LeaseId>,
+}
+
+impl Queue {
+    pub(crate) async fn of(casts: &dyn Casts) -> Self {
+        let watch = soon(casts.watch()).await.unwrap();
+        let mut queue = Self { watch, casts: BTreeMap::new(), claims: BTreeMap::new() };
+        queue.next().await;
+        queue
+    }
+
+    pub(super) async fn next(&mut self) {
+        for change in soon(self.watch.next()).await.expect("the queue").unwrap() {
+            match change {
+                CastChange::Queued(queued) => drop(self.casts.insert(queued.key.clone(), queued)),
+                CastChange::Left(key) => drop(self.casts.remove(&key)),
+                CastChange::Claimed(key, lease) => drop(self.claims.insert(key, lease)),
+                CastChange::Free(key) => drop(self.claims.remove(&key)),
+            }
+        }
+    }
+
+    pub(super) async fn until(&mut self, is_it: impl Fn(&Self) -> bool) {
+        while !is_it(self) {
+            self.next().await;
+        }
+    }
+
+    pub(super) fn shows_the_same(&self, other: &Self) -> bool {
+        self.casts == other.casts && self.claims == other.claims
+    }
+}
+
+pub(super) fn is_conflict(answer: &Result<(), StoreError>) -> bool {
+    matches!(answer, Err(StoreError::Conflict))
+}

@@ -1,0 +1,130 @@
+//! What both stores promise, checked against both by one suite; and what each
+//! promises besides. etcd is the real one: `SOLOIST_TEST_ETCD`, or `etcd` on the PATH.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and a child process talks to its parent by stdout"
+)]
+
+#[macro_use]
+mod properties;
+
+mod casts;
+mod contract;
+mod crowd;
+mod etcd;
+mod etcd_server;
+mod etcd_tls;
+mod identity;
+mod proxy;
+mod sqlite;
+mod sqlite_files;
+mod state;
+mod state_guard;
+mod state_limits;
+mod world;
+
+properties! {
+    contract:
+    a_renewed_lease_lives_and_an_unrenewed_one_ends,
+    a_revoked_lease_is_gone,
+    the_queue_is_first_come_first_served,
+    a_candidate_wins_when_the_leader_resigns,
+    a_candidate_wins_when_the_leader_s_lease_is_revoked,
+    a_candidate_wins_when_the_leader_s_lease_runs_out,
+    a_dropped_campaign_is_withdrawn,
+    a_dropped_campaign_never_hits_the_next,
+    a_campaign_dropped_at_once_leaves_nobody_behind,
+    a_leadership_is_verified,
+    a_proclamation_is_guarded,
+    a_resignation_never_hits_a_successor,
+    a_leader_that_stands_again_keeps_its_key,
+    members_come_and_go,
+    a_name_is_one_session_s,
+    a_host_that_comes_back_has_its_name,
+    an_earlier_session_of_the_same_host_gives_way,
+    a_removed_host_does_not_join,
+    a_rehearsal_leaves_nothing_behind,
+    notes_stand_until_they_are_erased,
+    whoever_leaves_and_stands_again_stands_last,
+    a_watch_shows_what_a_fresh_look_does,
+    a_watch_begins_with_the_present,
+    groups_and_clusters_are_apart,
+}
+
+mod identities {
+    properties! {
+        mut identity:
+        the_identity_is_made_once,
+        an_older_store_is_told_of,
+        an_older_state_alone_is_told_of,
+        another_store_is_told_of,
+        a_store_that_goes_on_is_the_same,
+    }
+}
+
+mod states {
+    properties! {
+        state:
+        what_is_put_is_got,
+        keys_are_listed_in_the_order_of_their_bytes,
+        a_long_list_is_whole,
+        a_batch_is_made_wholly_or_not_at_all,
+        versions_change_and_never_come_back,
+        a_write_may_ask_for_a_version,
+        increments_by_version_are_never_lost,
+        state_outlives_those_who_wrote_it,
+        clusters_and_actions_keep_apart,
+        the_roster_does_not_show_state,
+        a_flood_of_state_holds_up_no_renewal,
+        who_does_not_go_on_holds_nobody_up,
+    }
+}
+
+mod guards {
+    properties! {
+        state_guard:
+        a_leader_writes,
+        a_leader_that_resigned_writes_nothing,
+        a_leader_whose_lease_was_revoked_writes_nothing,
+        a_leader_whose_lease_ran_out_writes_nothing,
+        a_leader_whose_key_was_deleted_writes_nothing,
+        a_leader_of_an_earlier_term_writes_nothing,
+        a_person_needs_no_leadership,
+    }
+}
+
+mod limits {
+    properties! {
+        state_limits:
+        what_is_too_large_is_refused_and_nothing_written,
+        the_largest_call_goes_through,
+        an_action_keeps_so_many_keys_and_no_more,
+    }
+}
+
+mod cast {
+    properties! {
+        casts:
+        a_cast_is_done_step_by_step,
+        one_host_at_a_time_has_a_claim,
+        a_claim_that_was_made_is_got_again,
+        a_claim_goes_with_its_lease,
+        what_is_stale_is_not_claimed,
+        attempts_are_counted_and_errors_kept,
+        dead_letters_are_kept_replayed_and_purged,
+        many_dead_letters_are_purged,
+        answers_expire_and_not_too_early,
+        the_answers_of_the_oldest_casts_go_first,
+        a_full_queue_takes_no_more,
+        the_queue_is_followed_change_by_change,
+        what_is_purged_between_two_looks_has_left,
+        a_long_queue_is_whole,
+        clusters_and_tasks_keep_apart,
+        the_roster_does_not_show_casts,
+        a_flood_of_casts_holds_up_no_renewal,
+    }
+}

@@ -1,0 +1,156 @@
+//! What becomes of hosts when the files of the SQLite store are meddled with.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    libc::{F_RDLCK, F_UNLCK, SEEK_SET, flock},
+};
+use soloist_config::StoreUrl;
+use soloist_stores::{self as store, StoreError};
+use tokio::time::Instant;
+
+use crate::{
+    state::{Desk, put},
+    world::{REQUEST_TIMEOUT, World, soon},
+};
+
+/// In which a host notices, and what a busy machine may add.
+const AT_ONCE: Duration = Duration::from_millis(250 + 500);
+
+fn path(world: &World) -> &Path {
+    let StoreUrl::Sqlite(path) = &world.url else { unreachable!() };
+    path
+}
+
+fn beside(world: &World, end: &str) -> PathBuf {
+    path(world).with_extension(format!("db{end}"))
+}
+
+async fn refusal(path: &Path) -> String {
+    let store = store::open(&StoreUrl::Sqlite(path.into()), "test", REQUEST_TIMEOUT).unwrap();
+    match soon(store.check()).await {
+        Err(StoreError::Refused { problem, .. }) => problem,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Removes what lies beside the file under a leader and an heir.
+async fn is_noticed_and_loses_nothing(ends: &[&str]) {
+    let world = World::sqlite();
+    let (leader, heir) = (world.host("a").await, world.host("b").await);
+    let key = leader.win().await;
+    let campaign = heir.stand().await;
+    let desk = Desk(leader.store.state().unwrap());
+    desk.write("a", &[put("k", "1")]).await.unwrap();
+    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+    let lost = [leader.clone(), heir.clone()]
+        .map(|host| tokio::spawn(async move { host.store.lost(host.lease).await }));
+    // What was sent before this is done.
+    soon(futures::future::join(leader.store.check(), heir.store.check())).await.0.unwrap();
+    let begun = Instant::now();
+    for end in ends {
+        fs::remove_file(beside(&world, end)).unwrap();
+    }
+    for lost in lost {
+        let told = soon(lost).await.unwrap().to_string();
+        assert!(begun.elapsed() < AT_ONCE, "{:?} after it was removed: {told}", begun.elapsed());
+    }
+    assert!(soon(campaign).await.unwrap().unwrap_err().is_transient());
+    // A new one finds all that was written, and the leader's lease among it.
+    let newcomer = world.open();
+    soon(newcomer.check()).await.unwrap();
+    assert!(soon(newcomer.verify(&key)).await.unwrap());
+    assert_eq!(desk.value("a", "k").await.unwrap(), "1");
+    desk.write("a", &[put("k", "2")]).await.unwrap();
+    assert_eq!(Desk(newcomer.state().unwrap()).value("a", "k").await.unwrap(), "2");
+}
+
+#[tokio::test]
+async fn a_log_that_is_removed_is_noticed_and_loses_nothing() {
+    is_noticed_and_loses_nothing(&["-wal"]).await;
+}
+
+#[tokio::test]
+async fn an_index_that_is_removed_is_noticed_and_loses_nothing() {
+    is_noticed_and_loses_nothing(&["-shm"]).await;
+}
+
+#[tokio::test]
+async fn both_that_are_removed_are_noticed_and_lose_nothing() {
+    is_noticed_and_loses_nothing(&["-wal", "-shm"]).await;
+}
+
+#[tokio::test]
+async fn a_second_name_is_refused_while_the_first_goes_on() {
+    let world = World::sqlite();
+    let leader = world.host("a").await;
+    let key = leader.win().await;
+    let other = path(&world).with_file_name("other.db");
+    fs::hard_link(path(&world), &other).unwrap();
+    for name in [&*other, path(&world)] {
+        let problem = refusal(name).await;
+        assert!(problem.contains("2 names") && problem.contains("remove the others"), "{problem}");
+    }
+    assert!(soon(leader.store.verify(&key)).await.unwrap());
+    fs::remove_file(&other).unwrap();
+    soon(world.open().check()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_symbolic_link_is_no_second_name() {
+    let world = World::sqlite();
+    let leader = world.host("a").await;
+    let key = leader.win().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link.db");
+    symlink(path(&world), &link).unwrap();
+    let store = store::open(&StoreUrl::Sqlite(link), "test", REQUEST_TIMEOUT).unwrap();
+    assert!(soon(store.verify(&key)).await.unwrap());
+    // It listens and rings where the others do.
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+}
+
+/// A process that uses the file with another log, as far as others see it: it locks a byte
+/// of the marks, but not theirs.
+struct Stranger(File);
+
+impl Stranger {
+    fn at(path: &Path) -> Self {
+        Self(File::options().read(true).write(true).open(path).unwrap())
+    }
+
+    fn mark(&self, kind: i32) {
+        let (l_type, l_whence) = (kind.try_into().unwrap(), SEEK_SET.try_into().unwrap());
+        let lock = flock { l_type, l_whence, l_start: 1 << 61, l_len: 1, l_pid: 0 };
+        fcntl(&self.0, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_uses_the_file_with_another_log_ends_every_session_and_keeps_all_out() {
+    let world = World::sqlite();
+    let leader = world.host("a").await;
+    leader.win().await;
+    // To the end of the test: to close it would drop SQLite's locks.
+    let stranger = Stranger::at(path(&world));
+    let (store, lease) = (leader.store.clone(), leader.lease);
+    let lost = tokio::spawn(async move { store.lost(lease).await });
+    soon(leader.store.check()).await.unwrap();
+    let begun = Instant::now();
+    stranger.mark(F_RDLCK);
+    let told = soon(lost).await.unwrap();
+    assert!(begun.elapsed() < AT_ONCE, "{:?}: {told:?}", begun.elapsed());
+    let problem = refusal(path(&world)).await;
+    for words in ["another `-wal`", "have all hosts name the same file", "fuser"] {
+        assert!(problem.contains(words), "no {words:?} in {problem}");
+    }
+    assert!(soon(leader.store.grant(REQUEST_TIMEOUT)).await.is_err());
+    stranger.mark(F_UNLCK);
+    soon(leader.store.grant(REQUEST_TIMEOUT)).await.unwrap();
+}

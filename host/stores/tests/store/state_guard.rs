@@ -1,0 +1,117 @@
+//! Who may write state.
+//!
+//! This is what fencing comes down to: were one of these to fail, a leader that
+//! was replaced could undo what its successor wrote.
+
+use std::sync::Arc;
+
+use soloist_heart::LeaderKey;
+use soloist_stores::{Guard, State, StoreError, Write};
+
+use crate::{
+    state::{Desk, delete, only_if, put},
+    world::{World, soon},
+};
+
+/// Tries every kind of write under `key`, which is stale.
+async fn refused(world: &World, state: &Arc<dyn State>, key: &LeaderKey) {
+    let desk = Desk::of(world);
+    desk.write("a", &[put("old", "kept"), put("other", "kept")]).await.unwrap();
+    let version = desk.version("a", "old").await;
+    let tries: [&[Write]; 9] = [
+        &[put("old", "late")],
+        &[put("new", "late")],
+        &[delete("old")],
+        &[delete("none")],
+        &[only_if(version, put("old", "late"))],
+        &[only_if(0, put("new", "late"))],
+        &[put("old", "late"), put("new", "late"), delete("other")],
+        // Two reasons: that it leads no more is the one that counts.
+        &[only_if(version + 1, put("old", "late"))],
+        &[only_if(0, put("old", "late"))],
+    ];
+    for writes in tries {
+        let late = soon(state.write(Guard::Leader(key), "a", writes)).await;
+        assert!(matches!(late, Err(StoreError::NotLeader)), "{writes:?}: {late:?}");
+    }
+    assert_eq!(desk.list("a").await, ["old", "other"]);
+    assert_eq!(desk.value("a", "other").await.unwrap(), "kept");
+    assert_eq!(desk.version("a", "old").await, version);
+}
+
+async fn accepted(state: &Arc<dyn State>, key: &LeaderKey) {
+    for writes in [[put("k", "1")], [put("k", "2")], [delete("k")]] {
+        soon(state.write(Guard::Leader(key), "a", &writes)).await.unwrap();
+    }
+}
+
+pub(crate) async fn a_leader_writes(world: &World) {
+    let host = world.host("a").await;
+    let key = host.win().await;
+    accepted(&host.store.state().unwrap(), &key).await;
+    // The guard is the key and not the host: by whichever connection it comes.
+    accepted(&world.open().state().unwrap(), &key).await;
+    // Neither a proclamation nor a renewal changes whose term it is.
+    soon(host.store.proclaim(&key, &host.candidate())).await.unwrap();
+    soon(host.store.renew(host.lease)).await.unwrap();
+    accepted(&host.store.state().unwrap(), &key).await;
+}
+
+pub(crate) async fn a_leader_that_resigned_writes_nothing(world: &World) {
+    let host = world.host("a").await;
+    let key = host.win().await;
+    let state = host.store.state().unwrap();
+    accepted(&state, &key).await;
+    soon(host.store.resign(&key)).await.unwrap();
+    refused(world, &state, &key).await;
+}
+
+pub(crate) async fn a_leader_whose_lease_was_revoked_writes_nothing(world: &World) {
+    let host = world.host("a").await;
+    let key = host.win().await;
+    let state = host.store.state().unwrap();
+    accepted(&state, &key).await;
+    soon(host.store.revoke(host.lease)).await.unwrap();
+    refused(world, &state, &key).await;
+}
+
+pub(crate) async fn a_leader_whose_lease_ran_out_writes_nothing(world: &World) {
+    let (host, heir) = (world.host_with("a", world.short()).await, world.host("b").await);
+    let key = host.win().await;
+    let state = host.store.state().unwrap();
+    accepted(&state, &key).await;
+    let next = soon(heir.stand().await).await.unwrap().unwrap();
+    refused(world, &state, &key).await;
+    accepted(&heir.store.state().unwrap(), &next).await;
+}
+
+pub(crate) async fn a_leader_whose_key_was_deleted_writes_nothing(world: &World) {
+    let host = world.host("a").await;
+    let key = host.win().await;
+    let state = host.store.state().unwrap();
+    accepted(&state, &key).await;
+    world.delete(&key).await;
+    refused(world, &state, &key).await;
+}
+
+pub(crate) async fn a_leader_of_an_earlier_term_writes_nothing(world: &World) {
+    let host = world.host("a").await;
+    let first = host.win().await;
+    let state = host.store.state().unwrap();
+    soon(host.store.resign(&first)).await.unwrap();
+    // The same lease again, thus the same name of the key: the token tells.
+    let second = host.win().await;
+    assert_eq!(first.key, second.key);
+    refused(world, &state, &first).await;
+    accepted(&state, &second).await;
+}
+
+pub(crate) async fn a_person_needs_no_leadership(world: &World) {
+    let host = world.host("a").await;
+    let key = host.win().await;
+    let state = host.store.state().unwrap();
+    soon(state.write(Guard::Leader(&key), "a", &[put("k", "the leader's")])).await.unwrap();
+    let desk = Desk::of(world);
+    desk.write("a", &[put("k", "a person's")]).await.unwrap();
+    assert_eq!(Desk(state).value("a", "k").await.unwrap(), "a person's");
+}

@@ -1,0 +1,90 @@
+//! How much state there may be.
+
+use soloist_stores::{
+    BATCH_BYTES_MAX, BATCH_MAX, Guard, KEY_MAX, KEYS_MAX, StoreError, VALUE_MAX, Write,
+};
+
+use crate::{
+    state::{Desk, delete, only_if, put},
+    world::{World, soon},
+};
+
+fn told(answer: Result<(), StoreError>) -> String {
+    match answer {
+        Err(StoreError::Limit(problem)) => problem,
+        other => panic!("no limit: {other:?}"),
+    }
+}
+
+pub(crate) async fn what_is_too_large_is_refused_and_nothing_written(world: &World) {
+    let desk = Desk::of(world);
+    let long = "k".repeat(KEY_MAX + 1);
+    let many: Vec<_> = (0..=BATCH_MAX).map(|i| i.to_string()).collect();
+    let five = ["a", "b", "c", "d", "e"].map(|key| put(key, vec![0; BATCH_BYTES_MAX / 4]));
+    for (writes, words) in [
+        (vec![put("fits", ""), put(&long, "")], "a key of 513 bytes: a key has 1 to 512"),
+        (vec![put("fits", ""), put("", "")], "a key of 0 bytes"),
+        (vec![put("fits", ""), put("k", vec![0; VALUE_MAX + 1])], "262144 at most"),
+        (five.to_vec(), "write 1048576 at most"),
+        (many.iter().map(|key| put(key, "")).collect(), "65 keys in one call: name 64 at most"),
+    ] {
+        let problem = told(desk.write("a", &writes).await);
+        assert!(problem.contains(words), "{problem}");
+    }
+    let problem = told(soon(desk.0.get("a", &many)).await.map(drop));
+    assert!(problem.contains("65 keys in one call"), "{problem}");
+    let twice = desk.write("a", &[put("k", "1"), put("k", "2")]).await.unwrap_err();
+    assert!(twice.to_string().contains("twice"), "{twice}");
+    assert_eq!(desk.list("a").await, [""; 0]);
+}
+
+pub(crate) async fn the_largest_call_goes_through(world: &World) {
+    let host = world.host("a").await;
+    let key = host.win().await;
+    let desk = Desk(host.store.state().unwrap());
+    let write = async |writes: &[Write]| {
+        soon(desk.0.write(Guard::Leader(&key), "a", writes)).await.unwrap();
+    };
+    // As many of the longest keys, with as much in them as one call may have.
+    let keys: Vec<_> = (0..BATCH_MAX).map(|i| format!("{i:0>KEY_MAX$}")).collect();
+    let value = |i: u8| vec![i; BATCH_BYTES_MAX / BATCH_MAX];
+    let all = |i: u8| keys.iter().map(move |key| put(key, value(i)));
+    write(&all(1).collect::<Vec<_>>()).await;
+    write(&all(2).collect::<Vec<_>>()).await;
+    let version = desk.version("a", &keys[0]).await;
+    write(&all(3).map(|write| only_if(version, write)).collect::<Vec<_>>()).await;
+    let found = soon(desk.0.get("a", &keys)).await.unwrap();
+    assert!(found.iter().all(|entry| entry.as_ref().is_some_and(|e| e.value == value(3))));
+    write(&keys.iter().map(|key| delete(key)).collect::<Vec<_>>()).await;
+    write(&all(4).map(|write| only_if(0, write)).collect::<Vec<_>>()).await;
+
+    // As many of the largest values, which one call reads but several write.
+    for some in keys.chunks(BATCH_BYTES_MAX / VALUE_MAX) {
+        write(&some.iter().map(|key| put(key, vec![5; VALUE_MAX])).collect::<Vec<_>>()).await;
+    }
+    let found = soon(desk.0.get("a", &keys)).await.unwrap();
+    assert!(found.iter().all(|entry| entry.as_ref().is_some_and(|e| e.value.len() == VALUE_MAX)));
+}
+
+pub(crate) async fn an_action_keeps_so_many_keys_and_no_more(world: &World) {
+    let desk = Desk::of(world);
+    let keys: Vec<_> = (0..KEYS_MAX).map(|i| i.to_string()).collect();
+    for some in keys.chunks(BATCH_MAX) {
+        let writes: Vec<_> = some.iter().map(|key| put(key, "")).collect();
+        desk.write("a", &writes).await.unwrap();
+    }
+    for one_more in [vec![put("new", "")], vec![put("0", "x"), only_if(0, put("new", ""))]] {
+        let problem = told(desk.write("a", &one_more).await);
+        assert!(problem.contains("a may keep 10000 keys"), "{problem}");
+    }
+    assert_eq!(desk.value("a", "0").await.unwrap(), "");
+    assert_eq!(desk.list("a").await.len(), KEYS_MAX);
+    // It may change what it has, and another action has room of its own.
+    desk.write("a", &[put("0", "x"), put("1", "x")]).await.unwrap();
+    desk.write("b", &[put("new", "")]).await.unwrap();
+    desk.write("a", &[delete("0"), put("new", "")]).await.unwrap();
+    told(desk.write("a", &[delete("none"), put("newer", "")]).await);
+    desk.write("a", &[delete("1")]).await.unwrap();
+    desk.write("a", &[put("newer", "")]).await.unwrap();
+    told(desk.write("a", &[put("newest", "")]).await);
+}

@@ -1,0 +1,277 @@
+//! A store to test on, and the hosts that use it.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use etcd_client::{Txn, TxnOp};
+use futures::StreamExt;
+use soloist_config::StoreUrl;
+use soloist_heart::{Group, LeaderKey, LeaseId};
+use soloist_stores::{
+    self as store, Candidate, CastKey, Member, Roster, RosterStream, Store, StoreError,
+};
+
+use crate::etcd_server::Etcd;
+
+/// Longer than anything takes, shorter than anybody waits.
+const SOON: Duration = Duration::from_secs(20);
+/// A lease that does not end during a test.
+pub(crate) const LONG: Duration = Duration::from_secs(120);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One store.
+pub(crate) struct World {
+    pub(crate) url: StoreUrl,
+    keep: Keep,
+}
+
+enum Keep {
+    Etcd(Box<Etcd>),
+    #[allow(dead_code, reason = "the tests of the host use it")]
+    Members {
+        _members: Box<[Etcd; 3]>,
+    },
+    Sqlite(tempfile::TempDir),
+}
+
+/// What was kept of a store.
+pub(crate) struct Backup(tempfile::TempDir);
+
+impl World {
+    /// Keeps what the store has.
+    pub(crate) async fn back_up(&mut self) -> Backup {
+        let backup = tempfile::tempdir().unwrap();
+        match &mut self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => server.back_up(backup.path()).await,
+            Keep::Sqlite(folder) => {
+                let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
+                let to = backup.path().join("soloist.db");
+                file.execute("VACUUM INTO ?1", [to.to_str().unwrap()]).unwrap();
+            }
+        }
+        Backup(backup)
+    }
+
+    /// Puts what was kept in the place of what there is, under those who use the store.
+    pub(crate) async fn restore(&mut self, Backup(backup): &Backup) {
+        match &mut self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => server.restore(backup.path()).await,
+            Keep::Sqlite(folder) => {
+                let path = folder.path().join("soloist.db");
+                let mut file = rusqlite::Connection::open(path).unwrap();
+                let from = backup.path().join("soloist.db");
+                file.restore("main", from, None::<fn(rusqlite::backup::Progress)>).unwrap();
+            }
+        }
+    }
+
+    /// Gives the store another identity, as another store has it.
+    pub(crate) async fn change_identity(&mut self) {
+        match &mut self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => {
+                let mut etcd = server.connect().await;
+                etcd.put("/soloist/test/cluster", "another", None).await.unwrap();
+                server.kill().await;
+                server.restart().await;
+            }
+            Keep::Sqlite(folder) => {
+                let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
+                file.execute("UPDATE identity SET identity = 'another'", []).unwrap();
+            }
+        }
+    }
+
+    /// The identity that the store has.
+    pub(crate) async fn identity(&self) -> String {
+        match &self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => {
+                let mut etcd = server.connect().await;
+                let found = etcd.get("/soloist/test/cluster", None).await.unwrap();
+                found.kvs().first().expect("an identity").value_str().unwrap().to_owned()
+            }
+            Keep::Sqlite(folder) => {
+                let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
+                let sql = "SELECT identity FROM identity";
+                file.query_row(sql, [], |row| row.get(0)).unwrap()
+            }
+        }
+    }
+}
+
+impl World {
+    pub(crate) async fn etcd() -> Self {
+        let server = Etcd::start().await;
+        Self { url: server.url(), keep: Keep::Etcd(server.into()) }
+    }
+
+    /// An etcd of three members.
+    #[allow(dead_code, reason = "the tests of the host use it")]
+    pub(crate) async fn three_members() -> Self {
+        let members = Etcd::three().await;
+        let endpoints = members.iter().map(Etcd::address).collect();
+        let url = StoreUrl::Etcd { endpoints, login: None, tls: None };
+        Self { url, keep: Keep::Members { _members: Box::new(members) } }
+    }
+
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Sqlite(folder.path().join("soloist.db"));
+        Self { url, keep: Keep::Sqlite(folder) }
+    }
+
+    /// A store handle, as another process would open it.
+    pub(crate) fn open(&self) -> Arc<dyn Store> {
+        self.open_cluster("test")
+    }
+
+    pub(crate) fn open_cluster(&self, cluster: &str) -> Arc<dyn Store> {
+        store::open(&self.url, cluster, REQUEST_TIMEOUT).unwrap()
+    }
+
+    /// A host with a session of its own, which nobody renews.
+    pub(crate) async fn host(&self, name: &str) -> Host {
+        self.host_with(name, LONG).await
+    }
+
+    pub(crate) async fn host_with(&self, name: &str, ttl: Duration) -> Host {
+        let store = self.open();
+        let lease = soon(store.grant(ttl)).await.unwrap().id;
+        Host { store, lease, name: name.to_owned() }
+    }
+
+    pub(crate) fn short(&self) -> Duration {
+        self.url.min_ttl()
+    }
+
+    /// Deletes a leader's key behind the store's back.
+    pub(crate) async fn delete(&self, key: &LeaderKey) {
+        match &self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => {
+                let mut etcd = server.connect().await;
+                etcd.delete(&*key.key, None).await.unwrap();
+            }
+            Keep::Sqlite(folder) => {
+                let file = rusqlite::Connection::open(folder.path().join("soloist.db")).unwrap();
+                let sql = "DELETE FROM candidates WHERE create_revision = ?1";
+                assert_eq!(file.execute(sql, [key.token.0]).unwrap(), 1);
+            }
+        }
+    }
+}
+
+impl World {
+    /// Writes answers of casts behind the store's back, as if they were done.
+    pub(crate) async fn write_answers(&self, keys: &[CastKey]) {
+        let ended = r#"{"queued":1,"attempts":1,"max_attempts":1,"bytes":0,"at":1}"#;
+        match &self.keep {
+            Keep::Members { .. } => unreachable!("no test does"),
+            Keep::Etcd(server) => {
+                let mut etcd = server.connect().await;
+                for some in keys.chunks(60) {
+                    let puts = some.iter().flat_map(|CastKey { task, id }| {
+                        let name = |place| format!("/soloist/test/casts/{place}/{task}/{id}");
+                        [
+                            TxnOp::put(name("results"), ended, None),
+                            TxnOp::put(name("answers"), "\n", None),
+                        ]
+                    });
+                    etcd.txn(Txn::new().and_then(puts.collect::<Vec<_>>())).await.unwrap();
+                }
+            }
+            Keep::Sqlite(folder) => {
+                let path = folder.path().join("soloist.db");
+                let mut file = rusqlite::Connection::open(path).unwrap();
+                let tx = file.transaction().unwrap();
+                for CastKey { task, id } in keys {
+                    let sql =
+                        "INSERT INTO casts (cluster, task, id, state, version, at, head, answer)
+                               VALUES ('test', ?1, ?2, 'done', 0, 1, ?3, x'')";
+                    tx.execute(sql, [&**task, &**id, ended]).unwrap();
+                }
+                tx.commit().unwrap();
+            }
+        }
+    }
+}
+
+/// One host's side of the store.
+#[derive(Clone)]
+pub(crate) struct Host {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) lease: LeaseId,
+    pub(crate) name: String,
+}
+
+impl Host {
+    pub(crate) fn candidate(&self) -> Candidate {
+        Candidate {
+            host: self.name.clone(),
+            url: format!("http://{}", self.name),
+            since: None,
+            heir: None,
+            spread: None,
+        }
+    }
+
+    pub(crate) fn member(&self) -> Member {
+        Member {
+            url: format!("http://{}", self.name),
+            labels: BTreeMap::from([("size".into(), "big".into())]),
+            joined: 1,
+            version: "0".into(),
+            machine: "m".into(),
+            ..Member::named(&self.name)
+        }
+    }
+
+    /// Campaigns and fails the test when it does not win soon.
+    pub(crate) async fn win(&self) -> LeaderKey {
+        soon(self.campaign()).await.unwrap()
+    }
+
+    pub(crate) async fn campaign(&self) -> Result<LeaderKey, StoreError> {
+        self.store.campaign(&Group::main(), self.lease, &self.candidate()).await
+    }
+
+    /// Campaigns in the background and returns when the candidate is seen.
+    pub(crate) async fn stand(&self) -> tokio::task::JoinHandle<Result<LeaderKey, StoreError>> {
+        let host = self.clone();
+        let campaign = tokio::spawn(async move { host.campaign().await });
+        self.roster(|roster| queue(roster).contains(&self.name)).await;
+        campaign
+    }
+
+    /// The first roster that `is_it`.
+    pub(crate) async fn roster(&self, is_it: impl Fn(&Roster) -> bool) -> Roster {
+        let mut rosters = soon(self.store.watch()).await.unwrap();
+        next(&mut rosters, is_it).await
+    }
+}
+
+/// The first of the `rosters` that `is_it`.
+pub(crate) async fn next(rosters: &mut RosterStream, is_it: impl Fn(&Roster) -> bool) -> Roster {
+    soon(async {
+        loop {
+            let roster = rosters.next().await.expect("a roster").unwrap();
+            if is_it(&roster) {
+                return roster;
+            }
+        }
+    })
+    .await
+}
+
+/// The hosts in the queue of the group `main`.
+pub(crate) fn queue(roster: &Roster) -> Vec<String> {
+    let queue = roster.groups.get(&Group::main()).into_iter().flatten();
+    queue.map(|standing| standing.candidate.host.clone()).collect()
+}
+
+/// What `work` returns, which must not take long.
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, work).await.expect("nothing happened")
+}

@@ -1,0 +1,6 @@
+//! What a host tells of itself: every measurement, what has happened lately, and trouble that
+//! repeats itself.
+
+pub mod journal;
+pub mod measure;
+pub mod repeats;

@@ -1,0 +1,77 @@
+//! What a host does with a store, checked on each: the ledgers of jobs, and casts. The stores' own
+//! promises are in `host/stores/tests`, whose rig is used here.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and a child process talks to its parent by stdout"
+)]
+#![allow(dead_code, reason = "the rig has what the stores' own tests need")]
+
+#[macro_use]
+#[path = "../../stores/tests/store/properties.rs"]
+mod properties;
+
+#[path = "../../stores/tests/store/casts/rig.rs"]
+mod casts;
+mod desk;
+#[path = "../../stores/tests/store/etcd_server.rs"]
+mod etcd_server;
+mod ledger;
+#[path = "../../stores/tests/store/state/rig.rs"]
+mod state;
+mod storm;
+mod workers;
+#[path = "../../stores/tests/store/world.rs"]
+mod world;
+
+mod ledgers {
+    properties! {
+        ledger:
+        a_firing_is_claimed_kept_and_ended,
+        a_claim_goes_by_the_mark_that_is,
+        what_is_late_when_the_store_answers_is_not_claimed,
+        who_leads_no_more_claims_nothing,
+        what_was_under_way_is_interrupted,
+        the_latest_are_kept,
+        another_schedule_begins_now,
+        a_foreign_ledger_is_named,
+        a_clock_that_was_ahead_settles_what_it_claimed_and_no_more,
+        state_and_ledgers_keep_apart,
+        no_firing_is_claimed_under_two_tokens,
+        a_claim_whose_answer_was_lost_is_known_in_the_end,
+    }
+}
+
+mod work {
+    properties! {
+        workers:
+        a_cast_is_done_and_answered,
+        what_fails_is_tried_again_and_buried_in_the_end,
+        the_casts_of_a_host_that_dies_are_done_by_others,
+        a_cast_that_kills_its_hosts_is_no_loop,
+        a_stop_gives_back_at_once,
+        a_stop_lets_finish_what_is_under_way,
+        a_lost_session_interrupts,
+        a_full_host_leaves_a_cast_to_another,
+        hosts_share_the_work_within_their_places,
+    }
+}
+
+mod at_the_desk {
+    properties! {
+        desk:
+        what_cannot_be_cast_is_told_with_what_to_do,
+        a_cast_is_looked_at_from_any_host,
+        dead_letters_are_replayed_and_purged,
+    }
+}
+
+mod storms {
+    properties! {
+        storm:
+        casts_outlive_hosts_that_die_at_random,
+    }
+}

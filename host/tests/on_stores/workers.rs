@@ -1,0 +1,194 @@
+//! What the workers of several hosts make of casts, on each store.
+
+mod rig;
+
+use std::{sync::Arc, time::Duration};
+
+use soloist_heart::clock::BootTime;
+use soloist_stores::CastState;
+
+use self::rig::{Host, Log, MANY, answer, cast, cast_many, error};
+pub(crate) use self::rig::{hosts, terms};
+use crate::world::{LONG, World, soon};
+
+pub(crate) async fn a_cast_is_done_and_answered(world: &World) {
+    let log = Arc::new(Log::default());
+    let host = Host::start(world, "a", &log, 2).await;
+    let caller = world.open().casts().unwrap();
+    let key = cast(&*caller, "it", 3).await;
+    let found = answer(&*caller, &key).await;
+    assert_eq!(
+        (&*found.payload, found.content_type.as_deref()),
+        (&b"did it"[..], Some("text/plain"))
+    );
+    assert_eq!(log.attempts(&key), [("a".to_owned(), 1)]);
+    host.stop().await;
+    // Without a worker it waits, and the next one finds it.
+    let key = cast(&*caller, "it", 3).await;
+    let _host = Host::start(world, "b", &log, 2).await;
+    answer(&*caller, &key).await;
+}
+
+pub(crate) async fn what_fails_is_tried_again_and_buried_in_the_end(world: &World) {
+    let log = Arc::new(Log::default());
+    let host = Host::start(world, "a", &log, 8).await;
+    let casts = &*host.casts;
+    let began = BootTime::now();
+    let (failing, refused) = (cast(casts, "fail", 2).await, cast(casts, "refuse", 9).await);
+    let (once, long) = (cast(casts, "fail once", 2).await, cast(casts, "too long", 9).await);
+    assert_eq!(error(casts, &refused).await, (1, "it was refused: it is wrong".into()));
+    let (attempts, told) = error(casts, &long).await;
+    assert!(attempts == 1 && told.contains("an answer of 307200 bytes"), "{told}");
+    assert_eq!(error(casts, &failing).await, (2, "it failed: it failed".into()));
+    let waited = BootTime::now().since(began);
+    assert!(waited >= Duration::from_millis(500), "tried again after {waited:?}");
+    assert_eq!(&*answer(casts, &once).await.payload, b"did fail once");
+    assert_eq!(log.attempts(&once), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    assert_eq!(log.attempts(&failing).len(), 2);
+
+    // A dead letter that is replayed has all its attempts again.
+    assert!(soon(casts.replay(&refused)).await.unwrap());
+    log.until(|| log.attempts(&refused).len() == 2).await;
+    assert_eq!(log.attempts(&refused)[1].1, 1);
+}
+
+pub(crate) async fn the_casts_of_a_host_that_dies_are_done_by_others(world: &World) {
+    let log = Arc::new(Log::default());
+    log.hang("a", true);
+    let a = Host::start(world, "a", &log, 4).await;
+    let keys = cast_many(&*a.casts).await;
+    log.until_under_way("a", 4).await;
+    let others = [Host::start(world, "b", &log, 3).await, Host::start(world, "c", &log, 3).await];
+    let held =
+        keys.iter().filter(|key| !log.attempts(key).is_empty() && log.attempts(key)[0].0 == "a");
+    let held: Vec<_> = held.cloned().collect();
+    assert_eq!(held.len(), 4);
+    a.die().await;
+    let casts = &*others[0].casts;
+    let mut repeats = 0;
+    for key in &keys {
+        answer(casts, key).await;
+        repeats += log.attempts(key).len() - 1;
+    }
+    println!("{MANY} casts, one host of three killed: {repeats} were done again");
+    assert_eq!(repeats, held.len());
+    for key in held {
+        assert_eq!(log.attempts(&key).last().unwrap().1, 2, "the attempt was counted");
+    }
+}
+
+pub(crate) async fn a_cast_that_kills_its_hosts_is_no_loop(world: &World) {
+    let log = Arc::new(Log::default());
+    let caller = world.open().casts().unwrap();
+    let key = cast(&*caller, "it", 2).await;
+    for name in ["a", "b"] {
+        log.hang(name, true);
+        let host = Host::start(world, name, &log, 1).await;
+        log.until_under_way(name, 1).await;
+        host.die().await;
+    }
+    let _host = Host::start(world, "c", &log, 1).await;
+    let (attempts, told) = error(&*caller, &key).await;
+    assert_eq!((attempts, &*told), (2, "b was lost during the last attempt"));
+    assert_eq!(log.attempts(&key).len(), 2, "c has not begun it");
+}
+
+pub(crate) async fn a_stop_gives_back_at_once(world: &World) {
+    let log = Arc::new(Log::default());
+    log.hang("a", true);
+    let a = Host::start(world, "a", &log, 2).await;
+    let caller = world.open().casts().unwrap();
+    let keys = [cast(&*caller, "it", 2).await, cast(&*caller, "it", 2).await];
+    log.until_under_way("a", 2).await;
+    let _b = Host::start(world, "b", &log, 2).await;
+    // Its session lives on: nobody waits for that to end.
+    a.stop().await;
+    assert_eq!(log.under_way("a"), 0, "the attempts were dropped");
+    for key in &keys {
+        answer(&*caller, key).await;
+        let attempts = log.attempts(key);
+        assert_eq!(attempts, [("a".to_owned(), 1), ("b".to_owned(), 1)], "it did not count");
+    }
+}
+
+pub(crate) async fn a_stop_lets_finish_what_is_under_way(world: &World) {
+    let log = Arc::new(Log::default());
+    log.hang("a", true);
+    let a = Host::start_with(world, "a", &log, 1, LONG).await;
+    let caller = world.open().casts().unwrap();
+    let first = cast(&*caller, "first", 2).await;
+    log.until_under_way("a", 1).await;
+    let second = cast(&*caller, "second", 2).await;
+    a.ending.cancel();
+    log.hang("a", false);
+    soon(a.work).await.unwrap();
+    answer(&*caller, &first).await;
+    assert!(log.attempts(&second).is_empty(), "a host that stops begins nothing");
+    assert!(matches!(caller.look(&second).await.unwrap(), Some(CastState::Queued(_))));
+}
+
+pub(crate) async fn a_lost_session_interrupts(world: &World) {
+    let log = Arc::new(Log::default());
+    log.hang("a", true);
+    let a = Host::start(world, "a", &log, 2).await;
+    let key = cast(&*a.casts, "it", 3).await;
+    log.until_under_way("a", 1).await;
+    a.session.send_replace(None);
+    log.until_under_way("a", 0).await;
+    log.hang("a", false);
+    soon(a.store.revoke(a.lease)).await.unwrap();
+    // With the next session it goes on, be it the same host.
+    let lease = soon(a.store.grant(LONG)).await.unwrap().id;
+    a.session.send_replace(Some(lease));
+    answer(&*a.casts, &key).await;
+    assert_eq!(log.attempts(&key), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    // The store may know of the end before the host does.
+    soon(a.store.revoke(lease)).await.unwrap();
+    let key = cast(&*a.casts, "it", 3).await;
+    let lease = soon(a.store.grant(LONG)).await.unwrap().id;
+    a.session.send_replace(Some(lease));
+    answer(&*a.casts, &key).await;
+}
+
+pub(crate) async fn a_full_host_leaves_a_cast_to_another(world: &World) {
+    let log = Arc::new(Log::default());
+    let full = Host::start(world, "full", &log, 1).await;
+    let key = cast(&*full.casts, "it", 1).await;
+    log.until(|| !log.attempts(&key).is_empty()).await;
+    let _b = Host::start(world, "b", &log, 1).await;
+    answer(&*full.casts, &key).await;
+    let attempts = log.attempts(&key);
+    assert!(attempts.iter().all(|(_, attempt)| *attempt == 1), "{attempts:?}");
+}
+
+pub(crate) async fn hosts_share_the_work_within_their_places(world: &World) {
+    let log = Arc::new(Log::default());
+    let names = ["a", "b", "c"];
+    let mut hosts = Vec::new();
+    for name in names {
+        log.hang(name, true);
+        hosts.push(Host::start(world, name, &log, 3).await);
+    }
+    let keys = cast_many(&*hosts[0].casts).await;
+    for name in names {
+        log.until_under_way(name, 3).await;
+    }
+    // A host takes more when its settings say so, and nothing of a task that it lacks.
+    hosts[0].take_up(terms(5));
+    log.until_under_way("a", 5).await;
+    hosts[1].take_up(Arc::default());
+    for name in names {
+        log.hang(name, false);
+    }
+    for key in &keys {
+        answer(&*hosts[0].casts, key).await;
+    }
+    let most = log.most_at_once.lock().unwrap().clone();
+    assert_eq!((most["a"], most["b"], most["c"]), (5, 3, 3));
+    let begun = log.begun.lock().unwrap().clone();
+    assert_eq!(begun.len(), MANY);
+    assert!(begun.values().all(|attempts| attempts.len() == 1), "nothing was done twice");
+    let of = |name: &str| begun.values().filter(|attempts| attempts[0].0 == name).count();
+    assert_eq!(of("b"), 3);
+    assert!(of("a") > 5 && of("c") > 5, "a {}, c {}", of("a"), of("c"));
+}

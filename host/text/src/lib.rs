@@ -1,0 +1,138 @@
+//! How spans and errors are put, wherever people read of them.
+
+use std::{
+    error::Error,
+    fmt,
+    time::{Duration, UNIX_EPOCH},
+};
+
+/// An error and what caused it, on one line.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let line = error.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.contains(&line) {
+            text = format!("{text}: {line}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The last moment that has a date of four digits (RFC 3339, section 5.6), in milliseconds of
+/// Unix time.
+const LAST_MS: u64 = 253_402_300_799_999;
+
+/// Milliseconds of Unix time, as people write a moment; what is later than any is the last one.
+pub fn rfc3339(ms: u64) -> String {
+    let moment = UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS));
+    humantime::format_rfc3339_millis(moment).to_string()
+}
+
+/// What is so, and why, if a reason is known.
+pub fn because(what: &str, reason: &str) -> String {
+    if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") }
+}
+
+/// The first few names, and how many more there are.
+pub fn a_few(mut names: impl ExactSizeIterator<Item: fmt::Display>) -> String {
+    const FEW: usize = 3;
+    let first: Vec<_> = names.by_ref().take(FEW).map(|name| name.to_string()).collect();
+    let first = first.join(", ");
+    match names.len() {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// As much of a text as fits into so many bytes.
+pub fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+/// Bytes in hexadecimal, as sums and tokens are written.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A span in whole milliseconds, as log fields carry it.
+pub fn millis(span: Duration) -> u64 {
+    span.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// Whether a character does something to the text around it, instead of standing for itself: it
+/// controls a terminal (C0, C1), begins a line, or turns the direction in which others are read
+/// (Unicode Standard Annex 9, table 2).
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `text` on one line, and with whatever steers made visible: what others wrote must not
+/// steer the terminal, or look as if somebody else had written it.
+pub fn tame(text: &str) -> String {
+    let mut tame = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) && c != '\t' {
+            tame.extend(c.escape_default());
+        } else {
+            tame.push(c);
+        }
+    }
+    tame
+}
+
+/// The same for a text of JSON, which says the same after that. JSON itself lets all of these
+/// stand as they are but C0 (RFC 8259, section 7).
+pub fn tame_json(json: &str) -> String {
+    let mut tame = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Only between its values is there a new line.
+        if steers(c) && !matches!(c, '\t' | '\n' | '\r') {
+            // Each of them takes one unit of UTF-16.
+            tame += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            tame.push(c);
+        }
+    }
+    tame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Something of each kind.
+    const STEERING: &str = "a\u{1b}[2J\u{7}\u{7f}\u{9b}31m\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\
+                            \u{202e}\u{2066}\u{2069}\r\nz";
+
+    #[test]
+    fn every_number_is_a_moment() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        for late in [LAST_MS, LAST_MS + 1, u64::MAX] {
+            assert_eq!(rfc3339(late), "9999-12-31T23:59:59.999Z");
+        }
+    }
+
+    #[test]
+    fn nothing_steers_any_more() {
+        let tamed = tame(STEERING);
+        assert!(!tamed.chars().any(steers), "{tamed:?}");
+        assert!(tamed.contains("\\u{202e}") && tamed.contains("\\r\\n"), "{tamed}");
+        // Nor is anything else touched: letters of all directions, accents, joined figures.
+        let plain = "שלום مرحبا e\u{301} 👩\u{200d}🚀\ttab";
+        assert_eq!(tame(plain), plain);
+    }
+
+    #[test]
+    fn json_says_the_same_and_steers_nothing() {
+        let value = serde_json::json!({ "name": STEERING, STEERING: [STEERING] });
+        for json in [value.to_string(), format!("{value:#}\n")] {
+            let tamed = tame_json(&json);
+            assert!(!tamed.chars().any(|c| steers(c) && c != '\n'), "{tamed:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&tamed).unwrap(), value);
+        }
+    }
+}

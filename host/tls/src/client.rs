@@ -1,0 +1,121 @@
+//! What calls hosts, with TLS or without, as their addresses say.
+
+use std::{
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use ::http::Uri;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, MaybeHttpsStream};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use rustls::{ClientConfig, crypto::ring};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::{Fresh, H2, HTTP_1, TlsError, authorities, pair};
+use soloist_config::TlsFiles;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Whom the other end is to be, and what this end shows. Clones are the same.
+#[derive(Clone)]
+pub struct Trust(Arc<Fresh<Configs>>);
+
+/// One for each protocol: connections are many.
+struct Configs {
+    http_1: Arc<ClientConfig>,
+    http_2: Arc<ClientConfig>,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 from the first byte, as it is agreed on by ALPN.
+    Http2,
+}
+
+impl Trust {
+    /// Believes those whose certificates `ca` has signed, or one of the authorities that
+    /// browsers trust; shows what is in `own`, if it is asked for that.
+    pub fn new(ca: Option<PathBuf>, own: Option<Arc<TlsFiles>>) -> Result<Self, TlsError> {
+        let files = client_files(ca.as_ref(), own.as_ref());
+        let make = move || configs(ca.as_ref(), own.as_ref());
+        Ok(Self(Arc::new(Fresh::new(files, make)?)))
+    }
+
+    /// What makes connections for `protocol`, by `http` where there is no TLS.
+    pub fn connector(&self, mut http: HttpConnector, protocol: Protocol) -> Connector {
+        http.enforce_http(false);
+        Connector { http, trust: self.clone(), protocol }
+    }
+}
+
+fn configs(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<Configs, TlsError> {
+    let config = config(ca, own)?;
+    let speaking = |protocol: &[u8]| {
+        let mut config = config.clone();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Arc::new(config)
+    };
+    Ok(Configs { http_1: speaking(HTTP_1), http_2: speaking(H2) })
+}
+
+/// Believes those whose certificates `ca` has signed, or one of the authorities that browsers
+/// trust; shows what is in `own`, if it is asked for that.
+pub fn config(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<ClientConfig, TlsError> {
+    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Setup)?;
+    let config = match ca {
+        None => config.with_webpki_roots(),
+        Some(file) => config.with_root_certificates(authorities(file)?),
+    };
+    match own {
+        None => Ok(config.with_no_client_auth()),
+        Some(files) => {
+            let (chain, key) = pair(files)?;
+            let failed = |source| TlsError::Pair { files: Arc::clone(files), source };
+            config.with_client_auth_cert(chain, key).map_err(failed)
+        }
+    }
+}
+
+/// What that is made of.
+pub fn client_files(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Vec<PathBuf> {
+    let pair = own.into_iter().flat_map(|files| [files.cert.clone(), files.key.clone()]);
+    ca.into_iter().cloned().chain(pair).collect()
+}
+
+/// Makes connections.
+#[derive(Clone)]
+pub struct Connector {
+    http: HttpConnector,
+    trust: Trust,
+    protocol: Protocol,
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let Self { http, trust, protocol } = self.clone();
+        Box::pin(async move {
+            let configs = trust.0.get().await;
+            let config = match protocol {
+                Protocol::Http1 => &configs.http_1,
+                Protocol::Http2 => &configs.http_2,
+            };
+            HttpsConnector::from((http, Arc::clone(config))).call(uri).await
+        })
+    }
+}

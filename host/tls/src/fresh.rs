@@ -1,0 +1,202 @@
+//! What is made of files, and made anew when they change.
+
+use std::{
+    error::Error,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::{spawn, spawn_blocking},
+    time::{Instant, timeout},
+};
+
+use soloist_config::small_file::Stamp;
+use soloist_text::with_causes;
+
+/// How often the files are looked at, at most: whoever asks does not pay for it each time.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long who asks waits for that: a file system that hangs does not hold up those who can
+/// do with what there was.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is made of some files, as they are now, or were when they were last of use.
+pub struct Fresh<T>(Arc<Inner<T>>);
+
+struct Inner<T> {
+    source: Source<T>,
+    current: watch::Sender<Arc<T>>,
+    looked: Mutex<Looked>,
+    /// Whether somebody is looking; whoever asks meanwhile waits for what that shows.
+    looking: watch::Sender<bool>,
+}
+
+/// Where it comes from.
+struct Source<T> {
+    files: Vec<PathBuf>,
+    make: Box<dyn Fn() -> Result<T, String> + Send + Sync>,
+}
+
+/// What was seen of the files.
+struct Looked {
+    at: Instant,
+    stamps: Vec<Option<Stamp>>,
+}
+
+/// What there is of the files, and what was made of them if they have changed.
+type Seen<T> = (Vec<Option<Stamp>>, Option<Result<T, String>>);
+
+impl<T: Send + Sync + 'static> Fresh<T> {
+    /// What `make` makes of `files`.
+    pub fn new<E: Error>(
+        files: Vec<PathBuf>,
+        make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
+    ) -> Result<Self, E> {
+        // What changes in between is made once more.
+        let stamps = stamps(&files);
+        let current = watch::Sender::new(Arc::new(make()?));
+        let make = Box::new(move || make().map_err(|error| with_causes(&error)));
+        let looked = Mutex::new(Looked { at: Instant::now(), stamps });
+        let (source, looking) = (Source { files, make }, watch::Sender::new(false));
+        Ok(Self(Arc::new(Inner { source, current, looked, looking })))
+    }
+
+    /// What there is now.
+    pub async fn get(&self) -> Arc<T> {
+        if let Some(mut look) = self.0.look_if_due() {
+            let _ = timeout(PATIENCE, look.wait_for(|looking| !looking)).await;
+        }
+        Arc::clone(&self.0.current.borrow())
+    }
+}
+
+impl<T: Send + Sync + 'static> Inner<T> {
+    /// Tells of the end of a look, if there is one to wait for.
+    fn look_if_due(self: &Arc<Self>) -> Option<watch::Receiver<bool>> {
+        if self.source.files.is_empty() {
+            return None;
+        }
+        // Held, so that of those who find that it is time one looks.
+        let looked = self.looked();
+        if !*self.looking.borrow() {
+            if looked.at.elapsed() < EVERY {
+                return None;
+            }
+            self.looking.send_replace(true);
+            spawn(Arc::clone(self).look(looked.stamps.clone()));
+        }
+        Some(self.looking.subscribe())
+    }
+
+    async fn look(self: Arc<Self>, before: Vec<Option<Stamp>>) {
+        let own = Arc::clone(&self);
+        let seen = spawn_blocking(move || {
+            let stamps = stamps(&own.source.files);
+            let made = (stamps != before).then(|| (own.source.make)());
+            (stamps, made)
+        });
+        // It only fails when the host ends.
+        if let Ok(seen) = seen.await {
+            self.take_in(seen);
+        }
+        self.looking.send_replace(false);
+    }
+
+    fn take_in(&self, (stamps, made): Seen<T>) {
+        *self.looked() = Looked { at: Instant::now(), stamps };
+        let files = self.source.files.iter().map(|file| file.display().to_string());
+        let files = files.collect::<Vec<_>>().join(", ");
+        match made {
+            None => {}
+            Some(Ok(new)) => {
+                tracing::info!(event = "reread", files, "read anew: {files}");
+                self.current.send_replace(Arc::new(new));
+            }
+            Some(Err(error)) => {
+                tracing::warn!(files, error, "the new files are of no use, the old ones go on");
+            }
+        }
+    }
+
+    fn looked(&self) -> MutexGuard<'_, Looked> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
+    files.iter().map(|file| Stamp::of(file)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::mpsc::channel};
+
+    use tokio::join;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_of_no_use_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("number");
+        fs::write(&file, "1").unwrap();
+        let path = file.clone();
+        let read = move || fs::read_to_string(&path).unwrap().parse::<u32>();
+        let fresh = Fresh::new(vec![file.clone()], read).unwrap();
+        let get = async || {
+            fresh.0.looked().at -= EVERY;
+            *fresh.get().await
+        };
+        assert_eq!(get().await, 1);
+        fs::write(&file, "two").unwrap();
+        assert_eq!(get().await, 1);
+        fs::write(&file, "22").unwrap();
+        assert_eq!(get().await, 22);
+        // As orchestrators and certbot do it: another file takes the place.
+        fs::write(folder.path().join("new"), "33").unwrap();
+        fs::rename(folder.path().join("new"), &file).unwrap();
+        assert_eq!(get().await, 33);
+        assert_eq!(*fresh.get().await, 33);
+    }
+
+    /// A file with a 1 that is read when that is let, and holds a 2 since then; it is time to
+    /// look.
+    fn slow() -> (Arc<Fresh<u32>>, std::sync::mpsc::Sender<()>, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("number");
+        fs::write(&file, "1").unwrap();
+        let (let_it, may) = channel::<()>();
+        let (path, may) = (file.clone(), Mutex::new(may));
+        let read = move || {
+            // Whoever lets it has gone at the end of a test.
+            let _ = may.lock().unwrap().recv();
+            fs::read_to_string(&path).unwrap().parse::<u32>()
+        };
+        let_it.send(()).unwrap();
+        let fresh = Fresh::new(vec![file.clone()], read).unwrap();
+        fs::write(&file, "22").unwrap();
+        fresh.0.looked().at -= EVERY;
+        (Arc::new(fresh), let_it, folder)
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_another_reads_waits_for_what_is_read() {
+        let (fresh, let_it, _folder) = slow();
+        let both = async { join!(fresh.get(), fresh.get()) };
+        let let_both = async { let_it.send(()).unwrap() };
+        let ((first, second), ()) = join!(both, let_both);
+        assert_eq!((*first, *second), (22, 22));
+    }
+
+    #[tokio::test]
+    async fn files_that_hang_hold_nobody_up_for_long() {
+        let (fresh, let_it, _folder) = slow();
+        let begun = Instant::now();
+        assert_eq!(*fresh.get().await, 1);
+        assert!(begun.elapsed() < 5 * PATIENCE);
+        let_it.send(()).unwrap();
+        assert_eq!(*fresh.get().await, 22);
+    }
+}

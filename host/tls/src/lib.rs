@@ -1,0 +1,110 @@
+//! TLS: what the addresses of a host accept with, and what it calls other hosts and etcd with.
+//!
+//! Invariant: files that are replaced take effect without a restart, from the next connection
+//! on; where the new ones cannot be used, the old ones go on, and the log says so.
+
+mod client;
+mod fresh;
+mod server;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    RootCertStore,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+};
+
+pub use self::{
+    client::{Connector, Protocol, Trust, client_files, config as client_config},
+    fresh::Fresh,
+    server::Acceptor,
+};
+use soloist_config::{TlsFiles, small_file};
+
+/// HTTP/2, as TLS names it (RFC 9113, section 3.2).
+pub const H2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
+
+/// A certificate that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// One of the files cannot be read, or holds something else.
+    #[error("cannot read {what} from {}: name a file in PEM that this user may read", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What should be in it.
+        what: &'static str,
+        /// Why not.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The file holds no certificate.
+    #[error("there is no certificate in {}: name a file in PEM with the certificate first, then those that it hangs on", file.display())]
+    Empty {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The two do not go together, or are too weak.
+    #[error("cannot use the certificate of {} and the key of {}: check that they belong together", files.cert.display(), files.key.display())]
+    Pair {
+        /// The files.
+        files: Arc<TlsFiles>,
+        /// Why not.
+        source: rustls::Error,
+    },
+    /// Nothing can be verified with these certificates.
+    #[error("cannot verify anything by {}: name a file in PEM with the certificates of authorities", file.display())]
+    Authority {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The library has no use for what it was given; this is a fault of soloist's.
+    #[error("TLS could not be set up; please report this")]
+    Setup(#[source] rustls::Error),
+}
+
+/// The certificates of `file`, of which there is at least one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let what = "a certificate";
+    let failed = |source| TlsError::File { file: file.to_owned(), what, source };
+    let bytes = small_file::read(file).map_err(pem::Error::Io).map_err(failed)?;
+    let chain = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(failed)?;
+    if chain.is_empty() {
+        return Err(TlsError::Empty { file: file.to_owned() });
+    }
+    Ok(chain)
+}
+
+/// The certificate and the key in `files`.
+fn pair(
+    files: &TlsFiles,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let chain = certificates(&files.cert)?;
+    let read = small_file::read(&files.key).map_err(pem::Error::Io);
+    let key = read.and_then(|bytes| PrivateKeyDer::from_pem_slice(&bytes));
+    let key =
+        key.map_err(|source| TlsError::File { file: files.key.clone(), what: "a key", source })?;
+    Ok((chain, key))
+}
+
+/// The authorities in `file`.
+pub fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        let failed = |source: rustls::Error| TlsError::Authority {
+            file: file.to_owned(),
+            source: source.into(),
+        };
+        roots.add(certificate).map_err(failed)?;
+    }
+    Ok(roots)
+}
