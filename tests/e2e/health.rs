@@ -5,6 +5,7 @@ use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
+use crate::commands::done;
 use crate::harness::{
     at,
     cluster::{Cluster, Kind},
@@ -18,6 +19,7 @@ crate::on_both_stores!(
     alone_a_host_parks_at_once,
     a_host_that_comes_is_asked_to_do_better,
     a_hook_that_fails_everywhere_is_parked_too,
+    what_one_host_refuses_ends_no_term_of_another,
     a_taken_address_moves_the_leadership_on,
 );
 
@@ -224,6 +226,26 @@ async fn a_hook_that_fails_everywhere_is_parked_too(kind: Kind) {
     let answer = ordered.0.web.until("the neighbour", |_| true).await;
     assert_eq!(ordered.terms(), [1, 1, 0]);
     assert_eq!(ordered.0.web.until("the neighbour", |_| true).await, answer);
+}
+
+async fn what_one_host_refuses_ends_no_term_of_another(kind: Kind) {
+    let mut cluster = patient(kind).await;
+    cluster.start("a");
+    cluster.leading("a").await;
+    let plugins = cluster.folder.path().join("plugins");
+    fs::write(plugins.join("work.toml"), "max_restarts = 1\nwindow = \"2s\"\n").expect("settings");
+    fs::copy(guests().join("service-exit.wasm"), plugins.join("work.wasm")).expect("a copy");
+    let refused = |line: &Value| line["event"] == "refused" && line["action"] == "work";
+    cluster.host("a").log.find(0, "that it is refused", refused).await;
+    // One that starts takes what it finds, and sees only as the leader what becomes of it.
+    cluster.start("b");
+    cluster.stands("b").await;
+    done(&cluster, "a", &["resign"], "b leads main now").await;
+    cluster.leading("b").await;
+    let b = cluster.host("b").log.clone();
+    b.event(0, "parked").await;
+    assert_eq!(b.events("draining").len(), 0, "{b}");
+    assert_eq!(cluster.web.until("the neighbour", |_| true).await.host, "b");
 }
 
 async fn a_taken_address_moves_the_leadership_on(kind: Kind) {

@@ -369,7 +369,7 @@ impl Run {
 
     /// Notes something that went wrong with a request; it may go so with each.
     pub(super) fn request_trouble(&self, asked: &dyn fmt::Display, what: &str, error: &str) {
-        self.in_requests.happened(|told| {
+        self.in_requests.said(&format!("{asked} {what} {error}"), |told| {
             let term = self.gate().term();
             warn!(
                 action = %self.action.name(), group = %term.group, token = term.token.0,

@@ -5,6 +5,9 @@
 //! host does. Where there is none left, the action is *parked*: the leader goes on with
 //! the rest of the group, without a hand-over, and tries it again after a long pause.
 //!
+//! What a host refuses to take into its programme counts as failed there: it does without it, so
+//! it could not do better.
+//!
 //! Invariants:
 //! - A failure costs at most one hand-over a host, however many hosts there are: it is
 //!   remembered until the action has run well, or another version of it is there.
@@ -27,6 +30,10 @@ use soloist_heart::{
 };
 use soloist_stores::{Failing, Roster, Standing};
 
+/// How much is said in the store of what is refused: of so many names, so many bytes each.
+const REFUSED_MAX: usize = 100;
+const REASON_MAX: usize = 300;
+
 /// What this host says in the store of the actions that fail on it.
 pub type Report = BTreeMap<String, Failing>;
 
@@ -46,6 +53,8 @@ pub struct Health {
     cool_down: Duration,
     roster: watch::Receiver<Option<Roster>>,
     failures: Arc<Mutex<BTreeMap<Arc<str>, Failed>>>,
+    /// What this host does without, which is another part of what it says.
+    refused: Arc<Mutex<Report>>,
     report: watch::Sender<Report>,
 }
 
@@ -89,7 +98,7 @@ impl Health {
         roster: watch::Receiver<Option<Roster>>,
     ) -> Self {
         let report = watch::Sender::new(Report::new());
-        Self { host, cool_down, roster, failures: Arc::default(), report }
+        Self { host, cool_down, roster, failures: Arc::default(), refused: Arc::default(), report }
     }
 
     /// What this host says in the store, as it changes.
@@ -114,8 +123,9 @@ impl Health {
         if park { Verdict::Park } else { Verdict::HandOver }
     }
 
-    /// Forgets the failures of what was changed, or taken away.
+    /// Forgets the failures of what was changed, or taken away, and takes down what is refused.
     pub(super) fn compare(&self, programme: &Programme) {
+        self.note_refused(programme);
         let there = |action: &Action| programme.actions.iter().any(|other| other.is_like(action));
         self.failures().retain(|name, failed| {
             let stays = there(&failed.action);
@@ -125,6 +135,18 @@ impl Health {
             stays
         });
         self.publish();
+    }
+
+    fn note_refused(&self, programme: &Programme) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *refused);
+        let noted = programme.refused.iter().take(REFUSED_MAX).map(|it| {
+            let reason = soloist_text::cut(&it.reason, REASON_MAX).to_owned();
+            let new = Failing { reason, at: unix_ms(), parked: false };
+            let known = before.remove(&it.name).filter(|known| known.reason == new.reason);
+            (it.name.clone(), known.unwrap_or(new))
+        });
+        *refused = noted.collect();
     }
 
     /// Those of `actions` that the leader, this host, goes on without, and what they failed by.
@@ -264,8 +286,9 @@ impl Health {
         };
         self.report.send_if_modified(|old| {
             // In here, so that of two at once the later one stays.
+            let mut new = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let failures = self.failures();
-            let new = failures.iter().map(|(name, it)| (name.to_string(), report(it))).collect();
+            new.extend(failures.iter().map(|(name, it)| (name.to_string(), report(it))));
             let changes = *old != new;
             *old = new;
             changes

@@ -7,6 +7,9 @@ use super::{
 };
 use soloist_heart::clock::BootTime;
 
+/// What a strategy exports.
+const STRATEGY: &str = "soloist:plugin/strategy@";
+
 /// What there is to know of a plugin before it runs.
 #[derive(Debug)]
 pub struct Inspection {
@@ -50,10 +53,11 @@ impl Inspection {
         let vetted = engine.vet(Craft::Action, file, &bytes, &sha256);
         let loaded = vetted.and_then(|()| Plugin::from_bytes(engine, file, &bytes));
         let took = BootTime::now().since(began);
-        // Of what is no action it may still be one.
-        let strategy =
-            matches!(loaded, Err(PluginError::NoKind { .. } | PluginError::NoStart { .. }))
-                && Ranker::load(engine, file).is_ok();
+        // Of what is no action it may still be one; nothing else is compiled to find that out.
+        let no_action =
+            matches!(loaded, Err(PluginError::NoKind { .. } | PluginError::NoStart { .. }));
+        let ranks = exports.iter().any(|name| name.starts_with(STRATEGY));
+        let strategy = no_action && ranks && Ranker::load(engine, file).is_ok();
         Ok(Self {
             size: bytes.len() as u64,
             sha256: sha256.into(),

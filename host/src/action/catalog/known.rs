@@ -134,9 +134,11 @@ impl Known {
 
     /// It failed on trial, and what ran before is all that there is now.
     pub(super) fn failed(&mut self, failure: &Failure) {
-        self.refuse(failure.action.name(), failure.reason.clone());
-        self.reserved = failure.action.reserved();
         self.action = failure.action.last_good();
+        let name = failure.action.name();
+        let reason = format!("{} (`soloist logs {name}` has what it printed)", failure.reason);
+        self.refuse(name, reason);
+        self.reserved = failure.action.reserved();
         let pause = if failure.may_pass { SOON } else { FAILED_AGAIN };
         self.again = self.action.is_none().then(|| BootTime::now() + pause);
     }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::action::Refused;
 use soloist_config::ActionConfig;
 use soloist_guests::plugin::Engine;
 use soloist_heart::{LeaderKey, LeaseId, Token};
@@ -181,6 +182,28 @@ fn what_has_run_well_for_its_window_is_forgiven() {
     assert!(!failed.runs_well(true, 1, after(360)));
     assert!(!failed.runs_well(true, 1, after(419)));
     assert!(failed.runs_well(true, 1, after(420)));
+}
+
+#[test]
+fn what_is_refused_is_told_as_long_as_it_is() {
+    let world = World::new();
+    let programme = |reasons: &[&str]| {
+        let refused = |reason: &&str| Refused {
+            name: "work".to_owned(),
+            reason: (*reason).to_owned(),
+            reserved: None,
+        };
+        Programme { refused: reasons.iter().map(refused).collect(), ..Programme::default() }
+    };
+    world.health.compare(&programme(&["it did not run well at first"]));
+    let mut report = world.health.report();
+    let told = report.borrow_and_update()["work"].clone();
+    assert_eq!((&*told.reason, told.parked), ("it did not run well at first", false));
+    world.health.compare(&programme(&["it did not run well at first"]));
+    assert!(!report.has_changed().unwrap(), "it was told");
+    assert_eq!(world.health.stands_back(&Group::main(), START), None, "the rest goes on here");
+    world.health.compare(&programme(&[]));
+    assert!(report.borrow_and_update().is_empty());
 }
 
 #[test]

@@ -88,10 +88,18 @@ fn allows(access: &Access, found: &Found, to: SocketAddr, usage: SocketAddrUse) 
     }
     let transport = match usage {
         // What a socket that goes out is bound to.
-        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
-            return to.ip().is_unspecified() && to.port() == 0;
+        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind
+            if to.ip().is_unspecified() && to.port() == 0 =>
+        {
+            return true;
         }
-        SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => return false,
+        SocketAddrUse::TcpBind
+        | SocketAddrUse::UdpBind
+        | SocketAddrUse::TcpListen
+        | SocketAddrUse::TcpAccept => {
+            tell_never(access, to);
+            return false;
+        }
         SocketAddrUse::TcpConnect => Transport::Tcp,
         SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Transport::Udp,
     };
@@ -122,6 +130,15 @@ fn tell_denied(access: &Access, transport: Transport, to: SocketAddr, looked_up:
         ),
     };
     tell(access, &to.to_string(), &grant);
+}
+
+/// Tells that a guest may not be reached at `to`, whatever is granted.
+fn tell_never(access: &Access, to: SocketAddr) {
+    let never = format!(
+        "no setting lets a plugin listen at {to} or have an address of its own: requests come to \
+         what it exports (`wasi:http/incoming-handler`, `soloist:plugin/task`)"
+    );
+    tell(access, &format!("listen {to}"), &never);
 }
 
 /// Tells that a guest may not look up `host`; which port it has in mind nobody knows.
