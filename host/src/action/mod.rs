@@ -135,19 +135,13 @@ impl Action {
         Self::load(config, engine).map(Arc::new)
     }
 
-    /// The same, for an action that came or was changed while the host ran: it is on
-    /// trial, and `former` is what it takes the place of.
-    fn prepare_anew(
-        config: &ActionConfig,
-        engine: &Arc<Engine>,
-        former: Option<&Arc<Self>>,
-    ) -> Result<Arc<Self>, PrepareError> {
-        let action = Self::load(config, engine)?;
+    /// Puts it on trial, since it came or was changed while the host ran; `former` is what it
+    /// takes the place of.
+    fn try_after(&self, former: Option<&Arc<Self>>) {
         // One that has not shown that it runs is nothing to go back to, if there is
         // another; nor does one keep the other in memory, and so on.
         let last_good = former.map(|former| former.last_good().unwrap_or_else(|| former.clone()));
-        *action.trial() = Trial::On(last_good);
-        Ok(Arc::new(action))
+        *self.trial() = Trial::On(last_good);
     }
 
     /// What the action of `config` would be run as, by what its plugin exports; nothing is

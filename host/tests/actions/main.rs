@@ -9,6 +9,7 @@ mod answering;
 mod backend;
 mod cache;
 mod casts;
+mod compiling;
 mod concurrent;
 mod cpu;
 mod ending;

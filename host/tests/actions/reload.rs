@@ -108,10 +108,10 @@ async fn what_has_left_keeps_no_task() {
 }
 
 /// A folder whose only plugin is the action `web`, first as `i-am-server`, kept up with.
-struct Kept {
-    folder: TempDir,
+pub(crate) struct Kept {
+    pub(crate) folder: TempDir,
     engine: Arc<Engine>,
-    programme: watch::Receiver<Arc<Programme>>,
+    pub(crate) programme: watch::Receiver<Arc<Programme>>,
     failed: UnboundedSender<Failure>,
     stop: CancellationToken,
     keeper: JoinHandle<()>,
@@ -119,6 +119,10 @@ struct Kept {
 
 impl Kept {
     fn up() -> Self {
+        Self::up_by(Engine::new(None).unwrap())
+    }
+
+    pub(crate) fn up_by(engine: Engine) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let plugins = folder.path().join("plugins");
         fs::create_dir(&plugins).unwrap();
@@ -128,7 +132,7 @@ impl Kept {
         fs::write(&settings, "").unwrap();
         let overrides = Overrides { config: Some(settings), ..Overrides::default() };
         let config = Config::load(&overrides).unwrap();
-        let engine = Arc::new(Engine::new(None).unwrap());
+        let engine = Arc::new(engine);
         let Config { source, actions, refused, .. } = config;
         let catalog = Catalog::prepare(source, Reading { actions, refused }, engine.clone());
         let (programme, failed) = (catalog.programme(), catalog.failures());
@@ -152,7 +156,7 @@ impl Kept {
         self.action()
     }
 
-    async fn down(self) {
+    pub(crate) async fn down(self) {
         self.stop.cancel();
         self.keeper.await.unwrap();
     }

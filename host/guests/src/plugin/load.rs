@@ -121,6 +121,13 @@ impl Plugin {
     }
 }
 
+/// Whether loading `file` would have to compile it first: nothing is compiled, and what cannot be
+/// read needs no compiling.
+#[must_use]
+pub fn is_to_be_compiled(engine: &Engine, file: &Path) -> bool {
+    read(file).is_ok_and(|bytes| !engine.knows(file, &sha256(&bytes)))
+}
+
 /// The content of `file`, if that is one.
 pub fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
     let failed = |source: io::Error| PluginError::Read { file: file.to_owned(), source };

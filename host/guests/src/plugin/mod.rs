@@ -46,7 +46,7 @@ pub use hooks::{Change, HooksEntry};
 pub use inspect::{Inspection, Request};
 pub use kind::{Kind, Kinds};
 pub use load::Plugin;
-pub use load::{kinds, read};
+pub use load::{is_to_be_compiled, kinds, read};
 pub use pace::Pace;
 pub use ranker::{Ranked, Ranker};
 pub use task::{Answer, Call, Undone};

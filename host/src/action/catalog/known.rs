@@ -10,6 +10,7 @@ use std::{
 
 use tracing::{info, warn};
 
+use super::preparation::Preparation;
 use crate::action::{Action, FAILED_AGAIN, Failure};
 use soloist_config::{ActionConfig, Reserved};
 use soloist_guests::plugin::Kind;
@@ -21,6 +22,8 @@ use soloist_telemetry::repeats::Repeats;
 pub(super) struct Known {
     /// What was looked at last, whatever came of it.
     pub(super) seen: Option<Seen>,
+    /// What is not taken yet, since it has to be compiled.
+    pub(super) preparation: Option<Preparation>,
     /// What is not taken yet, since its settings may be on their way.
     pub(super) waiting: Option<Waiting>,
     /// Since when there are settings without a plugin.

@@ -2,6 +2,7 @@
 //!
 //! Invariants:
 //! - What is published has been compiled and linked, so winning costs no compilation.
+//! - Once a host runs, nothing waits for the compilation of something else.
 //! - A change that cannot be taken takes nothing away: the version before it goes on,
 //!   and the status says why.
 //! - What lies in the folder ends no start: what running hosts refuse and go on without,
@@ -9,6 +10,7 @@
 
 mod known;
 mod places;
+mod preparation;
 mod shelf;
 
 use std::{
@@ -141,11 +143,13 @@ impl Catalog {
     /// Keeps the programme up until `stop`.
     pub async fn keep_up(mut self, stop: CancellationToken) {
         let mut folder = FolderWatch::new(self.source.folder());
+        let prepared = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).prepared();
         loop {
             let failure = tokio::select! {
                 () = stop.cancelled() => return,
                 Some(failure) = self.failures.recv() => Some(failure),
                 () = folder.changed() => None,
+                () = prepared.notified() => None,
                 () = sleep(LOOK) => None,
             };
             self.work(move |shelf| match &failure {

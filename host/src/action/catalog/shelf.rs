@@ -5,18 +5,20 @@ use std::{
     sync::Arc,
 };
 
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::{
     Programme, Refused,
-    known::{Known, Stamp},
+    known::{Known, Seen, Stamp},
     places::Places,
+    preparation::{self, Preparation},
 };
-use crate::action::{Action, Failure};
+use crate::action::{Action, Failure, PrepareError};
 use soloist_config::{
     ActionConfig, ActionSource, MountError, Reading, RefusedAction, Reserved, check_mounts,
 };
-use soloist_guests::plugin::{Engine, Kind};
+use soloist_guests::plugin::{Engine, Kind, is_to_be_compiled};
 use soloist_text::with_causes;
 
 /// The actions, and what is no action.
@@ -30,6 +32,10 @@ pub(super) struct Shelf {
     unreadable: Option<String>,
     /// Where everybody answered last.
     places: Places,
+    /// Where what has to be compiled is prepared.
+    preparing: preparation::Places,
+    /// Told when something was prepared that had to be compiled.
+    prepared: Arc<Notify>,
 }
 
 /// The names whose action was replaced in one look, each with what was there before.
@@ -38,11 +44,18 @@ type Taken = BTreeMap<Arc<str>, Option<Arc<Action>>>;
 impl Shelf {
     /// Prepares everything; this blocks.
     pub(super) fn fill(source: Arc<ActionSource>, reading: Reading, engine: Arc<Engine>) -> Self {
-        let (known, places) = (BTreeMap::new(), Places::default());
-        let mut shelf = Self { source, engine, known, filled: false, unreadable: None, places };
+        let (known, places, preparing, prepared) = Default::default();
+        let (filled, unreadable) = (false, None);
+        let mut shelf =
+            Self { source, engine, known, filled, unreadable, places, preparing, prepared };
         shelf.take_up(reading);
         shelf.filled = true;
         shelf
+    }
+
+    /// What tells that something was prepared, so that another look is due.
+    pub(super) fn prepared(&self) -> Arc<Notify> {
+        Arc::clone(&self.prepared)
     }
 
     /// What there is to perform; it is told if somebody answers elsewhere from now on.
@@ -100,14 +113,19 @@ impl Shelf {
         let gone = self.forget_all_but(&names);
         let mut changed = gone;
         let mut taken = Taken::new();
+        let mut arrived = false;
         for config in reading.actions {
+            let name = Arc::clone(&config.name);
+            let late = self.is_prepared_beside(&name);
             changed |= self.take(config, &mut taken);
+            arrived |= late && !self.is_prepared_beside(&name);
         }
         for refused in &reading.refused {
             changed |= self.refuse_settings(refused);
         }
         self.keep_apart(&mut taken);
-        if gone || !taken.is_empty() {
+        // What was compiled later than what it belongs to may have been kept apart from that.
+        if gone || arrived || !taken.is_empty() {
             // There may be room for them now.
             let displaced = self.known.values_mut().filter(|known| known.displaced);
             displaced.for_each(|known| known.seen = None);
@@ -131,29 +149,34 @@ impl Shelf {
         let known = self.known.entry(Arc::clone(&name)).or_default();
         // Before it is read: what is written meanwhile is seen at the next look.
         let stamp = Stamp::of(&config.plugin);
-        let seen = Some((config, stamp));
+        let seen = (config, stamp);
         // One that starts waits for nobody; what it refuses it looks at again when it changes.
         let unfinished = self.filled && stamp.is_some_and(|stamp| stamp.is_fresh());
-        if unfinished || (known.seen == seen && !known.is_due()) {
+        let is_news = known.seen.as_ref() != Some(&seen) || known.preparation.is_some();
+        if unfinished || (!is_news && !known.is_due()) {
             return false;
         }
-        let Some((config, _)) = &seen else { return false };
-        let waiting = known.waiting.take().filter(|waiting| Some(&waiting.seen) == seen.as_ref());
+        let waiting = known.waiting.take().filter(|waiting| waiting.seen == seen);
         let since = waiting.as_ref().map(|waiting| waiting.since);
         let prepared = match waiting {
             Some(waiting) => Ok(waiting.action),
-            None if self.filled => {
-                Action::prepare_anew(config, &self.engine, known.action.as_ref())
-            }
-            None => Action::prepare(config, &self.engine),
+            None if self.filled => match self.prepare(&seen) {
+                Some(prepared) => prepared,
+                None => return false,
+            },
+            None => Action::prepare(&seen.0, &self.engine),
         };
+        let known = self.known.entry(Arc::clone(&name)).or_default();
+        if let (Ok(action), true) = (&prepared, self.filled) {
+            action.try_after(known.action.as_ref());
+        }
         match prepared {
             Ok(action) if self.filled && known.is_to_wait(&action, since) => {
                 known.wait(action, stamp, since);
                 return false;
             }
             Ok(action) if known.was_scheduled(&action) => {
-                known.seen = seen;
+                known.seen = Some(seen);
                 return known.refuse(&name, lost_schedule(&name));
             }
             // It was only written anew: a service need not begin again for that.
@@ -166,13 +189,39 @@ impl Shelf {
                 known.accept();
             }
             Err(error) => {
-                known.reserved = Reserved::of(config);
-                known.seen = seen.filter(|_| !error.may_pass());
+                known.reserved = Reserved::of(&seen.0);
+                known.seen = (!error.may_pass()).then_some(seen);
                 return known.refuse(&name, with_causes(&error));
             }
         }
-        known.seen = seen;
+        known.seen = Some(seen);
         true
+    }
+
+    /// Prepares what was seen, at once where nothing is to be compiled; nothing, as long as that
+    /// goes on.
+    fn prepare(&mut self, seen: &Seen) -> Option<Result<Arc<Action>, PrepareError>> {
+        let (config, _) = seen;
+        let known = self.known.get_mut(&config.name)?;
+        if known.preparation.as_ref().is_none_or(|it| !it.is_of(seen)) {
+            if !is_to_be_compiled(&self.engine, &config.plugin) {
+                known.preparation = None;
+                return Some(Action::prepare(config, &self.engine));
+            }
+            known.preparation = Some(Preparation::of(seen.clone()));
+        }
+        let preparation = known.preparation.as_mut()?;
+        if !preparation.is_under_way() && self.preparing.is_free() {
+            preparation.begin(&self.engine, &self.preparing, &self.prepared);
+        }
+        let outcome = preparation.outcome()?;
+        known.preparation = None;
+        Some(outcome)
+    }
+
+    /// Whether something of this name is being compiled, or is waiting for that.
+    fn is_prepared_beside(&self, name: &str) -> bool {
+        self.known.get(name).is_some_and(|known| known.preparation.is_some())
     }
 
     /// Takes down that the settings or the file of an action are wrong.

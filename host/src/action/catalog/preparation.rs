@@ -1,0 +1,84 @@
+//! Preparing an action beside all else: what has to be compiled takes its time, and nothing that
+//! is ready, or gone, waits for that.
+
+use std::{
+    num::NonZero,
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError, channel},
+    },
+    thread,
+};
+
+use tokio::sync::Notify;
+
+use super::known::Seen;
+use crate::action::{Action, PrepareError};
+use soloist_guests::plugin::Engine;
+
+/// An action that has to be compiled.
+pub(super) struct Preparation {
+    seen: Seen,
+    /// Where its outcome comes from, once it has begun.
+    outcome: Option<Receiver<Outcome>>,
+}
+
+type Outcome = Result<Arc<Action>, PrepareError>;
+
+/// Places for those that are under way, also for what nobody wants any more.
+#[derive(Clone, Default)]
+pub(super) struct Places(Arc<()>);
+
+impl Places {
+    /// Whether one is free: there is one for each processor, and a second one in any case, so that
+    /// what takes long is not waited for by all.
+    pub(super) fn is_free(&self) -> bool {
+        Arc::strong_count(&self.0) <= thread::available_parallelism().map_or(1, NonZero::get).max(2)
+    }
+}
+
+impl Preparation {
+    /// That of what was `seen`; it has not begun.
+    pub(super) fn of(seen: Seen) -> Self {
+        Self { seen, outcome: None }
+    }
+
+    /// Whether it is that of what is `seen` now.
+    pub(super) fn is_of(&self, seen: &Seen) -> bool {
+        self.seen == *seen
+    }
+
+    /// Whether it has begun, and its outcome was not taken.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    /// Begins, on a thread of its own that takes a place; `done` is told of the end.
+    pub(super) fn begin(&mut self, engine: &Arc<Engine>, places: &Places, done: &Arc<Notify>) {
+        let (to, outcome) = channel();
+        let (config, engine, done) = (self.seen.0.clone(), Arc::clone(engine), Arc::clone(done));
+        let place = places.clone();
+        let prepare = move || {
+            // An error means that other content has come meanwhile.
+            let _ = to.send(Action::prepare(&config, &engine));
+            drop(place);
+            done.notify_one();
+        };
+        // Where the system gives no thread, the next look tries again.
+        let begun = thread::Builder::new().name("prepare".to_owned()).spawn(prepare);
+        self.outcome = begun.is_ok().then_some(outcome);
+    }
+
+    /// What came of it; nothing, as long as it goes on.
+    pub(super) fn outcome(&mut self) -> Option<Outcome> {
+        match self.outcome.as_ref()?.try_recv() {
+            Ok(outcome) => Some(outcome),
+            Err(TryRecvError::Empty) => None,
+            // A panic, which ends the process by itself.
+            Err(TryRecvError::Disconnected) => {
+                self.outcome = None;
+                None
+            }
+        }
+    }
+}

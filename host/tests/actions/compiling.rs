@@ -1,0 +1,81 @@
+//! Plugins that come to a running host while another one is compiled, which takes long.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use soloist_guests::plugin::Engine;
+use tokio::time::timeout;
+
+use crate::{
+    reload::Kept,
+    rig::{self, PATIENCE, guest_file},
+};
+
+/// More than the plugins have that are not to be slow.
+const LARGE: usize = 1 << 20;
+
+/// A program that compiles as soloist does; of what is large it says `began`, and waits for `go`.
+fn slow_compiler(folder: &Path) -> PathBuf {
+    let program = folder.join("compiler");
+    let script = format!(
+        "#!/bin/sh\nif [ $(/usr/bin/stat -L -c %s /dev/stdin) -gt {LARGE} ]; then\n\
+         : > {folder}/began\nuntil [ -e {folder}/go ]; do sleep 0.05; done\nfi\n\
+         exec {soloist} \"$@\"\n",
+        folder = folder.display(),
+        soloist = env!("CARGO_BIN_EXE_soloist"),
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+/// A plugin of more than [`LARGE`] bytes, most of which mean nothing.
+fn large() -> Vec<u8> {
+    let mut plugin = fs::read(guest_file("hello")).unwrap();
+    // A custom section: its number, its size, and a name of no bytes (WebAssembly, 5.5.3).
+    let mut size = [0; 4];
+    for (place, byte) in size.iter_mut().enumerate() {
+        let more = if place < 3 { 0x80 } else { 0 };
+        *byte = u8::try_from((LARGE >> (7 * place)) & 0x7f).unwrap() | more;
+    }
+    plugin.push(0);
+    plugin.extend(size);
+    plugin.resize(plugin.len() + LARGE, 0);
+    plugin
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_waits_for_what_is_compiled() {
+    let tools = tempfile::tempdir().unwrap();
+    let engine = Engine::new(None).unwrap().vetting_by(slow_compiler(tools.path()), None);
+    let mut kept = Kept::up_by(engine);
+    let plugins = kept.folder.path().join("plugins");
+    let names = |kept: &Kept| {
+        let programme = kept.programme.borrow();
+        programme.actions.iter().map(|action| action.name().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&kept), ["web"]);
+
+    fs::write(plugins.join("large.wasm"), large()).unwrap();
+    rig::until("it is compiled", || tools.path().join("began").exists()).await;
+    fs::copy(guest_file("hello"), plugins.join("small.wasm")).unwrap();
+    these(&mut kept, &["small", "web"]).await;
+    fs::remove_file(plugins.join("web.wasm")).unwrap();
+    fs::remove_file(plugins.join("web.toml")).unwrap();
+    these(&mut kept, &["small"]).await;
+
+    fs::write(tools.path().join("go"), "").unwrap();
+    these(&mut kept, &["large", "small"]).await;
+    kept.down().await;
+}
+
+/// Waits until these are the actions.
+async fn these(kept: &mut Kept, names: &[&str]) {
+    let are = kept.programme.wait_for(|programme| {
+        programme.actions.iter().map(|action| &**action.name()).eq(names.iter().copied())
+    });
+    timeout(PATIENCE, are).await.expect("they do not come").unwrap();
+}
