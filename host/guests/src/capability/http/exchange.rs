@@ -101,6 +101,10 @@ fn tell(error: &legacy::Error) -> Error {
             Some(Error::HttpProtocolError) => return Error::HttpProtocolError,
             _ => {}
         }
+        // What came back is not HTTP/1.
+        if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
+            return Error::HttpProtocolError;
+        }
         if error.is::<rustls::Error>() {
             return match error.downcast_ref() {
                 Some(rustls::Error::InvalidCertificate(_)) => Error::TlsCertificateError,
