@@ -42,6 +42,7 @@ mod service_manager;
 mod signals;
 mod soak;
 mod spreading;
+mod standards;
 mod state;
 mod status;
 mod store_loss;

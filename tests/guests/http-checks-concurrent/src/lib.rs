@@ -1,0 +1,93 @@
+//! An HTTP handler that checks its host: what wasmtime's own test programs for `wasi:http` 0.3
+//! check (`p3_http_*` and `p3_api_proxy` there), each under the name of its program.
+//!
+//! | path | what it does |
+//! |---|---|
+//! | `/CASE?AUTHORITY` | one check of what it sends, by a server there (`outgoing`, `fields`) |
+//! | `/api-proxy` | checks what it was asked, and prints whether its answer was sent |
+//! | `/echo` | sends headers, body and trailers back while they arrive |
+//! | `/proxy` | passes the body on to the `url` in the headers, and the answer back |
+//! | `/forbidden-headers?AUTHORITY` | passes the request on as it is to `/seen` there |
+//! | `/middleware` | the same to the `url`, between which and the client it changes the coding |
+//! | `/middleware-with-chain?AUTHORITY` | waits, and passes the request on to `/echo` there |
+//!
+//! A check answers 200, or 500 and what was otherwise.
+
+mod client;
+mod content_length;
+mod fields;
+mod incoming;
+mod middleware;
+mod outgoing;
+
+use wasip3::{
+    exports::http::handler::Guest,
+    http::types::{ErrorCode, Fields, Request, Response, Trailers},
+    wit_bindgen::{FutureReader, StreamReader, spawn_local},
+    wit_future, wit_stream,
+};
+
+wasip3::http::service::export!(Checks);
+
+/// What a check came to: nothing, or what was otherwise.
+type Checked = Result<(), String>;
+
+type TrailersToCome = FutureReader<Result<Option<Trailers>, ErrorCode>>;
+
+/// Ends a check where a value is not as it should be.
+macro_rules! holds {
+    ($value:expr, $wanted:pat) => {
+        match $value {
+            $wanted => {}
+            other => {
+                let (value, wanted) = (stringify!($value), stringify!($wanted));
+                return Err(format!("{value} is {other:?}, not {wanted}"));
+            }
+        }
+    };
+}
+pub(crate) use holds;
+
+struct Checks;
+
+impl Guest for Checks {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let target = request.get_path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let checked = match path {
+            "/api-proxy" => match incoming::asked(&request) {
+                Ok(()) => return Ok(incoming::hello()),
+                otherwise => otherwise,
+            },
+            "/echo" => return Ok(incoming::echo(request)),
+            "/proxy" => return incoming::proxy(request).await,
+            "/forbidden-headers" => return incoming::pass_on(request, query, "/seen").await,
+            "/middleware" => return middleware::between(request).await,
+            "/middleware-with-chain" => return middleware::chain(request, query).await,
+            _ => outgoing::check(path, query).await,
+        };
+        Ok(match checked {
+            Ok(()) => text(200, "ok".to_owned()),
+            Err(otherwise) => text(500, otherwise),
+        })
+    }
+}
+
+fn text(status: u16, text: String) -> Response {
+    let (mut to, from) = wit_stream::new();
+    spawn_local(async move {
+        // A client that has gone needs no answer.
+        to.write_all(text.into_bytes()).await;
+    });
+    let response = Response::new(Fields::new(), Some(from), no_trailers()).0;
+    response.set_status_code(status).expect("a status");
+    response
+}
+
+fn consume(request: Request) -> (StreamReader<u8>, TrailersToCome) {
+    Request::consume_body(request, wit_future::new(|| Ok(())).1)
+}
+
+fn no_trailers() -> TrailersToCome {
+    wit_future::new(|| Ok(None)).1
+}
