@@ -104,6 +104,8 @@ async fn what_cannot_be_handed_over_stays(kind: Kind) {
     let gone = |status: &serde_json::Value| status["members"][1]["last_seen"].is_string();
     agrees(cluster.host("a"), gone).await;
     refused(&cluster, "a", &args, REFUSED, "b is not there; it was seen last at").await;
+    // Nothing was done, so nothing is told of it.
+    assert!(cluster.host("a").log.events("command").is_empty(), "{}", cluster.host("a").log);
     let nobody = ["resign", "--url", "http://127.0.0.1:9"];
     refused(&cluster, "a", &nobody, UNAVAILABLE, "no answer").await;
     assert_eq!(cluster.web.until("a", |_| true).await, before);

@@ -61,7 +61,8 @@ impl Guarded {
         assert!(status.success(), "{output}");
         let token = fs::read_to_string(&file).unwrap();
         assert!(!output.contains(token.trim()), "it is in the file alone:\n{output}");
-        output.lines().last().unwrap().to_owned()
+        // On stdout, which comes first: it is what there is to hand out.
+        output.lines().next().unwrap().to_owned()
     }
 
     /// Starts a host whose web action is at an address of its own, and forwards.

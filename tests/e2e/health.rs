@@ -5,12 +5,14 @@ use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
-use crate::commands::done;
-use crate::harness::{
-    at,
-    cluster::{Cluster, Kind},
-    guests, own_address,
-    process::agrees,
+use crate::{
+    commands::done,
+    harness::{
+        at,
+        cluster::{Cluster, Kind},
+        guests, own_address,
+        process::agrees,
+    },
 };
 
 crate::on_both_stores!(

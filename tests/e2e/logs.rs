@@ -20,6 +20,7 @@ crate::on_both_stores!(
 );
 
 const MISSING: i32 = 1;
+const REFUSED: i32 = 2;
 
 /// Three hosts, of which `a` leads and prints a line a second.
 async fn of_three(kind: Kind) -> Cluster {
@@ -29,7 +30,7 @@ async fn of_three(kind: Kind) -> Cluster {
 }
 
 async fn what_the_leader_prints_is_had_from_any_host(kind: Kind) {
-    let cluster = of_three(kind).await;
+    let mut cluster = of_three(kind).await;
     let printed = |line: &Value| line["stream"] == "stdout" && line["action"] == "count";
     let log = &cluster.host("a").log;
     let line = log.find(0, "a line of the plugin", printed).await;
@@ -65,6 +66,16 @@ async fn what_the_leader_prints_is_had_from_any_host(kind: Kind) {
     assert_eq!(of_nobody.status(), 404);
     let reason = of_nobody.text().await.expect("text");
     assert!(reason.contains("no host `z`") && reason.contains("a, b, c"), "{reason}");
+    // Of one that is known and gone it is said where its lines are.
+    agrees(cluster.host("a"), |status| status["members"][2]["first_seen"].is_string()).await;
+    cluster.kill("c").await;
+    agrees(cluster.host("a"), |status| status["members"][2]["live"] == false).await;
+    let url = format!("http://{}", cluster.host("a").api().await);
+    let gone = run(soloist().args(["logs", "count", "--host", "c", "--url", &url])).await;
+    assert_eq!(gone.status.code(), Some(REFUSED), "{}", gone.output);
+    for words in ["c is not there; it was seen last at", "that are there: a, b", "of its process"] {
+        assert!(gone.output.contains(words), "no {words:?} in {}", gone.output);
+    }
 }
 
 /// Follows by JSON, without the signs of life.

@@ -1,6 +1,6 @@
 //! `soloist plugin`: looking at a plugin, and running one alone.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::harness::{
     process::{Ended, Process, run, soloist},
 };
 
-async fn inspect(file: &std::path::Path, more: &[&str]) -> Ended {
+async fn inspect(file: &Path, more: &[&str]) -> Ended {
     run(soloist().args(["plugin", "inspect"]).arg(file).args(more)).await
 }
 
@@ -71,6 +71,26 @@ async fn what_was_looked_at_is_compiled() {
     }
 }
 
+/// It takes long, and says nothing more of what exports nothing.
+#[tokio::test]
+async fn what_could_be_nothing_is_not_compiled() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let mut command = soloist();
+    command.args(["plugin", "inspect"]).arg(guests().join("exports-nothing.wasm"));
+    let seen = run(command.env("XDG_CACHE_HOME", cache.path())).await;
+    assert_eq!(seen.status.code(), Some(1), "{}", seen.output);
+    assert_eq!(files(cache.path()), 0, "{}", seen.output);
+}
+
+/// How many files there are in `folder` and below.
+fn files(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).expect("a folder").flatten();
+    let count = |entry: fs::DirEntry| {
+        if entry.path().is_dir() { files(&entry.path()) } else { 1 }
+    };
+    entries.map(count).sum()
+}
+
 #[tokio::test]
 async fn a_plugin_that_cannot_run_is_looked_at_all_the_same() {
     let seen = inspect(&guests().join("needs-unknown.wasm"), &[]).await;
@@ -78,7 +98,7 @@ async fn a_plugin_that_cannot_run_is_looked_at_all_the_same() {
     for part in ["cannot run it", "example:unknown/thing", "wasi:cli/run"] {
         assert!(seen.output.contains(part), "no {part:?} in:\n{}", seen.output);
     }
-    let nothing = inspect(std::path::Path::new("nowhere.wasm"), &[]).await;
+    let nothing = inspect(Path::new("nowhere.wasm"), &[]).await;
     assert_eq!(nothing.status.code(), Some(64), "{}", nothing.output);
 }
 
@@ -190,7 +210,7 @@ async fn what_a_plugin_could_be_is_told() {
 }
 
 /// A component that no host has compiled before: the same, with a section that says nothing.
-fn unseen(component: &std::path::Path) -> Vec<u8> {
+fn unseen(component: &Path) -> Vec<u8> {
     let mut bytes = fs::read(component).expect("a component");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let name = format!("{:032}", now.expect("a time").as_nanos());
@@ -227,6 +247,20 @@ async fn a_plugin_runs_alone_by_the_settings_beside_it() {
     assert!(process.terminate().await.success(), "{}", process.log);
 }
 
+/// It answers no requests: the line that asks for it is shown instead of an address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_runs_alone_says_how_it_is_called() {
+    let mut command = soloist();
+    command.args(["plugin", "run"]).arg(guests().join("work.wasm"));
+    let mut process = Process::start(&mut command);
+    let says = |line: &Value| line.as_str().is_some_and(|line| line.contains("soloist call "));
+    let told = process.log.find(0, "how it is called", says).await;
+    let (_, line) = told.as_str().and_then(|line| line.split_once("soloist ")).expect("a line");
+    let called = run(soloist().args(line.split_whitespace()).arg("echo hello")).await;
+    assert!(called.status.success(), "{line}: {}\n{}", called.output, process.log);
+    assert!(process.terminate().await.success(), "{}", process.log);
+}
+
 #[tokio::test]
 async fn a_mistake_of_a_run_is_shown_where_a_person_wrote_it() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -247,36 +281,81 @@ async fn a_mistake_of_a_run_is_shown_where_a_person_wrote_it() {
     }
 }
 
-/// As by `soloist dev > dev.log`, in the project's own folder.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_dev_prints_into_its_project_is_no_change_of_it() {
-    let project = tempfile::tempdir().expect("a folder");
-    let build = format!("cp {} web.wasm", plugins().join("i-am-server.wasm").display());
-    let manifest = format!("build = {build:?}\noutput = \"web.wasm\"\n");
-    fs::write(project.path().join("dev.toml"), manifest).expect("a file");
-    let (listen, log) = (at(own_address(), 3000), project.path().join("dev.log"));
-    let printed = fs::File::create(&log).expect("a file");
-    let mut command = soloist();
-    command.arg("dev").arg(project.path()).args(["--", "--listen", &listen.to_string()]);
-    command.stdout(printed.try_clone().expect("a handle")).stderr(printed);
-    let mut dev = command.kill_on_drop(true).spawn().expect("soloist");
-    let web = Web::new(listen);
-    let read = || fs::read_to_string(&log).expect("a text");
-    let runs = async |times: usize| {
-        let running = async {
-            while read().matches("is running on").count() < times {
+/// `soloist dev > dev.log` in a project's own folder, whose build copies a component.
+struct Dev {
+    project: tempfile::TempDir,
+    process: tokio::process::Child,
+    web: Web,
+}
+
+impl Dev {
+    fn start(component: &Path, flags: &[&str]) -> Self {
+        let project = tempfile::tempdir().expect("a folder");
+        fs::copy(component, project.path().join("source")).expect("a copy");
+        let manifest = "build = \"cp source web.wasm\"\noutput = \"web.wasm\"\n";
+        fs::write(project.path().join("dev.toml"), manifest).expect("a file");
+        let listen = at(own_address(), 3000);
+        let printed = fs::File::create(project.path().join("dev.log")).expect("a file");
+        let mut command = soloist();
+        command.arg("dev").arg(project.path()).args(["--", "--listen", &listen.to_string()]);
+        command.args(flags).stdout(printed.try_clone().expect("a handle")).stderr(printed);
+        let process = command.kill_on_drop(true).spawn().expect("soloist");
+        Self { project, process, web: Web::new(listen) }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.project.path().join(name)
+    }
+
+    /// What it has printed.
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("dev.log")).expect("a text")
+    }
+
+    /// Waits until it has said so for so many times.
+    async fn says(&self, text: &str, times: usize) {
+        let said = async {
+            while self.log().matches(text).count() < times {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(PATIENCE, running).await.unwrap_or_else(|_| panic!("not {times}:\n{}", read()));
-    };
+        let said = timeout(PATIENCE, said).await;
+        said.unwrap_or_else(|_| panic!("not {times} times {text:?}:\n{}", self.log()));
+    }
+
+    async fn stop(mut self) {
+        let pid = self.process.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        kill_process(pid.expect("a process"), Signal::INT).expect("it runs");
+        assert!(self.process.wait().await.expect("its end").success(), "{}", self.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dev_prints_into_its_project_is_no_change_of_it() {
+    let dev = Dev::start(&plugins().join("i-am-server.wasm"), &[]);
     // What it printed until then is seen by whoever takes up its settings.
-    runs(1).await;
-    web.until("an answer", |_| true).await;
-    fs::write(project.path().join("web.toml"), "access_log = false\n").expect("a file");
-    runs(2).await;
-    assert_eq!(read().matches("built in").count(), 1, "{}", read());
-    let pid = dev.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("a process");
-    kill_process(pid, Signal::INT).expect("it runs");
-    assert!(dev.wait().await.expect("its end").success(), "{}", read());
+    dev.says("is running on", 1).await;
+    dev.web.until("an answer", |_| true).await;
+    fs::write(dev.path("web.toml"), "access_log = false\n").expect("a file");
+    dev.says("is running on", 2).await;
+    assert_eq!(dev.log().matches("built in").count(), 1, "{}", dev.log());
+    dev.stop().await;
+}
+
+/// Whoever edits a plugin goes on with what it had kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn dev_keeps_state_over_new_settings_and_over_a_new_build() {
+    let dev = Dev::start(&guests().join("state.wasm"), &["--state"]);
+    dev.web.until_at("/set/greeting/hello", "a write", |_| true).await;
+    let kept = async || {
+        dev.web.until_at("/get/greeting", "hello", |answer| answer.body.trim() == "hello").await
+    };
+    // They take a new host.
+    fs::write(dev.path("web.toml"), "queue = 8\n").expect("a file");
+    dev.says("is running on", 2).await;
+    kept().await;
+    fs::write(dev.path("source"), unseen(&guests().join("state.wasm"))).expect("a file");
+    dev.says("is prepared anew", 1).await;
+    kept().await;
+    dev.stop().await;
 }

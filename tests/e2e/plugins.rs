@@ -392,4 +392,8 @@ async fn a_slow_copy_is_told_of_once_and_taken_when_it_is_whole() {
     assert_eq!(told, 1, "it is told {told} times:\n{log}");
     let told = &log.events("refused")[0];
     assert!(told["message"].as_str().is_some_and(|text| text.contains("slow")), "{told}");
+    let [begun, done] = ["compiling", "compiled"].map(|event| log.events(event));
+    assert_eq!((begun.len(), done.len()), (1, 1), "{log}");
+    let done = done[0]["message"].as_str().unwrap_or_default();
+    assert!(done.contains("slow.wasm (") && done.contains(" times in "), "{done}");
 }

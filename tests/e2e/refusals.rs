@@ -145,6 +145,55 @@ async fn a_check_needs_no_secrets_and_tells_all_mistakes_at_once() {
     assert_eq!(text.matches("error:").count(), 3, "{text}");
 }
 
+/// What takes a look at the plugins to know is told in the same go, in the same form.
+#[tokio::test]
+async fn a_check_tells_what_plugins_cannot_be_with_the_rest_and_where() {
+    let bad = "[lease]\nttl = 5\n[action.one]\nschedule = \"@daily\"\n[action.two]\n\
+               kinds = [\"task\"]\n[action.three]\ngroup = \"a\"\npath = \"/x\"\n\
+               [action.four]\ngroup = \"a\"\npath = \"/x\"\n";
+    let (code, text) = checked(bad, &["one", "two", "three", "four"]).await;
+    assert_eq!(code, Some(USAGE), "{text}");
+    for part in [
+        ":2:7",
+        "one has a schedule and no program",
+        "soloist.toml:4:12",
+        "two is to be run as task",
+        "soloist.toml:6:9",
+        "both answer at 127.0.0.1:3000/x",
+        "soloist.toml:9:8",
+    ] {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+    assert_eq!(text.matches("error:").count(), 4, "{text}");
+}
+
+/// What is right and does nothing keeps nobody from starting, and is told.
+#[tokio::test]
+async fn a_check_warns_of_what_does_nothing() {
+    let idle = "[group.side]\npreempt = true\n[action.one]\nidempotent = true\n";
+    let (code, text) = checked(idle, &["one"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    for part in [
+        "`[group.side]` does nothing",
+        "soloist.toml:1:8",
+        "`idempotent` does nothing: it is for task, and one is http",
+        "soloist.toml:4:14",
+    ] {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+    assert_eq!(text.matches("warning:").count(), 2, "{text}");
+    assert!(!text.contains("error:"), "{text}");
+}
+
+#[tokio::test]
+async fn settings_that_are_not_there_are_called_so() {
+    let web = plugins().join("i-am-server.wasm");
+    let mut command = crate::harness::process::soloist();
+    command.args(["plugin", "run"]).arg(web).args(["--settings", "nope.toml"]);
+    refused_by(&mut command, USAGE, &["there is no file `nope.toml`", "leave --settings out"])
+        .await;
+}
+
 #[tokio::test]
 async fn the_settings_of_an_action_are_not_those_of_a_host() {
     let (code, text) = checked("schedule = \"@daily\"\nretries = 2\n", &["one"]).await;

@@ -156,10 +156,50 @@ async fn a_host_that_starts_lives_is_not_ready_and_can_be_stopped() {
     assert_eq!(ask("/livez").await.status(), StatusCode::OK);
     let ready = ask("/readyz").await;
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(ready.text().await.expect("a reason").contains("this host starts"));
+    let why = ready.text().await.expect("a reason");
+    assert!(why.contains("this host starts: its plugins are compiled, and it waits"), "{why}");
     let status = host.terminate().await;
     assert!(status.success(), "{status}\n{}", host.log);
     assert!(host.log.events("leading").is_empty(), "{}", host.log);
+}
+
+/// What it says while it compiles: which plugin, and how many there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_compiles_says_what() {
+    let cluster = Cluster::new(Kind::Sqlite).await;
+    let (api, cache) = (at(own_address(), 4000), tempfile::tempdir().expect("a folder"));
+    let more: String = ["spin", "state", "work"]
+        .map(|name| {
+            let plugin = guests().join(format!("{name}.wasm"));
+            format!(
+                "[action.{name}]\nplugin = \"{}\"\nlisten = \"{}\"\n",
+                plugin.display(),
+                cluster.web_at
+            )
+        })
+        .concat();
+    let host = format!("{more}[host]\nname = \"a\"\nlisten = \"{api}\"\n");
+    let file = cluster.folder.path().join("soloist.toml");
+    fs::write(&file, cluster.configuration(&host)).expect("a file");
+    let mut command = soloist();
+    // Where nothing was compiled before.
+    command.args(["run", "--log-format", "json", "--config"]).arg(file);
+    let host = Process::start(command.env("XDG_CACHE_HOME", cache.path()));
+    let mut seen = String::new();
+    let says = async {
+        loop {
+            let asked =
+                soloist().args(["status", "--url", &format!("http://{api}")]).output().await;
+            let said = String::from_utf8(asked.expect("soloist").stderr).expect("UTF-8");
+            if said.contains("it compiles its plugins, now that of ") {
+                return said;
+            }
+            seen = said;
+        }
+    };
+    let said = timeout(PATIENCE, says).await;
+    let said = said.unwrap_or_else(|_| panic!("it does not say so: {seen}\n{}", host.log));
+    assert!(said.contains(" of 4)"), "{said}");
 }
 
 /// `timeout` signals its child and then its group.

@@ -13,6 +13,7 @@ use crate::harness::{
 crate::on_both_stores!(people_read_and_write_state, state_outlives_leaders_and_restarts);
 
 const MISSING: i32 = 1;
+const REFUSED: i32 = 2;
 const USAGE: i32 = 64;
 const UNAVAILABLE: i32 = 69;
 
@@ -59,8 +60,16 @@ impl Desk {
 
 async fn people_read_and_write_state(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    cluster.join("a").await;
+    let plain = format!(
+        "state = true\n[action.plain]\nplugin = \"{}\"\nlisten = \"{}\"\npath = \"/plain\"\n",
+        crate::harness::plugins().join("i-am-server.wasm").display(),
+        cluster.web_at
+    );
+    cluster.join_with("a", &plain).await;
     let desk = Desk::at(&cluster, "a").await;
+    // One that runs and would never see it.
+    desk.refused(&["put", "plain", "k", "v"], REFUSED, "plain keeps no state").await;
+    desk.refused(&["put", "plain", "k", "v"], REFUSED, "write `state = true`").await;
     // An action that no host runs: its state may be there before it, and after.
     assert_eq!(desk.ok(&["ls", "web"]).await, b"");
     let unknown = "there is no action no-such-action";
@@ -117,13 +126,13 @@ async fn state_outlives_leaders_and_restarts(kind: Kind) {
     cluster.join("b").await;
     // Any host takes it, whoever leads.
     let (leader, standby) = (Desk::at(&cluster, "a").await, Desk::at(&cluster, "b").await);
-    leader.ok(&["put", "web", "by the leader", "1"]).await;
-    standby.ok(&["put", "web", "by a standby", "2"]).await;
+    leader.ok(&["put", "kept", "by the leader", "1"]).await;
+    standby.ok(&["put", "kept", "by a standby", "2"]).await;
     let all: &[u8] = b"by a standby\nby the leader\n";
-    assert_eq!(leader.ok(&["ls", "web"]).await, all);
+    assert_eq!(leader.ok(&["ls", "kept"]).await, all);
     cluster.kill("a").await;
     cluster.leading("b").await;
-    assert_eq!(standby.ok(&["ls", "web"]).await, all);
+    assert_eq!(standby.ok(&["ls", "kept"]).await, all);
     cluster.terminate("b").await;
     if let Some(etcd) = &mut cluster.etcd {
         etcd.kill().await;
@@ -131,9 +140,9 @@ async fn state_outlives_leaders_and_restarts(kind: Kind) {
     }
     cluster.join("c").await;
     let desk = Desk::at(&cluster, "c").await;
-    assert_eq!(desk.ok(&["ls", "web"]).await, all);
-    assert_eq!(desk.ok(&["get", "web", "by the leader"]).await, b"1");
-    assert_eq!(desk.ok(&["get", "web", "by a standby"]).await, b"2");
+    assert_eq!(desk.ok(&["ls", "kept"]).await, all);
+    assert_eq!(desk.ok(&["get", "kept", "by the leader"]).await, b"1");
+    assert_eq!(desk.ok(&["get", "kept", "by a standby"]).await, b"2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,18 +150,18 @@ async fn a_store_that_is_lost_is_told() {
     let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     cluster.join("a").await;
     let desk = Desk::at(&cluster, "a").await;
-    desk.ok(&["put", "web", "k", "1"]).await;
+    desk.ok(&["put", "kept", "k", "1"]).await;
     cluster.etcd.as_mut().expect("etcd").kill().await;
     let endpoint = cluster.etcd.as_ref().expect("etcd").endpoint();
-    for args in [&["ls", "web"][..], &["get", "web", "k"], &["put", "web", "k", "2"]] {
+    for args in [&["ls", "kept"][..], &["get", "kept", "k"], &["put", "kept", "k", "2"]] {
         desk.refused(args, UNAVAILABLE, &endpoint).await;
     }
     // The commands may all be done before the host itself has missed its store.
     cluster.host("a").log.event(0, "store-lost").await;
     cluster.etcd.as_mut().expect("etcd").start().await;
     cluster.host("a").log.event(0, "store-back").await;
-    assert_eq!(desk.ok(&["get", "web", "k"]).await, b"1");
-    desk.ok(&["put", "web", "k", "2"]).await;
+    assert_eq!(desk.ok(&["get", "kept", "k"]).await, b"1");
+    desk.ok(&["put", "kept", "k", "2"]).await;
 }
 
 #[tokio::test]

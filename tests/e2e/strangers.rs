@@ -88,7 +88,7 @@ async fn a_stranger_that_was_elected_is_named_and_can_be_removed() {
         assert_eq!(cluster.host(name).log.events("stranger").len(), 1);
         let told = Events::of(cluster.host(name).api().await).await.transition("stranger").await;
         assert!(told["cause"].as_str().is_some_and(|cause| cause.contains(" del ")), "{told}");
-        until_readiness(cluster.host(name), false, "nobody can lead main now: the key").await;
+        until_readiness(cluster.host(name), false, "nobody can lead main now: the entry").await;
     }
     let a = cluster.host("a");
     let group = main(&a.status().await).clone();
@@ -132,7 +132,7 @@ async fn a_stranger_in_the_queue_is_no_heir() {
         assert!(refused.output.contains("nobody would lead main then"), "{}", refused.output);
     }
     cluster.terminate("a").await;
-    let group = nobody_leads(cluster.host("c"), "which hangs on no lease").await;
+    let group = nobody_leads(cluster.host("c"), "which belongs to no session").await;
     // As a shell has it.
     let command = group["strangers"][0]["remove"].as_str().expect("a command");
     assert!(command.ends_with(&format!(r"del $'{QUEUE}/x/\xff'")), "{command}");
@@ -172,7 +172,7 @@ async fn a_row_by_hand_is_a_stranger_as_well() {
     file.execute(row, [said]).expect("a row");
     cluster.terminate("a").await;
     cluster.start("b");
-    let group = nobody_leads(cluster.host("b"), "which hangs on no lease").await;
+    let group = nobody_leads(cluster.host("b"), "which belongs to no session").await;
     let command = group["strangers"][0]["remove"].as_str().expect("a command");
     let (_, sql) = command.split_once('\'').expect("a statement");
     file.execute(sql.trim_end_matches('\''), []).expect("it is right");

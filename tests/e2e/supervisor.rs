@@ -12,7 +12,7 @@ use crate::harness::{
     client::Answer,
     cluster::{Cluster, Kind},
     guests, plugins,
-    process::{NO_SUPERVISOR, run, soloist},
+    process::{NO_SUPERVISOR, Process, run, soloist},
 };
 
 crate::on_both_stores!(
@@ -235,6 +235,53 @@ async fn a_host_that_crashes_beside_a_mistake_in_its_settings_comes_back() {
     log.event(seen, "not-back").await;
     let mut supervisor = cluster.hosts.remove("a").expect("a");
     assert_eq!(supervisor.terminate().await.code(), Some(0), "{log}");
+}
+
+/// As in an upgrade that takes the old program away before the new one is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_program_is_missing_comes_back_when_that_does() {
+    let mut cluster = supervised(Kind::Sqlite, "i-am-server").await;
+    let of_tests = cluster.command("a", "");
+    let [program, away] = ["soloist", "soloist.away"].map(|name| cluster.folder.path().join(name));
+    std::fs::copy(of_tests.as_std().get_program(), &program).expect("a copy");
+    let mut command = Command::new(&program);
+    command.args(of_tests.as_std().get_args()).kill_on_drop(true);
+    for (name, value) in of_tests.as_std().get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    cluster.hosts.insert("a", Process::start(&mut command));
+    let before = cluster.web.until("a", |_| true).await;
+    let log = cluster.host("a").log.clone();
+    std::fs::rename(&program, &away).expect("a name");
+    cluster.host("a").supervised(0).await.signal(Signal::KILL);
+    let missing = log.event(0, "not-back").await;
+    let error = missing["error"].as_str().unwrap_or_default();
+    assert!(error.contains(&program.display().to_string()), "{missing}");
+    assert!(error.contains("put it back"), "{missing}");
+    std::fs::rename(&away, &program).expect("a name");
+    cluster.web.until("a", |answer| answer.token > before.token).await;
+}
+
+/// The host is dead, and its session is not given back yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_to_stop_after_a_crash_starts_nothing() {
+    let mut cluster = supervised(Kind::Etcd, "i-am-server").await;
+    cluster.join("a").await;
+    cluster.leading("a").await;
+    let log = cluster.host("a").log.clone();
+    let host = cluster.host("a").supervised(0).await;
+    cluster.etcd.as_ref().expect("etcd").signal(Signal::STOP);
+    host.signal(Signal::KILL);
+    log.event(0, "crashed").await;
+    let mut supervisor = cluster.hosts.remove("a").expect("a");
+    // The store does not answer, so that is in vain for as long as the lease lasts.
+    supervisor.signal(Signal::TERM);
+    assert_eq!(supervisor.ended().await.code(), Some(0), "{log}");
+    assert!(log.events("restarting").is_empty(), "{log}");
+    assert_eq!(log.events("supervising").len(), 1, "{log}");
 }
 
 /// It hears no signal; its lease has run out long before.

@@ -173,6 +173,11 @@ impl ActionSource {
         Ok(reading)
     }
 
+    /// The settings that lie beside the plugin of the action `name`, if there are any.
+    pub(super) fn beside(&self, name: &str) -> Option<Source> {
+        self.beside.open(&self.folder.join(format!("{name}.toml"))).ok()
+    }
+
     fn resolver<'a>(&self, source: &'a Source) -> Resolver<'a> {
         Resolver::new(source).without_secrets(self.without_secrets)
     }

@@ -47,6 +47,13 @@ fn open(file: &Path) -> Result<Source, Problem> {
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> Problem {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Problem::new(
+            format!("there is no file `{}`", file.display()),
+            "name the file of the plugin's settings, or leave --settings out: then they are \
+             those of NAME.toml beside NAME.wasm, if it is there",
+        );
+    }
     let what = format!("cannot read `{}`: {error}", file.display());
     Problem::new(what, "let this user read it, or name another with --settings")
 }

@@ -35,6 +35,7 @@ mod problem;
 mod reserved;
 mod resolve;
 mod resolver;
+mod review;
 mod schedule;
 mod schema;
 mod secrets;
@@ -73,6 +74,7 @@ pub use outbound::{Outbound, default_port};
 pub use patience::Patience;
 pub use problem::ConfigError;
 pub use reserved::Reserved;
+pub use review::{Look, Misfit};
 pub use schedule::{Pattern, Schedule, Shown, moment, time_zone};
 pub use schema::{action_schema, settings_schema};
 pub use secrets::Secret;
@@ -105,6 +107,8 @@ pub struct Config {
     pub actions: Vec<ActionConfig>,
     /// What makes no action, and keeps no host from starting.
     pub refused: Vec<RefusedAction>,
+    /// What is right and does nothing, for whoever checks the settings.
+    pub remarks: Vec<String>,
     /// Whether the host starts with all of its actions or not at all, as for somebody who
     /// has just named one and looks on. Else it starts with those that can be had.
     pub all_or_none: bool,
@@ -145,6 +149,9 @@ pub struct Overrides {
     /// Whether all of the actions are wanted or none: then what is wrong around the settings,
     /// in the plugins folder above all, is told with what is wrong with them.
     pub all_or_none: bool,
+    /// How plugins are looked at, for whoever checks the settings: what those cannot be is told
+    /// with what is wrong, and what does nothing as well.
+    pub look: Option<Look>,
 }
 
 impl Config {

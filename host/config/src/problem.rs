@@ -48,12 +48,25 @@ pub(super) struct Problem {
     // Not a String: a Result of a problem is returned everywhere.
     help: Box<str>,
     around: bool,
+    /// Whether it is right, and does nothing.
+    mild: bool,
 }
 
 impl Problem {
     /// `what` is wrong, and `help` says what to do about it.
     pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { what: what.into(), place: None, help: help.into().into(), around: false }
+        let (what, help) = (what.into(), help.into().into());
+        Self { what, place: None, help, around: false, mild: false }
+    }
+
+    /// What `text` says, the mend included.
+    pub(super) fn in_words(text: impl Into<String>) -> Self {
+        Self::new(text, "")
+    }
+
+    /// The same, as something that is right and does nothing.
+    pub(super) fn mild(self) -> Self {
+        Self { mild: true, ..self }
     }
 
     /// The same, of something that lies around the settings: a file or a folder may come,
@@ -86,11 +99,12 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", conceal(&self.what))?;
+        let word = if self.mild { "warning" } else { "error" };
+        writeln!(f, "{word}: {}", conceal(&self.what))?;
         if let Some(place) = &self.place {
             write!(f, "{place}")?;
         }
-        writeln!(f, "help: {}", self.help)
+        if self.help.is_empty() { Ok(()) } else { writeln!(f, "help: {}", self.help) }
     }
 }
 

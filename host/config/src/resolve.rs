@@ -19,7 +19,7 @@ use super::{
     lease, lenient,
     problem::{Place, Problem},
     resolver::Resolver,
-    store_tls, traces, value,
+    review, store_tls, traces, value,
 };
 
 const DEFAULT_FILE: &str = "soloist.toml";
@@ -90,6 +90,7 @@ fn config(
     let host = host::read(resolver, file.host, file.api, overrides);
     let traces = traces::read(resolver, file.traces);
     let timings = timings(resolver, file.lease, store.as_ref());
+    let named: Vec<_> = file.group.keys().cloned().collect();
     let groups = group::read(resolver, file.group, &folder);
     let source = ActionSource {
         settings,
@@ -101,8 +102,14 @@ fn config(
         without_secrets: overrides.without_secrets,
         beside: Kept::default(),
     };
-    let reading = actions(resolver, &source, overrides.all_or_none);
-    let Reading { actions, refused } = reading?;
+    let reading = actions(resolver, &source, overrides.all_or_none)?;
+    if let Some(look) = overrides.look {
+        review::actions(resolver, &source, &reading.actions, look);
+        review::groups(resolver, &source, groups.as_ref().map_or(&[], |_| &named), &reading);
+        review::tokens(resolver, &source.settings, host.as_ref());
+    }
+    let Reading { actions, refused } = reading;
+    let remarks = resolver.remarks().iter().map(ToString::to_string).collect();
     Some(Config {
         cluster: cluster?,
         store: store?,
@@ -112,6 +119,7 @@ fn config(
         groups: groups?,
         actions,
         refused,
+        remarks,
         all_or_none: overrides.all_or_none,
         functions: None,
         source: Arc::new(source),

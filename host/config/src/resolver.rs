@@ -23,6 +23,8 @@ pub(super) struct Resolver<'a> {
     problems: Vec<Problem>,
     /// What is wrong around the settings, and keeps nobody from starting.
     around: Vec<Problem>,
+    /// What is right, and does nothing.
+    remarks: Vec<Problem>,
     /// Whether secrets need not be there.
     without_secrets: bool,
 }
@@ -30,7 +32,8 @@ pub(super) struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// A resolver of settings that stand in `source`, if anywhere.
     pub(super) fn new(source: &'a Source) -> Self {
-        Self { source, problems: Vec::new(), around: Vec::new(), without_secrets: false }
+        let (problems, around, remarks) = (Vec::new(), Vec::new(), Vec::new());
+        Self { source, problems, around, remarks, without_secrets: false }
     }
 
     /// The same; `without` is whether nobody is told secrets, so that they need not be there.
@@ -153,16 +156,30 @@ impl<'a> Resolver<'a> {
         self.problems.extend(problems);
     }
 
+    /// Takes down what is right, and does nothing.
+    pub(super) fn remark(&mut self, remark: Problem) {
+        self.remarks.push(remark.mild());
+    }
+
+    /// What was taken down of that.
+    pub(super) fn remarks(&self) -> &[Problem] {
+        &self.remarks
+    }
+
     /// What was taken down.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
 
-    /// What came out, unless there are problems; without any, it is something.
-    pub(super) fn finish<T>(self, outcome: Option<T>) -> Result<T, ConfigError> {
+    /// What came out, unless there are problems; without any, it is something. Who is told of
+    /// problems is told of the rest as well.
+    pub(super) fn finish<T>(mut self, outcome: Option<T>) -> Result<T, ConfigError> {
         match outcome {
             Some(outcome) if self.problems.is_empty() => Ok(outcome),
-            _ => Err(ConfigError::new(self.problems)),
+            _ => {
+                self.problems.append(&mut self.remarks);
+                Err(ConfigError::new(self.problems))
+            }
         }
     }
 }

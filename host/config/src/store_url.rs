@@ -149,8 +149,21 @@ fn etcd(rest: &str, tls: Option<StoreTls>) -> Result<StoreUrl, Problem> {
             ),
         ));
     }
-    let endpoints = hosts.split(',').map(endpoint).collect::<Result<_, _>>()?;
+    let endpoints = hosts.split(',').map(endpoint).collect::<Result<Vec<_>, _>>()?;
+    check_members(&endpoints)?;
     Ok(StoreUrl::Etcd { endpoints, login, tls })
+}
+
+/// Each member is named once: an address that is there twice stands for one that is missing.
+fn check_members(endpoints: &[String]) -> Result<(), Problem> {
+    let twice = |(at, one): (usize, &String)| {
+        endpoints[..at].iter().any(|other| other.eq_ignore_ascii_case(one)).then(|| one.clone())
+    };
+    let Some(twice) = endpoints.iter().enumerate().find_map(twice) else { return Ok(()) };
+    Err(Problem::new(
+        format!("`{twice}` is named twice, and each member of etcd has an address of its own"),
+        "write the address of another member in place of one of the two, or drop it",
+    ))
 }
 
 fn read_login(login: &str) -> Result<(String, String), Problem> {
@@ -295,6 +308,11 @@ mod tests {
                 "etcd://a:1,b:x",
                 "error: `b:x` is not the address of an etcd server\n\
                  help: write HOST or HOST:PORT, as in `etcd://10.0.0.1:2379,10.0.0.2:2379`\n",
+            ),
+            (
+                "etcd://a,b:1,A:2379",
+                "error: `A:2379` is named twice, and each member of etcd has an address of its own\n\
+                 help: write the address of another member in place of one of the two, or drop it\n",
             ),
             (
                 "etcd://h:2379/prod",

@@ -120,8 +120,8 @@ impl fmt::Display for Cause {
             Self::Commanded { by, reason } => write!(f, "{by} asked for it: {reason}"),
             Self::Preferred { host } => write!(f, "{host} should lead rather than this host"),
             Self::DeadlinePassed => f.write_str("the lease was not renewed before its deadline"),
-            Self::LeaseGone => f.write_str("the store no longer knows the lease"),
-            Self::KeyGone => f.write_str("the leader key was deleted"),
+            Self::LeaseGone => f.write_str("the store no longer knows the session"),
+            Self::KeyGone => f.write_str("its candidacy was deleted from the store"),
             Self::StoreChanged { seen } => f.write_str(seen),
         }
     }

@@ -64,7 +64,7 @@ use std::{
 pub use absent::Absent;
 pub(crate) use absent::keep_places;
 pub(crate) use body::{Late, ReplyBody};
-pub use catalog::{Catalog, Programme, Refused};
+pub use catalog::{Catalog, Preparing, Programme, Refused};
 pub(crate) use connection::{Answers, Caller, Hall, Secure, accept_all};
 pub(crate) use door::{Door, Opening, Persistence};
 pub(crate) use headers::{add_forwarded, say_forwarded, take_off_hop_by_hop, takes_trailers};

@@ -50,6 +50,17 @@ pub enum PrepareError {
 }
 
 impl PrepareError {
+    /// The key of the settings that is about it.
+    pub(crate) fn key(&self) -> &'static str {
+        match self {
+            Self::Plugin(_) => "plugin",
+            Self::Tls(_) => "tls",
+            Self::NoProgram { .. } => "schedule",
+            Self::NotOffered { .. } => "kinds",
+            Self::NoRequests { .. } => "standby",
+        }
+    }
+
     /// Whether the same file under the same settings may be taken at another time.
     pub(super) fn may_pass(&self) -> bool {
         match self {

@@ -248,7 +248,7 @@ fn routes(desks: Desks, live: Live) -> Router {
 
 pub(super) fn listed(desks: Desks, live: Live) -> Routes {
     let Desks { source, state, journal, commands, jobs, logs, tasks, .. } = desks;
-    let news = Arc::clone(&source);
+    let (news, actions) = (Arc::clone(&source), jobs.programme.clone());
     Routes::new()
         .get("/livez", Needs::Nothing, || async { "ok\n" })
         .get("/readyz", Needs::Nothing, ready)
@@ -258,7 +258,7 @@ pub(super) fn listed(desks: Desks, live: Live) -> Routes {
         .and(dashboard::routes(INDEX))
         .and(events::routes(news, journal, live.clone()))
         .and(logs::routes(logs, live))
-        .and(state::routes(state))
+        .and(state::routes(state, actions))
         .and(commands::routes(commands))
         .and(casts::routes(tasks.clone()))
         .and(tasks::routes(tasks))

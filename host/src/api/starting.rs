@@ -1,6 +1,6 @@
 //! The control API of a host that starts: it lives, and is not ready.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     body::Body,
@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,20 +18,22 @@ use super::{
     refusal::Refusal,
     server::{close, hall},
 };
-use crate::action::{Answers, Caller, Outright, Tasks, accept_all};
+use crate::action::{Answers, Caller, Outright, Preparing, Tasks, accept_all};
 
 /// When it may be asked again, in seconds.
 const AGAIN: HeaderValue = HeaderValue::from_static("1");
 
-/// Answers whoever asks until `starting` is over, and returns what that returns. Nothing is told
-/// that takes a token to know.
+/// Answers whoever asks until `starting` is over, and returns what that returns. Those who may
+/// look are told how far it has come, by `preparing`.
 pub async fn while_starting<T>(
     listener: &TcpListener,
-    entrance: &Entrance,
+    entrance: &Arc<Entrance>,
+    preparing: watch::Receiver<Preparing>,
     starting: impl Future<Output = T>,
 ) -> T {
     let started = CancellationToken::new();
-    let hall = hall(Starting, entrance.tls.clone(), Tasks::new(), started.clone());
+    let answers = Starting { entrance: Arc::clone(entrance), preparing };
+    let hall = hall(answers, entrance.tls.clone(), Tasks::new(), started.clone());
     let starting = async {
         let outcome = starting.await;
         started.cancel();
@@ -42,7 +44,21 @@ pub async fn while_starting<T>(
     outcome
 }
 
-struct Starting;
+struct Starting {
+    entrance: Arc<Entrance>,
+    preparing: watch::Receiver<Preparing>,
+}
+
+impl Starting {
+    /// What is said to `caller`: names of actions are for those who may know them.
+    async fn refusal(&self, request: &Request<Incoming>, caller: Caller) -> Refusal {
+        let known = self.entrance.lets_look(caller, request.uri(), request.headers()).await;
+        let preparing = if known { self.preparing.borrow().clone() } else { Preparing::Begun };
+        let help = "ask again in a moment; its log says what it does";
+        let error = format!("this host starts: {preparing}");
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error, help).after(AGAIN)
+    }
+}
 
 impl Answers for Starting {
     type Body = Body;
@@ -50,11 +66,11 @@ impl Answers for Starting {
     async fn respond(
         &self,
         request: Request<Incoming>,
-        _caller: Caller,
+        caller: Caller,
     ) -> Result<Response, Infallible> {
         Ok(match request.uri().path() {
             "/livez" => inert::data("ok\n"),
-            _ => inert::data(refusal()),
+            _ => inert::data(self.refusal(&request, caller).await),
         })
     }
 
@@ -63,24 +79,20 @@ impl Answers for Starting {
     }
 }
 
-fn refusal() -> Refusal {
-    let error = "this host starts: it compiles its plugins, or waits for the store";
-    let help = "ask again in a moment; its log says what it does";
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error, help).after(AGAIN)
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::{net::TcpListener, sync::oneshot};
 
     use super::*;
+    use soloist_config::ApiRole;
 
     #[tokio::test]
     async fn a_host_that_starts_lives_and_is_not_ready() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (started, starts) = oneshot::channel();
-        let entrance = Entrance::open();
+        let (entrance, (preparing, told)) =
+            (Arc::new(Entrance::open()), watch::channel(Preparing::default()));
         let asking = async {
             let client = reqwest::Client::new();
             let ask = async |path: &str| client.get(format!("{url}{path}")).send().await.unwrap();
@@ -91,13 +103,40 @@ mod tests {
                 assert_eq!((answer.status().as_u16(), again), (503, AGAIN), "{path}");
                 assert!(answer.text().await.unwrap().contains("this host starts"), "{path}");
             }
+            let action = "web".into();
+            preparing.send_replace(Preparing::Compiling { action, number: 2, of: 7 });
+            let text = ask("/v1/status").await.text().await.unwrap();
+            assert!(text.contains("now that of web (2 of 7)"), "{text}");
             started.send("prepared").unwrap();
         };
-        let (outcome, ()) = tokio::join!(while_starting(&listener, &entrance, starts), asking);
+        let starting = while_starting(&listener, &entrance, told, starts);
+        let (outcome, ()) = tokio::join!(starting, asking);
         assert_eq!(outcome, Ok("prepared"));
         // The address is still its own, for the host that has started.
         let next = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
         let (next, accepted) = tokio::join!(next, listener.accept());
         assert!(next.is_ok() && accepted.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_names_of_plugins_are_for_those_who_may_look() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1/status", listener.local_addr().unwrap());
+        let entrance = Arc::new(Entrance::asking([("t0", ApiRole::Read)]));
+        let action = "web".into();
+        let (_to, told) = watch::channel(Preparing::Compiling { action, number: 1, of: 1 });
+        let asking = async {
+            for (token, knows) in [(None, false), (Some("t1"), false), (Some("t0"), true)] {
+                let mut question = reqwest::Client::new().get(&url);
+                if let Some(token) = token {
+                    question = question.bearer_auth(token);
+                }
+                let answer = question.send().await.unwrap();
+                assert_eq!(answer.status(), 503, "{token:?}");
+                let text = answer.text().await.unwrap();
+                assert_eq!(text.contains("web"), knows, "{token:?}: {text}");
+            }
+        };
+        while_starting(&listener, &entrance, told, asking).await;
     }
 }

@@ -12,8 +12,9 @@
 //! `?key=`: clients take the keys `.` and `..` out of a path.
 //!
 //! What a person writes is not guarded by a leadership, so any host takes it,
-//! for any action, also one that runs nowhere (any more). It is logged, the
-//! value never.
+//! for any action, also one that runs nowhere (any more); but nothing is put for
+//! one that this host knows to keep no state, and so would never see it. It is
+//! logged, the value never.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -26,6 +27,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::watch;
 use tracing::info;
 
 use super::{
@@ -35,6 +37,7 @@ use super::{
     refusal::Refusal,
     routes::Routes,
 };
+use crate::action::Programme;
 use soloist_config::check_name;
 use soloist_stores::{BATCH_MAX, Guard, State, StoreError, VALUE_MAX, Write};
 use soloist_text::with_causes;
@@ -55,11 +58,23 @@ pub struct StateKeys {
 
 /// Where the state is.
 type Store = extract::State<Arc<dyn State>>;
+/// What this host performs.
+type Actions = watch::Receiver<Arc<Programme>>;
 
-pub(super) fn routes(state: Arc<dyn State>) -> Routes {
+pub(super) fn routes(state: Arc<dyn State>, actions: Actions) -> Routes {
     let mut routes = Routes::new();
+    let put = move |store: Store, asked: Asked, body: Body| {
+        let actions = actions.clone();
+        async move {
+            keeps_state(&actions, &asked.action)?;
+            put(store, asked, body).await
+        }
+    };
     for path in ["/v1/state/{action}", "/v1/state/{action}/{*key}"] {
-        routes = routes.get(path, READ, read).put(path, OPERATE, put).delete(path, OPERATE, delete);
+        routes = routes
+            .get(path, READ, read)
+            .put(path, OPERATE, put.clone())
+            .delete(path, OPERATE, delete);
     }
     routes.with(state)
 }
@@ -127,6 +142,22 @@ async fn put(store: Store, asked: Asked, body: Body) -> Result<StatusCode, Refus
     store.write(Guard::Person, &action, &[write]).await.map_err(refusal)?;
     info!(event = "state-put", action, key, bytes, "a person put {key:?} of {action}");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses what is put for an action that would never see it. Of one that this host does not
+/// know, state may be there before it.
+fn keeps_state(actions: &Actions, name: &str) -> Result<(), Refusal> {
+    let programme = actions.borrow();
+    let action = programme.actions.iter().find(|action| **action.name() == *name);
+    if action.is_none_or(|action| action.config().grants.state) {
+        return Ok(());
+    }
+    let error = format!("the action {name} keeps no state, and would not see it");
+    let help = format!(
+        "write `state = true` into its settings, below [action.{name}] or in {name}.toml beside \
+         its plugin"
+    );
+    Err(Refusal::new(StatusCode::CONFLICT, error, help))
 }
 
 async fn delete(store: Store, asked: Asked) -> Result<Response, Refusal> {

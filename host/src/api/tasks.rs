@@ -205,6 +205,7 @@ impl From<CallError> for Refusal {
     fn from(error: CallError) -> Self {
         let code = match &error {
             CallError::Unknown { .. } => StatusCode::NOT_FOUND,
+            CallError::Unusable { .. } => StatusCode::CONFLICT,
             CallError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             CallError::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             CallError::Late { .. } => StatusCode::GATEWAY_TIMEOUT,

@@ -353,6 +353,12 @@ fn odd(url: &str, error: &dyn std::error::Error) -> ExitError {
 /// What is said of a host that does not answer.
 fn silence(url: &str, error: &AskError) -> ExitError {
     let exit = ExitError::unavailable(format!("no answer from {url}")).caused_by(error);
+    if with_causes(error).contains(soloist_tls::OF_AUTHORITY) {
+        return exit.help(
+            "what it shows is the certificate of an authority (CA), as `openssl req -x509` makes \
+             them: give the host one by `cert` that this authority has signed",
+        );
+    }
     if with_causes(error).contains("certificate") {
         return exit.help(
             "--ca FILE names who has signed its certificate, --cert and --key FILE what to show",

@@ -24,9 +24,16 @@ struct Asking {
     /// Why; it stands in the log and in the status
     #[arg(long, default_value = "")]
     reason: String,
-    /// Who wants it
-    #[arg(long, default_value_t = whoami())]
-    by: String,
+    /// Who wants it [default: who is logged in here, as in `ada@desk`]
+    #[arg(long, value_name = "WHO")]
+    by: Option<String>,
+}
+
+impl Asking {
+    /// Whom to ask, who wants it, and why.
+    fn said(self) -> (HostArgs, String, String) {
+        (self.host, self.by.unwrap_or_else(whoami), self.reason)
+    }
 }
 
 /// Hand the leadership of a group over, and wait until another host leads
@@ -107,41 +114,41 @@ pub(super) struct AdmitArgs {
 }
 
 pub(super) async fn resign(args: ResignArgs) -> Result<(), ExitError> {
-    let Asking { host: to, by, reason } = args.asking;
+    let (to, by, reason) = args.asking.said();
     let order = ResignOrder { group: Some(args.group), to: args.to, token: None, by, reason };
     tell(&to, "resign", &order).await
 }
 
 pub(super) async fn pause(args: PauseArgs) -> Result<(), ExitError> {
-    let Asking { host: to, by, reason } = args.asking;
+    let (to, by, reason) = args.asking.said();
     let order = PauseOrder { group: args.group, freeze: args.freeze, by, reason };
     tell(&to, "pause", &order).await
 }
 
 pub(super) async fn resume(args: ResumeArgs) -> Result<(), ExitError> {
-    let Asking { host: to, by, reason } = args.asking;
+    let (to, by, reason) = args.asking.said();
     let order = PauseOrder { group: args.group, freeze: false, by, reason };
     tell(&to, "resume", &order).await
 }
 
 pub(super) async fn drain(args: DrainArgs) -> Result<(), ExitError> {
-    let Asking { host: to, by, reason } = args.asking;
+    let (to, by, reason) = args.asking.said();
     tell(&to, "drain", &DrainOrder { host: args.host, by, reason }).await
 }
 
 pub(super) async fn undrain(args: UndrainArgs) -> Result<(), ExitError> {
-    let Asking { host: to, by, reason } = args.asking;
+    let (to, by, reason) = args.asking.said();
     tell(&to, "undrain", &DrainOrder { host: args.host, by, reason }).await
 }
 
 pub(super) async fn remove(args: RemoveArgs) -> Result<(), ExitError> {
-    let Asking { host: to, by, reason } = args.asking;
+    let (to, by, reason) = args.asking.said();
     let order = RemoveOrder { host: args.host, force: args.force, by, reason };
     tell(&to, "remove", &order).await
 }
 
 pub(super) async fn admit(args: AdmitArgs) -> Result<(), ExitError> {
-    let Asking { host: to, by, reason } = args.asking;
+    let (to, by, reason) = args.asking.said();
     tell(&to, "admit", &DrainOrder { host: Some(args.host), by, reason }).await
 }
 
@@ -156,7 +163,37 @@ async fn tell(to: &HostArgs, command: &str, order: &impl Serialize) -> Result<()
 
 /// As in `ada@desk`.
 fn whoami() -> String {
-    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{user}@{machine}")
+    format!("{}@{machine}", user(std::env::var("USER").ok()))
+}
+
+/// The user as the environment has it, else as the system knows it.
+fn user(variable: Option<String>) -> String {
+    let uid = nix::unistd::Uid::current();
+    let known = || nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
+    let named = variable.filter(|name| !name.is_empty()).or_else(known);
+    named.unwrap_or_else(|| format!("uid {uid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn who_has_no_name_in_the_environment_is_who_the_system_says() {
+        assert_eq!(user(Some("ada".into())), "ada");
+        let id = |flags: &str| {
+            let said = Command::new("id").arg(flags).output().unwrap();
+            (said.status.success(), String::from_utf8(said.stdout).unwrap().trim().to_owned())
+        };
+        let known = match id("-un") {
+            (true, name) => name,
+            (false, _) => format!("uid {}", id("-u").1),
+        };
+        for nobody in [None, Some(String::new())] {
+            assert_eq!(user(nobody), known);
+        }
+    }
 }

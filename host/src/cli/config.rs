@@ -8,11 +8,12 @@ use clap::{Args, Subcommand};
 use super::{
     ExitError,
     settings::SettingsArgs,
-    terminal::{say, say_json},
+    terminal::{complain, say, say_json},
 };
 use crate::action::{Action, upcoming};
-use soloist_config::{self as config, ActionConfig, Config, JobConfig, Shown, moment};
-use soloist_guests::plugin::Kind;
+use soloist_config::{
+    self as config, ActionConfig, Config, JobConfig, Kinds, Misfit, Shown, moment,
+};
 use soloist_text::with_causes;
 
 /// Check the settings, or print their schema for an editor
@@ -30,7 +31,7 @@ enum Command {
 
 /// Check the settings as `soloist run` would, and tell all that is wrong with them
 ///
-/// Of each job it tells when it fires next.
+/// Of each job it tells when it fires next; and it warns of what is right and does nothing.
 ///
 /// That is more than what keeps a host from starting: it goes on without what the
 /// plugins folder holds that makes no action. Of the plugins it is looked at what they export;
@@ -64,9 +65,12 @@ fn check(args: CheckArgs) -> Result<(), ExitError> {
     overrides.config = args.file.or(overrides.config);
     overrides.without_secrets = true;
     overrides.all_or_none = true;
+    overrides.look = Some(look);
     let config = Config::load(&overrides)?;
-    together(&config)?;
-    let Config { cluster, host, store, actions, .. } = &config;
+    let Config { cluster, host, store, actions, remarks, .. } = &config;
+    if !remarks.is_empty() {
+        complain(&remarks.join("\n"));
+    }
     let names: Vec<_> = actions.iter().map(|action| &*action.name).collect();
     let names = if names.is_empty() { "no actions yet".to_owned() } else { names.join(", ") };
     say(&format!("host {} of cluster {cluster}, store {store}: {names}\n", host.name));
@@ -77,23 +81,9 @@ fn check(args: CheckArgs) -> Result<(), ExitError> {
     Ok(())
 }
 
-/// Refuses what a host would, once it knows what its plugins are: what cannot be run as it is
-/// wanted, and what cannot answer beside another.
-fn together(config: &Config) -> Result<(), ExitError> {
-    let mut problems = String::new();
-    let mut http = Vec::new();
-    for action in &config.actions {
-        match Action::glance(action) {
-            Ok(kinds) if kinds.has(Kind::Http) => http.push(action),
-            Ok(_) => {}
-            Err(error) => problems += &format!("error: {}\n", with_causes(&error)),
-        }
-    }
-    for clash in config::clashes(http.iter().copied()) {
-        problems += &format!("error: {clash}\n");
-    }
-    let problems = problems.strip_prefix("error: ").map(str::trim_end);
-    problems.map_or(Ok(()), |problems| Err(ExitError::usage(problems)))
+/// What an action would be run as, or why a host would refuse it.
+fn look(action: &ActionConfig) -> Result<Kinds, Misfit> {
+    Action::glance(action).map_err(|error| Misfit { why: with_causes(&error), key: error.key() })
 }
 
 /// When a job fires next, by the clock of its zone and by UTC.

@@ -158,7 +158,7 @@ pub(super) fn remark(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", tame(text));
 }
 
-/// Writes an error to stderr, its `error:` and `help:` marked.
+/// Writes an error, or a warning, to stderr, its `error:` and `help:` marked.
 pub(super) fn complain(error: &str) {
     let paint = Paint::stderr();
     let text: String = error.lines().map(|line| mark(&tame(line), paint) + "\n").collect();
@@ -168,6 +168,7 @@ pub(super) fn complain(error: &str) {
 fn mark(line: &str, paint: Paint) -> String {
     let marks = [
         ("error:", Style::new().red().bold()),
+        ("warning:", Style::new().yellow().bold()),
         ("help:", Style::new().green().bold()),
         ("  because:", Style::new().dimmed()),
     ];

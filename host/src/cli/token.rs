@@ -36,6 +36,8 @@ enum Command {
 }
 
 /// Make a token: it goes to stdout, this once, and the line for the settings to stderr
+///
+/// With --file the token is kept there, and the line goes to stdout.
 #[derive(Debug, Args)]
 struct NewArgs {
     /// Who gets it
@@ -52,12 +54,21 @@ pub(super) fn main(args: TokenArgs) -> Result<std::process::ExitCode, ExitError>
     let Command::New(NewArgs { name, role, file }) = args.command;
     check_name(&name).map_err(ExitError::usage)?;
     let token = random()?;
+    let line = line(&name, role, &token);
+    let place = "under [api.tokens] of the settings of every host, or in its `tokens_file`:";
     match &file {
-        Some(file) => keep(file, &token)?,
-        None => say(&format!("{token}\n")),
+        // The line is what is left to hand out.
+        Some(file) => {
+            keep(file, &token)?;
+            remark(place);
+            say(&format!("{line}\n"));
+        }
+        None => {
+            say(&format!("{token}\n"));
+            remark(place);
+            remark(&line);
+        }
     }
-    remark("under [api.tokens] of the settings of every host, or in its `tokens_file`:");
-    remark(&line(&name, role, &token));
     Ok(super::Exit::Ok.into())
 }
 

@@ -5,6 +5,7 @@
 //! to say so.
 
 mod announce;
+mod asking;
 mod error;
 mod labour;
 mod people;
@@ -21,7 +22,7 @@ pub use error::{Fault, HostError};
 
 use self::{announce::Announcer, labour::Labour, people::People, status::Observer};
 use crate::{
-    action::{Catalog, Desk, Jobs, Lobby, Offers},
+    action::{Catalog, Desk, Jobs, Lobby, Offers, Preparing},
     api::{self, Desks, Entrance, JobSource, LogSource},
     cluster::{Clocks, Passport, Peers},
     relay::{self, Relay},
@@ -87,7 +88,7 @@ struct Prepared {
     catalog: Catalog,
     ranking: Ranking,
     listener: TcpListener,
-    entrance: Entrance,
+    entrance: Arc<Entrance>,
     store: Arc<dyn Store>,
     peers: Peers,
     measurements: Measurements,
@@ -101,14 +102,15 @@ impl Prepared {
         let peers = Peers::new(&Passport::of(&config.host)).map_err(HostError::Tls)?;
         let listener = listen(config).await?;
         let bound = listener.local_addr().map_err(HostError::System)?;
-        let entrance = Entrance::of(&config.host, bound).map_err(HostError::Entrance)?;
+        let entrance = Arc::new(Entrance::of(&config.host, bound).map_err(HostError::Entrance)?);
+        let (told_to, told) = watch::channel(Preparing::default());
         let preparing = async {
-            let (catalog, ranking) = prepare(config).await?;
+            let (catalog, ranking) = prepare(config, told_to).await?;
             let store = open_store(config, thread).await?;
             Ok::<_, HostError>((catalog, ranking, store))
         };
         let (catalog, ranking, store) =
-            api::while_starting(&listener, &entrance, preparing).await?;
+            api::while_starting(&listener, &entrance, told, preparing).await?;
         Ok(Self { catalog, ranking, listener, entrance, store, peers, measurements })
     }
 }
@@ -279,6 +281,7 @@ impl Host {
             lines: observer.engine.lines().clone(),
         };
         let clients = observer.engine.budget().clients().clone();
+        let (performed, known) = (observer.programme.clone(), logs.roster.clone());
         let name = Arc::clone(&host);
         let follower = Follower {
             store: Arc::clone(&store),
@@ -303,7 +306,7 @@ impl Host {
         around.spawn(clocks.run(stop.clone()));
         let (observer, commands) = (Arc::new(observer), Arc::new(commands));
         let (jobs, tasks, asked) = (Arc::new(job_source), labour.desk(), relay.clone());
-        let (logs, entrance) = (Arc::new(logs), Arc::new(entrance));
+        let logs = Arc::new(logs);
         let desks = Desks {
             source: observer,
             state,
@@ -323,6 +326,13 @@ impl Host {
             target: "soloist::api", event = "listening", %listen,
             "control API on {scheme}://{listen}"
         );
+        // Whoever has just named one plugin looks on, and wants to try it.
+        if config.all_or_none {
+            let url = format!("{scheme}://{listen}");
+            let (performed, name) = (Arc::clone(&performed.borrow()), Arc::clone(&name));
+            let asking = async move { asking::tell(&performed, &name, &url, known).await };
+            around.spawn(stop.clone().run_until_cancelled_owned(asking).map(drop));
+        }
         if config.host.asks_who() && !config.host.has_passport() {
             warn!(
                 "other hosts that ask for a token refuse this one: give all of them the same \
@@ -372,14 +382,17 @@ impl Host {
 }
 
 /// Compiles and links everything, before anybody stands for election.
-async fn prepare(config: &Config) -> Result<(Catalog, Ranking), HostError> {
+async fn prepare(
+    config: &Config,
+    told: watch::Sender<Preparing>,
+) -> Result<(Catalog, Ranking), HostError> {
     let source = Arc::clone(&config.source);
     let Config { actions, refused, .. } = config.clone();
     let (groups, functions) = (config.groups.clone(), config.functions.clone());
     let prepared = spawn_blocking(move || -> Result<_, HostError> {
         let engine = Arc::new(Engine::of_this_program(functions)?);
         let ranking = Ranking::load(&engine, &groups);
-        Ok((Catalog::prepare(source, Reading { actions, refused }, engine), ranking))
+        Ok((Catalog::prepare(source, Reading { actions, refused }, engine, &told), ranking))
     });
     let (catalog, ranking) = prepared.await.map_err(HostError::Broken)??;
     let programme = Arc::clone(&catalog.programme().borrow());

@@ -153,15 +153,21 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
                 }
                 Err(error) => return Err(error),
             };
-            let pause = back_off.after(lived);
-            let pause_ms = millis(pause);
-            info!(event = "restarting", pause_ms, "starting the host again in {pause_ms} ms");
-            tokio::select! {
-                () = sleep(pause) => {}
-                Some(_) = self.requests.recv() => {
-                    return Ok(self.give_back(past.releases, End::Exited(0)).await);
-                }
+            // It may have come while the end of the host was seen to.
+            if self.requests.try_recv().is_ok() || !self.pause(back_off.after(lived)).await {
+                return Ok(self.give_back(past.releases, End::Exited(0)).await);
             }
+        }
+    }
+
+    /// Lets this pass before the host is started again; tells whether it is to be.
+    async fn pause(&mut self, pause: Duration) -> bool {
+        let pause_ms = millis(pause);
+        info!(event = "restarting", pause_ms, "starting the host again in {pause_ms} ms");
+        tokio::select! {
+            biased;
+            Some(_) = self.requests.recv() => false,
+            () = sleep(pause) => true,
         }
     }
 

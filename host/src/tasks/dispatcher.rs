@@ -91,12 +91,16 @@ impl Dispatcher {
     /// The task that is called `name`.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none, or it is refused.
     pub fn task(&self, name: &str) -> Result<Arc<Action>, CallError> {
         let programme = self.programme.borrow();
         programme.tasks().find(|action| &**action.name() == name).cloned().ok_or_else(|| {
+            let name = name.to_owned();
+            if let Some(reason) = programme.refusal(&name) {
+                return CallError::Unusable { reason: reason.to_owned(), name };
+            }
             let known = programme.tasks().map(|action| action.name().to_string()).collect();
-            CallError::Unknown { name: name.to_owned(), known }
+            CallError::Unknown { name, known }
         })
     }
 

@@ -123,7 +123,7 @@ impl fmt::Display for Why {
             }
             Self::Silent { host, key } => write!(
                 f,
-                "{host} heads its queue (key {}, lease {}) and has not said that it leads: \
+                "{host} heads its queue (entry {}, session {}) and has not said that it leads: \
                  it may hang, or be unable to write so (what does its own status say?); if it \
                  answers nothing and is stopped, the next one leads",
                 key.key, key.lease

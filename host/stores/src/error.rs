@@ -14,7 +14,7 @@ pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The session's lease has run out or was revoked: all that hung on it is gone.
-    #[error("the store no longer knows the lease of this session")]
+    #[error("the store no longer knows this session")]
     LeaseGone,
     /// The leader key that guards the call is gone.
     #[error("this host is not the leader any more")]

@@ -107,14 +107,14 @@ fn mismatch(known: Option<&str>, seen: i64, look: &Look) -> Option<Mismatch> {
     let seen = match (another, behind) {
         // A store that has no identity any more, and is not behind, had its key deleted.
         (None, false) => return None,
-        (None, true) => format!("the store went back from revision {seen} to {revision}"),
+        (None, true) => format!("the store went back from {seen} to {revision}"),
         (Some((known, found)), true) => format!(
             "the store has another identity, {found} instead of {known}, and went back from \
-             revision {seen} to {revision}"
+             {seen} to {revision}"
         ),
         (Some((known, found)), false) => format!(
             "the store has another identity, {found} instead of {known}: it was replaced, or \
-             somebody deleted its keys"
+             what it kept was deleted"
         ),
     };
     let and = if behind {
@@ -162,7 +162,7 @@ mod tests {
         let (before, too) = (memory.before(), memory.before());
         let mismatch = memory.compare(before, &look("x", 51)).unwrap_err();
         assert!(
-            mismatch.behind && mismatch.seen.contains("from revision 52 to 51"),
+            mismatch.behind && mismatch.seen.contains("went back from 52 to 51"),
             "{mismatch:?}"
         );
         assert_eq!(*memory.mismatches().borrow(), Some(mismatch));

@@ -11,7 +11,8 @@ use std::{
 
 use soloist_heart::{LeaseId, Token};
 
-/// A key in a group's queue that soloist did not write, or that hangs on no lease.
+/// A key in a group's queue that soloist did not write, or that hangs on no lease. People are told
+/// of it by the words of any store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stranger {
     /// Its name in the store.
@@ -28,8 +29,10 @@ impl fmt::Display for Stranger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = shell_word(self.key.as_bytes());
         match self.lease {
-            Some(lease) => write!(f, "the key {key} (lease {lease}), which soloist did not write,"),
-            None => write!(f, "the key {key}, which hangs on no lease,"),
+            Some(lease) => {
+                write!(f, "the entry {key} (session {lease}), which soloist did not write,")
+            }
+            None => write!(f, "the entry {key}, which belongs to no session,"),
         }
     }
 }

@@ -134,7 +134,10 @@ impl Kept {
         let config = Config::load(&overrides).unwrap();
         let engine = Arc::new(engine);
         let Config { source, actions, refused, .. } = config;
-        let catalog = Catalog::prepare(source, Reading { actions, refused }, engine.clone());
+        let catalog = {
+            let (reading, told) = (Reading { actions, refused }, watch::Sender::default());
+            Catalog::prepare(source, reading, engine.clone(), &told)
+        };
         let (programme, failed) = (catalog.programme(), catalog.failures());
         let stop = CancellationToken::new();
         let keeper = tokio::spawn(catalog.keep_up(stop.clone()));

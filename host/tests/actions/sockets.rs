@@ -113,6 +113,7 @@ async fn a_denial_says_what_would_grant_it() {
         (format!("/connect?{tcp}"), format!("`sockets = [\"tcp://{tcp}\"]` in [action.web]")),
         (format!("/send?{udp}"), format!("`sockets = [\"udp://{udp}\"]` in [action.web]")),
         (format!("/connect?{name}:9"), format!("`sockets = [\"tcp://{name}:PORT\"]`")),
+        ("/listen".to_owned(), "no setting lets a plugin listen at".to_owned()),
     ] {
         let (status, text) = rig.ask(&call).await;
         assert_eq!(status, 502, "{call}: {text}");

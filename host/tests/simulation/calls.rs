@@ -331,7 +331,7 @@ impl World {
     pub(crate) fn look_at_older(&mut self, from: Caller) {
         let Some(way) = self.way_back(from.host) else { return self.show_lost(from.host) };
         let (seen, revision) = (self.hosts[from.host].revision, self.store.data.revision);
-        let seen = format!("the store went back from revision {seen} to {revision}");
+        let seen = format!("the store went back from {seen} to {revision}");
         self.after(way, Happening::ToHost(from, Event::StoreChanged { seen, behind: true }));
     }
 

@@ -36,6 +36,10 @@ pub fn because(what: &str, reason: &str) -> String {
     if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") }
 }
 
+/// What to do about an action that is refused, beside what its refusal says.
+pub const REFUSED_HELP: &str = "mend that in the plugins folder, which takes effect at \
+                                       once, or in soloist.toml and start the host again";
+
 /// The first few names, and how many more there are.
 pub fn a_few(mut names: impl ExactSizeIterator<Item: fmt::Display>) -> String {
     const FEW: usize = 3;

@@ -31,6 +31,9 @@ use soloist_config::{TlsFiles, small_file};
 pub const H2: &[u8] = b"h2";
 const HTTP_1: &[u8] = b"http/1.1";
 
+/// What rustls says of a server that shows the certificate of an authority.
+pub const OF_AUTHORITY: &str = "CaUsedAsEndEntity";
+
 /// A certificate that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {

@@ -189,14 +189,14 @@ async fn who_reads_nothing_is_hung_up_on() {
     guarded.start("a", "");
     guarded.cluster.leading("a").await;
     let control = guarded.cluster.host("a").api().await;
-    let value = format!("http://{control}/v1/state/web/k");
+    let value = format!("http://{control}/v1/state/kept/k");
     let put = reqwest::Client::new().put(&value).body(vec![b'x'; 256 << 10]).send().await.unwrap();
     assert!(put.status().is_success());
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(control).await.unwrap();
     let own = stream.local_addr().unwrap();
-    let request = "GET /v1/state/web/k HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".repeat(64);
+    let request = "GET /v1/state/kept/k HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".repeat(64);
     stream.write_all(request.as_bytes()).await.unwrap();
     // It is answered, and takes the first byte of that and no more.
     let mut first = [0; 1];

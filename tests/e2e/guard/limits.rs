@@ -42,7 +42,7 @@ async fn no_address_takes_more_than_it_should() {
     }
     let orders = [
         ("POST /v1/pause", 65_537, "an order is of 65536 bytes at most"),
-        ("PUT /v1/state/web/k", 262_145, "longer than 262144 bytes"),
+        ("PUT /v1/state/kept/k", 262_145, "longer than 262144 bytes"),
     ];
     for (what, length, words) in orders {
         // It says so beforehand, and sends nothing.

@@ -37,6 +37,12 @@ async fn a_failure_names_the_request() {
         let failed = |line: &Value| line["message"] == "the plugin failed in a request";
         let told = log.find(0, "a failure", failed).await;
         assert_eq!(told["request"], "GET /trap", "{told}");
+        // What fails in another request is told as well, however soon.
+        let url = format!("http://{}/trap", ways.ways[0].to);
+        let answer = reqwest::Client::new().post(url).send().await.unwrap();
+        assert_eq!(answer.status(), 500);
+        let other = |line: &Value| failed(line) && line["request"] == "POST /trap";
+        log.find(0, "another failure", other).await;
         assert_eq!(log.events("request").len(), 0, "an access log that nobody asked for");
     }
 }

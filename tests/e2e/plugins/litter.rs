@@ -124,6 +124,25 @@ async fn an_action_that_the_settings_name_is_an_obstacle_of_its_group() {
     cluster.leads("a", "side").await;
 }
 
+/// Whoever asks for what cannot be had is told why, and not that it is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_says_why_when_it_is_asked_for() {
+    let mut folder = Folder::new().await;
+    folder.put(&guest("job"), "report");
+    fs::write(folder.path("report.toml"), "schedule = \"none\"\nretries = 101\n").expect("a file");
+    folder.start("a").await;
+    folder.0.host("a").log.event(0, "session").await;
+    let url = format!("http://{}", folder.0.host("a").api().await);
+    for args in [&["jobs", "run", "report"][..], &["jobs", "next", "report"], &["call", "report"]] {
+        let mut command = crate::harness::process::soloist();
+        let Ended { status, output } = run(command.args(args).env("SOLOIST_URL", &url)).await;
+        assert_eq!(status.code(), Some(2), "{args:?}: {output}");
+        for part in ["the action report is refused: 101 is out of range", "help: mend that"] {
+            assert!(output.contains(part), "{args:?}: no {part:?} in:\n{output}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn whoever_checks_is_told_of_all() {
     let cluster = Cluster::new(Kind::Sqlite).await;

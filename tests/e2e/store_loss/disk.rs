@@ -45,7 +45,7 @@ impl Small {
     }
 
     async fn url(&self, key: &str) -> String {
-        format!("http://{}/v1/state/web/{key}", self.host().api().await)
+        format!("http://{}/v1/state/kept/{key}", self.host().api().await)
     }
 
     async fn put(&self, key: &str, bytes: usize) -> (StatusCode, String) {

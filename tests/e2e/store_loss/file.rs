@@ -261,7 +261,7 @@ async fn who_uses_the_file_with_another_log_ends_the_term_and_is_told_of() {
     };
     mark(F_RDLCK);
     // Not since its lease could not be renewed, which would be later.
-    ends(a, seen, "no longer knows the lease").await;
+    ends(a, seen, "no longer knows the session").await;
     let said = "another process uses it with another `-wal`";
     let status = agrees(a, |status| {
         status["store"]["last_error"].as_str().is_some_and(|told| told.contains(said))

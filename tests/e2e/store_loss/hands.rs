@@ -66,7 +66,7 @@ async fn a_revoked_lease_ends_the_term_at_once() {
     // The watch sees the key go, a renewal the lease; whichever is first.
     let end = cluster.host("a").log.event(0, "stopping").await;
     let cause = text(&end["cause"]);
-    assert!(cause.contains("key was deleted") || cause.contains("no longer knows"), "{end}");
+    assert!(cause.contains("candidacy was deleted") || cause.contains("no longer knows"), "{end}");
     b_leads_at_once(&mut cluster, crowd, &before, since).await;
     let sessions = cluster.host("a").log.events("session").len();
     assert_eq!(sessions, 2, "it opened another session: {}", cluster.host("a").log);
@@ -79,7 +79,7 @@ async fn a_deleted_leader_key_ends_the_term_at_once() {
     let since = Instant::now();
     let deleted = etcd.delete(candidate(&cluster, "a"), None).await.expect("deleted").deleted();
     assert_eq!(deleted, 1, "the leader's key");
-    ends(cluster.host("a"), 0, "key was deleted").await;
+    ends(cluster.host("a"), 0, "candidacy was deleted").await;
     b_leads_at_once(&mut cluster, crowd, &before, since).await;
     let sessions = cluster.host("a").log.events("session").len();
     assert_eq!(sessions, 1, "its lease was well: {}", cluster.host("a").log);

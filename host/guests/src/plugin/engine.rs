@@ -180,6 +180,11 @@ impl Engine {
         vetting.map_or(Ok(()), |vetting| vetting.pass(self, craft, file, bytes, sha256))
     }
 
+    /// Takes note that `file` was loaded.
+    pub(super) fn loaded(&self, file: &Path) {
+        self.vetting.iter().for_each(|vetting| vetting.loaded(file));
+    }
+
     /// Whether the content of `file`, with this digest, was compiled before, and is kept.
     pub(super) fn knows(&self, file: &Path, sha256: &str) -> bool {
         self.vetting.is_some() && Vetting::knows(self, Craft::Action, file, sha256)

@@ -63,7 +63,9 @@ impl Plugin {
             return Err(PluginError::Pinned { file: file.to_owned(), pin, sha256 });
         }
         engine.vet(Craft::Action, file, &bytes, &sha256)?;
-        Self::make(engine, file, &bytes, sha256)
+        let plugin = Self::make(engine, file, &bytes, sha256)?;
+        engine.loaded(file);
+        Ok(plugin)
     }
 
     /// Loads `bytes`, the content of `file`.

@@ -52,7 +52,9 @@ impl Ranker {
     pub fn load(vetting: &super::Engine, file: &Path) -> Result<Self, PluginError> {
         let bytes = read(file)?;
         vetting.vet(Craft::Strategy, file, &bytes, &sha256(&bytes))?;
-        Self::from_bytes(file, &bytes)
+        let ranker = Self::from_bytes(file, &bytes)?;
+        vetting.loaded(file);
+        Ok(ranker)
     }
 
     /// Loads `bytes`, the content of `file`.

@@ -6,12 +6,14 @@
 //! cache; the host itself compiles only what is known to come to an end.
 
 use std::{
+    collections::BTreeMap,
     fs,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read, Seek, Write},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use rustix::process::{
@@ -25,6 +27,7 @@ use super::{
     Engine, Plugin, PluginError, Ranker,
     artefacts::{Note, Verdict},
 };
+use soloist_telemetry::repeats::Repeats;
 
 /// The processor time that a file of no length may take, and each MiB of it more: ten
 /// times and more what compilers' output takes (CPython, 18 MiB: 10 s).
@@ -101,12 +104,15 @@ pub(crate) struct Vetting {
     program: PathBuf,
     /// The file that it keeps functions in.
     functions: Option<PathBuf>,
+    /// What is compiled and was not loaded yet. A file that is copied slowly is another one with
+    /// each piece that arrives, and is told of no more often for that.
+    told: Mutex<BTreeMap<PathBuf, Repeats>>,
 }
 
 impl Vetting {
     /// By this program, the `soloist` that is to be run.
     pub(crate) fn by(program: PathBuf, functions: Option<PathBuf>) -> Self {
-        Self { program, functions }
+        Self { program, functions, told: Mutex::default() }
     }
 
     /// Returns once compiling `bytes`, the content of `file`, is known to end, and what the
@@ -123,10 +129,7 @@ impl Vetting {
         if note.as_ref().is_some_and(|note| is_known(note, craft, file)) {
             return Ok(());
         }
-        info!(
-            event = "compiling", file = %file.display(),
-            "compiling {}, which this host has not seen before", file.display()
-        );
+        self.begins(file);
         let limits = CompileLimits::of(bytes.len());
         let failed = |source| PluginError::Apart { file: file.to_owned(), source };
         let workplace = note.as_ref().map(Note::workplace).transpose().map_err(failed)?;
@@ -150,6 +153,26 @@ impl Vetting {
         } else {
             PluginError::Broken { file, how: how(status, &words) }
         })
+    }
+
+    /// Tells that `file` is compiled, unless that was told of it a moment ago.
+    fn begins(&self, file: &Path) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|file, _| file.exists());
+        told.entry(file.to_owned()).or_default().happened(|times| {
+            info!(
+                event = "compiling", file = %file.display(),
+                "compiling {}, which this host has not seen before{times}", file.display()
+            );
+        });
+    }
+
+    /// Tells that `file` was loaded, if it was told that it is compiled.
+    pub(super) fn loaded(&self, file: &Path) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(file);
+        told.unwrap_or_default().over(|times| {
+            info!(event = "compiled", file = %file.display(), "compiled {}{times}", file.display());
+        });
     }
 
     /// Whether that was done before.

@@ -11,6 +11,7 @@
 mod known;
 mod places;
 mod preparation;
+mod preparing;
 mod shelf;
 
 use std::{
@@ -26,6 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::preparing::Preparing;
 use self::shelf::Shelf;
 use super::{Action, Failure};
 use soloist_config::{ActionSource, Reading, Reserved, Schedule};
@@ -79,6 +81,13 @@ impl Programme {
         jobs.filter_map(|action| action.job()).any(|job| job.schedule != Schedule::OnDemand)
     }
 
+    /// Why the action `name` cannot be had, if it is refused.
+    #[must_use]
+    pub fn refusal(&self, name: &str) -> Option<&str> {
+        let refused = self.refused.iter().find(|refused| refused.name == name);
+        refused.map(|refused| &*refused.reason)
+    }
+
     /// The tasks, which every host may be called for.
     pub fn tasks(&self) -> impl Iterator<Item = &Arc<Action>> {
         self.actions.iter().filter(|action| action.kinds().has(Kind::Task))
@@ -112,10 +121,16 @@ pub struct Catalog {
 
 impl Catalog {
     /// Prepares what `source` has given; what cannot be had is refused, as it is later on.
-    /// This blocks, and compiling can take seconds.
+    /// This blocks, and compiling can take seconds: `preparing` is told how far it has come.
     #[must_use]
-    pub fn prepare(source: Arc<ActionSource>, reading: Reading, engine: Arc<Engine>) -> Self {
-        let mut shelf = Shelf::fill(Arc::clone(&source), reading, Arc::clone(&engine));
+    pub fn prepare(
+        source: Arc<ActionSource>,
+        reading: Reading,
+        engine: Arc<Engine>,
+        preparing: &watch::Sender<Preparing>,
+    ) -> Self {
+        let mut shelf = Shelf::fill(Arc::clone(&source), reading, Arc::clone(&engine), preparing);
+        preparing.send_replace(Preparing::Compiled);
         let (published, _) = watch::channel(shelf.programme().into());
         let (failures_to, failures) = mpsc::unbounded_channel();
         let shelf = Arc::new(Mutex::new(shelf));

@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use super::{
-    Programme, Refused,
+    Preparing, Programme, Refused,
     known::{Known, Seen, Stamp},
     places::Places,
     preparation::{self, Preparation},
@@ -43,12 +43,20 @@ type Taken = BTreeMap<Arc<str>, Option<Arc<Action>>>;
 
 impl Shelf {
     /// Prepares everything; this blocks.
-    pub(super) fn fill(source: Arc<ActionSource>, reading: Reading, engine: Arc<Engine>) -> Self {
+    pub(super) fn fill(
+        source: Arc<ActionSource>,
+        reading: Reading,
+        engine: Arc<Engine>,
+        told: &watch::Sender<Preparing>,
+    ) -> Self {
         let (known, places, preparing, prepared) = Default::default();
         let (filled, unreadable) = (false, None);
         let mut shelf =
             Self { source, engine, known, filled, unreadable, places, preparing, prepared };
-        shelf.take_up(reading);
+        shelf.take_up(reading, |action, number, of| {
+            let action = Arc::clone(action);
+            told.send_replace(Preparing::Compiling { action, number, of });
+        });
         shelf.filled = true;
         shelf
     }
@@ -103,18 +111,20 @@ impl Shelf {
             }
         };
         self.unreadable = None;
-        self.take_up(reading)
+        self.take_up(reading, |_, _, _| {})
     }
 
-    fn take_up(&mut self, reading: Reading) -> bool {
+    /// Says of each action, before it is taken, which it is of how many.
+    fn take_up(&mut self, reading: Reading, say: impl Fn(&Arc<str>, usize, usize)) -> bool {
         let names: BTreeSet<_> = (reading.actions.iter().map(|config| config.name.to_string()))
             .chain(reading.refused.iter().map(|refused| refused.name.clone()))
             .collect();
         let gone = self.forget_all_but(&names);
         let mut changed = gone;
         let mut taken = Taken::new();
-        let mut arrived = false;
-        for config in reading.actions {
+        let (mut arrived, of) = (false, reading.actions.len());
+        for (before, config) in reading.actions.into_iter().enumerate() {
+            say(&config.name, before + 1, of);
             let name = Arc::clone(&config.name);
             let late = self.is_prepared_beside(&name);
             changed |= self.take(config, &mut taken);

@@ -124,6 +124,11 @@ impl Entrance {
         if role < needed { Err(too_low(role)) } else { Ok(Admitted { role, by_authorization }) }
     }
 
+    /// Whether somebody may look at things.
+    pub(super) async fn lets_look(&self, caller: Caller, uri: &Uri, headers: &HeaderMap) -> bool {
+        self.check(READ, caller, uri, headers).await.is_ok()
+    }
+
     /// What a token opens.
     async fn role_of(&self, token: &str) -> Option<ApiRole> {
         let shown = hash(token);

@@ -42,7 +42,7 @@ use crate::{
 use soloist_config::JobConfig;
 use soloist_heart::clock::ClockFace;
 use soloist_stores::Roster;
-use soloist_text::with_causes;
+use soloist_text::{REFUSED_HELP, with_causes};
 
 /// So many jobs are looked up at a time.
 const AT_ONCE: usize = 16;
@@ -116,6 +116,10 @@ impl JobSource {
 
     fn no_job(&self, name: &str) -> Refusal {
         let programme = self.programme.borrow();
+        if let Some(why) = programme.refusal(name) {
+            let error = format!("the action {name} is refused: {why}");
+            return Refusal::new(StatusCode::CONFLICT, error, REFUSED_HELP);
+        }
         let jobs = programme.actions.iter().filter(|action| action.job().is_some());
         let names: Vec<_> = jobs.map(|action| &**action.name()).collect();
         let help = match &names[..] {

@@ -37,7 +37,7 @@ use crate::{
 use soloist_guests::capability::{LINES_MAX, Lines, LogLine, Shelf};
 use soloist_heart::Group;
 use soloist_stores::Roster;
-use soloist_text::with_causes;
+use soloist_text::{rfc3339, with_causes};
 
 /// How many lines are shown, if nothing else is said.
 const LINES: usize = 100;
@@ -133,7 +133,7 @@ impl LogSource {
             return Ok((Arc::clone(action.name()), group));
         }
         // What was refused may have printed before.
-        if programme.refused.iter().any(|refused| refused.name == name) {
+        if programme.refusal(name).is_some() {
             return Ok((name.into(), None));
         }
         let names: Vec<_> = programme.actions.iter().map(|action| &**action.name()).collect();
@@ -200,8 +200,17 @@ impl LogSource {
 fn no_host(host: &str, roster: Option<&Roster>) -> Refusal {
     let members = roster.into_iter().flat_map(|roster| &roster.members);
     let names: Vec<_> = members.map(|(_, member)| &*member.name).collect();
-    let help = format!("lines are kept by the hosts that are there: {}", names.join(", "));
-    Refusal::new(StatusCode::NOT_FOUND, format!("there is no host `{host}`"), help)
+    let kept = format!("lines are kept by the hosts that are there: {}", names.join(", "));
+    let known = roster.and_then(|roster| roster.notes.known.get(host));
+    let Some(known) = known else {
+        return Refusal::new(StatusCode::NOT_FOUND, format!("there is no host `{host}`"), kept);
+    };
+    let seen = rfc3339(known.last_seen);
+    let error = format!("{host} is not there; it was seen last at {seen}");
+    let help = format!(
+        "{kept}. What {host} printed before is in the log of its process, on its own machine"
+    );
+    Refusal::new(StatusCode::CONFLICT, error, help)
 }
 
 impl Wanted {

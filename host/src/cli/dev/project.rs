@@ -38,6 +38,7 @@ impl Project {
         build: Option<String>,
         output: Option<PathBuf>,
     ) -> Result<Self, ExitError> {
+        check_folder(folder)?;
         let written = Manifest::read(folder)?;
         let (build, output) = (build.or(written.build), output.or(written.output));
         let of_cargo = build.is_none() && folder.join("Cargo.toml").is_file();
@@ -114,6 +115,23 @@ impl Project {
     }
 }
 
+/// Refuses what is no folder at all, before it is looked for anything in it.
+fn check_folder(folder: &Path) -> Result<(), ExitError> {
+    let shown = folder.display();
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(if folder.exists() {
+        ExitError::usage(format!("{shown} is no folder"))
+            .help("name the folder of a project; `soloist plugin run FILE` runs a plugin")
+    } else {
+        ExitError::usage(format!("there is no folder {shown}")).help(
+            "name the folder of a project, or go there and name none; `soloist plugin new NAME` \
+             makes one",
+        )
+    })
+}
+
 fn unknown(folder: &Path, problem: &str) -> ExitError {
     ExitError::usage(format!("{}: {problem}", folder.display())).help(format!(
         "write `build = \"COMMAND\"` and `output = \"FILE.wasm\"` into its {FILE}, or give \
@@ -173,6 +191,20 @@ mod tests {
         fs::create_dir_all(made.parent().unwrap()).unwrap();
         fs::write(&made, "").unwrap();
         assert_eq!(project.output().unwrap(), made);
+    }
+
+    #[test]
+    fn what_is_no_folder_is_called_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("web.wasm");
+        fs::write(&file, "").unwrap();
+        for (path, problem, help) in [
+            (folder.path().join("nofolder"), "there is no folder", "`soloist plugin new NAME`"),
+            (file, "is no folder", "`soloist plugin run FILE`"),
+        ] {
+            let error = Project::read(&path, None, None).unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains(help), "{error}");
+        }
     }
 
     #[test]

@@ -112,11 +112,12 @@ impl Settings {
     }
 }
 
-/// A setting that a plugin may need.
+/// A setting without which some of a plugin's imports do nothing. Whether it ever uses them is
+/// not seen: compilers and libraries import more than a program needs, JavaScript's all of HTTP.
 #[derive(Debug, Serialize)]
 struct Ask {
     setting: &'static str,
-    /// Whether libraries of its language import it unasked.
+    /// Whether most languages import it, whatever the program does.
     perhaps: bool,
     imports: Vec<String>,
 }
@@ -154,7 +155,7 @@ impl Sheet {
     fn show(&self, paint: Paint) -> String {
         let mut parts = vec![self.summary(paint)];
         if !self.asks_for.is_empty() {
-            parts.push(self.asks().render(paint));
+            parts.push(self.asks().render(paint) + IMPORTED_IS_NOT_USED);
         }
         if self.has_names {
             parts.push(names("EXPORTS", &self.exports).render(paint));
@@ -227,18 +228,23 @@ impl Sheet {
     }
 
     fn asks(&self) -> Table {
-        let mut table = Table::new(["ASKS FOR", "SETTING", "BY"]);
+        let mut table = Table::new(["SETTING", "FOR THE IMPORTS"]);
         for ask in &self.asks_for {
-            let sure = if ask.perhaps {
-                Cell::new("perhaps", Style::new().dimmed())
+            let imports = ask.imports.join(" ");
+            let imports = if ask.perhaps {
+                Cell::new(imports + ", as most programs do", Style::new().dimmed())
             } else {
-                "yes".into()
+                imports.into()
             };
-            table.row([sure, ask.setting.into(), ask.imports.join(" ").into()]);
+            table.row([ask.setting.into(), imports]);
         }
         table
     }
 }
+
+/// What is said below the settings.
+const IMPORTED_IS_NOT_USED: &str = "an import does nothing until its setting grants it; whether \
+                                    the plugin uses what it imports is not seen here\n";
 
 /// The kinds of which the settings have to say that they are wanted.
 fn more(kinds: &Kinds) -> Vec<String> {
@@ -371,9 +377,11 @@ plugin report.wasm: core module, lifted to a component, WASI 0.2.6, 91.2 KiB
 sha256 ab12
 this host can run it as service; compiling it took 57ms, which this user's hosts are spared
 
-ASKS FOR  SETTING  BY
-yes       state    wasi:keyvalue/store@0.2.0-draft
-perhaps   folders  wasi:filesystem/types@0.2.6
+SETTING  FOR THE IMPORTS
+state    wasi:keyvalue/store@0.2.0-draft
+folders  wasi:filesystem/types@0.2.6, as most programs do
+an import does nothing until its setting grants it; whether the plugin uses what it imports is \
+not seen here
 
 EXPORTS
 wasi:cli/run@0.2.6

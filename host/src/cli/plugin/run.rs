@@ -84,8 +84,10 @@ impl RunArgs {
         let found = || scratch::settings_file(&self.file);
         let mut table = match self.settings.clone().or_else(found) {
             Some(file) => {
+                let name = scratch::action_name(&self.file);
+                let settings = config::settings_of(&file, &name, &self.file)?;
                 remark(&format!("the settings are those of {}", file.display()));
-                config::settings_of(&file, &scratch::action_name(&self.file), &self.file)?
+                settings
             }
             None => Table::new(),
         };

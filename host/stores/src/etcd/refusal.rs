@@ -32,6 +32,8 @@ pub(super) enum Meaning {
     Corrupt,
     /// This host does not believe the certificate of the member.
     Untrusted,
+    /// That is the one of an authority, which is no server's.
+    OfAuthority,
     /// The member does not believe that of this host, or misses it.
     Unknown,
     /// The members that are listed are of several etcds.
@@ -43,7 +45,7 @@ pub(super) enum Meaning {
 impl Meaning {
     /// Whether another member may answer otherwise.
     pub(super) const fn is_a_member_s(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Untrusted | Self::Unknown)
+        matches!(self, Self::Unavailable | Self::Untrusted | Self::OfAuthority | Self::Unknown)
     }
 }
 
@@ -63,6 +65,7 @@ const TEXTS: &[(&str, Meaning)] = &[
     // This one is ours.
     ("belong to several etcds", Meaning::Divided),
     // These are rustls's, of which HTTP/2 keeps nothing but the text.
+    (soloist_tls::OF_AUTHORITY, Meaning::OfAuthority),
     ("invalid peer certificate", Meaning::Untrusted),
     ("fatal alert: CertificateRequired", Meaning::Unknown),
     ("fatal alert: BadCertificate", Meaning::Unknown),
@@ -223,6 +226,10 @@ impl Asker<'_> {
                 "{store} shows a certificate that this host does not trust: name who has signed \
                  it by `ca` in `store_tls`, and the members as their certificates do"
             ),
+            Meaning::OfAuthority => format!(
+                "{store} shows the certificate of an authority (CA), which is none of a server: \
+                 give etcd one by its `--cert-file` that this authority has signed"
+            ),
             Meaning::Unknown if self.shows => format!(
                 "{store} refuses the certificate of this host: `cert` in `store_tls` has to be \
                  one for clients that etcd's `--trusted-ca-file` has signed"
@@ -260,6 +267,10 @@ mod tests {
             ("grpc: received message larger than max (9 vs. 8)", Meaning::TooLong),
             ("etcdserver: corrupt cluster", Meaning::Corrupt),
             ("invalid peer certificate: UnknownIssuer", Meaning::Untrusted),
+            (
+                "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+                Meaning::OfAuthority,
+            ),
             ("received fatal alert: BadCertificate", Meaning::Unknown),
             ("received fatal alert: HandshakeFailure", Meaning::Unavailable),
         ] {

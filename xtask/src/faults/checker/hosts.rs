@@ -98,13 +98,13 @@ mod tests {
 thread 'x' panicked at src/lib.rs:1:1:
 {"event":"bench-epoch"}
 {"event":"leading","token":17}
-{"event":"stopping","token":17,"cause":"the store went back from revision 9 to 7: restart"}
-{"event":"stopping","token":19,"cause":"the store went back from revision 8 to 2: restart"}
+{"event":"stopping","token":17,"cause":"the store went back from 9 to 7: restart"}
+{"event":"stopping","token":19,"cause":"the store went back from 8 to 2: restart"}
 not json"#,
         );
         assert_eq!(log.led, [(0, 17), (1, 17)]);
         assert_eq!(log.panics.len(), 1);
-        let (lost, back) = ("the session was lost", "the store went back from revision");
+        let (lost, back) = ("the session was lost", "the store went back from");
         assert_eq!(causes(&[log]), BTreeMap::from([(lost.into(), 1), (back.into(), 2)]));
     }
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use soloist_resources::budget::Overdrawn;
+use soloist_text::REFUSED_HELP;
 
 /// Why a call has no answer, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +15,14 @@ pub enum CallError {
         name: String,
         /// Those there are.
         known: Vec<String>,
+    },
+    /// The action of this name cannot be had.
+    #[error("the action {name} is refused: {reason}")]
+    Unusable {
+        /// Its name.
+        name: String,
+        /// Why not, and the mend.
+        reason: String,
     },
     /// The task says that the call is wrong.
     #[error("{host} refused it: {text}")]
@@ -70,7 +79,7 @@ impl CallError {
     /// What it is, in a word.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Unknown { .. } => "unknown",
+            Self::Unknown { .. } | Self::Unusable { .. } => "unknown",
             Self::Refused { .. } => "refused",
             Self::Failed { .. } => "failed",
             Self::Late { .. } => "late",
@@ -88,6 +97,7 @@ impl CallError {
                 "put a plugin that exports soloist:plugin/task into the plugins folder".to_owned()
             }
             Self::Unknown { known, .. } => format!("the tasks here: {}", known.join(", ")),
+            Self::Unusable { .. } => REFUSED_HELP.to_owned(),
             Self::Refused { .. } => "call it with something else".to_owned(),
             Self::Failed { .. } => {
                 "try again, or ask for several attempts: ?attempts=N, --attempts N".to_owned()

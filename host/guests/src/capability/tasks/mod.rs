@@ -310,7 +310,7 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let told = error.to_string();
         match error {
-            CallError::Unknown { .. } => Self::Denied(told),
+            CallError::Unknown { .. } | CallError::Unusable { .. } => Self::Denied(told),
             CallError::Refused { text, .. } => Self::Refused(text),
             CallError::Failed { text, .. } => Self::Failed(text),
             CallError::Late { .. } => Self::Late,

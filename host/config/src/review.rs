@@ -1,0 +1,222 @@
+//! What is said of settings beyond what is wrong with each of them: what an action's plugin
+//! cannot be, who cannot answer beside another, and what is right and does nothing.
+//!
+//! Plugins are above the settings, so whoever wants this says how they are looked at.
+
+use std::collections::BTreeSet;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    ActionConfig, ActionSource, HostConfig, Instances, Kind, Kinds, Reading, clashes,
+    file::{Source, Text, nearest},
+    problem::{Place, Problem},
+    resolver::Resolver,
+};
+use soloist_heart::Group;
+
+/// Says what an action is run as, by its plugin and its settings; or why it cannot be.
+pub type Look = fn(&ActionConfig) -> Result<Kinds, Misfit>;
+
+/// Why a plugin cannot be run as the settings of its action want it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// What is wrong, and the mend.
+    pub why: String,
+    /// The key of the settings that is about it.
+    pub key: &'static str,
+}
+
+/// Which kinds the keys of an action say something of. What is missing here is for all of them,
+/// or is refused without a look at the plugin.
+const MEANT_FOR: &[(&[Kind], &[&str])] = &[
+    (
+        &[Kind::Http],
+        &[
+            "listen",
+            "path",
+            "tls",
+            "hold",
+            "trusted_proxies",
+            "access_log",
+            "first_byte",
+            "request_timeout",
+        ],
+    ),
+    (
+        &[Kind::Http, Kind::Task],
+        &["instances", "max_reuse", "max_idle", "requests", "queue", "body"],
+    ),
+    (&[Kind::Service], &["restart", "max_restarts"]),
+    (&[Kind::Http, Kind::Service, Kind::Job], &["window"]),
+    (&[Kind::Hooks], &["hook_timeout"]),
+    (&[Kind::Job, Kind::Task], &["timeout"]),
+    (&[Kind::Task], &["on", "idempotent", "max_attempts", "keep", "max_queued", "payload"]),
+];
+
+/// Those that do nothing without `instances = "reuse"`.
+const OF_REUSE: [&str; 2] = ["max_reuse", "max_idle"];
+
+/// Takes down what `look` finds at `actions`, and who of them cannot answer beside another.
+pub(super) fn actions(
+    resolver: &mut Resolver<'_>,
+    source: &ActionSource,
+    actions: &[ActionConfig],
+    look: Look,
+) {
+    let settings = Keys::of(&source.settings);
+    let mut http = Vec::new();
+    for action in actions {
+        let written = written(source, &settings, &action.name);
+        match look(action) {
+            Ok(kinds) => {
+                idle(resolver, action, &kinds, &written);
+                http.extend(kinds.has(Kind::Http).then_some(action));
+            }
+            Err(Misfit { why, key }) => {
+                resolver.report(Problem::in_words(why).at(written.place(&[key])));
+            }
+        }
+    }
+    for clash in clashes(http.iter().copied()) {
+        let (_, second) = clash.actions();
+        let written = written(source, &settings, second);
+        let place = written.place(&["path", "listen"]);
+        resolver.report(Problem::in_words(clash.to_string()).at(place));
+    }
+}
+
+/// Remarks on keys that say nothing of what the action is.
+fn idle(resolver: &mut Resolver<'_>, action: &ActionConfig, kinds: &Kinds, written: &WrittenKeys) {
+    let name = &action.name;
+    for (meant, keys) in MEANT_FOR {
+        if meant.iter().any(|kind| kinds.has(*kind)) {
+            continue;
+        }
+        let meant = Kinds::from_iter(meant.iter().copied()).to_string().replace('+', " or ");
+        for (key, place) in written.among(keys) {
+            let what = format!("`{key}` does nothing: it is for {meant}, and {name} is {kinds}");
+            resolver.remark(Problem::new(what, format!("drop `{key}`")).at(Some(place.clone())));
+        }
+    }
+    let answers = kinds.has(Kind::Http) || kinds.has(Kind::Task);
+    if answers && action.instances == Instances::Fresh {
+        for (key, place) in written.among(&OF_REUSE) {
+            let what = format!("`{key}` does nothing: each request has an instance of its own");
+            let mend = format!("add `instances = \"reuse\"`, or drop `{key}`");
+            resolver.remark(Problem::new(what, mend).at(Some(place.clone())));
+        }
+    }
+}
+
+/// Remarks on `[group.NAME]` of which no action is. Where it is not known of each action in
+/// which group it is, nothing is said.
+pub(super) fn groups(
+    resolver: &mut Resolver<'_>,
+    source: &ActionSource,
+    groups: &[Text],
+    reading: &Reading,
+) {
+    let by_hand = |name: &str| source.group_by_hand(name);
+    if reading.refused.iter().any(|refused| by_hand(&refused.name).is_none()) {
+        return;
+    }
+    let written = source.tables.iter().filter_map(|(name, _)| by_hand(name.get_ref()));
+    let has_actions: BTreeSet<_> =
+        reading.actions.iter().map(|action| action.group.clone()).chain(written).collect();
+    for group in groups {
+        let name = group.get_ref();
+        // That of every plugin that is still to come.
+        if has_actions.contains(&Group::from(name.as_str())) || *name == *Group::main().as_str() {
+            continue;
+        }
+        let near = nearest(name, has_actions.iter().map(Group::as_str));
+        let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+        let what = format!("`[group.{name}]` does nothing: no action is of this group");
+        let mend = format!("{near}write `group = \"{name}\"` into the settings of one, or drop it");
+        resolver.remark(Problem::new(what, mend).at(Some(resolver.place(group))));
+    }
+}
+
+/// Remarks on a table of tokens that holds none, and so lets everybody in.
+pub(super) fn tokens(resolver: &mut Resolver<'_>, settings: &Source, host: Option<&HostConfig>) {
+    let Some(place) = Keys::of(settings).below(&["api"]).place_of("tokens") else { return };
+    if host.is_none_or(HostConfig::asks_who) {
+        return;
+    }
+    let what = "`[api.tokens]` holds no token: nobody is asked who they are, and everybody who \
+                reaches the control API may do everything";
+    let mend = "add what `soloist token new NAME --role operate` prints, or drop it";
+    resolver.remark(Problem::new(what, mend).at(Some(place)));
+}
+
+/// The keys in the settings of the action `name`.
+fn written(source: &ActionSource, settings: &Keys<'_>, name: &str) -> WrittenKeys {
+    let by_hand = settings.below(&["action"]).place_of(name);
+    if let Some(header) = by_hand {
+        return WrittenKeys { header: Some(header), ..settings.below(&["action", name]) };
+    }
+    let beside = source.beside(name);
+    beside.map(|source| Keys::of(&source).below(&[])).unwrap_or_default()
+}
+
+/// The keys of one table, each with where its value stands.
+#[derive(Debug, Default)]
+struct WrittenKeys {
+    /// Where the table begins, if it has a name.
+    header: Option<Place>,
+    keys: Vec<(String, Place)>,
+}
+
+impl WrittenKeys {
+    fn place_of(&self, key: &str) -> Option<Place> {
+        self.keys.iter().find(|(known, _)| known == key).map(|(_, place)| place.clone())
+    }
+
+    /// Where the first of `keys` stands that is written, or else the table.
+    fn place(&self, keys: &[&str]) -> Option<Place> {
+        let first = keys.iter().find_map(|key| self.place_of(key));
+        first.or_else(|| self.header.clone())
+    }
+
+    /// Those of `keys` that are written.
+    fn among(&self, keys: &[&str]) -> impl Iterator<Item = (&str, &Place)> {
+        let written = self.keys.iter().filter(|(key, _)| keys.contains(&key.as_str()));
+        written.map(|(key, place)| (key.as_str(), place))
+    }
+}
+
+/// The keys of a whole file.
+struct Keys<'a> {
+    source: &'a Source,
+    root: DeTable<'a>,
+}
+
+impl<'a> Keys<'a> {
+    /// Of a file that is no TOML there are none.
+    fn of(source: &'a Source) -> Self {
+        let root = DeTable::parse(source.text()).map(toml::Spanned::into_inner);
+        Self { source, root: root.unwrap_or_default() }
+    }
+
+    /// Those of the table to which `path` leads.
+    fn below(&self, path: &[&str]) -> WrittenKeys {
+        let mut table = &self.root;
+        for step in path {
+            let next = table.iter().find(|(key, _)| key.get_ref() == step);
+            let Some(DeValue::Table(inner)) = next.map(|(_, value)| value.get_ref()) else {
+                return WrittenKeys::default();
+            };
+            table = inner;
+        }
+        let keys = table.iter().map(|(key, value)| {
+            // A table with a heading is shown by its name in that.
+            let span = match value.get_ref() {
+                DeValue::Table(_) => key.span(),
+                _ => value.span(),
+            };
+            (key.get_ref().to_string(), Place::File(self.source.excerpt(span)))
+        });
+        WrittenKeys { header: None, keys: keys.collect() }
+    }
+}
