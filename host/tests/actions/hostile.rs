@@ -182,9 +182,9 @@ fn a_strategy_is_compiled_by_another_process_first() {
     assert!(matches!(broken, PluginError::Broken { .. }), "{broken}");
     load(env!("CARGO_BIN_EXE_soloist")).expect("it is good");
     load("no-such-program").expect("it is known to be good");
-    // That it compiles as one says nothing of the other.
+    // As an action it is nothing, so no process is asked to compile it.
     let other = Plugin::load(&vetted_by("false", &cache), &guest_file("strategy"));
-    assert!(matches!(other, Err(PluginError::Broken { .. })));
+    assert!(matches!(other, Err(PluginError::NoKind { .. })));
 }
 
 /// What is wrong with a file is told as it is without another process.

@@ -2,9 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use super::{
-    Engine, Form, Kinds, Plugin, PluginError, Ranker, load, outline::Outline, vetting::Craft,
-};
+use super::{Engine, Form, Kinds, Plugin, PluginError, Ranker, load, outline::Outline};
 use soloist_heart::clock::BootTime;
 
 /// What a strategy exports.
@@ -50,7 +48,7 @@ impl Inspection {
         let sha256 = load::sha256(&bytes);
         let known = engine.knows(file, &sha256);
         let began = BootTime::now();
-        let vetted = engine.vet(Craft::Action, file, &bytes, &sha256);
+        let vetted = load::vet(engine, file, &bytes, &sha256);
         let loaded = vetted.and_then(|()| Plugin::from_bytes(engine, file, &bytes));
         let took = BootTime::now().since(began);
         // Of what is no action it may still be one; nothing else is compiled to find that out.

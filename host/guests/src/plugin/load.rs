@@ -62,7 +62,7 @@ impl Plugin {
         {
             return Err(PluginError::Pinned { file: file.to_owned(), pin, sha256 });
         }
-        engine.vet(Craft::Action, file, &bytes, &sha256)?;
+        vet(engine, file, &bytes, &sha256)?;
         let plugin = Self::make(engine, file, &bytes, sha256)?;
         engine.loaded(file);
         Ok(plugin)
@@ -161,8 +161,29 @@ pub(super) fn component<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]
 /// # Errors
 /// When it is no plugin. That it can be loaded is not said.
 pub fn kinds(file: &Path) -> Result<Kinds, PluginError> {
-    let bytes = read(file)?;
-    let component = component(file, &bytes)?;
+    kinds_in(file, &read(file)?)
+}
+
+/// Makes sure that compiling `bytes`, the content of `file`, comes to an end. What exports only
+/// what is nothing to be run is refused without that.
+pub(super) fn vet(
+    engine: &Engine,
+    file: &Path,
+    bytes: &[u8],
+    sha256: &str,
+) -> Result<(), PluginError> {
+    // The compiler tells best what else is wrong with a file.
+    if !engine.knows(file, sha256)
+        && let Err(PluginError::NoKind { file, exports }) = kinds_in(file, bytes)
+        && !exports.is_empty()
+    {
+        return Err(PluginError::NoKind { file, exports });
+    }
+    engine.vet(Craft::Action, file, bytes, sha256)
+}
+
+fn kinds_in(file: &Path, bytes: &[u8]) -> Result<Kinds, PluginError> {
+    let component = component(file, bytes)?;
     let outline = Outline::read(&component)
         .map_err(|source| PluginError::Compile { file: file.to_owned(), source: source.into() })?;
     let kinds = kinds_of(&outline.exports);
