@@ -8,7 +8,6 @@ use super::{
     file::{ApiTable, HostTable, HostTlsTable},
     hosts::is_name,
     problem::Problem,
-    resolve::machine_name,
     resolver::Resolver,
     value,
 };
@@ -187,4 +186,9 @@ fn check_openness(host: &HostConfig, insecure: bool) -> Result<(), Problem> {
          tokens (`soloist token new NAME --role operate`); or listen on 127.0.0.1; or write \
          `insecure = true` in [host] where the network itself keeps strangers out",
     ))
+}
+
+/// The name by which this machine calls itself.
+fn machine_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

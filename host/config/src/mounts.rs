@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
-use super::{ActionConfig, Reserved, action::overlap};
+use super::{ActionConfig, Reserved, action::overlap, own_path::own_path};
 
 /// The path that stands for a whole address.
 const ROOT: &str = "/";
@@ -55,11 +55,6 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.listen, self.path.trim_end_matches('/'))
     }
-}
-
-/// The path of an action of whose path no settings speak.
-pub(super) fn own_path(name: &str) -> Arc<str> {
-    format!("/{name}").into()
 }
 
 impl ActionConfig {

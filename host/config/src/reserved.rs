@@ -6,7 +6,7 @@ use super::{
     ActionConfig, Kind,
     action::DEFAULT_LISTEN,
     file::{ActionTable, Text},
-    mounts::own_path,
+    own_path::own_path,
     value,
 };
 

@@ -19,7 +19,7 @@ use super::{
     lease, lenient,
     problem::{Place, Problem},
     resolver::Resolver,
-    review, store_tls, traces, value,
+    review, store, traces, value,
 };
 
 const DEFAULT_FILE: &str = "soloist.toml";
@@ -30,6 +30,16 @@ const DEFAULT_TTL: Duration = Duration::from_secs(5);
 const DEFAULT_STOP: Duration = Duration::from_millis(500);
 const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
 const DEFAULT_COOL_DOWN: Duration = Duration::from_secs(30);
+
+impl Config {
+    /// Reads and checks the settings.
+    ///
+    /// # Errors
+    /// Tells everything that is wrong with them.
+    pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
+        load(std::path::Path::new(""), overrides)
+    }
+}
 
 /// Reads the settings; the default file is looked for in `folder`.
 pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
@@ -69,11 +79,6 @@ fn of_an_action(source: &Source) -> Problem {
     )
 }
 
-/// The name by which this machine calls itself.
-pub(super) fn machine_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
 /// `None` only if there are problems. No `?` before all have been looked for.
 fn config(
     resolver: &mut Resolver<'_>,
@@ -84,7 +89,7 @@ fn config(
     let cluster = resolver.written(file.cluster, DEFAULT_CLUSTER);
     let cluster = resolver.read(&cluster, value::cluster);
     let store = store(resolver, file.store, &overrides.store);
-    let store = store.and_then(|url| store_tls::read(resolver, file.store_tls, overrides, url));
+    let store = store.and_then(|url| store::read(resolver, file.store_tls, overrides, url));
     let plugins = resolver.either("plugins", &overrides.plugins, file.plugins, DEFAULT_PLUGINS);
     let folder = resolver.path(&plugins, Path::new(&plugins.text));
     let host = host::read(resolver, file.host, file.api, overrides);

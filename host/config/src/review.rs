@@ -10,22 +10,11 @@ use toml::de::{DeTable, DeValue};
 use super::{
     ActionConfig, ActionSource, HostConfig, Instances, Kind, Kinds, Reading, clashes,
     file::{Source, Text, nearest},
+    look::{Look, Misfit},
     problem::{Place, Problem},
     resolver::Resolver,
 };
 use soloist_heart::Group;
-
-/// Says what an action is run as, by its plugin and its settings; or why it cannot be.
-pub type Look = fn(&ActionConfig) -> Result<Kinds, Misfit>;
-
-/// Why a plugin cannot be run as the settings of its action want it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misfit {
-    /// What is wrong, and the mend.
-    pub why: String,
-    /// The key of the settings that is about it.
-    pub key: &'static str,
-}
 
 /// Which kinds the keys of an action say something of. What is missing here is for all of them,
 /// or is refused without a look at the plugin.

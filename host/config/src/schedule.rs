@@ -4,6 +4,7 @@
 //! which some host began; so all hosts agree on it.
 
 mod field;
+mod misread;
 mod pattern;
 mod remark;
 mod wall;
@@ -146,11 +147,6 @@ fn every(text: &str, span: &str) -> Result<Schedule, Problem> {
 
 fn zoned(pattern: &Pattern, zone: Tz) -> Zoned<'_> {
     Zoned { pattern, wall: Wall(zone) }
-}
-
-/// What is wrong with `text`, which should be a schedule.
-fn misread(text: &str, why: &str, help: &str) -> Problem {
-    Problem::new(format!("`{text}` is no schedule: {why}"), help)
 }
 
 /// A time zone by its name in the IANA database.

@@ -3,6 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use super::*;
+use soloist_heart::Timings;
 
 /// A folder with `plugins/web.wasm` and `plugins/report.wasm`, and `text` as its settings.
 fn folder(text: &str) -> tempfile::TempDir {

@@ -1,6 +1,6 @@
 //! Fair shares: how much each client may have of what there is for all of them.
 //!
-//! A client may hold [`GENEROSITY`] times as much as is free then. So one that is alone may
+//! A client may hold `GENEROSITY` times as much as is free then. So one that is alone may
 //! have three quarters of it all; with each that wants as much as it can get, less; and several
 //! that are greedy still leave something, be it little, to who holds nothing yet (A. K.
 //! Choudhury, E. L. Hahne: "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches",

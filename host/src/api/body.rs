@@ -11,9 +11,10 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     budget::{Cut, crowded},
     refusal::Refusal,
-    server::REQUEST_TIME,
 };
 
+/// How long a client may take to send a request, to sit idle, or to take nothing of an answer.
+pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// The slowest that a client may send, in bytes a second, once [`REQUEST_TIME`] is over.
 const SLOWEST: usize = 16 << 10;
 

@@ -23,7 +23,7 @@ use super::{
     needs::{OPERATE, READ},
     refusal::Refusal,
     routes::Routes,
-    tasks::{self, RETRY_AFTER, TaskDesk, put},
+    task_desk::{self, RETRY_AFTER, TaskDesk, put},
 };
 use crate::tasks::{
     CALL,
@@ -107,7 +107,7 @@ async fn answer(
         return Err(Refusal::new(StatusCode::CONFLICT, error, help));
     };
     let CastAnswer { payload, content_type } = answer;
-    Ok(tasks::answer(Answer { payload, content_type }))
+    Ok(task_desk::answer(Answer { payload, content_type }))
 }
 
 async fn dead(

@@ -23,9 +23,13 @@ mod own_site;
 mod refusal;
 mod routes;
 mod server;
+mod source;
 mod starting;
 mod state;
 mod status;
+mod store_refusal;
+mod table;
+mod task_desk;
 mod tasks;
 
 pub use casts::Dealt;
@@ -33,7 +37,8 @@ pub use entrance::{Entrance, EntranceError};
 pub use jobs::{JobEntry, JobFirings, JobFuture, JobList, JobSource, NEXT_MAX, NextFiring};
 pub use logs::LogSource;
 pub use refusal::Reason;
-pub use server::{Desks, StatusSource, serve};
+pub use server::{Desks, serve};
+pub use source::StatusSource;
 pub use starting::while_starting;
 pub use state::StateKeys;
 #[cfg(test)]
@@ -42,4 +47,5 @@ pub use status::{
     ActionEntry, GroupEntry, HostEntry, LeaderlessEntry, MemberEntry, Role, Status, StoreEntry,
     StoreState, StrangerEntry,
 };
-pub use tasks::{TaskDesk, TaskEntry};
+pub use task_desk::TaskDesk;
+pub use tasks::TaskEntry;

@@ -3,7 +3,7 @@
 //! Invariant: a route cannot be forgotten. Those that are written here say what they need;
 //! whatever else comes to stand in the router is for those who may operate.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -15,7 +15,8 @@ use axum::{
 
 use super::{
     entrance::{self, Entrance},
-    needs::{Needs, OPERATE, READ},
+    needs::Needs,
+    table::Table,
 };
 
 /// Routes of one room, which share `S`.
@@ -23,10 +24,6 @@ pub(super) struct Routes<S = ()> {
     router: Router<S>,
     table: Table,
 }
-
-/// What each route needs.
-#[derive(Default)]
-pub(super) struct Table(HashMap<&'static str, HashMap<Method, Needs>>);
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub(super) fn new() -> Self {
@@ -113,14 +110,5 @@ impl Routes {
             methods.iter().map(|(method, needs)| (*path, method.clone(), *needs))
         });
         rows.collect()
-    }
-}
-
-impl Table {
-    /// What it takes to ask for what is at `path`; there may be nothing.
-    pub(super) fn needs(&self, method: &Method, path: Option<&str>) -> Needs {
-        let Some(path) = path else { return READ };
-        let method = entrance::as_listed(method);
-        self.0.get(path).and_then(|methods| methods.get(method)).copied().unwrap_or(OPERATE)
     }
 }

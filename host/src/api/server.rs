@@ -20,7 +20,8 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    JobSource, Status,
+    JobSource,
+    body::REQUEST_TIME,
     budget::Budget,
     casts, commands, dashboard,
     entrance::Entrance,
@@ -30,8 +31,10 @@ use super::{
     needs::{Needs, READ},
     refusal::Refusal,
     routes::Routes,
+    source::StatusSource,
     state,
-    tasks::{self, TaskDesk},
+    task_desk::TaskDesk,
+    tasks,
 };
 use crate::{
     action::{Answers, Caller, Hall, Outright, Places, Tasks, accept_all},
@@ -44,8 +47,6 @@ use soloist_telemetry::journal::Journal;
 use soloist_text::tame;
 use soloist_tls::Acceptor;
 
-/// How long a client may take to send a request, to sit idle, or to take nothing of an answer.
-pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How long an answer in flight may take once the server stops.
 const GRACE: Duration = Duration::from_secs(1);
 /// Other hosts send what they are asked for the leader's actions over many of them.
@@ -94,21 +95,6 @@ GET, POST, DELETE /v1/tasks/TASK/dead   what was given up, tried again, taken aw
 
 /leader/ACTION/PATH                what the leader's action answers at /PATH, from any host
 ";
-
-/// Where the control API learns what it says.
-pub trait StatusSource: Send + Sync + 'static {
-    /// The cluster as this host sees it now.
-    fn status(&self) -> Status;
-
-    /// The measurements of this host, in Prometheus' text format.
-    fn metrics(&self) -> String;
-
-    /// Whether plugins are prepared and the session in the store is live.
-    ///
-    /// # Errors
-    /// Says what is missing.
-    fn ready(&self) -> Result<(), String>;
-}
 
 type Source = Arc<dyn StatusSource>;
 

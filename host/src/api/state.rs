@@ -36,11 +36,11 @@ use super::{
     needs::{OPERATE, READ},
     refusal::Refusal,
     routes::Routes,
+    store_refusal::{limit, refusal},
 };
 use crate::action::Programme;
 use soloist_config::check_name;
-use soloist_stores::{BATCH_MAX, Guard, State, StoreError, VALUE_MAX, Write};
-use soloist_text::with_causes;
+use soloist_stores::{BATCH_MAX, Guard, State, VALUE_MAX, Write};
 
 /// How many keys one answer lists at most, and where nobody asks for fewer.
 const PAGE: usize = 1000;
@@ -216,33 +216,6 @@ fn missing(action: &str, key: &str) -> Refusal {
 
 fn too_large() -> Refusal {
     limit(format!("the value is longer than {VALUE_MAX} bytes"))
-}
-
-fn limit(problem: String) -> Refusal {
-    let help = "state is for small things that must outlive a leader: keep the large elsewhere";
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, problem, help)
-}
-
-/// What a failed call means to whoever asked.
-pub(super) fn refusal(error: StoreError) -> Refusal {
-    let text = with_causes(&error);
-    match error {
-        StoreError::Limit(problem) => limit(problem),
-        StoreError::Unavailable { .. } => {
-            let help =
-                "try again when GET /readyz says ok; a write may have been made all the same";
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text, help)
-        }
-        StoreError::Refused { .. } => {
-            let help = "mend that in the store, or in this host's `store`";
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text, help)
-        }
-        StoreError::Conflict
-        | StoreError::NotLeader
-        | StoreError::LeaseGone
-        | StoreError::NameTaken { .. }
-        | StoreError::Removed { .. } => Refusal::new(StatusCode::CONFLICT, text, "try again"),
-    }
 }
 
 #[cfg(test)]

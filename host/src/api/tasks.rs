@@ -15,7 +15,7 @@ use axum::{
     Json,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -26,10 +26,11 @@ use super::{
     needs::{OPERATE, READ},
     refusal::Refusal,
     routes::Routes,
+    task_desk::{RETRY_AFTER, TaskDesk, answer, put},
 };
 use crate::{
-    action::{Action, Workshop},
-    tasks::{ATTEMPT, CALL, Dispatcher, HOST, Passed, status},
+    action::Action,
+    tasks::{ATTEMPT, CALL, HOST, Passed, status},
 };
 use soloist_config::{DAY, MS, span};
 use soloist_guests::{
@@ -37,20 +38,7 @@ use soloist_guests::{
     plugin::{Answer, Call},
 };
 use soloist_resources::budget::Tab;
-use soloist_stores::is_content_type;
 use soloist_trace::TraceContext;
-
-/// How long a caller is asked to wait who found no place, in seconds.
-pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-
-/// Who answers what is asked about tasks.
-#[derive(Clone)]
-pub struct TaskDesk {
-    /// Takes calls to those who do them.
-    pub dispatcher: Arc<Dispatcher>,
-    /// Does those that other hosts pass on.
-    pub workshop: Arc<Workshop>,
-}
 
 /// A task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,22 +147,6 @@ async fn read(action: &Action, body: Body) -> Result<Bytes, Refusal> {
     payload.map_err(|missing| missing.refusal("payload", large))
 }
 
-pub(super) fn answer(Answer { payload, content_type }: Answer) -> Response {
-    let mut response = Response::new(Body::from(payload));
-    // What the store or another host says was checked by nobody here.
-    if let Some(form) = content_type.filter(|form| is_content_type(form)) {
-        put(response.headers_mut(), &header::CONTENT_TYPE, &form);
-    }
-    response
-}
-
-/// What no header can say is left out.
-pub(super) fn put(headers: &mut HeaderMap, name: &header::HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
-}
-
 impl Terms {
     fn suit_a_cast(&self) -> Result<(), Refusal> {
         if self.timeout.is_none() && self.attempts.is_none() {
@@ -229,9 +201,9 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        action::Tasks,
+        action::{Tasks, Workshop},
         cluster::{Passport, Peers},
-        tasks::casts::Desk,
+        tasks::{Dispatcher, casts::Desk},
     };
     use soloist_stores::Store;
 

@@ -24,7 +24,7 @@ struct Asking {
     /// Why; it stands in the log and in the status
     #[arg(long, default_value = "")]
     reason: String,
-    /// Who wants it [default: who is logged in here, as in `ada@desk`]
+    /// Who wants it (default: who is logged in here, as in `ada@desk`)
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
 }

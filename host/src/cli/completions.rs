@@ -2,10 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{Cli, ExitError, terminal::hand_out};
+use super::{ExitError, terminal::hand_out};
 
 /// Print the completions of a shell
 ///
@@ -23,27 +23,27 @@ pub(super) struct ManArgs {
     folder: Option<PathBuf>,
 }
 
-/// Prints the completions.
-pub(super) fn completions(args: &CompletionsArgs) {
+/// Prints the completions of `line`, the command line.
+pub(super) fn completions(args: &CompletionsArgs, mut line: Command) {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "soloist", &mut script);
+    clap_complete::generate(args.shell, &mut line, "soloist", &mut script);
     hand_out(&script);
 }
 
-/// Prints the page, or writes them all.
-pub(super) fn man(args: &ManArgs) -> Result<(), ExitError> {
+/// Prints the page of `line`, the command line, or writes them all.
+pub(super) fn man(args: &ManArgs, line: Command) -> Result<(), ExitError> {
     let Some(folder) = &args.folder else {
         let mut page = Vec::new();
-        let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+        let rendered = clap_mangen::Man::new(line).render(&mut page);
         rendered.map_err(|error| ExitError::internal("cannot make the manual page", &error))?;
         hand_out(&page);
         return Ok(());
     };
-    fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
-        .map_err(|error| {
+    fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(line, folder)).map_err(
+        |error| {
             ExitError::unavailable(format!("cannot write to {}", folder.display()))
                 .caused_by(&error)
                 .help("name a folder that this user can write to")
-        })
+        },
+    )
 }

@@ -11,7 +11,7 @@ use owo_colors::Style;
 use super::{
     ExitError,
     client::{Client, HostArgs, Question},
-    count,
+    count::count,
     terminal::{Paint, say, say_json, tame},
 };
 use soloist_guests::capability::{LINES_MAX, LogLine};

@@ -7,6 +7,7 @@ mod client;
 mod command;
 mod completions;
 mod config;
+mod count;
 mod demo;
 mod dev;
 mod exit;
@@ -16,6 +17,7 @@ mod logs;
 mod orphans;
 mod plugin;
 mod run;
+mod runtime;
 mod settings;
 mod signals;
 mod state;
@@ -27,12 +29,12 @@ mod terminal;
 mod token;
 mod version;
 
-use std::{ops::RangeInclusive, process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, builder::RangedU64ValueParser};
-use tokio::runtime::{Builder, Runtime};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use exit::{Exit, ExitError};
+use runtime::in_runtime;
 
 /// Many hosts stand by, exactly one performs.
 ///
@@ -110,11 +112,11 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
         Command::Call(args) => in_runtime(call::call(args)),
         Command::Cast(args) => in_runtime(call::cast(args)),
         Command::Completions(args) => {
-            completions::completions(&args);
+            completions::completions(&args, Cli::command());
             Ok(Exit::Ok.into())
         }
         Command::Config(args) => config::main(args).map(|()| Exit::Ok.into()),
-        Command::Man(args) => completions::man(&args).map(|()| Exit::Ok.into()),
+        Command::Man(args) => completions::man(&args, Cli::command()).map(|()| Exit::Ok.into()),
         Command::Tasks(args) => in_runtime(tasks::main(args)),
         Command::Drain(args) => in_runtime(command::drain(args)),
         Command::Pause(args) => in_runtime(command::pause(args)),
@@ -130,32 +132,8 @@ fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
     }
 }
 
-/// How long calls that block may keep the process when all work is done and told.
-const LINGER: Duration = Duration::from_millis(500);
-
-/// Does `work` on a runtime with a thread for each core.
-fn in_runtime(work: impl Future<Output = Result<(), ExitError>>) -> Result<ExitCode, ExitError> {
-    let runtime = runtime(&mut Builder::new_multi_thread())?;
-    let done = runtime.block_on(work);
-    // Dropping it would wait for each of them: one on a file system that hangs never ends.
-    runtime.shutdown_timeout(LINGER);
-    done.map(|()| Exit::Ok.into())
-}
-
-/// Reads a number of a flag, within `range`.
-fn count(range: RangeInclusive<u64>) -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(range)
-}
-
-fn runtime(builder: &mut Builder) -> Result<Runtime, ExitError> {
-    let built = builder.enable_all().build();
-    built.map_err(|error| ExitError::internal("cannot start the runtime", &error))
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

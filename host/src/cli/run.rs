@@ -11,9 +11,10 @@ use clap::{Args, builder::FalseyValueParser};
 use tokio::runtime::Builder;
 
 use super::{
-    Exit, ExitError, in_runtime,
+    Exit, ExitError,
     logging::{self, LogFormat},
-    orphans, runtime,
+    orphans,
+    runtime::{in_runtime, runtime},
     settings::SettingsArgs,
     signals::{self, Signals},
 };

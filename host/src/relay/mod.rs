@@ -27,6 +27,7 @@ mod headers;
 mod hop;
 mod limits;
 mod line;
+mod marks;
 mod refusal;
 mod shared;
 mod trail;
@@ -109,7 +110,7 @@ impl Relay {
 
     /// Tells the host that has asked that it was not let in, and not its client.
     pub(crate) fn mark_stranger(headers: &mut HeaderMap) {
-        trail::mark_stranger(headers);
+        marks::mark_stranger(headers);
     }
 
     /// Answers a request to the control address, under `/leader/`.

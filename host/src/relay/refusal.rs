@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ::http::{Response, StatusCode};
 
-use super::{Carried, trail};
+use super::{Carried, marks};
 use crate::action::{BAD_BODY, Unserved, nowhere, told, too_large};
 
 /// Why the relay cannot pass an answer on.
@@ -96,7 +96,7 @@ impl Refusal {
     pub(super) fn response(&self, to_host: bool) -> Response<Carried> {
         let mut response = told(self.status(), Carried::text(format!("{self}\n")));
         if let Some(unserved) = self.unserved().filter(|_| to_host) {
-            trail::mark(response.headers_mut(), unserved);
+            marks::mark(response.headers_mut(), unserved);
         }
         response
     }

@@ -1,4 +1,4 @@
-//! What hosts say to each other of a request that passes them, and of its answer.
+//! What hosts say to each other of a request that passes them.
 //!
 //! Between hosts, and nowhere else:
 //!
@@ -10,14 +10,12 @@
 //! | `soloist-scheme` | `https`, if the client came by TLS |
 //! | `soloist-asked` | which host the client has asked for |
 //! | `soloist-probe` | that nothing is asked for but whether that term goes on |
-//! | `soloist-unserved` | of an answer: `not-begun` or `lost`, where another leader may answer; `stranger`, where the host that asks was not let in |
 
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{limits::HOPS, refusal::Refusal};
-use crate::action::Unserved;
 use soloist_config::MINUTE;
 use soloist_heart::Token;
 
@@ -27,10 +25,6 @@ const HOLD: HeaderName = HeaderName::from_static("soloist-hold");
 const SCHEME: HeaderName = HeaderName::from_static("soloist-scheme");
 const ASKED: HeaderName = HeaderName::from_static("soloist-asked");
 const PROBE: HeaderName = HeaderName::from_static("soloist-probe");
-const UNSERVED: HeaderName = HeaderName::from_static("soloist-unserved");
-const NOT_BEGUN: HeaderValue = HeaderValue::from_static("not-begun");
-const STRANGER: HeaderValue = HeaderValue::from_static("stranger");
-const LOST: HeaderValue = HeaderValue::from_static("lost");
 
 /// What hosts tell each other of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,34 +107,6 @@ impl Trail {
 /// who wants to know no more.
 pub(super) fn is_from_host(headers: &HeaderMap) -> bool {
     headers.get_all(VIA).iter().any(|value| value.to_str().is_ok())
-}
-
-/// Tells the host that has asked that another leader may answer.
-pub(super) fn mark(headers: &mut HeaderMap, unserved: Unserved) {
-    let value = match unserved {
-        Unserved::NotBegun => NOT_BEGUN,
-        Unserved::Lost => LOST,
-    };
-    headers.insert(UNSERVED, value);
-}
-
-/// Tells the host that has asked that it was not let in.
-pub(super) fn mark_stranger(headers: &mut HeaderMap) {
-    headers.insert(UNSERVED, STRANGER);
-}
-
-/// Whether another host did not let this one in.
-pub(super) fn is_stranger(headers: &HeaderMap) -> bool {
-    headers.get(UNSERVED).is_some_and(|value| value == STRANGER)
-}
-
-/// What another host says of a request that it did not answer.
-pub(super) fn unserved(headers: &HeaderMap) -> Option<Unserved> {
-    match headers.get(UNSERVED)? {
-        value if value == NOT_BEGUN => Some(Unserved::NotBegun),
-        value if value == LOST => Some(Unserved::Lost),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use wit_bindgen_c as c;
 use wit_bindgen_go as go;
 
-use super::{File, Language, ScaffoldError};
+use super::{Language, ScaffoldError, files::File};
 use soloist_guests::plugin::wit;
 
 /// The folder of a project that the bindings are in.

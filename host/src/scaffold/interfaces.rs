@@ -2,7 +2,11 @@
 
 use std::{fs, path::Path};
 
-use super::{File, Kind, Language, Manifest, Recipe, ScaffoldError, bindings, put};
+use super::{
+    Kind, Language, Manifest, ScaffoldError, bindings,
+    files::{File, put},
+    recipe::Recipe,
+};
 use soloist_guests::plugin::wit;
 
 /// The module that a new Go program is, and that its bindings are in.

@@ -8,62 +8,29 @@
 //!   files that were generated.
 
 mod bindings;
+mod choice;
 mod error;
+mod files;
 mod interfaces;
 mod manifest;
 mod recipe;
 mod template;
 
-use std::{
-    fmt, fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::{fs, io::ErrorKind, path::Path};
 
+pub use choice::{Kind, Language};
 pub use error::ScaffoldError;
 pub use interfaces::renew;
 pub use manifest::Manifest;
 pub use template::Template;
 
-use serde::{Deserialize, Serialize};
-
-use self::recipe::{Recipe, SETTINGS};
+use self::{
+    files::{File, put},
+    recipe::{Recipe, SETTINGS},
+};
 
 /// The longest name: it becomes part of file names and of commands.
 const NAME_MAX: usize = 40;
-
-/// The languages that a project can be written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    /// Rust, by cargo alone.
-    Rust,
-    /// JavaScript, in the engine that componentize-js brings.
-    #[value(name = "js", alias = "javascript")]
-    #[serde(rename = "js")]
-    JavaScript,
-    /// Python, in the interpreter that componentize-py brings.
-    #[value(alias = "py")]
-    Python,
-    /// C, by any clang that has WASI's C library; zig has it.
-    C,
-    /// Go, by its own compiler.
-    Go,
-}
-
-/// What a project is to become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// It answers HTTP requests.
-    Http,
-    /// It runs for as long as the term lasts.
-    Service,
-    /// It does one piece of work and ends.
-    Job,
-    /// Any host runs it when it is called.
-    Task,
-}
 
 /// A project before it is written.
 #[derive(Clone, Debug)]
@@ -73,9 +40,6 @@ pub struct Project {
     kind: Kind,
     template: Option<Template>,
 }
-
-/// One file of a project: where it is, below the project's folder, and what is in it.
-type File = (PathBuf, Vec<u8>);
 
 impl Project {
     /// A project under this name.
@@ -332,71 +296,6 @@ fn copy(with_settings: bool) -> &'static str {
         "Copy `{{name}}.toml`, and then `{{output}}` as `{{name}}.wasm`, into the plugins folder of your hosts."
     } else {
         "Copy `{{output}}` into the plugins folder of your hosts as `{{name}}.wasm`."
-    }
-}
-
-fn put(folder: &Path, files: Vec<File>) -> Result<(), ScaffoldError> {
-    for (path, bytes) in files {
-        let path = folder.join(path);
-        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-        made.and_then(|()| fs::write(&path, bytes))
-            .map_err(|source| ScaffoldError::Write { path, source })?;
-    }
-    Ok(())
-}
-
-impl Kind {
-    fn does(self) -> &'static str {
-        match self {
-            Self::Http => "It answers every request with the term that it runs under.",
-            Self::Service => {
-                "It works as long as its host leads, and leaves when the term is ending."
-            }
-            Self::Job => "It does one piece of work and ends.",
-            Self::Task => "It answers a call with its text in capital letters.",
-        }
-    }
-
-    /// Whether it is nothing without settings.
-    fn has_settings(self) -> bool {
-        self == Self::Job
-    }
-
-    /// What happens when it is in the plugins folder.
-    fn run(self) -> &'static str {
-        match self {
-            Self::Http => {
-                "The host that leads answers at <http://127.0.0.1:3000/{{name}}>, and at\n<http://127.0.0.1:3000/> as well as long as no other plugin does."
-            }
-            Self::Service => "The host that leads runs it, and its lines stand in that host's log.",
-            Self::Job => {
-                "The host that leads runs it by the `schedule` in `{{name}}.toml`, and whenever\n`soloist jobs run {{name}}` asks for it."
-            }
-            Self::Task => "Any host does it when it is called: `soloist call {{name}} hello`.",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http => "http",
-            Self::Service => "service",
-            Self::Job => "job",
-            Self::Task => "task",
-        })
-    }
-}
-
-impl fmt::Display for Language {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rust => "Rust",
-            Self::JavaScript => "JavaScript",
-            Self::Python => "Python",
-            Self::C => "C",
-            Self::Go => "Go",
-        })
     }
 }
 

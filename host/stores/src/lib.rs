@@ -9,10 +9,15 @@
 //! - In a group, the candidate with the lowest create revision leads; a new
 //!   candidate's revision is greater than every one given out before it.
 //! - A note stands, whoever lives, until it is erased.
-//! - A write that names a [`LeaderKey`] happens only if that key still exists
-//!   at its create revision.
+//! - A write that names a [`LeaderKey`](soloist_heart::LeaderKey) happens only if that key still
+//!   exists at its create revision.
 //! - A store that is another one than before, or an older one, is told of by
 //!   [`Store::mismatches`] before anything else of it is.
+
+#![cfg_attr(
+    not(all(feature = "etcd", feature = "sqlite")),
+    allow(dead_code, unused_imports, unused_variables, reason = "each store needs a part of it")
+)]
 
 mod cast;
 mod error;

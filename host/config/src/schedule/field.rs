@@ -6,7 +6,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{super::problem::Problem, misread};
+use super::{super::problem::Problem, misread::misread};
 
 /// A field, and what it may hold.
 pub(super) struct Field {

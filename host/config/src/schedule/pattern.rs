@@ -8,7 +8,7 @@ use croner::{Cron, CronComponent, Weekday, parser::CronParser};
 use super::{
     super::problem::{ConfigError, Problem},
     field::{FIELDS, Field},
-    misread,
+    misread::misread,
 };
 
 /// Short names, and what they stand for: those of crontab(5) in Vixie cron.

@@ -17,7 +17,7 @@ use std::{
 
 use tempfile::{NamedTempFile, TempDir};
 
-use super::load::sha256;
+use super::digest::sha256;
 
 /// How long what was compiled is remembered.
 const REMEMBERED: Duration = Duration::from_secs(180 * 24 * 3600);

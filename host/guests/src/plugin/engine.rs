@@ -5,6 +5,7 @@
 //! the second one is made when the first component of 0.3 appears.
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -13,51 +14,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
 use super::{
-    PluginError, artefacts,
+    EngineError, PluginError,
+    artefacts::{self, Note},
     function_cache::FunctionCache,
-    machine::{Caches, INSTANCES, Machine, Wasi, Weight},
+    machine::{Caches, Machine, Wasi, Weight},
+    pool::INSTANCES,
     ticker::{Hurry, Live, Ticker},
     vetting::{Craft, Vetting},
 };
 use crate::capability::{BlockingPools, Lines};
 use soloist_resources::budget::Budget;
-
-/// The engine could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The folder of the compile cache cannot be used.
-    #[error(
-        "cannot keep compiled plugins in {folder}: make it a folder that this user may write to, or choose another with XDG_CACHE_HOME (an absolute path)"
-    )]
-    Cache {
-        /// The folder.
-        folder: PathBuf,
-        /// Why not.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The pool could not be reserved.
-    #[error(
-        "cannot reserve the address space for {INSTANCES} instances (about 8 TiB, which takes no memory): lift the limit on virtual memory (`ulimit -v unlimited`, or LimitAS= of systemd)"
-    )]
-    Pool {
-        /// Why not.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// What plugins may import could not be put together; this is a fault of soloist's.
-    #[error("cannot offer plugins their imports; please report this")]
-    Linker {
-        /// Why not.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The thread that interrupts guests could not be started.
-    #[error(
-        "cannot start the thread that interrupts guests: lift the limit on threads (`ulimit -u`)"
-    )]
-    Ticker {
-        /// Why not.
-        source: std::io::Error,
-    },
-}
 
 /// The program that runs, even if an upgrade has put another in its place (proc(5)).
 const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -119,8 +85,8 @@ impl Engine {
         Ok(Self::new(cache_folder())?.vetting_by(THIS_PROGRAM.into(), functions))
     }
 
-    /// The same as [`new`](Self::new), which takes functions from the file `functions`, and puts there what it
-    /// compiles, when it is asked to [keep](Self::keep_functions) them.
+    /// The same as [`new`](Self::new), which takes functions from the file `functions`, and puts
+    /// there what it compiles, when it is asked to keep them.
     pub fn with_functions(cache: Option<PathBuf>, functions: &Path) -> Result<Self, EngineError> {
         let opened = FunctionCache::open(functions);
         let opened = opened.map_err(|source| EngineError::Cache {
@@ -177,7 +143,7 @@ impl Engine {
         sha256: &str,
     ) -> Result<(), PluginError> {
         let vetting = self.vetting.as_ref();
-        vetting.map_or(Ok(()), |vetting| vetting.pass(self, craft, file, bytes, sha256))
+        vetting.map_or(Ok(()), |vetting| vetting.pass(self.note(craft, sha256), craft, file, bytes))
     }
 
     /// Takes note that `file` was loaded.
@@ -185,9 +151,23 @@ impl Engine {
         self.vetting.iter().for_each(|vetting| vetting.loaded(file));
     }
 
+    /// Where it is noted that what has this digest was compiled: another place for another version
+    /// of the compiler, or other settings of it.
+    fn note(&self, craft: Craft, sha256: &str) -> Option<Note> {
+        let mut hasher = DefaultHasher::new();
+        self.plain().engine.precompile_compatibility_hash().hash(&mut hasher);
+        let compiler = hasher.finish();
+        let name = match craft {
+            Craft::Action => format!("{sha256}-{compiler:016x}"),
+            Craft::Strategy => format!("{sha256}-{compiler:016x}-strategy"),
+        };
+        self.cache().map(|cache| Note::new(cache, &name))
+    }
+
     /// Whether the content of `file`, with this digest, was compiled before, and is kept.
     pub(super) fn knows(&self, file: &Path, sha256: &str) -> bool {
-        self.vetting.is_some() && Vetting::knows(self, Craft::Action, file, sha256)
+        self.vetting.is_some()
+            && Vetting::knows(self.note(Craft::Action, sha256), Craft::Action, file)
     }
 
     /// Where compiled plugins are kept.

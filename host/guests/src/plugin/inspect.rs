@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use super::{Engine, Form, Kinds, Plugin, PluginError, Ranker, load, outline::Outline};
+use super::{
+    Engine, Form, Kinds, Plugin, PluginError, Ranker, digest::sha256, load, outline::Outline,
+};
 use soloist_heart::clock::BootTime;
 
 /// What a strategy exports.
@@ -45,7 +47,7 @@ impl Inspection {
         let Outline { imports, exports, .. } = Outline::read(shown).unwrap_or_default();
         let lifted = component.as_ref().is_ok_and(|component| **component != bytes[..]);
         drop(component);
-        let sha256 = load::sha256(&bytes);
+        let sha256 = sha256(&bytes);
         let known = engine.knows(file, &sha256);
         let began = BootTime::now();
         let vetted = load::vet(engine, file, &bytes, &sha256);

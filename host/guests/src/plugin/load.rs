@@ -8,11 +8,11 @@ use std::{
     sync::Arc,
 };
 
-use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
 use super::{
     Engine, Entries, Form, Kinds, PluginError,
+    digest::sha256,
     kind::kinds_of,
     lift::lift,
     machine::{Machine, Weight},
@@ -140,11 +140,6 @@ pub fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
     let opened = File::open(file).map_err(failed)?;
     let read = small_file::read_unless_larger(opened, FILE_MAX).map_err(failed)?;
     read.ok_or_else(|| PluginError::TooLarge { file: file.to_owned(), max: FILE_MAX })
-}
-
-/// The SHA-256 of `bytes`, in hexadecimal digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hex(Sha256::digest(bytes).as_slice())
 }
 
 /// The component that `bytes`, the content of `file`, is or can be lifted to.

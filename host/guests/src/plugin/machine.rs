@@ -7,13 +7,10 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use super::{artefacts, engine::EngineError, function_cache::FunctionCache};
+use super::{artefacts, engine_error::EngineError, function_cache::FunctionCache, pool::INSTANCES};
 use crate::capability::{self, GuestState};
 use soloist_config::MEMORY_MAX;
 
-/// The most instances at one time, of all plugins together. An action has 1,000
-/// at most, so that one cannot starve the others.
-pub(super) const INSTANCES: u32 = 2000;
 /// The tables that a slot holds: those of a main module, and of the small ones that
 /// component tools put around it.
 const TABLES: u32 = 4;

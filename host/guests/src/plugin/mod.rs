@@ -13,8 +13,11 @@
 //! - A guest runs only while the gate of its term lets it, whatever else of
 //!   the host may hang.
 
+mod apart;
 mod artefacts;
+mod digest;
 mod engine;
+mod engine_error;
 mod entry;
 mod error;
 mod form;
@@ -28,6 +31,7 @@ mod load;
 mod machine;
 mod outline;
 mod pace;
+mod pool;
 mod ranker;
 mod task;
 mod ticker;
@@ -36,7 +40,9 @@ mod watch;
 pub mod wit;
 mod world;
 
-pub use engine::{Engine, EngineError, PoolUsage, Slot};
+pub use apart::compile_stdin;
+pub use engine::{Engine, PoolUsage, Slot};
+pub use engine_error::EngineError;
 pub use entry::{Entries, HttpEntry, ServiceEntry};
 pub use error::PluginError;
 pub use form::Form;
@@ -52,5 +58,5 @@ pub use ranker::{Ranked, Ranker};
 pub use task::{Answer, Call, Undone};
 pub use task::{TaskEntry, TaskInstance};
 pub use ticker::Hurry;
-pub use vetting::{CompileLimits, Craft, compile_stdin, end_with};
+pub use vetting::{CompileLimits, Craft, end_with};
 pub use watch::FolderWatch;

@@ -13,7 +13,8 @@ use wasmtime::{
 
 use super::{
     PluginError,
-    load::{component, read, sha256},
+    digest::sha256,
+    load::{component, read},
     outline::Outline,
     vetting::Craft,
 };

@@ -8,8 +8,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    hash::{DefaultHasher, Hash, Hasher},
-    io::{self, Read, Seek, Write},
+    io::{self, Seek, Write},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
@@ -24,7 +23,7 @@ use tempfile::TempDir;
 use tracing::{info, warn};
 
 use super::{
-    Engine, Plugin, PluginError, Ranker,
+    PluginError,
     artefacts::{Note, Verdict},
 };
 use soloist_telemetry::repeats::Repeats;
@@ -64,7 +63,7 @@ impl CompileLimits {
     }
 
     /// Puts this process under the limits. What it holds already does not count.
-    fn apply(self) -> io::Result<()> {
+    pub(super) fn apply(self) -> io::Result<()> {
         // A signal of its own comes first, then the end.
         limit(Resource::Cpu, self.seconds, self.seconds + 1)?;
         let memory = data_held()? + self.memory;
@@ -119,13 +118,11 @@ impl Vetting {
     /// cache has of it is what was put there.
     pub(super) fn pass(
         &self,
-        engine: &Engine,
+        note: Option<Note>,
         craft: Craft,
         file: &Path,
         bytes: &[u8],
-        sha256: &str,
     ) -> Result<(), PluginError> {
-        let note = note(engine, craft, sha256);
         if note.as_ref().is_some_and(|note| is_known(note, craft, file)) {
             return Ok(());
         }
@@ -176,8 +173,8 @@ impl Vetting {
     }
 
     /// Whether that was done before.
-    pub(super) fn knows(engine: &Engine, craft: Craft, file: &Path, sha256: &str) -> bool {
-        note(engine, craft, sha256).is_some_and(|note| is_known(&note, craft, file))
+    pub(super) fn knows(note: Option<Note>, craft: Craft, file: &Path) -> bool {
+        note.is_some_and(|note| is_known(&note, craft, file))
     }
 
     /// How the process ended, and what it said.
@@ -210,38 +207,6 @@ impl Vetting {
             .stderr(Stdio::piped());
         let output = command.spawn()?.wait_with_output()?;
         Ok((output.status, String::from_utf8_lossy(&output.stderr).into_owned()))
-    }
-}
-
-/// Compiles what stdin holds; whether it can be is not told, only that there is an end.
-pub fn compile_stdin(engine: &Engine, craft: Craft, limits: CompileLimits) -> io::Result<()> {
-    // Both engines reserve their pools before memory is counted.
-    engine.concurrent().map_err(io::Error::other)?;
-    limits.apply()?;
-    let mut bytes = Vec::new();
-    io::stdin().read_to_end(&mut bytes)?;
-    // The host will find out the same, and says it better.
-    match craft {
-        Craft::Action => drop(Plugin::from_bytes(engine, Path::new("stdin"), &bytes)),
-        Craft::Strategy => drop(Ranker::from_bytes(Path::new("stdin"), &bytes)),
-    }
-    // The next one takes longer without.
-    let _ = engine.keep_functions();
-    Ok(())
-}
-
-fn note(engine: &Engine, craft: Craft, sha256: &str) -> Option<Note> {
-    engine.cache().map(|cache| Note::new(cache, &note_name(engine, craft, sha256)))
-}
-
-/// For another version of the compiler, or other settings of it, it is another.
-fn note_name(engine: &Engine, craft: Craft, sha256: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    engine.plain().engine.precompile_compatibility_hash().hash(&mut hasher);
-    let compiler = hasher.finish();
-    match craft {
-        Craft::Action => format!("{sha256}-{compiler:016x}"),
-        Craft::Strategy => format!("{sha256}-{compiler:016x}-strategy"),
     }
 }
 

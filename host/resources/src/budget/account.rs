@@ -4,10 +4,9 @@
 //! that hold the charge ([`Account::hold`]), or whoever holds them ([`Charge`]).
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -18,8 +17,7 @@ use hyper::body::Body;
 use metrics::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Clients;
-use soloist_telemetry::{measure, repeats::Repeats};
+use soloist_telemetry::repeats::Repeats;
 
 /// What is held for one action, at most, or for all clients of the control API.
 pub(super) const OF_ONE: u64 = 256 << 20;
@@ -33,14 +31,6 @@ pub(super) const BESIDE: u64 = 8 << 10;
 /// How many values of state an action has on their way at a time: 64 MiB, if they are as long
 /// as they may be. Who wants more waits for the others.
 const READS: usize = 256;
-
-/// The accounts of all actions, and the clients'. Clones are the same.
-#[derive(Clone)]
-pub struct Budget {
-    accounts: Arc<Mutex<BTreeMap<Arc<str>, Account>>>,
-    clients: Clients,
-    whole: Whole,
-}
 
 /// The account of one action. Clones are the same.
 #[derive(Clone)]
@@ -58,16 +48,16 @@ struct Inner {
 
 /// Whom something is held for.
 #[derive(Clone, Debug)]
-enum Holder {
+pub(super) enum Holder {
     Action(Arc<str>),
     Clients,
 }
 
 /// What is held for all of them.
 #[derive(Clone)]
-struct Whole {
-    held: Arc<AtomicU64>,
-    gauge: Gauge,
+pub(super) struct Whole {
+    pub(super) held: Arc<AtomicU64>,
+    pub(super) gauge: Gauge,
 }
 
 /// An account is used up.
@@ -89,47 +79,11 @@ pub enum Missing<E> {
     Broken(E),
 }
 
-impl Default for Budget {
-    fn default() -> Self {
-        let whole = Whole { held: Arc::default(), gauge: measure::held_for_all() };
-        let clients = Account::open(Holder::Clients, measure::held_for_clients(), &whole);
-        Self { accounts: Arc::default(), clients: Clients::new(clients), whole }
-    }
-}
-
-impl Budget {
-    /// The account of `action`.
-    pub fn of(&self, action: &Arc<str>) -> Account {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let opened = || {
-            Account::open(Holder::Action(Arc::clone(action)), measure::held(action), &self.whole)
-        };
-        accounts.entry(Arc::clone(action)).or_insert_with(opened).clone()
-    }
-
-    /// What is held for all of them, in bytes.
-    #[cfg(test)]
-    pub(super) fn held(&self) -> u64 {
-        self.whole.held.load(Ordering::Relaxed)
-    }
-
-    /// What all clients of the control API share.
-    pub fn clients(&self) -> &Clients {
-        &self.clients
-    }
-}
-
 impl Account {
-    fn open(holder: Holder, gauge: Gauge, whole: &Whole) -> Self {
+    pub(super) fn open(holder: Holder, gauge: Gauge, whole: &Whole) -> Self {
         let (whole, reads) = (whole.clone(), Arc::new(Semaphore::new(READS)));
         let (held, refused) = (AtomicU64::new(0), Repeats::default());
         Self(Arc::new(Inner { holder, held, whole, gauge, refused, reads }))
-    }
-
-    /// The account of an action that shares a budget with no other.
-    #[must_use]
-    pub fn alone(action: &Arc<str>) -> Self {
-        Budget::default().of(action)
     }
 
     /// The same bytes, which are charged until they are dropped.
@@ -284,17 +238,12 @@ impl fmt::Debug for Account {
     }
 }
 
-impl fmt::Debug for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Budget").field("held", &self.whole.held).finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http_body_util::Full;
 
     use super::*;
+    use crate::budget::Budget;
 
     const MIB: usize = 1 << 20;
 

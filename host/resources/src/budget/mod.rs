@@ -28,7 +28,73 @@
 mod account;
 mod tab;
 
-pub use account::{Account, Overdrawn};
-pub use account::{Budget, Charge, Missing};
-pub use tab::Clients;
-pub use tab::Tab;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+pub use account::{Account, Charge, Missing, Overdrawn};
+use account::{Holder, Whole};
+use soloist_telemetry::measure;
+pub use tab::{Clients, Tab};
+
+/// The accounts of all actions, and the clients'. Clones are the same.
+#[derive(Clone)]
+pub struct Budget {
+    accounts: Arc<Mutex<BTreeMap<Arc<str>, Account>>>,
+    clients: Clients,
+    whole: Whole,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        let whole = Whole { held: Arc::default(), gauge: measure::held_for_all() };
+        let clients = Account::open(Holder::Clients, measure::held_for_clients(), &whole);
+        Self { accounts: Arc::default(), clients: Clients::new(clients), whole }
+    }
+}
+
+impl Budget {
+    /// The account of `action`.
+    pub fn of(&self, action: &Arc<str>) -> Account {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = || {
+            Account::open(Holder::Action(Arc::clone(action)), measure::held(action), &self.whole)
+        };
+        accounts.entry(Arc::clone(action)).or_insert_with(opened).clone()
+    }
+
+    /// What is held for all of them, in bytes.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> u64 {
+        self.whole.held.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// What all clients of the control API share.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+}
+
+impl Account {
+    /// The account of an action that shares a budget with no other.
+    #[must_use]
+    pub fn alone(action: &Arc<str>) -> Self {
+        Budget::default().of(action)
+    }
+}
+
+impl Clients {
+    /// The account of clients that share a budget with no action.
+    #[must_use]
+    pub fn alone() -> Self {
+        Budget::default().clients().clone()
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget").field("held", &self.whole.held).finish_non_exhaustive()
+    }
+}

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Account, Budget, Charge,
+    Account, Charge,
     account::{OF_ONE, Overdrawn},
 };
 use crate::shares::{Client, Share, Shares};
@@ -27,12 +27,6 @@ struct Open {
 }
 
 impl Clients {
-    /// The account of clients that share a budget with no action.
-    #[must_use]
-    pub fn alone() -> Self {
-        Budget::default().clients().clone()
-    }
-
     pub(super) fn new(account: Account) -> Self {
         let most = usize::try_from(OF_ONE).unwrap_or(usize::MAX);
         Self { account, shares: Shares::new(most) }
@@ -78,6 +72,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::budget::Budget;
 
     const MIB: usize = 1 << 20;
 

@@ -16,7 +16,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -30,7 +30,7 @@ use super::{
     needs::{Needs, OPERATE, READ},
     own_site,
     refusal::Refusal,
-    routes::Table,
+    table::Table,
 };
 use crate::{action::Caller, relay::Relay};
 use soloist_config::{ApiRole, ApiToken, ConfigError, HostConfig, read_tokens};
@@ -210,11 +210,6 @@ pub(super) async fn admit(
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
-}
-
-/// Of what looks only, a route takes `HEAD` wherever it takes `GET`.
-pub(super) fn as_listed(method: &Method) -> &Method {
-    if *method == Method::HEAD { &Method::GET } else { method }
 }
 
 fn hash(token: &str) -> [u8; 32] {

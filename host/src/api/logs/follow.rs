@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{LogSource, Wanted, Whose};
+use super::source::{LogSource, Wanted, Whose};
 use crate::api::live::{Gone, Listener};
 use soloist_guests::capability::{LINES_MAX, LogLine};
 use soloist_heart::Group;

@@ -10,7 +10,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::{api::status::tests::example, relay::test_relay};
+use crate::{
+    api::{Status, status::tests::example},
+    relay::test_relay,
+};
 use soloist_config::StoreUrl;
 
 /// For leases, and for what the store is asked.

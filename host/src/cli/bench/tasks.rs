@@ -17,7 +17,8 @@ use crate::{
     cli::{
         ExitError,
         client::{Client, HostArgs},
-        count, tasks,
+        count::count,
+        tasks,
         terminal::{Paint, say, say_json},
     },
 };

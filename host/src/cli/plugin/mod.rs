@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{ExitError, in_runtime};
+use super::{ExitError, runtime::in_runtime};
 
 /// Write a plugin, look at one, or run it alone
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@
 //! - One whose answer is lost says so: that it may have been done, how to see whether, and how
 //!   to take it back.
 
+mod checks;
 mod message;
 mod refusal;
 mod removal;
@@ -26,9 +27,9 @@ pub use self::{
 use super::peers::Peers;
 use soloist_heart::{Event, Group, clock::unix_ms};
 use soloist_leadership::{Known as Seen, Sight};
-use soloist_stores::{Drain, Known, Member, Note, Order, Pause, Roster, Store, Topic, insist};
+use soloist_stores::{Drain, Member, Note, Order, Pause, Roster, Store, Topic, insist};
 use soloist_telemetry::journal::{Journal, Transition};
-use soloist_text::{because, rfc3339};
+use soloist_text::because;
 
 /// Carries commands out.
 pub struct Commands {
@@ -97,9 +98,9 @@ impl Commands {
             roster.leader(group).is_some_and(|leader| leader.candidate.host == host)
         };
         for group in roster.groups.keys().filter(leads) {
-            resign::may_change(&roster, group)?;
+            checks::may_change(&roster, group)?;
             // Without any heir a host that is alone is drained, which is what people want of it.
-            resign::no_stranger_is_next(&roster, group)?;
+            checks::no_stranger_is_next(&roster, group)?;
         }
         let drain = Drain { order: self.take_down("drain", &host, order.by, order.reason) };
         let undo = format!("soloist undrain {host}");
@@ -226,10 +227,4 @@ fn all_or(group: Option<&Group>) -> String {
 /// Whether `host` leads or stands anywhere.
 fn stands(roster: &Roster, host: &str) -> bool {
     roster.groups.values().flatten().any(|standing| standing.candidate.host == host)
-}
-
-/// Where a known host was seen last, for people.
-fn last_seen(known: Option<&Known>) -> String {
-    let Some(known) = known else { return "it was never there".into() };
-    format!("it was seen last at {}", rfc3339(known.last_seen))
 }

@@ -6,7 +6,7 @@
 //! of those that are known, when nothing of a term is alive on it and before its session ends.
 //! So whoever waits for its end can tell it from a session that has merely run out.
 
-use super::{Commands, Done, DrainOrder, RemoveOrder, last_seen, refusal::CommandError};
+use super::{Commands, Done, DrainOrder, RemoveOrder, checks::last_seen, refusal::CommandError};
 use soloist_stores::{Note, Removal, Roster, Topic};
 
 impl Commands {

@@ -6,7 +6,11 @@
 
 use std::time::Duration;
 
-use super::{Commands, Done, HandedOver, ResignOrder, last_seen, refusal::CommandError};
+use super::{
+    Commands, Done, HandedOver, ResignOrder,
+    checks::{last_seen, may_change, no_stranger_is_next},
+    refusal::CommandError,
+};
 use soloist_heart::{Cause, Event, Group, clock::unix_ms};
 use soloist_stores::{Candidate, Order, Roster, Standing};
 use soloist_text::with_causes;
@@ -208,27 +212,4 @@ fn no_heir(roster: &Roster, group: &Group) -> CommandError {
             "start another host that runs its actions, or stop this one",
         )
     })
-}
-
-/// What heads a queue, leads it: who gives `group` up must not leave it to a stranger.
-pub(super) fn no_stranger_is_next(roster: &Roster, group: &Group) -> Result<(), CommandError> {
-    match roster.strangers(group).first() {
-        Some(it) if roster.heir(group).is_none() => {
-            let error = format!("nobody would lead {group} then: {it} is next in its queue");
-            Err(CommandError::refused(error, format!("run `{}` first", it.remove)))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Nobody would take over a frozen group.
-pub(super) fn may_change(roster: &Roster, group: &Group) -> Result<(), CommandError> {
-    match roster.notes.pause_of(group) {
-        Some(pause) if pause.freeze => {
-            let error = format!("{group} is frozen, by {}", pause.order.by);
-            let help = format!("run `{}` first", roster.notes.resume(group));
-            Err(CommandError::refused(error, help))
-        }
-        _ => Ok(()),
-    }
 }

@@ -14,9 +14,10 @@ use crate::{
         failed::Failed,
         hop::Hopped,
         limits::{LAST_SIGN, LAST_WORD, SLACK},
+        marks,
         refusal::Refusal,
         shared::Leader,
-        trail::{self, Trail},
+        trail::Trail,
         tunnel,
     },
 };
@@ -67,10 +68,10 @@ impl Errand {
             }
         };
         span.answered(response.status());
-        if trail::is_stranger(response.headers()) {
+        if marks::is_stranger(response.headers()) {
             return Err(Refusal::Stranger(leader.name.clone()));
         }
-        match trail::unserved(response.headers()) {
+        match marks::unserved(response.headers()) {
             Some(Unserved::NotBegun) => return Ok(Tried::NotBegun),
             Some(Unserved::Lost) => return Ok(Tried::Lost("its term ended".to_owned())),
             None => {}

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{MARK, RECORDS_MAX, RUN};
+use super::keys::{MARK, RECORDS_MAX, RUN};
 use crate::action::job::{
     mark::Mark,
     record::{Outcome, Record},

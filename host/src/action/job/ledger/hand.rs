@@ -12,11 +12,14 @@ use std::{
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::Over;
 use soloist_guests::capability::TermLink;
 use soloist_stores::{Guard, State, StoreError, Write};
 use soloist_telemetry::repeats::Repeats;
 use soloist_text::with_causes;
+
+/// The term is over, or may be: nothing more is written in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Over;
 
 /// From one try to the next, while the store does not answer; twice as long each time.
 pub(super) const AGAIN: Duration = Duration::from_millis(200);

@@ -16,6 +16,7 @@
 
 mod book;
 mod hand;
+mod keys;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use tokio::time::sleep;
 use self::{
     book::{interrupt, key, parse, read},
     hand::{AGAIN, Hand, Written},
+    keys::{MARK, RUN},
 };
 use super::{
     firing::Firing,
@@ -34,12 +36,12 @@ use super::{
 use soloist_guests::capability::TermLink;
 use soloist_stores::{State, Write};
 
-pub use self::book::{Page, history};
+pub use self::{
+    book::{Page, history},
+    hand::Over,
+    keys::RECORDS_MAX,
+};
 
-/// How many records are kept.
-pub const RECORDS_MAX: u64 = 50;
-const MARK: &str = "mark";
-const RUN: &str = "run/";
 /// More than there ever are.
 const KEYS_MAX: usize = 1000;
 
@@ -57,10 +59,6 @@ pub enum OpenedAs {
     /// The same, and all firings up to now are to be settled.
     Anew,
 }
-
-/// The term is over, or may be: nothing more is written in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Over;
 
 impl Ledger {
     /// The ledger of `action` in `store`, written to under `term`.

@@ -1,0 +1,79 @@
+//! `store_tls`, as the settings and the flags say it of `store`.
+
+use std::path::PathBuf;
+
+use super::{
+    Overrides, StoreTls, StoreUrl, TlsFiles,
+    file::StoreTlsTable,
+    problem::Problem,
+    resolver::{Resolver, Setting},
+};
+
+/// `store` with what the table and the flags say of its TLS, or nothing after taking down
+/// what is wrong.
+pub(super) fn read(
+    resolver: &mut Resolver<'_>,
+    table: StoreTlsTable,
+    overrides: &Overrides,
+    store: StoreUrl,
+) -> Option<StoreUrl> {
+    let files = [
+        resolver.either("store-ca", &overrides.store_ca, table.ca, ""),
+        resolver.either("store-cert", &overrides.store_cert, table.cert, ""),
+        resolver.either("store-key", &overrides.store_key, table.key, ""),
+    ];
+    let Some(first) = files.iter().find(|file| is_given(file)) else { return Some(store) };
+    let (endpoints, login) = match store {
+        StoreUrl::Etcd { endpoints, login, tls: Some(_) } => (endpoints, login),
+        plain => {
+            resolver.report(useless(&plain).at(first.place.clone()));
+            return None;
+        }
+    };
+    let [ca, cert, key] = files;
+    let own = match (is_given(&cert), is_given(&key)) {
+        (true, true) => {
+            let (cert, key) = (path(resolver, &cert), path(resolver, &key));
+            Some(TlsFiles { cert, key }.into())
+        }
+        (false, false) => None,
+        (true, false) => {
+            let problem = alone("certificate", "key", "`key` in `store_tls`, or --store-key");
+            resolver.report(problem.at(cert.place));
+            return None;
+        }
+        (false, true) => {
+            let problem = alone("key", "certificate", "`cert` in `store_tls`, or --store-cert");
+            resolver.report(problem.at(key.place));
+            return None;
+        }
+    };
+    let tls = StoreTls { ca: is_given(&ca).then(|| path(resolver, &ca)), own };
+    Some(StoreUrl::Etcd { endpoints, login, tls: Some(tls) })
+}
+
+fn path(resolver: &Resolver<'_>, setting: &Setting) -> PathBuf {
+    resolver.path(setting, setting.text.as_ref())
+}
+
+fn is_given(setting: &Setting) -> bool {
+    setting.place.is_some()
+}
+
+fn useless(store: &StoreUrl) -> Problem {
+    let why = match store {
+        StoreUrl::Sqlite(_) => "the store is a file",
+        StoreUrl::Etcd { .. } => "`etcd://` is spoken without TLS",
+    };
+    Problem::new(
+        format!("this says how the store is reached by TLS, but {why}"),
+        "write `store = \"etcds://HOST:PORT\"`, or leave this out",
+    )
+}
+
+fn alone(what: &str, other: &str, mend: &str) -> Problem {
+    Problem::new(
+        format!("the {what} for the store comes without its {other}"),
+        format!("name that as well, by {mend}; or neither"),
+    )
+}
