@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
     Engine, Form, Kinds, Plugin, PluginError, Ranker, digest::sha256, load, outline::Outline,
+    recognise::component, vetting::Craft,
 };
 use soloist_heart::clock::BootTime;
 
@@ -41,7 +42,7 @@ impl Inspection {
     /// When the file cannot be read; what is wrong with its content is the verdict.
     pub fn of(engine: &Engine, file: &Path) -> Result<Self, PluginError> {
         let bytes = load::read(file)?;
-        let component = load::component(file, &bytes);
+        let component = component(file, &bytes);
         let shown = component.as_deref().unwrap_or(&bytes);
         // The verdict says what cannot be read.
         let Outline { imports, exports, .. } = Outline::read(shown).unwrap_or_default();
@@ -50,7 +51,7 @@ impl Inspection {
         let sha256 = sha256(&bytes);
         let known = engine.knows(file, &sha256);
         let began = BootTime::now();
-        let vetted = load::vet(engine, file, &bytes, &sha256);
+        let vetted = engine.vet(Craft::Action, file, &bytes, &sha256);
         let loaded = vetted.and_then(|()| Plugin::from_bytes(engine, file, &bytes));
         let took = BootTime::now().since(began);
         // Of what is no action it may still be one; nothing else is compiled to find that out.

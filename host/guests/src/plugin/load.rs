@@ -1,7 +1,6 @@
 //! Loading a plugin: read, recognise, lift, compile, link.
 
 use std::{
-    borrow::Cow,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -11,12 +10,11 @@ use std::{
 use wasmtime::component::Component;
 
 use super::{
-    Engine, Entries, Form, Kinds, PluginError,
+    Engine, Entries, Kinds, PluginError,
     digest::sha256,
     kind::kinds_of,
-    lift::lift,
     machine::{Machine, Weight},
-    outline::Outline,
+    recognise::{component, kinds_in},
     vetting::Craft,
 };
 use crate::capability;
@@ -25,9 +23,6 @@ use soloist_text::hex;
 
 /// The largest file that is read.
 const FILE_MAX: u64 = 256 << 20;
-/// How deep components may be nested; tools that compose them need three or four.
-const DEPTH_MAX: usize = 64;
-
 /// A component that is ready to be instantiated.
 pub struct Plugin {
     file: PathBuf,
@@ -62,7 +57,7 @@ impl Plugin {
         {
             return Err(PluginError::Pinned { file: file.to_owned(), pin, sha256 });
         }
-        vet(engine, file, &bytes, &sha256)?;
+        engine.vet(Craft::Action, file, &bytes, &sha256)?;
         let plugin = Self::make(engine, file, &bytes, sha256)?;
         engine.loaded(file);
         Ok(plugin)
@@ -142,61 +137,12 @@ pub fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
     read.ok_or_else(|| PluginError::TooLarge { file: file.to_owned(), max: FILE_MAX })
 }
 
-/// The component that `bytes`, the content of `file`, is or can be lifted to.
-pub(super) fn component<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, PluginError> {
-    match Form::of(bytes) {
-        Form::Component => check_depth(file, bytes).map(|()| Cow::Borrowed(bytes)),
-        Form::Module => lift(file, bytes).map(Cow::Owned),
-        form => Err(PluginError::NotWasm { file: file.to_owned(), form }),
-    }
-}
-
 /// What the plugin `file` could be run as, by what it exports: nothing of it is compiled.
 ///
 /// # Errors
 /// When it is no plugin. That it can be loaded is not said.
 pub fn kinds(file: &Path) -> Result<Kinds, PluginError> {
     kinds_in(file, &read(file)?)
-}
-
-/// Makes sure that compiling `bytes`, the content of `file`, comes to an end. What exports only
-/// what is nothing to be run is refused without that.
-pub(super) fn vet(
-    engine: &Engine,
-    file: &Path,
-    bytes: &[u8],
-    sha256: &str,
-) -> Result<(), PluginError> {
-    // The compiler tells best what else is wrong with a file.
-    if !engine.knows(file, sha256)
-        && let Err(PluginError::NoKind { file, exports }) = kinds_in(file, bytes)
-        && !exports.is_empty()
-    {
-        return Err(PluginError::NoKind { file, exports });
-    }
-    engine.vet(Craft::Action, file, bytes, sha256)
-}
-
-fn kinds_in(file: &Path, bytes: &[u8]) -> Result<Kinds, PluginError> {
-    let component = component(file, bytes)?;
-    let outline = Outline::read(&component)
-        .map_err(|source| PluginError::Compile { file: file.to_owned(), source: source.into() })?;
-    let kinds = kinds_of(&outline.exports);
-    if kinds.is_empty() {
-        return Err(PluginError::NoKind { file: file.to_owned(), exports: outline.exports });
-    }
-    Ok(kinds)
-}
-
-/// Refuses what takes the square of its size to compile.
-fn check_depth(file: &Path, bytes: &[u8]) -> Result<(), PluginError> {
-    match Outline::read(bytes) {
-        Ok(outline) if outline.depth > DEPTH_MAX => {
-            Err(PluginError::TooDeep { file: file.to_owned(), max: DEPTH_MAX })
-        }
-        // The compiler tells best what is wrong with a file that cannot be read.
-        Ok(_) | Err(_) => Ok(()),
-    }
 }
 
 /// Compiles for WASI 0.2 if that is possible, since calls are quicker there. What

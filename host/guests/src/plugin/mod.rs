@@ -33,6 +33,7 @@ mod outline;
 mod pace;
 mod pool;
 mod ranker;
+mod recognise;
 mod task;
 mod ticker;
 mod vetting;

@@ -12,11 +12,7 @@ use wasmtime::{
 };
 
 use super::{
-    PluginError,
-    digest::sha256,
-    load::{component, read},
-    outline::Outline,
-    vetting::Craft,
+    PluginError, digest::sha256, load::read, outline::Outline, recognise::component, vetting::Craft,
 };
 use soloist_text::with_causes;
 

@@ -25,6 +25,7 @@ use tracing::{info, warn};
 use super::{
     PluginError,
     artefacts::{Note, Verdict},
+    recognise::refuse_nothing_to_run,
 };
 use soloist_telemetry::repeats::Repeats;
 
@@ -115,7 +116,7 @@ impl Vetting {
     }
 
     /// Returns once compiling `bytes`, the content of `file`, is known to end, and what the
-    /// cache has of it is what was put there.
+    /// cache has of it is what was put there. What is no plugin is refused without compiling.
     pub(super) fn pass(
         &self,
         note: Option<Note>,
@@ -125,6 +126,9 @@ impl Vetting {
     ) -> Result<(), PluginError> {
         if note.as_ref().is_some_and(|note| is_known(note, craft, file)) {
             return Ok(());
+        }
+        if craft == Craft::Action {
+            refuse_nothing_to_run(file, bytes)?;
         }
         self.begins(file);
         let limits = CompileLimits::of(bytes.len());
