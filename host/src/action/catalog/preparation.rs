@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::known::Seen;
 use crate::action::{Action, PrepareError};
@@ -25,16 +25,11 @@ pub(super) struct Preparation {
 
 type Outcome = Result<Arc<Action>, PrepareError>;
 
-/// Places for those that are under way, also for what nobody wants any more.
-#[derive(Clone, Default)]
-pub(super) struct Places(Arc<()>);
-
-impl Places {
-    /// Whether one is free: there is one for each processor, and a second one in any case, so that
-    /// what takes long is not waited for by all.
-    pub(super) fn is_free(&self) -> bool {
-        Arc::strong_count(&self.0) <= thread::available_parallelism().map_or(1, NonZero::get).max(2)
-    }
+/// Room for those that are under way, also for what nobody wants any more: one for each processor,
+/// and a second one in any case, so that what takes long is not waited for by all.
+pub(super) fn room() -> Arc<Semaphore> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    Arc::new(Semaphore::new(processors.max(2)))
 }
 
 impl Preparation {
@@ -48,20 +43,24 @@ impl Preparation {
         self.seen == *seen
     }
 
-    /// Whether it has begun, and its outcome was not taken.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.outcome.is_some()
-    }
-
-    /// Begins, on a thread of its own that takes a place; `done` is told of the end.
-    pub(super) fn begin(&mut self, engine: &Arc<Engine>, places: &Places, done: &Arc<Notify>) {
+    /// Begins, unless it has, on a thread of its own if there is `room` for it; `done` is told of
+    /// the end.
+    pub(super) fn begin(
+        &mut self,
+        engine: &Arc<Engine>,
+        room: &Arc<Semaphore>,
+        done: &Arc<Notify>,
+    ) {
+        if self.outcome.is_some() {
+            return;
+        }
+        let Ok(permit) = Arc::clone(room).try_acquire_owned() else { return };
         let (to, outcome) = channel();
         let (config, engine, done) = (self.seen.0.clone(), Arc::clone(engine), Arc::clone(done));
-        let place = places.clone();
         let prepare = move || {
             // An error means that other content has come meanwhile.
             let _ = to.send(Action::prepare(&config, &engine));
-            drop(place);
+            drop(permit);
             done.notify_one();
         };
         // Where the system gives no thread, the next look tries again.

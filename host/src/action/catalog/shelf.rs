@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tracing::{info, warn};
 
 use super::{
@@ -32,10 +33,13 @@ pub(super) struct Shelf {
     unreadable: Option<String>,
     /// Where everybody answered last.
     places: Places,
-    /// Where what has to be compiled is prepared.
-    preparing: preparation::Places,
+    /// For what has to be compiled.
+    room: Arc<Semaphore>,
     /// Told when something was prepared that had to be compiled.
     prepared: Arc<Notify>,
+    /// Whether something that was compiled has come, or is no longer awaited, since all were last
+    /// kept apart.
+    arrived: bool,
 }
 
 /// The names whose action was replaced in one look, each with what was there before.
@@ -49,10 +53,17 @@ impl Shelf {
         engine: Arc<Engine>,
         told: &watch::Sender<Preparing>,
     ) -> Self {
-        let (known, places, preparing, prepared) = Default::default();
-        let (filled, unreadable) = (false, None);
-        let mut shelf =
-            Self { source, engine, known, filled, unreadable, places, preparing, prepared };
+        let mut shelf = Self {
+            source,
+            engine,
+            known: BTreeMap::new(),
+            filled: false,
+            unreadable: None,
+            places: Places::default(),
+            room: preparation::room(),
+            prepared: Arc::default(),
+            arrived: false,
+        };
         shelf.take_up(reading, |action, number, of| {
             let action = Arc::clone(action);
             told.send_replace(Preparing::Compiling { action, number, of });
@@ -122,19 +133,17 @@ impl Shelf {
         let gone = self.forget_all_but(&names);
         let mut changed = gone;
         let mut taken = Taken::new();
-        let (mut arrived, of) = (false, reading.actions.len());
+        let of = reading.actions.len();
         for (before, config) in reading.actions.into_iter().enumerate() {
             say(&config.name, before + 1, of);
-            let name = Arc::clone(&config.name);
-            let late = self.is_prepared_beside(&name);
             changed |= self.take(config, &mut taken);
-            arrived |= late && !self.is_prepared_beside(&name);
         }
         for refused in &reading.refused {
             changed |= self.refuse_settings(refused);
         }
         self.keep_apart(&mut taken);
         // What was compiled later than what it belongs to may have been kept apart from that.
+        let arrived = mem::take(&mut self.arrived);
         if gone || arrived || !taken.is_empty() {
             // There may be room for them now.
             let displaced = self.known.values_mut().filter(|known| known.displaced);
@@ -215,23 +224,17 @@ impl Shelf {
         let known = self.known.get_mut(&config.name)?;
         if known.preparation.as_ref().is_none_or(|it| !it.is_of(seen)) {
             if !is_to_be_compiled(&self.engine, &config.plugin) {
-                known.preparation = None;
+                self.arrived |= known.preparation.take().is_some();
                 return Some(Action::prepare(config, &self.engine));
             }
             known.preparation = Some(Preparation::of(seen.clone()));
         }
         let preparation = known.preparation.as_mut()?;
-        if !preparation.is_under_way() && self.preparing.is_free() {
-            preparation.begin(&self.engine, &self.preparing, &self.prepared);
-        }
+        preparation.begin(&self.engine, &self.room, &self.prepared);
         let outcome = preparation.outcome()?;
         known.preparation = None;
+        self.arrived = true;
         Some(outcome)
-    }
-
-    /// Whether something of this name is being compiled, or is waiting for that.
-    fn is_prepared_beside(&self, name: &str) -> bool {
-        self.known.get(name).is_some_and(|known| known.preparation.is_some())
     }
 
     /// Takes down that the settings or the file of an action are wrong.
