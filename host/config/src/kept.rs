@@ -5,8 +5,9 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
+
+use parking_lot::Mutex;
 
 use super::{small_file::Stamp, source::Source};
 
@@ -22,7 +23,7 @@ impl Kept {
     pub(super) fn open(&self, path: &Path) -> io::Result<Source> {
         // Before it is read: what is written meanwhile is seen the next time.
         let stamp = Stamp::of(path);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if let Some((before, source)) = kept.get(path)
             && stamp == Some(*before)
         {
@@ -38,7 +39,7 @@ impl Kept {
 
     /// Forgets those that `is_there` does not know.
     pub(super) fn forget_all_but(&self, is_there: impl Fn(&Path) -> bool) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         kept.retain(|path, _| is_there(path));
     }
 }
@@ -63,16 +64,13 @@ mod tests {
         let kept = Kept::default();
         fs::write(&file, "n = 1").unwrap();
         assert_eq!(number(&kept.open(&file).unwrap()), 1);
-        assert!(kept.0.lock().unwrap().is_empty(), "it may be written again in this very tick");
+        assert!(kept.0.lock().is_empty(), "it may be written again in this very tick");
         while Stamp::of(&file).is_none_or(|stamp| !stamp.tells()) {
             std::thread::yield_now();
         }
         assert_eq!(number(&kept.open(&file).unwrap()), 1);
-        let (stamp, _) = kept.0.lock().unwrap()[&file];
-        kept.0
-            .lock()
-            .unwrap()
-            .insert(file.clone(), (stamp, Source::new(file.clone(), "n = 9".into())));
+        let (stamp, _) = kept.0.lock()[&file];
+        kept.0.lock().insert(file.clone(), (stamp, Source::new(file.clone(), "n = 9".into())));
         assert_eq!(number(&kept.open(&file).unwrap()), 9, "what was kept");
         // Of the same length, with its old time of modification: the change is seen.
         fs::write(&file, "n = 2").unwrap();
@@ -81,7 +79,7 @@ mod tests {
         utimensat(CWD, &file, &times, AtFlags::empty()).unwrap();
         assert_eq!(number(&kept.open(&file).unwrap()), 2);
         kept.forget_all_but(|_| false);
-        assert!(kept.0.lock().unwrap().is_empty());
+        assert!(kept.0.lock().is_empty());
         fs::remove_file(&file).unwrap();
         assert!(kept.open(&file).is_err());
     }

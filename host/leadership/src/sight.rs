@@ -7,11 +7,9 @@
 //! is acknowledged while that watch is there. After as long as a lease may be relied on,
 //! whoever led has stopped, if it was as cut off as this host is; so nobody knows any more.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use soloist_heart::{
@@ -53,7 +51,7 @@ impl Freshness {
     }
 
     fn lock(&self) -> MutexGuard<'_, Confirmed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

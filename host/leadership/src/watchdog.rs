@@ -11,13 +11,14 @@
 use std::{
     process,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, Thread},
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::gate::Gate;
@@ -143,7 +144,7 @@ fn look(watched: &mut [Watched], now: BootTime, passed: Duration, timings: &Timi
 
 fn lock<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
     // A list of what is watched cannot be left half-written.
-    list.lock().unwrap_or_else(PoisonError::into_inner)
+    list.lock()
 }
 
 impl Pulse {

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,6 +11,7 @@ use ::http::HeaderMap;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use parking_lot::{Mutex, MutexGuard};
 
 use soloist_resources::budget::{Account, Charge};
 
@@ -188,7 +189,7 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
 }
 
 fn lock<B>(source: &Mutex<Source<B>>) -> MutexGuard<'_, Source<B>> {
-    source.lock().unwrap_or_else(PoisonError::into_inner)
+    source.lock()
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Reading<B> {

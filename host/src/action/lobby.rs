@@ -6,14 +6,10 @@
 //! Invariant: what is asked of a performer runs as a task of its term. Whoever asks holds
 //! nothing of the term but the answer, whose body the gate watches.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 use ::http::{Request, Response};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
@@ -196,7 +192,7 @@ impl Lobby {
 
     /// Not to be held across an await.
     fn doors(&self) -> MutexGuard<'_, BTreeMap<DoorKey, watch::Sender<Opening>>> {
-        self.0.doors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.doors.lock()
     }
 }
 

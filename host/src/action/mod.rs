@@ -54,12 +54,9 @@ mod wanted;
 mod wire;
 mod worker;
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 pub use absent::Absent;
 pub(crate) use absent::keep_places;
@@ -262,8 +259,8 @@ impl Action {
         *self.trial() = Trial::Over;
     }
 
-    fn trial(&self) -> std::sync::MutexGuard<'_, Trial> {
-        self.trial.lock().unwrap_or_else(PoisonError::into_inner)
+    fn trial(&self) -> parking_lot::MutexGuard<'_, Trial> {
+        self.trial.lock()
     }
 
     fn access(&self, term: &TermLink, links: Tasks) -> Access {

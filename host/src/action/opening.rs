@@ -12,7 +12,7 @@ use std::{
     mem,
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -24,6 +24,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream, task::AtomicWaker};
 use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
+use parking_lot::{Mutex, MutexGuard};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{
@@ -154,7 +155,7 @@ impl Openings {
     }
 
     fn list(&self) -> MutexGuard<'_, VecDeque<Opening>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! The paths of one address, and who is under each.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use ::http::{HeaderName, HeaderValue, Request, Uri, uri::PathAndQuery};
+use parking_lot::RwLock;
 
 /// What tells a plugin which part of the path was taken off. Reverse proxies do so.
 const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
@@ -21,7 +22,7 @@ impl<T> Paths<T> {
     /// Replaces all of them.
     pub(crate) fn set(&self, mut all: Vec<(Arc<str>, T)>) {
         all.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = all;
+        *self.0.write() = all;
     }
 
     /// What `take` makes of the path that `path` is under, of who is there, and of how many
@@ -34,7 +35,7 @@ impl<T> Paths<T> {
         path: &str,
         take: impl FnOnce(&Arc<str>, &T, usize) -> R,
     ) -> Result<R, String> {
-        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.read();
         let found = all.iter().find_map(|(own, it)| Some((own, it, rest(own, path)?.len())));
         match found {
             Some((own, it, rest)) => Ok(take(own, it, path.len() - rest)),

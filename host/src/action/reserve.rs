@@ -2,8 +2,9 @@
 //!
 //! Invariant: they end with the task that looks after them, whoever holds the reserve.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -88,7 +89,7 @@ impl<T: Send + 'static> Reserve<T> {
 
     /// Not to be held across an await, nor while an instance is dropped.
     fn idle(&self) -> MutexGuard<'_, Idle<T>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 }
 

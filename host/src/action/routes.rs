@@ -1,12 +1,10 @@
 //! Which action answers a request: the one whose path it begins with.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use ::http::{Request, Response};
 use hyper::body::Incoming;
+use parking_lot::RwLock;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
@@ -47,12 +45,12 @@ impl Slot {
     /// Lets nobody answer from now on, and tells clients why; or, without a reason, whoever
     /// is there.
     pub(super) fn close(&self, why: Option<Arc<str>>) {
-        self.now.write().unwrap_or_else(PoisonError::into_inner).closed = why;
+        self.now.write().closed = why;
     }
 
     /// Lets another version answer from now on, or none.
     pub(super) fn put(&self, server: Option<Arc<Server>>) {
-        self.now.write().unwrap_or_else(PoisonError::into_inner).server = server;
+        self.now.write().server = server;
         self.lobby.nudge();
     }
 
@@ -63,7 +61,7 @@ impl Slot {
     /// # Errors
     /// Says why there is none.
     pub(super) fn enter(&self) -> Result<(Arc<Server>, TaskTrackerToken), Refusal> {
-        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now.read();
         if let Some(why) = &now.closed {
             return Err(Refusal::Closed(Arc::clone(why)));
         }

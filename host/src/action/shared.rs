@@ -8,7 +8,7 @@
 use std::{
     future::{pending, poll_fn},
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::Poll,
     thread::available_parallelism,
     time::Duration,
@@ -16,6 +16,7 @@ use std::{
 
 use ::http::{Request, header, uri::Scheme};
 use futures::{StreamExt, stream::FuturesUnordered};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::Accessor;
@@ -151,7 +152,7 @@ impl Shared {
 
     /// Not to be held across an await.
     fn open(&self) -> MutexGuard<'_, Vec<Member>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 
     /// The task of one instance.

@@ -1,9 +1,8 @@
 //! How an action is, for `GET /v1/status`.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{net::SocketAddr, sync::Arc};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use soloist_guests::plugin::Kinds;
 use soloist_heart::Group;
@@ -123,6 +122,6 @@ impl Board {
 
     /// To read or write; not to be held across an await.
     pub(super) fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -9,12 +9,10 @@
 //! as it happens. The status is looked at while anybody listens, and told when it differs
 //! by more than the time that has passed. Comments in between show that the line is alive.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, response::Response};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -93,7 +91,7 @@ impl Newsroom {
 
     /// The latest status as an event, and its number.
     fn latest(&self, now: BootTime) -> (u64, Arc<str>) {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = self.latest.lock();
         let told = |latest: &Latest| (latest.number, Arc::clone(&latest.event));
         if let Some(latest) = &*latest
             && now.since(latest.looked) < LOOK

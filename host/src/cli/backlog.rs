@@ -7,11 +7,12 @@
 use std::{
     io::{self, Write},
     mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread,
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use soloist_telemetry::measure;
@@ -63,7 +64,7 @@ impl Backlog {
                 if waiting.over {
                     return;
                 }
-                waiting = self.wait(waiting);
+                self.wait(&mut waiting);
             }
             let (text, lost) = (mem::take(&mut waiting.text), mem::take(&mut waiting.lost));
             waiting.in_hand = text.len();
@@ -95,11 +96,11 @@ impl Backlog {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.waiting.lock()
     }
 
-    fn wait<'a>(&self, waiting: MutexGuard<'a, Waiting>) -> MutexGuard<'a, Waiting> {
-        self.0.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner)
+    fn wait(&self, waiting: &mut MutexGuard<'_, Waiting>) {
+        self.0.changed.wait(waiting);
     }
 }
 
@@ -109,7 +110,7 @@ impl Drop for Scribe {
         waiting.over = true;
         self.0.0.changed.notify_all();
         let left = |waiting: &mut Waiting| !waiting.text.is_empty() || waiting.in_hand > 0;
-        let _ = self.0.0.changed.wait_timeout_while(waiting, LAST_WORDS, left);
+        let _ = self.0.0.changed.wait_while_for(&mut waiting, left, LAST_WORDS);
     }
 }
 

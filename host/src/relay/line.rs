@@ -5,10 +5,7 @@
 //! connection is bounded for all of its requests together: whoever takes nothing of an answer
 //! would hold up all others.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use ::http::{Request, Response, Uri, Version};
 use hyper::{
@@ -16,6 +13,7 @@ use hyper::{
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::TokioTimer;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
@@ -156,7 +154,7 @@ impl Lines {
 
     /// Not to be held across an await.
     fn idle(&self) -> MutexGuard<'_, HashMap<String, Vec<Idle>>> {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.idle.lock()
     }
 }
 

@@ -6,12 +6,9 @@
 //! makes one call after the other spreads them as well. A few calls are as good as none: how
 //! many are under way then tells how long the way to a host is, and not how busy it is.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// So many calls keep no host busy.
@@ -83,7 +80,7 @@ impl Balance {
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -14,12 +14,9 @@
 //! - Every host knows of it: what is remembered here is part of what the host says of
 //!   itself in the store.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -138,7 +135,7 @@ impl Health {
     }
 
     fn note_refused(&self, programme: &Programme) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused.lock();
         let mut before = std::mem::take(&mut *refused);
         let noted = programme.refused.iter().take(REFUSED_MAX).map(|it| {
             let reason = soloist_text::cut(&it.reason, REASON_MAX).to_owned();
@@ -286,7 +283,7 @@ impl Health {
         };
         self.report.send_if_modified(|old| {
             // In here, so that of two at once the later one stays.
-            let mut new = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let mut new = self.refused.lock().clone();
             let failures = self.failures();
             new.extend(failures.iter().map(|(name, it)| (name.to_string(), report(it))));
             let changes = *old != new;
@@ -296,7 +293,7 @@ impl Health {
     }
 
     fn failures(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Failed>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failures.lock()
     }
 }
 

@@ -1,11 +1,9 @@
 //! What plugins say of who should lead, asked when something has changed that they see.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
@@ -64,7 +62,7 @@ impl Ranking {
 
     /// The last answer, if the question was the same.
     fn known(&self, group: &Group, candidates: &[Ranked]) -> Option<Option<Vec<i64>>> {
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = self.said.lock();
         let last = said.get(group)?;
         (last.asked == candidates).then(|| last.places.clone())
     }
@@ -96,7 +94,7 @@ impl Ranks for Ranking {
                 }
             };
             places.extend(found.clone().map(|found| (group.clone(), found)));
-            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut said = self.said.lock();
             said.insert(group.clone(), Said { asked, places: found });
         }
         places

@@ -6,12 +6,10 @@
 //! - Before the first hook or action of a term begins, nothing of this is alive.
 //! - An action hears of one change at a time, and of the latest one last.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -83,7 +81,7 @@ impl Sidelines {
     }
 
     fn groups(&self) -> MutexGuard<'_, BTreeMap<Group, Sideline>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+        self.groups.lock()
     }
 }
 

@@ -9,8 +9,7 @@
 //! Invariant: each look is held against what was seen before it was asked for. What
 //! comes in while it is under way may be newer than its answer.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 /// How a store is not the one that it was.
@@ -96,7 +95,7 @@ impl Memory {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

@@ -7,11 +7,9 @@
 //! - Causes are those that are known here. Of another host's term it is told what was seen
 //!   of its end, and no more; such causes begin with `seen:`.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -101,7 +99,7 @@ impl Journal {
     }
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Transition>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

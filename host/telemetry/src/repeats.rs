@@ -5,11 +5,9 @@
 //! Whatever may fail on each turn of a loop, or at each of many requests, is told by one of
 //! these, so that a log stays readable while something is wrong, and finite.
 
-use std::{
-    fmt, mem,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, mem, time::Duration};
+
+use parking_lot::Mutex;
 
 use soloist_heart::clock::BootTime;
 
@@ -55,7 +53,7 @@ impl Repeats {
     }
 
     fn texts<T>(&self, look: impl FnOnce(&mut Texts) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.0.lock())
     }
 }
 

@@ -1,12 +1,8 @@
 //! What is made of files, and made anew when they change.
 
-use std::{
-    error::Error,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::watch,
     task::{spawn, spawn_blocking},
@@ -121,7 +117,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
     }
 
     fn looked(&self) -> MutexGuard<'_, Looked> {
-        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.looked.lock()
     }
 }
 
@@ -171,7 +167,7 @@ mod tests {
         let (path, may) = (file.clone(), Mutex::new(may));
         let read = move || {
             // Whoever lets it has gone at the end of a test.
-            let _ = may.lock().unwrap().recv();
+            let _ = may.lock().recv();
             fs::read_to_string(&path).unwrap().parse::<u32>()
         };
         let_it.send(()).unwrap();

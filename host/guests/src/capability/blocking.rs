@@ -18,13 +18,14 @@ use std::{
     io,
     pin::pin,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use metrics::Gauge;
+use parking_lot::Mutex;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::JoinHandle,
@@ -77,7 +78,7 @@ struct Look {
 impl BlockingPools {
     /// The pool of `action`.
     pub fn of(&self, action: &Arc<str>) -> Arc<BlockingPool> {
-        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = self.0.lock();
         let pool = pools.entry(Arc::clone(action));
         Arc::clone(pool.or_insert_with(|| Arc::new(BlockingPool::new(action))))
     }
@@ -148,7 +149,7 @@ impl BlockingPool {
 
     /// Takes a look, unless one was taken lately, and tells what the latest has shown.
     fn look_for_a_thread(&self, now: BootTime) -> bool {
-        let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut look = self.look.lock();
         match &*look {
             Some(before) if !before.answer.is_finished() => return now.since(before.at) >= HANGS,
             Some(before) if now.since(before.at) < LOOK => return false,
@@ -246,7 +247,7 @@ mod tests {
         for _ in 0..calls {
             let (pool, end) = (Arc::clone(pool), Arc::clone(&end));
             hanging.spawn(async move {
-                let _ = pool.call(move || end.lock().unwrap().recv().is_ok()).await;
+                let _ = pool.call(move || end.lock().recv().is_ok()).await;
             });
         }
         (hanging, guard)

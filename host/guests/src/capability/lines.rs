@@ -6,9 +6,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -80,7 +81,7 @@ impl Lines {
     /// What `action` has printed, and will.
     #[must_use]
     pub fn of(&self, action: &Arc<str>) -> Shelf {
-        let mut shelves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelves = self.0.lock();
         if let Some(shelf) = shelves.get(action) {
             return shelf.clone();
         }
@@ -139,7 +140,7 @@ impl Shelf {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 
@@ -186,7 +187,7 @@ mod tests {
         let first = lines.of(&name(0));
         first.put(&term(17), "stdout", "hi");
         (1..=ACTIONS_MAX).for_each(|number| drop(lines.of(&name(number))));
-        assert_eq!(lines.0.lock().unwrap().len(), ACTIONS_MAX);
+        assert_eq!(lines.0.lock().len(), ACTIONS_MAX);
         // Those that have printed nothing go first.
         assert_eq!(lines.of(&name(0)).latest(9, |_| true).len(), 1);
     }

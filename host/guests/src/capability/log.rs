@@ -10,11 +10,12 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::{
     cli::{IsTerminal, StdoutStream},
@@ -51,12 +52,12 @@ impl LogStream {
 
     /// The same, whose end is kept in `tail` as well.
     pub(crate) fn copying_to(self, tail: Option<Tail>) -> Self {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).tail = tail;
+        self.0.lock().tail = tail;
         self
     }
 
     fn push(&self, bytes: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        self.0.lock().push(bytes);
     }
 }
 
@@ -302,7 +303,7 @@ mod tests {
                     line.push_str(&format!("{value:?}"));
                 }
             });
-            self.0.lock().unwrap().push(line);
+            self.0.lock().push(line);
         }
     }
 
@@ -317,7 +318,7 @@ mod tests {
             let log = LogStream::new(stream, console.into());
             writes.iter().for_each(|bytes| log.push(bytes));
         });
-        Arc::into_inner(messages.0).unwrap().into_inner().unwrap()
+        Arc::into_inner(messages.0).unwrap().into_inner()
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! How much the instances of an action print, together.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use soloist_heart::clock::BootTime;
 
@@ -35,7 +34,7 @@ impl Meter {
     /// Whether a line of so many bytes may be printed; if so, how many lines
     /// were dropped before it that were not told of yet.
     pub(crate) fn admit(&self, bytes: usize, now: BootTime) -> Option<u64> {
-        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut second = self.second.lock();
         if now >= second.began + SECOND {
             *second = Second { began: now, spent: 0, dropped: second.dropped };
         }
@@ -49,7 +48,7 @@ impl Meter {
 
     /// How many lines were dropped that were not told of yet.
     pub(crate) fn dropped(&self) -> u64 {
-        std::mem::take(&mut self.second.lock().unwrap_or_else(PoisonError::into_inner).dropped)
+        std::mem::take(&mut self.second.lock().dropped)
     }
 }
 

@@ -1,9 +1,8 @@
 //! The end of what an instance printed: stdout and stderr, in the order in which it came.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::Mutex;
 
 /// How much of it is kept, in bytes.
 const TAIL_MAX: usize = 4 << 10;
@@ -16,7 +15,7 @@ impl Tail {
     /// Takes in what was printed.
     pub fn push(&self, bytes: &[u8]) {
         let latest = &bytes[bytes.len().saturating_sub(TAIL_MAX)..];
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         let over = (kept.len() + latest.len()).saturating_sub(TAIL_MAX);
         kept.drain(..over);
         kept.extend(latest);
@@ -24,12 +23,12 @@ impl Tail {
 
     /// Forgets all of it.
     pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.lock().clear();
     }
 
     /// What is kept, from the first whole character on; what is no text is replaced.
     pub fn text(&self) -> String {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.lock();
         let cut = if kept.len() < TAIL_MAX {
             0
         } else {

@@ -7,9 +7,10 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
@@ -234,7 +235,7 @@ impl Engine {
 
     /// What components of WASI 0.3 are compiled and linked by; it is made on demand.
     pub(super) fn concurrent(&self) -> Result<&Machine, EngineError> {
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let _making = self.making.lock();
         if let Some(machine) = self.concurrent.get() {
             return Ok(machine);
         }

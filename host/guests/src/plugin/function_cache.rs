@@ -7,12 +7,9 @@
 //!
 //! It is for development: hosts compile a file once and keep the whole.
 
-use std::{
-    borrow::Cow,
-    path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{borrow::Cow, path::Path};
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use wasmtime::CacheStore;
@@ -89,7 +86,7 @@ fn sum(code: &[u8]) -> Vec<u8> {
 }
 
 fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
-    it.lock().unwrap_or_else(PoisonError::into_inner)
+    it.lock()
 }
 
 #[cfg(test)]

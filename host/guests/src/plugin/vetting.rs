@@ -12,9 +12,9 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
-    sync::{Mutex, PoisonError},
 };
 
+use parking_lot::Mutex;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit,
 };
@@ -158,7 +158,7 @@ impl Vetting {
 
     /// Tells that `file` is compiled, unless that was told of it a moment ago.
     fn begins(&self, file: &Path) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         told.retain(|file, _| file.exists());
         told.entry(file.to_owned()).or_default().happened(|times| {
             info!(
@@ -170,7 +170,7 @@ impl Vetting {
 
     /// Tells that `file` was loaded, if it was told that it is compiled.
     pub(super) fn loaded(&self, file: &Path) {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(file);
+        let told = self.told.lock().remove(file);
         told.unwrap_or_default().over(|times| {
             info!(event = "compiled", file = %file.display(), "compiled {}{times}", file.display());
         });

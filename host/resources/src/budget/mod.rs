@@ -28,11 +28,9 @@
 mod account;
 mod tab;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use parking_lot::Mutex;
 
 pub use account::{Account, Charge, Missing, Overdrawn};
 use account::{Holder, Whole};
@@ -58,7 +56,7 @@ impl Default for Budget {
 impl Budget {
     /// The account of `action`.
     pub fn of(&self, action: &Arc<str>) -> Account {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = self.accounts.lock();
         let opened = || {
             Account::open(Holder::Action(Arc::clone(action)), measure::held(action), &self.whole)
         };

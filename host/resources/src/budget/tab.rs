@@ -1,7 +1,9 @@
 //! What clients of the control API make the host hold: all of them together have one account,
 //! and of that each its share.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     Account, Charge,
@@ -63,7 +65,7 @@ impl Tab {
 
     /// Not to be held across an await.
     fn open(&self) -> MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -16,10 +16,11 @@ mod shelf;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -158,7 +159,7 @@ impl Catalog {
     /// Keeps the programme up until `stop`.
     pub async fn keep_up(mut self, stop: CancellationToken) {
         let mut folder = FolderWatch::new(self.source.folder());
-        let prepared = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).prepared();
+        let prepared = self.shelf.lock().prepared();
         loop {
             let failure = tokio::select! {
                 () = stop.cancelled() => return,
@@ -179,7 +180,7 @@ impl Catalog {
     async fn work(&self, change: impl FnOnce(&mut Shelf) -> bool + Send + 'static) {
         let shelf = Arc::clone(&self.shelf);
         let changed = spawn_blocking(move || {
-            let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shelf = shelf.lock();
             change(&mut shelf).then(|| shelf.programme())
         });
         // An error is a panic, which ends the process by itself.

@@ -1,11 +1,8 @@
 //! The desk: where whoever wants a job run now finds the job, on the host that leads.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, oneshot};
 
 use super::record::Record;
@@ -64,7 +61,7 @@ impl Desk {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, mpsc::Sender<Order>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,11 +1,7 @@
 //! Who lives beside the cluster in a demo: a registry that is told who leads, and somebody who
 //! is sent webhooks. It is part of the demo alone, and plain HTTP.
 
-use std::{
-    collections::BTreeMap,
-    net::Ipv4Addr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
 use axum::{
     Router,
@@ -13,6 +9,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::{get, post, put},
 };
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use super::show::Show;
@@ -109,6 +106,6 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 /// Not to be held across an await.
-fn lock<T>(it: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    it.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(it: &Mutex<T>) -> parking_lot::MutexGuard<'_, T> {
+    it.lock()
 }

@@ -4,11 +4,9 @@
 //! cast, and again when it expires. An answer is thereby kept somewhat longer
 //! than it has to be, and never shorter.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
+
+use parking_lot::Mutex;
 
 use soloist_heart::{LeaseId, clock::BootTime};
 
@@ -24,14 +22,14 @@ impl Slices {
 
     /// The lease for an answer that is written now, if there is one already.
     pub(crate) fn present(&self, keep: Duration, now: BootTime) -> Option<LeaseId> {
-        let slices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slices = self.0.lock();
         let (lease, since) = slices.get(&keep)?;
         (now.since(*since) < length(keep)).then_some(*lease)
     }
 
     /// Takes note of a lease that was asked for at `since`.
     pub(crate) fn open(&self, keep: Duration, lease: LeaseId, since: BootTime) {
-        let mut slices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slices = self.0.lock();
         // A task's settings may change, so what is over is not kept for ever.
         slices.retain(|keep, (_, began)| since.since(*began) < length(*keep));
         slices.insert(keep, (lease, since));
@@ -39,7 +37,7 @@ impl Slices {
 
     /// Forgets a lease that the store does not know.
     pub(crate) fn lost(&self, lease: LeaseId) {
-        let mut slices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slices = self.0.lock();
         slices.retain(|_, (other, _)| *other != lease);
     }
 }
@@ -75,7 +73,7 @@ mod tests {
         let slices = Slices::default();
         slices.open(KEEP, LeaseId(1), at(0));
         slices.open(KEEP * 2, LeaseId(2), at(11));
-        assert_eq!(slices.0.lock().unwrap().len(), 1);
+        assert_eq!(slices.0.lock().len(), 1);
         slices.lost(LeaseId(2));
         assert_eq!(slices.present(KEEP * 2, at(11)), None);
     }

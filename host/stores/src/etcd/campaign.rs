@@ -19,7 +19,7 @@
 use std::{
     collections::HashMap,
     pin::pin,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -27,6 +27,7 @@ use etcd_client::{
     Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
 };
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedMutexGuard, OwnedSemaphorePermit},
     time::sleep,
@@ -64,7 +65,7 @@ impl Seats {
     }
 
     fn seat(&self, group: &Group, lease: LeaseId) -> Seat {
-        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seats = self.0.lock();
         // Whoever sits or waits holds another reference.
         seats.retain(|_, seat| Arc::strong_count(seat) > 1);
         seats.entry((group.clone(), lease)).or_default().clone()

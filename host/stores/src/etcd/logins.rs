@@ -7,12 +7,10 @@
 //! Invariant: from one login that etcd refuses to the next there is a pause, which grows. Who
 //! asks in between is told what etcd said.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use etcd_client::Error;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -77,7 +75,7 @@ impl Logins {
 
     /// Not to be held across an await.
     fn lock(&self) -> MutexGuard<'_, Option<Refusal>> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+        self.refusal.lock()
     }
 }
 

@@ -6,10 +6,7 @@
 //! as many members as are listed, and no other one could say so too. Where neither is so
 //! and there are two, nobody could tell which is meant.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::PoisonError,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_client::{Client as Connection, Error, MemberListResponse};
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -40,7 +37,7 @@ impl Trust {
         let believed = self.believed.get_or_try_init(believe).await?;
         if *believed == cluster {
             // Should it become a stranger once more, that is news.
-            let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut named = self.named.lock();
             named.retain(|(address, _)| address != members[place].address());
         }
         self.hear(members[place].address(), cluster)

@@ -5,9 +5,8 @@
 //! for that of a later request; the next renewal opens another one. A stream of
 //! a former turn is dropped, or a member would be left for another's silence.
 
-use std::sync::{Mutex, PoisonError};
-
 use etcd_client::{Error, LeaseKeepAliveStream, LeaseKeeper};
+use parking_lot::Mutex;
 
 use super::{client::Line, headed::Made};
 use soloist_heart::LeaseId;
@@ -73,8 +72,8 @@ impl Renewals {
         Ok(ttl)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.0.lock()
     }
 }
 

@@ -4,12 +4,10 @@
 //! The first one that is believed is the only one: what a member of another says is not
 //! heard, be it on a new connection, to which address whatever.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeSet;
 
 use etcd_client::Error;
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::identity::Memory;
@@ -40,7 +38,7 @@ impl Trust {
              that it says is believed; add it to the others again (`etcdctl member`), or take it \
              out of `store`; if all of them are another etcd now, restart this host"
         );
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut named = self.named.lock();
         if named.insert((address.to_owned(), cluster)) {
             tracing::warn!(event = "store-stranger", address, "{text}");
         }

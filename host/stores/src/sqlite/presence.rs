@@ -14,16 +14,9 @@
 //! - Nobody connects while another may still write by another log: one at a time passes the
 //!   door, looks, connects and marks.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    ops::Deref,
-    path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread::sleep,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, io, ops::Deref, path::Path, thread::sleep, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
@@ -277,5 +270,5 @@ fn leave(all: &mut BTreeMap<Inode, Used>, database: Inode) {
 }
 
 fn used() -> MutexGuard<'static, BTreeMap<Inode, Used>> {
-    USED.lock().unwrap_or_else(PoisonError::into_inner)
+    USED.lock()
 }

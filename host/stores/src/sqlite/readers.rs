@@ -1,7 +1,8 @@
 //! The connections that read, so that they are closed when the file is not the store's any more.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync;
 
 use super::file::File;
@@ -41,6 +42,6 @@ impl Readers {
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Weak<Slot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -13,13 +13,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
@@ -112,7 +113,7 @@ impl Drop for Handle {
     /// ever.
     fn drop(&mut self) {
         self.tell(Message::Stop);
-        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.ended.get_mut();
         if ended.recv_timeout(LAST_WORK) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(
                 event = "store-hangs",

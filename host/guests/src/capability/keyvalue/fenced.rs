@@ -176,12 +176,10 @@ fn counter(key: &str, value: &[u8]) -> Result<u64, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use async_trait::async_trait;
+    use parking_lot::Mutex;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     use super::*;
@@ -217,7 +215,7 @@ mod tests {
         async fn write(&self, guard: Guard<'_>, _: &str, _: &[Write]) -> Answer {
             assert!(matches!(guard, Guard::Leader(_)));
             self.calls.fetch_add(1, Relaxed);
-            self.answer.lock().unwrap_or_else(PoisonError::into_inner)()
+            self.answer.lock()()
         }
     }
 
@@ -231,7 +229,7 @@ mod tests {
         let (to, notices) = unbounded_channel();
         let (mut answer, cell) = (answer, Arc::new(Mutex::new(None::<Arc<Access>>)));
         let seen = cell.clone();
-        let answer = move || answer(seen.lock().unwrap().as_ref().unwrap());
+        let answer = move || answer(seen.lock().as_ref().unwrap());
         let fake =
             Arc::new(Fake { calls: AtomicUsize::new(0), answer: Mutex::new(Box::new(answer)) });
         let gate = test_gate(BootTime::NEVER);
@@ -244,7 +242,7 @@ mod tests {
         let term = TermLink { gate, key, state: fake.clone(), notices: to, calls: None };
         let (limits, spawner) = (Limits::default(), Spawner::new(|task| drop(tokio::spawn(task))));
         let access = Arc::new(Access::new("web".into(), Arc::default(), &limits, term, spawner));
-        *cell.lock().unwrap() = Some(access.clone());
+        *cell.lock() = Some(access.clone());
         World { access, fake, notices }
     }
 

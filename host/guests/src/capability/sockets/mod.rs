@@ -15,9 +15,10 @@ use std::{
     collections::{BTreeSet, HashMap},
     future::ready,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tracing::warn;
 use wasmtime::{
     StoreContextMut,
@@ -162,7 +163,7 @@ fn tell(access: &Access, to: &str, grant: &str) {
 
 impl Found {
     fn add(&self, name: &Arc<str>, ip: IpAddr) {
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.0.lock();
         if found.len() < FOUND_MAX {
             found.insert((name.clone(), ip.to_canonical()));
         }
@@ -170,14 +171,14 @@ impl Found {
 
     /// A name that has stood for `ip`.
     fn name_of(&self, ip: IpAddr) -> Option<Arc<str>> {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.0.lock();
         let ip = ip.to_canonical();
         found.iter().find(|(_, other)| *other == ip).map(|(name, _)| Arc::clone(name))
     }
 
     fn reaches(&self, access: &Access, transport: Transport, to: SocketAddr) -> bool {
         let grants = &access.grants;
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.0.lock();
         let ip = to.ip().to_canonical();
         let names = || found.iter().filter(|(_, other)| *other == ip).map(|(name, _)| name);
         grants.sockets.iter().any(|grant| {
