@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use soloist_heart::clock::{BootTime, Comparison, Leave, Verdict};
+use soloist_heart::clock::{BootTime, ClockComparison, ClockTrust, ClockVerdict};
 
 /// How often the clocks are compared.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,44 +28,44 @@ const DRIFT: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct WallClock {
     read: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
-    set: watch::Receiver<()>,
-    compared: Option<watch::Receiver<Option<Comparison>>>,
+    set_signal: watch::Receiver<()>,
+    compared: Option<watch::Receiver<Option<ClockComparison>>>,
 }
 
 impl WallClock {
     /// The clock of this machine, and who has to watch it.
     #[must_use]
-    pub fn of_this_machine() -> (Self, WallWatch) {
+    pub fn of_this_machine() -> (Self, WallClockWatch) {
         let (tell, set) = watch::channel(());
-        (Self::new(|| SystemTime::now().into(), set), WallWatch(tell))
+        (Self::new(|| SystemTime::now().into(), set), WallClockWatch(tell))
     }
 
     /// A clock that is read by `read`; `set` changes whenever it is set.
     #[must_use]
     pub fn new(
         read: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,
-        set: watch::Receiver<()>,
+        set_signal: watch::Receiver<()>,
     ) -> Self {
-        Self { read: Arc::new(read), set, compared: None }
+        Self { read: Arc::new(read), set_signal, compared: None }
     }
 
     /// The same clock, which is compared with those of other hosts: here comes what that
     /// came to.
     #[must_use]
-    pub fn compared_by(self, compared: watch::Receiver<Option<Comparison>>) -> Self {
+    pub fn compared_by(self, compared: watch::Receiver<Option<ClockComparison>>) -> Self {
         Self { compared: Some(compared), ..self }
     }
 
     /// Whether what goes by this clock may go on, where it shows `now`.
     #[must_use]
-    pub fn leave(&self, now: DateTime<Utc>) -> Leave {
-        let Some(compared) = &self.compared else { return Leave::Given };
-        Leave::by(compared.borrow().as_ref(), now, BootTime::now())
+    pub fn permission(&self, now: DateTime<Utc>) -> ClockTrust {
+        let Some(compared) = &self.compared else { return ClockTrust::Trusted };
+        ClockTrust::of(compared.borrow().as_ref(), now, BootTime::now())
     }
 
     /// What was found out last, if anything was.
     #[must_use]
-    pub fn verdict(&self) -> Option<Verdict> {
+    pub fn verdict(&self) -> Option<ClockVerdict> {
         let compared = self.compared.as_ref()?.borrow();
         compared.as_ref().map(|comparison| comparison.verdict().clone())
     }
@@ -78,7 +78,7 @@ impl WallClock {
 
     /// What is known by now is not told as a change.
     pub fn mark_unchanged(&mut self) {
-        self.set.mark_unchanged();
+        self.set_signal.mark_unchanged();
         if let Some(compared) = &mut self.compared {
             compared.mark_unchanged();
         }
@@ -87,7 +87,7 @@ impl WallClock {
     /// Resolves when the clock was set, or the machine has slept, or something else is
     /// known of the clock, since the last time that this was asked of this clone.
     pub async fn changed(&mut self) {
-        let Self { set, compared, .. } = self;
+        let Self { set_signal: set, compared, .. } = self;
         let compared = async {
             match compared {
                 Some(compared) => compared.changed().await.is_ok(),
@@ -111,14 +111,14 @@ impl fmt::Debug for WallClock {
 
 /// Watches the clock of this machine: one task a host.
 #[derive(Debug)]
-pub struct WallWatch(watch::Sender<()>);
+pub struct WallClockWatch(watch::Sender<()>);
 
-impl WallWatch {
+impl WallClockWatch {
     /// Tells, until `stop`, when wall time and boot time went apart, or timers stood still.
     pub async fn run(self, stop: CancellationToken) {
-        let mut last = Look::now();
+        let mut last = ClockReadings::now();
         while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
-            let look = Look::now();
+            let look = ClockReadings::now();
             if look.differs(&last) {
                 tracing::info!(event = "clock-set", "the clock was set, or the machine slept");
                 self.0.send_replace(());
@@ -130,13 +130,13 @@ impl WallWatch {
 
 /// What the clocks show at one moment.
 #[derive(Clone, Copy, Debug)]
-struct Look {
+struct ClockReadings {
     wall: DateTime<Utc>,
     boot: BootTime,
     timers: Instant,
 }
 
-impl Look {
+impl ClockReadings {
     fn now() -> Self {
         Self { wall: SystemTime::now().into(), boot: BootTime::now(), timers: Instant::now() }
     }
@@ -157,8 +157,8 @@ mod tests {
 
     #[test]
     fn clocks_that_go_apart_are_noticed() {
-        let first = Look::now();
-        let after = |wall: i64, boot: u64, timers: u64| Look {
+        let first = ClockReadings::now();
+        let after = |wall: i64, boot: u64, timers: u64| ClockReadings {
             wall: first.wall + chrono::TimeDelta::milliseconds(wall),
             boot: first.boot + Duration::from_millis(boot),
             timers: first.timers + Duration::from_millis(timers),

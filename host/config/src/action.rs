@@ -7,14 +7,15 @@ use std::{
 };
 
 use super::{
-    Grants, Instances, JobConfig, Kinds, Limits, Network, Patience, Relayed, TaskConfig,
-    file::ActionTable,
-    granted, instances, job, kinds, limits,
-    listing::Listing,
-    patience,
-    problem::{Place, Problem},
+    Grants, InstancePolicy, IpNetwork, JobConfig, Kinds, Limits, RelayConfig, RestartLimit,
+    TaskConfig, grant_settings, instance_policy, job, kinds, limits,
+    plugin_listing::PluginListing,
+    problem::{Location, Problem},
+    relay_config,
     resolver::{Resolver, Setting},
-    standby, task, value,
+    restart_limit,
+    settings_file::ActionTable,
+    task, value,
 };
 use soloist_heart::Group;
 
@@ -41,17 +42,17 @@ pub struct ActionConfig {
     /// The certificate that it answers with, where it takes TLS.
     pub tls: Option<Arc<TlsFiles>>,
     /// What standbys do with its requests.
-    pub relayed: Relayed,
+    pub relay: RelayConfig,
     /// The proxies that are believed about where its requests come from.
-    pub trusted_proxies: Arc<[Network]>,
+    pub trusted_proxies: Arc<[IpNetwork]>,
     /// Whether each of its requests is logged.
     pub access_log: bool,
     /// Which instances answer its requests.
-    pub instances: Instances,
+    pub instances: InstancePolicy,
     /// When its service is started again, if it has ended; if that was said.
-    pub restart: Option<Restart>,
+    pub restart: Option<RestartPolicy>,
     /// How often that happens before it has failed.
-    pub patience: Patience,
+    pub restart_limit: RestartLimit,
     /// When it is run as a job, if it is one.
     pub job: Option<JobConfig>,
     /// What it is held to.
@@ -75,12 +76,12 @@ impl ActionConfig {
             listen: DEFAULT_LISTEN,
             path: None,
             tls: None,
-            relayed: Relayed::default(),
+            relay: RelayConfig::default(),
             trusted_proxies: Arc::default(),
             access_log: false,
-            instances: Instances::Fresh,
+            instances: InstancePolicy::Fresh,
             restart: None,
-            patience: Patience::default(),
+            restart_limit: RestartLimit::default(),
             job: None,
             limits: Limits::default(),
             task: TaskConfig::default(),
@@ -91,7 +92,7 @@ impl ActionConfig {
 
 /// When a service that has ended is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restart {
+pub enum RestartPolicy {
     /// However it ended.
     Always,
     /// Unless it ended well.
@@ -100,7 +101,7 @@ pub enum Restart {
     Never,
 }
 
-impl Restart {
+impl RestartPolicy {
     fn parse(text: &str) -> Result<Self, Problem> {
         match text {
             "always" => Ok(Self::Always),
@@ -124,14 +125,14 @@ pub struct TlsFiles {
 }
 
 /// What the settings of an action are held against.
-pub(super) struct Surroundings<'a> {
+pub(super) struct ActionContext<'a> {
     /// What there is in the plugins folder.
-    pub(super) listing: &'a Listing,
+    pub(super) listing: &'a PluginListing,
     /// The address of the control API, if it is known.
     pub(super) control: Option<SocketAddr>,
 }
 
-impl Surroundings<'_> {
+impl ActionContext<'_> {
     /// The action of a table of settings under `name`; nothing, once what is
     /// wrong was taken down.
     pub(super) fn action(
@@ -140,17 +141,17 @@ impl Surroundings<'_> {
         name: &Setting,
         table: ActionTable,
     ) -> Option<ActionConfig> {
-        let grants = granted::read(resolver, &table);
-        let instances = instances::read(resolver, &table);
-        let relayed = standby::read(resolver, &table);
-        let proxies = granted::each(resolver, &table.trusted_proxies, Network::parse);
+        let grants = grant_settings::read(resolver, &table);
+        let instances = instance_policy::read(resolver, &table);
+        let relayed = relay_config::read(resolver, &table);
+        let proxies = grant_settings::each(resolver, &table.trusted_proxies, IpNetwork::parse);
         let limits = limits::read(resolver, &table);
-        let patience = patience::read(resolver, &table);
+        let patience = restart_limit::read(resolver, &table);
         let task = task::read(resolver, &table);
         let job = job::read(resolver, &table);
         let kinds = kinds::read(resolver, &table);
         let restart = match table.restart.map(|text| resolver.written(Some(text), "")) {
-            Some(setting) => resolver.read(&setting, Restart::parse).map(Some),
+            Some(setting) => resolver.read(&setting, RestartPolicy::parse).map(Some),
             None => Some(None),
         };
         let plugin = resolver.written(table.plugin, &format!("{}.wasm", name.text));
@@ -185,12 +186,12 @@ impl Surroundings<'_> {
             listen: address?,
             path: path?,
             tls,
-            relayed: relayed?,
+            relay: relayed?,
             trusted_proxies: proxies?.into(),
             access_log: table.access_log,
             instances: instances?,
             restart: restart?,
-            patience: patience?,
+            restart_limit: patience?,
             job: job?,
             limits: limits?,
             task: task?,
@@ -208,7 +209,7 @@ impl Surroundings<'_> {
             Ok(file) => Some(file),
             Err(problem) => {
                 let place = plugin.place.as_ref().or(action.place.as_ref()).cloned();
-                resolver.report(problem.at(place).around());
+                resolver.report(problem.at(place).external());
                 None
             }
         }
@@ -227,10 +228,10 @@ impl Surroundings<'_> {
 }
 
 /// Where a setting stands, for a message about another one.
-pub(super) fn shown(place: Option<&Place>) -> String {
+pub(super) fn location_text(place: Option<&Location>) -> String {
     match place {
-        Some(Place::File(excerpt)) => excerpt.position(),
-        Some(Place::Flag(flag)) => format!("--{flag}"),
+        Some(Location::File(excerpt)) => excerpt.position(),
+        Some(Location::Flag(flag)) => format!("--{flag}"),
         None => "the defaults".to_owned(),
     }
 }

@@ -8,14 +8,14 @@ use std::{
 };
 
 use super::{
-    ActionConfig, ConfigError, Reserved,
-    action::{Surroundings, shown},
-    file::{ActionTable, Source, Text, Written},
-    kept::Kept,
+    ActionConfig, ConfigError, ReservedMount,
+    action::{ActionContext, location_text},
     lenient,
-    listing::{Listing, alike},
-    problem::{Place, Problem},
+    plugin_listing::{PluginListing, is_similar},
+    problem::{Location, Problem},
     resolver::{Resolver, Setting},
+    settings_cache::SettingsCache,
+    settings_file::{ActionTable, Located, LocatedText, SourceFile},
     value,
 };
 use soloist_heart::Group;
@@ -24,22 +24,22 @@ use soloist_heart::Group;
 /// whenever the plugins folder changes.
 #[derive(Debug)]
 pub struct ActionSource {
-    pub(super) settings: Source,
-    pub(super) tables: Vec<(Text, ActionTable)>,
+    pub(super) settings: SourceFile,
+    pub(super) tables: Vec<(LocatedText, ActionTable)>,
     pub(super) folder: PathBuf,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<Location>,
     /// Components that groups name as their strategies: they are no actions.
     pub(super) strategies: BTreeSet<PathBuf>,
     pub(super) control: Option<SocketAddr>,
     /// Whether secrets need not be there.
     pub(super) without_secrets: bool,
     /// The settings that lie beside plugins.
-    pub(super) beside: Kept,
+    pub(super) settings_cache: SettingsCache,
 }
 
 /// What was read.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub struct ActionSet {
     /// The actions, by name.
     pub actions: Vec<ActionConfig>,
     /// What makes no action, and why.
@@ -54,39 +54,39 @@ pub struct RefusedAction {
     /// What is wrong: at least one problem.
     problems: Vec<Problem>,
     /// Where it would answer requests, if it may be one that does.
-    reserved: Option<Reserved>,
+    reserved: Option<ReservedMount>,
     /// Whether it is no more than settings without a plugin.
-    stray: bool,
+    lacks_plugin: bool,
 }
 
 impl RefusedAction {
     fn new(name: &str, problems: Vec<Problem>) -> Self {
-        let reserved = Reserved::unknown(name);
-        Self { name: name.to_owned(), problems, reserved, stray: false }
+        let reserved = ReservedMount::unknown(name);
+        Self { name: name.to_owned(), problems, reserved, lacks_plugin: false }
     }
 
     /// The same, by what can be read of its settings.
-    fn settled(self, table: &ActionTable) -> Self {
-        Self { reserved: Reserved::written(&self.name, table), ..self }
+    fn reserving(self, table: &ActionTable) -> Self {
+        Self { reserved: ReservedMount::from_table(&self.name, table), ..self }
     }
 
     /// The same, if its settings, or its address in them, cannot be read.
-    fn anywhere(mut self) -> Self {
+    fn at_any_address(mut self) -> Self {
         if let Some(reserved) = &mut self.reserved {
-            reserved.anywhere = true;
+            reserved.any_address = true;
         }
         self
     }
 
     /// Whether there are settings, and no plugin that they are for. It may be on its way.
     #[must_use]
-    pub fn is_stray(&self) -> bool {
-        self.stray
+    pub fn lacks_plugin(&self) -> bool {
+        self.lacks_plugin
     }
 
     /// Where it would answer requests, if it may be one that does.
     #[must_use]
-    pub fn reserved(&self) -> Option<&Reserved> {
+    pub fn reserved(&self) -> Option<&ReservedMount> {
         self.reserved.as_ref()
     }
 
@@ -99,18 +99,18 @@ impl RefusedAction {
 /// In one line.
 impl fmt::Display for RefusedAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let problems: Vec<_> = self.problems.iter().map(Problem::in_short).collect();
+        let problems: Vec<_> = self.problems.iter().map(Problem::one_line).collect();
         f.write_str(&problems.join("; "))
     }
 }
 
-impl Reading {
+impl ActionSet {
     /// Takes out what is wrong with the very text of the settings file, as opposed to what
     /// lies in the plugins folder, or is not where the settings say.
-    pub(super) fn mistakes(&mut self, source: &ActionSource) -> Vec<Problem> {
-        let written = |refused: &RefusedAction| source.group_by_hand(&refused.name).is_some();
+    pub(super) fn take_mistakes(&mut self, source: &ActionSource) -> Vec<Problem> {
+        let written = |refused: &RefusedAction| source.configured_group(&refused.name).is_some();
         let mistaken = |refused: &mut RefusedAction| {
-            written(refused) && !refused.problems.iter().all(Problem::is_around)
+            written(refused) && !refused.problems.iter().all(Problem::is_external)
         };
         let mistaken = self.refused.extract_if(.., mistaken);
         mistaken.flat_map(|refused| refused.problems).collect()
@@ -135,7 +135,7 @@ impl ActionSource {
     /// The group of the action `name`, if the settings file names it: only of such a one may
     /// others rely on it that it is there.
     #[must_use]
-    pub fn group_by_hand(&self, name: &str) -> Option<Group> {
+    pub fn configured_group(&self, name: &str) -> Option<Group> {
         let (_, table) = self.tables.iter().find(|(other, _)| other.get_ref() == name)?;
         let group = table.group.as_ref().map(|group| group.get_ref().as_str().into());
         Some(group.unwrap_or_else(Group::main))
@@ -145,40 +145,40 @@ impl ActionSource {
     ///
     /// # Errors
     /// When the folder cannot be read at all.
-    pub fn read(&self) -> Result<Reading, ConfigError> {
-        let listing = match Listing::of(&self.folder) {
+    pub fn read(&self) -> Result<ActionSet, ConfigError> {
+        let listing = match PluginListing::of(&self.folder) {
             Ok(listing) => listing,
             // Each action of the file will say that its plugin is missing.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.tables.is_empty() => {
-                Listing::empty(&self.folder)
+                PluginListing::empty(&self.folder)
             }
             Err(error) => return Err(self.unreadable(&error).into()),
         };
-        let mut reading = Reading::default();
-        let around = Surroundings { listing: &listing, control: self.control };
-        self.configured(&around, &mut reading);
+        let mut reading = ActionSet::default();
+        let around = ActionContext { listing: &listing, control: self.control };
+        self.add_configured(&around, &mut reading);
         for name in listing.settings() {
-            self.settled_beside(name, &around, &mut reading);
+            self.add_with_settings(name, &around, &mut reading);
         }
-        for name in listing.strays() {
-            reading.refused.extend(self.stray(name, &listing));
+        for name in listing.orphan_settings() {
+            reading.refused.extend(self.orphan_settings(name, &listing));
         }
-        let beside: BTreeSet<_> = (listing.settings().iter().chain(listing.strays()))
-            .map(|name| settings_of(&listing, name))
+        let beside: BTreeSet<_> = (listing.settings().iter().chain(listing.orphan_settings()))
+            .map(|name| settings_path(&listing, name))
             .collect();
-        self.beside.forget_all_but(|path| beside.contains(path));
-        found(&listing, &self.strategies, &mut reading);
+        self.settings_cache.retain(|path| beside.contains(path));
+        add_without_settings(&listing, &self.strategies, &mut reading);
         reading.actions.sort_by(|a, b| a.name.cmp(&b.name));
         reading.refused.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(reading)
     }
 
     /// The settings that lie beside the plugin of the action `name`, if there are any.
-    pub(super) fn beside(&self, name: &str) -> Option<Source> {
-        self.beside.open(&self.folder.join(format!("{name}.toml"))).ok()
+    pub(super) fn plugin_settings(&self, name: &str) -> Option<SourceFile> {
+        self.settings_cache.open(&self.folder.join(format!("{name}.toml"))).ok()
     }
 
-    fn resolver<'a>(&self, source: &'a Source) -> Resolver<'a> {
+    fn resolver<'a>(&self, source: &'a SourceFile) -> Resolver<'a> {
         Resolver::new(source).without_secrets(self.without_secrets)
     }
 
@@ -199,28 +199,28 @@ impl ActionSource {
     }
 
     /// The actions of `[action.NAME]`.
-    fn configured(&self, around: &Surroundings<'_>, reading: &mut Reading) {
+    fn add_configured(&self, around: &ActionContext<'_>, reading: &mut ActionSet) {
         for (name, table) in &self.tables {
             let mut resolver = self.resolver(&self.settings);
             let name = resolver.written(Some(name.clone()), "");
             let action = around.action(&mut resolver, &name, table.clone());
             let refused = RefusedAction::new(&name.text, resolver.into_problems());
-            reading.add(action, refused.settled(table));
+            reading.add(action, refused.reserving(table));
         }
     }
 
     /// The action of `NAME.toml`.
-    fn settled_beside(&self, name: &str, around: &Surroundings<'_>, reading: &mut Reading) {
-        let file = settings_of(around.listing, name);
+    fn add_with_settings(&self, name: &str, around: &ActionContext<'_>, reading: &mut ActionSet) {
+        let file = settings_path(around.listing, name);
         // Whatever is in it, and be it nothing that can be read.
         if let Some((other, table)) = self.tables.iter().find(|(it, _)| it.get_ref() == name) {
             // The one of the file would go on as if nothing had been written here.
             reading.actions.retain(|action| &*action.name != name);
             reading.refused.retain(|refused| refused.name != name);
             let problem = self.in_two_places(name, &file, other);
-            return reading.add(None, RefusedAction::new(name, vec![problem]).settled(table));
+            return reading.add(None, RefusedAction::new(name, vec![problem]).reserving(table));
         }
-        let opened = self.beside.open(&file).map_err(|error| {
+        let opened = self.settings_cache.open(&file).map_err(|error| {
             let what = format!("cannot read `{}`: {error}", file.display());
             Problem::new(
                 what,
@@ -230,45 +230,45 @@ impl ActionSource {
         let source = match opened {
             Ok(source) => source,
             Err(problem) => {
-                return reading.add(None, RefusedAction::new(name, vec![problem]).anywhere());
+                return reading.add(None, RefusedAction::new(name, vec![problem]).at_any_address());
             }
         };
         let (table, mistakes) = lenient::read::<ActionTable>(&source);
         let Some(table) = table else {
-            return reading.add(None, RefusedAction::new(name, mistakes).anywhere());
+            return reading.add(None, RefusedAction::new(name, mistakes).at_any_address());
         };
         // It may stand in what was left out.
         let no_address = !mistakes.is_empty() && table.listen.is_none();
         let mut resolver = self.resolver(&source);
         resolver.report_all(mistakes);
-        let place = source.place(&Written::new(0..0, ()));
+        let place = source.place(&Located::new(0..0, ()));
         let setting = Setting { text: name.to_owned(), place: Some(place) };
         let action = around.action(&mut resolver, &setting, table.clone());
-        let refused = RefusedAction::new(name, resolver.into_problems()).settled(&table);
-        reading.add(action, if no_address { refused.anywhere() } else { refused });
+        let refused = RefusedAction::new(name, resolver.into_problems()).reserving(&table);
+        reading.add(action, if no_address { refused.at_any_address() } else { refused });
     }
 
-    fn in_two_places(&self, name: &str, file: &Path, other: &Text) -> Problem {
-        let (here, there) = (file.display(), shown(Some(&self.settings.place(other))));
+    fn in_two_places(&self, name: &str, file: &Path, other: &LocatedText) -> Problem {
+        let (here, there) = (file.display(), location_text(Some(&self.settings.place(other))));
         let what =
             format!("the action `{name}` has settings in two places: in `{here}` and at {there}");
-        Problem::new(what, "keep one of the two, and remove the other").around()
+        Problem::new(what, "keep one of the two, and remove the other").external()
     }
 }
 
 impl ActionSource {
     /// What is said of `NAME.toml` where there is no `NAME.wasm`: nothing, unless it is meant
     /// for a plugin, by its name or by what is in it.
-    fn stray(&self, name: &str, listing: &Listing) -> Option<RefusedAction> {
+    fn orphan_settings(&self, name: &str, listing: &PluginListing) -> Option<RefusedAction> {
         if self.tables.iter().any(|(other, _)| other.get_ref() == name) {
             return None;
         }
-        let meant = listing.meant_by(name);
-        let source = self.beside.open(&settings_of(listing, name)).ok()?;
+        let meant = listing.likely_meant(name);
+        let source = self.settings_cache.open(&settings_path(listing, name)).ok()?;
         let settings = source.parse::<ActionTable>().is_ok()
             && source.parse::<toml::Table>().is_ok_and(|table| !table.is_empty());
         // A slip of the hand in what is in it makes it no less the settings of a plugin.
-        if !settings && !meant.is_some_and(|other| alike(other, name)) {
+        if !settings && !meant.is_some_and(|other| is_similar(other, name)) {
             return None;
         }
         let shown = name.escape_debug();
@@ -283,20 +283,24 @@ impl ActionSource {
             ),
             None => format!("put `{shown}.wasm` there, or remove it"),
         };
-        let place = Some(source.place(&Written::new(0..0, ())));
-        let problem = Problem::new(what, mend).around().at(place);
+        let place = Some(source.place(&Located::new(0..0, ())));
+        let problem = Problem::new(what, mend).external().at(place);
         let refused = RefusedAction::new(&shown.to_string(), vec![problem]);
-        Some(RefusedAction { stray: true, reserved: None, ..refused })
+        Some(RefusedAction { lacks_plugin: true, reserved: None, ..refused })
     }
 }
 
 /// Where the settings of an action lie that lie beside its plugin.
-fn settings_of(listing: &Listing, name: &str) -> PathBuf {
+fn settings_path(listing: &PluginListing, name: &str) -> PathBuf {
     listing.path(&format!("{name}.toml"))
 }
 
 /// The actions that components make which no settings name, be it as strategies.
-fn found(listing: &Listing, strategies: &BTreeSet<PathBuf>, reading: &mut Reading) {
+fn add_without_settings(
+    listing: &PluginListing,
+    strategies: &BTreeSet<PathBuf>,
+    reading: &mut ActionSet,
+) {
     let named = reading.actions.iter().map(|action| &action.plugin).chain(strategies);
     let named: BTreeSet<_> = named.cloned().collect();
     for (file, verdict) in listing.components() {

@@ -12,8 +12,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::{
-    problem::{Place, Problem},
-    source::{Source, Written},
+    problem::{Location, Problem},
+    source_file::{Located, SourceFile},
     value,
 };
 
@@ -35,7 +35,7 @@ pub(crate) const GIB: u64 = 1 << 30;
 pub(crate) const TIB: u64 = 1 << 40;
 
 /// A setting with bounds.
-pub(super) trait Bounded {
+pub(super) trait BoundedSetting {
     /// What it stands for.
     type Value;
 
@@ -43,50 +43,50 @@ pub(super) trait Bounded {
     fn value(&self) -> Result<Self::Value, Problem>;
 
     /// Where it stands.
-    fn place(&self, source: &Source) -> Place;
+    fn place(&self, source: &SourceFile) -> Location;
 }
 
 /// A span of time of the file, from `LEAST` to `MOST` milliseconds.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Span<const LEAST: u64, const MOST: u64>(Written<String>);
+pub(super) struct BoundedSpan<const LEAST: u64, const MOST: u64>(Located<String>);
 
 /// A number of bytes of the file, from `LEAST` to `MOST`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Size<const LEAST: u64, const MOST: u64>(Written<String>);
+pub(super) struct BoundedSize<const LEAST: u64, const MOST: u64>(Located<String>);
 
 /// How many of something the file says: from `LEAST` to `MOST`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Count<const LEAST: usize, const MOST: usize>(Written<i64>);
+pub(super) struct BoundedCount<const LEAST: usize, const MOST: usize>(Located<i64>);
 
 /// A number of the file, from `-MOST` to `MOST`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Rank<const MOST: i64>(Written<i64>);
+pub(super) struct BoundedNumber<const MOST: i64>(Located<i64>);
 
-impl<const LEAST: u64, const MOST: u64> Span<LEAST, MOST> {
+impl<const LEAST: u64, const MOST: u64> BoundedSpan<LEAST, MOST> {
     /// The same setting, where less is taken.
-    pub(super) fn held_to<const L: u64, const M: u64>(self) -> Span<L, M> {
+    pub(super) fn narrowed<const L: u64, const M: u64>(self) -> BoundedSpan<L, M> {
         const { assert!(LEAST <= L && M <= MOST, "no narrower") };
-        Span(self.0)
+        BoundedSpan(self.0)
     }
 }
 
-impl<const LEAST: u64, const MOST: u64> Bounded for Span<LEAST, MOST> {
+impl<const LEAST: u64, const MOST: u64> BoundedSetting for BoundedSpan<LEAST, MOST> {
     type Value = Duration;
 
     fn value(&self) -> Result<Duration, Problem> {
         span_within::<LEAST, MOST>(self.0.get_ref())
     }
 
-    fn place(&self, source: &Source) -> Place {
+    fn place(&self, source: &SourceFile) -> Location {
         source.place(&self.0)
     }
 }
 
-impl<const LEAST: u64, const MOST: u64> Bounded for Size<LEAST, MOST> {
+impl<const LEAST: u64, const MOST: u64> BoundedSetting for BoundedSize<LEAST, MOST> {
     type Value = u64;
 
     fn value(&self) -> Result<u64, Problem> {
@@ -97,12 +97,12 @@ impl<const LEAST: u64, const MOST: u64> Bounded for Size<LEAST, MOST> {
             .ok_or_else(|| out_of_range(text, &format!("write a size from {least} to {most}")))
     }
 
-    fn place(&self, source: &Source) -> Place {
+    fn place(&self, source: &SourceFile) -> Location {
         source.place(&self.0)
     }
 }
 
-impl<const LEAST: usize, const MOST: usize> Bounded for Count<LEAST, MOST> {
+impl<const LEAST: usize, const MOST: usize> BoundedSetting for BoundedCount<LEAST, MOST> {
     type Value = usize;
 
     fn value(&self) -> Result<usize, Problem> {
@@ -113,12 +113,12 @@ impl<const LEAST: usize, const MOST: usize> Bounded for Count<LEAST, MOST> {
         })
     }
 
-    fn place(&self, source: &Source) -> Place {
+    fn place(&self, source: &SourceFile) -> Location {
         source.place(&self.0)
     }
 }
 
-impl<const MOST: i64> Bounded for Rank<MOST> {
+impl<const MOST: i64> BoundedSetting for BoundedNumber<MOST> {
     type Value = i64;
 
     fn value(&self) -> Result<i64, Problem> {
@@ -128,7 +128,7 @@ impl<const MOST: i64> Bounded for Rank<MOST> {
         })
     }
 
-    fn place(&self, source: &Source) -> Place {
+    fn place(&self, source: &SourceFile) -> Location {
         source.place(&self.0)
     }
 }
@@ -146,7 +146,7 @@ fn out_of_range(text: &str, help: &str) -> Problem {
 /// # Errors
 /// Says what is wrong, with the bounds.
 pub fn span<const LEAST: u64, const MOST: u64>(text: &str) -> Result<Duration, String> {
-    span_within::<LEAST, MOST>(text).map_err(|problem| problem.in_short())
+    span_within::<LEAST, MOST>(text).map_err(|problem| problem.one_line())
 }
 
 pub(super) fn span_within<const LEAST: u64, const MOST: u64>(
@@ -201,20 +201,20 @@ macro_rules! in_the_schema {
     };
 }
 
-in_the_schema!("Span", LEAST: u64, MOST: u64 => Span<LEAST, MOST>, json_schema!({
+in_the_schema!("Span", LEAST: u64, MOST: u64 => BoundedSpan<LEAST, MOST>, json_schema!({
     "type": "string",
     BOUNDS: format!("{} to {}", show(LEAST), show(MOST)),
 }));
-in_the_schema!("Size", LEAST: u64, MOST: u64 => Size<LEAST, MOST>, json_schema!({
+in_the_schema!("Size", LEAST: u64, MOST: u64 => BoundedSize<LEAST, MOST>, json_schema!({
     "type": "string",
     BOUNDS: format!("{} to {}", value::show_size(LEAST), value::show_size(MOST)),
 }));
-in_the_schema!("Count", LEAST: usize, MOST: usize => Count<LEAST, MOST>, json_schema!({
+in_the_schema!("Count", LEAST: usize, MOST: usize => BoundedCount<LEAST, MOST>, json_schema!({
     "type": "integer",
     "minimum": LEAST,
     "maximum": MOST,
 }));
-in_the_schema!("Rank", MOST: i64 => Rank<MOST>, json_schema!({
+in_the_schema!("Rank", MOST: i64 => BoundedNumber<MOST>, json_schema!({
     "type": "integer",
     "minimum": -MOST,
     "maximum": MOST,

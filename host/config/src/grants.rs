@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::{Outbound, Secret, SocketGrant};
+use super::{OutboundGrant, Secret, SocketGrant};
 
 /// The grants of one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Grants {
     /// The tasks that it may call; `*` stands for all of them.
     pub tasks: Vec<String>,
     /// Where it may send HTTP requests to.
-    pub outbound: Vec<Outbound>,
+    pub outbound: Vec<OutboundGrant>,
     /// Where it may connect or send datagrams to, by `wasi:sockets`.
     pub sockets: Vec<SocketGrant>,
     /// Whether names in `outbound` and `sockets` may stand for addresses of private networks.
@@ -20,7 +20,7 @@ pub struct Grants {
     /// Whether its HTTP requests carry `soloist-host` and `soloist-token`.
     pub outbound_token: bool,
     /// The folders that it sees.
-    pub folders: Vec<Folder>,
+    pub folders: Vec<FolderGrant>,
     /// The arguments that it is called with, after its name.
     pub args: Vec<String>,
     /// Its environment.
@@ -51,7 +51,7 @@ impl Default for Grants {
 
 /// A folder of this machine that an action sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder {
+pub struct FolderGrant {
     /// The folder.
     pub from: PathBuf,
     /// Where the plugin finds it, as in `/data`.

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    file::{GroupTable, Text},
-    listing::Listing,
+    plugin_listing::PluginListing,
     problem::Problem,
     resolver::{Resolver, Setting},
+    settings_file::{GroupTable, LocatedText},
     value,
 };
-use soloist_heart::{Avoid, Group, Label, Strategy};
+use soloist_heart::{AvoidRule, Group, HostLabel, Strategy};
 
 /// A hand-over costs a pause: none is made by preference before this has passed.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -37,10 +37,10 @@ impl GroupConfig {
 /// The groups of `[group.NAME]`; nothing, once what is wrong was taken down.
 pub(super) fn read(
     resolver: &mut Resolver<'_>,
-    tables: BTreeMap<Text, GroupTable>,
+    tables: BTreeMap<LocatedText, GroupTable>,
     folder: &std::path::Path,
 ) -> Option<BTreeMap<Group, GroupConfig>> {
-    let read = |(name, table): (Text, GroupTable)| {
+    let read = |(name, table): (LocatedText, GroupTable)| {
         let name = resolver.written(Some(name), "");
         let group = group(resolver, table, folder);
         let name = resolver.read(&name, value::name);
@@ -67,8 +67,9 @@ fn group(
     let (prefer, avoid) = (prefer?, avoid?);
     let strategy = resolver.read(&setting, |text| strategy(text, prefer, avoid, folder));
     if let Some(Strategy::Plugin(_)) = strategy {
-        resolver.check_around(&setting, |text| {
-            let listing = Listing::of(folder).unwrap_or_else(|_| Listing::empty(folder));
+        resolver.check_external(&setting, |text| {
+            let listing =
+                PluginListing::of(folder).unwrap_or_else(|_| PluginListing::empty(folder));
             listing.component(text).map(drop)
         });
     }
@@ -78,8 +79,8 @@ fn group(
 
 fn strategy(
     text: &str,
-    prefer: Vec<Label>,
-    avoid: Vec<Avoid>,
+    prefer: Vec<HostLabel>,
+    avoid: Vec<AvoidRule>,
     folder: &std::path::Path,
 ) -> Result<Strategy, Problem> {
     if !prefer.is_empty() && text != "priority" {
@@ -108,10 +109,10 @@ fn strategy(
     }
 }
 
-pub(super) fn label(text: &str) -> Result<Label, Problem> {
+pub(super) fn label(text: &str) -> Result<HostLabel, Problem> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => {
-            Ok(Label { name: name.to_owned(), value: value.to_owned() })
+            Ok(HostLabel { name: name.to_owned(), value: value.to_owned() })
         }
         _ => Err(Problem::new(
             format!("`{text}` is not a label with its value"),
@@ -120,10 +121,10 @@ pub(super) fn label(text: &str) -> Result<Label, Problem> {
     }
 }
 
-fn avoid(text: &str) -> Result<Avoid, Problem> {
+fn avoid(text: &str) -> Result<AvoidRule, Problem> {
     match text.split_once(':') {
-        Some(("group", group)) => Ok(Avoid::Leader(value::name(group)?.as_str().into())),
-        Some(("label", text)) => label(text).map(Avoid::Label),
+        Some(("group", group)) => Ok(AvoidRule::Leader(value::name(group)?.as_str().into())),
+        Some(("label", text)) => label(text).map(AvoidRule::Label),
         _ => Err(Problem::new(
             format!("`{text}` does not say what to stay away from"),
             "write `group:NAME` for the host that leads it, or `label:NAME=VALUE`",
@@ -140,10 +141,10 @@ fn of_another(key: &str, strategy: &str, text: &str) -> Problem {
 
 fn list<T>(
     resolver: &mut Resolver<'_>,
-    texts: Vec<Text>,
+    texts: Vec<LocatedText>,
     parse: impl Fn(&str) -> Result<T, Problem>,
 ) -> Option<Vec<T>> {
-    let mut item = |text: Text| {
+    let mut item = |text: LocatedText| {
         let setting: Setting = resolver.written(Some(text), "");
         resolver.read(&setting, &parse)
     };

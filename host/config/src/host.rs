@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{
     Overrides, TlsFiles,
-    api::{self, ApiConfig, ApiRole},
-    file::{ApiTable, HostTable, HostTlsTable},
-    hosts::is_name,
+    api_config::{self, ApiConfig, ApiRole},
+    host_pattern::is_name,
     problem::Problem,
     resolver::Resolver,
+    settings_file::{ApiTable, HostTable, HostTlsTable},
     value,
 };
 
@@ -72,20 +72,20 @@ impl HostConfig {
 
     /// Whether those who ask have to say who they are.
     #[must_use]
-    pub fn asks_who(&self) -> bool {
-        self.api.asks_who() || self.certifies()
+    pub fn requires_credentials(&self) -> bool {
+        self.api.requires_credentials() || self.checks_certificates()
     }
 
     /// Whether a certificate says who asks.
-    fn certifies(&self) -> bool {
+    fn checks_certificates(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
 
     /// Whether other hosts of the same settings let this one operate them.
     #[must_use]
-    pub fn has_passport(&self) -> bool {
+    pub fn can_operate_peers(&self) -> bool {
         let certified = self.tls.as_ref().is_some_and(|tls| tls.client_role == ApiRole::Operate);
-        self.api.peer_token.is_some() || (self.certifies() && certified)
+        self.api.peer_token.is_some() || (self.checks_certificates() && certified)
     }
 }
 
@@ -96,9 +96,11 @@ pub(super) fn read(
     api: ApiTable,
     overrides: &Overrides,
 ) -> Option<HostConfig> {
-    let name = resolver.either("name", &overrides.name, table.name, &machine_name());
-    let listen_at = resolver.either("listen", &overrides.listen, table.listen, DEFAULT_LISTEN);
-    let advertise = resolver.either("advertise", &overrides.advertise, table.advertise, "");
+    let name = resolver.flag_or_written("name", &overrides.name, table.name, &machine_name());
+    let listen_at =
+        resolver.flag_or_written("listen", &overrides.listen, table.listen, DEFAULT_LISTEN);
+    let advertise =
+        resolver.flag_or_written("advertise", &overrides.advertise, table.advertise, "");
     let name = resolver.read(&name, value::name);
     let listen = resolver.read(&listen_at, value::address);
     let names: Vec<_> = table
@@ -121,7 +123,7 @@ pub(super) fn read(
         }
     };
     let priority = resolver.bounded(table.priority.as_ref(), 0);
-    let api = api::read(resolver, api);
+    let api = api_config::read(resolver, api);
     let host = HostConfig {
         name: name?.into(),
         listen: listen?,
@@ -174,7 +176,7 @@ fn check_openness(host: &HostConfig, insecure: bool) -> Result<(), Problem> {
     if insecure || listen.ip().to_canonical().is_loopback() {
         return Ok(());
     }
-    let what = match (host.tls.is_some(), host.asks_who()) {
+    let what = match (host.tls.is_some(), host.requires_credentials()) {
         (true, true) => return Ok(()),
         (true, false) => "would do whatever anybody asks",
         (false, true) => "would be spoken to without TLS, which shows tokens on the wire",

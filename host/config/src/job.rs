@@ -3,10 +3,10 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    file::{ActionTable, Text, nearest},
     problem::Problem,
     resolver::{Resolver, Setting},
     schedule::{self, Schedule},
+    settings_file::{ActionTable, LocatedText, nearest},
 };
 
 const ZONE: &str = "UTC";
@@ -24,9 +24,9 @@ pub struct JobConfig {
     /// By how much each firing is put off at most.
     pub jitter: Duration,
     /// What becomes of firings that could not begin in time.
-    pub missed: Missed,
+    pub missed: MissedPolicy,
     /// What becomes of a firing while an earlier one runs.
-    pub concurrency: Concurrency,
+    pub concurrency: ConcurrencyPolicy,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// How many more attempts one that has failed gets.
@@ -35,7 +35,7 @@ pub struct JobConfig {
 
 /// What becomes of firings that could not begin in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missed {
+pub enum MissedPolicy {
     /// They are dropped.
     Skip,
     /// The latest of them is run.
@@ -44,7 +44,7 @@ pub enum Missed {
     All,
 }
 
-impl Missed {
+impl MissedPolicy {
     fn parse(text: &str) -> Result<Self, Problem> {
         match text {
             "skip" => Ok(Self::Skip),
@@ -60,7 +60,7 @@ impl Missed {
     }
 }
 
-impl fmt::Display for Missed {
+impl fmt::Display for MissedPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Skip => "skip",
@@ -72,7 +72,7 @@ impl fmt::Display for Missed {
 
 /// What becomes of a firing while an earlier one runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Concurrency {
+pub enum ConcurrencyPolicy {
     /// It waits, and is missed by that.
     Forbid,
     /// It runs beside it.
@@ -81,7 +81,7 @@ pub enum Concurrency {
     Replace,
 }
 
-impl Concurrency {
+impl ConcurrencyPolicy {
     fn parse(text: &str) -> Result<Self, Problem> {
         match text {
             "forbid" => Ok(Self::Forbid),
@@ -137,7 +137,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<O
     }
     let jitter = resolver.bounded(table.jitter.as_ref(), JITTER);
     let concurrency = resolver.written(table.concurrency.clone(), CONCURRENCY);
-    let concurrency = resolver.read(&concurrency, Concurrency::parse);
+    let concurrency = resolver.read(&concurrency, ConcurrencyPolicy::parse);
     let missed = resolver.written(table.missed.clone(), MISSED);
     let missed = read_missed(resolver, &missed, concurrency);
     let timeout = resolver.bounded(table.timeout.as_ref(), TIMEOUT);
@@ -164,7 +164,7 @@ fn restarts(resolver: &mut Resolver<'_>, table: &ActionTable) {
 
 /// Refuses what says something of a time that this schedule does not have.
 fn pointless(resolver: &mut Resolver<'_>, table: &ActionTable, schedule: &Schedule) {
-    let place = |text: &Option<Text>| text.as_ref().map(|text| resolver.place(text));
+    let place = |text: &Option<LocatedText>| text.as_ref().map(|text| resolver.place(text));
     let zone = ("zone", place(&table.zone));
     let (why, keys) = match schedule {
         Schedule::Cron(..) => return,
@@ -187,10 +187,10 @@ fn pointless(resolver: &mut Resolver<'_>, table: &ActionTable, schedule: &Schedu
 fn read_missed(
     resolver: &mut Resolver<'_>,
     missed: &Setting,
-    concurrency: Option<Concurrency>,
-) -> Option<Missed> {
-    resolver.read(missed, |text| match (Missed::parse(text)?, concurrency) {
-        (Missed::All, Some(Concurrency::Replace)) => Err(Problem::new(
+    concurrency: Option<ConcurrencyPolicy>,
+) -> Option<MissedPolicy> {
+    resolver.read(missed, |text| match (MissedPolicy::parse(text)?, concurrency) {
+        (MissedPolicy::All, Some(ConcurrencyPolicy::Replace)) => Err(Problem::new(
             "with `concurrency = \"replace\"` each missed firing would end the one before it",
             "write `missed = \"once\"`, which runs the latest, or another `concurrency`",
         )),

@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::{
-    file::{ActionTable, nearest},
-    granted,
+    grant_settings,
     problem::Problem,
     resolver::Resolver,
+    settings_file::{ActionTable, nearest},
 };
 
 /// What a plugin can be run as.
@@ -30,7 +30,7 @@ impl Kind {
 
     /// Whether it runs for as long as a term lasts. Hooks are called and return, and tasks
     /// are any host's.
-    pub fn stays(self) -> bool {
+    pub fn runs_all_term(self) -> bool {
         matches!(self, Self::Http | Self::Service | Self::Job)
     }
 
@@ -75,19 +75,19 @@ impl Kinds {
 
     /// Whether something of it runs for as long as a term lasts.
     #[must_use]
-    pub fn stays(&self) -> bool {
-        self.iter().any(Kind::stays)
+    pub fn run_all_term(&self) -> bool {
+        self.iter().any(Kind::runs_all_term)
     }
 
     /// Whether some of it belongs to a term, and so to the leader. Tasks are any host's.
     #[must_use]
-    pub fn perform(&self) -> bool {
+    pub fn need_term(&self) -> bool {
         self.iter().any(|kind| kind != Kind::Task)
     }
 
     /// The same, with its program run by a schedule instead of for as long as a term
     /// lasts; nothing, if it has no program.
-    pub fn scheduled(&self) -> Option<Self> {
+    pub fn as_scheduled(&self) -> Option<Self> {
         let job = |kind| if kind == Kind::Service { Kind::Job } else { kind };
         self.has(Kind::Service).then(|| self.iter().map(job).collect())
     }
@@ -95,7 +95,7 @@ impl Kinds {
     /// Those that need no word of the settings. Compilers give programs a `main`, and what
     /// answers requests may be built as one all the same: that `main` is a stub, which does
     /// nothing, or traps. So beside an HTTP handler a program is run when the settings want it.
-    pub fn unasked(&self) -> Self {
+    pub fn by_default(&self) -> Self {
         let stub = |kind: &Kind| *kind == Kind::Service && self.has(Kind::Http);
         self.iter().filter(|kind| !stub(kind)).collect()
     }
@@ -130,7 +130,8 @@ impl fmt::Display for Kinds {
 pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Option<Kinds>> {
     let Some(texts) = &table.kinds else { return Some(None) };
     let place = Some(resolver.place(texts));
-    let kinds: Kinds = granted::each(resolver, texts.get_ref(), Kind::parse)?.into_iter().collect();
+    let kinds: Kinds =
+        grant_settings::each(resolver, texts.get_ref(), Kind::parse)?.into_iter().collect();
     resolver.check(place, check(&kinds, table.schedule.is_some()))?;
     Some(Some(kinds))
 }
@@ -169,12 +170,12 @@ mod tests {
     #[test]
     fn beside_a_handler_a_program_is_left_out_unless_it_is_wanted() {
         assert_eq!(kinds(&["service", "http"]).to_string(), "http+service");
-        assert_eq!(kinds(&["service", "http", "hooks"]).unasked().to_string(), "http+hooks");
-        assert_eq!(kinds(&["service", "hooks"]).unasked().to_string(), "service+hooks");
+        assert_eq!(kinds(&["service", "http", "hooks"]).by_default().to_string(), "http+hooks");
+        assert_eq!(kinds(&["service", "hooks"]).by_default().to_string(), "service+hooks");
         // A schedule is a word of the settings.
-        let scheduled = kinds(&["service", "http"]).scheduled().unwrap();
-        assert_eq!(scheduled.unasked().to_string(), "http+job");
-        assert!(scheduled.stays() && kinds(&["hooks"]).scheduled().is_none());
+        let scheduled = kinds(&["service", "http"]).as_scheduled().unwrap();
+        assert_eq!(scheduled.by_default().to_string(), "http+job");
+        assert!(scheduled.run_all_term() && kinds(&["hooks"]).as_scheduled().is_none());
     }
 
     #[test]

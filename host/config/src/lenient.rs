@@ -6,14 +6,14 @@ use std::ops::Range;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
-use super::{problem::Problem, source::Source};
+use super::{problem::Problem, source_file::SourceFile};
 
 /// How many mistakes of one file are told.
 const MISTAKES: usize = 50;
 
 /// What is in `source` without what is of a wrong shape, and what is wrong with that. Nothing,
 /// if the text is no TOML: then nobody knows what the rest of it means.
-pub(super) fn read<T: DeserializeOwned>(source: &Source) -> (Option<T>, Vec<Problem>) {
+pub(super) fn read<T: DeserializeOwned>(source: &SourceFile) -> (Option<T>, Vec<Problem>) {
     let mut text = source.text().to_owned();
     let mut problems = Vec::new();
     loop {
@@ -21,7 +21,7 @@ pub(super) fn read<T: DeserializeOwned>(source: &Source) -> (Option<T>, Vec<Prob
             Ok(read) => return (Some(read), problems),
             Err(error) => error,
         };
-        problems.push(source.misread(&error));
+        problems.push(source.describe_error(&error));
         let mistake = error.span().and_then(|span| mistake(&text, &span));
         let Some(mistake) = mistake.filter(|_| problems.len() < MISTAKES) else {
             return (None, problems);
@@ -79,11 +79,11 @@ fn entry(text: &str, table: &DeTable<'_>, at: usize) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::File;
+    use crate::settings_file::SettingsFile;
 
     fn told(text: &str) -> (bool, String) {
-        let source = Source::new("s.toml".into(), text.to_owned());
-        let (read, problems) = read::<File>(&source);
+        let source = SourceFile::new("s.toml".into(), text.to_owned());
+        let (read, problems) = read::<SettingsFile>(&source);
         (read.is_some(), problems.iter().map(ToString::to_string).collect())
     }
 

@@ -6,9 +6,9 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use super::{
     bounded::{GIB, KIB, MIB},
-    file::ActionTable,
     problem::Problem,
     resolver::Resolver,
+    settings_file::ActionTable,
 };
 
 /// The most linear memory that any instance can have.
@@ -115,11 +115,11 @@ fn first_byte(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::Source;
+    use crate::settings_file::SourceFile;
 
     #[test]
     fn what_is_not_written_is_the_default() {
-        let source = Source::none(std::path::Path::new(""));
+        let source = SourceFile::empty(std::path::Path::new(""));
         let mut resolver = Resolver::new(&source);
         let read = read(&mut resolver, &ActionTable::default());
         assert_eq!(read, Some(Limits::default()));

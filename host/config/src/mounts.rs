@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
-use super::{ActionConfig, Reserved, action::overlap, own_path::own_path};
+use super::{ActionConfig, ReservedMount, action::overlap, own_path::own_path};
 
 /// The path that stands for a whole address.
 const ROOT: &str = "/";
@@ -28,22 +28,22 @@ impl Mount {
     }
 
     /// The places that it has.
-    fn places(&self) -> impl Iterator<Item = Place> {
-        self.paths.iter().map(|path| Place { listen: self.listen, path: Arc::clone(path) })
+    fn points(&self) -> impl Iterator<Item = MountPoint> {
+        self.paths.iter().map(|path| MountPoint { listen: self.listen, path: Arc::clone(path) })
     }
 }
 
 /// As in `127.0.0.1:3000 and 127.0.0.1:3000/web`.
 impl fmt::Display for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places: Vec<_> = self.places().map(|place| place.to_string()).collect();
+        let places: Vec<_> = self.points().map(|place| place.to_string()).collect();
         f.write_str(&places.join(" and "))
     }
 }
 
 /// A path of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct MountPoint {
     /// The address.
     pub listen: SocketAddr,
     /// The path: `/`, or one without a slash at its end.
@@ -51,7 +51,7 @@ pub struct Place {
 }
 
 /// As in `127.0.0.1:3000/web`.
-impl fmt::Display for Place {
+impl fmt::Display for MountPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.listen, self.path.trim_end_matches('/'))
     }
@@ -60,7 +60,7 @@ impl fmt::Display for Place {
 impl ActionConfig {
     /// The path at which it answers, whoever else answers at its address, if it answers at all.
     #[must_use]
-    pub fn sure_path(&self) -> Arc<str> {
+    pub fn own_path(&self) -> Arc<str> {
         self.path.clone().unwrap_or_else(|| own_path(&self.name))
     }
 }
@@ -72,7 +72,7 @@ impl ActionConfig {
 /// Which actions answer at all is known once their kinds are; ask this about the `http` ones.
 pub fn mounts<'a>(
     actions: impl IntoIterator<Item = &'a ActionConfig> + Clone,
-    absent: impl IntoIterator<Item = &'a Reserved>,
+    absent: impl IntoIterator<Item = &'a ReservedMount>,
 ) -> BTreeMap<Arc<str>, Mount> {
     // Who could have the root of each address, or has it.
     let mut claims: BTreeMap<SocketAddr, usize> = BTreeMap::new();
@@ -86,7 +86,7 @@ pub fn mounts<'a>(
         let listen = action.listen;
         // Port 0 is a port of its own for each that asks for it.
         let alone = listen.port() == 0 || claims.get(&listen) == Some(&1);
-        let sure = action.sure_path();
+        let sure = action.own_path();
         let paths = match &action.path {
             None if alone => vec![ROOT.into(), sure],
             _ => vec![sure],
@@ -109,7 +109,7 @@ pub enum MountError {
         /// The second.
         second: Arc<str>,
         /// The place.
-        mount: Place,
+        mount: MountPoint,
     },
     /// Two addresses of which only one can be listened on, or one address with and without
     /// TLS, or with two kinds of `standby`, or for two groups, which may be led by two hosts.
@@ -160,7 +160,7 @@ pub fn clashes<'a>(actions: impl IntoIterator<Item = &'a ActionConfig> + Clone) 
                 && (first.listen != second.listen
                     || first.group != second.group
                     || first.tls != second.tls
-                    || first.relayed.standby != second.relayed.standby);
+                    || first.relay.standby != second.relay.standby);
             let names = || (Arc::clone(&first.name), Arc::clone(&second.name));
             if clashes {
                 let (one, other, (first, second)) = (first.listen, second.listen, names());
@@ -175,9 +175,9 @@ pub fn clashes<'a>(actions: impl IntoIterator<Item = &'a ActionConfig> + Clone) 
 }
 
 /// A place that both have.
-fn shared(one: &Mount, other: &Mount) -> Option<Place> {
-    let there: Vec<_> = other.places().collect();
-    one.places().find(|place| place.listen.port() != 0 && there.contains(place))
+fn shared(one: &Mount, other: &Mount) -> Option<MountPoint> {
+    let there: Vec<_> = other.points().collect();
+    one.points().find(|place| place.listen.port() != 0 && there.contains(place))
 }
 
 #[cfg(test)]
@@ -185,14 +185,14 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::{Relayed, Standby};
+    use crate::{RelayConfig, StandbyMode};
 
     fn action(name: &str, listen: &str, path: Option<&str>) -> ActionConfig {
         let (listen, path) = (listen.parse().unwrap(), path.map(Arc::from));
         ActionConfig { listen, path, ..ActionConfig::with_defaults(name, PathBuf::new()) }
     }
 
-    fn shown(actions: &[ActionConfig], absent: &[Reserved]) -> Vec<String> {
+    fn shown(actions: &[ActionConfig], absent: &[ReservedMount]) -> Vec<String> {
         mounts(actions, absent).values().map(Mount::to_string).collect()
     }
 
@@ -218,7 +218,8 @@ mod tests {
         let alone = action("a", "127.0.0.1:1", None);
         let of = |path: Option<&str>, answers| {
             let (name, path) = ("b".into(), path.map(Arc::from));
-            let absent = Reserved { name, listen: alone.listen, anywhere: false, path, answers };
+            let absent =
+                ReservedMount { name, listen: alone.listen, any_address: false, path, answers };
             shown(std::slice::from_ref(&alone), &[absent])
         };
         assert_eq!(of(None, true), ["127.0.0.1:1/a"]);
@@ -252,8 +253,8 @@ mod tests {
         let foreign =
             ActionConfig { group: "other".into(), ..action("foreign", "127.0.0.1:2", None) };
         assert_eq!(check(&[a.clone(), foreign]), Err("a and foreign clash".into()));
-        let relayed = Relayed { standby: Standby::Forward, ..Relayed::default() };
-        let open = ActionConfig { relayed, ..action("open", "127.0.0.1:2", None) };
+        let relayed = RelayConfig { standby: StandbyMode::Forward, ..RelayConfig::default() };
+        let open = ActionConfig { relay: relayed, ..action("open", "127.0.0.1:2", None) };
         assert_eq!(check(&[a, open]), Err("a and open clash".into()));
     }
 }

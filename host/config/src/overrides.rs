@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::look::Look;
+use super::plugin_check::PluginCheck;
 
 /// What flags and environment say: the texts as they were given.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ pub struct Overrides {
     /// `host.insecure`
     pub insecure: bool,
     /// What messages call the settings file, where no person has written it.
-    pub file_shown: Option<&'static str>,
+    pub file_alias: Option<&'static str>,
     /// Whether secrets need not be there, since nobody is told them.
     pub without_secrets: bool,
     /// Whether all of the actions are wanted or none: then what is wrong around the settings,
@@ -36,5 +36,5 @@ pub struct Overrides {
     pub all_or_none: bool,
     /// How plugins are looked at, for whoever checks the settings: what those cannot be is told
     /// with what is wrong, and what does nothing as well.
-    pub look: Option<Look>,
+    pub look: Option<PluginCheck>,
 }

@@ -44,54 +44,54 @@ impl fmt::Display for ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     what: String,
-    place: Option<Place>,
+    place: Option<Location>,
     // Not a String: a Result of a problem is returned everywhere.
     help: Box<str>,
-    around: bool,
+    external: bool,
     /// Whether it is right, and does nothing.
-    mild: bool,
+    warning: bool,
 }
 
 impl Problem {
     /// `what` is wrong, and `help` says what to do about it.
     pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
         let (what, help) = (what.into(), help.into().into());
-        Self { what, place: None, help, around: false, mild: false }
+        Self { what, place: None, help, external: false, warning: false }
     }
 
     /// What `text` says, the mend included.
-    pub(super) fn in_words(text: impl Into<String>) -> Self {
+    pub(super) fn from_text(text: impl Into<String>) -> Self {
         Self::new(text, "")
     }
 
     /// The same, as something that is right and does nothing.
-    pub(super) fn mild(self) -> Self {
-        Self { mild: true, ..self }
+    pub(super) fn as_warning(self) -> Self {
+        Self { warning: true, ..self }
     }
 
     /// The same, of something that lies around the settings: a file or a folder may come,
     /// go or change while no setting does.
-    pub(super) fn around(self) -> Self {
-        Self { around: true, ..self }
+    pub(super) fn external(self) -> Self {
+        Self { external: true, ..self }
     }
 
     /// Whether it is one of those.
-    pub(super) fn is_around(&self) -> bool {
-        self.around
+    pub(super) fn is_external(&self) -> bool {
+        self.external
     }
 
     /// What is wrong, and what to do about it, for where there is no file to point into.
-    pub(super) fn into_words(self) -> (String, String) {
+    pub(super) fn into_parts(self) -> (String, String) {
         (conceal(&self.what), self.help.into())
     }
 
     /// In one line, for where there is no file to point into.
-    pub(super) fn in_short(&self) -> String {
+    pub(super) fn one_line(&self) -> String {
         format!("{}: {}", conceal(&self.what), self.help)
     }
 
     /// The same, with the place where it was written.
-    pub(super) fn at(mut self, place: Option<Place>) -> Self {
+    pub(super) fn at(mut self, place: Option<Location>) -> Self {
         self.place = place;
         self
     }
@@ -99,7 +99,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.mild { "warning" } else { "error" };
+        let word = if self.warning { "warning" } else { "error" };
         writeln!(f, "{word}: {}", conceal(&self.what))?;
         if let Some(place) = &self.place {
             write!(f, "{place}")?;
@@ -108,9 +108,9 @@ impl fmt::Display for Problem {
     }
 }
 
-impl Place {
+impl Location {
     /// The same place, without showing what is written there.
-    pub(super) fn unseen(self) -> Self {
+    pub(super) fn without_text(self) -> Self {
         match self {
             Self::File(excerpt) => Self::File(Excerpt { text: String::new(), ..excerpt }),
             flag @ Self::Flag(_) => flag,
@@ -120,14 +120,14 @@ impl Place {
 
 /// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// In a file.
     File(Excerpt),
     /// As a flag, or in the environment variable that stands for it.
     Flag(&'static str),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(excerpt) => write!(f, "{excerpt}"),
@@ -221,16 +221,16 @@ pub(super) fn conceal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Source;
+    use crate::source_file::SourceFile;
 
     #[test]
     fn points_at_the_text() {
         let text = "cluster = \"demo\"\n[host]\nname = \"ä b\" # me\n";
         let start = text.find("\"ä").unwrap();
-        let source = Source::new("soloist.toml".into(), text.into());
+        let source = SourceFile::new("soloist.toml".into(), text.into());
         let excerpt = source.excerpt(start..start + 6);
         let problem =
-            Problem::new("`ä b` is no name", "drop the space").at(Some(Place::File(excerpt)));
+            Problem::new("`ä b` is no name", "drop the space").at(Some(Location::File(excerpt)));
         assert_eq!(
             problem.to_string(),
             "\
@@ -246,9 +246,9 @@ help: drop the space
 
     #[test]
     fn survives_spans_beyond_the_text() {
-        let excerpt = Source::new("f".into(), "a = 1\n".into()).excerpt(40..50);
+        let excerpt = SourceFile::new("f".into(), "a = 1\n".into()).excerpt(40..50);
         assert_eq!((excerpt.line, excerpt.column), (2, 1));
-        assert_eq!(Source::new("f".into(), "ä".into()).excerpt(1..1).column, 1);
+        assert_eq!(SourceFile::new("f".into(), "ä".into()).excerpt(1..1).column, 1);
     }
 
     #[test]

@@ -11,15 +11,15 @@ use std::{
 use soloist_heart::{Strategy, Timings};
 
 use super::{
-    Config, ConfigError, GroupConfig, Overrides, Reading, RefusedAction, StoreUrl,
+    ActionSet, Config, ConfigError, GroupConfig, Overrides, RefusedAction, StoreUrl,
     actions::ActionSource,
-    file::{ActionTable, File, LeaseTable, Source, Text},
-    group, host,
-    kept::Kept,
-    lease, lenient,
-    problem::{Place, Problem},
+    group, host, lease, lenient,
+    problem::{Location, Problem},
     resolver::Resolver,
-    review, store, traces, value,
+    review,
+    settings_cache::SettingsCache,
+    settings_file::{ActionTable, LeaseTable, LocatedText, SettingsFile, SourceFile},
+    store, traces, value,
 };
 
 const DEFAULT_FILE: &str = "soloist.toml";
@@ -43,10 +43,10 @@ impl Config {
 
 /// Reads the settings; the default file is looked for in `folder`.
 pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let source = open(folder, overrides.config.as_deref())?.shown_as(overrides.file_shown);
-    let (file, mistakes) = lenient::read::<File>(&source);
+    let source = open(folder, overrides.config.as_deref())?.shown_as(overrides.file_alias);
+    let (file, mistakes) = lenient::read::<SettingsFile>(&source);
     if !mistakes.is_empty() && source.parse::<ActionTable>().is_ok() {
-        return Err(of_an_action(&source).into());
+        return Err(action_settings_problem(&source).into());
     }
     let Some(file) = file else { return Err(ConfigError::new(mistakes)) };
     let mut resolver = Resolver::new(&source).without_secrets(overrides.without_secrets);
@@ -55,22 +55,22 @@ pub(super) fn load(folder: &Path, overrides: &Overrides) -> Result<Config, Confi
     resolver.finish(config)
 }
 
-fn open(folder: &Path, named: Option<&Path>) -> Result<Source, Problem> {
+fn open(folder: &Path, named: Option<&Path>) -> Result<SourceFile, Problem> {
     let path = named.map_or_else(|| folder.join(DEFAULT_FILE), Path::to_owned);
-    Source::open(path.clone()).or_else(|error| {
+    SourceFile::open_named(path.clone()).or_else(|error| {
         if named.is_none() && error.kind() == io::ErrorKind::NotFound {
-            return Ok(Source::none(folder));
+            return Ok(SourceFile::empty(folder));
         }
         let problem = Problem::new(
             format!("cannot read `{}`: {error}", path.display()),
             "name a settings file that can be read, or none: every setting has a default",
         );
-        Err(problem.at(named.map(|_| Place::Flag("config"))))
+        Err(problem.at(named.map(|_| Location::Flag("config"))))
     })
 }
 
 /// What somebody meant for one action, and gave to the host.
-fn of_an_action(source: &Source) -> Problem {
+fn action_settings_problem(source: &SourceFile) -> Problem {
     let file = source.path().display();
     Problem::new(
         format!("`{file}` holds the settings of an action, and not those of a host"),
@@ -82,15 +82,16 @@ fn of_an_action(source: &Source) -> Problem {
 /// `None` only if there are problems. No `?` before all have been looked for.
 fn config(
     resolver: &mut Resolver<'_>,
-    file: File,
+    file: SettingsFile,
     overrides: &Overrides,
-    settings: Source,
+    settings: SourceFile,
 ) -> Option<Config> {
     let cluster = resolver.written(file.cluster, DEFAULT_CLUSTER);
     let cluster = resolver.read(&cluster, value::cluster);
     let store = store(resolver, file.store, &overrides.store);
     let store = store.and_then(|url| store::read(resolver, file.store_tls, overrides, url));
-    let plugins = resolver.either("plugins", &overrides.plugins, file.plugins, DEFAULT_PLUGINS);
+    let plugins =
+        resolver.flag_or_written("plugins", &overrides.plugins, file.plugins, DEFAULT_PLUGINS);
     let folder = resolver.path(&plugins, Path::new(&plugins.text));
     let host = host::read(resolver, file.host, file.api, overrides);
     let traces = traces::read(resolver, file.traces);
@@ -105,7 +106,7 @@ fn config(
         strategies: strategies(groups.iter().flat_map(BTreeMap::values)),
         control: host.as_ref().map(|host| host.listen),
         without_secrets: overrides.without_secrets,
-        beside: Kept::default(),
+        settings_cache: SettingsCache::default(),
     };
     let reading = actions(resolver, &source, overrides.all_or_none)?;
     if let Some(look) = overrides.look {
@@ -113,8 +114,8 @@ fn config(
         review::groups(resolver, &source, groups.as_ref().map_or(&[], |_| &named), &reading);
         review::tokens(resolver, &source.settings, host.as_ref());
     }
-    let Reading { actions, refused } = reading;
-    let remarks = resolver.remarks().iter().map(ToString::to_string).collect();
+    let ActionSet { actions, refused } = reading;
+    let remarks = resolver.warnings().iter().map(ToString::to_string).collect();
     Some(Config {
         cluster: cluster?,
         store: store?,
@@ -124,7 +125,7 @@ fn config(
         groups: groups?,
         actions,
         refused,
-        remarks,
+        warnings: remarks,
         all_or_none: overrides.all_or_none,
         functions: None,
         source: Arc::new(source),
@@ -137,12 +138,12 @@ fn actions(
     resolver: &mut Resolver<'_>,
     source: &ActionSource,
     all_or_none: bool,
-) -> Option<Reading> {
+) -> Option<ActionSet> {
     let reading = source.read().map_err(|error| resolver.report_all(error.into_problems()));
     let mut reading = reading.ok()?;
-    resolver.report_all(reading.mistakes(source));
+    resolver.report_all(reading.take_mistakes(source));
     if all_or_none {
-        resolver.report_around();
+        resolver.report_external();
         resolver.report_all(reading.refused.iter().flat_map(RefusedAction::problems).cloned());
     }
     Some(reading)
@@ -159,10 +160,10 @@ fn strategies<'a>(groups: impl Iterator<Item = &'a GroupConfig>) -> BTreeSet<Pat
 
 fn store(
     resolver: &mut Resolver<'_>,
-    text: Option<Text>,
+    text: Option<LocatedText>,
     given: &Option<String>,
 ) -> Option<StoreUrl> {
-    let setting = resolver.either("store", given, text, DEFAULT_STORE);
+    let setting = resolver.flag_or_written("store", given, text, DEFAULT_STORE);
     Some(match resolver.read(&setting, StoreUrl::parse)? {
         StoreUrl::Sqlite(path) => StoreUrl::Sqlite(resolver.path(&setting, &path)),
         etcd @ StoreUrl::Etcd { .. } => etcd,

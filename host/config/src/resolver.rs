@@ -4,36 +4,36 @@ use std::path::{Path, PathBuf};
 
 use super::{
     ConfigError,
-    bounded::Bounded,
-    file::{Source, Text, Written},
-    problem::{Place, Problem},
-    secrets::Keeper,
+    bounded::BoundedSetting,
+    problem::{Location, Problem},
+    secrets::SecretReader,
+    settings_file::{Located, LocatedText, SourceFile},
 };
 
 /// The text of a setting and where it was written; defaults are written nowhere.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) text: String,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<Location>,
 }
 
 /// Turns settings into values and collects what is wrong with them.
 pub(super) struct Resolver<'a> {
-    source: &'a Source,
+    source: &'a SourceFile,
     problems: Vec<Problem>,
     /// What is wrong around the settings, and keeps nobody from starting.
-    around: Vec<Problem>,
+    external: Vec<Problem>,
     /// What is right, and does nothing.
-    remarks: Vec<Problem>,
+    warnings: Vec<Problem>,
     /// Whether secrets need not be there.
     without_secrets: bool,
 }
 
 impl<'a> Resolver<'a> {
     /// A resolver of settings that stand in `source`, if anywhere.
-    pub(super) fn new(source: &'a Source) -> Self {
-        let (problems, around, remarks) = (Vec::new(), Vec::new(), Vec::new());
-        Self { source, problems, around, remarks, without_secrets: false }
+    pub(super) fn new(source: &'a SourceFile) -> Self {
+        let (problems, external, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        Self { source, problems, external, warnings, without_secrets: false }
     }
 
     /// The same; `without` is whether nobody is told secrets, so that they need not be there.
@@ -42,12 +42,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// Where secrets are.
-    pub(super) fn keeper(&self) -> Keeper {
-        Keeper { folder: self.folder().to_owned(), absent: self.without_secrets }
+    pub(super) fn secret_reader(&self) -> SecretReader {
+        SecretReader { folder: self.folder().to_owned(), allow_missing: self.without_secrets }
     }
 
     /// The setting of a key that has no flag.
-    pub(super) fn written(&self, text: Option<Text>, default: &str) -> Setting {
+    pub(super) fn written(&self, text: Option<LocatedText>, default: &str) -> Setting {
         match text {
             Some(text) => {
                 let place = Some(self.source.place(&text));
@@ -58,7 +58,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The value of a key that has bounds, or nothing after taking down what is wrong.
-    pub(super) fn bounded<B: Bounded>(
+    pub(super) fn bounded<B: BoundedSetting>(
         &mut self,
         written: Option<&B>,
         default: B::Value,
@@ -69,20 +69,20 @@ impl<'a> Resolver<'a> {
     }
 
     /// Where what has bounds was written, if it was.
-    pub(super) fn place_of<B: Bounded>(&self, written: Option<&B>) -> Option<Place> {
+    pub(super) fn place_of<B: BoundedSetting>(&self, written: Option<&B>) -> Option<Location> {
         Some(written?.place(self.source))
     }
 
     /// The setting of a key that has a flag, which may have been given.
-    pub(super) fn either(
+    pub(super) fn flag_or_written(
         &self,
         flag: &'static str,
         given: &Option<String>,
-        text: Option<Text>,
+        text: Option<LocatedText>,
         default: &str,
     ) -> Setting {
         match given {
-            Some(given) => Setting { text: given.clone(), place: Some(Place::Flag(flag)) },
+            Some(given) => Setting { text: given.clone(), place: Some(Location::Flag(flag)) },
             None => self.written(text, default),
         }
     }
@@ -95,13 +95,13 @@ impl<'a> Resolver<'a> {
     /// Where the relative path `path` of a setting starts from.
     pub(super) fn path(&self, setting: &Setting, path: &Path) -> PathBuf {
         match setting.place {
-            Some(Place::Flag(_)) => path.to_owned(),
-            Some(Place::File(_)) | None => self.source.folder().join(path),
+            Some(Location::Flag(_)) => path.to_owned(),
+            Some(Location::File(_)) | None => self.source.folder().join(path),
         }
     }
 
     /// The file that `text` names.
-    pub(super) fn file(&self, text: Text) -> PathBuf {
+    pub(super) fn file(&self, text: LocatedText) -> PathBuf {
         let setting = self.written(Some(text), "");
         self.path(&setting, setting.text.as_ref())
     }
@@ -122,27 +122,31 @@ impl<'a> Resolver<'a> {
     }
 
     /// Takes down what was found to be wrong with values, and where to mend that.
-    pub(super) fn check(&mut self, place: Option<Place>, found: Result<(), Problem>) -> Option<()> {
+    pub(super) fn check(
+        &mut self,
+        place: Option<Location>,
+        found: Result<(), Problem>,
+    ) -> Option<()> {
         found.map_err(|problem| self.report(problem.at(place))).ok()
     }
 
     /// Takes down what is wrong around a setting that is right in itself.
-    pub(super) fn check_around(
+    pub(super) fn check_external(
         &mut self,
         setting: &Setting,
         check: impl FnOnce(&str) -> Result<(), Problem>,
     ) {
         let problem = check(&setting.text).err();
-        self.around.extend(problem.map(|problem| problem.at(setting.place.clone())));
+        self.external.extend(problem.map(|problem| problem.at(setting.place.clone())));
     }
 
     /// Takes that for as bad as what is wrong with the settings.
-    pub(super) fn report_around(&mut self) {
-        self.problems.append(&mut self.around);
+    pub(super) fn report_external(&mut self) {
+        self.problems.append(&mut self.external);
     }
 
     /// Where something stands in the file.
-    pub(super) fn place<T>(&self, value: &Written<T>) -> Place {
+    pub(super) fn place<T>(&self, value: &Located<T>) -> Location {
         self.source.place(value)
     }
 
@@ -157,13 +161,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// Takes down what is right, and does nothing.
-    pub(super) fn remark(&mut self, remark: Problem) {
-        self.remarks.push(remark.mild());
+    pub(super) fn warn(&mut self, remark: Problem) {
+        self.warnings.push(remark.as_warning());
     }
 
     /// What was taken down of that.
-    pub(super) fn remarks(&self) -> &[Problem] {
-        &self.remarks
+    pub(super) fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     /// What was taken down.
@@ -177,7 +181,7 @@ impl<'a> Resolver<'a> {
         match outcome {
             Some(outcome) if self.problems.is_empty() => Ok(outcome),
             _ => {
-                self.problems.append(&mut self.remarks);
+                self.problems.append(&mut self.warnings);
                 Err(ConfigError::new(self.problems))
             }
         }

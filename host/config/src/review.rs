@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    ActionConfig, ActionSource, HostConfig, Instances, Kind, Kinds, Reading, clashes,
-    file::{Source, Text, nearest},
-    look::{Look, Misfit},
-    problem::{Place, Problem},
+    ActionConfig, ActionSet, ActionSource, HostConfig, InstancePolicy, Kind, Kinds, clashes,
+    plugin_check::{PluginCheck, PluginMismatch},
+    problem::{Location, Problem},
     resolver::Resolver,
+    settings_file::{LocatedText, SourceFile, nearest},
 };
 use soloist_heart::Group;
 
@@ -51,19 +51,19 @@ pub(super) fn actions(
     resolver: &mut Resolver<'_>,
     source: &ActionSource,
     actions: &[ActionConfig],
-    look: Look,
+    look: PluginCheck,
 ) {
-    let settings = Keys::of(&source.settings);
+    let settings = SettingsKeys::of(&source.settings);
     let mut http = Vec::new();
     for action in actions {
         let written = written(source, &settings, &action.name);
         match look(action) {
             Ok(kinds) => {
-                idle(resolver, action, &kinds, &written);
+                warn_unused_keys(resolver, action, &kinds, &written);
                 http.extend(kinds.has(Kind::Http).then_some(action));
             }
-            Err(Misfit { why, key }) => {
-                resolver.report(Problem::in_words(why).at(written.place(&[key])));
+            Err(PluginMismatch { why, key }) => {
+                resolver.report(Problem::from_text(why).at(written.place(&[key])));
             }
         }
     }
@@ -71,12 +71,17 @@ pub(super) fn actions(
         let (_, second) = clash.actions();
         let written = written(source, &settings, second);
         let place = written.place(&["path", "listen"]);
-        resolver.report(Problem::in_words(clash.to_string()).at(place));
+        resolver.report(Problem::from_text(clash.to_string()).at(place));
     }
 }
 
 /// Remarks on keys that say nothing of what the action is.
-fn idle(resolver: &mut Resolver<'_>, action: &ActionConfig, kinds: &Kinds, written: &WrittenKeys) {
+fn warn_unused_keys(
+    resolver: &mut Resolver<'_>,
+    action: &ActionConfig,
+    kinds: &Kinds,
+    written: &TableKeys,
+) {
     let name = &action.name;
     for (meant, keys) in MEANT_FOR {
         if meant.iter().any(|kind| kinds.has(*kind)) {
@@ -85,15 +90,15 @@ fn idle(resolver: &mut Resolver<'_>, action: &ActionConfig, kinds: &Kinds, writt
         let meant = Kinds::from_iter(meant.iter().copied()).to_string().replace('+', " or ");
         for (key, place) in written.among(keys) {
             let what = format!("`{key}` does nothing: it is for {meant}, and {name} is {kinds}");
-            resolver.remark(Problem::new(what, format!("drop `{key}`")).at(Some(place.clone())));
+            resolver.warn(Problem::new(what, format!("drop `{key}`")).at(Some(place.clone())));
         }
     }
     let answers = kinds.has(Kind::Http) || kinds.has(Kind::Task);
-    if answers && action.instances == Instances::Fresh {
+    if answers && action.instances == InstancePolicy::Fresh {
         for (key, place) in written.among(&OF_REUSE) {
             let what = format!("`{key}` does nothing: each request has an instance of its own");
             let mend = format!("add `instances = \"reuse\"`, or drop `{key}`");
-            resolver.remark(Problem::new(what, mend).at(Some(place.clone())));
+            resolver.warn(Problem::new(what, mend).at(Some(place.clone())));
         }
     }
 }
@@ -103,10 +108,10 @@ fn idle(resolver: &mut Resolver<'_>, action: &ActionConfig, kinds: &Kinds, writt
 pub(super) fn groups(
     resolver: &mut Resolver<'_>,
     source: &ActionSource,
-    groups: &[Text],
-    reading: &Reading,
+    groups: &[LocatedText],
+    reading: &ActionSet,
 ) {
-    let by_hand = |name: &str| source.group_by_hand(name);
+    let by_hand = |name: &str| source.configured_group(name);
     if reading.refused.iter().any(|refused| by_hand(&refused.name).is_none()) {
         return;
     }
@@ -123,78 +128,82 @@ pub(super) fn groups(
         let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
         let what = format!("`[group.{name}]` does nothing: no action is of this group");
         let mend = format!("{near}write `group = \"{name}\"` into the settings of one, or drop it");
-        resolver.remark(Problem::new(what, mend).at(Some(resolver.place(group))));
+        resolver.warn(Problem::new(what, mend).at(Some(resolver.place(group))));
     }
 }
 
 /// Remarks on a table of tokens that holds none, and so lets everybody in.
-pub(super) fn tokens(resolver: &mut Resolver<'_>, settings: &Source, host: Option<&HostConfig>) {
-    let Some(place) = Keys::of(settings).below(&["api"]).place_of("tokens") else { return };
-    if host.is_none_or(HostConfig::asks_who) {
+pub(super) fn tokens(
+    resolver: &mut Resolver<'_>,
+    settings: &SourceFile,
+    host: Option<&HostConfig>,
+) {
+    let Some(place) = SettingsKeys::of(settings).below(&["api"]).place_of("tokens") else { return };
+    if host.is_none_or(HostConfig::requires_credentials) {
         return;
     }
     let what = "`[api.tokens]` holds no token: nobody is asked who they are, and everybody who \
                 reaches the control API may do everything";
     let mend = "add what `soloist token new NAME --role operate` prints, or drop it";
-    resolver.remark(Problem::new(what, mend).at(Some(place)));
+    resolver.warn(Problem::new(what, mend).at(Some(place)));
 }
 
 /// The keys in the settings of the action `name`.
-fn written(source: &ActionSource, settings: &Keys<'_>, name: &str) -> WrittenKeys {
+fn written(source: &ActionSource, settings: &SettingsKeys<'_>, name: &str) -> TableKeys {
     let by_hand = settings.below(&["action"]).place_of(name);
     if let Some(header) = by_hand {
-        return WrittenKeys { header: Some(header), ..settings.below(&["action", name]) };
+        return TableKeys { header: Some(header), ..settings.below(&["action", name]) };
     }
-    let beside = source.beside(name);
-    beside.map(|source| Keys::of(&source).below(&[])).unwrap_or_default()
+    let beside = source.plugin_settings(name);
+    beside.map(|source| SettingsKeys::of(&source).below(&[])).unwrap_or_default()
 }
 
 /// The keys of one table, each with where its value stands.
 #[derive(Debug, Default)]
-struct WrittenKeys {
+struct TableKeys {
     /// Where the table begins, if it has a name.
-    header: Option<Place>,
-    keys: Vec<(String, Place)>,
+    header: Option<Location>,
+    keys: Vec<(String, Location)>,
 }
 
-impl WrittenKeys {
-    fn place_of(&self, key: &str) -> Option<Place> {
+impl TableKeys {
+    fn place_of(&self, key: &str) -> Option<Location> {
         self.keys.iter().find(|(known, _)| known == key).map(|(_, place)| place.clone())
     }
 
     /// Where the first of `keys` stands that is written, or else the table.
-    fn place(&self, keys: &[&str]) -> Option<Place> {
+    fn place(&self, keys: &[&str]) -> Option<Location> {
         let first = keys.iter().find_map(|key| self.place_of(key));
         first.or_else(|| self.header.clone())
     }
 
     /// Those of `keys` that are written.
-    fn among(&self, keys: &[&str]) -> impl Iterator<Item = (&str, &Place)> {
+    fn among(&self, keys: &[&str]) -> impl Iterator<Item = (&str, &Location)> {
         let written = self.keys.iter().filter(|(key, _)| keys.contains(&key.as_str()));
         written.map(|(key, place)| (key.as_str(), place))
     }
 }
 
 /// The keys of a whole file.
-struct Keys<'a> {
-    source: &'a Source,
+struct SettingsKeys<'a> {
+    source: &'a SourceFile,
     root: DeTable<'a>,
 }
 
-impl<'a> Keys<'a> {
+impl<'a> SettingsKeys<'a> {
     /// Of a file that is no TOML there are none.
-    fn of(source: &'a Source) -> Self {
+    fn of(source: &'a SourceFile) -> Self {
         let root = DeTable::parse(source.text()).map(toml::Spanned::into_inner);
         Self { source, root: root.unwrap_or_default() }
     }
 
     /// Those of the table to which `path` leads.
-    fn below(&self, path: &[&str]) -> WrittenKeys {
+    fn below(&self, path: &[&str]) -> TableKeys {
         let mut table = &self.root;
         for step in path {
             let next = table.iter().find(|(key, _)| key.get_ref() == step);
             let Some(DeValue::Table(inner)) = next.map(|(_, value)| value.get_ref()) else {
-                return WrittenKeys::default();
+                return TableKeys::default();
             };
             table = inner;
         }
@@ -204,8 +213,8 @@ impl<'a> Keys<'a> {
                 DeValue::Table(_) => key.span(),
                 _ => value.span(),
             };
-            (key.get_ref().to_string(), Place::File(self.source.excerpt(span)))
+            (key.get_ref().to_string(), Location::File(self.source.excerpt(span)))
         });
-        WrittenKeys { header: None, keys: keys.collect() }
+        TableKeys { header: None, keys: keys.collect() }
     }
 }

@@ -3,24 +3,24 @@
 //! Invariant: when a job fires follows from its settings alone, and from no moment at
 //! which some host began; so all hosts agree on it.
 
-mod field;
+mod cron_field;
+mod cron_pattern;
 mod misread;
-mod pattern;
 mod remark;
-mod wall;
-mod zoned;
+mod zone_clock;
+mod zoned_pattern;
 
 use std::{fmt, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 
-pub use self::{pattern::Pattern, remark::Shown};
-use self::{wall::Wall, zoned::Zoned};
+pub use self::{cron_pattern::CronPattern, remark::ZonedMoment};
+use self::{zone_clock::ZoneClock, zoned_pattern::ZonedPattern};
 use super::{
     bounded::{DAY, SECOND, span_within},
-    file::nearest,
     problem::Problem,
+    settings_file::nearest,
 };
 
 /// When a job fires.
@@ -31,7 +31,7 @@ pub enum Schedule {
     /// At each multiple of this since the beginning of Unix time.
     Every(Duration),
     /// When a pattern of cron fits the time of a zone.
-    Cron(Box<Pattern>, Tz),
+    Cron(Box<CronPattern>, Tz),
 }
 
 /// A moment, as it stands in ids, answers and the environment of guests.
@@ -119,7 +119,7 @@ impl Schedule {
         }
         match text.strip_prefix("every").filter(|rest| rest.starts_with([' ', '\t'])) {
             Some(span) => every(text, span.trim()),
-            None => Ok(Self::Cron(Box::new(Pattern::parse(text)?), zone)),
+            None => Ok(Self::Cron(Box::new(CronPattern::parse(text)?), zone)),
         }
     }
 }
@@ -145,8 +145,8 @@ fn every(text: &str, span: &str) -> Result<Schedule, Problem> {
     Err(Problem::new(format!("`{text}` is no schedule"), "write whole seconds, as in `every 30s`"))
 }
 
-fn zoned(pattern: &Pattern, zone: Tz) -> Zoned<'_> {
-    Zoned { pattern, wall: Wall(zone) }
+fn zoned(pattern: &CronPattern, zone: Tz) -> ZonedPattern<'_> {
+    ZonedPattern { pattern, wall: ZoneClock(zone) }
 }
 
 /// A time zone by its name in the IANA database.
@@ -154,7 +154,7 @@ fn zoned(pattern: &Pattern, zone: Tz) -> Zoned<'_> {
 /// # Errors
 /// There is none of this name; what is wrong, and what to write.
 pub fn time_zone(text: &str) -> Result<Tz, (String, String)> {
-    zone(text).map_err(Problem::into_words)
+    zone(text).map_err(Problem::into_parts)
 }
 
 /// The same, of settings.

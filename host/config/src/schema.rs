@@ -11,12 +11,12 @@ use schemars::{
 };
 use serde_json::Value;
 
-use super::file::{ActionTable, File};
+use super::settings_file::{ActionTable, SettingsFile};
 
 /// The schema of `soloist.toml`.
 #[must_use]
 pub fn settings_schema() -> Value {
-    of::<File>()
+    of::<SettingsFile>()
 }
 
 /// The schema of `NAME.toml`, which holds the settings of one action.
@@ -65,7 +65,7 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
-    use crate::file::{
+    use crate::settings_file::{
         ApiTable, FolderTable, GroupTable, HostTable, HostTlsTable, LeaseTable, StoreTlsTable,
         TlsTable, TokenTable, TracesTable,
     };
@@ -117,7 +117,7 @@ mod tests {
             "[action.web]\nconfig = { a = 1 }",
         ] {
             assert!(judge.takes(text).is_err(), "the schema takes {text}");
-            assert!(toml::from_str::<File>(text).is_err(), "the host takes {text}");
+            assert!(toml::from_str::<SettingsFile>(text).is_err(), "the host takes {text}");
         }
         // These the host refuses by their values.
         for text in ["standby = \"forwards\"", "retries = 101", "instances = \"new\"", "cpu = 0"] {
@@ -151,7 +151,7 @@ mod tests {
     fn every_key_is_described() {
         let schema = settings_schema();
         let table = |name: &str| described(&schema["definitions"][name]);
-        assert_eq!(described(&schema), known::<File>());
+        assert_eq!(described(&schema), known::<SettingsFile>());
         assert_eq!(table("StoreTlsTable"), known::<StoreTlsTable>());
         assert_eq!(table("TracesTable"), known::<TracesTable>());
         assert_eq!(table("HostTable"), known::<HostTable>());

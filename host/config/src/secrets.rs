@@ -34,24 +34,24 @@ impl Secret {
 
 /// Fetches the secrets that settings refer to.
 #[derive(Clone, Debug)]
-pub(super) struct Keeper {
+pub(super) struct SecretReader {
     /// Where relative paths start from.
     pub(super) folder: PathBuf,
     /// Whether they need not be there: then each is [`ABSENT`].
-    pub(super) absent: bool,
+    pub(super) allow_missing: bool,
 }
 
 /// What stands for a secret that nobody is told: as long as one has to be.
 const ABSENT: &str = "................................................................";
 
-impl Keeper {
+impl SecretReader {
     /// The secret that `text` refers to: `env:NAME` or `file:PATH`.
     pub(super) fn fetch(&self, text: &str) -> Result<Secret, Problem> {
         match text.split_once(':') {
-            Some(("env" | "file", _)) if self.absent => Ok(Secret::new(ABSENT)),
-            Some(("env", name)) => from_env(name).map_err(Problem::around),
+            Some(("env" | "file", _)) if self.allow_missing => Ok(Secret::new(ABSENT)),
+            Some(("env", name)) => from_env(name).map_err(Problem::external),
             Some(("file", path)) => {
-                from_file(path, &self.folder.join(path)).map_err(Problem::around)
+                from_file(path, &self.folder.join(path)).map_err(Problem::external)
             }
             // Perhaps the secret itself; so it is not repeated.
             _ => Err(Problem::new(
@@ -101,12 +101,12 @@ mod tests {
     use super::*;
 
     fn fetch(text: &str, folder: &Path) -> Result<Secret, Problem> {
-        Keeper { folder: folder.to_owned(), absent: false }.fetch(text)
+        SecretReader { folder: folder.to_owned(), allow_missing: false }.fetch(text)
     }
 
     #[test]
     fn one_that_nobody_is_told_need_not_be_there() {
-        let keeper = Keeper { folder: PathBuf::new(), absent: true };
+        let keeper = SecretReader { folder: PathBuf::new(), allow_missing: true };
         for text in ["file:no/such/key", "env:NO_SUCH_VARIABLE"] {
             assert!(fetch(text, Path::new("")).is_err());
             assert!(keeper.fetch(text).is_ok());

@@ -22,7 +22,7 @@ pub const FILE_MAX: u64 = 1 << 20;
 
 /// Tells one content of a file from another, without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Stamp {
+pub struct FileStamp {
     inode: i64,
     size: i64,
     modified: [i64; 2],
@@ -32,7 +32,7 @@ pub struct Stamp {
 /// Longer than the ticks in which any file system counts.
 const TICK: Duration = Duration::from_millis(100);
 
-impl Stamp {
+impl FileStamp {
     /// That of a file that is there.
     pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|about| Self::new(&about))
@@ -49,7 +49,7 @@ impl Stamp {
 
     /// Whether a later change would show: file systems count time in ticks, and two changes
     /// within one look alike.
-    pub(super) fn tells(&self) -> bool {
+    pub(super) fn is_conclusive(&self) -> bool {
         let [seconds, nanos] = self.changed.map(|part| u64::try_from(part).unwrap_or(0));
         let changed = Duration::from_secs(seconds) + Duration::from_nanos(nanos);
         let now = Duration::from_millis(unix_ms());

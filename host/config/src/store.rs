@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::{
     Overrides, StoreTls, StoreUrl, TlsFiles,
-    file::StoreTlsTable,
     problem::Problem,
     resolver::{Resolver, Setting},
+    settings_file::StoreTlsTable,
 };
 
 /// `store` with what the table and the flags say of its TLS, or nothing after taking down
@@ -18,9 +18,9 @@ pub(super) fn read(
     store: StoreUrl,
 ) -> Option<StoreUrl> {
     let files = [
-        resolver.either("store-ca", &overrides.store_ca, table.ca, ""),
-        resolver.either("store-cert", &overrides.store_cert, table.cert, ""),
-        resolver.either("store-key", &overrides.store_key, table.key, ""),
+        resolver.flag_or_written("store-ca", &overrides.store_ca, table.ca, ""),
+        resolver.flag_or_written("store-cert", &overrides.store_cert, table.cert, ""),
+        resolver.flag_or_written("store-key", &overrides.store_key, table.key, ""),
     ];
     let Some(first) = files.iter().find(|file| is_given(file)) else { return Some(store) };
     let (endpoints, login) = match store {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use soloist_heart::Label;
+use soloist_heart::HostLabel;
 
 use super::{
-    bounded::{KIB, Span},
-    file::{ActionTable, Patience},
+    bounded::{BoundedSpan, KIB},
     group::label,
     resolver::Resolver,
+    settings_file::{ActionTable, TimeoutSetting},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -21,7 +21,7 @@ const PAYLOAD: u64 = 256 * KIB;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskConfig {
     /// Which hosts may do it; every host, if that is not said.
-    pub on: Option<Label>,
+    pub on: Option<HostLabel>,
     /// Whether a call may be done twice, so that it is tried again when its host is lost.
     pub idempotent: bool,
     /// How long a call may take, and each attempt at a cast.
@@ -61,7 +61,7 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<T
     };
     // With a schedule, it is that of the job, which may take longer.
     let timeout = table.timeout.clone().filter(|_| table.schedule.is_none());
-    let timeout: Option<Patience> = timeout.map(Span::held_to);
+    let timeout: Option<TimeoutSetting> = timeout.map(BoundedSpan::narrowed);
     let timeout = resolver.bounded(timeout.as_ref(), TIMEOUT);
     let max_attempts = resolver.bounded(table.max_attempts.as_ref(), MAX_ATTEMPTS);
     let keep = resolver.bounded(table.keep.as_ref(), KEEP);
@@ -81,11 +81,11 @@ pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<T
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::Source;
+    use crate::settings_file::SourceFile;
 
     #[test]
     fn what_is_not_written_is_the_default() {
-        let source = Source::none(std::path::Path::new(""));
+        let source = SourceFile::empty(std::path::Path::new(""));
         let mut resolver = Resolver::new(&source);
         let read = read(&mut resolver, &ActionTable::default());
         assert_eq!(read, Some(TaskConfig::default()));

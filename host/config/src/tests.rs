@@ -155,8 +155,11 @@ fn instances_are_fresh_unless_they_are_to_be_reused() {
     let folder = folder("[action.web]\ninstances = \"reuse\"\nmax_reuse = 7\n");
     let config = load(folder.path(), &Overrides::default()).unwrap();
     let [report, web] = &config.actions[..] else { panic!("{:?}", config.actions) };
-    assert_eq!(report.instances, Instances::Fresh);
-    assert_eq!(web.instances, Instances::Reuse(Reuse { max: 7, idle: Duration::from_secs(10) }));
+    assert_eq!(report.instances, InstancePolicy::Fresh);
+    assert_eq!(
+        web.instances,
+        InstancePolicy::Reuse(ReuseLimits { max: 7, idle: Duration::from_secs(10) })
+    );
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn grants_are_read_and_nothing_is_granted_unasked() {
         outbound: web.grants.outbound.clone(),
         outbound_private: true,
         outbound_token: false,
-        folders: vec![Folder {
+        folders: vec![FolderGrant {
             from: folder.path().join("plugins"),
             at: "/data".to_owned(),
             write: true,
@@ -215,7 +218,7 @@ fn limits_are_read() {
         log: 1 << 20,
     };
     assert_eq!((&web.limits, web.restart), (&limits, None));
-    assert_eq!(report.restart, Some(Restart::OnFailure));
+    assert_eq!(report.restart, Some(RestartPolicy::OnFailure));
     // The default is longer than all the time there is.
     assert_eq!(report.limits.first_byte, seconds(3));
 }
@@ -227,7 +230,7 @@ fn who_is_believed_about_requests_and_whether_they_are_logged_is_read() {
     let folder = folder(text);
     let config = load(folder.path(), &Overrides::default()).unwrap();
     let [report, web] = &config.actions[..] else { panic!("{:?}", config.actions) };
-    assert!(web.access_log && web.trusted_proxies[0].has([10, 1, 2, 3].into()));
+    assert!(web.access_log && web.trusted_proxies[0].contains([10, 1, 2, 3].into()));
     assert!(!report.access_log && report.trusted_proxies.is_empty());
     let wrong =
         refusal("[action.web]\ntrusted_proxies = [\"10.0.0.0/33\"]\n", &Overrides::default());
@@ -465,8 +468,11 @@ fn what_the_settings_name_ends_no_start_and_is_missed() {
         "[action.beside]\ngroup = \"side\"\n",
     ] {
         let config = named(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-        let missed: Vec<_> =
-            config.refused.iter().filter_map(|it| config.source.group_by_hand(&it.name)).collect();
+        let missed: Vec<_> = config
+            .refused
+            .iter()
+            .filter_map(|it| config.source.configured_group(&it.name))
+            .collect();
         assert_eq!(missed, ["side".into()], "{text}");
     }
     let strategy = "[group.main]\nstrategy = \"nowhere.wasm\"\n";
@@ -525,16 +531,16 @@ fn secrets_of_the_control_api_are_shown_nowhere() {
 
 /// What whoever checks `text` is told that does nothing, where each plugin is of the kinds that
 /// `look` says.
-fn remarks(text: &str, look: Look) -> Vec<String> {
+fn remarks(text: &str, look: PluginCheck) -> Vec<String> {
     let folder = folder(text);
     let overrides = Overrides { look: Some(look), ..Overrides::default() };
     let config = load(folder.path(), &overrides).unwrap();
     let shown = |remark: String| remark.replace(&format!("{}/", folder.path().display()), "");
-    config.remarks.into_iter().map(shown).collect()
+    config.warnings.into_iter().map(shown).collect()
 }
 
 /// `web` answers requests, `report` is a job, and whatever else there is a service.
-fn by_name(action: &ActionConfig) -> Result<Kinds, Misfit> {
+fn by_name(action: &ActionConfig) -> Result<Kinds, PluginMismatch> {
     let kind = match &*action.name {
         "web" => Kind::Http,
         "report" => Kind::Job,
@@ -590,7 +596,7 @@ fn what_a_plugin_cannot_be_is_told_with_the_rest() {
     let folder = folder("[lease]\nttl = \"5\"\n[group.side]\n[action.web]\nstate = true\n");
     fs::write(folder.path().join("plugins/report.toml"), "\nschedule = \"none\"\n").unwrap();
     let look = |action: &ActionConfig| match &*action.name {
-        "report" => Err(Misfit { why: "it has no program".to_owned(), key: "schedule" }),
+        "report" => Err(PluginMismatch { why: "it has no program".to_owned(), key: "schedule" }),
         _ => Ok(Kinds::default()),
     };
     let overrides = Overrides { look: Some(look), ..Overrides::default() };

@@ -6,9 +6,9 @@ use http::{HeaderName, HeaderValue};
 
 use super::{
     Secret,
-    file::{Text, TracesTable},
-    problem::{Place, Problem},
+    problem::{Location, Problem},
     resolver::Resolver,
+    settings_file::{LocatedText, TracesTable},
     value,
 };
 
@@ -66,12 +66,16 @@ fn part(ratio: f64) -> Result<f64, Problem> {
     Err(Problem::new(format!("{ratio} is no part of the traces"), help))
 }
 
-fn header(resolver: &mut Resolver<'_>, name: Text, value: Text) -> Option<(String, Secret)> {
-    let keeper = resolver.keeper();
+fn header(
+    resolver: &mut Resolver<'_>,
+    name: LocatedText,
+    value: LocatedText,
+) -> Option<(String, Secret)> {
+    let keeper = resolver.secret_reader();
     let name = resolver.written(Some(name), "");
     let mut value = resolver.written(Some(value), "");
     // It may be the secret itself that somebody wrote there.
-    value.place = value.place.map(Place::unseen);
+    value.place = value.place.map(Location::without_text);
     let secret = resolver.read(&value, |text| {
         let secret = keeper.fetch(text)?;
         HeaderValue::from_str(secret.reveal()).map_err(|_| {

@@ -23,7 +23,7 @@ pub(super) fn name(text: &str) -> Result<String, Problem> {
 /// # Errors
 /// Says why not, and what a name is.
 pub fn check_name(text: &str) -> Result<(), String> {
-    name(text).map(drop).map_err(|problem| problem.in_short())
+    name(text).map(drop).map_err(|problem| problem.one_line())
 }
 
 /// A name of a cluster: in lower case, so that `Demo` and `demo` are not two.

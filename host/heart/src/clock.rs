@@ -7,8 +7,8 @@
 //! counts the time that the system is suspended).
 
 mod back_off;
-mod comparison;
-mod leave;
+mod clock_comparison;
+mod clock_trust;
 
 use std::{
     fs, io,
@@ -17,8 +17,8 @@ use std::{
 };
 
 pub use back_off::back_off;
-pub use comparison::{ClockFace, Comparison, Reading, Verdict};
-pub use leave::Leave;
+pub use clock_comparison::{ClockComparison, ClockReading, ClockReport, ClockVerdict};
+pub use clock_trust::ClockTrust;
 
 /// A moment on the boot-time clock, in nanoseconds since this machine booted.
 ///

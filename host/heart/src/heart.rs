@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Candidacy, Cause, Command, Event, Group, LeaderKey, LeaseId, Session};
+use super::{
+    EndCause, Group, GroupCandidacy, HeartCommand, HeartEvent, LeaderKey, LeaseId, Session,
+};
 use crate::{clock::BootTime, timings::Timings};
 
 /// Whether a host is among the members: who is not, stands for nothing.
@@ -20,20 +22,20 @@ pub struct Heart {
     host: Arc<str>,
     timings: Timings,
     session: Session,
-    candidacies: BTreeMap<Group, Candidacy>,
+    candidacies: BTreeMap<Group, GroupCandidacy>,
     membership: Membership,
     /// Whether it stands for nothing any more.
     standing_down: bool,
     /// Whether its session is to end as well.
     stopping: bool,
     /// Why it stands for nothing until it is restarted.
-    held: Option<String>,
+    restart_reason: Option<String>,
 }
 
 impl Heart {
     /// A host that leads nothing and knows nothing yet.
     pub fn new(host: Arc<str>, timings: Timings, groups: impl IntoIterator<Item = Group>) -> Self {
-        let candidacy = |group: Group| (group.clone(), Candidacy::new(group, timings));
+        let candidacy = |group: Group| (group.clone(), GroupCandidacy::new(group, timings));
         Self {
             host,
             timings,
@@ -42,21 +44,21 @@ impl Heart {
             membership: Membership::default(),
             standing_down: false,
             stopping: false,
-            held: None,
+            restart_reason: None,
         }
     }
 
     /// Takes one event in at `now` and says what is to be done, in order.
     #[must_use]
-    pub fn step(&mut self, event: Event, now: BootTime) -> Vec<Command> {
+    pub fn step(&mut self, event: HeartEvent, now: BootTime) -> Vec<HeartCommand> {
         let mut out = Vec::new();
         // Whatever happened, time passed first: a host that was frozen must not
         // act on an answer that lay waiting before it sees that it is too late.
         if self.session.expire(now) {
-            self.end_all(Cause::DeadlinePassed, now, &mut out);
+            self.end_all(EndCause::DeadlinePassed, now, &mut out);
         }
-        self.take_in(event, now, &mut out);
-        self.settle(now, &mut out);
+        self.handle_event(event, now, &mut out);
+        self.advance(now, &mut out);
         out
     }
 
@@ -65,8 +67,8 @@ impl Heart {
     pub fn next_wake(&self) -> BootTime {
         // Without a session an idle candidacy has nothing to wake up for.
         let stands =
-            |c: &&Candidacy| !c.is_idle() || (self.joined().is_some() && !self.stands_aside());
-        let groups = self.candidacies.values().filter(stands).map(Candidacy::next_wake);
+            |c: &&GroupCandidacy| !c.is_idle() || (self.joined().is_some() && !self.is_withdrawn());
+        let groups = self.candidacies.values().filter(stands).map(GroupCandidacy::next_wake);
         groups.chain([self.session.next_wake()]).min().unwrap_or(BootTime::NEVER)
     }
 
@@ -90,18 +92,18 @@ impl Heart {
 
     /// The candidacies, by group.
     #[must_use]
-    pub fn candidacies(&self) -> &BTreeMap<Group, Candidacy> {
+    pub fn candidacies(&self) -> &BTreeMap<Group, GroupCandidacy> {
         &self.candidacies
     }
 
     /// Why it stands for nothing until it is restarted, if so.
     #[must_use]
-    pub fn held(&self) -> Option<&str> {
-        self.held.as_deref()
+    pub fn restart_reason(&self) -> Option<&str> {
+        self.restart_reason.as_deref()
     }
 
-    fn stands_aside(&self) -> bool {
-        self.standing_down || self.held.is_some()
+    fn is_withdrawn(&self) -> bool {
+        self.standing_down || self.restart_reason.is_some()
     }
 
     /// The live session, if the host is among the members by it.
@@ -116,122 +118,133 @@ impl Heart {
         self.membership.obstacle.as_deref()
     }
 
-    fn take_in(&mut self, event: Event, now: BootTime, out: &mut Vec<Command>) {
+    fn handle_event(&mut self, event: HeartEvent, now: BootTime, out: &mut Vec<HeartCommand>) {
         match event {
-            Event::Tick => {}
-            Event::Granted { lease, ttl, sent } => {
+            HeartEvent::Tick => {}
+            HeartEvent::Granted { lease, ttl, sent } => {
                 self.session.granted(lease, ttl, sent);
                 // A grant that took too long to arrive is over before it begins.
                 self.session.expire(now);
             }
-            Event::GrantFailed => self.session.grant_failed(now),
-            Event::Renewed { lease, ttl, sent } => {
+            HeartEvent::GrantFailed => self.session.grant_failed(now),
+            HeartEvent::Renewed { lease, ttl, sent } => {
                 if let Some(deadline) = self.session.renewed(lease, ttl, sent) {
-                    out.push(Command::Extend { lease, deadline });
+                    out.push(HeartCommand::Extend { lease, deadline });
                 }
             }
-            Event::RenewFailed { lease } => self.session.renew_failed(lease, now),
-            Event::LeaseGone { lease } => {
+            HeartEvent::RenewFailed { lease } => self.session.renew_failed(lease, now),
+            HeartEvent::LeaseGone { lease } => {
                 if self.session.lease_gone(lease) {
-                    self.end_all(Cause::LeaseGone, now, out);
+                    self.end_all(EndCause::LeaseGone, now, out);
                 }
             }
-            Event::Joined { lease } if self.live() == Some(lease) => {
+            HeartEvent::Joined { lease } if self.live() == Some(lease) => {
                 self.membership = Membership { lease: Some(lease), obstacle: None };
             }
-            Event::NotJoined { lease, reason } if self.live() == Some(lease) => {
+            HeartEvent::NotJoined { lease, reason } if self.live() == Some(lease) => {
                 self.membership = Membership { lease: None, obstacle: Some(reason) };
                 self.candidacies.values_mut().for_each(|candidacy| candidacy.withdraw(out));
             }
             // Of a session that is over.
-            Event::Joined { .. } | Event::NotJoined { .. } => {}
-            Event::DeadlinePassed { lease } => {
-                if self.session.lapse(lease) {
-                    self.end_all(Cause::DeadlinePassed, now, out);
+            HeartEvent::Joined { .. } | HeartEvent::NotJoined { .. } => {}
+            HeartEvent::DeadlinePassed { lease } => {
+                if self.session.end(lease) {
+                    self.end_all(EndCause::DeadlinePassed, now, out);
                 }
             }
-            Event::StoreChanged { seen, behind } => self.store_changed(seen, behind, now, out),
-            Event::Released { lease } => self.session.released(lease),
-            Event::Ready { group } => self.candidacy(group).ready(),
+            HeartEvent::StoreChanged { seen, behind } => self.store_changed(seen, behind, now, out),
+            HeartEvent::Released { lease } => self.session.released(lease),
+            HeartEvent::Ready { group } => self.candidacy(group).ready(),
             // A group may be barred before there is any action of it.
-            Event::Barred { group, reason } => self.candidacy(group).barred(reason, out),
-            Event::StandDown => self.stand_down(now, out),
-            Event::Shutdown => {
+            HeartEvent::Barred { group, reason } => self.candidacy(group).barred(reason, out),
+            HeartEvent::StandDown => self.stand_down(now, out),
+            HeartEvent::Shutdown => {
                 self.stopping = true;
                 self.stand_down(now, out);
             }
-            event => self.take_in_group(event, now, out),
+            event => self.handle_group_event(event, now, out),
         }
     }
 
-    fn stand_down(&mut self, now: BootTime, out: &mut Vec<Command>) {
+    fn stand_down(&mut self, now: BootTime, out: &mut Vec<HeartCommand>) {
         self.standing_down = true;
-        self.end_all(Cause::Shutdown, now, out);
+        self.end_all(EndCause::Shutdown, now, out);
     }
 
     /// Whatever was granted or won is of another history. Where tokens come again, a host
     /// that has seen the later ones cannot lead: what it would write under may pass for an
     /// earlier leader's. Only people can say that this was meant.
-    fn store_changed(&mut self, seen: String, behind: bool, now: BootTime, out: &mut Vec<Command>) {
-        self.end_all(Cause::StoreChanged { seen: seen.clone() }, now, out);
+    fn store_changed(
+        &mut self,
+        seen: String,
+        behind: bool,
+        now: BootTime,
+        out: &mut Vec<HeartCommand>,
+    ) {
+        self.end_all(EndCause::StoreChanged { seen: seen.clone() }, now, out);
         if let Some(lease) = self.live() {
-            self.session.lapse(lease);
+            self.session.end(lease);
         }
         if behind {
-            self.held = Some(seen);
+            self.restart_reason = Some(seen);
         }
     }
 
-    fn take_in_group(&mut self, event: Event, now: BootTime, out: &mut Vec<Command>) {
+    fn handle_group_event(
+        &mut self,
+        event: HeartEvent,
+        now: BootTime,
+        out: &mut Vec<HeartCommand>,
+    ) {
         let session = self.session.live();
-        let (live, joins) = (self.live(), self.joined().is_some() && !self.stands_aside());
+        let (live, joins) = (self.live(), self.joined().is_some() && !self.is_withdrawn());
         let deadline_for =
             |key: &LeaderKey| session.filter(|(lease, _)| *lease == key.lease).map(|(_, d)| d);
         let Some(candidacy) = event.group().and_then(|g| self.candidacies.get_mut(g)) else {
             return;
         };
         match event {
-            Event::Won { attempt, key } => candidacy.won(attempt, key, live, now, out),
-            Event::CampaignFailed { attempt, .. } => candidacy.campaign_failed(attempt, now),
-            Event::Verified { key, holds } => {
+            HeartEvent::Won { attempt, key } => candidacy.won(attempt, key, live, now, out),
+            HeartEvent::CampaignFailed { attempt, .. } => candidacy.campaign_failed(attempt, now),
+            HeartEvent::Verified { key, holds } => {
                 candidacy.verified(&key, holds, deadline_for(&key), now, out);
             }
-            Event::VerifyFailed { key } => candidacy.verify_failed(&key, now),
-            Event::Standing { key } => candidacy.standing(key, live, joins, out),
-            Event::KeyGone { key } => candidacy.end(Some(&key), Cause::KeyGone, now, out),
-            Event::Drained { key } => candidacy.drained(&key, out),
-            Event::Stopped { key } => candidacy.stopped(&key, live, now, out),
-            Event::Resigned { key } => candidacy.resigned(&key),
-            Event::ResignFailed { key } => candidacy.resign_failed(&key, now),
-            Event::HandOver { key, cause } => candidacy.end(Some(&key), cause, now, out),
-            Event::NotReady { reason, .. } => candidacy.not_ready(reason, out),
-            Event::Unbarred { .. } => candidacy.unbarred(),
-            Event::StepBack { .. } => candidacy.withdraw(out),
+            HeartEvent::VerifyFailed { key } => candidacy.verify_failed(&key, now),
+            HeartEvent::KeyQueued { key } => candidacy.key_queued(key, live, joins, out),
+            HeartEvent::KeyGone { key } => candidacy.end(Some(&key), EndCause::KeyGone, now, out),
+            HeartEvent::Drained { key } => candidacy.drained(&key, out),
+            HeartEvent::Stopped { key } => candidacy.stopped(&key, live, now, out),
+            HeartEvent::Resigned { key } => candidacy.resigned(&key),
+            HeartEvent::ResignFailed { key } => candidacy.resign_failed(&key, now),
+            HeartEvent::HandOver { key, cause } => candidacy.end(Some(&key), cause, now, out),
+            HeartEvent::NotReady { reason, .. } => candidacy.not_ready(reason, out),
+            HeartEvent::Unbarred { .. } => candidacy.unbarred(),
+            HeartEvent::StepBack { .. } => candidacy.withdraw(out),
             _ => {}
         }
     }
 
     /// The candidacy in `group`, which may be one that actions came to just now.
-    fn candidacy(&mut self, group: Group) -> &mut Candidacy {
+    fn candidacy(&mut self, group: Group) -> &mut GroupCandidacy {
         let timings = self.timings;
-        let new = |group: &Group| Candidacy::new(group.clone(), timings);
+        let new = |group: &Group| GroupCandidacy::new(group.clone(), timings);
         self.candidacies.entry(group).or_insert_with_key(new)
     }
 
-    fn settle(&mut self, now: BootTime, out: &mut Vec<Command>) {
-        let (joined, aside) = (self.joined(), self.stands_aside());
+    fn advance(&mut self, now: BootTime, out: &mut Vec<HeartCommand>) {
+        let (joined, aside) = (self.joined(), self.is_withdrawn());
         for candidacy in self.candidacies.values_mut() {
-            candidacy.settle(joined, aside, now, out);
+            candidacy.advance(joined, aside, now, out);
         }
-        let idle = self.candidacies.values().all(Candidacy::is_idle);
-        if self.stopping && !self.candidacies.values().any(Candidacy::performs) {
+        let idle = self.candidacies.values().all(GroupCandidacy::is_idle);
+        if self.stopping && !self.candidacies.values().any(GroupCandidacy::has_term) {
             // A store may refuse for ever to take a key back, but not to let a lease run out.
-            self.session.run_out();
+            self.session.stop_renewing();
         }
-        self.session.settle(now, idle, self.stopping, out);
+        self.session.advance(now, idle, self.stopping, out);
     }
 
-    fn end_all(&mut self, cause: Cause, now: BootTime, out: &mut Vec<Command>) {
+    fn end_all(&mut self, cause: EndCause, now: BootTime, out: &mut Vec<HeartCommand>) {
         for candidacy in self.candidacies.values_mut() {
             candidacy.end(None, cause.clone(), now, out);
         }

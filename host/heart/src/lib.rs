@@ -39,27 +39,27 @@
 //! - A token at or below one that this host led under is never led under again; and when the
 //!   store went back, none at all is until the host is restarted.
 
-mod candidacy;
-mod cause;
+mod candidacy_stage;
 pub mod clock;
-mod data;
+mod end_cause;
+mod group_candidacy;
 mod heart;
 mod message;
 mod session;
-mod spread;
-mod stage;
+mod spread_plan;
 mod strategy;
+mod term;
 mod timings;
 
-pub use candidacy::Candidacy;
-pub use cause::{Cause, Next};
-pub use data::{Group, LeaderKey, LeaseId, Term, Token};
+pub use candidacy_stage::CandidacyStage;
+pub use end_cause::{EndCause, StandAgain};
+pub use group_candidacy::GroupCandidacy;
 pub use heart::Heart;
-pub use message::{Command, Event};
+pub use message::{HeartCommand, HeartEvent};
 pub use session::Session;
-pub use spread::{Plan, Spread};
-pub use stage::Stage;
-pub use strategy::{Advice, Avoid, Contender, Label, Score, Strategy, advise, score};
+pub use spread_plan::{SpreadGroup, SpreadPlan};
+pub use strategy::{Advice, AvoidRule, Contender, HostLabel, Score, Strategy, advise, score};
+pub use term::{Group, LeaderKey, LeaseId, Term, Token};
 pub use timings::Timings;
 
 #[cfg(test)]

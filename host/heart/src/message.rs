@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cause, Group, LeaderKey, LeaseId};
+use super::{EndCause, Group, LeaderKey, LeaseId};
 use crate::clock::BootTime;
 
 /// Something that happened.
@@ -10,7 +10,7 @@ use crate::clock::BootTime;
 /// Every command that asks the store for something is answered by exactly one
 /// event, a failure where the answer did not come in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum HeartEvent {
     /// Time has passed.
     Tick,
     /// A lease was granted to the request that was sent at `sent`.
@@ -104,7 +104,7 @@ pub enum Event {
     ///
     /// A withdrawal or a broken campaign may leave one behind; it would block
     /// the group for as long as the session lives.
-    Standing {
+    KeyQueued {
         /// The key.
         key: LeaderKey,
     },
@@ -167,7 +167,7 @@ pub enum Event {
         /// The term's key.
         key: LeaderKey,
         /// Why.
-        cause: Cause,
+        cause: EndCause,
     },
     /// This host is to stop: it leads nothing and stands for nothing any more. Its session
     /// goes on, for what else it does by that.
@@ -178,7 +178,7 @@ pub enum Event {
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum HeartCommand {
     /// Ask the store for a lease; the request counts as sent at `sent`.
     Grant {
         /// Now.
@@ -236,14 +236,14 @@ pub enum Command {
         /// The term's key.
         key: LeaderKey,
         /// Why.
-        cause: Cause,
+        cause: EndCause,
     },
     /// Interrupt everything at once.
     Stop {
         /// The term's key.
         key: LeaderKey,
         /// Why.
-        cause: Cause,
+        cause: EndCause,
     },
     /// Give the leadership up.
     Resign {
@@ -252,7 +252,7 @@ pub enum Command {
     },
 }
 
-impl Event {
+impl HeartEvent {
     /// The group that the event is about, if it is about one.
     #[must_use]
     pub fn group(&self) -> Option<&Group> {
@@ -260,7 +260,7 @@ impl Event {
             Self::Won { key, .. }
             | Self::Verified { key, .. }
             | Self::VerifyFailed { key }
-            | Self::Standing { key }
+            | Self::KeyQueued { key }
             | Self::KeyGone { key }
             | Self::Drained { key }
             | Self::Stopped { key }

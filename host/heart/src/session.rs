@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use super::{Command, LeaseId};
+use super::{HeartCommand, LeaseId};
 use crate::{clock::BootTime, timings::Timings};
 
 /// The session of a host.
 #[derive(Clone, Debug)]
 pub struct Session {
     timings: Timings,
-    state: State,
+    state: SessionState,
 }
 
 #[derive(Clone, Debug)]
-enum State {
+enum SessionState {
     /// No lease; the next one is asked for at `retry_at`.
     Absent { retry_at: BootTime },
     /// A lease was asked for.
     Granting,
     /// A lease is held.
-    Live(Live),
+    Live(LiveSession),
     /// The lease must not be relied on; it is given back when every candidacy is idle.
     Ending { lease: LeaseId, known: bool },
     /// The lease is being given back.
@@ -29,7 +29,7 @@ enum State {
 }
 
 #[derive(Clone, Debug)]
-struct Live {
+struct LiveSession {
     lease: LeaseId,
     deadline: BootTime,
     renew_at: BootTime,
@@ -40,14 +40,14 @@ impl Session {
     /// No session yet; one is wanted at once.
     #[must_use]
     pub fn new(timings: Timings) -> Self {
-        Self { timings, state: State::Absent { retry_at: BootTime::ZERO } }
+        Self { timings, state: SessionState::Absent { retry_at: BootTime::ZERO } }
     }
 
     /// The lease and its deadline, while it may be relied on.
     #[must_use]
     pub fn live(&self) -> Option<(LeaseId, BootTime)> {
         match &self.state {
-            State::Live(live) => Some((live.lease, live.deadline)),
+            SessionState::Live(live) => Some((live.lease, live.deadline)),
             _ => None,
         }
     }
@@ -55,15 +55,15 @@ impl Session {
     /// Whether the session has ended for good.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self.state, State::Over)
+        matches!(self.state, SessionState::Over)
     }
 
     /// When time alone will change something.
     pub(super) fn next_wake(&self) -> BootTime {
         match &self.state {
-            State::Absent { retry_at } => *retry_at,
-            State::Live(live) if live.renewing => live.deadline,
-            State::Live(live) => live.deadline.min(live.renew_at),
+            SessionState::Absent { retry_at } => *retry_at,
+            SessionState::Live(live) if live.renewing => live.deadline,
+            SessionState::Live(live) => live.deadline.min(live.renew_at),
             _ => BootTime::NEVER,
         }
     }
@@ -71,23 +71,23 @@ impl Session {
     /// Ends the session when its deadline has passed. Returns whether that was so.
     pub(super) fn expire(&mut self, now: BootTime) -> bool {
         match self.live() {
-            Some((lease, deadline)) if now >= deadline => self.lapse(lease),
+            Some((lease, deadline)) if now >= deadline => self.end(lease),
             _ => false,
         }
     }
 
     /// Ends the session of `lease`. Returns whether it was the live one.
-    pub(super) fn lapse(&mut self, lease: LeaseId) -> bool {
+    pub(super) fn end(&mut self, lease: LeaseId) -> bool {
         let was_live = self.live_mut(lease).is_some();
         if was_live {
-            self.state = State::Ending { lease, known: true };
+            self.state = SessionState::Ending { lease, known: true };
         }
         was_live
     }
 
     pub(super) fn granted(&mut self, lease: LeaseId, ttl: Duration, sent: BootTime) {
-        if matches!(self.state, State::Granting) {
-            self.state = State::Live(Live {
+        if matches!(self.state, SessionState::Granting) {
+            self.state = SessionState::Live(LiveSession {
                 lease,
                 deadline: self.deadline(sent, ttl),
                 renew_at: sent + self.timings.renew_every,
@@ -97,8 +97,8 @@ impl Session {
     }
 
     pub(super) fn grant_failed(&mut self, now: BootTime) {
-        if matches!(self.state, State::Granting) {
-            self.state = State::Absent { retry_at: now + self.timings.retry };
+        if matches!(self.state, SessionState::Granting) {
+            self.state = SessionState::Absent { retry_at: now + self.timings.retry };
         }
     }
 
@@ -132,57 +132,57 @@ impl Session {
     /// Takes in that the store does not know `lease`. Returns whether it was the live one.
     pub(super) fn lease_gone(&mut self, lease: LeaseId) -> bool {
         let was_live = self.live_mut(lease).is_some();
-        if was_live || matches!(self.state, State::Ending { lease: l, .. } if l == lease) {
-            self.state = State::Ending { lease, known: false };
+        if was_live || matches!(self.state, SessionState::Ending { lease: l, .. } if l == lease) {
+            self.state = SessionState::Ending { lease, known: false };
         }
         was_live
     }
 
     pub(super) fn released(&mut self, lease: LeaseId) {
-        if matches!(self.state, State::Revoking { lease: l } if l == lease) {
-            self.state = State::Absent { retry_at: BootTime::ZERO };
+        if matches!(self.state, SessionState::Revoking { lease: l } if l == lease) {
+            self.state = SessionState::Absent { retry_at: BootTime::ZERO };
         }
     }
 
     /// Renews the lease no more: what is left to be given up goes with it, at the latest.
-    pub(super) fn run_out(&mut self) {
-        if let State::Live(live) = &mut self.state {
+    pub(super) fn stop_renewing(&mut self) {
+        if let SessionState::Live(live) = &mut self.state {
             live.renew_at = BootTime::NEVER;
         }
     }
 
     /// Does what is due. `idle`: no candidacy needs the lease; `stopping`: no other session is wanted.
-    pub(super) fn settle(
+    pub(super) fn advance(
         &mut self,
         now: BootTime,
         idle: bool,
         stopping: bool,
-        out: &mut Vec<Command>,
+        out: &mut Vec<HeartCommand>,
     ) {
         if idle
             && stopping
             && let Some((lease, _)) = self.live()
         {
-            self.state = State::Ending { lease, known: true };
+            self.state = SessionState::Ending { lease, known: true };
         }
-        if idle && let State::Ending { lease, known } = self.state {
+        if idle && let SessionState::Ending { lease, known } = self.state {
             self.state = if known {
-                out.push(Command::Revoke { lease });
-                State::Revoking { lease }
+                out.push(HeartCommand::Revoke { lease });
+                SessionState::Revoking { lease }
             } else {
-                State::Absent { retry_at: now }
+                SessionState::Absent { retry_at: now }
             };
         }
         match &mut self.state {
             // A lease that is asked for is waited for: it may have been granted.
-            State::Absent { .. } if stopping => self.state = State::Over,
-            State::Absent { retry_at } if now >= *retry_at => {
-                out.push(Command::Grant { sent: now });
-                self.state = State::Granting;
+            SessionState::Absent { .. } if stopping => self.state = SessionState::Over,
+            SessionState::Absent { retry_at } if now >= *retry_at => {
+                out.push(HeartCommand::Grant { sent: now });
+                self.state = SessionState::Granting;
             }
-            State::Live(live) if !live.renewing && now >= live.renew_at => {
+            SessionState::Live(live) if !live.renewing && now >= live.renew_at => {
                 live.renewing = true;
-                out.push(Command::Renew { lease: live.lease, sent: now });
+                out.push(HeartCommand::Renew { lease: live.lease, sent: now });
             }
             _ => {}
         }
@@ -192,9 +192,9 @@ impl Session {
         sent + ttl.saturating_sub(self.timings.margin)
     }
 
-    fn live_mut(&mut self, lease: LeaseId) -> Option<&mut Live> {
+    fn live_mut(&mut self, lease: LeaseId) -> Option<&mut LiveSession> {
         match &mut self.state {
-            State::Live(live) if live.lease == lease => Some(live),
+            SessionState::Live(live) if live.lease == lease => Some(live),
             _ => None,
         }
     }

@@ -24,23 +24,23 @@ pub enum Strategy {
     /// The host with the highest `host.priority`.
     Priority,
     /// The hosts that carry the first of these labels, then the second, and so on.
-    Labels(Vec<Label>),
+    Labels(Vec<HostLabel>),
     /// The host to which the fewest of these apply.
-    Avoid(Vec<Avoid>),
+    Avoid(Vec<AvoidRule>),
     /// What a plugin says.
     Plugin(PathBuf),
 }
 
 /// A label and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Label {
+pub struct HostLabel {
     /// The label.
     pub name: String,
     /// The value.
     pub value: String,
 }
 
-impl Label {
+impl HostLabel {
     /// Whether it is one of `labels`.
     #[must_use]
     pub fn is_in(&self, labels: &BTreeMap<String, String>) -> bool {
@@ -50,11 +50,11 @@ impl Label {
 
 /// What speaks against a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Avoid {
+pub enum AvoidRule {
     /// That it leads this group.
     Leader(Group),
     /// That it carries this label.
-    Label(Label),
+    Label(HostLabel),
 }
 
 impl fmt::Display for Strategy {
@@ -111,9 +111,9 @@ pub fn score(strategy: &Strategy, contender: &Contender<'_>) -> Score {
             count(first.unwrap_or(labels.len()))
         }
         Strategy::Avoid(reasons) => {
-            let applies = |reason: &&Avoid| match reason {
-                Avoid::Leader(group) => contender.leads.contains(&group),
-                Avoid::Label(label) => label.is_in(contender.labels),
+            let applies = |reason: &&AvoidRule| match reason {
+                AvoidRule::Leader(group) => contender.leads.contains(&group),
+                AvoidRule::Label(label) => label.is_in(contender.labels),
             };
             count(reasons.iter().filter(applies).count())
         }
@@ -146,8 +146,8 @@ fn count(number: usize) -> i64 {
 mod tests {
     use super::*;
 
-    fn label(value: &str) -> Label {
-        Label { name: "size".into(), value: value.into() }
+    fn label(value: &str) -> HostLabel {
+        HostLabel { name: "size".into(), value: value.into() }
     }
 
     fn scores(strategy: &Strategy, hosts: &[(&str, i64, &[&Group])]) -> Vec<i64> {
@@ -167,7 +167,8 @@ mod tests {
         assert_eq!(scores(&Strategy::Priority, &hosts), [-1, -3, 2]);
         let labels = Strategy::Labels(vec![label("big"), label("medium")]);
         assert_eq!(scores(&labels, &hosts), [2, 0, 1]);
-        let avoid = Strategy::Avoid(vec![Avoid::Leader(web.clone()), Avoid::Label(label("big"))]);
+        let avoid =
+            Strategy::Avoid(vec![AvoidRule::Leader(web.clone()), AvoidRule::Label(label("big"))]);
         assert_eq!(scores(&avoid, &hosts), [0, 2, 0]);
     }
 

@@ -7,7 +7,7 @@
 use std::{env, error::Error, time::Duration};
 
 use soloist_heart::{Group, Timings};
-use soloist_leadership::{Candidacy, Leadership, Order, Performer, RunningTerm};
+use soloist_leadership::{Candidacy, Leadership, Performer, RunningTerm, TermOrder};
 use soloist_stores::Member;
 use tokio::{signal::ctrl_c, time::interval};
 
@@ -34,8 +34,8 @@ async fn count(mut term: RunningTerm) {
     loop {
         tokio::select! {
             order = term.order() => match order {
-                Order::Drain => term.drained(),
-                Order::Stop => return,
+                TermOrder::Drain => term.drained(),
+                TermOrder::Stop => return,
             },
             _ = ticks.tick() => println!("leading under token {}", term.key().token),
         }

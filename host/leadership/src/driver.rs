@@ -14,20 +14,20 @@ use tokio::{
 use tracing::{debug, info};
 
 use crate::{
-    calls::{Answer, Calls},
-    performer::{Order, Performer},
+    host_view::HostView,
+    performer::{Performer, TermOrder},
     report,
-    sight::Freshness,
-    terms::Terms,
-    view::HostView,
+    roster_view::RosterFreshness,
+    running_terms::RunningTerms,
+    session_observer::SessionObserver,
+    store_calls::{CallAnswer, StoreCalls},
     watchdog::Watchdog,
-    witness::Witness,
 };
 use soloist_heart::{
-    Command, Event, Group, Heart, LeaseId, Stage, Timings,
+    CandidacyStage, Group, Heart, HeartCommand, HeartEvent, LeaseId, Timings,
     clock::{BootTime, unix_ms},
 };
-use soloist_stores::{Member, Mismatch, Roster, Store, StoreError};
+use soloist_stores::{Member, Roster, Store, StoreError, StoreMismatch};
 use soloist_telemetry::{
     journal::{Journal, Transition},
     measure,
@@ -59,24 +59,24 @@ pub struct Driver {
     /// What is known of the cluster.
     pub roster: watch::Receiver<Option<Roster>>,
     /// What is told when the store confirms that roster.
-    pub freshness: Freshness,
+    pub freshness: RosterFreshness,
     /// Who is told of its sessions.
-    pub witness: Box<dyn Witness>,
+    pub session_observer: Box<dyn SessionObserver>,
     /// Where its transitions are taken down.
     pub journal: Journal,
 }
 
 /// A running driver.
-pub struct Handle {
-    events: UnboundedSender<Event>,
+pub struct DriverHandle {
+    events: UnboundedSender<HeartEvent>,
     view: watch::Receiver<HostView>,
     task: JoinHandle<()>,
 }
 
-impl Handle {
+impl DriverHandle {
     /// Where events from outside go in.
     #[must_use]
-    pub fn events(&self) -> UnboundedSender<Event> {
+    pub fn events(&self) -> UnboundedSender<HeartEvent> {
         self.events.clone()
     }
 
@@ -90,7 +90,7 @@ impl Handle {
     /// goes on until [`Handle::shut_down`].
     pub fn stand_down(&self) {
         // A driver that does not listen any more is already down.
-        let _ = self.events.send(Event::StandDown);
+        let _ = self.events.send(HeartEvent::StandDown);
     }
 
     /// Ends every term gracefully and gives the session back; returns when that is done.
@@ -99,7 +99,7 @@ impl Handle {
     /// The driver broke down; then the watchdog ends what it left running.
     pub async fn shut_down(self) -> Result<(), tokio::task::JoinError> {
         // A driver that does not listen any more is already down.
-        let _ = self.events.send(Event::Shutdown);
+        let _ = self.events.send(HeartEvent::Shutdown);
         self.task.await
     }
 }
@@ -107,40 +107,40 @@ impl Handle {
 impl Driver {
     /// Starts the driver on the election thread. What its leaderships perform runs on `performers`.
     #[must_use]
-    pub fn start(self, election: &runtime::Handle, performers: runtime::Handle) -> Handle {
+    pub fn start(self, election: &runtime::Handle, performers: runtime::Handle) -> DriverHandle {
         let (events, inbox) = unbounded_channel();
         let (view_to, view) = watch::channel(HostView::default());
-        let driver = Loop::new(self, performers, events.clone(), view_to);
+        let driver = DriverLoop::new(self, performers, events.clone(), view_to);
         let task = election.spawn(driver.run(inbox));
-        Handle { events, view, task }
+        DriverHandle { events, view, task }
     }
 }
 
 /// The state of a running driver.
-struct Loop {
+struct DriverLoop {
     heart: Heart,
     timings: Timings,
-    calls: Calls,
-    answers: UnboundedReceiver<Answer>,
-    terms: Terms,
+    calls: StoreCalls,
+    answers: UnboundedReceiver<CallAnswer>,
+    terms: RunningTerms,
     roster: watch::Receiver<Option<Roster>>,
-    mismatches: watch::Receiver<Option<Mismatch>>,
-    freshness: Freshness,
-    witness: Box<dyn Witness>,
+    mismatches: watch::Receiver<Option<StoreMismatch>>,
+    freshness: RosterFreshness,
+    session_observer: Box<dyn SessionObserver>,
     journal: Journal,
     view: watch::Sender<HostView>,
     health: report::StoreHealth,
-    doubles: report::Doubles,
-    in_vain: report::InVain,
+    address_conflicts: report::AddressConflicts,
+    repeated_failures: report::RepeatedFailures,
     /// Whether the store does not show yet what this host says of itself.
-    unsaid: bool,
+    needs_rewrite: bool,
 }
 
-impl Loop {
+impl DriverLoop {
     fn new(
         driver: Driver,
         performers: runtime::Handle,
-        events: UnboundedSender<Event>,
+        events: UnboundedSender<HeartEvent>,
         view: watch::Sender<HostView>,
     ) -> Self {
         let Driver { timings, member, store, groups, journal, .. } = driver;
@@ -151,25 +151,25 @@ impl Loop {
             timings,
             health: report::StoreHealth::new(store.label(), &me.name, journal.clone()),
             mismatches: store.mismatches(),
-            doubles: report::Doubles::of(&me),
-            in_vain: report::InVain::default(),
-            unsaid: false,
-            calls: Calls::new(store, member, timings, answers_to, driver.spread),
+            address_conflicts: report::AddressConflicts::of(&me),
+            repeated_failures: report::RepeatedFailures::default(),
+            needs_rewrite: false,
+            calls: StoreCalls::new(store, member, timings, answers_to, driver.spread),
             answers,
-            terms: Terms::new(driver.performer, performers, driver.watchdog, events),
+            terms: RunningTerms::new(driver.performer, performers, driver.watchdog, events),
             roster: driver.roster,
             freshness: driver.freshness,
-            witness: driver.witness,
+            session_observer: driver.session_observer,
             journal,
             view,
         }
     }
 
-    async fn run(mut self, mut inbox: UnboundedReceiver<Event>) {
-        if self.witness.has_gone_back() {
-            self.store_changed(Mismatch { seen: WENT_BACK.to_owned(), behind: true });
+    async fn run(mut self, mut inbox: UnboundedReceiver<HeartEvent>) {
+        if self.session_observer.store_has_gone_back() {
+            self.store_changed(StoreMismatch { seen: WENT_BACK.to_owned(), behind: true });
         }
-        self.feed(Event::Tick);
+        self.feed(HeartEvent::Tick);
         while !self.heart.is_done() {
             let nap = self.heart.next_wake().since(BootTime::now()).min(NAP);
             tokio::select! {
@@ -184,8 +184,8 @@ impl Loop {
                 Some(event) = inbox.recv() => self.feed(event),
                 Ok(()) = self.roster.changed() => self.compare(),
                 () = sleep(nap) => {
-                    self.feed(Event::Tick);
-                    if self.unsaid {
+                    self.feed(HeartEvent::Tick);
+                    if self.needs_rewrite {
                         self.compare();
                     }
                 }
@@ -195,20 +195,20 @@ impl Loop {
         self.terms.join().await;
     }
 
-    fn store_changed(&mut self, Mismatch { seen, behind }: Mismatch) {
+    fn store_changed(&mut self, StoreMismatch { seen, behind }: StoreMismatch) {
         report::store_changed(&seen, self.heart.host(), &self.journal);
         if behind {
-            self.witness.went_back();
+            self.session_observer.store_went_back();
         }
-        self.feed(Event::StoreChanged { seen, behind });
+        self.feed(HeartEvent::StoreChanged { seen, behind });
     }
 
-    fn answer(&mut self, Answer { event, outcome }: Answer) {
+    fn answer(&mut self, CallAnswer { event, outcome }: CallAnswer) {
         match (&event, &outcome) {
-            (Event::Released { lease }, Ok(())) | (Event::LeaseGone { lease }, _) => {
-                self.witness.over(*lease);
+            (HeartEvent::Released { lease }, Ok(())) | (HeartEvent::LeaseGone { lease }, _) => {
+                self.session_observer.over(*lease);
             }
-            (Event::Renewed { sent, .. }, Ok(())) => {
+            (HeartEvent::Renewed { sent, .. }, Ok(())) => {
                 let now = BootTime::now();
                 let margin = self.heart.session().live().map(|(_, deadline)| deadline.since(now));
                 measure::renewed(now.since(*sent), margin.unwrap_or_default());
@@ -227,23 +227,23 @@ impl Loop {
         self.feed(event);
     }
 
-    fn feed(&mut self, event: Event) {
-        if let Event::Granted { lease, ttl, .. } = &event {
+    fn feed(&mut self, event: HeartEvent) {
+        if let HeartEvent::Granted { lease, ttl, .. } = &event {
             // Before the step that makes it stand for election.
-            self.witness.opened(*lease);
+            self.session_observer.opened(*lease);
             info!(event = "session", %lease, ttl_ms = millis(*ttl), "session opened");
             self.journal.write(Transition::of("session", self.heart.host()));
             self.calls.join(*lease);
-            self.calls.attend(*lease);
+            self.calls.watch_session(*lease);
         }
-        self.in_vain.hear(&event);
+        self.repeated_failures.observe(&event);
         let commands = self.heart.step(event, BootTime::now());
         // Before anything that takes time, be it a line of the log.
-        commands.iter().for_each(|command| self.terms.turn_gate(command));
+        commands.iter().for_each(|command| self.terms.close_gate(command));
         // Whoever reads of a change and asks must find it.
         self.publish();
         for command in commands {
-            if !self.in_vain.repeats(&command) {
+            if !self.repeated_failures.repeats(&command) {
                 report::transition(&command, self.heart.host(), &self.journal);
                 report::command(&command, self.heart.host());
             }
@@ -252,7 +252,7 @@ impl Loop {
     }
 
     fn publish(&self) {
-        let view = HostView::of(&self.heart, self.health.error(), self.doubles.warning());
+        let view = HostView::of(&self.heart, self.health.error(), self.address_conflicts.warning());
         self.view.send_if_modified(|old| {
             report::obstacles(old, &view, self.heart.host(), &self.journal);
             let changed = *old != view;
@@ -261,27 +261,27 @@ impl Loop {
         });
     }
 
-    fn carry_out(&mut self, command: Command) {
+    fn carry_out(&mut self, command: HeartCommand) {
         match command {
-            Command::Grant { sent } => self.calls.grant(self.timings.ttl, sent),
-            Command::Renew { lease, sent } => self.calls.renew(lease, sent),
-            Command::Revoke { lease } => self.calls.revoke(lease),
-            Command::Campaign { group, lease, attempt } => {
+            HeartCommand::Grant { sent } => self.calls.grant(self.timings.ttl, sent),
+            HeartCommand::Renew { lease, sent } => self.calls.renew(lease, sent),
+            HeartCommand::Revoke { lease } => self.calls.revoke(lease),
+            HeartCommand::Campaign { group, lease, attempt } => {
                 self.calls.campaign(group, lease, attempt);
             }
-            Command::Withdraw { group, .. } => self.calls.withdraw(&group),
-            Command::Verify { key } => self.calls.verify(key),
-            Command::Start { key, deadline } => {
+            HeartCommand::Withdraw { group, .. } => self.calls.withdraw(&group),
+            HeartCommand::Verify { key } => self.calls.verify(key),
+            HeartCommand::Start { key, deadline } => {
                 self.terms.begin(&key, self.heart.host(), deadline);
                 self.calls.proclaim(key, unix_ms());
             }
-            Command::Extend { lease, deadline } => self.terms.extend(lease, deadline),
-            Command::Drain { key, .. } => self.terms.order(&key, Order::Drain),
-            Command::Stop { key, cause } => {
+            HeartCommand::Extend { lease, deadline } => self.terms.extend(lease, deadline),
+            HeartCommand::Drain { key, .. } => self.terms.order(&key, TermOrder::Drain),
+            HeartCommand::Stop { key, cause } => {
                 measure::term_ended(key.group.as_str(), cause.word());
-                self.terms.order(&key, Order::Stop);
+                self.terms.order(&key, TermOrder::Stop);
             }
-            Command::Resign { key } => {
+            HeartCommand::Resign { key } => {
                 self.terms.forget(&key.group);
                 self.calls.resign(key);
             }
@@ -294,24 +294,26 @@ impl Loop {
         let (Some(roster), Some((lease, _))) = (roster, self.heart.session().live()) else {
             return;
         };
-        if self.doubles.look(&roster) {
+        if self.address_conflicts.look(&roster) {
             self.publish();
         }
-        self.unsaid = self.write_again(&roster);
+        self.needs_rewrite = self.rewrite_missing(&roster);
         // Who stands or leads knows of it: of a thousand groups, few are left.
         let idle = |group| {
             let candidacy = self.heart.candidacies().get(group);
-            candidacy.is_some_and(|candidacy| matches!(candidacy.stage(), Stage::Idle { .. }))
+            candidacy
+                .is_some_and(|candidacy| matches!(candidacy.stage(), CandidacyStage::Idle { .. }))
         };
         let queues = roster.groups.iter().filter(|(group, _)| idle(group));
         let standing = queues.flat_map(|(_, queue)| queue).filter(|s| s.key.lease == lease);
-        let mut events: Vec<_> = standing.map(|s| Event::Standing { key: s.key.clone() }).collect();
+        let mut events: Vec<_> =
+            standing.map(|s| HeartEvent::KeyQueued { key: s.key.clone() }).collect();
         for candidacy in self.heart.candidacies().values() {
             if let Some(key) = candidacy.stage().key()
                 && roster.revision >= key.token.0
                 && !roster.has(key)
             {
-                events.push(Event::KeyGone { key: key.clone() });
+                events.push(HeartEvent::KeyGone { key: key.clone() });
             }
         }
         events.into_iter().for_each(|event| self.feed(event));
@@ -319,7 +321,7 @@ impl Loop {
 
     /// Writes what this host says of itself again, where somebody has taken it away. Whether
     /// anything is missing: what was just written takes a moment to show.
-    fn write_again(&mut self, roster: &Roster) -> bool {
+    fn rewrite_missing(&mut self, roster: &Roster) -> bool {
         let host = &**self.heart.host();
         let entry = roster.members.iter().find(|(_, member)| member.name == host);
         // One under another lease is a namesake's, or this host's own of before: it goes by itself.
@@ -328,7 +330,7 @@ impl Loop {
             self.calls.join_again();
         }
         for candidacy in self.heart.candidacies().values() {
-            if let Stage::Leading { key, .. } = candidacy.stage()
+            if let CandidacyStage::Leading { key, .. } = candidacy.stage()
                 && let Some(own) = roster.leader(&key.group)
                 && own.key == *key
                 && own.candidate.since.is_none()

@@ -58,7 +58,7 @@ impl Deadline {
 
 /// Why the gate did not let something through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Shut {
+pub enum GateShut {
     /// The term is ending by itself; what has begun may still finish.
     #[error("this host is handing its leadership over")]
     Draining,
@@ -70,7 +70,7 @@ pub enum Shut {
     Expired,
 }
 
-impl Shut {
+impl GateShut {
     /// The reason in one word that stays the same, for machines.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -105,7 +105,7 @@ impl Gate {
 
     /// An open gate for what runs outside of every term, under no lease.
     #[must_use]
-    pub fn outside(group: Group, host: Arc<str>) -> Self {
+    pub fn without_term(group: Group, host: Arc<str>) -> Self {
         // No token is zero: it stands for none.
         let term = Term { group, host, token: Token(0) };
         Self::new(term, Arc::new(Deadline::new(BootTime::NEVER)))
@@ -127,28 +127,28 @@ impl Gate {
     ///
     /// # Errors
     /// Says why not.
-    pub fn admit(&self) -> Result<(), Shut> {
-        self.pass_in(OPEN)
+    pub fn admit(&self) -> Result<(), GateShut> {
+        self.check_phase(OPEN)
     }
 
     /// Asks to go on with what was admitted: an effect, a response.
     ///
     /// # Errors
     /// Says why not.
-    pub fn pass(&self) -> Result<(), Shut> {
-        self.pass_in(DRAINING)
+    pub fn pass(&self) -> Result<(), GateShut> {
+        self.check_phase(DRAINING)
     }
 
-    fn pass_in(&self, latest: u8) -> Result<(), Shut> {
+    fn check_phase(&self, latest: u8) -> Result<(), GateShut> {
         let phase = self.phase.load(Ordering::Acquire);
         if phase >= CLOSED {
-            return Err(Shut::Closed);
+            return Err(GateShut::Closed);
         }
         if self.deadline.passed() {
-            return Err(Shut::Expired);
+            return Err(GateShut::Expired);
         }
         if phase > latest {
-            return Err(Shut::Draining);
+            return Err(GateShut::Draining);
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Gate {
 
     /// Admits nothing new from now on.
     pub fn drain(&self) {
-        self.turn(DRAINING);
+        self.set_phase(DRAINING);
     }
 
     /// Whether it was closed; a deadline that has passed alone does not close it.
@@ -178,15 +178,15 @@ impl Gate {
 
     /// Lets nothing through any more.
     pub fn close(&self) {
-        self.turn(CLOSED);
+        self.set_phase(CLOSED);
     }
 
     /// Lets nothing through any more: the leadership is lost, not given up.
     pub fn revoke(&self) {
-        self.turn(REVOKED);
+        self.set_phase(REVOKED);
     }
 
-    fn turn(&self, phase: u8) {
+    fn set_phase(&self, phase: u8) {
         // In this order: who is told of the end must find it.
         self.phase.fetch_max(phase, Ordering::AcqRel);
         self.ending.cancel();
@@ -212,10 +212,10 @@ pub(crate) mod tests {
         let gate = gate_until(BootTime::NEVER);
         assert_eq!(gate.admit(), Ok(()));
         gate.drain();
-        assert_eq!((gate.admit(), gate.pass()), (Err(Shut::Draining), Ok(())));
+        assert_eq!((gate.admit(), gate.pass()), (Err(GateShut::Draining), Ok(())));
         gate.close();
         gate.drain();
-        assert_eq!((gate.admit(), gate.pass()), (Err(Shut::Closed), Err(Shut::Closed)));
+        assert_eq!((gate.admit(), gate.pass()), (Err(GateShut::Closed), Err(GateShut::Closed)));
     }
 
     #[test]
@@ -223,7 +223,7 @@ pub(crate) mod tests {
         let gate = gate_until(BootTime::now() + Duration::from_secs(3600));
         assert_eq!(gate.admit(), Ok(()));
         let past = gate_until(BootTime::now());
-        assert_eq!((past.admit(), past.pass()), (Err(Shut::Expired), Err(Shut::Expired)));
+        assert_eq!((past.admit(), past.pass()), (Err(GateShut::Expired), Err(GateShut::Expired)));
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::{collections::BTreeSet, io, sync::Arc};
 use tokio::{runtime, sync::watch, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Driver, ElectionThread, Follower, Freshness, Handle, HostView, Performer, Watchdog};
+use crate::{
+    Driver, DriverHandle, ElectionThread, HostView, Performer, RosterFollower, RosterFreshness,
+    Watchdog,
+};
 use soloist_config::StoreUrl;
-use soloist_heart::{Event, Group, Timings};
+use soloist_heart::{Group, HeartEvent, Timings};
 use soloist_stores::{self as stores, Member, StoreError};
 use soloist_telemetry::journal::Journal;
 
@@ -28,9 +31,9 @@ pub struct Candidacy {
 
 /// A process that stands for election, and performs while it leads.
 pub struct Leadership {
-    driver: Handle,
+    driver: DriverHandle,
     thread: ElectionThread,
-    around: TaskTracker,
+    tasks: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -62,8 +65,8 @@ impl Candidacy {
             stores::open(&store, &cluster, timings.request_timeout)?
         };
         let (roster_to, roster) = watch::channel(None);
-        let (freshness, journal) = (Freshness::default(), Journal::default());
-        let follower = Follower {
+        let (freshness, journal) = (RosterFreshness::default(), Journal::default());
+        let follower = RosterFollower {
             store: Arc::clone(&opened),
             host: member.name.as_str().into(),
             freshness: freshness.clone(),
@@ -80,17 +83,17 @@ impl Candidacy {
             spread: BTreeSet::new(),
             roster,
             freshness,
-            witness: Box::new(()),
+            session_observer: Box::new(()),
             journal,
         }
         .start(thread.handle(), runtime::Handle::current());
         for group in groups {
             // A driver that has just been started listens.
-            let _ = driver.events().send(Event::Ready { group });
+            let _ = driver.events().send(HeartEvent::Ready { group });
         }
         let (around, stop) = (TaskTracker::new(), CancellationToken::new());
         around.spawn_on(follower.run(roster_to, stop.clone()), thread.handle());
-        Ok(Leadership { driver, thread, around, stop })
+        Ok(Leadership { driver, thread, tasks: around, stop })
     }
 }
 
@@ -108,8 +111,8 @@ impl Leadership {
     pub async fn stop(self) -> Result<(), JoinError> {
         let ended = self.driver.shut_down().await;
         self.stop.cancel();
-        self.around.close();
-        self.around.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
         self.thread.stop();
         ended
     }

@@ -19,31 +19,33 @@
 //! - `Stopped` is said only when what was performed has resolved.
 //! - What outlives its deadline by the stop budget takes the process with it.
 
-mod calls;
 mod driver;
-mod follower;
+mod election_thread;
 mod gate;
+mod host_view;
 mod leadership;
 mod performer;
 mod rehearsal;
 mod report;
-mod sight;
+mod roster_follower;
+mod roster_view;
+mod running_terms;
+mod session_observer;
+mod store_calls;
 mod strategist;
-mod terms;
-mod thread;
-mod view;
 mod watchdog;
-mod witness;
 
-pub use driver::{Driver, Handle};
-pub use follower::Follower;
-pub use gate::{Deadline, Gate, Shut};
+pub use driver::{Driver, DriverHandle};
+pub use election_thread::ElectionThread;
+pub use gate::{Deadline, Gate, GateShut};
+pub use host_view::{GroupRole, GroupView, HostView};
 pub use leadership::{Candidacy, Leadership, StandError};
-pub use performer::{Order, Performer, RunningTerm};
-pub use rehearsal::{Rehearsal, Rehearsed};
-pub use sight::{Freshness, Known, Sight};
-pub use strategist::{Advised, Adviser, Places, Ranks, Strategist, bar, odds};
-pub use thread::ElectionThread;
-pub use view::{GroupView, HostView, Role};
+pub use performer::{Performer, RunningTerm, TermOrder};
+pub use rehearsal::{Rehearsal, RehearsalResult};
+pub use roster_follower::RosterFollower;
+pub use roster_view::{KnownRoster, RosterFreshness, RosterView};
+pub use session_observer::SessionObserver;
+pub use strategist::{
+    Adviser, AdviserOutcome, GroupRanks, HostRanker, Strategist, bar, spread_disagreement,
+};
 pub use watchdog::Watchdog;
-pub use witness::Witness;

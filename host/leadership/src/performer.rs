@@ -6,7 +6,7 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::gate::Gate;
-use soloist_heart::{Cause, Event, LeaderKey};
+use soloist_heart::{EndCause, HeartEvent, LeaderKey};
 
 /// Does what the leader of a group does, for as long as a term lasts.
 pub trait Performer: Send + Sync + 'static {
@@ -34,7 +34,7 @@ where
 
 /// What a term is told. Its gate has been turned before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum TermOrder {
     /// Begin nothing new, finish what has begun, then say [`RunningTerm::drained`].
     Drain,
     /// End at once.
@@ -46,16 +46,16 @@ pub enum Order {
 pub struct RunningTerm {
     key: LeaderKey,
     gate: Arc<Gate>,
-    orders: UnboundedReceiver<Order>,
-    events: UnboundedSender<Event>,
+    orders: UnboundedReceiver<TermOrder>,
+    events: UnboundedSender<HeartEvent>,
 }
 
 impl RunningTerm {
     pub(crate) fn new(
         key: LeaderKey,
         gate: Arc<Gate>,
-        orders: UnboundedReceiver<Order>,
-        events: UnboundedSender<Event>,
+        orders: UnboundedReceiver<TermOrder>,
+        events: UnboundedSender<HeartEvent>,
     ) -> Self {
         Self { key, gate, orders, events }
     }
@@ -74,26 +74,26 @@ impl RunningTerm {
 
     /// Waits for the next order. Without a driver there is no lease, so that is a [`Order::Stop`].
     /// Nothing is lost when this is dropped before it resolves.
-    pub async fn order(&mut self) -> Order {
-        self.orders.recv().await.unwrap_or(Order::Stop)
+    pub async fn order(&mut self) -> TermOrder {
+        self.orders.recv().await.unwrap_or(TermOrder::Stop)
     }
 
     /// Says that nothing that had begun is under way any more.
     pub fn drained(&self) {
-        self.say(Event::Drained { key: self.key.clone() });
+        self.send(HeartEvent::Drained { key: self.key.clone() });
     }
 
     /// Asks for the end of this term, for the sake of another host.
-    pub fn hand_over(&self, cause: Cause) {
-        self.say(Event::HandOver { key: self.key.clone(), cause });
+    pub fn hand_over(&self, cause: EndCause) {
+        self.send(HeartEvent::HandOver { key: self.key.clone(), cause });
     }
 
     /// Says that the store has refused a write in the name of this term: another host leads.
     pub fn fenced(&self) {
-        self.say(Event::KeyGone { key: self.key.clone() });
+        self.send(HeartEvent::KeyGone { key: self.key.clone() });
     }
 
-    fn say(&self, event: Event) {
+    fn send(&self, event: HeartEvent) {
         // A driver that does not listen any more has ended.
         let _ = self.events.send(event);
     }

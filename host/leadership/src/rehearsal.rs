@@ -13,7 +13,7 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::view::HostView;
+use crate::host_view::HostView;
 use soloist_heart::{Group, LeaseId, Timings};
 use soloist_stores::{Store, StoreError};
 use soloist_telemetry::journal::{Journal, Transition};
@@ -25,14 +25,14 @@ const EVERY: u32 = 2;
 
 /// What the latest rehearsal has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Rehearsed {
+pub enum RehearsalResult {
     /// This session has not tried yet.
     #[default]
     NotYet,
     /// The store would take a campaign.
-    Well,
+    Accepted,
     /// It would not, for this reason.
-    Badly(String),
+    Refused(String),
 }
 
 /// Rehearses campaigns.
@@ -51,11 +51,11 @@ pub struct Rehearsal {
 
 impl Rehearsal {
     /// Rehearses until `stop`, and tells each outcome.
-    pub async fn run(mut self, to: watch::Sender<Rehearsed>, stop: CancellationToken) {
+    pub async fn run(mut self, to: watch::Sender<RehearsalResult>, stop: CancellationToken) {
         stop.run_until_cancelled(self.rehearse(&to)).await;
     }
 
-    async fn rehearse(&mut self, to: &watch::Sender<Rehearsed>) {
+    async fn rehearse(&mut self, to: &watch::Sender<RehearsalResult>) {
         let mut failures = 0_u32;
         let mut of = None;
         loop {
@@ -65,9 +65,9 @@ impl Rehearsal {
                 failures = 0;
                 // What the session before has shown is no proof for this one.
                 to.send_if_modified(|now| {
-                    let well = *now == Rehearsed::Well;
+                    let well = *now == RehearsalResult::Accepted;
                     if well {
-                        *now = Rehearsed::NotYet;
+                        *now = RehearsalResult::NotYet;
                     }
                     well
                 });
@@ -81,7 +81,7 @@ impl Rehearsal {
             let pause = match self.store.rehearse(&group, lease).await {
                 Ok(()) => {
                     failures = 0;
-                    self.tell(to, Rehearsed::Well);
+                    self.tell(to, RehearsalResult::Accepted);
                     self.timings.ttl * EVERY
                 }
                 // The heart hears of that, and there will be another.
@@ -90,7 +90,7 @@ impl Rehearsal {
                     failures += 1;
                     // One call that is lost shows nothing.
                     if !error.is_transient() || failures > 1 {
-                        self.tell(to, Rehearsed::Badly(with_causes(&error)));
+                        self.tell(to, RehearsalResult::Refused(with_causes(&error)));
                     }
                     self.timings.renew_every
                 }
@@ -115,18 +115,18 @@ impl Rehearsal {
         }
     }
 
-    fn tell(&self, to: &watch::Sender<Rehearsed>, now: Rehearsed) {
+    fn tell(&self, to: &watch::Sender<RehearsalResult>, now: RehearsalResult) {
         let before = to.send_replace(now.clone());
         if before == now {
             return;
         }
         let (store, host) = (self.store.label(), &self.host);
         match (before, now) {
-            (_, Rehearsed::Badly(reason)) => {
+            (_, RehearsalResult::Refused(reason)) => {
                 warn!(event = "no-writes", store, "{reason}; a campaign would meet the same");
-                self.journal.write(Transition::of("no-writes", host).since(reason));
+                self.journal.write(Transition::of("no-writes", host).because(reason));
             }
-            (Rehearsed::Badly(_), _) => {
+            (RehearsalResult::Refused(_), _) => {
                 info!(event = "writes", store, "the store takes writes again");
                 self.journal.write(Transition::of("writes", host));
             }

@@ -7,61 +7,61 @@ use std::{
 
 use tracing::{debug, info, warn};
 
-use crate::view::{GroupView, HostView};
-use soloist_heart::{Command, Event, Group, clock::BootTime};
+use crate::host_view::{GroupView, HostView};
+use soloist_heart::{Group, HeartCommand, HeartEvent, clock::BootTime};
 use soloist_stores::{Member, Roster, StoreError};
 use soloist_telemetry::{
     journal::{Journal, Transition},
-    repeats::Repeats,
+    log_throttle::LogThrottle,
 };
 use soloist_text::{millis, with_causes};
 
 /// Takes a command of the heart down as the transition that it is.
-pub(crate) fn transition(command: &Command, host: &str, journal: &Journal) {
+pub(crate) fn transition(command: &HeartCommand, host: &str, journal: &Journal) {
     let of = |event| Transition::of(event, host);
     journal.write(match command {
-        Command::Campaign { group, .. } => of("standby").in_group(group),
-        Command::Withdraw { group, .. } => of("withdrawn").in_group(group),
-        Command::Start { key, .. } => of("leading").in_term(key),
-        Command::Drain { key, cause } => of("draining").in_term(key).since(cause),
-        Command::Stop { key, cause } => of("stopping").in_term(key).since(cause),
-        Command::Resign { key } => of("resigning").in_term(key),
-        Command::Grant { .. }
-        | Command::Renew { .. }
-        | Command::Extend { .. }
-        | Command::Verify { .. }
-        | Command::Revoke { .. } => return,
+        HeartCommand::Campaign { group, .. } => of("standby").in_group(group),
+        HeartCommand::Withdraw { group, .. } => of("withdrawn").in_group(group),
+        HeartCommand::Start { key, .. } => of("leading").in_term(key),
+        HeartCommand::Drain { key, cause } => of("draining").in_term(key).because(cause),
+        HeartCommand::Stop { key, cause } => of("stopping").in_term(key).because(cause),
+        HeartCommand::Resign { key } => of("resigning").in_term(key),
+        HeartCommand::Grant { .. }
+        | HeartCommand::Renew { .. }
+        | HeartCommand::Extend { .. }
+        | HeartCommand::Verify { .. }
+        | HeartCommand::Revoke { .. } => return,
     });
 }
 
 /// Logs a command of the heart as the transition that it is.
-pub(crate) fn command(command: &Command, host: &Arc<str>) {
+pub(crate) fn command(command: &HeartCommand, host: &Arc<str>) {
     match command {
-        Command::Campaign { group, .. } => {
+        HeartCommand::Campaign { group, .. } => {
             info!(event = "standby", %group, "standing for election");
         }
-        Command::Withdraw { group, .. } => info!(event = "withdrawn", %group, "withdrawn"),
-        Command::Verify { key } => {
+        HeartCommand::Withdraw { group, .. } => info!(event = "withdrawn", %group, "withdrawn"),
+        HeartCommand::Verify { key } => {
             debug!(event = "won", group = %key.group, token = key.token.0, "won, re-reading the key");
         }
-        Command::Start { key, deadline } => {
+        HeartCommand::Start { key, deadline } => {
             let lease_remaining_ms = millis(deadline.since(BootTime::now()));
             info!(event = "leading", group = %key.group, token = key.token.0, lease_remaining_ms, "{host} leads");
         }
-        Command::Drain { key, cause } => {
+        HeartCommand::Drain { key, cause } => {
             info!(event = "draining", group = %key.group, token = key.token.0, %cause, "ending the term: draining");
         }
-        Command::Stop { key, cause } if cause.drains() => {
+        HeartCommand::Stop { key, cause } if cause.drains() => {
             info!(event = "stopping", group = %key.group, token = key.token.0, %cause, "ending the term: stopping");
         }
-        Command::Stop { key, cause } => {
+        HeartCommand::Stop { key, cause } => {
             warn!(event = "stopping", group = %key.group, token = key.token.0, %cause, "ending the term at once");
         }
-        Command::Resign { key } => {
+        HeartCommand::Resign { key } => {
             info!(event = "resigning", group = %key.group, token = key.token.0, "resigning");
         }
-        Command::Revoke { lease } => debug!(event = "revoking", %lease, "ending the session"),
-        Command::Grant { .. } | Command::Renew { .. } | Command::Extend { .. } => {}
+        HeartCommand::Revoke { lease } => debug!(event = "revoking", %lease, "ending the session"),
+        HeartCommand::Grant { .. } | HeartCommand::Renew { .. } | HeartCommand::Extend { .. } => {}
     }
 }
 
@@ -69,33 +69,33 @@ pub(crate) fn command(command: &Command, host: &Arc<str>) {
 /// other. Where the store refuses it, it is tried again several times a second; why it fails is
 /// told elsewhere.
 #[derive(Debug, Default)]
-pub(crate) struct InVain {
+pub(crate) struct RepeatedFailures {
     campaigns: BTreeMap<Group, u32>,
     resignations: BTreeSet<Group>,
 }
 
-impl InVain {
+impl RepeatedFailures {
     /// Takes note of an event.
-    pub(crate) fn hear(&mut self, event: &Event) {
+    pub(crate) fn observe(&mut self, event: &HeartEvent) {
         match event {
-            Event::CampaignFailed { group, .. } => {
+            HeartEvent::CampaignFailed { group, .. } => {
                 *self.campaigns.entry(group.clone()).or_default() += 1;
             }
-            Event::Won { key, .. } => drop(self.campaigns.remove(&key.group)),
-            Event::ResignFailed { key } => drop(self.resignations.insert(key.group.clone())),
-            Event::Resigned { key } => drop(self.resignations.remove(&key.group)),
-            Event::Granted { .. } => *self = Self::default(),
+            HeartEvent::Won { key, .. } => drop(self.campaigns.remove(&key.group)),
+            HeartEvent::ResignFailed { key } => drop(self.resignations.insert(key.group.clone())),
+            HeartEvent::Resigned { key } => drop(self.resignations.remove(&key.group)),
+            HeartEvent::Granted { .. } => *self = Self::default(),
             _ => {}
         }
     }
 
     /// Whether `command` is one try more of what has failed again and again.
-    pub(crate) fn repeats(&self, command: &Command) -> bool {
+    pub(crate) fn repeats(&self, command: &HeartCommand) -> bool {
         match command {
-            Command::Campaign { group, .. } => {
+            HeartCommand::Campaign { group, .. } => {
                 self.campaigns.get(group).is_some_and(|times| *times > 1)
             }
-            Command::Resign { key } => self.resignations.contains(&key.group),
+            HeartCommand::Resign { key } => self.resignations.contains(&key.group),
             _ => false,
         }
     }
@@ -104,7 +104,7 @@ impl InVain {
 /// Tells that the store is not the one that it was.
 pub(crate) fn store_changed(seen: &str, host: &str, journal: &Journal) {
     warn!(event = "store-changed", "{seen}; the session and all terms of this host end");
-    journal.write(Transition::of("store-changed", host).since(seen));
+    journal.write(Transition::of("store-changed", host).because(seen));
 }
 
 /// Tells what began or ceased to keep this host from standing for election.
@@ -112,7 +112,7 @@ pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
     match (&before.obstacle, &now.obstacle) {
         (before, Some(reason)) if before.as_ref() != Some(reason) => {
             warn!(event = "not-joined", "{host} stands for nothing: {reason}");
-            journal.write(Transition::of("not-joined", host).since(reason));
+            journal.write(Transition::of("not-joined", host).because(reason));
         }
         (Some(_), None) => {
             info!(event = "joined", "{host} is among the members");
@@ -127,7 +127,7 @@ pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
         match (why(before), why(now)) {
             (before, Some(reason)) if before.as_ref() != Some(&reason) => {
                 warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
-                journal.write(Transition::of("not-ready", host).in_group(group).since(reason));
+                journal.write(Transition::of("not-ready", host).in_group(group).because(reason));
             }
             (Some(_), None) => {
                 info!(event = "ready", %group, "nothing here keeps this host from leading {group}");
@@ -144,13 +144,13 @@ pub(crate) struct StoreHealth {
     host: String,
     journal: Journal,
     error: Option<String>,
-    trouble: Repeats,
+    trouble: LogThrottle,
 }
 
 impl StoreHealth {
     pub(crate) fn new(label: &str, host: &str, journal: Journal) -> Self {
         let (label, host) = (label.to_owned(), host.to_owned());
-        Self { label, host, journal, error: None, trouble: Repeats::default() }
+        Self { label, host, journal, error: None, trouble: LogThrottle::default() }
     }
 
     /// What the last failed call said, until one succeeds.
@@ -177,7 +177,7 @@ impl StoreHealth {
             );
         });
         if self.error.is_none() {
-            self.journal.write(Transition::of("store-lost", &self.host).since(&text));
+            self.journal.write(Transition::of("store-lost", &self.host).because(&text));
         }
         self.error = Some(text);
     }
@@ -185,13 +185,13 @@ impl StoreHealth {
 
 /// Another host that says that it answers where this one does: one that is asked may be
 /// the other one.
-pub(crate) struct Doubles {
+pub(crate) struct AddressConflicts {
     name: String,
     url: String,
     warning: Option<String>,
 }
 
-impl Doubles {
+impl AddressConflicts {
     pub(crate) fn of(member: &Member) -> Self {
         Self { name: member.name.clone(), url: member.url.clone(), warning: None }
     }
@@ -235,7 +235,7 @@ mod tests {
                 |(lease, member): (i64, &Member)| (LeaseId(lease), Arc::new(member.clone()));
             Roster { members: (1..).zip(members).map(entry).collect(), ..Roster::default() }
         };
-        let mut doubles = Doubles::of(&at("a", "http://here"));
+        let mut doubles = AddressConflicts::of(&at("a", "http://here"));
         assert!(!doubles.look(&roster(&[at("a", "http://here"), at("b", "http://there")])));
         assert!(doubles.look(&roster(&[at("a", "http://here"), at("b", "http://here")])));
         assert!(doubles.warning().is_some_and(|warning| warning.starts_with("b answers")));

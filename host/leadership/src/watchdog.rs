@@ -37,14 +37,14 @@ const SLOW: Duration = Duration::from_secs(3);
 /// Watches over the terms of this process.
 #[derive(Clone)]
 pub struct Watchdog {
-    watched: Arc<Mutex<Vec<Watched>>>,
-    pulses: Arc<Mutex<Vec<Pulse>>>,
+    watched: Arc<Mutex<Vec<WatchedTerm>>>,
+    pulses: Arc<Mutex<Vec<RuntimePulse>>>,
     thread: Thread,
 }
 
 /// Whether a runtime moves.
 #[derive(Default)]
-struct Pulse {
+struct RuntimePulse {
     /// What it is called.
     of: &'static str,
     /// Counted up by the runtime.
@@ -55,7 +55,7 @@ struct Pulse {
     silent: Duration,
 }
 
-struct Watched {
+struct WatchedTerm {
     gate: Arc<Gate>,
     /// How long the gate has been closed, as far as this process was awake.
     closed: Duration,
@@ -64,12 +64,12 @@ struct Watched {
 }
 
 /// Keeps a term under watch; dropped when nothing of the term is alive.
-pub(crate) struct Watch {
+pub(crate) struct WatchGuard {
     watchdog: Watchdog,
     gate: Arc<Gate>,
 }
 
-impl Drop for Watch {
+impl Drop for WatchGuard {
     fn drop(&mut self) {
         lock(&self.watchdog.watched).retain(|watched| !Arc::ptr_eq(&watched.gate, &self.gate));
     }
@@ -82,7 +82,7 @@ impl Watchdog {
     /// The system has no thread to give.
     pub fn start(timings: Timings) -> std::io::Result<Self> {
         let watched = Arc::new(Mutex::new(Vec::new()));
-        let (weak, pulses) = (Arc::downgrade(&watched), Arc::<Mutex<Vec<Pulse>>>::default());
+        let (weak, pulses) = (Arc::downgrade(&watched), Arc::<Mutex<Vec<RuntimePulse>>>::default());
         let felt = Arc::clone(&pulses);
         let run = move || {
             let mut last = BootTime::now();
@@ -92,7 +92,7 @@ impl Watchdog {
                 let rests = look(&mut lock(&watched), now, passed, &timings);
                 for pulse in lock(&felt).iter_mut() {
                     let beats = pulse.counter.load(Ordering::Relaxed);
-                    if let Some(silent) = pulse.feel(beats, passed, &timings) {
+                    if let Some(silent) = pulse.check(beats, passed, &timings) {
                         let (of, ms) = (pulse.of, silent.as_millis());
                         abort(&format!("nothing has moved in {of} for {ms} ms"));
                     }
@@ -110,7 +110,11 @@ impl Watchdog {
     /// watchdog. From its first poll on the process lives no longer than that runtime does.
     pub fn pulse(&self, of: &'static str) -> impl Future<Output = ()> + Send + use<> {
         let (counter, watched) = (Arc::<AtomicU64>::default(), Arc::downgrade(&self.watched));
-        lock(&self.pulses).push(Pulse { of, counter: Arc::clone(&counter), ..Pulse::default() });
+        lock(&self.pulses).push(RuntimePulse {
+            of,
+            counter: Arc::clone(&counter),
+            ..RuntimePulse::default()
+        });
         async move {
             while watched.strong_count() > 0 {
                 counter.fetch_add(1, Ordering::Relaxed);
@@ -119,15 +123,15 @@ impl Watchdog {
         }
     }
 
-    pub(crate) fn watch(&self, gate: Arc<Gate>) -> Watch {
-        lock(&self.watched).push(Watched::new(Arc::clone(&gate)));
+    pub(crate) fn watch(&self, gate: Arc<Gate>) -> WatchGuard {
+        lock(&self.watched).push(WatchedTerm::new(Arc::clone(&gate)));
         self.thread.unpark();
-        Watch { watchdog: self.clone(), gate }
+        WatchGuard { watchdog: self.clone(), gate }
     }
 }
 
 /// Looks at each. Returns whether there was nothing to look at.
-fn look(watched: &mut [Watched], now: BootTime, passed: Duration, timings: &Timings) -> bool {
+fn look(watched: &mut [WatchedTerm], now: BootTime, passed: Duration, timings: &Timings) -> bool {
     // A process that was frozen had no time to tear anything down.
     let awake = passed.min(LOOK * 4);
     for watched in watched.iter_mut() {
@@ -147,10 +151,10 @@ fn lock<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
     list.lock()
 }
 
-impl Pulse {
+impl RuntimePulse {
     /// Returns how long nothing moves, if that is too long. `passed` is the time since it was
     /// felt before; a process that was frozen had no time to move.
-    fn feel(&mut self, beats: u64, passed: Duration, timings: &Timings) -> Option<Duration> {
+    fn check(&mut self, beats: u64, passed: Duration, timings: &Timings) -> Option<Duration> {
         // It has not begun, or it moves.
         if beats == 0 || beats != self.beats {
             (self.beats, self.silent) = (beats, Duration::ZERO);
@@ -161,7 +165,7 @@ impl Pulse {
     }
 }
 
-impl Watched {
+impl WatchedTerm {
     const fn new(gate: Arc<Gate>) -> Self {
         Self { gate, closed: Duration::ZERO, lost: Duration::ZERO }
     }
@@ -201,14 +205,14 @@ mod tests {
     use std::{env, os::unix::process::ExitStatusExt, process::Command};
 
     use super::*;
-    use crate::gate::{Shut, tests::gate_until};
+    use crate::gate::{GateShut, tests::gate_until};
 
     const fn at(ms: u64) -> BootTime {
         BootTime::from_nanos(ms * 1_000_000)
     }
 
-    fn watched(deadline: BootTime) -> Watched {
-        Watched::new(gate_until(deadline))
+    fn watched(deadline: BootTime) -> WatchedTerm {
+        WatchedTerm::new(gate_until(deadline))
     }
 
     fn timings() -> Timings {
@@ -217,7 +221,7 @@ mod tests {
     }
 
     /// How long it looks at a term, every 5 ms from `from`, until patience ends.
-    fn patience(watched: &mut Watched, from: u64) -> Option<Duration> {
+    fn patience(watched: &mut WatchedTerm, from: u64) -> Option<Duration> {
         (0..4000).find_map(|look| watched.look(at(from + look * 5), LOOK, &timings()))
     }
 
@@ -227,7 +231,7 @@ mod tests {
         assert_eq!(watched.look(at(999), LOOK, &timings()), None);
         assert!(!watched.gate.is_closed());
         assert_eq!(watched.look(at(1000), LOOK, &timings()), None);
-        assert_eq!(watched.gate.pass(), Err(Shut::Closed));
+        assert_eq!(watched.gate.pass(), Err(GateShut::Closed));
         assert_eq!(patience(&mut watched, 1005), Some(Duration::from_millis(505)));
     }
 
@@ -305,12 +309,12 @@ mod tests {
 
     #[test]
     fn a_process_that_was_frozen_had_no_time_to_move() {
-        let mut pulse = Pulse::default();
-        assert_eq!(pulse.feel(0, Duration::from_secs(60), &timings()), None);
-        assert_eq!(pulse.feel(1, Duration::from_secs(60), &timings()), None);
-        assert_eq!(pulse.feel(1, Duration::from_secs(3600), &timings()), None);
-        assert_eq!(pulse.feel(2, LOOK, &timings()), None);
-        let felt = (1..).find_map(|_| pulse.feel(2, REST, &timings()));
+        let mut pulse = RuntimePulse::default();
+        assert_eq!(pulse.check(0, Duration::from_secs(60), &timings()), None);
+        assert_eq!(pulse.check(1, Duration::from_secs(60), &timings()), None);
+        assert_eq!(pulse.check(1, Duration::from_secs(3600), &timings()), None);
+        assert_eq!(pulse.check(2, LOOK, &timings()), None);
+        let felt = (1..).find_map(|_| pulse.check(2, REST, &timings()));
         assert_eq!(felt, Some(Duration::from_secs(14)), "two TTLs, and what a machine may be slow");
     }
 

@@ -27,7 +27,7 @@ use std::{
 };
 
 use soloist_heart::Token;
-use soloist_leadership::{Leadership, Order, Performer, RunningTerm};
+use soloist_leadership::{Leadership, Performer, RunningTerm, TermOrder};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::timeout,
@@ -38,19 +38,19 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// What was seen of a term.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+enum TermEvent {
     Began(&'static str, Token),
     Ended(&'static str),
 }
 
 /// A stage for one.
 #[derive(Clone)]
-struct Stage {
+struct SingleStage {
     performing: Arc<AtomicUsize>,
-    seen: UnboundedSender<Seen>,
+    seen: UnboundedSender<TermEvent>,
 }
 
-impl Stage {
+impl SingleStage {
     /// A closure that performs as `name` until its term ends.
     fn performer(&self, name: &'static str) -> impl Performer + use<> {
         let stage = self.clone();
@@ -59,35 +59,35 @@ impl Stage {
 
     async fn perform(self, name: &'static str, mut term: RunningTerm) {
         assert_eq!(self.performing.fetch_add(1, Ordering::SeqCst), 0, "another one performs");
-        self.seen.send(Seen::Began(name, term.key().token)).unwrap();
-        while term.order().await == Order::Drain {
+        self.seen.send(TermEvent::Began(name, term.key().token)).unwrap();
+        while term.order().await == TermOrder::Drain {
             assert!(term.gate().admit().is_err(), "what drains begins nothing");
             term.drained();
         }
         assert!(term.gate().pass().is_err(), "what has ended has no effect");
         self.performing.fetch_sub(1, Ordering::SeqCst);
-        self.seen.send(Seen::Ended(name)).unwrap();
+        self.seen.send(TermEvent::Ended(name)).unwrap();
     }
 }
 
-async fn next(seen: &mut UnboundedReceiver<Seen>) -> Seen {
+async fn next(seen: &mut UnboundedReceiver<TermEvent>) -> TermEvent {
     timeout(LONG, seen.recv()).await.expect("in time").expect("somebody performs")
 }
 
 async fn one_after_the_other(store: &str) {
     let (to, mut seen) = unbounded_channel();
-    let stage = Stage { performing: Arc::default(), seen: to };
+    let stage = SingleStage { performing: Arc::default(), seen: to };
     let stand =
         |name| -> Leadership { example::elect(store, name, stage.performer(name)).unwrap() };
     let a = stand("a");
-    let Seen::Began("a", first) = next(&mut seen).await else { panic!("a leads first") };
+    let TermEvent::Began("a", first) = next(&mut seen).await else { panic!("a leads first") };
     let b = stand("b");
     timeout(LONG, a.stop()).await.expect("in time").unwrap();
-    assert_eq!(next(&mut seen).await, Seen::Ended("a"));
-    let Seen::Began("b", second) = next(&mut seen).await else { panic!("b leads next") };
+    assert_eq!(next(&mut seen).await, TermEvent::Ended("a"));
+    let TermEvent::Began("b", second) = next(&mut seen).await else { panic!("b leads next") };
     assert!(second > first, "tokens rise: {first}, {second}");
     timeout(LONG, b.stop()).await.expect("in time").unwrap();
-    assert_eq!(next(&mut seen).await, Seen::Ended("b"));
+    assert_eq!(next(&mut seen).await, TermEvent::Ended("b"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,14 +31,14 @@ const FEWEST: usize = 256;
     "this process may have {0} files open, and a host needs {FEWEST}, better 4,096: raise the \
      limit (`ulimit -n`, `LimitNOFILE=` of systemd, `--ulimit nofile=` of docker)"
 )]
-pub struct TooFew(usize);
+pub struct TooFewDescriptors(usize);
 
 /// Takes as many as this process may have.
 ///
 /// # Errors
 /// When those are too few for a host.
-pub fn suffice() -> Result<(), TooFew> {
-    if *LIMIT < FEWEST { Err(TooFew(*LIMIT)) } else { Ok(()) }
+pub fn check_limit() -> Result<(), TooFewDescriptors> {
+    if *LIMIT < FEWEST { Err(TooFewDescriptors(*LIMIT)) } else { Ok(()) }
 }
 
 /// How many connections the control API may have open, if that is to be `wanted`.
@@ -58,7 +58,7 @@ pub fn for_all_addresses() -> usize {
 
 /// How many requests of one address may be with another host, each by a connection, if that is
 /// to be `wanted`.
-pub fn for_hops(wanted: usize) -> usize {
+pub fn for_peer_requests(wanted: usize) -> usize {
     wanted.min(*LIMIT / 8)
 }
 
@@ -70,8 +70,8 @@ mod tests {
     fn some_are_left_for_what_must_not_wait() {
         let (control, all) = (for_control(usize::MAX), for_all_addresses());
         assert!(control + all < *LIMIT * 3 / 4, "{control} and {all} of {}", *LIMIT);
-        assert!(for_an_address(usize::MAX) <= all && for_hops(usize::MAX) <= *LIMIT / 8);
+        assert!(for_an_address(usize::MAX) <= all && for_peer_requests(usize::MAX) <= *LIMIT / 8);
         assert_eq!(getrlimit(Resource::Nofile).current, getrlimit(Resource::Nofile).maximum);
-        assert_eq!((for_control(7), for_an_address(7), for_hops(7)), (7, 7, 7));
+        assert_eq!((for_control(7), for_an_address(7), for_peer_requests(7)), (7, 7, 7));
     }
 }

@@ -36,33 +36,34 @@ impl Client {
 
 /// What is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Short {
+pub enum ShareError {
     /// The client has its share.
-    Own,
+    ClientShare,
     /// All is taken.
-    All,
+    Exhausted,
 }
 
 /// How much is taken, and by whom.
 #[derive(Debug)]
-pub struct Taken {
+pub struct ShareTable {
     most: usize,
     all: usize,
     by: HashMap<Client, usize>,
 }
 
-impl Taken {
+impl ShareTable {
     /// Nothing yet, of so much.
-    pub fn nothing_of(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         Self { most, all: 0, by: HashMap::new() }
     }
 
     /// Gives `client` so much more, or says what is missing.
-    pub fn take(&mut self, client: Client, amount: usize) -> Result<(), Short> {
-        let free = self.most.saturating_sub(self.all).checked_sub(amount).ok_or(Short::All)?;
+    pub fn take(&mut self, client: Client, amount: usize) -> Result<(), ShareError> {
+        let free =
+            self.most.saturating_sub(self.all).checked_sub(amount).ok_or(ShareError::Exhausted)?;
         let own = self.by.get(&client).copied().unwrap_or_default();
         if own > 0 && own + amount > free.saturating_mul(GENEROSITY) {
-            return Err(Short::Own);
+            return Err(ShareError::ClientShare);
         }
         self.all += amount;
         *self.by.entry(client).or_default() += amount;
@@ -83,7 +84,7 @@ impl Taken {
 
 /// What there is, in whatever it is counted.
 #[derive(Debug)]
-pub struct Shares(Mutex<Taken>);
+pub struct Shares(Mutex<ShareTable>);
 
 /// So much of it; it is given back when this is dropped.
 #[derive(Debug)]
@@ -96,25 +97,25 @@ pub struct Share {
 impl Shares {
     /// So much.
     pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Taken::nothing_of(most))))
+        Arc::new(Self(Mutex::new(ShareTable::new(most))))
     }
 
     /// A share of `client`'s, of this size at first.
-    pub fn take(self: &Arc<Self>, client: Client, amount: usize) -> Result<Share, Short> {
+    pub fn take(self: &Arc<Self>, client: Client, amount: usize) -> Result<Share, ShareError> {
         let mut share = Share { of: Arc::clone(self), client, amount: 0 };
         share.grow(amount).map(|()| share)
     }
 
     /// Not to be held across an await.
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, ShareTable> {
         self.0.lock()
     }
 }
 
 impl Share {
     /// Takes so much more.
-    pub fn grow(&mut self, amount: usize) -> Result<(), Short> {
-        self.of.taken().take(self.client, amount)?;
+    pub fn grow(&mut self, amount: usize) -> Result<(), ShareError> {
+        self.of.lock().take(self.client, amount)?;
         self.amount += amount;
         Ok(())
     }
@@ -127,7 +128,7 @@ impl Share {
     /// Gives all of it back.
     pub fn clear(&mut self) {
         let amount = std::mem::take(&mut self.amount);
-        self.of.taken().give_back(self.client, amount);
+        self.of.lock().give_back(self.client, amount);
     }
 }
 
@@ -155,7 +156,7 @@ mod tests {
         let shares = Shares::new(512);
         let greedy = all_of(&shares, client("192.0.2.1"));
         assert_eq!(greedy.len(), 384);
-        assert_eq!(shares.take(client("192.0.2.1"), 1).unwrap_err(), Short::Own);
+        assert_eq!(shares.take(client("192.0.2.1"), 1).unwrap_err(), ShareError::ClientShare);
         let second = all_of(&shares, client("192.0.2.2"));
         assert_eq!(second.len(), 96);
         let mut crowd = Vec::new();
@@ -165,21 +166,21 @@ mod tests {
         }
         drop((greedy, second, crowd));
         assert_eq!(all_of(&shares, client("192.0.2.1")).len(), 384);
-        assert!(shares.taken().by.is_empty(), "who holds nothing is forgotten");
+        assert!(shares.lock().by.is_empty(), "who holds nothing is forgotten");
     }
 
     #[test]
     fn there_is_never_more_than_all() {
         let shares = Shares::new(10);
         let mut first = shares.take(client("192.0.2.1"), 10).unwrap();
-        assert_eq!(shares.take(client("192.0.2.2"), 1).unwrap_err(), Short::All);
-        assert_eq!(first.grow(1).unwrap_err(), Short::All);
+        assert_eq!(shares.take(client("192.0.2.2"), 1).unwrap_err(), ShareError::Exhausted);
+        assert_eq!(first.grow(1).unwrap_err(), ShareError::Exhausted);
         drop(first);
         let mut first = shares.take(client("192.0.2.1"), 1).unwrap();
-        assert_eq!(first.grow(7).unwrap_err(), Short::Own);
+        assert_eq!(first.grow(7).unwrap_err(), ShareError::ClientShare);
         assert_eq!(first.grow(6), Ok(()));
         drop(first);
-        assert_eq!(shares.taken().all, 0);
+        assert_eq!(shares.lock().all, 0);
     }
 
     #[test]

@@ -34,19 +34,19 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Tasks,
-    body::has_no_body,
-    handed::{Handed, UPTAKE, Uptake},
+    TaskScope,
+    client_stream::ClientStream,
+    connection_slots::{ConnectionSlot, ConnectionSlots},
     limits::{ACCEPT_PAUSE, BUFFER, HEADER_LIST, LAST_WORD, WINDOW},
-    places::{Place, Places},
-    valid::{self, Outright},
-    wire::Wire,
+    response_body::has_no_body,
+    tracked_body::{StallTimer, TrackedBody, UPTAKE},
+    validation::{self, EarlyResponse},
 };
-use soloist_telemetry::repeats::Repeats;
-use soloist_tls::{Acceptor, H2};
+use soloist_telemetry::log_throttle::LogThrottle;
+use soloist_tls::{H2, ReloadingAcceptor};
 
 /// Answers the requests that come to an address.
-pub(crate) trait Answers: Send + Sync + 'static {
+pub(crate) trait RequestHandler: Send + Sync + 'static {
     /// What its answers are made of.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
         + Send
@@ -57,16 +57,16 @@ pub(crate) trait Answers: Send + Sync + 'static {
     fn respond(
         &self,
         request: Request<Incoming>,
-        caller: Caller,
+        caller: ConnectionInfo,
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
 
     /// What is said to a request that is not to be answered by anybody.
-    fn turn_away(&self, why: Outright) -> Response<Self::Body>;
+    fn respond_early(&self, why: EarlyResponse) -> Response<Self::Body>;
 }
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller {
+pub(crate) struct ConnectionInfo {
     /// The other end of the connection.
     pub(crate) peer: SocketAddr,
     /// Our end, which it has called.
@@ -74,61 +74,64 @@ pub(crate) struct Caller {
     /// Whether it came by TLS.
     pub(crate) secure: bool,
     /// Whether it has shown a certificate of those that the address knows.
-    pub(crate) certified: bool,
+    pub(crate) has_certificate: bool,
 }
 
 /// What every connection to one address works with.
-pub(crate) struct Hall<A> {
+pub(crate) struct ConnectionContext<A> {
     /// Who answers.
-    pub(crate) routes: Arc<A>,
+    pub(crate) handler: Arc<A>,
     /// What accepts connections, where that takes TLS.
-    pub(crate) tls: Option<Acceptor>,
+    pub(crate) tls: Option<ReloadingAcceptor>,
     /// Told when the address is let go: idle connections then end.
     pub(crate) closing: CancellationToken,
     /// Owns the connections, and the streams of HTTP/2.
-    pub(crate) tasks: Tasks,
+    pub(crate) tasks: TaskScope,
     /// Those that there are.
-    pub(crate) places: Arc<Places>,
+    pub(crate) slots: Arc<ConnectionSlots>,
     /// How many requests one connection of HTTP/2 may have open at a time.
-    pub(crate) streams: u32,
+    pub(crate) max_streams: u32,
     /// How many headers a request of HTTP/1 may have, if that is no matter of hyper's (100).
     pub(crate) headers: Option<usize>,
     /// How long a client may take for the head of a request, be idle before it, or take
     /// nothing of an answer.
-    pub(crate) patience: Duration,
+    pub(crate) client_timeout: Duration,
 }
 
-impl<A> Clone for Hall<A> {
+impl<A> Clone for ConnectionContext<A> {
     fn clone(&self) -> Self {
         Self {
-            routes: Arc::clone(&self.routes),
+            handler: Arc::clone(&self.handler),
             tls: self.tls.clone(),
             closing: self.closing.clone(),
             tasks: self.tasks.clone(),
-            places: Arc::clone(&self.places),
-            streams: self.streams,
+            slots: Arc::clone(&self.slots),
+            max_streams: self.max_streams,
             headers: self.headers,
-            patience: self.patience,
+            client_timeout: self.client_timeout,
         }
     }
 }
 
 /// The protocol that a client has chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
+enum HttpVersion {
     Http1,
     Http2,
 }
 
 /// Marks requests that came by TLS.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Secure;
+pub(crate) struct OverTls;
 
 /// Accepts until the address is to be let go; the connections live on.
-pub(crate) async fn accept_all<A: Answers>(listener: &TcpListener, hall: &Hall<A>) {
-    let trouble = Repeats::default();
+pub(crate) async fn accept_all<A: RequestHandler>(
+    listener: &TcpListener,
+    hall: &ConnectionContext<A>,
+) {
+    let trouble = LogThrottle::default();
     let next = || async {
-        hall.places.settle().await;
+        hall.slots.wait_for_closing().await;
         listener.accept().await
     };
     while let Some(accepted) = hall.closing.run_until_cancelled(next()).await {
@@ -136,13 +139,14 @@ pub(crate) async fn accept_all<A: Answers>(listener: &TcpListener, hall: &Hall<A
             Ok((stream, peer)) => {
                 trouble.over(|told| tracing::info!("connections are accepted again{told}"));
                 // Whoever is one too many finds the connection closed and may try again.
-                if let Some(place) = hall.places.seat(peer.ip()) {
+                if let Some(place) = hall.slots.acquire(peer.ip()) {
                     let own = hall.clone();
-                    hall.tasks.spawn_told(|cut| serve(stream, peer, place, own, cut));
+                    hall.tasks
+                        .spawn_cancellable(|cut| serve_connection(stream, peer, place, own, cut));
                 }
             }
             Err(error) => {
-                trouble.happened(|told| {
+                trouble.report(|told| {
                     tracing::warn!(%error, "cannot accept a connection{told}");
                 });
                 sleep(ACCEPT_PAUSE).await;
@@ -153,25 +157,27 @@ pub(crate) async fn accept_all<A: Answers>(listener: &TcpListener, hall: &Hall<A
 
 /// Answers one client, until it goes, or the address is let go and nothing of it is in
 /// flight any more, or its place is wanted and it does not use it, or it is `cut`.
-async fn serve<A: Answers>(
+async fn serve_connection<A: RequestHandler>(
     stream: TcpStream,
     peer: SocketAddr,
-    place: Place,
-    hall: Hall<A>,
+    place: ConnectionSlot,
+    hall: ConnectionContext<A>,
     cut: CancellationToken,
 ) {
     let local = stream.local_addr().unwrap_or(peer);
-    let mut caller = Caller { peer, local, secure: hall.tls.is_some(), certified: false };
-    settle(&stream, hall.patience);
+    let mut caller =
+        ConnectionInfo { peer, local, secure: hall.tls.is_some(), has_certificate: false };
+    set_socket_options(&stream, hall.client_timeout);
     let ended = match hall.tls.clone() {
-        None => match hall.first(protocol(&stream), &place, &cut).await {
-            Some(protocol) => hall.speak(protocol, stream, caller, &place, &cut).await,
+        None => match hall.await_start(detect_protocol(&stream), &place, &cut).await {
+            Some(protocol) => hall.serve_protocol(protocol, stream, caller, &place, &cut).await,
             None => return,
         },
-        Some(tls) => match hall.first(tls.accept(stream), &place, &cut).await {
+        Some(tls) => match hall.await_start(tls.accept(stream), &place, &cut).await {
             Some(stream) => {
-                caller.certified = stream.get_ref().1.peer_certificates().is_some();
-                hall.speak(agreed(&stream), stream, caller, &place, &cut).await
+                caller.has_certificate = stream.get_ref().1.peer_certificates().is_some();
+                hall.serve_protocol(negotiated_protocol(&stream), stream, caller, &place, &cut)
+                    .await
             }
             None => return,
         },
@@ -181,84 +187,87 @@ async fn serve<A: Answers>(
     }
 }
 
-impl<A: Answers> Hall<A> {
+impl<A: RequestHandler> ConnectionContext<A> {
     /// What a client begins with, if it does so in time.
-    async fn first<T>(
+    async fn await_start<T>(
         &self,
         first: impl Future<Output = io::Result<T>>,
-        place: &Place,
+        place: &ConnectionSlot,
         cut: &CancellationToken,
     ) -> Option<T> {
         let first = tokio::select! {
             // What has come is answered, be it by a refusal.
             biased;
-            first = timeout(self.patience, first) => first.ok()?,
+            first = timeout(self.client_timeout, first) => first.ok()?,
             () = cut.cancelled() => return None,
             () = self.closing.cancelled() => return None,
-            () = place.wanted() => return None,
+            () = place.evicted() => return None,
         };
         let refused = |error: &io::Error| tracing::debug!(%error, "a connection did not begin");
         first.inspect_err(refused).ok()
     }
 
     /// Answers in `protocol`.
-    async fn speak<S>(
+    async fn serve_protocol<S>(
         &self,
-        protocol: Protocol,
+        protocol: HttpVersion,
         stream: S,
-        caller: Caller,
-        place: &Place,
+        caller: ConnectionInfo,
+        place: &ConnectionSlot,
         cut: &CancellationToken,
     ) -> hyper::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (routes, seat) = (Arc::clone(&self.routes), Arc::clone(place.seat()));
+        let (routes, seat) = (Arc::clone(&self.handler), Arc::clone(place.state()));
         let hosts = self.headers.is_some();
         let service = service_fn(move |request: Request<Incoming>| {
             let (routes, seat) = (Arc::clone(&routes), Arc::clone(&seat));
-            let visit = seat.visit();
+            let visit = seat.begin_request();
             let head = request.method() == Method::HEAD;
             async move {
-                let response = match valid::admit(request, caller, hosts) {
+                let response = match validation::validate(request, caller, hosts) {
                     Ok(request) => routes.respond(request, caller).await?,
-                    Err(why) => routes.turn_away(why),
+                    Err(why) => routes.respond_early(why),
                 };
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    seat.switch();
+                    seat.set_upgraded();
                 }
                 // Of HTTP/1 hyper leaves out by itself what may not be sent.
                 let has_body =
-                    protocol == Protocol::Http1 || !(head || has_no_body(response.status()));
-                let handed = |body| Handed::new(has_body.then_some(body), visit);
+                    protocol == HttpVersion::Http1 || !(head || has_no_body(response.status()));
+                let handed = |body| TrackedBody::new(has_body.then_some(body), visit);
                 Ok::<_, Infallible>(response.map(handed))
             }
         });
-        let wire = Wire::new(stream, Arc::clone(place.seat()), self.closing.clone());
-        let io = TokioIo::new(wire.half_closing(protocol == Protocol::Http1));
+        let wire = ClientStream::new(stream, Arc::clone(place.state()), self.closing.clone());
+        let io = TokioIo::new(wire.allow_half_close(protocol == HttpVersion::Http1));
         match protocol {
-            Protocol::Http1 => {
+            HttpVersion::Http1 => {
                 let mut builder = http1::Builder::new();
-                builder.timer(TokioTimer::new()).header_read_timeout(self.patience);
+                builder.timer(TokioTimer::new()).header_read_timeout(self.client_timeout);
                 if let Some(headers) = self.headers {
                     builder.max_headers(headers);
                 }
                 builder.max_buf_size(BUFFER);
                 let connection = builder.serve_connection(io, service).with_upgrades();
                 let end = http1::UpgradeableConnection::graceful_shutdown;
-                drive(connection, end, &self.closing, place, cut).await
+                drive_connection(connection, end, &self.closing, place, cut).await
             }
-            Protocol::Http2 => {
-                let streams = Streams { tasks: self.tasks.clone(), patience: self.patience };
+            HttpVersion::Http2 => {
+                let streams = StreamExecutor {
+                    tasks: self.tasks.clone(),
+                    client_timeout: self.client_timeout,
+                };
                 let mut builder = http2::Builder::new(streams);
-                builder.timer(TokioTimer::new()).max_concurrent_streams(self.streams);
-                builder.keep_alive_interval(self.patience);
+                builder.timer(TokioTimer::new()).max_concurrent_streams(self.max_streams);
+                builder.keep_alive_interval(self.client_timeout);
                 builder.initial_connection_window_size(WINDOW);
                 builder.initial_stream_window_size(WINDOW);
                 builder.max_header_list_size(HEADER_LIST);
                 let connection = builder.serve_connection(io, service);
                 let end = http2::Connection::graceful_shutdown;
-                drive(connection, end, &self.closing, place, cut).await
+                drive_connection(connection, end, &self.closing, place, cut).await
             }
         }
     }
@@ -267,11 +276,11 @@ impl<A: Answers> Hall<A> {
 /// Polls a connection to its end. Even when it is cut there is time for a last word, and
 /// the gate sees to it that it is a refusal: a host that was frozen and wakes does not just
 /// hang up on who waited for it.
-async fn drive<C: Future<Output = hyper::Result<()>>>(
+async fn drive_connection<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     shut_down: impl Fn(Pin<&mut C>),
     closing: &CancellationToken,
-    place: &Place,
+    place: &ConnectionSlot,
     cut: &CancellationToken,
 ) -> hyper::Result<()> {
     let mut connection = pin!(connection);
@@ -289,13 +298,13 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
                 shut_down(connection.as_mut());
                 draining = true;
             }
-            () = place.wanted(), if !wanted => {
+            () = place.evicted(), if !wanted => {
                 shut_down(connection.as_mut());
                 (draining, wanted) = (true, true);
             }
             // Whoever is in the middle of asking is not waited for.
-            () = sleep(LAST_WORD), if wanted && place.seat().is_idle() => {
-                if place.seat().is_idle() {
+            () = sleep(LAST_WORD), if wanted && place.state().is_idle() => {
+                if place.state().is_idle() {
                     return Ok(());
                 }
             }
@@ -306,7 +315,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
 /// Has small pieces sent at once, and the connection broken off when its client takes nothing
 /// for so long: the kernel sees what was taken, also where that is less than makes room for
 /// more (tcp(7): `TCP_USER_TIMEOUT`). Both only fail on a connection that is broken already.
-fn settle(stream: &TcpStream, patience: Duration) {
+fn set_socket_options(stream: &TcpStream, patience: Duration) {
     let _ = stream.set_nodelay(true);
     let patience = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
     let _ = sockopt::set_tcp_user_timeout(stream, patience);
@@ -314,37 +323,37 @@ fn settle(stream: &TcpStream, patience: Duration) {
 
 /// Looks at the first bytes without taking them. HTTP/2 without TLS begins with a method
 /// that no request of HTTP/1 has (RFC 9113, section 3.4).
-async fn protocol(stream: &TcpStream) -> io::Result<Protocol> {
+async fn detect_protocol(stream: &TcpStream) -> io::Result<HttpVersion> {
     let mut first = [0; 3];
     let seen = stream.peek(&mut first).await?;
-    Ok(if &first[..seen] == b"PRI" { Protocol::Http2 } else { Protocol::Http1 })
+    Ok(if &first[..seen] == b"PRI" { HttpVersion::Http2 } else { HttpVersion::Http1 })
 }
 
 /// The protocol that was agreed upon with TLS.
-fn agreed(stream: &TlsStream<TcpStream>) -> Protocol {
+fn negotiated_protocol(stream: &TlsStream<TcpStream>) -> HttpVersion {
     let agreed = stream.get_ref().1.alpn_protocol();
-    if agreed == Some(H2) { Protocol::Http2 } else { Protocol::Http1 }
+    if agreed == Some(H2) { HttpVersion::Http2 } else { HttpVersion::Http1 }
 }
 
 /// Runs the streams of HTTP/2 connections. One that is cut has time for a last word, too; one
 /// of which its client takes nothing is reset.
 #[derive(Clone)]
-struct Streams {
-    tasks: Tasks,
-    patience: Duration,
+struct StreamExecutor {
+    tasks: TaskScope,
+    client_timeout: Duration,
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
     fn execute(&self, stream: F) {
-        let (patience, uptake) = (self.patience, Uptake::default());
+        let (patience, uptake) = (self.client_timeout, StallTimer::default());
         // Boxed, or what runs it would carry it along, and more than once.
         let mut stream = Box::pin(UPTAKE.scope(uptake.clone(), stream));
-        self.tasks.spawn_told(|cut| async move {
+        self.tasks.spawn_cancellable(|cut| async move {
             tokio::select! {
                 biased;
                 _ = stream.as_mut() => {}
                 () = cut.cancelled() => drop(timeout(LAST_WORD, stream).await),
-                () = uptake.stalls(patience) => tracing::debug!("a stream was not taken"),
+                () = uptake.stalled(patience) => tracing::debug!("a stream was not taken"),
             }
         });
     }

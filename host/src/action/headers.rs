@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::connection::Caller;
-use soloist_config::Network;
-use soloist_guests::capability::Stamp;
+use super::connection::ConnectionInfo;
+use soloist_config::IpNetwork;
+use soloist_guests::capability::TermHeaders;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -40,14 +40,14 @@ const NO_TRAILERS: [HeaderName; 12] = [
 ];
 
 /// Takes off what concerns one connection only; `upgrade`: but for what asks for an upgrade.
-pub(crate) fn take_off_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
     let to = headers.get(header::UPGRADE).cloned().filter(|_| upgrade);
-    let named: Vec<HeaderName> = elements(headers, &header::CONNECTION)
+    let named: Vec<HeaderName> = list_elements(headers, &header::CONNECTION)
         .filter_map(|name| name.parse().ok())
-        .filter(may_be_named)
+        .filter(connection_may_name)
         .collect();
     // Without it no trailers come.
-    let trailers = takes_trailers(headers);
+    let trailers = accepts_trailers(headers);
     for name in named.iter().chain(&HOP_BY_HOP).chain([&header::TE]) {
         headers.remove(name);
     }
@@ -62,9 +62,9 @@ pub(crate) fn take_off_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
 
 /// Takes off what is no trailer: what says how a message is read, whom it is for or who may have it
 /// (RFC 9110, section 6.5.1), and what hosts alone say.
-pub(super) fn tame_trailers(trailers: &mut HeaderMap) {
-    take_off_hop_by_hop(trailers, false);
-    Stamp::take_off_all(trailers);
+pub(super) fn sanitize_trailers(trailers: &mut HeaderMap) {
+    strip_hop_by_hop(trailers, false);
+    TermHeaders::strip_reserved(trailers);
     for name in NO_TRAILERS {
         trailers.remove(name);
     }
@@ -72,22 +72,22 @@ pub(super) fn tame_trailers(trailers: &mut HeaderMap) {
 
 /// Whether `connection` may take a header off. It may not name what is for all who get a
 /// message (RFC 9110, section 7.6.1): which host it is for, and what hosts say themselves.
-fn may_be_named(name: &HeaderName) -> bool {
-    *name != header::HOST && !Stamp::is_own(name)
+fn connection_may_name(name: &HeaderName) -> bool {
+    *name != header::HOST && !TermHeaders::is_reserved(name)
 }
 
 /// Whether whoever has sent them takes trailers (RFC 9110, section 10.1.4).
-pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
-    lists(headers, &header::TE, "trailers")
+pub(crate) fn accepts_trailers(headers: &HeaderMap) -> bool {
+    list_contains(headers, &header::TE, "trailers")
 }
 
 /// Whether the list that `name` is has `element`, however it is written.
-pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, element: &str) -> bool {
-    elements(headers, name).any(|it| it.eq_ignore_ascii_case(element))
+pub(super) fn list_contains(headers: &HeaderMap, name: &HeaderName, element: &str) -> bool {
+    list_elements(headers, name).any(|it| it.eq_ignore_ascii_case(element))
 }
 
 /// The elements of a list (RFC 9110, section 5.6.1), of all lines that it is in.
-pub(super) fn elements<'a>(
+pub(super) fn list_elements<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> impl Iterator<Item = &'a str> + use<'a> {
@@ -110,8 +110,12 @@ const OF_PROXIES: [HeaderName; 9] = [
 
 /// Says where a request of a client's came from: what the client says of that goes, unless it is a
 /// proxy that is `trusted`, and this host adds itself.
-pub(crate) fn say_forwarded(headers: &mut HeaderMap, caller: Caller, trusted: &[Network]) {
-    if !trusted.iter().any(|network| network.has(caller.peer.ip())) {
+pub(crate) fn set_forwarded(
+    headers: &mut HeaderMap,
+    caller: ConnectionInfo,
+    trusted: &[IpNetwork],
+) {
+    if !trusted.iter().any(|network| network.contains(caller.peer.ip())) {
         for name in &OF_PROXIES {
             headers.remove(name);
         }
@@ -121,7 +125,7 @@ pub(crate) fn say_forwarded(headers: &mut HeaderMap, caller: Caller, trusted: &[
 
 /// Adds where a request came from, as proxies do: `forwarded` (RFC 7239) and what was there
 /// before it. Which host and scheme the client asked for is said by the first proxy.
-pub(crate) fn add_forwarded(headers: &mut HeaderMap, caller: Caller) {
+pub(crate) fn add_forwarded(headers: &mut HeaderMap, caller: ConnectionInfo) {
     let proto = if caller.secure { "https" } else { "http" };
     let host = headers.get(header::HOST).cloned();
     let (peer, node) = match caller.peer.ip().to_canonical() {
@@ -132,8 +136,8 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, caller: Caller) {
     if let Some(host) = host.as_ref().and_then(|host| host.to_str().ok()) {
         element += &format!(";host=\"{host}\"");
     }
-    append(headers, FORWARDED_FOR, &peer);
-    append(headers, header::FORWARDED, &element);
+    append_to_list(headers, FORWARDED_FOR, &peer);
+    append_to_list(headers, header::FORWARDED, &element);
     if let Some(host) = host {
         headers.entry(FORWARDED_HOST).or_insert(host);
     }
@@ -141,7 +145,7 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, caller: Caller) {
 }
 
 /// Adds an element to a list, which stays one header.
-fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
+fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
     let before = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok());
     let list: Vec<_> = before.chain([element]).collect();
     if let Ok(value) = HeaderValue::from_str(&list.join(", ")) {
@@ -163,9 +167,9 @@ pub(super) mod tests {
         headers
     }
 
-    pub(in crate::action) fn caller(ip: &str) -> Caller {
+    pub(in crate::action) fn caller(ip: &str) -> ConnectionInfo {
         let (peer, local) = ((ip.parse::<IpAddr>().unwrap(), 1).into(), ([10, 0, 0, 1], 80).into());
-        Caller { peer, local, secure: true, certified: false }
+        ConnectionInfo { peer, local, secure: true, has_certificate: false }
     }
 
     #[test]
@@ -180,10 +184,10 @@ pub(super) mod tests {
             ("x-theirs", "2"),
         ];
         let mut plain = headers(&all);
-        take_off_hop_by_hop(&mut plain, false);
+        strip_hop_by_hop(&mut plain, false);
         assert_eq!(plain, headers(&[("x-theirs", "2"), ("te", "trailers")]));
         let mut upgrade = headers(&all);
-        take_off_hop_by_hop(&mut upgrade, true);
+        strip_hop_by_hop(&mut upgrade, true);
         assert_eq!(upgrade["upgrade"], "websocket");
         assert_eq!(upgrade["connection"], "upgrade");
     }
@@ -197,7 +201,7 @@ pub(super) mod tests {
             ("soloist-token", "9"),
             ("set-cookie", "a=b"),
         ]);
-        tame_trailers(&mut trailers);
+        sanitize_trailers(&mut trailers);
         assert_eq!(trailers, headers(&[("grpc-status", "0")]));
     }
 
@@ -213,10 +217,10 @@ pub(super) mod tests {
             let all = named.iter().map(|named| ("connection", *named));
             let rest = [("host", "example.com"), ("x-forwarded-for", "198.51.100.1")];
             let mut headers = headers(&all.chain(rest).collect::<Vec<_>>());
-            take_off_hop_by_hop(&mut headers, false);
+            strip_hop_by_hop(&mut headers, false);
             add_forwarded(&mut headers, caller("192.0.2.7"));
             // What passes it on to the next host may not undo it either.
-            take_off_hop_by_hop(&mut headers, false);
+            strip_hop_by_hop(&mut headers, false);
             for name in added {
                 assert!(headers.contains_key(name), "{named:?} took {name} off");
             }
@@ -237,7 +241,7 @@ pub(super) mod tests {
                 ("soloist-via", "a"),
                 ("soloist-unserved", "lost"),
             ]);
-            take_off_hop_by_hop(&mut answer, false);
+            strip_hop_by_hop(&mut answer, false);
             assert_eq!(answer.len(), 4, "{named}: {answer:?}");
         }
     }
@@ -247,11 +251,11 @@ pub(super) mod tests {
         let told = [("x-forwarded-for", "198.51.100.1"), ("x-real-ip", "198.51.100.1")];
         let trusted = ["192.0.2.0/24".parse().unwrap()];
         let mut of_proxy = headers(&told);
-        say_forwarded(&mut of_proxy, caller("192.0.2.7"), &trusted);
+        set_forwarded(&mut of_proxy, caller("192.0.2.7"), &trusted);
         assert_eq!(of_proxy["x-forwarded-for"], "198.51.100.1, 192.0.2.7");
         assert_eq!(of_proxy["x-real-ip"], "198.51.100.1");
         let mut of_client = headers(&told);
-        say_forwarded(&mut of_client, caller("203.0.113.1"), &trusted);
+        set_forwarded(&mut of_client, caller("203.0.113.1"), &trusted);
         assert_eq!(of_client["x-forwarded-for"], "203.0.113.1");
         assert!(!of_client.contains_key("x-real-ip"));
     }

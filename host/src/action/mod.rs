@@ -15,103 +15,106 @@
 //!   service ends before another version of it begins.
 //! - A runner decides nothing about the term: it reports a [`Failure`].
 
-mod absent;
-mod act;
-mod asked;
-mod body;
+mod access_log;
+mod action_directory;
+mod action_refusal;
+mod action_server;
+mod action_status;
+mod action_term;
+mod action_version;
+mod address_listener;
+mod bind;
 mod catalog;
+mod client_stream;
 mod connection;
-mod door;
-mod fate;
-mod handed;
+mod connection_slots;
+mod effective_kinds;
+mod group_term;
+mod guest_handle;
 mod headers;
-mod hook;
-mod inbound;
-mod instances;
+mod http_instances;
+mod inactive_actions;
+mod instance_state;
 mod job;
+mod leader_hooks;
+mod limited_body;
 mod limits;
-mod listen;
-mod lobby;
-mod opening;
-mod paths;
-mod places;
+mod path_map;
+mod pending_responses;
 mod prepare_error;
-mod refusal;
-mod request;
-mod reserve;
-mod routes;
-mod running;
+mod request_body;
+mod response_body;
 mod service;
-mod shared;
-mod single;
-mod stage;
-mod status;
+mod shared_instances;
+mod single_instances;
 mod task;
-mod tasks;
-mod upload;
-mod valid;
-mod wanted;
-mod wire;
-mod worker;
+mod task_scope;
+mod term_routes;
+mod tracked_body;
+mod validation;
+mod warm_pool;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-pub use absent::Absent;
-pub(crate) use absent::keep_places;
-pub(crate) use body::{Late, ReplyBody};
-pub use catalog::{Catalog, Preparing, Programme, Refused};
-pub(crate) use connection::{Answers, Caller, Hall, Secure, accept_all};
-pub(crate) use door::{Door, Opening, Persistence};
-pub(crate) use headers::{add_forwarded, say_forwarded, take_off_hop_by_hop, takes_trailers};
-pub use hook::Hooks;
-pub(crate) use inbound::{Inbound, Kept};
-pub use job::{
-    Act, Begun, Claimed, Course, Declined, Desk, Firing, Jobs, Ledger, Mark, OpenedAs, Outcome,
-    Over, Page, RECORDS_MAX, Record, Upcoming, history, upcoming,
+pub use action_directory::ActionDirectory;
+pub(crate) use action_directory::{ActiveAction, ActiveActions, LocalOutcome};
+pub(crate) use action_refusal::{BAD_BODY, Unserved, told, too_large, unknown_path};
+pub use action_status::{ActionState, ActionStatus};
+pub use action_version::{ActionFailure, TermServices};
+pub(crate) use address_listener::{AddressListener, BindRetry, ListenerState};
+pub use bind::PreflightError;
+pub use catalog::{Catalog, Preparing, Programme, RefusedPlugin};
+pub(crate) use connection::{
+    ConnectionContext, ConnectionInfo, OverTls, RequestHandler, accept_all,
 };
+pub(crate) use connection_slots::ConnectionSlots;
+pub use group_term::{GroupTerm, mounts};
+pub(crate) use group_term::{ListenerKey, listener_key};
+pub(crate) use headers::{accepts_trailers, add_forwarded, set_forwarded, strip_hop_by_hop};
+pub use inactive_actions::InactiveActions;
+pub(crate) use inactive_actions::keep_reserved_paths;
+pub use job::{
+    ClaimedSpans, Firing, FiringOutcome, FiringRecord, JobMark, JobPlanner, JobServices, JobStep,
+    JobTriggers, Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver, TriggerRefusal,
+    TriggeredFiring, UpcomingFiring, history, upcoming_firings,
+};
+pub use leader_hooks::LeaderHooks;
 pub(crate) use limits::FAILED_AGAIN;
-pub use listen::Preflight;
-pub use lobby::Lobby;
-pub(crate) use lobby::{Floor, Performer, Visit};
-pub(crate) use paths::{Paths, take_off};
-pub(crate) use places::Places;
+pub(crate) use path_map::{PathMap, strip_prefix};
 pub use prepare_error::PrepareError;
-pub(crate) use refusal::{BAD_BODY, Unserved, nowhere, told, too_large};
-pub use running::{Failure, Scope};
-pub(crate) use stage::{DoorKey, door_key};
-pub use stage::{Stage, mounts};
-pub use status::{ActionStatus, State};
-pub use task::{Offers, TaskError, Workshop};
-pub use tasks::Tasks;
-pub(crate) use valid::{Outright, is_host};
+pub(crate) use request_body::{ReplayableBody, RequestBody};
+pub(crate) use response_body::{DeferredError, ResponseBody};
+pub use task::{TaskError, TaskOffers, TaskPools};
+pub use task_scope::TaskScope;
+pub(crate) use validation::{EarlyResponse, is_host};
 
-use soloist_config::{ActionConfig, JobConfig, Reserved, Restart};
+use action_status::LiveStatusCell;
+use soloist_config::{ActionConfig, JobConfig, ReservedMount, RestartPolicy};
 use soloist_guests::{
-    capability::{Access, BlockingPool, Calls, Spawner, TermLink},
-    plugin::{self, Engine, Kind, Kinds, Pace, Plugin, Slot},
+    capability::{ActionAccess, BlockingPool, Spawner, TaskCaller, TermLink},
+    plugin::{self, CpuTurns, InstanceSlot, Kind, Kinds, Plugin, PluginEngine},
 };
 use soloist_heart::Group;
 use soloist_leadership::Gate;
 use soloist_resources::budget::Account;
-use soloist_tls::Acceptor;
-use status::Board;
+use soloist_tls::ReloadingAcceptor;
 
 /// A plugin that was prepared under its settings: one version of an action. It
 /// outlives terms.
 pub struct Action {
     config: ActionConfig,
-    engine: Arc<Engine>,
+    engine: Arc<PluginEngine>,
     plugin: Plugin,
     kinds: Kinds,
-    pace: Pace,
+    pace: CpuTurns,
     /// The threads on which its guests block.
     blocking: Arc<BlockingPool>,
     /// What the host holds for it.
     account: Account,
-    tls: Option<Acceptor>,
-    board: Board,
+    tls: Option<ReloadingAcceptor>,
+    live_status: LiveStatusCell,
     trial: Mutex<Trial>,
 }
 
@@ -128,13 +131,16 @@ impl Action {
     ///
     /// # Errors
     /// When the plugin is nothing that this host can run.
-    pub fn prepare(config: &ActionConfig, engine: &Arc<Engine>) -> Result<Arc<Self>, PrepareError> {
+    pub fn prepare(
+        config: &ActionConfig,
+        engine: &Arc<PluginEngine>,
+    ) -> Result<Arc<Self>, PrepareError> {
         Self::load(config, engine).map(Arc::new)
     }
 
     /// Puts it on trial, since it came or was changed while the host ran; `former` is what it
     /// takes the place of.
-    fn try_after(&self, former: Option<&Arc<Self>>) {
+    fn start_trial_after(&self, former: Option<&Arc<Self>>) {
         // One that has not shown that it runs is nothing to go back to, if there is
         // another; nor does one keep the other in memory, and so on.
         let last_good = former.map(|former| former.last_good().unwrap_or_else(|| former.clone()));
@@ -146,24 +152,35 @@ impl Action {
     ///
     /// # Errors
     /// When it is seen without that, that it could not be run.
-    pub fn glance(config: &ActionConfig) -> Result<Kinds, PrepareError> {
-        let kinds = wanted::kinds(config, &plugin::kinds(&config.plugin)?)?;
+    pub fn inspect_kinds(config: &ActionConfig) -> Result<Kinds, PrepareError> {
+        let kinds = effective_kinds::effective_kinds(config, &plugin::kinds(&config.plugin)?)?;
         check_standby(config, &kinds)?;
         Ok(kinds)
     }
 
-    fn load(config: &ActionConfig, engine: &Arc<Engine>) -> Result<Self, PrepareError> {
-        let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
+    fn load(config: &ActionConfig, engine: &Arc<PluginEngine>) -> Result<Self, PrepareError> {
+        let tls = config.tls.as_ref().map(ReloadingAcceptor::new).transpose()?;
         let plugin = Plugin::load_pinned(engine, &config.plugin, config.sha256)?;
-        let kinds = wanted::kinds(config, plugin.kinds())?;
-        let plugin = plugin.narrowed_to(&kinds);
+        let kinds = effective_kinds::effective_kinds(config, plugin.kinds())?;
+        let plugin = plugin.restricted_to(&kinds);
         check_standby(config, &kinds)?;
         let (config, engine) = (config.clone(), engine.clone());
-        let pace = Pace::new(config.limits.cpu);
-        let blocking = engine.pools().of(&config.name);
+        let pace = CpuTurns::new(config.limits.cpu);
+        let blocking = engine.blocking_pools().of(&config.name);
         let account = engine.budget().of(&config.name);
-        let (board, trial) = (Board::default(), Trial::Over.into());
-        Ok(Self { config, engine, plugin, kinds, pace, blocking, account, tls, board, trial })
+        let (board, trial) = (LiveStatusCell::default(), Trial::Over.into());
+        Ok(Self {
+            config,
+            engine,
+            plugin,
+            kinds,
+            pace,
+            blocking,
+            account,
+            tls,
+            live_status: board,
+            trial,
+        })
     }
 
     /// Its name.
@@ -194,20 +211,20 @@ impl Action {
     ///
     /// # Errors
     /// When it could not be started now; the error tells whether it ever could.
-    pub fn preflight(&self) -> Result<(), Preflight> {
-        self.listen().map_or(Ok(()), |listen| listen::check(self.name(), listen))
+    pub fn preflight(&self) -> Result<(), PreflightError> {
+        self.listen().map_or(Ok(()), |listen| bind::check_address(self.name(), listen))
     }
 
     /// Whether `other` is the same plugin under the same settings.
     #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
+    pub fn is_same_version(&self, other: &Self) -> bool {
         self.config == other.config && self.plugin.sha256() == other.plugin.sha256()
     }
 
     /// How long it has to run to have run well.
     #[must_use]
-    pub fn window(&self) -> Duration {
-        self.config.patience.window
+    pub fn stable_after(&self) -> Duration {
+        self.config.restart_limit.window
     }
 
     /// Where it answers requests, if it does.
@@ -217,14 +234,14 @@ impl Action {
     }
 
     /// The place that is kept for it when it cannot be had any more.
-    fn reserved(&self) -> Option<Reserved> {
-        self.listen().and_then(|_| Reserved::of(&self.config))
+    fn reserved(&self) -> Option<ReservedMount> {
+        self.listen().and_then(|_| ReservedMount::from_config(&self.config))
     }
 
     /// How it is.
     #[must_use]
     pub fn status(&self) -> ActionStatus {
-        let progress = self.board.lock().clone();
+        let progress = self.live_status.lock().clone();
         let file = self.plugin.file();
         ActionStatus {
             name: self.name().clone(),
@@ -255,7 +272,7 @@ impl Action {
     }
 
     /// It runs: what ran before it is not needed any more.
-    fn prove(&self) {
+    fn end_trial(&self) {
         *self.trial() = Trial::Over;
     }
 
@@ -263,27 +280,28 @@ impl Action {
         self.trial.lock()
     }
 
-    fn access(&self, term: &TermLink, links: Tasks) -> Access {
+    fn access(&self, term: &TermLink, links: TaskScope) -> ActionAccess {
         let (name, grants) = (self.name().clone(), self.config.grants.clone());
-        let access = Access::new(name, grants, &self.config.limits, term.clone(), spawner(links));
+        let access =
+            ActionAccess::new(name, grants, &self.config.limits, term.clone(), spawner(links));
         self.equipped(access)
     }
 
-    fn access_outside(
+    fn access_outside_term(
         &self,
         gate: &Arc<Gate>,
-        calls: Option<Arc<dyn Calls>>,
-        links: Tasks,
-    ) -> Access {
+        calls: Option<Arc<dyn TaskCaller>>,
+        links: TaskScope,
+    ) -> ActionAccess {
         let (name, grants) = (self.name().clone(), self.config.grants.clone());
         let (limits, gate) = (&self.config.limits, Arc::clone(gate));
-        let access = Access::outside(name, grants, limits, gate, calls, spawner(links));
+        let access = ActionAccess::without_term(name, grants, limits, gate, calls, spawner(links));
         self.equipped(access)
     }
 
     /// With what the action has for the host's life, whichever term it is in.
-    fn equipped(&self, access: Access) -> Access {
-        access.printing_to(self.engine.lines()).equipped(&self.blocking, &self.account)
+    fn equipped(&self, access: ActionAccess) -> ActionAccess {
+        access.with_log_buffers(self.engine.lines()).with_resources(&self.blocking, &self.account)
     }
 
     /// Whether its plugin has a program that is not run, since nothing says that it should.
@@ -294,8 +312,8 @@ impl Action {
 
     /// When its service is started again. A program that ends well has done its work: it may
     /// be a job whose schedule was forgotten, which must not be done over and over.
-    fn restart(&self) -> Restart {
-        self.config.restart.unwrap_or(Restart::OnFailure)
+    fn restart_policy(&self) -> RestartPolicy {
+        self.config.restart.unwrap_or(RestartPolicy::OnFailure)
     }
 
     pub(crate) fn config(&self) -> &ActionConfig {
@@ -303,7 +321,7 @@ impl Action {
     }
 
     /// What accepts its connections, where that takes TLS.
-    pub(crate) fn tls(&self) -> Option<&Acceptor> {
+    pub(crate) fn tls(&self) -> Option<&ReloadingAcceptor> {
         self.tls.as_ref()
     }
 
@@ -311,13 +329,13 @@ impl Action {
         &self.plugin
     }
 
-    fn engine(&self) -> &Arc<Engine> {
+    fn engine(&self) -> &Arc<PluginEngine> {
         &self.engine
     }
 
     /// Waits for the right to one more instance.
-    async fn slot(&self) -> Slot {
-        self.engine.slot(self.plugin.weight()).await
+    async fn slot(&self) -> InstanceSlot {
+        self.engine.slot(self.plugin.slot_cost()).await
     }
 
     /// Runs one of its guests: its long steps each in its turn, and its calls on files on
@@ -334,21 +352,21 @@ impl Action {
         &self.account
     }
 
-    fn board(&self) -> &Board {
-        &self.board
+    fn live_status(&self) -> &LiveStatusCell {
+        &self.live_status
     }
 }
 
 /// Refuses that standbys do something with requests, where there are none.
 fn check_standby(config: &ActionConfig, kinds: &Kinds) -> Result<(), PrepareError> {
-    let standby = config.relayed.standby;
+    let standby = config.relay.standby;
     if standby.listens() && !kinds.has(Kind::Http) {
         return Err(PrepareError::NoRequests { action: Arc::clone(&config.name), standby });
     }
     Ok(())
 }
 
-fn spawner(links: Tasks) -> Spawner {
+fn spawner(links: TaskScope) -> Spawner {
     Spawner::new(move |task| drop(links.spawn(task)))
 }
 

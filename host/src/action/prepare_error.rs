@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use soloist_config::Standby;
+use soloist_config::StandbyMode;
 use soloist_guests::plugin::{Kind, Kinds, PluginError};
 use soloist_tls::TlsError;
 
@@ -45,7 +45,7 @@ pub enum PrepareError {
         /// The action.
         action: Arc<str>,
         /// What standbys should do.
-        standby: Standby,
+        standby: StandbyMode,
     },
 }
 
@@ -64,9 +64,8 @@ impl PrepareError {
     /// Whether the same file under the same settings may be taken at another time.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Plugin(PluginError::Read { .. } | PluginError::Apart { .. }) | Self::Tls(_) => {
-                true
-            }
+            Self::Plugin(PluginError::Read { .. } | PluginError::CompileProcess { .. })
+            | Self::Tls(_) => true,
             Self::Plugin(_)
             | Self::NoProgram { .. }
             | Self::NotOffered { .. }

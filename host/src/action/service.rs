@@ -15,23 +15,23 @@ use tokio::{
 };
 use wasmtime_wasi::I32Exit;
 
-use super::{State, Tasks, limits::RESTART, running::Run};
-use soloist_config::{Patience, Restart};
+use super::{ActionState, TaskScope, action_version::VersionContext, limits::RESTART};
+use soloist_config::{RestartLimit, RestartPolicy};
 use soloist_guests::{
-    capability::{GuestState, Heed},
-    plugin::{Guest, Kind, ServiceEntry, Slot},
+    capability::{EndingInterest, GuestState},
+    plugin::{Guest, InstanceSlot, Kind, ServiceEntry},
 };
 use soloist_telemetry::measure;
 
 /// The instance that runs now, if one does.
 #[derive(Debug)]
-pub(super) struct Current(watch::Receiver<Option<Heed>>);
+pub(super) struct ServiceHandle(watch::Receiver<Option<EndingInterest>>);
 
-impl Current {
+impl ServiceHandle {
     /// Waits until the instance that runs now has ended, if it has asked to be
     /// told of that. It is leaving, so no other follows.
-    pub(super) async fn leave(&mut self) {
-        if self.0.borrow().as_ref().is_some_and(Heed::asked) {
+    pub(super) async fn wait_for_end(&mut self) {
+        if self.0.borrow().as_ref().is_some_and(EndingInterest::asked) {
             // An error means that the supervision itself is over.
             let _ = self.0.wait_for(Option::is_none).await;
         }
@@ -39,21 +39,29 @@ impl Current {
 }
 
 /// Starts the task that keeps the service running; `tasks` own it.
-pub(super) fn start(run: Arc<Run>, entry: ServiceEntry, tasks: &Tasks) -> Current {
+pub(super) fn start_service(
+    run: Arc<VersionContext>,
+    entry: ServiceEntry,
+    tasks: &TaskScope,
+) -> ServiceHandle {
     let (tell, current) = watch::channel(None);
     tasks.spawn(supervise(run, entry, tell));
-    Current(current)
+    ServiceHandle(current)
 }
 
-async fn supervise(run: Arc<Run>, entry: ServiceEntry, current: watch::Sender<Option<Heed>>) {
-    let mut restarts = Restarts::new(run.action.config().patience);
+async fn supervise(
+    run: Arc<VersionContext>,
+    entry: ServiceEntry,
+    current: watch::Sender<Option<EndingInterest>>,
+) {
+    let mut restarts = RestartBackoff::new(run.action.config().restart_limit);
     loop {
         let slot = run.action.slot().await;
         // Nothing begins anew in a term that is ending, or of a version that goes.
         if run.is_leaving() {
             return;
         }
-        let end = once(&run, &entry, slot, &current).await;
+        let end = run_once(&run, &entry, slot, &current).await;
         if run.gate().pass().is_err() {
             return;
         }
@@ -62,45 +70,45 @@ async fn supervise(run: Arc<Run>, entry: ServiceEntry, current: watch::Sender<Op
         if well && run.is_leaving() {
             return;
         }
-        let restart = run.action.restart();
-        if well && restart != Restart::Always {
-            return run.rest(State::Done);
+        let restart = run.action.restart_policy();
+        if well && restart != RestartPolicy::Always {
+            return run.mark_not_restarted(ActionState::Done);
         }
         let (Ok(end) | Err(end)) = end;
-        run.trouble("the service ended", &end);
+        run.note_error("the service ended", &end);
         if run.is_leaving() {
             return;
         }
         if !well && run.action.on_trial() {
             return run.fail(&format!("it did not run well at first: {end}"));
         }
-        if restart == Restart::Never {
-            return run.rest(State::Failed);
+        if restart == RestartPolicy::Never {
+            return run.mark_not_restarted(ActionState::Failed);
         }
         let Some(pause) = restarts.next(Instant::now()) else {
-            return run.fail(&too_often(&restarts.patience, &end));
+            return run.fail(&too_often_message(&restarts.patience, &end));
         };
-        run.action.board().lock().restarts += 1;
+        run.action.live_status().lock().restarts += 1;
         measure::restarted(run.action.name());
-        run.enter(State::Restarting);
+        run.set_state(ActionState::Restarting);
         sleep(pause).await;
     }
 }
 
 /// Runs one instance to its end, and says how it ended, well or not.
-async fn once(
-    run: &Run,
+async fn run_once(
+    run: &VersionContext,
     entry: &ServiceEntry,
-    slot: Slot,
-    current: &watch::Sender<Option<Heed>>,
+    slot: InstanceSlot,
+    current: &watch::Sender<Option<EndingInterest>>,
 ) -> Result<String, String> {
     let state = GuestState::new(&run.access).await.map_err(|error| error.to_string())?;
-    current.send_replace(Some(state.heed().clone()));
+    current.send_replace(Some(state.ending_interest().clone()));
     let mut guest = Guest::new(entry.engine(), slot, state);
     let store = guest.store();
     let ended = async {
         let program = entry.instantiate(store).await?;
-        run.up(Kind::Service);
+        run.mark_up(Kind::Service);
         program.run(store).await
     };
     let ended = run.action.run(ended).await;
@@ -115,12 +123,12 @@ async fn once(
             if !error.is::<I32Exit>() && run.gate().pass().is_ok() {
                 measure::trapped(run.action.name());
             }
-            describe(&error)
+            describe_exit(&error)
         }
     }
 }
 
-fn too_often(patience: &Patience, end: &str) -> String {
+fn too_often_message(patience: &RestartLimit, end: &str) -> String {
     match patience.max_restarts + 1 {
         1 => format!("it ended: {end}"),
         count => {
@@ -130,7 +138,7 @@ fn too_often(patience: &Patience, end: &str) -> String {
     }
 }
 
-fn describe(error: &wasmtime::Error) -> Result<String, String> {
+fn describe_exit(error: &wasmtime::Error) -> Result<String, String> {
     match error.downcast_ref::<I32Exit>() {
         Some(I32Exit(0)) => Ok("it exited with code 0".to_owned()),
         Some(I32Exit(code)) => Err(format!("it exited with code {code}")),
@@ -140,20 +148,20 @@ fn describe(error: &wasmtime::Error) -> Result<String, String> {
 
 /// How often it was started again of late, and how long to pause before the next time.
 #[derive(Debug)]
-struct Restarts {
-    patience: Patience,
+struct RestartBackoff {
+    patience: RestartLimit,
     /// When it ended, each time that it was started again.
     ends: VecDeque<Instant>,
 }
 
-impl Restarts {
-    fn new(patience: Patience) -> Self {
+impl RestartBackoff {
+    fn new(patience: RestartLimit) -> Self {
         Self { patience, ends: VecDeque::new() }
     }
 
     /// The pause after an end at `now`, or `None` if it was one too many.
     fn next(&mut self, now: Instant) -> Option<Duration> {
-        let Patience { max_restarts, window } = self.patience;
+        let RestartLimit { max_restarts, window } = self.patience;
         while self.ends.front().is_some_and(|end| now.duration_since(*end) > window) {
             self.ends.pop_front();
         }
@@ -173,13 +181,13 @@ impl Restarts {
 mod tests {
     use super::*;
 
-    fn patience(max_restarts: usize, window: u64) -> Patience {
-        Patience { max_restarts, window: Duration::from_secs(window) }
+    fn patience(max_restarts: usize, window: u64) -> RestartLimit {
+        RestartLimit { max_restarts, window: Duration::from_secs(window) }
     }
 
     /// The pauses of one that runs for `ran` each time, in milliseconds, until it is given up.
-    async fn pauses(patience: Patience, ran: Duration) -> Vec<u128> {
-        let mut restarts = Restarts::new(patience);
+    async fn pauses(patience: RestartLimit, ran: Duration) -> Vec<u128> {
+        let mut restarts = RestartBackoff::new(patience);
         let mut list = Vec::new();
         for _ in 0..100 {
             sleep(ran).await;
@@ -193,7 +201,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pauses_double_until_it_is_given_up() {
         let at_once = Duration::from_millis(1);
-        assert_eq!(pauses(Patience::default(), at_once).await, [1000, 2000, 4000, 8000]);
+        assert_eq!(pauses(RestartLimit::default(), at_once).await, [1000, 2000, 4000, 8000]);
         assert_eq!(pauses(patience(0, 60), at_once).await, [0; 0]);
         assert_eq!(pauses(patience(1, 1), at_once).await, [500]);
     }

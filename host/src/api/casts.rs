@@ -19,17 +19,17 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    api_error::ApiError,
     extract::{Path, Query},
-    needs::{OPERATE, READ},
-    refusal::Refusal,
-    routes::Routes,
-    task_desk::{self, RETRY_AFTER, TaskDesk, put},
+    required_role::{OPERATE, READ},
+    routes::ApiRoutes,
+    task_api::{self, RETRY_AFTER, TaskApi, insert_header},
 };
 use crate::tasks::{
     CALL,
-    casts::{CastEntry, CastError, Trouble},
+    casts::{CastEntry, CastError, CastErrorKind},
 };
-use soloist_guests::plugin::Answer;
+use soloist_guests::plugin::TaskOutput;
 use soloist_stores::{CastAnswer, CastKey};
 
 /// How many dead letters are listed, if nothing else is said, and at most.
@@ -38,7 +38,7 @@ const PAGE_MAX: usize = 1000;
 
 /// A cast, and its answer if that is text.
 #[derive(Serialize)]
-struct Shown {
+struct CastView {
     #[serde(flatten)]
     entry: CastEntry,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ struct Shown {
 /// Which dead letters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Which {
+struct DeadLetterQuery {
     id: Option<String>,
     after: Option<String>,
     limit: Option<usize>,
@@ -56,13 +56,13 @@ struct Which {
 
 /// How many dead letters were dealt with.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Dealt {
+pub struct DeadLetterCount {
     /// So many.
     pub count: usize,
 }
 
-pub(super) fn routes(desk: TaskDesk) -> Routes {
-    Routes::new()
+pub(super) fn routes(desk: TaskApi) -> ApiRoutes {
+    ApiRoutes::new()
         .get("/v1/tasks/{task}/dead", READ, dead)
         .post("/v1/tasks/{task}/dead", OPERATE, replay)
         .delete("/v1/tasks/{task}/dead", OPERATE, purge)
@@ -73,93 +73,99 @@ pub(super) fn routes(desk: TaskDesk) -> Routes {
 
 /// Casts; the answer names the id, and where to ask for it.
 pub(super) async fn cast(
-    desk: &TaskDesk,
+    desk: &TaskApi,
     task: &str,
     payload: Bytes,
     content_type: Option<String>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let key = desk.dispatcher.casts().cast(task, payload, content_type).await?;
     let body = Json(serde_json::json!({ "id": key.id, "task": key.task }));
     let mut response = (StatusCode::ACCEPTED, body).into_response();
-    put(response.headers_mut(), &CALL, &key.id);
-    put(response.headers_mut(), &header::LOCATION, &format!("/v1/tasks/{task}/{}", key.id));
+    insert_header(response.headers_mut(), &CALL, &key.id);
+    insert_header(
+        response.headers_mut(),
+        &header::LOCATION,
+        &format!("/v1/tasks/{task}/{}", key.id),
+    );
     Ok(response)
 }
 
 async fn look(
-    State(desk): State<TaskDesk>,
+    State(desk): State<TaskApi>,
     Path((task, id)): Path<(String, String)>,
-) -> Result<Response, Refusal> {
-    let (entry, answer) = desk.dispatcher.casts().look(&CastKey::new(task, id)).await?;
+) -> Result<Response, ApiError> {
+    let (entry, answer) = desk.dispatcher.casts().find(&CastKey::new(task, id)).await?;
     let answer = answer.and_then(|answer| String::from_utf8(answer.payload.into()).ok());
-    Ok(Json(Shown { entry, answer }).into_response())
+    Ok(Json(CastView { entry, answer }).into_response())
 }
 
 async fn answer(
-    State(desk): State<TaskDesk>,
+    State(desk): State<TaskApi>,
     Path((task, id)): Path<(String, String)>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let key = CastKey::new(task, id);
-    let (entry, answer) = desk.dispatcher.casts().look(&key).await?;
+    let (entry, answer) = desk.dispatcher.casts().find(&key).await?;
     let Some(answer) = answer else {
         let error = format!("{key} has no answer: it is {}", entry.state);
         let help = format!("GET /v1/tasks/{}/{} tells more of it", key.task, key.id);
-        return Err(Refusal::new(StatusCode::CONFLICT, error, help));
+        return Err(ApiError::new(StatusCode::CONFLICT, error, help));
     };
     let CastAnswer { payload, content_type } = answer;
-    Ok(task_desk::answer(Answer { payload, content_type }))
+    Ok(task_api::answer(TaskOutput { payload, content_type }))
 }
 
 async fn dead(
-    State(desk): State<TaskDesk>,
+    State(desk): State<TaskApi>,
     Path(task): Path<String>,
-    Query(which): Query<Which>,
-) -> Result<Response, Refusal> {
+    Query(which): Query<DeadLetterQuery>,
+) -> Result<Response, ApiError> {
     let limit = which.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
     let letters = desk.dispatcher.casts().dead(&task, which.after.as_deref(), limit).await?;
     if letters.is_empty() {
-        there_is(&desk, &task)?;
+        check_task_exists(&desk, &task)?;
     }
     Ok(Json(letters).into_response())
 }
 
 async fn replay(
-    State(desk): State<TaskDesk>,
+    State(desk): State<TaskApi>,
     Path(task): Path<String>,
-    Query(which): Query<Which>,
-) -> Result<Json<Dealt>, Refusal> {
+    Query(which): Query<DeadLetterQuery>,
+) -> Result<Json<DeadLetterCount>, ApiError> {
     let count = desk.dispatcher.casts().replay(&task, which.id.as_deref()).await?;
     dealt(&desk, &task, count)
 }
 
 async fn purge(
-    State(desk): State<TaskDesk>,
+    State(desk): State<TaskApi>,
     Path(task): Path<String>,
-    Query(which): Query<Which>,
-) -> Result<Json<Dealt>, Refusal> {
+    Query(which): Query<DeadLetterQuery>,
+) -> Result<Json<DeadLetterCount>, ApiError> {
     let count = desk.dispatcher.casts().purge(&task, which.id.as_deref()).await?;
     dealt(&desk, &task, count)
 }
 
-fn dealt(desk: &TaskDesk, task: &str, count: usize) -> Result<Json<Dealt>, Refusal> {
+fn dealt(desk: &TaskApi, task: &str, count: usize) -> Result<Json<DeadLetterCount>, ApiError> {
     if count == 0 {
-        there_is(desk, task)?;
+        check_task_exists(desk, task)?;
     }
-    Ok(Json(Dealt { count }))
+    Ok(Json(DeadLetterCount { count }))
 }
 
 /// That there is such a task: one that is gone has dead letters, or its name is a mistake.
-fn there_is(desk: &TaskDesk, task: &str) -> Result<(), Refusal> {
-    desk.dispatcher.task(task).map(drop).map_err(Refusal::from)
+fn check_task_exists(desk: &TaskApi, task: &str) -> Result<(), ApiError> {
+    desk.dispatcher.task(task).map(drop).map_err(ApiError::from)
 }
 
-impl From<CastError> for Refusal {
+impl From<CastError> for ApiError {
     fn from(fault: CastError) -> Self {
         let code = StatusCode::from_u16(fault.kind.code());
         let code = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let refusal = Self::new(code, fault.error, fault.help);
         match fault.kind {
-            Trouble::Full | Trouble::Unavailable => refusal.after(RETRY_AFTER),
+            CastErrorKind::QueueFull | CastErrorKind::Unavailable => {
+                refusal.retry_after(RETRY_AFTER)
+            }
             _ => refusal,
         }
     }

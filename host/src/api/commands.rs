@@ -21,19 +21,20 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{body, needs::OPERATE, refusal::Refusal, routes::Routes};
+use super::{api_error::ApiError, request_body, required_role::OPERATE, routes::ApiRoutes};
 use crate::cluster::{
-    CommandError, Commands, Done, DrainOrder, PASSED_ON, PauseOrder, RemoveOrder, ResignOrder,
+    CommandAnswer, CommandError, Commands, DrainOrder, PASSED_ON, PauseOrder, RemoveOrder,
+    ResignOrder,
 };
 
 /// The longest order, in bytes.
 const ORDER_MAX: usize = 64 << 10;
 
-type To = State<Arc<Commands>>;
-type Answer = Result<Json<Done>, Refusal>;
+type CommandsState = State<Arc<Commands>>;
+type CommandResponse = Result<Json<CommandAnswer>, ApiError>;
 
-pub(super) fn routes(commands: Arc<Commands>) -> Routes {
-    Routes::new()
+pub(super) fn routes(commands: Arc<Commands>) -> ApiRoutes {
+    ApiRoutes::new()
         .post("/v1/resign", OPERATE, resign)
         .post("/v1/pause", OPERATE, pause)
         .post("/v1/resume", OPERATE, resume)
@@ -44,59 +45,60 @@ pub(super) fn routes(commands: Arc<Commands>) -> Routes {
         .with(commands)
 }
 
-async fn resign(State(to): To, headers: HeaderMap, body: Body) -> Answer {
+async fn resign(State(to): CommandsState, headers: HeaderMap, body: Body) -> CommandResponse {
     let order: ResignOrder = read(body).await?;
     answer(to.resign(order, headers.contains_key(PASSED_ON)).await)
 }
 
-async fn pause(State(to): To, body: Body) -> Answer {
+async fn pause(State(to): CommandsState, body: Body) -> CommandResponse {
     let order: PauseOrder = read(body).await?;
     answer(to.pause(order).await)
 }
 
-async fn resume(State(to): To, body: Body) -> Answer {
+async fn resume(State(to): CommandsState, body: Body) -> CommandResponse {
     let order: PauseOrder = read(body).await?;
     answer(to.resume(order).await)
 }
 
-async fn drain(State(to): To, body: Body) -> Answer {
+async fn drain(State(to): CommandsState, body: Body) -> CommandResponse {
     let order: DrainOrder = read(body).await?;
     answer(to.drain(order).await)
 }
 
-async fn undrain(State(to): To, body: Body) -> Answer {
+async fn undrain(State(to): CommandsState, body: Body) -> CommandResponse {
     let order: DrainOrder = read(body).await?;
     answer(to.undrain(order).await)
 }
 
-async fn remove(State(to): To, body: Body) -> Answer {
+async fn remove(State(to): CommandsState, body: Body) -> CommandResponse {
     let order: RemoveOrder = read(body).await?;
     answer(to.remove(order).await)
 }
 
-async fn admit(State(to): To, body: Body) -> Answer {
+async fn admit(State(to): CommandsState, body: Body) -> CommandResponse {
     let order: DrainOrder = read(body).await?;
     answer(to.admit(order).await)
 }
 
 /// What is asked for. Nothing at all is an order with everything left out.
-async fn read<T: DeserializeOwned + Default>(body: Body) -> Result<T, Refusal> {
-    let body = body::whole(body, ORDER_MAX).await.map_err(|missing| {
+async fn read<T: DeserializeOwned + Default>(body: Body) -> Result<T, ApiError> {
+    let body = request_body::read_whole(body, ORDER_MAX).await.map_err(|missing| {
         missing.refusal("order", || {
             let error = format!("an order is of {ORDER_MAX} bytes at most");
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error, "give a shorter reason")
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, error, "give a shorter reason")
         })
     })?;
     if body.is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("no order: {error}")))
+    serde_json::from_slice(&body)
+        .map_err(|error| ApiError::bad_request(format!("no order: {error}")))
 }
 
-fn answer(outcome: Result<Done, CommandError>) -> Answer {
+fn answer(outcome: Result<CommandAnswer, CommandError>) -> CommandResponse {
     outcome.map(Json).map_err(|CommandError { kind, error, help }| {
         let code = StatusCode::from_u16(kind.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Refusal::new(code, error, help)
+        ApiError::new(code, error, help)
     })
 }
 
@@ -105,8 +107,8 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::cluster::{Passport, Peers};
-    use soloist_leadership::Sight;
+    use crate::cluster::{PeerClient, PeerCredentials};
+    use soloist_leadership::RosterView;
     use soloist_stores::{Member, Store};
 
     /// The commands of a host that has not seen its cluster yet.
@@ -119,9 +121,9 @@ pub(super) mod tests {
         };
         Commands {
             member,
-            peers: Peers::new(&Passport::default()).unwrap(),
+            peers: PeerClient::new(&PeerCredentials::default()).unwrap(),
             store,
-            sight: Sight::of_nothing(),
+            sight: RosterView::empty(),
             groups: Box::new(Vec::new),
             events: tokio::sync::mpsc::unbounded_channel().0,
             journal: soloist_telemetry::journal::Journal::default(),

@@ -18,10 +18,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Status, StatusSource,
-    live::{Gone, Listener, Live},
-    needs::READ,
-    refusal::Refusal,
-    routes::Routes,
+    api_error::ApiError,
+    live_streams::{ListenerGone, LiveStreams, StreamWriter},
+    required_role::READ,
+    routes::ApiRoutes,
 };
 use soloist_heart::clock::BootTime;
 use soloist_telemetry::journal::Journal;
@@ -34,15 +34,15 @@ const BEAT: Duration = Duration::from_secs(2);
 const MOVED: Duration = Duration::from_millis(100);
 
 /// Where news are had.
-pub(super) struct Newsroom {
+pub(super) struct EventFeed {
     source: Arc<dyn StatusSource>,
     journal: Journal,
-    live: Live,
-    latest: Mutex<Option<Latest>>,
+    live: LiveStreams,
+    latest: Mutex<Option<StatusEvent>>,
 }
 
 /// The status that was told last; all listeners share it.
-struct Latest {
+struct StatusEvent {
     /// It is another one when this is.
     number: u64,
     status: Status,
@@ -52,18 +52,22 @@ struct Latest {
     event: Arc<str>,
 }
 
-pub(super) fn routes(source: Arc<dyn StatusSource>, journal: Journal, live: Live) -> Routes {
-    let room = Newsroom { source, journal, live, latest: Mutex::default() };
-    Routes::new().get("/v1/events", READ, events).with(Arc::new(room))
+pub(super) fn routes(
+    source: Arc<dyn StatusSource>,
+    journal: Journal,
+    live: LiveStreams,
+) -> ApiRoutes {
+    let room = EventFeed { source, journal, live, latest: Mutex::default() };
+    ApiRoutes::new().get("/v1/events", READ, events).with(Arc::new(room))
 }
 
-async fn events(State(room): State<Arc<Newsroom>>) -> Result<Response, Refusal> {
+async fn events(State(room): State<Arc<EventFeed>>) -> Result<Response, ApiError> {
     let to_tell = Arc::clone(&room);
-    room.live.answer("text/event-stream", move |to| async move { to_tell.tell(to).await })
+    room.live.answer("text/event-stream", move |to| async move { to_tell.stream(to).await })
 }
 
-impl Newsroom {
-    async fn tell(&self, to: Listener) -> Result<(), Gone> {
+impl EventFeed {
+    async fn stream(&self, to: StreamWriter) -> Result<(), ListenerGone> {
         let mut happened = self.journal.follow();
         let (mut look, mut beat) = (interval(LOOK), interval(BEAT));
         // Who was slow is not told thrice at once.
@@ -92,7 +96,7 @@ impl Newsroom {
     /// The latest status as an event, and its number.
     fn latest(&self, now: BootTime) -> (u64, Arc<str>) {
         let mut latest = self.latest.lock();
-        let told = |latest: &Latest| (latest.number, Arc::clone(&latest.event));
+        let told = |latest: &StatusEvent| (latest.number, Arc::clone(&latest.event));
         if let Some(latest) = &*latest
             && now.since(latest.looked) < LOOK
         {
@@ -108,7 +112,7 @@ impl Newsroom {
         let number = latest.as_ref().map_or(1, |latest| latest.number + 1);
         let event: Arc<str> = event("status", &status).into();
         let (looked, made) = (now, now);
-        *latest = Some(Latest { number, status, looked, made, event: Arc::clone(&event) });
+        *latest = Some(StatusEvent { number, status, looked, made, event: Arc::clone(&event) });
         (number, event)
     }
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::refusal::Refusal;
+use super::api_error::ApiError;
 
 /// The parts of the path that vary.
 pub(super) struct Path<T>(pub(super) T);
@@ -15,20 +15,20 @@ pub(super) struct Path<T>(pub(super) T);
 pub(super) struct Query<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let read = extract::Path::from_request_parts(parts, state).await;
-        read.map(|read| Self(read.0)).map_err(|error| Refusal::bad(error.body_text()))
+        read.map(|read| Self(read.0)).map_err(|error| ApiError::bad_request(error.body_text()))
     }
 }
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let read = extract::Query::from_request_parts(parts, state).await;
-        read.map(|read| Self(read.0)).map_err(|error| Refusal::bad(error.body_text()))
+        read.map(|read| Self(read.0)).map_err(|error| ApiError::bad_request(error.body_text()))
     }
 }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Status, StatusSource,
-    entrance::{Entrance, tests::everything},
+    access_control::{Entrance, tests::everything},
     example,
     server::{
         serve,
@@ -20,8 +20,8 @@ use super::{
 };
 use soloist_config::StoreUrl;
 use soloist_stores::{
-    self as store, CastAnswer, CastChange, CastKey, CastOrder, Casts, Claim, Claimer, Guard,
-    Queued, Store, Write,
+    self as store, CastAnswer, CastChange, CastClaimer, CastKey, CastRequest, CastStore, Claim,
+    Guard, QueuedCast, Store, Write,
 };
 
 /// A page that would do something, and what steers a terminal.
@@ -72,19 +72,19 @@ async fn fill(store: &dyn Store) -> (CastKey, CastKey) {
     }
     let casts = store.casts().unwrap();
     let lease = store.grant(TTL).await.unwrap().id;
-    let by = Claimer { lease, host: HURT.into(), ticket: 1 };
+    let by = CastClaimer { lease, host: HURT.into(), ticket: 1 };
     let done = cast(&*casts, &by).await;
     let answer = CastAnswer { payload: value, content_type: Some("text/html".into()) };
     casts.done(&done, &answer, Duration::from_secs(60)).await.unwrap();
     let dead = cast(&*casts, &by).await;
-    casts.bury(&dead, HURT).await.unwrap();
+    casts.mark_dead(&dead, HURT).await.unwrap();
     (done.key, dead.key)
 }
 
 /// A cast that is claimed.
-async fn cast(casts: &dyn Casts, by: &Claimer) -> Claim {
+async fn cast(casts: &dyn CastStore, by: &CastClaimer) -> Claim {
     let payload = Bytes::from_static(HURT.as_bytes());
-    let order = CastOrder { payload, content_type: Some("text/html".into()), max_attempts: 1 };
+    let order = CastRequest { payload, content_type: Some("text/html".into()), max_attempts: 1 };
     let key = CastKey::fresh("x");
     casts.put(&key, &order, 9).await.unwrap();
     let queue = casts.watch().await.unwrap().next().await.unwrap().unwrap();
@@ -92,7 +92,7 @@ async fn cast(casts: &dyn Casts, by: &Claimer) -> Claim {
         CastChange::Queued(queued) if queued.key == key => Some(queued),
         _ => None,
     };
-    let seen: Queued = queue.into_iter().find_map(own).unwrap();
+    let seen: QueuedCast = queue.into_iter().find_map(own).unwrap();
     casts.claim(by, &seen).await.unwrap().unwrap().0
 }
 

@@ -4,48 +4,48 @@
 //! It is there from the first moment to the last, whatever becomes of the
 //! store: a host that cannot lead must be able to say why.
 
-mod body;
-mod budget;
+mod access_control;
+mod api_error;
+mod browser_policy;
 mod casts;
 mod commands;
 mod dashboard;
-mod entrance;
 mod events;
 mod extract;
 #[cfg(test)]
 mod hostile;
-mod inert;
 mod jobs;
-mod live;
+mod live_streams;
 mod logs;
-mod needs;
-mod own_site;
-mod refusal;
+mod request_body;
+mod request_budget;
+mod required_role;
+mod role_table;
 mod routes;
+mod same_origin;
 mod server;
-mod source;
 mod starting;
 mod state;
 mod status;
-mod store_refusal;
-mod table;
-mod task_desk;
+mod status_source;
+mod store_error;
+mod task_api;
 mod tasks;
 
-pub use casts::Dealt;
-pub use entrance::{Entrance, EntranceError};
-pub use jobs::{JobEntry, JobFirings, JobFuture, JobList, JobSource, NEXT_MAX, NextFiring};
-pub use logs::LogSource;
-pub use refusal::Reason;
-pub use server::{Desks, serve};
-pub use source::StatusSource;
+pub use access_control::{AccessControlError, Entrance};
+pub use api_error::ErrorBody;
+pub use casts::DeadLetterCount;
+pub use jobs::{JobApi, JobEntry, JobFirings, JobFuture, JobList, NEXT_MAX, NextFiring};
+pub use logs::LogApi;
+pub use server::{ApiServices, serve};
 pub use starting::while_starting;
 pub use state::StateKeys;
 #[cfg(test)]
 pub(crate) use status::tests::example;
 pub use status::{
-    ActionEntry, GroupEntry, HostEntry, LeaderlessEntry, MemberEntry, Role, Status, StoreEntry,
-    StoreState, StrangerEntry,
+    ActionEntry, GroupEntry, GroupRole, HostEntry, LeaderlessEntry, MemberEntry, Status,
+    StoreEntry, StoreState, StrangerEntry,
 };
-pub use task_desk::TaskDesk;
+pub use status_source::StatusSource;
+pub use task_api::TaskApi;
 pub use tasks::TaskEntry;

@@ -14,27 +14,27 @@ use axum::{
 };
 
 use super::{
-    entrance::{self, Entrance},
-    needs::Needs,
-    table::Table,
+    access_control::{self, Entrance},
+    required_role::RequiredRole,
+    role_table::RoleTable,
 };
 
 /// Routes of one room, which share `S`.
-pub(super) struct Routes<S = ()> {
+pub(super) struct ApiRoutes<S = ()> {
     router: Router<S>,
-    table: Table,
+    table: RoleTable,
 }
 
-impl<S: Clone + Send + Sync + 'static> Routes<S> {
+impl<S: Clone + Send + Sync + 'static> ApiRoutes<S> {
     pub(super) fn new() -> Self {
-        Self { router: Router::new(), table: Table::default() }
+        Self { router: Router::new(), table: RoleTable::default() }
     }
 
     /// What is looked at.
     pub(super) fn get<T: 'static>(
         self,
         path: &'static str,
-        needs: Needs,
+        needs: RequiredRole,
         handler: impl Handler<T, S>,
     ) -> Self {
         self.add((Method::GET, MethodFilter::GET), path, needs, handler)
@@ -43,7 +43,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub(super) fn post<T: 'static>(
         self,
         path: &'static str,
-        needs: Needs,
+        needs: RequiredRole,
         handler: impl Handler<T, S>,
     ) -> Self {
         self.add((Method::POST, MethodFilter::POST), path, needs, handler)
@@ -52,7 +52,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub(super) fn put<T: 'static>(
         self,
         path: &'static str,
-        needs: Needs,
+        needs: RequiredRole,
         handler: impl Handler<T, S>,
     ) -> Self {
         self.add((Method::PUT, MethodFilter::PUT), path, needs, handler)
@@ -61,7 +61,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub(super) fn delete<T: 'static>(
         self,
         path: &'static str,
-        needs: Needs,
+        needs: RequiredRole,
         handler: impl Handler<T, S>,
     ) -> Self {
         self.add((Method::DELETE, MethodFilter::DELETE), path, needs, handler)
@@ -71,7 +71,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         mut self,
         (method, filter): (Method, MethodFilter),
         path: &'static str,
-        needs: Needs,
+        needs: RequiredRole,
         handler: impl Handler<T, S>,
     ) -> Self {
         self.table.0.entry(path).or_default().insert(method, needs);
@@ -79,12 +79,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     /// The routes, with what they share.
-    pub(super) fn with(self, state: S) -> Routes {
-        Routes { router: self.router.with_state(state), table: self.table }
+    pub(super) fn with(self, state: S) -> ApiRoutes {
+        ApiRoutes { router: self.router.with_state(state), table: self.table }
     }
 }
 
-impl Routes {
+impl ApiRoutes {
     /// These, and those of another room.
     pub(super) fn and(mut self, other: Self) -> Self {
         for (path, methods) in other.table.0 {
@@ -100,12 +100,12 @@ impl Routes {
         around: impl FnOnce(Router) -> Router,
     ) -> Router {
         let doors = (Arc::clone(entrance), Arc::new(self.table));
-        around(self.router).layer(middleware::from_fn_with_state(doors, entrance::admit))
+        around(self.router).layer(middleware::from_fn_with_state(doors, access_control::admit))
     }
 
     /// What there is, for the test that asks all of it.
     #[cfg(test)]
-    pub(super) fn listed(&self) -> Vec<(&'static str, Method, Needs)> {
+    pub(super) fn listed(&self) -> Vec<(&'static str, Method, RequiredRole)> {
         let rows = self.table.0.iter().flat_map(|(path, methods)| {
             methods.iter().map(|(method, needs)| (*path, method.clone(), *needs))
         });

@@ -20,32 +20,34 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    JobSource,
-    body::REQUEST_TIME,
-    budget::Budget,
-    casts, commands, dashboard,
-    entrance::Entrance,
-    events, inert, jobs,
-    live::Live,
-    logs::{self, LogSource},
-    needs::{Needs, READ},
-    refusal::Refusal,
-    routes::Routes,
-    source::StatusSource,
+    JobApi,
+    access_control::Entrance,
+    api_error::ApiError,
+    browser_policy, casts, commands, dashboard, events, jobs,
+    live_streams::LiveStreams,
+    logs::{self, LogApi},
+    request_body::REQUEST_TIME,
+    request_budget::RequestBudget,
+    required_role::{READ, RequiredRole},
+    routes::ApiRoutes,
     state,
-    task_desk::TaskDesk,
+    status_source::StatusSource,
+    task_api::TaskApi,
     tasks,
 };
 use crate::{
-    action::{Answers, Caller, Hall, Outright, Places, Tasks, accept_all},
+    action::{
+        ConnectionContext, ConnectionInfo, ConnectionSlots, EarlyResponse, RequestHandler,
+        TaskScope, accept_all,
+    },
     cluster::Commands,
     relay::Relay,
 };
-use soloist_resources::{budget::Clients, shares::Client};
+use soloist_resources::{budget::ClientBudget, shares::Client};
 use soloist_stores as store;
 use soloist_telemetry::journal::Journal;
-use soloist_text::tame;
-use soloist_tls::Acceptor;
+use soloist_text::sanitize;
+use soloist_tls::ReloadingAcceptor;
 
 /// How long an answer in flight may take once the server stops.
 const GRACE: Duration = Duration::from_secs(1);
@@ -96,92 +98,92 @@ GET, POST, DELETE /v1/tasks/TASK/dead   what was given up, tried again, taken aw
 /leader/ACTION/PATH                what the leader's action answers at /PATH, from any host
 ";
 
-type Source = Arc<dyn StatusSource>;
+type SharedStatusSource = Arc<dyn StatusSource>;
 
 /// Whom requests are for.
-pub struct Desks {
+pub struct ApiServices {
     /// What this host says of itself.
-    pub source: Source,
+    pub source: SharedStatusSource,
     /// The state of actions.
-    pub state: Arc<dyn store::State>,
+    pub state: Arc<dyn store::StateStore>,
     /// What has happened lately.
     pub journal: Journal,
     /// What people tell the cluster to do.
     pub commands: Arc<Commands>,
     /// The jobs.
-    pub jobs: Arc<JobSource>,
+    pub jobs: Arc<JobApi>,
     /// What actions print.
-    pub logs: Arc<LogSource>,
+    pub logs: Arc<LogApi>,
     /// The tasks.
-    pub tasks: TaskDesk,
+    pub tasks: TaskApi,
     /// The leader's actions.
     pub relay: Relay,
     /// Who comes in.
     pub entrance: Arc<Entrance>,
     /// What is held in memory for who comes in.
-    pub clients: Clients,
+    pub clients: ClientBudget,
 }
 
 /// Serves the control API until `stop`, then closes every connection.
-pub async fn serve(listener: TcpListener, desks: Desks, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, desks: ApiServices, stop: CancellationToken) {
     let (relay, clients) = (desks.relay.clone(), desks.clients.clone());
-    let (entrance, tasks) = (Arc::clone(&desks.entrance), Tasks::new());
-    let live = Live::new(tasks.clone(), stop.clone());
+    let (entrance, tasks) = (Arc::clone(&desks.entrance), TaskScope::new());
+    let live = LiveStreams::new(tasks.clone(), stop.clone());
     let own = TowerToHyperService::new(routes(desks, live));
-    let (tls, budget) = (entrance.tls.clone(), Budget::of(&clients));
-    let hall = hall(Rooms { own, entrance, budget, relay }, tls, tasks, stop);
+    let (tls, budget) = (entrance.tls.clone(), RequestBudget::of(&clients));
+    let hall = connection_context(ControlServer { own, entrance, budget, relay }, tls, tasks, stop);
     accept_all(&listener, &hall).await;
     drop(listener);
     close(&hall).await;
 }
 
 /// What the connections to a control API work with.
-pub(super) fn hall<A>(
+pub(super) fn connection_context<A>(
     rooms: A,
-    tls: Option<Acceptor>,
-    tasks: Tasks,
+    tls: Option<ReloadingAcceptor>,
+    tasks: TaskScope,
     closing: CancellationToken,
-) -> Hall<A> {
-    Hall {
-        routes: Arc::new(rooms),
+) -> ConnectionContext<A> {
+    ConnectionContext {
+        handler: Arc::new(rooms),
         tls,
         closing,
         tasks,
-        places: Places::of_control(MAX_CONNECTIONS),
-        streams: MAX_STREAMS,
+        slots: ConnectionSlots::for_control(MAX_CONNECTIONS),
+        max_streams: MAX_STREAMS,
         headers: Some(Relay::HEADERS),
-        patience: REQUEST_TIME,
+        client_timeout: REQUEST_TIME,
     }
 }
 
 /// Closes every connection, once none comes any more.
-pub(super) async fn close<A>(hall: &Hall<A>) {
+pub(super) async fn close<A>(hall: &ConnectionContext<A>) {
     let _ = timeout(GRACE, hall.tasks.join()).await;
     hall.tasks.stop().await;
 }
 
 /// Where a request may belong.
-struct Rooms {
+struct ControlServer {
     /// The control API itself.
     own: TowerToHyperService<Router>,
     /// Who comes in to what.
     entrance: Arc<Entrance>,
     /// What may come in at a time.
-    budget: Budget,
+    budget: RequestBudget,
     /// What the leader performs.
     relay: Relay,
 }
 
-impl Answers for Rooms {
+impl RequestHandler for ControlServer {
     type Body = Body;
 
     async fn respond(
         &self,
         request: Request<Incoming>,
-        caller: Caller,
+        caller: ConnectionInfo,
     ) -> Result<Response, Infallible> {
-        if Relay::is_at(request.uri().path()) {
-            return self.ask_action(request, caller).await;
+        if Relay::serves_path(request.uri().path()) {
+            return self.relay_to_action(request, caller).await;
         }
         let mut response = match self.budget.admit(Client::at(caller.peer.ip()), request) {
             Ok((mut request, _held)) => {
@@ -191,26 +193,26 @@ impl Answers for Rooms {
             Err(refusal) => refusal.into_response(),
         };
         let file = response.extensions().get().copied();
-        inert::answer(response.headers_mut(), file);
+        browser_policy::answer(response.headers_mut(), file);
         Ok(response)
     }
 
-    fn turn_away(&self, why: Outright) -> Response {
-        inert::data(why.response(Body::from))
+    fn respond_early(&self, why: EarlyResponse) -> Response {
+        browser_policy::api_response(why.response(Body::from))
     }
 }
 
-impl Rooms {
-    async fn ask_action(
+impl ControlServer {
+    async fn relay_to_action(
         &self,
         mut request: Request<Incoming>,
-        caller: Caller,
+        caller: ConnectionInfo,
     ) -> Result<Response, Infallible> {
         let from_host = Relay::is_from_host(request.headers());
         if let Err(refusal) = self.entrance.admit_to_actions(caller, &mut request).await {
-            let mut response = inert::data(refusal);
+            let mut response = browser_policy::api_response(refusal);
             if from_host {
-                Relay::mark_stranger(response.headers_mut());
+                Relay::mark_unauthorized(response.headers_mut());
             }
             return Ok(response);
         }
@@ -219,25 +221,25 @@ impl Rooms {
         let mut response = Box::pin(self.relay.respond(request, caller)).await?.map(Body::new);
         // What goes to another host is shown by that one, at the address that its client asked.
         if !believed {
-            inert::action(response.headers_mut());
+            browser_policy::action(response.headers_mut());
         }
         Ok(response)
     }
 }
 
-fn routes(desks: Desks, live: Live) -> Router {
+fn routes(desks: ApiServices, live: LiveStreams) -> Router {
     let entrance = Arc::clone(&desks.entrance);
-    listed(desks, live).behind(&entrance, |router| {
+    all_routes(desks, live).behind(&entrance, |router| {
         router.fallback(unknown_path).method_not_allowed_fallback(wrong_method)
     })
 }
 
-pub(super) fn listed(desks: Desks, live: Live) -> Routes {
-    let Desks { source, state, journal, commands, jobs, logs, tasks, .. } = desks;
+pub(super) fn all_routes(desks: ApiServices, live: LiveStreams) -> ApiRoutes {
+    let ApiServices { source, state, journal, commands, jobs, logs, tasks, .. } = desks;
     let (news, actions) = (Arc::clone(&source), jobs.programme.clone());
-    Routes::new()
-        .get("/livez", Needs::Nothing, || async { "ok\n" })
-        .get("/readyz", Needs::Nothing, ready)
+    ApiRoutes::new()
+        .get("/livez", RequiredRole::Nothing, || async { "ok\n" })
+        .get("/readyz", RequiredRole::Nothing, ready)
         .get("/metrics", READ, metrics)
         .get("/v1/status", READ, status)
         .with(source)
@@ -251,17 +253,17 @@ pub(super) fn listed(desks: Desks, live: Live) -> Routes {
         .and(jobs::routes(jobs))
 }
 
-async fn ready(State(source): State<Source>) -> Response {
+async fn ready(State(source): State<SharedStatusSource>) -> Response {
     match source.ready() {
         Ok(()) => "ok\n".into_response(),
         Err(reason) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", tame(&reason))).into_response()
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", sanitize(&reason))).into_response()
         }
     }
 }
 
 /// Indented, since people read it with curl; nobody asks so often that the spaces matter.
-async fn status(State(source): State<Source>) -> Response {
+async fn status(State(source): State<SharedStatusSource>) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     match serde_json::to_string_pretty(&source.status()) {
         Ok(json) => (headers, json + "\n").into_response(),
@@ -269,18 +271,18 @@ async fn status(State(source): State<Source>) -> Response {
     }
 }
 
-async fn metrics(State(source): State<Source>) -> impl IntoResponse {
+async fn metrics(State(source): State<SharedStatusSource>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, METRICS)], source.metrics())
 }
 
 async fn unknown_path(uri: Uri) -> impl IntoResponse {
     let error = format!("there is nothing at {}", uri.path());
-    Refusal::new(StatusCode::NOT_FOUND, error, "GET / lists what there is")
+    ApiError::new(StatusCode::NOT_FOUND, error, "GET / lists what there is")
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> impl IntoResponse {
     let error = format!("{} does not take {method}", uri.path());
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error, "GET / lists what there is")
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, error, "GET / lists what there is")
 }
 
 #[cfg(test)]

@@ -13,12 +13,14 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    entrance::Entrance,
-    inert,
-    refusal::Refusal,
-    server::{close, hall},
+    access_control::Entrance,
+    api_error::ApiError,
+    browser_policy,
+    server::{close, connection_context},
 };
-use crate::action::{Answers, Caller, Outright, Preparing, Tasks, accept_all};
+use crate::action::{
+    ConnectionInfo, EarlyResponse, Preparing, RequestHandler, TaskScope, accept_all,
+};
 
 /// When it may be asked again, in seconds.
 const AGAIN: HeaderValue = HeaderValue::from_static("1");
@@ -32,8 +34,8 @@ pub async fn while_starting<T>(
     starting: impl Future<Output = T>,
 ) -> T {
     let started = CancellationToken::new();
-    let answers = Starting { entrance: Arc::clone(entrance), preparing };
-    let hall = hall(answers, entrance.tls.clone(), Tasks::new(), started.clone());
+    let answers = StartingServer { entrance: Arc::clone(entrance), preparing };
+    let hall = connection_context(answers, entrance.tls.clone(), TaskScope::new(), started.clone());
     let starting = async {
         let outcome = starting.await;
         started.cancel();
@@ -44,38 +46,38 @@ pub async fn while_starting<T>(
     outcome
 }
 
-struct Starting {
+struct StartingServer {
     entrance: Arc<Entrance>,
     preparing: watch::Receiver<Preparing>,
 }
 
-impl Starting {
+impl StartingServer {
     /// What is said to `caller`: names of actions are for those who may know them.
-    async fn refusal(&self, request: &Request<Incoming>, caller: Caller) -> Refusal {
-        let known = self.entrance.lets_look(caller, request.uri(), request.headers()).await;
-        let preparing = if known { self.preparing.borrow().clone() } else { Preparing::Begun };
+    async fn refusal(&self, request: &Request<Incoming>, caller: ConnectionInfo) -> ApiError {
+        let known = self.entrance.may_read(caller, request.uri(), request.headers()).await;
+        let preparing = if known { self.preparing.borrow().clone() } else { Preparing::Starting };
         let help = "ask again in a moment; its log says what it does";
         let error = format!("this host starts: {preparing}");
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error, help).after(AGAIN)
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error, help).retry_after(AGAIN)
     }
 }
 
-impl Answers for Starting {
+impl RequestHandler for StartingServer {
     type Body = Body;
 
     async fn respond(
         &self,
         request: Request<Incoming>,
-        caller: Caller,
+        caller: ConnectionInfo,
     ) -> Result<Response, Infallible> {
         Ok(match request.uri().path() {
-            "/livez" => inert::data("ok\n"),
-            _ => inert::data(self.refusal(&request, caller).await),
+            "/livez" => browser_policy::api_response("ok\n"),
+            _ => browser_policy::api_response(self.refusal(&request, caller).await),
         })
     }
 
-    fn turn_away(&self, why: Outright) -> Response {
-        inert::data(why.response(Body::from))
+    fn respond_early(&self, why: EarlyResponse) -> Response {
+        browser_policy::api_response(why.response(Body::from))
     }
 }
 
@@ -122,7 +124,7 @@ mod tests {
     async fn the_names_of_plugins_are_for_those_who_may_look() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1/status", listener.local_addr().unwrap());
-        let entrance = Arc::new(Entrance::asking([("t0", ApiRole::Read)]));
+        let entrance = Arc::new(Entrance::with_tokens([("t0", ApiRole::Read)]));
         let action = "web".into();
         let (_to, told) = watch::channel(Preparing::Compiling { action, number: 1, of: 1 });
         let asking = async {

@@ -31,16 +31,16 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::{
-    body,
+    api_error::ApiError,
     extract::{Path, Query},
-    needs::{OPERATE, READ},
-    refusal::Refusal,
-    routes::Routes,
-    store_refusal::{limit, refusal},
+    request_body,
+    required_role::{OPERATE, READ},
+    routes::ApiRoutes,
+    store_error::{from_store_error, limit_exceeded},
 };
 use crate::action::Programme;
 use soloist_config::check_name;
-use soloist_stores::{BATCH_MAX, Guard, State, VALUE_MAX, Write};
+use soloist_stores::{BATCH_MAX, Guard, StateStore, VALUE_MAX, Write};
 
 /// How many keys one answer lists at most, and where nobody asks for fewer.
 const PAGE: usize = 1000;
@@ -57,13 +57,13 @@ pub struct StateKeys {
 }
 
 /// Where the state is.
-type Store = extract::State<Arc<dyn State>>;
+type SharedStateStore = extract::State<Arc<dyn StateStore>>;
 /// What this host performs.
-type Actions = watch::Receiver<Arc<Programme>>;
+type ProgrammeReceiver = watch::Receiver<Arc<Programme>>;
 
-pub(super) fn routes(state: Arc<dyn State>, actions: Actions) -> Routes {
-    let mut routes = Routes::new();
-    let put = move |store: Store, asked: Asked, body: Body| {
+pub(super) fn routes(state: Arc<dyn StateStore>, actions: ProgrammeReceiver) -> ApiRoutes {
+    let mut routes = ApiRoutes::new();
+    let put = move |store: SharedStateStore, asked: StateRequest, body: Body| {
         let actions = actions.clone();
         async move {
             keeps_state(&actions, &asked.action)?;
@@ -80,7 +80,7 @@ pub(super) fn routes(state: Arc<dyn State>, actions: Actions) -> Routes {
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Options {
+struct StateQuery {
     key: Option<String>,
     after: Option<String>,
     limit: Option<usize>,
@@ -89,31 +89,31 @@ struct Options {
 }
 
 /// What a request is about.
-struct Asked {
+struct StateRequest {
     action: String,
     key: Option<String>,
-    options: Options,
+    options: StateQuery,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
-    type Rejection = Refusal;
+impl<S: Send + Sync> FromRequestParts<S> for StateRequest {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Path(mut path) =
             Path::<HashMap<String, String>>::from_request_parts(parts, state).await?;
-        let Query(mut options) = Query::<Options>::from_request_parts(parts, state).await?;
+        let Query(mut options) = Query::<StateQuery>::from_request_parts(parts, state).await?;
         let action = path.remove("action").unwrap_or_default();
-        check_name(&action).map_err(Refusal::bad)?;
+        check_name(&action).map_err(ApiError::bad_request)?;
         let key = path.remove("key").or_else(|| options.key.take());
         Ok(Self { action, key, options })
     }
 }
 
-async fn read(store: Store, asked: Asked) -> Result<Response, Refusal> {
-    let Asked { action, key: Some(key), .. } = asked else {
+async fn read(store: SharedStateStore, asked: StateRequest) -> Result<Response, ApiError> {
+    let StateRequest { action, key: Some(key), .. } = asked else {
         return list(store, asked).await;
     };
-    let found = store.get(&action, std::slice::from_ref(&key)).await.map_err(refusal)?;
+    let found = store.get(&action, std::slice::from_ref(&key)).await.map_err(from_store_error)?;
     let Some(entry) = found.into_iter().flatten().next() else {
         return Err(missing(&action, &key));
     };
@@ -122,31 +122,35 @@ async fn read(store: Store, asked: Asked) -> Result<Response, Refusal> {
     Ok((headers, entry.value).into_response())
 }
 
-async fn list(store: Store, asked: Asked) -> Result<Response, Refusal> {
-    let Asked { action, options, .. } = asked;
+async fn list(store: SharedStateStore, asked: StateRequest) -> Result<Response, ApiError> {
+    let StateRequest { action, options, .. } = asked;
     let limit = options.limit.unwrap_or(PAGE).clamp(1, PAGE);
     let keys = store.list(&action, options.after.as_deref(), limit + 1).await;
-    let mut keys = keys.map_err(refusal)?;
+    let mut keys = keys.map_err(from_store_error)?;
     let more = keys.len() > limit;
     keys.truncate(limit);
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(StateKeys { action, keys, more }))
         .into_response())
 }
 
-async fn put(store: Store, asked: Asked, body: Body) -> Result<StatusCode, Refusal> {
-    let Asked { action, key: Some(key), .. } = asked else { return Err(which_key()) };
-    let value = body::whole(body, VALUE_MAX).await;
+async fn put(
+    store: SharedStateStore,
+    asked: StateRequest,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let StateRequest { action, key: Some(key), .. } = asked else { return Err(which_key()) };
+    let value = request_body::read_whole(body, VALUE_MAX).await;
     let value = value.map_err(|missing| missing.refusal("value", too_large))?;
     let bytes = value.len();
     let write = Write { key: key.clone(), value: Some(value), only_if: None };
-    store.write(Guard::Person, &action, &[write]).await.map_err(refusal)?;
+    store.write(Guard::Person, &action, &[write]).await.map_err(from_store_error)?;
     info!(event = "state-put", action, key, bytes, "a person put {key:?} of {action}");
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Refuses what is put for an action that would never see it. Of one that this host does not
 /// know, state may be there before it.
-fn keeps_state(actions: &Actions, name: &str) -> Result<(), Refusal> {
+fn keeps_state(actions: &ProgrammeReceiver, name: &str) -> Result<(), ApiError> {
     let programme = actions.borrow();
     let action = programme.actions.iter().find(|action| **action.name() == *name);
     if action.is_none_or(|action| action.config().grants.state) {
@@ -157,33 +161,34 @@ fn keeps_state(actions: &Actions, name: &str) -> Result<(), Refusal> {
         "write `state = true` into its settings, below [action.{name}] or in {name}.toml beside \
          its plugin"
     );
-    Err(Refusal::new(StatusCode::CONFLICT, error, help))
+    Err(ApiError::new(StatusCode::CONFLICT, error, help))
 }
 
-async fn delete(store: Store, asked: Asked) -> Result<Response, Refusal> {
-    let Asked { action, key: Some(key), .. } = asked else {
+async fn delete(store: SharedStateStore, asked: StateRequest) -> Result<Response, ApiError> {
+    let StateRequest { action, key: Some(key), .. } = asked else {
         return if asked.options.all {
             delete_all(store, &asked.action).await
         } else {
             Err(which_key())
         };
     };
-    let found = store.get(&action, std::slice::from_ref(&key)).await.map_err(refusal)?;
+    let found = store.get(&action, std::slice::from_ref(&key)).await.map_err(from_store_error)?;
     if found.into_iter().flatten().next().is_none() {
         return Err(missing(&action, &key));
     }
     let write = Write { key: key.clone(), value: None, only_if: None };
-    store.write(Guard::Person, &action, &[write]).await.map_err(refusal)?;
+    store.write(Guard::Person, &action, &[write]).await.map_err(from_store_error)?;
     info!(event = "state-deleted", action, key, "a person deleted {key:?} of {action}");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Deletes the keys that there are; one that is made meanwhile may stay.
-async fn delete_all(store: Store, action: &str) -> Result<Response, Refusal> {
+async fn delete_all(store: SharedStateStore, action: &str) -> Result<Response, ApiError> {
     let mut deleted = 0;
     let mut after: Option<String> = None;
     let failed = |error, deleted: usize| {
-        refusal(error).and(&format!("; {deleted} keys of {action} were deleted before that"))
+        from_store_error(error)
+            .append(&format!("; {deleted} keys of {action} were deleted before that"))
     };
     loop {
         let keys = store.list(action, after.as_deref(), BATCH_MAX).await;
@@ -204,18 +209,18 @@ async fn delete_all(store: Store, action: &str) -> Result<Response, Refusal> {
     Ok(Json(json!({ "deleted": deleted })).into_response())
 }
 
-fn which_key() -> Refusal {
+fn which_key() -> ApiError {
     let help = "name it, as in /v1/state/ACTION/KEY; `?all=true` deletes all keys of an action";
-    Refusal::new(StatusCode::BAD_REQUEST, "no key is named", help)
+    ApiError::new(StatusCode::BAD_REQUEST, "no key is named", help)
 }
 
-fn missing(action: &str, key: &str) -> Refusal {
+fn missing(action: &str, key: &str) -> ApiError {
     let help = format!("`soloist state ls {action}` lists the keys that there are");
-    Refusal::new(StatusCode::NOT_FOUND, format!("{action} keeps no key {key:?}"), help)
+    ApiError::new(StatusCode::NOT_FOUND, format!("{action} keeps no key {key:?}"), help)
 }
 
-fn too_large() -> Refusal {
-    limit(format!("the value is longer than {VALUE_MAX} bytes"))
+fn too_large() -> ApiError {
+    limit_exceeded(format!("the value is longer than {VALUE_MAX} bytes"))
 }
 
 #[cfg(test)]

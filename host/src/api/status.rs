@@ -104,7 +104,7 @@ pub struct GroupEntry {
     #[serde(default)]
     pub standbys: Vec<String>,
     /// This host's part.
-    pub role: Role,
+    pub role: GroupRole,
     /// Since when the leader leads.
     pub since: Option<String>,
     /// How long this host may lead without another renewal, in milliseconds;
@@ -158,7 +158,7 @@ pub struct StrangerEntry {
 /// A host's part in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum GroupRole {
     /// It leads.
     Leader,
     /// Its term is ending.
@@ -258,7 +258,7 @@ pub(crate) mod tests {
             token: Some(17),
             heir: None,
             standbys: Vec::new(),
-            role: Role::Leader,
+            role: GroupRole::Leader,
             since: Some("2023-11-14T22:15:00.250Z".into()),
             lease_remaining_ms: Some(4150),
             obstacle: None,

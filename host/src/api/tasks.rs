@@ -21,23 +21,24 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    body, casts,
+    api_error::ApiError,
+    casts,
     extract::{Path, Query},
-    needs::{OPERATE, READ},
-    refusal::Refusal,
-    routes::Routes,
-    task_desk::{RETRY_AFTER, TaskDesk, answer, put},
+    request_body,
+    required_role::{OPERATE, READ},
+    routes::ApiRoutes,
+    task_api::{RETRY_AFTER, TaskApi, answer, insert_header},
 };
 use crate::{
     action::Action,
-    tasks::{ATTEMPT, CALL, HOST, Passed, status},
+    tasks::{ATTEMPT, CALL, ForwardedCall, HOST, status},
 };
 use soloist_config::{DAY, MS, span};
 use soloist_guests::{
-    capability::{ATTEMPTS_MAX, CallError, Calls, Order},
-    plugin::{Answer, Call},
+    capability::{ATTEMPTS_MAX, CallError, TaskCaller, TaskRequest},
+    plugin::{TaskCall, TaskOutput},
 };
-use soloist_resources::budget::Tab;
+use soloist_resources::budget::ClientCharge;
 use soloist_trace::TraceContext;
 
 /// A task.
@@ -59,27 +60,27 @@ pub struct TaskEntry {
 /// How a call is to be made.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Terms {
+struct CallQuery {
     timeout: Option<String>,
     attempts: Option<u32>,
     #[serde(default)]
-    mode: Mode,
+    mode: CallMode,
 }
 
 /// Whether the answer is waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Mode {
+enum CallMode {
     #[default]
     Call,
     Cast,
 }
 
-pub(super) fn routes(desk: TaskDesk) -> Routes {
-    Routes::new().get("/v1/tasks", READ, list).post("/v1/tasks/{task}", OPERATE, call).with(desk)
+pub(super) fn routes(desk: TaskApi) -> ApiRoutes {
+    ApiRoutes::new().get("/v1/tasks", READ, list).post("/v1/tasks/{task}", OPERATE, call).with(desk)
 }
 
-async fn list(State(desk): State<TaskDesk>) -> Json<Vec<TaskEntry>> {
+async fn list(State(desk): State<TaskApi>) -> Json<Vec<TaskEntry>> {
     let entry = |action: &Arc<Action>| {
         let task = &action.config().task;
         TaskEntry {
@@ -94,86 +95,87 @@ async fn list(State(desk): State<TaskDesk>) -> Json<Vec<TaskEntry>> {
 }
 
 async fn call(
-    State(desk): State<TaskDesk>,
+    State(desk): State<TaskApi>,
     Path(task): Path<String>,
-    Query(terms): Query<Terms>,
+    Query(terms): Query<CallQuery>,
     request: Request,
-) -> Result<Response, Refusal> {
-    let action = desk.dispatcher.task(&task).map_err(Refusal::from)?;
+) -> Result<Response, ApiError> {
+    let action = desk.dispatcher.task(&task).map_err(ApiError::from)?;
     let (head, body) = request.into_parts();
-    let tab = head.extensions.get::<Tab>();
+    let tab = head.extensions.get::<ClientCharge>();
     let payload = read(&action, body).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|form| form.to_str().ok()).map(ToOwned::to_owned);
-    let trace = TraceContext::read(&head.headers);
-    if let Some(Passed { id, attempt, within }) = Passed::read(&head.headers) {
+    let trace = TraceContext::extract(&head.headers);
+    if let Some(ForwardedCall { id, attempt, within }) = ForwardedCall::read(&head.headers) {
         let name = Arc::clone(action.name());
-        let call = Call { id, name, payload, content_type, attempt, trace };
+        let call = TaskCall { id, name, payload, content_type, attempt, trace };
         return Ok(perform(&desk, &call, within).await);
     }
-    if terms.mode == Mode::Cast {
-        terms.suit_a_cast()?;
+    if terms.mode == CallMode::Cast {
+        terms.check_for_cast()?;
         return casts::cast(&desk, action.name(), payload, content_type).await;
     }
     let (within, attempts) = (terms.within()?, terms.attempts()?);
     let account = action.account().clone();
     let payload = account.hold(payload).map_err(CallError::from)?;
-    tab.map(Tab::clear);
-    let order = Order { name: task, payload, content_type, within, attempts, trace, account };
-    let done = desk.dispatcher.call(order).await.map_err(Refusal::from)?;
-    let mut response = answer(Answer { payload: done.payload, content_type: done.content_type });
+    tab.map(ClientCharge::clear);
+    let order = TaskRequest { name: task, payload, content_type, within, attempts, trace, account };
+    let done = desk.dispatcher.call(order).await.map_err(ApiError::from)?;
+    let mut response =
+        answer(TaskOutput { payload: done.payload, content_type: done.content_type });
     let headers = response.headers_mut();
-    put(headers, &HOST, &done.host);
-    put(headers, &CALL, &done.id);
+    insert_header(headers, &HOST, &done.host);
+    insert_header(headers, &CALL, &done.id);
     headers.insert(ATTEMPT, done.attempt.into());
     Ok(response)
 }
 
 /// Does here what another host has passed on. That one tells its caller what is wrong.
-async fn perform(desk: &TaskDesk, call: &Call, within: Duration) -> Response {
+async fn perform(desk: &TaskApi, call: &TaskCall, within: Duration) -> Response {
     match desk.workshop.perform(call, within).await {
         Ok(done) => answer(done),
         Err(error) => (status(&error), error.text().to_owned()).into_response(),
     }
 }
 
-async fn read(action: &Action, body: Body) -> Result<Bytes, Refusal> {
+async fn read(action: &Action, body: Body) -> Result<Bytes, ApiError> {
     let most = action.config().limits.body;
     let large = || {
         let error = format!("the payload is too long: {} takes {most} bytes", action.name());
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error, "`body` in its settings says how many")
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, error, "`body` in its settings says how many")
     };
-    let payload = body::whole(body, usize::try_from(most).unwrap_or(usize::MAX)).await;
+    let payload = request_body::read_whole(body, usize::try_from(most).unwrap_or(usize::MAX)).await;
     payload.map_err(|missing| missing.refusal("payload", large))
 }
 
-impl Terms {
-    fn suit_a_cast(&self) -> Result<(), Refusal> {
+impl CallQuery {
+    fn check_for_cast(&self) -> Result<(), ApiError> {
         if self.timeout.is_none() && self.attempts.is_none() {
             return Ok(());
         }
         let error = "`timeout` and `attempts` are for calls";
         let help = "`timeout` and `max_attempts` in the task's settings are for casts";
-        Err(Refusal::new(StatusCode::BAD_REQUEST, error, help))
+        Err(ApiError::new(StatusCode::BAD_REQUEST, error, help))
     }
 
-    fn within(&self) -> Result<Option<Duration>, Refusal> {
+    fn within(&self) -> Result<Option<Duration>, ApiError> {
         let Some(text) = &self.timeout else { return Ok(None) };
         // As long as the settings of a task can let it take.
-        span::<MS, DAY>(text).map(Some).map_err(Refusal::bad)
+        span::<MS, DAY>(text).map(Some).map_err(ApiError::bad_request)
     }
 
-    fn attempts(&self) -> Result<u32, Refusal> {
+    fn attempts(&self) -> Result<u32, ApiError> {
         match self.attempts.unwrap_or(1) {
             attempts @ 1..=ATTEMPTS_MAX => Ok(attempts),
-            other => Err(Refusal::bad(format!(
+            other => Err(ApiError::bad_request(format!(
                 "{other} attempts are out of range: write 1 to {ATTEMPTS_MAX}"
             ))),
         }
     }
 }
 
-impl From<CallError> for Refusal {
+impl From<CallError> for ApiError {
     fn from(error: CallError) -> Self {
         let code = match &error {
             CallError::Unknown { .. } => StatusCode::NOT_FOUND,
@@ -181,14 +183,14 @@ impl From<CallError> for Refusal {
             CallError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             CallError::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             CallError::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
-            CallError::Busy { .. } | CallError::Overdrawn(_) => StatusCode::TOO_MANY_REQUESTS,
+            CallError::Busy { .. } | CallError::OverBudget(_) => StatusCode::TOO_MANY_REQUESTS,
             CallError::Nobody { .. } => StatusCode::SERVICE_UNAVAILABLE,
             CallError::Lost { .. } => StatusCode::BAD_GATEWAY,
         };
         let refusal = Self::new(code, error.to_string(), error.help());
         match error {
-            CallError::Busy { .. } | CallError::Overdrawn(_) | CallError::Nobody { .. } => {
-                refusal.after(RETRY_AFTER)
+            CallError::Busy { .. } | CallError::OverBudget(_) | CallError::Nobody { .. } => {
+                refusal.retry_after(RETRY_AFTER)
             }
             _ => refusal,
         }
@@ -201,26 +203,26 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        action::{Tasks, Workshop},
-        cluster::{Passport, Peers},
-        tasks::{Dispatcher, casts::Desk},
+        action::{TaskPools, TaskScope},
+        cluster::{PeerClient, PeerCredentials},
+        tasks::{Dispatcher, casts::CastService},
     };
     use soloist_stores::Store;
 
     /// The desk of a host that has no tasks.
-    pub(in crate::api) fn nothing(store: &Arc<dyn Store>) -> TaskDesk {
+    pub(in crate::api) fn nothing(store: &Arc<dyn Store>) -> TaskApi {
         let (host, workshop) =
-            (Arc::from("a"), Arc::new(Workshop::new("a".into(), Default::default())));
+            (Arc::from("a"), Arc::new(TaskPools::new("a".into(), Default::default())));
         let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
         let dispatcher = Dispatcher::new(
             host,
-            Peers::new(&Passport::default()).unwrap(),
+            PeerClient::new(&PeerCredentials::default()).unwrap(),
             Arc::clone(&workshop),
             programme,
             roster,
-            Desk { casts: store.casts().unwrap(), tasks: watch::channel(Arc::default()).1 },
-            &Tasks::new(),
+            CastService { casts: store.casts().unwrap(), tasks: watch::channel(Arc::default()).1 },
+            &TaskScope::new(),
         );
-        TaskDesk { dispatcher: dispatcher.into(), workshop }
+        TaskApi { dispatcher: dispatcher.into(), workshop }
     }
 }

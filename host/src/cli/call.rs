@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use super::{
     ExitError,
-    client::{Answer, HostArgs, Question, STORE_PATIENCE},
-    terminal::{end_line, hand_out, remark, say, tame},
+    api_client::{ApiRequest, ApiResponse, HostArgs, STORE_PATIENCE},
+    terminal::{end_line, hand_out, remark, sanitize, say},
 };
 use soloist_config::{DAY, MS, span};
 use soloist_guests::capability::ATTEMPTS_MAX;
@@ -62,7 +62,7 @@ pub(super) struct CastArgs {
 
 /// A cast that was taken.
 #[derive(Deserialize)]
-struct Cast {
+struct AcceptedCast {
     id: String,
 }
 
@@ -82,14 +82,14 @@ struct PayloadArgs {
 
 pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
     let client = args.host.client()?;
-    let question = client.question(Method::POST, &["v1", "tasks", &args.task]);
+    let question = client.request(Method::POST, &["v1", "tasks", &args.task]);
     let mut question = question.option("attempts", &args.attempts.to_string());
     if let Some(timeout) = args.timeout {
         let timeout = humantime::format_duration(timeout).to_string();
         question = question.option("timeout", &timeout.replace(' ', ""));
     }
     let patience = args.timeout.unwrap_or(LONGEST).saturating_add(WAY);
-    let answer = args.payload.put(question)?.ask(patience).await?;
+    let answer = args.payload.put(question)?.send(patience).await?;
     let worked = worked(&answer);
     let bytes = answer.bytes();
     hand_out(&bytes);
@@ -102,15 +102,15 @@ pub(super) async fn call(args: CallArgs) -> Result<(), ExitError> {
 
 pub(super) async fn cast(args: CastArgs) -> Result<(), ExitError> {
     let client = args.host.client()?;
-    let question = client.question(Method::POST, &["v1", "tasks", &args.task]);
+    let question = client.request(Method::POST, &["v1", "tasks", &args.task]);
     let question = args.payload.put(question.option("mode", "cast"))?;
-    let cast: Cast = question.ask(STORE_PATIENCE).await?.json()?;
-    say(&format!("{}\n", tame(&cast.id)));
+    let cast: AcceptedCast = question.send(STORE_PATIENCE).await?.json()?;
+    say(&format!("{}\n", sanitize(&cast.id)));
     Ok(())
 }
 
 impl PayloadArgs {
-    fn put<'a>(&self, question: Question<'a>) -> Result<Question<'a>, ExitError> {
+    fn put<'a>(&self, question: ApiRequest<'a>) -> Result<ApiRequest<'a>, ExitError> {
         question.body(self.read()?, self.content_type.as_deref())
     }
 
@@ -133,7 +133,7 @@ impl PayloadArgs {
 }
 
 /// As in `b worked, at attempt 2`.
-fn worked(answer: &Answer) -> String {
+fn worked(answer: &ApiResponse) -> String {
     let host = answer.header("soloist-host").unwrap_or("somebody");
     match answer.header("soloist-attempt") {
         Some(attempt) if attempt != "1" => format!("{host} worked, at attempt {attempt}"),

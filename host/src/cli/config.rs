@@ -7,12 +7,12 @@ use clap::{Args, Subcommand};
 
 use super::{
     ExitError,
-    settings::SettingsArgs,
+    settings_args::SettingsArgs,
     terminal::{complain, say, say_json},
 };
-use crate::action::{Action, upcoming};
+use crate::action::{Action, upcoming_firings};
 use soloist_config::{
-    self as config, ActionConfig, Config, JobConfig, Kinds, Misfit, Shown, moment,
+    self as config, ActionConfig, Config, JobConfig, Kinds, PluginMismatch, ZonedMoment, moment,
 };
 use soloist_text::with_causes;
 
@@ -20,11 +20,11 @@ use soloist_text::with_causes;
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
     #[command(subcommand)]
-    command: Command,
+    command: ConfigCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum ConfigCommand {
     Check(Box<CheckArgs>),
     Schema(SchemaArgs),
 }
@@ -55,8 +55,8 @@ struct SchemaArgs {
 /// Does what is asked for.
 pub(super) fn main(args: ConfigArgs) -> Result<(), ExitError> {
     match args.command {
-        Command::Check(args) => check(*args),
-        Command::Schema(args) => schema(&args),
+        ConfigCommand::Check(args) => check(*args),
+        ConfigCommand::Schema(args) => schema(&args),
     }
 }
 
@@ -67,7 +67,7 @@ fn check(args: CheckArgs) -> Result<(), ExitError> {
     overrides.all_or_none = true;
     overrides.look = Some(look);
     let config = Config::load(&overrides)?;
-    let Config { cluster, host, store, actions, remarks, .. } = &config;
+    let Config { cluster, host, store, actions, warnings: remarks, .. } = &config;
     if !remarks.is_empty() {
         complain(&remarks.join("\n"));
     }
@@ -82,8 +82,9 @@ fn check(args: CheckArgs) -> Result<(), ExitError> {
 }
 
 /// What an action would be run as, or why a host would refuse it.
-fn look(action: &ActionConfig) -> Result<Kinds, Misfit> {
-    Action::glance(action).map_err(|error| Misfit { why: with_causes(&error), key: error.key() })
+fn look(action: &ActionConfig) -> Result<Kinds, PluginMismatch> {
+    Action::inspect_kinds(action)
+        .map_err(|error| PluginMismatch { why: with_causes(&error), key: error.key() })
 }
 
 /// When a job fires next, by the clock of its zone and by UTC.
@@ -93,14 +94,14 @@ fn fires(action: &ActionConfig, job: &JobConfig, now: DateTime<Utc>) -> String {
     if !schedule.fires() {
         return format!("{what}; runs when it is asked to");
     }
-    let Some(next) = upcoming(name, job, None, now).next() else {
+    let Some(next) = upcoming_firings(name, job, None, now).next() else {
         let last = schedule.before(now).map(moment).unwrap_or_default();
         return format!(
             "{what}; never fires again, the last time was {last}: change its year, or drop it"
         );
     };
     let (at, zone) = (next.firing.scheduled, schedule.zone());
-    let shown = Shown(at, zone);
+    let shown = ZonedMoment(at, zone);
     let remark =
         schedule.remark(at, zone).map_or_else(String::new, |remark| format!(" ({remark})"));
     format!("{what}; next {shown}, {}{remark}", moment(at))

@@ -7,7 +7,7 @@ use soloist_config::ConfigError;
 /// The exit codes (`sysexits.h` where it has one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Exit {
+pub enum ExitKind {
     /// Done.
     Ok = 0,
     /// What was asked for is not there.
@@ -24,8 +24,8 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<ExitKind> for ExitCode {
+    fn from(exit: ExitKind) -> Self {
         Self::from(exit as u8)
     }
 }
@@ -33,7 +33,7 @@ impl From<Exit> for ExitCode {
 /// Why a command failed, as a person is told: the problem, its causes, the help.
 #[derive(Debug)]
 pub struct ExitError {
-    exit: Exit,
+    exit: ExitKind,
     text: String,
 }
 
@@ -41,25 +41,25 @@ impl ExitError {
     /// The command line asks for something impossible.
     #[must_use]
     pub fn usage(problem: impl fmt::Display) -> Self {
-        Self { exit: Exit::Usage, text: format!("error: {problem}\n") }
+        Self { exit: ExitKind::Usage, text: format!("error: {problem}\n") }
     }
 
     /// What was asked for is not there.
     #[must_use]
     pub fn missing(problem: impl fmt::Display) -> Self {
-        Self { exit: Exit::Missing, text: format!("error: {problem}\n") }
+        Self { exit: ExitKind::Missing, text: format!("error: {problem}\n") }
     }
 
     /// It cannot be done as things stand.
     #[must_use]
     pub fn refused(problem: impl fmt::Display) -> Self {
-        Self { exit: Exit::Refused, text: format!("error: {problem}\n") }
+        Self { exit: ExitKind::Refused, text: format!("error: {problem}\n") }
     }
 
     /// Something that is needed does not answer or is taken.
     #[must_use]
     pub fn unavailable(problem: impl fmt::Display) -> Self {
-        Self { exit: Exit::Unavailable, text: format!("error: {problem}\n") }
+        Self { exit: ExitKind::Unavailable, text: format!("error: {problem}\n") }
     }
 
     /// soloist itself, or the system below it, failed.
@@ -71,7 +71,7 @@ impl ExitError {
     /// The same, without a cause to tell.
     #[must_use]
     pub fn failed(problem: impl fmt::Display) -> Self {
-        Self { exit: Exit::Internal, text: format!("error: {problem}\n") }
+        Self { exit: ExitKind::Internal, text: format!("error: {problem}\n") }
     }
 
     /// The same, with the chain of its causes.
@@ -104,19 +104,19 @@ impl ExitError {
     /// Whether what was asked for is not there.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        self.exit == Exit::Missing
+        self.exit == ExitKind::Missing
     }
 
     /// The exit code.
     #[must_use]
-    pub fn exit(&self) -> Exit {
+    pub fn exit(&self) -> ExitKind {
         self.exit
     }
 }
 
 impl From<ConfigError> for ExitError {
     fn from(error: ConfigError) -> Self {
-        Self { exit: Exit::Usage, text: error.to_string() }
+        Self { exit: ExitKind::Usage, text: error.to_string() }
     }
 }
 

@@ -17,10 +17,10 @@ use tracing_subscriber::{
 
 use super::{
     ExitError,
-    backlog::{Backlog, Scribe},
-    terminal::{Paint, tame},
+    log_backlog::{LogBacklog, LogThread},
+    terminal::{Paint, sanitize},
 };
-use soloist_text::tame_json;
+use soloist_text::sanitize_json;
 
 /// Crates whose `info` is of use only to those who work on them.
 const NOISY: &str = "hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,reqwest=warn,\
@@ -41,24 +41,24 @@ pub(super) enum LogFormat {
 }
 
 /// The log of this process; what is not written yet is written when this is dropped.
-pub(super) struct Log(#[expect(dead_code, reason = "held for its drop")] Scribe);
+pub(super) struct LogGuard(#[expect(dead_code, reason = "held for its drop")] LogThread);
 
 /// Starts the log of this process; `filter` is a level or directives, as in `info,soloist=debug`.
 ///
 /// A reader that stalls (Ctrl-S on a terminal, a full pipe) loses lines and
 /// holds nobody up: least of all whoever has a lease to renew or a term to end.
-pub(super) fn start(format: LogFormat, filter: &str) -> Result<Log, ExitError> {
+pub(super) fn start(format: LogFormat, filter: &str) -> Result<LogGuard, ExitError> {
     let filter = EnvFilter::builder().parse(format!("{NOISY},{filter}")).map_err(|error| {
         ExitError::usage(format!("`{filter}` does not say what to log"))
             .caused_by(&error)
             .help("write a level (error, warn, info, debug, trace), or `info,soloist=debug`")
     })?;
-    let backlog = Backlog::default();
-    let scribe = backlog.scribe(std::io::stderr());
+    let backlog = LogBacklog::default();
+    let scribe = backlog.start_thread(std::io::stderr());
     let scribe = scribe.map_err(|error| ExitError::internal("cannot start the log", &error))?;
     let line = match format {
-        LogFormat::Text => Line::Text(Paint::stderr()),
-        LogFormat::Json => Line::Json,
+        LogFormat::Text => LineFormat::Text(Paint::stderr()),
+        LogFormat::Json => LineFormat::Json,
     };
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -68,17 +68,17 @@ pub(super) fn start(format: LogFormat, filter: &str) -> Result<Log, ExitError> {
         .event_format(line)
         .try_init();
     started.map_err(|error| ExitError::internal("cannot start the log", &*error))?;
-    Ok(Log(scribe))
+    Ok(LogGuard(scribe))
 }
 
 /// What an event says.
 #[derive(Default)]
-struct Said {
+struct LogEvent {
     message: String,
     fields: Map<String, Value>,
 }
 
-impl Said {
+impl LogEvent {
     fn by(event: &Event<'_>) -> Self {
         let mut said = Self::default();
         event.record(&mut said);
@@ -97,7 +97,7 @@ impl Said {
     }
 }
 
-impl Visit for Said {
+impl Visit for LogEvent {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.note(field, format!("{value:?}").into());
     }
@@ -124,14 +124,14 @@ impl Visit for Said {
 }
 
 /// How an event becomes a line.
-enum Line {
+enum LineFormat {
     /// `08:06:10.123 WARN the session is lost error="timed out"`, the time in UTC.
     Text(Paint),
     /// `{"time":"…","level":"WARN","target":"…","message":"…",…}`
     Json,
 }
 
-impl<S, N> FormatEvent<S, N> for Line
+impl<S, N> FormatEvent<S, N> for LineFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -144,7 +144,7 @@ where
     ) -> fmt::Result {
         let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let (level, target) = (event.metadata().level(), event.metadata().target());
-        let said = Said::by(event);
+        let said = LogEvent::by(event);
         match *self {
             Self::Text(paint) => {
                 let time = paint.paint(now.get(11..23).unwrap_or(&now), Style::new().dimmed());
@@ -152,13 +152,13 @@ where
             }
             Self::Json => {
                 let line = json_line(now, level, target, said).to_string();
-                writeln!(writer, "{}", tame_json(&line))
+                writeln!(writer, "{}", sanitize_json(&line))
             }
         }
     }
 }
 
-fn text_line(paint: Paint, level: &Level, target: &str, mut said: Said) -> String {
+fn text_line(paint: Paint, level: &Level, target: &str, mut said: LogEvent) -> String {
     let mut line = match *level {
         Level::ERROR => paint.paint("ERROR ", Style::new().red().bold()),
         Level::WARN => paint.paint("WARN ", Style::new().yellow().bold()),
@@ -168,12 +168,12 @@ fn text_line(paint: Paint, level: &Level, target: &str, mut said: Said) -> Strin
     if target == PLUGIN {
         // What a plugin prints is its own line: whose it is says enough.
         if let Some(Value::String(action)) = std::mem::take(&mut said.fields).remove("action") {
-            line += &paint.paint(format!("[{}] ", tame(&action)), Style::new().blue());
+            line += &paint.paint(format!("[{}] ", sanitize(&action)), Style::new().blue());
         }
     }
     // The name by which machines know what the message says to people.
     said.fields.remove(EVENT);
-    line += &tame(&said.message);
+    line += &sanitize(&said.message);
     for (name, value) in &said.fields {
         let field = format!(" {name}={}", text_value(value));
         line += &paint.paint(field, Style::new().dimmed());
@@ -185,14 +185,14 @@ fn text_line(paint: Paint, level: &Level, target: &str, mut said: Said) -> Strin
 fn text_value(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() || text.contains([' ', '"', '=']) => {
-            format!("\"{}\"", tame(text))
+            format!("\"{}\"", sanitize(text))
         }
-        Value::String(text) => tame(text),
+        Value::String(text) => sanitize(text),
         other => other.to_string(),
     }
 }
 
-fn json_line(time: String, level: &Level, target: &str, said: Said) -> Value {
+fn json_line(time: String, level: &Level, target: &str, said: LogEvent) -> Value {
     let mut line = said.fields;
     // Last, so that a field of the same name cannot pass for one of these.
     line.insert("time".into(), time.into());
@@ -208,9 +208,9 @@ mod tests {
 
     use super::*;
 
-    fn said(message: &str, fields: Value) -> Said {
+    fn said(message: &str, fields: Value) -> LogEvent {
         let Value::Object(fields) = fields else { panic!("{fields}") };
-        Said { message: message.into(), fields }
+        LogEvent { message: message.into(), fields }
     }
 
     #[test]

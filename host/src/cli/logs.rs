@@ -10,9 +10,9 @@ use owo_colors::Style;
 
 use super::{
     ExitError,
-    client::{Client, HostArgs, Question},
+    api_client::{ApiClient, ApiRequest, HostArgs},
     count::count,
-    terminal::{Paint, say, say_json, tame},
+    terminal::{Paint, sanitize, say, say_json},
 };
 use soloist_guests::capability::{LINES_MAX, LogLine};
 
@@ -43,7 +43,7 @@ pub(super) struct LogsArgs {
 /// Asks a host, and prints the lines as they come.
 pub(super) async fn main(args: LogsArgs) -> Result<(), ExitError> {
     let (client, paint) = (args.at.client()?, Paint::stdout());
-    let mut lines = args.question(&client).lines(PATIENCE).await?;
+    let mut lines = args.question(&client).stream(PATIENCE).await?;
     loop {
         match lines.next().await {
             // A sign of life.
@@ -57,9 +57,9 @@ pub(super) async fn main(args: LogsArgs) -> Result<(), ExitError> {
 }
 
 impl LogsArgs {
-    fn question<'a>(&self, client: &'a Client) -> Question<'a> {
+    fn question<'a>(&self, client: &'a ApiClient) -> ApiRequest<'a> {
         let (lines, follow) = (self.lines.to_string(), self.follow.to_string());
-        let question = client.question(Method::GET, &["v1", "logs", &self.action]);
+        let question = client.request(Method::GET, &["v1", "logs", &self.action]);
         let question = question.option("format", "json").option("lines", &lines);
         let question = question.option("follow", &follow);
         self.host.iter().fold(question, |question, host| question.option("host", host))
@@ -80,7 +80,7 @@ impl LogsArgs {
     }
 }
 
-fn cut_off(client: &Client) -> ExitError {
+fn cut_off(client: &ApiClient) -> ExitError {
     ExitError::unavailable(format!("{} does not answer any more", client.url()))
         .help("follow by another host: --url http://HOST:PORT, or SOLOIST_URL")
 }
@@ -89,12 +89,12 @@ fn cut_off(client: &Client) -> ExitError {
 fn for_people(line: &LogLine, paint: Paint) -> String {
     let time = line.time.get(11..23).unwrap_or(&line.time);
     let token = line.token.map(|token| format!("/{token}")).unwrap_or_default();
-    let whose = paint.paint(format!("{}{token}", tame(&line.host)), Style::new().blue());
+    let whose = paint.paint(format!("{}{token}", sanitize(&line.host)), Style::new().blue());
     let text = match &*line.stream {
-        "stdout" => tame(&line.text),
-        _ => paint.paint(tame(&line.text), Style::new().yellow()),
+        "stdout" => sanitize(&line.text),
+        _ => paint.paint(sanitize(&line.text), Style::new().yellow()),
     };
-    format!("{} {whose} {text}", paint.paint(tame(time), Style::new().dimmed()))
+    format!("{} {whose} {text}", paint.paint(sanitize(time), Style::new().dimmed()))
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Arguments in, exit code out; one file a subcommand.
 
-mod backlog;
+mod api_client;
 mod bench;
 mod call;
-mod client;
-mod command;
+mod commands;
 mod completions;
 mod config;
 mod count;
@@ -12,20 +11,21 @@ mod demo;
 mod dev;
 mod exit;
 mod jobs;
+mod log_backlog;
 mod logging;
 mod logs;
 mod orphans;
 mod plugin;
 mod run;
 mod runtime;
-mod settings;
+mod settings_args;
 mod signals;
 mod state;
 mod status;
-mod table;
 mod tasks;
-mod temporary;
+mod temporary_folder;
 mod terminal;
+mod text_table;
 mod token;
 mod version;
 
@@ -33,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use exit::{Exit, ExitError};
+pub use exit::{ExitError, ExitKind};
 use runtime::in_runtime;
 
 /// Many hosts stand by, exactly one performs.
@@ -50,11 +50,11 @@ use runtime::in_runtime;
 )]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     Bench(bench::BenchArgs),
     Call(call::CallArgs),
     Cast(call::CastArgs),
@@ -62,23 +62,23 @@ enum Command {
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
     Dev(dev::DevArgs),
-    Drain(command::DrainArgs),
+    Drain(commands::DrainArgs),
     Jobs(jobs::JobsArgs),
     Logs(logs::LogsArgs),
     #[command(hide = true)]
     Man(completions::ManArgs),
-    Pause(command::PauseArgs),
+    Pause(commands::PauseArgs),
     Plugin(plugin::PluginArgs),
-    Remove(command::RemoveArgs),
-    Admit(command::AdmitArgs),
-    Resign(command::ResignArgs),
-    Resume(command::ResumeArgs),
+    Remove(commands::RemoveArgs),
+    Admit(commands::AdmitArgs),
+    Resign(commands::ResignArgs),
+    Resume(commands::ResumeArgs),
     Run(run::RunArgs),
     State(state::StateArgs),
     Status(status::StatusArgs),
     Tasks(tasks::TasksArgs),
     Token(token::TokenArgs),
-    Undrain(command::UndrainArgs),
+    Undrain(commands::UndrainArgs),
 }
 
 /// Runs the command line of this process and says how it ended.
@@ -94,41 +94,43 @@ pub fn main() -> ExitCode {
         },
         Err(error) => {
             // Help and version come as errors too, but are what was asked for.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            let exit = if error.use_stderr() { ExitKind::Usage } else { ExitKind::Ok };
             let _ = error.print();
             exit.into()
         }
     }
 }
 
-fn dispatch(command: Command) -> Result<ExitCode, ExitError> {
+fn dispatch(command: CliCommand) -> Result<ExitCode, ExitError> {
     match command {
-        Command::Run(args) => run::main(args),
-        Command::Demo(args) => in_runtime(demo::main(args)),
-        Command::Dev(args) => in_runtime(dev::main(args)),
-        Command::Plugin(args) => plugin::main(args),
-        Command::Token(args) => token::main(args),
-        Command::Bench(args) => in_runtime(bench::main(args)),
-        Command::Call(args) => in_runtime(call::call(args)),
-        Command::Cast(args) => in_runtime(call::cast(args)),
-        Command::Completions(args) => {
+        CliCommand::Run(args) => run::main(args),
+        CliCommand::Demo(args) => in_runtime(demo::main(args)),
+        CliCommand::Dev(args) => in_runtime(dev::main(args)),
+        CliCommand::Plugin(args) => plugin::main(args),
+        CliCommand::Token(args) => token::main(args),
+        CliCommand::Bench(args) => in_runtime(bench::main(args)),
+        CliCommand::Call(args) => in_runtime(call::call(args)),
+        CliCommand::Cast(args) => in_runtime(call::cast(args)),
+        CliCommand::Completions(args) => {
             completions::completions(&args, Cli::command());
-            Ok(Exit::Ok.into())
+            Ok(ExitKind::Ok.into())
         }
-        Command::Config(args) => config::main(args).map(|()| Exit::Ok.into()),
-        Command::Man(args) => completions::man(&args, Cli::command()).map(|()| Exit::Ok.into()),
-        Command::Tasks(args) => in_runtime(tasks::main(args)),
-        Command::Drain(args) => in_runtime(command::drain(args)),
-        Command::Pause(args) => in_runtime(command::pause(args)),
-        Command::Remove(args) => in_runtime(command::remove(args)),
-        Command::Admit(args) => in_runtime(command::admit(args)),
-        Command::Resign(args) => in_runtime(command::resign(args)),
-        Command::Resume(args) => in_runtime(command::resume(args)),
-        Command::Undrain(args) => in_runtime(command::undrain(args)),
-        Command::Jobs(args) => in_runtime(jobs::main(args)),
-        Command::Logs(args) => in_runtime(logs::main(args)),
-        Command::State(args) => in_runtime(state::main(args)),
-        Command::Status(args) => in_runtime(status::main(args)),
+        CliCommand::Config(args) => config::main(args).map(|()| ExitKind::Ok.into()),
+        CliCommand::Man(args) => {
+            completions::man(&args, Cli::command()).map(|()| ExitKind::Ok.into())
+        }
+        CliCommand::Tasks(args) => in_runtime(tasks::main(args)),
+        CliCommand::Drain(args) => in_runtime(commands::drain(args)),
+        CliCommand::Pause(args) => in_runtime(commands::pause(args)),
+        CliCommand::Remove(args) => in_runtime(commands::remove(args)),
+        CliCommand::Admit(args) => in_runtime(commands::admit(args)),
+        CliCommand::Resign(args) => in_runtime(commands::resign(args)),
+        CliCommand::Resume(args) => in_runtime(commands::resume(args)),
+        CliCommand::Undrain(args) => in_runtime(commands::undrain(args)),
+        CliCommand::Jobs(args) => in_runtime(jobs::main(args)),
+        CliCommand::Logs(args) => in_runtime(logs::main(args)),
+        CliCommand::State(args) => in_runtime(state::main(args)),
+        CliCommand::Status(args) => in_runtime(status::main(args)),
     }
 }
 

@@ -24,7 +24,7 @@ use super::ExitError;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Looks after orphans as long as the returned guard lives, if they come to this process.
-pub(super) fn look_after() -> Result<Option<AbortOnDropHandle<()>>, ExitError> {
+pub(super) fn reap_orphans() -> Result<Option<AbortOnDropHandle<()>>, ExitError> {
     if !getpid().is_init() {
         return Ok(None);
     }
@@ -38,7 +38,7 @@ pub(super) fn look_after() -> Result<Option<AbortOnDropHandle<()>>, ExitError> {
             }
             sleep(GRACE).await;
             let dead = dead_children();
-            dead.intersection(&known).copied().for_each(bury);
+            dead.intersection(&known).copied().for_each(reap);
             known = &dead - &known;
         }
     };
@@ -61,7 +61,7 @@ fn is_dead_child(pid: i32, parent: i32) -> bool {
     fields.next() == Some("Z") && fields.next() == Some(&parent.to_string())
 }
 
-fn bury(pid: i32) {
+fn reap(pid: i32) {
     if let Some(orphan) = Pid::from_raw(pid)
         && let Ok(Some(_)) = waitpid(Some(orphan), WaitOptions::NOHANG)
     {

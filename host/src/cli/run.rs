@@ -11,19 +11,19 @@ use clap::{Args, builder::FalseyValueParser};
 use tokio::runtime::Builder;
 
 use super::{
-    Exit, ExitError,
+    ExitError, ExitKind,
     logging::{self, LogFormat},
     orphans,
     runtime::{in_runtime, runtime},
-    settings::SettingsArgs,
+    settings_args::SettingsArgs,
     signals::{self, Signals},
 };
 use crate::{
-    host::{self, Fault},
-    supervisor::{End, Leash, Supervisor, SupervisorError},
+    host::{self, ErrorCategory},
+    supervisor::{HostExit, Supervisor, SupervisorError, SupervisorLink},
 };
 use soloist_config::Config;
-use soloist_leadership::Witness;
+use soloist_leadership::SessionObserver;
 use soloist_resources::descriptors;
 
 /// Run a host: stand by, and perform while it leads
@@ -60,21 +60,21 @@ pub(super) struct RunArgs {
 
 /// Runs a host until it is told to stop: as a child of this process, or in it.
 pub(super) fn main(args: RunArgs) -> Result<ExitCode, ExitError> {
-    let tie = |supervisor| tie(supervisor, args.store_went_back);
+    let tie = |supervisor| link_to_supervisor(supervisor, args.store_went_back);
     let leash = args.supervised.map(tie).transpose()?;
     let _log = logging::start(args.log_format, &args.log)?;
-    descriptors::suffice().map_err(ExitError::unavailable)?;
+    descriptors::check_limit().map_err(ExitError::unavailable)?;
     match leash {
-        Some(leash) => in_runtime(here(args, Box::new(leash))),
-        None if args.no_supervisor => in_runtime(here(args, Box::new(()))),
+        Some(leash) => in_runtime(run_in_process(args, Box::new(leash))),
+        None if args.no_supervisor => in_runtime(run_in_process(args, Box::new(()))),
         // One thread, this one: the host ends with the thread that started it.
         None => runtime(&mut Builder::new_current_thread())?.block_on(supervise(args)),
     }
 }
 
-fn tie(supervisor: i32, store_went_back: bool) -> Result<Leash, ExitError> {
+fn link_to_supervisor(supervisor: i32, store_went_back: bool) -> Result<SupervisorLink, ExitError> {
     let failed = |error| ExitError::internal("cannot run under a supervisor", &error);
-    Leash::tie(supervisor, store_went_back).map_err(failed)
+    SupervisorLink::attach(supervisor, store_went_back).map_err(failed)
 }
 
 /// Runs the host as a child of this process.
@@ -84,7 +84,7 @@ async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
         error => ExitError::unavailable(&error).with_causes_of(&error),
     };
     let (requests, _relay) = signals::relay(args.exit_with_parent)?;
-    let _orphans = orphans::look_after()?;
+    let _orphans = orphans::reap_orphans()?;
     let overrides = args.settings.overrides();
     let supervisor = Supervisor {
         // As it is called now: after an upgrade a restart runs the new one.
@@ -94,10 +94,12 @@ async fn supervise(args: RunArgs) -> Result<ExitCode, ExitError> {
         requests,
     };
     Ok(match supervisor.run().await.map_err(failed)? {
-        End::Exited(code) => u8::try_from(code).unwrap_or(Exit::Internal as u8).into(),
+        HostExit::Exited(code) => u8::try_from(code).unwrap_or(ExitKind::Internal as u8).into(),
         // As a shell tells it.
-        End::Killed(signal) => u8::try_from(128 + signal).unwrap_or(Exit::Internal as u8).into(),
-        End::Forced => Exit::Interrupted.into(),
+        HostExit::Killed(signal) => {
+            u8::try_from(128 + signal).unwrap_or(ExitKind::Internal as u8).into()
+        }
+        HostExit::Forced => ExitKind::Interrupted.into(),
     })
 }
 
@@ -113,13 +115,13 @@ fn host_arguments(store_went_back: bool) -> Vec<OsString> {
 }
 
 /// Runs the host in this process.
-async fn here(args: RunArgs, witness: Box<dyn Witness>) -> Result<(), ExitError> {
+async fn run_in_process(args: RunArgs, witness: Box<dyn SessionObserver>) -> Result<(), ExitError> {
     abort_on_panic();
     let config = Config::load(&args.settings.overrides())?;
     // A supervisor holds the other end of stdin.
     let parent = args.exit_with_parent || args.supervised.is_some();
     let (shutdown, _second) = Signals::listen(parent)?.split();
-    let _orphans = orphans::look_after()?;
+    let _orphans = orphans::reap_orphans()?;
     run(config, witness, shutdown).await
 }
 
@@ -136,14 +138,14 @@ pub(super) fn abort_on_panic() {
 /// Runs the host that `config` describes until `shutdown`, which says why.
 pub(super) async fn run(
     config: Config,
-    witness: Box<dyn Witness>,
+    witness: Box<dyn SessionObserver>,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), ExitError> {
     host::run(config, witness, shutdown).await.map_err(|error| {
-        let refusal = match error.fault() {
-            Fault::Configuration => ExitError::usage(&error),
-            Fault::Unavailable => ExitError::unavailable(&error),
-            Fault::Internal => ExitError::failed(&error),
+        let refusal = match error.category() {
+            ErrorCategory::Configuration => ExitError::usage(&error),
+            ErrorCategory::Unavailable => ExitError::unavailable(&error),
+            ErrorCategory::Internal => ExitError::failed(&error),
         };
         refusal.with_causes_of(&error)
     })

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::{ExitError, exit::Exit};
+use super::{ExitError, exit::ExitKind};
 
 /// How long calls that block may keep the process when all work is done and told.
 const LINGER: Duration = Duration::from_millis(500);
@@ -17,7 +17,7 @@ pub(super) fn in_runtime(
     let done = runtime.block_on(work);
     // Dropping it would wait for each of them: one on a file system that hangs never ends.
     runtime.shutdown_timeout(LINGER);
-    done.map(|()| Exit::Ok.into())
+    done.map(|()| ExitKind::Ok.into())
 }
 
 pub(super) fn runtime(builder: &mut Builder) -> Result<Runtime, ExitError> {

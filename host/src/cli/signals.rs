@@ -23,8 +23,8 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
-use super::{Exit, ExitError};
-use crate::supervisor::Asked;
+use super::{ExitError, ExitKind};
+use crate::supervisor::StopRequest;
 use soloist_heart::clock::BootTime;
 
 /// Signals that come so soon after the first are the same request: `timeout` signals a
@@ -34,24 +34,24 @@ const SAME_REQUEST: Duration = Duration::from_millis(500);
 /// Every signal that is heard. Of what is not here, KILL and STOP cannot be heard, those
 /// of the terminal's job control are left to it, and the rest tells of the process's own
 /// faults.
-const HEARD: [Sign; 14] = [
-    Sign { name: "SIGTERM", number: Number::TERM, means: Means::Stop },
-    Sign { name: "SIGINT", number: Number::INT, means: Means::Stop },
-    Sign { name: "SIGQUIT", number: Number::QUIT, means: Means::Stop },
+const HEARD: [SignalRule; 14] = [
+    SignalRule { name: "SIGTERM", number: Number::TERM, means: SignalMeaning::Stop },
+    SignalRule { name: "SIGINT", number: Number::INT, means: SignalMeaning::Stop },
+    SignalRule { name: "SIGQUIT", number: Number::QUIT, means: SignalMeaning::Stop },
     // What tells the first process of a container that the power goes (lxc-stop).
-    Sign { name: "SIGPWR", number: Number::POWER, means: Means::StopOnce },
+    SignalRule { name: "SIGPWR", number: Number::POWER, means: SignalMeaning::StopOnce },
     // Once a second from a soft limit of processor time on (setrlimit(2)).
-    Sign { name: "SIGXCPU", number: Number::XCPU, means: Means::StopOnce },
-    Sign { name: "SIGHUP", number: Number::HUP, means: Means::StopWithTerminal },
-    Sign { name: "SIGUSR1", number: Number::USR1, means: Means::Nothing },
-    Sign { name: "SIGUSR2", number: Number::USR2, means: Means::Nothing },
-    Sign { name: "SIGALRM", number: Number::ALARM, means: Means::Nothing },
-    Sign { name: "SIGVTALRM", number: Number::VTALARM, means: Means::Nothing },
-    Sign { name: "SIGPROF", number: Number::PROF, means: Means::Nothing },
-    Sign { name: "SIGIO", number: Number::IO, means: Means::Nothing },
-    Sign { name: "SIGSTKFLT", number: Number::STKFLT, means: Means::Nothing },
+    SignalRule { name: "SIGXCPU", number: Number::XCPU, means: SignalMeaning::StopOnce },
+    SignalRule { name: "SIGHUP", number: Number::HUP, means: SignalMeaning::StopWithTerminal },
+    SignalRule { name: "SIGUSR1", number: Number::USR1, means: SignalMeaning::Nothing },
+    SignalRule { name: "SIGUSR2", number: Number::USR2, means: SignalMeaning::Nothing },
+    SignalRule { name: "SIGALRM", number: Number::ALARM, means: SignalMeaning::Nothing },
+    SignalRule { name: "SIGVTALRM", number: Number::VTALARM, means: SignalMeaning::Nothing },
+    SignalRule { name: "SIGPROF", number: Number::PROF, means: SignalMeaning::Nothing },
+    SignalRule { name: "SIGIO", number: Number::IO, means: SignalMeaning::Nothing },
+    SignalRule { name: "SIGSTKFLT", number: Number::STKFLT, means: SignalMeaning::Nothing },
     // The write that was too large for `ulimit -f` fails, and is told as that.
-    Sign { name: "SIGXFSZ", number: Number::XFSZ, means: Means::Nothing },
+    SignalRule { name: "SIGXFSZ", number: Number::XFSZ, means: SignalMeaning::Nothing },
 ];
 
 /// The signals that have a number and no name, SIGRTMIN to SIGRTMAX (signal(7)): they mean
@@ -59,24 +59,27 @@ const HEARD: [Sign; 14] = [
 const REAL_TIME: RangeInclusive<i32> = 34..=64;
 
 /// What holds the other end of stdin has ended.
-const PARENT_ENDED: Sign =
-    Sign { name: "the end of its parent", number: Number::TERM, means: Means::StopOnce };
+const PARENT_ENDED: SignalRule = SignalRule {
+    name: "the end of its parent",
+    number: Number::TERM,
+    means: SignalMeaning::StopOnce,
+};
 
 /// What they are called; nobody goes by the number.
-const NUMBERED: Sign =
-    Sign { name: "a real-time signal", number: Number::USR1, means: Means::Nothing };
+const NUMBERED: SignalRule =
+    SignalRule { name: "a real-time signal", number: Number::USR1, means: SignalMeaning::Nothing };
 
 /// Something that is heard.
 #[derive(Clone, Copy, Debug)]
-struct Sign {
+struct SignalRule {
     name: &'static str,
     number: Number,
-    means: Means,
+    means: SignalMeaning,
 }
 
 /// What it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Means {
+enum SignalMeaning {
     /// A stop; said again, the end at once.
     Stop,
     /// A stop, however often it comes.
@@ -99,14 +102,14 @@ impl Signals {
     /// signal: so a child ends with a parent that holds the other end, however
     /// that one ends.
     pub(super) fn listen(parent: bool) -> Result<Self, ExitError> {
-        let mut requests = Requests::open(parent)?;
+        let mut requests = SignalRequests::open(parent)?;
         let (tell, first) = oneshot::channel();
         let watch = tokio::spawn(async move {
-            if let Request::Stop(sign) = requests.next().await {
+            if let SignalRequest::Stop(sign) = requests.next().await {
                 let _ = tell.send(sign.name);
             }
-            while !matches!(requests.next().await, Request::AtOnce) {}
-            std::process::exit(Exit::Interrupted as i32);
+            while !matches!(requests.next().await, SignalRequest::AtOnce) {}
+            std::process::exit(ExitKind::Interrupted as i32);
         });
         Ok(Self { first, watch: AbortOnDropHandle::new(watch) })
     }
@@ -123,16 +126,18 @@ impl Signals {
 /// end of stdin is a request as well.
 pub(super) fn relay(
     parent: bool,
-) -> Result<(mpsc::UnboundedReceiver<Asked>, AbortOnDropHandle<()>), ExitError> {
-    let mut requests = Requests::open(parent)?;
+) -> Result<(mpsc::UnboundedReceiver<StopRequest>, AbortOnDropHandle<()>), ExitError> {
+    let mut requests = SignalRequests::open(parent)?;
     let (tell, told) = mpsc::unbounded_channel();
     let watch = tokio::spawn(async move {
         loop {
             let asked = match requests.next().await {
                 // The host has no terminal; what is left to tell apart is Ctrl-C.
-                Request::Stop(Sign { number: Number::INT, .. }) => Asked::ToStop(Number::INT),
-                Request::Stop(_) => Asked::ToStop(Number::TERM),
-                Request::AtOnce => Asked::ToEnd,
+                SignalRequest::Stop(SignalRule { number: Number::INT, .. }) => {
+                    StopRequest::Stop(Number::INT)
+                }
+                SignalRequest::Stop(_) => StopRequest::Stop(Number::TERM),
+                SignalRequest::AtOnce => StopRequest::Kill,
             };
             if tell.send(asked).is_err() {
                 return;
@@ -144,28 +149,28 @@ pub(super) fn relay(
 
 /// What this process is asked for.
 #[derive(Clone, Copy, Debug)]
-enum Request {
-    Stop(Sign),
+enum SignalRequest {
+    Stop(SignalRule),
     AtOnce,
 }
 
 /// Makes requests of signals.
-struct Requests {
-    signs: BoxStream<'static, Sign>,
+struct SignalRequests {
+    signs: BoxStream<'static, SignalRule>,
     /// Whether this process has a terminal that can go away.
     terminal: bool,
     /// When it was asked to stop.
     asked: Option<BootTime>,
 }
 
-impl Requests {
+impl SignalRequests {
     fn open(parent: bool) -> Result<Self, ExitError> {
-        let named = HEARD.map(|sign| hear(sign.number.as_raw(), sign));
+        let named = HEARD.map(|sign| listen_for(sign.number.as_raw(), sign));
         let mut signs = named
             .into_iter()
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| ExitError::internal("cannot listen for signals", &error))?;
-        signs.extend(REAL_TIME.filter_map(|number| hear(number, NUMBERED).ok()));
+        signs.extend(REAL_TIME.filter_map(|number| listen_for(number, NUMBERED).ok()));
         if parent {
             let ended = end_of_stdin()?.map(|_| PARENT_ENDED);
             signs.push(stream::once(ended).boxed());
@@ -174,7 +179,7 @@ impl Requests {
         Ok(Self { signs: stream::select_all(signs).boxed(), terminal, asked: None })
     }
 
-    async fn next(&mut self) -> Request {
+    async fn next(&mut self) -> SignalRequest {
         loop {
             let Some(sign) = self.signs.next().await else {
                 // As long as a signal is heard there is a stream.
@@ -186,24 +191,26 @@ impl Requests {
         }
     }
 
-    fn take(&mut self, sign: Sign, now: BootTime) -> Option<Request> {
+    fn take(&mut self, sign: SignalRule, now: BootTime) -> Option<SignalRequest> {
         let stops = match sign.means {
-            Means::Stop | Means::StopOnce => true,
-            Means::StopWithTerminal => self.terminal,
-            Means::Nothing => false,
+            SignalMeaning::Stop | SignalMeaning::StopOnce => true,
+            SignalMeaning::StopWithTerminal => self.terminal,
+            SignalMeaning::Nothing => false,
         };
         match self.asked {
             _ if !stops => {
-                let Sign { name, .. } = sign;
+                let SignalRule { name, .. } = sign;
                 info!(event = "signal", name, "{name} asks for nothing here");
                 None
             }
             None => {
                 self.asked = Some(now);
-                Some(Request::Stop(sign))
+                Some(SignalRequest::Stop(sign))
             }
-            Some(first) if sign.means == Means::Stop && now.since(first) >= SAME_REQUEST => {
-                Some(Request::AtOnce)
+            Some(first)
+                if sign.means == SignalMeaning::Stop && now.since(first) >= SAME_REQUEST =>
+            {
+                Some(SignalRequest::AtOnce)
             }
             Some(_) => None,
         }
@@ -211,7 +218,7 @@ impl Requests {
 }
 
 /// Each time that the signal of this number comes.
-fn hear(number: i32, sign: Sign) -> io::Result<BoxStream<'static, Sign>> {
+fn listen_for(number: i32, sign: SignalRule) -> io::Result<BoxStream<'static, SignalRule>> {
     let mut signal = signal(SignalKind::from_raw(number))?;
     Ok(stream::poll_fn(move |context| signal.poll_recv(context)).map(move |()| sign).boxed())
 }
@@ -259,7 +266,7 @@ mod tests {
 
     /// What these signals ask for, each with the milliseconds at which it comes.
     fn asked(terminal: bool, heard: &[(&str, u64)]) -> Vec<String> {
-        let mut requests = Requests { signs: stream::empty().boxed(), terminal, asked: None };
+        let mut requests = SignalRequests { signs: stream::empty().boxed(), terminal, asked: None };
         let mut take = |(name, ms): &(&str, u64)| {
             let known = HEARD.into_iter().chain([PARENT_ENDED]).find(|sign| sign.name == *name);
             let sign = known.unwrap_or_else(|| panic!("{name} is not heard"));
@@ -268,8 +275,8 @@ mod tests {
         let requests = heard.iter().filter_map(&mut take);
         requests
             .map(|request| match request {
-                Request::Stop(sign) => format!("stop: {}", sign.name),
-                Request::AtOnce => "at once".into(),
+                SignalRequest::Stop(sign) => format!("stop: {}", sign.name),
+                SignalRequest::AtOnce => "at once".into(),
             })
             .collect()
     }
@@ -308,7 +315,7 @@ mod tests {
                 .lines()
                 .find(|line| line.starts_with('|') && line.contains(&format!("`{}`", sign.name)));
             let row = row.unwrap_or_else(|| panic!("no row for {}", sign.name));
-            assert_eq!(row.contains("| nothing"), sign.means == Means::Nothing, "{row}");
+            assert_eq!(row.contains("| nothing"), sign.means == SignalMeaning::Nothing, "{row}");
         }
     }
 }

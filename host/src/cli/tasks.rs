@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::{
     ExitError,
-    client::{Client, HostArgs, Question, STORE_PATIENCE},
-    table::{Cell, Table},
+    api_client::{ApiClient, ApiRequest, HostArgs, STORE_PATIENCE},
     terminal::{Paint, say, say_json},
+    text_table::{TableCell, TextTable},
 };
-use crate::api::{Dealt, TaskEntry};
+use crate::api::{DeadLetterCount, TaskEntry};
 use soloist_text::rfc3339;
 
 /// How many dead letters are listed.
@@ -27,11 +27,11 @@ pub(super) struct TasksArgs {
     #[command(flatten)]
     host: HostArgs,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<TasksCommand>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum TasksCommand {
     /// Show how a cast stands, as JSON
     Show {
         /// The task
@@ -41,11 +41,11 @@ enum Command {
     },
     /// Deal with the casts that were given up
     #[command(subcommand)]
-    Dead(Dead),
+    Dead(DeadLetterCommand),
 }
 
 #[derive(Debug, Subcommand)]
-enum Dead {
+enum DeadLetterCommand {
     /// Show what was given up, and why
     List {
         /// The task
@@ -75,24 +75,24 @@ pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
     let (client, json) = (args.host.client()?, args.json);
     let get = |steps: &[&str]| of_tasks(&client, Method::GET, steps);
     match args.command {
-        None if json => say_json(&get(&[]).ask(STORE_PATIENCE).await?.text()?),
+        None if json => say_json(&get(&[]).send(STORE_PATIENCE).await?.text()?),
         None => say(&show(&list(&client).await?, Paint::stdout())),
-        Some(Command::Show { task, id }) => {
-            say_json(&pretty(&get(&[&task, &id]).ask(STORE_PATIENCE).await?.json()?)?);
+        Some(TasksCommand::Show { task, id }) => {
+            say_json(&pretty(&get(&[&task, &id]).send(STORE_PATIENCE).await?.json()?)?);
         }
-        Some(Command::Dead(Dead::List { task })) => {
+        Some(TasksCommand::Dead(DeadLetterCommand::List { task })) => {
             let letters = get(&[&task, "dead"]).option("limit", &LETTERS.to_string());
-            let letters: Vec<Value> = letters.ask(STORE_PATIENCE).await?.json()?;
+            let letters: Vec<Value> = letters.send(STORE_PATIENCE).await?.json()?;
             if json {
                 say_json(&pretty(&letters.into())?);
             } else {
                 say(&dead(&task, &letters));
             }
         }
-        Some(Command::Dead(Dead::Replay { task, id })) => {
+        Some(TasksCommand::Dead(DeadLetterCommand::Replay { task, id })) => {
             deal(&client, Method::POST, &task, id, "in the queue again").await?;
         }
-        Some(Command::Dead(Dead::Purge { task, id, .. })) => {
+        Some(TasksCommand::Dead(DeadLetterCommand::Purge { task, id, .. })) => {
             deal(&client, Method::DELETE, &task, id, "taken away").await?;
         }
     }
@@ -100,18 +100,18 @@ pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
 }
 
 /// The tasks that a host knows.
-pub(super) async fn list(client: &Client) -> Result<Vec<TaskEntry>, ExitError> {
-    of_tasks(client, Method::GET, &[]).ask(STORE_PATIENCE).await?.json()
+pub(super) async fn list(client: &ApiClient) -> Result<Vec<TaskEntry>, ExitError> {
+    of_tasks(client, Method::GET, &[]).send(STORE_PATIENCE).await?.json()
 }
 
 /// A question about tasks.
-fn of_tasks<'a>(client: &'a Client, method: Method, steps: &[&str]) -> Question<'a> {
-    client.question(method, &[&["v1", "tasks"], steps].concat())
+fn of_tasks<'a>(client: &'a ApiClient, method: Method, steps: &[&str]) -> ApiRequest<'a> {
+    client.request(method, &[&["v1", "tasks"], steps].concat())
 }
 
 /// Deals with dead letters, and says with how many.
 async fn deal(
-    client: &Client,
+    client: &ApiClient,
     method: Method,
     task: &str,
     id: Option<String>,
@@ -121,7 +121,7 @@ async fn deal(
     if let Some(id) = id {
         letters = letters.option("id", &id);
     }
-    let dealt: Dealt = letters.ask(STORE_PATIENCE).await?.json()?;
+    let dealt: DeadLetterCount = letters.send(STORE_PATIENCE).await?.json()?;
     say(&format!("{} {done}\n", dealt.count));
     Ok(())
 }
@@ -135,7 +135,7 @@ fn show(tasks: &[TaskEntry], paint: Paint) -> String {
     if tasks.is_empty() {
         return "no tasks: a plugin that exports soloist:plugin/task makes one\n".to_owned();
     }
-    let mut table = Table::new(["TASK", "HOSTS", "ON", "TIMEOUT"]);
+    let mut table = TextTable::new(["TASK", "HOSTS", "ON", "TIMEOUT"]);
     for task in tasks {
         let hosts: Vec<_> = task.hosts.iter().map(|host| &**host).collect();
         let hosts = if hosts.is_empty() { "none".to_owned() } else { hosts.join(", ") };
@@ -154,14 +154,14 @@ fn dead(task: &str, letters: &[Value]) -> String {
     if letters.is_empty() {
         return format!("no dead letters of {task}\n");
     }
-    let mut table = Table::new(["ID", "GIVEN UP", "ATTEMPTS", "WHY"]);
+    let mut table = TextTable::new(["ID", "GIVEN UP", "ATTEMPTS", "WHY"]);
     for letter in letters {
         let text = |key: &str| letter[key].as_str().unwrap_or_default();
         let at = letter["ended"].as_u64().map(rfc3339).unwrap_or_default();
         table.row([
             text("id").into(),
             at.into(),
-            Cell::from(letter["attempts"].to_string()),
+            TableCell::from(letter["attempts"].to_string()),
             text("error").lines().next().unwrap_or_default().into(),
         ]);
     }

@@ -15,8 +15,8 @@ use std::{
 
 use owo_colors::{OwoColorize, Style};
 
-pub(super) use soloist_text::tame;
-use soloist_text::{steers, tame_json};
+pub(super) use soloist_text::sanitize;
+use soloist_text::{affects_display, sanitize_json};
 
 /// Set for child processes whose output a parent passes on to a terminal.
 pub(super) const COLOR_VARIABLE: &str = "SOLOIST_COLOR";
@@ -70,7 +70,7 @@ pub(super) fn say(text: &str) {
 
 /// Writes a text of JSON to stdout.
 pub(super) fn say_json(json: &str) {
-    write(&tame_json(json));
+    write(&sanitize_json(json));
 }
 
 /// Writes `text` over what stands on the screen, without a flicker.
@@ -120,7 +120,7 @@ fn write_bytes(bytes: &[u8]) {
 fn tamed(text: &str, paint: Paint) -> String {
     let mut tamed = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(|c: char| steers(c) && !matches!(c, '\n' | '\t')) {
+    while let Some(at) = rest.find(|c: char| affects_display(c) && !matches!(c, '\n' | '\t')) {
         let (before, from) = rest.split_at(at);
         tamed += before;
         let length = colour(from).filter(|_| paint.on);
@@ -128,7 +128,7 @@ fn tamed(text: &str, paint: Paint) -> String {
             Some(length) => from.split_at(length),
             None => from.split_at(from.chars().next().map_or(0, char::len_utf8)),
         };
-        tamed += &if length.is_some() { piece.to_owned() } else { tame(piece) };
+        tamed += &if length.is_some() { piece.to_owned() } else { sanitize(piece) };
         rest = after;
     }
     tamed + rest
@@ -147,7 +147,7 @@ pub(super) fn confirm(question: &str) -> Option<bool> {
         return None;
     }
     let mut error = io::stderr().lock();
-    let _ = write!(error, "{} [y/N] ", tame(question)).and_then(|()| error.flush());
+    let _ = write!(error, "{} [y/N] ", sanitize(question)).and_then(|()| error.flush());
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
     Some(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -155,13 +155,13 @@ pub(super) fn confirm(question: &str) -> Option<bool> {
 
 /// Says something beside the result, on stderr; what others have said is tamed.
 pub(super) fn remark(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", tame(text));
+    let _ = writeln!(io::stderr().lock(), "{}", sanitize(text));
 }
 
 /// Writes an error, or a warning, to stderr, its `error:` and `help:` marked.
 pub(super) fn complain(error: &str) {
     let paint = Paint::stderr();
-    let text: String = error.lines().map(|line| mark(&tame(line), paint) + "\n").collect();
+    let text: String = error.lines().map(|line| mark(&sanitize(line), paint) + "\n").collect();
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
@@ -190,7 +190,7 @@ mod tests {
         let text = format!("{red}\ta\n\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}\u{9b}1m\u{1b}[31\r\n");
         let shown = tamed(&text, Paint { on: true });
         assert!(shown.starts_with(&format!("{red}\ta\n\\u{{1b}}[2J")), "{shown:?}");
-        let steering = |c: &char| steers(*c) && !matches!(c, '\n' | '\t');
+        let steering = |c: &char| affects_display(*c) && !matches!(c, '\n' | '\t');
         assert_eq!(shown.chars().filter(steering).count(), 2, "{shown:?}");
         // Where there are no colours, none of them is ours.
         assert!(!tamed(&text, Paint::OFF).chars().any(|c| steering(&c)));

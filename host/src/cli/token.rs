@@ -27,19 +27,19 @@ const BYTES: usize = 32;
 #[derive(Debug, Args)]
 pub(super) struct TokenArgs {
     #[command(subcommand)]
-    command: Command,
+    command: TokenCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    New(NewArgs),
+enum TokenCommand {
+    New(TokenNewArgs),
 }
 
 /// Make a token: it goes to stdout, this once, and the line for the settings to stderr
 ///
 /// With --file the token is kept there, and the line goes to stdout.
 #[derive(Debug, Args)]
-struct NewArgs {
+struct TokenNewArgs {
     /// Who gets it
     name: String,
     /// What it opens: `read` looks at everything, `operate` changes everything
@@ -51,7 +51,7 @@ struct NewArgs {
 }
 
 pub(super) fn main(args: TokenArgs) -> Result<std::process::ExitCode, ExitError> {
-    let Command::New(NewArgs { name, role, file }) = args.command;
+    let TokenCommand::New(TokenNewArgs { name, role, file }) = args.command;
     check_name(&name).map_err(ExitError::usage)?;
     let token = random()?;
     let line = line(&name, role, &token);
@@ -69,7 +69,7 @@ pub(super) fn main(args: TokenArgs) -> Result<std::process::ExitCode, ExitError>
             remark(&line);
         }
     }
-    Ok(super::Exit::Ok.into())
+    Ok(super::ExitKind::Ok.into())
 }
 
 /// A token, in characters that are safe in headers, URLs and shells.

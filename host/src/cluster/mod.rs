@@ -1,15 +1,15 @@
 //! Who is there, who leads, and what people tell a cluster to do.
 
-mod clocks;
+mod clock_comparer;
 mod commands;
-mod peers;
+mod peer_client;
 mod registrar;
 
-pub use clocks::Clocks;
+pub use clock_comparer::ClockComparer;
 pub use commands::{
-    CommandError, Commands, Done, DrainOrder, HandedOver, Obstacle, PauseOrder, RemoveOrder,
-    ResignOrder,
+    CommandAnswer, CommandError, CommandErrorKind, Commands, DrainOrder, HandedOver, PauseOrder,
+    RemoveOrder, ResignOrder,
 };
-pub use peers::{AskError, CREDENTIAL, PASSED_ON, Passport, Peers, Reading};
-pub(crate) use peers::{STRANGER, is_stranger};
+pub use peer_client::{CREDENTIAL, LineStream, PASSED_ON, PeerClient, PeerCredentials, PeerError};
+pub(crate) use peer_client::{STRANGER, is_unauthorized};
 pub use registrar::Registrar;

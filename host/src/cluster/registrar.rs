@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use soloist_heart::clock::unix_ms;
-use soloist_stores::{Known, Member, Note, Roster, Store, Topic};
+use soloist_stores::{KnownHost, Member, Note, NoteTopic, Roster, Store};
 
 /// From an entry that the store did not take to the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ impl Registrar {
                 }
                 let now = self.roster.borrow_and_update().as_ref().map(Roster::without_queues);
                 let Some(now) = now else { continue };
-                if written && now.shows_the_same(&before) {
+                if written && now.same_content(&before) {
                     continue;
                 }
                 written = self.write(self.entries(&before, &now)).await;
@@ -52,10 +52,10 @@ impl Registrar {
     }
 
     /// Whether the store has taken all of them.
-    async fn write(&self, entries: Vec<(Topic, Note)>) -> bool {
+    async fn write(&self, entries: Vec<(NoteTopic, Note)>) -> bool {
         let mut written = true;
         for (topic, note) in entries {
-            if let Err(error) = self.store.note(&topic, &note).await {
+            if let Err(error) = self.store.write_note(&topic, &note).await {
                 debug!(%error, "cannot enter a host");
                 written = false;
             }
@@ -64,8 +64,8 @@ impl Registrar {
     }
 
     /// What is to be written, now that the members are these.
-    fn entries(&self, before: &Roster, now: &Roster) -> Vec<(Topic, Note)> {
-        let mut entries: Vec<_> = self.own(now).into_iter().collect();
+    fn entries(&self, before: &Roster, now: &Roster) -> Vec<(NoteTopic, Note)> {
+        let mut entries: Vec<_> = self.own_entry(now).into_iter().collect();
         if now.members.first().is_some_and(|(_, first)| first.name == self.member.name) {
             let members = before.members.iter().map(|(_, member)| member);
             let gone = members.filter(|member| now.member(&member.name).is_none());
@@ -75,7 +75,7 @@ impl Registrar {
     }
 
     /// This host's own entry, if it is a member and the list says something else of it.
-    fn own(&self, roster: &Roster) -> Option<(Topic, Note)> {
+    fn own_entry(&self, roster: &Roster) -> Option<(NoteTopic, Note)> {
         let name = &self.member.name;
         // A namesake enters itself. What a host says of its tasks and failures changes.
         let there = roster.member(name)?;
@@ -95,16 +95,16 @@ impl Registrar {
 }
 
 /// The entry of one that has gone, unless it is being removed.
-fn gone_entry(roster: &Roster, member: &Member) -> Option<(Topic, Note)> {
+fn gone_entry(roster: &Roster, member: &Member) -> Option<(NoteTopic, Note)> {
     if roster.notes.removed.contains_key(&member.name) {
         return None;
     }
     Some(entry(roster.notes.known.get(&member.name)?.first_seen, member))
 }
 
-fn entry(first_seen: u64, member: &Member) -> (Topic, Note) {
-    let known = Known { first_seen, last_seen: unix_ms(), member: member.clone() };
-    (Topic::Known(member.name.clone()), Note::Known(known))
+fn entry(first_seen: u64, member: &Member) -> (NoteTopic, Note) {
+    let known = KnownHost { first_seen, last_seen: unix_ms(), member: member.clone() };
+    (NoteTopic::Known(member.name.clone()), Note::Known(known))
 }
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
         // It has asked before this does, and the store works in that order.
         tokio::task::yield_now().await;
         let (topic, note) = entry(7, &member());
-        store.note(&topic, &note).await.unwrap_err();
+        store.write_note(&topic, &note).await.unwrap_err();
         busy.execute_batch("ROLLBACK").unwrap();
         let known = async {
             let mut rosters = store.watch().await.unwrap();

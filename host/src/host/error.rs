@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use metrics_exporter_prometheus::BuildError;
 use tokio::task::JoinError;
 
-use crate::api::EntranceError;
+use crate::api::AccessControlError;
 use soloist_guests::plugin::EngineError;
 use soloist_stores::StoreError;
 use soloist_tls::TlsError;
@@ -42,7 +42,7 @@ pub enum HostError {
     Traces(TracesError),
     /// Nobody can be let in to the control API.
     #[error(transparent)]
-    Entrance(EntranceError),
+    Entrance(AccessControlError),
     /// The store refused this host, or is none.
     #[error(transparent)]
     Store(StoreError),
@@ -61,7 +61,7 @@ pub enum HostError {
 
 /// Who has to mend it; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ErrorCategory {
     /// The configuration, or a plugin, must be mended.
     Configuration,
     /// Something that the host needs is not there.
@@ -73,18 +73,18 @@ pub enum Fault {
 impl HostError {
     /// Who has to mend it.
     #[must_use]
-    pub fn fault(&self) -> Fault {
+    pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::Store(error) if error.is_transient() => Fault::Unavailable,
+            Self::Store(error) if error.is_transient() => ErrorCategory::Unavailable,
             Self::Action { .. }
             | Self::Store(_)
             | Self::Tls(_)
             | Self::Traces(_)
-            | Self::Entrance(_) => Fault::Configuration,
+            | Self::Entrance(_) => ErrorCategory::Configuration,
             Self::Engine(EngineError::Linker { .. }) | Self::Measurements(_) | Self::Broken(_) => {
-                Fault::Internal
+                ErrorCategory::Internal
             }
-            Self::Engine(_) | Self::Listen { .. } | Self::System(_) => Fault::Unavailable,
+            Self::Engine(_) | Self::Listen { .. } | Self::System(_) => ErrorCategory::Unavailable,
         }
     }
 }

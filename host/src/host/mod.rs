@@ -4,12 +4,12 @@
 //! beats. Stop: terms end and the session is given back, with the control API up to the end
 //! to say so.
 
-mod announce;
-mod asking;
+mod cluster_services;
 mod error;
-mod labour;
-mod people;
+mod service_notifier;
 mod status;
+mod task_service;
+mod usage_hints;
 
 use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
@@ -18,26 +18,33 @@ use tokio::{net::TcpListener, runtime, sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-pub use error::{Fault, HostError};
+pub use error::{ErrorCategory, HostError};
 
-use self::{announce::Announcer, labour::Labour, people::People, status::Observer};
+use self::{
+    cluster_services::ClusterServices, service_notifier::ServiceNotifier, status::HostStatusSource,
+    task_service::TaskService,
+};
 use crate::{
-    action::{Catalog, Desk, Jobs, Lobby, Offers, Preparing},
-    api::{self, Desks, Entrance, JobSource, LogSource},
-    cluster::{Clocks, Passport, Peers},
+    action::{ActionDirectory, Catalog, JobServices, JobTriggers, Preparing, TaskOffers},
+    api::{self, ApiServices, Entrance, JobApi, LogApi},
+    cluster::{ClockComparer, PeerClient, PeerCredentials},
     relay::{self, Relay},
-    term::{self, GapWatch, Gaps, Health, Ranking, Readiness, Report, Sidelines, Standby},
+    term::{
+        self, ActionHealth, FailureReport, GapWatch, Gaps, PluginRanking, ReadinessWatch,
+        StandbyHooks, StandbyNotifier,
+    },
     wall_clock::WallClock,
 };
-use soloist_config::{Config, Reading};
-use soloist_guests::plugin::Engine;
+use soloist_config::{ActionSet, Config};
+use soloist_guests::plugin::PluginEngine;
 use soloist_heart::Group;
 use soloist_leadership::{
-    Driver, ElectionThread, Follower, Freshness, Rehearsal, Rehearsed, Sight, Watchdog, Witness,
+    Driver, ElectionThread, Rehearsal, RehearsalResult, RosterFollower, RosterFreshness,
+    RosterView, SessionObserver, Watchdog,
 };
-use soloist_stores::{self as store, Member, Store, Topic};
+use soloist_stores::{self as store, Member, NoteTopic, Store};
 use soloist_telemetry::{journal::Journal, measure::Measurements};
-use soloist_trace::Exporter;
+use soloist_trace::TraceExporter;
 
 /// Runs a host until `shutdown` says why it should stop, and then until it has.
 /// `witness` is told of its sessions.
@@ -46,26 +53,26 @@ use soloist_trace::Exporter;
 /// Why it could not start. Once it has started, it goes on until it is told to stop.
 pub async fn run(
     config: Config,
-    witness: Box<dyn Witness>,
+    witness: Box<dyn SessionObserver>,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), HostError> {
-    let announcer = Announcer::of_environment();
+    let announcer = ServiceNotifier::of_environment();
     let (beats, over) = (TaskTracker::new(), CancellationToken::new());
     // From the beginning: compiling takes its time, and a host that comes back is watched.
-    beats.spawn(announcer.clone().beat(over.clone()));
+    beats.spawn(announcer.clone().run_watchdog(over.clone()));
     let _over = over.clone().drop_guard();
     let exporter = (config.traces.as_ref())
-        .map(|traces| Exporter::start(traces, &config.host.name))
+        .map(|traces| TraceExporter::start(traces, &config.host.name))
         .transpose()
         .map_err(HostError::Traces)?;
     let thread = ElectionThread::start().map_err(HostError::System)?;
-    announcer.include(thread.handle());
+    announcer.watch_election(thread.handle());
     let mut shutdown = pin!(shutdown);
     tokio::select! {
-        prepared = Prepared::by(&config, thread.handle()) => {
-            let host = Host::start(&config, &thread, prepared?, witness)?;
+        prepared = PreparedHost::by(&config, thread.handle()) => {
+            let host = RunningHost::start(&config, &thread, prepared?, witness)?;
             announcer.ready();
-            host.perform(&announcer, shutdown).await;
+            host.run(&announcer, shutdown).await;
         }
         reason = &mut shutdown => {
             info!(event = "shutdown", reason, "stopping before it has begun: {reason}");
@@ -84,22 +91,22 @@ pub async fn run(
 }
 
 /// What must be there before anything runs.
-struct Prepared {
+struct PreparedHost {
     catalog: Catalog,
-    ranking: Ranking,
+    ranking: PluginRanking,
     listener: TcpListener,
     entrance: Arc<Entrance>,
     store: Arc<dyn Store>,
-    peers: Peers,
+    peers: PeerClient,
     measurements: Measurements,
 }
 
-impl Prepared {
+impl PreparedHost {
     /// What `config` describes. The control API answers all the while, and says what is waited
     /// for: compiling takes its time, and a host that is only slow is not to be killed.
     async fn by(config: &Config, thread: &runtime::Handle) -> Result<Self, HostError> {
         let measurements = Measurements::start().map_err(HostError::Measurements)?;
-        let peers = Peers::new(&Passport::of(&config.host)).map_err(HostError::Tls)?;
+        let peers = PeerClient::new(&PeerCredentials::of(&config.host)).map_err(HostError::Tls)?;
         let listener = listen(config).await?;
         let bound = listener.local_addr().map_err(HostError::System)?;
         let entrance = Arc::new(Entrance::of(&config.host, bound).map_err(HostError::Entrance)?);
@@ -116,12 +123,12 @@ impl Prepared {
 }
 
 /// A host whose parts are all running.
-struct Host {
+struct RunningHost {
     name: Arc<str>,
     store: Arc<dyn Store>,
-    driver: soloist_leadership::Handle,
-    relay: relay::Handle,
-    labour: Labour,
+    driver: soloist_leadership::DriverHandle,
+    relay: relay::RunningRelay,
+    tasks: TaskService,
     drain: Duration,
     around: TaskTracker,
     stop: CancellationToken,
@@ -129,54 +136,54 @@ struct Host {
     leave: CancellationToken,
 }
 
-impl Host {
+impl RunningHost {
     fn start(
         config: &Config,
         thread: &ElectionThread,
-        prepared: Prepared,
-        witness: Box<dyn Witness>,
+        prepared: PreparedHost,
+        witness: Box<dyn SessionObserver>,
     ) -> Result<Self, HostError> {
-        let Prepared { catalog, ranking, listener, entrance, store, peers, measurements } =
+        let PreparedHost { catalog, ranking, listener, entrance, store, peers, measurements } =
             prepared;
         let listen = listener.local_addr().map_err(HostError::System)?;
         let member = member(config, config.host.url(listen));
         let (roster_to, roster) = watch::channel(None);
-        let freshness = Freshness::default();
-        let sight = Sight::new(roster.clone(), freshness.clone(), config.timings);
+        let freshness = RosterFreshness::default();
+        let sight = RosterView::new(roster.clone(), freshness.clone(), config.timings);
         let (programme, engine) = (catalog.programme(), catalog.engine());
         let state = store.state().map_err(HostError::Store)?;
         let ledger = store.ledger().map_err(HostError::Store)?;
         let (clock, wall) = WallClock::of_this_machine();
         let (compared_to, compared) = watch::channel(None);
         let clock = clock.compared_by(compared);
-        let jobs = Jobs { ledger, desk: Desk::default(), clock: clock.clone() };
-        let (lobby, name) = (Lobby::default(), Arc::clone(&config.host.name));
+        let jobs = JobServices { ledger, triggers: JobTriggers::default(), clock: clock.clone() };
+        let (lobby, name) = (ActionDirectory::default(), Arc::clone(&config.host.name));
         let journal = Journal::default();
         let relay =
             Relay::new(name, peers.clone(), lobby.clone(), programme.clone(), roster.clone());
-        let health = Health::new(
+        let health = ActionHealth::new(
             Arc::clone(&config.host.name),
             config.timings.cool_down_max,
             roster.clone(),
         );
-        let sidelines = Sidelines::new(Arc::clone(&config.host.name));
+        let sidelines = StandbyHooks::new(Arc::clone(&config.host.name));
         let mut labour =
-            Labour::start(config, &peers, &store, &programme, catalog.failures(), &roster)
+            TaskService::start(config, &peers, &store, &programme, catalog.failures(), &roster)
                 .map_err(HostError::Store)?;
         let watchdog = Watchdog::start(config.timings).map_err(HostError::System)?;
         // To the end: what is torn down moves as well.
         drop(tokio::spawn(watchdog.pulse("this host")));
         drop(thread.handle().spawn(watchdog.pulse("its election")));
         let (member_to, said) = watch::channel(member.clone());
-        let performer = Arc::new(term::Actions {
+        let performer = Arc::new(term::ActionPerformer {
             state: Arc::clone(&state),
-            tasks: labour.calls(),
+            task_calls: labour.calls(),
             programme: programme.clone(),
-            lobby: lobby.clone(),
+            directory: lobby.clone(),
             jobs: jobs.clone(),
-            catalog: catalog.failures(),
+            trial_failures: catalog.failures(),
             health: health.clone(),
-            sidelines: sidelines.clone(),
+            standby_hooks: sidelines.clone(),
             stop_budget: config.timings.stop_budget,
             drain: config.timings.drain,
         });
@@ -188,17 +195,17 @@ impl Host {
             groups,
             performer,
             watchdog,
-            spread: spread(config),
+            spread: spread_groups(config),
             roster: roster.clone(),
             freshness: freshness.clone(),
-            witness,
+            session_observer: witness,
             journal: journal.clone(),
         }
         .start(thread.handle(), runtime::Handle::current());
-        let saying = say(member_to, health.report(), labour.offers());
-        let readiness = Readiness {
+        let saying = publish_member(member_to, health.report(), labour.offers());
+        let readiness = ReadinessWatch {
             programme: programme.clone(),
-            lobby: lobby.clone(),
+            directory: lobby.clone(),
             member: member.clone(),
             roster: roster.clone(),
             view: driver.view(),
@@ -206,9 +213,9 @@ impl Host {
             clock: clock.clone(),
             events: driver.events(),
         };
-        labour.take_casts(config, driver.view(), roster.clone());
+        labour.start_casts(config, driver.view(), roster.clone());
         let leave = CancellationToken::new();
-        let people = People {
+        let people = ClusterServices {
             config,
             member: &member,
             peers: &peers,
@@ -221,7 +228,11 @@ impl Host {
         let strategies = ranking.refused().to_owned();
         let strategist = people.strategist(ranking, leave.clone());
         let (registrar, commands) = (people.registrar(), people.commands());
-        let standby = Standby { programme: programme.clone(), roster: roster.clone(), sidelines };
+        let standby = StandbyNotifier {
+            programme: programme.clone(),
+            roster: roster.clone(),
+            hooks: sidelines,
+        };
         let rehearsal = Rehearsal {
             host: Arc::clone(&config.host.name),
             store: Arc::clone(&store),
@@ -229,7 +240,7 @@ impl Host {
             view: driver.view(),
             journal: journal.clone(),
         };
-        let (rehearsed_to, rehearsed) = watch::channel(Rehearsed::default());
+        let (rehearsed_to, rehearsed) = watch::channel(RehearsalResult::default());
         let gap_watch = GapWatch {
             host: Arc::clone(&config.host.name),
             patience: config.timings.ttl * 2,
@@ -239,8 +250,8 @@ impl Host {
             journal: journal.clone(),
         };
         let (gaps_to, gaps) = watch::channel(Gaps::default());
-        let observer = Observer {
-            workshop: labour.workshop(),
+        let observer = HostStatusSource {
+            pools: labour.pools(),
             cluster: config.cluster.clone(),
             member,
             groups: config.groups.clone(),
@@ -248,7 +259,7 @@ impl Host {
             listen,
             store: store.label().to_owned(),
             programme,
-            lobby,
+            directory: lobby,
             engine,
             view: driver.view(),
             sight,
@@ -258,22 +269,22 @@ impl Host {
             measurements: measurements.clone(),
         };
         let (host, retry) = (Arc::clone(&config.host.name), config.timings.retry);
-        let clocks = Clocks {
+        let clocks = ClockComparer {
             host: Arc::clone(&host),
             clock,
             peers: peers.clone(),
             roster: roster.clone(),
             compared: compared_to,
         };
-        let job_source = JobSource {
+        let job_source = JobApi {
             host: Arc::clone(&host),
             programme: observer.programme.clone(),
             peers: peers.clone(),
             roster: roster.clone(),
             jobs,
-            obstacle: no_claims(observer.rehearsed.clone()),
+            obstacle: claim_obstacle(observer.rehearsed.clone()),
         };
-        let logs = LogSource {
+        let logs = LogApi {
             host: Arc::clone(&host),
             programme: observer.programme.clone(),
             peers,
@@ -283,7 +294,7 @@ impl Host {
         let clients = observer.engine.budget().clients().clone();
         let (performed, known) = (observer.programme.clone(), logs.roster.clone());
         let name = Arc::clone(&host);
-        let follower = Follower {
+        let follower = RosterFollower {
             store: Arc::clone(&store),
             host,
             freshness,
@@ -300,14 +311,14 @@ impl Host {
         around.spawn(registrar.run(stop.clone()));
         around.spawn(standby.run(stop.clone()));
         around.spawn(gap_watch.run(gaps_to, stop.clone()));
-        around.spawn(catalog.keep_up(stop.clone()));
-        around.spawn(measurements.keep_up(stop.clone()));
+        around.spawn(catalog.follow_folder(stop.clone()));
+        around.spawn(measurements.run_upkeep(stop.clone()));
         around.spawn(wall.run(stop.clone()));
         around.spawn(clocks.run(stop.clone()));
         let (observer, commands) = (Arc::new(observer), Arc::new(commands));
-        let (jobs, tasks, asked) = (Arc::new(job_source), labour.desk(), relay.clone());
+        let (jobs, tasks, asked) = (Arc::new(job_source), labour.api(), relay.clone());
         let logs = Arc::new(logs);
-        let desks = Desks {
+        let desks = ApiServices {
             source: observer,
             state,
             journal,
@@ -330,20 +341,21 @@ impl Host {
         if config.all_or_none {
             let url = format!("{scheme}://{listen}");
             let (performed, name) = (Arc::clone(&performed.borrow()), Arc::clone(&name));
-            let asking = async move { asking::tell(&performed, &name, &url, known).await };
+            let asking =
+                async move { usage_hints::log_usage_hints(&performed, &name, &url, known).await };
             around.spawn(stop.clone().run_until_cancelled_owned(asking).map(drop));
         }
-        if config.host.asks_who() && !config.host.has_passport() {
+        if config.host.requires_credentials() && !config.host.can_operate_peers() {
             warn!(
                 "other hosts that ask for a token refuse this one: give all of them the same \
                  `peer_token` in [api]"
             );
         }
-        Ok(Self { name, store, driver, relay, labour, drain, around, stop, leave })
+        Ok(Self { name, store, driver, relay, tasks: labour, drain, around, stop, leave })
     }
 
     /// Goes on until `shutdown` says why it should stop, and then until it has.
-    async fn perform(self, announcer: &Announcer, shutdown: impl Future<Output = &'static str>) {
+    async fn run(self, announcer: &ServiceNotifier, shutdown: impl Future<Output = &'static str>) {
         let reason = tokio::select! {
             reason = shutdown => reason,
             () = self.leave.cancelled() => "removed from the cluster",
@@ -357,16 +369,16 @@ impl Host {
         self.relay.close();
         // Others lead while the casts of this host are finished under its session.
         self.driver.stand_down();
-        self.labour.rest().await;
+        self.tasks.drain().await;
         if self.leave.is_cancelled() {
-            self.forget().await;
+            self.erase_own_entry().await;
         }
         if let Err(error) = self.driver.shut_down().await {
             warn!(%error, "the driver broke down; the session will run out by itself");
         }
         // What came in for the next leader is still handed on to it.
         self.relay.finish(self.drain).await;
-        self.labour.close().await;
+        self.tasks.close().await;
         self.stop.cancel();
         self.around.close();
         self.around.wait().await;
@@ -374,8 +386,8 @@ impl Host {
 
     /// Takes this host out of the list of those that are known: who has removed it sees by that
     /// that it has stopped, and did not merely fall silent. Nothing of a term is alive.
-    async fn forget(&self) {
-        if let Err(error) = self.store.erase(&Topic::Known(self.name.to_string())).await {
+    async fn erase_own_entry(&self) {
+        if let Err(error) = self.store.erase_note(&NoteTopic::Known(self.name.to_string())).await {
             warn!(%error, "this host stays in the list of those that are known");
         }
     }
@@ -385,14 +397,14 @@ impl Host {
 async fn prepare(
     config: &Config,
     told: watch::Sender<Preparing>,
-) -> Result<(Catalog, Ranking), HostError> {
+) -> Result<(Catalog, PluginRanking), HostError> {
     let source = Arc::clone(&config.source);
     let Config { actions, refused, .. } = config.clone();
     let (groups, functions) = (config.groups.clone(), config.functions.clone());
     let prepared = spawn_blocking(move || -> Result<_, HostError> {
-        let engine = Arc::new(Engine::of_this_program(functions)?);
-        let ranking = Ranking::load(&engine, &groups);
-        Ok((Catalog::prepare(source, Reading { actions, refused }, engine, &told), ranking))
+        let engine = Arc::new(PluginEngine::for_this_program(functions)?);
+        let ranking = PluginRanking::load(&engine, &groups);
+        Ok((Catalog::prepare(source, ActionSet { actions, refused }, engine, &told), ranking))
     });
     let (catalog, ranking) = prepared.await.map_err(HostError::Broken)??;
     let programme = Arc::clone(&catalog.programme().borrow());
@@ -409,14 +421,14 @@ async fn prepare(
 }
 
 /// Why this host could claim no firing now, by its rehearsals.
-fn no_claims(
-    rehearsed: watch::Receiver<Rehearsed>,
+fn claim_obstacle(
+    rehearsed: watch::Receiver<RehearsalResult>,
 ) -> Box<dyn Fn() -> Option<String> + Send + Sync> {
     Box::new(move || match &*rehearsed.borrow() {
-        Rehearsed::Badly(why) => {
+        RehearsalResult::Refused(why) => {
             Some(format!("by what this host tries, none can be claimed: {why}"))
         }
-        Rehearsed::NotYet | Rehearsed::Well => None,
+        RehearsalResult::NotYet | RehearsalResult::Accepted => None,
     })
 }
 
@@ -441,10 +453,10 @@ async fn open_store(
 
 /// Keeps what this host says of itself among the members: beside what stays the same, what
 /// fails on it, and what tasks it takes calls of.
-async fn say(
+async fn publish_member(
     to: watch::Sender<Member>,
-    mut failing: watch::Receiver<Report>,
-    mut offers: watch::Receiver<Offers>,
+    mut failing: watch::Receiver<FailureReport>,
+    mut offers: watch::Receiver<TaskOffers>,
 ) {
     loop {
         to.send_modify(|member| {
@@ -466,7 +478,7 @@ async fn listen(config: &Config) -> Result<TcpListener, HostError> {
 }
 
 /// The groups that are spread.
-fn spread(config: &Config) -> BTreeSet<Group> {
+fn spread_groups(config: &Config) -> BTreeSet<Group> {
     let spread = config.groups.iter().filter(|(_, group)| group.spread);
     spread.map(|(group, _)| group.clone()).collect()
 }

@@ -9,50 +9,55 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    action::{self, Action, ActionStatus, Lobby, Programme, Refused, State, Workshop},
+    action::{
+        self, Action, ActionDirectory, ActionState, ActionStatus, Programme, RefusedPlugin,
+        TaskPools,
+    },
     api::{
-        ActionEntry, GroupEntry, HostEntry, LeaderlessEntry, MemberEntry, Role, Status,
+        ActionEntry, GroupEntry, GroupRole, HostEntry, LeaderlessEntry, MemberEntry, Status,
         StatusSource, StoreEntry, StoreState, StrangerEntry,
     },
-    term::{Gap, Gaps, Why},
+    term::{Gap, GapReason, Gaps},
     wall_clock::WallClock,
 };
 use soloist_config::{GroupConfig, Mount};
-use soloist_guests::plugin::Engine;
+use soloist_guests::plugin::PluginEngine;
 use soloist_heart::{
     Group, LeaseId,
-    clock::{BootTime, Verdict, unix_ms},
+    clock::{BootTime, ClockVerdict, unix_ms},
 };
-use soloist_leadership::{HostView, Known, Rehearsed, Sight};
-use soloist_stores::{Failing, Member, Order, Roster, Standing, Stranger};
+use soloist_leadership::{HostView, KnownRoster, RehearsalResult, RosterView};
+use soloist_stores::{
+    FailedAction, ForeignCandidate, Member, OperatorOrder, QueuedCandidate, Roster,
+};
 use soloist_telemetry::measure::{self, Measurements};
-use soloist_text::{because, rfc3339};
+use soloist_text::{rfc3339, with_reason};
 
 /// Looks at everything and changes nothing.
-pub(super) struct Observer {
-    pub(super) workshop: Arc<Workshop>,
+pub(super) struct HostStatusSource {
+    pub(super) pools: Arc<TaskPools>,
     pub(super) cluster: String,
     pub(super) member: Member,
     pub(super) groups: BTreeMap<Group, GroupConfig>,
     /// The strategies that cannot be had.
-    pub(super) strategies: Vec<Refused>,
+    pub(super) strategies: Vec<RefusedPlugin>,
     pub(super) listen: SocketAddr,
     pub(super) store: String,
     pub(super) programme: watch::Receiver<Arc<Programme>>,
-    pub(super) lobby: Lobby,
-    pub(super) engine: Arc<Engine>,
+    pub(super) directory: ActionDirectory,
+    pub(super) engine: Arc<PluginEngine>,
     pub(super) view: watch::Receiver<HostView>,
-    pub(super) sight: Sight,
-    pub(super) rehearsed: watch::Receiver<Rehearsed>,
+    pub(super) sight: RosterView,
+    pub(super) rehearsed: watch::Receiver<RehearsalResult>,
     pub(super) gaps: watch::Receiver<Gaps>,
     pub(super) clock: WallClock,
     pub(super) measurements: Measurements,
 }
 
-impl StatusSource for Observer {
+impl StatusSource for HostStatusSource {
     fn status(&self) -> Status {
         let view = self.view.borrow().clone();
-        let known = self.sight.look();
+        let known = self.sight.current();
         let led = known.last().into_iter().flat_map(|roster| roster.groups.keys());
         let groups: BTreeSet<_> = view.groups.keys().chain(led).collect();
         let entry = |group: &Group| (group.to_string(), self.group(group, &view, &known));
@@ -67,7 +72,7 @@ impl StatusSource for Observer {
                 clock: self
                     .clock
                     .verdict()
-                    .filter(|it| *it != Verdict::Right)
+                    .filter(|it| *it != ClockVerdict::Right)
                     .map(|it| it.to_string()),
             },
             store: self.store(&view, &known),
@@ -80,17 +85,21 @@ impl StatusSource for Observer {
 
     fn metrics(&self) -> String {
         let view = self.view.borrow().clone();
-        let known = self.sight.look();
+        let known = self.sight.current();
         let gaps = self.gaps.borrow().clone();
         for (group, here) in &view.groups {
             let token = leader(group, &known, &gaps).map(|standing| standing.key.token.0);
-            measure::group(group.as_str(), here.role == soloist_leadership::Role::Leader, token);
-            measure::leaderless(group.as_str(), gaps.lasts(group));
+            measure::group(
+                group.as_str(),
+                here.role == soloist_leadership::GroupRole::Leader,
+                token,
+            );
+            measure::leaderless(group.as_str(), gaps.duration(group));
         }
-        measure::instances(self.engine.live());
-        measure::not_taken(self.programme.borrow().refused.len() + self.strategies.len());
-        for task in self.workshop.offers().borrow().iter() {
-            measure::task_load(task, self.workshop.load(task));
+        measure::instances(self.engine.live_instances());
+        measure::refused_actions(self.programme.borrow().refused.len() + self.strategies.len());
+        for task in self.pools.offers().borrow().iter() {
+            measure::task_load(task, self.pools.load(task));
         }
         self.measurements.render()
     }
@@ -98,7 +107,7 @@ impl StatusSource for Observer {
     fn ready(&self) -> Result<(), String> {
         let view = self.view.borrow();
         // Before what may be mended by itself.
-        if let Some(held) = &view.held {
+        if let Some(held) = &view.restart_reason {
             return Err(format!("not ready to lead: {held}"));
         }
         if let Some(obstacle) = &view.obstacle {
@@ -113,9 +122,11 @@ impl StatusSource for Observer {
             return Err(format!("no session in the store {}: {reason}", self.store));
         }
         match &*self.rehearsed.borrow() {
-            Rehearsed::Well => {}
-            Rehearsed::NotYet => return Err("no campaign was rehearsed yet".to_owned()),
-            Rehearsed::Badly(reason) => return Err(format!("no campaign could be made: {reason}")),
+            RehearsalResult::Accepted => {}
+            RehearsalResult::NotYet => return Err("no campaign was rehearsed yet".to_owned()),
+            RehearsalResult::Refused(reason) => {
+                return Err(format!("no campaign could be made: {reason}"));
+            }
         }
         if !view.joined {
             return Err("it is not among the members yet".to_owned());
@@ -125,26 +136,31 @@ impl StatusSource for Observer {
                 return Err(format!("not ready to lead {group}: {obstacle}"));
             }
         }
-        self.is_let()
+        self.check_permitted()
     }
 }
 
-impl Observer {
+impl HostStatusSource {
     /// Whether people let this host lead, and no key that is in the way of all hosts.
-    fn is_let(&self) -> Result<(), String> {
-        let (known, name) = (self.sight.look(), &self.member.name);
+    fn check_permitted(&self) -> Result<(), String> {
+        let (known, name) = (self.sight.current(), &self.member.name);
         if let Some(drain) = known.now().and_then(|roster| roster.notes.drained.get(name)) {
-            let drained = wanted("drained", &drain.order);
+            let drained = by_whom("drained", &drain.order);
             return Err(format!("{drained}; `soloist undrain {name}` lets it stand again"));
         }
         let gaps = self.gaps.borrow();
         let in_the_way = gaps.groups.iter().find_map(|(group, gap)| match &gap.why {
             // It may be about to say so.
-            Why::Silent { .. } | Why::Frozen { .. } if gaps.blamed(group).is_none() => None,
-            why @ (Why::Stranger(_) | Why::Silent { .. } | Why::Frozen { .. }) => {
+            GapReason::Silent { .. } | GapReason::Frozen { .. }
+                if gaps.blamed_gap(group).is_none() =>
+            {
+                None
+            }
+            why
+            @ (GapReason::Stranger(_) | GapReason::Silent { .. } | GapReason::Frozen { .. }) => {
                 Some((group, why))
             }
-            Why::Unknown | Why::Nobody => None,
+            GapReason::Unknown | GapReason::Nobody => None,
         });
         match in_the_way {
             Some((group, why)) => Err(format!("nobody can lead {group} now: {why}")),
@@ -152,18 +168,20 @@ impl Observer {
         }
     }
 
-    fn store(&self, view: &HostView, known: &Known) -> StoreEntry {
-        let said = view.store_error.clone().or_else(|| view.held.clone());
+    fn store(&self, view: &HostView, known: &KnownRoster) -> StoreEntry {
+        let said = view.store_error.clone().or_else(|| view.restart_reason.clone());
         let (state, last_error) = match (session(view), &*self.rehearsed.borrow()) {
             (None, _) => (StoreState::Lost, said),
-            (Some(_), Rehearsed::Badly(reason)) => (StoreState::Unwritable, Some(reason.clone())),
+            (Some(_), RehearsalResult::Refused(reason)) => {
+                (StoreState::Unwritable, Some(reason.clone()))
+            }
             (Some(_), _) => (StoreState::Ok, said),
         };
         let (current, seen) = (known.now().is_some(), known.seen().map(rfc3339));
         StoreEntry { label: self.store.clone(), state, last_error, current, seen }
     }
 
-    fn group(&self, group: &Group, view: &HostView, known: &Known) -> GroupEntry {
+    fn group(&self, group: &Group, view: &HostView, known: &KnownRoster) -> GroupEntry {
         let here = view.groups.get(group);
         let config = self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let gaps = self.gaps.borrow().clone();
@@ -176,18 +194,18 @@ impl Observer {
         let pause = known.last().and_then(|roster| roster.notes.pause_of(group));
         let heir = known.now().and_then(|roster| roster.heir(group));
         let heir = heir.filter(|_| leader.is_some()).map(|heir| heir.candidate.host.clone());
-        let role = here.map_or(Role::Out, |here| match here.role {
-            soloist_leadership::Role::Leader => Role::Leader,
-            soloist_leadership::Role::Draining | soloist_leadership::Role::Resigning => {
-                Role::Draining
+        let role = here.map_or(GroupRole::Out, |here| match here.role {
+            soloist_leadership::GroupRole::Leader => GroupRole::Leader,
+            soloist_leadership::GroupRole::Draining | soloist_leadership::GroupRole::Resigning => {
+                GroupRole::Draining
             }
-            soloist_leadership::Role::Standby if heir.as_ref() == Some(&self.member.name) => {
-                Role::Heir
+            soloist_leadership::GroupRole::Standby if heir.as_ref() == Some(&self.member.name) => {
+                GroupRole::Heir
             }
-            soloist_leadership::Role::Standby => Role::Standby,
-            soloist_leadership::Role::Out => Role::Out,
+            soloist_leadership::GroupRole::Standby => GroupRole::Standby,
+            soloist_leadership::GroupRole::Out => GroupRole::Out,
         });
-        let leads = role == Role::Leader;
+        let leads = role == GroupRole::Leader;
         let remaining = view.session.filter(|_| leads).map(|(_, d)| d.since(BootTime::now()));
         GroupEntry {
             leader: leader.map(|standing| standing.candidate.host.clone()),
@@ -206,13 +224,16 @@ impl Observer {
             strategy: config.strategy.to_string(),
             paused: pause.map(|pause| {
                 let how = if pause.freeze { "frozen" } else { "paused" };
-                wanted(how, &pause.order)
+                by_whom(how, &pause.order)
             }),
             spread_differs: known.now().and_then(|roster| {
-                soloist_leadership::odds(&self.member.name, group, config, roster)
+                soloist_leadership::spread_disagreement(&self.member.name, group, config, roster)
             }),
             leaderless: leaderless(group, &gaps),
-            strangers: strangers(known.last().map_or(&[], |it| it.strangers(group)), &gaps),
+            strangers: strangers(
+                known.last().map_or(&[], |it| it.foreign_candidates(group)),
+                &gaps,
+            ),
         }
     }
 }
@@ -224,24 +245,24 @@ fn session(view: &HostView) -> Option<LeaseId> {
 
 /// Who leads a group, as far as that is known now: who heads its queue, unless that has not
 /// performed for longer than a hand-over takes.
-fn leader<'a>(group: &Group, known: &'a Known, gaps: &Gaps) -> Option<&'a Standing> {
-    known.now()?.leader(group).filter(|_| gaps.long(group).is_none())
+fn leader<'a>(group: &Group, known: &'a KnownRoster, gaps: &Gaps) -> Option<&'a QueuedCandidate> {
+    known.now()?.leader(group).filter(|_| gaps.long_gap(group).is_none())
 }
 
 /// That nobody performs, if that is so, and more than the moment of a hand-over.
 fn leaderless(group: &Group, gaps: &Gaps) -> Option<LeaderlessEntry> {
-    let Gap { since_unix, why, .. } = gaps.long(group)?;
+    let Gap { since_unix, why, .. } = gaps.long_gap(group)?;
     let (key, lease) = match why {
-        Why::Unknown | Why::Nobody | Why::Frozen { .. } => (None, None),
-        Why::Stranger(it) => (Some(it.key.to_string()), it.lease),
-        Why::Silent { key, .. } => (Some(key.key.to_string()), Some(key.lease)),
+        GapReason::Unknown | GapReason::Nobody | GapReason::Frozen { .. } => (None, None),
+        GapReason::Stranger(it) => (Some(it.key.to_string()), it.lease),
+        GapReason::Silent { key, .. } => (Some(key.key.to_string()), Some(key.lease)),
     };
     let lease = lease.map(|lease| lease.to_string());
     Some(LeaderlessEntry { since: rfc3339(*since_unix), why: why.to_string(), key, lease })
 }
 
-fn strangers(strangers: &[Arc<Stranger>], gaps: &Gaps) -> Vec<StrangerEntry> {
-    let entry = |it: &Arc<Stranger>| StrangerEntry {
+fn strangers(strangers: &[Arc<ForeignCandidate>], gaps: &Gaps) -> Vec<StrangerEntry> {
+    let entry = |it: &Arc<ForeignCandidate>| StrangerEntry {
         key: it.key.to_string(),
         lease: it.lease.map(|lease| lease.to_string()),
         seen: rfc3339(gaps.seen.get(it).copied().unwrap_or_else(unix_ms)),
@@ -250,13 +271,13 @@ fn strangers(strangers: &[Arc<Stranger>], gaps: &Gaps) -> Vec<StrangerEntry> {
     strangers.iter().map(entry).collect()
 }
 
-impl Observer {
+impl HostStatusSource {
     fn actions(&self, roster: Option<&Roster>) -> Vec<ActionEntry> {
         let programme = Arc::clone(&self.programme.borrow());
         let mounts = action::mounts(&programme.actions, &programme.refused);
         let entry = |action: &Arc<Action>| {
             let mut status = action.status();
-            status.listen = self.lobby.bound(action).or(status.listen);
+            status.listen = self.directory.bound_address(action).or(status.listen);
             let parked = roster.and_then(|it| it.parked(action.group(), action.name()));
             let entry = action_entry(status, mounts.get(action.name()), parked);
             ActionEntry { tls: action.tls().is_some(), ..entry }
@@ -268,7 +289,7 @@ impl Observer {
 }
 
 /// Those that are there, and those that were.
-fn members(known: &Known) -> Vec<MemberEntry> {
+fn members(known: &KnownRoster) -> Vec<MemberEntry> {
     let Some(roster) = known.last() else { return Vec::new() };
     let were = roster.notes.known.values().map(|known| (known.member.name.as_str(), &known.member));
     let there = roster.members.iter().map(|(_, member)| (member.name.as_str(), &**member));
@@ -283,9 +304,9 @@ fn members(known: &Known) -> Vec<MemberEntry> {
 }
 
 /// Those that people have removed.
-fn removed(known: &Known) -> BTreeMap<String, String> {
+fn removed(known: &KnownRoster) -> BTreeMap<String, String> {
     let removed = known.last().into_iter().flat_map(|roster| &roster.notes.removed);
-    removed.map(|(name, removal)| (name.clone(), wanted("removed", &removal.order))).collect()
+    removed.map(|(name, removal)| (name.clone(), by_whom("removed", &removal.order))).collect()
 }
 
 fn member_entry(member: &Member, roster: &Roster) -> MemberEntry {
@@ -302,23 +323,23 @@ fn member_entry(member: &Member, roster: &Roster) -> MemberEntry {
         live: Some(live),
         first_seen: known.map(|known| rfc3339(known.first_seen)),
         last_seen: known.filter(|_| !live).map(|known| rfc3339(known.last_seen)),
-        drained: drained.map(|drain| wanted("drained", &drain.order)),
+        drained: drained.map(|drain| by_whom("drained", &drain.order)),
         version: member.version.clone(),
     }
 }
 
 /// As in `drained by ada: new disks`.
-fn wanted(what: &str, order: &Order) -> String {
-    because(&format!("{what} by {}", order.by), &order.reason)
+fn by_whom(what: &str, order: &OperatorOrder) -> String {
+    with_reason(&format!("{what} by {}", order.by), &order.reason)
 }
 
 /// What is parked is so on every host, for what happened on the leader.
 fn action_entry(
     action: ActionStatus,
     mount: Option<&Mount>,
-    parked: Option<&Failing>,
+    parked: Option<&FailedAction>,
 ) -> ActionEntry {
-    let state = if parked.is_some() { State::Parked } else { action.state };
+    let state = if parked.is_some() { ActionState::Parked } else { action.state };
     ActionEntry {
         name: action.name.to_string(),
         kind: action.kinds.to_string(),
@@ -336,7 +357,7 @@ fn action_entry(
 }
 
 /// What lies in the plugins folder and is no action is shown where one looks for it.
-fn refused_entry(refused: &Refused) -> ActionEntry {
+fn refused_entry(refused: &RefusedPlugin) -> ActionEntry {
     ActionEntry {
         name: refused.name.clone(),
         state: "refused".to_owned(),
@@ -350,7 +371,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use soloist_stores::{Drain, Known, Notes, Whereabouts};
+    use soloist_stores::{Drain, KnownHost, Notes, ProcessLocation};
 
     prop_compose! {
         fn member()(
@@ -360,7 +381,7 @@ mod tests {
         ) -> Member {
             let machine = url.clone();
             let (failing, tasks) = (BTreeMap::new(), BTreeSet::new());
-            let process = Whereabouts::default();
+            let process = ProcessLocation::default();
             Member {
                 name, url, labels, priority, joined, version, machine, process, failing, tasks,
             }
@@ -389,15 +410,15 @@ mod tests {
         ) {
             let mut notes = Notes::default();
             for (member, (first_seen, last_seen), (by, reason, since)) in gone {
-                let drain = Drain { order: Order { by, reason, since } };
+                let drain = Drain { order: OperatorOrder { by, reason, since } };
                 notes.drained.insert(member.name.clone(), drain);
-                notes.known.insert(member.name.clone(), Known { first_seen, last_seen, member });
+                notes.known.insert(member.name.clone(), KnownHost { first_seen, last_seen, member });
             }
             let members = there.into_iter().map(|member| (soloist_heart::LeaseId(1), member.into()));
             let mut roster = Roster { members: members.collect(), ..Roster::default() };
             roster.members.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
             roster.notes = notes.into();
-            let told = super::members(&super::Known::Now(roster));
+            let told = super::members(&super::KnownRoster::Now(roster));
             let json = serde_json::to_string(&told).unwrap();
             prop_assert_eq!(serde_json::from_str::<Vec<MemberEntry>>(&json).unwrap(), told);
         }

@@ -13,67 +13,82 @@ use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::line::Line;
-use crate::action::{Late, ReplyBody};
+use super::http2_pool::Http2Connection;
+use crate::action::{DeferredError, ResponseBody};
 use soloist_resources::shares::Share;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What a client gets. One that breaks off breaks off for the client, too.
-pub(crate) struct Carried {
-    from: From,
-    cut: Late<BoxError>,
+pub(crate) struct RelayBody {
+    source: BodySource,
+    delayed_error: DeferredError<BoxError>,
     /// Until it is gone, the drain of the term that answers waits.
     _visit: Option<TaskTrackerToken>,
     /// Until it is gone, the request counts among those under way.
-    place: Option<Share>,
+    slot: Option<Share>,
     /// The connection that it comes by, if that carries nothing else.
-    line: Option<Line>,
+    connection: Option<Http2Connection>,
 }
 
 /// What a term of this host answers, or a text of the relay's own; or another host's answer.
-type From = Either<Box<ReplyBody>, Incoming>;
+type BodySource = Either<Box<ResponseBody>, Incoming>;
 
-impl Carried {
+impl RelayBody {
     /// A text.
     pub(super) fn text(text: String) -> Self {
-        let from = From::Left(Box::new(ReplyBody::text(text)));
-        Self { from, cut: Late::default(), _visit: None, place: None, line: None }
+        let source = BodySource::Left(Box::new(ResponseBody::text(text)));
+        Self {
+            source,
+            delayed_error: DeferredError::default(),
+            _visit: None,
+            slot: None,
+            connection: None,
+        }
     }
 
     /// What a term of this host answers.
-    pub(super) fn here(answer: Response<ReplyBody>, visit: TaskTrackerToken) -> Response<Self> {
+    pub(super) fn local(answer: Response<ResponseBody>, visit: TaskTrackerToken) -> Response<Self> {
         answer.map(|body| {
-            let (from, cut) = (From::Left(Box::new(body)), Late::default());
-            Self { from, cut, _visit: Some(visit), place: None, line: None }
+            let (from, cut) = (BodySource::Left(Box::new(body)), DeferredError::default());
+            Self {
+                source: from,
+                delayed_error: cut,
+                _visit: Some(visit),
+                slot: None,
+                connection: None,
+            }
         })
     }
 
     /// What another host answers.
-    pub(super) fn there(answer: Response<Incoming>, line: Option<Line>) -> Response<Self> {
+    pub(super) fn remote(
+        answer: Response<Incoming>,
+        line: Option<Http2Connection>,
+    ) -> Response<Self> {
         answer.map(|body| {
-            let (from, cut) = (From::Right(body), Late::default());
-            Self { from, cut, _visit: None, place: None, line }
+            let (from, cut) = (BodySource::Right(body), DeferredError::default());
+            Self { source: from, delayed_error: cut, _visit: None, slot: None, connection: line }
         })
     }
 
     /// Gives the place back when it is gone.
-    pub(super) fn keep(&mut self, place: Option<Share>) {
-        self.place = place;
+    pub(super) fn hold_slot(&mut self, place: Option<Share>) {
+        self.slot = place;
     }
 }
 
-impl Drop for Carried {
+impl Drop for RelayBody {
     fn drop(&mut self) {
-        if self.from.is_end_stream()
-            && let Some(line) = self.line.take()
+        if self.source.is_end_stream()
+            && let Some(line) = self.connection.take()
         {
-            line.give_back();
+            line.release();
         }
     }
 }
 
-impl Body for Carried {
+impl Body for RelayBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -82,21 +97,23 @@ impl Body for Carried {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        if let Some(cut) = this.cut.take() {
+        if let Some(cut) = this.delayed_error.take() {
             return Poll::Ready(Some(Err(cut)));
         }
-        match ready!(Pin::new(&mut this.from).poll_frame(cx)) {
+        match ready!(Pin::new(&mut this.source).poll_frame(cx)) {
             // What the other host has sent before goes out first.
-            Some(Err(cut)) if matches!(this.from, From::Right(_)) => this.cut.keep(cut, cx),
+            Some(Err(cut)) if matches!(this.source, BodySource::Right(_)) => {
+                this.delayed_error.keep(cut, cx)
+            }
             frame => Poll::Ready(frame),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.from.is_end_stream()
+        self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.from.size_hint()
+        self.source.size_hint()
     }
 }

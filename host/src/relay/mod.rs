@@ -19,19 +19,19 @@
 //! - What waits and what is under way is bounded, in number, in time and in bytes.
 
 mod body;
-mod desk;
-mod doors;
-mod errand;
-mod failed;
-mod headers;
-mod hop;
+mod client;
+mod context;
+mod error;
+mod forward_error;
+mod host_header;
+mod http2_pool;
 mod limits;
-mod line;
-mod marks;
-mod refusal;
-mod shared;
-mod trail;
+mod listeners;
+mod relay_headers;
+mod relayed_request;
+mod service;
 mod tunnel;
+mod unserved_header;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -44,26 +44,28 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::body::Carried;
-use self::{desk::Desk, doors::Doors, hop::Hops, shared::Shared};
-use crate::{
-    action::{Caller, Lobby, Programme, Tasks},
-    cluster::Peers,
+pub(crate) use self::body::RelayBody;
+use self::{
+    client::RelayClient, context::RelayContext, listeners::RelayListeners, service::RelayService,
 };
-use soloist_guests::capability::Stamp;
+use crate::{
+    action::{ActionDirectory, ConnectionInfo, Programme, TaskScope},
+    cluster::PeerClient,
+};
+use soloist_guests::capability::TermHeaders;
 use soloist_stores::Roster;
 
 /// Answers requests for actions, whoever performs them. Clones are the same.
 #[derive(Clone)]
 pub struct Relay {
-    shared: Arc<Shared>,
-    control: Arc<Desk>,
+    context: Arc<RelayContext>,
+    control: Arc<RelayService>,
 }
 
 /// A relay at work.
-pub struct Handle {
+pub struct RunningRelay {
     relay: Relay,
-    doors: JoinHandle<()>,
+    listeners: JoinHandle<()>,
 }
 
 impl Relay {
@@ -74,77 +76,85 @@ impl Relay {
     #[must_use]
     pub fn new(
         host: Arc<str>,
-        peers: Peers,
-        lobby: Lobby,
+        peers: PeerClient,
+        lobby: ActionDirectory,
         programme: watch::Receiver<Arc<Programme>>,
         roster: watch::Receiver<Option<Roster>>,
     ) -> Self {
-        let tasks = Tasks::new();
-        let (hops, closing) = (Hops::new(peers, &tasks), CancellationToken::new());
-        let shared = Arc::new(Shared { host, lobby, programme, roster, hops, tasks, closing });
-        Self { control: Arc::new(Desk::new(&shared)), shared }
+        let tasks = TaskScope::new();
+        let (hops, closing) = (RelayClient::new(peers, &tasks), CancellationToken::new());
+        let context = Arc::new(RelayContext {
+            host,
+            directory: lobby,
+            programme,
+            roster,
+            client: hops,
+            tasks,
+            closing,
+        });
+        Self { control: Arc::new(RelayService::new(&context)), context }
     }
 
     /// Opens the addresses that every host listens on, and keeps up with what they are.
     #[must_use]
-    pub fn start(self) -> Handle {
-        let doors = Doors::new(Arc::clone(&self.shared));
-        let doors = tokio::spawn(doors.keep(self.shared.programme.clone()));
-        Handle { relay: self, doors }
+    pub fn start(self) -> RunningRelay {
+        let doors = RelayListeners::new(Arc::clone(&self.context));
+        let doors = tokio::spawn(doors.run(self.context.programme.clone()));
+        RunningRelay { relay: self, listeners: doors }
     }
 
     /// Whether the control API leaves what is under `path` to the relay.
-    pub(crate) fn is_at(path: &str) -> bool {
-        path.starts_with(desk::LEADER)
+    pub(crate) fn serves_path(path: &str) -> bool {
+        path.starts_with(service::LEADER)
     }
 
     /// Whether another host says that it has passed this on.
     pub(crate) fn is_from_host(headers: &HeaderMap) -> bool {
-        trail::is_from_host(headers)
+        relay_headers::is_from_host(headers)
     }
 
     /// Takes off what only hosts say to each other.
-    pub(crate) fn take_off_own(headers: &mut HeaderMap) {
-        Stamp::take_off_all(headers);
+    pub(crate) fn strip_host_headers(headers: &mut HeaderMap) {
+        TermHeaders::strip_reserved(headers);
     }
 
     /// Tells the host that has asked that it was not let in, and not its client.
-    pub(crate) fn mark_stranger(headers: &mut HeaderMap) {
-        marks::mark_stranger(headers);
+    pub(crate) fn mark_unauthorized(headers: &mut HeaderMap) {
+        unserved_header::mark_unauthorized(headers);
     }
 
     /// Answers a request to the control address, under `/leader/`.
     pub(crate) async fn respond(
         &self,
         request: Request<Incoming>,
-        caller: Caller,
-    ) -> Result<Response<Carried>, Infallible> {
+        caller: ConnectionInfo,
+    ) -> Result<Response<RelayBody>, Infallible> {
         Ok(self.control.respond_at_control(request, caller).await)
     }
 }
 
-impl Handle {
+impl RunningRelay {
     /// Lets go of the addresses. What is under way goes on, until [`Handle::finish`].
     pub fn close(&self) {
-        self.relay.shared.closing.cancel();
+        self.relay.context.closing.cancel();
     }
 
     /// Waits for what is under way, for so long at most, and cuts the rest. The terms of
     /// this host have ended by now; the control API is still there.
     pub async fn finish(mut self, patience: Duration) {
-        let shared = &self.relay.shared;
+        let shared = &self.relay.context;
         self.close();
         // Others may not have heard yet of the end of its terms, and would find nobody.
-        if shared.hops.were_received() {
+        if shared.client.were_received() {
             sleep(limits::LINGER).await;
         }
-        if timeout(patience, &mut self.doors).await.is_err() {
+        if timeout(patience, &mut self.listeners).await.is_err() {
             tracing::warn!("requests were still under way: they are cut off");
         }
         shared.tasks.stop().await;
-        if !self.doors.is_finished() {
+        if !self.listeners.is_finished() {
             // Its connections are gone.
-            let _ = self.doors.await;
+            let _ = self.listeners.await;
         }
     }
 }
@@ -154,6 +164,6 @@ impl Handle {
 pub(crate) fn test_relay() -> Relay {
     let (_, programme) = watch::channel(Arc::default());
     let (_, roster) = watch::channel(None);
-    let peers = Peers::new(&crate::cluster::Passport::default()).unwrap();
-    Relay::new("a".into(), peers, Lobby::default(), programme, roster)
+    let peers = PeerClient::new(&crate::cluster::PeerCredentials::default()).unwrap();
+    Relay::new("a".into(), peers, ActionDirectory::default(), programme, roster)
 }

@@ -8,13 +8,13 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
-use super::Shared;
+use super::RelayContext;
 use soloist_resources::shares::Share;
 
 /// Lets bytes through once both sides have switched, until one of them ends or the host
 /// stops.
 pub(super) fn open(
-    shared: &Shared,
+    shared: &RelayContext,
     client: OnUpgrade,
     leader: &mut Response<Incoming>,
     place: Option<Share>,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use wit_bindgen_c as c;
 use wit_bindgen_go as go;
 
-use super::{Language, ScaffoldError, files::File};
+use super::{Language, ScaffoldError, files::ProjectFile};
 use soloist_guests::plugin::wit;
 
 /// The folder of a project that the bindings are in.
@@ -17,7 +17,7 @@ pub(super) fn generate(
     language: Language,
     world: &str,
     module: &str,
-) -> Result<Vec<File>, ScaffoldError> {
+) -> Result<Vec<ProjectFile>, ScaffoldError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| ScaffoldError::Bindings {
         language: language.to_string(),
         source,

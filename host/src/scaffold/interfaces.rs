@@ -3,8 +3,8 @@
 use std::{fs, path::Path};
 
 use super::{
-    Kind, Language, Manifest, ScaffoldError, bindings,
-    files::{File, put},
+    Kind, Language, ProjectManifest, ScaffoldError, bindings,
+    files::{ProjectFile, put},
     recipe::Recipe,
 };
 use soloist_guests::plugin::wit;
@@ -61,7 +61,7 @@ const GO_HTTP: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// When there is no such project, it is not known what it is, or something cannot be written.
-pub fn renew(
+pub fn regenerate(
     folder: &Path,
     language: Option<Language>,
     kind: Option<Kind>,
@@ -69,7 +69,7 @@ pub fn renew(
     let (language, kind) = match (language, kind) {
         (Some(language), Some(kind)) => (language, kind),
         (language, kind) => {
-            let written = Manifest::read(folder)?;
+            let written = ProjectManifest::read(folder)?;
             let both = language.or(written.lang).zip(kind.or(written.kind));
             both.ok_or_else(|| ScaffoldError::Unknown { folder: folder.to_owned() })?
         }
@@ -78,7 +78,7 @@ pub fn renew(
         Language::Go => go_module(folder)?,
         _ => String::new(),
     };
-    let mut files = of(language, &Recipe::of(language, kind), &module)?;
+    let mut files = generated_files(language, &Recipe::of(language, kind), &module)?;
     // Who carries modules of their own along keeps them.
     if folder.join(VENDOR).exists() {
         files.retain(|(path, _)| !path.starts_with(VENDOR));
@@ -87,16 +87,16 @@ pub fn renew(
 }
 
 /// All of it, as files of a project.
-pub(super) fn of(
+pub(super) fn generated_files(
     language: Language,
     recipe: &Recipe,
     module: &str,
-) -> Result<Vec<File>, ScaffoldError> {
+) -> Result<Vec<ProjectFile>, ScaffoldError> {
     let wit = wit::FILES.iter().map(|(path, text)| {
-        let text = recipe.dialect.map_or_else(|| (*text).to_owned(), |wasi| wasi.apply(text));
+        let text = recipe.rewrite.map_or_else(|| (*text).to_owned(), |wasi| wasi.apply(text));
         (Path::new("wit").join(path), text.into_bytes())
     });
-    let mut files: Vec<File> = wit.collect();
+    let mut files: Vec<ProjectFile> = wit.collect();
     files.extend(bindings::generate(language, recipe.world, module)?);
     if language == Language::Go {
         files.extend(GO_VENDOR.iter().map(|(path, text)| ((*path).into(), (*text).into())));

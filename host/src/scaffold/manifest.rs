@@ -13,7 +13,7 @@ use soloist_config::small_file;
 /// How a project is built, what that makes, and what was written into it.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Manifest {
+pub struct ProjectManifest {
     /// What is done once, before the first build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prepare: Option<String>,
@@ -37,7 +37,7 @@ const SAYS: &str = "# What `soloist dev` does in this folder: `prepare` once, if
                              keeps. `output` is what the build makes, and what is run.\n# `lang` \
                              and `kind` are what `soloist plugin bindings` goes by.";
 
-impl Manifest {
+impl ProjectManifest {
     /// The name of its file, in the project's folder.
     pub const FILE: &str = "dev.toml";
 

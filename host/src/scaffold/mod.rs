@@ -20,12 +20,12 @@ use std::{fs, io::ErrorKind, path::Path};
 
 pub use choice::{Kind, Language};
 pub use error::ScaffoldError;
-pub use interfaces::renew;
-pub use manifest::Manifest;
+pub use interfaces::regenerate;
+pub use manifest::ProjectManifest;
 pub use template::Template;
 
 use self::{
-    files::{File, put},
+    files::{ProjectFile, put},
     recipe::{Recipe, SETTINGS},
 };
 
@@ -142,21 +142,25 @@ impl Project {
         self.template.map_or_else(|| Recipe::of(self.language, self.kind), Template::recipe)
     }
 
-    fn files(&self) -> Result<Vec<File>, ScaffoldError> {
+    fn files(&self) -> Result<Vec<ProjectFile>, ScaffoldError> {
         let recipe = self.recipe();
         let filled =
             |(path, text): (&str, &str)| (self.fill(path).into(), self.fill(text).into_bytes());
-        let mut files: Vec<File> = recipe.sources().map(filled).collect();
+        let mut files: Vec<ProjectFile> = recipe.sources().map(filled).collect();
         files.push(("README.md".into(), self.readme(&recipe).into_bytes()));
-        files.push((Manifest::FILE.into(), self.manifest(&recipe)?.into_bytes()));
-        files.extend(interfaces::of(self.language, &recipe, &self.fill(interfaces::MODULE))?);
+        files.push((ProjectManifest::FILE.into(), self.manifest(&recipe)?.into_bytes()));
+        files.extend(interfaces::generated_files(
+            self.language,
+            &recipe,
+            &self.fill(interfaces::MODULE),
+        )?);
         Ok(files)
     }
 
     /// The last command is the build, the others go before.
     fn manifest(&self, recipe: &Recipe) -> Result<String, ScaffoldError> {
         let (build, before) = recipe.build.split_last().unwrap_or((&"true", &[]));
-        Manifest {
+        ProjectManifest {
             prepare: (!before.is_empty()).then(|| before.join(" && ")),
             build: Some(self.fill(build)),
             output: Some(self.output().into()),
@@ -167,8 +171,10 @@ impl Project {
     }
 
     fn readme(&self, recipe: &Recipe) -> String {
-        let dev =
-            (Manifest::FILE, "what `soloist dev` goes by: how it is built, and what that makes");
+        let dev = (
+            ProjectManifest::FILE,
+            "what `soloist dev` goes by: how it is built, and what that makes",
+        );
         let files = recipe.files.iter().chain([&dev]);
         let listed = files.map(|(path, says)| format!("| `{path}` | {says} |\n"));
         let first = self.first().map_or(String::new(), |first| format!("## First\n\n{first}\n\n"));

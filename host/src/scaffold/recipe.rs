@@ -30,19 +30,19 @@ const GO: ByKind = by_kind!("go", "go");
 /// A change of WASI's version in the WIT, for a language whose engine is built
 /// for an older one. A host runs every 0.2.
 #[derive(Clone, Copy)]
-pub(super) struct Dialect {
+pub(super) struct WitRewrite {
     from: &'static str,
     to: &'static str,
 }
 
-impl Dialect {
+impl WitRewrite {
     pub(super) fn apply(self, wit: &str) -> String {
         wit.replace(self.from, self.to)
     }
 }
 
 /// What the HTTP of componentize-js 0.23 is built for.
-const STARLINGMONKEY: Dialect = Dialect { from: "0.2.12", to: "0.2.10" };
+const STARLINGMONKEY: WitRewrite = WitRewrite { from: "0.2.12", to: "0.2.10" };
 
 /// One language and kind.
 pub(super) struct Recipe {
@@ -55,7 +55,7 @@ pub(super) struct Recipe {
     pub(super) output: String,
     /// What the README says of the files that matter.
     pub(super) files: Vec<(&'static str, &'static str)>,
-    pub(super) dialect: Option<Dialect>,
+    pub(super) rewrite: Option<WitRewrite>,
     pub(super) source: (&'static str, &'static str),
     pub(super) rest: Vec<(&'static str, &'static str)>,
 }
@@ -119,7 +119,7 @@ fn rust(kind: Kind) -> Recipe {
         build: vec!["cargo build --release --target wasm32-wasip2"],
         output: format!("target/wasm32-wasip2/release/{made}.wasm"),
         files: vec![(path, "the plugin"), ("Cargo.toml", "its build")],
-        dialect: None,
+        rewrite: None,
         source: (path, RUST[kind as usize]),
         rest: vec![("Cargo.toml", manifest), (".gitignore", "/target\n")],
     }
@@ -139,7 +139,7 @@ fn javascript(kind: Kind) -> Recipe {
             ),
         ],
         // Its `fetch` events are requests of one version of `wasi:http` alone.
-        dialect: (kind == Kind::Http).then_some(STARLINGMONKEY),
+        rewrite: (kind == Kind::Http).then_some(STARLINGMONKEY),
         source: ("plugin.js", JAVASCRIPT[kind as usize]),
         rest: vec![
             ("package.json", include_str!("templates/javascript/package.json")),
@@ -170,7 +170,7 @@ fn python(kind: Kind) -> Recipe {
         build: vec!["componentize-py -d wit -w {{world}} componentize plugin -o {{name}}.wasm"],
         output: "{{name}}.wasm".to_owned(),
         files,
-        dialect: None,
+        rewrite: None,
         source: ("plugin.py", PYTHON[kind as usize]),
         rest,
     }
@@ -191,7 +191,7 @@ fn c(kind: Kind) -> Recipe {
             ("plugin.c", "the plugin"),
             ("gen/", "the bindings, made by wit-bindgen; `gen/bindings.h` is what to read"),
         ],
-        dialect: None,
+        rewrite: None,
         source: ("plugin.c", C[kind as usize]),
         rest: vec![(".gitignore", "/*.wasm\n")],
     }
@@ -233,7 +233,7 @@ fn go(kind: Kind) -> Recipe {
         ],
         output: "{{name}}.wasm".to_owned(),
         files,
-        dialect: None,
+        rewrite: None,
         source: (path, GO[kind as usize]),
         rest: vec![
             ("go.mod", include_str!("templates/go/go.mod.in")),

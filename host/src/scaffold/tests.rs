@@ -34,10 +34,11 @@ fn nothing_in_a_project_is_left_open() {
             assert!(generated || !text.contains("{{"), "{project:?} {}: {text}", path.display());
             assert_eq!(place(path.to_str().unwrap()), files.iter().position(|(p, _)| p == path));
         }
-        let dev: toml::Table = String::from_utf8(files[place(Manifest::FILE).unwrap()].1.clone())
-            .unwrap()
-            .parse()
-            .unwrap();
+        let dev: toml::Table =
+            String::from_utf8(files[place(ProjectManifest::FILE).unwrap()].1.clone())
+                .unwrap()
+                .parse()
+                .unwrap();
         assert_eq!(dev["output"].as_str(), Some(&*project.output()));
         assert_eq!(dev["build"].as_str(), project.build().last().map(String::as_str));
         assert!(place("wit/worlds.wit").is_some() && place("README.md").is_some());
@@ -108,7 +109,7 @@ fn a_host_takes_the_settings_of_each_template() {
             *secret = "env:PATH".into();
         }
         fs::write(&file, table.to_string()).unwrap();
-        let settings = config::settings_of(&file, "guest-book", &plugin);
+        let settings = config::read_action_settings(&file, "guest-book", &plugin);
         assert!(settings.is_ok(), "{project:?}: {}", settings.unwrap_err());
     }
 }
@@ -177,12 +178,12 @@ fn what_is_there_is_left_alone() {
 fn bindings_are_made_anew_and_nothing_else() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
-    assert!(matches!(renew(folder, None, None), Err(ScaffoldError::Unknown { .. })));
+    assert!(matches!(regenerate(folder, None, None), Err(ScaffoldError::Unknown { .. })));
     let (go, http) = (Some(Language::Go), Some(Kind::Http));
-    assert!(matches!(renew(folder, go, http), Err(ScaffoldError::Read { .. })));
+    assert!(matches!(regenerate(folder, go, http), Err(ScaffoldError::Read { .. })));
     fs::write(folder.join("go.mod"), "// mine\nmodule my.org/x/y\n\ngo 1.25\n").unwrap();
     fs::create_dir_all(folder.join("vendor")).unwrap();
-    renew(folder, go, http).unwrap();
+    regenerate(folder, go, http).unwrap();
     let exports = fs::read_to_string(folder.join("gen/wit_exports/wit_exports.go")).unwrap();
     assert!(exports.contains("\"my.org/x/y/export_wasi_http_incoming_handler\""), "{exports}");
     assert!(exports.contains("\"my.org/x/y/gen/wasi_http_types\""), "{exports}");
@@ -200,10 +201,10 @@ fn a_project_knows_what_its_bindings_are_for() {
             let scratch = tempfile::tempdir().unwrap();
             let folder = scratch.path().join("it");
             project(*language, *kind).write(&folder).unwrap();
-            let read = Manifest::read(&folder).unwrap();
+            let read = ProjectManifest::read(&folder).unwrap();
             assert_eq!((read.lang, read.kind), (Some(*language), Some(*kind)));
             fs::remove_dir_all(folder.join("wit")).unwrap();
-            renew(&folder, None, None).unwrap();
+            regenerate(&folder, None, None).unwrap();
             assert!(folder.join("wit").is_dir(), "{language} {kind}");
         }
     }

@@ -27,10 +27,10 @@
 //! and goes on. A request to stop is passed on.
 
 mod back_off;
-mod child;
-mod leash;
-mod news;
-mod release;
+mod host_process;
+mod session_release;
+mod supervisor_link;
+mod supervisor_message;
 
 use std::{
     ffi::OsString,
@@ -51,9 +51,9 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use leash::Leash;
+pub use supervisor_link::SupervisorLink;
 
-use self::{back_off::BackOff, child::Child, release::Release};
+use self::{back_off::BackOff, host_process::HostProcess, session_release::SessionRelease};
 use soloist_config::{Config, ConfigError};
 use soloist_heart::clock::BootTime;
 use soloist_text::{millis, with_causes};
@@ -63,7 +63,7 @@ const SLOW: Duration = Duration::from_secs(5);
 
 /// How a supervised host ended for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum HostExit {
     /// By itself, with this exit code.
     Exited(i32),
     /// By this signal, after it was asked to stop: by its own, or since it took too long.
@@ -74,11 +74,11 @@ pub enum End {
 
 /// What a supervisor is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum StopRequest {
     /// To stop gracefully; the host is sent this signal.
-    ToStop(Signal),
+    Stop(Signal),
     /// To end at once.
-    ToEnd,
+    Kill,
 }
 
 /// Why there is no host.
@@ -124,7 +124,7 @@ pub struct Supervisor<L> {
     /// Reads the settings, as the host will.
     pub load: L,
     /// What people ask for, the graceful stop first.
-    pub requests: UnboundedReceiver<Asked>,
+    pub requests: UnboundedReceiver<StopRequest>,
 }
 
 impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
@@ -135,18 +135,20 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     ///
     /// # Errors
     /// The settings are wrong, or the first start fails.
-    pub async fn run(mut self) -> Result<End, SupervisorError> {
-        let (mut back_off, mut past) = (BackOff::default(), Past::default());
+    pub async fn run(mut self) -> Result<HostExit, SupervisorError> {
+        let (mut back_off, mut past) = (BackOff::default(), PastRuns::default());
         loop {
-            let lived = match self.once(&mut past).await {
-                Ok(Life::CameToNothing(code)) if past.performed => {
+            let lived = match self.run_once(&mut past).await {
+                Ok(RunEnd::NoSession(code)) if past.had_session => {
                     warn!(event = "not-back", code, "the host did not come back: see above why");
                     Duration::ZERO
                 }
-                Ok(Life::CameToNothing(code)) => return Ok(End::Exited(code)),
-                Ok(Life::Over(end)) => return Ok(self.give_back(past.releases, end).await),
-                Ok(Life::Crashed(lived)) => lived,
-                Err(error) if past.performed => {
+                Ok(RunEnd::NoSession(code)) => return Ok(HostExit::Exited(code)),
+                Ok(RunEnd::Final(end)) => {
+                    return Ok(self.finish_releases(past.releases, end).await);
+                }
+                Ok(RunEnd::Crashed(lived)) => lived,
+                Err(error) if past.had_session => {
                     let error = with_causes(&error);
                     warn!(event = "not-back", error, "the host cannot be started again");
                     Duration::ZERO
@@ -155,7 +157,7 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
             };
             // It may have come while the end of the host was seen to.
             if self.requests.try_recv().is_ok() || !self.pause(back_off.after(lived)).await {
-                return Ok(self.give_back(past.releases, End::Exited(0)).await);
+                return Ok(self.finish_releases(past.releases, HostExit::Exited(0)).await);
             }
         }
     }
@@ -172,35 +174,35 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     }
 
     /// Starts the host, and watches it until it ends.
-    async fn once(&mut self, past: &mut Past) -> Result<Life, SupervisorError> {
+    async fn run_once(&mut self, past: &mut PastRuns) -> Result<RunEnd, SupervisorError> {
         // Each time anew, as the host does: they must mean the same store.
         let config = (self.load)()?;
         let arguments = (self.arguments)(past.went_back);
-        let child = Child::start(&self.program, &arguments)
+        let child = HostProcess::start(&self.program, &arguments)
             .map_err(|error| SupervisorError::of_start(&self.program, error))?;
-        Ok(self.life(child, &config, past).await?)
+        Ok(self.watch_run(child, &config, past).await?)
     }
 
     /// Waits for what is still being given back, which its lease bounds, unless asked to end.
-    async fn give_back(&mut self, mut releases: JoinSet<()>, end: End) -> End {
-        if end == End::Forced {
+    async fn finish_releases(&mut self, mut releases: JoinSet<()>, end: HostExit) -> HostExit {
+        if end == HostExit::Forced {
             return end;
         }
         let all = async { while releases.join_next().await.is_some() {} };
-        let ended = async { while self.requests.recv().await != Some(Asked::ToEnd) {} };
+        let ended = async { while self.requests.recv().await != Some(StopRequest::Kill) {} };
         tokio::select! {
             () = all => end,
-            () = ended => End::Forced,
+            () = ended => HostExit::Forced,
         }
     }
 
     /// Watches one life of the host, and gives back what it leaves.
-    async fn life(
+    async fn watch_run(
         &mut self,
-        mut child: Child,
+        mut child: HostProcess,
         config: &Config,
-        past: &mut Past,
-    ) -> io::Result<Life> {
+        past: &mut PastRuns,
+    ) -> io::Result<RunEnd> {
         let (born, pid) = (BootTime::now(), child.pid());
         info!(event = "supervising", pid, "supervising the host, which is process {pid}");
         let (status, last_asked) = self.watch(&mut child, stop_limit(config)).await?;
@@ -209,26 +211,24 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
             let lived_ms = millis(lived);
             warn!(event = "crashed", signal, lived_ms, "the host was killed: {status}");
         }
-        if let Some(release) = Release::of(child.sessions(), config) {
+        if let Some(release) = SessionRelease::of(child.sessions(), config) {
             past.releases.spawn(release.run());
             // Before anything else takes the processor. A store that does not
             // answer is asked again while the host is back already.
             let _ = timeout(config.timings.request_timeout, past.releases.join_next()).await;
         }
-        past.performed |= child.has_performed();
+        past.had_session |= child.had_session();
         past.went_back |= child.went_back();
         Ok(match (status.code(), status.signal(), last_asked) {
-            (_, _, Some(Asked::ToEnd)) => Life::Over(End::Forced),
+            (_, _, Some(StopRequest::Kill)) => RunEnd::Final(HostExit::Forced),
             // It did not listen yet, and had begun nothing.
-            (None, Some(signal), Some(Asked::ToStop(sent))) if signal == sent.as_raw() => {
-                Life::Over(End::Exited(0))
+            (None, Some(signal), Some(StopRequest::Stop(sent))) if signal == sent.as_raw() => {
+                RunEnd::Final(HostExit::Exited(0))
             }
-            (None, Some(signal), Some(_)) => Life::Over(End::Killed(signal)),
-            (None, ..) => Life::Crashed(lived),
-            (Some(code), _, None) if code != 0 && !child.has_performed() => {
-                Life::CameToNothing(code)
-            }
-            (Some(code), ..) => Life::Over(End::Exited(code)),
+            (None, Some(signal), Some(_)) => RunEnd::Final(HostExit::Killed(signal)),
+            (None, ..) => RunEnd::Crashed(lived),
+            (Some(code), _, None) if code != 0 && !child.had_session() => RunEnd::NoSession(code),
+            (Some(code), ..) => RunEnd::Final(HostExit::Exited(code)),
         })
     }
 
@@ -237,13 +237,13 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
     /// killed.
     async fn watch(
         &mut self,
-        child: &mut Child,
+        child: &mut HostProcess,
         limit: Duration,
-    ) -> io::Result<(ExitStatus, Option<Asked>)> {
+    ) -> io::Result<(ExitStatus, Option<StopRequest>)> {
         let (mut last, mut over) = (None, pin!(OptionFuture::from(None::<Sleep>)));
         loop {
             tokio::select! {
-                status = child.ended() => return status.map(|status| (status, last)),
+                status = child.wait() => return status.map(|status| (status, last)),
                 Some(()) = &mut over => {
                     over.set(None.into());
                     let limit = humantime::format_duration(limit);
@@ -255,8 +255,8 @@ impl<L: Fn() -> Result<Config, ConfigError>> Supervisor<L> {
                 }
                 Some(asked) = self.requests.recv() => {
                     child.signal(match asked {
-                        Asked::ToStop(signal) => signal,
-                        Asked::ToEnd => Signal::KILL,
+                        StopRequest::Stop(signal) => signal,
+                        StopRequest::Kill => Signal::KILL,
                     });
                     if last.is_none() {
                         over.set(Some(sleep(limit)).into());
@@ -277,20 +277,20 @@ fn stop_limit(config: &Config) -> Duration {
 
 /// What the lives of the host until now have left.
 #[derive(Default)]
-struct Past {
+struct PastRuns {
     /// Sessions that are being given back.
     releases: JoinSet<()>,
     /// Whether one of them came to a session.
-    performed: bool,
+    had_session: bool,
     /// Whether the store went back under one of them.
     went_back: bool,
 }
 
 /// How one life of the host went.
-enum Life {
-    Over(End),
+enum RunEnd {
+    Final(HostExit),
     /// It ended by itself before it came to a session, with this exit code.
-    CameToNothing(i32),
+    NoSession(i32),
     /// It was killed after this time.
     Crashed(Duration),
 }

@@ -10,22 +10,22 @@ use tokio::{
 };
 
 use super::{
-    balance::{Balance, Flight},
-    casts::{Desk, Trouble},
-    hop::{Hopped, Hops},
+    casts::{CastErrorKind, CastService},
+    client::{CallOutcome, TaskClient},
+    load_balancer::{InFlightCall, LoadBalancer},
 };
 use crate::{
-    action::{Action, Programme, TaskError, Tasks, Workshop},
-    cluster::Peers,
+    action::{Action, Programme, TaskError, TaskPools, TaskScope},
+    cluster::PeerClient,
 };
 use soloist_guests::{
-    capability::{CallError, Calls, CastFault, Done, Order},
-    plugin::{Answer, Call},
+    capability::{CallError, CastFailure, TaskCaller, TaskReply, TaskRequest},
+    plugin::{TaskCall, TaskOutput},
 };
 use soloist_resources::budget::Account;
 use soloist_stores::{CONTENT_TYPE_MAX, Roster, fresh_id, is_content_type};
 use soloist_telemetry::measure;
-use soloist_trace::{KeyValue, Role, Span, TraceContext};
+use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
 
 /// The pause before every host is asked once more, at first; it doubles each time.
 const ROUND: Duration = Duration::from_millis(50);
@@ -34,29 +34,29 @@ const ROUND_MAX: Duration = Duration::from_secs(2);
 /// Takes calls to the hosts that do them.
 pub struct Dispatcher {
     host: Arc<str>,
-    workshop: Arc<Workshop>,
+    pools: Arc<TaskPools>,
     programme: watch::Receiver<Arc<Programme>>,
     roster: watch::Receiver<Option<Roster>>,
-    casts: Desk,
-    balance: Balance,
-    hops: Hops,
+    casts: CastService,
+    balancer: LoadBalancer,
+    client: TaskClient,
 }
 
 /// A host that may do a call.
-struct Worker {
+struct CallTarget {
     name: Arc<str>,
     /// Where it answers; nothing for this host itself.
     url: Option<String>,
 }
 
 /// What is left to be done about a call.
-enum Next {
+enum CallStep {
     /// It is over.
-    Over(Result<Answer, CallError>),
+    Finished(Result<TaskOutput, CallError>),
     /// Another host is asked.
-    Elsewhere(CallError),
+    OtherHost(CallError),
     /// It is tried once more.
-    Again(CallError),
+    Retry(CallError),
 }
 
 impl Dispatcher {
@@ -65,15 +65,15 @@ impl Dispatcher {
     #[must_use]
     pub fn new(
         host: Arc<str>,
-        peers: Peers,
-        workshop: Arc<Workshop>,
+        peers: PeerClient,
+        pools: Arc<TaskPools>,
         programme: watch::Receiver<Arc<Programme>>,
         roster: watch::Receiver<Option<Roster>>,
-        casts: Desk,
-        tasks: &Tasks,
+        casts: CastService,
+        tasks: &TaskScope,
     ) -> Self {
-        let hops = Hops::new(&host, peers, tasks);
-        Self { host, workshop, programme, roster, casts, balance: Balance::default(), hops }
+        let client = TaskClient::new(&host, peers, tasks);
+        Self { host, pools, programme, roster, casts, balancer: LoadBalancer::default(), client }
     }
 
     /// The tasks that this host knows, by name.
@@ -84,7 +84,7 @@ impl Dispatcher {
 
     /// Where casts are.
     #[must_use]
-    pub fn casts(&self) -> &Desk {
+    pub fn casts(&self) -> &CastService {
         &self.casts
     }
 
@@ -107,13 +107,13 @@ impl Dispatcher {
     /// The hosts that take calls of `action` now, by name.
     #[must_use]
     pub fn hosts(&self, action: &Action) -> BTreeSet<Arc<str>> {
-        self.workers(action).into_iter().map(|worker| worker.name).collect()
+        self.targets(action).into_iter().map(|worker| worker.name).collect()
     }
 }
 
 #[async_trait]
-impl Calls for Dispatcher {
-    async fn call(&self, order: Order) -> Result<Done, CallError> {
+impl TaskCaller for Dispatcher {
+    async fn call(&self, order: TaskRequest) -> Result<TaskReply, CallError> {
         let action = self.task(&order.name)?;
         if order.content_type.as_deref().is_some_and(|form| !is_content_type(form)) {
             let text = format!("its content type is none: {CONTENT_TYPE_MAX} bytes of plain ASCII");
@@ -122,7 +122,7 @@ impl Calls for Dispatcher {
         let longest = action.config().task.timeout;
         let within = order.within.map_or(longest, |within| within.min(longest));
         let deadline = Instant::now() + within;
-        let done = timeout_at(deadline, self.see_to(&action, order, deadline)).await;
+        let done = timeout_at(deadline, self.dispatch(&action, order, deadline)).await;
         let done = match done {
             // By whichever clock: all of its time is over.
             Err(_) | Ok(Err(CallError::Late { .. })) => Err(CallError::Late { within }),
@@ -138,39 +138,40 @@ impl Calls for Dispatcher {
         task: &str,
         payload: Bytes,
         content_type: Option<String>,
-    ) -> Result<Arc<str>, CastFault> {
+    ) -> Result<Arc<str>, CastFailure> {
         let cast = self.casts.cast(task, payload, content_type).await;
         cast.map(|key| key.id).map_err(|fault| match fault.kind {
-            Trouble::Missing => CastFault::Unknown(fault.error),
-            Trouble::Bad | Trouble::TooLong => CastFault::Refused(fault.error),
-            Trouble::Full => CastFault::Full,
-            Trouble::Refused => CastFault::Shut(fault.error),
-            Trouble::Unavailable => CastFault::Doubtful(fault.error),
+            CastErrorKind::NotFound => CastFailure::Unknown(fault.error),
+            CastErrorKind::Invalid | CastErrorKind::TooLong => CastFailure::Refused(fault.error),
+            CastErrorKind::QueueFull => CastFailure::Full,
+            CastErrorKind::Refused => CastFailure::Shut(fault.error),
+            CastErrorKind::Unavailable => CastFailure::Uncertain(fault.error),
         })
     }
 }
 
 impl Dispatcher {
-    async fn see_to(
+    async fn dispatch(
         &self,
         action: &Action,
-        order: Order,
+        order: TaskRequest,
         deadline: Instant,
-    ) -> Result<Done, CallError> {
-        let Order { payload, content_type, attempts, trace, account, .. } = order;
+    ) -> Result<TaskReply, CallError> {
+        let TaskRequest { payload, content_type, attempts, trace, account, .. } = order;
         let (name, id) = (Arc::clone(action.name()), fresh_id().into());
-        let mut call = Call { id, name, payload, content_type, attempt: 1, trace: trace.clone() };
+        let mut call =
+            TaskCall { id, name, payload, content_type, attempt: 1, trace: trace.clone() };
         // Who was asked in this round, and what came of it.
         let (mut asked, mut again, mut last) = (BTreeSet::new(), false, None);
         let mut pause = ROUND;
         loop {
-            let workers = self.workers(action);
+            let workers = self.targets(action);
             let names: Vec<_> = (workers.iter().map(|worker| Arc::clone(&worker.name)))
                 .filter(|name| !asked.contains(name))
                 .collect();
-            let Some(flight) = self.balance.pick(&names, |below| fastrand::usize(..below)) else {
+            let Some(flight) = self.balancer.pick(&names, |below| fastrand::usize(..below)) else {
                 if !again {
-                    return Err(last.unwrap_or_else(|| self.nobody(action)));
+                    return Err(last.unwrap_or_else(|| self.no_host_error(action)));
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(ROUND_MAX);
@@ -180,21 +181,22 @@ impl Dispatcher {
             let Some(worker) = workers.iter().find(|worker| worker.name == *flight.host()) else {
                 continue;
             };
-            let mut span = span(&trace, &call, flight.host());
+            let mut span = call_span(&trace, &call, flight.host());
             call.trace = span.context().cloned();
-            let said = self.ask(worker, action, &call, deadline, &account).await;
-            said.tell(&mut span);
-            let next = self.judge(action, said, &flight, &call, attempts);
+            let said = self.call_host(worker, action, &call, deadline, &account).await;
+            said.record_in(&mut span);
+            let next = self.next_step(action, said, &flight, &call, attempts);
             asked.insert(Arc::clone(flight.host()));
             match next {
-                Next::Over(Ok(answer)) => {
-                    let (host, Answer { payload, content_type }) = (worker.name.clone(), answer);
-                    let Call { id, attempt, .. } = call;
-                    return Ok(Done { id, host, attempt, payload, content_type });
+                CallStep::Finished(Ok(answer)) => {
+                    let (host, TaskOutput { payload, content_type }) =
+                        (worker.name.clone(), answer);
+                    let TaskCall { id, attempt, .. } = call;
+                    return Ok(TaskReply { id, host, attempt, payload, content_type });
                 }
-                Next::Over(Err(error)) => return Err(error),
-                Next::Elsewhere(error) => last = Some(error),
-                Next::Again(error) => {
+                CallStep::Finished(Err(error)) => return Err(error),
+                CallStep::OtherHost(error) => last = Some(error),
+                CallStep::Retry(error) => {
                     call.attempt += 1;
                     (again, last) = (true, Some(error));
                 }
@@ -202,89 +204,93 @@ impl Dispatcher {
         }
     }
 
-    async fn ask(
+    async fn call_host(
         &self,
-        worker: &Worker,
+        worker: &CallTarget,
         action: &Action,
-        call: &Call,
+        call: &TaskCall,
         by: Instant,
         account: &Account,
-    ) -> Hopped {
+    ) -> CallOutcome {
         let within = by.saturating_duration_since(Instant::now());
         match &worker.url {
-            None => match self.workshop.perform(call, within).await {
-                Ok(answer) => hold(answer, account),
-                error => Hopped::Said(error),
+            None => match self.pools.perform(call, within).await {
+                Ok(answer) => charge_answer(answer, account),
+                error => CallOutcome::Answered(error),
             },
             Some(url) => {
                 let most = usize::try_from(action.config().limits.body).unwrap_or(usize::MAX);
-                self.hops.send(url, call, within, most, account).await
+                self.client.send(url, call, within, most, account).await
             }
         }
     }
 
     /// What follows from what a host said to a call.
-    fn judge(
+    fn next_step(
         &self,
         action: &Action,
-        said: Hopped,
-        flight: &Flight,
-        call: &Call,
+        said: CallOutcome,
+        flight: &InFlightCall,
+        call: &TaskCall,
         attempts: u32,
-    ) -> Next {
+    ) -> CallStep {
         let (host, attempt) = (Arc::clone(flight.host()), call.attempt);
         match said {
-            Hopped::Said(Ok(answer)) => Next::Over(Ok(answer)),
-            Hopped::Said(Err(TaskError::Refused(text))) => {
-                Next::Over(Err(CallError::Refused { host, text }))
+            CallOutcome::Answered(Ok(answer)) => CallStep::Finished(Ok(answer)),
+            CallOutcome::Answered(Err(TaskError::Refused(text))) => {
+                CallStep::Finished(Err(CallError::Refused { host, text }))
             }
-            Hopped::Said(Err(TaskError::Failed(text))) => {
+            CallOutcome::Answered(Err(TaskError::Failed(text))) => {
                 let error = CallError::Failed { host, attempt, text };
-                if attempt < attempts { Next::Again(error) } else { Next::Over(Err(error)) }
+                if attempt < attempts {
+                    CallStep::Retry(error)
+                } else {
+                    CallStep::Finished(Err(error))
+                }
             }
-            Hopped::Said(Err(TaskError::Late(within))) => {
-                Next::Over(Err(CallError::Late { within }))
+            CallOutcome::Answered(Err(TaskError::Late(within))) => {
+                CallStep::Finished(Err(CallError::Late { within }))
             }
-            Hopped::Said(Err(TaskError::Busy)) => {
-                Next::Elsewhere(CallError::Busy { hosts: list(&self.hosts(action)) })
+            CallOutcome::Answered(Err(TaskError::Busy)) => {
+                CallStep::OtherHost(CallError::Busy { hosts: join_names(&self.hosts(action)) })
             }
-            Hopped::Said(Err(error @ TaskError::Leaving)) => {
-                Next::Elsewhere(self.out_of_reach(action, &host, &error.to_string()))
+            CallOutcome::Answered(Err(error @ TaskError::Leaving)) => {
+                CallStep::OtherHost(self.unreachable_error(action, &host, &error.to_string()))
             }
-            Hopped::Overdrawn(error) => Next::Over(Err(error.into())),
-            Hopped::Unreachable(reason) => {
-                self.balance.shun(&host);
-                Next::Elsewhere(self.out_of_reach(action, &host, &reason))
+            CallOutcome::OverBudget(error) => CallStep::Finished(Err(error.into())),
+            CallOutcome::Unreachable(reason) => {
+                self.balancer.avoid(&host);
+                CallStep::OtherHost(self.unreachable_error(action, &host, &reason))
             }
-            Hopped::Lost(reason) => {
-                self.balance.shun(&host);
+            CallOutcome::Lost(reason) => {
+                self.balancer.avoid(&host);
                 let (task, error) = (&action.config().task, CallError::Lost { host, reason });
                 // It may be the call that ends its hosts.
                 if task.idempotent && attempt < task.max_attempts {
-                    Next::Again(error)
+                    CallStep::Retry(error)
                 } else {
-                    Next::Over(Err(error))
+                    CallStep::Finished(Err(error))
                 }
             }
         }
     }
 
     /// Who may do calls of `action` now: this host, and those that say so in the store.
-    fn workers(&self, action: &Action) -> Vec<Worker> {
+    fn targets(&self, action: &Action) -> Vec<CallTarget> {
         let (name, roster) = (action.name(), self.roster.borrow());
-        let own = self.workshop.offers().borrow().contains(name);
-        let own = own.then(|| Worker { name: Arc::clone(&self.host), url: None });
+        let own = self.pools.offers().borrow().contains(name);
+        let own = own.then(|| CallTarget { name: Arc::clone(&self.host), url: None });
         let members = roster.iter().flat_map(|roster| &roster.members);
         let others =
             members.filter(|(_, member)| *member.name != *self.host && member.tasks.contains(name));
-        let others = others.map(|(_, member)| Worker {
+        let others = others.map(|(_, member)| CallTarget {
             name: member.name.as_str().into(),
             url: Some(member.url.clone()),
         });
         own.into_iter().chain(others).collect()
     }
 
-    fn nobody(&self, action: &Action) -> CallError {
+    fn no_host_error(&self, action: &Action) -> CallError {
         let reason = action
             .config()
             .task
@@ -294,22 +300,22 @@ impl Dispatcher {
         CallError::Nobody { name: Arc::clone(action.name()), reason }
     }
 
-    fn out_of_reach(&self, action: &Action, host: &str, reason: &str) -> CallError {
+    fn unreachable_error(&self, action: &Action, host: &str, reason: &str) -> CallError {
         let name = Arc::clone(action.name());
         CallError::Nobody { name, reason: Some(format!("{host}: {reason}")) }
     }
 }
 
-fn hold(answer: Answer, account: &Account) -> Hopped {
+fn charge_answer(answer: TaskOutput, account: &Account) -> CallOutcome {
     match account.hold(answer.payload) {
-        Ok(payload) => Hopped::Said(Ok(Answer { payload, ..answer })),
-        Err(error) => Hopped::Overdrawn(error),
+        Ok(payload) => CallOutcome::Answered(Ok(TaskOutput { payload, ..answer })),
+        Err(error) => CallOutcome::OverBudget(error),
     }
 }
 
 /// The span of one attempt at one host.
-fn span(parent: &Option<TraceContext>, call: &Call, host: &Arc<str>) -> Span {
-    Span::begin(Role::Client, parent.clone(), || {
+fn call_span(parent: &Option<TraceContext>, call: &TaskCall, host: &Arc<str>) -> TraceSpan {
+    TraceSpan::begin(SpanRole::Client, parent.clone(), || {
         let about = vec![
             KeyValue::new("soloist.task", Arc::clone(&call.name)),
             KeyValue::new("soloist.call", Arc::clone(&call.id)),
@@ -320,6 +326,6 @@ fn span(parent: &Option<TraceContext>, call: &Call, host: &Arc<str>) -> Span {
     })
 }
 
-fn list(names: &BTreeSet<Arc<str>>) -> String {
+fn join_names(names: &BTreeSet<Arc<str>>) -> String {
     names.iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
 }

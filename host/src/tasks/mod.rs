@@ -15,10 +15,10 @@
 
 pub mod casts;
 
-mod balance;
+mod client;
 mod dispatcher;
-mod hop;
-mod wire;
+mod forwarded_call;
+mod load_balancer;
 
 pub use dispatcher::Dispatcher;
-pub(crate) use wire::{ATTEMPT, CALL, HOST, Passed, status};
+pub(crate) use forwarded_call::{ATTEMPT, CALL, ForwardedCall, HOST, status};

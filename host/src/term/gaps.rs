@@ -24,10 +24,10 @@ use soloist_heart::{
     Group, LeaderKey,
     clock::{BootTime, unix_ms},
 };
-use soloist_leadership::{HostView, Known, Role, Sight};
-use soloist_stores::{Roster, Standing, Stranger};
+use soloist_leadership::{GroupRole, HostView, KnownRoster, RosterView};
+use soloist_stores::{ForeignCandidate, QueuedCandidate, Roster};
 use soloist_telemetry::journal::{Journal, Transition};
-use soloist_text::because;
+use soloist_text::with_reason;
 
 /// The longest nap: timers stand still while the machine is suspended.
 const NAP: Duration = Duration::from_millis(500);
@@ -44,14 +44,14 @@ pub struct Gap {
     /// The same, in milliseconds of Unix time.
     pub since_unix: u64,
     /// What keeps others from performing now.
-    pub why: Why,
+    pub why: GapReason,
     /// Since when it is that.
-    pub why_since: BootTime,
+    pub reason_since: BootTime,
 }
 
 /// Why nobody performs in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum GapReason {
     /// This host has no session in the store, or does not hear from it: it does not know.
     Unknown,
     /// No host stands.
@@ -64,7 +64,7 @@ pub enum Why {
         resume: String,
     },
     /// What heads the queue is no host's.
-    Stranger(Arc<Stranger>),
+    Stranger(Arc<ForeignCandidate>),
     /// The host that heads the queue has not said that it leads.
     Silent {
         /// Its name.
@@ -80,34 +80,35 @@ pub struct Gaps {
     /// The groups in which nobody performs.
     pub groups: BTreeMap<Group, Gap>,
     /// When each stranger was seen first, in milliseconds of Unix time.
-    pub seen: BTreeMap<Arc<Stranger>, u64>,
+    pub seen: BTreeMap<Arc<ForeignCandidate>, u64>,
     /// How long a gap is when it is no hand-over any more.
-    long: Duration,
+    threshold: Duration,
 }
 
 impl Gaps {
     /// How long nobody has performed in `group`.
     #[must_use]
-    pub fn lasts(&self, group: &Group) -> Duration {
+    pub fn duration(&self, group: &Group) -> Duration {
         self.groups.get(group).map_or(Duration::ZERO, |gap| BootTime::now().since(gap.since))
     }
 
     /// The gap of `group`, if it is longer than a hand-over takes.
     #[must_use]
-    pub fn long(&self, group: &Group) -> Option<&Gap> {
-        self.groups.get(group).filter(|_| self.lasts(group) >= self.long)
+    pub fn long_gap(&self, group: &Group) -> Option<&Gap> {
+        self.groups.get(group).filter(|_| self.duration(group) >= self.threshold)
     }
 
     /// The same, if what keeps others from performing can be blamed for it: a host that has just
     /// come to head a queue may be about to say that it leads.
     #[must_use]
-    pub fn blamed(&self, group: &Group) -> Option<&Gap> {
-        let lasts = |gap: &Gap| BootTime::now().since(gap.why_since) >= self.long;
-        self.long(group).filter(|gap| !matches!(gap.why, Why::Silent { .. }) || lasts(gap))
+    pub fn blamed_gap(&self, group: &Group) -> Option<&Gap> {
+        let lasts = |gap: &Gap| BootTime::now().since(gap.reason_since) >= self.threshold;
+        self.long_gap(group)
+            .filter(|gap| !matches!(gap.why, GapReason::Silent { .. }) || lasts(gap))
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for GapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str(
@@ -132,14 +133,14 @@ impl fmt::Display for Why {
     }
 }
 
-impl Why {
+impl GapReason {
     /// The same, by what a host knows: one that leads knows that it does, and one that does not
     /// hear from the store knows nothing of others.
     #[must_use]
-    pub fn known(group: &Group, known: &Known, view: &HostView) -> Option<Self> {
+    pub fn of_known(group: &Group, known: &KnownRoster, view: &HostView) -> Option<Self> {
         match known {
-            Known::Now(roster) => Self::of(group, roster, view),
-            Known::Before { .. } | Known::Nothing => {
+            KnownRoster::Now(roster) => Self::of(group, roster, view),
+            KnownRoster::Before { .. } | KnownRoster::Nothing => {
                 Self::of(group, &Roster::default(), view).map(|_| Self::Unknown)
             }
         }
@@ -150,17 +151,19 @@ impl Why {
     #[must_use]
     pub fn of(group: &Group, roster: &Roster, view: &HostView) -> Option<Self> {
         let here = view.groups.get(group).map(|view| view.role);
-        if matches!(here, Some(Role::Leader | Role::Draining)) {
+        if matches!(here, Some(GroupRole::Leader | GroupRole::Draining)) {
             return None;
         }
         if view.session.is_none() {
             return Some(Self::Unknown);
         }
         // Of a key that this host cannot get rid of, it knows that nothing performs under it.
-        let own = view.session.map(|(lease, _)| lease).filter(|_| here == Some(Role::Resigning));
-        let performs =
-            |leader: &Standing| leader.candidate.since.is_some() && Some(leader.key.lease) != own;
-        match (roster.leader(group), roster.strangers(group).first()) {
+        let own =
+            view.session.map(|(lease, _)| lease).filter(|_| here == Some(GroupRole::Resigning));
+        let performs = |leader: &QueuedCandidate| {
+            leader.candidate.since.is_some() && Some(leader.key.lease) != own
+        };
+        match (roster.leader(group), roster.foreign_candidates(group).first()) {
             (Some(leader), _) if performs(leader) => None,
             (Some(leader), _) => {
                 let (host, key) = (leader.candidate.host.clone(), leader.key.clone());
@@ -173,8 +176,8 @@ impl Why {
 
     fn frozen(group: &Group, roster: &Roster) -> Option<Self> {
         let freeze = roster.notes.pause_of(group).filter(|pause| pause.freeze)?;
-        let by = because(&freeze.order.by, &freeze.order.reason);
-        Some(Self::Frozen { by, resume: roster.notes.resume(group) })
+        let by = with_reason(&freeze.order.by, &freeze.order.reason);
+        Some(Self::Frozen { by, resume: roster.notes.resume_command(group) })
     }
 
     /// The same of several groups.
@@ -197,7 +200,7 @@ pub struct GapWatch {
     /// What this host performs.
     pub programme: watch::Receiver<Arc<Programme>>,
     /// What is known of the cluster.
-    pub sight: Sight,
+    pub sight: RosterView,
     /// What the heart lets others see.
     pub view: watch::Receiver<HostView>,
     /// Where it is taken down.
@@ -207,13 +210,13 @@ pub struct GapWatch {
 impl GapWatch {
     /// Watches until `stop`, and tells `to`.
     pub async fn run(mut self, to: watch::Sender<Gaps>, stop: CancellationToken) {
-        let mut told = Told::default();
+        let mut told = ReportedGaps::default();
         let mut roster = self.sight.rosters();
         let watching = async {
             loop {
                 roster.mark_unchanged();
-                self.look(&to);
-                told.tell(&to.borrow(), &self);
+                self.refresh(&to);
+                told.report(&to.borrow(), &self);
                 tokio::select! {
                     Ok(()) = roster.changed() => {}
                     Ok(()) = self.view.changed() => {}
@@ -227,25 +230,27 @@ impl GapWatch {
         stop.run_until_cancelled(watching).await;
     }
 
-    fn look(&mut self, to: &watch::Sender<Gaps>) {
+    fn refresh(&mut self, to: &watch::Sender<Gaps>) {
         let view = self.view.borrow_and_update().clone();
         let mut groups = self.programme.borrow_and_update().groups();
-        let known = self.sight.look();
+        let known = self.sight.current();
         let roster = known.last().cloned().unwrap_or_default();
         groups.extend(roster.groups.keys().cloned());
         let now = (BootTime::now(), unix_ms());
         to.send_modify(|gaps| {
-            let mut found = Gaps { long: self.patience, ..Gaps::default() };
+            let mut found = Gaps { threshold: self.patience, ..Gaps::default() };
             for group in groups {
-                if let Some(why) = Why::known(&group, &known, &view) {
+                if let Some(why) = GapReason::of_known(&group, &known, &view) {
                     let before = gaps.groups.get(&group);
                     let (since, since_unix) = before.map_or(now, |gap| (gap.since, gap.since_unix));
                     let same = before.filter(|gap| gap.why == why);
-                    let why_since = same.map_or(now.0, |gap| gap.why_since);
-                    found.groups.insert(group, Gap { since, since_unix, why, why_since });
+                    let why_since = same.map_or(now.0, |gap| gap.reason_since);
+                    found
+                        .groups
+                        .insert(group, Gap { since, since_unix, why, reason_since: why_since });
                 }
             }
-            for stranger in roster.strangers.values().flatten() {
+            for stranger in roster.foreign_candidates.values().flatten() {
                 let first = gaps.seen.get(stranger).copied().unwrap_or(now.1);
                 found.seen.insert(Arc::clone(stranger), first);
             }
@@ -256,18 +261,18 @@ impl GapWatch {
 
 /// What was said already: once, and again when it changes.
 #[derive(Default)]
-struct Told {
-    gaps: BTreeMap<Group, Why>,
-    strangers: BTreeSet<Arc<Stranger>>,
+struct ReportedGaps {
+    gaps: BTreeMap<Group, GapReason>,
+    strangers: BTreeSet<Arc<ForeignCandidate>>,
 }
 
-impl Told {
-    fn tell(&mut self, gaps: &Gaps, watch: &GapWatch) {
-        self.tell_of_strangers(gaps, watch);
-        let mut news = BTreeMap::<String, Vec<(&Group, &Why)>>::new();
+impl ReportedGaps {
+    fn report(&mut self, gaps: &Gaps, watch: &GapWatch) {
+        self.report_strangers(gaps, watch);
+        let mut news = BTreeMap::<String, Vec<(&Group, &GapReason)>>::new();
         for (group, Gap { why, .. }) in &gaps.groups {
             // Of a lost store it is said elsewhere, once for all groups.
-            let known = gaps.blamed(group).is_some() && *why != Why::Unknown;
+            let known = gaps.blamed_gap(group).is_some() && *why != GapReason::Unknown;
             if known && self.gaps.get(group) != Some(why) {
                 self.gaps.insert(group.clone(), why.clone());
                 news.entry(why.of_several()).or_default().push((group, why));
@@ -279,23 +284,23 @@ impl Told {
                 _ => of_several,
             };
             let groups: Vec<_> = groups.iter().map(|(group, _)| *group).collect();
-            let names = listed(&groups);
+            let names = group_list(&groups);
             warn!(event = "nobody-leads", groups = names, "nobody leads {names}: {why}");
-            watch.journal.write(transition("nobody-leads", watch, &groups).since(why));
+            watch.journal.write(transition("nobody-leads", watch, &groups).because(why));
         }
         let over: Vec<_> =
             self.gaps.keys().filter(|group| !gaps.groups.contains_key(*group)).cloned().collect();
         if !over.is_empty() {
             self.gaps.retain(|group, _| gaps.groups.contains_key(group));
             let over: Vec<_> = over.iter().collect();
-            let names = listed(&over);
+            let names = group_list(&over);
             info!(event = "led-again", groups = names, "somebody leads {names} again");
             watch.journal.write(transition("led-again", watch, &over));
         }
     }
 
     /// Whatever stands in a queue will head it one day.
-    fn tell_of_strangers(&mut self, gaps: &Gaps, watch: &GapWatch) {
+    fn report_strangers(&mut self, gaps: &Gaps, watch: &GapWatch) {
         let new = gaps.seen.keys().filter(|stranger| !self.strangers.contains(*stranger));
         for (number, stranger) in new.enumerate() {
             if number == NAMED {
@@ -310,7 +315,7 @@ impl Told {
                  `{remove}` removes it"
             );
             let told = Transition::of("stranger", &watch.host);
-            watch.journal.write(told.since(format!("{stranger}; `{remove}` removes it")));
+            watch.journal.write(told.because(format!("{stranger}; `{remove}` removes it")));
         }
         self.strangers = gaps.seen.keys().cloned().collect();
     }
@@ -325,7 +330,7 @@ fn transition(event: &str, watch: &GapWatch, groups: &[&Group]) -> Transition {
 }
 
 /// The first of them, and how many others there are.
-fn listed(groups: &[&Group]) -> String {
+fn group_list(groups: &[&Group]) -> String {
     let named: Vec<_> = groups.iter().take(NAMED).map(|group| group.as_str()).collect();
     match groups.len().saturating_sub(NAMED) {
         0 => named.join(", "),
@@ -343,20 +348,25 @@ mod tests {
         let group = Group::main();
         let (key, lease, token) = ("key".into(), LeaseId(1), Token(1));
         let key = LeaderKey { group: group.clone(), key, token, lease };
-        let silent = Why::Silent { host: "a".into(), key };
+        let silent = GapReason::Silent { host: "a".into(), key };
         let later = BootTime::now() + Duration::from_secs(3600);
-        let blamed = |why: &Why, why_since: BootTime| {
-            let gap = Gap { since: BootTime::ZERO, since_unix: 0, why: why.clone(), why_since };
+        let blamed = |why: &GapReason, why_since: BootTime| {
+            let gap = Gap {
+                since: BootTime::ZERO,
+                since_unix: 0,
+                why: why.clone(),
+                reason_since: why_since,
+            };
             let gaps = Gaps {
                 groups: BTreeMap::from([(group.clone(), gap)]),
-                long: Duration::from_millis(1),
+                threshold: Duration::from_millis(1),
                 ..Gaps::default()
             };
-            assert!(gaps.long(&group).is_some());
-            gaps.blamed(&group).is_some()
+            assert!(gaps.long_gap(&group).is_some());
+            gaps.blamed_gap(&group).is_some()
         };
         assert!(!blamed(&silent, later), "it may be about to say so");
         assert!(blamed(&silent, BootTime::ZERO));
-        assert!(blamed(&Why::Nobody, later));
+        assert!(blamed(&GapReason::Nobody, later));
     }
 }

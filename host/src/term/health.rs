@@ -20,23 +20,23 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::action::{Action, FAILED_AGAIN, Failure, Programme};
+use crate::action::{Action, ActionFailure, FAILED_AGAIN, Programme};
 use soloist_heart::{
     Group,
     clock::{BootTime, unix_ms},
 };
-use soloist_stores::{Failing, Roster, Standing};
+use soloist_stores::{FailedAction, QueuedCandidate, Roster};
 
 /// How much is said in the store of what is refused: of so many names, so many bytes each.
 const REFUSED_MAX: usize = 100;
 const REASON_MAX: usize = 300;
 
 /// What this host says in the store of the actions that fail on it.
-pub type Report = BTreeMap<String, Failing>;
+pub type FailureReport = BTreeMap<String, FailedAction>;
 
 /// What a term does about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum FailureVerdict {
     /// Another host may fare better.
     HandOver,
     /// None does: the others go on without the action.
@@ -45,18 +45,18 @@ pub(super) enum Verdict {
 
 /// The memory of a host's failures. Clones share it.
 #[derive(Clone)]
-pub struct Health {
+pub struct ActionHealth {
     host: Arc<str>,
     cool_down: Duration,
     roster: watch::Receiver<Option<Roster>>,
-    failures: Arc<Mutex<BTreeMap<Arc<str>, Failed>>>,
+    failures: Arc<Mutex<BTreeMap<Arc<str>, FailureRecord>>>,
     /// What this host does without, which is another part of what it says.
-    refused: Arc<Mutex<Report>>,
-    report: watch::Sender<Report>,
+    refused: Arc<Mutex<FailureReport>>,
+    report: watch::Sender<FailureReport>,
 }
 
 /// An action that failed.
-struct Failed {
+struct FailureRecord {
     /// In this version.
     action: Arc<Action>,
     reason: String,
@@ -65,28 +65,28 @@ struct Failed {
     /// Whether the leader, which is this host, goes on without it.
     parked: bool,
     /// Since when it has run anew without ending, and how often it had ended by then.
-    well: Option<(BootTime, u64)>,
+    retried: Option<(BootTime, u64)>,
 }
 
-impl Failed {
+impl FailureRecord {
     /// Whether the leader, which is this host, is to go on without it.
-    fn is_out(&self, now: BootTime) -> bool {
-        self.well.is_none() && now.since(self.at) < FAILED_AGAIN
+    fn is_parked_now(&self, now: BootTime) -> bool {
+        self.retried.is_none() && now.since(self.at) < FAILED_AGAIN
     }
 
     /// Whether it has been up for its window since it was tried again, which has ended so
     /// often by now.
-    fn runs_well(&mut self, up: bool, ends: u64, now: BootTime) -> bool {
-        let Some((since, before)) = self.well else { return false };
+    fn has_recovered(&mut self, up: bool, ends: u64, now: BootTime) -> bool {
+        let Some((since, before)) = self.retried else { return false };
         if !up || ends != before {
-            self.well = Some((now, ends));
+            self.retried = Some((now, ends));
             return false;
         }
-        now.since(since) >= self.action.window()
+        now.since(since) >= self.action.stable_after()
     }
 }
 
-impl Health {
+impl ActionHealth {
     /// Nothing has failed yet on `host`. It stands back for `cool_down`.
     #[must_use]
     pub fn new(
@@ -94,36 +94,37 @@ impl Health {
         cool_down: Duration,
         roster: watch::Receiver<Option<Roster>>,
     ) -> Self {
-        let report = watch::Sender::new(Report::new());
+        let report = watch::Sender::new(FailureReport::new());
         Self { host, cool_down, roster, failures: Arc::default(), refused: Arc::default(), report }
     }
 
     /// What this host says in the store, as it changes.
-    pub fn report(&self) -> watch::Receiver<Report> {
+    pub fn report(&self) -> watch::Receiver<FailureReport> {
         self.report.subscribe()
     }
 
     /// Takes a failure down, and decides about the term.
-    pub(super) fn failed(&self, failure: &Failure, now: BootTime) -> Verdict {
+    pub(super) fn record_failure(&self, failure: &ActionFailure, now: BootTime) -> FailureVerdict {
         let name = Arc::clone(failure.action.name());
         let park = !self.another_can(failure.action.group(), &name);
-        let failed = Failed {
+        let failed = FailureRecord {
             action: Arc::clone(&failure.action),
             reason: failure.reason.clone(),
             at: now,
             unix: unix_ms(),
             parked: false,
-            well: None,
+            retried: None,
         };
         self.failures().insert(name, failed);
         self.publish();
-        if park { Verdict::Park } else { Verdict::HandOver }
+        if park { FailureVerdict::Park } else { FailureVerdict::HandOver }
     }
 
     /// Forgets the failures of what was changed, or taken away, and takes down what is refused.
-    pub(super) fn compare(&self, programme: &Programme) {
+    pub(super) fn apply_programme(&self, programme: &Programme) {
         self.note_refused(programme);
-        let there = |action: &Action| programme.actions.iter().any(|other| other.is_like(action));
+        let there =
+            |action: &Action| programme.actions.iter().any(|other| other.is_same_version(action));
         self.failures().retain(|name, failed| {
             let stays = there(&failed.action);
             if !stays {
@@ -138,8 +139,8 @@ impl Health {
         let mut refused = self.refused.lock();
         let mut before = std::mem::take(&mut *refused);
         let noted = programme.refused.iter().take(REFUSED_MAX).map(|it| {
-            let reason = soloist_text::cut(&it.reason, REASON_MAX).to_owned();
-            let new = Failing { reason, at: unix_ms(), parked: false };
+            let reason = soloist_text::truncate(&it.reason, REASON_MAX).to_owned();
+            let new = FailedAction { reason, at: unix_ms(), parked: false };
             let known = before.remove(&it.name).filter(|known| known.reason == new.reason);
             (it.name.clone(), known.unwrap_or(new))
         });
@@ -147,7 +148,7 @@ impl Health {
     }
 
     /// Those of `actions` that the leader, this host, goes on without, and what they failed by.
-    pub(super) fn park(
+    pub(super) fn park_failed(
         &self,
         actions: &[Arc<Action>],
         now: BootTime,
@@ -156,16 +157,16 @@ impl Health {
         let mut failures = self.failures();
         for name in actions.iter().map(|action| action.name()) {
             let Some(failed) = failures.get_mut(name) else { continue };
-            let park = failed.is_out(now);
+            let park = failed.is_parked_now(now);
             if park && !failed.parked {
                 let reason = &failed.reason;
                 warn!(event = "parked", action = %name, group = %failed.action.group(), reason, "action {name} is parked, the rest goes on: it failed, and no host can do better; it is tried again when its plugin or settings change");
             }
             if park {
                 parked.insert(Arc::clone(name), failed.reason.clone());
-            } else if failed.well.is_none() {
+            } else if failed.retried.is_none() {
                 info!(event = "retried", action = %name, "action {name} is tried again");
-                failed.well = Some((now, 0));
+                failed.retried = Some((now, 0));
             }
             failed.parked = park;
         }
@@ -175,20 +176,20 @@ impl Health {
     }
 
     /// A term of `group` is over: nothing of it is parked or tried here any more.
-    pub(super) fn over(&self, group: &Group) {
+    pub(super) fn term_ended(&self, group: &Group) {
         for failed in self.failures().values_mut() {
             if failed.action.group() == group {
-                (failed.parked, failed.well) = (false, None);
+                (failed.parked, failed.retried) = (false, None);
             }
         }
         self.publish();
     }
 
     /// Looks after what is tried again: what has run well for its window is forgiven.
-    pub(super) fn look(&self, now: BootTime) {
+    pub(super) fn forgive_recovered(&self, now: BootTime) {
         self.failures().retain(|name, failed| {
             let status = failed.action.status();
-            let well = failed.runs_well(status.state.is_up(), status.restarts, now);
+            let well = failed.has_recovered(status.state.is_up(), status.restarts, now);
             if well {
                 info!(event = "recovered", action = %name, "action {name} runs well again");
             }
@@ -199,7 +200,7 @@ impl Health {
 
     /// What is parked here of `group`, and a host that stands on which none of `actions`
     /// has failed. If something else had failed there, it would hand over to this one.
-    pub(super) fn better(
+    pub(super) fn better_host(
         &self,
         group: &Group,
         actions: &[Arc<Action>],
@@ -214,7 +215,7 @@ impl Health {
     }
 
     /// Whether something of `group` has failed here.
-    pub(super) fn concerns(&self, group: &Group) -> bool {
+    pub(super) fn has_failures(&self, group: &Group) -> bool {
         self.failures().values().any(|failed| failed.action.group() == group)
     }
 
@@ -230,7 +231,8 @@ impl Health {
         own.into_iter().find_map(|(name, reason, ago)| {
             let leads_too = ago < self.cool_down;
             let skipped = usize::from(!leads_too);
-            let other = self.other(group, &[&name], |queue| &queue[skipped.min(queue.len())..])?;
+            let other =
+                self.other_candidate(group, &[&name], |queue| &queue[skipped.min(queue.len())..])?;
             let cool_down = humantime::format_duration(self.cool_down);
             let until = if leads_too { format!("for {cool_down}") } else { "still".to_owned() };
             Some(format!(
@@ -249,7 +251,7 @@ impl Health {
     /// A host behind this one, which leads, on which none of `actions` has failed. Who is
     /// seen before it has gone: the roster is only late to tell.
     fn successor(&self, group: &Group, actions: &[&str]) -> Option<String> {
-        self.other(group, actions, |queue| {
+        self.other_candidate(group, actions, |queue| {
             let own = queue.iter().rposition(|it| *it.candidate.host == *self.host);
             own.map_or(&[], |own| &queue[own + 1..])
         })
@@ -257,11 +259,11 @@ impl Health {
 
     /// Another host in this part of the queue of `group` on which none of `actions` has
     /// failed.
-    fn other(
+    fn other_candidate(
         &self,
         group: &Group,
         actions: &[&str],
-        part: impl Fn(&[Arc<Standing>]) -> &[Arc<Standing>],
+        part: impl Fn(&[Arc<QueuedCandidate>]) -> &[Arc<QueuedCandidate>],
     ) -> Option<String> {
         let roster = self.roster.borrow();
         let roster = roster.as_ref()?;
@@ -276,7 +278,7 @@ impl Health {
     }
 
     fn publish(&self) {
-        let report = |failed: &Failed| Failing {
+        let report = |failed: &FailureRecord| FailedAction {
             reason: failed.reason.clone(),
             at: failed.unix,
             parked: failed.parked,
@@ -292,7 +294,7 @@ impl Health {
         });
     }
 
-    fn failures(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Failed>> {
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, FailureRecord>> {
         self.failures.lock()
     }
 }

@@ -2,19 +2,19 @@
 //!
 //! Leadership itself is of [`soloist_leadership`], which begins a term by [`Actions`].
 
-mod findings;
 mod gaps;
+mod group_lifecycle;
 mod health;
-mod performance;
-mod ranking;
-mod readiness;
-mod standby;
+mod plugin_ranking;
+mod readiness_check;
+mod readiness_watch;
+mod standby_hooks;
 mod tree;
 
-pub use findings::{Findings, Here};
-pub use gaps::{Gap, GapWatch, Gaps, Why};
-pub use health::{Health, Report};
-pub use ranking::Ranking;
-pub use readiness::Readiness;
-pub use standby::{Sidelines, Standby};
-pub use tree::Actions;
+pub use gaps::{Gap, GapReason, GapWatch, Gaps};
+pub use health::{ActionHealth, FailureReport};
+pub use plugin_ranking::PluginRanking;
+pub use readiness_check::{LocalGroup, ReadinessCheck};
+pub use readiness_watch::ReadinessWatch;
+pub use standby_hooks::{StandbyHooks, StandbyNotifier};
+pub use tree::ActionPerformer;

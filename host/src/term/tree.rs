@@ -13,15 +13,17 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    health::{Health, Verdict},
-    performance::Performance,
-    standby::Sidelines,
+    group_lifecycle::GroupLifecycle,
+    health::{ActionHealth, FailureVerdict},
+    standby_hooks::StandbyHooks,
 };
-use crate::action::{Failure, Jobs, Lobby, Programme, Scope, Tasks};
-use soloist_guests::capability::{Calls, Notice, TermLink};
-use soloist_heart::{Cause, clock::BootTime};
-use soloist_leadership::{Order, Performer, RunningTerm};
-use soloist_stores::State;
+use crate::action::{
+    ActionDirectory, ActionFailure, JobServices, Programme, TaskScope, TermServices,
+};
+use soloist_guests::capability::{TaskCaller, TermLink, TermNotice};
+use soloist_heart::{EndCause, clock::BootTime};
+use soloist_leadership::{Performer, RunningTerm, TermOrder};
+use soloist_stores::StateStore;
 use soloist_telemetry::measure;
 use soloist_text::millis;
 
@@ -30,42 +32,42 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Performs the actions of this host: what its terms have in common.
 #[derive(Clone)]
-pub struct Actions {
+pub struct ActionPerformer {
     /// Where actions keep their state.
-    pub state: Arc<dyn State>,
+    pub state: Arc<dyn StateStore>,
     /// Who has the tasks done that actions call.
-    pub tasks: Arc<dyn Calls>,
+    pub task_calls: Arc<dyn TaskCaller>,
     /// What this host performs; of that, the group's actions run in its term.
     pub programme: watch::Receiver<Arc<Programme>>,
     /// Where those find the actions who have requests.
-    pub lobby: Lobby,
+    pub directory: ActionDirectory,
     /// What jobs share.
-    pub jobs: Jobs,
+    pub jobs: JobServices,
     /// Who is asked for an earlier version when one fails on trial.
-    pub catalog: UnboundedSender<Failure>,
+    pub trial_failures: UnboundedSender<ActionFailure>,
     /// What has failed on this host.
-    pub health: Health,
+    pub health: ActionHealth,
     /// Where this host stands by.
-    pub sidelines: Sidelines,
+    pub standby_hooks: StandbyHooks,
     /// How long a stop should take at most.
     pub stop_budget: Duration,
     /// How long what was begun may take to finish.
     pub drain: Duration,
 }
 
-impl Performer for Actions {
+impl Performer for ActionPerformer {
     fn perform(&self, term: RunningTerm) -> BoxFuture<'static, ()> {
-        let aside = self.sidelines.leave(&term.key().group);
-        TermTree { term, context: self.clone(), aside }.run().boxed()
+        let aside = self.standby_hooks.begin_term(&term.key().group);
+        TermTree { term, context: self.clone(), standby_tasks: aside }.run().boxed()
     }
 }
 
 /// A running term.
 struct TermTree {
     term: RunningTerm,
-    context: Actions,
+    context: ActionPerformer,
     /// What this host was doing while it stood by.
-    aside: Tasks,
+    standby_tasks: TaskScope,
 }
 
 impl TermTree {
@@ -73,27 +75,27 @@ impl TermTree {
     async fn run(mut self) {
         let (failures_to, mut failures) = unbounded_channel();
         let (notices_to, mut notices) = unbounded_channel();
-        let tasks = Tasks::new();
+        let tasks = TaskScope::new();
         let term = TermLink {
             gate: Arc::clone(self.term.gate()),
             key: self.term.key().clone(),
             state: Arc::clone(&self.context.state),
             notices: notices_to,
-            calls: Some(Arc::clone(&self.context.tasks)),
+            calls: Some(Arc::clone(&self.context.task_calls)),
         };
-        let scope = Scope {
+        let scope = TermServices {
             term,
             tasks: tasks.child(),
             failures: failures_to,
-            lobby: self.context.lobby.clone(),
+            directory: self.context.directory.clone(),
             jobs: self.context.jobs.clone(),
             drain: self.context.drain,
         };
         // Nothing that was told of another leader may outlast that.
-        self.aside.stop().await;
+        self.standby_tasks.stop().await;
         let (group, programme) = (self.term.key().group.clone(), self.context.programme.clone());
         let mut performance =
-            Performance::new(group, scope, programme, self.context.health.clone());
+            GroupLifecycle::new(group, scope, programme, self.context.health.clone());
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -101,38 +103,38 @@ impl TermTree {
             tokio::select! {
                 biased;
                 order = self.term.order() => match order {
-                    Order::Drain if self.drain(&mut performance).await => self.term.drained(),
-                    Order::Drain | Order::Stop => break,
+                    TermOrder::Drain if self.drain(&mut performance).await => self.term.drained(),
+                    TermOrder::Drain | TermOrder::Stop => break,
                 },
-                Some(failure) = failures.recv() => self.judge(failure, &mut performance),
-                Some(notice) = notices.recv() => self.pass_on(notice),
+                Some(failure) = failures.recv() => self.on_failure(failure, &mut performance),
+                Some(notice) = notices.recv() => self.on_notice(notice),
                 outcome = performance.advance(), if open => match outcome {
                     Ok(true) => {}
                     Ok(false) => self.resign("the plugins folder", "it holds no action of this group any more"),
-                    Err(failure) => self.give_up(failure, &mut performance),
+                    Err(failure) => self.on_hook_failure(failure, &mut performance),
                 },
-                _ = looks.tick(), if open => self.look(&mut performance),
+                _ = looks.tick(), if open => self.check_parked(&mut performance),
             }
         }
         self.stop(performance, &tasks).await;
     }
 
     /// Waits for what is in flight. Returns false when told to stop meanwhile.
-    async fn drain(&mut self, performance: &mut Performance) -> bool {
+    async fn drain(&mut self, performance: &mut GroupLifecycle) -> bool {
         tokio::select! {
             () = performance.drain() => true,
             _ = self.term.order() => false,
         }
     }
 
-    async fn stop(self, performance: Performance, tasks: &Tasks) {
+    async fn stop(self, performance: GroupLifecycle, tasks: &TaskScope) {
         self.term.gate().close();
         let began = BootTime::now();
         performance.stop().await;
         tasks.stop().await;
         let took = BootTime::now().since(began);
         let key = self.term.key();
-        self.context.sidelines.take(&key.group);
+        self.context.standby_hooks.end_term(&key.group);
         measure::teardown(key.group.as_str(), took);
         let (group, token, took_ms) = (&key.group, key.token.0, millis(took));
         if took > self.context.stop_budget {
@@ -143,9 +145,9 @@ impl TermTree {
     }
 
     /// Hands over to a host that can do what is parked here.
-    fn look(&self, performance: &mut Performance) {
-        if let Some((action, host)) = performance.look() {
-            performance.hold();
+    fn check_parked(&self, performance: &mut GroupLifecycle) {
+        if let Some((action, host)) = performance.review_failures() {
+            performance.begin_hand_over();
             self.resign(
                 &format!("action {action}"),
                 &format!("it is parked here, and has not failed on {host}"),
@@ -154,38 +156,40 @@ impl TermTree {
     }
 
     fn resign(&self, by: &str, reason: &str) {
-        self.term.hand_over(Cause::Asked { by: by.to_owned(), reason: reason.to_owned() });
+        self.term.hand_over(EndCause::Asked { by: by.to_owned(), reason: reason.to_owned() });
     }
 
-    fn pass_on(&self, notice: Notice) {
+    fn on_notice(&self, notice: TermNotice) {
         match notice {
-            Notice::Resign { action, reason } => self.resign(&format!("action {action}"), &reason),
-            Notice::Fenced => self.term.fenced(),
+            TermNotice::Resign { action, reason } => {
+                self.resign(&format!("action {action}"), &reason)
+            }
+            TermNotice::Fenced => self.term.fenced(),
         }
     }
 
     /// A version that failed on trial is replaced by the one before it; for any other
     /// failure the term ends, or goes on without the action.
-    fn judge(&self, failure: Failure, performance: &mut Performance) {
-        if failure.action.on_trial() && self.context.catalog.send(failure.clone()).is_ok() {
+    fn on_failure(&self, failure: ActionFailure, performance: &mut GroupLifecycle) {
+        if failure.action.on_trial() && self.context.trial_failures.send(failure.clone()).is_ok() {
             return;
         }
-        self.fail(&failure, performance);
+        self.report_failure(&failure, performance);
     }
 
     /// The same for what has to be done before the action starts.
-    fn give_up(&self, failure: Failure, performance: &mut Performance) {
-        self.fail(&failure, performance);
+    fn on_hook_failure(&self, failure: ActionFailure, performance: &mut GroupLifecycle) {
+        self.report_failure(&failure, performance);
         if failure.action.on_trial() {
             // Without a catalog there is nothing to go back to.
-            let _ = self.context.catalog.send(failure);
+            let _ = self.context.trial_failures.send(failure);
         }
     }
 
-    fn fail(&self, failure: &Failure, performance: &mut Performance) {
-        if performance.failed(failure) == Verdict::HandOver {
+    fn report_failure(&self, failure: &ActionFailure, performance: &mut GroupLifecycle) {
+        if performance.record_failure(failure) == FailureVerdict::HandOver {
             let (action, reason) = (failure.action.name().to_string(), failure.reason.clone());
-            self.term.hand_over(Cause::ActionFailed { action, reason });
+            self.term.hand_over(EndCause::ActionFailed { action, reason });
         }
     }
 }

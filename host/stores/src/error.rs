@@ -2,13 +2,13 @@
 
 use std::error::Error as StdError;
 
-use crate::order::Removal;
+use crate::operator_order::Removal;
 use soloist_heart::LeaseId;
 use soloist_telemetry::measure;
-use soloist_text::because;
+use soloist_text::with_reason;
 
 /// The boxed cause of a store error.
-pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A failed call to the store.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub enum StoreError {
         store: String,
         /// What the store or the network said.
         #[source]
-        source: Cause,
+        source: BoxError,
     },
     /// The store refused this host, or is none. Waiting does not mend it.
     #[error("{problem}")]
@@ -65,7 +65,7 @@ pub enum StoreError {
         problem: String,
         /// What the store said.
         #[source]
-        source: Option<Cause>,
+        source: Option<BoxError>,
     },
 }
 
@@ -101,6 +101,6 @@ fn at(url: &str) -> String {
 }
 
 fn removed(name: &str, removal: &Removal) -> String {
-    let by = because(&format!("removed by {}", removal.order.by), &removal.order.reason);
+    let by = with_reason(&format!("removed by {}", removal.order.by), &removal.order.reason);
     format!("{by}; `soloist admit {name}` lets it in again")
 }

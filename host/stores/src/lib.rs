@@ -23,44 +23,44 @@ mod cast;
 mod error;
 #[cfg(feature = "etcd")]
 mod etcd;
-mod foreign;
+mod foreign_candidate;
 mod identity;
-mod insist;
+mod ignored_entry;
 mod member;
 mod name;
 mod note;
-mod order;
+mod operator_order;
+mod process_location;
+mod retry;
 mod roster;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-mod state;
+mod state_store;
 mod store;
-mod stranger;
-mod whereabouts;
 
 use std::{sync::Arc, time::Duration};
 
 pub use cast::fresh_id;
 pub use cast::{
-    ANSWER_MAX, Again, CONTENT_TYPE_MAX, CastAnswer, CastChange, CastHead, CastKey, CastOrder,
-    CastState, CastStream, Casts, Claim, Claimer, ERROR_MAX, Ended, PAYLOAD_MAX, Queued,
-    is_content_type,
+    ANSWER_MAX, CONTENT_TYPE_MAX, CastAnswer, CastChange, CastClaimer, CastHeader, CastKey,
+    CastRequest, CastRetry, CastState, CastStore, CastStream, Claim, ERROR_MAX, EndedCast,
+    PAYLOAD_MAX, QueuedCast, is_content_type,
 };
 pub use error::StoreError;
-pub use identity::Mismatch;
-pub use insist::insist;
-pub use member::{Failing, Member};
-pub use note::{Known, Note, Notes, Topic};
-pub use order::{Drain, Order, Pause, Removal};
-pub use roster::{Candidate, Roster, Standing};
-pub use state::{
-    BATCH_BYTES_MAX, BATCH_MAX, Entry, Guard, KEY_MAX, KEYS_MAX, State, VALUE_MAX, Write,
+pub use foreign_candidate::ForeignCandidate;
+pub use identity::StoreMismatch;
+pub use member::{FailedAction, Member};
+pub use note::{KnownHost, Note, NoteTopic, Notes};
+pub use operator_order::{Drain, OperatorOrder, Pause, Removal};
+pub use process_location::ProcessLocation;
+pub use retry::retry_transient;
+pub use roster::{Candidate, QueuedCandidate, Roster};
+pub use state_store::{
+    BATCH_BYTES_MAX, BATCH_MAX, Guard, KEY_MAX, KEYS_MAX, StateEntry, StateStore, VALUE_MAX, Write,
 };
 pub use store::{Lease, RosterStream, Store};
-pub use stranger::Stranger;
-pub use whereabouts::Whereabouts;
 
-use name::plain_name;
+use name::check_name;
 use soloist_config::StoreUrl;
 
 /// The store at `url`, as `cluster` sees it.
@@ -78,16 +78,16 @@ pub fn open(
     cluster: &str,
     request_timeout: Duration,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    plain_name("the cluster's name", cluster)?;
+    check_name("the cluster's name", cluster)?;
     match url {
         #[cfg(feature = "sqlite")]
         StoreUrl::Sqlite(path) => {
-            Ok(Arc::new(sqlite::Sqlite::open(path, cluster, request_timeout)?))
+            Ok(Arc::new(sqlite::SqliteStore::open(path, cluster, request_timeout)?))
         }
         #[cfg(feature = "etcd")]
         StoreUrl::Etcd { endpoints, login, tls } => {
-            let access = etcd::Access::new(endpoints, login.as_ref(), tls.as_ref())?;
-            Ok(Arc::new(etcd::Etcd::open(access, cluster, request_timeout)?))
+            let access = etcd::EtcdAccess::new(endpoints, login.as_ref(), tls.as_ref())?;
+            Ok(Arc::new(etcd::EtcdStore::open(access, cluster, request_timeout)?))
         }
         #[cfg(not(all(feature = "etcd", feature = "sqlite")))]
         _ => Err(StoreError::refused(

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::whereabouts::Whereabouts;
+use crate::process_location::ProcessLocation;
 use soloist_heart::clock;
 
 /// A host that is there; JSON in the store.
@@ -32,10 +32,10 @@ pub struct Member {
     pub machine: String,
     /// Where on that machine its process is.
     #[serde(default)]
-    pub process: Whereabouts,
+    pub process: ProcessLocation,
     /// The actions that failed on it, by name, in the version that it has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub failing: BTreeMap<String, Failing>,
+    pub failing: BTreeMap<String, FailedAction>,
     /// The tasks that it takes calls of, by name.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tasks: BTreeSet<Arc<str>>,
@@ -53,7 +53,7 @@ impl Member {
             joined: 0,
             version: String::new(),
             machine: String::new(),
-            process: Whereabouts::default(),
+            process: ProcessLocation::default(),
             failing: BTreeMap::new(),
             tasks: BTreeSet::new(),
         }
@@ -66,24 +66,24 @@ impl Member {
         // Where it cannot be read every host is a machine of its own.
         let machine =
             clock::identity().unwrap_or_else(|_| format!("{}/{}", member.name, std::process::id()));
-        Self { joined: clock::unix_ms(), machine, process: Whereabouts::own(), ..member }
+        Self { joined: clock::unix_ms(), machine, process: ProcessLocation::own(), ..member }
     }
 
     /// Whether `former`, an entry of the same name, is of a process that is no more, most
     /// often this host's own before it crashed; or of this very one, by an earlier session.
     #[must_use]
-    pub fn outlives(&self, former: &Self) -> bool {
+    pub fn supersedes(&self, former: &Self) -> bool {
         let again = self.process.is_known()
             && (&self.process, self.joined, &self.url)
                 == (&former.process, former.joined, &former.url);
         self.machine == former.machine
-            && (again || self.process.outlives(&former.process, self.url == former.url))
+            && (again || self.process.supersedes(&former.process, self.url == former.url))
     }
 }
 
 /// An action that failed on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failing {
+pub struct FailedAction {
     /// What happened.
     pub reason: String,
     /// When, in milliseconds of Unix time; for people.

@@ -3,7 +3,7 @@
 use crate::error::StoreError;
 
 /// Refuses a name that would reach outside its place in a key.
-pub(crate) fn plain_name(what: &str, name: &str) -> Result<(), StoreError> {
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), StoreError> {
     if !name.is_empty() && !name.contains(['/', '\0']) {
         return Ok(());
     }

@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::StoreError,
-    foreign::left_out,
+    ignored_entry::warn_ignored,
     member::Member,
-    name::plain_name,
-    order::{Drain, Pause, Removal},
+    name::check_name,
+    operator_order::{Drain, Pause, Removal},
 };
 use soloist_heart::Group;
 
 /// A host that was there at least once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
+pub struct KnownHost {
     /// When it was seen first, in milliseconds of Unix time.
     pub first_seen: u64,
     /// When it was seen last, as far as it was written: while a host lives, its
@@ -32,7 +32,7 @@ pub struct Known {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// Of a host.
-    Known(Known),
+    Known(KnownHost),
     /// On a host.
     Drain(Drain),
     /// Against a host.
@@ -43,7 +43,7 @@ pub enum Note {
 
 /// What a note is about; there is one note of it at most.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Topic {
+pub enum NoteTopic {
     /// That this host is known.
     Known(String),
     /// That this host is drained.
@@ -58,7 +58,7 @@ pub enum Topic {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     /// The known hosts, by name.
-    pub known: BTreeMap<String, Known>,
+    pub known: BTreeMap<String, KnownHost>,
     /// The drained hosts, by name.
     pub drained: BTreeMap<String, Drain>,
     /// The removed hosts, by name.
@@ -80,7 +80,7 @@ impl Notes {
     /// The command that takes the pause of `group` back: one of all groups, and one of this, are
     /// taken back each by itself.
     #[must_use]
-    pub fn resume(&self, group: &Group) -> String {
+    pub fn resume_command(&self, group: &Group) -> String {
         let own = self.paused.get(group).filter(|own| self.pause_of(group) == Some(own));
         own.map_or_else(|| "soloist resume".into(), |_| format!("soloist resume --group {group}"))
     }
@@ -94,13 +94,13 @@ impl Notes {
     /// Takes in what stands under `name`, or that nothing does. What does not
     /// parse is another's: it is left out.
     pub(super) fn set(&mut self, name: &str, value: Option<&[u8]>) {
-        match Topic::read(name) {
-            Some(Topic::Known(host)) => put(&mut self.known, host, name, value),
-            Some(Topic::Drain(host)) => put(&mut self.drained, host, name, value),
-            Some(Topic::Removal(host)) => put(&mut self.removed, host, name, value),
-            Some(Topic::Pause(Some(group))) => put(&mut self.paused, group, name, value),
-            Some(Topic::Pause(None)) => self.pause = value.and_then(|value| parse(name, value)),
-            None => left_out("note", name, "there are none of that name"),
+        match NoteTopic::parse(name) {
+            Some(NoteTopic::Known(host)) => put(&mut self.known, host, name, value),
+            Some(NoteTopic::Drain(host)) => put(&mut self.drained, host, name, value),
+            Some(NoteTopic::Removal(host)) => put(&mut self.removed, host, name, value),
+            Some(NoteTopic::Pause(Some(group))) => put(&mut self.paused, group, name, value),
+            Some(NoteTopic::Pause(None)) => self.pause = value.and_then(|value| parse(name, value)),
+            None => warn_ignored("note", name, "there are none of that name"),
         }
     }
 }
@@ -119,7 +119,7 @@ fn put<K: Ord, V: serde::de::DeserializeOwned>(
 
 fn parse<V: serde::de::DeserializeOwned>(name: &str, value: &[u8]) -> Option<V> {
     let parsed = serde_json::from_slice(value);
-    parsed.inspect_err(|error| left_out("note", name, error)).ok()
+    parsed.inspect_err(|error| warn_ignored("note", name, error)).ok()
 }
 
 /// What the names of notes begin with, in the order of their bytes.
@@ -128,7 +128,7 @@ const PAUSE: &str = "holds/pause";
 const REMOVAL: &str = "holds/removed/";
 const KNOWN: &str = "hosts/";
 
-impl Topic {
+impl NoteTopic {
     /// The name that the note has in the store.
     pub(super) fn name(&self) -> Result<String, StoreError> {
         Ok(match self {
@@ -137,14 +137,14 @@ impl Topic {
             Self::Removal(host) => format!("{REMOVAL}{}", host_name(host)?),
             Self::Pause(None) => PAUSE.to_owned(),
             Self::Pause(Some(group)) => {
-                plain_name("a group's name", group.as_str())?;
+                check_name("a group's name", group.as_str())?;
                 format!("{PAUSE}/{group}")
             }
         })
     }
 
     /// What a note of this name is about.
-    pub(super) fn read(name: &str) -> Option<Self> {
+    pub(super) fn parse(name: &str) -> Option<Self> {
         if let Some(host) = name.strip_prefix(KNOWN) {
             return Some(Self::Known(host.to_owned()));
         }
@@ -174,32 +174,32 @@ impl Note {
 }
 
 fn host_name(host: &str) -> Result<&str, StoreError> {
-    plain_name("the host's name", host).map(|()| host)
+    check_name("the host's name", host).map(|()| host)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::Order;
+    use crate::operator_order::OperatorOrder;
 
     fn pause(freeze: bool) -> Pause {
-        Pause { order: Order { by: "ada".into(), reason: String::new(), since: 1 }, freeze }
+        Pause { order: OperatorOrder { by: "ada".into(), reason: String::new(), since: 1 }, freeze }
     }
 
     #[test]
     fn names_are_read_as_they_are_written() {
         let group = Group::from("main");
         for topic in [
-            Topic::Known("a".into()),
-            Topic::Drain("a".into()),
-            Topic::Removal("a".into()),
-            Topic::Pause(None),
-            Topic::Pause(Some(group)),
+            NoteTopic::Known("a".into()),
+            NoteTopic::Drain("a".into()),
+            NoteTopic::Removal("a".into()),
+            NoteTopic::Pause(None),
+            NoteTopic::Pause(Some(group)),
         ] {
-            assert_eq!(Topic::read(&topic.name().unwrap()), Some(topic));
+            assert_eq!(NoteTopic::parse(&topic.name().unwrap()), Some(topic));
         }
-        assert_eq!(Topic::read("holds/pauses"), None);
-        assert!(Topic::Drain("a/b".into()).name().is_err());
+        assert_eq!(NoteTopic::parse("holds/pauses"), None);
+        assert!(NoteTopic::Drain("a/b".into()).name().is_err());
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    foreign::left_out,
-    member::{Failing, Member},
+    foreign_candidate::ForeignCandidate,
+    ignored_entry::warn_ignored,
+    member::{FailedAction, Member},
     note::Notes,
-    stranger::Stranger,
 };
 use soloist_heart::{Group, LeaderKey, LeaseId};
 
@@ -32,7 +32,7 @@ pub struct Candidate {
 
 /// A candidate's place in the queue of its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct QueuedCandidate {
     /// Who stands here.
     pub candidate: Candidate,
     /// Its key; the create revision is the token of the term that it leads or will lead.
@@ -45,9 +45,9 @@ pub struct Roster {
     /// The store's revision that this was read at.
     pub revision: i64,
     /// The hosts that stand in each group, in the order in which they came.
-    pub groups: BTreeMap<Group, Vec<Arc<Standing>>>,
+    pub groups: BTreeMap<Group, Vec<Arc<QueuedCandidate>>>,
     /// What stands among them and is no host's, in the same order.
-    pub strangers: BTreeMap<Group, Vec<Arc<Stranger>>>,
+    pub foreign_candidates: BTreeMap<Group, Vec<Arc<ForeignCandidate>>>,
     /// The hosts that are there, by name, each with the lease of its session.
     pub members: Vec<(LeaseId, Arc<Member>)>,
     /// What stands there whoever lives.
@@ -57,35 +57,35 @@ pub struct Roster {
 impl Roster {
     /// Who leads `group`: the host that heads its queue, if a host does.
     #[must_use]
-    pub fn leader(&self, group: &Group) -> Option<&Standing> {
+    pub fn leader(&self, group: &Group) -> Option<&QueuedCandidate> {
         self.line(group).first().map(|standing| &**standing)
     }
 
     /// The host that leads `group` next, if one does.
     #[must_use]
-    pub fn heir(&self, group: &Group) -> Option<&Standing> {
+    pub fn heir(&self, group: &Group) -> Option<&QueuedCandidate> {
         self.line(group).get(1).map(|standing| &**standing)
     }
 
     /// The hosts that come to lead `group` one after the other: the leader, the heir, and all
     /// others that no stranger stands before.
     #[must_use]
-    pub fn line(&self, group: &Group) -> &[Arc<Standing>] {
+    pub fn line(&self, group: &Group) -> &[Arc<QueuedCandidate>] {
         let queue = self.queue(group);
-        let Some(stranger) = self.strangers(group).first() else { return queue };
+        let Some(stranger) = self.foreign_candidates(group).first() else { return queue };
         &queue[..queue.partition_point(|standing| standing.key.token < stranger.token)]
     }
 
     /// The hosts that stand in `group`, in order, strangers before them or not.
     #[must_use]
-    pub fn queue(&self, group: &Group) -> &[Arc<Standing>] {
+    pub fn queue(&self, group: &Group) -> &[Arc<QueuedCandidate>] {
         self.groups.get(group).map_or(&[], Vec::as_slice)
     }
 
     /// What stands in the queue of `group` and is no host's, in order.
     #[must_use]
-    pub fn strangers(&self, group: &Group) -> &[Arc<Stranger>] {
-        self.strangers.get(group).map_or(&[], Vec::as_slice)
+    pub fn foreign_candidates(&self, group: &Group) -> &[Arc<ForeignCandidate>] {
+        self.foreign_candidates.get(group).map_or(&[], Vec::as_slice)
     }
 
     /// The host that is called `name`, if it is there.
@@ -111,7 +111,7 @@ impl Roster {
 
     /// Why the leader of `group` goes on without `action`, if it does.
     #[must_use]
-    pub fn parked(&self, group: &Group, action: &str) -> Option<&Failing> {
+    pub fn parked(&self, group: &Group, action: &str) -> Option<&FailedAction> {
         let leader = self.member_of(self.leader(group)?.key.lease)?;
         leader.failing.get(action).filter(|failing| failing.parked)
     }
@@ -129,10 +129,10 @@ impl Roster {
     }
 
     /// Whether `other` differs at most in its revision.
-    pub fn shows_the_same(&self, other: &Self) -> bool {
-        let Self { revision: _, groups, strangers, members, notes } = self;
+    pub fn same_content(&self, other: &Self) -> bool {
+        let Self { revision: _, groups, foreign_candidates: strangers, members, notes } = self;
         *groups == other.groups
-            && *strangers == other.strangers
+            && *strangers == other.foreign_candidates
             && *members == other.members
             && *notes == other.notes
     }
@@ -151,13 +151,16 @@ impl Roster {
             Ok(candidate) if lease.is_some() => {
                 let queue = self.groups.entry(key.group.clone()).or_default();
                 let place = queue.partition_point(|other| other.key.token < key.token);
-                queue.insert(place, Standing { candidate, key }.into());
+                queue.insert(place, QueuedCandidate { candidate, key }.into());
             }
             _ => {
                 let LeaderKey { group, key, token, .. } = key;
-                let queue = self.strangers.entry(group).or_default();
+                let queue = self.foreign_candidates.entry(group).or_default();
                 let place = queue.partition_point(|other| other.token < token);
-                queue.insert(place, Stranger { key, token, lease, remove: remove().into() }.into());
+                queue.insert(
+                    place,
+                    ForeignCandidate { key, token, lease, remove: remove().into() }.into(),
+                );
             }
         }
     }
@@ -165,7 +168,7 @@ impl Roster {
     /// Takes in that the candidate at `key` is gone.
     pub(super) fn drop_candidate(&mut self, group: &Group, key: &str) {
         drop_from(&mut self.groups, group, |standing| *standing.key.key == *key);
-        drop_from(&mut self.strangers, group, |stranger| *stranger.key == *key);
+        drop_from(&mut self.foreign_candidates, group, |stranger| *stranger.key == *key);
     }
 
     /// Takes in a member that came or said something else.
@@ -176,8 +179,8 @@ impl Roster {
                 let place = self.members.partition_point(|(_, other)| *other.name < *name);
                 self.members.insert(place, (lease, member.into()));
             }
-            Ok(_) => left_out("member", name, "it says another name"),
-            Err(error) => left_out("member", name, error),
+            Ok(_) => warn_ignored("member", name, "it says another name"),
+            Err(error) => warn_ignored("member", name, error),
         }
     }
 
@@ -241,11 +244,11 @@ mod tests {
         roster.drop_candidate(&Group::main(), "3");
         assert!(roster.leader(&Group::main()).is_none());
         assert_eq!(roster.led_by(LeaseId(60)).count(), 0);
-        let stranger = &roster.strangers(&Group::main())[0];
+        let stranger = &roster.foreign_candidates(&Group::main())[0];
         assert_eq!((stranger.lease, &*stranger.remove), (Some(LeaseId(50)), "rm 5"));
         roster.drop_candidate(&Group::main(), "5");
         assert_eq!(line(&roster), ["c"]);
-        assert!(roster.strangers.is_empty());
+        assert!(roster.foreign_candidates.is_empty());
     }
 
     #[test]
@@ -254,10 +257,10 @@ mod tests {
         put(&mut roster, 3, 0, &host("a"));
         put(&mut roster, 4, 40, &host("b"));
         assert_eq!(line(&roster), [""; 0]);
-        assert_eq!(roster.strangers(&Group::main())[0].lease, None);
+        assert_eq!(roster.foreign_candidates(&Group::main())[0].lease, None);
         // Its owner has it back.
         put(&mut roster, 3, 30, &host("a"));
         assert_eq!(line(&roster), ["a", "b"]);
-        assert!(roster.strangers.is_empty());
+        assert!(roster.foreign_candidates.is_empty());
     }
 }

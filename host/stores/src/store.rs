@@ -7,13 +7,13 @@ use futures::stream::BoxStream;
 use tokio::sync::watch;
 
 use crate::{
-    cast::Casts,
+    cast::CastStore,
     error::StoreError,
-    identity::Mismatch,
+    identity::StoreMismatch,
     member::Member,
-    note::{Note, Topic},
+    note::{Note, NoteTopic},
     roster::{Candidate, Roster},
-    state::State,
+    state_store::StateStore,
 };
 use soloist_heart::{Group, LeaderKey, LeaseId};
 
@@ -53,7 +53,7 @@ pub trait Store: Send + Sync + 'static {
     /// Waits for what ends the session of `lease`, which was granted here, though nobody
     /// asks: returns when it is known that it may not be relied on any more, and says why.
     /// A store that can tell by its answers alone never returns.
-    async fn lost(&self, _lease: LeaseId) -> StoreError {
+    async fn session_lost(&self, _lease: LeaseId) -> StoreError {
         pending().await
     }
 
@@ -118,10 +118,10 @@ pub trait Store: Send + Sync + 'static {
     async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError>;
 
     /// Writes a note, in the place of the one before.
-    async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError>;
+    async fn write_note(&self, topic: &NoteTopic, note: &Note) -> Result<(), StoreError>;
 
     /// Takes a note away, and says whether there was one.
-    async fn erase(&self, topic: &Topic) -> Result<bool, StoreError>;
+    async fn erase_note(&self, topic: &NoteTopic) -> Result<bool, StoreError>;
 
     /// Watches the whole cluster: first its present state, then one item a
     /// change; changes in quick succession may share one. An item may repeat
@@ -130,7 +130,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// How this store turns out not to be the one that it was: another one, or an older one.
     /// Whatever way notices that tells it here before it hands on anything else of the store.
-    fn mismatches(&self) -> watch::Receiver<Option<Mismatch>>;
+    fn mismatches(&self) -> watch::Receiver<Option<StoreMismatch>>;
 
     /// The state of the cluster's actions.
     ///
@@ -140,18 +140,18 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    fn state(&self) -> Result<Arc<dyn State>, StoreError>;
+    fn state(&self) -> Result<Arc<dyn StateStore>, StoreError>;
 
     /// What this host keeps of its actions' jobs: the same in every respect, in a place of
     /// its own, which neither actions nor people reach by [`state`](Store::state).
     ///
     /// # Errors
     /// The same.
-    fn ledger(&self) -> Result<Arc<dyn State>, StoreError>;
+    fn ledger(&self) -> Result<Arc<dyn StateStore>, StoreError>;
 
     /// The casts of the cluster's tasks, by connections of their own as [`state`](Store::state).
     ///
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    fn casts(&self) -> Result<Arc<dyn Casts>, StoreError>;
+    fn casts(&self) -> Result<Arc<dyn CastStore>, StoreError>;
 }

@@ -55,7 +55,7 @@ impl Transition {
     }
 
     /// The same, with its cause.
-    pub fn since(self, cause: impl ToString) -> Self {
+    pub fn because(self, cause: impl ToString) -> Self {
         Self { cause: Some(cause.to_string()), ..self }
     }
 }
@@ -77,7 +77,7 @@ impl Default for Journal {
 impl Journal {
     /// Takes down what has happened just now.
     pub fn write(&self, happened: Transition) {
-        let mut kept = self.kept();
+        let mut kept = self.lock();
         let id = *self.latest.borrow() + 1;
         if kept.len() == KEPT {
             kept.pop_front();
@@ -89,7 +89,7 @@ impl Journal {
     /// What is kept of what came after number `id`, the earliest first.
     #[must_use]
     pub fn after(&self, id: u64) -> Vec<Arc<Transition>> {
-        self.kept().iter().filter(|transition| transition.id > id).cloned().collect()
+        self.lock().iter().filter(|transition| transition.id > id).cloned().collect()
     }
 
     /// The number of the latest one, and when that changes.
@@ -98,7 +98,7 @@ impl Journal {
         self.latest.subscribe()
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Transition>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Transition>>> {
         self.kept.lock()
     }
 }

@@ -2,5 +2,5 @@
 //! repeats itself.
 
 pub mod journal;
+pub mod log_throttle;
 pub mod measure;
-pub mod repeats;

@@ -16,7 +16,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
-pub use handles::{GuestMemory, Requests};
+pub use handles::{GuestMemoryGauge, RequestMetrics};
 
 const LEADER: &str = "soloist_leader";
 const TOKEN: &str = "soloist_token";
@@ -102,7 +102,7 @@ impl Measurements {
     }
 
     /// Keeps the memory that samples take bounded, until `stop`.
-    pub async fn keep_up(self, stop: CancellationToken) {
+    pub async fn run_upkeep(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
             self.0.run_upkeep();
         }
@@ -236,7 +236,7 @@ pub fn leaderless(group: &str, lasts: Duration) {
 }
 
 /// How many plugins and settings this host does not take.
-pub fn not_taken(count: usize) {
+pub fn refused_actions(count: usize) {
     gauge!(REFUSED).set(count as f64);
 }
 

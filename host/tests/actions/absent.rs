@@ -2,17 +2,17 @@
 
 use std::{collections::BTreeMap, net::TcpListener, sync::Arc, time::Duration};
 
-use soloist::action::Absent;
+use soloist::action::InactiveActions;
 use soloist_heart::clock::BootTime;
 use tokio::time::{sleep, timeout};
 
 use crate::rig::{PATIENCE, Rig, free_address, gate, prepare};
 
 /// That the action is parked.
-fn parked(rig: &Rig) -> Absent {
+fn parked(rig: &Rig) -> InactiveActions {
     let reason = "it ended: it trapped".to_owned();
     let parked = BTreeMap::from([(Arc::clone(rig.action.name()), reason)]);
-    Absent { parked, ..Absent::default() }
+    InactiveActions { parked, ..InactiveActions::default() }
 }
 
 /// Waits until requests are answered with `status`, and tells the text.
@@ -36,7 +36,7 @@ async fn who_is_parked_keeps_its_address_and_comes_back() {
     let all = [Arc::clone(&rig.action)];
     for _ in 0..3 {
         let absent = parked(&rig);
-        rig.running.arrange(&all, &absent);
+        rig.running.set_with_inactive(&all, &absent);
         let told = answers(&rig, 503).await;
         assert!(told.starts_with("the action web is parked: it ended: it trapped"), "{told}");
         rig.running.set(&all);
@@ -54,7 +54,7 @@ async fn an_address_that_was_taken_is_tried_for_when_its_action_is() {
     let failure = timeout(PATIENCE, rig.failures.recv()).await.expect("it fails").unwrap();
     assert!(failure.reason.contains("cannot listen"), "{failure}");
     let (all, absent) = ([Arc::clone(&rig.action)], parked(&rig));
-    rig.running.arrange(&all, &absent);
+    rig.running.set_with_inactive(&all, &absent);
     drop(taken);
     rig.running.set(&all);
     timeout(PATIENCE, rig.running.started()).await.expect("it starts").unwrap();

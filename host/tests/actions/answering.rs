@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
-use soloist::action::State;
+use soloist::action::ActionState;
 use soloist_heart::clock::BootTime;
 use soloist_telemetry::measure::Measurements;
 use tokio::io::AsyncWriteExt;
@@ -21,13 +21,13 @@ async fn answers_under_each_term_with_its_token() {
     let (engine, action) = prepare("i-am-server", free_address());
     assert_eq!(
         (action.kinds().to_string(), action.status().state),
-        ("http".to_owned(), State::Ready)
+        ("http".to_owned(), ActionState::Ready)
     );
     action.preflight().unwrap();
     for token in [7, 9] {
         let mut rig = Rig::start((engine.clone(), action.clone()), gate(token, BootTime::NEVER));
         rig.running.started().await.unwrap();
-        assert_eq!(action.status().state, State::Running);
+        assert_eq!(action.status().state, ActionState::Running);
         let response = rig.get("/").await;
         assert_eq!(stamp(&response), ("a", token.to_string().as_str()));
         assert_eq!(response.text().await.unwrap(), "I am server a\n");
@@ -139,12 +139,12 @@ async fn a_drained_gate_lets_finish_what_has_begun() {
     assert!(refused.contains("503 Service Unavailable"), "{refused}");
 
     rig.running.drain().await;
-    assert_eq!(rig.engine.live(), 0);
+    assert_eq!(rig.engine.live_instances(), 0);
     let (finished, in_order) = rest_of(begun).await;
     assert!(in_order && finished.contains("200 OK"), "{finished}");
     assert!(rest_of(idle).await.1);
     assert_eq!(rest_of(untouched).await, (String::new(), true));
-    assert_eq!(rig.action.status().state, State::Draining);
+    assert_eq!(rig.action.status().state, ActionState::Draining);
     assert!(reqwest::get(format!("http://{}/", rig.address())).await.is_err());
     rig.stop().await;
 }
@@ -228,7 +228,7 @@ async fn an_address_in_use_is_waited_for() {
     assert!(action.preflight().is_err());
     let mut rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
     until("the wait is noted", || rig.action.status().last_error.is_some()).await;
-    assert_eq!(rig.action.status().state, State::Starting);
+    assert_eq!(rig.action.status().state, ActionState::Starting);
     drop(holder);
     rig.running.started().await.unwrap();
     assert_eq!(rig.get("/").await.status(), StatusCode::OK);
@@ -243,7 +243,7 @@ async fn an_address_that_stays_in_use_is_a_failure() {
     let failure = rig.running.started().await.unwrap_err();
     assert_eq!(rig.failures.recv().await.unwrap().reason, failure.reason);
     assert!(failure.to_string().contains(&address.to_string()), "{failure}");
-    assert_eq!(rig.action.status().state, State::Failed);
+    assert_eq!(rig.action.status().state, ActionState::Failed);
     drop(holder);
     rig.stop().await;
 }

@@ -20,7 +20,7 @@ use crate::rig::until;
 
 /// What it does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum BackendBehaviour {
     /// Answers at once, and keeps the connection.
     Prompt,
     /// Answers what is no HTTP, whatever it is sent.
@@ -43,7 +43,7 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(crate) fn start(manner: Manner) -> Self {
+    pub(crate) fn start(manner: BackendBehaviour) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -92,7 +92,7 @@ pub(crate) fn outbound(url: &str) -> Grants {
     Grants { outbound: vec![url.parse().unwrap()], ..Grants::default() }
 }
 
-async fn accept(listener: TcpListener, manner: Manner, seen: Arc<Mutex<Vec<String>>>) {
+async fn accept(listener: TcpListener, manner: BackendBehaviour, seen: Arc<Mutex<Vec<String>>>) {
     let mut each = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -107,7 +107,12 @@ async fn accept(listener: TcpListener, manner: Manner, seen: Arc<Mutex<Vec<Strin
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
-async fn serve(mut stream: TcpStream, manner: Manner, seen: Arc<Mutex<Vec<String>>>, index: usize) {
+async fn serve(
+    mut stream: TcpStream,
+    manner: BackendBehaviour,
+    seen: Arc<Mutex<Vec<String>>>,
+    index: usize,
+) {
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         let text = {
@@ -116,10 +121,10 @@ async fn serve(mut stream: TcpStream, manner: Manner, seen: Arc<Mutex<Vec<String
             seen[index].clone()
         };
         let answer = match manner {
-            Manner::Garbage => "what do you say?",
-            Manner::Patient if text.ends_with("\r\n0\r\n\r\n") => HELLO,
-            Manner::Prompt if text.ends_with("\r\n\r\n") => HELLO,
-            Manner::Half if text.ends_with("\r\n\r\n") => {
+            BackendBehaviour::Garbage => "what do you say?",
+            BackendBehaviour::Patient if text.ends_with("\r\n0\r\n\r\n") => HELLO,
+            BackendBehaviour::Prompt if text.ends_with("\r\n\r\n") => HELLO,
+            BackendBehaviour::Half if text.ends_with("\r\n\r\n") => {
                 "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"
             }
             _ => continue,
@@ -132,13 +137,13 @@ async fn serve(mut stream: TcpStream, manner: Manner, seen: Arc<Mutex<Vec<String
 }
 
 /// A listener that takes no connection any more: whoever connects waits.
-pub(crate) struct Full {
+pub(crate) struct FullBacklog {
     pub(crate) address: SocketAddr,
     _listener: TcpListener,
     _waiting: Vec<TcpStream>,
 }
 
-impl Full {
+impl FullBacklog {
     pub(crate) async fn start() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();

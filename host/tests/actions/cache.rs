@@ -5,14 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use soloist_guests::plugin::{Engine, Plugin};
+use soloist_guests::plugin::{Plugin, PluginEngine};
 
 use crate::{log::Log, rig::guest_file};
 
 /// An engine that believes its cache no more than a host does.
-fn engine(cache: &Path) -> Engine {
+fn engine(cache: &Path) -> PluginEngine {
     let program = env!("CARGO_BIN_EXE_soloist").into();
-    Engine::new(Some(cache.to_owned())).unwrap().vetting_by(program, None)
+    PluginEngine::new(Some(cache.to_owned())).unwrap().with_vetting(program, None)
 }
 
 /// The pieces that wasmtime would load.
@@ -60,7 +60,7 @@ fn what_no_note_speaks_of_is_not_believed() {
     let cache = folder.path().join("cache");
     let file = guest_file("i-am-server");
     // By an engine that vets nothing: nobody has written down what this should be.
-    Plugin::load(&Engine::new(Some(cache.clone())).unwrap(), &file).unwrap();
+    Plugin::load(&PluginEngine::new(Some(cache.clone())).unwrap(), &file).unwrap();
     let before = pieces(&cache.join("wasmtime"));
     assert_eq!(before.len(), 1);
     flip(&before[0], 1000);

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use soloist::{
-    action::{Action, Programme, Workshop},
-    tasks::casts::{CastEntry, Desk, Hands, Trouble, Worker},
+    action::{Action, Programme, TaskPools},
+    tasks::casts::{CastEntry, CastErrorKind, CastExecutor, CastService, CastWorker},
 };
 use soloist_config::{ActionConfig, StoreUrl};
-use soloist_guests::plugin::Engine;
+use soloist_guests::plugin::PluginEngine;
 use soloist_stores::{self as store, CastKey, Store};
 use tokio::{
     sync::{mpsc, watch},
@@ -20,9 +20,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::rig::{PATIENCE, guest_file};
 
 /// A host that does casts of the task `work`.
-struct Host {
-    engine: Arc<Engine>,
-    desk: Desk,
+struct CastHost {
+    engine: Arc<PluginEngine>,
+    desk: CastService,
     programme: watch::Sender<Arc<Programme>>,
     stop: CancellationToken,
     working: JoinHandle<()>,
@@ -32,30 +32,30 @@ struct Host {
     _folder: tempfile::TempDir,
 }
 
-impl Host {
+impl CastHost {
     async fn new(change: impl FnOnce(&mut ActionConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("soloist.db"));
         let store = store::open(&url, "test", PATIENCE).unwrap();
         let lease = store.grant(PATIENCE * 10).await.unwrap().id;
-        let engine = Arc::new(Engine::new(None).unwrap());
+        let engine = Arc::new(PluginEngine::new(None).unwrap());
         let mut config = ActionConfig::with_defaults("work", guest_file("work"));
         change(&mut config);
         let action = Action::prepare(&config, &engine).unwrap();
         let programme = Programme { actions: vec![action], ..Programme::default() };
         let (programme, told) = watch::channel(Arc::new(programme));
-        let workshop = Arc::new(Workshop::new("a".into(), BTreeMap::new()));
-        let hands = Arc::new(Hands::new(Arc::clone(&workshop), told.clone()));
+        let workshop = Arc::new(TaskPools::new("a".into(), BTreeMap::new()));
+        let hands = Arc::new(CastExecutor::new(Arc::clone(&workshop), told.clone()));
         let (session, sessions) = watch::channel(Some(lease));
-        let worker = Worker {
+        let worker = CastWorker {
             casts: store.casts().unwrap(),
-            perform: hands.clone(),
+            runner: hands.clone(),
             host: "a".into(),
             session: sessions,
             roster: watch::channel(None).1,
             retry: Duration::from_millis(100),
         };
-        let desk = Desk { casts: store.casts().unwrap(), tasks: hands.known() };
+        let desk = CastService { casts: store.casts().unwrap(), tasks: hands.known_tasks() };
         let (stop, ending) = (CancellationToken::new(), CancellationToken::new());
         let _ended = stop.clone().drop_guard();
         let (until, shop) = (stop.clone(), workshop);
@@ -65,8 +65,8 @@ impl Host {
             let (_, roster) = watch::channel(None);
             let keeping = async {
                 tokio::join!(
-                    shop.keep_up(told, roster, failures, Duration::ZERO, keeper.clone()),
-                    hands.keep_up(keeper.clone())
+                    shop.follow_programme(told, roster, failures, Duration::ZERO, keeper.clone()),
+                    hands.run(keeper.clone())
                 )
             };
             // The worker first: what it has under way needs the workshop.
@@ -92,7 +92,7 @@ impl Host {
         let ended = async {
             let mut queue = self.desk.casts.watch().await.unwrap();
             loop {
-                let (entry, answer) = self.desk.look(key).await.unwrap();
+                let (entry, answer) = self.desk.find(key).await.unwrap();
                 if entry.ended.is_some() {
                     let error = entry.head.error.clone().unwrap_or_default();
                     let answer =
@@ -108,7 +108,7 @@ impl Host {
 
 #[tokio::test]
 async fn a_task_does_casts_as_it_does_calls() {
-    let host = Host::new(|config| config.task.max_attempts = 2).await;
+    let host = CastHost::new(|config| config.task.max_attempts = 2).await;
     let key = host.cast("who").await;
     let (entry, told) = host.end(&key).await;
     assert_eq!((entry.state, told), ("done", format!("a work 1 text/plain {}", key.id)));
@@ -126,7 +126,7 @@ async fn a_task_does_casts_as_it_does_calls() {
 
 #[tokio::test]
 async fn the_settings_of_a_task_hold_for_its_casts() {
-    let host = Host::new(|config| {
+    let host = CastHost::new(|config| {
         config.task.max_attempts = 1;
         config.task.timeout = Duration::from_millis(200);
         config.task.payload = 100;
@@ -137,22 +137,24 @@ async fn the_settings_of_a_task_hold_for_its_casts() {
     assert!(told.contains("not done within 200ms"), "{told}");
     let long = "echo ".repeat(50).into();
     let error = host.desk.cast("work", long, None).await.unwrap_err();
-    assert_eq!(error.kind, Trouble::TooLong);
+    assert_eq!(error.kind, CastErrorKind::TooLong);
     // A task that is gone takes no casts.
     host.programme.send_replace(Arc::default());
     let mut known = host.desk.tasks.clone();
     timeout(PATIENCE, known.wait_for(|tasks| tasks.is_empty())).await.unwrap().unwrap();
     let error = host.desk.cast("work", "who".into(), None).await.unwrap_err();
-    assert_eq!(error.kind, Trouble::Missing);
+    assert_eq!(error.kind, CastErrorKind::NotFound);
 }
 
 #[tokio::test]
 async fn a_stop_interrupts_the_guest_and_gives_the_cast_back() {
-    let host = Host::new(|_| ()).await;
+    let host = CastHost::new(|_| ()).await;
     let key = host.cast("spin").await;
     let mut queue = host.desk.casts.watch().await.unwrap();
     timeout(PATIENCE, async {
-        while host.desk.look(&key).await.unwrap().0.state != "claimed" || host.engine.live() == 0 {
+        while host.desk.find(&key).await.unwrap().0.state != "claimed"
+            || host.engine.live_instances() == 0
+        {
             let _ = timeout(Duration::from_millis(20), queue.next()).await;
         }
     })
@@ -160,7 +162,7 @@ async fn a_stop_interrupts_the_guest_and_gives_the_cast_back() {
     .expect("it is begun");
     host.stop.cancel();
     timeout(PATIENCE, host.working).await.expect("it stops").unwrap();
-    assert_eq!(host.engine.live(), 0, "an instance is alive");
-    let (entry, _) = host.desk.look(&key).await.unwrap();
+    assert_eq!(host.engine.live_instances(), 0, "an instance is alive");
+    let (entry, _) = host.desk.find(&key).await.unwrap();
     assert_eq!((entry.state, entry.head.attempts), ("queued", 0));
 }

@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use soloist_guests::plugin::Engine;
+use soloist_guests::plugin::PluginEngine;
 use tokio::time::timeout;
 
 use crate::{
-    reload::Kept,
+    reload::WatchedFolder,
     rig::{self, PATIENCE, guest_file},
 };
 
@@ -33,9 +33,9 @@ fn slow_compiler(folder: &Path) -> PathBuf {
 }
 
 /// Lets the slow compiler go on when this is dropped, whatever becomes of the test.
-struct Go(PathBuf);
+struct ReleaseCompiler(PathBuf);
 
-impl Drop for Go {
+impl Drop for ReleaseCompiler {
     fn drop(&mut self) {
         // The folder may be gone, and the compiler with it.
         let _ = fs::write(&self.0, "");
@@ -60,11 +60,11 @@ fn large() -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_waits_for_what_is_compiled() {
     let tools = tempfile::tempdir().unwrap();
-    let go = Go(tools.path().join("go"));
-    let engine = Engine::new(None).unwrap().vetting_by(slow_compiler(tools.path()), None);
-    let mut kept = Kept::up_by(engine);
+    let go = ReleaseCompiler(tools.path().join("go"));
+    let engine = PluginEngine::new(None).unwrap().with_vetting(slow_compiler(tools.path()), None);
+    let mut kept = WatchedFolder::up_by(engine);
     let plugins = kept.folder.path().join("plugins");
-    let names = |kept: &Kept| {
+    let names = |kept: &WatchedFolder| {
         let programme = kept.programme.borrow();
         programme.actions.iter().map(|action| action.name().to_string()).collect::<Vec<_>>()
     };
@@ -84,7 +84,7 @@ async fn nothing_waits_for_what_is_compiled() {
 }
 
 /// Waits until these are the actions.
-async fn these(kept: &mut Kept, names: &[&str]) {
+async fn these(kept: &mut WatchedFolder, names: &[&str]) {
     let are = kept.programme.wait_for(|programme| {
         programme.actions.iter().map(|action| &**action.name()).eq(names.iter().copied())
     });

@@ -5,7 +5,7 @@ use soloist_heart::clock::BootTime;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
 use crate::{
-    backend::{Backend, Manner},
+    backend::{Backend, BackendBehaviour},
     rig::{
         PATIENCE, Rig, World, action_of, free_address, gate, prepare, prepare_with, read_until,
         rest_of, until,
@@ -49,7 +49,7 @@ async fn each_request_has_an_instance_of_its_own() {
         assert_eq!(rig.ask("/count").await, (200, "1".to_owned()));
     }
     let waiting = rig.begin(&get("/sleep?ms=60000"), 20).await;
-    assert_eq!(rig.engine.live(), 20);
+    assert_eq!(rig.engine.live_instances(), 20);
     drop(waiting);
     rig.instances(0).await;
     rig.stop().await;
@@ -121,16 +121,16 @@ async fn half_a_response_does_not_look_whole() {
 async fn a_drain_lets_finish_what_comes_after_the_answer() {
     let mut rig = Rig::up(GUEST).await;
     assert_eq!(rig.ask("/after?ms=300").await.0, 200);
-    assert_eq!(rig.engine.live(), 1, "it still works");
+    assert_eq!(rig.engine.live_instances(), 1, "it still works");
     rig.gate.drain();
     timeout(PATIENCE, rig.running.drain()).await.expect("it is drained");
-    assert_eq!(rig.engine.live(), 0);
+    assert_eq!(rig.engine.live_instances(), 0);
     rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_that_was_not_granted() {
-    let backend = Backend::start(Manner::Prompt);
+    let backend = Backend::start(BackendBehaviour::Prompt);
     let rig = Rig::up(GUEST).await;
     let (status, text) = rig.ask(&format!("/fetch?{}", backend.url())).await;
     assert_eq!(status, 502);
@@ -141,7 +141,7 @@ async fn nothing_is_sent_that_was_not_granted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_carries_the_token() {
-    let backend = Backend::start(Manner::Prompt);
+    let backend = Backend::start(BackendBehaviour::Prompt);
     let world = World::new();
     let rig = world.start(prepare_with(GUEST, backend.granted())).await;
     let token = rig.gate.term().token.0;
@@ -154,7 +154,7 @@ async fn what_is_sent_carries_the_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_guest_has_trapped_does_not_look_whole() {
-    let backend = Backend::start(Manner::Half);
+    let backend = Backend::start(BackendBehaviour::Half);
     let world = World::new();
     let rig = world.start(prepare_with(GUEST, backend.granted())).await;
     assert_eq!(rig.ask(&format!("/break?{}", backend.url())).await.0, 500);
@@ -168,7 +168,7 @@ async fn a_request_whose_guest_has_trapped_does_not_look_whole() {
 async fn a_service_runs_until_it_is_stopped() {
     let rig = Rig::up("service-concurrent").await;
     assert!(rig.action.kinds().has(Kind::Service));
-    assert_eq!(rig.engine.live(), 1);
+    assert_eq!(rig.engine.live_instances(), 1);
     rig.stop().await;
 }
 
@@ -182,11 +182,11 @@ async fn both_kinds_of_wasi_share_the_slots() {
     other.running.started().await.unwrap();
     let _waiting =
         (one.begin(&get("/sleep?ms=60000"), 2).await, other.send(&get("/sleep?ms=60000")).await);
-    until("three instances", || engine.live() == 3).await;
+    until("three instances", || engine.live_instances() == 3).await;
     let usage = engine.pool_usage().unwrap();
     assert_eq!(usage.components, 3);
     other.gate.close();
     other.running.stop().await;
-    assert_eq!(engine.live(), 2);
+    assert_eq!(engine.live_instances(), 2);
     one.stop().await;
 }

@@ -1,6 +1,6 @@
 //! Folders that an action is granted.
 
-use soloist_config::{Folder, Grants};
+use soloist_config::{FolderGrant, Grants};
 
 use crate::rig::{World, prepare_with};
 
@@ -12,7 +12,8 @@ async fn a_guest_sees_what_it_is_granted_and_nothing_else() {
     std::fs::write(folder.path().join("secret"), "secret").unwrap();
     std::os::unix::fs::symlink("../secret", folder.path().join("shown/link")).unwrap();
     for write in [false, true] {
-        let shown = Folder { from: folder.path().join("shown"), at: "/data".to_owned(), write };
+        let shown =
+            FolderGrant { from: folder.path().join("shown"), at: "/data".to_owned(), write };
         let grants = Grants { folders: vec![shown], ..Grants::default() };
         let rig = World::new().start(prepare_with("reach", grants)).await;
         assert_eq!(rig.ask("/read?/data/deep/file").await, (200, "content".to_owned()));
@@ -29,7 +30,8 @@ async fn a_guest_sees_what_it_is_granted_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_has_gone_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let gone = Folder { from: folder.path().join("gone"), at: "/data".to_owned(), write: false };
+    let gone =
+        FolderGrant { from: folder.path().join("gone"), at: "/data".to_owned(), write: false };
     let grants = Grants { folders: vec![gone], ..Grants::default() };
     let rig = World::new().start(prepare_with("reach", grants)).await;
     assert_eq!(rig.ask("/read?/data/x").await.0, 500);

@@ -2,11 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use soloist::action::{Action, Failure, Hooks, Lobby, Scope, Stage, State, Tasks};
+use soloist::action::{
+    Action, ActionDirectory, ActionFailure, ActionState, GroupTerm, LeaderHooks, TaskScope,
+    TermServices,
+};
 use soloist_config::{ActionConfig, Grants, Limits};
 use soloist_guests::{
     capability::TermLink,
-    plugin::{Engine, Leader},
+    plugin::{HookLeader, PluginEngine},
 };
 use soloist_heart::{LeaderKey, clock::BootTime};
 use soloist_leadership::Gate;
@@ -16,40 +19,40 @@ use tokio::{
 };
 
 use crate::{
-    backend::{Backend, Manner},
+    backend::{Backend, BackendBehaviour},
     log::Log,
     rig::{PATIENCE, STOP, World, config, free_address, gate, guest_file, until},
 };
 
 /// A term that was won, for actions with hooks.
-struct Term {
+struct HookTerm {
     world: World,
     key: LeaderKey,
-    engine: Arc<Engine>,
+    engine: Arc<PluginEngine>,
     gate: Arc<Gate>,
-    tasks: Tasks,
+    tasks: TaskScope,
 }
 
-impl Term {
+impl HookTerm {
     async fn won() -> Self {
         let world = World::new();
         let key = world.win().await;
         let gate = gate(key.token.0, BootTime::NEVER);
-        let engine = Arc::new(Engine::new(None).unwrap());
-        Self { world, key, engine, gate, tasks: Tasks::new() }
+        let engine = Arc::new(PluginEngine::new(None).unwrap());
+        Self { world, key, engine, gate, tasks: TaskScope::new() }
     }
 
-    fn scope(&self) -> Scope {
+    fn scope(&self) -> TermServices {
         let (notices, _) = unbounded_channel();
         let (failures, _) = unbounded_channel();
         let (gate, key) = (self.gate.clone(), self.key.clone());
         let term =
             TermLink { gate, key, state: self.world.store.state().unwrap(), notices, calls: None };
-        Scope {
+        TermServices {
             term,
             tasks: self.tasks.clone(),
             failures,
-            lobby: Lobby::default(),
+            directory: ActionDirectory::default(),
             jobs: self.world.jobs(),
             drain: PATIENCE,
         }
@@ -68,27 +71,27 @@ impl Term {
         Action::prepare(&config, &self.engine).unwrap()
     }
 
-    async fn led(&self, actions: &[Arc<Action>]) -> Result<(), Failure> {
-        let mut hooks = Hooks::begin(actions, &self.scope());
+    async fn led(&self, actions: &[Arc<Action>]) -> Result<(), ActionFailure> {
+        let mut hooks = LeaderHooks::start(actions, &self.scope());
         timeout(PATIENCE, hooks.done()).await.expect("the hooks never return")
     }
 
     async fn fails(&self, order: &str, reason: &str) {
         let action = self.action("failing", order, "", Grants::default());
-        let mut hooks = Hooks::begin(std::slice::from_ref(&action), &self.scope());
+        let mut hooks = LeaderHooks::start(std::slice::from_ref(&action), &self.scope());
         let failure = timeout(PATIENCE, hooks.done()).await.expect("it never fails").unwrap_err();
         assert!(failure.reason.contains(reason), "{failure}");
         let status = action.status();
-        assert_eq!((status.state, status.last_error), (State::Failed, Some(failure.reason)));
+        assert_eq!((status.state, status.last_error), (ActionState::Failed, Some(failure.reason)));
         drop(hooks);
-        assert_eq!((action.status().state, self.engine.live()), (State::Ready, 0));
+        assert_eq!((action.status().state, self.engine.live_instances()), (ActionState::Ready, 0));
     }
 
     /// Tells `action` of a leader, and returns what it logged.
-    async fn told(&self, action: &Arc<Action>, leader: Option<Leader>) {
+    async fn told(&self, action: &Arc<Action>, leader: Option<HookLeader>) {
         let links = self.tasks.child();
         timeout(PATIENCE, action.on_standby(outside(), leader, links)).await.expect("it returns");
-        assert_eq!(self.engine.live(), 0);
+        assert_eq!(self.engine.live_instances(), 0);
     }
 }
 
@@ -104,7 +107,7 @@ fn state() -> Grants {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_leader_runs_in_the_term_and_returns() {
     let log = Log::of_all();
-    let term = Term::won().await;
+    let term = HookTerm::won().await;
     let action = term.action("led", "state", "", state());
     assert_eq!(action.kinds().to_string(), "hooks");
     for count in 1..3 {
@@ -119,12 +122,12 @@ async fn on_leader_runs_in_the_term_and_returns() {
             "{line}"
         );
     }
-    assert_eq!((action.status().last_error, term.engine.live()), (None, 0));
+    assert_eq!((action.status().last_error, term.engine.live_instances()), (None, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_fail_is_a_failure_of_the_action() {
-    let term = Term::won().await;
+    let term = HookTerm::won().await;
     term.fails("fail no\nroute", "its hook on-leader failed: no route").await;
     term.fails("fail", "it gave no reason").await;
     term.fails("trap", "it trapped").await;
@@ -135,56 +138,60 @@ async fn every_way_to_fail_is_a_failure_of_the_action() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hooks_run_side_by_side_and_the_first_failure_counts() {
-    let term = Term::won().await;
+    let term = HookTerm::won().await;
     // Each waits for the one beside it, so to speak: the first would take all the time.
     let actions = [
         term.action("waiting", "wait", "", Grants::default()),
         term.action("failing", "fail at once", "", Grants::default()),
     ];
-    let mut hooks = Hooks::begin(&actions, &term.scope());
+    let mut hooks = LeaderHooks::start(&actions, &term.scope());
     let failure = timeout(PATIENCE, hooks.done()).await.expect("it fails").unwrap_err();
     assert_eq!(&**failure.action.name(), "failing");
     // The other one is waited for, if the term goes on.
     let failure = timeout(PATIENCE, hooks.done()).await.expect("it fails").unwrap_err();
     assert_eq!(&**failure.action.name(), "waiting");
     timeout(PATIENCE, hooks.done()).await.expect("all have returned").unwrap();
-    assert_eq!(hooks.well().count(), 0);
+    assert_eq!(hooks.succeeded().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_interrupts_them_at_once() {
-    let term = Term::won().await;
+    let term = HookTerm::won().await;
     for order in ["spin", "wait"] {
         let action = term.action("stopped", order, "", Grants::default());
-        let hooks = Hooks::begin(std::slice::from_ref(&action), &term.scope());
-        until("it runs", || term.engine.live() == 1).await;
+        let hooks = LeaderHooks::start(std::slice::from_ref(&action), &term.scope());
+        until("it runs", || term.engine.live_instances() == 1).await;
         let began = Instant::now();
         timeout(PATIENCE, hooks.stop()).await.expect("the stop hangs");
         assert!(began.elapsed() < STOP, "the stop took {:?}", began.elapsed());
-        assert_eq!((term.engine.live(), term.tasks.len()), (0, 0));
+        assert_eq!((term.engine.live_instances(), term.tasks.len()), (0, 0));
         drop(hooks);
         let status = action.status();
-        assert_eq!((status.state, status.last_error), (State::Ready, None), "it did not fail");
+        assert_eq!(
+            (status.state, status.last_error),
+            (ActionState::Ready, None),
+            "it did not fail"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_term_interrupts_one_that_computes_and_blames_nobody() {
-    let term = Term::won().await;
+    let term = HookTerm::won().await;
     let action = term.action("lost", "spin", "", Grants::default());
-    let mut hooks = Hooks::begin(std::slice::from_ref(&action), &term.scope());
-    until("it runs", || term.engine.live() == 1).await;
+    let mut hooks = LeaderHooks::start(std::slice::from_ref(&action), &term.scope());
+    until("it runs", || term.engine.live_instances() == 1).await;
     term.gate.revoke();
     timeout(STOP, hooks.done()).await.expect("it is interrupted").unwrap();
-    assert_eq!((term.engine.live(), action.status().last_error), (0, None));
+    assert_eq!((term.engine.live_instances(), action.status().last_error), (0, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_standby_has_neither_state_nor_a_token() {
     let log = Log::of_all();
-    let term = Term::won().await;
-    let backend = Backend::start(Manner::Prompt);
-    let leader = Some(Leader { host: "b".to_owned(), token: 41 });
+    let term = HookTerm::won().await;
+    let backend = Backend::start(BackendBehaviour::Prompt);
+    let leader = Some(HookLeader { host: "b".to_owned(), token: 41 });
 
     let action = term.action("aside-state", "", "state", state());
     term.told(&action, leader.clone()).await;
@@ -203,7 +210,7 @@ async fn on_standby_has_neither_state_nor_a_token() {
     assert!(log.text().contains("on-standby: nobody leads main action=aside-term"));
     let error = action.status().last_error.unwrap();
     assert!(error.contains("outside of a term"), "{error}");
-    assert_eq!(action.status().state, State::Ready, "it changes nothing else");
+    assert_eq!(action.status().state, ActionState::Ready, "it changes nothing else");
 
     let order = format!("send {}", backend.address);
     let action = term.action("aside-send", &order, &order, backend.granted());
@@ -218,7 +225,7 @@ async fn on_standby_has_neither_state_nor_a_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_standby_is_interrupted_and_limited() {
-    let term = Term::won().await;
+    let term = HookTerm::won().await;
     let action = term.action("aside-spin", "", "spin", Grants::default());
     term.told(&action, None).await;
     let error = action.status().last_error.unwrap();
@@ -228,21 +235,21 @@ async fn on_standby_is_interrupted_and_limited() {
     let (own, gate, links) = (action.clone(), outside(), term.tasks.child());
     let closing = gate.clone();
     let call = term.tasks.spawn(async move { own.on_standby(gate, None, links).await });
-    until("it runs", || term.engine.live() == 1).await;
+    until("it runs", || term.engine.live_instances() == 1).await;
     closing.close();
     timeout(STOP, call).await.expect("it is interrupted").unwrap();
-    assert_eq!((term.engine.live(), action.status().last_error), (0, None));
+    assert_eq!((term.engine.live_instances(), action.status().last_error), (0, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_of_hooks_alone_is_done_when_they_are() {
-    let term = Term::won().await;
+    let term = HookTerm::won().await;
     let action = term.action("alone", "", "", Grants::default());
-    let mut stage = Stage::new(term.scope());
+    let mut stage = GroupTerm::new(term.scope());
     stage.set(std::slice::from_ref(&action));
     timeout(PATIENCE, stage.started()).await.expect("it is up").unwrap();
-    assert_eq!((action.status().state, action.listen()), (State::Done, None));
+    assert_eq!((action.status().state, action.listen()), (ActionState::Done, None));
     term.gate.close();
     stage.stop().await;
-    assert_eq!(action.status().state, State::Ready);
+    assert_eq!(action.status().state, ActionState::Ready);
 }

@@ -3,7 +3,7 @@
 use std::{fs::File, os::unix::fs::symlink, path::Path, process::Command};
 
 use soloist::action::Action;
-use soloist_guests::plugin::{Engine, Plugin, PluginError, Ranker};
+use soloist_guests::plugin::{Plugin, PluginEngine, PluginError, Ranker};
 use soloist_heart::clock::BootTime;
 use wasm_encoder::{
     CodeSection, Component, ComponentTypeSection, ComponentValType, ExportKind, ExportSection,
@@ -11,7 +11,7 @@ use wasm_encoder::{
 };
 
 use crate::{
-    module::{Parts, SPIN, file_in},
+    module::{ModuleParts, SPIN, file_in},
     refused::{refusal, refusal_of},
     rig::{Rig, config, free_address, gate, guest_file},
 };
@@ -134,9 +134,10 @@ fn what_is_no_file_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_function_without_an_end_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
-    let parts = Parts { exports: &["_start"], starts: true, code: &SPIN, ..Parts::default() };
+    let parts =
+        ModuleParts { exports: &["_start"], starts: true, code: &SPIN, ..ModuleParts::default() };
     let file = file_in(folder.path(), &parts.assemble());
-    let engine = Engine::new(None).unwrap().into();
+    let engine = PluginEngine::new(None).unwrap().into();
     let action = Action::prepare(&config(file, free_address()), &engine).unwrap();
     let rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
     rig.instances(1).await;
@@ -144,8 +145,8 @@ async fn a_start_function_without_an_end_is_stopped() {
 }
 
 /// An engine that has another program compile what it has not seen yet.
-fn vetted_by(program: &str, cache: &Path) -> Engine {
-    Engine::new(Some(cache.to_owned())).unwrap().vetting_by(program.into(), None)
+fn vetted_by(program: &str, cache: &Path) -> PluginEngine {
+    PluginEngine::new(Some(cache.to_owned())).unwrap().with_vetting(program.into(), None)
 }
 
 /// This one would take the compiler minutes.
@@ -156,7 +157,7 @@ fn blocks_in_blocks_in_blocks() {
     let nested = [&[0x02, 0x40].repeat(100_000)[..], &[END].repeat(100_001)].concat();
     let file = file_in(folder.path(), &function(&nested, 1));
     let error = Plugin::load(&engine, &file).err().expect("it is refused");
-    assert!(matches!(error, PluginError::Costly { .. }), "{error}");
+    assert!(matches!(error, PluginError::TooCostly { .. }), "{error}");
 }
 
 #[test]
@@ -165,11 +166,14 @@ fn what_has_compiled_once_is_compiled_by_no_other_process_again() {
     let cache = folder.path().join("cache");
     let good = guest_file("i-am-server");
     let load = |program, file: &Path| Plugin::load(&vetted_by(program, &cache), file);
-    assert!(matches!(load("no-such-program", &good), Err(PluginError::Apart { .. })));
+    assert!(matches!(load("no-such-program", &good), Err(PluginError::CompileProcess { .. })));
     load(env!("CARGO_BIN_EXE_soloist"), &good).expect("it is good");
     load("no-such-program", &good).expect("it is known to be good");
     let other = load("false", &guest_file("spin")).err().expect("nothing is known of it");
-    assert!(matches!(&other, PluginError::Broken { how, .. } if how.contains("exit")), "{other}");
+    assert!(
+        matches!(&other, PluginError::CompilerCrash { how, .. } if how.contains("exit")),
+        "{other}"
+    );
 }
 
 /// A strategy is no less a file that somebody has put there.
@@ -179,7 +183,7 @@ fn a_strategy_is_compiled_by_another_process_first() {
     let cache = folder.path().join("cache");
     let load = |program| Ranker::load(&vetted_by(program, &cache), &guest_file("strategy"));
     let broken = load("false").err().expect("it was compiled here");
-    assert!(matches!(broken, PluginError::Broken { .. }), "{broken}");
+    assert!(matches!(broken, PluginError::CompilerCrash { .. }), "{broken}");
     load(env!("CARGO_BIN_EXE_soloist")).expect("it is good");
     load("no-such-program").expect("it is known to be good");
     // As an action it is nothing, so no process is asked to compile it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use soloist_config::{ActionConfig, Instances, Limits, Reuse};
+use soloist_config::{ActionConfig, InstancePolicy, Limits, ReuseLimits};
 
 use tokio::{
     io::AsyncWriteExt,
@@ -17,7 +17,7 @@ use crate::rig::{
 
 const LONG: Duration = Duration::from_secs(600);
 
-async fn up(guest: &str, reuse: Reuse) -> Rig {
+async fn up(guest: &str, reuse: ReuseLimits) -> Rig {
     World::new().start(prepare_reusing(guest, reuse)).await
 }
 
@@ -41,9 +41,9 @@ async fn send(stream: &mut TcpStream, text: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_lives_on_until_the_instance_is_replaced() {
     for guest in ["spin", "concurrent"] {
-        let rig = up(guest, Reuse { max: 3, idle: LONG }).await;
+        let rig = up(guest, ReuseLimits { max: 3, idle: LONG }).await;
         assert_eq!(counts(&rig, 7).await, ["1", "2", "3", "1", "2", "3", "1"], "{guest}");
-        assert_eq!(rig.engine.live(), 1, "{guest}");
+        assert_eq!(rig.engine.live_instances(), 1, "{guest}");
         rig.stop().await;
     }
 }
@@ -51,7 +51,7 @@ async fn memory_lives_on_until_the_instance_is_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_nobody_wants_ends() {
     for guest in ["spin", "concurrent"] {
-        let rig = up(guest, Reuse { max: 100, idle: Duration::from_millis(50) }).await;
+        let rig = up(guest, ReuseLimits { max: 100, idle: Duration::from_millis(50) }).await;
         assert_eq!(counts(&rig, 1).await, ["1"]);
         rig.instances(0).await;
         assert_eq!(counts(&rig, 1).await, ["1"], "{guest}");
@@ -66,7 +66,7 @@ async fn one_that_is_kept_does_not_hang() {
     let limit = Duration::from_secs(2);
     for guest in ["spin", "concurrent"] {
         let limits = Limits { request_timeout: limit, first_byte: limit, ..Limits::default() };
-        let instances = Instances::Reuse(Reuse { max: 100, idle: LONG });
+        let instances = InstancePolicy::Reuse(ReuseLimits { max: 100, idle: LONG });
         let config =
             ActionConfig { limits, instances, ..config(guest_file(guest), free_address()) };
         let rig = World::new().start(prepare_as(config)).await;
@@ -82,7 +82,7 @@ async fn one_that_is_kept_does_not_hang() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trap_takes_the_instance_with_it() {
     for guest in ["spin", "concurrent"] {
-        let rig = up(guest, Reuse { max: 100, idle: LONG }).await;
+        let rig = up(guest, ReuseLimits { max: 100, idle: LONG }).await;
         assert_eq!(counts(&rig, 2).await, ["1", "2"]);
         let (status, text) = rig.ask("/trap").await;
         assert!(status == 500 && text.contains("the plugin failed"), "{status} {text}");
@@ -96,7 +96,7 @@ async fn a_trap_takes_the_instance_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_returns_without_an_answer_is_not_kept() {
-    let rig = up("spin", Reuse { max: 100, idle: LONG }).await;
+    let rig = up("spin", ReuseLimits { max: 100, idle: LONG }).await;
     assert_eq!(counts(&rig, 1).await, ["1"]);
     assert_eq!(rig.ask("/silent").await.0, 500);
     let error = rig.action.status().last_error.unwrap();
@@ -108,7 +108,7 @@ async fn one_that_returns_without_an_answer_is_not_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_whose_client_has_gone_is_not_kept() {
     for guest in ["spin", "concurrent"] {
-        let rig = up(guest, Reuse { max: 100, idle: LONG }).await;
+        let rig = up(guest, ReuseLimits { max: 100, idle: LONG }).await;
         for path in ["/spin", "/sleep?ms=60000"] {
             assert_eq!(counts(&rig, 1).await, ["1"]);
             let mut streams = Vec::new();
@@ -116,7 +116,7 @@ async fn one_whose_client_has_gone_is_not_kept() {
                 streams.push(rig.send(&get(path)).await);
             }
             // Another one is made when the one that was kept is busy.
-            until("it is busy", || rig.engine.live() > 1).await;
+            until("it is busy", || rig.engine.live_instances() > 1).await;
             drop(streams);
             rig.instances(0).await;
         }
@@ -126,10 +126,10 @@ async fn one_whose_client_has_gone_is_not_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_of_0_2_answers_one_at_a_time() {
-    let rig = up("spin", Reuse { max: 100, idle: LONG }).await;
+    let rig = up("spin", ReuseLimits { max: 100, idle: LONG }).await;
     let waiting = rig.begin(&get("/sleep?ms=60000"), 5).await;
     assert_eq!(counts(&rig, 2).await, ["1", "2"]);
-    assert_eq!(rig.engine.live(), 6);
+    assert_eq!(rig.engine.live_instances(), 6);
     drop(waiting);
     // The one that was done is kept.
     rig.instances(1).await;
@@ -138,7 +138,7 @@ async fn an_instance_of_0_2_answers_one_at_a_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_leaves_the_others_be() {
-    let rig = up("concurrent", Reuse { max: 1000, idle: LONG }).await;
+    let rig = up("concurrent", ReuseLimits { max: 1000, idle: LONG }).await;
     let mut streams = Vec::new();
     for _ in 0..64 {
         let mut stream = rig.send(&get("/endless")).await;
@@ -161,7 +161,7 @@ async fn a_client_that_goes_leaves_the_others_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_does_not_wait_for_what_is_kept() {
     for guest in ["spin", "concurrent"] {
-        let mut rig = up(guest, Reuse { max: 100, idle: LONG }).await;
+        let mut rig = up(guest, ReuseLimits { max: 100, idle: LONG }).await;
         assert_eq!(counts(&rig, 1).await, ["1"]);
         rig.gate.drain();
         rig.running.drain().await;
@@ -173,7 +173,7 @@ async fn a_drain_does_not_wait_for_what_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_kept_goes_with_its_version() {
     for guest in ["spin", "concurrent"] {
-        let mut rig = up(guest, Reuse { max: 100, idle: LONG }).await;
+        let mut rig = up(guest, ReuseLimits { max: 100, idle: LONG }).await;
         assert_eq!(counts(&rig, 1).await, ["1"]);
         rig.running.set(&[]);
         // Long before the version is stopped for want of patience.
@@ -185,7 +185,7 @@ async fn what_is_kept_goes_with_its_version() {
 #[tokio::test(flavor = "multi_thread")]
 async fn trailers_and_bodies_pass_both_ways() {
     for guest in ["spin", "concurrent"] {
-        let rig = up(guest, Reuse { max: 100, idle: LONG }).await;
+        let rig = up(guest, ReuseLimits { max: 100, idle: LONG }).await;
         for _ in 0..2 {
             let head = "POST /echo HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: close\r\n\
                         trailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -204,7 +204,7 @@ async fn trailers_and_bodies_pass_both_ways() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_are_refused_in_so_many_words() {
-    let rig = up("spin", Reuse { max: 100, idle: LONG }).await;
+    let rig = up("spin", ReuseLimits { max: 100, idle: LONG }).await;
     let websocket =
         "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     let tunnel = "CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n";

@@ -5,12 +5,13 @@ mod clock;
 use std::{sync::Arc, time::Duration};
 
 use soloist::action::{
-    Action, Declined, Outcome, PrepareError, RECORDS_MAX, Record, State, history,
+    Action, ActionState, FiringOutcome, FiringRecord, PrepareError, RECORDS_MAX, TriggerRefusal,
+    history,
 };
 use soloist_config::{
-    ActionConfig, Concurrency, Folder, Grants, JobConfig, Missed, Schedule, moment,
+    ActionConfig, ConcurrencyPolicy, FolderGrant, Grants, JobConfig, MissedPolicy, Schedule, moment,
 };
-use soloist_guests::capability::Notice;
+use soloist_guests::capability::TermNotice;
 use tokio::time::{sleep, timeout};
 
 use crate::rig::{PATIENCE, Rig, World, config, free_address, guest_file, prepare_as};
@@ -20,8 +21,8 @@ pub(crate) fn on_demand() -> JobConfig {
     JobConfig {
         schedule: Schedule::OnDemand,
         jitter: Duration::ZERO,
-        missed: Missed::Skip,
-        concurrency: Concurrency::Forbid,
+        missed: MissedPolicy::Skip,
+        concurrency: ConcurrencyPolicy::Forbid,
         timeout: Duration::from_secs(3600),
         retries: 0,
     }
@@ -54,13 +55,17 @@ async fn started(world: &World, config: ActionConfig) -> Rig {
     world.start(prepare_as(config)).await
 }
 
-async fn kept(world: &World) -> Vec<Record> {
+async fn kept(world: &World) -> Vec<FiringRecord> {
     let ledger = world.store.ledger().unwrap();
     history(&*ledger, "report", RECORDS_MAX as usize).await.unwrap().1
 }
 
 /// What is kept, once `wanted` likes it. The store tells nobody of it.
-async fn kept_until(world: &World, what: &str, wanted: impl Fn(&[Record]) -> bool) -> Vec<Record> {
+async fn kept_until(
+    world: &World,
+    what: &str,
+    wanted: impl Fn(&[FiringRecord]) -> bool,
+) -> Vec<FiringRecord> {
     let wait = async {
         loop {
             let records = kept(world).await;
@@ -78,9 +83,9 @@ async fn kept_until(world: &World, what: &str, wanted: impl Fn(&[Record]) -> boo
 }
 
 /// Has the job run, and waits for its end.
-async fn run(rig: &Rig) -> Record {
-    let begun = rig.desk.order("report").await.unwrap();
-    assert_eq!(begun.record.outcome, Outcome::Running);
+async fn run(rig: &Rig) -> FiringRecord {
+    let begun = rig.desk.trigger("report").await.unwrap();
+    assert_eq!(begun.record.outcome, FiringOutcome::Running);
     let ended = timeout(PATIENCE, begun.end).await.expect("it ends").expect("the term goes on");
     assert_eq!(ended.id, begun.record.id);
     ended
@@ -93,34 +98,37 @@ async fn it_fires_by_its_schedule_and_is_told_of_what() {
     let grants = Grants { args: words("say"), env: forged, ..Grants::default() };
     let rig = started(&world, granted(grants, every_second())).await;
     assert_eq!(rig.action.kinds().to_string(), "job");
-    let three = |records: &[Record]| records.iter().filter(|it| it.is_over()).count() >= 3;
+    let three = |records: &[FiringRecord]| records.iter().filter(|it| it.is_over()).count() >= 3;
     let records = kept_until(&world, "three firings", three).await;
     let token = rig.key.token.0;
     for record in &records[..3] {
         let scheduled = moment(record.scheduled);
         assert_eq!(record.id, format!("report@{scheduled}"));
         assert_eq!(record.output, format!("{} {scheduled} 1 {token}\n", record.id));
-        assert_eq!((record.outcome, record.exit, record.token), (Outcome::Done, Some(0), token));
+        assert_eq!(
+            (record.outcome, record.exit, record.token),
+            (FiringOutcome::Done, Some(0), token)
+        );
         assert!(record.started >= record.scheduled && record.ended.unwrap() >= record.started);
     }
-    assert_eq!((rig.action.status().state, rig.engine.live()), (State::Running, 0));
+    assert_eq!((rig.action.status().state, rig.engine.live_instances()), (ActionState::Running, 0));
     rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_shown_until_it_runs_well_and_ends_no_term() {
     let (world, notes) = (World::new(), tempfile::tempdir().unwrap());
-    let folder = Folder { from: notes.path().to_owned(), at: "/notes".into(), write: true };
+    let folder = FolderGrant { from: notes.path().to_owned(), at: "/notes".into(), write: true };
     // The first time it trips, and leaves a mark.
     let grants = Grants { args: words("trip"), folders: vec![folder], ..Grants::default() };
     let mut rig = started(&world, granted(grants, on_demand())).await;
     let failed = run(&rig).await;
-    assert_eq!((failed.outcome, failed.exit), (Outcome::Failed, Some(1)));
+    assert_eq!((failed.outcome, failed.exit), (FiringOutcome::Failed, Some(1)));
     let error = rig.action.status().last_error.unwrap();
     assert_eq!(error, format!("{} failed: it exited with code 1", failed.id));
-    assert_eq!(rig.action.status().state, State::Running);
+    assert_eq!(rig.action.status().state, ActionState::Running);
     assert!(rig.failures.try_recv().is_err(), "the action goes on");
-    assert_eq!(run(&rig).await.outcome, Outcome::Done);
+    assert_eq!(run(&rig).await.outcome, FiringOutcome::Done);
     assert_eq!(rig.action.status().last_error, None);
     rig.stop().await;
 }
@@ -131,7 +139,7 @@ async fn it_is_tried_again_under_the_same_id() {
     let job = JobConfig { retries: 2, ..on_demand() };
     let rig = started(&world, doing("say until 3", job)).await;
     let record = run(&rig).await;
-    assert_eq!((record.outcome, record.attempt, record.exit), (Outcome::Done, 3, Some(0)));
+    assert_eq!((record.outcome, record.attempt, record.exit), (FiringOutcome::Done, 3, Some(0)));
     // Of the last attempt alone.
     assert!(record.output.starts_with(&record.id) && record.output.lines().count() == 1);
     assert!(record.output.contains(" 3 "), "{}", record.output);
@@ -143,7 +151,7 @@ async fn it_is_tried_again_under_the_same_id() {
     let job = JobConfig { retries: 1, ..on_demand() };
     let rig = started(&world, doing("until 3", job)).await;
     let record = run(&rig).await;
-    assert_eq!((record.outcome, record.attempt, record.exit), (Outcome::Failed, 2, Some(1)));
+    assert_eq!((record.outcome, record.attempt, record.exit), (FiringOutcome::Failed, 2, Some(1)));
     assert_eq!(record.output, "not yet\n");
     rig.stop().await;
 }
@@ -161,7 +169,7 @@ async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
         let job = JobConfig { timeout: Duration::from_millis(300), ..on_demand() };
         let rig = started(&world, doing(orders, job)).await;
         let record = run(&rig).await;
-        assert_eq!(record.outcome, Outcome::Failed);
+        assert_eq!(record.outcome, FiringOutcome::Failed);
         assert_eq!(record.error.as_deref(), Some(error));
         rig.instances(0).await;
         rig.stop().await;
@@ -172,18 +180,18 @@ async fn an_attempt_that_takes_too_long_or_traps_has_failed() {
 async fn firings_meet_as_the_settings_say() {
     let world = World::new();
     let job = |concurrency| JobConfig { concurrency, ..on_demand() };
-    let rig = started(&world, doing("wait 600000", job(Concurrency::Forbid))).await;
-    let first = rig.desk.order("report").await.unwrap();
-    let busy = rig.desk.order("report").await.unwrap_err();
-    assert_eq!(busy, Declined::Busy(first.record.id));
+    let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Forbid))).await;
+    let first = rig.desk.trigger("report").await.unwrap();
+    let busy = rig.desk.trigger("report").await.unwrap_err();
+    assert_eq!(busy, TriggerRefusal::Busy(first.record.id));
     rig.stop().await;
 
     let world = World::new();
-    let rig = started(&world, doing("wait 600000", job(Concurrency::Replace))).await;
-    let first = rig.desk.order("report").await.unwrap();
-    let second = rig.desk.order("report").await.unwrap();
+    let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Replace))).await;
+    let first = rig.desk.trigger("report").await.unwrap();
+    let second = rig.desk.trigger("report").await.unwrap();
     let first = timeout(PATIENCE, first.end).await.unwrap().unwrap();
-    assert_eq!(first.outcome, Outcome::Replaced);
+    assert_eq!(first.outcome, FiringOutcome::Replaced);
     rig.instances(1).await;
     let records = kept(&world).await;
     assert_eq!(records.last().unwrap().id, second.record.id);
@@ -191,20 +199,20 @@ async fn firings_meet_as_the_settings_say() {
     rig.stop().await;
 
     let world = World::new();
-    let rig = started(&world, doing("wait 600000", job(Concurrency::Allow))).await;
+    let rig = started(&world, doing("wait 600000", job(ConcurrencyPolicy::Allow))).await;
     for _ in 0..16 {
-        rig.desk.order("report").await.unwrap();
+        rig.desk.trigger("report").await.unwrap();
     }
     rig.instances(16).await;
     // Which is a limit, and no matter of the one before.
-    assert_eq!(rig.desk.order("report").await.unwrap_err(), Declined::Full(16));
+    assert_eq!(rig.desk.trigger("report").await.unwrap_err(), TriggerRefusal::Full(16));
     rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
     let world = World::new();
-    let job = JobConfig { missed: Missed::All, ..every_second() };
+    let job = JobConfig { missed: MissedPolicy::All, ..every_second() };
     let rig = started(&world, doing("spin", job.clone())).await;
     kept_until(&world, "one runs", |records| records.len() == 1).await;
     rig.instances(1).await;
@@ -213,9 +221,11 @@ async fn what_a_stop_cuts_off_is_interrupted_and_not_run_again() {
     world.store.resign(&key).await.unwrap();
 
     let rig = started(&world, doing("say", job)).await;
-    let more = |records: &[Record]| records.len() >= 3 && records[..3].iter().all(Record::is_over);
+    let more = |records: &[FiringRecord]| {
+        records.len() >= 3 && records[..3].iter().all(FiringRecord::is_over)
+    };
     let records = kept_until(&world, "more of them", more).await;
-    assert_eq!(records[0].outcome, Outcome::Interrupted);
+    assert_eq!(records[0].outcome, FiringOutcome::Interrupted);
     assert_eq!(
         records[0].error.as_deref(),
         Some("a lost its leadership, or stopped, while this ran")
@@ -239,10 +249,10 @@ async fn a_drain_lets_it_finish_and_begins_nothing() {
     rig.instances(1).await;
     rig.gate.drain();
     timeout(PATIENCE, rig.running.drain()).await.expect("it finishes");
-    assert_eq!(rig.engine.live(), 0);
+    assert_eq!(rig.engine.live_instances(), 0);
     let records = kept(&world).await;
-    assert_eq!((records.len(), records[0].outcome), (1, Outcome::Done), "{records:?}");
-    assert_eq!(rig.desk.order("report").await.unwrap_err(), Declined::NotHere);
+    assert_eq!((records.len(), records[0].outcome), (1, FiringOutcome::Done), "{records:?}");
+    assert_eq!(rig.desk.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
     rig.stop().await;
 }
 
@@ -253,11 +263,11 @@ async fn a_drain_ends_the_retries_and_says_so() {
     let world = World::new();
     let job = JobConfig { retries: 100, ..on_demand() };
     let mut rig = started(&world, doing("exit 1", job)).await;
-    let begun = rig.desk.order("report").await.unwrap();
+    let begun = rig.desk.trigger("report").await.unwrap();
     rig.gate.drain();
     timeout(PATIENCE, rig.running.drain()).await.expect("it pauses no longer");
     let record = timeout(PATIENCE, begun.end).await.unwrap().unwrap();
-    assert_eq!(record.outcome, Outcome::Failed);
+    assert_eq!(record.outcome, FiringOutcome::Failed);
     assert_eq!(
         record.error.as_deref(),
         Some("it exited with code 1; it was not tried again, since the leadership was given up")
@@ -273,10 +283,10 @@ async fn one_that_is_fenced_begins_nothing() {
     run(&rig).await;
     // Another host leads, and this one has not heard of it.
     world.store.resign(&rig.key).await.unwrap();
-    assert_eq!(rig.desk.order("report").await.unwrap_err(), Declined::NotHere);
-    assert_eq!(rig.notices.recv().await, Some(Notice::Fenced));
+    assert_eq!(rig.desk.trigger("report").await.unwrap_err(), TriggerRefusal::NotHere);
+    assert_eq!(rig.notices.recv().await, Some(TermNotice::Fenced));
     assert!(rig.gate.is_revoked());
-    assert_eq!((kept(&world).await.len(), rig.engine.live()), (1, 0));
+    assert_eq!((kept(&world).await.len(), rig.engine.live_instances()), (1, 0));
     rig.stop().await;
 }
 
@@ -291,10 +301,15 @@ async fn versions_do_not_overlap() {
     rig.running.set(&[newer]);
     timeout(PATIENCE, rig.running.started()).await.expect("it comes up").unwrap();
     let records = kept_until(&world, "the newer one", |records| {
-        records.iter().any(|record| record.outcome == Outcome::Done && !record.output.is_empty())
+        records
+            .iter()
+            .any(|record| record.outcome == FiringOutcome::Done && !record.output.is_empty())
     })
     .await;
-    assert!(records.iter().all(|record| record.outcome != Outcome::Interrupted), "{records:?}");
+    assert!(
+        records.iter().all(|record| record.outcome != FiringOutcome::Interrupted),
+        "{records:?}"
+    );
     for (earlier, later) in records.iter().zip(&records[1..]) {
         assert!(later.started >= earlier.ended.unwrap(), "{records:?}");
     }
@@ -304,7 +319,7 @@ async fn versions_do_not_overlap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_program_there_is_no_job() {
     let config = ActionConfig { plugin: guest_file("i-am-server"), ..doing("say", on_demand()) };
-    let engine = Arc::new(soloist_guests::plugin::Engine::new(None).unwrap());
+    let engine = Arc::new(soloist_guests::plugin::PluginEngine::new(None).unwrap());
     let refused = Action::prepare(&config, &engine).unwrap_err();
     assert!(matches!(refused, PrepareError::NoProgram { .. }));
     assert!(refused.to_string().contains("exports no `wasi:cli/run`"), "{refused}");
@@ -320,10 +335,10 @@ async fn without_a_schedule_it_is_a_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_as_quick_as_ever() {
     let world = World::new();
-    let job = JobConfig { concurrency: Concurrency::Allow, ..on_demand() };
+    let job = JobConfig { concurrency: ConcurrencyPolicy::Allow, ..on_demand() };
     let rig = started(&world, doing("spin", job)).await;
     for _ in 0..8 {
-        rig.desk.order("report").await.unwrap();
+        rig.desk.trigger("report").await.unwrap();
     }
     rig.instances(8).await;
     rig.stop().await;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use soloist::action::Action;
-use soloist_guests::plugin::{Engine, Plugin, PluginError};
+use soloist_guests::plugin::{Plugin, PluginEngine, PluginError};
 use soloist_heart::clock::BootTime;
 use wasm_encoder::{Instruction, ValType};
 use wit_component::{StringEncoding, embed_component_metadata};
@@ -12,18 +12,18 @@ use wit_parser::Resolve;
 
 use crate::{
     log::Log,
-    module::{PREVIEW_1, Parts, SPIN, file_in, program},
+    module::{ModuleParts, PREVIEW_1, SPIN, file_in, program},
     refused::refusal_of,
     rig::{Rig, config, free_address, gate, until},
 };
 
 /// A module that exports `wasi:cli/run` as `wit-bindgen` has it, world and all.
 fn reactor() -> Vec<u8> {
-    let mut module = Parts {
+    let mut module = ModuleParts {
         exports: &["wasi:cli/run@0.2.0#run"],
         code: &[Instruction::I32Const(0)],
         results: &[ValType::I32],
-        ..Parts::default()
+        ..ModuleParts::default()
     }
     .assemble();
     let wit = "package wasi:cli@0.2.0;
@@ -41,7 +41,7 @@ async fn a_program_of_preview_1_runs_and_is_stopped() {
     let log = Log::of_all();
     let folder = tempfile::tempdir().unwrap();
     let file = file_in(folder.path(), &program("straight from the compiler\n", &SPIN));
-    let engine = Engine::new(None).unwrap().into();
+    let engine = PluginEngine::new(None).unwrap().into();
     let action = Action::prepare(&config(file, free_address()), &engine).unwrap();
     assert_eq!(action.kinds().to_string(), "service");
     let rig = Rig::start((engine, action), gate(1, BootTime::NEVER));
@@ -56,7 +56,7 @@ fn the_digest_is_the_files_and_the_cache_knows_it_again() {
     let bytes = program("once", &[]);
     let file = file_in(folder.path(), &bytes);
     let load = || {
-        let engine = Engine::new(Some(cache.clone())).unwrap();
+        let engine = PluginEngine::new(Some(cache.clone())).unwrap();
         let plugin = Plugin::load(&engine, &file).unwrap();
         let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(**plugin.sha256(), digest);
@@ -82,14 +82,14 @@ fn artefacts(folder: &Path) -> usize {
 fn a_module_with_a_world_becomes_a_component_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = file_in(folder.path(), &reactor());
-    let plugin = Plugin::load(&Engine::new(None).unwrap(), &file).unwrap();
+    let plugin = Plugin::load(&PluginEngine::new(None).unwrap(), &file).unwrap();
     assert_eq!(plugin.kinds().to_string(), "service");
 }
 
 #[test]
 fn foreign_imports_are_all_named() {
     let imports = [("env", "emscripten_sleep"), (PREVIEW_1, "fd_write"), ("wasi", "thread-spawn")];
-    let parts = Parts { imports: &imports, exports: &["_start"], ..Parts::default() };
+    let parts = ModuleParts { imports: &imports, exports: &["_start"], ..ModuleParts::default() };
     let error = refusal_of(&parts.assemble());
     assert!(matches!(error, PluginError::ModuleImports { .. }), "{error}");
     let text = error.to_string();
@@ -102,7 +102,7 @@ fn foreign_imports_are_all_named() {
 #[test]
 fn what_preview_1_does_not_have_is_named() {
     let imports = [(PREVIEW_1, "fd_wriggle")];
-    let parts = Parts { imports: &imports, exports: &["_start"], ..Parts::default() };
+    let parts = ModuleParts { imports: &imports, exports: &["_start"], ..ModuleParts::default() };
     let error = refusal_of(&parts.assemble());
     assert!(matches!(error, PluginError::Lift { .. }), "{error}");
     // Deep among its causes.
@@ -112,7 +112,7 @@ fn what_preview_1_does_not_have_is_named() {
 #[test]
 fn a_module_without_an_entry() {
     for exports in [&[][..], &["run"], &["_initialize"]] {
-        let error = refusal_of(&Parts { exports, ..Parts::default() }.assemble());
+        let error = refusal_of(&ModuleParts { exports, ..ModuleParts::default() }.assemble());
         assert!(matches!(error, PluginError::NoStart { .. }), "{error}");
         assert!(error.to_string().contains("_start"), "{error}");
     }
@@ -132,8 +132,11 @@ fn a_world_that_its_module_does_not_keep() {
 
 #[test]
 fn a_damaged_module() {
-    let parts =
-        Parts { imports: &[(PREVIEW_1, "fd_write")], exports: &["_start"], ..Parts::default() };
+    let parts = ModuleParts {
+        imports: &[(PREVIEW_1, "fd_write")],
+        exports: &["_start"],
+        ..ModuleParts::default()
+    };
     let whole = parts.assemble();
     for length in 9..whole.len() {
         let error = refusal_of(&whole[..length]);

@@ -36,7 +36,7 @@ pub(crate) fn file_in(folder: &Path, bytes: &[u8]) -> PathBuf {
 
 /// What a module has beside its one function.
 #[derive(Default)]
-pub(crate) struct Parts<'a> {
+pub(crate) struct ModuleParts<'a> {
     pub(crate) imports: &'a [(&'a str, &'a str)],
     pub(crate) exports: &'a [&'a str],
     /// Whether its function runs when it is instantiated.
@@ -48,7 +48,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) memory: &'a [u8],
 }
 
-impl Parts<'_> {
+impl ModuleParts<'_> {
     /// The module. Imported functions are of the type of `fd_write`; its own
     /// function, which has no parameters, goes by all of `exports`.
     pub(crate) fn assemble(&self) -> Vec<u8> {
@@ -129,12 +129,12 @@ pub(crate) fn program(text: &str, code: &[Instruction<'_>]) -> Vec<u8> {
         Instruction::Call(0),
         Instruction::Drop,
     ];
-    Parts {
+    ModuleParts {
         imports: &[(PREVIEW_1, "fd_write")],
         exports: &["_start"],
         code: &[&write, code].concat(),
         memory: &memory,
-        ..Parts::default()
+        ..ModuleParts::default()
     }
     .assemble()
 }

@@ -4,7 +4,7 @@ use soloist_config::Grants;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    backend::{Backend, Full, Manner, outbound},
+    backend::{Backend, BackendBehaviour, FullBacklog, outbound},
     rig::{Rig, World, prepare_with, read_until, until},
 };
 
@@ -14,8 +14,8 @@ async fn up(grants: Grants) -> Rig {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_that_is_not_granted() {
-    let backend = Backend::start(Manner::Prompt);
-    let other = Backend::start(Manner::Prompt);
+    let backend = Backend::start(BackendBehaviour::Prompt);
+    let other = Backend::start(BackendBehaviour::Prompt);
     for grants in [Grants::default(), other.granted(), outbound("http://localhost")] {
         let rig = up(grants).await;
         let (status, text) = rig.ask(&format!("/fetch?{}", backend.url())).await;
@@ -27,7 +27,7 @@ async fn nothing_is_sent_that_is_not_granted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_carry_the_token_and_share_a_connection() {
-    let backend = Backend::start(Manner::Prompt);
+    let backend = Backend::start(BackendBehaviour::Prompt);
     let rig = up(backend.granted()).await;
     let token = rig.gate.term().token.0;
     for path in ["/fetch", "/forge", "/fetch"] {
@@ -50,7 +50,7 @@ async fn requests_carry_the_token_and_share_a_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_token_a_guest_cannot_set_one_either() {
-    let backend = Backend::start(Manner::Prompt);
+    let backend = Backend::start(BackendBehaviour::Prompt);
     let rig = up(Grants { outbound_token: false, ..backend.granted() }).await;
     assert_eq!(rig.ask(&format!("/forge?{}", backend.url())).await.0, 200);
     assert!(!backend.seen().concat().contains("soloist"), "{:?}", backend.seen());
@@ -59,7 +59,7 @@ async fn without_the_token_a_guest_cannot_set_one_either() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn this_machine_is_reached_by_its_name_only_if_that_is_granted() {
-    let backend = Backend::start(Manner::Prompt);
+    let backend = Backend::start(BackendBehaviour::Prompt);
     let port = backend.address.port();
     let by_name = format!("http://localhost:{port}");
     let rig = up(outbound(&by_name)).await;
@@ -70,7 +70,7 @@ async fn this_machine_is_reached_by_its_name_only_if_that_is_granted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_longer_than_it_says_is_told_as_that() {
-    let backend = Backend::start(Manner::Patient);
+    let backend = Backend::start(BackendBehaviour::Patient);
     let rig = World::new().start(prepare_with("concurrent", backend.granted())).await;
     let (status, text) = rig.ask(&format!("/long?{}", backend.url())).await;
     assert_eq!(status, 502, "{text}");
@@ -80,7 +80,7 @@ async fn a_body_that_is_longer_than_it_says_is_told_as_that() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_sent_while_it_arrives() {
-    let backend = Backend::start(Manner::Patient);
+    let backend = Backend::start(BackendBehaviour::Patient);
     let rig = up(backend.granted()).await;
     let head = format!(
         "POST /send?{} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf",
@@ -96,7 +96,7 @@ async fn a_body_is_sent_while_it_arrives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_body_does_not_look_whole() {
-    let backend = Backend::start(Manner::Patient);
+    let backend = Backend::start(BackendBehaviour::Patient);
     let rig = up(backend.granted()).await;
     let (status, _) = rig.ask(&format!("/break?{}", backend.url())).await;
     assert_eq!(status, 500);
@@ -108,8 +108,9 @@ async fn half_a_body_does_not_look_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_may_lose_patience() {
-    let (silent, half) = (Backend::start(Manner::Silent), Backend::start(Manner::Half));
-    let full = Full::start().await;
+    let (silent, half) =
+        (Backend::start(BackendBehaviour::Silent), Backend::start(BackendBehaviour::Half));
+    let full = FullBacklog::start().await;
     for (url, error) in [
         (full.url(), "ErrorCode::ConnectionTimeout"),
         (silent.url(), "ErrorCode::ConnectionReadTimeout"),
@@ -124,7 +125,7 @@ async fn a_guest_may_lose_patience() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_refuses_is_told_apart() {
-    let backend = Backend::start(Manner::Prompt);
+    let backend = Backend::start(BackendBehaviour::Prompt);
     let (url, grants) = (backend.url(), backend.granted());
     drop(backend);
     let rig = up(grants).await;
@@ -136,7 +137,7 @@ async fn who_refuses_is_told_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_a_certificate_is_refused() {
-    let backend = Backend::start(Manner::Garbage);
+    let backend = Backend::start(BackendBehaviour::Garbage);
     let url = format!("https://{}", backend.address);
     let rig = up(outbound(&url)).await;
     let (status, text) = rig.ask(&format!("/fetch?{url}")).await;
@@ -146,7 +147,7 @@ async fn a_server_without_a_certificate_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_connection_does_not_hold_up_a_drain() {
-    let backend = Backend::start(Manner::Prompt);
+    let backend = Backend::start(BackendBehaviour::Prompt);
     let mut rig = up(backend.granted()).await;
     assert_eq!(rig.ask(&format!("/fetch?{}", backend.url())).await.0, 200);
     rig.gate.drain();

@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path};
 
-use soloist_guests::plugin::{Engine, Plugin, PluginError};
+use soloist_guests::plugin::{Plugin, PluginEngine, PluginError};
 
 use crate::rig::guest_file;
 
 pub(crate) fn refusal(file: &Path) -> PluginError {
-    let engine = Engine::new(None).unwrap();
+    let engine = PluginEngine::new(None).unwrap();
     let Err(error) = Plugin::load(&engine, file) else { panic!("{} was loaded", file.display()) };
     let text = error.to_string();
     assert!(text.contains(file.to_str().unwrap()), "names no file: {text}");

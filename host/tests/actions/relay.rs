@@ -1,7 +1,7 @@
 //! The relay beside leaders that are invented: what it tells them, and what it makes of
 //! what they do.
 
-mod bystander;
+mod standby_host;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use sha2::{Digest, Sha256};
 use soloist::{
-    action::Preflight,
-    api::{Desks, Entrance, serve},
+    action::PreflightError,
+    api::{ApiServices, Entrance, serve},
 };
 use soloist_config::{ApiConfig, ApiRole, ApiToken, HostConfig};
 use soloist_heart::{Group, Token};
-use soloist_resources::budget::Clients;
-use soloist_stores::Standing;
+use soloist_resources::budget::ClientBudget;
+use soloist_stores::QueuedCandidate;
 use soloist_telemetry::journal::Journal;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -26,8 +26,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::bystander::{
-    Bystander, GET, NOT_BEGUN, OK, POST, Silent, asked, host, leader, no_jobs, no_logs, nobody,
+use self::standby_host::{
+    GET, NOT_BEGUN, OK, POST, SilentStatus, StandbyHost, asked, host, leader, no_jobs, no_logs,
+    nobody,
 };
 use crate::{
     protocols::{begin_http2, connector, files},
@@ -36,25 +37,35 @@ use crate::{
 };
 
 /// The control address of a bystander.
-struct Control {
+struct ControlApi {
     address: SocketAddr,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
 
-impl Control {
-    async fn of(bystander: &Bystander, world: &World, api: ApiConfig) -> Self {
+impl ControlApi {
+    async fn of(bystander: &StandbyHost, world: &World, api: ApiConfig) -> Self {
         let (listener, stop) = (leader().await, CancellationToken::new());
         let address = listener.local_addr().unwrap();
         let (state, relay) = (world.store.state().unwrap(), bystander.asked.clone());
         let (commands, jobs) = (Arc::new(nobody(world)), Arc::new(no_jobs(world)));
-        let (source, tasks) = (Arc::new(Silent), tasks::desk(world));
+        let (source, tasks) = (Arc::new(SilentStatus), tasks::desk(world));
         let host = HostConfig { api, ..host(address) };
         let entrance = Arc::new(Entrance::of(&host, address).unwrap());
         let (journal, logs) = (Journal::default(), Arc::new(no_logs()));
-        let clients = Clients::alone();
-        let desks =
-            Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients };
+        let clients = ClientBudget::alone();
+        let desks = ApiServices {
+            source,
+            state,
+            journal,
+            commands,
+            jobs,
+            logs,
+            tasks,
+            relay,
+            entrance,
+            clients,
+        };
         let serving = tokio::spawn(serve(listener, desks, stop.clone()));
         Self { address, stop, serving }
     }
@@ -67,7 +78,7 @@ impl Control {
 
 #[tokio::test]
 async fn a_leader_is_told_who_asks_and_for_which_term() {
-    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    let (bystander, leader) = (StandbyHost::by(PATIENCE).await, leader().await);
     bystander.follow(&leader, 7);
     let client = bystander.send(GET).await;
     let (mut hop, head) = asked(&leader).await;
@@ -94,13 +105,13 @@ async fn a_leader_is_told_who_asks_and_for_which_term() {
 /// The roster of another host may be ahead of this one's.
 #[tokio::test]
 async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() {
-    let (bystander, world, first) = (Bystander::by(PATIENCE).await, World::new(), leader().await);
-    let control = Control::of(&bystander, &world, ApiConfig::default()).await;
+    let (bystander, world, first) = (StandbyHost::by(PATIENCE).await, World::new(), leader().await);
+    let control = ControlApi::of(&bystander, &world, ApiConfig::default()).await;
     // Its candidate is second in the queue, as far as it knows.
     bystander.follow(&first, 1);
     bystander.roster.send_modify(|roster| {
         let roster = roster.as_mut().unwrap();
-        let mut own = Standing::clone(&roster.queue(&Group::main())[0]);
+        let mut own = QueuedCandidate::clone(&roster.queue(&Group::main())[0]);
         (own.candidate.host, own.key.token) = ("a".into(), Token(2));
         roster.groups.get_mut(&Group::main()).unwrap().push(own.into());
         roster.revision = 9;
@@ -124,11 +135,12 @@ async fn a_host_that_is_asked_for_a_term_to_come_waits_as_long_as_it_may_come() 
 
 #[tokio::test]
 async fn what_opens_the_control_address_is_for_no_plugin() {
-    let (bystander, world, leader) = (Bystander::by(PATIENCE).await, World::new(), leader().await);
+    let (bystander, world, leader) =
+        (StandbyHost::by(PATIENCE).await, World::new(), leader().await);
     let sha256 = Sha256::digest("t0ken").into();
     let reader = ApiToken { name: "reader".into(), role: ApiRole::Read, sha256 };
     let api = ApiConfig { tokens: vec![reader], ..ApiConfig::default() };
-    let control = Control::of(&bystander, &world, api).await;
+    let control = ControlApi::of(&bystander, &world, api).await;
     bystander.follow(&leader, 7);
     for (shown, passed) in [
         ("authorization: Bearer t0ken", None),
@@ -157,7 +169,7 @@ async fn what_opens_the_control_address_is_for_no_plugin() {
 
 #[tokio::test]
 async fn what_nobody_has_begun_with_waits_for_the_next_leader() {
-    let (bystander, one, two) = (Bystander::by(PATIENCE).await, leader().await, leader().await);
+    let (bystander, one, two) = (StandbyHost::by(PATIENCE).await, leader().await, leader().await);
     bystander.follow(&one, 1);
     let client = bystander.send(POST).await;
     let (mut hop, _) = asked(&one).await;
@@ -183,7 +195,7 @@ async fn probed(leader: &TcpListener) -> TcpStream {
 
 #[tokio::test]
 async fn after_a_leader_that_hangs_up_another_is_asked_for_what_may_be_repeated() {
-    let (bystander, one, two) = (Bystander::by(PATIENCE).await, leader().await, leader().await);
+    let (bystander, one, two) = (StandbyHost::by(PATIENCE).await, leader().await, leader().await);
     bystander.follow(&one, 1);
     let client = bystander.send(GET).await;
     drop(asked(&one).await);
@@ -208,7 +220,7 @@ async fn after_a_leader_that_hangs_up_another_is_asked_for_what_may_be_repeated(
 /// It is its answer that is broken, and no other leader will give another one.
 #[tokio::test]
 async fn a_leader_that_hangs_up_and_leads_on_is_not_asked_again() {
-    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    let (bystander, leader) = (StandbyHost::by(PATIENCE).await, leader().await);
     bystander.follow(&leader, 1);
     for request in [GET, POST] {
         let client = bystander.send(request).await;
@@ -225,7 +237,7 @@ async fn a_leader_that_hangs_up_and_leads_on_is_not_asked_again() {
 
 #[tokio::test]
 async fn a_leader_that_says_nothing_is_left_when_another_leads() {
-    let (bystander, one, two) = (Bystander::by(PATIENCE).await, leader().await, leader().await);
+    let (bystander, one, two) = (StandbyHost::by(PATIENCE).await, leader().await, leader().await);
     bystander.follow(&one, 1);
     let client = bystander.send(GET).await;
     let _silent = asked(&one).await;
@@ -238,7 +250,7 @@ async fn a_leader_that_says_nothing_is_left_when_another_leads() {
 
 #[tokio::test]
 async fn an_upgrade_becomes_a_tunnel_that_ends_with_the_relay() {
-    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    let (bystander, leader) = (StandbyHost::by(PATIENCE).await, leader().await);
     bystander.follow(&leader, 1);
     let upgrade = "GET /chat HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-key: x\r\n\r\n";
@@ -266,7 +278,7 @@ async fn an_upgrade_becomes_a_tunnel_that_ends_with_the_relay() {
 
 #[tokio::test]
 async fn an_answer_of_which_half_has_come_is_not_asked_for_again() {
-    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    let (bystander, leader) = (StandbyHost::by(PATIENCE).await, leader().await);
     bystander.follow(&leader, 1);
     let mut client = bystander.send(GET).await;
     let (mut hop, _) = asked(&leader).await;
@@ -300,7 +312,7 @@ async fn by_http2(
 
 #[tokio::test]
 async fn http_2_and_tls_come_in_and_http_1_goes_on() {
-    let (bystander, leader) = (Bystander::by(PATIENCE).await, leader().await);
+    let (bystander, leader) = (StandbyHost::by(PATIENCE).await, leader().await);
     bystander.follow(&leader, 1);
     let stream = TcpStream::connect(bystander.address).await.unwrap();
     let head = by_http2(stream, "http://example.com/x".into(), &leader).await;
@@ -308,8 +320,8 @@ async fn http_2_and_tls_come_in_and_http_1_goes_on() {
     assert!(!head.contains("soloist-scheme"), "{head}");
     bystander.stop().await;
 
-    let bystander = Bystander::starting(PATIENCE, free_address(), Some(files()));
-    until("the address", || bystander.lobby.bound(&bystander.action).is_some()).await;
+    let bystander = StandbyHost::starting(PATIENCE, free_address(), Some(files()));
+    until("the address", || bystander.lobby.bound_address(&bystander.action).is_some()).await;
     bystander.follow(&leader, 2);
     let stream = TcpStream::connect(bystander.address).await.unwrap();
     let stream = connector(b"h2").connect("localhost".try_into().unwrap(), stream).await.unwrap();
@@ -321,7 +333,7 @@ async fn http_2_and_tls_come_in_and_http_1_goes_on() {
 
 #[tokio::test]
 async fn so_many_wait_and_the_others_are_refused_at_once() {
-    let bystander = Bystander::by(PATIENCE).await;
+    let bystander = StandbyHost::by(PATIENCE).await;
     let mut waiting = Vec::new();
     let mut refused = 0;
     while refused == 0 {
@@ -378,15 +390,17 @@ async fn so_many_wait_and_the_others_are_refused_at_once() {
 async fn an_address_that_cannot_be_had_is_an_obstacle_until_it_can() {
     let holder = leader().await;
     let address = holder.local_addr().unwrap();
-    let bystander = Bystander::starting(PATIENCE, address, None);
+    let bystander = StandbyHost::starting(PATIENCE, address, None);
     until("an obstacle", || bystander.lobby.preflight(&bystander.action).is_err()).await;
-    let failed =
-        || matches!(bystander.lobby.preflight(&bystander.action), Err(Preflight::Relay { .. }));
+    let failed = || {
+        matches!(bystander.lobby.preflight(&bystander.action), Err(PreflightError::Relay { .. }))
+    };
     until("the relay's own reason", failed).await;
     let reason = bystander.lobby.preflight(&bystander.action).unwrap_err().to_string();
     assert!(reason.contains(&address.to_string()), "{reason}");
     drop(holder);
     until("the address", || bystander.lobby.preflight(&bystander.action).is_ok()).await;
-    until("the address", || bystander.lobby.bound(&bystander.action) == Some(address)).await;
+    until("the address", || bystander.lobby.bound_address(&bystander.action) == Some(address))
+        .await;
     bystander.stop().await;
 }

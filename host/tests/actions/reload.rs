@@ -3,9 +3,9 @@
 
 use std::{fs, sync::Arc};
 
-use soloist::action::{Action, Catalog, Failure, Programme};
-use soloist_config::{ActionConfig, Config, Overrides, Reading};
-use soloist_guests::plugin::{Engine, PoolUsage};
+use soloist::action::{Action, ActionFailure, Catalog, Programme};
+use soloist_config::{ActionConfig, ActionSet, Config, Overrides};
+use soloist_guests::plugin::{PluginEngine, PoolUsage};
 use soloist_heart::clock::BootTime;
 use tempfile::TempDir;
 use tokio::{
@@ -44,7 +44,7 @@ async fn what_the_old_version_has_begun_it_finishes_and_then_it_is_gone() {
     let new = version(&rig, "i-am-server");
     rig.running.set(std::slice::from_ref(&new));
     // The new one answers at once, on the very connection that the old one answered on.
-    until("the new version", || new.status().state == soloist::action::State::Running).await;
+    until("the new version", || new.status().state == soloist::action::ActionState::Running).await;
     tokio::io::AsyncWriteExt::write_all(&mut kept_open, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         .await
         .unwrap();
@@ -68,7 +68,7 @@ async fn a_stop_in_the_midst_of_a_replacement_leaves_nothing() {
     let new = version(&rig, "i-am-server");
     rig.running.set(std::slice::from_ref(&new));
     rig.stop().await;
-    assert_eq!(new.status().state, soloist::action::State::Ready);
+    assert_eq!(new.status().state, soloist::action::ActionState::Ready);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,21 +108,21 @@ async fn what_has_left_keeps_no_task() {
 }
 
 /// A folder whose only plugin is the action `web`, first as `i-am-server`, kept up with.
-pub(crate) struct Kept {
+pub(crate) struct WatchedFolder {
     pub(crate) folder: TempDir,
-    engine: Arc<Engine>,
+    engine: Arc<PluginEngine>,
     pub(crate) programme: watch::Receiver<Arc<Programme>>,
-    failed: UnboundedSender<Failure>,
+    failed: UnboundedSender<ActionFailure>,
     stop: CancellationToken,
     keeper: JoinHandle<()>,
 }
 
-impl Kept {
+impl WatchedFolder {
     fn up() -> Self {
-        Self::up_by(Engine::new(None).unwrap())
+        Self::up_by(PluginEngine::new(None).unwrap())
     }
 
-    pub(crate) fn up_by(engine: Engine) -> Self {
+    pub(crate) fn up_by(engine: PluginEngine) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let plugins = folder.path().join("plugins");
         fs::create_dir(&plugins).unwrap();
@@ -135,12 +135,12 @@ impl Kept {
         let engine = Arc::new(engine);
         let Config { source, actions, refused, .. } = config;
         let catalog = {
-            let (reading, told) = (Reading { actions, refused }, watch::Sender::default());
+            let (reading, told) = (ActionSet { actions, refused }, watch::Sender::default());
             Catalog::prepare(source, reading, engine.clone(), &told)
         };
         let (programme, failed) = (catalog.programme(), catalog.failures());
         let stop = CancellationToken::new();
-        let keeper = tokio::spawn(catalog.keep_up(stop.clone()));
+        let keeper = tokio::spawn(catalog.follow_folder(stop.clone()));
         Self { folder, engine, programme, failed, stop, keeper }
     }
 
@@ -172,7 +172,7 @@ fn error(action: &Action, text: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_traps_at_its_start_is_let_near_no_request() {
-    let mut kept = Kept::up();
+    let mut kept = WatchedFolder::up();
     let first = kept.action();
     let mut rig = Rig::start((kept.engine.clone(), first.clone()), gate(1, BootTime::NEVER));
     rig.running.started().await.unwrap();
@@ -199,7 +199,7 @@ async fn a_version_that_traps_at_its_start_is_let_near_no_request() {
 /// is known to run.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ran_last_is_gone_back_to_over_what_never_ran() {
-    let mut kept = Kept::up();
+    let mut kept = WatchedFolder::up();
     let good = kept.action();
     kept.put(&trap_at_start());
     let second = kept.until(|it| !Arc::ptr_eq(it, &good)).await;
@@ -209,7 +209,11 @@ async fn what_ran_last_is_gone_back_to_over_what_never_ran() {
     let third = kept.until(|it| !Arc::ptr_eq(it, &second)).await;
 
     kept.failed
-        .send(Failure { action: third, reason: "it does not run".to_owned(), may_pass: false })
+        .send(ActionFailure {
+            action: third,
+            reason: "it does not run".to_owned(),
+            may_pass: false,
+        })
         .unwrap();
     kept.until(|it| Arc::ptr_eq(it, &good) && error(it, "does not run")).await;
     kept.down().await;

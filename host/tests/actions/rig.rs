@@ -9,13 +9,16 @@ use std::{
 };
 
 use soloist::{
-    action::{Action, Desk, Failure, Jobs, Lobby, Scope, Stage, State, Tasks},
+    action::{
+        Action, ActionDirectory, ActionFailure, ActionState, GroupTerm, JobServices, JobTriggers,
+        TaskScope, TermServices,
+    },
     wall_clock::WallClock,
 };
-use soloist_config::{ActionConfig, Grants, Instances, Limits, Reuse, StoreUrl};
+use soloist_config::{ActionConfig, Grants, InstancePolicy, Limits, ReuseLimits, StoreUrl};
 use soloist_guests::{
-    capability::{Notice, TermLink},
-    plugin::Engine,
+    capability::{TermLink, TermNotice},
+    plugin::PluginEngine,
 };
 use soloist_heart::{Group, LeaderKey, LeaseId, Term, Token, clock::BootTime};
 use soloist_leadership::{Deadline, Gate};
@@ -34,15 +37,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An action, its term, and all that belongs to them.
 pub(crate) struct Rig {
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) engine: Arc<PluginEngine>,
     pub(crate) action: Arc<Action>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) key: LeaderKey,
-    pub(crate) tasks: Tasks,
-    pub(crate) failures: UnboundedReceiver<Failure>,
-    pub(crate) notices: UnboundedReceiver<Notice>,
-    pub(crate) running: Stage,
-    pub(crate) desk: Desk,
+    pub(crate) tasks: TaskScope,
+    pub(crate) failures: UnboundedReceiver<ActionFailure>,
+    pub(crate) notices: UnboundedReceiver<TermNotice>,
+    pub(crate) running: GroupTerm,
+    pub(crate) desk: JobTriggers,
     _folder: Arc<tempfile::TempDir>,
 }
 
@@ -66,9 +69,13 @@ impl World {
     }
 
     /// What jobs share on a host whose clock nobody sets.
-    pub(crate) fn jobs(&self) -> Jobs {
+    pub(crate) fn jobs(&self) -> JobServices {
         let (clock, _) = WallClock::of_this_machine();
-        Jobs { ledger: self.store.ledger().unwrap(), desk: Desk::default(), clock }
+        JobServices {
+            ledger: self.store.ledger().unwrap(),
+            triggers: JobTriggers::default(),
+            clock,
+        }
     }
 
     /// Wins a leadership that outlasts the test, unless it is resigned.
@@ -94,7 +101,7 @@ impl World {
     }
 }
 
-pub(crate) type Prepared = (Arc<Engine>, Arc<Action>);
+pub(crate) type Prepared = (Arc<PluginEngine>, Arc<Action>);
 
 impl Rig {
     /// A guest on a free port, up, under a term without a deadline.
@@ -123,7 +130,7 @@ impl Rig {
         key: LeaderKey,
     ) -> Self {
         let (sender, failures) = unbounded_channel();
-        let tasks = Tasks::default();
+        let tasks = TaskScope::default();
         let (notices_to, notices) = unbounded_channel();
         let state = world.store.state().unwrap();
         let term = TermLink {
@@ -133,10 +140,17 @@ impl Rig {
             notices: notices_to,
             calls: None,
         };
-        let (tasks_of, lobby, jobs) = (tasks.clone(), Lobby::default(), world.jobs());
-        let desk = jobs.desk.clone();
-        let scope = Scope { term, tasks: tasks_of, failures: sender, lobby, jobs, drain: PATIENCE };
-        let mut running = Stage::new(scope);
+        let (tasks_of, lobby, jobs) = (tasks.clone(), ActionDirectory::default(), world.jobs());
+        let desk = jobs.triggers.clone();
+        let scope = TermServices {
+            term,
+            tasks: tasks_of,
+            failures: sender,
+            directory: lobby,
+            jobs,
+            drain: PATIENCE,
+        };
+        let mut running = GroupTerm::new(scope);
         running.set(std::slice::from_ref(&action));
         Self {
             engine,
@@ -185,7 +199,7 @@ impl Rig {
 
     /// Waits until there are as many instances.
     pub(crate) async fn instances(&self, count: usize) {
-        until("instances", || self.engine.live() == count).await;
+        until("instances", || self.engine.live_instances() == count).await;
     }
 
     /// Another action of the same host, up, with nothing to fear from this one.
@@ -205,8 +219,8 @@ impl Rig {
         timeout(PATIENCE, self.running.stop()).await.expect("the stop hangs");
         let took = began.elapsed();
         assert!(took < STOP, "the stop took {took:?}");
-        assert_eq!((self.tasks.len(), self.engine.live()), (0, 0));
-        assert_eq!(self.action.status().state, State::Ready);
+        assert_eq!((self.tasks.len(), self.engine.live_instances()), (0, 0));
+        assert_eq!(self.action.status().state, ActionState::Ready);
         if let Some(address) = address {
             TcpListener::bind(address).expect("the address is still held");
         }
@@ -259,13 +273,13 @@ pub(crate) fn prepare_for(guest: &str, requests: usize, grants: Grants) -> Prepa
 }
 
 /// The same, for one whose instances are used again.
-pub(crate) fn prepare_reusing(guest: &str, reuse: Reuse) -> Prepared {
+pub(crate) fn prepare_reusing(guest: &str, reuse: ReuseLimits) -> Prepared {
     let config = config(guest_file(guest), free_address());
-    prepare_as(ActionConfig { instances: Instances::Reuse(reuse), ..config })
+    prepare_as(ActionConfig { instances: InstancePolicy::Reuse(reuse), ..config })
 }
 
 /// A guest on a free port, prepared by an engine that is there.
-pub(crate) fn action_of(engine: &Arc<Engine>, guest: &str) -> Arc<Action> {
+pub(crate) fn action_of(engine: &Arc<PluginEngine>, guest: &str) -> Arc<Action> {
     Action::prepare(&config(guest_file(guest), free_address()), engine).unwrap()
 }
 
@@ -277,7 +291,7 @@ pub(crate) fn prepare_within(guest: &str, limits: Limits, grants: Grants) -> Pre
 
 pub(crate) fn prepare_as(config: ActionConfig) -> Prepared {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
-    let engine = Arc::new(Engine::new(Some(cache)).unwrap());
+    let engine = Arc::new(PluginEngine::new(Some(cache)).unwrap());
     let action = Action::prepare(&config, &engine).unwrap();
     (engine, action)
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use soloist::action::State;
-use soloist_config::{ActionConfig, Grants, Restart};
+use soloist::action::ActionState;
+use soloist_config::{ActionConfig, Grants, RestartPolicy};
 use soloist_heart::clock::BootTime;
 use tokio::time::{sleep, timeout};
 
@@ -33,7 +33,7 @@ async fn what_it_prints_is_logged() {
 async fn what_it_says_with_a_level_is_logged_with_that() {
     let log = Log::of_all();
     let rig = Rig::up("service-levels").await;
-    until("it is done", || rig.action.status().state == State::Done).await;
+    until("it is done", || rig.action.status().state == ActionState::Done).await;
     let text = log.text();
     for (level, stream) in [("INFO", "info"), ("WARN", "warn"), ("ERROR", "error")] {
         let said = format!("levels: this is {stream}");
@@ -57,12 +57,12 @@ async fn one_that_heeds_the_end_is_waited_for() {
     until("it heeds", || log.text().contains("before: nobody")).await;
     rig.gate.drain();
     timeout(PATIENCE, rig.running.drain()).await.expect("it is told");
-    assert_eq!(rig.engine.live(), 0, "it has ended");
+    assert_eq!(rig.engine.live_instances(), 0, "it has ended");
     let state = world.store.state().unwrap();
     let last = state.get("web", &["last".into()]).await.unwrap();
     assert_eq!(last[0].as_ref().unwrap().value, token);
     let status = rig.action.status();
-    assert_eq!((status.state, status.restarts), (State::Draining, 0));
+    assert_eq!((status.state, status.restarts), (ActionState::Draining, 0));
     assert_eq!(status.last_error, None, "to leave is no trouble");
     rig.stop().await;
 }
@@ -70,11 +70,14 @@ async fn one_that_heeds_the_end_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_until_it_is_stopped() {
     let mut rig = Rig::up("service-loop").await;
-    assert_eq!((rig.action.kinds().to_string(), rig.engine.live()), ("service".to_owned(), 1));
-    assert_eq!(rig.action.status().state, State::Running);
+    assert_eq!(
+        (rig.action.kinds().to_string(), rig.engine.live_instances()),
+        ("service".to_owned(), 1)
+    );
+    assert_eq!(rig.action.status().state, ActionState::Running);
     rig.gate.drain();
     rig.running.drain().await;
-    assert_eq!(rig.engine.live(), 1, "a drain does not end a service");
+    assert_eq!(rig.engine.live_instances(), 1, "a drain does not end a service");
     rig.stop().await;
 }
 
@@ -85,7 +88,7 @@ async fn is_given_up(guest: &str, reason: &str) {
     assert!(failure.reason.contains("it ended 5 times within 1m"), "{failure}");
     assert!(failure.reason.contains(reason), "{failure}");
     let status = rig.action.status();
-    assert_eq!((status.state, status.restarts), (State::Failed, 4));
+    assert_eq!((status.state, status.restarts), (ActionState::Failed, 4));
     assert!(status.last_error.unwrap().contains(reason));
     rig.stop().await;
 }
@@ -116,16 +119,16 @@ async fn each_term_counts_its_restarts() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_started_again_once_the_gate_drains() {
     let rig = Rig::up("service-exit").await;
-    until("it ended", || rig.action.status().state == State::Restarting).await;
+    until("it ended", || rig.action.status().state == ActionState::Restarting).await;
     rig.gate.drain();
     // On a paused clock: far beyond every pause before a start.
     sleep(Duration::from_secs(600)).await;
-    assert_eq!((rig.engine.live(), rig.action.status().restarts), (0, 1));
+    assert_eq!((rig.engine.live_instances(), rig.action.status().restarts), (0, 1));
     rig.stop().await;
 }
 
 /// A service that ended as it should, or not, and is not started again.
-async fn ends_for_good(guest: &str, restart: Option<Restart>, state: State) {
+async fn ends_for_good(guest: &str, restart: Option<RestartPolicy>, state: ActionState) {
     let config = config(guest_file(guest), free_address());
     let prepared = prepare_as(ActionConfig { restart, ..config });
     let mut rig = Rig::start(prepared, gate(1, BootTime::NEVER));
@@ -134,8 +137,8 @@ async fn ends_for_good(guest: &str, restart: Option<Restart>, state: State) {
     // On a paused clock: far beyond every pause before a start.
     sleep(Duration::from_secs(600)).await;
     let status = rig.action.status();
-    assert_eq!((status.state, status.restarts, rig.engine.live()), (state, 0, 0));
-    assert_eq!(status.last_error.is_some(), state == State::Failed);
+    assert_eq!((status.state, status.restarts, rig.engine.live_instances()), (state, 0, 0));
+    assert_eq!(status.last_error.is_some(), state == ActionState::Failed);
     assert!(rig.failures.try_recv().is_err(), "the term goes on");
     rig.gate.drain();
     rig.running.drain().await;
@@ -145,20 +148,20 @@ async fn ends_for_good(guest: &str, restart: Option<Restart>, state: State) {
 #[tokio::test(start_paused = true)]
 async fn one_that_has_done_its_work_is_left_alone() {
     // Such as a job whose schedule was forgotten.
-    ends_for_good("service-done", None, State::Done).await;
-    ends_for_good("service-done", Some(Restart::OnFailure), State::Done).await;
-    ends_for_good("service-done", Some(Restart::Never), State::Done).await;
+    ends_for_good("service-done", None, ActionState::Done).await;
+    ends_for_good("service-done", Some(RestartPolicy::OnFailure), ActionState::Done).await;
+    ends_for_good("service-done", Some(RestartPolicy::Never), ActionState::Done).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_is_never_started_again_may_fail() {
-    ends_for_good("service-exit", Some(Restart::Never), State::Failed).await;
+    ends_for_good("service-exit", Some(RestartPolicy::Never), ActionState::Failed).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_fails_is_started_again_on_failure() {
     let config = config(guest_file("service-exit"), free_address());
-    let prepared = prepare_as(ActionConfig { restart: Some(Restart::OnFailure), ..config });
+    let prepared = prepare_as(ActionConfig { restart: Some(RestartPolicy::OnFailure), ..config });
     let rig = Rig::start(prepared, gate(1, BootTime::NEVER));
     until("it was started again", || rig.action.status().restarts == 1).await;
     rig.stop().await;
@@ -167,7 +170,7 @@ async fn one_that_fails_is_started_again_on_failure() {
 #[tokio::test(start_paused = true)]
 async fn one_that_ends_well_is_started_again_if_that_is_wanted() {
     let config = config(guest_file("service-done"), free_address());
-    let prepared = prepare_as(ActionConfig { restart: Some(Restart::Always), ..config });
+    let prepared = prepare_as(ActionConfig { restart: Some(RestartPolicy::Always), ..config });
     let rig = Rig::start(prepared, gate(1, BootTime::NEVER));
     until("it was started again", || rig.action.status().restarts == 1).await;
     rig.stop().await;

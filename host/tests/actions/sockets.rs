@@ -29,13 +29,13 @@ async fn up(grants: Grants) -> Rig {
 }
 
 /// Whoever connected or sent a datagram; each gets `welcome` back.
-struct Server {
+struct EchoServer {
     tcp: SocketAddr,
     udp: SocketAddr,
     seen: Arc<Mutex<Vec<&'static str>>>,
 }
 
-impl Server {
+impl EchoServer {
     /// Its threads end with the process: they wait for what must not come.
     fn start() -> Self {
         let (tcp, udp) = (TcpListener::bind("127.0.0.1:0"), UdpSocket::bind("127.0.0.1:0"));
@@ -65,7 +65,7 @@ impl Server {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_reached_that_is_not_granted() {
-    let (server, other) = (Server::start(), Server::start());
+    let (server, other) = (EchoServer::start(), EchoServer::start());
     let (tcp, udp) = (server.tcp, server.udp);
     for grants in [
         Grants::default(),
@@ -90,7 +90,7 @@ async fn nothing_is_reached_that_is_not_granted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_granted_is_reached() {
-    let server = Server::start();
+    let server = EchoServer::start();
     let rig =
         up(sockets(&[format!("tcp://{}", server.tcp), format!("udp://{}", server.udp)])).await;
     let welcome = (200, "welcome".to_owned());
@@ -105,7 +105,7 @@ async fn what_is_granted_is_reached() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_says_what_would_grant_it() {
     let log = Log::of_all();
-    let server = Server::start();
+    let server = EchoServer::start();
     let (tcp, udp) = (server.tcp, server.udp);
     let rig = up(Grants::default()).await;
     let name = "denied.example";
@@ -125,7 +125,7 @@ async fn a_denial_says_what_would_grant_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_looked_up_only_if_it_is_granted() {
-    let server = Server::start();
+    let server = EchoServer::start();
     let port = server.tcp.port();
     let by_name = format!("/connect?localhost:{port}");
     let rig = up(sockets(&[format!("tcp://localhost:{port}")])).await;
@@ -153,7 +153,7 @@ async fn past_the_gate_nothing_is_sent() {
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
     assert!(ended.is_ok(), "it still sends: {}", String::from_utf8_lossy(&rest));
-    until("the guest has ended", || rig.engine.live() == 0).await;
+    until("the guest has ended", || rig.engine.live_instances() == 0).await;
     rig.stop().await;
 }
 

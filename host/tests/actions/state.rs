@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join_all;
 use soloist::action::Action;
 use soloist_config::{ActionConfig, Grants, Limits};
-use soloist_guests::capability::Notice;
+use soloist_guests::capability::TermNotice;
 use soloist_heart::clock::BootTime;
 use soloist_stores::{BATCH_BYTES_MAX, BATCH_MAX, KEY_MAX, VALUE_MAX};
 use tokio::task::JoinSet;
@@ -79,7 +79,7 @@ async fn a_write_of_a_former_leader_is_refused_and_ends_the_term() {
     world.store.resign(&rig.key).await.unwrap();
     let (status, text) = rig.ask("/set/a/late").await;
     assert_eq!(status, 503, "{text}");
-    assert_eq!(rig.notices.recv().await, Some(Notice::Fenced));
+    assert_eq!(rig.notices.recv().await, Some(TermNotice::Fenced));
     assert!(rig.gate.is_revoked());
     assert_eq!(rig.ask("/get/a").await.0, 503, "nothing leaves any more");
     rig.stop().await;

@@ -7,7 +7,7 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
     time::{ClockId, clock_gettime},
 };
-use soloist_config::{Folder, Grants, Reuse};
+use soloist_config::{FolderGrant, Grants, ReuseLimits};
 use soloist_guests::plugin::PoolUsage;
 use soloist_heart::clock::BootTime;
 use tokio::{
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    backend::{Backend, Full, Manner, outbound},
+    backend::{Backend, BackendBehaviour, FullBacklog, outbound},
     rig::{Prepared, Rig, STOP, World, gate, prepare_for, prepare_reusing, read_until, until},
 };
 
@@ -56,7 +56,7 @@ on_both_runtimes!(
 );
 
 /// A term, and what there was before it.
-struct Scene {
+struct StopScene {
     rig: Rig,
     tasks_before: usize,
 }
@@ -72,7 +72,7 @@ fn cpu_time() -> Duration {
     Duration::try_from(time).unwrap()
 }
 
-impl Scene {
+impl StopScene {
     async fn with(prepared: Prepared) -> Self {
         let world = World::new();
         let key = world.win().await;
@@ -130,20 +130,20 @@ fn get(target: &str) -> String {
 }
 
 async fn in_an_endless_loop() {
-    let scene = Scene::of("spin", Grants::default()).await;
+    let scene = StopScene::of("spin", Grants::default()).await;
     let streams = scene.rig.begin(&get("/spin"), 4).await;
     scene.end("endless loop", streams, &[]).await;
 }
 
 async fn in_a_sleep() {
-    let scene = Scene::of("spin", Grants::default()).await;
+    let scene = StopScene::of("spin", Grants::default()).await;
     let streams = scene.rig.begin(&get("/sleep?ms=600000"), 1).await;
     scene.end("sleep", streams, &[]).await;
 }
 
 async fn in_a_blocked_connect() {
-    let full = Full::start().await;
-    let scene = Scene::of("reach", outbound(&full.url())).await;
+    let full = FullBacklog::start().await;
+    let scene = StopScene::of("reach", outbound(&full.url())).await;
     let streams = scene.rig.begin(&get(&format!("/fetch?{}", full.url())), 3).await;
     let address = full.address;
     let port = format!(":{:04X} 02 ", address.port());
@@ -153,23 +153,23 @@ async fn in_a_blocked_connect() {
 }
 
 async fn in_a_blocked_read() {
-    let backend = Backend::start(Manner::Silent);
+    let backend = Backend::start(BackendBehaviour::Silent);
     during_a_request(backend, "/fetch", "", "blocked read").await;
 }
 
 async fn in_half_a_response() {
-    let backend = Backend::start(Manner::Half);
+    let backend = Backend::start(BackendBehaviour::Half);
     during_a_request(backend, "/fetch", "", "half a response").await;
 }
 
 async fn in_a_half_sent_request() {
-    let backend = Backend::start(Manner::Silent);
+    let backend = Backend::start(BackendBehaviour::Silent);
     during_a_request(backend, "/send", "content-length: 9\r\n", "half-sent request").await;
 }
 
 /// Stops when the backend has got the request, and half of a body if there is one.
 async fn during_a_request(backend: Backend, call: &str, header: &str, what: &str) {
-    let scene = Scene::of("reach", backend.granted()).await;
+    let scene = StopScene::of("reach", backend.granted()).await;
     let half = if header.is_empty() { "" } else { "half" };
     let url = backend.url();
     let request = format!("POST {call}?{url} HTTP/1.1\r\nhost: a\r\n{header}\r\n{half}");
@@ -182,8 +182,8 @@ async fn during_a_request(backend: Backend, call: &str, header: &str, what: &str
 }
 
 async fn with_connections_kept_open() {
-    let backend = Backend::start(Manner::Prompt);
-    let scene = Scene::of("reach", backend.granted()).await;
+    let backend = Backend::start(BackendBehaviour::Prompt);
+    let scene = StopScene::of("reach", backend.granted()).await;
     let mut stream = scene.rig.send(&get(&format!("/fetch?{}", backend.url()))).await;
     read_until(&mut stream, "hello").await;
     scene.rig.instances(0).await;
@@ -194,7 +194,7 @@ async fn with_connections_kept_open() {
 }
 
 async fn in_a_half_read_request() {
-    let scene = Scene::of("spin", Grants::default()).await;
+    let scene = StopScene::of("spin", Grants::default()).await;
     let half = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nhalf";
     let mut streams = scene.rig.begin(half, 3).await;
     for stream in &mut streams {
@@ -207,26 +207,26 @@ async fn in_a_file_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = fs::File::create(folder.path().join("big")).unwrap();
     file.set_len(1 << 30).unwrap();
-    let data = Folder { from: folder.path().to_owned(), at: "/data".to_owned(), write: false };
-    let scene = Scene::of("reach", Grants { folders: vec![data], ..Grants::default() }).await;
+    let data = FolderGrant { from: folder.path().to_owned(), at: "/data".to_owned(), write: false };
+    let scene = StopScene::of("reach", Grants { folders: vec![data], ..Grants::default() }).await;
     let streams = scene.rig.begin(&get("/reread?/data/big"), 2).await;
     scene.end("file read", (streams, folder), &[]).await;
 }
 
 async fn in_a_concurrent_loop() {
-    let scene = Scene::of("concurrent", Grants::default()).await;
+    let scene = StopScene::of("concurrent", Grants::default()).await;
     let streams = scene.rig.begin(&get("/spin"), 4).await;
     scene.end("0.3: endless loop", streams, &[]).await;
 }
 
 async fn in_a_concurrent_sleep() {
-    let scene = Scene::of("concurrent", Grants::default()).await;
+    let scene = StopScene::of("concurrent", Grants::default()).await;
     let streams = scene.rig.begin(&get("/sleep?ms=600000"), 4).await;
     scene.end("0.3: sleep", streams, &[]).await;
 }
 
 async fn in_a_concurrent_stream() {
-    let scene = Scene::of("concurrent", Grants::default()).await;
+    let scene = StopScene::of("concurrent", Grants::default()).await;
     let mut streams = scene.rig.begin(&get("/endless"), 4).await;
     for stream in &mut streams {
         read_until(stream, "one more line").await;
@@ -235,8 +235,8 @@ async fn in_a_concurrent_stream() {
 }
 
 async fn in_a_concurrent_exchange() {
-    let backend = Backend::start(Manner::Half);
-    let scene = Scene::of("concurrent", backend.granted()).await;
+    let backend = Backend::start(BackendBehaviour::Half);
+    let scene = StopScene::of("concurrent", backend.granted()).await;
     let streams = scene.rig.begin(&get(&format!("/fetch?{}", backend.url())), 3).await;
     let come = || backend.seen().iter().filter(|seen| seen.contains("soloist-token")).count() == 3;
     until("the requests came", come).await;
@@ -246,23 +246,24 @@ async fn in_a_concurrent_exchange() {
 
 /// As many as an action answers by default.
 async fn in_many_concurrent_sleeps() {
-    let scene = Scene::of("concurrent", Grants::default()).await;
+    let scene = StopScene::of("concurrent", Grants::default()).await;
     let streams = scene.rig.begin(&get("/sleep?ms=600000"), 256).await;
     scene.end("0.3: 256 sleeps", streams, &[]).await;
 }
 
 /// Longer than any test.
-const REUSE: Reuse = Reuse { max: 1000, idle: Duration::from_secs(600) };
+const REUSE: ReuseLimits = ReuseLimits { max: 1000, idle: Duration::from_secs(600) };
 
 async fn in_many_requests_of_one_instance() {
-    let scene = Scene::with(prepare_reusing("concurrent", REUSE)).await;
+    let scene = StopScene::with(prepare_reusing("concurrent", REUSE)).await;
     let mut streams = Vec::new();
     for _ in 0..64 {
         let mut stream = scene.rig.send(&get("/endless")).await;
         read_until(&mut stream, "one more line").await;
         streams.push(stream);
     }
-    let (live, processors) = (scene.rig.engine.live(), available_parallelism().unwrap().get());
+    let (live, processors) =
+        (scene.rig.engine.live_instances(), available_parallelism().unwrap().get());
     assert!(live <= processors.max(64 / 16), "{live} instances");
     let spinning = scene.rig.send(&get("/spin")).await;
     scene.end("0.3: 64 streams, and a loop among them", (streams, spinning), &[]).await;
@@ -270,18 +271,18 @@ async fn in_many_requests_of_one_instance() {
 
 async fn with_instances_kept() {
     for guest in ["spin", "concurrent"] {
-        let scene = Scene::with(prepare_reusing(guest, REUSE)).await;
+        let scene = StopScene::with(prepare_reusing(guest, REUSE)).await;
         assert_eq!(scene.rig.ask("/count").await.1, "1");
-        assert_eq!(scene.rig.engine.live(), 1, "{guest} is kept");
+        assert_eq!(scene.rig.engine.live_instances(), 1, "{guest} is kept");
         scene.end("instances kept", (), &[]).await;
     }
 }
 
 /// Each request takes two sockets of this process.
-async fn a_thousand(request: &str) -> (Scene, Vec<TcpStream>) {
+async fn a_thousand(request: &str) -> (StopScene, Vec<TcpStream>) {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
-    let scene = Scene::with(prepare_for("spin", 1000, Grants::default())).await;
+    let scene = StopScene::with(prepare_for("spin", 1000, Grants::default())).await;
     let streams = scene.rig.begin(request, 1000).await;
     let all = || {
         let usage = scene.rig.engine.pool_usage().unwrap();

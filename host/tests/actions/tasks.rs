@@ -4,19 +4,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use soloist::{
-    action::{Action, Programme, TaskError, Tasks, Workshop},
-    api::TaskDesk,
-    cluster::{Passport, Peers},
-    tasks::{Dispatcher, casts::Desk},
+    action::{Action, Programme, TaskError, TaskPools, TaskScope},
+    api::TaskApi,
+    cluster::{PeerClient, PeerCredentials},
+    tasks::{Dispatcher, casts::CastService},
 };
-use soloist_config::{ActionConfig, Grants, Instances, Limits, Reuse, TaskConfig};
+use soloist_config::{ActionConfig, Grants, InstancePolicy, Limits, ReuseLimits, TaskConfig};
 use soloist_guests::{
-    capability::{CallError, Calls, Order},
-    plugin::{Answer, Call, Engine},
+    capability::{CallError, TaskCaller, TaskRequest},
+    plugin::{PluginEngine, TaskCall, TaskOutput},
 };
-use soloist_heart::Label;
+use soloist_heart::HostLabel;
 use soloist_resources::budget::Account;
-use soloist_stores::{Drain, Order as By, Roster};
+use soloist_stores::{Drain, OperatorOrder as By, Roster};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, timeout},
@@ -26,30 +26,32 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::rig::{PATIENCE, World, guest_file, until};
 
 /// The desk of a host that has no tasks.
-pub(crate) fn desk(world: &World) -> TaskDesk {
+pub(crate) fn desk(world: &World) -> TaskApi {
     let (_, programme) = watch::channel(Arc::default());
-    let workshop = Arc::new(Workshop::new("a".into(), BTreeMap::new()));
-    TaskDesk { dispatcher: dispatcher(world, &workshop, programme), workshop }
+    let workshop = Arc::new(TaskPools::new("a".into(), BTreeMap::new()));
+    TaskApi { dispatcher: dispatcher(world, &workshop, programme), workshop }
 }
 
 fn dispatcher(
     world: &World,
-    workshop: &Arc<Workshop>,
+    workshop: &Arc<TaskPools>,
     programme: watch::Receiver<Arc<Programme>>,
 ) -> Arc<Dispatcher> {
     let (_, roster) = watch::channel(None);
-    let casts =
-        Desk { casts: world.store.casts().unwrap(), tasks: watch::channel(Arc::default()).1 };
-    let tasks = Tasks::new();
-    let peers = Peers::new(&Passport::default()).unwrap();
+    let casts = CastService {
+        casts: world.store.casts().unwrap(),
+        tasks: watch::channel(Arc::default()).1,
+    };
+    let tasks = TaskScope::new();
+    let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
     Dispatcher::new("a".into(), peers, Arc::clone(workshop), programme, roster, casts, &tasks)
         .into()
 }
 
 /// The task `work` on a host of its own.
-struct Shop {
-    engine: Arc<Engine>,
-    workshop: Arc<Workshop>,
+struct TaskHost {
+    engine: Arc<PluginEngine>,
+    workshop: Arc<TaskPools>,
     dispatcher: Arc<Dispatcher>,
     programme: watch::Sender<Arc<Programme>>,
     roster: watch::Sender<Option<Roster>>,
@@ -59,12 +61,12 @@ struct Shop {
     _ended: DropGuard,
 }
 
-impl Shop {
+impl TaskHost {
     async fn new(change: impl FnOnce(&mut ActionConfig)) -> Self {
-        let engine = Arc::new(Engine::new(None).unwrap());
+        let engine = Arc::new(PluginEngine::new(None).unwrap());
         let world = World::new();
         let labels = [("size".to_owned(), "big".to_owned())].into();
-        let workshop = Arc::new(Workshop::new("a".into(), labels));
+        let workshop = Arc::new(TaskPools::new("a".into(), labels));
         let (programme, told) = watch::channel(Arc::default());
         let dispatcher = dispatcher(&world, &workshop, told.clone());
         let (roster, of_roster) = watch::channel(None);
@@ -75,7 +77,7 @@ impl Shop {
         let keeping = tokio::spawn(async move {
             let (failures, _) = mpsc::unbounded_channel();
             let patience = Duration::from_millis(500);
-            keeper.keep_up(told, of_roster, failures, patience, until).await;
+            keeper.follow_programme(told, of_roster, failures, patience, until).await;
         });
         let _ended = stop.clone().drop_guard();
         let shop = Self {
@@ -126,12 +128,12 @@ impl Shop {
 
     /// Waits until nothing of it is alive.
     async fn quiet(&self) {
-        until("no instance lives", || self.engine.live() == 0).await;
+        until("no instance lives", || self.engine.live_instances() == 0).await;
     }
 }
 
-fn call(payload: &str) -> Call {
-    Call {
+fn call(payload: &str) -> TaskCall {
+    TaskCall {
         id: "1".into(),
         name: "work".into(),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
@@ -141,10 +143,10 @@ fn call(payload: &str) -> Call {
     }
 }
 
-fn order(payload: &str) -> Order {
-    let Call { payload, content_type, .. } = call(payload);
+fn order(payload: &str) -> TaskRequest {
+    let TaskCall { payload, content_type, .. } = call(payload);
     let (name, account) = ("work".to_owned(), Account::alone(&"work".into()));
-    Order { name, payload, content_type, within: None, attempts: 1, trace: None, account }
+    TaskRequest { name, payload, content_type, within: None, attempts: 1, trace: None, account }
 }
 
 fn limited(requests: usize, queue: usize) -> impl FnOnce(&mut ActionConfig) {
@@ -153,23 +155,25 @@ fn limited(requests: usize, queue: usize) -> impl FnOnce(&mut ActionConfig) {
 
 #[tokio::test]
 async fn a_call_is_done_and_knows_what_it_is() {
-    let shop = Shop::new(|_| ()).await;
+    let shop = TaskHost::new(|_| ()).await;
     let answer = shop.workshop.perform(&call("who"), PATIENCE).await.unwrap();
-    let told =
-        Answer { payload: "a work 1 text/plain 1".into(), content_type: Some("text/plain".into()) };
+    let told = TaskOutput {
+        payload: "a work 1 text/plain 1".into(),
+        content_type: Some("text/plain".into()),
+    };
     assert_eq!(answer, told);
     shop.quiet().await;
 }
 
 #[tokio::test]
 async fn calls_have_instances_of_their_own_unless_they_are_reused() {
-    let shop = Shop::new(|_| ()).await;
+    let shop = TaskHost::new(|_| ()).await;
     assert_eq!(
         (shop.perform("count").await, shop.perform("count").await),
         (Ok("1".into()), Ok("1".into()))
     );
-    let reuse = Instances::Reuse(Reuse { max: 3, idle: PATIENCE });
-    let shop = Shop::new(|config| config.instances = reuse).await;
+    let reuse = InstancePolicy::Reuse(ReuseLimits { max: 3, idle: PATIENCE });
+    let shop = TaskHost::new(|config| config.instances = reuse).await;
     let mut counts = Vec::new();
     for _ in 0..4 {
         counts.push(shop.perform("count").await.unwrap());
@@ -182,7 +186,7 @@ async fn calls_have_instances_of_their_own_unless_they_are_reused() {
 
 #[tokio::test]
 async fn what_goes_wrong_is_told() {
-    let shop = Shop::new(|config| config.limits.body = 10).await;
+    let shop = TaskHost::new(|config| config.limits.body = 10).await;
     assert_eq!(shop.perform("refuse").await, Err(TaskError::Refused("no, thank you".into())));
     assert_eq!(shop.perform("fail").await, Err(TaskError::Failed("not today".into())));
     let trapped = shop.perform("trap").await.unwrap_err().to_string();
@@ -195,7 +199,7 @@ async fn what_goes_wrong_is_told() {
 
 #[tokio::test]
 async fn a_call_has_its_time_and_no_more() {
-    let shop = Shop::new(|_| ()).await;
+    let shop = TaskHost::new(|_| ()).await;
     for work in ["spin", "sleep 60000"] {
         let (began, limit) = (Instant::now(), Duration::from_millis(300));
         let late = shop.workshop.perform(&call(work), limit).await;
@@ -203,23 +207,23 @@ async fn a_call_has_its_time_and_no_more() {
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         shop.quiet().await;
     }
-    let order = Order { within: Some(Duration::from_millis(50)), ..order("spin") };
+    let order = TaskRequest { within: Some(Duration::from_millis(50)), ..order("spin") };
     let late = shop.dispatcher.call(order).await;
     assert!(matches!(late, Err(CallError::Late { .. })), "{late:?}");
     // No caller can have more than the settings give.
     let brief = TaskConfig { timeout: Duration::from_millis(100), ..TaskConfig::default() };
-    let shop = Shop::new(|config| config.task = brief).await;
-    let patient = Order { within: Some(PATIENCE), ..self::order("spin") };
+    let shop = TaskHost::new(|config| config.task = brief).await;
+    let patient = TaskRequest { within: Some(PATIENCE), ..self::order("spin") };
     let late = timeout(Duration::from_secs(5), shop.dispatcher.call(patient)).await.unwrap();
     assert_eq!(late.unwrap_err().to_string(), "it was not done within 100ms");
 }
 
 #[tokio::test]
 async fn who_calls_no_more_ends_the_call() {
-    let shop = Shop::new(|_| ()).await;
+    let shop = TaskHost::new(|_| ()).await;
     let (waiting, workshop) = (call("sleep 60000"), Arc::clone(&shop.workshop));
     let task = tokio::spawn(async move { workshop.perform(&waiting, PATIENCE).await });
-    until("an instance lives", || shop.engine.live() > 0).await;
+    until("an instance lives", || shop.engine.live_instances() > 0).await;
     task.abort();
     shop.quiet().await;
     assert_eq!(shop.workshop.load("work"), 0);
@@ -227,7 +231,7 @@ async fn who_calls_no_more_ends_the_call() {
 
 #[tokio::test]
 async fn too_many_are_told_at_once() {
-    let shop = Shop::new(limited(1, 1)).await;
+    let shop = TaskHost::new(limited(1, 1)).await;
     let slow = |_| {
         let workshop = Arc::clone(&shop.workshop);
         tokio::spawn(async move { workshop.perform(&call("sleep 60000"), PATIENCE).await })
@@ -245,10 +249,10 @@ async fn too_many_are_told_at_once() {
 
 #[tokio::test]
 async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
-    let shop = Shop::new(|_| ()).await;
+    let shop = TaskHost::new(|_| ()).await;
     let (old, workshop) = (call("sleep 200"), Arc::clone(&shop.workshop));
     let old = tokio::spawn(async move { workshop.perform(&old, PATIENCE).await });
-    until("an instance lives", || shop.engine.live() > 0).await;
+    until("an instance lives", || shop.engine.live_instances() > 0).await;
     shop.put(|config| config.limits.body = 5).await;
     while shop.perform("long 6").await.is_ok() {
         sleep(Duration::from_millis(1)).await;
@@ -257,7 +261,7 @@ async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
     // One that takes longer than there is time is cut off.
     let (slow, workshop) = (call("sleep 60000"), Arc::clone(&shop.workshop));
     let slow = tokio::spawn(async move { workshop.perform(&slow, PATIENCE).await });
-    until("an instance lives", || shop.engine.live() > 0).await;
+    until("an instance lives", || shop.engine.live_instances() > 0).await;
     shop.put(|_| ()).await;
     assert_eq!(slow.await.unwrap(), Err(TaskError::Leaving));
     shop.quiet().await;
@@ -265,7 +269,7 @@ async fn a_new_version_takes_new_calls_and_the_old_one_finishes_its_own() {
 
 #[tokio::test]
 async fn a_host_that_stops_finishes_what_it_can_and_takes_no_more() {
-    let shop = Shop::new(|_| ()).await;
+    let shop = TaskHost::new(|_| ()).await;
     let begin = |payload: &'static str| {
         let workshop = Arc::clone(&shop.workshop);
         tokio::spawn(async move { workshop.perform(&call(payload), PATIENCE).await })
@@ -277,27 +281,27 @@ async fn a_host_that_stops_finishes_what_it_can_and_takes_no_more() {
     assert!(soon.await.unwrap().is_ok());
     assert_eq!(never.await.unwrap(), Err(TaskError::Leaving));
     let after = shop.workshop.perform(&call("echo x"), PATIENCE).await;
-    assert_eq!((after, shop.engine.live()), (Err(TaskError::Leaving), 0));
+    assert_eq!((after, shop.engine.live_instances()), (Err(TaskError::Leaving), 0));
 }
 
 #[tokio::test]
 async fn what_failed_is_tried_as_often_as_it_is_asked_for() {
-    let shop = Shop::new(|_| ()).await;
+    let shop = TaskHost::new(|_| ()).await;
     let failed = shop.call("fail-before 3").await.unwrap_err().to_string();
     assert!(failed.contains("it failed on a, at attempt 1: attempt 1 is too early"), "{failed}");
-    let again = Order { attempts: 3, ..order("fail-before 3") };
+    let again = TaskRequest { attempts: 3, ..order("fail-before 3") };
     let done = shop.dispatcher.call(again.clone()).await.unwrap();
     assert_eq!((done.attempt, &*done.payload), (3, &b"attempt 3"[..]));
-    let fewer = shop.dispatcher.call(Order { attempts: 2, ..again }).await.unwrap_err();
+    let fewer = shop.dispatcher.call(TaskRequest { attempts: 2, ..again }).await.unwrap_err();
     assert!(matches!(fewer, CallError::Failed { attempt: 2, .. }), "{fewer}");
     // What is wrong stays wrong.
-    let refused = shop.dispatcher.call(Order { attempts: 9, ..order("refuse") }).await;
+    let refused = shop.dispatcher.call(TaskRequest { attempts: 9, ..order("refuse") }).await;
     assert!(matches!(refused, Err(CallError::Refused { .. })), "{refused:?}");
 }
 
 #[tokio::test]
 async fn a_plugin_calls_the_tasks_that_it_is_granted() {
-    let shop = Shop::new(|_| ()).await;
+    let shop = TaskHost::new(|_| ()).await;
     let denied = shop.call("call work echo x").await.unwrap_err().to_string();
     assert!(
         denied.contains(r#"`tasks = [\"work\"]` in [action.work] lets it call work"#),
@@ -333,10 +337,10 @@ async fn a_plugin_calls_the_tasks_that_it_is_granted() {
 #[tokio::test]
 async fn only_hosts_with_the_label_take_calls() {
     let on = |value: &str| {
-        let label = Label { name: "size".to_owned(), value: value.to_owned() };
+        let label = HostLabel { name: "size".to_owned(), value: value.to_owned() };
         TaskConfig { on: Some(label), ..TaskConfig::default() }
     };
-    let shop = Shop::new(|config| config.task = on("big")).await;
+    let shop = TaskHost::new(|config| config.task = on("big")).await;
     assert_eq!(shop.call("echo x").await, Ok("x".into()));
     shop.show(|config| config.task = on("small"));
     shop.offered(false).await;
@@ -346,7 +350,7 @@ async fn only_hosts_with_the_label_take_calls() {
 
 #[tokio::test]
 async fn a_drained_host_takes_no_calls() {
-    let shop = Shop::new(|_| ()).await;
+    let shop = TaskHost::new(|_| ()).await;
     let mut roster = Roster::default();
     let by = By { by: "ada".into(), reason: String::new(), since: 0 };
     let notes = Arc::make_mut(&mut roster.notes);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use soloist::tasks::casts::{CastError, Desk, Trouble};
-use soloist_stores::{CastKey, Claimer};
+use soloist::tasks::casts::{CastError, CastErrorKind, CastService};
+use soloist_stores::{CastClaimer, CastKey};
 use tokio::sync::watch;
 
 use crate::{
@@ -13,23 +13,26 @@ use crate::{
     world::{Host, World, soon},
 };
 
-fn desk(world: &World) -> Desk {
-    Desk { casts: world.open().casts().unwrap(), tasks: watch::Sender::new(terms(1)).subscribe() }
+fn desk(world: &World) -> CastService {
+    CastService {
+        casts: world.open().casts().unwrap(),
+        tasks: watch::Sender::new(terms(1)).subscribe(),
+    }
 }
 
-async fn cast(desk: &Desk, payload: &'static [u8]) -> CastKey {
+async fn cast(desk: &CastService, payload: &'static [u8]) -> CastKey {
     soon(desk.cast("t", Bytes::from_static(payload), None)).await.unwrap()
 }
 
 /// Has a cast end as a dead letter.
-async fn bury(desk: &Desk, host: &Host, key: &CastKey) {
-    let by = Claimer { lease: host.lease, host: "a".into(), ticket: 1 };
+async fn bury(desk: &CastService, host: &Host, key: &CastKey) {
+    let by = CastClaimer { lease: host.lease, host: "a".into(), ticket: 1 };
     let seen = Queue::of(&*desk.casts).await.casts.remove(key).unwrap();
     let (claim, _) = soon(desk.casts.claim(&by, &seen)).await.unwrap().unwrap();
-    soon(desk.casts.bury(&claim, "it is wrong")).await.unwrap();
+    soon(desk.casts.mark_dead(&claim, "it is wrong")).await.unwrap();
 }
 
-fn kind(error: Result<usize, CastError>) -> Trouble {
+fn kind(error: Result<usize, CastError>) -> CastErrorKind {
     let error = error.unwrap_err();
     assert!(!error.error.is_empty() && !error.help.is_empty(), "{error:?}");
     error.kind
@@ -52,7 +55,7 @@ pub(crate) async fn what_cannot_be_cast_is_told_with_what_to_do(world: &World) {
 
     let mut few = terms(1);
     std::sync::Arc::make_mut(&mut few).get_mut("t").unwrap().max_queued = 1;
-    let desk = Desk { tasks: watch::Sender::new(few).subscribe(), ..desk };
+    let desk = CastService { tasks: watch::Sender::new(few).subscribe(), ..desk };
     cast(&desk, b"1").await;
     let error = soon(desk.cast("t", Bytes::new(), None)).await.unwrap_err();
     assert_eq!(error.kind.code(), 429);
@@ -63,24 +66,24 @@ pub(crate) async fn a_cast_is_looked_at_from_any_host(world: &World) {
     let (here, there) = (desk(world), desk(world));
     let host = world.host("a").await;
     let key = cast(&here, b"payload").await;
-    let (entry, none) = soon(there.look(&key)).await.unwrap();
+    let (entry, none) = soon(there.find(&key)).await.unwrap();
     assert_eq!((entry.state, none), ("queued", None));
     let json = serde_json::to_value(&entry).unwrap();
     assert_eq!(
         (&json["task"], &json["attempts"], &json["bytes"]),
         (&"t".into(), &0.into(), &7.into())
     );
-    let by = Claimer { lease: host.lease, host: "a".into(), ticket: 1 };
+    let by = CastClaimer { lease: host.lease, host: "a".into(), ticket: 1 };
     let seen = Queue::of(&*there.casts).await.casts.remove(&key).unwrap();
     let (claim, _) = soon(there.casts.claim(&by, &seen)).await.unwrap().unwrap();
-    let (entry, _) = soon(here.look(&key)).await.unwrap();
+    let (entry, _) = soon(here.find(&key)).await.unwrap();
     assert_eq!((entry.state, entry.head.by.as_deref()), ("claimed", Some("a")));
     soon(there.casts.done(&claim, &answer("1"), Duration::from_secs(60))).await.unwrap();
-    let (entry, found) = soon(here.look(&key)).await.unwrap();
+    let (entry, found) = soon(here.find(&key)).await.unwrap();
     assert_eq!((entry.state, found), ("done", Some(answer("1"))));
     assert!(entry.ended.unwrap() >= entry.head.queued);
 
-    let error = soon(here.look(&CastKey::new("t", "none"))).await.unwrap_err();
+    let error = soon(here.find(&CastKey::new("t", "none"))).await.unwrap_err();
     assert_eq!((error.kind.code(), &*error.error), (404, "no cast t/none"));
 }
 
@@ -98,9 +101,9 @@ pub(crate) async fn dead_letters_are_replayed_and_purged(world: &World) {
     assert_eq!((dead[0].state, dead[0].head.error.as_deref()), ("dead", Some("it is wrong")));
 
     assert_eq!(soon(desk.purge("t", Some(&keys[0].id))).await.unwrap(), 1);
-    assert_eq!(kind(soon(desk.purge("t", Some(&keys[0].id))).await), Trouble::Missing);
+    assert_eq!(kind(soon(desk.purge("t", Some(&keys[0].id))).await), CastErrorKind::NotFound);
     assert_eq!(soon(desk.replay("t", Some(&keys[1].id))).await.unwrap(), 1);
-    assert_eq!(kind(soon(desk.replay("t", Some(&keys[1].id))).await), Trouble::Missing);
+    assert_eq!(kind(soon(desk.replay("t", Some(&keys[1].id))).await), CastErrorKind::NotFound);
     assert_eq!(soon(desk.replay("t", None)).await.unwrap(), 3);
     assert_eq!(soon(desk.replay("t", None)).await.unwrap(), 0);
     let queued = Queue::of(&*desk.casts).await.casts;

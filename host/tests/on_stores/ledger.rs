@@ -8,12 +8,13 @@ use std::sync::{
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use soloist::action::{
-    Firing, Ledger, Mark, OpenedAs, Outcome, Over, Page, RECORDS_MAX, Record, history,
+    Firing, FiringOutcome, FiringRecord, JobMark, Ledger, LedgerOpening, NumberedRecord,
+    RECORDS_MAX, TermOver, history,
 };
-use soloist_guests::capability::{Notice, TermLink};
+use soloist_guests::capability::{TermLink, TermNotice};
 use soloist_heart::{Group, LeaderKey, Term, clock::BootTime};
 use soloist_leadership::{Deadline, Gate};
-use soloist_stores::{Entry, Guard, State, StoreError, Write};
+use soloist_stores::{Guard, StateEntry, StateStore, StoreError, Write};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{
@@ -33,18 +34,18 @@ fn firing(second: i64) -> Firing {
 }
 
 /// A leader, as far as it keeps a ledger.
-struct Leader {
+struct LedgerLeader {
     ledger: Ledger,
     gate: Arc<Gate>,
-    notices: UnboundedReceiver<Notice>,
+    notices: UnboundedReceiver<TermNotice>,
 }
 
-impl Leader {
+impl LedgerLeader {
     fn of(host: &Host, key: &LeaderKey) -> Self {
         Self::by(host, key, host.store.ledger().unwrap())
     }
 
-    fn by(host: &Host, key: &LeaderKey, store: Arc<dyn State>) -> Self {
+    fn by(host: &Host, key: &LeaderKey, store: Arc<dyn StateStore>) -> Self {
         let term = Term { group: Group::main(), host: host.name.as_str().into(), token: key.token };
         let gate = Arc::new(Gate::new(term, Arc::new(Deadline::new(BootTime::NEVER))));
         let (told, notices) = unbounded_channel();
@@ -54,15 +55,15 @@ impl Leader {
         Self { ledger: Ledger::new(JOB.into(), term, store), gate, notices }
     }
 
-    async fn open(&self, second: i64) -> (Mark, Vec<Record>) {
-        self.open_as(OpenedAs::First, second).await
+    async fn open(&self, second: i64) -> (JobMark, Vec<FiringRecord>) {
+        self.open_as(LedgerOpening::First, second).await
     }
 
-    async fn open_as(&self, it: OpenedAs, second: i64) -> (Mark, Vec<Record>) {
+    async fn open_as(&self, it: LedgerOpening, second: i64) -> (JobMark, Vec<FiringRecord>) {
         soon(self.ledger.open(at(second), SCHEDULE, it)).await.unwrap()
     }
 
-    async fn claims(&self, mark: &Mark, second: i64) -> (Mark, Page) {
+    async fn claims(&self, mark: &JobMark, second: i64) -> (JobMark, NumberedRecord) {
         match soon(self.ledger.claim(mark, &firing(second), 0, at(second), || true)).await.unwrap()
         {
             Some(claim) => claim,
@@ -71,31 +72,31 @@ impl Leader {
     }
 }
 
-async fn kept(world: &World) -> Vec<Record> {
+async fn kept_records(world: &World) -> Vec<FiringRecord> {
     let ledger = world.open().ledger().unwrap();
     soon(history(&*ledger, JOB, RECORDS_MAX as usize)).await.unwrap().1
 }
 
-fn ids(records: &[Record]) -> Vec<&str> {
+fn ids(records: &[FiringRecord]) -> Vec<&str> {
     records.iter().map(|record| &*record.id).collect()
 }
 
 pub(crate) async fn a_firing_is_claimed_kept_and_ended(world: &World) {
     let host = world.host("a").await;
-    let leader = Leader::of(&host, &host.win().await);
+    let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, records) = leader.open(10).await;
     assert_eq!((mark.settled, mark.count, records.len()), (at(10), 0, 0));
     let (mark, mut page) = leader.claims(&mark, 11).await;
     assert_eq!((mark.settled, mark.count), (at(11), 1));
-    assert_eq!((page.record.outcome, page.record.missed), (Outcome::Running, 0));
-    page.record.outcome = Outcome::Done;
+    assert_eq!((page.record.outcome, page.record.missed), (FiringOutcome::Running, 0));
+    page.record.outcome = FiringOutcome::Done;
     page.record.output = "hello".to_owned();
     soon(leader.ledger.keep(&page)).await.unwrap();
-    assert_eq!(kept(world).await, [page.record.clone()]);
+    assert_eq!(kept_records(world).await, [page.record.clone()]);
     // What has ended stays as it is.
-    page.record.outcome = Outcome::Failed;
+    page.record.outcome = FiringOutcome::Failed;
     soon(leader.ledger.keep(&page)).await.unwrap();
-    assert_eq!(kept(world).await[0].outcome, Outcome::Done);
+    assert_eq!(kept_records(world).await[0].outcome, FiringOutcome::Done);
     // By hand, nothing of the schedule is settled.
     let by_hand = Firing::by_hand(JOB, at(12));
     let claim = soon(leader.ledger.claim(&mark, &by_hand, 0, at(12), || true)).await.unwrap();
@@ -105,7 +106,7 @@ pub(crate) async fn a_firing_is_claimed_kept_and_ended(world: &World) {
 
 pub(crate) async fn a_claim_goes_by_the_mark_that_is(world: &World) {
     let host = world.host("a").await;
-    let leader = Leader::of(&host, &host.win().await);
+    let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, _) = leader.open(10).await;
     leader.claims(&mark, 11).await;
     // Even the leader itself, by what it knew before, and for another firing.
@@ -114,74 +115,74 @@ pub(crate) async fn a_claim_goes_by_the_mark_that_is(world: &World) {
             soon(leader.ledger.claim(&mark, &firing(second), 7, at(12), || true)).await.unwrap();
         assert!(claim.is_none(), "{claim:?}");
     }
-    assert_eq!(ids(&kept(world).await), ["report@1970-01-01T00:00:11Z"]);
+    assert_eq!(ids(&kept_records(world).await), ["report@1970-01-01T00:00:11Z"]);
 }
 
 pub(crate) async fn what_is_late_when_the_store_answers_is_not_claimed(world: &World) {
     let host = world.host("a").await;
-    let leader = Leader::of(&host, &host.win().await);
+    let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, _) = leader.open(10).await;
     let claim = soon(leader.ledger.claim(&mark, &firing(11), 0, at(11), || false)).await.unwrap();
     assert!(claim.is_none(), "{claim:?}");
-    assert_eq!((leader.open(12).await.0.settled, kept(world).await.len()), (at(10), 0));
+    assert_eq!((leader.open(12).await.0.settled, kept_records(world).await.len()), (at(10), 0));
 }
 
 pub(crate) async fn who_leads_no_more_claims_nothing(world: &World) {
     let (former, next) = (world.host("a").await, world.host("b").await);
     let key = former.win().await;
-    let mut stale = Leader::of(&former, &key);
+    let mut stale = LedgerLeader::of(&former, &key);
     let (mark, _) = stale.open(10).await;
     let (mark, page) = stale.claims(&mark, 11).await;
     soon(former.store.resign(&key)).await.unwrap();
     // Before anybody else has even looked at the ledger.
     let claim = soon(stale.ledger.claim(&mark, &firing(12), 0, at(12), || true)).await;
-    assert_eq!(claim.unwrap_err(), Over);
+    assert_eq!(claim.unwrap_err(), TermOver);
     assert!(stale.gate.is_revoked(), "nothing else of the term may leave");
-    assert_eq!(stale.notices.try_recv(), Ok(Notice::Fenced));
-    assert_eq!(kept(world).await, [page.record]);
+    assert_eq!(stale.notices.try_recv(), Ok(TermNotice::Fenced));
+    assert_eq!(kept_records(world).await, [page.record]);
 
-    let leader = Leader::of(&next, &next.win().await);
+    let leader = LedgerLeader::of(&next, &next.win().await);
     let (mark, records) = leader.open(20).await;
     assert_eq!((mark.settled, records.len()), (at(11), 1));
     leader.claims(&mark, 12).await;
-    assert_eq!(kept(world).await.len(), 2);
+    assert_eq!(kept_records(world).await.len(), 2);
 }
 
 pub(crate) async fn what_was_under_way_is_interrupted(world: &World) {
     let (former, next) = (world.host("a").await, world.host("b").await);
     let key = former.win().await;
-    let leader = Leader::of(&former, &key);
+    let leader = LedgerLeader::of(&former, &key);
     let (mark, _) = leader.open(10).await;
     let (mark, mut done) = leader.claims(&mark, 11).await;
-    done.record.outcome = Outcome::Done;
+    done.record.outcome = FiringOutcome::Done;
     soon(leader.ledger.keep(&done)).await.unwrap();
     leader.claims(&mark, 12).await;
     // Not by itself, where it looks once more.
-    for again in [OpenedAs::Again, OpenedAs::Anew] {
+    for again in [LedgerOpening::Again, LedgerOpening::Reset] {
         let (_, records) = leader.open_as(again, 13).await;
-        assert_eq!(records[1].outcome, Outcome::Running, "{again:?}");
+        assert_eq!(records[1].outcome, FiringOutcome::Running, "{again:?}");
     }
     soon(former.store.revoke(former.lease)).await.unwrap();
 
-    let leader = Leader::of(&next, &next.win().await);
+    let leader = LedgerLeader::of(&next, &next.win().await);
     let (mark, records) = leader.open(30).await;
     assert_eq!(mark.settled, at(13));
     let outcomes: Vec<_> = records.iter().map(|record| record.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Done, Outcome::Interrupted]);
+    assert_eq!(outcomes, [FiringOutcome::Done, FiringOutcome::Interrupted]);
     assert_eq!(records[1].ended, Some(at(30)));
-    assert_eq!(kept(world).await, records);
+    assert_eq!(kept_records(world).await, records);
     // It is so for good.
     assert_eq!(leader.open(40).await.1, records);
 }
 
 pub(crate) async fn the_latest_are_kept(world: &World) {
     let host = world.host("a").await;
-    let leader = Leader::of(&host, &host.win().await);
+    let leader = LedgerLeader::of(&host, &host.win().await);
     let (mut mark, _) = leader.open(10).await;
     for second in 11..71 {
         mark = leader.claims(&mark, second).await.0;
     }
-    let records = kept(world).await;
+    let records = kept_records(world).await;
     assert_eq!(records.len() as u64, RECORDS_MAX);
     assert_eq!((records[0].scheduled, records[49].scheduled), (at(21), at(70)));
     let ledger = Desk(world.open().ledger().unwrap());
@@ -190,15 +191,16 @@ pub(crate) async fn the_latest_are_kept(world: &World) {
 
 pub(crate) async fn another_schedule_begins_now(world: &World) {
     let host = world.host("a").await;
-    let leader = Leader::of(&host, &host.win().await);
+    let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, _) = leader.open(10).await;
     let (mark, _) = leader.claims(&mark, 11).await;
-    let opened = |schedule| leader.ledger.open(at(500), schedule, OpenedAs::First);
+    let opened = |schedule| leader.ledger.open(at(500), schedule, LedgerOpening::First);
     assert_eq!(soon(opened(SCHEDULE)).await.unwrap().0, mark);
     let (other, _) = soon(opened("@daily")).await.unwrap();
     assert_eq!((other.settled, other.count), (at(500), 1));
     // Also where the clock that went before was ahead; what was claimed stays claimed.
-    let (earlier, _) = soon(leader.ledger.open(at(400), SCHEDULE, OpenedAs::First)).await.unwrap();
+    let (earlier, _) =
+        soon(leader.ledger.open(at(400), SCHEDULE, LedgerOpening::First)).await.unwrap();
     assert_eq!((earlier.settled, &earlier.claimed), (at(400), &mark.claimed));
     assert_eq!(earlier.claimed.end_around(at(11)), Some(at(11)));
 }
@@ -207,11 +209,11 @@ pub(crate) async fn another_schedule_begins_now(world: &World) {
 pub(crate) async fn a_clock_that_was_ahead_settles_what_it_claimed_and_no_more(world: &World) {
     const AHEAD: i64 = 20 * 3600;
     let host = world.host("a").await;
-    let leader = Leader::of(&host, &host.win().await);
+    let leader = LedgerLeader::of(&host, &host.win().await);
     let (mark, _) = leader.open(10).await;
     let (mark, _) = leader.claims(&mark, 11).await;
     // What lies between was dropped, as the keeper does it.
-    let dropped = Mark { settled: at(AHEAD), ..mark };
+    let dropped = JobMark { settled: at(AHEAD), ..mark };
     let (ahead, _) = leader.claims(&dropped, AHEAD + 1).await;
     let (mark, _) = leader.open(13).await;
     assert_eq!((&mark, mark.settled_by(at(13))), (&ahead, at(11)));
@@ -231,11 +233,11 @@ pub(crate) async fn a_foreign_ledger_is_named(world: &World) {
     let error = soon(history(&*desk.0, JOB, 1)).await.unwrap_err();
     assert!(!error.is_transient(), "{error}");
     assert!(error.to_string().contains("the job report") && error.to_string().contains("`mark`"));
-    let leader = Leader::of(&host, &host.win().await);
+    let leader = LedgerLeader::of(&host, &host.win().await);
     let (tell, mut told) = unbounded_channel();
     let ledger =
-        leader.ledger.telling(move |trouble| assert!(tell.send(trouble.is_some()).is_ok()));
-    let opening = ledger.open(at(10), SCHEDULE, OpenedAs::First);
+        leader.ledger.on_trouble(move |trouble| assert!(tell.send(trouble.is_some()).is_ok()));
+    let opening = ledger.open(at(10), SCHEDULE, LedgerOpening::First);
     let first = tokio::select! {
         _ = opening => panic!("it was opened"),
         first = soon(told.recv()) => first,
@@ -266,7 +268,7 @@ pub(crate) async fn no_firing_is_claimed_under_two_tokens(world: &World) {
     for round in 0..12 {
         let host = hosts[round % 2].clone();
         let key = host.win().await;
-        let leader = Leader::of(&host, &key);
+        let leader = LedgerLeader::of(&host, &key);
         let (mut mark, _) = leader.open(0).await;
         let (begun, goes_on) = tokio::sync::oneshot::channel();
         let claims = tokio::spawn(async move {
@@ -279,7 +281,7 @@ pub(crate) async fn no_firing_is_claimed_under_two_tokens(world: &World) {
                         begun.take().map(|begun| begun.send(()));
                     }
                     Ok(None) => panic!("only a leader moves the mark"),
-                    Err(Over) => return made,
+                    Err(TermOver) => return made,
                 }
             }
             panic!("it goes on for ever")
@@ -299,14 +301,18 @@ pub(crate) async fn no_firing_is_claimed_under_two_tokens(world: &World) {
 }
 
 /// A store that loses answers: every other write is carried out, and the rest is not.
-struct Lossy {
-    store: Arc<dyn State>,
+struct LossyState {
+    store: Arc<dyn StateStore>,
     writes: AtomicUsize,
 }
 
 #[async_trait]
-impl State for Lossy {
-    async fn get(&self, action: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
+impl StateStore for LossyState {
+    async fn get(
+        &self,
+        action: &str,
+        keys: &[String],
+    ) -> Result<Vec<Option<StateEntry>>, StoreError> {
         self.store.get(action, keys).await
     }
 
@@ -336,16 +342,16 @@ impl State for Lossy {
 pub(crate) async fn a_claim_whose_answer_was_lost_is_known_in_the_end(world: &World) {
     let host = world.host("a").await;
     let key = host.win().await;
-    let store = Arc::new(Lossy { store: host.store.ledger().unwrap(), writes: 0.into() });
-    let leader = Leader::by(&host, &key, store);
+    let store = Arc::new(LossyState { store: host.store.ledger().unwrap(), writes: 0.into() });
+    let leader = LedgerLeader::by(&host, &key, store);
     let (mut mark, _) = leader.open(10).await;
     for second in 11..17 {
         let (moved, mut page) = leader.claims(&mark, second).await;
         mark = moved;
-        page.record.outcome = Outcome::Done;
+        page.record.outcome = FiringOutcome::Done;
         soon(leader.ledger.keep(&page)).await.unwrap();
     }
-    let records = kept(world).await;
+    let records = kept_records(world).await;
     assert_eq!(records.len(), 6);
-    assert!(records.iter().all(|record| record.outcome == Outcome::Done), "{records:?}");
+    assert!(records.iter().all(|record| record.outcome == FiringOutcome::Done), "{records:?}");
 }

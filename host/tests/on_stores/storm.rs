@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use soloist::{
     action::TaskError,
-    tasks::casts::{Desk, Perform, Terms, Worker},
+    tasks::casts::{CastRunner, CastService, CastSettingsByTask, CastWorker},
 };
-use soloist_guests::plugin::{Answer, Call};
+use soloist_guests::plugin::{TaskCall, TaskOutput};
 use soloist_heart::clock::BootTime;
-use soloist_stores::{CastKey, CastState, Casts, Store};
+use soloist_stores::{CastKey, CastState, CastStore, Store};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ const TTL: Duration = Duration::from_secs(3);
 const RENEW: Duration = Duration::from_millis(500);
 
 /// With attempts for many a death, and answers that outlast the test.
-fn terms() -> Terms {
+fn storm_settings() -> CastSettingsByTask {
     let mut terms = workers::terms(PLACES);
     let task = Arc::make_mut(&mut terms).get_mut("t").unwrap();
     (task.max_attempts, task.keep) = (100, Duration::from_secs(3600));
@@ -36,37 +36,37 @@ fn terms() -> Terms {
 
 /// How often each cast was begun, and how often its work was finished.
 #[derive(Default)]
-struct Tally(Mutex<HashMap<Arc<str>, (usize, usize)>>);
+struct WorkTally(Mutex<HashMap<Arc<str>, (usize, usize)>>);
 
-struct Performer {
-    tally: Arc<Tally>,
-    terms: watch::Sender<Terms>,
+struct TallyRunner {
+    tally: Arc<WorkTally>,
+    terms: watch::Sender<CastSettingsByTask>,
 }
 
 #[async_trait]
-impl Perform for Performer {
-    fn tasks(&self) -> watch::Receiver<Terms> {
+impl CastRunner for TallyRunner {
+    fn tasks(&self) -> watch::Receiver<CastSettingsByTask> {
         self.terms.subscribe()
     }
 
-    async fn perform(&self, call: Call) -> Result<Answer, TaskError> {
+    async fn perform(&self, call: TaskCall) -> Result<TaskOutput, TaskError> {
         self.tally.0.lock().unwrap().entry(call.id.clone()).or_default().0 += 1;
         // The work itself: there is something to be killed in.
         sleep(Duration::from_millis(fastrand::u64(..20))).await;
         self.tally.0.lock().unwrap().entry(call.id).or_default().1 += 1;
-        Ok(Answer { payload: call.payload, content_type: None })
+        Ok(TaskOutput { payload: call.payload, content_type: None })
     }
 }
 
 /// One life of a host, until it is aborted: then nothing is said to anybody, and
 /// its lease runs out.
-async fn live(store: Arc<dyn Store>, name: String, tally: Arc<Tally>) {
+async fn live(store: Arc<dyn Store>, name: String, tally: Arc<WorkTally>) {
     let Ok(lease) = store.grant(TTL).await else { return };
     let (_renewed, session) = watch::channel(Some(lease.id));
-    let terms = watch::Sender::new(terms());
-    let worker = Worker {
+    let terms = watch::Sender::new(storm_settings());
+    let worker = CastWorker {
         casts: store.casts().unwrap(),
-        perform: Arc::new(Performer { tally, terms }),
+        runner: Arc::new(TallyRunner { tally, terms }),
         host: name.into(),
         session,
         roster: watch::Sender::new(Some(workers::hosts(HOSTS))).subscribe(),
@@ -85,7 +85,7 @@ async fn live(store: Arc<dyn Store>, name: String, tally: Arc<Tally>) {
 }
 
 /// Kills a host at random every `pause`, and starts another in its place.
-async fn kill(world: &World, tally: &Arc<Tally>, pause: Duration, kills: &Mutex<usize>) {
+async fn kill(world: &World, tally: &Arc<WorkTally>, pause: Duration, kills: &Mutex<usize>) {
     let mut hosts: Vec<JoinSet<()>> = Vec::new();
     for number in 0..HOSTS {
         let mut host = JoinSet::new();
@@ -103,8 +103,8 @@ async fn kill(world: &World, tally: &Arc<Tally>, pause: Duration, kills: &Mutex<
 
 /// Casts `count` times, and returns when the queue is empty.
 async fn cast_all(world: &World, count: usize) -> Vec<CastKey> {
-    let tasks = watch::Sender::new(terms()).subscribe();
-    let desk = Desk { casts: world.open().casts().unwrap(), tasks };
+    let tasks = watch::Sender::new(storm_settings()).subscribe();
+    let desk = CastService { casts: world.open().casts().unwrap(), tasks };
     let casts = stream::iter(0..count).map(|i| desk.cast("t", i.to_string().into(), None));
     let keys = casts.buffer_unordered(32).map(|key| key.expect("a cast that was taken"));
     let keys: Vec<_> = keys.collect().await;
@@ -123,7 +123,7 @@ async fn cast_until_killed(world: &World, count: usize, kills: &Mutex<usize>) ->
     keys
 }
 
-async fn until_ended(casts: &dyn Casts, key: &CastKey) {
+async fn until_ended(casts: &dyn CastStore, key: &CastKey) {
     loop {
         match casts.look(key).await {
             Ok(Some(CastState::Done(..))) => return,
@@ -136,7 +136,7 @@ async fn until_ended(casts: &dyn Casts, key: &CastKey) {
 }
 
 async fn storm(world: &World, count: usize, pause: Duration) {
-    let (tally, kills) = (Arc::new(Tally::default()), Mutex::new(0));
+    let (tally, kills) = (Arc::new(WorkTally::default()), Mutex::new(0));
     let began = BootTime::now();
     let keys = tokio::select! {
         () = kill(world, &tally, pause, &kills) => unreachable!("it goes on"),

@@ -7,13 +7,13 @@ use std::{sync::Arc, time::Duration};
 use soloist_heart::clock::BootTime;
 use soloist_stores::CastState;
 
-use self::rig::{Host, Log, MANY, answer, cast, cast_many, error};
+use self::rig::{MANY, WorkLog, WorkerHost, answer, cast, cast_many, error};
 pub(crate) use self::rig::{hosts, terms};
 use crate::world::{LONG, World, soon};
 
 pub(crate) async fn a_cast_is_done_and_answered(world: &World) {
-    let log = Arc::new(Log::default());
-    let host = Host::start(world, "a", &log, 2).await;
+    let log = Arc::new(WorkLog::default());
+    let host = WorkerHost::start(world, "a", &log, 2).await;
     let caller = world.open().casts().unwrap();
     let key = cast(&*caller, "it", 3).await;
     let found = answer(&*caller, &key).await;
@@ -25,13 +25,13 @@ pub(crate) async fn a_cast_is_done_and_answered(world: &World) {
     host.stop().await;
     // Without a worker it waits, and the next one finds it.
     let key = cast(&*caller, "it", 3).await;
-    let _host = Host::start(world, "b", &log, 2).await;
+    let _host = WorkerHost::start(world, "b", &log, 2).await;
     answer(&*caller, &key).await;
 }
 
 pub(crate) async fn what_fails_is_tried_again_and_buried_in_the_end(world: &World) {
-    let log = Arc::new(Log::default());
-    let host = Host::start(world, "a", &log, 8).await;
+    let log = Arc::new(WorkLog::default());
+    let host = WorkerHost::start(world, "a", &log, 8).await;
     let casts = &*host.casts;
     let began = BootTime::now();
     let (failing, refused) = (cast(casts, "fail", 2).await, cast(casts, "refuse", 9).await);
@@ -53,12 +53,15 @@ pub(crate) async fn what_fails_is_tried_again_and_buried_in_the_end(world: &Worl
 }
 
 pub(crate) async fn the_casts_of_a_host_that_dies_are_done_by_others(world: &World) {
-    let log = Arc::new(Log::default());
-    log.hang("a", true);
-    let a = Host::start(world, "a", &log, 4).await;
+    let log = Arc::new(WorkLog::default());
+    log.set_hanging("a", true);
+    let a = WorkerHost::start(world, "a", &log, 4).await;
     let keys = cast_many(&*a.casts).await;
     log.until_under_way("a", 4).await;
-    let others = [Host::start(world, "b", &log, 3).await, Host::start(world, "c", &log, 3).await];
+    let others = [
+        WorkerHost::start(world, "b", &log, 3).await,
+        WorkerHost::start(world, "c", &log, 3).await,
+    ];
     let held =
         keys.iter().filter(|key| !log.attempts(key).is_empty() && log.attempts(key)[0].0 == "a");
     let held: Vec<_> = held.cloned().collect();
@@ -78,29 +81,29 @@ pub(crate) async fn the_casts_of_a_host_that_dies_are_done_by_others(world: &Wor
 }
 
 pub(crate) async fn a_cast_that_kills_its_hosts_is_no_loop(world: &World) {
-    let log = Arc::new(Log::default());
+    let log = Arc::new(WorkLog::default());
     let caller = world.open().casts().unwrap();
     let key = cast(&*caller, "it", 2).await;
     for name in ["a", "b"] {
-        log.hang(name, true);
-        let host = Host::start(world, name, &log, 1).await;
+        log.set_hanging(name, true);
+        let host = WorkerHost::start(world, name, &log, 1).await;
         log.until_under_way(name, 1).await;
         host.die().await;
     }
-    let _host = Host::start(world, "c", &log, 1).await;
+    let _host = WorkerHost::start(world, "c", &log, 1).await;
     let (attempts, told) = error(&*caller, &key).await;
     assert_eq!((attempts, &*told), (2, "b was lost during the last attempt"));
     assert_eq!(log.attempts(&key).len(), 2, "c has not begun it");
 }
 
 pub(crate) async fn a_stop_gives_back_at_once(world: &World) {
-    let log = Arc::new(Log::default());
-    log.hang("a", true);
-    let a = Host::start(world, "a", &log, 2).await;
+    let log = Arc::new(WorkLog::default());
+    log.set_hanging("a", true);
+    let a = WorkerHost::start(world, "a", &log, 2).await;
     let caller = world.open().casts().unwrap();
     let keys = [cast(&*caller, "it", 2).await, cast(&*caller, "it", 2).await];
     log.until_under_way("a", 2).await;
-    let _b = Host::start(world, "b", &log, 2).await;
+    let _b = WorkerHost::start(world, "b", &log, 2).await;
     // Its session lives on: nobody waits for that to end.
     a.stop().await;
     assert_eq!(log.under_way("a"), 0, "the attempts were dropped");
@@ -112,15 +115,15 @@ pub(crate) async fn a_stop_gives_back_at_once(world: &World) {
 }
 
 pub(crate) async fn a_stop_lets_finish_what_is_under_way(world: &World) {
-    let log = Arc::new(Log::default());
-    log.hang("a", true);
-    let a = Host::start_with(world, "a", &log, 1, LONG).await;
+    let log = Arc::new(WorkLog::default());
+    log.set_hanging("a", true);
+    let a = WorkerHost::start_with(world, "a", &log, 1, LONG).await;
     let caller = world.open().casts().unwrap();
     let first = cast(&*caller, "first", 2).await;
     log.until_under_way("a", 1).await;
     let second = cast(&*caller, "second", 2).await;
     a.ending.cancel();
-    log.hang("a", false);
+    log.set_hanging("a", false);
     soon(a.work).await.unwrap();
     answer(&*caller, &first).await;
     assert!(log.attempts(&second).is_empty(), "a host that stops begins nothing");
@@ -128,14 +131,14 @@ pub(crate) async fn a_stop_lets_finish_what_is_under_way(world: &World) {
 }
 
 pub(crate) async fn a_lost_session_interrupts(world: &World) {
-    let log = Arc::new(Log::default());
-    log.hang("a", true);
-    let a = Host::start(world, "a", &log, 2).await;
+    let log = Arc::new(WorkLog::default());
+    log.set_hanging("a", true);
+    let a = WorkerHost::start(world, "a", &log, 2).await;
     let key = cast(&*a.casts, "it", 3).await;
     log.until_under_way("a", 1).await;
     a.session.send_replace(None);
     log.until_under_way("a", 0).await;
-    log.hang("a", false);
+    log.set_hanging("a", false);
     soon(a.store.revoke(a.lease)).await.unwrap();
     // With the next session it goes on, be it the same host.
     let lease = soon(a.store.grant(LONG)).await.unwrap().id;
@@ -151,23 +154,23 @@ pub(crate) async fn a_lost_session_interrupts(world: &World) {
 }
 
 pub(crate) async fn a_full_host_leaves_a_cast_to_another(world: &World) {
-    let log = Arc::new(Log::default());
-    let full = Host::start(world, "full", &log, 1).await;
+    let log = Arc::new(WorkLog::default());
+    let full = WorkerHost::start(world, "full", &log, 1).await;
     let key = cast(&*full.casts, "it", 1).await;
     log.until(|| !log.attempts(&key).is_empty()).await;
-    let _b = Host::start(world, "b", &log, 1).await;
+    let _b = WorkerHost::start(world, "b", &log, 1).await;
     answer(&*full.casts, &key).await;
     let attempts = log.attempts(&key);
     assert!(attempts.iter().all(|(_, attempt)| *attempt == 1), "{attempts:?}");
 }
 
 pub(crate) async fn hosts_share_the_work_within_their_places(world: &World) {
-    let log = Arc::new(Log::default());
+    let log = Arc::new(WorkLog::default());
     let names = ["a", "b", "c"];
     let mut hosts = Vec::new();
     for name in names {
-        log.hang(name, true);
-        hosts.push(Host::start(world, name, &log, 3).await);
+        log.set_hanging(name, true);
+        hosts.push(WorkerHost::start(world, name, &log, 3).await);
     }
     let keys = cast_many(&*hosts[0].casts).await;
     for name in names {
@@ -178,7 +181,7 @@ pub(crate) async fn hosts_share_the_work_within_their_places(world: &World) {
     log.until_under_way("a", 5).await;
     hosts[1].take_up(Arc::default());
     for name in names {
-        log.hang(name, false);
+        log.set_hanging(name, false);
     }
     for key in &keys {
         answer(&*hosts[0].casts, key).await;

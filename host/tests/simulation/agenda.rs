@@ -1,6 +1,6 @@
 //! What is still to happen, in the order of its moments.
 
-use crate::world::MS;
+use crate::simulation::MS;
 
 /// Happenings are kept by spans of so many nanoseconds: few in each, which are quickly looked
 /// through.

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 
 use soloist_config::GroupConfig;
-use soloist_heart::{Command, Group, LeaderKey, Strategy, Token, clock::BootTime};
+use soloist_heart::{Group, HeartCommand, LeaderKey, Strategy, Token, clock::BootTime};
 
 use crate::{
     figures::Figures,
     firings::Firings,
-    host::{Host, Performance, Phase},
-    promise::{Broken, Promise},
-    register::Write,
-    store::Store,
+    promise::{BrokenPromise, Promise},
+    register::RegisterWrite,
+    simulated_host::{GatePhase, SimulatedHost, SimulatedTerm},
+    simulated_store::SimulatedStore,
 };
 
 /// Why a key is no longer in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum KeyEnd {
     /// Its host, or the host's supervisor, gave it up.
     GivenBack,
     /// Its lease ran out.
@@ -25,7 +25,7 @@ pub(crate) enum End {
 
 /// What the checker knows of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
+enum WriteKnowledge {
     Asked,
     Applied,
     /// The store went back to a state before it.
@@ -34,9 +34,9 @@ enum Known {
 
 /// Everybody, and the true time.
 #[derive(Clone, Copy)]
-pub(crate) struct Scene<'a> {
-    pub(crate) hosts: &'a [Host],
-    pub(crate) store: &'a Store,
+pub(crate) struct CheckContext<'a> {
+    pub(crate) hosts: &'a [SimulatedHost],
+    pub(crate) store: &'a SimulatedStore,
     pub(crate) now: u64,
 }
 
@@ -44,50 +44,50 @@ pub(crate) struct Scene<'a> {
 pub(crate) struct Checker {
     /// The latest term that started, by group.
     newest: BTreeMap<Group, Token>,
-    writes: Vec<Known>,
+    writes: Vec<WriteKnowledge>,
     /// The first write that was not under way yet when the store last went back.
     surely_once: usize,
     acknowledged: Vec<usize>,
     pub(crate) figures: Figures,
     pub(crate) firings: Firings,
     /// The first promise that was broken.
-    pub(crate) broken: Option<Broken>,
+    pub(crate) broken: Option<BrokenPromise>,
 }
 
 impl Checker {
     /// Looks at a command of host `who` before it is carried out.
-    pub(crate) fn command(&mut self, command: &Command, who: usize, scene: Scene<'_>) {
+    pub(crate) fn command(&mut self, command: &HeartCommand, who: usize, scene: CheckContext<'_>) {
         let host = &scene.hosts[who];
         let runs = |key: &LeaderKey| host.term(key).is_some();
         match command {
-            Command::Start { key, deadline } => self.start(key, *deadline, who, scene),
-            Command::Extend { deadline, .. } => self.extend(*deadline, who, scene),
-            Command::Stop { key, .. } | Command::Drain { key, .. } => {
+            HeartCommand::Start { key, deadline } => self.start(key, *deadline, who, scene),
+            HeartCommand::Extend { deadline, .. } => self.extend(*deadline, who, scene),
+            HeartCommand::Stop { key, .. } | HeartCommand::Drain { key, .. } => {
                 self.holds(runs(key), Promise::Order, scene.now, || {
                     format!("{} ends a term that does not run", host.name)
                 });
             }
-            Command::Resign { key } => {
+            HeartCommand::Resign { key } => {
                 self.holds(!runs(key), Promise::ResignIsLast, scene.now, || {
                     format!("{} resigns before its term has ended", host.name)
                 });
             }
-            Command::Revoke { lease } => {
+            HeartCommand::Revoke { lease } => {
                 let runs = host.terms.values().any(|term| term.key.lease == *lease);
                 self.holds(!runs, Promise::ResignIsLast, scene.now, || {
                     format!("{} revokes its lease under a running term", host.name)
                 });
             }
-            Command::Grant { .. }
-            | Command::Renew { .. }
-            | Command::Campaign { .. }
-            | Command::Withdraw { .. }
-            | Command::Verify { .. } => {}
+            HeartCommand::Grant { .. }
+            | HeartCommand::Renew { .. }
+            | HeartCommand::Campaign { .. }
+            | HeartCommand::Withdraw { .. }
+            | HeartCommand::Verify { .. } => {}
         }
     }
 
-    fn start(&mut self, key: &LeaderKey, deadline: BootTime, who: usize, scene: Scene<'_>) {
-        let Scene { hosts, store, now } = scene;
+    fn start(&mut self, key: &LeaderKey, deadline: BootTime, who: usize, scene: CheckContext<'_>) {
+        let CheckContext { hosts, store, now } = scene;
         let (host, group) = (&hosts[who], &key.group);
         self.figures.terms += 1;
         self.holds(!host.terms.contains_key(group), Promise::Order, now, || {
@@ -126,8 +126,8 @@ impl Checker {
         self.alone(group, who, scene);
     }
 
-    fn extend(&mut self, deadline: BootTime, who: usize, scene: Scene<'_>) {
-        let Scene { hosts, store, now } = scene;
+    fn extend(&mut self, deadline: BootTime, who: usize, scene: CheckContext<'_>) {
+        let CheckContext { hosts, store, now } = scene;
         let host = &hosts[who];
         for (group, term) in &host.terms {
             self.holds(host.clock(now) < term.deadline, Promise::EndsBeforeLease, now, || {
@@ -136,7 +136,7 @@ impl Checker {
             self.holds(deadline > term.deadline, Promise::Order, now, || {
                 format!("{} moves a deadline back", host.name)
             });
-            if term.phase < Phase::Closed && !term.robbed {
+            if term.phase < GatePhase::Closed && !term.robbed {
                 self.holds(store.exists(&term.key), Promise::EndsBeforeLease, now, || {
                     format!("{} goes on in {group} without a lease", host.name)
                 });
@@ -146,7 +146,12 @@ impl Checker {
     }
 
     /// No other host can act in `group`, nor has anything alive that it had time to end.
-    fn alone(&mut self, group: &Group, who: usize, Scene { hosts, now, .. }: Scene<'_>) {
+    fn alone(
+        &mut self,
+        group: &Group,
+        who: usize,
+        CheckContext { hosts, now, .. }: CheckContext<'_>,
+    ) {
         for (_, host) in hosts.iter().enumerate().filter(|(other, _)| *other != who) {
             let alone = !host.can_act(group, now) && !host.is_overdue(group, now);
             self.holds(alone, Promise::NoOverlap, now, || {
@@ -156,12 +161,17 @@ impl Checker {
     }
 
     /// The store let go of `key`: nobody acts under it any more.
-    pub(crate) fn ended(&mut self, key: &LeaderKey, end: End, Scene { hosts, now, .. }: Scene<'_>) {
+    pub(crate) fn ended(
+        &mut self,
+        key: &LeaderKey,
+        end: KeyEnd,
+        CheckContext { hosts, now, .. }: CheckContext<'_>,
+    ) {
         let group = &key.group;
         for host in hosts.iter().filter(|host| host.term(key).is_some_and(|term| !term.robbed)) {
             let (promise, holds) = match end {
-                End::GivenBack => (Promise::ResignIsLast, false),
-                End::RanOut => {
+                KeyEnd::GivenBack => (Promise::ResignIsLast, false),
+                KeyEnd::RanOut => {
                     let over = !host.can_act(group, now) && !host.is_overdue(group, now);
                     (Promise::EndsBeforeLease, over)
                 }
@@ -173,7 +183,7 @@ impl Checker {
     }
 
     /// An answer leaves under `key`.
-    pub(crate) fn answer(&mut self, key: &LeaderKey, host: &Host, now: u64) {
+    pub(crate) fn answer(&mut self, key: &LeaderKey, host: &SimulatedHost, now: u64) {
         self.figures.answers += 1;
         let robbed = host.term(key).is_some_and(|term| term.robbed);
         let newest = self.newest.get(&key.group).copied();
@@ -185,20 +195,20 @@ impl Checker {
 
     /// A write that no other has the number of.
     pub(crate) fn new_write(&mut self) -> usize {
-        self.writes.push(Known::Asked);
+        self.writes.push(WriteKnowledge::Asked);
         self.writes.len() - 1
     }
 
     /// The register took a write in.
-    pub(crate) fn applied(&mut self, write: &Write, now: u64) {
-        let Write { key, id, .. } = write;
+    pub(crate) fn applied(&mut self, write: &RegisterWrite, now: u64) {
+        let RegisterWrite { key, id, .. } = write;
         self.figures.writes += 1;
         let newest = self.newest.get(&key.group).copied();
         self.holds(newest.is_none_or(|n| key.token >= n), Promise::FencedWrites, now, || {
             format!("write {id} is applied under {}/{} after {newest:?}", key.group, key.token)
         });
-        let known = std::mem::replace(&mut self.writes[*id], Known::Applied);
-        let once = known != Known::Applied || *id < self.surely_once;
+        let known = std::mem::replace(&mut self.writes[*id], WriteKnowledge::Applied);
+        let once = known != WriteKnowledge::Applied || *id < self.surely_once;
         self.holds(once, Promise::NothingDoubled, now, || {
             format!("write {id} of {}/{} is applied again", key.group, key.token)
         });
@@ -208,7 +218,7 @@ impl Checker {
     pub(crate) fn acknowledged(&mut self, key: &LeaderKey, id: usize, now: u64) {
         self.figures.acknowledged += 1;
         self.acknowledged.push(id);
-        self.holds(self.writes[id] != Known::Asked, Promise::NothingLost, now, || {
+        self.holds(self.writes[id] != WriteKnowledge::Asked, Promise::NothingLost, now, || {
             format!("write {id} of {}/{} is acknowledged but nowhere", key.group, key.token)
         });
     }
@@ -216,23 +226,23 @@ impl Checker {
     /// The store went back to an older state. Nobody promised what is lost with
     /// that: tokens and versions rise from there again, so that a write under
     /// way may meet the version that it expects twice; what was written since is gone.
-    pub(crate) fn restored(&mut self, Scene { hosts, store, .. }: Scene<'_>) {
+    pub(crate) fn restored(&mut self, CheckContext { hosts, store, .. }: CheckContext<'_>) {
         self.newest.clear();
-        for Performance { key, .. } in hosts.iter().flat_map(|host| host.terms.values()) {
+        for SimulatedTerm { key, .. } in hosts.iter().flat_map(|host| host.terms.values()) {
             if store.leader(&key.group) == Some(key) {
                 self.newest.insert(key.group.clone(), key.token);
             }
         }
         self.surely_once = self.writes.len();
-        let applied = self.writes.iter_mut().filter(|known| **known == Known::Applied);
-        applied.for_each(|known| *known = Known::Undone);
+        let applied = self.writes.iter_mut().filter(|known| **known == WriteKnowledge::Applied);
+        applied.for_each(|known| *known = WriteKnowledge::Undone);
         for id in store.data.registers.values().flat_map(|register| &register.log) {
-            self.writes[*id] = Known::Applied;
+            self.writes[*id] = WriteKnowledge::Applied;
         }
     }
 
     /// A host that was told to stop goes on, though it had all the time that it may take.
-    pub(crate) fn goes_on(&mut self, host: &Host, now: u64) {
+    pub(crate) fn goes_on(&mut self, host: &SimulatedHost, now: u64) {
         self.holds(false, Promise::StopsInTime, now, || {
             format!("{} was told to stop long ago and goes on", host.name)
         });
@@ -240,7 +250,11 @@ impl Checker {
 
     /// The faults are long over: one host performs in each group, nobody
     /// believes to that does not, and what was acknowledged is there.
-    pub(crate) fn end(&mut self, groups: &[Group], Scene { hosts, store, now }: Scene<'_>) {
+    pub(crate) fn end(
+        &mut self,
+        groups: &[Group],
+        CheckContext { hosts, store, now }: CheckContext<'_>,
+    ) {
         for group in groups {
             let acting = hosts.iter().filter(|host| host.can_act(group, now)).count();
             self.holds(acting == 1, Promise::SomebodyLeads, now, || {
@@ -255,7 +269,7 @@ impl Checker {
         for id in store.data.registers.values().flat_map(|register| &register.log) {
             kept[*id] = true;
         }
-        let missing = |id: &&usize| !kept[**id] && self.writes[**id] != Known::Undone;
+        let missing = |id: &&usize| !kept[**id] && self.writes[**id] != WriteKnowledge::Undone;
         let lost = self.acknowledged.iter().find(missing).copied();
         self.holds(lost.is_none(), Promise::NothingLost, now, || {
             format!("write {lost:?} was acknowledged and is not there")
@@ -263,8 +277,12 @@ impl Checker {
     }
 
     /// Among equals nobody leads more groups, by two, than another that could take one over.
-    pub(crate) fn even(&mut self, settings: &BTreeMap<Group, GroupConfig>, scene: Scene<'_>) {
-        let Scene { hosts, store, now } = scene;
+    pub(crate) fn even(
+        &mut self,
+        settings: &BTreeMap<Group, GroupConfig>,
+        scene: CheckContext<'_>,
+    ) {
+        let CheckContext { hosts, store, now } = scene;
         let spread = || settings.iter().filter(|(_, config)| config.spread);
         let mut loads = vec![0_usize; hosts.len()];
         for (group, _) in spread() {
@@ -295,7 +313,7 @@ impl Checker {
         story: impl FnOnce() -> String,
     ) {
         if !holds && self.broken.is_none() {
-            self.broken = Some(Broken { promise, at, story: story() });
+            self.broken = Some(BrokenPromise { promise, at, story: story() });
         }
     }
 }

@@ -1,19 +1,19 @@
 //! Wall clocks, right and wrong, and how hosts compare them.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use soloist::term::Here;
+use soloist::term::LocalGroup;
 use soloist_heart::{
     LeaseId,
-    clock::{Comparison, Leave, Reading, Verdict},
+    clock::{ClockComparison, ClockReading, ClockTrust, ClockVerdict},
 };
 use soloist_leadership::HostView;
 
 use crate::{
-    happening::Happening,
-    host::Host,
     mutant::Mutant,
-    store::Caller,
-    world::{MS, SECOND, World},
+    simulated_host::SimulatedHost,
+    simulated_store::HostLife,
+    simulation::{MS, SECOND, World},
+    simulation_event::SimulationEvent,
 };
 
 /// From one comparison to the next, unless there is a reason for one.
@@ -29,30 +29,30 @@ const WRONG: TimeDelta = TimeDelta::seconds(62);
 
 /// A host's wall clock, and what its process knows of it.
 #[derive(Default)]
-pub(crate) struct Timepiece {
+pub(crate) struct WallClock {
     /// By how much it is ahead of the true time.
     pub(crate) ahead: TimeDelta,
     /// When it was set.
     pub(crate) set_at: u64,
-    pub(crate) known: Known,
+    pub(crate) known: ClockKnowledge,
 }
 
 /// What dies with the process.
 #[derive(Default)]
-pub(crate) struct Known {
-    pub(crate) compared: Option<Comparison>,
+pub(crate) struct ClockKnowledge {
+    pub(crate) compared: Option<ClockComparison>,
     /// Who was asked last.
     asked: Option<Vec<LeaseId>>,
     /// When it compares next; nothing while it does.
     compares_at: Option<u64>,
     comparing: bool,
     /// What the checker knows of the latest comparison.
-    pub(crate) truth: Option<Truth>,
+    pub(crate) truth: Option<ClockTruth>,
 }
 
 /// A comparison as it is seen by who knows the true time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Truth {
+pub(crate) struct ClockTruth {
     /// By how much the host's clock was ahead.
     pub(crate) ahead: TimeDelta,
     /// Whether a majority of right clocks has said that it is wrong, and since when.
@@ -61,12 +61,12 @@ pub(crate) struct Truth {
 
 /// What comes of asking the others.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    comparison: Comparison,
-    truth: Truth,
+pub(crate) struct ClockAnswers {
+    comparison: ClockComparison,
+    truth: ClockTruth,
 }
 
-impl Timepiece {
+impl WallClock {
     /// A clock that is ahead by so much.
     pub(crate) fn new(ahead: TimeDelta) -> Self {
         Self { ahead, ..Self::default() }
@@ -89,9 +89,9 @@ impl World {
     }
 
     /// Whether a host's jobs may go on by its clock.
-    pub(crate) fn leave(&self, host: usize) -> Leave {
+    pub(crate) fn clock_trust(&self, host: usize) -> ClockTrust {
         let (wall, host) = (self.wall(host), &self.hosts[host]);
-        Leave::by(host.time.known.compared.as_ref(), wall, host.clock(self.now))
+        ClockTrust::of(host.time.known.compared.as_ref(), wall, host.clock(self.now))
     }
 
     /// By how much a clock may be ahead.
@@ -112,11 +112,11 @@ impl World {
         let time = &mut self.hosts[host].time;
         (time.ahead, time.set_at) = (ahead, self.now);
         let notices = self.rng.u64(..SECOND);
-        self.after(notices, Happening::ClockSet(self.caller(host)));
+        self.after(notices, SimulationEvent::ClockSet(self.caller(host)));
     }
 
     /// A host notices that its clock was set. While it compares, that shows at the end of it.
-    pub(crate) fn clock_set(&mut self, caller: Caller) {
+    pub(crate) fn clock_set(&mut self, caller: HostLife) {
         if !self.hosts[caller.host].time.known.comparing {
             self.compare_after(caller, 0);
         }
@@ -124,7 +124,7 @@ impl World {
     }
 
     /// Compares anew where others are there than before.
-    pub(crate) fn compare_if_changed(&mut self, caller: Caller) {
+    pub(crate) fn compare_if_changed(&mut self, caller: HostLife) {
         let host = &self.hosts[caller.host];
         let others = others(host).map(|(lease, _)| lease);
         if !host.time.known.comparing
@@ -134,14 +134,14 @@ impl World {
         }
     }
 
-    fn compare_after(&mut self, caller: Caller, pause: u64) {
+    fn compare_after(&mut self, caller: HostLife, pause: u64) {
         let at = self.now + pause;
         self.hosts[caller.host].time.known.compares_at = Some(at);
-        self.at(at, Happening::Compare(caller, at));
+        self.at(at, SimulationEvent::Compare(caller, at));
     }
 
     /// A host asks the others what their clocks show.
-    pub(crate) fn compare_clocks(&mut self, caller: Caller, set: u64) {
+    pub(crate) fn compare_clocks(&mut self, caller: HostLife, set: u64) {
         let (own, host) = (self.wall(caller.host), &mut self.hosts[caller.host]);
         let known = &mut host.time.known;
         if known.compares_at.take_if(|at| *at == set).is_none() {
@@ -161,17 +161,20 @@ impl World {
             let shown = self.wall(asked) + TimeDelta::nanoseconds(took as i64 / 2);
             right += usize::from(self.hosts[asked].time.is_right());
             let took = std::time::Duration::from_nanos(took);
-            readings.extend(Reading::of(name.clone(), shown, own, took));
+            readings.extend(ClockReading::of(name.clone(), shown, own, took));
         }
         let hosts = others.len() + 1;
         let verdict = match self.mutant {
-            Mutant::TrustsItsClock => Verdict::Right,
-            _ => Verdict::of(&readings, hosts),
+            Mutant::TrustsItsClock => ClockVerdict::Right,
+            _ => ClockVerdict::of(&readings, hosts),
         };
         let wrong = ahead.abs() > WRONG && 2 * right > hosts;
-        let truth = Truth { ahead, wrong_since: wrong.then_some(self.now) };
-        let comparison = Comparison::new(verdict, own, boot);
-        self.after(takes, Happening::Compared(caller, Box::new(Asked { comparison, truth })));
+        let truth = ClockTruth { ahead, wrong_since: wrong.then_some(self.now) };
+        let comparison = ClockComparison::new(verdict, own, boot);
+        self.after(
+            takes,
+            SimulationEvent::Compared(caller, Box::new(ClockAnswers { comparison, truth })),
+        );
     }
 
     /// How long a host takes to answer; nothing, if it does not in time.
@@ -185,12 +188,12 @@ impl World {
     }
 
     /// What the others have said.
-    pub(crate) fn compared(&mut self, caller: Caller, asked: Asked) {
-        let Asked { mut comparison, mut truth } = asked;
+    pub(crate) fn compared(&mut self, caller: HostLife, asked: ClockAnswers) {
+        let ClockAnswers { mut comparison, mut truth } = asked;
         let (wall, host) = (self.wall(caller.host), &mut self.hosts[caller.host]);
         let boot = host.clock(self.now);
         if self.mutant == Mutant::StampsLate {
-            comparison = Comparison::new(comparison.verdict().clone(), wall, boot);
+            comparison = ClockComparison::new(comparison.verdict().clone(), wall, boot);
         }
         let holds = comparison.holds(wall, boot);
         let known = &mut host.time.known;
@@ -205,25 +208,25 @@ impl World {
     // ---- whether a group could be led
 
     /// A host looks whether it could lead the group that goes by time, and tells its heart.
-    pub(crate) fn look_at_readiness(&mut self, caller: Caller) {
+    pub(crate) fn look_at_readiness(&mut self, caller: HostLife) {
         let Some(job) = &self.job else { return };
-        let refusal = self.leave(caller.host).refusal().map(ToString::to_string);
+        let refusal = self.clock_trust(caller.host).wrong_clock().map(ToString::to_string);
         let clock = refusal.filter(|_| self.mutant != Mutant::ClingsOn);
         let host = &mut self.hosts[caller.host];
         let Some(heart) = &host.heart else { return };
         let view = HostView::of(heart, None, None);
         let obstacle = (self.now < host.obstructed_until).then(|| "its port is taken".to_owned());
-        let here = Here::of(&job.group, &view, host.sight.roster.as_deref());
-        let event = host.findings.look(here, clock, |_| Some(obstacle.map_or(Ok(()), Err)));
+        let here = LocalGroup::of(&job.group, &view, host.sight.roster.as_deref());
+        let event = host.findings.next_event(here, clock, |_| Some(obstacle.map_or(Ok(()), Err)));
         if let Some(event) = event {
             self.hear(caller, event);
         }
-        self.after(READINESS, Happening::Readiness(caller));
+        self.after(READINESS, SimulationEvent::Readiness(caller));
     }
 }
 
 /// The other hosts that are there, as this one sees it.
-fn others(host: &Host) -> impl Iterator<Item = (LeaseId, &str)> {
+fn others(host: &SimulatedHost) -> impl Iterator<Item = (LeaseId, &str)> {
     let members = host.sight.roster.iter().flat_map(|roster| &roster.members);
     let others = members.map(|(lease, member)| (*lease, &*member.name));
     others.filter(|(_, name)| *name != host.name)

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use soloist_config::GroupConfig;
-use soloist_heart::{Event, Group, Timings};
+use soloist_heart::{Group, HeartEvent, Timings};
 
 use crate::{
-    happening::Happening,
-    host::Host,
     mutant::Mutant,
-    world::{MS, SECOND, World, scene},
+    simulated_host::SimulatedHost,
+    simulation::{MS, SECOND, World, scene},
+    simulation_event::SimulationEvent,
 };
 
 const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
@@ -22,13 +22,13 @@ impl World {
         world.timings = Timings::derive(ttl, Duration::from_millis(500), Duration::from_secs(3));
         let offset = |_| world.rng.u64(1000 * SECOND..1009 * SECOND);
         let offsets: Vec<_> = (0..hosts).map(offset).collect();
-        let host = |(name, offset): (&&'static str, u64)| Host::new(name, offset, 0);
+        let host = |(name, offset): (&&'static str, u64)| SimulatedHost::new(name, offset, 0);
         world.hosts = NAMES.iter().zip(offsets).map(host).collect();
         world.groups = (0..groups).map(|n| Group::from(&*format!("g{n}"))).collect();
         let config = GroupConfig { spread: true, settle, ..GroupConfig::DEFAULT };
         world.settings = world.groups.iter().map(|g| (g.clone(), config.clone())).collect();
         (world.calm, world.shows_within, world.job) = (true, 100 * MS, None);
-        world.at(0, Happening::Show);
+        world.at(0, SimulationEvent::ShowRoster);
         world
     }
 
@@ -57,7 +57,7 @@ fn spread_over(seed: u64, groups: usize, hosts: usize, settle: Duration, times: 
     let settled = 3 * settle.as_nanos() as u64;
     let apart = [0, 500 * MS, 3 * SECOND][world.rng.usize(..3)];
     for host in 0..hosts {
-        world.at(host as u64 * apart, Happening::Boot(host));
+        world.at(host as u64 * apart, SimulationEvent::Boot(host));
     }
     world.live(hosts as u64 * apart + SECOND + settled);
     world.is_even();
@@ -66,7 +66,7 @@ fn spread_over(seed: u64, groups: usize, hosts: usize, settle: Duration, times: 
         if world.rng.bool() {
             world.crash(host, true);
         } else {
-            let stop = Happening::ToHost(world.caller(host), Event::Shutdown);
+            let stop = SimulationEvent::ToHost(world.caller(host), HeartEvent::Shutdown);
             world.after(0, stop);
         }
         // Often the next one goes before it is even again.

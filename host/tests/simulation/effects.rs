@@ -1,14 +1,14 @@
 //! What a term does that others see: answers to clients, and guarded writes.
 
-use soloist_heart::{Event, LeaderKey};
+use soloist_heart::{HeartEvent, LeaderKey};
 
 use crate::{
-    calls::Request,
-    happening::Happening,
     mutant::Mutant,
-    register::{Fate, Write},
-    store::Caller,
-    world::{MS, SECOND, World},
+    register::{RegisterWrite, WriteFate},
+    simulated_store::HostLife,
+    simulation::{MS, SECOND, World},
+    simulation_event::SimulationEvent,
+    store_calls::Request,
 };
 
 /// From one write, or one request of a client, to the next, at most.
@@ -16,7 +16,7 @@ const PAUSE: u64 = SECOND;
 
 /// What an action knows of its register.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Writer {
+pub(crate) struct RegisterWriter {
     /// The write that is being tried.
     id: usize,
     /// The version that it expects.
@@ -25,39 +25,39 @@ pub(crate) struct Writer {
 
 impl World {
     /// A writer with its first write.
-    pub(crate) fn writer(&mut self) -> Writer {
-        Writer { id: self.checker.new_write(), version: 0 }
+    pub(crate) fn writer(&mut self) -> RegisterWriter {
+        RegisterWriter { id: self.checker.new_write(), version: 0 }
     }
 
     /// A term's actions start.
-    pub(crate) fn perform(&mut self, caller: Caller, key: &LeaderKey) {
+    pub(crate) fn perform(&mut self, caller: HostLife, key: &LeaderKey) {
         self.ask(caller, Request::Proclaim(key.clone()));
         if self.calm {
             return;
         }
         let (first, request) = (self.rng.u64(..PAUSE), self.rng.u64(..PAUSE));
-        self.after(first, Happening::Write(caller, key.clone()));
-        self.after(request, Happening::Request(caller, key.clone()));
+        self.after(first, SimulationEvent::Write(caller, key.clone()));
+        self.after(request, SimulationEvent::Request(caller, key.clone()));
     }
 
     /// A client's request comes in.
-    pub(crate) fn request(&mut self, caller: Caller, key: LeaderKey) {
+    pub(crate) fn request(&mut self, caller: HostLife, key: LeaderKey) {
         let host = &self.hosts[caller.host];
         let Some(term) = host.term(&key) else { return };
         if term.admits(host.clock(self.now)) {
             // Most are quick; some outlast a lease.
             let longest = if self.rng.u8(..8) == 0 { 5 * SECOND } else { 200 * MS };
             let work = self.rng.u64(..longest);
-            self.after(work, Happening::Answer(caller, key.clone()));
+            self.after(work, SimulationEvent::Answer(caller, key.clone()));
         } else {
             self.checker.figures.refused += 1;
         }
         let pause = self.rng.u64(..PAUSE);
-        self.after(pause, Happening::Request(caller, key));
+        self.after(pause, SimulationEvent::Request(caller, key));
     }
 
     /// The answer to a client's request is about to leave.
-    pub(crate) fn answer(&mut self, caller: Caller, key: &LeaderKey) {
+    pub(crate) fn answer(&mut self, caller: HostLife, key: &LeaderKey) {
         let host = &self.hosts[caller.host];
         let passes = host.term(key).is_some_and(|term| {
             term.passes(host.clock(self.now)) || self.mutant == Mutant::UngatedAnswers
@@ -70,33 +70,33 @@ impl World {
     }
 
     /// An action writes, if the gate lets it.
-    pub(crate) fn write(&mut self, caller: Caller, key: LeaderKey) {
+    pub(crate) fn write(&mut self, caller: HostLife, key: LeaderKey) {
         let host = &self.hosts[caller.host];
         let Some(term) = host.term(&key) else { return };
         if term.passes(host.clock(self.now)) {
-            let Writer { id, version } = term.writer;
-            self.ask(caller, Request::Write(Write { key, id, only_if: version }));
+            let RegisterWriter { id, version } = term.writer;
+            self.ask(caller, Request::Write(RegisterWrite { key, id, only_if: version }));
         }
     }
 
     /// An action learns what became of its write.
-    pub(crate) fn written(&mut self, caller: Caller, write: Write, fate: Fate) {
-        let Write { key, id, only_if } = write;
+    pub(crate) fn written(&mut self, caller: HostLife, write: RegisterWrite, fate: WriteFate) {
+        let RegisterWrite { key, id, only_if } = write;
         if self.hosts[caller.host].term(&key).is_none() {
             return;
         }
         let hopeful = self.mutant == Mutant::Hopeful;
         let (done, version) = match fate {
-            Fate::Applied => (true, only_if + 1),
+            WriteFate::Applied => (true, only_if + 1),
             // An earlier try of it arrived.
-            Fate::Conflict { version, last } => (last == Some(id), version),
-            Fate::Unknown => (hopeful, only_if),
-            Fate::Fenced => return self.hear(caller, Event::KeyGone { key }),
+            WriteFate::Conflict { version, last } => (last == Some(id), version),
+            WriteFate::Unknown => (hopeful, only_if),
+            WriteFate::Fenced => return self.hear(caller, HeartEvent::KeyGone { key }),
         };
-        let mut writer = Writer { id, version };
+        let mut writer = RegisterWriter { id, version };
         let pause = match fate {
             _ if done => PAUSE,
-            Fate::Conflict { .. } => MS,
+            WriteFate::Conflict { .. } => MS,
             _ => self.timings.retry.as_nanos() as u64,
         };
         if done {
@@ -107,6 +107,6 @@ impl World {
             term.writer = writer;
         }
         let pause = self.rng.u64(..pause);
-        self.after(pause, Happening::Write(caller, key));
+        self.after(pause, SimulationEvent::Write(caller, key));
     }
 }

@@ -2,13 +2,13 @@
 
 use std::mem;
 
-use soloist_heart::{Cause, Event, Group, LeaderKey, LeaseId};
+use soloist_heart::{EndCause, Group, HeartEvent, LeaderKey, LeaseId};
 
 use crate::{
-    happening::Happening,
     mutant::Mutant,
-    network::Cut,
-    world::{FAULTS, MS, SECOND, World, scene},
+    network::NetworkCut,
+    simulation::{FAULTS, MS, SECOND, World, scene},
+    simulation_event::SimulationEvent,
 };
 
 impl World {
@@ -41,7 +41,7 @@ impl World {
             }
         }
         let pause = self.rng.u64(..3 * SECOND);
-        self.after(pause, Happening::Fault);
+        self.after(pause, SimulationEvent::Fault);
     }
 
     /// Leaders draw the lightning.
@@ -58,7 +58,7 @@ impl World {
         if let Some(lease) = self.hosts[host].lease
             && self.mutant == Mutant::HastySupervisor
         {
-            self.after(0, Happening::Supervise(host, lease));
+            self.after(0, SimulationEvent::Supervise(host, lease));
         }
     }
 
@@ -66,7 +66,7 @@ impl World {
     /// arrive and their answers do not, or only those of earlier requests do.
     fn cut_off(&mut self, host: usize, long: u64) {
         let (since, until) = (self.now, self.now + long);
-        let cut = Cut { since, until, held: self.rng.bool() };
+        let cut = NetworkCut { since, until, held: self.rng.bool() };
         let (out, back) = [(true, true), (true, false), (false, true)][self.rng.usize(..3)];
         self.tell(|world| {
             let name = world.hosts[host].name;
@@ -92,7 +92,7 @@ impl World {
         self.hosts[host].refused_until = FAULTS;
         if self.rng.bool() {
             let pause = self.rng.u64(..SECOND);
-            self.after(pause, Happening::ToHost(self.caller(host), Event::Shutdown));
+            self.after(pause, SimulationEvent::ToHost(self.caller(host), HeartEvent::Shutdown));
         }
     }
 
@@ -122,8 +122,11 @@ impl World {
             self.hosts[host].obstructed_until = self.now + pause;
             return;
         }
-        self.after(0, Happening::ToHost(caller, Event::NotReady { group: group.clone(), reason }));
-        self.after(pause, Happening::ToHost(caller, Event::Ready { group }));
+        self.after(
+            0,
+            SimulationEvent::ToHost(caller, HeartEvent::NotReady { group: group.clone(), reason }),
+        );
+        self.after(pause, SimulationEvent::ToHost(caller, HeartEvent::Ready { group }));
     }
 
     /// Somebody stops the host or asks it to resign, or an action of it fails.
@@ -133,15 +136,15 @@ impl World {
         let event = match (key, self.rng.u8(..3)) {
             (Some(key), 0) => {
                 let (action, reason) = ("web".to_owned(), "it trapped".to_owned());
-                Event::HandOver { key, cause: Cause::ActionFailed { action, reason } }
+                HeartEvent::HandOver { key, cause: EndCause::ActionFailed { action, reason } }
             }
             (Some(key), 1) => {
                 let (by, reason) = ("somebody".to_owned(), "the machine is needed".to_owned());
-                Event::HandOver { key, cause: Cause::Asked { by, reason } }
+                HeartEvent::HandOver { key, cause: EndCause::Asked { by, reason } }
             }
-            _ => Event::Shutdown,
+            _ => HeartEvent::Shutdown,
         };
-        self.after(0, Happening::ToHost(caller, event));
+        self.after(0, SimulationEvent::ToHost(caller, event));
     }
 
     /// People or a strategy want another order, or this host not to stand for a while.
@@ -149,16 +152,18 @@ impl World {
         let (caller, group) = (self.caller(host), self.some_group());
         let key = self.hosts[host].terms.get(&group).map(|term| term.key.clone());
         let event = match (key, self.rng.u8(..3)) {
-            (Some(key), 0) => Event::HandOver { key, cause: Cause::Preferred { host: "b".into() } },
+            (Some(key), 0) => {
+                HeartEvent::HandOver { key, cause: EndCause::Preferred { host: "b".into() } }
+            }
             (_, 1) => {
                 let pause = self.rng.u64(..5 * SECOND);
-                let over = Event::Unbarred { group: group.clone() };
-                self.after(pause, Happening::ToHost(caller, over));
-                Event::Barred { group, reason: "somebody drained it".to_owned() }
+                let over = HeartEvent::Unbarred { group: group.clone() };
+                self.after(pause, SimulationEvent::ToHost(caller, over));
+                HeartEvent::Barred { group, reason: "somebody drained it".to_owned() }
             }
-            _ => Event::StepBack { group },
+            _ => HeartEvent::StepBack { group },
         };
-        self.after(0, Happening::ToHost(caller, event));
+        self.after(0, SimulationEvent::ToHost(caller, event));
     }
 
     /// What tells a host of changes goes silent without an error, until it looks again.
@@ -179,7 +184,7 @@ impl World {
             let key = self.store.put(&group, LeaseId::NONE);
             self.tell(|_| format!("a stranger stands in {group} under {}", key.token));
             let long = self.rng.u64(..16 * SECOND);
-            self.after(long, Happening::Remove(key));
+            self.after(long, SimulationEvent::Remove(key));
         }
     }
 

@@ -4,16 +4,16 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use soloist_heart::Stage;
+use soloist_heart::CandidacyStage;
 
 use crate::{
     checker::Checker,
     clocks::ROUND,
-    host::{Host, Phase},
     liveness::NEWS,
     promise::Promise,
-    store::Data,
-    world::{MS, SECOND, World},
+    simulated_host::{GatePhase, SimulatedHost},
+    simulated_store::StoreData,
+    simulation::{MS, SECOND, World},
 };
 
 /// A clock that differs by more from what it was was set.
@@ -40,7 +40,7 @@ impl Firings {
     }
 
     /// The store went back: what it does not know of any more may come again.
-    pub(crate) fn restored(&mut self, data: &Data) {
+    pub(crate) fn restored(&mut self, data: &StoreData) {
         let claimed = data.book.as_ref().map(|book| &book.claimed);
         self.begun.retain(|at| claimed.is_some_and(|claimed| claimed.contains(at)));
     }
@@ -48,7 +48,7 @@ impl Firings {
 
 impl Checker {
     /// A host claims a firing.
-    pub(crate) fn claims(&mut self, host: &Host, firing: &str, now: u64) {
+    pub(crate) fn claims(&mut self, host: &SimulatedHost, firing: &str, now: u64) {
         let (ahead, truth) = (host.time.ahead, host.time.known.truth);
         let asked = truth.filter(|truth| (truth.ahead - ahead).abs() <= STEP);
         self.holds(asked.is_some(), Promise::WrongClocksRest, now, || {
@@ -119,7 +119,7 @@ impl World {
         let key = self.store.leader(&job.group)?;
         let number = self.store.owner(key.lease)?;
         let (host, touch) = (&self.hosts[number], self.liveness.hosts.get(number)?);
-        let term = host.term(key).filter(|term| term.phase == Phase::Open)?;
+        let term = host.term(key).filter(|term| term.phase == GatePhase::Open)?;
         if host.is_frozen(now) || term.keeper.busy_until + LOOK > now || !self.right_prevail(host) {
             return None;
         }
@@ -128,7 +128,7 @@ impl World {
     }
 
     /// Whether clocks that are wrong are no majority, as a host sees who is there.
-    fn right_prevail(&self, host: &Host) -> bool {
+    fn right_prevail(&self, host: &SimulatedHost) -> bool {
         let members = host.sight.roster.iter().flat_map(|roster| &roster.members);
         let there = members.filter_map(|(_, it)| self.hosts.iter().find(|h| h.name == it.name));
         let (mut right, mut all) = (0, 0);
@@ -148,14 +148,15 @@ impl World {
         let Some(since) = truth.and_then(|truth| truth.wrong_since) else { return };
         let since = since.max(touch.hears).max(self.liveness.store).max(host.time.set_at);
         let stands = match heart.candidacies()[&job.group].stage() {
-            Stage::Leading { since: began, .. } => {
+            CandidacyStage::Leading { since: began, .. } => {
                 now - since.max(host.true_time(*began)) > NEWS + SECOND + touch.late
             }
             // A term has just ended, where it does so for a look or two.
-            Stage::Campaigning => now - since > SECOND && touch.stands_wrongly > 2,
+            CandidacyStage::Campaigning => now - since > SECOND && touch.stands_wrongly > 2,
             _ => false,
         };
-        let campaigns = matches!(heart.candidacies()[&job.group].stage(), Stage::Campaigning);
+        let campaigns =
+            matches!(heart.candidacies()[&job.group].stage(), CandidacyStage::Campaigning);
         let name = host.name;
         if let Some(touch) = self.liveness.hosts.get_mut(number) {
             touch.stands_wrongly = if campaigns { touch.stands_wrongly + 1 } else { 0 };

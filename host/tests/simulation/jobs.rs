@@ -3,17 +3,17 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
-use soloist::action::{Act, Claimed, Course, Firing, Mark};
-use soloist_config::{Concurrency, JobConfig, Missed, Schedule};
-use soloist_heart::{Event, Group, LeaderKey};
+use soloist::action::{ClaimedSpans, Firing, JobMark, JobPlanner, JobStep};
+use soloist_config::{ConcurrencyPolicy, JobConfig, MissedPolicy, Schedule};
+use soloist_heart::{Group, HeartEvent, LeaderKey};
 
 use crate::{
-    calls::Request,
-    happening::Happening,
-    host::Phase,
     mutant::Mutant,
-    store::Caller,
-    world::{MS, SECOND, World},
+    simulated_host::GatePhase,
+    simulated_store::HostLife,
+    simulation::{MS, SECOND, World},
+    simulation_event::SimulationEvent,
+    store_calls::Request,
 };
 
 const JOB: &str = "report";
@@ -23,7 +23,7 @@ const LOOK: u64 = 60 * SECOND;
 const RECORDS: usize = 50;
 
 /// The one job of a world.
-pub(crate) struct Job {
+pub(crate) struct SimulatedJob {
     pub(crate) group: Group,
     pub(crate) config: JobConfig,
     /// From one firing to the next.
@@ -32,7 +32,7 @@ pub(crate) struct Job {
     slow: bool,
 }
 
-impl Job {
+impl SimulatedJob {
     /// One that fires every second to every hour.
     pub(crate) fn new(group: Group, rng: &mut fastrand::Rng) -> Self {
         let period = Duration::from_secs([1, 2, 5, 20, 3600][rng.usize(..5)]);
@@ -41,8 +41,12 @@ impl Job {
         let config = JobConfig {
             schedule: Schedule::Every(period),
             jitter: [Duration::ZERO, Duration::from_millis(700)][rng.usize(..2)],
-            missed: if all { Missed::All } else { [Missed::Skip, Missed::Once][rng.usize(..2)] },
-            concurrency: Concurrency::Forbid,
+            missed: if all {
+                MissedPolicy::All
+            } else {
+                [MissedPolicy::Skip, MissedPolicy::Once][rng.usize(..2)]
+            },
+            concurrency: ConcurrencyPolicy::Forbid,
             timeout: Duration::from_secs(60),
             retries: 0,
         };
@@ -52,8 +56,8 @@ impl Job {
 
 /// What the store keeps of the job.
 #[derive(Clone, Debug)]
-pub(crate) struct Book {
-    mark: Mark,
+pub(crate) struct JobLedger {
+    mark: JobMark,
     /// The latest firings, by their ids.
     begun: Vec<String>,
     /// When all that were ever claimed should have begun: what nobody but the checker reads.
@@ -62,8 +66,8 @@ pub(crate) struct Book {
 
 /// What keeps the job under a term.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Keeper {
-    course: Option<Course>,
+pub(crate) struct JobKeeper {
+    course: Option<JobPlanner>,
     /// Whether it waits for the store.
     asks: bool,
     /// The moment of its timer.
@@ -73,25 +77,25 @@ pub(crate) struct Keeper {
 
 /// What a keeper asks of the store, as often as it takes.
 #[derive(Clone, Debug)]
-pub(crate) struct Errand {
+pub(crate) struct LedgerCall {
     pub(crate) key: LeaderKey,
     /// By the host's clock, when it was first asked.
     now: DateTime<Utc>,
-    what: What,
+    what: LedgerOperation,
     /// How often the store has gone back by then.
     era: u64,
 }
 
 #[derive(Clone, Debug)]
-enum What {
+enum LedgerOperation {
     Open { anew: bool },
-    Claim { by: Box<Mark>, new: Box<Mark>, firing: Firing },
+    Claim { by: Box<JobMark>, new: Box<JobMark>, firing: Firing },
 }
 
 /// What the store says.
 #[derive(Clone, Debug)]
-pub(crate) enum Said {
-    Opened(Mark, Vec<String>),
+pub(crate) enum LedgerAnswer {
+    Opened(JobMark, Vec<String>),
     Claimed,
     /// The mark is another one.
     Moved,
@@ -103,19 +107,19 @@ pub(crate) enum Said {
 
 impl World {
     /// A term's job begins.
-    pub(crate) fn begin_job(&mut self, caller: Caller, key: &LeaderKey) {
+    pub(crate) fn begin_job(&mut self, caller: HostLife, key: &LeaderKey) {
         if self.job.as_ref().is_some_and(|job| job.group == key.group) {
             self.open_ledger(caller, key.clone(), false);
         }
     }
 
-    fn open_ledger(&mut self, caller: Caller, key: LeaderKey, anew: bool) {
+    fn open_ledger(&mut self, caller: HostLife, key: LeaderKey, anew: bool) {
         let (now, era) = (self.wall(caller.host), self.checker.figures.restored);
-        self.send(caller, Errand { key, now, what: What::Open { anew }, era });
+        self.send(caller, LedgerCall { key, now, what: LedgerOperation::Open { anew }, era });
     }
 
     /// Asks the store, if the term goes on.
-    pub(crate) fn send(&mut self, caller: Caller, errand: Errand) {
+    pub(crate) fn send(&mut self, caller: HostLife, errand: LedgerCall) {
         let (host, now) = (&mut self.hosts[caller.host], self.now);
         let clock = host.clock(now);
         let term = host.terms.get_mut(&errand.key.group).filter(|term| term.key == errand.key);
@@ -125,43 +129,49 @@ impl World {
     }
 
     /// The store reads or writes the ledger.
-    pub(crate) fn keep_ledger(&mut self, errand: &Errand) -> Said {
+    pub(crate) fn keep_ledger(&mut self, errand: &LedgerCall) -> LedgerAnswer {
         let there = self.store.exists(&errand.key);
         let (job, book) = (self.job.as_ref(), self.store.data.book.as_mut());
         let schedule = job.map(|job| job.config.schedule.to_string()).unwrap_or_default();
         match (&errand.what, book) {
-            (What::Open { anew: false }, Some(book)) => {
-                return Said::Opened(book.mark.clone(), book.begun.clone());
+            (LedgerOperation::Open { anew: false }, Some(book)) => {
+                return LedgerAnswer::Opened(book.mark.clone(), book.begun.clone());
             }
-            _ if !there => return Said::Fenced,
-            (What::Open { .. }, Some(book)) => {
+            _ if !there => return LedgerAnswer::Fenced,
+            (LedgerOperation::Open { .. }, Some(book)) => {
                 book.mark = book.mark.from_now(errand.now, &schedule, true);
                 self.checker.firings.anew(errand.now);
             }
-            (What::Open { .. }, None) => {
-                let (mark, begun) = (Mark::new(errand.now, &schedule, 0), Vec::new());
-                self.store.data.book = Some(Book { mark, begun, claimed: BTreeSet::new() });
+            (LedgerOperation::Open { .. }, None) => {
+                let (mark, begun) = (JobMark::new(errand.now, &schedule, 0), Vec::new());
+                self.store.data.book = Some(JobLedger { mark, begun, claimed: BTreeSet::new() });
             }
-            (What::Claim { by, new, firing }, Some(book)) if by.is_still(&book.mark) => {
-                book.mark = Mark::clone(new);
+            (LedgerOperation::Claim { by, new, firing }, Some(book))
+                if by.is_unchanged_in(&book.mark) =>
+            {
+                book.mark = JobMark::clone(new);
                 book.begun.push(firing.id.clone());
                 book.claimed.insert(firing.scheduled);
                 if book.begun.len() > RECORDS {
                     book.begun.remove(0);
                 }
             }
-            (What::Claim { new, .. }, Some(book)) if book.mark == **new => return Said::Claimed,
-            (What::Claim { .. }, _) => return Said::Moved,
+            (LedgerOperation::Claim { new, .. }, Some(book)) if book.mark == **new => {
+                return LedgerAnswer::Claimed;
+            }
+            (LedgerOperation::Claim { .. }, _) => return LedgerAnswer::Moved,
         }
         self.store.data.revision += 1;
         match (&errand.what, &self.store.data.book) {
-            (What::Open { .. }, Some(book)) => Said::Opened(book.mark.clone(), book.begun.clone()),
-            _ => Said::Claimed,
+            (LedgerOperation::Open { .. }, Some(book)) => {
+                LedgerAnswer::Opened(book.mark.clone(), book.begun.clone())
+            }
+            _ => LedgerAnswer::Claimed,
         }
     }
 
     /// A keeper hears from the store.
-    pub(crate) fn said(&mut self, caller: Caller, errand: Errand, said: Said) {
+    pub(crate) fn said(&mut self, caller: HostLife, errand: LedgerCall, said: LedgerAnswer) {
         let (now, host) = (self.now, &mut self.hosts[caller.host]);
         let clock = host.clock(now);
         let key = &errand.key;
@@ -169,52 +179,54 @@ impl World {
         let Some(term) = term.filter(|term| term.passes(clock)) else { return };
         term.keeper.asks = false;
         match (said, &errand.what) {
-            (Said::Unknown, _) => {
+            (LedgerAnswer::Unknown, _) => {
                 term.keeper.asks = true;
                 let pause = self.timings.retry.as_nanos() as u64;
-                return self.after(pause, Happening::Errand(caller, Box::new(errand)));
+                return self.after(pause, SimulationEvent::LedgerCall(caller, Box::new(errand)));
             }
-            (Said::Fenced, _) => return self.hear(caller, Event::KeyGone { key: errand.key }),
-            (Said::Moved, _) => return self.open_ledger(caller, errand.key, false),
-            (Said::Opened(mark, mut begun), _) => {
+            (LedgerAnswer::Fenced, _) => {
+                return self.hear(caller, HeartEvent::KeyGone { key: errand.key });
+            }
+            (LedgerAnswer::Moved, _) => return self.open_ledger(caller, errand.key, false),
+            (LedgerAnswer::Opened(mark, mut begun), _) => {
                 if self.mutant == Mutant::ForgetsClaims {
                     begun.clear();
                 }
                 match &mut term.keeper.course {
-                    Some(course) => course.goes_on(mark, begun),
-                    course => *course = Some(Course::new(JOB.into(), mark, begun)),
+                    Some(course) => course.reopened(mark, begun),
+                    course => *course = Some(JobPlanner::new(JOB.into(), mark, begun)),
                 }
             }
-            (Said::Claimed, What::Claim { new, firing, .. }) => {
+            (LedgerAnswer::Claimed, LedgerOperation::Claim { new, firing, .. }) => {
                 if let Some(course) = &mut term.keeper.course {
-                    course.claimed(Mark::clone(new));
+                    course.claimed(JobMark::clone(new));
                 }
                 let (key, firing) = (errand.key.clone(), firing.clone());
                 self.begin_firing(caller, key, &firing, errand.era);
             }
-            (Said::Claimed, What::Open { .. }) => {}
+            (LedgerAnswer::Claimed, LedgerOperation::Open { .. }) => {}
         }
         self.keep_job(caller);
     }
 
-    fn begin_firing(&mut self, caller: Caller, key: LeaderKey, firing: &Firing, era: u64) {
+    fn begin_firing(&mut self, caller: HostLife, key: LeaderKey, firing: &Firing, era: u64) {
         self.tell(|world| format!("{} begins {}", world.hosts[caller.host].name, firing.id));
         if era == self.checker.figures.restored {
             let name = self.hosts[caller.host].name;
             self.checker.begins(firing.scheduled, name, self.now);
         }
-        let Some(Job { period, slow, .. }) = &self.job else { return };
+        let Some(SimulatedJob { period, slow, .. }) = &self.job else { return };
         let outlasts = (3 * period.as_nanos() as u64).min(10 * SECOND);
         let longest = if *slow || self.rng.u8(..8) == 0 { outlasts } else { 300 * MS };
         let until = self.now + self.rng.u64(..longest);
         if let Some(term) = self.hosts[caller.host].terms.get_mut(&key.group) {
             term.keeper.busy_until = until;
         }
-        self.at(until, Happening::Keep(caller, key, None));
+        self.at(until, SimulationEvent::JobTimer(caller, key, None));
     }
 
     /// The timer that was set for this moment runs out, or a firing has ended.
-    pub(crate) fn wake_keeper(&mut self, caller: Caller, key: &LeaderKey, set: Option<u64>) {
+    pub(crate) fn wake_keeper(&mut self, caller: HostLife, key: &LeaderKey, set: Option<u64>) {
         let term = self.hosts[caller.host].terms.get_mut(&key.group);
         let Some(term) = term.filter(|term| term.key == *key) else { return };
         if set.is_none() || term.keeper.wakes_at.take_if(|at| Some(*at) == set).is_some() {
@@ -223,14 +235,15 @@ impl World {
     }
 
     /// A keeper does what is due.
-    pub(crate) fn keep_job(&mut self, caller: Caller) {
+    pub(crate) fn keep_job(&mut self, caller: HostLife) {
         let Some(job) = &self.job else { return };
-        let (now, wall, leave) = (self.now, self.wall(caller.host), self.leave(caller.host));
+        let (now, wall, leave) = (self.now, self.wall(caller.host), self.clock_trust(caller.host));
         let host = &mut self.hosts[caller.host];
         let clock = host.clock(now);
         let Some(term) = host.terms.get_mut(&job.group) else { return };
-        let leaving = term.phase > Phase::Open || !term.passes(clock);
-        let Keeper { course: Some(course), asks: false, wakes_at, busy_until } = &mut term.keeper
+        let leaving = term.phase > GatePhase::Open || !term.passes(clock);
+        let JobKeeper { course: Some(course), asks: false, wakes_at, busy_until } =
+            &mut term.keeper
         else {
             return;
         };
@@ -239,27 +252,27 @@ impl World {
         }
         let act = loop {
             match course.next(&job.config, &leave, wall, now < *busy_until) {
-                Act::Missed(..) => {}
+                JobStep::Missed(..) => {}
                 act => break act,
             }
         };
         let key = term.key.clone();
         match act {
-            Act::Wait(None) | Act::Missed(..) => *wakes_at = None,
-            Act::Wait(Some(until)) => {
+            JobStep::Wait(None) | JobStep::Missed(..) => *wakes_at = None,
+            JobStep::Wait(Some(until)) => {
                 let pause = (until - wall).num_nanoseconds().unwrap_or(i64::MAX).max(0) as u64;
                 let at = now + pause.min(LOOK);
                 *wakes_at = Some(at);
-                self.at(at, Happening::Keep(caller, key, Some(at)));
+                self.at(at, SimulationEvent::JobTimer(caller, key, Some(at)));
             }
-            Act::Anew => self.open_ledger(caller, key, true),
-            Act::Claim(firing) => {
+            JobStep::ReopenLedger => self.open_ledger(caller, key, true),
+            JobStep::Claim(firing) => {
                 let by = course.mark().clone();
-                let new = self.mutant.claims(by.with(&firing, key.token.0, wall));
+                let new = self.mutant.claims(by.after_claim(&firing, key.token.0, wall));
                 self.checker.claims(&self.hosts[caller.host], &firing.id, now);
                 let era = self.checker.figures.restored;
-                let what = What::Claim { by: by.into(), new: new.into(), firing };
-                self.send(caller, Errand { key, now: wall, what, era });
+                let what = LedgerOperation::Claim { by: by.into(), new: new.into(), firing };
+                self.send(caller, LedgerCall { key, now: wall, what, era });
             }
         }
     }
@@ -267,11 +280,11 @@ impl World {
 
 impl Mutant {
     /// The mark that a claim makes, as this world's hosts make it.
-    fn claims(self, new: Mark) -> Mark {
+    fn claims(self, new: JobMark) -> JobMark {
         match self {
-            Self::ForgetsClaims => Mark { claimed: Claimed::default(), ..new },
+            Self::ForgetsClaims => JobMark { claimed: ClaimedSpans::default(), ..new },
             Self::HighWater => {
-                Mark { claimed: Claimed::all(DateTime::UNIX_EPOCH, new.settled), ..new }
+                JobMark { claimed: ClaimedSpans::all(DateTime::UNIX_EPOCH, new.settled), ..new }
             }
             _ => new,
         }

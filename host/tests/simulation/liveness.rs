@@ -6,14 +6,14 @@
 //! without an answer, a wake-up that is lost, a lease that nobody holds and that has to run
 //! out. So a storm is no excuse: a host whose line is bad is given what its failed calls cost.
 
-use soloist_heart::{Group, LeaseId, Stage};
+use soloist_heart::{CandidacyStage, Group, LeaseId};
 
 use crate::{
-    happening::Happening,
-    host::Host,
     promise::Promise,
-    store::Caller,
-    world::{FAULTS, MS, SECOND, World},
+    simulated_host::SimulatedHost,
+    simulated_store::HostLife,
+    simulation::{FAULTS, MS, SECOND, World},
+    simulation_event::SimulationEvent,
 };
 
 /// From one look to the next.
@@ -30,13 +30,13 @@ pub(crate) struct Liveness {
     looked_at: u64,
     /// The store.
     pub(crate) store: u64,
-    pub(crate) hosts: Vec<Touch>,
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) hosts: Vec<HostLiveness>,
+    pub(crate) groups: Vec<GroupLiveness>,
 }
 
 /// Since when a host is awake and reaches the store.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Touch {
+pub(crate) struct HostLiveness {
     life: u32,
     pub(crate) since: u64,
     /// Since when it hears of changes as well.
@@ -53,7 +53,7 @@ pub(crate) struct Touch {
 
 /// The leadership of a group.
 #[derive(Clone, Default)]
-pub(crate) struct Seat {
+pub(crate) struct GroupLiveness {
     /// When somebody led.
     pub(crate) led: u64,
     /// When a host that has said that it leads headed the queue.
@@ -98,7 +98,7 @@ impl World {
         if let Some(touch) = self.liveness.hosts.get_mut(host) {
             touch.setbacks += cost;
         }
-        for (number, seat) in self.liveness.seats.iter_mut().enumerate() {
+        for (number, seat) in self.liveness.groups.iter_mut().enumerate() {
             let first = self.store.leader(&self.groups[number]);
             if first.is_some_and(|key| self.store.owner(key.lease) == Some(host)) {
                 seat.setbacks += cost;
@@ -118,7 +118,7 @@ impl World {
 
     /// What is shown now.
     pub(crate) fn takes_a_look(&mut self) {
-        for (number, seat) in self.liveness.seats.iter_mut().enumerate() {
+        for (number, seat) in self.liveness.groups.iter_mut().enumerate() {
             let first = self.store.leader(&self.groups[number]);
             if first.is_some_and(|key| self.store.is_proclaimed(key)) {
                 seat.shown = self.now;
@@ -127,24 +127,24 @@ impl World {
     }
 
     /// A host has news.
-    pub(crate) fn has_news(&mut self, who: Caller) {
+    pub(crate) fn has_news(&mut self, who: HostLife) {
         if let Some(touch) = self.liveness.hosts.get_mut(who.host) {
             touch.late = 0;
         }
     }
 
-    fn seat(&mut self, group: &Group) -> Option<&mut Seat> {
+    fn seat(&mut self, group: &Group) -> Option<&mut GroupLiveness> {
         let place = self.groups.binary_search(group).ok()?;
-        self.liveness.seats.get_mut(place)
+        self.liveness.groups.get_mut(place)
     }
 
     /// From now on it is looked at.
     pub(crate) fn begin_to_look(&mut self) {
         let hosts = self.hosts.len();
-        let seat = Seat { could: vec![0; hosts], ..Seat::default() };
-        self.liveness.hosts = vec![Touch::default(); hosts];
-        self.liveness.seats = vec![seat; self.groups.len()];
-        self.after(LOOK, Happening::Look);
+        let seat = GroupLiveness { could: vec![0; hosts], ..GroupLiveness::default() };
+        self.liveness.hosts = vec![HostLiveness::default(); hosts];
+        self.liveness.groups = vec![seat; self.groups.len()];
+        self.after(LOOK, SimulationEvent::CheckLiveness);
     }
 
     /// Looks at every group and host, and again after a while.
@@ -161,7 +161,7 @@ impl World {
         self.liveness.hosts.iter_mut().for_each(|touch| touch.setbacks = 0);
         self.look_at_job();
         self.liveness.looked_at = self.now;
-        self.after(LOOK, Happening::Look);
+        self.after(LOOK, SimulationEvent::CheckLiveness);
     }
 
     fn look_at_host(&mut self, number: usize) {
@@ -189,8 +189,8 @@ impl World {
         let group = &self.groups[number];
         let first = self.store.leader(group);
         let owner = first.and_then(|key| self.store.owner(key.lease)).map(|host| &self.hosts[host]);
-        let seat = &mut self.liveness.seats[number];
-        let leads = |host: &Host| {
+        let seat = &mut self.liveness.groups[number];
+        let leads = |host: &SimulatedHost| {
             let term = host.terms.get(group).filter(|_| !host.is_frozen(now));
             term.is_some_and(|term| Some(&term.key) == first)
         };
@@ -203,7 +203,8 @@ impl World {
         // Nobody can lead behind a stranger, nor behind who cannot give its key back or does
         // not hear that it has one.
         let stranger = first.is_some_and(|key| key.lease == LeaseId::NONE);
-        let stuck = |host: &Host| host.refused_until.max(host.sight.may_be_deaf_until) > before;
+        let stuck =
+            |host: &SimulatedHost| host.refused_until.max(host.sight.may_be_deaf_until) > before;
         let closed = stranger || owner.is_some_and(stuck);
         if self.liveness.store == now {
             seat.setbacks += now - before;
@@ -226,7 +227,7 @@ impl World {
 
     fn somebody_leads(&mut self, number: usize) {
         let ttl = self.timings.ttl.as_nanos() as u64;
-        let could = self.liveness.seats[number].could.iter().min();
+        let could = self.liveness.groups[number].could.iter().min();
         let long = self.now.saturating_sub(could.copied().unwrap_or(self.now));
         let (now, group) = (self.now, &self.groups[number]);
         self.checker.holds(long <= ttl + DELAYS, Promise::SomebodyLeads, now, || {
@@ -235,7 +236,7 @@ impl World {
     }
 }
 
-impl Host {
+impl SimulatedHost {
     /// Whether its process relies on this lease.
     fn holds(&self, lease: &LeaseId) -> bool {
         let live = self.heart.as_ref().and_then(|heart| heart.session().live());
@@ -247,9 +248,8 @@ impl Host {
         let Some(heart) = &self.heart else { return false };
         let candidacy = &heart.candidacies()[group];
         let clock = self.clock(now);
-        let waits =
-            |stage: &Stage| matches!(stage, Stage::Idle { not_before } if *not_before > clock);
+        let waits = |stage: &CandidacyStage| matches!(stage, CandidacyStage::Idle { not_before } if *not_before > clock);
         let free = candidacy.obstacle().is_none() && candidacy.bar().is_none();
-        free && heart.obstacle().or(heart.held()).is_none() && !waits(candidacy.stage())
+        free && heart.obstacle().or(heart.restart_reason()).is_none() && !waits(candidacy.stage())
     }
 }

@@ -28,7 +28,6 @@
 )]
 
 mod agenda;
-mod calls;
 mod checker;
 mod clocks;
 mod crowd;
@@ -36,9 +35,7 @@ mod effects;
 mod faults;
 mod figures;
 mod firings;
-mod happening;
-mod honesty;
-mod host;
+mod host_status;
 mod jobs;
 mod liveness;
 mod mutant;
@@ -46,9 +43,12 @@ mod network;
 mod process;
 mod promise;
 mod register;
-mod sight;
-mod store;
-mod world;
+mod roster_news;
+mod simulated_host;
+mod simulated_store;
+mod simulation;
+mod simulation_event;
+mod store_calls;
 
 use std::{
     env,
@@ -58,7 +58,7 @@ use std::{
 
 use figures::Figures;
 use mutant::Mutant;
-use world::World;
+use simulation::World;
 
 /// How many worlds the test runs; `SOLOIST_SEEDS` asks for another number.
 const SEEDS: u64 = 10_000;

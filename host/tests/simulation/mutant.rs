@@ -10,7 +10,7 @@ use soloist_heart::Timings;
 use crate::{
     World,
     promise::Promise,
-    world::{CLEAR, FAULTS},
+    simulation::{CLEAR, FAULTS},
 };
 
 /// How many worlds a mutant may live in unseen.

@@ -1,10 +1,10 @@
 //! The way between hosts and store: late, out of order, lost, or cut in one direction.
 
-use crate::world::{MS, World};
+use crate::simulation::{MS, World};
 
 /// A direction that is cut from one moment to another.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cut {
+pub(crate) struct NetworkCut {
     pub(crate) since: u64,
     pub(crate) until: u64,
     /// What is sent meanwhile arrives after the cut, as TCP sends again what
@@ -12,7 +12,7 @@ pub(crate) struct Cut {
     pub(crate) held: bool,
 }
 
-impl Cut {
+impl NetworkCut {
     /// Cuts it, or for longer if it is cut already. What was held until now comes through.
     pub(crate) fn again(&mut self, other: Self) {
         let lost = other.since < self.until && !self.held;
@@ -44,7 +44,7 @@ impl World {
         self.way(self.hosts[host].back)
     }
 
-    fn way(&mut self, cut: Cut) -> Option<u64> {
+    fn way(&mut self, cut: NetworkCut) -> Option<u64> {
         if !self.faulty() {
             return Some(self.rng.u64(MS / 5..2 * MS));
         }

@@ -1,16 +1,16 @@
 //! What a host's process does: it feeds the heart and carries out what it says,
 //! as the driver and a term's tree do; and what its supervisor does when it dies.
 
-use soloist_heart::{Cause, Command, Event, LeaderKey, LeaseId, clock::BootTime};
+use soloist_heart::{EndCause, HeartCommand, HeartEvent, LeaderKey, LeaseId, clock::BootTime};
 
 use crate::{
-    calls::Request,
-    happening::Happening,
-    host::{Performance, Phase},
-    jobs::Keeper,
+    jobs::JobKeeper,
     mutant::Mutant,
-    store::Caller,
-    world::{MS, SECOND, World, scene},
+    simulated_host::{GatePhase, SimulatedTerm},
+    simulated_store::HostLife,
+    simulation::{MS, SECOND, World, scene},
+    simulation_event::SimulationEvent,
+    store_calls::Request,
 };
 
 /// The life of a host in which no process waits for an answer.
@@ -23,30 +23,30 @@ impl World {
         self.all_ready(host);
         if self.job.is_some() {
             let pause = self.rng.u64(..500 * MS);
-            self.after(pause, Happening::Readiness(self.caller(host)));
+            self.after(pause, SimulationEvent::Readiness(self.caller(host)));
         }
     }
 
     /// Gives an event to the heart and carries out what it says.
-    pub(crate) fn hear(&mut self, to: Caller, mut event: Event) {
+    pub(crate) fn hear(&mut self, to: HostLife, mut event: HeartEvent) {
         let host = &mut self.hosts[to.host];
         let clock = host.clock(self.now);
         let granted = match &event {
-            Event::Granted { lease, .. } => Some(*lease),
+            HeartEvent::Granted { lease, .. } => Some(*lease),
             _ => None,
         };
         if let Some(lease) = granted {
             host.lease = Some(lease);
         }
-        if matches!(event, Event::StoreChanged { .. }) {
+        if matches!(event, HeartEvent::StoreChanged { .. }) {
             host.revision = self.store.data.revision;
         }
         if self.mutant == Mutant::CountsFromReceipt
-            && let Event::Granted { sent, .. } | Event::Renewed { sent, .. } = &mut event
+            && let HeartEvent::Granted { sent, .. } | HeartEvent::Renewed { sent, .. } = &mut event
         {
             *sent = clock;
         }
-        let stops = matches!(event, Event::Shutdown);
+        let stops = matches!(event, HeartEvent::Shutdown);
         let said = self.history_of(&event);
         let host = &mut self.hosts[to.host];
         let Some(heart) = host.heart.as_mut() else {
@@ -71,17 +71,17 @@ impl World {
         if done {
             self.hosts[to.host].die();
             let pause = self.rng.u64(..5 * SECOND);
-            return self.after(pause, Happening::Boot(to.host));
+            return self.after(pause, SimulationEvent::Boot(to.host));
         }
         self.set_timer(to, wake);
     }
 
-    fn history_of(&self, event: &Event) -> Option<String> {
+    fn history_of(&self, event: &HeartEvent) -> Option<String> {
         self.tells().then(|| format!("{event:?}"))
     }
 
     /// Sets the process's one timer, if it must come earlier than it would.
-    fn set_timer(&mut self, caller: Caller, wake: BootTime) {
+    fn set_timer(&mut self, caller: HostLife, wake: BootTime) {
         if wake == BootTime::NEVER {
             return;
         }
@@ -89,62 +89,65 @@ impl World {
         if self.hosts[caller.host].armed.is_none_or(|armed| armed > due + 3 * MS) {
             let at = due + self.rng.u64(..3 * MS);
             self.hosts[caller.host].armed = Some(at);
-            self.at(at, Happening::Wake(caller, at));
+            self.at(at, SimulationEvent::Wake(caller, at));
         }
     }
 
-    pub(crate) fn wake(&mut self, caller: Caller, set: u64) {
+    pub(crate) fn wake(&mut self, caller: HostLife, set: u64) {
         if self.hosts[caller.host].armed.take_if(|armed| *armed == set).is_some() {
-            self.hear(caller, Event::Tick);
+            self.hear(caller, HeartEvent::Tick);
         }
     }
 
-    fn carry_out(&mut self, from: Caller, command: Command) {
+    fn carry_out(&mut self, from: HostLife, command: HeartCommand) {
         match command {
-            Command::Start { key, deadline } => self.start(from, key, deadline),
-            Command::Extend { deadline, .. } => {
+            HeartCommand::Start { key, deadline } => self.start(from, key, deadline),
+            HeartCommand::Extend { deadline, .. } => {
                 for term in self.hosts[from.host].terms.values_mut() {
                     term.deadline = deadline;
                 }
             }
-            Command::Drain { key, .. } => {
-                self.turn_gate(from, &key, Phase::Draining);
+            HeartCommand::Drain { key, .. } => {
+                self.turn_gate(from, &key, GatePhase::Draining);
                 let longest = if self.calm { 200 * MS } else { 5 * SECOND };
                 let takes = self.rng.u64(..longest);
-                self.after(takes, Happening::ToHost(from, Event::Drained { key }));
+                self.after(takes, SimulationEvent::ToHost(from, HeartEvent::Drained { key }));
             }
-            Command::Stop { key, cause } => self.stop(from, key, &cause),
-            Command::Verify { key } => self.verify(from, key),
+            HeartCommand::Stop { key, cause } => self.stop(from, key, &cause),
+            HeartCommand::Verify { key } => self.verify(from, key),
             request => self.ask(from, Request::Command(request)),
         }
     }
 
     /// Enters the members, which takes its time, and longer where another has the host's name.
-    fn join(&mut self, host: Caller, lease: LeaseId) {
+    fn join(&mut self, host: HostLife, lease: LeaseId) {
         let takes = self.rng.u64(MS / 5..20 * MS);
         if self.faulty() && self.rng.u8(..16) == 0 {
             let reason = "another host is called so as well".to_owned();
-            self.after(takes, Happening::ToHost(host, Event::NotJoined { lease, reason }));
+            self.after(
+                takes,
+                SimulationEvent::ToHost(host, HeartEvent::NotJoined { lease, reason }),
+            );
             let later = takes + self.rng.u64(..8 * SECOND);
-            return self.after(later, Happening::ToHost(host, Event::Joined { lease }));
+            return self.after(later, SimulationEvent::ToHost(host, HeartEvent::Joined { lease }));
         }
-        self.after(takes, Happening::ToHost(host, Event::Joined { lease }));
+        self.after(takes, SimulationEvent::ToHost(host, HeartEvent::Joined { lease }));
     }
 
-    fn start(&mut self, from: Caller, key: LeaderKey, deadline: BootTime) {
+    fn start(&mut self, from: HostLife, key: LeaderKey, deadline: BootTime) {
         let robbed = self.store.was_robbed(&key);
-        let (phase, writer) = (Phase::Open, self.writer());
+        let (phase, writer) = (GatePhase::Open, self.writer());
         self.perform(from, &key);
         self.led(&key.group);
         let host = &mut self.hosts[from.host];
         host.highest.insert(key.group.clone(), key.token);
-        let (group, keeper) = (key.group.clone(), Keeper::default());
-        let term = Performance { key: key.clone(), deadline, phase, robbed, writer, keeper };
+        let (group, keeper) = (key.group.clone(), JobKeeper::default());
+        let term = SimulatedTerm { key: key.clone(), deadline, phase, robbed, writer, keeper };
         host.terms.insert(group, term);
         self.begin_job(from, &key);
     }
 
-    fn verify(&mut self, from: Caller, key: LeaderKey) {
+    fn verify(&mut self, from: HostLife, key: LeaderKey) {
         let seen = &mut self.hosts[from.host].seen;
         if self.store.exists(&key) {
             seen.insert(key.group.clone(), key.clone());
@@ -152,17 +155,17 @@ impl World {
             seen.remove(&key.group);
         }
         if self.mutant == Mutant::Unverified {
-            self.after(0, Happening::ToHost(from, Event::Verified { key, holds: true }));
+            self.after(0, SimulationEvent::ToHost(from, HeartEvent::Verified { key, holds: true }));
         } else {
-            self.ask(from, Request::Command(Command::Verify { key }));
+            self.ask(from, Request::Command(HeartCommand::Verify { key }));
         }
     }
 
     /// Closes the gate and begins the teardown. While the lease holds, that may take longer.
-    fn stop(&mut self, from: Caller, key: LeaderKey, cause: &Cause) {
-        self.turn_gate(from, &key, Phase::Closed);
+    fn stop(&mut self, from: HostLife, key: LeaderKey, cause: &EndCause) {
+        self.turn_gate(from, &key, GatePhase::Closed);
         if self.mutant == Mutant::ResignsEarly {
-            self.ask(from, Request::Command(Command::Resign { key: key.clone() }));
+            self.ask(from, Request::Command(HeartCommand::Resign { key: key.clone() }));
         }
         let budget = self.timings.stop_budget.as_nanos() as u64;
         let takes = match self.rng.u8(..4) {
@@ -173,27 +176,27 @@ impl World {
             _ => self.rng.u64(..budget),
         };
         if takes > budget && self.mutant != Mutant::NoWatchdog {
-            self.after(0, Happening::Watchdog(from, key.clone()));
+            self.after(0, SimulationEvent::Watchdog(from, key.clone()));
         }
-        self.after(takes, Happening::TornDown(from, key));
+        self.after(takes, SimulationEvent::TornDown(from, key));
     }
 
-    fn turn_gate(&mut self, caller: Caller, key: &LeaderKey, phase: Phase) {
+    fn turn_gate(&mut self, caller: HostLife, key: &LeaderKey, phase: GatePhase) {
         if let Some(term) = self.hosts[caller.host].terms.get_mut(&key.group) {
             term.phase = term.phase.max(phase);
         }
     }
 
-    pub(crate) fn torn_down(&mut self, caller: Caller, key: LeaderKey) {
+    pub(crate) fn torn_down(&mut self, caller: HostLife, key: LeaderKey) {
         self.hosts[caller.host].terms.remove(&key.group);
         if self.mutant == Mutant::Untold && self.hosts[caller.host].stopping {
             return;
         }
-        self.hear(caller, Event::Stopped { key });
+        self.hear(caller, HeartEvent::Stopped { key });
     }
 
     /// Ends the process if something of a term outlives its deadline by the budget.
-    pub(crate) fn watchdog(&mut self, caller: Caller, key: LeaderKey) {
+    pub(crate) fn watchdog(&mut self, caller: HostLife, key: LeaderKey) {
         let host = &self.hosts[caller.host];
         let Some(term) = host.term(&key) else { return };
         let patience = self.timings.stop_budget.as_nanos() as u64;
@@ -202,19 +205,22 @@ impl World {
             self.tell(|world| format!("{} aborts", world.hosts[caller.host].name));
             return self.crash(caller.host, true);
         }
-        self.at(ends, Happening::Watchdog(caller, key));
+        self.at(ends, SimulationEvent::Watchdog(caller, key));
     }
 
     /// A host that was told to stop has ended when everything has had its time and the lease,
     /// renewed to the last, has run out.
-    fn expect_an_end(&mut self, host: Caller) {
+    fn expect_an_end(&mut self, host: HostLife) {
         let timings = self.timings;
         let longest = timings.drain + timings.stop_limit + timings.ttl + timings.request_timeout;
-        self.after((longest + longest / 10).as_nanos() as u64, Happening::EndIsDue(host, self.now));
+        self.after(
+            (longest + longest / 10).as_nanos() as u64,
+            SimulationEvent::StopDeadline(host, self.now),
+        );
     }
 
     /// `since` it was told, or had its time.
-    pub(crate) fn end_is_due(&mut self, host: Caller, since: u64) {
+    pub(crate) fn end_is_due(&mut self, host: HostLife, since: u64) {
         if self.hosts[host.host].last_woke > since {
             // What a freeze has taken is given back.
             return self.expect_an_end(host);
@@ -236,22 +242,22 @@ impl World {
         if supervised {
             let notices = self.rng.u64(MS / 10..20 * MS);
             if let Some(lease) = lease {
-                self.after(notices, Happening::Supervise(host, lease));
+                self.after(notices, SimulationEvent::Supervise(host, lease));
             }
             let back_off = [0, 200 * MS, SECOND][self.rng.usize(..3)];
-            self.after(notices + back_off, Happening::Boot(host));
+            self.after(notices + back_off, SimulationEvent::Boot(host));
         } else {
             let pause = self.rng.u64(10 * MS..8 * SECOND);
-            self.after(pause, Happening::Boot(host));
+            self.after(pause, SimulationEvent::Boot(host));
         }
     }
 
     /// Revokes a dead process's lease, again and again until that is acknowledged.
     pub(crate) fn supervise(&mut self, host: usize, lease: LeaseId) {
-        let dead = Caller { host, life: NOBODY };
-        if !self.tell_store(dead, Command::Revoke { lease }) {
+        let dead = HostLife { host, life: NOBODY };
+        if !self.tell_store(dead, HeartCommand::Revoke { lease }) {
             let again = self.timings.request_timeout.as_nanos() as u64;
-            self.after(again, Happening::Supervise(host, lease));
+            self.after(again, SimulationEvent::Supervise(host, lease));
         }
     }
 }

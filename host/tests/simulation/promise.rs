@@ -46,14 +46,14 @@ pub(crate) enum Promise {
 
 /// A promise was broken.
 #[derive(Clone, Debug)]
-pub(crate) struct Broken {
+pub(crate) struct BrokenPromise {
     pub(crate) promise: Promise,
     /// The true time in nanoseconds.
     pub(crate) at: u64,
     pub(crate) story: String,
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for BrokenPromise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} at {:.3} s: {}", self.promise, self.at as f64 / 1e9, self.story)
     }

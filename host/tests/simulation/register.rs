@@ -4,7 +4,7 @@ use soloist_heart::LeaderKey;
 
 /// One write, as it is tried once or several times.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Write {
+pub(crate) struct RegisterWrite {
     /// Its guard: it is applied only as long as this key exists.
     pub(crate) key: LeaderKey,
     /// No other write has it.
@@ -15,7 +15,7 @@ pub(crate) struct Write {
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum WriteFate {
     Applied,
     /// The register is at another version; `last` was written last.
     Conflict {
@@ -36,12 +36,12 @@ pub(crate) struct Register {
 
 impl Register {
     /// Applies a write whose guard holds.
-    pub(crate) fn write(&mut self, write: &Write, conditional: bool) -> Fate {
+    pub(crate) fn write(&mut self, write: &RegisterWrite, conditional: bool) -> WriteFate {
         let version = self.log.len();
         if conditional && write.only_if != version {
-            return Fate::Conflict { version, last: self.log.last().copied() };
+            return WriteFate::Conflict { version, last: self.log.last().copied() };
         }
         self.log.push(write.id);
-        Fate::Applied
+        WriteFate::Applied
     }
 }

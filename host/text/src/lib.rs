@@ -32,7 +32,7 @@ pub fn rfc3339(ms: u64) -> String {
 }
 
 /// What is so, and why, if a reason is known.
-pub fn because(what: &str, reason: &str) -> String {
+pub fn with_reason(what: &str, reason: &str) -> String {
     if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") }
 }
 
@@ -41,7 +41,7 @@ pub const REFUSED_HELP: &str = "mend that in the plugins folder, which takes eff
                                        once, or in soloist.toml and start the host again";
 
 /// The first few names, and how many more there are.
-pub fn a_few(mut names: impl ExactSizeIterator<Item: fmt::Display>) -> String {
+pub fn list_few(mut names: impl ExactSizeIterator<Item: fmt::Display>) -> String {
     const FEW: usize = 3;
     let first: Vec<_> = names.by_ref().take(FEW).map(|name| name.to_string()).collect();
     let first = first.join(", ");
@@ -52,7 +52,7 @@ pub fn a_few(mut names: impl ExactSizeIterator<Item: fmt::Display>) -> String {
 }
 
 /// As much of a text as fits into so many bytes.
-pub fn cut(text: &str, most: usize) -> &str {
+pub fn truncate(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }
 
@@ -69,17 +69,17 @@ pub fn millis(span: Duration) -> u64 {
 /// Whether a character does something to the text around it, instead of standing for itself: it
 /// controls a terminal (C0, C1), begins a line, or turns the direction in which others are read
 /// (Unicode Standard Annex 9, table 2).
-pub fn steers(c: char) -> bool {
+pub fn affects_display(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `text` on one line, and with whatever steers made visible: what others wrote must not
 /// steer the terminal, or look as if somebody else had written it.
-pub fn tame(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     let mut tame = String::with_capacity(text.len());
     for c in text.chars() {
-        if steers(c) && c != '\t' {
+        if affects_display(c) && c != '\t' {
             tame.extend(c.escape_default());
         } else {
             tame.push(c);
@@ -90,11 +90,11 @@ pub fn tame(text: &str) -> String {
 
 /// The same for a text of JSON, which says the same after that. JSON itself lets all of these
 /// stand as they are but C0 (RFC 8259, section 7).
-pub fn tame_json(json: &str) -> String {
+pub fn sanitize_json(json: &str) -> String {
     let mut tame = String::with_capacity(json.len());
     for c in json.chars() {
         // Only between its values is there a new line.
-        if steers(c) && !matches!(c, '\t' | '\n' | '\r') {
+        if affects_display(c) && !matches!(c, '\t' | '\n' | '\r') {
             // Each of them takes one unit of UTF-16.
             tame += &format!("\\u{:04x}", u32::from(c));
         } else {
@@ -122,20 +122,20 @@ mod tests {
 
     #[test]
     fn nothing_steers_any_more() {
-        let tamed = tame(STEERING);
-        assert!(!tamed.chars().any(steers), "{tamed:?}");
+        let tamed = sanitize(STEERING);
+        assert!(!tamed.chars().any(affects_display), "{tamed:?}");
         assert!(tamed.contains("\\u{202e}") && tamed.contains("\\r\\n"), "{tamed}");
         // Nor is anything else touched: letters of all directions, accents, joined figures.
         let plain = "שלום مرحبا e\u{301} 👩\u{200d}🚀\ttab";
-        assert_eq!(tame(plain), plain);
+        assert_eq!(sanitize(plain), plain);
     }
 
     #[test]
     fn json_says_the_same_and_steers_nothing() {
         let value = serde_json::json!({ "name": STEERING, STEERING: [STEERING] });
         for json in [value.to_string(), format!("{value:#}\n")] {
-            let tamed = tame_json(&json);
-            assert!(!tamed.chars().any(|c| steers(c) && c != '\n'), "{tamed:?}");
+            let tamed = sanitize_json(&json);
+            assert!(!tamed.chars().any(|c| affects_display(c) && c != '\n'), "{tamed:?}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&tamed).unwrap(), value);
         }
     }

@@ -14,54 +14,54 @@ use rustls::{ClientConfig, crypto::ring};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::{Fresh, H2, HTTP_1, TlsError, authorities, pair};
+use super::{H2, HTTP_1, Reloadable, TlsError, load_authorities, load_key_pair};
 use soloist_config::TlsFiles;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Whom the other end is to be, and what this end shows. Clones are the same.
 #[derive(Clone)]
-pub struct Trust(Arc<Fresh<Configs>>);
+pub struct ClientTls(Arc<Reloadable<ProtocolConfigs>>);
 
 /// One for each protocol: connections are many.
-struct Configs {
+struct ProtocolConfigs {
     http_1: Arc<ClientConfig>,
     http_2: Arc<ClientConfig>,
 }
 
 /// What is spoken on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum HttpProtocol {
     /// HTTP/1.1.
     Http1,
     /// HTTP/2 from the first byte, as it is agreed on by ALPN.
     Http2,
 }
 
-impl Trust {
+impl ClientTls {
     /// Believes those whose certificates `ca` has signed, or one of the authorities that
     /// browsers trust; shows what is in `own`, if it is asked for that.
     pub fn new(ca: Option<PathBuf>, own: Option<Arc<TlsFiles>>) -> Result<Self, TlsError> {
         let files = client_files(ca.as_ref(), own.as_ref());
         let make = move || configs(ca.as_ref(), own.as_ref());
-        Ok(Self(Arc::new(Fresh::new(files, make)?)))
+        Ok(Self(Arc::new(Reloadable::new(files, make)?)))
     }
 
     /// What makes connections for `protocol`, by `http` where there is no TLS.
-    pub fn connector(&self, mut http: HttpConnector, protocol: Protocol) -> Connector {
+    pub fn connector(&self, mut http: HttpConnector, protocol: HttpProtocol) -> MaybeTlsConnector {
         http.enforce_http(false);
-        Connector { http, trust: self.clone(), protocol }
+        MaybeTlsConnector { http, trust: self.clone(), protocol }
     }
 }
 
-fn configs(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<Configs, TlsError> {
+fn configs(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<ProtocolConfigs, TlsError> {
     let config = config(ca, own)?;
     let speaking = |protocol: &[u8]| {
         let mut config = config.clone();
         config.alpn_protocols = vec![protocol.to_vec()];
         Arc::new(config)
     };
-    Ok(Configs { http_1: speaking(HTTP_1), http_2: speaking(H2) })
+    Ok(ProtocolConfigs { http_1: speaking(HTTP_1), http_2: speaking(H2) })
 }
 
 /// Believes those whose certificates `ca` has signed, or one of the authorities that browsers
@@ -72,12 +72,12 @@ pub fn config(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<Clien
         .map_err(TlsError::Setup)?;
     let config = match ca {
         None => config.with_webpki_roots(),
-        Some(file) => config.with_root_certificates(authorities(file)?),
+        Some(file) => config.with_root_certificates(load_authorities(file)?),
     };
     match own {
         None => Ok(config.with_no_client_auth()),
         Some(files) => {
-            let (chain, key) = pair(files)?;
+            let (chain, key) = load_key_pair(files)?;
             let failed = |source| TlsError::Pair { files: Arc::clone(files), source };
             config.with_client_auth_cert(chain, key).map_err(failed)
         }
@@ -92,13 +92,13 @@ pub fn client_files(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Vec<Pa
 
 /// Makes connections.
 #[derive(Clone)]
-pub struct Connector {
+pub struct MaybeTlsConnector {
     http: HttpConnector,
-    trust: Trust,
-    protocol: Protocol,
+    trust: ClientTls,
+    protocol: HttpProtocol,
 }
 
-impl Service<Uri> for Connector {
+impl Service<Uri> for MaybeTlsConnector {
     type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
@@ -112,8 +112,8 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let configs = trust.0.get().await;
             let config = match protocol {
-                Protocol::Http1 => &configs.http_1,
-                Protocol::Http2 => &configs.http_2,
+                HttpProtocol::Http1 => &configs.http_1,
+                HttpProtocol::Http2 => &configs.http_2,
             };
             HttpsConnector::from((http, Arc::clone(config))).call(uri).await
         })

@@ -4,7 +4,7 @@
 //! on; where the new ones cannot be used, the old ones go on, and the log says so.
 
 mod client;
-mod fresh;
+mod reloadable;
 mod server;
 
 use std::{
@@ -21,9 +21,9 @@ use rustls::{
 };
 
 pub use self::{
-    client::{Connector, Protocol, Trust, client_files, config as client_config},
-    fresh::Fresh,
-    server::Acceptor,
+    client::{ClientTls, HttpProtocol, MaybeTlsConnector, client_files, config as client_config},
+    reloadable::Reloadable,
+    server::ReloadingAcceptor,
 };
 use soloist_config::{TlsFiles, small_file};
 
@@ -75,7 +75,7 @@ pub enum TlsError {
 }
 
 /// The certificates of `file`, of which there is at least one.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn load_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let what = "a certificate";
     let failed = |source| TlsError::File { file: file.to_owned(), what, source };
     let bytes = small_file::read(file).map_err(pem::Error::Io).map_err(failed)?;
@@ -88,10 +88,10 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 /// The certificate and the key in `files`.
-fn pair(
+fn load_key_pair(
     files: &TlsFiles,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
-    let chain = certificates(&files.cert)?;
+    let chain = load_certificates(&files.cert)?;
     let read = small_file::read(&files.key).map_err(pem::Error::Io);
     let key = read.and_then(|bytes| PrivateKeyDer::from_pem_slice(&bytes));
     let key =
@@ -100,9 +100,9 @@ fn pair(
 }
 
 /// The authorities in `file`.
-pub fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
+pub fn load_authorities(file: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(file)? {
+    for certificate in load_certificates(file)? {
         let failed = |source: rustls::Error| TlsError::Authority {
             file: file.to_owned(),
             source: source.into(),

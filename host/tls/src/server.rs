@@ -6,7 +6,7 @@ use rustls::{ServerConfig, crypto::ring, server::WebPkiClientVerifier};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{Fresh, H2, HTTP_1, TlsError, authorities, pair};
+use super::{H2, HTTP_1, Reloadable, TlsError, load_authorities, load_key_pair};
 use soloist_config::TlsFiles;
 
 /// The protocols that are spoken within TLS, the best one first (RFC 7301).
@@ -14,24 +14,24 @@ const PROTOCOLS: [&[u8]; 2] = [H2, HTTP_1];
 
 /// Accepts connections within TLS. Clones are the same.
 #[derive(Clone)]
-pub struct Acceptor(Arc<Fresh<Arc<ServerConfig>>>);
+pub struct ReloadingAcceptor(Arc<Reloadable<Arc<ServerConfig>>>);
 
-impl Acceptor {
+impl ReloadingAcceptor {
     /// What accepts with the certificate and the key in `files`.
     pub fn new(files: &Arc<TlsFiles>) -> Result<Self, TlsError> {
-        Self::of(files, None)
+        Self::build(files, None)
     }
 
     /// The same; who shows a certificate that `authority` has signed is known by that, and one
     /// that it has not signed is refused. Who shows none is accepted.
-    pub fn knowing(files: &Arc<TlsFiles>, authority: PathBuf) -> Result<Self, TlsError> {
-        Self::of(files, Some(authority))
+    pub fn with_client_ca(files: &Arc<TlsFiles>, authority: PathBuf) -> Result<Self, TlsError> {
+        Self::build(files, Some(authority))
     }
 
-    fn of(files: &Arc<TlsFiles>, authority: Option<PathBuf>) -> Result<Self, TlsError> {
+    fn build(files: &Arc<TlsFiles>, authority: Option<PathBuf>) -> Result<Self, TlsError> {
         let watched = [files.cert.clone(), files.key.clone()].into_iter().chain(authority.clone());
         let files = Arc::clone(files);
-        let fresh = Fresh::new(watched.collect(), move || config(&files, authority.as_ref()))?;
+        let fresh = Reloadable::new(watched.collect(), move || config(&files, authority.as_ref()))?;
         Ok(Self(Arc::new(fresh)))
     }
 
@@ -46,7 +46,7 @@ fn config(
     files: &Arc<TlsFiles>,
     authority: Option<&PathBuf>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let (chain, key) = pair(files)?;
+    let (chain, key) = load_key_pair(files)?;
     let failed = |source| TlsError::Pair { files: Arc::clone(files), source };
     let provider = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -55,7 +55,7 @@ fn config(
     let config = match authority {
         None => config.with_no_client_auth(),
         Some(file) => {
-            let roots = Arc::new(authorities(file)?);
+            let roots = Arc::new(load_authorities(file)?);
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
                 .allow_unauthenticated()
                 .build();

@@ -14,15 +14,15 @@
 //! - A collector that is slow or gone holds nothing up: spans wait in a queue of bounded
 //!   length, and are dropped when that is full.
 
-mod context;
-mod courier;
-mod export;
-mod span;
+mod collector_client;
+mod trace_context;
+mod trace_exporter;
+mod trace_span;
 
 pub use opentelemetry::KeyValue;
 
-pub use self::{context::TraceContext, export::TracesError};
+pub use self::{trace_context::TraceContext, trace_exporter::TracesError};
 pub use self::{
-    export::Exporter,
-    span::{Role, Span},
+    trace_exporter::TraceExporter,
+    trace_span::{SpanRole, TraceSpan},
 };

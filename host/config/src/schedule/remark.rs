@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 
 use super::{
     Schedule,
-    wall::{Jump, Wall},
+    zone_clock::{ClockChange, ZoneClock},
     zoned,
 };
 
@@ -17,9 +17,9 @@ const TOLD_MAX: usize = 3;
 
 /// A moment as the clock of a zone shows it, as in `Sun 2026-03-29 03:00:00 +02:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown(pub DateTime<Utc>, pub Tz);
+pub struct ZonedMoment(pub DateTime<Utc>, pub Tz);
 
-impl fmt::Display for Shown {
+impl fmt::Display for ZonedMoment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.with_timezone(&self.1).format("%a %Y-%m-%d %H:%M:%S %:z").fmt(f)
     }
@@ -31,19 +31,24 @@ impl Schedule {
     #[must_use]
     pub fn remark(&self, at: DateTime<Utc>, zone: Tz) -> Option<String> {
         if let Self::Cron(pattern, own) = self {
-            let wall = Wall(*own);
+            let wall = ZoneClock(*own);
             if let Some(jump) = wall.jump_on(wall.shows(at).date()) {
                 let made_up_for = zoned(pattern, *own).made_up_for(at);
-                return Some(told(wall, jump, at, &made_up_for));
+                return Some(explanation(wall, jump, at, &made_up_for));
             }
         }
-        let wall = Wall(zone);
+        let wall = ZoneClock(zone);
         let jump = wall.jump_on(wall.shows(at).date())?;
-        Some(told(wall, jump, at, &[]))
+        Some(explanation(wall, jump, at, &[]))
     }
 }
 
-fn told(wall: Wall, jump: Jump, at: DateTime<Utc>, made_up_for: &[NaiveDateTime]) -> String {
+fn explanation(
+    wall: ZoneClock,
+    jump: ClockChange,
+    at: DateTime<Utc>,
+    made_up_for: &[NaiveDateTime],
+) -> String {
     let (from, to) = (time(&jump.from), time(&jump.to));
     if jump.to > jump.from {
         let set = format!("the clock is set from {from} forwards to {to}");

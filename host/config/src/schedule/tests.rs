@@ -137,7 +137,7 @@ fn what_there_is_to_say_of_a_night_of_change() {
     // Whoever looks by another clock is told of that one.
     let every = schedule("every 1h", "UTC").remark(at("2026-03-29T12:00:00Z"), Tz::Europe__Berlin);
     assert_eq!(every.as_deref(), Some(forwards));
-    let shown = Shown(at("2026-03-29T01:00:00Z"), Tz::Europe__Berlin).to_string();
+    let shown = ZonedMoment(at("2026-03-29T01:00:00Z"), Tz::Europe__Berlin).to_string();
     assert_eq!(shown, "Sun 2026-03-29 03:00:00 +02:00");
 }
 

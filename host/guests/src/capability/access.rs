@@ -13,21 +13,21 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use super::{
-    BlockingPool, BlockingPools, Calls, Lines,
+    BlockingPool, BlockingPools, LogBuffers, TaskCaller,
+    action_log::ActionLog,
     http::{self, HttpClient},
-    log::Console,
-    settings,
+    wasi_config,
 };
 use soloist_config::{Grants, Limits};
 use soloist_heart::LeaderKey;
 use soloist_leadership::Gate;
 use soloist_resources::budget::Account;
-use soloist_stores::State;
-use soloist_telemetry::{measure::GuestMemory, repeats::Repeats};
+use soloist_stores::StateStore;
+use soloist_telemetry::{log_throttle::LogThrottle, measure::GuestMemoryGauge};
 
 /// What a guest brings about that concerns the whole term.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum TermNotice {
     /// A guest asks this host to give the leadership up.
     Resign {
         /// The guest's action.
@@ -47,11 +47,11 @@ pub struct TermLink {
     /// The key that the leadership was won with; it guards every write.
     pub key: LeaderKey,
     /// Where actions keep their state.
-    pub state: Arc<dyn State>,
+    pub state: Arc<dyn StateStore>,
     /// Where notices go.
-    pub notices: UnboundedSender<Notice>,
+    pub notices: UnboundedSender<TermNotice>,
     /// Who has the tasks done that guests call.
-    pub calls: Option<Arc<dyn Calls>>,
+    pub calls: Option<Arc<dyn TaskCaller>>,
 }
 
 impl TermLink {
@@ -65,7 +65,7 @@ impl TermLink {
             "the store refused a write: the leadership has passed to another host, or may have",
         );
         // Nobody listens where the term is ending already.
-        let _ = self.notices.send(Notice::Fenced);
+        let _ = self.notices.send(TermNotice::Fenced);
     }
 }
 
@@ -93,7 +93,7 @@ impl Spawner {
 
     /// Starts `work`; it ends early when the guard is dropped. Nothing comes of it when the
     /// term ends it.
-    pub fn begin<T: Send + 'static>(
+    pub fn spawn_cancellable<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> (oneshot::Receiver<T>, DropGuard) {
@@ -111,11 +111,11 @@ impl Spawner {
     /// Has `work` done while a guest waits for it: not by the guest's own future, which may
     /// be kept from the processor (`plugin/pace.rs`) while the work holds what others wait
     /// for, be it a lock, a place or a connection.
-    pub async fn apart<T: Send + 'static>(
+    pub async fn run_in_task<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        let (told, _end) = self.begin(work);
+        let (told, _end) = self.spawn_cancellable(work);
         told.await.ok()
     }
 }
@@ -133,7 +133,7 @@ impl std::fmt::Debug for Spawner {
 }
 
 /// Made once for an action under a term, and shared by all of its instances.
-pub struct Access {
+pub struct ActionAccess {
     /// The action's name.
     pub action: Arc<str>,
     /// What its settings grant.
@@ -143,7 +143,7 @@ pub struct Access {
     /// The term; nothing, for a hook that runs while the host stands by.
     pub term: Option<TermLink>,
     /// Who has the tasks done that it calls.
-    calls: Option<Arc<dyn Calls>>,
+    task_caller: Option<Arc<dyn TaskCaller>>,
     /// The threads on which its instances block.
     pub(super) blocking: Arc<BlockingPool>,
     /// What the host holds for them.
@@ -153,11 +153,11 @@ pub struct Access {
     /// What its settings tell it.
     pub(super) settings: WasiConfigVariables,
     /// The memory of each instance, in bytes at most.
-    pub(super) memory: usize,
+    pub(super) memory_max: usize,
     /// What they have of it, all together.
-    pub(super) memory_of_all: GuestMemory,
+    pub(super) memory_of_all: GuestMemoryGauge,
     /// What all instances print, together.
-    pub(super) console: Arc<Console>,
+    pub(super) log: Arc<ActionLog>,
     http: OnceLock<HttpClient>,
     /// One increment waits for the other, so that they do not conflict.
     pub(super) increments: Mutex<()>,
@@ -165,14 +165,14 @@ pub struct Access {
     pub(super) resigning: AtomicBool,
     state_denied: AtomicBool,
     /// Where it wanted to connect, which nothing grants.
-    pub(super) sockets_denied: Repeats,
+    pub(super) sockets_denied: LogThrottle,
     /// What it wanted to send where nothing is granted.
-    pub(super) requests_denied: Arc<Repeats>,
+    pub(super) requests_denied: Arc<LogThrottle>,
     /// Told when another version of the action takes this one's place.
     retired: CancellationToken,
 }
 
-impl std::fmt::Debug for Access {
+impl std::fmt::Debug for ActionAccess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (gate, term) = (&self.gate, &self.term);
         let mut shown = f.debug_struct("Access");
@@ -180,7 +180,7 @@ impl std::fmt::Debug for Access {
     }
 }
 
-impl Access {
+impl ActionAccess {
     /// What `grants` let `action` reach under `term`, within `limits`; `spawner`
     /// starts what that takes.
     #[must_use]
@@ -192,62 +192,62 @@ impl Access {
         spawner: Spawner,
     ) -> Self {
         let (gate, calls) = (Arc::clone(&term.gate), term.calls.clone());
-        Self::behind(gate, Some(term), calls, action, grants, limits, spawner)
+        Self::build(gate, Some(term), calls, action, grants, limits, spawner)
     }
 
     /// The same outside of a term, as long as `gate` lets it: there is no state then.
-    pub fn outside(
+    pub fn without_term(
         action: Arc<str>,
         grants: Arc<Grants>,
         limits: &Limits,
         gate: Arc<Gate>,
-        calls: Option<Arc<dyn Calls>>,
+        calls: Option<Arc<dyn TaskCaller>>,
         spawner: Spawner,
     ) -> Self {
-        Self::behind(gate, None, calls, action, grants, limits, spawner)
+        Self::build(gate, None, calls, action, grants, limits, spawner)
     }
 
-    fn behind(
+    fn build(
         gate: Arc<Gate>,
         term: Option<TermLink>,
-        calls: Option<Arc<dyn Calls>>,
+        task_caller: Option<Arc<dyn TaskCaller>>,
         action: Arc<str>,
         grants: Arc<Grants>,
         limits: &Limits,
         spawner: Spawner,
     ) -> Self {
         Self {
-            settings: settings::variables(&grants),
-            memory: limits.memory,
-            memory_of_all: GuestMemory::of(&action),
-            console: Console::new(action.clone(), gate.clone(), limits.log).into(),
+            settings: wasi_config::variables(&grants),
+            memory_max: limits.memory,
+            memory_of_all: GuestMemoryGauge::of(&action),
+            log: ActionLog::new(action.clone(), gate.clone(), limits.log).into(),
             blocking: BlockingPools::default().of(&action),
             account: Account::alone(&action),
             action,
             grants,
             gate,
             term,
-            calls,
+            task_caller,
             spawner,
             http: OnceLock::new(),
             increments: Mutex::default(),
             resigning: AtomicBool::default(),
             state_denied: AtomicBool::default(),
-            sockets_denied: Repeats::default(),
+            sockets_denied: LogThrottle::default(),
             requests_denied: Arc::default(),
             retired: CancellationToken::new(),
         }
     }
 
     /// The same; the latest lines that the guests print are kept in `lines`.
-    pub fn printing_to(self, lines: &Lines) -> Self {
-        self.console.keep_on(lines.of(&self.action));
+    pub fn with_log_buffers(self, lines: &LogBuffers) -> Self {
+        self.log.set_buffer(lines.of(&self.action));
         self
     }
 
     /// The same; where the guests block, they do so on threads of `blocking`, and what is held
     /// for them is charged to `account`.
-    pub fn equipped(self, blocking: &Arc<BlockingPool>, account: &Account) -> Self {
+    pub fn with_resources(self, blocking: &Arc<BlockingPool>, account: &Account) -> Self {
         Self { blocking: Arc::clone(blocking), account: account.clone(), ..self }
     }
 
@@ -271,8 +271,8 @@ impl Access {
     }
 
     /// Who has the tasks done that it calls, if anybody.
-    pub(super) fn calls(&self) -> Option<Arc<dyn Calls>> {
-        self.calls.clone()
+    pub(super) fn task_caller(&self) -> Option<Arc<dyn TaskCaller>> {
+        self.task_caller.clone()
     }
 
     /// The client of the action in this term; it keeps connections open.
@@ -287,14 +287,14 @@ impl Access {
     }
 
     /// Tells, once a term, that state was asked for which is not granted.
-    pub(super) fn state_denied(&self) {
+    pub(super) fn warn_state_denied(&self) {
         if !self.state_denied.swap(true, Ordering::Relaxed) {
             let name = &self.action;
             let what = format!(
                 "state denied: `state = true` in [action.{name}] lets the plugin keep state (wasi:keyvalue)"
             );
             tracing::warn!(action = %name, token = self.gate().term().token.0, "{what}");
-            self.console.note(&what);
+            self.log.add_host_line(&what);
         }
     }
 }

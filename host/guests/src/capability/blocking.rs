@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use soloist_heart::clock::BootTime;
-use soloist_telemetry::{measure, repeats::Repeats};
+use soloist_telemetry::{log_throttle::LogThrottle, measure};
 
 /// How many calls of an action block at the same time; the next ones wait.
 const THREADS: usize = 32;
@@ -50,12 +50,12 @@ pub struct BlockingPools(Arc<Mutex<BTreeMap<Arc<str>, Arc<BlockingPool>>>>);
 /// The pool of one action. Its threads come when they are needed.
 pub struct BlockingPool {
     action: Arc<str>,
-    runtime: OnceLock<Detached>,
+    runtime: OnceLock<DetachedRuntime>,
     /// The latest look for a thread that is to be had.
-    look: Mutex<Option<Look>>,
+    probe: Mutex<Option<ThreadProbe>>,
     /// Whether that look found none.
-    hangs: AtomicBool,
-    trouble: Repeats,
+    exhausted: AtomicBool,
+    throttle: LogThrottle,
 }
 
 /// No thread of the pool comes back.
@@ -64,13 +64,13 @@ pub struct BlockingPool {
     "its files do not answer: {THREADS} calls have not come back for {} s; look at the file systems of its `folders`, and for pipes in them",
     HANGS.as_secs()
 )]
-pub struct Hangs;
+pub struct PoolExhausted;
 
 /// A runtime that is let go without waiting for its threads.
-struct Detached(Option<Runtime>);
+struct DetachedRuntime(Option<Runtime>);
 
 /// A question to the pool that is answered as soon as it has a thread.
-struct Look {
+struct ThreadProbe {
     at: BootTime,
     answer: JoinHandle<()>,
 }
@@ -86,8 +86,15 @@ impl BlockingPools {
 
 impl BlockingPool {
     fn new(action: &Arc<str>) -> Self {
-        let (runtime, look, hangs) = (OnceLock::new(), Mutex::default(), AtomicBool::new(false));
-        Self { action: Arc::clone(action), runtime, look, hangs, trouble: Repeats::default() }
+        let (runtime, probe, exhausted) =
+            (OnceLock::new(), Mutex::default(), AtomicBool::new(false));
+        Self {
+            action: Arc::clone(action),
+            runtime,
+            probe,
+            exhausted,
+            throttle: LogThrottle::default(),
+        }
     }
 
     /// Runs a guest: where it blocks, it blocks threads of this pool. What it starts beside
@@ -107,7 +114,7 @@ impl BlockingPool {
     ///
     /// # Errors
     /// The machine has no thread for it.
-    pub fn begin<T>(&self, step: impl FnOnce() -> T) -> io::Result<T> {
+    pub fn enter<T>(&self, step: impl FnOnce() -> T) -> io::Result<T> {
         let pool = self.handle()?;
         let _within = pool.enter();
         Ok(step())
@@ -122,7 +129,7 @@ impl BlockingPool {
         &self,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
-        let mut begun = TakenBack(self.handle()?.spawn_blocking(call));
+        let mut begun = AbortOnDrop(self.handle()?.spawn_blocking(call));
         // It fails where the host ends.
         (&mut begun.0).await.map_err(io::Error::other)
     }
@@ -131,42 +138,42 @@ impl BlockingPool {
     ///
     /// # Errors
     /// All of them hang.
-    pub fn check(&self) -> Result<(), Hangs> {
-        let hangs = self.look_for_a_thread(BootTime::now());
+    pub fn check(&self) -> Result<(), PoolExhausted> {
+        let hangs = self.probe_exhausted(BootTime::now());
         let action = &self.action;
         if hangs {
-            self.trouble.happened(|told| {
-                tracing::warn!(event = "files-hang", %action, "action {action} fails: {Hangs}{told}");
+            self.throttle.report(|told| {
+                tracing::warn!(event = "files-hang", %action, "action {action} fails: {PoolExhausted}{told}");
             });
-        } else if self.hangs.load(Ordering::Relaxed) {
-            self.trouble.over(|told| {
+        } else if self.exhausted.load(Ordering::Relaxed) {
+            self.throttle.over(|told| {
                 tracing::info!(event = "files-back", %action, "the files of action {action} answer again{told}");
             });
         }
-        self.hangs.store(hangs, Ordering::Relaxed);
-        if hangs { Err(Hangs) } else { Ok(()) }
+        self.exhausted.store(hangs, Ordering::Relaxed);
+        if hangs { Err(PoolExhausted) } else { Ok(()) }
     }
 
     /// Takes a look, unless one was taken lately, and tells what the latest has shown.
-    fn look_for_a_thread(&self, now: BootTime) -> bool {
-        let mut look = self.look.lock();
+    fn probe_exhausted(&self, now: BootTime) -> bool {
+        let mut look = self.probe.lock();
         match &*look {
             Some(before) if !before.answer.is_finished() => return now.since(before.at) >= HANGS,
             Some(before) if now.since(before.at) < LOOK => return false,
             _ => {}
         }
         // Without a runtime nothing blocks yet.
-        if let Some(handle) = self.runtime.get().and_then(Detached::handle) {
-            *look = Some(Look { at: now, answer: handle.spawn_blocking(|| ()) });
+        if let Some(handle) = self.runtime.get().and_then(DetachedRuntime::handle) {
+            *look = Some(ThreadProbe { at: now, answer: handle.spawn_blocking(|| ()) });
         }
         false
     }
 
     fn handle(&self) -> io::Result<Handle> {
-        if let Some(handle) = self.runtime.get().and_then(Detached::handle) {
+        if let Some(handle) = self.runtime.get().and_then(DetachedRuntime::handle) {
             return Ok(handle);
         }
-        let made = Detached(Some(runtime(&measure::blocking_threads(&self.action))?));
+        let made = DetachedRuntime(Some(build_runtime(&measure::blocking_threads(&self.action))?));
         // Another may have been first; its own is kept then.
         let runtime = self.runtime.get_or_init(|| made);
         runtime.handle().ok_or_else(|| io::Error::other("the host ends"))
@@ -180,7 +187,7 @@ thread_local! {
 
 /// With one thread that drives what guests wait for, beside those that block, which `blocking`
 /// counts.
-fn runtime(blocking: &Gauge) -> io::Result<Runtime> {
+fn build_runtime(blocking: &Gauge) -> io::Result<Runtime> {
     let (started, stopped) = (blocking.clone(), blocking.clone());
     // The one that drives is none that blocks.
     let drives = AtomicBool::new(true);
@@ -204,13 +211,13 @@ fn runtime(blocking: &Gauge) -> io::Result<Runtime> {
         .build()
 }
 
-impl Detached {
+impl DetachedRuntime {
     fn handle(&self) -> Option<Handle> {
         self.0.as_ref().map(|runtime| runtime.handle().clone())
     }
 }
 
-impl Drop for Detached {
+impl Drop for DetachedRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -218,9 +225,9 @@ impl Drop for Detached {
     }
 }
 
-struct TakenBack<T>(JoinHandle<T>);
+struct AbortOnDrop<T>(JoinHandle<T>);
 
-impl<T> Drop for TakenBack<T> {
+impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -265,15 +272,15 @@ mod tests {
         let (_hanging, guard) = hang(&web, 20 * THREADS);
         while !is_held(&web).await {}
         let now = BootTime::now();
-        assert!(!web.look_for_a_thread(now), "it has just been asked");
-        assert!(web.look_for_a_thread(now + HANGS));
-        assert!(!other.look_for_a_thread(now + HANGS));
+        assert!(!web.probe_exhausted(now), "it has just been asked");
+        assert!(web.probe_exhausted(now + HANGS));
+        assert!(!other.probe_exhausted(now + HANGS));
         assert!(!is_held(&other).await);
         assert!(Arc::ptr_eq(&web, &pools.of(&"web".into())), "another term finds the same");
         // The host ends though its threads do not.
         drop(guard);
         while is_held(&web).await {}
-        while web.look_for_a_thread(now + HANGS) {
+        while web.probe_exhausted(now + HANGS) {
             tokio::task::yield_now().await;
         }
     }
@@ -282,7 +289,7 @@ mod tests {
     #[test]
     fn a_runtime_that_is_let_go_takes_nothing_off_the_count() {
         let count = Arc::new(AtomicU64::new(0));
-        let runtime = runtime(&Gauge::from_arc(Arc::clone(&count))).unwrap();
+        let runtime = build_runtime(&Gauge::from_arc(Arc::clone(&count))).unwrap();
         let (begun, begins) = mpsc::channel();
         let blocks = runtime.spawn_blocking(move || begun.send(()));
         begins.recv().unwrap();

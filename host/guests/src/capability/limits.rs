@@ -2,7 +2,7 @@
 
 use wasmtime::ResourceLimiter;
 
-use soloist_telemetry::measure::GuestMemory;
+use soloist_telemetry::measure::GuestMemoryGauge;
 
 /// The elements of each table.
 const TABLE_ELEMENTS: usize = 20_000;
@@ -22,12 +22,12 @@ pub struct InstanceLimits {
     memory: usize,
     memory_max: usize,
     /// That of all instances of its action.
-    total: GuestMemory,
+    total: GuestMemoryGauge,
 }
 
 impl InstanceLimits {
     /// So much memory at most, in bytes, which counts in `total`.
-    pub fn new(memory_max: usize, total: GuestMemory) -> Self {
+    pub fn new(memory_max: usize, total: GuestMemoryGauge) -> Self {
         Self { memory: 0, memory_max, total }
     }
 }
@@ -60,7 +60,7 @@ impl ResourceLimiter for InstanceLimits {
 
 impl Drop for InstanceLimits {
     fn drop(&mut self) {
-        self.total.give_back(self.memory);
+        self.total.shrink(self.memory);
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn memories_are_counted_together() {
         const MEMORY: usize = 2 << 20;
-        let mut limits = InstanceLimits::new(MEMORY, GuestMemory::of(&"a".into()));
+        let mut limits = InstanceLimits::new(MEMORY, GuestMemoryGauge::of(&"a".into()));
         assert!(limits.memory_growing(0, MEMORY / 2, None).unwrap());
         assert!(!limits.memory_growing(0, MEMORY / 2 + 1, None).unwrap());
         assert!(limits.memory_growing(MEMORY / 2, MEMORY, None).unwrap());

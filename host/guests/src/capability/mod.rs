@@ -26,42 +26,42 @@
 //! a guest that computes (`plugin/guest.rs`).
 
 mod access;
+mod action_log;
 mod blocking;
-mod errand;
+mod guest_state;
 mod http;
+mod invocation;
 mod keyvalue;
 mod limits;
-mod lines;
-mod log;
-mod logging;
-mod machine;
-mod meter;
+mod log_buffer;
+mod log_rate_limiter;
+mod output_tail;
+mod own_address;
 mod replace;
-mod settings;
 mod sockets;
-mod stamp;
-mod state;
-mod tail;
 mod tasks;
 pub mod term;
+mod term_headers;
 #[cfg(test)]
 mod test_gate;
 #[cfg(test)]
 mod versions;
 mod wasi;
+mod wasi_config;
+mod wasi_logging;
 
 use wasmtime::component::Linker;
 
-pub use access::{Access, Notice, Spawner, TermLink};
-pub use blocking::{BlockingPool, BlockingPools, Hangs};
-pub use errand::Errand;
+pub use access::{ActionAccess, Spawner, TermLink, TermNotice};
+pub use blocking::{BlockingPool, BlockingPools, PoolExhausted};
+pub use guest_state::GuestState;
+pub use invocation::Invocation;
 pub use limits::HOSTCALL;
-pub use lines::{LINES_MAX, Lines, LogLine, Shelf};
-pub use stamp::Stamp;
-pub use state::GuestState;
-pub use tail::Tail;
-pub use tasks::{ATTEMPTS_MAX, CallError, Calls, CastFault, Done, Order};
-pub use term::{Heed, one_line};
+pub use log_buffer::{LINES_MAX, LogBuffer, LogBuffers, LogLine};
+pub use output_tail::OutputTail;
+pub use tasks::{ATTEMPTS_MAX, CallError, CastFailure, TaskCaller, TaskReply, TaskRequest};
+pub use term::{EndingInterest, one_line};
+pub use term_headers::TermHeaders;
 #[cfg(test)]
 pub(crate) use test_gate::test_gate;
 
@@ -96,12 +96,12 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>>
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
     sockets::add_to_linker(&mut linker)?;
-    settings::add_to_linker(&mut linker, GuestState::settings)?;
+    wasi_config::add_to_linker(&mut linker, GuestState::settings)?;
     http::add_to_linker(&mut linker)?;
     keyvalue::add_to_linker(&mut linker)?;
     term::add_to_linker(&mut linker, GuestState::term)?;
     tasks::add_to_linker(&mut linker, GuestState::tasks)?;
-    logging::add_to_linker(&mut linker)?;
+    wasi_logging::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

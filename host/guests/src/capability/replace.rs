@@ -19,7 +19,7 @@ where
     P: ComponentNamedList + Lift + 'static,
     R: ComponentNamedList + Lower + 'static,
 {
-    shadow(linker, interface, name, |instance| instance.func_wrap(name, function))
+    define_over(linker, interface, name, |instance| instance.func_wrap(name, function))
 }
 
 /// The same of a function that waits.
@@ -39,17 +39,17 @@ where
     P: ComponentNamedList + Lift + 'static,
     R: ComponentNamedList + Lower + 'static,
 {
-    shadow(linker, interface, name, |instance| instance.func_wrap_async(name, function))
+    define_over(linker, interface, name, |instance| instance.func_wrap_async(name, function))
 }
 
 /// Lets `put` put a function in the place of one that is there.
-fn shadow(
+fn define_over(
     linker: &mut Linker<GuestState>,
     interface: &str,
     name: &str,
     put: impl FnOnce(&mut LinkerInstance<'_, GuestState>) -> wasmtime::Result<()>,
 ) -> wasmtime::Result<()> {
-    is_there(linker, interface, name)?;
+    check_defined(linker, interface, name)?;
     linker.allow_shadowing(true);
     let replaced = put(&mut linker.instance(interface)?);
     linker.allow_shadowing(false);
@@ -57,7 +57,11 @@ fn shadow(
 }
 
 /// Fails where there is nothing to replace.
-fn is_there(linker: &mut Linker<GuestState>, interface: &str, name: &str) -> wasmtime::Result<()> {
+fn check_defined(
+    linker: &mut Linker<GuestState>,
+    interface: &str,
+    name: &str,
+) -> wasmtime::Result<()> {
     let nothing = |_: StoreContextMut<'_, GuestState>, (): ()| Ok(());
     // What is there already is refused, unless it may be shadowed.
     if linker.instance(interface)?.func_wrap(name, nothing).is_ok() {

@@ -13,7 +13,7 @@ use wasmtime::{
 };
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
-use super::{Access, Notice};
+use super::{ActionAccess, TermNotice};
 use bindings::soloist::plugin::term::{Host, TermInfo};
 use soloist_heart::clock::BootTime;
 use soloist_leadership::Gate;
@@ -35,15 +35,15 @@ const REASON_MAX: usize = 200;
 /// Whether an instance asked to be told of the term's end, so that it is waited
 /// for. Clones are of the same instance.
 #[derive(Clone, Debug, Default)]
-pub struct Heed(Arc<AtomicBool>);
+pub struct EndingInterest(Arc<AtomicBool>);
 
-impl Heed {
+impl EndingInterest {
     /// Whether it asked.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 
-    fn ask(&self) {
+    fn register(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
@@ -51,19 +51,19 @@ impl Heed {
 /// What the capability keeps for an instance.
 #[derive(Debug)]
 pub struct TermCtx {
-    access: Arc<Access>,
-    heed: Heed,
+    access: Arc<ActionAccess>,
+    ending_interest: EndingInterest,
 }
 
 impl TermCtx {
     /// Answers with the term that `access` reaches.
-    pub fn new(access: Arc<Access>) -> Self {
-        Self { access, heed: Heed::default() }
+    pub fn new(access: Arc<ActionAccess>) -> Self {
+        Self { access, ending_interest: EndingInterest::default() }
     }
 
     /// Whether the instance asked to be told of the end.
-    pub fn heed(&self) -> &Heed {
-        &self.heed
+    pub fn ending_interest(&self) -> &EndingInterest {
+        &self.ending_interest
     }
 }
 
@@ -74,10 +74,10 @@ pub struct TermView<'a> {
 }
 
 /// What a guest waits for that waits for the end of the term, or of its version.
-struct Ending(Arc<Access>);
+struct EndingPollable(Arc<ActionAccess>);
 
 #[async_trait]
-impl Pollable for Ending {
+impl Pollable for EndingPollable {
     async fn ready(&mut self) {
         self.0.ending().await;
     }
@@ -107,8 +107,8 @@ impl Host for TermView<'_> {
     }
 
     fn ending(&mut self) -> wasmtime::Result<Resource<DynPollable>> {
-        self.ctx.heed.ask();
-        let ending = self.table.push(Ending(self.ctx.access.clone()))?;
+        self.ctx.ending_interest.register();
+        let ending = self.table.push(EndingPollable(self.ctx.access.clone()))?;
         subscribe(self.table, ending)
     }
 
@@ -118,7 +118,7 @@ impl Host for TermView<'_> {
     }
 }
 
-impl Access {
+impl ActionAccess {
     /// Asks that the term be ended, the first time that the action wants it.
     fn resign(&self, reason: &str) {
         if self.gate().admit().is_err() || self.resigning.swap(true, Ordering::AcqRel) {
@@ -127,7 +127,7 @@ impl Access {
         let reason = one_line(reason).unwrap_or_else(|| "it gave no reason".to_owned());
         if let Some(term) = &self.term {
             // Nobody listens where the term is ending already.
-            let _ = term.notices.send(Notice::Resign { action: self.action.clone(), reason });
+            let _ = term.notices.send(TermNotice::Resign { action: self.action.clone(), reason });
         }
     }
 }

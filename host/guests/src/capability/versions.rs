@@ -67,10 +67,10 @@ const ALSO_HARMLESS: [&str; 6] = [
 ];
 
 /// An interface without its version, its version, and its functions.
-type Interface = (String, String, Vec<String>);
+type InterfaceFunctions = (String, String, Vec<String>);
 
 /// The interfaces of WASI 0.2 that are offered, and those of soloist's own.
-fn interfaces() -> Vec<Interface> {
+fn interfaces() -> Vec<InterfaceFunctions> {
     let (wit, _) = crate::plugin::wit::resolve().unwrap();
     let offered = |(id, interface): (_, &wit_parser::Interface)| {
         let name = wit.id_of(id)?;
@@ -103,7 +103,7 @@ fn versions(
 
 /// What is offered in another version than the one that gates know, and how many functions are
 /// offered in that.
-fn strays(linker: &mut Linker<GuestState>) -> (Vec<String>, usize) {
+fn stray_versions(linker: &mut Linker<GuestState>) -> (Vec<String>, usize) {
     let (mut strays, mut known) = (Vec::new(), 0);
     let mut look = |interface: &str, version: &str, functions: &[String]| {
         // Drafts are matched as they are written.
@@ -134,13 +134,13 @@ fn engine(concurrent: bool) -> wasmtime::Engine {
 #[test]
 fn what_is_offered_is_offered_in_one_version() {
     let mut linker = linker(&engine(false)).unwrap();
-    let (none, known) = strays(&mut linker);
+    let (none, known) = stray_versions(&mut linker);
     assert!(none.is_empty() && known > 150, "{none:?} of {known}");
     // As it were after an update that offers the next version beside this one.
     let next = "wasi:sockets/tcp@0.2.13";
     let mut linker = super::linker(&engine(false)).unwrap();
     assert!(!has(&mut linker, next, REPLACED[0]));
-    let (strays, _) = strays(&mut linker);
+    let (strays, _) = stray_versions(&mut linker);
     assert!(strays.len() == 1 && strays[0].contains("0.2.13"), "{strays:?}");
 }
 

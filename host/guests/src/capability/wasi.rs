@@ -14,9 +14,9 @@ use wasmtime::format_err;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
 use super::{
-    Access, Errand, Hangs,
+    ActionAccess, Invocation, PoolExhausted,
+    action_log::{LogStream, StdStream},
     blocking::HANGS,
-    log::{LogStream, Stream},
     sockets::SocketsCtx,
 };
 use soloist_config::Secret;
@@ -26,8 +26,8 @@ use soloist_config::Secret;
 /// # Errors
 /// When a folder cannot be opened, or the action's files do not answer at all.
 pub(crate) async fn ctx(
-    access: &Arc<Access>,
-    errand: &Errand,
+    access: &Arc<ActionAccess>,
+    errand: &Invocation,
 ) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
     if access.grants.folders.is_empty() {
         return with_folders(access, errand);
@@ -41,16 +41,18 @@ pub(crate) async fn ctx(
         Err(_) => {
             // It tells the log as well.
             access.blocking.check()?;
-            Err(Hangs.into())
+            Err(PoolExhausted.into())
         }
     }
 }
 
-fn with_folders(access: &Arc<Access>, errand: &Errand) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
-    let log =
-        |stream| LogStream::new(stream, access.console.clone()).copying_to(errand.tail.clone());
+fn with_folders(
+    access: &Arc<ActionAccess>,
+    errand: &Invocation,
+) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
+    let log = |stream| LogStream::new(stream, access.log.clone()).with_tail(errand.tail.clone());
     let mut ctx = WasiCtx::builder();
-    ctx.stdout(log(Stream::Stdout)).stderr(log(Stream::Stderr));
+    ctx.stdout(log(StdStream::Stdout)).stderr(log(StdStream::Stderr));
     ctx.arg(&access.action).args(&access.grants.args);
     for (name, text) in environment(&access.grants.env, &access.grants.secrets) {
         // What the errand says is not to be had otherwise.

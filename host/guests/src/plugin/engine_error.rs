@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::pool::INSTANCES;
+use super::instance_limit::INSTANCES;
 
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]

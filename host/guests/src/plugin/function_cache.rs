@@ -27,11 +27,11 @@ const ADD: &str = "INSERT OR REPLACE INTO functions (key, sum, code) VALUES (?1,
 pub(super) struct FunctionCache {
     file: Mutex<Connection>,
     /// What was compiled and is not in the file yet.
-    new: Mutex<Vec<Function>>,
+    new: Mutex<Vec<CompiledFunction>>,
 }
 
 #[derive(Debug)]
-struct Function {
+struct CompiledFunction {
     key: Vec<u8>,
     code: Vec<u8>,
 }
@@ -45,14 +45,14 @@ impl FunctionCache {
     }
 
     /// Puts into the file what was compiled since.
-    pub(super) fn keep(&self) -> rusqlite::Result<()> {
+    pub(super) fn store(&self) -> rusqlite::Result<()> {
         let new = std::mem::take(&mut *lock(&self.new));
         let mut file = lock(&self.file);
         let adding = file.transaction()?;
         {
             let mut add = adding.prepare(ADD)?;
-            for Function { key, code } in &new {
-                add.execute(params![key, sum(code), code])?;
+            for CompiledFunction { key, code } in &new {
+                add.execute(params![key, digest(code), code])?;
             }
         }
         adding.commit()
@@ -65,7 +65,7 @@ impl FunctionCache {
             .query_row([key], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)));
         drop(file);
         // It is run as it is found.
-        let sound = |(known, code): (Vec<u8>, Vec<u8>)| (known == sum(&code)).then_some(code);
+        let sound = |(known, code): (Vec<u8>, Vec<u8>)| (known == digest(&code)).then_some(code);
         Ok(found.optional()?.and_then(sound))
     }
 }
@@ -76,12 +76,12 @@ impl CacheStore for FunctionCache {
     }
 
     fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        lock(&self.new).push(Function { key: key.to_owned(), code: value });
+        lock(&self.new).push(CompiledFunction { key: key.to_owned(), code: value });
         true
     }
 }
 
-fn sum(code: &[u8]) -> Vec<u8> {
+fn digest(code: &[u8]) -> Vec<u8> {
     Sha256::digest(code).to_vec()
 }
 
@@ -100,7 +100,7 @@ mod tests {
         let first = FunctionCache::open(&file).unwrap();
         assert!(first.get(b"one").is_none());
         assert!(first.insert(b"one", b"code of one".to_vec()) && first.insert(b"two", vec![7]));
-        first.keep().unwrap();
+        first.store().unwrap();
         drop(first);
         let second = FunctionCache::open(&file).unwrap();
         assert_eq!(second.get(b"one").as_deref(), Some(&b"code of one"[..]));

@@ -24,16 +24,16 @@ mod bindings {
 
 /// What a plugin is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum LeaderChange {
     /// Its host has come to lead.
     Leads,
     /// Its host stands by, and this one leads the group, or nobody.
-    StandsBy(Option<Leader>),
+    StandsBy(Option<HookLeader>),
 }
 
 /// Who leads, as those who stand by see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leader {
+pub struct HookLeader {
     /// The host's name.
     pub host: String,
     /// The token of its term.
@@ -55,19 +55,19 @@ impl HooksEntry {
     }
 
     /// Makes an instance and tells it. The inner error is the text that it returns.
-    pub async fn tell(
+    pub async fn call(
         &self,
         store: &mut Store<GuestState>,
-        change: &Change,
+        change: &LeaderChange,
     ) -> wasmtime::Result<Result<(), String>> {
         let hooks = self.0.instantiate_async(&mut *store).await?;
         let hooks = hooks.soloist_plugin_hooks();
         match change {
-            Change::Leads => {
+            LeaderChange::Leads => {
                 let term = term_info(store.data().gate());
                 hooks.call_on_leader(store, &term).await
             }
-            Change::StandsBy(leader) => {
+            LeaderChange::StandsBy(leader) => {
                 let group = store.data().gate().term().group.to_string();
                 let leader = leader.as_ref().map(|leader| LeaderRecord {
                     group: group.clone(),

@@ -1,24 +1,24 @@
 //! Kinds, recognised from what a component exports.
 
-use super::machine::Wasi;
+use super::wasi_engine::WasiVersion;
 pub use soloist_config::{Kind, Kinds};
 
 /// The export that makes each kind, and the WASI that it is entered by. Of two for
 /// one kind, the first is taken.
-const EXPORTS: [(&str, Kind, Wasi); 6] = [
-    ("wasi:http/handler@0.3.", Kind::Http, Wasi::V03),
-    ("wasi:http/incoming-handler@0.2.", Kind::Http, Wasi::V02),
-    ("wasi:cli/run@0.3.", Kind::Service, Wasi::V03),
-    ("wasi:cli/run@0.2.", Kind::Service, Wasi::V02),
-    ("soloist:plugin/hooks@0.1.", Kind::Hooks, Wasi::V02),
-    ("soloist:plugin/task@0.1.", Kind::Task, Wasi::V02),
+const EXPORTS: [(&str, Kind, WasiVersion); 6] = [
+    ("wasi:http/handler@0.3.", Kind::Http, WasiVersion::V03),
+    ("wasi:http/incoming-handler@0.2.", Kind::Http, WasiVersion::V02),
+    ("wasi:cli/run@0.3.", Kind::Service, WasiVersion::V03),
+    ("wasi:cli/run@0.2.", Kind::Service, WasiVersion::V02),
+    ("soloist:plugin/hooks@0.1.", Kind::Hooks, WasiVersion::V02),
+    ("soloist:plugin/task@0.1.", Kind::Task, WasiVersion::V02),
 ];
 
 /// What a user is told when a component exports none of what is expected.
 pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), which answers requests, `wasi:cli/run`, which runs, `soloist:plugin/task`, which is called, or `soloist:plugin/hooks`, which is told who leads";
 
 /// The WASI by which a component with these exports is entered as a `kind`, if it is one.
-pub(super) fn entered_by(kind: Kind, exports: &[String]) -> Option<Wasi> {
+pub(super) fn wasi_for(kind: Kind, exports: &[String]) -> Option<WasiVersion> {
     let exported = |prefix| exports.iter().any(|name| name.starts_with(prefix));
     let own = EXPORTS.into_iter().filter(|(_, of, _)| *of == kind);
     own.filter(|(prefix, ..)| exported(*prefix)).map(|(.., wasi)| wasi).next()
@@ -27,7 +27,7 @@ pub(super) fn entered_by(kind: Kind, exports: &[String]) -> Option<Wasi> {
 /// The kinds of a component with these exports: all that it could be run as.
 pub(super) fn kinds_of(exports: &[String]) -> Kinds {
     let kinds = [Kind::Http, Kind::Service, Kind::Hooks, Kind::Task].into_iter();
-    kinds.filter(|kind| entered_by(*kind, exports).is_some()).collect()
+    kinds.filter(|kind| wasi_for(*kind, exports).is_some()).collect()
 }
 
 #[cfg(test)]
@@ -46,15 +46,17 @@ mod tests {
         assert!(both.has(Kind::Http) && both.has(Kind::Service));
         let twice = ["wasi:cli/run@0.2.0", "wasi:cli/run@0.3.0"].map(str::to_owned);
         assert_eq!(kinds_of(&twice).to_string(), "service");
-        assert_eq!(entered_by(Kind::Service, &twice), Some(Wasi::V03));
+        assert_eq!(wasi_for(Kind::Service, &twice), Some(WasiVersion::V03));
         assert_eq!(kinds(&["wasi:http/handler@0.3.0"]).to_string(), "http");
         let hooks = "soloist:plugin/hooks@0.1.0";
         assert_eq!(kinds(&[hooks, "wasi:http/handler@0.3.0"]).to_string(), "http+hooks");
-        assert!(!kinds(&[hooks]).stays() && kinds(&[hooks, "wasi:cli/run@0.2.0"]).stays());
+        assert!(
+            !kinds(&[hooks]).run_all_term() && kinds(&[hooks, "wasi:cli/run@0.2.0"]).run_all_term()
+        );
         let task = "soloist:plugin/task@0.1.0";
         assert_eq!(kinds(&[task, "wasi:http/handler@0.3.0"]).to_string(), "http+task");
-        assert!(!kinds(&[task]).stays() && !kinds(&[task]).perform());
-        assert!(kinds(&[task, hooks]).perform());
+        assert!(!kinds(&[task]).run_all_term() && !kinds(&[task]).need_term());
+        assert!(kinds(&[task, hooks]).need_term());
         assert!(kinds(&["soloist:plugin/hooks@0.2.0"]).is_empty());
         assert!(kinds(&["wasi:cli/run@1.0.0"]).is_empty());
         assert!(kinds(&[]).is_empty());

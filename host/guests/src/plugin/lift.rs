@@ -22,7 +22,7 @@ use wasi_preview1_component_adapter_provider::{
 use wasmparser::Validator;
 use wit_component::ComponentEncoder;
 
-use super::{PluginError, error::Cause, outline::Outline, world};
+use super::{PluginError, outline::Outline, plugin_error::BoxError, world};
 
 /// The export that makes a module a program.
 const START: &str = "_start";
@@ -39,9 +39,9 @@ pub(super) fn lift(file: &Path, module: &[u8]) -> Result<Vec<u8>, PluginError> {
     Validator::new().validate_all(module).map_err(damaged)?;
     let outline = Outline::read(module).map_err(damaged)?;
     let program = outline.exports.iter().any(|name| name == START);
-    let known = if outline.world { None } else { world::of(&outline) };
+    let known = if outline.world { None } else { world::world_of(&outline) };
     if !outline.world && known.is_none() {
-        check(file, &outline, program)?;
+        check_encodable(file, &outline, program)?;
     }
     if takes_all_memory(module, &outline) {
         return Err(PluginError::TakesAllMemory { file: file.to_owned() });
@@ -52,7 +52,7 @@ pub(super) fn lift(file: &Path, module: &[u8]) -> Result<Vec<u8>, PluginError> {
 
 /// Refuses a module without a world where the encoder would refuse it as well, but
 /// with less to go by.
-fn check(file: &Path, outline: &Outline, program: bool) -> Result<(), PluginError> {
+fn check_encodable(file: &Path, outline: &Outline, program: bool) -> Result<(), PluginError> {
     let preview_1 = format!("{PREVIEW_1}::");
     let foreign = outline.imports.iter().filter(|name| !name.starts_with(&preview_1));
     let imports: Vec<_> = foreign.cloned().collect();
@@ -86,9 +86,9 @@ fn is_assembly_script(module: &[u8]) -> bool {
     module.windows(library.len()).any(|part| part == library)
 }
 
-fn encode(module: &[u8], world: Option<&str>, adapter: &[u8]) -> Result<Vec<u8>, Cause> {
+fn encode(module: &[u8], world: Option<&str>, adapter: &[u8]) -> Result<Vec<u8>, BoxError> {
     let module = match world {
-        Some(world) => Cow::Owned(world::named(module, world)?),
+        Some(world) => Cow::Owned(world::with_world(module, world)?),
         None => Cow::Borrowed(module),
     };
     Ok(ComponentEncoder::default().module(&module)?.adapter(PREVIEW_1, adapter)?.encode()?)

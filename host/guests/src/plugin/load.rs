@@ -10,12 +10,12 @@ use std::{
 use wasmtime::component::Component;
 
 use super::{
-    Engine, Entries, Kinds, PluginError,
+    EntryPoints, Kinds, PluginEngine, PluginError,
     digest::sha256,
     kind::kinds_of,
-    machine::{Machine, Weight},
-    recognise::{component, kinds_in},
-    vetting::Craft,
+    recognise::{as_component, kinds_in},
+    vetting::CompileTarget,
+    wasi_engine::{SlotCost, WasiEngine},
 };
 use crate::capability;
 use soloist_config::small_file;
@@ -28,8 +28,8 @@ pub struct Plugin {
     file: PathBuf,
     sha256: Arc<str>,
     kinds: Kinds,
-    entries: Entries,
-    weight: Weight,
+    entries: EntryPoints,
+    weight: SlotCost,
 }
 
 impl Plugin {
@@ -37,7 +37,7 @@ impl Plugin {
     ///
     /// # Errors
     /// When the file is nothing that this host can run; the error says why.
-    pub fn load(engine: &Engine, file: &Path) -> Result<Self, PluginError> {
+    pub fn load(engine: &PluginEngine, file: &Path) -> Result<Self, PluginError> {
         Self::load_pinned(engine, file, None)
     }
 
@@ -46,20 +46,20 @@ impl Plugin {
     /// # Errors
     /// The same, and where it has another.
     pub fn load_pinned(
-        engine: &Engine,
+        engine: &PluginEngine,
         file: &Path,
         pin: Option<[u8; 32]>,
     ) -> Result<Self, PluginError> {
-        let bytes = read(file)?;
+        let bytes = read_plugin(file)?;
         let sha256 = sha256(&bytes);
         if let Some(pin) = pin.map(|pin| hex(&pin))
             && pin != sha256
         {
-            return Err(PluginError::Pinned { file: file.to_owned(), pin, sha256 });
+            return Err(PluginError::DigestMismatch { file: file.to_owned(), pin, sha256 });
         }
-        engine.vet(Craft::Action, file, &bytes, &sha256)?;
+        engine.vet(CompileTarget::Action, file, &bytes, &sha256)?;
         let plugin = Self::make(engine, file, &bytes, sha256)?;
-        engine.loaded(file);
+        engine.note_loaded(file);
         Ok(plugin)
     }
 
@@ -67,19 +67,23 @@ impl Plugin {
     ///
     /// # Errors
     /// The same.
-    pub fn from_bytes(engine: &Engine, file: &Path, bytes: &[u8]) -> Result<Self, PluginError> {
+    pub fn from_bytes(
+        engine: &PluginEngine,
+        file: &Path,
+        bytes: &[u8],
+    ) -> Result<Self, PluginError> {
         Self::make(engine, file, bytes, sha256(bytes))
     }
 
     fn make(
-        engine: &Engine,
+        engine: &PluginEngine,
         file: &Path,
         bytes: &[u8],
         sha256: String,
     ) -> Result<Self, PluginError> {
-        let (machine, component) = compile(engine, file, &component(file, bytes)?)?;
+        let (machine, component) = compile(engine, file, &as_component(file, bytes)?)?;
         let (kinds, entries) = link(machine, file, &component)?;
-        let weight = Weight::of(&component);
+        let weight = SlotCost::of(&component);
         Ok(Self { file: file.to_owned(), sha256: sha256.into(), kinds, entries, weight })
     }
 
@@ -102,18 +106,18 @@ impl Plugin {
     }
 
     /// The same plugin, entered as these kinds alone.
-    pub fn narrowed_to(mut self, kinds: &Kinds) -> Self {
-        self.entries.narrow_to(kinds);
+    pub fn restricted_to(mut self, kinds: &Kinds) -> Self {
+        self.entries.restrict_to(kinds);
         self
     }
 
     /// What an instance of it takes of the engine.
-    pub fn weight(&self) -> Weight {
+    pub fn slot_cost(&self) -> SlotCost {
         self.weight
     }
 
     /// Where it is entered.
-    pub fn entries(&self) -> &Entries {
+    pub fn entry_points(&self) -> &EntryPoints {
         &self.entries
     }
 }
@@ -121,12 +125,12 @@ impl Plugin {
 /// Whether loading `file` would have to compile it first: nothing is compiled, and what cannot be
 /// read needs no compiling.
 #[must_use]
-pub fn is_to_be_compiled(engine: &Engine, file: &Path) -> bool {
-    read(file).is_ok_and(|bytes| !engine.knows(file, &sha256(&bytes)))
+pub fn needs_compiling(engine: &PluginEngine, file: &Path) -> bool {
+    read_plugin(file).is_ok_and(|bytes| !engine.is_compiled(file, &sha256(&bytes)))
 }
 
 /// The content of `file`, if that is one.
-pub fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
+pub fn read_plugin(file: &Path) -> Result<Vec<u8>, PluginError> {
     let failed = |source: io::Error| PluginError::Read { file: file.to_owned(), source };
     // Asked before it is opened, since opening a pipe would wait for ever.
     if !file.metadata().map_err(failed)?.is_file() {
@@ -142,28 +146,28 @@ pub fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
 /// # Errors
 /// When it is no plugin. That it can be loaded is not said.
 pub fn kinds(file: &Path) -> Result<Kinds, PluginError> {
-    kinds_in(file, &read(file)?)
+    kinds_in(file, &read_plugin(file)?)
 }
 
 /// Compiles for WASI 0.2 if that is possible, since calls are quicker there. What
 /// needs the concurrency of 0.3 is refused at once, before any code is compiled.
 fn compile<'a>(
-    engine: &'a Engine,
+    engine: &'a PluginEngine,
     file: &Path,
     bytes: &[u8],
-) -> Result<(&'a Machine, Component), PluginError> {
+) -> Result<(&'a WasiEngine, Component), PluginError> {
     let refused = |source: wasmtime::Error| PluginError::Compile {
         file: file.to_owned(),
         source: source.into(),
     };
-    let plain = engine.plain();
+    let plain = engine.wasi_0_2();
     match Component::from_binary(&plain.engine, bytes) {
         Ok(component) if !is_wasi_0_3(&component) => Ok((plain, component)),
         // A damaged file is not worth a second engine.
         Err(source) if !names_wasi_0_3(bytes) => Err(refused(source)),
         _ => {
             let concurrent = engine
-                .concurrent()
+                .wasi_0_3()
                 .map_err(|source| PluginError::Engine { file: file.to_owned(), source })?;
             let component = Component::from_binary(&concurrent.engine, bytes).map_err(refused)?;
             Ok((concurrent, component))
@@ -188,10 +192,10 @@ fn names_wasi_0_3(bytes: &[u8]) -> bool {
 const WASI_0_3: &str = "@0.3.";
 
 fn link(
-    machine: &Machine,
+    machine: &WasiEngine,
     file: &Path,
     component: &Component,
-) -> Result<(Kinds, Entries), PluginError> {
+) -> Result<(Kinds, EntryPoints), PluginError> {
     let ty = component.component_type();
     let exports: Vec<_> = ty.exports(&machine.engine).map(|(name, _)| name.to_owned()).collect();
     let imports: Vec<_> = ty
@@ -207,7 +211,7 @@ fn link(
     if !imports.is_empty() {
         return Err(PluginError::Imports { file: file(), imports });
     }
-    let link = || Entries::of(&exports, &machine.linker.instantiate_pre(component)?);
+    let link = || EntryPoints::of(&exports, &machine.linker.instantiate_pre(component)?);
     let entries =
         link().map_err(|source| PluginError::Link { file: file(), source: source.into() })?;
     Ok((kinds, entries))

@@ -35,14 +35,14 @@ impl Outline {
                     outline.depth = outline.depth.max(depth);
                 }
                 Payload::End(_) => depth = depth.saturating_sub(1),
-                payload if depth == 0 => outline.take(payload)?,
+                payload if depth == 0 => outline.record(payload)?,
                 _ => {}
             }
         }
         Ok(outline)
     }
 
-    fn take(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
+    fn record(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
         match payload {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {

@@ -12,7 +12,8 @@ use wasmtime::{
 };
 
 use super::{
-    PluginError, digest::sha256, load::read, outline::Outline, recognise::component, vetting::Craft,
+    PluginError, digest::sha256, load::read_plugin, outline::Outline, recognise::as_component,
+    vetting::CompileTarget,
 };
 use soloist_text::with_causes;
 
@@ -46,11 +47,11 @@ impl Ranker {
     ///
     /// # Errors
     /// When it is no such component.
-    pub fn load(vetting: &super::Engine, file: &Path) -> Result<Self, PluginError> {
-        let bytes = read(file)?;
-        vetting.vet(Craft::Strategy, file, &bytes, &sha256(&bytes))?;
+    pub fn load(vetting: &super::PluginEngine, file: &Path) -> Result<Self, PluginError> {
+        let bytes = read_plugin(file)?;
+        vetting.vet(CompileTarget::Strategy, file, &bytes, &sha256(&bytes))?;
         let ranker = Self::from_bytes(file, &bytes)?;
-        vetting.loaded(file);
+        vetting.note_loaded(file);
         Ok(ranker)
     }
 
@@ -63,7 +64,7 @@ impl Ranker {
             source: source.into(),
         };
         let engine = Engine::new(&config).map_err(failed)?;
-        let bytes = component(file, bytes)?;
+        let bytes = as_component(file, bytes)?;
         let component = Component::new(&engine, &bytes).map_err(failed)?;
         let mut linker = Linker::new(&engine);
         linker.define_unknown_imports_as_traps(&component).map_err(failed)?;

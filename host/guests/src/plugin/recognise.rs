@@ -2,16 +2,16 @@
 
 use std::{borrow::Cow, path::Path};
 
-use super::{Form, Kinds, PluginError, kind::kinds_of, lift::lift, outline::Outline};
+use super::{FileFormat, Kinds, PluginError, kind::kinds_of, lift::lift, outline::Outline};
 
 /// How deep components may be nested; tools that compose them need three or four.
 const DEPTH_MAX: usize = 64;
 
 /// The component that `bytes`, the content of `file`, is or can be lifted to.
-pub(super) fn component<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, PluginError> {
-    match Form::of(bytes) {
-        Form::Component => check_depth(file, bytes).map(|()| Cow::Borrowed(bytes)),
-        Form::Module => lift(file, bytes).map(Cow::Owned),
+pub(super) fn as_component<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, PluginError> {
+    match FileFormat::of(bytes) {
+        FileFormat::Component => check_depth(file, bytes).map(|()| Cow::Borrowed(bytes)),
+        FileFormat::Module => lift(file, bytes).map(Cow::Owned),
         form => Err(PluginError::NotWasm { file: file.to_owned(), form }),
     }
 }
@@ -19,7 +19,7 @@ pub(super) fn component<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]
 /// What `bytes`, the content of `file`, could be run as, by what it exports. That it can be
 /// loaded is not said.
 pub(super) fn kinds_in(file: &Path, bytes: &[u8]) -> Result<Kinds, PluginError> {
-    let component = component(file, bytes)?;
+    let component = as_component(file, bytes)?;
     let outline = Outline::read(&component)
         .map_err(|source| PluginError::Compile { file: file.to_owned(), source: source.into() })?;
     let kinds = kinds_of(&outline.exports);
@@ -30,7 +30,7 @@ pub(super) fn kinds_in(file: &Path, bytes: &[u8]) -> Result<Kinds, PluginError> 
 }
 
 /// Refuses what exports only what is nothing to be run: it need not be compiled.
-pub(super) fn refuse_nothing_to_run(file: &Path, bytes: &[u8]) -> Result<(), PluginError> {
+pub(super) fn refuse_without_kind(file: &Path, bytes: &[u8]) -> Result<(), PluginError> {
     match kinds_in(file, bytes) {
         Err(PluginError::NoKind { file, exports }) if !exports.is_empty() => {
             Err(PluginError::NoKind { file, exports })

@@ -27,7 +27,7 @@ mod bindings {
 
 /// One call of a task, on its way to being done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct TaskCall {
     /// What tells it from every other call; all attempts at it have the same.
     pub id: Arc<str>,
     /// The name that the task is called by.
@@ -44,7 +44,7 @@ pub struct Call {
 
 /// What came of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct TaskOutput {
     /// The result.
     pub payload: Bytes,
     /// The form of the payload.
@@ -53,7 +53,7 @@ pub struct Answer {
 
 /// What a plugin answers to a call that it has not done; for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Undone {
+pub enum TaskFailure {
     /// The call is wrong, and would be wrong the next time.
     Refused(String),
     /// Something was in the way that may be gone later.
@@ -91,9 +91,9 @@ impl TaskInstance {
     pub async fn handle(
         &self,
         store: &mut Store<GuestState>,
-        call: &Call,
+        call: &TaskCall,
         host: &str,
-    ) -> wasmtime::Result<Result<Answer, Undone>> {
+    ) -> wasmtime::Result<Result<TaskOutput, TaskFailure>> {
         let call = wit::Call {
             id: call.id.to_string(),
             name: call.name.to_string(),
@@ -105,10 +105,10 @@ impl TaskInstance {
         let done = self.0.soloist_plugin_task().call_handle(store, &call).await?;
         Ok(match done {
             Ok(wit::Answer { payload, content_type }) => {
-                Ok(Answer { payload: payload.into(), content_type })
+                Ok(TaskOutput { payload: payload.into(), content_type })
             }
-            Err(Failure::Refused(text)) => Err(Undone::Refused(text)),
-            Err(Failure::Failed(text)) => Err(Undone::Failed(text)),
+            Err(Failure::Refused(text)) => Err(TaskFailure::Refused(text)),
+            Err(Failure::Failed(text)) => Err(TaskFailure::Failed(text)),
         })
     }
 }

@@ -22,24 +22,24 @@ const TICK_IN_HURRY: Duration = Duration::from_millis(1);
 const IN_VAIN: u32 = 100;
 
 #[derive(Debug, Default)]
-struct Shared {
+struct TickerState {
     /// How many instances it ticks for.
     live: AtomicUsize,
     resting: AtomicBool,
-    hurries: AtomicUsize,
+    fast_ticks: AtomicUsize,
     ended: AtomicBool,
 }
 
 /// Ticks until it is dropped.
 pub(super) struct Ticker {
-    shared: Arc<Shared>,
+    shared: Arc<TickerState>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
     /// Starts the thread, which calls `tick`.
     pub(super) fn start(tick: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(TickerState::default());
         let seen = shared.clone();
         let run = move || {
             let mut in_vain = 0;
@@ -58,25 +58,25 @@ impl Ticker {
     }
 
     /// Ticks for one more instance, until the guard is dropped.
-    pub(super) fn tick_for_one(&self) -> Live {
+    pub(super) fn add_instance(&self) -> LiveInstance {
         // One of the two sees the other: this adds and looks, who rests says so and looks.
         self.shared.live.fetch_add(1, Ordering::SeqCst);
         if self.shared.resting.load(Ordering::SeqCst) {
             self.wake();
         }
-        Live(self.shared.clone())
+        LiveInstance(self.shared.clone())
     }
 
     /// How many instances it ticks for.
-    pub(super) fn live(&self) -> usize {
+    pub(super) fn live_instances(&self) -> usize {
         self.shared.live()
     }
 
     /// Ticks faster, from now until the guard is dropped.
-    pub(super) fn hurry(&self) -> Hurry {
-        self.shared.hurries.fetch_add(1, Ordering::AcqRel);
+    pub(super) fn tick_fast(&self) -> FastTicks {
+        self.shared.fast_ticks.fetch_add(1, Ordering::AcqRel);
         self.wake();
-        Hurry(self.shared.clone())
+        FastTicks(self.shared.clone())
     }
 
     fn wake(&self) {
@@ -84,7 +84,7 @@ impl Ticker {
     }
 }
 
-impl Shared {
+impl TickerState {
     fn live(&self) -> usize {
         self.live.load(Ordering::SeqCst)
     }
@@ -99,7 +99,7 @@ impl Shared {
     }
 
     fn period(&self) -> Duration {
-        if self.hurries.load(Ordering::Acquire) > 0 { TICK_IN_HURRY } else { TICK }
+        if self.fast_ticks.load(Ordering::Acquire) > 0 { TICK_IN_HURRY } else { TICK }
     }
 }
 
@@ -114,9 +114,9 @@ impl Drop for Ticker {
 
 /// An instance that is ticked for.
 #[derive(Debug)]
-pub(super) struct Live(Arc<Shared>);
+pub(super) struct LiveInstance(Arc<TickerState>);
 
-impl Drop for Live {
+impl Drop for LiveInstance {
     fn drop(&mut self) {
         self.0.live.fetch_sub(1, Ordering::SeqCst);
     }
@@ -124,11 +124,11 @@ impl Drop for Live {
 
 /// Keeps the epochs ticking fast for as long as it lives.
 #[must_use = "the hurry ends when this is dropped"]
-pub struct Hurry(Arc<Shared>);
+pub struct FastTicks(Arc<TickerState>);
 
-impl Drop for Hurry {
+impl Drop for FastTicks {
     fn drop(&mut self) {
-        self.0.hurries.fetch_sub(1, Ordering::AcqRel);
+        self.0.fast_ticks.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
         let ticker = Ticker::start(|| {}).unwrap();
         let shared = Arc::downgrade(&ticker.shared);
         assert_eq!(ticker.shared.period(), TICK);
-        let (one, two) = (ticker.hurry(), ticker.hurry());
+        let (one, two) = (ticker.tick_fast(), ticker.tick_fast());
         drop(one);
         assert_eq!(ticker.shared.period(), TICK_IN_HURRY);
         drop(two);
@@ -170,11 +170,11 @@ mod tests {
         for _ in 0..2 {
             wait("resting", &|| ticker.shared.resting.load(Ordering::SeqCst));
             let before = ticks.load(Ordering::SeqCst);
-            let one = ticker.tick_for_one();
+            let one = ticker.add_instance();
             wait("ticking", &|| ticks.load(Ordering::SeqCst) > before + 3);
             // It ticks on, for as long as it may be in vain.
             thread::sleep(TICK * (IN_VAIN + 10));
-            assert!(!ticker.shared.resting.load(Ordering::SeqCst) && ticker.live() == 1);
+            assert!(!ticker.shared.resting.load(Ordering::SeqCst) && ticker.live_instances() == 1);
             drop(one);
         }
         wait("resting again", &|| ticker.shared.resting.load(Ordering::SeqCst));

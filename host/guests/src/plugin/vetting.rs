@@ -24,10 +24,10 @@ use tracing::{info, warn};
 
 use super::{
     PluginError,
-    artefacts::{Note, Verdict},
-    recognise::refuse_nothing_to_run,
+    cache_record::{CacheRecord, CacheState},
+    recognise::refuse_without_kind,
 };
-use soloist_telemetry::repeats::Repeats;
+use soloist_telemetry::log_throttle::LogThrottle;
 
 /// The processor time that a file of no length may take, and each MiB of it more: ten
 /// times and more what compilers' output takes (CPython, 18 MiB: 10 s).
@@ -41,7 +41,7 @@ const NICE: i32 = 10;
 
 /// What a file is compiled as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Craft {
+pub enum CompileTarget {
     /// A plugin that is performed; what comes of it is kept in the cache.
     Action,
     /// A strategy, by the engine of strategies, which has no cache.
@@ -89,7 +89,7 @@ fn data_held() -> io::Result<u64> {
 }
 
 /// Lets this process end with process `parent`.
-pub fn end_with(parent: i32) -> io::Result<()> {
+pub fn die_with_parent(parent: i32) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // It may have ended before that.
     if getppid() != Pid::from_raw(parent) {
@@ -106,39 +106,39 @@ pub(crate) struct Vetting {
     functions: Option<PathBuf>,
     /// What is compiled and was not loaded yet. A file that is copied slowly is another one with
     /// each piece that arrives, and is told of no more often for that.
-    told: Mutex<BTreeMap<PathBuf, Repeats>>,
+    announced: Mutex<BTreeMap<PathBuf, LogThrottle>>,
 }
 
 impl Vetting {
     /// By this program, the `soloist` that is to be run.
-    pub(crate) fn by(program: PathBuf, functions: Option<PathBuf>) -> Self {
-        Self { program, functions, told: Mutex::default() }
+    pub(crate) fn new(program: PathBuf, functions: Option<PathBuf>) -> Self {
+        Self { program, functions, announced: Mutex::default() }
     }
 
     /// Returns once compiling `bytes`, the content of `file`, is known to end, and what the
     /// cache has of it is what was put there. What is no plugin is refused without compiling.
-    pub(super) fn pass(
+    pub(super) fn check(
         &self,
-        note: Option<Note>,
-        craft: Craft,
+        note: Option<CacheRecord>,
+        craft: CompileTarget,
         file: &Path,
         bytes: &[u8],
     ) -> Result<(), PluginError> {
-        if note.as_ref().is_some_and(|note| is_known(note, craft, file)) {
+        if note.as_ref().is_some_and(|note| is_recorded(note, craft, file)) {
             return Ok(());
         }
-        if craft == Craft::Action {
-            refuse_nothing_to_run(file, bytes)?;
+        if craft == CompileTarget::Action {
+            refuse_without_kind(file, bytes)?;
         }
-        self.begins(file);
+        self.log_compiling(file);
         let limits = CompileLimits::of(bytes.len());
-        let failed = |source| PluginError::Apart { file: file.to_owned(), source };
-        let workplace = note.as_ref().map(Note::workplace).transpose().map_err(failed)?;
+        let failed = |source| PluginError::CompileProcess { file: file.to_owned(), source };
+        let workplace = note.as_ref().map(CacheRecord::work_folder).transpose().map_err(failed)?;
         let compiled = self.compile(workplace.as_ref(), craft, bytes, limits);
         let (status, words) = compiled.map_err(failed)?;
         if status.success() {
             if let Some((note, workplace)) = note.zip(workplace)
-                && let Err(error) = note.keep(workplace.path())
+                && let Err(error) = note.store(workplace.path())
             {
                 warn!(
                     %error, file = %file.display(),
@@ -150,17 +150,17 @@ impl Vetting {
         }
         let file = file.to_owned();
         Err(if status.signal() == Some(Signal::XCPU.as_raw()) {
-            PluginError::Costly { file, seconds: limits.seconds }
+            PluginError::TooCostly { file, seconds: limits.seconds }
         } else {
-            PluginError::Broken { file, how: how(status, &words) }
+            PluginError::CompilerCrash { file, how: exit_reason(status, &words) }
         })
     }
 
     /// Tells that `file` is compiled, unless that was told of it a moment ago.
-    fn begins(&self, file: &Path) {
-        let mut told = self.told.lock();
+    fn log_compiling(&self, file: &Path) {
+        let mut told = self.announced.lock();
         told.retain(|file, _| file.exists());
-        told.entry(file.to_owned()).or_default().happened(|times| {
+        told.entry(file.to_owned()).or_default().report(|times| {
             info!(
                 event = "compiling", file = %file.display(),
                 "compiling {}, which this host has not seen before{times}", file.display()
@@ -169,23 +169,27 @@ impl Vetting {
     }
 
     /// Tells that `file` was loaded, if it was told that it is compiled.
-    pub(super) fn loaded(&self, file: &Path) {
-        let told = self.told.lock().remove(file);
+    pub(super) fn log_compiled(&self, file: &Path) {
+        let told = self.announced.lock().remove(file);
         told.unwrap_or_default().over(|times| {
             info!(event = "compiled", file = %file.display(), "compiled {}{times}", file.display());
         });
     }
 
     /// Whether that was done before.
-    pub(super) fn knows(note: Option<Note>, craft: Craft, file: &Path) -> bool {
-        note.is_some_and(|note| is_known(&note, craft, file))
+    pub(super) fn is_compiled(
+        note: Option<CacheRecord>,
+        craft: CompileTarget,
+        file: &Path,
+    ) -> bool {
+        note.is_some_and(|note| is_recorded(&note, craft, file))
     }
 
     /// How the process ended, and what it said.
     fn compile(
         &self,
         workplace: Option<&TempDir>,
-        craft: Craft,
+        craft: CompileTarget,
         bytes: &[u8],
         limits: CompileLimits,
     ) -> io::Result<(ExitStatus, String)> {
@@ -198,9 +202,13 @@ impl Vetting {
             command.arg("--cache").arg(workplace.path());
         }
         match (craft, &self.functions) {
-            (Craft::Strategy, _) => drop(command.arg("--strategy")),
-            (Craft::Action, Some(functions)) => drop(command.arg("--functions").arg(functions)),
-            (Craft::Action, None) => {}
+            (CompileTarget::Strategy, _) => {
+                command.arg("--strategy");
+            }
+            (CompileTarget::Action, Some(functions)) => {
+                command.arg("--functions").arg(functions);
+            }
+            (CompileTarget::Action, None) => {}
         }
         command
             .arg(format!("--parent={}", std::process::id()))
@@ -215,14 +223,14 @@ impl Vetting {
 }
 
 /// Whether `file` was compiled before, and what is left of that is as it was then.
-fn is_known(note: &Note, craft: Craft, file: &Path) -> bool {
-    if craft == Craft::Strategy {
+fn is_recorded(note: &CacheRecord, craft: CompileTarget, file: &Path) -> bool {
+    if craft == CompileTarget::Strategy {
         return note.exists();
     }
     match note.check() {
-        Verdict::Sound => true,
-        Verdict::Unknown => false,
-        Verdict::Damaged(piece) => {
+        CacheState::Sound => true,
+        CacheState::Unknown => false,
+        CacheState::Damaged(piece) => {
             let (piece, file) = (piece.display(), file.display());
             warn!(
                 event = "cache-damaged", cache = %piece, %file,
@@ -236,7 +244,7 @@ fn is_known(note: &Note, craft: Craft, file: &Path) -> bool {
     }
 }
 
-fn how(status: ExitStatus, words: &str) -> String {
+fn exit_reason(status: ExitStatus, words: &str) -> String {
     match words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
         Some(last) => format!("{status}: {}", last.chars().take(200).collect::<String>()),
         None => status.to_string(),
@@ -257,7 +265,10 @@ mod tests {
     #[test]
     fn the_last_word_of_a_process_tells_how_it_ended() {
         let status = ExitStatus::from_raw(134);
-        assert_eq!(how(status, "one\nmemory failed\n\n"), format!("{status}: memory failed"));
-        assert_eq!(how(status, " \n"), status.to_string());
+        assert_eq!(
+            exit_reason(status, "one\nmemory failed\n\n"),
+            format!("{status}: memory failed")
+        );
+        assert_eq!(exit_reason(status, " \n"), status.to_string());
     }
 }

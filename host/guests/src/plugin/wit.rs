@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use wit_parser::{PackageId, Resolve, SourceMap, UnresolvedPackageGroup};
 
 /// What the parser had to say.
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+type WitError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Names each file by its path below `wit/`, with what is in it.
 macro_rules! package {
@@ -43,7 +43,7 @@ pub const FILES: &[(&str, &str)] = package![
 ///
 /// # Errors
 /// Never, as a test shows: the text is part of the program.
-pub fn resolve() -> Result<(Resolve, PackageId), Cause> {
+pub fn resolve() -> Result<(Resolve, PackageId), WitError> {
     let mut own = SourceMap::new();
     let mut needed: BTreeMap<&str, SourceMap> = BTreeMap::new();
     for (path, text) in FILES {
@@ -60,7 +60,7 @@ pub fn resolve() -> Result<(Resolve, PackageId), Cause> {
     Ok((resolve, package))
 }
 
-fn parse(sources: SourceMap) -> Result<UnresolvedPackageGroup, Cause> {
+fn parse(sources: SourceMap) -> Result<UnresolvedPackageGroup, WitError> {
     sources.parse().map_err(|(sources, error)| error.render(&sources).into())
 }
 

@@ -6,7 +6,7 @@
 
 use wit_component::{StringEncoding, embed_component_metadata};
 
-use super::{error::Cause, outline::Outline, wit};
+use super::{outline::Outline, plugin_error::BoxError, wit};
 
 /// What marks a world's modules: a function that each of them exports.
 const MARKS: &[(&str, &str)] = &[
@@ -18,13 +18,13 @@ const MARKS: &[(&str, &str)] = &[
 ];
 
 /// The world that a module of this outline was made for, as far as one can tell.
-pub(super) fn of(outline: &Outline) -> Option<&'static str> {
+pub(super) fn world_of(outline: &Outline) -> Option<&'static str> {
     let exported = |name: &str| outline.exports.iter().any(|export| export == name);
     MARKS.iter().find(|(mark, _)| exported(mark)).map(|(_, world)| *world)
 }
 
 /// `module` as if its compiler had named `world`.
-pub(super) fn named(module: &[u8], world: &str) -> Result<Vec<u8>, Cause> {
+pub(super) fn with_world(module: &[u8], world: &str) -> Result<Vec<u8>, BoxError> {
     let (resolve, package) = wit::resolve()?;
     let world = resolve.select_world(&[package], Some(world))?;
     let mut module = module.to_owned();
@@ -38,7 +38,7 @@ mod tests {
 
     fn world(exports: &[&str]) -> Option<&'static str> {
         let exports = exports.iter().map(|name| (*name).to_owned()).collect();
-        of(&Outline { exports, ..Outline::default() })
+        world_of(&Outline { exports, ..Outline::default() })
     }
 
     #[test]

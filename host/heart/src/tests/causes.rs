@@ -3,36 +3,36 @@
 use super::*;
 
 /// What a heart in `stage` does about `event` at `ms`.
-fn does(stage: Until, event: Event, ms: u64) -> String {
+fn does(stage: ReachedStage, event: HeartEvent, ms: u64) -> String {
     names(&brought_to(stage).step(event, at(ms))).join(" ")
 }
 
-fn asked(token: i64) -> Event {
-    let cause = Cause::Asked { by: "action web".into(), reason: "it is tired".into() };
-    Event::HandOver { key: key(token), cause }
+fn asked(token: i64) -> HeartEvent {
+    let cause = EndCause::Asked { by: "action web".into(), reason: "it is tired".into() };
+    HeartEvent::HandOver { key: key(token), cause }
 }
 
-fn changed(behind: bool) -> Event {
-    Event::StoreChanged { seen: "it is another".into(), behind }
+fn changed(behind: bool) -> HeartEvent {
+    HeartEvent::StoreChanged { seen: "it is another".into(), behind }
 }
 
 #[test]
 fn each_cause_ends_each_stage_in_its_way() {
-    use Until::{Campaigning, Draining, Leading, Resigning, Stopping, Verifying};
+    use ReachedStage::{Campaigning, Draining, Leading, Resigning, Stopping, Verifying};
     let stages = [Campaigning, Verifying, Leading, Draining, Stopping, Resigning];
     let past = u64::try_from(TTL.as_millis()).unwrap();
     // In the order of `stages`; nothing runs in the first two and the last.
     #[rustfmt::skip]
     let table = [
-        ("shutdown", Event::Shutdown, 1,
+        ("shutdown", HeartEvent::Shutdown, 1,
             ["withdraw revoke", "resign", "drain", "",     "", ""]),
-        ("stand down", Event::StandDown, 1,
+        ("stand down", HeartEvent::StandDown, 1,
             ["withdraw",        "resign", "drain", "",     "", ""]),
-        ("lease gone", Event::LeaseGone { lease: LEASE }, 1,
+        ("lease gone", HeartEvent::LeaseGone { lease: LEASE }, 1,
             ["withdraw",        "",       "stop",  "stop", "", ""]),
-        ("deadline passed", Event::Tick, past,
+        ("deadline passed", HeartEvent::Tick, past,
             ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
-        ("deadline seen to pass", Event::DeadlinePassed { lease: LEASE }, 1,
+        ("deadline seen to pass", HeartEvent::DeadlinePassed { lease: LEASE }, 1,
             ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
         ("renewed too late", renewed(1), past,
             ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
@@ -40,13 +40,13 @@ fn each_cause_ends_each_stage_in_its_way() {
             ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
         ("store set back", changed(true), 1,
             ["withdraw revoke", "revoke", "stop",  "stop", "", "revoke"]),
-        ("key gone", Event::KeyGone { key: key(7) }, 1,
+        ("key gone", HeartEvent::KeyGone { key: key(7) }, 1,
             ["",                "resign", "stop",  "stop", "", ""]),
         ("asked to resign", asked(7), 1,
             ["",                "resign", "drain", "",     "", ""]),
         ("asked to give up another's", asked(6), 1,
             ["",                "",       "",      "",     "", ""]),
-        ("another's key gone", Event::KeyGone { key: key(6) }, 1,
+        ("another's key gone", HeartEvent::KeyGone { key: key(6) }, 1,
             ["",                "",       "",      "",     "", ""]),
     ];
     for (cause, event, ms, expected) in table {
@@ -63,8 +63,8 @@ fn each_cause_ends_each_stage_in_its_way() {
 
 #[test]
 fn a_store_that_forgot_the_lease_is_asked_for_another() {
-    for stage in [Until::Campaigning, Until::Verifying, Until::Resigning] {
-        let done = does(stage, Event::LeaseGone { lease: LEASE }, 1);
+    for stage in [ReachedStage::Campaigning, ReachedStage::Verifying, ReachedStage::Resigning] {
+        let done = does(stage, HeartEvent::LeaseGone { lease: LEASE }, 1);
         assert!(done.ends_with("grant"), "while {stage:?}: {done}");
     }
 }
@@ -72,10 +72,13 @@ fn a_store_that_forgot_the_lease_is_asked_for_another() {
 /// A store may refuse for long to take a key back, and somebody take it away meanwhile.
 #[test]
 fn a_key_that_is_gone_is_given_up_no_more() {
-    let mut heart = brought_to(Until::Resigning);
-    let _ = heart.step(Event::ResignFailed { key: key(7) }, at(1));
-    assert!(names(&heart.step(Event::KeyGone { key: key(6) }, at(2))).is_empty(), "another one");
-    let _ = heart.step(Event::KeyGone { key: key(7) }, at(3));
+    let mut heart = brought_to(ReachedStage::Resigning);
+    let _ = heart.step(HeartEvent::ResignFailed { key: key(7) }, at(1));
+    assert!(
+        names(&heart.step(HeartEvent::KeyGone { key: key(6) }, at(2))).is_empty(),
+        "another one"
+    );
+    let _ = heart.step(HeartEvent::KeyGone { key: key(7) }, at(3));
     let mut done = Vec::new();
     for ms in (0..5000).step_by(500) {
         done.extend(names(&heart.step(renewed(ms), at(ms))));
@@ -85,9 +88,9 @@ fn a_key_that_is_gone_is_given_up_no_more() {
 
 /// How a heart goes on that stood by when the store changed.
 fn after_a_change(behind: bool) -> (Heart, String) {
-    let mut heart = brought_to(Until::Campaigning);
+    let mut heart = brought_to(ReachedStage::Campaigning);
     let _ = heart.step(changed(behind), at(1));
-    let released = heart.step(Event::Released { lease: LEASE }, at(2));
+    let released = heart.step(HeartEvent::Released { lease: LEASE }, at(2));
     assert_eq!(names(&released), ["grant"], "it has a session in the store that is now");
     let stands = names(&heart.step(granted(2), at(3))).join(" ");
     (heart, stands)
@@ -102,45 +105,45 @@ fn in_a_store_that_was_replaced_it_stands_anew() {
 fn in_a_store_that_was_set_back_it_stands_for_nothing() {
     let (mut heart, stands) = after_a_change(true);
     assert_eq!(stands, "");
-    assert_eq!(heart.held(), Some("it is another"));
+    assert_eq!(heart.restart_reason(), Some("it is another"));
     assert!(names(&heart.step(ready(), at(4))).is_empty());
     assert!(heart.next_wake() > at(4), "it wakes up for nothing");
-    assert_eq!(names(&heart.step(Event::Shutdown, at(5))), ["revoke"]);
+    assert_eq!(names(&heart.step(HeartEvent::Shutdown, at(5))), ["revoke"]);
 }
 
 #[test]
 fn a_drain_that_takes_too_long_is_cut_short() {
-    let mut heart = brought_to(Until::Draining);
+    let mut heart = brought_to(ReachedStage::Draining);
     let drain = timings().drain;
     let just_before = at(0) + (drain - Duration::from_millis(1));
     for ms in (0..10_000).step_by(900) {
         let _ = heart.step(renewed(ms), at(ms));
     }
-    assert!(!names(&heart.step(Event::Tick, just_before)).contains(&"stop"));
-    assert!(names(&heart.step(Event::Tick, at(0) + drain)).contains(&"stop"));
+    assert!(!names(&heart.step(HeartEvent::Tick, just_before)).contains(&"stop"));
+    assert!(names(&heart.step(HeartEvent::Tick, at(0) + drain)).contains(&"stop"));
 }
 
 #[test]
 fn an_action_that_keeps_failing_is_given_longer_and_longer_pauses() {
-    let mut heart = brought_to(Until::Resigning);
+    let mut heart = brought_to(ReachedStage::Resigning);
     let mut now = 0;
     let mut pauses = Vec::new();
     for token in 8..14 {
         let freed = now;
-        let _ = heart.step(Event::Resigned { key: key(token - 1) }, at(now));
+        let _ = heart.step(HeartEvent::Resigned { key: key(token - 1) }, at(now));
         while !names(&heart.step(renewed(now), at(now))).contains(&"campaign") {
             now += 100;
         }
         pauses.push((now - freed) / 1000);
         let attempt = u64::try_from(token).unwrap() - 6;
-        let cause = Cause::ActionFailed { action: "web".into(), reason: "no".into() };
-        let failed = Event::HandOver { key: key(token), cause };
+        let cause = EndCause::ActionFailed { action: "web".into(), reason: "no".into() };
+        let failed = HeartEvent::HandOver { key: key(token), cause };
         for event in [
-            Event::Won { attempt, key: key(token) },
-            Event::Verified { key: key(token), holds: true },
+            HeartEvent::Won { attempt, key: key(token) },
+            HeartEvent::Verified { key: key(token), holds: true },
             failed,
-            Event::Drained { key: key(token) },
-            Event::Stopped { key: key(token) },
+            HeartEvent::Drained { key: key(token) },
+            HeartEvent::Stopped { key: key(token) },
         ] {
             let _ = heart.step(event, at(now));
         }

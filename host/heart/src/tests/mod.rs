@@ -6,7 +6,7 @@ mod story;
 
 use std::time::Duration;
 
-use super::{Cause, Command, Event, Group, Heart, LeaderKey, LeaseId, Token};
+use super::{EndCause, Group, Heart, HeartCommand, HeartEvent, LeaderKey, LeaseId, Token};
 use crate::{clock::BootTime, timings::Timings};
 
 const TTL: Duration = Duration::from_secs(5);
@@ -33,25 +33,25 @@ fn heart() -> Heart {
     Heart::new("a".into(), timings(), [Group::main()])
 }
 
-fn granted(sent_ms: u64) -> Event {
-    Event::Granted { lease: LEASE, ttl: TTL, sent: at(sent_ms) }
+fn granted(sent_ms: u64) -> HeartEvent {
+    HeartEvent::Granted { lease: LEASE, ttl: TTL, sent: at(sent_ms) }
 }
 
-fn renewed(sent_ms: u64) -> Event {
-    Event::Renewed { lease: LEASE, ttl: TTL, sent: at(sent_ms) }
+fn renewed(sent_ms: u64) -> HeartEvent {
+    HeartEvent::Renewed { lease: LEASE, ttl: TTL, sent: at(sent_ms) }
 }
 
-fn joined() -> Event {
-    Event::Joined { lease: LEASE }
+fn joined() -> HeartEvent {
+    HeartEvent::Joined { lease: LEASE }
 }
 
-fn ready() -> Event {
-    Event::Ready { group: Group::main() }
+fn ready() -> HeartEvent {
+    HeartEvent::Ready { group: Group::main() }
 }
 
 /// How far a heart is brought before it meets what a test is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Until {
+enum ReachedStage {
     Campaigning,
     Verifying,
     Leading,
@@ -61,16 +61,16 @@ enum Until {
 }
 
 /// A heart that has come so far by time zero, under token 7.
-fn brought_to(until: Until) -> Heart {
-    let cause = || Cause::ActionFailed { action: "web".into(), reason: "it traps".into() };
-    let failed = || Event::HandOver { key: key(7), cause: cause() };
+fn brought_to(until: ReachedStage) -> Heart {
+    let cause = || EndCause::ActionFailed { action: "web".into(), reason: "it traps".into() };
+    let failed = || HeartEvent::HandOver { key: key(7), cause: cause() };
     let steps = [
-        (Until::Campaigning, vec![Event::Tick, granted(0), joined(), ready()]),
-        (Until::Verifying, vec![Event::Won { attempt: 1, key: key(7) }]),
-        (Until::Leading, vec![Event::Verified { key: key(7), holds: true }]),
-        (Until::Draining, vec![failed()]),
-        (Until::Stopping, vec![Event::Drained { key: key(7) }]),
-        (Until::Resigning, vec![Event::Stopped { key: key(7) }]),
+        (ReachedStage::Campaigning, vec![HeartEvent::Tick, granted(0), joined(), ready()]),
+        (ReachedStage::Verifying, vec![HeartEvent::Won { attempt: 1, key: key(7) }]),
+        (ReachedStage::Leading, vec![HeartEvent::Verified { key: key(7), holds: true }]),
+        (ReachedStage::Draining, vec![failed()]),
+        (ReachedStage::Stopping, vec![HeartEvent::Drained { key: key(7) }]),
+        (ReachedStage::Resigning, vec![HeartEvent::Stopped { key: key(7) }]),
     ];
     let mut heart = heart();
     for (stage, events) in steps {
@@ -85,19 +85,19 @@ fn brought_to(until: Until) -> Heart {
 }
 
 /// The commands, by name alone.
-fn names(commands: &[Command]) -> Vec<&'static str> {
-    let name = |command: &Command| match command {
-        Command::Grant { .. } => "grant",
-        Command::Renew { .. } => "renew",
-        Command::Revoke { .. } => "revoke",
-        Command::Campaign { .. } => "campaign",
-        Command::Withdraw { .. } => "withdraw",
-        Command::Verify { .. } => "verify",
-        Command::Start { .. } => "start",
-        Command::Extend { .. } => "extend",
-        Command::Drain { .. } => "drain",
-        Command::Stop { .. } => "stop",
-        Command::Resign { .. } => "resign",
+fn names(commands: &[HeartCommand]) -> Vec<&'static str> {
+    let name = |command: &HeartCommand| match command {
+        HeartCommand::Grant { .. } => "grant",
+        HeartCommand::Renew { .. } => "renew",
+        HeartCommand::Revoke { .. } => "revoke",
+        HeartCommand::Campaign { .. } => "campaign",
+        HeartCommand::Withdraw { .. } => "withdraw",
+        HeartCommand::Verify { .. } => "verify",
+        HeartCommand::Start { .. } => "start",
+        HeartCommand::Extend { .. } => "extend",
+        HeartCommand::Drain { .. } => "drain",
+        HeartCommand::Stop { .. } => "stop",
+        HeartCommand::Resign { .. } => "resign",
     };
     commands.iter().map(name).collect()
 }

@@ -6,102 +6,102 @@ use super::*;
 fn from_the_first_tick_to_the_last_act() {
     let mut heart = heart();
     let mut step = |event, ms| names(&heart.step(event, at(ms)));
-    assert_eq!(step(Event::Tick, 0), ["grant"]);
+    assert_eq!(step(HeartEvent::Tick, 0), ["grant"]);
     assert_eq!(step(granted(0), 3), [""; 0]);
     assert_eq!(step(joined(), 4), [""; 0]);
     assert_eq!(step(ready(), 5), ["campaign"]);
-    assert_eq!(step(Event::Won { attempt: 1, key: key(7) }, 8), ["verify"]);
-    assert_eq!(step(Event::Verified { key: key(7), holds: true }, 9), ["start"]);
-    assert_eq!(step(Event::Tick, 1000), ["renew"]);
+    assert_eq!(step(HeartEvent::Won { attempt: 1, key: key(7) }, 8), ["verify"]);
+    assert_eq!(step(HeartEvent::Verified { key: key(7), holds: true }, 9), ["start"]);
+    assert_eq!(step(HeartEvent::Tick, 1000), ["renew"]);
     assert_eq!(step(renewed(1000), 1004), ["extend"]);
-    assert_eq!(step(Event::Shutdown, 1100), ["drain"]);
-    assert_eq!(step(Event::Drained { key: key(7) }, 1200), ["stop"]);
-    assert_eq!(step(Event::Stopped { key: key(7) }, 1210), ["resign"]);
-    assert_eq!(step(Event::Resigned { key: key(7) }, 1215), ["revoke"]);
-    assert_eq!(step(Event::Released { lease: LEASE }, 1220), [""; 0]);
+    assert_eq!(step(HeartEvent::Shutdown, 1100), ["drain"]);
+    assert_eq!(step(HeartEvent::Drained { key: key(7) }, 1200), ["stop"]);
+    assert_eq!(step(HeartEvent::Stopped { key: key(7) }, 1210), ["resign"]);
+    assert_eq!(step(HeartEvent::Resigned { key: key(7) }, 1215), ["revoke"]);
+    assert_eq!(step(HeartEvent::Released { lease: LEASE }, 1220), [""; 0]);
     assert!(heart.is_done());
 }
 
 #[test]
 fn a_host_that_stands_down_keeps_its_session_and_stands_for_nothing() {
-    let mut heart = brought_to(Until::Leading);
+    let mut heart = brought_to(ReachedStage::Leading);
     let mut step = |event, ms| names(&heart.step(event, at(ms)));
-    assert_eq!(step(Event::StandDown, 1), ["drain"]);
-    assert_eq!(step(Event::Drained { key: key(7) }, 2), ["stop"]);
-    assert_eq!(step(Event::Stopped { key: key(7) }, 3), ["resign"]);
-    assert_eq!(step(Event::Resigned { key: key(7) }, 4), [""; 0]);
+    assert_eq!(step(HeartEvent::StandDown, 1), ["drain"]);
+    assert_eq!(step(HeartEvent::Drained { key: key(7) }, 2), ["stop"]);
+    assert_eq!(step(HeartEvent::Stopped { key: key(7) }, 3), ["resign"]);
+    assert_eq!(step(HeartEvent::Resigned { key: key(7) }, 4), [""; 0]);
     for ms in [1000, 2000, 3000] {
-        assert_eq!(step(Event::Tick, ms), ["renew"]);
+        assert_eq!(step(HeartEvent::Tick, ms), ["renew"]);
         assert_eq!(step(renewed(ms), ms), ["extend"]);
     }
-    assert_eq!(step(Event::Shutdown, 3100), ["revoke"]);
-    let _ = heart.step(Event::Released { lease: LEASE }, at(3101));
+    assert_eq!(step(HeartEvent::Shutdown, 3100), ["revoke"]);
+    let _ = heart.step(HeartEvent::Released { lease: LEASE }, at(3101));
     assert!(heart.is_done());
 }
 
 #[test]
 fn the_deadline_counts_from_the_sending() {
-    let mut heart = brought_to(Until::Verifying);
-    let start = heart.step(Event::Verified { key: key(7), holds: true }, at(40));
-    assert_eq!(start, [Command::Start { key: key(7), deadline: deadline(0) }]);
-    let _ = heart.step(Event::Tick, at(1000));
+    let mut heart = brought_to(ReachedStage::Verifying);
+    let start = heart.step(HeartEvent::Verified { key: key(7), holds: true }, at(40));
+    assert_eq!(start, [HeartCommand::Start { key: key(7), deadline: deadline(0) }]);
+    let _ = heart.step(HeartEvent::Tick, at(1000));
     let extend = heart.step(renewed(1000), at(1999));
-    assert_eq!(extend[0], Command::Extend { lease: LEASE, deadline: deadline(1000) });
+    assert_eq!(extend[0], HeartCommand::Extend { lease: LEASE, deadline: deadline(1000) });
 }
 
 #[test]
 fn a_key_that_does_not_hold_starts_nothing() {
-    let mut heart = brought_to(Until::Verifying);
-    let commands = heart.step(Event::Verified { key: key(7), holds: false }, at(1));
+    let mut heart = brought_to(ReachedStage::Verifying);
+    let commands = heart.step(HeartEvent::Verified { key: key(7), holds: false }, at(1));
     assert_eq!(names(&commands), [""; 0]);
-    let again = heart.step(Event::Tick, at(1) + timings().retry);
+    let again = heart.step(HeartEvent::Tick, at(1) + timings().retry);
     assert_eq!(names(&again), ["campaign"]);
 }
 
 #[test]
 fn a_verification_is_tried_again_while_the_session_lives() {
-    let mut heart = brought_to(Until::Verifying);
-    assert_eq!(names(&heart.step(Event::VerifyFailed { key: key(7) }, at(1))), [""; 0]);
-    let again = heart.step(Event::Tick, at(1) + timings().retry);
+    let mut heart = brought_to(ReachedStage::Verifying);
+    assert_eq!(names(&heart.step(HeartEvent::VerifyFailed { key: key(7) }, at(1))), [""; 0]);
+    let again = heart.step(HeartEvent::Tick, at(1) + timings().retry);
     assert_eq!(names(&again), ["verify"]);
 }
 
 #[test]
 fn a_token_that_was_led_under_is_spent() {
-    let mut heart = brought_to(Until::Resigning);
-    let _ = heart.step(Event::Resigned { key: key(7) }, at(1));
+    let mut heart = brought_to(ReachedStage::Resigning);
+    let _ = heart.step(HeartEvent::Resigned { key: key(7) }, at(1));
     for ms in [1000, 2000, 3000] {
         let _ = heart.step(renewed(ms), at(ms));
     }
-    let commands = heart.step(Event::Won { attempt: 2, key: key(7) }, at(3001));
+    let commands = heart.step(HeartEvent::Won { attempt: 2, key: key(7) }, at(3001));
     assert_eq!(names(&commands), ["resign"]);
 }
 
 #[test]
 fn an_answer_to_a_campaign_of_long_ago_is_given_back() {
-    let mut heart = brought_to(Until::Campaigning);
+    let mut heart = brought_to(ReachedStage::Campaigning);
     let reason = "its port is taken".to_owned();
-    let withdrawn = heart.step(Event::NotReady { group: Group::main(), reason }, at(1));
+    let withdrawn = heart.step(HeartEvent::NotReady { group: Group::main(), reason }, at(1));
     assert_eq!(names(&withdrawn), ["withdraw"]);
-    let commands = heart.step(Event::Won { attempt: 1, key: key(7) }, at(2));
+    let commands = heart.step(HeartEvent::Won { attempt: 1, key: key(7) }, at(2));
     assert_eq!(names(&commands), ["resign"]);
 }
 
 #[test]
 fn a_key_left_behind_is_given_up() {
-    let mut heart = brought_to(Until::Campaigning);
-    assert_eq!(names(&heart.step(Event::Standing { key: key(7) }, at(1))), [""; 0]);
+    let mut heart = brought_to(ReachedStage::Campaigning);
+    assert_eq!(names(&heart.step(HeartEvent::KeyQueued { key: key(7) }, at(1))), [""; 0]);
     let reason = "its port is taken".to_owned();
-    let _ = heart.step(Event::NotReady { group: Group::main(), reason }, at(2));
-    assert_eq!(names(&heart.step(Event::Standing { key: key(7) }, at(3))), ["resign"]);
+    let _ = heart.step(HeartEvent::NotReady { group: Group::main(), reason }, at(2));
+    assert_eq!(names(&heart.step(HeartEvent::KeyQueued { key: key(7) }, at(3))), ["resign"]);
 }
 
 /// While it ends what it leads elsewhere, its session lives on, and with that the key.
 #[test]
 fn a_host_that_stands_down_leaves_no_key_behind() {
-    let mut heart = brought_to(Until::Campaigning);
-    assert_eq!(names(&heart.step(Event::StandDown, at(1))), ["withdraw"]);
-    assert_eq!(names(&heart.step(Event::Standing { key: key(7) }, at(2))), ["resign"]);
+    let mut heart = brought_to(ReachedStage::Campaigning);
+    assert_eq!(names(&heart.step(HeartEvent::StandDown, at(1))), ["withdraw"]);
+    assert_eq!(names(&heart.step(HeartEvent::KeyQueued { key: key(7) }, at(2))), ["resign"]);
 }
 
 #[test]
@@ -115,18 +115,18 @@ fn a_grant_that_comes_too_late_is_given_back() {
 #[test]
 fn a_store_that_is_down_at_the_start_is_asked_again() {
     let mut heart = heart();
-    let _ = heart.step(Event::Tick, at(0));
-    assert_eq!(names(&heart.step(Event::GrantFailed, at(10))), [""; 0]);
+    let _ = heart.step(HeartEvent::Tick, at(0));
+    assert_eq!(names(&heart.step(HeartEvent::GrantFailed, at(10))), [""; 0]);
     assert_eq!(heart.next_wake(), at(10) + timings().retry);
-    assert_eq!(names(&heart.step(Event::Tick, heart.next_wake())), ["grant"]);
+    assert_eq!(names(&heart.step(HeartEvent::Tick, heart.next_wake())), ["grant"]);
 }
 
 #[test]
 fn a_host_without_a_session_stops_at_once() {
     let mut heart = heart();
-    let _ = heart.step(Event::Tick, at(0));
-    let _ = heart.step(Event::GrantFailed, at(10));
-    let _ = heart.step(Event::Shutdown, at(11));
+    let _ = heart.step(HeartEvent::Tick, at(0));
+    let _ = heart.step(HeartEvent::GrantFailed, at(10));
+    let _ = heart.step(HeartEvent::Shutdown, at(11));
     assert!(heart.is_done());
 }
 
@@ -134,22 +134,27 @@ fn a_host_without_a_session_stops_at_once() {
 fn a_lease_that_comes_after_the_stop_is_given_back() {
     let mut heart = heart();
     let _ = heart.step(ready(), at(0));
-    assert_eq!(names(&heart.step(Event::Shutdown, at(1))), [""; 0]);
+    assert_eq!(names(&heart.step(HeartEvent::Shutdown, at(1))), [""; 0]);
     assert!(!heart.is_done(), "it may have been granted");
     assert_eq!(names(&heart.step(granted(0), at(10))), ["revoke"]);
-    let _ = heart.step(Event::Released { lease: LEASE }, at(11));
+    let _ = heart.step(HeartEvent::Released { lease: LEASE }, at(11));
     assert!(heart.is_done());
 }
 
 #[test]
 fn stepping_back_is_standing_again() {
-    let mut heart = brought_to(Until::Campaigning);
-    let back = || Event::StepBack { group: Group::main() };
+    let mut heart = brought_to(ReachedStage::Campaigning);
+    let back = || HeartEvent::StepBack { group: Group::main() };
     assert_eq!(names(&heart.step(back(), at(1))), ["withdraw", "campaign"]);
     // A win of the place that was left counts for nothing.
-    assert_eq!(names(&heart.step(Event::Won { attempt: 1, key: key(7) }, at(2))), [""; 0]);
-    assert_eq!(names(&heart.step(Event::Won { attempt: 2, key: key(8) }, at(3))), ["verify"]);
-    for stage in [Until::Verifying, Until::Leading, Until::Draining, Until::Stopping] {
+    assert_eq!(names(&heart.step(HeartEvent::Won { attempt: 1, key: key(7) }, at(2))), [""; 0]);
+    assert_eq!(names(&heart.step(HeartEvent::Won { attempt: 2, key: key(8) }, at(3))), ["verify"]);
+    for stage in [
+        ReachedStage::Verifying,
+        ReachedStage::Leading,
+        ReachedStage::Draining,
+        ReachedStage::Stopping,
+    ] {
         let mut heart = brought_to(stage);
         assert_eq!(names(&heart.step(back(), at(1))), [""; 0], "{stage:?}");
     }
@@ -157,94 +162,105 @@ fn stepping_back_is_standing_again() {
 
 #[test]
 fn whoever_is_barred_does_not_stand_and_goes_on_leading() {
-    let barred = || Event::Barred { group: Group::main(), reason: "frozen".into() };
-    let mut heart = brought_to(Until::Campaigning);
+    let barred = || HeartEvent::Barred { group: Group::main(), reason: "frozen".into() };
+    let mut heart = brought_to(ReachedStage::Campaigning);
     assert_eq!(names(&heart.step(barred(), at(1))), ["withdraw"]);
     // That its actions could run is another matter.
     assert_eq!(names(&heart.step(ready(), at(2))), [""; 0]);
-    assert_eq!(names(&heart.step(Event::Unbarred { group: Group::main() }, at(3))), ["campaign"]);
+    assert_eq!(
+        names(&heart.step(HeartEvent::Unbarred { group: Group::main() }, at(3))),
+        ["campaign"]
+    );
 
-    let mut heart = brought_to(Until::Leading);
+    let mut heart = brought_to(ReachedStage::Leading);
     assert_eq!(names(&heart.step(barred(), at(1))), [""; 0]);
-    let cause = Cause::Preferred { host: "b".into() };
-    let over = heart.step(Event::HandOver { key: key(7), cause }, at(2));
+    let cause = EndCause::Preferred { host: "b".into() };
+    let over = heart.step(HeartEvent::HandOver { key: key(7), cause }, at(2));
     assert_eq!(names(&over), ["drain"]);
-    for event in [Event::Drained { key: key(7) }, Event::Stopped { key: key(7) }] {
+    for event in [HeartEvent::Drained { key: key(7) }, HeartEvent::Stopped { key: key(7) }] {
         let _ = heart.step(event, at(3));
     }
-    assert_eq!(names(&heart.step(Event::Resigned { key: key(7) }, at(4))), [""; 0]);
-    assert_eq!(names(&heart.step(Event::Unbarred { group: Group::main() }, at(5))), ["campaign"]);
+    assert_eq!(names(&heart.step(HeartEvent::Resigned { key: key(7) }, at(4))), [""; 0]);
+    assert_eq!(
+        names(&heart.step(HeartEvent::Unbarred { group: Group::main() }, at(5))),
+        ["campaign"]
+    );
 }
 
 #[test]
 fn whoever_is_no_member_does_not_stand_and_goes_on_leading() {
-    let out = || Event::NotJoined { lease: LEASE, reason: "another has its name".into() };
-    let mut heart = brought_to(Until::Campaigning);
+    let out = || HeartEvent::NotJoined { lease: LEASE, reason: "another has its name".into() };
+    let mut heart = brought_to(ReachedStage::Campaigning);
     assert_eq!(names(&heart.step(out(), at(1))), ["withdraw"]);
     assert_eq!((heart.joined(), heart.obstacle()), (None, Some("another has its name")));
     assert_eq!(names(&heart.step(ready(), at(2))), [""; 0]);
     assert!(heart.next_wake() > at(2), "time stands still");
     // What the withdrawal has left behind.
-    assert_eq!(names(&heart.step(Event::Standing { key: key(7) }, at(3))), ["resign"]);
-    let _ = heart.step(Event::Resigned { key: key(7) }, at(4));
+    assert_eq!(names(&heart.step(HeartEvent::KeyQueued { key: key(7) }, at(3))), ["resign"]);
+    let _ = heart.step(HeartEvent::Resigned { key: key(7) }, at(4));
     assert_eq!(names(&heart.step(joined(), at(5))), ["campaign"]);
     assert_eq!(heart.obstacle(), None);
 
-    let mut heart = brought_to(Until::Leading);
+    let mut heart = brought_to(ReachedStage::Leading);
     assert_eq!(names(&heart.step(out(), at(1))), [""; 0]);
     // Of another session of this host's, which is over.
     let _ = heart.step(joined(), at(2));
-    let other = Event::NotJoined { lease: LeaseId(1), reason: "no".into() };
+    let other = HeartEvent::NotJoined { lease: LeaseId(1), reason: "no".into() };
     let _ = heart.step(other, at(3));
     assert_eq!(heart.joined(), Some(LEASE));
 }
 
 #[test]
 fn a_session_that_has_not_joined_stands_for_nothing() {
-    let mut heart = brought_to(Until::Campaigning);
-    let lost = heart.step(Event::LeaseGone { lease: LEASE }, at(1));
+    let mut heart = brought_to(ReachedStage::Campaigning);
+    let lost = heart.step(HeartEvent::LeaseGone { lease: LEASE }, at(1));
     assert_eq!(names(&lost), ["withdraw", "grant"]);
     let lease = LeaseId(0xcafe);
-    let granted = Event::Granted { lease, ttl: TTL, sent: at(1) };
+    let granted = HeartEvent::Granted { lease, ttl: TTL, sent: at(1) };
     assert_eq!(names(&heart.step(granted, at(2))), [""; 0]);
     assert_eq!(names(&heart.step(joined(), at(3))), [""; 0], "by the session before");
-    assert_eq!(names(&heart.step(Event::Joined { lease }, at(4))), ["campaign"]);
+    assert_eq!(names(&heart.step(HeartEvent::Joined { lease }, at(4))), ["campaign"]);
 }
 
 /// Whatever the store refuses, a host that was told to stop ends when its lease does.
 #[test]
 fn a_store_that_takes_nothing_back_holds_no_host() {
-    for stage in [Until::Verifying, Until::Leading, Until::Draining, Until::Stopping] {
+    for stage in [
+        ReachedStage::Verifying,
+        ReachedStage::Leading,
+        ReachedStage::Draining,
+        ReachedStage::Stopping,
+    ] {
         let mut heart = brought_to(stage);
-        let mut waiting = heart.step(Event::Shutdown, at(0));
+        let mut waiting = heart.step(HeartEvent::Shutdown, at(0));
         let mut now = 0;
         while !heart.is_done() {
             // Renewals pass: a keep-alive needs no login.
             let events: Vec<_> = waiting
                 .drain(..)
                 .filter_map(|command| match command {
-                    Command::Renew { sent, .. } => {
-                        Some(Event::Renewed { lease: LEASE, ttl: TTL, sent })
+                    HeartCommand::Renew { sent, .. } => {
+                        Some(HeartEvent::Renewed { lease: LEASE, ttl: TTL, sent })
                     }
-                    Command::Drain { key, .. } => Some(Event::Drained { key }),
-                    Command::Stop { key, .. } => Some(Event::Stopped { key }),
-                    Command::Resign { key } => Some(Event::ResignFailed { key }),
+                    HeartCommand::Drain { key, .. } => Some(HeartEvent::Drained { key }),
+                    HeartCommand::Stop { key, .. } => Some(HeartEvent::Stopped { key }),
+                    HeartCommand::Resign { key } => Some(HeartEvent::ResignFailed { key }),
                     // Revoked or not: it cannot be relied on any more.
-                    Command::Revoke { lease } => Some(Event::Released { lease }),
+                    HeartCommand::Revoke { lease } => Some(HeartEvent::Released { lease }),
                     _ => None,
                 })
                 .collect();
-            if stage == Until::Stopping && now == 0 {
-                waiting.extend(heart.step(Event::Stopped { key: key(7) }, at(0)));
+            if stage == ReachedStage::Stopping && now == 0 {
+                waiting.extend(heart.step(HeartEvent::Stopped { key: key(7) }, at(0)));
             }
-            if stage == Until::Draining && now == 0 {
-                waiting.extend(heart.step(Event::Drained { key: key(7) }, at(0)));
+            if stage == ReachedStage::Draining && now == 0 {
+                waiting.extend(heart.step(HeartEvent::Drained { key: key(7) }, at(0)));
             }
             now += 100;
             for event in events {
                 waiting.extend(heart.step(event, at(now)));
             }
-            waiting.extend(heart.step(Event::Tick, at(now)));
+            waiting.extend(heart.step(HeartEvent::Tick, at(now)));
             assert!(now < 10_000, "{stage:?}: it goes on for ever");
         }
     }

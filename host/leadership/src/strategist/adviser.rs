@@ -8,17 +8,17 @@ use std::{
 };
 
 use super::{
-    Places,
-    look::{Advised, Left, Look, Memory},
-    patience::Patience,
-    place::Place,
-    spreading::Spreader,
+    GroupRanks,
+    adviser_input::{AdviserInput, AdviserOutcome, GroupMemory, HandOverBudget},
+    group_position::GroupPosition,
+    hand_over_limit::HandOverLimit,
+    spreader::Spreader,
 };
-use crate::view::{HostView, Role};
+use crate::host_view::{GroupRole, HostView};
 use soloist_config::GroupConfig;
-use soloist_heart::{Cause, Event, Group, LeaseId, Token, clock::BootTime};
-use soloist_stores::{Order, Pause, Roster};
-use soloist_text::because;
+use soloist_heart::{EndCause, Group, HeartEvent, LeaseId, Token, clock::BootTime};
+use soloist_stores::{OperatorOrder, Pause, Roster};
+use soloist_text::with_reason;
 
 /// How many groups a host hands over at once to spread them.
 const AT_ONCE: usize = 64;
@@ -29,7 +29,7 @@ const TOLD_AGAIN: Duration = Duration::from_secs(2);
 pub struct Adviser {
     host: Arc<str>,
     groups: BTreeMap<Group, GroupConfig>,
-    memories: BTreeMap<Group, Memory>,
+    memories: BTreeMap<Group, GroupMemory>,
     spreader: Spreader,
     /// The sessions that were there at the last look.
     sessions: BTreeSet<LeaseId>,
@@ -48,26 +48,26 @@ impl Adviser {
         &mut self,
         roster: &Roster,
         view: &HostView,
-        places: &Places,
+        places: &GroupRanks,
         now: BootTime,
-    ) -> Advised {
-        let mut advised = Advised::default();
+    ) -> AdviserOutcome {
+        let mut advised = AdviserOutcome::default();
         for group in view.groups.keys() {
-            self.bar(group, roster, &mut advised);
+            self.bar_reason(group, roster, &mut advised);
         }
         self.notice_sessions(roster);
         let Some((lease, _)) = view.session else { return advised };
-        let look = Look { roster, view, lease, now, places };
-        self.give_up(&look, &mut advised);
-        let mut part = self.spreader.part(&look, &self.groups, &self.memories);
+        let look = AdviserInput { roster, view, lease, now, ranks: places };
+        self.hand_over_if_kept_out(&look, &mut advised);
+        let mut part = self.spreader.share(&look, &self.groups, &self.memories);
         let under_way = self.memories.iter().filter(|(group, m)| m.hands_over(&look, group));
         let spread = AT_ONCE.saturating_sub(under_way.count());
-        let mut left = Left { preferred: 1, spread };
+        let mut left = HandOverBudget { preferred: 1, spread };
         for group in view.groups.keys() {
             let config = self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
             let memory = self.memories.entry(group.clone()).or_default();
-            if let Some(mut place) = Place::of(&look, group, config, memory) {
-                place.judge(&mut part, &mut left, &mut advised);
+            if let Some(mut place) = GroupPosition::of(&look, group, config, memory) {
+                place.advise(&mut part, &mut left, &mut advised);
             }
         }
         advised
@@ -80,14 +80,14 @@ impl Adviser {
         if self.sessions != sessions {
             self.sessions = sessions;
             for memory in self.memories.values_mut() {
-                memory.patience.renew();
-                memory.evenness = Patience::default();
+                memory.patience.reset();
+                memory.evenness = HandOverLimit::default();
             }
         }
     }
 
     /// Bars this host from standing while people want that.
-    fn bar(&mut self, group: &Group, roster: &Roster, advised: &mut Advised) {
+    fn bar_reason(&mut self, group: &Group, roster: &Roster, advised: &mut AdviserOutcome) {
         let wanted = bar(&self.host, group, roster);
         let memory = self.memories.entry(group.clone()).or_default();
         if memory.barred == wanted {
@@ -95,14 +95,14 @@ impl Adviser {
         }
         let (told, group) = (wanted.clone(), group.clone());
         advised.events.push(match wanted {
-            Some(reason) => Event::Barred { group, reason },
-            None => Event::Unbarred { group },
+            Some(reason) => HeartEvent::Barred { group, reason },
+            None => HeartEvent::Unbarred { group },
         });
         memory.barred = told;
     }
 
     /// Hands over what a host leads that is to stay out.
-    fn give_up(&mut self, look: &Look<'_>, advised: &mut Advised) {
+    fn hand_over_if_kept_out(&mut self, look: &AdviserInput<'_>, advised: &mut AdviserOutcome) {
         let Some((what, order)) = kept_out(&self.host, look.roster) else { return };
         for (group, here) in &look.view.groups {
             let Some(own) = look.roster.queue(group).iter().find(|s| s.key.lease == look.lease)
@@ -110,39 +110,39 @@ impl Adviser {
                 continue;
             };
             let memory = self.memories.entry(group.clone()).or_default();
-            if here.role == Role::Leader && memory.handed_over != Some(own.key.token) {
+            if here.role == GroupRole::Leader && memory.handed_over != Some(own.key.token) {
                 memory.handed_over = Some(own.key.token);
                 let (key, by) = (own.key.clone(), order.by.clone());
-                let reason = because(&format!("this host is {what}"), &order.reason);
-                let cause = Cause::Commanded { by, reason };
-                advised.events.push(Event::HandOver { key, cause });
+                let reason = with_reason(&format!("this host is {what}"), &order.reason);
+                let cause = EndCause::Commanded { by, reason };
+                advised.events.push(HeartEvent::HandOver { key, cause });
             }
         }
     }
 }
 
-impl Advised {
+impl AdviserOutcome {
     /// Asks for another look after `wait` at the latest.
     pub(super) fn look_after(&mut self, wait: Duration) {
         self.look_again = Some(self.look_again.map_or(wait, |other| other.min(wait)));
     }
 }
 
-impl Memory {
+impl GroupMemory {
     /// Whether the candidate of `token` was told to step back, and is about to.
     pub(super) fn steps_back(&self, token: Token, now: BootTime) -> bool {
         self.stepped_back.is_some_and(|(of, at)| of == token && now.since(at) < TOLD_AGAIN)
     }
 
     /// Whether this host's term in `group` was told to hand over, and is not over.
-    pub(super) fn hands_over(&self, look: &Look<'_>, group: &Group) -> bool {
+    pub(super) fn hands_over(&self, look: &AdviserInput<'_>, group: &Group) -> bool {
         let first = look.roster.leader(group).filter(|first| first.key.lease == look.lease);
         first.is_some_and(|first| self.handed_over == Some(first.key.token))
     }
 }
 
 /// How people keep `host` out, if they do, and who wants that.
-fn kept_out<'a>(host: &str, roster: &'a Roster) -> Option<(&'static str, &'a Order)> {
+fn kept_out<'a>(host: &str, roster: &'a Roster) -> Option<(&'static str, &'a OperatorOrder)> {
     let removed = roster.notes.removed.get(host).map(|removal| ("removed", &removal.order));
     removed.or_else(|| Some(("drained", &roster.notes.drained.get(host)?.order)))
 }
@@ -150,8 +150,8 @@ fn kept_out<'a>(host: &str, roster: &'a Roster) -> Option<(&'static str, &'a Ord
 /// Why `host` must not stand in `group`, if people want that.
 pub fn bar(host: &str, group: &Group, roster: &Roster) -> Option<String> {
     if let Some((what, order)) = kept_out(host, roster) {
-        return Some(because(&format!("{} {what} this host", order.by), &order.reason));
+        return Some(with_reason(&format!("{} {what} this host", order.by), &order.reason));
     }
     let Pause { order, .. } = roster.notes.pause_of(group).filter(|pause| pause.freeze)?;
-    Some(because(&format!("{} froze it", order.by), &order.reason))
+    Some(with_reason(&format!("{} froze it", order.by), &order.reason))
 }

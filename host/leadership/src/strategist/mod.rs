@@ -11,15 +11,15 @@
 //! What follows from a look is the [`Adviser`]'s to say, which waits for nothing and
 //! reads no clock.
 
-mod absent;
 mod adviser;
-mod look;
-mod odds;
-mod patience;
-mod place;
-mod ranks;
-mod scores;
-mod spreading;
+mod adviser_input;
+mod expected_back;
+mod group_position;
+mod hand_over_limit;
+mod host_ranker;
+mod host_scores;
+mod spread_disagreement;
+mod spreader;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -32,15 +32,15 @@ use tracing::{info, warn};
 
 pub use self::{
     adviser::{Adviser, bar},
-    look::Advised,
-    odds::odds,
-    ranks::{Places, Ranks},
+    adviser_input::AdviserOutcome,
+    host_ranker::{GroupRanks, HostRanker},
+    spread_disagreement::spread_disagreement,
 };
-use crate::view::{GroupView, HostView, Role};
+use crate::host_view::{GroupRole, GroupView, HostView};
 use soloist_config::GroupConfig;
-use soloist_heart::{Event, Group, clock::BootTime};
+use soloist_heart::{Group, HeartEvent, clock::BootTime};
 use soloist_stores::Roster;
-use soloist_telemetry::repeats::Repeats;
+use soloist_telemetry::log_throttle::LogThrottle;
 
 /// The longest nap: timers stand still while the machine is suspended.
 const NAP: Duration = Duration::from_secs(1);
@@ -54,13 +54,13 @@ pub struct Strategist {
     /// Who should lead which group; the others go by the default.
     pub groups: BTreeMap<Group, GroupConfig>,
     /// Who is asked about groups that no built-in strategy is for.
-    pub ranks: Box<dyn Ranks>,
+    pub ranker: Box<dyn HostRanker>,
     /// What is known of the cluster.
     pub roster: watch::Receiver<Option<Roster>>,
     /// What the heart lets others see.
     pub view: watch::Receiver<HostView>,
     /// Where events for the heart go in.
-    pub events: UnboundedSender<Event>,
+    pub events: UnboundedSender<HeartEvent>,
     /// Cancelled when people want this host to leave the cluster.
     pub leave: CancellationToken,
 }
@@ -71,7 +71,7 @@ impl Strategist {
         let (mut roster, mut view) = (self.roster.clone(), self.view.clone());
         let mut adviser = Adviser::new(Arc::clone(&self.host), self.groups.clone());
         let (mut nap, mut seen, mut was_in) = (NAP, false, false);
-        let at_odds = Repeats::default();
+        let at_odds = LogThrottle::default();
         let following = async {
             loop {
                 tokio::select! {
@@ -91,8 +91,8 @@ impl Strategist {
                     if was_in {
                         self.leave(&roster, &view);
                     }
-                    self.tell_odds(&roster, &view, &at_odds);
-                    let places = self.ranks.places(&roster).await;
+                    self.report_disagreements(&roster, &view, &at_odds);
+                    let places = self.ranker.rank(&roster).await;
                     let advised = adviser.look(&roster, &view, &places, BootTime::now());
                     nap = advised.look_again.unwrap_or(NAP).min(NAP);
                     // Without a driver nobody stands.
@@ -105,10 +105,10 @@ impl Strategist {
 
     /// Tells whether others spread what this host does not, or the other way round: those who
     /// do go by a plan that this one takes no part in.
-    fn tell_odds(&self, roster: &Roster, view: &HostView, at_odds: &Repeats) {
+    fn report_disagreements(&self, roster: &Roster, view: &HostView, at_odds: &LogThrottle) {
         let config = |group| self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let groups = view.groups.keys().map(|group| (group, config(group)));
-        match odds::odds_of_all(&self.host, groups, roster) {
+        match spread_disagreement::spread_disagreements(&self.host, groups, roster) {
             Some(odds) => at_odds.said(&odds.who, |told| {
                 let odds = &odds.text;
                 warn!(
@@ -127,8 +127,9 @@ impl Strategist {
     /// One that was removed before it was started stays up, to say so.
     fn leave(&self, roster: &Roster, view: &HostView) {
         let Some(removal) = roster.notes.removed.get(&*self.host) else { return };
-        let leads =
-            |here: &GroupView| matches!(here.role, Role::Leader | Role::Draining | Role::Resigning);
+        let leads = |here: &GroupView| {
+            matches!(here.role, GroupRole::Leader | GroupRole::Draining | GroupRole::Resigning)
+        };
         if self.leave.is_cancelled() || view.groups.values().any(leads) {
             return;
         }

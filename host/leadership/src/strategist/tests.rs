@@ -9,17 +9,17 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{Adviser, Places};
-use crate::view::{GroupView, HostView, Role};
+use super::{Adviser, GroupRanks};
+use crate::host_view::{GroupRole, GroupView, HostView};
 use soloist_config::GroupConfig;
-use soloist_heart::{Event, Group, LeaderKey, LeaseId, Token, clock::BootTime};
-use soloist_stores::{Candidate, Member, Roster, Standing};
+use soloist_heart::{Group, HeartEvent, LeaderKey, LeaseId, Token, clock::BootTime};
+use soloist_stores::{Candidate, Member, QueuedCandidate, Roster};
 
 /// From one look of a host to the next, at least.
 const GATHER: Duration = Duration::from_millis(20);
 const STEP: Duration = Duration::from_millis(10);
 
-struct Host {
+struct SimulatedHost {
     lease: LeaseId,
     adviser: Adviser,
     member: Arc<Member>,
@@ -32,27 +32,27 @@ struct Host {
 }
 
 /// What happens a while after it was asked for.
-enum Due {
+enum PendingChange {
     Stand(Group),
     Resigned(Group),
 }
 
-struct Cluster {
+struct SimulatedCluster {
     random: fastrand::Rng,
     settle: Duration,
     lag: Duration,
     now: BootTime,
     revision: i64,
-    groups: BTreeMap<Group, Vec<Arc<Standing>>>,
-    hosts: Vec<Host>,
-    due: Vec<(BootTime, LeaseId, Due)>,
+    groups: BTreeMap<Group, Vec<Arc<QueuedCandidate>>>,
+    hosts: Vec<SimulatedHost>,
+    due: Vec<(BootTime, LeaseId, PendingChange)>,
     /// All that could ever be seen, and since when.
     rosters: Vec<(BootTime, Roster)>,
     moved: usize,
     disagreements: Vec<Group>,
 }
 
-impl Cluster {
+impl SimulatedCluster {
     fn new(groups: usize, settle: Duration, lag: Duration, seed: u64) -> Self {
         let group = |number| (Group::from(&*format!("g{number}")), Vec::new());
         let groups = (0..groups).map(group).collect();
@@ -87,7 +87,7 @@ impl Cluster {
         let config = GroupConfig { spread: true, settle: self.settle, ..GroupConfig::DEFAULT };
         let groups = self.groups.keys().map(|group| (group.clone(), config.clone())).collect();
         let lag = self.up_to(self.lag);
-        self.hosts.push(Host {
+        self.hosts.push(SimulatedHost {
             lease,
             adviser: Adviser::new(name.as_str().into(), groups),
             member: Member::named(name).into(),
@@ -98,7 +98,7 @@ impl Cluster {
         });
         for group in self.groups.keys().cloned().collect::<Vec<_>>() {
             let at = self.now + self.up_to(Duration::from_millis(500));
-            self.due.push((at, lease, Due::Stand(group)));
+            self.due.push((at, lease, PendingChange::Stand(group)));
         }
     }
 
@@ -131,7 +131,7 @@ impl Cluster {
             };
             self.revision += 1;
             match due {
-                Due::Stand(group) => {
+                PendingChange::Stand(group) => {
                     let candidate = Candidate {
                         host: host.member.name.clone(),
                         url: String::new(),
@@ -142,9 +142,9 @@ impl Cluster {
                     let (key, token) = (format!("{group}/{lease}"), Token(self.revision));
                     let key = LeaderKey { group: group.clone(), key: key.into(), token, lease };
                     let queue = self.groups.entry(group).or_default();
-                    queue.push(Standing { candidate, key }.into());
+                    queue.push(QueuedCandidate { candidate, key }.into());
                 }
-                Due::Resigned(group) => {
+                PendingChange::Resigned(group) => {
                     host.hands_over.remove(&group);
                     self.leave(lease, group);
                 }
@@ -159,7 +159,7 @@ impl Cluster {
             queue.retain(|standing| standing.key.lease != lease);
         }
         let at = self.now + self.up_to(Duration::from_millis(50));
-        self.due.push((at, lease, Due::Stand(group)));
+        self.due.push((at, lease, PendingChange::Stand(group)));
     }
 
     fn show(&mut self) {
@@ -185,20 +185,20 @@ impl Cluster {
         host.seen = newest;
         let view = view(host, &self.groups);
         let roster = &self.rosters[newest].1;
-        let advised = host.adviser.look(roster, &view, &Places::new(), self.now);
+        let advised = host.adviser.look(roster, &view, &GroupRanks::new(), self.now);
         let nap = advised.look_again.unwrap_or(Duration::from_secs(1));
         host.looks_at = self.now + nap.clamp(GATHER, Duration::from_secs(1));
         self.disagreements.extend(advised.disagreements);
         let lease = host.lease;
         for event in advised.events {
             match event {
-                Event::StepBack { group } => self.leave(lease, group),
-                Event::HandOver { key, .. } => {
+                HeartEvent::StepBack { group } => self.leave(lease, group),
+                HeartEvent::HandOver { key, .. } => {
                     self.moved += 1;
                     let host = self.hosts.iter_mut().find(|host| host.lease == lease);
                     host.unwrap().hands_over.insert(key.group.clone());
                     let at = self.now + self.up_to(Duration::from_millis(100));
-                    self.due.push((at, lease, Due::Resigned(key.group)));
+                    self.due.push((at, lease, PendingChange::Resigned(key.group)));
                 }
                 _ => {}
             }
@@ -207,10 +207,11 @@ impl Cluster {
 
     /// How many groups each host leads.
     fn loads(&self) -> Vec<usize> {
-        let leads = |queue: &&Vec<Arc<Standing>>, lease| {
+        let leads = |queue: &&Vec<Arc<QueuedCandidate>>, lease| {
             queue.first().is_some_and(|first| first.key.lease == lease)
         };
-        let led = |host: &Host| self.groups.values().filter(|q| leads(q, host.lease)).count();
+        let led =
+            |host: &SimulatedHost| self.groups.values().filter(|q| leads(q, host.lease)).count();
         self.hosts.iter().map(led).collect()
     }
 
@@ -231,17 +232,17 @@ impl Cluster {
 }
 
 /// What a host knows of itself without delay.
-fn view(host: &Host, groups: &BTreeMap<Group, Vec<Arc<Standing>>>) -> HostView {
-    let role = |group: &Group, queue: &[Arc<Standing>]| match queue
+fn view(host: &SimulatedHost, groups: &BTreeMap<Group, Vec<Arc<QueuedCandidate>>>) -> HostView {
+    let role = |group: &Group, queue: &[Arc<QueuedCandidate>]| match queue
         .iter()
         .position(|standing| standing.key.lease == host.lease)
     {
-        Some(0) if host.hands_over.contains(group) => Role::Draining,
-        Some(0) => Role::Leader,
-        Some(_) => Role::Standby,
-        None => Role::Out,
+        Some(0) if host.hands_over.contains(group) => GroupRole::Draining,
+        Some(0) => GroupRole::Leader,
+        Some(_) => GroupRole::Standby,
+        None => GroupRole::Out,
     };
-    let part = |(group, queue): (&Group, &Vec<Arc<Standing>>)| {
+    let part = |(group, queue): (&Group, &Vec<Arc<QueuedCandidate>>)| {
         let view = GroupView { role: role(group, queue), obstacle: None, bar: None };
         (group.clone(), view)
     };
@@ -256,7 +257,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn hosts_that_start_together_share_many_groups() {
     for (groups, hosts) in [(10, 3), (30, 5), (100, 5), (300, 5), (1000, 7)] {
         let settle = 10 * SECOND;
-        let mut cluster = Cluster::new(groups, settle, SECOND / 10, groups as u64);
+        let mut cluster = SimulatedCluster::new(groups, settle, SECOND / 10, groups as u64);
         (0..hosts).for_each(|_| cluster.comes());
         cluster.run(3 * settle);
         cluster.is_even();
@@ -266,7 +267,7 @@ fn hosts_that_start_together_share_many_groups() {
 #[test]
 fn hosts_that_come_one_by_one_share_many_groups_by_as_few_moves_as_can_be() {
     for groups in [10, 100, 300] {
-        let mut cluster = Cluster::new(groups, 2 * SECOND, SECOND / 10, 1);
+        let mut cluster = SimulatedCluster::new(groups, 2 * SECOND, SECOND / 10, 1);
         for _ in 0..5 {
             cluster.comes();
             cluster.run(SECOND);
@@ -284,7 +285,7 @@ fn hosts_that_come_one_by_one_share_many_groups_by_as_few_moves_as_can_be() {
 
 #[test]
 fn whoever_is_lost_leaves_the_others_even_at_once() {
-    let mut cluster = Cluster::new(100, 2 * SECOND, SECOND / 10, 2);
+    let mut cluster = SimulatedCluster::new(100, 2 * SECOND, SECOND / 10, 2);
     (0..6).for_each(|_| cluster.comes());
     cluster.run(8 * SECOND);
     while cluster.hosts.len() > 2 {
@@ -308,7 +309,7 @@ proptest! {
         changes in prop::collection::vec((any::<bool>(), 0_usize..7, 0_u64..15_000), 1..10),
         seed in any::<u64>(),
     ) {
-        let mut cluster = Cluster::new(groups, settle, SECOND / 5, seed);
+        let mut cluster = SimulatedCluster::new(groups, settle, SECOND / 5, seed);
         (0..2).for_each(|_| cluster.comes());
         for (comes, which, pause) in changes {
             match cluster.hosts.len() {

@@ -17,7 +17,7 @@ use hyper::body::Body;
 use metrics::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use soloist_telemetry::repeats::Repeats;
+use soloist_telemetry::log_throttle::LogThrottle;
 
 /// What is held for one action, at most, or for all clients of the control API.
 pub(super) const OF_ONE: u64 = 256 << 20;
@@ -34,28 +34,28 @@ const READS: usize = 256;
 
 /// The account of one action. Clones are the same.
 #[derive(Clone)]
-pub struct Account(Arc<Inner>);
+pub struct Account(Arc<AccountState>);
 
-struct Inner {
+struct AccountState {
     /// Whose it is.
-    holder: Holder,
+    holder: AccountHolder,
     held: AtomicU64,
-    whole: Whole,
+    total: BudgetTotal,
     gauge: Gauge,
-    refused: Repeats,
+    throttle: LogThrottle,
     reads: Arc<Semaphore>,
 }
 
 /// Whom something is held for.
 #[derive(Clone, Debug)]
-pub(super) enum Holder {
+pub(super) enum AccountHolder {
     Action(Arc<str>),
     Clients,
 }
 
 /// What is held for all of them.
 #[derive(Clone)]
-pub(super) struct Whole {
+pub(super) struct BudgetTotal {
     pub(super) held: Arc<AtomicU64>,
     pub(super) gauge: Gauge,
 }
@@ -63,77 +63,77 @@ pub(super) struct Whole {
 /// An account is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this host holds as much for it as it may ({} MiB): hand over less at a time", OF_ONE >> 20)]
-pub struct Overdrawn;
+pub struct OverBudget;
 
 /// Why a body could not be had.
 #[derive(Debug, thiserror::Error)]
-pub enum Missing<E> {
+pub enum CollectError<E> {
     /// It is longer than this many bytes.
     #[error("it is longer than {0} bytes")]
     TooLong(usize),
     /// There is no memory left for it.
     #[error("{0}")]
-    Overdrawn(#[from] Overdrawn),
+    OverBudget(#[from] OverBudget),
     /// It ended before it was whole.
     #[error("{0}")]
     Broken(E),
 }
 
 impl Account {
-    pub(super) fn open(holder: Holder, gauge: Gauge, whole: &Whole) -> Self {
+    pub(super) fn open(holder: AccountHolder, gauge: Gauge, whole: &BudgetTotal) -> Self {
         let (whole, reads) = (whole.clone(), Arc::new(Semaphore::new(READS)));
-        let (held, refused) = (AtomicU64::new(0), Repeats::default());
-        Self(Arc::new(Inner { holder, held, whole, gauge, refused, reads }))
+        let (held, refused) = (AtomicU64::new(0), LogThrottle::default());
+        Self(Arc::new(AccountState { holder, held, total: whole, gauge, throttle: refused, reads }))
     }
 
     /// The same bytes, which are charged until they are dropped.
     ///
     /// # Errors
     /// The account is used up.
-    pub fn hold(&self, bytes: Bytes) -> Result<Bytes, Overdrawn> {
-        Ok(self.charge(BESIDE + bytes.len() as u64)?.over(bytes))
+    pub fn hold(&self, bytes: Bytes) -> Result<Bytes, OverBudget> {
+        Ok(self.charge(BESIDE + bytes.len() as u64)?.attach_to(bytes))
     }
 
     /// So many bytes, which are charged until that is dropped.
-    pub fn charge(&self, bytes: u64) -> Result<Charge, Overdrawn> {
-        let mut charge = self.nothing();
+    pub fn charge(&self, bytes: u64) -> Result<Charge, OverBudget> {
+        let mut charge = self.empty_charge();
         charge.grow(bytes).map(|()| charge)
     }
 
     /// A charge of nothing yet.
-    pub fn nothing(&self) -> Charge {
+    pub fn empty_charge(&self) -> Charge {
         Charge { account: self.clone(), bytes: 0 }
     }
 
     /// Waits until so many values of state may be on their way as well. Only for who is not
     /// kept from the processor meanwhile: others wait for the same.
-    pub async fn may_read(&self, values: usize) -> Option<OwnedSemaphorePermit> {
+    pub async fn read_permit(&self, values: usize) -> Option<OwnedSemaphorePermit> {
         let values = u32::try_from(values.min(READS)).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         Arc::clone(&self.0.reads).acquire_many_owned(values).await.ok()
     }
 
     /// A whole body of `most` bytes at most, each charged before the next is awaited.
-    pub async fn collect<B>(&self, body: B, most: usize) -> Result<Bytes, Missing<B::Error>>
+    pub async fn collect<B>(&self, body: B, most: usize) -> Result<Bytes, CollectError<B::Error>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (mut body, mut whole, mut charge) = (body, BytesMut::new(), self.nothing());
+        let (mut body, mut whole, mut charge) = (body, BytesMut::new(), self.empty_charge());
         charge.grow(BESIDE)?;
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(Missing::Broken)?.into_data() else { continue };
+            let Ok(data) = frame.map_err(CollectError::Broken)?.into_data() else { continue };
             if data.len() > most - whole.len() {
-                return Err(Missing::TooLong(most));
+                return Err(CollectError::TooLong(most));
             }
             charge.grow(data.len() as u64)?;
             whole.extend_from_slice(&data);
         }
-        Ok(charge.over(whole.freeze()))
+        Ok(charge.attach_to(whole.freeze()))
     }
 
     /// Whether there was room for so many bytes more, which are held now.
     fn take(&self, bytes: u64) -> bool {
-        let Inner { held, whole, gauge, .. } = &*self.0;
+        let AccountState { held, total: whole, gauge, .. } = &*self.0;
         let own = held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let all = whole.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         gauge.increment(bytes as f64);
@@ -146,21 +146,21 @@ impl Account {
     }
 
     fn give_back(&self, bytes: u64) {
-        let Inner { held, whole, gauge, .. } = &*self.0;
+        let AccountState { held, total: whole, gauge, .. } = &*self.0;
         held.fetch_sub(bytes, Ordering::Relaxed);
         whole.held.fetch_sub(bytes, Ordering::Relaxed);
         gauge.decrement(bytes as f64);
         whole.gauge.decrement(bytes as f64);
     }
 
-    fn refuse(&self) {
+    fn warn_refused(&self) {
         let (holder, held) = (&self.0.holder, self.0.held.load(Ordering::Relaxed) >> 20);
-        self.0.refused.happened(|told| match holder {
-            Holder::Action(action) => tracing::warn!(
+        self.0.throttle.report(|told| match holder {
+            AccountHolder::Action(action) => tracing::warn!(
                 event = "overdrawn", %action,
                 "{action} is refused what would be held for it: this host holds {held} MiB for it{told}",
             ),
-            Holder::Clients => tracing::warn!(
+            AccountHolder::Clients => tracing::warn!(
                 event = "overdrawn",
                 "a body is refused: this host holds {held} MiB for the clients of its control API{told}",
             ),
@@ -177,16 +177,16 @@ pub struct Charge {
 
 impl Charge {
     /// Charges so many bytes more.
-    pub fn grow(&mut self, bytes: u64) -> Result<(), Overdrawn> {
-        if self.grows(bytes) {
+    pub fn grow(&mut self, bytes: u64) -> Result<(), OverBudget> {
+        if self.try_grow(bytes) {
             return Ok(());
         }
-        self.account.refuse();
-        Err(Overdrawn)
+        self.account.warn_refused();
+        Err(OverBudget)
     }
 
     /// The same, where one can do without: whether there was room.
-    pub fn grows(&mut self, bytes: u64) -> bool {
+    pub fn try_grow(&mut self, bytes: u64) -> bool {
         let grows = self.account.take(bytes);
         if grows {
             self.bytes += bytes;
@@ -202,15 +202,15 @@ impl Charge {
     }
 
     /// Bytes that hold as much of it as they are long.
-    pub fn split_over(&mut self, bytes: Bytes) -> Bytes {
+    pub fn split_onto(&mut self, bytes: Bytes) -> Bytes {
         let own = self.bytes.min(bytes.len() as u64);
         self.bytes -= own;
-        Self { account: self.account.clone(), bytes: own }.over(bytes)
+        Self { account: self.account.clone(), bytes: own }.attach_to(bytes)
     }
 
     /// Bytes that hold it.
-    fn over(self, bytes: Bytes) -> Bytes {
-        Bytes::from_owner(Charged { bytes, _charge: self })
+    fn attach_to(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(ChargedBytes { bytes, _charge: self })
     }
 }
 
@@ -220,12 +220,12 @@ impl Drop for Charge {
     }
 }
 
-struct Charged {
+struct ChargedBytes {
     bytes: Bytes,
     _charge: Charge,
 }
 
-impl AsRef<[u8]> for Charged {
+impl AsRef<[u8]> for ChargedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -273,7 +273,7 @@ mod tests {
         let (web, other) = (budget.of(&"web".into()), budget.of(&"other".into()));
         let held = fill(&web);
         assert_eq!(held.len(), 254, "and a little beside each");
-        assert_eq!(web.hold(Bytes::from(vec![7; MIB])), Err(Overdrawn));
+        assert_eq!(web.hold(Bytes::from(vec![7; MIB])), Err(OverBudget));
         assert!(other.hold(Bytes::from(vec![7; MIB])).is_ok());
         drop(held);
         assert!(web.hold(Bytes::from(vec![7; MIB])).is_ok());
@@ -295,9 +295,9 @@ mod tests {
         let body = |bytes: usize| Full::new(Bytes::from(vec![7; bytes]));
         let whole = account.collect(body(MIB), MIB).await.unwrap();
         assert_eq!(account.0.held.load(Ordering::Relaxed), BESIDE + MIB as u64);
-        assert!(matches!(account.collect(body(MIB + 1), MIB).await, Err(Missing::TooLong(_))));
+        assert!(matches!(account.collect(body(MIB + 1), MIB).await, Err(CollectError::TooLong(_))));
         let _rest = fill(&account);
-        assert!(matches!(account.collect(body(MIB), MIB).await, Err(Missing::Overdrawn(_))));
+        assert!(matches!(account.collect(body(MIB), MIB).await, Err(CollectError::OverBudget(_))));
         drop(whole);
         assert!(account.collect(body(MIB), MIB).await.is_ok());
     }

@@ -26,30 +26,30 @@
 //! | tunnels of the relay (`relay/tunnel.rs`) | 512 an address | 2 × 8 KiB | 8 MiB an address |
 
 mod account;
-mod tab;
+mod client_budget;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 
-pub use account::{Account, Charge, Missing, Overdrawn};
-use account::{Holder, Whole};
+pub use account::{Account, Charge, CollectError, OverBudget};
+use account::{AccountHolder, BudgetTotal};
+pub use client_budget::{ClientBudget, ClientCharge};
 use soloist_telemetry::measure;
-pub use tab::{Clients, Tab};
 
 /// The accounts of all actions, and the clients'. Clones are the same.
 #[derive(Clone)]
 pub struct Budget {
     accounts: Arc<Mutex<BTreeMap<Arc<str>, Account>>>,
-    clients: Clients,
-    whole: Whole,
+    clients: ClientBudget,
+    whole: BudgetTotal,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        let whole = Whole { held: Arc::default(), gauge: measure::held_for_all() };
-        let clients = Account::open(Holder::Clients, measure::held_for_clients(), &whole);
-        Self { accounts: Arc::default(), clients: Clients::new(clients), whole }
+        let whole = BudgetTotal { held: Arc::default(), gauge: measure::held_for_all() };
+        let clients = Account::open(AccountHolder::Clients, measure::held_for_clients(), &whole);
+        Self { accounts: Arc::default(), clients: ClientBudget::new(clients), whole }
     }
 }
 
@@ -58,7 +58,11 @@ impl Budget {
     pub fn of(&self, action: &Arc<str>) -> Account {
         let mut accounts = self.accounts.lock();
         let opened = || {
-            Account::open(Holder::Action(Arc::clone(action)), measure::held(action), &self.whole)
+            Account::open(
+                AccountHolder::Action(Arc::clone(action)),
+                measure::held(action),
+                &self.whole,
+            )
         };
         accounts.entry(Arc::clone(action)).or_insert_with(opened).clone()
     }
@@ -70,7 +74,7 @@ impl Budget {
     }
 
     /// What all clients of the control API share.
-    pub fn clients(&self) -> &Clients {
+    pub fn clients(&self) -> &ClientBudget {
         &self.clients
     }
 }
@@ -83,7 +87,7 @@ impl Account {
     }
 }
 
-impl Clients {
+impl ClientBudget {
     /// The account of clients that share a budget with no action.
     #[must_use]
     pub fn alone() -> Self {

@@ -8,11 +8,11 @@
 //! - What lies in the folder ends no start: what running hosts refuse and go on without,
 //!   one that starts refuses and goes on without as well.
 
-mod known;
-mod places;
+mod entry;
+mod index;
+mod mount_changes;
 mod preparation;
-mod preparing;
-mod shelf;
+mod startup_progress;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,11 +28,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::preparing::Preparing;
-use self::shelf::Shelf;
-use super::{Action, Failure};
-use soloist_config::{ActionSource, Reading, Reserved, Schedule};
-use soloist_guests::plugin::{Engine, FolderWatch, Kind};
+use self::index::CatalogIndex;
+pub use self::startup_progress::Preparing;
+use super::{Action, ActionFailure};
+use soloist_config::{ActionSet, ActionSource, ReservedMount, Schedule};
+use soloist_guests::plugin::{FolderWatch, Kind, PluginEngine};
 use soloist_heart::Group;
 
 /// How often the folder is looked at even if nothing was heard of it: some file systems
@@ -45,7 +45,7 @@ pub struct Programme {
     /// The actions, by name.
     pub actions: Vec<Arc<Action>>,
     /// What is no action, and why.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusedPlugin>,
     /// The groups that this host is not to lead, since the settings file names an action of
     /// theirs that cannot be had; with the reason.
     pub obstacles: BTreeMap<Group, String>,
@@ -55,14 +55,14 @@ impl Programme {
     /// The actions that the leader of `group` performs.
     #[must_use]
     pub fn of(&self, group: &Group) -> Vec<Arc<Action>> {
-        self.performed().filter(|action| action.group() == group).cloned().collect()
+        self.term_actions().filter(|action| action.group() == group).cloned().collect()
     }
 
     /// The same for every group that has actions.
     #[must_use]
     pub fn by_group(&self) -> BTreeMap<Group, Vec<Arc<Action>>> {
         let mut groups = BTreeMap::<_, Vec<_>>::new();
-        for action in self.performed() {
+        for action in self.term_actions() {
             groups.entry(action.group().clone()).or_default().push(Arc::clone(action));
         }
         groups
@@ -71,14 +71,14 @@ impl Programme {
     /// The groups that have actions, or should have.
     #[must_use]
     pub fn groups(&self) -> BTreeSet<Group> {
-        let groups = self.performed().map(|action| action.group().clone());
+        let groups = self.term_actions().map(|action| action.group().clone());
         groups.chain(self.obstacles.keys().cloned()).collect()
     }
 
     /// Whether the leader of `group` goes by wall time: an action of it has a schedule.
     #[must_use]
-    pub fn keeps_time(&self, group: &Group) -> bool {
-        let jobs = self.performed().filter(|action| action.group() == group);
+    pub fn needs_wall_time(&self, group: &Group) -> bool {
+        let jobs = self.term_actions().filter(|action| action.group() == group);
         jobs.filter_map(|action| action.job()).any(|job| job.schedule != Schedule::OnDemand)
     }
 
@@ -94,30 +94,30 @@ impl Programme {
         self.actions.iter().filter(|action| action.kinds().has(Kind::Task))
     }
 
-    fn performed(&self) -> impl Iterator<Item = &Arc<Action>> {
-        self.actions.iter().filter(|action| action.kinds().perform())
+    fn term_actions(&self) -> impl Iterator<Item = &Arc<Action>> {
+        self.actions.iter().filter(|action| action.kinds().need_term())
     }
 }
 
 /// Something in the plugins folder that makes no action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedPlugin {
     /// The name that the action would have.
     pub name: String,
     /// Why it is none, and what to do about it.
     pub reason: String,
     /// Where it would answer requests, if it may be one that does.
-    pub reserved: Option<Reserved>,
+    pub reserved: Option<ReservedMount>,
 }
 
 /// Keeps the programme up with the plugins folder.
 pub struct Catalog {
-    shelf: Arc<Mutex<Shelf>>,
-    engine: Arc<Engine>,
+    index: Arc<Mutex<CatalogIndex>>,
+    engine: Arc<PluginEngine>,
     source: Arc<ActionSource>,
     published: watch::Sender<Arc<Programme>>,
-    failures: mpsc::UnboundedReceiver<Failure>,
-    failures_to: mpsc::UnboundedSender<Failure>,
+    failures: mpsc::UnboundedReceiver<ActionFailure>,
+    failure_sender: mpsc::UnboundedSender<ActionFailure>,
 }
 
 impl Catalog {
@@ -126,16 +126,17 @@ impl Catalog {
     #[must_use]
     pub fn prepare(
         source: Arc<ActionSource>,
-        reading: Reading,
-        engine: Arc<Engine>,
+        reading: ActionSet,
+        engine: Arc<PluginEngine>,
         preparing: &watch::Sender<Preparing>,
     ) -> Self {
-        let mut shelf = Shelf::fill(Arc::clone(&source), reading, Arc::clone(&engine), preparing);
+        let mut shelf =
+            CatalogIndex::fill(Arc::clone(&source), reading, Arc::clone(&engine), preparing);
         preparing.send_replace(Preparing::Compiled);
         let (published, _) = watch::channel(shelf.programme().into());
-        let (failures_to, failures) = mpsc::unbounded_channel();
-        let shelf = Arc::new(Mutex::new(shelf));
-        Self { shelf, engine, source, published, failures, failures_to }
+        let (failure_sender, failures) = mpsc::unbounded_channel();
+        let index = Arc::new(Mutex::new(shelf));
+        Self { index, engine, source, published, failures, failure_sender }
     }
 
     /// The programme, as it changes.
@@ -146,20 +147,20 @@ impl Catalog {
 
     /// Where versions that failed on trial are handed in, to be replaced by what ran before.
     #[must_use]
-    pub fn failures(&self) -> mpsc::UnboundedSender<Failure> {
-        self.failures_to.clone()
+    pub fn failures(&self) -> mpsc::UnboundedSender<ActionFailure> {
+        self.failure_sender.clone()
     }
 
     /// The engine that runs the actions.
     #[must_use]
-    pub fn engine(&self) -> Arc<Engine> {
+    pub fn engine(&self) -> Arc<PluginEngine> {
         Arc::clone(&self.engine)
     }
 
     /// Keeps the programme up until `stop`.
-    pub async fn keep_up(mut self, stop: CancellationToken) {
+    pub async fn follow_folder(mut self, stop: CancellationToken) {
         let mut folder = FolderWatch::new(self.source.folder());
-        let prepared = self.shelf.lock().prepared();
+        let prepared = self.index.lock().preparation_done();
         loop {
             let failure = tokio::select! {
                 () = stop.cancelled() => return,
@@ -168,17 +169,17 @@ impl Catalog {
                 () = prepared.notified() => None,
                 () = sleep(LOOK) => None,
             };
-            self.work(move |shelf| match &failure {
-                Some(failure) => shelf.go_back(failure),
-                None => shelf.look(),
+            self.change_index(move |shelf| match &failure {
+                Some(failure) => shelf.roll_back(failure),
+                None => shelf.rescan(),
             })
             .await;
         }
     }
 
     /// Has the shelf changed on a thread that may block, and publishes what became of it.
-    async fn work(&self, change: impl FnOnce(&mut Shelf) -> bool + Send + 'static) {
-        let shelf = Arc::clone(&self.shelf);
+    async fn change_index(&self, change: impl FnOnce(&mut CatalogIndex) -> bool + Send + 'static) {
+        let shelf = Arc::clone(&self.index);
         let changed = spawn_blocking(move || {
             let mut shelf = shelf.lock();
             change(&mut shelf).then(|| shelf.programme())

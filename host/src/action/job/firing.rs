@@ -40,7 +40,7 @@ impl Firing {
         let next = job.schedule.after(self.scheduled);
         let room = next.and_then(|next| (next - self.scheduled).to_std().ok());
         let most = room.unwrap_or(Duration::MAX).min(job.jitter);
-        self.scheduled + share(&self.id, most)
+        self.scheduled + jitter_share(&self.id, most)
     }
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Firing {
 }
 
 /// A part of `most`, in whole milliseconds and less than it, that `id` decides.
-fn share(id: &str, most: Duration) -> Duration {
+fn jitter_share(id: &str, most: Duration) -> Duration {
     let hash = Sha256::digest(id);
     let number = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
@@ -79,14 +79,14 @@ mod tests {
     #[test]
     fn shares_are_spread_and_stay_the_same() {
         let hour = Duration::from_secs(3600);
-        let shares: Vec<_> = (0..1000).map(|i| share(&format!("job-{i}@x"), hour)).collect();
+        let shares: Vec<_> = (0..1000).map(|i| jitter_share(&format!("job-{i}@x"), hour)).collect();
         assert!(shares.iter().all(|share| *share < hour));
         // A tenth of them in each tenth, more or less.
         for tenth in 0..10 {
             let within = shares.iter().filter(|share| share.as_secs() / 360 == tenth).count();
             assert!((60..=140).contains(&within), "{within} in tenth {tenth}");
         }
-        assert_eq!(share("job-1@x", hour), shares[1]);
-        assert_eq!(share("job-1@x", Duration::ZERO), Duration::ZERO);
+        assert_eq!(jitter_share("job-1@x", hour), shares[1]);
+        assert_eq!(jitter_share("job-1@x", Duration::ZERO), Duration::ZERO);
     }
 }

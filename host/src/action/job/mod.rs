@@ -14,15 +14,15 @@
 //! - A job that fails ends no term. It is shown, counted and logged.
 //! - Wall time decides when a job is due, and nothing else.
 
-mod attempts;
-mod claimed;
-mod course;
-mod desk;
+mod claimed_spans;
 mod firing;
-mod keeper;
+mod firing_attempts;
+mod firing_record;
+mod job_mark;
+mod job_planner;
+mod job_runner;
+mod job_triggers;
 mod ledger;
-mod mark;
-mod record;
 mod timetable;
 mod upcoming;
 
@@ -30,68 +30,68 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-pub use claimed::Claimed;
-pub use course::{Act, Course};
-pub use desk::{Begun, Declined, Desk};
+pub use claimed_spans::ClaimedSpans;
 pub use firing::Firing;
-pub use ledger::{Ledger, OpenedAs, Over, Page, RECORDS_MAX, history};
-pub use mark::Mark;
-pub use record::{Outcome, Record};
-pub use upcoming::{Upcoming, upcoming};
+pub use firing_record::{FiringOutcome, FiringRecord};
+pub use job_mark::JobMark;
+pub use job_planner::{JobPlanner, JobStep};
+pub use job_triggers::{JobTriggers, TriggerRefusal, TriggeredFiring};
+pub use ledger::{Ledger, LedgerOpening, NumberedRecord, RECORDS_MAX, TermOver, history};
+pub use upcoming::{UpcomingFiring, upcoming_firings};
 
-use super::{Tasks, running::Run};
+use super::{TaskScope, action_version::VersionContext};
 use crate::wall_clock::WallClock;
 use soloist_config::JobConfig;
 use soloist_guests::plugin::ServiceEntry;
-use soloist_stores::State;
+use soloist_stores::StateStore;
 
 /// What all jobs of a host share. Clones are the same.
 #[derive(Clone)]
-pub struct Jobs {
+pub struct JobServices {
     /// Where it is kept what has fired.
-    pub ledger: Arc<dyn State>,
+    pub ledger: Arc<dyn StateStore>,
     /// Where those find them who want one run.
-    pub desk: Desk,
+    pub triggers: JobTriggers,
     /// The time that schedules go by.
     pub clock: WallClock,
 }
 
-impl fmt::Debug for Jobs {
+impl fmt::Debug for JobServices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Jobs").field("desk", &self.desk).finish_non_exhaustive()
+        f.debug_struct("Jobs").field("desk", &self.triggers).finish_non_exhaustive()
     }
 }
 
 /// The hold on a job under a term.
-pub(super) struct Job {
-    keeper: Tasks,
-    runs: Tasks,
+pub(super) struct JobHandle {
+    runner: TaskScope,
+    firings: TaskScope,
 }
 
-impl Job {
+impl JobHandle {
     /// Starts the task that keeps it to its schedule.
-    pub(super) fn start(run: Arc<Run>, entry: ServiceEntry, job: &JobConfig) -> Self {
-        let (keeper, runs) = (run.scope.tasks.child(), run.scope.tasks.child());
-        let (job, jobs) = (Arc::new(job.clone()), run.scope.jobs.clone());
-        keeper.spawn(keeper::keep(run, entry, job, jobs, runs.clone()));
-        Self { keeper, runs }
+    pub(super) fn start(run: Arc<VersionContext>, entry: ServiceEntry, job: &JobConfig) -> Self {
+        let (runner, firings) = (run.services.tasks.child(), run.services.tasks.child());
+        let (job, jobs) = (Arc::new(job.clone()), run.services.jobs.clone());
+        runner.spawn(job_runner::run_job(run, entry, job, jobs, firings.clone()));
+        Self { runner, firings }
     }
 
     /// Waits for what has begun, in a term that drains.
     pub(super) async fn finish(&self) {
-        self.runs.join().await;
+        self.firings.join().await;
     }
 
     /// Ends it, so that another version can begin: nothing fires any more, and what has
     /// begun has so much time to finish.
     pub(super) async fn end(self, patience: Duration) {
         let finished = async {
-            self.keeper.join().await;
-            self.runs.join().await;
+            self.runner.join().await;
+            self.firings.join().await;
         };
         // If that was not enough, it is stopped all the same.
         let _ = timeout(patience, finished).await;
-        self.keeper.stop().await;
-        self.runs.stop().await;
+        self.runner.stop().await;
+        self.firings.stop().await;
     }
 }

@@ -11,8 +11,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{claimed::Claimed, firing::Firing, mark::Mark};
-use soloist_config::{JobConfig, Missed};
+use super::{claimed_spans::ClaimedSpans, firing::Firing, job_mark::JobMark};
+use soloist_config::{JobConfig, MissedPolicy};
 
 /// How late a firing may begin without being missed.
 pub(super) const GRACE: TimeDelta = TimeDelta::seconds(1);
@@ -24,7 +24,7 @@ const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum TimetableStep {
     /// Nothing before this moment; if there is none, until something changes.
     Wait(Option<DateTime<Utc>>),
     /// Run this one.
@@ -32,7 +32,7 @@ pub(super) enum Step {
     /// Drop all firings up to and including this time: so many.
     Drop(DateTime<Utc>, u64),
     /// What was claimed reaches too far ahead: go on from now.
-    Anew,
+    Reset,
 }
 
 /// What a job called `action` is to do `now`, where firings are settled and claimed as
@@ -40,41 +40,41 @@ pub(super) enum Step {
 pub(super) fn next(
     action: &str,
     job: &JobConfig,
-    mark: &Mark,
+    mark: &JobMark,
     now: DateTime<Utc>,
     busy: bool,
-) -> Step {
+) -> TimetableStep {
     if mark.claimed.end_around(now).is_some_and(|end| end - now > AHEAD_MAX) {
-        return Step::Anew;
+        return TimetableStep::Reset;
     }
-    let first = first(job, &mark.claimed, mark.settled_by(now));
-    let Some(first) = first else { return Step::Wait(None) };
+    let first = first_unclaimed(job, &mark.claimed, mark.settled_by(now));
+    let Some(first) = first else { return TimetableStep::Wait(None) };
     let firing = Firing::scheduled(action, first);
     let due = firing.due(job);
     if now < due {
-        return Step::Wait(Some(due));
+        return TimetableStep::Wait(Some(due));
     }
     if busy {
-        return Step::Wait(None);
+        return TimetableStep::Wait(None);
     }
     if !is_late(due, now) {
-        return Step::Fire(firing);
+        return TimetableStep::Fire(firing);
     }
     // No two are less than a second apart, so there cannot be too many yet.
     let few = now - first < TimeDelta::seconds(MISSED_MAX as i64);
     let run_from = match job.missed {
-        Missed::All if few => Some(first),
-        Missed::Skip => None,
-        Missed::Once => latest_missed(action, job, now),
-        Missed::All => oldest_to_run(action, job, now),
+        MissedPolicy::All if few => Some(first),
+        MissedPolicy::Skip => None,
+        MissedPolicy::Once => latest_missed(action, job, now),
+        MissedPolicy::All => oldest_missed_to_run(action, job, now),
     };
     let dropped_to = match run_from {
-        Some(run_from) if run_from <= first => return Step::Fire(firing),
+        Some(run_from) if run_from <= first => return TimetableStep::Fire(firing),
         Some(run_from) => job.schedule.before(run_from),
         None => latest_missed(action, job, now),
     };
     let to = dropped_to.unwrap_or(first).max(first);
-    Step::Drop(to, count(job, &mark.claimed, first, to))
+    TimetableStep::Drop(to, count(job, &mark.claimed, first, to))
 }
 
 /// Whether what is due then is missed, if it has not begun `now`.
@@ -83,9 +83,9 @@ pub(super) fn is_late(due: DateTime<Utc>, now: DateTime<Utc>) -> bool {
 }
 
 /// The time of the first firing after `settled` that was not claimed.
-pub(super) fn first(
+pub(super) fn first_unclaimed(
     job: &JobConfig,
-    claimed: &Claimed,
+    claimed: &ClaimedSpans,
     settled: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
     let mut first = job.schedule.after(settled)?;
@@ -108,7 +108,11 @@ fn latest_missed(action: &str, job: &JobConfig, now: DateTime<Utc>) -> Option<Da
 }
 
 /// The time of the first of the latest [`MISSED_MAX`] that are missed.
-fn oldest_to_run(action: &str, job: &JobConfig, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+fn oldest_missed_to_run(
+    action: &str,
+    job: &JobConfig,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
     let mut oldest = latest_missed(action, job, now)?;
     for _ in 1..MISSED_MAX {
         match job.schedule.before(oldest) {
@@ -120,7 +124,12 @@ fn oldest_to_run(action: &str, job: &JobConfig, now: DateTime<Utc>) -> Option<Da
 }
 
 /// How many firings there are from `first` to `last` that were not claimed.
-fn count(job: &JobConfig, claimed: &Claimed, first: DateTime<Utc>, last: DateTime<Utc>) -> u64 {
+fn count(
+    job: &JobConfig,
+    claimed: &ClaimedSpans,
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+) -> u64 {
     let within = claimed.spans_within(first, last);
     let claimed: u64 = within.map(|(from, to)| job.schedule.count(from, to)).sum();
     job.schedule.count(first, last).saturating_sub(claimed)

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{firing::Firing, mark::Mark, timetable};
+use super::{firing::Firing, job_mark::JobMark, timetable};
 use soloist_config::JobConfig;
 
 /// A firing that is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upcoming {
+pub struct UpcomingFiring {
     /// It.
     pub firing: Firing,
     /// When it begins, jitter included.
@@ -16,25 +16,26 @@ pub struct Upcoming {
 
 /// The firings of `job`, called `action`, that begin `now` or later, in their order, if
 /// firings are settled as `mark` says. Without one, the job has not been run by anybody.
-pub fn upcoming<'a>(
+pub fn upcoming_firings<'a>(
     action: &'a str,
     job: &'a JobConfig,
-    mark: Option<&'a Mark>,
+    mark: Option<&'a JobMark>,
     now: DateTime<Utc>,
-) -> impl Iterator<Item = Upcoming> + 'a {
+) -> impl Iterator<Item = UpcomingFiring> + 'a {
     let claimed = mark.map(|mark| mark.claimed.clone()).unwrap_or_default();
     let settled = mark.map_or(now, |mark| mark.settled_by(now));
     let come = move |at: DateTime<Utc>| {
         let firing = Firing::scheduled(action, at);
-        Upcoming { due: firing.due(job), firing }
+        UpcomingFiring { due: firing.due(job), firing }
     };
     // None is put off beyond the one after it: of those whose time has come, the last alone
     // may still begin.
     let last = job.schedule.before(now + TimeDelta::nanoseconds(1));
     let last = last.filter(|last| *last > settled && claimed.end_around(*last).is_none());
     let put_off = last.map(come).filter(|last| last.due >= now);
-    let first = timetable::first(job, &claimed, now);
-    let rest = std::iter::successors(first, move |at| timetable::first(job, &claimed, *at));
+    let first = timetable::first_unclaimed(job, &claimed, now);
+    let rest =
+        std::iter::successors(first, move |at| timetable::first_unclaimed(job, &claimed, *at));
     put_off.into_iter().chain(rest.map(come))
 }
 
@@ -43,8 +44,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::action::job::claimed::Claimed;
-    use soloist_config::{Concurrency, Missed, Schedule, moment};
+    use crate::action::job::claimed_spans::ClaimedSpans;
+    use soloist_config::{ConcurrencyPolicy, MissedPolicy, Schedule, moment};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -54,19 +55,19 @@ mod tests {
         JobConfig {
             schedule: Schedule::Every(Duration::from_secs(3600)),
             jitter: Duration::from_secs(jitter),
-            missed: Missed::Skip,
-            concurrency: Concurrency::Forbid,
+            missed: MissedPolicy::Skip,
+            concurrency: ConcurrencyPolicy::Forbid,
             timeout: Duration::from_secs(60),
             retries: 0,
         }
     }
 
-    fn mark(settled: &str, claimed: Claimed) -> Mark {
-        Mark { claimed, ..Mark::new(at(settled), "", 0) }
+    fn mark(settled: &str, claimed: ClaimedSpans) -> JobMark {
+        JobMark { claimed, ..JobMark::new(at(settled), "", 0) }
     }
 
-    fn next(job: &JobConfig, mark: Option<&Mark>, now: &str, count: usize) -> Vec<String> {
-        let all = upcoming("j", job, mark, at(now)).take(count);
+    fn next(job: &JobConfig, mark: Option<&JobMark>, now: &str, count: usize) -> Vec<String> {
+        let all = upcoming_firings("j", job, mark, at(now)).take(count);
         all.map(|it| moment(it.firing.scheduled)[11..16].to_owned()).collect()
     }
 
@@ -74,7 +75,7 @@ mod tests {
     fn what_was_claimed_does_not_come_again() {
         let job = hourly(0);
         assert_eq!(next(&job, None, "2026-11-22T03:30:00Z", 2), ["04:00", "05:00"]);
-        let ahead = Claimed::all(at("2026-11-22T05:00:00Z"), at("2026-11-22T06:00:00Z"));
+        let ahead = ClaimedSpans::all(at("2026-11-22T05:00:00Z"), at("2026-11-22T06:00:00Z"));
         let mark = mark("2026-11-22T03:00:00Z", ahead);
         assert_eq!(next(&job, Some(&mark), "2026-11-22T03:30:00Z", 3), ["04:00", "07:00", "08:00"]);
         // That of this very moment is still to begin.
@@ -84,13 +85,13 @@ mod tests {
     #[test]
     fn one_that_is_put_off_is_still_to_come() {
         let job = hourly(3600);
-        let mark = mark("2026-11-22T02:00:00Z", Claimed::default());
+        let mark = mark("2026-11-22T02:00:00Z", ClaimedSpans::default());
         let due = Firing::scheduled("j", at("2026-11-22T03:00:00Z")).due(&job);
         let before = (due - TimeDelta::milliseconds(1)).to_rfc3339();
         let after = (due + TimeDelta::milliseconds(1)).to_rfc3339();
         assert_eq!(next(&job, Some(&mark), &before, 2), ["03:00", "04:00"]);
         assert_eq!(next(&job, Some(&mark), &after, 1), ["04:00"]);
-        let done = Mark { settled: at("2026-11-22T03:00:00Z"), ..mark };
+        let done = JobMark { settled: at("2026-11-22T03:00:00Z"), ..mark };
         assert_eq!(next(&job, Some(&done), &before, 1), ["04:00"]);
     }
 }

@@ -8,7 +8,7 @@
 //!   one's. One that does not come up replaces nothing.
 
 mod error;
-mod pool;
+mod task_pool;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,45 +21,45 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc::UnboundedSender, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Action, Failure, Programme, State};
+use super::{Action, ActionFailure, ActionState, Programme};
 pub use error::TaskError;
-use pool::Pool;
 use soloist_guests::{
-    capability::Calls,
-    plugin::{Answer, Call},
+    capability::TaskCaller,
+    plugin::{TaskCall, TaskOutput},
 };
 use soloist_leadership::Gate;
 use soloist_stores::Roster;
+use task_pool::TaskPool;
 
 /// The names of the tasks that a host takes calls of.
-pub type Offers = Arc<BTreeSet<Arc<str>>>;
+pub type TaskOffers = Arc<BTreeSet<Arc<str>>>;
 
 /// The tasks of this host.
-pub struct Workshop {
+pub struct TaskPools {
     host: Arc<str>,
     labels: BTreeMap<String, String>,
-    pools: Mutex<BTreeMap<Arc<str>, Arc<Pool>>>,
-    offers: watch::Sender<Offers>,
+    pools: Mutex<BTreeMap<Arc<str>, Arc<TaskPool>>>,
+    offers: watch::Sender<TaskOffers>,
     /// Who has the tasks done that tasks call: it has this workshop's done as well.
-    calls: OnceLock<Weak<dyn Calls>>,
+    calls: OnceLock<Weak<dyn TaskCaller>>,
 }
 
-impl Workshop {
+impl TaskPools {
     /// No tasks yet, on `host`, which carries `labels`.
     #[must_use]
     pub fn new(host: Arc<str>, labels: BTreeMap<String, String>) -> Self {
-        let (pools, offers) = (Mutex::default(), watch::Sender::new(Offers::default()));
+        let (pools, offers) = (Mutex::default(), watch::Sender::new(TaskOffers::default()));
         Self { host, labels, pools, offers, calls: OnceLock::new() }
     }
 
     /// Has what the tasks call done by `calls`; only the first one counts.
-    pub fn connect(&self, calls: Weak<dyn Calls>) {
+    pub fn connect(&self, calls: Weak<dyn TaskCaller>) {
         let _ = self.calls.set(calls);
     }
 
     /// What this host takes calls of, as it changes.
     #[must_use]
-    pub fn offers(&self) -> watch::Receiver<Offers> {
+    pub fn offers(&self) -> watch::Receiver<TaskOffers> {
         self.offers.subscribe()
     }
 
@@ -67,7 +67,11 @@ impl Workshop {
     ///
     /// # Errors
     /// Why it was not done.
-    pub async fn perform(&self, call: &Call, within: Duration) -> Result<Answer, TaskError> {
+    pub async fn perform(
+        &self,
+        call: &TaskCall,
+        within: Duration,
+    ) -> Result<TaskOutput, TaskError> {
         let pool = self.pools().get(&call.name).cloned();
         pool.ok_or(TaskError::Leaving)?.perform(call, within).await
     }
@@ -81,11 +85,11 @@ impl Workshop {
     /// Keeps up with `programme`, and with whether `roster` shows that people want this host to stay out, until
     /// `stop`, and then lets the calls finish that have begun. What is replaced has `patience`
     /// for that, too. Versions that do not come up are handed in at `failures`.
-    pub async fn keep_up(
+    pub async fn follow_programme(
         &self,
         mut programme: watch::Receiver<Arc<Programme>>,
         mut roster: watch::Receiver<Option<Roster>>,
-        failures: UnboundedSender<Failure>,
+        failures: UnboundedSender<ActionFailure>,
         patience: Duration,
         stop: CancellationToken,
     ) {
@@ -98,7 +102,7 @@ impl Workshop {
                 Ok(()) = programme.changed() => {
                     let now = Arc::clone(&programme.borrow_and_update());
                     // It may have to wait for a version to come up.
-                    let set = self.set(&now.actions, &failures);
+                    let set = self.replace_pools(&now.actions, &failures);
                     let Some(replaced) = stop.run_until_cancelled(set).await else { break };
                     for old in replaced {
                         leaving.push(Box::pin(async move { old.finish(patience).await }));
@@ -111,7 +115,7 @@ impl Workshop {
                 else => break,
             }
         }
-        self.offers.send_replace(Offers::default());
+        self.offers.send_replace(TaskOffers::default());
         stop.cancelled().await;
         let pools = std::mem::take(&mut *self.pools());
         leaving.extend(pools.into_values().map(|pool| -> BoxFuture<'_, ()> {
@@ -121,22 +125,22 @@ impl Workshop {
     }
 
     /// Takes calls of the tasks among `actions`, and of no other. Gives back what is replaced.
-    async fn set(
+    async fn replace_pools(
         &self,
         actions: &[Arc<Action>],
-        failures: &UnboundedSender<Failure>,
-    ) -> Vec<Arc<Pool>> {
+        failures: &UnboundedSender<ActionFailure>,
+    ) -> Vec<Arc<TaskPool>> {
         let mut next = BTreeMap::new();
-        for action in actions.iter().filter(|action| self.may_do(action)) {
+        for action in actions.iter().filter(|action| self.is_allowed_here(action)) {
             let now = self.pools().get(action.name()).cloned();
             let pool = match now {
                 Some(now) if Arc::ptr_eq(now.action(), action) => Some(now),
-                now => self.open(action, failures).await.or(now),
+                now => self.open_pool(action, failures).await.or(now),
             };
             next.extend(pool.map(|pool| (Arc::clone(action.name()), pool)));
         }
         let before = std::mem::replace(&mut *self.pools(), next.clone());
-        let stays = |old: &Arc<Pool>| next.values().any(|pool| Arc::ptr_eq(pool, old));
+        let stays = |old: &Arc<TaskPool>| next.values().any(|pool| Arc::ptr_eq(pool, old));
         before.into_values().filter(|old| !stays(old)).collect()
     }
 
@@ -153,39 +157,42 @@ impl Workshop {
     }
 
     /// Whether this host carries the label that `action` asks for.
-    fn may_do(&self, action: &Action) -> bool {
+    fn is_allowed_here(&self, action: &Action) -> bool {
         action.config().task.on.as_ref().is_none_or(|label| label.is_in(&self.labels))
     }
 
     /// A pool for `action`, if it is a task that comes up.
-    async fn open(
+    async fn open_pool(
         &self,
         action: &Arc<Action>,
-        failures: &UnboundedSender<Failure>,
-    ) -> Option<Arc<Pool>> {
+        failures: &UnboundedSender<ActionFailure>,
+    ) -> Option<Arc<TaskPool>> {
         let calls = self.calls.get().and_then(Weak::upgrade);
-        let gate = Gate::outside(action.group().clone(), Arc::clone(&self.host));
-        let pool = Pool::new(action, gate, calls)?;
+        let gate = Gate::without_term(action.group().clone(), Arc::clone(&self.host));
+        let pool = TaskPool::new(action, gate, calls)?;
         if action.on_trial() {
-            if let Err(reason) = pool.rehearse().await {
+            if let Err(reason) = pool.try_instantiate().await {
                 // Without a catalog there is nothing to go back to.
-                let _ =
-                    failures.send(Failure { action: Arc::clone(action), reason, may_pass: false });
+                let _ = failures.send(ActionFailure {
+                    action: Arc::clone(action),
+                    reason,
+                    may_pass: false,
+                });
                 return None;
             }
-            if !action.kinds().perform() {
-                action.prove();
+            if !action.kinds().need_term() {
+                action.end_trial();
             }
         }
         // Of one that has more to it, the term has the say.
-        if !action.kinds().perform() {
-            action.board().begin_run();
-            action.board().lock().state = State::Running;
+        if !action.kinds().need_term() {
+            action.live_status().begin_run();
+            action.live_status().lock().state = ActionState::Running;
         }
         Some(pool.into())
     }
 
-    fn pools(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Pool>>> {
+    fn pools(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<TaskPool>>> {
         self.pools.lock()
     }
 }

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{inert::OwnFile, needs::READ, routes::Routes};
+use super::{browser_policy::DashboardFile, required_role::READ, routes::ApiRoutes};
 
 /// What the page may do (W3C: Content Security Policy Level 3, Trusted Types).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -44,7 +44,7 @@ const FILES: &[(&str, &str, &str)] = &[
 ];
 
 /// The page, and `index` for those who are no browser.
-pub(super) fn routes(index: &'static str) -> Routes {
+pub(super) fn routes(index: &'static str) -> ApiRoutes {
     let page = move |headers: HeaderMap| async move {
         if wants_html(&headers) {
             file(HTML, PAGE)
@@ -52,7 +52,7 @@ pub(super) fn routes(index: &'static str) -> Routes {
             ([(header::VARY, "accept")], index).into_response()
         }
     };
-    FILES.iter().fold(Routes::new().get("/", READ, page), |routes, &(path, form, content)| {
+    FILES.iter().fold(ApiRoutes::new().get("/", READ, page), |routes, &(path, form, content)| {
         routes.get(path, READ, move || async move { file(form, content) })
     })
 }
@@ -70,7 +70,7 @@ fn file(form: &'static str, content: &'static str) -> Response {
         (header::CACHE_CONTROL, "no-cache"),
         (header::VARY, "accept"),
     ];
-    (Extension(OwnFile(POLICY)), headers, content).into_response()
+    (Extension(DashboardFile(POLICY)), headers, content).into_response()
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@
 //! What is said of firings comes from the store, so any host says it. A host that does not
 //! lead passes an order on to the one that does; its answer is the leader's.
 
-mod entry;
-mod next;
-mod order;
-mod source;
+mod job_api;
+mod job_list;
+mod next_firings;
+mod run_now;
 
 use std::sync::Arc;
 
@@ -23,40 +23,40 @@ use axum::{Json, extract::State, http::header, response::IntoResponse};
 use futures::{StreamExt, TryStreamExt, stream};
 
 pub use self::{
-    entry::{JobEntry, JobFirings, JobFuture, JobList, NEXT_MAX, NextFiring},
-    source::JobSource,
+    job_api::JobApi,
+    job_list::{JobEntry, JobFirings, JobFuture, JobList, NEXT_MAX, NextFiring},
 };
 use super::{
+    api_error::ApiError,
     extract::Path,
-    needs::{OPERATE, READ},
-    refusal::Refusal,
-    routes::Routes,
+    required_role::{OPERATE, READ},
+    routes::ApiRoutes,
 };
 use crate::action::RECORDS_MAX;
-use soloist_heart::clock::ClockFace;
+use soloist_heart::clock::ClockReport;
 
 /// So many jobs are looked up at a time.
 const AT_ONCE: usize = 16;
 
-type Source = State<Arc<JobSource>>;
+type JobsState = State<Arc<JobApi>>;
 
-pub(super) fn routes(source: Arc<JobSource>) -> Routes {
-    Routes::new()
+pub(super) fn routes(source: Arc<JobApi>) -> ApiRoutes {
+    ApiRoutes::new()
         .get("/v1/jobs", READ, list)
         .get("/v1/jobs/{name}", READ, firings)
-        .get("/v1/jobs/{name}/next", READ, next::next)
-        .post("/v1/jobs/{name}/run", OPERATE, order::run)
+        .get("/v1/jobs/{name}/next", READ, next_firings::next)
+        .post("/v1/jobs/{name}/run", OPERATE, run_now::run)
         .get("/v1/clock", READ, clock)
         .with(source)
 }
 
 /// For other hosts, which compare it with their own.
-async fn clock(State(source): Source) -> impl IntoResponse {
-    let shown = ClockFace { shows: source.jobs.clock.now() };
+async fn clock(State(source): JobsState) -> impl IntoResponse {
+    let shown = ClockReport { shows: source.jobs.clock.now() };
     ([(header::CACHE_CONTROL, "no-store")], Json(shown))
 }
 
-async fn list(State(source): Source) -> Result<impl IntoResponse, Refusal> {
+async fn list(State(source): JobsState) -> Result<impl IntoResponse, ApiError> {
     let mut actions = source.programme.borrow().actions.clone();
     actions.retain(|action| action.job().is_some());
     let entries = actions.into_iter().map(|action| Arc::clone(&source).entry(action));
@@ -66,9 +66,9 @@ async fn list(State(source): Source) -> Result<impl IntoResponse, Refusal> {
 }
 
 async fn firings(
-    State(source): Source,
+    State(source): JobsState,
     Path(name): Path<String>,
-) -> Result<impl IntoResponse, Refusal> {
+) -> Result<impl IntoResponse, ApiError> {
     let action = source.job(&name)?;
     let job = action.job().ok_or_else(|| source.no_job(&name))?;
     let (mark, mut firings) = source.records(&name, RECORDS_MAX as usize).await?;
@@ -83,20 +83,24 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        action::{Desk, Jobs},
-        cluster::{Passport, Peers},
+        action::{JobServices, JobTriggers},
+        cluster::{PeerClient, PeerCredentials},
         wall_clock::WallClock,
     };
     use soloist_stores::Store;
 
     /// The jobs of a host without any.
-    pub(in crate::api) fn none(store: &dyn Store) -> JobSource {
+    pub(in crate::api) fn none(store: &dyn Store) -> JobApi {
         let (clock, _) = WallClock::of_this_machine();
-        let jobs = Jobs { ledger: store.ledger().unwrap(), desk: Desk::default(), clock };
+        let jobs = JobServices {
+            ledger: store.ledger().unwrap(),
+            triggers: JobTriggers::default(),
+            clock,
+        };
         let (_, programme) = watch::channel(Arc::default());
         let (_, roster) = watch::channel(None);
-        let peers = Peers::new(&Passport::default()).unwrap();
+        let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
         let obstacle = Box::new(|| None);
-        JobSource { host: "a".into(), programme, peers, roster, jobs, obstacle }
+        JobApi { host: "a".into(), programme, peers, roster, jobs, obstacle }
     }
 }

@@ -9,8 +9,8 @@
 //! question on to the host that leads the action's group, or that is named. Who follows is
 //! led from leader to leader. A stream of JSON has empty lines as signs of life.
 
-mod follow;
-mod source;
+mod log_api;
+mod log_follower;
 
 use std::sync::Arc;
 
@@ -20,50 +20,50 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-pub use self::source::LogSource;
+pub use self::log_api::LogApi;
 use self::{
-    follow::Following,
-    source::{Wanted, Whose},
+    log_api::{LogHost, LogQuery},
+    log_follower::LogFollower,
 };
 use super::{
+    api_error::ApiError,
     extract::{Path, Query},
-    live::Live,
-    needs::READ,
-    refusal::Refusal,
-    routes::Routes,
+    live_streams::LiveStreams,
+    required_role::READ,
+    routes::ApiRoutes,
 };
 use crate::cluster::PASSED_ON;
 
 #[derive(Clone)]
-struct Desk {
-    source: Arc<LogSource>,
-    live: Live,
+struct LogsState {
+    source: Arc<LogApi>,
+    live: LiveStreams,
 }
 
-pub(super) fn routes(source: Arc<LogSource>, live: Live) -> Routes {
-    Routes::new().get("/v1/logs/{action}", READ, logs).with(Desk { source, live })
+pub(super) fn routes(source: Arc<LogApi>, live: LiveStreams) -> ApiRoutes {
+    ApiRoutes::new().get("/v1/logs/{action}", READ, logs).with(LogsState { source, live })
 }
 
 async fn logs(
-    State(desk): State<Desk>,
+    State(desk): State<LogsState>,
     Path(action): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<LogQuery>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let source = Arc::clone(&desk.source);
     let (action, group) = source.action(&action)?;
     let passed_on = headers.contains_key(PASSED_ON);
-    let whose = if passed_on { Whose::Own } else { source.whose(&group, &wanted)? };
+    let whose = if passed_on { LogHost::Own } else { source.host_for(&group, &wanted)? };
     let form = wanted.format.media_type();
     if wanted.follow {
         // Whom to ask is looked up again and again, unless it is said.
         let group = group.filter(|_| !passed_on && wanted.host.is_none());
-        let following = Following { source, action, group, whose, term: None, wanted };
+        let following = LogFollower { source, action, group, whose, term: None, wanted };
         return desk.live.answer(form, |to| following.run(to));
     }
     let lines: Vec<_> = match whose {
-        Whose::Own => wanted.pick(&source.shelf(&action)),
-        Whose::Of(host, url) => source.ask(&host, &url, &action, &wanted).await?,
+        LogHost::Own => wanted.pick(&source.buffer(&action)),
+        LogHost::Of(host, url) => source.ask(&host, &url, &action, &wanted).await?,
     };
     let text: Vec<u8> = lines.iter().flat_map(|line| wanted.format.write(line)).collect();
     let headers = [(header::CONTENT_TYPE, form), (header::CACHE_CONTROL, "no-store")];
@@ -75,14 +75,14 @@ pub(super) mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::cluster::{Passport, Peers};
-    use soloist_guests::capability::Lines;
+    use crate::cluster::{PeerClient, PeerCredentials};
+    use soloist_guests::capability::LogBuffers;
 
     /// The lines of a host without actions.
-    pub(in crate::api) fn none() -> LogSource {
+    pub(in crate::api) fn none() -> LogApi {
         let (_, programme) = watch::channel(Arc::default());
         let (_, roster) = watch::channel(None);
-        let peers = Peers::new(&Passport::default()).unwrap();
-        LogSource { host: "a".into(), programme, peers, roster, lines: Lines::default() }
+        let peers = PeerClient::new(&PeerCredentials::default()).unwrap();
+        LogApi { host: "a".into(), programme, peers, roster, lines: LogBuffers::default() }
     }
 }

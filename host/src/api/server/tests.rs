@@ -36,7 +36,11 @@ impl StatusSource for Fake {
 }
 
 /// What a host answers with that has no actions, and keeps its store in `folder`.
-pub(in crate::api) fn desks(source: Source, folder: &Path, entrance: Entrance) -> Desks {
+pub(in crate::api) fn desks(
+    source: SharedStatusSource,
+    folder: &Path,
+    entrance: Entrance,
+) -> ApiServices {
     let file = StoreUrl::Sqlite(folder.join("soloist.db"));
     let store = store::open(&file, "test", REQUEST_TIME).unwrap();
     let state = store.state().unwrap();
@@ -45,17 +49,17 @@ pub(in crate::api) fn desks(source: Source, folder: &Path, entrance: Entrance) -
     let commands = Arc::new(commands::tests::nobody(store));
     let (journal, logs) = (Journal::default(), Arc::new(logs::tests::none()));
     let (relay, entrance) = (test_relay(), Arc::new(entrance));
-    let clients = soloist_resources::budget::Clients::alone();
-    Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients }
+    let clients = soloist_resources::budget::ClientBudget::alone();
+    ApiServices { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients }
 }
 
 /// Answers that go on, with nobody to stop them.
-pub(in crate::api) fn idle() -> Live {
-    Live::new(Tasks::new(), CancellationToken::new())
+pub(in crate::api) fn idle() -> LiveStreams {
+    LiveStreams::new(TaskScope::new(), CancellationToken::new())
 }
 
 /// A host that says that all is well.
-pub(in crate::api) fn fake() -> Source {
+pub(in crate::api) fn fake() -> SharedStatusSource {
     Arc::new(Fake(Mutex::new(Ok(()))))
 }
 

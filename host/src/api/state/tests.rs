@@ -10,7 +10,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::*;
 use crate::{
     api::{
-        Desks, Reason, Status, StatusSource, serve, status::tests::example, tasks::tests::nothing,
+        ApiServices, ErrorBody, Status, StatusSource, serve, status::tests::example,
+        tasks::tests::nothing,
     },
     relay::test_relay,
 };
@@ -59,9 +60,19 @@ impl Server {
         let journal = soloist_telemetry::journal::Journal::default();
         let logs = Arc::new(crate::api::logs::tests::none());
         let entrance = Arc::new(crate::api::Entrance::open());
-        let clients = soloist_resources::budget::Clients::alone();
-        let desks =
-            Desks { source, state, journal, commands, jobs, logs, tasks, relay, entrance, clients };
+        let clients = soloist_resources::budget::ClientBudget::alone();
+        let desks = ApiServices {
+            source,
+            state,
+            journal,
+            commands,
+            jobs,
+            logs,
+            tasks,
+            relay,
+            entrance,
+            clients,
+        };
         tokio::spawn(serve(listener, desks, told));
         Self { url, file, _stop: stop.drop_guard(), _folder: folder }
     }
@@ -96,7 +107,8 @@ async fn answer(request: RequestBuilder) -> (u16, String) {
 }
 
 fn refused((code, body): (u16, String), expected: u16, words: &str) {
-    let reason: Reason = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{code}: {body}"));
+    let reason: ErrorBody =
+        serde_json::from_str(&body).unwrap_or_else(|_| panic!("{code}: {body}"));
     assert_eq!(code, expected, "{reason:?}");
     assert!(reason.error.contains(words), "{reason:?}");
     assert!(!reason.help.is_empty());

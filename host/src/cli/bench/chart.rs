@@ -2,7 +2,7 @@
 
 use owo_colors::Style;
 
-use crate::cli::terminal::{Paint, tame};
+use crate::cli::terminal::{Paint, sanitize};
 
 /// The longest bar, in characters.
 const WIDTH: f64 = 40.0;
@@ -12,7 +12,7 @@ pub(super) fn bars<'a>(
     counts: impl IntoIterator<Item = (&'a String, &'a usize)>,
     paint: Paint,
 ) -> String {
-    let counts: Vec<_> = counts.into_iter().map(|(name, count)| (tame(name), *count)).collect();
+    let counts: Vec<_> = counts.into_iter().map(|(name, count)| (sanitize(name), *count)).collect();
     let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1) as f64;
     let all = counts.iter().map(|(_, count)| *count).sum::<usize>().max(1) as f64;
     let width = counts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);

@@ -1,7 +1,7 @@
 //! `soloist bench`: how fast a cluster is, measured from outside.
 
 mod chart;
-mod client;
+mod load;
 mod tasks;
 
 use clap::{Args, Subcommand};
@@ -12,16 +12,16 @@ use super::ExitError;
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
-    bench: Bench,
+    bench: BenchCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Bench {
-    Tasks(tasks::TasksArgs),
+enum BenchCommand {
+    Tasks(tasks::BenchTasksArgs),
 }
 
 pub(super) async fn main(args: BenchArgs) -> Result<(), ExitError> {
     match args.bench {
-        Bench::Tasks(args) => tasks::main(args).await,
+        BenchCommand::Tasks(args) => tasks::main(args).await,
     }
 }

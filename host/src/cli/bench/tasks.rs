@@ -10,13 +10,13 @@ use serde::Serialize;
 
 use super::{
     chart,
-    client::{Figures, Question, ask},
+    load::{BenchFigures, BenchRequest, ask},
 };
 use crate::{
     api::TaskEntry,
     cli::{
         ExitError,
-        client::{Client, HostArgs},
+        api_client::{ApiClient, HostArgs},
         count::count,
         tasks,
         terminal::{Paint, say, say_json},
@@ -29,7 +29,7 @@ use crate::{
 /// and one more with the host that works, where that is another. Compare the two, since the
 /// figures themselves are those of this machine.
 #[derive(Debug, Args)]
-pub(super) struct TasksArgs {
+pub(super) struct BenchTasksArgs {
     /// The task [default: the only one there is]
     task: Option<String>,
     /// What each call hands over
@@ -50,7 +50,7 @@ pub(super) struct TasksArgs {
 
 /// What was measured.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct BenchReport<'a> {
     task: &'a str,
     calls: usize,
     concurrency: usize,
@@ -67,19 +67,19 @@ struct Report<'a> {
     failures: &'a std::collections::BTreeMap<String, usize>,
 }
 
-pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
+pub(super) async fn main(args: BenchTasksArgs) -> Result<(), ExitError> {
     let client = args.host.client()?;
     let task = match args.task {
         Some(task) => task,
         None => only_task(&tasks::list(&client).await?)?,
     };
-    let call = Question {
+    let call = BenchRequest {
         method: Method::POST,
         uri: uri(client.url(), &format!("/v1/tasks/{task}"))?,
         payload: Bytes::from(args.payload),
-        headers: client.shown(),
+        headers: client.credential_headers(),
     };
-    let plain = plain_errands(&client, &task).await?;
+    let plain = plain_requests(&client, &task).await?;
     let (count, at_once) = (args.calls.max(1), args.concurrency.max(1));
     let bar = progress(count * 2);
     let plain = ask(&client, &plain, count, at_once, &bar).await;
@@ -90,7 +90,7 @@ pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
         return Err(ExitError::unavailable(error)
             .help("is soloist running there? Another host: --url http://HOST:PORT"));
     }
-    let report = Report::of(&task, at_once, &called, &plain);
+    let report = BenchReport::of(&task, at_once, &called, &plain);
     if args.json {
         let text = serde_json::to_string_pretty(&report);
         say_json(&(text.map_err(|error| ExitError::internal("cannot write JSON", &error))? + "\n"));
@@ -106,10 +106,18 @@ pub(super) async fn main(args: TasksArgs) -> Result<(), ExitError> {
 }
 
 /// The exchanges that calls take, by plain requests: one errand for each host that works.
-async fn plain_errands(client: &Client, task: &str) -> Result<Vec<Vec<Question>>, ExitError> {
+async fn plain_requests(
+    client: &ApiClient,
+    task: &str,
+) -> Result<Vec<Vec<BenchRequest>>, ExitError> {
     let question = |url: &str| -> Result<_, ExitError> {
         let uri = uri(url, "/livez")?;
-        Ok(Question { method: Method::GET, uri, payload: Bytes::new(), headers: client.shown() })
+        Ok(BenchRequest {
+            method: Method::GET,
+            uri,
+            payload: Bytes::new(),
+            headers: client.credential_headers(),
+        })
     };
     let status = client.status().await?;
     let asked = question(client.url())?;
@@ -149,8 +157,13 @@ fn only_task(tasks: &[TaskEntry]) -> Result<String, ExitError> {
     }
 }
 
-impl<'a> Report<'a> {
-    fn of(task: &'a str, concurrency: usize, called: &'a Figures, plain: &Figures) -> Self {
+impl<'a> BenchReport<'a> {
+    fn of(
+        task: &'a str,
+        concurrency: usize,
+        called: &'a BenchFigures,
+        plain: &BenchFigures,
+    ) -> Self {
         let ms = |span: Duration| span.as_secs_f64() * 1000.0;
         Self {
             task,
@@ -186,7 +199,7 @@ impl<'a> Report<'a> {
             self.ratio * 100.0
         );
         for (error, count) in self.failures {
-            text += &format!("{count} failed: {}\n", crate::cli::terminal::tame(error));
+            text += &format!("{count} failed: {}\n", crate::cli::terminal::sanitize(error));
         }
         text
     }

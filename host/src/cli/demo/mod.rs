@@ -3,14 +3,14 @@
 //! Invariant: no host outlives the demo, however that ends: each holds the read
 //! end of a pipe whose write end is ours.
 
-mod child;
-mod neighbour;
-mod opening;
-mod part;
-mod ports;
-mod programme;
-mod scratch;
-mod show;
+mod demo_backend;
+mod demo_folder;
+mod demo_host;
+mod demo_host_config;
+mod demo_output;
+mod demo_ports;
+mod demo_settings;
+mod first_requests;
 
 use std::{
     collections::BTreeMap,
@@ -26,15 +26,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ExitError, client::Client, signals::Signals};
-use crate::cluster::Passport;
-use child::Child;
-use part::Part;
-use programme::Programme;
-use scratch::Scratch;
-use show::Show;
+use super::{ExitError, api_client::ApiClient, signals::Signals};
+use crate::cluster::PeerCredentials;
+use demo_folder::DemoFolder;
+use demo_host::DemoHost;
+use demo_host_config::DemoHostConfig;
+use demo_output::DemoOutput;
+use demo_settings::DemoSettings;
 use soloist_config::{DAY, SECOND, span};
-use soloist_guests::plugin::{Engine, Plugin};
+use soloist_guests::plugin::{Plugin, PluginEngine};
 
 /// How long a killed host stays away: longer than the TTL, so that all see
 /// another one take over.
@@ -60,9 +60,9 @@ pub(super) struct DemoArgs {
 
 /// Runs the demo until Ctrl-C.
 pub(super) async fn main(args: DemoArgs) -> Result<(), ExitError> {
-    let scratch = Scratch::set_up(&args.plugins)?;
+    let scratch = DemoFolder::set_up(&args.plugins)?;
     let (signal, _second) = Signals::listen(false)?.split();
-    let show = Show::new();
+    let show = DemoOutput::new();
     compile(&args.plugins, &scratch.programme, show).await;
     let result = perform(&scratch, args.kill_leader_every, show, signal).await;
     scratch.remove()?;
@@ -71,11 +71,11 @@ pub(super) async fn main(args: DemoArgs) -> Result<(), ExitError> {
 
 /// Has each plugin compiled once, before the addresses are told at which they answer: three hosts
 /// that start together would each do it. Of one that cannot be, the hosts tell.
-async fn compile(plugins: &Path, programme: &Programme, show: Show) {
+async fn compile(plugins: &Path, programme: &DemoSettings, show: DemoOutput) {
     let files: Vec<_> = programme.plugins().map(|name| plugins.join(name + ".wasm")).collect();
     show.note(&format!("compiling {} plugins, where that was not done before", files.len()));
     let compiled = spawn_blocking(move || {
-        let Ok(engine) = Engine::of_this_program(None) else { return };
+        let Ok(engine) = PluginEngine::for_this_program(None) else { return };
         for file in files {
             let _ = Plugin::load(&engine, &file);
         }
@@ -85,12 +85,12 @@ async fn compile(plugins: &Path, programme: &Programme, show: Show) {
 
 /// Runs the hosts until `signal`.
 async fn perform(
-    scratch: &Scratch,
+    scratch: &DemoFolder,
     kill_every: Option<Duration>,
-    show: Show,
+    show: DemoOutput,
     signal: impl Future<Output = &'static str>,
 ) -> Result<(), ExitError> {
-    let Scratch { parts, programme, taken, .. } = scratch;
+    let DemoFolder { parts, programme, taken, .. } = scratch;
     let stop = CancellationToken::new();
     let mut hosts = JoinSet::new();
     let mut kills = BTreeMap::new();
@@ -123,23 +123,27 @@ async fn perform(
 }
 
 /// What goes on beside the hosts.
-async fn around(parts: &[Part], programme: &Programme, show: Show) -> Result<(), ExitError> {
+async fn around(
+    parts: &[DemoHostConfig],
+    programme: &DemoSettings,
+    show: DemoOutput,
+) -> Result<(), ExitError> {
     tokio::select! {
-        result = neighbour::live(programme.ports().neighbour, show) => result,
-        result = opening::perform(parts, programme, show) => result.map(|never| match never {}),
+        result = demo_backend::serve(programme.ports().neighbour, show) => result,
+        result = first_requests::send_all(parts, programme, show) => result.map(|never| match never {}),
     }
 }
 
 /// Starts a host, and starts it again whenever it has ended, until `stop`.
 async fn keep_up(
-    part: Part,
-    show: Show,
+    part: DemoHostConfig,
+    show: DemoOutput,
     mut kill: mpsc::Receiver<()>,
     stop: CancellationToken,
 ) -> Result<(), ExitError> {
     let mut back_off = BACK_OFF;
     loop {
-        let mut child = Child::start(&part, show)?;
+        let mut child = DemoHost::start(&part, show)?;
         let started = Instant::now();
         show.note(&format!("host {} is process {}", part.name, child.pid()));
         let pause = tokio::select! {
@@ -169,10 +173,10 @@ async fn keep_up(
 
 /// Kills the leader each `every`.
 async fn kill_leaders(
-    parts: &[Part],
+    parts: &[DemoHostConfig],
     every: Duration,
     kills: &BTreeMap<&'static str, mpsc::Sender<()>>,
-    show: Show,
+    show: DemoOutput,
 ) -> Result<(), ExitError> {
     loop {
         tokio::time::sleep(every).await;
@@ -185,9 +189,9 @@ async fn kill_leaders(
 }
 
 /// The leader of the first group that has one, as the first host that answers sees it.
-async fn leader(parts: &[Part]) -> Option<String> {
+async fn leader(parts: &[DemoHostConfig]) -> Option<String> {
     for part in parts {
-        let host = Client::new(&part.url(), &Passport::default()).ok()?;
+        let host = ApiClient::new(&part.url(), &PeerCredentials::default()).ok()?;
         if let Ok(status) = host.status().await {
             return status.groups.into_values().find_map(|group| group.leader);
         }

@@ -3,18 +3,18 @@
 //! What is run is a copy that changes in one step, by `soloist plugin run --watch` as a process
 //! of its own: so a build that fails, or a half-written file, disturbs nothing that runs.
 
-mod project;
-mod runner;
-mod sources;
+mod dev_project;
+mod dev_runner;
+mod project_files;
 
 use std::{convert::Infallible, ffi::OsString, path::PathBuf};
 
 use clap::Args;
 
 use self::{
-    project::Project,
-    runner::Runner,
-    sources::{Change, Sources},
+    dev_project::DevProject,
+    dev_runner::DevRunner,
+    project_files::{ProjectChange, ProjectFiles},
 };
 use super::{ExitError, signals::Signals, terminal::remark};
 
@@ -42,8 +42,8 @@ pub(super) struct DevArgs {
 /// Builds and runs until Ctrl-C.
 pub(super) async fn main(args: DevArgs) -> Result<(), ExitError> {
     let (signal, _second) = Signals::listen(false)?.split();
-    let project = Project::read(&args.folder, args.build, args.output)?;
-    let mut runner = Runner::set_up(project.settings(), args.flags)?;
+    let project = DevProject::read(&args.folder, args.build, args.output)?;
+    let mut runner = DevRunner::set_up(project.settings(), args.flags)?;
     let result = tokio::select! {
         _ = signal => Ok(()),
         result = work(&project, &mut runner) => result.map(|never| match never {}),
@@ -52,11 +52,11 @@ pub(super) async fn main(args: DevArgs) -> Result<(), ExitError> {
     result
 }
 
-async fn work(project: &Project, runner: &mut Runner) -> Result<Infallible, ExitError> {
+async fn work(project: &DevProject, runner: &mut DevRunner) -> Result<Infallible, ExitError> {
     project.prepare().await?;
     loop {
         // From before the build: what changes meanwhile is built after it.
-        let mut sources = Sources::of(project)?;
+        let mut sources = ProjectFiles::of(project)?;
         if project.build().await? {
             runner.show(&project.output()?)?;
         } else {
@@ -69,8 +69,8 @@ async fn work(project: &Project, runner: &mut Runner) -> Result<Infallible, Exit
         loop {
             tokio::select! {
                 change = sources.changed(project) => match change? {
-                    Change::Sources => break,
-                    Change::Settings => runner.restart().await?,
+                    ProjectChange::Sources => break,
+                    ProjectChange::Settings => runner.restart().await?,
                 },
                 end = runner.ended() => {
                     remark(&format!("the plugin's host ended ({end}): the next change starts it again"));

@@ -13,11 +13,11 @@ use serde::de::DeserializeOwned;
 
 use super::{
     ExitError,
-    client::{self, Client, HostArgs, Question, STORE_PATIENCE},
-    terminal::{Paint, say, say_json, tame},
+    api_client::{self, ApiClient, ApiRequest, HostArgs, STORE_PATIENCE},
+    terminal::{Paint, sanitize, say, say_json},
 };
 use crate::{
-    action::{Outcome, Record},
+    action::{FiringOutcome, FiringRecord},
     api::{JobFirings, JobFuture, JobList, NEXT_MAX},
 };
 
@@ -33,19 +33,19 @@ pub(super) struct JobsArgs {
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<JobsCommand>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Run(RunArgs),
-    Next(NextArgs),
-    History(HistoryArgs),
+enum JobsCommand {
+    Run(JobRunArgs),
+    Next(JobNextArgs),
+    History(JobHistoryArgs),
 }
 
 /// Have a job run now, by the host that leads
 #[derive(Debug, Args)]
-struct RunArgs {
+struct JobRunArgs {
     /// The job
     name: String,
     /// Wait for its end, and fail if it does
@@ -55,14 +55,14 @@ struct RunArgs {
 
 /// Show the latest firings of a job, and what the last one printed
 #[derive(Debug, Args)]
-struct HistoryArgs {
+struct JobHistoryArgs {
     /// The job
     name: String,
 }
 
 /// Show the next firings of a job, and the nights on which clocks are set
 #[derive(Debug, Args)]
-struct NextArgs {
+struct JobNextArgs {
     /// The job
     name: String,
     /// How many
@@ -80,17 +80,17 @@ fn how_many(text: &str) -> Result<usize, String> {
 
 /// Asks a host, and prints what it says.
 pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
-    let desk = Desk { client: args.host.client()?, json: args.json };
+    let desk = JobsClient { client: args.host.client()?, json: args.json };
     match args.command {
         None => {
             let answer = desk.ask(desk.of(Method::GET, &[])).await?;
             desk.print(&answer, |list: &JobList| show::jobs(list, now(), Paint::stdout()))
         }
-        Some(Command::History(HistoryArgs { name })) => {
+        Some(JobsCommand::History(JobHistoryArgs { name })) => {
             let answer = desk.ask(desk.of(Method::GET, &[&name])).await?;
             desk.print(&answer, |job: &JobFirings| show::firings(job, now(), Paint::stdout()))
         }
-        Some(Command::Next(NextArgs { name, count, zone })) => {
+        Some(JobsCommand::Next(JobNextArgs { name, count, zone })) => {
             let question = desk.of(Method::GET, &[&name, "next"]);
             let mut question = question.option("count", &count.to_string());
             if let Some(zone) = &zone {
@@ -99,23 +99,23 @@ pub(super) async fn main(args: JobsArgs) -> Result<(), ExitError> {
             let answer = desk.ask(question).await?;
             desk.print(&answer, |future: &JobFuture| show::next(future, now(), Paint::stdout()))
         }
-        Some(Command::Run(args)) => run(&desk, &args).await,
+        Some(JobsCommand::Run(args)) => run(&desk, &args).await,
     }
 }
 
-async fn run(desk: &Desk, args: &RunArgs) -> Result<(), ExitError> {
+async fn run(desk: &JobsClient, args: &JobRunArgs) -> Result<(), ExitError> {
     let question = desk.of(Method::POST, &[&args.name, "run"]);
     let answer = if args.wait {
-        question.option("wait", "true").ask(LONG_PATIENCE).await?.text()?
+        question.option("wait", "true").send(LONG_PATIENCE).await?.text()?
     } else {
         desk.ask(question).await?
     };
-    desk.print(&answer, |record: &Record| show::firing(record))?;
-    let record: Record = desk.parse(&answer)?;
+    desk.print(&answer, |record: &FiringRecord| show::firing(record))?;
+    let record: FiringRecord = desk.parse(&answer)?;
     match record.outcome {
-        Outcome::Running | Outcome::Done => Ok(()),
+        FiringOutcome::Running | FiringOutcome::Done => Ok(()),
         _ => {
-            let told = tame(record.error.as_deref().unwrap_or("it gave no reason"));
+            let told = sanitize(record.error.as_deref().unwrap_or("it gave no reason"));
             let what = format!("{} {}: {told}", record.id, record.outcome);
             let help = format!("`soloist jobs history {}` shows more", args.name);
             Err(ExitError::refused(what).help(help))
@@ -124,23 +124,23 @@ async fn run(desk: &Desk, args: &RunArgs) -> Result<(), ExitError> {
 }
 
 /// Where jobs are asked for.
-struct Desk {
-    client: Client,
+struct JobsClient {
+    client: ApiClient,
     json: bool,
 }
 
-impl Desk {
+impl JobsClient {
     /// A question about jobs.
-    fn of(&self, method: Method, steps: &[&str]) -> Question<'_> {
-        self.client.question(method, &[&["v1", "jobs"], steps].concat())
+    fn of(&self, method: Method, steps: &[&str]) -> ApiRequest<'_> {
+        self.client.request(method, &[&["v1", "jobs"], steps].concat())
     }
 
-    async fn ask(&self, question: Question<'_>) -> Result<String, ExitError> {
-        question.ask(STORE_PATIENCE).await?.text()
+    async fn ask(&self, question: ApiRequest<'_>) -> Result<String, ExitError> {
+        question.send(STORE_PATIENCE).await?.text()
     }
 
     fn parse<T: DeserializeOwned>(&self, answer: &str) -> Result<T, ExitError> {
-        client::parse(self.client.url(), answer.as_bytes())
+        api_client::parse(self.client.url(), answer.as_bytes())
     }
 
     fn print<T: DeserializeOwned>(

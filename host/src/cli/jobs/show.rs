@@ -6,11 +6,11 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use owo_colors::Style;
 
 use crate::{
-    action::{Outcome, Record},
+    action::{FiringOutcome, FiringRecord},
     api::{JobFirings, JobFuture, JobList},
     cli::{
-        table::{Cell, Table},
-        terminal::{Paint, tame},
+        terminal::{Paint, sanitize},
+        text_table::{TableCell, TextTable},
     },
 };
 use soloist_config::moment;
@@ -22,7 +22,8 @@ pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
     if list.jobs.is_empty() {
         return "no action of this host has a `schedule`\n".to_owned();
     }
-    let mut table = Table::new(["JOB", "GROUP", "SCHEDULE", "NEXT", "LAST", "OUTCOME", "ERROR"]);
+    let mut table =
+        TextTable::new(["JOB", "GROUP", "SCHEDULE", "NEXT", "LAST", "OUTCOME", "ERROR"]);
     for job in &list.jobs {
         let last = job.last.as_ref();
         table.row([
@@ -33,8 +34,8 @@ pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
             when(last.map(|last| last.started), now),
             last.map_or_else(unknown, outcome),
             match &job.error {
-                Some(error) => Cell::new(tame(error), Style::new().red()),
-                None => last.map_or_else(Cell::default, error),
+                Some(error) => TableCell::new(sanitize(error), Style::new().red()),
+                None => last.map_or_else(TableCell::default, error),
             },
         ]);
     }
@@ -44,11 +45,12 @@ pub(super) fn jobs(list: &JobList, now: DateTime<Utc>, paint: Paint) -> String {
 /// One job's firings, the latest first, and what that printed.
 pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> String {
     let next = job.job.next.map_or("when it is asked to".to_owned(), |next| both(next, now));
-    let mut text = format!("{}: {}; next {next}\n", tame(&job.job.name), tame(&job.job.schedule));
+    let mut text =
+        format!("{}: {}; next {next}\n", sanitize(&job.job.name), sanitize(&job.job.schedule));
     let Some(latest) = job.firings.first() else {
         return text + "it has not fired yet\n";
     };
-    let mut table = Table::new([
+    let mut table = TextTable::new([
         "STARTED", "FIRING", "OUTCOME", "TOOK", "ATTEMPT", "HOST", "TOKEN", "MISSED", "ERROR",
     ]);
     for record in &job.firings {
@@ -66,8 +68,8 @@ pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> Str
     }
     text += &format!("\n{}", table.render(paint));
     if !latest.output.is_empty() {
-        text += &format!("\n{} printed:\n", tame(&latest.id));
-        text.extend(latest.output.lines().map(|line| format!("  {}\n", tame(line))));
+        text += &format!("\n{} printed:\n", sanitize(&latest.id));
+        text.extend(latest.output.lines().map(|line| format!("  {}\n", sanitize(line))));
     }
     text
 }
@@ -75,17 +77,17 @@ pub(super) fn firings(job: &JobFirings, now: DateTime<Utc>, paint: Paint) -> Str
 /// What is still to come of one job.
 pub(super) fn next(future: &JobFuture, now: DateTime<Utc>, paint: Paint) -> String {
     let JobFuture { name, schedule, zone, firings } = future;
-    let mut text = format!("{}: {}\n", tame(name), tame(schedule));
+    let mut text = format!("{}: {}\n", sanitize(name), sanitize(schedule));
     if firings.is_empty() {
         return text + "it does not fire by itself any more\n";
     }
-    let mut table = Table::new([&*format!("TIME IN {zone}"), "UTC", "BEGINS", "REMARK"]);
+    let mut table = TextTable::new([&*format!("TIME IN {zone}"), "UTC", "BEGINS", "REMARK"]);
     for firing in firings {
         table.row([
             (&firing.shown).into(),
             moment(firing.scheduled).into(),
             ago(firing.due, now).into(),
-            Cell::new(firing.remark.as_deref().unwrap_or_default(), Style::new().yellow()),
+            TableCell::new(firing.remark.as_deref().unwrap_or_default(), Style::new().yellow()),
         ]);
     }
     text += &format!("\n{}", table.render(paint));
@@ -93,33 +95,36 @@ pub(super) fn next(future: &JobFuture, now: DateTime<Utc>, paint: Paint) -> Stri
 }
 
 /// One firing that was asked for.
-pub(super) fn firing(record: &Record) -> String {
+pub(super) fn firing(record: &FiringRecord) -> String {
     let took = record.ended.map(|ended| format!(" after {}", span(ended - record.started)));
-    let mut text = format!("{} {}{}\n", tame(&record.id), record.outcome, took.unwrap_or_default());
-    text.extend(record.output.lines().map(|line| format!("  {}\n", tame(line))));
+    let mut text =
+        format!("{} {}{}\n", sanitize(&record.id), record.outcome, took.unwrap_or_default());
+    text.extend(record.output.lines().map(|line| format!("  {}\n", sanitize(line))));
     text
 }
 
-fn outcome(record: &Record) -> Cell {
+fn outcome(record: &FiringRecord) -> TableCell {
     let style = match record.outcome {
-        Outcome::Done => Style::new().green(),
-        Outcome::Failed | Outcome::Missed | Outcome::Interrupted => Style::new().red(),
-        Outcome::Running | Outcome::Replaced => Style::new(),
+        FiringOutcome::Done => Style::new().green(),
+        FiringOutcome::Failed | FiringOutcome::Missed | FiringOutcome::Interrupted => {
+            Style::new().red()
+        }
+        FiringOutcome::Running | FiringOutcome::Replaced => Style::new(),
     };
-    Cell::new(record.outcome.as_str(), style)
+    TableCell::new(record.outcome.as_str(), style)
 }
 
 /// The first line: the rest is in the log.
-fn error(record: &Record) -> Cell {
+fn error(record: &FiringRecord) -> TableCell {
     let error = record.error.as_deref().and_then(|error| error.lines().next());
-    Cell::new(error.unwrap_or_default(), Style::new().red())
+    TableCell::new(error.unwrap_or_default(), Style::new().red())
 }
 
-fn unknown() -> Cell {
-    Cell::new(UNKNOWN, Style::new().dimmed())
+fn unknown() -> TableCell {
+    TableCell::new(UNKNOWN, Style::new().dimmed())
 }
 
-fn when(moment: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Cell {
+fn when(moment: Option<DateTime<Utc>>, now: DateTime<Utc>) -> TableCell {
     moment.map_or_else(unknown, |moment| both(moment, now).into())
 }
 
@@ -153,8 +158,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn record() -> Record {
-        Record {
+    fn record() -> FiringRecord {
+        FiringRecord {
             id: "report@2026-11-22T03:00:00Z".into(),
             scheduled: at("2026-11-22T03:00:00Z"),
             by_hand: false,
@@ -164,14 +169,14 @@ mod tests {
             started: at("2026-11-22T03:00:00.004Z"),
             ended: Some(at("2026-11-22T03:01:23.5Z")),
             attempt: 3,
-            outcome: Outcome::Failed,
+            outcome: FiringOutcome::Failed,
             exit: Some(7),
             error: Some("it exited with code 7".into()),
             output: "one\n\u{1b}[31mtwo\n".into(),
         }
     }
 
-    fn job(last: Option<Record>) -> JobEntry {
+    fn job(last: Option<FiringRecord>) -> JobEntry {
         JobEntry {
             name: "report".into(),
             group: "main".into(),
@@ -254,8 +259,12 @@ Sun 2026-03-29 03:00:00 +02:00  2026-03-29T01:00:00Z  in 1day  set
 
     #[test]
     fn one_that_was_asked_for() {
-        let running =
-            Record { outcome: Outcome::Running, ended: None, output: String::new(), ..record() };
+        let running = FiringRecord {
+            outcome: FiringOutcome::Running,
+            ended: None,
+            output: String::new(),
+            ..record()
+        };
         assert_eq!(firing(&running), "report@2026-11-22T03:00:00Z running\n");
         let failed = firing(&record());
         assert!(

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::super::{Exit, ExitError};
+use super::super::{ExitError, ExitKind};
 use crate::scaffold::{self, Kind, Language};
 
 /// Write the interfaces of this version into a project, with bindings for C and Go
@@ -27,6 +27,6 @@ pub(super) struct BindingsArgs {
 
 /// Writes them.
 pub(super) fn main(args: &BindingsArgs) -> Result<ExitCode, ExitError> {
-    scaffold::renew(&args.folder, args.lang, args.kind)?;
-    Ok(Exit::Ok.into())
+    scaffold::regenerate(&args.folder, args.lang, args.kind)?;
+    Ok(ExitKind::Ok.into())
 }

@@ -5,8 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use crate::cli::{Exit, ExitError};
-use soloist_guests::plugin::{CompileLimits, Craft, Engine, compile_stdin, end_with};
+use crate::cli::{ExitError, ExitKind};
+use soloist_guests::plugin::{
+    CompileLimits, CompileTarget, PluginEngine, compile_stdin, die_with_parent,
+};
 
 /// Compile a plugin that comes by stdin, within limits
 #[derive(Debug, Args)]
@@ -35,14 +37,14 @@ pub(super) struct CompileArgs {
 /// Compiles, and tells by its exit that there was an end to it.
 pub(super) fn main(args: CompileArgs) -> Result<ExitCode, ExitError> {
     let failed = |error| ExitError::internal("cannot compile within limits", &error);
-    end_with(args.parent).map_err(failed)?;
+    die_with_parent(args.parent).map_err(failed)?;
     let engine = match &args.functions {
-        Some(functions) => Engine::with_functions(args.cache, functions),
-        None => Engine::new(args.cache),
+        Some(functions) => PluginEngine::with_functions(args.cache, functions),
+        None => PluginEngine::new(args.cache),
     };
     let engine = engine.map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
     let limits = CompileLimits { seconds: args.seconds, memory: args.memory };
-    let craft = if args.strategy { Craft::Strategy } else { Craft::Action };
+    let craft = if args.strategy { CompileTarget::Strategy } else { CompileTarget::Action };
     compile_stdin(&engine, craft, limits).map_err(failed)?;
-    Ok(Exit::Ok.into())
+    Ok(ExitKind::Ok.into())
 }

@@ -10,17 +10,17 @@ use clap::Args;
 use owo_colors::Style;
 use serde::Serialize;
 
-use super::scratch;
+use super::plugin_folder;
 use crate::{
     action::Action,
     cli::{
-        Exit, ExitError,
-        table::{Cell, Table},
-        terminal::{Paint, say, say_json, tame},
+        ExitError, ExitKind,
+        terminal::{Paint, sanitize, say, say_json},
+        text_table::{TableCell, TextTable},
     },
 };
 use soloist_config as config;
-use soloist_guests::plugin::{Engine, Inspection, Kinds};
+use soloist_guests::plugin::{Inspection, Kinds, PluginEngine};
 use soloist_text::{millis, with_causes};
 
 /// Show what a plugin is, what it imports, and whether this host can run it
@@ -38,13 +38,14 @@ pub(super) struct InspectArgs {
 
 /// Looks and tells.
 pub(super) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
-    let engine = Engine::of_this_program(None)
+    let engine = PluginEngine::for_this_program(None)
         .map_err(|error| ExitError::failed(&error).with_causes_of(&error))?;
     let inspection = Inspection::of(&engine, &args.file)
         .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
-    let mut sheet = Sheet::of(&args.file.display().to_string(), &inspection);
+    let mut sheet = InspectReport::of(&args.file.display().to_string(), &inspection);
     if sheet.runs && !sheet.strategy {
-        sheet.settings = scratch::settings_file(&args.file).map(|it| Settings::of(&it, &args.file));
+        sheet.settings = plugin_folder::settings_file(&args.file)
+            .map(|it| InspectedSettings::of(&it, &args.file));
         sheet.runs = sheet.settings.as_ref().is_none_or(|settings| settings.wrong.is_none());
     }
     if args.json {
@@ -54,12 +55,12 @@ pub(super) fn main(args: &InspectArgs) -> Result<ExitCode, ExitError> {
     } else {
         say(&sheet.show(Paint::stdout()));
     }
-    Ok(if sheet.runs { Exit::Ok } else { Exit::Missing }.into())
+    Ok(if sheet.runs { ExitKind::Ok } else { ExitKind::Missing }.into())
 }
 
 /// What is told of a plugin.
 #[derive(Debug, Serialize)]
-struct Sheet {
+struct InspectReport {
     file: String,
     size: u64,
     sha256: String,
@@ -78,8 +79,8 @@ struct Sheet {
     strategy: bool,
     refusal: Option<String>,
     /// Those that it was found with.
-    settings: Option<Settings>,
-    asks_for: Vec<Ask>,
+    settings: Option<InspectedSettings>,
+    asks_for: Vec<NeededSetting>,
     exports: Vec<String>,
     imports: Vec<String>,
     #[serde(skip)]
@@ -91,19 +92,19 @@ struct Sheet {
 
 /// The settings that a plugin was found with.
 #[derive(Debug, Serialize)]
-struct Settings {
+struct InspectedSettings {
     file: String,
     /// What it is run as by what they say.
     kinds: Option<String>,
     wrong: Option<String>,
 }
 
-impl Settings {
+impl InspectedSettings {
     fn of(file: &Path, plugin: &Path) -> Self {
-        let action = config::action_of(file, &scratch::action_name(plugin), plugin);
+        let action = config::read_action(file, &plugin_folder::action_name(plugin), plugin);
         let kinds = action
             .map_err(|error| error.to_string())
-            .and_then(|action| Action::glance(&action).map_err(|error| with_causes(&error)));
+            .and_then(|action| Action::inspect_kinds(&action).map_err(|error| with_causes(&error)));
         let file = file.display().to_string();
         match kinds {
             Ok(kinds) => Self { file, kinds: Some(kinds.to_string()), wrong: None },
@@ -115,17 +116,17 @@ impl Settings {
 /// A setting without which some of a plugin's imports do nothing. Whether it ever uses them is
 /// not seen: compilers and libraries import more than a program needs, JavaScript's all of HTTP.
 #[derive(Debug, Serialize)]
-struct Ask {
+struct NeededSetting {
     setting: &'static str,
     /// Whether most languages import it, whatever the program does.
     perhaps: bool,
     imports: Vec<String>,
 }
 
-impl Sheet {
+impl InspectReport {
     fn of(file: &str, seen: &Inspection) -> Self {
         let verdict = seen.verdict.as_ref();
-        let asks_for = seen.requests().into_iter().map(|request| Ask {
+        let asks_for = seen.grant_requests().into_iter().map(|request| NeededSetting {
             setting: request.setting,
             perhaps: request.unasked,
             imports: request.imports,
@@ -137,10 +138,10 @@ impl Sheet {
             form: seen.form.to_string(),
             wasi: wasi_versions(seen),
             runs: verdict.is_ok() || seen.strategy,
-            kinds: verdict.ok().map(|(kinds, _)| kinds.unasked().to_string()),
+            kinds: verdict.ok().map(|(kinds, _)| kinds.by_default().to_string()),
             more_kinds: verdict.map(|(kinds, _)| more(kinds)).unwrap_or_default(),
             compile_ms: verdict.ok().map(|(_, took)| millis(*took)),
-            known: seen.known,
+            known: seen.compiled_before,
             strategy: seen.strategy,
             settings: None,
             refusal: verdict.err().filter(|_| !seen.strategy).map(|error| with_causes(error)),
@@ -165,7 +166,7 @@ impl Sheet {
     }
 
     fn summary(&self, paint: Paint) -> String {
-        let bold = |text: &str| paint.paint(tame(text), Style::new().bold());
+        let bold = |text: &str| paint.paint(sanitize(text), Style::new().bold());
         let mut about = vec![self.form.clone()];
         if self.lifted {
             about.push("lifted to a component".to_owned());
@@ -197,16 +198,20 @@ impl Sheet {
             }
             (_, _, refusal) => {
                 let runs = paint.paint("this host cannot run it", bad);
-                format!("{runs}: {}\n", tame(refusal.as_deref().unwrap_or_default()))
+                format!("{runs}: {}\n", sanitize(refusal.as_deref().unwrap_or_default()))
             }
         };
         text += &match &self.settings {
-            Some(Settings { file, kinds: Some(kinds), .. }) => {
-                format!("with the settings in {} it runs as {}\n", tame(file), bold(kinds))
+            Some(InspectedSettings { file, kinds: Some(kinds), .. }) => {
+                format!("with the settings in {} it runs as {}\n", sanitize(file), bold(kinds))
             }
-            Some(Settings { file, wrong: Some(wrong), .. }) => {
+            Some(InspectedSettings { file, wrong: Some(wrong), .. }) => {
                 let refused = paint.paint("no host runs it", bad);
-                format!("with the settings in {} {refused}:\n{}\n", tame(file), wrong.trim_end())
+                format!(
+                    "with the settings in {} {refused}:\n{}\n",
+                    sanitize(file),
+                    wrong.trim_end()
+                )
             }
             _ => String::new(),
         };
@@ -227,12 +232,12 @@ impl Sheet {
         )
     }
 
-    fn asks(&self) -> Table {
-        let mut table = Table::new(["SETTING", "FOR THE IMPORTS"]);
+    fn asks(&self) -> TextTable {
+        let mut table = TextTable::new(["SETTING", "FOR THE IMPORTS"]);
         for ask in &self.asks_for {
             let imports = ask.imports.join(" ");
             let imports = if ask.perhaps {
-                Cell::new(imports + ", as most programs do", Style::new().dimmed())
+                TableCell::new(imports + ", as most programs do", Style::new().dimmed())
             } else {
                 imports.into()
             };
@@ -248,17 +253,17 @@ const IMPORTED_IS_NOT_USED: &str = "an import does nothing until its setting gra
 
 /// The kinds of which the settings have to say that they are wanted.
 fn more(kinds: &Kinds) -> Vec<String> {
-    let unasked = kinds.unasked();
+    let unasked = kinds.by_default();
     kinds.iter().filter(|kind| !unasked.has(*kind)).map(|kind| kind.to_string()).collect()
 }
 
-fn names(heading: &str, names: &[String]) -> Table {
-    let mut table = Table::new([heading]);
+fn names(heading: &str, names: &[String]) -> TextTable {
+    let mut table = TextTable::new([heading]);
     for name in names {
         table.row([name.into()]);
     }
     if names.is_empty() {
-        table.row([Cell::new("nothing", Style::new().dimmed())]);
+        table.row([TableCell::new("nothing", Style::new().dimmed())]);
     }
     table
 }
@@ -299,8 +304,8 @@ fn size(bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    fn sheet() -> Sheet {
-        Sheet {
+    fn sheet() -> InspectReport {
+        InspectReport {
             file: "report.wasm".into(),
             size: 93_400,
             sha256: "ab12".into(),
@@ -315,12 +320,12 @@ mod tests {
             settings: None,
             refusal: None,
             asks_for: vec![
-                Ask {
+                NeededSetting {
                     setting: "state",
                     perhaps: false,
                     imports: vec!["wasi:keyvalue/store@0.2.0-draft".into()],
                 },
-                Ask {
+                NeededSetting {
                     setting: "folders",
                     perhaps: true,
                     imports: vec!["wasi:filesystem/types@0.2.6".into()],
@@ -335,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_is_no_plugin_is_called_what_it_is() {
-        let text = Sheet {
+        let text = InspectReport {
             form: "text".into(),
             size: 9,
             wasi: Vec::new(),
@@ -357,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_main_beside_a_handler_is_told_of() {
-        let both = Sheet {
+        let both = InspectReport {
             kinds: Some("http+hooks".into()),
             more_kinds: vec!["service".into()],
             ..sheet()
@@ -394,7 +399,7 @@ nothing
 
     #[test]
     fn a_refusal_is_told_without_control_characters() {
-        let refused = Sheet {
+        let refused = InspectReport {
             kinds: None,
             compile_ms: None,
             refusal: Some("a\x1b[2J".into()),

@@ -4,8 +4,8 @@ mod bindings;
 mod compile;
 mod inspect;
 mod new;
+mod plugin_folder;
 mod run;
-mod scratch;
 
 use std::process::ExitCode;
 
@@ -17,25 +17,25 @@ use super::{ExitError, runtime::in_runtime};
 #[derive(Debug, Args)]
 pub(super) struct PluginArgs {
     #[command(subcommand)]
-    command: Command,
+    command: PluginCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    New(new::NewArgs),
+enum PluginCommand {
+    New(new::PluginNewArgs),
     Bindings(bindings::BindingsArgs),
     Compile(compile::CompileArgs),
     Inspect(inspect::InspectArgs),
-    Run(run::RunArgs),
+    Run(run::PluginRunArgs),
 }
 
 /// Does what is asked for.
 pub(super) fn main(args: PluginArgs) -> Result<ExitCode, ExitError> {
     match args.command {
-        Command::New(args) => new::main(&args),
-        Command::Bindings(args) => bindings::main(&args),
-        Command::Compile(args) => compile::main(args),
-        Command::Inspect(args) => inspect::main(&args),
-        Command::Run(args) => in_runtime(run::main(args)),
+        PluginCommand::New(args) => new::main(&args),
+        PluginCommand::Bindings(args) => bindings::main(&args),
+        PluginCommand::Compile(args) => compile::main(args),
+        PluginCommand::Inspect(args) => inspect::main(&args),
+        PluginCommand::Run(args) => in_runtime(run::main(args)),
     }
 }

@@ -7,12 +7,12 @@ use std::{
 
 use clap::Args;
 
-use super::super::{Exit, ExitError, terminal::say};
+use super::super::{ExitError, ExitKind, terminal::say};
 use crate::scaffold::{Kind, Language, Project, ScaffoldError, Template};
 
 /// Start a plugin: write a small project that builds as it stands
 #[derive(Debug, Args)]
-pub(super) struct NewArgs {
+pub(super) struct PluginNewArgs {
     /// The plugin's name, and that of its folder
     name: String,
     /// The language [default: rust]
@@ -30,7 +30,7 @@ pub(super) struct NewArgs {
 }
 
 /// Writes the project and says how to build it.
-pub(super) fn main(args: &NewArgs) -> Result<ExitCode, ExitError> {
+pub(super) fn main(args: &PluginNewArgs) -> Result<ExitCode, ExitError> {
     let project = match args.template {
         Some(template) => Project::of_template(&args.name, template, args.lang, args.kind),
         None => Project::new(
@@ -42,7 +42,7 @@ pub(super) fn main(args: &NewArgs) -> Result<ExitCode, ExitError> {
     let folder = args.parent.join(project.name());
     project.write(&folder)?;
     say(&told(&project, &folder));
-    Ok(Exit::Ok.into())
+    Ok(ExitKind::Ok.into())
 }
 
 fn told(project: &Project, folder: &Path) -> String {

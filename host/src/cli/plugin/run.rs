@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::time::sleep;
 use toml::{Table, Value};
 
-use super::scratch::{self, Scratch};
+use super::plugin_folder::{self, PluginFolder};
 use crate::cli::{
     ExitError,
     logging::{self, LogFormat},
@@ -20,7 +20,7 @@ use crate::cli::{
     signals::Signals,
     terminal::remark,
 };
-use soloist_config::{self as config, Config, Overrides, small_file::Stamp};
+use soloist_config::{self as config, Config, Overrides, small_file::FileStamp};
 use soloist_guests::plugin::{self, FolderWatch};
 
 /// What the plugin prints, where it and the control API answer, that it is compiled, and
@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// flags add; nothing else is granted to it. State is kept in a temporary store, which is
 /// removed in the end.
 #[derive(Debug, Args)]
-pub(super) struct RunArgs {
+pub(super) struct PluginRunArgs {
     /// The plugin: a component, or a core module for WASI preview 1
     file: PathBuf,
     /// Its settings [default: NAME.toml beside it, or in the working folder, if there is one]
@@ -55,7 +55,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "URL")]
     outbound: Vec<String>,
     /// Let it see a folder, as in `./data:/data`; `:rw` at the end lets it write
-    #[arg(long, value_name = "FROM:AT", value_parser = scratch::folder)]
+    #[arg(long, value_name = "FROM:AT", value_parser = plugin_folder::folder)]
     folder: Vec<Value>,
     /// Take up the file again whenever it changes
     #[arg(long)]
@@ -77,15 +77,15 @@ pub(super) struct RunArgs {
     exit_with_parent: bool,
 }
 
-impl RunArgs {
+impl PluginRunArgs {
     /// The settings of the action that runs the plugin: those of its file, and what the flags
     /// add or put in their place.
     fn settings(&self) -> Result<Table, ExitError> {
-        let found = || scratch::settings_file(&self.file);
+        let found = || plugin_folder::settings_file(&self.file);
         let mut table = match self.settings.clone().or_else(found) {
             Some(file) => {
-                let name = scratch::action_name(&self.file);
-                let settings = config::settings_of(&file, &name, &self.file)?;
+                let name = plugin_folder::action_name(&self.file);
+                let settings = config::read_action_settings(&file, &name, &self.file)?;
                 remark(&format!("the settings are those of {}", file.display()));
                 settings
             }
@@ -96,7 +96,7 @@ impl RunArgs {
         // As whoever types them means it.
         let here = std::env::current_dir()
             .map_err(|error| ExitError::internal("there is no working folder", &error))?;
-        config::start_from(&mut given, &here);
+        config::resolve_paths(&mut given, &here);
         if let Some(listen) = &self.listen {
             table.insert("listen".into(), listen.as_str().into());
         }
@@ -129,17 +129,17 @@ fn setting(text: &str) -> Result<Table, String> {
 }
 
 /// Runs the plugin until Ctrl-C.
-pub(super) async fn main(args: RunArgs) -> Result<(), ExitError> {
+pub(super) async fn main(args: PluginRunArgs) -> Result<(), ExitError> {
     run::abort_on_panic();
     let _log = logging::start(LogFormat::Text, &args.log)?;
     let (shutdown, _second) = Signals::listen(args.exit_with_parent)?.split();
     // First: what is wrong with settings may be that there is no such plugin.
-    let plugin = plugin::read(&args.file)
+    let plugin = plugin::read_plugin(&args.file)
         .map_err(|error| ExitError::usage(&error).with_causes_of(&error))?;
-    let scratch = Scratch::set_up(&args.file, &plugin, args.settings()?)?;
+    let scratch = PluginFolder::set_up(&args.file, &plugin, args.settings()?)?;
     let overrides = Overrides {
         config: Some(scratch.settings()),
-        file_shown: Some(FLAGS),
+        file_alias: Some(FLAGS),
         all_or_none: true,
         store: args.store.as_ref().map(|file| format!("sqlite:{}", file.display())),
         ..Overrides::default()
@@ -158,16 +158,16 @@ pub(super) async fn main(args: RunArgs) -> Result<(), ExitError> {
 
 /// Copies the plugin anew whenever it has changed; the host takes up what it can run,
 /// and tells of what it cannot.
-async fn follow(file: &Path, scratch: &Scratch) -> Result<(), ExitError> {
+async fn follow(file: &Path, scratch: &PluginFolder) -> Result<(), ExitError> {
     let folder = file.parent().filter(|folder| *folder != Path::new(""));
     let mut watch = FolderWatch::new(folder.unwrap_or(Path::new(".")));
-    let mut seen = Stamp::of(file);
+    let mut seen = FileStamp::of(file);
     loop {
         tokio::select! {
             () = watch.changed() => {}
             () = sleep(LOOK) => {}
         }
-        let now = Stamp::of(file);
+        let now = FileStamp::of(file);
         if now == seen {
             continue;
         }
@@ -193,7 +193,7 @@ mod tests {
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        args: RunArgs,
+        args: PluginRunArgs,
     }
 
     fn settings(line: &[&str]) -> Table {

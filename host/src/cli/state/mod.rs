@@ -2,7 +2,7 @@
 //!
 //! Any host is asked, whoever leads, for any action, whether it runs there or not.
 
-mod desk;
+mod state_client;
 
 use std::{
     fs::File,
@@ -12,11 +12,11 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use self::desk::Desk;
+use self::state_client::StateClient;
 use super::{
     ExitError,
-    client::HostArgs,
-    terminal::{confirm, hand_out, say, tame},
+    api_client::HostArgs,
+    terminal::{confirm, hand_out, sanitize, say},
 };
 use soloist_stores::VALUE_MAX;
 
@@ -26,11 +26,11 @@ pub(super) struct StateArgs {
     #[command(flatten)]
     host: HostArgs,
     #[command(subcommand)]
-    command: Command,
+    command: StateCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum StateCommand {
     Ls(LsArgs),
     Get(GetArgs),
     Put(PutArgs),
@@ -91,27 +91,27 @@ struct RmArgs {
 
 /// Asks a host, and prints what it says.
 pub(super) async fn main(args: StateArgs) -> Result<(), ExitError> {
-    let desk = Desk::new(args.host.client()?);
+    let desk = StateClient::new(args.host.client()?);
     match args.command {
-        Command::Ls(LsArgs { action }) => list(&desk, &action).await,
-        Command::Get(GetArgs { action, key }) => {
+        StateCommand::Ls(LsArgs { action }) => list(&desk, &action).await,
+        StateCommand::Get(GetArgs { action, key }) => {
             hand_out(&desk.get(&action, &key).await?);
             Ok(())
         }
-        Command::Put(args) => desk.put(&args.action, &args.key, args.read()?).await,
-        Command::Rm(args) if args.all => remove_all(&desk, &args).await,
-        Command::Rm(args) => remove(&desk, &args).await,
+        StateCommand::Put(args) => desk.put(&args.action, &args.key, args.read()?).await,
+        StateCommand::Rm(args) if args.all => remove_all(&desk, &args).await,
+        StateCommand::Rm(args) => remove(&desk, &args).await,
     }
 }
 
-async fn list(desk: &Desk, action: &str) -> Result<(), ExitError> {
+async fn list(desk: &StateClient, action: &str) -> Result<(), ExitError> {
     let mut after: Option<String> = None;
     loop {
         let page = desk.list(action, after.as_deref()).await?;
         if page.keys.is_empty() && after.is_none() {
             return desk.knows(action).await;
         }
-        say(&page.keys.iter().map(|key| tame(key) + "\n").collect::<String>());
+        say(&page.keys.iter().map(|key| sanitize(key) + "\n").collect::<String>());
         match page.keys.into_iter().next_back() {
             Some(last) if page.more => after = Some(last),
             _ => return Ok(()),
@@ -120,7 +120,7 @@ async fn list(desk: &Desk, action: &str) -> Result<(), ExitError> {
 }
 
 /// Removes what is there, and then tells what is not.
-async fn remove(desk: &Desk, args: &RmArgs) -> Result<(), ExitError> {
+async fn remove(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
     let mut missing = None;
     for key in &args.keys {
         match desk.remove(&args.action, key).await {
@@ -131,9 +131,9 @@ async fn remove(desk: &Desk, args: &RmArgs) -> Result<(), ExitError> {
     missing.map_or(Ok(()), Err)
 }
 
-async fn remove_all(desk: &Desk, args: &RmArgs) -> Result<(), ExitError> {
+async fn remove_all(desk: &StateClient, args: &RmArgs) -> Result<(), ExitError> {
     let action = &args.action;
-    let question = format!("Remove all that {} keeps, in the whole cluster?", tame(action));
+    let question = format!("Remove all that {} keeps, in the whole cluster?", sanitize(action));
     if !args.yes {
         match confirm(&question) {
             Some(true) => {}

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{
     ExitError,
-    client::{Client, HostArgs},
+    api_client::{ApiClient, HostArgs},
     terminal::{self, Paint, redraw, say, say_json},
 };
 
@@ -40,7 +40,7 @@ pub(super) struct StatusArgs {
 pub(super) async fn main(args: StatusArgs) -> Result<(), ExitError> {
     let client = args.host.client()?;
     if args.live || args.ready {
-        return client.well(if args.live { "livez" } else { "readyz" }).await;
+        return client.check_probe(if args.live { "livez" } else { "readyz" }).await;
     }
     if !args.watch {
         tell(&render(&client, args.json).await?, args.json);
@@ -52,7 +52,7 @@ pub(super) async fn main(args: StatusArgs) -> Result<(), ExitError> {
     }
 }
 
-async fn watch(client: &Client, args: &StatusArgs) {
+async fn watch(client: &ApiClient, args: &StatusArgs) {
     let in_place = std::io::stdout().is_terminal() && !args.json;
     if in_place {
         terminal::clear();
@@ -73,9 +73,9 @@ fn tell(text: &str, json: bool) {
     if json { say_json(text) } else { say(text) }
 }
 
-async fn render(client: &Client, json: bool) -> Result<String, ExitError> {
+async fn render(client: &ApiClient, json: bool) -> Result<String, ExitError> {
     if json {
-        return client.status_as_it_is().await;
+        return client.status_text().await;
     }
     let status = client.status().await?;
     Ok(show::status(&status, SystemTime::now(), Paint::stdout()))

@@ -8,13 +8,13 @@ use std::{
 use owo_colors::Style;
 
 use crate::{
-    api::{ActionEntry, GroupEntry, MemberEntry, Role, Status, StoreState, StrangerEntry},
+    api::{ActionEntry, GroupEntry, GroupRole, MemberEntry, Status, StoreState, StrangerEntry},
     cli::{
-        table::{Cell, Table},
-        terminal::{Paint, tame},
+        terminal::{Paint, sanitize},
+        text_table::{TableCell, TextTable},
     },
 };
-use soloist_text::a_few;
+use soloist_text::list_few;
 
 const UNKNOWN: &str = "–";
 
@@ -54,7 +54,7 @@ fn obstacles(status: &Status, paint: Paint) -> String {
     let lines = whole.into_iter().chain(warning).chain(clock).chain(pauses).chain(drains);
     let lines = lines.chain(removed).chain(obstacles).chain(spread_differs(status));
     let lines = lines.chain(leaderless(status));
-    lines.map(|text| paint.paint(tame(&text), Style::new().yellow()) + "\n").collect()
+    lines.map(|text| paint.paint(sanitize(&text), Style::new().yellow()) + "\n").collect()
 }
 
 /// Where hosts do not agree on what is spread.
@@ -66,7 +66,7 @@ fn spread_differs(status: &Status) -> impl Iterator<Item = String> {
         }
     }
     same.into_iter().map(|(odds, groups)| {
-        let groups = a_few(groups.into_iter());
+        let groups = list_few(groups.into_iter());
         format!("{groups}: {odds}; give it the same `spread` on each host")
     })
 }
@@ -96,7 +96,7 @@ fn leaderless(status: &Status) -> impl Iterator<Item = String> {
 
 fn summary(status: &Status, paint: Paint) -> String {
     let (host, store) = (&status.host, &status.store);
-    let bold = |text: &str| paint.paint(tame(text), Style::new().bold());
+    let bold = |text: &str| paint.paint(sanitize(text), Style::new().bold());
     let state = match store.state {
         StoreState::Ok => paint.paint("ok", good()),
         StoreState::Unwritable => paint.paint("takes no writes", bad()),
@@ -106,19 +106,26 @@ fn summary(status: &Status, paint: Paint) -> String {
         "cluster {}, seen by host {} ({}, soloist {})\nstore {}: {state}\n",
         bold(&status.cluster),
         bold(&host.name),
-        tame(&host.listen),
-        tame(&host.version),
-        tame(&store.label),
+        sanitize(&host.listen),
+        sanitize(&host.version),
+        sanitize(&store.label),
     );
     if let Some(error) = &store.last_error {
-        text += &format!("  {}\n", tame(error));
+        text += &format!("  {}\n", sanitize(error));
     }
     text
 }
 
-fn groups(status: &Status, now: SystemTime) -> Table {
-    let mut table =
-        Table::new(["GROUP", "LEADER", "TOKEN", "HEIR", "LEADING FOR", "LEASE LEFT", "THIS HOST"]);
+fn groups(status: &Status, now: SystemTime) -> TextTable {
+    let mut table = TextTable::new([
+        "GROUP",
+        "LEADER",
+        "TOKEN",
+        "HEIR",
+        "LEADING FOR",
+        "LEASE LEFT",
+        "THIS HOST",
+    ]);
     for (name, group) in &status.groups {
         table.row([
             name.into(),
@@ -133,43 +140,43 @@ fn groups(status: &Status, now: SystemTime) -> Table {
     table
 }
 
-fn leader(group: &GroupEntry, status: &Status, now: SystemTime) -> Cell {
+fn leader(group: &GroupEntry, status: &Status, now: SystemTime) -> TableCell {
     if let Some(leader) = &group.leader {
-        return Cell::new(leader, good().bold());
+        return TableCell::new(leader, good().bold());
     }
     if status.store.current {
-        return Cell::new("nobody", bad());
+        return TableCell::new("nobody", bad());
     }
     let seen = status.store.seen.as_deref().and_then(|seen| age(seen, now));
     match (&group.last_known_leader, seen) {
         (Some(last), Some(ago)) => {
-            Cell::new(format!("unknown (last seen: {last}, {ago} ago)"), bad())
+            TableCell::new(format!("unknown (last seen: {last}, {ago} ago)"), bad())
         }
-        (None, Some(ago)) => Cell::new(format!("unknown (nobody {ago} ago)"), bad()),
-        _ => Cell::new("unknown", bad()),
+        (None, Some(ago)) => TableCell::new(format!("unknown (nobody {ago} ago)"), bad()),
+        _ => TableCell::new("unknown", bad()),
     }
 }
 
-fn role(role: Role) -> &'static str {
+fn role(role: GroupRole) -> &'static str {
     match role {
-        Role::Leader => "leader",
-        Role::Draining => "draining",
-        Role::Heir => "heir",
-        Role::Standby => "standby",
-        Role::Out => "out",
+        GroupRole::Leader => "leader",
+        GroupRole::Draining => "draining",
+        GroupRole::Heir => "heir",
+        GroupRole::Standby => "standby",
+        GroupRole::Out => "out",
     }
 }
 
-fn members(status: &Status, now: SystemTime) -> Table {
-    let mut table = Table::new(["HOST", "LIVE", "URL", "VERSION", "JOINED", "SEEN", "LABELS"]);
+fn members(status: &Status, now: SystemTime) -> TextTable {
+    let mut table = TextTable::new(["HOST", "LIVE", "URL", "VERSION", "JOINED", "SEEN", "LABELS"]);
     for member in &status.members {
         let ago = |moment: &str| age(moment, now).map(|age| format!("{age} ago"));
         table.row([
             (&member.name).into(),
             match member.live {
-                Some(true) => Cell::new("yes", good()),
-                Some(false) => Cell::new("no", bad()),
-                None => Cell::new("?", bad()),
+                Some(true) => TableCell::new("yes", good()),
+                Some(false) => TableCell::new("no", bad()),
+                None => TableCell::new("?", bad()),
             },
             (&member.url).into(),
             (&member.version).into(),
@@ -190,9 +197,9 @@ fn labels(member: &MemberEntry) -> String {
     labels.join(" ")
 }
 
-fn actions(status: &Status) -> Table {
+fn actions(status: &Status) -> TextTable {
     let mut table =
-        Table::new(["ACTION", "STATE", "KIND", "GROUP", "LISTEN", "RESTARTS", "LAST ERROR"]);
+        TextTable::new(["ACTION", "STATE", "KIND", "GROUP", "LISTEN", "RESTARTS", "LAST ERROR"]);
     for action in &status.actions {
         table.row([
             (&action.name).into(),
@@ -216,23 +223,23 @@ fn place(action: &ActionEntry) -> Option<String> {
     action.listen.as_ref().map(|listen| format!("{listen}{path}{others}"))
 }
 
-fn state(action: &ActionEntry) -> Cell {
+fn state(action: &ActionEntry) -> TableCell {
     let style = match &*action.state {
         "running" => good(),
         "failed" | "refused" | "parked" => bad(),
         _ => Style::new(),
     };
-    Cell::new(&action.state, style)
+    TableCell::new(&action.state, style)
 }
 
 /// The first line: what follows is the log's.
-fn last_error(action: &ActionEntry) -> Cell {
+fn last_error(action: &ActionEntry) -> TableCell {
     let error = action.last_error.as_deref().and_then(|error| error.lines().next());
-    Cell::new(error.unwrap_or_default(), bad())
+    TableCell::new(error.unwrap_or_default(), bad())
 }
 
-fn or_unknown(text: Option<String>) -> Cell {
-    text.map_or_else(|| Cell::new(UNKNOWN, Style::new().dimmed()), Cell::from)
+fn or_unknown(text: Option<String>) -> TableCell {
+    text.map_or_else(|| TableCell::new(UNKNOWN, Style::new().dimmed()), TableCell::from)
 }
 
 /// How long `since`, a moment in RFC 3339, is past, in its two greatest units.
@@ -261,7 +268,7 @@ mod tests {
 
     use super::*;
     use crate::api::example;
-    use soloist_text::steers;
+    use soloist_text::affects_display;
 
     /// The moment of the example's joining, and 183 s.
     fn now() -> SystemTime {
@@ -318,7 +325,7 @@ web     running  http  main   127.0.0.1:3000  1         unreachable executed
             all.actions[0].last_error = Some(next());
             let shown = status(&all, now(), Paint::OFF);
             prop_assert_eq!(shown.lines().count(), status(&known(), now(), Paint::OFF).lines().count());
-            prop_assert!(!shown.chars().any(|c| steers(c) && !matches!(c, '\n' | '\t')));
+            prop_assert!(!shown.chars().any(|c| affects_display(c) && !matches!(c, '\n' | '\t')));
         }
     }
 
@@ -343,7 +350,7 @@ web     running  http  main   127.0.0.1:3000  1         unreachable executed
             (false, Some("2023-11-14T22:15:23.000Z".into()));
         for group in example.groups.values_mut() {
             group.last_known_leader = group.leader.take();
-            (group.token, group.since, group.role) = (None, None, Role::Out);
+            (group.token, group.since, group.role) = (None, None, GroupRole::Out);
             group.lease_remaining_ms = None;
         }
         example.members.iter_mut().for_each(|member| member.live = None);

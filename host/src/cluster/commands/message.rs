@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 const LONGEST: usize = 200;
 
 /// One line of what a person says, and not a long one.
-pub(super) fn tame(text: String) -> String {
+pub(super) fn one_line(text: String) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
 }
 
@@ -70,7 +70,7 @@ pub struct RemoveOrder {
 
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {
+pub struct CommandAnswer {
     /// For people.
     pub done: String,
     /// Who leads now, if that has changed.
@@ -91,7 +91,7 @@ pub struct HandedOver {
     pub token: i64,
 }
 
-impl Done {
+impl CommandAnswer {
     pub(super) fn new(done: String) -> Self {
         Self { done, handed_over: None }
     }

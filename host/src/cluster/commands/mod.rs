@@ -9,8 +9,8 @@
 //!   to take it back.
 
 mod checks;
+mod command_error;
 mod message;
-mod refusal;
 mod removal;
 mod resign;
 
@@ -19,17 +19,19 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc::UnboundedSender, time::timeout};
 use tracing::info;
 
-use self::message::tame;
+use self::message::one_line;
 pub use self::{
-    message::{Done, DrainOrder, HandedOver, PauseOrder, RemoveOrder, ResignOrder},
-    refusal::{CommandError, Obstacle},
+    command_error::{CommandError, CommandErrorKind},
+    message::{CommandAnswer, DrainOrder, HandedOver, PauseOrder, RemoveOrder, ResignOrder},
 };
-use super::peers::Peers;
-use soloist_heart::{Event, Group, clock::unix_ms};
-use soloist_leadership::{Known as Seen, Sight};
-use soloist_stores::{Drain, Member, Note, Order, Pause, Roster, Store, Topic, insist};
+use super::peer_client::PeerClient;
+use soloist_heart::{Group, HeartEvent, clock::unix_ms};
+use soloist_leadership::{KnownRoster as Seen, RosterView};
+use soloist_stores::{
+    Drain, Member, Note, NoteTopic, OperatorOrder, Pause, Roster, Store, retry_transient,
+};
 use soloist_telemetry::journal::{Journal, Transition};
-use soloist_text::because;
+use soloist_text::with_reason;
 
 /// Carries commands out.
 pub struct Commands {
@@ -38,13 +40,13 @@ pub struct Commands {
     /// Where notes are written.
     pub store: Arc<dyn Store>,
     /// The way to other hosts.
-    pub peers: Peers,
+    pub peers: PeerClient,
     /// What is known of the cluster.
-    pub sight: Sight,
+    pub sight: RosterView,
     /// The groups that this host has actions of.
     pub groups: Box<dyn Fn() -> Vec<Group> + Send + Sync>,
     /// Where events for this host's heart go in.
-    pub events: UnboundedSender<Event>,
+    pub events: UnboundedSender<HeartEvent>,
     /// Where commands are taken down.
     pub journal: Journal,
     /// How long a change of leadership may take.
@@ -56,34 +58,35 @@ impl Commands {
     ///
     /// # Errors
     /// There is no such group, or the store does not answer.
-    pub async fn pause(&self, order: PauseOrder) -> Result<Done, CommandError> {
+    pub async fn pause(&self, order: PauseOrder) -> Result<CommandAnswer, CommandError> {
         let roster = self.roster()?;
         let group = self.group_or_all(&roster, order.group)?;
         let (what, freeze) = (all_or(group.as_ref()), order.freeze);
         let command = if freeze { "pause --freeze" } else { "pause" };
-        let pause = Pause { order: self.take_down(command, &what, order.by, order.reason), freeze };
-        let undo = format!("soloist resume{}", option(group.as_ref()));
-        self.note(&Topic::Pause(group), &Note::Pause(pause), &undo).await?;
+        let pause =
+            Pause { order: self.journal_order(command, &what, order.by, order.reason), freeze };
+        let undo = format!("soloist resume{}", group_option(group.as_ref()));
+        self.note(&NoteTopic::Pause(group), &Note::Pause(pause), &undo).await?;
         let rest =
             if freeze { "a leader that dies is not replaced" } else { "who dies is replaced" };
-        Ok(Done::new(format!("{what}: no leadership changes by preference, and {rest}")))
+        Ok(CommandAnswer::new(format!("{what}: no leadership changes by preference, and {rest}")))
     }
 
     /// Takes a pause back.
     ///
     /// # Errors
     /// There is no such group, or it is not paused, or the store does not answer.
-    pub async fn resume(&self, order: PauseOrder) -> Result<Done, CommandError> {
+    pub async fn resume(&self, order: PauseOrder) -> Result<CommandAnswer, CommandError> {
         let roster = self.roster()?;
         let group = self.group_or_all(&roster, order.group)?;
         let what = all_or(group.as_ref());
-        let undo = format!("soloist pause{}", option(group.as_ref()));
-        let topic = Topic::Pause(group);
-        if !self.take_back(&topic, ["resume", &what, &undo], order.by, order.reason).await? {
+        let undo = format!("soloist pause{}", group_option(group.as_ref()));
+        let topic = NoteTopic::Pause(group);
+        if !self.take_note_back(&topic, ["resume", &what, &undo], order.by, order.reason).await? {
             let of_one = "a pause of one group is taken back with --group";
             return Err(CommandError::refused(format!("{what}: not paused"), of_one));
         }
-        Ok(Done::new(format!("{what}: resumed")))
+        Ok(CommandAnswer::new(format!("{what}: resumed")))
     }
 
     /// Has a host give everything up and stay out.
@@ -91,52 +94,54 @@ impl Commands {
     /// # Errors
     /// There is no such host, or it leads what is frozen or what nobody would lead then, since
     /// a stranger is next in the queue, or the store does not answer.
-    pub async fn drain(&self, order: DrainOrder) -> Result<Done, CommandError> {
+    pub async fn drain(&self, order: DrainOrder) -> Result<CommandAnswer, CommandError> {
         let roster = self.roster()?;
         let host = self.host(&roster, order.host)?;
         let leads = |group: &&Group| {
             roster.leader(group).is_some_and(|leader| leader.candidate.host == host)
         };
         for group in roster.groups.keys().filter(leads) {
-            checks::may_change(&roster, group)?;
+            checks::check_not_frozen(&roster, group)?;
             // Without any heir a host that is alone is drained, which is what people want of it.
-            checks::no_stranger_is_next(&roster, group)?;
+            checks::check_next_is_host(&roster, group)?;
         }
-        let drain = Drain { order: self.take_down("drain", &host, order.by, order.reason) };
+        let drain = Drain { order: self.journal_order("drain", &host, order.by, order.reason) };
         let undo = format!("soloist undrain {host}");
-        self.note(&Topic::Drain(host.clone()), &Note::Drain(drain), &undo).await?;
+        self.note(&NoteTopic::Drain(host.clone()), &Note::Drain(drain), &undo).await?;
         let gone = |roster: &Roster| !stands(roster, &host);
-        if self.wait(gone).await.is_none() {
+        if self.wait_until(gone).await.is_none() {
             let error = format!("{host} is drained, and has not given everything up yet");
-            return Err(CommandError::late(error, &undo));
+            return Err(CommandError::timeout(error, &undo));
         }
-        Ok(Done::new(format!("{host} leads nothing and stands for nothing until it is undrained")))
+        Ok(CommandAnswer::new(format!(
+            "{host} leads nothing and stands for nothing until it is undrained"
+        )))
     }
 
     /// Lets a drained host stand again.
     ///
     /// # Errors
     /// There is no such host, or it is not drained, or the store does not answer.
-    pub async fn undrain(&self, order: DrainOrder) -> Result<Done, CommandError> {
+    pub async fn undrain(&self, order: DrainOrder) -> Result<CommandAnswer, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
         let undo = format!("soloist drain {host}");
-        let topic = Topic::Drain(host.clone());
-        if !self.take_back(&topic, ["undrain", &host, &undo], order.by, order.reason).await? {
+        let topic = NoteTopic::Drain(host.clone());
+        if !self.take_note_back(&topic, ["undrain", &host, &undo], order.by, order.reason).await? {
             let help = "`soloist status` shows the hosts that are drained";
             return Err(CommandError::refused(format!("{host} is not drained"), help));
         }
-        Ok(Done::new(format!("{host} stands for election again")))
+        Ok(CommandAnswer::new(format!("{host} stands for election again")))
     }
 
     /// Has the store keep `note`; `undo` takes that back.
-    async fn note(&self, topic: &Topic, note: &Note, undo: &str) -> Result<(), CommandError> {
-        let kept = insist(|| self.store.note(topic, note)).await;
+    async fn note(&self, topic: &NoteTopic, note: &Note, undo: &str) -> Result<(), CommandError> {
+        let kept = retry_transient(|| self.store.write_note(topic, note)).await;
         kept.map(|_| ()).map_err(|error| CommandError::store(&error, undo))
     }
 
     /// Takes a note away, and says whether there was one; `undo` puts it back.
-    async fn erase(&self, topic: &Topic, undo: &str) -> Result<bool, CommandError> {
-        let erased = insist(|| self.store.erase(topic)).await;
+    async fn erase(&self, topic: &NoteTopic, undo: &str) -> Result<bool, CommandError> {
+        let erased = retry_transient(|| self.store.erase_note(topic)).await;
         let (was, again) = erased.map_err(|error| CommandError::store(&error, undo))?;
         // An attempt whose answer was lost may have been the one that took it away.
         Ok(was || again)
@@ -144,7 +149,7 @@ impl Commands {
 
     /// What the store is known to hold.
     fn roster(&self) -> Result<Roster, CommandError> {
-        match self.sight.look() {
+        match self.sight.current() {
             Seen::Now(roster) => Ok(roster),
             Seen::Before { seen, .. } => Err(CommandError::unknown_cluster(Some(seen))),
             Seen::Nothing => Err(CommandError::unknown_cluster(None)),
@@ -152,7 +157,7 @@ impl Commands {
     }
 
     /// Waits until the roster shows it. Returns nothing when that takes too long.
-    async fn wait(&self, is_it: impl Fn(&Roster) -> bool) -> Option<Roster> {
+    async fn wait_until(&self, is_it: impl Fn(&Roster) -> bool) -> Option<Roster> {
         let mut roster = self.sight.rosters();
         let shown = roster.wait_for(|roster| roster.as_ref().is_some_and(&is_it));
         timeout(self.patience, shown).await.ok()?.ok()?.clone()
@@ -190,33 +195,33 @@ impl Commands {
 
     /// Takes a note away, as [`erase`](Self::erase) does, and records who wants that, and why, if
     /// it was done, or may have been.
-    async fn take_back(
+    async fn take_note_back(
         &self,
-        topic: &Topic,
+        topic: &NoteTopic,
         [command, of, undo]: [&str; 3],
         by: String,
         reason: String,
     ) -> Result<bool, CommandError> {
         let was = self.erase(topic, undo).await;
         if !matches!(was, Ok(false)) {
-            self.take_down(command, of, by, reason);
+            self.journal_order(command, of, by, reason);
         }
         was
     }
 
     /// Records who wants what, and why.
-    fn take_down(&self, command: &str, of: &str, by: String, reason: String) -> Order {
-        let by = if by.is_empty() { "somebody".to_owned() } else { tame(by) };
-        let reason = tame(reason);
+    fn journal_order(&self, command: &str, of: &str, by: String, reason: String) -> OperatorOrder {
+        let by = if by.is_empty() { "somebody".to_owned() } else { one_line(by) };
+        let reason = one_line(reason);
         info!(event = "command", command, of, by, reason, "{by}: {command} {of}");
-        let said = because(&format!("{by}: {command} {of}"), &reason);
-        self.journal.write(Transition::of("command", &self.member.name).since(said));
-        Order { by, reason, since: unix_ms() }
+        let said = with_reason(&format!("{by}: {command} {of}"), &reason);
+        self.journal.write(Transition::of("command", &self.member.name).because(said));
+        OperatorOrder { by, reason, since: unix_ms() }
     }
 }
 
 /// How the command line names a group.
-fn option(group: Option<&Group>) -> String {
+fn group_option(group: Option<&Group>) -> String {
     group.map_or_else(String::new, |group| format!(" --group {group}"))
 }
 

@@ -6,15 +6,18 @@
 //! of those that are known, when nothing of a term is alive on it and before its session ends.
 //! So whoever waits for its end can tell it from a session that has merely run out.
 
-use super::{Commands, Done, DrainOrder, RemoveOrder, checks::last_seen, refusal::CommandError};
-use soloist_stores::{Note, Removal, Roster, Topic};
+use super::{
+    CommandAnswer, Commands, DrainOrder, RemoveOrder, checks::last_seen,
+    command_error::CommandError,
+};
+use soloist_stores::{Note, NoteTopic, Removal, Roster};
 
 impl Commands {
     /// Forgets a host that is gone; or makes one leave, and keeps it out.
     ///
     /// # Errors
     /// There is no such host, it is alive and nobody forces it, or the store does not answer.
-    pub async fn remove(&self, order: RemoveOrder) -> Result<Done, CommandError> {
+    pub async fn remove(&self, order: RemoveOrder) -> Result<CommandAnswer, CommandError> {
         let roster = self.roster()?;
         let host = self.host(&roster, Some(order.host.clone()))?;
         if host == self.member.name {
@@ -33,10 +36,10 @@ impl Commands {
             return Err(CommandError::refused(format!("{host} is removed already"), help));
         }
         let was = last_seen(roster.notes.known.get(&host));
-        self.take_down("remove", &host, order.by, order.reason);
-        self.erase(&Topic::Known(host.clone()), "it comes back by joining again").await?;
-        self.erase(&Topic::Drain(host.clone()), &format!("soloist drain {host}")).await?;
-        Ok(Done::new(format!(
+        self.journal_order("remove", &host, order.by, order.reason);
+        self.erase(&NoteTopic::Known(host.clone()), "it comes back by joining again").await?;
+        self.erase(&NoteTopic::Drain(host.clone()), &format!("soloist drain {host}")).await?;
+        Ok(CommandAnswer::new(format!(
             "{host} is removed; {was}. If it is started again, or was only cut off, it joins \
              again: --force keeps it out"
         )))
@@ -46,15 +49,17 @@ impl Commands {
     ///
     /// # Errors
     /// There is no such host, it was not removed, or the store does not answer.
-    pub async fn admit(&self, order: DrainOrder) -> Result<Done, CommandError> {
+    pub async fn admit(&self, order: DrainOrder) -> Result<CommandAnswer, CommandError> {
         let host = self.host(&self.roster()?, order.host)?;
         let undo = format!("soloist remove {host} --force");
-        let topic = Topic::Removal(host.clone());
-        if !self.take_back(&topic, ["admit", &host, &undo], order.by, order.reason).await? {
+        let topic = NoteTopic::Removal(host.clone());
+        if !self.take_note_back(&topic, ["admit", &host, &undo], order.by, order.reason).await? {
             let help = "`soloist status` shows the hosts that are removed";
             return Err(CommandError::refused(format!("{host} is not removed"), help));
         }
-        Ok(Done::new(format!("{host} may join again; where it runs, it does so by itself")))
+        Ok(CommandAnswer::new(format!(
+            "{host} may join again; where it runs, it does so by itself"
+        )))
     }
 
     async fn keep_out(
@@ -62,16 +67,17 @@ impl Commands {
         host: String,
         order: RemoveOrder,
         roster: &Roster,
-    ) -> Result<Done, CommandError> {
+    ) -> Result<CommandAnswer, CommandError> {
         let there = roster.member(&host).is_some();
         let was_known = roster.notes.known.contains_key(&host);
-        let removal = Removal { order: self.take_down("remove", &host, order.by, order.reason) };
+        let removal =
+            Removal { order: self.journal_order("remove", &host, order.by, order.reason) };
         let undo = format!("soloist admit {host}");
-        self.note(&Topic::Removal(host.clone()), &Note::Removal(removal), &undo).await?;
+        self.note(&NoteTopic::Removal(host.clone()), &Note::Removal(removal), &undo).await?;
         let gone = |roster: &Roster| roster.member(&host).is_none();
-        let Some(now) = self.wait(gone).await else {
+        let Some(now) = self.wait_until(gone).await else {
             let error = format!("{host} is removed, and has not left yet; it cannot join again");
-            return Err(CommandError::late(error, &undo));
+            return Err(CommandError::timeout(error, &undo));
         };
         let how = match now.notes.known.get(&host) {
             None if there && was_known => "it has stood down and left".to_owned(),
@@ -80,8 +86,10 @@ impl Commands {
                 .to_owned(),
             known => format!("{}, and its process may still be there", last_seen(known)),
         };
-        self.erase(&Topic::Known(host.clone()), &undo).await?;
-        self.erase(&Topic::Drain(host.clone()), &undo).await?;
-        Ok(Done::new(format!("{host} is removed; {how}. It cannot join again before `{undo}`")))
+        self.erase(&NoteTopic::Known(host.clone()), &undo).await?;
+        self.erase(&NoteTopic::Drain(host.clone()), &undo).await?;
+        Ok(CommandAnswer::new(format!(
+            "{host} is removed; {how}. It cannot join again before `{undo}`"
+        )))
     }
 }

@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use super::{
-    Commands, Done, HandedOver, ResignOrder,
-    checks::{last_seen, may_change, no_stranger_is_next},
-    refusal::CommandError,
+    CommandAnswer, Commands, HandedOver, ResignOrder,
+    checks::{check_next_is_host, check_not_frozen, last_seen},
+    command_error::CommandError,
 };
-use soloist_heart::{Cause, Event, Group, clock::unix_ms};
-use soloist_stores::{Candidate, Order, Roster, Standing};
+use soloist_heart::{EndCause, Group, HeartEvent, clock::unix_ms};
+use soloist_stores::{Candidate, OperatorOrder, QueuedCandidate, Roster};
 use soloist_text::with_causes;
 
 impl Commands {
@@ -21,14 +21,18 @@ impl Commands {
     ///
     /// # Errors
     /// There is no such group or host, nobody leads, nobody can take over, or it took too long.
-    pub async fn resign(&self, order: ResignOrder, passed_on: bool) -> Result<Done, CommandError> {
+    pub async fn resign(
+        &self,
+        order: ResignOrder,
+        passed_on: bool,
+    ) -> Result<CommandAnswer, CommandError> {
         let mut roster = self.roster()?;
         let group = self.group(&roster, order.group.as_deref().unwrap_or("main"))?;
         if let Some(token) = order.token {
             let read = |roster: &Roster| {
                 roster.leader(&group).is_some_and(|leader| leader.key.token.0 >= token)
             };
-            roster = self.wait(read).await.unwrap_or(roster);
+            roster = self.wait_until(read).await.unwrap_or(roster);
         }
         let Some(leader) = roster.leader(&group) else {
             return Err(nobody_leads(&roster, &group));
@@ -42,16 +46,16 @@ impl Commands {
                 ));
             }
             let order = ResignOrder { token: Some(leader.key.token.0), ..order };
-            return self.pass_on(&leader.candidate, &order).await;
+            return self.forward(&leader.candidate, &order).await;
         }
-        may_change(&roster, &group)?;
+        check_not_frozen(&roster, &group)?;
         match &order.to {
-            Some(host) => self.can_take(&roster, &group, host).await?,
+            Some(host) => self.check_can_lead(&roster, &group, host).await?,
             None if roster.heir(&group).is_none() => return Err(no_heir(&roster, &group)),
             None => {}
         }
         let (leader, to) = (leader.clone(), order.to.clone());
-        let asker = self.take_down("resign", group.as_str(), order.by, order.reason);
+        let asker = self.journal_order("resign", group.as_str(), order.by, order.reason);
         if let Some(host) = &to {
             self.make_heir(&leader, host).await?;
         }
@@ -59,7 +63,11 @@ impl Commands {
     }
 
     /// Lets the leader do it.
-    async fn pass_on(&self, leader: &Candidate, order: &ResignOrder) -> Result<Done, CommandError> {
+    async fn forward(
+        &self,
+        leader: &Candidate,
+        order: &ResignOrder,
+    ) -> Result<CommandAnswer, CommandError> {
         // The leader answers when it is done.
         let within = self.patience * 2 + Duration::from_secs(5);
         match self.peers.resign(&leader.url, &self.member.name, order, within).await {
@@ -78,7 +86,7 @@ impl Commands {
     }
 
     /// Whether `host` could lead `group` at once.
-    async fn can_take(
+    async fn check_can_lead(
         &self,
         roster: &Roster,
         group: &Group,
@@ -112,10 +120,10 @@ impl Commands {
             let waits = roster.line(group).iter().any(|it| it.candidate.host == host);
             return if waits { Ok(()) } else { Err(no_heir(roster, group)) };
         }
-        let part = self.peers.part(&member.url, group.as_str()).await;
+        let part = self.peers.group_status(&member.url, group.as_str()).await;
         // A host knows of its own candidacy before this one has read of it.
         let newer = part.as_ref().is_some_and(|part| part.standbys.iter().any(|by| by == host));
-        if newer && self.wait(stands).await.is_some() {
+        if newer && self.wait_until(stands).await.is_some() {
             return Ok(());
         }
         let why = part.and_then(|part| part.obstacle);
@@ -125,7 +133,7 @@ impl Commands {
     }
 
     /// Says that `host` is to be next, and waits until it is.
-    async fn make_heir(&self, leader: &Standing, host: &str) -> Result<(), CommandError> {
+    async fn make_heir(&self, leader: &QueuedCandidate, host: &str) -> Result<(), CommandError> {
         let group = &leader.key.group;
         // It leads, whether the roster shows yet that it has said so or not.
         let since = leader.candidate.since.unwrap_or_else(unix_ms);
@@ -138,7 +146,7 @@ impl Commands {
             roster.heir(group).is_some_and(|heir| heir.candidate.host == host)
                 || !roster.has(&leader.key)
         };
-        match self.wait(next).await {
+        match self.wait_until(next).await {
             Some(roster) if roster.has(&leader.key) => Ok(()),
             Some(_) => {
                 let help = "ask again: the leader has just changed";
@@ -158,23 +166,23 @@ impl Commands {
 
     async fn hand_over(
         &self,
-        leader: Standing,
+        leader: QueuedCandidate,
         to: Option<String>,
-        asker: Order,
-    ) -> Result<Done, CommandError> {
+        asker: OperatorOrder,
+    ) -> Result<CommandAnswer, CommandError> {
         let (group, key) = (leader.key.group.clone(), leader.key);
-        let cause = Cause::Commanded { by: asker.by, reason: asker.reason };
+        let cause = EndCause::Commanded { by: asker.by, reason: asker.reason };
         // Without a driver the host is stopping, and hands over by that.
-        let _ = self.events.send(Event::HandOver { key: key.clone(), cause });
+        let _ = self.events.send(HeartEvent::HandOver { key: key.clone(), cause });
         let leads = |roster: &Roster| {
             let next = roster.leader(&group).filter(|next| next.key.token > key.token);
             next.is_some_and(|next| next.candidate.since.is_some())
         };
         let from = self.member.name.clone();
-        let now = self.wait(leads).await;
+        let now = self.wait_until(leads).await;
         let Some(next) = now.as_ref().and_then(|roster| roster.leader(&group)) else {
             let error = format!("{from} has given {group} up, and nobody leads it yet");
-            return Err(CommandError::late(error, &format!("soloist resign --to {from}")));
+            return Err(CommandError::timeout(error, &format!("soloist resign --to {from}")));
         };
         let (host, token) = (next.candidate.host.clone(), next.key.token.0);
         if let Some(to) = to.filter(|to| *to != host) {
@@ -186,13 +194,13 @@ impl Commands {
         }
         let done = format!("{host} leads {group} now");
         let handed_over = HandedOver { group: group.to_string(), from, leader: host, token };
-        Ok(Done { done, handed_over: Some(handed_over) })
+        Ok(CommandAnswer { done, handed_over: Some(handed_over) })
     }
 }
 
 /// Why there is nobody who could give `group` up.
 fn nobody_leads(roster: &Roster, group: &Group) -> CommandError {
-    match roster.strangers(group).first() {
+    match roster.foreign_candidates(group).first() {
         Some(it) => {
             let error = format!("nobody leads {group}: {it} heads its queue");
             CommandError::refused(error, format!("run `{}`: then the next host leads", it.remove))
@@ -206,7 +214,7 @@ fn nobody_leads(roster: &Roster, group: &Group) -> CommandError {
 
 /// Why nobody would lead `group` if its leader gave it up.
 fn no_heir(roster: &Roster, group: &Group) -> CommandError {
-    no_stranger_is_next(roster, group).err().unwrap_or_else(|| {
+    check_next_is_host(roster, group).err().unwrap_or_else(|| {
         CommandError::refused(
             format!("no other host stands for {group}"),
             "start another host that runs its actions, or stop this one",

@@ -19,30 +19,30 @@
 //!   store has it, or the session ends.
 //! - The worker owns its attempts, and has joined them all when it returns.
 
-mod attempt;
-mod desk;
-mod hands;
-mod news;
+mod cast_attempt;
+mod cast_executor;
+mod cast_service;
+mod cast_worker;
 mod queue;
-mod worker;
+mod queue_updates;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use desk::{CastEntry, CastError, Desk, Trouble};
-pub use hands::Hands;
-pub use worker::Worker;
+pub use cast_executor::CastExecutor;
+pub use cast_service::{CastEntry, CastError, CastErrorKind, CastService};
+pub use cast_worker::CastWorker;
 
 use crate::action::TaskError;
-use soloist_guests::plugin::{Answer, Call};
+use soloist_guests::plugin::{TaskCall, TaskOutput};
 
 /// How casts of a task are done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskTerms {
+pub struct CastSettings {
     /// How many of them this host does at a time.
-    pub places: usize,
+    pub max_concurrent: usize,
     /// How often each is tried.
     pub max_attempts: u32,
     /// How long answers are kept.
@@ -54,17 +54,17 @@ pub struct TaskTerms {
 }
 
 /// Tasks by their names.
-pub type Terms = Arc<BTreeMap<Arc<str>, TaskTerms>>;
+pub type CastSettingsByTask = Arc<BTreeMap<Arc<str>, CastSettings>>;
 
 /// What does a task's work on this host.
 #[async_trait]
-pub trait Perform: Send + Sync + 'static {
+pub trait CastRunner: Send + Sync + 'static {
     /// The tasks that this host runs now, with their settings; it changes when plugins do.
-    fn tasks(&self) -> watch::Receiver<Terms>;
+    fn tasks(&self) -> watch::Receiver<CastSettingsByTask>;
 
     /// Does one attempt. Dropping the future interrupts the guest.
     ///
     /// # Errors
     /// Why it was not done.
-    async fn perform(&self, call: Call) -> Result<Answer, TaskError>;
+    async fn perform(&self, call: TaskCall) -> Result<TaskOutput, TaskError>;
 }

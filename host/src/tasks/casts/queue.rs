@@ -15,20 +15,20 @@ use std::{
 };
 
 use soloist_heart::clock::BootTime;
-use soloist_stores::{CastChange, CastKey, Queued};
+use soloist_stores::{CastChange, CastKey, QueuedCast};
 
 /// The casts that are not done.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    lanes: BTreeMap<Arc<str>, Lane>,
+pub(super) struct CastQueue {
+    tasks: BTreeMap<Arc<str>, TaskQueue>,
     /// The casts that were picked, and whose attempts have not ended.
-    ours: BTreeSet<CastKey>,
+    in_progress: BTreeSet<CastKey>,
 }
 
 /// The casts of one task, by their ids.
 #[derive(Debug, Default)]
-struct Lane {
-    casts: BTreeMap<Arc<str>, Entry>,
+struct TaskQueue {
+    casts: BTreeMap<Arc<str>, CastQueueEntry>,
     claimed: BTreeSet<Arc<str>>,
     /// What may be picked.
     ready: BTreeSet<Arc<str>>,
@@ -37,41 +37,41 @@ struct Lane {
 }
 
 #[derive(Debug)]
-struct Entry {
-    queued: Queued,
+struct CastQueueEntry {
+    queued: QueuedCast,
     /// When it has been left alone for long enough.
     due: BootTime,
     /// Whether the version that is known was tried in vain.
     is_stale: bool,
 }
 
-impl Queue {
+impl CastQueue {
     /// Takes in that this is all there is by `now`. A cast that is as it was is left alone for no
     /// longer than before: the whole queue is told now and then, however long casts wait.
-    pub(super) fn take_in_all(&mut self, all: Vec<CastChange>, now: BootTime) {
-        let before = mem::take(&mut self.lanes);
-        self.take_in(all, now);
+    pub(super) fn replace_all(&mut self, all: Vec<CastChange>, now: BootTime) {
+        let before = mem::take(&mut self.tasks);
+        self.apply(all, now);
         for (task, lane) in before {
-            let Some(now) = self.lanes.get_mut(&task) else { continue };
+            let Some(now) = self.tasks.get_mut(&task) else { continue };
             for (id, before) in lane.casts {
-                now.wait_as_before(&id, &before);
+                now.keep_due_time(&id, &before);
             }
         }
     }
 
     /// Takes in what has changed by `now`.
-    pub(super) fn take_in(&mut self, changes: Vec<CastChange>, now: BootTime) {
+    pub(super) fn apply(&mut self, changes: Vec<CastChange>, now: BootTime) {
         for change in changes {
             let key = match &change {
                 CastChange::Queued(queued) => &queued.key,
                 CastChange::Left(key) | CastChange::Claimed(key, _) | CastChange::Free(key) => key,
             };
-            let (key, is_ours) = (key.clone(), self.ours.contains(key));
-            let lane = self.lanes.entry(key.task.clone()).or_default();
-            lane.take_in(change, &key.id, now);
-            lane.sort_in(&key.id, is_ours);
+            let (key, is_ours) = (key.clone(), self.in_progress.contains(key));
+            let lane = self.tasks.entry(key.task.clone()).or_default();
+            lane.apply(change, &key.id, now);
+            lane.reschedule(&key.id, is_ours);
             if lane.casts.is_empty() && lane.claimed.is_empty() {
-                self.lanes.remove(&key.task);
+                self.tasks.remove(&key.task);
             }
         }
     }
@@ -85,43 +85,43 @@ impl Queue {
         hosts: usize,
         now: BootTime,
         random: &mut fastrand::Rng,
-    ) -> Vec<Queued> {
-        let Some(lane) = self.lanes.get_mut(task) else { return Vec::new() };
-        lane.pass_to(now);
+    ) -> Vec<QueuedCast> {
+        let Some(lane) = self.tasks.get_mut(task) else { return Vec::new() };
+        lane.promote_due(now);
         let window = places.saturating_mul(hosts.max(1));
         let mut oldest: Vec<_> = lane.ready.iter().take(window).cloned().collect();
         random.shuffle(&mut oldest);
         oldest.truncate(places);
         let picked = oldest.iter().filter_map(|id| Some(lane.casts.get(id)?.queued.clone()));
         let picked: Vec<_> = picked.collect();
-        for Queued { key, .. } in &picked {
+        for QueuedCast { key, .. } in &picked {
             lane.ready.remove(&key.id);
-            self.ours.insert(key.clone());
+            self.in_progress.insert(key.clone());
         }
         picked
     }
 
     /// Takes in that the attempt at a cast has ended. Where the cast was not as
     /// it `seemed`, its news is waited for.
-    pub(super) fn ended(&mut self, key: &CastKey, seemed: Option<i64>) {
-        self.ours.remove(key);
-        let Some(lane) = self.lanes.get_mut(&key.task) else { return };
+    pub(super) fn attempt_ended(&mut self, key: &CastKey, seemed: Option<i64>) {
+        self.in_progress.remove(key);
+        let Some(lane) = self.tasks.get_mut(&key.task) else { return };
         if let Some(entry) = lane.casts.get_mut(&key.id) {
             entry.is_stale |= seemed == Some(entry.queued.version);
         }
-        lane.sort_in(&key.id, false);
+        lane.reschedule(&key.id, false);
     }
 
     /// When the first of these tasks' casts is due that is not yet.
-    pub(super) fn wake<'a>(&self, tasks: impl Iterator<Item = &'a Arc<str>>) -> BootTime {
-        let lanes = tasks.filter_map(|task| self.lanes.get(task));
+    pub(super) fn next_due<'a>(&self, tasks: impl Iterator<Item = &'a Arc<str>>) -> BootTime {
+        let lanes = tasks.filter_map(|task| self.tasks.get(task));
         let first = lanes.filter_map(|lane| Some(lane.waiting.first()?.0)).min();
         first.unwrap_or(BootTime::NEVER)
     }
 }
 
-impl Lane {
-    fn take_in(&mut self, change: CastChange, id: &Arc<str>, now: BootTime) {
+impl TaskQueue {
+    fn apply(&mut self, change: CastChange, id: &Arc<str>, now: BootTime) {
         match change {
             CastChange::Queued(queued) => self.put(queued, now),
             CastChange::Left(_) => {
@@ -134,20 +134,21 @@ impl Lane {
         }
     }
 
-    fn put(&mut self, queued: Queued, now: BootTime) {
+    fn put(&mut self, queued: QueuedCast, now: BootTime) {
         let id = queued.key.id.clone();
         let due = match queued.head.wait {
             0 => BootTime::ZERO,
             wait => now + std::time::Duration::from_millis(wait),
         };
-        if let Some(before) = self.casts.insert(id.clone(), Entry { queued, due, is_stale: false })
+        if let Some(before) =
+            self.casts.insert(id.clone(), CastQueueEntry { queued, due, is_stale: false })
         {
             self.waiting.remove(&(before.due, id));
         }
     }
 
     /// Gives a cast that is as it was `before` the moment back at which it was due.
-    fn wait_as_before(&mut self, id: &Arc<str>, before: &Entry) {
+    fn keep_due_time(&mut self, id: &Arc<str>, before: &CastQueueEntry) {
         let Some(entry) = self.casts.get_mut(id) else { return };
         if entry.queued.version == before.queued.version && entry.due != before.due {
             let waited = self.waiting.remove(&(entry.due, id.clone()));
@@ -160,7 +161,7 @@ impl Lane {
 
     /// Puts a cast where it belongs after a change: those that wait pass to the
     /// ready ones when their time has come.
-    fn sort_in(&mut self, id: &Arc<str>, is_ours: bool) {
+    fn reschedule(&mut self, id: &Arc<str>, is_ours: bool) {
         self.ready.remove(id);
         let Some(entry) = self.casts.get(id) else { return };
         let waiting = (entry.due, id.clone());
@@ -171,7 +172,7 @@ impl Lane {
         }
     }
 
-    fn pass_to(&mut self, now: BootTime) {
+    fn promote_due(&mut self, now: BootTime) {
         while self.waiting.first().is_some_and(|(due, _)| *due <= now) {
             self.ready.extend(self.waiting.pop_first().map(|(_, id)| id));
         }

@@ -3,11 +3,11 @@
 use std::fs;
 
 use super::*;
-use crate::action::Refused;
+use crate::action::RefusedPlugin;
 use soloist_config::ActionConfig;
-use soloist_guests::plugin::Engine;
+use soloist_guests::plugin::PluginEngine;
 use soloist_heart::{LeaderKey, LeaseId, Token};
-use soloist_stores::{Candidate, Member, Standing};
+use soloist_stores::{Candidate, Member, QueuedCandidate};
 
 /// The smallest program: a module for WASI preview 1 that returns at once.
 const PROGRAM: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\
@@ -18,16 +18,16 @@ const START: BootTime = BootTime::from_nanos(1_000_000_000_000);
 /// An action, a version of it for each text, and the memory of host `a`.
 struct World {
     folder: tempfile::TempDir,
-    engine: Arc<Engine>,
+    engine: Arc<PluginEngine>,
     roster: watch::Sender<Option<Roster>>,
-    health: Health,
+    health: ActionHealth,
 }
 
 impl World {
     fn new() -> Self {
         let roster = watch::Sender::new(None);
-        let health = Health::new("a".into(), COOL_DOWN, roster.subscribe());
-        let engine = Arc::new(Engine::new(None).unwrap());
+        let health = ActionHealth::new("a".into(), COOL_DOWN, roster.subscribe());
+        let engine = Arc::new(PluginEngine::new(None).unwrap());
         Self { folder: tempfile::tempdir().unwrap(), engine, roster, health }
     }
 
@@ -44,15 +44,18 @@ impl World {
     /// The host that the leader hands over to, so that it does what is parked.
     fn better(&self) -> Option<String> {
         let actions = ["work", "rest"].map(|name| self.named(name, PROGRAM));
-        let (parked, host) = self.health.better(&Group::main(), &actions)?;
+        let (parked, host) = self.health.better_host(&Group::main(), &actions)?;
         assert_eq!(&*parked, "work");
         Some(host)
     }
 
-    fn fails(&self, action: &Arc<Action>, now: BootTime) -> Verdict {
-        let failure =
-            Failure { action: Arc::clone(action), reason: "it is broken".into(), may_pass: false };
-        self.health.failed(&failure, now)
+    fn fails(&self, action: &Arc<Action>, now: BootTime) -> FailureVerdict {
+        let failure = ActionFailure {
+            action: Arc::clone(action),
+            reason: "it is broken".into(),
+            may_pass: false,
+        };
+        self.health.record_failure(&failure, now)
     }
 
     /// The hosts in the queue; on those with `!` the action has failed, on those with `?`
@@ -64,7 +67,7 @@ impl World {
             let mut failing = BTreeMap::new();
             for (mark, action) in [('!', "work"), ('?', "rest")] {
                 if host.ends_with(mark) {
-                    let failed = Failing { reason: String::new(), at: 0, parked: false };
+                    let failed = FailedAction { reason: String::new(), at: 0, parked: false };
                     failing.insert(action.to_owned(), failed);
                 }
             }
@@ -82,14 +85,14 @@ impl World {
                 .groups
                 .entry(Group::main())
                 .or_default()
-                .push(Arc::new(Standing { candidate, key }));
+                .push(Arc::new(QueuedCandidate { candidate, key }));
             roster.members.push((lease, Arc::new(member)));
         }
         self.roster.send_replace(Some(roster));
     }
 
     fn parked(&self, action: &Arc<Action>, now: BootTime) -> bool {
-        !self.health.park(std::slice::from_ref(action), now).is_empty()
+        !self.health.park_failed(std::slice::from_ref(action), now).is_empty()
     }
 }
 
@@ -101,18 +104,18 @@ fn after(seconds: u64) -> BootTime {
 fn a_failure_is_handed_to_whom_it_has_not_met() {
     let world = World::new();
     let action = world.action(PROGRAM);
-    assert_eq!(world.fails(&action, START), Verdict::HandOver, "nobody knows who is there");
+    assert_eq!(world.fails(&action, START), FailureVerdict::HandOver, "nobody knows who is there");
     for (queue, verdict) in [
-        (&["a"][..], Verdict::Park),
-        (&["a", "b"], Verdict::HandOver),
-        (&["a", "b!"], Verdict::Park),
-        (&["a", "b!", "c"], Verdict::HandOver),
-        (&["a", "b!", "c!"], Verdict::Park),
-        (&["a", "b!", "c?"], Verdict::HandOver),
+        (&["a"][..], FailureVerdict::Park),
+        (&["a", "b"], FailureVerdict::HandOver),
+        (&["a", "b!"], FailureVerdict::Park),
+        (&["a", "b!", "c"], FailureVerdict::HandOver),
+        (&["a", "b!", "c!"], FailureVerdict::Park),
+        (&["a", "b!", "c?"], FailureVerdict::HandOver),
         // This host leads, so `b` has gone; it is not seen yet.
-        (&["b", "a"], Verdict::Park),
-        (&["b", "a", "c"], Verdict::HandOver),
-        (&["b"], Verdict::Park),
+        (&["b", "a"], FailureVerdict::Park),
+        (&["b", "a", "c"], FailureVerdict::HandOver),
+        (&["b"], FailureVerdict::Park),
     ] {
         world.queue(queue);
         assert_eq!(world.fails(&action, START), verdict, "{queue:?}");
@@ -164,7 +167,7 @@ fn what_is_parked_is_told_and_tried_again_after_a_long_pause() {
     assert_eq!(world.better(), None, "it may run");
     world.fails(&action, after(310));
     assert!(world.parked(&action, after(311)), "it did not");
-    world.health.over(&main);
+    world.health.term_ended(&main);
     assert!(!report.borrow_and_update()["work"].parked, "no term, nothing parked");
 }
 
@@ -177,32 +180,32 @@ fn what_has_run_well_for_its_window_is_forgiven() {
     let mut failures = world.health.failures();
     let failed = failures.get_mut("work").unwrap();
     // The window is a minute, from when it was last seen to be down, or to end.
-    assert!(!failed.runs_well(false, 0, after(301)));
-    assert!(!failed.runs_well(true, 0, after(360)));
-    assert!(!failed.runs_well(true, 1, after(360)));
-    assert!(!failed.runs_well(true, 1, after(419)));
-    assert!(failed.runs_well(true, 1, after(420)));
+    assert!(!failed.has_recovered(false, 0, after(301)));
+    assert!(!failed.has_recovered(true, 0, after(360)));
+    assert!(!failed.has_recovered(true, 1, after(360)));
+    assert!(!failed.has_recovered(true, 1, after(419)));
+    assert!(failed.has_recovered(true, 1, after(420)));
 }
 
 #[test]
 fn what_is_refused_is_told_as_long_as_it_is() {
     let world = World::new();
     let programme = |reasons: &[&str]| {
-        let refused = |reason: &&str| Refused {
+        let refused = |reason: &&str| RefusedPlugin {
             name: "work".to_owned(),
             reason: (*reason).to_owned(),
             reserved: None,
         };
         Programme { refused: reasons.iter().map(refused).collect(), ..Programme::default() }
     };
-    world.health.compare(&programme(&["it did not run well at first"]));
+    world.health.apply_programme(&programme(&["it did not run well at first"]));
     let mut report = world.health.report();
     let told = report.borrow_and_update()["work"].clone();
     assert_eq!((&*told.reason, told.parked), ("it did not run well at first", false));
-    world.health.compare(&programme(&["it did not run well at first"]));
+    world.health.apply_programme(&programme(&["it did not run well at first"]));
     assert!(!report.has_changed().unwrap(), "it was told");
     assert_eq!(world.health.stands_back(&Group::main(), START), None, "the rest goes on here");
-    world.health.compare(&programme(&[]));
+    world.health.apply_programme(&programme(&[]));
     assert!(report.borrow_and_update().is_empty());
 }
 
@@ -213,10 +216,10 @@ fn another_version_begins_anew() {
     world.queue(&["a"]);
     world.fails(&action, START);
     let programme = |action| Programme { actions: vec![action], ..Programme::default() };
-    world.health.compare(&programme(world.action(PROGRAM)));
+    world.health.apply_programme(&programme(world.action(PROGRAM)));
     assert!(world.parked(&action, START), "it was only written anew");
     let mended = world.action(&[PROGRAM, b"\0\x02\x01x"].concat());
-    world.health.compare(&programme(Arc::clone(&mended)));
+    world.health.apply_programme(&programme(Arc::clone(&mended)));
     assert!(!world.parked(&mended, START));
     assert!(world.health.report().borrow().is_empty());
 }

@@ -1,15 +1,15 @@
 //! What is not taken into the queue, and why.
 
 use super::{
-    data::{CastAnswer, CastKey, CastOrder},
+    data::{CastAnswer, CastKey, CastRequest},
     limits::{ANSWER_MAX, CONTENT_TYPE_MAX, ID_MAX, PAYLOAD_MAX},
 };
-use crate::{error::StoreError, name::plain_name};
+use crate::{error::StoreError, name::check_name};
 
 /// Refuses a key that would reach outside its place in the store.
 pub(crate) fn check_key(key: &CastKey) -> Result<(), StoreError> {
     check_task(&key.task)?;
-    plain_name("the cast's id", &key.id)?;
+    check_name("the cast's id", &key.id)?;
     if key.id.len() > ID_MAX {
         let length = key.id.len();
         return Err(StoreError::Limit(format!("an id of {length} bytes: {ID_MAX} at most")));
@@ -18,22 +18,22 @@ pub(crate) fn check_key(key: &CastKey) -> Result<(), StoreError> {
 }
 
 pub(crate) fn check_task(task: &str) -> Result<(), StoreError> {
-    plain_name("the task's name", task)
+    check_name("the task's name", task)
 }
 
 /// Refuses a cast that is too large.
-pub(crate) fn check_order(order: &CastOrder) -> Result<(), StoreError> {
-    check_form(order.content_type.as_deref())?;
+pub(crate) fn check_request(order: &CastRequest) -> Result<(), StoreError> {
+    check_content_type(order.content_type.as_deref())?;
     check_length("a payload", order.payload.len(), PAYLOAD_MAX)
 }
 
 /// Refuses an answer that is too large.
 pub(crate) fn check_answer(answer: &CastAnswer) -> Result<(), StoreError> {
-    check_form(answer.content_type.as_deref())?;
+    check_content_type(answer.content_type.as_deref())?;
     check_length("an answer", answer.payload.len(), ANSWER_MAX)
 }
 
-fn check_form(content_type: Option<&str>) -> Result<(), StoreError> {
+fn check_content_type(content_type: Option<&str>) -> Result<(), StoreError> {
     let length = content_type.map_or(0, str::len);
     check_length("a content type", length, CONTENT_TYPE_MAX)
 }
@@ -46,7 +46,7 @@ fn check_length(what: &str, length: usize, most: usize) -> Result<(), StoreError
 }
 
 /// Refuses one more cast of a task that has so many.
-pub(crate) fn check_room(
+pub(crate) fn check_capacity(
     task: &str,
     queued: usize,
     dead: usize,
@@ -71,12 +71,13 @@ mod tests {
 
     #[test]
     fn room_is_told_with_what_to_do_about_it() {
-        check_room("resize", 1, 1, 3).unwrap();
-        let told = |queued, dead| check_room("resize", queued, dead, 3).unwrap_err().to_string();
+        check_capacity("resize", 1, 1, 3).unwrap();
+        let told =
+            |queued, dead| check_capacity("resize", queued, dead, 3).unwrap_err().to_string();
         assert!(told(3, 0).ends_with("0 dead letters, 3 together at most"));
         assert!(told(1, 2).contains("1 casts to do and 2 dead letters"));
         assert!(told(1, 2).contains("soloist tasks dead replay resize"));
-        assert!(check_room("resize", 0, 0, 0).is_err());
+        assert!(check_capacity("resize", 0, 0, 0).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use soloist_heart::{LeaseId, clock};
 
-use super::{id::fresh_id, limits::cut};
+use super::{id::fresh_id, limits::cut_error};
 
 /// Which cast.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +38,7 @@ impl fmt::Display for CastKey {
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CastOrder {
+pub struct CastRequest {
     /// What is handed over.
     pub payload: Bytes,
     /// Its form, if the caller named it.
@@ -49,7 +49,7 @@ pub struct CastOrder {
 
 /// A cast without its payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CastHead {
+pub struct CastHeader {
     /// When it was cast, in milliseconds of Unix time; for people.
     pub queued: u64,
     /// The attempts that were begun.
@@ -72,9 +72,9 @@ pub struct CastHead {
     pub bytes: usize,
 }
 
-impl CastHead {
+impl CastHeader {
     /// As it enters the queue.
-    pub(crate) fn of(order: &CastOrder) -> Self {
+    pub(crate) fn of(order: &CastRequest) -> Self {
         Self {
             queued: clock::unix_ms(),
             attempts: 0,
@@ -88,27 +88,27 @@ impl CastHead {
     }
 
     /// As `host` takes it.
-    pub(crate) fn taken(&self, host: &str) -> Self {
+    pub(crate) fn claimed_by(&self, host: &str) -> Self {
         let attempts = (self.attempts + 1).min(self.max_attempts);
         Self { attempts, wait: 0, by: Some(host.to_owned()), ..self.clone() }
     }
 
     /// As it goes back into the queue.
-    pub(crate) fn given_back(&self, again: &Again) -> Self {
+    pub(crate) fn requeued(&self, again: &CastRetry) -> Self {
         let mut head = self.clone();
         head.wait = again.wait.as_millis().try_into().unwrap_or(u64::MAX);
         if !again.counted {
             head.attempts = head.attempts.saturating_sub(1);
         }
         if let Some(error) = &again.error {
-            head.error = Some(cut(error));
+            head.error = Some(cut_error(error));
         }
         head
     }
 
     /// As it becomes a dead letter.
-    pub(crate) fn buried(&self, error: &str) -> Self {
-        Self { error: Some(cut(error)), ..self.clone() }
+    pub(crate) fn dead(&self, error: &str) -> Self {
+        Self { error: Some(cut_error(error)), ..self.clone() }
     }
 
     /// As it comes back from the dead.
@@ -125,20 +125,20 @@ impl CastHead {
 
 /// A cast in the queue, as it was at some moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Queued {
+pub struct QueuedCast {
     /// Which.
     pub key: CastKey,
     /// It changes with the head.
     pub version: i64,
     /// What it is.
-    pub head: CastHead,
+    pub head: CastHeader,
 }
 
 /// A change of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CastChange {
     /// A cast came, or its head changed.
-    Queued(Queued),
+    Queued(QueuedCast),
     /// A cast left the queue.
     Left(CastKey),
     /// A cast was claimed, under this lease.
@@ -149,7 +149,7 @@ pub enum CastChange {
 
 /// Who claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claimer {
+pub struct CastClaimer {
     /// The lease of the host's session.
     pub lease: LeaseId,
     /// The host.
@@ -166,12 +166,12 @@ pub struct Claim {
     /// What tells it from every other claim on it.
     pub version: i64,
     /// The cast, with this attempt counted.
-    pub head: CastHead,
+    pub head: CastHeader,
 }
 
 /// How a cast goes back into the queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Again {
+pub struct CastRetry {
     /// How long it is to be left alone.
     pub wait: Duration,
     /// What went wrong, if anything did.
@@ -191,10 +191,10 @@ pub struct CastAnswer {
 
 /// A cast that is in the queue no more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct EndedCast {
     /// The cast.
     #[serde(flatten)]
-    pub head: CastHead,
+    pub head: CastHeader,
     /// When it ended, in milliseconds of Unix time; for people.
     pub at: u64,
 }
@@ -203,13 +203,13 @@ pub struct Ended {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CastState {
     /// It waits to be claimed.
-    Queued(CastHead),
+    Queued(CastHeader),
     /// The host that took it is at it.
-    Claimed(CastHead),
+    Claimed(CastHeader),
     /// It is done.
-    Done(Ended, CastAnswer),
+    Done(EndedCast, CastAnswer),
     /// It is a dead letter.
-    Dead(Ended),
+    Dead(EndedCast),
 }
 
 #[cfg(test)]
@@ -230,15 +230,15 @@ mod tests {
 
     #[test]
     fn an_attempt_that_does_not_count_is_taken_back() {
-        let order = CastOrder { payload: Bytes::new(), content_type: None, max_attempts: 2 };
-        let fresh = CastHead::of(&order);
-        let taken = fresh.taken("a");
+        let order = CastRequest { payload: Bytes::new(), content_type: None, max_attempts: 2 };
+        let fresh = CastHeader::of(&order);
+        let taken = fresh.claimed_by("a");
         assert_eq!((taken.attempts, taken.is_spent()), (1, false));
-        assert_eq!(taken.given_back(&Again::default()).attempts, 0);
-        let failed = Again { counted: true, error: Some("no".into()), ..Again::default() };
-        let last = taken.given_back(&failed).taken("b");
+        assert_eq!(taken.requeued(&CastRetry::default()).attempts, 0);
+        let failed = CastRetry { counted: true, error: Some("no".into()), ..CastRetry::default() };
+        let last = taken.requeued(&failed).claimed_by("b");
         assert_eq!((last.attempts, last.error.as_deref()), (2, Some("no")));
-        assert!(last.is_spent() && last.taken("c").attempts == 2);
+        assert!(last.is_spent() && last.claimed_by("c").attempts == 2);
         assert_eq!(last.replayed().attempts, 0);
     }
 }

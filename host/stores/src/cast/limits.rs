@@ -23,8 +23,8 @@ pub(crate) const ANSWERS_MAX: usize = 10_000;
 pub(super) const ID_MAX: usize = 64;
 
 /// The first [`ERROR_MAX`] bytes of a text, at most.
-pub(crate) fn cut(text: &str) -> String {
-    soloist_text::cut(text, ERROR_MAX).to_owned()
+pub(crate) fn cut_error(text: &str) -> String {
+    soloist_text::truncate(text, ERROR_MAX).to_owned()
 }
 
 #[cfg(test)]
@@ -33,9 +33,9 @@ mod tests {
 
     #[test]
     fn errors_are_cut_between_characters() {
-        assert_eq!(cut("short"), "short");
+        assert_eq!(cut_error("short"), "short");
         let long = format!("a{}", "é".repeat(ERROR_MAX));
-        assert_eq!(cut(&long).len(), ERROR_MAX - 1);
-        assert!(long.starts_with(&cut(&long)));
+        assert_eq!(cut_error(&long).len(), ERROR_MAX - 1);
+        assert!(long.starts_with(&cut_error(&long)));
     }
 }

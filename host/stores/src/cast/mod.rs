@@ -25,11 +25,11 @@
 //! said as a span, which each host measures from when it saw the cast; answers
 //! expire with leases of the store.
 
+mod answer_leases;
 mod checks;
 mod data;
 mod id;
 mod limits;
-mod slices;
 
 use std::time::Duration;
 
@@ -37,15 +37,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-pub(super) use checks::{check_answer, check_key, check_order, check_room, check_task};
+pub(super) use answer_leases::AnswerLeases;
+pub(super) use checks::{check_answer, check_capacity, check_key, check_request, check_task};
 pub use data::{
-    Again, CastAnswer, CastChange, CastHead, CastKey, CastOrder, CastState, Claim, Claimer, Ended,
-    Queued,
+    CastAnswer, CastChange, CastClaimer, CastHeader, CastKey, CastRequest, CastRetry, CastState,
+    Claim, EndedCast, QueuedCast,
 };
 pub use id::fresh_id;
 pub use limits::{ANSWER_MAX, CONTENT_TYPE_MAX, ERROR_MAX, PAYLOAD_MAX, is_content_type};
-pub(super) use limits::{ANSWERS_MAX, cut};
-pub(super) use slices::Slices;
+pub(super) use limits::{ANSWERS_MAX, cut_error};
 
 use crate::error::StoreError;
 
@@ -59,7 +59,7 @@ pub type CastStream = BoxStream<'static, Result<Vec<CastChange>, StoreError>>;
 /// fails as [`StoreError::Unavailable`] may have been carried out all the same;
 /// each may be made again.
 #[async_trait]
-pub trait Casts: Send + Sync + 'static {
+pub trait CastStore: Send + Sync + 'static {
     /// Puts a cast into the queue. One that is known already is left as it is.
     ///
     /// Casts that are put at the same moment may pass `limit` by what is put then.
@@ -67,7 +67,8 @@ pub trait Casts: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Limit`] when it is too large, or the task has `limit` casts
     /// that are not done, dead letters included.
-    async fn put(&self, key: &CastKey, order: &CastOrder, limit: usize) -> Result<(), StoreError>;
+    async fn put(&self, key: &CastKey, order: &CastRequest, limit: usize)
+    -> Result<(), StoreError>;
 
     /// Watches the queue: first all that is in it, if nothing then as an empty
     /// item, and then each change. Payloads are not in it. It ends with an error, or without
@@ -83,8 +84,8 @@ pub trait Casts: Send + Sync + 'static {
     /// [`StoreError::LeaseGone`] when the session has ended.
     async fn claim(
         &self,
-        by: &Claimer,
-        seen: &Queued,
+        by: &CastClaimer,
+        seen: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, StoreError>;
 
     /// Says that the cast is done. The answer is kept for `keep` and up to an
@@ -104,13 +105,13 @@ pub trait Casts: Send + Sync + 'static {
     ///
     /// # Errors
     /// As those of [`done`](Casts::done).
-    async fn again(&self, claim: &Claim, again: &Again) -> Result<(), StoreError>;
+    async fn again(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError>;
 
     /// Makes the cast a dead letter, which nobody claims.
     ///
     /// # Errors
     /// As those of [`done`](Casts::done).
-    async fn bury(&self, claim: &Claim, error: &str) -> Result<(), StoreError>;
+    async fn mark_dead(&self, claim: &Claim, error: &str) -> Result<(), StoreError>;
 
     /// How a cast stands; nothing when it is unknown, or its answer has expired.
     async fn look(&self, key: &CastKey) -> Result<Option<CastState>, StoreError>;
@@ -121,7 +122,7 @@ pub trait Casts: Send + Sync + 'static {
         task: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<(CastKey, Ended)>, StoreError>;
+    ) -> Result<Vec<(CastKey, EndedCast)>, StoreError>;
 
     /// Puts a dead letter back into the queue, as if it had never been tried.
     /// Says whether there was one.

@@ -13,43 +13,43 @@ use rustls::{
 use tokio::{io::AsyncReadExt, net::TcpStream};
 use tokio_rustls::TlsConnector;
 
-use super::trust::Trust;
-use crate::{StoreError, stranger::shell_word};
+use super::cluster_trust::ClusterTrust;
+use crate::{StoreError, foreign_candidate::shell_quote};
 use soloist_config::{StoreTls, TlsFiles, small_file};
 use soloist_text::with_causes;
-use soloist_tls::{Fresh, H2, TlsError, authorities, client_config, client_files};
+use soloist_tls::{H2, Reloadable, TlsError, client_config, client_files, load_authorities};
 
 /// Where, as whom, and how. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Access {
+pub(crate) struct EtcdAccess {
     /// The members' addresses, `host:port`.
     pub(super) endpoints: Vec<String>,
     /// User and password.
     pub(super) login: Option<(String, String)>,
     /// How TLS is spoken, if it is.
-    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) tls: Option<Arc<EtcdTls>>,
     /// Which etcd is believed, and what is known of it.
-    pub(super) trust: Arc<Trust>,
+    pub(super) trust: Arc<ClusterTrust>,
     /// What a command begins with that people give there: etcdctl, which asks for the password.
     pub(super) etcdctl: Arc<str>,
 }
 
 /// How TLS is spoken.
-pub(super) struct Tls {
-    made: Fresh<Made>,
+pub(super) struct EtcdTls {
+    loaded: Reloadable<LoadedTls>,
     /// Whether a certificate is shown.
-    pub(super) shows: bool,
+    pub(super) shows_certificate: bool,
 }
 
 /// What is made of the files.
-struct Made {
+struct LoadedTls {
     /// For the client of etcd.
     options: TlsOptions,
     /// The same, for what that does not tell.
     config: Arc<ClientConfig>,
 }
 
-impl Access {
+impl EtcdAccess {
     /// Reads the certificates.
     pub(crate) fn new(
         endpoints: &[String],
@@ -57,7 +57,7 @@ impl Access {
         tls: Option<&StoreTls>,
     ) -> Result<Self, StoreError> {
         let etcdctl = etcdctl(endpoints, login.map(|(user, _)| user.as_str()), tls);
-        let tls = tls.map(Tls::new).transpose();
+        let tls = tls.map(EtcdTls::new).transpose();
         let tls = tls.map_err(|error| StoreError::refused(with_causes(&error)))?;
         Ok(Self {
             endpoints: endpoints.to_vec(),
@@ -84,28 +84,28 @@ fn etcdctl(endpoints: &[String], user: Option<&str>, tls: Option<&StoreTls>) -> 
         ("user", user.map(ToOwned::to_owned)),
     ];
     let given = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
-    let words = given.map(|(flag, value)| format!(" --{flag}={}", shell_word(value.as_bytes())));
+    let words = given.map(|(flag, value)| format!(" --{flag}={}", shell_quote(value.as_bytes())));
     ["etcdctl".to_owned()].into_iter().chain(words).collect()
 }
 
-impl Tls {
+impl EtcdTls {
     fn new(tls: &StoreTls) -> Result<Self, TlsError> {
         let files = client_files(tls.ca.as_ref(), tls.own.as_ref());
         let (shows, tls) = (tls.own.is_some(), tls.clone());
-        Ok(Self { made: Fresh::new(files, move || made(&tls))?, shows })
+        Ok(Self { loaded: Reloadable::new(files, move || load(&tls))?, shows_certificate: shows })
     }
 
     /// For the next connection.
     pub(super) async fn options(&self) -> TlsOptions {
-        self.made.get().await.options.clone()
+        self.loaded.get().await.options.clone()
     }
 
     /// What the member at `address` has against TLS with this host, or this host against it,
     /// if that can be learnt. The client of etcd may know no more than that the connection is
     /// closed, for it is done with its part of TLS 1.3 before a member has looked at what is
     /// shown; that member then says what is wrong, or begins to speak HTTP/2.
-    pub(super) async fn complaint(&self, address: &str) -> Option<io::Error> {
-        let config = Arc::clone(&self.made.get().await.config);
+    pub(super) async fn handshake_error(&self, address: &str) -> Option<io::Error> {
+        let config = Arc::clone(&self.loaded.get().await.config);
         let (host, _) = address.rsplit_once(':')?;
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok()?;
         let stream = TcpStream::connect(address).await.ok()?;
@@ -116,17 +116,17 @@ impl Tls {
     }
 }
 
-fn made(tls: &StoreTls) -> Result<Made, TlsError> {
+fn load(tls: &StoreTls) -> Result<LoadedTls, TlsError> {
     // It also says best what is wrong with a file.
     let mut config = client_config(tls.ca.as_ref(), tls.own.as_ref())?;
     config.alpn_protocols = vec![H2.to_vec()];
-    Ok(Made { options: options(tls)?, config: config.into() })
+    Ok(LoadedTls { options: options(tls)?, config: config.into() })
 }
 
 fn options(tls: &StoreTls) -> Result<TlsOptions, TlsError> {
     let options = match &tls.ca {
         None => TlsOptions::new().with_webpki_roots(),
-        Some(file) => TlsOptions::new().trust_anchors(authorities(file)?.roots),
+        Some(file) => TlsOptions::new().trust_anchors(load_authorities(file)?.roots),
     };
     let Some(files) = &tls.own else { return Ok(options) };
     let TlsFiles { cert, key } = &**files;

@@ -34,13 +34,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{client::Shared, lookout::Lookout};
+use super::{client::SharedClient, lookout::Lookout};
 use crate::StoreError;
 use soloist_heart::{Group, LeaderKey, LeaseId, Token};
-use soloist_telemetry::repeats::Repeats;
+use soloist_telemetry::log_throttle::LogThrottle;
 
 /// Candidates that could not be withdrawn: a store that refuses it refuses it to each try.
-static UNDONE: LazyLock<Repeats> = LazyLock::new(Repeats::default);
+static UNDONE: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
 
 /// From one look for a withdrawn candidate's key to the next.
 const LOOK: Duration = Duration::from_millis(50);
@@ -51,20 +51,20 @@ const CAMPAIGN: &str = "campaign";
 /// As long as what a candidate says of itself: so much room there has to be.
 const REHEARSAL: [u8; 256] = [b' '; 256];
 
-type Seat = Arc<tokio::sync::Mutex<()>>;
-type Call = BoxFuture<'static, Result<LeaderKey, StoreError>>;
+type CandidacyLock = Arc<tokio::sync::Mutex<()>>;
+type CampaignCall = BoxFuture<'static, Result<LeaderKey, StoreError>>;
 
 /// The seats of this process's candidates.
 #[derive(Default)]
-pub(super) struct Seats(Mutex<HashMap<(Group, LeaseId), Seat>>);
+pub(super) struct CandidacyLocks(Mutex<HashMap<(Group, LeaseId), CandidacyLock>>);
 
-impl Seats {
+impl CandidacyLocks {
     /// Waits for the seat of `lease` in `group`.
-    pub(super) async fn take(&self, group: &Group, lease: LeaseId) -> OwnedMutexGuard<()> {
-        self.seat(group, lease).lock_owned().await
+    pub(super) async fn acquire(&self, group: &Group, lease: LeaseId) -> OwnedMutexGuard<()> {
+        self.lock_of(group, lease).lock_owned().await
     }
 
-    fn seat(&self, group: &Group, lease: LeaseId) -> Seat {
+    fn lock_of(&self, group: &Group, lease: LeaseId) -> CandidacyLock {
         let mut seats = self.0.lock();
         // Whoever sits or waits holds another reference.
         seats.retain(|_, seat| Arc::strong_count(seat) > 1);
@@ -73,7 +73,7 @@ impl Seats {
 }
 
 /// What a campaign stands with.
-pub(super) struct Stand {
+pub(super) struct CampaignSpec {
     /// What the keys of all candidates begin with.
     pub(super) queue: String,
     pub(super) key: String,
@@ -83,47 +83,47 @@ pub(super) struct Stand {
 }
 
 /// A campaign whose caller may leave at any moment.
-pub(super) struct Campaign {
-    client: Shared,
+pub(super) struct EtcdCampaign {
+    client: SharedClient,
     key: String,
     /// Not yet won.
-    call: Option<Call>,
+    call: Option<CampaignCall>,
     /// Held as long as a candidate may stand that nobody waits for.
-    seat: Option<OwnedMutexGuard<()>>,
+    lock: Option<OwnedMutexGuard<()>>,
     stop: CancellationToken,
 }
 
-impl Campaign {
+impl EtcdCampaign {
     pub(super) fn new(
-        client: Shared,
-        stand: Stand,
+        client: SharedClient,
+        stand: CampaignSpec,
         seat: OwnedMutexGuard<()>,
         place: Option<OwnedSemaphorePermit>,
         lookout: Lookout,
         stop: CancellationToken,
     ) -> Self {
         let key = stand.key.clone();
-        let call: Call = Box::pin(win(client.clone(), lookout, stand, place));
-        Self { client, key, call: Some(call), seat: Some(seat), stop }
+        let call: CampaignCall = Box::pin(run_campaign(client.clone(), lookout, stand, place));
+        Self { client, key, call: Some(call), lock: Some(seat), stop }
     }
 
     /// Waits until the campaign is won.
-    pub(super) async fn won(mut self) -> Result<LeaderKey, StoreError> {
+    pub(super) async fn wait_for_change(mut self) -> Result<LeaderKey, StoreError> {
         let Some(call) = &mut self.call else {
             return Err(StoreError::NotLeader);
         };
         let answer = call.await;
         self.call = None;
         if matches!(answer, Ok(_) | Err(StoreError::LeaseGone)) {
-            self.seat = None;
+            self.lock = None;
         }
         answer
     }
 }
 
-impl Drop for Campaign {
+impl Drop for EtcdCampaign {
     fn drop(&mut self) {
-        if let Some(seat) = self.seat.take() {
+        if let Some(seat) = self.lock.take() {
             let withdrawal = withdraw(self.client.clone(), self.key.clone(), self.call.take());
             let stop = self.stop.clone();
             self.client.spawn(async move {
@@ -137,13 +137,13 @@ impl Drop for Campaign {
 
 /// Stands and waits. It owns what it needs, so that a withdrawal can go on with it: its
 /// `to_enter`, too, since what it sends must be on its way when a withdrawal begins.
-async fn win(
-    client: Shared,
+async fn run_campaign(
+    client: SharedClient,
     lookout: Lookout,
-    stand: Stand,
+    stand: CampaignSpec,
     to_enter: Option<OwnedSemaphorePermit>,
 ) -> Result<LeaderKey, StoreError> {
-    let token = enter(&client, &stand).await?;
+    let token = enter_queue(&client, &stand).await?;
     drop(to_enter);
     loop {
         // What ends a wait ends no candidacy.
@@ -153,20 +153,20 @@ async fn win(
                 sleep(client.request_timeout() / 2).await;
             }
             Err(error) => return Err(error),
-            Ok(Place::First) => {
-                let Stand { key, group, lease, .. } = stand;
+            Ok(QueuePosition::First) => {
+                let CampaignSpec { key, group, lease, .. } = stand;
                 return Ok(LeaderKey { group, key: key.into(), token, lease });
             }
-            Ok(Place::None) => {
+            Ok(QueuePosition::None) => {
                 return Err(client.unavailable(CAMPAIGN, "the candidate was removed"));
             }
-            Ok(Place::Behind { .. }) => {}
+            Ok(QueuePosition::Behind { .. }) => {}
         }
     }
 }
 
 /// Enters the queue, or finds the candidate of this lease there. Returns its token.
-async fn enter(client: &Shared, stand: &Stand) -> Result<Token, StoreError> {
+async fn enter_queue(client: &SharedClient, stand: &CampaignSpec) -> Result<Token, StoreError> {
     let enter = |etcd: etcd_client::Client| {
         let options = PutOptions::new().with_lease(stand.lease.0);
         let put = TxnOp::put(stand.key.as_str(), stand.value.as_slice(), Some(options));
@@ -192,7 +192,11 @@ async fn enter(client: &Shared, stand: &Stand) -> Result<Token, StoreError> {
 /// each key (etcd: `auth_applier.go`, `checkTxnAuth`), for room in its quota and for the
 /// absence of alarms (`costTxn`, `applierV3Capped`), and all members agree on it in their
 /// logs. One that has changed nothing makes no revision (`storeTxnWrite.End`).
-pub(super) async fn rehearse(client: &Shared, key: &str, lease: LeaseId) -> Result<(), StoreError> {
+pub(super) async fn rehearse(
+    client: &SharedClient,
+    key: &str,
+    lease: LeaseId,
+) -> Result<(), StoreError> {
     let propose = |etcd: etcd_client::Client| {
         let options = PutOptions::new().with_lease(lease.0);
         let put = TxnOp::put(key, REHEARSAL, Some(options));
@@ -204,7 +208,7 @@ pub(super) async fn rehearse(client: &Shared, key: &str, lease: LeaseId) -> Resu
 }
 
 /// Where a candidate stands.
-enum Place {
+enum QueuePosition {
     First,
     Behind {
         /// The key of the one right before it, whoever has put it there.
@@ -219,26 +223,30 @@ enum Place {
 /// Looks for the candidate's place, and if it is not the first, waits until the one
 /// before it leaves, or its own key goes; or for so long that it is time to look again.
 async fn wait(
-    client: &Shared,
+    client: &SharedClient,
     lookout: &Lookout,
-    stand: &Stand,
+    stand: &CampaignSpec,
     token: Token,
-) -> Result<Place, StoreError> {
-    let place = place(client, stand, token).await?;
-    if let Place::Behind { predecessor, revision } = &place {
-        let mut before = lookout.deleted(CAMPAIGN, predecessor, *revision);
-        let mut own = lookout.deleted(CAMPAIGN, stand.key.as_bytes(), *revision);
+) -> Result<QueuePosition, StoreError> {
+    let place = find_position(client, stand, token).await?;
+    if let QueuePosition::Behind { predecessor, revision } = &place {
+        let mut before = lookout.wait_for_deletion(CAMPAIGN, predecessor, *revision);
+        let mut own = lookout.wait_for_deletion(CAMPAIGN, stand.key.as_bytes(), *revision);
         tokio::select! {
             told = before.wait(client) => told?,
             told = own.wait(client) => told?,
-            () = sleep(client.second_look()) => {}
+            () = sleep(client.recheck_interval()) => {}
         }
     }
     Ok(place)
 }
 
 /// Reads two keys, however many candidates stand.
-async fn place(client: &Shared, stand: &Stand, token: Token) -> Result<Place, StoreError> {
+async fn find_position(
+    client: &SharedClient,
+    stand: &CampaignSpec,
+    token: Token,
+) -> Result<QueuePosition, StoreError> {
     let earlier = GetOptions::new().with_prefix().with_keys_only().with_limit(1);
     let earlier = earlier.with_max_create_revision(token.0 - 1);
     let earlier = earlier.with_sort(SortTarget::Create, SortOrder::Descend);
@@ -248,7 +256,7 @@ async fn place(client: &Shared, stand: &Stand, token: Token) -> Result<Place, St
         let earlier = TxnOp::get(stand.queue.as_str(), Some(earlier.clone()));
         async move { etcd.kv_client().txn(Txn::new().and_then([own, earlier])).await }
     };
-    let found = client.call_in_turn(CAMPAIGN, get).await?;
+    let found = client.call_limited(CAMPAIGN, get).await?;
     let answers = found.op_responses();
     let key = |answer: Option<&TxnOpResponse>| match answer {
         Some(TxnOpResponse::Get(found)) => found.kvs().first().cloned(),
@@ -256,12 +264,12 @@ async fn place(client: &Shared, stand: &Stand, token: Token) -> Result<Place, St
     };
     let own = key(answers.first()).filter(|own| own.create_revision() == token.0);
     match (own, key(answers.get(1)), found.header()) {
-        (None, _, _) => Ok(Place::None),
-        (Some(_), None, _) => Ok(Place::First),
+        (None, _, _) => Ok(QueuePosition::None),
+        (Some(_), None, _) => Ok(QueuePosition::First),
         (Some(_), Some(_), None) => Err(client.unavailable(CAMPAIGN, "an answer without header")),
         (Some(_), Some(before), Some(header)) => {
             let predecessor = before.key().to_vec();
-            Ok(Place::Behind { predecessor, revision: header.revision() })
+            Ok(QueuePosition::Behind { predecessor, revision: header.revision() })
         }
     }
 }
@@ -271,12 +279,12 @@ async fn place(client: &Shared, stand: &Stand, token: Token) -> Result<Place, St
 /// The call goes on until its key shows: were it cut short at once, its put
 /// could still come after the look, and a candidate would stand that nobody
 /// waits for.
-async fn withdraw(client: Shared, key: String, mut call: Option<Call>) {
+async fn withdraw(client: SharedClient, key: String, mut call: Option<CampaignCall>) {
     // A put that has not shown by then was never sent, or its key is gone already.
     let mut patience = pin!(sleep(client.request_timeout()));
     loop {
-        match look(&client, &key).await {
-            Ok(Some(token)) if delete(&client, &key, token).await.is_ok() => return,
+        match find_candidate(&client, &key).await {
+            Ok(Some(token)) if delete_candidate(&client, &key, token).await.is_ok() => return,
             Ok(None) if call.is_none() => return,
             Err(StoreError::Refused { problem, .. }) => {
                 return UNDONE.said(&problem, |told| {
@@ -297,14 +305,18 @@ async fn withdraw(client: Shared, key: String, mut call: Option<Call>) {
 }
 
 /// The create revision of `key`, if it exists.
-async fn look(client: &Shared, key: &str) -> Result<Option<Token>, StoreError> {
+async fn find_candidate(client: &SharedClient, key: &str) -> Result<Option<Token>, StoreError> {
     let get = |etcd: etcd_client::Client| async move { etcd.kv_client().get(key, None).await };
     let found = client.call("look for the candidate", get).await?;
     Ok(found.kvs().first().map(|key| Token(key.create_revision())))
 }
 
 /// Deletes `key` if it has the create revision `token`.
-async fn delete(client: &Shared, key: &str, token: Token) -> Result<(), StoreError> {
+async fn delete_candidate(
+    client: &SharedClient,
+    key: &str,
+    token: Token,
+) -> Result<(), StoreError> {
     let delete = |etcd: etcd_client::Client| {
         let same = Compare::create_revision(key, CompareOp::Equal, token.0);
         let txn = Txn::new().when([same]).and_then([TxnOp::delete(key, None)]);

@@ -37,16 +37,16 @@ use tokio::{
 };
 
 use super::{
-    access::{Access, Tls},
-    headed::Headed,
-    keys::Keys,
-    logins::Logins,
-    member::Member,
-    opening::Opening,
-    refusal::{Asker, Meaning, meaning, was_broken, was_refused_at_the_door},
-    trust::Trust,
-    turn::{Turn, Turns},
-    wire::was_over,
+    access::{EtcdAccess, EtcdTls},
+    cluster_trust::ClusterTrust,
+    connection_opener::ConnectionOpener,
+    error_meaning::{ErrorContext, ErrorMeaning, is_connection_error, meaning, was_not_processed},
+    etcd_member::EtcdMember,
+    has_header::HasHeader,
+    keys::EtcdKeys,
+    login_attempts::LoginAttempts,
+    member_turn::{MemberTurn, MemberTurns},
+    once_connector::was_not_sent,
 };
 use crate::StoreError;
 
@@ -64,44 +64,44 @@ const SECOND_LOOK: Range<f64> = 10.0..20.0;
 const AT_ONCE: usize = 64;
 
 /// All members of one etcd cluster, as one user.
-pub(super) struct Client {
+pub(super) struct EtcdClient {
     pub(super) label: String,
     /// What a command for people begins with.
     pub(super) etcdctl: Arc<str>,
     /// The prefix that this client works in, for the texts of errors.
     root: String,
     user: Option<String>,
-    tls: Option<Arc<Tls>>,
-    trust: Arc<Trust>,
+    tls: Option<Arc<EtcdTls>>,
+    trust: Arc<ClusterTrust>,
     /// Whether etcd has ever answered.
-    known: AtomicBool,
-    members: Arc<[Member]>,
+    has_answered: AtomicBool,
+    members: Arc<[EtcdMember]>,
     /// The members take turns.
-    turns: Turns,
-    logins: Logins,
+    turns: MemberTurns,
+    logins: LoginAttempts,
     /// How many lines in a row could not be opened in time.
-    late: Arc<AtomicU32>,
+    slow_openings: Arc<AtomicU32>,
     request_timeout: Duration,
-    places: Arc<Semaphore>,
+    group_call_permits: Arc<Semaphore>,
     /// Drives the connections, whichever runtime the calls come from.
     runtime: runtime::Handle,
 }
 
 /// A connection to a member, and the turn that it was made for.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct EtcdConnection {
     pub(super) turn: usize,
     pub(super) etcd: Connection,
 }
 
-impl Client {
+impl EtcdClient {
     pub(super) fn new(
-        access: &Access,
-        keys: &Keys,
+        access: &EtcdAccess,
+        keys: &EtcdKeys,
         request_timeout: Duration,
     ) -> Result<Self, StoreError> {
-        let Access { endpoints, login, tls, trust, etcdctl } = access;
-        let members = Member::all(access, keys, request_timeout)?;
+        let EtcdAccess { endpoints, login, tls, trust, etcdctl } = access;
+        let members = EtcdMember::all(access, keys, request_timeout)?;
         let runtime = runtime::Handle::try_current().map_err(|error| StoreError::Refused {
             problem: "no runtime: open the store inside a tokio runtime".into(),
             source: Some(error.into()),
@@ -114,34 +114,34 @@ impl Client {
             user,
             tls: tls.clone(),
             trust: Arc::clone(trust),
-            known: AtomicBool::new(false),
+            has_answered: AtomicBool::new(false),
             members,
-            turns: Turns::default(),
-            logins: Logins::new(request_timeout),
-            late: Arc::default(),
+            turns: MemberTurns::default(),
+            logins: LoginAttempts::new(request_timeout),
+            slow_openings: Arc::default(),
             request_timeout,
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            group_call_permits: Arc::new(Semaphore::new(AT_ONCE)),
             runtime,
         })
     }
 
     /// Waits for one of the few places of calls that are made for each group.
-    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn group_call_permit(&self) -> Option<OwnedSemaphorePermit> {
         // It is never closed.
-        Arc::clone(&self.places).acquire_owned().await.ok()
+        Arc::clone(&self.group_call_permits).acquire_owned().await.ok()
     }
 
     /// [`Client::call`] at such a place. The time that it waits for it does not count.
-    pub(super) async fn call_in_turn<T, F>(
+    pub(super) async fn call_limited<T, F>(
         &self,
         attempted: &'static str,
         request: impl Fn(Connection) -> F,
     ) -> Result<T, StoreError>
     where
-        T: Headed,
+        T: HasHeader,
         F: Future<Output = Result<T, Error>>,
     {
-        let _place = self.place().await;
+        let _place = self.group_call_permit().await;
         self.call(attempted, request).await
     }
 
@@ -155,53 +155,53 @@ impl Client {
         request: impl Fn(Connection) -> F,
     ) -> Result<T, StoreError>
     where
-        T: Headed,
+        T: HasHeader,
         F: Future<Output = Result<T, Error>>,
     {
-        self.call_on_line(attempted, |line| request(line.etcd)).await
+        self.call_on_connection(attempted, |line| request(line.etcd)).await
     }
 
     /// [`Client::call`] for requests that leave something behind on their line.
-    pub(super) async fn call_on_line<T, F>(
+    pub(super) async fn call_on_connection<T, F>(
         &self,
         attempted: &'static str,
-        request: impl Fn(Line) -> F,
+        request: impl Fn(EtcdConnection) -> F,
     ) -> Result<T, StoreError>
     where
-        T: Headed,
+        T: HasHeader,
         F: Future<Output = Result<T, Error>>,
     {
         let in_time = Instant::now() + self.request_timeout;
         let (mut asked, mut renewed) = (0, false);
         loop {
-            let turn = self.turns.now();
+            let turn = self.turns.current();
             let answer = async {
-                let answer = request(self.line(&turn).await?).await?;
-                self.heard(turn.number, answer.header()).map(|()| answer)
+                let answer = request(self.connection(&turn).await?).await?;
+                self.check_header(turn.number, answer.header()).map(|()| answer)
             };
             let Ok(answer) = timeout_at(in_time, answer).await else {
-                if !self.waits_for_line(&turn) {
-                    self.leave(turn.number);
+                if !self.waits_for_opening(&turn) {
+                    self.end_turn(turn.number);
                 }
-                return Err(self.too_late(attempted, &turn));
+                return Err(self.timeout_error(attempted, &turn));
             };
             match answer {
                 Ok(answer) => {
-                    self.known.store(true, Ordering::Relaxed);
+                    self.has_answered.store(true, Ordering::Relaxed);
                     return Ok(answer);
                 }
                 // It broke while nothing was asked: the next line is there for this.
-                Err(error) if was_over(&error) => self.leave(turn.number),
-                Err(error) if meaning(&error) == Meaning::StaleLogin && !renewed => {
+                Err(error) if was_not_sent(&error) => self.end_turn(turn.number),
+                Err(error) if meaning(&error) == ErrorMeaning::StaleLogin && !renewed => {
                     renewed = true;
                     self.renew_login(attempted, turn, in_time).await?;
                 }
                 Err(error) => {
                     asked += 1;
-                    let error = self.explained(&turn, error, in_time).await;
-                    self.judge(turn.number, &error);
-                    if !meaning(&error).is_a_member_s() || asked >= self.members.len() {
-                        return Err(self.told(attempted, error));
+                    let error = self.with_tls_error(&turn, error, in_time).await;
+                    self.end_turn_after(turn.number, &error);
+                    if !meaning(&error).is_member_specific() || asked >= self.members.len() {
+                        return Err(self.store_error(attempted, error));
                     }
                 }
             }
@@ -211,39 +211,43 @@ impl Client {
     /// Whether a line that is being opened is waited for beyond a call: where there is no other
     /// member, and where it is a login that is slow. etcd hashes the password to the end, whoever
     /// waits for it: those who begin another login somewhere else only make all of them slower.
-    fn waits_for_line(&self, turn: &Turn) -> bool {
+    fn waits_for_opening(&self, turn: &MemberTurn) -> bool {
         !turn.connection.initialized() && (self.members.len() == 1 || self.user.is_some())
     }
 
     /// Takes note of who has answered, and of when: fails if that is a stranger.
-    pub(super) fn heard(&self, turn: usize, header: Option<&ResponseHeader>) -> Result<(), Error> {
+    pub(super) fn check_header(
+        &self,
+        turn: usize,
+        header: Option<&ResponseHeader>,
+    ) -> Result<(), Error> {
         let Some(header) = header else { return Ok(()) };
         let member = &self.members[turn % self.members.len()];
-        self.trust.hear(member.address(), header.cluster_id())?;
-        self.trust.memory.saw(header.revision());
+        self.trust.check(member.address(), header.cluster_id())?;
+        self.trust.history.observe_revision(header.revision());
         Ok(())
     }
 
     /// Which etcd is believed, and what is known of it.
-    pub(super) fn trust(&self) -> &Trust {
+    pub(super) fn trust(&self) -> &ClusterTrust {
         &self.trust
     }
 
     /// Ends when `turn` has ended.
-    pub(super) async fn left(&self, turn: usize) {
-        self.turns.left(turn).await;
+    pub(super) async fn turn_ended(&self, turn: usize) {
+        self.turns.ended(turn).await;
     }
 
     /// The line of a turn, logged in, to a member that is believed.
-    async fn line(&self, turn: &Turn) -> Result<Line, Error> {
+    async fn connection(&self, turn: &MemberTurn) -> Result<EtcdConnection, Error> {
         let connection = turn.connection.clone();
-        let opening = Opening {
+        let opening = ConnectionOpener {
             members: Arc::clone(&self.members),
-            place: turn.number % self.members.len(),
+            member: turn.number % self.members.len(),
             trust: Arc::clone(&self.trust),
             logins: self.logins.clone(),
             within: self.request_timeout * LOGIN,
-            late: Arc::clone(&self.late),
+            slow_openings: Arc::clone(&self.slow_openings),
         };
         // It goes on when its caller has given up: a login that is slower than a
         // call is there for the next one. And whoever makes a connection drives it.
@@ -251,7 +255,7 @@ impl Client {
             .runtime
             .spawn(async move { connection.get_or_try_init(|| opening.connect()).await.cloned() });
         let etcd = made.await.map_err(|error| Error::Internal(error.to_string()))??;
-        Ok(Line { turn: turn.number, etcd })
+        Ok(EtcdConnection { turn: turn.number, etcd })
     }
 
     /// Renews the login of a turn. The renewals of sessions need none, so the line stays: to
@@ -259,7 +263,7 @@ impl Client {
     async fn renew_login(
         &self,
         attempted: &'static str,
-        turn: Turn,
+        turn: MemberTurn,
         in_time: Instant,
     ) -> Result<(), StoreError> {
         let (turns, members, logins) =
@@ -269,9 +273,9 @@ impl Client {
             self.runtime.spawn(async move { turns.renew_login(&turn, members, &logins).await });
         match timeout_at(in_time, renewal).await {
             Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(self.told(attempted, error)),
+            Ok(Ok(Err(error))) => Err(self.store_error(attempted, error)),
             Ok(Err(error)) => Err(self.unavailable(attempted, error)),
-            Err(_) => Err(self.not_let_in(attempted).unwrap_or_else(|| {
+            Err(_) => Err(self.login_error(attempted).unwrap_or_else(|| {
                 self.unavailable(attempted, "etcd has not renewed the login yet")
             })),
         }
@@ -279,46 +283,46 @@ impl Client {
 
     /// What a call is told that got no answer in time. One that waited for a login hears what
     /// etcd has against it, and not of the time that it took to say so again.
-    fn too_late(&self, attempted: &'static str, turn: &Turn) -> StoreError {
+    fn timeout_error(&self, attempted: &'static str, turn: &MemberTurn) -> StoreError {
         let opening = !turn.connection.initialized();
-        let refused = opening.then(|| self.not_let_in(attempted)).flatten();
+        let refused = opening.then(|| self.login_error(attempted)).flatten();
         refused.unwrap_or_else(|| self.unavailable(attempted, no_answer(self.request_timeout)))
     }
 
-    fn not_let_in(&self, attempted: &'static str) -> Option<StoreError> {
-        self.logins.refusal().map(|error| self.told(attempted, error))
+    fn login_error(&self, attempted: &'static str) -> Option<StoreError> {
+        self.logins.last_refusal().map(|error| self.store_error(attempted, error))
     }
 
     /// The member of a turn.
-    fn member(&self, turn: &Turn) -> &Member {
+    fn member(&self, turn: &MemberTurn) -> &EtcdMember {
         // There is at least one: `new` refuses an empty list.
         &self.members[turn.number % self.members.len()]
     }
 
     /// The same error; or what is wrong with the certificates, if a line was closed and did
     /// not tell why.
-    async fn explained(&self, turn: &Turn, error: Error, in_time: Instant) -> Error {
-        let unsaid = was_broken(&error)
-            && meaning(&error) == Meaning::Unavailable
-            && !was_refused_at_the_door(&error);
+    async fn with_tls_error(&self, turn: &MemberTurn, error: Error, in_time: Instant) -> Error {
+        let unsaid = is_connection_error(&error)
+            && meaning(&error) == ErrorMeaning::Unavailable
+            && !was_not_processed(&error);
         let Some(tls) = self.tls.as_ref().filter(|_| unsaid) else { return error };
-        let complaint = timeout_at(in_time, tls.complaint(self.member(turn).address())).await;
+        let complaint = timeout_at(in_time, tls.handshake_error(self.member(turn).address())).await;
         let complaint = complaint.ok().flatten().map(Error::IoError);
-        complaint.filter(|it| meaning(it) != Meaning::Unavailable).unwrap_or(error)
+        complaint.filter(|it| meaning(it) != ErrorMeaning::Unavailable).unwrap_or(error)
     }
 
     /// Ends `turn` when another member may do better, or when its line is over. An
     /// answer, be it an error, shows that a line is alive.
-    fn judge(&self, turn: usize, error: &Error) {
-        let elsewhere = self.members.len() > 1 && meaning(error).is_a_member_s();
-        if elsewhere || was_broken(error) {
-            self.leave(turn);
+    fn end_turn_after(&self, turn: usize, error: &Error) {
+        let elsewhere = self.members.len() > 1 && meaning(error).is_member_specific();
+        if elsewhere || is_connection_error(error) {
+            self.end_turn(turn);
         }
     }
 
     /// Ends `turn`, unless it has ended already.
-    fn leave(&self, turn: usize) {
-        self.turns.leave(turn);
+    fn end_turn(&self, turn: usize) {
+        self.turns.end(turn);
     }
 
     /// Does `work` on the runtime of the connections.
@@ -326,12 +330,22 @@ impl Client {
         drop(self.runtime.spawn(work));
     }
 
-    pub(super) fn told(&self, attempted: &'static str, error: Error) -> StoreError {
+    pub(super) fn store_error(&self, attempted: &'static str, error: Error) -> StoreError {
         let user = self.user.as_deref();
-        let (secure, shows) = (self.tls.is_some(), self.tls.as_ref().is_some_and(|tls| tls.shows));
-        let strange = !self.known.load(Ordering::Relaxed);
+        let (secure, shows) =
+            (self.tls.is_some(), self.tls.as_ref().is_some_and(|tls| tls.shows_certificate));
+        let strange = !self.has_answered.load(Ordering::Relaxed);
         let (store, root) = (&self.label, &self.root);
-        Asker { store, user, root, strange, secure, shows }.told(attempted, error).counted()
+        ErrorContext {
+            store,
+            user,
+            root,
+            never_answered: strange,
+            uses_tls: secure,
+            shows_certificate: shows,
+        }
+        .store_error(attempted, error)
+        .counted()
     }
 
     pub(super) const fn request_timeout(&self) -> Duration {
@@ -340,7 +354,7 @@ impl Client {
 
     /// How long to believe a watch that says nothing. Whatever tells of changes may fail without
     /// a word, so nothing that matters depends on it alone.
-    pub(super) fn second_look(&self) -> Duration {
+    pub(super) fn recheck_interval(&self) -> Duration {
         let Range { start, end } = SECOND_LOOK;
         self.request_timeout.mul_f64(start + (end - start) * fastrand::f64())
     }
@@ -348,7 +362,7 @@ impl Client {
     pub(super) fn unavailable(
         &self,
         attempted: &'static str,
-        source: impl Into<crate::error::Cause>,
+        source: impl Into<crate::error::BoxError>,
     ) -> StoreError {
         let source = source.into();
         StoreError::Unavailable { attempted, store: self.label.clone(), source }.counted()
@@ -356,7 +370,7 @@ impl Client {
 }
 
 /// A client that several calls share.
-pub(super) type Shared = Arc<Client>;
+pub(super) type SharedClient = Arc<EtcdClient>;
 
 fn no_answer(within: Duration) -> String {
     format!("no answer within {} ms", within.as_millis())

@@ -10,30 +10,34 @@ use etcd_client::{
 };
 
 use super::{
-    headed::{Headed, headless},
-    trust::Trust,
+    cluster_trust::ClusterTrust,
+    has_header::{HasHeader, missing_header},
 };
-use crate::identity::{Before, Look, new_identity};
+use crate::identity::{ObservedStore, RevisionBefore, new_identity};
 
 /// Holds what a look has found of the store against what was known before it.
 pub(super) fn compare(
-    trust: &Trust,
-    before: Before,
+    trust: &ClusterTrust,
+    before: RevisionBefore,
     identity: Option<String>,
     revision: i64,
 ) -> Result<(), Error> {
-    let compared = trust.memory.compare(before, &Look { identity, revision });
+    let compared = trust.history.compare(before, &ObservedStore { identity, revision });
     compared.map_err(|mismatch| Error::EndpointError(mismatch.seen))
 }
 
 /// Gives the store the identity that is known of it, or a new one; or finds what another has
 /// given it. One that takes no writes has none until it does.
-pub(super) async fn give(etcd: &Connection, key: &str, trust: &Trust) -> Result<(), Error> {
-    let own = trust.memory.identity().unwrap_or_else(new_identity);
+pub(super) async fn ensure_identity(
+    etcd: &Connection,
+    key: &str,
+    trust: &ClusterTrust,
+) -> Result<(), Error> {
+    let own = trust.history.identity().unwrap_or_else(new_identity);
     let none = Compare::create_revision(key, CompareOp::Equal, 0);
     let put = TxnOp::put(key, own.as_str(), None);
     let txn = Txn::new().when([none]).and_then([put]).or_else([TxnOp::get(key, None)]);
-    let before = trust.memory.before();
+    let before = trust.history.revision_before();
     let given = match etcd.kv_client().txn(txn).await {
         Ok(given) => given,
         Err(error) => {
@@ -42,19 +46,19 @@ pub(super) async fn give(etcd: &Connection, key: &str, trust: &Trust) -> Result<
         }
     };
     let others = given.op_responses().into_iter().find_map(|answer| match answer {
-        TxnOpResponse::Get(found) => of(&found),
+        TxnOpResponse::Get(found) => identity_of(&found),
         _ => None,
     });
-    let revision = Headed::header(&given).ok_or_else(headless)?.revision();
+    let revision = HasHeader::header(&given).ok_or_else(missing_header)?.revision();
     compare(trust, before, others.or(Some(own)), revision)
 }
 
 /// What was read of it.
-pub(super) fn of(found: &GetResponse) -> Option<String> {
-    found.kvs().first().map(text)
+pub(super) fn identity_of(found: &GetResponse) -> Option<String> {
+    found.kvs().first().map(identity_text)
 }
 
 /// What its key holds.
-pub(super) fn text(key: &KeyValue) -> String {
+pub(super) fn identity_text(key: &KeyValue) -> String {
     String::from_utf8_lossy(key.value()).into_owned()
 }

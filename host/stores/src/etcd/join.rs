@@ -8,8 +8,8 @@ use etcd_client::{
     Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 
-use super::{client::Shared, keys::Keys};
-use crate::{Member, StoreError, Topic};
+use super::{client::SharedClient, keys::EtcdKeys};
+use crate::{Member, NoteTopic, StoreError};
 use soloist_heart::LeaseId;
 
 /// What joining attempts.
@@ -19,7 +19,7 @@ const JOIN: &str = "join the cluster";
 const ROUNDS: usize = 4;
 
 /// What must be in an entry's place for it to be put.
-enum Before {
+enum JoinCondition {
     Nothing,
     /// An entry of the same session.
     Own,
@@ -27,7 +27,7 @@ enum Before {
     Revision(i64),
 }
 
-struct Entry<'a> {
+struct MemberEntry<'a> {
     key: String,
     /// Where the removal of this host would stand.
     removal: String,
@@ -37,15 +37,15 @@ struct Entry<'a> {
 }
 
 pub(super) async fn join(
-    client: &Shared,
-    keys: &Keys,
+    client: &SharedClient,
+    keys: &EtcdKeys,
     lease: LeaseId,
     member: &Member,
 ) -> Result<(), StoreError> {
     let value = serde_json::to_vec(member).map_err(|error| client.unavailable(JOIN, error))?;
-    let removal = keys.note(&Topic::Removal(member.name.clone()))?;
-    let entry = Entry { key: keys.member(&member.name)?, removal, value, lease, member };
-    let mut before = Before::Nothing;
+    let removal = keys.note(&NoteTopic::Removal(member.name.clone()))?;
+    let entry = MemberEntry { key: keys.member(&member.name)?, removal, value, lease, member };
+    let mut before = JoinCondition::Nothing;
     for _ in 0..ROUNDS {
         let put = |etcd: etcd_client::Client| {
             let txn = entry.put(&before);
@@ -55,19 +55,21 @@ pub(super) async fn join(
         if answer.succeeded() {
             return Ok(());
         }
-        before = entry.next(&answer)?;
+        before = entry.next_condition(&answer)?;
     }
     Err(client.unavailable(JOIN, "others come and go under this name"))
 }
 
-impl Entry<'_> {
-    fn put(&self, before: &Before) -> Txn {
+impl MemberEntry<'_> {
+    fn put(&self, before: &JoinCondition) -> Txn {
         let Self { key, removal, value, lease, .. } = self;
         let (key, removal) = (key.as_str(), removal.as_str());
         let before = match before {
-            Before::Nothing => Compare::create_revision(key, CompareOp::Equal, 0),
-            Before::Own => Compare::lease(key, CompareOp::Equal, lease.0),
-            Before::Revision(revision) => Compare::mod_revision(key, CompareOp::Equal, *revision),
+            JoinCondition::Nothing => Compare::create_revision(key, CompareOp::Equal, 0),
+            JoinCondition::Own => Compare::lease(key, CompareOp::Equal, lease.0),
+            JoinCondition::Revision(revision) => {
+                Compare::mod_revision(key, CompareOp::Equal, *revision)
+            }
         };
         let admitted = Compare::create_revision(removal, CompareOp::Equal, 0);
         let options = PutOptions::new().with_lease(lease.0);
@@ -78,22 +80,22 @@ impl Entry<'_> {
     }
 
     /// What an entry may be put in the place of, by what was read; or why not.
-    fn next(&self, answer: &TxnResponse) -> Result<Before, StoreError> {
+    fn next_condition(&self, answer: &TxnResponse) -> Result<JoinCondition, StoreError> {
         let found = answer.op_responses();
         let name = self.member.name.clone();
         if let Some(note) = only(found.first()) {
             let removal = serde_json::from_slice(note.value()).unwrap_or_default();
             return Err(StoreError::Removed { name, removal });
         }
-        let Some(there) = only(found.get(1)) else { return Ok(Before::Nothing) };
+        let Some(there) = only(found.get(1)) else { return Ok(JoinCondition::Nothing) };
         let lease = LeaseId(there.lease());
         let said: Option<Member> = serde_json::from_slice(there.value()).ok();
         match said {
-            _ if lease == self.lease => Ok(Before::Own),
+            _ if lease == self.lease => Ok(JoinCondition::Own),
             // Without a lease it is no session's.
-            _ if lease.0 == 0 => Ok(Before::Revision(there.mod_revision())),
-            Some(former) if self.member.outlives(&former) => {
-                Ok(Before::Revision(there.mod_revision()))
+            _ if lease.0 == 0 => Ok(JoinCondition::Revision(there.mod_revision())),
+            Some(former) if self.member.supersedes(&former) => {
+                Ok(JoinCondition::Revision(there.mod_revision()))
             }
             other => {
                 let url = other.map(|other| other.url).unwrap_or_default();

@@ -13,7 +13,7 @@
 //! The roster is one range, from the identity over the candidates and the notes to the last
 //! member. Casts come before it, ledgers and state after it, or each of them would wake every host.
 
-use crate::{StoreError, Topic, name::plain_name};
+use crate::{NoteTopic, StoreError, name::check_name};
 use soloist_heart::{Group, LeaseId};
 
 /// The name of the identity.
@@ -21,21 +21,21 @@ const IDENTITY: &str = "cluster";
 
 /// The key space of one cluster.
 #[derive(Clone, Debug)]
-pub(super) struct Keys {
+pub(super) struct EtcdKeys {
     /// What every key of the cluster begins with.
     pub(super) root: String,
 }
 
 /// The keys from `first` up to `end`, which is not one of them.
 #[derive(Clone, Debug)]
-pub(super) struct Range {
+pub(super) struct KeyRange {
     pub(super) first: String,
     pub(super) end: String,
 }
 
 /// Where values of actions are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum StateArea {
     /// What actions keep themselves.
     State,
     /// What hosts keep of their jobs.
@@ -44,7 +44,7 @@ pub(super) enum Room {
 
 /// What a key is of.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Subject<'a> {
+pub(super) enum KeySubject<'a> {
     Identity,
     /// Whoever has put it there: etcd's queue is all that begins like this.
     Candidate {
@@ -58,7 +58,7 @@ pub(super) enum Subject<'a> {
     },
 }
 
-impl Keys {
+impl EtcdKeys {
     pub(super) fn new(cluster: &str) -> Self {
         Self { root: format!("/soloist/{cluster}/") }
     }
@@ -72,7 +72,7 @@ impl Keys {
     pub(super) fn election(&self, group: &Group) -> Result<String, StoreError> {
         // etcd ranges over `<name>/`: with a slash, one group's candidates
         // would stand in another's queue too.
-        plain_name("a group's name", group.as_str())?;
+        check_name("a group's name", group.as_str())?;
         Ok(format!("{}election/{group}", self.root))
     }
 
@@ -82,55 +82,59 @@ impl Keys {
     }
 
     pub(super) fn member(&self, host: &str) -> Result<String, StoreError> {
-        plain_name("the host's name", host)?;
+        check_name("the host's name", host)?;
         Ok(format!("{}members/{host}", self.root))
     }
 
     /// The key of a note.
-    pub(super) fn note(&self, topic: &Topic) -> Result<String, StoreError> {
+    pub(super) fn note(&self, topic: &NoteTopic) -> Result<String, StoreError> {
         Ok(format!("{}{}", self.root, topic.name()?))
     }
 
     /// All that a roster shows.
-    pub(super) fn roster(&self) -> Range {
+    pub(super) fn roster_range(&self) -> KeyRange {
         let Self { root } = self;
         // `0` comes right after the slash.
-        Range { first: self.identity(), end: format!("{root}members0") }
+        KeyRange { first: self.identity(), end: format!("{root}members0") }
     }
 
     /// What is kept of an action in `room`, up to its last key.
-    pub(super) fn kept(&self, room: Room, action: &str) -> Result<Range, StoreError> {
-        plain_name("the action's name", action)?;
+    pub(super) fn state_range(
+        &self,
+        room: StateArea,
+        action: &str,
+    ) -> Result<KeyRange, StoreError> {
+        check_name("the action's name", action)?;
         let room = match room {
-            Room::State => "state",
-            Room::Ledger => "runs",
+            StateArea::State => "state",
+            StateArea::Ledger => "runs",
         };
         let name = format!("{}{room}/{action}", self.root);
-        Ok(Range { first: format!("{name}/"), end: format!("{name}0") })
+        Ok(KeyRange { first: format!("{name}/"), end: format!("{name}0") })
     }
 
     /// What the keys of casts begin with.
-    pub(super) fn casts(&self) -> String {
+    pub(super) fn cast_prefix(&self) -> String {
         format!("{}casts/", self.root)
     }
 
     /// What `key` is of; nothing when soloist makes no such key.
-    pub(super) fn subject<'a>(&self, key: &'a [u8]) -> Option<Subject<'a>> {
+    pub(super) fn subject<'a>(&self, key: &'a [u8]) -> Option<KeySubject<'a>> {
         let within = key.strip_prefix(self.root.as_bytes())?;
         if within == IDENTITY.as_bytes() {
-            return Some(Subject::Identity);
+            return Some(KeySubject::Identity);
         }
         if let Some(queue) = within.strip_prefix(b"election/") {
             let group = queue.split(|byte| *byte == b'/').next()?;
             let in_queue = group.len() < queue.len();
             let group = std::str::from_utf8(group).ok().filter(|_| in_queue)?;
-            return Some(Subject::Candidate { group });
+            return Some(KeySubject::Candidate { group });
         }
         let within = std::str::from_utf8(within).ok()?;
         let mut parts = within.split('/');
         match (parts.next()?, parts.next()?, parts.next()) {
-            ("members", host, None) => Some(Subject::Member { host }),
-            ("holds" | "hosts", ..) => Some(Subject::Note { name: within }),
+            ("members", host, None) => Some(KeySubject::Member { host }),
+            ("holds" | "hosts", ..) => Some(KeySubject::Note { name: within }),
             _ => None,
         }
     }
@@ -142,18 +146,18 @@ mod tests {
 
     #[test]
     fn keys_tell_what_they_are_of() {
-        let keys = Keys::new("demo");
+        let keys = EtcdKeys::new("demo");
         let key = keys.candidate(&Group::main(), LeaseId(0x2a)).unwrap();
         assert_eq!(key, "/soloist/demo/election/main/2a");
-        let candidate = |group| Some(Subject::Candidate { group });
+        let candidate = |group| Some(KeySubject::Candidate { group });
         assert_eq!(keys.subject(key.as_bytes()), candidate("main"));
         let key = keys.member("a").unwrap();
-        assert_eq!(keys.subject(key.as_bytes()), Some(Subject::Member { host: "a" }));
-        let key = keys.note(&Topic::Pause(Some(Group::main()))).unwrap();
+        assert_eq!(keys.subject(key.as_bytes()), Some(KeySubject::Member { host: "a" }));
+        let key = keys.note(&NoteTopic::Pause(Some(Group::main()))).unwrap();
         assert_eq!(key, "/soloist/demo/holds/pause/main");
-        assert_eq!(keys.subject(keys.identity().as_bytes()), Some(Subject::Identity));
+        assert_eq!(keys.subject(keys.identity().as_bytes()), Some(KeySubject::Identity));
         let name = "holds/pause/main";
-        assert_eq!(keys.subject(key.as_bytes()), Some(Subject::Note { name }));
+        assert_eq!(keys.subject(key.as_bytes()), Some(KeySubject::Note { name }));
         // Whatever stands in etcd's way stands in the queue.
         for key in [&b"/soloist/demo/election/a/b/2a"[..], b"/soloist/demo/election/a/\xff"] {
             assert_eq!(keys.subject(key), candidate("a"));
@@ -165,39 +169,39 @@ mod tests {
 
     #[test]
     fn the_roster_has_candidates_members_and_notes_and_no_state() {
-        let keys = Keys::new("demo");
-        let roster = keys.roster();
+        let keys = EtcdKeys::new("demo");
+        let roster = keys.roster_range();
         let within = |key: &str| roster.first.as_str() <= key && key < roster.end.as_str();
         assert!(within(&keys.candidate(&Group::from("0"), LeaseId(1)).unwrap()));
         assert!(within(&keys.candidate(&Group::from("\u{10ffff}"), LeaseId(1)).unwrap()));
         assert!(within(&keys.member("0").unwrap()));
-        assert!(within(&keys.note(&Topic::Pause(None)).unwrap()));
-        assert!(within(&keys.note(&Topic::Known("\u{10ffff}".into())).unwrap()));
+        assert!(within(&keys.note(&NoteTopic::Pause(None)).unwrap()));
+        assert!(within(&keys.note(&NoteTopic::Known("\u{10ffff}".into())).unwrap()));
         assert!(within(&keys.member("\u{10ffff}").unwrap()));
         assert!(within(&keys.identity()));
-        assert!(!within(&keys.casts()));
-        for room in [Room::State, Room::Ledger] {
-            let kept = keys.kept(room, "a").unwrap();
+        assert!(!within(&keys.cast_prefix()));
+        for room in [StateArea::State, StateArea::Ledger] {
+            let kept = keys.state_range(room, "a").unwrap();
             assert!(roster.end <= kept.first && kept.first < kept.end);
         }
     }
 
     #[test]
     fn the_states_of_two_actions_do_not_meet() {
-        let keys = Keys::new("demo");
-        let one = keys.kept(Room::State, "a").unwrap();
+        let keys = EtcdKeys::new("demo");
+        let one = keys.state_range(StateArea::State, "a").unwrap();
         for other in ["ab", "a.b", "a-b", "a0", "A"] {
-            let other = keys.kept(Room::State, other).unwrap();
+            let other = keys.state_range(StateArea::State, other).unwrap();
             assert!(one.end <= other.first || other.end <= one.first, "{other:?}");
         }
-        assert!(keys.kept(Room::State, "a/b").is_err());
-        let ledger = keys.kept(Room::Ledger, "a").unwrap();
+        assert!(keys.state_range(StateArea::State, "a/b").is_err());
+        let ledger = keys.state_range(StateArea::Ledger, "a").unwrap();
         assert!(one.end <= ledger.first || ledger.end <= one.first);
     }
 
     #[test]
     fn a_slash_is_refused() {
-        assert!(Keys::new("demo").election(&Group::from("a/b")).is_err());
-        assert!(Keys::new("demo").member("a/b").is_err());
+        assert!(EtcdKeys::new("demo").election(&Group::from("a/b")).is_err());
+        assert!(EtcdKeys::new("demo").member("a/b").is_err());
     }
 }

@@ -11,13 +11,13 @@ use etcd_client::{
     TxnOp,
 };
 
-use super::client::Client;
+use super::client::EtcdClient;
 use crate::StoreError;
 use soloist_heart::LeaderKey;
 
 /// Whether `key` heads `queue`, which is the beginning of all of its keys.
 pub(super) async fn verify(
-    client: &Client,
+    client: &EtcdClient,
     queue: &str,
     key: &LeaderKey,
 ) -> Result<bool, StoreError> {
@@ -29,7 +29,7 @@ pub(super) async fn verify(
             .with_keys_only();
         async move { etcd.kv_client().get(queue, Some(oldest)).await }
     };
-    let found = client.call_in_turn("verify the leadership", first).await?;
+    let found = client.call_limited("verify the leadership", first).await?;
     Ok(found.kvs().first().is_some_and(|leader| {
         leader.key() == key.key.as_bytes() && leader.create_revision() == key.token.0
     }))
@@ -37,7 +37,7 @@ pub(super) async fn verify(
 
 /// Has the key of a leader hold `value`.
 pub(super) async fn proclaim(
-    client: &Client,
+    client: &EtcdClient,
     attempted: &'static str,
     key: &LeaderKey,
     value: &[u8],
@@ -53,14 +53,14 @@ pub(super) async fn proclaim(
 }
 
 /// Deletes the key of a leader or a candidate, if it is still there.
-pub(super) async fn resign(client: &Client, key: &LeaderKey) -> Result<(), StoreError> {
+pub(super) async fn resign(client: &EtcdClient, key: &LeaderKey) -> Result<(), StoreError> {
     let delete = || TxnOp::delete(&*key.key, None);
     if_it_is_there(client, "resign", key, delete).await.map(drop)
 }
 
 /// Does `what` if the key is there under its token. Whether it was.
 async fn if_it_is_there(
-    client: &Client,
+    client: &EtcdClient,
     attempted: &'static str,
     key: &LeaderKey,
     what: impl Fn() -> TxnOp,
@@ -70,5 +70,5 @@ async fn if_it_is_there(
         let txn = Txn::new().when([same]).and_then([what()]);
         async move { etcd.kv_client().txn(txn).await }
     };
-    Ok(client.call_in_turn(attempted, change).await?.succeeded())
+    Ok(client.call_limited(attempted, change).await?.succeeded())
 }

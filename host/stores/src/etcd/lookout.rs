@@ -28,8 +28,8 @@ use tokio::sync::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{Line, Shared},
-    headed::Made,
+    client::{EtcdConnection, SharedClient},
+    has_header::WithHeader,
 };
 use crate::StoreError;
 
@@ -40,22 +40,22 @@ const WATCH: &str = "watch a key";
 #[derive(Clone)]
 pub(super) struct Lookout {
     numbers: Arc<AtomicI64>,
-    inbox: UnboundedSender<Message>,
+    inbox: UnboundedSender<LookoutRequest>,
 }
 
 /// A wait for the end of a key. Dropping it ends the wait.
-pub(super) struct Deleted {
+pub(super) struct DeletionWait {
     number: i64,
     told: oneshot::Receiver<Result<(), StoreError>>,
-    inbox: UnboundedSender<Message>,
+    inbox: UnboundedSender<LookoutRequest>,
 }
 
-enum Message {
-    Begin(Wait),
+enum LookoutRequest {
+    Begin(PendingWait),
     End(i64),
 }
 
-struct Wait {
+struct PendingWait {
     number: i64,
     attempted: &'static str,
     key: Vec<u8>,
@@ -66,10 +66,10 @@ struct Wait {
 
 impl Lookout {
     /// Begins to look out, until `stop`.
-    pub(super) fn start(client: &Shared, stop: CancellationToken) -> Self {
+    pub(super) fn start(client: &SharedClient, stop: CancellationToken) -> Self {
         let (inbox, messages) = unbounded_channel();
         let watchman =
-            Watchman { client: client.clone(), waits: HashMap::new(), due: VecDeque::new() };
+            LookoutTask { client: client.clone(), waits: HashMap::new(), due: VecDeque::new() };
         client.spawn(async move {
             stop.run_until_cancelled(watchman.run(messages)).await;
         });
@@ -77,53 +77,58 @@ impl Lookout {
     }
 
     /// Waits for `key` to be deleted after the revision `seen`.
-    pub(super) fn deleted(&self, attempted: &'static str, key: &[u8], seen: i64) -> Deleted {
+    pub(super) fn wait_for_deletion(
+        &self,
+        attempted: &'static str,
+        key: &[u8],
+        seen: i64,
+    ) -> DeletionWait {
         // etcd takes 0 for a number that it is to choose.
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let (tell, told) = oneshot::channel();
-        let wait = Wait { number, attempted, key: key.to_vec(), seen, tell };
+        let wait = PendingWait { number, attempted, key: key.to_vec(), seen, tell };
         // Without a watchman the wait ends at once, with an error.
-        let _ = self.inbox.send(Message::Begin(wait));
-        Deleted { number, told, inbox: self.inbox.clone() }
+        let _ = self.inbox.send(LookoutRequest::Begin(wait));
+        DeletionWait { number, told, inbox: self.inbox.clone() }
     }
 }
 
-impl Deleted {
+impl DeletionWait {
     /// Ends when the key was deleted, or when that can no longer be learnt.
-    pub(super) async fn wait(&mut self, client: &Shared) -> Result<(), StoreError> {
+    pub(super) async fn wait(&mut self, client: &SharedClient) -> Result<(), StoreError> {
         let told = (&mut self.told).await;
         told.unwrap_or_else(|_| Err(client.unavailable(WATCH, "the store was closed")))
     }
 }
 
-impl Drop for Deleted {
+impl Drop for DeletionWait {
     fn drop(&mut self) {
-        let _ = self.inbox.send(Message::End(self.number));
+        let _ = self.inbox.send(LookoutRequest::End(self.number));
     }
 }
 
 /// Who holds the stream.
-struct Watchman {
-    client: Shared,
-    waits: HashMap<i64, Wait>,
+struct LookoutTask {
+    client: SharedClient,
+    waits: HashMap<i64, PendingWait>,
     /// What etcd is to be told: begin a wait that is still there, or end one that is not.
     due: VecDeque<i64>,
 }
 
 /// The stream, as long as the turn lasts.
-struct Open {
+struct LookoutStream {
     turn: usize,
     requests: WatchRequestSender,
     answers: WatchResponseStream,
 }
 
-impl Watchman {
-    async fn run(mut self, mut messages: UnboundedReceiver<Message>) {
+impl LookoutTask {
+    async fn run(mut self, mut messages: UnboundedReceiver<LookoutRequest>) {
         while let Some(message) = messages.recv().await {
-            self.note(message, false);
+            self.take_request(message, false);
             let Some(first) = self.waits.values().next() else { continue };
             let ended = match self.open(first).await {
-                Ok(open) => self.follow(open, &mut messages).await,
+                Ok(open) => self.serve(open, &mut messages).await,
                 Err(error) => Err(error),
             };
             self.due.clear();
@@ -135,50 +140,50 @@ impl Watchman {
     }
 
     /// Opens the stream with a first wait.
-    async fn open(&self, wait: &Wait) -> Result<Open, StoreError> {
-        let watch = |line: Line| async move {
+    async fn open(&self, wait: &PendingWait) -> Result<LookoutStream, StoreError> {
+        let watch = |line: EtcdConnection| async move {
             let mut etcd = line.etcd.watch_client();
             let stream = etcd.watch(wait.key.as_slice(), Some(options(wait))).await?;
             let (requests, answers) = stream.split();
-            Ok(Made::of_none(Open { turn: line.turn, requests, answers }))
+            Ok(WithHeader::without_header(LookoutStream { turn: line.turn, requests, answers }))
         };
-        Ok(self.client.call_on_line(wait.attempted, watch).await?.it)
+        Ok(self.client.call_on_connection(wait.attempted, watch).await?.value)
     }
 
     /// Serves waits on an open stream until it ends; without an error when nobody asks any more.
-    async fn follow(
+    async fn serve(
         &mut self,
-        mut open: Open,
-        messages: &mut UnboundedReceiver<Message>,
+        mut open: LookoutStream,
+        messages: &mut UnboundedReceiver<LookoutRequest>,
     ) -> Result<(), StoreError> {
         loop {
-            let Open { turn, requests, answers } = &mut open;
+            let LookoutStream { turn, requests, answers } = &mut open;
             tokio::select! {
                 message = messages.recv() => match message {
-                    Some(message) => self.note(message, true),
+                    Some(message) => self.take_request(message, true),
                     None => return Ok(()),
                 },
                 // Beside the answers: who does not read them while he asks may wait for ever.
-                sent = self.ask(requests), if !self.due.is_empty() => {
-                    sent.map_err(|error| self.client.told(WATCH, error))?;
+                sent = self.send_next(requests), if !self.due.is_empty() => {
+                    sent.map_err(|error| self.client.store_error(WATCH, error))?;
                     self.due.pop_front();
                 }
-                answer = answers.message() => self.hear(*turn, answer)?,
-                () = self.client.left(*turn) => {
+                answer = answers.message() => self.handle_answer(*turn, answer)?,
+                () = self.client.turn_ended(*turn) => {
                     return Err(self.client.unavailable(WATCH, "its member of etcd failed"));
                 }
             }
         }
     }
 
-    fn note(&mut self, message: Message, open: bool) {
+    fn take_request(&mut self, message: LookoutRequest, open: bool) {
         let number = match message {
-            Message::Begin(wait) => {
+            LookoutRequest::Begin(wait) => {
                 let number = wait.number;
                 self.waits.insert(number, wait);
                 number
             }
-            Message::End(number) => {
+            LookoutRequest::End(number) => {
                 if self.waits.remove(&number).is_none() {
                     return;
                 }
@@ -190,7 +195,7 @@ impl Watchman {
         }
     }
 
-    async fn ask(&self, requests: &mut WatchRequestSender) -> Result<(), Error> {
+    async fn send_next(&self, requests: &mut WatchRequestSender) -> Result<(), Error> {
         let Some(number) = self.due.front() else { return Ok(()) };
         match self.waits.get(number) {
             Some(wait) => requests.watch(wait.key.as_slice(), Some(options(wait))).await,
@@ -198,16 +203,16 @@ impl Watchman {
         }
     }
 
-    fn hear(
+    fn handle_answer(
         &mut self,
         turn: usize,
         answer: Result<Option<WatchResponse>, Error>,
     ) -> Result<(), StoreError> {
-        let answer = answer.map_err(|error| self.client.told(WATCH, error))?;
+        let answer = answer.map_err(|error| self.client.store_error(WATCH, error))?;
         let ended = || self.client.unavailable(WATCH, "etcd ended the watch");
         let answer = answer.ok_or_else(ended)?;
-        let heard = self.client.heard(turn, answer.header());
-        heard.map_err(|error| self.client.told(WATCH, error))?;
+        let heard = self.client.check_header(turn, answer.header());
+        heard.map_err(|error| self.client.store_error(WATCH, error))?;
         let number = answer.watch_id();
         if answer.canceled() {
             let why = answer.cancel_reason();
@@ -244,7 +249,7 @@ fn is_refusal(answer: &WatchResponse) -> bool {
     answer.created() || answer.watch_id() < 0
 }
 
-fn options(wait: &Wait) -> WatchOptions {
+fn options(wait: &PendingWait) -> WatchOptions {
     WatchOptions::new()
         .with_watch_id(wait.number)
         .with_start_revision(wait.seen + 1)

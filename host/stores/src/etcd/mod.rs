@@ -11,26 +11,26 @@ mod access;
 mod campaign;
 mod casts;
 mod client;
-mod headed;
+mod cluster_trust;
+mod connection_opener;
+mod error_meaning;
+mod etcd_member;
+mod first_contact;
+mod has_header;
 mod identity;
 mod join;
 mod keys;
 mod leadership;
-mod logins;
+mod lease_renewals;
+mod login_attempts;
 mod lookout;
-mod meeting;
-mod member;
-mod opening;
-mod plan;
+mod member_turn;
+mod once_connector;
 mod range;
-mod refusal;
-mod session;
-mod state;
-mod trust;
-mod turn;
+mod state_store;
+mod state_transaction;
 mod version;
 mod watch;
-mod wire;
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,45 +39,46 @@ use etcd_client::Client as Connection;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub(super) use self::access::Access;
+pub(super) use self::access::EtcdAccess;
 use self::{
-    campaign::{Campaign, Seats, Stand},
-    casts::EtcdCasts,
-    client::{Client, Shared},
-    keys::{Keys, Room},
+    campaign::{CampaignSpec, CandidacyLocks, EtcdCampaign},
+    casts::EtcdCastStore,
+    client::{EtcdClient, SharedClient},
+    keys::{EtcdKeys, StateArea},
+    lease_renewals::LeaseRenewals,
     lookout::Lookout,
-    session::Renewals,
-    state::EtcdState,
+    state_store::EtcdStateStore,
 };
 use super::{
-    Candidate, Casts, Lease, Member, Mismatch, Note, RosterStream, State, Store, StoreError, Topic,
+    Candidate, CastStore, Lease, Member, Note, NoteTopic, RosterStream, StateStore, Store,
+    StoreError, StoreMismatch,
 };
 use soloist_heart::{Group, LeaderKey, LeaseId};
 
 /// A cluster in etcd.
-pub(super) struct Etcd {
-    client: Shared,
-    keys: Keys,
+pub(super) struct EtcdStore {
+    client: SharedClient,
+    keys: EtcdKeys,
     /// For the connections of state and casts, which are others.
-    access: Access,
+    access: EtcdAccess,
     request_timeout: Duration,
-    renewals: Renewals,
-    seats: Seats,
+    renewals: LeaseRenewals,
+    candidacy_locks: CandidacyLocks,
     lookout: Lookout,
     stop: CancellationToken,
     /// Ends the withdrawals that are under way when the store is dropped.
     _stop_on_drop: DropGuard,
 }
 
-impl Etcd {
+impl EtcdStore {
     /// The store behind `access`, which the first call connects to.
     pub(super) fn open(
-        access: Access,
+        access: EtcdAccess,
         cluster: &str,
         request_timeout: Duration,
     ) -> Result<Self, StoreError> {
-        let keys = Keys::new(cluster);
-        let client = Client::new(&access, &keys, request_timeout)?;
+        let keys = EtcdKeys::new(cluster);
+        let client = EtcdClient::new(&access, &keys, request_timeout)?;
         let (client, stop) = (Arc::new(client), CancellationToken::new());
         Ok(Self {
             lookout: Lookout::start(&client, stop.clone()),
@@ -85,16 +86,16 @@ impl Etcd {
             keys,
             access,
             request_timeout,
-            renewals: Renewals::default(),
-            seats: Seats::default(),
+            renewals: LeaseRenewals::default(),
+            candidacy_locks: CandidacyLocks::default(),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         })
     }
 
     /// A client with connections of its own, which the current runtime drives.
-    fn another_client(&self) -> Result<Client, StoreError> {
-        Client::new(&self.access, &self.keys, self.request_timeout)
+    fn another_client(&self) -> Result<EtcdClient, StoreError> {
+        EtcdClient::new(&self.access, &self.keys, self.request_timeout)
     }
 
     fn json(
@@ -107,7 +108,7 @@ impl Etcd {
 }
 
 #[async_trait]
-impl Store for Etcd {
+impl Store for EtcdStore {
     fn label(&self) -> &str {
         &self.client.label
     }
@@ -119,7 +120,7 @@ impl Store for Etcd {
         let status = |etcd: Connection| async move { etcd.maintenance_client().status().await };
         // Not every user may ask; then there is nothing to say.
         if let Ok(status) = self.client.call("ask for its version", status).await {
-            version::judge(status.version());
+            version::warn_if_affected(status.version());
         }
         Ok(())
     }
@@ -134,8 +135,8 @@ impl Store for Etcd {
 
     async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
         let renew = |line| self.renewals.renew(line, lease);
-        let ttl = self.client.call_on_line("renew the session's lease", renew).await?;
-        Ok(seconds(ttl.it))
+        let ttl = self.client.call_on_connection("renew the session's lease", renew).await?;
+        Ok(seconds(ttl.value))
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
@@ -152,18 +153,20 @@ impl Store for Etcd {
         lease: LeaseId,
         candidate: &Candidate,
     ) -> Result<LeaderKey, StoreError> {
-        let stand = Stand {
+        let stand = CampaignSpec {
             queue: format!("{}/", self.keys.election(group)?),
             key: self.keys.candidate(group, lease)?,
             group: group.clone(),
             lease,
             value: self.json("campaign", candidate)?,
         };
-        let seat = self.seats.take(group, lease).await;
+        let seat = self.candidacy_locks.acquire(group, lease).await;
         let (client, lookout) = (self.client.clone(), self.lookout.clone());
         // Before there is anything to withdraw.
-        let place = client.place().await;
-        Campaign::new(client, stand, seat, place, lookout, self.stop.clone()).won().await
+        let place = client.group_call_permit().await;
+        EtcdCampaign::new(client, stand, seat, place, lookout, self.stop.clone())
+            .wait_for_change()
+            .await
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
@@ -190,7 +193,7 @@ impl Store for Etcd {
         campaign::rehearse(&self.client, &key, lease).await
     }
 
-    async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {
+    async fn write_note(&self, topic: &NoteTopic, note: &Note) -> Result<(), StoreError> {
         let attempted = "write a note";
         let key = self.keys.note(topic)?;
         let value = note.json().map_err(|error| self.client.unavailable(attempted, error))?;
@@ -201,7 +204,7 @@ impl Store for Etcd {
         self.client.call(attempted, put).await.map(drop)
     }
 
-    async fn erase(&self, topic: &Topic) -> Result<bool, StoreError> {
+    async fn erase_note(&self, topic: &NoteTopic) -> Result<bool, StoreError> {
         let key = self.keys.note(topic)?;
         let delete = |etcd: Connection| {
             let key = key.clone();
@@ -210,26 +213,26 @@ impl Store for Etcd {
         Ok(self.client.call("erase a note", delete).await?.deleted() > 0)
     }
 
-    fn mismatches(&self) -> Receiver<Option<Mismatch>> {
-        self.access.trust.memory.mismatches()
+    fn mismatches(&self) -> Receiver<Option<StoreMismatch>> {
+        self.access.trust.history.mismatches()
     }
 
     async fn watch(&self) -> Result<RosterStream, StoreError> {
         watch::watch(self.client.clone(), self.keys.clone()).await
     }
 
-    fn state(&self) -> Result<Arc<dyn State>, StoreError> {
+    fn state(&self) -> Result<Arc<dyn StateStore>, StoreError> {
         let client = self.another_client()?;
-        Ok(Arc::new(EtcdState::new(client, self.keys.clone(), Room::State)))
+        Ok(Arc::new(EtcdStateStore::new(client, self.keys.clone(), StateArea::State)))
     }
 
-    fn ledger(&self) -> Result<Arc<dyn State>, StoreError> {
+    fn ledger(&self) -> Result<Arc<dyn StateStore>, StoreError> {
         let client = self.another_client()?;
-        Ok(Arc::new(EtcdState::new(client, self.keys.clone(), Room::Ledger)))
+        Ok(Arc::new(EtcdStateStore::new(client, self.keys.clone(), StateArea::Ledger)))
     }
 
-    fn casts(&self) -> Result<Arc<dyn Casts>, StoreError> {
-        Ok(Arc::new(EtcdCasts::new(self.another_client()?, &self.keys)))
+    fn casts(&self) -> Result<Arc<dyn CastStore>, StoreError> {
+        Ok(Arc::new(EtcdCastStore::new(self.another_client()?, &self.keys)))
     }
 }
 

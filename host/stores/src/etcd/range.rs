@@ -6,7 +6,7 @@ use etcd_client::{
     Client as Connection, Error, GetOptions, GetResponse, KeyValue, SortOrder, SortTarget,
 };
 
-use super::{client::Shared, headed::Made, keys::Range};
+use super::{client::SharedClient, has_header::WithHeader, keys::KeyRange};
 use crate::StoreError;
 
 /// The largest message that is taken of etcd. It tells of up to 1,000 revisions at once (etcd:
@@ -22,9 +22,9 @@ const TOO_LARGE: &str = "message length too large";
 /// A page that is larger than a message may be is asked for in smaller ones: a key and its
 /// value are no larger than a request to etcd may be (`--max-request-bytes`, 1.5 MiB).
 pub(super) async fn read(
-    client: &Shared,
+    client: &SharedClient,
     attempted: &'static str,
-    range: &Range,
+    range: &KeyRange,
     mut take_in: impl FnMut(&KeyValue),
 ) -> Result<i64, StoreError> {
     let (mut from, mut page, mut revision) = (range.first.clone().into_bytes(), PAGE, 0);
@@ -36,10 +36,10 @@ pub(super) async fn read(
             // Zero is the present one.
             .with_revision(revision);
         let get = |etcd: Connection| get(etcd, from.clone(), options.clone());
-        let found = match client.call(attempted, get).await?.it {
+        let found = match client.call(attempted, get).await?.value {
             ControlFlow::Continue(found) => found,
             ControlFlow::Break(too_large) if page == 1 => {
-                return Err(client.told(attempted, too_large));
+                return Err(client.store_error(attempted, too_large));
             }
             ControlFlow::Break(_) => {
                 page = (page / 8).max(1);
@@ -63,12 +63,14 @@ async fn get(
     etcd: Connection,
     from: Vec<u8>,
     options: GetOptions,
-) -> Result<Made<ControlFlow<Error, GetResponse>>, Error> {
+) -> Result<WithHeader<ControlFlow<Error, GetResponse>>, Error> {
     let mut kv = etcd.kv_client().max_decoding_message_size(MESSAGE_MAX);
     match kv.get(from, Some(options)).await {
-        Ok(found) => Ok(Made { of: found.header().cloned(), it: ControlFlow::Continue(found) }),
+        Ok(found) => {
+            Ok(WithHeader { header: found.header().cloned(), value: ControlFlow::Continue(found) })
+        }
         Err(Error::GRpcStatus(status)) if status.message().contains(TOO_LARGE) => {
-            Ok(Made::of_none(ControlFlow::Break(Error::GRpcStatus(status))))
+            Ok(WithHeader::without_header(ControlFlow::Break(Error::GRpcStatus(status))))
         }
         Err(error) => Err(error),
     }

@@ -5,7 +5,7 @@
 /// Before 3.4.31 and 3.5.13 a member that led etcd, stalled and woke up late
 /// could revoke leases that its successor had renewed since (etcd: CHANGELOG-3.5,
 /// "Fix leases wrongly revoked by the leader").
-pub(super) fn judge(version: &str) {
+pub(super) fn warn_if_affected(version: &str) {
     if !keeps_leases(version) {
         tracing::warn!(
             event = "store-version",

@@ -17,13 +17,15 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    client::{Client, Line, Shared},
-    headed::Made,
+    client::{EtcdClient, EtcdConnection, SharedClient},
+    has_header::WithHeader,
     identity,
-    keys::{Keys, Subject},
+    keys::{EtcdKeys, KeySubject},
     range::{self, MESSAGE_MAX},
 };
-use crate::{Roster, RosterStream, StoreError, foreign::left_out, stranger::shell_word};
+use crate::{
+    Roster, RosterStream, StoreError, foreign_candidate::shell_quote, ignored_entry::warn_ignored,
+};
 use soloist_heart::{Group, LeaderKey, LeaseId, Token};
 
 /// What watching attempts.
@@ -33,9 +35,12 @@ const WATCH: &str = "watch the cluster";
 const READ: &str = "read the cluster";
 
 /// The cluster now, and then after each change.
-pub(super) async fn watch(client: Shared, keys: Keys) -> Result<RosterStream, StoreError> {
+pub(super) async fn watch(
+    client: SharedClient,
+    keys: EtcdKeys,
+) -> Result<RosterStream, StoreError> {
     let roster = read(&client, &keys).await?;
-    let watch = Watch::from(client, keys, roster.clone()).await?;
+    let watch = RosterWatch::from(client, keys, roster.clone()).await?;
     let later = stream::unfold(Some(watch), |watch| async {
         let mut watch = watch?;
         match watch.next().await {
@@ -46,24 +51,28 @@ pub(super) async fn watch(client: Shared, keys: Keys) -> Result<RosterStream, St
     Ok(stream::iter([Ok(roster)]).chain(later).boxed())
 }
 
-struct Watch {
-    client: Shared,
-    keys: Keys,
-    events: Events,
-    seen: Seen,
+struct RosterWatch {
+    client: SharedClient,
+    keys: EtcdKeys,
+    events: WatchEvents,
+    seen: RosterBuilder,
     /// When to read the cluster again.
-    look_at: Instant,
+    recheck_at: Instant,
 }
 
-impl Watch {
+impl RosterWatch {
     /// The watch of what comes after `roster`.
-    async fn from(client: Shared, keys: Keys, roster: Roster) -> Result<Self, StoreError> {
-        let range = keys.roster();
+    async fn from(
+        client: SharedClient,
+        keys: EtcdKeys,
+        roster: Roster,
+    ) -> Result<Self, StoreError> {
+        let range = keys.roster_range();
         let options = WatchOptions::new().with_range(range.end);
-        let events = Events::from(&client, &range.first, options, roster.revision + 1).await?;
-        let look_at = Instant::now() + client.second_look();
-        let seen = Seen { roster, identity: None };
-        Ok(Self { client, keys, events, seen, look_at })
+        let events = WatchEvents::from(&client, &range.first, options, roster.revision + 1).await?;
+        let look_at = Instant::now() + client.recheck_interval();
+        let seen = RosterBuilder { roster, identity: None };
+        Ok(Self { client, keys, events, seen, recheck_at: look_at })
     }
 
     /// The roster after the next changes; a burst is told once.
@@ -71,13 +80,13 @@ impl Watch {
         loop {
             let news = tokio::select! {
                 first = self.events.next(&self.client) => {
-                    let first = self.take_in(&first?);
-                    self.take_in_more()? | first
+                    let first = self.apply(&first?);
+                    self.apply_pending()? | first
                 }
-                () = sleep_until(self.look_at) => self.look_again().await?,
+                () = sleep_until(self.recheck_at) => self.recheck().await?,
             };
             if let Some(found) = self.seen.identity.take() {
-                keep(&self.client, &self.keys.identity(), found.as_deref()).await?;
+                keep_identity(&self.client, &self.keys.identity(), found.as_deref()).await?;
             }
             if news {
                 return Ok(self.seen.roster.clone());
@@ -86,22 +95,22 @@ impl Watch {
     }
 
     /// Whether there was anything in what came meanwhile.
-    fn take_in_more(&mut self) -> Result<bool, StoreError> {
+    fn apply_pending(&mut self) -> Result<bool, StoreError> {
         let mut news = false;
         while let Some(more) = self.events.next(&self.client).now_or_never() {
-            news |= self.take_in(&more?);
+            news |= self.apply(&more?);
         }
         Ok(news)
     }
 
     /// Holds what the watch has told against the cluster, and begins anew where it is behind.
     /// Whether that shows anything new.
-    async fn look_again(&mut self) -> Result<bool, StoreError> {
+    async fn recheck(&mut self) -> Result<bool, StoreError> {
         let fresh = read(&self.client, &self.keys).await?;
-        let news = self.take_in_more()?;
-        self.look_at = Instant::now() + self.client.second_look();
+        let news = self.apply_pending()?;
+        self.recheck_at = Instant::now() + self.client.recheck_interval();
         let told = &self.seen.roster;
-        if told.revision > fresh.revision || told.shows_the_same(&fresh) {
+        if told.revision > fresh.revision || told.same_content(&fresh) {
             return Ok(news);
         }
         tracing::debug!(revision = fresh.revision, "the watch is behind: another one begins");
@@ -110,7 +119,7 @@ impl Watch {
     }
 
     /// Whether there was anything in it.
-    fn take_in(&mut self, events: &WatchResponse) -> bool {
+    fn apply(&mut self, events: &WatchResponse) -> bool {
         for event in events.events() {
             let Some(key) = event.kv() else { continue };
             let revision = &mut self.seen.roster.revision;
@@ -125,115 +134,122 @@ impl Watch {
 }
 
 /// What etcd tells of a range of keys, as long as the turn lasts.
-pub(super) struct Events {
-    line: Line,
+pub(super) struct WatchEvents {
+    line: EtcdConnection,
     stream: WatchStream,
 }
 
-impl Events {
+impl WatchEvents {
     /// The events of the range that begins with `first`, from a revision on.
     pub(super) async fn from(
-        client: &Shared,
+        client: &SharedClient,
         first: &str,
         options: WatchOptions,
         revision: i64,
     ) -> Result<Self, StoreError> {
         let options = options.with_start_revision(revision);
-        let watch = |line: Line| {
+        let watch = |line: EtcdConnection| {
             let options = options.clone();
             async move {
                 let mut client = line.etcd.watch_client().max_decoding_message_size(MESSAGE_MAX);
                 let stream = client.watch(first, Some(options)).await?;
-                Ok(Made::of_none(Self { line, stream }))
+                Ok(WithHeader::without_header(Self { line, stream }))
             }
         };
-        Ok(client.call_on_line(WATCH, watch).await?.it)
+        Ok(client.call_on_connection(WATCH, watch).await?.value)
     }
 
-    pub(super) async fn next(&mut self, client: &Shared) -> Result<WatchResponse, StoreError> {
+    pub(super) async fn next(
+        &mut self,
+        client: &SharedClient,
+    ) -> Result<WatchResponse, StoreError> {
         let ended = |why: &str| Err(client.unavailable(WATCH, why));
         tokio::select! {
             answer = self.stream.message() => match answer {
                 Ok(Some(events)) if !events.canceled() => {
-                    let heard = client.heard(self.line.turn, events.header());
-                    heard.map(|()| events).map_err(|error| client.told(WATCH, error))
+                    let heard = client.check_header(self.line.turn, events.header());
+                    heard.map(|()| events).map_err(|error| client.store_error(WATCH, error))
                 }
                 // The history was compacted, the member lost its leader, or the login went
                 // stale, which etcd tells from a missing permission by nothing; but the read
                 // before the watch would have met that.
                 Ok(Some(events)) => ended(events.cancel_reason()),
                 Ok(None) => ended("etcd ended the watch"),
-                Err(error) => Err(client.told(WATCH, error)),
+                Err(error) => Err(client.store_error(WATCH, error)),
             },
-            () = client.left(self.line.turn) => ended("its member of etcd failed"),
+            () = client.turn_ended(self.line.turn) => ended("its member of etcd failed"),
         }
     }
 }
 
 /// The cluster's keys at one revision.
-async fn read(client: &Shared, keys: &Keys) -> Result<Roster, StoreError> {
-    let (mut seen, range) = (Seen::default(), keys.roster());
+async fn read(client: &SharedClient, keys: &EtcdKeys) -> Result<Roster, StoreError> {
+    let (mut seen, range) = (RosterBuilder::default(), keys.roster_range());
     let revision =
         range::read(client, READ, &range, |key: &KeyValue| seen.put(keys, client, key)).await?;
-    keep(client, &keys.identity(), seen.identity.flatten().as_deref()).await?;
+    keep_identity(client, &keys.identity(), seen.identity.flatten().as_deref()).await?;
     Ok(Roster { revision, ..seen.roster })
 }
 
 /// What the cluster's keys show.
 #[derive(Default)]
-struct Seen {
+struct RosterBuilder {
     roster: Roster,
     /// What has become of the cluster's identity, if anything has.
     identity: Option<Option<String>>,
 }
 
-impl Seen {
-    fn put(&mut self, keys: &Keys, client: &Client, key: &KeyValue) {
+impl RosterBuilder {
+    fn put(&mut self, keys: &EtcdKeys, client: &EtcdClient, key: &KeyValue) {
         let (lease, value) = (LeaseId(key.lease()), key.value());
         match keys.subject(key.key()) {
-            Some(Subject::Candidate { group }) => {
+            Some(KeySubject::Candidate { group }) => {
                 let (group, token) = (Group::from(group), Token(key.create_revision()));
-                let name = name(key).into();
-                let remove = || format!("{} del {}", client.etcdctl, shell_word(key.key()));
+                let name = key_text(key).into();
+                let remove = || format!("{} del {}", client.etcdctl, shell_quote(key.key()));
                 let candidate = LeaderKey { group, key: name, token, lease };
                 self.roster.put_candidate(candidate, value, remove);
             }
-            Some(Subject::Member { host }) => self.roster.put_member(host, lease, value),
-            Some(Subject::Note { name }) => self.roster.set_note(name, Some(value)),
-            Some(Subject::Identity) => self.identity = Some(Some(identity::text(key))),
-            None => left_out("key", &shell_word(key.key()), "there are none of that name"),
+            Some(KeySubject::Member { host }) => self.roster.put_member(host, lease, value),
+            Some(KeySubject::Note { name }) => self.roster.set_note(name, Some(value)),
+            Some(KeySubject::Identity) => self.identity = Some(Some(identity::identity_text(key))),
+            None => warn_ignored("key", &shell_quote(key.key()), "there are none of that name"),
         }
     }
 
-    fn delete(&mut self, keys: &Keys, key: &KeyValue) {
+    fn delete(&mut self, keys: &EtcdKeys, key: &KeyValue) {
         match keys.subject(key.key()) {
-            Some(Subject::Candidate { group }) => {
-                self.roster.drop_candidate(&group.into(), &name(key));
+            Some(KeySubject::Candidate { group }) => {
+                self.roster.drop_candidate(&group.into(), &key_text(key));
             }
-            Some(Subject::Member { host }) => self.roster.drop_member(host),
-            Some(Subject::Note { name }) => self.roster.set_note(name, None),
-            Some(Subject::Identity) => self.identity = Some(None),
+            Some(KeySubject::Member { host }) => self.roster.drop_member(host),
+            Some(KeySubject::Note { name }) => self.roster.set_note(name, None),
+            Some(KeySubject::Identity) => self.identity = Some(None),
             None => {}
         }
     }
 }
 
 /// The name of a key as text; what is none comes from a stranger.
-fn name(key: &KeyValue) -> Cow<'_, str> {
+fn key_text(key: &KeyValue) -> Cow<'_, str> {
     let text = str::from_utf8(key.key()).map(Cow::Borrowed);
     text.unwrap_or_else(|_| key.key().escape_ascii().to_string().into())
 }
 
 /// Sees to it that the store keeps its identity, which is now what a watch or a read has `found`.
-async fn keep(client: &Client, key: &str, found: Option<&str>) -> Result<(), StoreError> {
+async fn keep_identity(
+    client: &EtcdClient,
+    key: &str,
+    found: Option<&str>,
+) -> Result<(), StoreError> {
     let attempted = "keep the store's identity";
     let trust = client.trust();
     if let Some(found) = found {
-        let told = trust.memory.told(found);
+        let told = trust.history.compare_identity(found);
         return told.map_err(|mismatch| client.unavailable(attempted, mismatch.seen));
     }
     let give = |etcd: etcd_client::Client| async move {
-        identity::give(&etcd, key, trust).await.map(|()| Made::of_none(()))
+        identity::ensure_identity(&etcd, key, trust).await.map(|()| WithHeader::without_header(()))
     };
     client.call(attempted, give).await.map(drop)
 }

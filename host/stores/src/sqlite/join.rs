@@ -1,22 +1,22 @@
 //! Entering the members: a name is one session's, and a removed host's is nobody's.
 
-use super::{fault::Fault, file::File, reads};
+use super::{file::SqliteFile, reads, sqlite_fault::SqliteFault};
 use crate::{Member, StoreError};
 use soloist_heart::LeaseId;
 
 /// Enters `member`, whose removal would be the note of the name `removal`.
 pub(super) fn join(
-    file: &mut File,
+    file: &mut SqliteFile,
     lease: LeaseId,
     member: &Member,
     removal: &str,
-) -> Result<(), Fault> {
+) -> Result<(), SqliteFault> {
     let value = serde_json::to_string(member)?;
     file.join(lease, &member.name, &value, |tx, cluster, there| {
         if let Some(note) = reads::note(tx, cluster, removal)? {
             let removal = serde_json::from_slice(&note).unwrap_or_default();
             let name = member.name.clone();
-            return Err(Fault::NotAdmitted(StoreError::Removed { name, removal }));
+            return Err(SqliteFault::NotAdmitted(StoreError::Removed { name, removal }));
         }
         match there {
             Some((other, value)) if other != lease => gives_way(member, other, &value),
@@ -26,14 +26,14 @@ pub(super) fn join(
 }
 
 /// Whether the entry of the session `other`, which is alive, may be replaced.
-fn gives_way(member: &Member, other: LeaseId, value: &str) -> Result<(), Fault> {
+fn gives_way(member: &Member, other: LeaseId, value: &str) -> Result<(), SqliteFault> {
     let said: Option<Member> = serde_json::from_str(value).ok();
     match said {
-        Some(former) if member.outlives(&former) => Ok(()),
+        Some(former) if member.supersedes(&former) => Ok(()),
         said => {
             let url = said.map(|said| said.url).unwrap_or_default();
             let name = member.name.clone();
-            Err(Fault::NotAdmitted(StoreError::NameTaken { name, url, lease: other }))
+            Err(SqliteFault::NotAdmitted(StoreError::NameTaken { name, url, lease: other }))
         }
     }
 }

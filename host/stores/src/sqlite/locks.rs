@@ -14,25 +14,25 @@ use nix::{
 };
 
 /// Which bytes; the file need not have them.
-pub(super) type Bytes = Range<u64>;
+pub(super) type ByteRange = Range<u64>;
 
 /// Locks `bytes` together with others who share them; says whether that could be.
-pub(super) fn share(file: &File, bytes: &Bytes) -> io::Result<bool> {
+pub(super) fn share(file: &File, bytes: &ByteRange) -> io::Result<bool> {
     set(file, F_RDLCK, bytes)
 }
 
 /// Locks `bytes` alone; says whether that could be.
-pub(super) fn take(file: &File, bytes: &Bytes) -> io::Result<bool> {
+pub(super) fn take(file: &File, bytes: &ByteRange) -> io::Result<bool> {
     set(file, F_WRLCK, bytes)
 }
 
-pub(super) fn release(file: &File, bytes: &Bytes) -> io::Result<()> {
+pub(super) fn release(file: &File, bytes: &ByteRange) -> io::Result<()> {
     set(file, F_UNLCK, bytes).map(drop)
 }
 
 /// Whether anybody else has locked any of `bytes`: another process, that is, since all of
 /// one process go by one descriptor.
-pub(super) fn held_by_others(file: &File, bytes: &Bytes) -> io::Result<bool> {
+pub(super) fn held_by_others(file: &File, bytes: &ByteRange) -> io::Result<bool> {
     if bytes.is_empty() {
         return Ok(false);
     }
@@ -41,7 +41,7 @@ pub(super) fn held_by_others(file: &File, bytes: &Bytes) -> io::Result<bool> {
     Ok(c_int::from(found.l_type) != F_UNLCK)
 }
 
-fn set(file: &File, kind: c_int, bytes: &Bytes) -> io::Result<bool> {
+fn set(file: &File, kind: c_int, bytes: &ByteRange) -> io::Result<bool> {
     match fcntl(file, FcntlArg::F_OFD_SETLK(&lock(kind, bytes)?)).map_err(io::Error::from) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -51,7 +51,7 @@ fn set(file: &File, kind: c_int, bytes: &Bytes) -> io::Result<bool> {
     }
 }
 
-fn lock(kind: c_int, bytes: &Bytes) -> io::Result<flock> {
+fn lock(kind: c_int, bytes: &ByteRange) -> io::Result<flock> {
     let place = |at: u64| off_t::try_from(at).map_err(io::Error::other);
     Ok(flock {
         l_type: kind.try_into().map_err(io::Error::other)?,

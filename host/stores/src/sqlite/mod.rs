@@ -10,25 +10,25 @@
 //! call, and loses its session. The same follows when what SQLite keeps beside it is
 //! removed, and when anybody uses it by another name.
 
-mod bell;
-mod calls;
 mod casts;
-mod fault;
+mod change_listener;
+mod database_path;
 mod file;
-mod home;
+mod foreign_leases;
 mod join;
 mod locks;
-mod presence;
+mod marked_connection;
 mod reader;
 mod readers;
 mod reads;
 mod schema;
-mod source;
-mod state;
-mod strangers;
-mod turns;
-mod waiting;
+mod sqlite_config;
+mod sqlite_fault;
+mod state_store;
+mod waiters;
 mod worker;
+mod worker_calls;
+mod write_queue;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -37,28 +37,28 @@ use futures::{StreamExt, stream};
 use tokio::sync::{oneshot, watch};
 
 use self::{
-    calls::{Calls, answered},
-    casts::SqliteCasts,
-    fault::Fault,
-    readers::Readers,
-    reads::Place,
-    source::Source,
-    state::{LEDGER, STATE, SqliteState},
-    waiting::Watcher,
-    worker::{Handle, Message, POLL},
+    casts::SqliteCastStore,
+    readers::SqliteReaders,
+    reads::CandidatePosition,
+    sqlite_config::SqliteConfig,
+    sqlite_fault::SqliteFault,
+    state_store::{LEDGER, STATE, SqliteStateStore},
+    waiters::RosterWatcher,
+    worker::{POLL, WorkerHandle, WorkerMessage},
+    worker_calls::{WorkerCalls, answered},
 };
 use super::{
-    Candidate, Casts, Lease, Member, Mismatch, Note, Roster, RosterStream, State, Store,
-    StoreError, Topic,
+    Candidate, CastStore, Lease, Member, Note, NoteTopic, Roster, RosterStream, StateStore, Store,
+    StoreError, StoreMismatch,
 };
 use soloist_heart::{Group, LeaderKey, LeaseId, clock::BootTime};
 
 /// A cluster in a SQLite file.
-pub(super) struct Sqlite {
-    calls: Calls,
+pub(super) struct SqliteStore {
+    calls: WorkerCalls,
 }
 
-impl Sqlite {
+impl SqliteStore {
     /// The store in the file at `path`, which the first call opens or makes.
     pub(super) fn open(
         path: &Path,
@@ -66,17 +66,17 @@ impl Sqlite {
         request_timeout: Duration,
     ) -> Result<Self, StoreError> {
         let label = format!("sqlite {}", path.display());
-        let source = Source {
+        let source = SqliteConfig {
             path: path.to_owned(),
             cluster: cluster.into(),
-            memory: Arc::default(),
+            history: Arc::default(),
             // Shorter than a call, so that one answers with the reason.
             busy: request_timeout / 2,
         };
-        let readers = Arc::<Readers>::default();
-        let worker = Handle::start(source.clone(), readers.clone());
+        let readers = Arc::<SqliteReaders>::default();
+        let worker = WorkerHandle::start(source.clone(), readers.clone());
         let worker = Arc::new(worker.map_err(|fault| fault.into_error(OPEN, &label))?);
-        let calls = Calls { label: label.into(), worker, readers, source, request_timeout };
+        let calls = WorkerCalls { label: label.into(), worker, readers, source, request_timeout };
         Ok(Self { calls })
     }
 }
@@ -88,7 +88,7 @@ const OPEN: &str = "open the store";
 const LEAVE: Duration = POLL.saturating_mul(4);
 
 #[async_trait]
-impl Store for Sqlite {
+impl Store for SqliteStore {
     fn label(&self) -> &str {
         &self.calls.label
     }
@@ -99,7 +99,7 @@ impl Store for Sqlite {
         loop {
             match self.calls.ask(within, |_| Ok(())).await {
                 // They are about to notice, if they run.
-                Err(Fault::Elsewhere) if BootTime::now() < until => {}
+                Err(SqliteFault::OtherLog) if BootTime::now() < until => {}
                 done => return done.map_err(|fault| fault.into_error(OPEN, &self.calls.label)),
             }
         }
@@ -109,10 +109,10 @@ impl Store for Sqlite {
         self.calls.call("open a session", move |file| file.grant(ttl)).await
     }
 
-    async fn lost(&self, lease: LeaseId) -> StoreError {
+    async fn session_lost(&self, lease: LeaseId) -> StoreError {
         let (reply, answer) = oneshot::channel();
-        self.calls.worker.tell(Message::Attend { lease, reply });
-        let fault = answer.await.unwrap_or(Fault::Closed);
+        self.calls.worker.send(WorkerMessage::WatchSession { lease, reply });
+        let fault = answer.await.unwrap_or(SqliteFault::Closed);
         fault.into_error("rely on the session", &self.calls.label)
     }
 
@@ -130,20 +130,20 @@ impl Store for Sqlite {
         lease: LeaseId,
         candidate: &Candidate,
     ) -> Result<LeaderKey, StoreError> {
-        let told = |fault: Fault| fault.into_error("campaign", &self.calls.label);
+        let told = |fault: SqliteFault| fault.into_error("campaign", &self.calls.label);
         let value = serde_json::to_string(candidate).map_err(|error| told(error.into()))?;
         let (reply, answer) = oneshot::channel();
-        let mut caller = Caller { worker: &self.calls.worker, answer };
+        let mut caller = CampaignCaller { worker: &self.calls.worker, answer };
         let group = group.clone();
-        self.calls.worker.tell(Message::Campaign { group, lease, value, reply });
-        (&mut caller.answer).await.unwrap_or(Err(Fault::Superseded)).map_err(told)
+        self.calls.worker.send(WorkerMessage::Campaign { group, lease, value, reply });
+        (&mut caller.answer).await.unwrap_or(Err(SqliteFault::Superseded)).map_err(told)
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
         let token = key.token;
         let place =
             self.calls.call("verify the leadership", move |file| file.verify(token)).await?;
-        Ok(place == Place::First)
+        Ok(place == CandidatePosition::First)
     }
 
     async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
@@ -161,7 +161,7 @@ impl Store for Sqlite {
     }
 
     async fn join(&self, lease: LeaseId, member: &Member) -> Result<(), StoreError> {
-        let (member, removal) = (member.clone(), Topic::Removal(member.name.clone()).name()?);
+        let (member, removal) = (member.clone(), NoteTopic::Removal(member.name.clone()).name()?);
         self.calls
             .call("join the cluster", move |file| join::join(file, lease, &member, &removal))
             .await
@@ -172,38 +172,38 @@ impl Store for Sqlite {
         self.calls.call("rehearse a campaign", move |file| file.rehearse(&group, lease)).await
     }
 
-    async fn note(&self, topic: &Topic, note: &Note) -> Result<(), StoreError> {
+    async fn write_note(&self, topic: &NoteTopic, note: &Note) -> Result<(), StoreError> {
         let (name, note) = (topic.name()?, note.clone());
         self.calls.call("write a note", move |file| file.note(&name, &note.json()?)).await
     }
 
-    async fn erase(&self, topic: &Topic) -> Result<bool, StoreError> {
+    async fn erase_note(&self, topic: &NoteTopic) -> Result<bool, StoreError> {
         let name = topic.name()?;
         self.calls.call("erase a note", move |file| file.erase(&name)).await
     }
 
-    fn mismatches(&self) -> watch::Receiver<Option<Mismatch>> {
-        self.calls.source.memory.mismatches()
+    fn mismatches(&self) -> watch::Receiver<Option<StoreMismatch>> {
+        self.calls.source.history.mismatches()
     }
 
     async fn watch(&self) -> Result<RosterStream, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.calls.worker.tell(Message::Watch(reply));
-        let told = |fault: Fault| fault.into_error(WATCH, &self.calls.label);
+        self.calls.worker.send(WorkerMessage::Watch(reply));
+        let told = |fault: SqliteFault| fault.into_error(WATCH, &self.calls.label);
         let watcher = answered(self.calls.request_timeout, answer).await.map_err(told)?;
         Ok(rosters(watcher, self.calls.worker.clone(), self.calls.label.clone()))
     }
 
-    fn state(&self) -> Result<Arc<dyn State>, StoreError> {
-        Ok(Arc::new(SqliteState::new(self.calls.clone(), STATE)?))
+    fn state(&self) -> Result<Arc<dyn StateStore>, StoreError> {
+        Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), STATE)?))
     }
 
-    fn ledger(&self) -> Result<Arc<dyn State>, StoreError> {
-        Ok(Arc::new(SqliteState::new(self.calls.clone(), LEDGER)?))
+    fn ledger(&self) -> Result<Arc<dyn StateStore>, StoreError> {
+        Ok(Arc::new(SqliteStateStore::new(self.calls.clone(), LEDGER)?))
     }
 
-    fn casts(&self) -> Result<Arc<dyn Casts>, StoreError> {
-        Ok(Arc::new(SqliteCasts::new(self.calls.clone())?))
+    fn casts(&self) -> Result<Arc<dyn CastStore>, StoreError> {
+        Ok(Arc::new(SqliteCastStore::new(self.calls.clone())?))
     }
 }
 
@@ -211,7 +211,7 @@ impl Store for Sqlite {
 const WATCH: &str = "watch the cluster";
 
 /// The news of `watcher` as a stream, which keeps the worker and ends with an error.
-fn rosters(watcher: Watcher, worker: Arc<Handle>, label: Arc<str>) -> RosterStream {
+fn rosters(watcher: RosterWatcher, worker: Arc<WorkerHandle>, label: Arc<str>) -> RosterStream {
     stream::unfold(Some((watcher, worker, label)), |state| async {
         let (mut watcher, worker, label) = state?;
         match next(&mut watcher).await {
@@ -222,25 +222,25 @@ fn rosters(watcher: Watcher, worker: Arc<Handle>, label: Arc<str>) -> RosterStre
     .boxed()
 }
 
-async fn next(watcher: &mut Watcher) -> Result<Roster, Fault> {
-    watcher.changed().await.map_err(|_| Fault::Closed)?;
-    watcher.borrow_and_update().clone().map_err(Fault::Broken)
+async fn next(watcher: &mut RosterWatcher) -> Result<Roster, SqliteFault> {
+    watcher.changed().await.map_err(|_| SqliteFault::Closed)?;
+    watcher.borrow_and_update().clone().map_err(SqliteFault::Broken)
 }
 
 /// A campaign whose caller may leave at any moment.
-struct Caller<'a> {
-    worker: &'a Handle,
-    answer: oneshot::Receiver<Result<LeaderKey, Fault>>,
+struct CampaignCaller<'a> {
+    worker: &'a WorkerHandle,
+    answer: oneshot::Receiver<Result<LeaderKey, SqliteFault>>,
 }
 
-impl Drop for Caller<'_> {
+impl Drop for CampaignCaller<'_> {
     /// Either the answer is there already and is taken back, or the worker
     /// finds the channel closed; there is nothing between the two.
     fn drop(&mut self) {
         self.answer.close();
-        self.worker.tell(match self.answer.try_recv() {
-            Ok(Ok(key)) => Message::Withdraw(key.token),
-            _ => Message::Look,
+        self.worker.send(match self.answer.try_recv() {
+            Ok(Ok(key)) => WorkerMessage::Withdraw(key.token),
+            _ => WorkerMessage::CheckChanges,
         });
     }
 }

@@ -14,23 +14,23 @@ use tokio::{runtime, task::spawn_blocking, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    calls::Calls,
-    fault::Fault,
-    file::File,
-    readers::{Slot, close_if_strayed},
-    source::Source,
+    file::SqliteFile,
+    readers::{ReaderSlot, close_if_replaced},
+    sqlite_config::SqliteConfig,
+    sqlite_fault::SqliteFault,
+    worker_calls::WorkerCalls,
 };
 use crate::StoreError;
 
 /// One read at a time, on the runtime's threads for what blocks.
-pub(super) struct Reader {
+pub(super) struct SqliteReader {
     runtime: runtime::Handle,
-    slot: Arc<Slot>,
+    slot: Arc<ReaderSlot>,
 }
 
-impl Reader {
+impl SqliteReader {
     /// A reader of the store of `calls`, whose work the current runtime does.
-    pub(super) fn new(calls: &Calls) -> Result<Self, StoreError> {
+    pub(super) fn new(calls: &WorkerCalls) -> Result<Self, StoreError> {
         let runtime = runtime::Handle::try_current().map_err(|error| StoreError::Refused {
             problem: "no runtime: ask for the state inside a tokio runtime".into(),
             source: Some(error.into()),
@@ -41,31 +41,32 @@ impl Reader {
     /// Reads at one moment, within the request time-out; `work` is told the cluster.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        calls: &Calls,
+        calls: &WorkerCalls,
         attempted: &'static str,
-        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, SqliteFault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (slot, source) = (Arc::clone(&self.slot), calls.source.clone());
         let read = AbortOnDropHandle::new(self.runtime.spawn(async move {
             let mut file = slot.lock_owned().await;
             let read = spawn_blocking(move || read(&mut file, &source, work));
-            read.await.unwrap_or(Err(Fault::Closed))
+            read.await.unwrap_or(Err(SqliteFault::Closed))
         }));
         let done = timeout(calls.request_timeout, read).await;
-        let done = done.unwrap_or(Ok(Err(Fault::TimedOut))).unwrap_or(Err(Fault::Closed));
+        let done =
+            done.unwrap_or(Ok(Err(SqliteFault::TimedOut))).unwrap_or(Err(SqliteFault::Closed));
         done.map_err(|fault| fault.into_error(attempted, &calls.label))
     }
 }
 
 fn read<T>(
-    slot: &mut Option<File>,
-    source: &Source,
-    work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    close_if_strayed(slot);
+    slot: &mut Option<SqliteFile>,
+    source: &SqliteConfig,
+    work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, SqliteFault>,
+) -> Result<T, SqliteFault> {
+    close_if_replaced(slot);
     let file = match slot {
         Some(file) => file,
-        None => slot.insert(File::open(source)?),
+        None => slot.insert(SqliteFile::open(source)?),
     };
     let done = file.read(work);
     if done.as_ref().is_err_and(|fault| !fault.is_busy()) {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::{fault::Fault, strangers::Stranger};
-use crate::{Roster, identity::Look, stranger::shell_word};
+use super::{foreign_leases::ForeignLease, sqlite_fault::SqliteFault};
+use crate::{Roster, foreign_candidate::shell_quote, identity::ObservedStore};
 use soloist_heart::{Group, LeaderKey, LeaseId, Token, clock::BootTime};
 
 /// A candidate's row, as far as its place in the queue goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum CandidatePosition {
     /// It leads.
     First,
     /// Others stand before it.
@@ -20,7 +20,10 @@ pub(super) enum Place {
 }
 
 /// Where the candidate of `token` stands.
-pub(super) fn place(connection: &Connection, token: Token) -> Result<Place, Fault> {
+pub(super) fn candidate_position(
+    connection: &Connection,
+    token: Token,
+) -> Result<CandidatePosition, SqliteFault> {
     let sql = "SELECT EXISTS (SELECT 1 FROM candidates AS other
                               WHERE other.cluster = own.cluster AND other.grp = own.grp
                                 AND other.create_revision < own.create_revision)
@@ -28,40 +31,43 @@ pub(super) fn place(connection: &Connection, token: Token) -> Result<Place, Faul
     let behind =
         connection.prepare_cached(sql)?.query_row([token.0], |row| row.get(0)).optional()?;
     Ok(match behind {
-        None => Place::Gone,
-        Some(true) => Place::Behind,
-        Some(false) => Place::First,
+        None => CandidatePosition::Gone,
+        Some(true) => CandidatePosition::Behind,
+        Some(false) => CandidatePosition::First,
     })
 }
 
 /// Whether `lease` is there.
-pub(super) fn knows(connection: &Connection, lease: LeaseId) -> Result<bool, Fault> {
+pub(super) fn knows(connection: &Connection, lease: LeaseId) -> Result<bool, SqliteFault> {
     let sql = "SELECT EXISTS (SELECT 1 FROM leases WHERE id = ?1)";
     Ok(connection.prepare_cached(sql)?.query_row([lease.0], |row| row.get(0))?)
 }
 
 /// When the first lease of the clock `boot` ends; [`BootTime::NEVER`] without any.
-pub(super) fn first_expiry(connection: &Connection, boot: &str) -> Result<BootTime, Fault> {
+pub(super) fn first_expiry(connection: &Connection, boot: &str) -> Result<BootTime, SqliteFault> {
     let sql = "SELECT min(expires) FROM leases WHERE boot = ?1";
     let first: Option<i64> = connection.prepare_cached(sql)?.query_row([boot], |row| row.get(0))?;
     Ok(first.map_or(BootTime::NEVER, |at| BootTime::from_nanos(at.unsigned_abs())))
 }
 
 /// The leases of other clocks than `boot`.
-pub(super) fn strangers(connection: &Connection, boot: &str) -> Result<Vec<Stranger>, Fault> {
+pub(super) fn foreign_leases(
+    connection: &Connection,
+    boot: &str,
+) -> Result<Vec<ForeignLease>, SqliteFault> {
     let sql = "SELECT id, expires, ttl FROM leases WHERE boot <> ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let stranger = |row: &Row<'_>| {
         let ttl = Duration::from_nanos(row.get::<_, i64>(2)?.unsigned_abs());
-        Ok(Stranger { lease: LeaseId(row.get(0)?), expires: row.get(1)?, ttl })
+        Ok(ForeignLease { lease: LeaseId(row.get(0)?), expires: row.get(1)?, ttl })
     };
     Ok(statement.query_map([boot], stranger)?.collect::<Result<_, _>>()?)
 }
 
 /// Which store this is, and how far its history goes: what a roster shows of it, and state.
-pub(super) fn look(connection: &Connection) -> Result<Look, Fault> {
+pub(super) fn observed_store(connection: &Connection) -> Result<ObservedStore, SqliteFault> {
     let sql = "SELECT revision + version, (SELECT identity FROM identity) FROM counter, versions";
-    let look = |row: &Row<'_>| Ok(Look { revision: row.get(0)?, identity: row.get(1)? });
+    let look = |row: &Row<'_>| Ok(ObservedStore { revision: row.get(0)?, identity: row.get(1)? });
     Ok(connection.prepare_cached(sql)?.query_row([], look)?)
 }
 
@@ -70,7 +76,7 @@ pub(super) fn member(
     tx: &Transaction<'_>,
     cluster: &str,
     name: &str,
-) -> Result<Option<(LeaseId, String)>, Fault> {
+) -> Result<Option<(LeaseId, String)>, SqliteFault> {
     let sql = "SELECT lease, value FROM members WHERE cluster = ?1 AND name = ?2";
     let entry = |row: &Row<'_>| Ok((LeaseId(row.get(0)?), row.get(1)?));
     Ok(tx.prepare_cached(sql)?.query_row([cluster, name], entry).optional()?)
@@ -81,13 +87,13 @@ pub(super) fn note(
     tx: &Transaction<'_>,
     cluster: &str,
     name: &str,
-) -> Result<Option<Vec<u8>>, Fault> {
+) -> Result<Option<Vec<u8>>, SqliteFault> {
     let sql = "SELECT value FROM notes WHERE cluster = ?1 AND name = ?2";
     Ok(tx.prepare_cached(sql)?.query_row([cluster, name], |row| row.get(0)).optional()?)
 }
 
 /// The cluster at one revision, which only a transaction sees.
-pub(super) fn roster(tx: &Transaction<'_>, cluster: &str) -> Result<Roster, Fault> {
+pub(super) fn roster(tx: &Transaction<'_>, cluster: &str) -> Result<Roster, SqliteFault> {
     let revision = tx.query_row("SELECT revision FROM counter", [], |row| row.get(0))?;
     let mut roster = Roster { revision, ..Roster::default() };
     candidates(tx, cluster, &mut roster)?;
@@ -96,7 +102,7 @@ pub(super) fn roster(tx: &Transaction<'_>, cluster: &str) -> Result<Roster, Faul
     Ok(roster)
 }
 
-fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
+fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), SqliteFault> {
     // Without a lease stands what somebody put there by hand.
     let sql = "SELECT grp, coalesce(leases.id, 0), create_revision, value
                FROM candidates LEFT JOIN leases ON leases.id = lease
@@ -114,7 +120,7 @@ fn candidates(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<()
 
 /// The command that takes a candidate away.
 fn removal(file: &Connection, token: Token) -> String {
-    let path = shell_word(file.path().unwrap_or_default().as_bytes());
+    let path = shell_quote(file.path().unwrap_or_default().as_bytes());
     format!("sqlite3 {path} 'DELETE FROM candidates WHERE create_revision = {token}'")
 }
 
@@ -123,7 +129,7 @@ pub(super) fn leader_key(group: &Group, lease: LeaseId, token: Token) -> LeaderK
     LeaderKey { group: group.clone(), key: format!("{group}/{lease}").into(), token, lease }
 }
 
-fn members(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
+fn members(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), SqliteFault> {
     let sql = "SELECT name, coalesce(leases.id, 0), value
                FROM members LEFT JOIN leases ON leases.id = lease WHERE cluster = ?1";
     let mut members = tx.prepare_cached(sql)?;
@@ -135,7 +141,7 @@ fn members(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), F
     Ok(())
 }
 
-fn notes(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), Fault> {
+fn notes(tx: &Transaction<'_>, cluster: &str, to: &mut Roster) -> Result<(), SqliteFault> {
     let mut notes = tx.prepare_cached("SELECT name, value FROM notes WHERE cluster = ?1")?;
     let mut rows = notes.query([cluster])?;
     while let Some(row) = rows.next()? {

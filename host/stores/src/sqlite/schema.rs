@@ -5,9 +5,9 @@ use std::{io, path::Path, time::Duration};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::{
-    fault::Fault,
-    home,
-    presence::{self, Connected},
+    database_path,
+    marked_connection::{self, MarkedConnection},
+    sqlite_fault::SqliteFault,
 };
 
 /// Marks the file as soloist's: "SOLO" (SQLite: `PRAGMA application_id`).
@@ -129,11 +129,12 @@ const IDENTITY: &str = "
 const STEPS: [&str; VERSION as usize] = [TABLES, STATE, NOTES, CASTS, IDENTITY];
 
 /// Opens the file at `path`, or makes it. Its calls wait `busy` for another process's lock.
-pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connected, Fault> {
-    presence::connect(path, busy, |real| attempt(real, busy)).map_err(|fault| explain(path, fault))
+pub(super) fn connect(path: &Path, busy: Duration) -> Result<MarkedConnection, SqliteFault> {
+    marked_connection::connect(path, busy, |real| attempt(real, busy))
+        .map_err(|fault| explain(path, fault))
 }
 
-fn attempt(path: &Path, busy: Duration) -> Result<Connection, Fault> {
+fn attempt(path: &Path, busy: Duration) -> Result<Connection, SqliteFault> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(busy)?;
     // Ours before anything is written: WAL mode changes the file.
@@ -144,7 +145,7 @@ fn attempt(path: &Path, busy: Duration) -> Result<Connection, Fault> {
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
-        return Err(Fault::refused(format!(
+        return Err(SqliteFault::refused(format!(
             "{} is on a file system without shared memory (SQLite stays in mode `{mode}`): name \
              a file on a local disk in `store`",
             path.display()
@@ -162,26 +163,26 @@ fn attempt(path: &Path, busy: Duration) -> Result<Connection, Fault> {
 
 /// The version of the tables that are there, 0 without any; refuses what is
 /// another's, or too new.
-fn recognise(connection: &Connection, path: &Path) -> Result<i32, Fault> {
+fn recognise(connection: &Connection, path: &Path) -> Result<i32, SqliteFault> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let objects: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (number("application_id")?, number("user_version")?, objects) {
         (APPLICATION_ID, version @ 1..=VERSION, _) => Ok(version),
-        (APPLICATION_ID, newer, _) => Err(Fault::refused(format!(
+        (APPLICATION_ID, newer, _) => Err(SqliteFault::refused(format!(
             "{} was written by a newer soloist (schema {newer}, this one knows {VERSION}): \
              run that version, or name another file in `store`",
             path.display()
         ))),
         (0, 0, 0) => Ok(0),
-        _ => Err(Fault::refused(format!(
+        _ => Err(SqliteFault::refused(format!(
             "{} is a database of another application: name another file in `store`",
             path.display()
         ))),
     }
 }
 
-fn make(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
+fn make(connection: &mut Connection, path: &Path) -> Result<(), SqliteFault> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have made them while this one waited for the lock.
     let found = usize::try_from(recognise(&tx, path)?).unwrap_or_default();
@@ -194,30 +195,30 @@ fn make(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
 }
 
 /// Tells what waiting cannot mend, and what to do about it.
-fn explain(path: &Path, fault: Fault) -> Fault {
+fn explain(path: &Path, fault: SqliteFault) -> SqliteFault {
     let file = path.display();
     match fault {
-        Fault::Sqlite(error) => match problem(path, &error) {
-            Some(problem) => Fault::Refused { problem, source: Some(error.into()) },
-            None => Fault::Sqlite(error),
+        SqliteFault::Sqlite(error) => match problem(path, &error) {
+            Some(problem) => SqliteFault::Refused { problem, source: Some(error.into()) },
+            None => SqliteFault::Sqlite(error),
         },
-        Fault::Open(error) => match error.kind() {
-            io::ErrorKind::NotFound if !home::folder(path).is_dir() => {
-                Fault::Refused { problem: no_folder(path), source: Some(error.into()) }
+        SqliteFault::Open(error) => match error.kind() {
+            io::ErrorKind::NotFound if !database_path::parent_folder(path).is_dir() => {
+                SqliteFault::Refused { problem: no_folder(path), source: Some(error.into()) }
             }
             io::ErrorKind::PermissionDenied
             | io::ErrorKind::ReadOnlyFilesystem
             | io::ErrorKind::IsADirectory => {
-                Fault::Refused { problem: not_writable(path), source: Some(error.into()) }
+                SqliteFault::Refused { problem: not_writable(path), source: Some(error.into()) }
             }
-            _ => Fault::Open(error),
+            _ => SqliteFault::Open(error),
         },
-        Fault::Lock(error) => {
+        SqliteFault::Lock(error) => {
             let problem = format!(
                 "{file} cannot be locked in parts, by which hosts notice each other: name a file \
                  on a local disk of Linux in `store`"
             );
-            Fault::Refused { problem, source: Some(error.into()) }
+            SqliteFault::Refused { problem, source: Some(error.into()) }
         }
         fault => fault,
     }
@@ -232,7 +233,7 @@ fn problem(path: &Path, error: &rusqlite::Error) -> Option<String> {
         ErrorCode::DatabaseCorrupt => format!(
             "{file} is damaged: stop every host of the cluster and remove it; it is made anew"
         ),
-        ErrorCode::CannotOpen if !home::folder(path).is_dir() => no_folder(path),
+        ErrorCode::CannotOpen if !database_path::parent_folder(path).is_dir() => no_folder(path),
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => {
             not_writable(path)
         }
@@ -241,7 +242,7 @@ fn problem(path: &Path, error: &rusqlite::Error) -> Option<String> {
 }
 
 fn no_folder(path: &Path) -> String {
-    let (file, folder) = (path.display(), home::folder(path).display());
+    let (file, folder) = (path.display(), database_path::parent_folder(path).display());
     format!("{file} cannot be made, its folder is missing: create {folder}")
 }
 

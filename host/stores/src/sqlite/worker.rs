@@ -24,16 +24,16 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
-    bell::Bell,
-    fault::Fault,
-    file::File,
-    readers::Readers,
-    source::Source,
-    turns::{Turns, Work, Write},
-    waiting::{Campaign, Waiting, Watcher},
+    change_listener::ChangeListener,
+    file::SqliteFile,
+    readers::SqliteReaders,
+    sqlite_config::SqliteConfig,
+    sqlite_fault::SqliteFault,
+    waiters::{RosterWatcher, SqliteCampaign, Waiters},
+    write_queue::{FileWork, QueuedWrite, WriteQueue},
 };
 use soloist_heart::{Group, LeaderKey, LeaseId, Token, clock::BootTime};
-use soloist_telemetry::repeats::Repeats;
+use soloist_telemetry::log_throttle::LogThrottle;
 use soloist_text::with_causes;
 
 /// How often the worker looks although nothing was heard: file systems without
@@ -41,26 +41,26 @@ use soloist_text::with_causes;
 pub(super) const POLL: Duration = Duration::from_millis(250);
 
 /// What the worker is told.
-pub(super) enum Message {
+pub(super) enum WorkerMessage {
     /// Carry this out.
-    Work(Work),
+    Work(FileWork),
     /// Carry this out in its turn.
-    Write(Write),
+    Write(QueuedWrite),
     /// Stand for election and answer when it is won.
     Campaign {
         group: Group,
         lease: LeaseId,
         value: String,
-        reply: oneshot::Sender<Result<LeaderKey, Fault>>,
+        reply: oneshot::Sender<Result<LeaderKey, SqliteFault>>,
     },
     /// Take back a win that nobody came for.
     Withdraw(Token),
     /// Send the present roster, and each later one.
-    Watch(oneshot::Sender<Result<Watcher, Fault>>),
+    Watch(oneshot::Sender<Result<RosterWatcher, SqliteFault>>),
     /// Tell when the lease, which was granted here, is not to be relied on any more.
-    Attend { lease: LeaseId, reply: oneshot::Sender<Fault> },
+    WatchSession { lease: LeaseId, reply: oneshot::Sender<SqliteFault> },
     /// Look whether something has changed.
-    Look,
+    CheckChanges,
     /// End.
     Stop,
 }
@@ -70,26 +70,29 @@ pub(super) enum Message {
 const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// The running worker. It ends when this is dropped.
-pub(super) struct Handle {
-    inbox: Sender<Message>,
+pub(super) struct WorkerHandle {
+    inbox: Sender<WorkerMessage>,
     thread: Option<JoinHandle<()>>,
     /// Disconnected when the thread has ended.
     ended: Mutex<Receiver<()>>,
 }
 
-impl Handle {
-    pub(super) fn start(source: Source, readers: Arc<Readers>) -> Result<Self, Fault> {
+impl WorkerHandle {
+    pub(super) fn start(
+        source: SqliteConfig,
+        readers: Arc<SqliteReaders>,
+    ) -> Result<Self, SqliteFault> {
         let (inbox, messages) = channel();
-        let worker = Worker {
+        let worker = SqliteWorker {
             source,
             readers,
             bell: inbox.clone(),
             file: None,
-            waiting: Waiting::default(),
-            turns: Turns::new(),
+            waiting: Waiters::default(),
+            turns: WriteQueue::new(),
             linked: false,
-            trouble: Repeats::default(),
-            deaf: Repeats::default(),
+            trouble: LogThrottle::default(),
+            deaf: LogThrottle::default(),
         };
         let (runs, ended) = channel();
         let thread = thread::Builder::new()
@@ -98,21 +101,21 @@ impl Handle {
                 worker.run(&messages);
                 drop::<Sender<()>>(runs);
             })
-            .map_err(Fault::Start)?;
+            .map_err(SqliteFault::Start)?;
         Ok(Self { inbox, thread: Some(thread), ended: Mutex::new(ended) })
     }
 
     /// Tells the worker. One that has ended drops the message, and with it whatever would answer.
-    pub(super) fn tell(&self, message: Message) {
+    pub(super) fn send(&self, message: WorkerMessage) {
         let _ = self.inbox.send(message);
     }
 }
 
-impl Drop for Handle {
+impl Drop for WorkerHandle {
     /// Waits for the work in hand, so that the file is closed when the store is; but not for
     /// ever.
     fn drop(&mut self) {
-        self.tell(Message::Stop);
+        self.send(WorkerMessage::Stop);
         let ended = self.ended.get_mut();
         if ended.recv_timeout(LAST_WORK) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(
@@ -127,35 +130,35 @@ impl Drop for Handle {
     }
 }
 
-struct Worker {
-    source: Source,
-    readers: Arc<Readers>,
-    bell: Sender<Message>,
-    file: Option<(File, Option<Bell>)>,
-    waiting: Waiting,
-    turns: Turns,
+struct SqliteWorker {
+    source: SqliteConfig,
+    readers: Arc<SqliteReaders>,
+    bell: Sender<WorkerMessage>,
+    file: Option<(SqliteFile, Option<ChangeListener>)>,
+    waiting: Waiters,
+    turns: WriteQueue,
     /// Whether it was told that the file has other names.
     linked: bool,
     /// What is the matter with the file.
-    trouble: Repeats,
+    trouble: LogThrottle,
     /// Nothing tells of others' changes.
-    deaf: Repeats,
+    deaf: LogThrottle,
 }
 
-impl Worker {
-    fn run(mut self, messages: &Receiver<Message>) {
+impl SqliteWorker {
+    fn run(mut self, messages: &Receiver<WorkerMessage>) {
         loop {
-            match messages.recv_timeout(self.patience()) {
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(message) => self.carry_out(message),
+            match messages.recv_timeout(self.wait_time()) {
+                Ok(WorkerMessage::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => self.write(),
             }
-            self.settle();
+            self.bring_up_to_date();
         }
     }
 
     /// Until the next lease runs out or the next write may be made, at most [`POLL`].
-    fn patience(&mut self) -> Duration {
+    fn wait_time(&mut self) -> Duration {
         let expiry = self.file.as_ref().and_then(|(file, _)| file.first_expiry().ok());
         let next = expiry.unwrap_or(BootTime::NEVER).min(self.turns.next_at());
         next.since(BootTime::now()).min(POLL)
@@ -167,77 +170,79 @@ impl Worker {
         if began < self.turns.next_at() {
             return;
         }
-        if let Some(Write { work, .. }) = self.turns.next() {
+        if let Some(QueuedWrite { work, .. }) = self.turns.next() {
             work(self.file());
             self.turns.rest(BootTime::now().since(began));
         }
     }
 
-    fn carry_out(&mut self, message: Message) {
+    fn handle(&mut self, message: WorkerMessage) {
         match message {
-            Message::Work(work) => work(self.file()),
-            Message::Write(write) => self.turns.push(write),
-            Message::Campaign { group, lease, value, reply } => {
+            WorkerMessage::Work(work) => work(self.file()),
+            WorkerMessage::Write(write) => self.turns.push(write),
+            WorkerMessage::Campaign { group, lease, value, reply } => {
                 match self.file().and_then(|file| file.stand(&group, lease, &value)) {
-                    Ok(token) => self.waiting.stands(Campaign { group, lease, token, reply }),
+                    Ok(token) => {
+                        self.waiting.add_campaign(SqliteCampaign { group, lease, token, reply })
+                    }
                     // Whoever asked may have left; then nothing stands.
                     Err(fault) => drop(reply.send(Err(fault))),
                 }
             }
-            Message::Withdraw(token) => self.waiting.withdraw(token),
-            Message::Watch(reply) => {
+            WorkerMessage::Withdraw(token) => self.waiting.withdraw(token),
+            WorkerMessage::Watch(reply) => {
                 // A lease that has run out and cannot be cleared away would show a host that
                 // is gone.
-                let swept = |file: &mut File| sweep(file).and_then(|()| file.roster());
+                let swept = |file: &mut SqliteFile| sweep(file).and_then(|()| file.roster());
                 let roster = self.file().and_then(swept);
-                drop(reply.send(roster.map(|roster| self.waiting.watch(roster))));
+                drop(reply.send(roster.map(|roster| self.waiting.add_watcher(roster))));
             }
-            Message::Attend { lease, reply } => {
+            WorkerMessage::WatchSession { lease, reply } => {
                 match &self.file {
-                    Some((file, _)) if file.has_granted(lease) => self.waiting.attend(reply),
+                    Some((file, _)) if file.has_granted(lease) => self.waiting.add_session(reply),
                     // It was lost before this was asked.
-                    _ => drop(reply.send(Fault::Lost)),
+                    _ => drop(reply.send(SqliteFault::Lost)),
                 }
             }
-            Message::Look | Message::Stop => {}
+            WorkerMessage::CheckChanges | WorkerMessage::Stop => {}
         }
     }
 
     /// Brings everybody who waits up to date with the file.
-    fn settle(&mut self) {
+    fn bring_up_to_date(&mut self) {
         let Some((file, _)) = &mut self.file else {
             return;
         };
-        match settle(file, &mut self.waiting) {
+        match bring_up_to_date(file, &mut self.waiting) {
             Ok(()) => {
                 let path = self.source.path.display();
                 self.trouble.over(|told| {
                     tracing::info!(%path, "the store's file is well again{told}");
                 });
-                self.look_at_names();
+                self.check_links();
             }
             // Another process holds the lock; the next look is soon.
             Err(fault) if fault.is_busy() => tracing::debug!(%fault, "the store's file is busy"),
-            Err(fault) => self.lose(&fault),
+            Err(fault) => self.drop_file(&fault),
         }
     }
 
     /// Lets go of the file, and tells everybody who waits.
-    fn lose(&mut self, fault: &Fault) {
+    fn drop_file(&mut self, fault: &SqliteFault) {
         let (text, path) = (with_causes(fault), self.source.path.display());
         self.trouble.said(&text, |told| tracing::warn!(%path, "the store's file: {text}{told}"));
         // First: to close it may take as long as its disk does.
         self.waiting.fail(fault);
-        if let (Fault::Parted, Some((file, _))) = (fault, &self.file) {
-            file.save();
+        if let (SqliteFault::LogReplaced, Some((file, _))) = (fault, &self.file) {
+            file.checkpoint();
         }
         self.file = None;
-        self.readers.close_strayed();
+        self.readers.close_replaced();
     }
 
     /// A name that was added does no harm yet; but nobody can start any more.
-    fn look_at_names(&mut self) {
-        let names = self.file.as_ref().and_then(|(file, _)| file.names().ok()).unwrap_or(1);
+    fn check_links(&mut self) {
+        let names = self.file.as_ref().and_then(|(file, _)| file.link_count().ok()).unwrap_or(1);
         if names > 1 && !self.linked {
             tracing::warn!(
                 path = %self.source.path.display(),
@@ -249,24 +254,26 @@ impl Worker {
     }
 
     /// The file: opened if it is not, and again if it was replaced.
-    fn file(&mut self) -> Result<&mut File, Fault> {
-        if let Some(Err(fault)) = self.file.as_ref().map(|(file, _)| file.same()) {
-            self.lose(&fault);
+    fn file(&mut self) -> Result<&mut SqliteFile, SqliteFault> {
+        if let Some(Err(fault)) = self.file.as_ref().map(|(file, _)| file.check_same()) {
+            self.drop_file(&fault);
             return Err(fault);
         }
         if self.file.is_none() {
-            self.readers.close_strayed();
+            self.readers.close_replaced();
             self.file = Some(self.open()?);
         }
-        self.file.as_mut().map(|(file, _)| file).ok_or(Fault::Closed)
+        self.file.as_mut().map(|(file, _)| file).ok_or(SqliteFault::Closed)
     }
 
-    fn open(&self) -> Result<(File, Option<Bell>), Fault> {
-        let file = File::open(&self.source)?;
+    fn open(&self) -> Result<(SqliteFile, Option<ChangeListener>), SqliteFault> {
+        let file = SqliteFile::open(&self.source)?;
         let inbox = self.bell.clone();
-        let bell = Bell::listen(file.path(), move || drop(inbox.send(Message::Look)));
+        let bell = ChangeListener::listen(file.path(), move || {
+            drop(inbox.send(WorkerMessage::CheckChanges))
+        });
         let bell = bell.inspect_err(|error| {
-            self.deaf.happened(|told| {
+            self.deaf.report(|told| {
                 tracing::warn!(%error, "no file notifications: others' changes are seen {POLL:?} late{told}");
             });
         });
@@ -275,18 +282,20 @@ impl Worker {
 }
 
 /// Clears away what has run out.
-fn sweep(file: &mut File) -> Result<(), Fault> {
+fn sweep(file: &mut SqliteFile) -> Result<(), SqliteFault> {
     if file.first_expiry()? <= BootTime::now() { file.sweep() } else { Ok(()) }
 }
 
-fn settle(file: &mut File, waiting: &mut Waiting) -> Result<(), Fault> {
-    file.same()?;
-    file.look_at_strangers()?;
+fn bring_up_to_date(file: &mut SqliteFile, waiting: &mut Waiters) -> Result<(), SqliteFault> {
+    file.check_same()?;
+    file.observe_foreign_leases()?;
     sweep(file)?;
-    waiting.withdraw_left(file)?;
+    waiting.withdraw_abandoned(file)?;
     if file.changed()? {
         // An unread change must be looked at again.
-        file.look().and_then(|()| waiting.tell(file)).inspect_err(|_| file.forget())?;
+        file.check_identity()
+            .and_then(|()| waiting.notify_all(file))
+            .inspect_err(|_| file.mark_changed())?;
     }
     Ok(())
 }
@@ -298,16 +307,16 @@ mod tests {
     #[test]
     fn work_that_does_not_come_back_is_not_waited_for() {
         let folder = tempfile::tempdir().unwrap();
-        let source = Source {
+        let source = SqliteConfig {
             path: folder.path().join("a.db"),
             cluster: "test".into(),
-            memory: Arc::default(),
+            history: Arc::default(),
             busy: Duration::from_millis(100),
         };
-        let worker = Handle::start(source, Arc::default()).unwrap();
+        let worker = WorkerHandle::start(source, Arc::default()).unwrap();
         let (end, hangs) = channel::<()>();
         let (began, begins) = channel();
-        worker.tell(Message::Work(Box::new(move |_| {
+        worker.send(WorkerMessage::Work(Box::new(move |_| {
             let _ = began.send(());
             let _ = hangs.recv();
         })));

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::{StreamExt, future::join_all, stream};
 use soloist_heart::clock::BootTime;
 use soloist_stores::{
-    ANSWER_MAX, Again, CastKey, CastState, Claimer, ERROR_MAX, PAYLOAD_MAX, StoreError,
+    ANSWER_MAX, CastClaimer, CastKey, CastRetry, CastState, ERROR_MAX, PAYLOAD_MAX, StoreError,
 };
 
 use self::rig::{Host, KEEP, LIMIT, is_conflict, order};
@@ -60,7 +60,7 @@ pub(crate) async fn a_claim_that_was_made_is_got_again(world: &World) {
     // As whoever has lost the answer does.
     let again = soon(host.casts.claim(&host.by, &seen)).await.unwrap().unwrap();
     assert_eq!(first, again);
-    let another = Claimer { ticket: 2, ..host.by.clone() };
+    let another = CastClaimer { ticket: 2, ..host.by.clone() };
     assert_eq!(soon(host.casts.claim(&another, &seen)).await.unwrap(), None);
     assert_eq!(soon(other.casts.claim(&other.by, &seen)).await.unwrap(), None);
     soon(host.casts.done(&again.0, &answer("1"), KEEP)).await.unwrap();
@@ -87,8 +87,8 @@ pub(crate) async fn a_claim_goes_with_its_lease(world: &World) {
         let heirs = heir.take(&key).await;
         assert_eq!(heirs.head.attempts, 2);
         assert!(is_conflict(&soon(dies.casts.done(&claim, &answer("late"), KEEP)).await));
-        assert!(is_conflict(&soon(dies.casts.bury(&claim, "late")).await));
-        assert!(is_conflict(&soon(dies.casts.again(&claim, &Again::default())).await));
+        assert!(is_conflict(&soon(dies.casts.mark_dead(&claim, "late")).await));
+        assert!(is_conflict(&soon(dies.casts.again(&claim, &CastRetry::default())).await));
         soon(heir.casts.done(&heirs, &answer("heir"), KEEP)).await.unwrap();
         let Some(CastState::Done(_, found)) = heir.look(&key).await else { panic!("not done") };
         assert_eq!(found, answer("heir"));
@@ -100,8 +100,8 @@ pub(crate) async fn what_is_stale_is_not_claimed(world: &World) {
     let key = host.put("t").await;
     let seen = host.queue().await.casts.remove(&key).unwrap();
     let first = host.take(&key).await;
-    soon(host.casts.again(&first, &Again::default())).await.unwrap();
-    let by = Claimer { ticket: 7, ..host.by.clone() };
+    soon(host.casts.again(&first, &CastRetry::default())).await.unwrap();
+    let by = CastClaimer { ticket: 7, ..host.by.clone() };
     assert_eq!(soon(host.casts.claim(&by, &seen)).await.unwrap(), None, "of an earlier head");
     // The same host, and the same lease, but another claim.
     let second = host.take(&key).await;
@@ -117,19 +117,19 @@ pub(crate) async fn attempts_are_counted_and_errors_kept(world: &World) {
     let key = host.put("t").await;
     let wait = Duration::from_millis(1500);
     let error = Some(format!("{}é", "e".repeat(ERROR_MAX)));
-    let failed = Again { wait, error, counted: true };
+    let failed = CastRetry { wait, error, counted: true };
     let claim = host.take(&key).await;
     soon(host.casts.again(&claim, &failed)).await.unwrap();
     let head = host.queue().await.casts.remove(&key).unwrap().head;
     assert_eq!((head.attempts, head.wait), (1, 1500));
     assert_eq!(head.error.unwrap().len(), ERROR_MAX);
-    soon(host.casts.again(&host.take(&key).await, &Again::default())).await.unwrap();
+    soon(host.casts.again(&host.take(&key).await, &CastRetry::default())).await.unwrap();
     let head = host.queue().await.casts.remove(&key).unwrap().head;
     assert_eq!((head.attempts, head.wait), (1, 0), "it was no attempt");
     for attempts in [2, 3, 3] {
         let claim = host.take(&key).await;
         assert_eq!(claim.head.attempts, attempts);
-        let counted = Again { counted: true, ..Again::default() };
+        let counted = CastRetry { counted: true, ..CastRetry::default() };
         soon(host.casts.again(&claim, &counted)).await.unwrap();
     }
     assert!(host.queue().await.casts[&key].head.is_spent());
@@ -176,9 +176,9 @@ pub(crate) async fn many_dead_letters_are_purged(world: &World) {
     let queue = host.queue().await;
     assert_eq!(queue.casts.len(), 120);
     for (i, key) in keys.iter().enumerate() {
-        let by = Claimer { ticket: i as u64, ..host.by.clone() };
+        let by = CastClaimer { ticket: i as u64, ..host.by.clone() };
         let claim = soon(host.casts.claim(&by, &queue.casts[key])).await.unwrap().unwrap().0;
-        soon(host.casts.bury(&claim, "dead")).await.unwrap();
+        soon(host.casts.mark_dead(&claim, "dead")).await.unwrap();
     }
     assert_eq!(host.dead("t").await.len(), 120);
     assert_eq!(soon(host.casts.purge_all("t")).await.unwrap(), 120);
@@ -260,16 +260,16 @@ pub(crate) async fn the_queue_is_followed_change_by_change(world: &World) {
         for ticket in 0..25 {
             let key = host.put(["t", "u"][random.usize(..2)]).await;
             let seen = host.queue().await.casts.remove(&key);
-            let by = Claimer { ticket, ..host.by.clone() };
+            let by = CastClaimer { ticket, ..host.by.clone() };
             let Some(seen) = seen else { panic!("{key} is not queued") };
             let (claim, _) = soon(host.casts.claim(&by, &seen)).await.unwrap().unwrap();
-            let counted = Again { counted: true, ..Again::default() };
+            let counted = CastRetry { counted: true, ..CastRetry::default() };
             match random.u8(..5) {
                 0 => soon(host.casts.done(&claim, &answer(""), KEEP)).await.unwrap(),
                 1 => soon(host.casts.again(&claim, &counted)).await.unwrap(),
-                2 => soon(host.casts.bury(&claim, "no")).await.unwrap(),
+                2 => soon(host.casts.mark_dead(&claim, "no")).await.unwrap(),
                 3 => {
-                    soon(host.casts.bury(&claim, "no")).await.unwrap();
+                    soon(host.casts.mark_dead(&claim, "no")).await.unwrap();
                     assert!(soon(host.casts.replay(&key)).await.unwrap());
                 }
                 _ => {}
@@ -294,7 +294,7 @@ pub(crate) async fn what_is_purged_between_two_looks_has_left(world: &World) {
     let mut follower = host.queue().await;
     assert!(follower.casts.contains_key(&gone));
     // Nobody looks meanwhile: a watch is read when it is asked.
-    soon(host.casts.bury(&host.take(&gone).await, "no")).await.unwrap();
+    soon(host.casts.mark_dead(&host.take(&gone).await, "no")).await.unwrap();
     assert!(soon(host.casts.purge(&gone)).await.unwrap());
     let last = host.put("t").await;
     follower.until(|queue| queue.casts.contains_key(&last)).await;
@@ -337,7 +337,7 @@ pub(crate) async fn the_roster_does_not_show_casts(world: &World) {
     let own = Host::of(world, "b").await;
     for _ in 0..20 {
         let key = own.put("t").await;
-        soon(own.casts.bury(&own.take(&key).await, "no")).await.unwrap();
+        soon(own.casts.mark_dead(&own.take(&key).await, "no")).await.unwrap();
         assert!(soon(own.casts.purge(&key)).await.unwrap());
     }
     // This is what the watch was for.

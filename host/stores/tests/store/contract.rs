@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use soloist_heart::{Group, LeaseId, clock::BootTime};
 use soloist_stores::{
-    Candidate, Drain, Member, Note, Notes, Order, Pause, Removal, Roster, StoreError, Topic,
-    Whereabouts,
+    Candidate, Drain, Member, Note, NoteTopic, Notes, OperatorOrder, Pause, ProcessLocation,
+    Removal, Roster, StoreError,
 };
 
 use crate::world::{Host, LONG, World, next, queue, soon};
@@ -224,7 +224,7 @@ pub(crate) async fn a_name_is_one_session_s(world: &World) {
         joined => panic!("{joined:?}"),
     }
     // Nor does the same address make it the same host, on another machine.
-    let there = Member { machine: "n".into(), process: Whereabouts::own(), ..other.member() };
+    let there = Member { machine: "n".into(), process: ProcessLocation::own(), ..other.member() };
     let taken = soon(other.store.join(other.lease, &there)).await;
     assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
     // Whose it is may say something else of itself.
@@ -240,9 +240,9 @@ pub(crate) async fn a_name_is_one_session_s(world: &World) {
 
 pub(crate) async fn a_host_that_comes_back_has_its_name(world: &World) {
     let (former, host) = (world.host("a").await, world.host("a").await);
-    let own = Whereabouts::own();
+    let own = ProcessLocation::own();
     // Its number was given to this process since.
-    let dead = Whereabouts { began: own.began - 1, ..own.clone() };
+    let dead = ProcessLocation { began: own.began - 1, ..own.clone() };
     let was = Member { process: dead, ..former.member() };
     soon(former.store.join(former.lease, &was)).await.unwrap();
     let is = Member { process: own, url: "http://a:2".into(), ..host.member() };
@@ -256,7 +256,7 @@ pub(crate) async fn a_host_that_comes_back_has_its_name(world: &World) {
 
 pub(crate) async fn an_earlier_session_of_the_same_host_gives_way(world: &World) {
     let (before, now) = (world.host("a").await, world.host("a").await);
-    let says = Member { process: Whereabouts::own(), ..before.member() };
+    let says = Member { process: ProcessLocation::own(), ..before.member() };
     soon(before.store.join(before.lease, &says)).await.unwrap();
     // Another host of that name, be it in the same process, has begun at another time.
     let other = Member { joined: says.joined + 1, ..says.clone() };
@@ -271,10 +271,10 @@ pub(crate) async fn a_removed_host_does_not_join(world: &World) {
     let (host, other) = (world.host("a").await, world.host("b").await);
     let former = host.lease;
     soon(host.store.join(former, &host.member())).await.unwrap();
-    let order = Order { by: "ada".into(), reason: "new disks".into(), since: 7 };
+    let order = OperatorOrder { by: "ada".into(), reason: "new disks".into(), since: 7 };
     let removal = Removal { order };
-    let topic = Topic::Removal("a".into());
-    soon(other.store.note(&topic, &Note::Removal(removal.clone()))).await.unwrap();
+    let topic = NoteTopic::Removal("a".into());
+    soon(other.store.write_note(&topic, &Note::Removal(removal.clone()))).await.unwrap();
     let roster = other.roster(|roster| !roster.notes.removed.is_empty()).await;
     assert_eq!(roster.notes.removed.get("a"), Some(&removal));
     assert!(roster.notes.keeps_out("a") && !roster.notes.keeps_out("b"));
@@ -294,7 +294,7 @@ pub(crate) async fn a_removed_host_does_not_join(world: &World) {
         }
     }
     soon(other.store.join(other.lease, &other.member())).await.unwrap();
-    assert!(soon(other.store.erase(&topic)).await.unwrap());
+    assert!(soon(other.store.erase_note(&topic)).await.unwrap());
     soon(again.store.join(again.lease, &again.member())).await.unwrap();
 }
 
@@ -323,14 +323,14 @@ fn members(roster: &Roster) -> Vec<(LeaseId, Member)> {
 
 pub(crate) async fn notes_stand_until_they_are_erased(world: &World) {
     let (one, other) = (world.host("a").await, world.host("b").await);
-    let order = || Order { by: "ada".into(), reason: "new disks".into(), since: 7 };
+    let order = || OperatorOrder { by: "ada".into(), reason: "new disks".into(), since: 7 };
     let pause = |freeze| Note::Pause(Pause { order: order(), freeze });
     let drain = Drain { order: order() };
-    let group = Topic::Pause(Some(Group::main()));
-    soon(one.store.note(&group, &pause(false))).await.unwrap();
-    soon(one.store.note(&group, &pause(true))).await.unwrap();
-    let drained = Topic::Drain("a".into());
-    soon(one.store.note(&drained, &Note::Drain(drain.clone()))).await.unwrap();
+    let group = NoteTopic::Pause(Some(Group::main()));
+    soon(one.store.write_note(&group, &pause(false))).await.unwrap();
+    soon(one.store.write_note(&group, &pause(true))).await.unwrap();
+    let drained = NoteTopic::Drain("a".into());
+    soon(one.store.write_note(&drained, &Note::Drain(drain.clone()))).await.unwrap();
     // Whoever wrote them may go.
     soon(one.store.revoke(one.lease)).await.unwrap();
     let roster = other.roster(|roster| !roster.notes.drained.is_empty()).await;
@@ -342,12 +342,12 @@ pub(crate) async fn notes_stand_until_they_are_erased(world: &World) {
     assert_eq!(roster.notes.drained.get("a"), Some(&drain));
     let mut rosters = soon(other.store.watch()).await.unwrap();
     for topic in [&group, &drained] {
-        assert!(soon(other.store.erase(topic)).await.unwrap());
-        assert!(!soon(other.store.erase(topic)).await.unwrap());
+        assert!(soon(other.store.erase_note(topic)).await.unwrap());
+        assert!(!soon(other.store.erase_note(topic)).await.unwrap());
     }
     next(&mut rosters, |roster| *roster.notes == Notes::default()).await;
-    let outside = Topic::Drain("a/b".into());
-    assert!(!soon(one.store.erase(&outside)).await.unwrap_err().is_transient());
+    let outside = NoteTopic::Drain("a/b".into());
+    assert!(!soon(one.store.erase_note(&outside)).await.unwrap_err().is_transient());
 }
 
 pub(crate) async fn whoever_leaves_and_stands_again_stands_last(world: &World) {
@@ -380,10 +380,10 @@ pub(crate) async fn a_watch_shows_what_a_fresh_look_does(world: &World) {
         soon(host.store.join(host.lease, &host.member())).await.unwrap();
         campaigns.push((host.stand().await, host));
     }
-    let known = Topic::Pause(None);
-    let order = Order { by: "ada".into(), reason: String::new(), since: 7 };
+    let known = NoteTopic::Pause(None);
+    let order = OperatorOrder { by: "ada".into(), reason: String::new(), since: 7 };
     let note = Note::Pause(Pause { order, freeze: false });
-    soon(watcher.store.note(&known, &note)).await.unwrap();
+    soon(watcher.store.write_note(&known, &note)).await.unwrap();
     let (gone, left) = (campaigns.remove(1), campaigns);
     soon(gone.1.store.revoke(gone.1.lease)).await.unwrap();
     let key = soon(left[0].1.campaign()).await.unwrap();

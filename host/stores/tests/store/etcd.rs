@@ -202,7 +202,7 @@ async fn what_others_wrote_is_left_out() {
     let roster = soon(rosters.next()).await.unwrap().unwrap();
     assert_eq!((roster.members.len(), roster.groups.len()), (1, 0));
     // But for what stands in a queue: it keeps whoever stands behind it from leading.
-    let strangers = |group| roster.strangers(&Group::from(group)).to_vec();
+    let strangers = |group| roster.foreign_candidates(&Group::from(group)).to_vec();
     let [main] = &strangers("main")[..] else { panic!("{roster:?}") };
     assert_eq!((&*main.key, main.lease), ("/soloist/test/election/main/1", Some(host.lease)));
     let at = endpoints.join(",");

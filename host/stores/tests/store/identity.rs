@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use soloist_stores::{Guard, Mismatch, Store, StoreError};
+use soloist_stores::{Guard, Store, StoreError, StoreMismatch};
 use tokio::sync::watch;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What a store was told to be.
-type Told = watch::Receiver<Option<Mismatch>>;
+type Told = watch::Receiver<Option<StoreMismatch>>;
 
 pub(crate) async fn the_identity_is_made_once(world: &mut World) {
     let stores: Vec<_> = (0..4).map(|_| world.open()).collect();
@@ -29,7 +29,7 @@ pub(crate) async fn the_identity_is_made_once(world: &mut World) {
 }
 
 /// Renews until that is answered, and returns what it hears of the store by then.
-async fn hears(host: &Host, told: &mut Told) -> Mismatch {
+async fn hears(host: &Host, told: &mut Told) -> StoreMismatch {
     let answered = async {
         while host.store.renew(host.lease).await.is_err_and(|error| error.is_transient()) {}
     };

@@ -50,7 +50,7 @@ async fn is_noticed_and_loses_nothing(ends: &[&str]) {
     desk.write("a", &[put("k", "1")]).await.unwrap();
     assert_eq!(desk.value("a", "k").await.unwrap(), "1");
     let lost = [leader.clone(), heir.clone()]
-        .map(|host| tokio::spawn(async move { host.store.lost(host.lease).await }));
+        .map(|host| tokio::spawn(async move { host.store.session_lost(host.lease).await }));
     // What was sent before this is done.
     soon(futures::future::join(leader.store.check(), heir.store.check())).await.0.unwrap();
     let begun = Instant::now();
@@ -140,7 +140,7 @@ async fn who_uses_the_file_with_another_log_ends_every_session_and_keeps_all_out
     // To the end of the test: to close it would drop SQLite's locks.
     let stranger = Stranger::at(path(&world));
     let (store, lease) = (leader.store.clone(), leader.lease);
-    let lost = tokio::spawn(async move { store.lost(lease).await });
+    let lost = tokio::spawn(async move { store.session_lost(lease).await });
     soon(leader.store.check()).await.unwrap();
     let begun = Instant::now();
     stranger.mark(F_RDLCK);

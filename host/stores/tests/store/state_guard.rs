@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use soloist_heart::LeaderKey;
-use soloist_stores::{Guard, State, StoreError, Write};
+use soloist_stores::{Guard, StateStore, StoreError, Write};
 
 use crate::{
     state::{Desk, delete, only_if, put},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Tries every kind of write under `key`, which is stale.
-async fn refused(world: &World, state: &Arc<dyn State>, key: &LeaderKey) {
+async fn refused(world: &World, state: &Arc<dyn StateStore>, key: &LeaderKey) {
     let desk = Desk::of(world);
     desk.write("a", &[put("old", "kept"), put("other", "kept")]).await.unwrap();
     let version = desk.version("a", "old").await;
@@ -39,7 +39,7 @@ async fn refused(world: &World, state: &Arc<dyn State>, key: &LeaderKey) {
     assert_eq!(desk.version("a", "old").await, version);
 }
 
-async fn accepted(state: &Arc<dyn State>, key: &LeaderKey) {
+async fn accepted(state: &Arc<dyn StateStore>, key: &LeaderKey) {
     for writes in [[put("k", "1")], [put("k", "2")], [delete("k")]] {
         soon(state.write(Guard::Leader(key), "a", &writes)).await.unwrap();
     }

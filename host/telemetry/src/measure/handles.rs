@@ -11,12 +11,12 @@ use super::{GUEST_MEMORY, HTTP_REQUESTS, HTTP_SECONDS};
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 /// The requests that an action answers.
-pub struct Requests {
+pub struct RequestMetrics {
     classes: [Counter; CLASSES.len()],
     seconds: Histogram,
 }
 
-impl Requests {
+impl RequestMetrics {
     /// Those of `action`.
     pub fn of(action: &Arc<str>) -> Self {
         let class =
@@ -36,9 +36,9 @@ impl Requests {
 
 /// The memory that the instances of an action have, all together.
 #[derive(Clone)]
-pub struct GuestMemory(Gauge);
+pub struct GuestMemoryGauge(Gauge);
 
-impl GuestMemory {
+impl GuestMemoryGauge {
     /// That of `action`.
     pub fn of(action: &Arc<str>) -> Self {
         Self(gauge!(GUEST_MEMORY, "action" => Arc::clone(action)))
@@ -50,12 +50,12 @@ impl GuestMemory {
     }
 
     /// One that had so many bytes has ended.
-    pub fn give_back(&self, bytes: usize) {
+    pub fn shrink(&self, bytes: usize) {
         self.0.decrement(bytes as f64);
     }
 }
 
-impl fmt::Debug for GuestMemory {
+impl fmt::Debug for GuestMemoryGauge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("GuestMemory")
     }

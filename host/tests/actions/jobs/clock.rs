@@ -11,17 +11,18 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use soloist::{
     action::{
-        Action, Desk, Jobs, Lobby, Outcome, RECORDS_MAX, Record, Scope, Stage, Tasks, history,
+        Action, ActionDirectory, FiringOutcome, FiringRecord, GroupTerm, JobServices, JobTriggers,
+        RECORDS_MAX, TaskScope, TermServices, history,
     },
     wall_clock::WallClock,
 };
-use soloist_config::{ActionConfig, JobConfig, Missed, Schedule, moment};
-use soloist_guests::{capability::TermLink, plugin::Engine};
+use soloist_config::{ActionConfig, JobConfig, MissedPolicy, Schedule, moment};
+use soloist_guests::{capability::TermLink, plugin::PluginEngine};
 use soloist_heart::{
     LeaderKey, LeaseId,
-    clock::{BootTime, Comparison, Verdict},
+    clock::{BootTime, ClockComparison, ClockVerdict},
 };
-use soloist_stores::{Entry, Guard, State, StoreError, Write};
+use soloist_stores::{Guard, StateEntry, StateStore, StoreError, Write};
 use tokio::{
     sync::{mpsc::unbounded_channel, watch},
     time::{Instant, sleep},
@@ -30,19 +31,23 @@ use tokio::{
 use super::{doing, on_demand};
 use crate::rig::{PATIENCE, gate};
 
-type Kept = BTreeMap<(String, String), Entry>;
+type StoredEntries = BTreeMap<(String, String), StateEntry>;
 
 /// A store without a disk: at once, unless it is slow, and never lost.
 #[derive(Default)]
-struct Memory {
-    kept: Mutex<(Kept, i64)>,
+struct MemoryStore {
+    kept: Mutex<(StoredEntries, i64)>,
     /// So long it takes to write.
     slow: Mutex<Duration>,
 }
 
 #[async_trait]
-impl State for Memory {
-    async fn get(&self, action: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
+impl StateStore for MemoryStore {
+    async fn get(
+        &self,
+        action: &str,
+        keys: &[String],
+    ) -> Result<Vec<Option<StateEntry>>, StoreError> {
         let kept = self.kept.lock().unwrap();
         let found = keys.iter().map(|key| kept.0.get(&(action.to_owned(), key.clone())).cloned());
         Ok(found.collect())
@@ -67,7 +72,7 @@ impl State for Memory {
         for write in all {
             match &write.value {
                 Some(value) => {
-                    kept.insert(key(write), Entry { value: value.clone(), version: *version });
+                    kept.insert(key(write), StateEntry { value: value.clone(), version: *version });
                 }
                 None => drop(kept.remove(&key(write))),
             }
@@ -77,13 +82,13 @@ impl State for Memory {
 }
 
 /// Wall time that runs with tokio's, unless it is set.
-struct Wall {
+struct TestClock {
     ahead: Arc<Mutex<TimeDelta>>,
     set: watch::Sender<()>,
     clock: WallClock,
 }
 
-impl Wall {
+impl TestClock {
     fn beginning(at: &str) -> Self {
         let (begin, from) = (at.parse::<DateTime<Utc>>().unwrap(), Instant::now());
         let ahead = Arc::new(Mutex::new(TimeDelta::zero()));
@@ -101,21 +106,21 @@ impl Wall {
 }
 
 /// A leader on a paused clock.
-struct World {
-    engine: Arc<Engine>,
-    memory: Arc<Memory>,
-    wall: Wall,
-    scope: Scope,
-    stage: Stage,
+struct JobScene {
+    engine: Arc<PluginEngine>,
+    memory: Arc<MemoryStore>,
+    wall: TestClock,
+    scope: TermServices,
+    stage: GroupTerm,
 }
 
-impl World {
+impl JobScene {
     fn at(begin: &str) -> Self {
         let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
-        let engine = Arc::new(Engine::new(Some(cache)).unwrap());
-        let (memory, wall) = (Arc::new(Memory::default()), Wall::beginning(begin));
+        let engine = Arc::new(PluginEngine::new(Some(cache)).unwrap());
+        let (memory, wall) = (Arc::new(MemoryStore::default()), TestClock::beginning(begin));
         let scope = scope(&memory, &wall);
-        let stage = Stage::new(scope.clone());
+        let stage = GroupTerm::new(scope.clone());
         Self { engine, memory, wall, scope, stage }
     }
 
@@ -128,25 +133,25 @@ impl World {
         self.stage.started().await.unwrap();
     }
 
-    async fn kept(&self, name: &str) -> Vec<Record> {
+    async fn kept(&self, name: &str) -> Vec<FiringRecord> {
         history(&*self.memory, name, RECORDS_MAX as usize).await.unwrap().1
     }
 
     /// The times of what was begun, as they stand in ids.
     async fn begun(&self, name: &str) -> Vec<String> {
         let records = self.kept(name).await;
-        assert!(records.iter().all(|record| record.outcome == Outcome::Done), "{records:?}");
+        assert!(records.iter().all(|record| record.outcome == FiringOutcome::Done), "{records:?}");
         records.iter().map(|record| moment(record.scheduled)).collect()
     }
 
     async fn stop(self) {
         self.scope.term.gate.close();
         self.stage.stop().await;
-        assert_eq!((self.scope.tasks.len(), self.engine.live()), (0, 0));
+        assert_eq!((self.scope.tasks.len(), self.engine.live_instances()), (0, 0));
     }
 }
 
-fn scope(memory: &Arc<Memory>, wall: &Wall) -> Scope {
+fn scope(memory: &Arc<MemoryStore>, wall: &TestClock) -> TermServices {
     let gate = gate(1, BootTime::NEVER);
     let key = LeaderKey {
         group: gate.term().group.clone(),
@@ -154,16 +159,24 @@ fn scope(memory: &Arc<Memory>, wall: &Wall) -> Scope {
         token: gate.term().token,
         lease: LeaseId(1),
     };
-    let state: Arc<dyn State> = Arc::clone(memory) as _;
+    let state: Arc<dyn StateStore> = Arc::clone(memory) as _;
     let notices = unbounded_channel().0;
     let term = TermLink { gate, key, state: Arc::clone(&state), notices, calls: None };
-    let jobs = Jobs { ledger: state, desk: Desk::default(), clock: wall.clock.clone() };
-    let (failures, lobby) = (unbounded_channel().0, Lobby::default());
-    Scope { term, tasks: Tasks::new(), failures, lobby, jobs, drain: PATIENCE }
+    let jobs =
+        JobServices { ledger: state, triggers: JobTriggers::default(), clock: wall.clock.clone() };
+    let (failures, lobby) = (unbounded_channel().0, ActionDirectory::default());
+    TermServices {
+        term,
+        tasks: TaskScope::new(),
+        failures,
+        directory: lobby,
+        jobs,
+        drain: PATIENCE,
+    }
 }
 
 /// A job that does nothing, by a pattern in Berlin.
-fn job(name: &str, pattern: &str, missed: Missed) -> ActionConfig {
+fn job(name: &str, pattern: &str, missed: MissedPolicy) -> ActionConfig {
     let cron = Box::new(pattern.parse().unwrap());
     let schedule = Schedule::Cron(cron, chrono_tz::Europe::Berlin);
     ActionConfig {
@@ -179,7 +192,7 @@ async fn hours(count: u64) {
 #[tokio::test(start_paused = true)]
 async fn thousands_fire_when_they_should() {
     const JOBS: usize = 2000;
-    let mut world = World::at("2026-11-22T03:00:30Z");
+    let mut world = JobScene::at("2026-11-22T03:00:30Z");
     let each = |number: usize| {
         let (every, jitter) = (Duration::from_secs(60), Duration::from_secs(45));
         let job = JobConfig { schedule: Schedule::Every(every), jitter, ..on_demand() };
@@ -191,7 +204,7 @@ async fn thousands_fire_when_they_should() {
     let mut spread = 0;
     for number in 0..JOBS {
         let records = world.kept(&format!("job-{number}")).await;
-        let count = records.iter().filter(|record| record.outcome == Outcome::Done).count();
+        let count = records.iter().filter(|record| record.outcome == FiringOutcome::Done).count();
         // Of 3:03 some have begun, and others are put off for longer than that.
         assert!((2..=3).contains(&count) && records.len() == count, "{records:?}");
         for (record, minute) in records.iter().zip(1..) {
@@ -211,16 +224,16 @@ async fn thousands_fire_when_they_should() {
 /// In 2026 Berlin has no 2:00 to 3:00 on March 29, and two of them on October 25.
 #[tokio::test(start_paused = true)]
 async fn summer_time_begins_and_ends() {
-    let mut world = World::at("2026-03-28T12:30:00Z");
+    let mut world = JobScene::at("2026-03-28T12:30:00Z");
     let jobs = [("daily", "30 2 * * *"), ("hourly", "0 * * * *")];
-    world.start(jobs.map(|(name, pattern)| job(name, pattern, Missed::Skip))).await;
+    world.start(jobs.map(|(name, pattern)| job(name, pattern, MissedPolicy::Skip))).await;
     hours(48).await;
     assert_eq!(world.begun("daily").await, ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]);
     assert_eq!(world.begun("hourly").await.len(), 48);
     world.stop().await;
 
-    let mut world = World::at("2026-10-24T12:30:00Z");
-    world.start(jobs.map(|(name, pattern)| job(name, pattern, Missed::Skip))).await;
+    let mut world = JobScene::at("2026-10-24T12:30:00Z");
+    world.start(jobs.map(|(name, pattern)| job(name, pattern, MissedPolicy::Skip))).await;
     hours(48).await;
     assert_eq!(world.begun("daily").await, ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
     assert_eq!(world.begun("hourly").await.len(), 48);
@@ -229,8 +242,9 @@ async fn summer_time_begins_and_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_forwards_misses_firings() {
-    let mut world = World::at("2026-11-22T03:30:00Z");
-    let modes = [("skip", Missed::Skip), ("once", Missed::Once), ("all", Missed::All)];
+    let mut world = JobScene::at("2026-11-22T03:30:00Z");
+    let modes =
+        [("skip", MissedPolicy::Skip), ("once", MissedPolicy::Once), ("all", MissedPolicy::All)];
     world.start(modes.map(|(name, missed)| job(name, "0 * * * *", missed))).await;
     hours(1).await;
     world.wall.set_by(TimeDelta::hours(3));
@@ -255,8 +269,9 @@ async fn a_clock_that_is_set_forwards_misses_firings() {
 /// late says so.
 #[tokio::test(start_paused = true)]
 async fn what_a_slow_store_holds_up_is_missed_or_says_when_it_began() {
-    let mut world = World::at("2026-11-22T03:59:30Z");
-    let modes = [("skip", Missed::Skip), ("once", Missed::Once), ("all", Missed::All)];
+    let mut world = JobScene::at("2026-11-22T03:59:30Z");
+    let modes =
+        [("skip", MissedPolicy::Skip), ("once", MissedPolicy::Once), ("all", MissedPolicy::All)];
     world.start(modes.map(|(name, missed)| job(name, "0 * * * *", missed))).await;
     sleep(Duration::from_secs(20)).await;
     *world.memory.slow.lock().unwrap() = Duration::from_secs(5);
@@ -264,17 +279,17 @@ async fn what_a_slow_store_holds_up_is_missed_or_says_when_it_began() {
     *world.memory.slow.lock().unwrap() = Duration::ZERO;
     let held_up = TimeDelta::seconds(5);
     let skip = world.kept("skip").await;
-    assert_eq!((skip.len(), skip[0].outcome), (1, Outcome::Missed), "{skip:?}");
+    assert_eq!((skip.len(), skip[0].outcome), (1, FiringOutcome::Missed), "{skip:?}");
     assert!(skip[0].output.is_empty() && skip[0].error.is_some(), "{skip:?}");
     for name in ["once", "all"] {
         let late = world.kept(name).await;
-        assert_eq!((late.len(), late[0].outcome), (1, Outcome::Done), "{late:?}");
+        assert_eq!((late.len(), late[0].outcome), (1, FiringOutcome::Done), "{late:?}");
         assert!(late[0].started - late[0].scheduled >= held_up, "{late:?}");
     }
     hours(1).await;
     for (name, missed) in [("skip", 1), ("once", 0), ("all", 0)] {
         let next = world.kept(name).await.pop().unwrap();
-        assert_eq!((next.outcome, next.missed), (Outcome::Done, missed), "{next:?}");
+        assert_eq!((next.outcome, next.missed), (FiringOutcome::Done, missed), "{next:?}");
         assert!(next.started - next.scheduled <= TimeDelta::seconds(1), "{next:?}");
     }
     world.stop().await;
@@ -282,8 +297,8 @@ async fn what_a_slow_store_holds_up_is_missed_or_says_when_it_began() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_back_runs_nothing_again() {
-    let mut world = World::at("2026-11-22T03:30:00Z");
-    world.start([job("all", "0 * * * *", Missed::All)]).await;
+    let mut world = JobScene::at("2026-11-22T03:30:00Z");
+    world.start([job("all", "0 * * * *", MissedPolicy::All)]).await;
     hours(2).await;
     // It is 5:30, and then 3:05 once more.
     world.wall.set_by(TimeDelta::minutes(-145));
@@ -299,8 +314,8 @@ async fn a_clock_that_is_set_back_runs_nothing_again() {
 /// passed over, and not what that one has begun.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_hours_ahead_silences_nothing() {
-    let mut world = World::at("2026-11-22T03:30:00Z");
-    world.start([job("job", "0 * * * *", Missed::Skip)]).await;
+    let mut world = JobScene::at("2026-11-22T03:30:00Z");
+    world.start([job("job", "0 * * * *", MissedPolicy::Skip)]).await;
     hours(1).await;
     world.wall.set_by(TimeDelta::hours(20));
     hours(2).await;
@@ -318,24 +333,24 @@ async fn a_clock_that_was_hours_ahead_silences_nothing() {
 /// What goes by a clock that others contradict begins nothing, until it is set.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_known_to_be_wrong_claims_nothing() {
-    let mut world = World::at("2026-11-22T03:30:00Z");
+    let mut world = JobScene::at("2026-11-22T03:30:00Z");
     let (tell, compared) = watch::channel(None);
     let clock = world.wall.clock.clone().compared_by(compared);
     world.scope.jobs.clock = clock.clone();
     // Those of the former stage end with it.
-    world.scope.tasks = Tasks::new();
-    world.stage = Stage::new(world.scope.clone());
-    world.start([job("job", "* * * * *", Missed::Skip)]).await;
+    world.scope.tasks = TaskScope::new();
+    world.stage = GroupTerm::new(world.scope.clone());
+    world.start([job("job", "* * * * *", MissedPolicy::Skip)]).await;
     hours(1).await;
     assert_eq!(world.begun("job").await, [""; 0], "nothing is known yet");
     let say = |verdict| {
-        let comparison = Comparison::new(verdict, clock.now(), BootTime::now());
+        let comparison = ClockComparison::new(verdict, clock.now(), BootTime::now());
         drop(tell.send_replace(Some(comparison)));
     };
-    say(Verdict::Wrong(TimeDelta::minutes(-2)));
+    say(ClockVerdict::Wrong(TimeDelta::minutes(-2)));
     sleep(Duration::from_millis(1)).await;
     assert_eq!(world.begun("job").await, [""; 0]);
-    say(Verdict::Off(TimeDelta::seconds(2)));
+    say(ClockVerdict::Off(TimeDelta::seconds(2)));
     sleep(Duration::from_millis(1)).await;
     assert_eq!(world.begun("job").await, ["2026-11-22T04:30:00Z"]);
     world.stop().await;
@@ -343,8 +358,8 @@ async fn a_clock_that_is_known_to_be_wrong_claims_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_days_ahead_is_not_waited_for() {
-    let mut world = World::at("2026-11-29T03:30:00Z");
-    world.start([job("job", "0 * * * *", Missed::Skip)]).await;
+    let mut world = JobScene::at("2026-11-29T03:30:00Z");
+    world.start([job("job", "0 * * * *", MissedPolicy::Skip)]).await;
     hours(1).await;
     world.wall.set_by(TimeDelta::days(-7));
     hours(2).await;

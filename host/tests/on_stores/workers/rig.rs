@@ -11,11 +11,13 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use soloist::{
     action::TaskError,
-    tasks::casts::{Perform, TaskTerms, Terms, Worker},
+    tasks::casts::{CastRunner, CastSettings, CastSettingsByTask, CastWorker},
 };
-use soloist_guests::plugin::{Answer, Call};
+use soloist_guests::plugin::{TaskCall, TaskOutput};
 use soloist_heart::LeaseId;
-use soloist_stores::{CastAnswer, CastKey, CastOrder, CastState, Casts, Member, Roster, Store};
+use soloist_stores::{
+    CastAnswer, CastKey, CastRequest, CastState, CastStore, Member, Roster, Store,
+};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -30,7 +32,7 @@ pub(super) const MANY: usize = 60;
 
 /// What all hosts have done, and how they are to do it.
 #[derive(Default)]
-pub(super) struct Log {
+pub(super) struct WorkLog {
     /// The host and the number of each attempt that was begun, by the cast's id.
     pub(super) begun: Mutex<BTreeMap<String, Vec<(String, u32)>>>,
     under_way: Mutex<BTreeMap<String, usize>>,
@@ -40,7 +42,7 @@ pub(super) struct Log {
     changed: Notify,
 }
 
-impl Log {
+impl WorkLog {
     pub(super) fn attempts(&self, key: &CastKey) -> Vec<(String, u32)> {
         self.begun.lock().unwrap().get(&*key.id).cloned().unwrap_or_default()
     }
@@ -49,7 +51,7 @@ impl Log {
         self.under_way.lock().unwrap().get(host).copied().unwrap_or_default()
     }
 
-    pub(super) fn hang(&self, host: &str, hangs: bool) {
+    pub(super) fn set_hanging(&self, host: &str, hangs: bool) {
         let mut hanging = self.hanging.lock().unwrap();
         let _ = if hangs { hanging.insert(host.to_owned()) } else { hanging.remove(host) };
         self.changed.notify_waiters();
@@ -78,10 +80,10 @@ impl Log {
 }
 
 /// Counts an attempt as under way until it is dropped.
-struct UnderWay<'a>(&'a Log, &'a str);
+struct UnderWay<'a>(&'a WorkLog, &'a str);
 
 impl<'a> UnderWay<'a> {
-    fn new(log: &'a Log, host: &'a str) -> Self {
+    fn new(log: &'a WorkLog, host: &'a str) -> Self {
         let mut under_way = log.under_way.lock().unwrap();
         let now = under_way.entry(host.to_owned()).or_default();
         *now += 1;
@@ -101,19 +103,19 @@ impl Drop for UnderWay<'_> {
 }
 
 /// A task's work: the payload says what comes of it.
-struct Performer {
+struct PayloadRunner {
     host: String,
-    log: Arc<Log>,
-    terms: watch::Sender<Terms>,
+    log: Arc<WorkLog>,
+    terms: watch::Sender<CastSettingsByTask>,
 }
 
 #[async_trait]
-impl Perform for Performer {
-    fn tasks(&self) -> watch::Receiver<Terms> {
+impl CastRunner for PayloadRunner {
+    fn tasks(&self) -> watch::Receiver<CastSettingsByTask> {
         self.terms.subscribe()
     }
 
-    async fn perform(&self, call: Call) -> Result<Answer, TaskError> {
+    async fn perform(&self, call: TaskCall) -> Result<TaskOutput, TaskError> {
         let entry = (self.host.clone(), call.attempt);
         self.log.begun.lock().unwrap().entry(call.id.to_string()).or_default().push(entry);
         let _under_way = UnderWay::new(&self.log, &self.host);
@@ -123,55 +125,67 @@ impl Perform for Performer {
             b"fail" => Err(TaskError::Failed("it failed".into())),
             b"fail once" if call.attempt == 1 => Err(TaskError::Failed("it failed".into())),
             b"refuse" => Err(TaskError::Refused("it is wrong".into())),
-            b"too long" => Ok(Answer { payload: vec![0; 300 << 10].into(), content_type: None }),
+            b"too long" => {
+                Ok(TaskOutput { payload: vec![0; 300 << 10].into(), content_type: None })
+            }
             _ if *self.host == *"full" => Err(TaskError::Busy),
             payload => {
                 let payload = [b"did ", payload].concat().into();
-                Ok(Answer { payload, content_type: call.content_type })
+                Ok(TaskOutput { payload, content_type: call.content_type })
             }
         }
     }
 }
 
 /// One host with a worker.
-pub(super) struct Host {
+pub(super) struct WorkerHost {
     pub(super) store: Arc<dyn Store>,
-    pub(super) casts: Arc<dyn Casts>,
+    pub(super) casts: Arc<dyn CastStore>,
     pub(super) lease: LeaseId,
     pub(super) session: watch::Sender<Option<LeaseId>>,
     pub(super) ending: CancellationToken,
     pub(super) work: JoinHandle<()>,
-    performer: Arc<Performer>,
+    performer: Arc<PayloadRunner>,
 }
 
-pub(crate) fn terms(places: usize) -> Terms {
-    let terms =
-        TaskTerms { places, max_attempts: 3, keep: KEEP, max_queued: LIMIT, payload: 1 << 10 };
+pub(crate) fn terms(places: usize) -> CastSettingsByTask {
+    let terms = CastSettings {
+        max_concurrent: places,
+        max_attempts: 3,
+        keep: KEEP,
+        max_queued: LIMIT,
+        payload: 1 << 10,
+    };
     Arc::new([(Arc::from("t"), terms)].into())
 }
 
-impl Host {
-    pub(super) async fn start(world: &World, name: &str, log: &Arc<Log>, places: usize) -> Self {
+impl WorkerHost {
+    pub(super) async fn start(
+        world: &World,
+        name: &str,
+        log: &Arc<WorkLog>,
+        places: usize,
+    ) -> Self {
         Self::start_with(world, name, log, places, Duration::ZERO).await
     }
 
     pub(super) async fn start_with(
         world: &World,
         name: &str,
-        log: &Arc<Log>,
+        log: &Arc<WorkLog>,
         places: usize,
         drain: Duration,
     ) -> Self {
         let host = world.host_with(name, LONG).await;
         let (session, sessions) = watch::channel(Some(host.lease));
-        let performer = Arc::new(Performer {
+        let performer = Arc::new(PayloadRunner {
             host: name.into(),
             log: log.clone(),
             terms: watch::Sender::new(terms(places)),
         });
-        let worker = Worker {
+        let worker = CastWorker {
             casts: host.store.casts().unwrap(),
-            perform: performer.clone(),
+            runner: performer.clone(),
             host: name.into(),
             session: sessions,
             roster: watch::Sender::new(Some(hosts(3))).subscribe(),
@@ -183,7 +197,7 @@ impl Host {
     }
 
     /// Takes up other tasks, or none.
-    pub(super) fn take_up(&self, terms: Terms) {
+    pub(super) fn take_up(&self, terms: CastSettingsByTask) {
         self.performer.terms.send_replace(terms);
     }
 
@@ -207,21 +221,21 @@ pub(crate) fn hosts(count: usize) -> Roster {
     Roster { members: members.collect(), ..Roster::default() }
 }
 
-pub(super) async fn cast(casts: &dyn Casts, payload: &str, max_attempts: u32) -> CastKey {
+pub(super) async fn cast(casts: &dyn CastStore, payload: &str, max_attempts: u32) -> CastKey {
     let key = CastKey::fresh("t");
     let payload = Bytes::copy_from_slice(payload.as_bytes());
-    let order = CastOrder { payload, content_type: Some("text/plain".into()), max_attempts };
+    let order = CastRequest { payload, content_type: Some("text/plain".into()), max_attempts };
     soon(casts.put(&key, &order, LIMIT)).await.unwrap();
     key
 }
 
-pub(super) async fn cast_many(casts: &dyn Casts) -> Vec<CastKey> {
+pub(super) async fn cast_many(casts: &dyn CastStore) -> Vec<CastKey> {
     let puts = stream::iter(0..MANY).map(|i| cast(casts, if i == 0 { "first" } else { "it" }, 9));
     puts.buffer_unordered(10).collect().await
 }
 
 /// How a cast has ended, as soon as it has.
-async fn end(casts: &dyn Casts, key: &CastKey) -> CastState {
+async fn end(casts: &dyn CastStore, key: &CastKey) -> CastState {
     soon(async {
         let mut queue = casts.watch().await.unwrap();
         loop {
@@ -235,14 +249,14 @@ async fn end(casts: &dyn Casts, key: &CastKey) -> CastState {
     .await
 }
 
-pub(super) async fn answer(casts: &dyn Casts, key: &CastKey) -> CastAnswer {
+pub(super) async fn answer(casts: &dyn CastStore, key: &CastKey) -> CastAnswer {
     match end(casts, key).await {
         CastState::Done(_, answer) => answer,
         other => panic!("{key} is {other:?}"),
     }
 }
 
-pub(super) async fn error(casts: &dyn Casts, key: &CastKey) -> (u32, String) {
+pub(super) async fn error(casts: &dyn CastStore, key: &CastKey) -> (u32, String) {
     match end(casts, key).await {
         CastState::Dead(ended) => (ended.head.attempts, ended.head.error.unwrap()),
         other => panic!("{key} is {other:?}"),

@@ -80,7 +80,7 @@ fn every_change_in_every_zone_is_as_others_found() {
     for change in changes() {
         for zone in &change.zones {
             zones += 1;
-            let wall = Wall(*zone);
+            let wall = ZoneClock(*zone);
             let told = format!("{zone} at {}", change.at);
             let jump = wall.jumps(change.at - AROUND, change.at + AROUND).next().expect(&told);
             assert_eq!((jump.at, jump.to - jump.from), (change.at, change.moved), "{told}");
@@ -108,7 +108,7 @@ fn no_zone_that_changes_is_left_out() {
     let known: BTreeSet<&str> =
         changes().iter().flat_map(|change| &change.zones).map(|zone| zone.name()).collect();
     let (from, to) = (at("2026-01-01T00:00:00Z"), at("2036-01-01T00:00:00Z"));
-    let changes = |zone: &&Tz| Wall(**zone).jumps(from, to).next().is_some();
+    let changes = |zone: &&Tz| ZoneClock(**zone).jumps(from, to).next().is_some();
     let found: BTreeSet<&str> =
         chrono_tz::TZ_VARIANTS.iter().filter(changes).map(|zone| zone.name()).collect();
     assert_eq!(found, known);

@@ -13,23 +13,23 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::{Alive, exchange::pass};
+use super::{AliveFlag, exchange::pass_gate};
 use soloist_leadership::Gate;
 use soloist_resources::budget::Charge;
 
 /// What a guest sends. It is complete only if the guest lives to see its end.
-pub(super) struct Leaving {
+pub(super) struct OutgoingBody {
     inner: WasiBody,
-    alive: Alive,
+    alive: AliveFlag,
 }
 
-impl Leaving {
-    pub(super) fn new(inner: WasiBody, alive: Alive) -> Self {
+impl OutgoingBody {
+    pub(super) fn new(inner: WasiBody, alive: AliveFlag) -> Self {
         Self { inner, alive }
     }
 }
 
-impl Body for Leaving {
+impl Body for OutgoingBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -39,7 +39,7 @@ impl Body for Leaving {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         // Looked at after the end was seen: it is there before the end is made.
-        if frame.is_none() && !self.alive.is() {
+        if frame.is_none() && !self.alive.is_alive() {
             return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
         }
         Poll::Ready(frame)
@@ -55,18 +55,18 @@ impl Body for Leaving {
 }
 
 /// A body that is charged to its action's account.
-pub(super) struct Charged {
+pub(super) struct ChargedBody {
     inner: WasiBody,
     _charge: Charge,
 }
 
-impl Charged {
+impl ChargedBody {
     pub(super) fn new(inner: WasiBody, charge: Charge) -> Self {
         Self { inner, _charge: charge }
     }
 }
 
-impl Body for Charged {
+impl Body for ChargedBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -87,7 +87,7 @@ impl Body for Charged {
 }
 
 /// What comes back, under the eyes of the gate.
-pub(super) struct Arriving {
+pub(super) struct IncomingBody {
     inner: Incoming,
     gate: Arc<Gate>,
     _charge: Charge,
@@ -96,7 +96,7 @@ pub(super) struct Arriving {
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Arriving {
+impl IncomingBody {
     /// Between two pieces of `inner`, `patience` may pass.
     pub(super) fn new(
         inner: Incoming,
@@ -108,7 +108,7 @@ impl Arriving {
     }
 }
 
-impl Body for Arriving {
+impl Body for IncomingBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -119,7 +119,7 @@ impl Body for Arriving {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
             this.waiting = None;
-            pass(&this.gate)?;
+            pass_gate(&this.gate)?;
             return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
         }
         let patience = this.patience;

@@ -10,8 +10,8 @@ use hyper_util::{
 };
 use wasmtime_wasi_http::WasiBody;
 
-use super::connect::Connector;
-use crate::capability::Access;
+use super::connect::GatedConnector;
+use crate::capability::ActionAccess;
 
 /// How long a connection that nobody uses is kept: less than servers keep theirs (gunicorn 2 s,
 /// Node and Apache 5 s). A request that meets a server as it hangs up is lost, and may not be sent
@@ -25,7 +25,7 @@ const IDLE_EACH: usize = 32;
 pub(super) const CLIENT_BUFFER: usize = 64 << 10;
 
 /// Sends requests, by http or https.
-pub(crate) struct HttpClient(Client<HttpsConnector<Connector>, WasiBody>);
+pub(crate) struct HttpClient(Client<HttpsConnector<GatedConnector>, WasiBody>);
 
 impl HttpClient {
     /// Sends `request`, by a connection that is open or a new one.
@@ -35,12 +35,12 @@ impl HttpClient {
 }
 
 /// A client that reaches what `access` says. Its connections are tasks of the action's.
-pub(crate) fn new_client(access: &Access) -> Result<HttpClient, rustls::Error> {
-    let connector = Connector {
+pub(crate) fn new_client(access: &ActionAccess) -> Result<HttpClient, rustls::Error> {
+    let connector = GatedConnector {
         action: access.action.clone(),
         grants: access.grants.clone(),
         denied: access.requests_denied.clone(),
-        console: access.console.clone(),
+        console: access.log.clone(),
         blocking: access.blocking.clone(),
         gate: access.gate().clone(),
     };

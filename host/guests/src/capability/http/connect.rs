@@ -16,11 +16,11 @@ use tower_service::Service;
 use tracing::warn;
 use wasmtime_wasi_http::Error;
 
-use super::{Target, stream::Gated};
-use crate::capability::{BlockingPool, log::Console, machine};
+use super::{RequestTarget, gated_connection::GatedConnection};
+use crate::capability::{BlockingPool, action_log::ActionLog, own_address};
 use soloist_config::Grants;
-use soloist_leadership::{Gate, Shut};
-use soloist_telemetry::repeats::Repeats;
+use soloist_leadership::{Gate, GateShut};
+use soloist_telemetry::log_throttle::LogThrottle;
 
 /// The longest that a connection may take, whatever the guest asks for.
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ const CONNECT_EACH: Duration = Duration::from_secs(3);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoConnection {
+pub(super) enum ConnectError {
     #[error("the request's URI names no host")]
     NoHost,
     #[error("the name was not resolved")]
@@ -37,44 +37,44 @@ pub(super) enum NoConnection {
     #[error("no address of the name may be reached")]
     Prohibited,
     #[error("nobody answered in time")]
-    Late,
+    TimedOut,
     #[error("no connection")]
     Refused(#[source] io::Error),
     #[error("{0}")]
-    Shut(#[from] Shut),
+    GateShut(#[from] GateShut),
 }
 
-impl NoConnection {
+impl ConnectError {
     /// As the guest is told.
-    pub(super) fn tell(&self) -> Error {
+    pub(super) fn to_guest_error(&self) -> Error {
         match self {
             Self::NoHost => Error::HttpRequestUriInvalid,
             Self::Name(_) => Error::DnsError { rcode: None, info_code: None },
             Self::Prohibited => Error::DestinationIpProhibited,
-            Self::Late => Error::ConnectionTimeout,
+            Self::TimedOut => Error::ConnectionTimeout,
             Self::Refused(error) => Error::Connect(error.kind().into()),
-            Self::Shut(shut) => Error::InternalError(Some(shut.to_string())),
+            Self::GateShut(shut) => Error::InternalError(Some(shut.to_string())),
         }
     }
 }
 
 /// Makes the connections of one action in one term.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub(super) struct GatedConnector {
     pub(super) action: Arc<str>,
     pub(super) grants: Arc<Grants>,
     pub(super) gate: Arc<Gate>,
-    pub(super) denied: Arc<Repeats>,
-    pub(super) console: Arc<Console>,
+    pub(super) denied: Arc<LogThrottle>,
+    pub(super) console: Arc<ActionLog>,
     pub(super) blocking: Arc<BlockingPool>,
 }
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Gated>;
-    type Error = NoConnection;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, NoConnection>> + Send>>;
+impl Service<Uri> for GatedConnector {
+    type Response = TokioIo<GatedConnection>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoConnection>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
     }
 
@@ -82,34 +82,36 @@ impl Service<Uri> for Connector {
         let connector = self.clone();
         Box::pin(async move {
             let connected = timeout(CONNECT_MAX, connector.connect(&uri)).await;
-            connected.unwrap_or(Err(NoConnection::Late)).map(TokioIo::new)
+            connected.unwrap_or(Err(ConnectError::TimedOut)).map(TokioIo::new)
         })
     }
 }
 
-impl Connector {
-    async fn connect(&self, uri: &Uri) -> Result<Gated, NoConnection> {
-        let target = Target::of(uri).ok_or(NoConnection::NoHost)?;
-        let addresses = resolve(&target, &self.blocking).await.map_err(NoConnection::Name)?;
+impl GatedConnector {
+    async fn connect(&self, uri: &Uri) -> Result<GatedConnection, ConnectError> {
+        let target = RequestTarget::of(uri).ok_or(ConnectError::NoHost)?;
+        let addresses = resolve(&target, &self.blocking).await.map_err(ConnectError::Name)?;
         let allowed: Vec<_> =
             addresses.iter().copied().filter(|to| self.allows(&target, to.ip())).collect();
         if allowed.is_empty() {
-            self.tell_prohibited(&target, &addresses);
-            return Err(NoConnection::Prohibited);
+            self.warn_prohibited(&target, &addresses);
+            return Err(ConnectError::Prohibited);
         }
         self.gate.pass()?;
-        let stream = first(&allowed).await?;
+        let stream = connect_first(&allowed).await?;
         // It only fails on a connection that is broken already.
         let _ = stream.set_nodelay(true);
-        Ok(Gated::new(stream, self.gate.clone()))
+        Ok(GatedConnection::new(stream, self.gate.clone()))
     }
 
-    fn allows(&self, target: &Target, ip: IpAddr) -> bool {
+    fn allows(&self, target: &RequestTarget, ip: IpAddr) -> bool {
         let private = self.grants.outbound_private;
-        target.entries(&self.grants).any(|entry| entry.reaches(ip, private, machine::is_own))
+        target
+            .entries(&self.grants)
+            .any(|entry| entry.reaches(ip, private, own_address::is_own_address))
     }
 
-    fn tell_prohibited(&self, target: &Target, addresses: &[SocketAddr]) {
+    fn warn_prohibited(&self, target: &RequestTarget, addresses: &[SocketAddr]) {
         let name = &self.action;
         let found: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
         self.denied.said(&target.to_string(), |told| {
@@ -119,12 +121,12 @@ impl Connector {
             );
             let token = self.gate.term().token.0;
             warn!(action = %name, token, to = %target, addresses = found, "{what}");
-            self.console.note(&what);
+            self.console.add_host_line(&what);
         });
     }
 }
 
-async fn resolve(target: &Target, threads: &BlockingPool) -> io::Result<Vec<SocketAddr>> {
+async fn resolve(target: &RequestTarget, threads: &BlockingPool) -> io::Result<Vec<SocketAddr>> {
     let host = target.host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![(ip, target.port).into()]);
@@ -135,15 +137,15 @@ async fn resolve(target: &Target, threads: &BlockingPool) -> io::Result<Vec<Sock
 }
 
 /// A connection to the first of `addresses` that answers.
-async fn first(addresses: &[SocketAddr]) -> Result<TcpStream, NoConnection> {
-    let mut failure = NoConnection::Late;
+async fn connect_first(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+    let mut failure = ConnectError::TimedOut;
     for (i, address) in addresses.iter().enumerate() {
         let last = i + 1 == addresses.len();
         let patience = if last { CONNECT_MAX } else { CONNECT_EACH };
         match timeout(patience, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failure = NoConnection::Refused(error),
-            Err(_) => failure = NoConnection::Late,
+            Ok(Err(error)) => failure = ConnectError::Refused(error),
+            Err(_) => failure = ConnectError::TimedOut,
         }
     }
     Err(failure)

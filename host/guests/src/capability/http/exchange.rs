@@ -10,10 +10,10 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::{
     EXCHANGE,
-    body::Arriving,
-    connect::{CONNECT_MAX, NoConnection},
+    body::IncomingBody,
+    connect::{CONNECT_MAX, ConnectError},
 };
-use crate::capability::Access;
+use crate::capability::ActionAccess;
 use soloist_leadership::Gate;
 
 /// How long a connection, the head of the response, and each piece of its body
@@ -27,7 +27,7 @@ const PATIENCE_MAX: Duration = Duration::from_secs(600);
 /// Sends `request` in a task of the action's own, which ends early when nobody
 /// waits for the response any more.
 pub(super) fn start(
-    access: &Arc<Access>,
+    access: &Arc<ActionAccess>,
     request: Request<WasiBody>,
     options: RequestOptions,
 ) -> impl Future<Output = Result<Response<WasiBody>, Error>> + Send + use<> {
@@ -47,18 +47,18 @@ pub(super) fn start(
     });
     async move {
         let response = told.await.unwrap_or(Err(Error::ConnectionTerminated));
-        pass(&gate)?;
+        pass_gate(&gate)?;
         response
     }
 }
 
 /// Asks the gate, and tells a guest in its own words.
-pub(super) fn pass(gate: &Gate) -> Result<(), Error> {
+pub(super) fn pass_gate(gate: &Gate) -> Result<(), Error> {
     gate.pass().map_err(|shut| Error::InternalError(Some(shut.to_string())))
 }
 
 async fn exchange(
-    access: &Access,
+    access: &ActionAccess,
     mut request: Request<WasiBody>,
     options: RequestOptions,
 ) -> Result<Response<WasiBody>, Error> {
@@ -67,8 +67,8 @@ async fn exchange(
     let first_byte = patience(options.first_byte_timeout, FIRST_BYTE);
     let between = patience(options.between_bytes_timeout, BETWEEN_BYTES);
 
-    let charge = access.account.charge(EXCHANGE).map_err(|error| internal(&error))?;
-    let client = access.http_client().map_err(|error| internal(&error))?;
+    let charge = access.account.charge(EXCHANGE).map_err(|error| internal_error(&error))?;
+    let client = access.http_client().map_err(|error| internal_error(&error))?;
     let mut connection = capture_connection(&mut request);
     let mut response = pin!(client.request(request));
     let connected = async {
@@ -82,18 +82,18 @@ async fn exchange(
             timeout(first_byte, response).await.map_err(|_| Error::ConnectionReadTimeout)?
         }
     };
-    pass(access.gate())?;
-    let response = answered.map_err(|error| tell(&error))?;
+    pass_gate(access.gate())?;
+    let response = answered.map_err(|error| guest_error(&error))?;
     let gate = access.gate().clone();
-    Ok(response.map(|body| Arriving::new(body, gate, between, charge).boxed_unsync()))
+    Ok(response.map(|body| IncomingBody::new(body, gate, between, charge).boxed_unsync()))
 }
 
 /// What went wrong, as the guest is told.
-fn tell(error: &legacy::Error) -> Error {
+fn guest_error(error: &legacy::Error) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(none) = error.downcast_ref::<NoConnection>() {
-            return none.tell();
+        if let Some(none) = error.downcast_ref::<ConnectError>() {
+            return none.to_guest_error();
         }
         // The guest's own body is what is wrong, as wasmtime has found.
         match error.downcast_ref() {
@@ -121,6 +121,6 @@ fn tell(error: &legacy::Error) -> Error {
     if error.is_connect() { Error::ConnectionRefused } else { Error::ConnectionTerminated }
 }
 
-fn internal(error: &dyn StdError) -> Error {
+fn internal_error(error: &dyn StdError) -> Error {
     Error::InternalError(Some(error.to_string()))
 }

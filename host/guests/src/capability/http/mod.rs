@@ -17,7 +17,7 @@ mod body;
 mod client;
 mod connect;
 mod exchange;
-mod stream;
+mod gated_connection;
 
 use std::sync::{
     Arc,
@@ -40,14 +40,14 @@ use wasmtime_wasi_http::{
     },
 };
 
-use self::body::{Charged, Leaving};
-use super::{Access, GuestState, Stamp, replace::replace};
+use self::body::{ChargedBody, OutgoingBody};
+use super::{ActionAccess, GuestState, TermHeaders, replace::replace};
 use crate::capability::limits::HEADERS;
 use client::CLIENT_BUFFER;
 pub(crate) use client::{HttpClient, new_client};
-use soloist_config::{Grants, Outbound, default_port};
+use soloist_config::{Grants, OutboundGrant, default_port};
 use soloist_resources::budget::Charge;
-use soloist_trace::{KeyValue, Role, Span, TraceContext};
+use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
 
 /// The types of WASI 0.2, as wasmtime names them.
 const TYPES: &str = "wasi:http/types@0.2.12";
@@ -60,18 +60,18 @@ const BODY: u64 = 2 * CHUNK as u64;
 const EXCHANGE: u64 = 4 * CLIENT_BUFFER as u64 + BODY;
 
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Exchange = Result<(Response<WasiBody>, Transmission), Error>;
+type ExchangeResult = Result<(Response<WasiBody>, Transmission), Error>;
 
 /// What the capability keeps for an instance.
 pub(crate) struct HttpCtx {
     wasi: WasiHttpCtx,
-    hooks: Outgoing,
+    hooks: OutgoingHooks,
 }
 
 impl HttpCtx {
     /// A context for an instance that may reach what `access` says.
-    pub(crate) fn new(access: Arc<Access>) -> Self {
-        let hooks = Outgoing { access, trace: None, alive: Alive::default() };
+    pub(crate) fn new(access: Arc<ActionAccess>) -> Self {
+        let hooks = OutgoingHooks { access, trace: None, alive: AliveFlag::default() };
         let mut wasi = WasiHttpCtx::new();
         wasi.set_field_size_limit(HEADERS);
         Self { wasi, hooks }
@@ -83,7 +83,7 @@ impl HttpCtx {
     }
 
     /// What is sent from now on belongs there in a trace.
-    pub(crate) fn follow(&mut self, trace: Option<TraceContext>) {
+    pub(crate) fn set_trace(&mut self, trace: Option<TraceContext>) {
         self.hooks.trace = trace;
     }
 
@@ -94,7 +94,7 @@ impl HttpCtx {
 
     /// Tells all bodies that the instance is no more; to be called before its
     /// resources are dropped.
-    pub(crate) fn mourn(&self) {
+    pub(crate) fn mark_ended(&self) {
         self.hooks.alive.0.store(false, Ordering::Release);
     }
 }
@@ -102,28 +102,28 @@ impl HttpCtx {
 /// Whether an instance lives. The bodies that it writes end with it as if they
 /// were complete, so they have to ask.
 #[derive(Clone, Debug)]
-struct Alive(Arc<AtomicBool>);
+struct AliveFlag(Arc<AtomicBool>);
 
-impl Default for Alive {
+impl Default for AliveFlag {
     fn default() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
     }
 }
 
-impl Alive {
-    fn is(&self) -> bool {
+impl AliveFlag {
+    fn is_alive(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
 /// Decides about requests that a guest sends.
-struct Outgoing {
-    access: Arc<Access>,
+struct OutgoingHooks {
+    access: Arc<ActionAccess>,
     trace: Option<TraceContext>,
-    alive: Alive,
+    alive: AliveFlag,
 }
 
-impl WasiHttpHooks for Outgoing {
+impl WasiHttpHooks for OutgoingHooks {
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         CHUNK
     }
@@ -137,14 +137,14 @@ impl WasiHttpHooks for Outgoing {
         mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _sent: Transmission,
-    ) -> Box<dyn Future<Output = Exchange> + Send> {
+    ) -> Box<dyn Future<Output = ExchangeResult> + Send> {
         if let Err(error) = self.admit(&request) {
             return Box::new(std::future::ready(Err(error)));
         }
-        self.stamp(&mut request);
-        let mut span = self.span(&mut request);
+        self.set_term_headers(&mut request);
+        let mut span = self.begin_span(&mut request);
         let alive = self.alive.clone();
-        let request = request.map(|body| Leaving::new(body, alive).boxed_unsync());
+        let request = request.map(|body| OutgoingBody::new(body, alive).boxed_unsync());
         let response = exchange::start(&self.access, request, options.unwrap_or_default());
         Box::new(async move {
             let response = response.await.inspect_err(|error| span.fail(error.to_string()))?;
@@ -154,10 +154,10 @@ impl WasiHttpHooks for Outgoing {
     }
 }
 
-impl Outgoing {
+impl OutgoingHooks {
     fn admit(&self, request: &Request<WasiBody>) -> Result<(), Error> {
-        exchange::pass(self.access.gate())?;
-        let target = Target::of(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
+        exchange::pass_gate(self.access.gate())?;
+        let target = RequestTarget::of(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
         let listed = target.entries(&self.access.grants).next().is_some();
         // A tunnel would reach what no entry names.
         if listed && request.method() != Method::CONNECT {
@@ -171,26 +171,26 @@ impl Outgoing {
             );
             let (token, method) = (self.access.gate().term().token.0, request.method());
             warn!(action = %name, token, %method, to = %target, "{what}");
-            self.access.console.note(&what);
+            self.access.log.add_host_line(&what);
         });
         Err(Error::HttpRequestDenied)
     }
 
     /// Names the term, and nobody but the host does that.
-    fn stamp(&self, request: &mut Request<WasiBody>) {
+    fn set_term_headers(&self, request: &mut Request<WasiBody>) {
         let headers = request.headers_mut();
-        Stamp::take_off(headers);
+        TermHeaders::strip(headers);
         if self.access.grants.outbound_token && self.access.term.is_some() {
-            Stamp::of(self.access.gate().term()).put(headers);
+            TermHeaders::of(self.access.gate().term()).put(headers);
         }
     }
 
     /// Puts the request into the trace that it belongs to, unless the guest has done that.
-    fn span(&self, request: &mut Request<WasiBody>) -> Span {
-        if TraceContext::is_in(request.headers()) {
-            return Span::none();
+    fn begin_span(&self, request: &mut Request<WasiBody>) -> TraceSpan {
+        if TraceContext::is_present(request.headers()) {
+            return TraceSpan::disabled();
         }
-        let span = Span::begin(Role::Client, self.trace.clone(), || {
+        let span = TraceSpan::begin(SpanRole::Client, self.trace.clone(), || {
             let (uri, method) = (request.uri(), request.method().to_string());
             // Not the path: others' APIs have tokens in it.
             let about = vec![
@@ -209,13 +209,13 @@ impl Outgoing {
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Target {
+struct RequestTarget {
     https: bool,
     host: String,
     port: u16,
 }
 
-impl Target {
+impl RequestTarget {
     fn of(uri: &Uri) -> Option<Self> {
         let https = *uri.scheme()? == Scheme::HTTPS;
         let authority = uri.authority()?;
@@ -230,13 +230,13 @@ impl Target {
     }
 
     /// The entries of the settings that are about this.
-    fn entries<'a>(&'a self, grants: &'a Grants) -> impl Iterator<Item = &'a Outbound> {
+    fn entries<'a>(&'a self, grants: &'a Grants) -> impl Iterator<Item = &'a OutboundGrant> {
         let entries = grants.outbound.iter();
         entries.filter(|entry| entry.names(self.https, &self.host, self.port))
     }
 }
 
-impl std::fmt::Display for Target {
+impl std::fmt::Display for RequestTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let scheme = if self.https { "https" } else { "http" };
         write!(f, "{scheme}://{}", self.host)?;
@@ -270,10 +270,13 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
 }
 
 /// A body to write to, unless there is none to be had.
-type Body = Result<Resource<HostOutgoingBody>, ()>;
+type BodyResult = Result<Resource<HostOutgoingBody>, ()>;
 
 impl GuestState {
-    fn request_body(&mut self, request: Resource<HostOutgoingRequest>) -> wasmtime::Result<Body> {
+    fn request_body(
+        &mut self,
+        request: Resource<HostOutgoingRequest>,
+    ) -> wasmtime::Result<BodyResult> {
         let Some(charge) = self.http_ctx().charge_body() else { return Ok(Err(())) };
         let (mut view, number) = (self.http(), request.rep());
         let body = types::HostOutgoingRequest::body(&mut view, request)?;
@@ -287,7 +290,7 @@ impl GuestState {
     fn response_body(
         &mut self,
         response: Resource<HostOutgoingResponse>,
-    ) -> wasmtime::Result<Body> {
+    ) -> wasmtime::Result<BodyResult> {
         let Some(charge) = self.http_ctx().charge_body() else { return Ok(Err(())) };
         let (mut view, number) = (self.http(), response.rep());
         let body = types::HostOutgoingResponse::body(&mut view, response)?;
@@ -300,7 +303,7 @@ impl GuestState {
 }
 
 fn charge_to(body: &mut Option<WasiBody>, charge: Charge) {
-    *body = body.take().map(|body| Charged::new(body, charge).boxed_unsync());
+    *body = body.take().map(|body| ChargedBody::new(body, charge).boxed_unsync());
 }
 
 /// Offers those of WASI 0.3 as well. Both send by the same hooks.
@@ -323,7 +326,8 @@ mod tests {
     async fn a_request_that_there_is_no_room_for_is_not_sent() {
         let (gate, limits) = (test_gate(BootTime::NEVER), Limits::default());
         let spawner = Spawner::new(|task| drop(tokio::spawn(task)));
-        let access = Access::outside("web".into(), Arc::default(), &limits, gate, None, spawner);
+        let access =
+            ActionAccess::without_term("web".into(), Arc::default(), &limits, gate, None, spawner);
         let access = Arc::new(access);
         let send = || {
             // Nobody listens there.
@@ -343,7 +347,7 @@ mod tests {
 
     #[test]
     fn targets_are_read_as_they_are_connected_to() {
-        let target = |uri: &str| Target::of(&uri.parse().unwrap()).map(|t| t.to_string());
+        let target = |uri: &str| RequestTarget::of(&uri.parse().unwrap()).map(|t| t.to_string());
         for (uri, read) in [
             ("http://A.example/x?y", Some("http://a.example")),
             ("https://a.example:443/", Some("https://a.example")),

@@ -13,48 +13,51 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 
 use super::Error;
-use crate::capability::{Access, TermLink};
-use soloist_leadership::Shut;
-use soloist_resources::budget::Overdrawn;
-use soloist_stores::{BATCH_MAX, Entry, Guard, State, StoreError, VALUE_MAX, Write};
+use crate::capability::{ActionAccess, TermLink};
+use soloist_leadership::GateShut;
+use soloist_resources::budget::OverBudget;
+use soloist_stores::{BATCH_MAX, Guard, StateEntry, StateStore, StoreError, VALUE_MAX, Write};
 
 /// Why a call did not come about.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum StateError {
     #[error("{0}")]
-    Shut(#[from] Shut),
+    GateShut(#[from] GateShut),
     #[error("the term has ended")]
-    Ended,
+    TermEnded,
     #[error("there is no state outside of a term: only the leader's actions have any")]
     NoTerm,
     #[error("nothing was written: the leadership has passed to another host, or may have")]
     Fenced,
     #[error("`{0}` holds no counter: increment takes a decimal number from 0 to {max}", max = u64::MAX)]
-    NoCounter(String),
+    NotACounter(String),
     #[error("the counter `{0}` would exceed {max}, so it stays as it is", max = u64::MAX)]
     Overflow(String),
     #[error("{0}")]
-    Overdrawn(#[from] Overdrawn),
+    OverBudget(#[from] OverBudget),
     #[error("{0}")]
     Store(StoreError),
     #[error("{0}; it may have been written all the same")]
-    Unsure(String),
+    Uncertain(String),
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
+impl From<StateError> for Error {
+    fn from(fault: StateError) -> Self {
         Self::Other(fault.to_string())
     }
 }
 
-impl Access {
+impl ActionAccess {
     /// The term, which all state belongs to.
-    pub(super) fn term(&self) -> Result<&TermLink, Fault> {
-        self.term.as_ref().ok_or(Fault::NoTerm)
+    pub(super) fn term(&self) -> Result<&TermLink, StateError> {
+        self.term.as_ref().ok_or(StateError::NoTerm)
     }
 
     /// The entries of `keys`, all of one moment.
-    pub(super) async fn read(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Fault> {
+    pub(super) async fn read(
+        &self,
+        keys: &[String],
+    ) -> Result<Vec<Option<StateEntry>>, StateError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -63,18 +66,18 @@ impl Access {
         let read = async move {
             // The store refuses more.
             let values = keys.len().min(BATCH_MAX);
-            let _turn = account.may_read(values).await;
+            let _turn = account.read_permit(values).await;
             let mut charge = match account.charge((values * VALUE_MAX) as u64) {
                 Ok(charge) => charge,
                 Err(overdrawn) => return Ok(Err(overdrawn)),
             };
             let mut entries = state.get(&action, &keys).await?;
             for entry in entries.iter_mut().flatten() {
-                entry.value = charge.split_over(std::mem::take(&mut entry.value));
+                entry.value = charge.split_onto(std::mem::take(&mut entry.value));
             }
             Ok(Ok(entries))
         };
-        Ok(self.call(read).await??)
+        Ok(self.call_store(read).await??)
     }
 
     /// Up to `limit` keys after `after`.
@@ -82,14 +85,14 @@ impl Access {
         &self,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<String>, Fault> {
+    ) -> Result<Vec<String>, StateError> {
         let (state, action) = (self.state()?, self.action.clone());
         let after = after.map(ToOwned::to_owned);
-        self.call(async move { state.list(&action, after.as_deref(), limit).await }).await
+        self.call_store(async move { state.list(&action, after.as_deref(), limit).await }).await
     }
 
     /// Makes all of `writes` or none. Of several to one key, the last counts.
-    pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), Fault> {
+    pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
         let mut last = HashMap::with_capacity(writes.len());
         for write in writes {
             last.insert(write.key.clone(), write);
@@ -97,7 +100,7 @@ impl Access {
         if last.is_empty() {
             return Ok(());
         }
-        self.put(last.into_values().collect()).await
+        self.write_guarded(last.into_values().collect()).await
     }
 
     /// Adds `delta` to a counter, and returns what it is then. A key that is not
@@ -106,27 +109,28 @@ impl Access {
     /// Only other writes to the key can come in between, since one increment of
     /// the action waits for the other; then it begins anew, for as long as the
     /// gate lets it.
-    pub(super) async fn increment(&self, key: String, delta: u64) -> Result<u64, Fault> {
+    pub(super) async fn increment(&self, key: String, delta: u64) -> Result<u64, StateError> {
         let _turn = self.increments.lock().await;
         loop {
             let found = self.read(std::slice::from_ref(&key)).await?.pop().flatten();
             let (count, version) = match &found {
-                Some(entry) => (counter(&key, &entry.value)?, entry.version),
+                Some(entry) => (parse_counter(&key, &entry.value)?, entry.version),
                 None => (0, 0),
             };
-            let count = count.checked_add(delta).ok_or_else(|| Fault::Overflow(key.clone()))?;
+            let count =
+                count.checked_add(delta).ok_or_else(|| StateError::Overflow(key.clone()))?;
             let value = Some(count.to_string().into());
             let write = Write { key: key.clone(), value, only_if: Some(version) };
-            match self.put(vec![write]).await {
+            match self.write_guarded(vec![write]).await {
                 Ok(()) => return Ok(count),
-                Err(Fault::Store(StoreError::Conflict)) => {}
+                Err(StateError::Store(StoreError::Conflict)) => {}
                 Err(fault) => return Err(fault),
             }
         }
     }
 
     /// The writes of this term, and nobody else's.
-    async fn put(&self, writes: Vec<Write>) -> Result<(), Fault> {
+    async fn write_guarded(&self, writes: Vec<Write>) -> Result<(), StateError> {
         self.gate().pass()?;
         let (state, action, key) = (self.state()?, self.action.clone(), self.term()?.key.clone());
         let values = writes.iter().map(|it| it.key.len() + it.value.as_ref().map_or(0, Bytes::len));
@@ -136,42 +140,42 @@ impl Access {
             drop((writes, charge));
             done
         };
-        let done = self.call(write).await;
+        let done = self.call_store(write).await;
         done.map_err(|fault| match fault {
-            Fault::Shut(shut) => Fault::Unsure(shut.to_string()),
-            Fault::Ended => Fault::Unsure(Fault::Ended.to_string()),
-            Fault::Store(error @ StoreError::Unavailable { .. }) => {
-                Fault::Unsure(error.to_string())
+            StateError::GateShut(shut) => StateError::Uncertain(shut.to_string()),
+            StateError::TermEnded => StateError::Uncertain(StateError::TermEnded.to_string()),
+            StateError::Store(error @ StoreError::Unavailable { .. }) => {
+                StateError::Uncertain(error.to_string())
             }
             fault => fault,
         })
     }
 
-    fn state(&self) -> Result<Arc<dyn State>, Fault> {
+    fn state(&self) -> Result<Arc<dyn StateStore>, StateError> {
         Ok(Arc::clone(&self.term()?.state))
     }
 
     /// Calls the store under the eyes of the gate.
-    async fn call<T: Send + 'static>(
+    async fn call_store<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, StateError> {
         self.gate().pass()?;
-        let answer = self.spawner.apart(call).await.ok_or(Fault::Ended)?;
+        let answer = self.spawner.run_in_task(call).await.ok_or(StateError::TermEnded)?;
         if matches!(answer, Err(StoreError::NotLeader | StoreError::LeaseGone)) {
             if let Some(term) = &self.term {
                 term.fenced(&self.action);
             }
-            return Err(Fault::Fenced);
+            return Err(StateError::Fenced);
         }
         self.gate().pass()?;
-        answer.map_err(Fault::Store)
+        answer.map_err(StateError::Store)
     }
 }
 
-fn counter(key: &str, value: &[u8]) -> Result<u64, Fault> {
+fn parse_counter(key: &str, value: &[u8]) -> Result<u64, StateError> {
     let text = std::str::from_utf8(value).ok();
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| Fault::NoCounter(key.to_owned()))
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| StateError::NotACounter(key.to_owned()))
 }
 
 #[cfg(test)]
@@ -183,23 +187,27 @@ mod tests {
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     use super::*;
-    use crate::capability::{Notice, Spawner, TermLink, test_gate};
+    use crate::capability::{Spawner, TermLink, TermNotice, test_gate};
     use soloist_config::Limits;
     use soloist_heart::{LeaderKey, LeaseId, clock::BootTime};
 
-    type Answer = Result<(), StoreError>;
+    type WriteResult = Result<(), StoreError>;
 
     /// Answers writes as it is told; every key holds the number 7.
-    struct Fake {
+    struct FakeStore {
         calls: AtomicUsize,
-        answer: Mutex<Box<dyn FnMut() -> Answer + Send>>,
+        answer: Mutex<Box<dyn FnMut() -> WriteResult + Send>>,
     }
 
     #[async_trait]
-    impl State for Fake {
-        async fn get(&self, _: &str, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
+    impl StateStore for FakeStore {
+        async fn get(
+            &self,
+            _: &str,
+            keys: &[String],
+        ) -> Result<Vec<Option<StateEntry>>, StoreError> {
             self.calls.fetch_add(1, Relaxed);
-            Ok(keys.iter().map(|_| Some(Entry { value: "7".into(), version: 3 })).collect())
+            Ok(keys.iter().map(|_| Some(StateEntry { value: "7".into(), version: 3 })).collect())
         }
 
         async fn list(
@@ -212,26 +220,28 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn write(&self, guard: Guard<'_>, _: &str, _: &[Write]) -> Answer {
+        async fn write(&self, guard: Guard<'_>, _: &str, _: &[Write]) -> WriteResult {
             assert!(matches!(guard, Guard::Leader(_)));
             self.calls.fetch_add(1, Relaxed);
             self.answer.lock()()
         }
     }
 
-    struct World {
-        access: Arc<Access>,
-        fake: Arc<Fake>,
-        notices: UnboundedReceiver<Notice>,
+    struct Fixture {
+        access: Arc<ActionAccess>,
+        fake: Arc<FakeStore>,
+        notices: UnboundedReceiver<TermNotice>,
     }
 
-    fn world(answer: impl FnMut(&Access) -> Answer + Send + 'static) -> World {
+    fn world(answer: impl FnMut(&ActionAccess) -> WriteResult + Send + 'static) -> Fixture {
         let (to, notices) = unbounded_channel();
-        let (mut answer, cell) = (answer, Arc::new(Mutex::new(None::<Arc<Access>>)));
+        let (mut answer, cell) = (answer, Arc::new(Mutex::new(None::<Arc<ActionAccess>>)));
         let seen = cell.clone();
         let answer = move || answer(seen.lock().as_ref().unwrap());
-        let fake =
-            Arc::new(Fake { calls: AtomicUsize::new(0), answer: Mutex::new(Box::new(answer)) });
+        let fake = Arc::new(FakeStore {
+            calls: AtomicUsize::new(0),
+            answer: Mutex::new(Box::new(answer)),
+        });
         let gate = test_gate(BootTime::NEVER);
         let key = LeaderKey {
             group: gate.term().group.clone(),
@@ -241,9 +251,10 @@ mod tests {
         };
         let term = TermLink { gate, key, state: fake.clone(), notices: to, calls: None };
         let (limits, spawner) = (Limits::default(), Spawner::new(|task| drop(tokio::spawn(task))));
-        let access = Arc::new(Access::new("web".into(), Arc::default(), &limits, term, spawner));
+        let access =
+            Arc::new(ActionAccess::new("web".into(), Arc::default(), &limits, term, spawner));
         *cell.lock() = Some(access.clone());
-        World { access, fake, notices }
+        Fixture { access, fake, notices }
     }
 
     fn put() -> Vec<Write> {
@@ -256,14 +267,17 @@ mod tests {
         let fault = world.access.write(put()).await.unwrap_err();
         assert!(fault.to_string().contains("passed to another host"), "{fault}");
         assert!(world.access.gate().is_revoked());
-        assert_eq!(world.notices.try_recv(), Ok(Notice::Fenced));
+        assert_eq!(world.notices.try_recv(), Ok(TermNotice::Fenced));
     }
 
     #[tokio::test]
     async fn a_shut_gate_lets_nothing_reach_the_store() {
         let world = world(|_| Ok(()));
         world.access.gate().close();
-        assert!(matches!(world.access.write(put()).await, Err(Fault::Shut(Shut::Closed))));
+        assert!(matches!(
+            world.access.write(put()).await,
+            Err(StateError::GateShut(GateShut::Closed))
+        ));
         assert!(world.access.read(&["k".into()]).await.is_err());
         assert!(world.access.list(None, 1).await.is_err());
         assert!(world.access.increment("k".into(), 1).await.is_err());
@@ -275,9 +289,9 @@ mod tests {
         let world = world(|_| Ok(()));
         let other = world.access.account.charge(256 << 20).unwrap();
         let fault = world.access.read(&["k".into()]).await.unwrap_err();
-        assert!(matches!(fault, Fault::Overdrawn(_)), "{fault}");
+        assert!(matches!(fault, StateError::OverBudget(_)), "{fault}");
         assert!(fault.to_string().contains("256 MiB"), "{fault}");
-        assert!(matches!(world.access.write(put()).await, Err(Fault::Overdrawn(_))));
+        assert!(matches!(world.access.write(put()).await, Err(StateError::OverBudget(_))));
         assert_eq!(world.fake.calls.load(Relaxed), 0);
         drop(other);
         let found = world.access.read(&["k".into(), "l".into()]).await.unwrap();
@@ -295,7 +309,7 @@ mod tests {
         let account = &world.access.account;
         let mut turns = Vec::new();
         for _ in 0..4 {
-            turns.push(account.may_read(64).await);
+            turns.push(account.read_permit(64).await);
         }
         let mut fifth = std::pin::pin!(world.access.read(&keys));
         assert!(futures::poll!(&mut fifth).is_pending());
@@ -312,7 +326,7 @@ mod tests {
             Ok(())
         });
         let fault = world.access.write(put()).await.unwrap_err();
-        assert!(matches!(fault, Fault::Unsure(_)), "{fault}");
+        assert!(matches!(fault, StateError::Uncertain(_)), "{fault}");
     }
 
     #[tokio::test]
@@ -343,8 +357,8 @@ mod tests {
     async fn a_counter_neither_wraps_nor_starts_from_text() {
         let world = world(|_| Ok(()));
         let fault = world.access.increment("k".into(), u64::MAX).await.unwrap_err();
-        assert!(matches!(fault, Fault::Overflow(_)), "{fault}");
-        assert!(matches!(counter("k", b"x"), Err(Fault::NoCounter(_))));
-        assert!(matches!(counter("k", b""), Err(Fault::NoCounter(_))));
+        assert!(matches!(fault, StateError::Overflow(_)), "{fault}");
+        assert!(matches!(parse_counter("k", b"x"), Err(StateError::NotACounter(_))));
+        assert!(matches!(parse_counter("k", b""), Err(StateError::NotACounter(_))));
     }
 }

@@ -12,16 +12,16 @@
 //! Beyond what the standard asks for: reads and writes of many keys are of one
 //! moment, all or nothing, and a counter is the decimal text of a `u64`.
 
-mod cursors;
 mod fenced;
+mod list_cursors;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTableError};
 
-use self::cursors::Cursors;
-use super::{Access, GuestState, replace::replace_async};
+use self::list_cursors::ListCursors;
+use super::{ActionAccess, GuestState, replace::replace_async};
 use bindings::wasi::keyvalue::{atomics, batch, store};
 use soloist_stores::Write;
 
@@ -65,14 +65,14 @@ impl From<ResourceTableError> for Error {
 /// What the capability keeps for an instance.
 #[derive(Debug)]
 pub(crate) struct KeyvalueCtx {
-    access: Arc<Access>,
-    cursors: Cursors,
+    access: Arc<ActionAccess>,
+    cursors: ListCursors,
 }
 
 impl KeyvalueCtx {
     /// A context for an instance that may reach what `access` says.
-    pub(crate) fn new(access: Arc<Access>) -> Self {
-        Self { access, cursors: Cursors::default() }
+    pub(crate) fn new(access: Arc<ActionAccess>) -> Self {
+        Self { access, cursors: ListCursors::default() }
     }
 }
 
@@ -87,7 +87,7 @@ impl store::Host for KeyvalueView<'_> {
         let access = &self.ctx.access;
         access.term()?;
         if !access.grants.state {
-            access.state_denied();
+            access.warn_state_denied();
             return Err(Error::AccessDenied);
         }
         match identifier.as_str() {
@@ -111,7 +111,7 @@ impl store::HostBucket for KeyvalueView<'_> {
     }
 
     async fn set(&mut self, _: Resource<Bucket>, key: String, value: Vec<u8>) -> Result<(), Error> {
-        Ok(self.ctx.access.write(vec![put(key, value)]).await?)
+        Ok(self.ctx.access.write(vec![put_write(key, value)]).await?)
     }
 
     async fn delete(&mut self, _: Resource<Bucket>, key: String) -> Result<(), Error> {
@@ -170,7 +170,7 @@ impl batch::Host for KeyvalueView<'_> {
         _: Resource<Bucket>,
         pairs: Vec<(String, Vec<u8>)>,
     ) -> Result<(), Error> {
-        let writes = pairs.into_iter().map(|(key, value)| put(key, value)).collect();
+        let writes = pairs.into_iter().map(|(key, value)| put_write(key, value)).collect();
         Ok(self.ctx.access.write(writes).await?)
     }
 
@@ -179,7 +179,7 @@ impl batch::Host for KeyvalueView<'_> {
     }
 }
 
-fn put(key: String, value: Vec<u8>) -> Write {
+fn put_write(key: String, value: Vec<u8>) -> Write {
     Write { key, value: Some(value.into()), only_if: None }
 }
 
@@ -200,7 +200,7 @@ impl KeyvalueView<'_> {
     }
 
     /// As a guest is told.
-    fn told<T>(&mut self, done: Result<T, Error>) -> wasmtime::Result<(Told<T>,)> {
+    fn to_guest<T>(&mut self, done: Result<T, Error>) -> wasmtime::Result<(GuestResult<T>,)> {
         Ok((match done {
             Ok(done) => Ok(done),
             Err(error) => Err(store::Host::convert_error(self, error)?),
@@ -208,7 +208,7 @@ impl KeyvalueView<'_> {
     }
 }
 
-type Told<T> = Result<T, store::Error>;
+type GuestResult<T> = Result<T, store::Error>;
 
 struct HasKeyvalue;
 
@@ -231,7 +231,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
             Box::new(async move {
                 let mut view = store.data_mut().keyvalue();
                 let found = view.value(key).await;
-                view.told(found)
+                view.to_guest(found)
             })
         },
     )?;
@@ -243,7 +243,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
             Box::new(async move {
                 let mut view = store.data_mut().keyvalue();
                 let found = view.values(keys).await;
-                view.told(found)
+                view.to_guest(found)
             })
         },
     )

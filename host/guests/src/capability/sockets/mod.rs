@@ -8,8 +8,8 @@
 //! - The gate is asked before each lookup, connection and datagram, and at
 //!   each write to and read from a connection.
 
-mod sending;
-mod stream;
+mod gated_stream;
+mod tcp_send;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -37,7 +37,7 @@ use wasmtime_wasi::{
     sockets::{SocketAddrUse, WasiSocketsCtx, WasiSocketsCtxView},
 };
 
-use super::{Access, GuestState, machine, replace::replace};
+use super::{ActionAccess, GuestState, own_address, replace::replace};
 use soloist_config::Transport;
 
 /// The interfaces of which some calls need a second look, as wasmtime names them.
@@ -48,33 +48,33 @@ const FOUND_MAX: usize = 1024;
 
 /// What the capability keeps for an instance.
 pub(crate) struct SocketsCtx {
-    found: Found,
+    resolved: ResolvedNames,
     /// The names that its lookups are about, by the number of their resource.
-    asked: HashMap<u32, Arc<str>>,
+    lookups: HashMap<u32, Arc<str>>,
 }
 
 /// What names have stood for, as the instance was told.
 #[derive(Clone, Debug, Default)]
-struct Found(Arc<Mutex<BTreeSet<Standing>>>);
+struct ResolvedNames(Arc<Mutex<BTreeSet<ResolvedName>>>);
 
 /// A name, and an address that it stood for.
-type Standing = (Arc<str>, IpAddr);
+type ResolvedName = (Arc<str>, IpAddr);
 
 /// The capability during one call.
 pub(crate) struct SocketsView<'a> {
     pub ctx: &'a mut SocketsCtx,
     pub wasi: WasiSocketsCtxView<'a>,
-    pub access: &'a Arc<Access>,
+    pub access: &'a Arc<ActionAccess>,
 }
 
-type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
+type SocketStreams = (Resource<DynInputStream>, Resource<DynOutputStream>);
 
 impl SocketsCtx {
     /// A context for an instance; `wasi` is held to what `access` says.
-    pub(crate) fn new(access: &Arc<Access>, wasi: &mut WasiCtxBuilder) -> Self {
-        let found = Found::default();
+    pub(crate) fn new(access: &Arc<ActionAccess>, wasi: &mut WasiCtxBuilder) -> Self {
+        let found = ResolvedNames::default();
         let (access, asked) = (access.clone(), HashMap::new());
-        let ctx = Self { found: found.clone(), asked };
+        let ctx = Self { resolved: found.clone(), lookups: asked };
         // Asked even where nothing is granted, so that it can be told what was wanted.
         wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |to, usage| {
             Box::pin(ready(allows(&access, &found, to, usage)))
@@ -83,7 +83,12 @@ impl SocketsCtx {
     }
 }
 
-fn allows(access: &Access, found: &Found, to: SocketAddr, usage: SocketAddrUse) -> bool {
+fn allows(
+    access: &ActionAccess,
+    found: &ResolvedNames,
+    to: SocketAddr,
+    usage: SocketAddrUse,
+) -> bool {
     if access.gate().pass().is_err() {
         return false;
     }
@@ -98,7 +103,7 @@ fn allows(access: &Access, found: &Found, to: SocketAddr, usage: SocketAddrUse) 
         | SocketAddrUse::UdpBind
         | SocketAddrUse::TcpListen
         | SocketAddrUse::TcpAccept => {
-            tell_never(access, to);
+            warn_listen_denied(access, to);
             return false;
         }
         SocketAddrUse::TcpConnect => Transport::Tcp,
@@ -107,13 +112,18 @@ fn allows(access: &Access, found: &Found, to: SocketAddr, usage: SocketAddrUse) 
     let allowed = found.reaches(access, transport, to);
     // What merely came from elsewhere is not the guest's doing.
     if !allowed && !matches!(usage, SocketAddrUse::UdpReceive) {
-        tell_denied(access, transport, to, found.name_of(to.ip()).as_deref());
+        warn_destination_denied(access, transport, to, found.name_of(to.ip()).as_deref());
     }
     allowed
 }
 
 /// Tells that a guest may not connect or send to `to`, for which it has looked up `looked_up`.
-fn tell_denied(access: &Access, transport: Transport, to: SocketAddr, looked_up: Option<&str>) {
+fn warn_destination_denied(
+    access: &ActionAccess,
+    transport: Transport,
+    to: SocketAddr,
+    looked_up: Option<&str>,
+) {
     let scheme = match transport {
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",
@@ -130,38 +140,38 @@ fn tell_denied(access: &Access, transport: Transport, to: SocketAddr, looked_up:
              `sockets = [\"{scheme}://HOST:{port}\"]` whatever a name stands for"
         ),
     };
-    tell(access, &to.to_string(), &grant);
+    warn_denied(access, &to.to_string(), &grant);
 }
 
 /// Tells that a guest may not be reached at `to`, whatever is granted.
-fn tell_never(access: &Access, to: SocketAddr) {
+fn warn_listen_denied(access: &ActionAccess, to: SocketAddr) {
     let never = format!(
         "no setting lets a plugin listen at {to} or have an address of its own: requests come to \
          what it exports (`wasi:http/incoming-handler`, `soloist:plugin/task`)"
     );
-    tell(access, &format!("listen {to}"), &never);
+    warn_denied(access, &format!("listen {to}"), &never);
 }
 
 /// Tells that a guest may not look up `host`; which port it has in mind nobody knows.
-fn tell_unknown(access: &Access, host: &str) {
+fn warn_lookup_denied(access: &ActionAccess, host: &str) {
     let name = &access.action;
     let grant = format!(
         "`sockets = [\"tcp://{host}:PORT\"]` in [action.{name}] lets the plugin look up {host} and \
          connect to it"
     );
-    tell(access, host, &grant);
+    warn_denied(access, host, &grant);
 }
 
 /// For each target once, and then with a count; a guest may try it a thousand times a second.
-fn tell(access: &Access, to: &str, grant: &str) {
+fn warn_denied(access: &ActionAccess, to: &str, grant: &str) {
     access.sockets_denied.said(to, |told| {
         let what = format!("socket denied: {grant}{told}");
         warn!(action = %access.action, token = access.gate().term().token.0, to, "{what}");
-        access.console.note(&what);
+        access.log.add_host_line(&what);
     });
 }
 
-impl Found {
+impl ResolvedNames {
     fn add(&self, name: &Arc<str>, ip: IpAddr) {
         let mut found = self.0.lock();
         if found.len() < FOUND_MAX {
@@ -176,7 +186,7 @@ impl Found {
         found.iter().find(|(_, other)| *other == ip).map(|(name, _)| Arc::clone(name))
     }
 
-    fn reaches(&self, access: &Access, transport: Transport, to: SocketAddr) -> bool {
+    fn reaches(&self, access: &ActionAccess, transport: Transport, to: SocketAddr) -> bool {
         let grants = &access.grants;
         let found = self.0.lock();
         let ip = to.ip().to_canonical();
@@ -184,7 +194,13 @@ impl Found {
         grants.sockets.iter().any(|grant| {
             grant.is_at(transport, to)
                 || names().any(|name| {
-                    grant.leads(name, transport, to, grants.outbound_private, machine::is_own)
+                    grant.leads(
+                        name,
+                        transport,
+                        to,
+                        grants.outbound_private,
+                        own_address::is_own_address,
+                    )
                 })
         })
     }
@@ -201,15 +217,15 @@ impl SocketsView<'_> {
             return Err(ErrorCode::AccessDenied.into());
         }
         if !self.access.grants.sockets.iter().any(|grant| grant.names(&name)) {
-            tell_unknown(self.access, &name);
+            warn_lookup_denied(self.access, &name);
             return Err(ErrorCode::AccessDenied.into());
         }
-        let mut lookup = may_look_up();
+        let mut lookup = lookup_ctx();
         let mut wasi = WasiSocketsCtxView { ctx: &mut lookup, table: self.wasi.table };
         let asked =
-            self.access.blocking.begin(|| wasi.resolve_addresses(network, name.to_string()));
+            self.access.blocking.enter(|| wasi.resolve_addresses(network, name.to_string()));
         let stream = asked.map_err(|_| ErrorCode::TemporaryResolverFailure)??;
-        self.ctx.asked.insert(stream.rep(), name);
+        self.ctx.lookups.insert(stream.rep(), name);
         Ok(stream)
     }
 
@@ -217,30 +233,30 @@ impl SocketsView<'_> {
         mut self,
         stream: Resource<ResolveAddressStream>,
     ) -> SocketResult<Option<IpAddress>> {
-        let name = self.ctx.asked.get(&stream.rep()).cloned();
+        let name = self.ctx.lookups.get(&stream.rep()).cloned();
         let address = self.wasi.resolve_next_address(stream)?;
         if let (Some(name), Some(address)) = (&name, &address) {
-            self.ctx.found.add(name, ip(*address));
+            self.ctx.resolved.add(name, to_ip_addr(*address));
         }
         Ok(address)
     }
 
     /// Puts the gate in front of the streams of a connection.
-    fn finish_connect(mut self, socket: Resource<TcpSocket>) -> SocketResult<Streams> {
+    fn finish_connect(mut self, socket: Resource<TcpSocket>) -> SocketResult<SocketStreams> {
         let (input, output) = self.wasi.finish_connect(socket)?;
         let gate = self.access.gate();
-        stream::gate_input(self.wasi.table.get_mut(&input)?, gate);
-        stream::gate_output(self.wasi.table.get_mut(&output)?, gate);
+        gated_stream::gate_input(self.wasi.table.get_mut(&input)?, gate);
+        gated_stream::gate_output(self.wasi.table.get_mut(&output)?, gate);
         Ok((input, output))
     }
 }
 
 /// The guest's own context may not: WASI knows no grants of single names.
-fn may_look_up() -> WasiSocketsCtx {
+fn lookup_ctx() -> WasiSocketsCtx {
     WasiCtx::builder().allow_ip_name_lookup(true).build().sockets().clone()
 }
 
-fn ip(address: IpAddress) -> IpAddr {
+fn to_ip_addr(address: IpAddress) -> IpAddr {
     match address {
         IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
         IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
@@ -248,7 +264,7 @@ fn ip(address: IpAddress) -> IpAddr {
 }
 
 /// What a guest is told; what is no error of its call traps.
-fn told<T>(done: SocketResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
+fn to_guest<T>(done: SocketResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
     match done {
         Ok(value) => Ok((Ok(value),)),
         Err(error) => Ok((Err(SocketError::downcast(error)?),)),
@@ -258,7 +274,7 @@ fn told<T>(done: SocketResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
 /// The same for WASI 0.3: there wasmtime looks no names up, and a connection is made by one
 /// call, which asks; what is sent by it goes another way.
 pub(crate) fn add_0_3_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    sending::add_to_linker(linker)
+    tcp_send::add_to_linker(linker)
 }
 
 /// Puts the three calls that need a second look in the place of wasmtime's.
@@ -268,7 +284,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
         TCP,
         "[method]tcp-socket.finish-connect",
         |mut store: StoreContextMut<'_, GuestState>, (socket,): (Resource<TcpSocket>,)| {
-            told(store.data_mut().sockets().finish_connect(socket))
+            to_guest(store.data_mut().sockets().finish_connect(socket))
         },
     )?;
     replace(
@@ -277,7 +293,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
         "resolve-addresses",
         |mut store: StoreContextMut<'_, GuestState>,
          (network, name): (Resource<Network>, String)| {
-            told(store.data_mut().sockets().resolve(network, &name))
+            to_guest(store.data_mut().sockets().resolve(network, &name))
         },
     )?;
     replace(
@@ -286,7 +302,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
         "[method]resolve-address-stream.resolve-next-address",
         |mut store: StoreContextMut<'_, GuestState>,
          (stream,): (Resource<ResolveAddressStream>,)| {
-            told(store.data_mut().sockets().next_address(stream))
+            to_guest(store.data_mut().sockets().next_address(stream))
         },
     )
 }

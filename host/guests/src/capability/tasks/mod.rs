@@ -5,7 +5,7 @@
 //! - The gate is asked before a call begins, and before its outcome is handed out.
 //! - A call that is under way ends with the instance that began it.
 
-mod error;
+mod call_error;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +16,8 @@ use tokio_util::sync::DropGuard;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
-pub use self::error::CallError;
-use super::Access;
+pub use self::call_error::CallError;
+use super::ActionAccess;
 use bindings::soloist::plugin::tasks::{
     Done as WitDone, Failure, Host, HostPending, Order as WitOrder,
 };
@@ -47,7 +47,7 @@ pub const ATTEMPTS_MAX: u32 = 100;
 
 /// What somebody wants done.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct TaskRequest {
     /// The task.
     pub name: String,
     /// What is handed over.
@@ -66,7 +66,7 @@ pub struct Order {
 
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done {
+pub struct TaskReply {
     /// The call's id.
     pub id: Arc<str>,
     /// The host that worked.
@@ -81,12 +81,12 @@ pub struct Done {
 
 /// Has calls done, here or on other hosts.
 #[async_trait]
-pub trait Calls: Send + Sync + 'static {
+pub trait TaskCaller: Send + Sync + 'static {
     /// Has `order` done. Dropping the future ends the call.
     ///
     /// # Errors
     /// Why it has no answer.
-    async fn call(&self, order: Order) -> Result<Done, CallError>;
+    async fn call(&self, order: TaskRequest) -> Result<TaskReply, CallError>;
 
     /// Puts an order into the store, where it is kept until it is done, and returns its id.
     ///
@@ -97,12 +97,12 @@ pub trait Calls: Send + Sync + 'static {
         task: &str,
         payload: Bytes,
         content_type: Option<String>,
-    ) -> Result<Arc<str>, CastFault>;
+    ) -> Result<Arc<str>, CastFailure>;
 }
 
 /// Why an order is not in the store; for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CastFault {
+pub enum CastFailure {
     /// There is no such task.
     Unknown(String),
     /// It is too long.
@@ -112,37 +112,37 @@ pub enum CastFault {
     /// The store takes none from this host.
     Shut(String),
     /// The store did not answer: it may have it.
-    Doubtful(String),
+    Uncertain(String),
 }
 
 /// What the capability keeps for an instance.
 pub(crate) struct TasksCtx {
-    access: Arc<Access>,
+    access: Arc<ActionAccess>,
     trace: Option<TraceContext>,
 }
 
 impl TasksCtx {
     /// Calls what `access` reaches.
-    pub(crate) fn new(access: Arc<Access>) -> Self {
+    pub(crate) fn new(access: Arc<ActionAccess>) -> Self {
         Self { access, trace: None }
     }
 
     /// What is called from now on belongs there in a trace.
-    pub(crate) fn follow(&mut self, trace: Option<TraceContext>) {
+    pub(crate) fn set_trace(&mut self, trace: Option<TraceContext>) {
         self.trace = trace;
     }
 
     /// What makes a call for the guest. It is charged at once: a guest can begin calls faster
     /// than anybody answers them.
-    fn call(&self, order: WitOrder) -> impl Future<Output = Outcome> + Send + use<> {
-        let (access, order) = (Arc::clone(&self.access), self.order(order));
+    fn call(&self, order: WitOrder) -> impl Future<Output = PendingOutcome> + Send + use<> {
+        let (access, order) = (Arc::clone(&self.access), self.to_request(order));
         async move { access.call_task(order?).await }
     }
 
-    fn order(&self, order: WitOrder) -> Result<Order, Failure> {
+    fn to_request(&self, order: WitOrder) -> Result<TaskRequest, Failure> {
         let account = self.access.account.clone();
         let payload = account.hold(order.payload.into()).map_err(|_| Failure::Busy)?;
-        Ok(Order {
+        Ok(TaskRequest {
             name: order.task,
             payload,
             content_type: order.content_type,
@@ -160,38 +160,39 @@ pub(crate) struct TasksView<'a> {
     pub table: &'a mut ResourceTable,
 }
 
-type Outcome = Result<Done, Failure>;
+type PendingOutcome = Result<TaskReply, Failure>;
 
 /// A call that is under way. As public as the code that is generated for it.
 #[allow(unreachable_pub, reason = "generated code re-exports it")]
 pub struct Pending {
-    outcome: State,
+    outcome: PendingState,
     _end: DropGuard,
 }
 
-enum State {
-    Waits(oneshot::Receiver<Outcome>),
-    Has(Outcome),
+enum PendingState {
+    Waiting(oneshot::Receiver<PendingOutcome>),
+    Ready(PendingOutcome),
     Taken,
 }
 
 #[async_trait]
 impl Pollable for Pending {
     async fn ready(&mut self) {
-        if let State::Waits(outcome) = &mut self.outcome {
-            self.outcome = State::Has(outcome.await.unwrap_or_else(|_| Err(lost())));
+        if let PendingState::Waiting(outcome) = &mut self.outcome {
+            self.outcome =
+                PendingState::Ready(outcome.await.unwrap_or_else(|_| Err(instance_lost())));
         }
     }
 }
 
 /// Whoever ends the task of a call ends the instance as well.
-fn lost() -> Failure {
+fn instance_lost() -> Failure {
     Failure::Lost("this host ends it".to_owned())
 }
 
-impl Access {
+impl ActionAccess {
     /// Makes a call for a guest.
-    async fn call_task(self: Arc<Self>, order: Order) -> Outcome {
+    async fn call_task(self: Arc<Self>, order: TaskRequest) -> PendingOutcome {
         let calls = self.may_call(&order.name)?;
         let done = calls.call(order).await.map_err(Failure::from);
         self.open()?;
@@ -199,7 +200,7 @@ impl Access {
     }
 
     /// Whom a guest may have `task` done by.
-    fn may_call(&self, task: &str) -> Result<Arc<dyn Calls>, Failure> {
+    fn may_call(&self, task: &str) -> Result<Arc<dyn TaskCaller>, Failure> {
         if !self.grants.tasks.iter().any(|granted| granted == task || granted == "*") {
             let action = &self.action;
             return Err(Failure::Denied(format!(
@@ -207,7 +208,7 @@ impl Access {
             )));
         }
         self.open()?;
-        self.calls().ok_or_else(|| {
+        self.task_caller().ok_or_else(|| {
             Failure::Nobody("a hook of a host that stands by calls no tasks".to_owned())
         })
     }
@@ -220,8 +221,8 @@ impl Access {
 
 impl TasksView<'_> {
     fn begin(&mut self, order: WitOrder) -> wasmtime::Result<Resource<Pending>> {
-        let (outcome, end) = self.ctx.access.spawner.begin(self.ctx.call(order));
-        let pending = Pending { outcome: State::Waits(outcome), _end: end };
+        let (outcome, end) = self.ctx.access.spawner.spawn_cancellable(self.ctx.call(order));
+        let pending = Pending { outcome: PendingState::Waiting(outcome), _end: end };
         Ok(self.table.push(pending)?)
     }
 }
@@ -232,8 +233,8 @@ impl Host for TasksView<'_> {
     }
 
     async fn call(&mut self, order: WitOrder) -> wasmtime::Result<Result<WitDone, Failure>> {
-        let outcome = self.ctx.access.spawner.apart(self.ctx.call(order)).await;
-        Ok(outcome.unwrap_or_else(|| Err(lost())).map(WitDone::from))
+        let outcome = self.ctx.access.spawner.run_in_task(self.ctx.call(order)).await;
+        Ok(outcome.unwrap_or_else(|| Err(instance_lost())).map(WitDone::from))
     }
 
     async fn cast(
@@ -250,7 +251,7 @@ impl Host for TasksView<'_> {
             access.open()?;
             Ok(cast.map_err(Failure::from)?.to_string())
         };
-        Ok(self.ctx.access.spawner.apart(cast).await.unwrap_or_else(|| Err(lost())))
+        Ok(self.ctx.access.spawner.run_in_task(cast).await.unwrap_or_else(|| Err(instance_lost())))
     }
 }
 
@@ -264,15 +265,15 @@ impl HostPending for TasksView<'_> {
         pending: Resource<Pending>,
     ) -> wasmtime::Result<Option<Result<WitDone, Failure>>> {
         let pending = self.table.get_mut(&pending)?;
-        if let State::Waits(outcome) = &mut pending.outcome {
+        if let PendingState::Waiting(outcome) = &mut pending.outcome {
             match outcome.try_recv() {
-                Ok(outcome) => pending.outcome = State::Has(outcome),
+                Ok(outcome) => pending.outcome = PendingState::Ready(outcome),
                 Err(_) => return Ok(None),
             }
         }
-        Ok(match std::mem::replace(&mut pending.outcome, State::Taken) {
-            State::Has(outcome) => Some(outcome.map(WitDone::from)),
-            State::Waits(_) | State::Taken => None,
+        Ok(match std::mem::replace(&mut pending.outcome, PendingState::Taken) {
+            PendingState::Ready(outcome) => Some(outcome.map(WitDone::from)),
+            PendingState::Waiting(_) | PendingState::Taken => None,
         })
     }
 
@@ -282,8 +283,8 @@ impl HostPending for TasksView<'_> {
     }
 }
 
-impl From<Done> for WitDone {
-    fn from(done: Done) -> Self {
+impl From<TaskReply> for WitDone {
+    fn from(done: TaskReply) -> Self {
         Self {
             id: done.id.to_string(),
             host: done.host.to_string(),
@@ -294,14 +295,14 @@ impl From<Done> for WitDone {
     }
 }
 
-impl From<CastFault> for Failure {
-    fn from(fault: CastFault) -> Self {
+impl From<CastFailure> for Failure {
+    fn from(fault: CastFailure) -> Self {
         match fault {
-            CastFault::Unknown(told) => Self::Denied(told),
-            CastFault::Refused(told) => Self::Refused(told),
-            CastFault::Full => Self::Busy,
-            CastFault::Shut(told) => Self::Nobody(told),
-            CastFault::Doubtful(told) => Self::Lost(told),
+            CastFailure::Unknown(told) => Self::Denied(told),
+            CastFailure::Refused(told) => Self::Refused(told),
+            CastFailure::Full => Self::Busy,
+            CastFailure::Shut(told) => Self::Nobody(told),
+            CastFailure::Uncertain(told) => Self::Lost(told),
         }
     }
 }
@@ -314,7 +315,7 @@ impl From<CallError> for Failure {
             CallError::Refused { text, .. } => Self::Refused(text),
             CallError::Failed { text, .. } => Self::Failed(text),
             CallError::Late { .. } => Self::Late,
-            CallError::Busy { .. } | CallError::Overdrawn(_) => Self::Busy,
+            CallError::Busy { .. } | CallError::OverBudget(_) => Self::Busy,
             CallError::Nobody { .. } => Self::Nobody(told),
             CallError::Lost { .. } => Self::Lost(told),
         }

@@ -5,54 +5,54 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use soloist_config::{Concurrency, Schedule, moment};
+use soloist_config::{ConcurrencyPolicy, Schedule, moment};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-fn every(seconds: u64, missed: Missed) -> JobConfig {
+fn every(seconds: u64, missed: MissedPolicy) -> JobConfig {
     JobConfig {
         schedule: Schedule::Every(Duration::from_secs(seconds)),
         jitter: Duration::ZERO,
         missed,
-        concurrency: Concurrency::Forbid,
+        concurrency: ConcurrencyPolicy::Forbid,
         timeout: Duration::from_secs(60),
         retries: 0,
     }
 }
 
-fn daily(missed: Missed) -> JobConfig {
+fn daily(missed: MissedPolicy) -> JobConfig {
     let cron = Box::new("0 3 * * *".parse().unwrap());
     JobConfig { schedule: Schedule::Cron(cron, chrono_tz::Tz::UTC), ..every(1, missed) }
 }
 
 /// Settled up to then; all that was claimed before is left out.
-fn mark(settled: DateTime<Utc>, claimed: Claimed) -> Mark {
-    Mark { settled, claimed, schedule: String::new(), count: 0, latest: None }
+fn mark(settled: DateTime<Utc>, claimed: ClaimedSpans) -> JobMark {
+    JobMark { settled, claimed, schedule: String::new(), count: 0, latest: None }
 }
 
-fn settled(at: DateTime<Utc>) -> Mark {
-    mark(at, Claimed::default())
+fn settled(at: DateTime<Utc>) -> JobMark {
+    mark(at, ClaimedSpans::default())
 }
 
 fn step(job: &JobConfig, settled_to: &str, now: &str) -> String {
     shown(next("j", job, &settled(at(settled_to)), at(now), false))
 }
 
-fn shown(step: Step) -> String {
+fn shown(step: TimetableStep) -> String {
     match step {
-        Step::Wait(None) => "wait".to_owned(),
-        Step::Wait(Some(until)) => format!("wait until {}", moment(until)),
-        Step::Fire(firing) => format!("fire {}", firing.id),
-        Step::Drop(to, count) => format!("drop {count} to {}", moment(to)),
-        Step::Anew => "anew".to_owned(),
+        TimetableStep::Wait(None) => "wait".to_owned(),
+        TimetableStep::Wait(Some(until)) => format!("wait until {}", moment(until)),
+        TimetableStep::Fire(firing) => format!("fire {}", firing.id),
+        TimetableStep::Drop(to, count) => format!("drop {count} to {}", moment(to)),
+        TimetableStep::Reset => "anew".to_owned(),
     }
 }
 
 #[test]
 fn in_time() {
-    for missed in [Missed::Skip, Missed::Once, Missed::All] {
+    for missed in [MissedPolicy::Skip, MissedPolicy::Once, MissedPolicy::All] {
         let job = daily(missed);
         let settled = "2026-11-21T03:00:00Z";
         assert_eq!(
@@ -69,13 +69,13 @@ fn in_time() {
 fn missed() {
     let settled = "2026-11-19T03:00:00Z";
     let now = "2026-11-22T03:00:01.001Z";
-    assert_eq!(step(&daily(Missed::Skip), settled, now), "drop 3 to 2026-11-22T03:00:00Z");
-    assert_eq!(step(&daily(Missed::Once), settled, now), "drop 2 to 2026-11-21T03:00:00Z");
-    assert_eq!(step(&daily(Missed::All), settled, now), "fire j@2026-11-20T03:00:00Z");
+    assert_eq!(step(&daily(MissedPolicy::Skip), settled, now), "drop 3 to 2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(MissedPolicy::Once), settled, now), "drop 2 to 2026-11-21T03:00:00Z");
+    assert_eq!(step(&daily(MissedPolicy::All), settled, now), "fire j@2026-11-20T03:00:00Z");
     let settled = "2026-11-21T03:00:00Z";
-    assert_eq!(step(&daily(Missed::Skip), settled, now), "drop 1 to 2026-11-22T03:00:00Z");
-    assert_eq!(step(&daily(Missed::Once), settled, now), "fire j@2026-11-22T03:00:00Z");
-    assert_eq!(step(&daily(Missed::All), settled, now), "fire j@2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(MissedPolicy::Skip), settled, now), "drop 1 to 2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(MissedPolicy::Once), settled, now), "fire j@2026-11-22T03:00:00Z");
+    assert_eq!(step(&daily(MissedPolicy::All), settled, now), "fire j@2026-11-22T03:00:00Z");
 }
 
 #[test]
@@ -83,16 +83,16 @@ fn what_is_in_time_is_not_dropped_with_what_was_missed() {
     let now = "2026-11-22T00:00:10.5Z";
     let settled = "2026-11-22T00:00:05Z";
     // Those of the seconds 6 to 9; that of 10 is in time.
-    assert_eq!(step(&every(1, Missed::Skip), settled, now), "drop 4 to 2026-11-22T00:00:09Z");
-    assert_eq!(step(&every(1, Missed::Once), settled, now), "drop 3 to 2026-11-22T00:00:08Z");
+    assert_eq!(step(&every(1, MissedPolicy::Skip), settled, now), "drop 4 to 2026-11-22T00:00:09Z");
+    assert_eq!(step(&every(1, MissedPolicy::Once), settled, now), "drop 3 to 2026-11-22T00:00:08Z");
     let settled = "2026-11-22T00:00:09Z";
-    assert_eq!(step(&every(1, Missed::Skip), settled, now), "fire j@2026-11-22T00:00:10Z");
+    assert_eq!(step(&every(1, MissedPolicy::Skip), settled, now), "fire j@2026-11-22T00:00:10Z");
 }
 
 #[test]
 fn a_thousand_are_run_and_no_more() {
     let now = "2026-11-22T03:00:00Z";
-    let all = every(1, Missed::All);
+    let all = every(1, MissedPolicy::All);
     // 03:00:00 and 02:59:59 are in time, so the latest that is missed is of 02:59:58.
     assert_eq!(step(&all, "2026-11-22T02:40:00Z", now), "drop 198 to 2026-11-22T02:43:18Z");
     assert_eq!(step(&all, "2026-11-22T02:43:18Z", now), "fire j@2026-11-22T02:43:19Z");
@@ -100,15 +100,15 @@ fn a_thousand_are_run_and_no_more() {
     let days = 20 * 365 + 5;
     let told = |count: i64, to| format!("drop {} to 2026-11-22T{to}Z", days * 86400 + count);
     assert_eq!(step(&all, "2006-11-22T02:40:00Z", now), told(198, "02:43:18"));
-    let skip = every(1, Missed::Skip);
+    let skip = every(1, MissedPolicy::Skip);
     assert_eq!(step(&skip, "2006-11-22T02:40:00Z", now), told(1198, "02:59:58"));
 }
 
 #[test]
 fn what_was_claimed_is_not_counted_as_missed() {
-    let job = every(3600, Missed::Skip);
-    let claimed = Claimed::all(at("2026-11-22T05:00:00Z"), at("2026-11-22T07:00:00Z"));
-    let claimed = claimed.with(at("2026-11-22T08:00:00Z"), at("2026-11-22T09:00:00Z"));
+    let job = every(3600, MissedPolicy::Skip);
+    let claimed = ClaimedSpans::all(at("2026-11-22T05:00:00Z"), at("2026-11-22T07:00:00Z"));
+    let claimed = claimed.including(at("2026-11-22T08:00:00Z"), at("2026-11-22T09:00:00Z"));
     let mark = mark(at("2026-11-22T02:00:00Z"), claimed);
     let step = |now| shown(next("j", &job, &mark, at(now), false));
     // 3, 4 and 8.
@@ -121,7 +121,7 @@ fn while_it_is_busy_it_waits_for_the_end() {
     let busy = |now| {
         shown(next(
             "j",
-            &every(10, Missed::Skip),
+            &every(10, MissedPolicy::Skip),
             &settled(at("2026-11-22T00:00:00Z")),
             at(now),
             true,
@@ -134,8 +134,8 @@ fn while_it_is_busy_it_waits_for_the_end() {
 
 #[test]
 fn a_clock_that_is_set_back_runs_nothing_again() {
-    let job = every(3600, Missed::All);
-    let until_noon = Claimed::all(at("2026-11-01T00:00:00Z"), at("2026-11-22T12:00:00Z"));
+    let job = every(3600, MissedPolicy::All);
+    let until_noon = ClaimedSpans::all(at("2026-11-01T00:00:00Z"), at("2026-11-22T12:00:00Z"));
     let mark = mark(at("2026-11-22T12:00:00Z"), until_noon);
     let step = |now| shown(next("j", &job, &mark, at(now), false));
     assert_eq!(step("2026-11-22T10:00:00Z"), "wait until 2026-11-22T13:00:00Z");
@@ -147,10 +147,11 @@ fn a_clock_that_is_set_back_runs_nothing_again() {
 /// A leader that was 20 hours ahead dropped what lay between, and claimed two firings there.
 #[test]
 fn what_a_clock_that_ran_ahead_passed_over_is_not_lost() {
-    let job = every(3600, Missed::Skip);
-    let here = Claimed::all(at("2026-11-22T00:00:00Z"), at("2026-11-22T12:00:00Z"));
+    let job = every(3600, MissedPolicy::Skip);
+    let here = ClaimedSpans::all(at("2026-11-22T00:00:00Z"), at("2026-11-22T12:00:00Z"));
     let ahead = ["2026-11-23T08:00:00Z", "2026-11-23T09:00:00Z"].map(at);
-    let claimed = here.with(at("2026-11-23T07:00:00Z"), ahead[0]).with(ahead[0], ahead[1]);
+    let claimed =
+        here.including(at("2026-11-23T07:00:00Z"), ahead[0]).including(ahead[0], ahead[1]);
     let mark = mark(ahead[1], claimed);
     let step = |now| shown(next("j", &job, &mark, at(now), false));
     assert_eq!(step("2026-11-22T12:10:00Z"), "wait until 2026-11-22T13:00:00Z");
@@ -158,30 +159,32 @@ fn what_a_clock_that_ran_ahead_passed_over_is_not_lost() {
     // It was away, and missed what it would have missed by a right clock.
     assert_eq!(step("2026-11-22T15:30:00Z"), "drop 3 to 2026-11-22T15:00:00Z");
     // What was claimed ahead is passed over when its time comes.
-    let later = Mark { settled: at("2026-11-23T07:00:00Z"), ..mark.clone() };
+    let later = JobMark { settled: at("2026-11-23T07:00:00Z"), ..mark.clone() };
     let step = |now| shown(next("j", &job, &later, at(now), false));
     assert_eq!(step("2026-11-23T08:00:00Z"), "wait until 2026-11-23T10:00:00Z");
 }
 
 #[test]
 fn on_demand_it_waits_for_ever() {
-    let job = JobConfig { schedule: Schedule::OnDemand, ..every(1, Missed::Skip) };
+    let job = JobConfig { schedule: Schedule::OnDemand, ..every(1, MissedPolicy::Skip) };
     assert_eq!(step(&job, "2026-11-22T12:00:00Z", "2026-11-22T13:00:00Z"), "wait");
 }
 
 #[test]
 fn jitter_puts_off_and_keeps_the_order() {
-    let job = JobConfig { jitter: Duration::from_secs(3600), ..every(10, Missed::Skip) };
+    let job = JobConfig { jitter: Duration::from_secs(3600), ..every(10, MissedPolicy::Skip) };
     let mut settled = at("2026-11-22T00:00:00Z");
     for _ in 0..100 {
         let mark = super::tests::settled(settled);
-        let Step::Wait(Some(due)) = next("j", &job, &mark, settled, false) else { panic!() };
+        let TimetableStep::Wait(Some(due)) = next("j", &job, &mark, settled, false) else {
+            panic!()
+        };
         let scheduled = job.schedule.after(settled).unwrap();
         // Never so far that the one after it would be reached.
         assert!(due >= scheduled && due < job.schedule.after(scheduled).unwrap());
         assert_eq!(
             next("j", &job, &mark, due, false),
-            Step::Fire(Firing::scheduled("j", scheduled))
+            TimetableStep::Fire(Firing::scheduled("j", scheduled))
         );
         settled = scheduled;
     }
@@ -190,7 +193,7 @@ fn jitter_puts_off_and_keeps_the_order() {
 /// What a cluster without any trouble but its clock and its leaders does.
 struct Story {
     job: JobConfig,
-    mark: Mark,
+    mark: JobMark,
     begun: Vec<(DateTime<Utc>, DateTime<Utc>)>,
     /// From after when and up to when firings were dropped.
     dropped: Vec<(DateTime<Utc>, DateTime<Utc>)>,
@@ -202,25 +205,25 @@ impl Story {
         self.mark.settled = self.mark.settled_by(now);
         loop {
             match next("j", &self.job, &self.mark, now, false) {
-                Step::Wait(Some(until)) => {
+                TimetableStep::Wait(Some(until)) => {
                     assert!(until > now, "it would spin");
                     return self.is_not_silent(now, until);
                 }
-                Step::Wait(None) => return,
-                Step::Fire(firing) => {
+                TimetableStep::Wait(None) => return,
+                TimetableStep::Fire(firing) => {
                     assert!(firing.scheduled <= now);
                     let claimed =
-                        self.mark.claimed.with(self.mark.settled_by(now), firing.scheduled);
+                        self.mark.claimed.including(self.mark.settled_by(now), firing.scheduled);
                     self.mark = mark(firing.scheduled, claimed);
                     self.begun.push((firing.scheduled, now));
                 }
-                Step::Drop(to, count) => {
+                TimetableStep::Drop(to, count) => {
                     let from = self.mark.settled_by(now);
                     assert!(to > from && to < now && count > 0);
                     self.dropped.push((from, to));
                     self.mark.settled = to;
                 }
-                Step::Anew => panic!("no clock was that wrong"),
+                TimetableStep::Reset => panic!("no clock was that wrong"),
             }
         }
     }
@@ -246,7 +249,7 @@ proptest! {
     #[test]
     fn whatever_the_clock_does(
         pattern in prop::sample::select(vec!["0 * * * *", "*/20 * * * * *", "30 2 * * *"]),
-        missed in prop::sample::select(vec![Missed::Skip, Missed::Once, Missed::All]),
+        missed in prop::sample::select(vec![MissedPolicy::Skip, MissedPolicy::Once, MissedPolicy::All]),
         jitter in prop::sample::select(vec![0_u64, 5, 4000]),
         leaps in prop::collection::vec(-7_200_000_i64..9_000_000, 1..12),
     ) {
@@ -278,7 +281,7 @@ proptest! {
         for (scheduled, begun) in &story.begun {
             let late = *begun - Firing::scheduled("j", *scheduled).due(&story.job);
             prop_assert!(late >= TimeDelta::zero(), "{} began {} early", scheduled, late);
-            prop_assert!(missed != Missed::Skip || late <= GRACE, "{} was {} late", scheduled, late);
+            prop_assert!(missed != MissedPolicy::Skip || late <= GRACE, "{} was {} late", scheduled, late);
         }
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use soloist_heart::LeaseId;
-use soloist_stores::CastHead;
+use soloist_stores::CastHeader;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -46,10 +46,10 @@ fn at(ms: u64) -> BootTime {
 /// What is known, without any order.
 #[derive(Default)]
 struct Plain {
-    casts: BTreeMap<CastKey, (Queued, u64)>,
+    casts: BTreeMap<CastKey, (QueuedCast, u64)>,
     claimed: BTreeSet<CastKey>,
     stale: BTreeMap<CastKey, i64>,
-    ours: Vec<Queued>,
+    ours: Vec<QueuedCast>,
     now: u64,
     version: i64,
 }
@@ -83,7 +83,7 @@ impl Plain {
 
     fn put(&mut self, id: u8, wait: u64) -> CastChange {
         self.version += 1;
-        let head = CastHead {
+        let head = CastHeader {
             queued: 0,
             attempts: 0,
             max_attempts: 3,
@@ -93,14 +93,14 @@ impl Plain {
             content_type: None,
             bytes: 0,
         };
-        let queued = Queued { key: key(id), version: self.version, head };
+        let queued = QueuedCast { key: key(id), version: self.version, head };
         self.casts.insert(key(id), (queued.clone(), self.now + wait));
         CastChange::Queued(queued)
     }
 }
 
 fn run(steps: Vec<Step>, seed: u64) {
-    let (mut queue, mut plain) = (Queue::default(), Plain::default());
+    let (mut queue, mut plain) = (CastQueue::default(), Plain::default());
     let mut random = fastrand::Rng::with_seed(seed);
     for step in steps {
         let change = match step {
@@ -125,7 +125,7 @@ fn run(steps: Vec<Step>, seed: u64) {
                 if nth < plain.ours.len() {
                     let ours = plain.ours.remove(nth);
                     let seemed = seemed.then_some(ours.version);
-                    queue.ended(&ours.key, seemed);
+                    queue.attempt_ended(&ours.key, seemed);
                     plain.stale.extend(seemed.map(|version| (ours.key, version)));
                 }
                 continue;
@@ -135,7 +135,7 @@ fn run(steps: Vec<Step>, seed: u64) {
                 continue;
             }
             Step::Emptied => {
-                queue.take_in_all(Vec::new(), at(plain.now));
+                queue.replace_all(Vec::new(), at(plain.now));
                 plain.casts.clear();
                 plain.claimed.clear();
                 continue;
@@ -143,22 +143,22 @@ fn run(steps: Vec<Step>, seed: u64) {
             Step::Retold => {
                 // What was tried in vain was seen to be as it was.
                 plain.stale.clear();
-                queue.take_in_all(plain.all(), at(plain.now));
+                queue.replace_all(plain.all(), at(plain.now));
                 continue;
             }
         };
-        queue.take_in(vec![change], at(plain.now));
+        queue.apply(vec![change], at(plain.now));
     }
     // Whatever is ready is picked in the end.
     let ready = plain.ready().len();
     let picked = pick(&mut queue, &mut plain, 12, 1, &mut random);
     assert_eq!(picked, ready);
-    let wake = queue.wake([Arc::from("t")].iter());
+    let wake = queue.next_due([Arc::from("t")].iter());
     assert_eq!(wake, plain.next_due().map_or(BootTime::NEVER, at));
 }
 
 fn pick(
-    queue: &mut Queue,
+    queue: &mut CastQueue,
     plain: &mut Plain,
     places: usize,
     hosts: usize,
@@ -197,8 +197,8 @@ fn crowd(hosts: usize) -> usize {
     let changes: Vec<_> = (0..100).map(|id| plain.put(id, 0)).collect();
     let mut picked = BTreeSet::new();
     for _ in 0..hosts {
-        let mut queue = Queue::default();
-        queue.take_in(changes.clone(), at(0));
+        let mut queue = CastQueue::default();
+        queue.apply(changes.clone(), at(0));
         picked.extend(queue.pick("t", 1, hosts, at(0), &mut random).pop().map(|q| q.key));
     }
     hosts - picked.len()
@@ -213,17 +213,17 @@ fn hosts_do_not_all_run_for_the_same_cast() {
 
 #[test]
 fn tasks_keep_apart_and_what_is_done_leaves_nothing_behind() {
-    let mut queue = Queue::default();
+    let mut queue = CastQueue::default();
     let mut plain = Plain::default();
     let CastChange::Queued(mut other) = plain.put(1, 0) else { unreachable!() };
     other.key = CastKey::new("other", &*other.key.id);
     let changes = vec![plain.put(1, 0), CastChange::Queued(other.clone())];
-    queue.take_in(changes, at(0));
+    queue.apply(changes, at(0));
     let picked = queue.pick("other", 5, 1, at(0), &mut fastrand::Rng::with_seed(1));
     assert_eq!(picked, std::slice::from_ref(&other));
-    queue.take_in(vec![CastChange::Claimed(key(1), LeaseId(1))], at(0));
-    queue.take_in(vec![CastChange::Left(key(1)), CastChange::Free(key(1))], at(0));
-    queue.take_in(vec![CastChange::Left(other.key.clone())], at(0));
-    queue.ended(&other.key, None);
-    assert!(queue.lanes.is_empty() && queue.ours.is_empty(), "{queue:?}");
+    queue.apply(vec![CastChange::Claimed(key(1), LeaseId(1))], at(0));
+    queue.apply(vec![CastChange::Left(key(1)), CastChange::Free(key(1))], at(0));
+    queue.apply(vec![CastChange::Left(other.key.clone())], at(0));
+    queue.attempt_ended(&other.key, None);
+    assert!(queue.tasks.is_empty() && queue.in_progress.is_empty(), "{queue:?}");
 }

@@ -5,7 +5,7 @@
 //! the number of keys: whether there is room for a cast is read before it is
 //! put, and casts of the same moment do not see each other.
 
-mod names;
+mod cast_keys;
 mod steps;
 mod watch;
 
@@ -24,16 +24,17 @@ use etcd_client::{
     TxnOpResponse, TxnResponse,
 };
 
-use self::names::{Names, Place};
+use self::cast_keys::{CastKeyKind, CastKeys};
 use super::{
-    client::{Client, Shared},
-    keys::Keys,
+    client::{EtcdClient, SharedClient},
+    keys::EtcdKeys,
 };
 use crate::{
-    Again, CastAnswer, CastHead, CastKey, CastOrder, CastState, CastStream, Casts, Claim, Claimer,
-    Ended, Queued, StoreError,
+    CastAnswer, CastClaimer, CastHeader, CastKey, CastRequest, CastRetry, CastState, CastStore,
+    CastStream, Claim, EndedCast, QueuedCast, StoreError,
     cast::{
-        ANSWERS_MAX, Slices, check_answer, check_key, check_order, check_room, check_task, cut,
+        ANSWERS_MAX, AnswerLeases, check_answer, check_capacity, check_key, check_request,
+        check_task, cut_error,
     },
 };
 use soloist_heart::{LeaseId, clock::BootTime};
@@ -59,22 +60,22 @@ const REPLAY: &str = "replay a dead letter";
 const PURGE: &str = "purge dead letters";
 
 /// The casts of one cluster.
-pub(super) struct EtcdCasts {
+pub(super) struct EtcdCastStore {
     /// Of its own: what tasks do never ends a turn of the session's.
-    client: Shared,
-    names: Names,
-    slices: Slices,
+    client: SharedClient,
+    names: CastKeys,
+    answer_leases: AnswerLeases,
     /// Counts the answers that were written.
     answers: AtomicU32,
 }
 
-impl EtcdCasts {
-    pub(super) fn new(client: Client, keys: &Keys) -> Self {
-        let (names, slices) = (Names::new(keys), Slices::default());
-        Self { client: Arc::new(client), names, slices, answers: AtomicU32::new(0) }
+impl EtcdCastStore {
+    pub(super) fn new(client: EtcdClient, keys: &EtcdKeys) -> Self {
+        let (names, answer_leases) = (CastKeys::new(keys), AnswerLeases::default());
+        Self { client: Arc::new(client), names, answer_leases, answers: AtomicU32::new(0) }
     }
 
-    async fn carry_out(
+    async fn transact(
         &self,
         attempted: &'static str,
         txn: &Txn,
@@ -87,36 +88,37 @@ impl EtcdCasts {
     }
 
     /// Makes a step from a claim, if it stands.
-    async fn settle(&self, txn: &Txn) -> Result<(), StoreError> {
-        let made = self.carry_out(SETTLE, txn).await?.succeeded();
+    async fn commit_step(&self, txn: &Txn) -> Result<(), StoreError> {
+        let made = self.transact(SETTLE, txn).await?.succeeded();
         if made { Ok(()) } else { Err(StoreError::Conflict) }
     }
 
     /// The lease that an answer hangs on which is written now.
-    async fn slice(&self, keep: Duration) -> Result<LeaseId, StoreError> {
+    async fn answer_lease(&self, keep: Duration) -> Result<LeaseId, StoreError> {
         let now = BootTime::now();
-        if let Some(lease) = self.slices.present(keep, now) {
+        if let Some(lease) = self.answer_leases.current(keep, now) {
             return Ok(lease);
         }
-        let ttl = Slices::ttl(keep).as_millis().div_ceil(1000);
+        let ttl = AnswerLeases::ttl(keep).as_millis().div_ceil(1000);
         let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
         let grant = |mut etcd: Connection| async move { etcd.lease_grant(ttl, None).await };
         let lease = LeaseId(self.client.call(SETTLE, grant).await?.id());
-        self.slices.open(keep, lease, now);
+        self.answer_leases.open(keep, lease, now);
         Ok(lease)
     }
 
     /// Takes the answers of the oldest casts away where there are too many.
-    async fn thin_out(&self, task: &str) -> Result<(), StoreError> {
-        let [results] = self.count(SETTLE, task, [Place::Result]).await?;
+    async fn delete_excess_answers(&self, task: &str) -> Result<(), StoreError> {
+        let [results] = self.count(SETTLE, task, [CastKeyKind::Result]).await?;
         if results <= ANSWERS_MAX {
             return Ok(());
         }
         let over = (results - ANSWERS_MAX).min(2 * LOOK_EVERY as usize);
-        let oldest = self.page(SETTLE, Place::Result, task, None, over).await?;
+        let oldest = self.page(SETTLE, CastKeyKind::Result, task, None, over).await?;
         for some in oldest.chunks(BATCH) {
-            let keys = some.iter().filter_map(|kv| self.names.key(Place::Result, kv.key()));
-            self.carry_out(SETTLE, &steps::forget(&self.names, keys)).await?;
+            let keys =
+                some.iter().filter_map(|kv| self.names.cast_of(CastKeyKind::Result, kv.key()));
+            self.transact(SETTLE, &steps::forget(&self.names, keys)).await?;
         }
         Ok(())
     }
@@ -126,15 +128,15 @@ impl EtcdCasts {
         &self,
         attempted: &'static str,
         task: &str,
-        places: [Place; N],
+        places: [CastKeyKind; N],
     ) -> Result<[usize; N], StoreError> {
         let count = |place| {
-            let range = self.names.of_task(place, task);
+            let range = self.names.task_range(place, task);
             let options = GetOptions::new().with_range(range.end).with_count_only();
             TxnOp::get(range.first, Some(options))
         };
         let txn = Txn::new().and_then(places.map(count).to_vec());
-        let found = self.carry_out(attempted, &txn).await?.op_responses();
+        let found = self.transact(attempted, &txn).await?.op_responses();
         let mut found = found.into_iter();
         Ok(std::array::from_fn(|_| match found.next() {
             Some(TxnOpResponse::Get(found)) => usize::try_from(found.count()).unwrap_or_default(),
@@ -146,12 +148,12 @@ impl EtcdCasts {
     async fn page(
         &self,
         attempted: &'static str,
-        place: Place,
+        place: CastKeyKind,
         task: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<KeyValue>, StoreError> {
-        let range = self.names.of_task(place, task);
+        let range = self.names.task_range(place, task);
         let options = GetOptions::new()
             .with_range(range.end.as_str())
             .with_sort(SortTarget::Key, SortOrder::Ascend)
@@ -174,21 +176,21 @@ impl EtcdCasts {
         serde_json::to_vec(value).map_err(|error| self.client.unavailable(attempted, error))
     }
 
-    fn ended(&self, head: CastHead) -> Result<Vec<u8>, StoreError> {
-        self.json(SETTLE, &Ended { head, at: soloist_heart::clock::unix_ms() })
+    fn ended(&self, head: CastHeader) -> Result<Vec<u8>, StoreError> {
+        self.json(SETTLE, &EndedCast { head, at: soloist_heart::clock::unix_ms() })
     }
 
     /// Reads what soloist wrote of the cast `key`. Waiting mends nothing that it did not.
     fn read<T: serde::de::DeserializeOwned>(
         &self,
-        place: Place,
+        place: CastKeyKind,
         key: &CastKey,
         value: &[u8],
     ) -> Result<T, StoreError> {
         serde_json::from_slice(value).map_err(|error| StoreError::Refused {
             problem: format!(
                 "the store holds what soloist has not written, under the key `{}`: delete it",
-                self.names.of(place, key)
+                self.names.key(place, key)
             ),
             source: Some(error.into()),
         })
@@ -196,16 +198,22 @@ impl EtcdCasts {
 }
 
 #[async_trait]
-impl Casts for EtcdCasts {
-    async fn put(&self, key: &CastKey, order: &CastOrder, limit: usize) -> Result<(), StoreError> {
+impl CastStore for EtcdCastStore {
+    async fn put(
+        &self,
+        key: &CastKey,
+        order: &CastRequest,
+        limit: usize,
+    ) -> Result<(), StoreError> {
         check_key(key)?;
-        check_order(order)?;
-        let [queued, dead] = self.count(PUT, &key.task, [Place::Head, Place::Dead]).await?;
-        check_room(&key.task, queued, dead, limit)?;
-        let head = self.json(PUT, &CastHead::of(order))?;
+        check_request(order)?;
+        let [queued, dead] =
+            self.count(PUT, &key.task, [CastKeyKind::Head, CastKeyKind::Dead]).await?;
+        check_capacity(&key.task, queued, dead, limit)?;
+        let head = self.json(PUT, &CastHeader::of(order))?;
         let put = steps::put(&self.names, key, head, &order.payload);
         // What did not succeed had been made before.
-        self.carry_out(PUT, &put).await.map(drop)
+        self.transact(PUT, &put).await.map(drop)
     }
 
     async fn watch(&self) -> Result<CastStream, StoreError> {
@@ -214,12 +222,12 @@ impl Casts for EtcdCasts {
 
     async fn claim(
         &self,
-        by: &Claimer,
-        seen: &Queued,
+        by: &CastClaimer,
+        seen: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, StoreError> {
-        let head = seen.head.taken(&by.host);
+        let head = seen.head.claimed_by(&by.host);
         let txn = steps::claim(&self.names, by, seen, self.json(CLAIM, &head)?);
-        let answer = self.carry_out(CLAIM, &txn).await?;
+        let answer = self.transact(CLAIM, &txn).await?;
         let claimed = steps::claimed(&answer, by);
         Ok(claimed
             .map(|(version, payload)| (Claim { key: seen.key.clone(), version, head }, payload)))
@@ -236,48 +244,50 @@ impl Casts for EtcdCasts {
         let form = answer.content_type.as_deref();
         let step =
             |lease| steps::done(&self.names, claim, ended.clone(), form, &answer.payload, lease);
-        let lease = self.slice(keep).await?;
-        let mut done = self.settle(&step(lease)).await;
+        let lease = self.answer_lease(keep).await?;
+        let mut done = self.commit_step(&step(lease)).await;
         if matches!(done, Err(StoreError::LeaseGone)) {
-            self.slices.lost(lease);
-            done = self.settle(&step(self.slice(keep).await?)).await;
+            self.answer_leases.forget(lease);
+            done = self.commit_step(&step(self.answer_lease(keep).await?)).await;
         }
         done?;
         if self.answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY)
-            && let Err(error) = self.thin_out(&claim.key.task).await
+            && let Err(error) = self.delete_excess_answers(&claim.key.task).await
         {
             tracing::debug!(%error, task = %claim.key.task, "old answers stay for now");
         }
         Ok(())
     }
 
-    async fn again(&self, claim: &Claim, again: &Again) -> Result<(), StoreError> {
-        let head = self.json(SETTLE, &claim.head.given_back(again))?;
-        self.settle(&steps::again(&self.names, claim, head)).await
+    async fn again(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
+        let head = self.json(SETTLE, &claim.head.requeued(again))?;
+        self.commit_step(&steps::again(&self.names, claim, head)).await
     }
 
-    async fn bury(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
-        let ended = self.ended(claim.head.buried(&cut(error)))?;
-        self.settle(&steps::bury(&self.names, claim, ended)).await
+    async fn mark_dead(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
+        let ended = self.ended(claim.head.dead(&cut_error(error)))?;
+        self.commit_step(&steps::bury(&self.names, claim, ended)).await
     }
 
     async fn look(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
         check_key(key)?;
-        let answer = self.carry_out(LOOK, &steps::look(&self.names, key)).await?;
-        let found = steps::Found::of(&answer);
+        let answer = self.transact(LOOK, &steps::look(&self.names, key)).await?;
+        let found = steps::CastRecords::of(&answer);
         if let Some(head) = found.head {
-            let head = self.read(Place::Head, key, &head)?;
+            let head = self.read(CastKeyKind::Head, key, &head)?;
             let state = if found.is_claimed { CastState::Claimed } else { CastState::Queued };
             return Ok(Some(state(head)));
         }
         if let Some(dead) = found.dead {
-            return self.read(Place::Dead, key, &dead).map(|dead| Some(CastState::Dead(dead)));
+            return self
+                .read(CastKeyKind::Dead, key, &dead)
+                .map(|dead| Some(CastState::Dead(dead)));
         }
         let Some((result, (content_type, payload))) = found.result.zip(found.answer) else {
             return Ok(None);
         };
         let answer = CastAnswer { payload, content_type };
-        Ok(Some(CastState::Done(self.read(Place::Result, key, &result)?, answer)))
+        Ok(Some(CastState::Done(self.read(CastKeyKind::Result, key, &result)?, answer)))
     }
 
     async fn dead(
@@ -285,18 +295,18 @@ impl Casts for EtcdCasts {
         task: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<(CastKey, Ended)>, StoreError> {
+    ) -> Result<Vec<(CastKey, EndedCast)>, StoreError> {
         check_task(task)?;
-        let mut dead: Vec<(CastKey, Ended)> = Vec::new();
+        let mut dead: Vec<(CastKey, EndedCast)> = Vec::new();
         let mut after = after.map(str::to_owned);
         while dead.len() < limit {
             let size = PAGE.min(limit - dead.len());
-            let page = self.page(DEAD, Place::Dead, task, after.as_deref(), size).await?;
+            let page = self.page(DEAD, CastKeyKind::Dead, task, after.as_deref(), size).await?;
             let whole = page.len() < size;
             for kv in page {
-                let Some(key) = self.names.key(Place::Dead, kv.key()) else { continue };
+                let Some(key) = self.names.cast_of(CastKeyKind::Dead, kv.key()) else { continue };
                 after = Some(key.id.to_string());
-                match self.read(Place::Dead, &key, kv.value()) {
+                match self.read(CastKeyKind::Dead, &key, kv.value()) {
                     Ok(ended) => dead.push((key, ended)),
                     Err(error) => {
                         tracing::warn!(error = with_causes(&error), "a dead letter is left out");
@@ -313,13 +323,13 @@ impl Casts for EtcdCasts {
     async fn replay(&self, key: &CastKey) -> Result<bool, StoreError> {
         check_key(key)?;
         loop {
-            let found = self.carry_out(REPLAY, &steps::look(&self.names, key)).await?;
-            let found = steps::Found::of(&found);
+            let found = self.transact(REPLAY, &steps::look(&self.names, key)).await?;
+            let found = steps::CastRecords::of(&found);
             let Some(dead) = found.dead else { return Ok(false) };
-            let ended: Ended = self.read(Place::Dead, key, &dead)?;
+            let ended: EndedCast = self.read(CastKeyKind::Dead, key, &dead)?;
             let head = self.json(REPLAY, &ended.head.replayed())?;
             let step = steps::replay(&self.names, key, found.dead_version, head);
-            if self.carry_out(REPLAY, &step).await?.succeeded() {
+            if self.transact(REPLAY, &step).await?.succeeded() {
                 return Ok(true);
             }
         }
@@ -328,20 +338,20 @@ impl Casts for EtcdCasts {
     async fn purge(&self, key: &CastKey) -> Result<bool, StoreError> {
         check_key(key)?;
         let step = steps::purge(&self.names, std::slice::from_ref(key));
-        Ok(self.carry_out(PURGE, &step).await?.succeeded())
+        Ok(self.transact(PURGE, &step).await?.succeeded())
     }
 
     async fn purge_all(&self, task: &str) -> Result<usize, StoreError> {
         check_task(task)?;
         let mut purged = 0;
         loop {
-            let page = self.page(PURGE, Place::Dead, task, None, BATCH).await?;
-            let keys = page.iter().filter_map(|kv| self.names.key(Place::Dead, kv.key()));
+            let page = self.page(PURGE, CastKeyKind::Dead, task, None, BATCH).await?;
+            let keys = page.iter().filter_map(|kv| self.names.cast_of(CastKeyKind::Dead, kv.key()));
             let keys: Vec<_> = keys.collect();
             if keys.is_empty() {
                 return Ok(purged);
             }
-            if self.carry_out(PURGE, &steps::purge(&self.names, &keys)).await?.succeeded() {
+            if self.transact(PURGE, &steps::purge(&self.names, &keys)).await?.succeeded() {
                 purged += keys.len();
             }
             // Or somebody replayed or purged one of them meanwhile.

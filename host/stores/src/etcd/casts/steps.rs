@@ -6,36 +6,38 @@ use etcd_client::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::names::{Names, Place};
-use crate::{CastKey, Claim, Claimer, Queued};
+use super::cast_keys::{CastKeyKind, CastKeys};
+use crate::{CastClaimer, CastKey, Claim, QueuedCast};
 use soloist_heart::LeaseId;
 
 /// What a claim says of itself.
 #[derive(Serialize, Deserialize)]
-struct Ticket<'a> {
+struct ClaimRecord<'a> {
     host: &'a str,
     ticket: u64,
 }
 
 /// From nowhere into the queue, unless it is somewhere already.
-pub(super) fn put(names: &Names, key: &CastKey, head: Vec<u8>, payload: &[u8]) -> Txn {
-    let absent = [Place::Head, Place::Dead, Place::Result].map(|place| absent(names, place, key));
+pub(super) fn put(names: &CastKeys, key: &CastKey, head: Vec<u8>, payload: &[u8]) -> Txn {
+    let absent = [CastKeyKind::Head, CastKeyKind::Dead, CastKeyKind::Result]
+        .map(|place| absent(names, place, key));
     Txn::new().when(absent).and_then([
-        TxnOp::put(names.of(Place::Payload, key), payload, None),
-        TxnOp::put(names.of(Place::Head, key), head, None),
+        TxnOp::put(names.key(CastKeyKind::Payload, key), payload, None),
+        TxnOp::put(names.key(CastKeyKind::Head, key), head, None),
     ])
 }
 
 /// From the queue into a host's hands; or a look at who has it.
-pub(super) fn claim(names: &Names, by: &Claimer, seen: &Queued, head: Vec<u8>) -> Txn {
+pub(super) fn claim(names: &CastKeys, by: &CastClaimer, seen: &QueuedCast, head: Vec<u8>) -> Txn {
     let key = &seen.key;
-    let (at_head, at_claim) = (names.of(Place::Head, key), names.of(Place::Claim, key));
-    let payload = names.of(Place::Payload, key);
+    let (at_head, at_claim) =
+        (names.key(CastKeyKind::Head, key), names.key(CastKeyKind::Claim, key));
+    let payload = names.key(CastKeyKind::Payload, key);
     let under = PutOptions::new().with_lease(by.lease.0);
     Txn::new()
         .when([
             Compare::mod_revision(at_head.as_str(), CompareOp::Equal, seen.version),
-            absent(names, Place::Claim, key),
+            absent(names, CastKeyKind::Claim, key),
             Compare::create_revision(payload.as_str(), CompareOp::Greater, 0),
         ])
         .and_then([
@@ -47,7 +49,7 @@ pub(super) fn claim(names: &Names, by: &Claimer, seen: &Queued, head: Vec<u8>) -
 }
 
 /// The version and the payload of the claim that `by` has, if it has it.
-pub(super) fn claimed(answer: &TxnResponse, by: &Claimer) -> Option<(i64, Bytes)> {
+pub(super) fn claimed(answer: &TxnResponse, by: &CastClaimer) -> Option<(i64, Bytes)> {
     let found = answer.op_responses();
     let payload = Bytes::copy_from_slice(only(found.first())?.value());
     if answer.succeeded() {
@@ -61,7 +63,7 @@ pub(super) fn claimed(answer: &TxnResponse, by: &Claimer) -> Option<(i64, Bytes)
 
 /// From a host's hands to its end.
 pub(super) fn done(
-    names: &Names,
+    names: &CastKeys,
     claim: &Claim,
     ended: Vec<u8>,
     content_type: Option<&str>,
@@ -70,65 +72,77 @@ pub(super) fn done(
 ) -> Txn {
     let key = &claim.key;
     let under = || Some(PutOptions::new().with_lease(lease.0));
-    Txn::new().when([stands(names, claim)]).and_then([
-        TxnOp::delete(names.of(Place::Claim, key), None),
-        TxnOp::delete(names.of(Place::Head, key), None),
-        TxnOp::delete(names.of(Place::Payload, key), None),
-        TxnOp::put(names.of(Place::Answer, key), with_form(content_type, answer), under()),
-        TxnOp::put(names.of(Place::Result, key), ended, under()),
+    Txn::new().when([claim_stands(names, claim)]).and_then([
+        TxnOp::delete(names.key(CastKeyKind::Claim, key), None),
+        TxnOp::delete(names.key(CastKeyKind::Head, key), None),
+        TxnOp::delete(names.key(CastKeyKind::Payload, key), None),
+        TxnOp::put(
+            names.key(CastKeyKind::Answer, key),
+            with_content_type(content_type, answer),
+            under(),
+        ),
+        TxnOp::put(names.key(CastKeyKind::Result, key), ended, under()),
     ])
 }
 
 /// From a host's hands back into the queue.
-pub(super) fn again(names: &Names, claim: &Claim, head: Vec<u8>) -> Txn {
-    Txn::new().when([stands(names, claim)]).and_then([
-        TxnOp::delete(names.of(Place::Claim, &claim.key), None),
-        TxnOp::put(names.of(Place::Head, &claim.key), head, None),
+pub(super) fn again(names: &CastKeys, claim: &Claim, head: Vec<u8>) -> Txn {
+    Txn::new().when([claim_stands(names, claim)]).and_then([
+        TxnOp::delete(names.key(CastKeyKind::Claim, &claim.key), None),
+        TxnOp::put(names.key(CastKeyKind::Head, &claim.key), head, None),
     ])
 }
 
 /// From a host's hands to the dead.
-pub(super) fn bury(names: &Names, claim: &Claim, ended: Vec<u8>) -> Txn {
-    Txn::new().when([stands(names, claim)]).and_then([
-        TxnOp::delete(names.of(Place::Claim, &claim.key), None),
-        TxnOp::delete(names.of(Place::Head, &claim.key), None),
-        TxnOp::put(names.of(Place::Dead, &claim.key), ended, None),
+pub(super) fn bury(names: &CastKeys, claim: &Claim, ended: Vec<u8>) -> Txn {
+    Txn::new().when([claim_stands(names, claim)]).and_then([
+        TxnOp::delete(names.key(CastKeyKind::Claim, &claim.key), None),
+        TxnOp::delete(names.key(CastKeyKind::Head, &claim.key), None),
+        TxnOp::put(names.key(CastKeyKind::Dead, &claim.key), ended, None),
     ])
 }
 
 /// From the dead, as they were at `version`, back into the queue.
-pub(super) fn replay(names: &Names, key: &CastKey, version: i64, head: Vec<u8>) -> Txn {
-    let dead = names.of(Place::Dead, key);
+pub(super) fn replay(names: &CastKeys, key: &CastKey, version: i64, head: Vec<u8>) -> Txn {
+    let dead = names.key(CastKeyKind::Dead, key);
     let same = Compare::mod_revision(dead.as_str(), CompareOp::Equal, version);
-    Txn::new()
-        .when([same])
-        .and_then([TxnOp::delete(dead, None), TxnOp::put(names.of(Place::Head, key), head, None)])
+    Txn::new().when([same]).and_then([
+        TxnOp::delete(dead, None),
+        TxnOp::put(names.key(CastKeyKind::Head, key), head, None),
+    ])
 }
 
 /// From the dead to nowhere: all of `keys`, or none.
-pub(super) fn purge(names: &Names, keys: &[CastKey]) -> Txn {
-    let dead = |key| Compare::create_revision(names.of(Place::Dead, key), CompareOp::Greater, 0);
-    let places = [Place::Dead, Place::Payload];
-    let gone = keys.iter().flat_map(|key| places.map(|place| names.of(place, key)));
+pub(super) fn purge(names: &CastKeys, keys: &[CastKey]) -> Txn {
+    let dead =
+        |key| Compare::create_revision(names.key(CastKeyKind::Dead, key), CompareOp::Greater, 0);
+    let places = [CastKeyKind::Dead, CastKeyKind::Payload];
+    let gone = keys.iter().flat_map(|key| places.map(|place| names.key(place, key)));
     let gone = gone.map(|name| TxnOp::delete(name, None));
     Txn::new().when(keys.iter().map(dead).collect::<Vec<_>>()).and_then(gone.collect::<Vec<_>>())
 }
 
 /// From their end to nowhere.
-pub(super) fn forget(names: &Names, keys: impl Iterator<Item = CastKey>) -> Txn {
-    let places = [Place::Answer, Place::Result];
-    let gone = keys.flat_map(|key| places.map(|place| TxnOp::delete(names.of(place, &key), None)));
+pub(super) fn forget(names: &CastKeys, keys: impl Iterator<Item = CastKey>) -> Txn {
+    let places = [CastKeyKind::Answer, CastKeyKind::Result];
+    let gone = keys.flat_map(|key| places.map(|place| TxnOp::delete(names.key(place, &key), None)));
     Txn::new().and_then(gone.collect::<Vec<_>>())
 }
 
 /// No step.
-pub(super) fn look(names: &Names, key: &CastKey) -> Txn {
-    let places = [Place::Head, Place::Claim, Place::Dead, Place::Result, Place::Answer];
-    Txn::new().and_then(places.map(|place| TxnOp::get(names.of(place, key), None)))
+pub(super) fn look(names: &CastKeys, key: &CastKey) -> Txn {
+    let places = [
+        CastKeyKind::Head,
+        CastKeyKind::Claim,
+        CastKeyKind::Dead,
+        CastKeyKind::Result,
+        CastKeyKind::Answer,
+    ];
+    Txn::new().and_then(places.map(|place| TxnOp::get(names.key(place, key), None)))
 }
 
 /// What [`look`] finds.
-pub(super) struct Found {
+pub(super) struct CastRecords {
     pub(super) head: Option<Bytes>,
     pub(super) is_claimed: bool,
     pub(super) dead: Option<Bytes>,
@@ -137,7 +151,7 @@ pub(super) struct Found {
     pub(super) answer: Option<(Option<String>, Bytes)>,
 }
 
-impl Found {
+impl CastRecords {
     pub(super) fn of(answer: &TxnResponse) -> Self {
         let found = answer.op_responses();
         let value = |i| only(found.get(i)).map(|kv| Bytes::copy_from_slice(kv.value()));
@@ -147,33 +161,33 @@ impl Found {
             dead: value(2),
             dead_version: only(found.get(2)).map_or(0, KeyValue::mod_revision),
             result: value(3),
-            answer: value(4).map(without_form),
+            answer: value(4).map(split_content_type),
         }
     }
 }
 
-fn absent(names: &Names, place: Place, key: &CastKey) -> Compare {
-    Compare::create_revision(names.of(place, key), CompareOp::Equal, 0)
+fn absent(names: &CastKeys, place: CastKeyKind, key: &CastKey) -> Compare {
+    Compare::create_revision(names.key(place, key), CompareOp::Equal, 0)
 }
 
-fn stands(names: &Names, claim: &Claim) -> Compare {
-    let name = names.of(Place::Claim, &claim.key);
+fn claim_stands(names: &CastKeys, claim: &Claim) -> Compare {
+    let name = names.key(CastKeyKind::Claim, &claim.key);
     Compare::create_revision(name, CompareOp::Equal, claim.version)
 }
 
-fn ticket(by: &Claimer) -> Vec<u8> {
-    let ticket = Ticket { host: &by.host, ticket: by.ticket };
+fn ticket(by: &CastClaimer) -> Vec<u8> {
+    let ticket = ClaimRecord { host: &by.host, ticket: by.ticket };
     // Text and a number: nothing in it that JSON could not say.
     serde_json::to_vec(&ticket).unwrap_or_default()
 }
 
 /// An answer behind its form, on a line.
-fn with_form(content_type: Option<&str>, answer: &[u8]) -> Vec<u8> {
+fn with_content_type(content_type: Option<&str>, answer: &[u8]) -> Vec<u8> {
     let form = content_type.unwrap_or_default().replace('\n', " ");
     [form.as_bytes(), b"\n", answer].concat()
 }
 
-fn without_form(value: Bytes) -> (Option<String>, Bytes) {
+fn split_content_type(value: Bytes) -> (Option<String>, Bytes) {
     let end = value.iter().position(|byte| *byte == b'\n').unwrap_or(value.len());
     let form = String::from_utf8_lossy(&value[..end]).into_owned();
     (Some(form).filter(|form| !form.is_empty()), value.slice((end + 1).min(value.len())..))
@@ -193,7 +207,8 @@ mod tests {
     #[test]
     fn an_answer_has_its_form_or_none() {
         for (form, answer) in [(Some("text/plain"), "a\nb"), (None, ""), (None, "\n")] {
-            let (found, rest) = without_form(with_form(form, answer.as_bytes()).into());
+            let (found, rest) =
+                split_content_type(with_content_type(form, answer.as_bytes()).into());
             assert_eq!((found.as_deref(), &*rest), (form, answer.as_bytes()));
         }
     }

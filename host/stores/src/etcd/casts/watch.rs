@@ -8,11 +8,11 @@ use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse};
 use futures::{FutureExt, StreamExt, stream};
 use tokio::time::sleep;
 
-use super::names::{Names, Place};
+use super::cast_keys::{CastKeyKind, CastKeys};
 use crate::{
-    CastChange, CastStream, Queued, StoreError,
-    etcd::{client::Shared, range, watch::Events},
-    foreign::left_out,
+    CastChange, CastStream, QueuedCast, StoreError,
+    etcd::{client::SharedClient, range, watch::WatchEvents},
+    ignored_entry::warn_ignored,
 };
 use soloist_heart::LeaseId;
 
@@ -23,13 +23,13 @@ const BELIEVED: u32 = 5;
 /// How many changes are told at once, at most about.
 const BURST: usize = 1000;
 
-pub(super) async fn watch(client: Shared, names: Names) -> Result<CastStream, StoreError> {
+pub(super) async fn watch(client: SharedClient, names: CastKeys) -> Result<CastStream, StoreError> {
     let (present, revision) = read(&client, &names).await?;
-    let range = names.queue();
+    let range = names.queue_range();
     let options = WatchOptions::new().with_range(range.end);
-    let events = Events::from(&client, &range.first, options, revision + 1).await?;
-    let believed = client.second_look() * BELIEVED;
-    let watch = Watch { client, names, events };
+    let events = WatchEvents::from(&client, &range.first, options, revision + 1).await?;
+    let believed = client.recheck_interval() * BELIEVED;
+    let watch = CastWatch { client, names, events };
     let later = stream::unfold(Some(watch), |watch| async {
         let mut watch = watch?;
         match watch.next().await {
@@ -41,29 +41,29 @@ pub(super) async fn watch(client: Shared, names: Names) -> Result<CastStream, St
     Ok(stream::iter([Ok(present)]).chain(later).boxed())
 }
 
-struct Watch {
-    client: Shared,
-    names: Names,
-    events: Events,
+struct CastWatch {
+    client: SharedClient,
+    names: CastKeys,
+    events: WatchEvents,
 }
 
-impl Watch {
+impl CastWatch {
     /// The next changes; those in quick succession together.
     async fn next(&mut self) -> Result<Vec<CastChange>, StoreError> {
         let mut changes = Vec::new();
         while changes.is_empty() {
             let first = self.events.next(&self.client).await?;
-            self.take_in(&first, &mut changes);
+            self.apply(&first, &mut changes);
         }
         while changes.len() < BURST
             && let Some(more) = self.events.next(&self.client).now_or_never()
         {
-            self.take_in(&more?, &mut changes);
+            self.apply(&more?, &mut changes);
         }
         Ok(changes)
     }
 
-    fn take_in(&self, events: &WatchResponse, changes: &mut Vec<CastChange>) {
+    fn apply(&self, events: &WatchResponse, changes: &mut Vec<CastChange>) {
         for event in events.events() {
             let Some(key) = event.kv() else { continue };
             changes.extend(match event.event_type() {
@@ -75,28 +75,33 @@ impl Watch {
 }
 
 /// All that is in the queue, and at which revision.
-async fn read(client: &Shared, names: &Names) -> Result<(Vec<CastChange>, i64), StoreError> {
+async fn read(
+    client: &SharedClient,
+    names: &CastKeys,
+) -> Result<(Vec<CastChange>, i64), StoreError> {
     let mut present = Vec::new();
     let take_in = |key: &KeyValue| present.extend(put(names, key));
-    let revision = range::read(client, READ, &names.queue(), take_in).await?;
+    let revision = range::read(client, READ, &names.queue_range(), take_in).await?;
     Ok((present, revision))
 }
 
-fn put(names: &Names, found: &KeyValue) -> Option<CastChange> {
-    if let Some(key) = names.key(Place::Claim, found.key()) {
+fn put(names: &CastKeys, found: &KeyValue) -> Option<CastChange> {
+    if let Some(key) = names.cast_of(CastKeyKind::Claim, found.key()) {
         return Some(CastChange::Claimed(key, LeaseId(found.lease())));
     }
-    let key = names.key(Place::Head, found.key())?;
+    let key = names.cast_of(CastKeyKind::Head, found.key())?;
     match serde_json::from_slice(found.value()) {
-        Ok(head) => Some(CastChange::Queued(Queued { key, version: found.mod_revision(), head })),
+        Ok(head) => {
+            Some(CastChange::Queued(QueuedCast { key, version: found.mod_revision(), head }))
+        }
         Err(error) => {
-            left_out("cast", &key.to_string(), error);
+            warn_ignored("cast", &key.to_string(), error);
             None
         }
     }
 }
 
-fn gone(names: &Names, found: &KeyValue) -> Option<CastChange> {
-    let claim = names.key(Place::Claim, found.key()).map(CastChange::Free);
-    claim.or_else(|| names.key(Place::Head, found.key()).map(CastChange::Left))
+fn gone(names: &CastKeys, found: &KeyValue) -> Option<CastChange> {
+    let claim = names.cast_of(CastKeyKind::Claim, found.key()).map(CastChange::Free);
+    claim.or_else(|| names.cast_of(CastKeyKind::Head, found.key()).map(CastChange::Left))
 }

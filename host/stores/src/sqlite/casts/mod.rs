@@ -3,7 +3,7 @@
 //! Reads have a connection of their own and writes take turns, as state's do.
 //! Whoever writes rings a bell that only those hear who watch the queue.
 
-mod follow;
+mod cast_follower;
 mod steps;
 
 use std::{sync::Arc, time::Duration};
@@ -12,11 +12,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::Transaction;
 
-use super::{calls::Calls, fault::Fault, file::File, reader::Reader};
+use super::{
+    file::SqliteFile, reader::SqliteReader, sqlite_fault::SqliteFault, worker_calls::WorkerCalls,
+};
 use crate::{
-    Again, CastAnswer, CastHead, CastKey, CastOrder, CastState, CastStream, Casts, Claim, Claimer,
-    Ended, Queued, StoreError,
-    cast::{Slices, check_answer, check_key, check_order, check_task},
+    CastAnswer, CastClaimer, CastHeader, CastKey, CastRequest, CastRetry, CastState, CastStore,
+    CastStream, Claim, EndedCast, QueuedCast, StoreError,
+    cast::{AnswerLeases, check_answer, check_key, check_request, check_task},
 };
 use soloist_heart::clock::BootTime;
 
@@ -29,24 +31,24 @@ const REPLAY: &str = "replay a dead letter";
 const PURGE: &str = "purge dead letters";
 
 /// The casts of one cluster.
-pub(super) struct SqliteCasts {
-    calls: Calls,
-    reader: Reader,
-    slices: Arc<Slices>,
+pub(super) struct SqliteCastStore {
+    calls: WorkerCalls,
+    reader: SqliteReader,
+    answer_leases: Arc<AnswerLeases>,
 }
 
-impl SqliteCasts {
+impl SqliteCastStore {
     /// # Errors
     /// [`StoreError::Refused`] outside a tokio runtime.
-    pub(super) fn new(calls: Calls) -> Result<Self, StoreError> {
-        Ok(Self { reader: Reader::new(&calls)?, calls, slices: Arc::default() })
+    pub(super) fn new(calls: WorkerCalls) -> Result<Self, StoreError> {
+        Ok(Self { reader: SqliteReader::new(&calls)?, calls, answer_leases: Arc::default() })
     }
 
     async fn write<T: Send + 'static>(
         &self,
         task: &str,
         attempted: &'static str,
-        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, SqliteFault> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.calls.write(of_task(task), attempted, |file| file.write_casts(work)).await
     }
@@ -58,38 +60,43 @@ fn of_task(task: &str) -> Arc<str> {
 }
 
 #[async_trait]
-impl Casts for SqliteCasts {
-    async fn put(&self, key: &CastKey, order: &CastOrder, limit: usize) -> Result<(), StoreError> {
+impl CastStore for SqliteCastStore {
+    async fn put(
+        &self,
+        key: &CastKey,
+        order: &CastRequest,
+        limit: usize,
+    ) -> Result<(), StoreError> {
         check_key(key)?;
-        check_order(order)?;
+        check_request(order)?;
         let task = &key.task;
         let (key, order) = (key.clone(), order.clone());
-        let put = move |file: &mut File| {
+        let put = move |file: &mut SqliteFile| {
             let room = file.must_have_room();
             file.write_casts(|tx, cluster| {
-                let at = steps::At { tx, cluster, key: &key };
-                if at.is_somewhere()? {
+                let at = steps::CastRow { tx, cluster, key: &key };
+                if at.exists()? {
                     return Ok(());
                 }
                 room?;
-                at.put(&CastHead::of(&order), &order.payload, limit)
+                at.put(&CastHeader::of(&order), &order.payload, limit)
             })
         };
         self.calls.write(of_task(task), PUT, put).await
     }
 
     async fn watch(&self) -> Result<CastStream, StoreError> {
-        follow::watch(self.calls.clone()).await
+        cast_follower::watch(self.calls.clone()).await
     }
 
     async fn claim(
         &self,
-        by: &Claimer,
-        seen: &Queued,
+        by: &CastClaimer,
+        seen: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, StoreError> {
         let (by, seen) = (by.clone(), seen.clone());
         self.write(&seen.key.task.clone(), CLAIM, move |tx, cluster| {
-            steps::At { tx, cluster, key: &seen.key }.claim(&by, &seen)
+            steps::CastRow { tx, cluster, key: &seen.key }.claim(&by, &seen)
         })
         .await
     }
@@ -101,14 +108,14 @@ impl Casts for SqliteCasts {
         keep: Duration,
     ) -> Result<(), StoreError> {
         check_answer(answer)?;
-        let (claim, answer, slices) = (claim.clone(), answer.clone(), self.slices.clone());
+        let (claim, answer, slices) = (claim.clone(), answer.clone(), self.answer_leases.clone());
         let task = claim.key.task.clone();
-        let done = move |file: &mut File| {
+        let done = move |file: &mut SqliteFile| {
             let now = BootTime::now();
-            let slice = slices.present(keep, now);
-            let lease = file.write_casts_as(|tx, cluster, boot| {
-                let lease = steps::slice(tx, slice, keep, boot)?;
-                steps::At { tx, cluster, key: &claim.key }.done(&claim, &answer, lease)?;
+            let slice = slices.current(keep, now);
+            let lease = file.write_casts_with_boot(|tx, cluster, boot| {
+                let lease = steps::answer_lease(tx, slice, keep, boot)?;
+                steps::CastRow { tx, cluster, key: &claim.key }.done(&claim, &answer, lease)?;
                 Ok(lease)
             })?;
             if slice != Some(lease) {
@@ -119,18 +126,18 @@ impl Casts for SqliteCasts {
         self.calls.write(of_task(&task), SETTLE, done).await
     }
 
-    async fn again(&self, claim: &Claim, again: &Again) -> Result<(), StoreError> {
-        let (claim, head) = (claim.clone(), claim.head.given_back(again));
+    async fn again(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
+        let (claim, head) = (claim.clone(), claim.head.requeued(again));
         self.write(&claim.key.task.clone(), SETTLE, move |tx, cluster| {
-            steps::At { tx, cluster, key: &claim.key }.again(&claim, &head)
+            steps::CastRow { tx, cluster, key: &claim.key }.again(&claim, &head)
         })
         .await
     }
 
-    async fn bury(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
-        let (claim, head) = (claim.clone(), claim.head.buried(error));
+    async fn mark_dead(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
+        let (claim, head) = (claim.clone(), claim.head.dead(error));
         self.write(&claim.key.task.clone(), SETTLE, move |tx, cluster| {
-            steps::At { tx, cluster, key: &claim.key }.bury(&claim, &head)
+            steps::CastRow { tx, cluster, key: &claim.key }.bury(&claim, &head)
         })
         .await
     }
@@ -138,8 +145,9 @@ impl Casts for SqliteCasts {
     async fn look(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
         check_key(key)?;
         let key = key.clone();
-        let look =
-            move |tx: &Transaction<'_>, cluster: &str| steps::At { tx, cluster, key: &key }.look();
+        let look = move |tx: &Transaction<'_>, cluster: &str| {
+            steps::CastRow { tx, cluster, key: &key }.look()
+        };
         self.reader.read(&self.calls, LOOK, look).await
     }
 
@@ -148,11 +156,11 @@ impl Casts for SqliteCasts {
         task: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<(CastKey, Ended)>, StoreError> {
+    ) -> Result<Vec<(CastKey, EndedCast)>, StoreError> {
         check_task(task)?;
         let after = CastKey::new(task, after.unwrap_or_default());
         let dead = move |tx: &Transaction<'_>, cluster: &str| {
-            steps::At { tx, cluster, key: &after }.dead_after(limit)
+            steps::CastRow { tx, cluster, key: &after }.dead_after(limit)
         };
         self.reader.read(&self.calls, DEAD, dead).await
     }
@@ -160,8 +168,9 @@ impl Casts for SqliteCasts {
     async fn replay(&self, key: &CastKey) -> Result<bool, StoreError> {
         check_key(key)?;
         let at = key.clone();
-        let replay =
-            move |tx: &Transaction<'_>, cluster: &str| steps::At { tx, cluster, key: &at }.replay();
+        let replay = move |tx: &Transaction<'_>, cluster: &str| {
+            steps::CastRow { tx, cluster, key: &at }.replay()
+        };
         self.write(&key.task, REPLAY, replay).await
     }
 

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::{
-    CastAnswer, CastHead, CastKey, CastState, Claim, Claimer, Ended, Queued,
-    cast::{ANSWERS_MAX, Slices, check_room},
+    CastAnswer, CastClaimer, CastHeader, CastKey, CastState, Claim, EndedCast, QueuedCast,
+    cast::{ANSWERS_MAX, AnswerLeases, check_capacity},
     sqlite::{
-        fault::Fault,
         file::{grant, must_live},
-        state::next_version,
+        sqlite_fault::SqliteFault,
+        state_store::next_version,
     },
 };
 use soloist_heart::{LeaseId, clock};
@@ -21,21 +21,26 @@ const DONE: &str = "done";
 const DEAD: &str = "dead";
 
 /// One cast, in a transaction.
-pub(super) struct At<'a> {
+pub(super) struct CastRow<'a> {
     pub(super) tx: &'a Transaction<'a>,
     pub(super) cluster: &'a str,
     pub(super) key: &'a CastKey,
 }
 
-impl At<'_> {
-    pub(super) fn is_somewhere(&self) -> Result<bool, Fault> {
+impl CastRow<'_> {
+    pub(super) fn exists(&self) -> Result<bool, SqliteFault> {
         Ok(self.state()?.is_some())
     }
 
     /// From nowhere into the queue.
-    pub(super) fn put(&self, head: &CastHead, payload: &[u8], limit: usize) -> Result<(), Fault> {
+    pub(super) fn put(
+        &self,
+        head: &CastHeader,
+        payload: &[u8],
+        limit: usize,
+    ) -> Result<(), SqliteFault> {
         let (queued, dead) = (self.count(QUEUED)?, self.count(DEAD)?);
-        check_room(&self.key.task, queued, dead, limit).map_err(Fault::of_a_limit)?;
+        check_capacity(&self.key.task, queued, dead, limit).map_err(SqliteFault::from_limit)?;
         let sql = "INSERT INTO casts (cluster, task, id, state, version, at, head, payload)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let (version, at) = (next_version(self.tx)?, now());
@@ -48,15 +53,15 @@ impl At<'_> {
     /// From the queue into a host's hands, or nothing.
     pub(super) fn claim(
         &self,
-        by: &Claimer,
-        seen: &Queued,
-    ) -> Result<Option<(Claim, Bytes)>, Fault> {
+        by: &CastClaimer,
+        seen: &QueuedCast,
+    ) -> Result<Option<(Claim, Bytes)>, SqliteFault> {
         must_live(self.tx, by.lease)?;
-        let head = seen.head.taken(&by.host);
+        let head = seen.head.claimed_by(&by.host);
         if let Some((version, holder, ticket)) = self.claimed()? {
             // An earlier try of the same call may have made it.
             let ours = holder == by.lease && ticket == by.ticket.cast_signed();
-            return if ours { self.given(version, head).map(Some) } else { Ok(None) };
+            return if ours { self.claim_with_payload(version, head).map(Some) } else { Ok(None) };
         }
         let sql = "SELECT version FROM casts
                    WHERE cluster = ?1 AND task = ?2 AND id = ?3 AND state = ?4";
@@ -68,13 +73,13 @@ impl At<'_> {
         if found != Some(seen.version) {
             return Ok(None);
         }
-        let version = self.become_(QUEUED, &head)?;
+        let version = self.set_state(QUEUED, &head)?;
         let sql = "INSERT INTO claims (cluster, task, id, lease, version, ticket)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let ticket = by.ticket.cast_signed();
         let row = params![self.cluster, task, id, by.lease.0, version, ticket];
         self.tx.prepare_cached(sql)?.execute(row)?;
-        self.given(version, head).map(Some)
+        self.claim_with_payload(version, head).map(Some)
     }
 
     /// From a host's hands to its end.
@@ -83,42 +88,42 @@ impl At<'_> {
         claim: &Claim,
         answer: &CastAnswer,
         lease: LeaseId,
-    ) -> Result<(), Fault> {
-        self.let_go(claim)?;
-        self.become_(DONE, &claim.head)?;
+    ) -> Result<(), SqliteFault> {
+        self.end_claim(claim)?;
+        self.set_state(DONE, &claim.head)?;
         let sql = "UPDATE casts SET payload = NULL, answer = ?4, answer_type = ?5, lease = ?6
                    WHERE cluster = ?1 AND task = ?2 AND id = ?3";
         let CastKey { task, id } = self.key;
         let (payload, form) = (&*answer.payload, &answer.content_type);
         let row = params![self.cluster, task, id, payload, form, lease.0];
         self.tx.prepare_cached(sql)?.execute(row)?;
-        self.thin_out()
+        self.delete_excess_answers()
     }
 
     /// From a host's hands back into the queue.
-    pub(super) fn again(&self, claim: &Claim, head: &CastHead) -> Result<(), Fault> {
-        self.let_go(claim)?;
-        self.become_(QUEUED, head).map(drop)
+    pub(super) fn again(&self, claim: &Claim, head: &CastHeader) -> Result<(), SqliteFault> {
+        self.end_claim(claim)?;
+        self.set_state(QUEUED, head).map(drop)
     }
 
     /// From a host's hands to the dead.
-    pub(super) fn bury(&self, claim: &Claim, head: &CastHead) -> Result<(), Fault> {
-        self.let_go(claim)?;
-        self.become_(DEAD, head).map(drop)
+    pub(super) fn bury(&self, claim: &Claim, head: &CastHeader) -> Result<(), SqliteFault> {
+        self.end_claim(claim)?;
+        self.set_state(DEAD, head).map(drop)
     }
 
     /// From the dead back into the queue.
-    pub(super) fn replay(&self) -> Result<bool, Fault> {
-        let Some((state, Ended { head, .. })) = self.state()? else { return Ok(false) };
+    pub(super) fn replay(&self) -> Result<bool, SqliteFault> {
+        let Some((state, EndedCast { head, .. })) = self.state()? else { return Ok(false) };
         if state != DEAD {
             return Ok(false);
         }
-        self.become_(QUEUED, &head.replayed())?;
+        self.set_state(QUEUED, &head.replayed())?;
         Ok(true)
     }
 
     /// How it stands.
-    pub(super) fn look(&self) -> Result<Option<CastState>, Fault> {
+    pub(super) fn look(&self) -> Result<Option<CastState>, SqliteFault> {
         let Some((state, ended)) = self.state()? else { return Ok(None) };
         Ok(Some(match &*state {
             DONE => CastState::Done(ended, self.answer()?),
@@ -129,7 +134,10 @@ impl At<'_> {
     }
 
     /// The dead letters of the task after the id.
-    pub(super) fn dead_after(&self, limit: usize) -> Result<Vec<(CastKey, Ended)>, Fault> {
+    pub(super) fn dead_after(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<(CastKey, EndedCast)>, SqliteFault> {
         let sql = "SELECT id, head, at FROM casts
                    WHERE cluster = ?1 AND task = ?2 AND id > ?3 AND state = ?4
                    ORDER BY id LIMIT ?5";
@@ -150,7 +158,7 @@ impl At<'_> {
     }
 
     /// Its state, and when it came to it.
-    fn state(&self) -> Result<Option<(String, Ended)>, Fault> {
+    fn state(&self) -> Result<Option<(String, EndedCast)>, SqliteFault> {
         let sql = "SELECT state, head, at FROM casts WHERE cluster = ?1 AND task = ?2 AND id = ?3";
         let CastKey { task, id } = self.key;
         let mut found = self.tx.prepare_cached(sql)?;
@@ -159,7 +167,7 @@ impl At<'_> {
     }
 
     /// The version, the holder and the ticket of the claim on it.
-    fn claimed(&self) -> Result<Option<(i64, LeaseId, i64)>, Fault> {
+    fn claimed(&self) -> Result<Option<(i64, LeaseId, i64)>, SqliteFault> {
         let sql = "SELECT version, lease, ticket FROM claims
                    WHERE cluster = ?1 AND task = ?2 AND id = ?3";
         let CastKey { task, id } = self.key;
@@ -169,7 +177,11 @@ impl At<'_> {
     }
 
     /// The claim and the payload, as whoever claimed gets them.
-    fn given(&self, version: i64, head: CastHead) -> Result<(Claim, Bytes), Fault> {
+    fn claim_with_payload(
+        &self,
+        version: i64,
+        head: CastHeader,
+    ) -> Result<(Claim, Bytes), SqliteFault> {
         let sql = "SELECT payload FROM casts WHERE cluster = ?1 AND task = ?2 AND id = ?3";
         let CastKey { task, id } = self.key;
         let mut found = self.tx.prepare_cached(sql)?;
@@ -178,7 +190,7 @@ impl At<'_> {
         Ok((Claim { key: self.key.clone(), version, head }, payload.into()))
     }
 
-    fn answer(&self) -> Result<CastAnswer, Fault> {
+    fn answer(&self) -> Result<CastAnswer, SqliteFault> {
         let sql = "SELECT answer, answer_type FROM casts
                    WHERE cluster = ?1 AND task = ?2 AND id = ?3";
         let CastKey { task, id } = self.key;
@@ -191,17 +203,17 @@ impl At<'_> {
     }
 
     /// Ends a claim that stands.
-    fn let_go(&self, claim: &Claim) -> Result<(), Fault> {
+    fn end_claim(&self, claim: &Claim) -> Result<(), SqliteFault> {
         let sql = "DELETE FROM claims
                    WHERE cluster = ?1 AND task = ?2 AND id = ?3 AND version = ?4";
         let CastKey { task, id } = self.key;
         let row = params![self.cluster, task, id, claim.version];
         let stood = self.tx.prepare_cached(sql)?.execute(row)? > 0;
-        if stood { Ok(()) } else { Err(Fault::Conflict) }
+        if stood { Ok(()) } else { Err(SqliteFault::Conflict) }
     }
 
     /// Brings it into a state, and returns its new version.
-    fn become_(&self, state: &str, head: &CastHead) -> Result<i64, Fault> {
+    fn set_state(&self, state: &str, head: &CastHeader) -> Result<i64, SqliteFault> {
         let sql = "UPDATE casts SET state = ?4, version = ?5, at = ?6, head = ?7
                    WHERE cluster = ?1 AND task = ?2 AND id = ?3";
         let (version, at) = (next_version(self.tx)?, now());
@@ -211,7 +223,7 @@ impl At<'_> {
         Ok(version)
     }
 
-    fn count(&self, state: &str) -> Result<usize, Fault> {
+    fn count(&self, state: &str) -> Result<usize, SqliteFault> {
         let sql = "SELECT count(*) FROM casts WHERE cluster = ?1 AND state = ?2 AND task = ?3";
         let row = params![self.cluster, state, self.key.task];
         let count: i64 = self.tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?;
@@ -219,7 +231,7 @@ impl At<'_> {
     }
 
     /// Takes the answers of the oldest casts away where there are too many.
-    fn thin_out(&self) -> Result<(), Fault> {
+    fn delete_excess_answers(&self) -> Result<(), SqliteFault> {
         let over = self.count(DONE)?.saturating_sub(ANSWERS_MAX);
         if over == 0 {
             return Ok(());
@@ -240,39 +252,39 @@ pub(super) fn purge(
     cluster: &str,
     task: &str,
     id: Option<&str>,
-) -> Result<usize, Fault> {
+) -> Result<usize, SqliteFault> {
     let sql = "DELETE FROM casts
                WHERE cluster = ?1 AND state = ?2 AND task = ?3 AND id = coalesce(?4, id)";
     Ok(tx.prepare_cached(sql)?.execute(params![cluster, DEAD, task, id])?)
 }
 
 /// The lease that an answer hangs on which is written now: the present one, or another.
-pub(super) fn slice(
+pub(super) fn answer_lease(
     tx: &Transaction<'_>,
     present: Option<LeaseId>,
     keep: Duration,
     boot: &str,
-) -> Result<LeaseId, Fault> {
+) -> Result<LeaseId, SqliteFault> {
     match present {
         Some(lease) if must_live(tx, lease).is_ok() => Ok(lease),
-        _ => grant(tx, Slices::ttl(keep), boot),
+        _ => grant(tx, AnswerLeases::ttl(keep), boot),
     }
 }
 
 /// The head in a row, and the moment beside it. Waiting mends nothing that soloist did not
 /// write.
-fn ended(row: &Row<'_>, key: &CastKey, first: usize) -> Result<Ended, Fault> {
+fn ended(row: &Row<'_>, key: &CastKey, first: usize) -> Result<EndedCast, SqliteFault> {
     let (head, at): (String, i64) = (row.get(first)?, row.get(first + 1)?);
     let foreign = |error| {
-        Fault::refused(format!(
+        SqliteFault::refused(format!(
             "the store holds what soloist has not written, in the row of the cast `{key}`: \
              delete it ({error})"
         ))
     };
-    Ok(Ended { head: serde_json::from_str(&head).map_err(foreign)?, at: at.unsigned_abs() })
+    Ok(EndedCast { head: serde_json::from_str(&head).map_err(foreign)?, at: at.unsigned_abs() })
 }
 
-fn json(head: &CastHead) -> Result<String, Fault> {
+fn json(head: &CastHeader) -> Result<String, SqliteFault> {
     Ok(serde_json::to_string(head)?)
 }
 

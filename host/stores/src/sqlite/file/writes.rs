@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{File, next_revision, signed};
+use super::{SqliteFile, next_revision, signed};
 use crate::{
     Lease,
-    sqlite::{fault::Fault, reads},
+    sqlite::{reads, sqlite_fault::SqliteFault},
 };
 use soloist_heart::{Group, LeaseId, Token, clock::BootTime};
 
 /// The number of a candidate that only rehearses.
 const REHEARSAL: Token = Token(-1);
 
-impl File {
-    pub(in super::super) fn grant(&mut self, ttl: Duration) -> Result<Lease, Fault> {
+impl SqliteFile {
+    pub(in super::super) fn grant(&mut self, ttl: Duration) -> Result<Lease, SqliteFault> {
         let boot = self.boot.clone();
         let id = self.write(|tx, _| grant(tx, ttl, &boot))?;
         self.granted.push(id);
@@ -32,23 +32,23 @@ impl File {
     }
 
     /// Nobody is told: whoever finds a lease near its end looks again by then.
-    pub(in super::super) fn renew(&mut self, lease: LeaseId) -> Result<Duration, Fault> {
+    pub(in super::super) fn renew(&mut self, lease: LeaseId) -> Result<Duration, SqliteFault> {
         let renew = |tx: &Transaction<'_>, now| {
             let sql = "UPDATE leases SET expires = ?2 + ttl WHERE id = ?1 RETURNING ttl";
             let ttl: Option<i64> = tx
                 .prepare_cached(sql)?
                 .query_row(params![lease.0, signed(now)], |row| row.get(0))
                 .optional()?;
-            ttl.map(span).ok_or(Fault::LeaseGone)
+            ttl.map(span).ok_or(SqliteFault::LeaseGone)
         };
-        let renewed = self.again_if_full(|file| file.transact(renew));
-        if matches!(renewed, Err(Fault::LeaseGone)) {
+        let renewed = self.retry_if_full(|file| file.transact(renew));
+        if matches!(renewed, Err(SqliteFault::LeaseGone)) {
             self.forget_lease(lease);
         }
         renewed.map(|(ttl, _)| ttl)
     }
 
-    pub(in super::super) fn revoke(&mut self, lease: LeaseId) -> Result<(), Fault> {
+    pub(in super::super) fn revoke(&mut self, lease: LeaseId) -> Result<(), SqliteFault> {
         self.forget_lease(lease);
         self.write(|tx, _| {
             if tx.execute("DELETE FROM leases WHERE id = ?1", [lease.0])? > 0 {
@@ -64,7 +64,7 @@ impl File {
         group: &Group,
         lease: LeaseId,
         value: &str,
-    ) -> Result<Token, Fault> {
+    ) -> Result<Token, SqliteFault> {
         let cluster = self.cluster.clone();
         self.write(|tx, _| {
             must_live(tx, lease)?;
@@ -78,18 +78,22 @@ impl File {
     }
 
     /// Replaces a candidate's value.
-    pub(in super::super) fn proclaim(&mut self, token: Token, value: &str) -> Result<(), Fault> {
+    pub(in super::super) fn proclaim(
+        &mut self,
+        token: Token,
+        value: &str,
+    ) -> Result<(), SqliteFault> {
         self.write(|tx, _| {
             let sql = "UPDATE candidates SET value = ?2 WHERE create_revision = ?1";
             if tx.execute(sql, params![token.0, value])? == 0 {
-                return Err(Fault::NotLeader);
+                return Err(SqliteFault::NotLeader);
             }
             next_revision(tx).map(drop)
         })
     }
 
     /// Takes a candidate out of the queue, if it is still there.
-    pub(in super::super) fn withdraw(&mut self, token: Token) -> Result<(), Fault> {
+    pub(in super::super) fn withdraw(&mut self, token: Token) -> Result<(), SqliteFault> {
         self.write(|tx, _| {
             if tx.execute("DELETE FROM candidates WHERE create_revision = ?1", [token.0])? > 0 {
                 next_revision(tx)?;
@@ -104,8 +108,8 @@ impl File {
         &mut self,
         group: &Group,
         lease: LeaseId,
-    ) -> Result<(), Fault> {
-        self.write_unheard(|tx, cluster| {
+    ) -> Result<(), SqliteFault> {
+        self.write_silently(|tx, cluster| {
             must_live(tx, lease)?;
             let sql = "INSERT INTO candidates (create_revision, cluster, grp, lease, value)
                        VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -125,8 +129,8 @@ impl File {
         lease: LeaseId,
         name: &str,
         value: &str,
-        may: impl FnOnce(&Transaction<'_>, &str, Option<(LeaseId, String)>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        may: impl FnOnce(&Transaction<'_>, &str, Option<(LeaseId, String)>) -> Result<(), SqliteFault>,
+    ) -> Result<(), SqliteFault> {
         let cluster = self.cluster.clone();
         self.write(|tx, _| {
             must_live(tx, lease)?;
@@ -138,7 +142,7 @@ impl File {
         })
     }
 
-    pub(in super::super) fn note(&mut self, name: &str, value: &[u8]) -> Result<(), Fault> {
+    pub(in super::super) fn note(&mut self, name: &str, value: &[u8]) -> Result<(), SqliteFault> {
         let cluster = self.cluster.clone();
         self.write(|tx, _| {
             let sql = "INSERT INTO notes (cluster, name, value) VALUES (?1, ?2, ?3)
@@ -149,7 +153,7 @@ impl File {
     }
 
     /// Whether there was one.
-    pub(in super::super) fn erase(&mut self, name: &str) -> Result<bool, Fault> {
+    pub(in super::super) fn erase(&mut self, name: &str) -> Result<bool, SqliteFault> {
         let cluster = self.cluster.clone();
         self.write(|tx, _| {
             let sql = "DELETE FROM notes WHERE cluster = ?1 AND name = ?2";
@@ -167,7 +171,7 @@ pub(in super::super) fn grant(
     tx: &Transaction<'_>,
     ttl: Duration,
     boot: &str,
-) -> Result<LeaseId, Fault> {
+) -> Result<LeaseId, SqliteFault> {
     // Random, so that a lease of a removed file is never mistaken for one of the new.
     let sql = "INSERT INTO leases (id, ttl, expires, boot)
                VALUES (abs(random() % 9007199254740991) + 1, ?1, ?2, ?3) RETURNING id";
@@ -175,8 +179,8 @@ pub(in super::super) fn grant(
     Ok(LeaseId(tx.prepare_cached(sql)?.query_row(row, |row| row.get(0))?))
 }
 
-pub(in super::super) fn must_live(tx: &Transaction<'_>, lease: LeaseId) -> Result<(), Fault> {
-    if reads::knows(tx, lease)? { Ok(()) } else { Err(Fault::LeaseGone) }
+pub(in super::super) fn must_live(tx: &Transaction<'_>, lease: LeaseId) -> Result<(), SqliteFault> {
+    if reads::knows(tx, lease)? { Ok(()) } else { Err(SqliteFault::LeaseGone) }
 }
 
 fn nanos(span: Duration) -> i64 {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 use soloist_heart::LeaseId;
 use soloist_stores::{
-    CastAnswer, CastChange, CastKey, CastOrder, CastState, CastStream, Casts, Claim, Claimer,
-    Queued, Store, StoreError,
+    CastAnswer, CastChange, CastClaimer, CastKey, CastRequest, CastState, CastStore, CastStream,
+    Claim, QueuedCast, Store, StoreError,
 };
 
 use crate::world::{LONG, World, soon};
@@ -15,9 +15,9 @@ use crate::world::{LONG, World, soon};
 pub(super) const KEEP: Duration = Duration::from_secs(60);
 pub(super) const LIMIT: usize = 10_000;
 
-pub(crate) fn order(payload: impl Into<Bytes>) -> CastOrder {
+pub(crate) fn order(payload: impl Into<Bytes>) -> CastRequest {
     let content_type = Some("text/plain".into());
-    CastOrder { payload: payload.into(), content_type, max_attempts: 3 }
+    CastRequest { payload: payload.into(), content_type, max_attempts: 3 }
 }
 
 pub(crate) fn answer(payload: impl Into<Bytes>) -> CastAnswer {
@@ -27,8 +27,8 @@ pub(crate) fn answer(payload: impl Into<Bytes>) -> CastAnswer {
 /// One host's side of the casts, with a session that nobody renews.
 pub(super) struct Host {
     pub(super) store: Arc<dyn Store>,
-    pub(super) casts: Arc<dyn Casts>,
-    pub(super) by: Claimer,
+    pub(super) casts: Arc<dyn CastStore>,
+    pub(super) by: CastClaimer,
 }
 
 impl Host {
@@ -38,7 +38,7 @@ impl Host {
 
     pub(super) async fn with(world: &World, name: &str, ttl: Duration) -> Self {
         let host = world.host_with(name, ttl).await;
-        let by = Claimer { lease: host.lease, host: name.into(), ticket: 1 };
+        let by = CastClaimer { lease: host.lease, host: name.into(), ticket: 1 };
         Self { casts: host.store.casts().unwrap(), store: host.store, by }
     }
 
@@ -70,7 +70,7 @@ impl Host {
     /// Has a task's cast end as a dead letter.
     pub(super) async fn kill(&self, task: &str) -> CastKey {
         let key = self.put(task).await;
-        soon(self.casts.bury(&self.take(&key).await, "dead")).await.unwrap();
+        soon(self.casts.mark_dead(&self.take(&key).await, "dead")).await.unwrap();
         key
     }
 
@@ -83,12 +83,12 @@ impl Host {
 /// The queue as a watch tells it.
 pub(crate) struct Queue {
     pub(super) watch: CastStream,
-    pub(crate) casts: BTreeMap<CastKey, Queued>,
+    pub(crate) casts: BTreeMap<CastKey, QueuedCast>,
     pub(super) claims: BTreeMap<CastKey, LeaseId>,
 }
 
 impl Queue {
-    pub(crate) async fn of(casts: &dyn Casts) -> Self {
+    pub(crate) async fn of(casts: &dyn CastStore) -> Self {
         let watch = soon(casts.watch()).await.unwrap();
         let mut queue = Self { watch, casts: BTreeMap::new(), claims: BTreeMap::new() };
         queue.next().await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use soloist_stores::{Entry, Guard, State, StoreError, Write};
+use soloist_stores::{Guard, StateEntry, StateStore, StoreError, Write};
 
 use crate::world::{World, soon};
 
@@ -20,7 +20,7 @@ pub(crate) fn only_if(version: i64, write: Write) -> Write {
 }
 
 /// The state of one cluster, as a person uses it.
-pub(crate) struct Desk(pub(crate) Arc<dyn State>);
+pub(crate) struct Desk(pub(crate) Arc<dyn StateStore>);
 
 impl Desk {
     pub(crate) fn of(world: &World) -> Self {
@@ -31,7 +31,7 @@ impl Desk {
         soon(self.0.write(Guard::Person, action, writes)).await
     }
 
-    pub(crate) async fn get(&self, action: &str, key: &str) -> Option<Entry> {
+    pub(crate) async fn get(&self, action: &str, key: &str) -> Option<StateEntry> {
         let mut found = soon(self.0.get(action, &[key.to_owned()])).await.unwrap();
         assert_eq!(found.len(), 1);
         found.remove(0)

@@ -1,0 +1,175 @@
+//! `[api]`: who may ask the control API.
+//!
+//! Of a token only the hash is kept. Tokens are long and random (`soloist token new`), so that
+//! a plain SHA-256 suffices: there is nothing to guess.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+use super::{
+    ConfigError, Secret,
+    problem::{Location, Problem},
+    resolver::Resolver,
+    settings_file::{ApiTable, LocatedText, SourceFile, TokenTable},
+    value,
+};
+
+/// A shorter secret can be guessed, by trying.
+const PEER_TOKEN_MIN: usize = 32;
+
+/// What somebody may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ApiRole {
+    /// Looking at status, jobs, tasks, state, metrics.
+    Read,
+    /// Everything.
+    Operate,
+}
+
+impl ApiRole {
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        match text {
+            "read" => Ok(Self::Read),
+            "operate" => Ok(Self::Operate),
+            _ => Err(Problem::new(format!("`{text}` is no role"), "write `read` or `operate`")),
+        }
+    }
+}
+
+impl FromStr for ApiRole {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|problem| problem.one_line())
+    }
+}
+
+impl fmt::Display for ApiRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Operate => "operate",
+        })
+    }
+}
+
+/// A token that opens the control API.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiToken {
+    /// Who has it.
+    pub name: Arc<str>,
+    /// What it opens.
+    pub role: ApiRole,
+    /// The SHA-256 of it.
+    pub sha256: [u8; 32],
+}
+
+impl fmt::Debug for ApiToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiToken({} {})", self.name, self.role)
+    }
+}
+
+/// Who may ask.
+#[derive(Clone, Debug, Default)]
+pub struct ApiConfig {
+    /// Those of the settings.
+    pub tokens: Vec<ApiToken>,
+    /// Where there are more.
+    pub tokens_file: Option<PathBuf>,
+    /// What hosts show each other.
+    pub peer_token: Option<Secret>,
+}
+
+impl ApiConfig {
+    /// Whether any token is asked for.
+    #[must_use]
+    pub fn requires_credentials(&self) -> bool {
+        !self.tokens.is_empty() || self.tokens_file.is_some() || self.peer_token.is_some()
+    }
+}
+
+/// The tokens of a file: lines as `soloist token new` prints them.
+///
+/// # Errors
+/// Tells everything that is wrong with it.
+pub fn read_tokens(file: &Path) -> Result<Vec<ApiToken>, ConfigError> {
+    let source = SourceFile::open_file(file.to_owned()).map_err(|error| {
+        let what = format!("cannot read `{}`: {error}", file.display());
+        Problem::new(what, "name a file of tokens that this user can read")
+    })?;
+    let table: BTreeMap<LocatedText, TokenTable> = source.parse()?;
+    let mut resolver = Resolver::new(&source);
+    let tokens = tokens(&mut resolver, table);
+    resolver.finish(tokens)
+}
+
+/// Who may ask by this table, or nothing after taking down what is wrong.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: ApiTable) -> Option<ApiConfig> {
+    let own = tokens(resolver, table.tokens);
+    let tokens_file = table.tokens_file.map(|text| {
+        let file = resolver.file(text);
+        match read_tokens(&file) {
+            Ok(_) => Some(file),
+            Err(error) => {
+                resolver.report_all(error.into_problems());
+                None
+            }
+        }
+    });
+    let peer_token = table.peer_token.map(|text| {
+        let keeper = resolver.secret_reader();
+        let setting = resolver.written(Some(text), "");
+        let place = setting.place.clone().map(Location::without_text);
+        let secret = keeper.fetch(&setting.text).and_then(long_enough);
+        secret.map_err(|problem| resolver.report(problem.at(place))).ok()
+    });
+    Some(ApiConfig { tokens: own?, tokens_file: all(tokens_file)?, peer_token: all(peer_token)? })
+}
+
+/// What is not written is as good as what is right.
+fn all<T>(written: Option<Option<T>>) -> Option<Option<T>> {
+    written.map_or(Some(None), |value| value.map(Some))
+}
+
+fn tokens(
+    resolver: &mut Resolver<'_>,
+    table: BTreeMap<LocatedText, TokenTable>,
+) -> Option<Vec<ApiToken>> {
+    let read: Vec<_> = table
+        .into_iter()
+        .map(|(name, token)| {
+            // What stands on the line may be a token by mistake: it is not shown.
+            let unseen = |text| {
+                let mut setting = resolver.written(Some(text), "");
+                setting.place = setting.place.map(Location::without_text);
+                setting
+            };
+            let (name, role) = (unseen(name), unseen(token.role));
+            let sha256 = unseen(token.sha256);
+            let name = resolver.read(&name, value::name);
+            let role = resolver.read(&role, ApiRole::parse);
+            let sha256 = resolver.read(&sha256, value::sha256);
+            Some(ApiToken { name: name?.into(), role: role?, sha256: sha256? })
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+fn long_enough(secret: Secret) -> Result<Secret, Problem> {
+    let token = secret.reveal();
+    if token.len() >= PEER_TOKEN_MIN && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(secret);
+    }
+    Err(Problem::new(
+        format!(
+            "this is no token: it is shorter than {PEER_TOKEN_MIN} characters, or has others than printable ASCII"
+        ),
+        "make one by `soloist token new hosts --role operate`, and give all hosts the same",
+    ))
+}

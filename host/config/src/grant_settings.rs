@@ -1,0 +1,188 @@
+//! From what the settings of an action grant to its [`Grants`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::unix::fs::FileTypeExt,
+    path::Path,
+};
+
+use super::{
+    FolderGrant, Grants, OutboundGrant, Secret, SocketGrant,
+    problem::{Location, Problem},
+    resolver::Resolver,
+    settings_file::{ActionTable, FolderTable, LocatedText},
+    value,
+};
+
+/// The grants of `table`, or nothing after taking down what is wrong with them.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<Grants> {
+    let outbound = each(resolver, &table.outbound, OutboundGrant::parse);
+    let sockets = each(resolver, &table.sockets, SocketGrant::parse);
+    let mut places = BTreeSet::new();
+    let folders: Vec<_> =
+        table.folders.iter().map(|table| folder(resolver, table, &mut places)).collect();
+    let tasks = each(resolver, &table.tasks, task);
+    let env = texts(resolver, &table.env, variable);
+    let config = texts(resolver, &table.config, |_| Ok(()));
+    let secrets = secrets(resolver, table);
+    let args = each(resolver, &table.args, |text| without_nul(text).map(ToOwned::to_owned));
+    Some(Grants {
+        state: table.state,
+        tasks: tasks?,
+        outbound: outbound?,
+        sockets: sockets?,
+        outbound_private: table.outbound_private,
+        outbound_token: table.outbound_token.unwrap_or(true),
+        folders: folders.into_iter().collect::<Option<_>>()?,
+        args: args?,
+        env: env?,
+        secrets: secrets?,
+        config: config?,
+    })
+}
+
+/// A table of texts, whose names `judge` approves of.
+fn texts(
+    resolver: &mut Resolver<'_>,
+    table: &BTreeMap<LocatedText, LocatedText>,
+    judge: impl Fn(&str) -> Result<(), Problem>,
+) -> Option<BTreeMap<String, String>> {
+    let read: Vec<_> = table
+        .iter()
+        .map(|(name, text)| {
+            let name = resolver.written(Some(name.clone()), "");
+            let text = resolver.written(Some(text.clone()), "");
+            let approved = resolver.read(&name, &judge);
+            let text = resolver.read(&text, |text| without_nul(text).map(ToOwned::to_owned));
+            Some((approved.map(|()| name.text)?, text?))
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+fn secrets(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<BTreeMap<String, Secret>> {
+    let keeper = resolver.secret_reader();
+    let read: Vec<_> = table
+        .secrets
+        .iter()
+        .map(|(name, text)| {
+            let mut text = resolver.written(Some(text.clone()), "");
+            // It may be the secret itself that somebody wrote there.
+            text.place = text.place.map(Location::without_text);
+            let secret = resolver.read(&text, |text| {
+                let secret = keeper.fetch(text)?;
+                without_nul(secret.reveal()).map(|_| ())?;
+                Ok(secret)
+            });
+            let name = resolver.written(Some(name.clone()), "");
+            let approved = resolver.read(&name, |name| {
+                variable(name)?;
+                if table.env.keys().any(|other| other.get_ref() == name) {
+                    let what = format!("`{name}` is in `env` already");
+                    return Err(Problem::new(what, "a variable has one value: drop one of them"));
+                }
+                Ok(())
+            });
+            Some((approved.map(|()| name.text)?, secret?))
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+/// The name of a variable of the environment.
+/// The name of a task, or `*` for every one.
+fn task(text: &str) -> Result<String, Problem> {
+    if text == "*" { Ok(text.to_owned()) } else { value::name(text) }
+}
+
+fn variable(name: &str) -> Result<(), Problem> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        let what = format!("`{}` is not the name of a variable", name.escape_debug());
+        return Err(Problem::new(what, "write one or more characters other than `=`"));
+    }
+    Ok(())
+}
+
+/// A program would find less than what was written.
+fn without_nul(text: &str) -> Result<&str, Problem> {
+    if text.contains('\0') {
+        return Err(Problem::new(
+            "there is a NUL in this text",
+            "a program cannot be told it: drop it",
+        ));
+    }
+    Ok(text)
+}
+
+/// The value of each text of a list, or nothing once all that is wrong was taken down.
+pub(super) fn each<T>(
+    resolver: &mut Resolver<'_>,
+    texts: &[LocatedText],
+    parse: impl Fn(&str) -> Result<T, Problem>,
+) -> Option<Vec<T>> {
+    let mut read = |text: &LocatedText| {
+        let setting = resolver.written(Some(text.clone()), "");
+        resolver.read(&setting, &parse)
+    };
+    // Of all of them, before it is known whether one is wrong.
+    let values: Vec<_> = texts.iter().map(&mut read).collect();
+    values.into_iter().collect()
+}
+
+fn folder(
+    resolver: &mut Resolver<'_>,
+    table: &FolderTable,
+    places: &mut BTreeSet<String>,
+) -> Option<FolderGrant> {
+    let from = resolver.written(Some(table.from.clone()), "");
+    let at = resolver.written(Some(table.at.clone()), "");
+    let path = resolver.path(&from, Path::new(&from.text));
+    let usable = resolver.read(&from, |text| usable(text, &path).map_err(Problem::external));
+    let at = resolver.read(&at, |text| {
+        let place = place(text)?;
+        if places.insert(place.clone()) {
+            return Ok(place);
+        }
+        let what = format!("two folders are to be at `{place}`");
+        Err(Problem::new(what, "give each a place of its own"))
+    });
+    usable?;
+    Some(FolderGrant { from: path, at: at?, write: table.write })
+}
+
+/// Refuses what is no folder, and what would hang its plugin: to open a named
+/// pipe takes a thread until somebody opens its other end, and nothing can end that.
+fn usable(text: &str, path: &Path) -> Result<(), Problem> {
+    let unreadable = |error: io::Error| {
+        Problem::new(
+            format!("cannot read the folder `{text}`: {error}"),
+            "create it, or name another; a relative path starts from the settings file's folder",
+        )
+    };
+    for entry in path.read_dir().map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if entry.file_type().map_err(unreadable)?.is_fifo() {
+            let name = entry.file_name();
+            return Err(Problem::new(
+                format!("`{}` in the folder `{text}` is a named pipe", name.display()),
+                "remove it, or name a folder without one: a plugin that opens it could not be stopped",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where a plugin finds a folder: without a slash at its end.
+fn place(text: &str) -> Result<String, Problem> {
+    let place = text.strip_suffix('/').filter(|place| !place.is_empty()).unwrap_or(text);
+    let steps = || place.split('/').skip(1);
+    let plain = place == "/" || steps().all(|step| !matches!(step, "" | "." | ".."));
+    if place.starts_with('/') && plain {
+        return Ok(place.to_owned());
+    }
+    Err(Problem::new(
+        format!("`{text}` is not where a plugin can find a folder"),
+        "write an absolute path without `.` or `..`, as in `/data`",
+    ))
+}

@@ -1,0 +1,154 @@
+//! What there is in the plugins folder: components, settings, and what is neither.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, DirEntry},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{problem::Problem, settings_file::nearest, value};
+
+/// The plugins folder at one moment.
+#[derive(Debug, Default)]
+pub(super) struct PluginListing {
+    folder: PathBuf,
+    /// The components (`*.wasm`) by file name, or why one is none.
+    components: BTreeMap<String, Result<(), Problem>>,
+    /// The stems of the settings files (`*.toml`) that lie beside a component.
+    settings: Vec<String>,
+    /// The stems of those that lie beside none.
+    orphan_settings: Vec<String>,
+}
+
+impl PluginListing {
+    /// Looks into `folder`.
+    ///
+    /// # Errors
+    /// What the system says where it cannot be read.
+    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+        let mut listing = Self::empty(folder);
+        for entry in folder.read_dir()? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // What other programs keep for themselves: half a copy, the litter of a Mac.
+            if name.starts_with('.') {
+                continue;
+            }
+            if name.ends_with(".wasm") {
+                let verdict = usable(folder, &entry, &name);
+                listing.components.insert(name, verdict);
+            } else if let Some(stem) = name.strip_suffix(".toml") {
+                listing.settings.push(stem.to_owned());
+            }
+        }
+        let components = &listing.components;
+        let is_beside = |stem: &String| components.contains_key(&format!("{stem}.wasm"));
+        (listing.settings, listing.orphan_settings) =
+            listing.settings.into_iter().partition(is_beside);
+        // What can be no action is refused for its name.
+        listing.settings.retain(|stem| value::name(stem).is_ok());
+        listing.settings.sort();
+        listing.orphan_settings.sort();
+        Ok(listing)
+    }
+
+    /// The listing of a folder that is not there.
+    pub(super) fn empty(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), ..Self::default() }
+    }
+
+    /// The components, by file name; each with what is wrong with it, if anything is.
+    pub(super) fn components(&self) -> impl Iterator<Item = (&str, &Result<(), Problem>)> {
+        self.components.iter().map(|(name, verdict)| (name.as_str(), verdict))
+    }
+
+    /// The names for which there is a settings file.
+    pub(super) fn settings(&self) -> &[String] {
+        &self.settings
+    }
+
+    /// The names for which there is a settings file and no component. It may be somebody
+    /// else's, such as the Cargo.toml of who builds plugins here.
+    pub(super) fn orphan_settings(&self) -> &[String] {
+        &self.orphan_settings
+    }
+
+    /// The component for which the settings file `stem` may be meant.
+    pub(super) fn likely_meant(&self, stem: &str) -> Option<&str> {
+        let stems = || self.components.keys().filter_map(|name| name.strip_suffix(".wasm"));
+        stems().find(|other| is_similar(other, stem)).or_else(|| nearest(stem, stems()))
+    }
+
+    /// The path of something in the folder.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The file of the component `name`, or why it cannot be had.
+    pub(super) fn component(&self, name: &str) -> Result<PathBuf, Problem> {
+        match self.components.get(name) {
+            Some(Ok(())) => Ok(self.path(name)),
+            Some(Err(problem)) => Err(problem.clone()),
+            // A path into another folder, or a file with another ending: that was meant.
+            None if self.path(name).is_file() => Ok(self.path(name)),
+            None => Err(self.missing(name)),
+        }
+    }
+
+    fn missing(&self, name: &str) -> Problem {
+        let present: Vec<_> = self.components.keys().map(String::as_str).collect();
+        let mend = match nearest(name, present.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? "),
+            None => String::new(),
+        };
+        let there = match &present[..] {
+            [] => "there is no component (*.wasm) in it at all".to_owned(),
+            present => format!("in it are: {}", present.join(", ")),
+        };
+        Problem::new(
+            format!("`{name}` is not in the plugins folder `{}`", self.folder.display()),
+            format!("{mend}{there}"),
+        )
+    }
+}
+
+/// Whether two names differ by no more than how words are set apart, or by case.
+pub(super) fn is_similar(one: &str, other: &str) -> bool {
+    let plain = |name: &str| name.to_ascii_lowercase().replace('_', "-");
+    plain(one) == plain(other)
+}
+
+/// Whether what is called like a component can be one. Who may write to the plugins
+/// folder must not make the host read whatever else it can by a link.
+fn usable(folder: &Path, entry: &DirEntry, name: &str) -> Result<(), Problem> {
+    let name = name.escape_debug();
+    let unreadable = |error: io::Error| {
+        let what = format!("cannot read `{name}` in the plugins folder: {error}");
+        Problem::new(what, "let this user read it, or remove it")
+    };
+    if entry.file_type().map_err(unreadable)?.is_symlink() {
+        let target = fs::canonicalize(entry.path()).map_err(unreadable)?;
+        if !target.starts_with(folder.canonicalize().map_err(unreadable)?) {
+            return Err(Problem::new(
+                format!("`{name}` is a link out of the plugins folder, to {}", target.display()),
+                "copy the component into the folder, or link to one that is in it",
+            ));
+        }
+    }
+    let is_file = fs::metadata(entry.path()).map_err(unreadable)?.is_file();
+    is_file.then_some(()).ok_or_else(|| {
+        let what = format!("`{name}` in the plugins folder is not a file");
+        Problem::new(what, "only components may be called *.wasm there: rename or remove it")
+    })
+}
+
+/// The names of the components in `folder`, sorted.
+///
+/// # Errors
+/// What the system says where the folder cannot be read.
+pub fn components(folder: &Path) -> io::Result<Vec<String>> {
+    let listing = PluginListing::of(folder)?;
+    let usable = listing.components().filter(|(_, verdict)| verdict.is_ok());
+    Ok(usable.map(|(name, _)| name.to_owned()).collect())
+}

@@ -1,0 +1,92 @@
+//! `standby` and `hold`: what the hosts that do not lead do with an action's requests.
+
+use std::{fmt, time::Duration};
+
+use super::{
+    problem::Problem,
+    resolver::Resolver,
+    settings_file::{ActionTable, nearest},
+};
+
+const HOLD: Duration = Duration::from_secs(10);
+
+/// What becomes of the requests that reach an action's address on a standby.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StandbyMode {
+    /// Nobody listens there.
+    #[default]
+    Refuse,
+    /// They go to the leader.
+    Forward,
+    /// Their clients are told where the leader answers.
+    Redirect,
+}
+
+impl StandbyMode {
+    /// Whether the address is listened on by every host, from start to end.
+    #[must_use]
+    pub const fn listens(self) -> bool {
+        !matches!(self, Self::Refuse)
+    }
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "forward" => Ok(Self::Forward),
+            "redirect" => Ok(Self::Redirect),
+            _ => {
+                let mend = match nearest(text, ["refuse", "forward", "redirect"]) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "write \"refuse\" (standbys do not listen), \"forward\" (they pass requests on to the leader) or \"redirect\" (they say where it is)".to_owned(),
+                };
+                Err(Problem::new(format!("`{text}` is nothing that a standby does"), mend))
+            }
+        }
+    }
+}
+
+impl fmt::Display for StandbyMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refuse => "refuse",
+            Self::Forward => "forward",
+            Self::Redirect => "redirect",
+        })
+    }
+}
+
+/// What a standby does with the requests of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayConfig {
+    /// Where they come from the action's own address.
+    pub standby: StandbyMode,
+    /// How long one that cannot be answered now waits for a leader.
+    pub hold: Duration,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self { standby: StandbyMode::Refuse, hold: HOLD }
+    }
+}
+
+/// What `table` says, or nothing after taking down what is wrong.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<RelayConfig> {
+    let standby = resolver.written(table.standby.clone(), "refuse");
+    let standby = resolver.read(&standby, StandbyMode::parse);
+    let hold = resolver.bounded(table.hold.as_ref(), HOLD);
+    Some(RelayConfig { standby: standby?, hold: hold? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings_file::SourceFile;
+
+    #[test]
+    fn what_is_not_written_is_the_default() {
+        let source = SourceFile::empty(std::path::Path::new(""));
+        let mut resolver = Resolver::new(&source);
+        assert_eq!(read(&mut resolver, &ActionTable::default()), Some(RelayConfig::default()));
+    }
+}

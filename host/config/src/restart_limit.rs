@@ -1,0 +1,43 @@
+//! `max_restarts` and `window`: when a service that keeps ending has failed.
+
+use std::time::Duration;
+
+use super::{resolver::Resolver, settings_file::ActionTable};
+
+const MAX_RESTARTS: usize = 4;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// How often a service is started again before its action has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartLimit {
+    /// So often, at most,
+    pub max_restarts: usize,
+    /// within so long. An action that has run for this long has run well.
+    pub window: Duration,
+}
+
+impl Default for RestartLimit {
+    fn default() -> Self {
+        Self { max_restarts: MAX_RESTARTS, window: WINDOW }
+    }
+}
+
+/// The patience of `table`, or nothing after taking down what is wrong.
+pub(super) fn read(resolver: &mut Resolver<'_>, table: &ActionTable) -> Option<RestartLimit> {
+    let max_restarts = resolver.bounded(table.max_restarts.as_ref(), MAX_RESTARTS);
+    let window = resolver.bounded(table.window.as_ref(), WINDOW);
+    Some(RestartLimit { max_restarts: max_restarts?, window: window? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings_file::SourceFile;
+
+    #[test]
+    fn what_is_not_written_is_the_default() {
+        let source = SourceFile::empty(std::path::Path::new(""));
+        let mut resolver = Resolver::new(&source);
+        assert_eq!(read(&mut resolver, &ActionTable::default()), Some(RestartLimit::default()));
+    }
+}

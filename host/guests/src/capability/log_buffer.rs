@@ -1,0 +1,204 @@
+//! What guests have printed lately, for people.
+//!
+//! Invariant: it is bounded: so many lines and bytes an action, and so many actions. What an
+//! action prints cannot push out what another has printed.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::Arc,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use soloist_heart::{Term, clock::unix_ms};
+use soloist_text::{rfc3339, sanitize};
+
+/// So many lines of an action are kept.
+pub const LINES_MAX: usize = 1000;
+/// So many bytes of an action are kept, each line with what it costs beside its text.
+const BYTES_MAX: usize = 256 << 10;
+/// What a line costs beside its text, in bytes.
+const LINE_COST: usize = 100;
+/// Of so many actions; the one that printed longest ago gives way to one more.
+const ACTIONS_MAX: usize = 256;
+
+/// A line that an action printed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Its number on its host: they go up by one from the start of the process.
+    pub id: u64,
+    /// When, by the wall clock: RFC 3339 in UTC.
+    pub time: String,
+    /// The action.
+    pub action: Arc<str>,
+    /// The host that ran it.
+    pub host: Arc<str>,
+    /// Its group.
+    pub group: String,
+    /// The token of the term; nothing, outside of one.
+    pub token: Option<i64>,
+    /// `stdout`, `stderr`, the level of what was said by `wasi:logging`, or `host` for what the
+    /// host says of it.
+    pub stream: String,
+    /// The line, without its end.
+    pub text: String,
+}
+
+impl fmt::Display for LogLine {
+    /// For people; what a plugin prints must not steer their terminal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.map_or_else(|| "–".to_owned(), |token| token.to_string());
+        let Self { time, host, stream, text, .. } = self;
+        write!(f, "{}", sanitize(&format!("{time} {host} {token} {stream} | {text}")))
+    }
+}
+
+/// What all actions of a host have printed. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct LogBuffers(Arc<Mutex<BTreeMap<Arc<str>, LogBuffer>>>);
+
+/// What one action has printed. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct LogBuffer {
+    action: Arc<str>,
+    lines: Arc<Mutex<BufferedLines>>,
+    /// The number of the latest line.
+    latest: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct BufferedLines {
+    lines: VecDeque<Arc<LogLine>>,
+    bytes: usize,
+    /// When the latest was printed.
+    latest_at: u64,
+}
+
+impl LogBuffers {
+    /// What `action` has printed, and will.
+    #[must_use]
+    pub fn of(&self, action: &Arc<str>) -> LogBuffer {
+        let mut shelves = self.0.lock();
+        if let Some(shelf) = shelves.get(action) {
+            return shelf.clone();
+        }
+        if shelves.len() == ACTIONS_MAX {
+            let oldest = shelves.iter().min_by_key(|(_, shelf)| shelf.lock().latest_at);
+            let oldest = oldest.map(|(name, _)| Arc::clone(name));
+            oldest.and_then(|name| shelves.remove(&name));
+        }
+        let (action, latest) = (Arc::clone(action), watch::Sender::new(0));
+        let shelf = LogBuffer { action: Arc::clone(&action), lines: Arc::default(), latest };
+        shelves.insert(action, shelf.clone());
+        shelf
+    }
+}
+
+impl LogBuffer {
+    /// Keeps a line that was printed just now.
+    pub fn put(&self, term: &Term, stream: &str, text: &str) {
+        let at = unix_ms();
+        let mut kept = self.lock();
+        let id = *self.latest.borrow() + 1;
+        kept.latest_at = at;
+        kept.bytes += text.len() + LINE_COST;
+        kept.lines.push_back(Arc::new(LogLine {
+            id,
+            time: rfc3339(at),
+            action: Arc::clone(&self.action),
+            host: Arc::clone(&term.host),
+            group: term.group.to_string(),
+            // No token is zero: it stands for none.
+            token: Some(term.token.0).filter(|token| *token != 0),
+            stream: stream.to_owned(),
+            text: text.to_owned(),
+        }));
+        while kept.lines.len() > LINES_MAX || kept.bytes > BYTES_MAX {
+            let Some(line) = kept.lines.pop_front() else { break };
+            kept.bytes -= line.text.len() + LINE_COST;
+        }
+        self.latest.send_replace(id);
+    }
+
+    /// The latest `most` of the lines that `wanted` likes, the earliest first.
+    #[must_use]
+    pub fn latest(&self, most: usize, wanted: impl Fn(&LogLine) -> bool) -> Vec<Arc<LogLine>> {
+        let kept = self.lock();
+        let found = kept.lines.iter().rev().filter(|line| wanted(line)).take(most);
+        let mut found: Vec<_> = found.cloned().collect();
+        found.reverse();
+        found
+    }
+
+    /// The number of the latest line, and when that changes.
+    #[must_use]
+    pub fn follow(&self) -> watch::Receiver<u64> {
+        self.latest.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BufferedLines> {
+        self.lines.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use soloist_heart::{Group, Token};
+
+    fn term(token: i64) -> Term {
+        Term { group: Group::main(), host: "a".into(), token: Token(token) }
+    }
+
+    fn texts(lines: &[Arc<LogLine>]) -> Vec<&str> {
+        lines.iter().map(|line| &*line.text).collect()
+    }
+
+    #[test]
+    fn the_latest_lines_are_kept() {
+        let lines = LogBuffers::default();
+        let (loud, quiet) = (lines.of(&"loud".into()), lines.of(&"quiet".into()));
+        quiet.put(&term(17), "stdout", "hi");
+        for number in 0..LINES_MAX + 2 {
+            loud.put(&term(17), "stdout", &number.to_string());
+        }
+        let kept = loud.latest(usize::MAX, |_| true);
+        assert_eq!((kept.len(), &*kept[0].text), (LINES_MAX, "2"));
+        let last = *loud.follow().borrow();
+        assert_eq!(texts(&loud.latest(2, |line| line.id < last)), ["999", "1000"]);
+        assert_eq!(texts(&lines.of(&"quiet".into()).latest(9, |_| true)), ["hi"]);
+    }
+
+    #[test]
+    fn bytes_are_bounded() {
+        let shelf = LogBuffers::default().of(&"loud".into());
+        let long = "x".repeat(BYTES_MAX / 4);
+        (0..9).for_each(|_| shelf.put(&term(17), "stdout", &long));
+        assert_eq!(shelf.latest(usize::MAX, |_| true).len(), 3);
+    }
+
+    #[test]
+    fn actions_are_bounded() {
+        let lines = LogBuffers::default();
+        let name = |number: usize| Arc::from(number.to_string());
+        let first = lines.of(&name(0));
+        first.put(&term(17), "stdout", "hi");
+        (1..=ACTIONS_MAX).for_each(|number| drop(lines.of(&name(number))));
+        assert_eq!(lines.0.lock().len(), ACTIONS_MAX);
+        // Those that have printed nothing go first.
+        assert_eq!(lines.of(&name(0)).latest(9, |_| true).len(), 1);
+    }
+
+    #[test]
+    fn a_line_for_people() {
+        let shelf = LogBuffers::default().of(&"web".into());
+        shelf.put(&term(17), "stderr", "oh \u{1b}[2J");
+        shelf.put(&term(0), "stdout", "aside");
+        let shown: Vec<_> = shelf.latest(9, |_| true).iter().map(|l| l.to_string()).collect();
+        assert!(shown[0].ends_with("Z a 17 stderr | oh \\u{1b}[2J"), "{shown:?}");
+        assert!(shown[1].ends_with("Z a – stdout | aside"), "{shown:?}");
+    }
+}

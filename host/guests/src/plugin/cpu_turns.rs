@@ -1,0 +1,229 @@
+//! How the guests of one action share the processors with everybody else.
+//!
+//! A guest that computes yields at every tick. That alone is not fair: of a
+//! thousand such guests each would be due before anything else is. So guests
+//! that compute take turns: a few of an action are in the runtime's queue at
+//! any moment, and the others wait outside of it, in order. What another action
+//! has to do waits behind those few, and never behind all.
+//!
+//! Invariants:
+//! - A turn is held for one step, which the end of an epoch bounds; a guest
+//!   that waits for something holds none.
+//! - Who takes short steps needs no turn: serving requests costs nothing here. Nor does
+//!   one whose thread was kept from running: what counts is the processor's time.
+
+use std::{
+    future::poll_fn,
+    num::NonZeroUsize,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::yield_now,
+};
+
+use soloist_heart::clock::BootTime;
+
+/// From here on a step is one of a guest that computes.
+const LONG: Duration = Duration::from_millis(1);
+
+/// The turns of one action's guests.
+#[derive(Debug)]
+pub struct CpuTurns {
+    turns: Arc<Semaphore>,
+    /// Whether the latest step was a long one; then the next guest's may be, too.
+    long: AtomicBool,
+    /// Whether the latest step took long by the clock; then the next one is looked at
+    /// more closely.
+    suspect: AtomicBool,
+}
+
+/// The semaphore is never closed, so there always is a permit.
+type TurnPermit = Option<OwnedSemaphorePermit>;
+type TurnWait = Pin<Box<dyn Future<Output = TurnPermit> + Send>>;
+
+impl CpuTurns {
+    /// So many guests compute at once; without a number, they leave one
+    /// processor to the rest of the host, if there is more than one.
+    pub fn new(cpu: Option<NonZeroUsize>) -> Self {
+        let all = || available_parallelism().map_or(1, NonZeroUsize::get);
+        let turns = cpu.map_or_else(|| (all() - 1).max(1), NonZeroUsize::get);
+        let turns = Arc::new(Semaphore::new(turns));
+        Self { turns, long: AtomicBool::new(false), suspect: AtomicBool::new(false) }
+    }
+
+    /// Runs a guest, its long steps each in its turn.
+    pub async fn run<F: Future>(&self, guest: F) -> F::Output {
+        let mut guest = pin!(guest);
+        let (mut wait, mut last) = (None, StepLength::Short);
+        poll_fn(|cx| {
+            let due =
+                wait.is_some() || last == StepLength::Long || self.long.load(Ordering::Relaxed);
+            let _turn = if due { std::task::ready!(self.turn(&mut wait, cx)) } else { None };
+            let watch =
+                StepTimer::start(last != StepLength::Short || self.suspect.load(Ordering::Relaxed));
+            let step = guest.as_mut().poll(cx);
+            last = watch.stop();
+            self.long.store(last == StepLength::Long, Ordering::Relaxed);
+            self.suspect.store(last != StepLength::Short, Ordering::Relaxed);
+            step
+        })
+        .await
+    }
+
+    fn turn(&self, wait: &mut Option<TurnWait>, cx: &mut Context<'_>) -> Poll<TurnPermit> {
+        let waiting = wait.get_or_insert_with(|| Box::pin(wait_for_turn(self.turns.clone())));
+        let turn = waiting.as_mut().poll(cx);
+        if turn.is_ready() {
+            *wait = None;
+        }
+        turn
+    }
+}
+
+/// How long a step was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StepLength {
+    Short,
+    /// Long by the clock; but others may have had the processor.
+    Doubtful,
+    Long,
+}
+
+/// Measures a step on the thread that takes it.
+struct StepTimer {
+    clock: BootTime,
+    processor: Option<Duration>,
+}
+
+impl StepTimer {
+    /// Begins. To look `closely` at the time of the processor takes a system call.
+    fn start(closely: bool) -> Self {
+        Self { clock: BootTime::now(), processor: closely.then(processor_time) }
+    }
+
+    fn stop(self) -> StepLength {
+        if BootTime::now().since(self.clock) < LONG {
+            return StepLength::Short;
+        }
+        match self.processor {
+            Some(began) if processor_time().saturating_sub(began) >= LONG => StepLength::Long,
+            Some(_) | None => StepLength::Doubtful,
+        }
+    }
+}
+
+/// What this thread has had of the processors (clock_gettime(2)).
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // It counts from zero.
+    time.try_into().unwrap_or_default()
+}
+
+async fn wait_for_turn(turns: Arc<Semaphore>) -> TurnPermit {
+    let turn = turns.acquire_owned().await.ok();
+    // The turn is held while the runtime looks at everything else: else all
+    // guests would come after one another before it did.
+    yield_now().await;
+    turn
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    /// Takes long steps and counts them, as a guest that computes does.
+    async fn compute(steps: Arc<AtomicUsize>) {
+        loop {
+            let began = processor_time();
+            while processor_time() - began <= LONG {}
+            steps.fetch_add(1, Ordering::Relaxed);
+            yield_now().await;
+        }
+    }
+
+    /// Starts a guest that computes, and tells how many steps it has taken.
+    fn start(guests: &mut JoinSet<()>, pace: &Arc<CpuTurns>) -> Arc<AtomicUsize> {
+        let (pace, steps) = (pace.clone(), Arc::<AtomicUsize>::default());
+        let counted = steps.clone();
+        guests.spawn(async move { pace.run(compute(counted)).await });
+        steps
+    }
+
+    fn sum(each: &[Arc<AtomicUsize>]) -> usize {
+        each.iter().map(|steps| steps.load(Ordering::Relaxed)).sum()
+    }
+
+    #[tokio::test]
+    async fn a_neighbour_waits_for_a_few_and_not_for_all() {
+        let (pace, mut guests) = (Arc::new(CpuTurns::new(NonZeroUsize::new(2))), JoinSet::new());
+        let each: Vec<_> = (0..1000).map(|_| start(&mut guests, &pace)).collect();
+        while sum(&each) < 10 {
+            yield_now().await;
+        }
+        let before = sum(&each);
+        let neighbour = async {
+            for _ in 0..20 {
+                yield_now().await;
+            }
+        };
+        CpuTurns::new(None).run(neighbour).await;
+        let meanwhile = sum(&each) - before;
+        assert!((20..=60).contains(&meanwhile), "{meanwhile} of theirs in 20 of its own");
+    }
+
+    #[tokio::test]
+    async fn guests_of_one_action_take_turns() {
+        let (pace, mut guests) = (Arc::new(CpuTurns::new(NonZeroUsize::new(1))), JoinSet::new());
+        let each: Vec<_> = (0..10).map(|_| start(&mut guests, &pace)).collect();
+        while sum(&each) < 100 {
+            yield_now().await;
+        }
+        let counts: Vec<_> = each.iter().map(|steps| steps.load(Ordering::Relaxed)).collect();
+        assert!(counts.iter().all(|count| (8..=12).contains(count)), "{counts:?}");
+    }
+
+    #[tokio::test]
+    async fn who_was_kept_from_the_processor_needs_no_turn() {
+        let pace = CpuTurns::new(NonZeroUsize::new(1));
+        let kept_waiting = || async {
+            for _ in 0..3 {
+                std::thread::sleep(2 * LONG);
+                yield_now().await;
+            }
+        };
+        let _all_turns = pace.turns.acquire().await.unwrap();
+        let both = async {
+            pace.run(kept_waiting()).await;
+            pace.run(kept_waiting()).await;
+        };
+        tokio::time::timeout(1000 * LONG, both).await.expect("it waits for a turn");
+    }
+
+    #[tokio::test]
+    async fn who_waits_holds_no_turn_and_who_goes_gives_it_back() {
+        let (pace, mut guests) = (Arc::new(CpuTurns::new(NonZeroUsize::new(1))), JoinSet::new());
+        let waiting = pace.clone();
+        guests.spawn(async move { waiting.run(std::future::pending()).await });
+        let steps = start(&mut guests, &pace);
+        while steps.load(Ordering::Relaxed) < 3 {
+            yield_now().await;
+        }
+        assert_eq!(pace.run(async { 7 }).await, 7);
+        guests.shutdown().await;
+        assert_eq!(pace.turns.available_permits(), 1);
+    }
+}

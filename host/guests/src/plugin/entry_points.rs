@@ -1,0 +1,125 @@
+//! Where a plugin is entered, with everything that can be done once already done.
+
+use wasmtime::{Store, component::InstancePre};
+use wasmtime_wasi::{p2, p3};
+use wasmtime_wasi_http::{p2::bindings as http_p2, p3::bindings as http_p3};
+
+use super::{
+    Kind, Kinds, hooks::HooksEntry, kind::wasi_for, task::TaskEntry, wasi_engine::WasiVersion,
+};
+use crate::capability::GuestState;
+
+/// Where a plugin is entered: there is an entry for each of its kinds.
+#[derive(Clone)]
+pub struct EntryPoints {
+    /// With a request.
+    pub http: Option<HttpEntry>,
+    /// As a program.
+    pub service: Option<ServiceEntry>,
+    /// When the leader changes.
+    pub hooks: Option<HooksEntry>,
+    /// When it is called.
+    pub task: Option<TaskEntry>,
+}
+
+/// Where requests go.
+#[derive(Clone)]
+pub enum HttpEntry {
+    /// `wasi:http/incoming-handler` of 0.2, which takes one request at a time.
+    V02(http_p2::ProxyPre<GuestState>),
+    /// `wasi:http/handler` of 0.3, which takes several at once.
+    V03(http_p3::ServicePre<GuestState>),
+}
+
+/// Where a program begins: `wasi:cli/run`.
+#[derive(Clone)]
+pub enum ServiceEntry {
+    /// Of 0.2.
+    V02(p2::bindings::CommandPre<GuestState>),
+    /// Of 0.3.
+    V03(p3::bindings::CommandPre<GuestState>),
+}
+
+/// A program that was instantiated.
+pub enum ServiceInstance {
+    /// Of 0.2.
+    V02(p2::bindings::Command),
+    /// Of 0.3.
+    V03(p3::bindings::Command),
+}
+
+impl EntryPoints {
+    /// The entries of a component with these exports.
+    pub(super) fn of(exports: &[String], pre: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
+        let http = wasi_for(Kind::Http, exports).map(|wasi| HttpEntry::of(wasi, pre.clone()));
+        let service =
+            wasi_for(Kind::Service, exports).map(|wasi| ServiceEntry::of(wasi, pre.clone()));
+        let hooks = wasi_for(Kind::Hooks, exports).map(|_| HooksEntry::of(pre.clone()));
+        let task = wasi_for(Kind::Task, exports).map(|_| TaskEntry::of(pre.clone()));
+        Ok(Self {
+            http: http.transpose()?,
+            service: service.transpose()?,
+            hooks: hooks.transpose()?,
+            task: task.transpose()?,
+        })
+    }
+
+    /// Leaves those out by which it is not to be run.
+    pub(super) fn restrict_to(&mut self, kinds: &Kinds) {
+        let program = kinds.has(Kind::Service) || kinds.has(Kind::Job);
+        self.http = self.http.take().filter(|_| kinds.has(Kind::Http));
+        self.service = self.service.take().filter(|_| program);
+        self.hooks = self.hooks.take().filter(|_| kinds.has(Kind::Hooks));
+        self.task = self.task.take().filter(|_| kinds.has(Kind::Task));
+    }
+}
+
+impl HttpEntry {
+    fn of(wasi: WasiVersion, pre: InstancePre<GuestState>) -> wasmtime::Result<Self> {
+        Ok(match wasi {
+            WasiVersion::V02 => Self::V02(http_p2::ProxyPre::new(pre)?),
+            WasiVersion::V03 => Self::V03(http_p3::ServicePre::new(pre)?),
+        })
+    }
+}
+
+impl ServiceEntry {
+    fn of(wasi: WasiVersion, pre: InstancePre<GuestState>) -> wasmtime::Result<Self> {
+        Ok(match wasi {
+            WasiVersion::V02 => Self::V02(p2::bindings::CommandPre::new(pre)?),
+            WasiVersion::V03 => Self::V03(p3::bindings::CommandPre::new(pre)?),
+        })
+    }
+
+    /// The engine that its stores are made of.
+    pub fn engine(&self) -> &wasmtime::Engine {
+        match self {
+            Self::V02(pre) => pre.engine(),
+            Self::V03(pre) => pre.engine(),
+        }
+    }
+
+    /// Makes an instance.
+    pub async fn instantiate(
+        &self,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<ServiceInstance> {
+        Ok(match self {
+            Self::V02(pre) => ServiceInstance::V02(pre.instantiate_async(store).await?),
+            Self::V03(pre) => ServiceInstance::V03(pre.instantiate_async(store).await?),
+        })
+    }
+}
+
+impl ServiceInstance {
+    /// Runs it to its end. The inner error is the one that it returns itself.
+    pub async fn run(&self, store: &mut Store<GuestState>) -> wasmtime::Result<Result<(), ()>> {
+        match self {
+            Self::V02(command) => command.wasi_cli_run().call_run(store).await,
+            Self::V03(command) => {
+                let run = command.wasi_cli_run();
+                store.run_concurrent(async |accessor| run.call_run(accessor).await).await?
+            }
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! A host's candidacy in one group.
+
+use std::time::Duration;
+
+use super::{CandidacyStage, EndCause, Group, HeartCommand, LeaderKey, LeaseId, StandAgain, Token};
+use crate::{clock::BootTime, timings::Timings};
+
+/// The candidacy of a host in one group.
+#[derive(Clone, Debug)]
+pub struct GroupCandidacy {
+    group: Group,
+    timings: Timings,
+    stage: CandidacyStage,
+    /// Why the group's actions cannot run here; unknown counts as not ready.
+    obstacle: Option<String>,
+    /// Who wants it not to stand, and why.
+    bar: Option<String>,
+    attempt: u64,
+    /// The highest token led under: see [`Candidacy::won`].
+    last_token: Option<Token>,
+    cool_down: Duration,
+}
+
+impl GroupCandidacy {
+    /// A host that does not stand yet, since it is not known to be ready.
+    #[must_use]
+    pub fn new(group: Group, timings: Timings) -> Self {
+        Self {
+            group,
+            timings,
+            stage: CandidacyStage::Idle { not_before: BootTime::ZERO },
+            obstacle: Some("it has not heard from the store yet".into()),
+            bar: None,
+            attempt: 0,
+            last_token: None,
+            cool_down: timings.cool_down,
+        }
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn stage(&self) -> &CandidacyStage {
+        &self.stage
+    }
+
+    /// Why the group's actions cannot run here.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<&str> {
+        self.obstacle.as_deref()
+    }
+
+    /// Who wants it not to stand, and why.
+    #[must_use]
+    pub fn bar(&self) -> Option<&str> {
+        self.bar.as_deref()
+    }
+
+    fn may_stand(&self) -> bool {
+        self.obstacle.is_none() && self.bar.is_none()
+    }
+
+    /// Whether it needs the session's lease no longer.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.stage, CandidacyStage::Idle { .. })
+    }
+
+    /// Whether something of a term may be alive here.
+    pub(super) fn has_term(&self) -> bool {
+        use CandidacyStage::{Draining, Leading, Stopping};
+        matches!(self.stage, Leading { .. } | Draining { .. } | Stopping { .. })
+    }
+
+    /// When time alone will change something.
+    pub(super) fn next_wake(&self) -> BootTime {
+        match &self.stage {
+            CandidacyStage::Idle { not_before } if self.may_stand() => *not_before,
+            CandidacyStage::Verifying { retry_at, .. }
+            | CandidacyStage::Resigning { retry_at, .. } => *retry_at,
+            CandidacyStage::Draining { until, .. } => *until,
+            _ => BootTime::NEVER,
+        }
+    }
+
+    pub(super) fn ready(&mut self) {
+        self.obstacle = None;
+    }
+
+    pub(super) fn not_ready(&mut self, reason: String, out: &mut Vec<HeartCommand>) {
+        self.withdraw(out);
+        self.obstacle = Some(reason);
+    }
+
+    pub(super) fn barred(&mut self, reason: String, out: &mut Vec<HeartCommand>) {
+        self.withdraw(out);
+        self.bar = Some(reason);
+    }
+
+    pub(super) fn unbarred(&mut self) {
+        self.bar = None;
+    }
+
+    /// Leaves the queue, if it stands there. A running term hears of its own
+    /// actions and of commands; this is about standing.
+    pub(super) fn withdraw(&mut self, out: &mut Vec<HeartCommand>) {
+        if matches!(self.stage, CandidacyStage::Campaigning) {
+            out.push(HeartCommand::Withdraw { group: self.group.clone(), attempt: self.attempt });
+            self.stage = CandidacyStage::Idle { not_before: BootTime::ZERO };
+        }
+    }
+
+    /// A campaign returned. It proves nothing yet: etcd's Campaign does not
+    /// look again after waiting, so the key is re-read first.
+    pub(super) fn won(
+        &mut self,
+        attempt: u64,
+        key: LeaderKey,
+        live: Option<LeaseId>,
+        now: BootTime,
+        out: &mut Vec<HeartCommand>,
+    ) {
+        if live != Some(key.lease) {
+            return; // The key hangs on a lease that is being given back.
+        }
+        let expected = matches!(self.stage, CandidacyStage::Campaigning) && attempt == self.attempt;
+        // A token that was led under is spent: another term needs another key.
+        let spent = self.last_token.is_some_and(|last| key.token <= last);
+        if expected && !spent {
+            out.push(HeartCommand::Verify { key: key.clone() });
+            self.stage = CandidacyStage::Verifying { key, retry_at: BootTime::NEVER };
+        } else if expected {
+            self.obstacle = Some(format!(
+                "the store gave out token {} after this host led under a later one: it was reset \
+                 or restored; restart this host if that was meant",
+                key.token
+            ));
+            self.resign(key, now + self.timings.retry, out);
+        } else if self.is_idle() {
+            self.resign(key, now + self.timings.retry, out);
+        }
+    }
+
+    pub(super) fn campaign_failed(&mut self, attempt: u64, now: BootTime) {
+        if matches!(self.stage, CandidacyStage::Campaigning) && attempt == self.attempt {
+            self.stage = CandidacyStage::Idle { not_before: now + self.timings.retry };
+        }
+    }
+
+    pub(super) fn verified(
+        &mut self,
+        key: &LeaderKey,
+        holds: bool,
+        deadline: Option<BootTime>,
+        now: BootTime,
+        out: &mut Vec<HeartCommand>,
+    ) {
+        if !matches!(&self.stage, CandidacyStage::Verifying { key: k, .. } if k == key) {
+            return;
+        }
+        match deadline {
+            Some(deadline) if holds => {
+                self.last_token = Some(key.token);
+                out.push(HeartCommand::Start { key: key.clone(), deadline });
+                self.stage = CandidacyStage::Leading { key: key.clone(), since: now };
+            }
+            _ => self.stage = CandidacyStage::Idle { not_before: now + self.timings.retry },
+        }
+    }
+
+    pub(super) fn verify_failed(&mut self, key: &LeaderKey, now: BootTime) {
+        if let CandidacyStage::Verifying { key: k, retry_at } = &mut self.stage
+            && k == key
+        {
+            *retry_at = now + self.timings.retry;
+        }
+    }
+
+    pub(super) fn drained(&mut self, key: &LeaderKey, out: &mut Vec<HeartCommand>) {
+        if let CandidacyStage::Draining { key: k, cause, .. } = &self.stage
+            && k == key
+        {
+            let cause = cause.clone();
+            self.stop(key.clone(), cause, out);
+        }
+    }
+
+    /// Nothing of the term is alive: the key may go.
+    pub(super) fn stopped(
+        &mut self,
+        key: &LeaderKey,
+        live: Option<LeaseId>,
+        now: BootTime,
+        out: &mut Vec<HeartCommand>,
+    ) {
+        let CandidacyStage::Stopping { key: k, cause } = &self.stage else {
+            return;
+        };
+        if k != key {
+            return;
+        }
+        let pause = match cause.next() {
+            StandAgain::AfterCoolDown => self.cool_down,
+            StandAgain::AtOnce | StandAgain::Never => Duration::ZERO,
+        };
+        let not_before = now + pause;
+        if live == Some(key.lease) {
+            self.resign(key.clone(), not_before, out);
+        } else {
+            self.stage = CandidacyStage::Idle { not_before }; // The lease's revocation resigns.
+        }
+    }
+
+    pub(super) fn resigned(&mut self, key: &LeaderKey) {
+        if let CandidacyStage::Resigning { key: k, not_before, .. } = &self.stage
+            && k == key
+        {
+            self.stage = CandidacyStage::Idle { not_before: *not_before };
+        }
+    }
+
+    pub(super) fn resign_failed(&mut self, key: &LeaderKey, now: BootTime) {
+        if let CandidacyStage::Resigning { key: k, retry_at, .. } = &mut self.stage
+            && k == key
+        {
+            *retry_at = now + self.timings.retry;
+        }
+    }
+
+    /// Gives up a key that stands though the host does not and will not soon. `joins`: it is
+    /// among the members, and about to stand where it can.
+    pub(super) fn key_queued(
+        &mut self,
+        key: LeaderKey,
+        live: Option<LeaseId>,
+        joins: bool,
+        out: &mut Vec<HeartCommand>,
+    ) {
+        if let CandidacyStage::Idle { not_before } = self.stage
+            && !(joins && self.may_stand())
+            && live == Some(key.lease)
+        {
+            self.resign(key, not_before, out);
+        }
+    }
+
+    /// Ends what there is, if it is about `key` (any key, if none is given).
+    /// The one way out of every stage, for every cause.
+    pub(super) fn end(
+        &mut self,
+        key: Option<&LeaderKey>,
+        cause: EndCause,
+        now: BootTime,
+        out: &mut Vec<HeartCommand>,
+    ) {
+        let concerned = |held: &LeaderKey| key.is_none_or(|key| key == held);
+        let session_ended = cause.ends_the_session();
+        match self.stage.clone() {
+            CandidacyStage::Campaigning if key.is_none() => {
+                self.withdraw(out);
+            }
+            CandidacyStage::Verifying { key, .. } if concerned(&key) => {
+                if session_ended {
+                    self.stage = CandidacyStage::Idle { not_before: now };
+                } else {
+                    self.resign(key, now, out);
+                }
+            }
+            CandidacyStage::Leading { key, since } if concerned(&key) => {
+                self.adjust_cool_down(&cause, now.since(since));
+                if cause.drains() {
+                    let until = now + self.timings.drain;
+                    out.push(HeartCommand::Drain { key: key.clone(), cause: cause.clone() });
+                    self.stage = CandidacyStage::Draining { key, cause, until };
+                } else {
+                    self.stop(key, cause, out);
+                }
+            }
+            CandidacyStage::Draining { key, .. } if concerned(&key) && !cause.drains() => {
+                self.stop(key, cause, out);
+            }
+            // What is gone need not be given up, which a store may refuse for long.
+            CandidacyStage::Resigning { key, not_before, .. }
+                if session_ended || (cause == EndCause::KeyGone && concerned(&key)) =>
+            {
+                self.stage = CandidacyStage::Idle { not_before };
+            }
+            _ => {}
+        }
+    }
+
+    /// Does what is due. `joined`: the session by which the host is among the members.
+    pub(super) fn advance(
+        &mut self,
+        joined: Option<LeaseId>,
+        stopping: bool,
+        now: BootTime,
+        out: &mut Vec<HeartCommand>,
+    ) {
+        let able = self.may_stand();
+        match &mut self.stage {
+            CandidacyStage::Idle { not_before } if now >= *not_before => {
+                if let (Some(lease), false, true) = (joined, stopping, able) {
+                    self.attempt += 1;
+                    let (group, attempt) = (self.group.clone(), self.attempt);
+                    out.push(HeartCommand::Campaign { group, lease, attempt });
+                    self.stage = CandidacyStage::Campaigning;
+                }
+            }
+            CandidacyStage::Verifying { key, retry_at } if now >= *retry_at => {
+                *retry_at = BootTime::NEVER;
+                out.push(HeartCommand::Verify { key: key.clone() });
+            }
+            CandidacyStage::Resigning { key, retry_at, .. } if now >= *retry_at => {
+                *retry_at = BootTime::NEVER;
+                out.push(HeartCommand::Resign { key: key.clone() });
+            }
+            CandidacyStage::Draining { key, cause, until } if now >= *until => {
+                let (key, cause) = (key.clone(), cause.clone());
+                self.stop(key, cause, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn stop(&mut self, key: LeaderKey, cause: EndCause, out: &mut Vec<HeartCommand>) {
+        out.push(HeartCommand::Stop { key: key.clone(), cause: cause.clone() });
+        self.stage = CandidacyStage::Stopping { key, cause };
+    }
+
+    /// Gives up a key under which nothing runs.
+    fn resign(&mut self, key: LeaderKey, not_before: BootTime, out: &mut Vec<HeartCommand>) {
+        out.push(HeartCommand::Resign { key: key.clone() });
+        self.stage = CandidacyStage::Resigning { key, not_before, retry_at: BootTime::NEVER };
+    }
+
+    /// Doubles the pause while terms fail one after the other.
+    fn adjust_cool_down(&mut self, cause: &EndCause, led: Duration) {
+        if cause.next() != StandAgain::AfterCoolDown || led > self.timings.cool_down_max {
+            self.cool_down = self.timings.cool_down;
+        } else {
+            self.cool_down = (self.cool_down * 2).min(self.timings.cool_down_max);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Follows the cluster's roster in the store, through every loss of the store.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::RosterFreshness;
+use soloist_heart::Group;
+use soloist_stores::{QueuedCandidate, Roster, Store, StoreError};
+use soloist_telemetry::journal::{Journal, Transition};
+
+/// Keeps the last known roster.
+pub struct RosterFollower {
+    /// Where the roster is.
+    pub store: Arc<dyn Store>,
+    /// This host's name: its own leadership it hears of elsewhere.
+    pub host: Arc<str>,
+    /// What is told when the roster is confirmed, or not followed any more.
+    pub freshness: RosterFreshness,
+    /// Where changes of others' leaderships are taken down.
+    pub journal: Journal,
+    /// From a lost watch to the next.
+    pub retry: Duration,
+}
+
+impl RosterFollower {
+    /// Follows until `stop`. A roster stays what it was while the store is lost: [`Sight`]
+    /// tells whether it is so still.
+    ///
+    /// [`Sight`]: crate::Sight
+    pub async fn run(self, to: watch::Sender<Option<Roster>>, stop: CancellationToken) {
+        let following = async {
+            loop {
+                // Who cares whether the store answers hears it from the session.
+                let lost = self.follow(&to).await;
+                self.freshness.watch_lost();
+                if let Err(error) = lost {
+                    debug!(%error, "lost sight of the cluster");
+                }
+                sleep(self.retry).await;
+            }
+        };
+        stop.run_until_cancelled(following).await;
+    }
+
+    async fn follow(&self, to: &watch::Sender<Option<Roster>>) -> Result<(), StoreError> {
+        let mut rosters = self.store.watch().await?;
+        while let Some(roster) = rosters.next().await {
+            let roster = roster?;
+            self.compare(to.borrow().as_ref(), &roster);
+            self.freshness.told();
+            to.send_replace(Some(roster));
+        }
+        Ok(())
+    }
+
+    /// Tells how terms of other hosts begin and end, as far as that is seen: this host's own
+    /// are told by its heart, with their causes.
+    fn compare(&self, before: Option<&Roster>, now: &Roster) {
+        let before_too = before.into_iter().flat_map(|roster| roster.groups.keys());
+        let gone = before_too.filter(|group| !now.groups.contains_key(*group));
+        for group in now.groups.keys().chain(gone) {
+            let was = before.and_then(|roster| roster.leader(group));
+            let is = now.leader(group);
+            if was.map(|it| it.key.token) != is.map(|it| it.key.token) {
+                self.record_change(group, was, is, now);
+            }
+        }
+    }
+
+    fn record_change(
+        &self,
+        group: &Group,
+        was: Option<&QueuedCandidate>,
+        is: Option<&QueuedCandidate>,
+        now: &Roster,
+    ) {
+        let others = |it: &&QueuedCandidate| *it.candidate.host != *self.host;
+        let of = |event, it: &QueuedCandidate| {
+            Transition::of(event, &it.candidate.host).in_term(&it.key)
+        };
+        if let Some(was) = was.filter(others) {
+            let cause = match now.member_of(was.key.lease) {
+                Some(_) => "seen: it gave the leadership up",
+                None => "seen: its session has ended",
+            };
+            self.journal.write(of("ended", was).because(cause));
+        }
+        if let Some(is) = is.filter(others) {
+            let (name, token) = (&is.candidate.host, is.key.token.0);
+            info!(event = "following", %group, leader = name, token, "{name} leads");
+            self.journal.write(of("following", is));
+        } else if is.is_none() {
+            info!(event = "leaderless", %group, "nobody leads");
+            self.journal.write(Transition::of("leaderless", &self.host).in_group(group));
+        }
+    }
+}

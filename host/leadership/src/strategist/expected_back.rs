@@ -1,0 +1,66 @@
+//! Who has left a queue a moment ago, and is expected back.
+//!
+//! Whoever steps back, or has handed over, is in no queue until it stands again. For the
+//! plan by which groups are spread it is there all the same: else each move would change
+//! the plan, for a moment, and with it what other hosts do.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use soloist_heart::{Group, LeaseId, clock::BootTime};
+use soloist_stores::{QueuedCandidate, Roster};
+
+/// For how long it is expected.
+const BACK_WITHIN: Duration = Duration::from_secs(2);
+
+/// The queues as they were seen last, and who left them since.
+#[derive(Debug, Default)]
+pub(super) struct ExpectedBack {
+    queues: BTreeMap<Group, Vec<Arc<QueuedCandidate>>>,
+    left: BTreeMap<Group, Vec<(Arc<QueuedCandidate>, BootTime)>>,
+}
+
+impl ExpectedBack {
+    /// Takes in what the queues of `groups` are now.
+    pub(super) fn update<'a>(
+        &mut self,
+        roster: &Roster,
+        groups: impl Iterator<Item = &'a Group>,
+        now: BootTime,
+    ) {
+        for group in groups {
+            let queue = roster.queue(group);
+            let before = self.queues.get(group).map_or(&[][..], Vec::as_slice);
+            if before == queue {
+                continue;
+            }
+            let gone = before.iter().filter(|was| !stands(queue, was.key.lease));
+            let gone: Vec<_> = gone.map(|was| (Arc::clone(was), now)).collect();
+            if !gone.is_empty() {
+                self.left.entry(group.clone()).or_default().extend(gone);
+            }
+            self.queues.insert(group.clone(), queue.to_vec());
+        }
+        let alive: BTreeSet<_> = roster.members.iter().map(|(lease, _)| *lease).collect();
+        self.left.retain(|group, left| {
+            let queue = roster.queue(group);
+            left.retain(|(standing, at)| {
+                let lease = standing.key.lease;
+                now.since(*at) < BACK_WITHIN && alive.contains(&lease) && !stands(queue, lease)
+            });
+            !left.is_empty()
+        });
+    }
+
+    /// Who is expected back in `group`.
+    pub(super) fn in_group(&self, group: &Group) -> impl Iterator<Item = &QueuedCandidate> {
+        self.left.get(group).into_iter().flatten().map(|(standing, _)| &**standing)
+    }
+}
+
+fn stands(queue: &[Arc<QueuedCandidate>], lease: LeaseId) -> bool {
+    queue.iter().any(|standing| standing.key.lease == lease)
+}

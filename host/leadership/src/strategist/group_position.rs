@@ -1,0 +1,190 @@
+//! This host's place in one group's queue, and what it should do about it.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tracing::{info, warn};
+
+use super::{
+    adviser_input::{AdviserInput, AdviserOutcome, GroupMemory, HandOverBudget},
+    host_scores::HostScores,
+    spreader::SpreadShare,
+};
+use crate::host_view::GroupRole;
+use soloist_config::GroupConfig;
+use soloist_heart::{Advice, EndCause, Group, HeartEvent, Score, Strategy, advise};
+use soloist_stores::QueuedCandidate;
+
+/// The place of this host among those who stand in a group.
+pub(super) struct GroupPosition<'a> {
+    look: &'a AdviserInput<'a>,
+    group: &'a Group,
+    config: &'a GroupConfig,
+    memory: &'a mut GroupMemory,
+    queue: &'a [Arc<QueuedCandidate>],
+    own: usize,
+}
+
+impl<'a> GroupPosition<'a> {
+    /// Nothing, where it does not stand, or stands behind a stranger.
+    pub(super) fn of(
+        look: &'a AdviserInput<'a>,
+        group: &'a Group,
+        config: &'a GroupConfig,
+        memory: &'a mut GroupMemory,
+    ) -> Option<Self> {
+        let queue = look.roster.line(group);
+        let own = queue.iter().position(|standing| standing.key.lease == look.lease)?;
+        Some(Self { look, group, config, memory, queue, own })
+    }
+
+    /// Says what to tell the heart, and when to look again. `part` is what spreading asks
+    /// of this host.
+    pub(super) fn advise(
+        &mut self,
+        part: &mut SpreadShare<'_>,
+        left: &mut HandOverBudget,
+        advised: &mut AdviserOutcome,
+    ) {
+        let heir = self.heir();
+        if heir.is_none() && self.config.strategy == Strategy::LongestRunning && !self.config.spread
+        {
+            return;
+        }
+        let scores = self.scores(heir);
+        match advise(&scores, self.own, heir) {
+            Advice::StepBack { next } => self.step_back(next, advised),
+            Advice::HandOver if self.config.preempt && self.may_hand_over() => {
+                match self.settle_time_left() {
+                    wait if wait > Duration::ZERO => advised.look_after(wait),
+                    _ => self.hand_over(left, advised),
+                }
+            }
+            Advice::HandOver => self.memory.better = None,
+            Advice::Stay => {
+                self.memory.better = None;
+                if heir.is_none() && self.config.spread && !self.memory.evenness.is_exhausted() {
+                    self.even_out(&scores, part, left, advised);
+                }
+            }
+        }
+    }
+
+    /// The place of the one that people want to be next.
+    fn heir(&self) -> Option<usize> {
+        let heir = self.queue[0].candidate.heir.as_deref()?;
+        self.queue.iter().position(|standing| standing.candidate.host == heir)
+    }
+
+    fn scores(&self, heir: Option<usize>) -> Vec<Score> {
+        if heir.is_none() && self.memory.patience.is_exhausted() {
+            return vec![0; self.queue.len()];
+        }
+        let AdviserInput { roster, ranks: places, .. } = self.look;
+        HostScores { roster, group: self.group, config: self.config, ranks: places }.of(self.queue)
+    }
+
+    fn role(&self) -> Option<GroupRole> {
+        self.look.view.groups.get(self.group).map(|view| view.role)
+    }
+
+    /// Makes way for a host that is preferred.
+    fn step_back(&mut self, next: usize, advised: &mut AdviserOutcome) {
+        let token = self.queue[self.own].key.token;
+        let again = self.memory.stepped_back.is_some_and(|(of, _)| of == token);
+        if self.step_behind(next, advised) && !again {
+            let (lease, settle) = (self.queue[next].key.lease, self.config.settle);
+            self.memory.patience.record(lease, self.look.now, settle);
+            self.report_disagreement(self.memory.patience.is_exhausted(), advised);
+        }
+    }
+
+    /// Leaves this place to those behind, of whom `next` should be next. Says whether it does.
+    fn step_behind(&mut self, next: usize, advised: &mut AdviserOutcome) -> bool {
+        let token = self.queue[self.own].key.token;
+        if self.role() != Some(GroupRole::Standby) || self.memory.steps_back(token, self.look.now) {
+            return false;
+        }
+        self.memory.stepped_back = Some((token, self.look.now));
+        let (group, host) = (self.group.clone(), &self.queue[next].candidate.host);
+        info!(event = "stepped-back", %group, next = host, "{host} should be next");
+        advised.events.push(HeartEvent::StepBack { group });
+        true
+    }
+
+    /// Does this host's part in spreading leaderships among equals.
+    fn even_out(
+        &mut self,
+        scores: &[Score],
+        part: &mut SpreadShare<'_>,
+        left: &mut HandOverBudget,
+        advised: &mut AdviserOutcome,
+    ) {
+        if self.own == 1 && part.steps_back(self.group) && self.queue.len() > 2 {
+            self.step_behind(2, advised);
+            return;
+        }
+        if self.own > 0 || scores.get(1) != scores.first() || !self.may_hand_over() {
+            return;
+        }
+        let (next, AdviserInput { now, .. }) = (self.queue[1].key.lease, self.look);
+        let Some(wait) = part.gives(self.group, next, self.config.settle, *now) else { return };
+        if wait > Duration::ZERO {
+            advised.look_after(wait);
+        } else if self.give_to_next(left, advised) {
+            part.take(Some(next));
+            self.memory.evenness.record(next, *now, self.config.settle);
+            self.report_disagreement(self.memory.evenness.is_exhausted(), advised);
+        }
+    }
+
+    /// Whoever is better is waited for while people want it so.
+    fn may_hand_over(&self) -> bool {
+        let paused = self.look.roster.notes.pause_of(self.group).is_some();
+        !paused && self.role() == Some(GroupRole::Leader)
+    }
+
+    /// How long the next one must still be the better one.
+    fn settle_time_left(&mut self) -> Duration {
+        let next = self.queue[1].key.lease;
+        let known = self.memory.better.filter(|(lease, _)| *lease == next);
+        let (_, since) = *self.memory.better.insert(known.unwrap_or((next, self.look.now)));
+        (since + self.config.settle).since(self.look.now)
+    }
+
+    /// Hands over to a host that is preferred.
+    fn hand_over(&mut self, left: &mut HandOverBudget, advised: &mut AdviserOutcome) {
+        if self.give_to_next(left, advised) {
+            let (lease, settle) = (self.queue[1].key.lease, self.config.settle);
+            self.memory.patience.record(lease, self.look.now, settle);
+            self.report_disagreement(self.memory.patience.is_exhausted(), advised);
+        }
+    }
+
+    /// Hands over to the next in line, if this may still be done. Says whether it does.
+    fn give_to_next(&mut self, left: &mut HandOverBudget, advised: &mut AdviserOutcome) -> bool {
+        let (key, left) = (&self.queue[0].key, left.of(self.config));
+        if *left == 0 || self.memory.handed_over == Some(key.token) {
+            return false;
+        }
+        *left -= 1;
+        self.memory.handed_over = Some(key.token);
+        let cause = EndCause::Preferred { host: self.queue[1].candidate.host.clone() };
+        advised.events.push(HeartEvent::HandOver { key: key.clone(), cause });
+        true
+    }
+
+    /// Says that this host has made way once too often.
+    fn report_disagreement(&self, over: bool, advised: &mut AdviserOutcome) {
+        if over {
+            let hosts: BTreeSet<_> =
+                self.queue.iter().map(|standing| standing.candidate.host.as_str()).collect();
+            let group = self.group;
+            warn!(
+                event = "disagreement", %group, ?hosts,
+                "the hosts do not agree on who should lead {group}: until one comes or goes, \
+                 whoever came first does; give [group.{group}] the same settings on all of them"
+            );
+            advised.disagreements.push(group.clone());
+        }
+    }
+}

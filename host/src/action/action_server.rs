@@ -1,0 +1,260 @@
+//! One request: the gate, its turn, an instance, and the answer.
+
+use std::sync::Arc;
+
+use ::http::{Request, Response, header};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::timeout,
+};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use wasmtime_wasi_http::WasiBody;
+
+use super::{
+    access_log::{AccessLogEntry, RequestLine},
+    action_refusal::{ActionRefusal, FAILED, log_refusal},
+    action_version::VersionContext,
+    connection::OverTls,
+    guest_handle::GuestHandle,
+    http_instances::{HttpInstances, HttpReservation},
+    limited_body::{DefectWatch, LimitedBody},
+    limits::{ANSWER_HEADERS, REHEARSAL, REQUEST_TURN},
+    request_body::RequestBody,
+    response_body::ResponseBody,
+};
+use soloist_config::IpNetwork;
+use soloist_guests::{capability::TermHeaders, plugin::HttpEntry};
+use soloist_heart::clock::BootTime;
+use soloist_leadership::{Gate, GateShut};
+use soloist_telemetry::measure::{self, RequestMetrics};
+use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
+
+/// Where a guest's answer goes: a response, or the error that it answers with.
+pub(super) type ResponseSender = oneshot::Sender<Result<Response<WasiBody>, String>>;
+
+/// The right to be answered; it is given back when the guest is done with the request.
+pub(super) struct RequestPermit {
+    _place: OwnedSemaphorePermit,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+/// Answers the requests of one action under one term.
+pub(super) struct ActionServer {
+    version: Arc<VersionContext>,
+    instances: HttpInstances,
+    /// For those that are answered and those that wait.
+    queue_permits: Arc<Semaphore>,
+    run_permits: Arc<Semaphore>,
+    stamp: TermHeaders,
+    requests: RequestMetrics,
+}
+
+impl ActionServer {
+    /// A server for requests that `entry` answers.
+    pub(super) fn new(version: Arc<VersionContext>, entry: HttpEntry) -> Self {
+        let limits = &version.action.config.limits;
+        let queue_permits = Arc::new(Semaphore::new(limits.requests + limits.queue));
+        let run_permits = Arc::new(Semaphore::new(limits.requests));
+        let stamp = TermHeaders::of(version.gate().term());
+        let instances = HttpInstances::new(&version, entry);
+        let requests = RequestMetrics::of(version.action.name());
+        Self { instances, queue_permits, run_permits, stamp, requests, version }
+    }
+
+    /// Answers `request`, whatever happens.
+    pub(super) async fn respond(
+        self: &Arc<Self>,
+        mut request: Request<RequestBody>,
+    ) -> Response<ResponseBody> {
+        let begun = BootTime::now();
+        let mut span = self.span(&mut request);
+        let asked = RequestLine::of(&request);
+        let mut entry = self.log_entry(&asked, &span, begun);
+        let answer = self.answer(request, asked).await;
+        if let Err(ActionRefusal::Shut(shut) | ActionRefusal::NotBegun(shut)) = &answer {
+            measure::refused(self.version.action.name(), shut.word());
+        }
+        let mut response = answer.unwrap_or_else(|refusal| refusal.response());
+        self.stamp.put(response.headers_mut());
+        span.answered(response.status());
+        self.requests.answered(response.status(), BootTime::now().since(begun));
+        if let Some(entry) = &mut entry {
+            entry.status = Some(response.status());
+        }
+        response.body_mut().attach_log_entry(entry);
+        response
+    }
+
+    /// Its line of the access log, if there is one.
+    fn log_entry(
+        &self,
+        asked: &RequestLine,
+        span: &TraceSpan,
+        begun: BootTime,
+    ) -> Option<Box<AccessLogEntry>> {
+        let action = &self.version.action;
+        let entry = || AccessLogEntry {
+            action: Arc::clone(action.name()),
+            token: self.gate().term().token.0,
+            request: asked.clone(),
+            trace: span.context().cloned(),
+            begun,
+            status: None,
+            bytes: 0,
+        };
+        action.config.access_log.then(|| entry().into())
+    }
+
+    /// The span of a request, which the guest is told of.
+    fn span(&self, request: &mut Request<RequestBody>) -> TraceSpan {
+        let parent = TraceContext::extract(request.headers());
+        let span = TraceSpan::begin(SpanRole::Server, parent, || {
+            let (action, term) = (&self.version.action, self.gate().term());
+            let about = vec![
+                KeyValue::new("http.request.method", request.method().to_string()),
+                KeyValue::new("url.path", request.uri().path().to_owned()),
+                KeyValue::new("soloist.action", Arc::clone(action.name())),
+                KeyValue::new("soloist.group", term.group.to_string()),
+                KeyValue::new("soloist.token", term.token.0),
+            ];
+            (format!("{} {}", request.method(), action.name()).into(), about)
+        });
+        span.write(request.headers_mut());
+        if let Some(context) = span.context() {
+            request.extensions_mut().insert(context.clone());
+        }
+        span
+    }
+
+    /// The proxies that are believed about where requests come from.
+    pub(super) fn trusted_proxies(&self) -> &[IpNetwork] {
+        &self.version.action.config.trusted_proxies
+    }
+
+    /// No request comes any more: instances that wait for one end.
+    pub(super) fn close(&self) {
+        self.instances.close();
+    }
+
+    /// As long as the token lives, something is regarded as in flight.
+    pub(super) fn hold(&self) -> TaskTrackerToken {
+        self.version.requests.hold()
+    }
+
+    /// Instantiates once, for nothing: a version that cannot even begin is not let near
+    /// a request.
+    pub(super) async fn try_instantiate(&self) -> Result<(), String> {
+        match timeout(REHEARSAL, self.instances.try_instantiate()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("it trapped at its start: {}", error.root_cause())),
+            Err(_) => Err("its start does not end".to_owned()),
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<RequestBody>,
+        asked: RequestLine,
+    ) -> Result<Response<ResponseBody>, ActionRefusal> {
+        self.gate().admit().map_err(ActionRefusal::NotBegun)?;
+        refuse_upgrade(&request)?;
+        let (request, flaws) = self.limit_body(request)?;
+        let (turn, place) = self.acquire().await?;
+        // It may have waited.
+        self.gate().admit().map_err(ActionRefusal::NotBegun)?;
+        let blame = |refusal| Err(log_refusal(&self.version, &asked, refusal));
+        let (head, answer) = oneshot::channel();
+        let (guest, fate) = place.start(turn, request, head).await;
+        let patience = self.version.action.config.limits.first_byte;
+        let answered = tokio::select! {
+            biased;
+            flaw = flaws.detected() => return Err(flaw.into()),
+            answered = timeout(patience, answer) => answered,
+        };
+        let mut response = match answered {
+            // 101 would make a connection of which nobody knows what follows, and the others
+            // of its kind are no answers (RFC 9110, section 15.2).
+            Ok(Ok(Ok(response))) if response.status().is_informational() => {
+                return blame(ActionRefusal::NotFinal(response.status()));
+            }
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(code))) => return blame(ActionRefusal::Error(code)),
+            Ok(Err(_)) => return Err(self.missing_response(guest, &asked).await),
+            Err(_) => return blame(ActionRefusal::Timeout),
+        };
+        // What hosts say to each other, a guest cannot.
+        TermHeaders::strip_reserved(response.headers_mut());
+        let headers = response.headers().len();
+        if headers > ANSWER_HEADERS {
+            return blame(ActionRefusal::Headers(headers));
+        }
+        let overseer = self.version.clone();
+        Ok(ResponseBody::from_guest(response, asked, overseer, fate, guest)?)
+    }
+
+    fn gate(&self) -> &Gate {
+        self.version.gate()
+    }
+
+    /// Holds the body of a request to its limit.
+    fn limit_body(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<(Request<LimitedBody>, DefectWatch), ActionRefusal> {
+        let limit = self.version.action.config.limits.body;
+        let (head, body) = request.into_parts();
+        let (body, flaws) =
+            LimitedBody::bounded(body, limit).ok_or(ActionRefusal::TooLarge(limit))?;
+        Ok((Request::from_parts(head, body), flaws))
+    }
+
+    /// Waits for this action's turn and for an instance, for a while and if there is
+    /// room to wait.
+    async fn acquire(&self) -> Result<(RequestPermit, HttpReservation), ActionRefusal> {
+        let room =
+            self.queue_permits.clone().try_acquire_owned().map_err(|_| ActionRefusal::Busy)?;
+        let wait = async {
+            // The semaphore is never closed, so there always is a permit.
+            let turn = self.run_permits.clone().acquire_owned().await.ok();
+            (RequestPermit { _place: room, _turn: turn }, self.instances.reserve().await)
+        };
+        timeout(REQUEST_TURN, wait).await.map_err(|_| ActionRefusal::Busy)
+    }
+
+    /// Why a guest ended without an answer.
+    async fn missing_response(&self, guest: GuestHandle, asked: &RequestLine) -> ActionRefusal {
+        let ended = match guest {
+            GuestHandle::Finished(ended) => Ok(ended),
+            GuestHandle::Task(task) => task.await,
+            GuestHandle::Ticket(ticket) => Ok(ticket.failure().await.map(Err)),
+        };
+        match ended {
+            Ok(Some(Err(refusal))) => refusal,
+            Ok(None) => GateShut::Closed.into(),
+            Ok(Some(Ok(()))) => {
+                self.version.log_request_error(asked, FAILED, "it returned without an answer");
+                ActionRefusal::Failed
+            }
+            Err(panic) => {
+                let error = panic.to_string();
+                self.version.log_request_error(asked, "the host failed in a request", &error);
+                ActionRefusal::Failed
+            }
+        }
+    }
+}
+
+/// Refuses what no guest could answer: what follows on the connection would be none of HTTP's,
+/// and wasi:http has no words for that. (Whoever only offers HTTP/2 does not ask for it.)
+fn refuse_upgrade(request: &Request<RequestBody>) -> Result<(), ActionRefusal> {
+    if request.headers().contains_key(header::UPGRADE) {
+        Err(ActionRefusal::Upgrade)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether it came by TLS.
+pub(super) fn is_over_tls<B>(request: &Request<B>) -> bool {
+    request.extensions().get::<OverTls>().is_some()
+}

@@ -1,0 +1,162 @@
+//! An address under a term: opened, listened on by all actions there, and let go.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    TaskScope, bind,
+    connection::{self, ConnectionContext, RequestHandler},
+    connection_slots::ConnectionSlots,
+    limits::{ADDRESS_AGAIN, CONNECTIONS, REQUEST_HEAD, STREAMS},
+};
+use soloist_tls::ReloadingAcceptor;
+
+/// How far the opening of an address has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum ListenerState {
+    /// It has just begun.
+    #[default]
+    Starting,
+    /// Somebody else is there still.
+    Waiting(String),
+    /// It is listened on.
+    Open(SocketAddr),
+    /// It cannot be had.
+    Failed(String),
+}
+
+/// To follow an opening.
+pub(crate) type ListenerWatch = watch::Receiver<ListenerState>;
+
+/// An address that is listened on.
+pub(crate) struct AddressListener<A> {
+    context: ConnectionContext<A>,
+    state: ListenerWatch,
+    closed: CancellationToken,
+}
+
+/// What becomes of an address that cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BindRetry {
+    /// It is given up.
+    Never,
+    /// It is tried for again and again.
+    Forever,
+}
+
+impl<A: RequestHandler> AddressListener<A> {
+    /// Starts to listen on `address`, if need be with TLS; `tasks` own all that happens there,
+    /// and `outcome` is told how far that is.
+    pub(crate) fn open(
+        address: SocketAddr,
+        tls: Option<ReloadingAcceptor>,
+        answers: Arc<A>,
+        tasks: &TaskScope,
+        persistence: BindRetry,
+        outcome: watch::Sender<ListenerState>,
+    ) -> Self {
+        let (closing, tasks) = (CancellationToken::new(), tasks.child());
+        let (places, streams) = (ConnectionSlots::for_address(CONNECTIONS), STREAMS);
+        let patience = REQUEST_HEAD;
+        let (routes, headers) = (answers, None);
+        let context = ConnectionContext {
+            tls,
+            handler: routes,
+            closing,
+            tasks,
+            slots: places,
+            max_streams: streams,
+            headers,
+            client_timeout: patience,
+        };
+        let state = outcome.subscribe();
+        let closed = CancellationToken::new();
+        let guard = closed.clone().drop_guard();
+        context.tasks.spawn(hold_address(address, context.clone(), persistence, outcome, guard));
+        Self { context, state, closed }
+    }
+
+    /// Who answers here.
+    pub(crate) fn answers(&self) -> &A {
+        &self.context.handler
+    }
+
+    /// To learn whether it could be opened.
+    pub(crate) fn watch_state(&self) -> ListenerWatch {
+        self.state.clone()
+    }
+
+    /// Whether it could not be opened, and is not tried for again.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(*self.state.borrow(), ListenerState::Failed(_))
+    }
+
+    /// Lets go of the address, and waits until that is done. Connections go on until
+    /// nothing of them is in flight.
+    pub(crate) async fn close(&self) {
+        self.context.closing.cancel();
+        self.closed.cancelled().await;
+    }
+
+    /// Waits for the end of all connections, after [`Door::close`].
+    pub(crate) async fn join(&self) {
+        self.context.tasks.join().await;
+    }
+}
+
+/// The task that holds the address. Whichever way it ends, `_closed` is dropped
+/// after the listener, and tells that the address is free.
+async fn hold_address<A: RequestHandler>(
+    address: SocketAddr,
+    hall: ConnectionContext<A>,
+    persistence: BindRetry,
+    outcome: watch::Sender<ListenerState>,
+    _closed: DropGuard,
+) {
+    let mut told = false;
+    while let Some(opened) = hall.closing.run_until_cancelled(open(address, &outcome)).await {
+        match opened {
+            Ok((listener, bound)) => {
+                outcome.send_replace(ListenerState::Open(bound));
+                return connection::accept_all(&listener, &hall).await;
+            }
+            Err(reason) if persistence == BindRetry::Forever => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%address, reason, "an address cannot be opened yet");
+                }
+                outcome.send_replace(ListenerState::Failed(reason));
+                let _ = hall.closing.run_until_cancelled(sleep(ADDRESS_AGAIN)).await;
+            }
+            Err(reason) => {
+                outcome.send_replace(ListenerState::Failed(reason));
+                return;
+            }
+        }
+    }
+}
+
+/// Opens the address, or says why not.
+async fn open(
+    address: SocketAddr,
+    outcome: &watch::Sender<ListenerState>,
+) -> Result<(TcpListener, SocketAddr), String> {
+    let waiting = || {
+        // What is known to have failed has not begun anew.
+        if matches!(*outcome.borrow(), ListenerState::Failed(_)) {
+            return;
+        }
+        outcome.send_replace(ListenerState::Waiting(format!("{address} is still in use, by the former leader on this machine or by another program: it should let go of it")));
+    };
+    let opened = async {
+        let listener = bind::listen(address, waiting).await?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    opened.await.map_err(|error: std::io::Error| {
+        format!(
+            "cannot listen on {address}: {error}; end what listens there, or set another `listen`"
+        )
+    })
+}

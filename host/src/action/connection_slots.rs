@@ -1,0 +1,300 @@
+//! The connections that an address has open, and who gives way when there are too many.
+//!
+//! Invariants:
+//! - Each client has its share of an address ([`shares`](soloist_resources::shares)), and all addresses of
+//!   actions together have theirs of what the process may open.
+//! - A connection on which nothing is asked for gives way to a new one, the one that has been
+//!   idle longest first: of the same client where that has its share, of anybody where all is
+//!   taken. One on which an answer is under way never does.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use soloist_heart::clock::BootTime;
+use soloist_resources::{
+    descriptors,
+    shares::{Client, ShareError, ShareTable},
+};
+
+/// How many connections all addresses of actions of this process have open.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// The connections of one address.
+#[derive(Debug)]
+pub(crate) struct ConnectionSlots {
+    list: Mutex<SlotList>,
+    /// How many connections are open, those among them that have given way and end.
+    open: watch::Sender<usize>,
+    most: usize,
+    /// Whether they count among those of all addresses.
+    counted: bool,
+}
+
+/// How many that have given way may be open besides.
+const ENDING: usize = 8;
+/// How long one that has given way may take to end, before others come in all the same.
+const END: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct SlotList {
+    taken: ShareTable,
+    connections: HashMap<u64, Arc<ConnectionState>>,
+    next: u64,
+}
+
+/// A connection's place; it is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct ConnectionSlot {
+    number: u64,
+    state: Arc<ConnectionState>,
+    slots: Arc<ConnectionSlots>,
+}
+
+/// How a connection is.
+#[derive(Debug)]
+pub(super) struct ConnectionState {
+    client: Client,
+    /// How many answers are under way.
+    in_flight: AtomicUsize,
+    /// Whether something that was written waits for the client to take it.
+    write_blocked: AtomicBool,
+    /// Whether it has become something else than HTTP.
+    upgraded: AtomicBool,
+    /// Since when nothing is asked for, in nanoseconds of the boot-time clock.
+    idle_since: AtomicU64,
+    /// Told when another one is to have the place.
+    evicted: CancellationToken,
+}
+
+/// An answer under way.
+#[derive(Debug)]
+pub(super) struct InFlightGuard(Arc<ConnectionState>);
+
+impl ConnectionSlots {
+    /// Those of the control API: so many.
+    pub(crate) fn for_control(most: usize) -> Arc<Self> {
+        Self::new(descriptors::for_control(most), false)
+    }
+
+    /// Those of an address of actions: so many.
+    pub(super) fn for_address(most: usize) -> Arc<Self> {
+        Self::new(descriptors::for_an_address(most), true)
+    }
+
+    fn new(most: usize, counted: bool) -> Arc<Self> {
+        let list = SlotList { taken: ShareTable::new(most), connections: HashMap::new(), next: 0 };
+        Arc::new(Self { list: Mutex::new(list), open: watch::Sender::new(0), most, counted })
+    }
+
+    /// Waits until those that have given way are closed, but for a few: in a burst they would be
+    /// as many as come in, and take the files of all else.
+    pub(super) async fn wait_for_closing(&self) {
+        let few = |open: &usize| *open < self.most + ENDING;
+        if few(&self.open.borrow()) {
+            return;
+        }
+        let mut open = self.open.subscribe();
+        // Its sender is here; and one that does not end in time keeps nobody out.
+        let _ = timeout(END, open.wait_for(few)).await;
+    }
+
+    /// A place for a connection of the client at `ip`, be it that of an idle one.
+    pub(crate) fn acquire(self: &Arc<Self>, ip: IpAddr) -> Option<ConnectionSlot> {
+        let client = Client::at(ip);
+        let mut list = self.list();
+        loop {
+            let short = match self.take(&mut list, client) {
+                Ok(()) => break,
+                Err(short) => short,
+            };
+            let number =
+                list.longest_idle(|seat| short == ShareError::Exhausted || seat.client == client)?;
+            self.release(&mut list, number);
+        }
+        let number = list.next;
+        list.next += 1;
+        let seat = Arc::new(ConnectionState::of(client));
+        list.connections.insert(number, Arc::clone(&seat));
+        self.open.send_modify(|open| *open += 1);
+        Some(ConnectionSlot { number, state: seat, slots: Arc::clone(self) })
+    }
+
+    fn take(&self, list: &mut SlotList, client: Client) -> Result<(), ShareError> {
+        if self.counted && OPEN.load(Ordering::Relaxed) >= descriptors::for_all_addresses() {
+            return Err(ShareError::Exhausted);
+        }
+        list.taken.take(client, 1)?;
+        if self.counted {
+            OPEN.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Frees a place, if it was not freed before, and tells whose it was.
+    fn release(&self, list: &mut SlotList, number: u64) {
+        let Some(seat) = list.connections.remove(&number) else { return };
+        list.taken.give_back(seat.client, 1);
+        if self.counted {
+            OPEN.fetch_sub(1, Ordering::Relaxed);
+        }
+        seat.evicted.cancel();
+    }
+
+    /// Not to be held across an await.
+    fn list(&self) -> MutexGuard<'_, SlotList> {
+        self.list.lock()
+    }
+}
+
+impl SlotList {
+    /// The connection that has been idle longest, of those that `may` give way.
+    fn longest_idle(&self, may: impl Fn(&ConnectionState) -> bool) -> Option<u64> {
+        let idle = self.connections.iter().filter(|(_, seat)| seat.is_idle() && may(seat));
+        let since = |(number, seat): &(&u64, &Arc<ConnectionState>)| {
+            (seat.idle_since.load(Ordering::Relaxed), **number)
+        };
+        idle.min_by_key(since).map(|(number, _)| *number)
+    }
+}
+
+impl ConnectionSlot {
+    /// What the connection says of itself.
+    pub(super) fn state(&self) -> &Arc<ConnectionState> {
+        &self.state
+    }
+
+    /// Resolves when another connection is to have the place.
+    pub(super) async fn evicted(&self) {
+        self.state.evicted.cancelled().await;
+    }
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        self.slots.release(&mut self.slots.list(), self.number);
+        self.slots.open.send_modify(|open| *open -= 1);
+    }
+}
+
+impl ConnectionState {
+    fn of(client: Client) -> Self {
+        Self {
+            client,
+            in_flight: AtomicUsize::new(0),
+            write_blocked: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
+            idle_since: AtomicU64::new(BootTime::now().as_nanos()),
+            evicted: CancellationToken::new(),
+        }
+    }
+
+    /// Whether nothing is asked for, nor is anything on its way to the client.
+    pub(super) fn is_idle(&self) -> bool {
+        self.has_no_requests() && !self.write_blocked.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing is asked for.
+    pub(super) fn has_no_requests(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) == 0
+    }
+
+    /// Something that was written waits for the client, or does not any more.
+    pub(super) fn set_write_blocked(&self, stuck: bool) {
+        self.write_blocked.store(stuck, Ordering::Release);
+    }
+
+    /// From now on its bytes are none of HTTP's.
+    pub(super) fn set_upgraded(&self) {
+        self.upgraded.store(true, Ordering::Release);
+    }
+
+    /// Whether its bytes are none of HTTP's.
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Ordering::Acquire)
+    }
+
+    /// Something is asked for, until what is returned is dropped.
+    pub(super) fn begin_request(self: &Arc<Self>) -> InFlightGuard {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlightGuard(Arc::clone(self))
+    }
+}
+
+impl Drop for InFlightGuard {
+    fn drop(&mut self) {
+        self.0.idle_since.store(BootTime::now().as_nanos(), Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    fn is_wanted(place: &ConnectionSlot) -> bool {
+        place.state.evicted.is_cancelled()
+    }
+
+    #[test]
+    fn who_has_its_share_gives_way_to_itself() {
+        let places = ConnectionSlots::for_control(16);
+        let mine: Vec<_> = (0..12).map(|_| places.acquire(ip(1)).unwrap()).collect();
+        let other = places.acquire(ip(2)).unwrap();
+        assert!(!mine.iter().chain([&other]).any(is_wanted));
+        let busy = mine[0].state.begin_request();
+        let more = places.acquire(ip(1)).unwrap();
+        // Not the first, where something is asked for, and nobody else's.
+        let gone: Vec<_> = (0..12).filter(|at| is_wanted(&mine[*at])).collect();
+        assert!(gone == [1] || gone == [1, 2], "{gone:?}");
+        assert!(!is_wanted(&other) && !is_wanted(&more));
+        drop(busy);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_waits_for_those_that_have_given_way_to_end() {
+        let places = ConnectionSlots::for_control(4);
+        let mut all: Vec<_> = (0..4 + ENDING).map(|_| places.acquire(ip(1)).unwrap()).collect();
+        let begun = tokio::time::Instant::now();
+        places.wait_for_closing().await;
+        assert_eq!(begun.elapsed(), END, "one that hangs keeps nobody out");
+        let settle = places.wait_for_closing();
+        let end = async {
+            tokio::time::sleep(END / 2).await;
+            all.pop();
+        };
+        tokio::join!(settle, end);
+        assert_eq!(begun.elapsed(), END * 3 / 2);
+        places.wait_for_closing().await;
+        assert_eq!(begun.elapsed(), END * 3 / 2);
+    }
+
+    #[test]
+    fn where_all_is_taken_the_idlest_gives_way() {
+        let places = ConnectionSlots::for_control(4);
+        let all: Vec<_> = (1..=4).map(|last| places.acquire(ip(last)).unwrap()).collect();
+        let busy: Vec<_> = [0, 2].map(|at: usize| all[at].state.begin_request()).into();
+        all[1].state.set_write_blocked(true);
+        let fifth = places.acquire(ip(5)).unwrap();
+        assert_eq!((0..4).filter(|at| is_wanted(&all[*at])).collect::<Vec<_>>(), [3]);
+        let _fifth = (fifth.state.begin_request(), fifth);
+        // Nobody is idle any more: whoever comes finds nothing.
+        assert!(places.acquire(ip(6)).is_none());
+        drop((busy, all));
+        assert!(places.acquire(ip(6)).is_some());
+    }
+}

@@ -1,0 +1,307 @@
+//! One firing, from its claim to its end: attempts, and the pauses between them.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+use wasmtime_wasi::I32Exit;
+
+use super::{
+    super::action_version::VersionContext,
+    firing_record::{FiringOutcome, FiringRecord},
+    ledger::{Ledger, NumberedRecord, TermOver},
+    timetable::{self, GRACE},
+};
+use crate::wall_clock::WallClock;
+use soloist_config::{JobConfig, moment};
+use soloist_guests::{
+    capability::{GuestState, Invocation, OutputTail},
+    plugin::{Guest, InstanceSlot, ServiceEntry},
+};
+use soloist_heart::clock::{BootTime, back_off};
+use soloist_telemetry::measure;
+use soloist_trace::{KeyValue, SpanRole, TraceSpan};
+
+/// What a firing is carried out with.
+pub(super) struct FiringAttempts {
+    pub(super) version: Arc<VersionContext>,
+    pub(super) entry: ServiceEntry,
+    pub(super) job: Arc<JobConfig>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) clock: WallClock,
+    /// When it is due, if it is missed rather than begun late.
+    pub(super) due: Option<DateTime<Utc>>,
+    /// Cancelled when a later firing takes the place of this one.
+    pub(super) replaced: CancellationToken,
+}
+
+/// How an attempt ended.
+#[derive(Debug, PartialEq, Eq)]
+struct AttemptExit {
+    exit: Option<i32>,
+    error: Option<String>,
+}
+
+impl FiringAttempts {
+    /// Carries out the firing of `page`, and returns what became of it.
+    pub(super) async fn run(self, mut page: NumberedRecord) -> Option<FiringRecord> {
+        let began = BootTime::now();
+        let tail = OutputTail::default();
+        let ended = self.replaced.run_until_cancelled(self.run_attempts(&mut page, &tail)).await;
+        match ended {
+            Some(Ok(())) => {}
+            // The next leader finds it as it was left.
+            Some(Err(TermOver)) => return None,
+            None => {
+                page.record.outcome = FiringOutcome::Replaced;
+                page.record.output = tail.text();
+                page.record.error = Some("a later firing took its place".to_owned());
+            }
+        }
+        page.record.ended = Some(self.clock.now());
+        // A guest that was interrupted by the end of its term has not failed.
+        self.version.gate().pass().ok()?;
+        self.log_end(&page.record, BootTime::now().since(began));
+        self.ledger.keep(&page).await.ok()?;
+        Some(page.record)
+    }
+
+    /// Until one attempt ends well, or there are no more.
+    async fn run_attempts(
+        &self,
+        page: &mut NumberedRecord,
+        tail: &OutputTail,
+    ) -> Result<(), TermOver> {
+        let mut slot = self.first_slot(page).await?;
+        if slot.is_none() {
+            return Ok(());
+        }
+        loop {
+            tail.clear();
+            let slot = match slot.take() {
+                Some(slot) => slot,
+                None => self.version.action.slot().await,
+            };
+            let end = self.attempt(&page.record, tail, slot).await;
+            self.version.gate().pass().map_err(|_| TermOver)?;
+            let record = &mut page.record;
+            record.output = tail.text();
+            (record.exit, record.error) = (end.exit, end.error);
+            if record.error.is_none() {
+                record.outcome = FiringOutcome::Done;
+                return Ok(());
+            }
+            let more = record.attempt <= self.job.retries;
+            if more && !self.version.is_leaving() {
+                self.pause(record).await;
+            }
+            if !more || self.version.is_leaving() {
+                record.outcome = FiringOutcome::Failed;
+                if let (true, Some(error)) = (more, &mut record.error) {
+                    error.push_str("; it was not tried again, since the leadership was given up");
+                }
+                return Ok(());
+            }
+            record.attempt += 1;
+            self.ledger.keep(page).await?;
+        }
+    }
+
+    /// What the first attempt runs in, and the last that a beginning waits for; nothing, if
+    /// it is too late to begin by then.
+    async fn first_slot(
+        &self,
+        page: &mut NumberedRecord,
+    ) -> Result<Option<InstanceSlot>, TermOver> {
+        let slot = self.version.action.slot().await;
+        self.version.gate().pass().map_err(|_| TermOver)?;
+        let now = self.clock.now();
+        if let Some(due) = self.due.filter(|due| timetable::is_late(*due, now)) {
+            let late = (now - due).to_std().unwrap_or_default().as_millis();
+            let why = format!(
+                "it could have begun {late} ms late and no sooner: the store took so long to \
+                 let it be claimed, or this host to have room for it"
+            );
+            (page.record.outcome, page.record.error) = (FiringOutcome::Missed, Some(why));
+            return Ok(None);
+        }
+        let held_up = now - page.record.started > GRACE;
+        page.record.started = now;
+        if held_up {
+            // Else it is soon enough to say so at its end.
+            self.ledger.keep(page).await?;
+            page.record.started = self.clock.now();
+        }
+        self.log_begin(&page.record);
+        Ok(Some(slot))
+    }
+
+    /// Waits before the next attempt, unless nothing is to begin any more.
+    async fn pause(&self, record: &FiringRecord) {
+        let attempts = u32::try_from(record.attempt).unwrap_or(u32::MAX);
+        let pause = back_off(attempts, &mut fastrand::Rng::new());
+        let error = record.error.as_deref().unwrap_or_default();
+        let pause_ms = pause.as_millis() as u64;
+        debug!(event = "job-retry", firing = record.id, pause_ms, error, "another attempt follows");
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.version.access.ending() => {}
+        }
+    }
+
+    async fn attempt(
+        &self,
+        record: &FiringRecord,
+        tail: &OutputTail,
+        slot: InstanceSlot,
+    ) -> AttemptExit {
+        let mut span = self.span(record);
+        let end = self.run_once(record, tail, slot, &span).await;
+        if let Some(error) = &end.error {
+            span.fail(error.clone());
+        }
+        end
+    }
+
+    fn span(&self, record: &FiringRecord) -> TraceSpan {
+        TraceSpan::begin(SpanRole::Internal, None, || {
+            let (name, term) = (self.version.action.name(), self.version.gate().term());
+            let about = vec![
+                KeyValue::new("soloist.action", Arc::clone(name)),
+                KeyValue::new("soloist.group", term.group.to_string()),
+                KeyValue::new("soloist.token", term.token.0),
+                KeyValue::new("soloist.firing", record.id.clone()),
+                KeyValue::new("soloist.attempt", i64::try_from(record.attempt).unwrap_or(i64::MAX)),
+            ];
+            (format!("job {name}").into(), about)
+        })
+    }
+
+    async fn run_once(
+        &self,
+        record: &FiringRecord,
+        tail: &OutputTail,
+        slot: InstanceSlot,
+        span: &TraceSpan,
+    ) -> AttemptExit {
+        let errand = Invocation {
+            env: environment(record),
+            tail: Some(tail.clone()),
+            trace: span.context().cloned(),
+        };
+        let state = match GuestState::for_invocation(&errand, &self.version.access).await {
+            Ok(state) => state,
+            Err(error) => return AttemptExit::failed(error.to_string()),
+        };
+        let mut guest = Guest::new(self.entry.engine(), slot, state);
+        let store = guest.store();
+        let ended = async {
+            let program = self.entry.instantiate(store).await?;
+            program.run(store).await
+        };
+        let limit = self.job.timeout;
+        match timeout(limit, self.version.action.run(ended)).await {
+            Ok(ended) => AttemptExit::of(ended),
+            Err(_) => {
+                let limit = humantime::format_duration(limit);
+                AttemptExit::failed(format!(
+                    "it was not done within {limit}; `timeout` gives it more"
+                ))
+            }
+        }
+    }
+
+    fn log_begin(&self, record: &FiringRecord) {
+        let term = self.version.gate().term();
+        debug!(
+            event = "job-begun", action = %self.version.action.name(), group = %term.group,
+            token = term.token.0, firing = record.id, "{} begins", record.id,
+        );
+    }
+
+    fn log_end(&self, record: &FiringRecord, took: Duration) {
+        if record.outcome == FiringOutcome::Missed {
+            // It has not run; the keeper tells of it.
+            return;
+        }
+        let (name, term) = (self.version.action.name(), self.version.gate().term());
+        let (group, token, outcome) = (&term.group, term.token.0, record.outcome.as_str());
+        measure::job_ended(name, outcome, took);
+        let mut board = self.version.action.live_status().lock();
+        let error = record.error.as_deref().unwrap_or_default();
+        match record.outcome {
+            FiringOutcome::Failed => {
+                warn!(
+                    event = "job-failed", action = %name, %group, token, firing = record.id,
+                    attempts = record.attempt, error, "{} failed", record.id,
+                );
+                board.last_error = Some(describe_failure(record));
+            }
+            FiringOutcome::Done => {
+                info!(event = "job-done", action = %name, %group, token, firing = record.id, "{} is done", record.id);
+                board.last_error = None;
+            }
+            _ => {
+                info!(event = "job-ended", action = %name, %group, token, firing = record.id, outcome, "{} is {outcome}", record.id);
+            }
+        }
+    }
+}
+
+/// What is wrong with a job whose latest firing is this.
+pub(super) fn describe_failure(record: &FiringRecord) -> String {
+    format!("{} {}: {}", record.id, record.outcome, record.error.as_deref().unwrap_or("no reason"))
+}
+
+/// What a guest is told of its firing.
+fn environment(record: &FiringRecord) -> Vec<(&'static str, String)> {
+    vec![
+        ("SOLOIST_FIRING", record.id.clone()),
+        ("SOLOIST_SCHEDULED", moment(record.scheduled)),
+        ("SOLOIST_ATTEMPT", record.attempt.to_string()),
+        ("SOLOIST_TOKEN", record.token.to_string()),
+    ]
+}
+
+impl AttemptExit {
+    fn failed(error: String) -> Self {
+        Self { exit: None, error: Some(error) }
+    }
+
+    fn of(ended: wasmtime::Result<Result<(), ()>>) -> Self {
+        let code = match ended {
+            Ok(Ok(())) => 0,
+            Ok(Err(())) => 1,
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                Some(I32Exit(code)) => *code,
+                None => return Self::failed(format!("it trapped: {}", error.root_cause())),
+            },
+        };
+        let error = (code != 0).then(|| format!("it exited with code {code}"));
+        Self { exit: Some(code), error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_exits_with_zero_is_done() {
+        assert_eq!(AttemptExit::of(Ok(Ok(()))), AttemptExit { exit: Some(0), error: None });
+        assert_eq!(
+            AttemptExit::of(Err(I32Exit(0).into())),
+            AttemptExit { exit: Some(0), error: None }
+        );
+        let code = |code| AttemptExit {
+            exit: Some(code),
+            error: Some(format!("it exited with code {code}")),
+        };
+        assert_eq!(AttemptExit::of(Ok(Err(()))), code(1));
+        assert_eq!(AttemptExit::of(Err(I32Exit(7).into())), code(7));
+        let trapped = AttemptExit::of(Err(wasmtime::format_err!("unreachable")));
+        assert_eq!(trapped, AttemptExit::failed("it trapped: unreachable".to_owned()));
+    }
+}

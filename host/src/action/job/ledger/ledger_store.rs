@@ -1,0 +1,156 @@
+//! The way from a ledger to the store: asked as often as it takes, under the eyes of the gate.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use soloist_guests::capability::TermLink;
+use soloist_stores::{Guard, StateStore, StoreError, Write};
+use soloist_telemetry::log_throttle::LogThrottle;
+use soloist_text::with_causes;
+
+/// The term is over, or may be: nothing more is written in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TermOver;
+
+/// From one try to the next, while the store does not answer; twice as long each time.
+pub(super) const AGAIN: Duration = Duration::from_millis(200);
+/// The longest; at once, where it answers with what waiting does not mend: somebody has to.
+const AGAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Reads and writes for one job under one term.
+pub(super) struct LedgerStore {
+    pub(super) action: Arc<str>,
+    pub(super) term: TermLink,
+    pub(super) store: Arc<dyn StateStore>,
+    repeats: LogThrottle,
+    /// How many tries in a row have failed.
+    tries: AtomicU32,
+    /// Whether it was a write that failed last: what can be read proves nothing then.
+    write_failed: AtomicBool,
+    on_trouble: TroubleCallback,
+}
+
+/// Who is told what is in the way, and when nothing is any more.
+pub(super) type TroubleCallback = Box<dyn Fn(Option<&str>) + Send + Sync>;
+
+/// What came of one write.
+pub(super) enum WriteOutcome {
+    Written,
+    Conflict,
+    /// It may have been made.
+    Unknown,
+}
+
+impl LedgerStore {
+    pub(super) fn new(action: Arc<str>, term: TermLink, store: Arc<dyn StateStore>) -> Self {
+        let (repeats, tries) = (LogThrottle::default(), AtomicU32::new(0));
+        let (write_failed, on_trouble) = (AtomicBool::new(false), Box::new(|_: Option<&str>| {}));
+        Self { action, term, store, repeats, tries, write_failed, on_trouble }
+    }
+
+    pub(super) fn on_trouble(self, tell: TroubleCallback) -> Self {
+        Self { on_trouble: tell, ..self }
+    }
+
+    /// What the store answers, however often it has to be asked.
+    pub(super) async fn retry<T, F>(&self, what: &str, ask: impl Fn() -> F) -> Result<T, TermOver>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        loop {
+            self.check_gate()?;
+            let answer = ask().await;
+            self.check_gate()?;
+            match answer {
+                Ok(answer) => {
+                    if !self.write_failed.load(Ordering::Relaxed) {
+                        self.report_recovery();
+                    }
+                    return Ok(answer);
+                }
+                Err(error) => self.wait(what, &error).await?,
+            }
+        }
+    }
+
+    /// Makes `writes` as the leader that this host is, once.
+    pub(super) async fn write(
+        &self,
+        what: &str,
+        writes: &[Write],
+    ) -> Result<WriteOutcome, TermOver> {
+        self.check_gate()?;
+        let guard = Guard::Leader(&self.term.key);
+        match self.store.write(guard, &self.action, writes).await {
+            Ok(()) => {
+                self.write_failed.store(false, Ordering::Relaxed);
+                self.report_recovery();
+                self.check_gate().map(|()| WriteOutcome::Written)
+            }
+            Err(StoreError::Conflict) => Ok(WriteOutcome::Conflict),
+            Err(error) => {
+                self.write_failed.store(true, Ordering::Relaxed);
+                self.wait(what, &error).await.map(|()| WriteOutcome::Unknown)
+            }
+        }
+    }
+
+    fn check_gate(&self) -> Result<(), TermOver> {
+        self.term.gate.pass().map_err(|_| TermOver)
+    }
+
+    /// Pauses after an error, unless that ends the term.
+    async fn wait(&self, what: &str, error: &StoreError) -> Result<(), TermOver> {
+        if matches!(error, StoreError::NotLeader | StoreError::LeaseGone) {
+            self.term.fenced(&self.action);
+            return Err(TermOver);
+        }
+        let pause = self.report_trouble(what, error);
+        sleep(pause).await;
+        self.check_gate()
+    }
+
+    /// Says what is in the way, and how long to leave it alone.
+    fn report_trouble(&self, what: &str, error: &StoreError) -> Duration {
+        let (job, text) = (&self.action, with_causes(error));
+        self.repeats.said(&text, |told| {
+            warn!(
+                event = "job-trouble", action = %job, error = text,
+                "job {job} cannot {what} and tries again{told}"
+            );
+        });
+        (self.on_trouble)(Some(&text));
+        let tries = self.tries.fetch_add(1, Ordering::Relaxed);
+        let doubled = AGAIN.saturating_mul(2_u32.saturating_pow(tries));
+        if error.is_transient() { doubled.min(AGAIN_MAX) } else { AGAIN_MAX }
+    }
+
+    fn report_recovery(&self) {
+        if self.tries.swap(0, Ordering::Relaxed) > 0 {
+            (self.on_trouble)(None);
+        }
+        let job = &self.action;
+        self.repeats.over(|told| {
+            info!(
+                event = "job-goes-on", action = %job,
+                "the ledger of job {job} can be read and written again{told}"
+            );
+        });
+    }
+}
+
+impl fmt::Debug for LedgerStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Hand");
+        shown.field("action", &self.action).field("term", &self.term).finish_non_exhaustive()
+    }
+}

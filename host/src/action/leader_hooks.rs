@@ -1,0 +1,164 @@
+//! Hooks: an action is told that its host has come to lead, or stands by.
+//!
+//! Invariants:
+//! - A hook is a guest as any other: it has a slot, turns, limits and a gate. Dropping
+//!   the future of a call ends its instance.
+//! - What a hook has opened ends with its call.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::{task::JoinHandle, time::timeout};
+use tracing::{info, warn};
+
+use super::{Action, ActionFailure, ActionState, TaskScope, TermServices};
+use soloist_guests::{
+    capability::{ActionAccess, GuestState, one_line},
+    plugin::{Guest, HookLeader, HooksEntry, LeaderChange},
+};
+use soloist_leadership::Gate;
+
+/// The hooks that a term begins with, side by side. Dropping them cancels them.
+pub struct LeaderHooks {
+    actions: Vec<Arc<Action>>,
+    tasks: TaskScope,
+    calls: FuturesUnordered<JoinHandle<Option<Result<(), ActionFailure>>>>,
+    failed: Vec<Arc<str>>,
+}
+
+impl LeaderHooks {
+    /// Calls `on-leader` of those of `actions` that have it.
+    #[must_use]
+    pub fn start(actions: &[Arc<Action>], scope: &TermServices) -> Self {
+        let told = |action: &&Arc<Action>| action.plugin().entry_points().hooks.is_some();
+        let actions: Vec<_> = actions.iter().filter(told).cloned().collect();
+        let tasks = scope.tasks.child();
+        let call = |action: &Arc<Action>| {
+            action.live_status().begin_run();
+            action.live_status().lock().state = ActionState::Starting;
+            tasks.spawn(call_on_leader(Arc::clone(action), scope.clone(), tasks.child()))
+        };
+        let calls = actions.iter().map(call).collect();
+        Self { actions, tasks, calls, failed: Vec::new() }
+    }
+
+    /// Waits until all have returned.
+    ///
+    /// # Errors
+    /// As soon as one has failed. The others run on, and can be waited for.
+    pub async fn done(&mut self) -> Result<(), ActionFailure> {
+        while let Some(call) = self.calls.next().await {
+            // One that was cancelled belongs to a term that ends; a panic ends the process.
+            if let Ok(Some(Err(failure))) = call {
+                self.failed.push(Arc::clone(failure.action.name()));
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// The actions that have not failed.
+    pub fn succeeded(&self) -> impl Iterator<Item = &Arc<Action>> {
+        self.actions.iter().filter(|action| !self.failed.contains(action.name()))
+    }
+
+    /// Interrupts those that still run; nothing of them is left when this resolves.
+    pub async fn stop(&self) {
+        let _hurry = self.actions.first().map(|action| action.engine().tick_fast());
+        self.tasks.stop().await;
+    }
+}
+
+impl Drop for LeaderHooks {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+        self.actions.iter().for_each(|action| action.live_status().end_run());
+    }
+}
+
+async fn call_on_leader(
+    action: Arc<Action>,
+    scope: TermServices,
+    links: TaskScope,
+) -> Result<(), ActionFailure> {
+    let Some(entry) = action.plugin().entry_points().hooks.clone() else { return Ok(()) };
+    let access = Arc::new(action.access(&scope.term, links.clone()));
+    let outcome = call_hook(&action, &entry, access, &LeaderChange::Leads).await;
+    links.stop().await;
+    let term = scope.term.gate.term();
+    let (name, group, token) = (action.name(), &term.group, term.token.0);
+    match outcome {
+        Ok(()) => {
+            info!(event = "hook", action = %name, %group, token, "action {name} was told that its host leads");
+            // One with more to it has to show that this runs as well.
+            if !action.kinds().run_all_term() {
+                action.live_status().lock().last_error = None;
+                action.end_trial();
+            }
+            Ok(())
+        }
+        // The term is over, and nobody's fault.
+        Err(_) if scope.term.gate.pass().is_err() => Ok(()),
+        Err(error) => {
+            let reason = format!("its hook on-leader failed: {error}");
+            warn!(event = "hook-failed", action = %name, %group, token, error, "action {name} failed when it was told that its host leads");
+            let mut board = action.live_status().lock();
+            board.state = ActionState::Failed;
+            board.last_error = Some(reason.clone());
+            drop(board);
+            Err(ActionFailure { action, reason, may_pass: false })
+        }
+    }
+}
+
+impl Action {
+    /// Whether it is to be told who leads while its host stands by.
+    #[must_use]
+    pub fn has_hooks(&self) -> bool {
+        self.plugin().entry_points().hooks.is_some()
+    }
+
+    /// Calls `on-standby`, outside of a term, as long as `gate` lets it; `links` own what
+    /// it opens. A failure is logged and noted.
+    pub async fn on_standby(&self, gate: Arc<Gate>, leader: Option<HookLeader>, links: TaskScope) {
+        let Some(entry) = &self.plugin().entry_points().hooks else { return };
+        let access = Arc::new(self.access_outside_term(&gate, None, links.clone()));
+        let outcome = call_hook(self, entry, access, &LeaderChange::StandsBy(leader)).await;
+        links.stop().await;
+        if let Err(error) = outcome
+            && gate.pass().is_ok()
+        {
+            let (name, group) = (self.name(), &gate.term().group);
+            warn!(event = "hook-failed", action = %name, %group, error, "action {name} failed when it was told who leads");
+            self.live_status().lock().last_error =
+                Some(format!("its hook on-standby failed: {error}"));
+        }
+    }
+}
+
+/// One call, within its limit of time.
+async fn call_hook(
+    action: &Action,
+    entry: &HooksEntry,
+    access: Arc<ActionAccess>,
+    change: &LeaderChange,
+) -> Result<(), String> {
+    let limit = action.config().limits.hook_timeout;
+    let call = async {
+        let slot = action.slot().await;
+        let state = GuestState::new(&access).await.map_err(|error| error.to_string())?;
+        let mut guest = Guest::new(entry.engine(), slot, state);
+        let told = entry.call(guest.store(), change);
+        match action.run(told).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(text)) => Err(one_line(&text).unwrap_or_else(|| "it gave no reason".into())),
+            Err(error) => Err(format!("it trapped: {}", error.root_cause())),
+        }
+    };
+    timeout(limit, call).await.unwrap_or_else(|_| Err(timeout_message(limit)))
+}
+
+fn timeout_message(limit: Duration) -> String {
+    let limit = humantime::format_duration(limit);
+    format!("it was not done within {limit}; `hook_timeout` in its settings gives it more time")
+}

@@ -1,0 +1,239 @@
+//! How the responses of WASI 0.3 begin.
+//!
+//! Such a guest hands the head out first, and then the body piece by piece; but most
+//! bodies are whole before the guest pauses. Those go out together with their head: in one
+//! write instead of two, and with their length. No other waits for more than that pause:
+//! until the guest waits for something, has computed for a tick, or waits for its turn to
+//! compute.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    mem,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use ::http::{Response, header::CONTENT_LENGTH, response::Parts};
+use bytes::Bytes;
+use futures::{StreamExt, stream, task::AtomicWaker};
+use http_body::Frame;
+use http_body_util::{BodyExt, BodyStream, StreamBody};
+use parking_lot::{Mutex, MutexGuard};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::{
+    action_server::ResponseSender,
+    response_body::{CompleteBody, has_no_body},
+};
+use soloist_heart::clock::BootTime;
+
+/// A piece of a body, and the end or the trailers: the next piece comes when somebody has
+/// taken the first.
+const FRAMES: usize = 2;
+
+/// The longest that a head is kept while its guest yields again and again.
+const MOST: Duration = Duration::from_millis(1);
+
+/// The responses of one instance that have begun and are not out yet.
+#[derive(Default)]
+pub(super) struct PendingResponses {
+    list: Mutex<VecDeque<PendingResponse>>,
+    /// Whether the instance has run since this was asked last.
+    ran: AtomicBool,
+}
+
+/// One response, and what there is of its body.
+struct PendingResponse {
+    sender: ResponseSender,
+    head: Parts,
+    frames: Vec<Result<Frame<Bytes>, Error>>,
+    rest: BodyStream<WasiBody>,
+    started: BootTime,
+}
+
+/// How far a body has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BodyProgress {
+    /// The frames are all of it.
+    Complete,
+    /// No more comes before somebody takes them.
+    BufferFull,
+    /// The guest is at it.
+    Partial,
+}
+
+/// The waker of a task, which notes whether it was used.
+#[derive(Default)]
+struct WakeFlag {
+    task: AtomicWaker,
+    woken: AtomicBool,
+}
+
+impl PendingResponses {
+    /// Runs the instance, and lets its responses out at the right moments.
+    pub(super) async fn run<T>(
+        &self,
+        instance: impl Future<Output = wasmtime::Result<T>>,
+    ) -> wasmtime::Result<T> {
+        let mut instance = pin!(instance);
+        let bell = Arc::new(WakeFlag::default());
+        let waker = Waker::from(bell.clone());
+        let run = poll_fn(|cx| {
+            bell.reset(cx.waker());
+            self.ran.store(true, Ordering::Relaxed);
+            let ended = instance.as_mut().poll(&mut Context::from_waker(&waker));
+            match &ended {
+                Poll::Ready(Err(_)) => self.flush_on_failure(),
+                Poll::Pending if bell.was_woken() => self.flush_complete(),
+                Poll::Ready(Ok(_)) | Poll::Pending => self.flush_all(),
+            }
+            ended
+        });
+        run.await
+    }
+
+    /// Sees to it that none waits while its instance, which is `run` within `paced`, waits
+    /// for its turn.
+    pub(super) async fn flush_while_paced<F: Future>(&self, paced: F) -> F::Output {
+        let mut paced = pin!(paced);
+        let beside = poll_fn(|cx| {
+            let ended = paced.as_mut().poll(cx);
+            if !self.ran.swap(false, Ordering::Relaxed) {
+                self.flush_all();
+            }
+            ended
+        });
+        beside.await
+    }
+
+    /// Has a response go out, to a client that waits for its head.
+    pub(super) fn add(&self, response: Response<WasiBody>, to: ResponseSender) {
+        let (head, body) = response.into_parts();
+        let rest = BodyStream::new(body);
+        let begun = BootTime::now();
+        self.list().push_back(PendingResponse {
+            sender: to,
+            head,
+            frames: Vec::new(),
+            rest,
+            started: begun,
+        });
+    }
+
+    /// The guest has yielded, and goes on: lets out what is complete, one after the other.
+    fn flush_complete(&self) {
+        let mut list = self.list();
+        while let Some(first) = list.front_mut() {
+            let sight = first.poll_body();
+            if sight == BodyProgress::Partial && BootTime::now().since(first.started) < MOST {
+                return;
+            }
+            if let Some(first) = list.pop_front() {
+                first.send(sight);
+            }
+        }
+    }
+
+    /// The guest pauses: lets all of them out.
+    fn flush_all(&self) {
+        let all = mem::take(&mut *self.list());
+        for mut opening in all {
+            let sight = opening.poll_body();
+            opening.send(sight);
+        }
+    }
+
+    /// The guest has failed: what is whole goes out. Clients of the others hear of the
+    /// failure, instead of getting a part.
+    fn flush_on_failure(&self) {
+        let all = mem::take(&mut *self.list());
+        for mut opening in all {
+            if opening.poll_body() == BodyProgress::Complete {
+                opening.send(BodyProgress::Complete);
+            }
+        }
+    }
+
+    fn list(&self) -> MutexGuard<'_, VecDeque<PendingResponse>> {
+        self.list.lock()
+    }
+}
+
+impl PendingResponse {
+    /// Takes what there is of the body.
+    fn poll_body(&mut self) -> BodyProgress {
+        while self.frames.len() < FRAMES {
+            // Whoever sends the body on asks again.
+            let frame = match self.rest.poll_next_unpin(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Some(frame)) => frame,
+                Poll::Ready(None) => return BodyProgress::Complete,
+                Poll::Pending => return BodyProgress::Partial,
+            };
+            let sight = match &frame {
+                Ok(frame) if frame.is_trailers() => BodyProgress::Complete,
+                Ok(frame) if frame.data_ref().is_some_and(Bytes::is_empty) => continue,
+                Ok(_) => BodyProgress::Partial,
+                Err(_) => BodyProgress::BufferFull,
+            };
+            self.frames.push(frame);
+            if sight != BodyProgress::Partial {
+                return sight;
+            }
+        }
+        BodyProgress::BufferFull
+    }
+
+    fn send(mut self, sight: BodyProgress) {
+        if sight == BodyProgress::Complete {
+            set_content_length(&mut self.head, &self.frames);
+            self.head.extensions.insert(CompleteBody);
+        }
+        let body = StreamBody::new(stream::iter(self.frames).chain(self.rest));
+        let response = Response::from_parts(self.head, body.boxed_unsync());
+        // The client may have gone.
+        let _ = self.sender.send(Ok(response));
+    }
+}
+
+impl WakeFlag {
+    /// It has not rung yet; when it does, `task` is woken.
+    fn reset(&self, task: &Waker) {
+        self.woken.store(false, Ordering::Relaxed);
+        self.task.register(task);
+    }
+
+    fn was_woken(&self) -> bool {
+        self.woken.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for WakeFlag {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Relaxed);
+        self.task.wake();
+    }
+}
+
+/// Says how long a body is that consists of one piece, unless the guest has said so. Of no
+/// body nothing is said: it may be the answer to HEAD.
+fn set_content_length(head: &mut Parts, frames: &[Result<Frame<Bytes>, Error>]) {
+    let [Ok(frame)] = frames else { return };
+    if let Some(data) = frame.data_ref()
+        && !has_no_body(head.status)
+    {
+        head.headers.entry(CONTENT_LENGTH).or_insert_with(|| data.len().into());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! Instances of WASI 0.3, which answer several requests at once.
+//!
+//! Each instance has a task, which drives all of its requests and ends with the
+//! action's others; each request has a [`Ticket`]. A guest cannot be told that
+//! one of its clients has gone: an instance whose client has gone takes no more
+//! requests, and is cut off as soon as no other client waits for it.
+
+use std::{
+    future::{pending, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use ::http::{Request, header, uri::Scheme};
+use futures::{StreamExt, stream::FuturesUnordered};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::{sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
+use wasmtime::component::Accessor;
+use wasmtime_wasi_http::{
+    FieldMap, WasiHttpView,
+    p3::{
+        self,
+        bindings::{Service, ServicePre},
+    },
+};
+
+use super::{
+    access_log::RequestLine,
+    action_refusal::{InstanceTimeout, refusal_of_error},
+    action_server::{RequestPermit, ResponseSender, is_over_tls},
+    action_version::VersionContext,
+    guest_handle::BrokenFlag,
+    instance_state::{InstanceState, RequestTicket},
+    limited_body::LimitedBody,
+    limits::AT_ONCE,
+    pending_responses::PendingResponses,
+};
+use soloist_config::{InstancePolicy, ReuseLimits};
+use soloist_guests::{
+    capability::GuestState,
+    plugin::{Guest, InstanceSlot},
+};
+use soloist_trace::TraceContext;
+
+/// How often an instance is looked at, unless it may be idle for a shorter time.
+const LOOK: Duration = Duration::from_secs(10);
+const LOOK_LEAST: Duration = Duration::from_millis(100);
+/// An instance that is not used again.
+const ONCE: ReuseLimits = ReuseLimits { max: 1, idle: LOOK };
+
+/// A request, and where the head of its response goes.
+type QueuedRequest = (Request<LimitedBody>, ResponseSender);
+
+/// The instances of one action under one term.
+pub(super) struct SharedInstances {
+    run: Arc<VersionContext>,
+    entry: ServicePre<GuestState>,
+    reuse: ReuseLimits,
+    /// Up to so many instances, the next one is made when all are busy: one for each
+    /// processor. From then on they share what comes.
+    parallel_instances: usize,
+    /// Those that may take requests.
+    accepting: Mutex<Vec<SharedInstance>>,
+    /// No request comes any more.
+    closing: CancellationToken,
+}
+
+#[derive(Clone)]
+struct SharedInstance {
+    worker: Arc<InstanceState>,
+    queue: mpsc::UnboundedSender<QueuedRequest>,
+}
+
+/// What a request is answered by.
+pub(super) struct SharedReservation {
+    instances: Arc<SharedInstances>,
+    found: MemberOrSlot,
+}
+
+/// An instance that is there, or the right to make one.
+enum MemberOrSlot {
+    Instance(SharedInstance, RequestTicket),
+    Slot(InstanceSlot),
+}
+
+impl SharedInstances {
+    /// No instances yet.
+    pub(super) fn new(run: Arc<VersionContext>, entry: ServicePre<GuestState>) -> Self {
+        let reuse = match run.action.config.instances {
+            InstancePolicy::Fresh => ONCE,
+            InstancePolicy::Reuse(reuse) => reuse,
+        };
+        let parallel_instances = available_parallelism().map_or(1, usize::from);
+        let closing = CancellationToken::new();
+        Self { run, entry, reuse, parallel_instances, accepting: Mutex::default(), closing }
+    }
+
+    /// Finds an instance, or waits for a slot of the engine.
+    pub(super) async fn reserve(self: &Arc<Self>) -> SharedReservation {
+        let found = match self.least_busy() {
+            Some(found) => found,
+            None => MemberOrSlot::Slot(self.run.action.slot().await),
+        };
+        SharedReservation { instances: self.clone(), found }
+    }
+
+    fn least_busy(&self) -> Option<MemberOrSlot> {
+        let mut open = self.accepting();
+        open.retain(|member| member.worker.active_requests().is_some());
+        let busy = |member: &SharedInstance| member.worker.active_requests().unwrap_or(usize::MAX);
+        let least = open.iter().min_by_key(|member| busy(member))?;
+        let most = if open.len() < self.parallel_instances { 1 } else { AT_ONCE };
+        if busy(least) >= most {
+            return None;
+        }
+        let ticket = least.worker.admit()?;
+        Some(MemberOrSlot::Instance(least.clone(), ticket))
+    }
+
+    /// Starts the task of one more instance.
+    fn start_instance(self: &Arc<Self>, slot: InstanceSlot) -> (SharedInstance, RequestTicket) {
+        let (worker, ticket) = InstanceState::new(self.reuse.max);
+        let (calls, queue) = mpsc::unbounded_channel();
+        self.run.requests.spawn(self.clone().run_instance(worker.clone(), slot, queue));
+        let member = SharedInstance { worker, queue: calls };
+        if member.worker.active_requests().is_some() {
+            self.accepting().push(member.clone());
+        }
+        (member, ticket)
+    }
+
+    /// Instantiates once, for nothing.
+    pub(super) async fn try_instantiate(&self) -> wasmtime::Result<()> {
+        let mut guest = self.guest(self.run.action.slot().await).await?;
+        let instantiated = self.entry.instantiate_async(guest.store());
+        self.run.action.run(instantiated).await.map(drop)
+    }
+
+    /// Instances that have no request end, and the others after their last one.
+    pub(super) fn close(&self) {
+        self.closing.cancel();
+    }
+
+    async fn guest(&self, slot: InstanceSlot) -> wasmtime::Result<Guest> {
+        let state = GuestState::new(&self.run.access).await?;
+        Ok(Guest::new(self.entry.engine(), slot, state))
+    }
+
+    /// Not to be held across an await.
+    fn accepting(&self) -> MutexGuard<'_, Vec<SharedInstance>> {
+        self.accepting.lock()
+    }
+
+    /// The task of one instance.
+    async fn run_instance(
+        self: Arc<Self>,
+        worker: Arc<InstanceState>,
+        slot: InstanceSlot,
+        queue: mpsc::UnboundedReceiver<QueuedRequest>,
+    ) {
+        let _ended = worker.ended.clone().drop_guard();
+        // Boxed, or each future around it would carry it along, some of them twice.
+        let openings = PendingResponses::default();
+        let driven = Box::pin(self.answer_requests(&worker, slot, queue, &openings));
+        let ended = tokio::select! {
+            biased;
+            () = worker.abort.cancelled() => return,
+            ended = openings.flush_while_paced(self.run.action.run(driven)) => ended,
+            error = self.supervise_instance(&worker) => Err(error),
+        };
+        worker.close();
+        if let Err(error) = ended {
+            // Nobody else sets it.
+            let _ = worker.failure.set(refusal_of_error(
+                &self.run,
+                &worker.describe_requests(),
+                &error,
+            ));
+        }
+    }
+
+    /// Makes the instance, and lets it answer until it is over.
+    async fn answer_requests(
+        &self,
+        worker: &InstanceState,
+        slot: InstanceSlot,
+        mut queue: mpsc::UnboundedReceiver<QueuedRequest>,
+        openings: &PendingResponses,
+    ) -> wasmtime::Result<()> {
+        let mut guest = self.guest(slot).await?;
+        // After the guest, so that it is told before the store is dropped.
+        let broken = worker.fate.broken_unless_told();
+        let service = &self.entry.instantiate_async(guest.store()).await?;
+        let handle = *service.wasi_http_handler().func_handle().func();
+        let answer_all = async |accessor: &Accessor<GuestState>| {
+            let mut begun = FuturesUnordered::new();
+            let mut over = pin!(worker.over.cancelled());
+            poll_fn(|cx| {
+                loop {
+                    if let Poll::Ready(Some(answered)) = begun.poll_next_unpin(cx) {
+                        answered?;
+                    } else if accessor.poll_ready_for_concurrent_call(handle, cx).is_ready()
+                        && let Poll::Ready(Some(call)) = queue.poll_recv(cx)
+                    {
+                        worker.rests(false);
+                        begun.push(answer(accessor, service, openings, call));
+                    } else {
+                        let rests = accessor.poll_no_interesting_tasks(cx).is_ready();
+                        worker.rests(rests);
+                        if over.as_mut().poll(cx).is_ready() && rests {
+                            return Poll::Ready(wasmtime::error::Ok(()));
+                        }
+                        return Poll::Pending;
+                    }
+                }
+            })
+            .await
+        };
+        let answered = async { guest.store().run_concurrent(answer_all).await? };
+        openings.run(answered).await?;
+        broken.tell_finished();
+        Ok(())
+    }
+
+    /// Sees to it that the instance ends in time. It is looked at from outside: a
+    /// guest that computes lets nothing else of its instance run.
+    async fn supervise_instance(&self, worker: &InstanceState) -> wasmtime::Error {
+        let limit = self.run.action.config().limits.request_timeout;
+        let pause = self.reuse.idle.min(limit).clamp(LOOK_LEAST, LOOK);
+        let look = async {
+            loop {
+                sleep(pause).await;
+                if worker.check_limits(self.reuse.idle, limit) {
+                    return InstanceTimeout.into();
+                }
+            }
+        };
+        let closing = async {
+            self.closing.cancelled().await;
+            worker.close();
+            pending().await
+        };
+        tokio::select! {
+            error = look => error,
+            error = closing => error,
+        }
+    }
+}
+
+impl SharedReservation {
+    /// Hands a request over.
+    pub(super) fn start(
+        self,
+        turn: RequestPermit,
+        mut request: Request<LimitedBody>,
+        head: ResponseSender,
+    ) -> (RequestTicket, BrokenFlag) {
+        // Of several at once, nobody can tell for which of them the guest does something.
+        if self.instances.reuse.max > 1 {
+            request.extensions_mut().remove::<TraceContext>();
+        }
+        let (member, ticket) = match self.found {
+            MemberOrSlot::Instance(member, ticket) => (member, ticket),
+            MemberOrSlot::Slot(slot) => self.instances.start_instance(slot),
+        };
+        ticket.set_request_line(RequestLine::of(&request));
+        // An instance that has just ended lets go of the head, which tells of it.
+        let _ = member.queue.send((request, head));
+        (ticket.with_permit(turn), member.worker.fate.clone())
+    }
+}
+
+/// Hands one request to the guest, and its answer on. An error is a trap, and the end of
+/// the instance.
+async fn answer(
+    accessor: &Accessor<GuestState>,
+    service: &Service,
+    openings: &PendingResponses,
+    (request, head): QueuedRequest,
+) -> wasmtime::Result<()> {
+    if head.is_closed() {
+        return Ok(());
+    }
+    let (request, sent) = accessor.with(|mut store| to_guest_request(store.data_mut(), request));
+    match service.handle(accessor, request).await? {
+        Ok(response) => {
+            let response = accessor.with(|store| response.into_http(store, sent))?;
+            openings.add(response, head);
+        }
+        // The client may have gone.
+        Err(code) => drop(head.send(Err(code.to_string()))),
+    }
+    Ok(())
+}
+
+/// The request as the guest sees it, and whether its body could be read.
+fn to_guest_request(
+    state: &mut GuestState,
+    mut request: Request<LimitedBody>,
+) -> (p3::Request, impl Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send + use<>) {
+    let scheme = if is_over_tls(&request) { Scheme::HTTPS } else { Scheme::HTTP };
+    state.set_trace(request.extensions_mut().remove());
+    let (parts, body) = request.into_parts();
+    let uri = parts.uri.into_parts();
+    let named = || parts.headers.get(header::HOST)?.to_str().ok()?.parse().ok();
+    let authority = uri.authority.or_else(named);
+    let headers = FieldMap::new_immutable(state.http().hooks, parts.headers);
+    let path = uri.path_and_query;
+    p3::Request::new(parts.method, Some(scheme), authority, path, headers, None, body)
+}

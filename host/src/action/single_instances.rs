@@ -1,0 +1,173 @@
+//! Instances of WASI 0.2, which answer one request at a time.
+//!
+//! Each request has a future, which holds its instance: its first step is taken on the
+//! spot, and it becomes a task if that was not all. So whatever ends it early, be it the
+//! end of the term or a client that has gone, ends the instance. One that has answered in full may be kept for the next request; the memory of
+//! one that has not is in an unknown state.
+
+use std::sync::Arc;
+
+use ::http::Request;
+use tokio::time::timeout;
+use wasmtime::component::Resource;
+use wasmtime_wasi_http::{
+    WasiHttpView,
+    p2::{
+        bindings::{Proxy, ProxyPre, http::types::Scheme},
+        types::HostResponseOutparam,
+    },
+};
+
+use super::{
+    access_log::RequestLine,
+    action_refusal::{ActionRefusal, log_refusal, refusal_of_error},
+    action_server::{RequestPermit, ResponseSender, is_over_tls},
+    action_version::VersionContext,
+    guest_handle::{BrokenFlag, GuestHandle, GuestTask},
+    limited_body::LimitedBody,
+    task_scope::FirstStep,
+    warm_pool::{WarmInstance, WarmPool},
+};
+use soloist_config::InstancePolicy;
+use soloist_guests::{
+    capability::GuestState,
+    plugin::{Guest, InstanceSlot},
+};
+
+/// The instances of one action under one term.
+pub(super) struct SingleInstances {
+    version: Arc<VersionContext>,
+    entry: ProxyPre<GuestState>,
+    warm: Option<Arc<WarmPool<Proxy>>>,
+}
+
+/// What a request is answered by.
+pub(super) struct SingleReservation {
+    instances: Arc<SingleInstances>,
+    found: WarmOrSlot,
+}
+
+/// The right to make an instance, or one that is there.
+enum WarmOrSlot {
+    Slot(InstanceSlot),
+    Warm(Box<WarmInstance<Proxy>>),
+}
+
+impl SingleInstances {
+    /// No instances yet.
+    pub(super) fn new(version: Arc<VersionContext>, entry: ProxyPre<GuestState>) -> Self {
+        let warm = match version.action.config.instances {
+            InstancePolicy::Fresh => None,
+            // Not one of those that a drain waits for.
+            InstancePolicy::Reuse(reuse) => Some(WarmPool::start(&version.services.tasks, reuse)),
+        };
+        Self { version, entry, warm }
+    }
+
+    /// Finds an instance, or waits for a slot of the engine.
+    pub(super) async fn reserve(self: &Arc<Self>) -> SingleReservation {
+        let found = match self.warm.as_ref().and_then(|kept| kept.take()) {
+            Some(warm) => WarmOrSlot::Warm(warm),
+            None => WarmOrSlot::Slot(self.version.action.slot().await),
+        };
+        SingleReservation { instances: self.clone(), found }
+    }
+
+    /// The task of one request. `fate` is told before the store is dropped,
+    /// whichever way it ends; `_turn` is given back after that.
+    async fn serve(
+        self: Arc<Self>,
+        found: WarmOrSlot,
+        request: Request<LimitedBody>,
+        head: ResponseSender,
+        fate: BrokenFlag,
+        _turn: RequestPermit,
+    ) -> Result<(), ActionRefusal> {
+        let (action, asked) = (&self.version.action, RequestLine::of(&request));
+        // Boxed, or each future around it would carry it along, some of them twice.
+        let answered = Box::pin(self.answer(found, request, head, fate));
+        let answered = action.run(answered);
+        match timeout(action.config().limits.request_timeout, answered).await {
+            Ok(Ok(warm)) => {
+                if let Some(kept) = &self.warm {
+                    kept.put(warm);
+                }
+                Ok(())
+            }
+            Ok(Err(error)) => Err(refusal_of_error(&self.version, &asked, &error)),
+            Err(_) => Err(log_refusal(&self.version, &asked, ActionRefusal::Timeout)),
+        }
+    }
+
+    /// Hands the request over, and lets the guest run to its end.
+    async fn answer(
+        &self,
+        found: WarmOrSlot,
+        mut request: Request<LimitedBody>,
+        head: ResponseSender,
+        fate: BrokenFlag,
+    ) -> wasmtime::Result<Box<WarmInstance<Proxy>>> {
+        let mut warm = match found {
+            WarmOrSlot::Slot(slot) => Box::new(self.instantiate(slot).await?),
+            WarmOrSlot::Warm(warm) => warm,
+        };
+        let broken = fate.broken_unless_told();
+        let store = warm.guest.store();
+        store.data_mut().set_trace(request.extensions_mut().remove());
+        let mut http = store.data_mut().http();
+        let scheme = if is_over_tls(&request) { Scheme::Https } else { Scheme::Http };
+        let request = http.new_incoming_request(scheme, request)?;
+        let out = http.new_response_outparam_from_callback(move |answer| {
+            // The client may have gone.
+            let _ = head.send(answer.map_err(|code| code.to_string()));
+        })?;
+        let unset = Resource::<HostResponseOutparam>::new_borrow(out.rep());
+        warm.exports.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await?;
+        if store.data_mut().http().table.get(&unset).is_ok() {
+            wasmtime::bail!("it returned without an answer");
+        }
+        broken.tell_finished();
+        warm.served += 1;
+        Ok(warm)
+    }
+
+    /// Instantiates once, for nothing.
+    pub(super) async fn try_instantiate(&self) -> wasmtime::Result<()> {
+        let slot = self.version.action.slot().await;
+        self.version.action.run(self.instantiate(slot)).await.map(drop)
+    }
+
+    /// Ends those that are kept, and keeps no more.
+    pub(super) fn close(&self) {
+        if let Some(kept) = &self.warm {
+            kept.close();
+        }
+    }
+
+    async fn instantiate(&self, slot: InstanceSlot) -> wasmtime::Result<WarmInstance<Proxy>> {
+        let state = GuestState::new(&self.version.access).await?;
+        let mut guest = Guest::new(self.entry.engine(), slot, state);
+        let exports = self.entry.instantiate_async(guest.store()).await?;
+        Ok(WarmInstance { guest, exports, served: 0 })
+    }
+}
+
+impl SingleReservation {
+    /// Hands a request over. Most guests are done with it in one step, and then there is
+    /// no need of a task.
+    pub(super) async fn start(
+        self,
+        turn: RequestPermit,
+        request: Request<LimitedBody>,
+        head: ResponseSender,
+    ) -> (GuestHandle, BrokenFlag) {
+        let fate = BrokenFlag::default();
+        let single = self.instances.clone();
+        let serve = self.instances.serve(self.found, request, head, fate.clone(), turn);
+        let tie = match single.version.requests.start_inline(serve).await {
+            FirstStep::Finished(ended) => GuestHandle::Finished(ended),
+            FirstStep::Running(task) => GuestHandle::Task(GuestTask::new(task)),
+        };
+        (tie, fate)
+    }
+}

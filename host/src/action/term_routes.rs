@@ -1,0 +1,146 @@
+//! Which action answers a request: the one whose path it begins with.
+
+use std::{convert::Infallible, sync::Arc};
+
+use ::http::{Request, Response};
+use hyper::body::Incoming;
+use parking_lot::RwLock;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::{
+    action_directory::ActionDirectory,
+    action_refusal::ActionRefusal,
+    action_server::ActionServer,
+    connection::{ConnectionInfo, OverTls, RequestHandler},
+    headers::set_forwarded,
+    path_map::{PathMap, strip_prefix},
+    request_body::RequestBody,
+    response_body::ResponseBody,
+    validation::EarlyResponse,
+};
+use soloist_guests::capability::TermHeaders;
+use soloist_leadership::Gate;
+
+/// The place of one action among the routes. Versions of it come and go there.
+pub(super) struct RouteTarget {
+    state: RwLock<TargetState>,
+    /// Who is told of it.
+    directory: ActionDirectory,
+}
+
+#[derive(Default)]
+struct TargetState {
+    /// The version that answers.
+    server: Option<Arc<ActionServer>>,
+    /// Why none does, if none is to.
+    closed: Option<Arc<str>>,
+}
+
+impl RouteTarget {
+    /// Nobody answers here yet.
+    pub(super) fn new(directory: ActionDirectory) -> Self {
+        Self { state: RwLock::default(), directory }
+    }
+
+    /// Lets nobody answer from now on, and tells clients why; or, without a reason, whoever
+    /// is there.
+    pub(super) fn close(&self, why: Option<Arc<str>>) {
+        self.state.write().closed = why;
+    }
+
+    /// Lets another version answer from now on, or none.
+    pub(super) fn set_server(&self, server: Option<Arc<ActionServer>>) {
+        self.state.write().server = server;
+        self.directory.notify_changed();
+    }
+
+    /// The version that answers now. As long as the token lives, that version is not
+    /// regarded as idle; it is taken together with it, so that no request falls
+    /// between a version that goes and the one that comes.
+    ///
+    /// # Errors
+    /// Says why there is none.
+    pub(super) fn acquire(&self) -> Result<(Arc<ActionServer>, TaskTrackerToken), ActionRefusal> {
+        let now = self.state.read();
+        if let Some(why) = &now.closed {
+            return Err(ActionRefusal::Closed(Arc::clone(why)));
+        }
+        let server = now.server.clone().ok_or(ActionRefusal::Busy)?;
+        drop(now);
+        let token = server.hold();
+        Ok((server, token))
+    }
+}
+
+/// The routes of one address.
+pub(super) struct TermRoutes {
+    gate: Arc<Gate>,
+    stamp: TermHeaders,
+    paths: PathMap<Arc<RouteTarget>>,
+}
+
+impl TermRoutes {
+    /// No routes yet, under the term behind `gate`.
+    pub(super) fn new(gate: Arc<Gate>) -> Self {
+        Self { stamp: TermHeaders::of(gate.term()), gate, paths: PathMap::default() }
+    }
+
+    /// Replaces them.
+    pub(super) fn set(&self, routes: Vec<(Arc<str>, Arc<RouteTarget>)>) {
+        self.paths.set(routes);
+    }
+
+    /// Who answers `request`, and the request as the plugin sees it.
+    fn find(
+        &self,
+        mut request: Request<Incoming>,
+        caller: ConnectionInfo,
+    ) -> Result<(Arc<ActionServer>, TaskTrackerToken, Request<RequestBody>), ActionRefusal> {
+        let found = self.paths.find(request.uri().path(), |path, slot, taken| {
+            (slot.acquire(), (taken > 0).then(|| (taken, Arc::clone(path))))
+        });
+        // Where somebody answers, it is for him to ask the gate.
+        let (server, token, prefix) = match found {
+            Ok((Ok((server, token)), prefix)) => (server, token, prefix),
+            Ok((Err(refusal), _)) => {
+                self.gate.admit()?;
+                return Err(refusal);
+            }
+            Err(known) => {
+                self.gate.admit()?;
+                return Err(ActionRefusal::Nowhere(known));
+            }
+        };
+        set_forwarded(request.headers_mut(), caller, server.trusted_proxies());
+        if let Some((taken, path)) = prefix {
+            strip_prefix(&mut request, taken, Some(&path)).ok_or(ActionRefusal::NoTarget)?;
+        }
+        Ok((server, token, request.map(RequestBody::Streaming)))
+    }
+}
+
+impl RequestHandler for TermRoutes {
+    type Body = ResponseBody;
+
+    async fn respond(
+        &self,
+        mut request: Request<Incoming>,
+        caller: ConnectionInfo,
+    ) -> Result<Response<ResponseBody>, Infallible> {
+        if caller.secure {
+            request.extensions_mut().insert(OverTls);
+        }
+        TermHeaders::strip_reserved(request.headers_mut());
+        let refusal = match self.find(request, caller) {
+            Ok((server, _occupied, request)) => return Ok(server.respond(request).await),
+            Err(refusal) => refusal,
+        };
+        let mut response = refusal.response();
+        self.stamp.put(response.headers_mut());
+        Ok(response)
+    }
+
+    fn respond_early(&self, why: EarlyResponse) -> Response<ResponseBody> {
+        why.response(ResponseBody::text)
+    }
+}

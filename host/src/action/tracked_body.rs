@@ -1,0 +1,140 @@
+//! An answer as it is handed to a client: piece by piece, under the eyes of whoever minds that
+//! the client takes it.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::sleep;
+
+use super::connection_slots::InFlightGuard;
+use soloist_heart::clock::BootTime;
+
+/// The largest piece of a stream of HTTP/2: so much may lie in the host for each stream that a
+/// client leaves no room for. It is what one frame carries (RFC 9113, section 4.2).
+const PIECE: usize = 16 << 10;
+
+/// Nobody waits for the client.
+const OURS: u64 = 0;
+
+/// Since when it is the client's turn to take a piece of a stream. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StallTimer(Arc<AtomicU64>);
+
+tokio::task_local! {
+    /// How far the client of the stream that is polled keeps up.
+    pub(super) static UPTAKE: StallTimer;
+}
+
+impl StallTimer {
+    /// Resolves when the client has taken nothing for so long while there was something.
+    pub(super) async fn stalled(&self, patience: Duration) {
+        let mut wait = patience;
+        loop {
+            sleep(wait).await;
+            wait = match self.0.load(Ordering::Relaxed) {
+                OURS => patience,
+                since => {
+                    let waited = BootTime::now().since(BootTime::from_nanos(since));
+                    patience.saturating_sub(waited)
+                }
+            };
+            if wait.is_zero() {
+                return;
+            }
+        }
+    }
+
+    fn client_turn(&self) {
+        self.0.store(BootTime::now().as_nanos(), Ordering::Relaxed);
+    }
+
+    fn host_turn(&self) {
+        self.0.store(OURS, Ordering::Relaxed);
+    }
+}
+
+/// The body of an answer.
+pub(crate) struct TrackedBody<B> {
+    /// Nothing, where the answer has no body whatever its maker says.
+    inner: Option<B>,
+    /// What is left of a large piece.
+    rest: Bytes,
+    /// On a stream of HTTP/2. On a connection of HTTP/1 the kernel minds that it is taken.
+    stall_timer: Option<StallTimer>,
+    _visit: InFlightGuard,
+}
+
+impl<B> TrackedBody<B> {
+    /// Hands out `inner`, if there is a body; it is an answer under way as long as it lives.
+    pub(super) fn new(inner: Option<B>, visit: InFlightGuard) -> Self {
+        let stall_timer = UPTAKE.try_with(StallTimer::clone).ok();
+        if let Some(uptake) = &stall_timer {
+            uptake.client_turn();
+        }
+        Self { inner, rest: Bytes::new(), stall_timer, _visit: visit }
+    }
+
+    /// The first piece of `data`, and the rest kept.
+    fn split_off_frame(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        if self.stall_timer.is_some() && data.len() > PIECE {
+            self.rest = data.split_off(PIECE);
+        }
+        Frame::data(data)
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.get_mut();
+        if let Some(uptake) = &this.stall_timer {
+            uptake.host_turn();
+        }
+        let frame = if this.rest.has_remaining() {
+            let rest = std::mem::take(&mut this.rest);
+            Some(Ok(this.split_off_frame(rest)))
+        } else {
+            let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+            match ready!(Pin::new(inner).poll_frame(cx)) {
+                Some(Ok(frame)) => Some(Ok(match frame.into_data() {
+                    Ok(data) => this.split_off_frame(data),
+                    Err(frame) => frame,
+                })),
+                end => end,
+            }
+        };
+        if let Some(uptake) = &this.stall_timer {
+            uptake.client_turn();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let Some(inner) = &self.inner else { return SizeHint::default() };
+        let (rest, inner) = (self.rest.len() as u64, inner.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower().saturating_add(rest));
+        if let Some(upper) = inner.upper().and_then(|upper| upper.checked_add(rest)) {
+            hint.set_upper(upper);
+        }
+        hint
+    }
+}

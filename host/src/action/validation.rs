@@ -1,0 +1,361 @@
+//! What is a request that somebody may answer, by whichever address it comes.
+//!
+//! The rules of HTTP are kept in two places: what can be told from the bytes alone, hyper
+//! refuses; all else is decided here, before anybody is asked. So a request is good or bad at
+//! an action's own address, at that of a host that forwards it, and at the control address.
+//!
+//! A good request comes out in one form: its target is a path, it names its host in one header
+//! `host`, and what concerned its connection alone is gone.
+
+use ::http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    uri::{Authority, PathAndQuery},
+};
+
+use super::{
+    action_refusal::told,
+    connection::ConnectionInfo,
+    headers::{list_contains, list_elements, strip_hop_by_hop},
+    limits::{REQUEST_HEADERS, REQUEST_SIZE, TARGET},
+};
+use soloist_guests::capability::TermHeaders;
+
+/// Why an address answers a request itself: nobody else need hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EarlyResponse {
+    /// It asks whether there is a server (RFC 9110, section 9.3.7).
+    #[error("there is one")]
+    Asterisk,
+    #[error("the request names no valid host, or more than one; send one `host` header")]
+    InvalidHost,
+    #[error("the target of the request is none; ask for a path, such as `/`")]
+    InvalidTarget,
+    #[error("the target of the request is longer than {TARGET} bytes; send less of it, or a body")]
+    TargetTooLong,
+    #[error("the request has more than {REQUEST_HEADERS} headers; send fewer")]
+    TooManyHeaders,
+    #[error("the head of the request is larger than {REQUEST_SIZE} bytes; send less of it")]
+    HeadersTooLarge,
+    #[error("`transfer-encoding` names a coding twice; send `chunked` once")]
+    DuplicateCoding,
+    #[error("`transfer-encoding` names a coding that nobody knows here; send `chunked` alone")]
+    UnknownCoding,
+    #[error("`expect` asks for what nobody does here; `100-continue` is done, or leave it out")]
+    Expectation,
+    #[error("no tunnels are made here: `CONNECT` is for proxies")]
+    Connect,
+}
+
+impl EarlyResponse {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Asterisk => StatusCode::NO_CONTENT,
+            Self::InvalidHost | Self::InvalidTarget | Self::DuplicateCoding => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::TooManyHeaders | Self::HeadersTooLarge => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Self::UnknownCoding | Self::Connect => StatusCode::NOT_IMPLEMENTED,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+        }
+    }
+
+    /// The answer, whose body `text` makes.
+    pub(crate) fn response<B>(self, text: impl FnOnce(String) -> B) -> Response<B> {
+        if self == Self::Asterisk {
+            let mut response = Response::new(text(String::new()));
+            *response.status_mut() = self.status();
+            return response;
+        }
+        let mut response = told(self.status(), text(format!("{self}\n")));
+        // Where a bad request ends is nothing to rely on.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
+
+/// Lets a good request through, in its one form. `hosts`: other hosts ask here as well.
+pub(super) fn validate<B>(
+    mut request: Request<B>,
+    caller: ConnectionInfo,
+    hosts: bool,
+) -> Result<Request<B>, EarlyResponse> {
+    // What they pass on was measured before they added to it, and comes by an address that
+    // takes more.
+    if !hosts || !request.headers().keys().any(TermHeaders::is_reserved) {
+        check_size(&request)?;
+    }
+    let named = missing_host(&request, caller)?;
+    if *request.method() == Method::CONNECT {
+        return Err(EarlyResponse::Connect);
+    }
+    let target = path_target(&request)?;
+    check_coding(&request)?;
+    check_expectation(&request)?;
+    let upgrade = asks_for_upgrade(&request);
+    if let Some(target) = target {
+        *request.uri_mut() = target;
+    }
+    let headers = request.headers_mut();
+    strip_hop_by_hop(headers, upgrade);
+    // Whoever reads the body has it sent.
+    headers.remove(header::EXPECT);
+    if let Some(named) = named {
+        headers.insert(header::HOST, named);
+    }
+    Ok(request)
+}
+
+/// Whether `text` names a host, and a port if it likes (RFC 9110, section 7.2); names are not
+/// longer than those of DNS (RFC 1035, section 2.3.4).
+pub(crate) fn is_host(text: &str) -> bool {
+    let Ok(authority) = text.parse::<Authority>() else { return false };
+    let name = authority.host();
+    let Some(port) = text.strip_prefix(name) else { return false };
+    let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
+    (1..=255).contains(&name.len())
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+fn check_size<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > TARGET {
+        return Err(EarlyResponse::TargetTooLong);
+    }
+    let headers = request.headers();
+    if headers.len() > REQUEST_HEADERS {
+        return Err(EarlyResponse::TooManyHeaders);
+    }
+    let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    if size.sum::<usize>() > REQUEST_SIZE { Err(EarlyResponse::HeadersTooLarge) } else { Ok(()) }
+}
+
+/// What is to be written into `host`, unless it stands there (RFC 9112, sections 3.2 and 3.3;
+/// RFC 9113, section 8.3.1).
+fn missing_host<B>(
+    request: &Request<B>,
+    caller: ConnectionInfo,
+) -> Result<Option<HeaderValue>, EarlyResponse> {
+    let mut said = request.headers().get_all(header::HOST).iter();
+    let (said, more) = (said.next(), said.next());
+    if more.is_some() {
+        return Err(EarlyResponse::InvalidHost);
+    }
+    let said =
+        said.map(|said| said.to_str().map_err(|_| EarlyResponse::InvalidHost)).transpose()?;
+    let in_target = request.uri().authority().map(Authority::as_str);
+    if !said.into_iter().chain(in_target).all(is_host) {
+        return Err(EarlyResponse::InvalidHost);
+    }
+    let by_http_2 = request.version() == Version::HTTP_2;
+    match (in_target, said) {
+        (None, Some(_)) => Ok(None),
+        (Some(target), Some(said)) if by_http_2 && !target.eq_ignore_ascii_case(said) => {
+            Err(EarlyResponse::InvalidHost)
+        }
+        (Some(_), None) if request.version() == Version::HTTP_11 => Err(EarlyResponse::InvalidHost),
+        (Some(target), _) => {
+            HeaderValue::from_str(target).map(Some).map_err(|_| EarlyResponse::InvalidHost)
+        }
+        // Those who speak HTTP/1.0 need not say it: load balancers that look whether
+        // somebody is there.
+        (None, None) if request.version() < Version::HTTP_11 => {
+            HeaderValue::from_str(&caller.local.to_string())
+                .map(Some)
+                .map_err(|_| EarlyResponse::InvalidHost)
+        }
+        (None, None) => Err(EarlyResponse::InvalidHost),
+    }
+}
+
+/// The target as a path, unless it is one (RFC 9112, section 3.2).
+fn path_target<B>(request: &Request<B>) -> Result<Option<Uri>, EarlyResponse> {
+    let uri = request.uri();
+    if uri.path() == "*" {
+        let asks = *request.method() == Method::OPTIONS;
+        return Err(if asks { EarlyResponse::Asterisk } else { EarlyResponse::InvalidTarget });
+    }
+    let known = uri.scheme_str().is_none_or(|scheme| matches!(scheme, "http" | "https"));
+    if !known || !uri.path().starts_with('/') {
+        return Err(EarlyResponse::InvalidTarget);
+    }
+    if uri.authority().is_none() {
+        return Ok(None);
+    }
+    // Of a query alone, the path is the root's.
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let path = PathAndQuery::try_from(format!("{slash}{path}"));
+    path.map(|path| Some(Uri::from(path))).map_err(|_| EarlyResponse::InvalidTarget)
+}
+
+/// Of codings, `chunked` is undone, and nobody but the client knows what any other hides (RFC
+/// 9112, sections 6.1 and 7.1).
+fn check_coding<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
+    let mut codings = list_elements(request.headers(), &header::TRANSFER_ENCODING);
+    if codings.any(|coding| !coding.eq_ignore_ascii_case("chunked")) {
+        return Err(EarlyResponse::UnknownCoding);
+    }
+    let many = list_elements(request.headers(), &header::TRANSFER_ENCODING).nth(1).is_some();
+    if many { Err(EarlyResponse::DuplicateCoding) } else { Ok(()) }
+}
+
+/// RFC 9110, section 10.1.1.
+fn check_expectation<B>(request: &Request<B>) -> Result<(), EarlyResponse> {
+    let mut expected = list_elements(request.headers(), &header::EXPECT);
+    let known = expected.all(|it| it.eq_ignore_ascii_case("100-continue"));
+    if known { Ok(()) } else { Err(EarlyResponse::Expectation) }
+}
+
+/// Whether another protocol is to follow. Whoever only offers it, offers HTTP/2, or does so in a
+/// version that has no such thing, is answered as if nothing had been said (RFC 9110, section
+/// 7.8).
+fn asks_for_upgrade<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    request.version() == Version::HTTP_11
+        && list_contains(headers, &header::CONNECTION, "upgrade")
+        && list_elements(headers, &header::UPGRADE).any(|to| !to.eq_ignore_ascii_case("h2c"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::headers::tests::{caller, headers},
+        *,
+    };
+
+    fn request(
+        version: Version,
+        method: &str,
+        uri: &str,
+        list: &[(&'static str, &'static str)],
+    ) -> Request<()> {
+        let mut request = Request::builder().method(method).uri(uri).body(()).unwrap();
+        *request.version_mut() = version;
+        *request.headers_mut() = headers(list);
+        request
+    }
+
+    fn get(uri: &str, list: &[(&'static str, &'static str)]) -> Request<()> {
+        request(Version::HTTP_11, "GET", uri, list)
+    }
+
+    fn admitted(request: Request<()>) -> Result<Request<()>, EarlyResponse> {
+        validate(request, caller("192.0.2.7"), false)
+    }
+
+    #[test]
+    fn a_host_has_a_name_and_perhaps_a_port() {
+        for good in
+            ["a", "example.com:80", "example.com:", "[::1]:4000", "[2001:db8::1]", "1.2.3.4"]
+        {
+            assert!(is_host(good), "{good}");
+        }
+        for bad in
+            ["", ":80", "u@b", "u:p@b", "a b", "a/b", "a:b", "a:99999", "a:1:2", "[::1", "a,b c"]
+        {
+            assert!(!is_host(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn which_host_is_meant_is_said_once() {
+        for (list, good) in [
+            (&[("host", "example.com")][..], true),
+            (&[("host", "[2001:db8::1]:80")], true),
+            (&[], false),
+            (&[("host", "")], false),
+            (&[("host", "a b")], false),
+            (&[("host", "u@b")], false),
+            (&[("host", "a"), ("host", "a")], false),
+        ] {
+            let told = admitted(get("/x", list));
+            assert_eq!(told.is_ok(), good, "{list:?}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn who_speaks_an_old_http_means_the_address_that_it_has_called() {
+        let told = admitted(request(Version::HTTP_10, "OPTIONS", "/", &[])).unwrap();
+        assert_eq!(told.headers()["host"], "10.0.0.1:80");
+        let two = request(Version::HTTP_10, "GET", "/", &[("host", "a"), ("host", "b")]);
+        assert_eq!(admitted(two).unwrap_err(), EarlyResponse::InvalidHost);
+    }
+
+    #[test]
+    fn a_whole_url_says_which_host_is_meant() {
+        let told = admitted(get("http://b:8080/x?y", &[("host", "a")])).unwrap();
+        assert_eq!(
+            (told.uri().to_string().as_str(), &told.headers()["host"]),
+            ("/x?y", &HeaderValue::from_static("b:8080"))
+        );
+        assert_eq!(admitted(get("http://b?y", &[("host", "a")])).unwrap().uri(), "/?y");
+        assert_eq!(admitted(get("http://b/", &[])).unwrap_err(), EarlyResponse::InvalidHost);
+        assert_eq!(
+            admitted(get("ftp://b/", &[("host", "b")])).unwrap_err(),
+            EarlyResponse::InvalidTarget
+        );
+        let by_http_2 = |list| request(Version::HTTP_2, "GET", "https://b/", list);
+        assert_eq!(admitted(by_http_2(&[])).unwrap().headers()["host"], "b");
+        assert!(admitted(by_http_2(&[("host", "B")])).is_ok());
+        assert_eq!(admitted(by_http_2(&[("host", "c")])).unwrap_err(), EarlyResponse::InvalidHost);
+    }
+
+    #[test]
+    fn what_is_no_path_is_no_target() {
+        let asks = |method, uri| {
+            admitted(request(Version::HTTP_11, method, uri, &[("host", "a")])).unwrap_err()
+        };
+        assert_eq!(asks("OPTIONS", "*"), EarlyResponse::Asterisk);
+        assert_eq!(asks("GET", "*"), EarlyResponse::InvalidTarget);
+        assert_eq!(asks("GET", "example.com:80"), EarlyResponse::InvalidTarget);
+        assert_eq!(asks("CONNECT", "example.com:80"), EarlyResponse::Connect);
+        let longest = format!("/{}", "x".repeat(TARGET - 1));
+        assert!(admitted(get(&longest, &[("host", "a")])).is_ok());
+        assert_eq!(asks("GET", &format!("{longest}x")), EarlyResponse::TargetTooLong);
+    }
+
+    #[test]
+    fn what_is_only_offered_is_not_asked_for() {
+        let upgraded = |list: &[(&'static str, &'static str)]| {
+            let told = admitted(get("/", &[&[("host", "a")][..], list].concat())).unwrap();
+            told.headers().contains_key("upgrade")
+        };
+        assert!(upgraded(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]));
+        assert!(!upgraded(&[("upgrade", "websocket")]));
+        assert!(!upgraded(&[("connection", "upgrade"), ("upgrade", "h2c")]));
+    }
+
+    #[test]
+    fn codings_and_expectations_are_known_or_refused() {
+        let asks = |name, value| admitted(get("/", &[("host", "a"), (name, value)]));
+        assert!(asks("transfer-encoding", "Chunked").is_ok());
+        assert_eq!(
+            asks("transfer-encoding", "gzip, chunked").unwrap_err(),
+            EarlyResponse::UnknownCoding
+        );
+        assert_eq!(
+            asks("transfer-encoding", "chunked, chunked").unwrap_err(),
+            EarlyResponse::DuplicateCoding
+        );
+        let told = asks("expect", "100-Continue").unwrap();
+        assert!(!told.headers().contains_key("expect"));
+        assert_eq!(asks("expect", "a-miracle").unwrap_err(), EarlyResponse::Expectation);
+    }
+
+    #[test]
+    fn heads_have_an_end() {
+        let with = |list: Vec<(&'static str, &'static str)>| {
+            admitted(get("/", &[&[("host", "a")][..], &list].concat()))
+        };
+        assert!(with(vec![("x", "1"); REQUEST_HEADERS - 1]).is_ok());
+        assert_eq!(
+            with(vec![("x", "1"); REQUEST_HEADERS]).unwrap_err(),
+            EarlyResponse::TooManyHeaders
+        );
+        let long: &'static str = "x".repeat(REQUEST_SIZE / 2).leak();
+        assert_eq!(with(vec![("x", long); 2]).unwrap_err(), EarlyResponse::HeadersTooLarge);
+    }
+}

@@ -1,0 +1,116 @@
+//! Instances that have done what they were made for, and wait to be used again.
+//!
+//! Invariant: they end with the task that looks after them, whoever holds the reserve.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use super::TaskScope;
+use soloist_config::ReuseLimits;
+use soloist_guests::plugin::Guest;
+
+/// An instance that was made.
+pub(super) struct WarmInstance<T> {
+    pub(super) guest: Guest,
+    /// Where it is called.
+    pub(super) exports: T,
+    /// How often it was.
+    pub(super) served: usize,
+}
+
+/// The instances that wait to be used again.
+pub(super) struct WarmPool<T> {
+    reuse: ReuseLimits,
+    idle: Mutex<IdleInstances<T>>,
+    not_empty: Notify,
+}
+
+/// By the time since when they wait; the last is taken first.
+struct IdleInstances<T> {
+    list: Vec<(Instant, Box<WarmInstance<T>>)>,
+    closed: bool,
+}
+
+impl<T: Send + 'static> WarmPool<T> {
+    /// Nothing yet; `tasks` own what looks after it.
+    pub(super) fn start(tasks: &TaskScope, reuse: ReuseLimits) -> Arc<Self> {
+        let idle = Mutex::new(IdleInstances { list: Vec::new(), closed: false });
+        let reserve = Arc::new(Self { reuse, idle, not_empty: Notify::new() });
+        tasks.spawn(PoolCleaner(reserve.clone()).run());
+        reserve
+    }
+
+    /// One, if there is any.
+    pub(super) fn take(&self) -> Option<Box<WarmInstance<T>>> {
+        self.idle().list.pop().map(|(_, warm)| warm)
+    }
+
+    /// Keeps an instance, unless it has served enough or nobody comes any more.
+    pub(super) fn put(&self, warm: Box<WarmInstance<T>>) {
+        if warm.served >= self.reuse.max {
+            return;
+        }
+        let mut idle = self.idle();
+        if idle.closed {
+            return;
+        }
+        let first = idle.list.is_empty();
+        idle.list.push((Instant::now(), warm));
+        drop(idle);
+        if first {
+            self.not_empty.notify_one();
+        }
+    }
+
+    /// Ends all, and keeps no more.
+    pub(super) fn close(&self) {
+        let mut idle = self.idle();
+        idle.closed = true;
+        let list = std::mem::take(&mut idle.list);
+        drop(idle);
+        drop(list);
+    }
+
+    /// Takes out those that nobody has wanted for too long.
+    fn expired(&self) -> Vec<(Instant, Box<WarmInstance<T>>)> {
+        let mut idle = self.idle();
+        let fresh = idle.list.partition_point(|(since, _)| since.elapsed() >= self.reuse.idle);
+        idle.list.drain(..fresh).collect()
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.idle().list.first().map(|&(since, _)| since)
+    }
+
+    /// Not to be held across an await, nor while an instance is dropped.
+    fn idle(&self) -> MutexGuard<'_, IdleInstances<T>> {
+        self.idle.lock()
+    }
+}
+
+/// Looks after the instances that are kept, and ends them all when it is dropped.
+struct PoolCleaner<T: Send + 'static>(Arc<WarmPool<T>>);
+
+impl<T: Send + 'static> PoolCleaner<T> {
+    async fn run(self) {
+        let reserve = &self.0;
+        loop {
+            match reserve.oldest() {
+                Some(since) => sleep_until(since + reserve.reuse.idle).await,
+                None => reserve.not_empty.notified().await,
+            }
+            drop(reserve.expired());
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for PoolCleaner<T> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

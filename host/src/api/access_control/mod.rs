@@ -1,0 +1,247 @@
+//! The entrance of the control API: who comes in, and by which name it was called.
+//!
+//! Invariants:
+//! - Every request comes by here, also those for the leader's actions; what is not known to
+//!   need less is for those who may operate.
+//! - Without any token or authority in the settings everybody may operate: such a host listens
+//!   on loopback alone, or its settings say `insecure`.
+//! - Tokens are compared by their hashes, in constant time, and all of them each time.
+
+mod allowed_names;
+mod credential;
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, StatusCode, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use hyper::body::Incoming;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+pub(super) use self::allowed_names::called_authority;
+use self::{allowed_names::AllowedNames, credential::Credential};
+use super::{
+    api_error::ApiError,
+    required_role::{OPERATE, READ, RequiredRole},
+    role_table::RoleTable,
+    same_origin,
+};
+use crate::{action::ConnectionInfo, relay::Relay};
+use soloist_config::{ApiRole, ApiToken, ConfigError, HostConfig, read_tokens};
+use soloist_tls::{Reloadable, ReloadingAcceptor, TlsError};
+
+/// Why nobody can come in.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessControlError {
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The file of tokens cannot.
+    #[error("the tokens cannot be read:\n{0}")]
+    Tokens(#[from] ConfigError),
+}
+
+/// Who comes in.
+pub struct Entrance {
+    pub(super) tls: Option<ReloadingAcceptor>,
+    /// Whether those who ask have to say who they are.
+    requires_credentials: bool,
+    tokens: Reloadable<Vec<ApiToken>>,
+    /// The hash of what hosts show each other.
+    peer: Option<[u8; 32]>,
+    /// What those may do who show a certificate.
+    certified: Option<ApiRole>,
+    names: AllowedNames,
+}
+
+/// Somebody who was let in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AdmittedCaller {
+    /// What they may do.
+    pub(super) role: ApiRole,
+    /// Whether `authorization` says who it is; then it is not for a plugin.
+    pub(super) by_authorization: bool,
+}
+
+impl Entrance {
+    /// The one of a host whose control API is bound to `bound`.
+    ///
+    /// # Errors
+    /// Its files cannot be used.
+    pub fn of(host: &HostConfig, bound: SocketAddr) -> Result<Self, AccessControlError> {
+        let tls = host.tls.as_ref().map(|tls| match &tls.client_ca {
+            Some(authority) => ReloadingAcceptor::with_client_ca(&tls.files, authority.clone()),
+            None => ReloadingAcceptor::new(&tls.files),
+        });
+        let (written, file) = (host.api.tokens.clone(), host.api.tokens_file.clone());
+        let tokens = Reloadable::new(file.iter().cloned().collect(), move || {
+            let more = file.as_deref().map_or_else(|| Ok(Vec::new()), read_tokens)?;
+            Ok::<_, ConfigError>(written.iter().cloned().chain(more).collect())
+        })?;
+        let certified = host.tls.as_ref().filter(|tls| tls.client_ca.is_some());
+        Ok(Self {
+            tls: tls.transpose()?,
+            requires_credentials: host.requires_credentials(),
+            tokens,
+            peer: host.api.peer_token.as_ref().map(|token| hash(token.reveal())),
+            certified: certified.map(|tls| tls.client_role),
+            names: AllowedNames::of(host, bound),
+        })
+    }
+
+    /// Lets somebody in, if they may have what they ask for.
+    async fn check(
+        &self,
+        needs: RequiredRole,
+        caller: ConnectionInfo,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<AdmittedCaller, ApiError> {
+        let RequiredRole::Role(needed) = needs else {
+            // A load balancer calls it as it likes.
+            return Ok(AdmittedCaller { role: ApiRole::Read, by_authorization: false });
+        };
+        self.names.check(uri, headers)?;
+        if !self.requires_credentials {
+            return Ok(AdmittedCaller { role: ApiRole::Operate, by_authorization: false });
+        }
+        let certified = self.certified.filter(|_| caller.has_certificate);
+        let shown = Credential::read(headers, certified.is_some());
+        let by_authorization = shown.as_ref().is_some_and(|shown| shown.by_authorization);
+        let role = match shown {
+            Some(shown) => {
+                let role = self.role_of(&shown.token).await.ok_or_else(unknown_token)?;
+                certified.map_or(role, |certified| certified.max(role))
+            }
+            None => certified.ok_or_else(missing_credential)?,
+        };
+        if role < needed {
+            Err(insufficient_role(role))
+        } else {
+            Ok(AdmittedCaller { role, by_authorization })
+        }
+    }
+
+    /// Whether somebody may look at things.
+    pub(super) async fn may_read(
+        &self,
+        caller: ConnectionInfo,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> bool {
+        self.check(READ, caller, uri, headers).await.is_ok()
+    }
+
+    /// What a token opens.
+    async fn role_of(&self, token: &str) -> Option<ApiRole> {
+        let shown = hash(token);
+        let tokens = self.tokens.get().await;
+        let known = tokens.iter().map(|token| (token.role, &token.sha256));
+        let peer = self.peer.iter().map(|peer| (ApiRole::Operate, peer));
+        let same =
+            |(role, hash): (ApiRole, &[u8; 32])| bool::from(shown.ct_eq(hash)).then_some(role);
+        // Each is compared, whichever it is.
+        known.chain(peer).filter_map(same).max()
+    }
+
+    /// Lets somebody in to the leader's actions. What only looks is for those who may look; an
+    /// upgrade makes a connection of which nothing is known.
+    pub(super) async fn admit_to_actions(
+        &self,
+        caller: ConnectionInfo,
+        request: &mut Request<Incoming>,
+    ) -> Result<(), ApiError> {
+        let looks = request.method().is_safe() && !request.headers().contains_key(header::UPGRADE);
+        let needs = if looks { READ } else { OPERATE };
+        let admitted = self.check(needs, caller, request.uri(), request.headers()).await?;
+        let headers = request.headers_mut();
+        if admitted.by_authorization {
+            // A plugin that got it could do what its bearer may.
+            headers.remove(header::AUTHORIZATION);
+        }
+        if admitted.role < ApiRole::Operate {
+            // Only hosts are believed what hosts say.
+            Relay::strip_host_headers(headers);
+        }
+        // What another host passes on was sent to an address of actions, which any page may
+        // use. No page can say that of itself: it would have to be let send such headers.
+        if Relay::is_from_host(headers) {
+            return Ok(());
+        }
+        same_origin::check(request.method(), request.uri(), request.headers())
+    }
+}
+
+#[cfg(test)]
+impl Entrance {
+    /// One for everybody.
+    pub(in crate::api) fn open() -> Self {
+        Self::with_tokens([])
+    }
+
+    /// One for those who have one of these tokens.
+    pub(super) fn with_tokens(tokens: impl IntoIterator<Item = (&'static str, ApiRole)>) -> Self {
+        let token =
+            |(text, role): (&str, _)| ApiToken { name: text.into(), role, sha256: hash(text) };
+        let tokens: Vec<_> = tokens.into_iter().map(token).collect();
+        Self {
+            tls: None,
+            requires_credentials: !tokens.is_empty(),
+            tokens: Reloadable::new(Vec::new(), move || Ok::<_, ConfigError>(tokens.clone()))
+                .unwrap(),
+            peer: None,
+            certified: None,
+            names: AllowedNames::default(),
+        }
+    }
+}
+
+/// Lets a request in to the control API itself, by what its route needs.
+pub(super) async fn admit(
+    State((entrance, table)): State<(Arc<Entrance>, Arc<RoleTable>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let needs = table.required_role(request.method(), path);
+    let Some(caller) = request.extensions().get::<ConnectionInfo>().copied() else {
+        let error = ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "nobody asks", "report this");
+        return error.into_response();
+    };
+    let (method, uri) = (request.method(), request.uri());
+    let admitted = entrance.check(needs, caller, uri, request.headers()).await;
+    match admitted.and_then(|_| same_origin::check(method, uri, request.headers())) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+const HELP: &str = "show a token, as `authorization: Bearer TOKEN`: `soloist` takes one by \
+                    --token-file FILE or from SOLOIST_TOKEN; `soloist token new` makes them";
+
+fn missing_credential() -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, "this host has to know who asks", HELP)
+        .with_challenge("")
+}
+
+fn unknown_token() -> ApiError {
+    let what = "this host does not know the token that was shown";
+    ApiError::new(StatusCode::UNAUTHORIZED, what, HELP).with_challenge(", error=\"invalid_token\"")
+}
+
+fn insufficient_role(role: ApiRole) -> ApiError {
+    let what = format!("this takes the role `operate`, and whoever asks has `{role}`");
+    let help = "ask with another token: `soloist token new NAME --role operate` makes one";
+    ApiError::new(StatusCode::FORBIDDEN, what, help)
+        .with_challenge(", error=\"insufficient_scope\"")
+}

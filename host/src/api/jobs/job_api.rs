@@ -1,0 +1,105 @@
+//! What the answers are made of.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use tokio::sync::watch;
+
+use super::job_list::JobEntry;
+use crate::{
+    action::{Action, FiringRecord, JobMark, JobServices, Programme, history, upcoming_firings},
+    api::{api_error::ApiError, store_error::from_store_error},
+    cluster::PeerClient,
+};
+use soloist_config::JobConfig;
+use soloist_stores::Roster;
+use soloist_text::{REFUSED_HELP, with_causes};
+
+/// What the answers are made of.
+pub struct JobApi {
+    /// This host.
+    pub host: Arc<str>,
+    /// The actions of this host.
+    pub programme: watch::Receiver<Arc<Programme>>,
+    /// The way to other hosts.
+    pub peers: PeerClient,
+    /// Who leads.
+    pub roster: watch::Receiver<Option<Roster>>,
+    /// What jobs share.
+    pub jobs: JobServices,
+    /// Why this host could claim no firing now, by what it has tried; nothing, if it could.
+    pub obstacle: Box<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+/// What is said of a job whose year has passed.
+const NEVER_AGAIN: &str = "it never fires again, since the year of its schedule has passed";
+
+impl JobApi {
+    /// The action of this name, if it is a job.
+    pub(super) fn job(&self, name: &str) -> Result<Arc<Action>, ApiError> {
+        let programme = self.programme.borrow();
+        let mut jobs = programme.actions.iter().filter(|action| action.job().is_some());
+        let found = jobs.find(|action| **action.name() == *name).cloned();
+        found.ok_or_else(|| self.no_job(name))
+    }
+
+    pub(super) fn no_job(&self, name: &str) -> ApiError {
+        let programme = self.programme.borrow();
+        if let Some(why) = programme.refusal(name) {
+            let error = format!("the action {name} is refused: {why}");
+            return ApiError::new(StatusCode::CONFLICT, error, REFUSED_HELP);
+        }
+        let jobs = programme.actions.iter().filter(|action| action.job().is_some());
+        let names: Vec<_> = jobs.map(|action| &**action.name()).collect();
+        let help = match &names[..] {
+            [] => "no action of this host has a `schedule`: add one to its settings".to_owned(),
+            names => format!("the jobs are {}", names.join(", ")),
+        };
+        ApiError::new(StatusCode::NOT_FOUND, format!("there is no job `{name}`"), help)
+    }
+
+    pub(super) async fn entry(
+        self: Arc<Self>,
+        action: Arc<Action>,
+    ) -> Result<Option<JobEntry>, ApiError> {
+        let Some(job) = action.job() else { return Ok(None) };
+        let entry = match history(&*self.jobs.ledger, action.name(), 1).await {
+            Ok((mark, mut records)) => self.described(&action, job, mark.as_ref(), records.pop()),
+            Err(error) if error.is_transient() => return Err(from_store_error(error)),
+            // That is so of one job; the others are as they are.
+            Err(error) => {
+                let error = Some(with_causes(&error));
+                JobEntry { error, next: None, ..self.described(&action, job, None, None) }
+            }
+        };
+        Ok(Some(entry))
+    }
+
+    pub(super) async fn records(
+        &self,
+        name: &str,
+        most: usize,
+    ) -> Result<(Option<JobMark>, Vec<FiringRecord>), ApiError> {
+        history(&*self.jobs.ledger, name, most).await.map_err(from_store_error)
+    }
+
+    pub(super) fn described(
+        &self,
+        action: &Action,
+        job: &JobConfig,
+        mark: Option<&JobMark>,
+        last: Option<FiringRecord>,
+    ) -> JobEntry {
+        let now = self.jobs.clock.now();
+        let over = || job.schedule.is_over(now).then(|| NEVER_AGAIN.to_owned());
+        JobEntry {
+            name: action.name().to_string(),
+            group: action.group().to_string(),
+            schedule: job.schedule.to_string(),
+            missed: job.missed.to_string(),
+            next: upcoming_firings(action.name(), job, mark, now).next().map(|next| next.due),
+            last,
+            error: action.status().job_trouble.or_else(over).or_else(|| (self.obstacle)()),
+        }
+    }
+}

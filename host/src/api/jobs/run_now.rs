@@ -1,0 +1,155 @@
+//! Having a job run now.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use tokio::time::timeout;
+use tracing::info;
+
+use super::{ApiError, JobApi};
+use crate::{
+    action::{TriggerRefusal, TriggeredFiring},
+    api::extract::{Path, Query},
+    cluster::PASSED_ON,
+};
+use soloist_stores::{Candidate, Roster};
+use soloist_text::with_causes;
+
+/// How long a change of leader is waited for.
+const CHANGE: Duration = Duration::from_secs(5);
+/// How long the leader may take to claim a firing.
+const CLAIM: Duration = Duration::from_secs(10);
+/// How much longer its answer may be on its way.
+const WAY: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JobRunQuery {
+    #[serde(default)]
+    wait: bool,
+}
+
+pub(super) async fn run(
+    State(source): State<Arc<JobApi>>,
+    Path(name): Path<String>,
+    Query(JobRunQuery { wait }): Query<JobRunQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let action = source.job(&name)?;
+    let group = action.group();
+    let mut roster = source.roster.clone();
+    let led =
+        |roster: &Option<Roster>| roster.as_ref().is_some_and(|it| it.leader(group).is_some());
+    // Whatever comes of it is told below.
+    let _ = timeout(CHANGE, roster.wait_for(led)).await;
+    let leader = source
+        .roster
+        .borrow()
+        .as_ref()
+        .map(|roster| roster.leader(group).map(|standing| standing.candidate.clone()));
+    match leader {
+        None => Err(unavailable(
+            "this host has not seen the store yet",
+            "ask again when it has, or ask another host; /readyz says what is in its way",
+        )),
+        Some(None) => Err(refused(
+            format!("nobody leads {group}, so nobody runs {name}"),
+            "`soloist status` shows who stands and what is in the way",
+        )),
+        Some(Some(leader)) if leader.host == *source.host => run_here(&source, &name, wait).await,
+        Some(Some(_)) if headers.contains_key(PASSED_ON) => Err(changed(&name)),
+        Some(Some(leader)) => run_on_leader(&source, &leader, &name, wait).await,
+    }
+}
+
+async fn run_here(source: &JobApi, name: &str, wait: bool) -> Result<Response, ApiError> {
+    // Whoever is not waited for any more is not begun; unless it was claimed in this moment.
+    let ordered = timeout(CLAIM, source.jobs.triggers.trigger(name)).await;
+    let ordered = ordered.map_err(|_| source.not_claimed(name))?;
+    let TriggeredFiring { record, end } = ordered.map_err(|why| match why {
+        TriggerRefusal::NotHere => changed(name),
+        TriggerRefusal::Full(count) => refused(
+            format!("{count} firings of {name} run, and more of a job do not run side by side"),
+            "wait for the end of one; `timeout` bounds how long each may take",
+        ),
+        TriggerRefusal::Busy(firing) => refused(
+            format!("{name} runs already: {firing} has not ended"),
+            "wait for its end, or let firings meet by `concurrency = \"allow\"`",
+        ),
+    })?;
+    info!(
+        event = "command",
+        command = "run",
+        of = name,
+        firing = record.id,
+        "{} was asked for",
+        record.id
+    );
+    if !wait {
+        return Ok((StatusCode::ACCEPTED, Json(record)).into_response());
+    }
+    match end.await {
+        Ok(record) => Ok(Json(record).into_response()),
+        Err(_) => Err(unavailable(
+            format!("the leadership changed while {} ran, which interrupted it", record.id),
+            format!("`soloist jobs history {name}` shows what is known of it; it is not run again"),
+        )),
+    }
+}
+
+impl JobApi {
+    /// What is said of a firing of `name` that could not be claimed in time.
+    fn not_claimed(&self, name: &str) -> ApiError {
+        let trouble = self.job(name).ok().and_then(|action| action.status().job_trouble);
+        let why = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
+        unavailable(
+            format!("no firing of {name} could be claimed in the store within {CLAIM:?}{why}"),
+            format!(
+                "mend that and ask again; `soloist jobs history {name}` shows whether the last \
+                 try was claimed all the same"
+            ),
+        )
+    }
+}
+
+/// The leader's answer, as it is.
+async fn run_on_leader(
+    source: &JobApi,
+    leader: &Candidate,
+    name: &str,
+    wait: bool,
+) -> Result<Response, ApiError> {
+    let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    let path = format!("/v1/jobs/{name}/run?wait={wait}");
+    // Who waits for the end of a job waits as long as it takes.
+    let within = (!wait).then_some(CLAIM + WAY);
+    let answer = source.peers.forward_post(&leader.url, &path, &source.host, within).await;
+    let (code, body) = answer.map_err(|error| {
+        let why = with_causes(&error);
+        let what = format!("the leader {} does not answer at {}: {why}", leader.host, leader.url);
+        unavailable(what, "the job may have been run: `soloist jobs` shows whether it was")
+    })?;
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY);
+    Ok((code, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+fn refused(error: impl Into<String>, help: &str) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, error, help)
+}
+
+fn unavailable(error: impl Into<String>, help: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error, help)
+}
+
+fn changed(name: &str) -> ApiError {
+    refused(
+        format!("{name} does not run here now: its leader is just changing, or it has not started"),
+        "ask again; `soloist status` shows who leads, and what its last error was",
+    )
+}

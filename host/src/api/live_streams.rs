@@ -1,0 +1,142 @@
+//! Answers that go on as long as somebody listens.
+//!
+//! Invariants:
+//! - So many listeners at most: whoever is one too many is told to come again.
+//! - A listener that takes nothing for a while loses its answer, and holds up nobody else.
+//! - When the server stops, every such answer ends at once.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures::stream;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::api_error::ApiError;
+use crate::action::TaskScope;
+
+/// So many listen at a time.
+const LISTENERS: usize = 64;
+/// So many pieces may wait for a listener to take them.
+const WAITING: usize = 16;
+/// How long a listener may take nothing.
+const SLOW: Duration = Duration::from_secs(10);
+/// When a listener for whom there is no room may ask again, in seconds.
+const AGAIN: HeaderValue = HeaderValue::from_static("5");
+
+/// Where such answers begin. Clones share the room.
+#[derive(Clone)]
+pub(super) struct LiveStreams {
+    places: Arc<Semaphore>,
+    tasks: TaskScope,
+    closing: CancellationToken,
+}
+
+/// Where the pieces of an answer go.
+pub(super) struct StreamWriter(mpsc::Sender<Bytes>);
+
+/// The listener has gone, or takes nothing.
+pub(super) struct ListenerGone;
+
+impl LiveStreams {
+    /// Answers are written by `tasks`, and end when the server is `closing`.
+    pub(super) fn new(tasks: TaskScope, closing: CancellationToken) -> Self {
+        Self { places: Arc::new(Semaphore::new(LISTENERS)), tasks, closing }
+    }
+
+    /// An answer of type `form` that `tell` writes, until it returns or the listener goes.
+    pub(super) fn answer<F>(
+        &self,
+        form: &'static str,
+        tell: impl FnOnce(StreamWriter) -> F,
+    ) -> Result<Response, ApiError>
+    where
+        F: Future<Output = Result<(), ListenerGone>> + Send + 'static,
+    {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let error = format!("{LISTENERS} listen to this host already");
+            let help = "close one of them, or ask another host";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error, help).retry_after(AGAIN)
+        })?;
+        let (to, pieces) = mpsc::channel(WAITING);
+        let (gone, telling) = (to.clone(), tell(StreamWriter(to)));
+        let closing = self.closing.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                _ = telling => {}
+                () = gone.closed() => {}
+                () = closing.cancelled() => {}
+            }
+            drop(place);
+        });
+        let pieces = stream::unfold(pieces, |mut pieces| async move {
+            let piece = pieces.recv().await?;
+            Some((Ok::<_, Infallible>(piece), pieces))
+        });
+        let headers = [(header::CONTENT_TYPE, form), (header::CACHE_CONTROL, "no-store")];
+        Ok((headers, Body::from_stream(pieces)).into_response())
+    }
+}
+
+impl StreamWriter {
+    /// Hands a piece out, and waits while there is no room for it.
+    pub(super) async fn send(&self, piece: impl Into<Bytes>) -> Result<(), ListenerGone> {
+        match timeout(SLOW, self.0.send(piece.into())).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(ListenerGone),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    fn live() -> LiveStreams {
+        LiveStreams::new(TaskScope::new(), CancellationToken::new())
+    }
+
+    fn endless(live: &LiveStreams) -> Result<Response, ApiError> {
+        live.answer("text/plain", |to| async move {
+            loop {
+                to.send("more").await?;
+            }
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_room_for_so_many_and_who_takes_nothing_makes_room() {
+        let live = live();
+        let answers: Vec<_> = (0..LISTENERS).map(|_| endless(&live)).collect();
+        assert!(answers.iter().all(Result::is_ok));
+        let code = |answer: Result<Response, ApiError>| answer.into_response().status();
+        assert_eq!(code(endless(&live)), StatusCode::SERVICE_UNAVAILABLE);
+        live.tasks.join().await;
+        assert_eq!(code(endless(&live)), StatusCode::OK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_dropped_or_cut_off_makes_room() {
+        let live = live();
+        let never = |to| async move {
+            let _to: StreamWriter = to;
+            std::future::pending().await
+        };
+        drop(live.answer("text/plain", never));
+        live.tasks.join().await;
+        let answer = live.answer("text/plain", never).ok().unwrap();
+        live.closing.cancel();
+        assert_eq!(to_bytes(answer.into_body(), 9).await.unwrap(), "");
+        live.tasks.join().await;
+        assert_eq!(live.places.available_permits(), LISTENERS);
+    }
+}

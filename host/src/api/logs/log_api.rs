@@ -1,0 +1,202 @@
+//! What the answers are made of.
+
+use std::sync::Arc;
+
+use axum::{body::Bytes, http::StatusCode};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use crate::{
+    action::Programme,
+    api::api_error::ApiError,
+    cluster::{PeerClient, PeerError},
+};
+use soloist_guests::capability::{LINES_MAX, LogBuffer, LogBuffers, LogLine};
+use soloist_heart::Group;
+use soloist_stores::Roster;
+use soloist_text::{rfc3339, with_causes};
+
+/// What the answers are made of.
+pub struct LogApi {
+    /// This host.
+    pub host: Arc<str>,
+    /// The actions of this host.
+    pub programme: watch::Receiver<Arc<Programme>>,
+    /// The way to other hosts.
+    pub peers: PeerClient,
+    /// Who is there, and who leads.
+    pub roster: watch::Receiver<Option<Roster>>,
+    /// What was printed here.
+    pub lines: LogBuffers,
+}
+
+/// Which lines, and how.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LogQuery {
+    pub(super) lines: Option<usize>,
+    pub(super) follow: bool,
+    pub(super) format: LogOutput,
+    /// Those of this host, whoever leads.
+    pub(super) host: Option<String>,
+    /// Those of this term and later ones.
+    pub(super) token: Option<i64>,
+    /// Those after this one.
+    pub(super) after: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LogOutput {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Whose lines they are.
+pub(super) enum LogHost {
+    /// This host's.
+    Own,
+    /// Those of the host of this name, at this URL.
+    Of(String, String),
+}
+
+impl LogApi {
+    /// The action of this name, and its group.
+    pub(super) fn action(&self, name: &str) -> Result<(Arc<str>, Option<Group>), ApiError> {
+        let programme = self.programme.borrow();
+        if let Some(action) = programme.actions.iter().find(|action| **action.name() == *name) {
+            // What every host does is shown of the one that is asked.
+            let group = action.kinds().need_term().then(|| action.group().clone());
+            return Ok((Arc::clone(action.name()), group));
+        }
+        // What was refused may have printed before.
+        if programme.refusal(name).is_some() {
+            return Ok((name.into(), None));
+        }
+        let names: Vec<_> = programme.actions.iter().map(|action| &**action.name()).collect();
+        let help = match &names[..] {
+            [] => "this host has no actions: put a component into its plugins folder".to_owned(),
+            names => format!("the actions are {}", names.join(", ")),
+        };
+        Err(ApiError::new(StatusCode::NOT_FOUND, format!("there is no action `{name}`"), help))
+    }
+
+    /// Whose lines are wanted: of the host that is named, or leads; of this one, if nobody does.
+    pub(super) fn host_for(
+        &self,
+        group: &Option<Group>,
+        wanted: &LogQuery,
+    ) -> Result<LogHost, ApiError> {
+        let roster = self.roster.borrow();
+        match (&wanted.host, group) {
+            (Some(host), _) if **host == *self.host => Ok(LogHost::Own),
+            (Some(host), _) => {
+                let member = roster.as_ref().and_then(|roster| roster.member(host));
+                let member = member.ok_or_else(|| no_host(host, roster.as_ref()))?;
+                Ok(LogHost::Of(member.name.clone(), member.url.clone()))
+            }
+            (None, Some(group)) => {
+                Ok(self.leader(roster.as_ref(), group).map_or(LogHost::Own, |(_, whose)| whose))
+            }
+            (None, None) => Ok(LogHost::Own),
+        }
+    }
+
+    /// The token of whoever leads, and who that is.
+    pub(super) fn leader(&self, roster: Option<&Roster>, group: &Group) -> Option<(i64, LogHost)> {
+        let leader = roster?.leader(group)?;
+        let (host, url) = (leader.candidate.host.clone(), leader.candidate.url.clone());
+        let whose = if *host == *self.host { LogHost::Own } else { LogHost::Of(host, url) };
+        Some((leader.key.token.0, whose))
+    }
+
+    pub(super) fn buffer(&self, action: &Arc<str>) -> LogBuffer {
+        self.lines.of(action)
+    }
+
+    pub(super) async fn ask(
+        &self,
+        host: &str,
+        url: &str,
+        action: &str,
+        wanted: &LogQuery,
+    ) -> Result<Vec<Arc<LogLine>>, ApiError> {
+        let asked = async {
+            let mut reading = self.peers.read_lines(url, &wanted.path(action), &self.host).await?;
+            let mut lines = Vec::new();
+            while let Some(line) = reading.next().await? {
+                lines.extend(serde_json::from_str(&line).map(Arc::new));
+            }
+            Ok::<_, PeerError>(lines)
+        };
+        asked.await.map_err(|error| {
+            let why = with_causes(&error);
+            let what = format!("{host} does not answer at {url}: {why}");
+            let help = "ask again when it does, or see what another host printed: ?host=HOST";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, what, help)
+        })
+    }
+}
+
+fn no_host(host: &str, roster: Option<&Roster>) -> ApiError {
+    let members = roster.into_iter().flat_map(|roster| &roster.members);
+    let names: Vec<_> = members.map(|(_, member)| &*member.name).collect();
+    let kept = format!("lines are kept by the hosts that are there: {}", names.join(", "));
+    let known = roster.and_then(|roster| roster.notes.known.get(host));
+    let Some(known) = known else {
+        return ApiError::new(StatusCode::NOT_FOUND, format!("there is no host `{host}`"), kept);
+    };
+    let seen = rfc3339(known.last_seen);
+    let error = format!("{host} is not there; it was seen last at {seen}");
+    let help = format!(
+        "{kept}. What {host} printed before is in the log of its process, on its own machine"
+    );
+    ApiError::new(StatusCode::CONFLICT, error, help)
+}
+
+impl LogQuery {
+    pub(super) fn pick(&self, shelf: &LogBuffer) -> Vec<Arc<LogLine>> {
+        let most = self.lines.unwrap_or(LINES).min(LINES_MAX);
+        shelf.latest(most, |line| {
+            let in_time = self.token.is_none_or(|from| line.token >= Some(from));
+            in_time && self.after.is_none_or(|after| line.id > after)
+        })
+    }
+
+    /// How another host is asked for the same of its own.
+    pub(super) fn path(&self, action: &str) -> String {
+        let name =
+            percent_encoding::utf8_percent_encode(action, percent_encoding::NON_ALPHANUMERIC);
+        let lines = self.lines.unwrap_or(LINES);
+        let mut path = format!("/v1/logs/{name}?format=json&lines={lines}&follow={}", self.follow);
+        self.token.iter().for_each(|token| path += &format!("&token={token}"));
+        self.after.iter().for_each(|after| path += &format!("&after={after}"));
+        path
+    }
+}
+
+impl LogOutput {
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Json => "application/x-ndjson",
+        }
+    }
+
+    pub(super) fn write(self, line: &LogLine) -> Bytes {
+        let text = match self {
+            Self::Text => line.to_string(),
+            Self::Json => serde_json::to_string(line).unwrap_or_default(),
+        };
+        Bytes::from(text + "\n")
+    }
+
+    /// What shows that a stream is alive.
+    pub(super) fn heartbeat(self) -> Option<Bytes> {
+        (self == Self::Json).then(|| Bytes::from_static(b"\n"))
+    }
+}
+
+/// How many lines are shown, if nothing else is said.
+const LINES: usize = 100;

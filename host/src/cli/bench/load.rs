@@ -1,0 +1,160 @@
+//! Many requests, over one connection of HTTP/2 to each host.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use indicatif::ProgressBar;
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+
+use crate::cli::api_client::ApiClient as Host;
+use soloist_text::with_causes;
+use soloist_tls::{HttpProtocol, MaybeTlsConnector};
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(super) struct BenchRequest {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) payload: Bytes,
+    pub(super) headers: HeaderMap,
+}
+
+/// What came of many requests.
+#[derive(Debug, Default)]
+pub(super) struct BenchFigures {
+    /// How long all of them took, together.
+    pub(super) took: Duration,
+    /// How long each took that went well, the shortest first.
+    pub(super) latencies: Vec<Duration>,
+    /// How often each host worked.
+    pub(super) hosts: BTreeMap<String, usize>,
+    /// What went wrong, and how often.
+    pub(super) failures: BTreeMap<String, usize>,
+}
+
+/// One answer.
+struct BenchSample {
+    latency: Duration,
+    outcome: Result<Option<String>, String>,
+}
+
+impl BenchFigures {
+    /// How many a second went well.
+    pub(super) fn rate(&self) -> f64 {
+        self.latencies.len() as f64 / self.took.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// The latency that so many of a thousand do not exceed.
+    pub(super) fn permille(&self, permille: usize) -> Duration {
+        let last = self.latencies.len().saturating_sub(1);
+        self.latencies.get(last * permille / 1000).copied().unwrap_or_default()
+    }
+
+    fn take(&mut self, told: BenchSample) {
+        match told.outcome {
+            Ok(host) => {
+                self.latencies.push(told.latency);
+                if let Some(host) = host {
+                    *self.hosts.entry(host).or_default() += 1;
+                }
+            }
+            Err(error) => *self.failures.entry(error).or_default() += 1,
+        }
+    }
+}
+
+/// Does `errands` in turns, so many in all, some of them at once. Each is done when its
+/// questions have their answers, one after the other.
+pub(super) async fn ask(
+    host: &Host,
+    errands: &[Vec<BenchRequest>],
+    count: usize,
+    at_once: usize,
+    bar: &ProgressBar,
+) -> BenchFigures {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .timer(TokioTimer::new())
+        .http2_initial_connection_window_size(8 << 20)
+        .build(host.peers().connector(connector, HttpProtocol::Http2));
+    // The connections are no part of what is measured.
+    for errand in errands {
+        drop(once(&client, errand).await);
+    }
+    let (errands, next): (Arc<[_]>, _) = (errands.into(), Arc::new(AtomicUsize::new(0)));
+    let (tell, mut told) = mpsc::channel(1024);
+    let mut askers = JoinSet::new();
+    let began = Instant::now();
+    for _ in 0..at_once.min(count) {
+        let (client, errands) = (client.clone(), Arc::clone(&errands));
+        let (next, tell) = (Arc::clone(&next), tell.clone());
+        askers.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let errand: &Vec<BenchRequest> = &errands[number % errands.len()];
+                if number >= count || tell.send(once(&client, errand).await).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    drop(tell);
+    let mut figures = BenchFigures::default();
+    while let Some(told) = told.recv().await {
+        figures.take(told);
+        bar.inc(1);
+    }
+    figures.took = began.elapsed();
+    askers.join_all().await;
+    figures.latencies.sort_unstable();
+    figures
+}
+
+async fn once(
+    client: &Client<MaybeTlsConnector, Full<Bytes>>,
+    errand: &[BenchRequest],
+) -> BenchSample {
+    let (began, mut outcome) = (Instant::now(), Ok(None));
+    for question in errand {
+        outcome = answer(client, question).await;
+        if outcome.is_err() {
+            break;
+        }
+    }
+    BenchSample { latency: began.elapsed(), outcome }
+}
+
+/// The host that worked, if the answer says that.
+async fn answer(
+    client: &Client<MaybeTlsConnector, Full<Bytes>>,
+    question: &BenchRequest,
+) -> Result<Option<String>, String> {
+    let mut request = Request::new(Full::new(question.payload.clone()));
+    *request.method_mut() = question.method.clone();
+    *request.uri_mut() = question.uri.clone();
+    *request.headers_mut() = question.headers.clone();
+    let answer = client.request(request).await.map_err(|error| with_causes(&error))?;
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(|error| with_causes(&error))?;
+    if !head.status.is_success() {
+        let text = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
+        return Err(format!("{}: {text}", head.status.as_u16()));
+    }
+    let host = head.headers.get("soloist-host").and_then(|host| host.to_str().ok());
+    Ok(host.map(ToOwned::to_owned))
+}

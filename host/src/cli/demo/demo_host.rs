@@ -1,0 +1,97 @@
+//! A host of the demo as a child process.
+
+use std::{io, process::Stdio, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{self, ChildStdin, Command},
+    task::JoinSet,
+};
+
+use super::{demo_host_config::DemoHostConfig, demo_output::DemoOutput};
+use crate::cli::{ExitError, terminal::COLOR_VARIABLE};
+
+/// Settings of the environment that are meant for one host alone, or for another store.
+const OTHERS: [&str; 4] =
+    ["SOLOIST_ADVERTISE", "SOLOIST_STORE_CA", "SOLOIST_STORE_CERT", "SOLOIST_STORE_KEY"];
+
+/// A running host. What it prints is shown until its end.
+pub(super) struct DemoHost {
+    process: process::Child,
+    /// The pipe to its stdin: it stops when this closes. Kept out of `process`,
+    /// whose `wait` would close it.
+    stdin: Option<ChildStdin>,
+    lines: JoinSet<()>,
+}
+
+impl DemoHost {
+    /// Starts the host that `part` describes.
+    pub(super) fn start(part: &DemoHostConfig, show: DemoOutput) -> Result<Self, ExitError> {
+        let failed =
+            |error| ExitError::internal(format!("cannot start host {}", part.name), &error);
+        let mut process = command(part, show).and_then(|mut it| it.spawn()).map_err(failed)?;
+        let mut lines = JoinSet::new();
+        if let Some(stdout) = process.stdout.take() {
+            lines.spawn(pass_on(stdout, part.clone(), show));
+        }
+        if let Some(stderr) = process.stderr.take() {
+            lines.spawn(pass_on(stderr, part.clone(), show));
+        }
+        Ok(Self { stdin: process.stdin.take(), process, lines })
+    }
+
+    /// Its process, to be killed by hand.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id().unwrap_or_default()
+    }
+
+    /// Waits for its end and says what that was like. May be dropped and called again.
+    pub(super) async fn wait(&mut self) -> String {
+        let end = self.process.wait().await;
+        while self.lines.join_next().await.is_some() {}
+        end.map_or_else(|error| error.to_string(), |status| status.to_string())
+    }
+
+    /// Ends it as a power failure would.
+    pub(super) async fn kill(&mut self) {
+        let _ = self.process.start_kill();
+        self.wait().await;
+    }
+
+    /// Lets it stop by itself; kills it after `patience`.
+    pub(super) async fn stop(&mut self, patience: Duration) {
+        drop(self.stdin.take());
+        if tokio::time::timeout(patience, self.wait()).await.is_err() {
+            self.kill().await;
+        }
+    }
+}
+
+/// The command line of the host that `part` describes.
+fn command(part: &DemoHostConfig, show: DemoOutput) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["run", "--no-supervisor", "--exit-with-parent", "--name", part.name]);
+    command.args(["--store", &part.store]);
+    command.arg("--listen").arg(format!("127.0.0.1:{}", part.port));
+    command.arg("--config").arg(&part.settings).arg("--plugins").arg(&part.plugins);
+    for variable in OTHERS {
+        command.env_remove(variable);
+    }
+    if show.is_coloured() {
+        command.env(COLOR_VARIABLE, "always");
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A group of its own: Ctrl-C in the terminal is for the demo, which stops its hosts.
+    command.process_group(0).kill_on_drop(true);
+    Ok(command)
+}
+
+/// Shows every line of `stream` as one of the host's.
+async fn pass_on(stream: impl AsyncRead + Unpin, part: DemoHostConfig, show: DemoOutput) {
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    while stream.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
+        show.line(&part, String::from_utf8_lossy(&line).trim_end());
+        line.clear();
+    }
+}

@@ -1,0 +1,122 @@
+//! What people see of a demo.
+
+use std::time::Duration;
+
+use owo_colors::Style;
+
+use super::{demo_host_config::DemoHostConfig, demo_settings::DemoSettings};
+use crate::cli::terminal::{Paint, say};
+
+/// The demo's page: all hosts write on it, line by line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DemoOutput {
+    paint: Paint,
+}
+
+impl DemoOutput {
+    /// An empty page on stdout.
+    pub(super) fn new() -> Self {
+        Self { paint: Paint::stdout() }
+    }
+
+    /// Whether hosts shall colour what they print.
+    pub(super) fn is_coloured(self) -> bool {
+        self.paint.is_on()
+    }
+
+    /// A line that a host printed.
+    pub(super) fn line(self, part: &DemoHostConfig, line: &str) {
+        let mark = self.paint.paint(format!("{} │", part.name), Style::new().color(part.color));
+        say(&format!("{mark} {line}\n"));
+    }
+
+    /// Something that the demo itself says.
+    pub(super) fn note(self, text: &str) {
+        let mark = self.paint.paint("demo ▸", Style::new().bold());
+        say(&format!("{mark} {text}\n"));
+    }
+
+    /// What there is to see and to try.
+    pub(super) fn banner(
+        self,
+        parts: &[DemoHostConfig],
+        programme: &DemoSettings,
+        kill_every: Option<Duration>,
+    ) {
+        say(&banner(self.paint, parts, programme, kill_every));
+    }
+}
+
+/// What is to be seen of the plugins that come with soloist, below the address of the actions.
+const SIGHTS: [(&str, &str, &str); 4] = [
+    ("i-am-server", "/", "the leader says who it is"),
+    ("uptime", "/uptime", "it checks the three hosts"),
+    ("webhook-relay", "/webhook-relay", "it hands webhooks on"),
+    ("leader-dns", "/leader-dns", "it tells a registry who leads"),
+];
+
+fn banner(
+    paint: Paint,
+    parts: &[DemoHostConfig],
+    programme: &DemoSettings,
+    kill_every: Option<Duration>,
+) -> String {
+    let mut text = format!(
+        "\n{}\n\n",
+        paint.paint("Many hosts stand by, exactly one performs.", Style::new().bold())
+    );
+    let mut line = |verb: &str, what: &str, says: &str| {
+        text += &format!("  {verb:<6} {what:<40} {says}\n");
+    };
+    let urls: Vec<_> = parts.iter().map(|part| (part.name, part.url())).collect();
+    let Some(((_, first), others)) = urls.split_first() else { return text };
+    let others: Vec<_> = others.iter().map(|(name, url)| format!("{name}: {url}/")).collect();
+    line("open", &format!("{first}/"), &format!("the dashboard of host a ({})", others.join(", ")));
+    let ports = programme.ports();
+    for (_, path, says) in SIGHTS.iter().filter(|(plugin, ..)| programme.has(plugin)) {
+        line("", &format!("http://127.0.0.1:{}{path}", ports.actions), says);
+    }
+    line("", &format!("{}/", programme.neighbour()), "a neighbour: what it was told and sent");
+    if programme.has("factor") {
+        line("try", &format!("soloist call factor 600851475143 --url {first}"), "");
+    }
+    if programme.has("fan-out") {
+        line("", &format!("soloist jobs history fan-out --url {first}"), "");
+    }
+    match kill_every {
+        Some(every) => {
+            let every = humantime::format_duration(every);
+            line("see", &format!("the leader is killed every {every}"), "another host takes over");
+        }
+        None => line("", "kill -9 the leader's process", "another host takes over"),
+    }
+    line("end", "Ctrl-C", "");
+    text + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::demo_ports::DemoPorts;
+    use super::*;
+
+    #[test]
+    fn the_dashboard_comes_first_and_what_is_not_there_not_at_all() {
+        let ports = DemoPorts { hosts: [4001, 4002, 4003], actions: 3000, neighbour: 3001 };
+        let part = |(name, port)| DemoHostConfig {
+            name,
+            port,
+            color: owo_colors::AnsiColors::Cyan,
+            settings: "soloist.toml".into(),
+            store: String::new(),
+            plugins: "plugins".into(),
+        };
+        let parts: Vec<_> = [("a", 4001), ("b", 4002)].map(part).into();
+        let programme = DemoSettings::new(["uptime".to_owned()], ports);
+        let text = banner(Paint::OFF, &parts, &programme, None);
+        let lines: Vec<_> = text.lines().filter(|line| line.contains("http")).collect();
+        assert!(lines[0].starts_with("  open   http://127.0.0.1:4001/ "), "{text}");
+        assert!(lines[0].contains("b: http://127.0.0.1:4002/"), "{text}");
+        assert!(lines[1].contains("http://127.0.0.1:3000/uptime"), "{text}");
+        assert_eq!(lines.len(), 3, "{text}");
+    }
+}

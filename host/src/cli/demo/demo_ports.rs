@@ -1,0 +1,84 @@
+//! The ports of a demo: the well-known ones, or others where those are taken.
+
+use std::{
+    io,
+    net::{Ipv4Addr, TcpListener},
+};
+
+use crate::cli::ExitError;
+
+/// Where everything answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DemoPorts {
+    /// The control APIs.
+    pub(super) hosts: [u16; 3],
+    /// The leader's actions.
+    pub(super) actions: u16,
+    /// The neighbour of the cluster.
+    pub(super) neighbour: u16,
+}
+
+/// Those that people know, if they are free.
+const KNOWN: DemoPorts = DemoPorts { hosts: [4001, 4002, 4003], actions: 3000, neighbour: 3001 };
+
+impl DemoPorts {
+    /// Ports that are free now, and what is to be said of those that were not.
+    pub(super) fn find() -> Result<(Self, Vec<String>), ExitError> {
+        // Held until all are found, so that none is found twice.
+        let mut held = Vec::new();
+        let mut taken = Vec::new();
+        let mut find = |wanted: u16| -> io::Result<u16> {
+            let listener = match bind(wanted) {
+                Ok(listener) => listener,
+                Err(_) => {
+                    taken.push(wanted);
+                    bind(0)?
+                }
+            };
+            let port = listener.local_addr()?.port();
+            held.push(listener);
+            Ok(port)
+        };
+        let mut all = || -> io::Result<Self> {
+            let [a, b, c] = KNOWN.hosts;
+            Ok(Self {
+                hosts: [find(a)?, find(b)?, find(c)?],
+                actions: find(KNOWN.actions)?,
+                neighbour: find(KNOWN.neighbour)?,
+            })
+        };
+        let ports = all().map_err(|error| {
+            ExitError::unavailable("the demo needs five ports on 127.0.0.1").caused_by(&error)
+        })?;
+        let told = |port: u16| format!("port {port} is taken (`ss -ltnp` shows by whom)");
+        Ok((ports, taken.into_iter().map(told).collect()))
+    }
+
+    /// Whether the actions are where they would be anyway.
+    pub(super) fn are_actions_at_home(self) -> bool {
+        self.actions == KNOWN.actions
+    }
+}
+
+fn bind(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_told_and_replaced() {
+        // Somebody may have it already, which does as well.
+        let _held = bind(KNOWN.hosts[1]);
+        let (ports, taken) = DemoPorts::find().unwrap();
+        assert_ne!(ports.hosts[1], KNOWN.hosts[1]);
+        assert!(taken.iter().any(|told| told.contains("4002")), "{taken:?}");
+        let all: BTreeSet<_> =
+            ports.hosts.into_iter().chain([ports.actions, ports.neighbour]).collect();
+        assert_eq!(all.len(), 5, "{ports:?}");
+    }
+}

@@ -1,0 +1,117 @@
+//! The host that runs what was built, as a process of its own.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    process::{self, Child, Command},
+    time::timeout,
+};
+
+use crate::cli::{ExitError, temporary_folder};
+
+/// How long it may take to stop before it is killed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs the newest copy of what was built.
+pub(super) struct DevRunner {
+    folder: TempDir,
+    settings: Option<PathBuf>,
+    flags: Vec<OsString>,
+    /// What is run, as soon as something was built.
+    copy: Option<PathBuf>,
+    host: Option<DevHost>,
+}
+
+struct DevHost {
+    child: Child,
+    /// It stops when this closes.
+    stdin: process::ChildStdin,
+}
+
+impl DevRunner {
+    /// A place for the copies. The plugin has the settings in this file, if it is there when it
+    /// is started.
+    pub(super) fn set_up(
+        settings: Option<PathBuf>,
+        flags: Vec<OsString>,
+    ) -> Result<Self, ExitError> {
+        let folder = temporary_folder::folder("soloist-dev-").map_err(|error| failed(&error))?;
+        Ok(Self { folder, settings, flags, copy: None, host: None })
+    }
+
+    /// Whether something that was built runs.
+    pub(super) fn runs(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// Has `file` run from now on.
+    pub(super) fn show(&mut self, file: &Path) -> Result<(), ExitError> {
+        let name = file.file_name().unwrap_or("plugin.wasm".as_ref());
+        let copy = self.folder.path().join(name);
+        let partial = copy.with_extension("partial");
+        fs::copy(file, &partial)
+            .and_then(|_| fs::rename(&partial, &copy))
+            .map_err(|error| failed(&error))?;
+        self.copy = Some(copy);
+        if self.host.is_none() {
+            self.start()?;
+        }
+        Ok(())
+    }
+
+    /// Has it begin anew, with the settings as they are now.
+    pub(super) async fn restart(&mut self) -> Result<(), ExitError> {
+        self.stop().await;
+        self.start()
+    }
+
+    /// Says how the host has ended, when it has by itself.
+    pub(super) async fn ended(&mut self) -> String {
+        let Some(host) = &mut self.host else { return std::future::pending().await };
+        let end = host.child.wait().await;
+        self.host = None;
+        end.map_or_else(|error| error.to_string(), |status| status.to_string())
+    }
+
+    /// Stops it and leaves nothing behind.
+    pub(super) async fn end(mut self) -> Result<(), ExitError> {
+        self.stop().await;
+        temporary_folder::remove(self.folder)
+    }
+
+    fn start(&mut self) -> Result<(), ExitError> {
+        let Some(copy) = &self.copy else { return Ok(()) };
+        let failed = |error| ExitError::internal("cannot start the plugin's host", &error);
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        command.args(["plugin", "run", "--watch", "--exit-with-parent", "--functions"]);
+        command.arg(self.folder.path().join("functions"));
+        command.arg("--store").arg(self.folder.path().join("state.db")).arg(copy);
+        if let Some(settings) = self.settings.as_ref().filter(|file| file.is_file()) {
+            command.arg("--settings").arg(settings);
+        }
+        // A group of its own: Ctrl-C in the terminal is for the builder, which stops it.
+        command.args(&self.flags).stdin(Stdio::piped()).process_group(0).kill_on_drop(true);
+        let mut child = command.spawn().map_err(failed)?;
+        self.host = child.stdin.take().map(|leash| DevHost { child, stdin: leash });
+        Ok(())
+    }
+
+    async fn stop(&mut self) {
+        let Some(DevHost { mut child, stdin: leash }) = self.host.take() else { return };
+        drop(leash);
+        if timeout(PATIENCE, child.wait()).await.is_err() {
+            let _ = child.kill().await;
+        }
+    }
+}
+
+fn failed(error: &std::io::Error) -> ExitError {
+    temporary_folder::failed("for what is built", error)
+}

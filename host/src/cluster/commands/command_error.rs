@@ -1,0 +1,135 @@
+//! Why a command was not carried out.
+
+use std::{collections::BTreeSet, fmt};
+
+use soloist_stores::StoreError;
+use soloist_text::{rfc3339, with_causes};
+
+/// Why a command was not carried out, and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandError {
+    /// What kind of obstacle it is.
+    pub kind: CommandErrorKind,
+    /// What is wrong.
+    pub error: String,
+    /// What to do next.
+    pub help: String,
+}
+
+/// What keeps a command from being carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandErrorKind {
+    /// What it names is not there.
+    NotFound,
+    /// It cannot be done as things stand.
+    Refused,
+    /// What it needs does not answer.
+    Unavailable,
+    /// It was begun and is not done yet.
+    Timeout,
+}
+
+impl CommandErrorKind {
+    /// As the control API puts it (RFC 9110, section 15).
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::NotFound => 404,
+            Self::Refused => 409,
+            Self::Unavailable => 503,
+            Self::Timeout => 504,
+        }
+    }
+
+    /// What another host's answer of this code says.
+    pub(in crate::cluster) const fn of_code(code: u16) -> Self {
+        match code {
+            404 => Self::NotFound,
+            503 => Self::Unavailable,
+            504 => Self::Timeout,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl CommandError {
+    fn new(kind: CommandErrorKind, error: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { kind, error: error.into(), help: help.into() }
+    }
+
+    pub(super) fn refused(error: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(CommandErrorKind::Refused, error, help)
+    }
+
+    /// It was begun, and goes on; `undo` takes it back.
+    pub(super) fn timeout(error: impl Into<String>, undo: &str) -> Self {
+        let help = format!(
+            "`soloist status` shows how far it has come; ask again if it does not go on, or take \
+             it back: {undo}"
+        );
+        Self::new(CommandErrorKind::Timeout, error, help)
+    }
+
+    /// Nobody knows whether it was done; `undo` takes it back.
+    pub(super) fn in_doubt(error: impl Into<String>, undo: &str) -> Self {
+        let help = format!(
+            "it may have been done all the same: `soloist status` shows whether, when the store \
+             answers; then ask again, or take it back: {undo}"
+        );
+        Self::unavailable(error, help)
+    }
+
+    pub(super) fn unavailable(error: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(CommandErrorKind::Unavailable, error, help)
+    }
+
+    /// Nobody here knows how the cluster is; it was known until `seen`, if it ever was.
+    pub(super) fn unknown_cluster(seen: Option<u64>) -> Self {
+        let error = match seen {
+            Some(seen) => format!("this host has not heard of the store since {}", rfc3339(seen)),
+            None => "this host has not seen the store yet".to_owned(),
+        };
+        let help = "nothing has changed; ask again when it has, or ask another host; /readyz says \
+                    what is in its way";
+        Self::unavailable(error, help)
+    }
+
+    /// The store has not done it, or has not said so; `undo` takes it back.
+    pub(super) fn store(error: &StoreError, undo: &str) -> Self {
+        if error.is_transient() {
+            return Self::in_doubt(with_causes(error), undo);
+        }
+        Self::unavailable(with_causes(error), "mend that, and ask again; nothing has changed")
+    }
+
+    pub(super) fn no_group(name: &str, known: &BTreeSet<&str>) -> Self {
+        Self::new(
+            CommandErrorKind::NotFound,
+            format!("there is no group `{name}`"),
+            format!("the groups are {}", listed(known)),
+        )
+    }
+
+    pub(super) fn no_host(name: &str, known: &BTreeSet<&str>) -> Self {
+        Self::new(
+            CommandErrorKind::NotFound,
+            format!("there is no host `{name}`"),
+            format!("the hosts are {}", listed(known)),
+        )
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.error)
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+fn listed(names: &BTreeSet<&str>) -> String {
+    if names.is_empty() {
+        return "none yet".to_owned();
+    }
+    names.iter().copied().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,122 @@
+//! What hosts ask each other.
+
+use std::time::Duration;
+
+use ::http::{Method, Request, Response, Uri, header};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{ANSWER_MAX, PeerClient, PeerError, is_unauthorized};
+use crate::cluster::commands::{CommandAnswer, CommandError, CommandErrorKind, ResignOrder};
+use soloist_heart::clock::ClockReport;
+
+/// Names the host that passes a request on; whoever gets one does not pass it on again.
+pub const PASSED_ON: &str = "soloist-passed-on";
+
+/// How long another host may take to say how it is.
+const QUESTION: Duration = Duration::from_secs(1);
+/// The most that one may say of its clock, in bytes.
+const CLOCK_MAX: usize = 1 << 10;
+
+/// A host's part in a group.
+#[derive(Deserialize)]
+pub(in crate::cluster) struct GroupStatus {
+    /// What keeps it from standing for election.
+    pub(in crate::cluster) obstacle: Option<String>,
+    /// Who stands by, as it sees it.
+    pub(in crate::cluster) standbys: Vec<String>,
+}
+
+impl PeerClient {
+    /// Has the host at `url` hand over.
+    pub(in crate::cluster) async fn resign(
+        &self,
+        url: &str,
+        host: &str,
+        order: &ResignOrder,
+        within: Duration,
+    ) -> Result<Result<CommandAnswer, CommandError>, PeerError> {
+        let body = serde_json::to_vec(order).map_err(PeerError::Malformed)?;
+        let mut request = request(Method::POST, url, "/v1/resign", body.into())?;
+        put_header(&mut request, PASSED_ON, host);
+        put_header(&mut request, header::CONTENT_TYPE.as_str(), "application/json");
+        let answer = self.send_as_host(request, Some(within)).await?;
+        if answer.status().is_success() {
+            return serde_json::from_slice(answer.body()).map(Ok).map_err(PeerError::Malformed);
+        }
+        let kind = CommandErrorKind::of_code(answer.status().as_u16());
+        let reason: Value = serde_json::from_slice(answer.body()).map_err(PeerError::Malformed)?;
+        let text = |key: &str| reason[key].as_str().unwrap_or_default().to_owned();
+        Ok(Err(CommandError { kind, error: text("error"), help: text("help") }))
+    }
+
+    /// What the host at `url` says of `group`, if it says anything.
+    pub(in crate::cluster) async fn group_status(
+        &self,
+        url: &str,
+        group: &str,
+    ) -> Option<GroupStatus> {
+        let request = request(Method::GET, url, "/v1/status", Bytes::new()).ok()?;
+        let answer = self.ask(request, Some(QUESTION), ANSWER_MAX).await.ok()?;
+        let mut status: Value = serde_json::from_slice(answer.body()).ok()?;
+        serde_json::from_value(status["groups"][group].take()).ok()
+    }
+
+    /// What the clock of the host at `url` shows, if it says so.
+    pub(in crate::cluster) async fn clock(&self, url: &str) -> Option<DateTime<Utc>> {
+        let request = request(Method::GET, url, "/v1/clock", Bytes::new()).ok()?;
+        let answer = self.ask(request, Some(QUESTION), CLOCK_MAX).await.ok()?;
+        let face: ClockReport = serde_json::from_slice(answer.body()).ok()?;
+        Some(face.shows)
+    }
+
+    /// Passes a POST without a body on to the host at `url`, and returns the code and the text
+    /// of its answer; without a limit, whenever that comes.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn forward_post(
+        &self,
+        url: &str,
+        path: &str,
+        host: &str,
+        within: Option<Duration>,
+    ) -> Result<(u16, Bytes), PeerError> {
+        let mut request = request(Method::POST, url, path, Bytes::new())?;
+        put_header(&mut request, PASSED_ON, host);
+        let answer = self.send_as_host(request, within).await?;
+        Ok((answer.status().as_u16(), answer.into_body()))
+    }
+
+    /// Asks another host on behalf of a person, whom that one does not know.
+    async fn send_as_host(
+        &self,
+        request: Request<Bytes>,
+        within: Option<Duration>,
+    ) -> Result<Response<Bytes>, PeerError> {
+        let answer = self.ask(request, within, ANSWER_MAX).await?;
+        if is_unauthorized(answer.status()) { Err(PeerError::Unauthorized) } else { Ok(answer) }
+    }
+}
+
+pub(super) fn request(
+    method: Method,
+    url: &str,
+    path: &str,
+    body: Bytes,
+) -> Result<Request<Bytes>, PeerError> {
+    let uri: Uri = format!("{url}{path}").parse().map_err(|_| PeerError::BadUrl(url.to_owned()))?;
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    Ok(request)
+}
+
+/// What no header can say is left out.
+pub(super) fn put_header(request: &mut Request<Bytes>, name: &'static str, value: &str) {
+    if let Ok(value) = value.parse() {
+        request.headers_mut().insert(name, value);
+    }
+}

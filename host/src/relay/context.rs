@@ -1,0 +1,61 @@
+//! What all requests work with.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::client::RelayClient;
+use crate::action::{ActionDirectory, Programme, TaskScope};
+use soloist_heart::{Group, Token};
+use soloist_stores::Roster;
+
+/// What all requests work with.
+pub(crate) struct RelayContext {
+    /// This host's name.
+    pub(super) host: Arc<str>,
+    pub(super) directory: ActionDirectory,
+    pub(super) programme: watch::Receiver<Arc<Programme>>,
+    pub(super) roster: watch::Receiver<Option<Roster>>,
+    pub(super) client: RelayClient,
+    /// Owns everything that outlives one request.
+    pub(super) tasks: TaskScope,
+    /// Told when the host is about to stop.
+    pub(super) closing: CancellationToken,
+}
+
+impl RelayContext {
+    /// Who leads `group`, as far as this host knows.
+    pub(super) fn leader(&self, roster: Option<&Roster>, group: &Group) -> Option<KnownLeader> {
+        let standing = roster?.leader(group)?;
+        let (name, url) = (standing.candidate.host.clone(), standing.candidate.url.clone());
+        Some(KnownLeader { is_self: *name == *self.host, name, url, token: standing.key.token })
+    }
+
+    /// Resolves when another term than that of `token` is the latest of `group`.
+    pub(super) async fn term_ended(&self, group: &Group, token: Token) {
+        let leads = |roster: &Roster| roster.leader(group).is_some_and(|it| it.key.token == token);
+        let mut roster = self.roster.clone();
+        if roster.wait_for(|roster| !roster.as_ref().is_some_and(leads)).await.is_err() {
+            // Nobody tells any more: the host is stopping.
+            std::future::pending().await
+        }
+    }
+
+    /// Whether another host may lead `group` when this one has stopped.
+    pub(super) fn has_successor(&self, group: &Group) -> bool {
+        let roster = self.roster.borrow();
+        let mut line = roster.iter().flat_map(|roster| roster.line(group));
+        line.any(|standing| *standing.candidate.host != *self.host)
+    }
+}
+
+/// Who leads, as this host knows it.
+#[derive(Clone, Debug)]
+pub(super) struct KnownLeader {
+    pub(super) name: String,
+    pub(super) url: String,
+    pub(super) token: Token,
+    /// Whether it is this host.
+    pub(super) is_self: bool,
+}

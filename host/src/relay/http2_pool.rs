@@ -1,0 +1,168 @@
+//! Connections of HTTP/2 to other hosts, of which each carries one request at a time.
+//!
+//! By these goes what HTTP/1 would lose: trailers, which it sends only where they were announced,
+//! and bodies that flow both ways for long. One request at a time, since what flows on a
+//! connection is bounded for all of its requests together: whoever takes nothing of an answer
+//! would hold up all others.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ::http::{Request, Response, Uri, Version};
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::TokioTimer;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::time::{Instant, sleep};
+use tower_service::Service;
+
+use super::{
+    forward_error::ForwardError,
+    limits::{HEADER_LIST, IDLE, IDLE_EACH, PING, WINDOW},
+};
+use crate::action::{RequestBody, TaskScope};
+use soloist_text::with_causes;
+use soloist_tls::MaybeTlsConnector;
+
+/// The connections that nobody uses, by where they lead, and how more are made.
+#[derive(Clone)]
+pub(super) struct Http2Pool(Arc<Http2PoolInner>);
+
+struct Http2PoolInner {
+    connector: MaybeTlsConnector,
+    tasks: TaskScope,
+    idle: Mutex<HashMap<String, Vec<IdleConnection>>>,
+}
+
+struct IdleConnection {
+    sender: SendRequest<RequestBody>,
+    since: Instant,
+}
+
+/// A connection in use; it ends with this, unless it is given back.
+pub(super) struct Http2Connection {
+    pool: Http2Pool,
+    target: String,
+    sender: SendRequest<RequestBody>,
+}
+
+impl Http2Connection {
+    /// Its request was answered in full.
+    pub(super) fn release(self) {
+        let Self { pool: lines, target: to, sender } = self;
+        if sender.is_closed() {
+            return;
+        }
+        let mut idle = lines.idle();
+        let none = idle.is_empty();
+        let here = idle.entry(to).or_default();
+        if here.len() < IDLE_EACH {
+            here.push(IdleConnection { sender, since: Instant::now() });
+        }
+        drop(idle);
+        if none {
+            let own = lines.clone();
+            lines.0.tasks.spawn(async move { own.prune().await });
+        }
+    }
+}
+
+impl Http2Pool {
+    /// None yet; what they will be belongs to `tasks`.
+    pub(super) fn new(connector: MaybeTlsConnector, tasks: &TaskScope) -> Self {
+        Self(Arc::new(Http2PoolInner { connector, tasks: tasks.clone(), idle: Mutex::default() }))
+    }
+
+    /// Sends `request` by a connection that is open or a new one. One that was closed before
+    /// anything was sent on it is no failure: then another is taken.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, Http2Connection), ForwardError> {
+        *request.version_mut() = Version::HTTP_2;
+        let uri = request.uri().clone();
+        let to = format!("{:?} {:?}", uri.scheme(), uri.authority());
+        loop {
+            let (mut sender, fresh) = match self.take(&to) {
+                Some(sender) => (sender, false),
+                None => (self.connect(uri.clone()).await.map_err(ForwardError::Unreachable)?, true),
+            };
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    return Ok((
+                        response,
+                        Http2Connection { pool: self.clone(), target: to, sender },
+                    ));
+                }
+                Err(mut error) => {
+                    let unsent = error.take_message();
+                    let text = with_causes(&error.into_error());
+                    match unsent {
+                        Some(unsent) if !fresh => request = unsent,
+                        Some(_) => return Err(ForwardError::Unreachable(text)),
+                        None => return Err(ForwardError::Broken(text)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The one that was used last, if there is one.
+    fn take(&self, to: &str) -> Option<SendRequest<RequestBody>> {
+        let mut idle = self.idle();
+        let here = idle.get_mut(to)?;
+        let found = std::iter::from_fn(|| here.pop()).find(IdleConnection::is_usable);
+        if here.is_empty() {
+            idle.remove(to);
+        }
+        Some(found?.sender)
+    }
+
+    async fn connect(&self, uri: Uri) -> Result<SendRequest<RequestBody>, String> {
+        let stream = self.0.connector.clone().call(uri).await;
+        let stream = stream.map_err(|error| with_causes(&*error))?;
+        let mut builder = http2::Builder::new(self.0.tasks.clone());
+        builder
+            .timer(TokioTimer::new())
+            .initial_connection_window_size(WINDOW)
+            .initial_stream_window_size(WINDOW)
+            .max_header_list_size(HEADER_LIST)
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING);
+        let (sender, connection) =
+            builder.handshake(stream).await.map_err(|error| with_causes(&error))?;
+        self.0.tasks.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to another host broke off");
+            }
+        });
+        Ok(sender)
+    }
+
+    /// Ends those that nobody has used for a while, until there is none.
+    async fn prune(self) {
+        loop {
+            sleep(IDLE).await;
+            let mut idle = self.idle();
+            idle.retain(|_, here| {
+                here.retain(IdleConnection::is_usable);
+                !here.is_empty()
+            });
+            if idle.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Not to be held across an await.
+    fn idle(&self) -> MutexGuard<'_, HashMap<String, Vec<IdleConnection>>> {
+        self.0.idle.lock()
+    }
+}
+
+impl IdleConnection {
+    fn is_usable(&self) -> bool {
+        !self.sender.is_closed() && self.since.elapsed() < IDLE
+    }
+}

@@ -1,0 +1,189 @@
+//! One try of an errand: a term of this host, or another host.
+
+use std::sync::Arc;
+
+use ::http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use tokio::time::{Instant, timeout};
+
+use super::{AttemptResult, RelayedRequest};
+use crate::{
+    action::{ActiveAction, LocalOutcome, RequestBody, Unserved, add_forwarded, strip_hop_by_hop},
+    relay::{
+        RelayBody,
+        client::ForwardedResponse,
+        context::KnownLeader,
+        error::RelayError,
+        forward_error::ForwardError,
+        limits::{LAST_SIGN, LAST_WORD, SLACK},
+        relay_headers::RelayHeaders,
+        service::LEADER,
+        tunnel, unserved_header,
+    },
+};
+use soloist_telemetry::measure;
+use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
+
+impl RelayedRequest {
+    /// Has a term of this host answer.
+    pub(super) async fn try_local(&mut self, performer: &ActiveAction) -> AttemptResult {
+        let request = Request::from_parts(self.head.clone(), RequestBody::Replay(self.body.read()));
+        match performer.answer(request).await {
+            LocalOutcome::Answered(response, visit) => {
+                // What did not wait does not count.
+                self.slot = None;
+                AttemptResult::Answered(RelayBody::local(*response, visit).into())
+            }
+            LocalOutcome::NotBegun => AttemptResult::NotBegun,
+            LocalOutcome::Lost => AttemptResult::Lost("its term ended".to_owned()),
+        }
+    }
+
+    /// Has another host answer.
+    pub(super) async fn try_remote(
+        &mut self,
+        leader: &KnownLeader,
+        deadline: Instant,
+    ) -> Result<AttemptResult, RelayError> {
+        if self.headers.via.contains(&leader.name) {
+            return Err(RelayError::Loop(leader.name.clone()));
+        }
+        self.take_slot()?;
+        let mut request = self.request_to(leader, deadline)?;
+        let mut span = self.span(leader, &request);
+        span.write(request.headers_mut());
+        measure::relay_forwarded(self.action.name());
+        let (mut response, line) = match self.send(leader, request).await? {
+            Ok(hopped) => hopped,
+            Err(ForwardError::Unreachable(reason)) => {
+                span.fail(reason.clone());
+                tracing::debug!(leader = leader.name, reason, "the leader cannot be reached");
+                return Ok(AttemptResult::Unreachable);
+            }
+            // It was not the leader who broke off.
+            Err(ForwardError::Broken(_)) if self.body.has_failed() => {
+                return Err(RelayError::BadBody);
+            }
+            Err(ForwardError::Broken(reason)) => {
+                span.fail(reason.clone());
+                return Ok(AttemptResult::Lost(reason));
+            }
+        };
+        span.answered(response.status());
+        if unserved_header::is_unauthorized(response.headers()) {
+            return Err(RelayError::Unauthorized(leader.name.clone()));
+        }
+        match unserved_header::unserved(response.headers()) {
+            Some(Unserved::NotBegun) => return Ok(AttemptResult::NotBegun),
+            Some(Unserved::Lost) => return Ok(AttemptResult::Lost("its term ended".to_owned())),
+            None => {}
+        }
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        match self.upgrade.take().filter(|_| switches) {
+            Some(client) => {
+                tunnel::open(&self.context, client, &mut response, self.slot.take());
+            }
+            // Nobody has asked for another protocol, nor may anything else of its kind come last.
+            None if response.status().is_informational() => {
+                return Err(RelayError::NotFinal(response.status()));
+            }
+            None => {}
+        }
+        strip_hop_by_hop(response.headers_mut(), switches);
+        Ok(AttemptResult::Answered(RelayBody::remote(response, line).into()))
+    }
+
+    /// Sends a request, as long as whom it is sent to leads, and its action may take.
+    async fn send(
+        &self,
+        leader: &KnownLeader,
+        request: Request<RequestBody>,
+    ) -> Result<Result<ForwardedResponse, ForwardError>, RelayError> {
+        let config = self.action.config();
+        let patience = config.relay.hold + config.limits.first_byte + SLACK;
+        let mut sent = std::pin::pin!(timeout(patience, self.context.client.send(request)));
+        let sent = tokio::select! {
+            biased;
+            sent = sent.as_mut() => sent,
+            () = self.context.term_ended(self.action.group(), leader.token) => {
+                let Ok(sent) = timeout(LAST_WORD, sent).await else {
+                    let reason = "it does not lead any more, and did not answer".to_owned();
+                    return Ok(Err(ForwardError::Broken(reason)));
+                };
+                sent
+            }
+        };
+        sent.map_err(|_| RelayError::Timeout)
+    }
+
+    /// Whether the term of a leader whose answer broke off goes on: then it is the answer that is
+    /// broken, and nobody else will give another.
+    pub(super) async fn term_goes_on(&self, leader: &KnownLeader) -> bool {
+        let Ok(uri) = self.address_at(leader).parse() else { return false };
+        let mut request = Request::new(RequestBody::Empty);
+        *request.uri_mut() = uri;
+        let via = vec![self.context.host.to_string()];
+        let to = Some((leader.name.clone(), leader.token));
+        RelayHeaders { via, target_term: to, probe: true, ..RelayHeaders::default() }
+            .write(request.headers_mut());
+        let said = timeout(LAST_SIGN, self.context.client.send(request)).await;
+        said.is_ok_and(|said| said.is_ok_and(|(said, _)| said.status().is_success()))
+    }
+
+    /// The request as it is sent to `leader`.
+    fn request_to(
+        &self,
+        leader: &KnownLeader,
+        deadline: Instant,
+    ) -> Result<Request<RequestBody>, RelayError> {
+        let uri = self.address_at(leader).parse();
+        let uri: Uri = uri.map_err(|_| RelayError::BadUrl(leader.url.clone()))?;
+        let mut request = Request::new(RequestBody::Replay(self.body.read()));
+        *request.method_mut() = self.head.method.clone();
+        let headers = request.headers_mut();
+        headers.clone_from(&self.head.headers);
+        if self.headers.is_from_host() {
+            add_forwarded(headers, self.caller);
+        }
+        let mut trail = self.headers.clone();
+        // The plugin is to learn which host the client has asked for; the other host, that it
+        // is meant itself.
+        trail.requested_host = headers.remove(header::HOST);
+        trail.via.push(self.context.host.to_string());
+        trail.target_term = Some((leader.name.clone(), leader.token));
+        trail.hold = Some(deadline.saturating_duration_since(Instant::now()));
+        trail.write(headers);
+        *request.uri_mut() = uri;
+        Ok(request)
+    }
+
+    /// The span of asking `leader`.
+    fn span(&self, leader: &KnownLeader, request: &Request<RequestBody>) -> TraceSpan {
+        TraceSpan::begin(SpanRole::Client, TraceContext::extract(request.headers()), || {
+            let (method, action) = (request.method().to_string(), self.action.name());
+            let about = vec![
+                KeyValue::new("http.request.method", method.clone()),
+                KeyValue::new("soloist.action", Arc::clone(action)),
+                KeyValue::new("soloist.leader", leader.name.clone()),
+            ];
+            (format!("forward {method} {action}").into(), about)
+        })
+    }
+
+    /// Where `leader` answers what is asked for.
+    fn address_at(&self, leader: &KnownLeader) -> String {
+        let path = self.head.uri.path_and_query().map_or("/", |path| path.as_str());
+        format!("{}{LEADER}{}{path}", leader.url, self.action.name())
+    }
+
+    /// Tells the client where the leader answers.
+    pub(super) fn redirect(&self, leader: &KnownLeader) -> Result<Response<RelayBody>, RelayError> {
+        let to = self.address_at(leader);
+        let location =
+            HeaderValue::from_str(&to).map_err(|_| RelayError::BadUrl(leader.url.clone()))?;
+        let mut response = Response::new(RelayBody::text(format!("{} leads: {to}\n", leader.name)));
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert(header::LOCATION, location);
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+}

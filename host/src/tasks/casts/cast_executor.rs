@@ -1,0 +1,97 @@
+//! The hands: this host's own workshop, at work on casts.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{CastRunner, CastSettings, CastSettingsByTask};
+use crate::action::{Action, Programme, TaskError, TaskOffers, TaskPools};
+use soloist_guests::plugin::{TaskCall, TaskOutput};
+
+/// How many casts of a task a host does at a time: as many are done again when it dies.
+const PLACES_MAX: usize = 32;
+
+/// Does casts in the workshop, which calls are done in as well.
+pub struct CastExecutor {
+    pools: Arc<TaskPools>,
+    programme: watch::Receiver<Arc<Programme>>,
+    /// Of the tasks that this host knows.
+    known: watch::Sender<CastSettingsByTask>,
+    /// Of those that it takes calls of.
+    offered: watch::Sender<CastSettingsByTask>,
+}
+
+impl CastExecutor {
+    /// The hands of `workshop`, with the settings of `programme`.
+    #[must_use]
+    pub fn new(pools: Arc<TaskPools>, programme: watch::Receiver<Arc<Programme>>) -> Self {
+        let (known, offered) = (watch::Sender::default(), watch::Sender::default());
+        Self { pools, programme, known, offered }
+    }
+
+    /// The tasks that this host knows, whether it does them or not.
+    #[must_use]
+    pub fn known_tasks(&self) -> watch::Receiver<CastSettingsByTask> {
+        self.known.subscribe()
+    }
+
+    /// Keeps up with the programme, and with what this host takes calls of, until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        let (mut programme, mut offers) = (self.programme.clone(), self.pools.offers());
+        loop {
+            self.refresh(&programme.borrow_and_update(), &offers.borrow_and_update());
+            let changed = tokio::select! {
+                () = stop.cancelled() => return,
+                changed = programme.changed() => changed,
+                changed = offers.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn refresh(&self, programme: &Programme, offers: &TaskOffers) {
+        let terms = |action: &Arc<Action>| (Arc::clone(action.name()), cast_settings(action));
+        let known: BTreeMap<_, _> = programme.tasks().map(terms).collect();
+        let mut offered = known.clone();
+        offered.retain(|name, _| offers.contains(name));
+        for (to, now) in [(&self.known, known), (&self.offered, offered)] {
+            to.send_if_modified(|before| {
+                let changes = **before != now;
+                *before = now.into();
+                changes
+            });
+        }
+    }
+}
+
+#[async_trait]
+impl CastRunner for CastExecutor {
+    fn tasks(&self) -> watch::Receiver<CastSettingsByTask> {
+        self.offered.subscribe()
+    }
+
+    async fn perform(&self, call: TaskCall) -> Result<TaskOutput, TaskError> {
+        let within = {
+            let programme = self.programme.borrow();
+            let action = programme.tasks().find(|action| *action.name() == call.name);
+            action.ok_or(TaskError::Leaving)?.config().task.timeout
+        };
+        self.pools.perform(&call, within).await
+    }
+}
+
+/// How casts of a task are done: with half of its places at most, so that calls have the others.
+fn cast_settings(action: &Action) -> CastSettings {
+    let config = action.config();
+    CastSettings {
+        max_concurrent: (config.limits.requests / 2).clamp(1, PLACES_MAX),
+        max_attempts: config.task.max_attempts,
+        keep: config.task.keep,
+        max_queued: config.task.max_queued,
+        payload: usize::try_from(config.task.payload).unwrap_or(usize::MAX),
+    }
+}

@@ -1,0 +1,112 @@
+//! How a call looks between two hosts: a request of HTTP to the control address, with what
+//! the caller knows in headers, and an answer whose status says what came of it.
+
+use std::{sync::Arc, time::Duration};
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::{action::TaskError, cluster::PASSED_ON};
+use soloist_config::DAY;
+
+/// The host that worked.
+pub(crate) const HOST: HeaderName = HeaderName::from_static("soloist-host");
+/// The call's id.
+pub(crate) const CALL: HeaderName = HeaderName::from_static("soloist-call");
+/// The number of the attempt.
+pub(crate) const ATTEMPT: HeaderName = HeaderName::from_static("soloist-attempt");
+/// How long the call may still take, in milliseconds: clocks differ.
+const WITHIN: HeaderName = HeaderName::from_static("soloist-within-ms");
+
+/// A call that another host has passed on to this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ForwardedCall {
+    /// The call's id.
+    pub(crate) id: Arc<str>,
+    /// The number of the attempt.
+    pub(crate) attempt: u32,
+    /// How long it may take.
+    pub(crate) within: Duration,
+}
+
+impl ForwardedCall {
+    /// What the headers of a request say, if it is such a call.
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
+        headers.get(PASSED_ON)?;
+        let text = |name| headers.get(name)?.to_str().ok();
+        Some(Self {
+            id: text(CALL)?.into(),
+            attempt: text(ATTEMPT)?.parse().ok()?,
+            // No task takes longer.
+            within: Duration::from_millis(text(WITHIN)?.parse::<u64>().ok()?.min(DAY)),
+        })
+    }
+
+    /// Says so in the headers of a request of `host`'s.
+    pub(super) fn write(&self, headers: &mut HeaderMap, host: &str) {
+        let mut put = |name: HeaderName, value: &str| {
+            // Names of hosts and ids have no characters that a header does not take.
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        put(HeaderName::from_static(PASSED_ON), host);
+        put(CALL, &self.id);
+        put(ATTEMPT, &self.attempt.to_string());
+        put(WITHIN, &self.within.as_millis().to_string());
+    }
+}
+
+/// The status of an answer that brings no result.
+pub(crate) const fn status(error: &TaskError) -> StatusCode {
+    match error {
+        TaskError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        TaskError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        TaskError::Late(_) => StatusCode::GATEWAY_TIMEOUT,
+        TaskError::Busy => StatusCode::TOO_MANY_REQUESTS,
+        TaskError::Leaving => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// The other way round; `text` is what the answer says. Nothing for a status that no host
+/// gives to a call.
+pub(super) fn error(status: StatusCode, text: String, within: Duration) -> Option<TaskError> {
+    Some(match status {
+        StatusCode::UNPROCESSABLE_ENTITY => TaskError::Refused(text),
+        StatusCode::INTERNAL_SERVER_ERROR => TaskError::Failed(text),
+        StatusCode::GATEWAY_TIMEOUT => TaskError::Late(within),
+        StatusCode::TOO_MANY_REQUESTS => TaskError::Busy,
+        StatusCode::SERVICE_UNAVAILABLE => TaskError::Leaving,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let passed =
+            ForwardedCall { id: "18c-a".into(), attempt: 3, within: Duration::from_millis(1500) };
+        let mut headers = HeaderMap::new();
+        passed.write(&mut headers, "a");
+        assert_eq!(ForwardedCall::read(&headers), Some(passed));
+        headers.remove(PASSED_ON);
+        assert_eq!(ForwardedCall::read(&headers), None);
+    }
+
+    #[test]
+    fn every_error_comes_over() {
+        let within = Duration::from_secs(1);
+        for sent in [
+            TaskError::Refused("why".into()),
+            TaskError::Failed("why".into()),
+            TaskError::Late(within),
+            TaskError::Busy,
+            TaskError::Leaving,
+        ] {
+            assert_eq!(error(status(&sent), "why".into(), within), Some(sent));
+        }
+        assert_eq!(error(StatusCode::NOT_FOUND, String::new(), within), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! What is performed under a term: hooks first, then the actions, without those that are
+//! parked.
+
+use std::{collections::BTreeSet, future::pending, sync::Arc};
+
+use tokio::sync::watch;
+
+use super::health::{ActionHealth, FailureVerdict};
+use crate::action::{
+    Action, ActionFailure, GroupTerm, InactiveActions, LeaderHooks, Programme, TermServices,
+};
+use soloist_heart::{Group, clock::BootTime};
+
+/// The group's part of the programme, under one term.
+pub(super) struct GroupLifecycle {
+    group: Group,
+    scope: TermServices,
+    programme: watch::Receiver<Arc<Programme>>,
+    health: ActionHealth,
+    stage: GroupTerm,
+    /// Those that run now.
+    hooks: Option<LeaderHooks>,
+    /// Actions whose `on-leader` has not returned well in this term: they do not start.
+    awaiting_hooks: BTreeSet<Arc<str>>,
+    /// Whether the leadership is being handed over, so that nothing is to begin.
+    handing_over: bool,
+}
+
+impl GroupLifecycle {
+    /// Nothing yet; it will begin with the hooks.
+    pub(super) fn new(
+        group: Group,
+        scope: TermServices,
+        mut programme: watch::Receiver<Arc<Programme>>,
+        health: ActionHealth,
+    ) -> Self {
+        let stage = GroupTerm::new(scope.clone());
+        let actions = programme.borrow_and_update().of(&group);
+        let hooked = actions.iter().filter(|action| action.has_hooks());
+        let awaiting_hooks = hooked.map(|action| Arc::clone(action.name())).collect();
+        // So that the first advance brings it about.
+        programme.mark_changed();
+        Self {
+            group,
+            scope,
+            programme,
+            health,
+            stage,
+            hooks: None,
+            awaiting_hooks,
+            handing_over: false,
+        }
+    }
+
+    /// Has what the programme says performed. Whether there is anything.
+    pub(super) fn apply_programme(&mut self) -> bool {
+        let programme = Arc::clone(&self.programme.borrow_and_update());
+        self.health.apply_programme(&programme);
+        let all = programme.of(&self.group);
+        if self.handing_over || self.hooks.is_some() {
+            return !all.is_empty();
+        }
+        let parked = self.health.park_failed(&all, BootTime::now());
+        self.awaiting_hooks.retain(|name| {
+            let find = |action: &&Arc<Action>| action.name() == name;
+            all.iter().find(find).is_some_and(|action| action.has_hooks())
+        });
+        let waits = |action: &&Arc<Action>| self.awaiting_hooks.contains(action.name());
+        let active = all.iter().filter(|it| !parked.contains_key(it.name()));
+        let due: Vec<_> = active.filter(waits).cloned().collect();
+        if due.is_empty() {
+            let refused = programme.refused.clone();
+            self.stage.set_with_inactive(&all, &InactiveActions { parked, refused });
+        } else {
+            self.hooks = Some(LeaderHooks::start(&due, &self.scope));
+        }
+        !all.is_empty()
+    }
+
+    /// Waits until hooks have returned or the programme is another, and does what follows.
+    /// Whether there is anything to perform.
+    ///
+    /// # Errors
+    /// When a hook has failed; the others run on.
+    pub(super) async fn advance(&mut self) -> Result<bool, ActionFailure> {
+        let Self { hooks, programme, .. } = self;
+        let returned = async {
+            match hooks {
+                Some(hooks) => hooks.done().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            outcome = returned => outcome?,
+            // Without a catalog nothing changes.
+            Ok(()) = programme.changed() => return Ok(self.apply_programme()),
+        }
+        if let Some(hooks) = self.hooks.take() {
+            for action in hooks.succeeded() {
+                self.awaiting_hooks.remove(action.name());
+            }
+        }
+        Ok(self.apply_programme())
+    }
+
+    /// Takes a failure in. If the term goes on, it is without the action.
+    pub(super) fn record_failure(&mut self, failure: &ActionFailure) -> FailureVerdict {
+        let verdict = self.health.record_failure(failure, BootTime::now());
+        match verdict {
+            FailureVerdict::HandOver => self.handing_over = true,
+            FailureVerdict::Park => drop(self.apply_programme()),
+        }
+        verdict
+    }
+
+    /// Nothing is to begin any more.
+    pub(super) fn begin_hand_over(&mut self) {
+        self.handing_over = true;
+    }
+
+    /// Looks after what has failed: what is forgiven, what is tried again, and what another
+    /// host could do better: that host's name, and the action.
+    pub(super) fn review_failures(&mut self) -> Option<(Arc<str>, String)> {
+        if !self.health.has_failures(&self.group) {
+            return None;
+        }
+        self.health.forgive_recovered(BootTime::now());
+        self.apply_programme();
+        let actions = self.programme.borrow().of(&self.group);
+        self.health.better_host(&self.group, &actions)
+    }
+
+    /// Ends gracefully, as [`Stage::drain`] does; hooks are interrupted.
+    pub(super) async fn drain(&mut self) {
+        self.handing_over = true;
+        if let Some(hooks) = self.hooks.take() {
+            hooks.stop().await;
+        }
+        self.stage.drain().await;
+    }
+
+    /// Ends at once; nothing is alive when this resolves.
+    pub(super) async fn stop(self) {
+        if let Some(hooks) = self.hooks {
+            hooks.stop().await;
+        }
+        self.stage.stop().await;
+        self.health.term_ended(&self.group);
+    }
+}

@@ -1,0 +1,125 @@
+//! The names of casts' keys.
+//!
+//! ```text
+//! /soloist/<cluster>/casts/queue/claims/<task>/<id>   who is at it, under the lease of its session
+//! …                  casts/queue/heads/<task>/<id>    what is in the queue
+//! …                  casts/answers/<task>/<id>        the answer, as long as its result
+//! …                  casts/dead/<task>/<id>           a dead letter
+//! …                  casts/payloads/<task>/<id>       the payload of what is queued or dead
+//! …                  casts/results/<task>/<id>        that it is done
+//! ```
+//!
+//! The queue is one range without payloads, which every host watches. All of it
+//! comes before the roster's range, so no cast wakes whoever watches that.
+
+use crate::{
+    CastKey,
+    etcd::keys::{EtcdKeys, KeyRange},
+};
+
+/// What is kept of a cast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CastKeyKind {
+    Answer,
+    Claim,
+    Dead,
+    Head,
+    Payload,
+    Result,
+}
+
+impl CastKeyKind {
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Answer => "answers",
+            Self::Claim => "queue/claims",
+            Self::Dead => "dead",
+            Self::Head => "queue/heads",
+            Self::Payload => "payloads",
+            Self::Result => "results",
+        }
+    }
+}
+
+/// The casts of one cluster.
+#[derive(Clone, Debug)]
+pub(super) struct CastKeys {
+    root: String,
+}
+
+impl CastKeys {
+    pub(super) fn new(keys: &EtcdKeys) -> Self {
+        Self { root: keys.cast_prefix() }
+    }
+
+    /// A key of a cast.
+    pub(super) fn key(&self, place: CastKeyKind, key: &CastKey) -> String {
+        format!("{}{}/{}/{}", self.root, place.folder(), key.task, key.id)
+    }
+
+    /// All keys of a task in a place.
+    pub(super) fn task_range(&self, place: CastKeyKind, task: &str) -> KeyRange {
+        let name = format!("{}{}/{task}", self.root, place.folder());
+        // `0` comes right after the slash.
+        KeyRange { first: format!("{name}/"), end: format!("{name}0") }
+    }
+
+    /// All that is watched.
+    pub(super) fn queue_range(&self) -> KeyRange {
+        KeyRange { first: format!("{}queue/", self.root), end: format!("{}queue0", self.root) }
+    }
+
+    /// Which cast a key of that place is of.
+    pub(super) fn cast_of(&self, place: CastKeyKind, name: &[u8]) -> Option<CastKey> {
+        let name = std::str::from_utf8(name).ok()?.strip_prefix(&self.root)?;
+        let (task, id) = name.strip_prefix(place.folder())?.strip_prefix('/')?.split_once('/')?;
+        Some(CastKey::new(task, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_tell_what_they_are_of() {
+        let names = CastKeys::new(&EtcdKeys::new("demo"));
+        let key = CastKey::new("resize", "1-2");
+        let head = names.key(CastKeyKind::Head, &key);
+        assert_eq!(head, "/soloist/demo/casts/queue/heads/resize/1-2");
+        assert_eq!(names.cast_of(CastKeyKind::Head, head.as_bytes()), Some(key));
+        assert_eq!(names.cast_of(CastKeyKind::Claim, head.as_bytes()), None);
+        assert_eq!(names.cast_of(CastKeyKind::Head, b"/soloist/other/casts/queue/heads/a/1"), None);
+    }
+
+    #[test]
+    fn the_queue_has_heads_and_claims_alone_and_the_roster_has_none_of_it() {
+        let keys = EtcdKeys::new("demo");
+        let (names, roster) = (CastKeys::new(&keys), keys.roster_range());
+        let queue = names.queue_range();
+        for task in ["0", "a", "\u{10ffff}"] {
+            let key = CastKey::new(task, "1");
+            for place in [
+                CastKeyKind::Answer,
+                CastKeyKind::Claim,
+                CastKeyKind::Dead,
+                CastKeyKind::Head,
+                CastKeyKind::Payload,
+                CastKeyKind::Result,
+            ] {
+                let name = names.key(place, &key);
+                let watched = queue.first <= name && name < queue.end;
+                assert_eq!(
+                    watched,
+                    matches!(place, CastKeyKind::Head | CastKeyKind::Claim),
+                    "{name}"
+                );
+                assert!(name < roster.first, "{name} would wake every host");
+                let range = names.task_range(place, task);
+                assert!(range.first <= name && name < range.end);
+                let other = names.key(place, &CastKey::new(format!("{task}0"), "1"));
+                assert!(other >= range.end || other < range.first, "{other}");
+            }
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! What etcd's errors mean to a caller.
+//!
+//! They are told apart by their text: several share a code of gRPC's (etcd:
+//! `api/v3rpc/rpctypes/error.go` has the texts).
+
+use std::{
+    error::Error as StdError,
+    io::{self, ErrorKind},
+};
+
+use etcd_client::Error;
+
+use super::once_connector::was_not_sent;
+use crate::StoreError;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorMeaning {
+    LeaseGone,
+    /// The login has to be done again; then the same call may succeed.
+    StaleLogin,
+    WrongLogin,
+    LoginMissing,
+    LoginDisabled,
+    Forbidden,
+    NotEtcd,
+    /// It takes no writes, since it is full.
+    Full,
+    /// It takes no request as long as this.
+    TooLong,
+    /// It serves nobody, since its members' data differ.
+    Corrupt,
+    /// This host does not believe the certificate of the member.
+    Untrusted,
+    /// That is the one of an authority, which is no server's.
+    AuthorityCertificate,
+    /// The member does not believe that of this host, or misses it.
+    ClientCertificateRefused,
+    /// The members that are listed are of several etcds.
+    SeveralClusters,
+    /// This member cannot serve now; another, or a later try, may.
+    Unavailable,
+}
+
+impl ErrorMeaning {
+    /// Whether another member may answer otherwise.
+    pub(super) const fn is_member_specific(self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable
+                | Self::Untrusted
+                | Self::AuthorityCertificate
+                | Self::ClientCertificateRefused
+        )
+    }
+}
+
+const TEXTS: &[(&str, ErrorMeaning)] = &[
+    ("lease not found", ErrorMeaning::LeaseGone),
+    ("invalid auth token", ErrorMeaning::StaleLogin),
+    ("revision of auth store is old", ErrorMeaning::StaleLogin),
+    ("authentication failed", ErrorMeaning::WrongLogin),
+    ("user name is empty", ErrorMeaning::LoginMissing),
+    ("authentication is not enabled", ErrorMeaning::LoginDisabled),
+    ("permission denied", ErrorMeaning::Forbidden),
+    ("database space exceeded", ErrorMeaning::Full),
+    ("request is too large", ErrorMeaning::TooLong),
+    // This one is gRPC's, of what is longer still.
+    ("received message larger than max", ErrorMeaning::TooLong),
+    ("corrupt cluster", ErrorMeaning::Corrupt),
+    // This one is ours.
+    ("belong to several etcds", ErrorMeaning::SeveralClusters),
+    // These are rustls's, of which HTTP/2 keeps nothing but the text.
+    (soloist_tls::OF_AUTHORITY, ErrorMeaning::AuthorityCertificate),
+    ("invalid peer certificate", ErrorMeaning::Untrusted),
+    ("fatal alert: CertificateRequired", ErrorMeaning::ClientCertificateRefused),
+    ("fatal alert: BadCertificate", ErrorMeaning::ClientCertificateRefused),
+    ("fatal alert: UnknownCA", ErrorMeaning::ClientCertificateRefused),
+    ("fatal alert: CertificateUnknown", ErrorMeaning::ClientCertificateRefused),
+    ("fatal alert: CertificateExpired", ErrorMeaning::ClientCertificateRefused),
+    ("fatal alert: CertificateRevoked", ErrorMeaning::ClientCertificateRefused),
+    ("fatal alert: UnsupportedCertificate", ErrorMeaning::ClientCertificateRefused),
+    ("fatal alert: AccessDenied", ErrorMeaning::ClientCertificateRefused),
+];
+
+/// gRPC's code of a method that the server does not have.
+const UNIMPLEMENTED: i32 = 12;
+
+pub(super) fn meaning(error: &Error) -> ErrorMeaning {
+    if let Error::GRpcStatus(status) = error
+        && i32::from(status.code()) == UNIMPLEMENTED
+    {
+        return ErrorMeaning::NotEtcd;
+    }
+    match meaning_of(&error.to_string()) {
+        // Of a broken connection, what lies at the bottom says why.
+        ErrorMeaning::Unavailable => meaning_of(&root_text(error)),
+        meaning => meaning,
+    }
+}
+
+/// What a text of etcd's means.
+pub(super) fn meaning_of(text: &str) -> ErrorMeaning {
+    let known = TEXTS.iter().find(|(part, _)| text.contains(part));
+    known.map_or(ErrorMeaning::Unavailable, |(_, meaning)| *meaning)
+}
+
+/// Whether the request was turned away before anything was done about it: the
+/// connection was over, nobody listens there, or the member knows no leader to pass it to (etcd:
+/// `newUnaryInterceptor`; nothing after it says this of a write).
+pub(super) fn was_not_processed(error: &Error) -> bool {
+    if was_not_sent(error) {
+        return true;
+    }
+    let Error::GRpcStatus(status) = error else { return false };
+    let mut cause = status.source();
+    while let Some(below) = cause {
+        let io = below.downcast_ref::<io::Error>();
+        if io.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = below.source();
+    }
+    status.message() == "etcdserver: no leader"
+}
+
+/// Whether the connection broke, or did not come about.
+pub(super) fn is_connection_error(error: &Error) -> bool {
+    match error {
+        Error::GRpcStatus(status) => status.source().is_some(),
+        error => matches!(error, Error::TransportError(_) | Error::IoError(_)),
+    }
+}
+
+/// What happened, in a person's words: what etcd said, or what lies at the
+/// bottom of a broken connection. The texts between are the client's own layers.
+fn root_text(error: &Error) -> String {
+    let top: &dyn StdError = match error {
+        Error::GRpcStatus(status) if status.source().is_none() => {
+            return status.message().to_owned();
+        }
+        Error::GRpcStatus(status) => status,
+        Error::TransportError(error) => error,
+        Error::IoError(error) => error,
+        Error::EndpointError(text) | Error::Internal(text) => return text.clone(),
+        error => error,
+    };
+    let mut bottom = top;
+    while let Some(source) = bottom.source() {
+        bottom = source;
+    }
+    bottom.to_string()
+}
+
+/// Who asked, for the texts.
+pub(super) struct ErrorContext<'a> {
+    pub(super) store: &'a str,
+    pub(super) user: Option<&'a str>,
+    pub(super) root: &'a str,
+    /// Whether etcd has never answered it.
+    pub(super) never_answered: bool,
+    /// Whether it spoke TLS.
+    pub(super) uses_tls: bool,
+    /// Whether it showed a certificate.
+    pub(super) shows_certificate: bool,
+}
+
+impl ErrorContext<'_> {
+    /// The error as the caller of `attempted` is told.
+    pub(super) fn store_error(&self, attempted: &'static str, error: Error) -> StoreError {
+        match meaning(&error) {
+            ErrorMeaning::LeaseGone => StoreError::LeaseGone,
+            ErrorMeaning::StaleLogin | ErrorMeaning::Unavailable => StoreError::Unavailable {
+                attempted,
+                store: self.store.to_owned(),
+                source: self.unavailable_text(&error).into(),
+            },
+            meaning => {
+                let source = Some(root_text(&error).into());
+                StoreError::Refused { problem: self.refusal_text(meaning), source }
+            }
+        }
+    }
+
+    /// What waiting may mend, and what else it could be.
+    fn unavailable_text(&self, error: &Error) -> String {
+        let text = root_text(error);
+        // It hung up on whoever speaks TLS with it, or without.
+        let strange =
+            self.never_answered && is_connection_error(error) && !was_not_processed(error);
+        match (strange, self.uses_tls) {
+            (false, _) => text,
+            (true, true) => format!("{text}; if it has no TLS, write `etcd://…`"),
+            (true, false) => format!("{text}; if it has TLS, write `etcds://…`"),
+        }
+    }
+
+    /// What is wrong and what to do next.
+    fn refusal_text(&self, meaning: ErrorMeaning) -> String {
+        let Self { store, root, .. } = self;
+        let user = self.user.unwrap_or("the user");
+        match meaning {
+            ErrorMeaning::WrongLogin => format!(
+                "{store} does not know user {user:?} with this password: \
+                 correct `store = \"etcd://USER:PASSWORD@…\"`, or `etcdctl user passwd {user}`"
+            ),
+            ErrorMeaning::LoginMissing => {
+                format!("{store} asks for a login: write `store = \"etcd://USER:PASSWORD@…\"`")
+            }
+            ErrorMeaning::LoginDisabled => format!(
+                "{store} has authentication turned off: leave `{user}:…@` out of `store`, \
+                 or `etcdctl auth enable`"
+            ),
+            ErrorMeaning::Forbidden => format!(
+                "{store} does not let {user} use {root}: \
+                 `etcdctl role grant-permission ROLE readwrite --prefix {root}` \
+                 for a role of that user"
+            ),
+            ErrorMeaning::Full => format!(
+                "{store} is full and takes no writes: make room (`etcdctl compact`, then \
+                 `etcdctl defrag`) or raise its --quota-backend-bytes, then `etcdctl alarm \
+                 disarm`; `etcdctl alarm list` shows it"
+            ),
+            ErrorMeaning::TooLong => format!(
+                "{store} takes no request as long as this: have less written (fewer tasks of \
+                 shorter names on one host), or raise its --max-request-bytes"
+            ),
+            ErrorMeaning::Corrupt => format!(
+                "{store} has raised the alarm CORRUPT, its members' data differ: see `etcdctl \
+                 alarm list`, and replace the member that it names"
+            ),
+            ErrorMeaning::Untrusted => format!(
+                "{store} shows a certificate that this host does not trust: name who has signed \
+                 it by `ca` in `store_tls`, and the members as their certificates do"
+            ),
+            ErrorMeaning::AuthorityCertificate => format!(
+                "{store} shows the certificate of an authority (CA), which is none of a server: \
+                 give etcd one by its `--cert-file` that this authority has signed"
+            ),
+            ErrorMeaning::ClientCertificateRefused if self.shows_certificate => format!(
+                "{store} refuses the certificate of this host: `cert` in `store_tls` has to be \
+                 one for clients that etcd's `--trusted-ca-file` has signed"
+            ),
+            ErrorMeaning::ClientCertificateRefused => format!(
+                "{store} asks for a certificate: name one and its key by `cert` and `key` in \
+                 `store_tls`"
+            ),
+            ErrorMeaning::SeveralClusters => format!(
+                "{store} names members of several etcds, and nobody can tell which is meant: \
+                 name those of one alone in `store`"
+            ),
+            _ => format!(
+                "{store} does not answer as etcd does: soloist needs etcd 3.4 or later there"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_etcd_are_understood() {
+        for (text, meaning) in [
+            ("etcdserver: requested lease not found", ErrorMeaning::LeaseGone),
+            ("etcdserver: invalid auth token", ErrorMeaning::StaleLogin),
+            (
+                "etcdserver: authentication failed, invalid user ID or password",
+                ErrorMeaning::WrongLogin,
+            ),
+            ("etcdserver: user name is empty", ErrorMeaning::LoginMissing),
+            ("etcdserver: permission denied", ErrorMeaning::Forbidden),
+            ("etcdserver: request timed out", ErrorMeaning::Unavailable),
+            ("etcdserver: mvcc: database space exceeded", ErrorMeaning::Full),
+            ("etcdserver: request is too large", ErrorMeaning::TooLong),
+            ("grpc: received message larger than max (9 vs. 8)", ErrorMeaning::TooLong),
+            ("etcdserver: corrupt cluster", ErrorMeaning::Corrupt),
+            ("invalid peer certificate: UnknownIssuer", ErrorMeaning::Untrusted),
+            (
+                "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+                ErrorMeaning::AuthorityCertificate,
+            ),
+            ("received fatal alert: BadCertificate", ErrorMeaning::ClientCertificateRefused),
+            ("received fatal alert: HandshakeFailure", ErrorMeaning::Unavailable),
+        ] {
+            assert_eq!(meaning_of(text), meaning, "{text}");
+        }
+    }
+}

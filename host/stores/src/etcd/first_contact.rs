@@ -1,0 +1,184 @@
+//! Which etcd is believed at first.
+//!
+//! At first nothing is known, and who is reached first may be the stranger: a member
+//! that lost its data and was started alone, say, or an address in the wrong list. An
+//! etcd is believed at first when most of the listed members are of it, or when it has
+//! as many members as are listed, and no other one could say so too. Where neither is so
+//! and there are two, nobody could tell which is meant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use etcd_client::{Client as Connection, Error, MemberListResponse};
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::time::timeout;
+
+use super::{cluster_trust::ClusterTrust, etcd_member::EtcdMember};
+
+/// What a member says of its etcd.
+#[derive(Clone, Copy, Debug)]
+struct ClusterClaim {
+    cluster: u64,
+    /// How many members it has; none, if that cannot be learnt.
+    size: usize,
+}
+
+impl ClusterTrust {
+    /// Whether a member is to be heard, by its first answer on a new connection, which says that
+    /// it is of `cluster`, and may be the first of all. `members`: all that are listed, the
+    /// answering one at `place`.
+    pub(super) async fn check_first_answer(
+        &self,
+        members: &[EtcdMember],
+        place: usize,
+        connection: &Connection,
+        cluster: u64,
+    ) -> Result<(), Error> {
+        let believe = || first_contact(members, place, connection.clone(), cluster);
+        let believed = self.believed.get_or_try_init(believe).await?;
+        if *believed == cluster {
+            // Should it become a stranger once more, that is news.
+            let mut named = self.reported.lock();
+            named.retain(|(address, _)| address != members[place].address());
+        }
+        self.check(members[place].address(), cluster)
+    }
+}
+
+/// The etcd that is to be believed, if that can be told.
+async fn first_contact(
+    members: &[EtcdMember],
+    place: usize,
+    connection: Connection,
+    cluster: u64,
+) -> Result<u64, Error> {
+    if members.len() == 1 {
+        return Ok(cluster);
+    }
+    let mut heard = BTreeMap::from([(place, ClusterClaim { cluster, size: 0 })]);
+    let others = (0..members.len()).filter(|other| *other != place);
+    let mut asked: FuturesUnordered<_> =
+        others.map(|other| ask(&members[other], None, other)).collect();
+    asked.push(ask(&members[place], Some(connection), place));
+    while let Some((of, said)) = asked.next().await {
+        heard.extend(said.map(|says| (of, says)));
+        if let Some(believed) = majority(&heard, members.len()) {
+            return Ok(believed);
+        }
+    }
+    decide(&heard, members)
+}
+
+/// What a member says to anybody; or to this host, where it does not let anybody ask.
+async fn ask(
+    member: &EtcdMember,
+    connection: Option<Connection>,
+    place: usize,
+) -> (usize, Option<ClusterClaim>) {
+    let list = async {
+        match connection {
+            Some(mut own) => own.member_list().await,
+            None => member.connect_without_login().await?.member_list().await,
+        }
+    };
+    let said = timeout(member.patience(), async {
+        match list.await {
+            Ok(list) => Ok(read_claim(&list)),
+            Err(_) => {
+                member.cluster_id().await.map(|cluster| Some(ClusterClaim { cluster, size: 0 }))
+            }
+        }
+    });
+    let said = said.await.unwrap_or_else(|_| Err(Error::EndpointError("no answer".into())));
+    let said = said.inspect_err(|error| {
+        tracing::debug!(%error, address = member.address(), "does not say which etcd it is of");
+    });
+    (place, said.ok().flatten())
+}
+
+fn read_claim(list: &MemberListResponse) -> Option<ClusterClaim> {
+    Some(ClusterClaim { cluster: list.header()?.cluster_id(), size: list.members().len() })
+}
+
+/// The etcd that most of the `listed` members are of.
+fn majority(heard: &BTreeMap<usize, ClusterClaim>, listed: usize) -> Option<u64> {
+    let of = |cluster| heard.values().filter(|says| says.cluster == cluster).count();
+    heard.values().map(|says| says.cluster).find(|cluster| of(*cluster) * 2 > listed)
+}
+
+/// What to believe when all have answered that do.
+fn decide(heard: &BTreeMap<usize, ClusterClaim>, members: &[EtcdMember]) -> Result<u64, Error> {
+    let clusters: BTreeSet<_> = heard.values().map(|says| says.cluster).collect();
+    let large = heard.values().filter(|says| says.size >= members.len());
+    let large: BTreeSet<_> = large.map(|says| says.cluster).collect();
+    if let [believed] = large.iter().copied().collect::<Vec<_>>()[..] {
+        return Ok(believed);
+    }
+    let who = |(place, says): (&usize, &ClusterClaim)| {
+        format!("{} of {:x}", members[*place].address(), says.cluster)
+    };
+    let who = heard.iter().map(who).collect::<Vec<_>>().join(", ");
+    Err(Error::EndpointError(if clusters.len() > 1 {
+        format!("its members belong to several etcds ({who})")
+    } else {
+        format!(
+            "only some of the members in `store` answer ({who}), and that etcd has fewer members \
+             than `store` names: whether it is the right one cannot be told until most answer"
+        )
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::etcd::{access::EtcdAccess, keys::EtcdKeys};
+
+    /// What is believed when the members answer so, one after the other.
+    fn believed(answers: &[Option<(u64, usize)>]) -> Result<u64, String> {
+        let endpoints: Vec<_> = (0..answers.len()).map(|n| format!("m{n}:2379")).collect();
+        let access = EtcdAccess::new(&endpoints, None, None).unwrap();
+        let members =
+            EtcdMember::all(&access, &EtcdKeys::new("test"), Duration::from_secs(1)).unwrap();
+        let says = |(n, answer): (usize, &Option<(u64, usize)>)| {
+            answer.map(|(cluster, size)| (n, ClusterClaim { cluster, size }))
+        };
+        let heard = answers.iter().enumerate().filter_map(says).collect();
+        let by_most = majority(&heard, members.len()).ok_or(());
+        by_most.or_else(|()| decide(&heard, &members)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn most_are_believed_and_so_is_one_of_as_many() {
+        let (one, three, stranger) = (Some((7, 1)), Some((7, 3)), Some((9, 1)));
+        assert_eq!(believed(&[three, None, None]), Ok(7));
+        assert_eq!(believed(&[one, one, None]), Ok(7), "one member by two names, and a dead one");
+        assert_eq!(believed(&[stranger, three, three]), Ok(7));
+        assert_eq!(believed(&[stranger, three, None]), Ok(7));
+        // Another one has become a stranger to those three.
+        assert_eq!(believed(&[Some((9, 3)), three, three]), Ok(7));
+    }
+
+    #[test]
+    fn who_may_be_a_stranger_is_not_believed() {
+        let (a, b) = (Some((7, 1)), Some((9, 1)));
+        for answers in [[b, None, None], [None, b, None]] {
+            assert!(believed(&answers).unwrap_err().contains("only some of the members"));
+        }
+        for answers in [[a, b], [b, a], [Some((7, 2)), Some((9, 2))]] {
+            let told = believed(&answers).unwrap_err();
+            assert!(told.contains("several etcds") && told.contains("m1:2379 of"), "{told}");
+        }
+        assert!(believed(&[a, None]).is_err() && believed(&[None, b]).is_err());
+    }
+
+    #[test]
+    fn a_stranger_is_not_heard() {
+        let trust = ClusterTrust::default();
+        trust.check("m0:2379", 9).unwrap();
+        trust.believed.set(7).unwrap();
+        trust.check("m0:2379", 7).unwrap();
+        let told = trust.check("m0:2379", 9).unwrap_err().to_string();
+        assert!(told.contains("m0:2379 is a member of another etcd, 9 instead of 7"), "{told}");
+    }
+}

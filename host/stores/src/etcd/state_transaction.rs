@@ -1,0 +1,140 @@
+//! The transactions of one write of state, and what their answers mean.
+
+use etcd_client::{Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
+
+use super::keys::KeyRange;
+use crate::{Guard, Write, state_store::KeyGrowth};
+use soloist_heart::LeaderKey;
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WriteOutcome {
+    Done,
+    NotLeader,
+    Conflict,
+    /// There is no room for the keys that it makes.
+    Full,
+    /// It may have been carried out; this was said.
+    Doubtful(String),
+}
+
+/// What is to be written, and what must hold in the same moment.
+pub(super) struct StateTransaction<'a> {
+    leader: Option<&'a LeaderKey>,
+    range: KeyRange,
+    writes: &'a [Write],
+}
+
+impl<'a> StateTransaction<'a> {
+    pub(super) const fn new(guard: Guard<'a>, range: KeyRange, writes: &'a [Write]) -> Self {
+        let leader = match guard {
+            Guard::Leader(key) => Some(key),
+            Guard::Person => None,
+        };
+        Self { leader, range, writes }
+    }
+
+    /// Writes if every key that is put exists. Without such a transaction: a key
+    /// is put that must not exist.
+    pub(super) fn update(&self) -> Option<Txn> {
+        let makes = |write: &Write| write.value.is_some() && write.only_if == Some(0);
+        if self.writes.iter().any(makes) {
+            return None;
+        }
+        // One compare a key at most, since etcd takes 128 of them: a version
+        // that is not zero is one of an existing key.
+        let exist = self.writes.iter().filter(|w| w.value.is_some() && w.only_if.is_none());
+        let exist =
+            exist.map(|write| Compare::create_revision(self.name(write), CompareOp::Greater, 0));
+        let compares = self.compares().chain(exist).collect::<Vec<_>>();
+        Some(Txn::new().when(compares).and_then(self.changes()).or_else(self.reads()))
+    }
+
+    /// Writes, whether the keys exist or not.
+    pub(super) fn create(&self) -> Txn {
+        let compares = self.compares().collect::<Vec<_>>();
+        Txn::new().when(compares).and_then(self.changes()).or_else(self.reads())
+    }
+
+    /// Writes nothing.
+    pub(super) fn look(&self) -> Txn {
+        Txn::new().and_then(self.reads())
+    }
+
+    /// Why the writes cannot be made, by what the other transactions read.
+    pub(super) fn refusal(&self, answer: &TxnResponse) -> Option<WriteOutcome> {
+        let found = answer.op_responses();
+        let mut found = found.iter();
+        if let Some(leader) = self.leader
+            && create_revision(found.next()) != leader.token.0
+        {
+            return Some(WriteOutcome::NotLeader);
+        }
+        let kept = count(found.next());
+        let mut growth = KeyGrowth::default();
+        for write in self.writes {
+            let version = mod_revision(found.next());
+            if write.only_if.is_some_and(|wanted| wanted != version) {
+                return Some(WriteOutcome::Conflict);
+            }
+            growth.count(write, version != 0);
+        }
+        growth.exceeds(kept).then_some(WriteOutcome::Full)
+    }
+
+    /// What must hold: the guard, and the versions. etcd takes what is absent for zero.
+    fn compares(&self) -> impl Iterator<Item = Compare> {
+        let guard = self
+            .leader
+            .map(|key| Compare::create_revision(&*key.key, CompareOp::Equal, key.token.0));
+        let versions = self.writes.iter().filter_map(|write| {
+            Some(Compare::mod_revision(self.name(write), CompareOp::Equal, write.only_if?))
+        });
+        guard.into_iter().chain(versions)
+    }
+
+    fn changes(&self) -> Vec<TxnOp> {
+        let change = |write: &Write| match &write.value {
+            Some(value) => TxnOp::put(self.name(write), value.as_ref(), None),
+            None => TxnOp::delete(self.name(write), None),
+        };
+        self.writes.iter().map(change).collect()
+    }
+
+    /// The leader's key if there is one to compare, the number of keys, each key.
+    fn reads(&self) -> Vec<TxnOp> {
+        let KeyRange { first, end } = &self.range;
+        let look = |name: &str| TxnOp::get(name, Some(GetOptions::new().with_keys_only()));
+        let all = GetOptions::new().with_range(end.as_str()).with_count_only();
+        let mut reads: Vec<_> = self.leader.iter().map(|leader| look(&leader.key)).collect();
+        reads.push(TxnOp::get(first.as_str(), Some(all)));
+        reads.extend(self.writes.iter().map(|write| look(&self.name(write))));
+        reads
+    }
+
+    fn name(&self, write: &Write) -> String {
+        format!("{}{}", self.range.first, write.key)
+    }
+}
+
+fn create_revision(found: Option<&TxnOpResponse>) -> i64 {
+    only(found).map_or(0, |kv| kv.create_revision())
+}
+
+fn mod_revision(found: Option<&TxnOpResponse>) -> i64 {
+    only(found).map_or(0, |kv| kv.mod_revision())
+}
+
+fn only(found: Option<&TxnOpResponse>) -> Option<&etcd_client::KeyValue> {
+    match found {
+        Some(TxnOpResponse::Get(found)) => found.kvs().first(),
+        _ => None,
+    }
+}
+
+fn count(found: Option<&TxnOpResponse>) -> usize {
+    match found {
+        Some(TxnOpResponse::Get(found)) => usize::try_from(found.count()).unwrap_or_default(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,217 @@
+//! The queue, and each change of it, over a connection of its own.
+//!
+//! Every change of a cast has a version of its own, so a look reads what is
+//! new. Claims are few, as many as there are casts under way: all of them are
+//! read. A cast that left the queue and was taken out of the file before this
+//! looked shows by the number of those that are left; then all is read again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use futures::{StreamExt, stream};
+use rusqlite::{Row, Transaction, params};
+use tokio::{runtime, sync::Notify, time::timeout};
+
+use crate::{
+    CastChange, CastKey, CastStream, QueuedCast, StoreError,
+    ignored_entry::warn_ignored,
+    sqlite::{
+        WorkerCalls, change_listener::ChangeListener, file::SqliteFile,
+        sqlite_config::SqliteConfig, sqlite_fault::SqliteFault, worker::POLL,
+    },
+};
+use soloist_heart::LeaseId;
+
+const WATCH: &str = "watch the queue of casts";
+pub(super) async fn watch(calls: WorkerCalls) -> Result<CastStream, StoreError> {
+    let label = calls.label.clone();
+    let told = move |fault: SqliteFault| fault.into_error(WATCH, &label);
+    let source = calls.source.clone();
+    let open = runtime::Handle::current().spawn_blocking(move || {
+        let mut follow = CastFollower::open(&source)?;
+        Ok((follow.changes()?, follow))
+    });
+    let opened = timeout(calls.request_timeout, open).await;
+    let opened =
+        opened.unwrap_or(Ok(Err(SqliteFault::TimedOut))).unwrap_or(Err(SqliteFault::Closed));
+    let (present, follow) = opened.map_err(&told)?;
+    // It keeps the worker, which sweeps the dead, and with them their claims.
+    let later = stream::unfold(Some((follow, calls, told)), |state| async {
+        let (follow, calls, told) = state?;
+        match next(follow).await {
+            Ok((changes, follow)) => Some((Ok(changes), Some((follow, calls, told)))),
+            Err(fault) => Some((Err(told(fault)), None)),
+        }
+    });
+    Ok(stream::iter([Ok(present)]).chain(later).boxed())
+}
+
+/// The next changes.
+async fn next(
+    mut follow: Box<CastFollower>,
+) -> Result<(Vec<CastChange>, Box<CastFollower>), SqliteFault> {
+    loop {
+        let heard = follow.heard.clone();
+        // Whether somebody rang or not: it is time to look.
+        let _ = timeout(POLL, heard.notified()).await;
+        let looked = runtime::Handle::current().spawn_blocking(move || {
+            let changes = match follow.changes() {
+                // Another process holds the file; the next look is soon.
+                Err(fault) if fault.is_busy() => Vec::new(),
+                changes => changes?,
+            };
+            Ok((changes, follow))
+        });
+        let (changes, back) = looked.await.unwrap_or(Err(SqliteFault::Closed))?;
+        if !changes.is_empty() {
+            return Ok((changes, back));
+        }
+        follow = back;
+    }
+}
+
+/// What was told of the queue, and where the rest is.
+struct CastFollower {
+    file: SqliteFile,
+    heard: Arc<Notify>,
+    _bell: Option<ChangeListener>,
+    /// The last version that was seen.
+    version: i64,
+    queued: BTreeMap<CastKey, i64>,
+    /// With the version of each claim.
+    claims: BTreeMap<CastKey, (LeaseId, i64)>,
+}
+
+impl CastFollower {
+    fn open(source: &SqliteConfig) -> Result<Box<Self>, SqliteFault> {
+        let heard = Arc::new(Notify::new());
+        let ring = heard.clone();
+        let file = SqliteFile::open(source)?;
+        let bell = ChangeListener::listen_to_casts(file.path(), move || ring.notify_one());
+        let bell = bell.inspect_err(|error| {
+            tracing::warn!(%error, "no file notifications: casts are seen {POLL:?} late");
+        });
+        let (queued, claims) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Box::new(Self { file, heard, _bell: bell.ok(), version: -1, queued, claims }))
+    }
+
+    /// What has changed since this was asked last.
+    fn changes(&mut self) -> Result<Vec<CastChange>, SqliteFault> {
+        self.file.check_same()?;
+        if !self.file.changed()? {
+            return Ok(Vec::new());
+        }
+        let Self { file, version, queued, .. } = self;
+        let seen = file.read(|tx, cluster| CastSnapshot::read(tx, cluster, *version, queued));
+        // An unread change must be looked at again.
+        let seen = seen.inspect_err(|_| file.mark_changed())?;
+        let mut changes = Vec::new();
+        self.apply(seen, &mut changes);
+        Ok(changes)
+    }
+
+    fn apply(&mut self, seen: CastSnapshot, changes: &mut Vec<CastChange>) {
+        let CastSnapshot { version, casts, all, claims } = seen;
+        self.version = version;
+        for (key, queued) in casts {
+            match queued {
+                Some(queued) => {
+                    self.queued.insert(key, queued.version);
+                    changes.push(CastChange::Queued(queued));
+                }
+                None if self.queued.remove(&key).is_some() => changes.push(CastChange::Left(key)),
+                None => {}
+            }
+        }
+        if let Some(all) = all {
+            let gone = self.queued.extract_if(.., |key, _| !all.contains(key));
+            changes.extend(gone.map(|(key, _)| CastChange::Left(key)));
+        }
+        for (key, (lease, version)) in &claims {
+            if self.claims.get(key).is_none_or(|(_, before)| before != version) {
+                changes.push(CastChange::Claimed(key.clone(), *lease));
+            }
+        }
+        let free = self.claims.keys().filter(|key| !claims.contains_key(key));
+        changes.extend(free.map(|key| CastChange::Free(key.clone())));
+        self.claims = claims;
+    }
+}
+
+/// What a look at the file saw.
+struct CastSnapshot {
+    version: i64,
+    /// The casts that have changed, each with what it is if it is queued.
+    casts: BTreeMap<CastKey, Option<QueuedCast>>,
+    /// All that are queued, when there are fewer than the changes tell.
+    all: Option<BTreeSet<CastKey>>,
+    claims: BTreeMap<CastKey, (LeaseId, i64)>,
+}
+
+impl CastSnapshot {
+    fn read(
+        tx: &Transaction<'_>,
+        cluster: &str,
+        since: i64,
+        known: &BTreeMap<CastKey, i64>,
+    ) -> Result<Self, SqliteFault> {
+        let mut casts = BTreeMap::new();
+        let mut version = since;
+        let sql = "SELECT task, id, version, head, state = 'queued' FROM casts
+                   WHERE cluster = ?1 AND version > ?2 ORDER BY version";
+        let mut changed = tx.prepare_cached(sql)?;
+        let mut rows = changed.query(params![cluster, since])?;
+        while let Some(row) = rows.next()? {
+            let key = key(row)?;
+            version = row.get(2)?;
+            let queued = if row.get(4)? { queued(row, &key, version)? } else { None };
+            casts.insert(key, queued);
+        }
+        let came = casts.iter().filter(|(key, q)| q.is_some() && !known.contains_key(*key)).count();
+        let left = casts.iter().filter(|(key, q)| q.is_none() && known.contains_key(*key)).count();
+        let whole = known.len() + came - left;
+        let all = if count(tx, cluster)? == whole { None } else { Some(all(tx, cluster)?) };
+        Ok(Self { version, casts, all, claims: claims(tx, cluster)? })
+    }
+}
+
+/// What does not parse is another's: it is left out.
+fn queued(row: &Row<'_>, key: &CastKey, version: i64) -> Result<Option<QueuedCast>, SqliteFault> {
+    let head: String = row.get(3)?;
+    match serde_json::from_str(&head) {
+        Ok(head) => Ok(Some(QueuedCast { key: key.clone(), version, head })),
+        Err(error) => {
+            warn_ignored("cast", &key.to_string(), error);
+            Ok(None)
+        }
+    }
+}
+
+fn count(tx: &Transaction<'_>, cluster: &str) -> Result<usize, SqliteFault> {
+    let sql = "SELECT count(*) FROM casts WHERE cluster = ?1 AND state = 'queued'";
+    let count: i64 = tx.prepare_cached(sql)?.query_row([cluster], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+fn all(tx: &Transaction<'_>, cluster: &str) -> Result<BTreeSet<CastKey>, SqliteFault> {
+    let sql = "SELECT task, id FROM casts WHERE cluster = ?1 AND state = 'queued'";
+    let mut all = tx.prepare_cached(sql)?;
+    Ok(all.query_map([cluster], key)?.collect::<Result<_, _>>()?)
+}
+
+fn claims(
+    tx: &Transaction<'_>,
+    cluster: &str,
+) -> Result<BTreeMap<CastKey, (LeaseId, i64)>, SqliteFault> {
+    let sql = "SELECT task, id, lease, version FROM claims WHERE cluster = ?1";
+    let mut claims = tx.prepare_cached(sql)?;
+    let claim = |row: &Row<'_>| Ok((key(row)?, (LeaseId(row.get(2)?), row.get(3)?)));
+    Ok(claims.query_map([cluster], claim)?.collect::<Result<_, _>>()?)
+}
+
+fn key(row: &Row<'_>) -> rusqlite::Result<CastKey> {
+    let (task, id): (String, String) = (row.get(0)?, row.get(1)?);
+    Ok(CastKey::new(task, id))
+}

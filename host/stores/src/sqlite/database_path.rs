@@ -1,0 +1,228 @@
+//! Where the store's files are, and whether they are safe there.
+//!
+//! SQLite keeps beside a database the log of what was written last (`-wal`) and an index of
+//! that, which all processes map into their memory (`-shm`); it finds both by the name of
+//! the database. So the database must have one name, and be on a file system whose memory
+//! and locks all its users share.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statfs, statvfs, statx};
+
+use super::sqlite_fault::SqliteFault;
+use soloist_config::inode::{Inode, digest};
+
+/// The database and what lies beside it.
+#[derive(Clone, Debug)]
+pub(super) struct DatabasePath {
+    /// As the settings name it.
+    given: PathBuf,
+    /// Without symbolic links: SQLite follows them before it looks beside the database.
+    real: PathBuf,
+}
+
+impl DatabasePath {
+    /// Of the database at `given`, which exists.
+    pub(super) fn of(given: &Path) -> io::Result<Self> {
+        Ok(Self { given: given.to_owned(), real: fs::canonicalize(given)? })
+    }
+
+    pub(super) fn real(&self) -> &Path {
+        &self.real
+    }
+
+    pub(super) fn inode(&self) -> io::Result<Inode> {
+        Inode::at(&self.given)
+    }
+
+    /// Which log and which index lie beside the database, as one number; none unless both
+    /// are there.
+    pub(super) fn log_digest(&self) -> io::Result<Option<u64>> {
+        let beside = |end| match Inode::at(&sibling_path(&self.real, end)) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        let both = beside(LOG)?.zip(beside(INDEX)?);
+        Ok(both.map(|(log, index)| digest(&[log, index])))
+    }
+
+    /// How many names the database has.
+    pub(super) fn link_count(&self) -> io::Result<u64> {
+        fs::metadata(&self.real).map(|found| found.nlink())
+    }
+
+    /// Refuses a place in which hosts could write to one database by two logs, or where
+    /// they would not see each other's.
+    pub(super) fn check_safe(&self) -> Result<(), SqliteFault> {
+        let file = self.real.display();
+        let found = fs::metadata(&self.real)?;
+        if !found.is_file() {
+            let problem = format!("{file} is no file: name one in `store`");
+            return Err(SqliteFault::refused(problem));
+        }
+        if found.nlink() > 1 {
+            let problem = format!(
+                "{file} has {} names (hard links), and SQLite's log goes by the name: hosts \
+                 that use two of them would overwrite each other's writes; remove the others \
+                 (`find DIR -samefile {file}` finds them)",
+                found.nlink()
+            );
+            return Err(SqliteFault::refused(problem));
+        }
+        if is_mounted_alone(&self.real)? {
+            let problem = format!(
+                "{file} is mounted by itself, without the log beside it: hosts that reach it \
+                 in its own folder would have another log; mount the folder that it is in"
+            );
+            return Err(SqliteFault::refused(problem));
+        }
+        self.must_be_local()
+    }
+
+    /// Refuses to grow while there is little room on the disk, of which `unused` bytes are in
+    /// the database: leases, claims and deletions must find some.
+    pub(super) fn must_have_room(&self, unused: u64) -> Result<(), SqliteFault> {
+        let disk = statvfs(parent_folder(&self.real)).map_err(io::Error::from)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free >= ROOM_FOR_LOG && free.saturating_add(unused) >= ROOM {
+            return Ok(());
+        }
+        Err(SqliteFault::refused(format!(
+            "there are {} MiB left on the disk of {}, which are kept for leases and deletions: \
+             delete something, or make room there",
+            free >> 20,
+            self.real.display()
+        )))
+    }
+
+    fn must_be_local(&self) -> Result<(), SqliteFault> {
+        let magic = statfs(&self.real).map_err(io::Error::from)?.f_type;
+        // The field is wider, and signed, on some machines: the numbers have 32 bits.
+        let Some(kind) = unsafe_kind(magic as u32) else { return Ok(()) };
+        // A file system in user space that has a disk of its own is a local one.
+        if kind == FUSE && is_on_a_disk(&self.real)? {
+            return Ok(());
+        }
+        Err(SqliteFault::refused(format!(
+            "{} is on {kind}, where SQLite cannot share memory between all who use the file: \
+             name a file on a local disk in `store`, or use etcd",
+            self.real.display()
+        )))
+    }
+}
+
+const LOG: &str = "-wal";
+const INDEX: &str = "-shm";
+const FUSE: &str = "a file system in user space (FUSE)";
+
+/// What stays free for what must be written: many times a batch of state's.
+const ROOM: u64 = 16 << 20;
+/// The part of it that only the disk itself can give: SQLite's log, which it writes from
+/// the beginning again after 1,000 pages (SQLite: `PRAGMA wal_autocheckpoint`).
+const ROOM_FOR_LOG: u64 = 4 << 20;
+
+/// What lies beside the database under its name and `end`.
+pub(super) fn sibling_path(database: &Path, end: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// The log of the database.
+pub(super) fn log_path(database: &Path) -> PathBuf {
+    sibling_path(database, LOG)
+}
+
+/// File systems that machines share, by their magic numbers (statfs(2); Linux:
+/// `include/uapi/linux/magic.h` and the file systems' own).
+const fn unsafe_kind(magic: u32) -> Option<&'static str> {
+    Some(match magic {
+        0x6969 => "NFS",
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => "SMB",
+        0x0102_1997 => "9p",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x7375_7245 => "Coda",
+        0x564c => "NCP",
+        0x00c3_6400 => "Ceph",
+        0x0bd0_0bd0 => "Lustre",
+        0x4750_4653 => "GPFS",
+        0x1983_0326 => "BeeGFS",
+        0x0116_1970 => "GFS2",
+        0x7461_636f => "OCFS2",
+        0x786f_4256 => "a folder shared by VirtualBox",
+        0xbacb_acbc => "a folder shared by VMware",
+        0x7c7c_6673 => "a folder shared by Parallels",
+        0x6573_5546 => FUSE,
+        _ => return None,
+    })
+}
+
+/// Whether a mount begins at the file itself (statx(2), since Linux 5.8; before that, what
+/// uses the file by another log is noticed by its lock alone).
+fn is_mounted_alone(file: &Path) -> io::Result<bool> {
+    let found = statx(CWD, file, AtFlags::empty(), StatxFlags::BASIC_STATS)?;
+    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Whether the mount that `file` is on is of a block device (proc_pid_mountinfo(5)).
+fn is_on_a_disk(file: &Path) -> io::Result<bool> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let place = |line: &str| {
+        let (mount, system) = line.split_once(" - ")?;
+        let at = mount.split(' ').nth(4)?.replace("\\040", " ");
+        file.starts_with(&at).then(|| (at.len(), system.starts_with("fuseblk ")))
+    };
+    // Of several on one place the last one covers the others.
+    let nearest = mounts.lines().filter_map(place).max_by_key(|(length, _)| *length);
+    Ok(nearest.is_some_and(|(_, disk)| disk))
+}
+
+/// The folder of the file at `path`.
+pub(super) fn parent_folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path) -> Option<String> {
+        DatabasePath::of(path).unwrap().check_safe().err().map(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn a_file_of_one_name_on_a_local_disk_is_let_through_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("soloist.db");
+        fs::write(&file, "").unwrap();
+        assert_eq!(refusal(&file), None);
+        let by_link = folder.path().join("link");
+        std::os::unix::fs::symlink(&file, &by_link).unwrap();
+        assert_eq!(refusal(&by_link), None);
+        assert_eq!(DatabasePath::of(&by_link).unwrap().real(), fs::canonicalize(&file).unwrap());
+        fs::hard_link(&file, folder.path().join("other")).unwrap();
+        let told = refusal(&by_link).unwrap();
+        assert!(told.contains("2 names") && told.contains("remove the others"), "{told}");
+        assert!(refusal(folder.path()).unwrap().contains("no file"));
+    }
+
+    #[test]
+    fn the_kernel_s_own_network_file_systems_are_known() {
+        // Words of linux/magic.h, and what `stat -f -c %t` prints for them.
+        for magic in [0x6969, 0x517b, 0xff53_4d42, 0x0102_1997, 0x6573_5546, 0x00c3_6400] {
+            assert!(unsafe_kind(magic).is_some(), "{magic:x}");
+        }
+        // ext4, XFS, Btrfs, tmpfs, overlayfs, ZFS.
+        for magic in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1] {
+            assert_eq!(unsafe_kind(magic), None, "{magic:x}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Who uses the database, and with which log.
+//!
+//! SQLite's locks keep the writers of one log apart. Two processes that use one database
+//! with two logs (by a hard link, by a mount of the file alone, or since before the log was
+//! removed) know nothing of each other, and would both lead. So every process marks on the
+//! database itself which log it uses, by a lock whose place stands for the log; a lock at
+//! any other place tells of somebody with another one.
+//!
+//! Invariants:
+//! - This is the only place where the process opens the database but SQLite itself, and one
+//!   descriptor of it is enough. When *any* descriptor of a file is closed, the process
+//!   loses the locks that SQLite holds on it (fcntl(2)); so this one is closed when no
+//!   connection is left, and a [`Connected`] never gives its connection away.
+//! - Nobody connects while another may still write by another log: one at a time passes the
+//!   door, looks, connects and marks.
+
+use std::{collections::BTreeMap, fs, io, ops::Deref, path::Path, thread::sleep, time::Duration};
+
+use parking_lot::{Mutex, MutexGuard};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::{
+    database_path::DatabasePath,
+    locks::{self, ByteRange},
+    sqlite_fault::SqliteFault,
+};
+use soloist_config::inode::Inode;
+use soloist_heart::clock::BootTime;
+
+/// Where the marks are: each log has a place of its own.
+const MARKS: ByteRange = 1 << 61..1 << 62;
+/// What one process holds while it connects.
+const DOOR: ByteRange = 1 << 62..(1 << 62) + 1;
+/// Between two looks at a door that is shut.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The databases that this process uses.
+static USED: Mutex<BTreeMap<Inode, OpenDatabase>> = Mutex::new(BTreeMap::new());
+
+struct OpenDatabase {
+    /// The first has the locks. More only if the path led elsewhere between two looks.
+    files: Vec<fs::File>,
+    /// Whether somebody of this process is at the door.
+    entering: bool,
+    /// How many connections use each log.
+    connections: BTreeMap<u64, usize>,
+}
+
+/// A connection to the database, and the mark of the log that it uses.
+pub(super) struct MarkedConnection {
+    /// Before the mark, which is taken away when it is closed.
+    connection: Connection,
+    mark: LogMark,
+    home: DatabasePath,
+}
+
+/// Connects to the database at `path`, which is made if it is not there, by what `connect`
+/// does at its real path. Waits as long as `busy` for others at the door, and for those who
+/// use another log to leave.
+pub(super) fn connect(
+    path: &Path,
+    busy: Duration,
+    connect: impl FnOnce(&Path) -> Result<Connection, SqliteFault>,
+) -> Result<MarkedConnection, SqliteFault> {
+    // Declared in this order, what has failed is closed before the door is.
+    let (door, home) = EntryLock::acquire(path, BootTime::now() + busy)?;
+    let connection = connect(home.real())?;
+    let Some(log) = home.log_digest()? else { return Err(SqliteFault::LogReplaced) };
+    let mark = LogMark::set(door.database, log)?;
+    Ok(MarkedConnection { connection, mark, home })
+}
+
+impl MarkedConnection {
+    pub(super) fn home(&self) -> &DatabasePath {
+        &self.home
+    }
+
+    pub(super) fn transaction(
+        &mut self,
+        how: TransactionBehavior,
+    ) -> Result<Transaction<'_>, SqliteFault> {
+        Ok(self.connection.transaction_with_behavior(how)?)
+    }
+
+    /// Fails when what this is connected to is not what the path leads to any more, or when
+    /// somebody uses the database with another log.
+    pub(super) fn check(&self) -> Result<(), SqliteFault> {
+        match self.home.inode() {
+            Ok(found) if found == self.mark.database => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => return Err(SqliteFault::Replaced),
+        }
+        if self.home.log_digest()? != Some(self.mark.log) {
+            return Err(SqliteFault::LogReplaced);
+        }
+        check_no_other_log(self.mark.database, Some(self.mark.log))
+    }
+}
+
+impl Deref for MarkedConnection {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl OpenDatabase {
+    fn file(&self) -> io::Result<&fs::File> {
+        self.files.first().ok_or_else(|| io::Error::other("the database is not open"))
+    }
+
+    /// Steps into the door, if nobody is there.
+    fn take_entry_lock(&mut self) -> io::Result<bool> {
+        let free = !self.entering && locks::take(self.file()?, &DOOR)?;
+        self.entering |= free;
+        Ok(free)
+    }
+
+    /// Takes one connection away, and the mark with the last.
+    fn disconnect(&mut self, log: u64) {
+        if let Some(left) = self.connections.get_mut(&log) {
+            *left -= 1;
+            if *left > 0 {
+                return;
+            }
+        }
+        self.connections.remove(&log);
+        let released = self.file().and_then(|file| locks::release(file, &mark_position(log)));
+        if let Err(error) = released {
+            tracing::warn!(%error, "the store's file stays marked until this process ends");
+        }
+    }
+
+    /// Whether anybody uses another log than this one.
+    fn is_used_with_other_log(&self, log: Option<u64>) -> io::Result<bool> {
+        if self.connections.keys().any(|other| Some(*other) != log) {
+            return Ok(true);
+        }
+        let file = self.file()?;
+        let Some(log) = log else { return locks::held_by_others(file, &MARKS) };
+        let own = mark_position(log);
+        Ok(locks::held_by_others(file, &(MARKS.start..own.start))?
+            || locks::held_by_others(file, &(own.end..MARKS.end))?)
+    }
+
+    fn is_unused(&self) -> bool {
+        !self.entering && self.connections.is_empty()
+    }
+}
+
+/// The place that stands for a log.
+fn mark_position(log: u64) -> ByteRange {
+    let at = MARKS.start + log % (MARKS.end - MARKS.start);
+    at..at + 1
+}
+
+/// Held while a connection is made.
+struct EntryLock {
+    database: Inode,
+}
+
+impl EntryLock {
+    /// Passes when nobody else is in the door, and nobody uses another log than is there now.
+    fn acquire(path: &Path, until: BootTime) -> Result<(Self, DatabasePath), SqliteFault> {
+        let mut elsewhere = false;
+        loop {
+            let fault = match Self::try_acquire(path) {
+                Err(fault @ (SqliteFault::OtherLog | SqliteFault::OpenedByOther)) => fault,
+                done => return done,
+            };
+            elsewhere |= matches!(fault, SqliteFault::OtherLog);
+            if BootTime::now() >= until {
+                // Others who wait are in the door now and then; what they wait for counts.
+                return Err(if elsewhere { SqliteFault::OtherLog } else { fault });
+            }
+            sleep(PAUSE);
+        }
+    }
+
+    fn try_acquire(path: &Path) -> Result<(Self, DatabasePath), SqliteFault> {
+        let door = Self { database: open_and_lock(path)? };
+        let home = DatabasePath::of(path)?;
+        home.check_safe()?;
+        if home.inode()? != door.database {
+            return Err(SqliteFault::OpenedByOther);
+        }
+        check_no_other_log(door.database, home.log_digest()?)?;
+        Ok((door, home))
+    }
+}
+
+/// Fails when anybody uses the database with another log than this one.
+fn check_no_other_log(database: Inode, log: Option<u64>) -> Result<(), SqliteFault> {
+    let all = open_databases();
+    match all.get(&database).map(|used| used.is_used_with_other_log(log)) {
+        Some(Ok(true)) => Err(SqliteFault::OtherLog),
+        Some(Err(error)) => Err(SqliteFault::Lock(error)),
+        Some(Ok(false)) | None => Ok(()),
+    }
+}
+
+/// Opens the database at `path`, or makes it, unless this process has it open already; and
+/// steps into the door.
+fn open_and_lock(path: &Path) -> Result<Inode, SqliteFault> {
+    let mut all = open_databases();
+    let known = Inode::at(path).ok().filter(|found| all.contains_key(found));
+    let database = if let Some(known) = known { known } else { open(&mut all, path)? };
+    let Some(used) = all.get_mut(&database) else { return Err(SqliteFault::Closed) };
+    let entered = used.take_entry_lock();
+    close_if_unused(&mut all, database);
+    if entered.map_err(SqliteFault::Lock)? { Ok(database) } else { Err(SqliteFault::OpenedByOther) }
+}
+
+fn open(all: &mut BTreeMap<Inode, OpenDatabase>, path: &Path) -> Result<Inode, SqliteFault> {
+    let file = fs::File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let file = file.map_err(SqliteFault::Open)?;
+    let found = Inode::of(&file.metadata()?);
+    let new = || OpenDatabase { files: Vec::new(), entering: false, connections: BTreeMap::new() };
+    all.entry(found).or_insert_with(new).files.push(file);
+    Ok(found)
+}
+
+impl Drop for EntryLock {
+    fn drop(&mut self) {
+        let mut all = open_databases();
+        if let Some(used) = all.get_mut(&self.database) {
+            used.entering = false;
+            if let Err(error) = used.file().and_then(|file| locks::release(file, &DOOR)) {
+                tracing::warn!(%error, "the store's file stays locked for others who start");
+            }
+        }
+        close_if_unused(&mut all, self.database);
+    }
+}
+
+/// Says on the database that this process uses a log, for one connection.
+struct LogMark {
+    database: Inode,
+    log: u64,
+}
+
+impl LogMark {
+    fn set(database: Inode, log: u64) -> Result<Self, SqliteFault> {
+        let mut all = open_databases();
+        let used = all.get_mut(&database).ok_or(SqliteFault::Closed)?;
+        if !locks::share(used.file()?, &mark_position(log)).map_err(SqliteFault::Lock)? {
+            return Err(SqliteFault::OtherLog);
+        }
+        *used.connections.entry(log).or_default() += 1;
+        Ok(Self { database, log })
+    }
+}
+
+impl Drop for LogMark {
+    fn drop(&mut self) {
+        let mut all = open_databases();
+        if let Some(used) = all.get_mut(&self.database) {
+            used.disconnect(self.log);
+        }
+        close_if_unused(&mut all, self.database);
+    }
+}
+
+/// Closes the database if nothing of this process uses it any more.
+fn close_if_unused(all: &mut BTreeMap<Inode, OpenDatabase>, database: Inode) {
+    if all.get(&database).is_some_and(OpenDatabase::is_unused) {
+        all.remove(&database);
+    }
+}
+
+fn open_databases() -> MutexGuard<'static, BTreeMap<Inode, OpenDatabase>> {
+    USED.lock()
+}

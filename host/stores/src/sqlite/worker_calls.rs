@@ -1,0 +1,83 @@
+//! Calls to the worker, as the parts of the store make them.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{
+    file::SqliteFile,
+    readers::SqliteReaders,
+    sqlite_config::SqliteConfig,
+    sqlite_fault::SqliteFault,
+    worker::{WorkerHandle, WorkerMessage},
+    write_queue::{QueuedWrite, WriteTicket, WriteTicketStub},
+};
+use crate::error::StoreError;
+
+/// Calls to the worker.
+#[derive(Clone)]
+pub(super) struct WorkerCalls {
+    pub(super) label: Arc<str>,
+    pub(super) worker: Arc<WorkerHandle>,
+    pub(super) readers: Arc<SqliteReaders>,
+    pub(super) source: SqliteConfig,
+    pub(super) request_timeout: Duration,
+}
+
+impl WorkerCalls {
+    /// Has the worker do `work` on the file and awaits what comes of it.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        attempted: &'static str,
+        work: impl FnOnce(&mut SqliteFile) -> Result<T, SqliteFault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let done = self.ask(self.request_timeout, work).await;
+        done.map_err(|fault| fault.into_error(attempted, &self.label))
+    }
+
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        within: Duration,
+        work: impl FnOnce(&mut SqliteFile) -> Result<T, SqliteFault> + Send + 'static,
+    ) -> Result<T, SqliteFault> {
+        let (reply, answer) = oneshot::channel();
+        // A caller that has given up does not read the answer.
+        let work =
+            move |file: Result<&mut SqliteFile, SqliteFault>| drop(reply.send(file.and_then(work)));
+        self.worker.send(WorkerMessage::Work(Box::new(work)));
+        answered(within, answer).await
+    }
+
+    /// Has the worker do `work` on the file in the turn of `by`, who writes, within the
+    /// request time-out. A caller that leaves before it is begun gives it up.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        by: Arc<str>,
+        attempted: &'static str,
+        work: impl FnOnce(&mut SqliteFile) -> Result<T, SqliteFault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let work =
+            move |file: Result<&mut SqliteFile, SqliteFault>| drop(reply.send(file.and_then(work)));
+        let ticket = WriteTicket::default();
+        let stub = WriteTicketStub::of(&ticket);
+        self.worker.send(WorkerMessage::Write(QueuedWrite { by, ticket, work: Box::new(work) }));
+        let done = match timeout(self.request_timeout, answer).await {
+            Ok(done) => done.unwrap_or(Err(SqliteFault::Closed)),
+            Err(_) if stub.cancel() => Err(SqliteFault::NoTurn),
+            Err(_) => Err(SqliteFault::TimedOut),
+        };
+        done.map_err(|fault| fault.into_error(attempted, &self.label))
+    }
+}
+
+/// The worker's answer, unless it takes too long.
+pub(super) async fn answered<T>(
+    within: Duration,
+    answer: oneshot::Receiver<Result<T, SqliteFault>>,
+) -> Result<T, SqliteFault> {
+    match timeout(within, answer).await {
+        Ok(answer) => answer.unwrap_or(Err(SqliteFault::Closed)),
+        Err(_) => Err(SqliteFault::TimedOut),
+    }
+}

@@ -1,0 +1,229 @@
+//! Trouble that repeats itself, and how the log tells of it: the first time at once, then
+//! with a count and at growing intervals, and once when it is over. What says something else
+//! than before is told at once as well.
+//!
+//! Whatever may fail on each turn of a loop, or at each of many requests, is told by one of
+//! these, so that a log stays readable while something is wrong, and finite.
+
+use std::{fmt, mem, time::Duration};
+
+use parking_lot::Mutex;
+
+use soloist_heart::clock::BootTime;
+
+/// From the first time on, and from each telling to the next; it doubles.
+const PAUSE: Duration = Duration::from_secs(10);
+const PAUSE_MAX: Duration = Duration::from_secs(600);
+/// How many different texts are told apart; further ones are counted together, since a text
+/// may say something else each time, as one with a number does.
+const TEXTS: usize = 8;
+
+/// One kind of trouble in one place.
+#[derive(Debug, Default)]
+pub struct LogThrottle(Mutex<ThrottledTexts>);
+
+/// How often it was so, and for how long; as it goes on after what is said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RepeatCount {
+    times: u64,
+    over: Duration,
+}
+
+impl LogThrottle {
+    /// It happened once more: `say` says so, where that is due.
+    pub fn report(&self, say: impl FnOnce(RepeatCount)) {
+        self.said("", say);
+    }
+
+    /// It happened once more, and this is what is known of it: `say` says so, where that is
+    /// due or nothing like it was told lately.
+    pub fn said(&self, text: &str, say: impl FnOnce(RepeatCount)) {
+        let told = self.with_texts(|texts| texts.report(text, BootTime::now()));
+        if let Some(told) = told {
+            say(told);
+        }
+    }
+
+    /// It is well: `say` says so, if trouble was told before.
+    pub fn over(&self, say: impl FnOnce(RepeatCount)) {
+        let told = self.with_texts(|texts| texts.recovered(BootTime::now()));
+        if let Some(told) = told {
+            say(told);
+        }
+    }
+
+    fn with_texts<T>(&self, look: impl FnOnce(&mut ThrottledTexts) -> T) -> T {
+        look(&mut self.0.lock())
+    }
+}
+
+/// Nothing of what happened once, else as in ` (40 times in 12s)`.
+impl fmt::Display for RepeatCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.times == 1 {
+            return Ok(());
+        }
+        let over = Duration::from_secs(self.over.as_secs());
+        write!(f, " ({} times in {})", self.times, humantime::format_duration(over))
+    }
+}
+
+/// What is remembered of each text; the time comes from outside.
+#[derive(Debug, Default)]
+struct ThrottledTexts {
+    known: Vec<(Box<str>, TextHistory)>,
+    others: TextHistory,
+}
+
+impl ThrottledTexts {
+    fn report(&mut self, text: &str, now: BootTime) -> Option<RepeatCount> {
+        if let Some((_, memory)) = self.known.iter_mut().find(|(known, _)| **known == *text) {
+            return memory.report(now);
+        }
+        // As long as they are many, none makes room for another.
+        if self.known.len() == TEXTS && self.others.is_quiet(now) {
+            self.known.retain(|(_, memory)| !memory.is_quiet(now));
+        }
+        if self.known.len() == TEXTS {
+            return self.others.report(now);
+        }
+        self.known.push((text.into(), TextHistory::default()));
+        self.known.last_mut().and_then(|(_, memory)| memory.report(now))
+    }
+
+    fn recovered(&mut self, now: BootTime) -> Option<RepeatCount> {
+        let known = self.known.iter_mut().map(|(_, memory)| memory);
+        let told = known.chain([&mut self.others]).filter_map(|memory| memory.recovered(now));
+        told.reduce(|one, other| RepeatCount {
+            times: one.times + other.times,
+            over: one.over.max(other.over),
+        })
+    }
+}
+
+/// What is remembered of one.
+#[derive(Debug, Default)]
+struct TextHistory {
+    /// Since when it has been so, and how often.
+    since: BootTime,
+    times: u64,
+    /// From when on it is told again.
+    due: BootTime,
+    pause: Duration,
+    /// Whether it was told, and its end was not.
+    told: bool,
+}
+
+impl TextHistory {
+    fn report(&mut self, now: BootTime) -> Option<RepeatCount> {
+        if self.is_quiet(now) {
+            *self = Self { told: self.told, ..Self::default() };
+        }
+        if self.times == 0 {
+            self.since = now;
+        }
+        self.times += 1;
+        if now < self.due {
+            return None;
+        }
+        self.pause = (self.pause * 2).clamp(PAUSE, PAUSE_MAX);
+        self.due = now + self.pause;
+        self.told = true;
+        Some(self.count(now))
+    }
+
+    /// Whether so long was nothing to be told that what comes now is trouble of its own.
+    fn is_quiet(&self, now: BootTime) -> bool {
+        now.since(self.due) >= self.pause
+    }
+
+    /// What comes back before it is due again was not over for long: nothing is said of that
+    /// until then, so that trouble which comes and goes is no more than trouble that stays.
+    fn recovered(&mut self, now: BootTime) -> Option<RepeatCount> {
+        mem::take(&mut self.told).then(|| self.count(now))
+    }
+
+    fn count(&self, now: BootTime) -> RepeatCount {
+        RepeatCount { times: self.times, over: now.since(self.since) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn at(seconds: u64) -> BootTime {
+        BootTime::from_nanos((1000 + seconds) * SECOND)
+    }
+
+    #[test]
+    fn it_is_told_at_once_then_with_a_count_at_growing_intervals_and_at_its_end() {
+        let mut memory = TextHistory::default();
+        // Forty times a second, for an hour.
+        let mut lines = Vec::new();
+        for moment in 0..40 * 3600 {
+            let now = BootTime::from_nanos(1000 * SECOND + moment * SECOND / 40);
+            if let Some(told) = memory.report(now) {
+                lines.push((moment / 40, told.to_string()));
+            }
+        }
+        let seconds: Vec<_> = lines.iter().map(|(second, _)| *second).collect();
+        assert_eq!(seconds, [0, 10, 30, 70, 150, 310, 630, 1230, 1830, 2430, 3030]);
+        assert_eq!((&*lines[0].1, &*lines[1].1), ("", " (401 times in 10s)"));
+        let over = memory.recovered(at(3600)).unwrap().to_string();
+        assert_eq!(over, " (144000 times in 1h)");
+        assert_eq!(memory.recovered(at(3600)), None, "its end is told once");
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_no_more_than_what_stays() {
+        let mut memory = TextHistory::default();
+        let mut lines = 0;
+        for second in 0..3600 {
+            lines += usize::from(memory.report(at(second)).is_some());
+            lines += usize::from(memory.recovered(at(second)).is_some());
+        }
+        assert_eq!(lines, 2 * 11, "for an hour, every second");
+    }
+
+    #[test]
+    fn trouble_after_a_long_quiet_is_new() {
+        let mut memory = TextHistory::default();
+        assert!(memory.report(at(0)).is_some());
+        assert!(memory.report(at(1)).is_none());
+        assert_eq!(memory.report(at(100)).map(|told| told.times), Some(1));
+        assert_eq!(memory.report(at(109)), None);
+        assert_eq!(memory.report(at(110)).map(|told| told.times), Some(3));
+    }
+
+    #[test]
+    fn what_says_something_else_is_told_at_once() {
+        let mut texts = ThrottledTexts::default();
+        let mut happened =
+            |text, second| texts.report(text, at(second)).map(|told| told.to_string());
+        assert_eq!(happened("refused", 0).as_deref(), Some(""));
+        assert_eq!(happened("refused", 1), None);
+        assert_eq!(happened("timed out", 2).as_deref(), Some(""));
+        // One that is known goes on where it was, though another came in between.
+        assert_eq!(happened("refused", 3), None);
+        assert_eq!(happened("refused", 10).as_deref(), Some(" (4 times in 10s)"));
+        assert_eq!(happened("timed out", 11), None);
+        let over = texts.recovered(at(20)).map(|told| told.to_string());
+        assert_eq!(over.as_deref(), Some(" (6 times in 20s)"));
+        assert_eq!(texts.recovered(at(20)), None, "its end is told once");
+    }
+
+    #[test]
+    fn what_says_something_else_each_time_is_told_no_more_often_for_that() {
+        let mut texts = ThrottledTexts::default();
+        let mut lines = 0;
+        for moment in 0..40 * 3600 {
+            let now = BootTime::from_nanos(1000 * SECOND + moment * SECOND / 40);
+            lines += usize::from(texts.report(&format!("try {moment}"), now).is_some());
+        }
+        assert_eq!(lines, TEXTS + 11, "for an hour, forty times a second");
+        assert!(texts.known.len() <= TEXTS);
+    }
+}

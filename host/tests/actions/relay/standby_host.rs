@@ -1,0 +1,172 @@
+//! A host that stands by, its relay, and invented leaders.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use soloist::{
+    action::{Action, ActionDirectory, Programme},
+    api::{JobApi, LogApi, Status, StatusSource},
+    cluster::{Commands, PeerClient, PeerCredentials},
+    relay::{Relay, RunningRelay},
+};
+use soloist_config::{ActionConfig, ApiConfig, HostConfig, RelayConfig, StandbyMode, TlsFiles};
+use soloist_guests::capability::LogBuffers;
+use soloist_heart::{Group, LeaderKey, LeaseId, Token};
+use soloist_leadership::RosterView;
+use soloist_stores::{Candidate, Member, QueuedCandidate, Roster};
+use soloist_telemetry::journal::Journal;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::timeout,
+};
+
+use crate::rig::{self, PATIENCE, World, free_address, guest_file, prepare_as, read_until, until};
+
+/// A host `a` that leads nothing, and its relay.
+pub(super) struct StandbyHost {
+    pub(super) address: SocketAddr,
+    pub(super) action: Arc<Action>,
+    pub(super) lobby: ActionDirectory,
+    pub(super) roster: watch::Sender<Option<Roster>>,
+    relay: RunningRelay,
+    /// The same, for whoever serves a control address.
+    pub(super) asked: Relay,
+    _programme: watch::Sender<Arc<Programme>>,
+}
+
+impl StandbyHost {
+    /// A bystander whose relay has opened its address.
+    pub(super) async fn by(hold: Duration) -> Self {
+        let bystander = Self::starting(hold, free_address(), None);
+        until("the address", || bystander.lobby.bound_address(&bystander.action).is_some()).await;
+        bystander
+    }
+
+    pub(super) fn starting(
+        hold: Duration,
+        address: SocketAddr,
+        tls: Option<Arc<TlsFiles>>,
+    ) -> Self {
+        let relayed = RelayConfig { standby: StandbyMode::Forward, hold };
+        let config = rig::config(guest_file("i-am-server"), address);
+        let (_, action) = prepare_as(ActionConfig { relay: relayed, tls, ..config });
+        let programme = Programme { actions: vec![Arc::clone(&action)], ..Programme::default() };
+        let (programme_to, programme) = watch::channel(Arc::new(programme));
+        let (roster, roster_of) = watch::channel(None);
+        let lobby = ActionDirectory::default();
+        let asked = Relay::new("a".into(), peers(), lobby.clone(), programme, roster_of);
+        let relay = asked.clone().start();
+        Self { address, action, lobby, roster, relay, asked, _programme: programme_to }
+    }
+
+    /// Has `leader` lead under `token`.
+    pub(super) fn follow(&self, leader: &TcpListener, token: i64) {
+        let url = format!("http://{}", leader.local_addr().unwrap());
+        let group = Group::main();
+        let key = LeaderKey {
+            group: group.clone(),
+            key: format!("main/{token}").into(),
+            token: Token(token),
+            lease: LeaseId(token),
+        };
+        let candidate =
+            Candidate { host: format!("host-{token}"), url, since: None, heir: None, spread: None };
+        let groups = BTreeMap::from([(group, vec![QueuedCandidate { candidate, key }.into()])]);
+        self.roster.send_replace(Some(Roster { revision: token, groups, ..Roster::default() }));
+    }
+
+    /// Sends `text` by a connection of its own.
+    pub(super) async fn send(&self, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    pub(super) async fn stop(self) {
+        timeout(PATIENCE, self.relay.finish(Duration::ZERO)).await.expect("the relay hangs");
+        TcpListener::bind(self.address).await.expect("the address is still held");
+    }
+}
+
+pub(super) async fn leader() -> TcpListener {
+    TcpListener::bind(("127.0.0.1", 0)).await.unwrap()
+}
+
+/// The next connection to `leader`, and the head of its request.
+pub(super) async fn asked(leader: &TcpListener) -> (TcpStream, String) {
+    let (mut stream, _) = timeout(PATIENCE, leader.accept()).await.expect("nobody asks").unwrap();
+    let head = read_until(&mut stream, "\r\n\r\n").await;
+    (stream, head)
+}
+
+pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nfine";
+pub(super) const NOT_BEGUN: &str = "HTTP/1.1 503 Service Unavailable\r\nsoloist-unserved: not-begun\r\n\
+                         content-length: 0\r\nconnection: close\r\n\r\n";
+pub(super) const GET: &str = "GET /x?y=z HTTP/1.1\r\nhost: example.com\r\nconnection: close, x-mine\r\n\
+                   x-mine: 1\r\nsoloist-via: liar\r\nx-forwarded-for: 192.0.2.1\r\n\r\n";
+pub(super) const POST: &str =
+    "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+
+/// What the control address of a host in a test says of itself: nobody asks.
+pub(super) struct SilentStatus;
+
+impl StatusSource for SilentStatus {
+    fn status(&self) -> Status {
+        unreachable!("nobody asks")
+    }
+
+    fn metrics(&self) -> String {
+        String::new()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// The way to hosts that ask for nothing.
+pub(super) fn peers() -> PeerClient {
+    PeerClient::new(&PeerCredentials::default()).unwrap()
+}
+
+/// A host that lets everybody in.
+pub(super) fn host(listen: SocketAddr) -> HostConfig {
+    HostConfig {
+        name: "a".into(),
+        listen,
+        advertise: None,
+        names: Vec::new(),
+        tls: None,
+        api: ApiConfig::default(),
+        labels: BTreeMap::new(),
+        priority: 0,
+    }
+}
+
+/// The jobs of a host that has none.
+pub(super) fn no_jobs(world: &World) -> JobApi {
+    let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
+    let (jobs, obstacle) = (world.jobs(), Box::new(|| None));
+    JobApi { host: "a".into(), programme, peers: peers(), roster, jobs, obstacle }
+}
+
+/// What nobody printed.
+pub(super) fn no_logs() -> LogApi {
+    let (programme, roster) = (watch::channel(Arc::default()).1, watch::channel(None).1);
+    LogApi { host: "a".into(), programme, peers: peers(), roster, lines: LogBuffers::default() }
+}
+
+/// Commands for a host that has no cluster.
+pub(super) fn nobody(world: &World) -> Commands {
+    Commands {
+        member: Member::named("a"),
+        store: Arc::clone(&world.store),
+        peers: peers(),
+        sight: RosterView::empty(),
+        groups: Box::new(Vec::new),
+        events: tokio::sync::mpsc::unbounded_channel().0,
+        journal: Journal::default(),
+        patience: PATIENCE,
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether hosts say it where nobody leads.
+//!
+//! Whoever has heard from the store what is not led says so, or does not claim to know; and
+//! who could lead and does not stand says why.
+
+use std::time::Duration;
+
+use soloist::term::GapReason;
+use soloist_heart::{CandidacyStage, Group};
+use soloist_leadership::{GroupRole, HostView};
+use soloist_stores::Roster;
+
+use crate::{
+    liveness::{GroupLiveness, NEWS},
+    mutant::Mutant,
+    promise::Promise,
+    simulation::{SECOND, World},
+};
+
+/// How long a term takes to end that has lost its key, be it in the midst of a drain.
+const TEARDOWN: u64 = 8 * SECOND;
+/// By how much a timer may be late, and more.
+const MOMENT: Duration = Duration::from_millis(100);
+
+impl World {
+    /// Looks at what the status of each host shows of a group.
+    pub(crate) fn hosts_say_it(&mut self, number: usize) {
+        let (now, seat) = (self.now, &self.liveness.groups[number]);
+        if now.saturating_sub(seat.led.max(seat.shown)) <= NEWS {
+            return;
+        }
+        let group = &self.groups[number];
+        let ended = now - seat.led.max(seat.shown) > NEWS + TEARDOWN;
+        let (mut well, mut mute) = (None, None);
+        for host in 0..self.hosts.len() {
+            if self.should_know(host, seat) {
+                let told = self.status(host);
+                let says_well =
+                    |it: &&HostStatus<'_>| it.says_well(group) && (ended || !it.performs(group));
+                well = well.or(told.as_ref().filter(says_well).map(|_| host));
+                mute = mute.or(told.as_ref().filter(|it| it.is_mute(group)).map(|_| host));
+            }
+        }
+        let name = |host: Option<usize>| host.map(|host| self.hosts[host].name);
+        let (well, mute) = (name(well), name(mute));
+        self.checker.holds(well.is_none(), Promise::HostsSayIt, now, || {
+            format!("{well:?} says that all is well with {group}, which nobody leads")
+        });
+        self.checker.holds(mute.is_none(), Promise::HostsSayIt, now, || {
+            format!("{mute:?} does not say why it does not stand in {group}")
+        });
+    }
+
+    /// Whether a host must by now have heard that nobody leads, or must know that it hears
+    /// nothing.
+    fn should_know(&self, number: usize, seat: &GroupLiveness) -> bool {
+        let (touch, now, host) = (self.liveness.hosts[number], self.now, &self.hosts[number]);
+        let seen = seat.led.max(seat.shown);
+        if host.heart.is_none() || host.is_frozen(now) {
+            return false;
+        }
+        let told = host.sight.taken_at > seen && now > host.last_woke + NEWS;
+        let heard = now - seen.max(touch.hears).max(self.liveness.store) > NEWS + touch.late;
+        let patience = 2 * self.timings.ttl.as_nanos() as u64 + NEWS;
+        let cut = host.out.lasts(now).max(host.back.lasts(now));
+        let lost = self.faulty() && cut > patience && now > host.last_woke + NEWS;
+        told || heard || lost && now - seen.max(touch.session) > patience
+    }
+
+    fn status(&self, host: usize) -> Option<HostStatus<'_>> {
+        let host = &self.hosts[host];
+        let heart = host.heart.as_ref()?;
+        let mut view = HostView::of(heart, None, None);
+        if self.mutant == Mutant::Mute {
+            view.restart_reason = None;
+            view.groups.values_mut().for_each(|part| part.obstacle = None);
+        }
+        let roster = host.sight.roster.as_deref()?;
+        let waits = |group: &Group| {
+            let stage = heart.candidacies()[group].stage();
+            let clock = host.clock(self.now);
+            // Timers may be late.
+            matches!(stage, CandidacyStage::Idle { not_before } if *not_before + MOMENT > clock)
+        };
+        let waiting = self.groups.iter().filter(|group| waits(group)).cloned().collect();
+        let (stopping, rosy) = (host.stopping, self.mutant == Mutant::Rosy);
+        Some(HostStatus { view, roster, waiting, stopping, rosy })
+    }
+}
+
+/// What a host's status shows.
+struct HostStatus<'a> {
+    view: HostView,
+    roster: &'a Roster,
+    /// The groups in which it does not stand for a moment, after a term has failed.
+    waiting: Vec<Group>,
+    stopping: bool,
+    rosy: bool,
+}
+
+impl HostStatus<'_> {
+    /// Whether it shows nothing amiss in `group`.
+    fn says_well(&self, group: &Group) -> bool {
+        if self.rosy {
+            return self.view.session.is_some() && !self.roster.queue(group).is_empty();
+        }
+        GapReason::of(group, self.roster, &self.view).is_none()
+    }
+
+    /// Whether it shows that something of a term is alive here, which may take a while to end.
+    fn performs(&self, group: &Group) -> bool {
+        let role = self.view.groups.get(group).map(|part| part.role);
+        matches!(role, Some(GroupRole::Leader | GroupRole::Draining))
+    }
+
+    /// Whether the host does not stand in `group`, and shows no reason.
+    fn is_mute(&self, group: &Group) -> bool {
+        let Some(part) = self.view.groups.get(group) else { return true };
+        let HostView { session, joined, obstacle, .. } = &self.view;
+        let reason = part.obstacle.is_some() || part.bar.is_some() || obstacle.is_some();
+        let out = part.role == GroupRole::Out && session.is_some() && *joined;
+        out && !self.stopping && !reason && !self.waiting.contains(group)
+    }
+}

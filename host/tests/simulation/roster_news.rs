@@ -1,0 +1,182 @@
+//! What hosts see of the store, and what they do about it: the driver's comparison, and the
+//! strategist's advice.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use soloist_heart::{HeartEvent, LeaderKey, LeaseId};
+use soloist_leadership::{GroupRanks, HostView};
+use soloist_stores::{Candidate, ForeignCandidate, QueuedCandidate, Roster};
+
+use crate::{
+    simulated_store::HostLife,
+    simulation::{MS, SECOND, World},
+    simulation_event::SimulationEvent,
+    store_calls::Request,
+};
+
+/// How long changes gather before the strategist looks.
+const GATHER: u64 = 20 * MS;
+/// How long it waits for any.
+const NAP: u64 = SECOND;
+
+/// What the store shows a host.
+#[derive(Clone, Debug)]
+pub(crate) struct RosterNews {
+    number: u64,
+    /// The number of the first show of the same.
+    changed: u64,
+    taken_at: u64,
+    roster: Arc<Roster>,
+}
+
+impl World {
+    /// The store shows each host who is there and who stands where.
+    pub(crate) fn show(&mut self) {
+        let roster = Arc::new(self.roster());
+        self.shown += 1;
+        self.takes_a_look();
+        if self.last_shown.as_ref().is_none_or(|last| !is_like(last, &roster)) {
+            self.changed = self.shown;
+        }
+        self.last_shown = Some(Arc::clone(&roster));
+        for host in 0..self.hosts.len() {
+            let caller = self.caller(host);
+            if self.is_behind(caller) {
+                self.look_at_older(caller);
+                continue;
+            }
+            let heart = self.hosts[host].heart.as_ref();
+            if heart.is_none_or(|heart| heart.session().live().is_none()) {
+                continue;
+            }
+            match self.way_back(host) {
+                Some(way) => {
+                    self.saw(caller);
+                    let roster = Arc::clone(&roster);
+                    let (number, changed, taken_at) = (self.shown, self.changed, self.now);
+                    let news = RosterNews { number, changed, taken_at, roster };
+                    self.after(way, SimulationEvent::RosterSeen(caller, news));
+                }
+                None => self.show_lost(host),
+            }
+        }
+        let pause = self.rng.u64(10 * MS..self.shows_within);
+        self.after(pause, SimulationEvent::ShowRoster);
+    }
+
+    fn roster(&self) -> Roster {
+        let member =
+            |(host, lease): (usize, LeaseId)| (lease, Arc::clone(&self.hosts[host].member));
+        let standing = |key: &LeaderKey| {
+            let host = self.hosts[self.store.owner(key.lease)?].name.to_owned();
+            let since = self.store.is_proclaimed(key).then_some(0);
+            let candidate = Candidate { host, url: String::new(), since, heir: None, spread: None };
+            Some(Arc::new(QueuedCandidate { candidate, key: key.clone() }))
+        };
+        let stranger = |key: &LeaderKey| {
+            let (key, token, remove) = (Arc::clone(&key.key), key.token, Arc::from("rm"));
+            Arc::new(ForeignCandidate { key, token, lease: None, remove })
+        };
+        let (mut groups, mut strangers) = (BTreeMap::new(), BTreeMap::new());
+        for group in &self.groups {
+            let others = self.store.queue(group).iter().filter(|key| key.lease == LeaseId::NONE);
+            let others: Vec<_> = others.map(stranger).collect();
+            if !others.is_empty() {
+                strangers.insert(group.clone(), others);
+            }
+            let queue: Vec<_> = self.store.queue(group).iter().filter_map(standing).collect();
+            if !queue.is_empty() {
+                groups.insert(group.clone(), queue);
+            }
+        }
+        let members = self.store.sessions().into_iter().map(member).collect();
+        let revision = self.store.data.revision;
+        Roster { revision, groups, foreign_candidates: strangers, members, ..Roster::default() }
+    }
+
+    /// A host sees what the store showed, unless it has seen something later.
+    pub(crate) fn seen(&mut self, caller: HostLife, news: RosterNews) {
+        let host = &mut self.hosts[caller.host];
+        let RosterNews { number, changed, taken_at, roster } = news;
+        if number < host.sight.number || host.sight.is_deaf(self.now) {
+            return;
+        }
+        // Where nothing changes a strategist looks once in a while.
+        let pause = if changed > host.sight.number { GATHER } else { NAP };
+        (host.sight.number, host.sight.taken_at) = (number, taken_at);
+        host.sight.roster = Some(Arc::clone(&roster));
+        self.has_news(caller);
+        if self.job.is_some() {
+            self.compare_if_changed(caller);
+        }
+        for event in self.compare(caller, &roster) {
+            self.hear(caller, event);
+        }
+        self.proclaim_again(caller, &roster);
+        self.advise_after(caller, pause);
+    }
+
+    /// Holds what a host sees against what its heart believes, as the driver does.
+    fn compare(&self, caller: HostLife, roster: &Roster) -> Vec<HeartEvent> {
+        let Some(heart) = self.hosts[caller.host].heart.as_ref() else { return Vec::new() };
+        let Some((lease, _)) = heart.session().live() else { return Vec::new() };
+        let standing = roster.groups.values().flatten().filter(|s| s.key.lease == lease);
+        let standing = standing.map(|s| HeartEvent::KeyQueued { key: s.key.clone() });
+        let keys = heart.candidacies().values().filter_map(|it| it.stage().key());
+        // What is older than a key cannot tell that it is gone.
+        let gone = keys.filter(|key| roster.revision >= key.token.0 && !roster.has(key));
+        standing.chain(gone.map(|key| HeartEvent::KeyGone { key: key.clone() })).collect()
+    }
+
+    /// Says anew of terms that they run, where the store does not show it.
+    fn proclaim_again(&mut self, caller: HostLife, roster: &Roster) {
+        let silent = roster.groups.values().flatten().filter(|s| s.candidate.since.is_none());
+        let own = |s: &&Arc<QueuedCandidate>| self.hosts[caller.host].term(&s.key).is_some();
+        let keys: Vec<_> = silent.filter(own).map(|standing| standing.key.clone()).collect();
+        for key in keys {
+            self.ask(caller, Request::Proclaim(key));
+        }
+    }
+
+    /// Has a host's strategist look, after `pause` at the latest.
+    fn advise_after(&mut self, caller: HostLife, pause: u64) {
+        let at = self.now + pause;
+        let host = &mut self.hosts[caller.host];
+        if host.sight.looks_at.is_none_or(|due| at < due) {
+            host.sight.looks_at = Some(at);
+            self.at(at, SimulationEvent::Advise(caller, at));
+        }
+    }
+
+    /// A host's strategist looks, and tells its heart what follows.
+    pub(crate) fn advise(&mut self, caller: HostLife, set: u64) {
+        let now = self.now;
+        let host = &mut self.hosts[caller.host];
+        if host.sight.looks_at.take_if(|at| *at == set).is_none() {
+            return;
+        }
+        let clock = host.clock(now);
+        let (Some(roster), Some(heart)) = (host.sight.roster.clone(), host.heart.as_ref()) else {
+            return;
+        };
+        let view = HostView::of(heart, None, None);
+        let Some(adviser) = host.adviser.as_mut() else { return };
+        let advised = adviser.look(&roster, &view, &GroupRanks::new(), clock);
+        self.checker.figures.disagreements += advised.disagreements.len() as u64;
+        for event in advised.events {
+            self.checker.figures.advised += 1;
+            self.hear(caller, event);
+        }
+        if let Some(pause) = advised.look_again {
+            let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+            self.advise_after(caller, pause.clamp(GATHER, NAP));
+        }
+    }
+}
+
+/// Whether two rosters differ at most in their revisions.
+fn is_like(one: &Roster, other: &Roster) -> bool {
+    one.groups == other.groups
+        && one.foreign_candidates == other.foreign_candidates
+        && one.members == other.members
+}

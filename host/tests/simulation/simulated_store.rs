@@ -1,0 +1,256 @@
+//! The simulated store: leases, queues and create revisions, with etcd's habits.
+//!
+//! Its clock is the true time. A lease that has run out is noticed by a sweep
+//! that may come late, as etcd's does, and a campaign's answer does not look
+//! again whether the candidate's own lease is still there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use soloist_heart::{Group, LeaderKey, LeaseId, Token};
+
+use crate::{jobs::JobLedger, mutant::Mutant, register::Register};
+
+/// Where an answer goes: a host in one of its lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HostLife {
+    pub(crate) host: usize,
+    pub(crate) life: u32,
+}
+
+/// A campaign that waits for its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct WaitingCampaign {
+    pub(crate) caller: HostLife,
+    pub(crate) attempt: u64,
+    pub(crate) key: LeaderKey,
+    /// Whether anybody still listens.
+    pub(crate) heard: bool,
+    /// Whether the wake-up of this campaign was lost: it hears nothing before it looks again.
+    pub(crate) deaf: bool,
+}
+
+/// What the store keeps on its disk.
+#[derive(Clone, Default)]
+pub(crate) struct StoreData {
+    pub(crate) revision: i64,
+    /// When each lease runs out.
+    leases: BTreeMap<LeaseId, u64>,
+    /// Who stands in each group, in the order of the tokens.
+    queues: BTreeMap<Group, Vec<LeaderKey>>,
+    /// The tokens under which hosts have said that they lead.
+    proclaimed: BTreeSet<Token>,
+    pub(crate) registers: BTreeMap<Group, Register>,
+    /// The ledger of the job.
+    pub(crate) book: Option<JobLedger>,
+}
+
+pub(crate) struct SimulatedStore {
+    mutant: Mutant,
+    pub(crate) data: StoreData,
+    /// Never given out twice, whatever becomes of the data.
+    last_lease: i64,
+    pub(crate) waiting: Vec<WaitingCampaign>,
+    /// Keys that were taken away from the hosts that held them.
+    robbed: Vec<LeaderKey>,
+    /// Which host each lease was granted to.
+    owners: BTreeMap<LeaseId, usize>,
+}
+
+impl SimulatedStore {
+    pub(crate) fn new(mutant: Mutant) -> Self {
+        let (data, waiting, robbed, owners) = Default::default();
+        Self { mutant, data, last_lease: 0, waiting, robbed, owners }
+    }
+
+    pub(crate) fn grant(&mut self, host: usize, ttl: Duration, now: u64) -> LeaseId {
+        self.last_lease += 1;
+        let lease = LeaseId(self.last_lease);
+        self.owners.insert(lease, host);
+        self.data.leases.insert(lease, now + ttl.as_nanos() as u64);
+        lease
+    }
+
+    /// The host that a lease was granted to.
+    pub(crate) fn owner(&self, lease: LeaseId) -> Option<usize> {
+        self.owners.get(&lease).copied()
+    }
+
+    /// The hosts that have a lease, each with its latest.
+    pub(crate) fn sessions(&self) -> BTreeMap<usize, LeaseId> {
+        let leases = self.data.leases.keys();
+        leases.filter_map(|lease| Some((self.owner(*lease)?, *lease))).collect()
+    }
+
+    /// Whether the lease was there to be renewed.
+    pub(crate) fn renew(&mut self, lease: LeaseId, ttl: Duration, now: u64) -> bool {
+        match self.data.leases.get_mut(&lease) {
+            Some(expiry) if *expiry > now => {
+                *expiry = now + ttl.as_nanos() as u64;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends a lease; returns the keys that went with it.
+    pub(crate) fn revoke(&mut self, lease: LeaseId) -> Vec<LeaderKey> {
+        self.data.leases.remove(&lease);
+        let queues = self.data.queues.values_mut();
+        let gone: Vec<_> =
+            queues.flat_map(|queue| queue.extract_if(.., |key| key.lease == lease)).collect();
+        self.data.revision += i64::from(!gone.is_empty());
+        gone
+    }
+
+    /// Ends every lease that has run out; returns the keys that went with them.
+    pub(crate) fn sweep(&mut self, now: u64) -> Vec<LeaderKey> {
+        let over = |(lease, expiry): (&LeaseId, &u64)| (*expiry <= now).then_some(*lease);
+        let over: Vec<_> = self.data.leases.iter().filter_map(over).collect();
+        over.into_iter().flat_map(|lease| self.revoke(lease)).collect()
+    }
+
+    /// When the next lease runs out.
+    pub(crate) fn next_expiry(&self) -> Option<u64> {
+        self.data.leases.values().min().copied()
+    }
+
+    /// Gives every lease its full time again, as a new leader of etcd does.
+    pub(crate) fn promote(&mut self, ttl: Duration, now: u64) {
+        self.data.leases.values_mut().for_each(|expiry| *expiry = now + ttl.as_nanos() as u64);
+    }
+
+    /// Enters a candidate, or takes its old place. `None`: there is no such lease.
+    pub(crate) fn stand(
+        &mut self,
+        caller: HostLife,
+        group: &Group,
+        lease: LeaseId,
+        attempt: u64,
+        heard: bool,
+    ) -> Option<()> {
+        self.data.leases.get(&lease)?;
+        let old = self.queue(group).iter().find(|key| key.lease == lease);
+        let key = old.cloned().unwrap_or_else(|| self.put(group, lease));
+        // One campaign at a time waits for a key: one that is late ends no newer one.
+        let replaced = |w: &WaitingCampaign| {
+            w.deaf && w.caller == caller && w.key.group == *group && w.attempt <= attempt
+        };
+        self.waiting.retain(|w| !replaced(w));
+        self.waiting.push(WaitingCampaign { caller, attempt, key, heard, deaf: false });
+        Some(())
+    }
+
+    /// Enters a key that hangs on `lease`, or on none, behind all others.
+    pub(crate) fn put(&mut self, group: &Group, lease: LeaseId) -> LeaderKey {
+        self.data.revision += 1;
+        let name = format!("{group}/{lease}");
+        let counts_leases = self.mutant == Mutant::CountsLeases;
+        let token = Token(if counts_leases { lease.0 } else { self.data.revision });
+        let key = LeaderKey { group: group.clone(), key: name.into(), token, lease };
+        let queue = self.data.queues.entry(group.clone()).or_default();
+        let place = queue.partition_point(|other| other.token < token);
+        queue.insert(place, key.clone());
+        key
+    }
+
+    /// Stops answering a caller's campaign. Returns the key that it stood with.
+    pub(crate) fn forget(
+        &mut self,
+        caller: HostLife,
+        group: &Group,
+        attempt: u64,
+    ) -> Option<LeaderKey> {
+        let theirs = |w: &mut WaitingCampaign| {
+            (w.caller, w.attempt, &w.key.group) == (caller, attempt, group)
+        };
+        self.waiting.extract_if(.., theirs).map(|waiting| waiting.key).last()
+    }
+
+    /// Takes down that the term of `key` runs, if that is there.
+    pub(crate) fn proclaim(&mut self, key: &LeaderKey) {
+        if self.exists(key) {
+            self.data.proclaimed.insert(key.token);
+        }
+    }
+
+    pub(crate) fn is_proclaimed(&self, key: &LeaderKey) -> bool {
+        self.data.proclaimed.contains(&key.token)
+    }
+
+    /// Deletes a key. Returns whether it was there.
+    pub(crate) fn resign(&mut self, key: &LeaderKey) -> bool {
+        let Some(queue) = self.data.queues.get_mut(&key.group) else { return false };
+        let place = queue.iter().position(|other| other == key);
+        self.data.revision += i64::from(place.is_some());
+        place.map(|place| queue.remove(place)).is_some()
+    }
+
+    /// Who stands in `group`, in order.
+    pub(crate) fn queue(&self, group: &Group) -> &[LeaderKey] {
+        self.data.queues.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    /// The first in the queue of `group`.
+    pub(crate) fn leader(&self, group: &Group) -> Option<&LeaderKey> {
+        self.queue(group).first()
+    }
+
+    /// Whether `key` stands and nobody is before it: what a host asks that has won.
+    pub(crate) fn verify(&self, key: &LeaderKey) -> bool {
+        match self.mutant {
+            Mutant::NoQueue => self.exists(key),
+            _ => self.leader(&key.group) == Some(key),
+        }
+    }
+
+    pub(crate) fn exists(&self, key: &LeaderKey) -> bool {
+        self.queue(&key.group).contains(key)
+    }
+
+    /// Takes out the campaigns with nobody before them. Etcd answers them by the
+    /// keys that were there before: whether their own key still is, it does not ask.
+    pub(crate) fn winners(&mut self) -> Vec<WaitingCampaign> {
+        let Self { data, waiting, .. } = self;
+        if self.mutant == Mutant::NoQueue {
+            return std::mem::take(waiting);
+        }
+        let before = |w: &WaitingCampaign| {
+            let first = data.queues.get(&w.key.group).and_then(|queue| queue.first());
+            first.is_some_and(|first| first.token < w.key.token)
+        };
+        waiting.extract_if(.., |w| !w.deaf && !before(w)).collect()
+    }
+
+    /// Any key that is there, for somebody's careless hand.
+    pub(crate) fn some_key(&self, pick: usize) -> Option<LeaderKey> {
+        let keys: Vec<_> = self.data.queues.values().flatten().collect();
+        (!keys.is_empty()).then(|| keys[pick % keys.len()].clone())
+    }
+
+    /// Remembers keys that were there and that nobody gave up.
+    pub(crate) fn rob(&mut self, keys: Vec<LeaderKey>) {
+        self.robbed.extend(keys);
+    }
+
+    /// Whether the leadership of `key` is gone, and not by its host's doing nor by time.
+    pub(crate) fn was_robbed(&self, key: &LeaderKey) -> bool {
+        self.robbed.contains(key) && self.leader(&key.group) != Some(key)
+    }
+
+    /// Goes back to older data. Every lease in it has its full time, as after
+    /// etcd's restore. Whoever held a key that is not in it was robbed, and so
+    /// was a leader who finds a candidate before it that had long given up.
+    pub(crate) fn restore(&mut self, older: StoreData, ttl: Duration, now: u64) {
+        let led = |key: &&LeaderKey| self.leader(&key.group) == Some(*key);
+        let leaders: Vec<_> = self.data.queues.values().flatten().filter(led).cloned().collect();
+        let newer = std::mem::replace(&mut self.data, older);
+        self.promote(ttl, now);
+        let were = newer.queues.into_values().flatten();
+        let lost: Vec<_> = were.filter(|key| !self.exists(key)).collect();
+        self.rob(lost);
+        self.rob(leaders);
+    }
+}

@@ -1,0 +1,95 @@
+//! Takes what is exported to the collector.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use opentelemetry_http::{HttpClient, HttpError, Request, Response};
+use tokio::{runtime, time::timeout};
+use tracing::{info, warn};
+
+use soloist_text::with_causes;
+use soloist_tls::{ClientTls, HttpProtocol, MaybeTlsConnector};
+
+/// How long a collector may take for one delivery.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest answer of a collector that is read, in bytes.
+const ANSWER: usize = 64 << 10;
+
+/// A client of HTTP. The exporter has a thread of its own, without a runtime: what it
+/// wants sent is sent by the host's.
+pub(super) struct CollectorClient {
+    client: Client<MaybeTlsConnector, Full<Bytes>>,
+    runtime: runtime::Handle,
+    /// Whether the collector did not take the last delivery, so that this is told once.
+    failing: AtomicBool,
+}
+
+impl CollectorClient {
+    /// One who sends from `runtime`, and believes whom `trust` does.
+    pub(super) fn new(trust: &ClientTls, runtime: runtime::Handle) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(PATIENCE));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .build(trust.connector(connector, HttpProtocol::Http1));
+        Self { client, runtime, failing: AtomicBool::new(false) }
+    }
+
+    async fn deliver(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let client = self.client.clone();
+        let sent = async move {
+            let response = client.request(request.map(Full::new)).await?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER).collect().await?.to_bytes();
+            Ok(Response::from_parts(head, body))
+        };
+        // A time-out is made where there is a clock: in the runtime.
+        self.runtime.spawn(async { timeout(PATIENCE, sent).await }).await??
+    }
+
+    /// Tells when the collector begins to fail, and when it takes deliveries again.
+    fn log_outcome(&self, delivered: &Result<Response<Bytes>, HttpError>) {
+        let error = match delivered {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(format!("it answers with {}", response.status())),
+            Err(error) => Some(with_causes(&**error)),
+        };
+        let failed = self.failing.swap(error.is_some(), Ordering::Relaxed);
+        match error {
+            Some(error) if !failed => {
+                warn!(
+                    event = "traces-lost",
+                    error,
+                    "the collector does not take traces: look at [traces], and at the collector; what it does not take is dropped"
+                );
+            }
+            None if failed => info!(event = "traces-back", "the collector takes traces again"),
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Debug for CollectorClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Courier")
+    }
+}
+
+#[async_trait]
+impl HttpClient for CollectorClient {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let delivered = self.deliver(request).await;
+        self.log_outcome(&delivered);
+        delivered
+    }
+}

@@ -1,0 +1,91 @@
+//! From spans to a collector.
+
+use std::{sync::Arc, time::Duration};
+
+use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{Sampler, SdkTracerProvider},
+};
+use tokio::{runtime, task::spawn_blocking};
+use tracing::{info, warn};
+
+use super::{collector_client::CollectorClient, trace_span::TRACER};
+use soloist_config::TracesConfig;
+use soloist_tls::{ClientTls, TlsError};
+
+/// How long the last spans may take to leave when the host stops.
+const LAST: Duration = Duration::from_secs(3);
+
+/// Why traces cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum TracesError {
+    /// The collector's certificate cannot be checked by what the settings name.
+    #[error("traces cannot be exported by TLS: look at `ca` in [traces]")]
+    Tls(#[source] TlsError),
+    /// The exporter refuses its settings.
+    #[error("traces cannot be exported to {endpoint}: look at `endpoint` in [traces]")]
+    Setup {
+        /// Where they should go.
+        endpoint: String,
+        /// Why not.
+        source: ExporterBuildError,
+    },
+}
+
+/// What exports the spans of this process.
+pub struct TraceExporter(SdkTracerProvider);
+
+impl TraceExporter {
+    /// Begins to record spans of `host`, which go where `config` says.
+    pub fn start(config: &TracesConfig, host: &Arc<str>) -> Result<Self, TracesError> {
+        let endpoint = format!("{}/v1/traces", config.endpoint);
+        let trust = ClientTls::new(config.ca.clone(), None).map_err(TracesError::Tls)?;
+        let headers = config.headers.iter();
+        let headers = headers.map(|(name, value)| (name.clone(), value.reveal().to_owned()));
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(CollectorClient::new(&trust, runtime::Handle::current()))
+            .with_endpoint(&endpoint)
+            .with_headers(headers.collect())
+            .build();
+        let exporter =
+            exporter.map_err(|source| TracesError::Setup { endpoint: endpoint.clone(), source })?;
+        // Whoever began a trace has decided about it.
+        let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.ratio)));
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_sampler(sampler)
+            .with_resource(resource(host))
+            .build();
+        // There is one host in a process.
+        let _ = TRACER.set(provider.tracer("soloist"));
+        info!(event = "traces", endpoint, "traces go to {endpoint}");
+        Ok(Self(provider))
+    }
+
+    /// Sends what is left, for a moment.
+    pub async fn stop(self) {
+        // It waits for a thread of its own.
+        let stopped = spawn_blocking(move || self.0.shutdown_with_timeout(LAST)).await;
+        if let Ok(Err(error)) = stopped {
+            warn!(%error, "the last traces did not arrive");
+        }
+    }
+}
+
+/// What is said of this process with every span; OTEL_SERVICE_NAME and
+/// OTEL_RESOURCE_ATTRIBUTES say more, or otherwise (OpenTelemetry Specification, "Resource
+/// SDK").
+fn resource(host: &Arc<str>) -> Resource {
+    let named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
+    let name = (!named).then(|| KeyValue::new("service.name", "soloist"));
+    Resource::builder()
+        .with_attributes(name)
+        .with_attributes([
+            KeyValue::new("service.instance.id", Arc::clone(host)),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        ])
+        .build()
+}
