@@ -5,9 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use soloist_devtools::packages::Package;
+use soloist_devtools::paths;
 
-use crate::packages::Package;
-use crate::{paths, test};
+use crate::test;
 
 const CHROMIUM: Package = Package {
     program: "chromium",

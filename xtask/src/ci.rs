@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use soloist_devtools::cargo::{cargo, guest_cargo};
+use soloist_devtools::wasm_target::TARGET;
+use soloist_devtools::{cmd, guests, paths, setup};
 
-use crate::cargo::{cargo, guest_cargo};
-use crate::wasm_target::TARGET;
-use crate::{browser, cmd, compose, deploy, faults, fuzz, guests, paths, setup, test};
+use crate::{browser, compose, deploy, fuzz, outside, test};
 
 /// How many worlds the long simulation runs: under a minute on two cores.
 const WORLDS: &str = "100000";
@@ -51,7 +52,8 @@ pub(crate) fn run() -> Result<()> {
     }
     compose::run(&compose::Compose::default())?;
     fuzz::run(None, FUZZING)?;
-    faults::check()
+    // Under faults for ten minutes, always by the same plans.
+    outside::run(outside::FAULTS, &["check"])
 }
 
 fn format() -> Result<()> {

@@ -4,9 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
-
-use crate::cmd;
-use crate::packages::Package;
+use soloist_devtools::cmd;
+use soloist_devtools::packages::Package;
 
 const POSTGRES: Package = Package {
     program: "postgres",

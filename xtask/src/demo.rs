@@ -6,8 +6,7 @@ use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-
-use crate::{guests, soloist, wasm_target};
+use soloist_devtools::{guests, soloist, wasm_target};
 
 /// Builds everything and becomes `soloist demo`; `extra` goes to it.
 pub(crate) fn run(extra: &[OsString]) -> Result<()> {

@@ -6,9 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-
-use crate::packages::Package;
-use crate::{cmd, debian, languages, paths, tools};
+use soloist_devtools::packages::Package;
+use soloist_devtools::{cmd, debian, languages, paths, tools};
 
 const SYSTEMD: Package =
     Package { program: "systemd-analyze", apt: &[&["systemd"]], dnf: &[&["systemd"]], brew: &[] };

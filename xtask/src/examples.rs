@@ -9,12 +9,11 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-
-use crate::cargo::for_guests;
-use crate::guests::{self, put};
-use crate::languages::{self, Language};
-use crate::wasm_target::TARGET;
-use crate::{cmd, paths, tools};
+use soloist_devtools::cargo::for_guests;
+use soloist_devtools::guests::{self, put};
+use soloist_devtools::languages::{self, Language};
+use soloist_devtools::wasm_target::TARGET;
+use soloist_devtools::{cmd, paths, tools};
 
 /// The examples, as folders of `examples/plugins`.
 const EXAMPLES: &[(&str, Language)] = &[

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-
-use crate::cargo::cargo;
-use crate::{cmd, guests, paths, setup, soloist, tools};
+use soloist_devtools::cargo::cargo;
+use soloist_devtools::{cmd, guests, paths, setup, soloist, tools};
 
 /// How long one input may take, and what memory: as much as a plugin may at the most.
 const LIMITS: [&str; 2] = ["-timeout=60", "-rss_limit_mb=4096"];

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-
-use crate::packages::Package;
+use soloist_devtools::packages::Package;
 
 const HAPROXY: Package = Package {
     program: "haproxy",

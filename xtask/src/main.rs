@@ -7,39 +7,25 @@
 // A task talks to the person who started it; there is no log to write to.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod bench;
 mod browser;
-mod cargo;
 mod ci;
-mod cmd;
 mod compose;
 mod databases;
-mod debian;
 mod demo;
 mod deploy;
-mod etcd;
 mod examples;
 mod faketime;
-mod faults;
-mod files;
 mod fuzz;
-mod guests;
 mod haproxy;
-mod languages;
-mod packages;
-mod paths;
-mod sandbox;
-mod setup;
-mod soloist;
+mod outside;
 mod test;
-mod tools;
-mod wasm_target;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use soloist_devtools::{guests, languages, setup, soloist};
 
 /// Development tasks for soloist.
 #[derive(Parser)]
@@ -72,12 +58,19 @@ enum Task {
     /// Test the dashboard in Chromium, and take the pictures in docs/ anew
     Pictures,
     /// Measure soloist beside what else one could use
-    #[command(subcommand)]
-    Bench(bench::Bench),
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Handed to the package `soloist-bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run a cluster under faults, and check what clients see (as root)
-    Faults(faults::Faults),
-    #[command(hide = true)]
-    FaultsInside(faults::Inside),
+    #[command(disable_help_flag = true)]
+    Faults {
+        /// Handed to the package `soloist-faults`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Try the example with Docker: kill, pause, cut off, drop a plugin in (as root)
     Compose(compose::Compose),
     #[command(hide = true)]
@@ -122,9 +115,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo { arguments } => demo::run(&arguments),
         Task::Test { arguments } => test::run(&arguments),
         Task::Pictures => browser::pictures(),
-        Task::Bench(bench) => bench::run(&bench),
-        Task::Faults(faults) => faults::run(&faults),
-        Task::FaultsInside(inside) => faults::inside(inside),
+        Task::Bench { arguments } => outside::become_program(outside::BENCH, &arguments),
+        Task::Faults { arguments } => outside::become_program(outside::FAULTS, &arguments),
         Task::Compose(compose) => compose::run(&compose),
         Task::ComposeInside(inside) => compose::inside(&inside),
         Task::Deploy => deploy::check(),

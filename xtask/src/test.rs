@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use soloist_devtools::cargo::cargo;
+use soloist_devtools::languages::{self, Language};
+use soloist_devtools::{cmd, etcd, guests, paths, setup};
 
-use crate::cargo::cargo;
-use crate::languages::{self, Language};
-use crate::{cmd, databases, etcd, examples, faketime, guests, haproxy, paths, setup};
+use crate::{databases, examples, faketime, haproxy};
 
 /// The tests that plugins of other languages have of their own.
 const LANGUAGES: &str = "languages::";

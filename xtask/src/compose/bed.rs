@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use soloist_devtools::cmd;
+use soloist_devtools::http::{Answer, get};
 
 use super::engine::Engine;
-use crate::cmd;
-use crate::faults::{Answer, get};
 
 /// The hosts that are reached from outside.
 pub(super) const HOSTS: [&str; 3] = ["a", "b", "c"];

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
-
-use crate::{cmd, sandbox};
+use soloist_devtools::{cmd, sandbox};
 
 /// The control group of its containers.
 pub(super) const CGROUP: &str = "soloist-compose";

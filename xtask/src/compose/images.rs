@@ -8,9 +8,9 @@ use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use soloist_devtools::{cmd, debian, paths, sandbox};
 
 use super::engine::Engine;
-use crate::{cmd, debian, paths, sandbox};
 
 /// Its user, as in Google's distroless images.
 const NONROOT: u32 = 65532;

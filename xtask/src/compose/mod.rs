@@ -23,11 +23,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use soloist_devtools::packages::Package;
+use soloist_devtools::{cmd, files, guests, paths, sandbox, setup, soloist};
 
 use self::bed::Bed;
 use self::engine::Engine;
-use crate::packages::Package;
-use crate::{cmd, files, guests, paths, sandbox, setup, soloist};
 
 const DOCKERD: Package = Package {
     program: "dockerd",

@@ -1,0 +1,209 @@
+//! How long the web address is without an answer when the leader is told to go,
+//! or when its process is killed under its supervisor.
+//!
+//! Three hosts share one web address and an etcd. Each run sends the leader a
+//! signal and counts from there to the first good answer of another host, asked
+//! for over a new connection every time.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+use soloist_devtools::process::{PATIENCE, Running, free_address};
+use soloist_devtools::times::{Times, ms};
+use soloist_devtools::{cmd, etcd};
+
+use super::{Bed, etcd_lock, web};
+
+/// Between two questions. Much less would keep a core from the hosts.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// A candidate that has just joined may learn of its predecessor's end up to
+/// 100 ms late, because etcd brings new watchers up to date ten times a second.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// What becomes of the leader.
+#[derive(Clone, Copy)]
+pub(super) enum Loss {
+    /// It is told to stop.
+    Planned,
+    /// Its process is killed; its supervisor lives.
+    Crash,
+}
+
+pub(super) fn run(bed: &Bed, runs: usize, loss: Loss) -> Result<()> {
+    let (_etcd, endpoint) = start_etcd(&etcd::ensure()?, bed, "etcd")?;
+    let mut cluster = Cluster::start(bed, endpoint)?;
+    let mut times = Times::default();
+    for run in 1..=runs {
+        let (leader, time) = cluster.lose_leader(loss)?;
+        println!("{run:3}  {leader} gone, {:7.2} ms", ms(time));
+        times.add(time);
+        cluster.restart(&leader)?;
+    }
+    drop(cluster);
+    match loss {
+        Loss::Planned => compare(endpoint, runs, &times),
+        Loss::Crash => {
+            println!("\n{runs} crashes (kill -9), from the signal to the next good answer:");
+            println!("soloist       {times}");
+            Ok(())
+        }
+    }
+}
+
+/// Prints the hand-overs beside those of `etcdctl lock`.
+fn compare(endpoint: SocketAddr, runs: usize, times: &Times) -> Result<()> {
+    println!("\n{runs} planned hand-overs, from the signal to the next good answer:");
+    println!("soloist       {times}");
+    match cmd::find("etcdctl") {
+        Some(etcdctl) => {
+            let locks = etcd_lock::measure(&etcdctl, endpoint, runs)?;
+            println!("etcdctl lock  {locks}");
+        }
+        None => println!("etcdctl is not on PATH: nothing to compare with"),
+    }
+    Ok(())
+}
+
+/// An etcd with its data in the folder of this name.
+pub(super) fn start_etcd(program: &Path, bed: &Bed, data: &str) -> Result<(Running, SocketAddr)> {
+    let (client, peer) = (free_address()?, free_address()?);
+    let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
+    let mut command = Command::new(program);
+    command
+        .arg("--data-dir")
+        .arg(bed.scratch.join(data))
+        .args(["--listen-client-urls", &client_url])
+        .args(["--advertise-client-urls", &client_url])
+        .args(["--listen-peer-urls", &peer_url])
+        .args(["--initial-advertise-peer-urls", &peer_url])
+        .args(["--initial-cluster", &format!("default={peer_url}")]);
+    let mut etcd = Running::start("etcd", &mut command)?;
+    etcd.wait_until("healthy", || web::is_ok(client, "/health"))?;
+    Ok((etcd, client))
+}
+
+/// Three hosts that share a web address.
+struct Cluster {
+    hosts: Vec<Host>,
+    web: SocketAddr,
+}
+
+impl Cluster {
+    fn start(bed: &Bed, etcd: SocketAddr) -> Result<Self> {
+        let web = free_address()?;
+        let config = bed.configure(web)?;
+        let mut hosts = Vec::new();
+        for name in ["a", "b", "c"] {
+            hosts.push(Host::start(name, bed, &config, etcd)?);
+        }
+        for host in &mut hosts {
+            host.wait_until_ready()?;
+        }
+        let mut cluster = Self { hosts, web };
+        let leader = cluster.leader()?;
+        for host in cluster.hosts.iter_mut().filter(|host| host.name != leader) {
+            host.wait_until_standby()?;
+        }
+        Ok(cluster)
+    }
+
+    fn leader(&self) -> Result<String> {
+        self.answering("").context("no host has become the leader")
+    }
+
+    /// The name of the host that answers, as soon as it is another than `old`.
+    fn answering(&self, old: &str) -> Option<String> {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if let Some(answer) = web::get(self.web, "/").filter(|answer| answer.status == 200)
+                && let Some(host) = answer.header("soloist-host")
+                && host != old
+            {
+                return Some(host.to_owned());
+            }
+            thread::sleep(PAUSE);
+        }
+        None
+    }
+
+    /// Ends the leader; returns its name and how long it took to replace it.
+    fn lose_leader(&mut self, loss: Loss) -> Result<(String, Duration)> {
+        let leader = self.leader()?;
+        thread::sleep(SETTLE);
+        let process = &self.host(&leader)?.process;
+        let crashing = process.only_child();
+        let signalled = Instant::now();
+        match loss {
+            Loss::Planned => process.signal(Signal::TERM)?,
+            Loss::Crash => kill_process(crashing?, Signal::KILL)?,
+        }
+        let next = self.answering(&leader);
+        let time = signalled.elapsed();
+        if next.is_none() {
+            bail!("no other host has followed {leader}");
+        }
+        Ok((leader, time))
+    }
+
+    fn restart(&mut self, name: &str) -> Result<()> {
+        let host = self.host(name)?;
+        // A supervisor that saw a few crashes would wait longer and longer.
+        host.process.signal(Signal::TERM)?;
+        host.process.join()?;
+        host.process = Running::start(name, &mut host.command)?;
+        host.wait_until_standby()
+    }
+
+    fn host(&mut self, name: &str) -> Result<&mut Host> {
+        let host = self.hosts.iter_mut().find(|host| host.name == name);
+        host.with_context(|| format!("an unknown host answers: {name}"))
+    }
+}
+
+struct Host {
+    name: &'static str,
+    control: SocketAddr,
+    command: Command,
+    process: Running,
+}
+
+impl Host {
+    fn start(name: &'static str, bed: &Bed, config: &Path, etcd: SocketAddr) -> Result<Self> {
+        let control = free_address()?;
+        let mut command = bed.soloist(&bed.plugins);
+        command
+            .arg("--config")
+            .arg(config)
+            .args(["--name", name])
+            .args(["--store", &format!("etcd://{etcd}")])
+            .args(["--listen", &control.to_string()]);
+        Ok(Self { name, control, process: Running::start(name, &mut command)?, command })
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let control = self.control;
+        self.process.wait_until("ready", || web::is_ok(control, "/readyz"))
+    }
+
+    fn wait_until_standby(&mut self) -> Result<()> {
+        self.wait_until_ready()?;
+        let control = self.control;
+        self.process.wait_until("a standby", || {
+            matches!(role(control).as_deref(), Some("standby" | "heir"))
+        })
+    }
+}
+
+/// The role of the host at `control` in the group of the web action.
+fn role(control: SocketAddr) -> Option<String> {
+    let answer = web::get(control, "/v1/status")?;
+    let status: Value = serde_json::from_str(answer.body()).ok()?;
+    Some(status["groups"]["main"]["role"].as_str()?.to_owned())
+}

@@ -1,0 +1,181 @@
+//! Requests a second of plugins: beside `wasmtime serve` on the very same components,
+//! and as a share of a bare hyper server, which shows what the sandbox costs.
+
+mod components;
+mod wasmtime;
+pub(super) mod wrk;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use soloist_devtools::cargo::cargo;
+use soloist_devtools::process::{Running, free_address};
+use soloist_devtools::{cmd, paths};
+use tempfile::TempDir;
+
+use self::components::Components;
+use self::wrk::{Load, Round};
+use super::figures::median;
+use super::{Bed, web};
+
+const ROUNDS: usize = 5;
+const TIME: Duration = Duration::from_secs(4);
+/// Before each is measured: a server is slower at first.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// How many requests an instance of `wasmtime serve` answers where instances are reused:
+/// its own choice for components of WASI 0.3.
+const REUSE: usize = 128;
+
+/// One server that is measured, and what it takes to start it.
+struct Contender<'a> {
+    name: &'static str,
+    start: Box<dyn Fn() -> Result<Server> + 'a>,
+}
+
+/// A server that runs.
+struct Server {
+    // Ends before its folder goes.
+    _process: Running,
+    _folder: Option<TempDir>,
+    address: SocketAddr,
+}
+
+pub(super) fn run(bed: &Bed) -> Result<()> {
+    let wrk = wrk::ensure()?;
+    let wasmtime = wasmtime::ensure()?;
+    let components = components::build()?;
+    build_hyper()?;
+    let bare = || Contender { name: "bare hyper", start: Box::new(start_hyper) };
+    for comparison in comparisons(bed, &wasmtime, &components) {
+        println!("\n{}", comparison.title);
+        let mut contenders = vec![comparison.soloist, comparison.wasmtime];
+        contenders.extend(comparison.beside_hyper.then(bare));
+        report(&compete(&wrk, &contenders)?);
+    }
+    Ok(())
+}
+
+/// Soloist beside others, on one component.
+struct Comparison<'a> {
+    title: &'static str,
+    soloist: Contender<'a>,
+    wasmtime: Contender<'a>,
+    beside_hyper: bool,
+}
+
+fn comparisons<'a>(
+    bed: &'a Bed,
+    wasmtime: &'a Path,
+    components: &'a Components,
+) -> Vec<Comparison<'a>> {
+    let comparison = |title, component: &'a Path, instances: &'static str, reuse| Comparison {
+        title,
+        soloist: Contender {
+            name: "soloist",
+            start: Box::new(move || start_soloist(bed, component, instances)),
+        },
+        wasmtime: Contender {
+            name: "wasmtime serve",
+            start: Box::new(move || wasmtime::serve(wasmtime, component, reuse)),
+        },
+        beside_hyper: false,
+    };
+    let Components { rust, concurrent, python, javascript } = components;
+    let beside_hyper = |comparison| Comparison { beside_hyper: true, ..comparison };
+    vec![
+        beside_hyper(comparison("WASI 0.2, Rust, an instance a request", rust, "fresh", None)),
+        beside_hyper(comparison("WASI 0.2, Rust, reused", rust, "reuse", Some(REUSE))),
+        comparison("WASI 0.3, Rust, reused and concurrent", concurrent, "reuse", None),
+        comparison("WASI 0.3, Rust, an instance a request", concurrent, "fresh", Some(1)),
+        comparison("WASI 0.2, Python, reused", python, "reuse", Some(REUSE)),
+        comparison("WASI 0.2, JavaScript, reused", javascript, "reuse", Some(REUSE)),
+    ]
+}
+
+/// What a contender showed in one round.
+struct Shown {
+    /// Under all the load that it takes.
+    full: Round,
+    /// Under a load that is the same for all.
+    paused: Round,
+}
+
+/// Measures each in turn, again and again, so that whatever else the machine does
+/// disturbs all alike. One at a time runs.
+fn compete(wrk: &Path, contenders: &[Contender<'_>]) -> Result<Vec<(&'static str, Vec<Shown>)>> {
+    let mut results: Vec<_> = contenders.iter().map(|one| (one.name, Vec::new())).collect();
+    for _ in 0..ROUNDS {
+        for (contender, (name, rounds)) in contenders.iter().zip(&mut results) {
+            let shown = show(wrk, contender);
+            rounds.push(shown.with_context(|| format!("{name} cannot be measured"))?);
+        }
+    }
+    Ok(results)
+}
+
+fn show(wrk: &Path, contender: &Contender<'_>) -> Result<Shown> {
+    let server = (contender.start)()?;
+    let measure = |load, time| wrk::measure(wrk, server.address, load, time);
+    measure(Load::Full, WARM_UP)?;
+    Ok(Shown { full: measure(Load::Full, TIME)?, paused: measure(Load::Paused, TIME)? })
+}
+
+/// Prints the medians, and how the first compares with each of the others.
+fn report(results: &[(&str, Vec<Shown>)]) {
+    println!("  {:14} {:>12} {:>9} {:>12}   soloist:", "", "requests/s", "p99 ms", "paused p99");
+    let mut first: Option<[f64; 3]> = None;
+    for (name, rounds) in results {
+        let middle = |of: fn(&Shown) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
+        let own =
+            [middle(|one| one.full.rate), middle(|one| one.full.p99), middle(|one| one.paused.p99)];
+        let [rate, p99, paused] = own;
+        print!("  {name:14} {rate:>12.0} {p99:>9.2} {paused:>12.2}");
+        match first {
+            None => println!(),
+            Some([soloist, its_p99, its_paused]) => println!(
+                "   {:.2} x the rate, {:.2} x and {:.2} x the p99",
+                soloist / rate,
+                its_p99 / p99,
+                its_paused / paused
+            ),
+        }
+        first.get_or_insert(own);
+    }
+}
+
+fn build_hyper() -> Result<()> {
+    let mut build = cargo("build");
+    build.args(["--profile", "dist", "--locked", "--package", "soloist-bench"]);
+    cmd::run(build.args(["--features", "bare-hyper", "--bin", "bare-hyper"]))
+}
+
+fn start_hyper() -> Result<Server> {
+    let address = free_address()?;
+    let mut command = Command::new(paths::target().join("dist/bare-hyper"));
+    let mut process = Running::start("bare-hyper", command.arg(address.to_string()))?;
+    process.wait_until("serving", || web::is_ok(address, "/"))?;
+    Ok(Server { _process: process, _folder: None, address })
+}
+
+/// A host with the component as its one plugin, on a store of its own.
+fn start_soloist(bed: &Bed, component: &Path, instances: &str) -> Result<Server> {
+    let folder = tempfile::tempdir_in(&bed.scratch)?;
+    let address = free_address()?;
+    let plugin = folder.path().join("hello.wasm");
+    fs::copy(component, &plugin)?;
+    let settings = format!("instances = \"{instances}\"\nlisten = \"{address}\"\n");
+    fs::write(plugin.with_extension("toml"), settings)?;
+    let mut command = bed.soloist(folder.path());
+    command
+        .current_dir(folder.path())
+        .args(["--no-supervisor", "--name", "a", "--store", "sqlite:soloist.db"])
+        .args(["--listen", &free_address()?.to_string()]);
+    let mut process = Running::start("soloist", &mut command)?;
+    process.wait_until("leading", || web::is_ok(address, "/"))?;
+    Ok(Server { _process: process, _folder: Some(folder), address })
+}

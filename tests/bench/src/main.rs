@@ -1,0 +1,155 @@
+//! `cargo xtask bench`: soloist beside what else one could use.
+//!
+//! Take the ratios, not the figures: load and servers share the machine.
+
+// Time as a client sees it is what is measured; no deadline depends on it.
+#![allow(clippy::disallowed_types)]
+// It talks to the person who started it; there is no log to write to.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod etcd_lock;
+mod failover;
+mod figures;
+mod groups;
+mod http;
+mod plugins;
+mod relay;
+mod tasks;
+mod web;
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use soloist_devtools::cargo::cargo;
+use soloist_devtools::{cmd, etcd, guests, setup, soloist};
+
+/// Measure soloist beside what else one could use
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+/// What can be measured.
+#[derive(Subcommand)]
+enum Bench {
+    /// Requests a second of plugins, beside `wasmtime serve` and a bare hyper server
+    Http,
+    /// What many candidates and many groups cost on etcd
+    Crowd,
+    /// What groups cost etcd, while nothing changes
+    Groups,
+    /// What many plugins cost: to start, to hold, and to take over with
+    Plugins,
+    /// Calls of a task over three hosts, beside plain requests of HTTP/2
+    Tasks,
+    /// What it costs to ask a standby that forwards, and the pauses of its clients
+    Relay {
+        /// How many hand-overs to measure
+        #[arg(long, default_value_t = 20)]
+        runs: usize,
+    },
+    /// How long a planned hand-over takes, beside `etcdctl lock`
+    Failover {
+        /// How many hand-overs to measure
+        #[arg(long, default_value_t = 50)]
+        runs: usize,
+        /// Kill the leader's process (`kill -9`) under its supervisor instead
+        #[arg(long)]
+        crash: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().bench) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Not the error's own debug form: a backtrace helps nobody here.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds what is measured, and measures it.
+fn run(bench: &Bench) -> Result<()> {
+    setup::run()?;
+    if matches!(bench, Bench::Crowd) {
+        return crowd();
+    }
+    let program = soloist::build_for_others()?;
+    let scratch = tempfile::tempdir()?;
+    let bed = Bed {
+        plugins: only_i_am_server(scratch.path())?,
+        scratch: scratch.path().to_path_buf(),
+        program,
+    };
+    match bench {
+        Bench::Crowd => Ok(()),
+        Bench::Groups => groups::run(&bed),
+        Bench::Http => http::run(&bed),
+        Bench::Plugins => plugins::run(&bed),
+        Bench::Tasks => tasks::run(&bed),
+        Bench::Relay { runs } => relay::run(&bed, (*runs).max(1)),
+        Bench::Failover { runs, crash } => {
+            let loss = if *crash { failover::Loss::Crash } else { failover::Loss::Planned };
+            failover::run(&bed, (*runs).max(1), loss)
+        }
+    }
+}
+
+/// Hundreds of hosts in one process, by the tests of the stores.
+fn crowd() -> Result<()> {
+    let mut test = cargo("test");
+    test.args(["--locked", "-p", "soloist", "--test", "store", "crowd::", "--"])
+        .args(["--ignored", "--nocapture", "--test-threads", "1"])
+        .env("SOLOIST_TEST_ETCD", etcd::ensure()?);
+    cmd::run(&mut test)
+}
+
+/// What every benchmark needs.
+struct Bed {
+    /// The soloist to measure.
+    program: PathBuf,
+    /// A folder with the one plugin that is measured, so that no other runs.
+    plugins: PathBuf,
+    /// A folder for everything that is gone afterwards.
+    scratch: PathBuf,
+}
+
+impl Bed {
+    /// A `soloist run` of these plugins that heeds no settings of the user's.
+    fn soloist(&self, plugins: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("run").arg("--plugins").arg(plugins);
+        command.current_dir(&self.scratch);
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("SOLOIST_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    /// Writes a configuration with one web action, at `web`.
+    fn configure(&self, web: SocketAddr) -> Result<PathBuf> {
+        let file = self.scratch.join("soloist.toml");
+        let action = "[action.i-am-server]\nplugin = \"i-am-server.wasm\"";
+        fs::write(&file, format!("{action}\nlisten = \"{web}\"\n"))?;
+        Ok(file)
+    }
+}
+
+fn only_i_am_server(scratch: &Path) -> Result<PathBuf> {
+    let built = guests::plugins()?.join("i-am-server.wasm");
+    let folder = scratch.join("plugins");
+    fs::create_dir(&folder)?;
+    fs::copy(built, folder.join("i-am-server.wasm"))?;
+    Ok(folder)
+}

@@ -1,0 +1,257 @@
+//! Reads all histories and says whether soloist has kept its promises.
+
+pub(crate) mod overlap;
+pub(crate) mod register;
+pub(crate) mod takeover;
+
+mod epochs;
+mod hosts;
+mod stretch;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use self::epochs::Epoch;
+pub(crate) use self::hosts::{EPOCH, HostLog};
+use self::overlap::Overlap;
+use self::register::Register;
+use self::takeover::Cost;
+use super::clock::ms;
+use super::history::{Outcome, Record};
+use super::injected::Injected;
+
+/// Everything that was written down in a run.
+pub(crate) struct Histories {
+    /// What the clients have seen.
+    pub(crate) records: Vec<Record>,
+    /// Requests that found nobody to connect to, which have no record.
+    pub(crate) unreached: u64,
+    /// What the register was at the end, where there was one.
+    pub(crate) register: Option<u64>,
+    pub(crate) faults: Vec<Injected>,
+    pub(crate) hosts: Vec<HostLog>,
+}
+
+/// What the histories come to.
+pub(crate) struct Verdict {
+    /// Broken promises, each as a sentence. None: all were kept.
+    pub(crate) violations: Vec<String>,
+    /// How many tokens were performed under.
+    pub(crate) terms: usize,
+    pub(crate) overlaps: Vec<Overlap>,
+    pub(crate) stale: usize,
+    /// Answers after all had seen that the store went back, and before a restart.
+    pub(crate) overdue: usize,
+    /// How often hosts were looked at while there was a fault, and how often one failed
+    /// to say or do what it has to.
+    pub(crate) looks: (usize, usize),
+    pub(crate) register: Option<Register>,
+    pub(crate) costs: Vec<Cost>,
+    /// How many answers of each status; 0 stands for a request without one.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    pub(crate) unreached: u64,
+    /// How often hosts ended terms, by cause, as their logs say.
+    pub(crate) causes: BTreeMap<String, u64>,
+}
+
+impl Verdict {
+    /// How long two performed at once, in all and at most, in milliseconds.
+    pub(crate) fn overlap_ms(&self) -> (f64, f64) {
+        let lengths = || self.overlaps.iter().map(|overlap| overlap.length);
+        (ms(lengths().sum()), ms(lengths().max().unwrap_or_default()))
+    }
+}
+
+/// Reads the histories of a run with leases of `ttl`.
+pub(crate) fn check(mut histories: Histories, ttl: Duration) -> Verdict {
+    histories.records.sort_by_key(|record| record.sent);
+    let Histories { records, faults, .. } = &histories;
+    let epochs = epochs::split(records, faults);
+    let mut violations = Vec::new();
+    let (mut overlaps, mut stale) = (Vec::new(), 0);
+    for epoch in &epochs {
+        overlaps.extend(overlap::overlaps(&overlap::spans(epoch.records)));
+        let found = overlap::stale(epoch.records);
+        stale += found.len();
+        violations.extend(found.iter().map(ToString::to_string));
+    }
+    violations.extend(overlaps.iter().map(ToString::to_string));
+    let overdue: Vec<_> = epochs.iter().flat_map(Epoch::overdue).collect();
+    let broken_looks: Vec<_> = faults.iter().flat_map(Injected::broken_looks).collect();
+    let looks = faults.iter().map(|fault| fault.looks.len()).sum();
+    let looks = (looks, broken_looks.len());
+    let late = overdue.len();
+    violations.extend(overdue.into_iter().chain(broken_looks));
+    violations.extend(unsigned(records));
+    let register = histories.register.map(|last| register::check(&epochs, last));
+    if let Some(Register { lost, doubled, stale, unreadable, .. }) = &register {
+        for list in [lost, doubled, stale, unreadable] {
+            violations.extend(list.iter().map(|what| format!("register: {what}")));
+        }
+    }
+    let costs = takeover::costs(records, faults);
+    violations.extend(takeover::broken_bounds(&costs, ttl));
+    violations.extend(hosts::check(&histories.hosts));
+    Verdict {
+        violations,
+        terms: epochs.iter().map(|epoch| tokens(epoch.records)).sum(),
+        overlaps,
+        stale,
+        overdue: late,
+        looks,
+        register,
+        costs,
+        statuses: statuses(records),
+        unreached: histories.unreached,
+        causes: hosts::causes(&histories.hosts),
+    }
+}
+
+/// Good answers that do not say who gave them under which token.
+fn unsigned(records: &[Record]) -> Vec<String> {
+    let good = records.iter().filter_map(|record| Some((record, record.good()?)));
+    good.filter(|(_, answer)| answer.token.is_none() || answer.host.is_none())
+        .map(|(record, _)| format!("an answer has no token or host: {}", record.line()))
+        .collect()
+}
+
+fn tokens(records: &[Record]) -> usize {
+    let mut tokens: Vec<_> = records.iter().filter_map(Record::token).collect();
+    tokens.sort_unstable();
+    tokens.dedup();
+    tokens.len()
+}
+
+fn statuses(records: &[Record]) -> BTreeMap<u16, u64> {
+    let mut counts = BTreeMap::new();
+    for record in records {
+        let status = match &record.outcome {
+            Outcome::Answer(answer) => answer.status,
+            Outcome::Lost(_) | Outcome::Unreached => 0,
+        };
+        *counts.entry(status).or_default() += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::made::{good, write};
+    use crate::injected::made::{fault, restored};
+    use crate::injected::{Look, Rebased};
+    use crate::kind::Kind;
+
+    fn clean() -> Histories {
+        let log = HostLog { host: "a".into(), led: vec![(0, 5), (0, 9)], ..HostLog::default() };
+        let (at, healed, steady) = (35, 40, 100);
+        let crash = Injected { token: 5, at, since: at, healed, steady, ..fault(Kind::Crash) };
+        Histories {
+            records: vec![write(5, 1, 10, 20), write(5, 2, 30, 34), write(9, 3, 50, 60)],
+            unreached: 7,
+            register: Some(4),
+            faults: vec![crash],
+            hosts: vec![log],
+        }
+    }
+
+    /// The same, restored at 200 to what it was at 40: tokens and values come again.
+    fn with_a_restore() -> Histories {
+        let mut histories = clean();
+        histories.records.push(good(9, 70, 80));
+        histories.records.extend([write(5, 3, 210, 220), write(5, 4, 230, 240)]);
+        histories.register = Some(5);
+        histories.hosts[0].led.push((1, 5));
+        let (at, healed, steady) = (145, 150, 300);
+        let restore = Injected { at, since: at, healed, steady, ..restored(40, 150, 200) };
+        histories.faults.push(restore);
+        histories
+    }
+
+    fn violations(histories: Histories) -> Vec<String> {
+        check(histories, Duration::from_secs(2)).violations
+    }
+
+    #[test]
+    fn a_clean_history_passes() {
+        assert_eq!(violations(clean()), Vec::<String>::new());
+        assert_eq!(violations(with_a_restore()), Vec::<String>::new());
+    }
+
+    /// Without the epochs the same is a history of two that performed at once.
+    #[test]
+    fn a_restore_alone_allows_tokens_to_come_again() {
+        let mut histories = with_a_restore();
+        histories.faults.pop();
+        let found = violations(histories);
+        for words in ["what was sent", "acknowledged twice", "and then the older token"] {
+            assert!(found.iter().any(|text| text.contains(words)), "{words}: {found:?}");
+        }
+    }
+
+    /// Tokens fall from one epoch to the next alone.
+    #[test]
+    fn each_violation_is_caught_beside_a_restore() {
+        type Spoil = fn(&mut Histories);
+        let cases: [(&str, Spoil); 6] = [
+            ("5 and 9 were performed under at once", |h| {
+                h.records.extend([good(9, 215, 225), good(9, 226, 228), good(5, 241, 245)]);
+            }),
+            ("what was sent", |h| h.records.push(good(4, 221, 225))),
+            ("after a restore", |h| h.records.push(good(9, 160, 170))),
+            ("after a restore", |h| h.records.push(good(9, 140, 201))),
+            ("before a snapshot", |h| {
+                let Some(Rebased::Restored { saved, .. }) = &mut h.faults[1].rebased else {
+                    return;
+                };
+                *saved = (70, 70);
+            }),
+            ("all say so, but b says nothing", |h| {
+                let (what, failed) = ("all say so".into(), vec!["b says nothing".into()]);
+                h.faults[1].looks.push(Look { what, failed });
+            }),
+        ];
+        for (words, spoil) in cases {
+            let mut histories = with_a_restore();
+            spoil(&mut histories);
+            let found = violations(histories);
+            assert!(found.iter().any(|text| text.contains(words)), "{words}: {found:?}");
+        }
+    }
+
+    /// Each spoils a clean history in one way; the words are in what is said of it.
+    #[test]
+    fn each_violation_is_caught() {
+        type Spoil = fn(&mut Histories);
+        let cases: [(&str, Spoil); 9] = [
+            ("at once", |h| {
+                h.records.extend([write(5, 4, 40, 45), write(9, 5, 41, 42), write(5, 6, 70, 80)]);
+                h.register = Some(7);
+            }),
+            ("what was sent", |h| {
+                h.records.push(write(5, 4, 61, 65));
+                h.register = Some(5);
+            }),
+            ("was acknowledged, and a request sent", |h| h.records[2] = write(9, 1, 50, 60)),
+            ("acknowledged twice", |h| h.records[1] = write(5, 1, 15, 34)),
+            ("a last request got", |h| h.register = Some(3)),
+            ("asked to count", |h| h.register = Some(5)),
+            ("no token or host", |h| {
+                if let Outcome::Answer(answer) = &mut h.records[0].outcome {
+                    answer.token = None;
+                }
+            }),
+            ("more than 100 ms", |h| {
+                h.faults[0].steady = 300_000_000;
+                h.records[2] = write(9, 3, 150_000_000, 200_000_000);
+            }),
+            ("panic", |h| h.hosts[0].panics.push("thread panicked".into())),
+        ];
+        for (words, spoil) in cases {
+            let mut histories = clean();
+            spoil(&mut histories);
+            let found = violations(histories);
+            assert!(found.iter().any(|text| text.contains(words)), "{words}: {found:?}");
+        }
+    }
+}

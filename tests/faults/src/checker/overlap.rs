@@ -1,0 +1,172 @@
+//! Did two hosts perform at once?
+//!
+//! Under a token somebody performed, for certain, from the receipt of the first
+//! good answer until the last sending of a request that was answered well.
+//! Two such spans never meet, and no request that is sent after an answer under
+//! a newer token was received is answered under an older one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::clock::ms;
+use crate::history::Record;
+
+/// A time in which somebody performed under a token, for certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) token: u64,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
+/// A time in which two performed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overlap {
+    pub(crate) older: u64,
+    pub(crate) newer: u64,
+    /// How long, in nanoseconds.
+    pub(crate) length: u64,
+}
+
+/// A good answer under an older token, to a request that was sent when a newer
+/// one had been seen already.
+#[derive(Clone, Debug)]
+pub(crate) struct Stale {
+    pub(crate) answer: Record,
+    pub(crate) newer: u64,
+    /// How long the newer token had been known, in nanoseconds.
+    pub(crate) late: u64,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { older, newer, length } = self;
+        let length = ms(*length);
+        write!(f, "tokens {older} and {newer} were performed under at once, {length:.3} ms")
+    }
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { answer, newer, late } = self;
+        write!(
+            f,
+            "{} answered under token {:?} what was sent {:.3} ms after an answer under {newer}: {}",
+            answer.asked,
+            answer.token(),
+            ms(*late),
+            answer.line()
+        )
+    }
+}
+
+/// The certain span of each token that has one.
+pub(crate) fn spans(records: &[Record]) -> Vec<Span> {
+    let mut seen = BTreeMap::new();
+    for record in records {
+        let Some(token) = record.token() else { continue };
+        let span = seen.entry(token).or_insert((u64::MAX, 0));
+        *span = (span.0.min(record.received), span.1.max(record.sent));
+    }
+    seen.into_iter()
+        .filter(|(_, (from, to))| from < to)
+        .map(|(token, (from, to))| Span { token, from, to })
+        .collect()
+}
+
+/// Every two spans that meet. `spans` are in the order of their tokens.
+pub(crate) fn overlaps(spans: &[Span]) -> Vec<Overlap> {
+    let mut found = Vec::new();
+    for (position, newer) in spans.iter().enumerate() {
+        for older in &spans[..position] {
+            let (from, to) = (older.from.max(newer.from), older.to.min(newer.to));
+            if from <= to {
+                let (older, newer) = (older.token, newer.token);
+                found.push(Overlap { older, newer, length: to - from });
+            }
+        }
+    }
+    found
+}
+
+/// Every stale answer.
+pub(crate) fn stale(records: &[Record]) -> Vec<Stale> {
+    let rises = rises(records);
+    let mut found = Vec::new();
+    for record in records {
+        let Some(token) = record.token() else { continue };
+        // The first receipt of a newer token: rises are sorted by both.
+        let first = rises.partition_point(|(_, newer)| *newer <= token);
+        if let Some(&(known, newer)) = rises.get(first)
+            && record.sent > known
+        {
+            found.push(Stale { answer: record.clone(), newer, late: record.sent - known });
+        }
+    }
+    found
+}
+
+/// When the newest token became known, each time: both rise from one to the next.
+fn rises(records: &[Record]) -> Vec<(u64, u64)> {
+    let mut seen: Vec<_> =
+        records.iter().filter_map(|record| Some((record.received, record.token()?))).collect();
+    seen.sort_unstable();
+    let mut newest = 0;
+    seen.retain(|&(_, token)| {
+        let rises = token > newest;
+        newest = newest.max(token);
+        rises
+    });
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::made::{good, lost};
+
+    #[test]
+    fn one_after_the_other_is_clean() {
+        let records =
+            [good(5, 10, 20), good(5, 30, 40), lost(50, 60), good(9, 70, 80), good(9, 90, 100)];
+        assert_eq!(spans(&records).len(), 2);
+        assert!(overlaps(&spans(&records)).is_empty());
+        assert!(stale(&records).is_empty());
+    }
+
+    #[test]
+    fn the_time_in_which_two_performed_is_found_and_measured() {
+        let records = [good(5, 10, 20), good(9, 30, 40), good(5, 70, 90), good(9, 60, 100)];
+        let overlap = Overlap { older: 5, newer: 9, length: 20 };
+        assert_eq!(overlaps(&spans(&records)), [overlap]);
+    }
+
+    #[test]
+    fn a_newer_token_that_performed_first_overlaps_too() {
+        let records = [good(9, 10, 20), good(9, 90, 100), good(5, 30, 40), good(5, 50, 60)];
+        assert_eq!(overlaps(&spans(&records))[0].length, 10);
+    }
+
+    #[test]
+    fn an_answer_that_was_only_received_late_is_no_overlap() {
+        // Sent before the newer one performed, read after it had begun.
+        let records = [good(5, 10, 20), good(5, 30, 95), good(9, 40, 50), good(9, 80, 90)];
+        assert!(overlaps(&spans(&records)).is_empty());
+        assert!(stale(&records).is_empty());
+    }
+
+    #[test]
+    fn a_single_stale_answer_is_found() {
+        // One answer has no span of its own; it is stale all the same.
+        let records = [good(5, 60, 70), good(9, 40, 50)];
+        let found = stale(&records);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].newer, found[0].late), (9, 10));
+    }
+
+    #[test]
+    fn the_first_newer_token_counts_not_the_newest() {
+        let records = [good(9, 10, 20), good(5, 30, 35), good(12, 40, 50)];
+        assert_eq!(stale(&records)[0].newer, 9);
+    }
+}

@@ -1,0 +1,106 @@
+//! A disk of its own for each etcd member, so that it can stall and be full: an ext4 in
+//! a file, which `fsfreeze` holds up. Every write waits until it is thawed.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use soloist_devtools::cmd;
+
+use super::sandbox::tool;
+
+/// More than ten minutes of writes come to. The file takes what is used.
+const BYTES: u64 = 2 << 30;
+
+/// A mounted disk. It is thawed and unmounted when it is dropped.
+pub(super) struct Disk {
+    place: PathBuf,
+    image: PathBuf,
+    frozen: bool,
+}
+
+impl Disk {
+    /// Makes an empty disk in `folder`.
+    pub(super) fn make(folder: &Path, name: &str) -> Result<Self> {
+        let (place, image) = (folder.join(name), folder.join(format!("{name}.ext4")));
+        fs::create_dir_all(&place)?;
+        // An old one may hold the data of another cluster.
+        let _ = fs::remove_file(&image);
+        let file = File::create(&image).context("cannot make a disk")?;
+        file.set_len(BYTES)?;
+        let mut mkfs = tool("mkfs.ext4");
+        cmd::output(mkfs.args(["-q", "-F", "-E", "lazy_itable_init=1"]).arg(&image))?;
+        let mut mount = tool("mount");
+        cmd::output(mount.args(["-o", "loop,noatime"]).arg(&image).arg(&place))?;
+        Ok(Self { place, image, frozen: false })
+    }
+
+    /// Where its files are.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Stalls it. Whoever writes can then not even be killed.
+    pub(super) fn freeze(&mut self) -> Result<()> {
+        // First, so that it is thawed even if this fails half-way.
+        self.frozen = true;
+        self.fsfreeze("--freeze")
+    }
+
+    /// Lets all writes go on, if it is stalled.
+    pub(super) fn thaw(&mut self) -> Result<()> {
+        if self.frozen {
+            self.fsfreeze("--unfreeze")?;
+            self.frozen = false;
+        }
+        Ok(())
+    }
+
+    /// Takes all its room.
+    pub(super) fn fill(&self) -> Result<()> {
+        let ballast = File::create(self.ballast()).context("cannot fill a disk")?;
+        let mut from = 0;
+        for piece in [64 << 20, 1 << 20, 64 << 10, 4 << 10] {
+            loop {
+                match fallocate(&ballast, FallocateFlags::empty(), from, piece) {
+                    Ok(()) => from += piece,
+                    Err(Errno::NOSPC) => break,
+                    Err(error) => return Err(error).context("cannot fill a disk"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what was taken, if anything was.
+    pub(super) fn free(&self) -> Result<()> {
+        match fs::remove_file(self.ballast()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).context("cannot free a disk")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.place.join("ballast")
+    }
+
+    fn fsfreeze(&self, how: &str) -> Result<()> {
+        cmd::output(tool("fsfreeze").arg(how).arg(&self.place)).map(drop)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Err(error) = self.thaw() {
+            eprintln!("{error:#}");
+        }
+        // Lazily: it goes with the last process that has it open.
+        let _ = tool("umount").arg("--lazy").arg(&self.place).status();
+        let _ = fs::remove_file(&self.image);
+    }
+}

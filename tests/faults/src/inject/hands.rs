@@ -1,0 +1,95 @@
+//! People put their hands into the cluster's keys.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::bed::Bed;
+use crate::clock;
+use crate::injected::{Injected, Look, Rebased};
+use crate::plan::Fault;
+use crate::settings::PREFIX;
+
+/// Deletes everything that the cluster has, the register too.
+pub(super) fn delete_all(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
+    let node = bed.members[fault.choice % bed.members.len()].node;
+    let target = format!("all, by {}", node.name);
+    let mut injected = Injected::begin(fault.kind, target, &bed.clients.view());
+    let deleted = bed.etcdctl.json(node, &["del", "--prefix", PREFIX])?;
+    let revision = deleted["header"]["revision"].as_u64().context("etcd has no revision")?;
+    let during = (injected.at, clock::now());
+    injected.rebased = Some(Rebased::Emptied { revision, during });
+    bed.wait_for_newer(injected.token)?;
+    let look = bed.look("all list all hosts again", bed.ttl * 3, |host, _| {
+        let status = host.status().unwrap_or_default();
+        (status.hosts.len() != HOSTS).then(|| format!("{status:?}"))
+    })?;
+    injected.looks.push(look);
+    injected.heal();
+    Ok(injected)
+}
+
+/// How many hosts there are.
+const HOSTS: usize = 5;
+
+/// Puts a key into the queue that is no host's: at its end, or in the place of all hosts,
+/// which then stand anew behind it.
+pub(super) fn put_a_stranger(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
+    let node = bed.members[fault.choice % bed.members.len()].node;
+    let queue = format!("{PREFIX}election/main/");
+    let key = format!("{queue}stranger");
+    let mut put = format!("put {key} by-hand");
+    if fault.choice.is_multiple_of(2) {
+        put += &format!(" --lease={}", lease(&bed.etcdctl.at(node, &["lease", "grant", "120"])?)?);
+    }
+    let place = if fault.wide { "heads the queue" } else { "ends the queue" };
+    let mut injected = Injected::begin(fault.kind, place.to_owned(), &bed.clients.view());
+    // Hosts have keys of hexadecimal digits, so this deletes theirs alone.
+    let delete = format!("del {queue}0 {queue}g\n");
+    let all = if fault.wide { delete } else { String::new() };
+    let transaction = bed.folder.join("transaction");
+    fs::write(&transaction, format!("\n{all}{put}\n\n\n"))?;
+    let is_done = bed.etcdctl.takes(node, &["txn"], &transaction)?;
+    anyhow::ensure!(is_done, "etcd has not taken the stranger");
+    // Two TTLs, and what a look takes.
+    let within = bed.ttl * 5 / 2;
+    let look = if fault.wide {
+        bed.look("all say that nobody leads, and why", within, |host, _| {
+            let status = host.status().unwrap_or_default();
+            let is_right = status.leader.is_none()
+                && status.leaderless.as_ref().is_some_and(|why| why.contains(&key))
+                && removes(&status.removals, &key)
+                && host.leaderless_seconds().is_some_and(|seconds| seconds > 0.0);
+            (!is_right).then(|| format!("{status:?}"))
+        })?
+    } else {
+        bed.look("all name the stranger", within, |host, _| {
+            let status = host.status().unwrap_or_default();
+            let is_right = removes(&status.removals, &key);
+            (!is_right).then(|| format!("{status:?}"))
+        })?
+    };
+    injected.looks.push(look);
+    bed.pause(fault.hold)?;
+    let view = bed.clients.view();
+    let failed = (view.token != injected.token).then(|| format!("{} leads", view.host));
+    let what = "nobody comes to lead past a stranger".to_owned();
+    injected.looks.push(Look { what, failed: failed.into_iter().collect() });
+    injected.follow(&view);
+    bed.etcdctl.at(node, &["del", &key])?;
+    injected.heal();
+    if fault.wide {
+        bed.wait_for_newer(injected.token)?;
+    }
+    Ok(injected)
+}
+
+/// Whether the one command that is shown removes `key`.
+fn removes(shown: &[String], key: &str) -> bool {
+    matches!(shown, [command] if command.ends_with(&format!(" del {key}")))
+}
+
+/// The lease that etcdctl says it was granted.
+fn lease(said: &str) -> Result<&str> {
+    said.split(' ').nth(1).with_context(|| format!("etcd grants no lease: {said}"))
+}

@@ -1,0 +1,68 @@
+//! Files that hang: a named pipe that nobody writes to holds whoever opens it, as a file
+//! does whose server is gone.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::Signal;
+use soloist_devtools::http::Connection;
+
+use crate::bed::Bed;
+use crate::clock;
+use crate::history::Action;
+use crate::injected::{Injected, Look};
+use crate::kind::DRAIN;
+use crate::net::Node;
+use crate::plan::Fault;
+
+/// More than an action has threads for its files.
+const REQUESTS: usize = 60;
+/// How long a stop may take: what is in flight, twice the budget of the stop, and what a
+/// busy machine takes.
+const STOP: Duration = Duration::from_secs(2).saturating_add(DRAIN);
+
+/// Has requests to the leader hang in a file, and tells it to stop then.
+pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
+    let leader = bed.leader()?.node;
+    let pipe = bed.files.join("pipe");
+    let mut injected = Injected::begin(fault.kind, leader.name.to_owned(), &bed.clients.view());
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).context("cannot make a pipe")?;
+    let hanging = hang(bed, leader)?;
+    let look = bed.look_at_answers("the leader goes on answering others", fault.hold)?;
+    injected.looks.push(look);
+    injected.follow(&bed.clients.view());
+    bed.host(leader)?.signal(Signal::TERM)?;
+    bed.wait_for_newer(injected.token)?;
+    bed.wait_for_end(leader)?;
+    let took = Duration::from_nanos(clock::now() - injected.since);
+    let failed = (took > STOP).then(|| format!("{} took {took:.1?}", leader.name));
+    let what = "a host that is told to stop is gone in time".to_owned();
+    injected.looks.push(Look { what, failed: failed.into_iter().collect() });
+    drop(hanging);
+    fs::remove_file(&pipe).context("cannot remove a pipe")?;
+    injected.heal();
+    bed.host(leader)?.restart()?;
+    Ok(injected)
+}
+
+/// Sends requests, and returns when all threads for files hang.
+fn hang(bed: &mut Bed, leader: Node) -> Result<Vec<Connection>> {
+    let mut hanging = Vec::new();
+    for _ in 0..REQUESTS {
+        let within = Duration::from_secs(1);
+        let mut connection = Connection::open(leader.client(Action::Files.port()), within)?;
+        connection.send("/read?/data/pipe").context("the leader takes no request")?;
+        hanging.push(connection);
+    }
+    let all_hang = |bed: &mut Bed| {
+        let busy = bed.host(leader)?.file_threads();
+        Ok(busy.is_some_and(|busy| busy >= THREADS))
+    };
+    bed.wait_until("files hang", all_hang)?;
+    Ok(hanging)
+}
+
+/// How many threads an action has for its files.
+const THREADS: f64 = 32.0;

@@ -1,0 +1,88 @@
+//! Logins that are good no more, and a queue that moves on afterwards.
+//!
+//! The third host has waited for the second one on a stream that was opened under a login
+//! of long ago, and has to wait for the leader on it, or know better.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use soloist_devtools::http::Connection;
+
+use crate::bed::Bed;
+use crate::etcdctl::LOGIN;
+use crate::injected::Injected;
+use crate::member::PORT;
+use crate::net::Node;
+use crate::plan::Fault;
+
+/// Ends all logins, kills the second in the queue, and then tells the leader to stop.
+pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
+    let member = bed.members[fault.choice % bed.members.len()].node;
+    let login = Login::take(member)?;
+    bed.etcdctl.end_logins(member, &bed.folder)?;
+    bed.wait_until("a login from before is good no more", |_| Ok(!login.is_good()?))?;
+    let leader = bed.leader()?.node;
+    let (second, third) = followers(bed)?;
+    let target = format!("{}, then {}", second.name, leader.name);
+    let mut injected = Injected::begin(fault.kind, target, &bed.clients.view());
+    bed.host(second)?.kill()?;
+    bed.wait_until("the third is the next in the queue", |bed| {
+        let status = bed.host(third)?.status().unwrap_or_default();
+        Ok(status.standbys.first().is_some_and(|first| first == third.name))
+    })?;
+    injected.follow(&bed.clients.view());
+    bed.host(leader)?.signal(Signal::TERM)?;
+    bed.wait_for_newer(injected.token)?;
+    injected.heal();
+    bed.wait_for_end(leader)?;
+    for node in [second, leader] {
+        bed.host(node)?.restart()?;
+    }
+    Ok(injected)
+}
+
+/// The second and the third in the queue.
+fn followers(bed: &mut Bed) -> Result<(Node, Node)> {
+    let queue = bed.leader()?.status().context("the leader does not answer")?.standbys;
+    let node = |place: usize| {
+        let name = queue.get(place).context("there are too few standbys")?;
+        let host = bed.hosts.iter().find(|host| host.node.name == name);
+        Ok::<_, anyhow::Error>(host.context("an unknown host stands by")?.node)
+    };
+    Ok((node(0)?, node(1)?))
+}
+
+/// A login of the bench's own, like those of the hosts.
+struct Login {
+    member: Node,
+    token: String,
+}
+
+impl Login {
+    fn take(member: Node) -> Result<Self> {
+        let (user, password) = LOGIN.split_once(':').context("a login")?;
+        let body = json!({ "name": user, "password": password });
+        let answer = ask(member, "/v3/auth/authenticate", &body, None)?;
+        let token = answer["token"].as_str();
+        let token = token.with_context(|| format!("etcd lets nobody in: {answer}"))?.to_owned();
+        Ok(Self { member, token })
+    }
+
+    /// Whether etcd honours it still.
+    fn is_good(&self) -> Result<bool> {
+        let body = json!({ "key": "AA==" });
+        let answer = ask(self.member, "/v3/kv/range", &body, Some(&self.token))?;
+        let error = answer["error"].as_str().unwrap_or_default();
+        Ok(!error.contains("invalid auth token"))
+    }
+}
+
+/// Asks etcd by its gateway for JSON.
+fn ask(member: Node, path: &str, body: &Value, token: Option<&str>) -> Result<Value> {
+    let within = Duration::from_secs(2);
+    let mut connection = Connection::open(member.client(PORT), within)?;
+    let answer = connection.post(path, token, &body.to_string()).context("etcd does not answer")?;
+    serde_json::from_str(&answer.body).with_context(|| format!("etcd answers {answer:?}"))
+}

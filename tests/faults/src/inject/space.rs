@@ -1,0 +1,94 @@
+//! etcd has no room: none that it is given, or none on its disks.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use crate::bed::{Bed, PATIENCE};
+use crate::clock;
+use crate::injected::Injected;
+use crate::net::Node;
+use crate::plan::Fault;
+
+/// The key that takes the room.
+const FILLER: &str = "filler";
+/// etcd takes no more than 1.5 MiB at once.
+const PIECE: usize = 1_000_000;
+
+/// Fills etcd up to its quota, so that it takes no writes until somebody makes room.
+pub(super) fn run_out(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
+    let node = bed.members[fault.choice % bed.members.len()].node;
+    let target = format!("etcd, by {}", node.name);
+    let mut injected = Injected::begin(fault.kind, target, &bed.clients.view());
+    let deadline = clock::now() + clock::ns(PATIENCE);
+    // It may refuse a piece for another reason.
+    while put(bed, node)? || bed.etcdctl.at(node, &["alarm", "list"])?.is_empty() {
+        if clock::now() > deadline {
+            bail!("etcd has taken everything for {} s", PATIENCE.as_secs());
+        }
+    }
+    let look =
+        bed.look("all say that etcd is full, and are not ready", bed.ttl * 4, |host, _| {
+            let says = |text: Option<String>, words| text.is_some_and(|text| text.contains(words));
+            let status = host.status().unwrap_or_default();
+            let is_right = says(host.why_not_ready(), "is full")
+                && says(status.store_error.clone(), "etcdctl alarm disarm");
+            (!is_right).then(|| format!("{status:?}"))
+        })?;
+    injected.looks.push(look);
+    bed.pause(fault.hold)?;
+    make_room(bed, node)?;
+    injected.heal();
+    Ok(injected)
+}
+
+/// Fills the disk of etcd's leader, or those of all members.
+pub(super) fn fill_disks(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
+    let leader = bed.etcd_leader()?;
+    let hit = if fault.wide { 0..bed.members.len() } else { leader..leader + 1 };
+    let names: Vec<_> = bed.members[hit.clone()].iter().map(|it| it.node.name).collect();
+    let mut injected = Injected::begin(fault.kind, names.join(", "), &bed.clients.view());
+    for member in &bed.members[hit.clone()] {
+        member.disk.fill()?;
+    }
+    // Files that it has already still have room. It ends when it meets the end of that.
+    while put(bed, bed.members[leader].node)? {}
+    if fault.wide {
+        let look = bed.look("all say that they are not ready", bed.ttl * 2, |host, _| {
+            host.why_not_ready().is_none().then(|| format!("{:?}", host.status()))
+        })?;
+        injected.looks.push(look);
+    }
+    bed.pause(fault.hold)?;
+    for member in &mut bed.members[hit] {
+        member.disk.free()?;
+        // Most have ended. One that has not is in no better state.
+        member.kill()?;
+        member.restart()?;
+    }
+    injected.heal();
+    bed.wait_until("etcd serves", Bed::is_store_whole)?;
+    make_room(bed, bed.members[leader].node)?;
+    Ok(injected)
+}
+
+/// Puts something large into etcd; says whether it took that.
+fn put(bed: &Bed, node: Node) -> Result<bool> {
+    let file = bed.folder.join(FILLER);
+    if !file.exists() {
+        fs::write(&file, "x".repeat(PIECE))?;
+    }
+    bed.etcdctl.takes(node, &["put", FILLER], &file)
+}
+
+/// Does what docs/operations.md says.
+pub(super) fn make_room(bed: &Bed, node: Node) -> Result<()> {
+    let etcdctl = &bed.etcdctl;
+    let deleted = etcdctl.json(node, &["del", FILLER])?;
+    let revision = deleted["header"]["revision"].as_u64().context("etcd has no revision")?;
+    etcdctl.at(node, &["compact", &revision.to_string(), "--physical"])?;
+    for member in &bed.members {
+        etcdctl.at(member.node, &["defrag"])?;
+    }
+    etcdctl.at(node, &["alarm", "disarm"]).map(drop)
+}

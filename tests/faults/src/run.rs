@@ -1,0 +1,172 @@
+//! One run: one fault after the other until the time is up, then the verdict.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use soloist_devtools::{cmd, http};
+
+use super::bed::{Bed, Parts};
+use super::checker::{self, Histories};
+use super::clients::View;
+use super::clock;
+use super::history::{Action, read_write};
+use super::inject;
+use super::injected::{Injected, Rebased};
+use super::kind::Kind;
+use super::plan::Plan;
+use super::report::{self, About};
+
+/// What to run.
+pub(super) struct Run {
+    pub(super) parts: Parts,
+    pub(super) seeds: Vec<u64>,
+    pub(super) lasts: Duration,
+    pub(super) kinds: Vec<Kind>,
+    /// Where the report goes.
+    pub(super) report: PathBuf,
+}
+
+impl Run {
+    /// Runs it; fails if a promise was broken.
+    pub(super) fn run(&self) -> Result<()> {
+        let interrupted = Arc::<AtomicBool>::default();
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+        }
+        let mut bed = Bed::start(&self.parts, Arc::clone(&interrupted))?;
+        let left_out = self.left_out(&mut bed)?;
+        let is_possible = |kind: &Kind| left_out.iter().all(|(other, _)| other != kind);
+        let kinds: Vec<_> = self.kinds.iter().copied().filter(is_possible).collect();
+        let began = clock::now();
+        let mut faults = Vec::new();
+        let ended = self.inject(&mut bed, &kinds, &mut faults);
+        let about = About {
+            seeds: self.seeds.clone(),
+            lasted: Duration::from_nanos(clock::now() - began),
+            ttl: self.parts.ttl,
+            etcd: self.etcd_version()?,
+            left_out,
+            ended: bed.ended.clone(),
+        };
+        if let Err(error) = &ended {
+            eprintln!("ending early: {error:#}");
+            bed.calm();
+        }
+        let histories = self.histories(bed, faults, ended.is_ok())?;
+        let mut verdict = checker::check(histories, self.parts.ttl);
+        if let Err(error) = &ended
+            && !interrupted.load(Ordering::Relaxed)
+        {
+            verdict.violations.push(format!("the run ended early: {error:#}"));
+        }
+        let page = report::markdown(&about, &verdict);
+        fs::write(&self.report, &page).context("cannot write the report")?;
+        println!("\n{page}");
+        if !verdict.violations.is_empty() {
+            bail!(
+                "{} promises were broken; all histories are in {}",
+                verdict.violations.len(),
+                self.parts.folder.display()
+            );
+        }
+        ended
+    }
+
+    /// The kinds of faults that cannot be made here, and why.
+    fn left_out(&self, bed: &mut Bed) -> Result<Vec<(Kind, String)>> {
+        let mut left_out = Vec::new();
+        if self.kinds.contains(&Kind::Crash) && bed.leader()?.supervised().is_none() {
+            left_out.push((Kind::Crash, "the hosts have no supervisor".to_owned()));
+        }
+        if self.kinds.contains(&Kind::DiskStall)
+            && let Some(member) = bed.members.first_mut()
+            && let Err(error) = member.disk.freeze().and_then(|()| member.disk.thaw())
+        {
+            left_out.push((Kind::DiskStall, format!("{error:#}")));
+        }
+        Ok(left_out)
+    }
+
+    /// Each seed has its share of the time.
+    fn inject(&self, bed: &mut Bed, kinds: &[Kind], faults: &mut Vec<Injected>) -> Result<()> {
+        let share = clock::ns(self.lasts) / self.seeds.len().max(1) as u64;
+        let began = clock::now();
+        for (position, seed) in self.seeds.iter().enumerate() {
+            println!("seed {seed}");
+            let mut plan = Plan::new(*seed, kinds, self.parts.ttl);
+            let until = began + share * (position as u64 + 1);
+            while clock::now() < until {
+                let fault = plan.next().context("no kind of fault is left to inject")?;
+                bed.pause(fault.pause)?;
+                let injected = inject::run(bed, &fault)?;
+                let since = Duration::from_nanos(injected.at - began);
+                announce(faults.len() + 1, since, &injected, &bed.clients.view());
+                faults.push(injected);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the cluster and gathers what everyone has written down.
+    fn histories(&self, mut bed: Bed, faults: Vec<Injected>, is_whole: bool) -> Result<Histories> {
+        let lines: Vec<_> = faults.iter().map(|fault| fault.line().to_string() + "\n").collect();
+        fs::write(self.parts.folder.join("faults.jsonl"), lines.concat())?;
+        // After a fault that was never healed there may be nobody to ask.
+        let last_host = if is_whole { Some(bed.leader()?.node) } else { None };
+        let (records, unreached) = bed.clients.finish()?;
+        let register = match last_host {
+            Some(host) if self.has_register() => Some(last_value(host)?),
+            _ => None,
+        };
+        let hosts = bed.hosts.iter().map(super::host::Host::read_log).collect();
+        Ok(Histories { records, unreached, register, faults, hosts })
+    }
+
+    fn has_register(&self) -> bool {
+        self.parts.plugins.iter().any(|(action, _)| *action == Action::Register)
+    }
+
+    fn etcd_version(&self) -> Result<String> {
+        let text = cmd::output(Command::new(&self.parts.etcd).arg("--version"))?;
+        let version = text.lines().next().and_then(|line| line.split(": ").nth(1));
+        Ok(format!("etcd {}", version.unwrap_or("of an unknown version")))
+    }
+}
+
+/// Asks the register once more, when all clients have gone.
+fn last_value(host: super::net::Node) -> Result<u64> {
+    let answer = http::get(host.client(Action::Register.port()), "/", Duration::from_secs(5))
+        .context("nobody answers what the register is at the end")?;
+    let (_, value) = read_write(&answer)
+        .with_context(|| format!("at the end, the register answers {answer:?}"))?;
+    Ok(value)
+}
+
+/// One line of progress.
+fn announce(number: usize, since: Duration, fault: &Injected, view: &View) {
+    let seconds = since.as_secs();
+    let whole = clock::ms(fault.steady - fault.at) / 1000.0;
+    let is_restored = matches!(fault.rebased, Some(Rebased::Restored { .. }));
+    let outcome = if is_restored || view.token > fault.token {
+        let took = clock::ms(view.since.saturating_sub(fault.since));
+        format!("{} after {took:.0} ms", view.host)
+    } else {
+        "the term went on".to_owned()
+    };
+    println!(
+        "{number:4}  {:2}:{:02}  {:20} {:28} {outcome:20} well again after {whole:.1} s",
+        seconds / 60,
+        seconds % 60,
+        fault.kind.name(),
+        fault.target,
+    );
+    for broken in fault.broken_looks() {
+        println!("      {broken}");
+    }
+}
