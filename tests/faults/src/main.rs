@@ -14,7 +14,7 @@
 //!      │         │                  ├ member (disk), etcdctl   an etcd
 //!      │         └ injected (look)  ├ host (settings, status)  a soloist
 //!      │                            └ clients (wire)  → history
-//!      └─ checker ─ epochs → overlap, register (stretch); takeover, hosts → report
+//!      └─ checker (promise) ─ epochs → overlap, register (stretch); takeover, hosts → report
 //! ```
 //!
 //! While a fault lasts, hosts are looked at: what they have to say of it they must say

@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use soloist_devtools::{cmd, http};
 
 use super::bed::{Bed, Parts};
-use super::checker::{self, Histories};
+use super::checker::{self, Histories, Promise, Violation};
 use super::clients::View;
 use super::clock;
 use super::history::{Action, read_write};
@@ -63,7 +63,8 @@ impl Run {
         if let Err(error) = &ended
             && !interrupted.load(Ordering::Relaxed)
         {
-            verdict.violations.push(format!("the run ended early: {error:#}"));
+            let text = format!("the run ended early: {error:#}");
+            verdict.violations.push(Violation::new(Promise::Recovers, text));
         }
         let page = report::markdown(&about, &verdict);
         fs::write(&self.report, &page).context("cannot write the report")?;

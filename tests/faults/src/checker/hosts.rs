@@ -55,22 +55,27 @@ impl HostLog {
     }
 }
 
-/// What must not be in any log.
-pub(crate) fn check(logs: &[HostLog]) -> Vec<String> {
-    let mut violations = Vec::new();
+/// Every panic, as a sentence.
+pub(crate) fn panics(logs: &[HostLog]) -> Vec<String> {
+    let of_host = |log: &HostLog| {
+        let text = |panic: &String| format!("a panic of host {}: {panic}", log.host);
+        log.panics.iter().map(text).collect::<Vec<_>>()
+    };
+    logs.iter().flat_map(of_host).collect()
+}
+
+/// Every token under which two terms began, as a sentence.
+pub(crate) fn shared_tokens(logs: &[HostLog]) -> Vec<String> {
+    let mut found = Vec::new();
     let mut leaders = BTreeMap::new();
     for log in logs {
-        for panic in &log.panics {
-            violations.push(format!("a panic of host {}: {panic}", log.host));
-        }
         for term in &log.led {
             if let Some(other) = leaders.insert(*term, &log.host) {
-                violations
-                    .push(format!("token {} was led under twice: {other}, {}", term.1, log.host));
+                found.push(format!("token {} was led under twice: {other}, {}", term.1, log.host));
             }
         }
     }
-    violations
+    found
 }
 
 /// How often each cause has ended a term: without what it says of the one case.
@@ -115,11 +120,11 @@ not json"#,
             led: led.iter().map(|token| (0, *token)).collect(),
             ..HostLog::default()
         };
-        assert!(check(&[log("a", &[1, 3]), log("b", &[2])]).is_empty());
-        assert_eq!(check(&[log("a", &[1, 3]), log("b", &[3])]).len(), 1);
-        assert_eq!(check(&[log("a", &[3, 3])]).len(), 1);
+        assert!(shared_tokens(&[log("a", &[1, 3]), log("b", &[2])]).is_empty());
+        assert_eq!(shared_tokens(&[log("a", &[1, 3]), log("b", &[3])]).len(), 1);
+        assert_eq!(shared_tokens(&[log("a", &[3, 3])]).len(), 1);
         let mut restored = log("b", &[3]);
         restored.led = vec![(1, 3)];
-        assert!(check(&[log("a", &[3]), restored]).is_empty());
+        assert!(shared_tokens(&[log("a", &[3]), restored]).is_empty());
     }
 }

@@ -6,6 +6,9 @@ pub(crate) mod takeover;
 
 mod epochs;
 mod hosts;
+#[cfg(test)]
+mod mutants;
+mod promise;
 mod stretch;
 
 use std::collections::BTreeMap;
@@ -14,6 +17,7 @@ use std::time::Duration;
 use self::epochs::Epoch;
 pub(crate) use self::hosts::{EPOCH, HostLog};
 use self::overlap::Overlap;
+pub(crate) use self::promise::{Promise, Violation};
 use self::register::Register;
 use self::takeover::Cost;
 use super::clock::ms;
@@ -34,8 +38,8 @@ pub(crate) struct Histories {
 
 /// What the histories come to.
 pub(crate) struct Verdict {
-    /// Broken promises, each as a sentence. None: all were kept.
-    pub(crate) violations: Vec<String>,
+    /// Broken promises, each with a sentence. None: all were kept.
+    pub(crate) violations: Vec<Violation>,
     /// How many tokens were performed under.
     pub(crate) terms: usize,
     pub(crate) overlaps: Vec<Overlap>,
@@ -67,33 +71,32 @@ pub(crate) fn check(mut histories: Histories, ttl: Duration) -> Verdict {
     histories.records.sort_by_key(|record| record.sent);
     let Histories { records, faults, .. } = &histories;
     let epochs = epochs::split(records, faults);
-    let mut violations = Vec::new();
+    let mut broken = Broken::default();
     let (mut overlaps, mut stale) = (Vec::new(), 0);
     for epoch in &epochs {
         overlaps.extend(overlap::overlaps(&overlap::spans(epoch.records)));
         let found = overlap::stale(epoch.records);
         stale += found.len();
-        violations.extend(found.iter().map(ToString::to_string));
+        broken.add(Promise::NoStaleAnswer, found);
     }
-    violations.extend(overlaps.iter().map(ToString::to_string));
+    broken.add(Promise::OneLeaderAtATime, &overlaps);
     let overdue: Vec<_> = epochs.iter().flat_map(Epoch::overdue).collect();
     let broken_looks: Vec<_> = faults.iter().flat_map(Injected::broken_looks).collect();
-    let looks = faults.iter().map(|fault| fault.looks.len()).sum();
-    let looks = (looks, broken_looks.len());
+    let looks = (faults.iter().map(|fault| fault.looks.len()).sum(), broken_looks.len());
     let late = overdue.len();
-    violations.extend(overdue.into_iter().chain(broken_looks));
-    violations.extend(unsigned(records));
+    broken.add(Promise::NoAnswerAfterRestore, overdue);
+    broken.add(Promise::FaultsAreReported, broken_looks);
+    broken.add(Promise::AnswersAreSigned, unsigned(records));
     let register = histories.register.map(|last| register::check(&epochs, last));
-    if let Some(Register { lost, doubled, stale, unreadable, .. }) = &register {
-        for list in [lost, doubled, stale, unreadable] {
-            violations.extend(list.iter().map(|what| format!("register: {what}")));
-        }
+    if let Some(register) = &register {
+        broken.add_register(register);
     }
     let costs = takeover::costs(records, faults);
-    violations.extend(takeover::broken_bounds(&costs, ttl));
-    violations.extend(hosts::check(&histories.hosts));
+    broken.add(Promise::TakeOverInTime, takeover::broken_bounds(&costs, ttl));
+    broken.add(Promise::NoPanic, hosts::panics(&histories.hosts));
+    broken.add(Promise::OneTermPerToken, hosts::shared_tokens(&histories.hosts));
     Verdict {
-        violations,
+        violations: broken.0,
         terms: epochs.iter().map(|epoch| tokens(epoch.records)).sum(),
         overlaps,
         stale,
@@ -104,6 +107,28 @@ pub(crate) fn check(mut histories: Histories, ttl: Duration) -> Verdict {
         statuses: statuses(records),
         unreached: histories.unreached,
         causes: hosts::causes(&histories.hosts),
+    }
+}
+
+/// The violations that were found so far.
+#[derive(Default)]
+struct Broken(Vec<Violation>);
+
+impl Broken {
+    fn add<T: ToString>(&mut self, promise: Promise, texts: impl IntoIterator<Item = T>) {
+        self.0.extend(texts.into_iter().map(|text| Violation::new(promise, text)));
+    }
+
+    fn add_register(&mut self, register: &Register) {
+        let Register { lost, doubled, stale, unreadable, .. } = register;
+        for (promise, list) in [
+            (Promise::NoWriteLost, lost),
+            (Promise::NoWriteDoubled, doubled),
+            (Promise::NoStaleWrite, stale),
+            (Promise::RegisterIsReadable, unreadable),
+        ] {
+            self.add(promise, list.iter().map(|what| format!("register: {what}")));
+        }
     }
 }
 
@@ -169,7 +194,8 @@ mod tests {
     }
 
     fn violations(histories: Histories) -> Vec<String> {
-        check(histories, Duration::from_secs(2)).violations
+        let verdict = check(histories, Duration::from_secs(2));
+        verdict.violations.iter().map(ToString::to_string).collect()
     }
 
     #[test]
