@@ -31,7 +31,7 @@ pub(crate) fn become_program(package: &str, arguments: &[OsString]) -> Result<()
 fn command(package: &str, arguments: &[impl AsRef<OsStr>]) -> Result<Command> {
     let mut command = cargo("run");
     command
-        .args(["--quiet", "--locked", "--profile", "quick", "--package", package])
+        .args(["--locked", "--profile", "quick", "--package", package])
         .arg("--manifest-path")
         .arg(paths::repo().join("Cargo.toml"))
         // Arguments may name files, as the caller sees them.

@@ -107,7 +107,7 @@ fn run(bench: &Bench) -> Result<()> {
 /// Hundreds of hosts in one process, by the tests of the stores.
 fn crowd() -> Result<()> {
     let mut test = cargo("test");
-    test.args(["--locked", "-p", "soloist", "--test", "store", "crowd::", "--"])
+    test.args(["--locked", "-p", "soloist-stores", "--test", "store", "crowd::", "--"])
         .args(["--ignored", "--nocapture", "--test-threads", "1"])
         .env("SOLOIST_TEST_ETCD", etcd::ensure()?);
     cmd::run(&mut test)
