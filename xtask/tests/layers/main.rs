@@ -1,0 +1,171 @@
+//! The arrows of `ARCHITECTURE.md`: no files under `host/` refer to each other in a circle,
+//! no crate refers to one that stands after it in the table, and no room of the host to a
+//! higher one.
+//!
+//! Read are `use` and paths in code, without what is under `#[cfg(test)]`. A reference leads
+//! to the file that defines what it names: `pub use` passes a name on and is no arrow itself.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod circles;
+mod crates;
+mod module;
+mod tokens;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use circles::circles;
+use crates::{Crates, Reference};
+
+/// A circle that is there today, and must shrink until it is gone.
+struct Known {
+    /// The folder that all its files are in.
+    folder: &'static str,
+    /// How many files are in it.
+    files: usize,
+}
+
+/// No new circle belongs in here.
+const KNOWN: [Known; 2] = [
+    Known { folder: "host/src/action", files: 29 },
+    Known { folder: "host/guests/src/capability", files: 17 },
+];
+
+/// The rooms of the crate `soloist` (`host/src`), from above to below. A room takes of those
+/// in lower rows, and of its own row.
+const ROOMS: [&[&str]; 6] = [
+    &["cli"],
+    &["supervisor", "host"],
+    &["api", "term"],
+    &["relay", "tasks"],
+    &["action", "cluster"],
+    &["scaffold", "wall_clock"],
+];
+
+fn repo() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own)
+}
+
+/// The crates in the order of the table in `ARCHITECTURE.md`: each takes of those before it.
+fn layers() -> Vec<(String, PathBuf)> {
+    let text = fs::read_to_string(repo().join("ARCHITECTURE.md")).unwrap();
+    let cell = |cell: &str| Some(cell.trim().strip_prefix('`')?.strip_suffix('`')?.to_owned());
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| `soloist")?.split('|');
+        let name = cell(&format!("`soloist{}", cells.next()?.trim()))?;
+        Some((name, repo().join(cell(cells.next()?)?)))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+fn short(file: &Path) -> String {
+    file.strip_prefix(repo()).unwrap_or(file).display().to_string()
+}
+
+/// The references within a set of files, a line each.
+fn within(circle: &BTreeSet<&PathBuf>, references: &[Reference]) -> String {
+    let mut names = BTreeMap::<_, Vec<_>>::new();
+    for reference in references {
+        if circle.contains(&reference.from) && circle.contains(&reference.to) {
+            let arrow = (short(&reference.from), short(&reference.to));
+            names.entry(arrow).or_default().push(reference.by.as_str());
+        }
+    }
+    names.into_iter().fold(String::new(), |mut text, ((from, to), by)| {
+        let _ = writeln!(text, "  {from} → {to}: {}", by.join(", "));
+        text
+    })
+}
+
+#[test]
+fn no_files_refer_to_each_other_in_a_circle() {
+    let crates = Crates::read(&layers());
+    assert!(crates.len() > 300, "only {} modules were found", crates.len());
+    let references = crates.references();
+    let mut graph = circles::Graph::new();
+    for reference in &references {
+        graph.entry(&reference.from).or_default().insert(&reference.to);
+    }
+    let mut faults = String::new();
+    let mut known: Vec<_> = KNOWN.iter().map(Some).collect();
+    for circle in circles(&graph) {
+        let files = circle.len();
+        let is_in = |folder: &str| circle.iter().all(|file| file.starts_with(repo().join(folder)));
+        let listed = known.iter_mut().find(|known| known.is_some_and(|known| is_in(known.folder)));
+        match listed.and_then(Option::take) {
+            Some(known) if known.files == files => {}
+            Some(Known { folder, files: before }) => {
+                let grown = if files > *before { "has grown" } else { "has shrunk: write it down" };
+                let _ = writeln!(faults, "the circle in {folder} {grown}: {before} → {files}");
+                if files > *before {
+                    faults += &within(&circle, &references);
+                }
+            }
+            None => {
+                let _ = writeln!(faults, "{files} files refer to each other in a circle:");
+                faults += &within(&circle, &references);
+            }
+        }
+    }
+    for Known { folder, .. } in known.into_iter().flatten() {
+        let _ = writeln!(faults, "there is no circle in {folder} any more: take it off KNOWN");
+    }
+    assert!(faults.is_empty(), "\n{faults}");
+}
+
+#[test]
+fn no_arrow_goes_upwards() {
+    let layers = layers();
+    assert!(layers.len() > 5, "ARCHITECTURE.md has no table of crates");
+    let crates = Crates::read(&layers);
+    let rank: BTreeMap<_, _> =
+        layers.iter().enumerate().map(|(rank, (name, _))| (name.replace('-', "_"), rank)).collect();
+    let rooms = crates.rooms();
+    let mut faults = String::new();
+    for reference in crates.references() {
+        let (from, to) = (rooms[reference.from.as_path()], rooms[reference.to.as_path()]);
+        let is_upward = if from[0] == to[0] {
+            from[0] == "soloist" && row(from) > row(to)
+        } else {
+            rank[&from[0]] <= rank[&to[0]]
+        };
+        if is_upward {
+            let (from, to) = (short(&reference.from), short(&reference.to));
+            let _ = writeln!(faults, "upwards: {from} → {to}: {}", reference.by);
+        }
+    }
+    assert!(faults.is_empty(), "\n{faults}");
+}
+
+/// The row of a room. What is in the root of the crate is above all of them.
+fn row(room: &[String]) -> usize {
+    let Some(name) = room.get(1) else { return 0 };
+    let row = ROOMS.iter().position(|row| row.contains(&name.as_str()));
+    row.unwrap_or_else(|| panic!("`{name}` of host/src is in no row of ROOMS")) + 1
+}
+
+/// What a manifest names is an arrow, whether or not the code follows it.
+#[test]
+fn no_crate_depends_on_a_later_one() {
+    let layers = layers();
+    for (rank, (name, folder)) in layers.iter().enumerate() {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let mut is_of_the_program = false;
+        for line in manifest.lines() {
+            if line.starts_with('[') {
+                is_of_the_program = line == "[dependencies]";
+            }
+            let Some(end) = line.find([' ', '.']).filter(|_| is_of_the_program) else { continue };
+            let dependency = &line[..end];
+            let is_later = layers[rank..].iter().any(|(other, _)| other == dependency);
+            assert!(
+                !is_later,
+                "{name} depends on {dependency}, which the table of ARCHITECTURE.md has after it"
+            );
+        }
+    }
+}
