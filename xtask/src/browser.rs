@@ -1,4 +1,4 @@
-//! The dashboard in a real browser.
+//! Tests of the dashboard in a real browser.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,7 +17,7 @@ const CHROMIUM: Package = Package {
     brew: &[&["chromium"]],
 };
 
-/// What drives it, by W3C's WebDriver.
+/// Controls Chromium through W3C's WebDriver protocol.
 const DRIVER: Package = Package {
     program: "chromedriver",
     apt: &[&["chromium-driver"]],
@@ -25,14 +25,14 @@ const DRIVER: Package = Package {
     brew: &[&["chromedriver"]],
 };
 
-/// Runs the tests of the dashboard.
+/// Runs the dashboard's tests; their pictures go to `target/pictures`.
 pub(crate) fn test() -> Result<()> {
     let pictures = paths::target().join("pictures");
     fs::create_dir_all(&pictures)?;
     test_into(pictures)
 }
 
-/// The same, and takes the pictures that the documents show.
+/// Runs the same tests, and stores the pictures in `docs/`, where the pages show them.
 pub(crate) fn pictures() -> Result<()> {
     test_into(paths::repo().join("docs"))
 }

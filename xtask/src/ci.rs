@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: every check, the slow ones too.
+//! `cargo xtask ci`: every check, including the slow ones.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,31 +11,30 @@ use soloist_devtools::{cmd, guests, paths, setup};
 
 use crate::{browser, compose, deploy, fuzz, outside, test};
 
-/// How many worlds the long simulation runs: under a minute on two cores.
+/// The number of simulated worlds: this takes less than a minute on two cores.
 const WORLDS: &str = "100000";
 
-/// What the ordinary tests do a few times, often enough to meet what is rare: which of
-/// them, what tells them how often, and how often.
+/// Tests that `cargo xtask test` repeats a few times, and that run here long enough to meet rare
+/// events: the test, the variable that sets the number of repetitions, and that number.
 const OFTEN: [[&str; 3]; 6] = [
     // Leaders that wake from a freeze, on each store.
     ["frozen::", "SOLOIST_FREEZES", "100"],
-    // A plugin that is replaced under load: memory that grows is seen by then.
+    // A plugin that is replaced under load; after this many times a memory leak would show.
     ["replaced_under_load", "SOLOIST_RELOADS", "1000"],
-    // Leaders that are killed while they run a job each second, for each way to treat
-    // what is missed.
+    // Leaders that are killed while they run a job every second, for each policy on missed firings.
     ["killed_leaders", "SOLOIST_JOB_KILLS", "20"],
-    // Casts while the hosts that do them are killed.
+    // Casts, while the hosts that execute them are killed.
     ["none_is_lost_in_a_storm", "SOLOIST_CASTS", "10000"],
     // A hundred groups, on five hosts that come and go.
     ["spreading::", "SOLOIST_SPREAD", "100"],
-    // A busy week's changes of leadership, and a host that idles.
+    // A busy week's changes of leadership, and an idle host.
     ["soak::", "SOLOIST_CHANGES", "10000"],
 ];
 
-/// How long plugins, settings and requests are made at random, each.
+/// How long each fuzz target runs.
 const FUZZING: Duration = Duration::from_secs(120);
 
-/// Runs the checks, the quickest first.
+/// Runs all checks, the quickest first.
 pub(crate) fn run() -> Result<()> {
     format()?;
     setup::run()?;
@@ -52,7 +51,7 @@ pub(crate) fn run() -> Result<()> {
     }
     compose::run(&compose::Compose::default())?;
     fuzz::run(None, FUZZING)?;
-    // Under faults for ten minutes, always by the same plans.
+    // Ten minutes of the fault bench, with the same plans each time.
     outside::run(outside::FAULTS, &["check"])
 }
 
@@ -76,7 +75,7 @@ fn lint() -> Result<()> {
         let mut command = guest_cargo("clippy");
         command
             .args(["--workspace", "--release", "--locked", "--target", TARGET])
-            // Where cargo finds its settings.
+            // Cargo reads its configuration from the current folder.
             .current_dir(paths::repo().join(workspace))
             .arg("--target-dir")
             .arg(guests::target());
@@ -85,13 +84,13 @@ fn lint() -> Result<()> {
     Ok(())
 }
 
-/// Runs the end-to-end tests that match `tests`, with what they do often done `times` times.
+/// Runs the end-to-end tests that match `tests`, with `variable` set to `times`.
 fn repeat(tests: &str, variable: &str, times: &str) -> Result<()> {
     let only = ["-p", "soloist", "--test", "e2e", tests, "--", "--nocapture"];
     test::run_with(&only.map(OsString::from), &[(variable, times)], &[])
 }
 
-/// The seeded simulation once more, and much longer.
+/// Runs the seeded simulation again, with many more worlds.
 fn simulate() -> Result<()> {
     let mut command = cargo("test");
     command.args(["--release", "--locked", "-p", "soloist", "--test", "simulation"]);
@@ -107,7 +106,7 @@ fn document() -> Result<()> {
     cmd::run(&mut command)
 }
 
-/// Licences, origins and duplicates of everything that is linked in.
+/// Checks licences, origins and duplicates of all dependencies.
 fn dependencies() -> Result<()> {
     if cmd::output(cargo("deny").arg("--version")).is_err() {
         cmd::run(cargo("install").args(["--locked", "cargo-deny"]))?;

@@ -1,4 +1,4 @@
-//! Databases: what the examples that write to one are tested against.
+//! PostgreSQL and Redis, for tests of the examples that write to them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,20 +17,21 @@ const POSTGRES: Package = Package {
 const REDIS: Package = Package {
     program: "redis-server",
     apt: &[&["redis-server"]],
-    // The name of what goes on from it.
+    // Fedora replaced Redis by Valkey.
     dnf: &[&["redis"], &["valkey-compat-redis"]],
     brew: &[&["redis"]],
 };
 
-/// Where Debian has its versions of PostgreSQL beside each other, none of them on `PATH`.
+/// Debian installs the versions of PostgreSQL in parallel here, none of them on `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// PostgreSQL's server, beside the other programs of its version, installed where there was none.
+/// Finds PostgreSQL's server, or installs it. The other programs of its version are in the same
+/// folder.
 pub(crate) fn postgres() -> Result<PathBuf> {
     POSTGRES.ensure_by(|| debian_postgres().or_else(|| cmd::find("postgres")))
 }
 
-/// Redis, installed where there was none.
+/// Finds Redis, or installs it.
 pub(crate) fn redis() -> Result<PathBuf> {
     REDIS.ensure()
 }

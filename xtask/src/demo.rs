@@ -8,13 +8,13 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use soloist_devtools::{guests, soloist, wasm_target};
 
-/// Builds everything and becomes `soloist demo`; `extra` goes to it.
+/// Builds everything and replaces this process by `soloist demo`, which gets the arguments `extra`.
 pub(crate) fn run(extra: &[OsString]) -> Result<()> {
     eprintln!("1/3 wasm target: {}", wasm_target::TARGET);
     wasm_target::ensure()?;
     eprintln!("2/3 plugins, and beside them");
     eprintln!("3/3 soloist (the first build takes some minutes)");
-    // The longest parts of both keep one core busy, and leave the others to the other.
+    // Both builds end with a long step on one core, so they fill each other's idle cores.
     let (plugins, program) = thread::scope(|both| {
         let plugins = both.spawn(guests::plugins_quietly);
         let program = soloist::build_for_demo();
@@ -24,7 +24,7 @@ pub(crate) fn run(extra: &[OsString]) -> Result<()> {
 
     let mut demo = Command::new(&program);
     demo.arg("demo").arg("--plugins").arg(plugins).args(extra);
-    // Not a child: Ctrl-C and every other signal are then its own.
+    // Replaces this process, so that Ctrl-C and all other signals reach the demo directly.
     let error = demo.exec();
     Err(error).with_context(|| format!("cannot start {}", program.display()))
 }

@@ -1,4 +1,4 @@
-//! What soloist is deployed with (`examples/`), checked by the programs that read it.
+//! Checks the deployment files in `examples/`, each with the program that reads it in production.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,17 +16,18 @@ const KUBERNETES: &str = "kubernetes-validate==1.37.0";
 const MONITORING: &str = "examples/monitoring";
 const UNIT: &str = "examples/systemd/soloist.service";
 const MANIFESTS: &str = "examples/kubernetes";
-/// How exposed the unit may be, in tenths: 0 is sealed, 100 is root without limits.
+/// The highest exposure that `systemd-analyze security` may report, in tenths: 0 is sealed, 100 is
+/// root without limits.
 const EXPOSURE: &str = "20";
 
-/// Checks all of it.
+/// Checks all deployment files.
 pub(crate) fn check() -> Result<()> {
     monitoring()?;
     unit()?;
     manifests()
 }
 
-/// The alerts, the tests of theirs, and the dashboard's questions.
+/// Checks the alerts, the tests of the alerts, and the dashboard's queries.
 fn monitoring() -> Result<()> {
     let promtool = promtool()?;
     let folder = paths::repo().join(MONITORING);
@@ -41,7 +42,7 @@ fn monitoring() -> Result<()> {
     cmd::run(Command::new(&promtool).args(["check", "rules"]).arg(file))
 }
 
-/// Prometheus' own program; the package would start a server.
+/// Finds `promtool`. Installing the package would start a server, so it is only unpacked.
 fn promtool() -> Result<PathBuf> {
     if let Some(found) = cmd::find("promtool") {
         return Ok(found);
@@ -54,7 +55,7 @@ fn promtool() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// What a dashboard asks Prometheus, as rules that `promtool` can check. YAML takes JSON.
+/// The dashboard's queries as recording rules, which `promtool` can check. JSON is valid YAML.
 fn rules_of(dashboard: &str) -> Result<String> {
     let dashboard: Value = serde_json::from_str(dashboard).context("dashboard.json")?;
     let panels = dashboard["panels"].as_array().context("it has no panels")?;
@@ -71,20 +72,20 @@ fn rules_of(dashboard: &str) -> Result<String> {
     Ok(json!({ "groups": [{ "name": "dashboard", "rules": rules }] }).to_string())
 }
 
-/// The unit, with a program that is there in the place of the one that will be.
+/// Checks the systemd unit. Its program is replaced by one that exists on this machine.
 fn unit() -> Result<()> {
     let analyze = SYSTEMD.ensure()?;
     let text = fs::read_to_string(paths::repo().join(UNIT))?;
     let scratch = tempfile::tempdir()?;
     let file = scratch.path().join("soloist.service");
     fs::write(&file, text.replace("/usr/bin/soloist", "/bin/true"))?;
-    // Its manual page is not installed here.
+    // The unit names a manual page that is not installed here.
     let mut verify = Command::new(&analyze);
     verify.args(["verify", "--man=no"]).arg(&file);
     cmd::echo(&verify);
     let done = verify.output().context("cannot start `systemd-analyze`")?;
-    // What it only warns of, such as a key that it does not know, is wrong as well. Of the
-    // units of this machine it may say what it likes.
+    // A warning, such as an unknown key, is an error too. Warnings about other units of this
+    // machine are ignored.
     let said = String::from_utf8_lossy(&done.stderr);
     let wrong: Vec<_> = said.lines().filter(|line| line.contains("soloist.service")).collect();
     if !done.status.success() || !wrong.is_empty() {
@@ -95,7 +96,7 @@ fn unit() -> Result<()> {
     cmd::output(security.arg(&file)).map(drop)
 }
 
-/// The manifests, by the schemas of Kubernetes.
+/// Checks the manifests against the schemas of Kubernetes.
 fn manifests() -> Result<()> {
     let validate = languages::python_tool(KUBERNETES)?.join("kubernetes-validate");
     for manifest in yaml(&paths::repo().join(MANIFESTS))? {

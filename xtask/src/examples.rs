@@ -1,5 +1,5 @@
-//! `cargo xtask examples`: builds the plugins in `examples/plugins/`, by the
-//! commands that their own READMEs give.
+//! `cargo xtask examples`: builds the plugins in `examples/plugins/` with the commands in their
+//! READMEs.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,7 +15,7 @@ use soloist_devtools::languages::{self, Language};
 use soloist_devtools::wasm_target::TARGET;
 use soloist_devtools::{cmd, paths, tools};
 
-/// The examples, as folders of `examples/plugins`.
+/// The examples: folders of `examples/plugins`, and their languages.
 const EXAMPLES: &[(&str, Language)] = &[
     ("links", Language::Rust),
     ("echo", Language::Rust),
@@ -28,15 +28,14 @@ const EXAMPLES: &[(&str, Language)] = &[
     ("polls", Language::JavaScript),
 ];
 
-/// Those of them that are tested beside databases, when all languages are.
+/// Examples that are tested with databases, when all languages are tested.
 const WITH_SERVERS: [&str; 2] = ["scores", "stock"];
 
-/// What is generated or built in an example: no change of these calls for a build.
+/// Generated files and build output of an example: changes here do not call for another build.
 const MADE: &[&str] = &["gen", "vendor", "wit", "node_modules", "dist", "__pycache__"];
 
-/// Builds the examples in these languages, where they have changed, and returns
-/// the folder that they are in. `soloist` generates their bindings, and
-/// `path` finds the compilers.
+/// Builds the examples in these languages, if their sources have changed, and returns the output
+/// folder. `soloist` generates the bindings; the compilers are found on `path`.
 pub(crate) fn build(soloist: &Path, path: &OsStr, languages: &[Language]) -> Result<PathBuf> {
     let to = paths::target().join("examples");
     fs::create_dir_all(&to)?;
@@ -50,7 +49,7 @@ pub(crate) fn build(soloist: &Path, path: &OsStr, languages: &[Language]) -> Res
         if !is_newer(&place, &[&folder, &paths::repo().join("wit")])? {
             let built = build_one(&folder, name, *language, soloist, path)?;
             put(&built, &place)?;
-            // It may be the same as before, and is new all the same.
+            // The content may be unchanged, but a fresh time shows that the build is up to date.
             fs::File::options().append(true).open(&place)?.set_modified(SystemTime::now())?;
             eprintln!("built {}", place.display());
         }
@@ -74,7 +73,7 @@ fn build_one(
         let mut command = Command::new("sh");
         command.args(["-ec", &line]).current_dir(folder);
         command.env("PATH", &path);
-        // Rust's guests share what they are made of.
+        // The examples in Rust share their compiled dependencies.
         for_guests(&mut command).env("CARGO_TARGET_DIR", guests::target());
         cmd::run(&mut command)?;
     }
@@ -85,8 +84,8 @@ fn build_one(
     })
 }
 
-/// The commands of the one block ```` ```sh ```` of a README, but for npm's
-/// `install`: what it would do is done.
+/// The commands in the ```` ```sh ```` block of a README, without `npm install`: its packages are
+/// provided by [`share_modules`].
 fn commands(readme: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(readme);
     let text = text.with_context(|| format!("cannot read {}", readme.display()))?;
@@ -95,7 +94,7 @@ fn commands(readme: &Path) -> Result<Vec<String>> {
     Ok(block.lines().filter(|line| !line.starts_with("npm install")).map(str::to_owned).collect())
 }
 
-/// Lets a project use the packages that are there, rather than its own copies.
+/// Links the shared npm packages into a project, which then needs no copies of its own.
 fn share_modules(folder: &Path) -> Result<()> {
     let link = folder.join("node_modules");
     if link.is_symlink() {
@@ -107,7 +106,7 @@ fn share_modules(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether `file` is there, and newer than all that is in `folders`.
+/// Whether `file` exists and is newer than every file in `folders`.
 fn is_newer(file: &Path, folders: &[&Path]) -> Result<bool> {
     let Ok(made) = file.metadata().and_then(|meta| meta.modified()) else { return Ok(false) };
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| folder.to_path_buf()).collect();

@@ -1,4 +1,4 @@
-//! faketime: what gives a process of the tests a wall clock that is wrong.
+//! faketime: starts a process of the tests with a wrong wall clock.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ const FAKETIME: Package = Package {
     brew: &[&["libfaketime"]],
 };
 
-/// The one of this machine, installed where there was none.
+/// Finds faketime, or installs it.
 pub(crate) fn ensure() -> Result<PathBuf> {
     FAKETIME.ensure()
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: plugins, settings, requests and rows of the store made at random from
-//! those that are there, which must be taken or refused, whatever they hold.
+//! `cargo xtask fuzz`: random plugins, settings, requests and rows of the store, derived from real
+//! ones. The host must accept or refuse each, and must never break.
 
 use std::fs;
 use std::path::Path;
@@ -10,14 +10,15 @@ use clap::ValueEnum;
 use soloist_devtools::cargo::cargo;
 use soloist_devtools::{cmd, guests, paths, setup, soloist, tools};
 
-/// How long one input may take, and what memory: as much as a plugin may at the most.
+/// The limits for one input, in seconds and MB: as much as a plugin may take at most.
 const LIMITS: [&str; 2] = ["-timeout=60", "-rss_limit_mb=4096"];
 
-/// The least that is WebAssembly: an empty component and an empty module.
+/// The smallest valid inputs: an empty component and an empty module.
 const PLUGINS: [(&str, &[u8]); 2] =
     [("component", b"\0asm\x0d\0\x01\0"), ("module", b"\0asm\x01\0\0\0")];
 
-/// Settings, by where they stand: the first byte of `fuzz/src/settings.rs`.
+/// Files with settings. The number is the first byte of the input, as `fuzz/src/settings.rs` reads
+/// it.
 const SETTINGS: [(u8, &str); 4] = [
     (0, "examples/soloist.toml"),
     (0, "examples/etcd.toml"),
@@ -25,10 +26,10 @@ const SETTINGS: [(u8, &str); 4] = [
     (1, "examples/compose/uptime.toml"),
 ];
 
-/// Every kind of mistake, with what is said of it.
+/// One example of every mistake in settings, with its error message.
 const REFUSALS: &str = "host/config/src/refusals.txt";
 
-/// Requests, by route: the first byte of `fuzz/src/api.rs`.
+/// Requests. The number is the first byte of the input, which `fuzz/src/api.rs` takes as the route.
 const REQUESTS: [(u8, &str); 22] = [
     (0, ""),
     (2, ""),
@@ -54,7 +55,7 @@ const REQUESTS: [(u8, &str); 22] = [
     (23, "?wait=true\n\n{\"args\": [\"say\"], \"by\": \"me\"}"),
 ];
 
-/// Rows of the store: the kind and the name, as `fuzz/src/store.rs` numbers them, and the value.
+/// Rows of the store: kind and name, by the numbers in `fuzz/src/store.rs`, and the value.
 const ROWS: [(u8, u8, &str); 12] = [
     (
         0,
@@ -96,7 +97,7 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// As `fuzz/Cargo.toml` has it.
+    /// The name of the binary in `fuzz/Cargo.toml`.
     const fn name(self) -> &'static str {
         match self {
             Self::Load => "load",
@@ -106,7 +107,8 @@ impl Target {
         }
     }
 
-    /// Puts what is there, and the least there is, where the fuzzer begins.
+    /// Writes real inputs and the smallest possible ones into the corpus that the fuzzer starts
+    /// from.
     fn seed(self, corpus: &Path) -> Result<()> {
         match self {
             Self::Load => plugins(corpus),
@@ -117,8 +119,8 @@ impl Target {
     }
 }
 
-/// Runs the fuzzer for `time` on this target, or so long on each; what breaks the host is
-/// kept under `target/fuzz/found/`.
+/// Runs the fuzzer on this target, or on each one, for `time`. Inputs that break the host are
+/// stored in `target/fuzz/found/`.
 pub(crate) fn run(target: Option<Target>, time: Duration) -> Result<()> {
     setup::run()?;
     let all = target.map_or_else(|| Target::value_variants().to_vec(), |target| vec![target]);
@@ -147,7 +149,7 @@ fn fuzz(target: Target, time: Duration) -> Result<()> {
     cmd::run(&mut fuzz)
 }
 
-/// Everything that is built here.
+/// Copies every component that this repository builds.
 fn plugins(corpus: &Path) -> Result<()> {
     for (name, bytes) in PLUGINS {
         fs::write(corpus.join(name), bytes)?;
@@ -163,7 +165,7 @@ fn plugins(corpus: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Settings that are right, and those that are wrong in one thing.
+/// Copies valid settings, and settings with one mistake.
 fn settings(corpus: &Path) -> Result<()> {
     let read = |file: &str| {
         fs::read_to_string(paths::repo().join(file)).with_context(|| format!("cannot read {file}"))
@@ -175,7 +177,7 @@ fn settings(corpus: &Path) -> Result<()> {
     let wrong = refusals.split("=====\n").filter_map(|case| case.split_once("-----\n"));
     for (number, (text, _)) in wrong.enumerate() {
         put(corpus, &format!("wrong-{number}"), 0, text)?;
-        // The same keys, as they stand beside a plugin.
+        // The same keys, as they are written in a plugin's own `NAME.toml`.
         if let Some((_, beside)) = text.split_once("[action.web]\n") {
             put(corpus, &format!("beside-{number}"), 1, beside)?;
         }
@@ -190,7 +192,7 @@ fn requests(corpus: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Each alone, and all of them together.
+/// Writes each row alone, and all rows together.
 fn rows(corpus: &Path) -> Result<()> {
     let mut all = Vec::new();
     for (number, (kind, name, value)) in ROWS.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! HAProxy: the balancer that tests put before hosts, with the checks that it makes by default.
+//! HAProxy: the load balancer that tests put in front of hosts, with its default health checks.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ const HAPROXY: Package = Package {
     brew: &[&["haproxy"]],
 };
 
-/// The one of this machine, installed where there was none.
+/// Finds HAProxy, or installs it.
 pub(crate) fn ensure() -> Result<PathBuf> {
     HAPROXY.ensure()
 }

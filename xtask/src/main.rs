@@ -1,8 +1,8 @@
 //! Development tasks: `cargo xtask …`.
 //!
-//! Prepares a machine that has only cargo and a C compiler, builds the
-//! plugins, and runs the demo, the tests, the checks and the benchmarks.
-//! Nothing here is part of the program that users run.
+//! Prepares a machine that has only cargo and a C compiler, builds the plugins, and runs the demo,
+//! the tests and the checks. The fault bench and the benchmarks are packages of their own, which
+//! are compiled on demand. Nothing here is part of the program that users run.
 
 // A task talks to the person who started it; there is no log to write to.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -92,7 +92,7 @@ enum Task {
 fn main() -> ExitCode {
     match run(Arguments::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
-        // Not the error's own debug form: a backtrace helps nobody here.
+        // `{:#}` prints the chain of causes; the debug form would add a backtrace.
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

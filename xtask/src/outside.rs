@@ -1,5 +1,5 @@
-//! Tasks with a package of their own, which cargo compiles when somebody asks for them: what a
-//! newcomer's first command compiles stays small.
+//! Tasks that are packages of their own. Cargo compiles them on demand, which keeps a newcomer's
+//! first build small.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -15,12 +15,12 @@ pub(crate) const FAULTS: &str = "soloist-faults";
 /// The package of the benchmarks.
 pub(crate) const BENCH: &str = "soloist-bench";
 
-/// Builds the program of a package and runs it; fails if it does.
+/// Builds the program of a package and runs it. Fails if the program fails.
 pub(crate) fn run(package: &str, arguments: &[&str]) -> Result<()> {
     cmd::run(&mut command(package, arguments)?)
 }
 
-/// The same in place of this process: signals, as from Ctrl-C, and the exit code are the
+/// Like [`run`], but replaces this process: signals such as Ctrl-C, and the exit code, are the
 /// program's own. Returns only if cargo cannot be started.
 pub(crate) fn become_program(package: &str, arguments: &[OsString]) -> Result<()> {
     let mut command = command(package, arguments)?;
@@ -34,7 +34,7 @@ fn command(package: &str, arguments: &[impl AsRef<OsStr>]) -> Result<Command> {
         .args(["--locked", "--profile", "quick", "--package", package])
         .arg("--manifest-path")
         .arg(paths::repo().join("Cargo.toml"))
-        // Arguments may name files, as the caller sees them.
+        // Paths in the arguments are relative to the caller's folder.
         .current_dir(env::current_dir().context("this folder is gone")?)
         .arg("--")
         .args(arguments);

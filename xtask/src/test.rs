@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the tests, with all that they run against.
+//! `cargo xtask test`: runs the tests, with all programs and components that they need.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -10,16 +10,16 @@ use soloist_devtools::{cmd, etcd, guests, paths, setup};
 
 use crate::{databases, examples, faketime, haproxy};
 
-/// The tests that plugins of other languages have of their own.
+/// The end-to-end tests of plugins in other languages.
 const LANGUAGES: &str = "languages::";
 
-/// Runs the tests of the workspace; `extra` goes to `cargo test`.
+/// Runs all tests of the workspace, or those that `extra` selects: it goes to `cargo test`.
 pub(crate) fn run(extra: &[OsString]) -> Result<()> {
     run_with(extra, &[], languages::QUICK)
 }
 
-/// What the quick languages leave out: each language, each kind of plugin, each template,
-/// and the examples that write to a database.
+/// Runs the tests of all languages, kinds of plugins and templates, and of the examples that write
+/// to a database. [`run`] covers the languages that are quick to build.
 pub(crate) fn all_languages() -> Result<()> {
     let only = ["-p", "soloist", "--test", "e2e", LANGUAGES, "--", "--include-ignored"];
     let (postgres, redis) = (databases::postgres()?, databases::redis()?);
@@ -30,7 +30,8 @@ pub(crate) fn all_languages() -> Result<()> {
     run_with(&only.map(OsString::from), &servers, languages::ALL)
 }
 
-/// The same, with more in the tests' environment, and plugins of these languages.
+/// Runs `cargo test` with `extra`. The tests get more variables in their `environment`, and example
+/// plugins in these `languages`.
 pub(crate) fn run_with(
     extra: &[OsString],
     environment: &[(&str, &str)],
@@ -52,7 +53,7 @@ pub(crate) fn run_with(
         .env("SOLOIST_TEST_HAPROXY", haproxy::ensure()?);
     if extra.is_empty() || extra.iter().any(|word| word.to_string_lossy().contains(LANGUAGES)) {
         let path = languages::ensure(languages)?;
-        // The very program that the tests run, so that it is built once.
+        // With the same profile as the tests, so that the program is built once.
         cmd::run(tests(extra).args(["--test", "e2e", "--no-run"]))?;
         let soloist = paths::target().join("debug/soloist");
         command
@@ -64,7 +65,7 @@ pub(crate) fn run_with(
     cmd::run(&mut command)
 }
 
-/// Cargo's tests, of all packages unless `extra` names one.
+/// `cargo test`, for all packages unless `extra` names one.
 fn tests(extra: &[OsString]) -> Command {
     let mut command = cargo("test");
     if !extra.iter().any(|word| word == "-p" || word == "--package") {

@@ -1,4 +1,4 @@
-//! Cargo, started by a program that cargo itself has started.
+//! Commands of cargo, for programs that cargo itself has started.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,8 +8,8 @@ use crate::paths;
 
 /// A cargo command in the root of the repository.
 ///
-/// `cargo run` describes the package that it runs in the environment. The inner
-/// cargo must not inherit that: build scripts could take xtask for themselves.
+/// `cargo run` describes the package that it runs in environment variables. The inner cargo must
+/// not inherit them: build scripts could mistake xtask for their own package.
 pub fn cargo(subcommand: &str) -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
@@ -20,20 +20,20 @@ pub fn cargo(subcommand: &str) -> Command {
             command.env_remove(&name);
         }
     }
-    // A relative folder would be another one in the root of the repository.
+    // A relative path would be another folder in the root of the repository.
     command.env("CARGO_TARGET_DIR", paths::target());
     command
 }
 
-/// A cargo command for code that runs in WebAssembly.
+/// A cargo command that compiles for WebAssembly.
 pub fn guest_cargo(subcommand: &str) -> Command {
     let mut command = cargo(subcommand);
     for_guests(&mut command);
     command
 }
 
-/// Flags and targets that somebody has set for the machine's own code would break
-/// code that runs in WebAssembly.
+/// Removes variables with flags and targets for the machine's own code, which would break code for
+/// WebAssembly.
 pub fn for_guests(command: &mut Command) -> &mut Command {
     for name in
         ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"]

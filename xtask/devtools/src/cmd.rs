@@ -1,4 +1,4 @@
-//! Running other programs: what runs is shown, and a failure says what failed.
+//! Runs other programs: commands are printed, and errors name the command that failed.
 
 use std::env;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Shows what is about to run.
+/// Prints a command that is about to run.
 pub fn echo(command: &Command) {
     eprintln!("$ {}", line(command));
 }
@@ -32,8 +32,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
-/// Finds a program on `PATH`, or in the folders for administrators, which
-/// `PATH` often leaves out.
+/// Finds a program on `PATH`, or in the administrators' folders, which `PATH` often lacks.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/opt/homebrew/bin"];
@@ -43,7 +42,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|file| is_executable(file))
 }
 
-/// The command as one would type it.
+/// The command as one would type it in a shell.
 fn line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let program = program.file_name().unwrap_or(command.get_program());

@@ -1,4 +1,4 @@
-//! Programs and files out of Debian's packages, without installing anything.
+//! Takes programs and files out of Debian's packages without installing them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::cmd;
 
-/// Unpacks `package`, of the version that this machine would install, into `root`; its
-/// file is kept in `files`. Nothing of it is run, and no service of it starts.
+/// Unpacks `package` into `root`, in the version that this machine would install. The downloaded
+/// file is kept in `files`. No script of the package runs, and no service starts.
 pub fn unpack(package: &str, files: &Path, root: &Path) -> Result<()> {
     if cmd::find("apt-get").is_none() {
         bail!("{package} is taken from Debian's packages: run this on Debian or Ubuntu");
@@ -23,7 +23,7 @@ fn download(package: &str, files: &Path) -> Result<PathBuf> {
     fs::create_dir_all(files)?;
     if find(package, files).is_none() {
         let mut command = Command::new("apt-get");
-        // Else apt takes the user _apt, who may not write to our folder.
+        // By default apt downloads as the user `_apt`, who may not write to our folder.
         command.args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]);
         cmd::output(command.current_dir(files))
             .with_context(|| format!("cannot download {package}: try `apt-get update`"))?;
@@ -31,7 +31,7 @@ fn download(package: &str, files: &Path) -> Result<PathBuf> {
     find(package, files).with_context(|| format!("apt-get has left no file of {package}"))
 }
 
-/// Files are named `PACKAGE_VERSION_ARCHITECTURE.deb`.
+/// Finds a downloaded package: files are named `PACKAGE_VERSION_ARCHITECTURE.deb`.
 fn find(package: &str, files: &Path) -> Option<PathBuf> {
     let begins = format!("{package}_");
     let names = fs::read_dir(files).ok()?.flatten().map(|file| file.path());

@@ -1,4 +1,4 @@
-//! etcd: what the tests and the benchmarks run beside soloist.
+//! etcd: the store of the tests and the benchmarks.
 
 use std::env;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use crate::packages::Package;
 
 const ETCD: Package = Package {
     program: "etcd",
-    // Older Debians and Ubuntus have one package for both programs.
+    // Older releases of Debian and Ubuntu have one package with both programs.
     apt: &[&["etcd-server", "etcd-client"], &["etcd"]],
     dnf: &[&["etcd"]],
     brew: &[&["etcd"]],
 };
 
-/// The etcd of this machine, installed where there was none.
+/// Finds etcd, or installs it. `SOLOIST_TEST_ETCD` chooses another one.
 pub fn ensure() -> Result<PathBuf> {
     match env::var_os("SOLOIST_TEST_ETCD") {
         Some(chosen) => Ok(PathBuf::from(chosen)),

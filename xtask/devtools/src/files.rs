@@ -1,12 +1,11 @@
-//! What the standard library lacks for files.
+//! Copying folders, which the standard library lacks.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Copies `from`, with all that is in it, to `to`, which must not be there yet.
-/// Links are followed; one that leads nowhere is left out, as Debian's packages
-/// have them: they link to files of packages that are not here.
+/// Copies the folder `from` with its content to `to`, which must not exist. Links are followed.
+/// Dangling links are left out: Debian's packages link to files of packages that are not here.
 pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {

@@ -1,7 +1,7 @@
-//! Building the components that are in this repository.
+//! Builds the components in this repository.
 //!
-//! Guests are workspaces of their own: they are compiled for another target,
-//! with other settings, and share no crate with the host.
+//! Guests are workspaces of their own: they are compiled for another target, with other settings,
+//! and share no crate with the host.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,7 +15,7 @@ use crate::cargo::guest_cargo;
 use crate::wasm_target::TARGET;
 use crate::{cmd, paths};
 
-/// The workspaces with guests, as folders of the repository.
+/// The workspaces with guests, relative to the root of the repository.
 pub const WORKSPACES: [&str; 6] = [
     PLUGINS,
     TEST_GUESTS,
@@ -28,12 +28,12 @@ pub const WORKSPACES: [&str; 6] = [
 const PLUGINS: &str = "plugins";
 const TEST_GUESTS: &str = "tests/guests";
 
-/// Builds the first-party plugins to where users put theirs.
+/// Builds the first-party plugins into `plugins/`, the folder that users have, too.
 pub fn plugins() -> Result<PathBuf> {
     first_party(&[])
 }
 
-/// The same beside a build whose progress is shown.
+/// The same, without cargo's progress: another build shows its own.
 pub fn plugins_quietly() -> Result<PathBuf> {
     first_party(&["--quiet"])
 }
@@ -44,14 +44,14 @@ fn first_party(more: &[&str]) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Builds the components that the tests run. They stay out of the way of users.
+/// Builds the test components into `target/test-guests`, out of the way of users.
 pub fn test_guests() -> Result<PathBuf> {
     let folder = paths::target().join("test-guests");
     build(TEST_GUESTS, &folder, &[])?;
     Ok(folder)
 }
 
-/// Where cargo keeps what it needs to build guests.
+/// Cargo's target folder for guests.
 pub fn target() -> PathBuf {
     paths::target().join("guests")
 }
@@ -75,8 +75,8 @@ fn build(workspace: &str, to: &Path, more: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Runs a cargo build and returns the components that belong to it, whether or
-/// not they had to be built anew. Cargo's own progress stays visible.
+/// Runs a cargo build and returns the components of the workspace, whether or not they had to be
+/// built. Cargo's own progress stays visible.
 fn components(command: &mut Command) -> Result<Vec<PathBuf>> {
     cmd::echo(command);
     let mut cargo = command
@@ -96,7 +96,7 @@ fn components(command: &mut Command) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The components that a line of cargo's messages reports.
+/// The components that one of cargo's JSON messages names.
 fn artifacts(message: &str) -> Vec<PathBuf> {
     let message: Value = serde_json::from_str(message).unwrap_or_default();
     let files = message["filenames"].as_array();
@@ -109,20 +109,19 @@ fn artifacts(message: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether a file is named as one.
+/// Whether the file's name ends in `.wasm`.
 pub fn is_component(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "wasm")
 }
 
-/// Cargo writes underscores into the names of libraries.
+/// The component's name with hyphens: cargo writes underscores into the names of libraries.
 fn name(component: &Path) -> String {
     let name = component.file_name().unwrap_or_default();
     name.to_string_lossy().replace('_', "-")
 }
 
-/// Copies a component to its place, where it differs from what is there. A host
-/// may be watching the folder, so it must never see half a file, nor a change
-/// that is none.
+/// Copies a component to `place`, unless the same is there; returns whether it was written. A host
+/// may be watching the folder, so it must see neither half a file nor a change that is none.
 pub fn put(component: &Path, place: &Path) -> Result<bool> {
     let read_error = || format!("cannot read {}", component.display());
     let bytes = fs::read(component).with_context(read_error)?;

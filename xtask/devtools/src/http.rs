@@ -25,7 +25,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects; neither this nor an answer may take longer than `timeout`.
+    /// Connects. Neither this nor any answer may take longer than `timeout`.
     pub fn open(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, timeout)?;
         stream.set_nodelay(true)?;
@@ -34,18 +34,18 @@ impl Connection {
         Ok(Self { stream, address, buffer: Vec::new() })
     }
 
-    /// The same connection, whose answers may take as long as `timeout`.
+    /// Sets another time-out for answers.
     pub fn wait_for(self, timeout: Duration) -> io::Result<Self> {
         self.stream.set_read_timeout(Some(timeout))?;
         Ok(self)
     }
 
-    /// Whether the other side has closed it.
+    /// Whether the server has closed the connection.
     pub fn is_closed(&self) -> bool {
         let quiet = |looked: io::Result<usize>| matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         let looked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut [0]));
         let is_quiet = quiet(looked);
-        // What comes before it is asked for belongs to no request.
+        // Bytes that arrive before a request belong to no answer: such a connection is unusable.
         !is_quiet || self.stream.set_nonblocking(false).is_err()
     }
 
@@ -57,13 +57,13 @@ impl Connection {
         self.read()
     }
 
-    /// Asks for `path`, and does not wait for the answer.
+    /// Sends a GET for `path` without waiting for the answer.
     pub fn send(&mut self, path: &str) -> io::Result<()> {
         let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
         self.stream.write_all(request.as_bytes())
     }
 
-    /// Sends JSON to `path`, perhaps as somebody who has logged in.
+    /// Posts JSON to `path`; `login` is the value of the header `authorization`.
     pub fn post(&mut self, path: &str, login: Option<&str>, body: &str) -> io::Result<Answer> {
         self.buffer.clear();
         let login = login.map(|login| format!("authorization: {login}\r\n")).unwrap_or_default();
@@ -93,14 +93,14 @@ impl Connection {
     }
 }
 
-/// One request on a connection of its own, for questions beside those of the clients.
+/// One GET on a connection of its own; none if there was no complete answer in time.
 pub fn get(address: SocketAddr, path: &str, timeout: Duration) -> Option<Answer> {
     let (answer, _) = Connection::open(address, timeout).ok()?.get(path).ok()?;
     Some(answer)
 }
 
-/// The answer, if all of it is there. A body of unknown length has `ended` with
-/// its connection.
+/// Parses an answer, if it is complete. A body without a length is complete when the connection has
+/// `ended`.
 fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(bytes.get(..end)?);
@@ -125,7 +125,7 @@ fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
     })
 }
 
-/// The body that comes in these chunks, if all of them are there.
+/// Decodes a chunked body, if all of its chunks have arrived.
 fn chunks(mut bytes: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {

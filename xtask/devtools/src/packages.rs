@@ -1,4 +1,4 @@
-//! Programs that come from the system's package manager.
+//! Installs programs with the system's package manager.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::cmd;
 
-/// A program and the packages that it is in. Of several names, the first that
-/// the package manager knows is taken.
+/// A program and its packages. Each list has alternatives: the first that the package manager knows
+/// is installed.
 pub struct Package {
     /// The name of the executable.
     pub program: &'static str,
@@ -21,12 +21,12 @@ pub struct Package {
 }
 
 impl Package {
-    /// Finds the program, or installs it.
+    /// Finds the program on `PATH`, or installs it.
     pub fn ensure(&self) -> Result<PathBuf> {
         self.ensure_by(|| cmd::find(self.program))
     }
 
-    /// The same, for a program that is not found on `PATH` but by `find`.
+    /// The same for a program that `find` finds, and not `PATH`.
     pub fn ensure_by(&self, find: impl Fn() -> Option<PathBuf>) -> Result<PathBuf> {
         if let Some(found) = find() {
             return Ok(found);
@@ -43,7 +43,7 @@ impl Package {
 
     fn install(&self) -> Result<()> {
         if cmd::find("apt-get").is_some() {
-            // A machine that was never updated knows of no packages at all.
+            // On a machine that was never updated, apt knows no packages at all.
             return apt_install(self.apt).or_else(|_| {
                 cmd::run(as_root("apt-get").args(["-q", "update"]))?;
                 apt_install(self.apt)
@@ -67,7 +67,7 @@ fn apt_install(choices: &[&[&str]]) -> Result<()> {
     first_that_works(choices, |names| {
         let mut command = as_root("env");
         command
-            // In single-user mode, packages do not start the services they bring.
+            // In single-user mode, packages do not start the services that they contain.
             .args(["DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"])
             .args(["apt-get", "-qy", "-o", "DPkg::Lock::Timeout=300", "install"])
             .arg("--no-install-recommends")
@@ -90,7 +90,7 @@ fn first_that_works(
     outcome
 }
 
-/// A command that may change the system: with sudo, unless this is root.
+/// A command with the rights to change the system: with sudo, unless this is root.
 fn as_root(program: &str) -> Command {
     if rustix::process::geteuid().is_root() {
         return Command::new(program);

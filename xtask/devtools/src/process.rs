@@ -1,6 +1,6 @@
-//! Servers that run while something is measured or tested.
+//! Starts servers for a benchmark or a test.
 
-// Time as a client sees it; no deadline of soloist depends on it.
+// Clients measure time here; no deadline of soloist depends on it.
 #![allow(clippy::disallowed_types)]
 
 use std::fs::{self, File};
@@ -15,14 +15,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::paths;
 
-/// A process that does not outlive its benchmark.
+/// A child process, which is killed when this is dropped.
 pub struct Running {
     name: String,
     child: Child,
 }
 
 impl Running {
-    /// Starts `command`. What it prints goes to a file, which errors name.
+    /// Starts `command`. Its output goes to a file (see [`log`]), which errors name.
     pub fn start(name: &str, command: &mut Command) -> Result<Self> {
         let log = log(name)?;
         command.stdout(File::options().append(true).create(true).open(&log)?);
@@ -30,7 +30,7 @@ impl Running {
         Self::start_as_is(name, command)
     }
 
-    /// Starts `command` with its output where the caller wants it.
+    /// Starts `command` with the output that the caller has set.
     pub fn start_as_is(name: &str, command: &mut Command) -> Result<Self> {
         let child = command
             .stdin(Stdio::null())
@@ -45,7 +45,7 @@ impl Running {
         &mut self.child
     }
 
-    /// The number of the process.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -56,7 +56,7 @@ impl Running {
             .with_context(|| format!("cannot send a signal to {}", self.name))
     }
 
-    /// The one process that this one has started.
+    /// The process's child; an error unless there is exactly one.
     pub fn only_child(&self) -> Result<Pid> {
         let pid = self.child.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
@@ -70,7 +70,8 @@ impl Running {
         Ok(())
     }
 
-    /// Waits until `ready` says so, for a limited time.
+    /// Waits until `ready` returns true, at most [`PATIENCE`]; `what` describes that state in
+    /// errors.
     pub fn wait_until(&mut self, what: &str, ready: impl Fn() -> bool) -> Result<()> {
         let started = Instant::now();
         while !ready() {
@@ -87,25 +88,25 @@ impl Running {
     }
 }
 
-/// How long anything may take before a benchmark gives up.
+/// How long a benchmark waits for anything before it gives up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only where the process has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Where a process of this name prints.
+/// The log file of the process with this name.
 pub fn log(name: &str) -> Result<PathBuf> {
     let folder = paths::target().join("bench");
     fs::create_dir_all(&folder)?;
     Ok(folder.join(format!("{name}.log")))
 }
 
-/// An address on this machine that nobody listens on.
+/// A free address on this machine.
 pub fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?)

@@ -1,8 +1,8 @@
-//! A part of this machine that leaves nothing behind: namespaces of processes, mounts and
-//! networks, with this program as their first process.
+//! A sandbox: new namespaces of processes, mounts and networks, with this program as their first
+//! process.
 //!
-//! When that ends, in whatever way, the kernel ends every process that it has started,
-//! takes every mount away and every network.
+//! However that process ends, the kernel then kills all processes that it has started, and removes
+//! its mounts and networks.
 
 use std::env;
 use std::ffi::OsString;
@@ -20,26 +20,25 @@ pub fn is_inside() -> bool {
     std::process::id() == 1
 }
 
-/// A command of a program that only administrators have on their `PATH`, wherever it is.
+/// A command of a program that is often only on the `PATH` of administrators.
 pub fn tool(program: &str) -> Command {
     Command::new(cmd::find(program).unwrap_or_else(|| program.into()))
 }
 
-/// Runs this very program inside, with `arguments`; `what` that is, for people.
+/// Runs this program again in a sandbox, with `arguments`. `what` names it in errors.
 pub fn enter(arguments: &[OsString], what: &str) -> Result<()> {
-    // Ctrl-C reaches the inside as well, which then puts everything in order:
-    // this process only has to wait for it.
+    // Ctrl-C also reaches the process inside, which then cleans up. This process only waits for it.
     signal_hook::flag::register(SIGINT, Arc::<AtomicBool>::default())?;
     let mut command = tool("setpriv");
     command
-        // Whoever kills this process kills the inside.
+        // If this process is killed, the kernel kills the inside too.
         .args(["--pdeathsig", "KILL", "unshare"])
         .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
         .arg(env::current_exe().context("cannot find this program")?)
         .args(arguments);
     let status = command.status().context("cannot start `setpriv`")?;
     if !status.success() {
-        // It has said what is wrong.
+        // The program inside has printed its error.
         bail!("{what} has failed");
     }
     Ok(())

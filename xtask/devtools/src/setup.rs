@@ -1,10 +1,10 @@
-//! `cargo xtask setup`: what building needs beyond cargo and a C compiler.
+//! `cargo xtask setup`: installs what building needs in addition to cargo and a C compiler.
 
 use anyhow::Result;
 
 use crate::wasm_target;
 
-/// Prepares this machine, quickly where there is nothing left to do.
+/// Prepares this machine. Quick if there is nothing to do.
 pub fn run() -> Result<()> {
     wasm_target::ensure()?;
     eprintln!("wasm target  {}", wasm_target::TARGET);

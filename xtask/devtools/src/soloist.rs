@@ -1,4 +1,4 @@
-//! The program itself, built as users get it.
+//! Builds the program, in one of three profiles.
 
 use std::path::PathBuf;
 
@@ -7,17 +7,17 @@ use anyhow::Result;
 use crate::cargo::cargo;
 use crate::{cmd, paths};
 
-/// Builds soloist with optimisations and returns where it is.
+/// Builds soloist with optimisations and returns its path.
 pub fn build() -> Result<PathBuf> {
     build_by("release")
 }
 
-/// Builds it in the shortest time, for a first look.
+/// Builds it as quickly as possible, without optimisations, for the demo.
 pub fn build_for_demo() -> Result<PathBuf> {
     build_by("quick")
 }
 
-/// Builds it as it is handed out, which takes longer, and runs faster.
+/// Builds it as it is released: this takes longer, and the program is faster.
 pub fn build_for_others() -> Result<PathBuf> {
     build_by("dist")
 }

@@ -14,7 +14,7 @@ impl Times {
         self.0.sort_unstable();
     }
 
-    /// The time that so many percent of all did not exceed.
+    /// The time that `percent` % of the measurements did not exceed.
     pub fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied().unwrap_or_default()

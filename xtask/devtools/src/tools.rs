@@ -1,5 +1,5 @@
-//! What the tasks fetch for themselves lies under `target/tools/`, and touches nothing
-//! of the machine.
+//! Tools that tasks download. They are stored under `target/tools/` and change nothing else on the
+//! machine.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -10,13 +10,12 @@ use anyhow::{Context, Result};
 use crate::cargo::cargo;
 use crate::{cmd, paths};
 
-/// Where all of it lies.
+/// The folder of all tools.
 pub fn folder() -> PathBuf {
     paths::target().join("tools")
 }
 
-/// Makes sure of a program that cargo installs from `package`, and returns the folder
-/// that it is in.
+/// Installs a program from a crate, unless it is installed already; returns its folder.
 pub fn install(program: &str, package: &str, options: &[&str]) -> Result<PathBuf> {
     let root = folder().join(program);
     let programs = root.join("bin");
@@ -28,13 +27,13 @@ pub fn install(program: &str, package: &str, options: &[&str]) -> Result<PathBuf
     Ok(programs)
 }
 
-/// A `PATH` that finds what is in `folders` before what is on `path`.
+/// A `PATH` that searches `folders` before the folders of `path`.
 pub fn before(folders: Vec<PathBuf>, path: &OsStr) -> Result<OsString> {
     env::join_paths(folders.into_iter().chain(env::split_paths(path)))
         .context("a folder on PATH cannot stand there")
 }
 
-/// What `PATH` is.
+/// The value of `PATH`.
 pub fn path() -> OsString {
     env::var_os("PATH").unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The example under test: its containers, and what its hosts answer.
+//! The running example: its containers, and requests to its hosts.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use soloist_devtools::http::{Answer, get};
 
 use super::engine::Engine;
 
-/// The hosts that are reached from outside.
+/// The hosts whose ports are published on this machine.
 pub(super) const HOSTS: [&str; 3] = ["a", "b", "c"];
-/// How long what must happen may take. It is no measure of speed.
+/// How long to wait for an event. The tests do not measure speed by it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Longer than a host holds a request while nobody leads.
+/// Longer than a host holds a request while there is no leader.
 const ANSWER: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The example.
+/// The running example.
 pub(super) struct Bed<'a> {
     engine: &'a Engine,
     folder: PathBuf,
 }
 
-/// Who leads, by an answer.
+/// The leader, as an answer names it.
 #[derive(Clone, Debug)]
 pub(super) struct Leader {
     pub(super) host: String,
@@ -35,17 +35,17 @@ pub(super) struct Leader {
 }
 
 impl<'a> Bed<'a> {
-    /// The example in `folder`.
+    /// The example whose `docker-compose.yml` is in `folder`.
     pub(super) fn new(engine: &'a Engine, folder: &Path) -> Self {
         Self { engine, folder: folder.to_owned() }
     }
 
-    /// The folder of the example.
+    /// The folder with `docker-compose.yml`.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The folder where plugins are dropped in.
+    /// The plugins folder of the hosts.
     pub(super) fn plugins(&self) -> PathBuf {
         self.folder.join("plugins")
     }
@@ -64,39 +64,39 @@ impl<'a> Bed<'a> {
         self.engine.docker(arguments)
     }
 
-    /// The container of a service, running or not.
+    /// The id of a service's container, which need not be running.
     pub(super) fn container(&self, service: &str) -> Result<String> {
         let id = self.compose(&["ps", "--all", "--quiet", service]);
-        // What is not running `ps` of version 1 lists without being asked.
+        // Version 1 of docker-compose has no `--all`: it lists stopped containers anyway.
         let id = id.or_else(|_| self.compose(&["ps", "--quiet", service]))?;
         Ok(id.trim().to_owned())
     }
 
-    /// One fact of a container, as `docker inspect` words it.
+    /// One field of a container, by a template of `docker inspect`.
     pub(super) fn inspect(&self, service: &str, what: &str) -> Result<String> {
         let id = self.container(service)?;
         Ok(self.docker(&["inspect", "--format", what, &id])?.trim().to_owned())
     }
 
-    /// What `host` answers at its published address.
+    /// The answer of `host` at its published address.
     pub(super) fn ask(&self, host: &str, path: &str) -> Option<Answer> {
         get(address(host)?, path, ANSWER)
     }
 
-    /// Who leads, if `host` answers with the leader's page.
+    /// The leader, if `host` answers with the page of the plugin.
     pub(super) fn leader_by(&self, host: &str) -> Option<Leader> {
         let answer = self.ask(host, "/").filter(|answer| answer.status == 200)?;
         let leader = Leader { host: answer.host?, token: answer.token? };
         (answer.body == format!("I am server {}\n", leader.host)).then_some(leader)
     }
 
-    /// What `soloist status` tells in the container of `host`.
+    /// The output of `soloist status` in the container of `host`.
     pub(super) fn status(&self, host: &str) -> Result<Value> {
         let text = self.compose(&["exec", "-T", host, "soloist", "status", "--json"])?;
         serde_json::from_str(&text).with_context(|| format!("no status: {text}"))
     }
 
-    /// Awaits that `host`, which is up, sees so many hosts that are alive.
+    /// Waits until `host`, which is running, sees `count` live hosts.
     pub(super) fn sees(&self, host: &str, count: usize) -> Result<()> {
         until(&format!("{host} sees {count} hosts"), PATIENCE, || {
             let status = self.status(host).ok()?;
@@ -107,7 +107,7 @@ impl<'a> Bed<'a> {
         .map(drop)
     }
 
-    /// What all containers have logged.
+    /// The logs of all containers.
     pub(super) fn logs(&self) -> Result<String> {
         self.compose(&["logs", "--no-color"])
     }

@@ -1,4 +1,4 @@
-//! The things to try of `examples/compose/README.md`, one function each.
+//! The experiments that `examples/compose/README.md` suggests, one function each.
 
 use std::fs;
 use std::thread;
@@ -11,15 +11,15 @@ use super::bed::{Bed, HOSTS, Leader, eventually, until};
 
 /// `lease.ttl` of the example.
 const TTL: Duration = Duration::from_secs(5);
-/// What a take-over may take beyond it: etcd sweeps expired leases twice a second, and the
-/// winner starts its actions on a machine that also runs everything else here.
+/// How long a take-over may take beyond the TTL: etcd looks for expired leases twice a second, and
+/// the winner starts its actions on a machine that also runs everything else here.
 const TAKE_OVER: Duration = Duration::from_secs(4);
-/// A hand-over that is asked for waits for no lease.
+/// How long a planned hand-over may take: it waits for no lease.
 const HAND_OVER: Duration = Duration::from_secs(3);
-/// Docker kills what has not stopped by itself after `stop_grace_period`, 20 s.
+/// How long a stop may take. Docker kills what still runs after `stop_grace_period`, 20 s.
 const STOP: Duration = Duration::from_secs(8);
 
-/// Tries everything, in an order in which each finds three hosts.
+/// Runs all experiments. Each one finds three running hosts.
 pub(super) fn run(bed: &Bed<'_>) -> Result<()> {
     type Check = fn(&Bed<'_>) -> Result<Duration>;
     let checks: [(&str, Check); 9] = [
@@ -40,7 +40,7 @@ pub(super) fn run(bed: &Bed<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `up -d`, without a build: the image is there.
+/// `up -d`, without a build: the image exists.
 fn up(bed: &Bed<'_>) -> Result<Duration> {
     let begun = SystemTime::now();
     bed.compose(&["up", "-d", "--no-build"])?;
@@ -66,7 +66,7 @@ fn image(bed: &Bed<'_>) -> Result<Duration> {
     Ok(begun.elapsed()?)
 }
 
-/// The leader's machine dies; it comes back and stands in line.
+/// The leader's machine crashes, comes back and joins the queue.
 fn kill(bed: &Bed<'_>) -> Result<Duration> {
     let (former, witness) = leader_and_witness(bed)?;
     bed.compose(&["kill", &former.host])?;
@@ -76,7 +76,7 @@ fn kill(bed: &Bed<'_>) -> Result<Duration> {
     Ok(took)
 }
 
-/// The leader freezes. What it was asked meanwhile it does not answer as the leader.
+/// The leader freezes. After it wakes up, it does not answer earlier requests as the leader.
 fn pause(bed: &Bed<'_>) -> Result<Duration> {
     let (former, witness) = leader_and_witness(bed)?;
     bed.compose(&["pause", &former.host])?;
@@ -113,11 +113,11 @@ fn cut_off(bed: &Bed<'_>) -> Result<Duration> {
     Ok(took)
 }
 
-/// A plugin is dropped in, answers at every host, and is taken away.
+/// A plugin is dropped in, answers at every host, and is removed.
 fn drop_in(bed: &Bed<'_>) -> Result<Duration> {
     let files = [format!("{DROPPED}.toml"), format!("{DROPPED}.wasm")];
     let path = format!("/{DROPPED}");
-    // Before and after, the plugin at `/` answers there as well, with another page.
+    // Without the plugin, the one at `/` answers here too, with another page.
     let is_there = |host| Some(bed.ask(host, &path)?.body.contains("Nothing is checked yet"));
     let answer_all = |there: bool| -> Result<()> {
         for host in HOSTS {
@@ -140,7 +140,7 @@ fn drop_in(bed: &Bed<'_>) -> Result<Duration> {
     Ok(took)
 }
 
-/// `docker stop` is a hand-over, and nobody is killed.
+/// `docker stop` is a hand-over: no process has to be killed.
 fn stop(bed: &Bed<'_>) -> Result<Duration> {
     let (former, witness) = leader_and_witness(bed)?;
     let container = bed.container(&former.host)?;
@@ -162,7 +162,7 @@ fn stop(bed: &Bed<'_>) -> Result<Duration> {
     took
 }
 
-/// Hosts beyond the three get in line, and leave it again.
+/// More hosts than three join the queue, and leave it again.
 fn scale(bed: &Bed<'_>) -> Result<Duration> {
     let begun = SystemTime::now();
     bed.compose(&["up", "-d", "--no-build", "--scale", "more=2"])?;
@@ -173,7 +173,7 @@ fn scale(bed: &Bed<'_>) -> Result<Duration> {
     Ok(took)
 }
 
-/// Two of three members are a majority: the term goes on for longer than its lease.
+/// Two of three etcd members are a majority: the term outlasts its lease.
 fn lose_a_member(bed: &Bed<'_>) -> Result<Duration> {
     let (leader, witness) = leader_and_witness(bed)?;
     bed.compose(&["kill", "etcd1"])?;
@@ -190,7 +190,7 @@ fn lose_a_member(bed: &Bed<'_>) -> Result<Duration> {
     Ok(begun.elapsed()?)
 }
 
-/// Who leads, and a host that does not.
+/// The leader, and a host that does not lead.
 fn leader_and_witness(bed: &Bed<'_>) -> Result<(Leader, &'static str)> {
     let leader =
         eventually("somebody leads", || HOSTS.iter().find_map(|host| bed.leader_by(host)))?;
@@ -200,7 +200,7 @@ fn leader_and_witness(bed: &Bed<'_>) -> Result<(Leader, &'static str)> {
     }
 }
 
-/// Awaits that `witness` answers with the page of another leader, and says how long that took.
+/// Waits until `witness` answers with the page of another leader; returns how long that took.
 fn another_leads(
     bed: &Bed<'_>,
     former: &Leader,
@@ -215,7 +215,7 @@ fn another_leads(
     Ok(took)
 }
 
-/// Awaits that the three hosts stand, each by its own word.
+/// Waits until all three hosts report themselves that they stand.
 fn all_stand(bed: &Bed<'_>) -> Result<()> {
     for host in HOSTS {
         bed.sees(host, HOSTS.len())?;

@@ -1,4 +1,4 @@
-//! A Docker engine that shares nothing with one of this machine.
+//! A Docker engine that shares nothing with the one that may run on this machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use soloist_devtools::{cmd, sandbox};
 
 /// The control group of its containers.
 pub(super) const CGROUP: &str = "soloist-compose";
-/// How long it may take to start, or to stop.
+/// How long the engine may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -23,7 +23,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Starts one that keeps everything in `folder`.
+    /// Starts an engine that keeps everything in `folder`.
     pub(super) fn start(folder: &Path) -> Result<Self> {
         seal_off()?;
         let engine = folder.join("engine");
@@ -48,7 +48,7 @@ impl Engine {
         Ok(started)
     }
 
-    /// Its own socket is no sign: it is there before the engine serves.
+    /// Waits until the engine serves. Its socket exists earlier and proves nothing.
     fn serves(&mut self) -> Result<()> {
         for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
             if cmd::output(&mut self.docker(&["version"])).is_ok() {
@@ -62,12 +62,12 @@ impl Engine {
         bail!("dockerd does not serve")
     }
 
-    /// A command of `docker`.
+    /// A `docker` command for this engine.
     pub(super) fn docker(&self, arguments: &[&str]) -> Command {
         self.at("docker", arguments)
     }
 
-    /// A command of `docker-compose`.
+    /// A `docker-compose` command for this engine.
     pub(super) fn compose(&self, arguments: &[&str]) -> Command {
         self.at("docker-compose", arguments)
     }
@@ -81,12 +81,12 @@ impl Engine {
     /// Builds the image `soloist` of `dockerfile` with the binary in `context`.
     pub(super) fn build(&self, dockerfile: &Path, context: &Path) -> Result<()> {
         let mut build = self.docker(&["build", "--tag", "soloist", "--target", "prebuilt"]);
-        // The builder that needs no plugin of the command line.
+        // The classic builder needs no plugin of Docker's command line.
         build.env("DOCKER_BUILDKIT", "0").arg("--file").arg(dockerfile).arg(context);
         cmd::output(&mut build).map(drop)
     }
 
-    /// Ends it, and waits until it has.
+    /// Stops the engine, and waits for its end.
     pub(super) fn stop(mut self) -> Result<()> {
         let pid = i32::try_from(self.daemon.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.context("dockerd has no id")?, Signal::TERM)?;
@@ -98,7 +98,7 @@ impl Engine {
     }
 }
 
-/// What an engine leaves outside of its folders goes to memory.
+/// Mounts file systems in memory where an engine writes outside of its own folders.
 fn seal_off() -> Result<()> {
     cmd::output(sandbox::tool("ip").args(["link", "set", "lo", "up"]))?;
     for folder in ["/run", "/opt"] {

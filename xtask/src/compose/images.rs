@@ -1,7 +1,7 @@
 //! The images that the example names, made of Debian's packages.
 //!
-//! They have what those from the registries have that soloist and etcd need, and like
-//! those they have no shell: an image that needed one would fail here as well.
+//! They contain what soloist and etcd need of the images in the registries. Like those, they have
+//! no shell: an image that needed one would fail here as well.
 
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
@@ -12,16 +12,16 @@ use soloist_devtools::{cmd, debian, paths, sandbox};
 
 use super::engine::Engine;
 
-/// Its user, as in Google's distroless images.
+/// The user of Google's distroless images.
 const NONROOT: u32 = 65532;
 const USERS: &str = "root:x:0:0:root:/root:/sbin/nologin\n\
                      nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n";
 
-/// What is made, of what, and where its name stands.
+/// An image: its packages, and the file in the repository that names it.
 struct Recipe {
     folder: &'static str,
     file: &'static str,
-    /// What stands before its name in that file.
+    /// The text before the image's name in that file.
     before: &'static str,
     packages: &'static [&'static str],
 }
@@ -40,7 +40,7 @@ const ETCD: Recipe = Recipe {
 };
 
 impl Recipe {
-    /// The image's name, as the example has it.
+    /// The image's name, as the example writes it.
     fn name(&self) -> Result<String> {
         let text = fs::read_to_string(paths::repo().join(self.file))?;
         let at = text
@@ -60,7 +60,7 @@ impl Recipe {
     }
 }
 
-/// Makes the folders that images are made of, in `folder`.
+/// Creates the folders with the images' content in `folder`.
 pub(super) fn make(folder: &Path) -> Result<()> {
     let images = folder.join("images");
     for recipe in [&BASE, &ETCD] {
@@ -71,14 +71,14 @@ pub(super) fn make(folder: &Path) -> Result<()> {
     fs::create_dir_all(&home)?;
     chown(&home, Some(NONROOT), Some(NONROOT))?;
     fs::write(base.join("etc/passwd"), USERS)?;
-    // Where etcd's own image has its program.
+    // etcd's own image has its program at this path.
     let etcd = images.join(ETCD.folder);
     fs::create_dir_all(etcd.join("usr/local/bin"))?;
     symlink("/usr/bin/etcd", etcd.join("usr/local/bin/etcd"))?;
     Ok(())
 }
 
-/// Hands them to `engine`.
+/// Imports the images into `engine`.
 pub(super) fn import(folder: &Path, engine: &Engine) -> Result<()> {
     for recipe in [&BASE, &ETCD] {
         let root = folder.join("images").join(recipe.folder);

@@ -44,16 +44,16 @@ const COMPOSE: Package = Package {
 const IP: Package =
     Package { program: "ip", apt: &[&["iproute2"]], dnf: &[&["iproute"]], brew: &[] };
 
-/// The example, as it is in the repository.
+/// The folder of the example in the repository.
 const EXAMPLE: &str = "examples/compose";
 /// The plugin that the example runs.
 const PLUGIN: &str = "i-am-server";
-/// The one that is dropped in, with settings that the example has ready.
+/// The plugin that is dropped in; the example has settings for it.
 const DROPPED: &str = "uptime";
-/// Where control groups are, of either version.
+/// The control groups of the kernel, of either version.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// How to run the compose test.
+/// The options of the compose test.
 #[derive(Args, Clone, Default)]
 pub(crate) struct Compose {
     /// Take this soloist, instead of building one
@@ -61,13 +61,13 @@ pub(crate) struct Compose {
     binary: Option<PathBuf>,
 }
 
-/// What it is told inside its sandbox.
+/// The arguments of the part that runs in the sandbox.
 #[derive(Args)]
 pub(crate) struct Inside {
     folder: PathBuf,
 }
 
-/// Makes everything ready, and tries the example in the sandbox.
+/// Prepares everything, and runs the experiments in the sandbox.
 pub(crate) fn run(compose: &Compose) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!(
@@ -93,7 +93,7 @@ pub(crate) fn run(compose: &Compose) -> Result<()> {
     let outcome = sandbox::enter(&arguments, "the compose test");
     match &outcome {
         Ok(()) => clean(&folder)?,
-        // What explains the failure stays.
+        // The logs stay: they explain the failure.
         Err(_) => {
             forget(&folder)?;
             eprintln!("all logs are in {}", folder.display());
@@ -102,7 +102,7 @@ pub(crate) fn run(compose: &Compose) -> Result<()> {
     outcome
 }
 
-/// Tries the example. Runs in the sandbox.
+/// Runs the experiments. This is the part in the sandbox.
 pub(crate) fn inside(inside: &Inside) -> Result<()> {
     if !sandbox::is_inside() {
         bail!("run `cargo xtask compose`, which makes the place that this runs in");
@@ -114,14 +114,14 @@ pub(crate) fn inside(inside: &Inside) -> Result<()> {
         .and_then(|()| {
             let bed = Bed::new(&engine, &folder.join("compose"));
             let outcome = checks::run(&bed);
-            // Also where a check has failed: first what they have logged, then the containers.
+            // After a failed check, too: first the logs, then the containers.
             let logs = bed.logs().and_then(|logs| Ok(fs::write(folder.join("hosts.log"), logs)?));
             outcome.and(logs).and(bed.down())
         });
     outcome.and(engine.stop())
 }
 
-/// The example, and what its image is made of, as they are after a build.
+/// Copies the example and the content of its image, as they are after a build.
 fn lay_out(folder: &Path, binary: &Path, plugins: &Path) -> Result<()> {
     let release = folder.join("context/target/release");
     fs::create_dir_all(&release)?;
@@ -137,7 +137,7 @@ fn lay_out(folder: &Path, binary: &Path, plugins: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes all that a run has left, and what one that was killed has.
+/// Removes everything that a run has left, even one that was killed.
 fn clean(folder: &Path) -> Result<()> {
     forget(folder)?;
     if folder.exists() {
@@ -147,8 +147,7 @@ fn clean(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what is large, and the control groups, which the kernel keeps when their
-/// processes have ended.
+/// Removes large folders, and the control groups, which outlive their processes.
 fn forget(folder: &Path) -> Result<()> {
     for large in ["engine", "context", "images"] {
         let large = folder.join(large);
@@ -157,12 +156,12 @@ fn forget(folder: &Path) -> Result<()> {
                 .with_context(|| format!("cannot remove {}", large.display()))?;
         }
     }
-    // Version 2 has one tree; of version 1 each controller has its own.
+    // Version 2 has one tree; version 1 has one for each controller.
     let trees = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
     for tree in trees.chain([PathBuf::from(CGROUPS)]) {
         let ours = tree.join(engine::CGROUP);
         if ours.is_dir() {
-            // Folders that have no members can be removed, the innermost first.
+            // Control groups without processes can be removed, the innermost first.
             cmd::output(
                 sandbox::tool("find")
                     .arg(ours)

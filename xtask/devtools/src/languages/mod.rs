@@ -1,7 +1,7 @@
-//! The compilers of other languages, each of one version, under `target/tools/`.
+//! Compilers for plugins in other languages, with pinned versions, under `target/tools/`.
 //!
-//! They come from the registries of Python and npm and touch nothing of the
-//! machine. What is there already is not asked for again.
+//! They come from the registries of Python and npm, and change nothing else on the machine. An
+//! installed compiler is not looked up again.
 
 mod npm;
 mod python;
@@ -28,16 +28,15 @@ pub enum Language {
     Go,
 }
 
-/// All of them.
+/// All languages.
 pub const ALL: &[Language] =
     &[Language::Rust, Language::JavaScript, Language::Python, Language::C, Language::Go];
 
-/// Those whose compilers are soon there and soon done: they are part of every
-/// test run.
+/// Languages with compilers that are quick to install and to run: every test run includes them.
 pub const QUICK: &[Language] = &[Language::Rust, Language::C, Language::Python];
 
-/// Makes sure of the compilers of these languages, and returns a `PATH` that
-/// finds them first.
+/// Installs the compilers of these languages where they are missing; returns a `PATH` that finds
+/// them first.
 pub fn ensure(languages: &[Language]) -> Result<OsString> {
     let requirements: Vec<_> = languages.iter().copied().filter_map(python::requirement).collect();
     let mut folders = vec![python::ensure(&requirements)?];
@@ -47,13 +46,13 @@ pub fn ensure(languages: &[Language]) -> Result<OsString> {
     tools::before(folders, &tools::path())
 }
 
-/// Makes sure of a program that Python's registry has, of one version (`NAME==VERSION`), and
-/// returns the folder that it is in.
+/// Installs a program from Python's registry in one version (`NAME==VERSION`), unless it is
+/// installed; returns its folder.
 pub fn python_tool(requirement: &str) -> Result<PathBuf> {
     python::ensure(&[requirement])
 }
 
-/// Where npm's packages are, for projects that are to share them.
+/// The folder of npm's packages, which projects can share.
 pub fn node_modules() -> PathBuf {
     npm::modules()
 }

@@ -1,4 +1,4 @@
-//! What npm has: the engine for JavaScript guests, and what they are bundled by and of.
+//! Packages of npm: the compiler for JavaScript, a bundler, and libraries of the examples.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,12 +17,12 @@ const NPM: Package = Package {
     brew: &[&["node"]],
 };
 
-/// The first two are of the versions that `soloist plugin new` names, too; the rest is
-/// what examples are made of.
+/// The versions of the first two are those that `soloist plugin new` writes. The rest are
+/// dependencies of examples.
 const PACKAGES: &[&str] =
     &["@bytecodealliance/componentize-js@0.23.0", "esbuild@0.28.2", "hono@4.13.19"];
 
-/// Makes sure of the packages, and returns the folder with their programs.
+/// Installs the packages where they are missing; returns the folder of their programs.
 pub(super) fn ensure() -> Result<PathBuf> {
     let folder = folder().join("npm");
     let note = folder.join("installed");
@@ -37,7 +37,7 @@ pub(super) fn ensure() -> Result<PathBuf> {
     Ok(modules().join(".bin"))
 }
 
-/// Where its packages are.
+/// The folder of the packages.
 pub(super) fn modules() -> PathBuf {
     folder().join("npm/node_modules")
 }

@@ -1,5 +1,4 @@
-//! What pip has: the interpreter for Python guests, a clang with WASI's C
-//! library (zig has one), and Go.
+//! Packages of pip: the compiler for Python, zig (for its clang and WASI's C library), and Go.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ const PYTHON: Package = Package {
     brew: &[&["python3"]],
 };
 
-/// The package that compiles a language.
+/// The package with the compiler of a language, if it comes from pip.
 pub(super) fn requirement(language: Language) -> Option<&'static str> {
     match language {
         Language::Python => Some("componentize-py==0.25.1"),
@@ -29,7 +28,7 @@ pub(super) fn requirement(language: Language) -> Option<&'static str> {
     }
 }
 
-/// Makes sure of these packages, and returns the folder with their programs.
+/// Installs these packages where they are missing; returns the folder of their programs.
 pub(super) fn ensure(requirements: &[&str]) -> Result<PathBuf> {
     let venv = folder().join("python");
     let missing: Vec<_> = requirements.iter().filter(|name| !note(&venv, name).exists()).collect();
@@ -42,7 +41,7 @@ pub(super) fn ensure(requirements: &[&str]) -> Result<PathBuf> {
     Ok(venv.join("bin"))
 }
 
-/// A file that says that a package is there: asking pip would take a second.
+/// A file that marks a package as installed: asking pip would take a second.
 fn note(venv: &Path, requirement: &str) -> PathBuf {
     venv.join(format!("{requirement}.installed"))
 }

@@ -1,4 +1,4 @@
-//! Builds the target's standard library and puts it where rustup would.
+//! Builds the target's standard library and installs it where rustup would.
 
 use std::fs;
 use std::io;
@@ -11,13 +11,13 @@ use super::debian::Sources;
 use super::{TARGET, Toolchain};
 use crate::{cmd, files};
 
-/// What a program for the target links with beside Rust's own libraries.
+/// Files that programs for the target link with, in addition to Rust's own libraries.
 const SELF_CONTAINED: [&str; 3] = ["crt1-command.o", "crt1-reactor.o", "libc.a"];
 
-/// A crate of nothing: building it builds all that it could depend on.
+/// An empty crate: building it builds everything that it could depend on.
 const EMPTY_CRATE: &str = "empty";
 
-/// Builds the library and adds it to the toolchain, in one step or not at all.
+/// Builds the library and adds it to the toolchain, completely or not at all.
 pub(super) fn install(toolchain: &Toolchain, sources: &Sources, scratch: &Path) -> Result<()> {
     let rustlib = &toolchain.rustlib;
     let unwritable = || {
@@ -26,7 +26,7 @@ pub(super) fn install(toolchain: &Toolchain, sources: &Sources, scratch: &Path) 
             rustlib.display()
         )
     };
-    // Beside its place, so that it gets there by a rename.
+    // In the same folder as the final place, so that a rename can move it there.
     let staging = tempfile::tempdir_in(rustlib).with_context(unwritable)?;
     put_sources(toolchain, sources).with_context(unwritable)?;
 
@@ -50,7 +50,7 @@ pub(super) fn install(toolchain: &Toolchain, sources: &Sources, scratch: &Path) 
     fs::rename(staging.path().join(TARGET), place).with_context(unwritable)
 }
 
-/// `-Zbuild-std` compiles what lies here, and nothing else.
+/// Copies the sources to the folder that `-Zbuild-std` compiles.
 fn put_sources(toolchain: &Toolchain, sources: &Sources) -> io::Result<()> {
     let folder = toolchain.rustlib.join("src/rust");
     let library = folder.join("library");
@@ -64,7 +64,7 @@ fn put_sources(toolchain: &Toolchain, sources: &Sources) -> io::Result<()> {
     fs::rename(copy, library)
 }
 
-/// Compiles the standard library; returns the files that make it up.
+/// Compiles the standard library; returns its files.
 fn build(scratch: &Path) -> Result<Vec<PathBuf>> {
     let package = scratch.join(EMPTY_CRATE);
     fs::create_dir_all(package.join("src"))?;
@@ -80,9 +80,9 @@ fn build(scratch: &Path) -> Result<Vec<PathBuf>> {
         .arg("--target-dir")
         .arg(package.join("target"))
         .current_dir(&package)
-        // Building the standard library is reserved to nightly compilers.
+        // Only nightly compilers build the standard library; this variable lifts that.
         .env("RUSTC_BOOTSTRAP", "1")
-        // As in the library that rustup downloads: plugins are built with LTO.
+        // The library that rustup downloads has bitcode too: plugins are built with LTO.
         .env("RUSTFLAGS", "-Cembed-bitcode=yes")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     cmd::run(&mut command)?;

@@ -1,7 +1,7 @@
-//! What the target is made of, from Debian's packages.
+//! The sources of the target's standard library, from Debian's packages.
 //!
-//! The packages are downloaded and unpacked, never installed, with an apt
-//! configuration of our own: the machine's sources and lists stay as they are.
+//! The packages are downloaded and unpacked, never installed. Apt runs with its own configuration,
+//! so the machine's sources and lists stay as they are.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::cmd;
 
-/// Where to look, in this order. Backports keep one version of rust-src only, so
-/// the suites that it comes from follow.
+/// The suites to search, in this order. Backports keep only one version of rust-src, so the suites
+/// that it comes from follow.
 const SUITES: [&str; 3] = ["trixie-backports", "testing", "unstable"];
 
 const USUAL_MIRROR: &str = "http://deb.debian.org/debian";
@@ -25,9 +25,9 @@ const KEYRINGS: [&str; 2] = [
 
 /// The unpacked packages.
 pub(super) struct Sources {
-    /// `library/` of the Rust repository.
+    /// The folder `library/` of the Rust repository.
     pub(super) library: PathBuf,
-    /// The C library and start files that programs for the target link with.
+    /// The C library, and the start files that programs for the target link with.
     pub(super) libc: PathBuf,
 }
 
@@ -52,13 +52,13 @@ pub(super) fn fetch(release: &str, scratch: &Path) -> Result<Sources> {
     )
 }
 
-/// Whether a package's version is of this release, to the last digit: a library
-/// of another version cannot be used by the compiler.
+/// Whether a package has exactly this release: the compiler cannot use a library of another
+/// version.
 fn is_release(version: &str, release: &str) -> bool {
     version.strip_prefix(release).is_some_and(|rest| rest.starts_with(['+', '-', '~']))
 }
 
-/// An apt that sees one suite only and keeps everything in one folder.
+/// An apt that knows one suite only and keeps everything in one folder.
 struct Apt {
     folder: PathBuf,
 }
@@ -87,7 +87,7 @@ impl Apt {
             ("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
             ("Dir::State::lists", self.folder.join("lists")),
             ("Dir::Cache", self.folder.join("cache")),
-            // Else apt takes the user _apt, who may not write to our folder.
+            // By default apt downloads as the user `_apt`, who may not write to our folder.
             ("APT::Sandbox::User", PathBuf::from("root")),
             ("Acquire::Languages", PathBuf::from("none")),
             ("Acquire::Retries", PathBuf::from("3")),
@@ -134,7 +134,7 @@ impl Apt {
     }
 }
 
-/// `usr/src/rustc-VERSION/library`.
+/// Finds the folder `usr/src/rustc-VERSION/library`.
 fn find_library(root: &Path) -> Result<PathBuf> {
     fs::read_dir(root.join("usr/src"))?
         .flatten()
@@ -143,7 +143,7 @@ fn find_library(root: &Path) -> Result<PathBuf> {
         .context("Debian's rust-src has no library/std where it used to be")
 }
 
-/// The mirror of Debian that this machine uses already.
+/// The mirror of Debian that this machine is configured for.
 fn mirror() -> String {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
@@ -159,8 +159,8 @@ fn mirror() -> String {
         .unwrap_or_else(|| USUAL_MIRROR.to_owned())
 }
 
-/// The first address in a source file of either format that ends as those of
-/// Debian's mirrors do. Security updates come from another tree.
+/// The first address of a Debian mirror in a source file of either format. Security updates, which
+/// come from other addresses, are skipped.
 fn mirror_in(sources: &str) -> Option<String> {
     sources
         .lines()

@@ -1,9 +1,8 @@
-//! The standard library of `wasm32-wasip2`, which plugins are compiled for.
+//! The standard library of `wasm32-wasip2`, the target of all plugins.
 //!
-//! rustup downloads it, as usual. Where it cannot, the library is built once
-//! from Debian's packages ([`debian`]) with the compiler that is here
-//! ([`build_std`]), and looks the same to cargo afterwards. Nothing else in the
-//! project knows of this.
+//! Normally rustup downloads it. Where it cannot, the library is built once from the sources in
+//! Debian's packages ([`debian`]) with the installed compiler ([`build_std`]). Cargo cannot tell
+//! the difference, and no other code depends on it.
 
 mod build_std;
 mod debian;
@@ -46,7 +45,7 @@ fn rustup_add() -> Result<()> {
 
 fn build(toolchain: &Toolchain) -> Result<()> {
     let _lock = toolchain.lock()?;
-    // Somebody else may have built it while this process waited for the lock.
+    // Another process may have built it while this one waited for the lock.
     if toolchain.has_target() {
         return Ok(());
     }
@@ -55,9 +54,9 @@ fn build(toolchain: &Toolchain) -> Result<()> {
     build_std::install(toolchain, &sources, scratch.path())
 }
 
-/// The compiler in use: plugins are built with it, so the target goes into it.
+/// The compiler in use. Plugins are built with it, so it gets the target.
 struct Toolchain {
-    /// `$(rustc --print sysroot)/lib/rustlib`.
+    /// The folder `$(rustc --print sysroot)/lib/rustlib`.
     rustlib: PathBuf,
 }
 
@@ -93,7 +92,7 @@ impl Toolchain {
         has_std && lib.join("self-contained/libc.a").is_file()
     }
 
-    /// One build of the target at a time; the lock ends with the process.
+    /// Allows one build of the target at a time. The lock ends with the process.
     fn lock(&self) -> Result<File> {
         let folder = File::open(&self.rustlib)
             .with_context(|| format!("cannot open {}", self.rustlib.display()))?;
