@@ -1,8 +1,8 @@
-//! Asking the control API: whatever is asked, a real host answers, and goes on.
+//! Requests to the control API: a real host answers every one of them, and keeps running.
 //!
-//! The first byte is a route; the rest of its line is what follows in the path, and the
-//! query. Lines of headers follow, then an empty line and the body. The host leads, has a
-//! job, a task and state, and its store in a file.
+//! The first byte is the route; the rest of its line is the end of the path, and the query. Then
+//! come lines of headers, an empty line, and the body. The host leads, has a job, a task and state,
+//! and its store is a file.
 
 #![no_main]
 
@@ -11,8 +11,8 @@ mod real;
 use libfuzzer_sys::fuzz_target;
 use real::{Answer, HOST, ask};
 
-/// What can be asked, up to where a name may follow. The relay's `/leader/` is left out: it
-/// hands requests on, and waits for leaders.
+/// The routes, up to where a name may follow. The relay's `/leader/` is left out: it forwards
+/// requests and waits for leaders.
 const ROUTES: [(&str, &str); 26] = [
     ("GET", "/"),
     ("GET", "/v1/status"),
@@ -54,12 +54,12 @@ fuzz_target!(|bytes: &[u8]| {
     let request = [request.as_bytes(), body].concat();
     let Answer { status, text, .. } = ask(&request);
     assert!((200..600).contains(&status), "the status {status}");
-    // A task may fail by its own word.
+    // A task may report its own failure as 500.
     assert!(status != 500 || path.starts_with("/v1/tasks/"), "{method} {path}: {text}");
     assert!(status < 400 || !text.is_empty() || method == "OPTIONS", "{status} without a word");
 });
 
-/// What stands before the first `at`, and what after it.
+/// Splits at the first `at`, which is dropped.
 fn cut<'a>(bytes: &'a [u8], at: &[u8]) -> (&'a [u8], &'a [u8]) {
     match bytes.windows(at.len()).position(|window| window == at) {
         Some(place) => (&bytes[..place], &bytes[place + at.len()..]),
@@ -80,7 +80,7 @@ fn target(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// A line of the head, if it is one that does not say where the request ends.
+/// A header line, unless it is one that decides where the request ends.
 fn header(line: &[u8]) -> Option<String> {
     let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
     let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';

@@ -1,4 +1,4 @@
-//! Loading a plugin: whatever the file holds, it is taken or refused with a reason.
+//! Loading a plugin: whatever the file contains, the plugin is accepted, or refused with a reason.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! A real host, and a way to ask it: it leads, has a job, a task and state, and its store in
-//! a file. Shared by the targets that ask the control API.
+//! A real host, and a client for it. The host leads, has a job, a task and state, and its store is
+//! a file. Used by the targets that ask the control API.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
@@ -14,35 +14,35 @@ use soloist_config::{Config, Overrides};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Longer than any answer may take, shorter than libFuzzer waits.
+/// Longer than any answer may take, shorter than libFuzzer's time-out.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The host of this process.
 pub static HOST: LazyLock<Host> = LazyLock::new(host);
 
-/// Where it is.
+/// A running host.
 pub struct Host {
     pub address: SocketAddr,
-    /// The file of its store.
+    /// The file of the host's store.
     #[allow(dead_code, reason = "not every target looks into it")]
     pub store: PathBuf,
 }
 
-/// What it says.
+/// An answer of the host.
 pub struct Answer {
     pub status: u16,
-    /// The lines of the head, in small letters.
+    /// The lines of the head, in lower case.
     #[allow(dead_code, reason = "not every target looks at them")]
     pub headers: Vec<String>,
     pub text: String,
 }
 
 thread_local! {
-    /// The connection, as long as the host keeps it.
+    /// The open connection, as long as the host keeps it.
     static LINE: RefCell<Option<BufReader<TcpStream>>> = const { RefCell::new(None) };
 }
 
-/// Asks, on a new connection where the host has closed the one before.
+/// Sends a request, on a new connection if the host has closed the last one.
 pub fn ask(request: &[u8]) -> Answer {
     LINE.with_borrow_mut(|line| {
         if let Some(mut kept) = line.take()
@@ -61,7 +61,7 @@ pub fn ask(request: &[u8]) -> Answer {
     })
 }
 
-/// The answer, and whether the connection goes on after it.
+/// The answer, and whether the connection stays open after it.
 fn exchange(line: &mut BufReader<TcpStream>, request: &[u8]) -> Option<(Answer, bool)> {
     line.get_mut().write_all(request).ok()?;
     let (mut status, mut headers, mut length, mut keep) = (None, Vec::new(), None, true);
@@ -81,7 +81,7 @@ fn exchange(line: &mut BufReader<TcpStream>, request: &[u8]) -> Option<(Answer, 
         headers.push(lower);
     }
     let status = status?;
-    // An answer that goes on has no length; its head suffices.
+    // A stream of events has no length; its head is enough.
     let Some(length) = length.filter(|_| status != 204) else {
         let text = "…".to_owned();
         return Some((Answer { status, headers, text }, status == 204 && keep));
@@ -92,7 +92,7 @@ fn exchange(line: &mut BufReader<TcpStream>, request: &[u8]) -> Option<(Answer, 
     Some((Answer { status, headers, text }, keep))
 }
 
-/// Starts a host; returns where it answers, when it leads.
+/// Starts a host, and returns when it leads.
 fn host() -> Host {
     let folder = TempDir::new().expect("a folder");
     let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
@@ -112,7 +112,7 @@ fn host() -> Host {
     );
     let file = folder.path().join("soloist.toml");
     fs::write(&file, settings).expect("a file");
-    // Nobody guesses it, so nobody removes this host.
+    // A random name: no request can guess it and so remove this host.
     let name = format!("h{:x}", RandomState::new().hash_one(0));
     let overrides = Overrides { config: Some(file), name: Some(name), ..Overrides::default() };
     let config = Config::load(&overrides).unwrap_or_else(|error| panic!("{error}"));
@@ -120,7 +120,7 @@ fn host() -> Host {
         let _folder = folder;
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let ended = runtime.block_on(async {
-            // Programs of Rust ignore it; this one begins with libFuzzer's main.
+            // Rust's own main ignores SIGPIPE; this program has libFuzzer's main instead.
             let _ignored = signal(SignalKind::pipe()).expect("a signal");
             soloist::host::run(config, Box::new(()), future::pending()).await
         });

@@ -1,8 +1,8 @@
-//! Reading settings: whatever they say, they are taken or refused with a reason and a mend;
-//! and with those that are taken, a host starts.
+//! Reading settings: whatever they contain, they are accepted, or refused with a reason and a
+//! remedy. A host starts with all that are accepted.
 //!
-//! The first byte says where the rest stands: in `soloist.toml`, or in `NAME.toml` beside a
-//! plugin, which is read anew while a host runs.
+//! The first byte selects the file: `soloist.toml`, or a plugin's `NAME.toml`, which is read again
+//! while a host runs.
 
 #![no_main]
 
@@ -19,7 +19,7 @@ use soloist_config::{ActionConfig, Config, Overrides, check_mounts};
 use soloist_heart::clock::unix_ms;
 use tempfile::TempDir;
 
-/// A folder with a plugin, whose settings are written anew each time.
+/// A folder with a plugin; its settings are overwritten each time.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = TempDir::new().expect("a folder");
     fs::create_dir(folder.path().join("plugins")).expect("a folder");
@@ -59,7 +59,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// What a schedule takes, it can say of now: when it fires next, and when it did last.
+/// A schedule that is accepted can tell when it fires next, and when it last did.
 fn fires(action: &ActionConfig) {
     let Some(job) = &action.job else { return };
     let now = i64::try_from(unix_ms()).ok().and_then(chrono::DateTime::from_timestamp_millis);
@@ -72,8 +72,8 @@ fn fires(action: &ActionConfig) {
     assert!(job.schedule.before(now).is_none_or(|last| last < now), "{} runs ahead", job.schedule);
 }
 
-/// A host starts with the settings that lie there, and serves; or it says why not, as it
-/// does of an address that is taken or a certificate that is not there. It never breaks down.
+/// A host starts with these settings and serves, or reports why not, for example that an address is
+/// in use or a certificate is missing. It never panics.
 fn starts() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
     let address = free.expect("a free port");
@@ -91,10 +91,10 @@ fn starts() {
     panic!("it neither serves nor says why not");
 }
 
-/// Shorter than libFuzzer waits.
+/// Shorter than libFuzzer's time-out.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A process that ends with the test.
+/// A process that is killed when this is dropped.
 struct Host(Child);
 
 impl Host {

@@ -1,9 +1,8 @@
-//! Rows that somebody wrote into the store: whatever stands there, the control API answers
-//! each question, breaks down over none, and shows all of it as data.
+//! Foreign rows in the store: whatever they contain, the control API answers each request, never
+//! panics, and shows all of it as data.
 //!
-//! The input is rows, one after the other: a byte says what kind of row, then its names
-//! follow (a byte for the length, or for one of those that are known), and its value (two
-//! bytes for the length).
+//! The input is a sequence of rows. A byte selects the kind of row; the row's names follow (a byte
+//! for the length, or for one of the known names), and then its value (two bytes for the length).
 
 #![no_main]
 
@@ -18,7 +17,7 @@ use real::{Answer, HOST, ask};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-/// How each kind of row is written: of a cluster, of some names and a value.
+/// The statement for each kind of row: it takes the cluster, some names and a value.
 const ROWS: [(&str, &str); 9] = [
     ("notes", "(cluster, name, value) VALUES (?1, ?2, CAST(?3 AS BLOB))"),
     ("members", "(cluster, name, lease, value) VALUES (?1, ?2, 0, CAST(?3 AS TEXT))"),
@@ -52,7 +51,7 @@ const ROWS: [(&str, &str); 9] = [
     ("candidates", "(cluster, grp, lease, value) VALUES (?1, ?2, 0, CAST(?3 AS TEXT))"),
 ];
 
-/// Names that mean something somewhere.
+/// Names that have a meaning somewhere.
 const NAMES: [&str; 12] = [
     "x",
     "k",
@@ -68,7 +67,7 @@ const NAMES: [&str; 12] = [
     "work",
 ];
 
-/// What is asked each time; `x` and `k` are names that rows may have.
+/// The requests after each input; `x` and `k` are names that rows may have.
 const PATHS: [&str; 17] = [
     "/",
     "/livez",
@@ -112,12 +111,12 @@ fuzz_target!(|bytes: &[u8]| {
 fn open() -> Connection {
     let file = Connection::open(&HOST.store).expect("the store");
     file.busy_timeout(Duration::from_secs(30)).expect("a setting");
-    // What hangs on no lease hangs on none.
+    // Without this, rows whose lease does not exist would be refused.
     file.pragma_update(None, "foreign_keys", false).expect("a setting");
     file
 }
 
-/// Writes the rows that `bytes` are, beside those that are there, and has the host look.
+/// Writes the rows that `bytes` encode, in addition to the existing ones, and makes the host look.
 fn write(file: &mut Connection, bytes: &[u8]) -> Vec<(&'static str, i64)> {
     let cluster: String = file
         .query_row("SELECT cluster FROM members LIMIT 1", [], |row| row.get(0))
@@ -131,7 +130,7 @@ fn write(file: &mut Connection, bytes: &[u8]) -> Vec<(&'static str, i64)> {
         rest = more;
         let row = [Value::Text(cluster.clone()), Value::Text(name), Value::Blob(value)];
         let sql = format!("INSERT OR IGNORE INTO {table} {columns}");
-        // A text may be none; that is the table's to refuse.
+        // A value need not be valid text; the table refuses it then.
         if let Ok(1) = tx.prepare_cached(&sql).and_then(|mut it| it.execute(params_from_iter(row)))
         {
             written.push((table, tx.last_insert_rowid()));
@@ -148,7 +147,7 @@ fn write(file: &mut Connection, bytes: &[u8]) -> Vec<(&'static str, i64)> {
     written
 }
 
-/// Tells the host that something was written, as its own processes do (`sqlite/bell.rs`).
+/// Notifies the host of the write, as soloist's own processes do (`sqlite/bell.rs`).
 fn ring(file: &Connection) {
     let now = SystemTime::now();
     let log = format!("{}-wal", file.path().expect("a file"));
@@ -171,7 +170,7 @@ fn value(bytes: &[u8]) -> (Vec<u8>, &[u8]) {
     (value.to_vec(), rest)
 }
 
-/// It answers, or says what is wrong and what to do.
+/// The host answers, or reports what is wrong and what to do.
 fn is_told(path: &str, Answer { status, text, .. }: &Answer) {
     assert!((200..600).contains(status), "{path}: the status {status}");
     assert!(*status != 500, "{path}: {text}");
@@ -181,7 +180,7 @@ fn is_told(path: &str, Answer { status, text, .. }: &Answer) {
     }
 }
 
-/// No browser makes anything of it but text.
+/// A browser runs nothing of the answer: it is data to it.
 fn is_inert(path: &str, Answer { headers, .. }: &Answer) {
     let has = |wanted: &str| headers.iter().any(|line| line.starts_with(wanted));
     assert!(has("x-content-type-options: nosniff"), "{path}: {headers:?}");

@@ -1,6 +1,5 @@
-//! The same hand-over between two `etcdctl lock`, which is what one would write
-//! in a shell script: from the signal that ends the holder to the line that the
-//! next one prints.
+//! The same hand-over between two `etcdctl lock`, as one would write it in a shell script. Measured
+//! is the time from the signal that ends the holder to the line that the next one prints.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -14,7 +13,7 @@ use rustix::process::Signal;
 use soloist_devtools::process::Running;
 use soloist_devtools::times::Times;
 
-/// For the next one to queue up, which it does without a word.
+/// The next one needs time to join the queue, and prints nothing when it has.
 const SETTLE: Duration = Duration::from_millis(300);
 
 pub(super) fn measure(etcdctl: &Path, endpoint: SocketAddr, runs: usize) -> Result<Times> {
@@ -53,7 +52,7 @@ impl Lock {
         Ok(Self { process, lines })
     }
 
-    /// Waits for the key that it prints once it holds the lock.
+    /// Waits for the key that `etcdctl` prints once it holds the lock.
     fn wait(&mut self) -> Result<()> {
         let mut key = String::new();
         if self.lines.read_line(&mut key)? == 0 {

@@ -1,9 +1,8 @@
-//! How long the web address is without an answer when the leader is told to go,
-//! or when its process is killed under its supervisor.
+//! How long the web address is without an answer, when the leader is stopped or its process is
+//! killed under its supervisor.
 //!
-//! Three hosts share one web address and an etcd. Each run sends the leader a
-//! signal and counts from there to the first good answer of another host, asked
-//! for over a new connection every time.
+//! Three hosts share one web address and an etcd. Each run sends the leader a signal and measures
+//! the time from there to the first good answer of another host. Each request has a new connection.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,19 +19,19 @@ use soloist_devtools::{cmd, etcd};
 
 use super::{Bed, etcd_lock, web};
 
-/// Between two questions. Much less would keep a core from the hosts.
+/// The pause between two requests. A much shorter one would keep a core from the hosts.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// A candidate that has just joined may learn of its predecessor's end up to
-/// 100 ms late, because etcd brings new watchers up to date ten times a second.
+/// A candidate that has just joined may hear of its predecessor's end up to 100 ms late: etcd
+/// updates new watchers ten times a second.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// What becomes of the leader.
+/// How the leader is lost.
 #[derive(Clone, Copy)]
 pub(super) enum Loss {
-    /// It is told to stop.
+    /// It gets SIGTERM and hands over.
     Planned,
-    /// Its process is killed; its supervisor lives.
+    /// Its process gets SIGKILL; its supervisor lives.
     Crash,
 }
 
@@ -57,7 +56,7 @@ pub(super) fn run(bed: &Bed, runs: usize, loss: Loss) -> Result<()> {
     }
 }
 
-/// Prints the hand-overs beside those of `etcdctl lock`.
+/// Prints the measured hand-overs next to those of `etcdctl lock`.
 fn compare(endpoint: SocketAddr, runs: usize, times: &Times) -> Result<()> {
     println!("\n{runs} planned hand-overs, from the signal to the next good answer:");
     println!("soloist       {times}");
@@ -71,7 +70,7 @@ fn compare(endpoint: SocketAddr, runs: usize, times: &Times) -> Result<()> {
     Ok(())
 }
 
-/// An etcd with its data in the folder of this name.
+/// Starts an etcd with its data in the folder `data` of the scratch folder.
 pub(super) fn start_etcd(program: &Path, bed: &Bed, data: &str) -> Result<(Running, SocketAddr)> {
     let (client, peer) = (free_address()?, free_address()?);
     let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
@@ -89,7 +88,7 @@ pub(super) fn start_etcd(program: &Path, bed: &Bed, data: &str) -> Result<(Runni
     Ok((etcd, client))
 }
 
-/// Three hosts that share a web address.
+/// Three hosts with the same web address.
 struct Cluster {
     hosts: Vec<Host>,
     web: SocketAddr,
@@ -118,7 +117,7 @@ impl Cluster {
         self.answering("").context("no host has become the leader")
     }
 
-    /// The name of the host that answers, as soon as it is another than `old`.
+    /// The name of the host that answers, once it is not `old`.
     fn answering(&self, old: &str) -> Option<String> {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
@@ -133,7 +132,7 @@ impl Cluster {
         None
     }
 
-    /// Ends the leader; returns its name and how long it took to replace it.
+    /// Ends the leader; returns its name and the time until another host answered.
     fn lose_leader(&mut self, loss: Loss) -> Result<(String, Duration)> {
         let leader = self.leader()?;
         thread::sleep(SETTLE);
@@ -154,7 +153,7 @@ impl Cluster {
 
     fn restart(&mut self, name: &str) -> Result<()> {
         let host = self.host(name)?;
-        // A supervisor that saw a few crashes would wait longer and longer.
+        // After several crashes, a supervisor waits longer and longer before it restarts its host.
         host.process.signal(Signal::TERM)?;
         host.process.join()?;
         host.process = Running::start(name, &mut host.command)?;
@@ -201,7 +200,7 @@ impl Host {
     }
 }
 
-/// The role of the host at `control` in the group of the web action.
+/// The role of a host in the web action's group. `control` is its control address.
 fn role(control: SocketAddr) -> Option<String> {
     let answer = web::get(control, "/v1/status")?;
     let status: Value = serde_json::from_str(answer.body()).ok()?;

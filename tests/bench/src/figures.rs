@@ -1,6 +1,6 @@
-//! The median of measurements.
+//! The median.
 
-/// The middle one of some figures.
+/// The middle one of `figures`; 0 if there are none.
 pub(super) fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

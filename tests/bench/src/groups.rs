@@ -1,5 +1,5 @@
-//! What groups cost: renewals, and all requests that etcd gets, of five hosts that stand in
-//! 1, 100 and 1,000 groups, while nothing changes.
+//! What groups cost: renewals, and all requests to etcd, of five hosts that stand in 1, 100 and
+//! 1,000 groups, while nothing changes.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use super::{Bed, web};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const COUNTS: [usize; 3] = [1, 100, 1000];
-/// For what follows from the last election: proclamations, ledgers.
+/// The requests that follow an election (proclamations, ledgers) are over by then.
 const SETTLE: Duration = Duration::from_secs(5);
 const TIME: Duration = Duration::from_secs(20);
 
@@ -54,7 +54,7 @@ fn measure(bed: &Bed, plugins: &Path, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Each group is that of a job which runs only when it is asked to.
+/// Starts the hosts. Each group has one job, which runs only on demand.
 fn start(
     bed: &Bed,
     plugins: &Path,
@@ -78,14 +78,14 @@ fn start(
     NAMES.iter().map(start).collect()
 }
 
-/// How many groups have a leader, as a host sees it.
+/// The number of groups with a leader, as one host reports it.
 fn led(control: SocketAddr) -> Option<usize> {
     let status: Value = serde_json::from_str(web::get(control, "/v1/status")?.body()).ok()?;
     let groups = status["groups"].as_object()?;
     Some(groups.values().filter(|group| group["leader"].is_string()).count())
 }
 
-/// Counters at one moment.
+/// The values of the counters at one moment.
 struct Sample {
     leases: f64,
     renewals: f64,
@@ -116,7 +116,7 @@ fn metrics(address: SocketAddr) -> Result<String> {
     Ok(answer.with_context(|| format!("{address} has no metrics"))?.body().to_owned())
 }
 
-/// The sum of the samples of this name whose labels contain `with`.
+/// The sum of the metric `name` over all lines whose labels contain `with`.
 fn sum(metrics: &str, name: &str, with: &str) -> f64 {
     let samples = metrics.lines().filter_map(|line| {
         let (series, value) = line.strip_prefix(name)?.rsplit_once(' ')?;

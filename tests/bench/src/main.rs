@@ -1,10 +1,10 @@
-//! `cargo xtask bench`: soloist beside what else one could use.
+//! `cargo xtask bench`: measures soloist next to its alternatives.
 //!
-//! Take the ratios, not the figures: load and servers share the machine.
+//! Only the ratios count: the load generator and the servers share one machine.
 
-// Time as a client sees it is what is measured; no deadline depends on it.
+// Clients measure time here; no deadline of soloist depends on it.
 #![allow(clippy::disallowed_types)]
-// It talks to the person who started it; there is no log to write to.
+// This program talks to the person who started it; there is no log to write to.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod etcd_lock;
@@ -69,7 +69,7 @@ enum Bench {
 fn main() -> ExitCode {
     match run(&Arguments::parse().bench) {
         Ok(()) => ExitCode::SUCCESS,
-        // Not the error's own debug form: a backtrace helps nobody here.
+        // `{:#}` prints the chain of causes; the debug form would add a backtrace.
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Builds what is measured, and measures it.
+/// Builds the programs and plugins, and runs one benchmark.
 fn run(bench: &Bench) -> Result<()> {
     setup::run()?;
     if matches!(bench, Bench::Crowd) {
@@ -104,7 +104,7 @@ fn run(bench: &Bench) -> Result<()> {
     }
 }
 
-/// Hundreds of hosts in one process, by the tests of the stores.
+/// Hundreds of hosts in one process: an ignored test of the stores.
 fn crowd() -> Result<()> {
     let mut test = cargo("test");
     test.args(["--locked", "-p", "soloist-stores", "--test", "store", "crowd::", "--"])
@@ -113,18 +113,18 @@ fn crowd() -> Result<()> {
     cmd::run(&mut test)
 }
 
-/// What every benchmark needs.
+/// The programs and folders that every benchmark needs.
 struct Bed {
     /// The soloist to measure.
     program: PathBuf,
-    /// A folder with the one plugin that is measured, so that no other runs.
+    /// A folder with the measured plugin alone, so that no other plugin runs.
     plugins: PathBuf,
-    /// A folder for everything that is gone afterwards.
+    /// A temporary folder, which is removed at the end.
     scratch: PathBuf,
 }
 
 impl Bed {
-    /// A `soloist run` of these plugins that heeds no settings of the user's.
+    /// A `soloist run` with these plugins, which ignores the settings of the user.
     fn soloist(&self, plugins: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("run").arg("--plugins").arg(plugins);
@@ -137,7 +137,7 @@ impl Bed {
         command
     }
 
-    /// Writes a configuration with one web action, at `web`.
+    /// Writes a configuration with one action, which listens at `web`.
     fn configure(&self, web: SocketAddr) -> Result<PathBuf> {
         let file = self.scratch.join("soloist.toml");
         let action = "[action.i-am-server]\nplugin = \"i-am-server.wasm\"";

@@ -1,4 +1,4 @@
-//! What many plugins cost: to start, to hold, and to take over with.
+//! What many plugins cost: at the start, in memory, and in a take-over.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use soloist_devtools::times::{Times, ms};
 use super::figures::median;
 use super::{Bed, web};
 
-/// How many plugins a host is started with, one after the other.
+/// The numbers of plugins that a host is started with.
 const COUNTS: [usize; 5] = [1, 10, 50, 100, 200];
-/// How often a host is started with each.
+/// How often a host is started with each number.
 const STARTS: usize = 5;
-/// How many plugins there are when one host takes over from another, and how often it does.
+/// The number of plugins in the take-overs, and the number of take-overs.
 const TAKEN_OVER: usize = 10;
 const TAKE_OVERS: usize = 40;
-/// Between two questions.
+/// The pause between two requests.
 const PAUSE: Duration = Duration::from_micros(100);
 
 pub(super) fn run(bed: &Bed) -> Result<()> {
@@ -32,7 +32,7 @@ pub(super) fn run(bed: &Bed) -> Result<()> {
     let mut rows = Vec::new();
     for count in COUNTS {
         let folder = Folder::of(bed, count)?;
-        // The first start compiles.
+        // The first start compiles the plugins; it is not measured.
         drop(folder.start("a")?);
         let mut times = Times::default();
         let mut memory = Vec::new();
@@ -57,8 +57,8 @@ pub(super) fn run(bed: &Bed) -> Result<()> {
     take_over(bed)
 }
 
-/// Hands over between two hosts, and counts from the line in which the new leader says
-/// that it leads to the first good answer of each plugin.
+/// Hands over between two hosts. Measured is the time from the new leader's log line `leading` to
+/// the first good answer of each plugin.
 fn take_over(bed: &Bed) -> Result<()> {
     let folder = Folder::of(bed, TAKEN_OVER)?;
     let mut hosts = [("a", folder.start("a")?.0), ("b", folder.launch("b")?)];
@@ -81,7 +81,7 @@ fn take_over(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A plugins folder with copies of one plugin, at one address, and a store.
+/// A plugins folder with copies of one plugin, all at one address, and a store.
 struct Folder<'a> {
     bed: &'a Bed,
     folder: PathBuf,
@@ -107,7 +107,8 @@ impl<'a> Folder<'a> {
     fn launch(&self, name: &str) -> Result<Running> {
         let _ = fs::remove_file(log(name)?);
         let mut command = self.bed.soloist(&self.folder.join("plugins"));
-        // With and without a supervisor the host is the same; without, it is one process.
+        // Without a supervisor the host is a single process, which is easier to measure, and else
+        // the same.
         command
             .current_dir(&self.folder)
             .args(["--no-supervisor", "--log-format", "json", "--name", name])
@@ -115,8 +116,8 @@ impl<'a> Folder<'a> {
         Running::start(name, &mut command)
     }
 
-    /// Starts a host; returns how long it took to listen, and its memory in MiB once its
-    /// plugins answer.
+    /// Starts a host; returns the time until it listened, and its memory in MiB once its plugins
+    /// answer.
     fn start(&self, name: &str) -> Result<(Running, Duration, f64)> {
         let _ = fs::remove_file(self.folder.join("soloist.db"));
         let began = Instant::now();
@@ -132,7 +133,7 @@ impl<'a> Folder<'a> {
         wait("it to stand by", || self.logged(name, "following").is_some())
     }
 
-    /// When `name` answered for the first time, since the epoch.
+    /// When `name` answered for the first time, as a time since the Unix epoch.
     fn first_answer_of(&self, name: &str) -> Result<Duration> {
         wait("the next leader", || {
             let answer = web::get(self.web, &self.first).filter(|answer| answer.status == 200);
@@ -141,10 +142,10 @@ impl<'a> Folder<'a> {
         Ok(SystemTime::now().duration_since(UNIX_EPOCH)?)
     }
 
-    /// When `name` said that it leads, since the epoch; as exactly as its log is, to the
-    /// millisecond, and rounded down.
+    /// When `name` logged that it leads, as a time since the Unix epoch. The log has milliseconds,
+    /// rounded down.
     fn leading_since(&self, name: &str) -> Result<Duration> {
-        // Its log may be a little behind.
+        // The log may be written a moment later.
         wait("it to say that it leads", || self.logged(name, "leading").is_some())?;
         let line = self.logged(name, "leading").context("it does not say that it leads")?;
         let time = line["time"].as_str().context("a line without a time")?;
@@ -168,7 +169,7 @@ fn wait(what: &str, done: impl Fn() -> bool) -> Result<()> {
     Ok(())
 }
 
-/// The resident memory of a process, in MiB (proc(5): `VmRSS`).
+/// The resident memory of a process in MiB (proc(5): `VmRSS`).
 fn resident(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;

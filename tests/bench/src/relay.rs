@@ -1,6 +1,5 @@
-//! What it costs to ask a standby: requests a second at the leader's address and at a
-//! standby's, which forwards them; and the longest pause of a client of the standby while
-//! the leader is told to go.
+//! What forwarding costs: requests a second at the leader's address and at a standby's, which
+//! forwards them; and the longest pause for a client of the standby while the leader is stopped.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -20,7 +19,7 @@ use super::{Bed, web};
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const ROUNDS: usize = 5;
 const TIME: Duration = Duration::from_secs(3);
-/// Between two questions. Much less would keep a core from the hosts.
+/// The pause between two requests. A much shorter one would keep a core from the hosts.
 const PAUSE: Duration = Duration::from_micros(200);
 
 pub(super) fn run(bed: &Bed, runs: usize) -> Result<()> {
@@ -50,7 +49,7 @@ pub(super) fn run(bed: &Bed, runs: usize) -> Result<()> {
     Ok(())
 }
 
-/// Three hosts on the embedded store, each with a web address of its own.
+/// Three hosts with the embedded store, each with its own web address.
 struct Cluster<'a> {
     bed: &'a Bed,
     hosts: Vec<Host>,
@@ -77,7 +76,7 @@ impl<'a> Cluster<'a> {
         Ok(Self { bed, hosts })
     }
 
-    /// Who answers, whoever is asked.
+    /// The leader, which every host names.
     fn leader(&self) -> Result<String> {
         let host = self.hosts.first().context("there is a host")?;
         let answer = web::get(host.web, "/").context("nobody answers")?;
@@ -99,8 +98,8 @@ impl<'a> Cluster<'a> {
         Ok(host.with_context(|| format!("there is no host {name}"))?.web)
     }
 
-    /// Tells the leader to go, and asks a standby until another leads. Returns who went,
-    /// and the longest time from one good answer to the next.
+    /// Stops the leader, and asks a standby until another host leads. Returns the former leader,
+    /// and the longest time between two good answers.
     fn hand_over(&mut self) -> Result<(String, Duration)> {
         let leader = self.leader()?;
         let standby = self.web(&self.other(&leader)?)?;

@@ -1,5 +1,5 @@
-//! Calls of a task that does nothing, over three hosts, beside the same exchanges by plain
-//! HTTP/2: by `soloist bench tasks`, in turns.
+//! Calls of a task that does nothing, over three hosts, in turns with the same exchanges over plain
+//! HTTP/2. `soloist bench tasks` does the measuring.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,9 +15,9 @@ use super::{Bed, web};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const ROUNDS: usize = 5;
-/// How many calls are under way at once.
+/// The numbers of calls in flight.
 const AT_ONCE: [usize; 3] = [1, 16, 64];
-/// Calls for each that are under way at once.
+/// The number of calls for each one in flight.
 const EACH: usize = 500;
 
 pub(super) fn run(bed: &Bed) -> Result<()> {
@@ -49,7 +49,7 @@ pub(super) fn run(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Three hosts with a task; it has come about when each takes calls.
+/// Starts three hosts with a task, and waits until each of them takes calls.
 fn start(
     bed: &Bed,
     plugins: &std::path::Path,

@@ -1,13 +1,13 @@
-//! The least of an HTTP client: one GET, on a connection of its own.
+//! A minimal HTTP client: one GET on a connection of its own.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Long beside an answer, short beside what is measured for want of one.
+/// Much longer than an answer takes, and much shorter than the outages that are measured.
 const TIMEOUT: Duration = Duration::from_millis(250);
 
-/// What came back.
+/// An answer.
 pub(super) struct Answer {
     pub(super) status: u16,
     text: String,
@@ -23,23 +23,22 @@ impl Answer {
         })
     }
 
-    /// What follows the headers, as it was sent.
+    /// The body, as it was sent.
     pub(super) fn body(&self) -> &str {
         self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
     }
 }
 
-/// Asks `address` for `path`. No answer is nothing to report: while a leader
-/// changes, that is what clients get.
+/// Sends a GET for `path`. None if there is no answer: while the leader changes, that is normal.
 pub(super) fn get(address: SocketAddr, path: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).ok()?;
-    // Where nobody listens, the kernel may give a socket its own target as its
-    // source: it then is connected to itself (TCP's simultaneous open).
+    // Where nobody listens, the kernel may choose the destination's own port as the source port:
+    // the socket is then connected to itself (TCP's simultaneous open).
     if stream.local_addr().ok() == stream.peer_addr().ok() {
         return None;
     }
     stream.set_read_timeout(Some(TIMEOUT)).ok()?;
-    // HTTP/1.0: the answer ends with the connection, and comes in one piece.
+    // With HTTP/1.0 the answer ends with the connection and is not chunked.
     let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut text = String::new();

@@ -112,7 +112,7 @@ impl<'a> Bed<'a> {
         self.compose(&["logs", "--no-color"])
     }
 
-    /// Takes everything away.
+    /// Removes the containers and volumes; fails if any is left.
     pub(super) fn down(&self) -> Result<()> {
         self.compose(&["down", "--volumes", "--remove-orphans"])?;
         let left = self.docker(&["ps", "--all", "--quiet"])?
@@ -124,13 +124,13 @@ impl<'a> Bed<'a> {
     }
 }
 
-/// Where `host` answers for the leader.
+/// The published address of `host`.
 fn address(host: &str) -> Option<SocketAddr> {
     let place = HOSTS.iter().position(|name| *name == host)?;
     Some(SocketAddr::from(([127, 0, 0, 1], 3001 + u16::try_from(place).ok()?)))
 }
 
-/// Awaits that `look` finds something, and returns it with the time that it took.
+/// Waits until `look` returns something; returns that, and the time that it took.
 pub(super) fn until<T>(
     what: &str,
     within: Duration,
@@ -148,7 +148,7 @@ pub(super) fn until<T>(
     }
 }
 
-/// The same, where the time is no promise.
+/// Waits like [`until`], where no promise limits the time.
 pub(super) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> Result<T> {
     until(what, PATIENCE, look).map(|(found, _)| found)
 }

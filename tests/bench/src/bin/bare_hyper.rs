@@ -1,7 +1,7 @@
-//! The least that an HTTP server in Rust can do: hyper, and the answer that the
-//! plugins give which `cargo xtask bench http` compares with it.
+//! A minimal HTTP server: hyper, with the same answer as the plugins that `cargo xtask bench http`
+//! compares with it.
 //!
-//! Takes the address to listen on as its only argument.
+//! Its only argument is the address to listen on.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ async fn serve(stream: TcpStream) {
         response.headers_mut().insert(header::CONTENT_TYPE, text);
         Ok::<_, Infallible>(response)
     });
-    // A client that goes away is no fault of this server's.
+    // A client that disconnects is no error here.
     let _ =
         server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
 }

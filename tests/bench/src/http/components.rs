@@ -1,5 +1,5 @@
-//! What is measured: one answer of one line, in several languages. All of them are
-//! plain `wasi:http` components, which any host of it runs.
+//! The measured components: each answers with one line, in several languages. They use plain
+//! `wasi:http`, so any host of it can run them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,21 +10,21 @@ use anyhow::{Context, Result};
 use soloist_devtools::languages::{self, Language};
 use soloist_devtools::{cmd, guests, paths};
 
-/// The world of those that are built here.
+/// The WIT world of the components that are built here.
 const WORLD: &str = include_str!("hello.wit");
 const PYTHON: &str = include_str!("hello.py");
 const JAVASCRIPT: &str = include_str!("hello.js");
 
-/// The WASI of the repository, and the one that the engine of JavaScript was built for:
-/// hosts take either for the other.
+/// The WASI version of the repository, and the one that the JavaScript engine was built for. Hosts
+/// accept both.
 const OURS: &str = "0.2.12";
 const THEIRS: &str = "0.2.10";
 
-/// The components, as files.
+/// The paths of the components.
 pub(super) struct Components {
-    /// Rust, WASI 0.2.
+    /// In Rust, for WASI 0.2.
     pub(super) rust: PathBuf,
-    /// Rust, WASI 0.3.
+    /// In Rust, for WASI 0.3.
     pub(super) concurrent: PathBuf,
     pub(super) python: PathBuf,
     pub(super) javascript: PathBuf,
@@ -43,7 +43,7 @@ pub(super) fn build() -> Result<Components> {
     })
 }
 
-/// The world, and the interfaces that it names, as both compilers want them.
+/// Writes the world and its interfaces in the layout that both compilers expect.
 fn interfaces(folder: &Path) -> Result<()> {
     let all = paths::repo().join("wit/deps");
     fs::create_dir_all(folder.join("deps"))?;
@@ -77,7 +77,7 @@ fn javascript(folder: &Path, path: &OsStr) -> Result<PathBuf> {
 }
 
 fn compiler(program: &str, folder: &Path, path: &OsStr) -> Command {
-    // Started by `env`, since `PATH` is the child's own.
+    // Run by `env`, which searches the child's `PATH`.
     let mut command = Command::new("env");
     command.arg(program).current_dir(folder).env("PATH", path);
     command

@@ -1,5 +1,5 @@
-//! Requests a second of plugins: beside `wasmtime serve` on the very same components,
-//! and as a share of a bare hyper server, which shows what the sandbox costs.
+//! Requests a second of plugins, next to `wasmtime serve` on the same components, and as a share of
+//! a bare hyper server, which shows what the sandbox costs.
 
 mod components;
 mod wasmtime;
@@ -24,22 +24,22 @@ use super::{Bed, web};
 
 const ROUNDS: usize = 5;
 const TIME: Duration = Duration::from_secs(4);
-/// Before each is measured: a server is slower at first.
+/// Runs before each measurement: a server is slower at first.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// How many requests an instance of `wasmtime serve` answers where instances are reused:
-/// its own choice for components of WASI 0.3.
+/// How many requests one instance of `wasmtime serve` answers where instances are reused: its own
+/// default for components of WASI 0.3.
 const REUSE: usize = 128;
 
-/// One server that is measured, and what it takes to start it.
+/// A server that is measured, and how to start it.
 struct Contender<'a> {
     name: &'static str,
     start: Box<dyn Fn() -> Result<Server> + 'a>,
 }
 
-/// A server that runs.
+/// A running server.
 struct Server {
-    // Ends before its folder goes.
+    // Dropped before its folder.
     _process: Running,
     _folder: Option<TempDir>,
     address: SocketAddr,
@@ -60,7 +60,7 @@ pub(super) fn run(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Soloist beside others, on one component.
+/// Soloist and its competitors, on one component.
 struct Comparison<'a> {
     title: &'static str,
     soloist: Contender<'a>,
@@ -97,16 +97,16 @@ fn comparisons<'a>(
     ]
 }
 
-/// What a contender showed in one round.
+/// The results of one round.
 struct Shown {
-    /// Under all the load that it takes.
+    /// Under as much load as the server takes.
     full: Round,
-    /// Under a load that is the same for all.
+    /// Under a load that is the same for all servers.
     paused: Round,
 }
 
-/// Measures each in turn, again and again, so that whatever else the machine does
-/// disturbs all alike. One at a time runs.
+/// Measures all in turn, several times, so that other load on the machine affects all of them. Only
+/// one server runs at a time.
 fn compete(wrk: &Path, contenders: &[Contender<'_>]) -> Result<Vec<(&'static str, Vec<Shown>)>> {
     let mut results: Vec<_> = contenders.iter().map(|one| (one.name, Vec::new())).collect();
     for _ in 0..ROUNDS {
@@ -125,7 +125,7 @@ fn show(wrk: &Path, contender: &Contender<'_>) -> Result<Shown> {
     Ok(Shown { full: measure(Load::Full, TIME)?, paused: measure(Load::Paused, TIME)? })
 }
 
-/// Prints the medians, and how the first compares with each of the others.
+/// Prints the medians, and the ratios of the first server to each of the others.
 fn report(results: &[(&str, Vec<Shown>)]) {
     println!("  {:14} {:>12} {:>9} {:>12}   soloist:", "", "requests/s", "p99 ms", "paused p99");
     let mut first: Option<[f64; 3]> = None;
@@ -162,7 +162,7 @@ fn start_hyper() -> Result<Server> {
     Ok(Server { _process: process, _folder: None, address })
 }
 
-/// A host with the component as its one plugin, on a store of its own.
+/// Starts a host with one plugin, and a store of its own.
 fn start_soloist(bed: &Bed, component: &Path, instances: &str) -> Result<Server> {
     let folder = tempfile::tempdir_in(&bed.scratch)?;
     let address = free_address()?;

@@ -1,4 +1,4 @@
-//! `wasmtime serve`, of the version that soloist is built with.
+//! `wasmtime serve`, in the version that soloist is built with.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,23 +10,21 @@ use soloist_devtools::tools;
 use super::super::web;
 use super::Server;
 
-/// The version, as cargo takes it.
+/// The version, as a cargo requirement.
 const VERSION: &str = "^48";
 
-/// What serving needs, and all of what makes that quick; the rest of the program only
-/// takes time to compile. `run` is there for 48.0.8, whose `serve` does not name all of
-/// the crates that it uses.
+/// The features that serving needs, and those that make it fast; others only take time to compile.
+/// 48.0.8 needs `run`, since its `serve` does not name all crates that it uses.
 const FEATURES: &str =
     "serve,run,cranelift,parallel-compilation,pooling-allocator,cache,component-model-async";
 
-/// Makes sure of the program, and returns where it is.
+/// Installs wasmtime, unless it is installed; returns its path.
 pub(super) fn ensure() -> Result<PathBuf> {
     let options = ["--version", VERSION, "--no-default-features", "--features", FEATURES];
     Ok(tools::install("wasmtime", "wasmtime-cli", &options)?.join("wasmtime"))
 }
 
-/// Serves a component, whose instances answer at most `reuse` requests, or as many as
-/// the program chooses.
+/// Serves a component. An instance answers at most `reuse` requests; none leaves that to wasmtime.
 pub(super) fn serve(program: &Path, component: &Path, reuse: Option<usize>) -> Result<Server> {
     let address = free_address()?;
     let mut command = Command::new(program);

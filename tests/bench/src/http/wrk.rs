@@ -1,4 +1,4 @@
-//! The load, by wrk: one thread, so that the server has the rest of the machine.
+//! The load generator wrk, with one thread, so that the server has the other cores.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,32 +12,32 @@ use soloist_devtools::{cmd, paths};
 const WRK: Package =
     Package { program: "wrk", apt: &[&["wrk"]], dnf: &[&["wrk"]], brew: &[&["wrk"]] };
 
-/// Makes sure of the program.
+/// Finds wrk, or installs it.
 pub(crate) fn ensure() -> Result<PathBuf> {
     WRK.ensure()
 }
 
-/// What one round of load showed.
+/// The results of one round of load.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Round {
-    /// Answers a second.
+    /// Answers per second.
     pub(crate) rate: f64,
-    /// What 99 % of the answers did not take longer than, in milliseconds.
+    /// The 99th percentile of the latency, in milliseconds.
     pub(crate) p99: f64,
 }
 
-/// How the 32 connections ask.
+/// How the 32 connections send requests.
 #[derive(Clone, Copy)]
 pub(crate) enum Load {
-    /// As fast as answers come: how many can there be?
+    /// As fast as possible, to find the throughput.
     Full,
-    /// With pauses, by which every server gets the same number of requests, and less than
-    /// it can answer: how long does one take? Under the full load that says more of how
-    /// servers and load share the processors, and the quickest server has the most to do.
+    /// With pauses, to find the latency: each server gets the same number of requests, which is
+    /// less than it can answer. Under full load the latency would rather show how the server and
+    /// the load share the cores, and the fastest server would have the most to do.
     Paused,
 }
 
-/// Asks `address` for a `time`, and reads what wrk says of it.
+/// Runs wrk against `address` for `time`, and parses its output.
 pub(crate) fn measure(
     wrk: &Path,
     address: SocketAddr,
