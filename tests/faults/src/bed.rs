@@ -1,4 +1,4 @@
-//! The cluster under test: networks, etcd, hosts and their clients.
+//! The cluster under test: networks, etcd, hosts and their clients. It is called the bed.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,54 +33,55 @@ const HOSTS: [Node; 5] = [
     Node { name: "e", id: 15 },
 ];
 
-/// How long anything may take to be well again.
+/// How long the cluster may take to recover from anything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-/// How long not to be well is worth a word.
+/// How long it may take to recover before the trouble is printed.
 const WORD: Duration = Duration::from_secs(3);
-/// Between two looks.
+/// The interval of polling.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
-/// How long etcd has to keep its leader, and to be prompt: a member that wants another leader says
-/// so sooner.
+/// How long etcd must have kept its leader and been prompt to count as settled. A member that wants
+/// another leader shows it sooner.
 const REST: Duration = Duration::from_millis(1500);
-/// How fresh the last good answer must be.
+/// The highest age of the last good answer.
 const FRESH: Duration = Duration::from_millis(200);
 
-/// What is needed to set up a cluster.
+/// The programs and parameters of a cluster.
 pub(super) struct Parts {
     pub(super) soloist: PathBuf,
     pub(super) etcd: PathBuf,
-    /// What all hosts have: an action, and the plugin that it is.
+    /// The actions of every host, each with its plugin.
     pub(super) plugins: Vec<(Action, PathBuf)>,
     pub(super) ttl: Duration,
     pub(super) seed: u64,
-    /// Where logs and histories go.
+    /// The folder for logs and histories.
     pub(super) folder: PathBuf,
 }
 
 /// A running cluster. Everything ends when it is dropped.
 pub(super) struct Bed {
-    // Before the clients: those wait for an answer until nobody is there.
+    // Dropped before the clients, which wait for answers as long as a host runs.
     pub(super) hosts: Vec<Host>,
     pub(super) clients: Clients,
     pub(super) members: Vec<Member>,
     pub(super) switch: Switch,
     pub(super) etcdctl: Etcdctl,
-    /// What etcd calls itself (`--initial-cluster-token`): another name is another etcd.
+    /// etcd's `--initial-cluster-token`. A cluster with another token is another etcd.
     pub(super) etcd_name: String,
     pub(super) ttl: Duration,
-    /// Where faults may keep what they need.
+    /// A folder for what faults need.
     pub(super) folder: PathBuf,
-    /// The folder whose files the hosts read.
+    /// The folder that the action `files` reads.
     pub(super) files: PathBuf,
-    /// How often each member has seen etcd change its leader, and since when that is so.
+    /// The number of leader changes that each etcd member has counted, and since when these numbers
+    /// stay the same.
     changes: (Vec<Option<u64>>, u64),
-    /// Hosts whose process has ended by itself, each time.
+    /// The hosts whose process has ended by itself, once for each time.
     pub(super) ended: Vec<&'static str>,
     interrupted: Arc<AtomicBool>,
 }
 
 impl Bed {
-    /// Sets everything up, and waits until a host leads and all others stand by.
+    /// Starts everything, and waits until one host leads and all others stand by.
     pub(super) fn start(parts: &Parts, interrupted: Arc<AtomicBool>) -> Result<Self> {
         net::build(&[&MEMBERS[..], &HOSTS[..]].concat())?;
         let switch = Switch::start(parts.seed)?;
@@ -100,7 +101,7 @@ impl Bed {
             members,
             switch,
             etcdctl,
-            // Where nobody gives it one.
+            // etcd's default.
             etcd_name: "etcd-cluster".to_owned(),
             ttl,
             folder: folder.clone(),
@@ -118,8 +119,8 @@ impl Bed {
         Ok(bed)
     }
 
-    /// Waits until one host leads and answers, all others stand by, and etcd is
-    /// whole. Tells what is missing if that takes long.
+    /// Waits until one host leads and answers, all others stand by, and etcd is complete. If that
+    /// takes long, the trouble is printed.
     pub(super) fn wait_until_steady(&mut self) -> Result<View> {
         let deadline = clock::now() + clock::ns(PATIENCE);
         let mut next_word = clock::now() + clock::ns(WORD);
@@ -139,8 +140,8 @@ impl Bed {
         }
     }
 
-    /// Starts hosts again whose process has ended by itself: one that cannot end
-    /// its term in time takes its process with it.
+    /// Restarts hosts whose process has ended by itself: a host that cannot end its term in time
+    /// aborts.
     fn revive(&mut self) -> Result<()> {
         for host in &mut self.hosts {
             if host.has_ended()? {
@@ -151,8 +152,8 @@ impl Bed {
         Ok(())
     }
 
-    /// Takes back whatever fault there is, as far as that goes: nobody is to be
-    /// waited for in vain.
+    /// Takes back every kind of fault, as far as possible, so that nothing waits in vain
+    /// afterwards.
     pub(super) fn calm(&mut self) {
         self.switch.heal();
         for host in &self.hosts {
@@ -167,7 +168,7 @@ impl Bed {
         }
     }
 
-    /// Waits until the process of a host that was told to go has ended.
+    /// Waits until the process of a host that was asked to stop has ended.
     pub(super) fn wait_for_end(&mut self, node: Node) -> Result<()> {
         self.wait_until(&format!("{} has ended", node.name), |bed| bed.host(node)?.has_ended())
     }
@@ -177,7 +178,7 @@ impl Bed {
         self.wait_until("another host leads", |bed| Ok(bed.clients.view().token > token))
     }
 
-    /// Waits for what is to be so soon; `what` that is, for people.
+    /// Polls `is_so` until it holds; `what` describes it in errors.
     pub(super) fn wait_until(
         &mut self,
         what: &str,
@@ -193,7 +194,7 @@ impl Bed {
         Ok(())
     }
 
-    /// Sleeps, unless the bench was told to stop.
+    /// Sleeps; fails if the bench was interrupted.
     pub(super) fn pause(&self, time: Duration) -> Result<()> {
         let until = clock::now() + clock::ns(time);
         while clock::now() < until {
@@ -206,7 +207,7 @@ impl Bed {
         Ok(())
     }
 
-    /// The host that leads, by what clients see.
+    /// The host that leads, according to the clients.
     pub(super) fn leader(&mut self) -> Result<&mut Host> {
         let name = self.clients.view().host;
         let leader = self.hosts.iter_mut().find(|host| host.node.name == name);
@@ -219,26 +220,26 @@ impl Bed {
         host.with_context(|| format!("there is no host {}", node.name))
     }
 
-    /// Whether all members of etcd know who leads them.
+    /// Whether all members of etcd know their leader and serve.
     pub(super) fn is_store_whole(&mut self) -> Result<bool> {
         Ok(self.are_members_in()? && self.members.iter().all(Member::is_healthy))
     }
 
-    /// Whether all members of etcd lead or follow, be it under an alarm.
+    /// Whether all members of etcd lead or follow, even under an alarm.
     pub(super) fn are_members_in(&mut self) -> Result<bool> {
         let is_in = |member: &Member| matches!(member.state(), Some(State::Leads | State::Follows));
         Ok(self.members.iter().all(is_in))
     }
 
-    /// etcd's leader, and the others.
+    /// The position of etcd's leader among the members.
     pub(super) fn etcd_leader(&self) -> Result<usize> {
         let leads = |member: &Member| member.state() == Some(State::Leads);
         self.members.iter().position(leads).context("etcd has no leader")
     }
 
-    /// Whether etcd has kept its leader for a while, and was prompt all along. A member that comes
-    /// back may have it elect anew (etcd: `--pre-vote`, which 3.4 does without), and that is a
-    /// fault of its own.
+    /// Whether etcd has kept its leader for a while and has answered promptly all the time. A
+    /// member that comes back may cause an election (etcd: `--pre-vote`, which 3.4 has off), and
+    /// that would be a fault of its own.
     fn has_rested(&mut self) -> bool {
         let changes: Vec<_> = self.members.iter().map(Member::leader_changes).collect();
         let prompt = self.members.iter().all(Member::is_prompt);
@@ -249,7 +250,7 @@ impl Bed {
         now - self.changes.1 > clock::ns(REST)
     }
 
-    /// What is not well; none if all is.
+    /// What keeps the cluster from being steady, if anything.
     fn trouble(&mut self) -> Option<String> {
         let view = self.clients.view();
         for host in &self.hosts {

@@ -1,5 +1,5 @@
-//! The clients: some for each action of each host, which ask it again and again
-//! and write down what they see. See [`Client`] for what each is there for.
+//! The clients: several for each action of each host. They send requests all the time and record
+//! what they see. [`Client`] has the purpose of each.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -19,7 +19,7 @@ use super::net::Node;
 use super::wire::{self, Asked};
 
 impl Action {
-    /// The port that it listens on.
+    /// The port that the action listens on.
     pub(super) fn port(self) -> u16 {
         match self {
             Self::Web => 3000,
@@ -29,27 +29,28 @@ impl Action {
     }
 }
 
-/// Long beside an answer, short beside a term.
+/// The time-out of most requests: much longer than an answer takes, much shorter than a term.
 const SHORT: Duration = Duration::from_millis(300);
 
-/// How many connections are held to an action of a host.
+/// The number of connections that are held open to each action of a host.
 const HELD: u64 = 12;
 
-/// How often each of them is used.
+/// How often each held connection is used.
 const HELD_EVERY: Duration = Duration::from_secs(4);
 
-/// What is known of the leader right now.
+/// The leader, as the clients see it right now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
-    /// The newest token that anyone has answered under.
+    /// The newest token that a host has answered under.
     pub(super) token: u64,
-    /// The name of the host that did.
+    /// The name of that host.
     pub(super) host: String,
-    /// When the first answer under it was received.
+    /// When the first answer under this token was received.
     pub(super) since: u64,
-    /// When it last did.
+    /// When the last answer under this token was received.
     pub(super) last: u64,
-    /// What was asked before counts no more: it was answered in another history of the store.
+    /// Answers to requests that were sent earlier are ignored: they belong to another history of
+    /// the store.
     began: u64,
 }
 
@@ -77,8 +78,8 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Starts to ask each of `actions` of each of `hosts`; what comes back goes
-    /// to `history`. A frozen host is waited for as long as `patience`.
+    /// Starts clients for each of `actions` of each of `hosts`, which write to the file `history`.
+    /// Patient clients wait for `patience`.
     pub(super) fn start(
         hosts: &[Node],
         actions: &[Action],
@@ -113,19 +114,18 @@ impl Clients {
         Ok(Self { view, unreached, stop, threads, writer: Some(writer) })
     }
 
-    /// What is known of the leader right now.
+    /// The leader, as the clients see it right now.
     pub(super) fn view(&self) -> View {
         self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Begins anew at `at`: tokens may be lower from then on.
+    /// Forgets the leader, since tokens may be lower after `at`.
     pub(super) fn rebase(&self, at: u64) {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         *view = View { began: at, ..View::default() };
     }
 
-    /// Ends the clients; returns all records, and the number of requests that
-    /// found nobody.
+    /// Stops the clients. Returns all records, and the number of requests without a connection.
     pub(super) fn finish(mut self) -> Result<(Vec<Record>, u64)> {
         self.join();
         let writer = self.writer.take().context("the history is finished already")?;
@@ -136,7 +136,7 @@ impl Clients {
     fn join(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            // What it has seen is in the history already.
+            // If the client panicked, its records are in the history already.
             let _ = thread.join();
         }
     }
@@ -146,13 +146,13 @@ impl Drop for Clients {
     fn drop(&mut self) {
         self.join();
         if let Some(writer) = self.writer.take() {
-            // It ends with the last client.
+            // The writer ends with the last client.
             let _ = writer.join();
         }
     }
 }
 
-/// Writes down what comes, until the last client has gone.
+/// Writes records to the history until the last client has ended.
 fn write(
     records: &Receiver<Record>,
     file: File,
@@ -163,7 +163,7 @@ fn write(
     let mut all = Vec::new();
     for record in records {
         if matches!(record.outcome, Outcome::Unreached) {
-            // Most requests by far: the standbys do not listen.
+            // By far the most requests end here: standbys do not listen.
             unreached.fetch_add(1, Ordering::Relaxed);
             continue;
         }
@@ -175,7 +175,7 @@ fn write(
     Ok(all)
 }
 
-/// One client of one action of one host.
+/// A client of one action of one host.
 struct Asker {
     host: Node,
     client: Client,
@@ -193,7 +193,7 @@ impl Asker {
             (Client::Patient | Client::Held, _) => 250,
         }));
         let mut connection = None;
-        // One late request must not keep the next from being sent.
+        // A late answer must not delay the next request.
         thread::scope(|waiting| {
             while !stop.load(Ordering::Relaxed) {
                 let next = clock::now() + every;
@@ -209,7 +209,7 @@ impl Asker {
         });
     }
 
-    /// Holds a connection, and uses it when it is the turn of `turn`.
+    /// Holds a connection open, and uses it at the times that belong to `turn`.
     fn hold(&self, turn: u64, stop: &AtomicBool) {
         let every = clock::ns(HELD_EVERY);
         let mut due = clock::now() + every * turn / HELD;
@@ -230,8 +230,8 @@ impl Asker {
         }
     }
 
-    /// Asks once, over `connection` or a new one, which is left there if it is
-    /// good for another request.
+    /// Sends one request, over `connection` or a new one. A reusable connection is left in
+    /// `connection`.
     fn ask(&self, connection: &mut Option<Connection>, timeout: Duration) {
         let began = clock::now();
         let open = connection.take();
@@ -253,7 +253,7 @@ impl Asker {
             },
         };
         let (client, action, asked) = (self.client, self.action, self.host.name);
-        // Nobody reads any more: the bench is at its end.
+        // The send fails only when the bench ends and no longer reads.
         let _ = self.records.send(Record { client, action, asked, sent, received, outcome });
     }
 }

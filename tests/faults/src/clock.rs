@@ -1,5 +1,5 @@
-//! One clock for all histories: the boot-time clock of this machine, which all
-//! clients, and the bench itself, share. Two of its times compare exactly.
+//! The clock of all histories: the machine's boot-time clock. The bench and all clients share it,
+//! so times compare exactly.
 
 use std::thread;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) fn ms(nanoseconds: u64) -> f64 {
     Duration::from_nanos(nanoseconds).as_secs_f64() * 1000.0
 }
 
-/// Sleeps until `due`, and not at all if that has passed.
+/// Sleeps until `due`; returns at once if that has passed.
 pub(super) fn sleep_until(due: u64) {
     let now = now();
     if due > now {

@@ -1,5 +1,5 @@
-//! A disk of its own for each etcd member, so that it can stall and be full: an ext4 in
-//! a file, which `fsfreeze` holds up. Every write waits until it is thawed.
+//! A disk for each etcd member, which can stall and be full: an ext4 file system in a file.
+//! `fsfreeze` stalls it, and every write waits until it is thawed.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use soloist_devtools::cmd;
 
 use super::sandbox::tool;
 
-/// More than ten minutes of writes come to. The file takes what is used.
+/// The size: more than ten minutes of writes need. The file is sparse.
 const BYTES: u64 = 2 << 30;
 
 /// A mounted disk. It is thawed and unmounted when it is dropped.
@@ -23,7 +23,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Makes an empty disk in `folder`.
+    /// Makes an empty disk in `folder`, mounted there.
     pub(super) fn make(folder: &Path, name: &str) -> Result<Self> {
         let (place, image) = (folder.join(name), folder.join(format!("{name}.ext4")));
         fs::create_dir_all(&place)?;
@@ -38,19 +38,19 @@ impl Disk {
         Ok(Self { place, image, frozen: false })
     }
 
-    /// Where its files are.
+    /// The folder where the disk is mounted.
     pub(super) fn place(&self) -> &Path {
         &self.place
     }
 
-    /// Stalls it. Whoever writes can then not even be killed.
+    /// Stalls the disk. A process that writes to it can then not even be killed.
     pub(super) fn freeze(&mut self) -> Result<()> {
-        // First, so that it is thawed even if this fails half-way.
+        // Set first, so that the disk is thawed even if `fsfreeze` fails half-way.
         self.frozen = true;
         self.fsfreeze("--freeze")
     }
 
-    /// Lets all writes go on, if it is stalled.
+    /// Lets all writes continue, if the disk is stalled.
     pub(super) fn thaw(&mut self) -> Result<()> {
         if self.frozen {
             self.fsfreeze("--unfreeze")?;
@@ -59,7 +59,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Takes all its room.
+    /// Fills the disk.
     pub(super) fn fill(&self) -> Result<()> {
         let ballast = File::create(self.ballast()).context("cannot fill a disk")?;
         let mut from = 0;
@@ -75,7 +75,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Gives back what was taken, if anything was.
+    /// Frees the room again, if the disk was filled.
     pub(super) fn free(&self) -> Result<()> {
         match fs::remove_file(self.ballast()) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -99,7 +99,7 @@ impl Drop for Disk {
         if let Err(error) = self.thaw() {
             eprintln!("{error:#}");
         }
-        // Lazily: it goes with the last process that has it open.
+        // A lazy unmount: it takes effect when the last process has closed its files.
         let _ = tool("umount").arg("--lazy").arg(&self.place).status();
         let _ = fs::remove_file(&self.image);
     }

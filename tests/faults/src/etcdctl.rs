@@ -1,5 +1,5 @@
-//! What people do to etcd by hand: its own client, with all rights, beside the
-//! networks that faults touch.
+//! etcd's own client, as operators use it: with all rights, and over networks that faults do not
+//! touch.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,39 +12,39 @@ use soloist_devtools::cmd;
 use super::member::PORT;
 use super::net::Node;
 
-/// The user and the password that hosts log in with.
+/// The user and the password of the hosts.
 pub(super) const LOGIN: &str = "soloist:secret";
-/// Those of whoever may do everything.
+/// The user and the password of the administrator.
 const ROOT: &str = "root:secret";
 
-/// etcd's own client.
+/// The program `etcdctl`.
 pub(super) struct Etcdctl {
     program: PathBuf,
 }
 
 impl Etcdctl {
-    /// The one that comes with `etcd`, or else the one of this machine.
+    /// The `etcdctl` in the folder of `etcd`, or else the one of this machine.
     pub(super) fn beside(etcd: &Path) -> Self {
         let beside = etcd.with_file_name("etcdctl");
         let found = beside.exists().then_some(beside).or_else(|| cmd::find("etcdctl"));
         Self { program: found.unwrap_or_else(|| "etcdctl".into()) }
     }
 
-    /// Runs it at one member, and returns what it prints.
+    /// Runs a command at one member; returns its output.
     pub(super) fn at(&self, node: Node, words: &[&str]) -> Result<String> {
-        // An etcd that has just come back may be busy for a while; and the login, which has two
-        // seconds by default, waits for a member that has fallen behind.
+        // A member that has just come back may be busy for a while. And the login, with a default
+        // time-out of two seconds, waits for a member that has fallen behind.
         let patience = ["--command-timeout", "30s", "--dial-timeout", "30s"];
         cmd::output(self.command(node).args(words).args(patience))
     }
 
-    /// The same, of what it can print as JSON.
+    /// Runs a command at one member; returns its output, which is JSON.
     pub(super) fn json(&self, node: Node, words: &[&str]) -> Result<Value> {
         let text = self.at(node, &[words, &["--write-out", "json"]].concat())?;
         serde_json::from_str(&text).with_context(|| format!("etcdctl {words:?} says {text:?}"))
     }
 
-    /// Runs it with `input`, whether or not it succeeds; says whether it did.
+    /// Runs a command with `input`; returns whether it succeeded.
     pub(super) fn takes(&self, node: Node, words: &[&str], input: &Path) -> Result<bool> {
         let mut command = self.command(node);
         command.args(words).args(["--command-timeout", "5s"]);
@@ -52,14 +52,14 @@ impl Etcdctl {
         Ok(command.status().context("cannot start etcdctl")?.success())
     }
 
-    /// A command that speaks to no member.
+    /// A command that talks to no member.
     pub(super) fn offline(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.env("ETCDCTL_API", "3");
         command
     }
 
-    /// Has the etcd of `node` ask for a login; hosts may use the keys under `prefix`.
+    /// Switches etcd's authentication on. Hosts may use the keys under `prefix`.
     pub(super) fn guard(&self, node: Node, prefix: &str) -> Result<()> {
         for login in [ROOT, LOGIN] {
             let user = login.split(':').next().unwrap_or_default();
@@ -72,8 +72,8 @@ impl Etcdctl {
         self.at(node, &["auth", "enable"]).map(drop)
     }
 
-    /// Ends all logins of the hosts, as etcd does when it is given a password for their user, be
-    /// it the same (etcd: `authStore.UserChangePassword`). `folder` is for what it is given.
+    /// Ends all logins of the hosts. etcd does that when their user gets a password, even the same
+    /// one (etcd: `authStore.UserChangePassword`). `folder` is for temporary files.
     pub(super) fn end_logins(&self, node: Node, folder: &Path) -> Result<()> {
         let (user, password) = LOGIN.split_once(':').context("a login")?;
         let input = folder.join("password");

@@ -1,14 +1,13 @@
 //! A packet of the store network: a VXLAN header, and an Ethernet frame.
 //!
-//! The kernel leaves the sum of a TCP segment to whoever sends it on, as it
-//! would to a network card; here that is the switch.
+//! The kernel leaves a TCP checksum to the network card; here the switch has to compute it.
 
-/// The header of VXLAN.
+/// The length of a VXLAN header, in bytes.
 const VXLAN: usize = 8;
-/// The header of Ethernet.
+/// The length of an Ethernet header, in bytes.
 const ETHERNET: usize = 14;
 const TCP: u8 = 6;
-/// Where a segment has its sum.
+/// The offset of the checksum in a TCP segment.
 const TCP_SUM: usize = 16;
 
 /// A packet from one node to another.
@@ -17,8 +16,8 @@ pub(super) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads a packet. What is not meant for one node, as a node's own search
-    /// for neighbours, is none.
+    /// Parses a packet. None if it is not from one node to another, such as a node's search for
+    /// neighbours.
     pub(super) fn parse(packet: &'a mut [u8]) -> Option<Self> {
         let ethernet = packet.get_mut(VXLAN..)?;
         let is_for_a_node = ethernet.len() >= ETHERNET && ethernet[..5] == [2, 0, 0, 0, 0];
@@ -26,17 +25,17 @@ impl<'a> Frame<'a> {
         is_of_a_node.then_some(Self { ethernet })
     }
 
-    /// The node that has sent it.
+    /// The id of the node that sent it.
     pub(super) fn from(&self) -> u8 {
         self.ethernet[11]
     }
 
-    /// The node that is to have it.
+    /// The id of the node that it is for.
     pub(super) fn to(&self) -> u8 {
         self.ethernet[5]
     }
 
-    /// Computes the sum of a TCP segment; other packets are whole already.
+    /// Computes the checksum of a TCP segment. Other packets are complete already.
     pub(super) fn complete(&mut self) -> Option<()> {
         if self.ethernet.get(12..14)? != [8, 0] {
             return None;
@@ -57,7 +56,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Adds big-endian words; the last one may be half.
+/// Adds big-endian words; an odd last byte is the high half of a word.
 fn add(sum: u64, bytes: &[u8]) -> u64 {
     bytes.chunks(2).fold(sum, |sum, word| {
         let low = word.get(1).copied().unwrap_or_default();
@@ -65,7 +64,7 @@ fn add(sum: u64, bytes: &[u8]) -> u64 {
     })
 }
 
-/// Adds what is carried to the sum, until nothing is.
+/// Adds the carries to the sum until none is left.
 fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -77,7 +76,7 @@ fn fold(mut sum: u64) -> u16 {
 mod tests {
     use super::*;
 
-    /// A segment with a payload of an odd length, and no sum.
+    /// A segment with a payload of an odd length, without a checksum.
     fn packet() -> Vec<u8> {
         let mut packet = vec![0; VXLAN];
         packet.extend([2, 0, 0, 0, 0, 3, 2, 0, 0, 0, 0, 11, 8, 0]);
@@ -104,7 +103,7 @@ mod tests {
         Frame::parse(&mut packet).unwrap().complete().unwrap();
         let segment = &packet[VXLAN + ETHERNET + 20..];
         let addresses = &packet[VXLAN + ETHERNET + 12..VXLAN + ETHERNET + 20];
-        // Over a whole segment, sum and all, it comes to all ones.
+        // Over a complete segment with its checksum, the sum is all ones.
         let length = segment.len() as u64;
         assert_eq!(fold(add(add(u64::from(TCP) + length, addresses), segment)), 0xffff);
     }

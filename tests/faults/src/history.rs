@@ -1,76 +1,75 @@
-//! What clients have seen: one record a request.
+//! What clients have seen: one record for each request.
 //!
-//! `sent` is taken before the first byte is written, `received` after the last
-//! one is read. So what is true of the times that are recorded is true of the
-//! request itself.
+//! `sent` is measured before the first byte is written, and `received` after the last byte is read.
+//! The request itself lies within these times.
 
 use serde_json::{Value, json};
 use soloist_devtools::http::Answer;
 
-/// One request and what became of it.
+/// A request and its outcome.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
-    /// Which client has asked.
+    /// The client that sent it.
     pub(super) client: Client,
-    /// What it asked.
+    /// The action that it was for.
     pub(super) action: Action,
-    /// The name of the host that was asked.
+    /// The name of the host that it was sent to.
     pub(super) asked: &'static str,
-    /// Before it was sent, on the machine's one clock, in nanoseconds.
+    /// When it was sent, in nanoseconds of the machine's boot-time clock.
     pub(super) sent: u64,
-    /// After it was answered, or given up.
+    /// When it was answered or given up, by the same clock.
     pub(super) received: u64,
-    /// What came back.
+    /// The outcome.
     pub(super) outcome: Outcome,
 }
 
 /// An action that all hosts have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// It needs nothing but its host: a leader that is cut off from the store
-    /// could go on answering.
+    /// It needs nothing but its host, so a leader that is cut off from the store could continue to
+    /// answer.
     Web,
     /// It counts its requests in the store.
     Register,
-    /// It reads files. Clients leave it alone, for that they hang is a fault.
+    /// It reads files. The clients do not use it, because its requests hang on purpose.
     Files,
 }
 
-/// How a client asks.
+/// How a client sends requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Client {
     /// Over one connection, as often as possible, with a short time-out.
     Steady,
     /// Over a new connection each time, with a short time-out.
     Fresh,
-    /// Over a new connection each time, and waits until long after a frozen
-    /// host has woken up: what does that one answer?
+    /// Over a new connection each time, waiting until long after a frozen host has woken up: what
+    /// does that host answer?
     Patient,
-    /// Over a connection that was opened long before, each after seconds of
-    /// silence: many of them ask a frozen host that nobody can ask any more over
-    /// a new one, and are heard first when it wakes up.
+    /// Over connections that were opened long before, each idle for seconds between requests. A
+    /// frozen host accepts no new connections, but these requests reach it, and are the first that
+    /// it reads when it wakes up.
     Held,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    /// It was answered.
+    /// There was an answer.
     Answer(Answer),
-    /// It was sent, and no answer came: whether it had an effect is not known.
+    /// It was sent, but there was no answer: it may or may not have had an effect.
     Lost(String),
-    /// There was no connection: it had no effect.
+    /// There was no connection, so it had no effect.
     Unreached,
 }
 
-/// The token and the value of the register, which its plugin answers with.
+/// The token and the value in an answer of the register.
 pub(super) fn read_write(answer: &Answer) -> Option<(u64, u64)> {
     let (token, value) = answer.body.trim().split_once(' ')?;
     Some((token.parse().ok()?, value.parse().ok()?))
 }
 
 impl Record {
-    /// The answer, if it is a good one.
+    /// The answer, if its status is 200.
     pub(super) fn good(&self) -> Option<&Answer> {
         match &self.outcome {
             Outcome::Answer(answer) if answer.status == 200 => Some(answer),
@@ -83,7 +82,7 @@ impl Record {
         self.good()?.token
     }
 
-    /// One line of the history.
+    /// The line of the history file.
     pub(super) fn line(&self) -> Value {
         let mut line = json!({
             "client": format!("{:?}", self.client).to_lowercase(),
@@ -106,7 +105,7 @@ impl Record {
     }
 }
 
-/// Records of good answers, for tests.
+/// Records for tests.
 #[cfg(test)]
 pub(super) mod made {
     use super::*;

@@ -1,4 +1,4 @@
-//! A soloist host on a node of its own, with or without its supervisor.
+//! A soloist host on its own node, with or without a supervisor.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,7 +17,7 @@ use super::settings::Settings;
 /// The port of the control API.
 pub(super) const PORT: u16 = 4000;
 
-/// A host.
+/// A host, running or not.
 pub(super) struct Host {
     pub(super) node: Node,
     program: PathBuf,
@@ -28,7 +28,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Starts a host; what it says goes to `folder`.
+    /// Starts a host; its log goes to `folder`.
     pub(super) fn start(
         program: &Path,
         node: Node,
@@ -63,7 +63,7 @@ impl Host {
             .arg("--plugins")
             .arg(&self.plugins)
             .args(["--listen", &self.node.client(PORT).to_string()])
-            // Nobody else is in its network.
+            // No other machine can reach its network.
             .arg("--insecure")
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -72,19 +72,18 @@ impl Host {
         Ok(())
     }
 
-    /// Notes in its log that the store begins another history.
+    /// Marks in its log that another history of the store begins.
     pub(super) fn note_epoch(&self) -> Result<()> {
         let mut log = File::options().append(true).open(&self.log)?;
         writeln!(log, "{}", json!({ "event": EPOCH })).context("cannot write a log")
     }
 
-    /// Sends a signal to the process that was started: the supervisor, where
-    /// there is one.
+    /// Sends a signal to the process that was started: the supervisor, if there is one.
     pub(super) fn signal(&self, signal: Signal) -> Result<()> {
         self.running()?.signal(signal)
     }
 
-    /// Sends a signal to the process that performs.
+    /// Sends a signal to the process that runs the actions.
     pub(super) fn signal_performer(&self, signal: Signal) -> Result<()> {
         match self.supervised() {
             Some(pid) => kill_process(pid, signal).with_context(|| {
@@ -94,7 +93,7 @@ impl Host {
         }
     }
 
-    /// The process under the supervisor, if there is one: its log says so.
+    /// The supervisor's child, if there is a supervisor; read from the log.
     pub(super) fn supervised(&self) -> Option<Pid> {
         let log = fs::read_to_string(&self.log).ok()?;
         let own = i64::from(self.process.as_ref()?.id());
@@ -109,7 +108,7 @@ impl Host {
         Pid::from_raw(i32::try_from(pid).ok()?)
     }
 
-    /// Waits for a process that was told to go.
+    /// Waits for the end of a process that was asked to stop.
     pub(super) fn join(&mut self) -> Result<()> {
         match self.process.take() {
             Some(mut process) => process.join(),
@@ -117,24 +116,24 @@ impl Host {
         }
     }
 
-    /// Kills supervisor and process, as when the machine loses its power.
+    /// Kills the supervisor and its child, as a power failure would.
     pub(super) fn kill(&mut self) -> Result<()> {
         let performer = self.supervised();
         // The supervisor first: it must not see its child die.
         self.signal(Signal::KILL)?;
         if let Some(pid) = performer {
-            // Fails where it has followed its supervisor already.
+            // This fails if the child has died with its supervisor.
             let _ = kill_process(pid, Signal::KILL);
         }
         self.join()?;
         if let Some(pid) = performer {
-            // An orphan is this process's own, which is the first of its namespace.
+            // This process is the first one of its namespace, so it inherits orphans.
             let _ = waitpid(Some(pid), WaitOptions::empty());
         }
         Ok(())
     }
 
-    /// Whether its process has ended by itself.
+    /// Whether the process has ended by itself.
     pub(super) fn has_ended(&mut self) -> Result<bool> {
         match &mut self.process {
             Some(process) => Ok(process.child().try_wait()?.is_some()),
@@ -142,7 +141,7 @@ impl Host {
         }
     }
 
-    /// What matters of its log.
+    /// The relevant content of its log.
     pub(super) fn read_log(&self) -> HostLog {
         let log = fs::read(&self.log).unwrap_or_default();
         HostLog::read(self.node.name, &String::from_utf8_lossy(&log))

@@ -1,4 +1,4 @@
-//! A fault that was injected and healed, and what was seen meanwhile.
+//! A fault that was injected and healed, and what was observed during it.
 
 use serde_json::{Value, json};
 
@@ -6,56 +6,56 @@ use super::clients::View;
 use super::clock;
 use super::kind::Kind;
 
-/// A fault that was injected, and healed.
+/// A fault that was injected and healed. Times are in nanoseconds of the boot-time clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Injected {
     pub(crate) kind: Kind,
-    /// Whom it hit, and how.
+    /// The host or the members that it hit, and how.
     pub(crate) target: String,
-    /// The token under which somebody performed at `since`.
+    /// The token of the leader at `since`.
     pub(crate) token: u64,
-    /// Right before it began.
+    /// Right before the injection.
     pub(crate) at: u64,
-    /// From when on somebody else could follow: what a take-over is counted from.
+    /// When another host could take over. Take-overs are measured from here.
     pub(crate) since: u64,
     /// When it was healed.
     pub(crate) healed: u64,
-    /// When all was well again.
+    /// When the cluster had recovered.
     pub(crate) steady: u64,
-    /// What was looked at, of what hosts have to say or to do.
+    /// What hosts had to report or do during the fault, and whether they did.
     pub(crate) looks: Vec<Look>,
-    /// What it has done to what was written before, if anything.
+    /// How it changed the store's history, if it did.
     pub(crate) rebased: Option<Rebased>,
 }
 
-/// A look at what hosts have to say or to do while there is a fault.
+/// A check of what hosts report or do during a fault.
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
-    /// What they have to.
+    /// The expectation.
     pub(crate) what: String,
-    /// Who did not in time, each with what it did instead.
+    /// The hosts that did not meet it in time, each with what it did instead.
     pub(crate) failed: Vec<String>,
 }
 
-/// How a fault has taken writes back that were acknowledged.
+/// How a fault has undone acknowledged writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rebased {
-    /// The store was put back to what it was once, and all hosts were restarted: another
-    /// history, whose tokens and values may come again.
+    /// The store was restored from a snapshot, and all hosts were restarted. This begins another
+    /// history, in which tokens and values may come again.
     Restored {
-        /// While the snapshot was made.
+        /// When the snapshot was begun, and when it was complete.
         saved: (u64, u64),
-        /// From when on all hosts had said that they lead nothing.
+        /// When all hosts had reported that they lead nothing.
         held: u64,
-        /// When none of them ran.
+        /// A moment when no host ran.
         at: u64,
     },
-    /// Everything was deleted. Tokens rise all the same, and those of later terms are
-    /// higher than `revision`.
+    /// All keys were deleted. Tokens continue to rise: those of later terms are higher than
+    /// `revision`.
     Emptied {
-        /// Of the store, by the deletion.
+        /// The store's revision after the deletion.
         revision: u64,
-        /// While it was made.
+        /// When the deletion was begun, and when it was complete.
         during: (u64, u64),
     },
 }
@@ -77,17 +77,17 @@ impl Injected {
         }
     }
 
-    /// Somebody else can follow from now on.
+    /// Another host can take over from now on.
     pub(super) fn follow(&mut self, view: &View) {
         (self.token, self.since) = (view.token, clock::now());
     }
 
-    /// Everything is to be well again from now on.
+    /// The fault is healed, and the cluster has to recover from now on.
     pub(super) fn heal(&mut self) {
         self.healed = clock::now();
     }
 
-    /// The looks in which somebody failed, each as a sentence.
+    /// The failed checks, each as a sentence.
     pub(crate) fn broken_looks(&self) -> impl Iterator<Item = String> {
         let name = self.kind.name();
         let broken = self.looks.iter().filter(|look| !look.failed.is_empty());
@@ -97,7 +97,7 @@ impl Injected {
         })
     }
 
-    /// One line of the fault log.
+    /// The line of the fault log.
     pub(crate) fn line(&self) -> Value {
         json!({
             "fault": self.kind.name(),
@@ -114,24 +114,24 @@ impl Injected {
     }
 }
 
-/// Faults that begin a history anew, for tests.
+/// Faults for tests.
 #[cfg(test)]
 pub(crate) mod made {
     use super::*;
 
-    /// A fault of no matter.
+    /// A fault whose details do not matter.
     pub(crate) fn fault(kind: Kind) -> Injected {
         Injected::begin(kind, "a".to_owned(), &View::default())
     }
 
-    /// A restore of a snapshot that was made at `saved`; all had noticed at `held`, and
-    /// none ran at `at`.
+    /// A restore of a snapshot that was made at `saved`; all hosts had noticed at `held`, and none
+    /// ran at `at`.
     pub(crate) fn restored(saved: u64, held: u64, at: u64) -> Injected {
         let rebased = Rebased::Restored { saved: (saved, saved), held, at };
         Injected { rebased: Some(rebased), ..fault(Kind::Restore) }
     }
 
-    /// A deletion of everything at `at`.
+    /// A deletion of all keys at `at`.
     pub(crate) fn emptied(revision: u64, at: u64) -> Injected {
         let rebased = Rebased::Emptied { revision, during: (at, at) };
         Injected { rebased: Some(rebased), ..fault(Kind::DeletedPrefix) }

@@ -31,22 +31,22 @@ pub(super) enum Kind {
     FullDisk,
 }
 
-/// How long requests in flight may take when a leader hands over, by the hosts' settings.
+/// How long requests in flight may take in a hand-over; a setting of the hosts.
 pub(super) const DRAIN: Duration = Duration::from_secs(1);
 
-/// What a fault may cost at most, 99 times of 100.
+/// The bound of a take-over's duration, which 99 % must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bound {
-    /// The supervisor tells the store at once.
+    /// The supervisor revokes the lease at once.
     Supervised,
-    /// The store tells the next one at once. Who is not told looks again only after
-    /// some TTLs.
+    /// The store notifies the next host at once. A host that is not notified looks again only after
+    /// several TTLs, and would break the bound.
     Told,
-    /// What is in flight has its time, and then the stop has.
+    /// Requests in flight may finish first, and then the stop has its own budget.
     Drained,
-    /// The lease has to run out.
+    /// The lease must expire first.
     Lease,
-    /// It is only reported.
+    /// No bound: the duration is only reported.
     None,
 }
 
@@ -54,7 +54,7 @@ impl Bound {
     pub(super) const ALL: [Self; 5] =
         [Self::Supervised, Self::Told, Self::Drained, Self::Lease, Self::None];
 
-    /// The longest take-over that is allowed.
+    /// The longest take-over that this bound allows.
     pub(super) fn limit(self, ttl: Duration) -> Option<Duration> {
         match self {
             Self::Supervised => Some(Duration::from_millis(100)),
@@ -94,7 +94,7 @@ impl Kind {
         Self::FullDisk,
     ];
 
-    /// Its name, as in `--only`.
+    /// The name for `--only` and the report.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::HandOver => "hand-over",
@@ -124,7 +124,7 @@ impl Kind {
         }
     }
 
-    /// What happens, for the table.
+    /// What happens, for the report's table.
     pub(super) fn what(self) -> &'static str {
         match self {
             Self::HandOver => "the leader is told to stop (SIGTERM)",
@@ -162,7 +162,7 @@ impl Kind {
         }
     }
 
-    /// What a take-over may cost.
+    /// The bound of a take-over.
     pub(super) fn bound(self) -> Bound {
         match self {
             Self::Crash => Bound::Supervised,
@@ -178,8 +178,8 @@ impl Kind {
         }
     }
 
-    /// How long it is held, as the least and the most in tenths of the TTL. Of none, if
-    /// it is over when what follows from it is seen.
+    /// How long the fault is held: the minimum and the maximum, in tenths of the TTL. 0 if it ends
+    /// by itself, or when its consequence is seen.
     pub(super) fn tenths(self) -> (u32, u32) {
         match self {
             Self::HandOver
@@ -201,8 +201,7 @@ impl Kind {
         }
     }
 
-    /// How often it comes in a round: those that take no time, and those that
-    /// have a bound, more often.
+    /// How often it occurs in a round. Kinds that take no time or have a bound are more frequent.
     pub(super) fn share(self) -> usize {
         match self {
             Self::Crash => 4,
@@ -211,7 +210,7 @@ impl Kind {
         }
     }
 
-    /// How strong it is, at least and at most: milliseconds, or percent.
+    /// The minimum and the maximum of its strength, in milliseconds or percent.
     pub(super) fn strength(self) -> (u16, u16) {
         match self {
             Self::Delay => (20, 200),

@@ -10,15 +10,15 @@ const NODES: usize = 16;
 /// One direction between two nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Link {
-    /// Nothing passes.
+    /// Drops all packets.
     pub(super) cut: bool,
-    /// How much is lost, in percent.
+    /// The loss, in percent.
     pub(super) loss: u8,
-    /// How late packets are, at least and at most, in milliseconds.
+    /// The minimum and the maximum delay, in milliseconds.
     pub(super) delay: Option<(u16, u16)>,
 }
 
-/// What becomes of a packet.
+/// What happens to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Passes,
@@ -39,12 +39,12 @@ impl Link {
     }
 }
 
-/// All directions.
+/// The state of all directions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Links([[Link; NODES]; NODES]);
 
 impl Links {
-    /// The direction from one node to another, or none where there is no such node.
+    /// The direction from one node to another; none if there is no such node.
     pub(super) fn get(&self, from: u8, to: u8) -> Option<Link> {
         self.0.get(usize::from(from))?.get(usize::from(to)).copied()
     }

@@ -1,4 +1,4 @@
-//! Honesty, looked at: what every host has to say while there is a fault.
+//! Checks during a fault: do all hosts report it, and does the leader answer?
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::injected::Look;
 use super::net::Node;
 
 impl Bed {
-    /// Looks at all hosts until each has said what it has to, for as long as that may take.
-    /// `says` is none if a host does, and else what it does instead.
+    /// Polls all hosts until each one reports what it should, but not longer than it may take.
+    /// `says` returns none if a host does, and else what it reports instead.
     pub(super) fn look(
         &mut self,
         what: &str,
@@ -42,7 +42,7 @@ impl Bed {
         }
     }
 
-    /// Holds a fault for `time`, while whoever performs has to answer clients all along.
+    /// Holds a fault for `time`, during which the leader must answer clients.
     pub(super) fn look_at_answers(&mut self, what: &str, time: Duration) -> Result<Look> {
         let (from, until) = (clock::now(), clock::now() + clock::ns(time));
         let token = self.clients.view().token;
@@ -63,6 +63,6 @@ impl Bed {
     }
 }
 
-/// How long nobody answers, at most, where one is to answer all along: the budget of a
-/// stop, after which nobody could speak of going on.
+/// The longest pause of a leader that should keep answering: the budget of a stop. After a longer
+/// one, the term could as well have ended.
 const SILENCE: Duration = Duration::from_millis(500);

@@ -1,12 +1,10 @@
-//! `cargo xtask faults`: a real cluster under real faults, and a checker of what
-//! everyone has seen.
+//! `cargo xtask faults`: a real cluster under real faults, and a checker of the clients' histories.
 //!
-//! Three etcd members and five hosts, each on a node of its own with its own
-//! network and, for etcd, its own disk. etcd asks for a login, and forgets those
-//! that are not used within seconds. One fault at a time is injected and
-//! healed, by a plan that follows from a seed; clients ask all hosts all the
-//! time; a register in the store is written by whoever leads. At the end the
-//! checker reads all histories.
+//! Three etcd members and five hosts run on nodes with their own networks and, for etcd, their own
+//! disks. etcd requires logins, and lets them expire after a few seconds without use. One fault at
+//! a time is injected and healed, by a plan that follows from a seed. Clients send requests to all
+//! hosts all the time, and the leader counts some of them in a register in the store. At the end
+//! the checker reads all histories.
 //!
 //! ```text
 //!   sandbox ─ the namespaces that everything runs in
@@ -17,18 +15,15 @@
 //!      └─ checker (promise) ─ epochs → overlap, register (stretch); takeover, hosts → report
 //! ```
 //!
-//! While a fault lasts, hosts are looked at: what they have to say of it they must say
-//! in time, all of them ([`look`]).
+//! While a fault lasts, hosts are checked too: all of them must report it in time ([`look`]).
 //!
-//! What it cannot make is a clock that runs at another rate: Linux offsets the
-//! clocks of a namespace, but does not let them drift. The simulation in
-//! `host/tests/simulation` has drifting clocks.
+//! The bench cannot make a clock run at another rate: Linux can offset the clocks of a namespace,
+//! but not let them drift. The simulation in `host/tests/simulation` has drifting clocks.
 //!
-//! Histories, logs and faults are left in `target/faults/last`, and the report
-//! in `target/faults/report.md`. A run that fails keeps its histories in a folder
-//! of its own.
+//! Histories, logs and faults are in `target/faults/last`, and the report is
+//! `target/faults/report.md`. A failed run keeps its histories in a folder of its own.
 
-// It talks to the person who started it; there is no log to write to.
+// This program talks to the person who started it; there is no log to write to.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bed;
@@ -84,7 +79,7 @@ struct Arguments {
     faults: Faults,
 }
 
-/// What the bench starts itself with.
+/// Parts of the bench with their own entry.
 #[derive(Subcommand)]
 enum Step {
     /// The run that is among the checks
@@ -121,7 +116,7 @@ struct Faults {
     debug_build: bool,
 }
 
-/// The arguments of the bench inside its sandbox.
+/// The arguments of the part in the sandbox.
 #[derive(Args)]
 struct Inside {
     #[command(flatten)]
@@ -147,7 +142,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        // Not the error's own debug form: a backtrace helps nobody here.
+        // `{:#}` prints the chain of causes; the debug form would add a backtrace.
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -160,7 +155,7 @@ fn run(faults: &Faults) -> Result<()> {
     if let Some(obstacle) = sandbox::obstacle() {
         bail!(obstacle);
     }
-    // Before anything is built: what is written wrongly is told at once.
+    // Checked before the build, so that wrong arguments are reported at once.
     faults.kinds()?;
     faults.seeds()?;
     setup::run()?;
@@ -186,7 +181,7 @@ fn run(faults: &Faults) -> Result<()> {
     outcome
 }
 
-/// The run that is among the checks: ten minutes, always the same plans.
+/// The run of `cargo xtask ci`: ten minutes, with the same plans each time.
 fn check() -> Result<()> {
     if let Some(obstacle) = sandbox::obstacle() {
         eprintln!("SKIPPED: the fault bench did not run: {obstacle}");
@@ -203,7 +198,7 @@ fn check() -> Result<()> {
     })
 }
 
-/// The inside of the sandbox.
+/// Runs the bench. This is the part in the sandbox.
 fn run_inside(inside: Inside) -> Result<()> {
     sandbox::settle()?;
     let Inside { faults, soloist: built, etcd, web, files, register } = inside;
@@ -213,9 +208,9 @@ fn run_inside(inside: Inside) -> Result<()> {
         fs::remove_dir_all(&last).with_context(|| format!("cannot empty {}", last.display()))?;
     }
     fs::create_dir_all(&last)?;
-    // A copy: a build meanwhile must not change what is tested half-way.
+    // A copy, so that a build in the meantime does not change the program under test.
     let soloist = folder().join("soloist");
-    // Anew: an old one may be running still.
+    // Removed first, since an old copy may still be running and cannot be overwritten.
     let _ = fs::remove_file(&soloist);
     fs::copy(&built, &soloist).with_context(|| format!("cannot copy {}", built.display()))?;
     let register = register.map(|register| (Action::Register, register));
@@ -239,7 +234,7 @@ fn run_inside(inside: Inside) -> Result<()> {
 }
 
 impl Faults {
-    /// The same again, for the inside.
+    /// The same options as arguments, for the part in the sandbox.
     fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["inside".into()];
         arguments.push(format!("--minutes={}", self.minutes).into());
@@ -300,7 +295,7 @@ fn last() -> PathBuf {
     folder().join("last")
 }
 
-/// Puts the histories of a failed run where the next one does not remove them.
+/// Moves the histories of a failed run to a folder that the next run does not empty.
 fn keep() -> Result<()> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     let place = folder().join(format!("failed-{}", since.as_secs()));

@@ -1,4 +1,4 @@
-//! A member of the etcd cluster, on a node and a disk of its own.
+//! A member of the etcd cluster, on its own node and disk.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -19,49 +19,49 @@ pub(super) const PORT: u16 = 2379;
 /// The port for other members.
 const PEER_PORT: u16 = 2380;
 
-/// How long etcd honours a login that is not used, in seconds: longer than from one rehearsal of
-/// a host's to the next, as etcd's 300 are, and shorter than state, jobs and casts are idle.
+/// How long etcd keeps an unused login, in seconds. As with etcd's default of 300 s, that is longer
+/// than the interval of a host's rehearsals, and shorter than state, jobs and casts may be idle.
 const LOGIN_SECONDS: u64 = 6;
 
-/// Ten times what a read takes, and much less than the steps of a TCP that repeats itself.
+/// Ten times as long as a read takes, and much shorter than the steps of a TCP retransmission.
 const PROMPT: Duration = Duration::from_millis(50);
 
-/// More than the cluster comes to, and soon filled.
+/// More than the cluster needs, and quickly filled.
 const QUOTA_BYTES: u32 = 16_000_000;
 
-/// The data that a member has.
+/// The folder with the member's data.
 const DATA: &str = "data";
-/// Those that it has put aside.
+/// The folder for data that was put aside.
 const ASIDE: &str = "aside";
-/// Those that were restored, and that it is to have.
+/// The folder for data that was restored from a snapshot.
 const RESTORED: &str = "restored";
 
-/// One of the members of the store.
+/// A member of etcd.
 pub(super) struct Member {
     pub(super) node: Node,
-    // Before the disk: whoever writes to it must end first, and can end only
-    // when it is thawed.
+    // Before the disk: a process that writes to the disk must end before it is unmounted, and can
+    // end only after it is thawed.
     process: Option<Running>,
     pub(super) disk: Disk,
     etcd: PathBuf,
-    /// All members, as etcd wants to be told of them.
+    /// All members, in the form of `--initial-cluster`.
     cluster: String,
     log: PathBuf,
 }
 
-/// How a member without data begins.
+/// How a member without data starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Begins {
-    /// With the others, in an etcd that is new as well.
+    /// With the others, in a new cluster.
     Together,
-    /// In an etcd of its own.
+    /// In a new cluster of its own.
     Alone,
-    /// In an etcd that there is, and that waits for it.
+    /// In an existing cluster to which it was added.
     Added,
 }
 
 impl Member {
-    /// Starts a member on `node`; what it says goes to `folder`.
+    /// Starts a member on `node`; its log goes to `folder`.
     pub(super) fn start(etcd: &Path, node: Node, all: &[Node], folder: &Path) -> Result<Self> {
         let mut member = Self {
             node,
@@ -75,24 +75,24 @@ impl Member {
         Ok(member)
     }
 
-    /// Starts its process again, on the data that it has.
+    /// Starts its process again, with its data.
     pub(super) fn restart(&mut self) -> Result<()> {
         self.begin(Begins::Together)
     }
 
-    /// Starts it without its data, as an etcd of its own. They are put aside.
+    /// Starts it without its data, as an etcd of its own. The data is put aside.
     pub(super) fn start_alone(&mut self) -> Result<()> {
         fs::rename(self.place(DATA), self.place(ASIDE)).context("cannot put data aside")?;
         self.begin(Begins::Alone)
     }
 
-    /// Starts it with the data that it had before it was alone.
+    /// Starts it with the data that was put aside.
     pub(super) fn start_as_before(&mut self) -> Result<()> {
         self.replace_by(ASIDE)?;
         self.restart()
     }
 
-    /// Starts it without any data, in an etcd to which it was added anew.
+    /// Starts it without data, in a cluster to which it was added again.
     pub(super) fn start_added(&mut self) -> Result<()> {
         for data in [DATA, ASIDE] {
             fs::remove_dir_all(self.place(data)).context("cannot remove data")?;
@@ -100,7 +100,7 @@ impl Member {
         self.begin(Begins::Added)
     }
 
-    /// Makes data of a snapshot, for [`Member::start_restored`]. It may run meanwhile.
+    /// Creates data from a snapshot, for [`Member::start_restored`]. The member may run meanwhile.
     pub(super) fn restore(&self, etcdctl: &Etcdctl, snapshot: &Path, name: &str) -> Result<()> {
         let mut command = etcdctl.offline();
         command.args(["snapshot", "restore"]).arg(snapshot);
@@ -111,13 +111,13 @@ impl Member {
         cmd::output(&mut command).map(drop)
     }
 
-    /// Starts it with restored data.
+    /// Starts it with the restored data.
     pub(super) fn start_restored(&mut self) -> Result<()> {
         self.replace_by(RESTORED)?;
         self.restart()
     }
 
-    /// Ends its process with no notice, if it has not ended by itself.
+    /// Kills its process, unless it has ended by itself.
     pub(super) fn kill(&mut self) -> Result<()> {
         self.signal(Signal::KILL)?;
         self.process.take().context("it does not run")?.join()
@@ -130,7 +130,7 @@ impl Member {
             .signal(signal)
     }
 
-    /// Whether it leads etcd, or knows who does; none if it does not answer.
+    /// Whether it leads etcd, or knows the leader. None if it does not answer.
     pub(super) fn state(&self) -> Option<State> {
         let metrics = http::get(self.node.client(PORT), "/metrics", Duration::from_millis(500))?;
         let is = |name: &str| metrics.body.lines().any(|line| line == format!("{name} 1"));
@@ -143,7 +143,7 @@ impl Member {
         }
     }
 
-    /// How often it has seen etcd change its leader.
+    /// How many changes of etcd's leader it has counted.
     pub(super) fn leader_changes(&self) -> Option<u64> {
         let metrics = http::get(self.node.client(PORT), "/metrics", Duration::from_millis(500))?;
         let name = "etcd_server_leader_changes_seen_total ";
@@ -151,14 +151,14 @@ impl Member {
         count.trim().parse().ok()
     }
 
-    /// Whether it serves: it asks itself for what all members must agree on (etcd:
+    /// Whether it serves: its health check is a read that all members must agree on (etcd:
     /// `etcdhttp.checkV3Health`).
     pub(super) fn is_healthy(&self) -> bool {
         self.is_healthy_within(Duration::from_secs(2))
     }
 
-    /// Whether it serves as fast as it does when nothing is wrong. One that was cut off can take
-    /// seconds to hear from the others again at once, long after it follows them.
+    /// Whether it serves as fast as in normal times. After it was cut off, a member may take
+    /// seconds until its connections to the others are fast again, long after it follows them.
     pub(super) fn is_prompt(&self) -> bool {
         self.is_healthy_within(PROMPT)
     }
@@ -168,7 +168,7 @@ impl Member {
         health.is_some_and(|health| health.body.contains("\"health\":\"true\""))
     }
 
-    /// Where others that belong to its etcd reach it.
+    /// The address for other members.
     pub(super) fn peer_url(&self) -> String {
         peer(self.node)
     }
@@ -182,7 +182,7 @@ impl Member {
         fs::rename(self.place(data), self.place(DATA)).context("cannot put data in place")
     }
 
-    /// Where it has data, it goes by them.
+    /// Starts its process. If it has data, that decides, and not `how`.
     fn begin(&mut self, how: Begins) -> Result<()> {
         let (peer, client) = (peer(self.node), format!("http://{}", self.node.store(PORT)));
         let state = if how == Begins::Added { "existing" } else { "new" };
@@ -194,29 +194,30 @@ impl Member {
             .arg("--data-dir")
             .arg(self.place(DATA))
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            // On every address, as the bench asks it beside the store network.
+            // On every address, since the bench does not use the store network.
             .args(["--listen-client-urls", &format!("http://0.0.0.0:{PORT}")])
             .args(["--advertise-client-urls", &client])
             .args(["--initial-cluster", &cluster, "--initial-cluster-state", state])
             .args(["--quota-backend-bytes", &QUOTA_BYTES.to_string()])
-            // Or a long run would come to the quota by itself.
+            // Else a long run would fill the quota by itself.
             .args(["--auto-compaction-retention", "1m"])
-            // Two of three that run suffice to take another one in, whatever they have
-            // just been through.
+            // Allows another member to be added while two of three run, whatever they have just
+            // been through.
             .arg("--strict-reconfig-check=false")
             .args(["--auth-token-ttl", &LOGIN_SECONDS.to_string()])
-            // A login costs etcd much time, so that nobody guesses passwords.
+            // etcd makes logins expensive to keep passwords from being guessed; this is the
+            // cheapest.
             .args(["--bcrypt-cost", "4"])
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Ctrl-C is the bench's alone.
+            // Ctrl-C must reach the bench alone.
             .process_group(0);
         self.process = Some(Running::start_as_is(self.node.name, &mut command)?);
         Ok(())
     }
 }
 
-/// A member's part in etcd's own cluster.
+/// A member's role in etcd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Leads,
@@ -234,7 +235,7 @@ fn itself(node: Node) -> String {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // A process that waits for its disk does not end before that is thawed.
+        // A process that waits for its disk does not end before the disk is thawed.
         if let Err(error) = self.disk.thaw() {
             eprintln!("{error:#}");
         }

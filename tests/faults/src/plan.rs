@@ -1,7 +1,7 @@
-//! Which faults, in which order, for how long: all from a seed.
+//! The plan: which faults, in which order, and for how long. It follows from a seed.
 //!
-//! The seed fixes the plan, not what happens: processes and packets have their
-//! own mind. A history is what tells of a failure; a seed helps to see it again.
+//! The seed decides the plan, but not the timing of processes and packets. So a failure is analysed
+//! from its histories; the seed helps to provoke it again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,25 +10,25 @@ use fastrand::Rng;
 
 use super::kind::Kind;
 
-/// A fault that is about to be injected.
+/// A fault that is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) kind: Kind,
-    /// How long all is well before it.
+    /// How long the cluster is left alone before it.
     pub(super) pause: Duration,
-    /// How long it is held, for kinds that are.
+    /// How long it is held, for kinds that are held.
     pub(super) hold: Duration,
-    /// Milliseconds of delay or percent of loss.
+    /// Milliseconds of delay, or percent of loss.
     pub(super) strength: u16,
-    /// Whether it takes more than it must: the supervisor too, the hosts' side
-    /// too, every link, every disk.
+    /// Whether it hits more than it must: also the supervisor, the hosts' links, every link, or
+    /// every disk.
     pub(super) wide: bool,
-    /// Which one of several is hit.
+    /// Selects one of several targets.
     pub(super) choice: usize,
 }
 
-/// An endless list of faults, in rounds: in each, every kind comes as often as
-/// its share says.
+/// An endless sequence of faults, in rounds: in each round, every kind occurs as often as its
+/// share.
 pub(super) struct Plan {
     rng: Rng,
     kinds: Vec<Kind>,
@@ -37,13 +37,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan that follows from a seed.
+    /// The plan for a seed.
     pub(super) fn new(seed: u64, kinds: &[Kind], ttl: Duration) -> Self {
         let rng = Rng::with_seed(seed);
         Self { rng, kinds: kinds.to_vec(), next: VecDeque::new(), ttl }
     }
 
-    /// The next fault, or none where no kind is left to choose.
+    /// The next fault; none if there are no kinds to choose from.
     pub(super) fn next(&mut self) -> Option<Fault> {
         if self.next.is_empty() {
             let times = |kind: &Kind| vec![*kind; kind.share()];
@@ -56,9 +56,9 @@ impl Plan {
         let hundredths = self.rng.u32(least * 10..=most * 10);
         Some(Fault {
             kind,
-            // A candidate that has just joined may learn of its predecessor's end
-            // up to 100 ms late: etcd brings new watchers up to date ten times a
-            // second. The rest puts the fault anywhere between two renewals.
+            // A candidate that has just joined may hear of its predecessor's end up to 100 ms late:
+            // etcd updates new watchers ten times a second. The rest of the range puts the fault at
+            // any moment between two renewals.
             pause: Duration::from_millis(self.rng.u64(300..800)),
             hold: self.ttl * hundredths / 100,
             strength: self.rng.u16(weak..=strong),

@@ -1,4 +1,4 @@
-//! What came out, as Markdown: a page of `docs/reliability.md` as it stands.
+//! The report, as Markdown, in the form that `docs/reliability.md` shows.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use super::checker::takeover::Cost;
 use super::clock::{ms, ns};
 use super::kind::Kind;
 
-/// How many broken promises are told of one by one.
+/// How many violations are listed.
 const TOLD: usize = 30;
 
-/// What a run was.
+/// The parameters of a run.
 pub(super) struct About {
     pub(super) seeds: Vec<u64>,
     pub(super) lasted: Duration,
     pub(super) ttl: Duration,
-    /// What etcd says of its version.
+    /// etcd's version.
     pub(super) etcd: String,
-    /// Why kinds of faults were left out.
+    /// The kinds of faults that were left out, and why.
     pub(super) left_out: Vec<(Kind, String)>,
-    /// Hosts whose process has ended by itself, each time.
+    /// The hosts whose process has ended by itself, once for each time.
     pub(super) ended: Vec<&'static str>,
 }
 
-/// Writes the report. It cannot fail: a `String` takes everything.
+/// Writes the report. Writing to a `String` cannot fail.
 pub(super) fn markdown(about: &About, verdict: &Verdict) -> String {
     let mut page = String::new();
     let faults: usize = verdict.costs.iter().map(|cost| cost.count).sum();

@@ -1,4 +1,4 @@
-//! One run: one fault after the other until the time is up, then the verdict.
+//! One run: one fault after another until the time is up, then the verdict.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,18 +22,18 @@ use super::kind::Kind;
 use super::plan::Plan;
 use super::report::{self, About};
 
-/// What to run.
+/// The parameters of a run.
 pub(super) struct Run {
     pub(super) parts: Parts,
     pub(super) seeds: Vec<u64>,
     pub(super) lasts: Duration,
     pub(super) kinds: Vec<Kind>,
-    /// Where the report goes.
+    /// The file for the report.
     pub(super) report: PathBuf,
 }
 
 impl Run {
-    /// Runs it; fails if a promise was broken.
+    /// Runs the plan, checks the histories, and writes the report. Fails if a promise was broken.
     pub(super) fn run(&self) -> Result<()> {
         let interrupted = Arc::<AtomicBool>::default();
         for signal in [SIGINT, SIGTERM] {
@@ -79,7 +79,7 @@ impl Run {
         ended
     }
 
-    /// The kinds of faults that cannot be made here, and why.
+    /// The kinds of faults that are impossible on this machine, and why.
     fn left_out(&self, bed: &mut Bed) -> Result<Vec<(Kind, String)>> {
         let mut left_out = Vec::new();
         if self.kinds.contains(&Kind::Crash) && bed.leader()?.supervised().is_none() {
@@ -94,7 +94,7 @@ impl Run {
         Ok(left_out)
     }
 
-    /// Each seed has its share of the time.
+    /// Injects faults. Each seed gets an equal share of the time.
     fn inject(&self, bed: &mut Bed, kinds: &[Kind], faults: &mut Vec<Injected>) -> Result<()> {
         let share = clock::ns(self.lasts) / self.seeds.len().max(1) as u64;
         let began = clock::now();
@@ -114,11 +114,11 @@ impl Run {
         Ok(())
     }
 
-    /// Ends the cluster and gathers what everyone has written down.
+    /// Stops the cluster, and collects all histories. `is_whole` says that no fault is left in it.
     fn histories(&self, mut bed: Bed, faults: Vec<Injected>, is_whole: bool) -> Result<Histories> {
         let lines: Vec<_> = faults.iter().map(|fault| fault.line().to_string() + "\n").collect();
         fs::write(self.parts.folder.join("faults.jsonl"), lines.concat())?;
-        // After a fault that was never healed there may be nobody to ask.
+        // After a fault that was not healed, there may be no leader.
         let last_host = if is_whole { Some(bed.leader()?.node) } else { None };
         let (records, unreached) = bed.clients.finish()?;
         let register = match last_host {
@@ -140,7 +140,7 @@ impl Run {
     }
 }
 
-/// Asks the register once more, when all clients have gone.
+/// One last request to the register, after all clients have stopped.
 fn last_value(host: super::net::Node) -> Result<u64> {
     let answer = http::get(host.client(Action::Register.port()), "/", Duration::from_secs(5))
         .context("nobody answers what the register is at the end")?;
@@ -149,7 +149,7 @@ fn last_value(host: super::net::Node) -> Result<u64> {
     Ok(value)
 }
 
-/// One line of progress.
+/// Prints a line of progress.
 fn announce(number: usize, since: Duration, fault: &Injected, view: &View) {
     let seconds = since.as_secs();
     let whole = clock::ms(fault.steady - fault.at) / 1000.0;

@@ -1,13 +1,12 @@
-//! A place where nothing can be left behind.
+//! The sandbox, which leaves nothing behind on the machine.
 //!
-//! The bench runs as the first process of namespaces of its own: of processes,
-//! mounts and networks. When it ends, in whatever way, the kernel ends every
-//! process that it has started, takes every mount away and every network. It
-//! cannot touch the networks of the machine, for it does not see them.
+//! The bench runs as the first process of its own namespaces of processes, mounts and networks.
+//! However it ends, the kernel then kills all processes that it has started, and removes its mounts
+//! and networks. The machine's own networks are not visible inside.
 //!
-//! One thing outlives a `kill -9` of the bench: a disk that is stalled at that
-//! moment, with the etcd that waits for it. `echo j > /proc/sysrq-trigger` thaws
-//! it. Ctrl-C and SIGTERM let the bench thaw it first.
+//! One thing survives a `kill -9` of the bench: a disk that is stalled at that moment, and the etcd
+//! that waits for it. `echo j > /proc/sysrq-trigger` thaws it. After Ctrl-C and SIGTERM the bench
+//! thaws it first.
 
 use std::env;
 use std::fs;
@@ -16,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use soloist_devtools::cmd;
 pub(super) use soloist_devtools::sandbox::{enter, is_inside, tool};
 
-/// The programs that the bench needs, and the packages of Debian they are in.
+/// The programs that the bench needs, and their packages in Debian.
 const PROGRAMS: [(&str, &str); 10] = [
     ("ip", "iproute2"),
     ("bridge", "iproute2"),
@@ -30,7 +29,7 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("etcdctl", "etcd-client"),
 ];
 
-/// What is missing to run the bench here; none if nothing is.
+/// The reason why the bench cannot run here, if there is one.
 pub(super) fn obstacle() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some(
@@ -47,12 +46,12 @@ pub(super) fn obstacle() -> Option<String> {
     Some(format!("`{program}` is missing: install it with `apt-get install {package}`"))
 }
 
-/// Makes the inside ready. Fails if this is the outside.
+/// Prepares the sandbox. Fails outside of one.
 pub(super) fn settle() -> Result<()> {
     if !is_inside() {
         bail!("run `cargo xtask faults`, which makes the place that this runs in");
     }
-    // Where `ip` keeps the names of namespaces: not among the machine's own.
+    // `ip` stores the names of namespaces here; the machine's own ones must stay untouched.
     fs::create_dir_all("/run/netns").context("cannot make /run/netns")?;
     cmd::output(tool("mount").args(["-t", "tmpfs", "none", "/run/netns"])).map(drop)
 }

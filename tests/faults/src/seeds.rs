@@ -1,11 +1,11 @@
-//! What plans follow from.
+//! The seeds of plans.
 
 use anyhow::{Context, Result, bail};
 
-/// The seeds of the run that is among the checks.
+/// The file with the seeds that `cargo xtask ci` uses.
 pub(super) const OF_CHECKS: &str = "tests/faults/seeds.txt";
 
-/// Reads seeds, one a line; what follows a `#` is for people.
+/// Parses seeds, one on each line; `#` begins a comment.
 pub(super) fn parse(text: &str) -> Result<Vec<u64>> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let seeds: Vec<_> = lines

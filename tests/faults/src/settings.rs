@@ -1,4 +1,4 @@
-//! What all hosts are started with.
+//! The settings of all hosts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::kind::DRAIN;
 use super::member;
 use super::net::Node;
 
-/// What every key of the cluster begins with.
+/// The prefix of all keys of the cluster in etcd.
 pub(super) const PREFIX: &str = "/soloist/faults/";
 
-/// Settings and plugins, as they lie in a folder.
+/// The files with settings and plugins.
 pub(super) struct Settings {
     pub(super) config: PathBuf,
     pub(super) plugins: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Writes settings for hosts that have `plugins` and the store of `members`.
+    /// Writes the settings for hosts with these `plugins`, and the store of these `members`.
     pub(super) fn write(
         folder: &Path,
         plugins: &[(Action, PathBuf)],
@@ -52,7 +52,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Takes in a plugin; returns the settings of its action.
+    /// Copies a plugin into the plugins folder; returns the settings of its action.
     fn add(&self, action: Action, plugin: &Path) -> Result<String> {
         let file = plugin.file_name().context("the plugin has no name")?;
         fs::copy(plugin, self.plugins.join(file)).context("cannot copy the plugin")?;

@@ -1,4 +1,4 @@
-//! What a host says of itself, by its control API.
+//! What a host reports about itself, through its control API.
 
 use std::time::Duration;
 
@@ -7,51 +7,51 @@ use soloist_devtools::http;
 
 use super::host::{Host, PORT};
 
-/// How long it may take to say it.
+/// The time-out of a request.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What a host says of itself.
+/// The parts of a host's status that the bench checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Status {
     pub(super) leads: bool,
-    /// Whether it is a candidate with a session, or leads, and could come to lead again.
+    /// Whether it leads or is a candidate with a session, and may lead again.
     pub(super) stands: bool,
-    /// Who leads, as far as it knows.
+    /// The leader that it knows.
     pub(super) leader: Option<String>,
     pub(super) token: Option<u64>,
-    /// Who stands by, the next one first.
+    /// The standbys that it knows, the next leader first.
     pub(super) standbys: Vec<String>,
-    /// The hosts that are there, and were taken down.
+    /// The hosts that it knows, including those that are stopped.
     pub(super) hosts: Vec<String>,
-    /// Why it does not stand.
+    /// The reason why it does not stand.
     pub(super) obstacle: Option<String>,
-    /// What its store has against being written to.
+    /// The reason why the store refuses its writes.
     pub(super) store_error: Option<String>,
-    /// Why nobody leads.
+    /// The reason why no host leads.
     pub(super) leaderless: Option<String>,
-    /// What removes each key in the queue that is no host's.
+    /// For each key in the queue that belongs to no host: the command that removes it.
     pub(super) removals: Vec<String>,
 }
 
 impl Host {
-    /// What it says of itself, if it answers.
+    /// The host's status, if it answers.
     pub(super) fn status(&self) -> Option<Status> {
         let answer = http::get(self.node.client(PORT), "/v1/status", PATIENCE)?;
         Status::read(&serde_json::from_str(&answer.body).ok()?)
     }
 
-    /// Why it is not ready, if it says that it is not.
+    /// The reason why it is not ready, if it reports one.
     pub(super) fn why_not_ready(&self) -> Option<String> {
         let answer = http::get(self.node.client(PORT), "/readyz", PATIENCE)?;
         (answer.status != 200).then_some(answer.body)
     }
 
-    /// For how many seconds nobody has led, as it measures.
+    /// For how many seconds there has been no leader, by its metrics.
     pub(super) fn leaderless_seconds(&self) -> Option<f64> {
         self.measured("soloist_leaderless_seconds{group=\"main\"}")
     }
 
-    /// How many threads are busy with the files that the action `files` reads.
+    /// How many threads are busy with files of the action `files`.
     pub(super) fn file_threads(&self) -> Option<f64> {
         self.measured("soloist_blocking_threads{action=\"files\"}")
     }

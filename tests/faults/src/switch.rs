@@ -1,8 +1,7 @@
-//! The switch of the store network: a thread that takes each packet and passes
-//! it on, late, or not at all.
+//! The switch of the store network: a thread that forwards each packet, delayed or not, or drops
+//! it.
 //!
-//! Packets between two nodes stay in their order, as in a queue. Delay is as
-//! exact as the scheduler.
+//! Packets between two nodes keep their order. Delays are as exact as the scheduler.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -20,10 +19,10 @@ use super::frame::Frame;
 use super::links::{Fate, Link, Links};
 use super::net::{Node, SWITCH};
 
-/// How long the switch may take to see that it is to end.
+/// How long the switch may take to notice that it should stop.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A running switch. It ends when it is dropped.
+/// A running switch. It stops when it is dropped.
 pub(super) struct Switch {
     links: Arc<Mutex<Links>>,
     stop: Arc<AtomicBool>,
@@ -31,7 +30,7 @@ pub(super) struct Switch {
 }
 
 impl Switch {
-    /// Starts to pass on packets. `seed` decides which of them are lost.
+    /// Starts forwarding. `seed` decides which packets are lost.
     pub(super) fn start(seed: u64) -> Result<Self> {
         let socket = UdpSocket::bind(SWITCH).context("cannot listen for the store network")?;
         let (links, stop) = (Arc::<Mutex<Links>>::default(), Arc::<AtomicBool>::default());
@@ -53,7 +52,7 @@ impl Switch {
         lock(&self.links).set(from.id, to.id, link);
     }
 
-    /// Lets everything pass at once.
+    /// Lets everything pass again.
     pub(super) fn heal(&self) {
         *lock(&self.links) = Links::default();
     }
@@ -63,21 +62,21 @@ impl Drop for Switch {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It has nothing to say.
+            // The thread returns nothing.
             let _ = thread.join();
         }
     }
 }
 
-/// Nobody leaves the table half-written.
+/// A poisoned lock is used on: the table is never left half-written.
 fn lock(links: &Mutex<Links>) -> MutexGuard<'_, Links> {
     links.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A packet that is to be sent at a time; the earlier one of two is smaller.
+/// A packet that waits until it is due. The heap's greatest element is the earliest one.
 type Late = Reverse<(u64, u64, u8, Vec<u8>)>;
 
-/// The inside of the thread.
+/// The state of the thread.
 struct Runner {
     socket: UdpSocket,
     links: Arc<Mutex<Links>>,
@@ -94,7 +93,7 @@ impl Runner {
         let mut buffer = vec![0; 65_536];
         while !self.stop.load(Ordering::Relaxed) {
             let wait = self.send_due();
-            // Fails for a wait of nothing only, which is never asked for.
+            // This fails only for a wait of zero, which never happens.
             let _ = self.socket.set_read_timeout(Some(wait));
             if let Ok((length, _)) = self.socket.recv_from(&mut buffer)
                 && let Some(packet) = buffer.get_mut(..length)
@@ -104,7 +103,7 @@ impl Runner {
         }
     }
 
-    /// Sends what is due; returns how long to wait for more.
+    /// Sends the packets that are due; returns how long to wait for the next one.
     fn send_due(&mut self) -> Duration {
         let now = clock::now();
         while let Some(Reverse((due, ..))) = self.late.peek() {
@@ -142,7 +141,7 @@ impl Runner {
 
     fn send(&self, to: u8, packet: &[u8]) {
         let node = Node { name: "", id: to };
-        // A packet that cannot be sent is a packet that is lost.
+        // A packet that cannot be sent counts as lost.
         let _ = self.socket.send_to(packet, node.client(SWITCH.port()));
     }
 }

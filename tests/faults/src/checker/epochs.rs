@@ -1,26 +1,25 @@
-//! Where the history of the store begins anew.
+//! The epochs of the store's history.
 //!
-//! When the store is put back to what it was once, tokens and values come again: they can
-//! be compared within an epoch alone. Between two of them no host runs. So each answer
-//! belongs to the epoch in which it was asked for, and none is asked for in one and given
-//! in the next.
+//! When the store is restored to an earlier state, tokens and values come again, so they compare
+//! only within an epoch. No host runs between two epochs. So an answer belongs to the epoch in
+//! which its request was sent, and no request is sent in one epoch and answered in the next.
 
 use crate::clock::ms;
 use crate::history::Record;
 use crate::injected::{Injected, Rebased};
 
-/// A history between two restores.
+/// The history between two restores.
 #[derive(Debug)]
 pub(crate) struct Epoch<'a> {
-    /// What was asked meanwhile, in the order in which it was sent.
+    /// The requests of this epoch, in the order in which they were sent.
     pub(crate) records: &'a [Record],
-    /// The restore that it ends with, if it is not the last.
+    /// The restore that ends the epoch; none for the last one.
     pub(crate) end: Option<Restored>,
-    /// The times that everything was deleted, in order.
+    /// The deletions of all keys, in order.
     pub(crate) emptied: Vec<Emptied>,
 }
 
-/// That the store was put back; see [`Rebased::Restored`].
+/// A restore of the store; see [`Rebased::Restored`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Restored {
     pub(crate) saved: (u64, u64),
@@ -28,14 +27,14 @@ pub(crate) struct Restored {
     pub(crate) at: u64,
 }
 
-/// That everything was deleted; see [`Rebased::Emptied`].
+/// A deletion of all keys; see [`Rebased::Emptied`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Emptied {
     pub(crate) revision: u64,
     pub(crate) during: (u64, u64),
 }
 
-/// The epochs of a history. `records` are in the order in which they were sent.
+/// Splits a history into epochs. `records` are in the order in which they were sent.
 pub(crate) fn split<'a>(records: &'a [Record], faults: &[Injected]) -> Vec<Epoch<'a>> {
     let mut epochs = Vec::new();
     let (mut rest, mut emptied) = (records, Vec::new());
@@ -56,8 +55,8 @@ pub(crate) fn split<'a>(records: &'a [Record], faults: &[Injected]) -> Vec<Epoch
 }
 
 impl Epoch<'_> {
-    /// Answers that nobody may have given any more, each as a sentence: by hosts that had
-    /// seen that the store went back, or that did not run any more.
+    /// Answers that no host should have given, each as a sentence: at that time, all hosts had
+    /// reported that the store went back, or did not run.
     pub(crate) fn overdue(&self) -> Vec<String> {
         let Some(Restored { held, at, .. }) = self.end else { return Vec::new() };
         let good = self.records.iter().filter(|record| record.good().is_some());

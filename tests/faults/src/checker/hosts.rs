@@ -1,30 +1,29 @@
-//! What the logs of the hosts say: who led under which token, why terms ended,
-//! and whether anything broke that must not.
+//! What the logs of the hosts say: which tokens they led under, why terms ended, and panics.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What the bench writes into the logs of all hosts where tokens may come again.
+/// The event that the bench adds to the logs of all hosts when another epoch begins.
 pub(crate) const EPOCH: &str = "bench-epoch";
 
-/// Which history of the store, and a token in it.
+/// The number of an epoch, and a token in it.
 type Term = (usize, u64);
 
-/// What matters of the log of one host.
+/// The relevant content of one host's log.
 #[derive(Debug, Default)]
 pub(crate) struct HostLog {
     pub(crate) host: String,
-    /// The tokens under which it led.
+    /// The terms that it led.
     pub(crate) led: Vec<Term>,
     /// Why its terms ended.
     pub(crate) causes: BTreeMap<Term, String>,
-    /// Lines that tell of a panic.
+    /// The lines that report a panic.
     pub(crate) panics: Vec<String>,
 }
 
 impl HostLog {
-    /// Reads a log of JSON lines. A panic is told of in plain text.
+    /// Reads a log of JSON lines. Panics are in plain text.
     pub(crate) fn read(host: &str, log: &str) -> Self {
         let mut read = Self { host: host.to_owned(), ..Self::default() };
         let mut epoch = 0;
@@ -47,7 +46,7 @@ impl HostLog {
         read
     }
 
-    /// A term that is drained is stopped after that: the first cause is the cause.
+    /// A drained term is also stopped later; the first cause counts.
     fn note_cause(&mut self, epoch: usize, entry: &Value) {
         if let (Some(token), Some(cause)) = (entry["token"].as_u64(), entry["cause"].as_str()) {
             self.causes.entry((epoch, token)).or_insert_with(|| cause.to_owned());
@@ -78,7 +77,7 @@ pub(crate) fn shared_tokens(logs: &[HostLog]) -> Vec<String> {
     found
 }
 
-/// How often each cause has ended a term: without what it says of the one case.
+/// How many terms each cause has ended. The details of a single case are cut off.
 pub(crate) fn causes(logs: &[HostLog]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for cause in logs.iter().flat_map(|log| log.causes.values()) {

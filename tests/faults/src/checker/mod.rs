@@ -1,4 +1,4 @@
-//! Reads all histories and says whether soloist has kept its promises.
+//! Reads all histories, and decides whether soloist has kept its promises.
 
 pub(crate) mod overlap;
 pub(crate) mod register;
@@ -24,49 +24,49 @@ use super::clock::ms;
 use super::history::{Outcome, Record};
 use super::injected::Injected;
 
-/// Everything that was written down in a run.
+/// Everything that was recorded in a run.
 pub(crate) struct Histories {
-    /// What the clients have seen.
+    /// The requests of the clients.
     pub(crate) records: Vec<Record>,
-    /// Requests that found nobody to connect to, which have no record.
+    /// The number of requests without a connection; they have no record.
     pub(crate) unreached: u64,
-    /// What the register was at the end, where there was one.
+    /// The last value of the register, if the run had one.
     pub(crate) register: Option<u64>,
     pub(crate) faults: Vec<Injected>,
     pub(crate) hosts: Vec<HostLog>,
 }
 
-/// What the histories come to.
+/// The result of the checks.
 pub(crate) struct Verdict {
-    /// Broken promises, each with a sentence. None: all were kept.
+    /// The broken promises; empty if all were kept.
     pub(crate) violations: Vec<Violation>,
-    /// How many tokens were performed under.
+    /// The number of tokens under which a host has answered.
     pub(crate) terms: usize,
     pub(crate) overlaps: Vec<Overlap>,
     pub(crate) stale: usize,
-    /// Answers after all had seen that the store went back, and before a restart.
+    /// The number of answers between the last host's report that the store went back, and the
+    /// restart.
     pub(crate) overdue: usize,
-    /// How often hosts were looked at while there was a fault, and how often one failed
-    /// to say or do what it has to.
+    /// The number of checks during faults, and of those that failed.
     pub(crate) looks: (usize, usize),
     pub(crate) register: Option<Register>,
     pub(crate) costs: Vec<Cost>,
-    /// How many answers of each status; 0 stands for a request without one.
+    /// The number of answers with each status; 0 stands for requests without an answer.
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) unreached: u64,
-    /// How often hosts ended terms, by cause, as their logs say.
+    /// The number of terms that each cause has ended, by the hosts' logs.
     pub(crate) causes: BTreeMap<String, u64>,
 }
 
 impl Verdict {
-    /// How long two performed at once, in all and at most, in milliseconds.
+    /// How long two hosts performed at once: the sum and the maximum, in milliseconds.
     pub(crate) fn overlap_ms(&self) -> (f64, f64) {
         let lengths = || self.overlaps.iter().map(|overlap| overlap.length);
         (ms(lengths().sum()), ms(lengths().max().unwrap_or_default()))
     }
 }
 
-/// Reads the histories of a run with leases of `ttl`.
+/// Checks the histories of a run whose leases have this `ttl`.
 pub(crate) fn check(mut histories: Histories, ttl: Duration) -> Verdict {
     histories.records.sort_by_key(|record| record.sent);
     let Histories { records, faults, .. } = &histories;
@@ -132,7 +132,7 @@ impl Broken {
     }
 }
 
-/// Good answers that do not say who gave them under which token.
+/// Good answers without a host or a token, each as a sentence.
 fn unsigned(records: &[Record]) -> Vec<String> {
     let good = records.iter().filter_map(|record| Some((record, record.good()?)));
     good.filter(|(_, answer)| answer.token.is_none() || answer.host.is_none())
@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    /// The same, restored at 200 to what it was at 40: tokens and values come again.
+    /// The same, with a restore at 200 to the state at 40: tokens and values come again.
     fn with_a_restore() -> Histories {
         let mut histories = clean();
         histories.records.push(good(9, 70, 80));
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(violations(with_a_restore()), Vec::<String>::new());
     }
 
-    /// Without the epochs the same is a history of two that performed at once.
+    /// Without its epochs, this would be a history of two leaders.
     #[test]
     fn a_restore_alone_allows_tokens_to_come_again() {
         let mut histories = with_a_restore();
@@ -215,7 +215,7 @@ mod tests {
         }
     }
 
-    /// Tokens fall from one epoch to the next alone.
+    /// Tokens may fall from one epoch to the next, but not within one.
     #[test]
     fn each_violation_is_caught_beside_a_restore() {
         type Spoil = fn(&mut Histories);
@@ -245,7 +245,7 @@ mod tests {
         }
     }
 
-    /// Each spoils a clean history in one way; the words are in what is said of it.
+    /// Each case breaks a clean history in one way; the violation contains these words.
     #[test]
     fn each_violation_is_caught() {
         type Spoil = fn(&mut Histories);

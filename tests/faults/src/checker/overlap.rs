@@ -1,9 +1,9 @@
 //! Did two hosts perform at once?
 //!
-//! Under a token somebody performed, for certain, from the receipt of the first
-//! good answer until the last sending of a request that was answered well.
-//! Two such spans never meet, and no request that is sent after an answer under
-//! a newer token was received is answered under an older one.
+//! A host has certainly performed under a token from the receipt of the first good answer until the
+//! sending of the last request with a good answer. Two of these spans must not overlap. And a
+//! request that is sent after the receipt of an answer under a newer token must not be answered
+//! under an older one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::fmt;
 use crate::clock::ms;
 use crate::history::Record;
 
-/// A time in which somebody performed under a token, for certain.
+/// A time in which a host has certainly performed under a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) token: u64,
@@ -19,17 +19,17 @@ pub(crate) struct Span {
     pub(crate) to: u64,
 }
 
-/// A time in which two performed at once.
+/// A time in which two hosts performed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overlap {
     pub(crate) older: u64,
     pub(crate) newer: u64,
-    /// How long, in nanoseconds.
+    /// Its length in nanoseconds.
     pub(crate) length: u64,
 }
 
-/// A good answer under an older token, to a request that was sent when a newer
-/// one had been seen already.
+/// A good answer under an older token, to a request that was sent after a newer token had been
+/// seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Stale {
     pub(crate) answer: Record,
@@ -60,7 +60,7 @@ impl fmt::Display for Stale {
     }
 }
 
-/// The certain span of each token that has one.
+/// The certain span of each token. A token with too few answers has none.
 pub(crate) fn spans(records: &[Record]) -> Vec<Span> {
     let mut seen = BTreeMap::new();
     for record in records {
@@ -74,7 +74,7 @@ pub(crate) fn spans(records: &[Record]) -> Vec<Span> {
         .collect()
 }
 
-/// Every two spans that meet. `spans` are in the order of their tokens.
+/// Every overlap of two spans. `spans` are in the order of their tokens.
 pub(crate) fn overlaps(spans: &[Span]) -> Vec<Overlap> {
     let mut found = Vec::new();
     for (position, newer) in spans.iter().enumerate() {
@@ -95,7 +95,7 @@ pub(crate) fn stale(records: &[Record]) -> Vec<Stale> {
     let mut found = Vec::new();
     for record in records {
         let Some(token) = record.token() else { continue };
-        // The first receipt of a newer token: rises are sorted by both.
+        // The first receipt of a newer token. The rises are sorted by time and by token.
         let first = rises.partition_point(|(_, newer)| *newer <= token);
         if let Some(&(known, newer)) = rises.get(first)
             && record.sent > known
@@ -106,7 +106,7 @@ pub(crate) fn stale(records: &[Record]) -> Vec<Stale> {
     found
 }
 
-/// When the newest token became known, each time: both rise from one to the next.
+/// When each newest token became known. Time and token rise from one to the next.
 fn rises(records: &[Record]) -> Vec<(u64, u64)> {
     let mut seen: Vec<_> =
         records.iter().filter_map(|record| Some((record.received, record.token()?))).collect();
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_only_received_late_is_no_overlap() {
-        // Sent before the newer one performed, read after it had begun.
+        // Sent before the newer host performed, and read after it had begun.
         let records = [good(5, 10, 20), good(5, 30, 95), good(9, 40, 50), good(9, 80, 90)];
         assert!(overlaps(&spans(&records)).is_empty());
         assert!(stale(&records).is_empty());
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_single_stale_answer_is_found() {
-        // One answer has no span of its own; it is stale all the same.
+        // A single answer has no span, but it can be stale.
         let records = [good(5, 60, 70), good(9, 40, 50)];
         let found = stale(&records);
         assert_eq!(found.len(), 1);

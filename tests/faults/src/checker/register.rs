@@ -1,43 +1,41 @@
-//! Is the register a register?
+//! Is the register consistent?
 //!
-//! Each request adds one to it, and its answer says under which token and what
-//! it is now. So every acknowledged value comes once, rises from one request to
-//! the next that begins after it, under tokens that never fall; and at the end
-//! the register has counted every acknowledged request, and nothing that was
-//! never asked for.
+//! Each request adds one to it and is answered with the token and the new value. So every
+//! acknowledged value is unique, is greater than the values of all requests that were answered
+//! before this one was sent, and tokens rise with the values. At the end the value includes every
+//! acknowledged request, and nothing that was never requested.
 //!
-//! Where the store was put back or emptied, it counts on from what was left: not less
-//! than was acknowledged when that was kept, and not more than was asked for by then.
+//! After a restore or a deletion, the register continues from what was left: at least what was
+//! acknowledged before the snapshot, and at most what had been requested by then.
 
 use super::epochs::Epoch;
 use super::stretch::{Base, Stretch, Write};
 use crate::history::{Action, Outcome, Record, read_write};
 
-/// What the answers say of the register.
+/// The result of the register's checks.
 #[derive(Debug, Default)]
 pub(crate) struct Register {
-    /// Requests that were acknowledged.
+    /// The number of acknowledged requests.
     pub(crate) acknowledged: u64,
-    /// Those of them that were taken back by what was done to the store.
+    /// The number of acknowledged requests that a restore or a deletion has undone.
     pub(crate) taken_back: u64,
-    /// Requests of which it is not known whether they counted.
+    /// The number of requests that may or may not have counted.
     pub(crate) uncertain: u64,
-    /// How often it began anew, since the store was put back or emptied.
+    /// How many restores and deletions there were.
     pub(crate) rebased: usize,
-    /// What it was at the end.
+    /// The last value.
     pub(crate) last: u64,
-    /// Acknowledged writes that are not there.
+    /// Acknowledged writes that are missing, each as a sentence.
     pub(crate) lost: Vec<String>,
-    /// Values that were acknowledged twice, or counted without being asked for.
+    /// Values that were acknowledged twice or counted without a request.
     pub(crate) doubled: Vec<String>,
-    /// Writes under an older token after one under a newer.
+    /// Writes under an older token after one under a newer token.
     pub(crate) stale: Vec<String>,
-    /// Good answers that say something else than they should.
+    /// Good answers that are not a token and a value.
     pub(crate) unreadable: Vec<String>,
 }
 
-/// Checks the answers against `last`, the value that a last request, which is
-/// none of them, got after all of them.
+/// Checks all epochs. `last` is the answer to one more request, after all of the records.
 pub(crate) fn check(epochs: &[Epoch], last: u64) -> Register {
     let mut register = Register { last, ..Register::default() };
     let mut base = Base::default();
@@ -62,13 +60,14 @@ pub(crate) fn check(epochs: &[Epoch], last: u64) -> Register {
     register
 }
 
-/// What was written in an epoch, of which nothing is known but its beginning.
+/// The writes of an epoch. `register` counts them and collects unreadable answers.
 fn read(records: &[Record], base: Base, register: &mut Register) -> Stretch {
     let mut stretch = Stretch { base, writes: Vec::new(), uncertain: Vec::new() };
     for record in records.iter().filter(|record| record.action == Action::Register) {
         let (sent, received) = (record.sent, record.received);
         let Some(answer) = record.good() else {
-            // Even a refusal may come from a host that noticed after the write.
+            // Even a refused request may have counted, if the host noticed the end of its term
+            // after the write.
             if !matches!(record.outcome, Outcome::Unreached) {
                 stretch.uncertain.push((sent, received));
             }
@@ -191,10 +190,10 @@ mod tests {
         assert_eq!(check(&records, 3).unreadable.len(), 2);
     }
 
-    /// A register that was put back to what it was at 45, and counts on from there.
+    /// A register that was restored to its state at 45, and continues from there.
     fn put_back() -> (Vec<Record>, [Injected; 1]) {
         let mut records = history();
-        // The restore takes 4 and 5 back, and tokens come again.
+        // The restore undoes 4 and 5, and tokens come again.
         records.push(write(9, 4, 46, 48));
         records.extend([write(7, 4, 210, 220), write(7, 5, 221, 230)]);
         (records, [restored(45, 190, 200)])
@@ -206,7 +205,7 @@ mod tests {
         let register = check_with(&records, &faults, 6);
         assert!(is_clean(&register), "{register:?}");
         assert_eq!((register.acknowledged, register.taken_back, register.rebased), (7, 2, 1));
-        // As one history, the same is none of a register.
+        // Without the restore, this is no consistent register.
         let register = check(&records, 6);
         assert!(!register.lost.is_empty() && !register.doubled.is_empty(), "{register:?}");
         assert!(!register.stale.is_empty(), "{register:?}");
@@ -221,17 +220,18 @@ mod tests {
             register.lost.iter().any(|text| text.contains("before a snapshot")),
             "{register:?}"
         );
-        // Nobody writes any more, and the end shows it.
+        // Without any later write, the last value shows it.
         let register = check_with(&history(), &faults, 3);
         assert_eq!(register.lost.len(), 2, "{register:?}");
     }
 
     #[test]
     fn what_nobody_asked_for_is_told_of_after_a_restore_too() {
-        // At the snapshot it was at 3: what is acknowledged alone explains no more.
+        // At the snapshot the value was 3, so the acknowledged requests alone do not explain this
+        // one.
         let (records, faults) = put_back();
         assert_eq!(check_with(&records, &faults, 7).doubled.len(), 1);
-        // One that may have counted before it does.
+        // A request that may have counted before the snapshot does.
         let mut records = records;
         records.push(lost(42, 60));
         assert!(is_clean(&check_with(&records, &faults, 7)));
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn what_was_deleted_with_everything_else_was_not_lost() {
         let mut records = history();
-        // The write under the old token was made before, though it was acknowledged late.
+        // The write under the old token was made before the deletion, though acknowledged after it.
         records.extend([write(9, 6, 90, 130), write(15, 1, 110, 120), write(15, 2, 131, 140)]);
         let faults = [emptied(12, 100)];
         let register = check_with(&records, &faults, 3);
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!((register.taken_back, register.rebased), (5, 1));
         let as_one = check(&records, 3);
         assert!(!as_one.lost.is_empty() && !as_one.doubled.is_empty(), "{as_one:?}");
-        // A fence that does not hold lets an old leader write into what is new.
+        // Without a working fence, a former leader could write into the emptied store.
         records.push(write(9, 3, 150, 160));
         let register = check_with(&records, &faults, 4);
         assert!(!is_clean(&register), "{register:?}");

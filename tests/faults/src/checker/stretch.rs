@@ -1,10 +1,10 @@
-//! A time in which nobody puts the store back or empties it: the register only rises.
+//! A time without restores and deletions, in which the register can only rise.
 
 use super::epochs::{Emptied, Restored};
 use super::register::Register;
 use crate::clock::ms;
 
-/// A write that was acknowledged.
+/// An acknowledged write.
 #[derive(Clone, Copy)]
 pub(super) struct Write {
     pub(super) token: u64,
@@ -13,25 +13,25 @@ pub(super) struct Write {
     pub(super) received: u64,
 }
 
-/// What the register was when a stretch began, at least and at most.
+/// The register's value at the beginning of a stretch, as a minimum and a maximum.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Base {
     least: u64,
     most: u64,
 }
 
-/// A time in which the register only rises.
+/// A time in which the register can only rise.
 pub(super) struct Stretch {
     pub(super) base: Base,
     pub(super) writes: Vec<Write>,
-    /// When each request was sent and given up of which it is not known whether it counted.
+    /// When each request was sent and given up, for those that may or may not have counted.
     pub(super) uncertain: Vec<(u64, u64)>,
 }
 
 impl Stretch {
-    /// What was before everything was deleted, and what after. A leader key of before is
-    /// none after it, so no write under its token can have come later. A request without
-    /// an answer may have counted on either side, if it was under way.
+    /// Splits the stretch at a deletion of all keys. A leader key from before is gone afterwards,
+    /// so each write under its token was made before. A request without an answer that was in
+    /// flight may have counted on either side.
     pub(super) fn empty(self, emptied: &Emptied) -> (Self, Self) {
         let (begun, done) = emptied.during;
         let (old, new) = self.writes.into_iter().partition(|it| it.token < emptied.revision);
@@ -44,14 +44,14 @@ impl Stretch {
         )
     }
 
-    /// Writes that were acknowledged after a snapshot was begun; one that was made while
-    /// it was may be in it.
+    /// The number of writes that were acknowledged after the snapshot was begun. Those made during
+    /// the snapshot may be part of it.
     pub(super) fn written_since(&self, restored: &Restored) -> u64 {
         let since = self.writes.iter().filter(|write| write.received >= restored.saved.0);
         since.count() as u64
     }
 
-    /// What the register is when a snapshot of this time is put back.
+    /// The register's value after this snapshot is restored.
     pub(super) fn base_after(&self, restored: &Restored) -> Base {
         let (begun, done) = restored.saved;
         let kept = self.writes.iter().filter(|write| write.received < begun);
@@ -63,7 +63,8 @@ impl Stretch {
         }
     }
 
-    /// Checks what was written; `last` is what a last request got, if this is the end.
+    /// Checks the writes. `last` is the answer to the last request, if this stretch is the last
+    /// one.
     pub(super) fn check(&self, last: Option<u64>, register: &mut Register) {
         let mut writes = self.writes.clone();
         order(&mut writes, register);
@@ -86,7 +87,7 @@ impl Stretch {
         self.bounds(&writes, last, register);
     }
 
-    /// `writes` are in the order of their values.
+    /// Checks the lowest and the highest value. `writes` are in the order of their values.
     fn bounds(&self, writes: &[Write], last: Option<u64>, register: &mut Register) {
         let Base { least, most } = self.base;
         let first = writes.first().map(|write| write.value).or(last);
@@ -102,7 +103,7 @@ impl Stretch {
                 .lost
                 .push(format!("{highest} was acknowledged, and a last request got {last}"));
         }
-        // The last request counts as well.
+        // The last request adds one, too.
         let asked = (writes.len() + self.uncertain.len() + usize::from(last.is_some())) as u64;
         let end = last.unwrap_or(highest);
         if end > most + asked {
@@ -114,7 +115,7 @@ impl Stretch {
     }
 }
 
-/// A request that begins after another was answered gets a greater value.
+/// Checks that a request that is sent after another one was answered gets a greater value.
 fn order(writes: &mut [Write], register: &mut Register) {
     writes.sort_unstable_by_key(|write| write.received);
     let mut highest = Vec::with_capacity(writes.len());
@@ -129,7 +130,7 @@ fn order(writes: &mut [Write], register: &mut Register) {
         else {
             continue;
         };
-        // An equal value is told of as one that came twice.
+        // Equal values are reported as doubled.
         if value > write.value {
             register.lost.push(format!(
                 "{value} was acknowledged, and a request sent at least {:.3} ms later got {} \

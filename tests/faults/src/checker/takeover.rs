@@ -1,4 +1,4 @@
-//! How long it took until another one performed, and how long nobody did.
+//! How long take-overs took, and how long clients got no answers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::history::Record;
 use crate::injected::{Injected, Rebased};
 use crate::kind::{Bound, Kind};
 
-/// The good answers of a history, in the order in which they were received.
+/// The good answers, as times of receipt and tokens, in the order of receipt.
 pub(crate) struct Answers(Vec<(u64, u64)>);
 
 impl Answers {
@@ -26,11 +26,11 @@ impl Answers {
         self.0.get(start..end).unwrap_or_default()
     }
 
-    /// From when somebody else could follow to the first good answer under a newer token.
-    /// None, if the term has survived.
+    /// The time from the moment when another host could take over to the first good answer under a
+    /// newer token. None if the term survived the fault.
     pub(crate) fn take_over(&self, fault: &Injected) -> Option<u64> {
         let first = match fault.rebased {
-            // Tokens come again, and nobody answers between two epochs.
+            // Tokens come again, but no host answers between two epochs.
             Some(Rebased::Restored { at, .. }) => self.between(at, fault.steady).first(),
             _ => {
                 let during = self.between(fault.since, fault.steady);
@@ -40,7 +40,7 @@ impl Answers {
         first.map(|(received, _)| received - fault.since)
     }
 
-    /// The longest time without a good answer while the fault mattered.
+    /// The longest time without a good answer while the fault had an effect.
     pub(crate) fn silence(&self, fault: &Injected) -> u64 {
         let mut last = fault.at;
         let mut longest = 0;
@@ -52,18 +52,18 @@ impl Answers {
     }
 }
 
-/// What one kind of fault has cost.
+/// What faults of one kind have cost.
 pub(crate) struct Cost {
     pub(crate) kind: Kind,
     /// How often it was injected.
     pub(crate) count: usize,
-    /// How often a term ended.
+    /// How often it ended a term.
     pub(crate) ended: usize,
     pub(crate) take_overs: Times,
     pub(crate) silences: Times,
 }
 
-/// What each kind of fault that was injected has cost.
+/// The costs of each kind of fault that was injected.
 pub(crate) fn costs(records: &[Record], faults: &[Injected]) -> Vec<Cost> {
     let answers = Answers::of(records);
     let mut costs = Vec::new();
@@ -90,7 +90,7 @@ pub(crate) fn costs(records: &[Record], faults: &[Injected]) -> Vec<Cost> {
     costs
 }
 
-/// The bounds that are broken, each as a sentence.
+/// The bounds that were exceeded, each as a sentence.
 pub(crate) fn broken_bounds(costs: &[Cost], ttl: Duration) -> Vec<String> {
     let mut broken = Vec::new();
     for bound in Bound::ALL {

@@ -1,5 +1,5 @@
-//! A member of etcd that has lost its data and was started alone: an etcd of its own, at
-//! an address that all hosts know.
+//! An etcd member that has lost its data and was started alone: it is another etcd, at an address
+//! that all hosts know.
 
 use anyhow::{Context, Result};
 
@@ -11,7 +11,7 @@ use crate::net::Node;
 use crate::plan::Fault;
 use crate::settings::PREFIX;
 
-/// Makes a stranger of a member for a while, and starts a host meanwhile.
+/// Turns a member into another etcd for a while, and restarts a host during that time.
 pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     let place = fault.choice % bed.members.len();
     let (stranger, other) = (bed.members[place].node, bed.members[(place + 1) % 3].node);
@@ -54,14 +54,14 @@ pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     bed.etcdctl.at(other, &["member", "add", name, "--peer-urls", &url])?;
     bed.members[place].start_added()?;
     bed.wait_until("the new member is in", Bed::are_members_in)?;
-    // It writes anew what was written and deleted since the last snapshot of the log. By that it
-    // may come to its quota, and raise an alarm under which nobody is healthy.
+    // The member replays what was written and deleted since the last snapshot of its log. This may
+    // exceed its quota and raise an alarm, under which no member is healthy.
     make_room(bed, other)?;
     bed.wait_until("etcd serves", Bed::is_store_whole)?;
     Ok(injected)
 }
 
-/// Kills a host that does not lead, and starts it: to one that starts, nothing is known.
+/// Kills a standby and starts it again: a host that starts knows nothing about the store yet.
 fn start_a_standby(bed: &mut Bed, choice: usize) -> Result<()> {
     let leader = bed.leader()?.node;
     let standbys: Vec<_> = bed.hosts.iter().map(|host| host.node).collect();
@@ -71,7 +71,7 @@ fn start_a_standby(bed: &mut Bed, choice: usize) -> Result<()> {
     host.restart()
 }
 
-/// Whether nobody has written anything to the stranger.
+/// Checks that no host has written to the other etcd.
 fn is_untouched(bed: &Bed, stranger: Node) -> Result<Look> {
     let keys = bed.etcdctl.at(stranger, &["get", "--prefix", PREFIX, "--keys-only"])?;
     let keys = keys.lines().filter(|line| !line.is_empty());
@@ -79,7 +79,7 @@ fn is_untouched(bed: &Bed, stranger: Node) -> Result<Look> {
     Ok(Look { what: "nobody writes to a stranger".to_owned(), failed })
 }
 
-/// The number of a member, as etcd lists it.
+/// The id of a member, as etcd lists it.
 fn id(bed: &Bed, by: Node, name: &str) -> Result<String> {
     let list = bed.etcdctl.json(by, &["member", "list"])?;
     let members = list["members"].as_array().context("etcd lists no members")?;

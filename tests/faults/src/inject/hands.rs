@@ -1,4 +1,4 @@
-//! People put their hands into the cluster's keys.
+//! Operators change the cluster's keys by hand.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::injected::{Injected, Look, Rebased};
 use crate::plan::Fault;
 use crate::settings::PREFIX;
 
-/// Deletes everything that the cluster has, the register too.
+/// Deletes all keys of the cluster, including the register.
 pub(super) fn delete_all(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     let node = bed.members[fault.choice % bed.members.len()].node;
     let target = format!("all, by {}", node.name);
@@ -29,11 +29,11 @@ pub(super) fn delete_all(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     Ok(injected)
 }
 
-/// How many hosts there are.
+/// The number of hosts.
 const HOSTS: usize = 5;
 
-/// Puts a key into the queue that is no host's: at its end, or in the place of all hosts,
-/// which then stand anew behind it.
+/// Puts a key that belongs to no host into the queue: at its end, or in place of all hosts' keys.
+/// In that case the hosts join again behind it.
 pub(super) fn put_a_stranger(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     let node = bed.members[fault.choice % bed.members.len()].node;
     let queue = format!("{PREFIX}election/main/");
@@ -44,14 +44,14 @@ pub(super) fn put_a_stranger(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     }
     let place = if fault.wide { "heads the queue" } else { "ends the queue" };
     let mut injected = Injected::begin(fault.kind, place.to_owned(), &bed.clients.view());
-    // Hosts have keys of hexadecimal digits, so this deletes theirs alone.
+    // The names of hosts' keys are hexadecimal, so this deletes no other keys.
     let delete = format!("del {queue}0 {queue}g\n");
     let all = if fault.wide { delete } else { String::new() };
     let transaction = bed.folder.join("transaction");
     fs::write(&transaction, format!("\n{all}{put}\n\n\n"))?;
     let is_done = bed.etcdctl.takes(node, &["txn"], &transaction)?;
     anyhow::ensure!(is_done, "etcd has not taken the stranger");
-    // Two TTLs, and what a look takes.
+    // Two TTLs, and the time that a check takes.
     let within = bed.ttl * 5 / 2;
     let look = if fault.wide {
         bed.look("all say that nobody leads, and why", within, |host, _| {
@@ -84,12 +84,12 @@ pub(super) fn put_a_stranger(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     Ok(injected)
 }
 
-/// Whether the one command that is shown removes `key`.
+/// Whether the only command that is shown removes `key`.
 fn removes(shown: &[String], key: &str) -> bool {
     matches!(shown, [command] if command.ends_with(&format!(" del {key}")))
 }
 
-/// The lease that etcdctl says it was granted.
+/// The lease in the output of `etcdctl lease grant`.
 fn lease(said: &str) -> Result<&str> {
     said.split(' ').nth(1).with_context(|| format!("etcd grants no lease: {said}"))
 }

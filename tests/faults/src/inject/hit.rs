@@ -1,4 +1,4 @@
-//! Faults that hit somebody, last for a while, and are taken back.
+//! Faults that hit a host or etcd members, last for a while, and are taken back.
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -13,7 +13,7 @@ use crate::plan::Fault;
 
 const CUT: Link = Link { cut: true, loss: 0, delay: None };
 
-/// Hits, and takes it back after its time, or when another host leads.
+/// Injects the fault, and takes it back after its time, or when another host leads.
 pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     let hit = Hit::choose(bed, fault)?;
     let mut injected = Injected::begin(fault.kind, hit.target.clone(), &bed.clients.view());
@@ -28,15 +28,15 @@ pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     Ok(injected)
 }
 
-/// Whom a fault hits.
+/// What a fault hits.
 struct Hit {
-    /// The leader among the hosts.
+    /// The leading host.
     leader: Node,
-    /// Positions of etcd members.
+    /// The positions of etcd members.
     members: Vec<usize>,
-    /// Whether the supervisor is frozen with its process.
+    /// Whether the supervisor is frozen together with its child.
     wide: bool,
-    /// The same, for people.
+    /// A description of the target.
     target: String,
 }
 
@@ -135,7 +135,8 @@ impl Hit {
             Kind::EtcdLeaderStopped => self.each(bed, |member| member.signal(Signal::CONT)),
             Kind::MemberKilled | Kind::EtcdDown => self.each(bed, Member::restart),
             Kind::DiskStall => self.each(bed, |member| member.disk.thaw()),
-            // A supervisor mends a crash, and the switch everything else.
+            // After a crash the supervisor restarts the host; everything else is healed by the
+            // switch.
             _ => Ok(()),
         }
     }
@@ -147,7 +148,7 @@ impl Hit {
         Ok(())
     }
 
-    /// Stops the process that performs, or lets it go on.
+    /// Freezes the process that runs the actions, or lets it continue.
     fn freeze(&self, bed: &mut Bed, signal: Signal) -> Result<()> {
         let host = bed.host(self.leader)?;
         if self.wide {
@@ -156,7 +157,7 @@ impl Hit {
         host.signal_performer(signal)
     }
 
-    /// Sets the ways from the leader to etcd and back.
+    /// Sets the links from the leader to etcd and back.
     fn link_leader(&self, bed: &Bed, out: Link, back: Link) {
         for member in &bed.members {
             bed.switch.set(self.leader, member.node, out);

@@ -1,4 +1,4 @@
-//! Files that hang: a named pipe that nobody writes to holds whoever opens it, as a file
+//! Files that hang. A named pipe without a writer blocks every process that opens it, as a file
 //! does whose server is gone.
 
 use std::fs;
@@ -17,13 +17,13 @@ use crate::kind::DRAIN;
 use crate::net::Node;
 use crate::plan::Fault;
 
-/// More than an action has threads for its files.
+/// More requests than an action has threads for files.
 const REQUESTS: usize = 60;
-/// How long a stop may take: what is in flight, twice the budget of the stop, and what a
-/// busy machine takes.
+/// How long a stop may take: the drain, twice the budget of the stop, and the delays of a busy
+/// machine.
 const STOP: Duration = Duration::from_secs(2).saturating_add(DRAIN);
 
-/// Has requests to the leader hang in a file, and tells it to stop then.
+/// Lets requests to the leader hang in a file, and then stops the leader.
 pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     let leader = bed.leader()?.node;
     let pipe = bed.files.join("pipe");
@@ -47,7 +47,7 @@ pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     Ok(injected)
 }
 
-/// Sends requests, and returns when all threads for files hang.
+/// Sends requests until all threads for files hang.
 fn hang(bed: &mut Bed, leader: Node) -> Result<Vec<Connection>> {
     let mut hanging = Vec::new();
     for _ in 0..REQUESTS {
@@ -64,5 +64,5 @@ fn hang(bed: &mut Bed, leader: Node) -> Result<Vec<Connection>> {
     Ok(hanging)
 }
 
-/// How many threads an action has for its files.
+/// The number of threads that an action has for files.
 const THREADS: f64 = 32.0;

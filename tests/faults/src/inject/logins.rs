@@ -1,7 +1,7 @@
-//! Logins that are good no more, and a queue that moves on afterwards.
+//! Expired logins, followed by a change in the queue.
 //!
-//! The third host has waited for the second one on a stream that was opened under a login
-//! of long ago, and has to wait for the leader on it, or know better.
+//! The third host has watched the second one's key on a stream that was opened under an old login.
+//! When the second host is killed, it must not rely on that stream to watch the leader's key.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::member::PORT;
 use crate::net::Node;
 use crate::plan::Fault;
 
-/// Ends all logins, kills the second in the queue, and then tells the leader to stop.
+/// Ends all logins, kills the second host in the queue, and then stops the leader.
 pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     let member = bed.members[fault.choice % bed.members.len()].node;
     let login = Login::take(member)?;
@@ -43,7 +43,7 @@ pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     Ok(injected)
 }
 
-/// The second and the third in the queue.
+/// The second and the third host in the queue.
 fn followers(bed: &mut Bed) -> Result<(Node, Node)> {
     let queue = bed.leader()?.status().context("the leader does not answer")?.standbys;
     let node = |place: usize| {
@@ -54,7 +54,7 @@ fn followers(bed: &mut Bed) -> Result<(Node, Node)> {
     Ok((node(0)?, node(1)?))
 }
 
-/// A login of the bench's own, like those of the hosts.
+/// A login of the bench, like those of the hosts.
 struct Login {
     member: Node,
     token: String,
@@ -70,7 +70,7 @@ impl Login {
         Ok(Self { member, token })
     }
 
-    /// Whether etcd honours it still.
+    /// Whether etcd still accepts it.
     fn is_good(&self) -> Result<bool> {
         let body = json!({ "key": "AA==" });
         let answer = ask(self.member, "/v3/kv/range", &body, Some(&self.token))?;
@@ -79,7 +79,7 @@ impl Login {
     }
 }
 
-/// Asks etcd by its gateway for JSON.
+/// Sends a JSON request to etcd's gateway.
 fn ask(member: Node, path: &str, body: &Value, token: Option<&str>) -> Result<Value> {
     let within = Duration::from_secs(2);
     let mut connection = Connection::open(member.client(PORT), within)?;

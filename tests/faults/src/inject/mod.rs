@@ -1,7 +1,7 @@
-//! Injecting one fault, and healing it.
+//! Injects one fault, and heals it.
 //!
-//! Most faults hit and are taken back ([`hit`]); those that are a story of their own have
-//! a file each. All of them return what they were, healed.
+//! Most faults are injected and taken back ([`hit`]); those with more steps have their own files.
+//! Each returns the healed fault.
 
 mod foreign;
 mod hands;
@@ -19,7 +19,7 @@ use super::injected::Injected;
 use super::kind::Kind;
 use super::plan::Fault;
 
-/// Injects `fault`, heals it, and waits until all is well again.
+/// Injects `fault`, heals it, and waits until the cluster has recovered.
 pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     let name = fault.kind.name();
     bed.wait_until_steady().with_context(|| format!("before {name}"))?;

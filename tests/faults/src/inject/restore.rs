@@ -1,8 +1,8 @@
-//! The store is put back to what it was a moment ago, within the TTL.
+//! The store is restored to an earlier state within the TTL.
 //!
-//! Who has seen what is missing leads nothing until it is restarted; so all hosts are, as
-//! docs/operations.md has it. What was written after the snapshot is lost by this itself,
-//! and tokens come again: a new history begins when no host runs.
+//! A host that has seen more of the store's history leads nothing until it is restarted. So all
+//! hosts are restarted, as docs/operations.md says. This loses what was written after the snapshot,
+//! and tokens come again: another history begins at a moment when no host runs.
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -12,13 +12,13 @@ use crate::clock;
 use crate::injected::{Injected, Rebased};
 use crate::plan::Fault;
 
-/// How many revisions the snapshot is behind, at least: more than hosts write before the
+/// The minimum number of revisions that the snapshot is behind: more than hosts write before the
 /// last of them has noticed.
 const BEHIND: usize = 30;
 
-/// Restores a snapshot, and restarts all hosts when they have noticed.
+/// Restores a snapshot, and restarts all hosts after they have noticed.
 pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
-    // An etcd is the one that it was if it is restored under the same name, else another one.
+    // Restored under the same name, it is the same etcd; under another name it is another one.
     let is_same = fault.choice.is_multiple_of(2);
     let saved = prepare(bed, fault, is_same)?;
     let as_what = if is_same { "as the same etcd" } else { "as another etcd" };
@@ -49,8 +49,8 @@ pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     Ok(injected)
 }
 
-/// Makes a snapshot, has it fall behind, and lays data made of it beside those of each
-/// member; returns while the snapshot was made.
+/// Makes a snapshot, lets the store advance, and creates restored data for each member. Returns
+/// when the snapshot was begun and when it was complete.
 fn prepare(bed: &mut Bed, fault: &Fault, is_same: bool) -> Result<(u64, u64)> {
     let node = bed.members[fault.choice % bed.members.len()].node;
     let snapshot = bed.folder.join("snapshot");
@@ -73,8 +73,8 @@ fn prepare(bed: &mut Bed, fault: &Fault, is_same: bool) -> Result<(u64, u64)> {
     Ok((begun, done))
 }
 
-/// Tells the leader to stop, and starts it when another leads: under a token that the
-/// snapshot does not know.
+/// Stops the leader, and starts it again when another host leads, under a token that the snapshot
+/// does not contain.
 fn hand_over(bed: &mut Bed) -> Result<()> {
     let (leader, token) = (bed.leader()?.node, bed.clients.view().token);
     bed.host(leader)?.signal(Signal::TERM)?;
@@ -84,7 +84,7 @@ fn hand_over(bed: &mut Bed) -> Result<()> {
     bed.wait_until_steady().map(drop)
 }
 
-/// Restarts all hosts; returns when none of them ran.
+/// Restarts all hosts; returns a moment when none of them ran.
 fn restart_all(bed: &mut Bed) -> Result<u64> {
     let nodes: Vec<_> = bed.hosts.iter().map(|host| host.node).collect();
     for host in &bed.hosts {

@@ -1,4 +1,4 @@
-//! etcd has no room: none that it is given, or none on its disks.
+//! etcd has no room: its quota or its disks are full.
 
 use std::fs;
 
@@ -10,18 +10,18 @@ use crate::injected::Injected;
 use crate::net::Node;
 use crate::plan::Fault;
 
-/// The key that takes the room.
+/// The key that fills the quota.
 const FILLER: &str = "filler";
-/// etcd takes no more than 1.5 MiB at once.
+/// etcd accepts at most 1.5 MiB in one request.
 const PIECE: usize = 1_000_000;
 
-/// Fills etcd up to its quota, so that it takes no writes until somebody makes room.
+/// Fills etcd up to its quota. It then refuses writes until an operator makes room.
 pub(super) fn run_out(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     let node = bed.members[fault.choice % bed.members.len()].node;
     let target = format!("etcd, by {}", node.name);
     let mut injected = Injected::begin(fault.kind, target, &bed.clients.view());
     let deadline = clock::now() + clock::ns(PATIENCE);
-    // It may refuse a piece for another reason.
+    // A write may also be refused for another reason.
     while put(bed, node)? || bed.etcdctl.at(node, &["alarm", "list"])?.is_empty() {
         if clock::now() > deadline {
             bail!("etcd has taken everything for {} s", PATIENCE.as_secs());
@@ -42,7 +42,7 @@ pub(super) fn run_out(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     Ok(injected)
 }
 
-/// Fills the disk of etcd's leader, or those of all members.
+/// Fills the disk of etcd's leader, or of all members.
 pub(super) fn fill_disks(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     let leader = bed.etcd_leader()?;
     let hit = if fault.wide { 0..bed.members.len() } else { leader..leader + 1 };
@@ -51,7 +51,7 @@ pub(super) fn fill_disks(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     for member in &bed.members[hit.clone()] {
         member.disk.fill()?;
     }
-    // Files that it has already still have room. It ends when it meets the end of that.
+    // Existing files still have some room. etcd ends when that is used up.
     while put(bed, bed.members[leader].node)? {}
     if fault.wide {
         let look = bed.look("all say that they are not ready", bed.ttl * 2, |host, _| {
@@ -62,7 +62,7 @@ pub(super) fn fill_disks(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     bed.pause(fault.hold)?;
     for member in &mut bed.members[hit] {
         member.disk.free()?;
-        // Most have ended. One that has not is in no better state.
+        // Most members have ended by themselves. One that has not is in no better state.
         member.kill()?;
         member.restart()?;
     }
@@ -72,7 +72,7 @@ pub(super) fn fill_disks(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
     Ok(injected)
 }
 
-/// Puts something large into etcd; says whether it took that.
+/// Writes a large value to etcd; returns whether etcd accepted it.
 fn put(bed: &Bed, node: Node) -> Result<bool> {
     let file = bed.folder.join(FILLER);
     if !file.exists() {
@@ -81,7 +81,7 @@ fn put(bed: &Bed, node: Node) -> Result<bool> {
     bed.etcdctl.takes(node, &["put", FILLER], &file)
 }
 
-/// Does what docs/operations.md says.
+/// Makes room in the way that docs/operations.md describes.
 pub(super) fn make_room(bed: &Bed, node: Node) -> Result<()> {
     let etcdctl = &bed.etcdctl;
     let deleted = etcdctl.json(node, &["del", FILLER])?;
