@@ -1,5 +1,5 @@
-//! Settings within their bounds: whatever is accepted must start, serve and end. What stands
-//! here of keys and bounds is read from the schema, so a key that comes later is tried as well.
+//! Settings within their bounds: a host must start, serve and end with all that it accepts. The
+//! keys and their bounds are read from the schema, so new keys are tested as well.
 
 use std::{collections::BTreeMap, fmt::Write, fs, time::Duration};
 
@@ -15,10 +15,10 @@ use crate::harness::{
 };
 
 const USAGE: i32 = 64;
-/// How many settings are made up.
+/// The number of random settings.
 const TRIES: u64 = 10;
 
-/// A key that is a number or a span, with what it may be, as it stands in the file.
+/// A key with a number or a span, and its bounds, as the file writes them.
 #[derive(Clone, Debug)]
 struct Bounded {
     least: String,
@@ -26,7 +26,7 @@ struct Bounded {
     beyond: Vec<String>,
 }
 
-/// The keys of each kind of table, by the name that the schema has for it.
+/// The keys of each kind of table, by the table's name in the schema.
 type Tables = BTreeMap<String, BTreeMap<String, Bounded>>;
 
 async fn tables() -> Tables {
@@ -59,10 +59,10 @@ impl Bounded {
     }
 }
 
-/// What kinds of action take which keys: one that takes none of a kind refuses them.
+/// The keys that only some kinds of action take; the other kinds refuse them.
 const OF_JOBS: [&str; 3] = ["jitter", "retries", "timeout"];
 
-/// Tables of settings, for each of whose keys `choose` says what it is.
+/// Tables of settings; `choose` returns the value for each key, or none to leave it out.
 fn settings(tables: &Tables, mut choose: impl FnMut(&Bounded) -> Option<String>) -> String {
     let (web, work) = (plugins().join("i-am-server.wasm"), guests().join("work.wasm"));
     let job = guests().join("job.wasm");
@@ -133,7 +133,8 @@ async fn whatever_is_accepted_starts_serves_and_ends() {
     assert!(started > TRIES / 4, "only {started} of {TRIES} were accepted");
 }
 
-/// Whether these settings were accepted; then they must do.
+/// Starts a host with these settings; returns whether they were accepted. If so, the host must
+/// work.
 async fn starts_if_accepted(seed: u64, settings: &str) -> bool {
     let cluster = Cluster::new(Kind::Sqlite).await;
     let file = put(&cluster, settings);
@@ -155,7 +156,7 @@ async fn starts_if_accepted(seed: u64, settings: &str) -> bool {
     assert!(alive.status().is_success(), "{seed}: {}\n{settings}", alive.status());
     let leads = timeout(PATIENCE, host.log.event(0, "leading")).await;
     assert!(leads.is_ok(), "{seed}: it does not lead\n{settings}\n{}", host.log);
-    // What comes of it is for the limits to say; the host goes on.
+    // The limits may refuse these requests; the host must survive them.
     for _ in 0..3 {
         let _ = get("/leader/web/").await;
         let _ = client.post(format!("http://{api}/v1/tasks/work")).body("who").send().await;

@@ -1,4 +1,4 @@
-//! What a client sees while leaders are stopped, killed and frozen.
+//! What clients see while leaders are stopped, killed and frozen.
 
 use rustix::process::Signal;
 
@@ -15,7 +15,7 @@ async fn a_frozen_leader_answers_nothing_stale(kind: Kind) {
     let crowd = Crowd::gather(&cluster.web, 4);
     cluster.freeze("a").await;
     let frozen = cluster.host("a").log.len();
-    // The others see the lease run out; the frozen process still holds the address.
+    // The lease of the frozen leader expires, but its process still holds the address.
     cluster.host("b").log.event(0, "leading").await;
     cluster.signal("a", Signal::CONT);
     let a = &cluster.host("a").log;
@@ -23,7 +23,7 @@ async fn a_frozen_leader_answers_nothing_stale(kind: Kind) {
     assert!(end["cause"].as_str().is_some_and(|cause| cause.contains("deadline")), "{end}");
     crowd.hears_newer_than(before.token).await;
     crowd.disperse().await;
-    // It lives on, and stands again.
+    // The woken host lives on, and stands again.
     a.event(frozen, "standby").await;
 }
 

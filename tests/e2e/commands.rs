@@ -1,4 +1,4 @@
-//! Handing over, pausing, draining and removing, by command.
+//! Commands that hand over, pause, drain and remove.
 
 use rustix::process::Signal;
 
@@ -23,7 +23,7 @@ pub(crate) const MISSING: i32 = 1;
 pub(crate) const REFUSED: i32 = 2;
 pub(crate) const UNAVAILABLE: i32 = 69;
 
-/// Runs `soloist` with `args` at a host.
+/// Runs `soloist` with `args` against a host.
 pub(crate) async fn tell(cluster: &Cluster, host: &str, args: &[&str]) -> Ended {
     let url = format!("http://{}", cluster.host(host).api().await);
     let by = ["--by", "ada", "--reason", "new disks"];
@@ -44,7 +44,7 @@ pub(crate) async fn refused(cluster: &Cluster, host: &str, args: &[&str], code: 
 async fn a_leader_resigns(kind: Kind) {
     let cluster = Cluster::of_three(kind).await;
     let before = cluster.web.until("a", |answer| answer.host == "a").await;
-    // Any host takes the command.
+    // Any host accepts the command.
     done(&cluster, "c", &["resign"], "b leads main now").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
     assert!(after.token > before.token, "{before:?} then {after:?}");
@@ -53,7 +53,7 @@ async fn a_leader_resigns(kind: Kind) {
     assert_eq!((&command["by"], &command["reason"]), (&"ada".into(), &"new disks".into()), "{log}");
     let stopping = log.event(0, "stopping").await;
     assert!(stopping.to_string().contains("ada asked for it: new disks"), "{log}");
-    // It stands again at once, and last.
+    // The former leader stands again at once, at the end of the queue.
     cluster.waiting("b", &["c", "a"]).await;
     done(&cluster, "b", &["resign"], "c leads main now").await;
     cluster.waiting("c", &["a", "b"]).await;
@@ -65,7 +65,7 @@ async fn a_leader_hands_over_to_a_host_that_is_named(kind: Kind) {
     done(&cluster, "b", &["resign", "--to", "c"], "c leads main now").await;
     cluster.web.until("c", |answer| answer.host == "c").await;
     cluster.host("b").log.event(0, "stepped-back").await;
-    // Nobody is preferred any longer: the queue is as it is.
+    // No host is preferred any longer, so the queue stays as it is.
     done(&cluster, "a", &["resign", "--to", "a"], "a leads main now").await;
     refused(&cluster, "b", &["resign", "--to", "a"], REFUSED, "a leads main already").await;
     cluster.leading("a").await;
@@ -73,7 +73,7 @@ async fn a_leader_hands_over_to_a_host_that_is_named(kind: Kind) {
 
 async fn another_leader_than_the_one_that_is_named_is_no_success(kind: Kind) {
     let cluster = Cluster::of_three(kind).await;
-    // It stands in the queue until its lease is over, and never comes to lead.
+    // A frozen host stays in the queue until its lease is over, and cannot lead.
     cluster.signal("b", Signal::STOP);
     let words = "c leads main now, and not b, which was gone";
     refused(&cluster, "c", &["resign", "--to", "b"], UNAVAILABLE, words).await;
@@ -99,12 +99,12 @@ async fn what_cannot_be_handed_over_stays(kind: Kind) {
     agrees(cluster.host("a"), |status| status["members"][1]["first_seen"].is_string()).await;
     let args = ["resign", "--to", "b"];
     refused(&cluster, "b", &args, REFUSED, "b does not stand for main").await;
-    // One that is gone.
+    // A host that has died.
     cluster.kill("b").await;
     let gone = |status: &serde_json::Value| status["members"][1]["last_seen"].is_string();
     agrees(cluster.host("a"), gone).await;
     refused(&cluster, "a", &args, REFUSED, "b is not there; it was seen last at").await;
-    // Nothing was done, so nothing is told of it.
+    // A refused command changes nothing and is not logged.
     assert!(cluster.host("a").log.events("command").is_empty(), "{}", cluster.host("a").log);
     let nobody = ["resign", "--url", "http://127.0.0.1:9"];
     refused(&cluster, "a", &nobody, UNAVAILABLE, "no answer").await;
@@ -126,7 +126,7 @@ async fn a_pause_holds_preference_back(kind: Kind) {
     cluster.start_with("b", &priority(2));
     let next = agrees(cluster.host("b"), |status| status["groups"]["main"]["role"] == "heir").await;
     assert_eq!(next["groups"]["main"]["paused"], "paused by ada: new disks", "{next}");
-    // The leader has had all the time that it needs to give way.
+    // The leader had time enough to give way.
     let log = &cluster.host("a").log;
     for _ in 0..3 {
         log.event(log.len(), "renewed").await;
@@ -184,7 +184,7 @@ async fn a_drained_host_stays_out(kind: Kind) {
     assert!(obstacle.contains("ada drained this host: new disks"), "{status}");
     until_readiness(cluster.host("a"), false, "drained by ada: new disks").await;
     refused(&cluster, "c", &["resign", "--to", "a"], REFUSED, "a is drained, by ada").await;
-    // It lasts, whatever becomes of the host and of the others.
+    // The drain outlasts restarts of this host and of the others.
     cluster.terminate("a").await;
     cluster.start("a");
     cluster.host("a").log.event(0, "not-ready").await;
@@ -209,7 +209,7 @@ async fn hosts_are_known_until_they_are_removed(kind: Kind) {
     };
     let status = agrees(cluster.host("a"), gone).await;
     assert_eq!(status["members"][2]["url"], before["members"][2]["url"]);
-    // A host that comes back is the one that was known.
+    // A host that comes back is the known one.
     cluster.join("c").await;
     let back = agrees(cluster.host("a"), |status| status["members"][2]["live"] == true).await;
     assert_eq!(back["members"][2]["first_seen"], before["members"][2]["first_seen"]);

@@ -1,4 +1,4 @@
-//! The dashboard in a real browser, on real hosts.
+//! The dashboard in a real browser, with real hosts.
 
 mod hostile;
 
@@ -29,12 +29,12 @@ use crate::harness::{
     process::agrees,
 };
 
-/// Esc and Enter, as WebDriver has them.
+/// The keys Esc and Enter, as WebDriver encodes them.
 const ESC: &str = "\u{e00c}";
 const ENTER: &str = "\u{e007}";
-/// The largest picture that the documents show, in bytes.
+/// The maximum size of a picture in the documents, in bytes.
 const PICTURE_MAX: usize = 150 << 10;
-/// What a plugin may print to hurt whoever looks.
+/// HTML that a plugin may print to attack whoever reads its log.
 const HURT: &str = "<img src=x onerror=window.hurt=1>";
 
 /// A service, a job that fails and prints HTML, and a task.
@@ -58,7 +58,7 @@ async fn of_three_on(kind: Kind) -> Cluster {
     Cluster::new(kind).await.with_three_like(&settings()).await
 }
 
-/// An expression: whether an element shows this text.
+/// A JavaScript expression: whether an element shows this text.
 fn shows(selector: &str, text: &str) -> String {
     format!("document.querySelector({selector:?})?.innerText?.includes({text:?})")
 }
@@ -74,21 +74,21 @@ async fn at(cluster: &Cluster, host: &str) -> Browser {
     browser
 }
 
-/// Sends what the open dialog asks about, and waits until it is done.
+/// Confirms the open dialog, and waits until its command is done.
 async fn confirm(browser: &Browser) {
     browser.click("#order [type=submit]").await;
     browser.until("!document.getElementById('order').open").await;
 }
 
-/// Has a host do something, and waits until it is done.
+/// Posts a command to a host, and waits until it is done.
 async fn post(cluster: &Cluster, host: &str, path: &str, order: &Value) {
     let url = format!("http://{}{path}", cluster.host(host).api().await);
     let answer = Client::new().post(url).json(order).send().await.expect("an answer");
     answer.error_for_status().expect("done");
 }
 
-/// Has the job run at a host that leads, and waits until that is done. The job starts after
-/// the term has begun: before, one is told to ask again.
+/// Runs the job at a host that leads, and waits until that is done. The job starts after the term
+/// has begun; before that, the host answers that one should ask again.
 async fn run_report(cluster: &Cluster, host: &str) {
     let url = format!("http://{}/v1/jobs/report/run?wait=true", cluster.host(host).api().await);
     let client = Client::new();
@@ -104,7 +104,7 @@ async fn run_report(cluster: &Cluster, host: &str) {
     done.await.expect("the job does not start");
 }
 
-/// Nothing went wrong that nobody told of.
+/// Checks that no error has occurred in the page.
 async fn assert_quiet(browser: &Browser) {
     let lines = browser.console().await;
     assert!(lines.is_empty(), "{lines:#?}");
@@ -124,7 +124,7 @@ async fn leadership_moves_on_the_page_while_the_leader_is_killed() {
     let link = "document.querySelector('[data-action=web] a')?.href";
     browser.until(&format!("{link} === 'http://{}/'", cluster.web_at)).await;
     browser.until(&shows("[data-group=main] .facts", "b, then c")).await;
-    // One that ends before anybody has taken it down is forgotten.
+    // A member that ends before another host has recorded it would be forgotten.
     agrees(cluster.host("b"), |status| status["members"][0]["first_seen"].is_string()).await;
     cluster.kill("a").await;
     browser.until(&leads("b")).await;
@@ -135,7 +135,7 @@ async fn leadership_moves_on_the_page_while_the_leader_is_killed() {
     browser.until(&shows("#terms .now", "b leads main")).await;
     browser.until(&shows("#news", "b leads main")).await;
     browser.until("document.title.startsWith('b ')").await;
-    // The lease of this host runs down, and is renewed.
+    // The bar of this host's lease shrinks, and grows with each renewal.
     let width = "parseFloat(document.querySelector('.lease > span').style.width)";
     browser.until(&format!("{width} > 90")).await;
     browser.until(&format!("{width} < 88")).await;
@@ -151,7 +151,7 @@ async fn a_button_asks_first_and_does_its_work() {
     let browser = at(&cluster, "c").await;
     browser.until(&leads("a")).await;
     browser.until("!document.querySelector('[data-group=main] button').disabled").await;
-    // By keyboard alone: opened, left by Esc, and nothing has happened.
+    // By keyboard alone: the dialog is opened and left with Esc, and nothing has changed.
     browser.focus("[data-group=main] button").await;
     browser.press(ENTER).await;
     browser.until("document.getElementById('order').open").await;
@@ -180,7 +180,7 @@ async fn a_button_asks_first_and_does_its_work() {
     confirm(&browser).await;
     browser.until(&shows("[data-group=main]", "paused by dashboard")).await;
     browser.until(&shows("[data-group=main] button:nth-child(3)", "Resume")).await;
-    // What is refused is said where it was asked for.
+    // A refusal is shown in the dialog that asked.
     browser.click("[data-group=main] button:nth-child(2)").await;
     browser.run("document.getElementById('order-to').value = 'a'", &[]).await;
     browser.click("#order [type=submit]").await;
@@ -204,7 +204,7 @@ async fn what_a_plugin_prints_is_text() {
     browser.until(&shows(".log", HURT)).await;
     let hurt = browser.run("return [window.hurt ?? null, document.images.length]", &[]).await;
     assert_eq!(hurt, json!([null, 0]));
-    // Lines come while one looks, and one log is open at a time.
+    // New lines appear while the log is open, and only one log is open at a time.
     browser.click("[data-action=primes] button").await;
     let lines = "document.querySelectorAll('.log li').length";
     browser.until(&format!("{lines} > 2 && document.querySelectorAll('.log').length === 1")).await;
@@ -218,7 +218,7 @@ async fn what_a_plugin_prints_is_text() {
 #[ignore = "needs Chromium: `cargo xtask ci` runs it"]
 async fn the_page_fits_every_screen() {
     let cluster = of_three_on(Kind::Etcd).await;
-    // Something has happened: a leader gave up, and a job has failed.
+    // Events for the picture: a leader resigned, and a job failed.
     let order = json!({ "by": "ada", "reason": "new disks" });
     post(&cluster, "a", "/v1/resign", &order).await;
     cluster.leading("b").await;
@@ -237,7 +237,7 @@ async fn the_page_fits_every_screen() {
     ] {
         browser.screen(width, height, scheme).await;
         browser.until(&format!("innerWidth === {width}")).await;
-        // Nothing has to be scrolled sideways, in a dialog neither.
+        // Neither the page nor a dialog needs horizontal scrolling.
         browser.focus("[data-group=main] button:nth-child(2)").await;
         browser.press(ENTER).await;
         browser.until("document.getElementById('order').open").await;
@@ -278,7 +278,7 @@ async fn a_page_that_is_cut_off_says_so_and_comes_back() {
     browser.end().await;
 }
 
-/// A door before a host that wants a token for the control API.
+/// A proxy in front of a host, which requires a token for the control API.
 async fn door(api: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind(address(own_address(), 4000)).await.expect("a free port");
     let door = listener.local_addr().expect("an address");
@@ -320,12 +320,12 @@ async fn a_token_is_asked_for_and_kept() {
     browser.press(ENTER).await;
     browser.until(&leads("a")).await;
     assert_eq!(browser.run(&format!("return {asks}"), &[]).await, false);
-    // It lasts as long as the tab.
+    // The token is kept as long as the tab.
     browser.go(&format!("http://{door}/?again")).await;
     browser.until(&leads("a")).await;
     let kept = browser.run("return [localStorage.length, document.cookie]", &[]).await;
     assert_eq!(kept, json!([0, ""]));
-    // Who does not say it is not asked twice.
+    // After a cancelled prompt, the page does not ask again.
     browser.run("sessionStorage.clear()", &[]).await;
     browser.go(&format!("http://{door}/")).await;
     browser.until(asks).await;

@@ -1,4 +1,4 @@
-//! The first thing anyone runs.
+//! `soloist demo`, the first command that most people run.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -17,23 +17,23 @@ use crate::harness::{
     process::{Process, run, soloist},
 };
 
-/// Two demos that begin at once would find the same ports free.
+/// Two demos that start at the same time would choose the same free ports.
 static PORTS: Mutex<()> = Mutex::const_new(());
 
-/// What the demo prints has this in one line.
+/// Waits for a line of the demo's output with this text.
 async fn says(demo: &Process, text: &str) -> String {
     let line = demo.log.find(0, text, |line| line.as_str().is_some_and(|l| l.contains(text))).await;
     line.as_str().expect("text").to_owned()
 }
 
-/// The first URL in the line that has this text.
+/// The first URL in the line with this text.
 async fn url(demo: &Process, text: &str) -> String {
     let line = says(demo, text).await;
     let url = line.split_whitespace().find(|word| word.starts_with("http://"));
     url.expect("a URL").to_owned()
 }
 
-/// Awaits a page that is as wanted.
+/// Waits until the page at `url` is as wanted.
 async fn page(url: &str, wanted: impl Fn(&str) -> bool) -> String {
     let mut last = String::new();
     let found = timeout(PATIENCE, async {
@@ -83,7 +83,7 @@ async fn the_demo_shows_a_leader_kills_it_and_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_plugin_of_the_demo_has_something_to_do() {
     let _ports = PORTS.lock().await;
-    // A port that is taken is no reason not to begin.
+    // The demo must start although its usual port is taken.
     let _held = TcpListener::bind("127.0.0.1:3000");
     let mut demo = Process::start(soloist().args(["demo", "--plugins"]).arg(plugins()));
     says(&demo, "port 3000 is taken").await;

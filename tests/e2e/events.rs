@@ -1,4 +1,4 @@
-//! Server-sent events: what changes, as it changes, and what was before one came.
+//! Server-sent events: the current status, every change, and the latest transitions from before.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn a_change_of_leaders_is_told_with_its_cause(kind: Kind) {
     let cluster = Cluster::of_three(kind).await;
     let (a, b) = (cluster.host("a").api().await, cluster.host("b").api().await);
     let (mut of_a, mut of_b) = (Events::of(a).await, Events::of(b).await);
-    // The first of all is the status.
+    // The first event is the status.
     let first = of_b.next().await.expect("an event");
     assert_eq!((&*first.name, &first.data["host"]["name"]), ("status", &"b".into()));
     let term = of_b.transition("following").await;
@@ -43,7 +43,7 @@ async fn a_change_of_leaders_is_told_with_its_cause(kind: Kind) {
     assert!(led["token"].as_i64() > term["token"].as_i64(), "{led} after {term}");
     of_b.status(|status| status["groups"]["main"]["role"] == "leader").await;
 
-    // Who comes now is told all of it.
+    // A client that connects later gets all earlier transitions.
     let mut late = Events::of(a).await;
     let again = late.transition("stopping").await;
     assert_eq!(again, stopping);
@@ -53,7 +53,7 @@ async fn a_lost_leader_is_told_as_seen(kind: Kind) {
     let mut cluster = Cluster::of_three(kind).await;
     let mut of_c = Events::of(cluster.host("c").api().await).await;
     of_c.transition("following").await;
-    // One that ends before anybody has taken it down is forgotten.
+    // A member that ends before another host has recorded it would be forgotten.
     let known = |status: &serde_json::Value| status["members"][0]["first_seen"].is_string();
     of_c.status(known).await;
     cluster.kill("a").await;
@@ -82,9 +82,9 @@ async fn a_line_that_is_quiet_shows_that_it_is_alive(kind: Kind) {
         }
     };
     timeout(Duration::from_secs(10), listening).await.expect("signs of life");
-    // Each renewal is told, and nothing else happens here.
+    // Each renewal sends a status; nothing else changes here.
     assert!((2..40).contains(&statuses), "{statuses} in {beats} beats");
-    // The end of the host is not held up by who listens.
+    // A connected listener does not delay the end of the host.
     cluster.terminate("a").await;
     while events.next().await.is_some() {}
 }

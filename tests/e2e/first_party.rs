@@ -1,5 +1,5 @@
-//! The plugins that come with soloist, doing what they are for: what they were
-//! given outlives the leader that took it.
+//! The first-party plugins do their work: what they have accepted outlives the leader that accepted
+//! it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,7 +22,7 @@ crate::on_both_stores!(
     the_record_follows_the_leader,
 );
 
-/// A cluster whose web action is one of the plugins, with state and one target.
+/// A cluster whose web action is one of the plugins, with state, and one target server.
 struct Stage {
     cluster: Cluster,
     grants: String,
@@ -45,7 +45,7 @@ impl Stage {
         Self { cluster, grants, client }
     }
 
-    /// Starts a host and waits until it stands for election or leads.
+    /// Starts a host, and waits until it stands or leads.
     async fn join(&mut self, name: &'static str) {
         self.cluster.start_with(name, &self.grants);
         self.cluster.stands(name).await;
@@ -60,14 +60,14 @@ impl Stage {
         stage
     }
 
-    /// One request; `None` if there was no whole answer.
+    /// Sends one request; `None` if there was no complete answer.
     async fn ask(&self, method: Method, path: &str, body: String) -> Option<(StatusCode, String)> {
         let url = format!("http://{}{path}", self.cluster.web_at);
         let answer = self.client.request(method, url).body(body).send().await.ok()?;
         Some((answer.status(), answer.text().await.ok()?))
     }
 
-    /// The answer to what may be asked again and again, once `wanted` likes it.
+    /// Repeats a request without side effects until `wanted` accepts the answer.
     async fn until(
         &self,
         method: Method,
@@ -93,14 +93,14 @@ impl Stage {
         self.until(Method::PUT, path, body, |status, _| status == StatusCode::NO_CONTENT).await;
     }
 
-    /// What `path` shows, once `wanted` likes it.
+    /// The JSON at `path`, once `wanted` accepts it.
     async fn shown(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
         let liked = |status, text: &str| status == StatusCode::OK && wanted(&json(text));
         json(&self.until(Method::GET, path, "", liked).await)
     }
 
-    /// Sends a webhook once. Its id, if it was taken.
+    /// Sends a webhook once; returns its id if it was accepted.
     async fn post(&self, topic: &str, body: &str) -> Option<String> {
         let answer = self.ask(Method::POST, &format!("/{topic}"), body.to_owned()).await;
         let (_, text) = answer.filter(|(status, _)| *status == StatusCode::ACCEPTED)?;
@@ -109,7 +109,7 @@ impl Stage {
     }
 }
 
-/// The keys and bodies of what was taken.
+/// The keys and bodies of the requests that the target received.
 fn taken(came: &[Came]) -> Vec<(String, String)> {
     let taken = came.iter().filter(|came| came.status.is_success());
     taken.map(|came| (came.key.clone().expect("a key"), came.body.clone())).collect()
@@ -121,7 +121,7 @@ async fn a_webhook_outlives_the_leader_that_took_it(kind: Kind) {
     stage.put("/push/target", &target.url("/hook?x=1")).await;
     let mut sent = Vec::new();
     for number in 0..5 {
-        // A body of several pieces.
+        // A body that arrives in several pieces.
         let body = format!("{number}\n").repeat(20_000);
         sent.push((stage.post("push", &body).await.expect("it is taken"), body));
     }
@@ -146,7 +146,7 @@ async fn no_webhook_is_lost_or_overtaken_while_leaders_change(kind: Kind) {
     let mut confirmed = Vec::new();
     for (round, (old, new)) in [("a", "b"), ("b", "c"), ("c", "d")].into_iter().enumerate() {
         if round == 0 {
-            // What is tried in vain is not lost either.
+            // A webhook that cannot be delivered yet is not lost either.
             target.answer(StatusCode::SERVICE_UNAVAILABLE);
         }
         for number in 0..8 {
@@ -157,7 +157,7 @@ async fn no_webhook_is_lost_or_overtaken_while_leaders_change(kind: Kind) {
             target.until("a try", |came| !came.is_empty()).await;
         }
         if round == 1 {
-            // The leader leaves; the others are killed.
+            // The leader hands over; later leaders are killed.
             stage.cluster.terminate(old).await;
         } else {
             stage.cluster.kill(old).await;
@@ -261,7 +261,7 @@ async fn the_record_follows_the_leader(kind: Kind) {
         "addresses": { "a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3" },
     });
     stage.put("/record", &record.to_string()).await;
-    // It does not give up.
+    // The plugin keeps trying.
     target.until("a second try", |came| came.len() >= 2).await;
     target.answer(StatusCode::OK);
     let registered = |method: Method, body: String| {

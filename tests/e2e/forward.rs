@@ -1,4 +1,5 @@
-//! The leader's action from every host: forwarded, redirected, or held for the next leader.
+//! The leader's action at every host: requests are forwarded, redirected, or held for the next
+//! leader.
 
 mod answers;
 mod hand_over;
@@ -14,17 +15,17 @@ use crate::harness::{
     own_address,
 };
 
-/// Hosts of which each has an address of its own for the web action.
+/// Hosts that each have their own address for the web action.
 pub(crate) struct Forwarding {
     pub(crate) cluster: Cluster,
     pub(crate) addresses: BTreeMap<&'static str, SocketAddr>,
-    /// The settings of the action, beside its plugin and its address.
+    /// Settings of the action, in addition to its plugin and its address.
     pub(crate) settings: String,
     client: Client,
 }
 
 impl Forwarding {
-    /// No hosts yet.
+    /// A cluster without hosts.
     pub(crate) async fn new(kind: Kind, plugin: PathBuf, settings: &str) -> Self {
         let cluster = Cluster::with_plugin(kind, plugin).await.brief();
         let follow = reqwest::redirect::Policy::none();
@@ -33,7 +34,7 @@ impl Forwarding {
         Self { cluster, addresses, settings, client }
     }
 
-    /// `a`, which leads, then the others, which stand by.
+    /// Starts `a`, which leads, and then the others, which stand by.
     async fn of(kind: Kind, plugin: PathBuf, settings: &str, names: &[&'static str]) -> Self {
         let mut all = Self::new(kind, plugin, settings).await;
         for name in names {
@@ -43,7 +44,7 @@ impl Forwarding {
         all
     }
 
-    /// Starts a host, or starts it again, and waits until it stands or leads.
+    /// Starts a host, for the first time or again, and waits until it stands or leads.
     pub(crate) async fn join(&mut self, name: &'static str) {
         let address = *self.addresses.entry(name).or_insert_with(|| at(own_address(), 3000));
         self.cluster.web_at = address;
@@ -65,7 +66,7 @@ impl Forwarding {
         self.client.get(url).send().await.expect("an answer")
     }
 
-    /// What Prometheus is told of a measurement of the web action on this host.
+    /// The value of a metric of the web action on this host.
     async fn counted(&self, name: &str, metric: &str) -> u64 {
         let metrics = self.get(self.control(name, "/metrics").await).await.text().await.unwrap();
         let wanted = format!("soloist_relay_{metric}_total{{action=\"web\"}} ");
@@ -74,7 +75,7 @@ impl Forwarding {
     }
 }
 
-/// The status, who answered, and the text.
+/// The status, the host that answered, and the text.
 async fn told(response: Response) -> (u16, String, String) {
     let host = response.headers().get("soloist-host").map(|host| host.to_str().unwrap().to_owned());
     (response.status().as_u16(), host.unwrap_or_default(), response.text().await.unwrap())
@@ -84,7 +85,7 @@ fn millis(span: Duration) -> f64 {
     span.as_secs_f64() * 1000.0
 }
 
-/// The pieces that are still to come, and whether the body ended as it should.
+/// The remaining pieces of the body, and whether it was complete.
 async fn rest(mut response: Response) -> (Vec<bytes::Bytes>, bool) {
     let mut pieces = Vec::new();
     loop {

@@ -1,11 +1,10 @@
-//! A leader that was frozen for three times the TTL, and wakes up.
+//! A leader is frozen for three times the TTL, and wakes up.
 //!
-//! While it stood still another host has led and written. When it wakes, there
-//! are requests waiting in its sockets, and a guest of its own was in the middle
-//! of something. None of it may come to anything.
+//! In the meantime another host has led and written. When the former leader wakes up, requests wait
+//! in its sockets, and one of its guests is in the middle of something. None of that may have an
+//! effect.
 //!
-//! `SOLOIST_FREEZES` asks for more than one round on each store; then several
-//! clusters share the rounds.
+//! `SOLOIST_FREEZES` sets the number of rounds on each store; several clusters share many rounds.
 
 use std::{collections::BTreeMap, env, net::SocketAddr};
 
@@ -27,9 +26,9 @@ use crate::harness::{
 
 crate::on_both_stores!(what_a_frozen_leader_left_undone_is_refused_when_it_wakes);
 
-/// How many clusters share the rounds at most: more would wait for each other's disk.
+/// The maximum number of clusters: more would only wait for the disk.
 const CLUSTERS: usize = 4;
-/// How many requests wait for the leader while it is frozen.
+/// The number of requests that wait for the leader while it is frozen.
 const WAITING: usize = 4;
 
 async fn what_a_frozen_leader_left_undone_is_refused_when_it_wakes(kind: Kind) {
@@ -39,11 +38,11 @@ async fn what_a_frozen_leader_left_undone_is_refused_when_it_wakes(kind: Kind) {
     let tolls = join_all((0..clusters).map(|n| run(kind, share(n)))).await;
     let refused: usize = tolls.iter().sum();
     println!("{rounds} freezes, {refused} of {} requests answered by 503", rounds * WAITING);
-    // The others were cut off: the teardown was faster than the answer.
+    // The other requests were cut off, because the teardown was faster than the answer.
     assert!(refused > 0, "no answer was seen at all");
 }
 
-/// Freezes one leader of a cluster after the other. Returns how many requests were refused.
+/// Freezes leaders of a cluster, one after another. Returns how many requests were refused.
 async fn run(kind: Kind, rounds: usize) -> usize {
     let mut pair = Pair::start(kind).await;
     let mut refused = 0;
@@ -54,7 +53,7 @@ async fn run(kind: Kind, rounds: usize) -> usize {
     refused
 }
 
-/// Two hosts. Each has a web address of its own, since one that is frozen keeps its own.
+/// Two hosts. Each has its own web address, since a frozen host keeps its address.
 struct Pair {
     cluster: Cluster,
     webs: BTreeMap<&'static str, SocketAddr>,
@@ -86,7 +85,7 @@ impl Pair {
     async fn freeze_the_leader(&mut self) -> usize {
         let (leader, standby) = (self.leader, self.standby);
         let seen = self.cluster.lengths();
-        // It leads a moment before it listens.
+        // A host leads a moment before it listens.
         late_writes(&Web::new(self.webs[leader])).await;
         let open = join_all((0..WAITING).map(|_| self.connect())).await;
         self.freeze(leader).await;
@@ -112,8 +111,8 @@ impl Pair {
         answers.iter().filter(|answer| !answer.is_empty()).count()
     }
 
-    /// Stops the process right after a renewal and a write: one that was frozen
-    /// in the middle of a transaction of the embedded store would hold up everybody.
+    /// Freezes the process right after a renewal and a write. In the middle of a transaction of the
+    /// embedded store, it would hold up all hosts.
     async fn freeze(&self, name: &str) {
         let log = &self.cluster.host(name).log;
         loop {
@@ -127,7 +126,7 @@ impl Pair {
         }
     }
 
-    /// A connection to the leader that has been used: it waits for the next request.
+    /// A connection to the leader that has been used before and waits for the next request.
     async fn connect(&self) -> TcpStream {
         let mut stream = TcpStream::connect(self.webs[self.leader]).await.expect("it listens");
         stream.write_all(GET).await.expect("it takes requests");
@@ -136,7 +135,7 @@ impl Pair {
         stream
     }
 
-    /// All beats of both hosts: a higher token never counts lower.
+    /// The fence holds on both hosts: a higher token never comes with a lower count.
     fn beats_are_fenced(&self) {
         let logs = ["a", "b"].map(|name| self.cluster.host(name).log.lines());
         let mut beats: Vec<_> = logs.iter().flatten().filter_map(beat).collect();
@@ -153,7 +152,7 @@ impl Pair {
 const GET: &[u8] = b"GET /get/late HTTP/1.1\r\nhost: web\r\n\r\n";
 const INCREMENT: &[u8] = b"GET /increment/late/1 HTTP/1.1\r\nhost: web\r\n\r\n";
 
-/// What the requests that waited have written: nothing, if all is well.
+/// What the waiting requests have written; nothing if all is well.
 async fn late_writes(web: &Web) -> String {
     web.until_at("/get/late", "the leader answers", |_| true).await.body
 }
@@ -163,7 +162,7 @@ async fn ask(mut stream: TcpStream) -> TcpStream {
     stream
 }
 
-/// One answer, which ends with the last chunk of its body.
+/// One answer, up to the last chunk of its body.
 async fn whole(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     while !answer.ends_with(b"0\r\n\r\n") {
@@ -172,15 +171,15 @@ async fn whole(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// What still comes, until the other side closes or has answered.
+/// All further bytes, until the other side closes or has answered.
 async fn rest(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset is an end like another.
+    // A reset ends the connection too.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is closed");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The token and the count of a line that the guest printed.
+/// The token and the count in a line that the guest printed.
 fn beat(line: &Value) -> Option<(u64, u64)> {
     let mut words = line["message"].as_str()?.strip_prefix("beat ")?.split(' ');
     Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))

@@ -1,5 +1,4 @@
-//! Who is let in to the control API: people by tokens or certificates, and hosts among
-//! themselves.
+//! Access to the control API: for people by tokens or certificates, and among hosts.
 
 mod greed;
 mod held;
@@ -24,15 +23,15 @@ const USAGE: i32 = 64;
 const REFUSED: i32 = 2;
 const UNAVAILABLE: i32 = 69;
 
-/// A cluster whose hosts ask who asks, and somebody who may.
+/// A cluster whose control API requires credentials, and a client that may have some.
 struct Guarded {
     cluster: Cluster,
-    /// What somebody shows by the environment.
+    /// The client's credentials, as environment variables.
     shown: Vec<(&'static str, String)>,
     scheme: &'static str,
-    /// Where each host has the web action.
+    /// The address of the web action on each host.
     addresses: BTreeMap<&'static str, SocketAddr>,
-    /// How the control API of hosts speaks TLS.
+    /// The TLS settings of the hosts' control API.
     tls: String,
 }
 
@@ -42,17 +41,17 @@ impl Guarded {
         Self { cluster: Cluster::new(kind).await, shown, scheme: "http", addresses, tls }
     }
 
-    /// A file of the cluster's folder.
+    /// A file in the cluster's folder.
     fn file(&self, name: &str) -> PathBuf {
         self.cluster.folder.path().join(name)
     }
 
-    /// From now on, somebody shows the token of this file.
+    /// The client uses the token of this file from now on.
     fn show(&mut self, name: &str) {
         self.shown.push(("SOLOIST_TOKEN_FILE", self.file(name).display().to_string()));
     }
 
-    /// Makes a token, and returns the line for the settings.
+    /// Makes a token, and returns its line for the settings.
     async fn token(&self, name: &str, role: &str) -> String {
         let file = self.file(&format!("{name}.token"));
         let mut command = soloist();
@@ -61,11 +60,11 @@ impl Guarded {
         assert!(status.success(), "{output}");
         let token = fs::read_to_string(&file).unwrap();
         assert!(!output.contains(token.trim()), "it is in the file alone:\n{output}");
-        // On stdout, which comes first: it is what there is to hand out.
+        // The line comes first, on stdout.
         output.lines().next().unwrap().to_owned()
     }
 
-    /// Starts a host whose web action is at an address of its own, and forwards.
+    /// Starts a host whose web action has its own address, and forwards.
     fn start(&mut self, name: &'static str, more: &str) {
         let address = *self.addresses.entry(name).or_insert_with(|| at(own_address(), 3000));
         self.cluster.web_at = address;
@@ -78,7 +77,7 @@ impl Guarded {
         format!("{}://{}", self.scheme, self.cluster.host(host).api().await)
     }
 
-    /// Runs `soloist` with `args` at a host, showing nothing but what `shown` says.
+    /// Runs `soloist` with `args` against a host, with exactly these credentials.
     async fn ask_as(&self, shown: &[(&str, String)], host: &str, args: &[&str]) -> Ended {
         let mut command = soloist();
         command.args(args).env("SOLOIST_URL", self.url(host).await);
@@ -94,7 +93,7 @@ impl Guarded {
         assert!(status.success() && output.contains(words), "{args:?}: {status}\n{output}");
     }
 
-    /// The first status of `host` that `wanted` likes.
+    /// Waits until `wanted` accepts the status of `host`.
     async fn agrees(&self, host: &str, wanted: impl Fn(&Value) -> bool) {
         let mut last = String::new();
         let seen = timeout(PATIENCE, async {
@@ -123,7 +122,7 @@ impl Guarded {
     }
 }
 
-/// What a host says to a request: the status, and the text.
+/// The status and the text of a host's answer.
 async fn told(request: reqwest::RequestBuilder) -> (u16, String) {
     let answer = request.send().await.expect("an answer");
     (answer.status().as_u16(), answer.text().await.expect("text"))

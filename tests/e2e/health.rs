@@ -1,5 +1,5 @@
-//! Actions that fail: the leadership goes to a host where they do not, it does not go
-//! round, and what fails everywhere takes nothing else with it.
+//! Actions that fail: the leadership moves to a host where they work, but it does not circulate,
+//! and an action that fails everywhere affects no other one.
 
 use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
 
@@ -27,14 +27,14 @@ crate::on_both_stores!(
 
 const HOSTS: [&str; 3] = ["a", "b", "c"];
 
-/// A cluster that loses no lease by itself, be the machine ever so busy: terms are counted.
+/// A cluster whose leases do not expire even on a very busy machine, because the tests count terms.
 async fn patient(kind: Kind) -> Cluster {
     let mut cluster = Cluster::new(kind).await;
     cluster.ttl = Duration::from_secs(15);
     cluster
 }
 
-/// A cluster whose action `work` does as it is ordered, on each host.
+/// A cluster whose action `work` works or fails on each host as the test says.
 struct Ordered(Cluster);
 
 impl Ordered {
@@ -55,7 +55,7 @@ impl Ordered {
         self.0.folder.path().join(format!("orders-{host}"))
     }
 
-    /// From now on `work` fails on `host`.
+    /// From now on, `work` fails on `host`.
     fn fail(&self, host: &str) {
         fs::write(self.orders(host).join("fail"), "").expect("a file");
     }
@@ -76,7 +76,7 @@ impl Ordered {
         self.0.stands(host).await;
     }
 
-    /// Three hosts, of which `a` leads and works.
+    /// Three hosts, of which `a` leads, and `work` runs.
     async fn of_three(kind: Kind) -> Self {
         let mut ordered = Self::new(kind).await;
         ordered.start("a").await;
@@ -84,13 +84,13 @@ impl Ordered {
         ordered.action("a", "work", |work| work["state"] == "running").await;
         ordered.start("b").await;
         ordered.start("c").await;
-        // Whoever hands over has to know to whom.
+        // A leader that hands over must know the other hosts.
         let all = |status: &Value| status["members"].as_array().is_some_and(|it| it.len() == 3);
         agrees(ordered.0.host("a"), all).await;
         ordered
     }
 
-    /// The action `name` on `host`, once `wanted` likes it.
+    /// The status of the action `name` on `host`, once `wanted` accepts it.
     async fn action(&self, host: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let find = |status: &Value| {
             let actions = status["actions"].as_array().cloned().unwrap_or_default();
@@ -100,12 +100,12 @@ impl Ordered {
         find(&agrees(self.0.host(host), likes).await).expect("an action")
     }
 
-    /// How many terms each host has begun.
+    /// The number of terms that each host has begun.
     fn terms(&self) -> [usize; 3] {
         HOSTS.map(|host| self.0.hosts.get(host).map_or(0, |it| it.log.events("leading").len()))
     }
 
-    /// How often the action was parked, on all hosts.
+    /// How often the action was parked, on all hosts together.
     fn parkings(&self) -> usize {
         self.0.hosts.values().map(|host| host.log.events("parked").len()).sum()
     }
@@ -129,7 +129,7 @@ async fn what_fails_on_one_host_runs_on_another(kind: Kind) {
     let a = ordered.0.host("a").log.clone();
     let end = a.event(0, "draining").await;
     assert!(end["cause"].as_str().is_some_and(|cause| cause.contains(EXITS)), "{end}");
-    // It says why it stands back.
+    // The host reports why it stands back.
     let back = a.event(seen["a"], "not-ready").await;
     let text = back["message"].as_str().unwrap_or_default();
     assert!(
@@ -143,7 +143,7 @@ async fn what_fails_on_one_host_runs_on_another(kind: Kind) {
     ordered.action(leader, "work", |work| work["state"] == "running").await;
     assert_eq!(ordered.0.web.until("it", |_| true).await.host, leader);
     assert_eq!(ordered.parkings(), 0);
-    // Once nobody else is next in line, it is.
+    // It stops standing back once no other host is next.
     let back = a.last("not-ready");
     ordered.0.terminate(if b == 1 { "c" } else { "b" }).await;
     a.event(back, "standby").await;
@@ -156,7 +156,7 @@ async fn what_fails_everywhere_is_parked_and_the_rest_goes_on(kind: Kind) {
     assert_eq!(ordered.terms(), [1, 1, 1], "a hand-over a host, and not one more");
     assert_eq!(ordered.parkings(), 1);
     let answer = ordered.0.web.until("the neighbour", |_| true).await;
-    // The others stand again, and it stays as it is.
+    // The other hosts stand again, and the leader stays.
     for host in HOSTS.into_iter().filter(|host| *host != answer.host) {
         let log = ordered.0.host(host).log.clone();
         log.event(log.last("resigning"), "standby").await;
@@ -164,7 +164,7 @@ async fn what_fails_everywhere_is_parked_and_the_rest_goes_on(kind: Kind) {
     assert_eq!(ordered.0.web.until("the neighbour", |_| true).await, answer);
     assert_eq!((ordered.terms(), ordered.parkings()), ([1, 1, 1], 1));
 
-    // Mended: it runs in the very term, and no host was restarted.
+    // Once repaired, the action runs in the same term, and no host was restarted.
     fs::copy(guests().join("service-loop.wasm"), ordered.plugin()).expect("a copy");
     let running = |work: &Value| work["state"] == "running";
     let work = ordered.action(&answer.host, "work", running).await;
@@ -201,7 +201,7 @@ async fn a_host_that_comes_is_asked_to_do_better(kind: Kind) {
     assert!(cause.contains("parked here, and has not failed on b"), "{end}");
     ordered.fail("c");
     ordered.fail("b");
-    // `c` comes too late to see it work; it takes its turn, and nobody has another.
+    // `c` joined after the action worked. It tries it once, and so does every other host.
     ordered.start("c").await;
     ordered.parked(EXITS).await;
     let [a, b, c] = ordered.terms();
@@ -218,12 +218,12 @@ async fn a_hook_that_fails_everywhere_is_parked_too(kind: Kind) {
     };
     cluster.start_with("a", &settings("fail no route from a"));
     cluster.start_with("b", &settings("fail no route from b"));
-    // Who fails alone parks it until the other comes.
+    // A host that is alone parks the failing action until the other joins.
     for host in ["a", "b"] {
         cluster.leading(host).await;
     }
     let ordered = Ordered(cluster);
-    // Whoever leads last goes on without it.
+    // The last leader continues without the action.
     ordered.parked("no route from").await;
     let answer = ordered.0.web.until("the neighbour", |_| true).await;
     assert_eq!(ordered.terms(), [1, 1, 0]);
@@ -239,7 +239,7 @@ async fn what_one_host_refuses_ends_no_term_of_another(kind: Kind) {
     fs::copy(guests().join("service-exit.wasm"), plugins.join("work.wasm")).expect("a copy");
     let refused = |line: &Value| line["event"] == "refused" && line["action"] == "work";
     cluster.host("a").log.find(0, "that it is refused", refused).await;
-    // One that starts takes what it finds, and sees only as the leader what becomes of it.
+    // A starting host accepts the plugin, and notices the failure only as the leader.
     cluster.start("b");
     cluster.stands("b").await;
     done(&cluster, "a", &["resign"], "b leads main now").await;
@@ -260,7 +260,7 @@ async fn a_taken_address_moves_the_leadership_on(kind: Kind) {
         cluster.stands(host).await;
     }
     cluster.leading("a").await;
-    // Another program takes the address of the next in line.
+    // Another program takes the address that the next host needs.
     let (_, address) = own[1];
     let _taken = TcpListener::bind(address).expect("a free address");
     cluster.terminate("a").await;

@@ -1,5 +1,4 @@
-//! Hooks: what belongs to the change of leader itself, on the host that comes to lead and
-//! on those that stand by.
+//! Hooks: code that belongs to the change of leader itself, on the new leader and on standbys.
 
 use serde_json::Value;
 
@@ -18,7 +17,7 @@ crate::on_both_stores!(
     a_newer_version_is_not_called_again,
 );
 
-/// The action `hook`, of hooks alone, which do what they are told.
+/// The action `hook`, which has hooks only; they do what the parameters say.
 fn hook(on_leader: &str, on_standby: &str, more: &str) -> String {
     let plugin = guests().join("hooks.wasm");
     format!(
@@ -27,7 +26,7 @@ fn hook(on_leader: &str, on_standby: &str, more: &str) -> String {
     )
 }
 
-/// A line of the log that the guest printed.
+/// Matches a log line that a guest printed with this text.
 fn says(text: impl Into<String>) -> impl Fn(&Value) -> bool {
     let text = text.into();
     move |line| line["stream"] == "stdout" && line["message"] == text.as_str()
@@ -39,7 +38,7 @@ async fn a_hook_has_done_its_work_before_the_first_answer(kind: Kind) {
     cluster.leading("a").await;
     cluster.start_with("b", "state = true\n");
     cluster.stands("b").await;
-    // Whatever answers first, the hook was called before: once for each term.
+    // The hook is called before any answer, once for each term.
     let first = cluster.web.until("a", |_| true).await;
     assert_eq!((first.host.as_str(), first.body.trim()), ("a", "called 1"));
     cluster.kill("a").await;
@@ -56,14 +55,14 @@ async fn a_hook_that_takes_too_long_hands_over(kind: Kind) {
     hands_over(kind, &endless, "it was not done within 500ms").await;
 }
 
-/// With these settings `a` cannot do what a term begins with; the others can.
+/// With these settings `a` fails at the start of a term; the others do not.
 async fn hands_over(kind: Kind, settings: &str, reason: &str) {
     let mut cluster = Cluster::new(kind).await;
     cluster.start_with("b", &hook("", "", ""));
     cluster.leading("b").await;
     cluster.start_with("a", settings);
     agrees(cluster.host("b"), |status| status["groups"]["main"]["heir"] == "a").await;
-    // Somebody must stand at the moment when it fails, or the action would be parked.
+    // Another host must stand when the hook fails, or the action would be parked.
     cluster.start_with("c", &hook("", "", ""));
     let third = |status: &Value| status["groups"]["main"]["role"] == "standby";
     agrees(cluster.host("c"), third).await;
@@ -89,7 +88,7 @@ async fn standbys_hear_of_every_change(kind: Kind) {
     let hook = hook("", "", "");
     cluster.start_with("a", &hook);
     let first = cluster.leading("a").await["token"].clone();
-    // TEST-NET-1 is no address of any machine: it cannot lead, and is told all the same.
+    // TEST-NET-1 belongs to no machine, so this host cannot lead. Its hook is called all the same.
     let shared = cluster.configuration(&hook);
     let elsewhere = shared.replace(&cluster.web_at.to_string(), "192.0.2.1:3000");
     cluster.start_from("c", &elsewhere);
@@ -137,7 +136,7 @@ async fn what_a_standby_does_ends_before_it_leads(kind: Kind) {
     let metrics = reqwest::get(format!("http://{api}/metrics")).await.expect("an answer");
     let metrics = metrics.text().await.expect("a text");
     assert!(metrics.contains("soloist_instances 0"), "something is left:\n{metrics}");
-    // A stop does not wait for it either.
+    // A stop does not wait for the hook either.
     cluster.terminate(other).await;
     for log in [&b, &c] {
         let ended = |line: &Value| line["message"] == "on-standby: done";
@@ -153,7 +152,7 @@ async fn a_newer_version_is_not_called_again(kind: Kind) {
     cluster.start("a");
     let log = cluster.host("a").log.clone();
     log.find(0, "its hook", says("on-leader: done")).await;
-    // The same one with a section more: another version.
+    // The same component with an additional section is another version.
     let mut bytes = std::fs::read(&place).expect("a guest");
     bytes.extend([0, 2, 1, b'x']);
     std::fs::write(&place, bytes).expect("a file");

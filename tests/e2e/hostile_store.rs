@@ -1,4 +1,4 @@
-//! Whatever stands in the store, a host goes on, says what it can, and runs nothing of it.
+//! Whatever the store contains, a host continues, reports what it can, and runs nothing of it.
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use crate::harness::{
     process::{Ended, agrees, run, soloist},
 };
 
-/// Notes, as somebody may write them who can write to the store: of hosts that say anything of
-/// themselves, of orders by nobody, and what is none at all.
+/// Notes as an attacker with access to the store could write them: hosts with invented reports,
+/// commands by unknown people, and values that are no notes at all.
 fn notes() -> Vec<(&'static str, Vec<u8>)> {
     let member = |name: &str| {
         json!({

@@ -1,5 +1,5 @@
-//! HTTP as people know it: the same request has the same answer by every way to a plugin, and it
-//! is the one that the RFCs give it.
+//! HTTP semantics: a request gets the same answer over every route to a plugin, and it is the
+//! answer that the RFCs require.
 
 mod balancer;
 mod case;
@@ -20,7 +20,7 @@ use crate::{
     harness::{CALM_TTL, at, cluster::Kind, guests, own_address},
 };
 
-/// A way to the web action: where it is asked for, and under which path.
+/// A route to the web action: an address and a path.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     name: &'static str,
@@ -28,7 +28,7 @@ struct Way {
     prefix: &'static str,
 }
 
-/// A leader, a host that forwards to it, and all ways by which the action is reached.
+/// A leader, a host that forwards to it, and all routes to the action.
 struct Ways {
     all: Forwarding,
     ways: [Way; 5],
@@ -37,7 +37,7 @@ struct Ways {
 const FORWARD: &str = "standby = \"forward\"\n";
 
 impl Ways {
-    /// To `guest`, with these settings.
+    /// Starts hosts whose web action is `guest`, with these settings.
     async fn to(guest: &str, settings: &str) -> Self {
         let (plugin, near) = (guests().join(guest), at(own_address(), 3000));
         let again = format!(
@@ -45,7 +45,7 @@ impl Ways {
             plugin.display()
         );
         let mut all = Forwarding::new(Kind::Sqlite, plugin, &format!("{settings}{again}")).await;
-        // Nothing is lost here, however busy the machine is.
+        // With this TTL no lease expires, however busy the machine is.
         all.cluster.ttl = CALM_TTL;
         all.join("a").await;
         all.cluster.leading("a").await;
@@ -61,7 +61,7 @@ impl Ways {
             way("the leader's control address", leader, "/leader/web"),
             way("a standby's control address", standby, "/leader/web"),
         ];
-        // All of them answer by now, or when the standby has heard who leads.
+        // All routes answer by now, or as soon as the standby knows the leader.
         let told = join_all(
             ways.iter().map(|way| all.get(format!("http://{}{}/ready", way.to, way.prefix))),
         );
@@ -71,7 +71,7 @@ impl Ways {
         Self { all, ways }
     }
 
-    /// What is wrong with what `asked` tells of each way, all at once.
+    /// Runs `asked` for every route; returns all that is wrong.
     async fn hold(
         &self,
         name: &str,
@@ -84,7 +84,7 @@ impl Ways {
     }
 }
 
-/// Nothing is wrong.
+/// Fails if anything is wrong.
 fn all_is_well(wrong: &[String], count: usize) {
     assert!(wrong.is_empty(), "{} wrong in {count} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
@@ -92,7 +92,7 @@ fn all_is_well(wrong: &[String], count: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_http_1_have_one_answer_by_every_way() {
     let ways = Ways::to("reach.wasm", "body = \"64KiB\"\n").await;
-    // How long those may take who have closed their side is bounded: they do not wait for others.
+    // Requests whose client has closed its side have a time limit, so they run first and alone.
     let (alone, cases): (Vec<_>, Vec<_>) = cases_1::all().into_iter().partition(Case::half_closes);
     let mut wrong = Vec::new();
     for some in cases.chunks(8) {

@@ -1,4 +1,4 @@
-//! File systems that hang: a named pipe that nobody writes to holds whoever opens it, as a
+//! File systems that hang. A named pipe without a writer blocks every process that opens it, as a
 //! file does whose server is gone.
 
 use std::{fs, net::SocketAddr, time::Duration};
@@ -19,25 +19,25 @@ use crate::harness::{
     guests, own_address,
 };
 
-/// What is answered at once, with the error that there is no such file.
+/// A path that is answered at once, with the error that the file does not exist.
 const NONE: &str = "/read?/data/none";
-/// More than tokio has threads for calls that block, in one runtime.
+/// More requests than one tokio runtime has threads for blocking calls.
 const HANGING: usize = 600;
-/// How many of them an action has.
+/// The number of threads for files that an action has.
 const THREADS: u64 = 32;
 const DRAIN: Duration = Duration::from_secs(1);
-/// Beyond `lease.drain`: the stop itself, and what a busy machine takes.
+/// The time of a stop beyond `lease.drain`: the stop itself, and the delays of a busy machine.
 const A_LITTLE: Duration = Duration::from_secs(5);
 
-/// A host with an action whose files hang, one whose files do not, and one that keeps state.
+/// A host with three actions: one whose files hang, one whose files do not, and one with state.
 struct House {
     cluster: Cluster,
     client: Client,
-    /// Where each answers.
+    /// The address of each action.
     hanging: SocketAddr,
     files: SocketAddr,
     state: SocketAddr,
-    /// A server that is found by its name.
+    /// A server that is reached by its name.
     named: SocketAddr,
 }
 
@@ -79,7 +79,7 @@ impl House {
         (answer.status(), answer.text().await.expect("a text"))
     }
 
-    /// A number among the host's measurements.
+    /// The value of one of the host's metrics.
     async fn measured(&self, name: &str) -> Option<u64> {
         let (_, text) = self.ask(self.cluster.host("a").api().await, "/metrics").await;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -96,7 +96,7 @@ impl House {
         found.await.unwrap_or_else(|_| panic!("{}", last()));
     }
 
-    /// Has that many requests hang in a file, all at once.
+    /// Sends `HANGING` requests at the same time, which all hang in a file.
     async fn hang(&self) -> JoinSet<()> {
         let pipe = self.cluster.folder.path().join("hangs/pipe");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
@@ -112,13 +112,13 @@ impl House {
     }
 }
 
-/// A server that says yes.
+/// A server that answers 200.
 async fn serve_ok() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            // What is not read would reset the connection.
+            // Unread bytes would reset the connection.
             let _ = stream.read(&mut [0; 4096]).await;
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
             let _ = stream.write_all(answer).await;
@@ -142,7 +142,7 @@ async fn files_that_hang_cost_nobody_else_a_thing() {
         assert_eq!(ready.0, StatusCode::OK, "{}", ready.1);
     }
     house.until_measured("soloist_blocking_threads{action=\"web\"}", THREADS).await;
-    // The action says what is wrong with it, and takes nothing more that would only wait.
+    // The action reports the problem, and refuses requests that would only wait.
     let refused = timeout(PATIENCE, async {
         let log = &house.cluster.host("a").log;
         loop {
@@ -154,7 +154,7 @@ async fn files_that_hang_cost_nobody_else_a_thing() {
     });
     let refused = refused.await.expect("it is refused, and told");
     assert!(refused.contains("its files do not answer"), "{refused}");
-    // Files that answer again bring the action back.
+    // When the files respond again, the action recovers.
     asking.shutdown().await;
     house.until_measured("soloist_instances", 0).await;
     let pipe = house.cluster.folder.path().join("hangs/pipe");

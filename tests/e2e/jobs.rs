@@ -1,5 +1,5 @@
-//! Jobs, with leaders that are killed: what fired is seen from outside, by what the guests
-//! wrote, and in the history that any host tells.
+//! Jobs, while leaders are killed. Their firings are observed from outside: by what the guests
+//! wrote, and by the history that every host shows.
 
 mod clocks;
 mod unclaimed;
@@ -33,22 +33,22 @@ crate::on_both_stores!(
     most_hosts_are_right,
 );
 
-/// So long that firings are missed before a killed leader is replaced.
+/// Long enough that firings are missed before a killed leader is replaced.
 const LEASE: Duration = Duration::from_secs(4);
 
-/// How often the leader is killed; `SOLOIST_JOB_KILLS` asks for more.
+/// How often the leader is killed; `SOLOIST_JOB_KILLS` sets another number.
 fn kills() -> usize {
     std::env::var("SOLOIST_JOB_KILLS").map_or(3, |kills| kills.parse().expect("a number"))
 }
 
-/// A cluster with the job `beat`, whose guest writes a line of each firing to a file.
+/// A cluster with the job `beat`, whose guest writes a line for each firing to a file.
 struct Beats {
     cluster: Cluster,
     settings: String,
     notes: PathBuf,
 }
 
-/// One line of the file: what a guest was told.
+/// A line of the file: the arguments of the guest.
 #[derive(Clone, Debug)]
 struct Line {
     id: String,
@@ -56,7 +56,7 @@ struct Line {
 }
 
 impl Beats {
-    /// Without a host.
+    /// A cluster that has no host yet.
     async fn prepared(kind: Kind, more: &str) -> Self {
         let mut cluster = Cluster::new(kind).await;
         cluster.ttl = LEASE;
@@ -95,7 +95,8 @@ impl Beats {
         text.lines().map(line).collect()
     }
 
-    /// Waits until so many lines were written under `token`. Nothing tells of a line.
+    /// Waits until `count` lines were written under `token`. There is no event for a line, so it
+    /// polls.
     async fn written(&self, token: i64, count: usize) {
         let wait = async {
             while self.lines().iter().filter(|line| line.token == token).count() < count {
@@ -109,7 +110,7 @@ impl Beats {
             .unwrap_or_else(|_| panic!("no firing under {token}:\n{}", logs()));
     }
 
-    /// What the host tells of the firings, the oldest first.
+    /// The firings in the host's history, the oldest first.
     async fn history(&self, name: &str) -> Vec<Value> {
         let url = format!("http://{}/v1/jobs/beat", self.cluster.host(name).api().await);
         let answer: Value = reqwest::get(url).await.expect("an answer").json().await.expect("JSON");
@@ -119,7 +120,7 @@ impl Beats {
     }
 }
 
-/// All that was seen of firings, by their ids.
+/// All firings that were observed, by their ids.
 #[derive(Default)]
 struct Seen(BTreeMap<String, Value>);
 
@@ -129,7 +130,7 @@ impl Seen {
             let id = firing["id"].as_str().expect("an id").to_owned();
             if let Some(before) = self.0.insert(id, firing.clone()) {
                 assert_eq!(before["token"], firing["token"], "under two tokens: {before} {firing}");
-                // Until it has ended, that may be when it was claimed.
+                // While a firing runs, this may be the time when it was claimed.
                 let told = before["outcome"] != "running";
                 let same = before["started"] == firing["started"];
                 assert!(same || !told, "begun twice: {before} {firing}");
@@ -137,7 +138,7 @@ impl Seen {
         }
     }
 
-    /// By how many milliseconds each was late, in their order.
+    /// The lateness of each firing in milliseconds, in order.
     fn late(&self) -> Vec<i64> {
         let moment = |firing: &Value, key: &str| -> chrono::DateTime<chrono::Utc> {
             firing[key].as_str().and_then(|text| text.parse().ok()).expect("a moment")
@@ -152,7 +153,7 @@ impl Seen {
     }
 }
 
-/// Kills one leader after the other, and returns what there was to see.
+/// Kills leaders, one after another; returns the cluster and what was observed.
 async fn kill_leaders(kind: Kind, missed: &str) -> (Beats, Seen) {
     let settings = format!("schedule = \"every 1s\"\nmissed = \"{missed}\"\n");
     let mut beats = Beats::of_two(kind, &settings).await;
@@ -173,7 +174,7 @@ async fn kill_leaders(kind: Kind, missed: &str) -> (Beats, Seen) {
     beats.written(token, 4).await;
     seen.take(beats.history(other).await);
     beats.cluster.terminate(leader).await;
-    // Told by a host that has not begun them.
+    // From a host that has not begun these firings.
     seen.take(beats.history(other).await);
     check(&beats.lines(), &seen);
     (beats, seen)
@@ -183,8 +184,8 @@ fn token_of(line: &Value) -> i64 {
     line["token"].as_i64().expect("a token")
 }
 
-/// Whatever the settings: each firing was begun once, under one token, in order; and what
-/// the guests wrote is what the history tells.
+/// With all settings: each firing was begun once, under one token, in order, and the guests' lines
+/// agree with the history.
 fn check(lines: &[Line], seen: &Seen) {
     let ids: Vec<_> = lines.iter().map(|line| line.id.as_str()).collect();
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "begun twice: {ids:?}");
@@ -195,7 +196,7 @@ fn check(lines: &[Line], seen: &Seen) {
     for line in lines {
         if let Some(firing) = seen.0.get(&line.id) {
             assert_eq!(firing["token"], line.token, "{firing}");
-            // Its leader may have been killed before it could say so.
+            // The leader may have been killed before it could record the outcome.
             assert!(firing["outcome"] == "done" || firing["outcome"] == "interrupted", "{firing}");
         }
     }
@@ -227,7 +228,7 @@ async fn killed_leaders_and_missed_firings_that_are_all_run(kind: Kind) {
     let caught_up = late.iter().filter(|late| **late > 1000).count();
     assert!(caught_up >= kills(), "some for each leader that was lost: {late:?}");
     assert_eq!(seen.missed(), 0, "none is dropped");
-    // No second between the first and the last is without its firing.
+    // Every second between the first and the last firing has its firing.
     let moments: Vec<chrono::DateTime<chrono::Utc>> = (seen.0.values())
         .map(|firing| {
             firing["scheduled"].as_str().and_then(|text| text.parse().ok()).expect("a moment")
@@ -242,7 +243,7 @@ async fn a_job_is_run_by_hand_from_any_host(kind: Kind) {
     let beats = Beats::of_two(kind, "schedule = \"none\"\n").await;
     let token = token_of(&beats.cluster.leading("a").await);
     let b = format!("http://{}", beats.cluster.host("b").api().await);
-    // By a host that does not lead, and waiting for the end.
+    // On a host that does not lead, waiting for the end.
     let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &b])).await;
     assert!(ended.status.success(), "{}", ended.output);
     let history = beats.history("b").await;
@@ -283,7 +284,7 @@ async fn what_comes_next_is_told_by_any_host(kind: Kind) {
     assert!(shown.output.starts_with("beat: 30 2 * * * Europe/Berlin\n"), "{}", shown.output);
     assert!(shown.output.contains("TIME IN Europe/Berlin"), "{}", shown.output);
     assert_eq!(shown.output.lines().count(), 2 + 1 + 10, "{}", shown.output);
-    // Each year the clock is set on two nights.
+    // Every year the clock is changed twice.
     let year = next("--count 400").await.output;
     let forwards =
         "set from 02:00 forwards to 03:00, which leaves 02:30 out: fires at 03:00 instead";
@@ -326,7 +327,7 @@ async fn a_failing_job_is_seen_by_people(kind: Kind) {
     let counted = "soloist_job_runs_total{action=\"beat\",outcome=\"failed\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
     assert!(metrics.contains("soloist_job_seconds_count{action=\"beat\"} 1"), "{metrics}");
-    // It trips only once.
+    // The job trips only once.
     let ended = run(soloist().args(["jobs", "run", "beat", "--wait", "--url", &a])).await;
     assert!(ended.status.success(), "{}", ended.output);
     let status = beats.cluster.host("a").status().await;

@@ -1,7 +1,7 @@
-//! Plugins in other languages: the examples, and what `soloist plugin new` writes.
+//! Plugins in other languages: the examples, and the output of `soloist plugin new`.
 //!
-//! `cargo xtask test` brings the compilers of the languages that build quickly;
-//! the tests of the others are ignored but for `cargo xtask ci`, which has all.
+//! `cargo xtask test` installs the compilers of languages that build quickly. The tests of the
+//! other languages are ignored there; `cargo xtask ci` runs all.
 
 mod databases;
 mod examples;
@@ -19,14 +19,14 @@ use crate::harness::{
     cluster::{Cluster, Kind},
 };
 
-/// How long a compiler may take: that of a language, and the host's own, which
-/// has 18 MB to do for Python. It is no measure of speed.
+/// How long a compiler may take: that of a language, and the host's own, which compiles 18 MB for
+/// Python. The tests do not measure speed by it.
 const COMPILING: Duration = Duration::from_secs(600);
 
-/// What was answered to one request.
+/// The answer to a request.
 struct Reply {
     status: StatusCode,
-    /// Where it leads.
+    /// The header `location`.
     location: String,
     body: String,
 }
@@ -37,7 +37,7 @@ impl Reply {
     }
 }
 
-/// A client that uses all verbs of HTTP, and goes nowhere by itself.
+/// A client with all methods of HTTP, which follows no redirects.
 struct Caller {
     client: Client,
     web_at: SocketAddr,
@@ -64,14 +64,14 @@ impl Caller {
     }
 }
 
-/// Waits until this host has compiled its plugins, and stands for election.
+/// Waits until this host has compiled its plugins and stands.
 async fn stands(cluster: &Cluster, host: &str) {
     let standby = |line: &Value| line["event"] == "standby";
     cluster.host(host).log.find_within(COMPILING, 0, "event \"standby\"", standby).await;
     cluster.stands(host).await;
 }
 
-/// Waits until this host answers, whatever it says.
+/// Waits until this host answers at all.
 async fn answers(cluster: &Cluster, host: &str) {
     stands(cluster, host).await;
     let answered = timeout(PATIENCE, async {

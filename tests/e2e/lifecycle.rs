@@ -1,4 +1,4 @@
-//! Leadership from the first start to the last stop.
+//! Leadership, from the first start to the last stop.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn a_graceful_stop_hands_over(kind: Kind) {
     let log = cluster.terminate("a").await;
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
     assert!(after.token > before.token, "{before:?} then {after:?}");
-    // The order of a term's end: nothing is given up before nothing runs.
+    // The order in which a term ends: the leadership is given up when nothing runs any more.
     let story = log.story();
     let at = |event: &str| {
         story.iter().position(|e| e == event).unwrap_or_else(|| panic!("no {event}:\n{log}"))
@@ -86,7 +86,7 @@ async fn a_host_that_comes_back_stands_by(kind: Kind) {
     cluster.host("a").log.event(0, "following").await;
     let answer = cluster.web.until("b", |_| true).await;
     assert_eq!(answer.host, "b");
-    // The queue is first come, first served.
+    // The queue is first in, first out.
     cluster.terminate("b").await;
     cluster.web.until("c", |answer| answer.host == "c").await;
     cluster.terminate("c").await;
@@ -112,7 +112,7 @@ async fn what_is_in_flight_finishes(kind: Kind) {
     cluster.join("b").await;
     let web = cluster.web.clone();
     let slow = tokio::spawn(async move { web.get("/sleep?ms=700").await });
-    // It is in flight when the host says so.
+    // The host logs this line while the request is in flight.
     cluster.host("a").log.find(0, "request", |line| line["message"] == "sleeping").await;
     let log = cluster.terminate("a").await;
     let answer = slow.await.expect("no panic").expect("an answer");

@@ -1,4 +1,4 @@
-//! What actions print, asked for at any host.
+//! The output of actions, read at any host.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ crate::on_both_stores!(
 const MISSING: i32 = 1;
 const REFUSED: i32 = 2;
 
-/// Three hosts, of which `a` leads and prints a line a second.
+/// Three hosts, of which `a` leads; its action prints a line every second.
 async fn of_three(kind: Kind) -> Cluster {
     let plugin = plugins().join("job-runner.wasm");
     let count = format!("[action.count]\nplugin = \"{}\"\n", plugin.display());
@@ -34,7 +34,7 @@ async fn what_the_leader_prints_is_had_from_any_host(kind: Kind) {
     let printed = |line: &Value| line["stream"] == "stdout" && line["action"] == "count";
     let log = &cluster.host("a").log;
     let line = log.find(0, "a line of the plugin", printed).await;
-    // Each line of the host's own log says whose it is as well.
+    // Each line of the host's own log names its host and group, too.
     assert_eq!((&line["host"], &line["group"]), (&"a".into(), &"main".into()), "{line}");
     let leads = agrees(cluster.host("b"), |status| status["groups"]["main"]["leader"] == "a");
     let token = leads.await["groups"]["main"]["token"].clone();
@@ -58,7 +58,7 @@ async fn what_the_leader_prints_is_had_from_any_host(kind: Kind) {
             assert!(refused.output.contains(words), "no {words:?} in {}", refused.output);
         }
     }
-    // What was printed on one host is asked for there, whoever leads.
+    // Output of one host is read at that host, whoever leads.
     let url = format!("http://{}/v1/logs/count", cluster.host("a").api().await);
     let of_c = reqwest::get(format!("{url}?host=c")).await.expect("an answer");
     assert_eq!(of_c.text().await.expect("text"), "");
@@ -66,7 +66,7 @@ async fn what_the_leader_prints_is_had_from_any_host(kind: Kind) {
     assert_eq!(of_nobody.status(), 404);
     let reason = of_nobody.text().await.expect("text");
     assert!(reason.contains("no host `z`") && reason.contains("a, b, c"), "{reason}");
-    // Of one that is known and gone it is said where its lines are.
+    // For a known host that is gone, the answer says where its lines are.
     agrees(cluster.host("a"), |status| status["members"][2]["first_seen"].is_string()).await;
     cluster.kill("c").await;
     agrees(cluster.host("a"), |status| status["members"][2]["live"] == false).await;
@@ -78,7 +78,7 @@ async fn what_the_leader_prints_is_had_from_any_host(kind: Kind) {
     }
 }
 
-/// Follows by JSON, without the signs of life.
+/// A client that follows a log as JSON; heartbeats are skipped.
 struct Follower {
     answer: reqwest::Response,
     unread: Vec<u8>,
@@ -121,11 +121,11 @@ async fn who_follows_is_led_from_leader_to_leader(kind: Kind) {
     let url = format!("http://{}", cluster.host("a").api().await);
     let resigned = run(soloist().args(["resign", "--url", &url])).await;
     assert!(resigned.status.success(), "{}", resigned.output);
-    // The last words come before the first ones of the next leader.
+    // The last lines of a leader come before the first lines of the next.
     follower.until("a", "the term is ending").await;
     follower.until("b", "unit 2").await;
     cluster.kill("b").await;
-    // Its successor may be the host that is asked, or another one.
+    // The next leader may be the host that is asked, or another one.
     let next = agrees(cluster.host("c"), |status| {
         status["groups"]["main"]["role"] != "out" && status["groups"]["main"]["leader"] == "c"
     });
@@ -138,7 +138,7 @@ async fn who_follows_is_led_from_leader_to_leader(kind: Kind) {
     assert!(tokens.is_sorted(), "{tokens:?}");
 }
 
-/// What a plugin may not do stands among its lines, with what would grant it.
+/// A capability that a plugin lacks is reported in its log, with the setting that would grant it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_denied_stands_among_the_lines() {
     let mut cluster = Cluster::with_plugin(Kind::Sqlite, guests().join("reach.wasm")).await;

@@ -1,7 +1,7 @@
-//! End to end: real `soloist` processes, a real etcd and the embedded store,
-//! real components, a client that believes nothing.
+//! End-to-end tests: real `soloist` processes, a real etcd and the embedded store, real components,
+//! and clients that check everything.
 //!
-//! Run by `cargo xtask test`, which builds the components and finds etcd.
+//! `cargo xtask test` runs them; it builds the components and finds etcd.
 
 #![allow(
     clippy::expect_used,
@@ -55,7 +55,7 @@ mod terminal;
 mod traces;
 mod work;
 
-/// Makes a test of each function for each store: the two do the same job.
+/// Makes a test of each function for each store: both stores must behave alike.
 macro_rules! on_both_stores {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {

@@ -1,4 +1,4 @@
-//! What a host measures, and whether that can be true.
+//! The metrics of a host, and whether they are plausible.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ crate::on_both_stores!(
     a_service_that_traps_is_counted,
 );
 
-/// The samples of one scrape, by name and labels as they are written.
+/// The samples of one scrape, by their names and labels.
 #[derive(Debug)]
 struct Scrape(BTreeMap<String, f64>);
 
@@ -41,7 +41,7 @@ impl Scrape {
         Self(samples.map(sample).collect())
     }
 
-    /// The first one that `wanted` likes.
+    /// Scrapes until `wanted` accepts the samples.
     async fn until(host: &Process, wanted: impl Fn(&Self) -> bool) -> Self {
         let begun = tokio::time::Instant::now();
         loop {
@@ -91,7 +91,7 @@ async fn a_hand_over_is_measured(kind: Kind) {
     let token = leader.get("soloist_token{group=\"main\"}").expect("a token");
     assert_eq!(token, after.token as f64);
     assert_eq!(leader.get("soloist_teardown_seconds_count{group=\"main\"}"), None, "{leader:?}");
-    // Each has won once.
+    // Each of the two has won once.
     for host in [&former, &leader] {
         assert_eq!(host.get("soloist_take_over_seconds_count{group=\"main\"}"), Some(1.0));
         let took = host.get("soloist_take_over_seconds_sum{group=\"main\"}").expect("a sum");
@@ -114,15 +114,15 @@ async fn what_is_alive_is_counted(kind: Kind) {
     let url = format!("http://{}/sleep?ms=25000", cluster.web_at);
     let slow = tokio::spawn(reqwest::get(url));
     log.find(0, "request", |line| line["message"] == "sleeping").await;
-    // The second is sent when the first was taken in.
+    // The second renewal is sent after the first was answered.
     log.event(log.len(), "renewed").await;
     log.event(log.len(), "renewed").await;
     let busy = Scrape::of(cluster.host("a")).await;
     assert_eq!(busy.get("soloist_instances"), Some(1.0), "{busy:?}");
     let memory = busy.get("soloist_guest_memory_bytes{action=\"web\"}").expect("a size");
-    // Whole pages, one at least.
+    // The memory is a multiple of WebAssembly's page size, and at least one page.
     assert!(memory >= 65_536.0 && memory % 65_536.0 == 0.0, "{memory} bytes");
-    // Before the first one; on a busy machine there may have been some.
+    // The metric exists from the start. On a busy machine there may have been some errors.
     assert!(busy.get("soloist_store_errors_total").is_some(), "{busy:?}");
     let renewals = busy.get("soloist_renewal_seconds_count").expect("renewals");
     assert!(renewals >= 1.0, "{busy:?}");
@@ -130,7 +130,7 @@ async fn what_is_alive_is_counted(kind: Kind) {
     let trips = busy.get("soloist_renewal_seconds_sum").expect("a sum");
     let margins = busy.get("soloist_lease_margin_seconds_sum").expect("a sum");
     assert!(trips > 0.0 && margins > 0.0, "{busy:?}");
-    // Before a renewal is sent there is less than a TTL left.
+    // A renewal is sent when less than a TTL is left.
     assert!(trips + margins < TTL.as_secs_f64() * renewals, "{busy:?}");
     slow.abort();
     Scrape::until(cluster.host("a"), |idle| {
@@ -154,7 +154,7 @@ async fn requests_are_counted_by_what_came_of_them(kind: Kind) {
     let requests = |code: &str| {
         more(&format!("soloist_http_requests_total{{action=\"web\",code=\"{code}\"}}"))
     };
-    // Somebody else may ask meanwhile: the harness does, and gets what it asks for.
+    // The harness sends requests too, and they succeed.
     assert!(requests("2xx") >= 2.0, "{after:?}");
     assert_eq!((requests("3xx"), requests("4xx"), requests("5xx")), (0.0, 1.0, 1.0), "{after:?}");
     assert_eq!(after.get("soloist_traps_total{action=\"web\"}"), Some(1.0), "{after:?}");
@@ -181,7 +181,7 @@ async fn casts_are_counted_by_what_came_of_them(kind: Kind) {
         expected.iter().all(|(outcome, at_least)| count(scrape, outcome) >= Some(*at_least))
     })
     .await;
-    // Where the store has lost answers, casts may have been attempted more often.
+    // If the store has lost answers, casts may have been attempted more often.
     if all.get("soloist_store_errors_total") == Some(0.0) {
         for (outcome, exactly) in expected {
             assert_eq!(count(&all, outcome), Some(exactly), "{outcome}: {all:?}");

@@ -1,4 +1,4 @@
-//! Two hosts of one name, or at one address.
+//! Two hosts with the same name, or at the same address.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ crate::on_both_stores!(
     two_hosts_at_one_address_are_told,
 );
 
-/// What a status says of the members, by name, address and life.
+/// The name, the address and the liveness of each member in a status.
 fn members(status: &Value) -> Vec<(&str, &str, bool)> {
     let members = status["members"].as_array().expect("members").iter();
     members.map(|it| (text(&it["name"]), text(&it["url"]), it["live"] == true)).collect()
@@ -42,7 +42,7 @@ async fn a_namesake_stands_for_nothing_until_the_name_is_free(kind: Kind) {
     assert!(!ready && why.contains("another host is called a as well"), "{why}");
     let status = agrees(&second, |status| status["host"]["obstacle"].is_string()).await;
     assert_eq!(status["groups"]["main"]["role"], "out", "{status}");
-    // Nothing of it is in the list, and the first one's entry is as it was.
+    // The refused host has no entry, and the first one's entry is unchanged.
     let seen = |status: &Value| members(status) == [("a", first.as_str(), true)];
     agrees(cluster.host("a"), seen).await;
     agrees(&second, seen).await;

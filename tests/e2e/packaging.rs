@@ -1,5 +1,5 @@
-//! What a package is made of beside the binary: completions, manual pages, the schema of
-//! the settings; and what its programs ask a host for.
+//! The parts of a package besides the binary: completions, manual pages, the schema of the
+//! settings; and the requests that its helper programs send to a host.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ use crate::harness::{
 const USAGE: i32 = 64;
 const UNAVAILABLE: i32 = 69;
 
-/// What `soloist` prints with `args`.
+/// The output of `soloist` with `args`.
 async fn says(args: &[&str]) -> String {
     let Ended { status, output } = run(soloist().args(args)).await;
     assert!(status.success(), "{args:?}: {status}\n{output}");
@@ -92,7 +92,7 @@ async fn settings_are_checked_without_a_host() {
 
     let wrong = cluster.folder.path().join("wrong.toml");
     fs::write(&wrong, "clusster = \"a\"\n").unwrap();
-    // The file that is named beats the one of the environment.
+    // A file that is named on the command line takes precedence over the environment variable.
     let Ended { status, output } = run(check().arg(&wrong).env("SOLOIST_CONFIG", &file)).await;
     assert_eq!(status.code(), Some(USAGE), "{output}");
     assert!(output.contains("wrong.toml:1") && output.contains("did you mean `cluster`"));

@@ -1,4 +1,4 @@
-//! `soloist plugin`: looking at a plugin, and running one alone.
+//! `soloist plugin`: inspecting a plugin, and running it alone.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -38,7 +38,7 @@ async fn a_plugin_is_looked_at_with_its_settings() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     fs::copy(plugins().join("job-runner.wasm"), at("report.wasm")).expect("a copy");
-    // Secrets need not be there.
+    // The secrets need not exist.
     let settings = "schedule = \"0 9 * * *\"\nsecrets = { KEY = \"env:SOLOIST_NO_SUCH\" }\n";
     fs::write(at("report.toml"), settings).expect("a file");
     let seen = inspect(&at("report.wasm"), &[]).await;
@@ -59,7 +59,7 @@ async fn a_strategy_is_looked_at() {
     assert!(seen.output.contains("can run it as a strategy"), "{}", seen.output);
 }
 
-/// What is compiled to look at it is kept for hosts, and for the next look.
+/// The result of compiling for an inspection is cached for hosts and for the next inspection.
 #[tokio::test]
 async fn what_was_looked_at_is_compiled() {
     let cache = tempfile::tempdir().expect("a folder");
@@ -71,7 +71,7 @@ async fn what_was_looked_at_is_compiled() {
     }
 }
 
-/// It takes long, and says nothing more of what exports nothing.
+/// A library takes long to compile, so it is inspected without that.
 #[tokio::test]
 async fn what_could_be_nothing_is_not_compiled() {
     let cache = tempfile::tempdir().expect("a folder");
@@ -82,7 +82,7 @@ async fn what_could_be_nothing_is_not_compiled() {
     assert_eq!(files(cache.path()), 0, "{}", seen.output);
 }
 
-/// How many files there are in `folder` and below.
+/// The number of files in `folder` and below.
 fn files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).expect("a folder").flatten();
     let count = |entry: fs::DirEntry| {
@@ -173,7 +173,7 @@ async fn a_wrong_flag_of_a_run_is_told() {
     }
 }
 
-/// As they lie in the folders of people who have copied the wrong thing.
+/// Files that people have put into the folder by mistake.
 #[tokio::test]
 async fn what_is_no_plugin_is_called_what_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -209,18 +209,19 @@ async fn what_a_plugin_could_be_is_told() {
     assert!(seen.output.contains("tasks "), "it asks for `tasks`:\n{}", seen.output);
 }
 
-/// A component that no host has compiled before: the same, with a section that says nothing.
+/// A component that no host has compiled yet: the same with an additional, empty section.
 fn unseen(component: &Path) -> Vec<u8> {
     let mut bytes = fs::read(component).expect("a component");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let name = format!("{:032}", now.expect("a time").as_nanos());
-    // A custom section: its number, its length, the length of its name, and that.
+    // A custom section: its id, its length, the length of its name, and the name.
     bytes.extend([0, 33, 32]);
     bytes.extend(name.as_bytes());
     bytes
 }
 
-/// A job has its schedule beside it; whoever tries it asks for it at the control address.
+/// The settings are in a file next to the component. The job runs on demand, through the control
+/// address.
 #[tokio::test]
 async fn a_plugin_runs_alone_by_the_settings_beside_it() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -228,7 +229,7 @@ async fn a_plugin_runs_alone_by_the_settings_beside_it() {
     fs::write(&file, unseen(&guests().join("service-done.wasm"))).expect("a copy");
     fs::write(folder.path().join("report.toml"), "schedule = \"none\"\n").expect("a file");
     let mut command = soloist();
-    // As it is typed: from its folder, by its bare name.
+    // As one types it: in the file's folder, by its bare name.
     command.current_dir(folder.path()).args(["plugin", "run", "--watch", "report.wasm"]);
     let mut process = Process::start(&mut command);
     let says = |text: &'static str| {
@@ -247,7 +248,7 @@ async fn a_plugin_runs_alone_by_the_settings_beside_it() {
     assert!(process.terminate().await.success(), "{}", process.log);
 }
 
-/// It answers no requests: the line that asks for it is shown instead of an address.
+/// A task takes no HTTP requests, so the command that calls it is shown instead of an address.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_runs_alone_says_how_it_is_called() {
     let mut command = soloist();
@@ -281,7 +282,7 @@ async fn a_mistake_of_a_run_is_shown_where_a_person_wrote_it() {
     }
 }
 
-/// `soloist dev > dev.log` in a project's own folder, whose build copies a component.
+/// `soloist dev > dev.log` in a project's folder; the project's build copies a component.
 struct Dev {
     project: tempfile::TempDir,
     process: tokio::process::Child,
@@ -307,12 +308,12 @@ impl Dev {
         self.project.path().join(name)
     }
 
-    /// What it has printed.
+    /// The output so far.
     fn log(&self) -> String {
         fs::read_to_string(self.path("dev.log")).expect("a text")
     }
 
-    /// Waits until it has said so for so many times.
+    /// Waits until the output contains this text `times` times.
     async fn says(&self, text: &str, times: usize) {
         let said = async {
             while self.log().matches(text).count() < times {
@@ -333,7 +334,7 @@ impl Dev {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_dev_prints_into_its_project_is_no_change_of_it() {
     let dev = Dev::start(&plugins().join("i-am-server.wasm"), &[]);
-    // What it printed until then is seen by whoever takes up its settings.
+    // The log is in the project's folder, so the next look at the settings sees what it contains.
     dev.says("is running on", 1).await;
     dev.web.until("an answer", |_| true).await;
     fs::write(dev.path("web.toml"), "access_log = false\n").expect("a file");
@@ -342,7 +343,7 @@ async fn what_dev_prints_into_its_project_is_no_change_of_it() {
     dev.stop().await;
 }
 
-/// Whoever edits a plugin goes on with what it had kept.
+/// State outlasts a change of the plugin.
 #[tokio::test(flavor = "multi_thread")]
 async fn dev_keeps_state_over_new_settings_and_over_a_new_build() {
     let dev = Dev::start(&guests().join("state.wasm"), &["--state"]);
@@ -350,7 +351,7 @@ async fn dev_keeps_state_over_new_settings_and_over_a_new_build() {
     let kept = async || {
         dev.web.until_at("/get/greeting", "hello", |answer| answer.body.trim() == "hello").await
     };
-    // They take a new host.
+    // Changed settings take effect on a new host.
     fs::write(dev.path("web.toml"), "queue = 8\n").expect("a file");
     dev.says("is running on", 2).await;
     kept().await;

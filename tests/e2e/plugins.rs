@@ -1,5 +1,5 @@
-//! The plugins folder: what is dropped into it, changed in it and removed from it takes
-//! effect on running hosts, and costs neither a request nor the leadership.
+//! The plugins folder: components that are added, changed and removed take effect on running hosts,
+//! and cost neither a request nor the leadership.
 
 mod addresses;
 mod kinds;
@@ -30,12 +30,12 @@ use crate::harness::{
     own_address, plugins,
 };
 
-/// How many times a plugin is replaced under load; the long run of the checks asks for more.
+/// How many times a plugin is replaced under load; `cargo xtask ci` sets a larger number.
 fn reloads() -> usize {
     env::var("SOLOIST_RELOADS").map_or(20, |count| count.parse().expect("a number"))
 }
 
-/// A cluster whose plugins folder is all that it performs.
+/// A cluster whose actions all come from its plugins folder.
 struct Folder(Cluster);
 
 impl Folder {
@@ -49,20 +49,20 @@ impl Folder {
         self.0.folder.path().join("plugins").join(name)
     }
 
-    /// Settings for an `http` action at the address of the tests, and `more`.
+    /// Writes `NAME.toml` for an `http` action at the address of the tests, with `more` settings.
     fn settle(&self, name: &str, more: &str) {
         let settings = format!("listen = \"{}\"\n{more}", self.0.web_at);
         fs::write(self.path(&format!("{name}.toml")), settings).expect("a file");
     }
 
-    /// Puts a component there as `name`, in one step.
+    /// Puts a component into the folder as `name`, in one step.
     fn put(&self, component: &Path, name: &str) {
         let partial = self.path(&format!("{name}.partial"));
         fs::copy(component, &partial).expect("a copy");
         fs::rename(partial, self.path(&format!("{name}.wasm"))).expect("a file");
     }
 
-    /// Starts a host with no settings of actions.
+    /// Starts a host whose settings contain no actions.
     async fn start(&mut self, name: &'static str) {
         let settings = self.0.configuration("");
         let (shared, _) = settings.split_once("[action.web]").expect("the web action");
@@ -70,8 +70,8 @@ impl Folder {
         self.0.host(name).api().await;
     }
 
-    /// The action `name` as host `host` shows it, once `wanted` likes it. A status tells
-    /// nobody that it has changed.
+    /// The status of the action `name` on `host`, once `wanted` accepts it. A change of the status
+    /// causes no event, so it is polled.
     async fn action(&self, host: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let found = timeout(PATIENCE, async {
             loop {
@@ -88,8 +88,8 @@ impl Folder {
             .unwrap_or_else(|_| panic!("no such {name} on {host}:\n{}", self.0.host(host).log))
     }
 
-    /// A host `a` with a guest as the service `work`, once it has printed a line that begins
-    /// with `word`.
+    /// A host `a` with a guest as the service `work`, once it has printed a line that begins with
+    /// `word`.
     async fn with_service(service: &str, word: &'static str) -> (Self, Log) {
         let mut folder = Self::new().await;
         fs::write(folder.path("work.toml"), "state = true\n").expect("a file");
@@ -151,13 +151,13 @@ async fn several_share_an_address_under_their_names() {
     assert!(lost.body.contains("/one, /two"), "{lost:?}");
 }
 
-/// Whether a line of the log is one that a guest printed, and begins with `word`.
+/// Matches a log line that a guest printed and that begins with `word`.
 fn says(word: &'static str) -> impl Fn(&Value) -> bool {
     move |line| line["message"].as_str().is_some_and(|text| text.starts_with(word))
 }
 
-/// Asks without a pause, each time on a connection that is kept open, until it is told to
-/// end; counts the answers, and holds each against what the versions say.
+/// Sends requests without a pause, over a connection that is kept open, until `end` is set. Counts
+/// the answers, and compares each with the version that it must come from.
 async fn load(at: std::net::SocketAddr, end: Arc<AtomicBool>, answers: Arc<AtomicUsize>) {
     let client = reqwest::Client::new();
     while !end.load(Ordering::Relaxed) {
@@ -196,7 +196,7 @@ async fn a_plugin_is_replaced_under_load_and_no_request_fails() {
     let log = &folder.0.host("a").log;
     assert_eq!(log.events("leading").len(), 1, "no change of leadership");
     println!("{} reloads, {} answers", reloads(), answers.load(Ordering::Relaxed));
-    // What compiling and the allocator keep for themselves is there after some reloads.
+    // Memory that the compiler and the allocator keep is in use after some reloads.
     if let (Some(settled), Some(last)) = (memory.get(reloads() / 2), memory.last()) {
         println!(
             "resident: {} MiB at the start, {} MiB halfway, {} MiB at the end",
@@ -232,12 +232,12 @@ async fn a_plugin_that_is_pinned_is_replaced_by_no_other() {
         (&sum(&server()).into(), &"running".into())
     );
     folder.body("/", "I am server a").await;
-    // Nor does a host that starts take it.
+    // A host that starts does not accept the plugin either.
     folder.start("b").await;
     let refused = folder.action("b", "web", |action| action["state"] == "refused").await;
     assert!(refused["last_error"].as_str().is_some_and(|it| it.contains("not the one")));
 
-    // Once the settings want it, it is taken.
+    // It is accepted once the settings allow it.
     folder.settle("web", &pin(&spin()));
     folder.body("/", "ok").await;
     folder.action("a", "web", |action| action["last_error"].is_null()).await;
@@ -258,13 +258,13 @@ async fn a_broken_version_changes_nothing_but_the_status() {
     assert_eq!((&refused["sha256"], &refused["state"]), (&good["sha256"], &good["state"]));
     folder.body("/", "I am server a").await;
 
-    // The rest of it arrives.
+    // The rest of the file arrives.
     fs::write(folder.path("web.wasm"), &bytes).expect("a file");
     folder.body("/", "ok").await;
     let taken = folder.action("a", "web", |action| action["last_error"].is_null()).await;
     assert_ne!(taken["sha256"], good["sha256"]);
 
-    // Settings are no better than components.
+    // Broken settings are treated like broken components.
     folder.settle("web", "requests = 0");
     let refused = folder.action("a", "web", |action| !action["last_error"].is_null()).await;
     assert!(
@@ -293,7 +293,7 @@ async fn a_service_that_fails_at_once_gives_way_to_the_one_before() {
 async fn a_file_that_is_only_written_anew_disturbs_nobody() {
     let (folder, log) = Folder::with_service("service-beat", "beat").await;
     folder.put(&guest("service-beat"), "work");
-    // What comes later is taken, so what came before was looked at.
+    // The later file is accepted, so the earlier one was looked at.
     folder.settle("web", "");
     folder.put(&server(), "web");
     folder.body("/", "I am server a").await;
@@ -347,7 +347,7 @@ async fn what_is_removed_ends_and_an_empty_group_is_left() {
     log.event(0, "not-ready").await;
     let status = folder.0.host("a").status().await;
     assert_eq!(status["actions"], serde_json::json!([]));
-    // It comes back as if nothing had been.
+    // The plugin comes back like a new one.
     folder.settle("web", "");
     folder.put(&spin(), "web");
     folder.body("/", "ok").await;
@@ -371,8 +371,8 @@ async fn a_group_may_come_with_a_plugin() {
     );
 }
 
-/// Each piece of a copy that is slower than any pause between writes makes another file that
-/// is no component.
+/// A copy that pauses for longer than the host waits: each pause leaves another file that is no
+/// component.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_copy_is_told_of_once_and_taken_when_it_is_whole() {
     let mut folder = Folder::new().await;
@@ -384,7 +384,7 @@ async fn a_slow_copy_is_told_of_once_and_taken_when_it_is_whole() {
     fs::rename(folder.path("slow"), folder.path("slow.wasm")).expect("a name");
     for piece in whole.chunks(whole.len() / 20 + 1) {
         copy.write_all(piece).expect("a write");
-        // Longer than the host waits for a file to be left alone.
+        // Longer than the host waits for a file to stop changing.
         sleep(Duration::from_millis(300)).await;
     }
     log.event(0, "loaded").await;

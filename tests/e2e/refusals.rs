@@ -1,4 +1,4 @@
-//! Bad input: one clear error, what to do next, the right exit code, and no panic.
+//! Bad input: one clear error with a remedy, the right exit code, and no panic.
 
 use std::{fs, net::TcpListener};
 
@@ -12,7 +12,7 @@ use crate::harness::{
 const USAGE: i32 = 64;
 const UNAVAILABLE: i32 = 69;
 
-/// Runs host `a` with this addition to a good configuration; it must refuse.
+/// Runs host `a` with this addition to valid settings; it must refuse them.
 async fn refused(more: &str, code: i32, words: &[&str]) {
     let cluster = Cluster::new(Kind::Sqlite).await;
     refused_by(&mut cluster.command("a", more), code, words).await;
@@ -104,7 +104,7 @@ async fn nobody_to_ask_for_status() {
     .await;
 }
 
-/// `config check` of these settings, with a folder of plugins to them.
+/// Runs `config check` on these settings, with a folder of plugins.
 async fn checked(settings: &str, plugins_there: &[&str]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("plugins")).unwrap();
@@ -145,7 +145,7 @@ async fn a_check_needs_no_secrets_and_tells_all_mistakes_at_once() {
     assert_eq!(text.matches("error:").count(), 3, "{text}");
 }
 
-/// What takes a look at the plugins to know is told in the same go, in the same form.
+/// Errors that only a look at the plugins shows are reported in the same run and form.
 #[tokio::test]
 async fn a_check_tells_what_plugins_cannot_be_with_the_rest_and_where() {
     let bad = "[lease]\nttl = 5\n[action.one]\nschedule = \"@daily\"\n[action.two]\n\
@@ -167,7 +167,7 @@ async fn a_check_tells_what_plugins_cannot_be_with_the_rest_and_where() {
     assert_eq!(text.matches("error:").count(), 4, "{text}");
 }
 
-/// What is right and does nothing keeps nobody from starting, and is told.
+/// Settings that are valid but have no effect are reported, and do not prevent the start.
 #[tokio::test]
 async fn a_check_warns_of_what_does_nothing() {
     let idle = "[group.side]\npreempt = true\n[action.one]\nidempotent = true\n";

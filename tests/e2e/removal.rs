@@ -1,4 +1,4 @@
-//! Removing a host, and letting it in again; orders whose answers are lost.
+//! Removing a host and admitting it again, and commands whose answers are lost.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -41,7 +41,7 @@ async fn a_host_that_is_removed_leaves_and_stays_out_until_it_is_admitted(kind: 
         count(status) == Some(2) && status["removed"]["a"] == "removed by ada: new disks"
     };
     agrees(cluster.host("b"), out).await;
-    // A service manager starts it again: it stays up, says so, and does nothing.
+    // A service manager restarts the host: it stays up, reports the removal, and does nothing else.
     cluster.start("a");
     let told = cluster.host("a").log.event(0, "not-joined").await;
     let text = told["message"].as_str().expect("text");
@@ -66,7 +66,8 @@ async fn a_host_whose_session_ran_out_does_not_come_back(kind: Kind) {
     let mut cluster = Cluster::new(kind).await.brief().with_three().await;
     agrees(cluster.host("b"), |status| status["members"][0]["first_seen"].is_string()).await;
     cluster.freeze("a").await;
-    // It cannot hear of it; what is waited for is the end of its session alone.
+    // A frozen host cannot notice its removal, so the command waits for the end of its session
+    // only.
     let words = "a is removed; it has not said that it stands down: its session ran out";
     done(&cluster, "b", &["remove", "a", "--force"], words).await;
     cluster.leading("b").await;
@@ -76,14 +77,14 @@ async fn a_host_whose_session_ran_out_does_not_come_back(kind: Kind) {
     host.log.event(0, "leaving").await;
     assert_eq!(host.log.events("standby").len(), 1, "it stood again: {}", host.log);
     agrees(cluster.host("b"), |status| count(status) == Some(2)).await;
-    // What was not seen to live is told otherwise.
+    // For a host that was not seen alive, the answer differs.
     cluster.kill("c").await;
     agrees(cluster.host("b"), |status| status["members"][1]["last_seen"].is_string()).await;
     let words = "c is removed; it was seen last at";
     done(&cluster, "b", &["remove", "c", "--force"], words).await;
     cluster.start("c");
     cluster.host("c").log.event(0, "not-joined").await;
-    // Without force it is only forgotten, and the command says what that is not.
+    // Without `--force` it is only forgotten, and the command explains the difference.
     refused(&cluster, "b", &["remove", "c"], REFUSED, "c is removed already").await;
 }
 
@@ -110,7 +111,7 @@ async fn an_order_whose_answer_is_lost_says_so(kind: Kind) {
     let [one, two, three, four] = orders;
     join!(told(one), told(two), told(three), told(four));
     cluster.release_store(held);
-    // What became of them is shown.
+    // The status shows what the commands have done.
     cluster.hosts.remove("c");
     agrees(cluster.host("b"), |status| status["store"]["state"] == "ok").await;
 }

@@ -1,4 +1,4 @@
-//! What a service manager hears, from the real process: systemd's protocol.
+//! The notifications for a service manager, from real processes: systemd's protocol.
 
 use std::{collections::VecDeque, os::unix::net::UnixDatagram as StdDatagram, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::harness::{
     process::Process,
 };
 
-/// How long the manager waits for a sign of life.
+/// The watchdog's time-out: how long the manager waits for a heartbeat.
 const WATCHDOG: Duration = Duration::from_millis(600);
 
 /// The manager's end of the socket.
@@ -28,7 +28,7 @@ impl Manager {
         String::from_utf8(word[..length].to_vec()).expect("UTF-8")
     }
 
-    /// Awaits this word; others come before it.
+    /// Waits for this message, and skips others.
     async fn until(&mut self, word: &str) {
         loop {
             let heard = self.hear().await;
@@ -39,8 +39,7 @@ impl Manager {
         }
     }
 
-    /// Whether nothing comes for twice the time after which it would intervene, beside what
-    /// was said already.
+    /// Whether no message comes for twice the watchdog's time-out, apart from those already queued.
     async fn is_silent(&mut self) -> bool {
         let mut word = [0; 256];
         while self.socket.try_recv(&mut word).is_ok() {}
@@ -66,7 +65,7 @@ async fn managed() -> (Cluster, Manager) {
 async fn it_hears_when_a_host_is_ready_lives_and_goes() {
     let (mut cluster, mut manager) = managed().await;
     manager.until("READY=1").await;
-    // The control API serves.
+    // The control API serves by then.
     let status = cluster.host("a").status().await;
     assert_eq!(status["host"]["name"], "a");
     for _ in 0..4 {
@@ -82,9 +81,9 @@ async fn a_host_that_stands_still_falls_silent() {
     let (mut cluster, mut manager) = managed().await;
     manager.until("READY=1").await;
     let host = cluster.host("a").supervised(0).await;
-    // Its supervisor is well, and no proof of anything.
+    // The supervisor is alive, but that proves nothing about its host.
     host.signal(Signal::STOP);
-    // A word that was on its way when the last of its threads stopped may come after it.
+    // One message may have been on its way when the last thread was frozen.
     let is_silent = manager.is_silent().await || manager.is_silent().await;
     assert!(is_silent, "a host that stands still has said that it is well");
     host.signal(Signal::CONT);

@@ -1,4 +1,4 @@
-//! What signals ask for, from the real processes: the table of docs/operations.md.
+//! The effects of signals on real processes: the table in docs/operations.md.
 
 use std::{ffi::OsStr, fs, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::harness::{
     process::{Process, soloist},
 };
 
-/// So long that nobody takes a wait for it for anything else.
+/// Longer than the patience of any test, so that no wait can be one for the lease.
 const LONG_TTL: Duration = Duration::from_secs(10);
 
 /// `a`, which leads under a supervisor and is started by `wrapper`, and `b`, which stands by.
@@ -31,7 +31,7 @@ async fn started_by(kind: Kind, wrapper: &[&str]) -> Cluster {
     cluster
 }
 
-/// The same command, as the last arguments of `wrapper`.
+/// The same command as the last arguments of `wrapper`.
 fn wrapped(wrapper: &[&str], command: &Command) -> Command {
     let command = command.as_std();
     let mut words = wrapper.iter().map(OsStr::new);
@@ -47,7 +47,7 @@ fn wrapped(wrapper: &[&str], command: &Command) -> Command {
     wrapped
 }
 
-/// Awaits that `b` leads, sooner than any lease can run out.
+/// Waits until `b` leads, which must be sooner than any lease can expire.
 async fn handed_over(cluster: &Cluster) {
     let after = timeout(LONG_TTL / 2, cluster.web.until("b", |answer| answer.host == "b")).await;
     assert!(after.is_ok(), "b waits for a lease to run out");
@@ -64,7 +64,7 @@ async fn each_stop_is_a_hand_over() {
     }
 }
 
-/// Also for the host, if it is signalled itself.
+/// The same if the host itself gets the signal.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_means_nothing_ends_nothing() {
     let cluster = started_by(Kind::Sqlite, &["setsid"]).await;
@@ -92,7 +92,7 @@ async fn what_means_nothing_ends_nothing() {
             log.find(seen, name, |line| line["event"] == "signal" && line["name"] == name).await;
         }
     }
-    // SIGRTMIN, and the one by which systemd halts a container.
+    // SIGRTMIN, and the signal with which systemd stops a container.
     for number in [34, 37] {
         let seen = log.len();
         let pid = cluster.host("a").pid().as_raw_nonzero();
@@ -111,7 +111,7 @@ async fn a_terminal_that_goes_is_a_hand_over() {
     (cluster.ttl, cluster.supervised) = (LONG_TTL, true);
     let script = cluster.folder.path().join("a.sh");
     fs::write(&script, shell(&cluster.command("a", ""))).expect("a script");
-    // It runs a command in a terminal of its own, which goes with it.
+    // `script` runs a command in a terminal of its own, which closes with it.
     let mut terminal = Command::new("script");
     terminal.args(["--quiet", "--flush", "--command", &format!("exec sh {}", script.display())]);
     terminal.arg("/dev/null").current_dir(cluster.folder.path()).kill_on_drop(true);
@@ -122,7 +122,7 @@ async fn a_terminal_that_goes_is_a_hand_over() {
     handed_over(&cluster).await;
 }
 
-/// A line for a shell that runs `command`, with its environment.
+/// A shell command line that runs `command` with its environment.
 fn shell(command: &Command) -> String {
     let command = command.as_std();
     let quote = |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"));
@@ -136,7 +136,7 @@ fn shell(command: &Command) -> String {
     words.join(" ")
 }
 
-/// One whose store is silent: that it lives is said all the while, and a stop ends it.
+/// A host whose store does not answer: it reports that it lives all the time, and a stop ends it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_starts_lives_is_not_ready_and_can_be_stopped() {
     let store = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -163,7 +163,7 @@ async fn a_host_that_starts_lives_is_not_ready_and_can_be_stopped() {
     assert!(host.log.events("leading").is_empty(), "{}", host.log);
 }
 
-/// What it says while it compiles: which plugin, and how many there are.
+/// The progress while plugins are compiled: which plugin, and how many there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_compiles_says_what() {
     let cluster = Cluster::new(Kind::Sqlite).await;
@@ -182,7 +182,7 @@ async fn a_host_that_compiles_says_what() {
     let file = cluster.folder.path().join("soloist.toml");
     fs::write(&file, cluster.configuration(&host)).expect("a file");
     let mut command = soloist();
-    // Where nothing was compiled before.
+    // With an empty cache, so that everything is compiled.
     command.args(["run", "--log-format", "json", "--config"]).arg(file);
     let host = Process::start(command.env("XDG_CACHE_HOME", cache.path()));
     let mut seen = String::new();
@@ -202,7 +202,7 @@ async fn a_host_that_compiles_says_what() {
     assert!(said.contains(" of 4)"), "{said}");
 }
 
-/// `timeout` signals its child and then its group.
+/// `timeout` sends the signal to its child, and then to its process group.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_that_comes_twice_is_one_request() {
     let mut cluster = started_by(Kind::Sqlite, &["setsid"]).await;
@@ -220,8 +220,8 @@ async fn a_signal_that_comes_twice_is_one_request() {
     handed_over(&cluster).await;
 }
 
-/// A host crashes while the store does not answer; its supervisor is told to stop before it
-/// could give the session back.
+/// A host crashes while the store does not answer. Its supervisor is asked to stop before it can
+/// revoke the session.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_given_back_also_by_a_supervisor_that_stops() {
     let mut cluster = started_by(Kind::Etcd, &["setsid"]).await;
@@ -256,18 +256,18 @@ async fn the_first_process_waits_for_orphans() {
     let left = awaited("an orphan", || orphans().next()).await;
     kill_process(left, Signal::KILL).expect("it takes signals");
     awaited("its end", || orphans().next().is_none().then_some(())).await;
-    // And nothing was taken from whoever waits for it.
+    // The supervisor has not taken the orphan's end for its host's.
     assert_eq!(cluster.host("a").log.events("supervising").len(), 1);
 }
 
-/// The children of a process, the dead among them (proc(5)).
+/// The children of a process, including dead ones (proc(5)).
 fn children(of: Pid) -> Vec<Pid> {
     let of = of.as_raw_nonzero();
     let children = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).expect("it runs");
     children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
 }
 
-/// What a look finds at last; the kernel tells nobody of it.
+/// Polls until `look` returns something: the kernel sends no event for it.
 async fn awaited<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let found = timeout(PATIENCE, async {
         let mut looks = interval(Duration::from_millis(20));

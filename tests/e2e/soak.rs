@@ -1,5 +1,5 @@
-//! What a host takes of its machine: nothing that grows with the changes of leadership, and
-//! next to nothing while it stands by.
+//! The resources of a host: nothing grows with the changes of leadership, and a standby needs
+//! almost nothing.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::harness::{
 
 crate::on_both_stores!(changes_of_leadership_leave_nothing_behind, who_stands_by_takes_little);
 
-/// How often the leadership changes; `SOLOIST_CHANGES` asks for more.
+/// How often the leadership changes; `SOLOIST_CHANGES` sets another number.
 fn changes() -> usize {
     std::env::var("SOLOIST_CHANGES").map_or(60, |changes| changes.parse().expect("a number"))
 }
 
-/// What a process holds.
+/// The resources that a process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Holds {
     memory: u64,
@@ -33,7 +33,7 @@ impl Holds {
         Self { memory: host.memory(), threads: host.threads(), files: host.files() }
     }
 
-    /// The most of each in `samples`.
+    /// The maximum of each resource in `samples`.
     fn most(samples: &[Self]) -> Self {
         samples.iter().fold(samples[0], |most, it| Self {
             memory: most.memory.max(it.memory),
@@ -43,7 +43,7 @@ impl Holds {
     }
 }
 
-/// Three small plugins: one that answers, one that runs, one that fires.
+/// Three small plugins: an `http` action, a service and a job.
 fn settings() -> String {
     format!(
         "[action.beat]\nplugin = \"{}\"\n[action.tick]\nplugin = \"{}\"\nargs = [\"say\"]\n\
@@ -79,26 +79,26 @@ async fn changes_of_leadership_leave_nothing_behind(kind: Kind) {
     println!("{} changes of leadership on {kind:?} in {:?}", changes(), began.elapsed());
     println!("at first {:?}, halfway {:?}", samples[0], samples[samples.len() / 2]);
     println!("at last {:?}", samples[samples.len() - 1]);
-    // What is kept for good is there after a quarter of them.
+    // Permanent caches are full after a quarter of the changes.
     let (quarter, end) = (samples.len() / 4, samples.len() * 3 / 4);
     let (before, after) = (Holds::most(&samples[..=quarter]), Holds::most(&samples[end..]));
-    // One that blocks may just run, a connection just be there twice.
+    // A blocking thread may be running, or a connection may exist twice for a moment.
     assert!(after.threads <= before.threads + 4, "threads grow: {samples:?}\n{log}");
     assert!(after.files <= before.files + 4, "files grow: {samples:?}\n{log}");
     let grown = after.memory.saturating_sub(before.memory);
     assert!(grown < before.memory / 8, "memory grows: {samples:?}\n{log}");
 }
 
-/// The most that one which stands by may hold of its own, and compute.
+/// The highest private memory of a standby in bytes, and its highest share of a core.
 const MEMORY: u64 = 20 << 20;
 const OF_A_CORE: f64 = 0.01;
 
 async fn who_stands_by_takes_little(kind: Kind) {
-    // On a machine that does much else, more is computed for the same.
+    // On a busy machine the same work takes more CPU time.
     let (watched, most) = if changes() > 1_000 { (60, OF_A_CORE) } else { (10, OF_A_CORE * 2.0) };
     let cluster = Cluster::new(kind).await.with_three_like(&settings()).await;
     let host = cluster.host("b");
-    // Nothing tells when all that a start begins is over; it takes no second.
+    // There is no event for the end of everything that a start begins; it takes less than a second.
     sleep(Duration::from_secs(2)).await;
     let (began, before) = (Instant::now(), host.computed());
     sleep(Duration::from_secs(watched)).await;

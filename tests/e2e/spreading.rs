@@ -1,4 +1,4 @@
-//! Many groups, which all hosts lead in equal parts, give or take one.
+//! Many groups, which all hosts lead in equal parts, plus or minus one.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,8 +17,7 @@ crate::on_both_stores!(
     hosts_that_do_not_agree_on_it_are_told_so,
 );
 
-/// How many groups are spread over whom, and how long it must be uneven before leaderships
-/// are moved.
+/// The number of groups and hosts, and how long the loads must be uneven before leaderships move.
 struct Size {
     groups: usize,
     hosts: &'static [&'static str],
@@ -26,7 +25,8 @@ struct Size {
 }
 
 impl Size {
-    /// A few; `SOLOIST_SPREAD` asks for so many, on five hosts, at the default time to settle.
+    /// A few groups; `SOLOIST_SPREAD` sets another number, on five hosts, with the default time to
+    /// settle.
     fn asked_for() -> Self {
         match std::env::var("SOLOIST_SPREAD") {
             Ok(groups) => {
@@ -50,7 +50,7 @@ impl Size {
         (0..self.groups).map(group).collect()
     }
 
-    /// How many of the groups each of `hosts` leads, once all are led by these.
+    /// How many groups each of `hosts` leads, once these hosts lead all groups.
     fn loads(&self, status: &Value, hosts: &[&str]) -> Option<Vec<usize>> {
         let leader = |n| status["groups"][format!("g{n}")]["leader"].as_str();
         let led = |host: &&str| (0..self.groups).filter(|n| leader(*n) == Some(host)).count();
@@ -58,7 +58,8 @@ impl Size {
         (loads.iter().sum::<usize>() == self.groups).then_some(loads)
     }
 
-    /// Whether it would be even at once if `host` died, by who is next where it leads.
+    /// Whether the loads would be even at once if `host` died: that depends on the next host in
+    /// each of its groups.
     fn is_even_without(&self, status: &Value, host: &str, hosts: &[&str]) -> bool {
         let others = hosts.iter().filter(|other| **other != host);
         let mut loads: BTreeMap<&str, usize> = others.map(|other| (*other, 0)).collect();
@@ -79,8 +80,8 @@ impl Size {
         agrees(cluster.host(name), stands).await;
     }
 
-    /// Waits until it is even among these, within `lost` and three times to settle, and until
-    /// whoever dies would leave it so.
+    /// Waits until the loads are even among these hosts, within `lost` plus three times to settle,
+    /// and would stay even if any of them died.
     async fn even(&self, cluster: &Cluster, hosts: &[&str], lost: Duration) {
         let (began, within) = (Instant::now(), lost + 3 * self.settle);
         let even = |status: &Value| self.loads(status, hosts).is_some_and(|loads| is_even(&loads));
@@ -105,7 +106,7 @@ fn is_even(loads: &[usize]) -> bool {
     loads.iter().max().zip(loads.iter().min()).is_some_and(|(most, least)| most - least <= 1)
 }
 
-/// How many leaderships were handed over by preference, by all hosts that are there.
+/// How many leaderships all live hosts have handed over by preference.
 fn moved(cluster: &Cluster) -> usize {
     let handed = |line: &Value| line["cause"].as_str().is_some_and(|c| c.contains("should lead"));
     let moved = |log: &Log| log.events("draining").iter().filter(|line| handed(line)).count();
@@ -116,7 +117,7 @@ async fn groups_are_spread_whoever_comes_and_goes(kind: Kind) {
     let size = Size::asked_for();
     let (settings, names) = (size.settings(), size.hosts);
     let mut cluster = Cluster::new(kind).await;
-    // All at once, then one after the other.
+    // All but one at once, then the last one.
     let (last, first) = names.split_last().expect("hosts");
     first.iter().for_each(|name| cluster.start_with(name, &settings));
     for name in first {
@@ -127,10 +128,10 @@ async fn groups_are_spread_whoever_comes_and_goes(kind: Kind) {
     cluster.start_with(last, &settings);
     size.stands(&cluster, last).await;
     size.even(&cluster, names, Duration::ZERO).await;
-    // As few as can be: those that the one that came leads now.
+    // The minimum: those that the new host leads now.
     assert_eq!(moved(&cluster) - before, size.groups / names.len());
 
-    // One that dies leaves the others even, and nothing has to be moved.
+    // After a host dies, the loads are even without a move.
     cluster.kill(names[1]).await;
     let left: Vec<_> = names.iter().copied().filter(|name| *name != names[1]).collect();
     let before = moved(&cluster);
@@ -140,13 +141,13 @@ async fn groups_are_spread_whoever_comes_and_goes(kind: Kind) {
     size.stands(&cluster, names[1]).await;
     size.even(&cluster, names, Duration::ZERO).await;
 
-    // One that stops hands over one group after the other.
+    // A host that stops hands over its groups one by one.
     let log = cluster.terminate(names[0]).await;
     assert!(log.events("disagreement").is_empty(), "{log}");
     size.even(&cluster, &names[1..], Duration::ZERO).await;
 }
 
-/// A host whose settings lack `spread` takes no part in the plan: all of them say so.
+/// A host without the setting `spread` takes no part in the plan, and all hosts report that.
 async fn hosts_that_do_not_agree_on_it_are_told_so(kind: Kind) {
     let size = Size { groups: 4, hosts: &["a", "b"], settle: Duration::from_secs(1) };
     let spread = size.settings();
@@ -164,7 +165,7 @@ async fn hosts_that_do_not_agree_on_it_are_told_so(kind: Kind) {
         agrees(cluster.host(host), |status| (0..4).all(|n| differs(status, n) == says)).await;
         let told = cluster.host(host).log.event(0, "spread-differs").await;
         let told = told["message"].as_str().unwrap_or_default();
-        // Groups come one by one, in any order; the status has them all.
+        // The groups appear one by one, in any order; the status has all of them.
         let names_one = (0..4).any(|n| told.contains(&format!("g{n}")));
         assert!(names_one && told.contains(says), "{host}: {told}");
     }
@@ -172,7 +173,7 @@ async fn hosts_that_do_not_agree_on_it_are_told_so(kind: Kind) {
     let url = format!("http://{}", cluster.host("a").api().await);
     let Ended { output, .. } = run(command.arg("status").env("SOLOIST_URL", url)).await;
     assert!(output.contains("b does not spread it"), "{output}");
-    // Once, however many groups there are and however often they change.
+    // Reported once, however many groups there are and however often they change.
     cluster.terminate("b").await;
     cluster.host("a").log.event(0, "spread-agreed").await;
     let lines = cluster.host("a").log.events("spread-differs").len();

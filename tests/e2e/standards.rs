@@ -1,10 +1,10 @@
-//! Components by the standard alone have here what they have in wasmtime: its own test programs
-//! for `wasi:http` 0.2 and 0.3, rewritten as plugins (`guests/http-checks`,
-//! `guests/http-checks-concurrent`), ask the same of a host of soloist.
+//! Standard components find here what they find in wasmtime: its own test programs for `wasi:http`
+//! 0.2 and 0.3, rewritten as plugins (`guests/http-checks`, `guests/http-checks-concurrent`), make
+//! the same checks on a soloist host.
 //!
-//! wasmtime's are `crates/test-programs/src/bin/{p2,p3}_{http,api_proxy}*.rs`, and what drives
-//! them is in `crates/wasi-http/tests`. Where the sandbox gives another answer on purpose, the
-//! table of this test says so, with the reason; `docs/plugins.md` has its totals.
+//! wasmtime's programs are `crates/test-programs/src/bin/{p2,p3}_{http,api_proxy}*.rs`, and their
+//! driver is in `crates/wasi-http/tests`. Where the sandbox answers differently on purpose, the
+//! table in this test has the reason; `docs/plugins.md` has the totals.
 
 mod client;
 mod incoming;
@@ -27,13 +27,13 @@ use crate::harness::{
     guests, own_address,
 };
 
-/// A host with both plugins, and the servers that these may ask.
+/// A host with both plugins, and the servers that they may call.
 struct Stage {
     cluster: Cluster,
     zero_two: SocketAddr,
     zero_three: SocketAddr,
     server: Server,
-    /// It speaks HTTP/2 alone.
+    /// A server that speaks HTTP/2 only.
     modern: Server,
     full: Full,
 }
@@ -51,7 +51,7 @@ impl Stage {
             server.address,
             modern.address,
             full.address,
-            // At the port that is meant where none is said.
+            // At the default port, which is used when a URL has none.
             server.address.ip(),
             outgoing::BELOW,
         );
@@ -72,7 +72,7 @@ impl Stage {
         Self { cluster, zero_two, zero_three, server, modern, full }
     }
 
-    /// Where the plugin of this world answers.
+    /// The address of the plugin for this WIT world.
     fn plugin(&self, world: World) -> SocketAddr {
         match world {
             World::ZeroTwo => self.zero_two,

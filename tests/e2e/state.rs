@@ -1,4 +1,4 @@
-//! What actions keep, in people's hands.
+//! The state of actions, read and changed by people.
 
 use std::process::{Output, Stdio};
 
@@ -17,7 +17,7 @@ const REFUSED: i32 = 2;
 const USAGE: i32 = 64;
 const UNAVAILABLE: i32 = 69;
 
-/// `soloist state` at one host.
+/// `soloist state` against one host.
 struct Desk(String);
 
 impl Desk {
@@ -30,13 +30,13 @@ impl Desk {
         command.arg("state").args(args).env("SOLOIST_URL", &self.0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("soloist starts");
-        // Who does not read its stdin closes it.
+        // A command that does not read its stdin closes it.
         let _ = child.stdin.take().expect("piped").write_all(stdin).await;
         let output = timeout(PATIENCE, child.wait_with_output()).await;
         output.expect("it ends").expect("it can be awaited")
     }
 
-    /// Stdout of what must succeed and have nothing to complain of.
+    /// The stdout of a command that must succeed without warnings.
     async fn ok(&self, args: &[&str]) -> Vec<u8> {
         self.ok_with(args, b"").await
     }
@@ -67,10 +67,10 @@ async fn people_read_and_write_state(kind: Kind) {
     );
     cluster.join_with("a", &plain).await;
     let desk = Desk::at(&cluster, "a").await;
-    // One that runs and would never see it.
+    // An action that runs, but has no state.
     desk.refused(&["put", "plain", "k", "v"], REFUSED, "plain keeps no state").await;
     desk.refused(&["put", "plain", "k", "v"], REFUSED, "write `state = true`").await;
-    // An action that no host runs: its state may be there before it, and after.
+    // An action that no host runs: its state may exist before and after it.
     assert_eq!(desk.ok(&["ls", "web"]).await, b"");
     let unknown = "there is no action no-such-action";
     desk.refused(&["ls", "no-such-action"], MISSING, unknown).await;
@@ -104,7 +104,7 @@ async fn people_read_and_write_state(kind: Kind) {
     assert_eq!(output.status.code(), Some(USAGE));
     assert!(String::from_utf8_lossy(&output.stderr).contains("longer than 262144 bytes"));
 
-    // What is there goes although something else is not.
+    // Existing keys are removed although another one does not exist.
     desk.refused(&["rm", "web", "stdin", "nothing", "file"], MISSING, "\"nothing\"").await;
     assert_eq!(desk.ok(&["ls", "web"]).await, b"empty\ngreeting\n");
     desk.refused(&["rm", "web", "--all"], USAGE, "--yes").await;
@@ -124,7 +124,7 @@ async fn state_outlives_leaders_and_restarts(kind: Kind) {
     cluster.join("a").await;
     cluster.leading("a").await;
     cluster.join("b").await;
-    // Any host takes it, whoever leads.
+    // Every host accepts the commands, whichever leads.
     let (leader, standby) = (Desk::at(&cluster, "a").await, Desk::at(&cluster, "b").await);
     leader.ok(&["put", "kept", "by the leader", "1"]).await;
     standby.ok(&["put", "kept", "by a standby", "2"]).await;
@@ -156,7 +156,7 @@ async fn a_store_that_is_lost_is_told() {
     for args in [&["ls", "kept"][..], &["get", "kept", "k"], &["put", "kept", "k", "2"]] {
         desk.refused(args, UNAVAILABLE, &endpoint).await;
     }
-    // The commands may all be done before the host itself has missed its store.
+    // The commands may be done before the host itself has noticed the loss of its store.
     cluster.host("a").log.event(0, "store-lost").await;
     cluster.etcd.as_mut().expect("etcd").start().await;
     cluster.host("a").log.event(0, "store-back").await;

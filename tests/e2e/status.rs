@@ -1,4 +1,4 @@
-//! What a host says of itself.
+//! The status that a host reports.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -60,7 +60,7 @@ async fn health_is_told(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
     cluster.start("a");
     cluster.leading("a").await;
-    // It leads before it has rehearsed a campaign of its own.
+    // It leads before it has rehearsed a campaign.
     until_readiness(cluster.host("a"), true, "").await;
     let url = format!("http://{}/livez", cluster.host("a").api().await);
     assert_eq!(reqwest::get(url).await.expect("an answer").status(), StatusCode::OK);

@@ -1,7 +1,7 @@
-//! The store is slow, partly or wholly lost, meddled with, and comes back.
+//! The store is slow, partly or completely lost, changed by hand, and comes back.
 //!
-//! Losing the store ends the terms in time and never the process; losing less
-//! than the store ends nothing.
+//! Losing the store ends the terms in time, and never the process. Losing less than the store ends
+//! nothing.
 
 mod auth;
 mod data;
@@ -30,22 +30,22 @@ use crate::harness::{
     process::{Process, agrees},
 };
 
-/// The TTL of terms that must go on: what is left of it when one renewal was
-/// lost is more than a busy machine takes.
+/// The TTL of terms that must continue: what is left of it after one lost renewal is more than the
+/// delays of a busy machine.
 const LONGER_TTL: Duration = Duration::from_secs(3);
-/// What a take-over may take beyond the TTL: etcd sweeps expired leases every
-/// 500 ms, and the winner looks again and starts its actions.
+/// How long a take-over may take beyond the TTL: etcd looks for expired leases every 500 ms, and
+/// the winner looks again and starts its actions.
 const TAKE_OVER: Duration = Duration::from_millis(1500);
 
-/// Awaits that a host has kept its lease for longer than a TTL from now on.
+/// Waits until a host has kept its lease for longer than a TTL.
 async fn outlives_its_lease(host: &Process) {
-    // One fifth of the TTL lies between two of them, or more.
+    // Renewals are at least one fifth of the TTL apart.
     for _ in 0..6 {
         host.log.event(host.log.len(), "renewed").await;
     }
 }
 
-/// Checks that a host has had one term, and has it still.
+/// Checks that a host has had one term, and is still in it.
 async fn leads_on(host: &Process, token: i64) {
     let ended = ["stopping", "draining"].map(|event| host.log.events(event).len());
     assert_eq!((host.log.events("leading").len(), ended), (1, [0, 0]), "{}", host.log);
@@ -53,25 +53,24 @@ async fn leads_on(host: &Process, token: i64) {
     assert_eq!((&group["role"], &group["token"]), (&"leader".into(), &token.into()), "{group}");
 }
 
-/// Awaits that a host is next in line. That it stands it says before it does.
+/// Waits until a host is next. A host reports that it stands before it is in the queue.
 async fn is_heir(host: &Process) {
     agrees(host, |status| status["groups"]["main"]["role"] == "heir").await;
 }
 
-/// Checks that a host stands where it stood first.
+/// Checks that a host has kept its first place in the queue.
 fn kept_its_place(host: &Process) {
     assert_eq!(host.log.events("standby").len(), 1, "{}", host.log);
 }
 
-/// Awaits that a host's term ends for a reason that says `why`.
+/// Waits until a host's term ends with a cause that contains `why`.
 async fn ends(host: &Process, seen: usize, why: &str) {
     let end = host.log.event(seen, "stopping").await;
     assert!(end["cause"].as_str().is_some_and(|cause| cause.contains(why)), "{end}");
     host.log.event(seen, "stopped").await;
 }
 
-/// Checks that nobody got an answer under `token` when the TTL was over that
-/// began before `fault`.
+/// Checks that there was no answer under `token` after the TTL that began before `fault`.
 fn fell_silent_in_time(heard: &BTreeMap<i64, Instant>, token: i64, fault: Instant) {
     let silent_after = heard[&token].duration_since(fault);
     assert!(silent_after < TTL, "token {token} was heard {silent_after:?} after the fault");

@@ -1,4 +1,4 @@
-//! Hosts that reach etcd by TLS, and show it certificates.
+//! Hosts that reach etcd over TLS, with client certificates.
 
 use std::{fs, path::PathBuf};
 
@@ -14,7 +14,7 @@ use crate::harness::{
 
 const USAGE: i32 = 64;
 
-/// An etcd that asks for certificates, and the address at which its own is good.
+/// An etcd that requires certificates, and the proxy address that its own certificate is valid for.
 async fn secure() -> (Etcd, Proxy) {
     let etcd = Etcd::secure(&certificates()).await;
     let proxy = Proxy::secure(etcd.endpoint()).await;
@@ -25,7 +25,7 @@ fn url(proxy: &Proxy) -> String {
     format!("etcds://{}", proxy.endpoint())
 }
 
-/// What is shown, and who is believed, by files of this folder.
+/// The TLS settings: the certificate to use and the CA to trust, as files of this folder.
 fn tls(ca: &str, own: &str, folder: PathBuf) -> String {
     let file = |name: String| format!("{:?}", folder.join(name));
     let (ca, cert) = (file(format!("{ca}.pem")), file(format!("{own}.pem")));
@@ -78,7 +78,7 @@ async fn a_host_says_that_it_trusts_etcd_no_more() {
     }
     cluster.join_with("a", &tls("ca", "own", folder.clone())).await;
     cluster.leading("a").await;
-    // What is replaced counts from the next connection on.
+    // Replaced files take effect with the next connection.
     put("stranger.pem", "ca.pem");
     etcd.kill().await;
     let host = cluster.host("a");

@@ -1,5 +1,5 @@
-//! What stands in a queue and is no host's, and hosts that stand and do not perform: nobody leads,
-//! and everybody says so.
+//! Keys in a queue that belong to no host, and hosts that head a queue and do not perform: nobody
+//! leads, and all hosts report it.
 
 use std::process::Stdio;
 
@@ -19,12 +19,12 @@ use crate::harness::{
 const QUEUE: &str = "/soloist/test/election/main";
 const REFUSED: i32 = 2;
 
-/// What a host says of the group.
+/// The group `main` in a status.
 fn main(status: &Value) -> &Value {
     &status["groups"]["main"]
 }
 
-/// Awaits that a host says that nobody leads, and why.
+/// Waits until a host reports that nobody leads, and why.
 async fn nobody_leads(host: &Process, why: &str) -> Value {
     let says = |status: &Value| {
         let told = main(status)["leaderless"]["why"].as_str();
@@ -36,7 +36,7 @@ async fn nobody_leads(host: &Process, why: &str) -> Value {
     main(&status).clone()
 }
 
-/// Awaits that a host says that somebody leads, and is not in doubt of it.
+/// Waits until a host reports this leader without any doubt.
 async fn is_led(host: &Process, leader: &str) {
     let says = |status: &Value| {
         let group = main(status);
@@ -45,7 +45,7 @@ async fn is_led(host: &Process, leader: &str) {
     agrees(host, says).await;
 }
 
-/// What the host measures of the gap.
+/// The host's metric for the time without a leader, in seconds.
 async fn leaderless(host: &Process) -> f64 {
     let url = format!("http://{}/metrics", host.api().await);
     let text = reqwest::get(url).await.expect("an answer").text().await.expect("text");
@@ -54,12 +54,12 @@ async fn leaderless(host: &Process) -> f64 {
     line.parse().expect("a number")
 }
 
-/// What `soloist` says at a host.
+/// The output of `soloist` against a host.
 async fn soloist_at(host: &Process, args: &[&str]) -> crate::harness::process::Ended {
     run(soloist().args(args).env("SOLOIST_URL", format!("http://{}", host.api().await))).await
 }
 
-/// Does what the status says that removes the first stranger.
+/// Runs the command from the status that removes the first stranger.
 async fn remove(group: &Value) {
     let command = group["strangers"][0]["remove"].as_str().expect("a command");
     let done = etcdctl_in_a_shell(command).output().await.expect("a shell");
@@ -115,7 +115,7 @@ async fn a_stranger_in_the_queue_is_no_heir() {
     let mut cluster = Cluster::at(etcd.url(), TTL);
     cluster.join("a").await;
     cluster.leading("a").await;
-    // Without a lease, under a name that no terminal shows and that etcd takes for one of its queue.
+    // Without a lease, and with a name that no terminal can show but that etcd counts to the queue.
     let mut hand = etcd.members[1].connect().await;
     hand.put([QUEUE.as_bytes(), b"/x/\xff"].concat(), "x", None).await.expect("put");
     cluster.join("c").await;
@@ -133,7 +133,7 @@ async fn a_stranger_in_the_queue_is_no_heir() {
     }
     cluster.terminate("a").await;
     let group = nobody_leads(cluster.host("c"), "which belongs to no session").await;
-    // As a shell has it.
+    // As a shell would run it.
     let command = group["strangers"][0]["remove"].as_str().expect("a command");
     assert!(command.ends_with(&format!(r"del $'{QUEUE}/x/\xff'")), "{command}");
     remove(&group).await;
@@ -168,7 +168,7 @@ async fn a_row_by_hand_is_a_stranger_as_well() {
     let said = r#"{"host":"a","url":"http://127.0.0.1:1","since":1}"#;
     let row = "INSERT INTO candidates VALUES (7, 'test', 'main', 999, ?1)";
     file.pragma_update(None, "foreign_keys", false).expect("as the command line has it");
-    // Before everybody else, as nothing but a hand can put it.
+    // In front of all hosts, where only a manual change can put it.
     file.execute(row, [said]).expect("a row");
     cluster.terminate("a").await;
     cluster.start("b");

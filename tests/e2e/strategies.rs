@@ -1,4 +1,4 @@
-//! Who should lead: groups, and the strategies that prefer one host to another.
+//! Who should lead: groups, and strategies that prefer some hosts to others.
 
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ async fn the_best_is_next_and_takes_over(kind: Kind) {
     let status = agrees(cluster.host("a"), is("main", "heir", "c")).await;
     assert_eq!(status["groups"]["main"]["strategy"], "priority", "{status}");
     cluster.host("b").log.event(0, "stepped-back").await;
-    // Whoever leads goes on: nothing says that it should not.
+    // The leader stays: nothing prefers another host.
     assert_eq!(status["groups"]["main"]["leader"], "a");
     cluster.kill("a").await;
     cluster.leading("c").await;
@@ -80,14 +80,14 @@ async fn two_groups_keep_apart_and_still_share_a_lonely_host(kind: Kind) {
          strategy = \"avoid\"\navoid = [\"group:main\"]\npreempt = true\nsettle = \"100ms\"\n",
         plugins().join("job-runner.wasm").display()
     );
-    // Alone it leads both.
+    // The only host leads both groups.
     cluster.start_with("a", &reports);
     cluster.leading("a").await;
     cluster.leads("a", "reports").await;
     cluster.start_with("b", &reports);
     cluster.leads("b", "reports").await;
     agrees(cluster.host("b"), is("main", "leader", "a")).await;
-    // Where the other one leads what is to be avoided, they change places.
+    // Where the other host leads the group to avoid, they swap.
     cluster.terminate("a").await;
     cluster.leading("b").await;
     cluster.start_with("a", &reports);
@@ -97,7 +97,7 @@ async fn two_groups_keep_apart_and_still_share_a_lonely_host(kind: Kind) {
 
 async fn hosts_that_disagree_come_to_rest(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
-    // Each prefers the other.
+    // Each host prefers the other.
     let prefer = |label: &str, own: &str| {
         let group = format!(
             "strategy = \"priority\"\nprefer = [\"is={label}\"]\npreempt = true\nsettle = \"100ms\""
@@ -131,7 +131,7 @@ async fn a_plugin_says_who_should_lead(kind: Kind) {
     assert_eq!(status["groups"]["main"]["strategy"], "strategy.wasm");
     cluster.start_with("c", &labelled("wanted"));
     cluster.leading("c").await;
-    // Where it fails, whoever came first is next, and nobody has to give way.
+    // If the strategy fails, the queue decides, and no leader has to give way.
     for (name, label) in [("d", "trap"), ("e", "spin"), ("f", "ask")] {
         let seen = cluster.host("c").log.len();
         cluster.start_with(name, &labelled(label));
@@ -144,7 +144,8 @@ async fn a_plugin_says_who_should_lead(kind: Kind) {
     }
 }
 
-/// It is a preference: without it there is a leader all the same, and people are told.
+/// A strategy is a preference: if it fails there is a leader all the same, and the failure is
+/// reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_is_no_strategy_keeps_nobody_from_leading() {
     let mut cluster = Cluster::new(Kind::Sqlite).await;

@@ -1,4 +1,4 @@
-//! Where a process dies and its machine lives, nobody waits for a TTL.
+//! When a process dies and its machine does not, the take-over does not wait for the TTL.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -25,7 +25,7 @@ crate::on_both_stores!(
     a_frozen_supervisor_does_no_harm,
 );
 
-/// So long that nobody takes a wait for it for anything else.
+/// Longer than the patience of any test, so that no wait can be one for the lease.
 const LONG_TTL: Duration = Duration::from_secs(5);
 
 /// A cluster whose hosts run under supervisors.
@@ -45,13 +45,13 @@ async fn of_two(kind: Kind) -> Cluster {
     cluster
 }
 
-/// The first answer of `name`, which must come sooner than any lease can run out.
+/// The first answer of `name`, which must come sooner than any lease can expire.
 async fn soon(cluster: &Cluster, name: &str) -> Answer {
     let answer = timeout(LONG_TTL / 2, cluster.web.until(name, |answer| answer.host == name)).await;
     answer.unwrap_or_else(|_| panic!("{name} waits for a lease to run out"))
 }
 
-/// Crashes the host of `from`, which leads, and checks that `to` follows at once.
+/// Crashes the leading host `from`, and checks that `to` follows at once.
 async fn crash(cluster: &Cluster, from: &str, to: &str, signal: Signal) {
     let before = cluster.web.until(from, |answer| answer.host == from).await;
     let log = &cluster.host(from).log;
@@ -64,11 +64,11 @@ async fn crash(cluster: &Cluster, from: &str, to: &str, signal: Signal) {
     assert_eq!(crashed["signal"], signal.as_raw());
     log.event(seen, "released").await;
     log.event(seen, "supervising").await;
-    // It comes back by itself.
+    // The crashed host is restarted.
     log.event(seen, "standby").await;
 }
 
-/// Where in the log of `name` its present life begins.
+/// The position in the log of `name` where its current process begins.
 fn lives(cluster: &Cluster, name: &str) -> usize {
     cluster.host(name).log.last("supervising")
 }
@@ -76,7 +76,7 @@ fn lives(cluster: &Cluster, name: &str) -> usize {
 async fn a_killed_host_is_replaced_at_once_and_comes_back(kind: Kind) {
     let cluster = of_two(kind).await;
     crash(&cluster, "a", "b", Signal::KILL).await;
-    // And what came back is a whole host.
+    // The restarted host can lead and crash again.
     crash(&cluster, "b", "a", Signal::KILL).await;
 }
 
@@ -138,7 +138,7 @@ async fn the_second_signal_ends_both_at_once(kind: Kind) {
     let mut supervisor = cluster.hosts.remove("a").expect("a");
     supervisor.signal(Signal::TERM);
     log.event(0, "draining").await;
-    // What comes right after the first is the same request: a person says it again.
+    // Signals right after the first count as the same request, so a person repeats it.
     let status = loop {
         supervisor.signal(Signal::TERM);
         if let Ok(status) = timeout(Duration::from_millis(100), supervisor.ended()).await {
@@ -147,7 +147,7 @@ async fn the_second_signal_ends_both_at_once(kind: Kind) {
     };
     assert_eq!(status.code(), Some(130), "{log}");
     host.gone().await;
-    // The session was given back all the same.
+    // The session was revoked all the same.
     soon(&cluster, "b").await;
     slow.abort();
 }
@@ -162,12 +162,12 @@ async fn a_frozen_supervisor_does_no_harm(kind: Kind) {
     let before = cluster.web.until("a", |answer| answer.host == "a").await;
     let seen = log.len();
     host.signal(Signal::KILL);
-    // Nobody helps: it takes a TTL, as without a supervisor.
+    // There is no help here: it takes a TTL, as without a supervisor.
     let promised = LONG_TTL + Duration::from_millis(1500);
     let after = timeout(promised, cluster.web.until("b", |answer| answer.host == "b")).await;
     let after = after.unwrap_or_else(|_| panic!("nobody took over within {promised:?}"));
     assert!(after.token > before.token, "{before:?} then {after:?}");
-    // What it finds when it wakes does no harm to the new leader.
+    // What the host finds when it wakes up does not harm the new leader.
     cluster.signal("a", Signal::CONT);
     log.event(seen, "released").await;
     log.event(seen, "standby").await;
@@ -212,7 +212,8 @@ async fn a_host_that_crashes_again_and_again_is_started_less_and_less_often() {
     assert!(asked.elapsed() < Duration::from_millis(1600), "it waits for the pause");
 }
 
-/// Nobody else would bring it back, and whoever wrote the mistake may be mending it.
+/// A first start with wrong settings fails at once. Later, the supervisor tries again: nobody else
+/// would restart the host, and the mistake may be corrected soon.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_crashes_beside_a_mistake_in_its_settings_comes_back() {
     let mut cluster = supervised(Kind::Sqlite, "i-am-server").await;
@@ -228,7 +229,7 @@ async fn a_host_that_crashes_beside_a_mistake_in_its_settings_comes_back() {
     cluster.command("a", "");
     let after = cluster.web.until("a", |answer| answer.token > before.token).await;
     assert_eq!(after.host, "a");
-    // A person who gives up is heard all the same.
+    // A stop is obeyed all the same.
     cluster.command("a", "lissten = \"x\"\n");
     let seen = log.len();
     cluster.host("a").supervised(lives(&cluster, "a")).await.signal(Signal::KILL);
@@ -237,7 +238,7 @@ async fn a_host_that_crashes_beside_a_mistake_in_its_settings_comes_back() {
     assert_eq!(supervisor.terminate().await.code(), Some(0), "{log}");
 }
 
-/// As in an upgrade that takes the old program away before the new one is there.
+/// As in an upgrade that removes the old program before the new one exists.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_whose_program_is_missing_comes_back_when_that_does() {
     let mut cluster = supervised(Kind::Sqlite, "i-am-server").await;
@@ -265,7 +266,7 @@ async fn a_host_whose_program_is_missing_comes_back_when_that_does() {
     cluster.web.until("a", |answer| answer.token > before.token).await;
 }
 
-/// The host is dead, and its session is not given back yet.
+/// The host is dead, and its session is not revoked yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_told_to_stop_after_a_crash_starts_nothing() {
     let mut cluster = supervised(Kind::Etcd, "i-am-server").await;
@@ -277,14 +278,14 @@ async fn who_is_told_to_stop_after_a_crash_starts_nothing() {
     host.signal(Signal::KILL);
     log.event(0, "crashed").await;
     let mut supervisor = cluster.hosts.remove("a").expect("a");
-    // The store does not answer, so that is in vain for as long as the lease lasts.
+    // The store does not answer, so revoking fails until the lease has expired.
     supervisor.signal(Signal::TERM);
     assert_eq!(supervisor.ended().await.code(), Some(0), "{log}");
     assert!(log.events("restarting").is_empty(), "{log}");
     assert_eq!(log.events("supervising").len(), 1, "{log}");
 }
 
-/// It hears no signal; its lease has run out long before.
+/// A frozen host gets no signal; its lease has expired long before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_frozen_when_it_is_told_to_stop_is_killed() {
     let mut cluster = supervised(Kind::Etcd, "i-am-server").await.brief();
@@ -299,7 +300,7 @@ async fn a_host_that_is_frozen_when_it_is_told_to_stop_is_killed() {
     timeout(Duration::from_secs(1), host.gone()).await.expect("it is gone");
 }
 
-/// What a host that cannot start says, and its exit code, with and without a supervisor.
+/// Checks the error and the exit code of a host that cannot start, with and without a supervisor.
 async fn refuses_alike(command: &mut Command, code: i32) {
     let without = run(command.env(NO_SUPERVISOR, "yes")).await;
     let with = run(command.env_remove(NO_SUPERVISOR)).await;

@@ -1,4 +1,4 @@
-//! Tasks: called on one host, done by all of them.
+//! Tasks: called on one host, executed on all of them.
 
 mod calls;
 mod casts;
@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::harness::{PATIENCE, cluster::Cluster, guests};
 
-/// The settings of the task `work`, which does what its payload says, and `more` of them.
+/// The settings of the task `work`, which does what its payload says, and `more` settings.
 fn work(more: &str) -> String {
     let plugin = guests().join("work.wasm");
     format!("[action.work]\nplugin = \"{}\"\n{more}\n", plugin.display())
@@ -39,7 +39,7 @@ async fn three(cluster: &mut Cluster, settings: &str) {
     }
 }
 
-/// Waits until `host` knows that these take calls of `work`, and no others.
+/// Waits until `host` knows that exactly these hosts take calls of `work`.
 async fn take_calls(cluster: &Cluster, host: &str, hosts: &[&str]) {
     let url = format!("{}/v1/tasks", control(cluster, host).await);
     let client = Client::new();
@@ -57,7 +57,7 @@ async fn take_calls(cluster: &Cluster, host: &str, hosts: &[&str]) {
     known.await.unwrap_or_else(|_| panic!("{host} does not know {hosts:?}"));
 }
 
-/// Waits until `host` does so many calls of `work`.
+/// Waits until `host` executes `count` calls of `work`.
 async fn under_way(cluster: &Cluster, host: &str, count: usize) {
     let url = format!("{}/metrics", control(cluster, host).await);
     let wanted = format!("soloist_task_load{{task=\"work\"}} {count}\n");
@@ -74,18 +74,18 @@ async fn control(cluster: &Cluster, host: &str) -> String {
     format!("http://{}", cluster.host(host).api().await)
 }
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Debug)]
 struct Outcome {
     code: u16,
-    /// The host that worked.
+    /// The host that executed it.
     host: String,
     attempt: String,
     retry_after: Option<String>,
     body: String,
 }
 
-/// A client that keeps its connections, and `at`, the URL of a host.
+/// A client that keeps its connections; `at` is the URL of a host.
 #[derive(Clone)]
 struct Caller {
     client: Client,
@@ -111,7 +111,7 @@ impl Caller {
         self.client.post(url).body(payload.to_owned())
     }
 
-    /// Makes so many calls, some of them at once, and tells `each` of every outcome.
+    /// Makes `count` calls, some of them in parallel, and passes every outcome to `each`.
     async fn calls(
         &self,
         count: usize,
@@ -140,7 +140,7 @@ async fn outcome(request: RequestBuilder) -> Outcome {
     Outcome { code, host, attempt, retry_after, body }
 }
 
-/// How often each host worked.
+/// How many calls each host executed.
 fn counts(outcomes: &[Outcome]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for outcome in outcomes {

@@ -1,4 +1,4 @@
-//! What others wrote does not steer the terminal of whoever looks, by any command, nor the log.
+//! Text of others cannot control the terminal, in any command's output or in the log.
 
 use std::{fs, process::Stdio};
 
@@ -22,10 +22,10 @@ use crate::harness::{
     process::{Ended, run, soloist},
 };
 
-/// It would turn what follows around, clear the screen, ring, and set a title.
+/// Text that would reverse the following text, clear the screen, beep, and set the window's title.
 const HURT: &str = "\u{202e}eve\u{1b}[2J\u{7}\u{9b}1m\u{200f}\u{2066}\u{1b}]0;x\u{7}\u{2028}";
 
-/// What does something to a terminal, or to the letters beside it.
+/// Whether a character controls a terminal, or changes how its neighbours are shown.
 fn steers(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}');
     (c.is_control() && c != '\n') || turns || matches!(c, '\u{2066}'..='\u{2069}')
@@ -36,7 +36,7 @@ fn assert_tame(what: &str, text: &str) {
     assert!(bad.is_empty(), "{what} prints {bad:?}:\n{}", text.escape_debug());
 }
 
-/// What a host answers all of whose names are such.
+/// The answer of a host in which every name is such a text.
 async fn host(request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let steps: Vec<_> = path.trim_matches('/').split('/').collect();
@@ -135,14 +135,14 @@ async fn no_command_passes_it_on() {
         let mut command = soloist();
         command.args(words.split(' ')).env("SOLOIST_URL", &url);
         let Ended { output, .. } = run(&mut command).await;
-        // In JSON the letters between are on their own; all else says who it was.
+        // In JSON the letters are separated by escapes; everywhere else the name is readable.
         assert!(output.contains("eve"), "{words}: {output}");
         assert_tame(words, &output);
     }
     serving.abort();
 }
 
-/// What a command prints until the line that says who it was has come, or it has ended.
+/// The output of a command, until it contains the name or the command has ended.
 async fn printed(command: &mut Command) -> String {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -171,7 +171,7 @@ async fn a_file_in_the_plugins_folder_does_not_steer_either() {
         let mut command = soloist();
         command.current_dir(cluster.folder.path()).args(["run", "--listen", "127.0.0.1:0"]);
         command.args(["--log-format", format, "--config"]).arg(file);
-        // The host starts and says what is wrong with it, or says why it does not start.
+        // The host starts and reports the problem, or reports why it does not start.
         let text = printed(&mut command).await;
         assert!(text.contains("eve"), "{text}");
         assert_tame(format, &text);

@@ -1,4 +1,4 @@
-//! Traces: one for what belongs together, across hosts and plugins.
+//! Traces across hosts and plugins.
 
 use std::{fs, time::Duration};
 
@@ -18,12 +18,12 @@ use crate::harness::{
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
-/// What a client says whose request is part of a trace that is recorded.
+/// The header of a client whose request belongs to a recorded trace.
 fn parent() -> String {
     format!("00-{TRACE}-{CALLER}-01")
 }
 
-/// The settings by which a host exports to `collector`.
+/// The settings that export traces to `collector`.
 fn traces(cluster: &Cluster, collector: &Collector) -> String {
     let file = cluster.folder.path().join("password");
     fs::write(&file, PASSWORD).expect("a file");
@@ -31,21 +31,20 @@ fn traces(cluster: &Cluster, collector: &Collector) -> String {
     format!("[traces]\nendpoint = \"{url}\"\nheaders = {{ Authorization = \"file:{file}\" }}\n")
 }
 
-/// A cluster whose web action is `plugin`, which fetches what it is asked for, from
-/// `target` only.
+/// A cluster whose web action `plugin` fetches the URL that it is asked for, from `target` only.
 async fn reaching(plugin: &str, target: &Target) -> (Cluster, String) {
     let cluster = Cluster::with_plugin(Kind::Sqlite, guests().join(plugin)).await;
     (cluster, format!("outbound = [\"{}\"]\n", target.url("")))
 }
 
-/// Has the plugin fetch `path` of `target`, as a part of the client's trace.
+/// Lets the plugin fetch `path` of `target`, as part of the client's trace.
 async fn fetch(base: &str, target: &Target, path: &str) {
     let url = format!("{base}/fetch?{}", target.url(path));
     let answer = Client::new().get(url).header("traceparent", parent()).send().await;
     assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
 }
 
-/// The span that `id` is the parent of, by name and host.
+/// The span with this name and host whose parent is `id`.
 async fn below(collector: &Collector, id: &str, name: &str, host: &str) -> Span {
     let span = collector.find(name, |span| span.parent == id && span.name == name).await;
     assert_eq!((&*span.trace, &*span.host), (TRACE, host), "{span:?}");
@@ -60,7 +59,7 @@ async fn a_request_is_one_trace_from_the_client_to_what_the_plugin_asks() {
     cluster.join_with("a", &more).await;
     let token = cluster.leading("a").await["token"].to_string();
     cluster.join_with("b", &more).await;
-    // By the host that stands by, to the leader, to the plugin, to the target.
+    // Through the standby to the leader, the plugin, and the target.
     let base = format!("http://{}/leader/web", cluster.host("b").api().await);
     fetch(&base, &target, "/asked").await;
 
@@ -82,11 +81,12 @@ async fn without_a_collector_a_trace_goes_through_as_it_came() {
     for (plugin, more) in [("reach.wasm", ""), ("reach.wasm", reuse), ("concurrent.wasm", "")] {
         assert_eq!(passed_on(plugin, more).await, [Some(parent()), None], "{plugin} {more}");
     }
-    // Of several requests at once nobody knows which one the plugin sends something for.
+    // With several requests in one instance, it is unknown which of them the plugin sends something
+    // for.
     assert_eq!(passed_on("concurrent.wasm", reuse).await, [None, None]);
 }
 
-/// What `plugin` sends on of a trace, and of none after it.
+/// The traces that `plugin` passes on: for a request with a trace, and for one without.
 async fn passed_on(plugin: &str, more: &str) -> [Option<String>; 2] {
     let target = Target::started().await;
     let (mut cluster, outbound) = reaching(plugin, &target).await;
@@ -171,7 +171,7 @@ async fn a_collector_that_is_gone_holds_nothing_up() {
     log.event(0, "traces-lost").await;
     cluster.web.until("an answer", answers).await;
     collector.start().await;
-    // What is left when a host stops is sent as well.
+    // A stopping host exports the remaining spans as well.
     let last = cluster.web.until_any_at("/last", "an answer", |_| true).await;
     cluster.terminate("a").await;
     let span = collector.find("the last", |span| span.about("url.path") == "/last").await;

@@ -76,7 +76,7 @@ async fn groups_lead_apart(kind: Kind) {
         plugins().join("i-am-server.wasm").display(),
         at(own_address(), 3000),
     );
-    // `b` leads `side` before `a`, which can run both, comes for `main`.
+    // `b` leads `side` before `a` joins, which can run both groups and leads `main`.
     let both = cluster.configuration(&side);
     let (shared, _) = both.split_once("[action.web]").expect("the web action");
     cluster.start_from("b", &format!("{shared}{side}"));
@@ -100,7 +100,7 @@ async fn spinning_guests_cost_no_lease(kind: Kind) {
             tokio::spawn(async move { web.get("/spin").await })
         })
         .collect();
-    // Two TTLs' worth of renewals.
+    // As many renewals as two TTLs have.
     for _ in 0..10 {
         log.event(log.len(), "renewed").await;
     }
@@ -121,7 +121,7 @@ async fn a_plugin_hands_the_leadership_over(kind: Kind) {
     let after = cluster.web.until("b", |answer| answer.host == "b").await;
     assert!(after.token > before.token, "{before:?} then {after:?}");
     cluster.terminate("a").await;
-    // Alone, it leads again by itself.
+    // A host that is alone leads again by itself.
     let b = cluster.host("b").log.clone();
     cluster.web.get("/resign?still-full").await.expect("an answer");
     b.event(0, "resigning").await;

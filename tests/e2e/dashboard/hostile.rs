@@ -1,14 +1,14 @@
-//! What a plugin answers at the control address does nothing there, in a real browser.
+//! Answers of plugins have no effect at the control address, in a real browser.
 
 use serde_json::json;
 
 use super::*;
 
-/// A page that tells its address of itself, and orders a pause from where it is.
+/// A page that reports its own address, and tries to pause the cluster from there.
 const PAGE: &str = "<!doctype html><title>hurt</title><script>document.title = 'ran';\
                     fetch('/v1/pause', { method: 'POST' })</script>";
 
-/// Casts a task, and returns the path of its answer when that is there.
+/// Casts a task, and returns the path of its answer once that exists.
 async fn answered(cluster: &Cluster, payload: String) -> String {
     let (client, api) = (Client::new(), cluster.host("a").api().await);
     let url = format!("http://{api}/v1/tasks/work");
@@ -36,14 +36,14 @@ async fn no_answer_is_a_page_of_the_control_address() {
     let browser = Browser::start().await;
     for (form, shown) in [("text/html", false), ("image/svg+xml", false), ("text/plain", true)] {
         let answer = answered(&cluster, format!("as {form} {PAGE}")).await;
-        // What is not shown is saved, and the browser stays where it was.
+        // The browser downloads what it may not show, and stays on its page.
         browser.go(&format!("http://{api}/v1/nothing")).await;
         browser.go(&answer).await;
         let seen = browser.run("return [document.title, document.body.innerText]", &[]).await;
         assert_ne!(seen[0], "ran", "{form}: {seen}");
         assert_eq!(seen[1].as_str().is_some_and(|text| text.contains("<script>")), shown, "{form}");
     }
-    // A page of an action may run; what it sends comes from another site.
+    // A page of an action may run scripts, but its requests count as another site's.
     browser.go(&format!("http://{api}/leader/web/say?200&content-type:text/html")).await;
     let origin = browser.run("return self.origin", &[]).await;
     assert_eq!(origin, json!("null"));

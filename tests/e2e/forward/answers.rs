@@ -1,4 +1,4 @@
-//! What every host answers while one of them leads.
+//! The answers of every host while one of them leads.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -30,7 +30,7 @@ async fn every_host_answers_what_the_leader_says(kind: Kind) {
     for name in ["a", "b", "c"] {
         assert_eq!(told(all.get(all.web(name, "/")).await).await, page, "{name}");
         let by_control = all.get(all.control(name, "/leader/web/").await).await;
-        // A page of a plugin is no page of the control API.
+        // A plugin's page does not get the policy of the control API's own pages.
         let policy = by_control.headers()["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("sandbox"), "{policy}");
         assert_eq!(told(by_control).await, page, "{name}");
@@ -46,7 +46,7 @@ async fn every_host_answers_what_the_leader_says(kind: Kind) {
     foreign_pages_and_circles(&all).await;
 }
 
-/// What other sites' pages may not do, and what must not go around.
+/// Requests by other sites' pages, and requests that would be forwarded in a circle.
 async fn foreign_pages_and_circles(all: &Forwarding) {
     for name in ["a", "b"] {
         let url = all.control(name, "/leader/web/").await;
@@ -64,7 +64,7 @@ async fn foreign_pages_and_circles(all: &Forwarding) {
     let far = via("v, w, x, y, z", all.control("b", "/leader/web/").await).await;
     assert!(far.0 == 508 && far.2.contains("passed 5 hosts"), "{far:?}");
     assert_eq!(via("x, y, z", all.control("b", "/leader/web/").await).await.0, 200);
-    // At the address of an action nobody is believed.
+    // At an action's own address, headers of clients are not trusted.
     assert_eq!(via("x, b", all.web("b", "/")).await.0, 200);
 }
 
@@ -74,7 +74,7 @@ async fn bodies_pass_in_both_directions(kind: Kind) {
     for name in ["a", "b"] {
         let seen = told(all.get(all.web(name, "/deep/where?x=1")).await).await;
         assert_eq!(seen.2, "/where?x=1 under /deep", "{name}");
-        // More than is kept of a body, and more than one write.
+        // More than is buffered of a body, and more than one write.
         let body: String = (0..200_000).map(|n| format!("{n}\n")).collect();
         let echoed = all.client.post(all.web(name, "/deep/echo")).body(body.clone());
         let echoed = echoed.send().await.unwrap();
@@ -84,7 +84,7 @@ async fn bodies_pass_in_both_directions(kind: Kind) {
         let began = Instant::now();
         let mut slow = all.get(all.web(name, "/deep/slow-body")).await;
         let first = slow.chunk().await.unwrap().unwrap();
-        // All of it takes two seconds.
+        // The whole body takes two seconds.
         assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
         assert!(first.starts_with(b"chunk 1\n") && !first.ends_with(b"chunk 20\n"), "{first:?}");
         let (pieces, whole) = rest(slow).await;
@@ -109,12 +109,12 @@ async fn by_default_standbys_do_not_listen(kind: Kind) {
     let all = Forwarding::of(kind, plugin, "", &["a", "b"]).await;
     let nobody = TcpStream::connect(all.addresses["b"]).await;
     assert!(nobody.is_err(), "somebody listens");
-    // Yet its control address knows the way.
+    // The control address forwards all the same.
     let by_control = all.get(all.control("b", "/leader/web/").await).await;
     assert_eq!(told(by_control).await.2, "I am server a\n");
 }
 
-/// What is answered to the lines of a request, at the end of its connection.
+/// The answer to these lines of a request, up to the end of the connection.
 async fn raw(to: SocketAddr, lines: &[&str]) -> String {
     let mut stream = TcpStream::connect(to).await.unwrap();
     let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! Leaders change under load, and no client notices but by its patience.
+//! Leaders change under load, and clients notice nothing but a delay.
 
 use std::{env, sync::Arc, time::Duration};
 
@@ -17,11 +17,11 @@ crate::on_both_stores!(hand_overs_lose_no_request, restarts_lose_no_request);
 
 /// 200 requests a second.
 const TICK: Duration = Duration::from_millis(5);
-/// How many may wait for their answers, which is more than come while the leader changes: a
-/// machine that is too busy for 200 a second is asked for less, not for ever more at once.
+/// How many requests may be in flight, which is more than arrive while the leader changes. A
+/// machine that is too busy for 200 a second gets fewer, instead of more and more at once.
 const WAITING: usize = 50;
 
-/// Clients that ask all the time, whatever has become of what they asked before.
+/// Clients that send requests at a constant rate, whatever happens to earlier ones.
 struct Load {
     stop: CancellationToken,
     answered: watch::Receiver<usize>,
@@ -41,13 +41,13 @@ impl Load {
         Self { stop, answered, task }
     }
 
-    /// Awaits so many more answers.
+    /// Waits for `more` further answers.
     async fn goes_on(&mut self, more: usize) {
         let goal = *self.answered.borrow_and_update() + more;
         timeout(PATIENCE, self.answered.wait_for(|count| *count >= goal)).await.unwrap().unwrap();
     }
 
-    /// Ends it, and tells of it. Nothing may have failed.
+    /// Stops the clients, and prints the results. No request may have failed.
     async fn ends(self, what: &str) {
         self.stop.cancel();
         let mut outcome = self.task.await.unwrap();
@@ -62,8 +62,8 @@ impl Load {
             at(100),
         );
         assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
-        // Nobody waited for more than the next leader. This is no measure of speed: a
-        // request that was forgotten waits for the next hand-over, or as long as it is held.
+        // No request waited for longer than one change of the leader. This is not a measure of
+        // speed: a forgotten request would wait for the next hand-over, or until its time limit.
         let longest = outcome.took.last().copied().unwrap_or_default();
         assert!(longest < TTL * 2 + Duration::from_secs(1), "a request took {longest:?}");
     }
@@ -100,7 +100,7 @@ async fn ask(urls: Vec<String>, stop: CancellationToken, count: watch::Sender<us
     outcome
 }
 
-/// Every other one is a POST, which must not be done twice.
+/// Every other request is a POST, which must not be executed twice.
 async fn ask_once(client: &Client, url: &str, number: usize) -> Result<(), String> {
     let posts = number % 2 == 1;
     let text = format!("request {number}");
@@ -121,7 +121,7 @@ async fn ask_once(client: &Client, url: &str, number: usize) -> Result<(), Strin
     }
 }
 
-/// How many times the leader changes: more where somebody wants to know.
+/// The number of changes of the leader; `SOLOIST_HAND_OVERS` sets another one.
 fn times(default: usize) -> usize {
     env::var("SOLOIST_HAND_OVERS").map_or(default, |times| times.parse().expect("a number"))
 }
@@ -148,7 +148,7 @@ async fn hand_overs_lose_no_request(kind: Kind) {
     load.ends(&format!("{kind:?}: {times} hand-overs")).await;
 }
 
-/// Hosts are restarted one after the other, while clients ask the other two.
+/// Hosts are restarted, one after another, while clients use the other two.
 async fn restarts_lose_no_request(kind: Kind) {
     let mut all = three(kind).await;
     let urls = [all.web("b", ""), all.web("c", "")].to_vec();
@@ -158,7 +158,7 @@ async fn restarts_lose_no_request(kind: Kind) {
         all.cluster.terminate("a").await;
         load.goes_on(20).await;
         all.join("a").await;
-        // Until it leads again: that is, once both others have resigned.
+        // Until `a` leads again, which is after both others have resigned.
         while told_leader(&all).await != "a" {
             resign(&all, "b").await;
         }
@@ -167,8 +167,8 @@ async fn restarts_lose_no_request(kind: Kind) {
     load.ends(&format!("{kind:?}: 3 restarts of the leader")).await;
 }
 
-/// Has the leader hand over, by any host, and waits until it stands again, so that
-/// there is somebody to hand over to.
+/// Lets the leader hand over, through any host, and waits until it stands again and can be the next
+/// leader.
 async fn resign(all: &Forwarding, asked: &str) {
     let seen = all.cluster.lengths();
     let url = format!("http://{}/v1/resign", all.cluster.host(asked).api().await);

@@ -1,4 +1,4 @@
-//! Leaders that are lost: what is asked again, what is not, and what clients are told.
+//! The leader is lost: which requests are repeated, which are not, and what clients get.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn two(kind: Kind, more: &str) -> Forwarding {
     Forwarding::of(kind, guests().join("spin.wasm"), &settings, &["a", "b"]).await
 }
 
-/// Asks `b` for `path` by this method, and waits until `a` is at it.
+/// Sends a request for `path` to `b`, and waits until `a` works on it.
 async fn in_flight(
     all: &Forwarding,
     method: reqwest::Method,
@@ -55,7 +55,7 @@ async fn what_may_not_be_repeated_is_not(kind: Kind) {
     let (status, host, text) = told(asked.await.unwrap().unwrap()).await;
     assert_eq!((status, host.as_str()), (502, ""));
     assert!(text.contains("may have been done"), "{text}");
-    // One that nobody had begun with is not lost.
+    // A request that no host had begun is not lost.
     let post = all.client.post(all.web("b", "/echo")).body("again").send().await.unwrap();
     assert_eq!(told(post).await, (200, "b".into(), "again".into()));
     assert_eq!(all.counted("b", "repeated").await, 0);
@@ -101,8 +101,8 @@ async fn what_is_held_in_vain_is_refused_in_time(kind: Kind) {
     assert_eq!(told(all.get(all.web("b", "/")).await).await.0, 200);
 }
 
-/// What its plugin breaks is no matter of who leads: nobody is asked a second time, whichever
-/// way the answer takes, and the client learns of it at once.
+/// An answer that the plugin breaks has nothing to do with the leader. On no route is the request
+/// repeated, and the client notices it at once.
 async fn a_broken_answer_is_run_once(kind: Kind) {
     let all = two(kind, "hold = \"20s\"\n").await;
     let log = &all.cluster.host("a").log;

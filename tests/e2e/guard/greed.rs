@@ -1,4 +1,4 @@
-//! Clients that take more than their share, and use it for nothing.
+//! Clients that take more than their share and use it for nothing.
 
 use std::process::Stdio;
 
@@ -15,10 +15,10 @@ use tokio::{
 use super::*;
 use crate::harness::process::Process;
 
-/// Before any address gives idle connections up: the first does after ten seconds.
+/// Before any address closes idle connections, which begins after ten seconds.
 const AT_ONCE: Duration = Duration::from_secs(8);
 
-/// A command that does the same with so few files.
+/// The same command with a limit of `files` open files.
 fn with_files(command: &Command, files: u32) -> Command {
     let inner = command.as_std();
     let mut outer = Command::new("sh");
@@ -42,7 +42,7 @@ async fn from(own: std::net::Ipv4Addr, to: SocketAddr) -> TcpStream {
     socket.connect(to).await.unwrap()
 }
 
-/// What is answered to a request on a connection that ends with it.
+/// The answer to a request on a connection that ends with it.
 async fn ask(mut stream: TcpStream, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
     let mut answer = String::new();
@@ -63,7 +63,7 @@ async fn until(what: &str, is_it: impl AsyncFn() -> bool) {
     assert!(waited.await.is_ok(), "never: {what}");
 }
 
-/// It would lead, and answer nobody.
+/// With so few files, the host would lead but answer no requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_with_too_few_files_does_not_start() {
     let mut cluster = Cluster::new(Kind::Sqlite).await;
@@ -83,7 +83,7 @@ async fn idle_connections_shut_no_address() {
     cluster.leading("a").await;
     cluster.web.until("an answer", |_| true).await;
     let (control, web) = (cluster.host("a").api().await, cluster.web_at);
-    // By one client, which is the one that everybody else is on this machine, and by another.
+    // From the address that all other clients here share, and from another one.
     let other = own_address();
     let mut idle = Vec::new();
     for number in 0..400 {
@@ -110,7 +110,7 @@ async fn idle_connections_shut_no_address() {
     drop(idle);
 }
 
-/// Requests by HTTP/2 of whose answers nothing is taken, for as long as they live.
+/// Requests over HTTP/2 whose answers are never read, as long as this lives.
 struct Greedy {
     answers: Vec<Response<Incoming>>,
     _sender: http2::SendRequest<Empty<bytes::Bytes>>,
@@ -132,7 +132,7 @@ impl Greedy {
         Self { answers, _sender: sender }
     }
 
-    /// Whether every answer that had begun has ended, which no client has asked for.
+    /// Waits until the host has ended every answer; the client has ended none.
     async fn is_over(&mut self) {
         use http_body_util::BodyExt;
         for answer in &mut self.answers {
@@ -159,7 +159,7 @@ async fn who_takes_nothing_does_not_keep_others_out() {
     let held: usize =
         greedy.iter().map(|it| it.answers.iter().filter(|a| a.status() == 200).count()).sum();
     assert!(held > 256, "{held} answers were begun");
-    // While they are held, and when they are not any more.
+    // While the connections are held, and after they have ended.
     let answer = ask(from(own_address(), web).await, "/").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
     for each in &mut greedy {
@@ -170,7 +170,7 @@ async fn who_takes_nothing_does_not_keep_others_out() {
     assert!(same.starts_with("HTTP/1.1 200 "), "{same:?}");
 }
 
-/// Whether the connection from `own` to `to` is there, as the end at `to` sees it (proc(5):
+/// Whether the connection from `own` to `to` exists, as the end at `to` sees it (proc(5):
 /// `/proc/net/tcp`; `01` is `TCP_ESTABLISHED`).
 fn is_there(own: SocketAddr, to: SocketAddr) -> bool {
     let end = |at: SocketAddr| format!(":{:04X}", at.port());
@@ -182,7 +182,7 @@ fn is_there(own: SocketAddr, to: SocketAddr) -> bool {
     })
 }
 
-/// A client of HTTP/1 that asks for much and takes nothing loses its connection.
+/// An HTTP/1 client that requests much and reads nothing loses its connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_nothing_is_hung_up_on() {
     let mut guarded = Guarded::new(Kind::Sqlite).await;
@@ -198,7 +198,7 @@ async fn who_reads_nothing_is_hung_up_on() {
     let own = stream.local_addr().unwrap();
     let request = "GET /v1/state/kept/k HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".repeat(64);
     stream.write_all(request.as_bytes()).await.unwrap();
-    // It is answered, and takes the first byte of that and no more.
+    // The client reads the first byte of the answer, and no more.
     let mut first = [0; 1];
     stream.read_exact(&mut first).await.unwrap();
     assert!(is_there(own, control));

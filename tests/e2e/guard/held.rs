@@ -1,36 +1,36 @@
-//! Guests that make their host hold memory, in each way there is: it is bounded, and told.
+//! Guests that make their host hold memory, in every possible way: it is limited, and the guest
+//! gets an error.
 
 use futures::future::join_all;
 
 use super::*;
 use crate::harness::guests;
 
-/// What a host holds that holds nothing for anybody, and some guests of a few MiB.
+/// The memory of an idle host with some guests, in MiB.
 const USUAL: u64 = 200;
 
-/// A host that runs `guest` as its web action.
+/// A host with `guest` as its web action.
 async fn up(kind: Kind, guest: &str, more: &str) -> Cluster {
     let mut cluster = Cluster::with_plugin(kind, guests().join(guest)).await;
-    // However busy the machine is that this is tried on.
+    // With this limit the test also passes on a very busy machine.
     cluster.start_with("a", &format!("first_byte = \"5m\"\n{more}"));
     cluster.leading("a").await;
     cluster.web.until_any_at("/", "an answer", |_| true).await;
     cluster
 }
 
-/// What the web action answers, however long it takes.
+/// The answer of the web action, however long it takes.
 async fn asked(cluster: &Cluster, path: &str) -> (u16, String) {
     let url = format!("http://{}{path}", cluster.web_at);
     told(reqwest::Client::new().get(url).timeout(3 * PATIENCE)).await
 }
 
-/// The most that its host has held, in MiB.
+/// The peak memory of the host, in MiB.
 fn peak(cluster: &Cluster) -> u64 {
     cluster.host("a").peak_memory() >> 20
 }
 
-/// Waits until everything was given back: a client may have the end of an answer before the
-/// host has let go of it.
+/// Waits until all memory was released: a client may have the end of an answer before that.
 async fn holds_nothing(cluster: &Cluster) {
     let url = format!("http://{}/metrics", cluster.host("a").api().await);
     let wanted = ["soloist_held_bytes{action=\"web\"} 0", "soloist_held_for_all_bytes 0"];
@@ -59,7 +59,7 @@ async fn bodies_that_are_never_sent() {
     let told = cluster.host("a").log.event(0, "overdrawn").await;
     let told = told["message"].as_str().unwrap_or_default();
     assert!(told.contains("web is refused") && told.contains("256 MiB"), "{told}");
-    // It is all given back.
+    // All memory is released.
     assert_eq!(asked(&cluster, "/bodies?1000").await.1, "1000 bodies of 131072000 bytes");
     holds_nothing(&cluster).await;
 }
@@ -73,8 +73,8 @@ async fn headers_of_nothing() {
     assert_eq!(asked(&cluster, "/headers?100").await.1, "100 sets of headers");
 }
 
-/// A hundred guests ask at once for all that one call can read; none of them has the memory
-/// to take it, so what there is of it is the host's.
+/// A hundred guests request as much as one call can read, at the same time. None of them has enough
+/// memory for it, so the host must hold it.
 #[tokio::test(flavor = "multi_thread")]
 async fn state_that_guests_read() {
     let cluster = up(Kind::Etcd, "state.wasm", "state = true\nmemory = \"8MiB\"\n").await;
@@ -87,8 +87,8 @@ async fn state_that_guests_read() {
     let all = format!("/get/{}", keys.join("/"));
     let answers = join_all((0..100).map(|_| asked(&cluster, &all))).await;
     assert!(answers.iter().all(|(status, _)| *status == 500), "{:?}", answers.first());
-    // Beside what is held there is what etcd's client has not taken apart yet, and the memory of
-    // those who are just given theirs. All of it would be some 2 GiB.
+    // In addition, there is what etcd's client has not decoded yet, and the memory of guests that
+    // just get theirs. Everything together would be some 2 GiB.
     assert!(peak(&cluster) < 700, "it held {} MiB", peak(&cluster));
     let (status, text) = asked(&cluster, "/get/k0").await;
     assert_eq!((status, text.len()), (200, 262_145));

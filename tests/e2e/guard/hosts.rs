@@ -1,4 +1,4 @@
-//! What hosts ask of each other: by one token, and not by another.
+//! Requests between hosts: they need the hosts' token, and no other one will do.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ crate::on_both_stores!(
 );
 
 impl Guarded {
-    /// The settings of a host: who operates, and the token of hosts in this file.
+    /// The settings of a host: the operators' token, and the hosts' token in this file.
     fn settings(&self, ops: &str, file: &str, more: &str) -> String {
         let work = guests().join("work.wasm");
         format!(
@@ -23,7 +23,7 @@ impl Guarded {
         )
     }
 
-    /// What the web action at its own address on this host says.
+    /// The answer of the web action at its own address on this host.
     async fn web(&self, host: &str) -> (u16, String) {
         let url = format!("http://{}/", self.addresses[host]);
         told(Client::new().get(url).timeout(PATIENCE)).await
@@ -37,16 +37,16 @@ async fn hosts_let_each_other_in_by_their_token(kind: Kind) {
     guarded.show("ops.token");
     let settings = guarded.settings(&ops, "hosts.token", "on = \"at=a\"");
     guarded.pair(&settings).await;
-    // Requests to an address of actions, for which nobody shows anything.
+    // Requests to an action's address need no token.
     for host in ["a", "b"] {
         assert_eq!(guarded.web(host).await, (200, "I am server a\n".to_owned()), "{host}");
     }
-    // Calls of tasks, orders to run a job, commands.
+    // Calls of tasks, runs of jobs, commands.
     guarded.done("b", &["call", "work", "who"], "a work 1").await;
     guarded.done("b", &["resign", "--to", "b"], "b leads main now").await;
     guarded.agrees("a", |status| status["groups"]["main"]["leader"] == "b").await;
     assert_eq!(guarded.web("a").await, (200, "I am server b\n".to_owned()));
-    // The token of hosts stands nowhere.
+    // The hosts' token appears in no log.
     let token = fs::read_to_string(guarded.file("hosts.token")).unwrap();
     for host in ["a", "b"] {
         assert!(!guarded.cluster.host(host).log.to_string().contains(token.trim()));

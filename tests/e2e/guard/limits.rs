@@ -1,4 +1,4 @@
-//! What clients may send to any address of a host, and how long they may take.
+//! The size of requests at any address of a host, and the time that they may take.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -8,13 +8,13 @@ use tokio::{
 
 use super::*;
 
-/// More than any head of a request may have.
+/// More bytes than the head of a request may have.
 const TOO_MUCH: usize = 512 << 10;
 
-/// What is answered to `text` by the time that the connection ends.
+/// The answer to `text` up to the end of the connection, and the time until then.
 async fn answer(address: SocketAddr, text: &str) -> (String, Duration) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // The other end may hang up before it has read all of it.
+    // The host may hang up before it has read everything.
     let _ = stream.write_all(text.as_bytes()).await;
     let (sent, mut answer) = (Instant::now(), Vec::new());
     let read = timeout(2 * PATIENCE, stream.read_to_end(&mut answer)).await;
@@ -29,7 +29,7 @@ async fn no_address_takes_more_than_it_should() {
     guarded.cluster.leading("a").await;
     let control = guarded.cluster.host("a").api().await;
     let web = guarded.addresses["a"];
-    // It waits for the leader, if it has to.
+    // The request waits for the leader, if necessary.
     assert_eq!(told(reqwest::Client::new().get(format!("http://{web}/"))).await.0, 200);
     for address in [control, web] {
         let long =
@@ -45,11 +45,11 @@ async fn no_address_takes_more_than_it_should() {
         ("PUT /v1/state/kept/k", 262_145, "longer than 262144 bytes"),
     ];
     for (what, length, words) in orders {
-        // It says so beforehand, and sends nothing.
+        // The client announces the length, and sends nothing.
         let head = format!("{what} HTTP/1.1\r\nhost: {control}\r\nconnection: close\r\n");
         let (said, _) = answer(control, &format!("{head}content-length: {length}\r\n\r\n")).await;
         assert!(said.starts_with("HTTP/1.1 413 ") && said.contains(words), "{said}");
-        // It does not say so.
+        // The client does not announce the length.
         let chunk = format!("{length:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(length));
         let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{chunk}");
         let (said, _) = answer(control, &chunked).await;
@@ -65,7 +65,7 @@ async fn nobody_is_waited_for_forever() {
     guarded.start("a", "");
     guarded.cluster.leading("a").await;
     let (control, web) = (guarded.cluster.host("a").api().await, guarded.addresses["a"]);
-    // It waits for the leader, if it has to.
+    // The request waits for the leader, if necessary.
     assert_eq!(told(reqwest::Client::new().get(format!("http://{web}/"))).await.0, 200);
     let head = "GET / HTTP/1.1\r\nhost: localhost\r\nx: ";
     let body = "POST /v1/pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\nconnection: close\r\n\r\n{";

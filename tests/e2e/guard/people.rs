@@ -1,4 +1,4 @@
-//! Tokens of people: made, shown, taken back.
+//! Tokens of people: they are made, used, and revoked.
 
 use std::fs;
 
@@ -32,12 +32,12 @@ async fn a_token_opens_what_its_role_may() {
         assert_eq!(status.code(), Some(code), "{args}: {output}");
         assert!(output.contains(words), "{args}: {output}");
     }
-    // Whoever watches over processes has no token.
+    // Monitoring needs no token.
     let url = guarded.url("a").await;
     for probe in ["/livez", "/readyz"] {
         assert_eq!(told(Client::new().get(format!("{url}{probe}"))).await.0, 200);
     }
-    // No token stands in the log, not even one that is wrong.
+    // The log contains no token, not even a wrong one.
     let log = guarded.cluster.host("a").log.to_string();
     for token in [ops.trim(), "soloist_wrong"] {
         assert!(!log.contains(token), "{log}");
@@ -48,7 +48,7 @@ async fn a_token_opens_what_its_role_may() {
 async fn tokens_are_given_and_taken_back_while_the_host_runs() {
     let mut guarded = Guarded::new(Kind::Sqlite).await;
     let (ops, eve) = (guarded.token("ops", "operate").await, guarded.token("eve", "read").await);
-    // In one step: a file that is half written lets in fewer.
+    // In one step: a half-written file would lock people out.
     let (new, file) = (guarded.file("new.toml"), guarded.file("tokens.toml"));
     let put = |lines: &str| {
         fs::write(&new, lines).unwrap();
@@ -69,7 +69,7 @@ async fn tokens_are_given_and_taken_back_while_the_host_runs() {
     comes_to(REFUSED).await;
     put(&format!("{ops}\n{eve}\n"));
     comes_to(0).await;
-    // What cannot be read changes nothing, and is told.
+    // An unreadable file changes nothing, and is reported.
     put("eve =\n");
     let log = &guarded.cluster.host("a").log;
     let told = |line: &Value| line["message"].as_str().is_some_and(|it| it.contains("of no use"));

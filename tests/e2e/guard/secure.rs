@@ -1,4 +1,4 @@
-//! TLS: between people and hosts, and among hosts.
+//! TLS between people and hosts, and among hosts.
 
 use std::{fs, sync::Arc};
 
@@ -18,7 +18,7 @@ crate::on_both_stores!(hosts_and_people_know_each_other_by_certificates);
 const TLS: &str = "cert = \"host.pem\", key = \"host.key\", ca = \"authority.pem\"";
 
 impl Guarded {
-    /// A cluster whose hosts speak TLS, with these settings beside the files.
+    /// A cluster whose hosts speak TLS, with these settings in addition to the files.
     async fn secure(kind: Kind, more: &str) -> Self {
         let mut guarded = Self::new(kind).await;
         for name in ["host.pem", "host.key", "authority.pem"] {
@@ -30,7 +30,7 @@ impl Guarded {
         guarded
     }
 
-    /// Asks with this certificate besides.
+    /// Runs a command with this certificate.
     async fn ask_with(&self, name: &str, args: &[&str]) -> Ended {
         let own = [
             ("SOLOIST_CERT", path(&format!("{name}.pem"))),
@@ -72,11 +72,11 @@ async fn hosts_and_people_know_each_other_by_certificates(kind: Kind) {
         vec![authority.clone(), ("SOLOIST_CERT", path(&cert)), ("SOLOIST_KEY", path(&key))]
     };
     for (shown, code, words) in [
-        // Nothing is shown.
+        // No certificate.
         (vec![authority.clone()], REFUSED, "has to know who asks"),
-        // What another authority has signed.
+        // A certificate of another authority.
         (shown("intruder"), UNAVAILABLE, "no answer from https://"),
-        // Nobody knows who has signed the host's.
+        // Without the authority of the host's certificate.
         (shown("person").split_off(1), UNAVAILABLE, "--ca FILE"),
         // A certificate without its key.
         (shown("person")[..2].to_vec(), USAGE, "--key FILE"),
@@ -102,14 +102,14 @@ async fn a_certificate_may_be_for_looking_only() {
     let refused = guarded.ask_with("person", &["pause"]).await;
     assert_eq!(refused.status.code(), Some(REFUSED), "{}", refused.output);
     assert!(refused.output.contains("whoever asks has `read`"), "{}", refused.output);
-    // A token says more, with a certificate or without.
+    // A token grants more, with or without a certificate.
     guarded.show("ops.token");
     let paused = guarded.ask_with("person", &["pause"]).await;
     assert!(paused.status.success(), "{}", paused.output);
     guarded.done("a", &["resume"], "").await;
 }
 
-/// The certificate that is shown at `address`.
+/// The certificate that the host at `address` presents.
 async fn shown_at(address: SocketAddr) -> CertificateDer<'static> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(path("authority.pem")).unwrap()).unwrap();
@@ -140,8 +140,8 @@ async fn a_certificate_that_is_replaced_is_shown_without_a_restart() {
         }
     };
     comes_to("host.pem").await;
-    // As programs do it that renew them: another file takes the place. For a moment the two
-    // do not belong together.
+    // As tools that renew certificates do it: each file is replaced. For a moment, the certificate
+    // and the key do not match.
     let replace = |from: &str, to: &str| {
         fs::copy(certificates().join(from), guarded.file("new")).unwrap();
         fs::rename(guarded.file("new"), guarded.file(to)).unwrap();

@@ -1,4 +1,4 @@
-//! A real Chromium without a window, driven by W3C's WebDriver and by what chromedriver adds.
+//! A headless Chromium, driven by W3C's WebDriver and the extensions of chromedriver.
 
 use std::{env, path::Path, process::Stdio, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::PATIENCE;
 
-/// How often a page is looked at. Nothing tells a stranger when it has changed.
+/// How often a page is polled: it sends no event when it changes.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A browser with one page; it ends when this is dropped.
@@ -27,21 +27,21 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) async fn start() -> Self {
-        // The port that it finds may be taken by another before it has it.
+        // Another process may take the port that the driver has chosen.
         let (driver, port) = match driver().await {
             Some(started) => started,
             None => driver().await.expect("chromedriver says its port"),
         };
         let (client, profile) = (Client::new(), TempDir::new().expect("a folder"));
         let folder = format!("--user-data-dir={}", profile.path().display());
-        // Where tests run as root there is no sandbox to be had, and little room in /dev/shm.
+        // As root, Chromium has no sandbox; and /dev/shm is often small.
         let switches = [
             "--headless=new",
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
             "--hide-scrollbars",
-            // It ends when the pipe does, and so with its driver, whatever ends that.
+            // The browser ends when the pipe closes, so it never outlives its driver.
             "--remote-debugging-pipe",
             &folder,
         ];
@@ -60,7 +60,7 @@ impl Browser {
         self.post("url", json!({ "url": url })).await;
     }
 
-    /// What a script on the page returns; `arguments` are what it is given.
+    /// Runs a script on the page with `arguments`; returns its result.
     pub(crate) async fn run(&self, script: &str, arguments: &[Value]) -> Value {
         self.post("execute/sync", json!({ "script": script, "args": arguments })).await
     }
@@ -79,7 +79,7 @@ impl Browser {
         }
     }
 
-    /// Clicks what `selector` finds, as a person does: it must be there to be clicked.
+    /// Clicks the element like a person: it must be visible.
     pub(crate) async fn click(&self, selector: &str) {
         let wanted = json!({ "using": "css selector", "value": selector });
         let found = self.post("element", wanted).await;
@@ -88,12 +88,12 @@ impl Browser {
         self.post(&format!("element/{id}/click"), json!({})).await;
     }
 
-    /// Moves the focus to what `selector` finds.
+    /// Moves the focus to the element.
     pub(crate) async fn focus(&self, selector: &str) {
         self.run("document.querySelector(arguments[0]).focus()", &[selector.into()]).await;
     }
 
-    /// Presses keys wherever the focus is.
+    /// Presses keys; the focused element gets them.
     pub(crate) async fn press(&self, keys: &str) {
         let of = |kind: &'static str| move |key: char| json!({ "type": kind, "value": key });
         let actions: Vec<_> =
@@ -102,7 +102,7 @@ impl Browser {
         self.post("actions", json!({ "actions": [keyboard] })).await;
     }
 
-    /// A screen of this size, light or dark.
+    /// Sets the size of the screen, and a light or dark scheme.
     pub(crate) async fn screen(&self, width: u32, height: u32, scheme: &str) {
         let size = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500,
@@ -112,7 +112,7 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": [scheme] })).await;
     }
 
-    /// A picture of the page, as PNG.
+    /// A screenshot, as PNG.
     pub(crate) async fn picture(&self) -> Vec<u8> {
         let picture = call(&self.client, Method::GET, &self.path("screenshot"), None).await;
         let text = picture.as_str().expect("a picture");
@@ -122,7 +122,7 @@ impl Browser {
         bytes
     }
 
-    /// What the console has said since the last time that it was asked.
+    /// The lines of the console since the last call.
     pub(crate) async fn console(&self) -> Vec<String> {
         let lines = self.post("se/log", json!({ "type": "browser" })).await;
         let lines = lines.as_array().expect("lines").iter();
@@ -142,13 +142,13 @@ impl Browser {
         format!("{}/{path}", self.session)
     }
 
-    /// Ends it, so that no process of it is left.
+    /// Ends the browser with all its processes.
     pub(crate) async fn end(self) {
         call(&self.client, Method::DELETE, &self.session, None).await;
     }
 }
 
-/// Starts chromedriver, and says where it answers, unless it ended at once.
+/// Starts chromedriver, and returns its address; none if it ended at once.
 async fn driver() -> Option<(Child, String)> {
     let mut driver = Command::new(program("SOLOIST_TEST_CHROMEDRIVER"))
         .arg("--port=0")
@@ -167,7 +167,7 @@ async fn driver() -> Option<(Child, String)> {
     None
 }
 
-/// One command of WebDriver.
+/// Sends one command of WebDriver.
 async fn call(client: &Client, method: Method, url: &str, body: Option<Value>) -> Value {
     let request = client.request(method, url).timeout(PATIENCE);
     let request = match &body {
@@ -186,8 +186,7 @@ fn program(variable: &str) -> String {
     set.unwrap_or_else(|_| panic!("{variable} is not set: run it by `cargo xtask ci`"))
 }
 
-/// What base64 stands for (RFC 4648, section 4).
-/// Keeps a picture where the documents show it, if it is wanted there.
+/// Stores a picture in the folder `SOLOIST_TEST_PICTURES`, if that is set.
 pub(crate) fn keep(name: &str, picture: &[u8]) {
     if let Some(folder) = env::var_os("SOLOIST_TEST_PICTURES") {
         std::fs::write(Path::new(&folder).join(name), picture).expect("a file");

@@ -1,4 +1,4 @@
-//! A client of the leader's web action, who remembers what it was told.
+//! A client of the leader's web action that remembers the answers.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::PATIENCE;
 
-/// One answer of the web action.
+/// An answer of the web action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -16,7 +16,7 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// A client that opens a connection for each request.
+/// A client with a new connection for each request.
 #[derive(Clone)]
 pub(crate) struct Web {
     client: Client,
@@ -33,7 +33,7 @@ impl Web {
         Self { client, url: format!("http://{address}") }
     }
 
-    /// One request; `None` if nobody answered.
+    /// Sends one request; `None` if there is no answer.
     pub(crate) async fn get(&self, path: &str) -> Option<Answer> {
         let answer = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;
         let header = |name| answer.headers()[name].to_str().expect("text").to_owned();
@@ -43,8 +43,8 @@ impl Web {
         Some(Answer { status, host, token, body: answer.text().await.ok()? })
     }
 
-    /// The first answer 200 that `wanted` likes. Nothing tells a stranger when
-    /// there will be one: so it asks again and again, as a client would.
+    /// The first answer with status 200 that `wanted` accepts. A client gets no event for that, so
+    /// it repeats its request.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
         self.until_at("/", what, wanted).await
     }
@@ -60,7 +60,7 @@ impl Web {
         self.until_any_at(path, what, good).await
     }
 
-    /// The first answer at `path` that `wanted` likes, be it a refusal.
+    /// The first answer at `path` that `wanted` accepts, with any status.
     pub(crate) async fn until_any_at(
         &self,
         path: &str,

@@ -30,10 +30,10 @@ pub(crate) struct Cluster {
     pub(crate) web: Web,
     pub(crate) hosts: BTreeMap<&'static str, Process>,
     pub(crate) ttl: Duration,
-    /// Whether hosts run under supervisors, which then are its processes.
+    /// Whether hosts run under supervisors. The processes are then the supervisors.
     pub(crate) supervised: bool,
     plugin: PathBuf,
-    /// Where the store is, when it is none of the above.
+    /// The store's URL, if it is none of the stores above.
     store: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Cluster {
         Self::on(etcd, plugin)
     }
 
-    /// A cluster on this etcd, running or not.
+    /// A cluster on this etcd, which need not run.
     pub(crate) fn on(etcd: Option<Etcd>, plugin: PathBuf) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         fs::create_dir(folder.path().join("plugins")).expect("a folder");
@@ -68,7 +68,7 @@ impl Cluster {
         Self { store: Some(url), ttl, ..Self::on(None, plugin) }
     }
 
-    /// The settings that all hosts share, and `more`.
+    /// The settings that all hosts share, followed by `more`.
     pub(crate) fn configuration(&self, more: &str) -> String {
         let store = match (&self.store, &self.etcd) {
             (Some(store), _) => store.clone(),
@@ -87,7 +87,7 @@ impl Cluster {
         self.command_from(name, &self.configuration(more))
     }
 
-    /// The command that runs host `name` with these settings alone.
+    /// The command that runs host `name` with exactly these settings.
     pub(crate) fn command_from(&self, name: &str, settings: &str) -> Command {
         let file = self.folder.path().join(format!("{name}.toml"));
         fs::write(&file, settings).expect("a file");
@@ -104,7 +104,7 @@ impl Cluster {
         command
     }
 
-    /// Starts a host, without waiting for anything.
+    /// Starts a host, and waits for nothing.
     pub(crate) fn start(&mut self, name: &'static str) {
         self.start_with(name, "");
     }
@@ -125,21 +125,20 @@ impl Cluster {
         self.hosts.insert(name, Process::start(command.envs(environment)));
     }
 
-    /// Starts a host with these settings alone.
+    /// Starts a host with exactly these settings.
     pub(crate) fn start_from(&mut self, name: &'static str, settings: &str) {
         let process = Process::start(&mut self.command_from(name, settings));
         self.hosts.insert(name, process);
     }
 
-    /// Starts a host that reaches the store by this address of its own, and
-    /// waits until it stands for election or leads.
+    /// Starts a host with this address of the store, and waits until it stands or leads.
     pub(crate) async fn join_by(&mut self, name: &'static str, store: String) {
         let shared = self.store.replace(store);
         self.join(name).await;
         self.store = shared;
     }
 
-    /// Starts a host and waits until it stands for election or leads.
+    /// Starts a host, and waits until it stands or leads.
     pub(crate) async fn join(&mut self, name: &'static str) {
         self.join_with(name, "").await;
     }
@@ -150,8 +149,8 @@ impl Cluster {
         self.stands(name).await;
     }
 
-    /// Waits until `name` stands for election or leads, by what it has read in the store:
-    /// whoever stands after that stands behind it.
+    /// Waits until `name` reports that it stands or leads. It has read that in the store, so hosts
+    /// that stand later are behind it.
     pub(crate) async fn stands(&self, name: &str) {
         let host = self.host(name);
         host.log.event(0, "standby").await;
@@ -166,17 +165,17 @@ impl Cluster {
         .await;
     }
 
-    /// The same cluster, in which a host that is lost is given up soon.
+    /// The same cluster with a short TTL, so that a lost host is replaced soon.
     pub(crate) fn brief(self) -> Self {
         Self { ttl: TTL, ..self }
     }
 
-    /// A cluster of `a`, which leads, then `b` and `c`, which stand by.
+    /// A cluster of `a`, which leads, and `b` and `c`, which stand by in this order.
     pub(crate) async fn of_three(kind: Kind) -> Self {
         Self::new(kind).await.with_three().await
     }
 
-    /// Starts those three.
+    /// Starts these three hosts.
     pub(crate) async fn with_three(self) -> Self {
         self.with_three_like("").await
     }
@@ -193,7 +192,7 @@ impl Cluster {
         self
     }
 
-    /// Waits until `name` sees these stand by for `main`, in this order.
+    /// Waits until `name` sees these standbys of `main`, in this order.
     pub(crate) async fn waiting(&self, name: &str, standbys: &[&str]) {
         let seen = |status: &Value| status["groups"]["main"]["standbys"] == json!(standbys);
         agrees(self.host(name), seen).await;
@@ -203,12 +202,12 @@ impl Cluster {
         &self.hosts[name]
     }
 
-    /// Awaits the log line by which `name` leads.
+    /// Waits for the log line that says that `name` leads.
     pub(crate) async fn leading(&self, name: &str) -> Value {
         self.leads(name, "main").await
     }
 
-    /// Awaits the log line by which `name` leads `group`.
+    /// Waits for the log line that says that `name` leads `group`.
     pub(crate) async fn leads(&self, name: &str, group: &str) -> Value {
         let leads = |line: &Value| line["event"] == "leading" && line["group"] == group;
         self.host(name).log.find(0, &format!("leading of {group}"), leads).await
@@ -218,15 +217,15 @@ impl Cluster {
         self.host(name).signal(signal);
     }
 
-    /// Stops the process where it stands, right after a renewal: one that was
-    /// frozen while it writes to the embedded store would hold up everybody.
+    /// Freezes the process right after a renewal. In the middle of a write to the embedded store,
+    /// it would hold up all hosts.
     pub(crate) async fn freeze(&self, name: &str) {
         let host = self.host(name);
         host.log.event(host.log.len(), "renewed").await;
         host.freeze();
     }
 
-    /// Whether nobody holds the lock of the embedded store.
+    /// Whether the embedded store's lock is free.
     pub(crate) fn file_is_free(&self) -> bool {
         if self.etcd.is_some() {
             return true;
@@ -237,7 +236,7 @@ impl Cluster {
         file.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
     }
 
-    /// Has the store answer nobody; what is returned holds it.
+    /// Makes the store unresponsive, until the result is passed to [`Self::release_store`].
     pub(crate) fn hold_store(&self) -> Option<rusqlite::Connection> {
         if let Some(etcd) = &self.etcd {
             etcd.freeze();
@@ -250,7 +249,7 @@ impl Cluster {
         Some(held)
     }
 
-    /// Has it answer again.
+    /// Makes the store responsive again.
     pub(crate) fn release_store(&self, held: Option<rusqlite::Connection>) {
         if let Some(etcd) = &self.etcd {
             etcd.signal(Signal::CONT);
@@ -258,12 +257,12 @@ impl Cluster {
         drop(held);
     }
 
-    /// How long each host's log is.
+    /// The current length of each host's log.
     pub(crate) fn lengths(&self) -> BTreeMap<&'static str, usize> {
         self.hosts.iter().map(|(name, host)| (*name, host.log.len())).collect()
     }
 
-    /// Awaits that a host other than `name` leads, by what was logged after `seen`.
+    /// Waits until a host other than `name` leads, by the log lines after `seen`.
     pub(crate) async fn another_leads(&self, name: &str, seen: &BTreeMap<&'static str, usize>) {
         let others = self.hosts.iter().filter(|(other, _)| **other != name);
         let leads = others.map(|(other, host)| Box::pin(host.log.event(seen[other], "leading")));

@@ -1,4 +1,4 @@
-//! A collector of traces (OTLP over HTTP), which remembers every span.
+//! A collector of traces (OTLP over HTTP), which stores every span.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -19,13 +19,13 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
 use super::{PATIENCE, at, own_address};
 
-/// What it lets in.
+/// The authorization that it requires.
 pub(crate) const PASSWORD: &str = "Bearer of-the-collector";
 
-/// A span that has come; ids in hexadecimal, those that are none empty.
+/// A received span. Ids are hexadecimal, and empty if they are missing.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
-    /// The host that has sent it.
+    /// The host that sent it.
     pub(crate) host: String,
     pub(crate) name: String,
     pub(crate) trace: String,
@@ -36,13 +36,13 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// What it says under `key`.
+    /// The value of an attribute.
     pub(crate) fn about(&self, key: &str) -> &str {
         self.about.get(key).map_or("", String::as_str)
     }
 }
 
-/// It begins as an address at which nobody is.
+/// A collector. At first nothing listens at its address.
 pub(crate) struct Collector {
     address: SocketAddr,
     came: watch::Sender<Vec<Span>>,
@@ -73,7 +73,7 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
-    /// The first span that `wanted` likes.
+    /// The first span that `wanted` accepts.
     pub(crate) async fn find(&self, what: &str, wanted: impl Fn(&Span) -> bool) -> Span {
         let mut came = self.came.subscribe();
         let found = timeout(PATIENCE, came.wait_for(|came| came.iter().any(&wanted))).await;

@@ -1,4 +1,4 @@
-//! Clients that ask all the time, each checking that tokens never go back.
+//! Clients that send requests all the time, and check that tokens never fall.
 
 use std::{
     collections::BTreeMap,
@@ -18,10 +18,10 @@ use tokio::{
 
 use super::{PATIENCE, client::Web};
 
-/// What was heard: each token, and when it was heard last.
+/// The tokens of all answers, and when the last answer under each was received.
 type Heard = BTreeMap<i64, Instant>;
 
-/// Clients that ask all the time.
+/// Clients that send requests all the time.
 pub(crate) struct Crowd {
     stop: Arc<AtomicBool>,
     heard: watch::Sender<Heard>,
@@ -39,14 +39,14 @@ impl Crowd {
         Self { stop, heard, clients }
     }
 
-    /// Awaits that one of them gets an answer with a newer token than `token`.
+    /// Waits until one of them gets an answer under a newer token than `token`.
     pub(crate) async fn hears_newer_than(&self, token: i64) {
         let mut heard = self.heard.subscribe();
         let newer = heard.wait_for(|heard| newest(heard) > token);
         timeout(PATIENCE, newer).await.expect("a newer token").expect("clients");
     }
 
-    /// Sends the clients home. Returns what they heard.
+    /// Stops the clients; returns the tokens that they have seen.
     pub(crate) async fn disperse(self) -> BTreeMap<i64, Instant> {
         self.stop.store(true, Ordering::Relaxed);
         self.clients.join_all().await;
@@ -58,8 +58,8 @@ fn newest(heard: &Heard) -> i64 {
     heard.last_key_value().map_or(0, |(token, _)| *token)
 }
 
-/// Asks until `stop`. Before each request the newest token that *anybody* has
-/// received by then is noted: an answer must not be older.
+/// Sends requests until `stop`. Before each request it notes the newest token that *any* client has
+/// received: the answer must not be older.
 async fn ask(web: Web, stop: Arc<AtomicBool>, heard: watch::Sender<Heard>) {
     while !stop.load(Ordering::Relaxed) {
         let known = newest(&heard.borrow());

@@ -8,18 +8,18 @@ use std::{
 
 use tokio::process::Command;
 
-/// A disk in memory, mounted on a folder in a mount namespace of its own: only what is
-/// [brought there](Self::bring) sees it, and it goes with whoever holds it.
+/// A disk in memory, mounted on a folder in a separate mount namespace. Only commands that are
+/// [brought there](Self::bring) see it, and it disappears with the process that holds it.
 pub(crate) struct Disk {
     holder: Child,
 }
 
 impl Disk {
-    /// A disk of so many MiB on `folder`.
+    /// A disk of `mib` MiB on `folder`.
     pub(crate) fn on(folder: &Path, mib: u32) -> Self {
         let script = "mount -t tmpfs -o size=\"$1\"m none \"$2\" && echo mounted && exec cat";
         let mut holder = Std::new("unshare");
-        // Who is not root is so in a user namespace.
+        // Without root's rights, this happens in a user namespace.
         holder.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
         holder.arg(mib.to_string()).arg(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut holder = holder.spawn().expect("unshare starts");
@@ -30,12 +30,12 @@ impl Disk {
         Self { holder }
     }
 
-    /// The same command, where the disk is.
+    /// The same command, inside the namespace of the disk.
     pub(crate) fn bring(&self, command: &Command) -> Command {
         let (plain, target) = (command.as_std(), self.holder.id().to_string());
         let mut brought = Command::new("nsenter");
         brought.args(["--user", "--preserve-credentials", "--mount", "--target", &target, "--"]);
-        // Whoever enters a mount namespace is at its root.
+        // A process that enters a mount namespace starts in its root folder.
         let folder = plain.get_current_dir().unwrap_or(Path::new("/"));
         brought.args(["sh", "-c", "cd \"$0\" && exec \"$@\""]).arg(folder);
         brought.arg(plain.get_program()).args(plain.get_args());
@@ -49,7 +49,7 @@ impl Disk {
         brought
     }
 
-    /// Runs `script` of the shell where the disk is; `$1` is `folder`.
+    /// Runs the shell script `script` inside the namespace of the disk; `$1` is `folder`.
     pub(crate) async fn shell(&self, script: &str, folder: &Path) {
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh"]).arg(folder);

@@ -1,4 +1,4 @@
-//! A real etcd: one member, in a folder of its own.
+//! A real etcd with one member, in its own folder.
 
 use std::{
     env, fs,
@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{PATIENCE, own_address};
 
-/// etcd's own client, for what people do by hand at the member of `endpoint`.
+/// A command of etcd's own client for the member at `endpoint`, as operators use it.
 pub(crate) fn etcdctl(endpoint: &str) -> Command {
     let etcd = env::var_os("SOLOIST_TEST_ETCD").map(PathBuf::from);
     let mut command = Command::new(etcd.unwrap_or_default().with_file_name("etcdctl"));
@@ -25,7 +25,7 @@ pub(crate) fn etcdctl(endpoint: &str) -> Command {
     command
 }
 
-/// A command that people are told to type, `etcdctl …`, as their shell does it.
+/// Runs a command line `etcdctl …` that soloist has told people to type, in a shell.
 pub(crate) fn etcdctl_in_a_shell(line: &str) -> Command {
     let etcd = env::var_os("SOLOIST_TEST_ETCD").map(PathBuf::from).unwrap_or_default();
     let path = env::var_os("PATH").unwrap_or_default();
@@ -36,11 +36,11 @@ pub(crate) fn etcdctl_in_a_shell(line: &str) -> Command {
     shell
 }
 
-/// One member of etcd; killed when dropped.
+/// A member of etcd; it is killed when this is dropped.
 pub(crate) struct Etcd {
     name: String,
     address: Ipv4Addr,
-    /// All members, as `--initial-cluster` wants them.
+    /// All members, in the form of `--initial-cluster`.
     cluster: String,
     flags: Vec<String>,
     scheme: &'static str,
@@ -49,14 +49,14 @@ pub(crate) struct Etcd {
 }
 
 impl Etcd {
-    /// An etcd of one member that has its address, but does not run yet.
+    /// An etcd with one member, which has an address but does not run.
     pub(crate) fn stopped() -> Self {
         let mut only = Self::member("only", &[]);
         only.cluster = only.itself();
         only
     }
 
-    /// A member of a cluster that is not yet known.
+    /// A member of a cluster whose other members are not known yet.
     pub(super) fn member(name: &str, flags: &[String]) -> Self {
         Self {
             name: name.to_owned(),
@@ -73,7 +73,7 @@ impl Etcd {
         Self::started_with(&[]).await
     }
 
-    /// An etcd that runs with these flags besides.
+    /// A running etcd with these additional flags.
     pub(crate) async fn started_with(flags: &[String]) -> Self {
         let mut etcd = Self::stopped();
         flags.clone_into(&mut etcd.flags);
@@ -81,7 +81,8 @@ impl Etcd {
         etcd
     }
 
-    /// An etcd that runs and speaks TLS with the certificates of this folder, and asks for them.
+    /// A running etcd with TLS and the certificates of this folder; it requires client
+    /// certificates.
     pub(crate) async fn secure(folder: &Path) -> Self {
         let mut etcd = Self::stopped();
         for (flag, file) in
@@ -103,8 +104,8 @@ impl Etcd {
         cluster.clone_into(&mut self.cluster);
     }
 
-    /// Where other members reach it. All that hosts ask for is answered there, but for etcd's
-    /// services of elections and locks (etcd: `embed/etcd.go`, `servePeers`).
+    /// The address for other members. It serves all requests of hosts except etcd's election and
+    /// lock services (etcd: `embed/etcd.go`, `servePeers`).
     pub(crate) fn peer_endpoint(&self) -> String {
         format!("{}:2380", self.address)
     }
@@ -113,7 +114,7 @@ impl Etcd {
         format!("{}:2379", self.address)
     }
 
-    /// Starts it, with the data that it has, and waits until it serves.
+    /// Starts the member with the data that it has, and waits until it serves.
     pub(crate) async fn start(&mut self) {
         self.spawn();
         self.serves().await;
@@ -142,7 +143,7 @@ impl Etcd {
     pub(super) async fn serves(&self) {
         let url = format!("{}/health", self.health());
         let healthy = async {
-            // etcd says nothing that could be awaited.
+            // etcd prints nothing to wait for.
             while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
                 sleep(Duration::from_millis(20)).await;
             }
@@ -150,12 +151,12 @@ impl Etcd {
         timeout(PATIENCE, healthy).await.expect("etcd serves");
     }
 
-    /// Where it says whether it serves, without TLS.
+    /// The URL of its health check, without TLS.
     fn health(&self) -> String {
         format!("http://{}:2381", self.address)
     }
 
-    /// A client of its own, for what people do to etcd by hand.
+    /// A separate client, for changes by hand.
     pub(crate) async fn connect(&self) -> etcd_client::Client {
         etcd_client::Client::connect([self.endpoint()], None).await.expect("a client of etcd")
     }
@@ -164,10 +165,10 @@ impl Etcd {
         kill_process(self.id(), signal).expect("a signal");
     }
 
-    /// Stops it in its tracks: its connections stay, and say nothing.
+    /// Freezes the process: its connections stay open, and nothing is sent.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
-        // Until the last of its threads has stopped, it may still answer.
+        // Until its last thread is stopped, it may still answer.
         waitpid(Some(self.id()), WaitOptions::UNTRACED).expect("it stops");
     }
 
@@ -176,7 +177,7 @@ impl Etcd {
         Pid::from_raw(id.cast_signed()).expect("a pid")
     }
 
-    /// Kills it; its data stay.
+    /// Kills the member; its data remains.
     pub(crate) async fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().await.expect("it can be killed");
@@ -187,12 +188,12 @@ impl Etcd {
         self.folder.path().join("data")
     }
 
-    /// Throws its data away; it must not run.
+    /// Deletes its data; it must not run.
     pub(crate) fn wipe(&self) {
         fs::remove_dir_all(self.data()).expect("data");
     }
 
-    /// Loses its data and starts alone, as one member of an etcd of its own.
+    /// Deletes its data, and starts it as the only member of another etcd.
     pub(crate) async fn start_as_a_stranger(&mut self) {
         self.kill().await;
         self.wipe();
@@ -200,14 +201,14 @@ impl Etcd {
         self.start().await;
     }
 
-    /// Keeps a snapshot of what it has; it must run.
+    /// Saves a snapshot; it must run.
     pub(crate) async fn snapshot(&self) {
         let mut command = tool("etcdctl");
         command.args(["--endpoints", &self.endpoint(), "snapshot", "save"]).arg(self.saved());
         succeeds(command).await;
     }
 
-    /// Puts that snapshot in the place of its data; it must not run.
+    /// Replaces its data by the snapshot; it must not run.
     pub(crate) async fn restore_snapshot(&self) {
         self.wipe();
         let peer = format!("http://{}:2380", self.address);
@@ -222,19 +223,19 @@ impl Etcd {
         self.folder.path().join("snapshot")
     }
 
-    /// Keeps a copy of its data; it must not run.
+    /// Saves a copy of its data; it must not run.
     pub(crate) fn back_up(&self) {
         copy(&self.data(), &self.folder.path().join("backup"));
     }
 
-    /// Puts the copy in the place of its data; it must not run.
+    /// Replaces its data by the copy; it must not run.
     pub(crate) fn restore(&self) {
         self.wipe();
         copy(&self.folder.path().join("backup"), &self.data());
     }
 }
 
-/// What people have for etcd, beside the one that runs.
+/// A tool of etcd: from the folder of the etcd under test, or else from `PATH`.
 fn tool(name: &str) -> Command {
     let etcd = env::var_os("SOLOIST_TEST_ETCD").map(PathBuf::from);
     let beside = etcd.map(|etcd| etcd.with_file_name(name)).filter(|tool| tool.exists());

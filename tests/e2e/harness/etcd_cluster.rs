@@ -1,4 +1,4 @@
-//! A real etcd of three members, on addresses of their own.
+//! A real etcd with three members, each at its own address.
 
 use futures::future::join_all;
 use tokio::time::{Duration, sleep, timeout};
@@ -11,14 +11,14 @@ pub(crate) struct EtcdCluster {
 }
 
 impl EtcdCluster {
-    /// Three running members; the first does not lead the others.
+    /// Three running members; the first one is not etcd's leader.
     ///
-    /// Hosts ask the first one as long as it answers.
+    /// Hosts use the first one as long as it answers.
     pub(crate) async fn started() -> Self {
         Self::started_with(&[]).await
     }
 
-    /// The same, of members that run with these flags besides.
+    /// The same, with these additional flags.
     pub(crate) async fn started_with(flags: &[String]) -> Self {
         let mut members = ["m0", "m1", "m2"].map(|name| Etcd::member(name, flags));
         let cluster = members.each_ref().map(Etcd::itself).join(",");
@@ -31,29 +31,29 @@ impl EtcdCluster {
         started
     }
 
-    /// Starts all that do not run, with the data that they have.
+    /// Starts all stopped members, with the data that they have.
     pub(crate) async fn start(&mut self) {
         self.members.iter_mut().for_each(Etcd::spawn);
         join_all(self.members.each_ref().map(Etcd::serves)).await;
     }
 
-    /// Kills all.
+    /// Kills all members.
     pub(crate) async fn kill(&mut self) {
         join_all(self.members.each_mut().map(Etcd::kill)).await;
     }
 
-    /// The store's address, with the members in order.
+    /// The store's URL, with the members in order.
     pub(crate) fn url(&self) -> String {
         self.url_by(&self.members[0].endpoint())
     }
 
-    /// The store's address, where the first member is reached by `way`.
+    /// The store's URL, with `way` as the address of the first member.
     pub(crate) fn url_by(&self, way: &str) -> String {
         let [_, second, third] = self.members.each_ref().map(Etcd::endpoint);
         format!("etcd://{way},{second},{third}")
     }
 
-    /// Which member leads the others, as all running ones see it.
+    /// The position of etcd's leader, once all running members agree.
     pub(crate) async fn leader(&self) -> usize {
         let ids = join_all(self.members.each_ref().map(id)).await;
         let mut etcd = self.members[0].connect().await;
@@ -61,7 +61,7 @@ impl EtcdCluster {
         ids.iter().position(|id| *id == leader).expect("a leader")
     }
 
-    /// Makes a member lead the others; returns when all have learnt it.
+    /// Makes a member etcd's leader; returns when all members know it.
     pub(crate) async fn hand_over_to(&self, index: usize) {
         let to = id(&self.members[index]).await;
         let mut leader = self.members[self.leader().await].connect().await;

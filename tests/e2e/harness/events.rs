@@ -1,4 +1,4 @@
-//! A listener to a host's server-sent events.
+//! A client for a host's server-sent events.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ pub(crate) struct Events {
     status: Value,
 }
 
-/// One of them; a comment has no name.
+/// An event; a comment has no name.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) name: String,
@@ -30,7 +30,7 @@ impl Events {
         Self { answer, unread, status: Value::Null }
     }
 
-    /// The next one; nothing at the end.
+    /// The next event; none at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((event, rest)) = self.unread.split_once("\n\n") {
@@ -49,7 +49,7 @@ impl Events {
         }
     }
 
-    /// The next transition of this name.
+    /// The next transition with this name.
     pub(crate) async fn transition(&mut self, event: &str) -> Value {
         let mut seen = Vec::new();
         let found = timeout(PATIENCE, async {
@@ -65,7 +65,7 @@ impl Events {
         found.unwrap_or_else(|| panic!("no {event} among {seen:#?}"))
     }
 
-    /// Waits until the latest status is one that `wanted` likes.
+    /// Waits until `wanted` accepts the latest status.
     pub(crate) async fn status(&mut self, wanted: impl Fn(&Value) -> bool) {
         let liked = timeout(PATIENCE, async {
             while !wanted(&self.status) {

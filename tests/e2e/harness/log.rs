@@ -1,4 +1,4 @@
-//! The log of a process, as events that can be awaited.
+//! The log of a process, whose lines tests can wait for.
 
 use std::{
     sync::{Arc, Mutex},
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::PATIENCE;
 
-/// All lines so far; JSON where the line is JSON, else a string.
+/// All lines so far: JSON where a line is JSON, else a string.
 #[derive(Clone, Default)]
 pub(crate) struct Log {
     lines: Arc<Mutex<Vec<Value>>>,
@@ -35,7 +35,7 @@ impl Log {
         });
     }
 
-    /// How many lines there are: what is awaited from here comes later.
+    /// The number of lines. Lines from this position on are written later.
     pub(crate) fn len(&self) -> usize {
         self.lines.lock().unwrap().len()
     }
@@ -45,13 +45,13 @@ impl Log {
         self.lines.lock().unwrap().clone()
     }
 
-    /// Where the last line with this `event` is, or will be.
+    /// The position of the last line with this `event`; the end of the log if there is none yet.
     pub(crate) fn last(&self, name: &str) -> usize {
         let lines = self.lines.lock().unwrap();
         lines.iter().rposition(|line| line["event"] == name).unwrap_or(lines.len())
     }
 
-    /// The lines that have the field `event` with this value.
+    /// The lines with this value of the field `event`.
     pub(crate) fn events(&self, name: &str) -> Vec<Value> {
         self.lines.lock().unwrap().iter().filter(|line| line["event"] == name).cloned().collect()
     }
@@ -62,7 +62,7 @@ impl Log {
         lines.iter().filter_map(|line| line["event"].as_str()).map(ToOwned::to_owned).collect()
     }
 
-    /// The first line at or after `from` that `wanted` likes.
+    /// The first line from `from` on that `wanted` accepts.
     pub(crate) async fn find(
         &self,
         from: usize,
@@ -72,7 +72,7 @@ impl Log {
         self.find_within(PATIENCE, from, what, wanted).await
     }
 
-    /// The same, where it may take as long as this.
+    /// The same, with another time limit.
     pub(crate) async fn find_within(
         &self,
         patience: Duration,
@@ -93,7 +93,7 @@ impl Log {
         found.await.unwrap_or_else(|_| panic!("no {what} in this log:\n{self}"))
     }
 
-    /// The first such event at or after `from`.
+    /// The first line from `from` on with this `event`.
     pub(crate) async fn event(&self, from: usize, name: &str) -> Value {
         self.find(from, &format!("event {name:?}"), |line| line["event"] == name).await
     }

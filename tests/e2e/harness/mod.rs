@@ -1,4 +1,4 @@
-//! What the tests are made of: a real store, real `soloist` processes, a client.
+//! The parts that tests are made of: real stores, real `soloist` processes, and clients.
 
 pub(crate) mod browser;
 pub(crate) mod client;
@@ -22,14 +22,14 @@ use std::{
     time::Duration,
 };
 
-/// The shortest TTL that both stores take: tests that wait for it wait long enough.
+/// The shortest TTL that both stores accept, for tests that wait for its end.
 pub(crate) const TTL: Duration = Duration::from_secs(2);
-/// A TTL for all others, in which a busy machine ends nothing.
+/// The TTL for all other tests: on a busy machine, too, no lease expires.
 pub(crate) const CALM_TTL: Duration = Duration::from_secs(8);
-/// How long a test waits for what must happen. It is no measure of speed.
+/// How long a test waits for an event. The tests do not measure speed by it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A loopback address of its own for each test, so that ports never meet.
+/// A loopback address of its own for each test, so that ports never collide.
 pub(crate) fn own_address() -> Ipv4Addr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -43,7 +43,7 @@ pub(crate) fn at(address: Ipv4Addr, port: u16) -> SocketAddr {
     (address, port).into()
 }
 
-/// The folder of the certificates of these tests; `make.sh` there has made them.
+/// The folder of the tests' certificates, which its script `make.sh` has made.
 pub(crate) fn certificates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/e2e/guard/tls")
 }
@@ -53,7 +53,7 @@ pub(crate) fn plugins() -> PathBuf {
     folder("SOLOIST_TEST_PLUGINS")
 }
 
-/// The folder of the components that exist for tests only.
+/// The folder of the components for tests.
 pub(crate) fn guests() -> PathBuf {
     folder("SOLOIST_TEST_GUESTS")
 }

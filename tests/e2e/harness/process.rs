@@ -22,26 +22,26 @@ use tokio::{
 
 use super::{PATIENCE, log::Log};
 
-/// In which the kernel tells processes their times (`USER_HZ`: 100, but on Alpha and IA-64).
+/// The unit of CPU times in `/proc` (`USER_HZ`: 100, except on Alpha and IA-64).
 const TICK: Duration = Duration::from_millis(10);
 
-/// A running `soloist`; killed when dropped.
+/// A running `soloist`; it is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
     pub(crate) log: Log,
 }
 
-/// What a process left behind.
+/// The result of a process that has ended.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) output: String,
 }
 
-/// The switch that makes the process that a test starts the host itself.
+/// The variable that makes the started process the host itself, without a supervisor.
 pub(crate) const NO_SUPERVISOR: &str = "SOLOIST_NO_SUPERVISOR";
 
-/// A command that runs the `soloist` under test, with nothing of the tester's
-/// environment, and a host as this very process.
+/// The `soloist` under test, without the variables of the tester's environment, and without a
+/// supervisor.
 pub(crate) fn soloist() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_soloist"));
     for (name, _) in std::env::vars_os() {
@@ -53,12 +53,12 @@ pub(crate) fn soloist() -> Command {
     command
 }
 
-/// Runs `soloist` to its end.
+/// Runs `soloist` until it ends.
 pub(crate) async fn run(command: &mut Command) -> Ended {
     run_within(PATIENCE, command).await
 }
 
-/// The same, where it may take as long as this.
+/// The same, with another time limit.
 pub(crate) async fn run_within(patience: Duration, command: &mut Command) -> Ended {
     let output = timeout(patience, command.output()).await.expect("it ends").expect("it starts");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -79,10 +79,10 @@ impl Process {
         kill_process(self.pid(), signal).expect("it takes signals");
     }
 
-    /// Stops it where it stands.
+    /// Freezes the process.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
-        // Until the last of its threads has stopped, it may still answer.
+        // Until its last thread is stopped, it may still answer.
         waitpid(Some(self.pid()), WaitOptions::UNTRACED).expect("it stops");
     }
 
@@ -91,12 +91,12 @@ impl Process {
         pid.expect("it runs")
     }
 
-    /// Kills it as a power cut would, and waits until it is gone.
+    /// Kills it as a power failure would, and waits for its end.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
     }
 
-    /// Asks it to stop and waits until it has.
+    /// Asks it to stop, and waits for its end.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.ended().await
@@ -107,50 +107,50 @@ impl Process {
         ended.unwrap_or_else(|_| panic!("it goes on:\n{}", self.log)).expect("it can be awaited")
     }
 
-    /// The host that this supervisor runs, by what it logged at or after `from`.
+    /// The host that this supervisor runs, according to its log from `from` on.
     pub(crate) async fn supervised(&self, from: usize) -> Supervised {
         let line = self.log.event(from, "supervising").await;
         let pid = line["pid"].as_i64().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
         Supervised(pidfd_open(pid.expect("a pid"), PidfdFlags::empty()).expect("it runs"))
     }
 
-    /// How much memory it holds, in bytes (proc(5): `VmRSS`).
+    /// Its resident memory in bytes (proc(5): `VmRSS`).
     pub(crate) fn memory(&self) -> u64 {
         self.of_status("VmRSS:") << 10
     }
 
-    /// The same without the pages of its program, which are as many as that was built large, and
-    /// are given back when others need the room (proc(5): `RssAnon`).
+    /// Its private memory in bytes. This leaves out the pages of the program, whose number depends
+    /// on the build, and which the kernel can drop (proc(5): `RssAnon`).
     pub(crate) fn own_memory(&self) -> u64 {
         self.of_status("RssAnon:") << 10
     }
 
-    /// The most that it ever held (proc(5): `VmHWM`).
+    /// Its peak memory in bytes (proc(5): `VmHWM`).
     pub(crate) fn peak_memory(&self) -> u64 {
         self.of_status("VmHWM:") << 10
     }
 
-    /// How many threads it has.
+    /// The number of its threads.
     pub(crate) fn threads(&self) -> u64 {
         self.of_status("Threads:")
     }
 
-    /// How many files, sockets and the like it has open.
+    /// The number of its open files and sockets.
     pub(crate) fn files(&self) -> usize {
         fs::read_dir(self.in_proc("fd")).expect("a process of ours").count()
     }
 
-    /// For how long it has computed, since it began (proc(5): `utime` and `stime`).
+    /// Its CPU time since it started (proc(5): `utime` and `stime`).
     pub(crate) fn computed(&self) -> Duration {
         let stat = fs::read_to_string(self.in_proc("stat")).expect("it runs");
-        // The name of the program, in brackets, may hold anything.
+        // The name of the program is in brackets and may contain anything.
         let (_, fields) = stat.rsplit_once(") ").expect("a name");
         let times = fields.split(' ').skip(11).take(2);
         let ticks: u32 = times.map(|ticks| ticks.parse::<u32>().expect("a number")).sum();
         TICK * ticks
     }
 
-    /// What a line of its status says, as a number.
+    /// The number in this line of `/proc/PID/status`.
     fn of_status(&self, name: &str) -> u64 {
         let status = fs::read_to_string(self.in_proc("status")).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
@@ -161,20 +161,21 @@ impl Process {
         format!("/proc/{}/{file}", self.child.id().expect("it runs"))
     }
 
-    /// Where its control API answers.
+    /// The address of its control API.
     pub(crate) async fn api(&self) -> SocketAddr {
         let line = self.log.event(0, "listening").await;
         line["listen"].as_str().and_then(|l| l.parse().ok()).expect("an address")
     }
 
-    /// Its `GET /v1/status`.
+    /// The answer of `GET /v1/status`.
     pub(crate) async fn status(&self) -> Value {
         let url = format!("http://{}/v1/status", self.api().await);
         reqwest::get(url).await.expect("an answer").json().await.expect("JSON")
     }
 }
 
-/// The first status that `wanted` likes: what a host knows of others comes by the store.
+/// The first status of a host that `wanted` accepts. What a host knows of others comes from the
+/// store, so it may take a moment.
 pub(crate) async fn agrees(host: &Process, wanted: impl Fn(&Value) -> bool) -> Value {
     let found = timeout(PATIENCE, async {
         loop {
@@ -191,14 +192,14 @@ pub(crate) async fn agrees(host: &Process, wanted: impl Fn(&Value) -> bool) -> V
     }
 }
 
-/// What a host's `GET /readyz` says, and whether it is ready.
+/// Whether a host's `GET /readyz` says that it is ready, and the text.
 pub(crate) async fn readiness(host: &Process) -> (bool, String) {
     let url = format!("http://{}/readyz", host.api().await);
     let answer = reqwest::get(url).await.expect("the process lives");
     (answer.status().is_success(), answer.text().await.expect("a reason"))
 }
 
-/// Awaits that a host is ready, or is not for a reason that has these words.
+/// Waits until a host is ready, or is not ready for a reason that contains `words`.
 pub(crate) async fn until_readiness(host: &Process, ready: bool, words: &str) {
     let found = timeout(PATIENCE, async {
         loop {
@@ -214,7 +215,7 @@ pub(crate) async fn until_readiness(host: &Process, ready: bool, words: &str) {
     }
 }
 
-/// A host that is the child of a supervisor.
+/// A host that runs under a supervisor.
 pub(crate) struct Supervised(OwnedFd);
 
 impl Supervised {

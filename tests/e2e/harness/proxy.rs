@@ -1,4 +1,4 @@
-//! A bad network between a host and etcd: slow, deaf, or dead without saying so.
+//! A bad network between a host and etcd: slow, one-way, or silently dead.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -20,15 +20,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{at, own_address};
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     ToEtcd,
     ToHost,
 }
 
-/// Which bytes are held back. Like packets that a network loses, they come
-/// after all when it heals, for TCP sends them again.
+/// The bytes that are held back. They arrive when the network recovers, as lost packets do: TCP
+/// sends them again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hole {
     None,
@@ -41,12 +41,12 @@ pub(crate) enum Hole {
 struct Weather {
     delay: Duration,
     hole: Hole,
-    /// Connections before this one are dead, and nobody said so.
+    /// Connections with a lower number are dead, without any notice.
     first_alive: usize,
     connections: usize,
 }
 
-/// Passes connections on to one address, as the weather is.
+/// Forwards connections to one address, under changeable conditions.
 pub(crate) struct Proxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
@@ -54,12 +54,12 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy before `target`, in good weather.
+    /// A proxy in front of `target`, which forwards everything.
     pub(crate) async fn before(target: String) -> Self {
         Self::at(at(own_address(), 2379), target).await
     }
 
-    /// One where the certificates of these tests are good.
+    /// The same, at an address that the tests' certificates are valid for.
     pub(crate) async fn secure(target: String) -> Self {
         Self::at(at(Ipv4Addr::LOCALHOST, 0), target).await
     }
@@ -78,17 +78,17 @@ impl Proxy {
         self.address.to_string()
     }
 
-    /// From now on every byte arrives so much later.
+    /// Delays every byte from now on.
     pub(crate) fn delay(&self, delay: Duration) {
         self.weather.send_modify(|weather| weather.delay = delay);
     }
 
-    /// Begins to hold bytes back, or ceases to.
+    /// Sets which bytes are held back.
     pub(crate) fn hole(&self, hole: Hole) {
         self.weather.send_modify(|weather| weather.hole = hole);
     }
 
-    /// All connections that there are die silently; new ones work.
+    /// Lets all existing connections die silently; new ones work.
     pub(crate) fn forget(&self) {
         self.weather.send_modify(|weather| weather.first_alive = weather.connections);
     }
@@ -113,7 +113,7 @@ async fn serve(listener: TcpListener, target: String, weather: watch::Sender<Wea
         weather.send_modify(|weather| weather.connections += 1);
         let (target, weather) = (target.clone(), weather.subscribe());
         connections.spawn(async move {
-            // An etcd that is down is seen as a connection that ends at once.
+            // If etcd is down, the client sees a connection that ends at once.
             let Ok(etcd) = TcpStream::connect(target).await else { return };
             let ((host_says, to_host), (etcd_says, to_etcd)) =
                 (host.into_split(), etcd.into_split());
@@ -151,7 +151,7 @@ async fn pump(
                 return;
             }
         }
-        // That a connection ends is no more told than anything else.
+        // The end of a connection is held back like its bytes.
         let _ = weather.wait_for(|weather| weather.passes(connection, way)).await;
     };
     join!(read, write);

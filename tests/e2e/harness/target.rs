@@ -1,4 +1,4 @@
-//! A server that plugins send to, and that remembers what has come.
+//! A server that plugins send requests to, and that stores them.
 
 use std::net::SocketAddr;
 
@@ -12,28 +12,28 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
 use super::{PATIENCE, at, own_address};
 
-/// One request that has come.
+/// A received request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Came {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) key: Option<String>,
     pub(crate) token: i64,
-    /// Where in a trace it belongs (W3C Trace Context).
+    /// The trace that it belongs to (W3C Trace Context).
     pub(crate) parent: Option<String>,
     pub(crate) body: String,
-    /// What was answered.
+    /// The status of the answer.
     pub(crate) status: StatusCode,
 }
 
-/// What all of its lives share.
+/// The state that outlasts restarts of the server.
 #[derive(Clone)]
 struct Memory {
     came: watch::Sender<Vec<Came>>,
     status: watch::Sender<StatusCode>,
 }
 
-/// It begins as an address at which nobody is.
+/// The server. At first nothing listens at its address.
 pub(crate) struct Target {
     address: SocketAddr,
     memory: Memory,
@@ -61,7 +61,7 @@ impl Target {
         }));
     }
 
-    /// What it answers from now on.
+    /// Sets the status of later answers.
     pub(crate) fn answer(&self, status: StatusCode) {
         self.memory.status.send_replace(status);
     }
@@ -70,12 +70,12 @@ impl Target {
         format!("http://{}{path}", self.address)
     }
 
-    /// All that has come so far.
+    /// All requests so far.
     pub(crate) fn came(&self) -> Vec<Came> {
         self.memory.came.borrow().clone()
     }
 
-    /// All that has come, once `wanted` likes it.
+    /// All requests so far, once `wanted` accepts them.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&[Came]) -> bool) -> Vec<Came> {
         let mut came = self.memory.came.subscribe();
         let found = timeout(PATIENCE, came.wait_for(|came| wanted(came))).await;

@@ -1,5 +1,4 @@
-//! HAProxy before the hosts, with the checks that it makes by default: `OPTIONS / HTTP/1.0`, and
-//! no host.
+//! HAProxy in front of the hosts, with its default check: `OPTIONS / HTTP/1.0`, without a host.
 
 use std::{collections::BTreeMap, fs, process::Stdio, time::Duration};
 
@@ -13,7 +12,7 @@ use tokio::{
 use super::Ways;
 use crate::harness::{PATIENCE, at, own_address};
 
-/// HAProxy at work; it ends when this is dropped.
+/// A running HAProxy; it ends when this is dropped.
 struct Balancer {
     _process: Child,
     socket: std::path::PathBuf,
@@ -47,7 +46,7 @@ impl Balancer {
         Self { _process: process, socket, to }
     }
 
-    /// What it says of each server: `UP` or not, by what its last check was.
+    /// The state of each server (`UP` or not), and the result of its last check.
     async fn told(&self) -> Option<BTreeMap<String, (String, String)>> {
         let mut stream = UnixStream::connect(&self.socket).await.ok()?;
         stream.write_all(b"show stat\n").await.ok()?;
@@ -76,7 +75,7 @@ async fn haproxy_finds_all_hosts_up_by_its_default_check() {
     let checked = timeout(PATIENCE, async {
         loop {
             last = balancer.told().await;
-            // Before the first check they count as up.
+            // Servers count as up before their first check.
             let good = |(status, check): &(String, String)| status == "UP" && check == "L7OK";
             if last.as_ref().is_some_and(|all| all.len() == 3 && all.values().all(good)) {
                 return;

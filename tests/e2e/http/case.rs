@@ -1,4 +1,4 @@
-//! A request of HTTP/1 as bytes, and what is to be answered.
+//! An HTTP/1 request as bytes, and the expected answer.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,36 +9,36 @@ use tokio::{
 use super::Way;
 use crate::harness::PATIENCE;
 
-/// What becomes of the connection.
+/// The expected state of the connection afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
-    /// It goes on: another request is answered on it.
+    /// It stays open: another request is answered on it.
     GoesOn,
-    /// The host ends it.
+    /// The host closes it.
     Ends,
-    /// Neither is said.
+    /// Both are allowed.
     Either,
 }
 
-/// One case.
+/// A test case.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) name: &'static str,
-    /// What is sent: each `\n` is a whole end of line, `␊` and `␍` are halves of one, and `@/` is
-    /// where the action's paths begin.
+    /// The bytes to send: `\n` is a complete end of line, `␊` and `␍` are halves of one, and `@/`
+    /// is the path of the action.
     ask: String,
     /// The status of each answer.
     status: &'static [u16],
-    /// What the last answer has in its body.
+    /// Texts in the body of the last answer.
     says: &'static [&'static str],
-    /// What it does not have.
+    /// Texts that it must not contain.
     hides: &'static [&'static str],
     then: Then,
-    /// Whether nothing more is sent.
+    /// Whether the client closes its side after the request.
     half_closes: bool,
 }
 
-/// A request that has one answer, after which the connection goes on if that is good.
+/// A request with one answer. After a good one, the connection stays open.
 pub(super) fn case(name: &'static str, ask: impl Into<String>, status: &'static [u16]) -> Case {
     let then =
         if status.last().is_some_and(|last| *last < 400) { Then::GoesOn } else { Then::Either };
@@ -58,7 +58,7 @@ impl Case {
         Self { then, ..self }
     }
 
-    /// Ends the client's side of the connection after the request.
+    /// The client closes its side of the connection after the request.
     pub(super) fn half_closing(self) -> Self {
         Self { half_closes: true, then: Then::Ends, ..self }
     }
@@ -72,7 +72,7 @@ impl Case {
         text.replace('\n', "\r\n").replace('␊', "\n").replace('␍', "\r").into_bytes()
     }
 
-    /// Whether it is answered as it should be.
+    /// Runs the case over one route; an error describes the difference.
     pub(super) async fn try_at(&self, way: Way) -> Result<(), String> {
         let tried = timeout(PATIENCE, self.talk(way)).await;
         tried.map_err(|_| "there is no answer, or no end of it".to_owned())?
@@ -117,7 +117,7 @@ impl Case {
     }
 }
 
-/// A connection of HTTP/1, byte by byte.
+/// A connection for raw HTTP/1.
 pub(super) struct Talk {
     pub(super) stream: TcpStream,
     buffer: Vec<u8>,
@@ -136,12 +136,12 @@ impl Talk {
         Ok(Self { stream, buffer: Vec::new() })
     }
 
-    /// An error is what the client sees that is hung up on while it sends.
+    /// Sends bytes. An error means that the host hung up in the meantime.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.stream.write_all(bytes).await.map_err(|error| format!("it cannot be sent: {error}"))
     }
 
-    /// The next answer to what begins with `ask`.
+    /// The next answer. `ask` is the beginning of its request.
     pub(super) async fn answer(&mut self, ask: &str) -> Result<Answer, String> {
         let end = self.until(|buffer| find(buffer, b"\r\n\r\n")).await?;
         let head = self.take(end + 4);
@@ -163,7 +163,7 @@ impl Talk {
         Ok(Answer { status, head, body })
     }
 
-    /// What the chunks have, and the trailers after them as they are written.
+    /// The content of the chunks, followed by the trailers as they are written.
     async fn chunks(&mut self) -> Result<String, String> {
         let mut body = String::new();
         loop {
@@ -187,7 +187,7 @@ impl Talk {
         }
     }
 
-    /// Waits for the end of the connection, by the book: no reset, and nothing before it.
+    /// Waits for a clean end of the connection: without a reset, and without further bytes.
     pub(super) async fn end(&mut self) -> Result<(), String> {
         if self.buffer.is_empty() && !self.more().await? {
             return Ok(());

@@ -2,12 +2,12 @@
 
 use super::case::{Case, Then, case};
 
-/// All of them.
+/// All cases.
 pub(super) fn all() -> Vec<Case> {
     [hosts(), targets(), methods(), lines(), lengths(), chunks(), connections(), heads()].concat()
 }
 
-/// RFC 9112, section 3.2: which host is meant.
+/// RFC 9112, section 3.2: the host.
 fn hosts() -> Vec<Case> {
     let bad = |name, lines: &str| case(name, format!("GET @/all HTTP/1.1\n{lines}\n"), &[400]);
     vec![
@@ -52,7 +52,7 @@ fn hosts() -> Vec<Case> {
     ]
 }
 
-/// RFC 9112, sections 3.2 and 3.3: what is asked for.
+/// RFC 9112, sections 3.2 and 3.3: the request target.
 fn targets() -> Vec<Case> {
     let ask = |target: &str| format!("GET {target} HTTP/1.1\nhost: localhost\n\n");
     vec![
@@ -101,7 +101,7 @@ fn targets() -> Vec<Case> {
     ]
 }
 
-/// RFC 9110, section 9: what is to be done.
+/// RFC 9110, section 9: methods.
 fn methods() -> Vec<Case> {
     let ask = |method: &str| format!("{method} @/all HTTP/1.1\nhost: localhost\n\n");
     vec![
@@ -127,7 +127,7 @@ fn methods() -> Vec<Case> {
     ]
 }
 
-/// RFC 9112, sections 2.2, 2.3, 5.1 and 5.2: how lines are written.
+/// RFC 9112, sections 2.2, 2.3, 5.1 and 5.2: the syntax of lines.
 fn lines() -> Vec<Case> {
     let with = |lines: &str| format!("GET @/all HTTP/1.1\nhost: localhost\n{lines}\n");
     vec![
@@ -168,7 +168,7 @@ fn lines() -> Vec<Case> {
     ]
 }
 
-/// RFC 9112, section 6: how long a body is.
+/// RFC 9112, section 6: the length of a body.
 fn lengths() -> Vec<Case> {
     let post = |lines: &str| format!("POST @/all HTTP/1.1\nhost: localhost\n{lines}");
     let bad = |name, lines: &str| case(name, post(lines), &[400]).then(Then::Ends);
@@ -253,7 +253,7 @@ fn lengths() -> Vec<Case> {
     ]
 }
 
-/// RFC 9112, section 7.1: chunks.
+/// RFC 9112, section 7.1: chunked bodies.
 fn chunks() -> Vec<Case> {
     let post = |chunks: &str| {
         format!("POST @/all HTTP/1.1\nhost: localhost\ntransfer-encoding: chunked\n\n{chunks}")
@@ -349,7 +349,7 @@ fn connections() -> Vec<Case> {
     ]
 }
 
-/// How much a head may have.
+/// The maximum size of a head.
 fn heads() -> Vec<Case> {
     let with = |lines: &str| format!("GET @/all HTTP/1.1\nhost: localhost\n{lines}\n");
     let many = |count: usize| (0..count).map(|n| format!("x-{n}: {n}\n")).collect::<String>();

@@ -8,17 +8,17 @@ use super::{
 };
 use crate::harness::PATIENCE;
 
-/// `PROTOCOL_ERROR` (section 7), which is what malformed requests get (section 8.1.1).
+/// `PROTOCOL_ERROR` (section 7), the reply to malformed requests (section 8.1.1).
 const MALFORMED: Came = Came::Error(1);
 
 type Headers = Vec<(&'static str, String)>;
 
-/// One case.
+/// A test case.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) name: &'static str,
-    /// In the order in which they are sent; of `:path`, and of what else begins with `@`, it is
-    /// the action's.
+    /// In the order in which they are sent. `@` at the beginning of `:path` and other values stands
+    /// for the action's path or host.
     headers: Headers,
     body: Vec<String>,
     trailers: Headers,
@@ -44,7 +44,7 @@ impl Case {
         Self { hides, ..self }
     }
 
-    /// Whether that comes of it.
+    /// Runs the case over one route; an error describes the difference.
     pub(super) async fn try_at(&self, way: Way) -> Result<(), String> {
         let tried = timeout(PATIENCE, self.talk(way)).await;
         let tried = tried.map_err(|_| "nothing comes".to_owned())?;
@@ -88,19 +88,19 @@ fn case(name: &'static str, headers: &[(&'static str, &str)], comes: Came) -> Ca
     Case { name, headers: owned(headers), body, trailers, comes, says: &[], hides: &[] }
 }
 
-/// A good request, and more headers.
+/// A good request with additional headers.
 fn with(name: &'static str, more: &[(&'static str, &str)], comes: Came) -> Case {
     let good =
         [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "@/all")];
     case(name, &[&good[..], more].concat(), comes)
 }
 
-/// All of them.
+/// All cases.
 pub(super) fn all() -> Vec<Case> {
     [pseudo(), headers(), bodies()].concat()
 }
 
-/// Sections 8.3 and 8.3.1.
+/// Sections 8.3 and 8.3.1: pseudo-headers.
 fn pseudo() -> Vec<Case> {
     let (method, scheme) = ((":method", "GET"), (":scheme", "http"));
     let (authority, path) = ((":authority", "localhost"), (":path", "@/all"));
@@ -174,7 +174,7 @@ fn pseudo() -> Vec<Case> {
     ]
 }
 
-/// Sections 8.2, 8.2.1 and 8.2.2.
+/// Sections 8.2, 8.2.1 and 8.2.2: headers.
 fn headers() -> Vec<Case> {
     let ok = Came::Status(200);
     let many: Vec<_> = (0..120).map(|_| ("x-a", "1")).collect();
@@ -202,10 +202,10 @@ fn headers() -> Vec<Case> {
     ]
 }
 
-/// Sections 8.1 and 8.1.1.
+/// Sections 8.1 and 8.1.1: bodies and trailers.
 fn bodies() -> Vec<Case> {
     let ok = Came::Status(200);
-    // All of it is less than the window that there is at first (section 6.9.2).
+    // Less than the initial window (section 6.9.2).
     let large = "x".repeat(16_000);
     vec![
         with("a body", &[], ok).body(&["hel", "lo"]).says(&["POST /all\n", "body hello\n"]),
@@ -235,8 +235,7 @@ fn bodies() -> Vec<Case> {
             .says(&["trailer x-sum: 1\n"])
             .hides(&["trailer content-type", "soloist-x"]),
         with("trailers in capitals", &[], MALFORMED).body(&["hello"]).trailers(&[("X-Sum", "1")]),
-        // They are malformed (section 8.3), and passed over by h2: whoever asks for something is
-        // not heard.
+        // They are malformed (section 8.3), but h2 ignores them, so they have no effect.
         with("trailers that ask for something", &[], ok)
             .body(&["hello"])
             .trailers(&[(":path", "/x")])

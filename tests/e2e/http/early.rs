@@ -1,4 +1,4 @@
-//! Answers that come before a request has: whoever is told something comes to read it.
+//! Answers that are sent before the request is complete: the client must be able to read them.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use super::{Way, Ways, all_is_well, case::Talk};
 use crate::harness::PATIENCE;
 
-/// How much is sent, whatever is said meanwhile.
+/// The number of bytes that a client sends, whatever it could read in the meantime.
 const MUCH: usize = 4 << 20;
-/// How often each is tried: it is a matter of moments.
+/// How often each case is tried, since it depends on timing.
 const TIMES: usize = 12;
 
-/// Sends all of a request before anything of the answer is read, as many programs do.
+/// Sends a complete request before it reads anything of the answer, as many programs do.
 async fn sends_all(way: Way, path: &str, status: u16) -> Result<(), String> {
     let mut talk = Talk::with(way).await?;
     let head = format!(
@@ -27,7 +27,7 @@ async fn sends_all(way: Way, path: &str, status: u16) -> Result<(), String> {
     said(talk, status).await
 }
 
-/// The same in chunks, so that nobody knows how much there is.
+/// The same with a chunked body, whose length is not announced.
 async fn sends_chunks(way: Way, path: &str, status: u16) -> Result<(), String> {
     let mut talk = Talk::with(way).await?;
     let head = format!(
@@ -53,7 +53,7 @@ async fn who_sends_all_before_reading_is_told() {
     let ways = Ways::to("reach.wasm", "body = \"1MiB\"\n").await;
     let mut wrong = Vec::new();
     for _ in 0..TIMES {
-        // Of the first nothing is read; the second would be, and is too large.
+        // The first path reads none of its body; the second one would, but it is too large.
         wrong.extend(
             ways.hold("too much, as it says", async |way| sends_all(way, "at-once", 413).await)
                 .await,
@@ -77,7 +77,7 @@ async fn who_is_answered_before_the_body_was_read_is_told() {
     all_is_well(&wrong, TIMES * 10);
 }
 
-/// Nobody waits for ever for the rest of what nobody reads.
+/// The host does not wait forever for the rest of a body that it ignores.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_goes_on_sending_is_hung_up_on() {
     let ways = Ways::to("reach.wasm", "body = \"1GiB\"\n").await;
@@ -94,7 +94,7 @@ async fn who_goes_on_sending_is_hung_up_on() {
         if answer.status != 200 {
             return Err(format!("{} {}", answer.status, answer.body));
         }
-        // Each byte is asked for by nobody; what ends it is the host.
+        // The host ends the connection although the client keeps sending.
         let sent = timeout(PATIENCE, async {
             while talk.stream.write_all(b"x").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(50)).await;

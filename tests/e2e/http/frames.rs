@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame (RFC 9113), as a client may send it that keeps no rules.
+//! HTTP/2 frame by frame (RFC 9113), for clients that break the rules.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,19 +15,19 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
-/// As large as frames are by default (section 6.5.2).
+/// The default maximum size of a frame (section 6.5.2).
 const FRAME: usize = 16 << 10;
 
-/// What comes of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Came {
-    /// The status of its answer.
+    /// An answer with this status.
     Status(u16),
-    /// The code with which its stream or its connection was ended (section 7).
+    /// The stream or the connection was ended with this error code (section 7).
     Error(u32),
 }
 
-/// A connection of HTTP/2 with one stream.
+/// An HTTP/2 connection with one stream.
 pub(super) struct Frames(TcpStream);
 
 impl Frames {
@@ -48,7 +48,7 @@ impl Frames {
         self.0.write_all(&frame).await
     }
 
-    /// Sends headers; `last`: nothing follows on the stream.
+    /// Sends headers; `last` says that nothing follows on the stream.
     pub(super) async fn headers(
         &mut self,
         headers: &[(String, String)],
@@ -67,12 +67,12 @@ impl Frames {
         Ok(())
     }
 
-    /// Sends a piece of the body.
+    /// Sends a piece of the body; `last` says that nothing follows.
     pub(super) async fn data(&mut self, data: &[u8], last: bool) -> std::io::Result<()> {
         self.send(DATA, if last { END_STREAM } else { 0 }, 1, data).await
     }
 
-    /// What comes of it, and the body of an answer as far as it came.
+    /// The outcome, and the received part of the answer's body.
     pub(super) async fn outcome(&mut self) -> std::io::Result<(Came, String)> {
         let (mut came, mut body) = (None, String::new());
         loop {
@@ -88,10 +88,10 @@ impl Frames {
             };
             match kind {
                 SETTINGS if flags & ACK == 0 => self.send(SETTINGS, ACK, 0, &[]).await?,
-                // Trailers come later.
+                // Later headers are trailers.
                 HEADERS => came = came.or(status(&load).map(Came::Status)),
                 DATA => body += &String::from_utf8_lossy(&load),
-                // Whoever has answered may do without the rest of the request.
+                // A server that has answered may cancel the rest of the request.
                 RST_STREAM => return Ok((came.unwrap_or(code(0)), body)),
                 GOAWAY if came.is_none() => return Ok((code(4), body)),
                 _ => {}
@@ -103,7 +103,7 @@ impl Frames {
     }
 }
 
-/// A header that is put in no table, as it is (RFC 7541, section 6.2.2).
+/// A header field without indexing (RFC 7541, section 6.2.2).
 fn field(name: &str, value: &str) -> Vec<u8> {
     let mut field = vec![0];
     for text in [name, value] {
@@ -113,7 +113,7 @@ fn field(name: &str, value: &str) -> Vec<u8> {
     field
 }
 
-/// A number of seven bits, or more (RFC 7541, section 5.1).
+/// An integer with a prefix of seven bits (RFC 7541, section 5.1).
 fn length(mut length: usize, to: &mut Vec<u8>) {
     if length < 127 {
         to.push(u8::try_from(length).expect("seven bits"));
@@ -128,10 +128,10 @@ fn length(mut length: usize, to: &mut Vec<u8>) {
     to.push(u8::try_from(length).expect("seven bits"));
 }
 
-/// The status, which is the first of all headers (RFC 7541, appendices A and B): one of the table,
-/// or three digits, by Huffman's code or as they are.
+/// The status, which is the first header (RFC 7541, appendices A and B): an entry of the static
+/// table, or three digits, with or without Huffman coding.
 fn status(block: &[u8]) -> Option<u16> {
-    // The host may tell first that its table has another size.
+    // The block may begin with an update of the table's size.
     let start = block.iter().position(|byte| byte & 0xe0 != 0x20)?;
     let block = &block[start..];
     let listed = [200, 204, 206, 304, 400, 404, 500];
@@ -152,7 +152,7 @@ fn status(block: &[u8]) -> Option<u16> {
         for _ in 0..5 {
             code = code << 1 | bits.next()?;
         }
-        // 0, 1 and 2 have five bits, the others six.
+        // The codes of 0, 1 and 2 have five bits, those of other digits six.
         let digit = if code < 3 { code } else { (code << 1 | bits.next()?) - 0x19 + 3 };
         status = status * 10 + digit;
     }

@@ -1,4 +1,4 @@
-//! What the log says of requests.
+//! What the log says about requests.
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ async fn a_failure_names_the_request() {
         let failed = |line: &Value| line["message"] == "the plugin failed in a request";
         let told = log.find(0, "a failure", failed).await;
         assert_eq!(told["request"], "GET /trap", "{told}");
-        // What fails in another request is told as well, however soon.
+        // A different error in another request is logged too, even shortly afterwards.
         let url = format!("http://{}/trap", ways.ways[0].to);
         let answer = reqwest::Client::new().post(url).send().await.unwrap();
         assert_eq!(answer.status(), 500);

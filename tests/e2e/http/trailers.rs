@@ -1,4 +1,4 @@
-//! What comes after a body, and gRPC, which says there how a call went.
+//! Trailers, and gRPC, which reports the result of a call in them.
 
 use ::http::uri::PathAndQuery;
 use futures::stream;
@@ -13,7 +13,7 @@ use tonic::{
 use super::{Way, Ways, all_is_well, case::Talk};
 use crate::harness::PATIENCE;
 
-/// Messages as they are.
+/// A codec that leaves messages as they are.
 #[derive(Clone, Copy, Debug, Default)]
 struct Raw;
 
@@ -53,7 +53,7 @@ impl Decoder for Raw {
     }
 }
 
-/// Begins a call of which both sides stream.
+/// Begins a call in which both sides stream.
 async fn call(way: Way) -> Result<(mpsc::Sender<Vec<u8>>, Streaming<Vec<u8>>), String> {
     let endpoint = Endpoint::from_shared(format!("http://{}", way.to)).expect("a URL");
     let channel: Channel = endpoint.connect().await.map_err(|error| error.to_string())?;
@@ -66,11 +66,11 @@ async fn call(way: Way) -> Result<(mpsc::Sender<Vec<u8>>, Streaming<Vec<u8>>), S
     Ok((sender, answer.map_err(|status| status.to_string())?.into_inner()))
 }
 
-/// Each message comes back before the next one is sent.
+/// Each message is echoed before the next one is sent.
 async fn talks(way: Way) -> Result<(), String> {
     let (sender, mut answers) = call(way).await?;
     for number in 0..20_usize {
-        // Some are more than one frame of HTTP/2.
+        // Some messages are larger than one frame of HTTP/2.
         let message = vec![b'm'; number * 5_000 + 1];
         sender.send(message.clone()).await.map_err(|error| error.to_string())?;
         let answer = answers.message().await.map_err(|status| status.to_string())?;
@@ -101,18 +101,18 @@ async fn grpc_streams_both_ways() {
         timeout(PATIENCE, talks(way)).await.map_err(|_| "it stands still".to_owned())?
     };
     let mut wrong = ways.hold("a call", talk).await;
-    // By connections that are there.
+    // Over connections that already exist.
     wrong.extend(ways.hold("another call", talk).await);
     all_is_well(&wrong, 10);
 }
 
-/// HTTP/1 has to be told beforehand, of both sides' trailers.
+/// In HTTP/1 both sides have to announce their trailers.
 #[tokio::test(flavor = "multi_thread")]
 async fn trailers_pass_in_both_directions() {
     let ways = Ways::to("spin.wasm", "").await;
     let both = async |way: Way| {
         let mut talk = Talk::with(way).await?;
-        // That of the request is not announced.
+        // The request's trailer is not announced.
         let request = format!(
             "POST {}/echo HTTP/1.1\r\nhost: localhost\r\nconnection: te\r\nte: trailers\r\n\
              transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n",

@@ -1,5 +1,6 @@
-//! Wall clocks that are wrong: who notices, who stands back, and that nothing is silent for
-//! what a wrong clock did. The clocks are set by faketime(1), the boot-time clock is real.
+//! Wrong wall clocks: which hosts notice, which of them step aside, and that no firing is
+//! suppressed because of what a wrong clock has done. faketime(1) shifts the wall clocks; the
+//! boot-time clock is real.
 
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use super::{Beats, Kind};
 use crate::harness::process::agrees;
 
 const EVERY: &str = "schedule = \"every 1s\"\n";
-/// How far ahead the wrong clock is.
+/// How far the wrong clock is ahead.
 const AHEAD: &str = "+20h";
-/// Hours less than what the wrong clock would keep the job silent for.
+/// Hours less than the wrong clock would suppress the job's firings.
 const SOON: Duration = Duration::from_secs(20);
 
-/// What the environment of a process is whose wall clock is off, and no other.
+/// The environment variables of a process whose wall clock is shifted.
 async fn faketime(offset: &str) -> Vec<(String, String)> {
     let program = std::env::var_os("SOLOIST_TEST_FAKETIME").unwrap_or_else(|| "faketime".into());
     let output = Command::new(program)
@@ -26,7 +27,7 @@ async fn faketime(offset: &str) -> Vec<(String, String)> {
         .expect("faketime, of the Debian package of that name: `cargo xtask test` installs it");
     let text = String::from_utf8(output.stdout).expect("an environment");
     let told = text.lines().filter_map(|line| line.split_once('='));
-    // What it shares with its children goes with it.
+    // The variables that share state between related processes are left out.
     let is_meant = |name: &str| name.contains("FAKE") && !name.ends_with("_SHARED");
     let meant = told.filter(|(name, _)| is_meant(name) || *name == "LD_PRELOAD");
     let more = [("NO_FAKE_STAT", "1")];
@@ -39,7 +40,7 @@ impl Beats {
         self.cluster.start_in(name, &self.settings, environment);
     }
 
-    /// The firings that were begun under another token than these, at least so many.
+    /// Waits until at least `count` firings were begun under tokens other than these.
     async fn begun_by_others(&self, tokens: &[i64], count: usize) {
         let wait = async {
             let others = || self.lines().into_iter().filter(|line| !tokens.contains(&line.token));
@@ -60,7 +61,8 @@ impl Beats {
     }
 }
 
-/// It led alone, so nobody could tell it. What it has passed over is run by the next leader.
+/// The only host could not notice its wrong clock. The next leader runs the firings that it
+/// skipped.
 pub(super) async fn a_leader_that_was_a_day_ahead_silences_nothing(kind: Kind) {
     let mut beats = Beats::prepared(kind, EVERY).await;
     beats.start_ahead("a").await;
@@ -73,7 +75,7 @@ pub(super) async fn a_leader_that_was_a_day_ahead_silences_nothing(kind: Kind) {
     beats.begins_nothing_twice();
 }
 
-/// One of three: the others are right, and it knows.
+/// One of three hosts has a wrong clock; the others are right, and it notices.
 pub(super) async fn most_hosts_are_right(kind: Kind) {
     let mut beats = Beats::prepared(kind, EVERY).await;
     beats.start_ahead("a").await;
@@ -92,7 +94,7 @@ pub(super) async fn most_hosts_are_right(kind: Kind) {
     assert!(end["cause"].as_str().is_some_and(|cause| cause.contains("20h ahead")), "{end}");
     beats.begun_by_others(&[token], 3).await;
     beats.begins_nothing_twice();
-    // It says so wherever somebody looks, and the others have nothing to say.
+    // This host reports the wrong clock everywhere, and the others report nothing.
     let status = agrees(beats.cluster.host("a"), |status| {
         status["groups"]["main"]["obstacle"].as_str().is_some_and(|it| it.contains("20h ahead"))
     })

@@ -1,5 +1,5 @@
-//! A store that takes no writes: no firing is claimed, whoever is asked says so, and nobody waits
-//! for it.
+//! A store that refuses writes: no firing is claimed, every host that is asked says so, and nothing
+//! waits.
 
 use etcd_client::{AlarmAction, AlarmType};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::harness::{
     process::{Ended, run, soloist, until_readiness},
 };
 
-/// The exit code of what cannot be done now.
+/// The exit code for a service that is unavailable.
 const UNAVAILABLE: i32 = 69;
 
 async fn asked(beats: &Beats, args: &[&str]) -> Ended {

@@ -1,5 +1,5 @@
-//! The examples that write to a database: it keeps what they write whoever leads, and refuses
-//! a token that is older than the newest it has seen.
+//! The examples that write to a database: their data outlives the leader, and the database refuses
+//! tokens that are older than the newest it has seen.
 
 use std::{
     fs, net::SocketAddr, os::unix::fs::chown, path::PathBuf, process::Stdio, time::Duration,
@@ -16,14 +16,14 @@ use tokio::{
 use super::{Caller, Cluster, Kind, answers, examples::example, projects::variable, stands};
 use crate::harness::{PATIENCE, at, own_address};
 
-/// Whom servers run as where the tests are root's, as which PostgreSQL does not start.
+/// The user for servers when the tests run as root: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65534;
-/// What the servers ask for.
+/// The password of the databases.
 const PASSWORD: &str = "let-me-in";
 
-/// A server in a folder of its own; killed when dropped.
+/// A server in a folder of its own; it is killed when this is dropped.
 struct Server {
-    /// The server, whose clients are programs beside it.
+    /// The server's program; its clients are in the same folder.
     program: PathBuf,
     address: SocketAddr,
     url: String,
@@ -42,7 +42,7 @@ impl Server {
         Self { program, address, url, folder, process: None }
     }
 
-    /// A program that comes with the server.
+    /// A program from the server's folder.
     fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(self.program.with_file_name(name));
         command.current_dir(self.folder.path()).stdin(Stdio::null()).kill_on_drop(true);
@@ -52,7 +52,7 @@ impl Server {
         command
     }
 
-    /// Starts it, and waits until a client is answered.
+    /// Starts the server, and waits until a client gets an answer.
     async fn start(&mut self, arguments: &[String], client: impl Fn(&Self) -> Command) {
         let name = self.program.file_name().expect("a name").to_owned();
         let mut command = self.tool(&name.to_string_lossy());
@@ -103,7 +103,7 @@ impl Server {
         command
     }
 
-    /// Starts a host whose plugin may use it, and finds its address in `variable`.
+    /// Starts a host whose plugin may use the server, and gets its address in `variable`.
     fn serve(&self, cluster: &mut Cluster, host: &'static str, variable: &str) {
         let settings = format!(
             "sockets = [\"tcp://{}\"]\nsecrets = {{ {variable} = \"env:{variable}\" }}\n",
@@ -113,7 +113,7 @@ impl Server {
     }
 }
 
-/// What a command says that goes well.
+/// The output of a command that must succeed.
 async fn told(command: &mut Command) -> String {
     let output = timeout(PATIENCE, command.output()).await.expect("in time").expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
@@ -121,7 +121,7 @@ async fn told(command: &mut Command) -> String {
     text.into_owned()
 }
 
-/// An example that host `a` answers with.
+/// An example that host `a` serves.
 async fn running(name: &str, server: &Server, variable: &str) -> (Cluster, Caller) {
     let mut cluster = Cluster::with_plugin(Kind::Sqlite, example(name)).await;
     server.serve(&mut cluster, "a", variable);
@@ -138,7 +138,7 @@ async fn change_leader(cluster: &mut Cluster, server: &Server, variable: &str) {
     answers(cluster, "b").await;
 }
 
-/// Posts a number, and gets this status.
+/// Posts a number, and expects this status.
 async fn post(web: &Caller, path: &str, number: &str, status: u16) -> Value {
     let reply = web.call(Method::POST, path, number).await;
     assert_eq!(reply.status, status, "{path} {number}: {}", reply.body);
@@ -165,7 +165,7 @@ async fn postgresql_keeps_the_stock_and_refuses_an_older_token() {
     let second = post(&web, "/bolts", "-3", 200).await;
     assert_eq!(second["pieces"], 17);
     assert!(second["token"].as_i64() > first["token"].as_i64(), "{second}");
-    // As if somebody had won after this leader.
+    // As if another leader had followed this one.
     told(&mut database.sql("UPDATE fence SET token = token + 100")).await;
     let refused = post(&web, "/bolts", "-1", 409).await;
     assert!(refused["error"].as_str().is_some_and(|e| e.contains("newer")), "{refused}");
@@ -188,7 +188,7 @@ async fn redis_keeps_the_scores_and_refuses_an_older_token() {
     let second = post(&web, "/bob", "+4", 200).await;
     assert_eq!(second["points"], 7);
     assert!(second["token"].as_i64() > first["token"].as_i64(), "{second}");
-    // As if somebody had won after this leader.
+    // As if another leader had followed this one.
     told(&mut redis.redis_cli(&["INCRBY", "{scores}:token", "100"])).await;
     post(&web, "/ada", "+9", 409).await;
     let table = json!([{ "name": "bob", "points": 7 }, { "name": "ada", "points": 5 }]);

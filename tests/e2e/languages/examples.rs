@@ -1,5 +1,4 @@
-//! The plugins in `examples/plugins`: what they answer, and that what they keep
-//! outlives the leader that kept it.
+//! The plugins in `examples/plugins`: what they answer, and that their state outlives the leader.
 
 use std::path::PathBuf;
 
@@ -8,12 +7,12 @@ use serde_json::json;
 
 use super::{Caller, Cluster, Kind, answers, projects::variable, stands};
 
-/// The plugin of an example.
+/// The component of an example.
 pub(super) fn example(name: &str) -> PathBuf {
     PathBuf::from(variable("SOLOIST_TEST_EXAMPLES")).join(name).with_extension("wasm")
 }
 
-/// An example that host `a` answers with, and may keep state.
+/// An example with state that host `a` serves.
 async fn running(name: &str) -> Cluster {
     let mut cluster = Cluster::with_plugin(Kind::Sqlite, example(name)).await;
     cluster.start_with("a", "state = true\n");
@@ -21,7 +20,7 @@ async fn running(name: &str) -> Cluster {
     cluster
 }
 
-/// Makes `b` the leader, and returns when it answers.
+/// Makes `b` the leader, and waits until it answers.
 async fn change_leader(cluster: &mut Cluster) {
     cluster.start_with("b", "state = true\n");
     stands(cluster, "b").await;
@@ -173,7 +172,7 @@ async fn votes_count_on_under_the_next_leader() {
     assert_eq!(votes, json!({ "pizza": 0, "soup": 0 }), "those of the last one are gone");
 }
 
-/// Whether a flag is on, for each of forty users.
+/// Whether a flag is on for each of forty users.
 async fn on(web: &Caller, flag: &str) -> Vec<bool> {
     let mut answers = Vec::new();
     for user in 0..40 {

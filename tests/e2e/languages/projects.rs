@@ -1,5 +1,4 @@
-//! What `soloist plugin new` writes: it is built by the commands that it names,
-//! and runs.
+//! Projects of `soloist plugin new`: they build with the commands that it prints, and run.
 
 use std::{
     env,
@@ -26,9 +25,9 @@ use crate::harness::{
     process::{Process, run, soloist},
 };
 
-/// A project that was just begun and built.
+/// A new project that was built.
 pub(super) struct Project {
-    /// It is in here.
+    /// The project is in this folder.
     _folder: TempDir,
     name: String,
     root: PathBuf,
@@ -40,7 +39,7 @@ impl Project {
         Self::begun(&format!("my-{kind}"), lang, &["--lang", lang, "--kind", kind]).await
     }
 
-    /// One that begins as a template, which are all in Rust.
+    /// A project from a template; all templates are in Rust.
     pub(super) async fn of_template(template: &str) -> Self {
         Self::begun(&format!("my-{template}"), "rust", &["--template", template]).await
     }
@@ -67,7 +66,7 @@ impl Project {
         format!("{shared}[action.mine]\nplugin = \"{}\"\n", self.plugin.display())
     }
 
-    /// Puts it where its README says, with these texts of its settings replaced by others.
+    /// Puts the component where its README says, and its settings with these texts replaced.
     pub(super) fn put(&self, cluster: &Cluster, replaced: &[(&str, &str)]) {
         let (plugins, settings) =
             (cluster.folder.path().join("plugins"), self.name.clone() + ".toml");
@@ -81,15 +80,15 @@ impl Project {
     }
 }
 
-/// What the hosts of a cluster share, but for its web action.
+/// The settings of the cluster without its web action.
 pub(super) fn without_actions(cluster: &Cluster) -> String {
     let shared = cluster.configuration("");
     let (shared, _) = shared.split_once("[action.web]").expect("the web action");
     shared.to_owned()
 }
 
-/// Spares a project what is the same in all: npm's packages, which take a minute
-/// to install, and the crates that Rust's bindings are made by.
+/// Shares what all projects have in common: npm's packages, which take a minute to install, and the
+/// crates that generate bindings for Rust.
 fn share(lang: &str, root: &Path) {
     let (variable_name, place) = match lang {
         "js" => ("SOLOIST_TEST_NODE_MODULES", "node_modules"),
@@ -99,7 +98,7 @@ fn share(lang: &str, root: &Path) {
     symlink(variable(variable_name), root.join(place)).expect("a link");
 }
 
-/// Runs a line that the command has told, in the project's folder.
+/// Runs a command line that soloist has printed, in the project's folder.
 async fn build(folder: &Path, line: &str) {
     let mut command = Command::new("sh");
     command.args(["-ec", line]).current_dir(folder).kill_on_drop(true);
@@ -109,7 +108,7 @@ async fn build(folder: &Path, line: &str) {
     assert!(output.status.success(), "{line}:\n{text}");
 }
 
-/// The file that was told to copy.
+/// The file in the copy command that soloist has printed.
 fn built(root: &Path, told: &str) -> PathBuf {
     let sentence = told.lines().last().expect("how to run it");
     let path = sentence.split(' ').find(|word| word.contains(".wasm")).expect("a file");
@@ -123,20 +122,20 @@ pub(super) fn variable(name: &str) -> OsString {
     env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run this by {way}"))
 }
 
-/// Answers with its name, the path, and the term.
+/// The project answers with its name, the path, and the term.
 async fn http(lang: &str) {
     let project = Project::of(lang, "http").await;
     let mut cluster = Cluster::with_plugin(Kind::Sqlite, project.plugin.clone()).await;
     cluster.start("a");
     stands(&cluster, "a").await;
     let answer = cluster.web.until_at("/x/y?z", "an answer", |_| true).await;
-    // Some say the path alone.
+    // Some languages answer with the path only.
     let begin = format!("{} at /x/y", project.name);
     let end = format!(": host a, token {}\n", answer.token);
     assert!(answer.body.starts_with(&begin) && answer.body.ends_with(&end), "{}", answer.body);
 }
 
-/// Is built and run by `soloist dev`, and again when its source is saved.
+/// `soloist dev` builds and runs the project, and builds it again when its source changes.
 async fn dev(lang: &str) {
     let project = Project::of(lang, "http").await;
     fs::remove_file(&project.plugin).expect("it was built");
@@ -164,7 +163,7 @@ async fn dev(lang: &str) {
     let text = fs::read_to_string(source).expect("its text");
     let edited = text.replace("my-http at", "edited at");
     assert_ne!(text, edited, "what it says stands in {}", source.display());
-    // One that does not build takes nothing away.
+    // A failed build leaves the running version alone.
     fs::write(source, "this is no program").expect("a mistake");
     let failed = |line: &Value| line.as_str().is_some_and(|line| line.contains("build failed"));
     dev.log.find_within(COMPILING, 0, "word of the build", failed).await;
@@ -178,7 +177,7 @@ async fn dev(lang: &str) {
     assert_eq!(web.get("/").await, None, "somebody still serves");
 }
 
-/// Works until it is told that the term is ending.
+/// The service works until it is notified that the term is ending.
 async fn service(lang: &str) {
     let project = Project::of(lang, "service").await;
     let mut cluster = Cluster::new(Kind::Sqlite).await;
@@ -201,7 +200,7 @@ async fn service(lang: &str) {
     log.find(0, &end, ended).await;
 }
 
-/// Does its work at each firing.
+/// The job does its work at each firing.
 async fn job(lang: &str) {
     let project = Project::of(lang, "job").await;
     let mut cluster = Cluster::new(Kind::Sqlite).await;
@@ -213,7 +212,7 @@ async fn job(lang: &str) {
     cluster.host("a").log.find(0, &text, done).await;
 }
 
-/// Answers with what it is called with, in capital letters.
+/// The task answers with its payload in capital letters.
 async fn task(lang: &str) {
     let project = Project::of(lang, "task").await;
     let mut cluster = Cluster::new(Kind::Sqlite).await;
@@ -235,7 +234,7 @@ async fn task(lang: &str) {
     assert_eq!((answer.status().as_u16(), answer.text().await.unwrap()), (200, "HELLO".into()));
 }
 
-/// A test for each of these kinds, in one language.
+/// Makes tests for these kinds, in one language.
 macro_rules! quick {
     ($module:ident, $lang:literal, $($kind:ident),+) => {
         mod $module {
@@ -247,7 +246,7 @@ macro_rules! quick {
     };
 }
 
-/// The same, for `cargo xtask ci` alone.
+/// The same, for `cargo xtask ci` only.
 macro_rules! slow {
     ($module:ident, $lang:literal, $($kind:ident),+) => {
         mod $module {

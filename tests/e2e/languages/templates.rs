@@ -1,5 +1,5 @@
-//! What `soloist plugin new --template` writes: it does what it is for, and goes on under the
-//! next leader.
+//! Projects of `soloist plugin new --template`: they do their job, and continue under the next
+//! leader.
 
 use std::{
     net::SocketAddr,
@@ -27,8 +27,8 @@ use super::{
 };
 use crate::harness::{PATIENCE, at, own_address};
 
-/// A cluster whose host `a` leads with a new project, the texts of whose settings are replaced;
-/// its secret is in the file `secret`.
+/// A cluster whose host `a` leads with a new project. Texts of its settings are replaced; its
+/// secret is in the file `secret`.
 async fn leading(template: &str, secret: &str, replaced: &[(&str, &str)]) -> Cluster {
     let project = Project::of_template(template).await;
     let mut cluster = Cluster::new(Kind::Sqlite).await;
@@ -52,23 +52,23 @@ async fn change_leader(cluster: &mut Cluster) {
     cluster.leading("b").await;
 }
 
-/// What a server of ours remembers, and a plugin talks to.
+/// The state of a server that a plugin talks to.
 #[derive(Clone, Default)]
 struct Desk(Arc<Mutex<Papers>>);
 
 #[derive(Default)]
 struct Papers {
-    /// What a plugin is to fetch: the updates of a bot, or a page.
+    /// What the plugin will fetch: updates for a bot, or a page.
     updates: Vec<Value>,
     page: String,
-    /// What it has sent.
+    /// What the plugin has sent.
     sent: Vec<Value>,
     polling: bool,
     conflicts: usize,
 }
 
 impl Desk {
-    /// A server of this, and where it answers.
+    /// Starts the server; returns its address.
     async fn open(&self) -> String {
         let address: SocketAddr = at(own_address(), 5000);
         let listener = TcpListener::bind(address).await.expect("an address of its own");
@@ -93,7 +93,7 @@ impl Desk {
             .push(json!({ "update_id": id, "message": { "chat": { "id": 7 }, "text": text } }));
     }
 
-    /// The texts that were sent, once there are so many.
+    /// The texts that were sent, once there are `count` of them.
     async fn sent(&self, count: usize) -> Vec<String> {
         let arrived = async {
             while self.papers().sent.len() < count {
@@ -111,7 +111,7 @@ async fn take(State(desk): State<Desk>, Json(body): Json<Value>) {
     desk.papers().sent.push(body);
 }
 
-/// Says that nobody polls any more, also when the poller has gone.
+/// A poll in progress. When it is dropped, the poll has ended, even if the client has gone.
 struct Poll(Desk);
 
 impl Drop for Poll {
@@ -120,10 +120,10 @@ impl Drop for Poll {
     }
 }
 
-/// What the bot shows.
+/// The bot's token.
 const TOKEN: &str = "7:secret";
 
-/// Telegram's API, as far as the bot needs it.
+/// The part of Telegram's API that the bot needs.
 async fn telegram(
     State(desk): State<Desk>,
     Path((bot, method)): Path<(String, String)>,
@@ -206,7 +206,7 @@ async fn a_report_tells_what_has_changed_since_the_last_leader_looked() {
     assert_eq!(desk.sent(2).await[1], "- two 2.0\n");
 }
 
-/// A body, and what GitHub's documentation says that its signature by this secret is.
+/// A body, and its signature with this secret, from GitHub's documentation.
 const SECRET: &str = "It's a Secret to Everybody";
 const BODY: &str = "Hello, World!";
 const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
@@ -222,7 +222,7 @@ async fn a_signed_webhook_is_taken_once_whoever_leads() {
     let deliver = async |id: &str, signature: &str| loop {
         let request = client.post(format!("http://{listen}/")).body(BODY);
         let request = request.header("x-github-delivery", id).header("x-github-event", "push");
-        // Nobody listens for a moment while the leader changes.
+        // For a moment no host listens while the leader changes.
         match request.header("x-hub-signature-256", signature).send().await {
             Ok(answer) => return answer.status().as_u16(),
             Err(_) => sleep(Duration::from_millis(20)).await,

@@ -1,5 +1,4 @@
-//! Addresses: what happens to a plugin moves no other, and who asks for it is told why it
-//! does not answer.
+//! Addresses: a problem with one plugin does not move another one, and its clients get the reason.
 
 use std::{fs, net::TcpListener, time::Duration};
 
@@ -9,14 +8,14 @@ use tokio::time::{sleep, timeout};
 use super::{Folder, guest, server, spin};
 use crate::harness::{PATIENCE, own_address};
 
-/// The status and the text of `path`, which is asked for once.
+/// The status and the text for `path`, from one request.
 async fn ask(folder: &Folder, path: &str) -> (u16, String) {
     let url = format!("http://{}{path}", folder.0.web_at);
     let answer = reqwest::get(url).await.expect("an answer");
     (answer.status().as_u16(), answer.text().await.expect("a text"))
 }
 
-/// That `path` is refused with 503 for `reason`, from some time on.
+/// Waits until `path` is refused with 503 for `reason`.
 async fn refused(folder: &Folder, path: &str, reason: &str) {
     let url = format!("http://{}{path}", folder.0.web_at);
     let mut told = String::new();
@@ -36,7 +35,7 @@ async fn refused(folder: &Folder, path: &str, reason: &str) {
     assert!(refused.is_ok(), "{path} is not refused for {reason:?}: {told}");
 }
 
-/// A host with two servers: `hooks`, which is a service as well and fails as such, and `web`.
+/// A host with two servers: `web`, and `hooks`, which is also a service and fails as such.
 async fn with_one_parked() -> Folder {
     let mut folder = Folder::new().await;
     folder.settle("web", "");
@@ -64,7 +63,7 @@ async fn what_is_parked_keeps_its_place_and_moves_nobody() {
     let web = folder.action("a", "web", |_| true).await;
     assert_eq!((&web["path"], &web["paths"]), (&"/web".into(), &serde_json::json!(["/web"])));
 
-    // Mended, it answers where it was.
+    // Once repaired, it answers at its old address.
     folder.settle("hooks", "");
     folder.body("/hooks/github", "stub at /github").await;
     folder.body("/web/where", "/where under /web").await;
@@ -72,7 +71,7 @@ async fn what_is_parked_keeps_its_place_and_moves_nobody() {
     assert!(moved.is_empty(), "nobody has moved: {moved:?}");
 }
 
-/// The same where each host listens, and passes requests on.
+/// The same where each host listens and forwards requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_parked_keeps_its_place_where_requests_are_passed_on() {
     let mut folder = Folder::new().await;
@@ -100,7 +99,7 @@ async fn what_cannot_be_had_keeps_its_place_and_moves_nobody() {
     folder.start("a").await;
     folder.body("/hooks/where", "/where under /hooks").await;
     assert_eq!(ask(&folder, "/where").await.0, 404);
-    // The host starts again with one of the two damaged.
+    // The host starts again with one of the two components damaged.
     folder.0.kill("a").await;
     fs::write(folder.path("hooks.wasm"), "damaged").expect("a file");
     folder.start("a").await;
@@ -130,13 +129,13 @@ async fn who_was_alone_keeps_its_own_place_when_another_comes() {
     for part in ["action web answers at", "no longer at /", "other is as well", "path = \"/\""] {
         assert!(told.contains(part), "no {part:?} in {told}");
     }
-    // Whose settings say so is there, whoever comes.
+    // An action whose settings name the address keeps it, whatever is added.
     folder.settle("web", "path = \"/\"\n");
     folder.body("/where", "/where under").await;
     folder.body("/other", "I am server a").await;
 }
 
-/// What a new plugin fails by may be over soon, though nothing in the folder changes.
+/// A new plugin may fail for a reason that passes soon, without a change in the folder.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_finds_its_address_taken_comes_when_it_is_free() {
     let mut folder = Folder::new().await;

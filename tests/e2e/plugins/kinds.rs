@@ -1,4 +1,4 @@
-//! What a plugin is run as: not more than its makers meant, and what its settings want.
+//! The kinds that a plugin runs as: those that its authors meant, and that its settings ask for.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 use super::{Folder, guest, says};
 use crate::harness::plugins;
 
-/// The `main` of such a component is a stub that traps. Run as a service, it would be parked
-/// after its first restart, which is due within half a second here.
+/// The `main` of such a component is a stub that traps. As a service it would be parked after its
+/// first restart, which is due within half a second here.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_a_stub_for_a_main_is_no_service() {
     let mut folder = Folder::new().await;
@@ -47,7 +47,7 @@ async fn settings_say_what_a_plugin_is_run_as() {
     folder.action("a", "relay", refused).await;
 }
 
-/// Somebody copies a job, and its settings a moment later.
+/// A job is copied first, and its settings a moment later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_waits_for_its_settings() {
     let mut folder = Folder::new().await;
@@ -59,11 +59,11 @@ async fn a_program_waits_for_its_settings() {
     folder.action("a", "report", |it| it["kind"] == "job").await;
     assert!(!log.lines().iter().any(says("done")), "it was run as a service:\n{log}");
 
-    // Its settings go first, and then the program.
+    // Its settings are removed first, and then the component.
     let before = log.len();
     std::fs::remove_file(folder.path("report.toml")).expect("a file");
     log.event(before, "waits").await;
-    // It does not, for long.
+    // For a while, the job stays as it is.
     let kept = folder.action("a", "report", |it| it["last_error"].is_string()).await;
     assert_eq!(kept["kind"], "job", "{kept}");
     assert!(kept["last_error"].as_str().is_some_and(|it| it.contains("report.toml back")));
@@ -72,7 +72,7 @@ async fn a_program_waits_for_its_settings() {
     assert!(!log.lines().iter().any(says("done")), "it was run as a service:\n{log}");
 }
 
-/// Where none come, it is a service, which has done its work when it has ended well.
+/// Without settings, it is a service, which is done when it has ended with success.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_ends_well_is_done_and_hands_nothing_over() {
     let mut folder = Folder::new().await;

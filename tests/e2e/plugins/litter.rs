@@ -1,5 +1,5 @@
-//! What lies in the plugins folder and is no plugin: a host starts without it, as it goes
-//! on without it, and says so.
+//! Files in the plugins folder that are no plugins: a host starts and runs without them, and
+//! reports them.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -14,7 +14,7 @@ use crate::harness::{
     process::{Ended, Process, run},
 };
 
-/// What is refused by its content, and part of the reason.
+/// Files that are refused because of their content, and part of the reason.
 const BAD: [(&str, &str); 9] = [
     ("half", "half.wasm"),
     ("empty", "not WebAssembly"),
@@ -27,7 +27,7 @@ const BAD: [(&str, &str); 9] = [
     ("dangling", "cannot read"),
 ];
 
-/// Puts all of [`BAD`] into the folder, and what is no plugin at all.
+/// Puts all of [`BAD`] into the folder, and files that are no plugins at all.
 fn litter(folder: &Path) {
     let put = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).expect("a file");
     let whole = fs::read(server()).expect("a plugin");
@@ -68,7 +68,7 @@ async fn litter_ends_no_start() {
     litter(&folder.path(""));
     folder.start("a").await;
     folder.body("/", "I am server a").await;
-    // After a crash it is the same.
+    // The same happens after a crash.
     folder.0.kill("a").await;
     folder.start("a").await;
     folder.body("/", "I am server a").await;
@@ -91,7 +91,8 @@ async fn litter_ends_no_start() {
     assert!(metrics.contains(&refused), "{metrics}");
 }
 
-/// What the settings name is missed: the host runs, says so, and leaves the group to others.
+/// A plugin that the settings name is missing: the host runs, reports it, and leaves the group to
+/// others.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_that_the_settings_name_is_an_obstacle_of_its_group() {
     let mut cluster = Cluster::new(Kind::Sqlite).await.brief();
@@ -117,14 +118,14 @@ async fn an_action_that_the_settings_name_is_an_obstacle_of_its_group() {
     cluster.start_with("a", "[action.late]\nplugin = \"late.wasm\"\ngroup = \"side\"\n");
     let log = cluster.host("a").log.clone();
     log.event(0, "not-ready").await;
-    // Once it is there, all is well.
+    // Once the file is there, everything works.
     let partial = late.with_extension("partial");
     fs::copy(plugins().join("job-runner.wasm"), &partial).expect("a copy");
     fs::rename(partial, late).expect("a file");
     cluster.leads("a", "side").await;
 }
 
-/// Whoever asks for what cannot be had is told why, and not that it is not there.
+/// A client of an unavailable plugin gets the reason, and not "not found".
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_says_why_when_it_is_asked_for() {
     let mut folder = Folder::new().await;
@@ -158,7 +159,7 @@ async fn whoever_checks_is_told_of_all() {
     assert!(!output.contains('\u{1b}'), "{output:?}");
 }
 
-/// Settings that belong to no plugin are told of, once they have had time to be followed by one.
+/// Settings without a plugin are reported, after a while in which the plugin could have followed.
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_of_no_plugin_are_told_of() {
     let mut folder = Folder::new().await;
@@ -175,7 +176,7 @@ async fn settings_of_no_plugin_are_told_of() {
     }
     let status = folder.0.host("a").status().await;
     assert_eq!(state(&status["actions"], "Cargo"), &Value::Null);
-    // While the host runs it is the same, a little later, and over when it is mended.
+    // While the host runs, the same is reported a little later, and withdrawn once it is corrected.
     fs::rename(plugins.join("fan_job.toml"), plugins.join("fan-job.toml")).expect("a name");
     folder.action("a", "fan-job", |action| action["kind"] == "job").await;
     fs::write(plugins.join("fan-jobs.toml"), "state = true\n").expect("a file");

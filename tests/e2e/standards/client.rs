@@ -1,4 +1,4 @@
-//! Who asks the plugins, by HTTP/2 and HTTP/1, and looks at all of the answer.
+//! A client for the plugins, with HTTP/2 and HTTP/1, which examines complete answers.
 
 use std::{convert::Infallible, net::SocketAddr};
 
@@ -17,7 +17,7 @@ use crate::harness::PATIENCE;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// All of an answer.
+/// A complete answer.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -27,7 +27,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// What a check says of itself in its answer.
+    /// The result that a check reports in its answer; `good` is the expected text.
     pub(super) fn told(&self, good: &str) -> Result<(), String> {
         let body = String::from_utf8_lossy(&self.body);
         if self.status == 200 && body == good {
@@ -37,7 +37,7 @@ impl Reply {
     }
 }
 
-/// The head of the answer to `request`, by HTTP/2.
+/// The head of the answer to `request`, over HTTP/2.
 pub(super) async fn begin(
     to: SocketAddr,
     request: Request<Body>,
@@ -46,14 +46,14 @@ pub(super) async fn begin(
         let stream = TokioIo::new(TcpStream::connect(to).await.map_err(|e| e.to_string())?);
         let client = http2::Builder::new(TokioExecutor::new());
         let (mut sender, connection) = client.handshake(stream).await.map_err(|e| e.to_string())?;
-        // It ends when the answer has been taken.
+        // The connection ends when the answer has been read.
         tokio::spawn(connection);
         sender.send_request(request).await.map_err(|error| format!("{error:?}"))
     };
     timeout(PATIENCE, exchange).await.map_err(|_| "no answer")?
 }
 
-/// The same by HTTP/1.
+/// The same over HTTP/1.
 pub(super) async fn begin_by_1(
     to: SocketAddr,
     request: Request<Body>,
@@ -68,7 +68,7 @@ pub(super) async fn begin_by_1(
     timeout(PATIENCE, exchange).await.map_err(|_| "no answer")?
 }
 
-/// The rest of it.
+/// Reads the rest of the answer.
 pub(super) async fn all(response: Response<Incoming>) -> Result<Reply, String> {
     let (head, body) = response.into_parts();
     let body = timeout(PATIENCE, body.collect()).await.map_err(|_| "the answer does not end")?;
@@ -78,7 +78,7 @@ pub(super) async fn all(response: Response<Incoming>) -> Result<Reply, String> {
     Ok(Reply { status, headers, body: body.to_bytes(), trailers })
 }
 
-/// Sends `request`, and takes all of the answer.
+/// Sends `request`, and reads the complete answer.
 pub(super) async fn ask(to: SocketAddr, request: Request<Body>) -> Result<Reply, String> {
     all(begin(to, request).await?).await
 }
@@ -93,13 +93,13 @@ pub(super) fn nothing() -> Body {
     pieces(Vec::new(), None)
 }
 
-/// A body of these pieces, each a frame, and of what comes after it.
+/// A body with these pieces, each in its own frame, and trailers.
 pub(super) fn pieces(pieces: Vec<Bytes>, trailers: Option<HeaderMap>) -> Body {
     let pieces = stream::iter(pieces.into_iter().map(Frame::data));
     of(pieces.chain(stream::iter(trailers.map(Frame::trailers))))
 }
 
-/// A body of frames that are still to come.
+/// A body whose frames come from a stream.
 pub(super) fn of(frames: impl Stream<Item = Frame<Bytes>> + Send + 'static) -> Body {
     StreamBody::new(frames.map(Ok)).boxed_unsync()
 }

@@ -1,4 +1,4 @@
-//! What plugins of both worlds are asked, and find in it.
+//! Requests to plugins of both worlds, and what they find in them.
 
 use hyper::Request;
 
@@ -27,7 +27,7 @@ async fn api_proxy(stage: &Stage, world: World, headers: &[(&str, &str)]) -> Res
         return reply.told("ok");
     }
     reply.told("hello, world!")?;
-    // It has written all of its answer, and heard that this was sent.
+    // The plugin has written its complete answer, and was notified that it was sent.
     let said = |line: &serde_json::Value| line.to_string().contains("hello: (0, true) Ok(())");
     stage.cluster.host("a").log.find(seen, "word that the answer was sent", said).await;
     Ok(())

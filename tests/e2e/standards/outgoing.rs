@@ -1,24 +1,24 @@
-//! What plugins send: one question to each for every program.
+//! Requests that plugins send: one check for each of wasmtime's programs.
 
 use super::{
     Stage, client,
     table::{Otherwise, Table, World, not_forbidden},
 };
 
-/// The domain in which names may be asked for, and none can be.
+/// A domain whose names are granted, but do not exist.
 pub(super) const BELOW: &str = "dnsname:3000";
 
-/// Which server a program is given.
+/// The server that a program gets.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Server,
-    /// One that speaks HTTP/2 alone.
+    /// A server that speaks HTTP/2 only.
     Modern,
-    /// One that takes no connections.
+    /// A server that accepts no connections.
     Full,
-    /// No server: its port is none.
+    /// No server: the port is not a valid number.
     BadPort,
-    /// No server: a label of its name is longer than names can be, so nobody has to be asked.
+    /// No server: a label of the name is longer than allowed, so it is not even looked up.
     BadName,
     /// A name that the settings do not grant.
     Ungranted,
@@ -37,7 +37,7 @@ impl Place {
     }
 }
 
-/// A program, one of its checks (the name that the plugin knows it by), and its server.
+/// A program, one of its checks (by the plugin's name for it), and its server.
 type Check = (&'static str, &'static str, Place);
 
 const CHECKS: &[Check] = &[
@@ -59,11 +59,11 @@ const CHECKS: &[Check] = &[
     ("http_outbound_request_timeout", "timeout", Place::Full),
 ];
 
-/// Those that only 0.3 has.
+/// The checks that only 0.3 has.
 const CHECKS_OF_0_3: &[Check] =
     &[("http_outbound_request_chunk_size", "chunk-size", Place::Server)];
 
-/// Those that have another answer here.
+/// The checks with another result here than in wasmtime.
 const OTHERWISE: &[(Check, Otherwise)] = &[
     (
         ("http_outbound_request_invalid_version", "invalid-version", Place::Modern),

@@ -1,4 +1,4 @@
-//! The servers that the programs ask.
+//! The servers that the programs send requests to.
 
 use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
@@ -17,8 +17,8 @@ use crate::harness::{at, own_address};
 
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
-/// A server that tells what has come: the method and the path in headers, and the body as the
-/// body. `/echo` sends that back while it arrives, `/seen` tells the headers, a line each, and
+/// A server that reports requests: the method and the path in headers, and the body as the body.
+/// `/echo` returns the body while it arrives, `/seen` returns the headers, one on each line, and
 /// `/say/WORD` answers with the word.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
@@ -29,14 +29,14 @@ impl Server {
     pub(super) async fn of_http_1() -> Self {
         Self::start(async |stream| {
             let served = http1::Builder::new().serve_connection(stream, service_fn(answer));
-            // A client that breaks off is its own affair.
+            // A client may break off.
             let _ = served.await;
         })
         .await
     }
 
-    /// One that speaks HTTP/2 alone, and none before it is spoken to: what a client finds of a
-    /// server that speaks first depends on who is quicker.
+    /// A server that speaks HTTP/2 only and waits for the client to speak first: if the server
+    /// spoke first, the client's result would depend on which of them is faster.
     pub(super) async fn of_http_2() -> Self {
         Self::start(async |stream| {
             let _ = refuse(stream.into_inner()).await;
@@ -66,8 +66,8 @@ impl Drop for Server {
     }
 }
 
-/// Answers an HTTP/1 request as a server of HTTP/2 does (RFC 9113, section 3.4), and waits until the
-/// client has gone: else what it has not read might be lost.
+/// Answers an HTTP/1 request as an HTTP/2 server does (RFC 9113, section 3.4), and waits until the
+/// client has closed the connection, since unread bytes could destroy the answer.
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -102,7 +102,7 @@ fn whole(bytes: Bytes) -> Body {
     Whole::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// A listener that takes no connection any more: whoever connects waits.
+/// A listener whose queue is full: further connections wait.
 pub(super) struct Full {
     pub(super) address: SocketAddr,
     _listener: TcpListener,
@@ -116,7 +116,7 @@ impl Full {
         socket.bind(address).expect("an address of its own");
         let listener = socket.listen(1).expect("a listener");
         let mut waiting = Vec::new();
-        // Until the kernel drops what knocks; it tells nobody but by silence.
+        // Until the kernel drops connection attempts, which shows only as a time-out.
         let knock = || timeout(Duration::from_millis(200), TcpStream::connect(address));
         while let Ok(stream) = knock().await {
             waiting.push(stream.expect("room"));

@@ -1,4 +1,4 @@
-//! What each check came to, and what it means for the programs.
+//! The results of the checks, and the totals for the programs.
 
 use std::{
     collections::BTreeMap,
@@ -28,21 +28,21 @@ impl World {
     }
 }
 
-/// Another answer than wasmtime's, given on purpose.
+/// A result that differs from wasmtime's on purpose.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Otherwise {
-    /// What the check tells of it.
+    /// The text that the check reports.
     pub(super) told: &'static str,
     pub(super) because: &'static str,
 }
 
-/// The header that the host of wasmtime's tests forbids, beside those that every host does, is
-/// one as any other here; `told` is what the check tells of that.
+/// wasmtime's tests forbid a header in addition to those that every host forbids. Here it is an
+/// ordinary one; `told` is the text that the check reports then.
 pub(super) const fn not_forbidden(told: &'static str) -> Otherwise {
     Otherwise { told, because: "only the host of wasmtime's tests forbids that header" }
 }
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Holds,
@@ -53,18 +53,18 @@ enum Verdict {
 #[derive(Debug)]
 struct Row {
     world: World,
-    /// The name of the program, without its world.
+    /// The program's name without its world.
     program: &'static str,
     case: &'static str,
     verdict: Verdict,
 }
 
-/// All checks so far.
+/// The results so far.
 #[derive(Debug, Default)]
 pub(super) struct Table(Vec<Row>);
 
 impl Table {
-    /// Notes a check that must hold.
+    /// Records a check that must succeed.
     pub(super) fn note(
         &mut self,
         world: World,
@@ -76,7 +76,7 @@ impl Table {
         self.0.push(Row { world, program, case, verdict });
     }
 
-    /// Notes a check that must come out `otherwise`, and in no third way.
+    /// Records a check that must end `otherwise`, and in no third way.
     pub(super) fn note_otherwise(
         &mut self,
         world: World,
@@ -93,14 +93,14 @@ impl Table {
         self.0.push(Row { world, program, case, verdict });
     }
 
-    /// Fails if a check came out in a way that nothing explains.
+    /// Fails if a check has an unexpected result.
     pub(super) fn holds(&self) {
         let faults = self.0.iter().filter(|row| matches!(row.verdict, Verdict::Fault(_)));
         let faults: Vec<_> = faults.map(ToString::to_string).collect();
         assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), self.0.len(), faults.join("\n"));
     }
 
-    /// How many programs there are and hold in all that they check, as the docs say it.
+    /// How many programs there are, and how many pass all checks, in the words of the docs.
     pub(super) fn totals(&self) -> Vec<String> {
         let mut programs: BTreeMap<_, BTreeMap<_, bool>> = BTreeMap::new();
         for row in &self.0 {

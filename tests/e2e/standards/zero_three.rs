@@ -1,4 +1,4 @@
-//! What plugins of `wasi:http` 0.3 make of requests, beside what both worlds are asked.
+//! Requests to plugins of `wasi:http` 0.3, in addition to those for both worlds.
 
 use bytes::Bytes;
 use futures::stream;
@@ -57,7 +57,7 @@ fn post(
     request.body(body).expect("a request")
 }
 
-/// Whether headers and body have come back.
+/// Whether the headers and the body have come back.
 fn came_back(reply: &Reply, body: &[u8]) -> Result<(), String> {
     let header = reply.headers.get("foo").is_some_and(|value| value == "bar");
     if reply.status == 200 && header && reply.body == body {
@@ -74,7 +74,7 @@ async fn echo(stage: &Stage, headers: &[(&str, &str)], body: Vec<Bytes>) -> Resu
     if reply.trailers == trailers() { Ok(()) } else { Err(format!("{reply:?}")) }
 }
 
-/// The last piece of the body is the last of all.
+/// The answer ends with the last piece of its body: there are no trailers.
 async fn echo_alone(stage: &Stage) -> Result<(), String> {
     let to = stage.zero_three;
     let request = post(format!("{to}/echo"), &[], pieces(vec![BODY.into()], None));
@@ -83,7 +83,7 @@ async fn echo_alone(stage: &Stage) -> Result<(), String> {
     if reply.trailers.is_empty() { Ok(()) } else { Err(format!("{reply:?}")) }
 }
 
-/// The body is sent when the answer has begun, so that the handler has returned.
+/// The body is sent after the answer has begun, so the handler has already returned.
 async fn proxy(stage: &Stage) -> Result<(), String> {
     let to = stage.zero_three;
     let (send, to_come) = oneshot::channel::<Bytes>();
@@ -97,7 +97,7 @@ async fn proxy(stage: &Stage) -> Result<(), String> {
     if method && reply.body == BODY { Ok(()) } else { Err(format!("{reply:?}")) }
 }
 
-/// By the plugin to itself, with and without a coding.
+/// The plugin calls itself, with and without a content coding.
 async fn middleware(stage: &Stage, coded: bool) -> Result<(), String> {
     let to = stage.zero_three;
     let turned = BODY.iter().map(|byte| if coded { !byte } else { *byte }).collect::<Vec<_>>();
@@ -126,7 +126,7 @@ async fn chained(stage: &Stage, headers: &[(&str, &str)]) -> Result<(), String> 
     if reply.trailers == trailers() { Ok(()) } else { Err(format!("{reply:?}")) }
 }
 
-/// The headers that a server sees of a request that was passed on as it was.
+/// The headers that a server receives with a request that was passed on unchanged.
 async fn passed_on(stage: &Stage) -> Result<String, String> {
     let target = format!("/forbidden-headers?{}", stage.server.address);
     let request = Request::get(target)
@@ -142,13 +142,13 @@ async fn passed_on(stage: &Stage) -> Result<String, String> {
 
 fn connection_headers(headers: &Result<String, String>) -> Result<(), String> {
     let headers = headers.as_ref().map_err(Clone::clone)?;
-    // Who was asked stands in `x-forwarded-host`, as with any proxy.
+    // The original host is in `x-forwarded-host`, as with any proxy.
     absent(headers, "host: victim.internal")?;
     absent(headers, "connection")?;
     if headers.lines().any(|line| line == "foo: bar") { Ok(()) } else { Err(headers.clone()) }
 }
 
-/// Whether no line of `headers` begins so.
+/// Checks that no line of `headers` begins with `what`.
 fn absent(headers: &str, what: &str) -> Result<(), String> {
     let there = headers.lines().any(|line| line.starts_with(what));
     if there { Err(format!("{what} arrives: {headers}")) } else { Ok(()) }

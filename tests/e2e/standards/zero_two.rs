@@ -1,4 +1,4 @@
-//! What plugins of `wasi:http` 0.2 make of requests, beside what both worlds are asked.
+//! Requests to plugins of `wasi:http` 0.2, in addition to those for both worlds.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use super::{
 pub(super) async fn check(stage: &Stage, table: &mut Table) {
     let mut note = |program, case, told| table.note(World::ZeroTwo, program, case, told);
     note("api_proxy", "a client that goes early", early_drop(stage).await);
-    // A field counts as 82 bytes here, and there may be 64 KiB of them.
+    // A field counts as 82 bytes here, and their sum is limited to 64 KiB.
     for (case, target, more, ends) in [
         ("new fields below the limit", "/new-fields?7700", 0, false),
         ("new fields beyond the limit", "/new-fields?9000", 0, true),
@@ -36,7 +36,7 @@ pub(super) async fn check(stage: &Stage, table: &mut Table) {
     note(streaming, "double-echo", echo(stage, "/double-echo", Some(url)).await);
 }
 
-/// That a client has gone ends its handler, and is no fault of the plugin's.
+/// A client that disconnects ends the handler, which is not an error of the plugin.
 async fn early_drop(stage: &Stage) -> Result<(), String> {
     let log = &stage.cluster.host("a").log;
     let seen = log.len();
@@ -51,7 +51,8 @@ async fn early_drop(stage: &Stage) -> Result<(), String> {
     trap.map_or(Ok(()), |line| Err(line.to_string()))
 }
 
-/// Adds to headers, of a request with `more` bytes of them; whether that `ends` the plugin.
+/// Makes the plugin add to the headers of a request that has `more` bytes of them; `ends` says
+/// whether that ends the plugin.
 async fn fields(stage: &Stage, target: &str, more: usize, ends: bool) -> Result<(), String> {
     let mut request = Request::get(format!("http://{}{target}", stage.zero_two));
     for number in 0..more / 10 {
@@ -65,7 +66,7 @@ async fn fields(stage: &Stage, target: &str, more: usize, ends: bool) -> Result<
     if reply.status != 500 || !body.starts_with("the plugin failed") {
         return Err(format!("{} {body}", reply.status));
     }
-    // What happens again is not told again.
+    // A repeated error is not logged again.
     let why = |line: &Value| line["error"] == "total size of fields exceeds limit";
     stage.cluster.host("a").log.find(0, "word of too many fields", why).await;
     Ok(())
@@ -87,7 +88,7 @@ async fn with_port(stage: &Stage) -> Result<(), String> {
     }
 }
 
-/// What is meant is port 80, where somebody may be or not.
+/// This means port 80, where a server may or may not listen.
 async fn without_port(stage: &Stage) -> Result<(), String> {
     let reply = forward(stage, &stage.server.address.ip().to_string()).await?;
     let body = String::from_utf8_lossy(&reply.body);
@@ -126,13 +127,13 @@ async fn hash_all_but_one(stage: &Stage) -> Result<(), String> {
     if told == wanted { Ok(()) } else { Err(format!("{told:?}")) }
 }
 
-/// What the plugin makes of a body: FNV-1a.
+/// The checksum that the plugin computes of a body: FNV-1a.
 fn sum(body: &str) -> String {
     let step = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     format!("{:016x}", body.bytes().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
-/// A mebibyte comes back as it was, with its type.
+/// A mebibyte comes back unchanged, with its type.
 async fn echo(stage: &Stage, path: &str, url: Option<String>) -> Result<(), String> {
     let body: Vec<u8> = (0..1 << 20).map(|place: u32| (place % 251) as u8).collect();
     let mut request = Request::post(format!("http://{}{path}", stage.zero_two))

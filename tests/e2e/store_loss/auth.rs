@@ -1,4 +1,4 @@
-//! An etcd that asks for a login, and forgets it soon.
+//! An etcd that requires logins, which expire soon.
 
 use std::{fs, time::Duration};
 
@@ -17,26 +17,26 @@ use crate::harness::{
     process::{Process, agrees},
 };
 
-/// How long etcd honours a login, whether it is used or not.
+/// The lifetime of a login, whether it is used or not.
 const LOGIN: &str = "2s";
 
-/// What an etcd runs with that asks for a login and forgets it soon. The folder has its key.
+/// The flags of an etcd whose logins expire soon. The folder contains its key.
 fn flags() -> (Vec<String>, TempDir) {
     let folder = TempDir::new().expect("a folder");
     let key = folder.path().join("key");
     fs::write(&key, "a key that signs logins, long enough for it").expect("a file");
     let flag = format!("--auth-token=jwt,sign-method=HS256,ttl={LOGIN},priv-key={}", key.display());
-    // A login costs etcd much time, so that nobody guesses passwords: that is not under test.
+    // etcd makes logins expensive to protect passwords; this is not under test.
     let cheap = "--bcrypt-cost=4".to_owned();
     (vec![flag, cheap], folder)
 }
 
-/// Has etcd ask for a login. The user `soloist` may do what the refusals' texts tell to grant.
+/// Switches authentication on. The user `soloist` gets the rights that the error messages suggest.
 async fn guard(etcd: &mut Client) {
     guard_by(etcd, "secret").await;
 }
 
-/// The same, with a password of its own.
+/// The same, with this password.
 async fn guard_by(etcd: &mut Client, password: &str) {
     for user in ["root", "soloist"] {
         etcd.user_add(user, password, None).await.expect("a user");
@@ -48,7 +48,7 @@ async fn guard_by(etcd: &mut Client, password: &str) {
     etcd.auth_enable().await.expect("authentication");
 }
 
-/// An etcd of one member that does so.
+/// An etcd with one member and authentication.
 pub(super) async fn guarded() -> (Etcd, TempDir) {
     let (flags, key) = flags();
     let server = Etcd::started_with(&flags).await;
@@ -56,7 +56,7 @@ pub(super) async fn guarded() -> (Etcd, TempDir) {
     (server, key)
 }
 
-/// Awaits that a login which began now is void.
+/// Waits until a login that begins now has expired.
 async fn a_login_ends(server: &Etcd) {
     let options = ConnectOptions::new().with_user("soloist", "secret");
     let login = Client::connect([server.endpoint()], Some(options)).await.expect("a login");
@@ -68,7 +68,7 @@ async fn a_login_ends(server: &Etcd) {
     timeout(PATIENCE, void).await.expect("logins end");
 }
 
-/// Awaits that a host sees three members.
+/// Waits until a host sees three members.
 async fn sees_three(host: &Process, patience: Duration) {
     let sees = async {
         while host.status().await["members"].as_array().is_none_or(|it| it.len() != 3) {
@@ -94,10 +94,10 @@ async fn logins_that_end_end_nothing_else() {
     }
     leads_on(cluster.host("a"), before.token).await;
     kept_its_place(cluster.host("b"));
-    // The watch goes on, or comes back: who joins is seen.
+    // The watch continues or is opened again: the new host is seen.
     cluster.join("c").await;
     sees_three(cluster.host("b"), PATIENCE).await;
-    // `b` has waited for longer than its login lasted.
+    // `b` has waited for longer than its login was valid.
     let killed = Instant::now();
     cluster.kill("a").await;
     cluster.leading("b").await;
@@ -107,8 +107,8 @@ async fn logins_that_end_end_nothing_else() {
     crowd.disperse().await;
 }
 
-/// Who waits for one host to go, and then for another, asks for the second wait on a stream that
-/// was opened under a login of long ago.
+/// A host that waits for one host's end and then for another's opens the second wait on a stream
+/// from an old login.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_whose_login_has_ended_hears_of_every_end() {
     let (flags, _key) = flags();
@@ -131,17 +131,17 @@ async fn a_standby_whose_login_has_ended_hears_of_every_end() {
     let after = cluster.web.until("c", |answer| answer.host == "c").await;
     let (took, log) = (asked.elapsed(), &cluster.host("c").log);
     assert!(after.token > before.token, "{before:?} then {after:?}");
-    // It was told, and did not only look again: that it does two TTLs later, at the earliest.
+    // The host was notified: its own look would come two TTLs later at the earliest.
     assert!(took < TTL * 3 / 2, "c led after {took:?}:\n{log}");
     let again = log.lines().iter().skip(seen).filter(|line| line["event"] == "standby").count();
     assert_eq!(again, 0, "it kept its place: {log}");
 }
 
-/// etcd hashes passwords, which takes long where hosts are many or its machine is slow; and it
-/// goes on hashing for those who have given up.
+/// etcd hashes passwords, which takes long with many hosts or a slow machine. And it continues to
+/// hash for clients that have given up.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_takes_longer_than_a_call_lets_in() {
-    // About half a second on a machine with nothing else to do; a call has 400 ms.
+    // About half a second on an idle machine; a call has 400 ms.
     let etcd = EtcdCluster::started_with(&["--bcrypt-cost=13".to_owned()]).await;
     guard(&mut etcd.members[0].connect().await).await;
     let store = etcd.url().replace("etcd://", "etcd://soloist:secret@");
@@ -149,19 +149,19 @@ async fn a_login_that_takes_longer_than_a_call_lets_in() {
     for name in ["a", "b", "c"] {
         cluster.start(name);
     }
-    // More than twelve logins, and each hashed by itself, however slow the machine is.
+    // More than twelve logins, each hashed separately, however slow the machine is.
     for name in ["a", "b", "c"] {
         sees_three(cluster.host(name), PATIENCE * 4).await;
     }
     cluster.web.until("somebody", |answer| answer.token > 0).await;
 }
 
-/// To refuse a password takes etcd as long as to take it. Hosts that try it at each call would keep
-/// each other from hearing the refusal.
+/// For etcd, refusing a password takes as long as accepting it. Hosts that tried it with every call
+/// would keep each other from getting the refusal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_told_as_that_and_mended_without_a_restart() {
-    // So slow, be the machine ever so fast, that no host is refused by its first call: it would not
-    // start.
+    // So slow, even on a fast machine, that no host is refused at its first call, after which it
+    // would not start.
     let server = Etcd::started_with(&["--bcrypt-cost=14".to_owned()]).await;
     guard(&mut server.connect().await).await;
     let store = format!("etcd://soloist:wrong@{}", server.endpoint());
@@ -177,7 +177,7 @@ async fn a_wrong_password_is_told_as_that_and_mended_without_a_restart() {
     for name in names {
         agrees(cluster.host(name), refused).await;
     }
-    // It stays that, call after call.
+    // It stays like that, call after call.
     for _ in 0..20 {
         for name in names {
             let status = cluster.host(name).status().await;
@@ -194,7 +194,7 @@ async fn a_wrong_password_is_told_as_that_and_mended_without_a_restart() {
     cluster.web.until("somebody", |answer| answer.token > 0).await;
 }
 
-/// The supervisor starts it until it comes back: nobody else would.
+/// The supervisor restarts the host until it comes back: nothing else would.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_crashes_while_its_login_is_refused_comes_back() {
     let (server, _key) = guarded().await;
@@ -216,8 +216,8 @@ async fn a_host_that_crashes_while_its_login_is_refused_comes_back() {
     cluster.web.until("a", |answer| answer.token > before.token).await;
 }
 
-/// A member that lost its data and was started alone asks for no login, or for another one. What
-/// it has against a host is believed no more than what it says of the cluster.
+/// A member that lost its data and was started alone requires no login, or another one. Its errors
+/// about a host's login are trusted no more than what it says about the cluster.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_that_knows_no_such_login_is_passed_by() {
     let (flags, _key) = flags();
@@ -228,7 +228,7 @@ async fn a_stranger_that_knows_no_such_login_is_passed_by() {
     cluster.join("a").await;
     let before = cluster.web.until("a", |answer| answer.host == "a").await;
     etcd.members[0].start_as_a_stranger().await;
-    // Nothing is known to who starts, and it asks the stranger first.
+    // A starting host knows nothing of the cluster, and asks the stranger first.
     cluster.join("b").await;
     guard_by(&mut etcd.members[0].connect().await, "another").await;
     cluster.join("c").await;

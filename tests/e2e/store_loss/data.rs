@@ -1,4 +1,4 @@
-//! etcd comes back without what it knew.
+//! etcd comes back without its data.
 
 use super::{ends, not_ready};
 use crate::harness::{
@@ -6,7 +6,7 @@ use crate::harness::{
     cluster::{Cluster, Kind},
 };
 
-/// `a` leads under a token that an etcd without this history gives out again.
+/// `a` leads under a token that an etcd without this history would give out again.
 async fn led_by_a_for_long() -> (Cluster, Answer) {
     let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     let etcd = cluster.etcd.as_mut().expect("etcd");
@@ -23,7 +23,7 @@ async fn led_by_a_for_long() -> (Cluster, Answer) {
     (cluster, leads)
 }
 
-/// Checks that `a` says why it does not lead, and leads when it is restarted.
+/// Checks that `a` reports why it does not lead, and leads after a restart.
 async fn a_asks_to_be_restarted(mut cluster: Cluster, before: Answer, seen: usize) {
     let a = cluster.host("a");
     let told = a.log.event(seen, "not-ready").await;
@@ -56,7 +56,7 @@ async fn an_etcd_that_lost_its_data_is_not_led_on_unasked() {
     a_asks_to_be_restarted(cluster, before, seen).await;
 }
 
-/// The lease is unknown to the older etcd, so the term ends as soon as it answers.
+/// The older etcd does not know the lease, so the term ends as soon as it answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_etcd_that_was_set_back_is_not_led_on_unasked() {
     let (mut cluster, before) = led_by_a_for_long().await;

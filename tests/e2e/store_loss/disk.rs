@@ -1,4 +1,4 @@
-//! The disk of the embedded store is full: by what actions keep, and by anybody.
+//! The disk of the embedded store is full, because of actions' state or of other files.
 
 use std::fs;
 
@@ -11,9 +11,9 @@ use crate::harness::{
     process::{Process, until_readiness},
 };
 
-/// As large as a value may be.
+/// The maximum size of a value.
 const BIG: usize = 256 << 10;
-/// How many of them there is room for on the disk, at most.
+/// The maximum number of such values that fit on the disk.
 const MANY: usize = 200;
 
 /// A host whose store has a small disk of its own.
@@ -59,7 +59,7 @@ impl Small {
         delete.send().await.expect("an answer").status()
     }
 
-    /// Puts values until one is refused; returns how many were taken, and the refusal.
+    /// Writes values until one is refused; returns how many were accepted, and the refusal.
     async fn fill(&self) -> (usize, StatusCode, String) {
         for taken in 0..MANY {
             let (status, text) = self.put(&format!("k{taken}"), BIG).await;
@@ -88,7 +88,7 @@ async fn state_never_fills_the_disk_and_can_always_be_deleted() {
     }
     outlives_its_lease(small.host()).await;
     leads_on(small.host(), token).await;
-    // What does not grow is still written.
+    // A write that needs no more room still succeeds.
     assert!(small.put("k0", BIG).await.0.is_success());
     assert!(!small.put("k0", BIG + 1).await.0.is_success());
     small.cluster.terminate("a").await;
@@ -97,7 +97,7 @@ async fn state_never_fills_the_disk_and_can_always_be_deleted() {
     for key in 0..taken {
         assert!(small.delete(&format!("k{key}")).await.is_success(), "k{key}");
     }
-    // What was deleted is room again, although the file has kept its size.
+    // Deleted values leave room for new ones, although the file keeps its size.
     assert!(small.fill().await.0 >= taken / 2);
 }
 
@@ -105,7 +105,7 @@ async fn state_never_fills_the_disk_and_can_always_be_deleted() {
 async fn a_disk_that_others_fill_leaves_the_log_for_renewals_and_deletions() {
     let mut small = Small::led_by_a().await;
     assert!(small.put("k", BIG).await.0.is_success());
-    // Then all that was written is in the file, and none of it in the log.
+    // Afterwards everything is in the database file, and its log is empty.
     small.cluster.terminate("a").await;
     small.start();
     small.cluster.leading("a").await;

@@ -1,6 +1,6 @@
-//! The embedded store's files are meddled with, and reached by other names.
+//! The embedded store's files are changed by hand, and reached under other names.
 //!
-//! Each host has an address of its own here: two that perform would both be heard.
+//! Each host has its own address here: if two hosts performed, clients would hear both.
 
 use std::{
     fs::{self, File},
@@ -32,19 +32,19 @@ use crate::harness::{
     process::{agrees, run},
 };
 
-/// In which a host notices that its files are not the store's any more, and stops.
+/// How long a host may take to notice that its files are no longer the store's, and to stop.
 const AT_MOST_TWO: Duration = Duration::from_millis(250 + 500);
-/// The exit code of a host whose settings must be mended.
+/// The exit code of a host with wrong settings.
 const USAGE: i32 = 64;
 
-/// A cluster of hosts that answer at addresses of their own.
+/// A cluster of hosts with their own addresses.
 struct Apart {
     cluster: Cluster,
     other_at: SocketAddr,
 }
 
 impl Apart {
-    /// `a` leads.
+    /// A cluster in which `a` leads.
     async fn led_by_a() -> Self {
         let mut cluster = Cluster::new(Kind::Sqlite).await.brief();
         cluster.join("a").await;
@@ -56,19 +56,19 @@ impl Apart {
         self.cluster.folder.path().join("soloist.db")
     }
 
-    /// The settings of `b`, by which the store is at `file`.
+    /// The settings of `b`, whose store is `file`.
     fn of_b(&self, file: &Path) -> String {
         let settings = self.cluster.configuration("");
         let at = settings.replace(&self.cluster.web_at.to_string(), &self.other_at.to_string());
         at.replace(&self.file().display().to_string(), &file.display().to_string())
     }
 
-    /// The token under which `a` answers.
+    /// The token of an answer of `a`.
     async fn token(&self) -> i64 {
         self.cluster.web.until("a", |answer| answer.host == "a").await.token
     }
 
-    /// Who answers first under a newer token.
+    /// The host that first answers under a newer token.
     async fn hears_newer_than(&self, token: i64) -> String {
         let (a, b) = (self.cluster.web.clone(), Web::new(self.other_at));
         let answer = tokio::select! {
@@ -78,7 +78,8 @@ impl Apart {
         answer.host
     }
 
-    /// Checks that `b` does not start by `file`, says this, and that `a` leads on.
+    /// Checks that `b` does not start with `file`, that it reports these words, and that `a`
+    /// continues to lead.
     async fn refuses(&self, mut command: Command, words: &[&str]) {
         let token = self.token().await;
         let ended = run(&mut command).await;
@@ -90,8 +91,8 @@ impl Apart {
     }
 }
 
-/// One term, as its clients see it: from its first answer to the sending of the last
-/// request that it answered.
+/// A term, as clients see it: from its first answer to the sending of the last request that it
+/// answered.
 #[derive(Clone, Debug)]
 struct Heard {
     host: String,
@@ -100,7 +101,7 @@ struct Heard {
     last: Instant,
 }
 
-/// Clients of both addresses, which ask all the time.
+/// Clients of both addresses, which send requests all the time.
 struct Ears {
     heard: Arc<Mutex<Vec<Heard>>>,
     _clients: JoinSet<()>,
@@ -116,7 +117,7 @@ impl Ears {
         Self { heard, _clients: clients }
     }
 
-    /// Checks that no two terms overlapped by more than it takes to notice and to stop.
+    /// Checks that no two terms overlapped for longer than it takes to notice and to stop.
     fn heard_one_at_a_time(self) {
         let heard = self.heard.lock().unwrap();
         for (i, one) in heard.iter().enumerate() {
@@ -149,7 +150,7 @@ async fn listen(web: Web, heard: Arc<Mutex<Vec<Heard>>>) {
     }
 }
 
-/// `a` leads, these are removed, and `b` comes.
+/// `a` leads, these files are removed, and `b` starts.
 async fn ends_the_term_and_loses_nothing(ends: &[&str]) {
     let mut apart = Apart::led_by_a().await;
     let before = apart.token().await;
@@ -167,7 +168,7 @@ async fn ends_the_term_and_loses_nothing(ends: &[&str]) {
     assert!(told.contains("`-wal` or `-shm` was removed"), "{told}\n{log}");
     log.event(seen, "store-back").await;
     let leader = apart.hears_newer_than(before).await;
-    // They are one cluster.
+    // Both hosts are in one cluster.
     for name in ["a", "b"] {
         apart.cluster.stands(name).await;
         let agrees_with = |status: &Value| status["groups"]["main"]["leader"] == *leader;
@@ -204,7 +205,7 @@ async fn a_host_by_a_hard_link_does_not_start() {
     apart.cluster.host("a").log.find(seen, "warning", warned).await;
 }
 
-/// As a container does that is given the file alone.
+/// As a container does that mounts only the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_by_a_mount_of_the_file_alone_does_not_start() {
     let apart = Apart::led_by_a().await;
@@ -215,7 +216,7 @@ async fn a_host_by_a_mount_of_the_file_alone_does_not_start() {
     let plain = apart.cluster.command_from("b", &apart.of_b(&mounted));
     let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
     let mut command = Command::new("unshare");
-    // Who is not root is so in a user namespace.
+    // Without root's rights, this happens in a user namespace.
     command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]);
     command.args([apart.file(), mounted]).arg(plain.as_std().get_program());
     command.args(plain.as_std().get_args()).current_dir(apart.cluster.folder.path());
@@ -246,8 +247,8 @@ async fn a_host_by_a_symbolic_link_is_one_of_the_cluster() {
     ears.heard_one_at_a_time();
 }
 
-/// Somebody reaches the file by a way that no host can see: what they see is the lock of a
-/// log that is not theirs.
+/// Another process opens the file in a way that no host can see. The hosts see the lock of a log
+/// that is not theirs.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_uses_the_file_with_another_log_ends_the_term_and_is_told_of() {
     let apart = Apart::led_by_a().await;
@@ -260,7 +261,7 @@ async fn who_uses_the_file_with_another_log_ends_the_term_and_is_told_of() {
         fcntl(&stranger, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
     };
     mark(F_RDLCK);
-    // Not since its lease could not be renewed, which would be later.
+    // The cause is not a failed renewal, which would come later.
     ends(a, seen, "no longer knows the session").await;
     let said = "another process uses it with another `-wal`";
     let status = agrees(a, |status| {

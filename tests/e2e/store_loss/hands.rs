@@ -1,4 +1,4 @@
-//! People put their hands into etcd.
+//! Operators change etcd's data by hand.
 
 use etcd_client::{DeleteOptions, GetOptions};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::harness::{
 
 const QUEUE: &str = "/soloist/test/election/main/";
 
-/// `a` leads, `b` and perhaps others stand by.
+/// A cluster in which `a` leads, and `b` and perhaps others stand by.
 async fn led_by_a(others: &[&'static str]) -> (Cluster, Answer, etcd_client::Client) {
     let mut cluster = Cluster::new(Kind::Etcd).await.brief();
     cluster.join("a").await;
@@ -40,8 +40,8 @@ fn candidate(cluster: &Cluster, name: &str) -> String {
     format!("{QUEUE}{:x}", lease(cluster, name))
 }
 
-/// Checks that `b` leads long before a lease could have run out, that nobody
-/// heard anything stale, and that `a` stands again by itself.
+/// Checks that `b` leads long before a lease could expire, that no client got a stale answer, and
+/// that `a` stands again by itself.
 async fn b_leads_at_once(cluster: &mut Cluster, crowd: Crowd, before: &Answer, since: Instant) {
     crowd.hears_newer_than(before.token).await;
     let took = since.elapsed();
@@ -63,7 +63,7 @@ async fn a_revoked_lease_ends_the_term_at_once() {
     let crowd = Crowd::gather(&cluster.web, 2);
     let since = Instant::now();
     etcd.lease_revoke(lease(&cluster, "a")).await.expect("revoked");
-    // The watch sees the key go, a renewal the lease; whichever is first.
+    // The watch reports the deleted key, and a renewal reports the lease, in either order.
     let end = cluster.host("a").log.event(0, "stopping").await;
     let cause = text(&end["cause"]);
     assert!(cause.contains("candidacy was deleted") || cause.contains("no longer knows"), "{end}");
@@ -101,7 +101,7 @@ async fn a_standby_whose_key_was_deleted_stands_anew() {
     crowd.disperse().await;
 }
 
-/// Throws etcd's history away, as it does by itself where it is told to.
+/// Compacts etcd's history, as etcd can do on its own.
 async fn compact(etcd: &mut etcd_client::Client) {
     let options = GetOptions::new().with_count_only();
     let now = etcd.get("none", Some(options)).await.expect("an answer");
@@ -119,12 +119,12 @@ async fn a_compaction_ends_nothing() {
     outlives_its_lease(cluster.host("a")).await;
     leads_on(cluster.host("a"), before.token).await;
     kept_its_place(cluster.host("b"));
-    // What happens later is seen by everybody.
+    // All hosts see later changes.
     cluster.terminate("a").await;
     cluster.web.until("b", |answer| answer.host == "b").await;
 }
 
-/// A host that missed a part of the history which is gone.
+/// A host that has missed a part of the history that is now compacted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_that_was_left_behind_recovers() {
     let (mut cluster, before, mut etcd) = led_by_a(&["b"]).await;
@@ -146,7 +146,7 @@ async fn a_watch_that_was_left_behind_recovers() {
     cluster.web.until("c", |answer| answer.host == "c").await;
 }
 
-/// The names of the hosts that are there, as a status shows them.
+/// The names of the live hosts in a status.
 fn live(status: &Value) -> Vec<&str> {
     let members = status["members"].as_array().expect("members").iter();
     members
@@ -168,7 +168,7 @@ async fn whatever_was_deleted_of_the_hosts_is_written_again() {
     for name in ["a", "b", "c"] {
         agrees(cluster.host(name), |status| live(status) == ["a", "b", "c"]).await;
     }
-    // Only one of them, and the others see it go and come.
+    // Only `b` has to write its record again; the others see it disappear and come back.
     hand.delete("/soloist/test/members/b", None).await.expect("deleted");
     hand.delete("/soloist/test/hosts/b", None).await.expect("deleted");
     for name in ["a", "b", "c"] {
@@ -186,7 +186,7 @@ async fn whatever_was_deleted_of_the_hosts_is_written_again() {
 async fn what_a_leader_has_said_is_said_again() {
     let (cluster, before, mut etcd) = led_by_a(&["b"]).await;
     let key = candidate(&cluster, "a");
-    // Somebody writes over it what the host said before it led.
+    // The record that the host wrote before it led is overwritten.
     let said = r#"{"host":"a","url":"http://elsewhere"}"#;
     let lease = etcd_client::PutOptions::new().with_lease(lease(&cluster, "a"));
     etcd.put(key, said, Some(lease)).await.expect("put");
@@ -198,8 +198,8 @@ async fn what_a_leader_has_said_is_said_again() {
     leads_on(cluster.host("a"), before.token).await;
 }
 
-/// Else who comes next, and knows none, gives the store another one, and each host that heard of
-/// that later would end what it leads.
+/// Otherwise the next host that starts would find no identity and create another one, and every
+/// host that noticed later would end its terms.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_that_is_deleted_is_put_back_at_once() {
     const IDENTITY: &str = "/soloist/test/cluster";
@@ -216,7 +216,7 @@ async fn an_identity_that_is_deleted_is_put_back_at_once() {
             changes.message().await.expect("etcd goes on");
         }
     };
-    // They are told, and do not only look again: that they do four seconds later, at the earliest.
+    // The hosts are notified: their own look would come four seconds later at the earliest.
     timeout(TTL, again).await.expect("it is put back");
     assert_eq!(read(&mut etcd).await, identity);
     cluster.join("c").await;

@@ -1,4 +1,4 @@
-//! The store is another one than it was, or an older one, or a stranger answers in its place.
+//! The store is another one or an older one than before, or a stranger answers in its place.
 
 use rusqlite::Connection;
 use rustix::process::Signal;
@@ -15,7 +15,7 @@ use crate::harness::{
     process::{Process, agrees, run, soloist},
 };
 
-/// A member loses its data and is started alone, as one is that is replaced in a hurry.
+/// A member loses its data and is started alone, as in a hasty replacement.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_of_another_etcd_is_passed_by() {
     let mut etcd = EtcdCluster::started().await;
@@ -27,7 +27,7 @@ async fn a_member_of_another_etcd_is_passed_by() {
     let crowd = Crowd::gather(&cluster.web, 2);
     let stranger = etcd.members[0].endpoint();
     etcd.members[0].start_as_a_stranger().await;
-    // Nothing is known to `c`, and it asks the stranger first.
+    // `c` knows nothing of the cluster, and asks the stranger first.
     cluster.join("c").await;
     for name in ["a", "b", "c"] {
         let standbys = json!(["b", "c"]);
@@ -49,7 +49,7 @@ async fn a_member_of_another_etcd_is_passed_by() {
     crowd.disperse().await;
 }
 
-/// It does not start, or on a machine that is too busy for its first look waits in vain.
+/// The host does not start. On a machine that is too busy for its first look, it waits in vain.
 #[tokio::test(flavor = "multi_thread")]
 async fn members_of_two_etcds_are_no_store() {
     let (a, b) = (Etcd::started().await, Etcd::started().await);
@@ -64,7 +64,7 @@ async fn members_of_two_etcds_are_no_store() {
     }
 }
 
-/// `a` leads a second time, and `b` has seen that, since what is kept of the store was kept.
+/// `a` leads again after `keep` has saved the store, and `b` has seen that.
 async fn led_anew(cluster: &mut Cluster, keep: impl AsyncFnOnce(&Cluster)) {
     cluster.join("a").await;
     cluster.web.until("a", |answer| answer.host == "a").await;
@@ -83,7 +83,7 @@ async fn led_anew(cluster: &mut Cluster, keep: impl AsyncFnOnce(&Cluster)) {
     }
 }
 
-/// Checks that all hosts have noticed, and that they lead when all are restarted.
+/// Checks that all hosts have noticed, and that one leads after all were restarted.
 async fn waits_for_a_restart(mut cluster: Cluster) {
     for name in ["a", "b"] {
         let host = cluster.host(name);
@@ -107,15 +107,16 @@ async fn waits_for_a_restart(mut cluster: Cluster) {
     cluster.web.until("b", |answer| answer.host == "b").await;
 }
 
-/// The session's lease is in the snapshot, and so is the key of `a`'s first term; only that
-/// of its present one is not.
+/// The snapshot contains the session's lease and the key of `a`'s first term, but not the key of
+/// its current term.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_etcd_that_is_restored_within_the_ttl_ends_the_term() {
     let mut cluster = Cluster::new(Kind::Etcd).await;
     let keep = async |cluster: &Cluster| {
         let etcd = cluster.etcd.as_ref().expect("etcd");
         etcd.snapshot().await;
-        // More than is written after the restore: nothing else would show that it is older.
+        // More than is written after the restore, since nothing else would show that the store is
+        // older.
         let mut hand = etcd.connect().await;
         for round in 0..100 {
             hand.put("other", format!("{round}"), None).await.expect("put");
@@ -131,13 +132,13 @@ async fn an_etcd_that_is_restored_within_the_ttl_ends_the_term() {
     let back = Instant::now();
     assert!(fault.elapsed() < CALM_TTL, "the lease could have run out");
     ends(cluster.host("a"), seen, "went back from").await;
-    // A renewal is due each fifth of the TTL.
+    // A renewal is due every fifth of the TTL.
     let took = back.elapsed();
     assert!(took < CALM_TTL / 5 + TAKE_OVER, "noticed after {took:?}");
     waits_for_a_restart(cluster).await;
 }
 
-/// That its supervisor starts it again is no restart that anybody has meant.
+/// A restart by the supervisor is not a restart by an operator.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_lets_nobody_lead_under_a_store_that_went_back() {
     let mut cluster = Cluster::new(Kind::Etcd).await;
@@ -156,7 +157,7 @@ async fn a_crash_lets_nobody_lead_under_a_store_that_went_back() {
     cluster.host("b").supervised(0).await.signal(Signal::KILL);
     let told = log.event(seen, "store-changed").await;
     assert!(text(&told["message"]).contains("went back before this host crashed"), "{told}");
-    // It has a session, and stands for nothing with it.
+    // The host has a session, but does not stand.
     log.event(seen, "session").await;
     for _ in 0..3 {
         log.event(log.len(), "renewed").await;

@@ -1,4 +1,4 @@
-//! Some of etcd's members are lost, and all of them.
+//! Some or all of etcd's members are lost.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::harness::{
     etcd_cluster::EtcdCluster, process::agrees,
 };
 
-/// Three members, `a` which leads and `b` which stands by. Both ask the first member.
+/// Hosts `a`, which leads, and `b`, which stands by. Both use the first of three members.
 async fn a_and_b(etcd: &EtcdCluster, ttl: Duration) -> (Cluster, Answer) {
     let mut cluster = Cluster::at(etcd.url(), ttl);
     cluster.join("a").await;
@@ -58,7 +58,7 @@ async fn a_lost_member_of_etcd_ends_nothing() {
     outlives_its_lease(cluster.host("a")).await;
     leads_on(cluster.host("a"), before.token).await;
     etcd.members[0].start().await;
-    // Now one that nobody asks: the next in the hosts' list leads etcd.
+    // Now a member that no host uses: the next one in the hosts' list is etcd's leader.
     let bystander = 2;
     etcd.hand_over_to(1).await;
     etcd.members[bystander].kill().await;
@@ -91,7 +91,7 @@ async fn a_paused_member_of_etcd_ends_nothing() {
     etcd.members[0].freeze();
     outlives_its_lease(cluster.host("a")).await;
     leads_on(cluster.host("a"), before.token).await;
-    // It does not wait at a member that hears of nothing.
+    // The host does not stay with a member that is cut off.
     kept_its_place(cluster.host("b"));
     b_takes_over(&mut cluster, &before).await;
     etcd.members[0].signal(Signal::CONT);
@@ -111,7 +111,7 @@ async fn the_loss_of_all_members_ends_the_term_in_time() {
     for member in &etcd.members {
         assert!(said.contains(&member.endpoint()), "{said}");
     }
-    // Its log tells of the end before its status does.
+    // The log reports the end of the term before the status does.
     let out = |status: &Value| status["groups"]["main"]["role"] == "out";
     let status = agrees(cluster.host("a"), out).await;
     assert_eq!(status["store"]["state"], "lost", "{status}");
@@ -119,7 +119,7 @@ async fn the_loss_of_all_members_ends_the_term_in_time() {
     crowd.hears_newer_than(before.token).await;
     let heard = crowd.disperse().await;
     fell_silent_in_time(&heard, before.token, fault);
-    // Whoever came first, the other one is there too.
+    // Whichever host leads first, the other one stands too.
     let leader = cluster.web.until("anybody", |_| true).await.host;
     let (leader, other) = if leader == "a" { ("a", "b") } else { ("b", "a") };
     cluster.host(other).log.event(seen[other], "standby").await;
@@ -127,8 +127,8 @@ async fn the_loss_of_all_members_ends_the_term_in_time() {
     cluster.web.until("the other", |answer| answer.host == other).await;
 }
 
-/// etcd lets all leases live a whole TTL again when it starts (etcd: `lessor.Promote`). A session
-/// that was given up while it was away is given back when it is there, however long that took.
+/// When etcd starts, it extends all leases by their full TTL (etcd: `lessor.Promote`). A session
+/// that was abandoned while etcd was down is revoked when it is back, however long that took.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_was_given_up_is_in_nobody_s_way_when_etcd_is_back() {
     let ttl = Duration::from_secs(5);
@@ -138,7 +138,7 @@ async fn a_session_that_was_given_up_is_in_nobody_s_way_when_etcd_is_back() {
     let before = cluster.web.until("a", |answer| answer.host == "a").await;
     etcd.kill().await;
     ends(cluster.host("a"), 0, "deadline").await;
-    // Longer than the lease would have lived, had etcd been there.
+    // Longer than the lease would have lasted with a running etcd.
     sleep(ttl + Duration::from_secs(1)).await;
     etcd.start().await;
     let back = Instant::now();
@@ -147,7 +147,7 @@ async fn a_session_that_was_given_up_is_in_nobody_s_way_when_etcd_is_back() {
     assert!(back.elapsed() < ttl, "it leads {:?} after etcd is back", back.elapsed());
 }
 
-/// The port is one digit away from the right one.
+/// The port differs from the right one by a digit.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_address_for_peers_will_do() {
     let etcd = Etcd::started().await;

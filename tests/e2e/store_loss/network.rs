@@ -1,4 +1,4 @@
-//! The network between a host and etcd is slow, deaf, or dead without saying so.
+//! The network between a host and etcd is slow, one-way, or silently dead.
 
 use tokio::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ async fn a_slow_etcd_ends_nothing_until_it_is_too_slow() {
     cluster.join("b").await;
     is_heir(cluster.host("b")).await;
     let crowd = Crowd::gather(&cluster.web, 2);
-    // There and back this is six tenths of the request time-out.
+    // A round trip takes six tenths of the request time-out.
     let delay = request_timeout * 3 / 10;
     proxy.delay(delay);
     outlives_its_lease(cluster.host("a")).await;
@@ -52,8 +52,7 @@ async fn a_slow_etcd_ends_nothing_until_it_is_too_slow() {
     assert!(heard[&before.token].duration_since(fault) < LONGER_TTL, "{heard:?}");
 }
 
-/// One call that is not answered in time: a moment's stall, shorter than what
-/// ends a term.
+/// One call is not answered in time: a short stall, which does not end a term.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stall_costs_a_standby_no_place() {
     let etcd = Etcd::started().await;
@@ -73,7 +72,7 @@ async fn a_stall_costs_a_standby_no_place() {
     b.event(seen, "store-back").await;
     outlives_its_lease(cluster.host("b")).await;
     kept_its_place(cluster.host("b"));
-    // It is the heir still, and hears that the leader leaves.
+    // It is still next, and notices that the leader leaves.
     cluster.terminate("a").await;
     cluster.leading("b").await;
 }
@@ -114,15 +113,15 @@ async fn a_deaf_etcd_ends_the_term_in_time() {
     a_hole_ends_the_term_in_time(Hole::ToEtcd).await;
 }
 
-/// etcd hears every renewal, so the lease lives; but the host cannot know that.
+/// etcd receives every renewal, so the lease lives; but the host cannot know that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mute_etcd_ends_the_term_in_time() {
     a_hole_ends_the_term_in_time(Hole::ToHost).await;
 }
 
-/// The leader goes on by another member; so does a standby, which wins in time
-/// though it was cut off in the moment in which the leader died: within two
-/// fifths of the TTL it knows, long before the lease of the leader has run out.
+/// The leader continues with another member. So does a standby, which takes over in time even if it
+/// was cut off when the leader died: it knows within two fifths of the TTL, long before the
+/// leader's lease has expired.
 async fn a_hole_beside_other_members(hole: Hole) {
     let etcd = EtcdCluster::started().await;
     let first = etcd.members[0].endpoint();
@@ -162,7 +161,7 @@ async fn a_mute_member_beside_others_ends_nothing() {
     a_hole_beside_other_members(Hole::ToHost).await;
 }
 
-/// As a firewall does that forgets its connections: a new one works.
+/// As a firewall that loses its table of connections: new connections work.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_connection_is_replaced() {
     let etcd = Etcd::started().await;

@@ -1,4 +1,4 @@
-//! A store that takes nothing back: whoever is told to stop ends all the same.
+//! A store that refuses to revoke: a host that is asked to stop ends all the same.
 
 use std::{fs::OpenOptions, os::unix::fs::FileExt, path::Path, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::harness::{
     process::{agrees, until_readiness},
 };
 
-/// What a stop may take beyond the lease: the teardown, and calls that fail.
+/// How long a stop may take beyond the lease: the teardown, and failing calls.
 const STOP: Duration = Duration::from_secs(3);
 
 async fn ends_with_its_lease(cluster: &mut Cluster) {
@@ -23,7 +23,7 @@ async fn ends_with_its_lease(cluster: &mut Cluster) {
     let took = began.elapsed();
     assert!(took < TTL + STOP, "it went on for {took:?}: {log}");
     assert!(log.story().contains(&"stopped".to_owned()), "{log}");
-    // It tries again and again, and says so once.
+    // The host tries again and again, and reports it once.
     assert!(log.events("resigning").len() < 3, "{log}");
 }
 
@@ -37,7 +37,7 @@ async fn a_password_that_was_changed_holds_no_leader() {
     let root = ConnectOptions::new().with_user("root", "secret");
     let mut root = Client::connect([server.endpoint()], Some(root)).await.expect("root");
     root.user_change_password("soloist", "other").await.expect("another password");
-    // It leads on: its lease needs no login.
+    // It continues to lead: its lease needs no login.
     super::outlives_its_lease(cluster.host("a")).await;
     ends_with_its_lease(&mut cluster).await;
     cluster.join_by("b", store("other")).await;
@@ -45,7 +45,7 @@ async fn a_password_that_was_changed_holds_no_leader() {
     assert!(after.token > before.token, "{before:?} then {after:?}");
 }
 
-/// Those who are left renew their sessions, which needs no login, and hear of nothing.
+/// The remaining hosts renew their sessions, which needs no login, and learn nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_lost_under_a_refused_login_is_missed() {
     let (server, _key) = guarded().await;
@@ -82,7 +82,7 @@ fn damage(path: &Path, index: &str) {
     let store = Connection::open(path).expect("a store");
     store.busy_timeout(Duration::from_secs(10)).expect("a setting");
     let begun = Instant::now();
-    // What is in the log would be read before it.
+    // The log must be empty, because its pages take precedence.
     while store
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
         .expect("an answer")
@@ -96,6 +96,6 @@ fn damage(path: &Path, index: &str) {
     let file = OpenOptions::new().write(true).open(path).expect("the file");
     let noise = vec![0xa5; usize::try_from(size).expect("small")];
     file.write_all_at(&noise, u64::try_from((page - 1) * size).expect("a place")).expect("a page");
-    // Others forget what they have read when somebody writes.
+    // Other connections drop their cached pages when something is written.
     store.execute("UPDATE counter SET revision = revision + 1", []).expect("a write");
 }

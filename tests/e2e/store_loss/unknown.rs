@@ -1,4 +1,4 @@
-//! What is not known is not told: who leads while the store is lost.
+//! While the store is lost, no host claims to know the leader.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
-//! A store that renews leases and takes no writes: nobody could campaign, and everybody says so.
+//! A store that renews leases and refuses other writes: no host could campaign, and all hosts
+//! report it.
 
 use etcd_client::{
     AlarmAction, AlarmOptions, AlarmType, Client, CompactionOptions, ConnectOptions, Permission,
@@ -16,7 +17,7 @@ use crate::harness::{
     process::{Process, agrees, until_readiness},
 };
 
-/// Checks that everybody says that `words` are in the way, and that `a` leads on.
+/// Checks that all hosts report an obstacle with these words, and that `a` continues to lead.
 async fn all_say(cluster: &Cluster, words: &str) {
     for (name, host) in &cluster.hosts {
         until_readiness(host, false, words).await;
@@ -40,7 +41,7 @@ async fn all_are_well(cluster: &Cluster) {
     }
 }
 
-/// How many calls to the store have failed.
+/// The number of failed calls to the store.
 async fn failures(host: &Process) -> u64 {
     let url = format!("http://{}/metrics", host.api().await);
     let text = reqwest::get(url).await.expect("an answer").text().await.expect("text");
@@ -63,7 +64,7 @@ async fn an_etcd_that_is_full_is_told_by_all() {
     let filler = vec![b'x'; 200_000];
     while etcd.put("filler", filler.clone(), None).await.is_ok() {}
     all_say(&cluster, "etcdctl alarm disarm").await;
-    // As the text says.
+    // As the error message suggests.
     let deleted = etcd.delete("filler", None).await.expect("deletions pass");
     let revision = deleted.header().expect("a header").revision();
     let physical = CompactionOptions::new().with_physical();
@@ -95,7 +96,7 @@ async fn a_permission_that_was_taken_back_is_told_by_all() {
     let prefix = |kind| Permission::new(kind, "/soloist/test/").with_prefix();
     root.role_grant_permission("soloist", prefix(PermissionType::Read)).await.expect("less");
     all_say(&cluster, "etcdctl role grant-permission").await;
-    // The login of the administrator does not last either.
+    // The administrator's login expires as well.
     let again = ConnectOptions::new().with_user("root", "secret");
     let mut root = Client::connect([server.endpoint()], Some(again)).await.expect("root");
     root.role_grant_permission("soloist", prefix(PermissionType::Readwrite)).await.expect("all");
@@ -118,7 +119,7 @@ async fn a_file_that_takes_no_candidates_is_told_by_all() {
     all_are_well(&cluster).await;
 }
 
-/// A host that can do nothing in the store from its start on.
+/// A host that can do nothing in the store from its start.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_etcd_at_the_start_is_told() {
     let server = Etcd::started().await;

@@ -1,4 +1,4 @@
-//! Calls that go well, and those that are wrong.
+//! Calls that succeed, and calls that are wrong.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ crate::on_both_stores!(
     people_call_by_command,
 );
 
-/// Of Pearson's chi-squared test with two degrees of freedom, at 1 %.
+/// The critical value of Pearson's chi-squared test with two degrees of freedom, at 1 %.
 const CRITICAL: f64 = 9.21;
 
 async fn calls_are_spread_over_all_hosts(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
     three(&mut cluster, &work("")).await;
     let caller = Caller::of(&cluster, "b").await;
-    // One after the other, and several at once.
+    // Sequential calls, and several in parallel.
     for at_once in [1, 16] {
         let outcomes = caller.calls(300, at_once, "echo x", |_, _| ()).await;
         assert!(outcomes.iter().all(|it| it.code == 200 && it.body == "x"), "{outcomes:?}");
@@ -41,7 +41,7 @@ async fn calls_are_spread_over_all_hosts(kind: Kind) {
         println!("{at_once} at once: chi-squared {chi:.2}, rejected from {CRITICAL}");
         assert!(counts.len() == 3 && chi < CRITICAL, "{counts:?}");
     }
-    // What the task is told of its call.
+    // What the task learns about its call.
     let who = caller.request("", "who").header("content-type", "text/x-question");
     let Outcome { host, attempt, body, .. } = super::outcome(who).await;
     assert!(body.starts_with(&format!("{host} work {attempt} text/x-question ")), "{body}");
@@ -69,7 +69,7 @@ async fn a_call_ends_everywhere_when_its_time_is_over(kind: Kind) {
     let late = caller.call_with("?timeout=300ms", "spin").await;
     assert_eq!(late.code, 504, "{late:?}");
     assert!(late.body.contains("it was not done within 300ms"), "{late:?}");
-    // The other host has stopped as well, and so it does for a client that goes.
+    // The other host has stopped as well, as it does for a client that disconnects.
     under_way(&cluster, "b", 0).await;
     let gone = tokio::spawn(async move { caller.call("spin").await });
     under_way(&cluster, "b", 1).await;
@@ -81,7 +81,7 @@ async fn more_calls_than_a_host_takes_are_told_so(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
     three(&mut cluster, &work("requests = 1\nqueue = 1")).await;
     let caller = Caller::of(&cluster, "a").await;
-    // Two for each host, and two more: those find no place anywhere.
+    // Two for each host, and two more, for which there is no room on any host.
     let outcomes = caller.calls(8, 8, "sleep 2000", |_, _| ()).await;
     let (done, busy): (Vec<_>, Vec<_>) = outcomes.iter().partition(|it| it.code == 200);
     assert_eq!((done.len(), busy.len()), (6, 2), "{outcomes:?}");
@@ -113,7 +113,7 @@ async fn a_task_needs_no_leader(kind: Kind) {
         (&"task".into(), &"running".into()),
         "{action}"
     );
-    // A new version of it is taken up while the hosts run.
+    // The running hosts load a new version of the task.
     std::fs::write(folder.join("work.toml"), "body = \"1B\"\n").unwrap();
     let began = Instant::now();
     while caller.call("echo x").await.code == 200 {
@@ -154,8 +154,8 @@ async fn people_call_by_command(kind: Kind) {
     assert!(output.contains("0 is not in 1..=100"), "{output}");
 }
 
-/// A guest begins calls and takes no answer before the last is begun: until then the host
-/// keeps what it hands over, and what it is answered.
+/// A guest begins many calls before it reads any answer. Until then the host holds the payloads and
+/// the answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_guest_makes_the_host_keep_is_bounded() {
     let mut cluster = Cluster::new(Kind::Sqlite).await;
@@ -171,13 +171,13 @@ async fn what_a_guest_makes_the_host_keep_is_bounded() {
         (answer.status(), answer.text().await.expect("a text"))
     };
     let spread = |calls: u32| format!("spread {calls} work echo {}", "x".repeat(1_000_000));
-    // A gigabyte, if all of it is kept.
+    // A gigabyte, if all of it was held.
     let (status, told) = call(spread(1100)).await;
     let peak = host.peak_memory() >> 20;
     assert!(told.contains("Busy"), "{status} {told} at {peak} MiB");
     assert!(peak < 700, "it held {peak} MiB");
     host.log.event(0, "overdrawn").await;
-    // It is all given back.
+    // All memory is released.
     let (status, told) = call(spread(100)).await;
     assert_eq!(status, reqwest::StatusCode::OK, "{told}");
 }

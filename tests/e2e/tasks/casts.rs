@@ -1,4 +1,4 @@
-//! Casts: in the store until they are done, whichever hosts die.
+//! Casts: they stay in the store until they are done, whichever hosts die.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,13 +30,13 @@ crate::on_both_stores!(
     a_plugin_casts,
 );
 
-/// How a cast stands, as a host tells it.
+/// The state of a cast, as a host reports it.
 async fn look(at: &Caller, id: &str) -> Value {
     let url = format!("{}/v1/tasks/work/{id}", at.at);
     at.client.get(url).send().await.unwrap().json().await.unwrap()
 }
 
-/// Waits until it stands like this.
+/// Waits until the cast has this state.
 async fn until(at: &Caller, id: &str, state: &str) -> Value {
     let stands = timeout(PATIENCE, async {
         loop {
@@ -60,8 +60,8 @@ async fn cast(at: &Caller, payload: &str) -> String {
     told["id"].as_str().unwrap().to_owned()
 }
 
-/// Casts so many times, a few at once: each write of the embedded store is synced, and more
-/// of them than fit its time-out would be refused.
+/// Makes `count` casts, a few at a time: each write of the embedded store is synced, so more in
+/// parallel would exceed its time-out.
 async fn cast_all(at: &Caller, count: usize, payload: &str) -> Vec<String> {
     let casts = stream::iter(0..count).map(|_| cast(at, payload)).buffer_unordered(4);
     casts.collect().await
@@ -72,14 +72,14 @@ async fn a_cast_is_done_and_its_answer_is_kept(kind: Kind) {
     three(&mut cluster, &work("keep = \"12s\"")).await;
     let (a, b) = (Caller::of(&cluster, "a").await, Caller::of(&cluster, "b").await);
     let id = cast(&a, "echo well done").await;
-    // Any host knows of it.
+    // Every host knows the cast.
     let done = until(&b, &id, "done").await;
     assert_eq!((&done["answer"], &done["attempts"]), (&"well done".into(), &1.into()), "{done}");
     let url = format!("{}/v1/tasks/work/{id}/answer", b.at);
     let answer = Client::new().get(url).send().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/plain");
     assert_eq!(answer.text().await.unwrap(), "well done");
-    // Several hosts work; which ones get how many is not promised.
+    // Several hosts execute them; how many each gets is not promised.
     let ids = cast_all(&a, 60, "who").await;
     let mut hosts = BTreeMap::<String, usize>::new();
     for id in &ids {
@@ -89,7 +89,7 @@ async fn a_cast_is_done_and_its_answer_is_kept(kind: Kind) {
     }
     println!("{hosts:?}");
     assert!(hosts.len() > 1, "{hosts:?}");
-    // The answer goes when its time is over.
+    // The answer is deleted after its time.
     let expired = timeout(PATIENCE, async {
         while look(&a, &id).await["error"].is_null() {
             sleep(Duration::from_millis(50)).await;
@@ -150,7 +150,7 @@ async fn a_host_that_is_killed_leaves_its_casts_to_others(kind: Kind) {
     three(&mut cluster, &work("requests = 8")).await;
     let a = Caller::of(&cluster, "a").await;
     let ids = cast_all(&a, 60, "sleep 300").await;
-    // It is at some of them.
+    // The host executes some of them.
     under_way(&cluster, "b", 4).await;
     cluster.kill("b").await;
     let mut again = 0;
@@ -211,8 +211,8 @@ async fn a_plugin_casts(kind: Kind) {
     assert_eq!(until(&a, output.trim(), "done").await["answer"], "by hand");
 }
 
-/// Many casts on three members of etcd, under hosts that are killed at random and started
-/// again: `SOLOIST_CASTS` says how many (10,000 for the figures of the docs).
+/// Many casts with a three-member etcd, while hosts are killed at random and restarted.
+/// `SOLOIST_CASTS` sets the number (10,000 for the figures in the docs).
 #[tokio::test(flavor = "multi_thread")]
 async fn none_is_lost_in_a_storm() {
     let count = env::var("SOLOIST_CASTS").map_or(400, |count| count.parse().unwrap());
@@ -222,7 +222,7 @@ async fn none_is_lost_in_a_storm() {
     let names = ["a", "b", "c", "d"];
     start(&mut cluster, &names, &settings).await;
     take_calls(&cluster, "a", &names).await;
-    // The one that is asked stays; those that work are killed.
+    // The asked host stays; those that execute casts are killed.
     let a = Caller::of(&cluster, "a").await;
     let began = Instant::now();
     let casting = {

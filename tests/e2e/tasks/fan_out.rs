@@ -1,4 +1,4 @@
-//! A list of work that one host goes through and all of them do.
+//! One host goes through a list of work, and all hosts execute it.
 
 use std::fs;
 

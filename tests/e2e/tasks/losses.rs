@@ -31,7 +31,7 @@ async fn every_idempotent_call_has_its_answer_though_a_host_dies(kind: Kind) {
     assert!(outcomes.iter().all(|it| it.code == 200), "{outcomes:?}");
     let again = outcomes.iter().filter(|it| it.attempt != "1").count();
     println!("{:?}, {again} at a second attempt", counts(&outcomes));
-    // It had some under way: those were done by others.
+    // Some calls were in flight on that host, and others executed them.
     assert!(again > 0, "{outcomes:?}");
     doomed.kill().await;
 }
@@ -53,7 +53,8 @@ async fn a_call_that_may_be_done_only_once_fails_with_its_host(kind: Kind) {
     assert!(lost.body.contains("idempotent = true"), "{lost:?}");
 }
 
-/// Not one that may be done twice, even: it takes no new ones, and finishes the others.
+/// This holds even for calls that must not be executed twice: the host takes no new ones and
+/// finishes the others.
 async fn a_host_that_stops_loses_no_call(kind: Kind) {
     let mut cluster = Cluster::new(kind).await;
     three(&mut cluster, &work("")).await;
@@ -74,7 +75,7 @@ async fn a_host_that_stops_loses_no_call(kind: Kind) {
 
 async fn calls_go_on_while_the_store_is_away(kind: Kind) {
     if kind == Kind::Sqlite {
-        // It is a file.
+        // The embedded store is a file, and cannot be lost in this way.
         return;
     }
     let mut cluster = Cluster::new(kind).await.brief();
