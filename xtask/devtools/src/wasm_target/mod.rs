@@ -1,7 +1,7 @@
 //! The standard library of `wasm32-wasip2`, the target of all plugins.
 //!
 //! Normally rustup downloads it. Where it cannot, the library is built once from the sources in
-//! Debian's packages ([`debian`]) with the installed compiler ([`build_std`]). Cargo cannot tell
+//! Debian's packages (`debian`) with the installed compiler (`build_std`). Cargo cannot tell
 //! the difference, and no other code depends on it.
 
 mod build_std;
