@@ -17,7 +17,7 @@ use soloist_devtools::process::{PATIENCE, Running, free_address};
 use soloist_devtools::times::{Times, ms};
 use soloist_devtools::{cmd, etcd};
 
-use super::{Bed, etcd_lock, web};
+use super::{BenchContext, etcd_lock, web};
 
 /// The pause between two requests. A much shorter one would keep a core from the hosts.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -35,9 +35,9 @@ pub(super) enum Loss {
     Crash,
 }
 
-pub(super) fn run(bed: &Bed, runs: usize, loss: Loss) -> Result<()> {
-    let (_etcd, endpoint) = start_etcd(&etcd::ensure()?, bed, "etcd")?;
-    let mut cluster = Cluster::start(bed, endpoint)?;
+pub(super) fn run(context: &BenchContext, runs: usize, loss: Loss) -> Result<()> {
+    let (_etcd, endpoint) = start_etcd(&etcd::ensure()?, context, "etcd")?;
+    let mut cluster = FailoverCluster::start(context, endpoint)?;
     let mut times = Times::default();
     for run in 1..=runs {
         let (leader, time) = cluster.lose_leader(loss)?;
@@ -71,13 +71,17 @@ fn compare(endpoint: SocketAddr, runs: usize, times: &Times) -> Result<()> {
 }
 
 /// Starts an etcd with its data in the folder `data` of the scratch folder.
-pub(super) fn start_etcd(program: &Path, bed: &Bed, data: &str) -> Result<(Running, SocketAddr)> {
+pub(super) fn start_etcd(
+    program: &Path,
+    context: &BenchContext,
+    data: &str,
+) -> Result<(Running, SocketAddr)> {
     let (client, peer) = (free_address()?, free_address()?);
     let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
     let mut command = Command::new(program);
     command
         .arg("--data-dir")
-        .arg(bed.scratch.join(data))
+        .arg(context.scratch.join(data))
         .args(["--listen-client-urls", &client_url])
         .args(["--advertise-client-urls", &client_url])
         .args(["--listen-peer-urls", &peer_url])
@@ -89,18 +93,18 @@ pub(super) fn start_etcd(program: &Path, bed: &Bed, data: &str) -> Result<(Runni
 }
 
 /// Three hosts with the same web address.
-struct Cluster {
-    hosts: Vec<Host>,
+struct FailoverCluster {
+    hosts: Vec<FailoverHost>,
     web: SocketAddr,
 }
 
-impl Cluster {
-    fn start(bed: &Bed, etcd: SocketAddr) -> Result<Self> {
+impl FailoverCluster {
+    fn start(context: &BenchContext, etcd: SocketAddr) -> Result<Self> {
         let web = free_address()?;
-        let config = bed.configure(web)?;
+        let config = context.configure(web)?;
         let mut hosts = Vec::new();
         for name in ["a", "b", "c"] {
-            hosts.push(Host::start(name, bed, &config, etcd)?);
+            hosts.push(FailoverHost::start(name, context, &config, etcd)?);
         }
         for host in &mut hosts {
             host.wait_until_ready()?;
@@ -160,23 +164,28 @@ impl Cluster {
         host.wait_until_standby()
     }
 
-    fn host(&mut self, name: &str) -> Result<&mut Host> {
+    fn host(&mut self, name: &str) -> Result<&mut FailoverHost> {
         let host = self.hosts.iter_mut().find(|host| host.name == name);
         host.with_context(|| format!("an unknown host answers: {name}"))
     }
 }
 
-struct Host {
+struct FailoverHost {
     name: &'static str,
     control: SocketAddr,
     command: Command,
     process: Running,
 }
 
-impl Host {
-    fn start(name: &'static str, bed: &Bed, config: &Path, etcd: SocketAddr) -> Result<Self> {
+impl FailoverHost {
+    fn start(
+        name: &'static str,
+        context: &BenchContext,
+        config: &Path,
+        etcd: SocketAddr,
+    ) -> Result<Self> {
         let control = free_address()?;
-        let mut command = bed.soloist(&bed.plugins);
+        let mut command = context.soloist(&context.plugins);
         command
             .arg("--config")
             .arg(config)

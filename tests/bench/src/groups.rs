@@ -13,7 +13,7 @@ use soloist_devtools::process::{Running, free_address};
 use soloist_devtools::{etcd, guests};
 
 use super::failover::start_etcd;
-use super::{Bed, web};
+use super::{BenchContext, web};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const COUNTS: [usize; 3] = [1, 100, 1000];
@@ -21,21 +21,21 @@ const COUNTS: [usize; 3] = [1, 100, 1000];
 const SETTLE: Duration = Duration::from_secs(5);
 const TIME: Duration = Duration::from_secs(20);
 
-pub(super) fn run(bed: &Bed) -> Result<()> {
-    let plugins = bed.scratch.join("groups");
+pub(super) fn run(context: &BenchContext) -> Result<()> {
+    let plugins = context.scratch.join("groups");
     fs::create_dir_all(&plugins)?;
     fs::copy(guests::plugins()?.join("job-runner.wasm"), plugins.join("job-runner.wasm"))?;
     println!("groups  leases  renewals/s  keep-alives/s at etcd  all calls/s at etcd");
     for count in COUNTS {
-        measure(bed, &plugins, count)?;
+        measure(context, &plugins, count)?;
     }
     Ok(())
 }
 
-fn measure(bed: &Bed, plugins: &Path, count: usize) -> Result<()> {
+fn measure(context: &BenchContext, plugins: &Path, count: usize) -> Result<()> {
     let data = format!("etcd-{count}");
-    let (_etcd, etcd) = start_etcd(&etcd::ensure()?, bed, &data)?;
-    let mut hosts = start(bed, plugins, etcd, count)?;
+    let (_etcd, etcd) = start_etcd(&etcd::ensure()?, context, &data)?;
+    let mut hosts = start(context, plugins, etcd, count)?;
     for (process, control) in &mut hosts {
         let control = *control;
         process.wait_until("knowing a leader of each group", || led(control) == Some(count))?;
@@ -56,12 +56,12 @@ fn measure(bed: &Bed, plugins: &Path, count: usize) -> Result<()> {
 
 /// Starts the hosts. Each group has one job, which runs only on demand.
 fn start(
-    bed: &Bed,
+    context: &BenchContext,
     plugins: &Path,
     etcd: SocketAddr,
     count: usize,
 ) -> Result<Vec<(Running, SocketAddr)>> {
-    let config = bed.scratch.join("groups.toml");
+    let config = context.scratch.join("groups.toml");
     let action = |number| {
         format!(
             "[action.j{number}]\nplugin = \"job-runner.wasm\"\nschedule = \"none\"\ngroup = \"g{number}\"\n"
@@ -70,7 +70,7 @@ fn start(
     fs::write(&config, (0..count).map(action).collect::<String>())?;
     let start = |name: &&str| {
         let control = free_address()?;
-        let mut command = bed.soloist(plugins);
+        let mut command = context.soloist(plugins);
         command.args(["--name", name, "--listen", &control.to_string(), "--config"]).arg(&config);
         command.args(["--store", &format!("etcd://{etcd}")]);
         Ok((Running::start(&format!("groups-{name}"), &mut command)?, control))

@@ -85,21 +85,21 @@ fn run(bench: &Bench) -> Result<()> {
     }
     let program = soloist::build_for_others()?;
     let scratch = tempfile::tempdir()?;
-    let bed = Bed {
+    let context = BenchContext {
         plugins: only_i_am_server(scratch.path())?,
         scratch: scratch.path().to_path_buf(),
         program,
     };
     match bench {
         Bench::Crowd => Ok(()),
-        Bench::Groups => groups::run(&bed),
-        Bench::Http => http::run(&bed),
-        Bench::Plugins => plugins::run(&bed),
-        Bench::Tasks => tasks::run(&bed),
-        Bench::Relay { runs } => relay::run(&bed, (*runs).max(1)),
+        Bench::Groups => groups::run(&context),
+        Bench::Http => http::run(&context),
+        Bench::Plugins => plugins::run(&context),
+        Bench::Tasks => tasks::run(&context),
+        Bench::Relay { runs } => relay::run(&context, (*runs).max(1)),
         Bench::Failover { runs, crash } => {
             let loss = if *crash { failover::Loss::Crash } else { failover::Loss::Planned };
-            failover::run(&bed, (*runs).max(1), loss)
+            failover::run(&context, (*runs).max(1), loss)
         }
     }
 }
@@ -114,7 +114,7 @@ fn crowd() -> Result<()> {
 }
 
 /// The programs and folders that every benchmark needs.
-struct Bed {
+struct BenchContext {
     /// The soloist to measure.
     program: PathBuf,
     /// A folder with the measured plugin alone, so that no other plugin runs.
@@ -123,7 +123,7 @@ struct Bed {
     scratch: PathBuf,
 }
 
-impl Bed {
+impl BenchContext {
     /// A `soloist run` with these plugins, which ignores the settings of the user.
     fn soloist(&self, plugins: &Path) -> Command {
         let mut command = Command::new(&self.program);

@@ -13,7 +13,7 @@ use soloist_devtools::process::{PATIENCE, Running, free_address, log};
 use soloist_devtools::times::{Times, ms};
 
 use super::figures::median;
-use super::{Bed, web};
+use super::{BenchContext, web};
 
 /// The numbers of plugins that a host is started with.
 const COUNTS: [usize; 5] = [1, 10, 50, 100, 200];
@@ -25,13 +25,13 @@ const TAKE_OVERS: usize = 40;
 /// The pause between two requests.
 const PAUSE: Duration = Duration::from_micros(100);
 
-pub(super) fn run(bed: &Bed) -> Result<()> {
+pub(super) fn run(context: &BenchContext) -> Result<()> {
     println!(
         "one host with copies of i-am-server, compiled before; from its start to its first word:"
     );
     let mut rows = Vec::new();
     for count in COUNTS {
-        let folder = Folder::of(bed, count)?;
+        let folder = Folder::of(context, count)?;
         // The first start compiles the plugins; it is not measured.
         drop(folder.start("a")?);
         let mut times = Times::default();
@@ -54,13 +54,13 @@ pub(super) fn run(bed: &Bed) -> Result<()> {
             (last.2 - first.2) / more
         );
     }
-    take_over(bed)
+    take_over(context)
 }
 
 /// Hands over between two hosts. Measured is the time from the new leader's log line `leading` to
 /// the first good answer of each plugin.
-fn take_over(bed: &Bed) -> Result<()> {
-    let folder = Folder::of(bed, TAKEN_OVER)?;
+fn take_over(context: &BenchContext) -> Result<()> {
+    let folder = Folder::of(context, TAKEN_OVER)?;
     let mut hosts = [("a", folder.start("a")?.0), ("b", folder.launch("b")?)];
     folder.wait_for_standby("b")?;
     let mut times = Times::default();
@@ -83,30 +83,33 @@ fn take_over(bed: &Bed) -> Result<()> {
 
 /// A plugins folder with copies of one plugin, all at one address, and a store.
 struct Folder<'a> {
-    bed: &'a Bed,
+    context: &'a BenchContext,
     folder: PathBuf,
     web: SocketAddr,
     first: String,
 }
 
 impl<'a> Folder<'a> {
-    fn of(bed: &'a Bed, count: usize) -> Result<Self> {
-        let folder = bed.scratch.join(format!("with-{count}-plugins"));
+    fn of(context: &'a BenchContext, count: usize) -> Result<Self> {
+        let folder = context.scratch.join(format!("with-{count}-plugins"));
         let plugins = folder.join("plugins");
         fs::create_dir_all(&plugins)?;
         let web = free_address()?;
         for number in 0..count {
             let name = format!("p{number:03}");
-            fs::copy(bed.plugins.join("i-am-server.wasm"), plugins.join(format!("{name}.wasm")))?;
+            fs::copy(
+                context.plugins.join("i-am-server.wasm"),
+                plugins.join(format!("{name}.wasm")),
+            )?;
             let settings = format!("listen = \"{web}\"\npath = \"/{name}\"\n");
             fs::write(plugins.join(format!("{name}.toml")), settings)?;
         }
-        Ok(Self { bed, folder, web, first: "/p000".to_owned() })
+        Ok(Self { context, folder, web, first: "/p000".to_owned() })
     }
 
     fn launch(&self, name: &str) -> Result<Running> {
         let _ = fs::remove_file(log(name)?);
-        let mut command = self.bed.soloist(&self.folder.join("plugins"));
+        let mut command = self.context.soloist(&self.folder.join("plugins"));
         // Without a supervisor the host is a single process, which is easier to measure, and else
         // the same.
         command

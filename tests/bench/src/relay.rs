@@ -14,7 +14,7 @@ use soloist_devtools::times::{Times, ms};
 
 use super::figures::median;
 use super::http::wrk::{self, Load};
-use super::{Bed, web};
+use super::{BenchContext, web};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const ROUNDS: usize = 5;
@@ -22,9 +22,9 @@ const TIME: Duration = Duration::from_secs(3);
 /// The pause between two requests. A much shorter one would keep a core from the hosts.
 const PAUSE: Duration = Duration::from_micros(200);
 
-pub(super) fn run(bed: &Bed, runs: usize) -> Result<()> {
+pub(super) fn run(context: &BenchContext, runs: usize) -> Result<()> {
     let wrk = wrk::ensure()?;
-    let mut cluster = Cluster::start(bed)?;
+    let mut cluster = RelayCluster::start(context)?;
     let leader = cluster.leader()?;
     let standby = cluster.other(&leader)?;
     let (mut straight, mut around) = (Vec::new(), Vec::new());
@@ -50,30 +50,35 @@ pub(super) fn run(bed: &Bed, runs: usize) -> Result<()> {
 }
 
 /// Three hosts with the embedded store, each with its own web address.
-struct Cluster<'a> {
-    bed: &'a Bed,
-    hosts: Vec<Host>,
+struct RelayCluster<'a> {
+    context: &'a BenchContext,
+    hosts: Vec<RelayHost>,
 }
 
-struct Host {
+struct RelayHost {
     name: &'static str,
     web: SocketAddr,
     control: SocketAddr,
     process: Running,
 }
 
-impl<'a> Cluster<'a> {
-    fn start(bed: &'a Bed) -> Result<Self> {
+impl<'a> RelayCluster<'a> {
+    fn start(context: &'a BenchContext) -> Result<Self> {
         let mut hosts = Vec::new();
         for name in NAMES {
             let (web, control) = (free_address()?, free_address()?);
-            hosts.push(Host { name, web, control, process: start(bed, name, web, control)? });
+            hosts.push(RelayHost {
+                name,
+                web,
+                control,
+                process: start(context, name, web, control)?,
+            });
         }
         for host in &mut hosts {
             let web = host.web;
             host.process.wait_until("answering", || web::is_ok(web, "/"))?;
         }
-        Ok(Self { bed, hosts })
+        Ok(Self { context, hosts })
     }
 
     /// The leader, which every host names.
@@ -88,7 +93,7 @@ impl<'a> Cluster<'a> {
         Ok(other.context("there are others")?.name.to_owned())
     }
 
-    fn host(&mut self, name: &str) -> Result<&mut Host> {
+    fn host(&mut self, name: &str) -> Result<&mut RelayHost> {
         let host = self.hosts.iter_mut().find(|host| host.name == name);
         host.with_context(|| format!("there is no host {name}"))
     }
@@ -126,20 +131,25 @@ impl<'a> Cluster<'a> {
     }
 
     fn restart(&mut self, name: &str) -> Result<()> {
-        let bed = self.bed;
+        let context = self.context;
         let host = self.host(name)?;
         host.process.join()?;
-        host.process = start(bed, host.name, host.web, host.control)?;
+        host.process = start(context, host.name, host.web, host.control)?;
         let web = host.web;
         host.process.wait_until("answering", || web::is_ok(web, "/"))
     }
 }
 
-fn start(bed: &Bed, name: &str, web: SocketAddr, control: SocketAddr) -> Result<Running> {
-    let config = bed.scratch.join(format!("relay-{name}.toml"));
+fn start(
+    context: &BenchContext,
+    name: &str,
+    web: SocketAddr,
+    control: SocketAddr,
+) -> Result<Running> {
+    let config = context.scratch.join(format!("relay-{name}.toml"));
     let action = "[action.i-am-server]\nplugin = \"i-am-server.wasm\"\nstandby = \"forward\"";
     fs::write(&config, format!("store = \"sqlite:relay.db\"\n{action}\nlisten = \"{web}\"\n"))?;
-    let mut command: Command = bed.soloist(&bed.plugins);
+    let mut command: Command = context.soloist(&context.plugins);
     command.args(["--name", name, "--listen", &control.to_string(), "--config"]).arg(config);
     Running::start(&format!("relay-{name}"), &mut command)
 }

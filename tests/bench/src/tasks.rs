@@ -11,7 +11,7 @@ use soloist_devtools::guests;
 use soloist_devtools::process::{Running, free_address};
 
 use super::figures::median;
-use super::{Bed, web};
+use super::{BenchContext, web};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const ROUNDS: usize = 5;
@@ -20,17 +20,17 @@ const AT_ONCE: [usize; 3] = [1, 16, 64];
 /// The number of calls for each one in flight.
 const EACH: usize = 500;
 
-pub(super) fn run(bed: &Bed) -> Result<()> {
-    let plugins = bed.scratch.join("tasks");
+pub(super) fn run(context: &BenchContext) -> Result<()> {
+    let plugins = context.scratch.join("tasks");
     fs::create_dir_all(&plugins)?;
     fs::copy(guests::test_guests()?.join("work.wasm"), plugins.join("work.wasm"))?;
     for instances in ["fresh", "reuse"] {
-        let hosts = start(bed, &plugins, instances)?;
+        let hosts = start(context, &plugins, instances)?;
         println!("\ninstances = {instances:?}, {} hosts, medians of {ROUNDS} rounds", hosts.len());
         println!("at once      plain      calls  ratio   p50 ms   p99 ms  hosts");
         for at_once in AT_ONCE {
             let rounds: Vec<_> =
-                (0..ROUNDS).map(|_| round(bed, hosts[0].1, at_once)).collect::<Result<_>>()?;
+                (0..ROUNDS).map(|_| round(context, hosts[0].1, at_once)).collect::<Result<_>>()?;
             let of = |key: &str| {
                 let values = rounds.iter().filter_map(|round| round[key].as_f64());
                 median(&values.collect::<Vec<_>>())
@@ -51,19 +51,19 @@ pub(super) fn run(bed: &Bed) -> Result<()> {
 
 /// Starts three hosts with a task, and waits until each of them takes calls.
 fn start(
-    bed: &Bed,
+    context: &BenchContext,
     plugins: &std::path::Path,
     instances: &str,
 ) -> Result<Vec<(Running, SocketAddr)>> {
     let store = format!("sqlite:tasks-{instances}.db");
-    let config = bed.scratch.join("tasks.toml");
+    let config = context.scratch.join("tasks.toml");
     let action = "[action.work]\nplugin = \"work.wasm\"";
     let settings = format!("store = \"{store}\"\n{action}\ninstances = \"{instances}\"\n");
     fs::write(&config, settings)?;
     let mut hosts = Vec::new();
     for name in NAMES {
         let control = free_address()?;
-        let mut command: Command = bed.soloist(plugins);
+        let mut command: Command = context.soloist(plugins);
         command.args(["--name", name, "--listen", &control.to_string(), "--config"]).arg(&config);
         hosts.push((Running::start(&format!("tasks-{name}"), &mut command)?, control));
     }
@@ -79,10 +79,10 @@ fn start(
     Ok(hosts)
 }
 
-fn round(bed: &Bed, control: SocketAddr, at_once: usize) -> Result<Value> {
+fn round(context: &BenchContext, control: SocketAddr, at_once: usize) -> Result<Value> {
     let count = (at_once * EACH).max(2000).to_string();
     let url = format!("http://{control}");
-    let mut command = Command::new(&bed.program);
+    let mut command = Command::new(&context.program);
     command.args(["bench", "tasks", "work", "--json", "--url", &url]);
     command.args(["-n", &count, "-c", &at_once.to_string()]);
     let output = command.output().context("cannot run soloist bench")?;

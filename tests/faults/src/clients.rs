@@ -16,7 +16,7 @@ use soloist_devtools::http::Connection;
 use super::clock;
 use super::history::{Action, Client, Outcome, Record};
 use super::net::Node;
-use super::wire::{self, Asked};
+use super::request::{self, CompletedRequest};
 
 impl Action {
     /// The port that the action listens on.
@@ -40,7 +40,7 @@ const HELD_EVERY: Duration = Duration::from_secs(4);
 
 /// The leader, as the clients see it right now.
 #[derive(Clone, Debug, Default)]
-pub(super) struct View {
+pub(super) struct LeaderView {
     /// The newest token that a host has answered under.
     pub(super) token: u64,
     /// The name of that host.
@@ -54,7 +54,7 @@ pub(super) struct View {
     began: u64,
 }
 
-impl View {
+impl LeaderView {
     fn note(&mut self, record: &Record) {
         let Some(answer) = record.good().filter(|_| record.sent >= self.began) else { return };
         let (Some(token), Some(host)) = (answer.token, &answer.host) else { return };
@@ -70,7 +70,7 @@ impl View {
 
 /// Running clients.
 pub(super) struct Clients {
-    view: Arc<Mutex<View>>,
+    view: Arc<Mutex<LeaderView>>,
     unreached: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -86,7 +86,7 @@ impl Clients {
         history: &Path,
         patience: Duration,
     ) -> Result<Self> {
-        let (view, stop) = (Arc::<Mutex<View>>::default(), Arc::<AtomicBool>::default());
+        let (view, stop) = (Arc::<Mutex<LeaderView>>::default(), Arc::<AtomicBool>::default());
         let unreached = Arc::<AtomicU64>::default();
         let (records, written) = mpsc::channel();
         let file = File::create(history).context("cannot write the history")?;
@@ -100,14 +100,16 @@ impl Clients {
         for (client, action) in clients {
             for &host in hosts {
                 let stop = Arc::clone(&stop);
-                let asker = Asker { host, client, action, patience, records: records.clone() };
+                let asker =
+                    ClientWorker { host, client, action, patience, records: records.clone() };
                 threads.push(thread::spawn(move || asker.run(&stop)));
             }
         }
         for turn in 0..HELD {
             for (&host, &action) in hosts.iter().flat_map(|h| actions.iter().map(move |a| (h, a))) {
                 let (stop, client) = (Arc::clone(&stop), Client::Held);
-                let asker = Asker { host, client, action, patience, records: records.clone() };
+                let asker =
+                    ClientWorker { host, client, action, patience, records: records.clone() };
                 threads.push(thread::spawn(move || asker.hold(turn, &stop)));
             }
         }
@@ -115,14 +117,14 @@ impl Clients {
     }
 
     /// The leader, as the clients see it right now.
-    pub(super) fn view(&self) -> View {
+    pub(super) fn view(&self) -> LeaderView {
         self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Forgets the leader, since tokens may be lower after `at`.
     pub(super) fn rebase(&self, at: u64) {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-        *view = View { began: at, ..View::default() };
+        *view = LeaderView { began: at, ..LeaderView::default() };
     }
 
     /// Stops the clients. Returns all records, and the number of requests without a connection.
@@ -156,7 +158,7 @@ impl Drop for Clients {
 fn write(
     records: &Receiver<Record>,
     file: File,
-    view: &Mutex<View>,
+    view: &Mutex<LeaderView>,
     unreached: &AtomicU64,
 ) -> Result<Vec<Record>> {
     let mut file = BufWriter::new(file);
@@ -176,7 +178,7 @@ fn write(
 }
 
 /// A client of one action of one host.
-struct Asker {
+struct ClientWorker {
     host: Node,
     client: Client,
     action: Action,
@@ -184,7 +186,7 @@ struct Asker {
     records: Sender<Record>,
 }
 
-impl Asker {
+impl ClientWorker {
     fn run(&self, stop: &AtomicBool) {
         let every = clock::ns(Duration::from_millis(match (self.client, self.action) {
             (Client::Steady, Action::Web) => 5,
@@ -239,13 +241,13 @@ impl Asker {
             Some(open) => Ok(open),
             None => Connection::open(self.host.client(self.action.port()), timeout),
         };
-        let Asked { sent, received, outcome, .. } = match open {
+        let CompletedRequest { sent, received, outcome, .. } = match open {
             Ok(mut open) => {
-                let asked = wire::ask(&mut open, "/");
+                let asked = request::ask(&mut open, "/");
                 *connection = asked.keep.then_some(open);
                 asked
             }
-            Err(_) => Asked {
+            Err(_) => CompletedRequest {
                 sent: began,
                 received: clock::now(),
                 outcome: Outcome::Unreached,

@@ -41,7 +41,7 @@ pub(super) enum Bound {
     Supervised,
     /// The store notifies the next host at once. A host that is not notified looks again only after
     /// several TTLs, and would break the bound.
-    Told,
+    Notified,
     /// Requests in flight may finish first, and then the stop has its own budget.
     Drained,
     /// The lease must expire first.
@@ -52,13 +52,13 @@ pub(super) enum Bound {
 
 impl Bound {
     pub(super) const ALL: [Self; 5] =
-        [Self::Supervised, Self::Told, Self::Drained, Self::Lease, Self::None];
+        [Self::Supervised, Self::Notified, Self::Drained, Self::Lease, Self::None];
 
     /// The longest take-over that this bound allows.
     pub(super) fn limit(self, ttl: Duration) -> Option<Duration> {
         match self {
             Self::Supervised => Some(Duration::from_millis(100)),
-            Self::Told => Some(ttl / 2),
+            Self::Notified => Some(ttl / 2),
             Self::Drained => Some(DRAIN + Duration::from_secs(1)),
             Self::Lease => Some(ttl + Duration::from_millis(1500)),
             Self::None => None,
@@ -166,7 +166,7 @@ impl Kind {
     pub(super) fn bound(self) -> Bound {
         match self {
             Self::Crash => Bound::Supervised,
-            Self::LoginExpiry | Self::DeletedPrefix | Self::Stranger => Bound::Told,
+            Self::LoginExpiry | Self::DeletedPrefix | Self::Stranger => Bound::Notified,
             Self::HungFile => Bound::Drained,
             Self::MachineCrash
             | Self::Freeze

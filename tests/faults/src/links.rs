@@ -20,21 +20,23 @@ pub(super) struct Link {
 
 /// What happens to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Passes,
-    Late(Duration),
+pub(super) enum Delivery {
+    Immediate,
+    Delayed(Duration),
     Dropped,
 }
 
 impl Link {
     /// Decides on one packet.
-    pub(super) fn fate(self, rng: &mut Rng) -> Fate {
+    pub(super) fn delivery(self, rng: &mut Rng) -> Delivery {
         if self.cut || rng.u8(..100) < self.loss {
-            return Fate::Dropped;
+            return Delivery::Dropped;
         }
         match self.delay {
-            Some((least, most)) => Fate::Late(Duration::from_millis(rng.u16(least..=most).into())),
-            None => Fate::Passes,
+            Some((least, most)) => {
+                Delivery::Delayed(Duration::from_millis(rng.u16(least..=most).into()))
+            }
+            None => Delivery::Immediate,
         }
     }
 }
@@ -68,8 +70,8 @@ mod tests {
         let mut links = Links::default();
         links.set(1, 2, Link { cut: true, ..Link::default() });
         let mut rng = Rng::with_seed(1);
-        assert_eq!(links.get(1, 2).unwrap().fate(&mut rng), Fate::Dropped);
-        assert_eq!(links.get(2, 1).unwrap().fate(&mut rng), Fate::Passes);
+        assert_eq!(links.get(1, 2).unwrap().delivery(&mut rng), Delivery::Dropped);
+        assert_eq!(links.get(2, 1).unwrap().delivery(&mut rng), Delivery::Immediate);
         assert_eq!(links.get(16, 1), None);
     }
 
@@ -77,11 +79,11 @@ mod tests {
     fn loss_and_delay_are_as_much_as_they_say() {
         let link = Link { cut: false, loss: 30, delay: Some((20, 40)) };
         let mut rng = Rng::with_seed(1);
-        let fates: Vec<_> = (0..10_000).map(|_| link.fate(&mut rng)).collect();
-        let lost = fates.iter().filter(|fate| **fate == Fate::Dropped).count();
+        let deliveries: Vec<_> = (0..10_000).map(|_| link.delivery(&mut rng)).collect();
+        let lost = deliveries.iter().filter(|delivery| **delivery == Delivery::Dropped).count();
         assert!((2700..3300).contains(&lost), "{lost}");
-        for fate in fates {
-            if let Fate::Late(by) = fate {
+        for delivery in deliveries {
+            if let Delivery::Delayed(by) = delivery {
                 assert!((20..=40).contains(&by.as_millis()), "{by:?}");
             }
         }

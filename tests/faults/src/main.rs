@@ -8,14 +8,14 @@
 //!
 //! ```text
 //!   sandbox ─ the namespaces that everything runs in
-//!     run ─ plan (kind) → inject → bed ─ net, switch (links, frame)
+//!     run ─ plan (kind) → inject → cluster ─ net, switch (links, frame)
 //!      │         │                  ├ member (disk), etcdctl   an etcd
-//!      │         └ injected (look)  ├ host (settings, status)  a soloist
-//!      │                            └ clients (wire)  → history
+//!      │         └ injected_fault   ├ host (settings, status)  a soloist
+//!      │           (observe)        └ clients (request) → history
 //!      └─ checker (promise) ─ epochs → overlap, register (stretch); takeover, hosts → report
 //! ```
 //!
-//! While a fault lasts, hosts are checked too: all of them must report it in time ([`look`]).
+//! While a fault lasts, hosts are checked too: all of them must report it in time ([`observe`]).
 //!
 //! The bench cannot make a clock run at another rate: Linux can offset the clocks of a namespace,
 //! but not let them drift. The simulation in `host/tests/simulation` has drifting clocks.
@@ -26,112 +26,47 @@
 // This program talks to the person who started it; there is no log to write to.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod bed;
+mod arguments;
 mod checker;
 mod clients;
 mod clock;
+mod cluster;
 mod disk;
 mod etcdctl;
 mod frame;
 mod history;
 mod host;
 mod inject;
-mod injected;
+mod injected_fault;
 mod kind;
 mod links;
-mod look;
 mod member;
 mod net;
+mod observe;
 mod plan;
 mod report;
+mod request;
 mod run;
 mod sandbox;
 mod seeds;
 mod settings;
 mod status;
 mod switch;
-mod wire;
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use soloist_devtools::cargo::cargo;
 use soloist_devtools::{cmd, etcd, guests, paths, setup, soloist};
 
-use self::bed::Parts;
+use self::arguments::{Arguments, Faults, Inside, Step};
+use self::cluster::ClusterParts;
 use self::history::Action;
-use self::kind::Kind;
 use self::run::Run;
-
-/// Run a cluster under faults, and check what clients see (as root)
-#[derive(Parser)]
-#[command(name = "cargo xtask faults", bin_name = "cargo xtask faults")]
-#[command(args_conflicts_with_subcommands = true)]
-struct Arguments {
-    #[command(subcommand)]
-    step: Option<Step>,
-    #[command(flatten)]
-    faults: Faults,
-}
-
-/// Parts of the bench with their own entry.
-#[derive(Subcommand)]
-enum Step {
-    /// The run that is among the checks
-    #[command(hide = true)]
-    Check,
-    /// The part that runs in the sandbox
-    #[command(hide = true)]
-    Inside(Box<Inside>),
-}
-
-/// How to run the fault bench.
-#[derive(Args, Clone)]
-struct Faults {
-    /// How long to inject faults
-    #[arg(long, default_value_t = 10.0, value_name = "N")]
-    minutes: f64,
-    /// What the plan of faults follows from [default: another one each time]
-    #[arg(long, value_name = "S")]
-    seed: Option<u64>,
-    /// A file with a seed a line; each has its share of the time
-    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
-    seeds_file: Option<PathBuf>,
-    /// The lease in seconds; etcd grants whole ones, from 2
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(2..=60))]
-    ttl: u64,
-    /// Only faults of these kinds, as in the report
-    #[arg(long, value_delimiter = ',', value_name = "KIND,…")]
-    only: Vec<String>,
-    /// Leave the register out
-    #[arg(long)]
-    without_register: bool,
-    /// Take a soloist that is built without optimisations
-    #[arg(long)]
-    debug_build: bool,
-}
-
-/// The arguments of the part in the sandbox.
-#[derive(Args)]
-struct Inside {
-    #[command(flatten)]
-    faults: Faults,
-    #[arg(long)]
-    soloist: PathBuf,
-    #[arg(long)]
-    etcd: PathBuf,
-    #[arg(long)]
-    web: PathBuf,
-    #[arg(long)]
-    files: PathBuf,
-    #[arg(long)]
-    register: Option<PathBuf>,
-}
 
 fn main() -> ExitCode {
     let Arguments { step, faults } = Arguments::parse();
@@ -220,7 +155,7 @@ fn run_inside(inside: Inside) -> Result<()> {
         kinds: faults.kinds()?,
         lasts: Duration::try_from_secs_f64(faults.minutes * 60.0)?,
         report: folder().join("report.md"),
-        parts: Parts {
+        parts: ClusterParts {
             soloist,
             etcd,
             plugins,
@@ -231,52 +166,6 @@ fn run_inside(inside: Inside) -> Result<()> {
         seeds,
     };
     run.run()
-}
-
-impl Faults {
-    /// The same options as arguments, for the part in the sandbox.
-    fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec!["inside".into()];
-        arguments.push(format!("--minutes={}", self.minutes).into());
-        arguments.push(format!("--ttl={}", self.ttl).into());
-        if let Some(seed) = self.seed {
-            arguments.push(format!("--seed={seed}").into());
-        }
-        if let Some(file) = &self.seeds_file {
-            arguments.extend(["--seeds-file".into(), file.into()]);
-        }
-        if !self.only.is_empty() {
-            arguments.push(format!("--only={}", self.only.join(",")).into());
-        }
-        arguments
-    }
-
-    fn seeds(&self) -> Result<Vec<u64>> {
-        let Some(file) = &self.seeds_file else {
-            return Ok(vec![self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000))]);
-        };
-        let text = fs::read_to_string(file)
-            .with_context(|| format!("cannot read the seeds in {}", file.display()))?;
-        seeds::parse(&text).with_context(|| format!("in {}", file.display()))
-    }
-
-    fn kinds(&self) -> Result<Vec<Kind>> {
-        if self.only.is_empty() {
-            return Ok(Kind::ALL.to_vec());
-        }
-        let kind = |name: &String| Kind::ALL.into_iter().find(|kind| kind.name() == name);
-        self.only
-            .iter()
-            .map(|name| {
-                kind(name).with_context(|| format!("no kind of fault is {name:?}; {}", kinds()))
-            })
-            .collect()
-    }
-}
-
-fn kinds() -> String {
-    let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-    format!("there are: {}", names.join(", "))
 }
 
 fn build(debug: bool) -> Result<PathBuf> {

@@ -51,7 +51,7 @@ pub(super) struct Member {
 
 /// How a member without data starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begins {
+enum MemberStart {
     /// With the others, in a new cluster.
     Together,
     /// In a new cluster of its own.
@@ -77,13 +77,13 @@ impl Member {
 
     /// Starts its process again, with its data.
     pub(super) fn restart(&mut self) -> Result<()> {
-        self.begin(Begins::Together)
+        self.begin(MemberStart::Together)
     }
 
     /// Starts it without its data, as an etcd of its own. The data is put aside.
     pub(super) fn start_alone(&mut self) -> Result<()> {
         fs::rename(self.place(DATA), self.place(ASIDE)).context("cannot put data aside")?;
-        self.begin(Begins::Alone)
+        self.begin(MemberStart::Alone)
     }
 
     /// Starts it with the data that was put aside.
@@ -97,7 +97,7 @@ impl Member {
         for data in [DATA, ASIDE] {
             fs::remove_dir_all(self.place(data)).context("cannot remove data")?;
         }
-        self.begin(Begins::Added)
+        self.begin(MemberStart::Added)
     }
 
     /// Creates data from a snapshot, for [`Member::start_restored`]. The member may run meanwhile.
@@ -131,15 +131,15 @@ impl Member {
     }
 
     /// Whether it leads etcd, or knows the leader. None if it does not answer.
-    pub(super) fn state(&self) -> Option<State> {
+    pub(super) fn state(&self) -> Option<MemberRole> {
         let metrics = http::get(self.node.client(PORT), "/metrics", Duration::from_millis(500))?;
         let is = |name: &str| metrics.body.lines().any(|line| line == format!("{name} 1"));
         if is("etcd_server_is_leader") {
-            Some(State::Leads)
+            Some(MemberRole::Leads)
         } else if is("etcd_server_has_leader") {
-            Some(State::Follows)
+            Some(MemberRole::Follows)
         } else {
-            Some(State::Alone)
+            Some(MemberRole::Alone)
         }
     }
 
@@ -183,10 +183,11 @@ impl Member {
     }
 
     /// Starts its process. If it has data, that decides, and not `how`.
-    fn begin(&mut self, how: Begins) -> Result<()> {
+    fn begin(&mut self, how: MemberStart) -> Result<()> {
         let (peer, client) = (peer(self.node), format!("http://{}", self.node.store(PORT)));
-        let state = if how == Begins::Added { "existing" } else { "new" };
-        let cluster = if how == Begins::Alone { itself(self.node) } else { self.cluster.clone() };
+        let state = if how == MemberStart::Added { "existing" } else { "new" };
+        let cluster =
+            if how == MemberStart::Alone { itself(self.node) } else { self.cluster.clone() };
         let log = File::options().append(true).create(true).open(&self.log)?;
         let mut command = self.node.command(&self.etcd);
         command
@@ -219,7 +220,7 @@ impl Member {
 
 /// A member's role in etcd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum MemberRole {
     Leads,
     Follows,
     Alone,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use soloist_devtools::times::Times;
 
 use super::checker::Verdict;
-use super::checker::takeover::Cost;
+use super::checker::takeover::KindCost;
 use super::clock::{ms, ns};
 use super::kind::Kind;
 
@@ -14,7 +14,7 @@ use super::kind::Kind;
 const TOLD: usize = 30;
 
 /// The parameters of a run.
-pub(super) struct About {
+pub(super) struct RunSummary {
     pub(super) seeds: Vec<u64>,
     pub(super) lasted: Duration,
     pub(super) ttl: Duration,
@@ -27,7 +27,7 @@ pub(super) struct About {
 }
 
 /// Writes the report. Writing to a `String` cannot fail.
-pub(super) fn markdown(about: &About, verdict: &Verdict) -> String {
+pub(super) fn markdown(about: &RunSummary, verdict: &Verdict) -> String {
     let mut page = String::new();
     let faults: usize = verdict.costs.iter().map(|cost| cost.count).sum();
     let _ = writeln!(
@@ -66,11 +66,11 @@ fn promises(page: &mut String, verdict: &Verdict) {
         "| no answer under an older token after one under a newer | {} times |",
         verdict.stale
     );
-    let (looks, failed) = verdict.looks;
+    let (observations, failed) = verdict.observations;
     let _ = writeln!(
         page,
         "| no answer by a host that has seen the store go back, before its restart | {} times |\n\
-         | hosts say what is wrong, in time | {failed} of {looks} looks |",
+         | hosts say what is wrong, in time | {failed} of {observations} observations |",
         verdict.overdue
     );
     match &verdict.register {
@@ -101,7 +101,7 @@ fn promises(page: &mut String, verdict: &Verdict) {
     }
 }
 
-fn costs(page: &mut String, ttl: Duration, costs: &[Cost]) {
+fn costs(page: &mut String, ttl: Duration, costs: &[KindCost]) {
     let _ = writeln!(
         page,
         "Take-over: from the fault (where it is a story, from its last step) to the first good \

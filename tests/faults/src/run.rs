@@ -11,20 +11,20 @@ use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use soloist_devtools::{cmd, http};
 
-use super::bed::{Bed, Parts};
 use super::checker::{self, Histories, Promise, Violation};
-use super::clients::View;
+use super::clients::LeaderView;
 use super::clock;
+use super::cluster::{ClusterParts, TestCluster};
 use super::history::{Action, read_write};
 use super::inject;
-use super::injected::{Injected, Rebased};
+use super::injected_fault::{InjectedFault, Rebased};
 use super::kind::Kind;
 use super::plan::Plan;
-use super::report::{self, About};
+use super::report::{self, RunSummary};
 
 /// The parameters of a run.
 pub(super) struct Run {
-    pub(super) parts: Parts,
+    pub(super) parts: ClusterParts,
     pub(super) seeds: Vec<u64>,
     pub(super) lasts: Duration,
     pub(super) kinds: Vec<Kind>,
@@ -39,26 +39,26 @@ impl Run {
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
         }
-        let mut bed = Bed::start(&self.parts, Arc::clone(&interrupted))?;
-        let left_out = self.left_out(&mut bed)?;
+        let mut cluster = TestCluster::start(&self.parts, Arc::clone(&interrupted))?;
+        let left_out = self.left_out(&mut cluster)?;
         let is_possible = |kind: &Kind| left_out.iter().all(|(other, _)| other != kind);
         let kinds: Vec<_> = self.kinds.iter().copied().filter(is_possible).collect();
         let began = clock::now();
         let mut faults = Vec::new();
-        let ended = self.inject(&mut bed, &kinds, &mut faults);
-        let about = About {
+        let ended = self.inject(&mut cluster, &kinds, &mut faults);
+        let about = RunSummary {
             seeds: self.seeds.clone(),
             lasted: Duration::from_nanos(clock::now() - began),
             ttl: self.parts.ttl,
             etcd: self.etcd_version()?,
             left_out,
-            ended: bed.ended.clone(),
+            ended: cluster.ended.clone(),
         };
         if let Err(error) = &ended {
             eprintln!("ending early: {error:#}");
-            bed.calm();
+            cluster.calm();
         }
-        let histories = self.histories(bed, faults, ended.is_ok())?;
+        let histories = self.histories(cluster, faults, ended.is_ok())?;
         let mut verdict = checker::check(histories, self.parts.ttl);
         if let Err(error) = &ended
             && !interrupted.load(Ordering::Relaxed)
@@ -80,13 +80,13 @@ impl Run {
     }
 
     /// The kinds of faults that are impossible on this machine, and why.
-    fn left_out(&self, bed: &mut Bed) -> Result<Vec<(Kind, String)>> {
+    fn left_out(&self, cluster: &mut TestCluster) -> Result<Vec<(Kind, String)>> {
         let mut left_out = Vec::new();
-        if self.kinds.contains(&Kind::Crash) && bed.leader()?.supervised().is_none() {
+        if self.kinds.contains(&Kind::Crash) && cluster.leader()?.supervised().is_none() {
             left_out.push((Kind::Crash, "the hosts have no supervisor".to_owned()));
         }
         if self.kinds.contains(&Kind::DiskStall)
-            && let Some(member) = bed.members.first_mut()
+            && let Some(member) = cluster.members.first_mut()
             && let Err(error) = member.disk.freeze().and_then(|()| member.disk.thaw())
         {
             left_out.push((Kind::DiskStall, format!("{error:#}")));
@@ -95,7 +95,12 @@ impl Run {
     }
 
     /// Injects faults. Each seed gets an equal share of the time.
-    fn inject(&self, bed: &mut Bed, kinds: &[Kind], faults: &mut Vec<Injected>) -> Result<()> {
+    fn inject(
+        &self,
+        cluster: &mut TestCluster,
+        kinds: &[Kind],
+        faults: &mut Vec<InjectedFault>,
+    ) -> Result<()> {
         let share = clock::ns(self.lasts) / self.seeds.len().max(1) as u64;
         let began = clock::now();
         for (position, seed) in self.seeds.iter().enumerate() {
@@ -104,10 +109,10 @@ impl Run {
             let until = began + share * (position as u64 + 1);
             while clock::now() < until {
                 let fault = plan.next().context("no kind of fault is left to inject")?;
-                bed.pause(fault.pause)?;
-                let injected = inject::run(bed, &fault)?;
+                cluster.pause(fault.pause)?;
+                let injected = inject::run(cluster, &fault)?;
                 let since = Duration::from_nanos(injected.at - began);
-                announce(faults.len() + 1, since, &injected, &bed.clients.view());
+                announce(faults.len() + 1, since, &injected, &cluster.clients.view());
                 faults.push(injected);
             }
         }
@@ -115,17 +120,22 @@ impl Run {
     }
 
     /// Stops the cluster, and collects all histories. `is_whole` says that no fault is left in it.
-    fn histories(&self, mut bed: Bed, faults: Vec<Injected>, is_whole: bool) -> Result<Histories> {
+    fn histories(
+        &self,
+        mut cluster: TestCluster,
+        faults: Vec<InjectedFault>,
+        is_whole: bool,
+    ) -> Result<Histories> {
         let lines: Vec<_> = faults.iter().map(|fault| fault.line().to_string() + "\n").collect();
         fs::write(self.parts.folder.join("faults.jsonl"), lines.concat())?;
         // After a fault that was not healed, there may be no leader.
-        let last_host = if is_whole { Some(bed.leader()?.node) } else { None };
-        let (records, unreached) = bed.clients.finish()?;
+        let last_host = if is_whole { Some(cluster.leader()?.node) } else { None };
+        let (records, unreached) = cluster.clients.finish()?;
         let register = match last_host {
             Some(host) if self.has_register() => Some(last_value(host)?),
             _ => None,
         };
-        let hosts = bed.hosts.iter().map(super::host::Host::read_log).collect();
+        let hosts = cluster.hosts.iter().map(super::host::Host::read_log).collect();
         Ok(Histories { records, unreached, register, faults, hosts })
     }
 
@@ -150,7 +160,7 @@ fn last_value(host: super::net::Node) -> Result<u64> {
 }
 
 /// Prints a line of progress.
-fn announce(number: usize, since: Duration, fault: &Injected, view: &View) {
+fn announce(number: usize, since: Duration, fault: &InjectedFault, view: &LeaderView) {
     let seconds = since.as_secs();
     let whole = clock::ms(fault.steady - fault.at) / 1000.0;
     let is_restored = matches!(fault.rebased, Some(Rebased::Restored { .. }));
@@ -167,7 +177,7 @@ fn announce(number: usize, since: Duration, fault: &Injected, view: &View) {
         fault.kind.name(),
         fault.target,
     );
-    for broken in fault.broken_looks() {
+    for broken in fault.failed_observations() {
         println!("      {broken}");
     }
 }

@@ -16,11 +16,11 @@ use fastrand::Rng;
 
 use super::clock;
 use super::frame::Frame;
-use super::links::{Fate, Link, Links};
+use super::links::{Delivery, Link, Links};
 use super::net::{Node, SWITCH};
 
 /// How long the switch may take to notice that it should stop.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A running switch. It stops when it is dropped.
 pub(super) struct Switch {
@@ -34,7 +34,7 @@ impl Switch {
     pub(super) fn start(seed: u64) -> Result<Self> {
         let socket = UdpSocket::bind(SWITCH).context("cannot listen for the store network")?;
         let (links, stop) = (Arc::<Mutex<Links>>::default(), Arc::<AtomicBool>::default());
-        let mut runner = Runner {
+        let mut runner = SwitchThread {
             socket,
             links: Arc::clone(&links),
             stop: Arc::clone(&stop),
@@ -74,21 +74,21 @@ fn lock(links: &Mutex<Links>) -> MutexGuard<'_, Links> {
 }
 
 /// A packet that waits until it is due. The heap's greatest element is the earliest one.
-type Late = Reverse<(u64, u64, u8, Vec<u8>)>;
+type DelayedPacket = Reverse<(u64, u64, u8, Vec<u8>)>;
 
 /// The state of the thread.
-struct Runner {
+struct SwitchThread {
     socket: UdpSocket,
     links: Arc<Mutex<Links>>,
     stop: Arc<AtomicBool>,
     rng: Rng,
-    late: BinaryHeap<Late>,
+    late: BinaryHeap<DelayedPacket>,
     /// When the last packet of each direction is due.
     last: [[u64; 16]; 16],
     count: u64,
 }
 
-impl Runner {
+impl SwitchThread {
     fn run(&mut self) {
         let mut buffer = vec![0; 65_536];
         while !self.stop.load(Ordering::Relaxed) {
@@ -109,26 +109,26 @@ impl Runner {
         while let Some(Reverse((due, ..))) = self.late.peek() {
             if *due > now {
                 let wait = Duration::from_nanos(due - now);
-                return wait.clamp(Duration::from_micros(100), LOOK);
+                return wait.clamp(Duration::from_micros(100), POLL_INTERVAL);
             }
             if let Some(Reverse((_, _, to, packet))) = self.late.pop() {
                 self.send(to, &packet);
             }
         }
-        LOOK
+        POLL_INTERVAL
     }
 
     fn switch(&mut self, packet: &mut [u8]) {
         let Some(mut frame) = Frame::parse(packet) else { return };
         let (from, to) = (frame.from(), frame.to());
         let Some(link) = lock(&self.links).get(from, to) else { return };
-        match link.fate(&mut self.rng) {
-            Fate::Dropped => {}
-            Fate::Passes => {
+        match link.delivery(&mut self.rng) {
+            Delivery::Dropped => {}
+            Delivery::Immediate => {
                 frame.complete();
                 self.send(to, packet);
             }
-            Fate::Late(by) => {
+            Delivery::Delayed(by) => {
                 frame.complete();
                 let last = &mut self.last[usize::from(from)][usize::from(to)];
                 let due = (clock::now() + clock::ns(by)).max(*last);

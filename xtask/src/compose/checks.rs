@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::DROPPED;
-use super::bed::{Bed, HOSTS, Leader, eventually, until};
+use super::cluster::{ComposeCluster, HOSTS, Leader, eventually, until};
 
 /// `lease.ttl` of the example.
 const TTL: Duration = Duration::from_secs(5);
@@ -20,8 +20,8 @@ const HAND_OVER: Duration = Duration::from_secs(3);
 const STOP: Duration = Duration::from_secs(8);
 
 /// Runs all experiments. Each one finds three running hosts.
-pub(super) fn run(bed: &Bed<'_>) -> Result<()> {
-    type Check = fn(&Bed<'_>) -> Result<Duration>;
+pub(super) fn run(cluster: &ComposeCluster<'_>) -> Result<()> {
+    type Check = fn(&ComposeCluster<'_>) -> Result<Duration>;
     let checks: [(&str, Check); 9] = [
         ("up: three addresses, one leader", up),
         ("the image: no root, healthy", image),
@@ -34,32 +34,32 @@ pub(super) fn run(bed: &Bed<'_>) -> Result<()> {
         ("one member of etcd less: nothing", lose_a_member),
     ];
     for (what, check) in checks {
-        let took = check(bed).with_context(|| format!("{what}: it did not come so"))?;
+        let took = check(cluster).with_context(|| format!("{what}: it did not come so"))?;
         eprintln!("{what:44} {:5.2} s", took.as_secs_f64());
     }
     Ok(())
 }
 
 /// `up -d`, without a build: the image exists.
-fn up(bed: &Bed<'_>) -> Result<Duration> {
+fn up(cluster: &ComposeCluster<'_>) -> Result<Duration> {
     let begun = SystemTime::now();
-    bed.compose(&["up", "-d", "--no-build"])?;
-    let leader = eventually("somebody leads", || bed.leader_by("a"))?;
+    cluster.compose(&["up", "-d", "--no-build"])?;
+    let leader = eventually("somebody leads", || cluster.leader_by("a"))?;
     for host in HOSTS {
-        bed.sees(host, HOSTS.len())?;
-        let same = bed.leader_by(host).filter(|other| other.host == leader.host);
+        cluster.sees(host, HOSTS.len())?;
+        let same = cluster.leader_by(host).filter(|other| other.host == leader.host);
         ensure!(same.is_some(), "{host} does not answer with the page of {}", leader.host);
     }
     Ok(begun.elapsed()?)
 }
 
-fn image(bed: &Bed<'_>) -> Result<Duration> {
-    let user = bed.inspect("a", "{{.Config.User}}")?;
+fn image(cluster: &ComposeCluster<'_>) -> Result<Duration> {
+    let user = cluster.inspect("a", "{{.Config.User}}")?;
     ensure!(user == "65532:65532", "it runs as user {user:?}");
     let begun = SystemTime::now();
     for host in HOSTS {
         eventually(&format!("{host} is healthy"), || {
-            let health = bed.inspect(host, "{{.State.Health.Status}}").ok()?;
+            let health = cluster.inspect(host, "{{.State.Health.Status}}").ok()?;
             (health == "healthy").then_some(())
         })?;
     }
@@ -67,23 +67,23 @@ fn image(bed: &Bed<'_>) -> Result<Duration> {
 }
 
 /// The leader's machine crashes, comes back and joins the queue.
-fn kill(bed: &Bed<'_>) -> Result<Duration> {
-    let (former, witness) = leader_and_witness(bed)?;
-    bed.compose(&["kill", &former.host])?;
-    let took = another_leads(bed, &former, witness, TTL + TAKE_OVER)?;
-    bed.compose(&["start", &former.host])?;
-    all_stand(bed)?;
+fn kill(cluster: &ComposeCluster<'_>) -> Result<Duration> {
+    let (former, witness) = leader_and_witness(cluster)?;
+    cluster.compose(&["kill", &former.host])?;
+    let took = another_leads(cluster, &former, witness, TTL + TAKE_OVER)?;
+    cluster.compose(&["start", &former.host])?;
+    all_stand(cluster)?;
     Ok(took)
 }
 
 /// The leader freezes. After it wakes up, it does not answer earlier requests as the leader.
-fn pause(bed: &Bed<'_>) -> Result<Duration> {
-    let (former, witness) = leader_and_witness(bed)?;
-    bed.compose(&["pause", &former.host])?;
-    let took = another_leads(bed, &former, witness, TTL + TAKE_OVER)?;
+fn pause(cluster: &ComposeCluster<'_>) -> Result<Duration> {
+    let (former, witness) = leader_and_witness(cluster)?;
+    cluster.compose(&["pause", &former.host])?;
+    let took = another_leads(cluster, &former, witness, TTL + TAKE_OVER)?;
     let answers = thread::scope(|scope| {
-        let asked = [(); 8].map(|()| scope.spawn(|| bed.ask(&former.host, "/")));
-        bed.compose(&["unpause", &former.host])?;
+        let asked = [(); 8].map(|()| scope.spawn(|| cluster.ask(&former.host, "/")));
+        cluster.compose(&["unpause", &former.host])?;
         let answers = asked.map(|thread| thread.join().ok().flatten());
         anyhow::Ok(answers.into_iter().flatten().collect::<Vec<_>>())
     })?;
@@ -93,32 +93,32 @@ fn pause(bed: &Bed<'_>) -> Result<Duration> {
         ensure!(!late, "a late word of {}: {}", former.host, answer.body);
     }
     eventually("the former leader answers with the page of the next", || {
-        bed.leader_by(&former.host).filter(|leader| leader.token > former.token)
+        cluster.leader_by(&former.host).filter(|leader| leader.token > former.token)
     })?;
-    all_stand(bed)?;
+    all_stand(cluster)?;
     Ok(took)
 }
 
 /// The leader loses its network, and with it the store.
-fn cut_off(bed: &Bed<'_>) -> Result<Duration> {
-    let (former, witness) = leader_and_witness(bed)?;
-    let container = bed.container(&former.host)?;
+fn cut_off(cluster: &ComposeCluster<'_>) -> Result<Duration> {
+    let (former, witness) = leader_and_witness(cluster)?;
+    let container = cluster.container(&former.host)?;
     let network = "compose_default";
-    bed.docker(&["network", "disconnect", network, &container])?;
-    let took = another_leads(bed, &former, witness, TTL + TAKE_OVER)?;
+    cluster.docker(&["network", "disconnect", network, &container])?;
+    let took = another_leads(cluster, &former, witness, TTL + TAKE_OVER)?;
     let alias = &former.host;
-    bed.docker(&["network", "connect", "--alias", alias, network, &container])?;
-    all_stand(bed)?;
-    eventually("the former leader answers again", || bed.leader_by(&former.host))?;
+    cluster.docker(&["network", "connect", "--alias", alias, network, &container])?;
+    all_stand(cluster)?;
+    eventually("the former leader answers again", || cluster.leader_by(&former.host))?;
     Ok(took)
 }
 
 /// A plugin is dropped in, answers at every host, and is removed.
-fn drop_in(bed: &Bed<'_>) -> Result<Duration> {
+fn drop_in(cluster: &ComposeCluster<'_>) -> Result<Duration> {
     let files = [format!("{DROPPED}.toml"), format!("{DROPPED}.wasm")];
     let path = format!("/{DROPPED}");
     // Without the plugin, the one at `/` answers here too, with another page.
-    let is_there = |host| Some(bed.ask(host, &path)?.body.contains("Nothing is checked yet"));
+    let is_there = |host| Some(cluster.ask(host, &path)?.body.contains("Nothing is checked yet"));
     let answer_all = |there: bool| -> Result<()> {
         for host in HOSTS {
             let what = format!("{host} answers with{} {DROPPED}", if there { "" } else { "out" });
@@ -129,71 +129,71 @@ fn drop_in(bed: &Bed<'_>) -> Result<Duration> {
     answer_all(false)?;
     let begun = SystemTime::now();
     for file in &files {
-        fs::copy(bed.folder().join(file), bed.plugins().join(file))?;
+        fs::copy(cluster.folder().join(file), cluster.plugins().join(file))?;
     }
     answer_all(true)?;
     let took = begun.elapsed()?;
     for file in files.iter().rev() {
-        fs::remove_file(bed.plugins().join(file))?;
+        fs::remove_file(cluster.plugins().join(file))?;
     }
     answer_all(false)?;
     Ok(took)
 }
 
 /// `docker stop` is a hand-over: no process has to be killed.
-fn stop(bed: &Bed<'_>) -> Result<Duration> {
-    let (former, witness) = leader_and_witness(bed)?;
-    let container = bed.container(&former.host)?;
+fn stop(cluster: &ComposeCluster<'_>) -> Result<Duration> {
+    let (former, witness) = leader_and_witness(cluster)?;
+    let container = cluster.container(&former.host)?;
     let (took, stopped) = thread::scope(|scope| {
         let stopping = scope.spawn(|| {
             let begun = SystemTime::now();
-            bed.docker(&["stop", "--time", "20", &container])?;
+            cluster.docker(&["stop", "--time", "20", &container])?;
             anyhow::Ok(begun.elapsed()?)
         });
-        let took = another_leads(bed, &former, witness, HAND_OVER);
+        let took = another_leads(cluster, &former, witness, HAND_OVER);
         (took, stopping.join())
     });
     let stopped = stopped.ok().context("the thread has panicked")??;
-    let code = bed.inspect(&former.host, "{{.State.ExitCode}}")?;
+    let code = cluster.inspect(&former.host, "{{.State.ExitCode}}")?;
     ensure!(code == "0", "{} has ended with code {code}", former.host);
     ensure!(stopped < STOP, "{} took {stopped:?} to stop", former.host);
-    bed.compose(&["start", &former.host])?;
-    all_stand(bed)?;
+    cluster.compose(&["start", &former.host])?;
+    all_stand(cluster)?;
     took
 }
 
 /// More hosts than three join the queue, and leave it again.
-fn scale(bed: &Bed<'_>) -> Result<Duration> {
+fn scale(cluster: &ComposeCluster<'_>) -> Result<Duration> {
     let begun = SystemTime::now();
-    bed.compose(&["up", "-d", "--no-build", "--scale", "more=2"])?;
-    bed.sees("a", HOSTS.len() + 2)?;
+    cluster.compose(&["up", "-d", "--no-build", "--scale", "more=2"])?;
+    cluster.sees("a", HOSTS.len() + 2)?;
     let took = begun.elapsed()?;
-    bed.compose(&["up", "-d", "--no-build", "--scale", "more=0"])?;
-    all_stand(bed)?;
+    cluster.compose(&["up", "-d", "--no-build", "--scale", "more=0"])?;
+    all_stand(cluster)?;
     Ok(took)
 }
 
 /// Two of three etcd members are a majority: the term outlasts its lease.
-fn lose_a_member(bed: &Bed<'_>) -> Result<Duration> {
-    let (leader, witness) = leader_and_witness(bed)?;
-    bed.compose(&["kill", "etcd1"])?;
+fn lose_a_member(cluster: &ComposeCluster<'_>) -> Result<Duration> {
+    let (leader, witness) = leader_and_witness(cluster)?;
+    cluster.compose(&["kill", "etcd1"])?;
     let begun = SystemTime::now();
     while begun.elapsed()? < TTL + Duration::from_secs(1) {
-        if let Some(now) = bed.leader_by(witness) {
+        if let Some(now) = cluster.leader_by(witness) {
             ensure!(now.token == leader.token, "{} leads, not {}", now.host, leader.host);
         }
         thread::sleep(Duration::from_millis(100));
     }
-    let now = eventually("somebody leads", || bed.leader_by(witness))?;
+    let now = eventually("somebody leads", || cluster.leader_by(witness))?;
     ensure!(now.token == leader.token, "{} leads, not {}", now.host, leader.host);
-    bed.compose(&["start", "etcd1"])?;
+    cluster.compose(&["start", "etcd1"])?;
     Ok(begun.elapsed()?)
 }
 
 /// The leader, and a host that does not lead.
-fn leader_and_witness(bed: &Bed<'_>) -> Result<(Leader, &'static str)> {
+fn leader_and_witness(cluster: &ComposeCluster<'_>) -> Result<(Leader, &'static str)> {
     let leader =
-        eventually("somebody leads", || HOSTS.iter().find_map(|host| bed.leader_by(host)))?;
+        eventually("somebody leads", || HOSTS.iter().find_map(|host| cluster.leader_by(host)))?;
     match HOSTS.into_iter().find(|host| *host != leader.host) {
         Some(witness) => Ok((leader, witness)),
         None => bail!("every host is the leader"),
@@ -202,13 +202,13 @@ fn leader_and_witness(bed: &Bed<'_>) -> Result<(Leader, &'static str)> {
 
 /// Waits until `witness` answers with the page of another leader; returns how long that took.
 fn another_leads(
-    bed: &Bed<'_>,
+    cluster: &ComposeCluster<'_>,
     former: &Leader,
     witness: &str,
     within: Duration,
 ) -> Result<Duration> {
     let (leader, took) = until("another host leads", within, || {
-        bed.leader_by(witness).filter(|leader| leader.token != former.token)
+        cluster.leader_by(witness).filter(|leader| leader.token != former.token)
     })?;
     ensure!(leader.host != former.host, "{} leads again", former.host);
     ensure!(leader.token > former.token, "the token has gone back: {leader:?} after {former:?}");
@@ -216,11 +216,11 @@ fn another_leads(
 }
 
 /// Waits until all three hosts report themselves that they stand.
-fn all_stand(bed: &Bed<'_>) -> Result<()> {
+fn all_stand(cluster: &ComposeCluster<'_>) -> Result<()> {
     for host in HOSTS {
-        bed.sees(host, HOSTS.len())?;
+        cluster.sees(host, HOSTS.len())?;
         eventually(&format!("{host} stands"), || {
-            let status = bed.status(host).ok()?;
+            let status = cluster.status(host).ok()?;
             let role = &status["groups"]["main"]["role"];
             ["leader", "heir", "standby"].iter().any(|stands| role == stands).then_some(())
         })?;

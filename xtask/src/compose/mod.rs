@@ -9,11 +9,11 @@
 //! ```text
 //!   run ─ images: packages → folders
 //!    └─ sandbox ─ inside ─ engine: dockerd, images
-//!                   └─ checks: kill, pause, cut off … ─ bed: docker-compose, requests
+//!                   └─ checks: kill, pause, cut off … ─ cluster: docker-compose, requests
 //! ```
 
-mod bed;
 mod checks;
+mod cluster;
 mod engine;
 mod images;
 
@@ -26,7 +26,7 @@ use clap::Args;
 use soloist_devtools::packages::Package;
 use soloist_devtools::{cmd, files, guests, paths, sandbox, setup, soloist};
 
-use self::bed::Bed;
+use self::cluster::ComposeCluster;
 use self::engine::Engine;
 
 const DOCKERD: Package = Package {
@@ -112,11 +112,12 @@ pub(crate) fn inside(inside: &Inside) -> Result<()> {
     let outcome = images::import(folder, &engine)
         .and_then(|()| engine.build(&paths::repo().join("Dockerfile"), &folder.join("context")))
         .and_then(|()| {
-            let bed = Bed::new(&engine, &folder.join("compose"));
-            let outcome = checks::run(&bed);
+            let cluster = ComposeCluster::new(&engine, &folder.join("compose"));
+            let outcome = checks::run(&cluster);
             // After a failed check, too: first the logs, then the containers.
-            let logs = bed.logs().and_then(|logs| Ok(fs::write(folder.join("hosts.log"), logs)?));
-            outcome.and(logs).and(bed.down())
+            let logs =
+                cluster.logs().and_then(|logs| Ok(fs::write(folder.join("hosts.log"), logs)?));
+            outcome.and(logs).and(cluster.down())
         });
     outcome.and(engine.stop())
 }

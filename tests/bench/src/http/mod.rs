@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use self::components::Components;
 use self::wrk::{Load, Round};
 use super::figures::median;
-use super::{Bed, web};
+use super::{BenchContext, web};
 
 const ROUNDS: usize = 5;
 const TIME: Duration = Duration::from_secs(4);
@@ -45,13 +45,13 @@ struct Server {
     address: SocketAddr,
 }
 
-pub(super) fn run(bed: &Bed) -> Result<()> {
+pub(super) fn run(context: &BenchContext) -> Result<()> {
     let wrk = wrk::ensure()?;
     let wasmtime = wasmtime::ensure()?;
     let components = components::build()?;
     build_hyper()?;
     let bare = || Contender { name: "bare hyper", start: Box::new(start_hyper) };
-    for comparison in comparisons(bed, &wasmtime, &components) {
+    for comparison in comparisons(context, &wasmtime, &components) {
         println!("\n{}", comparison.title);
         let mut contenders = vec![comparison.soloist, comparison.wasmtime];
         contenders.extend(comparison.beside_hyper.then(bare));
@@ -69,7 +69,7 @@ struct Comparison<'a> {
 }
 
 fn comparisons<'a>(
-    bed: &'a Bed,
+    context: &'a BenchContext,
     wasmtime: &'a Path,
     components: &'a Components,
 ) -> Vec<Comparison<'a>> {
@@ -77,7 +77,7 @@ fn comparisons<'a>(
         title,
         soloist: Contender {
             name: "soloist",
-            start: Box::new(move || start_soloist(bed, component, instances)),
+            start: Box::new(move || start_soloist(context, component, instances)),
         },
         wasmtime: Contender {
             name: "wasmtime serve",
@@ -98,7 +98,7 @@ fn comparisons<'a>(
 }
 
 /// The results of one round.
-struct Shown {
+struct RoundResults {
     /// Under as much load as the server takes.
     full: Round,
     /// Under a load that is the same for all servers.
@@ -107,7 +107,10 @@ struct Shown {
 
 /// Measures all in turn, several times, so that other load on the machine affects all of them. Only
 /// one server runs at a time.
-fn compete(wrk: &Path, contenders: &[Contender<'_>]) -> Result<Vec<(&'static str, Vec<Shown>)>> {
+fn compete(
+    wrk: &Path,
+    contenders: &[Contender<'_>],
+) -> Result<Vec<(&'static str, Vec<RoundResults>)>> {
     let mut results: Vec<_> = contenders.iter().map(|one| (one.name, Vec::new())).collect();
     for _ in 0..ROUNDS {
         for (contender, (name, rounds)) in contenders.iter().zip(&mut results) {
@@ -118,19 +121,20 @@ fn compete(wrk: &Path, contenders: &[Contender<'_>]) -> Result<Vec<(&'static str
     Ok(results)
 }
 
-fn show(wrk: &Path, contender: &Contender<'_>) -> Result<Shown> {
+fn show(wrk: &Path, contender: &Contender<'_>) -> Result<RoundResults> {
     let server = (contender.start)()?;
     let measure = |load, time| wrk::measure(wrk, server.address, load, time);
     measure(Load::Full, WARM_UP)?;
-    Ok(Shown { full: measure(Load::Full, TIME)?, paused: measure(Load::Paused, TIME)? })
+    Ok(RoundResults { full: measure(Load::Full, TIME)?, paused: measure(Load::Paused, TIME)? })
 }
 
 /// Prints the medians, and the ratios of the first server to each of the others.
-fn report(results: &[(&str, Vec<Shown>)]) {
+fn report(results: &[(&str, Vec<RoundResults>)]) {
     println!("  {:14} {:>12} {:>9} {:>12}   soloist:", "", "requests/s", "p99 ms", "paused p99");
     let mut first: Option<[f64; 3]> = None;
     for (name, rounds) in results {
-        let middle = |of: fn(&Shown) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
+        let middle =
+            |of: fn(&RoundResults) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
         let own =
             [middle(|one| one.full.rate), middle(|one| one.full.p99), middle(|one| one.paused.p99)];
         let [rate, p99, paused] = own;
@@ -163,14 +167,14 @@ fn start_hyper() -> Result<Server> {
 }
 
 /// Starts a host with one plugin, and a store of its own.
-fn start_soloist(bed: &Bed, component: &Path, instances: &str) -> Result<Server> {
-    let folder = tempfile::tempdir_in(&bed.scratch)?;
+fn start_soloist(context: &BenchContext, component: &Path, instances: &str) -> Result<Server> {
+    let folder = tempfile::tempdir_in(&context.scratch)?;
     let address = free_address()?;
     let plugin = folder.path().join("hello.wasm");
     fs::copy(component, &plugin)?;
     let settings = format!("instances = \"{instances}\"\nlisten = \"{address}\"\n");
     fs::write(plugin.with_extension("toml"), settings)?;
-    let mut command = bed.soloist(folder.path());
+    let mut command = context.soloist(folder.path());
     command
         .current_dir(folder.path())
         .args(["--no-supervisor", "--name", "a", "--store", "sqlite:soloist.db"])

@@ -6,7 +6,7 @@
 
 use crate::clock::ms;
 use crate::history::Record;
-use crate::injected::{Injected, Rebased};
+use crate::injected_fault::{InjectedFault, Rebased};
 
 /// The history between two restores.
 #[derive(Debug)]
@@ -14,14 +14,14 @@ pub(crate) struct Epoch<'a> {
     /// The requests of this epoch, in the order in which they were sent.
     pub(crate) records: &'a [Record],
     /// The restore that ends the epoch; none for the last one.
-    pub(crate) end: Option<Restored>,
+    pub(crate) end: Option<Restore>,
     /// The deletions of all keys, in order.
-    pub(crate) emptied: Vec<Emptied>,
+    pub(crate) emptied: Vec<Deletion>,
 }
 
 /// A restore of the store; see [`Rebased::Restored`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Restored {
+pub(crate) struct Restore {
     pub(crate) saved: (u64, u64),
     pub(crate) held: u64,
     pub(crate) at: u64,
@@ -29,22 +29,22 @@ pub(crate) struct Restored {
 
 /// A deletion of all keys; see [`Rebased::Emptied`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Emptied {
+pub(crate) struct Deletion {
     pub(crate) revision: u64,
     pub(crate) during: (u64, u64),
 }
 
 /// Splits a history into epochs. `records` are in the order in which they were sent.
-pub(crate) fn split<'a>(records: &'a [Record], faults: &[Injected]) -> Vec<Epoch<'a>> {
+pub(crate) fn split<'a>(records: &'a [Record], faults: &[InjectedFault]) -> Vec<Epoch<'a>> {
     let mut epochs = Vec::new();
     let (mut rest, mut emptied) = (records, Vec::new());
     for rebased in faults.iter().filter_map(|fault| fault.rebased) {
         match rebased {
-            Rebased::Emptied { revision, during } => emptied.push(Emptied { revision, during }),
+            Rebased::Emptied { revision, during } => emptied.push(Deletion { revision, during }),
             Rebased::Restored { saved, held, at } => {
                 let (before, after) = rest.split_at(rest.partition_point(|it| it.sent < at));
                 let (end, emptied) =
-                    (Some(Restored { saved, held, at }), std::mem::take(&mut emptied));
+                    (Some(Restore { saved, held, at }), std::mem::take(&mut emptied));
                 epochs.push(Epoch { records: before, end, emptied });
                 rest = after;
             }
@@ -58,7 +58,7 @@ impl Epoch<'_> {
     /// Answers that no host should have given, each as a sentence: at that time, all hosts had
     /// reported that the store went back, or did not run.
     pub(crate) fn overdue(&self) -> Vec<String> {
-        let Some(Restored { held, at, .. }) = self.end else { return Vec::new() };
+        let Some(Restore { held, at, .. }) = self.end else { return Vec::new() };
         let good = self.records.iter().filter(|record| record.good().is_some());
         let late = good.filter(|record| record.sent > held || record.received > at);
         let told = late.map(|record| {
@@ -78,7 +78,7 @@ impl Epoch<'_> {
 mod tests {
     use super::*;
     use crate::history::made::{good, lost};
-    use crate::injected::made::{emptied, restored};
+    use crate::injected_fault::made::{emptied, restored};
 
     #[test]
     fn an_answer_belongs_to_the_epoch_in_which_it_was_asked_for() {

@@ -8,16 +8,16 @@ use serde_json::Value;
 pub(crate) const EPOCH: &str = "bench-epoch";
 
 /// The number of an epoch, and a token in it.
-type Term = (usize, u64);
+type EpochToken = (usize, u64);
 
 /// The relevant content of one host's log.
 #[derive(Debug, Default)]
 pub(crate) struct HostLog {
     pub(crate) host: String,
     /// The terms that it led.
-    pub(crate) led: Vec<Term>,
+    pub(crate) led: Vec<EpochToken>,
     /// Why its terms ended.
-    pub(crate) causes: BTreeMap<Term, String>,
+    pub(crate) causes: BTreeMap<EpochToken, String>,
     /// The lines that report a panic.
     pub(crate) panics: Vec<String>,
 }

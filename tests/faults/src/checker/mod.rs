@@ -19,10 +19,10 @@ pub(crate) use self::hosts::{EPOCH, HostLog};
 use self::overlap::Overlap;
 pub(crate) use self::promise::{Promise, Violation};
 use self::register::Register;
-use self::takeover::Cost;
+use self::takeover::KindCost;
 use super::clock::ms;
 use super::history::{Outcome, Record};
-use super::injected::Injected;
+use super::injected_fault::InjectedFault;
 
 /// Everything that was recorded in a run.
 pub(crate) struct Histories {
@@ -32,7 +32,7 @@ pub(crate) struct Histories {
     pub(crate) unreached: u64,
     /// The last value of the register, if the run had one.
     pub(crate) register: Option<u64>,
-    pub(crate) faults: Vec<Injected>,
+    pub(crate) faults: Vec<InjectedFault>,
     pub(crate) hosts: Vec<HostLog>,
 }
 
@@ -48,9 +48,9 @@ pub(crate) struct Verdict {
     /// restart.
     pub(crate) overdue: usize,
     /// The number of checks during faults, and of those that failed.
-    pub(crate) looks: (usize, usize),
+    pub(crate) observations: (usize, usize),
     pub(crate) register: Option<Register>,
-    pub(crate) costs: Vec<Cost>,
+    pub(crate) costs: Vec<KindCost>,
     /// The number of answers with each status; 0 stands for requests without an answer.
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) unreached: u64,
@@ -81,11 +81,13 @@ pub(crate) fn check(mut histories: Histories, ttl: Duration) -> Verdict {
     }
     broken.add(Promise::OneLeaderAtATime, &overlaps);
     let overdue: Vec<_> = epochs.iter().flat_map(Epoch::overdue).collect();
-    let broken_looks: Vec<_> = faults.iter().flat_map(Injected::broken_looks).collect();
-    let looks = (faults.iter().map(|fault| fault.looks.len()).sum(), broken_looks.len());
+    let failed_observations: Vec<_> =
+        faults.iter().flat_map(InjectedFault::failed_observations).collect();
+    let observations =
+        (faults.iter().map(|fault| fault.observations.len()).sum(), failed_observations.len());
     let late = overdue.len();
     broken.add(Promise::NoAnswerAfterRestore, overdue);
-    broken.add(Promise::FaultsAreReported, broken_looks);
+    broken.add(Promise::FaultsAreReported, failed_observations);
     broken.add(Promise::AnswersAreSigned, unsigned(records));
     let register = histories.register.map(|last| register::check(&epochs, last));
     if let Some(register) = &register {
@@ -101,7 +103,7 @@ pub(crate) fn check(mut histories: Histories, ttl: Duration) -> Verdict {
         overlaps,
         stale,
         overdue: late,
-        looks,
+        observations,
         register,
         costs,
         statuses: statuses(records),
@@ -163,14 +165,14 @@ fn statuses(records: &[Record]) -> BTreeMap<u16, u64> {
 mod tests {
     use super::*;
     use crate::history::made::{good, write};
-    use crate::injected::made::{fault, restored};
-    use crate::injected::{Look, Rebased};
+    use crate::injected_fault::made::{fault, restored};
+    use crate::injected_fault::{Observation, Rebased};
     use crate::kind::Kind;
 
     fn clean() -> Histories {
         let log = HostLog { host: "a".into(), led: vec![(0, 5), (0, 9)], ..HostLog::default() };
         let (at, healed, steady) = (35, 40, 100);
-        let crash = Injected { token: 5, at, since: at, healed, steady, ..fault(Kind::Crash) };
+        let crash = InjectedFault { token: 5, at, since: at, healed, steady, ..fault(Kind::Crash) };
         Histories {
             records: vec![write(5, 1, 10, 20), write(5, 2, 30, 34), write(9, 3, 50, 60)],
             unreached: 7,
@@ -188,7 +190,7 @@ mod tests {
         histories.register = Some(5);
         histories.hosts[0].led.push((1, 5));
         let (at, healed, steady) = (145, 150, 300);
-        let restore = Injected { at, since: at, healed, steady, ..restored(40, 150, 200) };
+        let restore = InjectedFault { at, since: at, healed, steady, ..restored(40, 150, 200) };
         histories.faults.push(restore);
         histories
     }
@@ -234,7 +236,7 @@ mod tests {
             }),
             ("all say so, but b says nothing", |h| {
                 let (what, failed) = ("all say so".into(), vec!["b says nothing".into()]);
-                h.faults[1].looks.push(Look { what, failed });
+                h.faults[1].observations.push(Observation { what, failed });
             }),
         ];
         for (words, spoil) in cases {

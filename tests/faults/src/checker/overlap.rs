@@ -31,7 +31,7 @@ pub(crate) struct Overlap {
 /// A good answer under an older token, to a request that was sent after a newer token had been
 /// seen.
 #[derive(Clone, Debug)]
-pub(crate) struct Stale {
+pub(crate) struct StaleAnswer {
     pub(crate) answer: Record,
     pub(crate) newer: u64,
     /// How long the newer token had been known, in nanoseconds.
@@ -46,7 +46,7 @@ impl fmt::Display for Overlap {
     }
 }
 
-impl fmt::Display for Stale {
+impl fmt::Display for StaleAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { answer, newer, late } = self;
         write!(
@@ -90,7 +90,7 @@ pub(crate) fn overlaps(spans: &[Span]) -> Vec<Overlap> {
 }
 
 /// Every stale answer.
-pub(crate) fn stale(records: &[Record]) -> Vec<Stale> {
+pub(crate) fn stale(records: &[Record]) -> Vec<StaleAnswer> {
     let rises = rises(records);
     let mut found = Vec::new();
     for record in records {
@@ -100,7 +100,7 @@ pub(crate) fn stale(records: &[Record]) -> Vec<Stale> {
         if let Some(&(known, newer)) = rises.get(first)
             && record.sent > known
         {
-            found.push(Stale { answer: record.clone(), newer, late: record.sent - known });
+            found.push(StaleAnswer { answer: record.clone(), newer, late: record.sent - known });
         }
     }
     found

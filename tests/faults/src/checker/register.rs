@@ -93,15 +93,15 @@ mod tests {
     use super::*;
     use crate::checker::epochs::split;
     use crate::history::made::{answered, good, lost, write};
-    use crate::injected::Injected;
-    use crate::injected::made::{emptied, restored};
+    use crate::injected_fault::InjectedFault;
+    use crate::injected_fault::made::{emptied, restored};
 
     /// Checks a history without a restore.
     fn check(records: &[Record], last: u64) -> Register {
         check_with(records, &[], last)
     }
 
-    fn check_with(records: &[Record], faults: &[Injected], last: u64) -> Register {
+    fn check_with(records: &[Record], faults: &[InjectedFault], last: u64) -> Register {
         let mut records = records.to_vec();
         records.sort_by_key(|record| record.sent);
         super::check(&split(&records, faults), last)
@@ -191,7 +191,7 @@ mod tests {
     }
 
     /// A register that was restored to its state at 45, and continues from there.
-    fn put_back() -> (Vec<Record>, [Injected; 1]) {
+    fn put_back() -> (Vec<Record>, [InjectedFault; 1]) {
         let mut records = history();
         // The restore undoes 4 and 5, and tokens come again.
         records.push(write(9, 4, 46, 48));

@@ -1,6 +1,6 @@
 //! A time without restores and deletions, in which the register can only rise.
 
-use super::epochs::{Emptied, Restored};
+use super::epochs::{Deletion, Restore};
 use super::register::Register;
 use crate::clock::ms;
 
@@ -32,7 +32,7 @@ impl Stretch {
     /// Splits the stretch at a deletion of all keys. A leader key from before is gone afterwards,
     /// so each write under its token was made before. A request without an answer that was in
     /// flight may have counted on either side.
-    pub(super) fn empty(self, emptied: &Emptied) -> (Self, Self) {
+    pub(super) fn empty(self, emptied: &Deletion) -> (Self, Self) {
         let (begun, done) = emptied.during;
         let (old, new) = self.writes.into_iter().partition(|it| it.token < emptied.revision);
         let under_way = self.uncertain.iter().copied();
@@ -46,13 +46,13 @@ impl Stretch {
 
     /// The number of writes that were acknowledged after the snapshot was begun. Those made during
     /// the snapshot may be part of it.
-    pub(super) fn written_since(&self, restored: &Restored) -> u64 {
+    pub(super) fn written_since(&self, restored: &Restore) -> u64 {
         let since = self.writes.iter().filter(|write| write.received >= restored.saved.0);
         since.count() as u64
     }
 
     /// The register's value after this snapshot is restored.
-    pub(super) fn base_after(&self, restored: &Restored) -> Base {
+    pub(super) fn base_after(&self, restored: &Restore) -> Base {
         let (begun, done) = restored.saved;
         let kept = self.writes.iter().filter(|write| write.received < begun);
         let asked = self.writes.iter().map(|write| write.sent);

@@ -6,7 +6,7 @@ use soloist_devtools::times::Times;
 
 use crate::clock::{ms, ns};
 use crate::history::Record;
-use crate::injected::{Injected, Rebased};
+use crate::injected_fault::{InjectedFault, Rebased};
 use crate::kind::{Bound, Kind};
 
 /// The good answers, as times of receipt and tokens, in the order of receipt.
@@ -28,7 +28,7 @@ impl Answers {
 
     /// The time from the moment when another host could take over to the first good answer under a
     /// newer token. None if the term survived the fault.
-    pub(crate) fn take_over(&self, fault: &Injected) -> Option<u64> {
+    pub(crate) fn take_over(&self, fault: &InjectedFault) -> Option<u64> {
         let first = match fault.rebased {
             // Tokens come again, but no host answers between two epochs.
             Some(Rebased::Restored { at, .. }) => self.between(at, fault.steady).first(),
@@ -41,7 +41,7 @@ impl Answers {
     }
 
     /// The longest time without a good answer while the fault had an effect.
-    pub(crate) fn silence(&self, fault: &Injected) -> u64 {
+    pub(crate) fn silence(&self, fault: &InjectedFault) -> u64 {
         let mut last = fault.at;
         let mut longest = 0;
         for &(received, _) in self.between(fault.at, fault.steady) {
@@ -53,7 +53,7 @@ impl Answers {
 }
 
 /// What faults of one kind have cost.
-pub(crate) struct Cost {
+pub(crate) struct KindCost {
     pub(crate) kind: Kind,
     /// How often it was injected.
     pub(crate) count: usize,
@@ -64,11 +64,11 @@ pub(crate) struct Cost {
 }
 
 /// The costs of each kind of fault that was injected.
-pub(crate) fn costs(records: &[Record], faults: &[Injected]) -> Vec<Cost> {
+pub(crate) fn costs(records: &[Record], faults: &[InjectedFault]) -> Vec<KindCost> {
     let answers = Answers::of(records);
     let mut costs = Vec::new();
     for kind in Kind::ALL {
-        let mut cost = Cost {
+        let mut cost = KindCost {
             kind,
             count: 0,
             ended: 0,
@@ -91,7 +91,7 @@ pub(crate) fn costs(records: &[Record], faults: &[Injected]) -> Vec<Cost> {
 }
 
 /// The bounds that were exceeded, each as a sentence.
-pub(crate) fn broken_bounds(costs: &[Cost], ttl: Duration) -> Vec<String> {
+pub(crate) fn broken_bounds(costs: &[KindCost], ttl: Duration) -> Vec<String> {
     let mut broken = Vec::new();
     for bound in Bound::ALL {
         let Some(limit) = bound.limit(ttl) else { continue };
@@ -115,14 +115,14 @@ pub(crate) fn broken_bounds(costs: &[Cost], ttl: Duration) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::history::made::{good, lost};
-    use crate::injected::made;
+    use crate::injected_fault::made;
 
     const MS: u64 = 1_000_000;
     const TTL: Duration = Duration::from_secs(2);
 
-    fn fault(kind: Kind) -> Injected {
+    fn fault(kind: Kind) -> InjectedFault {
         let (at, healed, steady) = (100 * MS, 150 * MS, 9000 * MS);
-        Injected { token: 5, at, since: at, healed, steady, ..made::fault(kind) }
+        InjectedFault { token: 5, at, since: at, healed, steady, ..made::fault(kind) }
     }
 
     fn history(takes: u64) -> Vec<Record> {
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_take_over_is_counted_from_when_somebody_could_follow() {
         let answers = Answers::of(&history(40 * MS));
-        let stranger = Injected { since: 130 * MS, ..fault(Kind::Stranger) };
+        let stranger = InjectedFault { since: 130 * MS, ..fault(Kind::Stranger) };
         assert_eq!(answers.take_over(&stranger), Some(10 * MS));
     }
 
@@ -156,7 +156,7 @@ mod tests {
         let answers = Answers::of(&[good(5, 90 * MS, 150 * MS), good(3, 300 * MS, 310 * MS)]);
         let fault = fault(Kind::Restore);
         let rebased = made::restored(90 * MS, 190 * MS, 200 * MS).rebased;
-        assert_eq!(answers.take_over(&Injected { rebased, ..fault.clone() }), Some(210 * MS));
+        assert_eq!(answers.take_over(&InjectedFault { rebased, ..fault.clone() }), Some(210 * MS));
         assert_eq!(answers.take_over(&fault), None);
     }
 

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
-use crate::bed::Bed;
-use crate::injected::Injected;
+use crate::cluster::TestCluster;
+use crate::injected_fault::InjectedFault;
 use crate::kind::Kind;
 use crate::links::Link;
 use crate::member::Member;
@@ -14,22 +14,23 @@ use crate::plan::Fault;
 const CUT: Link = Link { cut: true, loss: 0, delay: None };
 
 /// Injects the fault, and takes it back after its time, or when another host leads.
-pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
-    let hit = Hit::choose(bed, fault)?;
-    let mut injected = Injected::begin(fault.kind, hit.target.clone(), &bed.clients.view());
-    hit.inject(bed, fault)?;
+pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFault> {
+    let hit = FaultTarget::choose(cluster, fault)?;
+    let mut injected =
+        InjectedFault::begin(fault.kind, hit.target.clone(), &cluster.clients.view());
+    hit.inject(cluster, fault)?;
     match fault.kind {
-        Kind::HandOver | Kind::Crash | Kind::MachineCrash => bed.wait_for_newer(injected.token),
-        _ => bed.pause(fault.hold),
+        Kind::HandOver | Kind::Crash | Kind::MachineCrash => cluster.wait_for_newer(injected.token),
+        _ => cluster.pause(fault.hold),
     }
     .with_context(|| hit.target.clone())?;
     injected.heal();
-    hit.heal(bed, fault.kind).with_context(|| format!("cannot heal {}", hit.target))?;
+    hit.heal(cluster, fault.kind).with_context(|| format!("cannot heal {}", hit.target))?;
     Ok(injected)
 }
 
 /// What a fault hits.
-struct Hit {
+struct FaultTarget {
     /// The leading host.
     leader: Node,
     /// The positions of etcd members.
@@ -40,11 +41,11 @@ struct Hit {
     target: String,
 }
 
-impl Hit {
-    fn choose(bed: &mut Bed, fault: &Fault) -> Result<Self> {
-        let leader = bed.leader()?.node;
-        let etcd = bed.etcd_leader()?;
-        let all = 0..bed.members.len();
+impl FaultTarget {
+    fn choose(cluster: &mut TestCluster, fault: &Fault) -> Result<Self> {
+        let leader = cluster.leader()?.node;
+        let etcd = cluster.etcd_leader()?;
+        let all = 0..cluster.members.len();
         let members: Vec<_> = match fault.kind {
             Kind::MemberIsolated => {
                 let followers: Vec<_> = all.filter(|member| *member != etcd).collect();
@@ -58,7 +59,7 @@ impl Hit {
             _ => Vec::new(),
         };
         let names = |members: &[usize]| {
-            let names = members.iter().filter_map(|member| bed.members.get(*member));
+            let names = members.iter().filter_map(|member| cluster.members.get(*member));
             names.map(|member| member.node.name).collect::<Vec<_>>().join(", ")
         };
         let wide = fault.wide;
@@ -78,39 +79,39 @@ impl Hit {
         Ok(Self { leader, members, wide, target })
     }
 
-    fn inject(&self, bed: &mut Bed, fault: &Fault) -> Result<()> {
+    fn inject(&self, cluster: &mut TestCluster, fault: &Fault) -> Result<()> {
         match fault.kind {
-            Kind::HandOver => bed.leader()?.signal(Signal::TERM),
-            Kind::Crash => bed.leader()?.signal_performer(Signal::KILL),
-            Kind::MachineCrash => bed.host(self.leader)?.kill(),
-            Kind::Freeze => self.freeze(bed, Signal::STOP),
+            Kind::HandOver => cluster.leader()?.signal(Signal::TERM),
+            Kind::Crash => cluster.leader()?.signal_performer(Signal::KILL),
+            Kind::MachineCrash => cluster.host(self.leader)?.kill(),
+            Kind::Freeze => self.freeze(cluster, Signal::STOP),
             Kind::PartitionStore => {
-                self.link_leader(bed, CUT, CUT);
+                self.link_leader(cluster, CUT, CUT);
                 Ok(())
             }
             Kind::PartitionAll => {
-                self.link_leader(bed, CUT, CUT);
+                self.link_leader(cluster, CUT, CUT);
                 self.leader.set_connected(false)
             }
             Kind::OneWayOut => {
-                self.link_leader(bed, CUT, Link::default());
+                self.link_leader(cluster, CUT, Link::default());
                 Ok(())
             }
             Kind::OneWayIn => {
-                self.link_leader(bed, Link::default(), CUT);
+                self.link_leader(cluster, Link::default(), CUT);
                 Ok(())
             }
             Kind::MemberIsolated | Kind::EtcdLeaderIsolated => {
-                self.isolate(bed);
+                self.isolate(cluster);
                 Ok(())
             }
-            Kind::EtcdLeaderStopped => self.each(bed, |member| member.signal(Signal::STOP)),
-            Kind::MemberKilled | Kind::EtcdDown => self.each(bed, Member::kill),
+            Kind::EtcdLeaderStopped => self.each(cluster, |member| member.signal(Signal::STOP)),
+            Kind::MemberKilled | Kind::EtcdDown => self.each(cluster, Member::kill),
             Kind::Delay | Kind::Loss => {
-                self.disturb(bed, fault);
+                self.disturb(cluster, fault);
                 Ok(())
             }
-            Kind::DiskStall => self.each(bed, |member| member.disk.freeze()),
+            Kind::DiskStall => self.each(cluster, |member| member.disk.freeze()),
             Kind::LoginExpiry
             | Kind::ForeignMember
             | Kind::Restore
@@ -122,35 +123,39 @@ impl Hit {
         }
     }
 
-    fn heal(&self, bed: &mut Bed, kind: Kind) -> Result<()> {
-        bed.switch.heal();
+    fn heal(&self, cluster: &mut TestCluster, kind: Kind) -> Result<()> {
+        cluster.switch.heal();
         match kind {
             Kind::HandOver => {
-                bed.wait_for_end(self.leader)?;
-                bed.host(self.leader)?.restart()
+                cluster.wait_for_end(self.leader)?;
+                cluster.host(self.leader)?.restart()
             }
-            Kind::MachineCrash => bed.host(self.leader)?.restart(),
-            Kind::Freeze => self.freeze(bed, Signal::CONT),
+            Kind::MachineCrash => cluster.host(self.leader)?.restart(),
+            Kind::Freeze => self.freeze(cluster, Signal::CONT),
             Kind::PartitionAll => self.leader.set_connected(true),
-            Kind::EtcdLeaderStopped => self.each(bed, |member| member.signal(Signal::CONT)),
-            Kind::MemberKilled | Kind::EtcdDown => self.each(bed, Member::restart),
-            Kind::DiskStall => self.each(bed, |member| member.disk.thaw()),
+            Kind::EtcdLeaderStopped => self.each(cluster, |member| member.signal(Signal::CONT)),
+            Kind::MemberKilled | Kind::EtcdDown => self.each(cluster, Member::restart),
+            Kind::DiskStall => self.each(cluster, |member| member.disk.thaw()),
             // After a crash the supervisor restarts the host; everything else is healed by the
             // switch.
             _ => Ok(()),
         }
     }
 
-    fn each(&self, bed: &mut Bed, act: impl Fn(&mut Member) -> Result<()>) -> Result<()> {
+    fn each(
+        &self,
+        cluster: &mut TestCluster,
+        act: impl Fn(&mut Member) -> Result<()>,
+    ) -> Result<()> {
         for &position in &self.members {
-            act(bed.members.get_mut(position).context("no such member")?)?;
+            act(cluster.members.get_mut(position).context("no such member")?)?;
         }
         Ok(())
     }
 
     /// Freezes the process that runs the actions, or lets it continue.
-    fn freeze(&self, bed: &mut Bed, signal: Signal) -> Result<()> {
-        let host = bed.host(self.leader)?;
+    fn freeze(&self, cluster: &mut TestCluster, signal: Signal) -> Result<()> {
+        let host = cluster.host(self.leader)?;
         if self.wide {
             host.signal(signal)?;
         }
@@ -158,26 +163,26 @@ impl Hit {
     }
 
     /// Sets the links from the leader to etcd and back.
-    fn link_leader(&self, bed: &Bed, out: Link, back: Link) {
-        for member in &bed.members {
-            bed.switch.set(self.leader, member.node, out);
-            bed.switch.set(member.node, self.leader, back);
+    fn link_leader(&self, cluster: &TestCluster, out: Link, back: Link) {
+        for member in &cluster.members {
+            cluster.switch.set(self.leader, member.node, out);
+            cluster.switch.set(member.node, self.leader, back);
         }
     }
 
-    fn isolate(&self, bed: &Bed) {
+    fn isolate(&self, cluster: &TestCluster) {
         for &position in &self.members {
-            let Some(member) = bed.members.get(position) else { continue };
-            let peers = bed.members.iter().map(|peer| peer.node);
-            let hosts = bed.hosts.iter().map(|host| host.node).filter(|_| self.wide);
+            let Some(member) = cluster.members.get(position) else { continue };
+            let peers = cluster.members.iter().map(|peer| peer.node);
+            let hosts = cluster.hosts.iter().map(|host| host.node).filter(|_| self.wide);
             for other in peers.chain(hosts) {
-                bed.switch.set(member.node, other, CUT);
-                bed.switch.set(other, member.node, CUT);
+                cluster.switch.set(member.node, other, CUT);
+                cluster.switch.set(other, member.node, CUT);
             }
         }
     }
 
-    fn disturb(&self, bed: &Bed, fault: &Fault) {
+    fn disturb(&self, cluster: &TestCluster, fault: &Fault) {
         let link = match fault.kind {
             // Half of it is jitter.
             Kind::Delay => Link {
@@ -187,13 +192,13 @@ impl Hit {
             _ => Link { loss: u8::try_from(fault.strength).unwrap_or(100), ..Link::default() },
         };
         if !fault.wide {
-            return self.link_leader(bed, link, link);
+            return self.link_leader(cluster, link, link);
         }
-        let members = bed.members.iter().map(|member| member.node);
-        let nodes: Vec<_> = members.chain(bed.hosts.iter().map(|host| host.node)).collect();
+        let members = cluster.members.iter().map(|member| member.node);
+        let nodes: Vec<_> = members.chain(cluster.hosts.iter().map(|host| host.node)).collect();
         for from in &nodes {
             for to in &nodes {
-                bed.switch.set(*from, *to, link);
+                cluster.switch.set(*from, *to, link);
             }
         }
     }

@@ -9,10 +9,10 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use soloist_devtools::http::Connection;
 
-use crate::bed::Bed;
 use crate::clock;
+use crate::cluster::TestCluster;
 use crate::history::Action;
-use crate::injected::{Injected, Look};
+use crate::injected_fault::{InjectedFault, Observation};
 use crate::kind::DRAIN;
 use crate::net::Node;
 use crate::plan::Fault;
@@ -24,31 +24,32 @@ const REQUESTS: usize = 60;
 const STOP: Duration = Duration::from_secs(2).saturating_add(DRAIN);
 
 /// Lets requests to the leader hang in a file, and then stops the leader.
-pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
-    let leader = bed.leader()?.node;
-    let pipe = bed.files.join("pipe");
-    let mut injected = Injected::begin(fault.kind, leader.name.to_owned(), &bed.clients.view());
+pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFault> {
+    let leader = cluster.leader()?.node;
+    let pipe = cluster.files.join("pipe");
+    let mut injected =
+        InjectedFault::begin(fault.kind, leader.name.to_owned(), &cluster.clients.view());
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).context("cannot make a pipe")?;
-    let hanging = hang(bed, leader)?;
-    let look = bed.look_at_answers("the leader goes on answering others", fault.hold)?;
-    injected.looks.push(look);
-    injected.follow(&bed.clients.view());
-    bed.host(leader)?.signal(Signal::TERM)?;
-    bed.wait_for_newer(injected.token)?;
-    bed.wait_for_end(leader)?;
+    let hanging = hang(cluster, leader)?;
+    let observation = cluster.observe_answers("the leader goes on answering others", fault.hold)?;
+    injected.observations.push(observation);
+    injected.follow(&cluster.clients.view());
+    cluster.host(leader)?.signal(Signal::TERM)?;
+    cluster.wait_for_newer(injected.token)?;
+    cluster.wait_for_end(leader)?;
     let took = Duration::from_nanos(clock::now() - injected.since);
     let failed = (took > STOP).then(|| format!("{} took {took:.1?}", leader.name));
     let what = "a host that is told to stop is gone in time".to_owned();
-    injected.looks.push(Look { what, failed: failed.into_iter().collect() });
+    injected.observations.push(Observation { what, failed: failed.into_iter().collect() });
     drop(hanging);
     fs::remove_file(&pipe).context("cannot remove a pipe")?;
     injected.heal();
-    bed.host(leader)?.restart()?;
+    cluster.host(leader)?.restart()?;
     Ok(injected)
 }
 
 /// Sends requests until all threads for files hang.
-fn hang(bed: &mut Bed, leader: Node) -> Result<Vec<Connection>> {
+fn hang(cluster: &mut TestCluster, leader: Node) -> Result<Vec<Connection>> {
     let mut hanging = Vec::new();
     for _ in 0..REQUESTS {
         let within = Duration::from_secs(1);
@@ -56,11 +57,11 @@ fn hang(bed: &mut Bed, leader: Node) -> Result<Vec<Connection>> {
         connection.send("/read?/data/pipe").context("the leader takes no request")?;
         hanging.push(connection);
     }
-    let all_hang = |bed: &mut Bed| {
-        let busy = bed.host(leader)?.file_threads();
+    let all_hang = |cluster: &mut TestCluster| {
+        let busy = cluster.host(leader)?.file_threads();
         Ok(busy.is_some_and(|busy| busy >= THREADS))
     };
-    bed.wait_until("files hang", all_hang)?;
+    cluster.wait_until("files hang", all_hang)?;
     Ok(hanging)
 }
 

@@ -10,45 +10,45 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use soloist_devtools::http::Connection;
 
-use crate::bed::Bed;
+use crate::cluster::TestCluster;
 use crate::etcdctl::LOGIN;
-use crate::injected::Injected;
+use crate::injected_fault::InjectedFault;
 use crate::member::PORT;
 use crate::net::Node;
 use crate::plan::Fault;
 
 /// Ends all logins, kills the second host in the queue, and then stops the leader.
-pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
-    let member = bed.members[fault.choice % bed.members.len()].node;
+pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFault> {
+    let member = cluster.members[fault.choice % cluster.members.len()].node;
     let login = Login::take(member)?;
-    bed.etcdctl.end_logins(member, &bed.folder)?;
-    bed.wait_until("a login from before is good no more", |_| Ok(!login.is_good()?))?;
-    let leader = bed.leader()?.node;
-    let (second, third) = followers(bed)?;
+    cluster.etcdctl.end_logins(member, &cluster.folder)?;
+    cluster.wait_until("a login from before is good no more", |_| Ok(!login.is_good()?))?;
+    let leader = cluster.leader()?.node;
+    let (second, third) = followers(cluster)?;
     let target = format!("{}, then {}", second.name, leader.name);
-    let mut injected = Injected::begin(fault.kind, target, &bed.clients.view());
-    bed.host(second)?.kill()?;
-    bed.wait_until("the third is the next in the queue", |bed| {
-        let status = bed.host(third)?.status().unwrap_or_default();
+    let mut injected = InjectedFault::begin(fault.kind, target, &cluster.clients.view());
+    cluster.host(second)?.kill()?;
+    cluster.wait_until("the third is the next in the queue", |cluster| {
+        let status = cluster.host(third)?.status().unwrap_or_default();
         Ok(status.standbys.first().is_some_and(|first| first == third.name))
     })?;
-    injected.follow(&bed.clients.view());
-    bed.host(leader)?.signal(Signal::TERM)?;
-    bed.wait_for_newer(injected.token)?;
+    injected.follow(&cluster.clients.view());
+    cluster.host(leader)?.signal(Signal::TERM)?;
+    cluster.wait_for_newer(injected.token)?;
     injected.heal();
-    bed.wait_for_end(leader)?;
+    cluster.wait_for_end(leader)?;
     for node in [second, leader] {
-        bed.host(node)?.restart()?;
+        cluster.host(node)?.restart()?;
     }
     Ok(injected)
 }
 
 /// The second and the third host in the queue.
-fn followers(bed: &mut Bed) -> Result<(Node, Node)> {
-    let queue = bed.leader()?.status().context("the leader does not answer")?.standbys;
+fn followers(cluster: &mut TestCluster) -> Result<(Node, Node)> {
+    let queue = cluster.leader()?.status().context("the leader does not answer")?.standbys;
     let node = |place: usize| {
         let name = queue.get(place).context("there are too few standbys")?;
-        let host = bed.hosts.iter().find(|host| host.node.name == name);
+        let host = cluster.hosts.iter().find(|host| host.node.name == name);
         Ok::<_, anyhow::Error>(host.context("an unknown host stands by")?.node)
     };
     Ok((node(0)?, node(1)?))

@@ -13,16 +13,16 @@ mod space;
 
 use anyhow::{Context, Result};
 
-use super::bed::Bed;
 use super::clock;
-use super::injected::Injected;
+use super::cluster::TestCluster;
+use super::injected_fault::InjectedFault;
 use super::kind::Kind;
 use super::plan::Fault;
 
 /// Injects `fault`, heals it, and waits until the cluster has recovered.
-pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
+pub(super) fn run(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFault> {
     let name = fault.kind.name();
-    bed.wait_until_steady().with_context(|| format!("before {name}"))?;
+    cluster.wait_until_steady().with_context(|| format!("before {name}"))?;
     let inject = match fault.kind {
         Kind::LoginExpiry => logins::run,
         Kind::ForeignMember => foreign::run,
@@ -34,8 +34,8 @@ pub(super) fn run(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
         Kind::HungFile => hung::run,
         _ => hit::run,
     };
-    let mut injected = inject(bed, fault).with_context(|| format!("cannot inject {name}"))?;
-    bed.wait_until_steady().with_context(|| format!("{name}, {}", injected.target))?;
+    let mut injected = inject(cluster, fault).with_context(|| format!("cannot inject {name}"))?;
+    cluster.wait_until_steady().with_context(|| format!("{name}, {}", injected.target))?;
     injected.steady = clock::now();
     Ok(injected)
 }

@@ -4,9 +4,9 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use crate::bed::{Bed, PATIENCE};
 use crate::clock;
-use crate::injected::Injected;
+use crate::cluster::{PATIENCE, TestCluster};
+use crate::injected_fault::InjectedFault;
 use crate::net::Node;
 use crate::plan::Fault;
 
@@ -16,78 +16,82 @@ const FILLER: &str = "filler";
 const PIECE: usize = 1_000_000;
 
 /// Fills etcd up to its quota. It then refuses writes until an operator makes room.
-pub(super) fn run_out(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
-    let node = bed.members[fault.choice % bed.members.len()].node;
+pub(super) fn run_out(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFault> {
+    let node = cluster.members[fault.choice % cluster.members.len()].node;
     let target = format!("etcd, by {}", node.name);
-    let mut injected = Injected::begin(fault.kind, target, &bed.clients.view());
+    let mut injected = InjectedFault::begin(fault.kind, target, &cluster.clients.view());
     let deadline = clock::now() + clock::ns(PATIENCE);
     // A write may also be refused for another reason.
-    while put(bed, node)? || bed.etcdctl.at(node, &["alarm", "list"])?.is_empty() {
+    while put(cluster, node)? || cluster.etcdctl.at(node, &["alarm", "list"])?.is_empty() {
         if clock::now() > deadline {
             bail!("etcd has taken everything for {} s", PATIENCE.as_secs());
         }
     }
-    let look =
-        bed.look("all say that etcd is full, and are not ready", bed.ttl * 4, |host, _| {
+    let observation = cluster.observe(
+        "all say that etcd is full, and are not ready",
+        cluster.ttl * 4,
+        |host, _| {
             let says = |text: Option<String>, words| text.is_some_and(|text| text.contains(words));
             let status = host.status().unwrap_or_default();
             let is_right = says(host.why_not_ready(), "is full")
                 && says(status.store_error.clone(), "etcdctl alarm disarm");
             (!is_right).then(|| format!("{status:?}"))
-        })?;
-    injected.looks.push(look);
-    bed.pause(fault.hold)?;
-    make_room(bed, node)?;
+        },
+    )?;
+    injected.observations.push(observation);
+    cluster.pause(fault.hold)?;
+    make_room(cluster, node)?;
     injected.heal();
     Ok(injected)
 }
 
 /// Fills the disk of etcd's leader, or of all members.
-pub(super) fn fill_disks(bed: &mut Bed, fault: &Fault) -> Result<Injected> {
-    let leader = bed.etcd_leader()?;
-    let hit = if fault.wide { 0..bed.members.len() } else { leader..leader + 1 };
-    let names: Vec<_> = bed.members[hit.clone()].iter().map(|it| it.node.name).collect();
-    let mut injected = Injected::begin(fault.kind, names.join(", "), &bed.clients.view());
-    for member in &bed.members[hit.clone()] {
+pub(super) fn fill_disks(cluster: &mut TestCluster, fault: &Fault) -> Result<InjectedFault> {
+    let leader = cluster.etcd_leader()?;
+    let hit = if fault.wide { 0..cluster.members.len() } else { leader..leader + 1 };
+    let names: Vec<_> = cluster.members[hit.clone()].iter().map(|it| it.node.name).collect();
+    let mut injected = InjectedFault::begin(fault.kind, names.join(", "), &cluster.clients.view());
+    for member in &cluster.members[hit.clone()] {
         member.disk.fill()?;
     }
     // Existing files still have some room. etcd ends when that is used up.
-    while put(bed, bed.members[leader].node)? {}
+    while put(cluster, cluster.members[leader].node)? {}
     if fault.wide {
-        let look = bed.look("all say that they are not ready", bed.ttl * 2, |host, _| {
-            host.why_not_ready().is_none().then(|| format!("{:?}", host.status()))
-        })?;
-        injected.looks.push(look);
+        let observation =
+            cluster.observe("all say that they are not ready", cluster.ttl * 2, |host, _| {
+                host.why_not_ready().is_none().then(|| format!("{:?}", host.status()))
+            })?;
+        injected.observations.push(observation);
     }
-    bed.pause(fault.hold)?;
-    for member in &mut bed.members[hit] {
+    cluster.pause(fault.hold)?;
+    for member in &mut cluster.members[hit] {
         member.disk.free()?;
         // Most members have ended by themselves. One that has not is in no better state.
         member.kill()?;
         member.restart()?;
     }
     injected.heal();
-    bed.wait_until("etcd serves", Bed::is_store_whole)?;
-    make_room(bed, bed.members[leader].node)?;
+    cluster.wait_until("etcd serves", TestCluster::is_store_whole)?;
+    make_room(cluster, cluster.members[leader].node)?;
     Ok(injected)
 }
 
 /// Writes a large value to etcd; returns whether etcd accepted it.
-fn put(bed: &Bed, node: Node) -> Result<bool> {
-    let file = bed.folder.join(FILLER);
+fn put(cluster: &TestCluster, node: Node) -> Result<bool> {
+    let file = cluster.folder.join(FILLER);
     if !file.exists() {
         fs::write(&file, "x".repeat(PIECE))?;
     }
-    bed.etcdctl.takes(node, &["put", FILLER], &file)
+    cluster.etcdctl.takes(node, &["put", FILLER], &file)
 }
 
 /// Makes room in the way that docs/operations.md describes.
-pub(super) fn make_room(bed: &Bed, node: Node) -> Result<()> {
-    let etcdctl = &bed.etcdctl;
+pub(super) fn make_room(cluster: &TestCluster, node: Node) -> Result<()> {
+    let etcdctl = &cluster.etcdctl;
     let deleted = etcdctl.json(node, &["del", FILLER])?;
     let revision = deleted["header"]["revision"].as_u64().context("etcd has no revision")?;
     etcdctl.at(node, &["compact", &revision.to_string(), "--physical"])?;
-    for member in &bed.members {
+    for member in &cluster.members {
         etcdctl.at(member.node, &["defrag"])?;
     }
     etcdctl.at(node, &["alarm", "disarm"]).map(drop)

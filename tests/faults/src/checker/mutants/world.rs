@@ -7,7 +7,7 @@ use super::Mutant;
 use crate::checker::{EPOCH, Histories, HostLog};
 use crate::history::made::answered;
 use crate::history::{Action, Client, Outcome, Record};
-use crate::injected::{Injected, Look, Rebased, made};
+use crate::injected_fault::{InjectedFault, Observation, Rebased, made};
 use crate::kind::Kind;
 
 const MS: u64 = 1_000_000;
@@ -54,7 +54,7 @@ pub(super) struct World {
     /// The latest term that has ended.
     former: Option<Term>,
     records: Vec<Record>,
-    faults: Vec<Injected>,
+    faults: Vec<InjectedFault>,
     /// The lines of each host's log.
     logs: [Vec<String>; 3],
 }
@@ -211,13 +211,13 @@ impl World {
         self.refuse(at);
         let failed =
             if self.mutant == Mutant::IsSilent { vec!["b is silent".into()] } else { Vec::new() };
-        self.faults.push(Injected {
+        self.faults.push(InjectedFault {
             token: term.token,
             at,
             since: at,
             healed: self.now,
             steady: self.now + 20 * MS,
-            looks: vec![Look { what: "all report it".into(), failed }],
+            observations: vec![Observation { what: "all report it".into(), failed }],
             ..injected
         });
         self.log(term.leader, json!({ "event": "stopping", "token": term.token, "cause": "x" }));
@@ -229,7 +229,7 @@ impl World {
         self.former = is_of_interest.then_some(term);
     }
 
-    fn crash(&mut self) -> Injected {
+    fn crash(&mut self) -> InjectedFault {
         if self.mutant == Mutant::Panics {
             self.logs[1].push("thread 'x' panicked at src/lib.rs:1:1:".to_owned());
         }
@@ -245,7 +245,7 @@ impl World {
 
     /// All hosts notice, are stopped and started again; the store is what it was in the
     /// midst of the term.
-    fn restore(&mut self, term: &Term) -> Injected {
+    fn restore(&mut self, term: &Term) -> InjectedFault {
         let (begun, kept) = self.snapshot;
         let held = self.now + 10 * MS;
         let at = held + self.random.u64(10 * MS..50 * MS);
@@ -265,11 +265,11 @@ impl World {
             log.push(json!({ "event": EPOCH }).to_string());
         }
         let rebased = Rebased::Restored { saved: (begun - WAY, begun + WAY), held, at };
-        Injected { rebased: Some(rebased), ..made::fault(Kind::Restore) }
+        InjectedFault { rebased: Some(rebased), ..made::fault(Kind::Restore) }
     }
 
     /// Every key of the cluster is deleted; hosts are notified, and campaign again.
-    fn delete(&mut self) -> Injected {
+    fn delete(&mut self) -> InjectedFault {
         self.store.revision += 1;
         self.store.register = 0;
         let rebased =
@@ -278,7 +278,7 @@ impl World {
             Mutant::NoticesLate => 1200 * MS,
             _ => self.random.u64(10 * MS..200 * MS),
         };
-        Injected { rebased: Some(rebased), ..made::fault(Kind::DeletedPrefix) }
+        InjectedFault { rebased: Some(rebased), ..made::fault(Kind::DeletedPrefix) }
     }
 
     /// Requests while nobody leads have no effect.

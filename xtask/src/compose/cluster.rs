@@ -22,7 +22,7 @@ const ANSWER: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The running example.
-pub(super) struct Bed<'a> {
+pub(super) struct ComposeCluster<'a> {
     engine: &'a Engine,
     folder: PathBuf,
 }
@@ -34,7 +34,7 @@ pub(super) struct Leader {
     pub(super) token: u64,
 }
 
-impl<'a> Bed<'a> {
+impl<'a> ComposeCluster<'a> {
     /// The example whose `docker-compose.yml` is in `folder`.
     pub(super) fn new(engine: &'a Engine, folder: &Path) -> Self {
         Self { engine, folder: folder.to_owned() }

@@ -6,7 +6,7 @@ use super::clock;
 use super::history::Outcome;
 
 /// A finished request.
-pub(super) struct Asked {
+pub(super) struct CompletedRequest {
     pub(super) sent: u64,
     pub(super) received: u64,
     pub(super) outcome: Outcome,
@@ -15,7 +15,7 @@ pub(super) struct Asked {
 }
 
 /// Sends a GET for `path` and waits for the answer.
-pub(super) fn ask(connection: &mut Connection, path: &str) -> Asked {
+pub(super) fn ask(connection: &mut Connection, path: &str) -> CompletedRequest {
     let sent = clock::now();
     let answer = connection.get(path);
     let received = clock::now();
@@ -23,5 +23,5 @@ pub(super) fn ask(connection: &mut Connection, path: &str) -> Asked {
         Ok((answer, keep)) => (Outcome::Answer(answer), keep),
         Err(error) => (Outcome::Lost(error.to_string()), false),
     };
-    Asked { sent, received, outcome, keep }
+    CompletedRequest { sent, received, outcome, keep }
 }

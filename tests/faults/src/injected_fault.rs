@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::clients::View;
+use super::clients::LeaderView;
 use super::clock;
 use super::kind::Kind;
 
 /// A fault that was injected and healed. Times are in nanoseconds of the boot-time clock.
 #[derive(Clone, Debug)]
-pub(crate) struct Injected {
+pub(crate) struct InjectedFault {
     pub(crate) kind: Kind,
     /// The host or the members that it hit, and how.
     pub(crate) target: String,
@@ -23,14 +23,14 @@ pub(crate) struct Injected {
     /// When the cluster had recovered.
     pub(crate) steady: u64,
     /// What hosts had to report or do during the fault, and whether they did.
-    pub(crate) looks: Vec<Look>,
+    pub(crate) observations: Vec<Observation>,
     /// How it changed the store's history, if it did.
     pub(crate) rebased: Option<Rebased>,
 }
 
 /// A check of what hosts report or do during a fault.
 #[derive(Clone, Debug)]
-pub(crate) struct Look {
+pub(crate) struct Observation {
     /// The expectation.
     pub(crate) what: String,
     /// The hosts that did not meet it in time, each with what it did instead.
@@ -60,9 +60,9 @@ pub(crate) enum Rebased {
     },
 }
 
-impl Injected {
+impl InjectedFault {
     /// A fault that begins now.
-    pub(super) fn begin(kind: Kind, target: String, view: &View) -> Self {
+    pub(super) fn begin(kind: Kind, target: String, view: &LeaderView) -> Self {
         let now = clock::now();
         Self {
             kind,
@@ -72,13 +72,13 @@ impl Injected {
             since: now,
             healed: now,
             steady: now,
-            looks: Vec::new(),
+            observations: Vec::new(),
             rebased: None,
         }
     }
 
     /// Another host can take over from now on.
-    pub(super) fn follow(&mut self, view: &View) {
+    pub(super) fn follow(&mut self, view: &LeaderView) {
         (self.token, self.since) = (view.token, clock::now());
     }
 
@@ -88,17 +88,18 @@ impl Injected {
     }
 
     /// The failed checks, each as a sentence.
-    pub(crate) fn broken_looks(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn failed_observations(&self) -> impl Iterator<Item = String> {
         let name = self.kind.name();
-        let broken = self.looks.iter().filter(|look| !look.failed.is_empty());
-        broken.map(move |look| {
-            let Look { what, failed } = look;
+        let broken = self.observations.iter().filter(|observation| !observation.failed.is_empty());
+        broken.map(move |observation| {
+            let Observation { what, failed } = observation;
             format!("{name}, {}: {what}, but {}", self.target, failed.join("; "))
         })
     }
 
     /// The line of the fault log.
     pub(crate) fn line(&self) -> Value {
+        let observed: Vec<_> = self.observations.iter().map(|it| it.what.as_str()).collect();
         json!({
             "fault": self.kind.name(),
             "target": self.target,
@@ -107,8 +108,8 @@ impl Injected {
             "since_ns": self.since,
             "healed_ns": self.healed,
             "steady_ns": self.steady,
-            "looks": self.looks.iter().map(|look| look.what.as_str()).collect::<Vec<_>>(),
-            "failed": self.broken_looks().collect::<Vec<_>>(),
+            "looks": observed,
+            "failed": self.failed_observations().collect::<Vec<_>>(),
             "rebased": self.rebased.map(|rebased| format!("{rebased:?}")),
         })
     }
@@ -120,20 +121,20 @@ pub(crate) mod made {
     use super::*;
 
     /// A fault whose details do not matter.
-    pub(crate) fn fault(kind: Kind) -> Injected {
-        Injected::begin(kind, "a".to_owned(), &View::default())
+    pub(crate) fn fault(kind: Kind) -> InjectedFault {
+        InjectedFault::begin(kind, "a".to_owned(), &LeaderView::default())
     }
 
     /// A restore of a snapshot that was made at `saved`; all hosts had noticed at `held`, and none
     /// ran at `at`.
-    pub(crate) fn restored(saved: u64, held: u64, at: u64) -> Injected {
+    pub(crate) fn restored(saved: u64, held: u64, at: u64) -> InjectedFault {
         let rebased = Rebased::Restored { saved: (saved, saved), held, at };
-        Injected { rebased: Some(rebased), ..fault(Kind::Restore) }
+        InjectedFault { rebased: Some(rebased), ..fault(Kind::Restore) }
     }
 
     /// A deletion of all keys at `at`.
-    pub(crate) fn emptied(revision: u64, at: u64) -> Injected {
+    pub(crate) fn emptied(revision: u64, at: u64) -> InjectedFault {
         let rebased = Rebased::Emptied { revision, during: (at, at) };
-        Injected { rebased: Some(rebased), ..fault(Kind::DeletedPrefix) }
+        InjectedFault { rebased: Some(rebased), ..fault(Kind::DeletedPrefix) }
     }
 }

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::bed::{Bed, LOOK};
-use super::clients::View;
+use super::clients::LeaderView;
 use super::clock;
+use super::cluster::{POLL_INTERVAL, TestCluster};
 use super::host::Host;
-use super::injected::Look;
+use super::injected_fault::Observation;
 use super::net::Node;
 
-impl Bed {
+impl TestCluster {
     /// Polls all hosts until each one reports what it should, but not longer than it may take.
     /// `says` returns none if a host does, and else what it reports instead.
-    pub(super) fn look(
+    pub(super) fn observe(
         &mut self,
         what: &str,
         within: Duration,
-        says: impl Fn(&Host, &View) -> Option<String>,
-    ) -> Result<Look> {
+        says: impl Fn(&Host, &LeaderView) -> Option<String>,
+    ) -> Result<Observation> {
         let deadline = clock::now() + clock::ns(within);
         let mut owing: Vec<_> = self.hosts.iter().map(|host| host.node).collect();
         loop {
@@ -36,21 +36,21 @@ impl Bed {
                     format!("{} has not within {within:.1?}: {instead}", node.name)
                 };
                 let failed = failed.into_iter().map(tell).collect();
-                return Ok(Look { what: what.to_owned(), failed });
+                return Ok(Observation { what: what.to_owned(), failed });
             }
-            self.pause(LOOK)?;
+            self.pause(POLL_INTERVAL)?;
         }
     }
 
     /// Holds a fault for `time`, during which the leader must answer clients.
-    pub(super) fn look_at_answers(&mut self, what: &str, time: Duration) -> Result<Look> {
+    pub(super) fn observe_answers(&mut self, what: &str, time: Duration) -> Result<Observation> {
         let (from, until) = (clock::now(), clock::now() + clock::ns(time));
         let token = self.clients.view().token;
         let mut silence = 0;
         while clock::now() < until {
             let since = self.clients.view().last.max(from);
             silence = silence.max(clock::now().saturating_sub(since));
-            self.pause(LOOK)?;
+            self.pause(POLL_INTERVAL)?;
         }
         let mut failed = Vec::new();
         if silence > clock::ns(SILENCE) {
@@ -59,7 +59,7 @@ impl Bed {
         if self.clients.view().token != token {
             failed.push("its term has ended".to_owned());
         }
-        Ok(Look { what: what.to_owned(), failed })
+        Ok(Observation { what: what.to_owned(), failed })
     }
 }
 

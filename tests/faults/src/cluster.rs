@@ -1,4 +1,4 @@
-//! The cluster under test: networks, etcd, hosts and their clients. It is called the bed.
+//! The cluster under test: networks, etcd, hosts and their clients.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
-use super::clients::{Clients, View};
+use super::clients::{Clients, LeaderView};
 use super::clock;
 use super::etcdctl::Etcdctl;
 use super::history::Action;
 use super::host::Host;
-use super::member::{Member, State};
+use super::member::{Member, MemberRole};
 use super::net::{self, Node};
 use super::settings::{PREFIX, Settings};
 use super::switch::Switch;
@@ -38,7 +38,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take to recover before the trouble is printed.
 const WORD: Duration = Duration::from_secs(3);
 /// The interval of polling.
-pub(super) const LOOK: Duration = Duration::from_millis(10);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How long etcd must have kept its leader and been prompt to count as settled. A member that wants
 /// another leader shows it sooner.
 const REST: Duration = Duration::from_millis(1500);
@@ -46,7 +46,7 @@ const REST: Duration = Duration::from_millis(1500);
 const FRESH: Duration = Duration::from_millis(200);
 
 /// The programs and parameters of a cluster.
-pub(super) struct Parts {
+pub(super) struct ClusterParts {
     pub(super) soloist: PathBuf,
     pub(super) etcd: PathBuf,
     /// The actions of every host, each with its plugin.
@@ -58,7 +58,7 @@ pub(super) struct Parts {
 }
 
 /// A running cluster. Everything ends when it is dropped.
-pub(super) struct Bed {
+pub(super) struct TestCluster {
     // Dropped before the clients, which wait for answers as long as a host runs.
     pub(super) hosts: Vec<Host>,
     pub(super) clients: Clients,
@@ -80,9 +80,9 @@ pub(super) struct Bed {
     interrupted: Arc<AtomicBool>,
 }
 
-impl Bed {
+impl TestCluster {
     /// Starts everything, and waits until one host leads and all others stand by.
-    pub(super) fn start(parts: &Parts, interrupted: Arc<AtomicBool>) -> Result<Self> {
+    pub(super) fn start(parts: &ClusterParts, interrupted: Arc<AtomicBool>) -> Result<Self> {
         net::build(&[&MEMBERS[..], &HOSTS[..]].concat())?;
         let switch = Switch::start(parts.seed)?;
         let folder = &parts.folder;
@@ -95,7 +95,7 @@ impl Bed {
         let actions: Vec<_> = actions.filter(|action| *action != Action::Files).collect();
         let patience = ttl * 3 + Duration::from_secs(4);
         let clients = Clients::start(&HOSTS, &actions, &folder.join("history.jsonl"), patience)?;
-        let mut bed = Self {
+        let mut cluster = Self {
             hosts: Vec::new(),
             clients,
             members,
@@ -110,18 +110,18 @@ impl Bed {
             ended: Vec::new(),
             interrupted,
         };
-        bed.wait_until("etcd serves", Self::is_store_whole)?;
-        bed.etcdctl.guard(MEMBERS[0], PREFIX)?;
+        cluster.wait_until("etcd serves", Self::is_store_whole)?;
+        cluster.etcdctl.guard(MEMBERS[0], PREFIX)?;
         for node in HOSTS {
-            bed.hosts.push(Host::start(&parts.soloist, node, &settings, folder)?);
+            cluster.hosts.push(Host::start(&parts.soloist, node, &settings, folder)?);
         }
-        bed.wait_until_steady()?;
-        Ok(bed)
+        cluster.wait_until_steady()?;
+        Ok(cluster)
     }
 
     /// Waits until one host leads and answers, all others stand by, and etcd is complete. If that
     /// takes long, the trouble is printed.
-    pub(super) fn wait_until_steady(&mut self) -> Result<View> {
+    pub(super) fn wait_until_steady(&mut self) -> Result<LeaderView> {
         let deadline = clock::now() + clock::ns(PATIENCE);
         let mut next_word = clock::now() + clock::ns(WORD);
         loop {
@@ -136,7 +136,7 @@ impl Bed {
                 println!("      {trouble}");
                 next_word += clock::ns(WORD);
             }
-            self.pause(LOOK)?;
+            self.pause(POLL_INTERVAL)?;
         }
     }
 
@@ -170,12 +170,14 @@ impl Bed {
 
     /// Waits until the process of a host that was asked to stop has ended.
     pub(super) fn wait_for_end(&mut self, node: Node) -> Result<()> {
-        self.wait_until(&format!("{} has ended", node.name), |bed| bed.host(node)?.has_ended())
+        self.wait_until(&format!("{} has ended", node.name), |cluster| {
+            cluster.host(node)?.has_ended()
+        })
     }
 
     /// Waits until a host answers under a newer token than `token`.
     pub(super) fn wait_for_newer(&mut self, token: u64) -> Result<()> {
-        self.wait_until("another host leads", |bed| Ok(bed.clients.view().token > token))
+        self.wait_until("another host leads", |cluster| Ok(cluster.clients.view().token > token))
     }
 
     /// Polls `is_so` until it holds; `what` describes it in errors.
@@ -189,7 +191,7 @@ impl Bed {
             if clock::now() > deadline {
                 bail!("waited in vain for {} s until {what}", PATIENCE.as_secs());
             }
-            self.pause(LOOK)?;
+            self.pause(POLL_INTERVAL)?;
         }
         Ok(())
     }
@@ -227,13 +229,15 @@ impl Bed {
 
     /// Whether all members of etcd lead or follow, even under an alarm.
     pub(super) fn are_members_in(&mut self) -> Result<bool> {
-        let is_in = |member: &Member| matches!(member.state(), Some(State::Leads | State::Follows));
+        let is_in = |member: &Member| {
+            matches!(member.state(), Some(MemberRole::Leads | MemberRole::Follows))
+        };
         Ok(self.members.iter().all(is_in))
     }
 
     /// The position of etcd's leader among the members.
     pub(super) fn etcd_leader(&self) -> Result<usize> {
-        let leads = |member: &Member| member.state() == Some(State::Leads);
+        let leads = |member: &Member| member.state() == Some(MemberRole::Leads);
         self.members.iter().position(leads).context("etcd has no leader")
     }
 
@@ -269,7 +273,7 @@ impl Bed {
             }
         }
         for member in &self.members {
-            if !matches!(member.state(), Some(State::Leads | State::Follows)) {
+            if !matches!(member.state(), Some(MemberRole::Leads | MemberRole::Follows)) {
                 return Some(format!("{} is not in its cluster", member.node.name));
             }
         }
