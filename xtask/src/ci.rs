@@ -9,7 +9,7 @@ use soloist_devtools::cargo::{cargo, guest_cargo};
 use soloist_devtools::wasm_target::TARGET;
 use soloist_devtools::{cmd, guests, paths, setup};
 
-use crate::{browser, compose, deploy, fuzz, outside, test};
+use crate::{browser, compose, deploy, fuzz, test, workspace_package};
 
 /// The number of simulated worlds: this takes less than a minute on two cores.
 const WORLDS: &str = "100000";
@@ -52,7 +52,7 @@ pub(crate) fn run() -> Result<()> {
     compose::run(&compose::Compose::default())?;
     fuzz::run(None, FUZZING)?;
     // Ten minutes of the fault bench, with the same plans each time.
-    outside::run(outside::FAULTS, &["check"])
+    workspace_package::run(workspace_package::FAULTS, &["check"])
 }
 
 fn format() -> Result<()> {

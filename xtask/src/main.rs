@@ -17,8 +17,8 @@ mod examples;
 mod faketime;
 mod fuzz;
 mod haproxy;
-mod outside;
 mod test;
+mod workspace_package;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -115,8 +115,10 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo { arguments } => demo::run(&arguments),
         Task::Test { arguments } => test::run(&arguments),
         Task::Pictures => browser::pictures(),
-        Task::Bench { arguments } => outside::become_program(outside::BENCH, &arguments),
-        Task::Faults { arguments } => outside::become_program(outside::FAULTS, &arguments),
+        Task::Bench { arguments } => workspace_package::exec(workspace_package::BENCH, &arguments),
+        Task::Faults { arguments } => {
+            workspace_package::exec(workspace_package::FAULTS, &arguments)
+        }
         Task::Compose(compose) => compose::run(&compose),
         Task::ComposeInside(inside) => compose::inside(&inside),
         Task::Deploy => deploy::check(),

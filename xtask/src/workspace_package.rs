@@ -22,7 +22,7 @@ pub(crate) fn run(package: &str, arguments: &[&str]) -> Result<()> {
 
 /// Like [`run`], but replaces this process: signals such as Ctrl-C, and the exit code, are the
 /// program's own. Returns only if cargo cannot be started.
-pub(crate) fn become_program(package: &str, arguments: &[OsString]) -> Result<()> {
+pub(crate) fn exec(package: &str, arguments: &[OsString]) -> Result<()> {
     let mut command = command(package, arguments)?;
     cmd::echo(&command);
     Err(command.exec()).context("cannot start cargo")
