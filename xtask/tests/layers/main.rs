@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use circles::circles;
 use crates::{Crates, Reference};
@@ -44,6 +45,9 @@ const ROOMS: [&[&str]; 6] = [
     &["action", "cluster"],
     &["scaffold", "wall_clock"],
 ];
+
+/// Read once for all tests.
+static CRATES: LazyLock<Crates> = LazyLock::new(|| Crates::read(&layers()));
 
 fn repo() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -83,7 +87,7 @@ fn within(circle: &BTreeSet<&PathBuf>, references: &[Reference]) -> String {
 
 #[test]
 fn no_files_refer_to_each_other_in_a_circle() {
-    let crates = Crates::read(&layers());
+    let crates = &*CRATES;
     assert!(crates.len() > 300, "only {} modules were found", crates.len());
     let references = crates.references();
     let mut graph = circles::Graph::new();
@@ -121,7 +125,7 @@ fn no_files_refer_to_each_other_in_a_circle() {
 fn no_arrow_goes_upwards() {
     let layers = layers();
     assert!(layers.len() > 5, "ARCHITECTURE.md has no table of crates");
-    let crates = Crates::read(&layers);
+    let crates = &*CRATES;
     let rank: BTreeMap<_, _> =
         layers.iter().enumerate().map(|(rank, (name, _))| (name.replace('-', "_"), rank)).collect();
     let rooms = crates.rooms();

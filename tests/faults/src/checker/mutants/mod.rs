@@ -12,7 +12,7 @@ use self::world::World;
 use super::{Promise, Violation, check};
 
 /// How many seeds a sound world runs through, and a mutant may live in unseen.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 100;
 
 const TTL: Duration = Duration::from_secs(2);
 
