@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     pub(super) faults: Faults,
 }
 
-/// ClusterParts of the bench with their own entry.
+/// Parts of the bench that it starts as a process of their own.
 #[derive(Subcommand)]
 pub(super) enum Step {
     /// The run that is among the checks

@@ -70,7 +70,7 @@ fn promises(page: &mut String, verdict: &Verdict) {
     let _ = writeln!(
         page,
         "| no answer by a host that has seen the store go back, before its restart | {} times |\n\
-         | hosts say what is wrong, in time | {failed} of {observations} observations |",
+         | hosts say what is wrong, in time | {failed} of {observations} looks |",
         verdict.overdue
     );
     match &verdict.register {
