@@ -1,7 +1,7 @@
-//! Guests: from a file to an instance behind a gate.
+//! Guests: how a plugin file becomes a running instance, and what that instance may do.
 //!
-//! - [`plugin`]: a file is vetted, recognised, lifted, compiled and linked
-//! - [`capability`]: what an instance may import, and where each effect asks the gate
+//! - [`plugin`]: vets, recognises, lifts, compiles and links a file
+//! - [`capability`]: what an instance may import, and where each effect passes the gate
 
 pub mod capability;
 pub mod plugin;

@@ -1,17 +1,18 @@
 //! How many files this process may have open, and for what (setrlimit(2): `RLIMIT_NOFILE`).
 //!
-//! Whoever reaches an address can have it open connections. So these have a part, and the
-//! rest is for what must not wait for them: the store, other hosts, plugins and their files.
+//! Anybody who can reach an address can make the host open connections. So connections may use only
+//! a part of the limit. The rest is for what must not wait for them: the store, other hosts,
+//! plugins and their files.
 
 use std::sync::LazyLock;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Where the system has no limit, or a very high one.
+/// Used where the system has no limit, or a very high one.
 const PLENTY: usize = 1 << 20;
 
-/// How many there are. They are raised as far as this process may: what programs get at first
-/// is meant for those that wait by select(2), and small.
+/// The limit. It is raised to the hard limit first: the default soft limit is small for the sake of
+/// programs that use select(2).
 static LIMIT: LazyLock<usize> = LazyLock::new(|| {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -22,10 +23,10 @@ static LIMIT: LazyLock<usize> = LazyLock::new(|| {
     limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PLENTY).min(PLENTY)
 });
 
-/// With fewer, a host would stand for election and lead, and hardly answer anybody.
+/// With fewer, a host could win an election but hardly serve anybody.
 const FEWEST: usize = 256;
 
-/// There are too few.
+/// The limit is too low for a host.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "this process may have {0} files open, and a host needs {FEWEST}, better 4,096: raise the \
@@ -33,31 +34,31 @@ const FEWEST: usize = 256;
 )]
 pub struct TooFewDescriptors(usize);
 
-/// Takes as many as this process may have.
+/// Raises the limit as far as possible.
 ///
 /// # Errors
-/// When those are too few for a host.
+/// When it is too low for a host.
 pub fn check_limit() -> Result<(), TooFewDescriptors> {
     if *LIMIT < FEWEST { Err(TooFewDescriptors(*LIMIT)) } else { Ok(()) }
 }
 
-/// How many connections the control API may have open, if that is to be `wanted`.
+/// How many connections the control API may have open, if `wanted` are configured.
 pub fn for_control(wanted: usize) -> usize {
     wanted.min(*LIMIT / 4)
 }
 
-/// How many connections one address of actions may have open, if that is to be `wanted`.
+/// How many connections one action listener may have open, if `wanted` are configured.
 pub fn for_an_address(wanted: usize) -> usize {
     wanted.min(*LIMIT / 4)
 }
 
-/// How many connections all addresses of actions may have open together.
+/// How many connections all action listeners may have open together.
 pub fn for_all_addresses() -> usize {
     *LIMIT * 3 / 8
 }
 
-/// How many requests of one address may be with another host, each by a connection, if that is
-/// to be `wanted`.
+/// How many requests of one listener may be forwarded to another host at once, each over its own
+/// connection, if `wanted` are configured.
 pub fn for_peer_requests(wanted: usize) -> usize {
     wanted.min(*LIMIT / 8)
 }

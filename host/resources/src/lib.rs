@@ -1,5 +1,5 @@
-//! What there is only so much of, and how it is shared out: memory that is held for guests and
-//! clients, places for clients, and files that the process may open.
+//! Limited resources and how they are shared out: memory held for guests and clients, places for
+//! clients, and open files.
 
 pub mod budget;
 pub mod descriptors;

@@ -1,10 +1,10 @@
-//! Fair shares: how much each client may have of what there is for all of them.
+//! Fair shares: how much each client may take of a common resource.
 //!
-//! A client may hold `GENEROSITY` times as much as is free then. So one that is alone may
-//! have three quarters of it all; with each that wants as much as it can get, less; and several
-//! that are greedy still leave something, be it little, to who holds nothing yet (A. K.
-//! Choudhury, E. L. Hahne: "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches",
-//! IEEE/ACM Transactions on Networking 6, 1998).
+//! A client may hold `GENEROSITY` times as much as is free at that moment. A single client gets at
+//! most three quarters of the total, several greedy clients get less each, and there is always
+//! something left for a client that holds nothing yet (A. K. Choudhury, E. L. Hahne: "Dynamic Queue
+//! Length Thresholds for Shared-Memory Packet Switches", IEEE/ACM Transactions on Networking 6,
+//! 1998).
 
 use std::{
     collections::HashMap,
@@ -14,15 +14,16 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// How many times what is free a client may hold.
+/// A client may hold this many times the free amount.
 const GENEROSITY: usize = 3;
 
-/// Who asks, as far as an address tells: of IPv6, everybody has the addresses of a network.
+/// A client, as far as its address tells. With IPv6, a whole /64 network counts as one client,
+/// since everybody has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Client(IpAddr);
 
 impl Client {
-    /// The client at `ip`.
+    /// The client with address `ip`.
     pub fn at(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self(ip.into()),
@@ -34,12 +35,12 @@ impl Client {
     }
 }
 
-/// What is missing.
+/// Why a client gets nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShareError {
     /// The client has its share.
     ClientShare,
-    /// All is taken.
+    /// Everything is taken.
     Exhausted,
 }
 
@@ -52,12 +53,12 @@ pub struct ShareTable {
 }
 
 impl ShareTable {
-    /// Nothing yet, of so much.
+    /// Nothing is taken yet of `most`.
     pub fn new(most: usize) -> Self {
         Self { most, all: 0, by: HashMap::new() }
     }
 
-    /// Gives `client` so much more, or says what is missing.
+    /// Gives `amount` to `client`, or says why not.
     pub fn take(&mut self, client: Client, amount: usize) -> Result<(), ShareError> {
         let free =
             self.most.saturating_sub(self.all).checked_sub(amount).ok_or(ShareError::Exhausted)?;
@@ -70,7 +71,7 @@ impl ShareTable {
         Ok(())
     }
 
-    /// Takes so much back.
+    /// Takes `amount` back.
     pub fn give_back(&mut self, client: Client, amount: usize) {
         self.all = self.all.saturating_sub(amount);
         if let Some(own) = self.by.get_mut(&client) {
@@ -82,11 +83,11 @@ impl ShareTable {
     }
 }
 
-/// What there is, in whatever it is counted.
+/// A resource that is shared between clients, in any unit.
 #[derive(Debug)]
 pub struct Shares(Mutex<ShareTable>);
 
-/// So much of it; it is given back when this is dropped.
+/// A client's share; returned when it is dropped.
 #[derive(Debug)]
 pub struct Share {
     of: Arc<Shares>,
@@ -95,37 +96,37 @@ pub struct Share {
 }
 
 impl Shares {
-    /// So much.
+    /// A resource of which there is `most`.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(ShareTable::new(most))))
     }
 
-    /// A share of `client`'s, of this size at first.
+    /// A share of `amount` for `client`. It can grow later.
     pub fn take(self: &Arc<Self>, client: Client, amount: usize) -> Result<Share, ShareError> {
         let mut share = Share { of: Arc::clone(self), client, amount: 0 };
         share.grow(amount).map(|()| share)
     }
 
-    /// Not to be held across an await.
+    /// The guard must not be held across an await.
     fn lock(&self) -> MutexGuard<'_, ShareTable> {
         self.0.lock()
     }
 }
 
 impl Share {
-    /// Takes so much more.
+    /// Takes `amount` more.
     pub fn grow(&mut self, amount: usize) -> Result<(), ShareError> {
         self.of.lock().take(self.client, amount)?;
         self.amount += amount;
         Ok(())
     }
 
-    /// How much it is.
+    /// The size of the share.
     pub fn amount(&self) -> usize {
         self.amount
     }
 
-    /// Gives all of it back.
+    /// Returns all of it.
     pub fn clear(&mut self) {
         let amount = std::mem::take(&mut self.amount);
         self.of.lock().give_back(self.client, amount);
@@ -146,7 +147,7 @@ mod tests {
         Client::at(ip.parse().unwrap())
     }
 
-    /// As many as `who` gets.
+    /// As many units as `who` gets.
     fn all_of(shares: &Arc<Shares>, who: Client) -> Vec<Share> {
         std::iter::from_fn(|| shares.take(who, 1).ok()).collect()
     }

@@ -1,11 +1,11 @@
-//! What has happened lately: the transitions of this host and of the leaderships that it
-//! sees, for people who come to look afterwards.
+//! Recent events: the transitions of this host and of the leaderships that it sees, for people who
+//! investigate later.
 //!
 //! Invariants:
-//! - It is bounded: the latest [`KEPT`] transitions are kept, in memory alone.
-//! - Numbers go up by one, so whoever follows knows when it has missed something.
-//! - Causes are those that are known here. Of another host's term it is told what was seen
-//!   of its end, and no more; such causes begin with `seen:`.
+//! - The memory is bounded: only the latest [`KEPT`] transitions are kept, and only in memory.
+//! - Ids count up by one, so a follower notices when it has missed some.
+//! - A cause is what this host knows. Of another host's term it knows only what it has observed;
+//!   such causes begin with `seen:`.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -19,52 +19,52 @@ use soloist_text::rfc3339;
 /// How many transitions are kept.
 pub const KEPT: usize = 200;
 
-/// Something that has happened.
+/// An event in the life of a host or a leadership.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
-    /// Its number: they go up by one from the start of the process.
+    /// Its number: they count up from the start of the process.
     pub id: u64,
-    /// When, by the wall clock: RFC 3339 in UTC.
+    /// When it happened, by the wall clock: RFC 3339 in UTC.
     pub at: String,
-    /// What, in one word that stays the same; the log calls it the same.
+    /// What happened, as one stable word, which the log uses as well.
     pub event: String,
-    /// The host that it happened to.
+    /// The host that it concerns.
     pub host: String,
-    /// The group, if it concerns one.
+    /// The group that it concerns, if any.
     pub group: Option<String>,
-    /// The token of the term that it belongs to, if it does to one.
+    /// The token of the term that it belongs to, if any.
     pub token: Option<i64>,
-    /// Why.
+    /// Its cause, if it is known.
     pub cause: Option<String>,
 }
 
 impl Transition {
-    /// `event` has happened to `host`.
+    /// A transition `event` of `host`.
     pub fn of(event: &str, host: &str) -> Self {
         Self { event: event.to_owned(), host: host.to_owned(), ..Self::default() }
     }
 
-    /// The same, in a group.
+    /// Adds the group.
     pub fn in_group(self, group: impl ToString) -> Self {
         Self { group: Some(group.to_string()), ..self }
     }
 
-    /// The same, in a term.
+    /// Adds the term of `key`, and its group.
     pub fn in_term(self, key: &LeaderKey) -> Self {
         Self { token: Some(key.token.0), ..self }.in_group(&key.group)
     }
 
-    /// The same, with its cause.
+    /// Adds the cause.
     pub fn because(self, cause: impl ToString) -> Self {
         Self { cause: Some(cause.to_string()), ..self }
     }
 }
 
-/// The journal of a host. Clones are the same.
+/// The journal of a host. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Journal {
     kept: Arc<Mutex<VecDeque<Arc<Transition>>>>,
-    /// The number of the latest one.
+    /// The id of the latest transition.
     latest: watch::Sender<u64>,
 }
 
@@ -75,7 +75,7 @@ impl Default for Journal {
 }
 
 impl Journal {
-    /// Takes down what has happened just now.
+    /// Records a transition that has just happened; sets its id and time.
     pub fn write(&self, happened: Transition) {
         let mut kept = self.lock();
         let id = *self.latest.borrow() + 1;
@@ -86,13 +86,13 @@ impl Journal {
         self.latest.send_replace(id);
     }
 
-    /// What is kept of what came after number `id`, the earliest first.
+    /// The kept transitions after `id`, the earliest first.
     #[must_use]
     pub fn after(&self, id: u64) -> Vec<Arc<Transition>> {
         self.lock().iter().filter(|transition| transition.id > id).cloned().collect()
     }
 
-    /// The number of the latest one, and when that changes.
+    /// The id of the latest transition, as a watch that changes with each transition.
     #[must_use]
     pub fn follow(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()

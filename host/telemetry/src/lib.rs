@@ -1,5 +1,4 @@
-//! What a host tells of itself: every measurement, what has happened lately, and trouble that
-//! repeats itself.
+//! What a host reports about itself: metrics, recent events, and repeated problems.
 
 pub mod journal;
 pub mod log_throttle;

@@ -1,9 +1,9 @@
-//! Trouble that repeats itself, and how the log tells of it: the first time at once, then
-//! with a count and at growing intervals, and once when it is over. What says something else
-//! than before is told at once as well.
+//! Throttled logging of repeated problems: the first time at once, then with a count at growing
+//! intervals, and once more when the problem is over. A problem with a different text is logged at
+//! once as well.
 //!
-//! Whatever may fail on each turn of a loop, or at each of many requests, is told by one of
-//! these, so that a log stays readable while something is wrong, and finite.
+//! Everything that may fail in each iteration of a loop, or at each of many requests, is logged
+//! this way, so that the log stays readable and finite while something is wrong.
 
 use std::{fmt, mem, time::Duration};
 
@@ -11,18 +11,18 @@ use parking_lot::Mutex;
 
 use soloist_heart::clock::BootTime;
 
-/// From the first time on, and from each telling to the next; it doubles.
+/// The pause after the first line. It doubles after each further line, up to the maximum.
 const PAUSE: Duration = Duration::from_secs(10);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
-/// How many different texts are told apart; further ones are counted together, since a text
-/// may say something else each time, as one with a number does.
+/// How many different texts are distinguished. Further ones are counted together, since a text may
+/// differ each time, such as one with a number in it.
 const TEXTS: usize = 8;
 
-/// One kind of trouble in one place.
+/// One kind of problem at one place.
 #[derive(Debug, Default)]
 pub struct LogThrottle(Mutex<ThrottledTexts>);
 
-/// How often it was so, and for how long; as it goes on after what is said of it.
+/// How often the problem occurred, and for how long. Displayed as a suffix of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RepeatCount {
     times: u64,
@@ -30,13 +30,13 @@ pub struct RepeatCount {
 }
 
 impl LogThrottle {
-    /// It happened once more: `say` says so, where that is due.
+    /// The problem has occurred. Calls `say`, which logs it, if a line is due.
     pub fn report(&self, say: impl FnOnce(RepeatCount)) {
         self.said("", say);
     }
 
-    /// It happened once more, and this is what is known of it: `say` says so, where that is
-    /// due or nothing like it was told lately.
+    /// The problem has occurred with this text. Calls `say` if a line is due, or if this text was
+    /// not logged lately.
     pub fn said(&self, text: &str, say: impl FnOnce(RepeatCount)) {
         let told = self.with_texts(|texts| texts.report(text, BootTime::now()));
         if let Some(told) = told {
@@ -44,7 +44,7 @@ impl LogThrottle {
         }
     }
 
-    /// It is well: `say` says so, if trouble was told before.
+    /// The problem is over. Calls `say` if the problem was logged before.
     pub fn over(&self, say: impl FnOnce(RepeatCount)) {
         let told = self.with_texts(|texts| texts.recovered(BootTime::now()));
         if let Some(told) = told {
@@ -57,7 +57,7 @@ impl LogThrottle {
     }
 }
 
-/// Nothing of what happened once, else as in ` (40 times in 12s)`.
+/// Empty for a single occurrence, else such as ` (40 times in 12s)`.
 impl fmt::Display for RepeatCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.times == 1 {
@@ -68,7 +68,7 @@ impl fmt::Display for RepeatCount {
     }
 }
 
-/// What is remembered of each text; the time comes from outside.
+/// The history of each text. The time is an argument.
 #[derive(Debug, Default)]
 struct ThrottledTexts {
     known: Vec<(Box<str>, TextHistory)>,
@@ -80,7 +80,7 @@ impl ThrottledTexts {
         if let Some((_, memory)) = self.known.iter_mut().find(|(known, _)| **known == *text) {
             return memory.report(now);
         }
-        // As long as they are many, none makes room for another.
+        // While there are too many texts, none of them replaces another.
         if self.known.len() == TEXTS && self.others.is_quiet(now) {
             self.known.retain(|(_, memory)| !memory.is_quiet(now));
         }
@@ -101,16 +101,16 @@ impl ThrottledTexts {
     }
 }
 
-/// What is remembered of one.
+/// The history of one text.
 #[derive(Debug, Default)]
 struct TextHistory {
-    /// Since when it has been so, and how often.
+    /// The time of the first occurrence in a row.
     since: BootTime,
     times: u64,
-    /// From when on it is told again.
+    /// The time of the next line.
     due: BootTime,
     pause: Duration,
-    /// Whether it was told, and its end was not.
+    /// Whether it was logged, and its end was not.
     told: bool,
 }
 
@@ -132,13 +132,13 @@ impl TextHistory {
         Some(self.count(now))
     }
 
-    /// Whether so long was nothing to be told that what comes now is trouble of its own.
+    /// Whether it has been quiet for so long that the next occurrence counts as a new problem.
     fn is_quiet(&self, now: BootTime) -> bool {
         now.since(self.due) >= self.pause
     }
 
-    /// What comes back before it is due again was not over for long: nothing is said of that
-    /// until then, so that trouble which comes and goes is no more than trouble that stays.
+    /// The end of a problem. If it occurs again before the next line is due, nothing is logged
+    /// until then: a problem that comes and goes takes no more lines than one that stays.
     fn recovered(&mut self, now: BootTime) -> Option<RepeatCount> {
         mem::take(&mut self.told).then(|| self.count(now))
     }
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(happened("refused", 0).as_deref(), Some(""));
         assert_eq!(happened("refused", 1), None);
         assert_eq!(happened("timed out", 2).as_deref(), Some(""));
-        // One that is known goes on where it was, though another came in between.
+        // A known text keeps its pause, even if another text came in between.
         assert_eq!(happened("refused", 3), None);
         assert_eq!(happened("refused", 10).as_deref(), Some(" (4 times in 10s)"));
         assert_eq!(happened("timed out", 11), None);

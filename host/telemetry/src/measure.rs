@@ -1,9 +1,9 @@
-//! What is measured, for Prometheus: every name, label, unit and description.
+//! The metrics of a host, for Prometheus.
 //!
-//! Rooms call one function a measurement, and need to know no names. On the way of an
-//! ordinary request, what is measured has been looked up before ([`Requests`],
-//! [`GuestMemory`]); what a moment shows (who leads, how many instances there are) is
-//! looked at when somebody asks.
+//! Other modules call one function per measurement and need not know the names. Metrics on the path
+//! of every request use handles that were looked up beforehand ([`RequestMetrics`],
+//! [`GuestMemoryGauge`]). Gauges that show a current state (who leads, how many instances exist)
+//! are set when the metrics are rendered.
 
 mod handles;
 
@@ -62,29 +62,29 @@ const TEARDOWN_BUCKETS: &[f64] =
 const MARGIN_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 30.0];
 const RENEWAL_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
-/// From a moment to a day.
+/// From 10 ms to a day.
 const JOB_BUCKETS: &[f64] =
     &[0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
-/// From a plugin that is ready at once to one that takes its time.
+/// From a plugin that starts at once to one that takes 30 s.
 const TAKE_OVER_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Around what an instance takes, and up to where clients give up.
+/// From the time of a small instance to the time when clients give up.
 const HTTP_BUCKETS: &[f64] = &[
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0,
 ];
-/// How often samples are put into their buckets: until then each takes memory.
+/// How often samples are sorted into their buckets; until then each sample takes memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// The measurements of this process.
+/// The metrics of this process.
 #[derive(Clone)]
 pub struct Measurements(PrometheusHandle);
 
 impl Measurements {
-    /// Begins to measure. What was measured before is lost.
+    /// Installs the recorder. What was measured before is lost.
     ///
     /// # Errors
-    /// Something else records the metrics of this process.
+    /// Another recorder is installed in this process.
     pub fn start() -> Result<Self, BuildError> {
         let full = |name: &str| Matcher::Full(name.to_owned());
         let handle = PrometheusBuilder::new()
@@ -96,19 +96,19 @@ impl Measurements {
             .set_buckets_for_metric(full(HTTP_SECONDS), HTTP_BUCKETS)?
             .install_recorder()?;
         describe();
-        // Something to subtract from when the first one comes.
+        // A first value, so that the rate of the first error can be computed.
         counter!(STORE_ERRORS).increment(0);
         Ok(Self(handle))
     }
 
-    /// Keeps the memory that samples take bounded, until `stop`.
+    /// Bounds the memory that samples take, until `stop`.
     pub async fn run_upkeep(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
             self.0.run_upkeep();
         }
     }
 
-    /// All of them, in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
         self.0.render()
@@ -223,29 +223,29 @@ fn describe() {
     );
 }
 
-/// How this host stands in a group, and who leads it under which token.
+/// Whether this host leads a group, and the token of the group's leader.
 pub fn group(group: &str, leads: bool, token: Option<i64>) {
     gauge!(LEADER, "group" => group.to_owned()).set(f64::from(u8::from(leads)));
-    // Exact up to 2^53, which no counter of writes reaches.
+    // Exact up to 2^53, which no create revision reaches.
     gauge!(TOKEN, "group" => group.to_owned()).set(token.unwrap_or(0) as f64);
 }
 
-/// For how long nobody has performed in a group.
+/// For how long a group has had no leader that runs its actions.
 pub fn leaderless(group: &str, lasts: Duration) {
     gauge!(LEADERLESS, "group" => group.to_owned()).set(lasts.as_secs_f64());
 }
 
-/// How many plugins and settings this host does not take.
+/// How many plugins and settings this host refuses.
 pub fn refused_actions(count: usize) {
     gauge!(REFUSED).set(count as f64);
 }
 
-/// How many instances are alive.
+/// How many instances exist.
 pub fn instances(count: usize) {
     gauge!(INSTANCES).set(count as f64);
 }
 
-/// A term has ended, for this cause in a word.
+/// A term has ended; `cause` is one word.
 pub fn term_ended(group: &str, cause: &'static str) {
     counter!(TERMS, "group" => group.to_owned(), "cause" => cause).increment(1);
 }
@@ -255,7 +255,7 @@ pub fn teardown(group: &str, took: Duration) {
     histogram!(TEARDOWN, "group" => group.to_owned()).record(took);
 }
 
-/// An action is up that began with its term, won this long ago.
+/// An action that starts with its term is up, this long after the term was won.
 pub fn taken_over(group: &str, took: Duration) {
     histogram!(TAKE_OVER, "group" => group.to_owned()).record(took);
 }
@@ -265,7 +265,7 @@ pub fn trapped(action: &Arc<str>) {
     counter!(TRAPS, "action" => Arc::clone(action)).increment(1);
 }
 
-/// An instance of `action` took too long.
+/// An instance of `action` has exceeded its timeout.
 pub fn timed_out(action: &Arc<str>) {
     counter!(TIMED_OUT, "action" => Arc::clone(action)).increment(1);
 }
@@ -275,59 +275,59 @@ pub fn clock_ahead(ahead: TimeDelta) {
     gauge!(CLOCK_AHEAD).set(ahead.as_seconds_f64());
 }
 
-/// The service of `action` is started again, since it had ended.
+/// The service of `action` has ended and is started again.
 pub fn restarted(action: &Arc<str>) {
     counter!(RESTARTS, "action" => Arc::clone(action)).increment(1);
 }
 
-/// A cast of `task` is in the store.
+/// A cast of `task` was put into the store.
 pub fn cast_queued(task: &Arc<str>) {
     counter!(CASTS_QUEUED, "task" => Arc::clone(task)).increment(1);
 }
 
-/// An attempt at a cast of `task` is over, with this outcome in a word.
+/// An attempt at a cast of `task` has ended; `outcome` is one word.
 pub fn cast_attempted(task: &Arc<str>, outcome: &'static str) {
     counter!(CASTS, "task" => Arc::clone(task), "outcome" => outcome).increment(1);
 }
 
-/// A renewal was acknowledged, this long before the deadline that it moves.
+/// A lease renewal was acknowledged after `took`, with `margin` left to the old deadline.
 pub fn renewed(took: Duration, margin: Duration) {
     histogram!(RENEWAL).record(took);
     histogram!(MARGIN).record(margin);
 }
 
-/// A call to the store failed.
+/// A call to the store has failed.
 pub fn store_error() {
     counter!(STORE_ERRORS).increment(1);
 }
 
-/// `action` printed so many lines more than it may.
+/// The log of `action` has dropped this many lines beyond its rate limit.
 pub fn lines_dropped(action: &Arc<str>, count: u64) {
     counter!(LINES_DROPPED, "action" => Arc::clone(action)).increment(count);
 }
 
-/// The gate refused a request of `action`, or its answer, for this reason in a word.
+/// The gate refused a request of `action`, or its response; `reason` is one word.
 pub fn refused(action: &Arc<str>, reason: &'static str) {
     counter!(REFUSALS, "action" => Arc::clone(action), "reason" => reason).increment(1);
 }
 
-/// A firing of the job `action` has ended, in this way in a word.
+/// A firing of the job `action` has ended; `outcome` is one word.
 pub fn job_ended(action: &Arc<str>, outcome: &'static str, took: Duration) {
     counter!(JOB_RUNS, "action" => Arc::clone(action), "outcome" => outcome).increment(1);
     histogram!(JOB_SECONDS, "action" => Arc::clone(action)).record(took);
 }
 
-/// So many firings of the job `action` were missed, and dropped.
+/// This many firings of the job `action` were missed and dropped.
 pub fn job_missed(action: &Arc<str>, count: u64) {
     counter!(JOB_MISSED, "action" => Arc::clone(action)).increment(count);
 }
 
-/// A request for `action` was sent to the leader, another host.
+/// A request for `action` was forwarded to the leading host.
 pub fn relay_forwarded(action: &Arc<str>) {
     counter!(FORWARDED, "action" => Arc::clone(action)).increment(1);
 }
 
-/// So many lines of the log are lost.
+/// This many lines of the host's log were lost.
 pub fn log_lines_lost(lines: u64) {
     counter!(LOG_LINES_LOST).increment(lines);
 }
@@ -337,32 +337,32 @@ pub fn relay_held(action: &Arc<str>) {
     counter!(HELD, "action" => Arc::clone(action)).increment(1);
 }
 
-/// A request for `action` may be given to another leader, since the one before was lost.
+/// A request for `action` may be sent again to the next leader, since the previous one was lost.
 pub fn relay_repeated(action: &Arc<str>) {
     counter!(REPEATED, "action" => Arc::clone(action)).increment(1);
 }
 
-/// The relay found no answer to a request for `action`.
+/// The relay could not get a response to a request for `action`.
 pub fn relay_failed(action: &Arc<str>) {
     counter!(FAILED, "action" => Arc::clone(action)).increment(1);
 }
 
-/// How many calls of `task` this host does, or has waiting for that.
+/// How many calls of `task` this host runs or has queued.
 pub fn task_load(task: &Arc<str>, load: usize) {
     gauge!(LOAD, "task" => Arc::clone(task)).set(load as f64);
 }
 
-/// What is held in memory for `action`.
+/// The memory held for `action`, in bytes.
 pub fn held(action: &Arc<str>) -> Gauge {
     gauge!(HELD_BYTES, "action" => Arc::clone(action))
 }
 
-/// What is held in memory for the clients of the control API.
+/// The memory held for the clients of the control API, in bytes.
 pub fn held_for_clients() -> Gauge {
     gauge!(HELD_FOR_CLIENTS)
 }
 
-/// What is held in memory for all actions and clients together.
+/// The memory held for all actions and clients together, in bytes.
 pub fn held_for_all() -> Gauge {
     gauge!(HELD_FOR_ALL)
 }
@@ -372,7 +372,7 @@ pub fn blocking_threads(action: &Arc<str>) -> Gauge {
     gauge!(BLOCKING_THREADS, "action" => Arc::clone(action))
 }
 
-/// A call of `task` that came to this host is over, with this outcome in a word.
+/// A call of `task` to this host has ended; `outcome` is one word.
 pub fn task_called(task: &Arc<str>, outcome: &'static str) {
     counter!(CALLS, "task" => Arc::clone(task), "outcome" => outcome).increment(1);
 }
@@ -383,8 +383,7 @@ mod tests {
 
     const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 
-    /// The metrics that a text names, without what Prometheus makes
-    /// of histograms.
+    /// The metrics that a text names, without the suffixes that Prometheus adds for histograms.
     fn named(text: &str) -> BTreeSet<&str> {
         let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
         let words = text.match_indices("soloist_").map(|(at, _)| {

@@ -1,4 +1,4 @@
-//! How spans and errors are put, wherever people read of them.
+//! How errors, times and foreign texts are shown to people.
 
 use std::{
     error::Error,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-/// An error and what caused it, on one line.
+/// An error and its causes, on one line.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -21,22 +21,22 @@ pub fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-/// The last moment that has a date of four digits (RFC 3339, section 5.6), in milliseconds of
-/// Unix time.
+/// The last moment with a four-digit year (RFC 3339, section 5.6), in milliseconds of Unix time.
 const LAST_MS: u64 = 253_402_300_799_999;
 
-/// Milliseconds of Unix time, as people write a moment; what is later than any is the last one.
+/// Milliseconds of Unix time as RFC 3339. Later moments are shown as the last one with a four-digit
+/// year.
 pub fn rfc3339(ms: u64) -> String {
     let moment = UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS));
     humantime::format_rfc3339_millis(moment).to_string()
 }
 
-/// What is so, and why, if a reason is known.
+/// A statement, with its reason if there is one.
 pub fn with_reason(what: &str, reason: &str) -> String {
     if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") }
 }
 
-/// What to do about an action that is refused, beside what its refusal says.
+/// The help for a refused action, in addition to the reason of the refusal.
 pub const REFUSED_HELP: &str = "mend that in the plugins folder, which takes effect at \
                                        once, or in soloist.toml and start the host again";
 
@@ -51,31 +51,31 @@ pub fn list_few(mut names: impl ExactSizeIterator<Item: fmt::Display>) -> String
     }
 }
 
-/// As much of a text as fits into so many bytes.
+/// The beginning of a text, at most `most` bytes and cut at a character.
 pub fn truncate(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }
 
-/// Bytes in hexadecimal, as sums and tokens are written.
+/// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A span in whole milliseconds, as log fields carry it.
+/// A duration in whole milliseconds, for log fields.
 pub fn millis(span: Duration) -> u64 {
     span.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-/// Whether a character does something to the text around it, instead of standing for itself: it
-/// controls a terminal (C0, C1), begins a line, or turns the direction in which others are read
-/// (Unicode Standard Annex 9, table 2).
+/// Whether a character affects the text around it instead of standing for itself: it controls a
+/// terminal (C0, C1), breaks the line, or changes the direction of the text (Unicode Standard Annex
+/// 9, table 2).
 pub fn affects_display(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// `text` on one line, and with whatever steers made visible: what others wrote must not
-/// steer the terminal, or look as if somebody else had written it.
+/// `text` on one line, with characters that affect the display escaped. Text from others must not
+/// control the terminal, or look as if somebody else had written it.
 pub fn sanitize(text: &str) -> String {
     let mut tame = String::with_capacity(text.len());
     for c in text.chars() {
@@ -88,14 +88,14 @@ pub fn sanitize(text: &str) -> String {
     tame
 }
 
-/// The same for a text of JSON, which says the same after that. JSON itself lets all of these
-/// stand as they are but C0 (RFC 8259, section 7).
+/// Like [`sanitize`] for JSON, which keeps its meaning. JSON itself allows all of these characters
+/// except C0 (RFC 8259, section 7).
 pub fn sanitize_json(json: &str) -> String {
     let mut tame = String::with_capacity(json.len());
     for c in json.chars() {
-        // Only between its values is there a new line.
+        // In JSON, line breaks occur only between tokens.
         if affects_display(c) && !matches!(c, '\t' | '\n' | '\r') {
-            // Each of them takes one unit of UTF-16.
+            // Each of these characters is a single UTF-16 unit.
             tame += &format!("\\u{:04x}", u32::from(c));
         } else {
             tame.push(c);
@@ -108,7 +108,7 @@ pub fn sanitize_json(json: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Something of each kind.
+    /// Characters of each kind.
     const STEERING: &str = "a\u{1b}[2J\u{7}\u{7f}\u{9b}31m\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\
                             \u{202e}\u{2066}\u{2069}\r\nz";
 
@@ -125,7 +125,7 @@ mod tests {
         let tamed = sanitize(STEERING);
         assert!(!tamed.chars().any(affects_display), "{tamed:?}");
         assert!(tamed.contains("\\u{202e}") && tamed.contains("\\r\\n"), "{tamed}");
-        // Nor is anything else touched: letters of all directions, accents, joined figures.
+        // Nothing else is escaped: letters of both directions, accents, joined emoji.
         let plain = "שלום مرحبا e\u{301} 👩\u{200d}🚀\ttab";
         assert_eq!(sanitize(plain), plain);
     }

@@ -1,4 +1,5 @@
-//! What calls hosts, with TLS or without, as their addresses say.
+//! Connections to other hosts, to etcd and to a trace collector, with TLS or without, as their
+//! addresses say.
 
 use std::{
     path::PathBuf,
@@ -19,35 +20,35 @@ use soloist_config::TlsFiles;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Whom the other end is to be, and what this end shows. Clones are the same.
+/// Whom to trust at the other end, and which certificate to present. Clones share it.
 #[derive(Clone)]
 pub struct ClientTls(Arc<Reloadable<ProtocolConfigs>>);
 
-/// One for each protocol: connections are many.
+/// One configuration for each protocol, made once for all connections.
 struct ProtocolConfigs {
     http_1: Arc<ClientConfig>,
     http_2: Arc<ClientConfig>,
 }
 
-/// What is spoken on a connection.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpProtocol {
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2 from the first byte, as it is agreed on by ALPN.
+    /// HTTP/2 from the first byte; with TLS, agreed on by ALPN.
     Http2,
 }
 
 impl ClientTls {
-    /// Believes those whose certificates `ca` has signed, or one of the authorities that
-    /// browsers trust; shows what is in `own`, if it is asked for that.
+    /// Trusts servers with a certificate signed by `ca`, or by the authorities that browsers trust
+    /// if there is none. Presents the certificate in `own` when it is asked for one.
     pub fn new(ca: Option<PathBuf>, own: Option<Arc<TlsFiles>>) -> Result<Self, TlsError> {
         let files = client_files(ca.as_ref(), own.as_ref());
         let make = move || configs(ca.as_ref(), own.as_ref());
         Ok(Self(Arc::new(Reloadable::new(files, make)?)))
     }
 
-    /// What makes connections for `protocol`, by `http` where there is no TLS.
+    /// A connector for `protocol`. Connects by `http` where there is no TLS.
     pub fn connector(&self, mut http: HttpConnector, protocol: HttpProtocol) -> MaybeTlsConnector {
         http.enforce_http(false);
         MaybeTlsConnector { http, trust: self.clone(), protocol }
@@ -64,8 +65,8 @@ fn configs(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<Protocol
     Ok(ProtocolConfigs { http_1: speaking(HTTP_1), http_2: speaking(H2) })
 }
 
-/// Believes those whose certificates `ca` has signed, or one of the authorities that browsers
-/// trust; shows what is in `own`, if it is asked for that.
+/// Trusts servers with a certificate signed by `ca`, or by the authorities that browsers trust if
+/// there is none. Presents the certificate in `own` when it is asked for one.
 pub fn config(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<ClientConfig, TlsError> {
     let config = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
@@ -84,13 +85,13 @@ pub fn config(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Result<Clien
     }
 }
 
-/// What that is made of.
+/// The files that such a configuration is made of.
 pub fn client_files(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Vec<PathBuf> {
     let pair = own.into_iter().flat_map(|files| [files.cert.clone(), files.key.clone()]);
     ca.into_iter().cloned().chain(pair).collect()
 }
 
-/// Makes connections.
+/// Opens connections.
 #[derive(Clone)]
 pub struct MaybeTlsConnector {
     http: HttpConnector,

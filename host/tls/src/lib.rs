@@ -1,7 +1,7 @@
-//! TLS: what the addresses of a host accept with, and what it calls other hosts and etcd with.
+//! TLS: for the listeners of a host, and for its connections to other hosts and etcd.
 //!
-//! Invariant: files that are replaced take effect without a restart, from the next connection
-//! on; where the new ones cannot be used, the old ones go on, and the log says so.
+//! Invariant: replaced files take effect without a restart, from the next connection on. If the new
+//! files cannot be used, the old ones stay in use, and the log says so.
 
 mod client;
 mod reloadable;
@@ -27,54 +27,54 @@ pub use self::{
 };
 use soloist_config::{TlsFiles, small_file};
 
-/// HTTP/2, as TLS names it (RFC 9113, section 3.2).
+/// The ALPN name of HTTP/2 (RFC 9113, section 3.2).
 pub const H2: &[u8] = b"h2";
 const HTTP_1: &[u8] = b"http/1.1";
 
-/// What rustls says of a server that shows the certificate of an authority.
+/// rustls's name for the error when a server presents the certificate of an authority.
 pub const OF_AUTHORITY: &str = "CaUsedAsEndEntity";
 
 /// A certificate that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// One of the files cannot be read, or holds something else.
+    /// A file cannot be read, or contains something else.
     #[error("cannot read {what} from {}: name a file in PEM that this user may read", file.display())]
     File {
         /// The file.
         file: PathBuf,
-        /// What should be in it.
+        /// What it should contain.
         what: &'static str,
-        /// Why not.
+        /// What rustls reports.
         source: rustls::pki_types::pem::Error,
     },
-    /// The file holds no certificate.
+    /// The file contains no certificate.
     #[error("there is no certificate in {}: name a file in PEM with the certificate first, then those that it hangs on", file.display())]
     Empty {
         /// The file.
         file: PathBuf,
     },
-    /// The two do not go together, or are too weak.
+    /// The certificate and the key do not match, or are too weak.
     #[error("cannot use the certificate of {} and the key of {}: check that they belong together", files.cert.display(), files.key.display())]
     Pair {
-        /// The files.
+        /// The files of the pair.
         files: Arc<TlsFiles>,
-        /// Why not.
+        /// What rustls reports.
         source: rustls::Error,
     },
-    /// Nothing can be verified with these certificates.
+    /// The certificates of authorities cannot be used for verification.
     #[error("cannot verify anything by {}: name a file in PEM with the certificates of authorities", file.display())]
     Authority {
         /// The file.
         file: PathBuf,
-        /// Why not.
+        /// What rustls reports.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The library has no use for what it was given; this is a fault of soloist's.
+    /// rustls refused the configuration; this is a bug in soloist.
     #[error("TLS could not be set up; please report this")]
     Setup(#[source] rustls::Error),
 }
 
-/// The certificates of `file`, of which there is at least one.
+/// The certificates in `file`; at least one.
 fn load_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let what = "a certificate";
     let failed = |source| TlsError::File { file: file.to_owned(), what, source };
@@ -87,7 +87,7 @@ fn load_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErr
     Ok(chain)
 }
 
-/// The certificate and the key in `files`.
+/// The certificate chain and the key in `files`.
 fn load_key_pair(
     files: &TlsFiles,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
@@ -99,7 +99,7 @@ fn load_key_pair(
     Ok((chain, key))
 }
 
-/// The authorities in `file`.
+/// The certificates of authorities in `file`.
 pub fn load_authorities(file: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in load_certificates(file)? {

@@ -1,4 +1,4 @@
-//! What is made of files, and made anew when they change.
+//! A value that is made from files, and made again when they change.
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,45 +12,46 @@ use tokio::{
 use soloist_config::small_file::FileStamp;
 use soloist_text::with_causes;
 
-/// How often the files are looked at, at most: whoever asks does not pay for it each time.
+/// How often the files are checked at most, so that not every call has to.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long who asks waits for that: a file system that hangs does not hold up those who can
-/// do with what there was.
+/// How long a caller waits for a check. If the file system hangs, callers go on with the current
+/// value.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is made of some files, as they are now, or were when they were last of use.
+/// A value made from files. If the current files are of no use, it is the last value that could be
+/// made.
 pub struct Reloadable<T>(Arc<ReloadState<T>>);
 
 struct ReloadState<T> {
     source: FileSource<T>,
     current: watch::Sender<Arc<T>>,
     last_check: Mutex<LastCheck>,
-    /// Whether somebody is looking; whoever asks meanwhile waits for what that shows.
+    /// Whether a check is running. Callers wait for its result meanwhile.
     checking: watch::Sender<bool>,
 }
 
-/// Where it comes from.
+/// The files, and how the value is made from them.
 struct FileSource<T> {
     files: Vec<PathBuf>,
     make: Box<dyn Fn() -> Result<T, String> + Send + Sync>,
 }
 
-/// What was seen of the files.
+/// The files as they were at the last check.
 struct LastCheck {
     at: Instant,
     stamps: Vec<Option<FileStamp>>,
 }
 
-/// What there is of the files, and what was made of them if they have changed.
+/// The files as they are now, and the new value if they have changed.
 type CheckResult<T> = (Vec<Option<FileStamp>>, Option<Result<T, String>>);
 
 impl<T: Send + Sync + 'static> Reloadable<T> {
-    /// What `make` makes of `files`.
+    /// The value that `make` makes from `files`.
     pub fn new<E: Error>(
         files: Vec<PathBuf>,
         make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, E> {
-        // What changes in between is made once more.
+        // Taken first: a change in between makes the value once more.
         let stamps = stamps(&files);
         let current = watch::Sender::new(Arc::new(make()?));
         let make = Box::new(move || make().map_err(|error| with_causes(&error)));
@@ -59,7 +60,7 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
         Ok(Self(Arc::new(ReloadState { source, current, last_check: looked, checking: looking })))
     }
 
-    /// What there is now.
+    /// The current value.
     pub async fn get(&self) -> Arc<T> {
         if let Some(mut look) = self.0.check_if_due() {
             let _ = timeout(PATIENCE, look.wait_for(|looking| !looking)).await;
@@ -69,12 +70,13 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
 }
 
 impl<T: Send + Sync + 'static> ReloadState<T> {
-    /// Tells of the end of a look, if there is one to wait for.
+    /// Starts a check if one is due. Returns a watch on its end, or `None` if there is nothing to
+    /// wait for.
     fn check_if_due(self: &Arc<Self>) -> Option<watch::Receiver<bool>> {
         if self.source.files.is_empty() {
             return None;
         }
-        // Held, so that of those who find that it is time one looks.
+        // Held so that only one of several callers starts a check.
         let looked = self.lock_last_check();
         if !*self.checking.borrow() {
             if looked.at.elapsed() < EVERY {
@@ -93,7 +95,7 @@ impl<T: Send + Sync + 'static> ReloadState<T> {
             let made = (stamps != before).then(|| (own.source.make)());
             (stamps, made)
         });
-        // It only fails when the host ends.
+        // This fails only when the host ends.
         if let Ok(seen) = seen.await {
             self.apply(seen);
         }
@@ -150,15 +152,15 @@ mod tests {
         assert_eq!(get().await, 1);
         fs::write(&file, "22").unwrap();
         assert_eq!(get().await, 22);
-        // As orchestrators and certbot do it: another file takes the place.
+        // As orchestrators and certbot do: another file is moved into place.
         fs::write(folder.path().join("new"), "33").unwrap();
         fs::rename(folder.path().join("new"), &file).unwrap();
         assert_eq!(get().await, 33);
         assert_eq!(*fresh.get().await, 33);
     }
 
-    /// A file with a 1 that is read when that is let, and holds a 2 since then; it is time to
-    /// look.
+    /// A value of 1 whose next read blocks until it is released; the file holds 22 by then, and a
+    /// check is due.
     fn slow() -> (Arc<Reloadable<u32>>, std::sync::mpsc::Sender<()>, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("number");
@@ -166,7 +168,7 @@ mod tests {
         let (let_it, may) = channel::<()>();
         let (path, may) = (file.clone(), Mutex::new(may));
         let read = move || {
-            // Whoever lets it has gone at the end of a test.
+            // The sender is gone at the end of a test.
             let _ = may.lock().recv();
             fs::read_to_string(&path).unwrap().parse::<u32>()
         };

@@ -1,4 +1,4 @@
-//! What accepts with a certificate and a key.
+//! Accepts TLS connections with a certificate and a key.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -9,21 +9,21 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{H2, HTTP_1, Reloadable, TlsError, load_authorities, load_key_pair};
 use soloist_config::TlsFiles;
 
-/// The protocols that are spoken within TLS, the best one first (RFC 7301).
+/// The protocols within TLS, in order of preference (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [H2, HTTP_1];
 
-/// Accepts connections within TLS. Clones are the same.
+/// Accepts TLS connections. Clones share the files.
 #[derive(Clone)]
 pub struct ReloadingAcceptor(Arc<Reloadable<Arc<ServerConfig>>>);
 
 impl ReloadingAcceptor {
-    /// What accepts with the certificate and the key in `files`.
+    /// Uses the certificate and the key in `files`.
     pub fn new(files: &Arc<TlsFiles>) -> Result<Self, TlsError> {
         Self::build(files, None)
     }
 
-    /// The same; who shows a certificate that `authority` has signed is known by that, and one
-    /// that it has not signed is refused. Who shows none is accepted.
+    /// Like [`new`](Self::new), and verifies client certificates: one signed by `authority` is
+    /// accepted, another one is refused. A client without a certificate is accepted.
     pub fn with_client_ca(files: &Arc<TlsFiles>, authority: PathBuf) -> Result<Self, TlsError> {
         Self::build(files, Some(authority))
     }
@@ -35,7 +35,7 @@ impl ReloadingAcceptor {
         Ok(Self(Arc::new(fresh)))
     }
 
-    /// Accepts one.
+    /// Performs the TLS handshake on `stream`.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let config = Arc::clone(&*self.0.get().await);
         TlsAcceptor::from(config).accept(stream).await

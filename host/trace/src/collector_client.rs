@@ -1,4 +1,4 @@
-//! Takes what is exported to the collector.
+//! Sends exported spans to the collector.
 
 use std::{
     fmt,
@@ -20,22 +20,22 @@ use tracing::{info, warn};
 use soloist_text::with_causes;
 use soloist_tls::{ClientTls, HttpProtocol, MaybeTlsConnector};
 
-/// How long a collector may take for one delivery.
+/// The longest that a collector may take for one batch.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest answer of a collector that is read, in bytes.
+/// The longest response of a collector that is read, in bytes.
 const ANSWER: usize = 64 << 10;
 
-/// A client of HTTP. The exporter has a thread of its own, without a runtime: what it
-/// wants sent is sent by the host's.
+/// An HTTP client for the exporter, which runs in a thread without a runtime: the requests run in
+/// the host's runtime.
 pub(super) struct CollectorClient {
     client: Client<MaybeTlsConnector, Full<Bytes>>,
     runtime: runtime::Handle,
-    /// Whether the collector did not take the last delivery, so that this is told once.
+    /// Whether the last batch failed, so that this is logged once.
     failing: AtomicBool,
 }
 
 impl CollectorClient {
-    /// One who sends from `runtime`, and believes whom `trust` does.
+    /// A client that runs in `runtime`, with TLS according to `tls`.
     pub(super) fn new(trust: &ClientTls, runtime: runtime::Handle) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(PATIENCE));
@@ -53,11 +53,11 @@ impl CollectorClient {
             let body = Limited::new(body, ANSWER).collect().await?.to_bytes();
             Ok(Response::from_parts(head, body))
         };
-        // A time-out is made where there is a clock: in the runtime.
+        // The timeout needs a timer, so it is created in the runtime.
         self.runtime.spawn(async { timeout(PATIENCE, sent).await }).await??
     }
 
-    /// Tells when the collector begins to fail, and when it takes deliveries again.
+    /// Logs when the collector begins to fail, and when it accepts spans again.
     fn log_outcome(&self, delivered: &Result<Response<Bytes>, HttpError>) {
         let error = match delivered {
             Ok(response) if response.status().is_success() => None,

@@ -1,5 +1,5 @@
-//! Traces: what belongs together of what hosts and plugins do, across hosts (W3C Trace
-//! Context), and its export (OpenTelemetry).
+//! Traces: connects what hosts and plugins do for one request, across hosts (W3C Trace Context),
+//! and exports it (OpenTelemetry).
 //!
 //! ```text
 //!  client ── traceparent ──► host ──► guest ── traceparent ──► server
@@ -8,11 +8,10 @@
 //! ```
 //!
 //! Invariants:
-//! - Where nothing is exported, a context goes through as it came, and what comes without
-//!   one stays without.
-//! - A guest that sets `traceparent` itself is left alone.
-//! - A collector that is slow or gone holds nothing up: spans wait in a queue of bounded
-//!   length, and are dropped when that is full.
+//! - Without an exporter, contexts are passed on unchanged, and none are created.
+//! - A `traceparent` that a guest sets itself is not touched.
+//! - A collector that is slow or gone delays nothing: spans wait in a queue of bounded length, and
+//!   are dropped when it is full.
 
 mod collector_client;
 mod trace_context;

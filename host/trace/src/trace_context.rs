@@ -1,4 +1,4 @@
-//! Where something belongs in a trace (W3C Trace Context).
+//! Trace contexts: where something belongs in a trace (W3C Trace Context).
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
@@ -12,50 +12,50 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 const PARENT: HeaderName = HeaderName::from_static("traceparent");
 const STATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// The span that what follows hangs on.
+/// The parent span of what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext(SpanContext);
 
 impl TraceContext {
-    /// What the headers of a message say, if they say it well.
+    /// The context in the headers of a message, if it is valid.
     pub fn extract(headers: &HeaderMap) -> Option<Self> {
         if !Self::is_present(headers) {
             return None;
         }
-        // From nothing: whatever this thread is doing is no part of it.
+        // From an empty context: the current span of this thread has nothing to do with it.
         let none = Context::new();
         let read =
             TraceContextPropagator::new().extract_with_context(&none, &HeaderExtractor(headers));
         Self::of(read.span().span_context())
     }
 
-    /// Says it in the headers of a message, instead of what stood there.
+    /// Writes the context to headers, replacing existing ones.
     pub fn write(&self, headers: &mut HeaderMap) {
         headers.remove(STATE);
         let injector = &mut HeaderInjector(headers);
         TraceContextPropagator::new().inject_context(&self.to_parent(), injector);
-        // A state of nothing is none (W3C Trace Context, section 3.3).
+        // An empty state is left out (W3C Trace Context, section 3.3).
         if headers.get(STATE).is_some_and(HeaderValue::is_empty) {
             headers.remove(STATE);
         }
     }
 
-    /// The trace, as `traceparent` writes it.
+    /// The trace id, as in `traceparent`.
     pub fn trace_id(&self) -> String {
         self.0.trace_id().to_string()
     }
 
-    /// Whether a message has one.
+    /// Whether the headers contain a trace context.
     pub fn is_present(headers: &HeaderMap) -> bool {
         headers.contains_key(PARENT)
     }
 
-    /// That of a span.
+    /// The context of a span.
     pub(super) fn of(span: &SpanContext) -> Option<Self> {
         span.is_valid().then(|| Self(span.clone()))
     }
 
-    /// As the parent of a span.
+    /// The context as the parent of a new span.
     pub(super) fn to_parent(&self) -> Context {
         Context::new().with_remote_span_context(self.0.clone())
     }

@@ -1,4 +1,4 @@
-//! From spans to a collector.
+//! Exports spans to a collector.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,30 +15,30 @@ use super::{collector_client::CollectorClient, trace_span::TRACER};
 use soloist_config::TracesConfig;
 use soloist_tls::{ClientTls, TlsError};
 
-/// How long the last spans may take to leave when the host stops.
+/// How long the last spans may take to be sent when the host stops.
 const LAST: Duration = Duration::from_secs(3);
 
 /// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// The collector's certificate cannot be checked by what the settings name.
+    /// The `ca` in the settings cannot be used.
     #[error("traces cannot be exported by TLS: look at `ca` in [traces]")]
     Tls(#[source] TlsError),
-    /// The exporter refuses its settings.
+    /// The exporter refuses its configuration.
     #[error("traces cannot be exported to {endpoint}: look at `endpoint` in [traces]")]
     Setup {
-        /// Where they should go.
+        /// The configured endpoint.
         endpoint: String,
-        /// Why not.
+        /// What the exporter reports.
         source: ExporterBuildError,
     },
 }
 
-/// What exports the spans of this process.
+/// Exports the spans of this process.
 pub struct TraceExporter(SdkTracerProvider);
 
 impl TraceExporter {
-    /// Begins to record spans of `host`, which go where `config` says.
+    /// Starts to record spans of `host`, which are sent according to `config`.
     pub fn start(config: &TracesConfig, host: &Arc<str>) -> Result<Self, TracesError> {
         let endpoint = format!("{}/v1/traces", config.endpoint);
         let trust = ClientTls::new(config.ca.clone(), None).map_err(TracesError::Tls)?;
@@ -52,22 +52,22 @@ impl TraceExporter {
             .build();
         let exporter =
             exporter.map_err(|source| TracesError::Setup { endpoint: endpoint.clone(), source })?;
-        // Whoever began a trace has decided about it.
+        // A trace that began elsewhere is sampled as its origin has decided.
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.ratio)));
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_sampler(sampler)
             .with_resource(resource(host))
             .build();
-        // There is one host in a process.
+        // There is only one host per process.
         let _ = TRACER.set(provider.tracer("soloist"));
         info!(event = "traces", endpoint, "traces go to {endpoint}");
         Ok(Self(provider))
     }
 
-    /// Sends what is left, for a moment.
+    /// Sends the remaining spans, for at most [`LAST`].
     pub async fn stop(self) {
-        // It waits for a thread of its own.
+        // Shutting down blocks, since it waits for the exporter's thread.
         let stopped = spawn_blocking(move || self.0.shutdown_with_timeout(LAST)).await;
         if let Ok(Err(error)) = stopped {
             warn!(%error, "the last traces did not arrive");
@@ -75,9 +75,8 @@ impl TraceExporter {
     }
 }
 
-/// What is said of this process with every span; OTEL_SERVICE_NAME and
-/// OTEL_RESOURCE_ATTRIBUTES say more, or otherwise (OpenTelemetry Specification, "Resource
-/// SDK").
+/// The attributes of this process on every span. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add
+/// to them, or override them (OpenTelemetry Specification, "Resource SDK").
 fn resource(host: &Arc<str>) -> Resource {
     let named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
     let name = (!named).then(|| KeyValue::new("service.name", "soloist"));

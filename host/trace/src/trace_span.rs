@@ -1,4 +1,4 @@
-//! One thing that was done, from its beginning to its end.
+//! A span: one operation, from its beginning to its end.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -11,30 +11,30 @@ use opentelemetry_sdk::trace::{SdkTracer, Span as Recorded};
 
 use super::TraceContext;
 
-/// Where spans are recorded, once somebody exports them.
+/// Records spans, once there is an exporter.
 pub(super) static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-/// What a span is to its parent.
+/// The role of a span in a call.
 #[derive(Clone, Copy, Debug)]
 pub enum SpanRole {
-    /// It answers what somebody else has sent.
+    /// Serves a request of a client.
     Server,
-    /// It asks somebody else.
+    /// Sends a request to a server.
     Client,
-    /// Neither.
+    /// Neither of the two.
     Internal,
 }
 
-/// Something that is being done. It ends when this is dropped.
+/// An operation that is under way. The span ends when this is dropped.
 pub struct TraceSpan {
-    /// Nothing, where nobody exports.
+    /// `None` without an exporter.
     recorded: Option<Box<Recorded>>,
     context: Option<TraceContext>,
 }
 
 impl TraceSpan {
-    /// Begins one below `parent`, or a trace of its own. `about` says what it is called,
-    /// and more about it; it is asked only where somebody exports.
+    /// Begins a span below `parent`, or a new trace. `about` returns its name and attributes; it is
+    /// called only if there is an exporter.
     pub fn begin(
         role: SpanRole,
         parent: Option<TraceContext>,
@@ -54,32 +54,33 @@ impl TraceSpan {
         Self { recorded: Some(recorded.into()), context }
     }
 
-    /// Nothing that anybody records.
+    /// A span that is not recorded.
     pub const fn disabled() -> Self {
         Self { recorded: None, context: None }
     }
 
-    /// What follows from it hangs on this.
+    /// The context for what this operation causes.
     pub fn context(&self) -> Option<&TraceContext> {
         self.context.as_ref()
     }
 
-    /// Says so in the headers of what follows; where nobody records, they stay as they came.
+    /// Writes the context to the headers of a request that this operation causes. Without an
+    /// exporter the headers are left as they are.
     pub fn write(&self, headers: &mut HeaderMap) {
         if let (Some(_), Some(context)) = (&self.recorded, &self.context) {
             context.write(headers);
         }
     }
 
-    /// Says more about it.
+    /// Adds an attribute.
     pub fn set_attribute(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some(span) = &mut self.recorded {
             span.set_attribute(KeyValue::new(key, value));
         }
     }
 
-    /// How a request was answered (OpenTelemetry Semantic Conventions, "HTTP Spans"): what
-    /// is the server's fault has failed.
+    /// Records the status of the response (OpenTelemetry Semantic Conventions, "HTTP Spans"):
+    /// server errors count as failures.
     pub fn answered(&mut self, status: StatusCode) {
         self.set_attribute("http.response.status_code", i64::from(status.as_u16()));
         if status.is_server_error() {
@@ -87,7 +88,7 @@ impl TraceSpan {
         }
     }
 
-    /// It came to nothing, and why.
+    /// Marks the operation as failed.
     pub fn fail(&mut self, why: impl Into<Cow<'static, str>>) {
         if let Some(span) = &mut self.recorded {
             span.set_status(Status::error(why));

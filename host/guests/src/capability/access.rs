@@ -25,38 +25,39 @@ use soloist_resources::budget::Account;
 use soloist_stores::StateStore;
 use soloist_telemetry::{log_throttle::LogThrottle, measure::GuestMemoryGauge};
 
-/// What a guest brings about that concerns the whole term.
+/// Something a guest causes that concerns the whole term.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TermNotice {
-    /// A guest asks this host to give the leadership up.
+    /// A guest asks this host to give up the leadership.
     Resign {
         /// The guest's action.
         action: Arc<str>,
-        /// Why.
+        /// Its reason, for the log.
         reason: String,
     },
-    /// The store refused a write, since the term's key is gone: another host may lead.
+    /// The store refused a write because the leader key of this term is gone: another host may
+    /// lead.
     Fenced,
 }
 
 /// A term, as far as the guests that run under it are concerned.
 #[derive(Clone)]
 pub struct TermLink {
-    /// The gate.
+    /// The gate of the term.
     pub gate: Arc<Gate>,
-    /// The key that the leadership was won with; it guards every write.
+    /// The key that the leadership was won with. It guards every write.
     pub key: LeaderKey,
-    /// Where actions keep their state.
+    /// The store in which actions keep their state.
     pub state: Arc<dyn StateStore>,
-    /// Where notices go.
+    /// Takes the notices.
     pub notices: UnboundedSender<TermNotice>,
-    /// Who has the tasks done that guests call.
+    /// Calls tasks on behalf of guests.
     pub calls: Option<Arc<dyn TaskCaller>>,
 }
 
 impl TermLink {
-    /// The store has refused a write of `action`: shuts the gate right here, so that
-    /// nothing else of the term leaves while the notice is on its way.
+    /// Reports that the store has refused a write of `action`. Shuts the gate at once, so that
+    /// nothing else of the term leaves the host while the notice is on its way.
     pub fn fenced(&self, action: &str) {
         self.gate.revoke();
         let term = self.gate.term();
@@ -64,7 +65,7 @@ impl TermLink {
             event = "fenced", action, group = %term.group, token = term.token.0,
             "the store refused a write: the leadership has passed to another host, or may have",
         );
-        // Nobody listens where the term is ending already.
+        // Nobody receives it when the term is already ending.
         let _ = self.notices.send(TermNotice::Fenced);
     }
 }
@@ -75,24 +76,24 @@ impl std::fmt::Debug for TermLink {
     }
 }
 
-/// Starts tasks for an action, whose owner joins them when the term ends.
+/// Spawns tokio tasks for an action. The action joins them when the term ends.
 #[derive(Clone)]
 pub struct Spawner(Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>);
 
 impl Spawner {
-    /// Tasks are started by `spawn`.
+    /// A spawner that passes each task to `spawn`.
     #[must_use]
     pub fn new(spawn: impl Fn(BoxFuture<'static, ()>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(spawn))
     }
 
-    /// Starts `task`.
+    /// Spawns `task`.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         (self.0)(Box::pin(task));
     }
 
-    /// Starts `work`; it ends early when the guard is dropped. Nothing comes of it when the
-    /// term ends it.
+    /// Spawns `work` and returns its result through the receiver. Dropping the guard cancels the
+    /// work. The receiver fails if the term ends first.
     pub fn spawn_cancellable<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -101,16 +102,18 @@ impl Spawner {
         let ended = end.clone();
         self.spawn(async move {
             if let Some(done) = ended.run_until_cancelled_owned(work).await {
-                // Whoever wanted to know may have gone.
+                // The receiver may have been dropped.
                 let _ = tell.send(done);
             }
         });
         (told, end.drop_guard())
     }
 
-    /// Has `work` done while a guest waits for it: not by the guest's own future, which may
-    /// be kept from the processor (`plugin/pace.rs`) while the work holds what others wait
-    /// for, be it a lock, a place or a connection.
+    /// Runs `work` in a task of its own while a guest waits for the result. If the guest's own
+    /// future ran it, the work would stop whenever the guest has to wait for the processor
+    /// (`plugin/cpu_turns.rs`), while it may hold a lock, a slot or a connection that others need.
+    ///
+    /// Returns `None` if the term ends first.
     pub async fn run_in_task<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -132,43 +135,43 @@ impl std::fmt::Debug for Spawner {
     }
 }
 
-/// Made once for an action under a term, and shared by all of its instances.
+/// What all instances of an action share under one term.
 pub struct ActionAccess {
     /// The action's name.
     pub action: Arc<str>,
     /// What its settings grant.
     pub grants: Arc<Grants>,
-    /// What every effect passes.
+    /// The gate that every effect passes.
     gate: Arc<Gate>,
-    /// The term; nothing, for a hook that runs while the host stands by.
+    /// The term. `None` for a hook that runs while the host stands by.
     pub term: Option<TermLink>,
-    /// Who has the tasks done that it calls.
+    /// Calls tasks on its behalf.
     task_caller: Option<Arc<dyn TaskCaller>>,
     /// The threads on which its instances block.
     pub(super) blocking: Arc<BlockingPool>,
-    /// What the host holds for them.
+    /// The account for the memory that the host holds for its instances.
     pub(super) account: Account,
-    /// Where its outgoing requests and connections run.
+    /// Runs its outgoing requests and connections.
     pub(super) spawner: Spawner,
-    /// What its settings tell it.
+    /// The variables that `wasi:config` shows.
     pub(super) settings: WasiConfigVariables,
-    /// The memory of each instance, in bytes at most.
+    /// The most linear memory of one instance, in bytes.
     pub(super) memory_max: usize,
-    /// What they have of it, all together.
+    /// The linear memory of all instances together, as a metric.
     pub(super) memory_of_all: GuestMemoryGauge,
-    /// What all instances print, together.
+    /// The log of all instances together.
     pub(super) log: Arc<ActionLog>,
     http: OnceLock<HttpClient>,
-    /// One increment waits for the other, so that they do not conflict.
+    /// Serialises increments, so that they do not conflict with each other.
     pub(super) increments: Mutex<()>,
-    /// Whether the action has asked for the end of the term.
+    /// Whether the action has already asked to end the term.
     pub(super) resigning: AtomicBool,
     state_denied: AtomicBool,
-    /// Where it wanted to connect, which nothing grants.
+    /// Throttles the warnings about socket destinations that are not granted.
     pub(super) sockets_denied: LogThrottle,
-    /// What it wanted to send where nothing is granted.
+    /// Throttles the warnings about request targets that are not granted.
     pub(super) requests_denied: Arc<LogThrottle>,
-    /// Told when another version of the action takes this one's place.
+    /// Cancelled when another version of the action replaces this one.
     retired: CancellationToken,
 }
 
@@ -181,8 +184,8 @@ impl std::fmt::Debug for ActionAccess {
 }
 
 impl ActionAccess {
-    /// What `grants` let `action` reach under `term`, within `limits`; `spawner`
-    /// starts what that takes.
+    /// What `grants` let `action` reach under `term`, within `limits`. Background work runs on
+    /// `spawner`.
     #[must_use]
     pub fn new(
         action: Arc<str>,
@@ -195,7 +198,7 @@ impl ActionAccess {
         Self::build(gate, Some(term), calls, action, grants, limits, spawner)
     }
 
-    /// The same outside of a term, as long as `gate` lets it: there is no state then.
+    /// Like [`new`](Self::new), but without a term, while `gate` is open: there is no state then.
     pub fn without_term(
         action: Arc<str>,
         grants: Arc<Grants>,
@@ -239,20 +242,19 @@ impl ActionAccess {
         }
     }
 
-    /// The same; the latest lines that the guests print are kept in `lines`.
+    /// Keeps the latest lines that the guests print in `buffers` as well.
     pub fn with_log_buffers(self, lines: &LogBuffers) -> Self {
         self.log.set_buffer(lines.of(&self.action));
         self
     }
 
-    /// The same; where the guests block, they do so on threads of `blocking`, and what is held
-    /// for them is charged to `account`.
+    /// Makes the guests block on threads of `blocking`, and charges the memory held for them to
+    /// `account`.
     pub fn with_resources(self, blocking: &Arc<BlockingPool>, account: &Account) -> Self {
         Self { blocking: Arc::clone(blocking), account: account.clone(), ..self }
     }
 
-    /// Tells the guests that ask that their time is over: another version of the action
-    /// takes their place.
+    /// Tells the guests that watch for their end that another version of the action replaces them.
     pub fn retire(&self) {
         self.retired.cancel();
     }
@@ -265,17 +267,17 @@ impl ActionAccess {
         }
     }
 
-    /// The gate.
+    /// The gate that every effect passes.
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
     }
 
-    /// Who has the tasks done that it calls, if anybody.
+    /// Calls tasks on its behalf; `None` where no tasks can be called.
     pub(super) fn task_caller(&self) -> Option<Arc<dyn TaskCaller>> {
         self.task_caller.clone()
     }
 
-    /// The client of the action in this term; it keeps connections open.
+    /// The HTTP client of the action in this term. It keeps connections open.
     pub(super) fn http_client(&self) -> Result<&HttpClient, rustls::Error> {
         match self.http.get() {
             Some(client) => Ok(client),
@@ -286,7 +288,7 @@ impl ActionAccess {
         }
     }
 
-    /// Tells, once a term, that state was asked for which is not granted.
+    /// Warns, once a term, that a guest asked for state that is not granted.
     pub(super) fn warn_state_denied(&self) {
         if !self.state_denied.swap(true, Ordering::Relaxed) {
             let name = &self.action;

@@ -1,11 +1,10 @@
-//! What a guest prints, as log lines: stdout at `info`, stderr at `warn`, and what it says by
-//! `wasi:logging` at the level that it gives.
+//! What guests print, as log lines: stdout at `info`, stderr at `warn`, and `wasi:logging` messages
+//! at their own level.
 //!
-//! Every line is an event of its own with the target `plugin`. A line that grows
-//! beyond [`LINE_MAX`] is logged in pieces, and one without an end when the
-//! instance ends, so a guest cannot make the host hold more than that. What an
-//! action prints beyond its limit (`log`) is dropped and counted, and the count
-//! is told when it may print again, or when the term ends.
+//! Every line is an event of its own with the target `plugin`. A line longer than [`LINE_MAX`] is
+//! logged in pieces, and one without a newline when the instance ends, so a guest cannot make the
+//! host hold more than that. Lines beyond the rate limit of the action (`log` in its settings) are
+//! dropped and counted. The count is logged when the action may print again, or when the term ends.
 
 use std::{
     io,
@@ -30,27 +29,27 @@ use soloist_telemetry::measure;
 /// The longest line, in bytes.
 const LINE_MAX: usize = 8 << 10;
 
-/// Which of the two.
+/// The standard stream that a line was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StdStream {
-    /// What is printed.
+    /// Logged at `info`.
     Stdout,
-    /// What is complained.
+    /// Logged at `warn`.
     Stderr,
 }
 
-/// One of an instance's two streams. Its clones share the line being written.
+/// One of the two standard streams of an instance. Clones share the line being written.
 #[derive(Clone)]
 pub(crate) struct LogStream(Arc<Mutex<LineWriter>>);
 
 impl LogStream {
-    /// A stream that prints on `console`.
+    /// A stream that writes to `log`.
     pub(crate) fn new(stream: StdStream, console: Arc<ActionLog>) -> Self {
         let line = LineWriter { stream, log: console, tail: None, text: Vec::new() };
         Self(Arc::new(Mutex::new(line)))
     }
 
-    /// The same, whose end is kept in `tail` as well.
+    /// Copies the output to `tail` as well.
     pub(crate) fn with_tail(self, tail: Option<OutputTail>) -> Self {
         self.0.lock().tail = tail;
         self
@@ -61,17 +60,17 @@ impl LogStream {
     }
 }
 
-/// What all instances of an action print under one term.
+/// The log of all instances of an action under one term.
 #[derive(Debug)]
 pub(crate) struct ActionLog {
     action: Arc<str>,
     gate: Arc<Gate>,
     rate_limiter: LogRateLimiter,
-    /// Where the latest lines are kept, if they are.
+    /// Keeps the latest lines, if that is wanted.
     buffer: OnceLock<LogBuffer>,
 }
 
-/// The line being written.
+/// Collects the line being written.
 struct LineWriter {
     stream: StdStream,
     log: Arc<ActionLog>,
@@ -114,18 +113,18 @@ impl LineWriter {
 }
 
 impl ActionLog {
-    /// The console of `action` under the term behind `gate`, for so many bytes a second.
+    /// The log of `action` under the term of `gate`, limited to `rate` bytes a second.
     pub(crate) fn new(action: Arc<str>, gate: Arc<Gate>, rate: u64) -> Self {
         Self { action, gate, rate_limiter: LogRateLimiter::new(rate), buffer: OnceLock::new() }
     }
 
-    /// Keeps the latest lines on `shelf` from now on.
+    /// Keeps the latest lines in `buffer` from now on.
     pub(super) fn set_buffer(&self, shelf: LogBuffer) {
-        // Nobody changes it later.
+        // It is set once.
         let _ = self.buffer.set(shelf);
     }
 
-    /// Keeps what the host says of the action, which it logs itself, beside what that prints.
+    /// Adds a message of the host about the action to the latest lines. The caller logs it itself.
     pub(super) fn add_host_line(&self, text: &str) {
         self.buffer_line("host", text);
     }
@@ -143,8 +142,8 @@ impl ActionLog {
         }
     }
 
-    /// Logs what a guest says with a level, each line of it for itself; of a line, so much as one
-    /// may have.
+    /// Logs a `wasi:logging` message, one event for each of its lines. Each line is cut off at
+    /// [`LINE_MAX`].
     pub(super) fn log_at_level(&self, level: &'static str, text: &str) {
         for line in text.trim_end_matches('\n').split('\n') {
             let end = line.floor_char_boundary(LINE_MAX);
@@ -159,7 +158,7 @@ impl ActionLog {
     fn print_at(&self, level: &'static str, text: &str) {
         let (action, term) = (&self.action, self.gate.term());
         let (host, group, token) = (&term.host, &term.group, term.token.0);
-        // Each macro has its level in it.
+        // The tracing macros take their level at compile time.
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(target: "plugin", %action, %host, %group, token, stream = level, "{text}")
@@ -192,7 +191,7 @@ impl ActionLog {
         }
     }
 
-    /// Tells how many lines were not printed, if there are any.
+    /// Logs how many lines were dropped, if any were.
     fn report_dropped(&self, lines: u64) {
         if lines > 0 {
             let (name, term) = (&self.action, self.gate.term());

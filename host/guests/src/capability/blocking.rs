@@ -1,12 +1,12 @@
-//! The threads on which calls of guests block: those on files, and questions to a name
-//! service. Each action has some of its own.
+//! The threads on which calls of guests block: file operations and DNS lookups. Each action has its
+//! own.
 //!
-//! Nothing can interrupt such a call. One on a pipe that nobody writes to, or on a file
-//! system whose server is gone, holds its thread for ever, and wasmtime takes its threads
-//! from the tokio runtime that it is called in. So it is called in a runtime that only the
-//! guests of this one action are called in: when all its threads are held, that action fails,
-//! and nothing else does. It stays for the life of the host: what hangs is not forgotten when
-//! a term ends and another begins.
+//! Nothing can interrupt such a call. A read from a pipe that nobody writes to, or from a file
+//! system whose server is gone, holds its thread for ever, and wasmtime takes these threads from
+//! the tokio runtime that it is called in. So guests are polled within a runtime that only the
+//! guests of their action use: when all its threads hang, that action fails and nothing else does.
+//! The runtime lives as long as the host, so threads that hang are not forgotten when a term ends
+//! and another begins.
 //!
 //! Invariant: nothing waits for these threads when the host ends.
 
@@ -34,31 +34,31 @@ use tokio::{
 use soloist_heart::clock::BootTime;
 use soloist_telemetry::{log_throttle::LogThrottle, measure};
 
-/// How many calls of an action block at the same time; the next ones wait.
+/// How many calls of an action block at the same time; further calls wait.
 const THREADS: usize = 32;
-/// A thread with nothing to do ends after so long.
+/// A thread without work ends after this time.
 const IDLE: Duration = Duration::from_secs(2);
-/// How often it is looked whether a thread is to be had.
+/// How often the pool is probed for a free thread.
 const LOOK: Duration = Duration::from_secs(1);
-/// Who waits for one for so long waits for calls that do not end.
+/// If a probe waits for a thread for this long, the running calls are taken to hang.
 pub(super) const HANGS: Duration = Duration::from_secs(5);
 
-/// The pools of all actions. Clones are the same.
+/// The pools of all actions. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct BlockingPools(Arc<Mutex<BTreeMap<Arc<str>, Arc<BlockingPool>>>>);
 
-/// The pool of one action. Its threads come when they are needed.
+/// The pool of one action. Threads are started on demand.
 pub struct BlockingPool {
     action: Arc<str>,
     runtime: OnceLock<DetachedRuntime>,
-    /// The latest look for a thread that is to be had.
+    /// The latest probe for a free thread.
     probe: Mutex<Option<ThreadProbe>>,
-    /// Whether that look found none.
+    /// Whether that probe found none.
     exhausted: AtomicBool,
     throttle: LogThrottle,
 }
 
-/// No thread of the pool comes back.
+/// All threads of the pool hang.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
     "its files do not answer: {THREADS} calls have not come back for {} s; look at the file systems of its `folders`, and for pipes in them",
@@ -66,10 +66,10 @@ pub struct BlockingPool {
 )]
 pub struct PoolExhausted;
 
-/// A runtime that is let go without waiting for its threads.
+/// A runtime that is dropped without waiting for its threads.
 struct DetachedRuntime(Option<Runtime>);
 
-/// A question to the pool that is answered as soon as it has a thread.
+/// A no-op queued to the pool; it finishes as soon as a thread is free.
 struct ThreadProbe {
     at: BootTime,
     answer: JoinHandle<()>,
@@ -97,10 +97,10 @@ impl BlockingPool {
         }
     }
 
-    /// Runs a guest: where it blocks, it blocks threads of this pool. What it starts beside
-    /// that is driven by the pool's runtime as well.
+    /// Runs a guest so that it blocks threads of this pool. Tasks that it spawns are driven by the
+    /// runtime of the pool as well.
     pub async fn run<F: Future>(&self, guest: F) -> F::Output {
-        // Where the machine has no thread for it, no guest that could block comes to be.
+        // Without a runtime (the machine gives no more threads) no guest that blocks can be made.
         let Ok(pool) = self.handle() else { return guest.await };
         let mut guest = pin!(guest);
         let done = poll_fn(|cx| {
@@ -110,34 +110,35 @@ impl BlockingPool {
         done.await
     }
 
-    /// Takes a step that leaves something behind which blocks.
+    /// Runs `step` within the pool's runtime, so that blocking calls which it starts use threads of
+    /// this pool.
     ///
     /// # Errors
-    /// The machine has no thread for it.
+    /// The machine gives no thread for the runtime.
     pub fn enter<T>(&self, step: impl FnOnce() -> T) -> io::Result<T> {
         let pool = self.handle()?;
         let _within = pool.enter();
         Ok(step())
     }
 
-    /// Makes a call that blocks. Whoever does not wait any longer takes it back, if it has
-    /// not begun.
+    /// Runs a blocking call. If the caller stops waiting before the call has begun, it is
+    /// cancelled.
     ///
     /// # Errors
-    /// The machine has no thread for it.
+    /// The machine gives no thread for it.
     pub async fn call<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
         let mut begun = AbortOnDrop(self.handle()?.spawn_blocking(call));
-        // It fails where the host ends.
+        // This fails only when the host ends.
         (&mut begun.0).await.map_err(io::Error::other)
     }
 
-    /// Whether a thread is to be had, or will be.
+    /// Checks that a thread is free, or will be soon.
     ///
     /// # Errors
-    /// All of them hang.
+    /// All threads hang.
     pub fn check(&self) -> Result<(), PoolExhausted> {
         let hangs = self.probe_exhausted(BootTime::now());
         let action = &self.action;
@@ -154,7 +155,7 @@ impl BlockingPool {
         if hangs { Err(PoolExhausted) } else { Ok(()) }
     }
 
-    /// Takes a look, unless one was taken lately, and tells what the latest has shown.
+    /// Probes the pool, unless it was probed a moment ago, and returns whether all threads hang.
     fn probe_exhausted(&self, now: BootTime) -> bool {
         let mut look = self.probe.lock();
         match &*look {
@@ -174,22 +175,22 @@ impl BlockingPool {
             return Ok(handle);
         }
         let made = DetachedRuntime(Some(build_runtime(&measure::blocking_threads(&self.action))?));
-        // Another may have been first; its own is kept then.
+        // If another caller was first, its runtime is kept and this one is dropped.
         let runtime = self.runtime.get_or_init(|| made);
         runtime.handle().ok_or_else(|| io::Error::other("the host ends"))
     }
 }
 
 thread_local! {
-    /// Whether this thread counts among those that block.
+    /// Whether this thread is counted as a blocking one.
     static COUNTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// With one thread that drives what guests wait for, beside those that block, which `blocking`
-/// counts.
+/// A runtime with one worker thread, which drives what guests await, and the blocking threads,
+/// which `blocking` counts.
 fn build_runtime(blocking: &Gauge) -> io::Result<Runtime> {
     let (started, stopped) = (blocking.clone(), blocking.clone());
-    // The one that drives is none that blocks.
+    // The first thread to start is the worker, which is not counted.
     let drives = AtomicBool::new(true);
     Builder::new_multi_thread()
         .worker_threads(1)
@@ -247,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    /// Calls that do not come back until the guard is dropped.
+    /// Starts calls that do not return until the guard is dropped.
     fn hang(pool: &Arc<BlockingPool>, calls: usize) -> (JoinSet<()>, mpsc::Sender<()>) {
         let (guard, end) = mpsc::channel::<()>();
         let (end, mut hanging) = (Arc::new(Mutex::new(end)), JoinSet::new());
@@ -277,7 +278,7 @@ mod tests {
         assert!(!other.probe_exhausted(now + HANGS));
         assert!(!is_held(&other).await);
         assert!(Arc::ptr_eq(&web, &pools.of(&"web".into())), "another term finds the same");
-        // The host ends though its threads do not.
+        // The host could end here although the threads hang.
         drop(guard);
         while is_held(&web).await {}
         while web.probe_exhausted(now + HANGS) {
@@ -285,7 +286,7 @@ mod tests {
         }
     }
 
-    /// Of two that are made at a time, one is let go at once.
+    /// Two threads may race to build the runtime; the loser drops its own at once.
     #[test]
     fn a_runtime_that_is_let_go_takes_nothing_off_the_count() {
         let count = Arc::new(AtomicU64::new(0));
@@ -295,7 +296,7 @@ mod tests {
         begins.recv().unwrap();
         assert_eq!(f64::from_bits(count.load(Ordering::Relaxed)).to_string(), "1");
         runtime.block_on(blocks).unwrap().unwrap();
-        // It waits until all its threads have ended.
+        // This waits until all its threads have ended.
         runtime.shutdown_timeout(Duration::from_secs(60));
         assert_eq!(f64::from_bits(count.load(Ordering::Relaxed)).to_string(), "0");
     }

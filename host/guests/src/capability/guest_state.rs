@@ -1,4 +1,4 @@
-//! The state of one instance, on the host's side.
+//! The state that the host keeps for one instance.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::{
 use soloist_leadership::Gate;
 use soloist_trace::TraceContext;
 
-/// The contexts of all capabilities, made anew for every instance.
+/// The contexts of all capabilities. Every instance has its own.
 pub struct GuestState {
     table: ResourceTable,
     wasi: WasiCtx,
@@ -35,18 +35,18 @@ pub struct GuestState {
 }
 
 impl GuestState {
-    /// The state of an instance that may reach what `access` says.
+    /// The state of an instance that may reach what `access` allows.
     ///
     /// # Errors
-    /// When a folder that it is granted cannot be opened, or its files do not answer.
+    /// When a granted folder cannot be opened, or the file system does not answer.
     pub async fn new(access: &Arc<ActionAccess>) -> wasmtime::Result<Self> {
         Self::for_invocation(&Invocation::default(), access).await
     }
 
-    /// The same, of an instance that is sent on `errand`.
+    /// Like [`new`](Self::new), for one invocation with its own parameters.
     ///
     /// # Errors
-    /// The same.
+    /// When a granted folder cannot be opened, or the file system does not answer.
     pub async fn for_invocation(
         errand: &Invocation,
         access: &Arc<ActionAccess>,
@@ -75,62 +75,62 @@ impl GuestState {
         self.access.gate()
     }
 
-    /// Whether the instance asked to be told of the end of the term.
+    /// Whether the instance asked to be notified of the end of the term.
     pub fn ending_interest(&self) -> &EndingInterest {
         self.term.ending_interest()
     }
 
-    /// What the instance does from now on belongs there in a trace.
+    /// Sets the trace context for what the instance does from now on.
     pub fn set_trace(&mut self, trace: Option<TraceContext>) {
         self.http.set_trace(trace.clone());
         self.tasks.set_trace(trace);
     }
 
-    /// Notes that the instance ends, before any of its resources does: a body that
-    /// it was sending must not look complete.
+    /// Marks the instance as ended. Must be called before its resources are dropped, so that a body
+    /// which it was still sending does not look complete.
     pub fn mark_ended(&self) {
         self.http.mark_ended();
     }
 
-    /// The limits that the instance is held to.
+    /// The resource limits of the instance.
     pub fn limits(&mut self) -> &mut InstanceLimits {
         &mut self.limits
     }
 
-    /// What the settings tell the action, as `wasi:config` shows it.
+    /// The view for `wasi:config`.
     pub(super) fn settings(&mut self) -> WasiConfig<'_> {
         WasiConfig::from(&self.access.settings)
     }
 
-    /// Where the instance may connect to, as `wasi:sockets` shows it.
+    /// The view for `wasi:sockets`.
     pub(super) fn sockets(&mut self) -> SocketsView<'_> {
         let wasi = WasiSocketsCtxView { ctx: self.wasi.sockets(), table: &mut self.table };
         SocketsView { ctx: &mut self.sockets, wasi, access: &self.access }
     }
 
-    /// The state of the action, as `wasi:keyvalue` shows it.
+    /// The view for `wasi:keyvalue`.
     pub(super) fn keyvalue(&mut self) -> KeyvalueView<'_> {
         KeyvalueView { ctx: &mut self.keyvalue, table: &mut self.table }
     }
 
-    /// The term, as `soloist:plugin/term` shows it.
+    /// The view for `soloist:plugin/term`.
     pub(super) fn term(&mut self) -> TermView<'_> {
         TermView { ctx: &self.term, table: &mut self.table }
     }
 
-    /// The log of the action, as `wasi:logging` shows it.
+    /// The view for `wasi:logging`.
     pub(super) fn logging(&mut self) -> LoggingView<'_> {
         LoggingView { log: &self.access.log }
     }
 
-    /// The tasks of the cluster, as `soloist:plugin/tasks` shows them.
+    /// The view for `soloist:plugin/tasks`.
     pub(super) fn tasks(&mut self) -> TasksView<'_> {
         TasksView { ctx: &self.tasks, table: &mut self.table }
     }
 }
 
 impl GuestState {
-    /// What `wasi:http` keeps for the instance.
+    /// The context of `wasi:http`.
     pub(super) fn http_ctx(&self) -> &HttpCtx {
         &self.http
     }

@@ -1,15 +1,15 @@
-//! What one instance is told, beyond what its action is granted.
+//! What a single instance is given in addition to what its action is granted.
 
 use super::OutputTail;
 use soloist_trace::TraceContext;
 
-/// What an instance is sent for. By default, for nothing in particular.
+/// The parameters of one invocation of a guest. By default there are none.
 #[derive(Clone, Debug, Default)]
 pub struct Invocation {
-    /// Variables of its environment; they stand before granted ones of the same names.
+    /// Environment variables. They override granted variables of the same name.
     pub env: Vec<(&'static str, String)>,
-    /// Where the end of its output is kept.
+    /// Keeps the end of its output.
     pub tail: Option<OutputTail>,
-    /// Where in a trace it belongs.
+    /// The trace context that it runs in.
     pub trace: Option<TraceContext>,
 }

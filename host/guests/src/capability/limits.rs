@@ -4,29 +4,29 @@ use wasmtime::ResourceLimiter;
 
 use soloist_telemetry::measure::GuestMemoryGauge;
 
-/// The elements of each table.
+/// The most elements of each table.
 const TABLE_ELEMENTS: usize = 20_000;
-/// The resources, such as streams and headers, that an instance holds at once.
+/// The most resources, such as streams and headers, that an instance holds at once.
 pub(crate) const RESOURCES: usize = 4096;
-/// The bytes of the headers that a guest makes for one request or response. With
-/// [`RESOURCES`] of them it makes the host hold as much as it has memory itself by default.
+/// The most bytes of the headers that a guest creates for one request or response. [`RESOURCES`] of
+/// them take as much host memory as an instance itself has by default.
 pub(crate) const HEADERS: usize = 64 << 10;
-/// The bytes that a guest hands to the host in one call.
+/// The most bytes that a guest passes to the host in one call.
 pub const HOSTCALL: usize = 16 << 20;
 
-/// Counts what an instance has taken. What exceeds the limit is not granted;
-/// the guest sees that as it would see a machine without more memory.
+/// Counts the memory of an instance. A request beyond the limit is refused; the guest sees that as
+/// a machine without more memory.
 #[derive(Debug)]
 pub struct InstanceLimits {
-    /// Its linear memory, all its memories together.
+    /// Its linear memory in bytes, all memories together.
     memory: usize,
     memory_max: usize,
-    /// That of all instances of its action.
+    /// The memory of all instances of its action.
     total: GuestMemoryGauge,
 }
 
 impl InstanceLimits {
-    /// So much memory at most, in bytes, which counts in `total`.
+    /// Allows `memory_max` bytes at most, and counts them in `total`.
     pub fn new(memory_max: usize, total: GuestMemoryGauge) -> Self {
         Self { memory: 0, memory_max, total }
     }

@@ -1,7 +1,7 @@
-//! What guests have printed lately, for people.
+//! The latest lines that guests have printed, for people to read.
 //!
-//! Invariant: it is bounded: so many lines and bytes an action, and so many actions. What an
-//! action prints cannot push out what another has printed.
+//! Invariant: the memory is bounded, by lines and bytes per action and by the number of actions. An
+//! action cannot push out the lines of another.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,39 +16,39 @@ use tokio::sync::watch;
 use soloist_heart::{Term, clock::unix_ms};
 use soloist_text::{rfc3339, sanitize};
 
-/// So many lines of an action are kept.
+/// The most lines kept per action.
 pub const LINES_MAX: usize = 1000;
-/// So many bytes of an action are kept, each line with what it costs beside its text.
+/// The most bytes kept per action; each line counts [`LINE_COST`] in addition to its text.
 const BYTES_MAX: usize = 256 << 10;
-/// What a line costs beside its text, in bytes.
+/// What a line costs in addition to its text, in bytes.
 const LINE_COST: usize = 100;
-/// Of so many actions; the one that printed longest ago gives way to one more.
+/// The most actions with lines. A further one replaces the action that printed longest ago.
 const ACTIONS_MAX: usize = 256;
 
 /// A line that an action printed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// Its number on its host: they go up by one from the start of the process.
+    /// Its number: they count up from the start of the host process.
     pub id: u64,
-    /// When, by the wall clock: RFC 3339 in UTC.
+    /// When it was printed, by the wall clock: RFC 3339 in UTC.
     pub time: String,
-    /// The action.
+    /// The action that printed it.
     pub action: Arc<str>,
-    /// The host that ran it.
+    /// The host that ran the action.
     pub host: Arc<str>,
-    /// Its group.
+    /// The group of the action.
     pub group: String,
-    /// The token of the term; nothing, outside of one.
+    /// The token of the term. `None` outside of a term.
     pub token: Option<i64>,
-    /// `stdout`, `stderr`, the level of what was said by `wasi:logging`, or `host` for what the
-    /// host says of it.
+    /// `stdout`, `stderr`, the level of a `wasi:logging` message, or `host` for a message of the
+    /// host about the action.
     pub stream: String,
-    /// The line, without its end.
+    /// The line, without its newline.
     pub text: String,
 }
 
 impl fmt::Display for LogLine {
-    /// For people; what a plugin prints must not steer their terminal.
+    /// For people. Control characters are escaped, so that a plugin cannot control their terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let token = self.token.map_or_else(|| "–".to_owned(), |token| token.to_string());
         let Self { time, host, stream, text, .. } = self;
@@ -56,11 +56,11 @@ impl fmt::Display for LogLine {
     }
 }
 
-/// What all actions of a host have printed. Clones are the same.
+/// The buffers of all actions of a host. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct LogBuffers(Arc<Mutex<BTreeMap<Arc<str>, LogBuffer>>>);
 
-/// What one action has printed. Clones are the same.
+/// The latest lines of one action. Clones share them.
 #[derive(Clone, Debug)]
 pub struct LogBuffer {
     action: Arc<str>,
@@ -73,12 +73,12 @@ pub struct LogBuffer {
 struct BufferedLines {
     lines: VecDeque<Arc<LogLine>>,
     bytes: usize,
-    /// When the latest was printed.
+    /// When the latest line was printed, in milliseconds of Unix time.
     latest_at: u64,
 }
 
 impl LogBuffers {
-    /// What `action` has printed, and will.
+    /// The buffer of `action`, which is made if there is none yet.
     #[must_use]
     pub fn of(&self, action: &Arc<str>) -> LogBuffer {
         let mut shelves = self.0.lock();
@@ -98,7 +98,7 @@ impl LogBuffers {
 }
 
 impl LogBuffer {
-    /// Keeps a line that was printed just now.
+    /// Adds a line that was printed just now.
     pub fn put(&self, term: &Term, stream: &str, text: &str) {
         let at = unix_ms();
         let mut kept = self.lock();
@@ -111,7 +111,7 @@ impl LogBuffer {
             action: Arc::clone(&self.action),
             host: Arc::clone(&term.host),
             group: term.group.to_string(),
-            // No token is zero: it stands for none.
+            // No token is zero; zero means that there is no term.
             token: Some(term.token.0).filter(|token| *token != 0),
             stream: stream.to_owned(),
             text: text.to_owned(),
@@ -123,7 +123,7 @@ impl LogBuffer {
         self.latest.send_replace(id);
     }
 
-    /// The latest `most` of the lines that `wanted` likes, the earliest first.
+    /// The latest `most` lines that pass the filter `wanted`, the earliest first.
     #[must_use]
     pub fn latest(&self, most: usize, wanted: impl Fn(&LogLine) -> bool) -> Vec<Arc<LogLine>> {
         let kept = self.lock();
@@ -133,7 +133,7 @@ impl LogBuffer {
         found
     }
 
-    /// The number of the latest line, and when that changes.
+    /// The number of the latest line, as a watch that changes with each line.
     #[must_use]
     pub fn follow(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()
@@ -188,7 +188,7 @@ mod tests {
         first.put(&term(17), "stdout", "hi");
         (1..=ACTIONS_MAX).for_each(|number| drop(lines.of(&name(number))));
         assert_eq!(lines.0.lock().len(), ACTIONS_MAX);
-        // Those that have printed nothing go first.
+        // Actions that have printed nothing are dropped first.
         assert_eq!(lines.of(&name(0)).latest(9, |_| true).len(), 1);
     }
 

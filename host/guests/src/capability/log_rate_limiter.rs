@@ -1,4 +1,4 @@
-//! How much the instances of an action print, together.
+//! Limits how much the instances of an action print, together.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use parking_lot::Mutex;
 
 use soloist_heart::clock::BootTime;
 
-/// What a line costs beside its text: what the log writes around it.
+/// What a line costs in addition to its text, in bytes: the fields that the log writes around it.
 const LINE: u64 = 100;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Lets so many bytes of log lines through in each second, and counts the others.
+/// Lets `rate` bytes of log lines pass in each second, and counts the lines that it drops.
 #[derive(Debug)]
 pub(crate) struct LogRateLimiter {
-    /// Bytes a second.
+    /// Bytes per second.
     rate: u64,
     second: Mutex<CurrentSecond>,
 }
@@ -26,13 +26,13 @@ struct CurrentSecond {
 }
 
 impl LogRateLimiter {
-    /// A meter that lets `rate` bytes a second through.
+    /// Lets `rate` bytes pass per second.
     pub(crate) fn new(rate: u64) -> Self {
         Self { rate, second: Mutex::default() }
     }
 
-    /// Whether a line of so many bytes may be printed; if so, how many lines
-    /// were dropped before it that were not told of yet.
+    /// Whether a line of this many bytes may be printed. If so, returns how many lines were dropped
+    /// since the last line that passed.
     pub(crate) fn admit(&self, bytes: usize, now: BootTime) -> Option<u64> {
         let mut second = self.second.lock();
         if now >= second.began + SECOND {
@@ -46,7 +46,7 @@ impl LogRateLimiter {
         Some(std::mem::take(&mut second.dropped))
     }
 
-    /// How many lines were dropped that were not told of yet.
+    /// How many lines were dropped since the last line that passed; resets the count.
     pub(crate) fn take_dropped(&self) -> u64 {
         std::mem::take(&mut self.second.lock().dropped)
     }

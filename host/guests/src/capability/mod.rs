@@ -1,29 +1,31 @@
-//! What a guest may import, one file a capability, and the gate that every effect passes.
+//! What a guest may import, one file per capability, and the gate that every effect passes.
 //!
-//! Every capability has one shape: an owned context in [`GuestState`], a view on
-//! it, and `add_to_linker`. All are linked for every plugin, since many
-//! languages import the whole of WASI unasked; what is not granted is denied
-//! when it is called. Only what no capability offers refuses a plugin.
+//! Every capability has the same shape: a context that [`GuestState`] owns, a view of it for the
+//! time of a call, and `add_to_linker`, which takes the function that makes the view: a capability
+//! knows nothing of the state as a whole. All capabilities are linked for every plugin, since the
+//! standard libraries of many languages import the whole of WASI. What the settings do not grant is
+//! denied when it is called. A plugin is refused only if it imports something that no capability
+//! offers.
 //!
-//! Every call with an effect beyond the instance, and where the gate is asked:
+//! Every call with an effect outside of the instance, and where it passes the gate:
 //!
 //! | call | effect | gate |
 //! |---|---|---|
-//! | `wasi:keyvalue`, all | reads and writes in the store | before the store is asked and after it answers (`keyvalue/fenced.rs`); the store itself compares the leader's key with each write |
-//! | `wasi:http/outgoing-handler`, `wasi:http/client` of 0.3 | a request to another server | before it begins (`http/mod.rs`), before it connects (`http/connect.rs`), at each write to and read from the socket (`http/stream.rs`), at the head (`http/exchange.rs`) and each piece of the response (`http/body.rs`) |
-//! | `wasi:http/types`, the response out | bytes to a client | at the head and each piece (`action/body.rs`) |
+//! | `wasi:keyvalue`, all | reads and writes in the store | before the store is called and after it answers (`keyvalue/fenced.rs`); the store itself checks the leader's key with each write |
+//! | `wasi:http/outgoing-handler`, `wasi:http/client` of 0.3 | a request to another server | before it begins (`http/hooks.rs`), before it connects (`outbound/connector.rs`), at each write to and read from the socket (`outbound/gated_connection.rs`), at the head (`http/exchange.rs`) and each frame of the response (`http/body.rs`) |
+//! | `wasi:http/types`, the outgoing response | bytes to a client | at the head and each frame (the host's HTTP server) |
 //! | `soloist:plugin/term.resign` | the end of the term | before it is passed on (`term.rs`) |
-//! | `wasi:filesystem`, where folders are granted | files of this machine | none of its own: a guest that computes is stopped by the gate at the next tick, and one that waits by its task; a call that a thread has begun is carried out |
-//! | `wasi:sockets`, where they are granted | connections, datagrams, questions to a name service | before each lookup and connection, at each write (`sockets/`) and, by WASI 0.2, each read, and before each datagram; 8 KiB of a write that was let through may wait for room in its socket |
-//! | `soloist:plugin/tasks` | work of other hosts, or of this one | before a call begins, and before its outcome is handed out (`tasks/mod.rs`) |
-//! | stdout, stderr, `wasi:logging` | lines of this host's log, the latest of which it keeps (`lines.rs`); of a job, also the end of its output in its history | none: a log says what was |
+//! | `wasi:filesystem`, where folders are granted | files of this machine | not by itself: the gate stops a guest that computes at the next tick, and a guest that waits ends with its task; a call that has begun on a blocking thread is completed |
+//! | `wasi:sockets`, where they are granted | connections, datagrams, DNS lookups | before each lookup and connection, at each write (`sockets/`), before each datagram and, with WASI 0.2, at each read; up to 8 KiB that passed the gate may still wait for room in the socket |
+//! | `soloist:plugin/tasks` | work on other hosts, or on this one | before a call begins, and before its result is handed out (`tasks.rs`) |
+//! | stdout, stderr, `wasi:logging` | lines in this host's log, which keeps the latest ones (`log_buffer.rs`); of a job, also the end of its output in its history | none: a log describes the past |
 //! | clocks, random numbers, environment, `wasi:config`, `term.current`, `term.ending` | none | |
 //!
-//! The interfaces of WASI 0.3 go the same ways as those of 0.2 of the same names,
-//! and are granted by the same settings.
+//! The interfaces of WASI 0.3 take the same ways as those of 0.2 with the same names, and are
+//! granted by the same settings.
 //!
-//! Beside that the gate is asked at every tick of the epochs, which interrupts
-//! a guest that computes (`plugin/guest.rs`).
+//! In addition, the gate is checked at every epoch tick, which interrupts a guest that computes
+//! (`plugin/guest.rs`).
 
 mod access;
 mod action_log;
@@ -65,7 +67,7 @@ pub use term_headers::TermHeaders;
 #[cfg(test)]
 pub(crate) use test_gate::test_gate;
 
-/// The interfaces on offer: a package or an interface, and its version track.
+/// The interfaces on offer: the prefix of a package or an interface, and of its version.
 const OFFERED: &[(&str, &str)] = &[
     ("wasi:cli/", "0.2."),
     ("wasi:clocks/", "0.2."),
@@ -105,8 +107,8 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>>
     Ok(linker)
 }
 
-/// A linker that offers every capability to components of WASI 0.3, and of 0.2:
-/// what the standard libraries of many languages import is of both.
+/// A linker that offers every capability of WASI 0.3 and of 0.2: the standard libraries of many
+/// languages import both.
 pub fn linker_of_both(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = linker(engine)?;
     wasi::add_0_3_to_linker(&mut linker)?;
@@ -117,8 +119,8 @@ pub fn linker_of_both(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Gues
 
 /// Whether some capability offers `import`, a name such as `wasi:io/poll@0.2.6`.
 ///
-/// The linker itself names only the first import that it lacks; this is asked
-/// of each, so that an error can name them all.
+/// The linker itself names only the first import that it lacks. Asking for each import lets an
+/// error name all of them.
 pub fn offers(import: &str) -> bool {
     let Some((_, version)) = import.split_once('@') else {
         return false;

@@ -1,18 +1,18 @@
-//! The end of what an instance printed: stdout and stderr, in the order in which it came.
+//! The end of what an instance printed: stdout and stderr, in the order in which it was written.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
 
-/// How much of it is kept, in bytes.
+/// How much is kept, in bytes.
 const TAIL_MAX: usize = 4 << 10;
 
-/// Keeps the latest bytes. Clones are the same.
+/// Keeps the latest bytes. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct OutputTail(Arc<Mutex<VecDeque<u8>>>);
 
 impl OutputTail {
-    /// Takes in what was printed.
+    /// Adds output.
     pub fn push(&self, bytes: &[u8]) {
         let latest = &bytes[bytes.len().saturating_sub(TAIL_MAX)..];
         let mut kept = self.0.lock();
@@ -21,12 +21,12 @@ impl OutputTail {
         kept.extend(latest);
     }
 
-    /// Forgets all of it.
+    /// Drops all output.
     pub fn clear(&self) {
         self.0.lock().clear();
     }
 
-    /// What is kept, from the first whole character on; what is no text is replaced.
+    /// The kept output, from the first whole character on. Invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
         let kept = self.0.lock();
         let cut = if kept.len() < TAIL_MAX {
@@ -39,7 +39,7 @@ impl OutputTail {
     }
 }
 
-/// Whether it is a byte within a character of UTF-8, after the first.
+/// Whether this is a continuation byte of UTF-8.
 const fn is_inner(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }

@@ -1,19 +1,19 @@
-//! Which addresses are this machine's.
+//! Tells which addresses belong to this machine.
 //!
-//! No list of interfaces says it: they come and go, and a route may hand a whole network to
-//! this machine. The kernel knows, and a datagram socket asks it: one that is connected to an
-//! address of this machine gets that very address, or one of loopback, for its own end, and
-//! nothing is sent by that (udp(7); Linux: `ip_route_output_key`, for routes of type `local`).
+//! A list of interfaces is not enough: interfaces come and go, and a route may assign a whole
+//! network to this machine. So the kernel is asked: a UDP socket that is connected to an address of
+//! this machine gets that same address, or a loopback address, as its local end. Connecting a UDP
+//! socket sends nothing (udp(7); Linux: `ip_route_output_key`, for routes of type `local`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use soloist_config::embedded_v4;
 
-/// Any will do: nothing is sent there.
+/// Any port will do: nothing is sent to it.
 const PORT: u16 = 9;
 
-/// Whether what is sent to `ip` comes back to this machine, by that address or by the one of
-/// IPv4 that it stands for on the way.
+/// Whether packets to `ip` come back to this machine, either directly or through the IPv4 address
+/// that is embedded in it.
 pub(super) fn is_own_address(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     let within = match ip {
@@ -32,8 +32,8 @@ fn routes_to_self(ip: IpAddr) -> bool {
         socket.connect((ip, PORT))?;
         socket.local_addr()
     });
-    // Where a whole network is this machine's, its loopback address may stand for it. And where
-    // nothing leads, nobody is reached either.
+    // Where a route assigns a whole network to this machine, the local end is a loopback address.
+    // And an address without a route cannot be reached at all.
     end.is_ok_and(|end| end.ip() == ip || end.ip().is_loopback())
 }
 
@@ -46,7 +46,7 @@ mod tests {
         for own in ["127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"] {
             assert!(is_own_address(own.parse().unwrap()), "{own}");
         }
-        // By a translator, or a tunnel, to loopback.
+        // Loopback, through NAT64 or 6to4.
         for own in ["64:ff9b::7f00:1", "2002:7f00:1::"] {
             assert!(is_own_address(own.parse().unwrap()), "{own}");
         }

@@ -1,4 +1,4 @@
-//! Functions that take the place of wasmtime's.
+//! Replaces functions of wasmtime's linker with functions that pass the gate.
 
 use wasmtime::{
     StoreContextMut,
@@ -7,8 +7,8 @@ use wasmtime::{
 
 use super::GuestState;
 
-/// Puts a function in the place of wasmtime's. Where that has none by this name, as under
-/// another version, guests would be linked past the gate: that is an error.
+/// Replaces a function of wasmtime. It is an error if there is no such function, as after an update
+/// that renames it: guests would then bypass the gate.
 pub(super) fn replace<P, R>(
     linker: &mut Linker<GuestState>,
     interface: &str,
@@ -22,7 +22,7 @@ where
     define_over(linker, interface, name, |instance| instance.func_wrap(name, function))
 }
 
-/// The same of a function that waits.
+/// Like [`replace`], for an async function.
 pub(super) fn replace_async<P, R>(
     linker: &mut Linker<GuestState>,
     interface: &str,
@@ -42,7 +42,7 @@ where
     define_over(linker, interface, name, |instance| instance.func_wrap_async(name, function))
 }
 
-/// Lets `put` put a function in the place of one that is there.
+/// Lets `put` define a function over the existing one.
 fn define_over(
     linker: &mut Linker<GuestState>,
     interface: &str,
@@ -56,14 +56,14 @@ fn define_over(
     replaced
 }
 
-/// Fails where there is nothing to replace.
+/// Fails if there is nothing to replace.
 fn check_defined(
     linker: &mut Linker<GuestState>,
     interface: &str,
     name: &str,
 ) -> wasmtime::Result<()> {
     let nothing = |_: StoreContextMut<'_, GuestState>, (): ()| Ok(());
-    // What is there already is refused, unless it may be shadowed.
+    // The linker refuses to define a function twice, unless shadowing is allowed.
     if linker.instance(interface)?.func_wrap(name, nothing).is_ok() {
         wasmtime::bail!("there is no {name} in {interface} to put a gate before");
     }

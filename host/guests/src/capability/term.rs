@@ -1,5 +1,5 @@
-//! `soloist:plugin/term`: which term the guest runs under, notice of its end,
-//! and the guest's way to end it.
+//! `soloist:plugin/term`: tells a guest which term it runs under, notifies it of the end, and lets
+//! it resign.
 
 use std::sync::{
     Arc,
@@ -32,13 +32,13 @@ pub mod bindings {
 /// The longest reason that is passed on, in characters.
 const REASON_MAX: usize = 200;
 
-/// Whether an instance asked to be told of the term's end, so that it is waited
-/// for. Clones are of the same instance.
+/// Whether an instance asked to be notified of the end of the term; the host then waits for it to
+/// finish. Clones belong to the same instance.
 #[derive(Clone, Debug, Default)]
 pub struct EndingInterest(Arc<AtomicBool>);
 
 impl EndingInterest {
-    /// Whether it asked.
+    /// Whether the instance asked.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
@@ -48,7 +48,7 @@ impl EndingInterest {
     }
 }
 
-/// What the capability keeps for an instance.
+/// The context of the capability.
 #[derive(Debug)]
 pub struct TermCtx {
     access: Arc<ActionAccess>,
@@ -56,24 +56,24 @@ pub struct TermCtx {
 }
 
 impl TermCtx {
-    /// Answers with the term that `access` reaches.
+    /// The context of an instance with this access.
     pub fn new(access: Arc<ActionAccess>) -> Self {
         Self { access, ending_interest: EndingInterest::default() }
     }
 
-    /// Whether the instance asked to be told of the end.
+    /// Whether the instance asked to be notified of the end.
     pub fn ending_interest(&self) -> &EndingInterest {
         &self.ending_interest
     }
 }
 
-/// A [`TermCtx`] during one call, beside the table of the instance's resources.
+/// A [`TermCtx`] during one call, with the resource table of the instance.
 pub struct TermView<'a> {
     pub(crate) ctx: &'a TermCtx,
     pub(crate) table: &'a mut ResourceTable,
 }
 
-/// What a guest waits for that waits for the end of the term, or of its version.
+/// Becomes ready when the term, or this version of the action, is to end.
 struct EndingPollable(Arc<ActionAccess>);
 
 #[async_trait]
@@ -83,7 +83,7 @@ impl Pollable for EndingPollable {
     }
 }
 
-/// The term behind `gate`, as guests are told of it.
+/// The term of `gate`, as a WIT record.
 pub fn term_info(gate: &Gate) -> TermInfo {
     let term = gate.term();
     let remaining = gate.deadline().at().since(BootTime::now()).as_millis();
@@ -119,20 +119,20 @@ impl Host for TermView<'_> {
 }
 
 impl ActionAccess {
-    /// Asks that the term be ended, the first time that the action wants it.
+    /// Asks to end the term. Only the first call of the action counts.
     fn resign(&self, reason: &str) {
         if self.gate().admit().is_err() || self.resigning.swap(true, Ordering::AcqRel) {
             return;
         }
         let reason = one_line(reason).unwrap_or_else(|| "it gave no reason".to_owned());
         if let Some(term) = &self.term {
-            // Nobody listens where the term is ending already.
+            // Nobody receives it when the term is already ending.
             let _ = term.notices.send(TermNotice::Resign { action: self.action.clone(), reason });
         }
     }
 }
 
-/// A guest's `reason` as it can stand in a line of the log, if there is one.
+/// The `reason` of a guest on one line for the log; `None` if it is empty.
 pub fn one_line(reason: &str) -> Option<String> {
     let words = reason.split(|c: char| c.is_whitespace() || c.is_control());
     let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
@@ -151,7 +151,7 @@ impl HasData for HasTerm {
     type Data<'a> = TermView<'a>;
 }
 
-/// Offers the interface to the components that `linker` links.
+/// Adds the interface to `linker`.
 pub fn add_to_linker<T: Send + 'static>(
     linker: &mut Linker<T>,
     view: fn(&mut T) -> TermView<'_>,

@@ -1,15 +1,16 @@
-//! The headers by which a message names its term: `soloist-host`, `soloist-token`.
+//! The headers that name the term of a message: `soloist-host` and `soloist-token`.
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
 use soloist_heart::Term;
 
-/// How the names of all headers begin that hosts say things by.
+/// The prefix of all headers that only hosts may set.
 const OWN: &str = "soloist-";
 const HOST: HeaderName = HeaderName::from_static("soloist-host");
 const TOKEN: HeaderName = HeaderName::from_static("soloist-token");
 
-/// What every response of a term carries, and every request that a guest sends.
+/// The headers of a term, which go on every response, and on requests of guests where the settings
+/// ask for it.
 #[derive(Clone, Debug)]
 pub struct TermHeaders {
     host: HeaderValue,
@@ -17,26 +18,26 @@ pub struct TermHeaders {
 }
 
 impl TermHeaders {
-    /// The stamp of `term`.
+    /// The headers that name `term`.
     pub fn of(term: &Term) -> Self {
         let host = HeaderValue::from_bytes(term.host.as_bytes())
             .unwrap_or_else(|_| HeaderValue::from_static("unprintable"));
         Self { host, token: HeaderValue::from(term.token.0) }
     }
 
-    /// Puts it on, instead of whatever stood there.
+    /// Sets the headers, replacing existing values.
     pub fn put(&self, headers: &mut HeaderMap) {
         headers.insert(HOST, self.host.clone());
         headers.insert(TOKEN, self.token.clone());
     }
 
-    /// Whether it is a header that only hosts say.
+    /// Whether only hosts may set this header.
     pub fn is_reserved(name: &HeaderName) -> bool {
         name.as_str().starts_with(OWN)
     }
 
-    /// Takes off all that is said by hosts alone, which a guest or a client may have put there
-    /// itself: nobody else is believed that.
+    /// Removes all headers that only hosts may set. A guest or a client that sets them itself must
+    /// not be believed.
     pub fn strip_reserved(headers: &mut HeaderMap) {
         let own: Vec<_> = headers.keys().filter(|name| Self::is_reserved(name)).cloned().collect();
         for name in own {
@@ -44,7 +45,7 @@ impl TermHeaders {
         }
     }
 
-    /// Takes off what a guest has put there itself.
+    /// Removes the term headers that a guest has set itself.
     pub fn strip(headers: &mut HeaderMap) {
         headers.remove(HOST);
         headers.remove(TOKEN);

@@ -1,8 +1,8 @@
-//! Whether what is gated is offered in one version alone: beside another, of wasmtime's, guests
-//! would be linked past the gate.
+//! Tests that every gated interface is offered in exactly one version: a second version, by
+//! wasmtime, would let guests bypass the gate.
 //!
-//! A linker tells nobody what it offers; but it refuses to define what is there already. So each
-//! function that the interfaces have (`plugin/wit.rs`) is tried in each version.
+//! A linker cannot list what it offers, but it refuses to define what exists already. So the test
+//! tries to define each function of the interfaces (`plugin/wit.rs`) in each version.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use wasmtime::{StoreContextMut, component::Linker};
 
 use super::{GuestState, OFFERED, linker, linker_of_both};
 
-/// The versions that a track may come to have.
+/// Patch versions that are tried.
 const VERSIONS: u32 = 64;
 
-/// Functions of WASI 0.3 by which something leaves, or is asked of others; its files are
+/// Functions of WASI 0.3 that send something or ask others for something. The file functions are
 /// wasmtime's own.
 const OF_0_3: [(&str, &[&str]); 3] = [
     (
@@ -32,11 +32,11 @@ const OF_0_3: [(&str, &[&str]); 3] = [
     ("wasi:http/client", &["send"]),
 ];
 
-/// What stands before the name of a function, by its kind.
+/// Prefixes of function names, by kind.
 const KINDS: [&str; 4] = ["", "[async]", "[method]", "[async method]"];
 
-/// What sockets of WASI 0.2 can do, by what stands before it: the gate of a function of ours
-/// (`sockets/mod.rs`), or that of wasmtime's check of addresses, which asks ours.
+/// The functions of WASI 0.2 sockets with an effect: those that are replaced with gated ones
+/// (`sockets/mod.rs`), and those where wasmtime calls the address check, which passes the gate.
 const REPLACED: [&str; 3] = [
     "[method]tcp-socket.finish-connect",
     "resolve-addresses",
@@ -54,7 +54,7 @@ const CHECKED: [&str; 10] = [
     "[method]udp-socket.stream",
     "[method]outgoing-datagram-stream.send",
 ];
-/// What reaches nothing by itself.
+/// Parts of the names of functions without an effect.
 const HARMLESS: [&str; 8] =
     ["set-", "subscribe", "-address", "-size", "-limit", "keep-alive", "create-", "is-listening"];
 const ALSO_HARMLESS: [&str; 6] = [
@@ -69,7 +69,7 @@ const ALSO_HARMLESS: [&str; 6] = [
 /// An interface without its version, its version, and its functions.
 type InterfaceFunctions = (String, String, Vec<String>);
 
-/// The interfaces of WASI 0.2 that are offered, and those of soloist's own.
+/// The offered interfaces of WASI 0.2, and those of soloist.
 fn interfaces() -> Vec<InterfaceFunctions> {
     let (wit, _) = crate::plugin::wit::resolve().unwrap();
     let offered = |(id, interface): (_, &wit_parser::Interface)| {
@@ -84,13 +84,13 @@ fn interfaces() -> Vec<InterfaceFunctions> {
     wit.interfaces.iter().filter_map(offered).collect()
 }
 
-/// Whether there is such a function; if not, there is one now.
+/// Whether this function exists. If not, it is defined now.
 fn has(linker: &mut Linker<GuestState>, interface: &str, function: &str) -> bool {
     let nothing = |_: StoreContextMut<'_, GuestState>, (): ()| Ok(());
     linker.instance(interface).unwrap().func_wrap(function, nothing).is_err()
 }
 
-/// The versions of an interface in which there is `function`, of those that begin so.
+/// The versions of an interface, among those with the prefix `track`, that have `function`.
 fn versions(
     linker: &mut Linker<GuestState>,
     interface: &str,
@@ -101,12 +101,12 @@ fn versions(
     all.filter(|version| has(linker, &format!("{interface}@{version}"), function)).collect()
 }
 
-/// What is offered in another version than the one that gates know, and how many functions are
-/// offered in that.
+/// Functions that are offered in another version than the known one, and the number of functions
+/// that are not.
 fn stray_versions(linker: &mut Linker<GuestState>) -> (Vec<String>, usize) {
     let (mut strays, mut known) = (Vec::new(), 0);
     let mut look = |interface: &str, version: &str, functions: &[String]| {
-        // Drafts are matched as they are written.
+        // Drafts have no patch version.
         let Some((track, _)) = version.rsplit_once('.').filter(|_| !version.contains('-')) else {
             return;
         };
@@ -136,7 +136,7 @@ fn what_is_offered_is_offered_in_one_version() {
     let mut linker = linker(&engine(false)).unwrap();
     let (none, known) = stray_versions(&mut linker);
     assert!(none.is_empty() && known > 150, "{none:?} of {known}");
-    // As it were after an update that offers the next version beside this one.
+    // Simulates an update of wasmtime that offers the next version in addition.
     let next = "wasi:sockets/tcp@0.2.13";
     let mut linker = super::linker(&engine(false)).unwrap();
     assert!(!has(&mut linker, next, REPLACED[0]));

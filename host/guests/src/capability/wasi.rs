@@ -1,10 +1,10 @@
-//! The whole of WASI, 0.2 and 0.3, with nothing behind it but what the settings grant:
-//! folders, sockets (`sockets/`), arguments, and an environment that secrets are
-//! part of. Clocks and random numbers are real, and what the guest prints is logged.
+//! The whole of WASI, 0.2 and 0.3, limited to what the settings grant: folders, sockets
+//! (`sockets/`), arguments, and environment variables, which include secrets. Clocks and random
+//! numbers are real, and output is logged.
 //!
-//! Calls on files are made by threads of the action's own (`blocking.rs`), which nothing
-//! can interrupt. One that was begun before the end of a term may be carried out after
-//! it, which is why no folder is granted by default.
+//! File operations run on threads of the action (`blocking.rs`), and nothing can interrupt them.
+//! One that began before the end of a term may complete after it; that is why no folder is granted
+//! by default.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,10 +21,10 @@ use super::{
 };
 use soloist_config::Secret;
 
-/// A context for an instance that has what `access` grants, sent on `errand`.
+/// The WASI context of an instance with this access, for one invocation.
 ///
 /// # Errors
-/// When a folder cannot be opened, or the action's files do not answer at all.
+/// When a folder cannot be opened, or all file operations of the action hang.
 pub(crate) async fn ctx(
     access: &Arc<ActionAccess>,
     errand: &Invocation,
@@ -39,7 +39,7 @@ pub(crate) async fn ctx(
     match timeout(HANGS, opened).await {
         Ok(opened) => opened?,
         Err(_) => {
-            // It tells the log as well.
+            // This logs the problem as well.
             access.blocking.check()?;
             Err(PoolExhausted.into())
         }
@@ -55,7 +55,7 @@ fn with_folders(
     ctx.stdout(log(StdStream::Stdout)).stderr(log(StdStream::Stderr));
     ctx.arg(&access.action).args(&access.grants.args);
     for (name, text) in environment(&access.grants.env, &access.grants.secrets) {
-        // What the errand says is not to be had otherwise.
+        // The variables of the invocation take precedence.
         if !errand.env.iter().any(|(told, _)| *told == name) {
             ctx.env(name, text);
         }
@@ -81,12 +81,12 @@ fn environment<'a>(
     env.chain(secrets.iter().map(|(name, secret)| (name.as_str(), secret.reveal())))
 }
 
-/// Offers WASI to the components that `linker` links.
+/// Adds WASI 0.2 to `linker`.
 pub(crate) fn add_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 
-/// Offers WASI 0.3 as well.
+/// Adds WASI 0.3 to `linker`.
 pub(crate) fn add_0_3_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)
 }

@@ -1,7 +1,7 @@
-//! `wasi:config`: what `config` in the settings tells the plugin.
+//! `wasi:config`: shows a plugin the `config` of its settings.
 //!
-//! Secrets are not among it: they are part of the environment (`wasi.rs`), so
-//! that a plugin which hands its settings on does not hand them on as well.
+//! Secrets are not part of it, they are environment variables (`wasi.rs`): a plugin that publishes
+//! its configuration does not publish its secrets.
 
 use wasmtime::component::Linker;
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
@@ -9,12 +9,12 @@ use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use super::GuestState;
 use soloist_config::Grants;
 
-/// The settings that `grants` tell of.
+/// The variables that `grants` contain.
 pub(crate) fn variables(grants: &Grants) -> WasiConfigVariables {
     grants.config.clone().into_iter().collect()
 }
 
-/// Offers the interface to the components that `linker` links.
+/// Adds the interface to `linker`.
 pub(crate) fn add_to_linker(
     linker: &mut Linker<GuestState>,
     view: fn(&mut GuestState) -> WasiConfig<'_>,

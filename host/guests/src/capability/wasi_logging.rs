@@ -1,7 +1,7 @@
-//! `wasi:logging`: what a guest says with a level, as lines of its action's log.
+//! `wasi:logging`: messages with a level, as lines of the action's log.
 //!
-//! They are printed like what it writes to stdout and stderr: within the same bounds, and kept
-//! for whoever asks for them later.
+//! They go the same way as stdout and stderr: the same rate limit applies, and the latest ones are
+//! kept.
 
 use wasmtime::component::{HasData, Linker};
 
@@ -27,7 +27,7 @@ mod bindings {
     });
 }
 
-/// The console of an action during one call.
+/// The log of an action during one call.
 pub(crate) struct LoggingView<'a> {
     pub log: &'a ActionLog,
 }
@@ -54,7 +54,7 @@ impl HasData for HasLogging {
     type Data<'a> = LoggingView<'a>;
 }
 
-/// Offers the interface to the components that `linker` links.
+/// Adds the interface to `linker`.
 pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     bindings::wasi::logging::logging::add_to_linker::<_, HasLogging>(linker, GuestState::logging)
 }

@@ -1,12 +1,13 @@
-//! What compiling leaves behind for the next start, and how it is known again.
+//! The compile cache from one start to the next, and the check that it is intact.
 //!
-//! wasmtime keeps compiled code in its cache and runs what it finds there: one bit that a
-//! disk or a memory has turned is run as well. So each piece was compiled into a folder of
-//! its own and is put into the cache by this module, beside a note of its SHA-256; what
-//! wasmtime is about to load is held against that first.
+//! wasmtime runs whatever it finds in its cache, even code in which a disk or a memory module has
+//! flipped a bit. So plugins are compiled into a work folder, and this module moves the artefacts
+//! into the cache and records their SHA-256. Before wasmtime loads an artefact, it is compared with
+//! its record.
 //!
-//! Invariant: nothing lies in wasmtime's cache for long that no note speaks of. Whoever may
-//! write to the folder can write notes as well: this is for damage, not for enemies.
+//! Invariant: no artefact stays in wasmtime's cache for long without a record. This protects
+//! against damage, not against attackers: whoever can write to the folder can write records as
+//! well.
 
 use std::{
     fs::{self, DirEntry},
@@ -19,12 +20,12 @@ use tempfile::{NamedTempFile, TempDir};
 
 use super::digest::sha256;
 
-/// How long what was compiled is remembered.
+/// How long a record is kept.
 const REMEMBERED: Duration = Duration::from_secs(180 * 24 * 3600);
-/// After which time nobody compiles into a folder any more.
+/// A work folder older than this was abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
 
-/// The folder below which wasmtime keeps what it has compiled.
+/// The folder in which wasmtime keeps its artefacts.
 pub(super) fn wasmtime_folder(cache: &Path) -> PathBuf {
     cache.join("wasmtime")
 }
@@ -33,36 +34,36 @@ fn records_folder(cache: &Path) -> PathBuf {
     cache.join("compiled")
 }
 
-/// What is remembered of one file under one compiler.
+/// The record of one file, compiled by one version of the compiler.
 #[derive(Debug)]
 pub(super) struct CacheRecord {
     cache: PathBuf,
     file: PathBuf,
 }
 
-/// What a note says of the cache.
+/// The state of the artefacts, compared with their record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CacheState {
-    /// It holds what was put there.
+    /// All artefacts are as recorded.
     Sound,
-    /// Nothing is known of it.
+    /// There is no record.
     Unknown,
-    /// This was put there otherwise, or is gone.
+    /// This artefact differs from its record, or is missing.
     Damaged(PathBuf),
 }
 
 impl CacheRecord {
-    /// The note `name` of the folder `cache`.
+    /// The record `name` in the folder `cache`.
     pub(super) fn new(cache: &Path, name: &str) -> Self {
         Self { cache: cache.to_owned(), file: records_folder(cache).join(name) }
     }
 
-    /// Whether there is one, whatever it says.
+    /// Whether the record exists, whatever it contains.
     pub(super) fn exists(&self) -> bool {
         self.file.exists()
     }
 
-    /// Holds what is in the cache against it.
+    /// Compares the artefacts with the record.
     pub(super) fn check(&self) -> CacheState {
         let Ok(text) = fs::read_to_string(&self.file) else { return CacheState::Unknown };
         let mut pieces = parse_record(&text).peekable();
@@ -76,24 +77,24 @@ impl CacheRecord {
         damaged.map_or(CacheState::Sound, |(_, file)| CacheState::Damaged(file))
     }
 
-    /// Takes it away, with what it speaks of.
+    /// Removes the record and its artefacts.
     pub(super) fn forget(&self) {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
         for (_, place) in parse_record(&text) {
-            // What is gone already need not go.
+            // It may be missing already.
             let _ = fs::remove_file(wasmtime_folder(&self.cache).join(place));
         }
         let _ = fs::remove_file(&self.file);
     }
 
-    /// A folder to compile into, on the file system of the cache.
+    /// A new folder to compile into, on the same file system as the cache.
     pub(super) fn work_folder(&self) -> io::Result<TempDir> {
         let folder = records_folder(&self.cache);
         fs::create_dir_all(&folder)?;
         tempfile::Builder::new().prefix(".at-work-").tempdir_in(folder)
     }
 
-    /// Puts what was compiled in `workplace` into the cache, and writes down what that is.
+    /// Moves the artefacts in `workplace` into the cache, and writes their record.
     pub(super) fn store(&self, workplace: &Path) -> io::Result<()> {
         let from = wasmtime_folder(workplace);
         let places = list_artefacts(&from)?;
@@ -112,7 +113,8 @@ impl CacheRecord {
         Ok(())
     }
 
-    /// Before the pieces are where it says: so nobody takes them for what no note speaks of.
+    /// Called before the artefacts are moved, so that a concurrent [`clean_up`] does not take them
+    /// for unrecorded ones.
     fn write(&self, text: &str) -> io::Result<()> {
         let folder = records_folder(&self.cache);
         let mut file = NamedTempFile::new_in(folder)?;
@@ -122,17 +124,17 @@ impl CacheRecord {
     }
 }
 
-/// The digest of each piece, and its place below wasmtime's folder.
+/// The digest and the relative path of each artefact in a record.
 fn parse_record(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.lines().filter_map(|line| line.split_once("  "))
 }
 
-/// The SHA-256 of a file, in hexadecimal digits.
+/// The SHA-256 of a file, as hexadecimal digits.
 fn file_sha256(file: &Path) -> io::Result<String> {
     Ok(sha256(&fs::read(file)?))
 }
 
-/// The places of compiled components below `folder`, which is wasmtime's.
+/// The relative paths of the artefacts in `folder`, a cache folder of wasmtime.
 fn list_artefacts(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut places = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -141,7 +143,8 @@ fn list_artefacts(folder: &Path) -> io::Result<Vec<PathBuf>> {
             let path = entry.path();
             if entry.file_type()?.is_dir() {
                 folders.push(path);
-            // Beside each, wasmtime keeps when it was used; and files while it writes them.
+            // Files with an extension are usage statistics of wasmtime, or files that it is still
+            // writing.
             } else if path.extension().is_none()
                 && let Ok(place) = path.strip_prefix(folder)
             {
@@ -152,7 +155,7 @@ fn list_artefacts(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(places)
 }
 
-/// What is in `folder`; nothing, if it is not there.
+/// The entries of `folder`; none if it does not exist.
 fn list_folder(folder: &Path) -> io::Result<Vec<DirEntry>> {
     match folder.read_dir() {
         Ok(entries) => entries.collect(),
@@ -161,12 +164,12 @@ fn list_folder(folder: &Path) -> io::Result<Vec<DirEntry>> {
     }
 }
 
-/// Removes old notes from the folder `cache`, and then what no note speaks of. What cannot
-/// be removed stays for another time.
+/// Removes old records from the folder `cache`, then artefacts without a record. What cannot be
+/// removed is left for the next time.
 pub(super) fn clean_up(cache: &Path) -> io::Result<()> {
     let mut known = Vec::new();
     for entry in list_folder(&records_folder(cache))? {
-        // Its end may have come meanwhile, by another host.
+        // Another host may have removed it meanwhile.
         let Ok(about) = entry.metadata() else { continue };
         let age = about.modified().ok().and_then(|written| written.elapsed().ok());
         let is_older = |than| age.is_some_and(|age| age > than);
@@ -193,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    /// A cache with the note `name` of one piece, and the piece.
+    /// A cache with the record `name` of one artefact, and the path of the artefact.
     fn kept(cache: &Path, name: &str) -> (CacheRecord, PathBuf) {
         let note = CacheRecord::new(cache, name);
         let workplace = note.work_folder().unwrap();

@@ -1,16 +1,15 @@
-//! How the guests of one action share the processors with everybody else.
+//! Shares the processors fairly between the guests of an action and everything else.
 //!
-//! A guest that computes yields at every tick. That alone is not fair: of a
-//! thousand such guests each would be due before anything else is. So guests
-//! that compute take turns: a few of an action are in the runtime's queue at
-//! any moment, and the others wait outside of it, in order. What another action
-//! has to do waits behind those few, and never behind all.
+//! A guest that computes yields at every epoch tick. That alone is not fair: if a thousand guests
+//! compute, each of them may run before anything else does. So guests that compute take turns: at
+//! any moment only a few guests of an action are in the runtime's queue, and the others wait
+//! outside of it, in order. Other actions wait behind those few, and never behind all of them.
 //!
 //! Invariants:
-//! - A turn is held for one step, which the end of an epoch bounds; a guest
-//!   that waits for something holds none.
-//! - Who takes short steps needs no turn: serving requests costs nothing here. Nor does
-//!   one whose thread was kept from running: what counts is the processor's time.
+//! - A guest holds a turn for one poll only, which the end of an epoch limits. A guest that awaits
+//!   something holds none.
+//! - A guest with short polls needs no turn, so serving requests costs nothing here. Only processor
+//!   time counts: a guest whose thread was preempted needs no turn either.
 
 use std::{
     future::poll_fn,
@@ -33,27 +32,27 @@ use tokio::{
 
 use soloist_heart::clock::BootTime;
 
-/// From here on a step is one of a guest that computes.
+/// A poll that takes at least this long is one of a guest that computes.
 const LONG: Duration = Duration::from_millis(1);
 
-/// The turns of one action's guests.
+/// The turns of the guests of one action.
 #[derive(Debug)]
 pub struct CpuTurns {
     turns: Arc<Semaphore>,
-    /// Whether the latest step was a long one; then the next guest's may be, too.
+    /// Whether the latest poll was long; the next guest's may be as well.
     long: AtomicBool,
-    /// Whether the latest step took long by the clock; then the next one is looked at
-    /// more closely.
+    /// Whether the latest poll was long by the wall clock; then the next one is measured in
+    /// processor time as well.
     suspect: AtomicBool,
 }
 
-/// The semaphore is never closed, so there always is a permit.
+/// The semaphore is never closed, so this is always `Some`.
 type TurnPermit = Option<OwnedSemaphorePermit>;
 type TurnWait = Pin<Box<dyn Future<Output = TurnPermit> + Send>>;
 
 impl CpuTurns {
-    /// So many guests compute at once; without a number, they leave one
-    /// processor to the rest of the host, if there is more than one.
+    /// Lets this many guests compute at once. By default, one processor is left to the rest of the
+    /// host, if there is more than one.
     pub fn new(cpu: Option<NonZeroUsize>) -> Self {
         let all = || available_parallelism().map_or(1, NonZeroUsize::get);
         let turns = cpu.map_or_else(|| (all() - 1).max(1), NonZeroUsize::get);
@@ -61,7 +60,7 @@ impl CpuTurns {
         Self { turns, long: AtomicBool::new(false), suspect: AtomicBool::new(false) }
     }
 
-    /// Runs a guest, its long steps each in its turn.
+    /// Runs a guest; each of its long polls waits for a turn.
     pub async fn run<F: Future>(&self, guest: F) -> F::Output {
         let mut guest = pin!(guest);
         let (mut wait, mut last) = (None, StepLength::Short);
@@ -90,23 +89,23 @@ impl CpuTurns {
     }
 }
 
-/// How long a step was.
+/// How long a poll was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StepLength {
     Short,
-    /// Long by the clock; but others may have had the processor.
+    /// Long by the clock, but the thread may have been preempted.
     Doubtful,
     Long,
 }
 
-/// Measures a step on the thread that takes it.
+/// Measures a poll on the current thread.
 struct StepTimer {
     clock: BootTime,
     processor: Option<Duration>,
 }
 
 impl StepTimer {
-    /// Begins. To look `closely` at the time of the processor takes a system call.
+    /// Starts measuring. To include the processor time (`closely`) takes a system call.
     fn start(closely: bool) -> Self {
         Self { clock: BootTime::now(), processor: closely.then(processor_time) }
     }
@@ -122,17 +121,17 @@ impl StepTimer {
     }
 }
 
-/// What this thread has had of the processors (clock_gettime(2)).
+/// The processor time that this thread has used (clock_gettime(2)).
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    // It counts from zero.
+    // It is never negative.
     time.try_into().unwrap_or_default()
 }
 
 async fn wait_for_turn(turns: Arc<Semaphore>) -> TurnPermit {
     let turn = turns.acquire_owned().await.ok();
-    // The turn is held while the runtime looks at everything else: else all
-    // guests would come after one another before it did.
+    // The turn is held while the runtime polls everything else. Otherwise all guests would run one
+    // after another before it did.
     yield_now().await;
     turn
 }
@@ -145,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes long steps and counts them, as a guest that computes does.
+    /// Computes in long polls and counts them.
     async fn compute(steps: Arc<AtomicUsize>) {
         loop {
             let began = processor_time();
@@ -155,7 +154,7 @@ mod tests {
         }
     }
 
-    /// Starts a guest that computes, and tells how many steps it has taken.
+    /// Starts a guest that computes, and returns its count of polls.
     fn start(guests: &mut JoinSet<()>, pace: &Arc<CpuTurns>) -> Arc<AtomicUsize> {
         let (pace, steps) = (pace.clone(), Arc::<AtomicUsize>::default());
         let counted = steps.clone();

@@ -1,4 +1,4 @@
-//! Why there is no engine.
+//! Why the engine could not be created.
 
 use std::{io, path::PathBuf};
 
@@ -12,9 +12,9 @@ pub enum EngineError {
         "cannot keep compiled plugins in {folder}: make it a folder that this user may write to, or choose another with XDG_CACHE_HOME (an absolute path)"
     )]
     Cache {
-        /// The folder.
+        /// The cache folder.
         folder: PathBuf,
-        /// Why not.
+        /// What wasmtime reports.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The pool could not be reserved.
@@ -22,13 +22,13 @@ pub enum EngineError {
         "cannot reserve the address space for {INSTANCES} instances (about 8 TiB, which takes no memory): lift the limit on virtual memory (`ulimit -v unlimited`, or LimitAS= of systemd)"
     )]
     Pool {
-        /// Why not.
+        /// What wasmtime reports.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// What plugins may import could not be put together; this is a fault of soloist's.
+    /// The imports of plugins could not be defined; this is a bug in soloist.
     #[error("cannot offer plugins their imports; please report this")]
     Linker {
-        /// Why not.
+        /// What wasmtime reports.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The thread that interrupts guests could not be started.
@@ -36,7 +36,7 @@ pub enum EngineError {
         "cannot start the thread that interrupts guests: lift the limit on threads (`ulimit -u`)"
     )]
     Ticker {
-        /// Why not.
+        /// What the system reports.
         source: io::Error,
     },
 }

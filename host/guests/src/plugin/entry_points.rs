@@ -1,4 +1,4 @@
-//! Where a plugin is entered, with everything that can be done once already done.
+//! The entry points of a plugin: exports that are type-checked and ready to be instantiated.
 
 use wasmtime::{Store, component::InstancePre};
 use wasmtime_wasi::{p2, p3};
@@ -9,47 +9,47 @@ use super::{
 };
 use crate::capability::GuestState;
 
-/// Where a plugin is entered: there is an entry for each of its kinds.
+/// The entry points of a plugin, one for each of its kinds.
 #[derive(Clone)]
 pub struct EntryPoints {
-    /// With a request.
+    /// Handles requests.
     pub http: Option<HttpEntry>,
-    /// As a program.
+    /// Runs as a program: a service or a job.
     pub service: Option<ServiceEntry>,
-    /// When the leader changes.
+    /// Called when the leader changes.
     pub hooks: Option<HooksEntry>,
-    /// When it is called.
+    /// Called as a task.
     pub task: Option<TaskEntry>,
 }
 
-/// Where requests go.
+/// The export that handles requests.
 #[derive(Clone)]
 pub enum HttpEntry {
-    /// `wasi:http/incoming-handler` of 0.2, which takes one request at a time.
+    /// `wasi:http/incoming-handler` of 0.2: an instance handles one request at a time.
     V02(http_p2::ProxyPre<GuestState>),
-    /// `wasi:http/handler` of 0.3, which takes several at once.
+    /// `wasi:http/handler` of 0.3: an instance handles several requests at once.
     V03(http_p3::ServicePre<GuestState>),
 }
 
-/// Where a program begins: `wasi:cli/run`.
+/// The export that runs a program: `wasi:cli/run`.
 #[derive(Clone)]
 pub enum ServiceEntry {
-    /// Of 0.2.
+    /// `wasi:cli/run` of 0.2.
     V02(p2::bindings::CommandPre<GuestState>),
-    /// Of 0.3.
+    /// `wasi:cli/run` of 0.3.
     V03(p3::bindings::CommandPre<GuestState>),
 }
 
-/// A program that was instantiated.
+/// An instance of a program.
 pub enum ServiceInstance {
-    /// Of 0.2.
+    /// A component of WASI 0.2.
     V02(p2::bindings::Command),
-    /// Of 0.3.
+    /// A component of WASI 0.3.
     V03(p3::bindings::Command),
 }
 
 impl EntryPoints {
-    /// The entries of a component with these exports.
+    /// The entry points of a component with these exports.
     pub(super) fn of(exports: &[String], pre: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
         let http = wasi_for(Kind::Http, exports).map(|wasi| HttpEntry::of(wasi, pre.clone()));
         let service =
@@ -64,7 +64,7 @@ impl EntryPoints {
         })
     }
 
-    /// Leaves those out by which it is not to be run.
+    /// Drops the entry points of all other kinds.
     pub(super) fn restrict_to(&mut self, kinds: &Kinds) {
         let program = kinds.has(Kind::Service) || kinds.has(Kind::Job);
         self.http = self.http.take().filter(|_| kinds.has(Kind::Http));
@@ -91,7 +91,7 @@ impl ServiceEntry {
         })
     }
 
-    /// The engine that its stores are made of.
+    /// The engine for its stores.
     pub fn engine(&self) -> &wasmtime::Engine {
         match self {
             Self::V02(pre) => pre.engine(),
@@ -99,7 +99,7 @@ impl ServiceEntry {
         }
     }
 
-    /// Makes an instance.
+    /// Creates an instance in `store`.
     pub async fn instantiate(
         &self,
         store: &mut Store<GuestState>,
@@ -112,7 +112,7 @@ impl ServiceEntry {
 }
 
 impl ServiceInstance {
-    /// Runs it to its end. The inner error is the one that it returns itself.
+    /// Runs the program to its end. The inner error is the program's own.
     pub async fn run(&self, store: &mut Store<GuestState>) -> wasmtime::Result<Result<(), ()>> {
         match self {
             Self::V02(command) => command.wasi_cli_run().call_run(store).await,

@@ -1,39 +1,39 @@
-//! What a file is, by how it begins.
+//! The format of a file, recognised from its first bytes.
 
 use std::fmt;
 
-/// How every WebAssembly file begins; the layer follows.
+/// The first bytes of every WebAssembly file; the layer follows.
 const MAGIC: &[u8] = b"\0asm";
 const LAYER_MODULE: &[u8] = &[1, 0, 0, 0];
 const LAYER_COMPONENT: &[u8] = &[0x0d, 0, 1, 0];
-/// How programs of Linux begin.
+/// The first bytes of a Linux program.
 const ELF: &[u8] = b"\x7fELF";
-/// How much of a file is looked at to tell whether it is text, in bytes.
+/// How many bytes are examined to tell whether a file is text.
 const SAMPLE: usize = 4096;
 
-/// What a file is.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileFormat {
-    /// A component.
+    /// A WebAssembly component.
     Component,
-    /// A core module, which a host lifts to a component if it can.
+    /// A WebAssembly core module, which the host lifts to a component if it can.
     Module,
-    /// WebAssembly of a kind that this host does not know.
+    /// WebAssembly of another version.
     OtherWasm,
-    /// Nothing at all.
+    /// The file is empty.
     Empty,
-    /// WebAssembly's text format.
+    /// The text format of WebAssembly.
     TextFormat,
-    /// Another text.
+    /// Another kind of text.
     Text,
     /// A program for a processor.
     Elf,
-    /// Something else.
+    /// Another kind of file.
     Other,
 }
 
 impl FileFormat {
-    /// The form of a file that holds `bytes`.
+    /// The format of a file that holds `bytes`.
     pub(super) fn of(bytes: &[u8]) -> Self {
         match bytes.strip_prefix(MAGIC) {
             Some(rest) if rest.starts_with(LAYER_COMPONENT) => Self::Component,
@@ -45,13 +45,13 @@ impl FileFormat {
         }
     }
 
-    /// Whether it has exports and imports.
+    /// Whether the file has exports and imports.
     #[must_use]
     pub fn is_wasm(self) -> bool {
         matches!(self, Self::Component | Self::Module)
     }
 
-    /// What to do about a file that is no WebAssembly of today.
+    /// What to do about a file that is not WebAssembly.
     pub(super) fn advice(self) -> &'static str {
         match self {
             Self::Empty => "copy it again",
@@ -81,7 +81,7 @@ impl fmt::Display for FileFormat {
     }
 }
 
-/// Which kind of text it is, if it is one.
+/// Which kind of text it is; `None` if it is not text.
 fn text(bytes: &[u8]) -> Option<FileFormat> {
     let sample = &bytes[..bytes.len().min(SAMPLE)];
     let text = match std::str::from_utf8(sample) {

@@ -1,4 +1,4 @@
-//! Hears of changes in the plugins folder.
+//! Watches the plugins folder for changes.
 
 use std::{path::Path, time::Duration};
 
@@ -8,29 +8,28 @@ use tokio::{
     time::timeout,
 };
 
-/// How long nothing must have changed before anything is read: a file that is being
-/// written is not complete.
+/// How long nothing must have changed before the folder is read: a file that is being written is
+/// not complete.
 const QUIET: Duration = Duration::from_millis(60);
-/// The longest wait for that: one file that is written all the time must not hold up
-/// all others.
+/// The longest wait for that: a file that is written all the time must not delay the others.
 const LONGEST: Duration = Duration::from_millis(400);
 
-/// Listens as long as it lives.
+/// Watches until it is dropped.
 pub struct FolderWatch {
     heard: Receiver<()>,
-    /// Nothing, where the system tells of no changes; whoever waits looks by itself.
+    /// `None` if the system does not notify of changes; then the caller polls.
     _watcher: Option<RecommendedWatcher>,
 }
 
 impl FolderWatch {
-    /// Listens for changes in `folder`.
+    /// Watches `folder` for changes.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         let (tell, heard) = channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // The folder itself is read all the time.
+            // Reading the folder is an event as well.
             if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
-                // One that was not taken yet stands for this one as well.
+                // If a notification is still queued, it covers this change as well.
                 let _ = tell.try_send(());
             }
         });
@@ -44,10 +43,10 @@ impl FolderWatch {
         Self { heard, _watcher: watcher.ok() }
     }
 
-    /// Resolves when something has changed, and nothing changes any more.
+    /// Resolves when something has changed and the changes have come to rest.
     pub async fn changed(&mut self) {
         if self.heard.recv().await.is_none() {
-            // Nobody tells.
+            // Without a watcher there are no notifications.
             std::future::pending::<()>().await;
         }
         let quiet = async { while let Ok(Some(())) = timeout(QUIET, self.heard.recv()).await {} };

@@ -1,11 +1,11 @@
-//! Functions that were compiled before, for whoever edits a plugin and runs it again.
+//! A cache of compiled functions, for people who edit a plugin and run it again.
 //!
-//! What an edit changes of a program is little; of one in Python or JavaScript nothing but
-//! data, for all of its code is the interpreter's. Cranelift can compile function by function
-//! and ask first whether it has seen one (wasmtime: `Config::enable_incremental_compilation`).
-//! So the second build of 18 MiB costs a fraction of the first.
+//! An edit changes little of a program; in Python or JavaScript it changes only data, since all of
+//! the code is the interpreter. Cranelift compiles function by function and can look each of them
+//! up first (wasmtime: `Config::enable_incremental_compilation`). So the second build of 18 MiB
+//! takes a fraction of the first.
 //!
-//! It is for development: hosts compile a file once and keep the whole.
+//! This is for development only: hosts compile a file once and keep the whole.
 
 use std::{borrow::Cow, path::Path};
 
@@ -22,11 +22,12 @@ const SCHEMA: &str = "
 const FIND: &str = "SELECT sum, code FROM functions WHERE key = ?1";
 const ADD: &str = "INSERT OR REPLACE INTO functions (key, sum, code) VALUES (?1, ?2, ?3)";
 
-/// A file of compiled functions. It may be lost, and is made anew where it is damaged.
+/// An SQLite file of compiled functions. It may be deleted at any time, and damaged entries are
+/// compiled again.
 #[derive(Debug)]
 pub(super) struct FunctionCache {
     file: Mutex<Connection>,
-    /// What was compiled and is not in the file yet.
+    /// Functions that were compiled since the file was last written.
     new: Mutex<Vec<CompiledFunction>>,
 }
 
@@ -37,14 +38,14 @@ struct CompiledFunction {
 }
 
 impl FunctionCache {
-    /// Opens `file`, or makes it.
+    /// Opens `file`, or creates it.
     pub(super) fn open(file: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(file)?;
         connection.execute_batch(SCHEMA)?;
         Ok(Self { file: connection.into(), new: Mutex::default() })
     }
 
-    /// Puts into the file what was compiled since.
+    /// Writes newly compiled functions to the file.
     pub(super) fn store(&self) -> rusqlite::Result<()> {
         let new = std::mem::take(&mut *lock(&self.new));
         let mut file = lock(&self.file);
@@ -64,7 +65,7 @@ impl FunctionCache {
             .prepare_cached(FIND)?
             .query_row([key], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)));
         drop(file);
-        // It is run as it is found.
+        // The code is run as it is found, so it must be intact.
         let sound = |(known, code): (Vec<u8>, Vec<u8>)| (known == digest(&code)).then_some(code);
         Ok(found.optional()?.and_then(sound))
     }

@@ -1,19 +1,19 @@
-//! One instance: its store, its slot, and the hold on it.
+//! One instance: its store and its slot.
 
 use wasmtime::{Store, UpdateDeadline};
 
 use super::InstanceSlot;
 use crate::capability::{GuestState, HOSTCALL};
 
-/// A store that one instance lives in.
+/// The store of one instance.
 pub struct Guest {
-    // In this order: the slot is given back after all of the store has gone.
+    // The order matters: the slot is returned after the whole store was dropped.
     store: Store<GuestState>,
     _slot: InstanceSlot,
 }
 
 impl Guest {
-    /// An empty store of `engine`, to instantiate in.
+    /// An empty store of `engine`, in which to instantiate.
     pub fn new(engine: &wasmtime::Engine, slot: InstanceSlot, state: GuestState) -> Self {
         let mut store = Store::new(engine, state);
         store.limiter(|guest| guest.limits());
@@ -31,19 +31,19 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // First of all: a store lets go of its streams before its data, and what
-        // the guest was sending would look complete.
+        // This must be first: a store drops its streams before its data, and a body that the guest
+        // was sending would look complete.
         self.store.data_mut().mark_ended();
     }
 }
 
-/// What becomes of a guest that computes while an epoch ends. It asks the clock
-/// and the gate, and nobody else: this must hold when all other control hangs.
+/// Decides what happens to a guest that computes when an epoch ends. Depends only on the clock and
+/// the gate, so that it works even if all other control hangs.
 fn on_epoch(state: &GuestState) -> UpdateDeadline {
     if state.gate().pass().is_err() {
         return UpdateDeadline::Interrupt;
     }
-    // tokio's own yield: it lets the runtime look at its sockets and timers
-    // first, which a task that simply wakes itself again would not.
+    // tokio's own yield lets the runtime poll its sockets and timers first. A task that simply
+    // wakes itself would not.
     UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
 }

@@ -1,7 +1,7 @@
-//! Where a plugin is told who leads: `soloist:plugin/hooks`.
+//! The entry point `soloist:plugin/hooks`, which notifies a plugin of leader changes.
 //!
-//! Its functions are those of a component of WASI 0.2, and of one of 0.3 as well, as
-//! long as they wait for nothing asynchronous of 0.3.
+//! Its functions work in components of WASI 0.2, and in those of 0.3 as long as they do not wait
+//! for anything asynchronous of 0.3.
 
 use wasmtime::{Store, component::InstancePre};
 
@@ -22,25 +22,25 @@ mod bindings {
     });
 }
 
-/// What a plugin is told.
+/// What a hook is called for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaderChange {
-    /// Its host has come to lead.
+    /// This host has become the leader.
     Leads,
-    /// Its host stands by, and this one leads the group, or nobody.
+    /// This host stands by. Holds the leader of the group, if there is one.
     StandsBy(Option<HookLeader>),
 }
 
-/// Who leads, as those who stand by see it.
+/// The leader, as seen by a host that stands by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookLeader {
-    /// The host's name.
+    /// The name of the leading host.
     pub host: String,
     /// The token of its term.
     pub token: i64,
 }
 
-/// Where a plugin is told.
+/// The hooks of a plugin.
 #[derive(Clone)]
 pub struct HooksEntry(HooksPre<GuestState>);
 
@@ -49,12 +49,12 @@ impl HooksEntry {
         Ok(Self(HooksPre::new(pre)?))
     }
 
-    /// The engine that its stores are made of.
+    /// The engine for its stores.
     pub fn engine(&self) -> &wasmtime::Engine {
         self.0.engine()
     }
 
-    /// Makes an instance and tells it. The inner error is the text that it returns.
+    /// Creates an instance and calls the hook. The inner error is the one that the hook returns.
     pub async fn call(
         &self,
         store: &mut Store<GuestState>,

@@ -1,4 +1,4 @@
-//! Looking at a plugin without running anything of it.
+//! Inspects a plugin without running it.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -8,43 +8,44 @@ use super::{
 };
 use soloist_heart::clock::BootTime;
 
-/// What a strategy exports.
+/// The export of a strategy.
 const STRATEGY: &str = "soloist:plugin/strategy@";
 
-/// What there is to know of a plugin before it runs.
+/// What is known about a plugin before it runs.
 #[derive(Debug)]
 pub struct Inspection {
-    /// How many bytes the file has.
+    /// The size of the file in bytes.
     pub size: u64,
-    /// The SHA-256 of the file, in hexadecimal digits.
+    /// The SHA-256 of the file, as hexadecimal digits.
     pub sha256: Arc<str>,
-    /// What the file is.
+    /// The format of the file.
     pub form: FileFormat,
     /// Whether it is a core module that was lifted to a component.
     pub lifted: bool,
-    /// What the component imports. Of a file that is refused, what can be read of it.
+    /// The imports of the component; of a refused file, those that can be read.
     pub imports: Vec<String>,
-    /// What the component exports, likewise.
+    /// The exports of the component; of a refused file, those that can be read.
     pub exports: Vec<String>,
-    /// All that this host could run it as, and how long it took to load it; or why it cannot.
+    /// The kinds that this host could run it as, and how long loading took; or why it cannot be
+    /// loaded.
     pub verdict: Result<(Kinds, Duration), PluginError>,
-    /// Whether it was compiled before, by this or by a host.
+    /// Whether the compile cache had it already.
     pub compiled_before: bool,
-    /// Whether it says who should lead a group, as a `strategy`.
+    /// Whether it is a `strategy`, which ranks the candidates of a group.
     pub strategy: bool,
 }
 
 impl Inspection {
-    /// Looks at `file`. What is compiled for that is kept as `engine` keeps it. This blocks, and
+    /// Inspects `file`. What is compiled for that goes into the cache of `engine`. This blocks, and
     /// compiling can take seconds.
     ///
     /// # Errors
-    /// When the file cannot be read; what is wrong with its content is the verdict.
+    /// When the file cannot be read. Problems with its content are in [`verdict`](Self::verdict).
     pub fn of(engine: &PluginEngine, file: &Path) -> Result<Self, PluginError> {
         let bytes = load::read_plugin(file)?;
         let component = as_component(file, &bytes);
         let shown = component.as_deref().unwrap_or(&bytes);
-        // The verdict says what cannot be read.
+        // If this fails, loading fails as well, and the verdict says why.
         let Outline { imports, exports, .. } = Outline::read(shown).unwrap_or_default();
         let lifted = component.as_ref().is_ok_and(|component| **component != bytes[..]);
         drop(component);
@@ -54,7 +55,8 @@ impl Inspection {
         let vetted = engine.vet(CompileTarget::Action, file, &bytes, &sha256);
         let loaded = vetted.and_then(|()| Plugin::from_bytes(engine, file, &bytes));
         let took = BootTime::now().since(began);
-        // Of what is no action it may still be one; nothing else is compiled to find that out.
+        // A strategy is not an action, so loading it as one fails. Only then is it compiled as a
+        // strategy.
         let no_action =
             matches!(loaded, Err(PluginError::NoKind { .. } | PluginError::NoStart { .. }));
         let ranks = exports.iter().any(|name| name.starts_with(STRATEGY));
@@ -72,7 +74,7 @@ impl Inspection {
         })
     }
 
-    /// What the settings of an action may have to grant to it, the surest first.
+    /// The settings that this plugin may need, the most certain first.
     #[must_use]
     pub fn grant_requests(&self) -> Vec<Request> {
         let asks = |(setting, prefixes, unasked): &(&'static str, &[&str], bool)| {
@@ -85,19 +87,20 @@ impl Inspection {
     }
 }
 
-/// What a plugin imports that does nothing until the settings grant it.
+/// Imports of a plugin that do nothing until the settings grant something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The key of the settings that grants it.
+    /// The key of the settings.
     pub setting: &'static str,
-    /// The imports that ask for it.
+    /// The imports that need it.
     pub imports: Vec<String>,
-    /// Whether the libraries of many languages import it, whatever the program does.
+    /// Whether the standard libraries of many languages import it, even if the program does not use
+    /// it.
     pub unasked: bool,
 }
 
-/// Keys of the settings, and the imports that they give something to do; and
-/// whether those are imported unasked.
+/// Keys of the settings, the prefixes of imports that need them, and whether standard libraries
+/// import those without being asked.
 const REQUESTS: &[(&str, &[&str], bool)] = &[
     ("state", &["wasi:keyvalue/"], false),
     ("outbound", &["wasi:http/outgoing-handler@", "wasi:http/client@"], false),

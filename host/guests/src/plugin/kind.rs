@@ -1,10 +1,10 @@
-//! Kinds, recognised from what a component exports.
+//! The kinds of a plugin, recognised from its exports.
 
 use super::wasi_engine::WasiVersion;
 pub use soloist_config::{Kind, Kinds};
 
-/// The export that makes each kind, and the WASI that it is entered by. Of two for
-/// one kind, the first is taken.
+/// The export that makes each kind, and its version of WASI. If a component exports two for one
+/// kind, the first in this list is used.
 const EXPORTS: [(&str, Kind, WasiVersion); 6] = [
     ("wasi:http/handler@0.3.", Kind::Http, WasiVersion::V03),
     ("wasi:http/incoming-handler@0.2.", Kind::Http, WasiVersion::V02),
@@ -14,17 +14,17 @@ const EXPORTS: [(&str, Kind, WasiVersion); 6] = [
     ("soloist:plugin/task@0.1.", Kind::Task, WasiVersion::V02),
 ];
 
-/// What a user is told when a component exports none of what is expected.
+/// What an error names as the exports that it expected.
 pub(super) const EXPECTED: &str = "`wasi:http/incoming-handler` (`wasi:http/handler` of WASI 0.3), which answers requests, `wasi:cli/run`, which runs, `soloist:plugin/task`, which is called, or `soloist:plugin/hooks`, which is told who leads";
 
-/// The WASI by which a component with these exports is entered as a `kind`, if it is one.
+/// The WASI version by which a component with these exports runs as a `kind`; `None` if it cannot.
 pub(super) fn wasi_for(kind: Kind, exports: &[String]) -> Option<WasiVersion> {
     let exported = |prefix| exports.iter().any(|name| name.starts_with(prefix));
     let own = EXPORTS.into_iter().filter(|(_, of, _)| *of == kind);
     own.filter(|(prefix, ..)| exported(*prefix)).map(|(.., wasi)| wasi).next()
 }
 
-/// The kinds of a component with these exports: all that it could be run as.
+/// All kinds that a component with these exports could run as.
 pub(super) fn kinds_of(exports: &[String]) -> Kinds {
     let kinds = [Kind::Http, Kind::Service, Kind::Hooks, Kind::Task].into_iter();
     kinds.filter(|kind| wasi_for(*kind, exports).is_some()).collect()

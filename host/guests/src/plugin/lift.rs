@@ -1,16 +1,15 @@
-//! From a core module to a component.
+//! Lifts a core module to a component.
 //!
-//! Many compilers end at a core module for WASI preview 1: `GOOS=wasip1 go
-//! build`, `clang --target=wasm32-wasi`. It is lifted on load, with the adapter
-//! that wasmtime's makers publish, which carries each call of preview 1 over to
-//! WASI 0.2. A module with a WIT world in it, as `wit-bindgen` leaves one for C,
-//! becomes a component of that world; one without is taken for what its exports
-//! say (`world.rs`).
+//! Many compilers produce a core module for WASI preview 1: `GOOS=wasip1 go build`, `clang
+//! --target=wasm32-wasi`. It is lifted when it is loaded, with the adapter of the wasmtime project,
+//! which translates each call of preview 1 to WASI 0.2. A module that carries a WIT world, as
+//! `wit-bindgen` makes them for C, becomes a component of that world. For a module without one, the
+//! world is derived from its exports (`world.rs`).
 //!
 //! Invariants:
-//! - Nothing but a valid module reaches the encoder.
-//! - The same module is lifted to the same bytes, so that the compile cache
-//!   knows them again.
+//! - Only valid modules reach the encoder.
+//! - Lifting is deterministic: the same module gives the same bytes, so that the compile cache
+//!   finds them again.
 
 use std::{borrow::Cow, path::Path};
 
@@ -27,10 +26,10 @@ use super::{PluginError, outline::Outline, plugin_error::BoxError, world};
 /// The export that makes a module a program.
 const START: &str = "_start";
 
-/// The component that the core module `module`, the content of `file`, is lifted to.
+/// Lifts the core module `module`, the content of `file`, to a component.
 ///
 /// # Errors
-/// Where it is damaged, imports what no adapter has, or has nothing to enter it by.
+/// When it is damaged, imports something that the adapter lacks, or has no entry point.
 pub(super) fn lift(file: &Path, module: &[u8]) -> Result<Vec<u8>, PluginError> {
     let damaged = |error: wasmparser::Error| PluginError::Compile {
         file: file.to_owned(),
@@ -50,8 +49,7 @@ pub(super) fn lift(file: &Path, module: &[u8]) -> Result<Vec<u8>, PluginError> {
         .map_err(|source| PluginError::Lift { file: file.to_owned(), source })
 }
 
-/// Refuses a module without a world where the encoder would refuse it as well, but
-/// with less to go by.
+/// Refuses a module without a world that the encoder would refuse as well, with a better error.
 fn check_encodable(file: &Path, outline: &Outline, program: bool) -> Result<(), PluginError> {
     let preview_1 = format!("{PREVIEW_1}::");
     let foreign = outline.imports.iter().filter(|name| !name.starts_with(&preview_1));
@@ -65,14 +63,15 @@ fn check_encodable(file: &Path, outline: &Outline, program: bool) -> Result<(), 
     Ok(())
 }
 
-/// By which the adapter asks a module for memory. It grows that of one which has none.
+/// The export through which the adapter allocates memory in a module. Without it, the adapter grows
+/// the module's memory.
 const REALLOC: &str = "cabi_realloc";
-/// Who calls these gets lists, for which the adapter needs memory before the module may have
-/// used any.
+/// Functions that return lists. The adapter allocates memory for them, possibly before the module
+/// has used its own allocator.
 const LISTS: [&str; 4] = ["args_get", "args_sizes_get", "environ_get", "environ_sizes_get"];
 
-/// Whether the module takes what the adapter has grown its memory by for its own: AssemblyScript's
-/// allocator begins with all the memory that there is when it is first used.
+/// Whether the module would overwrite memory of the adapter: when AssemblyScript's allocator is
+/// first used, it takes all memory that exists, including what the adapter has grown it by.
 fn takes_all_memory(module: &[u8], outline: &Outline) -> bool {
     let lists = |name: &String| LISTS.iter().any(|list| *name == format!("{PREVIEW_1}::{list}"));
     !outline.exports.iter().any(|name| name == REALLOC)
@@ -80,7 +79,8 @@ fn takes_all_memory(module: &[u8], outline: &Outline) -> bool {
         && is_assembly_script(module)
 }
 
-/// It says nothing of itself, but the names of its library's files are in its data, in UTF-16.
+/// AssemblyScript leaves no producer information, but its data contains the file names of its
+/// library in UTF-16.
 fn is_assembly_script(module: &[u8]) -> bool {
     let library: Vec<u8> = "~lib/".encode_utf16().flat_map(u16::to_le_bytes).collect();
     module.windows(library.len()).any(|part| part == library)

@@ -1,4 +1,4 @@
-//! Loading a plugin: read, recognise, lift, compile, link.
+//! Loads a plugin: reads, recognises, lifts, compiles and links it.
 
 use std::{
     fs::File,
@@ -21,7 +21,7 @@ use crate::capability;
 use soloist_config::small_file;
 use soloist_text::hex;
 
-/// The largest file that is read.
+/// The largest file that is read, in bytes.
 const FILE_MAX: u64 = 256 << 20;
 /// A component that is ready to be instantiated.
 pub struct Plugin {
@@ -36,15 +36,15 @@ impl Plugin {
     /// Loads `file`. This blocks, and compiling can take seconds.
     ///
     /// # Errors
-    /// When the file is nothing that this host can run; the error says why.
+    /// When this host cannot run the file; the error says why.
     pub fn load(engine: &PluginEngine, file: &Path) -> Result<Self, PluginError> {
         Self::load_pinned(engine, file, None)
     }
 
-    /// The same, if its content has the SHA-256 `pin`.
+    /// Like [`load`](Self::load), if the content of the file has the SHA-256 `pin`.
     ///
     /// # Errors
-    /// The same, and where it has another.
+    /// When the digest differs, or this host cannot run the file.
     pub fn load_pinned(
         engine: &PluginEngine,
         file: &Path,
@@ -63,10 +63,10 @@ impl Plugin {
         Ok(plugin)
     }
 
-    /// Loads `bytes`, the content of `file`.
+    /// Loads `bytes`, the content of `file`, without vetting.
     ///
     /// # Errors
-    /// The same.
+    /// When this host cannot run them.
     pub fn from_bytes(
         engine: &PluginEngine,
         file: &Path,
@@ -93,46 +93,46 @@ impl Plugin {
         &self.file
     }
 
-    /// The SHA-256 of the file, in hexadecimal digits.
+    /// The SHA-256 of the file, as hexadecimal digits.
     #[must_use]
     pub fn sha256(&self) -> &Arc<str> {
         &self.sha256
     }
 
-    /// All that it can be run as.
+    /// All kinds that it can run as.
     #[must_use]
     pub fn kinds(&self) -> &Kinds {
         &self.kinds
     }
 
-    /// The same plugin, entered as these kinds alone.
+    /// The same plugin, restricted to these kinds.
     pub fn restricted_to(mut self, kinds: &Kinds) -> Self {
         self.entries.restrict_to(kinds);
         self
     }
 
-    /// What an instance of it takes of the engine.
+    /// How many slots of the engine an instance takes.
     pub fn slot_cost(&self) -> SlotCost {
         self.weight
     }
 
-    /// Where it is entered.
+    /// Its entry points.
     pub fn entry_points(&self) -> &EntryPoints {
         &self.entries
     }
 }
 
-/// Whether loading `file` would have to compile it first: nothing is compiled, and what cannot be
+/// Whether loading `file` would have to compile it first. Compiles nothing. A file that cannot be
 /// read needs no compiling.
 #[must_use]
 pub fn needs_compiling(engine: &PluginEngine, file: &Path) -> bool {
     read_plugin(file).is_ok_and(|bytes| !engine.is_compiled(file, &sha256(&bytes)))
 }
 
-/// The content of `file`, if that is one.
+/// Reads `file`, which must be a regular file.
 pub fn read_plugin(file: &Path) -> Result<Vec<u8>, PluginError> {
     let failed = |source: io::Error| PluginError::Read { file: file.to_owned(), source };
-    // Asked before it is opened, since opening a pipe would wait for ever.
+    // Checked before it is opened, since opening a pipe could block for ever.
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(PluginError::NotAFile { file: file.to_owned() });
     }
@@ -141,16 +141,17 @@ pub fn read_plugin(file: &Path) -> Result<Vec<u8>, PluginError> {
     read.ok_or_else(|| PluginError::TooLarge { file: file.to_owned(), max: FILE_MAX })
 }
 
-/// What the plugin `file` could be run as, by what it exports: nothing of it is compiled.
+/// The kinds that the plugin `file` could run as, according to its exports. Compiles nothing, so
+/// this does not mean that it can be loaded.
 ///
 /// # Errors
-/// When it is no plugin. That it can be loaded is not said.
+/// When it is not a plugin.
 pub fn kinds(file: &Path) -> Result<Kinds, PluginError> {
     kinds_in(file, &read_plugin(file)?)
 }
 
-/// Compiles for WASI 0.2 if that is possible, since calls are quicker there. What
-/// needs the concurrency of 0.3 is refused at once, before any code is compiled.
+/// Compiles for WASI 0.2 if possible, since calls are faster there. A component that needs the
+/// concurrency of 0.3 is refused at once, before any code is compiled.
 fn compile<'a>(
     engine: &'a PluginEngine,
     file: &Path,
@@ -163,7 +164,7 @@ fn compile<'a>(
     let plain = engine.wasi_0_2();
     match Component::from_binary(&plain.engine, bytes) {
         Ok(component) if !is_wasi_0_3(&component) => Ok((plain, component)),
-        // A damaged file is not worth a second engine.
+        // For a damaged file, the second engine is not created.
         Err(source) if !names_wasi_0_3(bytes) => Err(refused(source)),
         _ => {
             let concurrent = engine
@@ -175,15 +176,15 @@ fn compile<'a>(
     }
 }
 
-/// Whether it imports, or exports, an interface of WASI 0.3. Those without anything
-/// asynchronous in them compile for 0.2 as well.
+/// Whether it imports or exports an interface of WASI 0.3. Components that use only synchronous
+/// parts of 0.3 compile for 0.2 as well.
 fn is_wasi_0_3(component: &Component) -> bool {
     let (ty, engine) = (component.component_type(), component.engine());
     let is = |name: &str| name.starts_with("wasi:") && name.contains(WASI_0_3);
     ty.imports(engine).any(|(name, _)| is(name)) || ty.exports(engine).any(|(name, _)| is(name))
 }
 
-/// Whether an interface of WASI 0.3 seems to be named somewhere in the file.
+/// Whether the file seems to contain the name of a WASI 0.3 interface.
 fn names_wasi_0_3(bytes: &[u8]) -> bool {
     let named = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     named(WASI_0_3) && named("wasi:")

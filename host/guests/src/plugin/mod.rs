@@ -1,17 +1,17 @@
-//! From a file to something instantiable.
+//! From a file to a component that can be instantiated.
 //!
-//! read → vet → recognise → lift, if it is a core module → compile → link. What one
-//! step lets through, the next one can rely on.
+//! read → vet → recognise → lift, if it is a core module → compile → link. Each step relies on what
+//! the one before has checked.
 //!
 //! Invariants:
-//! - One [`Engine`] serves the whole process, and every instance, be it of WASI
-//!   0.2 or 0.3, holds a slot of it from before it is made until after it is
-//!   gone. So [`Engine::live`] is zero exactly when no instance exists.
-//! - A [`Plugin`] that was loaded can be instantiated: it is compiled, its kinds
-//!   are known and all of its imports are on offer.
-//! - Code from the compile cache is run only if it is what was put there.
-//! - A guest runs only while the gate of its term lets it, whatever else of
-//!   the host may hang.
+//! - One [`PluginEngine`] serves the whole process, and every instance, of WASI 0.2 or 0.3, holds a
+//!   slot of it from before it is created until after it was dropped. So
+//!   [`PluginEngine::live_instances`] is zero exactly when no instance exists.
+//! - A [`Plugin`] that was loaded can be instantiated: it is compiled, its kinds are known and all
+//!   of its imports are on offer.
+//! - Code from the compile cache is run only if it is identical to what was put there.
+//! - A guest runs only while the gate of its term is open, even if everything else in the host
+//!   hangs.
 
 mod cache_record;
 mod compile_process;

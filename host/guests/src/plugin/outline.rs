@@ -1,32 +1,31 @@
-//! What a WebAssembly file says about itself, read without compiling it.
+//! The imports and exports of a WebAssembly file, read without compiling it.
 
 use wasmparser::{Parser, Payload};
 
-/// The names on the outside of a module or a component.
+/// The external names of a module or a component.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outline {
-    /// What it imports, in its order; of a core module as `module::name`.
+    /// Its imports, in order; those of a core module as `module::name`.
     pub(super) imports: Vec<String>,
-    /// What it exports, in its order.
+    /// Its exports, in order.
     pub(super) exports: Vec<String>,
-    /// Whether it is a core module that carries the WIT world it was made for.
+    /// Whether it is a core module with an embedded WIT world.
     pub(super) world: bool,
-    /// How deep modules and components are nested in it; zero, where none is.
+    /// How deep modules and components are nested in it; zero if there are none.
     pub(super) depth: usize,
 }
 
-/// The custom sections, by the beginning of their names, in which binding
-/// generators leave the world of a core module.
+/// The prefix of the custom sections in which binding generators embed the world of a core module.
 const WORLD: &str = "component-type";
 
 impl Outline {
     /// Reads the outline of `bytes`.
     ///
     /// # Errors
-    /// Where the file breaks off, or is no WebAssembly.
+    /// When the file is truncated, or is not WebAssembly.
     pub(super) fn read(bytes: &[u8]) -> wasmparser::Result<Self> {
         let mut outline = Self::default();
-        // What is nested within a component is its own affair.
+        // Names within a nested component are skipped.
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(bytes) {
             match payload? {

@@ -1,8 +1,8 @@
-//! The engine: compiles plugins and holds the pools of their instances.
+//! The engine: compiles plugins, and limits how many instances exist.
 //!
-//! It is two engines of wasmtime, since support for the concurrency of WASI 0.3
-//! would slow the components of 0.2 down. They share the slots and the ticking;
-//! the second one is made when the first component of 0.3 appears.
+//! It wraps two engines of wasmtime, since support for the concurrency of WASI 0.3 would slow down
+//! components of 0.2. Both share the instance slots and the epoch ticker. The second one is created
+//! when the first component of 0.3 is loaded.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -26,18 +26,17 @@ use super::{
 use crate::capability::{BlockingPools, LogBuffers};
 use soloist_resources::budget::Budget;
 
-/// The program that runs, even if an upgrade has put another in its place (proc(5)).
+/// The running program, even after an upgrade has replaced the file (proc(5)).
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// The right to one instance. Whoever holds one may instantiate: the pools have what it
-/// takes.
+/// The right to create one instance: the pools have room for everybody who holds one.
 #[derive(Debug)]
 pub struct InstanceSlot {
     _live: LiveInstance,
     _permit: OwnedSemaphorePermit,
 }
 
-/// What instances hold of the pools at one moment.
+/// How much of the pools all instances use at this moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolUsage {
     /// Component instances.
@@ -52,11 +51,11 @@ pub struct PoolUsage {
     pub stacks: usize,
 }
 
-/// The engine of the process.
+/// The engine of the process. There is one for all plugins.
 pub struct PluginEngine {
     wasi_0_2: WasiEngine,
     wasi_0_3: Arc<OnceLock<WasiEngine>>,
-    /// Held while the second one is made, so that it is made once.
+    /// Held while the second engine is created, so that this happens once.
     making: Mutex<()>,
     caches: CompileCaches,
     vetting: Option<Vetting>,
@@ -68,8 +67,8 @@ pub struct PluginEngine {
 }
 
 impl PluginEngine {
-    /// Reserves the pool and starts the ticking of epochs. With `cache`,
-    /// compiled plugins are kept in that folder, so that the next start is quick.
+    /// Reserves the pool and starts the epoch ticker. With `cache`, compiled plugins are kept in
+    /// that folder, so that the next start is quick.
     ///
     /// # Errors
     /// When the machine does not give what the engine needs.
@@ -77,8 +76,8 @@ impl PluginEngine {
         Self::with(CompileCaches { folder: cache, functions: None })
     }
 
-    /// The engine of this user's hosts: what it compiles is compiled by this program within limits,
-    /// as [`vetting_by`](Self::vetting_by) has it, and kept for all of them.
+    /// The engine of a host: plugins are compiled by this program in a separate process, as with
+    /// [`with_vetting`](Self::with_vetting), and cached for all hosts of this user.
     ///
     /// # Errors
     /// When the machine does not give what the engine needs.
@@ -86,8 +85,8 @@ impl PluginEngine {
         Ok(Self::new(cache_folder())?.with_vetting(THIS_PROGRAM.into(), functions))
     }
 
-    /// The same as [`new`](Self::new), which takes functions from the file `functions`, and puts
-    /// there what it compiles, when it is asked to keep them.
+    /// Like [`new`](Self::new), with a cache of single functions in the file `functions`. Newly
+    /// compiled functions are added to the file by [`keep_functions`](Self::keep_functions).
     pub fn with_functions(cache: Option<PathBuf>, functions: &Path) -> Result<Self, EngineError> {
         let opened = FunctionCache::open(functions);
         let opened = opened.map_err(|source| EngineError::Cache {
@@ -124,9 +123,9 @@ impl PluginEngine {
         })
     }
 
-    /// Has `program`, which is soloist, compile each plugin within limits before this
-    /// process does it: compiling may take for ever, or break down. With `functions` that
-    /// process keeps what it compiles in that file, function by function.
+    /// Compiles each plugin in a separate process of `program`, which is soloist, before this
+    /// process does so: compiling may take for ever, or crash. With `functions`, that process keeps
+    /// what it compiles in this file, function by function.
     #[must_use]
     pub fn with_vetting(self, program: PathBuf, functions: Option<PathBuf>) -> Self {
         if let Some(Err(error)) = self.cache().map(cache_record::clean_up) {
@@ -149,13 +148,13 @@ impl PluginEngine {
         })
     }
 
-    /// Takes note that `file` was loaded.
+    /// Reports to the vetting that `file` was loaded.
     pub(super) fn note_loaded(&self, file: &Path) {
         self.vetting.iter().for_each(|vetting| vetting.log_compiled(file));
     }
 
-    /// Where it is noted that what has this digest was compiled: another place for another version
-    /// of the compiler, or other settings of it.
+    /// The cache record of the content with this digest. Another version of the compiler, or other
+    /// settings of it, have another record.
     fn cache_record(&self, craft: CompileTarget, sha256: &str) -> Option<CacheRecord> {
         let mut hasher = DefaultHasher::new();
         self.wasi_0_2().engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -167,7 +166,7 @@ impl PluginEngine {
         self.cache().map(|cache| CacheRecord::new(cache, &name))
     }
 
-    /// Whether the content of `file`, with this digest, was compiled before, and is kept.
+    /// Whether the content of `file`, with this digest, is in the compile cache.
     pub(super) fn is_compiled(&self, file: &Path, sha256: &str) -> bool {
         self.vetting.is_some()
             && Vetting::is_compiled(
@@ -177,17 +176,17 @@ impl PluginEngine {
             )
     }
 
-    /// Where compiled plugins are kept.
+    /// The folder of the compile cache.
     pub(super) fn cache(&self) -> Option<&Path> {
         self.caches.folder.as_deref()
     }
 
-    /// Puts the functions that were compiled into their file.
+    /// Writes newly compiled functions to their file.
     pub(super) fn keep_functions(&self) -> rusqlite::Result<()> {
         self.caches.functions.as_ref().map_or(Ok(()), |functions| functions.store())
     }
 
-    /// Waits for the right to one more instance, of a plugin of this weight.
+    /// Waits for the right to one more instance, which takes as many slots as `cost` says.
     pub async fn slot(&self, weight: SlotCost) -> InstanceSlot {
         match self.slots.clone().acquire_many_owned(weight.slots()).await {
             Ok(permit) => {
@@ -199,47 +198,47 @@ impl PluginEngine {
         }
     }
 
-    /// How many instances there are.
+    /// How many instances exist.
     #[must_use]
     pub fn live_instances(&self) -> usize {
         self.ticker.live_instances()
     }
 
-    /// What its instances print.
+    /// The latest lines that instances have printed.
     #[must_use]
     pub fn lines(&self) -> &LogBuffers {
         &self.log_buffers
     }
 
-    /// The threads on which its instances block.
+    /// The threads on which instances block.
     pub fn blocking_pools(&self) -> &BlockingPools {
         &self.blocking_pools
     }
 
-    /// What the host may hold in its memory for others.
+    /// The memory that the host may hold for guests and clients.
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// What instances hold of the pools, if wasmtime has any.
+    /// How much of the pools all instances use; `None` without pools.
     #[must_use]
     pub fn pool_usage(&self) -> Option<PoolUsage> {
         let machines = std::iter::once(&self.wasi_0_2).chain(self.wasi_0_3.get());
         machines.map(usage).reduce(|one, other| Some(one?.plus(other?)))?
     }
 
-    /// Ticks about every millisecond until the guard is dropped, so that the
-    /// guests whose gate has closed are interrupted sooner.
+    /// Ticks about every millisecond until the guard is dropped, so that guests whose gate has
+    /// closed are interrupted sooner.
     pub fn tick_fast(&self) -> FastTicks {
         self.ticker.tick_fast()
     }
 
-    /// What components of WASI 0.2 are compiled and linked by.
+    /// Compiles and links components of WASI 0.2.
     pub(super) fn wasi_0_2(&self) -> &WasiEngine {
         &self.wasi_0_2
     }
 
-    /// What components of WASI 0.3 are compiled and linked by; it is made on demand.
+    /// Compiles and links components of WASI 0.3. Created on demand.
     pub(super) fn wasi_0_3(&self) -> Result<&WasiEngine, EngineError> {
         let _making = self.making.lock();
         if let Some(machine) = self.wasi_0_3.get() {
@@ -250,8 +249,8 @@ impl PluginEngine {
     }
 }
 
-/// Where compiled plugins are kept from one start to the next (XDG Base Directory
-/// Specification: `$XDG_CACHE_HOME`, else `~/.cache`); nowhere, if there is no such place.
+/// Where compiled plugins are kept from one start to the next (XDG Base Directory Specification:
+/// `$XDG_CACHE_HOME`, else `~/.cache`); `None` if neither is set.
 fn cache_folder() -> Option<PathBuf> {
     let absolute =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

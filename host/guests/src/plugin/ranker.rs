@@ -1,8 +1,8 @@
-//! A strategy that a plugin says.
+//! A strategy that is a plugin: it ranks the candidates of a group.
 //!
-//! It runs in an engine of its own, one call in a fresh instance, with nothing to
-//! go by but its arguments: every import traps. It is held to a number of
-//! instructions, and not to a time, so that all hosts come to the same answer.
+//! It runs in an engine of its own. Each call gets a fresh instance, and every import traps, so
+//! that the result depends only on the arguments. The limit is a number of instructions and not a
+//! time, so that all hosts get the same result.
 
 use std::path::Path;
 
@@ -29,8 +29,8 @@ mod bindings {
 pub use bindings::exports::soloist::plugin::strategy::Candidate as Ranked;
 use bindings::{StrategyPlugin, StrategyPluginPre};
 
-/// How many instructions one call may take (wasmtime: `Config::consume_fuel`): a
-/// fraction of a second, and thousands for each of a thousand candidates.
+/// The most instructions of one call (wasmtime: `Config::consume_fuel`): a fraction of a second,
+/// and thousands for each of a thousand candidates.
 const FUEL: u64 = 50_000_000;
 /// The memory of one call, in bytes.
 const MEMORY: usize = 32 << 20;
@@ -42,11 +42,11 @@ pub struct Ranker {
 }
 
 impl Ranker {
-    /// Loads the component at `file`, once it is known that compiling it ends, as `vetting`
-    /// finds out. This blocks.
+    /// Loads the component at `file`, after `engine` has checked that compiling it comes to an end.
+    /// This blocks.
     ///
     /// # Errors
-    /// When it is no such component.
+    /// When it is not such a component.
     pub fn load(vetting: &super::PluginEngine, file: &Path) -> Result<Self, PluginError> {
         let bytes = read_plugin(file)?;
         vetting.vet(CompileTarget::Strategy, file, &bytes, &sha256(&bytes))?;
@@ -55,7 +55,7 @@ impl Ranker {
         Ok(ranker)
     }
 
-    /// Loads `bytes`, the content of `file`.
+    /// Loads `bytes`, the content of `file`, without vetting.
     pub(super) fn from_bytes(file: &Path, bytes: &[u8]) -> Result<Self, PluginError> {
         let mut config = Config::new();
         config.consume_fuel(true);
@@ -76,10 +76,10 @@ impl Ranker {
         Ok(Self { engine, entry })
     }
 
-    /// The names of `candidates`, the one that should lead first.
+    /// The names of `candidates`, the preferred leader first.
     ///
     /// # Errors
-    /// Says what the plugin did instead.
+    /// A description of how the plugin failed.
     pub fn rank(&self, group: &str, candidates: &[Ranked]) -> Result<Vec<String>, String> {
         let limits = StoreLimitsBuilder::new().memory_size(MEMORY).instances(128).build();
         let mut store = Store::new(&self.engine, limits);

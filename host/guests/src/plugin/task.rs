@@ -1,7 +1,7 @@
-//! Where a plugin does the work of a task: `soloist:plugin/task`.
+//! The entry point `soloist:plugin/task`, which runs one call of a task.
 //!
-//! Its function is one of a component of WASI 0.2, and of one of 0.3 as well, as long as
-//! it waits for nothing asynchronous of 0.3.
+//! Its function works in components of WASI 0.2, and in those of 0.3 as long as it does not wait
+//! for anything asynchronous of 0.3.
 
 use std::sync::Arc;
 
@@ -25,46 +25,46 @@ mod bindings {
     });
 }
 
-/// One call of a task, on its way to being done.
+/// One attempt at a call of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskCall {
-    /// What tells it from every other call; all attempts at it have the same.
+    /// The unique id of the call. All attempts share it.
     pub id: Arc<str>,
-    /// The name that the task is called by.
+    /// The name that the task was called by.
     pub name: Arc<str>,
-    /// What the caller handed over.
+    /// The input.
     pub payload: Bytes,
-    /// The form of the payload (RFC 9110, section 8.3), if the caller named it.
+    /// The media type of the payload (RFC 9110, section 8.3), if the caller named it.
     pub content_type: Option<String>,
-    /// The number of this attempt, counted from 1.
+    /// The number of this attempt, from 1.
     pub attempt: u32,
-    /// Where in a trace it belongs.
+    /// The trace context of the caller.
     pub trace: Option<TraceContext>,
 }
 
-/// What came of a call.
+/// What a task returned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskOutput {
     /// The result.
     pub payload: Bytes,
-    /// The form of the payload.
+    /// The media type of the payload.
     pub content_type: Option<String>,
 }
 
-/// What a plugin answers to a call that it has not done; for people.
+/// Why a task did not do a call. The texts are for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TaskFailure {
-    /// The call is wrong, and would be wrong the next time.
+    /// The call is invalid, and would be invalid the next time.
     Refused(String),
-    /// Something was in the way that may be gone later.
+    /// The task failed for a reason that may be gone later.
     Failed(String),
 }
 
-/// Where a plugin takes calls.
+/// The export that handles calls.
 #[derive(Clone)]
 pub struct TaskEntry(TaskPre<GuestState>);
 
-/// A plugin that was instantiated.
+/// An instance of a task.
 pub struct TaskInstance(Task);
 
 impl TaskEntry {
@@ -72,12 +72,12 @@ impl TaskEntry {
         Ok(Self(TaskPre::new(pre)?))
     }
 
-    /// The engine that its stores are made of.
+    /// The engine for its stores.
     pub fn engine(&self) -> &wasmtime::Engine {
         self.0.engine()
     }
 
-    /// Makes an instance.
+    /// Creates an instance in `store`.
     pub async fn instantiate(
         &self,
         store: &mut Store<GuestState>,
@@ -87,7 +87,7 @@ impl TaskEntry {
 }
 
 impl TaskInstance {
-    /// Does one call, on `host`.
+    /// Runs one call, on `host`.
     pub async fn handle(
         &self,
         store: &mut Store<GuestState>,

@@ -1,7 +1,7 @@
-//! The thread that ticks the engines' epochs, by which guests are interrupted.
+//! The thread that ticks the epochs of the engines, which interrupts guests.
 //!
-//! A plain thread: a runtime that is kept busy, even by guests, cannot keep it
-//! from ticking. While there are no guests, it rests.
+//! It is a plain thread, so that a busy runtime cannot keep it from ticking. While there are no
+//! instances, it rests.
 
 use std::{
     io,
@@ -13,17 +13,17 @@ use std::{
     time::Duration,
 };
 
-/// How long a guest may compute before it lets others run.
+/// How long a guest may compute before it yields.
 const TICK: Duration = Duration::from_millis(10);
-/// The same, while a stop is under way.
+/// The same, while a term is being torn down.
 const TICK_IN_HURRY: Duration = Duration::from_millis(1);
-/// After so many ticks for nobody it rests: who answers one request after the other
-/// should not have to wake it for each.
+/// After this many ticks without instances the thread rests. It does not do so at once, or a host
+/// that serves one request after another would wake it for each.
 const IN_VAIN: u32 = 100;
 
 #[derive(Debug, Default)]
 struct TickerState {
-    /// How many instances it ticks for.
+    /// The number of instances.
     live: AtomicUsize,
     resting: AtomicBool,
     fast_ticks: AtomicUsize,
@@ -57,9 +57,10 @@ impl Ticker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Ticks for one more instance, until the guard is dropped.
+    /// Counts one more instance, until the guard is dropped.
     pub(super) fn add_instance(&self) -> LiveInstance {
-        // One of the two sees the other: this adds and looks, who rests says so and looks.
+        // This thread increments, then reads `resting`; the ticker sets `resting`, then reads the
+        // count. So at least one of them sees the change of the other.
         self.shared.live.fetch_add(1, Ordering::SeqCst);
         if self.shared.resting.load(Ordering::SeqCst) {
             self.wake();
@@ -67,12 +68,12 @@ impl Ticker {
         LiveInstance(self.shared.clone())
     }
 
-    /// How many instances it ticks for.
+    /// The number of instances.
     pub(super) fn live_instances(&self) -> usize {
         self.shared.live()
     }
 
-    /// Ticks faster, from now until the guard is dropped.
+    /// Ticks faster until the guard is dropped.
     pub(super) fn tick_fast(&self) -> FastTicks {
         self.shared.fast_ticks.fetch_add(1, Ordering::AcqRel);
         self.wake();
@@ -89,7 +90,7 @@ impl TickerState {
         self.live.load(Ordering::SeqCst)
     }
 
-    /// Waits for somebody to tick for.
+    /// Sleeps until there is an instance.
     fn rest(&self) {
         self.resting.store(true, Ordering::SeqCst);
         if self.live() == 0 && !self.ended.load(Ordering::Acquire) {
@@ -107,12 +108,12 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
         self.wake();
-        // It can only have panicked if a tick did.
+        // The thread panics only if a tick did.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// An instance that is ticked for.
+/// Counts as an instance until it is dropped.
 #[derive(Debug)]
 pub(super) struct LiveInstance(Arc<TickerState>);
 
@@ -122,7 +123,7 @@ impl Drop for LiveInstance {
     }
 }
 
-/// Keeps the epochs ticking fast for as long as it lives.
+/// Keeps the ticks fast until it is dropped.
 #[must_use = "the hurry ends when this is dropped"]
 pub struct FastTicks(Arc<TickerState>);
 
@@ -172,7 +173,7 @@ mod tests {
             let before = ticks.load(Ordering::SeqCst);
             let one = ticker.add_instance();
             wait("ticking", &|| ticks.load(Ordering::SeqCst) > before + 3);
-            // It ticks on, for as long as it may be in vain.
+            // It keeps ticking as long as there is an instance.
             thread::sleep(TICK * (IN_VAIN + 10));
             assert!(!ticker.shared.resting.load(Ordering::SeqCst) && ticker.live_instances() == 1);
             drop(one);

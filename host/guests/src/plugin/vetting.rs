@@ -1,9 +1,9 @@
-//! A first compilation in a process of its own.
+//! The first compilation of a plugin, in a process of its own.
 //!
-//! Nothing bounds what a compiler takes: a file of a few hundred KiB can be made that
-//! costs it minutes and gigabytes, or that it breaks down on. So what was never compiled
-//! here is compiled by another process within limits, and what that made is put into the
-//! cache; the host itself compiles only what is known to come to an end.
+//! Nothing limits what a compiler takes: a file of a few hundred KiB can be crafted to cost minutes
+//! and gigabytes, or to crash it. So a file that was never compiled on this machine is compiled by
+//! another process within limits, and the result is put into the cache. The host itself compiles
+//! only what is known to come to an end.
 
 use std::{
     collections::BTreeMap,
@@ -29,31 +29,31 @@ use super::{
 };
 use soloist_telemetry::log_throttle::LogThrottle;
 
-/// The processor time that a file of no length may take, and each MiB of it more: ten
-/// times and more what compilers' output takes (CPython, 18 MiB: 10 s).
+/// The processor time for a tiny file, and the additional time per MiB, in seconds: at least ten
+/// times what the output of compilers takes (CPython, 18 MiB: 10 s).
 const SECONDS: u64 = 10;
 const SECONDS_PER_MIB: u64 = 5;
-/// The same for memory, in bytes.
+/// The memory for a tiny file, and the additional memory per MiB, in bytes.
 const MEMORY: u64 = 1 << 30;
 const MEMORY_PER_MIB: u64 = 64 << 20;
-/// How much less urgent it is than a lease.
+/// The scheduling priority of the process (nice(2)), so that it does not delay lease renewals.
 const NICE: i32 = 10;
 
 /// What a file is compiled as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompileTarget {
-    /// A plugin that is performed; what comes of it is kept in the cache.
+    /// A plugin with an action; the result is kept in the cache.
     Action,
-    /// A strategy, by the engine of strategies, which has no cache.
+    /// A strategy, by the engine for strategies, which has no cache.
     Strategy,
 }
 
-/// What one compilation may take of the machine.
+/// The resource limits of one compilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
     /// Processor time, in seconds.
     pub seconds: u64,
-    /// Memory that can be written to, in bytes.
+    /// Writable memory, in bytes.
     pub memory: u64,
 }
 
@@ -63,9 +63,9 @@ impl CompileLimits {
         Self { seconds: SECONDS + SECONDS_PER_MIB * mib, memory: MEMORY + MEMORY_PER_MIB * mib }
     }
 
-    /// Puts this process under the limits. What it holds already does not count.
+    /// Limits this process. Memory that it holds already is not counted.
     pub(super) fn apply(self) -> io::Result<()> {
-        // A signal of its own comes first, then the end.
+        // At the soft limit the process gets SIGXCPU; at the hard one it is killed.
         limit(Resource::Cpu, self.seconds, self.seconds + 1)?;
         let memory = data_held()? + self.memory;
         limit(Resource::Data, memory, memory)?;
@@ -80,7 +80,7 @@ fn limit(resource: Resource, current: u64, maximum: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// What the limit on data counts of this process, in bytes (proc(5): `VmData`).
+/// The memory of this process that counts towards the data limit, in bytes (proc(5): `VmData`).
 fn data_held() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
@@ -88,35 +88,35 @@ fn data_held() -> io::Result<u64> {
     kib.map(|kib| kib << 10).ok_or_else(|| io::Error::other("there is no VmData in proc"))
 }
 
-/// Lets this process end with process `parent`.
+/// Makes the kernel kill this process when process `parent` ends.
 pub fn die_with_parent(parent: i32) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // It may have ended before that.
+    // The parent may have ended before the call.
     if getppid() != Pid::from_raw(parent) {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the host has ended"));
     }
     Ok(())
 }
 
-/// Has files compiled by `soloist plugin compile` before this process does it.
+/// Compiles files with `soloist plugin compile` before this process does.
 #[derive(Debug)]
 pub(crate) struct Vetting {
     program: PathBuf,
-    /// The file that it keeps functions in.
+    /// The file in which that process keeps functions.
     functions: Option<PathBuf>,
-    /// What is compiled and was not loaded yet. A file that is copied slowly is another one with
-    /// each piece that arrives, and is told of no more often for that.
+    /// The files that are being compiled. While a file is slowly copied, each piece that arrives
+    /// makes it a new file; these log throttles keep that from flooding the log.
     announced: Mutex<BTreeMap<PathBuf, LogThrottle>>,
 }
 
 impl Vetting {
-    /// By this program, the `soloist` that is to be run.
+    /// Compiles with `program`, which must be soloist.
     pub(crate) fn new(program: PathBuf, functions: Option<PathBuf>) -> Self {
         Self { program, functions, announced: Mutex::default() }
     }
 
-    /// Returns once compiling `bytes`, the content of `file`, is known to end, and what the
-    /// cache has of it is what was put there. What is no plugin is refused without compiling.
+    /// Returns when compiling `bytes`, the content of `file`, is known to end and the cache entry
+    /// is intact. What is not a plugin is refused without compiling.
     pub(super) fn check(
         &self,
         note: Option<CacheRecord>,
@@ -156,7 +156,7 @@ impl Vetting {
         })
     }
 
-    /// Tells that `file` is compiled, unless that was told of it a moment ago.
+    /// Logs that `file` is being compiled, unless that was logged a moment ago.
     fn log_compiling(&self, file: &Path) {
         let mut told = self.announced.lock();
         told.retain(|file, _| file.exists());
@@ -168,7 +168,7 @@ impl Vetting {
         });
     }
 
-    /// Tells that `file` was loaded, if it was told that it is compiled.
+    /// Logs that `file` was compiled, if it was logged before that it is being compiled.
     pub(super) fn log_compiled(&self, file: &Path) {
         let told = self.announced.lock().remove(file);
         told.unwrap_or_default().over(|times| {
@@ -176,7 +176,7 @@ impl Vetting {
         });
     }
 
-    /// Whether that was done before.
+    /// Whether `file` was compiled before and the cache entry is intact.
     pub(super) fn is_compiled(
         note: Option<CacheRecord>,
         craft: CompileTarget,
@@ -185,7 +185,7 @@ impl Vetting {
         note.is_some_and(|note| is_recorded(&note, craft, file))
     }
 
-    /// How the process ended, and what it said.
+    /// Runs the process. Returns its exit status and its stderr.
     fn compile(
         &self,
         workplace: Option<&TempDir>,
@@ -222,7 +222,7 @@ impl Vetting {
     }
 }
 
-/// Whether `file` was compiled before, and what is left of that is as it was then.
+/// Whether `file` was compiled before, and its artefacts are intact.
 fn is_recorded(note: &CacheRecord, craft: CompileTarget, file: &Path) -> bool {
     if craft == CompileTarget::Strategy {
         return note.exists();

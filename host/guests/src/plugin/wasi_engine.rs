@@ -1,4 +1,4 @@
-//! One engine of wasmtime, with what its components may import.
+//! One engine of wasmtime, with a linker for everything that its components may import.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,48 +14,48 @@ use super::{
 use crate::capability::{self, GuestState};
 use soloist_config::MEMORY_MAX;
 
-/// The tables that a slot holds: those of a main module, and of the small ones that
-/// component tools put around it.
+/// The tables of one slot: those of a main module, and of the small modules that component tools
+/// add.
 const TABLES: u32 = 4;
-/// The most core instances of one instance; libraries that are linked at run time, as
-/// CPython's are, make some twenty.
+/// The most core instances of one component instance. Components that link libraries at run time,
+/// such as CPython's, have about twenty.
 const CORES_MAX: u32 = 128;
 /// The most slots that one instance takes.
 const WEIGHT_MAX: u32 = 16;
-/// What a slot keeps of its memory from one instance to the next. Clearing it
-/// is much cheaper than giving it back and faulting it in again.
+/// How many bytes of its memory a slot keeps resident after an instance has ended. Clearing them is
+/// much cheaper than returning them to the kernel and faulting them in again.
 const MEMORY_KEPT: usize = 512 << 10;
 /// The same for a table and for a stack.
 const TABLE_KEPT: usize = 64 << 10;
 const STACK_KEPT: usize = 64 << 10;
 
-/// Which WASI a component is built for.
+/// The version of WASI that a component is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WasiVersion {
     /// 0.2: one call at a time.
     V02,
-    /// 0.3: calls, streams and futures that run at once.
+    /// 0.3: concurrent calls, streams and futures.
     V03,
 }
 
-/// An engine for the components of one WASI. Its pool reserves address space
-/// (about 8 TiB) and no memory.
+/// An engine for components of one version of WASI. Its pool reserves address space (about 8 TiB),
+/// but no memory.
 pub(super) struct WasiEngine {
     pub(super) engine: wasmtime::Engine,
     pub(super) linker: Linker<GuestState>,
 }
 
-/// Where what was compiled is kept.
+/// Where compiled code is kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CompileCaches {
-    /// The folder of whole plugins.
+    /// The folder for whole plugins.
     pub(super) folder: Option<PathBuf>,
-    /// Their functions, one by one.
+    /// The file for single functions.
     pub(super) functions: Option<Arc<FunctionCache>>,
 }
 
 impl WasiEngine {
-    /// Reserves the pool.
+    /// Creates the engine and reserves the pool.
     pub(super) fn new(wasi: WasiVersion, caches: &CompileCaches) -> Result<Self, EngineError> {
         let mut config = config(wasi);
         config.cache(caches.folder.clone().map(open_cache).transpose()?);
@@ -75,15 +75,14 @@ impl WasiEngine {
     }
 }
 
-/// How many slots an instance takes, so that the pools never run short of what a slot
-/// was given for.
+/// How many slots an instance takes, so that the pools always have room for whoever holds slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotCost(u32);
 
 impl SlotCost {
-    /// Of the instances of `component`.
+    /// The cost of an instance of `component`.
     pub(super) fn of(component: &Component) -> Self {
-        // Nothing, where a component is made of modules that it imports; there are none.
+        // `None` if a component instantiates modules that it imports; there are none of those here.
         let needs = component.resources_required();
         needs
             .map_or(Self(WEIGHT_MAX), |needs| Self::for_parts(needs.num_memories, needs.num_tables))
@@ -93,15 +92,15 @@ impl SlotCost {
         Self(memories.max(tables.div_ceil(TABLES)).clamp(1, WEIGHT_MAX))
     }
 
-    /// The slots.
+    /// The number of slots.
     pub(super) fn slots(self) -> u32 {
         self.0
     }
 }
 
-/// Instances are made anew for each request, so what makes and clears them
-/// quickly is chosen: a pool, and support for concurrency only where WASI 0.3
-/// needs it. It makes every call about half as fast again.
+/// Every request may get a new instance, so the settings make creating and clearing instances fast:
+/// a pool, and support for concurrency only where WASI 0.3 needs it. That support makes every call
+/// take about 50 % longer.
 fn config(wasi: WasiVersion) -> Config {
     let mut config = Config::new();
     config
@@ -131,13 +130,13 @@ fn pool() -> PoolingAllocationConfig {
     pool
 }
 
-/// wasmtime's own cache: its keys hold the exact version and the settings, so
-/// what another version wrote is never loaded.
+/// wasmtime's own cache. Its keys contain the exact version and the settings, so what another
+/// version wrote is never loaded.
 fn open_cache(folder: PathBuf) -> Result<Cache, EngineError> {
-    // It removes what it does not know, so the folder is its own.
+    // wasmtime removes files that it does not know, so it gets a folder of its own.
     let folder = cache_record::wasmtime_folder(&folder);
     let mut config = CacheConfig::new();
-    // What is there stays as it was put there, or it could not be known again.
+    // wasmtime must not recompress the artefacts, or their digests would not match their records.
     config.with_directory(&folder).with_optimized_compression_usage_counter_threshold(u64::MAX);
     Cache::new(config).map_err(|source| EngineError::Cache { folder, source: source.into() })
 }

@@ -1,21 +1,21 @@
-//! The WIT package `soloist:plugin`, as part of the program: what new plugins
-//! are written against, and what a core module that names no world is held to be.
+//! The WIT package `soloist:plugin`, as part of the program. New plugins are written against it,
+//! and core modules without a world are matched with it.
 
 use std::collections::BTreeMap;
 
 use wit_parser::{PackageId, Resolve, SourceMap, UnresolvedPackageGroup};
 
-/// What the parser had to say.
+/// The error of the parser.
 type WitError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Names each file by its path below `wit/`, with what is in it.
+/// Lists each file by its path below `wit/`, with its content.
 macro_rules! package {
     ($($path:literal),+ $(,)?) => {
         &[$(($path, include_str!(concat!("../../../../wit/", $path)))),+]
     };
 }
 
-/// The files of the package and of those that it needs, by their paths.
+/// The files of the package and of its dependencies, by path.
 pub const FILES: &[(&str, &str)] = package![
     "hooks.wit",
     "strategy.wit",
@@ -48,7 +48,7 @@ pub fn resolve() -> Result<(Resolve, PackageId), WitError> {
     let mut needed: BTreeMap<&str, SourceMap> = BTreeMap::new();
     for (path, text) in FILES {
         let sources = match path.strip_prefix("deps/") {
-            // One package is one file, or one folder of them.
+            // A package is a single file or a folder.
             Some(rest) => needed.entry(rest.split('/').next().unwrap_or(rest)).or_default(),
             None => &mut own,
         };

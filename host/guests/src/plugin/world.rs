@@ -1,14 +1,14 @@
-//! The world of a core module that does not carry one.
+//! Finds the WIT world of a core module that does not carry one.
 //!
-//! A world travels in a section of the module, and Go's linker writes none. Such
-//! a module can be known all the same: what it exports has the names that the
-//! worlds of `soloist:plugin` give to it.
+//! A world is normally embedded in a custom section, but Go's linker writes none. The names of the
+//! module's exports are those that the worlds of `soloist:plugin` require, so they tell which world
+//! it was built for.
 
 use wit_component::{StringEncoding, embed_component_metadata};
 
 use super::{outline::Outline, plugin_error::BoxError, wit};
 
-/// What marks a world's modules: a function that each of them exports.
+/// A function that only modules of this world export.
 const MARKS: &[(&str, &str)] = &[
     ("wasi:http/incoming-handler@0.2.12#handle", "http"),
     ("wasi:cli/run@0.2.12#run", "service"),
@@ -17,13 +17,13 @@ const MARKS: &[(&str, &str)] = &[
     ("soloist:plugin/hooks@0.1.0#on-leader", "hooks-plugin"),
 ];
 
-/// The world that a module of this outline was made for, as far as one can tell.
+/// The world that a module with this outline was built for, if it can be told.
 pub(super) fn world_of(outline: &Outline) -> Option<&'static str> {
     let exported = |name: &str| outline.exports.iter().any(|export| export == name);
     MARKS.iter().find(|(mark, _)| exported(mark)).map(|(_, world)| *world)
 }
 
-/// `module` as if its compiler had named `world`.
+/// Embeds `world` into `module`, as its compiler could have done.
 pub(super) fn with_world(module: &[u8], world: &str) -> Result<Vec<u8>, BoxError> {
     let (resolve, package) = wit::resolve()?;
     let world = resolve.select_world(&[package], Some(world))?;

@@ -1,7 +1,7 @@
-//! Accounts: for each action a part, and a whole.
+//! Memory accounts: each action has one, and all of them share a total.
 //!
-//! Invariant: bytes are charged for as long as they live, since it is the bytes themselves
-//! that hold the charge ([`Account::hold`]), or whoever holds them ([`Charge`]).
+//! Invariant: bytes are charged for as long as they exist, because the bytes themselves hold the
+//! charge ([`Account::hold`]), or their owner holds a [`Charge`].
 
 use std::{
     fmt,
@@ -19,25 +19,25 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use soloist_telemetry::log_throttle::LogThrottle;
 
-/// What is held for one action, at most, or for all clients of the control API.
+/// The most bytes held for one action, or for all clients of the control API.
 pub(super) const OF_ONE: u64 = 256 << 20;
-/// What is held for all of them, at most; but for what each may always have.
+/// The most bytes held for everybody together, apart from [`ALWAYS`].
 const OF_ALL: u64 = 1 << 30;
-/// What each may have, whatever is held for the others.
+/// The bytes that each account may have, no matter how much the others hold.
 const ALWAYS: u64 = 8 << 20;
-/// What a call takes beside the bytes that it hands over or gets.
+/// What a call costs in addition to its payload or result, in bytes.
 pub(super) const BESIDE: u64 = 8 << 10;
 
-/// How many values of state an action has on their way at a time: 64 MiB, if they are as long
-/// as they may be. Who wants more waits for the others.
+/// The most values of state that an action reads at a time: 64 MiB if all have the maximum length.
+/// Further reads wait.
 const READS: usize = 256;
 
-/// The account of one action. Clones are the same.
+/// The account of one action. Clones share it.
 #[derive(Clone)]
 pub struct Account(Arc<AccountState>);
 
 struct AccountState {
-    /// Whose it is.
+    /// Whose account it is.
     holder: AccountHolder,
     held: AtomicU64,
     total: BudgetTotal,
@@ -46,35 +46,35 @@ struct AccountState {
     reads: Arc<Semaphore>,
 }
 
-/// Whom something is held for.
+/// The owner of an account.
 #[derive(Clone, Debug)]
 pub(super) enum AccountHolder {
     Action(Arc<str>),
     Clients,
 }
 
-/// What is held for all of them.
+/// The bytes held for all accounts together.
 #[derive(Clone)]
 pub(super) struct BudgetTotal {
     pub(super) held: Arc<AtomicU64>,
     pub(super) gauge: Gauge,
 }
 
-/// An account is used up.
+/// The account has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this host holds as much for it as it may ({} MiB): hand over less at a time", OF_ONE >> 20)]
 pub struct OverBudget;
 
-/// Why a body could not be had.
+/// Why a body could not be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError<E> {
     /// It is longer than this many bytes.
     #[error("it is longer than {0} bytes")]
     TooLong(usize),
-    /// There is no memory left for it.
+    /// The account has no room for it.
     #[error("{0}")]
     OverBudget(#[from] OverBudget),
-    /// It ended before it was whole.
+    /// It ended with an error.
     #[error("{0}")]
     Broken(E),
 }
@@ -86,34 +86,34 @@ impl Account {
         Self(Arc::new(AccountState { holder, held, total: whole, gauge, throttle: refused, reads }))
     }
 
-    /// The same bytes, which are charged until they are dropped.
+    /// Charges `bytes` until they are dropped.
     ///
     /// # Errors
-    /// The account is used up.
+    /// The account has no room.
     pub fn hold(&self, bytes: Bytes) -> Result<Bytes, OverBudget> {
         Ok(self.charge(BESIDE + bytes.len() as u64)?.attach_to(bytes))
     }
 
-    /// So many bytes, which are charged until that is dropped.
+    /// Charges `bytes` bytes until the charge is dropped.
     pub fn charge(&self, bytes: u64) -> Result<Charge, OverBudget> {
         let mut charge = self.empty_charge();
         charge.grow(bytes).map(|()| charge)
     }
 
-    /// A charge of nothing yet.
+    /// An empty charge, which can grow.
     pub fn empty_charge(&self) -> Charge {
         Charge { account: self.clone(), bytes: 0 }
     }
 
-    /// Waits until so many values of state may be on their way as well. Only for who is not
-    /// kept from the processor meanwhile: others wait for the same.
+    /// Waits until this many more values of state may be read. The caller must not be one that can
+    /// be kept from the processor while it holds the permit: others wait for it.
     pub async fn read_permit(&self, values: usize) -> Option<OwnedSemaphorePermit> {
         let values = u32::try_from(values.min(READS)).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         Arc::clone(&self.0.reads).acquire_many_owned(values).await.ok()
     }
 
-    /// A whole body of `most` bytes at most, each charged before the next is awaited.
+    /// Collects a body of at most `most` bytes. Each frame is charged before the next is awaited.
     pub async fn collect<B>(&self, body: B, most: usize) -> Result<Bytes, CollectError<B::Error>>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -131,7 +131,7 @@ impl Account {
         Ok(charge.attach_to(whole.freeze()))
     }
 
-    /// Whether there was room for so many bytes more, which are held now.
+    /// Charges `bytes` if there is room; returns whether there was.
     fn take(&self, bytes: u64) -> bool {
         let AccountState { held, total: whole, gauge, .. } = &*self.0;
         let own = held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
@@ -168,7 +168,7 @@ impl Account {
     }
 }
 
-/// What is charged to an account until it is dropped.
+/// An amount that is charged to an account until it is dropped.
 #[derive(Debug)]
 pub struct Charge {
     account: Account,
@@ -176,7 +176,7 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Charges so many bytes more.
+    /// Charges `bytes` more.
     pub fn grow(&mut self, bytes: u64) -> Result<(), OverBudget> {
         if self.try_grow(bytes) {
             return Ok(());
@@ -185,7 +185,7 @@ impl Charge {
         Err(OverBudget)
     }
 
-    /// The same, where one can do without: whether there was room.
+    /// Like [`grow`](Self::grow), for callers that can do without: refusals are not logged.
     pub fn try_grow(&mut self, bytes: u64) -> bool {
         let grows = self.account.take(bytes);
         if grows {
@@ -194,21 +194,21 @@ impl Charge {
         grows
     }
 
-    /// Gives back all but so many bytes.
+    /// Returns all but `bytes`.
     pub fn shrink_to(&mut self, bytes: u64) {
         let less = self.bytes.saturating_sub(bytes);
         self.account.give_back(less);
         self.bytes -= less;
     }
 
-    /// Bytes that hold as much of it as they are long.
+    /// Splits off a charge as large as `bytes`, which holds them from now on.
     pub fn split_onto(&mut self, bytes: Bytes) -> Bytes {
         let own = self.bytes.min(bytes.len() as u64);
         self.bytes -= own;
         Self { account: self.account.clone(), bytes: own }.attach_to(bytes)
     }
 
-    /// Bytes that hold it.
+    /// Bytes that hold this charge.
     fn attach_to(self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(ChargedBytes { bytes, _charge: self })
     }
@@ -247,7 +247,7 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
-    /// As many of a mebibyte as there are to be had.
+    /// As many blocks of 1 MiB as there is room for.
     fn fill(account: &Account) -> Vec<Bytes> {
         let one = || account.hold(Bytes::from(vec![7; MIB])).ok();
         std::iter::from_fn(one).collect()

@@ -1,5 +1,5 @@
-//! What clients of the control API make the host hold: all of them together have one account,
-//! and of that each its share.
+//! The memory held for clients of the control API: they share one account, of which each client has
+//! a share.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use super::{
 };
 use crate::shares::{Client, Share, Shares};
 
-/// The account of all clients. Clones are the same.
+/// The account of all clients. Clones share it.
 #[derive(Clone, Debug)]
 pub struct ClientBudget {
     account: Account,
     shares: Arc<Shares>,
 }
 
-/// What is held for one request of a client. Clones are the same.
+/// The memory held for one request of a client. Clones share it.
 #[derive(Clone, Debug)]
 pub struct ClientCharge(Arc<Mutex<ClientChargeState>>);
 
@@ -34,7 +34,7 @@ impl ClientBudget {
         Self { account, shares: Shares::new(most) }
     }
 
-    /// A tab of `client`'s, with nothing on it yet.
+    /// An empty charge for a request of `client`.
     ///
     /// # Errors
     /// There is no room at all.
@@ -48,7 +48,7 @@ impl ClientBudget {
 }
 
 impl ClientCharge {
-    /// Puts so many bytes more on it.
+    /// Charges `bytes` more.
     pub fn grow(&self, bytes: usize) -> Result<(), OverBudget> {
         let mut open = self.lock();
         open.charge.grow(bytes as u64)?;
@@ -59,14 +59,14 @@ impl ClientCharge {
         })
     }
 
-    /// Takes all off it: it is on somebody else's account now.
+    /// Releases everything: another account holds it now.
     pub fn clear(&self) {
         let mut open = self.lock();
         open.share.clear();
         open.charge.shrink_to(0);
     }
 
-    /// Not to be held across an await.
+    /// The guard must not be held across an await.
     fn lock(&self) -> MutexGuard<'_, ClientChargeState> {
         self.0.lock()
     }
@@ -95,7 +95,7 @@ mod tests {
         let other = budget.clients().open(client(2)).unwrap();
         other.grow(50 * MIB).unwrap();
         assert_eq!(budget.held(), 200 << 20);
-        // What a call hands over goes from one account to the other.
+        // The memory of a call moves from one account to the other.
         let handed = budget.of(&"work".into()).charge(150 << 20).unwrap();
         tab.clear();
         assert_eq!(budget.held(), 200 << 20);

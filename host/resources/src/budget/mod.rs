@@ -1,29 +1,29 @@
-//! What the host may hold in its memory for others, guests and clients: one budget for all of
-//! it, in which each action has an account, and all clients of the control API share one.
+//! The memory that the host holds on behalf of guests and clients. There is one budget, in which
+//! each action has an account, and all clients of the control API share one.
 //!
-//! Whatever a guest or a client makes the host keep is charged before it is kept, and given
-//! back when the last of it is dropped. An action that has used up its part is refused what it
-//! asks for next; the others go on.
+//! Whatever a guest or a client makes the host keep is charged before it is kept, and released when
+//! the last of it is dropped. An action that has used up its account is refused more; the others
+//! are not affected.
 //!
 //! | what | charged to | until |
 //! |---|---|---|
-//! | bodies of requests to the control API | the clients, each of whom has a share ([`Tab`]) | it is answered |
-//! | payloads of calls and casts of tasks, and their answers | the action that calls, or the task | they are dropped |
+//! | bodies of requests to the control API | the clients, each of which has a share ([`ClientCharge`]) | the request is answered |
+//! | payloads of calls and casts of tasks, and their results | the calling action, or the task | they are dropped |
 //! | values of state that a guest reads or writes (`capability/keyvalue`) | the action | the guest has them, or they are in the store |
 //! | bodies that a guest writes (`capability/http`) | the action | they are sent |
-//! | what outgoing requests have under way in their connections (`capability/http`) | the action | the answer was taken |
-//! | what the relay keeps of a request, so that it can be sent again (`action/inbound.rs`) | the action | it is answered |
+//! | buffers of the connections of outgoing requests (`capability/http`) | the action | the response was taken |
+//! | what the relay keeps of a request, so that it can send it again | the action | the request is answered |
 //!
-//! What is not here is bounded where it is held, by a number of places and the size of each:
+//! Everything else is bounded where it is held, by a number of places and the size of each:
 //!
 //! | what | places | bytes each | together |
 //! |---|---|---|---|
-//! | what a connection has read and nobody has taken, and what it is to write (`action/limits.rs`) | 4,096 an address | 2 × 64 KiB by HTTP/1, 256 KiB by HTTP/2 | 1 GiB an address |
-//! | headers and other resources of an instance (`capability/limits.rs`) | 4,096 | 64 KiB | 256 MiB an instance: no more than its own memory |
-//! | lines that guests have begun (`capability/log.rs`) | 2 an instance | 8 KiB | 16 MiB |
-//! | the latest lines of actions (`capability/lines.rs`) | 256 actions | 256 KiB | 64 MiB |
-//! | lines of the log that nobody has read (`cli/backlog.rs`) | 1 | 16 MiB | 16 MiB |
-//! | tunnels of the relay (`relay/tunnel.rs`) | 512 an address | 2 × 8 KiB | 8 MiB an address |
+//! | buffers of incoming connections, for reading and writing | 4,096 per listener | 2 × 64 KiB with HTTP/1, 256 KiB with HTTP/2 | 1 GiB per listener |
+//! | headers and other resources of an instance (`capability/limits.rs`) | 4,096 | 64 KiB | 256 MiB per instance: no more than its own memory |
+//! | unfinished lines of guests (`capability/log_stream.rs`) | 2 per instance | 8 KiB | 16 MiB |
+//! | the latest lines of actions (`capability/log_buffer.rs`) | 256 actions | 256 KiB | 64 MiB |
+//! | lines of the host's log that nobody has read (`cli/backlog.rs`) | 1 | 16 MiB | 16 MiB |
+//! | tunnels of the relay (`relay/tunnel.rs`) | 512 per listener | 2 × 8 KiB | 8 MiB per listener |
 
 mod account;
 mod client_budget;
@@ -37,7 +37,7 @@ use account::{AccountHolder, BudgetTotal};
 pub use client_budget::{ClientBudget, ClientCharge};
 use soloist_telemetry::measure;
 
-/// The accounts of all actions, and the clients'. Clones are the same.
+/// The accounts of all actions and of the clients. Clones share them.
 #[derive(Clone)]
 pub struct Budget {
     accounts: Arc<Mutex<BTreeMap<Arc<str>, Account>>>,
@@ -67,20 +67,20 @@ impl Budget {
         accounts.entry(Arc::clone(action)).or_insert_with(opened).clone()
     }
 
-    /// What is held for all of them, in bytes.
+    /// The bytes held for everybody together.
     #[cfg(test)]
     pub(super) fn held(&self) -> u64 {
         self.whole.held.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// What all clients of the control API share.
+    /// The account that all clients of the control API share.
     pub fn clients(&self) -> &ClientBudget {
         &self.clients
     }
 }
 
 impl Account {
-    /// The account of an action that shares a budget with no other.
+    /// The account of an action in a budget of its own.
     #[must_use]
     pub fn alone(action: &Arc<str>) -> Self {
         Budget::default().of(action)
@@ -88,7 +88,7 @@ impl Account {
 }
 
 impl ClientBudget {
-    /// The account of clients that share a budget with no action.
+    /// The account of clients in a budget of its own.
     #[must_use]
     pub fn alone() -> Self {
         Budget::default().clients().clone()

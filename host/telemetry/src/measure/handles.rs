@@ -1,4 +1,4 @@
-//! What is measured so often that it must have been looked up before.
+//! Metrics that are recorded so often that their handles are looked up beforehand.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::{GUEST_MEMORY, HTTP_REQUESTS, HTTP_SECONDS};
 
-/// The classes of answers; whatever is in none of them is the fault of a guest.
+/// The classes of status codes. A status outside of all of them is a fault of a guest.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 /// The requests that an action answers.
@@ -17,7 +17,7 @@ pub struct RequestMetrics {
 }
 
 impl RequestMetrics {
-    /// Those of `action`.
+    /// The metrics of `action`.
     pub fn of(action: &Arc<str>) -> Self {
         let class =
             |class| counter!(HTTP_REQUESTS, "action" => Arc::clone(action), "code" => class);
@@ -25,7 +25,7 @@ impl RequestMetrics {
         Self { classes: CLASSES.map(class), seconds }
     }
 
-    /// One was answered in this way.
+    /// Records a response with this status.
     pub fn answered(&self, status: StatusCode, took: Duration) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(2);
         let [.., errors] = &self.classes;
@@ -34,22 +34,22 @@ impl RequestMetrics {
     }
 }
 
-/// The memory that the instances of an action have, all together.
+/// The linear memory of all instances of an action.
 #[derive(Clone)]
 pub struct GuestMemoryGauge(Gauge);
 
 impl GuestMemoryGauge {
-    /// That of `action`.
+    /// The gauge of `action`.
     pub fn of(action: &Arc<str>) -> Self {
         Self(gauge!(GUEST_MEMORY, "action" => Arc::clone(action)))
     }
 
-    /// An instance has so many bytes more.
+    /// An instance has got this many bytes more.
     pub fn grow(&self, bytes: usize) {
         self.0.increment(bytes as f64);
     }
 
-    /// One that had so many bytes has ended.
+    /// An instance with this many bytes has ended.
     pub fn shrink(&self, bytes: usize) {
         self.0.decrement(bytes as f64);
     }

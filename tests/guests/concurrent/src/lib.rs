@@ -1,23 +1,23 @@
-//! An HTTP handler of WASI 0.3, which takes up the host in every way there is.
+//! An HTTP handler of WASI 0.3 that strains the host in every way.
 //!
 //! | path | what it does |
 //! |---|---|
 //! | `/` | answers `ok` |
-//! | `/count` | answers how many requests this instance has answered so |
+//! | `/count` | answers how many such requests this instance has answered |
 //! | `/spin` | computes for ever |
 //! | `/spin-later` | sends the body of the request back, and computes for ever |
 //! | `/sleep?ms=N` | answers `slept` after N milliseconds |
 //! | `/endless` | answers at once, and writes lines as long as somebody reads them |
 //! | `/after?ms=N` | answers `ok`, and prints `after` N milliseconds later |
 //! | `/trap` | panics |
-//! | `/half` | answers with half a body, and panics once it has all of the request's |
+//! | `/half` | answers with half a body, and panics after it has read the whole request |
 //! | `/error` | answers with an error |
 //! | `/echo` | sends the body and the trailer `x-sum` back while they arrive |
-//! | `/fetch?URL` | gets it, and answers with status and body, or 502 and the error |
+//! | `/fetch?URL` | fetches it, and answers with status and body, or 502 and the error |
 //! | `/send?URL` | sends the body of the request there while it arrives |
-//! | `/long?URL` | sends a body there that is longer than it says |
+//! | `/long?URL` | sends a body there that is longer than its content-length |
 //! | `/pour?IP:PORT` | connects to this IPv4 address, sends 64 MiB at once, and answers when that is done |
-//! | `/break?URL` | sends the beginning of a body there once it has an answer, and traps |
+//! | `/break?URL` | sends the beginning of a body there, waits for a response, and traps |
 
 use std::{
     net::SocketAddrV4,
@@ -109,7 +109,7 @@ impl Guest for Concurrent {
 fn spin() -> ! {
     let mut number = 0_u64;
     loop {
-        // Hidden from the optimiser, which may remove a loop without effect.
+        // Hides the loop from the optimiser, which may remove loops without effect.
         number = std::hint::black_box(number.wrapping_add(1));
     }
 }
@@ -148,7 +148,7 @@ fn consume(request: Request) -> (StreamReader<u8>, TrailersToCome) {
     Request::consume_body(request, fine())
 }
 
-/// All went well, and nobody will say otherwise.
+/// A future that reports success.
 fn fine() -> FutureReader<Result<(), ErrorCode>> {
     wit_future::new(|| Ok(())).1
 }
@@ -225,7 +225,7 @@ async fn breaks(url: &str) -> ! {
     let request = request(url, Method::Post, Some(from), no_trailers());
     let _response = client::send(request).await.expect("half a response");
     to.write_all(b"half".to_vec()).await;
-    // There is room for it when the host has taken the first piece.
+    // This resolves when the host has accepted the first piece.
     to.write_all(b"more".to_vec()).await;
     panic!("asked to trap");
 }
@@ -240,7 +240,7 @@ fn told(outcome: Result<String, ErrorCode>) -> Response {
 fn text(status: u16, text: String) -> Response {
     let (mut to, from) = wit_stream::new();
     spawn_local(async move {
-        // A client that has gone needs no answer.
+        // The client may be gone.
         to.write_all(text.into_bytes()).await;
     });
     let response = respond(from, no_trailers());

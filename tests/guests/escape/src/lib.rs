@@ -1,19 +1,19 @@
-//! An HTTP handler that tries to take more than it is granted, in every way there is.
+//! An HTTP handler that tries to take more than it is granted, in every way.
 //!
 //! | path | what it does |
 //! |---|---|
-//! | `/grow?MIB` | takes so much memory and writes to all of it |
-//! | `/print?LINES` | prints so many lines |
-//! | `/bodies?N` | makes so many requests, sends none of them, and writes to the body of each all that it takes; tells how many bodies there were, and how many bytes |
-//! | `/headers?N` | makes so many sets of headers, each as long as it may be |
-//! | `/swallow` | reads the body of the request, and tells its length |
-//! | `/env?NAME`, `/config?KEY`, `/args` | tells what it was told |
-//! | `/connect?HOST:PORT` | connects, sends `hello`, and tells what comes back |
-//! | `/send?HOST:PORT` | sends the datagram `hello`, and tells what comes back |
+//! | `/grow?MIB` | allocates this much memory and writes to all of it |
+//! | `/print?LINES` | prints this many lines |
+//! | `/bodies?N` | creates this many requests, sends none of them, and writes as much as possible to the body of each; answers with the number of bodies and bytes |
+//! | `/headers?N` | creates this many sets of headers, each of the maximum length |
+//! | `/swallow` | reads the body of the request, and answers with its length |
+//! | `/env?NAME`, `/config?KEY`, `/args` | answers with what it was given |
+//! | `/connect?HOST:PORT` | connects, sends `hello`, and answers with what comes back |
+//! | `/send?HOST:PORT` | sends the datagram `hello`, and answers with what comes back |
 //! | `/drip?HOST:PORT` | connects, and sends a line every few milliseconds until it cannot |
 //! | `/listen` | listens on any port |
 //!
-//! Where something cannot be done, it answers 502 with the error.
+//! If something fails, it answers 502 with the error.
 
 mod bindings {
     wit_bindgen::generate!({
@@ -99,7 +99,7 @@ fn bodies(count: usize) -> String {
         kept.push(request);
     }
     let bodies = kept.len();
-    // Or there may be none left for the answer.
+    // Otherwise there may be no resources left for the response.
     drop(kept);
     format!("{bodies} bodies of {bytes} bytes")
 }
@@ -108,7 +108,7 @@ fn headers(count: usize) -> String {
     let value = vec![b'x'; 20_000];
     let full = || {
         let fields = Fields::new();
-        // Beyond 64 KiB, the host ends whoever does that.
+        // The host ends a guest that does this with more than 64 KiB.
         for _ in 0..3 {
             fields.append("x", &value).expect("there is room");
         }

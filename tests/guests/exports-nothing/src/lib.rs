@@ -1,4 +1,4 @@
-//! A component that is sound, but exports nothing that soloist could run.
+//! A valid component that exports nothing that soloist could run.
 
 mod bindings {
     wit_bindgen::generate!({

@@ -1,6 +1,6 @@
-//! The least that an HTTP handler of WASI 0.2 can do: every request is answered
-//! with `hello`. It asks for nothing of soloist's own, so that any host of
-//! `wasi:http` runs it, and what the host costs is most of what it costs.
+//! The smallest HTTP handler of WASI 0.2: it answers every request with `hello`. It uses nothing of
+//! soloist, so that any host of `wasi:http` can run it, and what it takes is mostly the cost of the
+//! host.
 
 mod bindings {
     wit_bindgen::generate!({
@@ -24,13 +24,13 @@ struct Hello;
 impl Guest for Hello {
     fn handle(_: IncomingRequest, out: ResponseOutparam) {
         let headers = Fields::new();
-        // Fails for names and values that HTTP forbids only.
+        // This fails only for names and values that HTTP forbids.
         let _ = headers.append("content-type", b"text/plain; charset=utf-8");
         let response = OutgoingResponse::new(headers);
         let Ok(body) = response.body() else { return };
         ResponseOutparam::set(out, Ok(response));
         if let Ok(stream) = body.write() {
-            // A client that has gone needs no answer.
+            // The client may be gone.
             let _ = stream.blocking_write_and_flush(b"hello\n");
         }
         let _ = OutgoingBody::finish(body, None);

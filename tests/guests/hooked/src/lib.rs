@@ -1,5 +1,5 @@
-//! An HTTP handler with hooks: `on-leader` counts in the state how often it was called,
-//! and every request is answered with the count.
+//! An HTTP handler with hooks: `on-leader` counts its calls in the state, and every request is
+//! answered with the count.
 
 mod bindings {
     wit_bindgen::generate!({
@@ -40,7 +40,7 @@ impl Handler for Hooked {
         let Ok(body) = response.body() else { return };
         ResponseOutparam::set(out, Ok(response));
         if let Ok(stream) = body.write() {
-            // A client that has gone needs no answer.
+            // The client may be gone.
             let _ = stream.blocking_write_and_flush(text.as_bytes());
         }
         let _ = OutgoingBody::finish(body, None);

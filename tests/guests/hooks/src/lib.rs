@@ -1,14 +1,14 @@
-//! Hooks alone, which do what the settings say: `config = { on-leader = "…", on-standby = "…" }`.
+//! Hooks only. The settings say what they do: `config = { on-leader = "…", on-standby = "…" }`.
 //!
 //! | text | what it does |
 //! |---|---|
-//! | nothing | prints what it was told, and returns |
+//! | empty | prints its arguments, and returns |
 //! | `fail TEXT` | returns the text as an error; on standby it traps |
 //! | `trap` | traps |
-//! | `spin` | computes without end |
-//! | `wait` | waits without end |
-//! | `state` | counts in the state, or prints why it cannot |
-//! | `term` | prints the token that `term.current` has |
+//! | `spin` | computes for ever |
+//! | `wait` | waits for ever |
+//! | `state` | increments a counter in the state, or prints why it cannot |
+//! | `term` | prints the token of `term.current` |
 //! | `send URL` | sends a request to `http://URL/`, and prints the status |
 
 mod bindings {

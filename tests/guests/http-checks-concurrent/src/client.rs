@@ -1,4 +1,4 @@
-//! One request to a server, and its answer.
+//! A request to a server, and its response.
 
 use futures::future::join3;
 use wasip3::{
@@ -16,11 +16,11 @@ pub(crate) struct Call<'a> {
     pub(crate) authority: &'a str,
     pub(crate) path: &'a str,
     pub(crate) body: &'a [u8],
-    /// How long a connection and the head of the answer may take.
+    /// Timeout for connecting and for the head of the response, in milliseconds.
     pub(crate) patience_ms: Option<u64>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -28,15 +28,15 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Why nothing came back.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The host does not take this part of a request.
+    /// The host refuses this part of a request.
     Part(&'static str),
     Code(ErrorCode),
-    /// There is an answer, and of the request the host says this.
+    /// There is a response, but sending the request failed.
     Transmission(#[expect(dead_code, reason = "it is shown")] ErrorCode),
-    /// So many bytes of the body were not taken.
+    /// This many bytes of the body were not accepted.
     Left(#[expect(dead_code, reason = "it is shown")] usize),
 }
 
@@ -61,7 +61,7 @@ impl<'a> Call<'a> {
         let write = async {
             let left = to.write_all(self.body.to_vec()).await;
             drop(to);
-            // It may have been answered before that, and the connection gone.
+            // The response may have come before, and the connection may be gone.
             let _ = trailers.write(Ok(None)).await;
             left.len()
         };
@@ -95,7 +95,7 @@ impl Answer {
     }
 }
 
-/// All of an answer.
+/// Reads a whole response.
 pub(crate) async fn read(response: Response) -> Result<Answer, Failure> {
     let status = response.get_status_code();
     let headers = response.get_headers().copy_all();

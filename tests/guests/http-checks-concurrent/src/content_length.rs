@@ -1,4 +1,4 @@
-//! Bodies that are as long as they say, and others: who has made a request hears of it.
+//! Bodies whose length matches their content-length, and others: the sender learns of a mismatch.
 
 use futures::future::join3;
 use wasip3::{
@@ -11,15 +11,15 @@ use wasip3::{
 
 use crate::{Checked, holds};
 
-/// How a request of 11 bytes went.
+/// The outcome of sending a request with `content-length: 11`.
 struct Outcome {
     answer: Result<Response, ErrorCode>,
     sent: Result<(), ErrorCode>,
-    /// Bytes that nobody took.
+    /// Bytes that were not accepted.
     left: Vec<u8>,
 }
 
-/// Sends `body` as one of 11 bytes.
+/// Sends `body` with `content-length: 11`.
 async fn send(to: &str, body: &[u8]) -> Outcome {
     let (mut writer, from) = wit_stream::new();
     let (trailers, later) = wit_future::new(|| unreachable!("there are always some"));
@@ -32,7 +32,7 @@ async fn send(to: &str, body: &[u8]) -> Outcome {
     request.set_path_with_query(Some("/")).expect("a path");
     let write = async {
         let left = writer.write_all(body.to_vec()).await;
-        // The host asks for these while the body is still open.
+        // The host reads the trailers while the body is still open.
         let _ = trailers.write(Ok(None)).await;
         drop(writer);
         left
@@ -49,8 +49,8 @@ pub(crate) async fn enough(to: &str) -> Checked {
     Ok(())
 }
 
-/// There may be an answer to that before its end is seen, so what counts is what is said of the
-/// request.
+/// A response may arrive before the end of the body is seen, so the result of sending the request
+/// counts.
 pub(crate) async fn too_little(to: &str) -> Checked {
     let Outcome { sent, left, .. } = send(to, b"msg").await;
     holds!(&*left, b"");

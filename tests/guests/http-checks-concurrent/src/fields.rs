@@ -1,4 +1,4 @@
-//! Headers, methods and the other parts of a request: what a host takes, and what it refuses.
+//! Headers, methods and other parts of a request: what a host accepts, and what it refuses.
 
 use wasip3::{
     http::types::{Fields, HeaderError, Method, Request, Response, Scheme},
@@ -28,7 +28,7 @@ pub(crate) fn invalid_header() -> Checked {
     Ok(())
 }
 
-/// A header that the host of wasmtime's tests forbids, beside those that every host does.
+/// A header that the test host of wasmtime forbids, in addition to those that every host forbids.
 pub(crate) fn custom_header() -> Checked {
     let fields = Fields::new();
     holds!(fields.append("custom-forbidden-header", b"no"), Err(HeaderError::Forbidden));
@@ -56,7 +56,7 @@ pub(crate) async fn response_build() -> Checked {
     Ok(())
 }
 
-/// Of what is given up nothing is taken.
+/// Nothing is read of a request that was given up.
 async fn unread_request() -> Checked {
     let (mut to, from) = wit_stream::new();
     let (request, _) = Request::new(of_type("application/json"), Some(from), no_trailers(), None);

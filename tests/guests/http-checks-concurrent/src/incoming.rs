@@ -1,4 +1,4 @@
-//! Requests that come, and what a handler may do with them.
+//! Incoming requests, and what a handler may do with them.
 
 use futures::future::join;
 use wasip3::{
@@ -12,7 +12,7 @@ use wasip3::{
 
 use crate::{Checked, consume, holds, text};
 
-/// What the host says of a request, and that its headers are not the handler's to change.
+/// Checks what the host passes of a request, and that its headers are immutable.
 pub(crate) fn asked(request: &Request) -> Checked {
     holds!(request.get_scheme(), Some(_));
     holds!(request.get_authority(), Some(_));
@@ -26,7 +26,7 @@ pub(crate) fn asked(request: &Request) -> Checked {
     Ok(())
 }
 
-/// An answer of which the handler hears whether it was sent, and prints that.
+/// A response; the handler prints whether it was sent.
 pub(crate) fn hello() -> Response {
     let (mut to, from) = wit_stream::new();
     let (trailers, later) = wit_future::new(|| unreachable!("there are always some"));
@@ -44,8 +44,8 @@ pub(crate) fn hello() -> Response {
     response
 }
 
-/// The request goes back as it comes: headers, body and trailers. By the host alone where
-/// `x-host-to-host` is asked for, else by way of this handler.
+/// Sends the request back as it arrives: headers, body and trailers. With the header
+/// `x-host-to-host` the host connects the two streams, else this handler copies.
 pub(crate) fn echo(request: Request) -> Response {
     let headers = request.get_headers();
     let by_host = headers.get("x-host-to-host").iter().any(|value| value == b"true");
@@ -71,7 +71,7 @@ pub(crate) fn echo(request: Request) -> Response {
     Response::new(headers, Some(from), to_come).0
 }
 
-/// The body goes on to another server, also when this handler has long returned.
+/// Passes the body on to another server, even after this handler has returned.
 pub(crate) async fn proxy(request: Request) -> Result<Response, ErrorCode> {
     let method = request.get_method();
     let Some(url) = url(&request.get_headers()) else {
@@ -84,7 +84,7 @@ pub(crate) async fn proxy(request: Request) -> Result<Response, ErrorCode> {
     client::send(onward).await
 }
 
-/// The request itself, addressed anew.
+/// Sends the same request to another address.
 pub(crate) async fn pass_on(request: Request, to: &str, path: &str) -> Result<Response, ErrorCode> {
     request.set_scheme(Some(&Scheme::Http)).expect("a scheme");
     request.set_authority(Some(to)).expect("an authority");
@@ -97,7 +97,7 @@ pub(crate) fn url(headers: &Fields) -> Option<String> {
     String::from_utf8(headers.get("url").pop()?).ok()
 }
 
-/// Addresses a request to `url`.
+/// Sets the address of a request to `url`.
 pub(crate) fn address(request: &Request, url: &str) {
     let rest = url.strip_prefix("http://").expect("a URL of http");
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));

@@ -1,17 +1,17 @@
-//! An HTTP handler that checks its host: what wasmtime's own test programs for `wasi:http` 0.3
-//! check (`p3_http_*` and `p3_api_proxy` there), each under the name of its program.
+//! An HTTP handler that checks its host. It checks what wasmtime's own test programs for
+//! `wasi:http` 0.3 check (`p3_http_*` and `p3_api_proxy`), each under the name of its program.
 //!
 //! | path | what it does |
 //! |---|---|
-//! | `/CASE?AUTHORITY` | one check of what it sends, by a server there (`outgoing`, `fields`) |
-//! | `/api-proxy` | checks what it was asked, and prints whether its answer was sent |
+//! | `/CASE?AUTHORITY` | one check of outgoing requests, with a server at AUTHORITY (`outgoing`, `fields`) |
+//! | `/api-proxy` | checks the incoming request, and prints whether its response was sent |
 //! | `/echo` | sends headers, body and trailers back while they arrive |
-//! | `/proxy` | passes the body on to the `url` in the headers, and the answer back |
-//! | `/forbidden-headers?AUTHORITY` | passes the request on as it is to `/seen` there |
-//! | `/middleware` | the same to the `url`, between which and the client it changes the coding |
+//! | `/proxy` | passes the body on to the `url` in the headers, and the response back |
+//! | `/forbidden-headers?AUTHORITY` | passes the unchanged request on to `/seen` there |
+//! | `/middleware` | passes the request on to the `url`, and changes the content coding on the way |
 //! | `/middleware-with-chain?AUTHORITY` | waits, and passes the request on to `/echo` there |
 //!
-//! A check answers 200, or 500 and what was otherwise.
+//! A check answers 200, or 500 and the difference.
 
 mod client;
 mod content_length;
@@ -29,12 +29,12 @@ use wasip3::{
 
 wasip3::http::service::export!(Checks);
 
-/// What a check came to: nothing, or what was otherwise.
+/// The result of a check; the error describes the difference.
 type Checked = Result<(), String>;
 
 type TrailersToCome = FutureReader<Result<Option<Trailers>, ErrorCode>>;
 
-/// Ends a check where a value is not as it should be.
+/// Ends a check with an error if a value does not match the pattern.
 macro_rules! holds {
     ($value:expr, $wanted:pat) => {
         match $value {
@@ -76,7 +76,7 @@ impl Guest for Checks {
 fn text(status: u16, text: String) -> Response {
     let (mut to, from) = wit_stream::new();
     spawn_local(async move {
-        // A client that has gone needs no answer.
+        // The client may be gone.
         to.write_all(text.into_bytes()).await;
     });
     let response = Response::new(Fields::new(), Some(from), no_trailers()).0;

@@ -1,5 +1,5 @@
-//! What stands between a client and the handler that it means. That one is asked by HTTP here:
-//! what joins two components to one does so before a host sees them.
+//! Middleware between a client and another handler. That handler is called by HTTP here; tools that
+//! compose two components into one do so before a host sees them.
 
 use wasip3::{
     clocks::monotonic_clock::wait_for,
@@ -17,17 +17,17 @@ use crate::{
     text,
 };
 
-/// The coding of bodies that this takes off and puts on: all bits turned over.
+/// A content coding that flips all bits.
 const CODING: &str = "x-turned";
 
-/// Waits a little, so that it goes on when the host calls back, and passes the request on.
+/// Waits a moment, so that it resumes in a callback of the host, and passes the request on.
 pub(crate) async fn chain(request: Request, to: &str) -> Result<Response, ErrorCode> {
     wait_for(10_000_000).await;
     pass_on(request, to, "/echo").await
 }
 
-/// Passes the request on without its coding, and the answer back with one if the client takes it.
-/// How each of the two went is told to whom it came from.
+/// Passes the request on with its coding removed, and the response back with a coding if the client
+/// accepts it. The result of each transfer is reported to its sender.
 pub(crate) async fn between(request: Request) -> Result<Response, ErrorCode> {
     let (method, mut headers) = (request.get_method(), request.get_headers().copy_all());
     let Some(url) = url(&request.get_headers()) else {
@@ -68,14 +68,14 @@ fn back(response: Response, wanted: bool) -> Response {
     response
 }
 
-/// Whether the coding stood in these headers; it does not any more.
+/// Removes the coding from these headers, and returns whether it was there.
 fn take_off(headers: &mut Vec<(String, Vec<u8>)>, name: &str) -> bool {
     let before = headers.len();
     headers.retain(|(other, value)| other != name || value != CODING.as_bytes());
     headers.len() < before
 }
 
-/// The body with all bits turned over while it arrives, and its trailers.
+/// The body with all bits flipped while it arrives, and its trailers.
 fn turned(mut from: StreamReader<u8>, end: TrailersToCome) -> (StreamReader<u8>, TrailersToCome) {
     let (mut to, body) = wit_stream::new();
     let (later, trailers) = wit_future::new(|| unreachable!("it is told how it ended"));

@@ -1,4 +1,4 @@
-//! Requests that are sent, and how those end that cannot be.
+//! Outgoing requests, and how those fail that cannot be sent.
 
 use futures::future::join3;
 use wasip3::{
@@ -16,7 +16,7 @@ use crate::{
     content_length, fields, holds, no_trailers,
 };
 
-/// The check of this name, by the server at `to`.
+/// The check with this name, with the server at `to`.
 pub(crate) async fn check(name: &str, to: &str) -> Checked {
     match name {
         "/get" => get(to).await,
@@ -53,7 +53,7 @@ async fn post(to: &str) -> Checked {
     arrived(&sent(&call).await?, "POST", "/post", body)
 }
 
-/// More than a mebibyte.
+/// More than 1 MiB.
 async fn large_post(to: &str) -> Checked {
     let body = vec![1; 1025 * 1024];
     let call = Call { body: &body, ..Call::new(Method::Post, to, "/post") };
@@ -68,7 +68,7 @@ async fn sent(call: &Call<'_>) -> Result<Answer, String> {
     call.send().await.map_err(|failure| format!("the request failed: {failure:?}"))
 }
 
-/// Whether the server has got this request; it says so.
+/// Whether the server has received this request, according to its response.
 fn arrived(answer: &Answer, method: &str, path: &str, body: &[u8]) -> Checked {
     holds!(answer.status, 200);
     let (seen, asked) = (answer.header("x-seen-method"), answer.header("x-seen-path"));
@@ -81,7 +81,8 @@ fn arrived(answer: &Answer, method: &str, path: &str, body: &[u8]) -> Checked {
     Ok(())
 }
 
-/// Writes twice as much each time, until the host takes a part of it; what it has taken arrives.
+/// Doubles the size of each write until the host accepts only a part; what was accepted must
+/// arrive.
 async fn chunk_size(to: &str) -> Checked {
     let (mut writer, from) = wit_stream::new();
     let (trailers, later) = wit_future::new(|| Ok(None));
@@ -114,12 +115,12 @@ async fn chunk_size(to: &str) -> Checked {
     arrived(&answer, "POST", "/", &pattern(0, written))
 }
 
-/// Bytes from `start` of a pattern that never falls together with a power of two.
+/// Bytes from `start` of a pattern whose period is not a power of two.
 fn pattern(start: usize, len: usize) -> Vec<u8> {
     (start..start + len).map(|place| (place % 251) as u8).collect()
 }
 
-/// The server there speaks HTTP/2 alone.
+/// The server there speaks HTTP/2 only.
 async fn invalid_version(to: &str, method: Method) -> Checked {
     let call = Call { patience_ms: Some(1000), ..Call::new(method, to, "/") };
     use ErrorCode::{ConnectionReadTimeout, HttpProtocolError};
@@ -157,7 +158,7 @@ async fn missing_path_and_query(to: &str) -> Checked {
     request.set_method(&Method::Get).expect("a method");
     request.set_scheme(Some(&Scheme::Http)).expect("a scheme");
     request.set_authority(Some(to)).expect("an authority");
-    // Not for want of a grant: the server is one that may be asked.
+    // The target is granted, so the failure has another reason.
     match client::send(request).await.map(drop) {
         Err(ErrorCode::HttpRequestDenied) => Err("the host denies the request".to_owned()),
         Err(_) => Ok(()),
@@ -165,7 +166,7 @@ async fn missing_path_and_query(to: &str) -> Checked {
     }
 }
 
-/// The server there takes no connection.
+/// The server there accepts no connection.
 async fn timeout(to: &str) -> Checked {
     let call = Call { patience_ms: Some(200), ..Call::new(Method::Get, to, "/get") };
     use ErrorCode::{ConnectionRefused, ConnectionTimeout};

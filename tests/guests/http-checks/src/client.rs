@@ -1,4 +1,4 @@
-//! One request to a server, and its answer.
+//! A request to a server, and its response.
 
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
@@ -14,11 +14,11 @@ pub(crate) struct Call<'a> {
     pub(crate) authority: &'a str,
     pub(crate) path: &'a str,
     pub(crate) body: &'a [u8],
-    /// How long a connection and the head of the answer may take.
+    /// Timeout for connecting and for the head of the response, in milliseconds.
     pub(crate) patience_ms: Option<u64>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -26,10 +26,10 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Why nothing came back.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The host does not take this part of a request.
+    /// The host refuses this part of a request.
     Part(&'static str),
     Code(ErrorCode),
     Stream(#[expect(dead_code, reason = "it is shown")] StreamError),
@@ -92,13 +92,13 @@ impl Answer {
     }
 }
 
-/// Waits for the head of an answer.
+/// Waits for the head of a response.
 pub(crate) fn wait(answer: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
     answer.subscribe().block();
     answer.get().expect("it is ready").expect("it is taken once")
 }
 
-/// All of an answer.
+/// Reads a whole response.
 pub(crate) fn read(response: IncomingResponse) -> Result<Answer, Failure> {
     let (status, headers) = (response.status(), response.headers().entries());
     let from = response.consume().map_err(|()| Failure::Part("body"))?;
@@ -110,7 +110,7 @@ pub(crate) fn read(response: IncomingResponse) -> Result<Answer, Failure> {
     Ok(Answer { status, headers, body })
 }
 
-/// All that is still to come.
+/// Reads the rest of a stream.
 pub(crate) fn rest(from: &InputStream) -> Result<Vec<u8>, StreamError> {
     let mut bytes = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Headers, methods and the other parts of a request: what a host takes, and what it refuses.
+//! Headers, methods and other parts of a request: what a host accepts, and what it refuses.
 
 use crate::bindings::wasi::http::types::{
     ErrorCode, Fields, HeaderError, Method, OutgoingBody, OutgoingRequest, OutgoingResponse,
@@ -28,7 +28,7 @@ pub(crate) fn invalid_header() -> Checked {
     Ok(())
 }
 
-/// A header that the host of wasmtime's tests forbids, beside those that every host does.
+/// A header that the test host of wasmtime forbids, in addition to those that every host forbids.
 pub(crate) fn custom_header() -> Checked {
     let fields = Fields::new();
     holds!(fields.append("custom-forbidden-header", b"no"), Err(HeaderError::Forbidden));
@@ -70,7 +70,7 @@ fn write(body: &OutgoingBody, bytes: &[u8]) -> Checked {
     to.blocking_write_and_flush(bytes).map_err(|error| format!("{error:?}"))
 }
 
-/// A request of 11 bytes, of which nothing is written yet.
+/// A request with `content-length: 11`, of which nothing is written yet.
 fn of_eleven() -> (OutgoingRequest, OutgoingBody) {
     let list = [("Content-Length".to_owned(), b"11".to_vec())];
     let request = OutgoingRequest::new(Fields::from_list(&list).expect("a header"));

@@ -1,4 +1,4 @@
-//! Requests that come, and what a handler may do with them.
+//! Incoming requests, and what a handler may do with them.
 
 use crate::bindings::wasi::http::types::{
     Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
@@ -6,7 +6,7 @@ use crate::bindings::wasi::http::types::{
 use crate::client::{self, Call};
 use crate::{Checked, answer, holds};
 
-/// What the host says of a request, and that its headers are not the handler's to change.
+/// Checks what the host passes of a request, and that its headers are immutable.
 pub(crate) fn asked(request: &IncomingRequest) -> Checked {
     holds!(request.scheme(), Some(_));
     holds!(request.authority(), Some(_));
@@ -22,7 +22,7 @@ pub(crate) fn asked(request: &IncomingRequest) -> Checked {
     Ok(())
 }
 
-/// Adds so many bytes to `fields`, of which a host takes no more than it wants.
+/// Adds this many bytes to `fields`; the host has a limit.
 pub(crate) fn grow(fields: &Fields, bytes: &str) -> Checked {
     let bytes: usize = bytes.parse().map_err(|_| "how many bytes?")?;
     // Ten bytes each.
@@ -33,7 +33,7 @@ pub(crate) fn grow(fields: &Fields, bytes: &str) -> Checked {
     Ok(())
 }
 
-/// An answer for somebody who may have gone.
+/// Answers a client that may be gone.
 pub(crate) fn hurry(out: ResponseOutparam) {
     let response = OutgoingResponse::new(Fields::new());
     let body = response.body().expect("once");
@@ -44,7 +44,7 @@ pub(crate) fn hurry(out: ResponseOutparam) {
     let _ = OutgoingBody::finish(body, None);
 }
 
-/// Sends the request to whom it names, and their answer back.
+/// Sends the request to the host that it names, and the response back.
 pub(crate) fn forward(request: &IncomingRequest, out: ResponseOutparam) {
     let authority = request.authority().expect("a host");
     let path = request.path_with_query().expect("a path");

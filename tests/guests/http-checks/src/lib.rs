@@ -1,18 +1,18 @@
-//! An HTTP handler that checks its host: what wasmtime's own test programs for `wasi:http` 0.2
-//! check (`p2_http_*` and `p2_api_proxy*` there), each under the name of its program.
+//! An HTTP handler that checks its host. It checks what wasmtime's own test programs for
+//! `wasi:http` 0.2 check (`p2_http_*` and `p2_api_proxy*`), each under the name of its program.
 //!
 //! | path | what it does |
 //! |---|---|
-//! | `/CASE?AUTHORITY` | one check of what it sends, by a server there (`outgoing`, `fields`) |
-//! | `/api-proxy` | checks what it was asked |
-//! | `/early-drop` | writes an answer, whoever is still there to take it |
-//! | `/new-fields?N`, `/modify-fields?N` | adds N bytes to headers, its own or the request's |
-//! | `/forward-request` | sends the request to the host that it names, and the answer back |
-//! | `/hash-all` | gets each `url` in the headers, and answers with sums as they arrive |
+//! | `/CASE?AUTHORITY` | one check of outgoing requests, with a server at AUTHORITY (`outgoing`, `fields`) |
+//! | `/api-proxy` | checks the incoming request |
+//! | `/early-drop` | writes a response, even if the client is gone |
+//! | `/new-fields?N`, `/modify-fields?N` | adds N bytes to new headers, or to those of the request |
+//! | `/forward-request` | sends the request to the host that it names, and the response back |
+//! | `/hash-all` | fetches each `url` in the headers, and answers with checksums as they arrive |
 //! | `/echo` | sends the body back while it arrives |
 //! | `/double-echo` | the same, by way of the `url` in the headers |
 //!
-//! A check answers 200, or 500 and what was otherwise.
+//! A check answers 200, or 500 and the difference.
 
 mod client;
 mod fields;
@@ -33,10 +33,10 @@ use bindings::wasi::http::types::{
     Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
 
-/// What a check came to: nothing, or what was otherwise.
+/// The result of a check; the error describes the difference.
 type Checked = Result<(), String>;
 
-/// Ends a check where a value is not as it should be.
+/// Ends a check with an error if a value does not match the pattern.
 macro_rules! holds {
     ($value:expr, $wanted:pat) => {
         match $value {

@@ -1,11 +1,11 @@
-//! Requests that are sent, and how those end that cannot be.
+//! Outgoing requests, and how those fail that cannot be sent.
 
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{ErrorCode, Fields, Method, OutgoingRequest, Scheme};
 use crate::client::{Answer, Call, Failure};
 use crate::{Checked, fields, holds};
 
-/// The check of this name, by the server at `to`.
+/// The check with this name, with the server at `to`.
 pub(crate) fn check(name: &str, to: &str) -> Checked {
     match name {
         "/get" => get(to),
@@ -41,7 +41,7 @@ fn post(to: &str) -> Checked {
     arrived(&sent(&call)?, "POST", "/post", body)
 }
 
-/// More than a mebibyte.
+/// More than 1 MiB.
 fn large_post(to: &str) -> Checked {
     let body = vec![1; 1025 * 1024];
     let call = Call { body: &body, ..Call::new(Method::Post, to, "/post") };
@@ -56,7 +56,7 @@ fn sent(call: &Call) -> Result<Answer, String> {
     call.send().map_err(|failure| format!("the request failed: {failure:?}"))
 }
 
-/// Whether the server has got this request; it says so.
+/// Whether the server has received this request, according to its response.
 fn arrived(answer: &Answer, method: &str, path: &str, body: &[u8]) -> Checked {
     holds!(answer.status, 200);
     let (seen, asked) = (answer.header("x-seen-method"), answer.header("x-seen-path"));
@@ -69,7 +69,7 @@ fn arrived(answer: &Answer, method: &str, path: &str, body: &[u8]) -> Checked {
     Ok(())
 }
 
-/// The server there speaks HTTP/2 alone.
+/// The server there speaks HTTP/2 only.
 fn invalid_version(to: &str, method: Method) -> Checked {
     let call = Call { patience_ms: Some(1000), ..Call::new(method, to, "/") };
     use ErrorCode::{ConnectionReadTimeout, HttpProtocolError};
@@ -107,7 +107,7 @@ fn missing_path_and_query(to: &str) -> Checked {
     request.set_method(&Method::Get).expect("a method");
     request.set_scheme(Some(&Scheme::Http)).expect("a scheme");
     request.set_authority(Some(to)).expect("an authority");
-    // Not for want of a grant: the server is one that may be asked.
+    // The target is granted, so the failure has another reason.
     match outgoing_handler::handle(request, None).map(drop) {
         Err(ErrorCode::HttpRequestDenied) => Err("the host denies the request".to_owned()),
         Err(_) => Ok(()),
@@ -115,7 +115,7 @@ fn missing_path_and_query(to: &str) -> Checked {
     }
 }
 
-/// The server there takes no connection.
+/// The server there accepts no connection.
 fn timeout(to: &str) -> Checked {
     let call = Call { patience_ms: Some(200), ..Call::new(Method::Get, to, "/get") };
     use ErrorCode::{ConnectionRefused, ConnectionTimeout};

@@ -1,4 +1,4 @@
-//! Bodies that pass through while they arrive, several at once.
+//! Several bodies that are passed on while they arrive.
 
 use crate::answer;
 use crate::bindings::wasi::http::outgoing_handler;
@@ -10,7 +10,7 @@ use crate::bindings::wasi::io::poll::{Pollable, poll};
 use crate::bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
 use crate::client;
 
-/// Asks all places at once, and tells of each as it answers.
+/// Fetches all URLs at once, and reports each as it answers.
 pub(crate) fn hash_all(request: &IncomingRequest, out: ResponseOutparam) {
     let (body, to) = begin(out, Vec::new());
     let tell = |url: &str, told: String| {
@@ -27,7 +27,7 @@ pub(crate) fn hash_all(request: &IncomingRequest, out: ResponseOutparam) {
         let events: Vec<_> = waiting.iter().map(|(_, answer)| answer.subscribe()).collect();
         let ready = poll(&events.iter().collect::<Vec<_>>());
         drop(events);
-        // From the last to the first, so that the places of the others hold.
+        // From last to first, so that the other indices stay valid.
         for place in ready.into_iter().rev() {
             let (url, answer) = waiting.remove(place as usize);
             tell(&url, sum(&answer).unwrap_or_else(|failure| failure));
@@ -36,7 +36,7 @@ pub(crate) fn hash_all(request: &IncomingRequest, out: ResponseOutparam) {
     end(body, to);
 }
 
-/// A sum over the body, by which anybody can tell it from another: FNV-1a.
+/// A checksum of the body: FNV-1a.
 fn sum(answer: &FutureIncomingResponse) -> Result<String, String> {
     let response = client::wait(answer).map_err(|code| format!("{code:?}"))?;
     let answer = client::read(response).map_err(|failure| format!("{failure:?}"))?;
@@ -47,7 +47,7 @@ fn sum(answer: &FutureIncomingResponse) -> Result<String, String> {
     Ok(format!("{:016x}", answer.body.iter().fold(0xcbf2_9ce4_8422_2325, step)))
 }
 
-/// The body goes back as it comes.
+/// Sends the body back as it arrives.
 pub(crate) fn echo(request: &IncomingRequest, out: ResponseOutparam) {
     let from = request.consume().expect("once");
     let stream = from.stream().expect("once");
@@ -55,7 +55,7 @@ pub(crate) fn echo(request: &IncomingRequest, out: ResponseOutparam) {
     pass(vec![Pump::new(stream, body, to)]);
 }
 
-/// It goes by way of another server.
+/// Sends the body back by way of another server.
 pub(crate) fn double_echo(request: &IncomingRequest, out: ResponseOutparam) {
     let Some(url) = urls(request).pop() else { return answer(out, 400, "no url") };
     let onward = to_url(&url, &Method::Post);
@@ -81,7 +81,7 @@ fn urls(request: &IncomingRequest) -> Vec<String> {
     urls.map(|url| String::from_utf8(url).expect("a URL")).collect()
 }
 
-/// The type of the request's body, for that of the answer.
+/// The content type of the request, for the response.
 fn kind(request: &IncomingRequest) -> Vec<(String, Vec<u8>)> {
     let name = "content-type";
     let values = request.headers().get(name).into_iter();
@@ -112,11 +112,11 @@ fn end(body: OutgoingBody, to: OutputStream) {
     OutgoingBody::finish(body, None).expect("whole");
 }
 
-/// What takes pieces from one stream, and writes them to another, without waiting.
+/// Copies from one stream to another without blocking.
 struct Pump {
     from: InputStream,
     to: Option<(OutgoingBody, OutputStream)>,
-    /// Read, and not yet written.
+    /// Read, but not yet written.
     piece: Vec<u8>,
 }
 
@@ -125,7 +125,8 @@ impl Pump {
         Self { from, to: Some((body, to)), piece: Vec::new() }
     }
 
-    /// Does what can be done now; what it says would be worth waiting for, unless it is done.
+    /// Copies what can be copied now. Returns what to wait for, or `None` when everything is
+    /// copied.
     fn step(&mut self) -> Option<Pollable> {
         loop {
             let (_, to) = self.to.as_ref()?;
@@ -155,7 +156,7 @@ impl Pump {
     }
 }
 
-/// Runs all pumps side by side until they are done.
+/// Runs all pumps concurrently until they are done.
 fn pass(mut pumps: Vec<Pump>) {
     loop {
         let events: Vec<_> = pumps.iter_mut().filter_map(Pump::step).collect();

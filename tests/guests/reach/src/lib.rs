@@ -1,21 +1,21 @@
-//! An HTTP handler that reaches out: to other servers, and into folders.
+//! An HTTP handler with outgoing requests and file access.
 //!
 //! | path | what it does |
 //! |---|---|
-//! | `/fetch?URL` | gets it, and answers with status and body |
-//! | `/forge?URL` | the same, with a `soloist-token` of its own |
-//! | `/hasty?URL` | the same, with no more than 100 ms for each step |
+//! | `/fetch?URL` | fetches it, and answers with status and body |
+//! | `/forge?URL` | the same, with a forged `soloist-token` |
+//! | `/hasty?URL` | the same, with timeouts of 100 ms |
 //! | `/send?URL` | sends the body of the request there while it arrives |
 //! | `/break?URL` | sends the beginning of a body there, and traps |
 //! | `/read?FILE` | answers with its content |
 //! | `/reread?FILE` | prints `reading`, and reads it over and over |
 //! | `/write?FILE` | writes `written` into it |
-//! | `/`, `/all…` | when all of the request has come: what it was, a line for each part |
-//! | `/at-once` | answers at once, whatever there is of a body |
-//! | `/seen` | which host was asked for, and each header, a line each |
-//! | `/say?STATUS&NAME:VALUE&…` | answers so, with these headers |
+//! | `/`, `/all…` | reads the whole request and answers with its parts, one per line |
+//! | `/at-once` | answers at once, without reading the body |
+//! | `/seen` | the requested host and each header, one per line |
+//! | `/say?STATUS&NAME:VALUE&…` | answers with this status and these headers |
 //!
-//! Where something cannot be done, it answers 502 with the error.
+//! If something fails, it answers 502 with the error.
 
 mod bindings {
     wit_bindgen::generate!({
@@ -145,7 +145,7 @@ fn breaks(url: &str) -> Result<String, String> {
     let body = request.body().expect("once");
     let _response = outgoing_handler::handle(request, None).expect("to send");
     let stream = body.write().expect("once");
-    // The host takes a little in advance: with so many pieces, some have left.
+    // The host buffers a little: after this many pieces, some have been sent.
     for piece in [b"h", b"a", b"l", b"f"] {
         stream.blocking_write_and_flush(piece).expect("to write");
     }
@@ -161,7 +161,7 @@ fn reread(file: &str) -> std::io::Result<String> {
     }
 }
 
-/// What the host says of a request.
+/// What the host passes of a request.
 fn seen(request: &IncomingRequest) -> String {
     let headers = request.headers().entries();
     let line =
@@ -170,7 +170,7 @@ fn seen(request: &IncomingRequest) -> String {
     format!("{host}\n") + &headers.iter().map(line).collect::<String>()
 }
 
-/// The request, when all of it has come.
+/// The request, after all of it has arrived.
 fn all(request: &IncomingRequest) -> Result<String, String> {
     let body = request.consume().map_err(|()| "no body")?;
     let stream = body.stream().map_err(|()| "no stream")?;
@@ -195,7 +195,7 @@ fn all(request: &IncomingRequest) -> Result<String, String> {
         format!("trailer {name}: {}\n", String::from_utf8_lossy(value))
     };
     let trailers: String = trailers.iter().map(line).collect();
-    // Of a long one, what it is made of is known.
+    // A long body is summarised.
     let body = if bytes.len() > 100 {
         format!("of {}", bytes.len())
     } else {

@@ -1,8 +1,7 @@
-//! An HTTP handler that is a register: each request adds one to it.
+//! An HTTP handler that is a register: each request increments it.
 //!
-//! The answer is the token of the term, a space, and what the register is now;
-//! or 500 with the text of the error. The fault bench, `cargo xtask faults`,
-//! looks for writes that are lost, doubled or stale.
+//! It answers with the token of the term, a space, and the new value; or with 500 and the error.
+//! The fault bench (`cargo xtask faults`) looks for writes that are lost, doubled or stale.
 
 mod bindings {
     wit_bindgen::generate!({

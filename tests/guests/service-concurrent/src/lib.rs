@@ -1,4 +1,4 @@
-//! A service of WASI 0.3 that prints, and then waits for ever.
+//! A service of WASI 0.3 that prints a line, and then waits for ever.
 
 use wasip3::{clocks::monotonic_clock::wait_for, exports::cli::run::Guest};
 

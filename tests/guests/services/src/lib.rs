@@ -1,2 +1,2 @@
-//! Programs that run as services, one a file of `bin/`. A test tells that one
-//! has begun by the line that it prints.
+//! Programs that run as services, one per file in `bin/`. Each prints a line when it has started,
+//! which the tests wait for.

@@ -1,4 +1,4 @@
-//! An HTTP handler that takes up the host in every way there is.
+//! An HTTP handler that strains the host in every way.
 //!
 //! | path | what it does |
 //! |---|---|
@@ -8,14 +8,14 @@
 //! | `/sleep?ms=N` | prints `sleeping`, and answers `slept` after N milliseconds |
 //! | `/slow-body` | answers at once, then writes a line each 100 ms, 20 of them |
 //! | `/trap` | panics |
-//! | `/resign?WHY` | asks the host to give its leadership up, and answers `asked` |
-//! | `/where` | answers which path it sees, and what was taken off before |
+//! | `/resign?WHY` | asks the host to give up its leadership, and answers `asked` |
+//! | `/where` | answers with the path that it sees, and with the prefix that was removed |
 //! | `/echo` | sends the body and the trailer `x-sum` back while they arrive |
-//! | `/test.Echo/Both` | the same as gRPC has it, with trailers that a guest may not send |
-//! | `/count` | answers how many requests this instance has answered so |
-//! | `/silent` | returns without an answer |
+//! | `/test.Echo/Both` | the same for gRPC, with trailers that a guest may not send |
+//! | `/count` | answers how many such requests this instance has answered |
+//! | `/silent` | returns without a response |
 //! | `/status?N` | answers with this status, and a body |
-//! | `/broken?HOW` | prints `breaking`, and begins an answer that is broken in this way |
+//! | `/broken?HOW` | prints `breaking`, and begins a response that is broken in this way |
 
 mod bindings {
     wit_bindgen::generate!({
@@ -71,7 +71,7 @@ impl Guest for Spin {
             "/echo" => echo_all(&request, out),
             "/test.Echo/Both" => echo_grpc(&request, out),
             "/count" => answer(out, 200, &(COUNT.fetch_add(1, Ordering::Relaxed) + 1).to_string()),
-            // It stays where it is in the instance.
+            // It stays in the instance for ever.
             "/silent" => std::mem::forget(out),
             "/status" => answer(out, query.parse().unwrap_or(400), "a body"),
             "/broken" => {
@@ -86,7 +86,7 @@ impl Guest for Spin {
 fn spin() -> ! {
     let mut number = 0_u64;
     loop {
-        // Hidden from the optimiser, which may remove a loop without effect.
+        // Hides the loop from the optimiser, which may remove loops without effect.
         number = std::hint::black_box(number.wrapping_add(1));
     }
 }
@@ -137,8 +137,8 @@ fn echo_all(request: &IncomingRequest, out: ResponseOutparam) {
     }
 }
 
-/// A method of gRPC that streams both ways and sends each message back. The messages of either
-/// side are framed alike, so what comes is what goes.
+/// A gRPC method that streams in both directions and sends each message back. Messages are framed
+/// alike in both directions, so bytes are copied as they arrive.
 fn echo_grpc(request: &IncomingRequest, out: ResponseOutparam) {
     let fields = Fields::new();
     let _ = fields.append("content-type", b"application/grpc");
@@ -155,7 +155,7 @@ fn echo_grpc(request: &IncomingRequest, out: ResponseOutparam) {
     }
 }
 
-/// Answers, and in one of the ways that cannot be told from outside before it is too late.
+/// Answers, broken in one of the ways that the host cannot notice in time.
 fn broken(out: ResponseOutparam, how: &str) {
     let fields = Fields::new();
     if how == "short" {
@@ -203,7 +203,7 @@ fn respond(
     let Ok(body) = response.body() else { return };
     ResponseOutparam::set(out, Ok(response));
     let written = body.write().is_ok_and(|to| write(&to).is_ok());
-    // A body that is not finished tells the client that something is missing.
+    // A body that is not finished shows the client that something is missing.
     if written {
         let _ = OutgoingBody::finish(body, None);
     }

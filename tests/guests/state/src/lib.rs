@@ -1,22 +1,21 @@
-//! An HTTP handler that does to its state what it is asked to.
+//! An HTTP handler that operates on its state.
 //!
-//! The path is the call and its arguments, and the answer what came of it; 500
-//! with the text of the error where that was one.
+//! The path is the call and its arguments, and the response its result; or 500 with the error.
 //!
 //! | path | answer |
 //! |---|---|
 //! | `/open/NAME` | nothing |
-//! | `/get/KEY...` | a line each: the value, or `-` |
+//! | `/get/KEY...` | one line each: the value, or `-` |
 //! | `/set/KEY/VALUE...` | nothing |
-//! | `/fill/KEY/BYTES...` | nothing; the values are so many zeros |
+//! | `/fill/KEY/BYTES...` | nothing; each value is this many zeros |
 //! | `/delete/KEY...` | nothing |
 //! | `/exists/KEY` | `true` or `false` |
 //! | `/increment/KEY/DELTA` | the sum |
-//! | `/list` | every key on a line, and an empty line after each page |
+//! | `/list` | each key on a line, and an empty line after each page |
 //! | `/list-from/CURSOR` | nothing |
-//! | `/spin` | none, ever: it computes |
+//! | `/spin` | none, it computes for ever |
 //!
-//! With one key the calls of `store` are made, with several those of `batch`.
+//! With one key it uses `store`, with several keys `batch`.
 
 mod bindings {
     wit_bindgen::generate!({

@@ -1,7 +1,7 @@
-//! Says who should lead: whoever has the label `wanted`, in the order of its value.
+//! A strategy that prefers candidates with the label `wanted`, ordered by its value.
 //!
-//! A candidate with the label `trap` makes it trap, one with `spin` makes it
-//! compute for ever, and one with `ask` makes it ask for the time.
+//! A candidate with the label `trap` makes it trap, one with `spin` makes it compute for ever, and
+//! one with `ask` makes it ask for the time.
 
 mod bindings {
     wit_bindgen::generate!({

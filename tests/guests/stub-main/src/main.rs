@@ -1,5 +1,5 @@
-//! A server by `wstd`, built as its authors build theirs: a program that exports an HTTP
-//! handler, and whose `main` is a stub that traps. Every request is answered with its path.
+//! A server built with `wstd` as its authors do: a program that exports an HTTP handler, and whose
+//! `main` is a stub that traps. It answers every request with its path.
 
 use wstd::http::{Body, Error, Request, Response};
 

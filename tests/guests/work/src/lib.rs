@@ -1,8 +1,8 @@
-//! A task that does what its payload says: a word, and what goes with it.
+//! A task that does what its payload says: a word and its arguments.
 //!
-//! `echo TEXT`, `who`, `count`, `refuse`, `fail`, `fail-before N` attempts, `trap`, `spin`,
-//! `sleep MS`, `long BYTES`, `as FORM TEXT`, `call TASK PAYLOAD`, `cast TASK PAYLOAD`,
-//! `spread N TASK PAYLOAD`.
+//! `echo TEXT`, `who`, `count`, `refuse`, `fail`, `fail-before N` attempts, `trap`, `spin`, `sleep
+//! MS`, `long BYTES`, `as FORM TEXT`, `call TASK PAYLOAD`, `cast TASK PAYLOAD`, `spread N TASK
+//! PAYLOAD`.
 
 mod bindings {
     wit_bindgen::generate!({
@@ -26,7 +26,7 @@ use bindings::{
 
 struct Work;
 
-/// How many calls this instance has done.
+/// How many calls this instance has run.
 static CALLS: AtomicU32 = AtomicU32::new(0);
 
 impl Guest for Work {
@@ -37,7 +37,7 @@ impl Guest for Work {
         let number = || rest.parse::<u32>().map_err(|error| Failure::Refused(error.to_string()));
         let mut form = "text/plain".to_owned();
         let told = match word {
-            // Nothing for nothing: what a call itself costs.
+            // An empty payload does nothing, to measure the cost of a call itself.
             "" => String::new(),
             "echo" => rest.to_owned(),
             "who" => {
@@ -94,7 +94,7 @@ fn show(outcome: Result<tasks::Done, tasks::Failure>) -> Result<String, Failure>
     Ok(format!("{} said {}", done.host, String::from_utf8_lossy(&done.payload)))
 }
 
-/// Calls a task so many times at once, and tells how often which host worked.
+/// Makes this many calls of a task at once, and tells how many each host ran.
 fn spread(text: &str) -> Result<String, Failure> {
     let (count, rest) = text.split_once(' ').unwrap_or((text, ""));
     let count = count.parse().map_err(|_| Failure::Refused("how often?".to_owned()))?;

@@ -1,4 +1,4 @@
-//! Bodies on their way: what a guest sends, and what comes back.
+//! Bodies of outgoing requests and of their responses.
 
 use std::{
     pin::Pin,
@@ -17,7 +17,8 @@ use super::{AliveFlag, exchange::pass_gate};
 use soloist_leadership::Gate;
 use soloist_resources::budget::Charge;
 
-/// What a guest sends. It is complete only if the guest lives to see its end.
+/// The body of an outgoing request. It ends with an error if its guest has ended before it was
+/// complete.
 pub(super) struct OutgoingBody {
     inner: WasiBody,
     alive: AliveFlag,
@@ -38,7 +39,7 @@ impl Body for OutgoingBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        // Looked at after the end was seen: it is there before the end is made.
+        // Checked after the end was seen: the flag is cleared before the body is dropped.
         if frame.is_none() && !self.alive.is_alive() {
             return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
         }
@@ -86,18 +87,18 @@ impl Body for ChargedBody {
     }
 }
 
-/// What comes back, under the eyes of the gate.
+/// The body of a response. Each frame passes the gate.
 pub(super) struct IncomingBody {
     inner: Incoming,
     gate: Arc<Gate>,
     _charge: Charge,
     patience: Duration,
-    /// Runs while nothing comes.
+    /// Runs while no frame arrives.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl IncomingBody {
-    /// Between two pieces of `inner`, `patience` may pass.
+    /// `patience` is the longest time between two frames of `inner`.
     pub(super) fn new(
         inner: Incoming,
         gate: Arc<Gate>,

@@ -1,4 +1,4 @@
-//! The client of one action in one term, with the connections that it keeps open.
+//! The HTTP client of one action in one term, with its idle connections.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use wasmtime_wasi_http::WasiBody;
 use super::connect::GatedConnector;
 use crate::capability::ActionAccess;
 
-/// How long a connection that nobody uses is kept: less than servers keep theirs (gunicorn 2 s,
-/// Node and Apache 5 s). A request that meets a server as it hangs up is lost, and may not be sent
-/// again by anybody but the plugin.
+/// How long an idle connection is kept: shorter than servers keep theirs (gunicorn 2 s, Node and
+/// Apache 5 s). A request that meets a server as it closes the connection is lost, and only the
+/// plugin may decide to send it again.
 const IDLE: Duration = Duration::from_secs(1);
-/// How many such connections are kept to one place.
+/// How many idle connections are kept per destination.
 const IDLE_EACH: usize = 32;
 
-/// What a connection reads at most before somebody takes it, and has to write, in bytes; the
-/// head of an answer is not longer either.
+/// The most bytes that a connection buffers, for reading and for writing each. The head of a
+/// response cannot be longer.
 pub(super) const CLIENT_BUFFER: usize = 64 << 10;
 
-/// Sends requests, by http or https.
+/// Sends requests over http or https.
 pub(crate) struct HttpClient(Client<HttpsConnector<GatedConnector>, WasiBody>);
 
 impl HttpClient {
-    /// Sends `request`, by a connection that is open or a new one.
+    /// Sends `request` over an idle connection or a new one.
     pub(super) fn request(&self, request: Request<WasiBody>) -> ResponseFuture {
         self.0.request(request)
     }
 }
 
-/// A client that reaches what `access` says. Its connections are tasks of the action's.
+/// A client that connects by `connector`. Its connections are tasks of the action.
 pub(crate) fn new_client(access: &ActionAccess) -> Result<HttpClient, rustls::Error> {
     let connector = GatedConnector {
         action: access.action.clone(),

@@ -1,4 +1,4 @@
-//! From a name to a connection: resolve, check, connect to what was checked.
+//! From a name to a connection: resolves it, checks the addresses, and connects to a checked one.
 
 use std::{
     io,
@@ -22,9 +22,9 @@ use soloist_config::Grants;
 use soloist_leadership::{Gate, GateShut};
 use soloist_telemetry::log_throttle::LogThrottle;
 
-/// The longest that a connection may take, whatever the guest asks for.
+/// The longest that connecting may take, whatever the guest asks for.
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(60);
-/// How long one address may take where others are left to try.
+/// How long a single address may take if there are others to try.
 const CONNECT_EACH: Duration = Duration::from_secs(3);
 
 /// Why there is no connection.
@@ -45,7 +45,7 @@ pub(super) enum ConnectError {
 }
 
 impl ConnectError {
-    /// As the guest is told.
+    /// The error as the guest sees it.
     pub(super) fn to_guest_error(&self) -> Error {
         match self {
             Self::NoHost => Error::HttpRequestUriInvalid,
@@ -58,7 +58,7 @@ impl ConnectError {
     }
 }
 
-/// Makes the connections of one action in one term.
+/// Opens the connections of one action in one term.
 #[derive(Clone)]
 pub(super) struct GatedConnector {
     pub(super) action: Arc<str>,
@@ -99,7 +99,7 @@ impl GatedConnector {
         }
         self.gate.pass()?;
         let stream = connect_first(&allowed).await?;
-        // It only fails on a connection that is broken already.
+        // This fails only on a broken connection.
         let _ = stream.set_nodelay(true);
         Ok(GatedConnection::new(stream, self.gate.clone()))
     }
@@ -136,7 +136,7 @@ async fn resolve(target: &RequestTarget, threads: &BlockingPool) -> io::Result<V
     if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found) }
 }
 
-/// A connection to the first of `addresses` that answers.
+/// Connects to the first of `addresses` that answers.
 async fn connect_first(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     let mut failure = ConnectError::TimedOut;
     for (i, address) in addresses.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! One request and its response.
+//! One outgoing request and its response.
 
 use std::{error::Error as StdError, pin::pin, sync::Arc, time::Duration};
 
@@ -16,16 +16,16 @@ use super::{
 use crate::capability::ActionAccess;
 use soloist_leadership::Gate;
 
-/// How long a connection, the head of the response, and each piece of its body
-/// may take, where the guest does not say.
+/// Default timeouts: for connecting, for the head of the response, and between two frames of its
+/// body.
 const CONNECT: Duration = Duration::from_secs(10);
 const FIRST_BYTE: Duration = Duration::from_secs(60);
 const BETWEEN_BYTES: Duration = Duration::from_secs(60);
-/// The longest that a guest can ask for.
+/// The longest timeout that a guest can ask for.
 const PATIENCE_MAX: Duration = Duration::from_secs(600);
 
-/// Sends `request` in a task of the action's own, which ends early when nobody
-/// waits for the response any more.
+/// Sends `request` in a task of the action. The task ends early when nobody waits for the response
+/// any more.
 pub(super) fn start(
     access: &Arc<ActionAccess>,
     request: Request<WasiBody>,
@@ -42,7 +42,7 @@ pub(super) fn start(
                 () = tell.closed() => return,
             }
         };
-        // Nobody waits any more.
+        // The receiver may have been dropped.
         let _ = tell.send(response);
     });
     async move {
@@ -52,7 +52,7 @@ pub(super) fn start(
     }
 }
 
-/// Asks the gate, and tells a guest in its own words.
+/// Passes the gate, or fails with an error for the guest.
 pub(super) fn pass_gate(gate: &Gate) -> Result<(), Error> {
     gate.pass().map_err(|shut| Error::InternalError(Some(shut.to_string())))
 }
@@ -88,20 +88,20 @@ async fn exchange(
     Ok(response.map(|body| IncomingBody::new(body, gate, between, charge).boxed_unsync()))
 }
 
-/// What went wrong, as the guest is told.
+/// The error as the guest sees it.
 fn guest_error(error: &legacy::Error) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(none) = error.downcast_ref::<ConnectError>() {
             return none.to_guest_error();
         }
-        // The guest's own body is what is wrong, as wasmtime has found.
+        // The guest's own body does not match its content-length, as wasmtime has found.
         match error.downcast_ref() {
             Some(Error::HttpRequestBodySize(size)) => return Error::HttpRequestBodySize(*size),
             Some(Error::HttpProtocolError) => return Error::HttpProtocolError,
             _ => {}
         }
-        // What came back is not HTTP/1.
+        // The response is not HTTP/1.
         if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
             return Error::HttpProtocolError;
         }
@@ -111,7 +111,7 @@ fn guest_error(error: &legacy::Error) -> Error {
                 _ => Error::TlsProtocolError,
             };
         }
-        // An io::Error shows what it wraps only in this way.
+        // An `io::Error` shows what it wraps only through `get_ref`.
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
         cause = match wrapped {
             Some(wrapped) => Some(wrapped),

@@ -1,4 +1,4 @@
-//! A connection that asks the gate before every write.
+//! A connection that passes the gate at every read and write.
 
 use std::{
     io::{self, IoSlice},
@@ -32,7 +32,8 @@ impl GatedConnection {
 }
 
 impl Drop for GatedConnection {
-    /// What the kernel has not sent by the end of the term does not leave.
+    /// Resets the connection after the end of the term, so that the kernel does not send what it
+    /// has buffered.
     fn drop(&mut self) {
         if self.gate.pass().is_err() {
             let _ = self.stream.set_zero_linger();
@@ -119,7 +120,7 @@ mod tests {
         assert!(gated.read_u8().await.is_err());
         drop(gated);
         let mut come = Vec::new();
-        // The connection is reset, so not even all of what came may be seen.
+        // The connection is reset, so the peer may not even see all that arrived.
         let _ = peer.read_to_end(&mut come).await;
         assert!(b"one".starts_with(&come), "{come:?}");
     }
@@ -136,7 +137,7 @@ mod tests {
         let (mut gated, mut peer) = pair(gate.clone()).await;
         let piece = vec![0; 1 << 20];
         let mut sent = 0;
-        // Until neither side's buffers take more.
+        // Until the buffers on both sides are full.
         while let Ok(count) =
             tokio::time::timeout(Duration::from_millis(100), gated.write(&piece)).await
         {

@@ -1,17 +1,15 @@
-//! `wasi:http`: the types of requests and responses, and the way out.
+//! `wasi:http`: the types of requests and responses, and outgoing requests.
 //!
-//! A guest sends requests where its settings say so (`outbound`), and nowhere
-//! else. Invariants:
-//! - Nothing is sent and nothing arrives past the gate: it is asked before a
-//!   request begins, at every write to its socket, and for the head and every
-//!   piece of the response.
-//! - A connection goes to an address that was checked, whatever a name service
-//!   says later. It belongs to one action in one term, and ends with it.
-//! - The token that a request carries is the term's, never one of the guest's.
-//! - A request whose guest has gone does not look complete.
-//! - What is on its way is charged to the action's account: a body from when the guest may
-//!   write to it until it is sent ([`Charged`]), and what a connection has read and is to
-//!   write from the beginning of a request until its answer was taken ([`EXCHANGE`]).
+//! A guest may send requests only to the targets in its settings (`outbound`). Invariants:
+//! - Nothing is sent and nothing arrives once the gate is shut. It is passed before a request
+//!   begins, at every write to its socket, and for the head and every frame of the response.
+//! - A connection goes to an address that was checked, even if DNS changes its answer later. It
+//!   belongs to one action in one term, and ends with the term.
+//! - The token that a request carries is the token of the term. A guest cannot set it.
+//! - If a guest ends while it sends a request, that request does not look complete.
+//! - What is in flight is charged to the action's account: a body from when the guest may write to
+//!   it until it is sent ([`ChargedBody`](body::ChargedBody)), and the buffers of a connection from
+//!   the beginning of a request until its response was taken ([`EXCHANGE`](exchange::EXCHANGE)).
 
 mod body;
 mod client;
@@ -49,27 +47,28 @@ use soloist_config::{Grants, OutboundGrant, default_port};
 use soloist_resources::budget::Charge;
 use soloist_trace::{KeyValue, SpanRole, TraceContext, TraceSpan};
 
-/// The types of WASI 0.2, as wasmtime names them.
+/// The types of WASI 0.2, in wasmtime's version.
 const TYPES: &str = "wasi:http/types@0.2.12";
-/// The most that a guest writes to a body at once; twice that may wait for the connection
+/// The most bytes that a guest writes to a body at once. Twice as much may wait for the connection
 /// (wasmtime: `HostOutgoingBody::new`).
 const CHUNK: usize = 64 << 10;
 const BODY: u64 = 2 * CHUNK as u64;
-/// What a request may have under way in its connection: 64 KiB each way (`client.rs`), the same
-/// encrypted, and a piece of the answer that nobody has taken.
+/// The most bytes that a request has in flight in its connection: 64 KiB in each direction
+/// (`outbound/client.rs`), the same again encrypted, and one frame of the response that nobody has
+/// taken.
 const EXCHANGE: u64 = 4 * CLIENT_BUFFER as u64 + BODY;
 
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type ExchangeResult = Result<(Response<WasiBody>, Transmission), Error>;
 
-/// What the capability keeps for an instance.
+/// The context of the capability.
 pub(crate) struct HttpCtx {
     wasi: WasiHttpCtx,
     hooks: OutgoingHooks,
 }
 
 impl HttpCtx {
-    /// A context for an instance that may reach what `access` says.
+    /// The context of an instance with this access.
     pub(crate) fn new(access: Arc<ActionAccess>) -> Self {
         let hooks = OutgoingHooks { access, trace: None, alive: AliveFlag::default() };
         let mut wasi = WasiHttpCtx::new();
@@ -77,30 +76,30 @@ impl HttpCtx {
         Self { wasi, hooks }
     }
 
-    /// What is held for a body of the guest's, if there is room.
+    /// Charges a body of the guest; `None` if the account has no room.
     fn charge_body(&self) -> Option<Charge> {
         self.hooks.access.account.charge(BODY).ok()
     }
 
-    /// What is sent from now on belongs there in a trace.
+    /// Sets the trace context for requests from now on.
     pub(crate) fn set_trace(&mut self, trace: Option<TraceContext>) {
         self.hooks.trace = trace;
     }
 
-    /// The context during one call, beside the table of the instance's resources.
+    /// The context during one call, with the resource table of the instance.
     pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiHttpCtxView<'a> {
         WasiHttpCtxView { ctx: &mut self.wasi, table, hooks: &mut self.hooks }
     }
 
-    /// Tells all bodies that the instance is no more; to be called before its
+    /// Marks the instance as ended, for all bodies that it was sending. Must be called before its
     /// resources are dropped.
     pub(crate) fn mark_ended(&self) {
         self.hooks.alive.0.store(false, Ordering::Release);
     }
 }
 
-/// Whether an instance lives. The bodies that it writes end with it as if they
-/// were complete, so they have to ask.
+/// Whether an instance still exists. When an instance ends, the bodies that it was writing end as
+/// if they were complete, so they check this flag.
 #[derive(Clone, Debug)]
 struct AliveFlag(Arc<AtomicBool>);
 
@@ -116,7 +115,7 @@ impl AliveFlag {
     }
 }
 
-/// Decides about requests that a guest sends.
+/// Decides about outgoing requests of a guest.
 struct OutgoingHooks {
     access: Arc<ActionAccess>,
     trace: Option<TraceContext>,
@@ -159,12 +158,12 @@ impl OutgoingHooks {
         exchange::pass_gate(self.access.gate())?;
         let target = RequestTarget::of(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
         let listed = target.entries(&self.access.grants).next().is_some();
-        // A tunnel would reach what no entry names.
+        // `CONNECT` would open a tunnel to hosts that no entry names.
         if listed && request.method() != Method::CONNECT {
             return Ok(());
         }
         let name = &self.access.action;
-        // For each target once, however often the guest tries.
+        // Once for each target, then with a count.
         self.access.requests_denied.said(&target.to_string(), |told| {
             let what = format!(
                 "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there{told}"
@@ -176,7 +175,7 @@ impl OutgoingHooks {
         Err(Error::HttpRequestDenied)
     }
 
-    /// Names the term, and nobody but the host does that.
+    /// Sets the headers that name the term, and removes those that the guest has set.
     fn set_term_headers(&self, request: &mut Request<WasiBody>) {
         let headers = request.headers_mut();
         TermHeaders::strip(headers);
@@ -185,14 +184,14 @@ impl OutgoingHooks {
         }
     }
 
-    /// Puts the request into the trace that it belongs to, unless the guest has done that.
+    /// Puts the request into its trace, unless the guest has done so itself.
     fn begin_span(&self, request: &mut Request<WasiBody>) -> TraceSpan {
         if TraceContext::is_present(request.headers()) {
             return TraceSpan::disabled();
         }
         let span = TraceSpan::begin(SpanRole::Client, self.trace.clone(), || {
             let (uri, method) = (request.uri(), request.method().to_string());
-            // Not the path: others' APIs have tokens in it.
+            // The path is left out: paths of some APIs contain tokens.
             let about = vec![
                 KeyValue::new("http.request.method", method.clone()),
                 KeyValue::new("server.address", uri.host().unwrap_or_default().to_owned()),
@@ -207,7 +206,7 @@ impl OutgoingHooks {
     }
 }
 
-/// Where a request goes.
+/// The scheme, host and port that a request goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct RequestTarget {
     https: bool,
@@ -222,14 +221,14 @@ impl RequestTarget {
         let port = match authority.port_u16() {
             Some(port) => port,
             None if authority.as_str() == authority.host() => default_port(https),
-            // Something that is no port.
+            // A port that is not a number.
             None => return None,
         };
         let plain = !authority.as_str().contains('@');
         plain.then(|| Self { https, host: authority.host().to_ascii_lowercase(), port })
     }
 
-    /// The entries of the settings that are about this.
+    /// The entries of the settings that match this target.
     fn entries<'a>(&'a self, grants: &'a Grants) -> impl Iterator<Item = &'a OutboundGrant> {
         let entries = grants.outbound.iter();
         entries.filter(|entry| entry.names(self.https, &self.host, self.port))
@@ -244,9 +243,8 @@ impl std::fmt::Display for RequestTarget {
     }
 }
 
-/// Offers the interfaces to the components that `linker` links. A guest of WASI 0.2 writes to
-/// bodies before anybody reads them, and to as many as it likes; those of 0.3 hand theirs over
-/// as they are read.
+/// Adds the interfaces of WASI 0.2 to `linker`. A guest of 0.2 may write to any number of bodies
+/// before they are read, so each is charged. Guests of 0.3 pass their data on only as it is read.
 pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     replace(
@@ -269,7 +267,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
     )
 }
 
-/// A body to write to, unless there is none to be had.
+/// A body to write to, or nothing if the account has no room.
 type BodyResult = Result<Resource<HostOutgoingBody>, ()>;
 
 impl GuestState {
@@ -306,7 +304,7 @@ fn charge_to(body: &mut Option<WasiBody>, charge: Charge) {
     *body = body.take().map(|body| ChargedBody::new(body, charge).boxed_unsync());
 }
 
-/// Offers those of WASI 0.3 as well. Both send by the same hooks.
+/// Adds the interfaces of WASI 0.3. Both versions send through the same hooks.
 pub(crate) fn add_0_3_to_linker<T: WasiHttpView + 'static>(
     linker: &mut Linker<T>,
 ) -> wasmtime::Result<()> {
@@ -330,7 +328,7 @@ mod tests {
             ActionAccess::without_term("web".into(), Arc::default(), &limits, gate, None, spawner);
         let access = Arc::new(access);
         let send = || {
-            // Nobody listens there.
+            // Nobody listens at this port.
             let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
             let request = Request::get("http://127.0.0.1:1/").body(body).unwrap();
             exchange::start(&access, request, RequestOptions::default())

@@ -1,12 +1,13 @@
-//! The one way from an action to the store: through the gate, and fenced.
+//! The only way from an action to the store: through the gate, and guarded by the leader's key.
 //!
-//! What is on its way is charged to the action's account: what a guest writes until it is in
-//! the store, and what it reads until it has it: each value holds its own charge, as long as
-//! wasmtime is about to copy it into the guest's memory, which takes the guest's own code. How long a value is shows when it comes, so
-//! each is charged beforehand as the longest that there is, and few are asked for at a time
-//! ([`Account::may_read`]). A list of keys is short: [`PAGE`](super::PAGE) of `KEY_MAX` bytes.
+//! The memory in flight is charged to the action's account: what a guest writes, until it is in the
+//! store, and what a guest reads, until it has it. Each value read holds its own charge until
+//! wasmtime has copied it into the guest's memory, which runs code of the guest. The length of a
+//! value is not known beforehand, so each is first charged at the maximum length, and few are
+//! requested at a time ([`Account::read_permit`]). A list of keys is short: [`PAGE`](super::PAGE)
+//! keys of `KEY_MAX` bytes at most.
 //!
-//! [`Account::may_read`]: soloist_resources::budget::Account::may_read
+//! [`Account::read_permit`]: soloist_resources::budget::Account::read_permit
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,7 +19,7 @@ use soloist_leadership::GateShut;
 use soloist_resources::budget::OverBudget;
 use soloist_stores::{BATCH_MAX, Guard, StateEntry, StateStore, StoreError, VALUE_MAX, Write};
 
-/// Why a call did not come about.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StateError {
     #[error("{0}")]
@@ -48,12 +49,12 @@ impl From<StateError> for Error {
 }
 
 impl ActionAccess {
-    /// The term, which all state belongs to.
+    /// The term, which owns all state.
     pub(super) fn term(&self) -> Result<&TermLink, StateError> {
         self.term.as_ref().ok_or(StateError::NoTerm)
     }
 
-    /// The entries of `keys`, all of one moment.
+    /// The entries of `keys`, as one consistent snapshot.
     pub(super) async fn read(
         &self,
         keys: &[String],
@@ -64,7 +65,7 @@ impl ActionAccess {
         let (state, action, keys) = (self.state()?, self.action.clone(), keys.to_vec());
         let account = self.account.clone();
         let read = async move {
-            // The store refuses more.
+            // The store refuses larger batches.
             let values = keys.len().min(BATCH_MAX);
             let _turn = account.read_permit(values).await;
             let mut charge = match account.charge((values * VALUE_MAX) as u64) {
@@ -80,7 +81,7 @@ impl ActionAccess {
         Ok(self.call_store(read).await??)
     }
 
-    /// Up to `limit` keys after `after`.
+    /// Up to `limit` keys that follow `after`.
     pub(super) async fn list(
         &self,
         after: Option<&str>,
@@ -91,7 +92,7 @@ impl ActionAccess {
         self.call_store(async move { state.list(&action, after.as_deref(), limit).await }).await
     }
 
-    /// Makes all of `writes` or none. Of several to one key, the last counts.
+    /// Makes all of `writes`, or none. If a key occurs more than once, its last write counts.
     pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
         let mut last = HashMap::with_capacity(writes.len());
         for write in writes {
@@ -103,12 +104,10 @@ impl ActionAccess {
         self.write_guarded(last.into_values().collect()).await
     }
 
-    /// Adds `delta` to a counter, and returns what it is then. A key that is not
-    /// there counts as zero.
+    /// Adds `delta` to a counter and returns the sum. A missing key counts as zero.
     ///
-    /// Only other writes to the key can come in between, since one increment of
-    /// the action waits for the other; then it begins anew, for as long as the
-    /// gate lets it.
+    /// Increments of one action wait for each other, so only another write to the key can
+    /// interfere. The increment is then tried again, as long as the gate is open.
     pub(super) async fn increment(&self, key: String, delta: u64) -> Result<u64, StateError> {
         let _turn = self.increments.lock().await;
         loop {
@@ -129,7 +128,7 @@ impl ActionAccess {
         }
     }
 
-    /// The writes of this term, and nobody else's.
+    /// Writes under the leader key of this term.
     async fn write_guarded(&self, writes: Vec<Write>) -> Result<(), StateError> {
         self.gate().pass()?;
         let (state, action, key) = (self.state()?, self.action.clone(), self.term()?.key.clone());
@@ -155,7 +154,7 @@ impl ActionAccess {
         Ok(Arc::clone(&self.term()?.state))
     }
 
-    /// Calls the store under the eyes of the gate.
+    /// Calls the store. The gate is passed before the call and after it.
     async fn call_store<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -193,7 +192,7 @@ mod tests {
 
     type WriteResult = Result<(), StoreError>;
 
-    /// Answers writes as it is told; every key holds the number 7.
+    /// Answers writes with the given function; every key holds the number 7.
     struct FakeStore {
         calls: AtomicUsize,
         answer: Mutex<Box<dyn FnMut() -> WriteResult + Send>>,
@@ -295,7 +294,7 @@ mod tests {
         assert_eq!(world.fake.calls.load(Relaxed), 0);
         drop(other);
         let found = world.access.read(&["k".into(), "l".into()]).await.unwrap();
-        // What is held is what came, and not what could have come.
+        // The charge is for the bytes that arrived, and not for the maximum.
         assert!(world.access.account.charge((256 << 20) - 2).is_ok());
         assert!(world.access.account.charge((256 << 20) - 1).is_err());
         drop(found);

@@ -1,13 +1,13 @@
-//! Where a list of keys goes on: the standard knows cursors as numbers only.
+//! Cursors for listing keys: the standard has only numbers for them.
 
 use std::collections::VecDeque;
 
 use super::Error;
 
-/// How many places an instance may come back to. Each holds one key.
+/// How many cursors of an instance are remembered. Each holds one key.
 const KEPT: usize = 256;
 
-/// The places that an instance was told of, the oldest first.
+/// The cursors that an instance was given, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct ListCursors {
     keys: VecDeque<String>,
@@ -15,7 +15,7 @@ pub(super) struct ListCursors {
 }
 
 impl ListCursors {
-    /// The cursor of what comes after `key`.
+    /// A cursor for the keys after `key`.
     pub(super) fn after(&mut self, key: &str) -> u64 {
         let known = self.keys.iter().position(|known| known == key);
         let index = known.unwrap_or_else(|| {
@@ -29,7 +29,7 @@ impl ListCursors {
         self.forgotten + index as u64
     }
 
-    /// The key that `cursor` comes after.
+    /// The key that `cursor` follows.
     pub(super) fn key(&self, cursor: u64) -> Result<&str, Error> {
         let index = cursor.checked_sub(self.forgotten);
         let key = index.and_then(|index| self.keys.get(usize::try_from(index).ok()?));

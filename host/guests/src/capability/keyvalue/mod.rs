@@ -1,16 +1,16 @@
-//! `wasi:keyvalue`: what an action keeps from one leader to the next.
+//! `wasi:keyvalue`: the state that an action keeps from one leader to the next.
 //!
-//! An action has one bucket, its own, in the cluster's store; `open("")` and
-//! `open("default")` give it. It is there where the settings say `state = true`.
+//! An action has one bucket in the cluster's store; `open("")` and `open("default")` return it. It
+//! needs `state = true` in the settings.
 //!
 //! Invariants:
-//! - Every call passes the gate before it goes to the store, and again before
-//!   the guest learns of the answer.
-//! - Every write is guarded by the leader's key. One that the store refuses for
-//!   that shuts the gate and ends the term: somebody else may lead.
+//! - Every call passes the gate before it goes to the store, and again before the guest gets the
+//!   answer.
+//! - Every write is guarded by the leader's key. If the store refuses a write for that, the gate is
+//!   shut and the term ends: another host may lead.
 //!
-//! Beyond what the standard asks for: reads and writes of many keys are of one
-//! moment, all or nothing, and a counter is the decimal text of a `u64`.
+//! Beyond what the standard requires, reads and writes of several keys are atomic, and a counter is
+//! the decimal text of a `u64`.
 
 mod fenced;
 mod list_cursors;
@@ -39,20 +39,20 @@ mod bindings {
 /// How many keys are listed at a time.
 const PAGE: usize = 100;
 
-/// What a guest holds of its action's bucket. There is but one, so it says nothing.
+/// A guest's handle to the bucket of its action. There is only one bucket, so it holds nothing.
 #[expect(unreachable_pub, reason = "the generated code re-exports it")]
 #[derive(Debug)]
 pub struct Bucket;
 
-/// Why a call failed, as the guest is told.
+/// Why a call failed, as the guest sees it.
 #[expect(unreachable_pub, reason = "the generated code re-exports it")]
 #[derive(Debug)]
 pub enum Error {
     /// The action has no such bucket.
     NoSuchStore,
-    /// The settings do not grant it any state.
+    /// The settings do not grant any state.
     AccessDenied,
-    /// Anything else.
+    /// Any other failure.
     Other(String),
 }
 
@@ -62,7 +62,7 @@ impl From<ResourceTableError> for Error {
     }
 }
 
-/// What the capability keeps for an instance.
+/// The context of the capability.
 #[derive(Debug)]
 pub(crate) struct KeyvalueCtx {
     access: Arc<ActionAccess>,
@@ -70,13 +70,13 @@ pub(crate) struct KeyvalueCtx {
 }
 
 impl KeyvalueCtx {
-    /// A context for an instance that may reach what `access` says.
+    /// The context of an instance with this access.
     pub(crate) fn new(access: Arc<ActionAccess>) -> Self {
         Self { access, cursors: ListCursors::default() }
     }
 }
 
-/// A [`KeyvalueCtx`] during one call, beside the table of the instance's resources.
+/// A [`KeyvalueCtx`] during one call, with the resource table of the instance.
 pub(crate) struct KeyvalueView<'a> {
     pub ctx: &'a mut KeyvalueCtx,
     pub table: &'a mut ResourceTable,
@@ -130,7 +130,7 @@ impl store::HostBucket for KeyvalueView<'_> {
     ) -> Result<store::KeyResponse, Error> {
         let KeyvalueCtx { access, cursors } = &mut *self.ctx;
         let after = cursor.map(|cursor| cursors.key(cursor)).transpose()?;
-        // One more than is told, to know whether there are more.
+        // One more than is returned, to learn whether there are more.
         let mut keys = access.list(after, PAGE + 1).await?;
         let more = keys.len() > PAGE;
         keys.truncate(PAGE);
@@ -199,7 +199,7 @@ impl KeyvalueView<'_> {
         Ok(pairs.map(|(key, entry)| Some((key, entry?.value))).collect())
     }
 
-    /// As a guest is told.
+    /// The result as the guest sees it.
     fn to_guest<T>(&mut self, done: Result<T, Error>) -> wasmtime::Result<(GuestResult<T>,)> {
         Ok((match done {
             Ok(done) => Ok(done),
@@ -216,8 +216,8 @@ impl HasData for HasKeyvalue {
     type Data<'a> = KeyvalueView<'a>;
 }
 
-/// Offers the interfaces to the components that `linker` links. Values are handed to a guest as
-/// bytes that know their account, which what is generated has no words for.
+/// Adds the interfaces to `linker`. `get` and `get-many` are replaced: the generated code returns a
+/// `Vec<u8>`, but these values hold their charge until they are in the guest's memory.
 pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     let view = GuestState::keyvalue;
     store::add_to_linker::<GuestState, HasKeyvalue>(linker, view)?;

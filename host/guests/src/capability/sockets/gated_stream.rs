@@ -1,4 +1,4 @@
-//! The streams of a connection, behind the gate.
+//! Puts the gate in front of the streams of a connection.
 
 use std::{mem, sync::Arc};
 
@@ -11,8 +11,8 @@ use wasmtime_wasi::p2::{
 
 use soloist_leadership::Gate;
 
-/// What is handed to the kernel in one go, in bytes: so much at most of what was
-/// written within a term waits in the host for room in the socket.
+/// The most bytes that are passed to the kernel at once. Up to this much data written within a term
+/// may wait in the host for room in the socket.
 pub(super) const PIECE: usize = 8 << 10;
 
 struct GatedStream<S> {

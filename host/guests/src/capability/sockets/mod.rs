@@ -1,12 +1,12 @@
-//! `wasi:sockets`: connections and datagrams to where the settings say (`sockets`).
+//! `wasi:sockets`: connections and datagrams to the destinations in the settings (`sockets`).
 //!
-//! wasmtime's implementation does the work; this decides about it. Invariants:
-//! - Nothing is bound by choice, listened on or accepted.
-//! - An address is reached because the settings name it, or because a name
-//!   that they name has stood for it when this instance asked; names are
-//!   looked up if they are granted, so a guest tells no name service anything.
-//! - The gate is asked before each lookup, connection and datagram, and at
-//!   each write to and read from a connection.
+//! wasmtime implements the sockets; this module decides what is allowed. Invariants:
+//! - A guest cannot choose a local address, listen or accept.
+//! - An address is allowed if the settings name it, or if a name in the settings resolved to it in
+//!   this instance. Only names in the settings are looked up, so a guest cannot pass data to a DNS
+//!   server.
+//! - The gate is passed before each lookup, connection and datagram, and at each write to and read
+//!   from a connection.
 
 mod gated_stream;
 mod tcp_send;
@@ -40,24 +40,24 @@ use wasmtime_wasi::{
 use super::{ActionAccess, GuestState, own_address, replace::replace};
 use soloist_config::Transport;
 
-/// The interfaces of which some calls need a second look, as wasmtime names them.
+/// The interfaces with replaced functions, in wasmtime's version.
 const TCP: &str = "wasi:sockets/tcp@0.2.12";
 const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
-/// Names and addresses that are remembered for an instance.
+/// The most resolved names that are remembered for an instance.
 const FOUND_MAX: usize = 1024;
 
-/// What the capability keeps for an instance.
+/// The context of the capability.
 pub(crate) struct SocketsCtx {
     resolved: ResolvedNames,
-    /// The names that its lookups are about, by the number of their resource.
+    /// The names of running lookups, by the number of their resource.
     lookups: HashMap<u32, Arc<str>>,
 }
 
-/// What names have stood for, as the instance was told.
+/// The addresses that names resolved to in this instance.
 #[derive(Clone, Debug, Default)]
 struct ResolvedNames(Arc<Mutex<BTreeSet<ResolvedName>>>);
 
-/// A name, and an address that it stood for.
+/// A name, and an address that it resolved to.
 type ResolvedName = (Arc<str>, IpAddr);
 
 /// The capability during one call.
@@ -70,12 +70,13 @@ pub(crate) struct SocketsView<'a> {
 type SocketStreams = (Resource<DynInputStream>, Resource<DynOutputStream>);
 
 impl SocketsCtx {
-    /// A context for an instance; `wasi` is held to what `access` says.
+    /// The context of an instance; adds the address check to `wasi`.
     pub(crate) fn new(access: &Arc<ActionAccess>, wasi: &mut WasiCtxBuilder) -> Self {
         let found = ResolvedNames::default();
         let (access, asked) = (access.clone(), HashMap::new());
         let ctx = Self { resolved: found.clone(), lookups: asked };
-        // Asked even where nothing is granted, so that it can be told what was wanted.
+        // Sockets are allowed even if nothing is granted, so that the check is called and can log
+        // what was denied.
         wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |to, usage| {
             Box::pin(ready(allows(&access, &found, to, usage)))
         });
@@ -93,7 +94,7 @@ fn allows(
         return false;
     }
     let transport = match usage {
-        // What a socket that goes out is bound to.
+        // The wildcard address, which outgoing sockets are bound to.
         SocketAddrUse::TcpBind | SocketAddrUse::UdpBind
             if to.ip().is_unspecified() && to.port() == 0 =>
         {
@@ -110,14 +111,15 @@ fn allows(
         SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Transport::Udp,
     };
     let allowed = found.reaches(access, transport, to);
-    // What merely came from elsewhere is not the guest's doing.
+    // An incoming datagram is not the guest's doing, so it is not logged.
     if !allowed && !matches!(usage, SocketAddrUse::UdpReceive) {
         warn_destination_denied(access, transport, to, found.name_of(to.ip()).as_deref());
     }
     allowed
 }
 
-/// Tells that a guest may not connect or send to `to`, for which it has looked up `looked_up`.
+/// Logs that a guest may not connect or send to `to`. `looked_up` is a name that resolved to this
+/// address.
 fn warn_destination_denied(
     access: &ActionAccess,
     transport: Transport,
@@ -130,7 +132,7 @@ fn warn_destination_denied(
     };
     let (name, port) = (&access.action, to.port());
     let grant = match looked_up {
-        // The name was granted: with another port, or it stands for what names may not.
+        // The name is granted, but for another port or not for private addresses.
         Some(looked_up) => format!(
             "`sockets = [\"{scheme}://{looked_up}:{port}\"]` in [action.{name}] lets the plugin \
              reach {to} by that name, with `outbound_private = true` in a private network as well"
@@ -143,7 +145,7 @@ fn warn_destination_denied(
     warn_denied(access, &to.to_string(), &grant);
 }
 
-/// Tells that a guest may not be reached at `to`, whatever is granted.
+/// Logs that a guest may not listen at `to`; no setting allows it.
 fn warn_listen_denied(access: &ActionAccess, to: SocketAddr) {
     let never = format!(
         "no setting lets a plugin listen at {to} or have an address of its own: requests come to \
@@ -152,7 +154,7 @@ fn warn_listen_denied(access: &ActionAccess, to: SocketAddr) {
     warn_denied(access, &format!("listen {to}"), &never);
 }
 
-/// Tells that a guest may not look up `host`; which port it has in mind nobody knows.
+/// Logs that a guest may not look up `host`. The port that it wants is not known.
 fn warn_lookup_denied(access: &ActionAccess, host: &str) {
     let name = &access.action;
     let grant = format!(
@@ -162,7 +164,7 @@ fn warn_lookup_denied(access: &ActionAccess, host: &str) {
     warn_denied(access, host, &grant);
 }
 
-/// For each target once, and then with a count; a guest may try it a thousand times a second.
+/// Logs once for each target, then with a count: a guest may try a thousand times a second.
 fn warn_denied(access: &ActionAccess, to: &str, grant: &str) {
     access.sockets_denied.said(to, |told| {
         let what = format!("socket denied: {grant}{told}");
@@ -179,7 +181,7 @@ impl ResolvedNames {
         }
     }
 
-    /// A name that has stood for `ip`.
+    /// A name that resolved to `ip`.
     fn name_of(&self, ip: IpAddr) -> Option<Arc<str>> {
         let found = self.0.lock();
         let ip = ip.to_canonical();
@@ -251,7 +253,8 @@ impl SocketsView<'_> {
     }
 }
 
-/// The guest's own context may not: WASI knows no grants of single names.
+/// A context that may look up names. The guest's own context may not, since WASI cannot allow
+/// single names.
 fn lookup_ctx() -> WasiSocketsCtx {
     WasiCtx::builder().allow_ip_name_lookup(true).build().sockets().clone()
 }
@@ -263,7 +266,7 @@ fn to_ip_addr(address: IpAddress) -> IpAddr {
     }
 }
 
-/// What a guest is told; what is no error of its call traps.
+/// The result as the guest sees it. An error that is not an error code traps.
 fn to_guest<T>(done: SocketResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
     match done {
         Ok(value) => Ok((Ok(value),)),
@@ -271,13 +274,13 @@ fn to_guest<T>(done: SocketResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,
     }
 }
 
-/// The same for WASI 0.3: there wasmtime looks no names up, and a connection is made by one
-/// call, which asks; what is sent by it goes another way.
+/// Adds the gate to WASI 0.3: there name lookup is denied altogether, the address check covers
+/// connecting, and only sending has to be replaced.
 pub(crate) fn add_0_3_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     tcp_send::add_to_linker(linker)
 }
 
-/// Puts the three calls that need a second look in the place of wasmtime's.
+/// Replaces the three functions of WASI 0.2 that must pass the gate.
 pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     replace(
         linker,
@@ -319,7 +322,7 @@ mod tests {
         let mut linker = Linker::new(&engine);
         crate::capability::wasi::add_to_linker(&mut linker).unwrap();
         add_to_linker(&mut linker).unwrap();
-        // As it were after an update of wasmtime.
+        // Simulates an update of wasmtime.
         let gate = |_: StoreContextMut<'_, GuestState>, (): ()| Ok(());
         for (interface, name) in [
             ("wasi:sockets/tcp@0.2.13", "[method]tcp-socket.finish-connect"),

@@ -1,8 +1,8 @@
-//! The way of bytes from a guest of WASI 0.3 to a connection, past the gate.
+//! Sends bytes of a WASI 0.3 guest to a connection, through the gate.
 //!
-//! wasmtime pipes the guest's stream into the socket itself. So a stream of ours is put in
-//! between, which hands out a piece only as long as the gate lets it: what a guest has begun
-//! to send does not leave after the term, though no code of the guest runs any more.
+//! wasmtime pipes the guest's stream into the socket itself. So a stream of ours is put in between,
+//! which passes a piece on only while the gate is open. Data that a guest has begun to send then
+//! does not leave after the term, even though no guest code runs any more.
 
 use std::{
     pin::Pin,
@@ -29,23 +29,23 @@ use super::gated_stream::PIECE;
 use crate::capability::{GuestState, replace::replace};
 use soloist_leadership::Gate;
 
-/// The interface of WASI 0.3, as wasmtime names it.
+/// The interface of WASI 0.3, in wasmtime's version.
 const TYPES: &str = "wasi:sockets/types@0.3.0";
 
 type SendResult = FutureReader<Result<(), ErrorCode>>;
 
-/// Takes in what the guest writes, one piece ahead of what is handed out.
+/// Reads what the guest writes, one piece ahead of the producer.
 struct PieceConsumer(PollSender<Bytes>);
 
-/// Hands it out.
+/// Passes the pieces on to the connection.
 struct GatedProducer {
     pieces: Receiver<Bytes>,
-    /// What was looked for before anybody took it.
+    /// A piece that was read, but for which there was no room yet.
     next: Option<Bytes>,
     gate: Arc<Gate>,
 }
 
-/// Puts the call that sends in the place of wasmtime's.
+/// Replaces the function that sends.
 pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     replace(
         linker,
@@ -85,13 +85,13 @@ impl<D> StreamConsumer<D> for PieceConsumer {
         match self.0.poll_reserve(cx) {
             Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
             Poll::Pending => return Poll::Pending,
-            // The connection takes no more.
+            // The connection accepts no more data.
             Poll::Ready(Err(_)) => return Poll::Ready(Ok(StreamResult::Dropped)),
             Poll::Ready(Ok(())) => {}
         }
         let mut source = source.as_direct(store);
         let all = source.remaining();
-        // Nothing is written to learn whether there is room.
+        // An empty write only asks whether there is room.
         if all.is_empty() {
             self.0.abort_send();
             return Poll::Ready(Ok(StreamResult::Completed));
@@ -104,8 +104,8 @@ impl<D> StreamConsumer<D> for PieceConsumer {
 }
 
 impl GatedProducer {
-    /// The next piece, if the gate lets it; nothing at the end. Past the gate neither comes:
-    /// what was cut off does not look whole.
+    /// The next piece, or `None` at the end. Once the gate is shut this stays pending, so that a
+    /// stream which was cut off does not look complete.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let next = match self.next.take() {
             Some(next) => Some(next),

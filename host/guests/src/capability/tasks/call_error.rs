@@ -1,82 +1,82 @@
-//! Why a call has no answer.
+//! Why a call of a task has no result.
 
 use std::{sync::Arc, time::Duration};
 
 use soloist_resources::budget::OverBudget;
 use soloist_text::REFUSED_HELP;
 
-/// Why a call has no answer, and what to do about it.
+/// Why a call has no result, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// There is no such task.
     #[error("there is no task {name}")]
     Unknown {
-        /// Its name.
+        /// The name that was called.
         name: String,
-        /// Those there are.
+        /// The names of the tasks that exist.
         known: Vec<String>,
     },
-    /// The action of this name cannot be had.
+    /// The action with this name was refused by the host.
     #[error("the action {name} is refused: {reason}")]
     Unusable {
         /// Its name.
         name: String,
-        /// Why not, and the mend.
+        /// Why it was refused, and how to fix it.
         reason: String,
     },
-    /// The task says that the call is wrong.
+    /// The task rejects the call as invalid.
     #[error("{host} refused it: {text}")]
     Refused {
-        /// The host that worked.
+        /// The host that ran it.
         host: Arc<str>,
-        /// What the task says.
+        /// The message of the task.
         text: String,
     },
-    /// The task could not do it.
+    /// The task failed.
     #[error("it failed on {host}, at attempt {attempt}: {text}")]
     Failed {
-        /// The host that worked last.
+        /// The host that ran the last attempt.
         host: Arc<str>,
-        /// How many attempts there were.
+        /// The number of attempts.
         attempt: u32,
-        /// What the task says, or how it ended.
+        /// The message of the task, or how its instance ended.
         text: String,
     },
     /// It took too long.
     #[error("it was not done within {}", humantime::format_duration(*within))]
     Late {
-        /// How long it had.
+        /// How long it was given.
         within: Duration,
     },
-    /// Every host has as many calls as it takes.
+    /// The queues of all hosts are full.
     #[error("there is no place for it: {hosts} have as many calls waiting as they take")]
     Busy {
-        /// Whom that was asked of.
+        /// The hosts that were asked.
         hosts: String,
     },
-    /// The host has no room for it, or for its answer.
+    /// The memory budget has no room for the call, or for its result.
     #[error("{0}")]
     OverBudget(#[from] OverBudget),
-    /// No host takes calls of it.
+    /// No host accepts calls of the task.
     #[error("no host takes calls of {name}{}", reason.as_ref().map_or_else(String::new, |why| format!(": {why}")))]
     Nobody {
-        /// The task.
+        /// The name of the task.
         name: Arc<str>,
-        /// What is in the way, if that is known.
+        /// What prevents it, if that is known.
         reason: Option<String>,
     },
-    /// Its host was lost while it worked.
+    /// The host was lost while it worked on the call.
     #[error("{host} was lost while it worked on it, and may have done it: {reason}")]
     Lost {
-        /// The host.
+        /// The host that was lost.
         host: Arc<str>,
-        /// How that was noticed.
+        /// How the loss was noticed.
         reason: String,
     },
 }
 
 impl CallError {
-    /// What it is, in a word.
+    /// The kind of error, as one word.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Unknown { .. } | Self::Unusable { .. } => "unknown",
@@ -89,7 +89,7 @@ impl CallError {
         }
     }
 
-    /// What to do next.
+    /// What the caller can do next.
     #[must_use]
     pub fn help(&self) -> String {
         match self {

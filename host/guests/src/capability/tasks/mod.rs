@@ -1,9 +1,9 @@
-//! `soloist:plugin/tasks`: calls that a guest makes of the tasks of its cluster.
+//! `soloist:plugin/tasks`: lets a guest call the tasks of its cluster.
 //!
 //! Invariants:
-//! - A guest calls the tasks that its settings name (`tasks`), and no other.
-//! - The gate is asked before a call begins, and before its outcome is handed out.
-//! - A call that is under way ends with the instance that began it.
+//! - A guest calls only the tasks that its settings name (`tasks`).
+//! - The gate is passed before a call begins, and before its result is handed out.
+//! - A running call ends with the instance that began it.
 
 mod call_error;
 
@@ -42,56 +42,56 @@ mod bindings {
     });
 }
 
-/// How often a call can be tried.
+/// The most attempts of a call.
 pub const ATTEMPTS_MAX: u32 = 100;
 
-/// What somebody wants done.
+/// A call of a task, as a guest or a client makes it.
 #[derive(Clone, Debug)]
 pub struct TaskRequest {
-    /// The task.
+    /// The name of the task.
     pub name: String,
-    /// What is handed over.
+    /// The input.
     pub payload: Bytes,
-    /// The form of that (RFC 9110, section 8.3).
+    /// The media type of the payload (RFC 9110, section 8.3).
     pub content_type: Option<String>,
-    /// How long it may take; the settings of the task say how long at most.
+    /// The timeout. The settings of the task have an upper bound.
     pub within: Option<Duration>,
-    /// How often it is tried, if the task says that it failed: once, or more.
+    /// The most attempts if the task fails; at least one.
     pub attempts: u32,
-    /// Where in a trace it belongs.
+    /// The trace context of the caller.
     pub trace: Option<TraceContext>,
-    /// What the answer is charged to; the payload is already.
+    /// The account that the result is charged to. The payload is charged already.
     pub account: Account,
 }
 
-/// What was done.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskReply {
-    /// The call's id.
+    /// The id of the call.
     pub id: Arc<str>,
-    /// The host that worked.
+    /// The host that ran the task.
     pub host: Arc<str>,
-    /// At which attempt.
+    /// The number of the attempt that succeeded, from 1.
     pub attempt: u32,
     /// The result.
     pub payload: Bytes,
-    /// The form of the result.
+    /// The media type of the result.
     pub content_type: Option<String>,
 }
 
-/// Has calls done, here or on other hosts.
+/// Calls tasks, on this host or on others.
 #[async_trait]
 pub trait TaskCaller: Send + Sync + 'static {
-    /// Has `order` done. Dropping the future ends the call.
+    /// Makes a call and returns its result. Dropping the future ends the call.
     ///
     /// # Errors
-    /// Why it has no answer.
+    /// Why there is no result.
     async fn call(&self, order: TaskRequest) -> Result<TaskReply, CallError>;
 
-    /// Puts an order into the store, where it is kept until it is done, and returns its id.
+    /// Puts a cast into the store, where it is kept until it is done, and returns its id.
     ///
     /// # Errors
-    /// Why it is not there, or may not be.
+    /// Why it is not in the store, or may not be.
     async fn cast(
         &self,
         task: &str,
@@ -100,40 +100,40 @@ pub trait TaskCaller: Send + Sync + 'static {
     ) -> Result<Arc<str>, CastFailure>;
 }
 
-/// Why an order is not in the store; for people.
+/// Why a cast is not in the store. The texts are for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CastFailure {
     /// There is no such task.
     Unknown(String),
-    /// It is too long.
+    /// The payload is too long.
     Refused(String),
-    /// There are as many as there may be.
+    /// The queue is full.
     Full,
-    /// The store takes none from this host.
+    /// This host may not write to the store at the moment.
     Shut(String),
-    /// The store did not answer: it may have it.
+    /// The store did not answer: the cast may be in it, or not.
     Uncertain(String),
 }
 
-/// What the capability keeps for an instance.
+/// The context of the capability.
 pub(crate) struct TasksCtx {
     access: Arc<ActionAccess>,
     trace: Option<TraceContext>,
 }
 
 impl TasksCtx {
-    /// Calls what `access` reaches.
+    /// The context of an instance with this access.
     pub(crate) fn new(access: Arc<ActionAccess>) -> Self {
         Self { access, trace: None }
     }
 
-    /// What is called from now on belongs there in a trace.
+    /// Sets the trace context for calls from now on.
     pub(crate) fn set_trace(&mut self, trace: Option<TraceContext>) {
         self.trace = trace;
     }
 
-    /// What makes a call for the guest. It is charged at once: a guest can begin calls faster
-    /// than anybody answers them.
+    /// A future that makes the call. The payload is charged at once, since a guest can begin calls
+    /// faster than they are answered.
     fn call(&self, order: WitOrder) -> impl Future<Output = PendingOutcome> + Send + use<> {
         let (access, order) = (Arc::clone(&self.access), self.to_request(order));
         async move { access.call_task(order?).await }
@@ -154,7 +154,7 @@ impl TasksCtx {
     }
 }
 
-/// A [`TasksCtx`] during one call, beside the table of the instance's resources.
+/// A [`TasksCtx`] during one call, with the resource table of the instance.
 pub(crate) struct TasksView<'a> {
     pub ctx: &'a TasksCtx,
     pub table: &'a mut ResourceTable,
@@ -162,7 +162,7 @@ pub(crate) struct TasksView<'a> {
 
 type PendingOutcome = Result<TaskReply, Failure>;
 
-/// A call that is under way. As public as the code that is generated for it.
+/// A running call. Public because the generated code re-exports it.
 #[allow(unreachable_pub, reason = "generated code re-exports it")]
 pub struct Pending {
     outcome: PendingState,
@@ -185,7 +185,7 @@ impl Pollable for Pending {
     }
 }
 
-/// Whoever ends the task of a call ends the instance as well.
+/// The task of a call ends early only together with the instance.
 fn instance_lost() -> Failure {
     Failure::Lost("this host ends it".to_owned())
 }
@@ -199,7 +199,7 @@ impl ActionAccess {
         done
     }
 
-    /// Whom a guest may have `task` done by.
+    /// Checks that the guest may call `task`, and returns the caller.
     fn may_call(&self, task: &str) -> Result<Arc<dyn TaskCaller>, Failure> {
         if !self.grants.tasks.iter().any(|granted| granted == task || granted == "*") {
             let action = &self.action;
@@ -328,7 +328,7 @@ impl HasData for HasTasks {
     type Data<'a> = TasksView<'a>;
 }
 
-/// Offers the interface to the components that `linker` links.
+/// Adds the interface to `linker`.
 pub(crate) fn add_to_linker<T: Send + 'static>(
     linker: &mut Linker<T>,
     view: fn(&mut T) -> TasksView<'_>,

@@ -1,8 +1,7 @@
-//! A job that does what its arguments say, one after the other: `say` tells of the firing
-//! on stdout, `note` writes a line of it to `/notes/firings` (a granted folder), `wait MS`
-//! waits, `spin` computes for ever, `trap` traps, `exit CODE` exits, and `until N` exits
-//! with 7 in each attempt before the Nth; `trip` exits with 3 the first time, for which it
-//! leaves a mark in `/notes`.
+//! A job that does what its arguments say, one after the other: `say` prints the firing to stdout,
+//! `note` appends a line about it to `/notes/firings` (a granted folder), `wait MS` waits, `spin`
+//! computes for ever, `trap` traps, `exit CODE` exits, and `until N` exits with 7 in each attempt
+//! before the Nth; `trip` exits with 3 the first time, which it remembers by a file in `/notes`.
 
 use std::env;
 use std::fs::OpenOptions;

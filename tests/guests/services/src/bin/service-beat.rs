@@ -1,5 +1,5 @@
-//! Counts in its state, and says so: `beat TOKEN COUNT`. What the host does not
-//! let it count, it says as well: `refused TOKEN WHY`.
+//! Increments a counter in its state and prints it: `beat TOKEN COUNT`. If the host refuses, it
+//! prints `refused TOKEN WHY`.
 
 mod bindings {
     wit_bindgen::generate!({
@@ -15,7 +15,7 @@ use std::time::Duration;
 use bindings::soloist::plugin::term;
 use bindings::wasi::keyvalue::{atomics, store};
 
-/// Long beside a write, short beside a TTL.
+/// Long compared with a write, short compared with a TTL.
 const PAUSE: Duration = Duration::from_millis(100);
 
 fn main() {

@@ -1,4 +1,4 @@
-//! Does its work and ends, as it should.
+//! Does its work and ends normally.
 
 fn main() {
     println!("done");

@@ -1,4 +1,4 @@
-//! Ends at once, with an exit code of its own.
+//! Ends at once, with an exit code.
 
 fn main() {
     println!("bye");

@@ -1,5 +1,5 @@
-//! Works until the term is ending, then writes down which term that was. It
-//! says which one was written down before it.
+//! Works until the term is ending, then records that term in its state. It prints the term that was
+//! recorded before.
 
 mod bindings {
     wit_bindgen::generate!({

@@ -1,5 +1,5 @@
-//! A service that works, until there is a file `fail` in its folder: then it fails, however
-//! often it is started again.
+//! A service that works until there is a file `fail` in its folder: from then on it fails whenever
+//! it is started.
 
 use std::{path::Path, thread::sleep, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Says something at every level of `wasi:logging`, and ends.
+//! Logs a message at every level of `wasi:logging`, and ends.
 
 mod bindings {
     wit_bindgen::generate!({

@@ -4,7 +4,7 @@ fn main() {
     println!("looping");
     let mut number = 0_u64;
     loop {
-        // Hidden from the optimiser, which may remove a loop without effect.
+        // Hides the loop from the optimiser, which may remove loops without effect.
         number = std::hint::black_box(number.wrapping_add(1));
     }
 }
