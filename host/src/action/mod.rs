@@ -93,7 +93,7 @@ pub(crate) use validation::{EarlyResponse, is_host};
 use action_status::LiveStatusCell;
 use soloist_config::{ActionConfig, JobConfig, ReservedMount, RestartPolicy};
 use soloist_guests::{
-    capability::{ActionAccess, BlockingPool, Spawner, TaskCaller, TermLink},
+    capability::{ActionAccess, ActionPermissions, BlockingPool, Spawner, TaskCaller, TermLink},
     plugin::{self, CpuTurns, InstanceSlot, Kind, Kinds, Plugin, PluginEngine},
 };
 use soloist_heart::Group;
@@ -281,10 +281,7 @@ impl Action {
     }
 
     fn access(&self, term: &TermLink, links: TaskScope) -> ActionAccess {
-        let (name, grants) = (self.name().clone(), self.config.grants.clone());
-        let access =
-            ActionAccess::new(name, grants, &self.config.limits, term.clone(), spawner(links));
-        self.equipped(access)
+        self.equipped(ActionAccess::new(self.permissions(), term.clone(), spawner(links)))
     }
 
     fn access_outside_term(
@@ -293,10 +290,16 @@ impl Action {
         calls: Option<Arc<dyn TaskCaller>>,
         links: TaskScope,
     ) -> ActionAccess {
-        let (name, grants) = (self.name().clone(), self.config.grants.clone());
-        let (limits, gate) = (&self.config.limits, Arc::clone(gate));
-        let access = ActionAccess::without_term(name, grants, limits, gate, calls, spawner(links));
-        self.equipped(access)
+        let (permissions, gate) = (self.permissions(), Arc::clone(gate));
+        self.equipped(ActionAccess::without_term(permissions, gate, calls, spawner(links)))
+    }
+
+    fn permissions(&self) -> ActionPermissions<'_> {
+        ActionPermissions {
+            action: self.name().clone(),
+            grants: self.config.grants.clone(),
+            limits: &self.config.limits,
+        }
     }
 
     /// With what the action has for the host's life, whichever term it is in.

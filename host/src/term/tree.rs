@@ -81,7 +81,7 @@ impl TermTree {
             key: self.term.key().clone(),
             state: Arc::clone(&self.context.state),
             notices: notices_to,
-            calls: Some(Arc::clone(&self.context.task_calls)),
+            task_caller: Some(Arc::clone(&self.context.task_calls)),
         };
         let scope = TermServices {
             term,

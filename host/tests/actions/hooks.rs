@@ -46,8 +46,13 @@ impl HookTerm {
         let (notices, _) = unbounded_channel();
         let (failures, _) = unbounded_channel();
         let (gate, key) = (self.gate.clone(), self.key.clone());
-        let term =
-            TermLink { gate, key, state: self.world.store.state().unwrap(), notices, calls: None };
+        let term = TermLink {
+            gate,
+            key,
+            state: self.world.store.state().unwrap(),
+            notices,
+            task_caller: None,
+        };
         TermServices {
             term,
             tasks: self.tasks.clone(),

@@ -138,7 +138,7 @@ impl Rig {
             key: key.clone(),
             state,
             notices: notices_to,
-            calls: None,
+            task_caller: None,
         };
         let (tasks_of, lobby, jobs) = (tasks.clone(), ActionDirectory::default(), world.jobs());
         let desk = jobs.triggers.clone();

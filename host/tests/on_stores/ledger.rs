@@ -50,8 +50,13 @@ impl LedgerLeader {
         let gate = Arc::new(Gate::new(term, Arc::new(Deadline::new(BootTime::NEVER))));
         let (told, notices) = unbounded_channel();
         let state = host.store.state().unwrap();
-        let term =
-            TermLink { gate: gate.clone(), key: key.clone(), state, notices: told, calls: None };
+        let term = TermLink {
+            gate: gate.clone(),
+            key: key.clone(),
+            state,
+            notices: told,
+            task_caller: None,
+        };
         Self { ledger: Ledger::new(JOB.into(), term, store), gate, notices }
     }
 

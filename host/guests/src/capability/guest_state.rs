@@ -9,7 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::{
     ActionAccess, Invocation,
-    http::HttpCtx,
+    http::{HttpCtx, HttpState},
     keyvalue::{KeyvalueCtx, KeyvalueView},
     limits::{InstanceLimits, RESOURCES},
     sockets::{SocketsCtx, SocketsView},
@@ -48,12 +48,12 @@ impl GuestState {
     /// # Errors
     /// When a granted folder cannot be opened, or the file system does not answer.
     pub async fn for_invocation(
-        errand: &Invocation,
+        invocation: &Invocation,
         access: &Arc<ActionAccess>,
     ) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
-        let (wasi, sockets) = wasi::ctx(access, errand).await?;
+        let (wasi, sockets) = wasi::ctx(access, invocation).await?;
         let mut state = Self {
             table,
             wasi,
@@ -65,7 +65,7 @@ impl GuestState {
             limits: InstanceLimits::new(access.memory_max, access.memory_of_all.clone()),
             access: access.clone(),
         };
-        state.set_trace(errand.trace.clone());
+        state.set_trace(invocation.trace.clone());
         Ok(state)
     }
 
@@ -129,9 +129,8 @@ impl GuestState {
     }
 }
 
-impl GuestState {
-    /// The context of `wasi:http`.
-    pub(super) fn http_ctx(&self) -> &HttpCtx {
+impl HttpState for GuestState {
+    fn http_ctx(&self) -> &HttpCtx {
         &self.http
     }
 }

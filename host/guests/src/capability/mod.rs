@@ -30,6 +30,7 @@
 mod access;
 mod action_log;
 mod blocking;
+mod call_error;
 mod guest_state;
 mod http;
 mod invocation;
@@ -37,13 +38,18 @@ mod keyvalue;
 mod limits;
 mod log_buffer;
 mod log_rate_limiter;
+mod log_stream;
+mod outbound;
 mod output_tail;
 mod own_address;
 mod replace;
 mod sockets;
+mod spawner;
+mod task_caller;
 mod tasks;
 pub mod term;
 mod term_headers;
+mod term_link;
 #[cfg(test)]
 mod test_gate;
 #[cfg(test)]
@@ -54,16 +60,19 @@ mod wasi_logging;
 
 use wasmtime::component::Linker;
 
-pub use access::{ActionAccess, Spawner, TermLink, TermNotice};
+pub use access::{ActionAccess, ActionPermissions};
 pub use blocking::{BlockingPool, BlockingPools, PoolExhausted};
+pub use call_error::CallError;
 pub use guest_state::GuestState;
 pub use invocation::Invocation;
 pub use limits::HOSTCALL;
 pub use log_buffer::{LINES_MAX, LogBuffer, LogBuffers, LogLine};
 pub use output_tail::OutputTail;
-pub use tasks::{ATTEMPTS_MAX, CallError, CastFailure, TaskCaller, TaskReply, TaskRequest};
+pub use spawner::Spawner;
+pub use task_caller::{ATTEMPTS_MAX, CastFailure, TaskCaller, TaskReply, TaskRequest};
 pub use term::{EndingInterest, one_line};
 pub use term_headers::TermHeaders;
+pub use term_link::{TermLink, TermNotice};
 #[cfg(test)]
 pub(crate) use test_gate::test_gate;
 
@@ -97,13 +106,13 @@ const OFFERED: &[(&str, &str)] = &[
 pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
-    sockets::add_to_linker(&mut linker)?;
+    sockets::add_to_linker(&mut linker, GuestState::sockets)?;
     wasi_config::add_to_linker(&mut linker, GuestState::settings)?;
     http::add_to_linker(&mut linker)?;
-    keyvalue::add_to_linker(&mut linker)?;
+    keyvalue::add_to_linker(&mut linker, GuestState::keyvalue)?;
     term::add_to_linker(&mut linker, GuestState::term)?;
     tasks::add_to_linker(&mut linker, GuestState::tasks)?;
-    wasi_logging::add_to_linker(&mut linker)?;
+    wasi_logging::add_to_linker(&mut linker, GuestState::logging)?;
     Ok(linker)
 }
 
@@ -112,7 +121,7 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>>
 pub fn linker_of_both(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = linker(engine)?;
     wasi::add_0_3_to_linker(&mut linker)?;
-    sockets::add_0_3_to_linker(&mut linker)?;
+    sockets::add_0_3_to_linker(&mut linker, GuestState::sockets)?;
     http::add_0_3_to_linker(&mut linker)?;
     Ok(linker)
 }

@@ -5,17 +5,16 @@ use wasmtime::{
     component::{ComponentNamedList, Lift, Linker, LinkerInstance, Lower},
 };
 
-use super::GuestState;
-
 /// Replaces a function of wasmtime. It is an error if there is no such function, as after an update
 /// that renames it: guests would then bypass the gate.
-pub(super) fn replace<P, R>(
-    linker: &mut Linker<GuestState>,
+pub(super) fn replace<T, P, R>(
+    linker: &mut Linker<T>,
     interface: &str,
     name: &str,
-    function: impl Fn(StoreContextMut<'_, GuestState>, P) -> wasmtime::Result<R> + Send + Sync + 'static,
+    function: impl Fn(StoreContextMut<'_, T>, P) -> wasmtime::Result<R> + Send + Sync + 'static,
 ) -> wasmtime::Result<()>
 where
+    T: Send + 'static,
     P: ComponentNamedList + Lift + 'static,
     R: ComponentNamedList + Lower + 'static,
 {
@@ -23,12 +22,12 @@ where
 }
 
 /// Like [`replace`], for an async function.
-pub(super) fn replace_async<P, R>(
-    linker: &mut Linker<GuestState>,
+pub(super) fn replace_async<T, P, R>(
+    linker: &mut Linker<T>,
     interface: &str,
     name: &str,
     function: impl for<'a> Fn(
-        StoreContextMut<'a, GuestState>,
+        StoreContextMut<'a, T>,
         P,
     ) -> Box<dyn Future<Output = wasmtime::Result<R>> + Send + 'a>
     + Send
@@ -36,6 +35,7 @@ pub(super) fn replace_async<P, R>(
     + 'static,
 ) -> wasmtime::Result<()>
 where
+    T: Send + 'static,
     P: ComponentNamedList + Lift + 'static,
     R: ComponentNamedList + Lower + 'static,
 {
@@ -43,11 +43,11 @@ where
 }
 
 /// Lets `put` define a function over the existing one.
-fn define_over(
-    linker: &mut Linker<GuestState>,
+fn define_over<T: 'static>(
+    linker: &mut Linker<T>,
     interface: &str,
     name: &str,
-    put: impl FnOnce(&mut LinkerInstance<'_, GuestState>) -> wasmtime::Result<()>,
+    put: impl FnOnce(&mut LinkerInstance<'_, T>) -> wasmtime::Result<()>,
 ) -> wasmtime::Result<()> {
     check_defined(linker, interface, name)?;
     linker.allow_shadowing(true);
@@ -57,12 +57,12 @@ fn define_over(
 }
 
 /// Fails if there is nothing to replace.
-fn check_defined(
-    linker: &mut Linker<GuestState>,
+fn check_defined<T: 'static>(
+    linker: &mut Linker<T>,
     interface: &str,
     name: &str,
 ) -> wasmtime::Result<()> {
-    let nothing = |_: StoreContextMut<'_, GuestState>, (): ()| Ok(());
+    let nothing = |_: StoreContextMut<'_, T>, (): ()| Ok(());
     // The linker refuses to define a function twice, unless shadowing is allowed.
     if linker.instance(interface)?.func_wrap(name, nothing).is_ok() {
         wasmtime::bail!("there is no {name} in {interface} to put a gate before");

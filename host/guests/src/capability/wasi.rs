@@ -14,10 +14,8 @@ use wasmtime::format_err;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
 use super::{
-    ActionAccess, Invocation, PoolExhausted,
-    action_log::{LogStream, StdStream},
-    blocking::HANGS,
-    sockets::SocketsCtx,
+    ActionAccess, Invocation, PoolExhausted, action_log::StdStream, blocking::HANGS,
+    log_stream::LogStream, sockets::SocketsCtx,
 };
 use soloist_config::Secret;
 
@@ -27,15 +25,15 @@ use soloist_config::Secret;
 /// When a folder cannot be opened, or all file operations of the action hang.
 pub(crate) async fn ctx(
     access: &Arc<ActionAccess>,
-    errand: &Invocation,
+    invocation: &Invocation,
 ) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
     if access.grants.folders.is_empty() {
-        return with_folders(access, errand);
+        return with_folders(access, invocation);
     }
     access.blocking.check()?;
     // Opening a folder may hang as well.
-    let (own, errand) = (Arc::clone(access), errand.clone());
-    let opened = access.blocking.call(move || with_folders(&own, &errand));
+    let (own, invocation) = (Arc::clone(access), invocation.clone());
+    let opened = access.blocking.call(move || with_folders(&own, &invocation));
     match timeout(HANGS, opened).await {
         Ok(opened) => opened?,
         Err(_) => {
@@ -48,19 +46,20 @@ pub(crate) async fn ctx(
 
 fn with_folders(
     access: &Arc<ActionAccess>,
-    errand: &Invocation,
+    invocation: &Invocation,
 ) -> wasmtime::Result<(WasiCtx, SocketsCtx)> {
-    let log = |stream| LogStream::new(stream, access.log.clone()).with_tail(errand.tail.clone());
+    let log =
+        |stream| LogStream::new(stream, access.log.clone()).with_tail(invocation.tail.clone());
     let mut ctx = WasiCtx::builder();
     ctx.stdout(log(StdStream::Stdout)).stderr(log(StdStream::Stderr));
     ctx.arg(&access.action).args(&access.grants.args);
     for (name, text) in environment(&access.grants.env, &access.grants.secrets) {
         // The variables of the invocation take precedence.
-        if !errand.env.iter().any(|(told, _)| *told == name) {
+        if !invocation.env.iter().any(|(told, _)| *told == name) {
             ctx.env(name, text);
         }
     }
-    for (name, text) in &errand.env {
+    for (name, text) in &invocation.env {
         ctx.env(name, text);
     }
     let sockets = SocketsCtx::new(access, &mut ctx);

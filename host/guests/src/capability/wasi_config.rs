@@ -6,7 +6,6 @@
 use wasmtime::component::Linker;
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 
-use super::GuestState;
 use soloist_config::Grants;
 
 /// The variables that `grants` contain.
@@ -15,9 +14,9 @@ pub(crate) fn variables(grants: &Grants) -> WasiConfigVariables {
 }
 
 /// Adds the interface to `linker`.
-pub(crate) fn add_to_linker(
-    linker: &mut Linker<GuestState>,
-    view: fn(&mut GuestState) -> WasiConfig<'_>,
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> WasiConfig<'_>,
 ) -> wasmtime::Result<()> {
     wasmtime_wasi_config::add_to_linker(linker, view)
 }

@@ -5,7 +5,7 @@
 
 use wasmtime::component::{HasData, Linker};
 
-use super::{GuestState, action_log::ActionLog};
+use super::action_log::ActionLog;
 use bindings::wasi::logging::logging::{Host, Level};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
@@ -55,6 +55,9 @@ impl HasData for HasLogging {
 }
 
 /// Adds the interface to `linker`.
-pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    bindings::wasi::logging::logging::add_to_linker::<_, HasLogging>(linker, GuestState::logging)
+pub(crate) fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> LoggingView<'_>,
+) -> wasmtime::Result<()> {
+    bindings::wasi::logging::logging::add_to_linker::<T, HasLogging>(linker, view)
 }

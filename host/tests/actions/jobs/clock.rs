@@ -161,7 +161,7 @@ fn scope(memory: &Arc<MemoryStore>, wall: &TestClock) -> TermServices {
     };
     let state: Arc<dyn StateStore> = Arc::clone(memory) as _;
     let notices = unbounded_channel().0;
-    let term = TermLink { gate, key, state: Arc::clone(&state), notices, calls: None };
+    let term = TermLink { gate, key, state: Arc::clone(&state), notices, task_caller: None };
     let jobs =
         JobServices { ledger: state, triggers: JobTriggers::default(), clock: wall.clock.clone() };
     let (failures, lobby) = (unbounded_channel().0, ActionDirectory::default());

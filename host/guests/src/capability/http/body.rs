@@ -13,9 +13,15 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::{AliveFlag, exchange::pass_gate};
+use super::{alive_flag::AliveFlag, gate::pass_gate};
 use soloist_leadership::Gate;
 use soloist_resources::budget::Charge;
+
+/// The most bytes that a guest writes to a body at once. Twice as much may wait for the connection
+/// (wasmtime: `HostOutgoingBody::new`).
+pub(super) const CHUNK: usize = 64 << 10;
+/// What a body is charged with, in bytes.
+pub(super) const BODY: u64 = 2 * CHUNK as u64;
 
 /// The body of an outgoing request. It ends with an error if its guest has ended before it was
 /// complete.

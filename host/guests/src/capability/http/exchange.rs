@@ -9,12 +9,13 @@ use tokio::{sync::oneshot, time::timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::{
-    EXCHANGE,
-    body::IncomingBody,
-    connect::{CONNECT_MAX, ConnectError},
+    body::{BODY, IncomingBody},
+    gate::pass_gate,
 };
-use crate::capability::ActionAccess;
-use soloist_leadership::Gate;
+use crate::capability::{
+    ActionAccess,
+    outbound::{CLIENT_BUFFER, CONNECT_MAX, ConnectError},
+};
 
 /// Default timeouts: for connecting, for the head of the response, and between two frames of its
 /// body.
@@ -23,6 +24,11 @@ const FIRST_BYTE: Duration = Duration::from_secs(60);
 const BETWEEN_BYTES: Duration = Duration::from_secs(60);
 /// The longest timeout that a guest can ask for.
 const PATIENCE_MAX: Duration = Duration::from_secs(600);
+
+/// The most bytes that a request has in flight in its connection: 64 KiB in each direction
+/// (`outbound/client.rs`), the same again encrypted, and one frame of the response that nobody has
+/// taken.
+pub(super) const EXCHANGE: u64 = 4 * CLIENT_BUFFER as u64 + BODY;
 
 /// Sends `request` in a task of the action. The task ends early when nobody waits for the response
 /// any more.
@@ -50,11 +56,6 @@ pub(super) fn start(
         pass_gate(&gate)?;
         response
     }
-}
-
-/// Passes the gate, or fails with an error for the guest.
-pub(super) fn pass_gate(gate: &Gate) -> Result<(), Error> {
-    gate.pass().map_err(|shut| Error::InternalError(Some(shut.to_string())))
 }
 
 async fn exchange(
@@ -123,4 +124,38 @@ fn guest_error(error: &legacy::Error) -> Error {
 
 fn internal_error(error: &dyn StdError) -> Error {
     Error::InternalError(Some(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+
+    use super::*;
+    use crate::capability::{ActionPermissions, Spawner, test_gate};
+    use soloist_config::Limits;
+    use soloist_heart::clock::BootTime;
+
+    #[tokio::test]
+    async fn a_request_that_there_is_no_room_for_is_not_sent() {
+        let (gate, limits) = (test_gate(BootTime::NEVER), Limits::default());
+        let spawner = Spawner::new(|task| drop(tokio::spawn(task)));
+        let permissions =
+            ActionPermissions { action: "web".into(), grants: Arc::default(), limits: &limits };
+        let access = ActionAccess::without_term(permissions, gate, None, spawner);
+        let access = Arc::new(access);
+        let send = || {
+            // Nobody listens at this port.
+            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            let request = Request::get("http://127.0.0.1:1/").body(body).unwrap();
+            start(&access, request, RequestOptions::default())
+        };
+        let other = access.account.charge((256 << 20) - EXCHANGE + 1).unwrap();
+        match send().await {
+            Err(Error::InternalError(Some(told))) => assert!(told.contains("256 MiB"), "{told}"),
+            other => panic!("{:?}", other.err()),
+        }
+        drop(other);
+        assert!(!matches!(send().await, Ok(_) | Err(Error::InternalError(_))));
+        assert!(access.account.charge(256 << 20).is_ok(), "it is given back");
+    }
 }

@@ -13,7 +13,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::Error;
+use super::error::KeyvalueError;
 use crate::capability::{ActionAccess, TermLink};
 use soloist_leadership::GateShut;
 use soloist_resources::budget::OverBudget;
@@ -42,7 +42,7 @@ pub(super) enum StateError {
     Uncertain(String),
 }
 
-impl From<StateError> for Error {
+impl From<StateError> for KeyvalueError {
     fn from(fault: StateError) -> Self {
         Self::Other(fault.to_string())
     }
@@ -186,7 +186,7 @@ mod tests {
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     use super::*;
-    use crate::capability::{Spawner, TermLink, TermNotice, test_gate};
+    use crate::capability::{ActionPermissions, Spawner, TermLink, TermNotice, test_gate};
     use soloist_config::Limits;
     use soloist_heart::{LeaderKey, LeaseId, clock::BootTime};
 
@@ -248,10 +248,11 @@ mod tests {
             token: gate.term().token,
             lease: LeaseId(1),
         };
-        let term = TermLink { gate, key, state: fake.clone(), notices: to, calls: None };
+        let term = TermLink { gate, key, state: fake.clone(), notices: to, task_caller: None };
         let (limits, spawner) = (Limits::default(), Spawner::new(|task| drop(tokio::spawn(task))));
-        let access =
-            Arc::new(ActionAccess::new("web".into(), Arc::default(), &limits, term, spawner));
+        let permissions =
+            ActionPermissions { action: "web".into(), grants: Arc::default(), limits: &limits };
+        let access = Arc::new(ActionAccess::new(permissions, term, spawner));
         *cell.lock() = Some(access.clone());
         Fixture { access, fake, notices }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::Error;
+use super::error::KeyvalueError;
 
 /// How many cursors of an instance are remembered. Each holds one key.
 const KEPT: usize = 256;
@@ -30,14 +30,14 @@ impl ListCursors {
     }
 
     /// The key that `cursor` follows.
-    pub(super) fn key(&self, cursor: u64) -> Result<&str, Error> {
+    pub(super) fn key(&self, cursor: u64) -> Result<&str, KeyvalueError> {
         let index = cursor.checked_sub(self.forgotten);
         let key = index.and_then(|index| self.keys.get(usize::try_from(index).ok()?));
         key.map(String::as_str).ok_or_else(|| {
             let text = format!(
                 "{cursor} is no cursor of this instance, or one of the {KEPT} latest: list the keys from the beginning"
             );
-            Error::Other(text)
+            KeyvalueError::Other(text)
         })
     }
 }

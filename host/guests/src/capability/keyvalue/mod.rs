@@ -12,16 +12,17 @@
 //! Beyond what the standard requires, reads and writes of several keys are atomic, and a counter is
 //! the decimal text of a `u64`.
 
+mod error;
 mod fenced;
 mod list_cursors;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTableError};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-use self::list_cursors::ListCursors;
-use super::{ActionAccess, GuestState, replace::replace_async};
+use self::{error::KeyvalueError, list_cursors::ListCursors};
+use super::{ActionAccess, replace::replace_async};
 use bindings::wasi::keyvalue::{atomics, batch, store};
 use soloist_stores::Write;
 
@@ -32,7 +33,7 @@ mod bindings {
         world: "wasi:keyvalue/imports",
         imports: { default: async | trappable },
         with: { "wasi:keyvalue/store.bucket": super::Bucket },
-        trappable_error_type: { "wasi:keyvalue/store.error" => super::Error },
+        trappable_error_type: { "wasi:keyvalue/store.error" => super::KeyvalueError },
     });
 }
 
@@ -43,24 +44,6 @@ const PAGE: usize = 100;
 #[expect(unreachable_pub, reason = "the generated code re-exports it")]
 #[derive(Debug)]
 pub struct Bucket;
-
-/// Why a call failed, as the guest sees it.
-#[expect(unreachable_pub, reason = "the generated code re-exports it")]
-#[derive(Debug)]
-pub enum Error {
-    /// The action has no such bucket.
-    NoSuchStore,
-    /// The settings do not grant any state.
-    AccessDenied,
-    /// Any other failure.
-    Other(String),
-}
-
-impl From<ResourceTableError> for Error {
-    fn from(error: ResourceTableError) -> Self {
-        Self::Other(error.to_string())
-    }
-}
 
 /// The context of the capability.
 #[derive(Debug)]
@@ -83,42 +66,55 @@ pub(crate) struct KeyvalueView<'a> {
 }
 
 impl store::Host for KeyvalueView<'_> {
-    async fn open(&mut self, identifier: String) -> Result<Resource<Bucket>, Error> {
+    async fn open(&mut self, identifier: String) -> Result<Resource<Bucket>, KeyvalueError> {
         let access = &self.ctx.access;
         access.term()?;
         if !access.grants.state {
             access.warn_state_denied();
-            return Err(Error::AccessDenied);
+            return Err(KeyvalueError::AccessDenied);
         }
         match identifier.as_str() {
             "" | "default" => Ok(self.table.push(Bucket)?),
-            _ => Err(Error::NoSuchStore),
+            _ => Err(KeyvalueError::NoSuchStore),
         }
     }
 
-    fn convert_error(&mut self, error: Error) -> wasmtime::Result<store::Error> {
+    fn convert_error(&mut self, error: KeyvalueError) -> wasmtime::Result<store::Error> {
         Ok(match error {
-            Error::NoSuchStore => store::Error::NoSuchStore,
-            Error::AccessDenied => store::Error::AccessDenied,
-            Error::Other(text) => store::Error::Other(text),
+            KeyvalueError::NoSuchStore => store::Error::NoSuchStore,
+            KeyvalueError::AccessDenied => store::Error::AccessDenied,
+            KeyvalueError::Other(text) => store::Error::Other(text),
         })
     }
 }
 
 impl store::HostBucket for KeyvalueView<'_> {
-    async fn get(&mut self, _: Resource<Bucket>, key: String) -> Result<Option<Vec<u8>>, Error> {
+    async fn get(
+        &mut self,
+        _: Resource<Bucket>,
+        key: String,
+    ) -> Result<Option<Vec<u8>>, KeyvalueError> {
         Ok(self.value(key).await?.map(Vec::from))
     }
 
-    async fn set(&mut self, _: Resource<Bucket>, key: String, value: Vec<u8>) -> Result<(), Error> {
+    async fn set(
+        &mut self,
+        _: Resource<Bucket>,
+        key: String,
+        value: Vec<u8>,
+    ) -> Result<(), KeyvalueError> {
         Ok(self.ctx.access.write(vec![put_write(key, value)]).await?)
     }
 
-    async fn delete(&mut self, _: Resource<Bucket>, key: String) -> Result<(), Error> {
-        Ok(self.ctx.access.write(vec![delete(key)]).await?)
+    async fn delete(&mut self, _: Resource<Bucket>, key: String) -> Result<(), KeyvalueError> {
+        Ok(self.ctx.access.write(vec![delete_write(key)]).await?)
     }
 
-    async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Result<bool, Error> {
+    async fn exists(
+        &mut self,
+        bucket: Resource<Bucket>,
+        key: String,
+    ) -> Result<bool, KeyvalueError> {
         let _ = bucket;
         Ok(self.value(key).await?.is_some())
     }
@@ -127,7 +123,7 @@ impl store::HostBucket for KeyvalueView<'_> {
         &mut self,
         _: Resource<Bucket>,
         cursor: Option<u64>,
-    ) -> Result<store::KeyResponse, Error> {
+    ) -> Result<store::KeyResponse, KeyvalueError> {
         let KeyvalueCtx { access, cursors } = &mut *self.ctx;
         let after = cursor.map(|cursor| cursors.key(cursor)).transpose()?;
         // One more than is returned, to learn whether there are more.
@@ -150,7 +146,7 @@ impl atomics::Host for KeyvalueView<'_> {
         _: Resource<Bucket>,
         key: String,
         delta: u64,
-    ) -> Result<u64, Error> {
+    ) -> Result<u64, KeyvalueError> {
         Ok(self.ctx.access.increment(key, delta).await?)
     }
 }
@@ -160,7 +156,7 @@ impl batch::Host for KeyvalueView<'_> {
         &mut self,
         _: Resource<Bucket>,
         keys: Vec<String>,
-    ) -> Result<Vec<Option<(String, Vec<u8>)>>, Error> {
+    ) -> Result<Vec<Option<(String, Vec<u8>)>>, KeyvalueError> {
         let found = self.values(keys).await?;
         Ok(found.into_iter().map(|found| found.map(|(key, value)| (key, value.into()))).collect())
     }
@@ -169,13 +165,17 @@ impl batch::Host for KeyvalueView<'_> {
         &mut self,
         _: Resource<Bucket>,
         pairs: Vec<(String, Vec<u8>)>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), KeyvalueError> {
         let writes = pairs.into_iter().map(|(key, value)| put_write(key, value)).collect();
         Ok(self.ctx.access.write(writes).await?)
     }
 
-    async fn delete_many(&mut self, _: Resource<Bucket>, keys: Vec<String>) -> Result<(), Error> {
-        Ok(self.ctx.access.write(keys.into_iter().map(delete).collect()).await?)
+    async fn delete_many(
+        &mut self,
+        _: Resource<Bucket>,
+        keys: Vec<String>,
+    ) -> Result<(), KeyvalueError> {
+        Ok(self.ctx.access.write(keys.into_iter().map(delete_write).collect()).await?)
     }
 }
 
@@ -183,24 +183,30 @@ fn put_write(key: String, value: Vec<u8>) -> Write {
     Write { key, value: Some(value.into()), only_if: None }
 }
 
-fn delete(key: String) -> Write {
+fn delete_write(key: String) -> Write {
     Write { key, value: None, only_if: None }
 }
 
 impl KeyvalueView<'_> {
-    async fn value(&mut self, key: String) -> Result<Option<Bytes>, Error> {
+    async fn value(&mut self, key: String) -> Result<Option<Bytes>, KeyvalueError> {
         let mut found = self.ctx.access.read(&[key]).await?;
         Ok(found.pop().flatten().map(|entry| entry.value))
     }
 
-    async fn values(&mut self, keys: Vec<String>) -> Result<Vec<Option<(String, Bytes)>>, Error> {
+    async fn values(
+        &mut self,
+        keys: Vec<String>,
+    ) -> Result<Vec<Option<(String, Bytes)>>, KeyvalueError> {
         let found = self.ctx.access.read(&keys).await?;
         let pairs = keys.into_iter().zip(found);
         Ok(pairs.map(|(key, entry)| Some((key, entry?.value))).collect())
     }
 
     /// The result as the guest sees it.
-    fn to_guest<T>(&mut self, done: Result<T, Error>) -> wasmtime::Result<(GuestResult<T>,)> {
+    fn to_guest<T>(
+        &mut self,
+        done: Result<T, KeyvalueError>,
+    ) -> wasmtime::Result<(GuestResult<T>,)> {
         Ok((match done {
             Ok(done) => Ok(done),
             Err(error) => Err(store::Host::convert_error(self, error)?),
@@ -218,18 +224,20 @@ impl HasData for HasKeyvalue {
 
 /// Adds the interfaces to `linker`. `get` and `get-many` are replaced: the generated code returns a
 /// `Vec<u8>`, but these values hold their charge until they are in the guest's memory.
-pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    let view = GuestState::keyvalue;
-    store::add_to_linker::<GuestState, HasKeyvalue>(linker, view)?;
-    atomics::add_to_linker::<GuestState, HasKeyvalue>(linker, view)?;
-    batch::add_to_linker::<GuestState, HasKeyvalue>(linker, view)?;
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> KeyvalueView<'_>,
+) -> wasmtime::Result<()> {
+    store::add_to_linker::<T, HasKeyvalue>(linker, view)?;
+    atomics::add_to_linker::<T, HasKeyvalue>(linker, view)?;
+    batch::add_to_linker::<T, HasKeyvalue>(linker, view)?;
     replace_async(
         linker,
         "wasi:keyvalue/store@0.2.0-draft",
         "[method]bucket.get",
-        |mut store, (_, key): (Resource<Bucket>, String)| {
+        move |mut store, (_, key): (Resource<Bucket>, String)| {
             Box::new(async move {
-                let mut view = store.data_mut().keyvalue();
+                let mut view = view(store.data_mut());
                 let found = view.value(key).await;
                 view.to_guest(found)
             })
@@ -239,9 +247,9 @@ pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
         linker,
         "wasi:keyvalue/batch@0.2.0-draft",
         "get-many",
-        |mut store, (_, keys): (Resource<Bucket>, Vec<String>)| {
+        move |mut store, (_, keys): (Resource<Bucket>, Vec<String>)| {
             Box::new(async move {
-                let mut view = store.data_mut().keyvalue();
+                let mut view = view(store.data_mut());
                 let found = view.values(keys).await;
                 view.to_guest(found)
             })

@@ -16,17 +16,18 @@ use tokio_util::sync::PollSender;
 use wasmtime::{
     AsContextMut, StoreContextMut,
     component::{
-        Access, Destination, FutureReader, HasData, Linker, Resource, Source, StreamConsumer,
+        Access, Destination, FutureReader, Linker, Resource, Source, StreamConsumer,
         StreamProducer, StreamReader, StreamResult,
     },
 };
 use wasmtime_wasi::{
+    WasiView,
     p3::bindings::sockets::types::{ErrorCode, HostTcpSocketWithStore, TcpSocket},
     sockets::{WasiSockets, WasiSocketsView},
 };
 
-use super::gated_stream::PIECE;
-use crate::capability::{GuestState, replace::replace};
+use super::{gated_stream::PIECE, view::SocketsView};
+use crate::capability::replace::replace;
 use soloist_leadership::Gate;
 
 /// The interface of WASI 0.3, in wasmtime's version.
@@ -46,29 +47,33 @@ struct GatedProducer {
 }
 
 /// Replaces the function that sends.
-pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker<T: WasiView + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> SocketsView<'_>,
+) -> wasmtime::Result<()> {
     replace(
         linker,
         TYPES,
         "[method]tcp-socket.send",
-        |store: StoreContextMut<'_, GuestState>,
-         (socket, data): (Resource<TcpSocket>, StreamReader<u8>)| {
-            Ok((send(store, socket, data)?,))
+        move |mut store: StoreContextMut<'_, T>,
+              (socket, data): (Resource<TcpSocket>, StreamReader<u8>)| {
+            let gate = Arc::clone(view(store.data_mut()).access.gate());
+            Ok((send(store, gate, socket, data)?,))
         },
     )
 }
 
-fn send(
-    mut store: StoreContextMut<'_, GuestState>,
+fn send<T: WasiView + 'static>(
+    mut store: StoreContextMut<'_, T>,
+    gate: Arc<Gate>,
     socket: Resource<TcpSocket>,
     data: StreamReader<u8>,
 ) -> wasmtime::Result<SendResult> {
     let (to, pieces) = channel(1);
-    let gate = Arc::clone(store.data_mut().sockets().access.gate());
     data.pipe(&mut store, PieceConsumer(PollSender::new(to)))?;
     let outlet = GatedProducer { pieces, next: None, gate };
     let gated = StreamReader::new(&mut store, outlet)?;
-    let access = Access::<GuestState, WasiSockets>::new(store, GuestState::wasi_sockets);
+    let access = Access::<T, WasiSockets>::new(store, T::sockets);
     WasiSockets::send(access, socket, gated)
 }
 
@@ -139,12 +144,6 @@ impl<D> StreamProducer<D> for GatedProducer {
                 Poll::Ready(Ok(StreamResult::Completed))
             }
         }
-    }
-}
-
-impl GuestState {
-    fn wasi_sockets(&mut self) -> <WasiSockets as HasData>::Data<'_> {
-        WasiSocketsView::sockets(self)
     }
 }
 

@@ -16,20 +16,20 @@ use tower_service::Service;
 use tracing::warn;
 use wasmtime_wasi_http::Error;
 
-use super::{RequestTarget, gated_connection::GatedConnection};
+use super::{gated_connection::GatedConnection, request_target::RequestTarget};
 use crate::capability::{BlockingPool, action_log::ActionLog, own_address};
 use soloist_config::Grants;
 use soloist_leadership::{Gate, GateShut};
 use soloist_telemetry::log_throttle::LogThrottle;
 
 /// The longest that connecting may take, whatever the guest asks for.
-pub(super) const CONNECT_MAX: Duration = Duration::from_secs(60);
+pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(60);
 /// How long a single address may take if there are others to try.
 const CONNECT_EACH: Duration = Duration::from_secs(3);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectError {
+pub(crate) enum ConnectError {
     #[error("the request's URI names no host")]
     NoHost,
     #[error("the name was not resolved")]
@@ -46,7 +46,7 @@ pub(super) enum ConnectError {
 
 impl ConnectError {
     /// The error as the guest sees it.
-    pub(super) fn to_guest_error(&self) -> Error {
+    pub(crate) fn to_guest_error(&self) -> Error {
         match self {
             Self::NoHost => Error::HttpRequestUriInvalid,
             Self::Name(_) => Error::DnsError { rcode: None, info_code: None },
@@ -60,13 +60,19 @@ impl ConnectError {
 
 /// Opens the connections of one action in one term.
 #[derive(Clone)]
-pub(super) struct GatedConnector {
-    pub(super) action: Arc<str>,
-    pub(super) grants: Arc<Grants>,
-    pub(super) gate: Arc<Gate>,
-    pub(super) denied: Arc<LogThrottle>,
-    pub(super) console: Arc<ActionLog>,
-    pub(super) blocking: Arc<BlockingPool>,
+pub(crate) struct GatedConnector {
+    /// The name of the action, for the log.
+    pub(crate) action: Arc<str>,
+    /// Where it may connect to.
+    pub(crate) grants: Arc<Grants>,
+    /// The gate of the term.
+    pub(crate) gate: Arc<Gate>,
+    /// Throttles the warnings about denied addresses.
+    pub(crate) denied: Arc<LogThrottle>,
+    /// Shows the warnings to readers of the action's log.
+    pub(crate) log: Arc<ActionLog>,
+    /// Runs name lookups.
+    pub(crate) blocking: Arc<BlockingPool>,
 }
 
 impl Service<Uri> for GatedConnector {
@@ -121,7 +127,7 @@ impl GatedConnector {
             );
             let token = self.gate.term().token.0;
             warn!(action = %name, token, to = %target, addresses = found, "{what}");
-            self.console.add_host_line(&what);
+            self.log.add_host_line(&what);
         });
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 use soloist_leadership::Gate;
 
 /// A connection of one term.
-pub(super) struct GatedConnection {
+pub(crate) struct GatedConnection {
     stream: TcpStream,
     gate: Arc<Gate>,
 }
