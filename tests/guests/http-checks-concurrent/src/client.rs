@@ -35,9 +35,9 @@ pub(crate) enum Failure {
     Part(&'static str),
     Code(ErrorCode),
     /// There is a response, but sending the request failed.
-    Transmission(#[expect(dead_code, reason = "it is shown")] ErrorCode),
+    Transmission(#[expect(dead_code, reason = "read by the derived Debug")] ErrorCode),
     /// This many bytes of the body were not accepted.
-    Left(#[expect(dead_code, reason = "it is shown")] usize),
+    Left(#[expect(dead_code, reason = "read by the derived Debug")] usize),
 }
 
 impl From<ErrorCode> for Failure {

@@ -13,6 +13,8 @@
 //!
 //! A check answers 200, or 500 and the difference.
 
+#[path = "../../http-checks/src/checked.rs"]
+mod checked;
 mod client;
 mod content_length;
 mod fields;
@@ -20,6 +22,7 @@ mod incoming;
 mod middleware;
 mod outgoing;
 
+use checked::{Checked, holds};
 use wasip3::{
     exports::http::handler::Guest,
     http::types::{ErrorCode, Fields, Request, Response, Trailers},
@@ -29,24 +32,7 @@ use wasip3::{
 
 wasip3::http::service::export!(Checks);
 
-/// The result of a check; the error describes the difference.
-type Checked = Result<(), String>;
-
 type TrailersToCome = FutureReader<Result<Option<Trailers>, ErrorCode>>;
-
-/// Ends a check with an error if a value does not match the pattern.
-macro_rules! holds {
-    ($value:expr, $wanted:pat) => {
-        match $value {
-            $wanted => {}
-            other => {
-                let (value, wanted) = (stringify!($value), stringify!($wanted));
-                return Err(format!("{value} is {other:?}, not {wanted}"));
-            }
-        }
-    };
-}
-pub(crate) use holds;
 
 struct Checks;
 

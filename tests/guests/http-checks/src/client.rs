@@ -32,7 +32,7 @@ pub(crate) enum Failure {
     /// The host refuses this part of a request.
     Part(&'static str),
     Code(ErrorCode),
-    Stream(#[expect(dead_code, reason = "it is shown")] StreamError),
+    Stream(#[expect(dead_code, reason = "read by the derived Debug")] StreamError),
 }
 
 impl From<ErrorCode> for Failure {

@@ -14,6 +14,7 @@
 //!
 //! A check answers 200, or 500 and the difference.
 
+mod checked;
 mod client;
 mod fields;
 mod incoming;
@@ -32,23 +33,7 @@ use bindings::exports::wasi::http::incoming_handler::Guest;
 use bindings::wasi::http::types::{
     Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
-
-/// The result of a check; the error describes the difference.
-type Checked = Result<(), String>;
-
-/// Ends a check with an error if a value does not match the pattern.
-macro_rules! holds {
-    ($value:expr, $wanted:pat) => {
-        match $value {
-            $wanted => {}
-            other => {
-                let (value, wanted) = (stringify!($value), stringify!($wanted));
-                return Err(format!("{value} is {other:?}, not {wanted}"));
-            }
-        }
-    };
-}
-pub(crate) use holds;
+use checked::{Checked, holds};
 
 struct Checks;
 
