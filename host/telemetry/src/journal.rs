@@ -63,26 +63,26 @@ impl Transition {
 /// The journal of a host. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    kept: Arc<Mutex<VecDeque<Arc<Transition>>>>,
+    transitions: Arc<Mutex<VecDeque<Arc<Transition>>>>,
     /// The id of the latest transition.
     latest: watch::Sender<u64>,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { kept: Arc::default(), latest: watch::Sender::new(0) }
+        Self { transitions: Arc::default(), latest: watch::Sender::new(0) }
     }
 }
 
 impl Journal {
     /// Records a transition that has just happened; sets its id and time.
     pub fn write(&self, happened: Transition) {
-        let mut kept = self.lock();
+        let mut transitions = self.lock();
         let id = *self.latest.borrow() + 1;
-        if kept.len() == KEPT {
-            kept.pop_front();
+        if transitions.len() == KEPT {
+            transitions.pop_front();
         }
-        kept.push_back(Transition { id, at: rfc3339(unix_ms()), ..happened }.into());
+        transitions.push_back(Transition { id, at: rfc3339(unix_ms()), ..happened }.into());
         self.latest.send_replace(id);
     }
 
@@ -99,7 +99,7 @@ impl Journal {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Transition>>> {
-        self.kept.lock()
+        self.transitions.lock()
     }
 }
 
@@ -114,10 +114,13 @@ mod tests {
         for _ in 0..KEPT + 3 {
             journal.write(Transition::of("standby", "a").in_group("main"));
         }
-        let (kept, latest) = (journal.after(0), KEPT as u64 + 3);
-        assert_eq!((kept.len(), kept[0].id, kept[KEPT - 1].id), (KEPT, 4, latest));
+        let (transitions, latest) = (journal.after(0), KEPT as u64 + 3);
+        assert_eq!(
+            (transitions.len(), transitions[0].id, transitions[KEPT - 1].id),
+            (KEPT, 4, latest)
+        );
         assert_eq!(*follow.borrow_and_update(), latest);
         assert!(journal.after(latest).is_empty());
-        assert_eq!(journal.after(latest - 1), kept[KEPT - 1..]);
+        assert_eq!(journal.after(latest - 1), transitions[KEPT - 1..]);
     }
 }

@@ -38,17 +38,17 @@ impl LogThrottle {
     /// The problem has occurred with this text. Calls `say` if a line is due, or if this text was
     /// not logged lately.
     pub fn said(&self, text: &str, say: impl FnOnce(RepeatCount)) {
-        let told = self.with_texts(|texts| texts.report(text, BootTime::now()));
-        if let Some(told) = told {
-            say(told);
+        let count = self.with_texts(|texts| texts.report(text, BootTime::now()));
+        if let Some(count) = count {
+            say(count);
         }
     }
 
     /// The problem is over. Calls `say` if the problem was logged before.
     pub fn over(&self, say: impl FnOnce(RepeatCount)) {
-        let told = self.with_texts(|texts| texts.recovered(BootTime::now()));
-        if let Some(told) = told {
-            say(told);
+        let count = self.with_texts(|texts| texts.recovered(BootTime::now()));
+        if let Some(count) = count {
+            say(count);
         }
     }
 
@@ -93,8 +93,8 @@ impl ThrottledTexts {
 
     fn recovered(&mut self, now: BootTime) -> Option<RepeatCount> {
         let known = self.known.iter_mut().map(|(_, memory)| memory);
-        let told = known.chain([&mut self.others]).filter_map(|memory| memory.recovered(now));
-        told.reduce(|one, other| RepeatCount {
+        let counts = known.chain([&mut self.others]).filter_map(|memory| memory.recovered(now));
+        counts.reduce(|one, other| RepeatCount {
             times: one.times + other.times,
             over: one.over.max(other.over),
         })
@@ -111,13 +111,13 @@ struct TextHistory {
     due: BootTime,
     pause: Duration,
     /// Whether it was logged, and its end was not.
-    told: bool,
+    logged: bool,
 }
 
 impl TextHistory {
     fn report(&mut self, now: BootTime) -> Option<RepeatCount> {
         if self.is_quiet(now) {
-            *self = Self { told: self.told, ..Self::default() };
+            *self = Self { logged: self.logged, ..Self::default() };
         }
         if self.times == 0 {
             self.since = now;
@@ -128,7 +128,7 @@ impl TextHistory {
         }
         self.pause = (self.pause * 2).clamp(PAUSE, PAUSE_MAX);
         self.due = now + self.pause;
-        self.told = true;
+        self.logged = true;
         Some(self.count(now))
     }
 
@@ -140,7 +140,7 @@ impl TextHistory {
     /// The end of a problem. If it occurs again before the next line is due, nothing is logged
     /// until then: a problem that comes and goes takes no more lines than one that stays.
     fn recovered(&mut self, now: BootTime) -> Option<RepeatCount> {
-        mem::take(&mut self.told).then(|| self.count(now))
+        mem::take(&mut self.logged).then(|| self.count(now))
     }
 
     fn count(&self, now: BootTime) -> RepeatCount {
@@ -165,8 +165,8 @@ mod tests {
         let mut lines = Vec::new();
         for moment in 0..40 * 3600 {
             let now = BootTime::from_nanos(1000 * SECOND + moment * SECOND / 40);
-            if let Some(told) = memory.report(now) {
-                lines.push((moment / 40, told.to_string()));
+            if let Some(count) = memory.report(now) {
+                lines.push((moment / 40, count.to_string()));
             }
         }
         let seconds: Vec<_> = lines.iter().map(|(second, _)| *second).collect();
@@ -193,16 +193,16 @@ mod tests {
         let mut memory = TextHistory::default();
         assert!(memory.report(at(0)).is_some());
         assert!(memory.report(at(1)).is_none());
-        assert_eq!(memory.report(at(100)).map(|told| told.times), Some(1));
+        assert_eq!(memory.report(at(100)).map(|count| count.times), Some(1));
         assert_eq!(memory.report(at(109)), None);
-        assert_eq!(memory.report(at(110)).map(|told| told.times), Some(3));
+        assert_eq!(memory.report(at(110)).map(|count| count.times), Some(3));
     }
 
     #[test]
     fn what_says_something_else_is_told_at_once() {
         let mut texts = ThrottledTexts::default();
         let mut happened =
-            |text, second| texts.report(text, at(second)).map(|told| told.to_string());
+            |text, second| texts.report(text, at(second)).map(|count| count.to_string());
         assert_eq!(happened("refused", 0).as_deref(), Some(""));
         assert_eq!(happened("refused", 1), None);
         assert_eq!(happened("timed out", 2).as_deref(), Some(""));
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(happened("refused", 3), None);
         assert_eq!(happened("refused", 10).as_deref(), Some(" (4 times in 10s)"));
         assert_eq!(happened("timed out", 11), None);
-        let over = texts.recovered(at(20)).map(|told| told.to_string());
+        let over = texts.recovered(at(20)).map(|count| count.to_string());
         assert_eq!(over.as_deref(), Some(" (6 times in 20s)"));
         assert_eq!(texts.recovered(at(20)), None, "its end is told once");
     }

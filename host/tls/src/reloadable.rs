@@ -55,15 +55,15 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
         let stamps = stamps(&files);
         let current = watch::Sender::new(Arc::new(make()?));
         let make = Box::new(move || make().map_err(|error| with_causes(&error)));
-        let looked = Mutex::new(LastCheck { at: Instant::now(), stamps });
-        let (source, looking) = (FileSource { files, make }, watch::Sender::new(false));
-        Ok(Self(Arc::new(ReloadState { source, current, last_check: looked, checking: looking })))
+        let last_check = Mutex::new(LastCheck { at: Instant::now(), stamps });
+        let (source, checking) = (FileSource { files, make }, watch::Sender::new(false));
+        Ok(Self(Arc::new(ReloadState { source, current, last_check, checking })))
     }
 
     /// The current value.
     pub async fn get(&self) -> Arc<T> {
         if let Some(mut look) = self.0.check_if_due() {
-            let _ = timeout(PATIENCE, look.wait_for(|looking| !looking)).await;
+            let _ = timeout(PATIENCE, look.wait_for(|checking| !checking)).await;
         }
         Arc::clone(&self.0.current.borrow())
     }
@@ -77,27 +77,27 @@ impl<T: Send + Sync + 'static> ReloadState<T> {
             return None;
         }
         // Held so that only one of several callers starts a check.
-        let looked = self.lock_last_check();
+        let last_check = self.lock_last_check();
         if !*self.checking.borrow() {
-            if looked.at.elapsed() < EVERY {
+            if last_check.at.elapsed() < EVERY {
                 return None;
             }
             self.checking.send_replace(true);
-            spawn(Arc::clone(self).check(looked.stamps.clone()));
+            spawn(Arc::clone(self).check(last_check.stamps.clone()));
         }
         Some(self.checking.subscribe())
     }
 
     async fn check(self: Arc<Self>, before: Vec<Option<FileStamp>>) {
         let own = Arc::clone(&self);
-        let seen = spawn_blocking(move || {
+        let result = spawn_blocking(move || {
             let stamps = stamps(&own.source.files);
             let made = (stamps != before).then(|| (own.source.make)());
             (stamps, made)
         });
         // This fails only when the host ends.
-        if let Ok(seen) = seen.await {
-            self.apply(seen);
+        if let Ok(result) = result.await {
+            self.apply(result);
         }
         self.checking.send_replace(false);
     }

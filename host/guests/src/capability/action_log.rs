@@ -40,9 +40,9 @@ impl ActionLog {
     }
 
     /// Keeps the latest lines in `buffer` from now on.
-    pub(super) fn set_buffer(&self, shelf: LogBuffer) {
+    pub(super) fn set_buffer(&self, buffer: LogBuffer) {
         // It is set once.
-        let _ = self.buffer.set(shelf);
+        let _ = self.buffer.set(buffer);
     }
 
     /// Adds a message of the host about the action to the latest lines. The caller logs it itself.
@@ -51,8 +51,8 @@ impl ActionLog {
     }
 
     fn buffer_line(&self, stream: &str, text: &str) {
-        if let Some(shelf) = self.buffer.get() {
-            shelf.put(self.gate.term(), stream, text);
+        if let Some(buffer) = self.buffer.get() {
+            buffer.put(self.gate.term(), stream, text);
         }
     }
 

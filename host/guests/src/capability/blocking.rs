@@ -39,9 +39,9 @@ const THREADS: usize = 32;
 /// A thread without work ends after this time.
 const IDLE: Duration = Duration::from_secs(2);
 /// How often the pool is probed for a free thread.
-const LOOK: Duration = Duration::from_secs(1);
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// If a probe waits for a thread for this long, the running calls are taken to hang.
-pub(super) const HANGS: Duration = Duration::from_secs(5);
+pub(super) const HANG_AFTER: Duration = Duration::from_secs(5);
 
 /// The pools of all actions. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +62,7 @@ pub struct BlockingPool {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
     "its files do not answer: {THREADS} calls have not come back for {} s; look at the file systems of its `folders`, and for pipes in them",
-    HANGS.as_secs()
+    HANG_AFTER.as_secs()
 )]
 pub struct PoolExhausted;
 
@@ -143,12 +143,12 @@ impl BlockingPool {
         let hangs = self.probe_exhausted(BootTime::now());
         let action = &self.action;
         if hangs {
-            self.throttle.report(|told| {
-                tracing::warn!(event = "files-hang", %action, "action {action} fails: {PoolExhausted}{told}");
+            self.throttle.report(|repeats| {
+                tracing::warn!(event = "files-hang", %action, "action {action} fails: {PoolExhausted}{repeats}");
             });
         } else if self.exhausted.load(Ordering::Relaxed) {
-            self.throttle.over(|told| {
-                tracing::info!(event = "files-back", %action, "the files of action {action} answer again{told}");
+            self.throttle.over(|repeats| {
+                tracing::info!(event = "files-back", %action, "the files of action {action} answer again{repeats}");
             });
         }
         self.exhausted.store(hangs, Ordering::Relaxed);
@@ -159,8 +159,10 @@ impl BlockingPool {
     fn probe_exhausted(&self, now: BootTime) -> bool {
         let mut look = self.probe.lock();
         match &*look {
-            Some(before) if !before.answer.is_finished() => return now.since(before.at) >= HANGS,
-            Some(before) if now.since(before.at) < LOOK => return false,
+            Some(before) if !before.answer.is_finished() => {
+                return now.since(before.at) >= HANG_AFTER;
+            }
+            Some(before) if now.since(before.at) < PROBE_PAUSE => return false,
             _ => {}
         }
         // Without a runtime nothing blocks yet.
@@ -274,14 +276,14 @@ mod tests {
         while !is_held(&web).await {}
         let now = BootTime::now();
         assert!(!web.probe_exhausted(now), "it has just been asked");
-        assert!(web.probe_exhausted(now + HANGS));
-        assert!(!other.probe_exhausted(now + HANGS));
+        assert!(web.probe_exhausted(now + HANG_AFTER));
+        assert!(!other.probe_exhausted(now + HANG_AFTER));
         assert!(!is_held(&other).await);
         assert!(Arc::ptr_eq(&web, &pools.of(&"web".into())), "another term finds the same");
         // The host could end here although the threads hang.
         drop(guard);
         while is_held(&web).await {}
-        while web.probe_exhausted(now + HANGS) {
+        while web.probe_exhausted(now + HANG_AFTER) {
             tokio::task::yield_now().await;
         }
     }

@@ -81,19 +81,19 @@ impl LogBuffers {
     /// The buffer of `action`, which is made if there is none yet.
     #[must_use]
     pub fn of(&self, action: &Arc<str>) -> LogBuffer {
-        let mut shelves = self.0.lock();
-        if let Some(shelf) = shelves.get(action) {
-            return shelf.clone();
+        let mut buffers = self.0.lock();
+        if let Some(buffer) = buffers.get(action) {
+            return buffer.clone();
         }
-        if shelves.len() == ACTIONS_MAX {
-            let oldest = shelves.iter().min_by_key(|(_, shelf)| shelf.lock().latest_at);
+        if buffers.len() == ACTIONS_MAX {
+            let oldest = buffers.iter().min_by_key(|(_, buffer)| buffer.lock().latest_at);
             let oldest = oldest.map(|(name, _)| Arc::clone(name));
-            oldest.and_then(|name| shelves.remove(&name));
+            oldest.and_then(|name| buffers.remove(&name));
         }
         let (action, latest) = (Arc::clone(action), watch::Sender::new(0));
-        let shelf = LogBuffer { action: Arc::clone(&action), lines: Arc::default(), latest };
-        shelves.insert(action, shelf.clone());
-        shelf
+        let buffer = LogBuffer { action: Arc::clone(&action), lines: Arc::default(), latest };
+        buffers.insert(action, buffer.clone());
+        buffer
     }
 }
 
@@ -101,11 +101,11 @@ impl LogBuffer {
     /// Adds a line that was printed just now.
     pub fn put(&self, term: &Term, stream: &str, text: &str) {
         let at = unix_ms();
-        let mut kept = self.lock();
+        let mut buffered = self.lock();
         let id = *self.latest.borrow() + 1;
-        kept.latest_at = at;
-        kept.bytes += text.len() + LINE_COST;
-        kept.lines.push_back(Arc::new(LogLine {
+        buffered.latest_at = at;
+        buffered.bytes += text.len() + LINE_COST;
+        buffered.lines.push_back(Arc::new(LogLine {
             id,
             time: rfc3339(at),
             action: Arc::clone(&self.action),
@@ -116,9 +116,9 @@ impl LogBuffer {
             stream: stream.to_owned(),
             text: text.to_owned(),
         }));
-        while kept.lines.len() > LINES_MAX || kept.bytes > BYTES_MAX {
-            let Some(line) = kept.lines.pop_front() else { break };
-            kept.bytes -= line.text.len() + LINE_COST;
+        while buffered.lines.len() > LINES_MAX || buffered.bytes > BYTES_MAX {
+            let Some(line) = buffered.lines.pop_front() else { break };
+            buffered.bytes -= line.text.len() + LINE_COST;
         }
         self.latest.send_replace(id);
     }
@@ -126,8 +126,8 @@ impl LogBuffer {
     /// The latest `most` lines that pass the filter `wanted`, the earliest first.
     #[must_use]
     pub fn latest(&self, most: usize, wanted: impl Fn(&LogLine) -> bool) -> Vec<Arc<LogLine>> {
-        let kept = self.lock();
-        let found = kept.lines.iter().rev().filter(|line| wanted(line)).take(most);
+        let buffered = self.lock();
+        let found = buffered.lines.iter().rev().filter(|line| wanted(line)).take(most);
         let mut found: Vec<_> = found.cloned().collect();
         found.reverse();
         found
@@ -165,8 +165,8 @@ mod tests {
         for number in 0..LINES_MAX + 2 {
             loud.put(&term(17), "stdout", &number.to_string());
         }
-        let kept = loud.latest(usize::MAX, |_| true);
-        assert_eq!((kept.len(), &*kept[0].text), (LINES_MAX, "2"));
+        let buffered = loud.latest(usize::MAX, |_| true);
+        assert_eq!((buffered.len(), &*buffered[0].text), (LINES_MAX, "2"));
         let last = *loud.follow().borrow();
         assert_eq!(texts(&loud.latest(2, |line| line.id < last)), ["999", "1000"]);
         assert_eq!(texts(&lines.of(&"quiet".into()).latest(9, |_| true)), ["hi"]);
@@ -174,10 +174,10 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded() {
-        let shelf = LogBuffers::default().of(&"loud".into());
+        let buffer = LogBuffers::default().of(&"loud".into());
         let long = "x".repeat(BYTES_MAX / 4);
-        (0..9).for_each(|_| shelf.put(&term(17), "stdout", &long));
-        assert_eq!(shelf.latest(usize::MAX, |_| true).len(), 3);
+        (0..9).for_each(|_| buffer.put(&term(17), "stdout", &long));
+        assert_eq!(buffer.latest(usize::MAX, |_| true).len(), 3);
     }
 
     #[test]
@@ -194,10 +194,10 @@ mod tests {
 
     #[test]
     fn a_line_for_people() {
-        let shelf = LogBuffers::default().of(&"web".into());
-        shelf.put(&term(17), "stderr", "oh \u{1b}[2J");
-        shelf.put(&term(0), "stdout", "aside");
-        let shown: Vec<_> = shelf.latest(9, |_| true).iter().map(|l| l.to_string()).collect();
+        let buffer = LogBuffers::default().of(&"web".into());
+        buffer.put(&term(17), "stderr", "oh \u{1b}[2J");
+        buffer.put(&term(0), "stdout", "aside");
+        let shown: Vec<_> = buffer.latest(9, |_| true).iter().map(|l| l.to_string()).collect();
         assert!(shown[0].ends_with("Z a 17 stderr | oh \\u{1b}[2J"), "{shown:?}");
         assert!(shown[1].ends_with("Z a – stdout | aside"), "{shown:?}");
     }

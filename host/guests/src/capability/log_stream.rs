@@ -29,8 +29,8 @@ pub(crate) struct LogStream(Arc<Mutex<LineWriter>>);
 
 impl LogStream {
     /// A stream that writes to `log`.
-    pub(crate) fn new(stream: StdStream, console: Arc<ActionLog>) -> Self {
-        let line = LineWriter { stream, log: console, tail: None, text: Vec::new() };
+    pub(crate) fn new(stream: StdStream, log: Arc<ActionLog>) -> Self {
+        let line = LineWriter { stream, log, tail: None, text: Vec::new() };
         Self(Arc::new(Mutex::new(line)))
     }
 
@@ -187,8 +187,8 @@ mod tests {
     fn lines_within(log: u64, stream: StdStream, writes: &[&[u8]]) -> Vec<String> {
         let messages = Messages::default();
         tracing::subscriber::with_default(messages.clone(), || {
-            let console = ActionLog::new("web".into(), test_gate(BootTime::NEVER), log);
-            let log = LogStream::new(stream, console.into());
+            let action_log = ActionLog::new("web".into(), test_gate(BootTime::NEVER), log);
+            let log = LogStream::new(stream, action_log.into());
             writes.iter().for_each(|bytes| log.push(bytes));
         });
         Arc::into_inner(messages.0).unwrap().into_inner()

@@ -29,15 +29,15 @@ impl Spawner {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> (oneshot::Receiver<T>, DropGuard) {
-        let ((tell, told), end) = (oneshot::channel(), CancellationToken::new());
+        let ((sender, receiver), end) = (oneshot::channel(), CancellationToken::new());
         let ended = end.clone();
         self.spawn(async move {
-            if let Some(done) = ended.run_until_cancelled_owned(work).await {
+            if let Some(result) = ended.run_until_cancelled_owned(work).await {
                 // The receiver may have been dropped.
-                let _ = tell.send(done);
+                let _ = sender.send(result);
             }
         });
-        (told, end.drop_guard())
+        (receiver, end.drop_guard())
     }
 
     /// Runs `work` in a task of its own while a guest waits for the result. If the guest's own
@@ -49,8 +49,8 @@ impl Spawner {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        let (told, _end) = self.spawn_cancellable(work);
-        told.await.ok()
+        let (receiver, _end) = self.spawn_cancellable(work);
+        receiver.await.ok()
     }
 }
 

@@ -222,26 +222,26 @@ impl From<TaskReply> for WitDone {
 impl From<CastFailure> for Failure {
     fn from(fault: CastFailure) -> Self {
         match fault {
-            CastFailure::Unknown(told) => Self::Denied(told),
-            CastFailure::Refused(told) => Self::Refused(told),
+            CastFailure::Unknown(text) => Self::Denied(text),
+            CastFailure::Refused(text) => Self::Refused(text),
             CastFailure::Full => Self::Busy,
-            CastFailure::Shut(told) => Self::Nobody(told),
-            CastFailure::Uncertain(told) => Self::Lost(told),
+            CastFailure::Shut(text) => Self::Nobody(text),
+            CastFailure::Uncertain(text) => Self::Lost(text),
         }
     }
 }
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let told = error.to_string();
+        let message = error.to_string();
         match error {
-            CallError::Unknown { .. } | CallError::Unusable { .. } => Self::Denied(told),
+            CallError::Unknown { .. } | CallError::Unusable { .. } => Self::Denied(message),
             CallError::Refused { text, .. } => Self::Refused(text),
             CallError::Failed { text, .. } => Self::Failed(text),
             CallError::Late { .. } => Self::Late,
             CallError::Busy { .. } | CallError::OverBudget(_) => Self::Busy,
-            CallError::Nobody { .. } => Self::Nobody(told),
-            CallError::Lost { .. } => Self::Lost(told),
+            CallError::Nobody { .. } => Self::Nobody(message),
+            CallError::Lost { .. } => Self::Lost(message),
         }
     }
 }

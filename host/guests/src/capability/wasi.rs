@@ -14,7 +14,7 @@ use wasmtime::format_err;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
 use super::{
-    ActionAccess, Invocation, PoolExhausted, action_log::StdStream, blocking::HANGS,
+    ActionAccess, Invocation, PoolExhausted, action_log::StdStream, blocking::HANG_AFTER,
     log_stream::LogStream, sockets::SocketsCtx,
 };
 use soloist_config::Secret;
@@ -34,7 +34,7 @@ pub(crate) async fn ctx(
     // Opening a folder may hang as well.
     let (own, invocation) = (Arc::clone(access), invocation.clone());
     let opened = access.blocking.call(move || with_folders(&own, &invocation));
-    match timeout(HANGS, opened).await {
+    match timeout(HANG_AFTER, opened).await {
         Ok(opened) => opened?,
         Err(_) => {
             // This logs the problem as well.
@@ -55,7 +55,7 @@ fn with_folders(
     ctx.arg(&access.action).args(&access.grants.args);
     for (name, text) in environment(&access.grants.env, &access.grants.secrets) {
         // The variables of the invocation take precedence.
-        if !invocation.env.iter().any(|(told, _)| *told == name) {
+        if !invocation.env.iter().any(|(set, _)| *set == name) {
             ctx.env(name, text);
         }
     }

@@ -94,15 +94,15 @@ impl CacheRecord {
         tempfile::Builder::new().prefix(".at-work-").tempdir_in(folder)
     }
 
-    /// Moves the artefacts in `workplace` into the cache, and writes their record.
-    pub(super) fn store(&self, workplace: &Path) -> io::Result<()> {
-        let from = wasmtime_folder(workplace);
+    /// Moves the artefacts in `work_folder` into the cache, and writes their record.
+    pub(super) fn store(&self, work_folder: &Path) -> io::Result<()> {
+        let from = wasmtime_folder(work_folder);
         let places = list_artefacts(&from)?;
-        let mut note = String::new();
+        let mut record = String::new();
         for place in &places {
-            note += &format!("{}  {}\n", file_sha256(&from.join(place))?, place.display());
+            record += &format!("{}  {}\n", file_sha256(&from.join(place))?, place.display());
         }
-        self.write(&note)?;
+        self.write(&record)?;
         for place in &places {
             let to = wasmtime_folder(&self.cache).join(place);
             if let Some(folder) = to.parent() {
@@ -197,47 +197,47 @@ mod tests {
     use super::*;
 
     /// A cache with the record `name` of one artefact, and the path of the artefact.
-    fn kept(cache: &Path, name: &str) -> (CacheRecord, PathBuf) {
-        let note = CacheRecord::new(cache, name);
-        let workplace = note.work_folder().unwrap();
+    fn recorded(cache: &Path, name: &str) -> (CacheRecord, PathBuf) {
+        let record = CacheRecord::new(cache, name);
+        let work_folder = record.work_folder().unwrap();
         let place = Path::new("modules/wasmtime-1").join(name);
-        let made = wasmtime_folder(workplace.path()).join(&place);
+        let made = wasmtime_folder(work_folder.path()).join(&place);
         fs::create_dir_all(made.parent().unwrap()).unwrap();
         fs::write(&made, format!("code of {name}")).unwrap();
         fs::write(made.with_extension("stats"), "uses = 1").unwrap();
-        note.store(workplace.path()).unwrap();
-        (note, wasmtime_folder(cache).join(place))
+        record.store(work_folder.path()).unwrap();
+        (record, wasmtime_folder(cache).join(place))
     }
 
     #[test]
     fn what_was_kept_is_known_until_it_changes() {
         let cache = tempfile::tempdir().unwrap();
         assert_eq!(CacheRecord::new(cache.path(), "a").check(), CacheState::Unknown);
-        let (note, piece) = kept(cache.path(), "a");
-        assert_eq!(note.check(), CacheState::Sound);
+        let (record, piece) = recorded(cache.path(), "a");
+        assert_eq!(record.check(), CacheState::Sound);
         fs::write(&piece, "code of b").unwrap();
-        assert_eq!(note.check(), CacheState::Damaged(piece.clone()));
-        note.forget();
-        assert!(!piece.exists() && note.check() == CacheState::Unknown);
-        let (note, piece) = kept(cache.path(), "a");
+        assert_eq!(record.check(), CacheState::Damaged(piece.clone()));
+        record.forget();
+        assert!(!piece.exists() && record.check() == CacheState::Unknown);
+        let (record, piece) = recorded(cache.path(), "a");
         fs::remove_file(&piece).unwrap();
-        assert_eq!(note.check(), CacheState::Damaged(piece));
+        assert_eq!(record.check(), CacheState::Damaged(piece));
     }
 
     #[test]
     fn an_empty_note_speaks_for_nothing() {
         let cache = tempfile::tempdir().unwrap();
-        let note = CacheRecord::new(cache.path(), "a");
-        let workplace = note.work_folder().unwrap();
-        note.store(workplace.path()).unwrap();
-        assert!(note.exists() && note.check() == CacheState::Unknown);
+        let record = CacheRecord::new(cache.path(), "a");
+        let work_folder = record.work_folder().unwrap();
+        record.store(work_folder.path()).unwrap();
+        assert!(record.exists() && record.check() == CacheState::Unknown);
     }
 
     #[test]
     fn what_no_note_speaks_of_goes_and_so_do_old_notes() {
         let cache = tempfile::tempdir().unwrap();
-        let (old, of_old) = kept(cache.path(), "old");
-        let (new, of_new) = kept(cache.path(), "new");
+        let (old, of_old) = recorded(cache.path(), "old");
+        let (new, of_new) = recorded(cache.path(), "new");
         let stray = of_new.with_file_name("stray");
         fs::write(&stray, "code of nobody").unwrap();
         let long_ago = SystemTime::now() - REMEMBERED - Duration::from_mins(1);

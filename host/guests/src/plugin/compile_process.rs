@@ -11,7 +11,7 @@ use super::{CompileLimits, CompileTarget, Plugin, PluginEngine, Ranker};
 /// came to an end.
 pub fn compile_stdin(
     engine: &PluginEngine,
-    craft: CompileTarget,
+    target: CompileTarget,
     limits: CompileLimits,
 ) -> io::Result<()> {
     // Both engines reserve their pools of address space before the memory limit is set.
@@ -20,7 +20,7 @@ pub fn compile_stdin(
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
     // The host compiles the plugin again and reports the error with more context.
-    match craft {
+    match target {
         CompileTarget::Action => drop(Plugin::from_bytes(engine, Path::new("stdin"), &bytes)),
         CompileTarget::Strategy => drop(Ranker::from_bytes(Path::new("stdin"), &bytes)),
     }

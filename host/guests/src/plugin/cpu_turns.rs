@@ -155,10 +155,10 @@ mod tests {
     }
 
     /// Starts a guest that computes, and returns its count of polls.
-    fn start(guests: &mut JoinSet<()>, pace: &Arc<CpuTurns>) -> Arc<AtomicUsize> {
-        let (pace, steps) = (pace.clone(), Arc::<AtomicUsize>::default());
+    fn start(guests: &mut JoinSet<()>, turns: &Arc<CpuTurns>) -> Arc<AtomicUsize> {
+        let (turns, steps) = (turns.clone(), Arc::<AtomicUsize>::default());
         let counted = steps.clone();
-        guests.spawn(async move { pace.run(compute(counted)).await });
+        guests.spawn(async move { turns.run(compute(counted)).await });
         steps
     }
 
@@ -168,8 +168,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_neighbour_waits_for_a_few_and_not_for_all() {
-        let (pace, mut guests) = (Arc::new(CpuTurns::new(NonZeroUsize::new(2))), JoinSet::new());
-        let each: Vec<_> = (0..1000).map(|_| start(&mut guests, &pace)).collect();
+        let (turns, mut guests) = (Arc::new(CpuTurns::new(NonZeroUsize::new(2))), JoinSet::new());
+        let each: Vec<_> = (0..1000).map(|_| start(&mut guests, &turns)).collect();
         while sum(&each) < 10 {
             yield_now().await;
         }
@@ -186,8 +186,8 @@ mod tests {
 
     #[tokio::test]
     async fn guests_of_one_action_take_turns() {
-        let (pace, mut guests) = (Arc::new(CpuTurns::new(NonZeroUsize::new(1))), JoinSet::new());
-        let each: Vec<_> = (0..10).map(|_| start(&mut guests, &pace)).collect();
+        let (turns, mut guests) = (Arc::new(CpuTurns::new(NonZeroUsize::new(1))), JoinSet::new());
+        let each: Vec<_> = (0..10).map(|_| start(&mut guests, &turns)).collect();
         while sum(&each) < 100 {
             yield_now().await;
         }
@@ -197,32 +197,32 @@ mod tests {
 
     #[tokio::test]
     async fn who_was_kept_from_the_processor_needs_no_turn() {
-        let pace = CpuTurns::new(NonZeroUsize::new(1));
+        let turns = CpuTurns::new(NonZeroUsize::new(1));
         let kept_waiting = || async {
             for _ in 0..3 {
                 std::thread::sleep(2 * LONG);
                 yield_now().await;
             }
         };
-        let _all_turns = pace.turns.acquire().await.unwrap();
+        let _all_turns = turns.turns.acquire().await.unwrap();
         let both = async {
-            pace.run(kept_waiting()).await;
-            pace.run(kept_waiting()).await;
+            turns.run(kept_waiting()).await;
+            turns.run(kept_waiting()).await;
         };
         tokio::time::timeout(1000 * LONG, both).await.expect("it waits for a turn");
     }
 
     #[tokio::test]
     async fn who_waits_holds_no_turn_and_who_goes_gives_it_back() {
-        let (pace, mut guests) = (Arc::new(CpuTurns::new(NonZeroUsize::new(1))), JoinSet::new());
-        let waiting = pace.clone();
+        let (turns, mut guests) = (Arc::new(CpuTurns::new(NonZeroUsize::new(1))), JoinSet::new());
+        let waiting = turns.clone();
         guests.spawn(async move { waiting.run(std::future::pending()).await });
-        let steps = start(&mut guests, &pace);
+        let steps = start(&mut guests, &turns);
         while steps.load(Ordering::Relaxed) < 3 {
             yield_now().await;
         }
-        assert_eq!(pace.run(async { 7 }).await, 7);
+        assert_eq!(turns.run(async { 7 }).await, 7);
         guests.shutdown().await;
-        assert_eq!(pace.turns.available_permits(), 1);
+        assert_eq!(turns.turns.available_permits(), 1);
     }
 }

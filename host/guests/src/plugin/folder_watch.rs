@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_millis(400);
 
 /// Watches until it is dropped.
 pub struct FolderWatch {
-    heard: Receiver<()>,
+    changes: Receiver<()>,
     /// `None` if the system does not notify of changes; then the caller polls.
     _watcher: Option<RecommendedWatcher>,
 }
@@ -25,12 +25,12 @@ impl FolderWatch {
     /// Watches `folder` for changes.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        let (tell, heard) = channel(1);
+        let (sender, changes) = channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // Reading the folder is an event as well.
             if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
                 // If a notification is still queued, it covers this change as well.
-                let _ = tell.try_send(());
+                let _ = sender.try_send(());
             }
         });
         let watcher = watcher.and_then(|mut watcher| {
@@ -40,16 +40,16 @@ impl FolderWatch {
         if let Err(error) = &watcher {
             tracing::debug!(%error, folder = %folder.display(), "cannot watch the plugins folder");
         }
-        Self { heard, _watcher: watcher.ok() }
+        Self { changes, _watcher: watcher.ok() }
     }
 
     /// Resolves when something has changed and the changes have come to rest.
     pub async fn changed(&mut self) {
-        if self.heard.recv().await.is_none() {
+        if self.changes.recv().await.is_none() {
             // Without a watcher there are no notifications.
             std::future::pending::<()>().await;
         }
-        let quiet = async { while let Ok(Some(())) = timeout(QUIET, self.heard.recv()).await {} };
+        let quiet = async { while let Ok(Some(())) = timeout(QUIET, self.changes.recv()).await {} };
         let _ = timeout(LONGEST, quiet).await;
     }
 }

@@ -137,14 +137,14 @@ impl PluginEngine {
     /// Makes sure that compiling `bytes`, the content of `file`, comes to an end.
     pub(super) fn vet(
         &self,
-        craft: CompileTarget,
+        target: CompileTarget,
         file: &Path,
         bytes: &[u8],
         sha256: &str,
     ) -> Result<(), PluginError> {
         let vetting = self.vetting.as_ref();
         vetting.map_or(Ok(()), |vetting| {
-            vetting.check(self.cache_record(craft, sha256), craft, file, bytes)
+            vetting.check(self.cache_record(target, sha256), target, file, bytes)
         })
     }
 
@@ -155,11 +155,11 @@ impl PluginEngine {
 
     /// The cache record of the content with this digest. Another version of the compiler, or other
     /// settings of it, have another record.
-    fn cache_record(&self, craft: CompileTarget, sha256: &str) -> Option<CacheRecord> {
+    fn cache_record(&self, target: CompileTarget, sha256: &str) -> Option<CacheRecord> {
         let mut hasher = DefaultHasher::new();
         self.wasi_0_2().engine.precompile_compatibility_hash().hash(&mut hasher);
         let compiler = hasher.finish();
-        let name = match craft {
+        let name = match target {
             CompileTarget::Action => format!("{sha256}-{compiler:016x}"),
             CompileTarget::Strategy => format!("{sha256}-{compiler:016x}-strategy"),
         };

@@ -32,52 +32,52 @@ struct TickerState {
 
 /// Ticks until it is dropped.
 pub(super) struct Ticker {
-    shared: Arc<TickerState>,
+    state: Arc<TickerState>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
     /// Starts the thread, which calls `tick`.
     pub(super) fn start(tick: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(TickerState::default());
-        let seen = shared.clone();
+        let state = Arc::new(TickerState::default());
+        let shared = state.clone();
         let run = move || {
             let mut in_vain = 0;
-            while !seen.ended.load(Ordering::Acquire) {
-                in_vain = if seen.live() > 0 { 0 } else { in_vain + 1 };
+            while !shared.ended.load(Ordering::Acquire) {
+                in_vain = if shared.live() > 0 { 0 } else { in_vain + 1 };
                 if in_vain > IN_VAIN {
-                    seen.rest();
+                    shared.rest();
                     in_vain = 0;
                 }
-                thread::park_timeout(seen.period());
+                thread::park_timeout(shared.period());
                 tick();
             }
         };
         let thread = thread::Builder::new().name("epochs".into()).spawn(run)?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { state, thread: Some(thread) })
     }
 
     /// Counts one more instance, until the guard is dropped.
     pub(super) fn add_instance(&self) -> LiveInstance {
         // This thread increments, then reads `resting`; the ticker sets `resting`, then reads the
         // count. So at least one of them sees the change of the other.
-        self.shared.live.fetch_add(1, Ordering::SeqCst);
-        if self.shared.resting.load(Ordering::SeqCst) {
+        self.state.live.fetch_add(1, Ordering::SeqCst);
+        if self.state.resting.load(Ordering::SeqCst) {
             self.wake();
         }
-        LiveInstance(self.shared.clone())
+        LiveInstance(self.state.clone())
     }
 
     /// The number of instances.
     pub(super) fn live_instances(&self) -> usize {
-        self.shared.live()
+        self.state.live()
     }
 
     /// Ticks faster until the guard is dropped.
     pub(super) fn tick_fast(&self) -> FastTicks {
-        self.shared.fast_ticks.fetch_add(1, Ordering::AcqRel);
+        self.state.fast_ticks.fetch_add(1, Ordering::AcqRel);
         self.wake();
-        FastTicks(self.shared.clone())
+        FastTicks(self.state.clone())
     }
 
     fn wake(&self) {
@@ -106,7 +106,7 @@ impl TickerState {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Release);
+        self.state.ended.store(true, Ordering::Release);
         self.wake();
         // The thread panics only if a tick did.
         let _ = self.thread.take().map(JoinHandle::join);
@@ -124,7 +124,7 @@ impl Drop for LiveInstance {
 }
 
 /// Keeps the ticks fast until it is dropped.
-#[must_use = "the hurry ends when this is dropped"]
+#[must_use = "the ticks are fast only until this is dropped"]
 pub struct FastTicks(Arc<TickerState>);
 
 impl Drop for FastTicks {
@@ -140,15 +140,15 @@ mod tests {
     #[test]
     fn hurries_while_a_guard_lives_and_ends_with_the_ticker() {
         let ticker = Ticker::start(|| {}).unwrap();
-        let shared = Arc::downgrade(&ticker.shared);
-        assert_eq!(ticker.shared.period(), TICK);
+        let state = Arc::downgrade(&ticker.state);
+        assert_eq!(ticker.state.period(), TICK);
         let (one, two) = (ticker.tick_fast(), ticker.tick_fast());
         drop(one);
-        assert_eq!(ticker.shared.period(), TICK_IN_HURRY);
+        assert_eq!(ticker.state.period(), TICK_IN_HURRY);
         drop(two);
-        assert_eq!(ticker.shared.period(), TICK);
+        assert_eq!(ticker.state.period(), TICK);
         drop(ticker);
-        assert!(shared.upgrade().is_none(), "the thread still runs");
+        assert!(state.upgrade().is_none(), "the thread still runs");
     }
 
     #[test]
@@ -169,16 +169,16 @@ mod tests {
             tries.unwrap_or_else(|| panic!("not {what}"));
         };
         for _ in 0..2 {
-            wait("resting", &|| ticker.shared.resting.load(Ordering::SeqCst));
+            wait("resting", &|| ticker.state.resting.load(Ordering::SeqCst));
             let before = ticks.load(Ordering::SeqCst);
             let one = ticker.add_instance();
             wait("ticking", &|| ticks.load(Ordering::SeqCst) > before + 3);
             // It keeps ticking as long as there is an instance.
             thread::sleep(TICK * (IN_VAIN + 10));
-            assert!(!ticker.shared.resting.load(Ordering::SeqCst) && ticker.live_instances() == 1);
+            assert!(!ticker.state.resting.load(Ordering::SeqCst) && ticker.live_instances() == 1);
             drop(one);
         }
-        wait("resting again", &|| ticker.shared.resting.load(Ordering::SeqCst));
+        wait("resting again", &|| ticker.state.resting.load(Ordering::SeqCst));
         let before = ticks.load(Ordering::SeqCst);
         thread::sleep(TICK * 10);
         assert_eq!(ticks.load(Ordering::SeqCst), before);

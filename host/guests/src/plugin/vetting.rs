@@ -119,26 +119,27 @@ impl Vetting {
     /// is intact. What is not a plugin is refused without compiling.
     pub(super) fn check(
         &self,
-        note: Option<CacheRecord>,
-        craft: CompileTarget,
+        record: Option<CacheRecord>,
+        target: CompileTarget,
         file: &Path,
         bytes: &[u8],
     ) -> Result<(), PluginError> {
-        if note.as_ref().is_some_and(|note| is_recorded(note, craft, file)) {
+        if record.as_ref().is_some_and(|record| is_recorded(record, target, file)) {
             return Ok(());
         }
-        if craft == CompileTarget::Action {
+        if target == CompileTarget::Action {
             refuse_without_kind(file, bytes)?;
         }
         self.log_compiling(file);
         let limits = CompileLimits::of(bytes.len());
         let failed = |source| PluginError::CompileProcess { file: file.to_owned(), source };
-        let workplace = note.as_ref().map(CacheRecord::work_folder).transpose().map_err(failed)?;
-        let compiled = self.compile(workplace.as_ref(), craft, bytes, limits);
+        let work_folder =
+            record.as_ref().map(CacheRecord::work_folder).transpose().map_err(failed)?;
+        let compiled = self.compile(work_folder.as_ref(), target, bytes, limits);
         let (status, words) = compiled.map_err(failed)?;
         if status.success() {
-            if let Some((note, workplace)) = note.zip(workplace)
-                && let Err(error) = note.store(workplace.path())
+            if let Some((record, work_folder)) = record.zip(work_folder)
+                && let Err(error) = record.store(work_folder.path())
             {
                 warn!(
                     %error, file = %file.display(),
@@ -158,9 +159,9 @@ impl Vetting {
 
     /// Logs that `file` is being compiled, unless that was logged a moment ago.
     fn log_compiling(&self, file: &Path) {
-        let mut told = self.announced.lock();
-        told.retain(|file, _| file.exists());
-        told.entry(file.to_owned()).or_default().report(|times| {
+        let mut announced = self.announced.lock();
+        announced.retain(|file, _| file.exists());
+        announced.entry(file.to_owned()).or_default().report(|times| {
             info!(
                 event = "compiling", file = %file.display(),
                 "compiling {}, which this host has not seen before{times}", file.display()
@@ -170,26 +171,26 @@ impl Vetting {
 
     /// Logs that `file` was compiled, if it was logged before that it is being compiled.
     pub(super) fn log_compiled(&self, file: &Path) {
-        let told = self.announced.lock().remove(file);
-        told.unwrap_or_default().over(|times| {
+        let announced = self.announced.lock().remove(file);
+        announced.unwrap_or_default().over(|times| {
             info!(event = "compiled", file = %file.display(), "compiled {}{times}", file.display());
         });
     }
 
     /// Whether `file` was compiled before and the cache entry is intact.
     pub(super) fn is_compiled(
-        note: Option<CacheRecord>,
-        craft: CompileTarget,
+        record: Option<CacheRecord>,
+        target: CompileTarget,
         file: &Path,
     ) -> bool {
-        note.is_some_and(|note| is_recorded(&note, craft, file))
+        record.is_some_and(|record| is_recorded(&record, target, file))
     }
 
     /// Runs the process. Returns its exit status and its stderr.
     fn compile(
         &self,
-        workplace: Option<&TempDir>,
-        craft: CompileTarget,
+        work_folder: Option<&TempDir>,
+        target: CompileTarget,
         bytes: &[u8],
         limits: CompileLimits,
     ) -> io::Result<(ExitStatus, String)> {
@@ -198,10 +199,10 @@ impl Vetting {
         input.rewind()?;
         let mut command = Command::new(&self.program);
         command.args(["plugin", "compile"]).env_clear();
-        if let Some(workplace) = workplace {
-            command.arg("--cache").arg(workplace.path());
+        if let Some(work_folder) = work_folder {
+            command.arg("--cache").arg(work_folder.path());
         }
-        match (craft, &self.functions) {
+        match (target, &self.functions) {
             (CompileTarget::Strategy, _) => {
                 command.arg("--strategy");
             }
@@ -223,11 +224,11 @@ impl Vetting {
 }
 
 /// Whether `file` was compiled before, and its artefacts are intact.
-fn is_recorded(note: &CacheRecord, craft: CompileTarget, file: &Path) -> bool {
-    if craft == CompileTarget::Strategy {
-        return note.exists();
+fn is_recorded(record: &CacheRecord, target: CompileTarget, file: &Path) -> bool {
+    if target == CompileTarget::Strategy {
+        return record.exists();
     }
-    match note.check() {
+    match record.check() {
         CacheState::Sound => true,
         CacheState::Unknown => false,
         CacheState::Damaged(piece) => {
@@ -238,7 +239,7 @@ fn is_recorded(note: &CacheRecord, craft: CompileTarget, file: &Path) -> bool {
                  not to blame, is compiled anew. If it happens again, look at this machine's disk \
                  and memory"
             );
-            note.forget();
+            record.forget();
             false
         }
     }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use wit_parser::{PackageId, Resolve, SourceMap, UnresolvedPackageGroup};
 
-/// The error of the parser.
-type WitError = Box<dyn std::error::Error + Send + Sync>;
+use super::plugin_error::BoxError;
 
 /// Lists each file by its path below `wit/`, with its content.
 macro_rules! package {
@@ -43,7 +42,7 @@ pub const FILES: &[(&str, &str)] = package![
 ///
 /// # Errors
 /// Never, as a test shows: the text is part of the program.
-pub fn resolve() -> Result<(Resolve, PackageId), WitError> {
+pub fn resolve() -> Result<(Resolve, PackageId), BoxError> {
     let mut own = SourceMap::new();
     let mut needed: BTreeMap<&str, SourceMap> = BTreeMap::new();
     for (path, text) in FILES {
@@ -60,7 +59,7 @@ pub fn resolve() -> Result<(Resolve, PackageId), WitError> {
     Ok((resolve, package))
 }
 
-fn parse(sources: SourceMap) -> Result<UnresolvedPackageGroup, WitError> {
+fn parse(sources: SourceMap) -> Result<UnresolvedPackageGroup, BoxError> {
     sources.parse().map_err(|(sources, error)| error.render(&sources).into())
 }
 

@@ -155,14 +155,14 @@ impl Account {
 
     fn warn_refused(&self) {
         let (holder, held) = (&self.0.holder, self.0.held.load(Ordering::Relaxed) >> 20);
-        self.0.throttle.report(|told| match holder {
+        self.0.throttle.report(|repeats| match holder {
             AccountHolder::Action(action) => tracing::warn!(
                 event = "overdrawn", %action,
-                "{action} is refused what would be held for it: this host holds {held} MiB for it{told}",
+                "{action} is refused what would be held for it: this host holds {held} MiB for it{repeats}",
             ),
             AccountHolder::Clients => tracing::warn!(
                 event = "overdrawn",
-                "a body is refused: this host holds {held} MiB for the clients of its control API{told}",
+                "a body is refused: this host holds {held} MiB for the clients of its control API{repeats}",
             ),
         });
     }

@@ -37,7 +37,7 @@ pub(super) fn start(
     request: Request<WasiBody>,
     options: RequestOptions,
 ) -> impl Future<Output = Result<Response<WasiBody>, Error>> + Send + use<> {
-    let (mut tell, told) = oneshot::channel();
+    let (mut sender, receiver) = oneshot::channel();
     let gate = access.gate().clone();
     let of_task = access.clone();
     access.spawner.spawn(async move {
@@ -45,14 +45,14 @@ pub(super) fn start(
             let exchange = pin!(exchange(&of_task, request, options));
             tokio::select! {
                 response = exchange => response,
-                () = tell.closed() => return,
+                () = sender.closed() => return,
             }
         };
         // The receiver may have been dropped.
-        let _ = tell.send(response);
+        let _ = sender.send(response);
     });
     async move {
-        let response = told.await.unwrap_or(Err(Error::ConnectionTerminated));
+        let response = receiver.await.unwrap_or(Err(Error::ConnectionTerminated));
         pass_gate(&gate)?;
         response
     }
@@ -151,7 +151,7 @@ mod tests {
         };
         let other = access.account.charge((256 << 20) - EXCHANGE + 1).unwrap();
         match send().await {
-            Err(Error::InternalError(Some(told))) => assert!(told.contains("256 MiB"), "{told}"),
+            Err(Error::InternalError(Some(text))) => assert!(text.contains("256 MiB"), "{text}"),
             other => panic!("{:?}", other.err()),
         }
         drop(other);

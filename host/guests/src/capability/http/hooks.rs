@@ -69,9 +69,9 @@ impl OutgoingHooks {
         }
         let name = &self.access.action;
         // Once for each target, then with a count.
-        self.access.requests_denied.said(&target.to_string(), |told| {
+        self.access.requests_denied.said(&target.to_string(), |repeats| {
             let what = format!(
-                "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there{told}"
+                "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there{repeats}"
             );
             let (token, method) = (self.access.gate().term().token.0, request.method());
             warn!(action = %name, token, %method, to = %target, "{what}");

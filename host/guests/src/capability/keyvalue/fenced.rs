@@ -43,8 +43,8 @@ pub(super) enum StateError {
 }
 
 impl From<StateError> for KeyvalueError {
-    fn from(fault: StateError) -> Self {
-        Self::Other(fault.to_string())
+    fn from(error: StateError) -> Self {
+        Self::Other(error.to_string())
     }
 }
 
@@ -123,7 +123,7 @@ impl ActionAccess {
             match self.write_guarded(vec![write]).await {
                 Ok(()) => return Ok(count),
                 Err(StateError::Store(StoreError::Conflict)) => {}
-                Err(fault) => return Err(fault),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -140,13 +140,13 @@ impl ActionAccess {
             done
         };
         let done = self.call_store(write).await;
-        done.map_err(|fault| match fault {
+        done.map_err(|error| match error {
             StateError::GateShut(shut) => StateError::Uncertain(shut.to_string()),
             StateError::TermEnded => StateError::Uncertain(StateError::TermEnded.to_string()),
             StateError::Store(error @ StoreError::Unavailable { .. }) => {
                 StateError::Uncertain(error.to_string())
             }
-            fault => fault,
+            error => error,
         })
     }
 
@@ -232,7 +232,7 @@ mod tests {
         notices: UnboundedReceiver<TermNotice>,
     }
 
-    fn world(answer: impl FnMut(&ActionAccess) -> WriteResult + Send + 'static) -> Fixture {
+    fn fixture(answer: impl FnMut(&ActionAccess) -> WriteResult + Send + 'static) -> Fixture {
         let (to, notices) = unbounded_channel();
         let (mut answer, cell) = (answer, Arc::new(Mutex::new(None::<Arc<ActionAccess>>)));
         let seen = cell.clone();
@@ -263,101 +263,101 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_write_shuts_the_gate_and_is_told() {
-        let mut world = world(|_| Err(StoreError::NotLeader));
-        let fault = world.access.write(put()).await.unwrap_err();
-        assert!(fault.to_string().contains("passed to another host"), "{fault}");
-        assert!(world.access.gate().is_revoked());
-        assert_eq!(world.notices.try_recv(), Ok(TermNotice::Fenced));
+        let mut fixture = fixture(|_| Err(StoreError::NotLeader));
+        let error = fixture.access.write(put()).await.unwrap_err();
+        assert!(error.to_string().contains("passed to another host"), "{error}");
+        assert!(fixture.access.gate().is_revoked());
+        assert_eq!(fixture.notices.try_recv(), Ok(TermNotice::Fenced));
     }
 
     #[tokio::test]
     async fn a_shut_gate_lets_nothing_reach_the_store() {
-        let world = world(|_| Ok(()));
-        world.access.gate().close();
+        let fixture = fixture(|_| Ok(()));
+        fixture.access.gate().close();
         assert!(matches!(
-            world.access.write(put()).await,
+            fixture.access.write(put()).await,
             Err(StateError::GateShut(GateShut::Closed))
         ));
-        assert!(world.access.read(&["k".into()]).await.is_err());
-        assert!(world.access.list(None, 1).await.is_err());
-        assert!(world.access.increment("k".into(), 1).await.is_err());
-        assert_eq!(world.fake.calls.load(Relaxed), 0);
+        assert!(fixture.access.read(&["k".into()]).await.is_err());
+        assert!(fixture.access.list(None, 1).await.is_err());
+        assert!(fixture.access.increment("k".into(), 1).await.is_err());
+        assert_eq!(fixture.fake.calls.load(Relaxed), 0);
     }
 
     #[tokio::test]
     async fn what_there_is_no_room_for_is_not_asked_for() {
-        let world = world(|_| Ok(()));
-        let other = world.access.account.charge(256 << 20).unwrap();
-        let fault = world.access.read(&["k".into()]).await.unwrap_err();
-        assert!(matches!(fault, StateError::OverBudget(_)), "{fault}");
-        assert!(fault.to_string().contains("256 MiB"), "{fault}");
-        assert!(matches!(world.access.write(put()).await, Err(StateError::OverBudget(_))));
-        assert_eq!(world.fake.calls.load(Relaxed), 0);
+        let fixture = fixture(|_| Ok(()));
+        let other = fixture.access.account.charge(256 << 20).unwrap();
+        let error = fixture.access.read(&["k".into()]).await.unwrap_err();
+        assert!(matches!(error, StateError::OverBudget(_)), "{error}");
+        assert!(error.to_string().contains("256 MiB"), "{error}");
+        assert!(matches!(fixture.access.write(put()).await, Err(StateError::OverBudget(_))));
+        assert_eq!(fixture.fake.calls.load(Relaxed), 0);
         drop(other);
-        let found = world.access.read(&["k".into(), "l".into()]).await.unwrap();
+        let found = fixture.access.read(&["k".into(), "l".into()]).await.unwrap();
         // The charge is for the bytes that arrived, and not for the maximum.
-        assert!(world.access.account.charge((256 << 20) - 2).is_ok());
-        assert!(world.access.account.charge((256 << 20) - 1).is_err());
+        assert!(fixture.access.account.charge((256 << 20) - 2).is_ok());
+        assert!(fixture.access.account.charge((256 << 20) - 1).is_err());
         drop(found);
-        assert!(world.access.account.charge(256 << 20).is_ok());
+        assert!(fixture.access.account.charge(256 << 20).is_ok());
     }
 
     #[tokio::test]
     async fn few_values_are_on_their_way_at_a_time() {
-        let world = world(|_| Ok(()));
+        let fixture = fixture(|_| Ok(()));
         let keys: Vec<_> = (0..64).map(|n| n.to_string()).collect();
-        let account = &world.access.account;
+        let account = &fixture.access.account;
         let mut turns = Vec::new();
         for _ in 0..4 {
             turns.push(account.read_permit(64).await);
         }
-        let mut fifth = std::pin::pin!(world.access.read(&keys));
+        let mut fifth = std::pin::pin!(fixture.access.read(&keys));
         assert!(futures::poll!(&mut fifth).is_pending());
         tokio::task::yield_now().await;
-        assert_eq!(world.fake.calls.load(Relaxed), 0);
+        assert_eq!(fixture.fake.calls.load(Relaxed), 0);
         turns.pop();
         assert_eq!(fifth.await.unwrap().len(), 64);
     }
 
     #[tokio::test]
     async fn an_answer_that_comes_after_the_end_is_none() {
-        let world = world(|access| {
+        let fixture = fixture(|access| {
             access.gate().close();
             Ok(())
         });
-        let fault = world.access.write(put()).await.unwrap_err();
-        assert!(matches!(fault, StateError::Uncertain(_)), "{fault}");
+        let error = fixture.access.write(put()).await.unwrap_err();
+        assert!(matches!(error, StateError::Uncertain(_)), "{error}");
     }
 
     #[tokio::test]
     async fn an_increment_that_meets_another_write_begins_anew() {
         let mut conflicts = 3;
-        let world = world(move |_| {
+        let fixture = fixture(move |_| {
             conflicts -= 1;
             if conflicts >= 0 { Err(StoreError::Conflict) } else { Ok(()) }
         });
-        assert_eq!(world.access.increment("k".into(), 5).await.unwrap(), 12);
-        assert_eq!(world.fake.calls.load(Relaxed), 8);
+        assert_eq!(fixture.access.increment("k".into(), 5).await.unwrap(), 12);
+        assert_eq!(fixture.fake.calls.load(Relaxed), 8);
     }
 
     #[tokio::test]
     async fn an_increment_that_never_gets_through_ends_with_the_term() {
         let mut tries = 0;
-        let world = world(move |access| {
+        let fixture = fixture(move |access| {
             tries += 1;
             if tries == 100 {
                 access.gate().close();
             }
             Err(StoreError::Conflict)
         });
-        assert!(world.access.increment("k".into(), 5).await.is_err());
+        assert!(fixture.access.increment("k".into(), 5).await.is_err());
     }
 
     #[tokio::test]
     async fn a_counter_neither_wraps_nor_starts_from_text() {
-        let world = world(|_| Ok(()));
-        let fault = world.access.increment("k".into(), u64::MAX).await.unwrap_err();
-        assert!(matches!(fault, StateError::Overflow(_)), "{fault}");
+        let fixture = fixture(|_| Ok(()));
+        let error = fixture.access.increment("k".into(), u64::MAX).await.unwrap_err();
+        assert!(matches!(error, StateError::Overflow(_)), "{error}");
         assert!(matches!(parse_counter("k", b"x"), Err(StateError::NotACounter(_))));
         assert!(matches!(parse_counter("k", b""), Err(StateError::NotACounter(_))));
     }

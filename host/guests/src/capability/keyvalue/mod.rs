@@ -80,11 +80,17 @@ impl store::Host for KeyvalueView<'_> {
     }
 
     fn convert_error(&mut self, error: KeyvalueError) -> wasmtime::Result<store::Error> {
-        Ok(match error {
-            KeyvalueError::NoSuchStore => store::Error::NoSuchStore,
-            KeyvalueError::AccessDenied => store::Error::AccessDenied,
-            KeyvalueError::Other(text) => store::Error::Other(text),
-        })
+        Ok(error.into())
+    }
+}
+
+impl From<KeyvalueError> for store::Error {
+    fn from(error: KeyvalueError) -> Self {
+        match error {
+            KeyvalueError::NoSuchStore => Self::NoSuchStore,
+            KeyvalueError::AccessDenied => Self::AccessDenied,
+            KeyvalueError::Other(text) => Self::Other(text),
+        }
     }
 }
 
@@ -201,20 +207,12 @@ impl KeyvalueView<'_> {
         let pairs = keys.into_iter().zip(found);
         Ok(pairs.map(|(key, entry)| Some((key, entry?.value))).collect())
     }
-
-    /// The result as the guest sees it.
-    fn to_guest<T>(
-        &mut self,
-        done: Result<T, KeyvalueError>,
-    ) -> wasmtime::Result<(GuestResult<T>,)> {
-        Ok((match done {
-            Ok(done) => Ok(done),
-            Err(error) => Err(store::Host::convert_error(self, error)?),
-        },))
-    }
 }
 
-type GuestResult<T> = Result<T, store::Error>;
+/// The result as the guest sees it.
+fn guest_result<T>(result: Result<T, KeyvalueError>) -> (Result<T, store::Error>,) {
+    (result.map_err(store::Error::from),)
+}
 
 struct HasKeyvalue;
 
@@ -238,8 +236,7 @@ pub(crate) fn add_to_linker<T: Send + 'static>(
         move |mut store, (_, key): (Resource<Bucket>, String)| {
             Box::new(async move {
                 let mut view = view(store.data_mut());
-                let found = view.value(key).await;
-                view.to_guest(found)
+                Ok(guest_result(view.value(key).await))
             })
         },
     )?;
@@ -250,8 +247,7 @@ pub(crate) fn add_to_linker<T: Send + 'static>(
         move |mut store, (_, keys): (Resource<Bucket>, Vec<String>)| {
             Box::new(async move {
                 let mut view = view(store.data_mut());
-                let found = view.values(keys).await;
-                view.to_guest(found)
+                Ok(guest_result(view.values(keys).await))
             })
         },
     )

@@ -119,10 +119,10 @@ mod tests {
         assert!(gated.write_all(b"three").await.is_err());
         assert!(gated.read_u8().await.is_err());
         drop(gated);
-        let mut come = Vec::new();
+        let mut received = Vec::new();
         // The connection is reset, so the peer may not even see all that arrived.
-        let _ = peer.read_to_end(&mut come).await;
-        assert!(b"one".starts_with(&come), "{come:?}");
+        let _ = peer.read_to_end(&mut received).await;
+        assert!(b"one".starts_with(&received), "{received:?}");
     }
 
     #[tokio::test]
@@ -145,8 +145,8 @@ mod tests {
         }
         gate.close();
         drop(gated);
-        let mut come = Vec::new();
-        let ended = peer.read_to_end(&mut come).await;
-        assert!(ended.is_err() && come.len() < sent, "{} of {sent} bytes came", come.len());
+        let mut received = Vec::new();
+        let ended = peer.read_to_end(&mut received).await;
+        assert!(ended.is_err() && received.len() < sent, "{} of {sent} bytes came", received.len());
     }
 }

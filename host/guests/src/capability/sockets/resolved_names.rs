@@ -24,17 +24,17 @@ type ResolvedName = (Arc<str>, IpAddr);
 impl ResolvedNames {
     /// Remembers that `name` has resolved to `ip`.
     pub(super) fn add(&self, name: &Arc<str>, ip: IpAddr) {
-        let mut found = self.0.lock();
-        if found.len() < NAMES_MAX {
-            found.insert((name.clone(), ip.to_canonical()));
+        let mut resolved = self.0.lock();
+        if resolved.len() < NAMES_MAX {
+            resolved.insert((name.clone(), ip.to_canonical()));
         }
     }
 
     /// A name that resolved to `ip`.
     pub(super) fn name_of(&self, ip: IpAddr) -> Option<Arc<str>> {
-        let found = self.0.lock();
+        let resolved = self.0.lock();
         let ip = ip.to_canonical();
-        found.iter().find(|(_, other)| *other == ip).map(|(name, _)| Arc::clone(name))
+        resolved.iter().find(|(_, other)| *other == ip).map(|(name, _)| Arc::clone(name))
     }
 
     /// Whether the settings allow `to`, directly or by a name that has resolved to it.
@@ -45,9 +45,9 @@ impl ResolvedNames {
         to: SocketAddr,
     ) -> bool {
         let grants = &access.grants;
-        let found = self.0.lock();
+        let resolved = self.0.lock();
         let ip = to.ip().to_canonical();
-        let names = || found.iter().filter(|(_, other)| *other == ip).map(|(name, _)| name);
+        let names = || resolved.iter().filter(|(_, other)| *other == ip).map(|(name, _)| name);
         grants.sockets.iter().any(|grant| {
             grant.is_at(transport, to)
                 || names().any(|name| {

@@ -48,13 +48,13 @@ type SocketStreams = (Resource<DynInputStream>, Resource<DynOutputStream>);
 impl SocketsCtx {
     /// The context of an instance; adds the address check to `wasi`.
     pub(crate) fn new(access: &Arc<ActionAccess>, wasi: &mut WasiCtxBuilder) -> Self {
-        let found = ResolvedNames::default();
-        let (access, asked) = (access.clone(), HashMap::new());
-        let ctx = Self { resolved: found.clone(), lookups: asked };
+        let resolved = ResolvedNames::default();
+        let (access, lookups) = (access.clone(), HashMap::new());
+        let ctx = Self { resolved: resolved.clone(), lookups };
         // Sockets are allowed even if nothing is granted, so that the check is called and can log
         // what was denied.
         wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |to, usage| {
-            Box::pin(ready(allows(&access, &found, to, usage)))
+            Box::pin(ready(allows(&access, &resolved, to, usage)))
         });
         ctx
     }
@@ -62,7 +62,7 @@ impl SocketsCtx {
 
 fn allows(
     access: &ActionAccess,
-    found: &ResolvedNames,
+    resolved: &ResolvedNames,
     to: SocketAddr,
     usage: SocketAddrUse,
 ) -> bool {
@@ -86,10 +86,10 @@ fn allows(
         SocketAddrUse::TcpConnect => Transport::Tcp,
         SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Transport::Udp,
     };
-    let allowed = found.reaches(access, transport, to);
+    let allowed = resolved.reaches(access, transport, to);
     // An incoming datagram is not the guest's doing, so it is not logged.
     if !allowed && !matches!(usage, SocketAddrUse::UdpReceive) {
-        warn_destination_denied(access, transport, to, found.name_of(to.ip()).as_deref());
+        warn_destination_denied(access, transport, to, resolved.name_of(to.ip()).as_deref());
     }
     allowed
 }
@@ -111,9 +111,9 @@ impl SocketsView<'_> {
         }
         let mut lookup = lookup_ctx();
         let mut wasi = WasiSocketsCtxView { ctx: &mut lookup, table: self.wasi.table };
-        let asked =
+        let started =
             self.access.blocking.enter(|| wasi.resolve_addresses(network, name.to_string()));
-        let stream = asked.map_err(|_| ErrorCode::TemporaryResolverFailure)??;
+        let stream = started.map_err(|_| ErrorCode::TemporaryResolverFailure)??;
         self.ctx.lookups.insert(stream.rep(), name);
         Ok(stream)
     }
