@@ -232,7 +232,7 @@ impl DriverLoop {
             // Before the step that makes it stand for election.
             self.session_observer.opened(*lease);
             info!(event = "session", %lease, ttl_ms = millis(*ttl), "session opened");
-            self.journal.write(Transition::of("session", self.heart.host()));
+            self.journal.record(Transition::of("session", self.heart.host()));
             self.calls.join(*lease);
             self.calls.watch_session(*lease);
         }

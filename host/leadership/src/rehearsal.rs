@@ -124,11 +124,11 @@ impl Rehearsal {
         match (before, now) {
             (_, RehearsalResult::Refused(reason)) => {
                 warn!(event = "no-writes", store, "{reason}; a campaign would meet the same");
-                self.journal.write(Transition::of("no-writes", host).because(reason));
+                self.journal.record(Transition::of("no-writes", host).because(reason));
             }
             (RehearsalResult::Refused(_), _) => {
                 info!(event = "writes", store, "the store takes writes again");
-                self.journal.write(Transition::of("writes", host));
+                self.journal.record(Transition::of("writes", host));
             }
             _ => {}
         }

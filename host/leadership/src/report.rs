@@ -19,7 +19,7 @@ use soloist_text::{millis, with_causes};
 /// Takes a command of the heart down as the transition that it is.
 pub(crate) fn transition(command: &HeartCommand, host: &str, journal: &Journal) {
     let of = |event| Transition::of(event, host);
-    journal.write(match command {
+    journal.record(match command {
         HeartCommand::Campaign { group, .. } => of("standby").in_group(group),
         HeartCommand::Withdraw { group, .. } => of("withdrawn").in_group(group),
         HeartCommand::Start { key, .. } => of("leading").in_term(key),
@@ -104,7 +104,7 @@ impl RepeatedFailures {
 /// Tells that the store is not the one that it was.
 pub(crate) fn store_changed(seen: &str, host: &str, journal: &Journal) {
     warn!(event = "store-changed", "{seen}; the session and all terms of this host end");
-    journal.write(Transition::of("store-changed", host).because(seen));
+    journal.record(Transition::of("store-changed", host).because(seen));
 }
 
 /// Tells what began or ceased to keep this host from standing for election.
@@ -112,11 +112,11 @@ pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
     match (&before.obstacle, &now.obstacle) {
         (before, Some(reason)) if before.as_ref() != Some(reason) => {
             warn!(event = "not-joined", "{host} stands for nothing: {reason}");
-            journal.write(Transition::of("not-joined", host).because(reason));
+            journal.record(Transition::of("not-joined", host).because(reason));
         }
         (Some(_), None) => {
             info!(event = "joined", "{host} is among the members");
-            journal.write(Transition::of("joined", host));
+            journal.record(Transition::of("joined", host));
         }
         _ => {}
     }
@@ -127,11 +127,11 @@ pub(crate) fn obstacles(before: &HostView, now: &HostView, host: &str, journal: 
         match (why(before), why(now)) {
             (before, Some(reason)) if before.as_ref() != Some(&reason) => {
                 warn!(event = "not-ready", %group, "cannot lead {group}: {reason}");
-                journal.write(Transition::of("not-ready", host).in_group(group).because(reason));
+                journal.record(Transition::of("not-ready", host).in_group(group).because(reason));
             }
             (Some(_), None) => {
                 info!(event = "ready", %group, "nothing here keeps this host from leading {group}");
-                journal.write(Transition::of("ready", host).in_group(group));
+                journal.record(Transition::of("ready", host).in_group(group));
             }
             _ => {}
         }
@@ -160,16 +160,16 @@ impl StoreHealth {
 
     pub(crate) fn answered(&mut self) {
         if self.error.take().is_some() {
-            self.trouble.over(|told| {
+            self.trouble.recovered(|told| {
                 info!(event = "store-back", store = self.label, "the store answers again{told}");
             });
-            self.journal.write(Transition::of("store-back", &self.host));
+            self.journal.record(Transition::of("store-back", &self.host));
         }
     }
 
     pub(crate) fn failed(&mut self, error: &StoreError) {
         let text = with_causes(error);
-        self.trouble.said(&text, |told| {
+        self.trouble.report_text(&text, |told| {
             warn!(
                 event = "store-lost",
                 store = self.label,
@@ -177,7 +177,7 @@ impl StoreHealth {
             );
         });
         if self.error.is_none() {
-            self.journal.write(Transition::of("store-lost", &self.host).because(&text));
+            self.journal.record(Transition::of("store-lost", &self.host).because(&text));
         }
         self.error = Some(text);
     }

@@ -87,15 +87,15 @@ impl RosterFollower {
                 Some(_) => "seen: it gave the leadership up",
                 None => "seen: its session has ended",
             };
-            self.journal.write(of("ended", was).because(cause));
+            self.journal.record(of("ended", was).because(cause));
         }
         if let Some(is) = is.filter(others) {
             let (name, token) = (&is.candidate.host, is.key.token.0);
             info!(event = "following", %group, leader = name, token, "{name} leads");
-            self.journal.write(of("following", is));
+            self.journal.record(of("following", is));
         } else if is.is_none() {
             info!(event = "leaderless", %group, "nobody leads");
-            self.journal.write(Transition::of("leaderless", &self.host).in_group(group));
+            self.journal.record(Transition::of("leaderless", &self.host).in_group(group));
         }
     }
 }

@@ -20,9 +20,9 @@ const GENEROSITY: usize = 3;
 /// A client, as far as its address tells. With IPv6, a whole /64 network counts as one client,
 /// since everybody has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Client(IpAddr);
+pub struct ClientAddress(IpAddr);
 
-impl Client {
+impl ClientAddress {
     /// The client with address `ip`.
     pub fn at(ip: IpAddr) -> Self {
         match ip.to_canonical() {
@@ -49,7 +49,7 @@ pub enum ShareError {
 pub struct ShareTable {
     most: usize,
     all: usize,
-    by: HashMap<Client, usize>,
+    by: HashMap<ClientAddress, usize>,
 }
 
 impl ShareTable {
@@ -59,7 +59,7 @@ impl ShareTable {
     }
 
     /// Gives `amount` to `client`, or says why not.
-    pub fn take(&mut self, client: Client, amount: usize) -> Result<(), ShareError> {
+    pub fn take(&mut self, client: ClientAddress, amount: usize) -> Result<(), ShareError> {
         let free =
             self.most.saturating_sub(self.all).checked_sub(amount).ok_or(ShareError::Exhausted)?;
         let own = self.by.get(&client).copied().unwrap_or_default();
@@ -72,7 +72,7 @@ impl ShareTable {
     }
 
     /// Takes `amount` back.
-    pub fn give_back(&mut self, client: Client, amount: usize) {
+    pub fn give_back(&mut self, client: ClientAddress, amount: usize) {
         self.all = self.all.saturating_sub(amount);
         if let Some(own) = self.by.get_mut(&client) {
             *own = own.saturating_sub(amount);
@@ -91,7 +91,7 @@ pub struct Shares(Mutex<ShareTable>);
 #[derive(Debug)]
 pub struct Share {
     of: Arc<Shares>,
-    client: Client,
+    client: ClientAddress,
     amount: usize,
 }
 
@@ -102,7 +102,11 @@ impl Shares {
     }
 
     /// A share of `amount` for `client`. It can grow later.
-    pub fn take(self: &Arc<Self>, client: Client, amount: usize) -> Result<Share, ShareError> {
+    pub fn take(
+        self: &Arc<Self>,
+        client: ClientAddress,
+        amount: usize,
+    ) -> Result<Share, ShareError> {
         let mut share = Share { of: Arc::clone(self), client, amount: 0 };
         share.grow(amount).map(|()| share)
     }
@@ -143,12 +147,12 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
-    fn client(ip: &str) -> Client {
-        Client::at(ip.parse().unwrap())
+    fn client(ip: &str) -> ClientAddress {
+        ClientAddress::at(ip.parse().unwrap())
     }
 
     /// As many units as `who` gets.
-    fn all_of(shares: &Arc<Shares>, who: Client) -> Vec<Share> {
+    fn all_of(shares: &Arc<Shares>, who: ClientAddress) -> Vec<Share> {
         std::iter::from_fn(|| shares.take(who, 1).ok()).collect()
     }
 

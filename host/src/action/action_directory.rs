@@ -96,7 +96,7 @@ impl ActiveAction {
             Ok(entered) => entered,
             Err(refusal @ ActionRefusal::Closed(_)) => {
                 let mut response = refusal.response();
-                TermHeaders::of(self.gate.term()).put(response.headers_mut());
+                TermHeaders::of(self.gate.term()).insert_into(response.headers_mut());
                 return LocalOutcome::Answered(Box::new(response), visit);
             }
             // It comes up, or another version takes its place.

@@ -72,11 +72,11 @@ impl ActionServer {
         let mut entry = self.log_entry(&asked, &span, begun);
         let answer = self.answer(request, asked).await;
         if let Err(ActionRefusal::Shut(shut) | ActionRefusal::NotBegun(shut)) = &answer {
-            measure::refused(self.version.action.name(), shut.word());
+            measure::gate_refused(self.version.action.name(), shut.word());
         }
         let mut response = answer.unwrap_or_else(|refusal| refusal.response());
-        self.stamp.put(response.headers_mut());
-        span.answered(response.status());
+        self.stamp.insert_into(response.headers_mut());
+        span.set_response_status(response.status());
         self.requests.answered(response.status(), BootTime::now().since(begun));
         if let Some(entry) = &mut entry {
             entry.status = Some(response.status());
@@ -119,7 +119,7 @@ impl ActionServer {
             ];
             (format!("{} {}", request.method(), action.name()).into(), about)
         });
-        span.write(request.headers_mut());
+        span.inject(request.headers_mut());
         if let Some(context) = span.context() {
             request.extensions_mut().insert(context.clone());
         }

@@ -370,7 +370,7 @@ impl VersionContext {
 
     /// Notes something that went wrong with a request; it may go so with each.
     pub(super) fn log_request_error(&self, asked: &dyn fmt::Display, what: &str, error: &str) {
-        self.request_errors.said(&format!("{asked} {what} {error}"), |told| {
+        self.request_errors.report_text(&format!("{asked} {what} {error}"), |told| {
             let term = self.gate().term();
             warn!(
                 action = %self.action.name(), group = %term.group, token = term.token.0,

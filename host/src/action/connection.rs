@@ -137,7 +137,7 @@ pub(crate) async fn accept_all<A: RequestHandler>(
     while let Some(accepted) = hall.closing.run_until_cancelled(next()).await {
         match accepted {
             Ok((stream, peer)) => {
-                trouble.over(|told| tracing::info!("connections are accepted again{told}"));
+                trouble.recovered(|told| tracing::info!("connections are accepted again{told}"));
                 // Whoever is one too many finds the connection closed and may try again.
                 if let Some(place) = hall.slots.acquire(peer.ip()) {
                     let own = hall.clone();

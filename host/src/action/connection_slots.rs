@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use soloist_heart::clock::BootTime;
 use soloist_resources::{
     descriptors,
-    shares::{Client, ShareError, ShareTable},
+    shares::{ClientAddress, ShareError, ShareTable},
 };
 
 /// How many connections all addresses of actions of this process have open.
@@ -64,7 +64,7 @@ pub(crate) struct ConnectionSlot {
 /// How a connection is.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
-    client: Client,
+    client: ClientAddress,
     /// How many answers are under way.
     in_flight: AtomicUsize,
     /// Whether something that was written waits for the client to take it.
@@ -111,7 +111,7 @@ impl ConnectionSlots {
 
     /// A place for a connection of the client at `ip`, be it that of an idle one.
     pub(crate) fn acquire(self: &Arc<Self>, ip: IpAddr) -> Option<ConnectionSlot> {
-        let client = Client::at(ip);
+        let client = ClientAddress::at(ip);
         let mut list = self.list();
         loop {
             let short = match self.take(&mut list, client) {
@@ -130,7 +130,7 @@ impl ConnectionSlots {
         Some(ConnectionSlot { number, state: seat, slots: Arc::clone(self) })
     }
 
-    fn take(&self, list: &mut SlotList, client: Client) -> Result<(), ShareError> {
+    fn take(&self, list: &mut SlotList, client: ClientAddress) -> Result<(), ShareError> {
         if self.counted && OPEN.load(Ordering::Relaxed) >= descriptors::for_all_addresses() {
             return Err(ShareError::Exhausted);
         }
@@ -188,7 +188,7 @@ impl Drop for ConnectionSlot {
 }
 
 impl ConnectionState {
-    fn of(client: Client) -> Self {
+    fn of(client: ClientAddress) -> Self {
         Self {
             client,
             in_flight: AtomicUsize::new(0),

@@ -304,7 +304,9 @@ impl Action {
 
     /// With what the action has for the host's life, whichever term it is in.
     fn equipped(&self, access: ActionAccess) -> ActionAccess {
-        access.with_log_buffers(self.engine.lines()).with_resources(&self.blocking, &self.account)
+        access
+            .with_log_buffers(self.engine.log_buffers())
+            .with_resources(&self.blocking, &self.account)
     }
 
     /// Whether its plugin has a program that is not run, since nothing says that it should.

@@ -31,7 +31,7 @@ impl ServiceHandle {
     /// Waits until the instance that runs now has ended, if it has asked to be
     /// told of that. It is leaving, so no other follows.
     pub(super) async fn wait_for_end(&mut self) {
-        if self.0.borrow().as_ref().is_some_and(EndingInterest::asked) {
+        if self.0.borrow().as_ref().is_some_and(EndingInterest::is_registered) {
             // An error means that the supervision itself is over.
             let _ = self.0.wait_for(Option::is_none).await;
         }

@@ -136,7 +136,7 @@ impl RequestHandler for TermRoutes {
             Err(refusal) => refusal,
         };
         let mut response = refusal.response();
-        self.stamp.put(response.headers_mut());
+        self.stamp.insert_into(response.headers_mut());
         Ok(response)
     }
 

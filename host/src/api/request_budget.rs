@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use super::api_error::ApiError;
 use soloist_resources::{
     budget::{ClientBudget, ClientCharge, OverBudget},
-    shares::{Client, Share, Shares},
+    shares::{ClientAddress, Share, Shares},
 };
 
 /// Requests at a time: each other host may have as many calls of tasks under way as one
@@ -65,12 +65,12 @@ impl RequestBudget {
     /// Lets a request of `client`'s in, with a body that counts.
     pub(super) fn admit<B>(
         &self,
-        client: Client,
+        client: ClientAddress,
         request: Request<B>,
     ) -> Result<(Request<MeteredBody<B>>, BudgetPermit), ApiError> {
         let many = || crowded("too many requests at once");
         let place = self.requests.take(client, 1).map_err(|_| many())?;
-        let tab = self.clients.open(client).map_err(|_| many())?;
+        let tab = self.clients.open_charge(client).map_err(|_| many())?;
         let mut request = request.map(|inner| MeteredBody { inner, tab: tab.clone() });
         request.extensions_mut().insert(tab.clone());
         Ok((request, BudgetPermit { _request: place, _tab: tab }))
@@ -130,8 +130,8 @@ mod tests {
         StreamBody::new(stream::iter(pieces.map(|piece| Ok(Frame::data(piece)))))
     }
 
-    fn client(last: u8) -> Client {
-        Client::at(Ipv4Addr::new(192, 0, 2, last).into())
+    fn client(last: u8) -> ClientAddress {
+        ClientAddress::at(Ipv4Addr::new(192, 0, 2, last).into())
     }
 
     #[tokio::test]

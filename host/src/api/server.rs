@@ -43,7 +43,7 @@ use crate::{
     cluster::Commands,
     relay::Relay,
 };
-use soloist_resources::{budget::ClientBudget, shares::Client};
+use soloist_resources::{budget::ClientBudget, shares::ClientAddress};
 use soloist_stores as store;
 use soloist_telemetry::journal::Journal;
 use soloist_text::sanitize;
@@ -185,7 +185,7 @@ impl RequestHandler for ControlServer {
         if Relay::serves_path(request.uri().path()) {
             return self.relay_to_action(request, caller).await;
         }
-        let mut response = match self.budget.admit(Client::at(caller.peer.ip()), request) {
+        let mut response = match self.budget.admit(ClientAddress::at(caller.peer.ip()), request) {
             Ok((mut request, _held)) => {
                 request.extensions_mut().insert(caller);
                 self.own.call(request).await?

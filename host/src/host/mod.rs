@@ -289,7 +289,7 @@ impl RunningHost {
             programme: observer.programme.clone(),
             peers,
             roster,
-            lines: observer.engine.lines().clone(),
+            lines: observer.engine.log_buffers().clone(),
         };
         let clients = observer.engine.budget().clients().clone();
         let (performed, known) = (observer.programme.clone(), logs.roster.clone());

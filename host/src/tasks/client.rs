@@ -100,7 +100,7 @@ impl TaskClient {
         passed.write(request.headers_mut(), &self.host);
         self.peers.add_credential(request.headers_mut());
         if let Some(trace) = &call.trace {
-            trace.write(request.headers_mut());
+            trace.inject(request.headers_mut());
         }
         if let Some(form) = call.content_type.as_ref().and_then(|form| form.parse().ok()) {
             request.headers_mut().insert(header::CONTENT_TYPE, form);

@@ -286,7 +286,7 @@ impl ReportedGaps {
             let groups: Vec<_> = groups.iter().map(|(group, _)| *group).collect();
             let names = group_list(&groups);
             warn!(event = "nobody-leads", groups = names, "nobody leads {names}: {why}");
-            watch.journal.write(transition("nobody-leads", watch, &groups).because(why));
+            watch.journal.record(transition("nobody-leads", watch, &groups).because(why));
         }
         let over: Vec<_> =
             self.gaps.keys().filter(|group| !gaps.groups.contains_key(*group)).cloned().collect();
@@ -295,7 +295,7 @@ impl ReportedGaps {
             let over: Vec<_> = over.iter().collect();
             let names = group_list(&over);
             info!(event = "led-again", groups = names, "somebody leads {names} again");
-            watch.journal.write(transition("led-again", watch, &over));
+            watch.journal.record(transition("led-again", watch, &over));
         }
     }
 
@@ -315,7 +315,7 @@ impl ReportedGaps {
                  `{remove}` removes it"
             );
             let told = Transition::of("stranger", &watch.host);
-            watch.journal.write(told.because(format!("{stranger}; `{remove}` removes it")));
+            watch.journal.record(told.because(format!("{stranger}; `{remove}` removes it")));
         }
         self.strangers = gaps.seen.keys().cloned().collect();
     }

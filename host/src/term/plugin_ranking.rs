@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::action::RefusedPlugin;
 use soloist_config::GroupConfig;
-use soloist_guests::plugin::{PluginEngine, Ranked, Ranker};
+use soloist_guests::plugin::{PluginEngine, RankCandidate, Ranker};
 use soloist_heart::{Group, Strategy};
 use soloist_leadership::{GroupRanks, HostRanker};
 use soloist_stores::{QueuedCandidate, Roster};
@@ -24,7 +24,7 @@ pub struct PluginRanking {
 
 /// An answer, and what it was the answer to.
 struct RankingAnswer {
-    asked: Vec<Ranked>,
+    asked: Vec<RankCandidate>,
     /// For each candidate, its place in the answer; nothing, where there was none.
     places: Option<Vec<i64>>,
 }
@@ -61,7 +61,7 @@ impl PluginRanking {
     }
 
     /// The last answer, if the question was the same.
-    fn cached(&self, group: &Group, candidates: &[Ranked]) -> Option<Option<Vec<i64>>> {
+    fn cached(&self, group: &Group, candidates: &[RankCandidate]) -> Option<Option<Vec<i64>>> {
         let said = self.answers.lock();
         let last = said.get(group)?;
         (last.asked == candidates).then(|| last.places.clone())
@@ -102,18 +102,18 @@ impl HostRanker for PluginRanking {
 }
 
 /// Each candidate's place among `names`; those that are not there share the last one.
-fn places_by_name(candidates: &[Ranked], names: &[String]) -> Vec<i64> {
-    let place = |candidate: &Ranked| names.iter().position(|name| *name == candidate.host);
+fn places_by_name(candidates: &[RankCandidate], names: &[String]) -> Vec<i64> {
+    let place = |candidate: &RankCandidate| names.iter().position(|name| *name == candidate.host);
     let number = |place: usize| i64::try_from(place).unwrap_or(i64::MAX);
     candidates.iter().map(|candidate| number(place(candidate).unwrap_or(names.len()))).collect()
 }
 
-fn candidates(roster: &Roster, group: &Group) -> Vec<Ranked> {
+fn candidates(roster: &Roster, group: &Group) -> Vec<RankCandidate> {
     let candidate = |(place, standing): (usize, &Arc<QueuedCandidate>)| {
         let host = standing.candidate.host.clone();
         let member = roster.member(&host);
         let others = roster.led_by(standing.key.lease).filter(|other| *other != group);
-        Ranked {
+        RankCandidate {
             labels: member.map_or_else(Vec::new, |member| {
                 member.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
             }),
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn whoever_is_left_out_comes_after_all_others() {
-        let candidate = |host: &str| Ranked {
+        let candidate = |host: &str| RankCandidate {
             host: host.into(),
             labels: Vec::new(),
             priority: 0,

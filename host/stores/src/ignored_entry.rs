@@ -9,7 +9,7 @@ static TOLD: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
 
 /// Says that what stands under `name` is not `what`, since it is as `why` says.
 pub(super) fn warn_ignored(what: &str, name: &str, why: impl Display) {
-    TOLD.said(name, |told| {
+    TOLD.report_text(name, |told| {
         tracing::warn!(
             event = "left-out",
             name,

@@ -76,7 +76,7 @@ impl Default for Journal {
 
 impl Journal {
     /// Records a transition that has just happened; sets its id and time.
-    pub fn write(&self, happened: Transition) {
+    pub fn record(&self, happened: Transition) {
         let mut transitions = self.lock();
         let id = *self.latest.borrow() + 1;
         if transitions.len() == KEPT {
@@ -112,7 +112,7 @@ mod tests {
         let journal = Journal::default();
         let mut follow = journal.follow();
         for _ in 0..KEPT + 3 {
-            journal.write(Transition::of("standby", "a").in_group("main"));
+            journal.record(Transition::of("standby", "a").in_group("main"));
         }
         let (transitions, latest) = (journal.after(0), KEPT as u64 + 3);
         assert_eq!(

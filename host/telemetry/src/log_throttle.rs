@@ -32,12 +32,12 @@ pub struct RepeatCount {
 impl LogThrottle {
     /// The problem has occurred. Calls `say`, which logs it, if a line is due.
     pub fn report(&self, say: impl FnOnce(RepeatCount)) {
-        self.said("", say);
+        self.report_text("", say);
     }
 
     /// The problem has occurred with this text. Calls `say` if a line is due, or if this text was
     /// not logged lately.
-    pub fn said(&self, text: &str, say: impl FnOnce(RepeatCount)) {
+    pub fn report_text(&self, text: &str, say: impl FnOnce(RepeatCount)) {
         let count = self.with_texts(|texts| texts.report(text, BootTime::now()));
         if let Some(count) = count {
             say(count);
@@ -45,7 +45,7 @@ impl LogThrottle {
     }
 
     /// The problem is over. Calls `say` if the problem was logged before.
-    pub fn over(&self, say: impl FnOnce(RepeatCount)) {
+    pub fn recovered(&self, say: impl FnOnce(RepeatCount)) {
         let count = self.with_texts(|texts| texts.recovered(BootTime::now()));
         if let Some(count) = count {
             say(count);

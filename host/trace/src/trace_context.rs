@@ -30,7 +30,7 @@ impl TraceContext {
     }
 
     /// Writes the context to headers, replacing existing ones.
-    pub fn write(&self, headers: &mut HeaderMap) {
+    pub fn inject(&self, headers: &mut HeaderMap) {
         headers.remove(STATE);
         let injector = &mut HeaderInjector(headers);
         TraceContextPropagator::new().inject_context(&self.to_parent(), injector);
@@ -80,7 +80,7 @@ mod tests {
             let given = headers(GIVEN, state);
             let context = TraceContext::extract(&given).unwrap();
             let mut written = headers("replaced", Some("gone=1"));
-            context.write(&mut written);
+            context.inject(&mut written);
             assert_eq!(written, given);
         }
     }

@@ -66,9 +66,9 @@ impl TraceSpan {
 
     /// Writes the context to the headers of a request that this operation causes. Without an
     /// exporter the headers are left as they are.
-    pub fn write(&self, headers: &mut HeaderMap) {
+    pub fn inject(&self, headers: &mut HeaderMap) {
         if let (Some(_), Some(context)) = (&self.recorded, &self.context) {
-            context.write(headers);
+            context.inject(headers);
         }
     }
 
@@ -81,7 +81,7 @@ impl TraceSpan {
 
     /// Records the status of the response (OpenTelemetry Semantic Conventions, "HTTP Spans"):
     /// server errors count as failures.
-    pub fn answered(&mut self, status: StatusCode) {
+    pub fn set_response_status(&mut self, status: StatusCode) {
         self.set_attribute("http.response.status_code", i64::from(status.as_u16()));
         if status.is_server_error() {
             self.fail("");

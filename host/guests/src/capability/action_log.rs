@@ -52,7 +52,7 @@ impl ActionLog {
 
     fn buffer_line(&self, stream: &str, text: &str) {
         if let Some(buffer) = self.buffer.get() {
-            buffer.put(self.gate.term(), stream, text);
+            buffer.push(self.gate.term(), stream, text);
         }
     }
 

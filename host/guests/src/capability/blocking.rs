@@ -147,7 +147,7 @@ impl BlockingPool {
                 tracing::warn!(event = "files-hang", %action, "action {action} fails: {PoolExhausted}{repeats}");
             });
         } else if self.exhausted.load(Ordering::Relaxed) {
-            self.throttle.over(|repeats| {
+            self.throttle.recovered(|repeats| {
                 tracing::info!(event = "files-back", %action, "the files of action {action} answer again{repeats}");
             });
         }

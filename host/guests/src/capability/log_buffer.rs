@@ -99,7 +99,7 @@ impl LogBuffers {
 
 impl LogBuffer {
     /// Adds a line that was printed just now.
-    pub fn put(&self, term: &Term, stream: &str, text: &str) {
+    pub fn push(&self, term: &Term, stream: &str, text: &str) {
         let at = unix_ms();
         let mut buffered = self.lock();
         let id = *self.latest.borrow() + 1;
@@ -161,9 +161,9 @@ mod tests {
     fn the_latest_lines_are_kept() {
         let lines = LogBuffers::default();
         let (loud, quiet) = (lines.of(&"loud".into()), lines.of(&"quiet".into()));
-        quiet.put(&term(17), "stdout", "hi");
+        quiet.push(&term(17), "stdout", "hi");
         for number in 0..LINES_MAX + 2 {
-            loud.put(&term(17), "stdout", &number.to_string());
+            loud.push(&term(17), "stdout", &number.to_string());
         }
         let buffered = loud.latest(usize::MAX, |_| true);
         assert_eq!((buffered.len(), &*buffered[0].text), (LINES_MAX, "2"));
@@ -176,7 +176,7 @@ mod tests {
     fn bytes_are_bounded() {
         let buffer = LogBuffers::default().of(&"loud".into());
         let long = "x".repeat(BYTES_MAX / 4);
-        (0..9).for_each(|_| buffer.put(&term(17), "stdout", &long));
+        (0..9).for_each(|_| buffer.push(&term(17), "stdout", &long));
         assert_eq!(buffer.latest(usize::MAX, |_| true).len(), 3);
     }
 
@@ -185,7 +185,7 @@ mod tests {
         let lines = LogBuffers::default();
         let name = |number: usize| Arc::from(number.to_string());
         let first = lines.of(&name(0));
-        first.put(&term(17), "stdout", "hi");
+        first.push(&term(17), "stdout", "hi");
         (1..=ACTIONS_MAX).for_each(|number| drop(lines.of(&name(number))));
         assert_eq!(lines.0.lock().len(), ACTIONS_MAX);
         // Actions that have printed nothing are dropped first.
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn a_line_for_people() {
         let buffer = LogBuffers::default().of(&"web".into());
-        buffer.put(&term(17), "stderr", "oh \u{1b}[2J");
-        buffer.put(&term(0), "stdout", "aside");
+        buffer.push(&term(17), "stderr", "oh \u{1b}[2J");
+        buffer.push(&term(0), "stdout", "aside");
         let shown: Vec<_> = buffer.latest(9, |_| true).iter().map(|l| l.to_string()).collect();
         assert!(shown[0].ends_with("Z a 17 stderr | oh \\u{1b}[2J"), "{shown:?}");
         assert!(shown[1].ends_with("Z a – stdout | aside"), "{shown:?}");

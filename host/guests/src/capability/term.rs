@@ -39,7 +39,7 @@ pub struct EndingInterest(Arc<AtomicBool>);
 
 impl EndingInterest {
     /// Whether the instance asked.
-    pub fn asked(&self) -> bool {
+    pub fn is_registered(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 

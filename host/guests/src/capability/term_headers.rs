@@ -26,7 +26,7 @@ impl TermHeaders {
     }
 
     /// Sets the headers, replacing existing values.
-    pub fn put(&self, headers: &mut HeaderMap) {
+    pub fn insert_into(&self, headers: &mut HeaderMap) {
         headers.insert(HOST, self.host.clone());
         headers.insert(TOKEN, self.token.clone());
     }

@@ -76,11 +76,11 @@ impl Inspection {
 
     /// The settings that this plugin may need, the most certain first.
     #[must_use]
-    pub fn grant_requests(&self) -> Vec<Request> {
+    pub fn grant_requests(&self) -> Vec<GrantRequest> {
         let asks = |(setting, prefixes, unasked): &(&'static str, &[&str], bool)| {
             let fits = |name: &&String| prefixes.iter().any(|prefix| name.starts_with(prefix));
             let imports: Vec<_> = self.imports.iter().filter(fits).cloned().collect();
-            let request = Request { setting, imports, unasked: *unasked };
+            let request = GrantRequest { setting, imports, unasked: *unasked };
             (!request.imports.is_empty()).then_some(request)
         };
         REQUESTS.iter().filter_map(asks).collect()
@@ -89,7 +89,7 @@ impl Inspection {
 
 /// Imports of a plugin that do nothing until the settings grant something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct GrantRequest {
     /// The key of the settings.
     pub setting: &'static str,
     /// The imports that need it.

@@ -206,7 +206,7 @@ impl PluginEngine {
 
     /// The latest lines that instances have printed.
     #[must_use]
-    pub fn lines(&self) -> &LogBuffers {
+    pub fn log_buffers(&self) -> &LogBuffers {
         &self.log_buffers
     }
 

@@ -26,7 +26,7 @@ mod bindings {
     });
 }
 
-pub use bindings::exports::soloist::plugin::strategy::Candidate as Ranked;
+pub use bindings::exports::soloist::plugin::strategy::Candidate as RankCandidate;
 use bindings::{StrategyPlugin, StrategyPluginPre};
 
 /// The most instructions of one call (wasmtime: `Config::consume_fuel`): a fraction of a second,
@@ -80,7 +80,7 @@ impl Ranker {
     ///
     /// # Errors
     /// A description of how the plugin failed.
-    pub fn rank(&self, group: &str, candidates: &[Ranked]) -> Result<Vec<String>, String> {
+    pub fn rank(&self, group: &str, candidates: &[RankCandidate]) -> Result<Vec<String>, String> {
         let limits = StoreLimitsBuilder::new().memory_size(MEMORY).instances(128).build();
         let mut store = Store::new(&self.engine, limits);
         store.limiter(|limits| limits);

@@ -172,7 +172,7 @@ impl Vetting {
     /// Logs that `file` was compiled, if it was logged before that it is being compiled.
     pub(super) fn log_compiled(&self, file: &Path) {
         let announced = self.announced.lock().remove(file);
-        announced.unwrap_or_default().over(|times| {
+        announced.unwrap_or_default().recovered(|times| {
             info!(event = "compiled", file = %file.display(), "compiled {}{times}", file.display());
         });
     }

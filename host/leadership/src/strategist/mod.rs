@@ -109,7 +109,7 @@ impl Strategist {
         let config = |group| self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let groups = view.groups.keys().map(|group| (group, config(group)));
         match spread_disagreement::spread_disagreements(&self.host, groups, roster) {
-            Some(odds) => at_odds.said(&odds.who, |told| {
+            Some(odds) => at_odds.report_text(&odds.who, |told| {
                 let odds = &odds.text;
                 warn!(
                     event = "spread-differs",
@@ -117,7 +117,7 @@ impl Strategist {
                      them: {odds}; give the groups the same `spread` on each host{told}"
                 );
             }),
-            None => at_odds.over(|_| {
+            None => at_odds.recovered(|_| {
                 info!(event = "spread-agreed", "hosts agree on what is spread");
             }),
         }

@@ -9,7 +9,7 @@ use super::{
     Account, Charge,
     account::{OF_ONE, OverBudget},
 };
-use crate::shares::{Client, Share, Shares};
+use crate::shares::{ClientAddress, Share, Shares};
 
 /// The account of all clients. Clones share it.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl ClientBudget {
     ///
     /// # Errors
     /// There is no room at all.
-    pub fn open(&self, client: Client) -> Result<ClientCharge, OverBudget> {
+    pub fn open_charge(&self, client: ClientAddress) -> Result<ClientCharge, OverBudget> {
         let share = self.shares.take(client, 0).map_err(|_| OverBudget)?;
         Ok(ClientCharge(Arc::new(Mutex::new(ClientChargeState {
             share,
@@ -81,18 +81,18 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
-    fn client(last: u8) -> Client {
-        Client::at(Ipv4Addr::new(192, 0, 2, last).into())
+    fn client(last: u8) -> ClientAddress {
+        ClientAddress::at(Ipv4Addr::new(192, 0, 2, last).into())
     }
 
     #[test]
     fn clients_have_their_shares_and_actions_the_rest() {
         let budget = Budget::default();
-        let tab = budget.clients().open(client(1)).unwrap();
+        let tab = budget.clients().open_charge(client(1)).unwrap();
         tab.grow(150 * MIB).unwrap();
         assert_eq!(tab.grow(50 * MIB), Err(OverBudget), "the same client has had its share");
         assert_eq!(budget.held(), 150 << 20, "what was refused is not held");
-        let other = budget.clients().open(client(2)).unwrap();
+        let other = budget.clients().open_charge(client(2)).unwrap();
         other.grow(50 * MIB).unwrap();
         assert_eq!(budget.held(), 200 << 20);
         // The memory of a call moves from one account to the other.
@@ -109,7 +109,7 @@ mod tests {
         let budget = Budget::default();
         let names = ["a", "b", "c", "d"].map(Into::into);
         let all = names.map(|name| budget.of(&name).charge(250 << 20).unwrap());
-        let tab = budget.clients().open(client(1)).unwrap();
+        let tab = budget.clients().open_charge(client(1)).unwrap();
         assert_eq!(tab.grow(100 * MIB), Err(OverBudget), "actions hold a gigabyte");
         tab.grow(8 * MIB).unwrap();
         drop(all);

@@ -215,7 +215,7 @@ impl Commands {
         let reason = one_line(reason);
         info!(event = "command", command, of, by, reason, "{by}: {command} {of}");
         let said = with_reason(&format!("{by}: {command} {of}"), &reason);
-        self.journal.write(Transition::of("command", &self.member.name).because(said));
+        self.journal.record(Transition::of("command", &self.member.name).because(said));
         OperatorOrder { by, reason, since: unix_ms() }
     }
 }

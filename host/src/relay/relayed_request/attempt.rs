@@ -50,7 +50,7 @@ impl RelayedRequest {
         self.take_slot()?;
         let mut request = self.request_to(leader, deadline)?;
         let mut span = self.span(leader, &request);
-        span.write(request.headers_mut());
+        span.inject(request.headers_mut());
         measure::relay_forwarded(self.action.name());
         let (mut response, line) = match self.send(leader, request).await? {
             Ok(hopped) => hopped,
@@ -68,7 +68,7 @@ impl RelayedRequest {
                 return Ok(AttemptResult::Lost(reason));
             }
         };
-        span.answered(response.status());
+        span.set_response_status(response.status());
         if unserved_header::is_unauthorized(response.headers()) {
             return Err(RelayError::Unauthorized(leader.name.clone()));
         }

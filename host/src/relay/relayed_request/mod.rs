@@ -21,7 +21,7 @@ use super::{
 use crate::action::{Action, ActiveAction, ActiveActions, ConnectionInfo, OverTls, ReplayableBody};
 use soloist_config::StandbyMode;
 use soloist_heart::Token;
-use soloist_resources::shares::{Client, Share, Shares};
+use soloist_resources::shares::{ClientAddress, Share, Shares};
 use soloist_stores::Roster;
 use soloist_telemetry::measure;
 
@@ -236,7 +236,7 @@ impl RelayedRequest {
     /// Counts among those that wait or are answered elsewhere.
     fn take_slot(&mut self) -> Result<(), RelayError> {
         if self.slot.is_none() {
-            let place = self.slots.take(Client::at(self.caller.peer.ip()), 1);
+            let place = self.slots.take(ClientAddress::at(self.caller.peer.ip()), 1);
             self.slot = Some(place.map_err(|_| RelayError::Busy)?);
         }
         Ok(())

@@ -184,7 +184,7 @@ impl CastAttempt {
     fn log_dead_letter(&self, claim: &Claim, outcome: &AttemptOutcome) {
         let AttemptOutcome::Dead(error) = outcome else { return };
         let (task, id, attempts) = (&claim.key.task, &claim.key.id, claim.head.attempts);
-        self.dead.said(error, |told| {
+        self.dead.report_text(error, |told| {
             warn!(
                 event = "dead-letter", %task, %id, attempts, error,
                 "a cast of {task} is a dead letter: `soloist tasks dead list {task}`{told}"

@@ -287,7 +287,7 @@ async fn withdraw(client: SharedClient, key: String, mut call: Option<CampaignCa
             Ok(Some(token)) if delete_candidate(&client, &key, token).await.is_ok() => return,
             Ok(None) if call.is_none() => return,
             Err(StoreError::Refused { problem, .. }) => {
-                return UNDONE.said(&problem, |told| {
+                return UNDONE.report_text(&problem, |told| {
                     tracing::warn!(key, problem, "cannot withdraw a candidate{told}");
                 });
             }

@@ -216,7 +216,7 @@ impl SqliteWorker {
         match bring_up_to_date(file, &mut self.waiting) {
             Ok(()) => {
                 let path = self.source.path.display();
-                self.trouble.over(|told| {
+                self.trouble.recovered(|told| {
                     tracing::info!(%path, "the store's file is well again{told}");
                 });
                 self.check_links();
@@ -230,7 +230,8 @@ impl SqliteWorker {
     /// Lets go of the file, and tells everybody who waits.
     fn drop_file(&mut self, fault: &SqliteFault) {
         let (text, path) = (with_causes(fault), self.source.path.display());
-        self.trouble.said(&text, |told| tracing::warn!(%path, "the store's file: {text}{told}"));
+        self.trouble
+            .report_text(&text, |told| tracing::warn!(%path, "the store's file: {text}{told}"));
         // First: to close it may take as long as its disk does.
         self.waiting.fail(fault);
         if let (SqliteFault::LogReplaced, Some((file, _))) = (fault, &self.file) {

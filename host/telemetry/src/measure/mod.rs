@@ -30,7 +30,7 @@ pub use self::{
     logs::{lines_dropped, log_lines_lost},
     memory::{held, held_for_all, held_for_clients},
     requests::{
-        RequestMetrics, refused, relay_failed, relay_forwarded, relay_held, relay_repeated,
+        RequestMetrics, gate_refused, relay_failed, relay_forwarded, relay_held, relay_repeated,
     },
     tasks::{cast_attempted, cast_queued, task_called, task_load},
 };

@@ -44,7 +44,7 @@ pub(super) fn describe() {
 }
 
 /// The gate refused a request of `action`, or its response; `reason` is one word.
-pub fn refused(action: &Arc<str>, reason: &'static str) {
+pub fn gate_refused(action: &Arc<str>, reason: &'static str) {
     counter!(REFUSALS, "action" => Arc::clone(action), "reason" => reason).increment(1);
 }
 

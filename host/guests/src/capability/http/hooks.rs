@@ -52,7 +52,7 @@ impl WasiHttpHooks for OutgoingHooks {
         let response = exchange::start(&self.access, request, options.unwrap_or_default());
         Box::new(async move {
             let response = response.await.inspect_err(|error| span.fail(error.to_string()))?;
-            span.answered(response.status());
+            span.set_response_status(response.status());
             Ok((response, Box::new(std::future::ready(Ok(()))) as Transmission))
         })
     }
@@ -69,7 +69,7 @@ impl OutgoingHooks {
         }
         let name = &self.access.action;
         // Once for each target, then with a count.
-        self.access.requests_denied.said(&target.to_string(), |repeats| {
+        self.access.requests_denied.report_text(&target.to_string(), |repeats| {
             let what = format!(
                 "request denied: `outbound = [\"{target}\"]` in [action.{name}] lets the plugin send there{repeats}"
             );
@@ -85,7 +85,7 @@ impl OutgoingHooks {
         let headers = request.headers_mut();
         TermHeaders::strip(headers);
         if self.access.grants.outbound_token && self.access.term.is_some() {
-            TermHeaders::of(self.access.gate().term()).put(headers);
+            TermHeaders::of(self.access.gate().term()).insert_into(headers);
         }
     }
 
@@ -105,7 +105,7 @@ impl OutgoingHooks {
             (method.into(), about)
         });
         if let Some(context) = span.context() {
-            context.write(request.headers_mut());
+            context.inject(request.headers_mut());
         }
         span
     }

@@ -120,7 +120,7 @@ impl GatedConnector {
     fn warn_prohibited(&self, target: &RequestTarget, addresses: &[SocketAddr]) {
         let name = &self.action;
         let found: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-        self.denied.said(&target.to_string(), |repeats| {
+        self.denied.report_text(&target.to_string(), |repeats| {
             let found = found.join(" ");
             let what = format!(
                 "request denied: {target} stands for no public address of another machine ({found}); `outbound_private = true` in [action.{name}] lets names stand for private networks, and this machine is named by its address or as localhost{repeats}"

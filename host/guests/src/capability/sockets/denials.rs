@@ -55,7 +55,7 @@ pub(super) fn warn_lookup_denied(access: &ActionAccess, host: &str) {
 
 /// Logs once for each target, then with a count: a guest may try a thousand times a second.
 fn warn_denied(access: &ActionAccess, to: &str, grant: &str) {
-    access.sockets_denied.said(to, |repeats| {
+    access.sockets_denied.report_text(to, |repeats| {
         let what = format!("socket denied: {grant}{repeats}");
         warn!(action = %access.action, token = access.gate().term().token.0, to, "{what}");
         access.log.add_host_line(&what);

@@ -122,7 +122,7 @@ impl LedgerStore {
     /// Says what is in the way, and how long to leave it alone.
     fn report_trouble(&self, what: &str, error: &StoreError) -> Duration {
         let (job, text) = (&self.action, with_causes(error));
-        self.repeats.said(&text, |told| {
+        self.repeats.report_text(&text, |told| {
             warn!(
                 event = "job-trouble", action = %job, error = text,
                 "job {job} cannot {what} and tries again{told}"
@@ -139,7 +139,7 @@ impl LedgerStore {
             (self.on_trouble)(None);
         }
         let job = &self.action;
-        self.repeats.over(|told| {
+        self.repeats.recovered(|told| {
             info!(
                 event = "job-goes-on", action = %job,
                 "the ledger of job {job} can be read and written again{told}"

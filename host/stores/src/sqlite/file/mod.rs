@@ -101,7 +101,7 @@ impl SqliteFile {
         let unused = pages.unsigned_abs() * size.unsigned_abs();
         let room = self.connection.home().must_have_room(unused);
         match &room {
-            Ok(()) => self.room_warnings.over(|told| {
+            Ok(()) => self.room_warnings.recovered(|told| {
                 tracing::info!(event = "room", "state and casts are taken again{told}");
             }),
             Err(fault) => self.room_warnings.report(|told| {
