@@ -91,7 +91,7 @@ pub fn client_files(ca: Option<&PathBuf>, own: Option<&Arc<TlsFiles>>) -> Vec<Pa
     ca.into_iter().cloned().chain(pair).collect()
 }
 
-/// Opens connections.
+/// Opens TCP connections, with TLS where the URI says `https`.
 #[derive(Clone)]
 pub struct MaybeTlsConnector {
     http: HttpConnector,

@@ -22,7 +22,7 @@
 //! | headers and other resources of an instance (`capability/limits.rs`) | 4,096 | 64 KiB | 256 MiB per instance: no more than its own memory |
 //! | unfinished lines of guests (`capability/log_stream.rs`) | 2 per instance | 8 KiB | 16 MiB |
 //! | the latest lines of actions (`capability/log_buffer.rs`) | 256 actions | 256 KiB | 64 MiB |
-//! | lines of the host's log that nobody has read (`cli/backlog.rs`) | 1 | 16 MiB | 16 MiB |
+//! | lines of the host's log that nobody has read (`cli/log_backlog.rs`) | 1 | 16 MiB | 16 MiB |
 //! | tunnels of the relay (`relay/tunnel.rs`) | 512 per listener | 2 × 8 KiB | 8 MiB per listener |
 
 mod account;

@@ -83,7 +83,7 @@ impl HttpCtx {
 
 /// A store's data that has a context of this capability.
 pub(crate) trait HttpState: WasiHttpView + Send + 'static {
-    /// The context.
+    /// The context of this capability.
     fn http_ctx(&self) -> &HttpCtx;
 }
 
