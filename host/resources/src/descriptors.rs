@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Used where the system has no limit, or a very high one.
-const PLENTY: usize = 1 << 20;
+const LIMIT_MAX: usize = 1 << 20;
 
 /// The limit. It is raised to the hard limit first: the default soft limit is small for the sake of
 /// programs that use select(2).
@@ -20,16 +20,16 @@ static LIMIT: LazyLock<usize> = LazyLock::new(|| {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
     let limit = getrlimit(Resource::Nofile).current;
-    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PLENTY).min(PLENTY)
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)
 });
 
 /// With fewer, a host could win an election but hardly serve anybody.
-const FEWEST: usize = 256;
+const LIMIT_MIN: usize = 256;
 
 /// The limit is too low for a host.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "this process may have {0} files open, and a host needs {FEWEST}, better 4,096: raise the \
+    "this process may have {0} files open, and a host needs {LIMIT_MIN}, better 4,096: raise the \
      limit (`ulimit -n`, `LimitNOFILE=` of systemd, `--ulimit nofile=` of docker)"
 )]
 pub struct TooFewDescriptors(usize);
@@ -39,7 +39,7 @@ pub struct TooFewDescriptors(usize);
 /// # Errors
 /// When it is too low for a host.
 pub fn check_limit() -> Result<(), TooFewDescriptors> {
-    if *LIMIT < FEWEST { Err(TooFewDescriptors(*LIMIT)) } else { Ok(()) }
+    if *LIMIT < LIMIT_MIN { Err(TooFewDescriptors(*LIMIT)) } else { Ok(()) }
 }
 
 /// How many connections the control API may have open, if `wanted` are configured.

@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use soloist_heart::clock::BootTime;
 
 /// The pause after the first line. It doubles after each further line, up to the maximum.
-const PAUSE: Duration = Duration::from_secs(10);
+const PAUSE_MIN: Duration = Duration::from_secs(10);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// How many different texts are distinguished. Further ones are counted together, since a text may
 /// differ each time, such as one with a number in it.
-const TEXTS: usize = 8;
+const TEXTS_MAX: usize = 8;
 
 /// One kind of problem at one place.
 #[derive(Debug, Default)]
@@ -81,10 +81,10 @@ impl ThrottledTexts {
             return memory.report(now);
         }
         // While there are too many texts, none of them replaces another.
-        if self.known.len() == TEXTS && self.others.is_quiet(now) {
+        if self.known.len() == TEXTS_MAX && self.others.is_quiet(now) {
             self.known.retain(|(_, memory)| !memory.is_quiet(now));
         }
-        if self.known.len() == TEXTS {
+        if self.known.len() == TEXTS_MAX {
             return self.others.report(now);
         }
         self.known.push((text.into(), TextHistory::default()));
@@ -126,7 +126,7 @@ impl TextHistory {
         if now < self.due {
             return None;
         }
-        self.pause = (self.pause * 2).clamp(PAUSE, PAUSE_MAX);
+        self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
         self.due = now + self.pause;
         self.logged = true;
         Some(self.count(now))
@@ -223,7 +223,7 @@ mod tests {
             let now = BootTime::from_nanos(1000 * SECOND + moment * SECOND / 40);
             lines += usize::from(texts.report(&format!("try {moment}"), now).is_some());
         }
-        assert_eq!(lines, TEXTS + 11, "for an hour, forty times a second");
-        assert!(texts.known.len() <= TEXTS);
+        assert_eq!(lines, TEXTS_MAX + 11, "for an hour, forty times a second");
+        assert!(texts.known.len() <= TEXTS_MAX);
     }
 }

@@ -13,10 +13,10 @@ use soloist_config::small_file::FileStamp;
 use soloist_text::with_causes;
 
 /// How often the files are checked at most, so that not every call has to.
-const EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a caller waits for a check. If the file system hangs, callers go on with the current
 /// value.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A value made from files. If the current files are of no use, it is the last value that could be
 /// made.
@@ -63,7 +63,7 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
     /// The current value.
     pub async fn get(&self) -> Arc<T> {
         if let Some(mut look) = self.0.check_if_due() {
-            let _ = timeout(PATIENCE, look.wait_for(|checking| !checking)).await;
+            let _ = timeout(CHECK_TIMEOUT, look.wait_for(|checking| !checking)).await;
         }
         Arc::clone(&self.0.current.borrow())
     }
@@ -79,7 +79,7 @@ impl<T: Send + Sync + 'static> ReloadState<T> {
         // Held so that only one of several callers starts a check.
         let last_check = self.lock_last_check();
         if !*self.checking.borrow() {
-            if last_check.at.elapsed() < EVERY {
+            if last_check.at.elapsed() < CHECK_INTERVAL {
                 return None;
             }
             self.checking.send_replace(true);
@@ -144,7 +144,7 @@ mod tests {
         let read = move || fs::read_to_string(&path).unwrap().parse::<u32>();
         let fresh = Reloadable::new(vec![file.clone()], read).unwrap();
         let get = async || {
-            fresh.0.lock_last_check().at -= EVERY;
+            fresh.0.lock_last_check().at -= CHECK_INTERVAL;
             *fresh.get().await
         };
         assert_eq!(get().await, 1);
@@ -175,7 +175,7 @@ mod tests {
         let_it.send(()).unwrap();
         let fresh = Reloadable::new(vec![file.clone()], read).unwrap();
         fs::write(&file, "22").unwrap();
-        fresh.0.lock_last_check().at -= EVERY;
+        fresh.0.lock_last_check().at -= CHECK_INTERVAL;
         (Arc::new(fresh), let_it, folder)
     }
 
@@ -193,7 +193,7 @@ mod tests {
         let (fresh, let_it, _folder) = slow();
         let begun = Instant::now();
         assert_eq!(*fresh.get().await, 1);
-        assert!(begun.elapsed() < 5 * PATIENCE);
+        assert!(begun.elapsed() < 5 * CHECK_TIMEOUT);
         let_it.send(()).unwrap();
         assert_eq!(*fresh.get().await, 22);
     }

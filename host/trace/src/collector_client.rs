@@ -21,9 +21,9 @@ use soloist_text::with_causes;
 use soloist_tls::{ClientTls, HttpProtocol, MaybeTlsConnector};
 
 /// The longest that a collector may take for one batch.
-const PATIENCE: Duration = Duration::from_secs(10);
+const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest response of a collector that is read, in bytes.
-const ANSWER: usize = 64 << 10;
+const RESPONSE_MAX: usize = 64 << 10;
 
 /// An HTTP client for the exporter, which runs in a thread without a runtime: the requests run in
 /// the host's runtime.
@@ -38,7 +38,7 @@ impl CollectorClient {
     /// A client that runs in `runtime`, with TLS according to `tls`.
     pub(super) fn new(trust: &ClientTls, runtime: runtime::Handle) -> Self {
         let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(PATIENCE));
+        connector.set_connect_timeout(Some(BATCH_TIMEOUT));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .build(trust.connector(connector, HttpProtocol::Http1));
@@ -50,11 +50,11 @@ impl CollectorClient {
         let sent = async move {
             let response = client.request(request.map(Full::new)).await?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, ANSWER).collect().await?.to_bytes();
+            let body = Limited::new(body, RESPONSE_MAX).collect().await?.to_bytes();
             Ok(Response::from_parts(head, body))
         };
         // The timeout needs a timer, so it is created in the runtime.
-        self.runtime.spawn(async { timeout(PATIENCE, sent).await }).await??
+        self.runtime.spawn(async { timeout(BATCH_TIMEOUT, sent).await }).await??
     }
 
     /// Logs when the collector begins to fail, and when it accepts spans again.

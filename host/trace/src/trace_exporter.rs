@@ -16,7 +16,7 @@ use soloist_config::TracesConfig;
 use soloist_tls::{ClientTls, TlsError};
 
 /// How long the last spans may take to be sent when the host stops.
-const LAST: Duration = Duration::from_secs(3);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +65,10 @@ impl TraceExporter {
         Ok(Self(provider))
     }
 
-    /// Sends the remaining spans, for at most [`LAST`].
+    /// Sends the remaining spans, for at most 3 s.
     pub async fn stop(self) {
         // Shutting down blocks, since it waits for the exporter's thread.
-        let stopped = spawn_blocking(move || self.0.shutdown_with_timeout(LAST)).await;
+        let stopped = spawn_blocking(move || self.0.shutdown_with_timeout(SHUTDOWN_TIMEOUT)).await;
         if let Ok(Err(error)) = stopped {
             warn!(%error, "the last traces did not arrive");
         }

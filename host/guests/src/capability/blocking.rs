@@ -37,7 +37,7 @@ use soloist_telemetry::{log_throttle::LogThrottle, measure};
 /// How many calls of an action block at the same time; further calls wait.
 const THREADS: usize = 32;
 /// A thread without work ends after this time.
-const IDLE: Duration = Duration::from_secs(2);
+const THREAD_IDLE: Duration = Duration::from_secs(2);
 /// How often the pool is probed for a free thread.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// If a probe waits for a thread for this long, the running calls are taken to hang.
@@ -197,7 +197,7 @@ fn build_runtime(blocking: &Gauge) -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(THREADS)
-        .thread_keep_alive(IDLE)
+        .thread_keep_alive(THREAD_IDLE)
         .thread_name("files")
         .on_thread_start(move || {
             if !drives.swap(false, Ordering::Relaxed) {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use soloist_heart::clock::BootTime;
 
 /// What a line costs in addition to its text, in bytes: the fields that the log writes around it.
-const LINE: u64 = 100;
+const LINE_COST: u64 = 100;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Lets `rate` bytes of log lines pass in each second, and counts the lines that it drops.
@@ -38,7 +38,7 @@ impl LogRateLimiter {
         if now >= second.began + SECOND {
             *second = CurrentSecond { began: now, spent: 0, dropped: second.dropped };
         }
-        second.spent = second.spent.saturating_add(bytes as u64 + LINE);
+        second.spent = second.spent.saturating_add(bytes as u64 + LINE_COST);
         if second.spent > self.rate {
             second.dropped += 1;
             return None;
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn each_second_has_its_bytes_and_tells_once_what_was_dropped() {
-        let meter = LogRateLimiter::new(3 * (10 + LINE));
+        let meter = LogRateLimiter::new(3 * (10 + LINE_COST));
         let at = |ms| BootTime::ZERO + Duration::from_secs(9) + Duration::from_millis(ms);
         let admit = |ms| meter.admit(10, at(ms));
         assert_eq!([admit(0), admit(1), admit(2)], [Some(0); 3]);

@@ -21,9 +21,9 @@ use tempfile::{NamedTempFile, TempDir};
 use super::digest::sha256;
 
 /// How long a record is kept.
-const REMEMBERED: Duration = Duration::from_secs(180 * 24 * 3600);
+const RECORD_LIFETIME: Duration = Duration::from_secs(180 * 24 * 3600);
 /// A work folder older than this was abandoned.
-const ABANDONED: Duration = Duration::from_hours(1);
+const WORK_FOLDER_LIFETIME: Duration = Duration::from_hours(1);
 
 /// The folder in which wasmtime keeps its artefacts.
 pub(super) fn wasmtime_folder(cache: &Path) -> PathBuf {
@@ -174,8 +174,8 @@ pub(super) fn clean_up(cache: &Path) -> io::Result<()> {
         let age = about.modified().ok().and_then(|written| written.elapsed().ok());
         let is_older = |than| age.is_some_and(|age| age > than);
         if about.is_dir() {
-            let _ = is_older(ABANDONED).then(|| fs::remove_dir_all(entry.path()));
-        } else if is_older(REMEMBERED) {
+            let _ = is_older(WORK_FOLDER_LIFETIME).then(|| fs::remove_dir_all(entry.path()));
+        } else if is_older(RECORD_LIFETIME) {
             let _ = fs::remove_file(entry.path());
         } else {
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
@@ -240,7 +240,7 @@ mod tests {
         let (new, of_new) = recorded(cache.path(), "new");
         let stray = of_new.with_file_name("stray");
         fs::write(&stray, "code of nobody").unwrap();
-        let long_ago = SystemTime::now() - REMEMBERED - Duration::from_mins(1);
+        let long_ago = SystemTime::now() - RECORD_LIFETIME - Duration::from_mins(1);
         let file = fs::File::options().write(true).open(&old.file).unwrap();
         file.set_modified(long_ago).unwrap();
         clean_up(cache.path()).unwrap();

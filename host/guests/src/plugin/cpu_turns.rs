@@ -33,7 +33,7 @@ use tokio::{
 use soloist_heart::clock::BootTime;
 
 /// A poll that takes at least this long is one of a guest that computes.
-const LONG: Duration = Duration::from_millis(1);
+const LONG_POLL: Duration = Duration::from_millis(1);
 
 /// The turns of the guests of one action.
 #[derive(Debug)]
@@ -111,11 +111,11 @@ impl StepTimer {
     }
 
     fn stop(self) -> StepLength {
-        if BootTime::now().since(self.clock) < LONG {
+        if BootTime::now().since(self.clock) < LONG_POLL {
             return StepLength::Short;
         }
         match self.processor {
-            Some(began) if processor_time().saturating_sub(began) >= LONG => StepLength::Long,
+            Some(began) if processor_time().saturating_sub(began) >= LONG_POLL => StepLength::Long,
             Some(_) | None => StepLength::Doubtful,
         }
     }
@@ -148,7 +148,7 @@ mod tests {
     async fn compute(steps: Arc<AtomicUsize>) {
         loop {
             let began = processor_time();
-            while processor_time() - began <= LONG {}
+            while processor_time() - began <= LONG_POLL {}
             steps.fetch_add(1, Ordering::Relaxed);
             yield_now().await;
         }
@@ -200,7 +200,7 @@ mod tests {
         let turns = CpuTurns::new(NonZeroUsize::new(1));
         let kept_waiting = || async {
             for _ in 0..3 {
-                std::thread::sleep(2 * LONG);
+                std::thread::sleep(2 * LONG_POLL);
                 yield_now().await;
             }
         };
@@ -209,7 +209,7 @@ mod tests {
             turns.run(kept_waiting()).await;
             turns.run(kept_waiting()).await;
         };
-        tokio::time::timeout(1000 * LONG, both).await.expect("it waits for a turn");
+        tokio::time::timeout(1000 * LONG_POLL, both).await.expect("it waits for a turn");
     }
 
     #[tokio::test]

@@ -10,9 +10,9 @@ use tokio::{
 
 /// How long nothing must have changed before the folder is read: a file that is being written is
 /// not complete.
-const QUIET: Duration = Duration::from_millis(60);
+const QUIET_TIME: Duration = Duration::from_millis(60);
 /// The longest wait for that: a file that is written all the time must not delay the others.
-const LONGEST: Duration = Duration::from_millis(400);
+const QUIET_WAIT_MAX: Duration = Duration::from_millis(400);
 
 /// Watches until it is dropped.
 pub struct FolderWatch {
@@ -49,8 +49,9 @@ impl FolderWatch {
             // Without a watcher there are no notifications.
             std::future::pending::<()>().await;
         }
-        let quiet = async { while let Ok(Some(())) = timeout(QUIET, self.changes.recv()).await {} };
-        let _ = timeout(LONGEST, quiet).await;
+        let quiet =
+            async { while let Ok(Some(())) = timeout(QUIET_TIME, self.changes.recv()).await {} };
+        let _ = timeout(QUIET_WAIT_MAX, quiet).await;
     }
 }
 

@@ -68,12 +68,14 @@ fn check_encodable(file: &Path, outline: &Outline, program: bool) -> Result<(), 
 const REALLOC: &str = "cabi_realloc";
 /// Functions that return lists. The adapter allocates memory for them, possibly before the module
 /// has used its own allocator.
-const LISTS: [&str; 4] = ["args_get", "args_sizes_get", "environ_get", "environ_sizes_get"];
+const LIST_FUNCTIONS: [&str; 4] =
+    ["args_get", "args_sizes_get", "environ_get", "environ_sizes_get"];
 
 /// Whether the module would overwrite memory of the adapter: when AssemblyScript's allocator is
 /// first used, it takes all memory that exists, including what the adapter has grown it by.
 fn takes_all_memory(module: &[u8], outline: &Outline) -> bool {
-    let lists = |name: &String| LISTS.iter().any(|list| *name == format!("{PREVIEW_1}::{list}"));
+    let lists =
+        |name: &String| LIST_FUNCTIONS.iter().any(|list| *name == format!("{PREVIEW_1}::{list}"));
     !outline.exports.iter().any(|name| name == REALLOC)
         && outline.imports.iter().any(lists)
         && is_assembly_script(module)

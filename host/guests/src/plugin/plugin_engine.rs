@@ -86,7 +86,7 @@ impl PluginEngine {
     }
 
     /// Like [`new`](Self::new), with a cache of single functions in the file `functions`. Newly
-    /// compiled functions are added to the file by [`keep_functions`](Self::keep_functions).
+    /// compiled functions are added to the file by `keep_functions`.
     pub fn with_functions(cache: Option<PathBuf>, functions: &Path) -> Result<Self, EngineError> {
         let opened = FunctionCache::open(functions);
         let opened = opened.map_err(|source| EngineError::Cache {

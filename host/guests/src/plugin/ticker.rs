@@ -16,10 +16,10 @@ use std::{
 /// How long a guest may compute before it yields.
 const TICK: Duration = Duration::from_millis(10);
 /// The same, while a term is being torn down.
-const TICK_IN_HURRY: Duration = Duration::from_millis(1);
+const FAST_TICK: Duration = Duration::from_millis(1);
 /// After this many ticks without instances the thread rests. It does not do so at once, or a host
 /// that serves one request after another would wake it for each.
-const IN_VAIN: u32 = 100;
+const IDLE_TICKS: u32 = 100;
 
 #[derive(Debug, Default)]
 struct TickerState {
@@ -42,12 +42,12 @@ impl Ticker {
         let state = Arc::new(TickerState::default());
         let shared = state.clone();
         let run = move || {
-            let mut in_vain = 0;
+            let mut idle_ticks = 0;
             while !shared.ended.load(Ordering::Acquire) {
-                in_vain = if shared.live() > 0 { 0 } else { in_vain + 1 };
-                if in_vain > IN_VAIN {
+                idle_ticks = if shared.live() > 0 { 0 } else { idle_ticks + 1 };
+                if idle_ticks > IDLE_TICKS {
                     shared.rest();
-                    in_vain = 0;
+                    idle_ticks = 0;
                 }
                 thread::park_timeout(shared.period());
                 tick();
@@ -100,7 +100,7 @@ impl TickerState {
     }
 
     fn period(&self) -> Duration {
-        if self.fast_ticks.load(Ordering::Acquire) > 0 { TICK_IN_HURRY } else { TICK }
+        if self.fast_ticks.load(Ordering::Acquire) > 0 { FAST_TICK } else { TICK }
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(ticker.state.period(), TICK);
         let (one, two) = (ticker.tick_fast(), ticker.tick_fast());
         drop(one);
-        assert_eq!(ticker.state.period(), TICK_IN_HURRY);
+        assert_eq!(ticker.state.period(), FAST_TICK);
         drop(two);
         assert_eq!(ticker.state.period(), TICK);
         drop(ticker);
@@ -174,7 +174,7 @@ mod tests {
             let one = ticker.add_instance();
             wait("ticking", &|| ticks.load(Ordering::SeqCst) > before + 3);
             // It keeps ticking as long as there is an instance.
-            thread::sleep(TICK * (IN_VAIN + 10));
+            thread::sleep(TICK * (IDLE_TICKS + 10));
             assert!(!ticker.state.resting.load(Ordering::SeqCst) && ticker.live_instances() == 1);
             drop(one);
         }

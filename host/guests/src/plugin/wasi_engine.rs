@@ -21,7 +21,7 @@ const TABLES: u32 = 4;
 /// such as CPython's, have about twenty.
 const CORES_MAX: u32 = 128;
 /// The most slots that one instance takes.
-const WEIGHT_MAX: u32 = 16;
+const SLOTS_MAX: u32 = 16;
 /// How many bytes of its memory a slot keeps resident after an instance has ended. Clearing them is
 /// much cheaper than returning them to the kernel and faulting them in again.
 const MEMORY_KEPT: usize = 512 << 10;
@@ -84,12 +84,11 @@ impl SlotCost {
     pub(super) fn of(component: &Component) -> Self {
         // `None` if a component instantiates modules that it imports; there are none of those here.
         let needs = component.resources_required();
-        needs
-            .map_or(Self(WEIGHT_MAX), |needs| Self::for_parts(needs.num_memories, needs.num_tables))
+        needs.map_or(Self(SLOTS_MAX), |needs| Self::for_parts(needs.num_memories, needs.num_tables))
     }
 
     fn for_parts(memories: u32, tables: u32) -> Self {
-        Self(memories.max(tables.div_ceil(TABLES)).clamp(1, WEIGHT_MAX))
+        Self(memories.max(tables.div_ceil(TABLES)).clamp(1, SLOTS_MAX))
     }
 
     /// The number of slots.
@@ -120,8 +119,8 @@ fn pool() -> PoolingAllocationConfig {
         .total_core_instances(INSTANCES * CORES_MAX)
         .total_tables(INSTANCES * TABLES)
         .max_core_instances_per_component(CORES_MAX)
-        .max_memories_per_component(WEIGHT_MAX)
-        .max_tables_per_component(WEIGHT_MAX * TABLES)
+        .max_memories_per_component(SLOTS_MAX)
+        .max_tables_per_component(SLOTS_MAX * TABLES)
         .max_memory_size(MEMORY_MAX)
         .linear_memory_keep_resident(MEMORY_KEPT)
         .table_keep_resident(TABLE_KEPT)

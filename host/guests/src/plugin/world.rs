@@ -9,7 +9,7 @@ use wit_component::{StringEncoding, embed_component_metadata};
 use super::{outline::Outline, plugin_error::BoxError, wit};
 
 /// A function that only modules of this world export.
-const MARKS: &[(&str, &str)] = &[
+const MARKER_EXPORTS: &[(&str, &str)] = &[
     ("wasi:http/incoming-handler@0.2.12#handle", "http"),
     ("wasi:cli/run@0.2.12#run", "service"),
     ("soloist:plugin/task@0.1.0#handle", "task-plugin"),
@@ -20,7 +20,7 @@ const MARKS: &[(&str, &str)] = &[
 /// The world that a module with this outline was built for, if it can be told.
 pub(super) fn world_of(outline: &Outline) -> Option<&'static str> {
     let exported = |name: &str| outline.exports.iter().any(|export| export == name);
-    MARKS.iter().find(|(mark, _)| exported(mark)).map(|(_, world)| *world)
+    MARKER_EXPORTS.iter().find(|(mark, _)| exported(mark)).map(|(_, world)| *world)
 }
 
 /// Embeds `world` into `module`, as its compiler could have done.
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn every_mark_is_a_function_of_its_world() {
         let (resolve, package) = wit::resolve().unwrap();
-        for (mark, world) in MARKS {
+        for (mark, world) in MARKER_EXPORTS {
             let (interface, function) = mark.split_once('#').unwrap();
             let world = resolve.packages[package].worlds[*world];
             let exports = &resolve.worlds[world].exports;

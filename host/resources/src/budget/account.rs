@@ -20,17 +20,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use soloist_telemetry::log_throttle::LogThrottle;
 
 /// The most bytes held for one action, or for all clients of the control API.
-pub(super) const OF_ONE: u64 = 256 << 20;
-/// The most bytes held for everybody together, apart from [`ALWAYS`].
-const OF_ALL: u64 = 1 << 30;
+pub(super) const ACCOUNT_MAX: u64 = 256 << 20;
+/// The most bytes held for everybody together, apart from [`ALWAYS_ALLOWED`].
+const TOTAL_MAX: u64 = 1 << 30;
 /// The bytes that each account may have, no matter how much the others hold.
-const ALWAYS: u64 = 8 << 20;
+const ALWAYS_ALLOWED: u64 = 8 << 20;
 /// What a call costs in addition to its payload or result, in bytes.
-pub(super) const BESIDE: u64 = 8 << 10;
+pub(super) const CALL_OVERHEAD: u64 = 8 << 10;
 
 /// The most values of state that an action reads at a time: 64 MiB if all have the maximum length.
 /// Further reads wait.
-const READS: usize = 256;
+const READS_MAX: usize = 256;
 
 /// The account of one action. Clones share it.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ pub(super) struct BudgetTotal {
 
 /// The account has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this host holds as much for it as it may ({} MiB): hand over less at a time", OF_ONE >> 20)]
+#[error("this host holds as much for it as it may ({} MiB): hand over less at a time", ACCOUNT_MAX >> 20)]
 pub struct OverBudget;
 
 /// Why a body could not be collected.
@@ -81,7 +81,7 @@ pub enum CollectError<E> {
 
 impl Account {
     pub(super) fn open(holder: AccountHolder, gauge: Gauge, whole: &BudgetTotal) -> Self {
-        let (whole, reads) = (whole.clone(), Arc::new(Semaphore::new(READS)));
+        let (whole, reads) = (whole.clone(), Arc::new(Semaphore::new(READS_MAX)));
         let (held, refused) = (AtomicU64::new(0), LogThrottle::default());
         Self(Arc::new(AccountState { holder, held, total: whole, gauge, throttle: refused, reads }))
     }
@@ -91,7 +91,7 @@ impl Account {
     /// # Errors
     /// The account has no room.
     pub fn hold(&self, bytes: Bytes) -> Result<Bytes, OverBudget> {
-        Ok(self.charge(BESIDE + bytes.len() as u64)?.attach_to(bytes))
+        Ok(self.charge(CALL_OVERHEAD + bytes.len() as u64)?.attach_to(bytes))
     }
 
     /// Charges `bytes` bytes until the charge is dropped.
@@ -108,7 +108,7 @@ impl Account {
     /// Waits until this many more values of state may be read. The caller must not be one that can
     /// be kept from the processor while it holds the permit: others wait for it.
     pub async fn read_permit(&self, values: usize) -> Option<OwnedSemaphorePermit> {
-        let values = u32::try_from(values.min(READS)).unwrap_or(u32::MAX);
+        let values = u32::try_from(values.min(READS_MAX)).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         Arc::clone(&self.0.reads).acquire_many_owned(values).await.ok()
     }
@@ -119,7 +119,7 @@ impl Account {
         B: Body<Data = Bytes> + Unpin,
     {
         let (mut body, mut whole, mut charge) = (body, BytesMut::new(), self.empty_charge());
-        charge.grow(BESIDE)?;
+        charge.grow(CALL_OVERHEAD)?;
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(CollectError::Broken)?.into_data() else { continue };
             if data.len() > most - whole.len() {
@@ -138,7 +138,7 @@ impl Account {
         let all = whole.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         gauge.increment(bytes as f64);
         whole.gauge.increment(bytes as f64);
-        let fits = own <= ALWAYS || (own <= OF_ONE && all <= OF_ALL);
+        let fits = own <= ALWAYS_ALLOWED || (own <= ACCOUNT_MAX && all <= TOTAL_MAX);
         if !fits {
             self.give_back(bytes);
         }
@@ -259,9 +259,12 @@ mod tests {
         let account = budget.of(&"web".into());
         let bytes = account.hold(Bytes::from_static(b"seven b")).unwrap();
         let part = bytes.slice(2..4);
-        assert_eq!((&*part, account.0.held.load(Ordering::Relaxed)), (&b"ve"[..], BESIDE + 7));
+        assert_eq!(
+            (&*part, account.0.held.load(Ordering::Relaxed)),
+            (&b"ve"[..], CALL_OVERHEAD + 7)
+        );
         drop(bytes);
-        assert_eq!(account.0.held.load(Ordering::Relaxed), BESIDE + 7);
+        assert_eq!(account.0.held.load(Ordering::Relaxed), CALL_OVERHEAD + 7);
         drop(part);
         assert_eq!(account.0.held.load(Ordering::Relaxed), 0);
         assert_eq!(budget.held(), 0);
@@ -294,7 +297,7 @@ mod tests {
         let account = Account::alone(&"web".into());
         let body = |bytes: usize| Full::new(Bytes::from(vec![7; bytes]));
         let whole = account.collect(body(MIB), MIB).await.unwrap();
-        assert_eq!(account.0.held.load(Ordering::Relaxed), BESIDE + MIB as u64);
+        assert_eq!(account.0.held.load(Ordering::Relaxed), CALL_OVERHEAD + MIB as u64);
         assert!(matches!(account.collect(body(MIB + 1), MIB).await, Err(CollectError::TooLong(_))));
         let _rest = fill(&account);
         assert!(matches!(account.collect(body(MIB), MIB).await, Err(CollectError::OverBudget(_))));

@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     Account, Charge,
-    account::{OF_ONE, OverBudget},
+    account::{ACCOUNT_MAX, OverBudget},
 };
 use crate::shares::{ClientAddress, Share, Shares};
 
@@ -30,7 +30,7 @@ struct ClientChargeState {
 
 impl ClientBudget {
     pub(super) fn new(account: Account) -> Self {
-        let most = usize::try_from(OF_ONE).unwrap_or(usize::MAX);
+        let most = usize::try_from(ACCOUNT_MAX).unwrap_or(usize::MAX);
         Self { account, shares: Shares::new(most) }
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::error::KeyvalueError;
 
 /// How many cursors of an instance are remembered. Each holds one key.
-const KEPT: usize = 256;
+const CURSORS_MAX: usize = 256;
 
 /// The cursors that an instance was given, the oldest first.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ impl ListCursors {
     pub(super) fn after(&mut self, key: &str) -> u64 {
         let known = self.keys.iter().position(|known| known == key);
         let index = known.unwrap_or_else(|| {
-            if self.keys.len() == KEPT {
+            if self.keys.len() == CURSORS_MAX {
                 self.keys.pop_front();
                 self.forgotten += 1;
             }
@@ -35,7 +35,7 @@ impl ListCursors {
         let key = index.and_then(|index| self.keys.get(usize::try_from(index).ok()?));
         key.map(String::as_str).ok_or_else(|| {
             let text = format!(
-                "{cursor} is no cursor of this instance, or one of the {KEPT} latest: list the keys from the beginning"
+                "{cursor} is no cursor of this instance, or one of the {CURSORS_MAX} latest: list the keys from the beginning"
             );
             KeyvalueError::Other(text)
         })
@@ -52,7 +52,7 @@ mod tests {
         assert_eq!((cursors.after("a"), cursors.after("b"), cursors.after("a")), (0, 1, 0));
         assert_eq!(cursors.key(1).unwrap(), "b");
         assert!(cursors.key(2).is_err() && cursors.key(u64::MAX).is_err());
-        for number in 0..KEPT {
+        for number in 0..CURSORS_MAX {
             cursors.after(&number.to_string());
         }
         assert!(cursors.key(1).is_err());
