@@ -1,259 +1,262 @@
-//! What the heart hears and what it says.
+//! The events that the heart takes in and the commands that it issues.
 
 use std::time::Duration;
 
 use super::{EndCause, Group, LeaderKey, LeaseId};
 use crate::clock::BootTime;
 
-/// Something that happened.
+/// Something that has happened.
 ///
-/// Every command that asks the store for something is answered by exactly one
-/// event, a failure where the answer did not come in time.
+/// Every command that asks the store for something is answered by exactly one event, which is a
+/// failure if no answer came in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeartEvent {
-    /// Time has passed.
+    /// Time has passed; nothing else happened.
     Tick,
-    /// A lease was granted to the request that was sent at `sent`.
+    /// The store granted a lease.
     Granted {
         /// The new lease.
         lease: LeaseId,
-        /// Its time to live.
+        /// The lease's time to live.
         ttl: Duration,
-        /// When it was asked for.
+        /// When the lease was requested.
         sent: BootTime,
     },
-    /// No lease was granted.
+    /// The store granted no lease.
     GrantFailed,
-    /// The renewal that was sent at `sent` is acknowledged.
+    /// The store acknowledged a renewal.
     Renewed {
-        /// The lease.
+        /// The renewed lease.
         lease: LeaseId,
-        /// Its time to live.
+        /// The lease's time to live.
         ttl: Duration,
-        /// When the renewal was sent; never when the answer came.
+        /// When the renewal was sent, as opposed to when the answer arrived.
         sent: BootTime,
     },
-    /// A renewal was not acknowledged. It may have arrived all the same.
+    /// A renewal was not acknowledged. The store may have carried it out anyway.
     RenewFailed {
-        /// The lease.
+        /// The lease that was to be renewed.
         lease: LeaseId,
     },
-    /// The store said that it does not know the lease.
+    /// The store reported that it does not know the lease.
     LeaseGone {
-        /// The lease.
+        /// The lease that is gone.
         lease: LeaseId,
     },
-    /// The host is among the members, by the session of `lease`.
+    /// The host is among the members, with the session of `lease`.
     Joined {
-        /// The lease.
+        /// The lease of the session that joined.
         lease: LeaseId,
     },
-    /// The host cannot be among the members, or not any more; a term that runs goes on.
+    /// The host cannot join the members, or is no longer one of them. A running term continues.
     NotJoined {
-        /// The lease.
+        /// The lease of the session that could not join.
         lease: LeaseId,
-        /// Why not.
+        /// Why it could not join.
         reason: String,
     },
-    /// Somebody saw the deadline pass before the heart did: it counts as passed.
+    /// Another thread saw the deadline pass before the heart did: it counts as passed.
     DeadlinePassed {
-        /// The lease.
+        /// The lease whose deadline passed.
         lease: LeaseId,
     },
-    /// The store is not the one that it was: what it said of leases and keys is of
+    /// The store is no longer the same one; what it reported about leases and keys belongs to
     /// another history.
     StoreChanged {
-        /// What was seen of it.
+        /// What was observed about the store.
         seen: String,
-        /// Whether it gives out tokens that were given out before.
+        /// Whether the store went back, so that it will give out the same tokens again.
         behind: bool,
     },
-    /// The lease was revoked, or will have to run out by itself. In the latter
-    /// case it may be told again, when it was revoked after all.
+    /// The lease was revoked, or could not be and has to run out by itself. In the latter case a
+    /// second event may follow, when the lease was revoked after all.
     Released {
-        /// The lease.
+        /// The lease that was given back.
         lease: LeaseId,
     },
-    /// A campaign returned: this host seems to lead.
+    /// A campaign returned: this host appears to lead.
     Won {
-        /// Which campaign.
+        /// The number of the campaign.
         attempt: u64,
-        /// The key that it won with.
+        /// The key with which the campaign won.
         key: LeaderKey,
     },
-    /// A campaign broke off.
+    /// A campaign broke off with an error.
     CampaignFailed {
-        /// The group.
+        /// The group of the campaign.
         group: Group,
-        /// Which campaign.
+        /// The number of the campaign.
         attempt: u64,
     },
-    /// The key was re-read.
+    /// The key was re-read from the store.
     Verified {
         /// The key that was re-read.
         key: LeaderKey,
-        /// Whether it is still there, still ours and first in its group.
+        /// Whether the key still exists, still belongs to this host and is still first in its
+        /// group.
         holds: bool,
     },
     /// The key could not be re-read.
     VerifyFailed {
-        /// The key.
+        /// The key that should have been re-read.
         key: LeaderKey,
     },
-    /// The store shows this key of the session in the queue of its group.
+    /// The store shows a key of this session in the queue of its group.
     ///
-    /// A withdrawal or a broken campaign may leave one behind; it would block
-    /// the group for as long as the session lives.
+    /// A withdrawal or a broken campaign may leave such a key behind; it would block the group for
+    /// as long as the session lives.
     KeyQueued {
-        /// The key.
+        /// The key in the queue.
         key: LeaderKey,
     },
-    /// The key was seen to be gone.
+    /// The key was observed to be gone.
     KeyGone {
-        /// The key.
+        /// The key that is gone.
         key: LeaderKey,
     },
-    /// Nothing of the term is in flight any more.
+    /// None of the term's work is in flight any more.
     Drained {
         /// The term's key.
         key: LeaderKey,
     },
-    /// Nothing of the term is alive any more.
+    /// No part of the term is alive any more.
     Stopped {
         /// The term's key.
         key: LeaderKey,
     },
-    /// The key is given up, or was gone before.
+    /// The key was given up, or was already gone.
     Resigned {
-        /// The key.
+        /// The key that was given up.
         key: LeaderKey,
     },
     /// The key could not be given up.
     ResignFailed {
-        /// The key.
+        /// The key that should have been given up.
         key: LeaderKey,
     },
-    /// The group's actions can run here.
+    /// The group's actions can run on this host.
     Ready {
-        /// The group.
+        /// The group that is ready.
         group: Group,
     },
-    /// The group's actions cannot run here.
+    /// The group's actions cannot run on this host.
     NotReady {
-        /// The group.
+        /// The group that is not ready.
         group: Group,
-        /// Why not.
+        /// Why its actions cannot run.
         reason: String,
     },
-    /// People want this host not to stand in the group; a term that runs goes on.
+    /// People do not want this host to stand in the group. A running term continues.
     Barred {
-        /// The group.
+        /// The barred group.
         group: Group,
         /// Who wants it, and why.
         reason: String,
     },
-    /// They do so no longer.
+    /// People no longer object to this host standing in the group.
     Unbarred {
-        /// The group.
+        /// The group that is no longer barred.
         group: Group,
     },
-    /// Another candidate should be next: this one is to leave the queue and stand last.
+    /// Another candidate should be next: this host is to leave the queue and stand again, in last
+    /// place.
     StepBack {
-        /// The group.
+        /// The group in which to step back.
         group: Group,
     },
-    /// The leadership is to be given up, so that the next in line leads.
+    /// The leadership is to be handed over to the next candidate in line.
     HandOver {
         /// The term's key.
         key: LeaderKey,
-        /// Why.
+        /// Why the leadership is handed over.
         cause: EndCause,
     },
-    /// This host is to stop: it leads nothing and stands for nothing any more. Its session
-    /// goes on, for what else it does by that.
+    /// This host is about to stop: it leads nothing and stands for nothing any more. Its session
+    /// stays alive for its other work.
     StandDown,
-    /// This host is to stop, and its session ends.
+    /// This host is to stop, and its session is to end.
     Shutdown,
 }
 
-/// Something to be done.
+/// Something for the caller to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeartCommand {
-    /// Ask the store for a lease; the request counts as sent at `sent`.
+    /// Ask the store for a lease.
     Grant {
-        /// Now.
+        /// The current time, which counts as the time of the request.
         sent: BootTime,
     },
-    /// Renew the lease; the request counts as sent at `sent`.
+    /// Renew the lease.
     Renew {
-        /// The lease.
+        /// The lease to renew.
         lease: LeaseId,
-        /// Now.
+        /// The current time, which counts as the time of the request.
         sent: BootTime,
     },
-    /// Give the lease back: the session is over.
+    /// Give the lease back: the session has ended.
     Revoke {
-        /// The lease.
+        /// The lease to revoke.
         lease: LeaseId,
     },
     /// Stand for election.
     Campaign {
-        /// Where.
+        /// The group to stand in.
         group: Group,
-        /// With which lease.
+        /// The lease to stand with.
         lease: LeaseId,
-        /// The campaign's number, to tell its answer from an older one's.
+        /// The number of the campaign, which tells its answer apart from an older one's.
         attempt: u64,
     },
     /// Stop standing; the campaign gives no answer any more.
     Withdraw {
-        /// Where.
+        /// The group to leave.
         group: Group,
-        /// Which campaign.
+        /// The number of the campaign to end.
         attempt: u64,
     },
-    /// Re-read the key.
+    /// Re-read the key from the store.
     Verify {
-        /// The key.
+        /// The key to re-read.
         key: LeaderKey,
     },
     /// The term begins: start the group's actions.
     Start {
         /// The key of the term.
         key: LeaderKey,
-        /// Until when the session may be relied on.
+        /// The moment until which the session can be relied on.
         deadline: BootTime,
     },
-    /// The session was renewed: every term that runs under it may go on until then.
+    /// The session was renewed: every term that runs under its lease may continue until the new
+    /// deadline.
     Extend {
         /// The session's lease.
         lease: LeaseId,
         /// The new deadline.
         deadline: BootTime,
     },
-    /// Admit nothing new and let what is in flight finish.
+    /// Admit no new work, and let work in flight finish.
     Drain {
         /// The term's key.
         key: LeaderKey,
-        /// Why.
+        /// Why the term ends.
         cause: EndCause,
     },
     /// Interrupt everything at once.
     Stop {
         /// The term's key.
         key: LeaderKey,
-        /// Why.
+        /// Why the term ends.
         cause: EndCause,
     },
-    /// Give the leadership up.
+    /// Give up the leadership.
     Resign {
-        /// The key.
+        /// The key to give up.
         key: LeaderKey,
     },
 }
 
 impl HeartEvent {
-    /// The group that the event is about, if it is about one.
+    /// The group that the event concerns, if it concerns a single one.
     #[must_use]
     pub fn group(&self) -> Option<&Group> {
         match self {

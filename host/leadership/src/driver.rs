@@ -1,4 +1,4 @@
-//! The driver: the heart's loop.
+//! The driver: it runs the heart, feeding it events and carrying out its commands.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -34,35 +34,36 @@ use soloist_telemetry::{
 };
 use soloist_text::millis;
 
-/// Why a host that its supervisor has started again after a crash leads nothing.
+/// The reason shown when a host leads nothing after its supervisor restarted it.
 const WENT_BACK: &str = "the store went back before this host crashed, and gives out tokens again; \
                          restart this host, with its supervisor, if that was meant";
-/// The longest nap: timers of tokio stand still while the machine is suspended.
+/// The longest sleep: tokio's timers stand still while the machine is suspended.
 const NAP: Duration = Duration::from_millis(250);
 
-/// What a driver is given.
+/// Everything that a driver needs.
 pub struct Driver {
-    /// The durations.
+    /// The durations of leadership.
     pub timings: Timings,
-    /// This host, as the members see it. Its name stays the same.
+    /// This host's entry among the members. Its name never changes.
     pub member: watch::Receiver<Member>,
-    /// Where it stands for election.
+    /// The store in which the host stands for election.
     pub store: Arc<dyn Store>,
-    /// The groups that it stands in, once it is told that it is [ready](Event::Ready) for them.
+    /// The groups that it stands in, once it is told that it is [ready](HeartEvent::Ready) for
+    /// them.
     pub groups: BTreeSet<Group>,
-    /// Who does what a leader does.
+    /// Does the leader's work.
     pub performer: Arc<dyn Performer>,
-    /// Who looks after its terms.
+    /// Watches over the terms of this host.
     pub watchdog: Watchdog,
-    /// The groups that are spread, by its settings.
+    /// The groups whose leaderships this host's settings spread.
     pub spread: BTreeSet<Group>,
-    /// What is known of the cluster.
+    /// The latest known roster of the cluster.
     pub roster: watch::Receiver<Option<Roster>>,
-    /// What is told when the store confirms that roster.
+    /// Records when the store last confirmed that roster.
     pub freshness: RosterFreshness,
-    /// Who is told of its sessions.
+    /// Notified of this host's sessions.
     pub session_observer: Box<dyn SessionObserver>,
-    /// Where its transitions are taken down.
+    /// Where state transitions are recorded.
     pub journal: Journal,
 }
 
@@ -74,38 +75,38 @@ pub struct DriverHandle {
 }
 
 impl DriverHandle {
-    /// Where events from outside go in.
+    /// A channel for events from outside.
     #[must_use]
     pub fn events(&self) -> UnboundedSender<HeartEvent> {
         self.events.clone()
     }
 
-    /// What the heart lets others see.
+    /// A view of the heart's state, updated on each change.
     #[must_use]
     pub fn view(&self) -> watch::Receiver<HostView> {
         self.view.clone()
     }
 
-    /// Begins to end every term gracefully, and stands for nothing any more. The session
-    /// goes on until [`Handle::shut_down`].
+    /// Begins to end every term gracefully, and stands for nothing any more. The session stays
+    /// alive until [`DriverHandle::shut_down`].
     pub fn stand_down(&self) {
-        // A driver that does not listen any more is already down.
+        // A driver that no longer listens has already stopped.
         let _ = self.events.send(HeartEvent::StandDown);
     }
 
     /// Ends every term gracefully and gives the session back; returns when that is done.
     ///
     /// # Errors
-    /// The driver broke down; then the watchdog ends what it left running.
+    /// The driver panicked; the watchdog then ends whatever it left running.
     pub async fn shut_down(self) -> Result<(), tokio::task::JoinError> {
-        // A driver that does not listen any more is already down.
+        // A driver that no longer listens has already stopped.
         let _ = self.events.send(HeartEvent::Shutdown);
         self.task.await
     }
 }
 
 impl Driver {
-    /// Starts the driver on the election thread. What its leaderships perform runs on `performers`.
+    /// Starts the driver on the election thread's runtime. Performers run on `performers`.
     #[must_use]
     pub fn start(self, election: &runtime::Handle, performers: runtime::Handle) -> DriverHandle {
         let (events, inbox) = unbounded_channel();
@@ -132,7 +133,7 @@ struct DriverLoop {
     health: report::StoreHealth,
     address_conflicts: report::AddressConflicts,
     repeated_failures: report::RepeatedFailures,
-    /// Whether the store does not show yet what this host says of itself.
+    /// Whether the store does not yet show something that this host has written about itself.
     needs_rewrite: bool,
 }
 
@@ -173,8 +174,9 @@ impl DriverLoop {
         while !self.heart.is_done() {
             let nap = self.heart.next_wake().since(BootTime::now()).min(NAP);
             tokio::select! {
-                // Answers first: a renewal that has arrived must count before time is looked at.
-                // But of another store, or an older one, none counts.
+                // Answers come first: a renewal that has arrived must count before the time is
+                // checked. But no answer counts if it comes from another store, or from an older
+                // state of it.
                 biased;
                 Ok(()) = self.mismatches.changed() => {
                     let mismatch = self.mismatches.borrow_and_update().clone();
@@ -206,19 +208,19 @@ impl DriverLoop {
     fn answer(&mut self, CallAnswer { event, outcome }: CallAnswer) {
         match (&event, &outcome) {
             (HeartEvent::Released { lease }, Ok(())) | (HeartEvent::LeaseGone { lease }, _) => {
-                self.session_observer.over(*lease);
+                self.session_observer.ended(*lease);
             }
             (HeartEvent::Renewed { sent, .. }, Ok(())) => {
                 let now = BootTime::now();
                 let margin = self.heart.session().live().map(|(_, deadline)| deadline.since(now));
                 measure::renewed(now.since(*sent), margin.unwrap_or_default());
-                self.freshness.answered(*sent);
+                self.freshness.call_answered(*sent);
             }
             _ => {}
         }
         match outcome {
             Err(StoreError::NotLeader) | Ok(()) => self.health.answered(),
-            // What a store refuses that renews, the rehearsal tells.
+            // If a store refuses some calls but still renews the lease, the rehearsal reports that.
             Err(error) if !error.is_transient() && self.heart.session().live().is_some() => {
                 debug!(%error, "the store refuses a call");
             }
@@ -229,7 +231,7 @@ impl DriverLoop {
 
     fn feed(&mut self, event: HeartEvent) {
         if let HeartEvent::Granted { lease, ttl, .. } = &event {
-            // Before the step that makes it stand for election.
+            // Before the step that may make it stand for election.
             self.session_observer.opened(*lease);
             info!(event = "session", %lease, ttl_ms = millis(*ttl), "session opened");
             self.journal.write(Transition::of("session", self.heart.host()));
@@ -238,9 +240,9 @@ impl DriverLoop {
         }
         self.repeated_failures.observe(&event);
         let commands = self.heart.step(event, BootTime::now());
-        // Before anything that takes time, be it a line of the log.
+        // Before anything that takes time, even writing a log line.
         commands.iter().for_each(|command| self.terms.close_gate(command));
-        // Whoever reads of a change and asks must find it.
+        // Anyone who reads of a change in the log and then looks must find it.
         self.publish();
         for command in commands {
             if !self.repeated_failures.repeats(&command) {
@@ -288,7 +290,7 @@ impl DriverLoop {
         }
     }
 
-    /// Holds what the store shows against what the heart believes.
+    /// Compares what the store shows with what the heart believes.
     fn compare(&mut self) {
         let roster = self.roster.borrow_and_update().clone();
         let (Some(roster), Some((lease, _))) = (roster, self.heart.session().live()) else {
@@ -298,7 +300,8 @@ impl DriverLoop {
             self.publish();
         }
         self.needs_rewrite = self.rewrite_missing(&roster);
-        // Who stands or leads knows of it: of a thousand groups, few are left.
+        // Groups in which the host stands or leads are known already; skipping them leaves few out
+        // of a thousand.
         let idle = |group| {
             let candidacy = self.heart.candidacies().get(group);
             candidacy
@@ -319,12 +322,13 @@ impl DriverLoop {
         events.into_iter().for_each(|event| self.feed(event));
     }
 
-    /// Writes what this host says of itself again, where somebody has taken it away. Whether
-    /// anything is missing: what was just written takes a moment to show.
+    /// Writes this host's own entries again where somebody has deleted them. Returns whether
+    /// anything is missing; a fresh write takes a moment to show up.
     fn rewrite_missing(&mut self, roster: &Roster) -> bool {
         let host = &**self.heart.host();
         let entry = roster.members.iter().find(|(_, member)| member.name == host);
-        // One under another lease is a namesake's, or this host's own of before: it goes by itself.
+        // An entry under another lease belongs to another host of the same name, or to an earlier
+        // session of this host; it disappears by itself.
         let mut unsaid = entry.is_none_or(|(lease, _)| *lease == LeaseId::NONE);
         if unsaid {
             self.calls.join_again();

@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! The faults that the simulation injects.
 
 use std::mem;
 
@@ -7,12 +7,12 @@ use soloist_heart::{EndCause, Group, HeartEvent, LeaderKey, LeaseId};
 use crate::{
     mutant::Mutant,
     network::NetworkCut,
-    simulation::{FAULTS, MS, SECOND, World, scene},
+    simulation::{FAULTS, MS, SECOND, Simulation, scene},
     simulation_event::SimulationEvent,
 };
 
-impl World {
-    /// One fault, and the next one's moment.
+impl Simulation {
+    /// Injects a fault, and schedules the next one.
     pub(crate) fn fault(&mut self) {
         if !self.faulty() {
             return;
@@ -44,7 +44,7 @@ impl World {
         self.after(pause, SimulationEvent::Fault);
     }
 
-    /// Leaders draw the lightning.
+    /// Picks a host; leaders are picked more often.
     fn some_host(&mut self) -> usize {
         let start = self.rng.usize(..self.hosts.len());
         let leads = |host: &usize| !self.hosts[*host].terms.is_empty();
@@ -53,7 +53,9 @@ impl World {
     }
 
     fn freeze(&mut self, host: usize, long: u64) {
-        self.tell(|world| format!("{} freezes for {} ms", world.hosts[host].name, long / MS));
+        self.tell(|simulation| {
+            format!("{} freezes for {} ms", simulation.hosts[host].name, long / MS)
+        });
         self.hosts[host].freeze(self.now, long, self.mutant == Mutant::SleepyClock);
         if let Some(lease) = self.hosts[host].lease
             && self.mutant == Mutant::HastySupervisor
@@ -62,14 +64,14 @@ impl World {
         }
     }
 
-    /// No way between a host and the store, or none in one direction: requests
-    /// arrive and their answers do not, or only those of earlier requests do.
+    /// Cuts the connection between a host and the store, or one direction of it: requests then
+    /// arrive but their answers do not, or only answers to earlier requests arrive.
     fn cut_off(&mut self, host: usize, long: u64) {
         let (since, until) = (self.now, self.now + long);
         let cut = NetworkCut { since, until, held: self.rng.bool() };
         let (out, back) = [(true, true), (true, false), (false, true)][self.rng.usize(..3)];
-        self.tell(|world| {
-            let name = world.hosts[host].name;
+        self.tell(|simulation| {
+            let name = simulation.hosts[host].name;
             format!("{name} is cut off for {} ms, out {out}, back {back}, {cut:?}", long / MS)
         });
         if out {
@@ -80,15 +82,16 @@ impl World {
         }
     }
 
-    /// The store stands still. What was sent to it waits.
+    /// The store stands still. Requests to it wait.
     fn pause_store(&mut self, long: u64) {
         self.tell(|_| format!("the store stands still for {} ms", long / MS));
         self.stuck_until = self.now + long;
     }
 
-    /// The store refuses what the host would give up, for longer than it may take to stop.
+    /// The store refuses to let the host give anything up, for longer than the host may take to
+    /// stop.
     fn take_nothing_back(&mut self, host: usize) {
-        self.tell(|world| format!("nothing is taken back of {}", world.hosts[host].name));
+        self.tell(|simulation| format!("nothing is taken back of {}", simulation.hosts[host].name));
         self.hosts[host].refused_until = FAULTS;
         if self.rng.bool() {
             let pause = self.rng.u64(..SECOND);
@@ -96,8 +99,8 @@ impl World {
         }
     }
 
-    /// The store loses its leader, and with it every call that waits. The next
-    /// leader gives every lease its full time.
+    /// The store loses its leader, and breaks every call that waits. The next leader gives every
+    /// lease its full time again.
     fn depose_store(&mut self, long: u64) {
         self.tell(|_| format!("the store has no leader for {} ms", long / MS));
         self.leaderless_until = self.now + long;
@@ -129,7 +132,7 @@ impl World {
         self.after(pause, SimulationEvent::ToHost(caller, HeartEvent::Ready { group }));
     }
 
-    /// Somebody stops the host or asks it to resign, or an action of it fails.
+    /// Somebody stops the host or asks it to resign, or one of its actions fails.
     fn ask_something(&mut self, host: usize) {
         let (caller, group) = (self.caller(host), self.some_group());
         let key = self.hosts[host].terms.get(&group).map(|term| term.key.clone());
@@ -147,7 +150,7 @@ impl World {
         self.after(0, SimulationEvent::ToHost(caller, event));
     }
 
-    /// People or a strategy want another order, or this host not to stand for a while.
+    /// People or a strategy want another order in the queue, or bar the host for a while.
     fn want_something(&mut self, host: usize) {
         let (caller, group) = (self.caller(host), self.some_group());
         let key = self.hosts[host].terms.get(&group).map(|term| term.key.clone());
@@ -166,9 +169,9 @@ impl World {
         self.after(0, SimulationEvent::ToHost(caller, event));
     }
 
-    /// What tells a host of changes goes silent without an error, until it looks again.
+    /// The host's notifications stop without an error, until it checks again.
     fn deafen(&mut self, host: usize) {
-        self.tell(|world| format!("{} hears of no change", world.hosts[host].name));
+        self.tell(|simulation| format!("{} hears of no change", simulation.hosts[host].name));
         let long = self.rng.u64(..self.second_look());
         let ever = self.mutant == Mutant::StaysDeaf;
         let (until, sight) = (self.now + long, &mut self.hosts[host].sight);
@@ -176,7 +179,7 @@ impl World {
         sight.may_be_deaf_until = until;
     }
 
-    /// Somebody who is no host puts a key into a queue, and takes it out again some time.
+    /// Somebody who is not a host puts a key into a queue, and removes it some time later.
     fn estrange(&mut self) {
         let group = self.some_group();
         let there = |key: &LeaderKey| key.lease == LeaseId::NONE;
@@ -188,13 +191,13 @@ impl World {
         }
     }
 
-    /// Somebody takes a stranger out of a queue.
+    /// Somebody removes a foreign key from a queue.
     pub(crate) fn remove(&mut self, key: &LeaderKey) {
         self.store.resign(key);
         self.announce();
     }
 
-    /// The same, of all that there are: a store that goes back brings some of them back.
+    /// Removes all foreign keys: a store that goes back may bring some of them back.
     pub(crate) fn remove_strangers(&mut self) {
         for group in self.groups.clone() {
             let stranger = self.store.queue(&group).iter().find(|key| key.lease == LeaseId::NONE);
@@ -222,11 +225,11 @@ impl World {
         self.announce();
     }
 
-    /// Somebody puts the store's data back to an older state, or loses it.
+    /// Somebody sets the store's data back to an older state, or loses it.
     pub(crate) fn restore(&mut self) {
         let older = if self.rng.bool() { mem::take(&mut self.backup) } else { Default::default() };
-        self.tell(|world| {
-            format!("the store goes from {} to {}", world.store.data.revision, older.revision)
+        self.tell(|simulation| {
+            format!("the store goes from {} to {}", simulation.store.data.revision, older.revision)
         });
         self.checker.figures.restored += 1;
         for host in self.hosts.iter_mut().filter(|host| host.revision > older.revision) {

@@ -1,5 +1,6 @@
-//! What the checker knows of the firings of a job: each begins once, whatever clocks show; they
-//! go on where the leader's clock is right; and a clock that is known to be wrong claims none.
+//! What the checker knows of a job's firings. Each firing begins once, whatever the clocks show;
+//! firings continue while the leader's clock is right; and a host claims none if its clock is known
+//! to be wrong.
 
 use std::collections::BTreeSet;
 
@@ -13,33 +14,35 @@ use crate::{
     promise::Promise,
     simulated_host::{GatePhase, SimulatedHost},
     simulated_store::StoreData,
-    simulation::{MS, SECOND, World},
+    simulation::{MS, SECOND, Simulation},
 };
 
-/// A clock that differs by more from what it was was set.
+/// A clock that has changed by more than this was set.
 const STEP: TimeDelta = TimeDelta::seconds(2);
-/// Beside a period: clocks are compared, what was missed is left alone, the ledger is opened.
+/// What a firing may be late in addition to the period: clocks are compared, missed firings are
+/// skipped, the ledger is opened.
 const DELAYS: u64 = ROUND + 5 * SECOND;
 
-/// The firings of a world's job.
+/// The firings of the simulated job.
 #[derive(Default)]
 pub(crate) struct Firings {
     begun: BTreeSet<DateTime<Utc>>,
-    /// Since when a host of right time has led, that nothing keeps from claiming.
+    /// Since when a host with a right clock has led and nothing has kept it from claiming.
     led_rightly: u64,
-    /// Under this token.
+    /// The token of that leader.
     token: i64,
-    /// What failed since the last look, in what it costs.
+    /// The delays caused by failures since the last check, in nanoseconds.
     setbacks: u64,
 }
 
 impl Firings {
-    /// The job goes on from a moment: what was claimed ahead of it without a gap may come again.
+    /// The job restarts from a certain moment: later firings that were claimed ahead of it may come
+    /// again.
     pub(crate) fn anew(&mut self, from: DateTime<Utc>) {
         self.begun.retain(|at| *at <= from);
     }
 
-    /// The store went back: what it does not know of any more may come again.
+    /// The store went back: firings that it no longer knows of may come again.
     pub(crate) fn restored(&mut self, data: &StoreData) {
         let claimed = data.book.as_ref().map(|book| &book.claimed);
         self.begun.retain(|at| claimed.is_some_and(|claimed| claimed.contains(at)));
@@ -70,14 +73,14 @@ impl Checker {
     }
 }
 
-impl World {
-    /// A keeper's call to the store failed.
+impl Simulation {
+    /// A job's call to the store has failed.
     pub(crate) fn errand_failed(&mut self) {
         let cost = self.timings.request_timeout + self.timings.retry;
         self.checker.firings.setbacks += cost.as_nanos() as u64;
     }
 
-    /// Looks whether the job goes on, and whether those keep off whose clocks are wrong.
+    /// Checks that the job continues, and that hosts with wrong clocks do not take part.
     pub(crate) fn look_at_job(&mut self) {
         if self.job.is_none() {
             return;
@@ -113,7 +116,7 @@ impl World {
         });
     }
 
-    /// The token of a leader of right time, and since when nothing keeps it from claiming.
+    /// The token of a leader whose clock is right, and since when nothing keeps it from claiming.
     fn leads_rightly(&self) -> Option<(i64, u64)> {
         let (now, job) = (self.now, self.job.as_ref()?);
         let key = self.store.leader(&job.group)?;
@@ -127,7 +130,7 @@ impl World {
         host.time.is_right().then_some((key.token.0, since))
     }
 
-    /// Whether clocks that are wrong are no majority, as a host sees who is there.
+    /// Whether wrong clocks are not in the majority among the members that a host sees.
     fn right_prevail(&self, host: &SimulatedHost) -> bool {
         let members = host.sight.roster.iter().flat_map(|roster| &roster.members);
         let there = members.filter_map(|(_, it)| self.hosts.iter().find(|h| h.name == it.name));
@@ -139,7 +142,7 @@ impl World {
         2 * right >= all
     }
 
-    /// A host that knows that its clock is wrong neither leads for long nor stands.
+    /// A host that knows that its clock is wrong neither stands, nor leads for long.
     fn wrong_clocks_rest(&mut self, number: usize) {
         let (now, host) = (self.now, &self.hosts[number]);
         let (Some(job), Some(touch)) = (&self.job, self.liveness.hosts.get(number)) else { return };
@@ -151,7 +154,7 @@ impl World {
             CandidacyStage::Leading { since: began, .. } => {
                 now - since.max(host.true_time(*began)) > NEWS + SECOND + touch.late
             }
-            // A term has just ended, where it does so for a look or two.
+            // If a term has just ended, the host may stand for one or two checks.
             CandidacyStage::Campaigning => now - since > SECOND && touch.stands_wrongly > 2,
             _ => false,
         };
@@ -167,5 +170,5 @@ impl World {
     }
 }
 
-/// From one look to the next, and the time that a term takes to go on after a firing.
+/// The interval between two checks, plus the time that a term takes to continue after a firing.
 const LOOK: u64 = 500 * MS;

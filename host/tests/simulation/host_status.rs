@@ -1,7 +1,7 @@
-//! Whether hosts say it where nobody leads.
+//! Whether hosts report it when nobody leads.
 //!
-//! Whoever has heard from the store what is not led says so, or does not claim to know; and
-//! who could lead and does not stand says why.
+//! A host that knows from the store that nobody leads a group says so, or does not claim to know;
+//! and a host that could lead and does not stand says why.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::{
     liveness::{GroupLiveness, NEWS},
     mutant::Mutant,
     promise::Promise,
-    simulation::{SECOND, World},
+    simulation::{SECOND, Simulation},
 };
 
-/// How long a term takes to end that has lost its key, be it in the midst of a drain.
+/// How long a term that has lost its key takes to end, even while it drains.
 const TEARDOWN: u64 = 8 * SECOND;
-/// By how much a timer may be late, and more.
+/// More than a timer may be late.
 const MOMENT: Duration = Duration::from_millis(100);
 
-impl World {
-    /// Looks at what the status of each host shows of a group.
+impl Simulation {
+    /// Checks what each host's status shows of a group.
     pub(crate) fn hosts_say_it(&mut self, number: usize) {
         let (now, seat) = (self.now, &self.liveness.groups[number]);
         if now.saturating_sub(seat.led.max(seat.shown)) <= NEWS {
@@ -51,8 +51,7 @@ impl World {
         });
     }
 
-    /// Whether a host must by now have heard that nobody leads, or must know that it hears
-    /// nothing.
+    /// Whether a host must have learnt by now that nobody leads, or must know that it gets no news.
     fn should_know(&self, number: usize, seat: &GroupLiveness) -> bool {
         let (touch, now, host) = (self.liveness.hosts[number], self.now, &self.hosts[number]);
         let seen = seat.led.max(seat.shown);
@@ -88,18 +87,18 @@ impl World {
     }
 }
 
-/// What a host's status shows.
+/// The content of a host's status.
 struct HostStatus<'a> {
     view: HostView,
     roster: &'a Roster,
-    /// The groups in which it does not stand for a moment, after a term has failed.
+    /// The groups in which it does not stand for a moment after a term has failed.
     waiting: Vec<Group>,
     stopping: bool,
     rosy: bool,
 }
 
 impl HostStatus<'_> {
-    /// Whether it shows nothing amiss in `group`.
+    /// Whether it shows no problem in `group`.
     fn says_well(&self, group: &Group) -> bool {
         if self.rosy {
             return self.view.session.is_some() && !self.roster.queue(group).is_empty();
@@ -107,7 +106,7 @@ impl HostStatus<'_> {
         GapReason::of(group, self.roster, &self.view).is_none()
     }
 
-    /// Whether it shows that something of a term is alive here, which may take a while to end.
+    /// Whether it shows that part of a term is alive here, which may take a while to end.
     fn performs(&self, group: &Group) -> bool {
         let role = self.view.groups.get(group).map(|part| part.role);
         matches!(role, Some(GroupRole::Leader | GroupRole::Draining))

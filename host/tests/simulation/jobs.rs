@@ -1,4 +1,4 @@
-//! A job under a term: the keeper and its ledger, with the parts of both that decide.
+//! A job under a term, using the decision logic of the real keeper and ledger.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,32 +11,32 @@ use crate::{
     mutant::Mutant,
     simulated_host::GatePhase,
     simulated_store::HostLife,
-    simulation::{MS, SECOND, World},
+    simulation::{MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
-    store_calls::Request,
+    store_calls::StoreRequest,
 };
 
 const JOB: &str = "report";
-/// A wait is looked at anew after so long.
+/// The longest wait before a job checks again.
 const LOOK: u64 = 60 * SECOND;
-/// So many firings are kept.
+/// How many firings are recorded.
 const RECORDS: usize = 50;
 
-/// The one job of a world.
+/// The only job of a simulation.
 pub(crate) struct SimulatedJob {
     pub(crate) group: Group,
     pub(crate) config: JobConfig,
-    /// From one firing to the next.
+    /// The time between two firings.
     pub(crate) period: Duration,
-    /// Whether each run may outlast that by far, or few of them.
+    /// Whether most runs take much longer than that, or only a few.
     slow: bool,
 }
 
 impl SimulatedJob {
-    /// One that fires every second to every hour.
+    /// A job that fires between once a second and once an hour.
     pub(crate) fn new(group: Group, rng: &mut fastrand::Rng) -> Self {
         let period = Duration::from_secs([1, 2, 5, 20, 3600][rng.usize(..5)]);
-        // By the hour a clock that is days ahead has few of them to run.
+        // With an hourly job, even a clock that is days ahead has few firings to catch up with.
         let all = period.as_secs() == 3600 && rng.bool();
         let config = JobConfig {
             schedule: Schedule::Every(period),
@@ -54,35 +54,35 @@ impl SimulatedJob {
     }
 }
 
-/// What the store keeps of the job.
+/// The job's records in the store.
 #[derive(Clone, Debug)]
 pub(crate) struct JobLedger {
     mark: JobMark,
-    /// The latest firings, by their ids.
+    /// The ids of the latest firings.
     begun: Vec<String>,
-    /// When all that were ever claimed should have begun: what nobody but the checker reads.
+    /// The scheduled times of all firings that were ever claimed; for the checker only.
     pub(crate) claimed: BTreeSet<DateTime<Utc>>,
 }
 
-/// What keeps the job under a term.
+/// The state of the job under a term.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JobKeeper {
     course: Option<JobPlanner>,
     /// Whether it waits for the store.
     asks: bool,
-    /// The moment of its timer.
+    /// When its timer expires.
     wakes_at: Option<u64>,
     pub(crate) busy_until: u64,
 }
 
-/// What a keeper asks of the store, as often as it takes.
+/// A job's call to the store, which is repeated until it is answered.
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerCall {
     pub(crate) key: LeaderKey,
-    /// By the host's clock, when it was first asked.
+    /// The host's clock when the call was first made.
     now: DateTime<Utc>,
     what: LedgerOperation,
-    /// How often the store has gone back by then.
+    /// How often the store had gone back by then.
     era: u64,
 }
 
@@ -92,21 +92,21 @@ enum LedgerOperation {
     Claim { by: Box<JobMark>, new: Box<JobMark>, firing: Firing },
 }
 
-/// What the store says.
+/// The store's answer.
 #[derive(Clone, Debug)]
 pub(crate) enum LedgerAnswer {
     Opened(JobMark, Vec<String>),
     Claimed,
-    /// The mark is another one.
+    /// The mark in the ledger is another one.
     Moved,
     /// The leader's key is gone.
     Fenced,
-    /// Nothing.
+    /// No answer.
     Unknown,
 }
 
-impl World {
-    /// A term's job begins.
+impl Simulation {
+    /// The job of a term begins.
     pub(crate) fn begin_job(&mut self, caller: HostLife, key: &LeaderKey) {
         if self.job.as_ref().is_some_and(|job| job.group == key.group) {
             self.open_ledger(caller, key.clone(), false);
@@ -118,14 +118,14 @@ impl World {
         self.send(caller, LedgerCall { key, now, what: LedgerOperation::Open { anew }, era });
     }
 
-    /// Asks the store, if the term goes on.
+    /// Calls the store, if the term continues.
     pub(crate) fn send(&mut self, caller: HostLife, errand: LedgerCall) {
         let (host, now) = (&mut self.hosts[caller.host], self.now);
         let clock = host.clock(now);
         let term = host.terms.get_mut(&errand.key.group).filter(|term| term.key == errand.key);
         let Some(term) = term.filter(|term| term.passes(clock)) else { return };
         term.keeper.asks = true;
-        self.ask(caller, Request::Job(Box::new(errand)));
+        self.ask(caller, StoreRequest::Job(Box::new(errand)));
     }
 
     /// The store reads or writes the ledger.
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    /// A keeper hears from the store.
+    /// A job gets an answer from the store.
     pub(crate) fn said(&mut self, caller: HostLife, errand: LedgerCall, said: LedgerAnswer) {
         let (now, host) = (self.now, &mut self.hosts[caller.host]);
         let clock = host.clock(now);
@@ -210,7 +210,9 @@ impl World {
     }
 
     fn begin_firing(&mut self, caller: HostLife, key: LeaderKey, firing: &Firing, era: u64) {
-        self.tell(|world| format!("{} begins {}", world.hosts[caller.host].name, firing.id));
+        self.tell(|simulation| {
+            format!("{} begins {}", simulation.hosts[caller.host].name, firing.id)
+        });
         if era == self.checker.figures.restored {
             let name = self.hosts[caller.host].name;
             self.checker.begins(firing.scheduled, name, self.now);
@@ -225,7 +227,7 @@ impl World {
         self.at(until, SimulationEvent::JobTimer(caller, key, None));
     }
 
-    /// The timer that was set for this moment runs out, or a firing has ended.
+    /// The timer that was set for this moment expires, or a firing has ended.
     pub(crate) fn wake_keeper(&mut self, caller: HostLife, key: &LeaderKey, set: Option<u64>) {
         let term = self.hosts[caller.host].terms.get_mut(&key.group);
         let Some(term) = term.filter(|term| term.key == *key) else { return };
@@ -234,7 +236,7 @@ impl World {
         }
     }
 
-    /// A keeper does what is due.
+    /// A job does what is due.
     pub(crate) fn keep_job(&mut self, caller: HostLife) {
         let Some(job) = &self.job else { return };
         let (now, wall, leave) = (self.now, self.wall(caller.host), self.clock_trust(caller.host));
@@ -279,7 +281,7 @@ impl World {
 }
 
 impl Mutant {
-    /// The mark that a claim makes, as this world's hosts make it.
+    /// The mark that a claim writes, as this mutant's hosts do it.
     fn claims(self, new: JobMark) -> JobMark {
         match self {
             Self::ForgetsClaims => JobMark { claimed: ClaimedSpans::default(), ..new },

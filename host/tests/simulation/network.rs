@@ -1,19 +1,20 @@
-//! The way between hosts and store: late, out of order, lost, or cut in one direction.
+//! The network between hosts and store: late, out of order, losing messages, or cut in one
+//! direction.
 
-use crate::simulation::{MS, World};
+use crate::simulation::{MS, Simulation};
 
-/// A direction that is cut from one moment to another.
+/// A time during which one direction is cut.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NetworkCut {
     pub(crate) since: u64,
     pub(crate) until: u64,
-    /// What is sent meanwhile arrives after the cut, as TCP sends again what
-    /// was not acknowledged; else it is lost.
+    /// Whether messages sent during the cut arrive after it, as TCP retransmits unacknowledged
+    /// data; otherwise they are lost.
     pub(crate) held: bool,
 }
 
 impl NetworkCut {
-    /// Cuts it, or for longer if it is cut already. What was held until now comes through.
+    /// Cuts the direction, or extends the current cut. Messages held until now arrive.
     pub(crate) fn again(&mut self, other: Self) {
         let lost = other.since < self.until && !self.held;
         let since = if lost { self.since } else { other.since.max(self.until) };
@@ -26,20 +27,20 @@ impl NetworkCut {
     }
 }
 
-impl World {
-    /// How long a request of `host` takes to the store; `None` if it is lost.
+impl Simulation {
+    /// How long a request of `host` takes to reach the store; `None` if it is lost.
     pub(crate) fn way_out(&mut self, host: usize) -> Option<u64> {
         let way = self.way(self.hosts[host].out)?;
         if !self.calm {
             return Some(way);
         }
-        // In peace, requests of one host arrive in their order.
+        // Without faults, the requests of one host arrive in order.
         let last = &mut self.hosts[host].last_arrival;
         *last = (*last + 1).max(self.now + way);
         Some(*last - self.now)
     }
 
-    /// How long an answer takes to `host`; `None` if it is lost.
+    /// How long an answer takes to reach `host`; `None` if it is lost.
     pub(crate) fn way_back(&mut self, host: usize) -> Option<u64> {
         self.way(self.hosts[host].back)
     }

@@ -1,5 +1,5 @@
-//! What hosts see of the store, and what they do about it: the driver's comparison, and the
-//! strategist's advice.
+//! What hosts see of the store and how they react: the driver's comparison, and the strategist's
+//! advice.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,28 +9,28 @@ use soloist_stores::{Candidate, ForeignCandidate, QueuedCandidate, Roster};
 
 use crate::{
     simulated_store::HostLife,
-    simulation::{MS, SECOND, World},
+    simulation::{MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
-    store_calls::Request,
+    store_calls::StoreRequest,
 };
 
-/// How long changes gather before the strategist looks.
+/// How long changes are collected before the strategist looks.
 const GATHER: u64 = 20 * MS;
-/// How long it waits for any.
+/// How long the strategist waits at most.
 const NAP: u64 = SECOND;
 
-/// What the store shows a host.
+/// A roster that the store publishes to a host.
 #[derive(Clone, Debug)]
 pub(crate) struct RosterNews {
     number: u64,
-    /// The number of the first show of the same.
+    /// The number of the first publication with the same content.
     changed: u64,
     taken_at: u64,
     roster: Arc<Roster>,
 }
 
-impl World {
-    /// The store shows each host who is there and who stands where.
+impl Simulation {
+    /// The store publishes its roster to each host.
     pub(crate) fn show(&mut self) {
         let roster = Arc::new(self.roster());
         self.shown += 1;
@@ -94,14 +94,14 @@ impl World {
         Roster { revision, groups, foreign_candidates: strangers, members, ..Roster::default() }
     }
 
-    /// A host sees what the store showed, unless it has seen something later.
+    /// A host receives a roster, unless it has already received a later one.
     pub(crate) fn seen(&mut self, caller: HostLife, news: RosterNews) {
         let host = &mut self.hosts[caller.host];
         let RosterNews { number, changed, taken_at, roster } = news;
         if number < host.sight.number || host.sight.is_deaf(self.now) {
             return;
         }
-        // Where nothing changes a strategist looks once in a while.
+        // If nothing has changed, the strategist only looks once in a while.
         let pause = if changed > host.sight.number { GATHER } else { NAP };
         (host.sight.number, host.sight.taken_at) = (number, taken_at);
         host.sight.roster = Some(Arc::clone(&roster));
@@ -116,29 +116,29 @@ impl World {
         self.advise_after(caller, pause);
     }
 
-    /// Holds what a host sees against what its heart believes, as the driver does.
+    /// Compares what a host sees with what its heart believes, as the driver does.
     fn compare(&self, caller: HostLife, roster: &Roster) -> Vec<HeartEvent> {
         let Some(heart) = self.hosts[caller.host].heart.as_ref() else { return Vec::new() };
         let Some((lease, _)) = heart.session().live() else { return Vec::new() };
         let standing = roster.groups.values().flatten().filter(|s| s.key.lease == lease);
         let standing = standing.map(|s| HeartEvent::KeyQueued { key: s.key.clone() });
         let keys = heart.candidacies().values().filter_map(|it| it.stage().key());
-        // What is older than a key cannot tell that it is gone.
+        // A roster that is older than a key cannot show that the key is gone.
         let gone = keys.filter(|key| roster.revision >= key.token.0 && !roster.has(key));
         standing.chain(gone.map(|key| HeartEvent::KeyGone { key: key.clone() })).collect()
     }
 
-    /// Says anew of terms that they run, where the store does not show it.
+    /// Announces running terms again if the store does not show them.
     fn proclaim_again(&mut self, caller: HostLife, roster: &Roster) {
         let silent = roster.groups.values().flatten().filter(|s| s.candidate.since.is_none());
         let own = |s: &&Arc<QueuedCandidate>| self.hosts[caller.host].term(&s.key).is_some();
         let keys: Vec<_> = silent.filter(own).map(|standing| standing.key.clone()).collect();
         for key in keys {
-            self.ask(caller, Request::Proclaim(key));
+            self.ask(caller, StoreRequest::Proclaim(key));
         }
     }
 
-    /// Has a host's strategist look, after `pause` at the latest.
+    /// Schedules a host's strategist, after `pause` at the latest.
     fn advise_after(&mut self, caller: HostLife, pause: u64) {
         let at = self.now + pause;
         let host = &mut self.hosts[caller.host];
@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    /// A host's strategist looks, and tells its heart what follows.
+    /// A host's strategist looks, and sends the resulting events to its heart.
     pub(crate) fn advise(&mut self, caller: HostLife, set: u64) {
         let now = self.now;
         let host = &mut self.hosts[caller.host];
@@ -174,7 +174,7 @@ impl World {
     }
 }
 
-/// Whether two rosters differ at most in their revisions.
+/// Whether two rosters are equal, except possibly for their revisions.
 fn is_like(one: &Roster, other: &Roster) -> bool {
     one.groups == other.groups
         && one.foreign_candidates == other.foreign_candidates

@@ -1,4 +1,4 @@
-//! A world: hosts, a store, a network, faults, and the true time.
+//! A simulation: hosts, a store, a network, faults, and the true time.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -24,62 +24,63 @@ use crate::{
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
-/// Faults happen until then …
+/// Faults are injected until then …
 pub(crate) const FAULTS: u64 = 40 * SECOND;
 /// … the last of them is over by then …
 pub(crate) const CLEAR: u64 = FAULTS + 16 * SECOND;
-/// … and now somebody must lead, and groups be spread: a TTL, its sweep, a cool-down and some
-/// tries later, and twice the longest time to settle.
+/// … and by now somebody must lead, and groups must be spread: this leaves a TTL, its sweep, a
+/// cool-down and some retries, and twice the longest settle time.
 const END: u64 = CLEAR + 45 * SECOND;
-/// Nobody hands over by preference from then on: it would not be done by the end.
+/// From then on nobody hands over by preference, since that would not be finished by the end.
 const REST: u64 = END - 12 * SECOND;
 
-pub(crate) struct World {
+pub(crate) struct Simulation {
     pub(crate) now: u64,
     agenda: Agenda<SimulationEvent>,
     pub(crate) rng: Rng,
     pub(crate) mutant: Mutant,
     pub(crate) timings: Timings,
     pub(crate) groups: Vec<Group>,
-    /// Who should lead which group, the same on all hosts.
+    /// The settings of the groups, the same on all hosts.
     pub(crate) settings: BTreeMap<Group, GroupConfig>,
     pub(crate) hosts: Vec<SimulatedHost>,
     pub(crate) store: SimulatedStore,
-    /// What one of the groups runs by time, if one does.
+    /// The job that one of the groups runs, if one does.
     pub(crate) job: Option<SimulatedJob>,
-    /// The wall time at which the world began.
+    /// The wall time at which the simulation began.
     pub(crate) epoch: DateTime<Utc>,
     /// Whether wall clocks may be wrong.
     pub(crate) clocks_err: bool,
     /// The store stands still until then …
     pub(crate) stuck_until: u64,
-    /// … or has no leader of its own.
+    /// … or has no leader of its own until then.
     pub(crate) leaderless_until: u64,
-    /// How late the store may notice that a lease has run out.
+    /// How late the store may notice that a lease has expired.
     sweeps_late: u64,
     sweep_is_due: bool,
     pub(crate) backup: StoreData,
-    /// Whether the store's data goes back to an older state here. Then a host
-    /// may refuse to lead until somebody restarts it.
+    /// Whether the store's data goes back to an older state. Then a host may refuse to lead until
+    /// somebody restarts it.
     pub(crate) goes_back: bool,
     pub(crate) checker: Checker,
     pub(crate) liveness: Liveness,
-    /// Parts in a thousand of messages that are lost while faults happen.
+    /// How many of a thousand messages are lost while faults are injected.
     pub(crate) loss: u64,
-    /// The longest way of a message in milliseconds, while faults happen.
+    /// The longest time that a message takes while faults are injected, in milliseconds.
     pub(crate) latency: u64,
-    /// How often the store has shown who stands where, and the longest pause between.
+    /// How often the store has published its roster. `shows_within` is the longest pause in
+    /// between.
     pub(crate) shown: u64,
-    /// The last of these, and the number of the first that was like it.
+    /// The last roster published, and the number of the first publication with the same content.
     pub(crate) last_shown: Option<Arc<Roster>>,
     pub(crate) changed: u64,
     pub(crate) shows_within: u64,
-    /// Whether there are no faults, and no effects to look at.
+    /// Whether there are no faults, and no effects to check.
     pub(crate) calm: bool,
     history: bool,
 }
 
-/// What a group goes by: mostly the order of the queue, else some preference.
+/// Random settings of a group: mostly the order of the queue counts, otherwise some preference.
 fn settings(rng: &mut Rng) -> GroupConfig {
     GroupConfig {
         strategy: [Strategy::LongestRunning, Strategy::Priority][rng.usize(..2)].clone(),
@@ -89,7 +90,7 @@ fn settings(rng: &mut Rng) -> GroupConfig {
     }
 }
 
-impl World {
+impl Simulation {
     pub(crate) fn new(seed: u64, mutant: Mutant) -> Self {
         let mut rng = Rng::with_seed(seed);
         let ttl = Duration::from_secs([2, 3, 5][rng.usize(..3)]);
@@ -141,14 +142,14 @@ impl World {
         Self { history: true, ..self }
     }
 
-    /// Lets the world run to its end, or to the first promise that is broken.
+    /// Runs the simulation to its end, or to the first broken promise.
     pub(crate) fn run(mut self) -> Result<Figures, BrokenPromise> {
         self.begin();
         self.pass(END)?;
         let scene = scene(&self.hosts, &self.store, END);
         self.checker.end(&self.groups, scene);
         if self.mutant != Mutant::Blind {
-            // Who sees nothing spreads nothing.
+            // Hosts that see nothing spread nothing.
             self.checker.even(&self.settings, scene);
         }
         self.checker.figures.worlds += 1;
@@ -158,7 +159,7 @@ impl World {
         }
     }
 
-    /// Lets time pass until `end`, or until the first promise is broken.
+    /// Lets time pass until `end`, or until the first broken promise.
     pub(crate) fn pass(&mut self, end: u64) -> Result<(), BrokenPromise> {
         while let Some((at, happening)) = self.agenda.next(end) {
             self.now = at;
@@ -245,16 +246,16 @@ impl World {
         }
     }
 
-    /// Now all can lead, but for one that never will; then the leaders stop.
-    /// What the one left behind in the queue must not block the others.
+    /// Now all hosts can lead, except for one that never will; then the leaders stop. Whatever that
+    /// host left behind in the queue must not block the others.
     fn clear(&mut self) {
         self.remove_strangers();
         if self.rng.bool() {
-            // Somebody looks after time as well.
+            // Somebody sets the clocks right as well.
             (0..self.hosts.len()).for_each(|host| self.set_clock(host, TimeDelta::zero()));
         }
         if self.goes_back {
-            // As the refusal of a host that led under a later token asks for.
+            // As a host asks for that refuses to lead because it has led under a later token.
             return (0..self.hosts.len()).for_each(|host| self.crash(host, true));
         }
         let spoiled = usize::from(self.hosts.len() > 1 && self.rng.bool());
@@ -291,14 +292,14 @@ impl World {
         }
     }
 
-    /// Whether a host may lead a group by a clock alone that is right.
+    /// Whether a host needs a right clock to lead this group.
     pub(crate) fn goes_by_time(&self, group: &Group) -> bool {
         self.job.as_ref().is_some_and(|job| job.group == *group)
     }
 
     // ---- the store's clock
 
-    /// Has the store look when the next lease runs out.
+    /// Makes the store look when the next lease expires.
     pub(crate) fn watch_leases(&mut self) {
         if !self.sweep_is_due
             && let Some(expiry) = self.store.next_expiry()
@@ -321,7 +322,7 @@ impl World {
         self.watch_leases();
     }
 
-    /// Tells the checker that keys went from the store.
+    /// Tells the checker that the store has removed keys.
     pub(crate) fn ended(&mut self, keys: &[LeaderKey], end: KeyEnd) {
         for key in keys {
             self.checker.ended(key, end, scene(&self.hosts, &self.store, self.now));

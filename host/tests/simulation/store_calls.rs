@@ -1,4 +1,4 @@
-//! Calls to the store. Each is answered once: by the store, or when patience ends.
+//! Calls to the store. Each is answered once: by the store, or by a time-out.
 
 use soloist_heart::{Group, HeartCommand, HeartEvent, LeaderKey};
 
@@ -8,7 +8,7 @@ use crate::{
     mutant::Mutant,
     register::{RegisterWrite, WriteFate},
     simulated_store::{HostLife, WaitingCampaign},
-    simulation::{CLEAR, MS, SECOND, World},
+    simulation::{CLEAR, MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
 };
 
@@ -16,32 +16,32 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct StoreCall {
     from: HostLife,
-    request: Request,
-    /// When the caller's patience ends.
+    request: StoreRequest,
+    /// When the caller times out.
     until: u64,
-    /// Whether the caller still waits; else it has been told of a failure.
+    /// Whether the caller still waits; otherwise it was already told of a failure.
     heard: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Request {
-    /// Of the heart.
+pub(crate) enum StoreRequest {
+    /// A command of the heart.
     Command(HeartCommand),
-    /// Of a leader: that it leads.
+    /// A leader announces that it leads.
     Proclaim(LeaderKey),
-    /// Of an action.
+    /// An action writes to its register.
     Write(RegisterWrite),
-    /// Of a job.
+    /// A job uses its ledger.
     Job(Box<LedgerCall>),
 }
 
-impl Request {
-    /// Whether the call may wait for as long as it takes.
+impl StoreRequest {
+    /// Whether the call may wait without limit.
     fn waits(&self) -> bool {
         matches!(self, Self::Command(HeartCommand::Campaign { .. }))
     }
 
-    /// What the caller is told when no answer comes.
+    /// The event for the caller if no answer comes.
     fn failure(self, from: HostLife) -> Option<SimulationEvent> {
         let event = match self {
             Self::Write(write) => {
@@ -50,7 +50,7 @@ impl Request {
             Self::Job(errand) => {
                 return Some(SimulationEvent::LedgerAnswered(from, errand, LedgerAnswer::Unknown));
             }
-            // It is said again where the store does not show it.
+            // It is announced again if the store does not show it.
             Self::Proclaim(_) => return None,
             Self::Command(command) => match command {
                 HeartCommand::Grant { .. } => HeartEvent::GrantFailed,
@@ -68,10 +68,10 @@ impl Request {
     }
 }
 
-impl World {
-    /// Sends a request on its way. Without an answer in time the caller hears
-    /// of a failure, though the request may still arrive.
-    pub(crate) fn ask(&mut self, from: HostLife, request: Request) {
+impl Simulation {
+    /// Sends a request. Without an answer in time the caller is told of a failure, although the
+    /// request may still arrive.
+    pub(crate) fn ask(&mut self, from: HostLife, request: StoreRequest) {
         let until = self.now + self.timings.request_timeout.as_nanos() as u64;
         let call = StoreCall { from, request, until, heard: true };
         match self.way_out(from.host) {
@@ -80,16 +80,16 @@ impl World {
         }
     }
 
-    /// Sends a command whose answer changes nothing for its caller. Returns
-    /// whether it arrives, and its answer too.
+    /// Sends a command whose answer changes nothing for its caller. Returns whether both the
+    /// command and its answer arrive.
     pub(crate) fn tell_store(&mut self, from: HostLife, command: HeartCommand) -> bool {
         let Some(way) = self.way_out(from.host) else { return false };
-        let request = Request::Command(command);
+        let request = StoreRequest::Command(command);
         self.bring(self.now + way, StoreCall { from, request, until: self.now, heard: false });
         self.way_back(from.host).is_some()
     }
 
-    /// Lets a call arrive at a moment.
+    /// Lets a call arrive at a certain time.
     fn bring(&mut self, at: u64, mut call: StoreCall) {
         if call.heard && at > call.until {
             call.heard = false;
@@ -100,7 +100,7 @@ impl World {
 
     fn give_up(&mut self, call: StoreCall, at: u64) {
         match &call.request {
-            Request::Command(command) => match command {
+            StoreRequest::Command(command) => match command {
                 HeartCommand::Campaign { group, .. } => {
                     self.call_failed(call.from.host, Some(group))
                 }
@@ -109,8 +109,8 @@ impl World {
                 }
                 _ => self.call_failed(call.from.host, None),
             },
-            Request::Job(_) => self.errand_failed(),
-            Request::Proclaim(_) | Request::Write(_) => {}
+            StoreRequest::Job(_) => self.errand_failed(),
+            StoreRequest::Proclaim(_) | StoreRequest::Write(_) => {}
         }
         if self.mutant == Mutant::WaitsForEver {
             return;
@@ -120,7 +120,7 @@ impl World {
         }
     }
 
-    /// Sends an answer back, or lets the caller's patience end.
+    /// Sends an answer back, or lets the caller time out.
     fn reply(&mut self, call: StoreCall, answer: SimulationEvent) {
         if !call.heard {
             return;
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// The store takes a request in, if it is in a state to.
+    /// The store handles a request, if its state allows that.
     pub(crate) fn serve(&mut self, call: StoreCall) {
         if self.now < self.stuck_until {
             return self.bring(self.stuck_until, call);
@@ -154,21 +154,21 @@ impl World {
             return;
         }
         let answer = match &call.request {
-            Request::Write(write) => {
+            StoreRequest::Write(write) => {
                 let write = write.clone();
                 let fate = self.apply(&write);
                 Some(SimulationEvent::Written(from, write, fate))
             }
-            Request::Job(errand) => {
+            StoreRequest::Job(errand) => {
                 let errand = errand.clone();
                 let said = self.keep_ledger(&errand);
                 Some(SimulationEvent::LedgerAnswered(from, errand, said))
             }
-            Request::Proclaim(key) => {
+            StoreRequest::Proclaim(key) => {
                 self.store.proclaim(key);
                 None
             }
-            Request::Command(command) => {
+            StoreRequest::Command(command) => {
                 let command = command.clone();
                 self.obey(&call, command).map(|event| SimulationEvent::ToHost(from, event))
             }
@@ -179,8 +179,8 @@ impl World {
         self.announce();
     }
 
-    /// While the store elects a leader of its own, calls hang, or fail at once:
-    /// some of those were carried out all the same.
+    /// While the store elects its own leader, calls hang or fail at once; some of those that fail
+    /// are carried out nevertheless.
     fn serve_leaderless(&mut self, mut call: StoreCall) {
         let until = self.leaderless_until;
         match self.rng.u8(..3) {
@@ -214,7 +214,7 @@ impl World {
                     HeartEvent::LeaseGone { lease }
                 })
             }
-            // Its password was changed, or its part of the file is damaged.
+            // The store refuses to give up this host's lease and keys.
             HeartCommand::Revoke { lease } if self.refuses(from) => {
                 Some(HeartEvent::Released { lease })
             }
@@ -232,7 +232,7 @@ impl World {
             }
             HeartCommand::Withdraw { group, attempt } => {
                 let key = self.store.forget(from, &group, attempt)?;
-                // Now and then the server does not get to the clean-up, but not for ever.
+                // Sometimes the server fails to clean up, but not forever.
                 let careless = !self.calm && self.now < CLEAR + SECOND && self.rng.u8(..4) == 0;
                 if !careless && self.store.resign(&key) {
                     self.ended(std::slice::from_ref(&key), KeyEnd::GivenBack);
@@ -258,7 +258,7 @@ impl World {
         self.now < self.hosts[from.host].refused_until
     }
 
-    /// The register takes a write in, if its guard holds.
+    /// The register handles a write, if its guard holds.
     fn apply(&mut self, write: &RegisterWrite) -> WriteFate {
         if self.mutant != Mutant::Unfenced && !self.store.exists(&write.key) {
             self.checker.figures.fenced += 1;
@@ -304,7 +304,7 @@ impl World {
         }
     }
 
-    /// Tells a later campaign that waits for a key that this is gone: it stands anew.
+    /// Notifies later campaigns that wait with a key that it is gone; they stand again.
     fn tell_removed(&mut self, key: &LeaderKey) {
         let theirs: Vec<_> = self.store.waiting.extract_if(.., |w| w.key == *key).collect();
         for WaitingCampaign { caller, attempt, key, .. } in theirs {
@@ -312,7 +312,8 @@ impl World {
         }
     }
 
-    /// Nobody tells a campaign that it is won: it finds out when it looks again.
+    /// The notification that a campaign is won gets lost; the campaign finds out when it checks
+    /// again.
     fn lose_wake_up(&mut self, waiting: WaitingCampaign) {
         self.tell(|_| format!("nobody tells {} that it is first", waiting.key.key));
         let (caller, attempt, group) = (waiting.caller, waiting.attempt, waiting.key.group.clone());
@@ -324,7 +325,7 @@ impl World {
         }
     }
 
-    /// A campaign looks again, whether it heard of anything or not.
+    /// A campaign checks again, whether it was notified or not.
     pub(crate) fn look_again(&mut self, caller: HostLife, group: &Group, attempt: u64) {
         let theirs = |w: &&mut WaitingCampaign| {
             (w.caller, w.attempt, &w.key.group) == (caller, attempt, group)
@@ -342,8 +343,8 @@ impl World {
         !oblivious && host.life == of.life && self.store.data.revision < host.revision
     }
 
-    /// A process looks at a store that is behind, on a new way to it, before it asks or is
-    /// told anything else; if the answer gets through, it knows.
+    /// A process that connects to a store that is behind notices that before it requests or
+    /// receives anything else, if the answer reaches it.
     pub(crate) fn look_at_older(&mut self, from: HostLife) {
         let Some(way) = self.way_back(from.host) else { return self.show_lost(from.host) };
         let (seen, revision) = (self.hosts[from.host].revision, self.store.data.revision);
@@ -354,7 +355,7 @@ impl World {
         );
     }
 
-    /// A process hears from the store.
+    /// A process receives something from the store.
     pub(crate) fn saw(&mut self, who: HostLife) {
         let host = &mut self.hosts[who.host];
         if host.life != who.life {
@@ -362,7 +363,8 @@ impl World {
         }
         let revision = self.store.data.revision;
         host.revision = host.revision.max(revision);
-        // A store that has come past what was seen of it, before anybody looked, shows nothing.
+        // If the store has passed the revision that was seen of it before anybody looked, nothing
+        // shows that it went back.
         if host.heart.as_ref().is_some_and(|heart| heart.restart_reason().is_none()) {
             host.floor.take_if(|floor| *floor <= revision);
         }

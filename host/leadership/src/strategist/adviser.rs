@@ -1,5 +1,5 @@
-//! What a host should do about its places in the queues: the strategist without its clock,
-//! its channels and its plugins, so that the simulation has the same.
+//! Decides what a host should do about its places in the queues. This is the strategist without its
+//! clock, its channels and its plugins, so that the simulation can use it too.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,30 +20,31 @@ use soloist_heart::{EndCause, Group, HeartEvent, LeaseId, Token, clock::BootTime
 use soloist_stores::{OperatorOrder, Pause, Roster};
 use soloist_text::with_reason;
 
-/// How many groups a host hands over at once to spread them.
+/// How many groups a host hands over at the same time in order to spread them.
 const AT_ONCE: usize = 64;
-/// When a host is told again to step back, if it still has not.
+/// When a host is asked to step back again, if it still has not.
 const TOLD_AGAIN: Duration = Duration::from_secs(2);
 
-/// Holds the roster against what people and strategies want of one host.
+/// Compares the roster with what people and strategies want of one host.
 pub struct Adviser {
     host: Arc<str>,
     groups: BTreeMap<Group, GroupConfig>,
     memories: BTreeMap<Group, GroupMemory>,
     spreader: Spreader,
-    /// The sessions that were there at the last look.
+    /// The sessions that existed at the last look.
     sessions: BTreeSet<LeaseId>,
 }
 
 impl Adviser {
-    /// That of `host`. Groups of which no settings speak go by the default.
+    /// The adviser of `host`. Groups without settings use the defaults.
     #[must_use]
     pub fn new(host: Arc<str>, groups: BTreeMap<Group, GroupConfig>) -> Self {
         let (memories, spreader, sessions) = Default::default();
         Self { host, groups, memories, spreader, sessions }
     }
 
-    /// Looks at the cluster and at this host's own part in it. `places` is what plugins say.
+    /// Derives this host's next steps from the cluster's state and its own view. `places` are the
+    /// ranks that plugins assigned.
     pub fn look(
         &mut self,
         roster: &Roster,
@@ -73,8 +74,8 @@ impl Adviser {
         advised
     }
 
-    /// Whoever made way in vain tries anew when there is another host, or one less. That
-    /// groups are spread anew then is no sign of a disagreement.
+    /// When a host has come or gone, this host may make way again where it had given up doing so.
+    /// Groups are spread again then; that is no sign of a disagreement.
     fn notice_sessions(&mut self, roster: &Roster) {
         let sessions = roster.members.iter().map(|(lease, _)| *lease).collect();
         if self.sessions != sessions {
@@ -86,7 +87,7 @@ impl Adviser {
         }
     }
 
-    /// Bars this host from standing while people want that.
+    /// Tells the heart when people begin or cease to bar this host from standing.
     fn bar_reason(&mut self, group: &Group, roster: &Roster, advised: &mut AdviserOutcome) {
         let wanted = bar(&self.host, group, roster);
         let memory = self.memories.entry(group.clone()).or_default();
@@ -101,7 +102,7 @@ impl Adviser {
         memory.barred = told;
     }
 
-    /// Hands over what a host leads that is to stay out.
+    /// Hands over every group that this host leads, if people want it to stay out.
     fn hand_over_if_kept_out(&mut self, look: &AdviserInput<'_>, advised: &mut AdviserOutcome) {
         let Some((what, order)) = kept_out(&self.host, look.roster) else { return };
         for (group, here) in &look.view.groups {
@@ -129,25 +130,25 @@ impl AdviserOutcome {
 }
 
 impl GroupMemory {
-    /// Whether the candidate of `token` was told to step back, and is about to.
+    /// Whether the candidate of `token` was asked to step back recently.
     pub(super) fn steps_back(&self, token: Token, now: BootTime) -> bool {
         self.stepped_back.is_some_and(|(of, at)| of == token && now.since(at) < TOLD_AGAIN)
     }
 
-    /// Whether this host's term in `group` was told to hand over, and is not over.
+    /// Whether this host's current term in `group` was asked to hand over, and has not ended.
     pub(super) fn hands_over(&self, look: &AdviserInput<'_>, group: &Group) -> bool {
         let first = look.roster.leader(group).filter(|first| first.key.lease == look.lease);
         first.is_some_and(|first| self.handed_over == Some(first.key.token))
     }
 }
 
-/// How people keep `host` out, if they do, and who wants that.
+/// How people keep `host` out, and who wants that; `None` if they do not.
 fn kept_out<'a>(host: &str, roster: &'a Roster) -> Option<(&'static str, &'a OperatorOrder)> {
     let removed = roster.notes.removed.get(host).map(|removal| ("removed", &removal.order));
     removed.or_else(|| Some(("drained", &roster.notes.drained.get(host)?.order)))
 }
 
-/// Why `host` must not stand in `group`, if people want that.
+/// Why `host` must not stand in `group`, if people have barred it.
 pub fn bar(host: &str, group: &Group, roster: &Roster) -> Option<String> {
     if let Some((what, order)) = kept_out(host, roster) {
         return Some(with_reason(&format!("{} {what} this host", order.by), &order.reason));

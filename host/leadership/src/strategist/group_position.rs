@@ -1,4 +1,4 @@
-//! This host's place in one group's queue, and what it should do about it.
+//! This host's position in one group's queue, and what it should do about it.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use soloist_config::GroupConfig;
 use soloist_heart::{Advice, EndCause, Group, HeartEvent, Score, Strategy, advise};
 use soloist_stores::QueuedCandidate;
 
-/// The place of this host among those who stand in a group.
+/// The position of this host in a group's queue.
 pub(super) struct GroupPosition<'a> {
     look: &'a AdviserInput<'a>,
     group: &'a Group,
@@ -25,20 +25,20 @@ pub(super) struct GroupPosition<'a> {
 }
 
 impl<'a> GroupPosition<'a> {
-    /// Nothing, where it does not stand, or stands behind a stranger.
+    /// `None` if the host does not stand in the group, or stands behind a foreign candidate.
     pub(super) fn of(
         look: &'a AdviserInput<'a>,
         group: &'a Group,
         config: &'a GroupConfig,
         memory: &'a mut GroupMemory,
     ) -> Option<Self> {
-        let queue = look.roster.line(group);
+        let queue = look.roster.succession(group);
         let own = queue.iter().position(|standing| standing.key.lease == look.lease)?;
         Some(Self { look, group, config, memory, queue, own })
     }
 
-    /// Says what to tell the heart, and when to look again. `part` is what spreading asks
-    /// of this host.
+    /// Decides what to tell the heart and when to look again. `part` is this host's share of the
+    /// spread plan.
     pub(super) fn advise(
         &mut self,
         part: &mut SpreadShare<'_>,
@@ -69,7 +69,7 @@ impl<'a> GroupPosition<'a> {
         }
     }
 
-    /// The place of the one that people want to be next.
+    /// The position of the host that people want to be next.
     fn heir(&self) -> Option<usize> {
         let heir = self.queue[0].candidate.heir.as_deref()?;
         self.queue.iter().position(|standing| standing.candidate.host == heir)
@@ -87,7 +87,7 @@ impl<'a> GroupPosition<'a> {
         self.look.view.groups.get(self.group).map(|view| view.role)
     }
 
-    /// Makes way for a host that is preferred.
+    /// Steps back in favour of a preferred host.
     fn step_back(&mut self, next: usize, advised: &mut AdviserOutcome) {
         let token = self.queue[self.own].key.token;
         let again = self.memory.stepped_back.is_some_and(|(of, _)| of == token);
@@ -98,7 +98,8 @@ impl<'a> GroupPosition<'a> {
         }
     }
 
-    /// Leaves this place to those behind, of whom `next` should be next. Says whether it does.
+    /// Leaves the queue in favour of the hosts behind, of which `next` should be next. Returns
+    /// whether it does.
     fn step_behind(&mut self, next: usize, advised: &mut AdviserOutcome) -> bool {
         let token = self.queue[self.own].key.token;
         if self.role() != Some(GroupRole::Standby) || self.memory.steps_back(token, self.look.now) {
@@ -111,7 +112,7 @@ impl<'a> GroupPosition<'a> {
         true
     }
 
-    /// Does this host's part in spreading leaderships among equals.
+    /// Does this host's share of spreading leaderships among equally suitable hosts.
     fn even_out(
         &mut self,
         scores: &[Score],
@@ -137,13 +138,13 @@ impl<'a> GroupPosition<'a> {
         }
     }
 
-    /// Whoever is better is waited for while people want it so.
+    /// Hand-overs by preference are suspended while people pause the group.
     fn may_hand_over(&self) -> bool {
         let paused = self.look.roster.notes.pause_of(self.group).is_some();
         !paused && self.role() == Some(GroupRole::Leader)
     }
 
-    /// How long the next one must still be the better one.
+    /// How much longer the next host must remain the better one.
     fn settle_time_left(&mut self) -> Duration {
         let next = self.queue[1].key.lease;
         let known = self.memory.better.filter(|(lease, _)| *lease == next);
@@ -151,7 +152,7 @@ impl<'a> GroupPosition<'a> {
         (since + self.config.settle).since(self.look.now)
     }
 
-    /// Hands over to a host that is preferred.
+    /// Hands over to a preferred host.
     fn hand_over(&mut self, left: &mut HandOverBudget, advised: &mut AdviserOutcome) {
         if self.give_to_next(left, advised) {
             let (lease, settle) = (self.queue[1].key.lease, self.config.settle);
@@ -160,7 +161,7 @@ impl<'a> GroupPosition<'a> {
         }
     }
 
-    /// Hands over to the next in line, if this may still be done. Says whether it does.
+    /// Hands over to the next host in line, if the budget still allows it. Returns whether it does.
     fn give_to_next(&mut self, left: &mut HandOverBudget, advised: &mut AdviserOutcome) -> bool {
         let (key, left) = (&self.queue[0].key, left.of(self.config));
         if *left == 0 || self.memory.handed_over == Some(key.token) {
@@ -173,7 +174,7 @@ impl<'a> GroupPosition<'a> {
         true
     }
 
-    /// Says that this host has made way once too often.
+    /// Reports a disagreement if this host has made way too often.
     fn report_disagreement(&self, over: bool, advised: &mut AdviserOutcome) {
         if over {
             let hosts: BTreeSet<_> =

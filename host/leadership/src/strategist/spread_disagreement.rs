@@ -1,4 +1,5 @@
-//! Whether hosts are at odds about what is spread: the plan is one that all of them follow.
+//! Detects that hosts disagree on which groups are spread; the plan only works if all of them
+//! follow it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +8,8 @@ use soloist_heart::Group;
 use soloist_stores::Roster;
 use soloist_text::list_few;
 
-/// Who stands in `group` under another `spread` than `host` has, which has `config`; in words,
-/// if there is anybody.
+/// Describes which hosts in `group` have another `spread` setting than `host`, whose settings are
+/// `config`. `None` if there are none.
 #[must_use]
 pub fn spread_disagreement(
     host: &str,
@@ -30,16 +31,16 @@ pub fn spread_disagreement(
     })
 }
 
-/// What is said of all groups.
+/// A description of the disagreements in all groups.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SpreadDisagreements {
-    /// Who is at odds; groups come one by one, and that is no news.
+    /// The disagreement without the groups' names: that more groups appear is no news.
     pub(super) who: String,
-    /// The same with the groups.
+    /// The same, with the groups' names.
     pub(super) text: String,
 }
 
-/// The same of all of `groups`, for the log.
+/// The disagreements in all of `groups`, for the log.
 pub(super) fn spread_disagreements<'a>(
     host: &str,
     groups: impl Iterator<Item = (&'a Group, &'a GroupConfig)>,
@@ -57,14 +58,14 @@ pub(super) fn spread_disagreements<'a>(
     (!same.is_empty()).then_some(SpreadDisagreements { who, text })
 }
 
-/// One of an older version does not say.
+/// Hosts of older versions do not report the setting; they are left out.
 fn others<'a>(
     host: &str,
     group: &Group,
     config: &GroupConfig,
     roster: &'a Roster,
 ) -> BTreeSet<&'a str> {
-    let line = roster.line(group).iter().map(|standing| &standing.candidate);
+    let line = roster.succession(group).iter().map(|standing| &standing.candidate);
     let others = line.filter(|it| it.host != host && it.spread == Some(!config.spread));
     others.map(|it| it.host.as_str()).collect()
 }
@@ -79,7 +80,7 @@ mod tests {
 
     const SPREAD: GroupConfig = GroupConfig { spread: true, ..GroupConfig::DEFAULT };
 
-    /// These stand in each of the groups.
+    /// A roster in which these hosts stand in each of the groups.
     fn roster(groups: &[&str], hosts: &[(&str, Option<bool>)]) -> Roster {
         let mut roster = Roster::default();
         for (group, (number, (host, spread))) in

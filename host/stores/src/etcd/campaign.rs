@@ -1,20 +1,20 @@
-//! Campaigning, and withdrawing when the caller leaves.
+//! Campaigning, and withdrawing the candidate when the caller leaves.
 //!
-//! This is the queue of etcd's elections (etcd: `clientv3/concurrency`), so
-//! Leader, Proclaim and Resign of its Election API work on it; but the host
-//! itself waits in it, not etcd by the API's Campaign:
-//! - Campaign's candidate goes with its connection. Here it stays as long as its
-//!   lease does; a host that loses a member of etcd keeps its place.
-//! - With logins Campaign is a trap. A wait inside etcd goes on under the login
-//!   that it began with; when that has ended it may never win, and with the next
-//!   one who comes the member runs in circles until its memory is full (seen with
-//!   etcd 3.4.23; etcd-io/etcd#17623 has more). Here each read renews the login.
-//! - Campaign does not look at its own key; here who lost it learns it at once.
+//! This uses the queue of etcd's own elections (etcd: `clientv3/concurrency`), so Leader, Proclaim
+//! and Resign of etcd's Election API work on it. But the host itself waits in the queue; it does
+//! not use the API's Campaign, for these reasons:
 //!
-//! Invariant: a lease's *seat* in a group is held by a campaign, and after it
-//! by its withdrawal, until its key is gone. The next campaign of that lease
-//! waits for the seat, so no withdrawal that is late takes its key, perhaps
-//! while it leads.
+//! - Campaign's candidate disappears with its connection. Here it stays as long as its lease, so a
+//!   host that loses a member of etcd keeps its place.
+//! - With logins, Campaign is dangerous. A wait inside etcd continues under the login that it began
+//!   with; once that has expired it may never win, and with the next candidate the member runs in a
+//!   loop until its memory is full (seen with etcd 3.4.23; etcd-io/etcd#17623 has more). Here each
+//!   read renews the login.
+//! - Campaign does not watch its own key. Here a candidate that loses its key learns it at once.
+//!
+//! Invariant: a campaign holds the *lock* of its lease and group, and after it its withdrawal does,
+//! until the candidate's key is gone. The next campaign of that lease waits for the lock. So a late
+//! withdrawal can never delete the next campaign's key, perhaps while that one leads.
 
 use std::{
     collections::HashMap,
@@ -39,34 +39,34 @@ use crate::StoreError;
 use soloist_heart::{Group, LeaderKey, LeaseId, Token};
 use soloist_telemetry::log_throttle::LogThrottle;
 
-/// Candidates that could not be withdrawn: a store that refuses it refuses it to each try.
+/// Withdrawals that were refused: a store that refuses one refuses every retry too.
 static UNDONE: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
 
-/// From one look for a withdrawn candidate's key to the next.
+/// The interval at which a withdrawal looks for the candidate's key.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What a campaign attempts.
+/// The attempted action, for error texts.
 const CAMPAIGN: &str = "campaign";
 
-/// As long as what a candidate says of itself: so much room there has to be.
+/// As long as a typical candidate entry: the store must have room for that much.
 const REHEARSAL: [u8; 256] = [b' '; 256];
 
 type CandidacyLock = Arc<tokio::sync::Mutex<()>>;
 type CampaignCall = BoxFuture<'static, Result<LeaderKey, StoreError>>;
 
-/// The seats of this process's candidates.
+/// The candidacy locks of this process, by group and lease.
 #[derive(Default)]
 pub(super) struct CandidacyLocks(Mutex<HashMap<(Group, LeaseId), CandidacyLock>>);
 
 impl CandidacyLocks {
-    /// Waits for the seat of `lease` in `group`.
+    /// Waits for the lock of `lease` in `group`.
     pub(super) async fn acquire(&self, group: &Group, lease: LeaseId) -> OwnedMutexGuard<()> {
         self.lock_of(group, lease).lock_owned().await
     }
 
     fn lock_of(&self, group: &Group, lease: LeaseId) -> CandidacyLock {
         let mut seats = self.0.lock();
-        // Whoever sits or waits holds another reference.
+        // A lock that is held or waited for has another reference.
         seats.retain(|_, seat| Arc::strong_count(seat) > 1);
         seats.entry((group.clone(), lease)).or_default().clone()
     }
@@ -74,7 +74,7 @@ impl CandidacyLocks {
 
 /// What a campaign stands with.
 pub(super) struct CampaignSpec {
-    /// What the keys of all candidates begin with.
+    /// The common prefix of all candidates' keys in this group.
     pub(super) queue: String,
     pub(super) key: String,
     pub(super) group: Group,
@@ -86,9 +86,9 @@ pub(super) struct CampaignSpec {
 pub(super) struct EtcdCampaign {
     client: SharedClient,
     key: String,
-    /// Not yet won.
+    /// The campaign itself; `None` once it has returned.
     call: Option<CampaignCall>,
-    /// Held as long as a candidate may stand that nobody waits for.
+    /// Held as long as a candidate may exist that nobody waits for.
     lock: Option<OwnedMutexGuard<()>>,
     stop: CancellationToken,
 }
@@ -127,7 +127,7 @@ impl Drop for EtcdCampaign {
             let withdrawal = withdraw(self.client.clone(), self.key.clone(), self.call.take());
             let stop = self.stop.clone();
             self.client.spawn(async move {
-                // A store that is dropped leaves the rest to the lease's end.
+                // If the store is dropped, the candidate stays until its lease ends.
                 let _ = stop.run_until_cancelled(withdrawal).await;
                 drop(seat);
             });
@@ -135,8 +135,9 @@ impl Drop for EtcdCampaign {
     }
 }
 
-/// Stands and waits. It owns what it needs, so that a withdrawal can go on with it: its
-/// `to_enter`, too, since what it sends must be on its way when a withdrawal begins.
+/// Enters the queue and waits to be first. It owns all it needs, including `to_enter`, because a
+/// withdrawal keeps polling it: whatever it is about to send must be on its way before the key is
+/// looked for.
 async fn run_campaign(
     client: SharedClient,
     lookout: Lookout,
@@ -146,7 +147,7 @@ async fn run_campaign(
     let token = enter_queue(&client, &stand).await?;
     drop(to_enter);
     loop {
-        // What ends a wait ends no candidacy.
+        // A wait that fails does not end the candidacy.
         match wait(&client, &lookout, &stand, token).await {
             Err(error) if error.is_transient() => {
                 tracing::debug!(%error, "waiting anew");
@@ -186,12 +187,12 @@ async fn enter_queue(client: &SharedClient, stand: &CampaignSpec) -> Result<Toke
     revision.map(Token).ok_or_else(|| client.unavailable(CAMPAIGN, "an answer without header"))
 }
 
-/// Proposes to enter the queue at `key` on a condition that never holds.
+/// Proposes to enter the queue at `key`, under a condition that never holds.
 ///
-/// etcd judges a transaction by both of its branches: it asks for the permission to write
-/// each key (etcd: `auth_applier.go`, `checkTxnAuth`), for room in its quota and for the
-/// absence of alarms (`costTxn`, `applierV3Capped`), and all members agree on it in their
-/// logs. One that has changed nothing makes no revision (`storeTxnWrite.End`).
+/// etcd checks both branches of a transaction: the permission to write each key (etcd:
+/// `auth_applier.go`, `checkTxnAuth`), room in its quota, and the absence of alarms (`costTxn`,
+/// `applierV3Capped`); and all members agree on the transaction in their logs. A transaction that
+/// changes nothing makes no revision (`storeTxnWrite.End`).
 pub(super) async fn rehearse(
     client: &SharedClient,
     key: &str,
@@ -207,21 +208,21 @@ pub(super) async fn rehearse(
     client.call("rehearse a campaign", propose).await.map(drop)
 }
 
-/// Where a candidate stands.
+/// The position of a candidate in the queue.
 enum QueuePosition {
     First,
     Behind {
-        /// The key of the one right before it, whoever has put it there.
+        /// The key right before the candidate's, whoever put it there.
         predecessor: Vec<u8>,
-        /// The revision at which that was so.
+        /// The store's revision at which that was read.
         revision: i64,
     },
-    /// It does not stand any more.
+    /// The candidate is no longer in the queue.
     None,
 }
 
-/// Looks for the candidate's place, and if it is not the first, waits until the one
-/// before it leaves, or its own key goes; or for so long that it is time to look again.
+/// Finds the candidate's position. If it is not the first, waits until the key before it or its own
+/// key is deleted, or until it is time to check again.
 async fn wait(
     client: &SharedClient,
     lookout: &Lookout,
@@ -241,7 +242,7 @@ async fn wait(
     Ok(place)
 }
 
-/// Reads two keys, however many candidates stand.
+/// Reads two keys, however long the queue is.
 async fn find_position(
     client: &SharedClient,
     stand: &CampaignSpec,
@@ -274,13 +275,12 @@ async fn find_position(
     }
 }
 
-/// Deletes the candidate at `key`, and ends when it cannot come (back) any more.
+/// Deletes the candidate at `key`, and returns when it cannot exist or reappear any more.
 ///
-/// The call goes on until its key shows: were it cut short at once, its put
-/// could still come after the look, and a candidate would stand that nobody
-/// waits for.
+/// The pending call is still polled until its key is found: if it were dropped at once, its put
+/// could arrive after the check, and leave a candidate that nobody waits for.
 async fn withdraw(client: SharedClient, key: String, mut call: Option<CampaignCall>) {
-    // A put that has not shown by then was never sent, or its key is gone already.
+    // A put that has not shown up by then was never sent, or its key is already gone.
     let mut patience = pin!(sleep(client.request_timeout()));
     loop {
         match find_candidate(&client, &key).await {

@@ -1,10 +1,10 @@
-//! Which etcd is believed at first.
+//! Which etcd cluster to trust on first contact.
 //!
-//! At first nothing is known, and who is reached first may be the stranger: a member
-//! that lost its data and was started alone, say, or an address in the wrong list. An
-//! etcd is believed at first when most of the listed members are of it, or when it has
-//! as many members as are listed, and no other one could say so too. Where neither is so
-//! and there are two, nobody could tell which is meant.
+//! At first nothing is known, and the first member that answers may belong to the wrong cluster: it
+//! may have lost its data and been started alone, for example, or its address may be in the wrong
+//! list. A cluster is trusted at first contact if most of the listed members belong to it, or if it
+//! has at least as many members as are listed and no other cluster can claim the same. If neither
+//! holds and there are two clusters, nobody can tell which one is meant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,18 +14,18 @@ use tokio::time::timeout;
 
 use super::{cluster_trust::ClusterTrust, etcd_member::EtcdMember};
 
-/// What a member says of its etcd.
+/// What a member says about its etcd cluster.
 #[derive(Clone, Copy, Debug)]
 struct ClusterClaim {
     cluster: u64,
-    /// How many members it has; none, if that cannot be learnt.
+    /// The number of members; 0 if that cannot be found out.
     size: usize,
 }
 
 impl ClusterTrust {
-    /// Whether a member is to be heard, by its first answer on a new connection, which says that
-    /// it is of `cluster`, and may be the first of all. `members`: all that are listed, the
-    /// answering one at `place`.
+    /// Whether to accept a member, by its first answer on a new connection, which says that it
+    /// belongs to `cluster`. This may be the first contact of all. `members`: all listed members;
+    /// the one that answers is at `place`.
     pub(super) async fn check_first_answer(
         &self,
         members: &[EtcdMember],
@@ -36,7 +36,7 @@ impl ClusterTrust {
         let believe = || first_contact(members, place, connection.clone(), cluster);
         let believed = self.believed.get_or_try_init(believe).await?;
         if *believed == cluster {
-            // Should it become a stranger once more, that is news.
+            // If it becomes a member of another cluster once more, that is reported again.
             let mut named = self.reported.lock();
             named.retain(|(address, _)| address != members[place].address());
         }
@@ -44,7 +44,7 @@ impl ClusterTrust {
     }
 }
 
-/// The etcd that is to be believed, if that can be told.
+/// The cluster to trust, if that can be decided.
 async fn first_contact(
     members: &[EtcdMember],
     place: usize,
@@ -68,7 +68,7 @@ async fn first_contact(
     decide(&heard, members)
 }
 
-/// What a member says to anybody; or to this host, where it does not let anybody ask.
+/// What a member tells a client without login; or this host, if it does not let others ask.
 async fn ask(
     member: &EtcdMember,
     connection: Option<Connection>,
@@ -99,13 +99,13 @@ fn read_claim(list: &MemberListResponse) -> Option<ClusterClaim> {
     Some(ClusterClaim { cluster: list.header()?.cluster_id(), size: list.members().len() })
 }
 
-/// The etcd that most of the `listed` members are of.
+/// The cluster that most of the `listed` members belong to.
 fn majority(heard: &BTreeMap<usize, ClusterClaim>, listed: usize) -> Option<u64> {
     let of = |cluster| heard.values().filter(|says| says.cluster == cluster).count();
     heard.values().map(|says| says.cluster).find(|cluster| of(*cluster) * 2 > listed)
 }
 
-/// What to believe when all have answered that do.
+/// The decision when every member that responds has answered.
 fn decide(heard: &BTreeMap<usize, ClusterClaim>, members: &[EtcdMember]) -> Result<u64, Error> {
     let clusters: BTreeSet<_> = heard.values().map(|says| says.cluster).collect();
     let large = heard.values().filter(|says| says.size >= members.len());
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::etcd::{access::EtcdAccess, keys::EtcdKeys};
 
-    /// What is believed when the members answer so, one after the other.
+    /// The cluster that is trusted when the members give these answers, in order.
     fn believed(answers: &[Option<(u64, usize)>]) -> Result<u64, String> {
         let endpoints: Vec<_> = (0..answers.len()).map(|n| format!("m{n}:2379")).collect();
         let access = EtcdAccess::new(&endpoints, None, None).unwrap();
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(believed(&[one, one, None]), Ok(7), "one member by two names, and a dead one");
         assert_eq!(believed(&[stranger, three, three]), Ok(7));
         assert_eq!(believed(&[stranger, three, None]), Ok(7));
-        // Another one has become a stranger to those three.
+        // One member has become part of another cluster of three.
         assert_eq!(believed(&[Some((9, 3)), three, three]), Ok(7));
     }
 

@@ -1,10 +1,10 @@
-//! What a leader does with its key: it looks whether that heads the queue, says with it since
-//! when it leads, and resigns.
+//! What a leader does with its key: check that it heads the queue, announce since when it leads,
+//! and resign.
 //!
-//! As etcd's own elections do it (etcd: `client/v3/concurrency/election.go`, `Leader`, `Proclaim`
-//! and `Resign`), but by reads and transactions of the host itself. The Election service makes a
-//! session of its own for each call, and loses the codes of errors; and where etcd serves its
-//! peers there is none, though all else is answered there.
+//! This works like etcd's own elections (etcd: `client/v3/concurrency/election.go`, `Leader`,
+//! `Proclaim` and `Resign`), but with reads and transactions of our own. The Election service
+//! creates a session for each call and drops the error codes; and at an etcd's peer address it is
+//! missing, although everything else is answered there.
 
 use etcd_client::{
     Client as Connection, Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn,
@@ -15,7 +15,7 @@ use super::client::EtcdClient;
 use crate::StoreError;
 use soloist_heart::LeaderKey;
 
-/// Whether `key` heads `queue`, which is the beginning of all of its keys.
+/// Whether `key` is the first in `queue`, the prefix of the group's candidates.
 pub(super) async fn verify(
     client: &EtcdClient,
     queue: &str,
@@ -35,7 +35,7 @@ pub(super) async fn verify(
     }))
 }
 
-/// Has the key of a leader hold `value`.
+/// Writes `value` to the leader's key.
 pub(super) async fn proclaim(
     client: &EtcdClient,
     attempted: &'static str,
@@ -46,19 +46,19 @@ pub(super) async fn proclaim(
     let put = || TxnOp::put(&*key.key, value, Some(options()));
     match if_it_is_there(client, attempted, key, put).await {
         Ok(true) => Ok(()),
-        // The lease takes the key with it.
+        // If the lease is gone, the key is gone with it.
         Ok(false) | Err(StoreError::LeaseGone) => Err(StoreError::NotLeader),
         Err(error) => Err(error),
     }
 }
 
-/// Deletes the key of a leader or a candidate, if it is still there.
+/// Deletes the key of a leader or candidate, if it still exists.
 pub(super) async fn resign(client: &EtcdClient, key: &LeaderKey) -> Result<(), StoreError> {
     let delete = || TxnOp::delete(&*key.key, None);
     if_it_is_there(client, "resign", key, delete).await.map(drop)
 }
 
-/// Does `what` if the key is there under its token. Whether it was.
+/// Does `what` if the key exists with its create revision. Returns whether it did.
 async fn if_it_is_there(
     client: &EtcdClient,
     attempted: &'static str,

@@ -1,11 +1,12 @@
-//! etcd, 3.4 or later, by the queues of its own Election API.
+//! The etcd store, for etcd 3.4 or later. It uses the queues of etcd's own elections.
 //!
-//! Facts that shape this room:
-//! - The queues are etcd's, and its Election service is not used: it waits inside etcd, and badly
-//!   (see [`campaign`] and [`leadership`]). The host reads, writes and waits itself.
-//! - A win may be stale when it is learnt. So it is verified.
-//! - A watch stays open as long as it takes, so only single calls have
-//!   time-outs, never the connection.
+//! What shaped this module:
+//!
+//! - The queues are those of etcd's elections, but the Election service is not used: it waits
+//!   inside etcd, and badly (see [`campaign`] and [`leadership`]). The host reads, writes and waits
+//!   itself.
+//! - A win may be outdated when the host learns of it, so it is verified.
+//! - A watch stays open indefinitely, so only single calls have time-outs, never the connection.
 
 mod access;
 mod campaign;
@@ -55,11 +56,11 @@ use super::{
 };
 use soloist_heart::{Group, LeaderKey, LeaseId};
 
-/// A cluster in etcd.
+/// One soloist cluster in an etcd.
 pub(super) struct EtcdStore {
     client: SharedClient,
     keys: EtcdKeys,
-    /// For the connections of state and casts, which are others.
+    /// For the separate connections of state and casts.
     access: EtcdAccess,
     request_timeout: Duration,
     renewals: LeaseRenewals,
@@ -71,7 +72,7 @@ pub(super) struct EtcdStore {
 }
 
 impl EtcdStore {
-    /// The store behind `access`, which the first call connects to.
+    /// The store reached through `access`; the first call connects.
     pub(super) fn open(
         access: EtcdAccess,
         cluster: &str,
@@ -93,7 +94,7 @@ impl EtcdStore {
         })
     }
 
-    /// A client with connections of its own, which the current runtime drives.
+    /// A client with connections of its own, driven by the current runtime.
     fn another_client(&self) -> Result<EtcdClient, StoreError> {
         EtcdClient::new(&self.access, &self.keys, self.request_timeout)
     }
@@ -118,7 +119,7 @@ impl Store for EtcdStore {
         let get = |etcd: Connection| async move { etcd.kv_client().get(root, None).await };
         self.client.call("reach the store", get).await?;
         let status = |etcd: Connection| async move { etcd.maintenance_client().status().await };
-        // Not every user may ask; then there is nothing to say.
+        // Not every user may ask for the status; the check is skipped then.
         if let Ok(status) = self.client.call("ask for its version", status).await {
             version::warn_if_affected(status.version());
         }
@@ -162,7 +163,7 @@ impl Store for EtcdStore {
         };
         let seat = self.candidacy_locks.acquire(group, lease).await;
         let (client, lookout) = (self.client.clone(), self.lookout.clone());
-        // Before there is anything to withdraw.
+        // Acquired before there is anything to withdraw.
         let place = client.group_call_permit().await;
         EtcdCampaign::new(client, stand, seat, place, lookout, self.stop.clone())
             .wait_for_change()

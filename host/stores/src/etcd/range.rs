@@ -1,4 +1,4 @@
-//! Reading a range of keys, however many there are and however large.
+//! Reading a range of keys, however many and however large they are.
 
 use std::ops::ControlFlow;
 
@@ -9,18 +9,18 @@ use etcd_client::{
 use super::{client::SharedClient, has_header::WithHeader, keys::KeyRange};
 use crate::StoreError;
 
-/// The largest message that is taken of etcd. It tells of up to 1,000 revisions at once (etcd:
-/// `watchBatchMaxRevs`), each of some keys that are short, but for long errors.
+/// The largest response accepted from etcd, in bytes. A watch response covers up to 1,000 revisions
+/// (etcd: `watchBatchMaxRevs`), each with a few keys that are short except for long errors.
 pub(super) const MESSAGE_MAX: usize = 64 << 20;
-/// How many keys are asked for at once, at first.
+/// How many keys are requested at once, at first.
 const PAGE: i64 = 500;
-/// What is at fault when an answer is larger than that (tonic: `Streaming::decode_chunk`).
+/// The error text for a response that is larger than that (tonic: `Streaming::decode_chunk`).
 const TOO_LARGE: &str = "message length too large";
 
 /// Reads the keys of `range`, page by page at one revision, which it returns.
 ///
-/// A page that is larger than a message may be is asked for in smaller ones: a key and its
-/// value are no larger than a request to etcd may be (`--max-request-bytes`, 1.5 MiB).
+/// If a page is larger than the largest accepted response, smaller pages are requested. A key and
+/// its value are no larger than a request to etcd may be (`--max-request-bytes`, 1.5 MiB).
 pub(super) async fn read(
     client: &SharedClient,
     attempted: &'static str,
@@ -33,7 +33,7 @@ pub(super) async fn read(
             .with_range(range.end.as_str())
             .with_sort(SortTarget::Key, SortOrder::Ascend)
             .with_limit(page)
-            // Zero is the present one.
+            // Zero means the current revision.
             .with_revision(revision);
         let get = |etcd: Connection| get(etcd, from.clone(), options.clone());
         let found = match client.call(attempted, get).await?.value {
@@ -58,7 +58,7 @@ pub(super) async fn read(
     }
 }
 
-/// One page; or why it is too large, which is no failure of the member.
+/// One page; or, if it is too large, that error, which is not the member's fault.
 async fn get(
     etcd: Connection,
     from: Vec<u8>,

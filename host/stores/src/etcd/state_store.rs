@@ -1,17 +1,17 @@
-//! The state of actions, as etcd keys.
+//! The state of actions, stored as etcd keys.
 //!
 //! Invariants:
-//! - Every write is one transaction that compares the leader's key; nothing is
-//!   put or deleted in any other way.
-//! - A write that may have been carried out is never sent again: a second time
-//!   it would undo what was written in between, and with a version to compare
-//!   it would be called a conflict although it was made.
 //!
-//! etcd's transactions cannot compare the number of keys. So a write first
-//! compares that the keys which it puts exist: it then makes none, and is done
-//! in one round trip. Where that fails, etcd tells what there is, and a second
-//! transaction makes the keys if there is room. Creations that run at the same
-//! time may therefore pass the limit by what each of them makes.
+//! - Every write is one transaction that compares the leader's key; nothing is put or deleted in
+//!   any other way.
+//! - A write that may have been carried out is never sent again. A second time it could undo what
+//!   was written in between; or, if it compares a version, it would be reported as a conflict
+//!   although it was made.
+//!
+//! etcd's transactions cannot compare the number of keys. So a write first compares that all keys
+//! to be put exist: then it creates none, and is done in one round trip. If that fails, etcd
+//! returns what exists, and a second transaction creates the keys if there is room. So concurrent
+//! creations may exceed the limit by the keys that each of them creates.
 
 use std::sync::OnceLock;
 
@@ -30,13 +30,14 @@ use super::{
     state_transaction::{StateTransaction, WriteOutcome},
 };
 use crate::{
-    BATCH_MAX, Guard, KEY_MAX, StateEntry, StateStore, StoreError, VALUE_MAX, Write,
+    BATCH_MAX, KEY_MAX, StateEntry, StateStore, StateWrite, StoreError, VALUE_MAX, WriteGuard,
     state_store::{check_keys, check_writes, too_many_keys},
 };
 
-/// The largest answer: as many values as one call reads, and their keys.
+/// The largest response accepted from etcd, in bytes: as many values as one call may read, with
+/// their keys.
 const ANSWER_MAX: usize = BATCH_MAX * (VALUE_MAX + 4 * KEY_MAX);
-/// How many keys are asked for at once, so that an answer stays small.
+/// How many keys are requested at once, to keep responses small.
 const PAGE: usize = 1000;
 
 const READ: &str = "read state";
@@ -45,7 +46,7 @@ const WRITE: &str = "write state";
 
 /// The state of one cluster's actions.
 pub(super) struct EtcdStateStore {
-    /// Of its own: what plugins do never ends a turn of the session's.
+    /// A client of its own, so that plugins' calls never end a turn of the session's client.
     client: EtcdClient,
     keys: EtcdKeys,
     room: StateArea,
@@ -91,14 +92,14 @@ impl StateStore for EtcdStateStore {
 
     async fn write(
         &self,
-        guard: Guard<'_>,
+        guard: WriteGuard<'_>,
         action: &str,
-        writes: &[Write],
+        writes: &[StateWrite],
     ) -> Result<(), StoreError> {
         let range = self.keys.state_range(self.room, action)?;
         check_writes(writes)?;
         let plan = StateTransaction::new(guard, range, writes);
-        // What the first member said that may have carried the write out.
+        // The error of the first member that may have carried the write out.
         let doubt = OnceLock::new();
         let write = |etcd: Connection| async {
             if let Some(doubt) = doubt.get() {
@@ -122,7 +123,7 @@ impl StateStore for EtcdStateStore {
     }
 }
 
-/// Up to `limit` keys of `range` after `after`.
+/// Up to `limit` keys of `range` after the key `after`.
 async fn list(
     etcd: Connection,
     range: &KeyRange,
@@ -137,9 +138,9 @@ async fn list(
             .with_range(range.end.as_str())
             .with_keys_only()
             .with_sort(SortTarget::Key, SortOrder::Ascend)
-            // Zero would mean all.
+            // Zero would mean all keys.
             .with_limit(i64::try_from(page).unwrap_or(i64::MAX));
-        // The first name after a name is the same with a zero byte.
+        // The smallest name after a name is the same name followed by a zero byte.
         let from = match keys.last().map(String::as_str).or(after) {
             Some(last) => format!("{}{last}\0", range.first),
             None => range.first.clone(),
@@ -148,7 +149,7 @@ async fn list(
         header = found.header().cloned();
         let names =
             found.kvs().iter().filter_map(|kv| kv.key().strip_prefix(range.first.as_bytes()));
-        // What is no text was not written by an action.
+        // A key that is not UTF-8 was not written by an action.
         keys.extend(names.filter_map(|name| String::from_utf8(name.to_vec()).ok()));
         if !found.more() {
             break;
@@ -157,7 +158,7 @@ async fn list(
     Ok(WithHeader { header, value: keys })
 }
 
-/// Makes the writes of `plan`, or tells why not.
+/// Makes the writes of `plan`, or returns why it cannot.
 async fn carry_out(
     etcd: Connection,
     plan: &StateTransaction<'_>,
@@ -175,7 +176,8 @@ async fn carry_out(
     if answer.succeeded() {
         return Ok(WithHeader::of(&answer, WriteOutcome::Done));
     }
-    // Something changed between the two; what is not seen any more is a conflict too.
+    // Something changed between the two transactions; if the reason is no longer visible, it counts
+    // as a conflict.
     let verdict = plan.refusal(&answer).unwrap_or(WriteOutcome::Conflict);
     Ok(WithHeader::of(&answer, verdict))
 }

@@ -1,14 +1,12 @@
-//! Watching: a read tells what there is, a watch each change of it.
+//! Watching the cluster: a read returns the current state, a watch then each change.
 //!
-//! A watch begins right after a read, so it rarely asks for history, which may
-//! have been compacted; when it does, it ends, and the next read begins it anew.
-//! A change costs each host what has changed, however large the cluster is.
+//! A watch begins right after a read, so it rarely asks for history that may have been compacted;
+//! if it does, it ends, and the next read begins another one. A change costs each host only what
+//! has changed, however large the cluster is.
 //!
-//! Invariant: no roster is silently stale for long. Now and then the cluster is
-//! read again, as slowly as [`Client::second_look`] has it, and where that shows
-//! something that the watch has not told, another watch begins there.
-//!
-//! [`Client::second_look`]: super::client::Client::second_look
+//! Invariant: no roster is silently outdated for long. Once per [`recheck
+//! interval`](super::client::EtcdClient::recheck_interval) the cluster is read again, and if that
+//! shows something that the watch has not reported, another watch begins from there.
 
 use std::{borrow::Cow, str};
 
@@ -28,13 +26,13 @@ use crate::{
 };
 use soloist_heart::{Group, LeaderKey, LeaseId, Token};
 
-/// What watching attempts.
+/// The attempted action while watching, for error texts.
 const WATCH: &str = "watch the cluster";
 
-/// What reading attempts.
+/// The attempted action while reading, for error texts.
 const READ: &str = "read the cluster";
 
-/// The cluster now, and then after each change.
+/// The current state of the cluster, and then the state after each change.
 pub(super) async fn watch(
     client: SharedClient,
     keys: EtcdKeys,
@@ -61,7 +59,7 @@ struct RosterWatch {
 }
 
 impl RosterWatch {
-    /// The watch of what comes after `roster`.
+    /// A watch for the changes after `roster`.
     async fn from(
         client: SharedClient,
         keys: EtcdKeys,
@@ -75,7 +73,7 @@ impl RosterWatch {
         Ok(Self { client, keys, events, seen, recheck_at: look_at })
     }
 
-    /// The roster after the next changes; a burst is told once.
+    /// The roster after the next changes; a burst of changes is delivered once.
     async fn next(&mut self) -> Result<Roster, StoreError> {
         loop {
             let news = tokio::select! {
@@ -94,7 +92,7 @@ impl RosterWatch {
         }
     }
 
-    /// Whether there was anything in what came meanwhile.
+    /// Applies the changes that have arrived in the meantime. Returns whether there were any.
     fn apply_pending(&mut self) -> Result<bool, StoreError> {
         let mut news = false;
         while let Some(more) = self.events.next(&self.client).now_or_never() {
@@ -103,8 +101,8 @@ impl RosterWatch {
         Ok(news)
     }
 
-    /// Holds what the watch has told against the cluster, and begins anew where it is behind.
-    /// Whether that shows anything new.
+    /// Compares what the watch has reported with the cluster, and begins another watch if it is
+    /// behind. Returns whether there is anything new.
     async fn recheck(&mut self) -> Result<bool, StoreError> {
         let fresh = read(&self.client, &self.keys).await?;
         let news = self.apply_pending()?;
@@ -118,7 +116,7 @@ impl RosterWatch {
         Ok(true)
     }
 
-    /// Whether there was anything in it.
+    /// Applies the events. Returns whether there were any.
     fn apply(&mut self, events: &WatchResponse) -> bool {
         for event in events.events() {
             let Some(key) = event.kv() else { continue };
@@ -133,14 +131,14 @@ impl RosterWatch {
     }
 }
 
-/// What etcd tells of a range of keys, as long as the turn lasts.
+/// The watch events of a range of keys, as long as the turn lasts.
 pub(super) struct WatchEvents {
     line: EtcdConnection,
     stream: WatchStream,
 }
 
 impl WatchEvents {
-    /// The events of the range that begins with `first`, from a revision on.
+    /// The events of the range that begins with `first`, starting at `revision`.
     pub(super) async fn from(
         client: &SharedClient,
         first: &str,
@@ -170,9 +168,9 @@ impl WatchEvents {
                     let heard = client.check_header(self.line.turn, events.header());
                     heard.map(|()| events).map_err(|error| client.store_error(WATCH, error))
                 }
-                // The history was compacted, the member lost its leader, or the login went
-                // stale, which etcd tells from a missing permission by nothing; but the read
-                // before the watch would have met that.
+                // The history was compacted, the member lost its leader, or the login expired. etcd
+                // does not distinguish an expired login from a missing permission here, but the
+                // read before the watch would have failed in the latter case.
                 Ok(Some(events)) => ended(events.cancel_reason()),
                 Ok(None) => ended("etcd ended the watch"),
                 Err(error) => Err(client.store_error(WATCH, error)),
@@ -191,11 +189,11 @@ async fn read(client: &SharedClient, keys: &EtcdKeys) -> Result<Roster, StoreErr
     Ok(Roster { revision, ..seen.roster })
 }
 
-/// What the cluster's keys show.
+/// The content of the cluster's keys.
 #[derive(Default)]
 struct RosterBuilder {
     roster: Roster,
-    /// What has become of the cluster's identity, if anything has.
+    /// The new value of the cluster's identity, if it changed; `Some(None)` if it was deleted.
     identity: Option<Option<String>>,
 }
 
@@ -230,13 +228,14 @@ impl RosterBuilder {
     }
 }
 
-/// The name of a key as text; what is none comes from a stranger.
+/// The name of a key as text. One that is not UTF-8 was not written by soloist.
 fn key_text(key: &KeyValue) -> Cow<'_, str> {
     let text = str::from_utf8(key.key()).map(Cow::Borrowed);
     text.unwrap_or_else(|_| key.key().escape_ascii().to_string().into())
 }
 
-/// Sees to it that the store keeps its identity, which is now what a watch or a read has `found`.
+/// Ensures that the store keeps its identity. `found` is the one that a watch or a read has just
+/// shown.
 async fn keep_identity(
     client: &EtcdClient,
     key: &str,

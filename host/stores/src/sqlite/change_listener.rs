@@ -1,15 +1,14 @@
-//! The bell: how one process learns that another has written.
+//! How one process learns that another has written to the store.
 //!
-//! A commit first appends to the file's write-ahead log and only then, by
-//! shared memory, makes that visible (SQLite: "WAL-mode File Format"). So the
-//! notification of the append comes too early to see anything, and shared
-//! memory gives none. Whoever has committed therefore touches the log, and
-//! that touch is what the others listen for. Nobody rings for reading, so
-//! listening never causes what it listens for.
+//! A commit first appends to the write-ahead log, and only then makes the change visible through
+//! shared memory (SQLite: "WAL-mode File Format"). So the notification of the append comes too
+//! early for a reader, and the shared memory causes none. Therefore whoever has committed touches
+//! the log, and the other processes listen for that touch. Reads touch nothing, so listening never
+//! triggers itself.
 //!
-//! Casts have a bell of their own, a file beside the log: many are written, and
-//! who follows the roster need not wake for them. Who follows casts hears both,
-//! since a claim goes with a session.
+//! Changes of casts are signalled through a separate file next to the log: there are many of them,
+//! and processes that follow the roster need not wake up for them. Whoever follows casts listens to
+//! both files, because claims disappear with their sessions.
 
 use std::{
     ffi::OsString,
@@ -22,13 +21,13 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event
 
 use super::database_path::{log_path, parent_folder, sibling_path};
 
-/// Listens as long as it lives.
+/// Listens for changes until it is dropped.
 pub(super) struct ChangeListener {
     _watcher: RecommendedWatcher,
 }
 
 impl ChangeListener {
-    /// Calls `heard` after each commit to the file at `path`, this process's included.
+    /// Calls `heard` after each commit to the database at `path`, including those of this process.
     pub(super) fn listen(path: &Path, heard: impl Fn() + Send + 'static) -> notify::Result<Self> {
         Self::listen_to(path, &[log_path(path)], heard)
     }
@@ -53,34 +52,36 @@ impl ChangeListener {
                 heard();
             }
         })?;
-        // The folder and not the log: the log comes and goes with the connections.
+        // Watches the folder rather than the log, because the log comes and goes with the
+        // connections.
         watcher.watch(parent_folder(path), RecursiveMode::NonRecursive)?;
         Ok(Self { _watcher: watcher })
     }
 }
 
-/// Tells the listeners of the file at `path` that something was committed.
+/// Notifies the listeners of the database at `path` of a commit.
 pub(super) fn notify_change(path: &Path) {
     touch_file(path, fs::File::options().append(true).open(log_path(path)));
 }
 
-/// Tells those who listen to casts.
+/// Notifies those that listen for changes of casts.
 pub(super) fn notify_casts(path: &Path) {
     touch_file(path, fs::File::options().append(true).create(true).open(cast_signal_path(path)));
 }
 
 fn touch_file(path: &Path, bell: io::Result<fs::File>) {
     if let Err(error) = bell.and_then(|bell| touch(&bell)) {
-        // The others look a few times a second anyway.
+        // The other processes also check a few times per second.
         tracing::debug!(%error, path = %path.display(), "cannot tell of a change");
     }
 }
 
-/// Both times, since a change of the modification time alone looks like an
-/// append (Linux: `fsnotify_change`, `IN_ATTRIB` against `IN_MODIFY`).
+/// Sets both times, since a change of the modification time alone looks like an append (Linux:
+/// `fsnotify_change`, `IN_ATTRIB` and `IN_MODIFY`).
 ///
-/// SQLite's locks are on the database and on its shared memory, so opening and
-/// closing the log does not drop them (`fcntl(2)`: any close drops a file's locks).
+/// SQLite locks the database and its shared memory, not the log, so opening and closing the log
+/// here drops none of its locks (`fcntl(2)`: closing any descriptor of a file drops the process's
+/// locks on it).
 fn touch(log: &fs::File) -> io::Result<()> {
     let now = SystemTime::now();
     let times = fs::FileTimes::new().set_accessed(now).set_modified(now);
@@ -130,7 +131,7 @@ mod tests {
         let (heard, bell) = mpsc::channel();
         let _listening =
             ChangeListener::listen_to_casts(&path, move || heard.send(()).unwrap()).unwrap();
-        // The first makes its file.
+        // The first one creates its file.
         for ring in [notify_casts, notify_change, notify_casts] {
             ring(&path);
             bell.recv_timeout(Duration::from_secs(10)).unwrap();

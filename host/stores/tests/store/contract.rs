@@ -1,4 +1,4 @@
-//! The properties of every store.
+//! The properties that every store must have.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use soloist_stores::{
     Removal, Roster, StoreError,
 };
 
-use crate::world::{Host, LONG, World, next, queue, soon};
+use crate::world::{LONG, TestHost, World, next, queue, soon};
 
 pub(crate) async fn a_renewed_lease_lives_and_an_unrenewed_one_ends(world: &World) {
     let ttl = world.short();
@@ -97,7 +97,7 @@ pub(crate) async fn a_dropped_campaign_is_withdrawn(world: &World) {
     let waiting = third.stand().await;
     campaign.abort();
     leader.roster(|roster| queue(roster) == ["a", "c"]).await;
-    // Who stands again stands last.
+    // A host that stands again is last.
     let again = heir.stand().await;
     leader.roster(|roster| queue(roster) == ["a", "c", "b"]).await;
     soon(leader.store.resign(&key)).await.unwrap();
@@ -110,7 +110,7 @@ pub(crate) async fn a_dropped_campaign_never_hits_the_next(world: &World) {
     let host = world.host("a").await;
     for patience in 0..20 {
         let first = host.campaign();
-        // Dropped at every stage: before it is sent, under way, won.
+        // Dropped at every stage: before it is sent, under way, and won.
         let patience = Duration::from_micros(patience * patience * 50);
         drop(tokio::time::timeout(patience, first).await);
         let key = host.win().await;
@@ -171,7 +171,7 @@ pub(crate) async fn a_proclamation_is_guarded(world: &World) {
     soon(host.store.resign(&key)).await.unwrap();
     let late = soon(host.store.proclaim(&key, &proclaimed)).await;
     assert!(matches!(late, Err(StoreError::NotLeader)));
-    // The same lease again, thus the same name of the key.
+    // The same lease again, and therefore the same key name.
     let next = host.win().await;
     assert_eq!(next.key, key.key);
     let late = soon(host.store.proclaim(&key, &proclaimed)).await;
@@ -223,11 +223,11 @@ pub(crate) async fn a_name_is_one_session_s(world: &World) {
         }
         joined => panic!("{joined:?}"),
     }
-    // Nor does the same address make it the same host, on another machine.
+    // The same address does not make it the same host if it is on another machine.
     let there = Member { machine: "n".into(), process: ProcessLocation::own(), ..other.member() };
     let taken = soon(other.store.join(other.lease, &there)).await;
     assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
-    // Whose it is may say something else of itself.
+    // The owner of an entry may change it.
     let says = Member { priority: 7, ..one.member() };
     soon(one.store.join(one.lease, &says)).await.unwrap();
     let roster = one.roster(|roster| !roster.members.is_empty()).await;
@@ -241,7 +241,7 @@ pub(crate) async fn a_name_is_one_session_s(world: &World) {
 pub(crate) async fn a_host_that_comes_back_has_its_name(world: &World) {
     let (former, host) = (world.host("a").await, world.host("a").await);
     let own = ProcessLocation::own();
-    // Its number was given to this process since.
+    // The process id was reused by this process.
     let dead = ProcessLocation { began: own.began - 1, ..own.clone() };
     let was = Member { process: dead, ..former.member() };
     soon(former.store.join(former.lease, &was)).await.unwrap();
@@ -249,7 +249,7 @@ pub(crate) async fn a_host_that_comes_back_has_its_name(world: &World) {
     soon(host.store.join(host.lease, &is)).await.unwrap();
     let roster = host.roster(|roster| !roster.members.is_empty()).await;
     assert_eq!(members(&roster), [(host.lease, is)]);
-    // And keeps it.
+    // It keeps the name.
     let taken = soon(former.store.join(former.lease, &was)).await;
     assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
 }
@@ -258,7 +258,7 @@ pub(crate) async fn an_earlier_session_of_the_same_host_gives_way(world: &World)
     let (before, now) = (world.host("a").await, world.host("a").await);
     let says = Member { process: ProcessLocation::own(), ..before.member() };
     soon(before.store.join(before.lease, &says)).await.unwrap();
-    // Another host of that name, be it in the same process, has begun at another time.
+    // Another host of the same name, even in the same process, has another start time.
     let other = Member { joined: says.joined + 1, ..says.clone() };
     let taken = soon(now.store.join(now.lease, &other)).await;
     assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
@@ -278,7 +278,7 @@ pub(crate) async fn a_removed_host_does_not_join(world: &World) {
     let roster = other.roster(|roster| !roster.notes.removed.is_empty()).await;
     assert_eq!(roster.notes.removed.get("a"), Some(&removal));
     assert!(roster.notes.keeps_out("a") && !roster.notes.keeps_out("b"));
-    // By the session that it is there by, or by another, be it when nothing of it is there.
+    // With the session by which it has joined, or with another one, even after its entry is gone.
     let again = world.host("a").await;
     for (host, alone) in [(&host, false), (&again, false), (&again, true)] {
         if alone {
@@ -307,7 +307,7 @@ pub(crate) async fn a_rehearsal_leaves_nothing_behind(world: &World) {
         soon(host.store.rehearse(&group, host.lease)).await.unwrap();
     }
     assert!(soon(host.store.verify(&key)).await.unwrap());
-    // The next revision is that of the next change.
+    // The next revision belongs to the next change.
     let other = world.host("b").await;
     let waiting = other.stand().await;
     let after = next(&mut rosters, |roster| queue(roster).len() == 2).await;
@@ -331,7 +331,7 @@ pub(crate) async fn notes_stand_until_they_are_erased(world: &World) {
     soon(one.store.write_note(&group, &pause(true))).await.unwrap();
     let drained = NoteTopic::Drain("a".into());
     soon(one.store.write_note(&drained, &Note::Drain(drain.clone()))).await.unwrap();
-    // Whoever wrote them may go.
+    // Notes outlast the session of their author.
     soon(one.store.revoke(one.lease)).await.unwrap();
     let roster = other.roster(|roster| !roster.notes.drained.is_empty()).await;
     assert_eq!(
@@ -370,7 +370,7 @@ pub(crate) async fn whoever_leaves_and_stands_again_stands_last(world: &World) {
     soon(again).await.unwrap().unwrap();
 }
 
-/// What a watch has made of the changes one by one is what a fresh look finds.
+/// The state that a watch has built from single changes equals a fresh read.
 pub(crate) async fn a_watch_shows_what_a_fresh_look_does(world: &World) {
     let watcher = world.host("watcher").await;
     let mut rosters = soon(watcher.store.watch()).await.unwrap();
@@ -424,7 +424,7 @@ pub(crate) async fn groups_and_clusters_are_apart(world: &World) {
     assert!(key.token > main.token);
     let store = world.open_cluster("testing");
     let lease = soon(store.grant(LONG)).await.unwrap().id;
-    let elsewhere = Host { store, lease, name: "a".into() };
+    let elsewhere = TestHost { store, lease, name: "a".into() };
     let leading = elsewhere.win().await;
     assert!(soon(elsewhere.store.verify(&leading)).await.unwrap());
     assert!(soon(host.store.verify(&main)).await.unwrap());

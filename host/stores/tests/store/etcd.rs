@@ -1,4 +1,4 @@
-//! What the etcd store promises besides.
+//! The properties that only the etcd store has.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,13 +6,13 @@ use etcd_client::{Permission, PermissionType, PutOptions};
 use futures::StreamExt;
 use soloist_config::StoreUrl;
 use soloist_heart::{Group, clock::BootTime};
-use soloist_stores::{self as store, Guard, Member, Store, StoreError, Write};
+use soloist_stores::{self as store, Member, StateWrite, Store, StoreError, WriteGuard};
 
 use crate::{
-    etcd_server::{Etcd, free_port},
-    proxy::Proxy,
-    state::{Desk, put},
-    world::{Host, LONG, REQUEST_TIMEOUT, World, next, queue, soon},
+    etcd_server::{EtcdServer, free_port},
+    proxy::LossyProxy,
+    state::{StateClient, put},
+    world::{LONG, REQUEST_TIMEOUT, TestHost, World, next, queue, soon},
 };
 
 fn open(endpoints: Vec<String>, login: Option<(&str, &str)>, timeout: Duration) -> Arc<dyn Store> {
@@ -29,7 +29,7 @@ fn refusal(answer: Result<(), StoreError>) -> String {
 
 #[tokio::test]
 async fn a_login_is_needed_right_and_permitted() {
-    let server = Etcd::start().await;
+    let server = EtcdServer::start().await;
     let root = open(vec![server.address()], Some(("root", "secret")), REQUEST_TIMEOUT);
     assert!(refusal(soon(root.check()).await).contains("turned off"));
     turn_authentication_on(&server).await;
@@ -46,19 +46,19 @@ async fn a_login_is_needed_right_and_permitted() {
 
 #[tokio::test]
 async fn the_permission_that_is_asked_for_suffices() {
-    let server = Etcd::start().await;
+    let server = EtcdServer::start().await;
     turn_authentication_on(&server).await;
     let store = open(vec![server.address()], Some(("soloist", "secret")), REQUEST_TIMEOUT);
     soon(store.check()).await.unwrap();
     let lease = soon(store.grant(Duration::from_secs(60))).await.unwrap().id;
     soon(store.renew(lease)).await.unwrap();
-    let host = Host { store: store.clone(), lease, name: "a".into() };
+    let host = TestHost { store: store.clone(), lease, name: "a".into() };
     soon(store.join(lease, &host.member())).await.unwrap();
     let key = host.win().await;
     assert!(soon(store.verify(&key)).await.unwrap());
     soon(store.proclaim(&key, &host.candidate())).await.unwrap();
-    let desk = Desk(store.state().unwrap());
-    soon(desk.0.write(Guard::Leader(&key), "a", &[put("k", "1")])).await.unwrap();
+    let desk = StateClient(store.state().unwrap());
+    soon(desk.0.write(WriteGuard::Leader(&key), "a", &[put("k", "1")])).await.unwrap();
     assert_eq!(desk.list("a").await, ["k"]);
     assert_eq!(desk.value("a", "k").await.unwrap(), "1");
     let mut rosters = soon(store.watch()).await.unwrap();
@@ -68,8 +68,8 @@ async fn the_permission_that_is_asked_for_suffices() {
     soon(store.revoke(lease)).await.unwrap();
 }
 
-/// `root`, `soloist` with the permission that refusals name, and `stranger` with none.
-async fn turn_authentication_on(server: &Etcd) {
+/// The users `root`, `soloist` with the permission that refusals ask for, and `stranger` with none.
+async fn turn_authentication_on(server: &EtcdServer) {
     let mut etcd = server.connect().await;
     for user in ["root", "soloist", "stranger"] {
         etcd.user_add(user, "secret", None).await.unwrap();
@@ -97,9 +97,9 @@ async fn an_unreachable_etcd_is_told_in_time() {
 
 #[tokio::test]
 async fn a_dead_member_beside_a_live_one_does_no_harm() {
-    let server = Etcd::start().await;
+    let server = EtcdServer::start().await;
     let (dead, live) = (format!("127.0.0.1:{}", free_port()), server.address());
-    // By two names, it is most of what is listed.
+    // Under two names it is the majority of the listed members.
     let too = live.replace("127.0.0.1", "localhost");
     for endpoints in [vec![dead.clone(), live.clone(), too.clone()], vec![live, dead, too]] {
         let store = open(endpoints, None, REQUEST_TIMEOUT);
@@ -112,7 +112,7 @@ async fn a_dead_member_beside_a_live_one_does_no_harm() {
 
 #[tokio::test]
 async fn a_silent_member_beside_a_live_one_costs_one_call() {
-    let server = Etcd::start().await;
+    let server = EtcdServer::start().await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_address = silent.local_addr().unwrap().to_string();
     let too = server.address().replace("127.0.0.1", "localhost");
@@ -126,7 +126,7 @@ async fn a_silent_member_beside_a_live_one_costs_one_call() {
 
 #[tokio::test]
 async fn a_restarted_etcd_is_found_again() {
-    let mut server = Etcd::start().await;
+    let mut server = EtcdServer::start().await;
     let store = open(vec![server.address()], None, REQUEST_TIMEOUT);
     let lease = soon(store.grant(Duration::from_secs(60))).await.unwrap().id;
     soon(store.renew(lease)).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_restarted_etcd_is_found_again() {
     assert!(soon(rosters.next()).await.unwrap().is_err());
     assert!(soon(rosters.next()).await.is_none());
     server.restart().await;
-    // The connection that broke may be noticed by the first call only.
+    // The broken connection may only be noticed by the first call.
     let mut failures = 0;
     while let Err(error) = soon(store.renew(lease)).await {
         failures += 1;
@@ -148,7 +148,7 @@ async fn a_restarted_etcd_is_found_again() {
 
 #[tokio::test]
 async fn a_frozen_etcd_ends_no_candidacy_and_is_found_again() {
-    let server = Etcd::start().await;
+    let server = EtcdServer::start().await;
     let store = open(vec![server.address()], None, Duration::from_millis(500));
     let (leader, heir) = (session(&store, "a").await, session(&store, "b").await);
     let key = leader.win().await;
@@ -163,7 +163,7 @@ async fn a_frozen_etcd_ends_no_candidacy_and_is_found_again() {
     server.thaw();
     soon(store.renew(leader.lease)).await.unwrap();
     leader.roster(|roster| queue(roster) == ["a", "b", "c"]).await;
-    // Whoever waits hears what happens next, in the order of before.
+    // The waiting candidates are notified, in the same order as before.
     soon(store.resign(&key)).await.unwrap();
     let key = soon(campaign).await.unwrap().unwrap();
     assert!(soon(store.verify(&key)).await.unwrap());
@@ -182,9 +182,9 @@ async fn a_candidate_learns_that_it_was_removed() {
     assert!(soon(campaign).await.unwrap().unwrap_err().is_transient());
 }
 
-async fn session(store: &Arc<dyn Store>, name: &str) -> Host {
+async fn session(store: &Arc<dyn Store>, name: &str) -> TestHost {
     let lease = soon(store.grant(LONG)).await.unwrap().id;
-    Host { store: store.clone(), lease, name: name.into() }
+    TestHost { store: store.clone(), lease, name: name.into() }
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn what_others_wrote_is_left_out() {
     let mut rosters = soon(host.store.watch()).await.unwrap();
     let roster = soon(rosters.next()).await.unwrap().unwrap();
     assert_eq!((roster.members.len(), roster.groups.len()), (1, 0));
-    // But for what stands in a queue: it keeps whoever stands behind it from leading.
+    // Except in a queue, where they keep the hosts behind them from leading.
     let strangers = |group| roster.foreign_candidates(&Group::from(group)).to_vec();
     let [main] = &strangers("main")[..] else { panic!("{roster:?}") };
     assert_eq!((&*main.key, main.lease), ("/soloist/test/election/main/1", Some(host.lease)));
@@ -219,11 +219,11 @@ async fn what_others_wrote_is_left_out() {
     assert!(soon(host.store.verify(&key)).await.unwrap());
 }
 
-/// The news of a change is lost as a whole, with no other sign of it.
+/// The notification of a change is lost entirely, with no other sign of it.
 #[tokio::test]
 async fn a_wake_up_that_never_comes_costs_some_time_and_no_turn() {
-    let server = Etcd::start().await;
-    let proxy = Proxy::to(server.address()).await;
+    let server = EtcdServer::start().await;
+    let proxy = LossyProxy::to(server.address()).await;
     let leader = session(&open(vec![server.address()], None, REQUEST_TIMEOUT), "a").await;
     let key = leader.win().await;
     let brief = Duration::from_millis(300);
@@ -244,7 +244,7 @@ async fn a_wake_up_that_never_comes_costs_some_time_and_no_turn() {
 
 #[tokio::test]
 async fn a_cluster_that_is_larger_than_an_answer_is_seen_whole() {
-    let server = Etcd::start().await;
+    let server = EtcdServer::start().await;
     let host = session(&open(vec![server.address()], None, REQUEST_TIMEOUT), "a").await;
     let mut etcd = server.connect().await;
     let labels = [("what".to_owned(), "x".repeat(8 << 10))];
@@ -260,7 +260,7 @@ async fn a_cluster_that_is_larger_than_an_answer_is_seen_whole() {
     assert!(names.is_sorted() && roster.revision > 1200, "all pages are of one revision");
 }
 
-/// What etcd takes no request for, whichever of its layers says so.
+/// Requests that are too large for etcd, whichever of its layers refuses them.
 #[tokio::test]
 async fn a_member_that_is_larger_than_a_request_is_told_what_to_do() {
     let world = World::etcd().await;
@@ -280,32 +280,32 @@ async fn a_member_that_is_larger_than_a_request_is_told_what_to_do() {
 
 #[tokio::test]
 async fn a_write_of_state_whose_answer_is_lost_is_not_sent_again() {
-    let server = Etcd::start().await;
+    let server = EtcdServer::start().await;
     let mut etcd = server.connect().await;
     for by_version in [false, true] {
-        let proxy = Proxy::to(server.address()).await;
+        let proxy = LossyProxy::to(server.address()).await;
         let endpoints = vec![proxy.address.to_string(), server.address()];
-        let desk = Desk(open(endpoints, None, REQUEST_TIMEOUT).state().unwrap());
+        let desk = StateClient(open(endpoints, None, REQUEST_TIMEOUT).state().unwrap());
         desk.write("a", &[put("k", "before")]).await.unwrap();
         let version = desk.version("a", "k").await;
         let before = writes_to_k(&mut etcd).await;
         proxy.lose_answers();
-        let write = Write { only_if: by_version.then_some(version), ..put("k", "after") };
+        let write = StateWrite { only_if: by_version.then_some(version), ..put("k", "after") };
         let breaking = async {
             while writes_to_k(&mut etcd).await == before {}
             proxy.break_down().await;
         };
         let writes = [write];
         let (answer, ()) = soon(async { tokio::join!(desk.write("a", &writes), breaking) }).await;
-        // Neither done twice nor called a conflict: nobody knows whether it was made.
+        // It is neither made twice nor reported as a conflict: nobody knows whether it was made.
         assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
         assert_eq!(writes_to_k(&mut etcd).await, before + 1);
-        // The next write takes the other member.
+        // The next write goes to the other member.
         desk.write("a", &[put("k", "later")]).await.unwrap();
     }
 }
 
-/// How often the key `k` of the action `a` was written since it was made.
+/// How often the key `k` of the action `a` was written since it was created.
 async fn writes_to_k(etcd: &mut etcd_client::Client) -> i64 {
     let found = etcd.get("/soloist/test/state/a/k", None).await.unwrap();
     found.kvs().first().map_or(0, etcd_client::KeyValue::version)
@@ -313,20 +313,20 @@ async fn writes_to_k(etcd: &mut etcd_client::Client) -> i64 {
 
 #[tokio::test]
 async fn a_write_of_state_passes_by_a_member_that_is_dead() {
-    let server = Etcd::start().await;
+    let server = EtcdServer::start().await;
     let dead = format!("127.0.0.1:{}", free_port());
     let too = server.address().replace("127.0.0.1", "localhost");
     let endpoints = vec![dead, server.address(), too];
-    let desk = Desk(open(endpoints, None, REQUEST_TIMEOUT).state().unwrap());
+    let desk = StateClient(open(endpoints, None, REQUEST_TIMEOUT).state().unwrap());
     desk.write("a", &[put("k", "1")]).await.unwrap();
     assert_eq!(desk.value("a", "k").await.unwrap(), "1");
 }
 
 #[tokio::test]
 async fn state_needs_no_answer_from_a_frozen_etcd_and_goes_on_after_it() {
-    let server = Etcd::start().await;
+    let server = EtcdServer::start().await;
     let store = open(vec![server.address()], None, Duration::from_millis(500));
-    let desk = Desk(store.state().unwrap());
+    let desk = StateClient(store.state().unwrap());
     desk.write("a", &[put("k", "1")]).await.unwrap();
     server.freeze();
     assert!(desk.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
@@ -337,21 +337,21 @@ async fn state_needs_no_answer_from_a_frozen_etcd_and_goes_on_after_it() {
 
 #[tokio::test]
 async fn state_is_still_there_when_etcd_was_killed() {
-    let mut server = Etcd::start().await;
-    let desk = Desk(open(vec![server.address()], None, REQUEST_TIMEOUT).state().unwrap());
+    let mut server = EtcdServer::start().await;
+    let desk = StateClient(open(vec![server.address()], None, REQUEST_TIMEOUT).state().unwrap());
     desk.write("a", &[put("k", "1")]).await.unwrap();
     let version = desk.version("a", "k").await;
     server.kill().await;
     assert!(desk.write("a", &[put("k", "2")]).await.unwrap_err().is_transient());
     server.restart().await;
-    let desk = Desk(open(vec![server.address()], None, REQUEST_TIMEOUT).state().unwrap());
+    let desk = StateClient(open(vec![server.address()], None, REQUEST_TIMEOUT).state().unwrap());
     assert_eq!(
         (desk.version("a", "k").await, desk.value("a", "k").await.unwrap()),
         (version, "1".into())
     );
 }
 
-/// What an error says, and what lies below it.
+/// The text of an error, and that of its cause.
 fn text(error: &StoreError) -> String {
     let below = std::error::Error::source(error).map(ToString::to_string);
     format!("{error}: {}", below.unwrap_or_default())
@@ -359,13 +359,13 @@ fn text(error: &StoreError) -> String {
 
 #[tokio::test]
 async fn a_member_of_another_etcd_is_not_believed() {
-    let mut members = Etcd::three().await;
-    let endpoints: Vec<_> = members.iter().map(Etcd::address).collect();
+    let mut members = EtcdServer::three().await;
+    let endpoints: Vec<_> = members.iter().map(EtcdServer::address).collect();
     let store = open(endpoints.clone(), None, REQUEST_TIMEOUT);
     let old = session(&store, "a").await;
     let key = old.win().await;
     members[0].start_as_another().await;
-    // It would say that it knows no such lease, and no such key. The others may have to
+    // This member would answer that it knows no such lease and no such key. The others may have to
     // elect a leader first.
     let renewed = soon(async {
         loop {
@@ -377,9 +377,9 @@ async fn a_member_of_another_etcd_is_not_believed() {
     });
     renewed.await.unwrap();
     assert!(soon(old.store.verify(&key)).await.unwrap());
-    let desk = Desk(store.state().unwrap());
-    soon(desk.0.write(Guard::Leader(&key), "a", &[put("k", "1")])).await.unwrap();
-    // Who comes anew is sent to the stranger first.
+    let desk = StateClient(store.state().unwrap());
+    soon(desk.0.write(WriteGuard::Leader(&key), "a", &[put("k", "1")])).await.unwrap();
+    // A new client contacts the wrong member first.
     for first in 0..3 {
         let mut endpoints = endpoints.clone();
         endpoints.rotate_left(first);
@@ -396,8 +396,8 @@ async fn a_member_of_another_etcd_is_not_believed() {
 
 #[tokio::test]
 async fn a_stranger_that_alone_can_be_reached_is_not_believed() {
-    let mut members = Etcd::three().await;
-    let endpoints: Vec<_> = members.iter().map(Etcd::address).collect();
+    let mut members = EtcdServer::three().await;
+    let endpoints: Vec<_> = members.iter().map(EtcdServer::address).collect();
     members[0].start_as_another().await;
     for member in &mut members[1..] {
         member.kill().await;
@@ -411,13 +411,13 @@ async fn a_stranger_that_alone_can_be_reached_is_not_believed() {
 
 #[tokio::test]
 async fn members_of_two_etcds_are_refused_in_either_order() {
-    let (a, b) = (Etcd::start().await, Etcd::start().await);
+    let (a, b) = (EtcdServer::start().await, EtcdServer::start().await);
     for endpoints in [[a.address(), b.address()], [b.address(), a.address()]] {
         let problem = refusal(soon(open(endpoints.into(), None, REQUEST_TIMEOUT).check()).await);
         assert!(problem.contains("members of several etcds"), "{problem}");
         assert!(problem.contains(&a.address()) && problem.contains(&b.address()), "{problem}");
     }
-    // One of them alone may be either.
+    // If only one of them can be reached, it may be either.
     let dead = format!("127.0.0.1:{}", free_port());
     let store = open(vec![a.address(), dead], None, REQUEST_TIMEOUT);
     assert!(soon(store.check()).await.unwrap_err().is_transient());
@@ -425,7 +425,7 @@ async fn members_of_two_etcds_are_refused_in_either_order() {
 
 #[tokio::test]
 async fn an_etcd_that_was_made_anew_is_not_believed() {
-    let mut server = Etcd::start().await;
+    let mut server = EtcdServer::start().await;
     let store = open(vec![server.address()], None, REQUEST_TIMEOUT);
     let host = session(&store, "a").await;
     let key = host.win().await;
@@ -433,14 +433,14 @@ async fn an_etcd_that_was_made_anew_is_not_believed() {
     soon(rosters.next()).await.unwrap().unwrap();
     server.start_as_another().await;
     assert!(soon(rosters.next()).await.unwrap().is_err());
-    // The broken connection may be noticed by the first call only.
+    // The broken connection may only be noticed by the first call.
     let _ = soon(store.renew(host.lease)).await;
     let told = soon(store.renew(host.lease)).await.unwrap_err();
     assert!(text(&told).contains("is a member of another etcd"), "{told:?}");
     assert!(text(&told).contains("restart this host"), "{told:?}");
     assert!(soon(store.verify(&key)).await.unwrap_err().is_transient());
     assert!(soon(store.watch()).await.err().unwrap().is_transient());
-    let desk = Desk(store.state().unwrap());
+    let desk = StateClient(store.state().unwrap());
     assert!(desk.write("a", &[put("k", "1")]).await.unwrap_err().is_transient());
 }
 
@@ -452,15 +452,15 @@ async fn an_identity_that_was_deleted_is_put_back() {
     let StoreUrl::Etcd { endpoints, .. } = &world.url else { unreachable!() };
     let mut etcd = etcd_client::Client::connect(endpoints, None).await.unwrap();
     etcd.delete("/soloist/test/cluster", None).await.unwrap();
-    // From its next line on.
+    // When the next connection is opened.
     let _ = world.back_up().await;
     while soon(host.store.renew(host.lease)).await.is_err() {}
     assert_eq!(world.identity().await, identity);
     assert_eq!(*host.store.mismatches().borrow(), None);
 }
 
-/// A host whose lines stay open has to notice as well, and at once: who comes meanwhile knows no
-/// identity, and would give the store another.
+/// A host whose connections stay open has to notice it as well, and at once: a host that starts in
+/// the meantime knows no identity, and would assign another one.
 #[tokio::test]
 async fn a_watch_puts_the_identity_back_and_tells_of_another() {
     let world = World::etcd().await;

@@ -1,5 +1,5 @@
-//! What both stores promise, checked against both by one suite; and what each
-//! promises besides. etcd is the real one: `SOLOIST_TEST_ETCD`, or `etcd` on the PATH.
+//! One suite of properties that is run against both stores, and further tests of each store. The
+//! etcd used is a real one: `SOLOIST_TEST_ETCD`, or `etcd` on the PATH.
 
 #![allow(
     clippy::expect_used,

@@ -1,6 +1,6 @@
-//! One test of each property for each store.
+//! Generates a test of each property for each store.
 
-/// Makes a test of each property for each store.
+/// Generates a test of each property for each store.
 macro_rules! properties {
     (mut $module:ident: $($property:ident),+ $(,)?) => {
         mod on_etcd {

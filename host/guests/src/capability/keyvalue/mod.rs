@@ -23,7 +23,7 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTabl
 use self::list_cursors::ListCursors;
 use super::{ActionAccess, GuestState, replace::replace_async};
 use bindings::wasi::keyvalue::{atomics, batch, store};
-use soloist_stores::Write;
+use soloist_stores::StateWrite;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod bindings {
@@ -179,12 +179,12 @@ impl batch::Host for KeyvalueView<'_> {
     }
 }
 
-fn put_write(key: String, value: Vec<u8>) -> Write {
-    Write { key, value: Some(value.into()), only_if: None }
+fn put_write(key: String, value: Vec<u8>) -> StateWrite {
+    StateWrite { key, value: Some(value.into()), only_if: None }
 }
 
-fn delete(key: String) -> Write {
-    Write { key, value: None, only_if: None }
+fn delete(key: String) -> StateWrite {
+    StateWrite { key, value: None, only_if: None }
 }
 
 impl KeyvalueView<'_> {

@@ -1,9 +1,9 @@
-//! Casts, as etcd keys.
+//! Casts, stored as etcd keys.
 //!
-//! Each step is one transaction that compares the keys which it is a step from,
-//! so a step that is sent twice is made once. etcd's transactions cannot compare
-//! the number of keys: whether there is room for a cast is read before it is
-//! put, and casts of the same moment do not see each other.
+//! Each step is one transaction that compares the keys of the state it starts from, so a step that
+//! is sent twice takes effect once. etcd's transactions cannot compare the number of keys: whether
+//! there is room for a cast is read before it is put, so casts that are put at the same moment do
+//! not count each other.
 
 mod cast_keys;
 mod steps;
@@ -40,15 +40,15 @@ use crate::{
 use soloist_heart::{LeaseId, clock::BootTime};
 use soloist_text::with_causes;
 
-/// The largest answer: a page of heads, each with the longest error, as JSON
-/// writes it at worst.
+/// The largest response accepted from etcd, in bytes: a page of headers, each with the longest
+/// error in JSON's worst-case encoding.
 const MESSAGE_MAX: usize = 64 << 20;
-/// How many keys are asked for at once.
+/// How many keys are requested at once.
 const PAGE: usize = 500;
-/// How many dead letters, or answers, are taken away at once: two keys each, of
-/// the 128 that etcd takes (`--max-txn-ops`).
+/// How many dead letters or answers are deleted at once. Each takes two operations of the 128 that
+/// etcd allows (`--max-txn-ops`).
 const BATCH: usize = 50;
-/// One call in so many looks whether there are too many answers.
+/// One in this many calls checks whether there are too many answers.
 const LOOK_EVERY: u32 = 64;
 
 const PUT: &str = "queue a cast";
@@ -61,11 +61,11 @@ const PURGE: &str = "purge dead letters";
 
 /// The casts of one cluster.
 pub(super) struct EtcdCastStore {
-    /// Of its own: what tasks do never ends a turn of the session's.
+    /// A client of its own, so that the tasks' calls never end a turn of the session's client.
     client: SharedClient,
     names: CastKeys,
     answer_leases: AnswerLeases,
-    /// Counts the answers that were written.
+    /// Counts the answers written.
     answers: AtomicU32,
 }
 
@@ -87,13 +87,13 @@ impl EtcdCastStore {
         self.client.call(attempted, call).await
     }
 
-    /// Makes a step from a claim, if it stands.
+    /// Commits a step that starts from a claim, if the claim still exists.
     async fn commit_step(&self, txn: &Txn) -> Result<(), StoreError> {
         let made = self.transact(SETTLE, txn).await?.succeeded();
         if made { Ok(()) } else { Err(StoreError::Conflict) }
     }
 
-    /// The lease that an answer hangs on which is written now.
+    /// The lease for an answer that is written now.
     async fn answer_lease(&self, keep: Duration) -> Result<LeaseId, StoreError> {
         let now = BootTime::now();
         if let Some(lease) = self.answer_leases.current(keep, now) {
@@ -103,11 +103,11 @@ impl EtcdCastStore {
         let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
         let grant = |mut etcd: Connection| async move { etcd.lease_grant(ttl, None).await };
         let lease = LeaseId(self.client.call(SETTLE, grant).await?.id());
-        self.answer_leases.open(keep, lease, now);
+        self.answer_leases.add(keep, lease, now);
         Ok(lease)
     }
 
-    /// Takes the answers of the oldest casts away where there are too many.
+    /// Deletes the answers of the oldest casts if there are too many.
     async fn delete_excess_answers(&self, task: &str) -> Result<(), StoreError> {
         let [results] = self.count(SETTLE, task, [CastKeyKind::Result]).await?;
         if results <= ANSWERS_MAX {
@@ -123,7 +123,7 @@ impl EtcdCastStore {
         Ok(())
     }
 
-    /// How many casts of a task are in each of these places.
+    /// How many casts of a task have a key of each of these kinds.
     async fn count<const N: usize>(
         &self,
         attempted: &'static str,
@@ -144,7 +144,7 @@ impl EtcdCastStore {
         }))
     }
 
-    /// The first `limit` keys of a place after an id.
+    /// The first `limit` keys of a kind with ids after `after`.
     async fn page(
         &self,
         attempted: &'static str,
@@ -158,7 +158,7 @@ impl EtcdCastStore {
             .with_range(range.end.as_str())
             .with_sort(SortTarget::Key, SortOrder::Ascend)
             .with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
-        // The first name after a name is the same with a zero byte.
+        // The smallest name after a name is the same name followed by a zero byte.
         let from = after.map(|after| format!("{}{after}\0", range.first));
         let from = from.unwrap_or(range.first);
         let get = |etcd: Connection| {
@@ -180,7 +180,8 @@ impl EtcdCastStore {
         self.json(SETTLE, &EndedCast { head, at: soloist_heart::clock::unix_ms() })
     }
 
-    /// Reads what soloist wrote of the cast `key`. Waiting mends nothing that it did not.
+    /// Parses what soloist wrote about the cast `key`. Anything else is refused, since waiting
+    /// would not help.
     fn read<T: serde::de::DeserializeOwned>(
         &self,
         place: CastKeyKind,
@@ -212,7 +213,7 @@ impl CastStore for EtcdCastStore {
         check_capacity(&key.task, queued, dead, limit)?;
         let head = self.json(PUT, &CastHeader::of(order))?;
         let put = steps::put(&self.names, key, head, &order.payload);
-        // What did not succeed had been made before.
+        // If the transaction did not succeed, an earlier attempt has put the cast.
         self.transact(PUT, &put).await.map(drop)
     }
 
@@ -233,7 +234,7 @@ impl CastStore for EtcdCastStore {
             .map(|(version, payload)| (Claim { key: seen.key.clone(), version, head }, payload)))
     }
 
-    async fn done(
+    async fn complete(
         &self,
         claim: &Claim,
         answer: &CastAnswer,
@@ -259,7 +260,7 @@ impl CastStore for EtcdCastStore {
         Ok(())
     }
 
-    async fn again(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
+    async fn requeue(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
         let head = self.json(SETTLE, &claim.head.requeued(again))?;
         self.commit_step(&steps::again(&self.names, claim, head)).await
     }
@@ -269,7 +270,7 @@ impl CastStore for EtcdCastStore {
         self.commit_step(&steps::bury(&self.names, claim, ended)).await
     }
 
-    async fn look(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
+    async fn state(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
         check_key(key)?;
         let answer = self.transact(LOOK, &steps::look(&self.names, key)).await?;
         let found = steps::CastRecords::of(&answer);
@@ -290,7 +291,7 @@ impl CastStore for EtcdCastStore {
         Ok(Some(CastState::Done(self.read(CastKeyKind::Result, key, &result)?, answer)))
     }
 
-    async fn dead(
+    async fn dead_letters(
         &self,
         task: &str,
         after: Option<&str>,
@@ -354,7 +355,7 @@ impl CastStore for EtcdCastStore {
             if self.transact(PURGE, &steps::purge(&self.names, &keys)).await?.succeeded() {
                 purged += keys.len();
             }
-            // Or somebody replayed or purged one of them meanwhile.
+            // Otherwise somebody replayed or purged one of them in the meantime.
         }
     }
 }

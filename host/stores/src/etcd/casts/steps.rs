@@ -1,4 +1,4 @@
-//! The transactions of casts, each from one state to the next.
+//! The transactions that take a cast from one state to the next.
 
 use bytes::Bytes;
 use etcd_client::{
@@ -10,14 +10,14 @@ use super::cast_keys::{CastKeyKind, CastKeys};
 use crate::{CastClaimer, CastKey, Claim, QueuedCast};
 use soloist_heart::LeaseId;
 
-/// What a claim says of itself.
+/// The value of a claim's key.
 #[derive(Serialize, Deserialize)]
 struct ClaimRecord<'a> {
     host: &'a str,
     ticket: u64,
 }
 
-/// From nowhere into the queue, unless it is somewhere already.
+/// New to queued, unless the cast exists already.
 pub(super) fn put(names: &CastKeys, key: &CastKey, head: Vec<u8>, payload: &[u8]) -> Txn {
     let absent = [CastKeyKind::Head, CastKeyKind::Dead, CastKeyKind::Result]
         .map(|place| absent(names, place, key));
@@ -27,7 +27,7 @@ pub(super) fn put(names: &CastKeys, key: &CastKey, head: Vec<u8>, payload: &[u8]
     ])
 }
 
-/// From the queue into a host's hands; or a look at who has it.
+/// Queued to claimed. If that fails, reads who has the claim.
 pub(super) fn claim(names: &CastKeys, by: &CastClaimer, seen: &QueuedCast, head: Vec<u8>) -> Txn {
     let key = &seen.key;
     let (at_head, at_claim) =
@@ -48,20 +48,20 @@ pub(super) fn claim(names: &CastKeys, by: &CastClaimer, seen: &QueuedCast, head:
         .or_else([TxnOp::get(payload, None), TxnOp::get(at_claim, None)])
 }
 
-/// The version and the payload of the claim that `by` has, if it has it.
+/// The version and payload of the claim that `by` holds, if it does.
 pub(super) fn claimed(answer: &TxnResponse, by: &CastClaimer) -> Option<(i64, Bytes)> {
     let found = answer.op_responses();
     let payload = Bytes::copy_from_slice(only(found.first())?.value());
     if answer.succeeded() {
         return Some((answer.header()?.revision(), payload));
     }
-    // An earlier try of the same call may have made it.
+    // An earlier attempt of the same call may have made the claim.
     let claim = only(found.get(1))?;
     let ours = claim.lease() == by.lease.0 && claim.value() == ticket(by);
     ours.then(|| (claim.create_revision(), payload))
 }
 
-/// From a host's hands to its end.
+/// Claimed to done.
 pub(super) fn done(
     names: &CastKeys,
     claim: &Claim,
@@ -85,7 +85,7 @@ pub(super) fn done(
     ])
 }
 
-/// From a host's hands back into the queue.
+/// Claimed to queued.
 pub(super) fn again(names: &CastKeys, claim: &Claim, head: Vec<u8>) -> Txn {
     Txn::new().when([claim_stands(names, claim)]).and_then([
         TxnOp::delete(names.key(CastKeyKind::Claim, &claim.key), None),
@@ -93,7 +93,7 @@ pub(super) fn again(names: &CastKeys, claim: &Claim, head: Vec<u8>) -> Txn {
     ])
 }
 
-/// From a host's hands to the dead.
+/// Claimed to dead.
 pub(super) fn bury(names: &CastKeys, claim: &Claim, ended: Vec<u8>) -> Txn {
     Txn::new().when([claim_stands(names, claim)]).and_then([
         TxnOp::delete(names.key(CastKeyKind::Claim, &claim.key), None),
@@ -102,7 +102,7 @@ pub(super) fn bury(names: &CastKeys, claim: &Claim, ended: Vec<u8>) -> Txn {
     ])
 }
 
-/// From the dead, as they were at `version`, back into the queue.
+/// Dead, as it was at `version`, to queued.
 pub(super) fn replay(names: &CastKeys, key: &CastKey, version: i64, head: Vec<u8>) -> Txn {
     let dead = names.key(CastKeyKind::Dead, key);
     let same = Compare::mod_revision(dead.as_str(), CompareOp::Equal, version);
@@ -112,7 +112,7 @@ pub(super) fn replay(names: &CastKeys, key: &CastKey, version: i64, head: Vec<u8
     ])
 }
 
-/// From the dead to nowhere: all of `keys`, or none.
+/// Deletes dead letters: all of `keys`, or none.
 pub(super) fn purge(names: &CastKeys, keys: &[CastKey]) -> Txn {
     let dead =
         |key| Compare::create_revision(names.key(CastKeyKind::Dead, key), CompareOp::Greater, 0);
@@ -122,14 +122,14 @@ pub(super) fn purge(names: &CastKeys, keys: &[CastKey]) -> Txn {
     Txn::new().when(keys.iter().map(dead).collect::<Vec<_>>()).and_then(gone.collect::<Vec<_>>())
 }
 
-/// From their end to nowhere.
+/// Deletes results and answers.
 pub(super) fn forget(names: &CastKeys, keys: impl Iterator<Item = CastKey>) -> Txn {
     let places = [CastKeyKind::Answer, CastKeyKind::Result];
     let gone = keys.flat_map(|key| places.map(|place| TxnOp::delete(names.key(place, &key), None)));
     Txn::new().and_then(gone.collect::<Vec<_>>())
 }
 
-/// No step.
+/// Reads everything about a cast.
 pub(super) fn look(names: &CastKeys, key: &CastKey) -> Txn {
     let places = [
         CastKeyKind::Head,
@@ -141,7 +141,7 @@ pub(super) fn look(names: &CastKeys, key: &CastKey) -> Txn {
     Txn::new().and_then(places.map(|place| TxnOp::get(names.key(place, key), None)))
 }
 
-/// What [`look`] finds.
+/// The result of [`look`].
 pub(super) struct CastRecords {
     pub(super) head: Option<Bytes>,
     pub(super) is_claimed: bool,
@@ -177,11 +177,11 @@ fn claim_stands(names: &CastKeys, claim: &Claim) -> Compare {
 
 fn ticket(by: &CastClaimer) -> Vec<u8> {
     let ticket = ClaimRecord { host: &by.host, ticket: by.ticket };
-    // Text and a number: nothing in it that JSON could not say.
+    // A text and a number can always be written as JSON.
     serde_json::to_vec(&ticket).unwrap_or_default()
 }
 
-/// An answer behind its form, on a line.
+/// The stored form of an answer: its content type on a line of its own, then the payload.
 fn with_content_type(content_type: Option<&str>, answer: &[u8]) -> Vec<u8> {
     let form = content_type.unwrap_or_default().replace('\n', " ");
     [form.as_bytes(), b"\n", answer].concat()

@@ -1,8 +1,7 @@
-//! The queue, and each change of it: a read of what there is, page by page at
-//! one revision, and a watch from that revision on. A watch is not believed for
-//! ever: after some [`Client::second_look`]s it ends, and another one begins.
-//!
-//! [`Client::second_look`]: crate::etcd::client::Client::second_look
+//! Watching the queue of casts: first reads the whole queue, page by page at one revision, then
+//! watches from that revision on. A watch is not trusted forever: after a few [`recheck
+//! intervals`](crate::etcd::client::EtcdClient::recheck_interval) it ends, so that the caller
+//! starts a new one.
 
 use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse};
 use futures::{FutureExt, StreamExt, stream};
@@ -17,10 +16,10 @@ use crate::{
 use soloist_heart::LeaseId;
 
 const READ: &str = "read the queue of casts";
-/// For how many second looks a watch is believed: to read the whole queue costs more than to
-/// read the roster, and a lost wake-up less than there.
+/// For how many recheck intervals a watch is trusted. Reading the whole queue costs more than
+/// reading the roster, and a lost notification matters less here.
 const BELIEVED: u32 = 5;
-/// How many changes are told at once, at most about.
+/// About how many changes are delivered at once at most.
 const BURST: usize = 1000;
 
 pub(super) async fn watch(client: SharedClient, names: CastKeys) -> Result<CastStream, StoreError> {
@@ -48,7 +47,7 @@ struct CastWatch {
 }
 
 impl CastWatch {
-    /// The next changes; those in quick succession together.
+    /// The next changes; those in quick succession are delivered together.
     async fn next(&mut self) -> Result<Vec<CastChange>, StoreError> {
         let mut changes = Vec::new();
         while changes.is_empty() {
@@ -74,7 +73,7 @@ impl CastWatch {
     }
 }
 
-/// All that is in the queue, and at which revision.
+/// Everything in the queue, and the revision at which it was read.
 async fn read(
     client: &SharedClient,
     names: &CastKeys,

@@ -1,9 +1,9 @@
-//! The queue, and each change of it, over a connection of its own.
+//! Follows the queue of casts over a connection of its own.
 //!
-//! Every change of a cast has a version of its own, so a look reads what is
-//! new. Claims are few, as many as there are casts under way: all of them are
-//! read. A cast that left the queue and was taken out of the file before this
-//! looked shows by the number of those that are left; then all is read again.
+//! Each change of a cast gets a new version, so a look only reads the casts that are newer. Claims
+//! are few, as many as there are casts under way, so all of them are read. If a cast left the queue
+//! and was deleted from the file between two looks, the number of remaining casts gives it away;
+//! then the whole queue is read again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,7 +37,7 @@ pub(super) async fn watch(calls: WorkerCalls) -> Result<CastStream, StoreError> 
     let opened =
         opened.unwrap_or(Ok(Err(SqliteFault::TimedOut))).unwrap_or(Err(SqliteFault::Closed));
     let (present, follow) = opened.map_err(&told)?;
-    // It keeps the worker, which sweeps the dead, and with them their claims.
+    // The state keeps the worker alive, which removes expired sessions and with them their claims.
     let later = stream::unfold(Some((follow, calls, told)), |state| async {
         let (follow, calls, told) = state?;
         match next(follow).await {
@@ -48,17 +48,17 @@ pub(super) async fn watch(calls: WorkerCalls) -> Result<CastStream, StoreError> 
     Ok(stream::iter([Ok(present)]).chain(later).boxed())
 }
 
-/// The next changes.
+/// Waits for the next changes.
 async fn next(
     mut follow: Box<CastFollower>,
 ) -> Result<(Vec<CastChange>, Box<CastFollower>), SqliteFault> {
     loop {
         let heard = follow.heard.clone();
-        // Whether somebody rang or not: it is time to look.
+        // Look even if nothing was heard: the interval is over then.
         let _ = timeout(POLL, heard.notified()).await;
         let looked = runtime::Handle::current().spawn_blocking(move || {
             let changes = match follow.changes() {
-                // Another process holds the file; the next look is soon.
+                // Another process holds the file; the next look comes soon.
                 Err(fault) if fault.is_busy() => Vec::new(),
                 changes => changes?,
             };
@@ -72,15 +72,15 @@ async fn next(
     }
 }
 
-/// What was told of the queue, and where the rest is.
+/// What was reported of the queue so far.
 struct CastFollower {
     file: SqliteFile,
     heard: Arc<Notify>,
     _bell: Option<ChangeListener>,
-    /// The last version that was seen.
+    /// The last version that was read.
     version: i64,
     queued: BTreeMap<CastKey, i64>,
-    /// With the version of each claim.
+    /// The claims, each with its lease and version.
     claims: BTreeMap<CastKey, (LeaseId, i64)>,
 }
 
@@ -97,7 +97,7 @@ impl CastFollower {
         Ok(Box::new(Self { file, heard, _bell: bell.ok(), version: -1, queued, claims }))
     }
 
-    /// What has changed since this was asked last.
+    /// The changes since the last call.
     fn changes(&mut self) -> Result<Vec<CastChange>, SqliteFault> {
         self.file.check_same()?;
         if !self.file.changed()? {
@@ -105,7 +105,7 @@ impl CastFollower {
         }
         let Self { file, version, queued, .. } = self;
         let seen = file.read(|tx, cluster| CastSnapshot::read(tx, cluster, *version, queued));
-        // An unread change must be looked at again.
+        // A change that could not be read must be looked at again.
         let seen = seen.inspect_err(|_| file.mark_changed())?;
         let mut changes = Vec::new();
         self.apply(seen, &mut changes);
@@ -140,12 +140,12 @@ impl CastFollower {
     }
 }
 
-/// What a look at the file saw.
+/// What one look at the file has read.
 struct CastSnapshot {
     version: i64,
-    /// The casts that have changed, each with what it is if it is queued.
+    /// The casts that have changed, each with its state if it is queued.
     casts: BTreeMap<CastKey, Option<QueuedCast>>,
-    /// All that are queued, when there are fewer than the changes tell.
+    /// All queued casts; read only if there are fewer than the changes imply.
     all: Option<BTreeSet<CastKey>>,
     claims: BTreeMap<CastKey, (LeaseId, i64)>,
 }
@@ -177,7 +177,7 @@ impl CastSnapshot {
     }
 }
 
-/// What does not parse is another's: it is left out.
+/// A header that does not parse was not written by soloist and is ignored.
 fn queued(row: &Row<'_>, key: &CastKey, version: i64) -> Result<Option<QueuedCast>, SqliteFault> {
     let head: String = row.get(3)?;
     match serde_json::from_str(&head) {

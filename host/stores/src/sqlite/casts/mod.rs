@@ -1,7 +1,7 @@
-//! Casts, in the same file as the elections.
+//! Casts, stored in the same file as the elections.
 //!
-//! Reads have a connection of their own and writes take turns, as state's do.
-//! Whoever writes rings a bell that only those hear who watch the queue.
+//! Like those of state, reads have a connection of their own and writes take turns. Writes notify
+//! only the processes that follow the queue of casts.
 
 mod cast_follower;
 mod steps;
@@ -54,7 +54,7 @@ impl SqliteCastStore {
     }
 }
 
-/// Whose turn it is to write casts of `task`; with a slash in it, no action has that name.
+/// The writer's name for casts of `task`. It contains a slash, so no action has the same name.
 fn of_task(task: &str) -> Arc<str> {
     format!("casts/{task}").into()
 }
@@ -101,7 +101,7 @@ impl CastStore for SqliteCastStore {
         .await
     }
 
-    async fn done(
+    async fn complete(
         &self,
         claim: &Claim,
         answer: &CastAnswer,
@@ -119,14 +119,14 @@ impl CastStore for SqliteCastStore {
                 Ok(lease)
             })?;
             if slice != Some(lease) {
-                slices.open(keep, lease, now);
+                slices.add(keep, lease, now);
             }
             Ok(())
         };
         self.calls.write(of_task(&task), SETTLE, done).await
     }
 
-    async fn again(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
+    async fn requeue(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
         let (claim, head) = (claim.clone(), claim.head.requeued(again));
         self.write(&claim.key.task.clone(), SETTLE, move |tx, cluster| {
             steps::CastRow { tx, cluster, key: &claim.key }.again(&claim, &head)
@@ -142,7 +142,7 @@ impl CastStore for SqliteCastStore {
         .await
     }
 
-    async fn look(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
+    async fn state(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
         check_key(key)?;
         let key = key.clone();
         let look = move |tx: &Transaction<'_>, cluster: &str| {
@@ -151,7 +151,7 @@ impl CastStore for SqliteCastStore {
         self.reader.read(&self.calls, LOOK, look).await
     }
 
-    async fn dead(
+    async fn dead_letters(
         &self,
         task: &str,
         after: Option<&str>,
