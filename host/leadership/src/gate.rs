@@ -109,8 +109,13 @@ impl Gate {
     #[must_use]
     pub fn without_term(group: Group, host: Arc<str>) -> Self {
         // No real token is zero, so it stands for "none".
-        let term = Term { group, host, token: Token(0) };
-        Self::new(term, Arc::new(Deadline::new(BootTime::NEVER)))
+        Self::until(BootTime::NEVER, Term { group, host, token: Token(0) })
+    }
+
+    /// Creates an open gate for `term` with a deadline of its own, which no session extends.
+    #[must_use]
+    pub fn until(deadline: BootTime, term: Term) -> Self {
+        Self::new(term, Arc::new(Deadline::new(deadline)))
     }
 
     /// The term that the gate belongs to.
@@ -206,7 +211,7 @@ pub(crate) mod tests {
     /// An open gate for the term of group `main`, host `a` and token 7.
     pub(crate) fn gate_until(deadline: BootTime) -> Arc<Gate> {
         let term = Term { group: Group::main(), host: "a".into(), token: Token(7) };
-        Arc::new(Gate::new(term, Arc::new(Deadline::new(deadline))))
+        Arc::new(Gate::until(deadline, term))
     }
 
     #[test]

@@ -3,17 +3,13 @@
 
 use std::{collections::BTreeSet, io, sync::Arc};
 
-use tokio::{runtime, sync::watch, task::JoinError};
+use tokio::{sync::watch, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    Driver, DriverHandle, ElectionThread, HostView, Performer, RosterFollower, RosterFreshness,
-    Watchdog,
-};
+use crate::{DriverHandle, Election, ElectionSpec, ElectionThread, HostView, Performer, Watchdog};
 use soloist_config::StoreUrl;
 use soloist_heart::{Group, HeartEvent, Timings};
 use soloist_stores::{self as stores, Member, StoreError};
-use soloist_telemetry::journal::Journal;
 
 /// A process that wants to be elected: its name, its store and its groups.
 #[derive(Clone, Debug)]
@@ -67,36 +63,22 @@ impl Candidacy {
             let _inside = thread.handle().enter();
             stores::open(&store, &cluster, timings.request_timeout)?
         };
-        let (roster_to, roster) = watch::channel(None);
-        let (freshness, journal) = (RosterFreshness::default(), Journal::default());
-        let follower = RosterFollower {
-            store: Arc::clone(&opened),
-            host: member.name.as_str().into(),
-            freshness: freshness.clone(),
-            journal: journal.clone(),
-            retry: timings.retry,
-        };
-        let driver = Driver {
-            timings,
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let election = Election::new(opened, member.name.as_str().into(), timings);
+        let spec = ElectionSpec {
             member: watch::Sender::new(member).subscribe(),
-            store: opened,
             groups: groups.clone(),
+            spread: BTreeSet::new(),
             performer: Arc::new(performer),
             watchdog,
-            spread: BTreeSet::new(),
-            roster,
-            freshness,
             session_observer: Box::new(()),
-            journal,
-        }
-        .start(thread.handle(), runtime::Handle::current());
+        };
+        let driver = election.start(spec, thread.handle(), &tasks, stop.clone());
         for group in groups {
             // A driver that was just started is listening.
             let _ = driver.events().send(HeartEvent::Ready { group });
         }
-        let (around, stop) = (TaskTracker::new(), CancellationToken::new());
-        around.spawn_on(follower.run(roster_to, stop.clone()), thread.handle());
-        Ok(Leadership { driver, thread, tasks: around, stop })
+        Ok(Leadership { driver, thread, tasks, stop })
     }
 }
 

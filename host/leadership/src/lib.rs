@@ -21,6 +21,7 @@
 //! - If a term outlives its deadline by more than the stop budget, the whole process is aborted.
 
 mod driver;
+mod election;
 mod election_thread;
 mod gate;
 mod host_view;
@@ -37,6 +38,7 @@ mod strategist;
 mod watchdog;
 
 pub use driver::{Driver, DriverHandle};
+pub use election::{Election, ElectionSpec};
 pub use election_thread::ElectionThread;
 pub use gate::{Deadline, Gate, GateShut};
 pub use host_view::{GroupRole, GroupView, HostView};
