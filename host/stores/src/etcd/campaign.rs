@@ -24,7 +24,8 @@ use std::{
 };
 
 use etcd_client::{
-    Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
+    Compare, CompareOp, GetOptions, KeyValue, PutOptions, ResponseHeader, SortOrder, SortTarget,
+    Txn, TxnOp,
 };
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -34,7 +35,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{client::SharedClient, lookout::Lookout};
+use super::{client::SharedClient, lookout::Lookout, requests::first_key};
 use crate::StoreError;
 use soloist_heart::{Group, LeaderKey, LeaseId, Token};
 use soloist_telemetry::log_throttle::LogThrottle;
@@ -168,22 +169,15 @@ async fn run_campaign(
 
 /// Enters the queue, or finds the candidate of this lease there. Returns its token.
 async fn enter_queue(client: &SharedClient, stand: &CampaignSpec) -> Result<Token, StoreError> {
-    let enter = |etcd: etcd_client::Client| {
-        let options = PutOptions::new().with_lease(stand.lease.0);
-        let put = TxnOp::put(stand.key.as_str(), stand.value.as_slice(), Some(options));
-        let none = Compare::create_revision(stand.key.as_str(), CompareOp::Equal, 0);
-        let found = TxnOp::get(stand.key.as_str(), None);
-        let txn = Txn::new().when([none]).and_then([put.clone()]).or_else([put, found]);
-        async move { etcd.kv_client().txn(txn).await }
-    };
-    let entered = client.call(CAMPAIGN, enter).await?;
-    let found = entered.op_responses().into_iter().find_map(|answer| match answer {
-        TxnOpResponse::Get(found) => {
-            found.kvs().first().map(etcd_client::KeyValue::create_revision)
-        }
-        _ => None,
-    });
-    let revision = found.or_else(|| entered.header().map(etcd_client::ResponseHeader::revision));
+    let options = PutOptions::new().with_lease(stand.lease.0);
+    let put = TxnOp::put(stand.key.as_str(), stand.value.as_slice(), Some(options));
+    let none = Compare::create_revision(stand.key.as_str(), CompareOp::Equal, 0);
+    let get = TxnOp::get(stand.key.as_str(), None);
+    let txn = Txn::new().when([none]).and_then([put.clone()]).or_else([put, get]);
+    let entered = client.transact(CAMPAIGN, &txn).await?;
+    // Only a candidate that was in the queue already is read.
+    let found = first_key(entered.op_responses().get(1)).map(KeyValue::create_revision);
+    let revision = found.or_else(|| entered.header().map(ResponseHeader::revision));
     revision.map(Token).ok_or_else(|| client.unavailable(CAMPAIGN, "an answer without header"))
 }
 
@@ -198,14 +192,10 @@ pub(super) async fn rehearse(
     key: &str,
     lease: LeaseId,
 ) -> Result<(), StoreError> {
-    let propose = |etcd: etcd_client::Client| {
-        let options = PutOptions::new().with_lease(lease.0);
-        let put = TxnOp::put(key, REHEARSAL, Some(options));
-        let never = Compare::create_revision(key, CompareOp::Less, 0);
-        let txn = Txn::new().when([never]).and_then([put]);
-        async move { etcd.kv_client().txn(txn).await }
-    };
-    client.call("rehearse a campaign", propose).await.map(drop)
+    let put = TxnOp::put(key, REHEARSAL, Some(PutOptions::new().with_lease(lease.0)));
+    let never = Compare::create_revision(key, CompareOp::Less, 0);
+    let txn = Txn::new().when([never]).and_then([put]);
+    client.transact("rehearse a campaign", &txn).await.map(drop)
 }
 
 /// The position of a candidate in the queue.
@@ -248,23 +238,24 @@ async fn find_position(
     stand: &CampaignSpec,
     token: Token,
 ) -> Result<QueuePosition, StoreError> {
-    let earlier = GetOptions::new().with_prefix().with_keys_only().with_limit(1);
-    let earlier = earlier.with_max_create_revision(token.0 - 1);
-    let earlier = earlier.with_sort(SortTarget::Create, SortOrder::Descend);
     let own = GetOptions::new().with_keys_only();
-    let get = |etcd: etcd_client::Client| {
-        let own = TxnOp::get(stand.key.as_str(), Some(own.clone()));
-        let earlier = TxnOp::get(stand.queue.as_str(), Some(earlier.clone()));
-        async move { etcd.kv_client().txn(Txn::new().and_then([own, earlier])).await }
+    let last_before = GetOptions::new()
+        .with_prefix()
+        .with_keys_only()
+        .with_limit(1)
+        .with_max_create_revision(token.0 - 1)
+        .with_sort(SortTarget::Create, SortOrder::Descend);
+    let txn = Txn::new().and_then([
+        TxnOp::get(stand.key.as_str(), Some(own)),
+        TxnOp::get(stand.queue.as_str(), Some(last_before)),
+    ]);
+    let found = {
+        let _permit = client.group_call_permit().await;
+        client.transact(CAMPAIGN, &txn).await?
     };
-    let found = client.call_limited(CAMPAIGN, get).await?;
     let answers = found.op_responses();
-    let key = |answer: Option<&TxnOpResponse>| match answer {
-        Some(TxnOpResponse::Get(found)) => found.kvs().first().cloned(),
-        _ => None,
-    };
-    let own = key(answers.first()).filter(|own| own.create_revision() == token.0);
-    match (own, key(answers.get(1)), found.header()) {
+    let own = first_key(answers.first()).filter(|own| own.create_revision() == token.0);
+    match (own, first_key(answers.get(1)), found.header()) {
         (None, _, _) => Ok(QueuePosition::None),
         (Some(_), None, _) => Ok(QueuePosition::First),
         (Some(_), Some(_), None) => Err(client.unavailable(CAMPAIGN, "an answer without header")),
@@ -306,8 +297,7 @@ async fn withdraw(client: SharedClient, key: String, mut call: Option<CampaignCa
 
 /// The create revision of `key`, if it exists.
 async fn find_candidate(client: &SharedClient, key: &str) -> Result<Option<Token>, StoreError> {
-    let get = |etcd: etcd_client::Client| async move { etcd.kv_client().get(key, None).await };
-    let found = client.call("look for the candidate", get).await?;
+    let found = client.get("look for the candidate", key, &GetOptions::new()).await?;
     Ok(found.kvs().first().map(|key| Token(key.create_revision())))
 }
 
@@ -317,10 +307,7 @@ async fn delete_candidate(
     key: &str,
     token: Token,
 ) -> Result<(), StoreError> {
-    let delete = |etcd: etcd_client::Client| {
-        let same = Compare::create_revision(key, CompareOp::Equal, token.0);
-        let txn = Txn::new().when([same]).and_then([TxnOp::delete(key, None)]);
-        async move { etcd.kv_client().txn(txn).await }
-    };
-    client.call("withdraw the candidate", delete).await.map(drop)
+    let same = Compare::create_revision(key, CompareOp::Equal, token.0);
+    let txn = Txn::new().when([same]).and_then([TxnOp::delete(key, None)]);
+    client.transact("withdraw the candidate", &txn).await.map(drop)
 }

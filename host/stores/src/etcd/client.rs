@@ -123,25 +123,11 @@ impl EtcdClient {
         })
     }
 
-    /// Waits for a permit to make one of the calls that are made for each group.
+    /// Waits for a permit to make one of the calls that are made for each group. It is held until
+    /// the call returns; waiting for it does not count towards the call's time-out.
     pub(super) async fn group_call_permit(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
         Arc::clone(&self.group_call_permits).acquire_owned().await.ok()
-    }
-
-    /// [`EtcdClient::call`] with such a permit. Waiting for the permit does not count towards the
-    /// time-out.
-    pub(super) async fn call_limited<T, F>(
-        &self,
-        attempted: &'static str,
-        request: impl Fn(Connection) -> F,
-    ) -> Result<T, StoreError>
-    where
-        T: HasHeader,
-        F: Future<Output = Result<T, Error>>,
-    {
-        let _place = self.group_call_permit().await;
-        self.call(attempted, request).await
     }
 
     /// Makes a request within the request time-out, trying each member at most once.

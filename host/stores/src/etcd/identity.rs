@@ -7,12 +7,12 @@
 
 use etcd_client::{
     Client as Connection, Compare, CompareOp, Error, GetResponse, KeyValue, Txn, TxnOp,
-    TxnOpResponse,
 };
 
 use super::{
     cluster_trust::ClusterTrust,
     has_header::{HasHeader, missing_header},
+    requests::first_key,
 };
 use crate::identity::{ObservedStore, RevisionBefore, new_identity};
 
@@ -46,10 +46,8 @@ pub(super) async fn ensure_identity(
             return Ok(());
         }
     };
-    let others = given.op_responses().into_iter().find_map(|answer| match answer {
-        TxnOpResponse::Get(found) => identity_of(&found),
-        _ => None,
-    });
+    // Only an identity that exists already is read.
+    let others = first_key(given.op_responses().first()).map(identity_text);
     let revision = HasHeader::header(&given).ok_or_else(missing_header)?.revision();
     compare(trust, before, others.or(Some(own)), revision)
 }

@@ -5,11 +5,9 @@
 //! process; and only if no removal of that name exists. All of this is compared in the transaction
 //! that writes the entry.
 
-use etcd_client::{
-    Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse,
-};
+use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp, TxnResponse};
 
-use super::{client::SharedClient, keys::EtcdKeys};
+use super::{client::SharedClient, keys::EtcdKeys, requests::first_key};
 use crate::{Member, NoteTopic, StoreError};
 use soloist_heart::LeaseId;
 
@@ -43,16 +41,12 @@ pub(super) async fn join(
     lease: LeaseId,
     member: &Member,
 ) -> Result<(), StoreError> {
-    let value = serde_json::to_vec(member).map_err(|error| client.unavailable(JOIN, error))?;
+    let value = client.json(JOIN, member)?;
     let removal = keys.note(&NoteTopic::Removal(member.name.clone()))?;
     let entry = MemberEntry { key: keys.member(&member.name)?, removal, value, lease, member };
     let mut before = JoinCondition::Nothing;
     for _ in 0..ROUNDS {
-        let put = |etcd: etcd_client::Client| {
-            let txn = entry.put(&before);
-            async move { etcd.kv_client().txn(txn).await }
-        };
-        let answer = client.call(JOIN, put).await?;
+        let answer = client.transact(JOIN, &entry.put(&before)).await?;
         if answer.succeeded() {
             return Ok(());
         }
@@ -85,11 +79,11 @@ impl MemberEntry<'_> {
     fn next_condition(&self, answer: &TxnResponse) -> Result<JoinCondition, StoreError> {
         let found = answer.op_responses();
         let name = self.member.name.clone();
-        if let Some(note) = only(found.first()) {
+        if let Some(note) = first_key(found.first()) {
             let removal = serde_json::from_slice(note.value()).unwrap_or_default();
             return Err(StoreError::Removed { name, removal });
         }
-        let Some(there) = only(found.get(1)) else { return Ok(JoinCondition::Nothing) };
+        let Some(there) = first_key(found.get(1)) else { return Ok(JoinCondition::Nothing) };
         let lease = LeaseId(there.lease());
         let said: Option<Member> = serde_json::from_slice(there.value()).ok();
         match said {
@@ -104,12 +98,5 @@ impl MemberEntry<'_> {
                 Err(StoreError::NameTaken { name, url, lease })
             }
         }
-    }
-}
-
-fn only(found: Option<&TxnOpResponse>) -> Option<&KeyValue> {
-    match found {
-        Some(TxnOpResponse::Get(found)) => found.kvs().first(),
-        _ => None,
     }
 }

@@ -6,10 +6,7 @@
 //! creates a session for each call and drops the error codes; and at an etcd's peer address it is
 //! missing, although everything else is answered there.
 
-use etcd_client::{
-    Client as Connection, Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn,
-    TxnOp,
-};
+use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp};
 
 use super::client::EtcdClient;
 use crate::StoreError;
@@ -21,15 +18,13 @@ pub(super) async fn verify(
     queue: &str,
     key: &LeaderKey,
 ) -> Result<bool, StoreError> {
-    let first = |etcd: Connection| {
-        let oldest = GetOptions::new()
-            .with_prefix()
-            .with_sort(SortTarget::Create, SortOrder::Ascend)
-            .with_limit(1)
-            .with_keys_only();
-        async move { etcd.kv_client().get(queue, Some(oldest)).await }
-    };
-    let found = client.call_limited("verify the leadership", first).await?;
+    let oldest = GetOptions::new()
+        .with_prefix()
+        .with_sort(SortTarget::Create, SortOrder::Ascend)
+        .with_limit(1)
+        .with_keys_only();
+    let _permit = client.group_call_permit().await;
+    let found = client.get("verify the leadership", queue, &oldest).await?;
     Ok(found.kvs().first().is_some_and(|leader| {
         leader.key() == key.key.as_bytes() && leader.create_revision() == key.token.0
     }))
@@ -42,9 +37,8 @@ pub(super) async fn proclaim(
     key: &LeaderKey,
     value: &[u8],
 ) -> Result<(), StoreError> {
-    let options = || PutOptions::new().with_lease(key.lease.0);
-    let put = || TxnOp::put(&*key.key, value, Some(options()));
-    match if_it_is_there(client, attempted, key, put).await {
+    let put = TxnOp::put(&*key.key, value, Some(PutOptions::new().with_lease(key.lease.0)));
+    match change_if_present(client, attempted, key, put).await {
         Ok(true) => Ok(()),
         // If the lease is gone, the key is gone with it.
         Ok(false) | Err(StoreError::LeaseGone) => Err(StoreError::NotLeader),
@@ -54,21 +48,19 @@ pub(super) async fn proclaim(
 
 /// Deletes the key of a leader or candidate, if it still exists.
 pub(super) async fn resign(client: &EtcdClient, key: &LeaderKey) -> Result<(), StoreError> {
-    let delete = || TxnOp::delete(&*key.key, None);
-    if_it_is_there(client, "resign", key, delete).await.map(drop)
+    let delete = TxnOp::delete(&*key.key, None);
+    change_if_present(client, "resign", key, delete).await.map(drop)
 }
 
-/// Does `what` if the key exists with its create revision. Returns whether it did.
-async fn if_it_is_there(
+/// Makes the `change` if the key exists with its create revision. Returns whether it did.
+async fn change_if_present(
     client: &EtcdClient,
     attempted: &'static str,
     key: &LeaderKey,
-    what: impl Fn() -> TxnOp,
+    change: TxnOp,
 ) -> Result<bool, StoreError> {
-    let change = |etcd: Connection| {
-        let same = Compare::create_revision(&*key.key, CompareOp::Equal, key.token.0);
-        let txn = Txn::new().when([same]).and_then([what()]);
-        async move { etcd.kv_client().txn(txn).await }
-    };
-    Ok(client.call_limited(attempted, change).await?.succeeded())
+    let same = Compare::create_revision(&*key.key, CompareOp::Equal, key.token.0);
+    let txn = Txn::new().when([same]).and_then([change]);
+    let _permit = client.group_call_permit().await;
+    Ok(client.transact(attempted, &txn).await?.succeeded())
 }

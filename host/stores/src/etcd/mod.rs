@@ -28,15 +28,17 @@ mod lookout;
 mod member_turn;
 mod once_connector;
 mod range;
+mod requests;
 mod state_store;
 mod state_transaction;
 mod version;
 mod watch;
+mod watch_events;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use etcd_client::Client as Connection;
+use etcd_client::{Client as Connection, GetOptions};
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -98,14 +100,6 @@ impl EtcdStore {
     fn another_client(&self) -> Result<EtcdClient, StoreError> {
         EtcdClient::new(&self.access, &self.keys, self.request_timeout)
     }
-
-    fn json(
-        &self,
-        attempted: &'static str,
-        value: &impl serde::Serialize,
-    ) -> Result<Vec<u8>, StoreError> {
-        serde_json::to_vec(value).map_err(|error| self.client.unavailable(attempted, error))
-    }
 }
 
 #[async_trait]
@@ -115,9 +109,7 @@ impl Store for EtcdStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let root = self.keys.root.as_str();
-        let get = |etcd: Connection| async move { etcd.kv_client().get(root, None).await };
-        self.client.call("reach the store", get).await?;
+        self.client.get("reach the store", &self.keys.root, &GetOptions::new()).await?;
         let status = |etcd: Connection| async move { etcd.maintenance_client().status().await };
         // Not every user may ask for the status; the check is skipped then.
         if let Ok(status) = self.client.call("ask for its version", status).await {
@@ -159,7 +151,7 @@ impl Store for EtcdStore {
             key: self.keys.candidate(group, lease)?,
             group: group.clone(),
             lease,
-            value: self.json("campaign", candidate)?,
+            value: self.client.json("campaign", candidate)?,
         };
         let seat = self.candidacy_locks.acquire(group, lease).await;
         let (client, lookout) = (self.client.clone(), self.lookout.clone());
@@ -177,7 +169,7 @@ impl Store for EtcdStore {
 
     async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
         let attempted = "proclaim the leader";
-        let value = self.json(attempted, candidate)?;
+        let value = self.client.json(attempted, candidate)?;
         leadership::proclaim(&self.client, attempted, key, &value).await
     }
 

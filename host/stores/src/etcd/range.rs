@@ -6,16 +6,30 @@ use etcd_client::{
     Client as Connection, Error, GetOptions, GetResponse, KeyValue, SortOrder, SortTarget,
 };
 
-use super::{client::SharedClient, has_header::WithHeader, keys::KeyRange};
+use super::{client::SharedClient, has_header::WithHeader, keys::KeyRange, requests::kv};
 use crate::StoreError;
 
-/// The largest response accepted from etcd, in bytes. A watch response covers up to 1,000 revisions
-/// (etcd: `watchBatchMaxRevs`), each with a few keys that are short except for long errors.
-pub(super) const MESSAGE_MAX: usize = 64 << 20;
 /// How many keys are requested at once, at first.
 const PAGE: i64 = 500;
 /// The error text for a response that is larger than that (tonic: `Streaming::decode_chunk`).
 const TOO_LARGE: &str = "message length too large";
+
+/// Where a page of `range` begins that has the keys after the one that ends in `after`.
+pub(super) fn page_start(range: &KeyRange, after: Option<&str>) -> String {
+    match after {
+        // The smallest name after a name is the same name followed by a zero byte.
+        Some(after) => format!("{}{after}\0", range.first),
+        None => range.first.clone(),
+    }
+}
+
+/// The options for a page of up to `limit` keys of `range`, in their order.
+pub(super) fn page_options(range: &KeyRange, limit: i64) -> GetOptions {
+    GetOptions::new()
+        .with_range(range.end.as_str())
+        .with_sort(SortTarget::Key, SortOrder::Ascend)
+        .with_limit(limit)
+}
 
 /// Reads the keys of `range`, page by page at one revision, which it returns.
 ///
@@ -29,12 +43,8 @@ pub(super) async fn read(
 ) -> Result<i64, StoreError> {
     let (mut from, mut page, mut revision) = (range.first.clone().into_bytes(), PAGE, 0);
     loop {
-        let options = GetOptions::new()
-            .with_range(range.end.as_str())
-            .with_sort(SortTarget::Key, SortOrder::Ascend)
-            .with_limit(page)
-            // Zero means the current revision.
-            .with_revision(revision);
+        // The revision zero means the current one.
+        let options = page_options(range, page).with_revision(revision);
         let get = |etcd: Connection| get(etcd, from.clone(), options.clone());
         let found = match client.call(attempted, get).await?.value {
             ControlFlow::Continue(found) => found,
@@ -64,8 +74,7 @@ async fn get(
     from: Vec<u8>,
     options: GetOptions,
 ) -> Result<WithHeader<ControlFlow<Error, GetResponse>>, Error> {
-    let mut kv = etcd.kv_client().max_decoding_message_size(MESSAGE_MAX);
-    match kv.get(from, Some(options)).await {
+    match kv(&etcd).get(from, Some(options)).await {
         Ok(found) => {
             Ok(WithHeader { header: found.header().cloned(), value: ControlFlow::Continue(found) })
         }

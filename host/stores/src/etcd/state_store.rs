@@ -17,26 +17,22 @@ use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use etcd_client::{
-    Client as Connection, Error, GetOptions, KvClient, SortOrder, SortTarget, Txn, TxnOp,
-    TxnOpResponse,
-};
+use etcd_client::{Client as Connection, Error, Txn, TxnOp, TxnOpResponse};
 
 use super::{
     client::EtcdClient,
     error_meaning::{ErrorMeaning, meaning, was_not_processed},
     has_header::WithHeader,
     keys::{EtcdKeys, KeyRange, StateArea},
+    range::{page_options, page_start},
+    requests::kv,
     state_transaction::{StateTransaction, WriteOutcome},
 };
 use crate::{
-    BATCH_MAX, KEY_MAX, StateEntry, StateStore, StateWrite, StoreError, VALUE_MAX, WriteGuard,
+    StateEntry, StateStore, StateWrite, StoreError, WriteGuard,
     state_store::{check_keys, check_writes, too_many_keys},
 };
 
-/// The largest response accepted from etcd, in bytes: as many values as one call may read, with
-/// their keys.
-const ANSWER_MAX: usize = BATCH_MAX * (VALUE_MAX + 4 * KEY_MAX);
 /// How many keys are requested at once, to keep responses small.
 const PAGE: usize = 1000;
 
@@ -70,12 +66,9 @@ impl StateStore for EtcdStateStore {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let get = |etcd: Connection| {
-            let gets = keys.iter().map(|key| TxnOp::get(format!("{first}{key}"), None));
-            let txn = Txn::new().and_then(gets.collect::<Vec<_>>());
-            async move { kv(&etcd).txn(txn).await }
-        };
-        let found = self.client.call(READ, get).await?;
+        let gets = keys.iter().map(|key| TxnOp::get(format!("{first}{key}"), None));
+        let txn = Txn::new().and_then(gets.collect::<Vec<_>>());
+        let found = self.client.transact(READ, &txn).await?;
         Ok(found.op_responses().into_iter().map(entry).collect())
     }
 
@@ -133,18 +126,10 @@ async fn list(
     let mut header = None;
     let mut keys: Vec<String> = Vec::new();
     while keys.len() < limit {
+        // At least one key, since etcd takes a limit of zero to mean all keys.
         let page = PAGE.min(limit - keys.len());
-        let options = GetOptions::new()
-            .with_range(range.end.as_str())
-            .with_keys_only()
-            .with_sort(SortTarget::Key, SortOrder::Ascend)
-            // Zero would mean all keys.
-            .with_limit(i64::try_from(page).unwrap_or(i64::MAX));
-        // The smallest name after a name is the same name followed by a zero byte.
-        let from = match keys.last().map(String::as_str).or(after) {
-            Some(last) => format!("{}{last}\0", range.first),
-            None => range.first.clone(),
-        };
+        let options = page_options(range, i64::try_from(page).unwrap_or(i64::MAX)).with_keys_only();
+        let from = page_start(range, keys.last().map(String::as_str).or(after));
         let found = kv(&etcd).get(from, Some(options)).await?;
         header = found.header().cloned();
         let names =
@@ -180,10 +165,6 @@ async fn carry_out(
     // as a conflict.
     let verdict = plan.refusal(&answer).unwrap_or(WriteOutcome::Conflict);
     Ok(WithHeader::of(&answer, verdict))
-}
-
-fn kv(etcd: &Connection) -> KvClient {
-    etcd.kv_client().max_decoding_message_size(ANSWER_MAX)
 }
 
 fn entry(answer: TxnOpResponse) -> Option<StateEntry> {

@@ -1,8 +1,13 @@
 //! The transactions for one write of state, and the meaning of their responses.
 
-use etcd_client::{Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::{
+    Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse,
+};
 
-use super::keys::KeyRange;
+use super::{
+    keys::KeyRange,
+    requests::{first_key, key_count},
+};
 use crate::{StateWrite, WriteGuard, state_store::KeyGrowth};
 use soloist_heart::LeaderKey;
 
@@ -74,7 +79,7 @@ impl<'a> StateTransaction<'a> {
         {
             return Some(WriteOutcome::NotLeader);
         }
-        let kept = count(found.next());
+        let kept = key_count(found.next());
         let mut growth = KeyGrowth::default();
         for write in self.writes {
             let version = mod_revision(found.next());
@@ -123,23 +128,9 @@ impl<'a> StateTransaction<'a> {
 }
 
 fn create_revision(found: Option<&TxnOpResponse>) -> i64 {
-    only(found).map_or(0, |kv| kv.create_revision())
+    first_key(found).map_or(0, KeyValue::create_revision)
 }
 
 fn mod_revision(found: Option<&TxnOpResponse>) -> i64 {
-    only(found).map_or(0, |kv| kv.mod_revision())
-}
-
-fn only(found: Option<&TxnOpResponse>) -> Option<&etcd_client::KeyValue> {
-    match found {
-        Some(TxnOpResponse::Get(found)) => found.kvs().first(),
-        _ => None,
-    }
-}
-
-fn count(found: Option<&TxnOpResponse>) -> usize {
-    match found {
-        Some(TxnOpResponse::Get(found)) => usize::try_from(found.count()).unwrap_or_default(),
-        _ => 0,
-    }
+    first_key(found).map_or(0, KeyValue::mod_revision)
 }

@@ -10,24 +10,22 @@
 
 use std::{borrow::Cow, str};
 
-use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse, WatchStream};
-use futures::{FutureExt, StreamExt, stream};
+use etcd_client::{EventType, KeyValue, WatchResponse};
+use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    client::{EtcdClient, EtcdConnection, SharedClient},
+    client::{EtcdClient, SharedClient},
     has_header::WithHeader,
     identity,
     keys::{EtcdKeys, KeySubject},
-    range::{self, MESSAGE_MAX},
+    range,
+    watch_events::WatchEvents,
 };
 use crate::{
     Roster, RosterStream, StoreError, foreign_candidate::shell_quote, ignored_entry::warn_ignored,
 };
 use soloist_heart::{Group, LeaderKey, LeaseId, Token};
-
-/// The attempted action while watching, for error texts.
-const WATCH: &str = "watch the cluster";
 
 /// The attempted action while reading, for error texts.
 const READ: &str = "read the cluster";
@@ -39,12 +37,9 @@ pub(super) async fn watch(
 ) -> Result<RosterStream, StoreError> {
     let roster = read(&client, &keys).await?;
     let watch = RosterWatch::from(client, keys, roster.clone()).await?;
-    let later = stream::unfold(Some(watch), |watch| async {
-        let mut watch = watch?;
-        match watch.next().await {
-            Ok(roster) => Some((Ok(roster), Some(watch))),
-            Err(error) => Some((Err(error), None)),
-        }
+    let later = stream::try_unfold(watch, |mut watch| async {
+        let roster = watch.next().await?;
+        Ok(Some((roster, watch)))
     });
     Ok(stream::iter([Ok(roster)]).chain(later).boxed())
 }
@@ -53,7 +48,8 @@ struct RosterWatch {
     client: SharedClient,
     keys: EtcdKeys,
     events: WatchEvents,
-    seen: RosterBuilder,
+    /// The cluster as the watch has reported it.
+    reported: RosterBuilder,
     /// When to read the cluster again.
     recheck_at: Instant,
 }
@@ -65,51 +61,49 @@ impl RosterWatch {
         keys: EtcdKeys,
         roster: Roster,
     ) -> Result<Self, StoreError> {
-        let range = keys.roster_range();
-        let options = WatchOptions::new().with_range(range.end);
-        let events = WatchEvents::from(&client, &range.first, options, roster.revision + 1).await?;
-        let look_at = Instant::now() + client.recheck_interval();
-        let seen = RosterBuilder { roster, identity: None };
-        Ok(Self { client, keys, events, seen, recheck_at: look_at })
+        let events = WatchEvents::after(roster.revision, &keys.roster_range(), &client).await?;
+        let recheck_at = Instant::now() + client.recheck_interval();
+        let reported = RosterBuilder { roster, identity: None };
+        Ok(Self { client, keys, events, reported, recheck_at })
     }
 
     /// The roster after the next changes; a burst of changes is delivered once.
     async fn next(&mut self) -> Result<Roster, StoreError> {
         loop {
-            let news = tokio::select! {
-                first = self.events.next(&self.client) => {
+            let changed = tokio::select! {
+                first = self.events.next() => {
                     let first = self.apply(&first?);
                     self.apply_pending()? | first
                 }
                 () = sleep_until(self.recheck_at) => self.recheck().await?,
             };
-            if let Some(found) = self.seen.identity.take() {
+            if let Some(found) = self.reported.identity.take() {
                 keep_identity(&self.client, &self.keys.identity(), found.as_deref()).await?;
             }
-            if news {
-                return Ok(self.seen.roster.clone());
+            if changed {
+                return Ok(self.reported.roster.clone());
             }
         }
     }
 
     /// Applies the changes that have arrived in the meantime. Returns whether there were any.
     fn apply_pending(&mut self) -> Result<bool, StoreError> {
-        let mut news = false;
-        while let Some(more) = self.events.next(&self.client).now_or_never() {
-            news |= self.apply(&more?);
+        let mut changed = false;
+        while let Some(more) = self.events.try_next() {
+            changed |= self.apply(&more?);
         }
-        Ok(news)
+        Ok(changed)
     }
 
     /// Compares what the watch has reported with the cluster, and begins another watch if it is
     /// behind. Returns whether there is anything new.
     async fn recheck(&mut self) -> Result<bool, StoreError> {
         let fresh = read(&self.client, &self.keys).await?;
-        let news = self.apply_pending()?;
+        let changed = self.apply_pending()?;
         self.recheck_at = Instant::now() + self.client.recheck_interval();
-        let told = &self.seen.roster;
-        if told.revision > fresh.revision || told.same_content(&fresh) {
-            return Ok(news);
+        let reported = &self.reported.roster;
+        if reported.revision > fresh.revision || reported.same_content(&fresh) {
+            return Ok(changed);
         }
         tracing::debug!(revision = fresh.revision, "the watch is behind: another one begins");
         *self = Self::from(self.client.clone(), self.keys.clone(), fresh).await?;
@@ -120,63 +114,14 @@ impl RosterWatch {
     fn apply(&mut self, events: &WatchResponse) -> bool {
         for event in events.events() {
             let Some(key) = event.kv() else { continue };
-            let revision = &mut self.seen.roster.revision;
+            let revision = &mut self.reported.roster.revision;
             *revision = key.mod_revision().max(*revision);
             match event.event_type() {
-                EventType::Put => self.seen.put(&self.keys, &self.client, key),
-                EventType::Delete => self.seen.delete(&self.keys, key),
+                EventType::Put => self.reported.put(&self.keys, &self.client, key),
+                EventType::Delete => self.reported.delete(&self.keys, key),
             }
         }
         !events.events().is_empty()
-    }
-}
-
-/// The watch events of a range of keys, as long as the turn lasts.
-pub(super) struct WatchEvents {
-    line: EtcdConnection,
-    stream: WatchStream,
-}
-
-impl WatchEvents {
-    /// The events of the range that begins with `first`, starting at `revision`.
-    pub(super) async fn from(
-        client: &SharedClient,
-        first: &str,
-        options: WatchOptions,
-        revision: i64,
-    ) -> Result<Self, StoreError> {
-        let options = options.with_start_revision(revision);
-        let watch = |line: EtcdConnection| {
-            let options = options.clone();
-            async move {
-                let mut client = line.etcd.watch_client().max_decoding_message_size(MESSAGE_MAX);
-                let stream = client.watch(first, Some(options)).await?;
-                Ok(WithHeader::without_header(Self { line, stream }))
-            }
-        };
-        Ok(client.call_on_connection(WATCH, watch).await?.value)
-    }
-
-    pub(super) async fn next(
-        &mut self,
-        client: &SharedClient,
-    ) -> Result<WatchResponse, StoreError> {
-        let ended = |why: &str| Err(client.unavailable(WATCH, why));
-        tokio::select! {
-            answer = self.stream.message() => match answer {
-                Ok(Some(events)) if !events.canceled() => {
-                    let heard = client.check_header(self.line.turn, events.header());
-                    heard.map(|()| events).map_err(|error| client.store_error(WATCH, error))
-                }
-                // The history was compacted, the member lost its leader, or the login expired. etcd
-                // does not distinguish an expired login from a missing permission here, but the
-                // read before the watch would have failed in the latter case.
-                Ok(Some(events)) => ended(events.cancel_reason()),
-                Ok(None) => ended("etcd ended the watch"),
-                Err(error) => Err(client.store_error(WATCH, error)),
-            },
-            () = client.turn_ended(self.line.turn) => ended("its member of etcd failed"),
-        }
     }
 }
 

@@ -19,15 +19,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use etcd_client::{
-    Client as Connection, GetOptions, KeyValue, KvClient, SortOrder, SortTarget, Txn, TxnOp,
-    TxnOpResponse, TxnResponse,
-};
+use etcd_client::{Client as Connection, GetOptions, KeyValue, Txn, TxnOp};
 
 use self::cast_keys::{CastKeyKind, CastKeys};
 use super::{
     client::{EtcdClient, SharedClient},
     keys::EtcdKeys,
+    range::{page_options, page_start},
+    requests::key_count,
 };
 use crate::{
     CastAnswer, CastClaimer, CastHeader, CastKey, CastRequest, CastRetry, CastState, CastStore,
@@ -40,9 +39,6 @@ use crate::{
 use soloist_heart::{LeaseId, clock::BootTime};
 use soloist_text::with_causes;
 
-/// The largest response accepted from etcd, in bytes: a page of headers, each with the longest
-/// error in JSON's worst-case encoding.
-const MESSAGE_MAX: usize = 64 << 20;
 /// How many keys are requested at once.
 const PAGE: usize = 500;
 /// How many dead letters or answers are deleted at once. Each takes two operations of the 128 that
@@ -75,21 +71,9 @@ impl EtcdCastStore {
         Self { client: Arc::new(client), names, answer_leases, answers: AtomicU32::new(0) }
     }
 
-    async fn transact(
-        &self,
-        attempted: &'static str,
-        txn: &Txn,
-    ) -> Result<TxnResponse, StoreError> {
-        let call = |etcd: Connection| {
-            let txn = txn.clone();
-            async move { kv(&etcd).txn(txn).await }
-        };
-        self.client.call(attempted, call).await
-    }
-
     /// Commits a step that starts from a claim, if the claim still exists.
     async fn commit_step(&self, txn: &Txn) -> Result<(), StoreError> {
-        let made = self.transact(SETTLE, txn).await?.succeeded();
+        let made = self.client.transact(SETTLE, txn).await?.succeeded();
         if made { Ok(()) } else { Err(StoreError::Conflict) }
     }
 
@@ -118,7 +102,7 @@ impl EtcdCastStore {
         for some in oldest.chunks(BATCH) {
             let keys =
                 some.iter().filter_map(|kv| self.names.cast_of(CastKeyKind::Result, kv.key()));
-            self.transact(SETTLE, &steps::forget(&self.names, keys)).await?;
+            self.client.transact(SETTLE, &steps::forget(&self.names, keys)).await?;
         }
         Ok(())
     }
@@ -136,12 +120,8 @@ impl EtcdCastStore {
             TxnOp::get(range.first, Some(options))
         };
         let txn = Txn::new().and_then(places.map(count).to_vec());
-        let found = self.transact(attempted, &txn).await?.op_responses();
-        let mut found = found.into_iter();
-        Ok(std::array::from_fn(|_| match found.next() {
-            Some(TxnOpResponse::Get(found)) => usize::try_from(found.count()).unwrap_or_default(),
-            _ => 0,
-        }))
+        let found = self.client.transact(attempted, &txn).await?.op_responses();
+        Ok(std::array::from_fn(|i| key_count(found.get(i))))
     }
 
     /// The first `limit` keys of a kind with ids after `after`.
@@ -154,30 +134,13 @@ impl EtcdCastStore {
         limit: usize,
     ) -> Result<Vec<KeyValue>, StoreError> {
         let range = self.names.task_range(place, task);
-        let options = GetOptions::new()
-            .with_range(range.end.as_str())
-            .with_sort(SortTarget::Key, SortOrder::Ascend)
-            .with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
-        // The smallest name after a name is the same name followed by a zero byte.
-        let from = after.map(|after| format!("{}{after}\0", range.first));
-        let from = from.unwrap_or(range.first);
-        let get = |etcd: Connection| {
-            let (from, options) = (from.as_str(), options.clone());
-            async move { kv(&etcd).get(from, Some(options)).await }
-        };
-        Ok(self.client.call(attempted, get).await?.take_kvs())
-    }
-
-    fn json(
-        &self,
-        attempted: &'static str,
-        value: &impl serde::Serialize,
-    ) -> Result<Vec<u8>, StoreError> {
-        serde_json::to_vec(value).map_err(|error| self.client.unavailable(attempted, error))
+        let options = page_options(&range, i64::try_from(limit).unwrap_or(i64::MAX));
+        let from = page_start(&range, after);
+        Ok(self.client.get(attempted, &from, &options).await?.take_kvs())
     }
 
     fn ended(&self, head: CastHeader) -> Result<Vec<u8>, StoreError> {
-        self.json(SETTLE, &EndedCast { head, at: soloist_heart::clock::unix_ms() })
+        self.client.json(SETTLE, &EndedCast { head, at: soloist_heart::clock::unix_ms() })
     }
 
     /// Parses what soloist wrote about the cast `key`. Anything else is refused, since waiting
@@ -211,10 +174,10 @@ impl CastStore for EtcdCastStore {
         let [queued, dead] =
             self.count(PUT, &key.task, [CastKeyKind::Head, CastKeyKind::Dead]).await?;
         check_capacity(&key.task, queued, dead, limit)?;
-        let head = self.json(PUT, &CastHeader::of(order))?;
+        let head = self.client.json(PUT, &CastHeader::of(order))?;
         let put = steps::put(&self.names, key, head, &order.payload);
         // If the transaction did not succeed, an earlier attempt has put the cast.
-        self.transact(PUT, &put).await.map(drop)
+        self.client.transact(PUT, &put).await.map(drop)
     }
 
     async fn watch(&self) -> Result<CastStream, StoreError> {
@@ -227,8 +190,8 @@ impl CastStore for EtcdCastStore {
         seen: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, StoreError> {
         let head = seen.head.claimed_by(&by.host);
-        let txn = steps::claim(&self.names, by, seen, self.json(CLAIM, &head)?);
-        let answer = self.transact(CLAIM, &txn).await?;
+        let txn = steps::claim(&self.names, by, seen, self.client.json(CLAIM, &head)?);
+        let answer = self.client.transact(CLAIM, &txn).await?;
         let claimed = steps::claimed(&answer, by);
         Ok(claimed
             .map(|(version, payload)| (Claim { key: seen.key.clone(), version, head }, payload)))
@@ -261,7 +224,7 @@ impl CastStore for EtcdCastStore {
     }
 
     async fn requeue(&self, claim: &Claim, again: &CastRetry) -> Result<(), StoreError> {
-        let head = self.json(SETTLE, &claim.head.requeued(again))?;
+        let head = self.client.json(SETTLE, &claim.head.requeued(again))?;
         self.commit_step(&steps::again(&self.names, claim, head)).await
     }
 
@@ -272,7 +235,7 @@ impl CastStore for EtcdCastStore {
 
     async fn state(&self, key: &CastKey) -> Result<Option<CastState>, StoreError> {
         check_key(key)?;
-        let answer = self.transact(LOOK, &steps::look(&self.names, key)).await?;
+        let answer = self.client.transact(LOOK, &steps::look(&self.names, key)).await?;
         let found = steps::CastRecords::of(&answer);
         if let Some(head) = found.head {
             let head = self.read(CastKeyKind::Head, key, &head)?;
@@ -324,13 +287,13 @@ impl CastStore for EtcdCastStore {
     async fn replay(&self, key: &CastKey) -> Result<bool, StoreError> {
         check_key(key)?;
         loop {
-            let found = self.transact(REPLAY, &steps::look(&self.names, key)).await?;
+            let found = self.client.transact(REPLAY, &steps::look(&self.names, key)).await?;
             let found = steps::CastRecords::of(&found);
             let Some(dead) = found.dead else { return Ok(false) };
             let ended: EndedCast = self.read(CastKeyKind::Dead, key, &dead)?;
-            let head = self.json(REPLAY, &ended.head.replayed())?;
+            let head = self.client.json(REPLAY, &ended.head.replayed())?;
             let step = steps::replay(&self.names, key, found.dead_version, head);
-            if self.transact(REPLAY, &step).await?.succeeded() {
+            if self.client.transact(REPLAY, &step).await?.succeeded() {
                 return Ok(true);
             }
         }
@@ -339,7 +302,7 @@ impl CastStore for EtcdCastStore {
     async fn purge(&self, key: &CastKey) -> Result<bool, StoreError> {
         check_key(key)?;
         let step = steps::purge(&self.names, std::slice::from_ref(key));
-        Ok(self.transact(PURGE, &step).await?.succeeded())
+        Ok(self.client.transact(PURGE, &step).await?.succeeded())
     }
 
     async fn purge_all(&self, task: &str) -> Result<usize, StoreError> {
@@ -352,14 +315,10 @@ impl CastStore for EtcdCastStore {
             if keys.is_empty() {
                 return Ok(purged);
             }
-            if self.transact(PURGE, &steps::purge(&self.names, &keys)).await?.succeeded() {
+            if self.client.transact(PURGE, &steps::purge(&self.names, &keys)).await?.succeeded() {
                 purged += keys.len();
             }
             // Otherwise somebody replayed or purged one of them in the meantime.
         }
     }
-}
-
-fn kv(etcd: &Connection) -> KvClient {
-    etcd.kv_client().max_decoding_message_size(MESSAGE_MAX)
 }

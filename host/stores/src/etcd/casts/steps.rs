@@ -1,13 +1,11 @@
 //! The transactions that take a cast from one state to the next.
 
 use bytes::Bytes;
-use etcd_client::{
-    Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse,
-};
+use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnResponse};
 use serde::{Deserialize, Serialize};
 
 use super::cast_keys::{CastKeyKind, CastKeys};
-use crate::{CastClaimer, CastKey, Claim, QueuedCast};
+use crate::{CastClaimer, CastKey, Claim, QueuedCast, etcd::requests::first_key};
 use soloist_heart::LeaseId;
 
 /// The value of a claim's key.
@@ -51,12 +49,12 @@ pub(super) fn claim(names: &CastKeys, by: &CastClaimer, seen: &QueuedCast, head:
 /// The version and payload of the claim that `by` holds, if it does.
 pub(super) fn claimed(answer: &TxnResponse, by: &CastClaimer) -> Option<(i64, Bytes)> {
     let found = answer.op_responses();
-    let payload = Bytes::copy_from_slice(only(found.first())?.value());
+    let payload = Bytes::copy_from_slice(first_key(found.first())?.value());
     if answer.succeeded() {
         return Some((answer.header()?.revision(), payload));
     }
     // An earlier attempt of the same call may have made the claim.
-    let claim = only(found.get(1))?;
+    let claim = first_key(found.get(1))?;
     let ours = claim.lease() == by.lease.0 && claim.value() == ticket(by);
     ours.then(|| (claim.create_revision(), payload))
 }
@@ -154,12 +152,12 @@ pub(super) struct CastRecords {
 impl CastRecords {
     pub(super) fn of(answer: &TxnResponse) -> Self {
         let found = answer.op_responses();
-        let value = |i| only(found.get(i)).map(|kv| Bytes::copy_from_slice(kv.value()));
+        let value = |i| first_key(found.get(i)).map(|kv| Bytes::copy_from_slice(kv.value()));
         Self {
             head: value(0),
-            is_claimed: only(found.get(1)).is_some(),
+            is_claimed: first_key(found.get(1)).is_some(),
             dead: value(2),
-            dead_version: only(found.get(2)).map_or(0, KeyValue::mod_revision),
+            dead_version: first_key(found.get(2)).map_or(0, KeyValue::mod_revision),
             result: value(3),
             answer: value(4).map(split_content_type),
         }
@@ -191,13 +189,6 @@ fn split_content_type(value: Bytes) -> (Option<String>, Bytes) {
     let end = value.iter().position(|byte| *byte == b'\n').unwrap_or(value.len());
     let form = String::from_utf8_lossy(&value[..end]).into_owned();
     (Some(form).filter(|form| !form.is_empty()), value.slice((end + 1).min(value.len())..))
-}
-
-fn only(found: Option<&TxnOpResponse>) -> Option<&KeyValue> {
-    match found {
-        Some(TxnOpResponse::Get(found)) => found.kvs().first(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
