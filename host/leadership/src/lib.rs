@@ -21,6 +21,7 @@
 //! - If a term outlives its deadline by more than the stop budget, the whole process is aborted.
 
 mod driver;
+mod driver_loop;
 mod election;
 mod election_thread;
 mod gate;

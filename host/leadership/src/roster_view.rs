@@ -152,35 +152,35 @@ impl KnownRoster {
 mod tests {
     use super::*;
 
-    fn sight(ttl: Duration) -> (watch::Sender<Option<Roster>>, RosterFreshness, RosterView) {
+    fn view(ttl: Duration) -> (watch::Sender<Option<Roster>>, RosterFreshness, RosterView) {
         let (to, roster) = watch::channel(None);
         let freshness = RosterFreshness::default();
         let timings = Timings::derive(ttl, Duration::ZERO, Duration::ZERO);
-        let sight = RosterView::new(
+        let view = RosterView::new(
             roster,
             freshness.clone(),
             Timings { margin: Duration::ZERO, ..timings },
         );
-        (to, freshness, sight)
+        (to, freshness, view)
     }
 
     #[test]
     fn what_was_never_read_is_not_known() {
-        let (to, freshness, sight) = sight(Duration::from_secs(60));
-        assert_eq!(sight.current(), KnownRoster::Nothing);
+        let (to, freshness, view) = view(Duration::from_secs(60));
+        assert_eq!(view.current(), KnownRoster::Nothing);
         to.send_replace(Some(Roster::default()));
         freshness.roster_received();
-        assert_eq!(sight.current(), KnownRoster::Now(Roster::default()));
+        assert_eq!(view.current(), KnownRoster::Now(Roster::default()));
     }
 
     #[test]
     fn what_nobody_confirms_is_the_past() {
-        let (to, freshness, sight) = sight(Duration::ZERO);
+        let (to, freshness, view) = view(Duration::ZERO);
         to.send_replace(Some(Roster::default()));
         freshness.roster_received();
         let before = unix_ms();
         std::thread::sleep(Duration::from_millis(1));
-        let known = sight.current();
+        let known = view.current();
         assert_eq!((known.now(), known.last()), (None, Some(&Roster::default())));
         assert!(known.seen().is_some_and(|seen| seen.abs_diff(before) < 5_000));
     }

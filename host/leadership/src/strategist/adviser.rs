@@ -49,7 +49,7 @@ impl Adviser {
         &mut self,
         roster: &Roster,
         view: &HostView,
-        places: &GroupRanks,
+        ranks: &GroupRanks,
         now: BootTime,
     ) -> AdviserOutcome {
         let mut advised = AdviserOutcome::default();
@@ -58,7 +58,7 @@ impl Adviser {
         }
         self.notice_sessions(roster);
         let Some((lease, _)) = view.session else { return advised };
-        let look = AdviserInput { roster, view, lease, now, ranks: places };
+        let look = AdviserInput { roster, view, lease, now, ranks };
         self.hand_over_if_kept_out(&look, &mut advised);
         let mut part = self.spreader.share(&look, &self.groups, &self.memories);
         let under_way = self.memories.iter().filter(|(group, m)| m.hands_over(&look, group));

@@ -92,8 +92,8 @@ impl Strategist {
                         self.leave(&roster, &view);
                     }
                     self.report_disagreements(&roster, &view, &at_odds);
-                    let places = self.ranker.rank(&roster).await;
-                    let advised = adviser.look(&roster, &view, &places, BootTime::now());
+                    let ranks = self.ranker.rank(&roster).await;
+                    let advised = adviser.look(&roster, &view, &ranks, BootTime::now());
                     nap = advised.look_again.unwrap_or(NAP).min(NAP);
                     // Without a driver this host does not stand at all.
                     advised.events.into_iter().for_each(|event| drop(self.events.send(event)));
@@ -109,12 +109,12 @@ impl Strategist {
         let config = |group| self.groups.get(group).unwrap_or(&GroupConfig::DEFAULT);
         let groups = view.groups.keys().map(|group| (group, config(group)));
         match spread_disagreement::spread_disagreements(&self.host, groups, roster) {
-            Some(odds) => at_odds.said(&odds.who, |told| {
+            Some(odds) => at_odds.said(&odds.who, |repeats| {
                 let odds = &odds.text;
                 warn!(
                     event = "spread-differs",
                     "hosts do not agree on what is spread, so no plan is followed by all of \
-                     them: {odds}; give the groups the same `spread` on each host{told}"
+                     them: {odds}; give the groups the same `spread` on each host{repeats}"
                 );
             }),
             None => at_odds.over(|_| {

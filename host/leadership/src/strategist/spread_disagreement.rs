@@ -52,8 +52,8 @@ pub(super) fn spread_disagreements<'a>(
             same.entry(odds).or_default().push(group.as_str());
         }
     }
-    let told = same.iter().map(|(odds, groups)| format!("{}: {odds}", list_few(groups.iter())));
-    let text = told.collect::<Vec<_>>().join("; ");
+    let reported = same.iter().map(|(odds, groups)| format!("{}: {odds}", list_few(groups.iter())));
+    let text = reported.collect::<Vec<_>>().join("; ");
     let who = same.keys().map(String::as_str).collect::<Vec<_>>().join("; ");
     (!same.is_empty()).then_some(SpreadDisagreements { who, text })
 }
@@ -106,18 +106,18 @@ mod tests {
         roster
     }
 
-    fn told(config: &GroupConfig, hosts: &[(&str, Option<bool>)]) -> Option<String> {
+    fn reported(config: &GroupConfig, hosts: &[(&str, Option<bool>)]) -> Option<String> {
         spread_disagreement("a", &"g".into(), config, &roster(&["g"], hosts))
     }
 
     #[test]
     fn who_differs_is_named_and_who_does_not_say_is_not() {
         let all = [("a", Some(true)), ("b", Some(false)), ("c", None), ("d", Some(true))];
-        let it = told(&SPREAD, &all);
+        let it = reported(&SPREAD, &all);
         assert_eq!(it.as_deref(), Some("b does not spread it, and this host does"));
-        let it = told(&GroupConfig::DEFAULT, &all);
+        let it = reported(&GroupConfig::DEFAULT, &all);
         assert_eq!(it.as_deref(), Some("d spreads it, and this host does not"));
-        assert_eq!(told(&SPREAD, &[("a", Some(true)), ("b", Some(true)), ("c", None)]), None);
+        assert_eq!(reported(&SPREAD, &[("a", Some(true)), ("b", Some(true)), ("c", None)]), None);
     }
 
     #[test]
