@@ -70,18 +70,18 @@ impl StoreHistory {
     pub(super) fn compare(
         &self,
         before: RevisionBefore,
-        look: &ObservedStore,
+        observed: &ObservedStore,
     ) -> Result<(), StoreMismatch> {
         let mut known = self.lock();
         // Another read may have found the same mismatch in the meantime; then it is already known.
         let seen = before.0.min(known.revision);
-        let mismatch = mismatch(known.identity.as_deref(), seen, look);
+        let mismatch = mismatch(known.identity.as_deref(), seen, observed);
         let Some(mismatch) = mismatch else {
-            known.revision = known.revision.max(look.revision);
-            known.identity = look.identity.clone().or(known.identity.take());
+            known.revision = known.revision.max(observed.revision);
+            known.identity = observed.identity.clone().or(known.identity.take());
             return Ok(());
         };
-        *known = KnownStore { identity: look.identity.clone(), revision: look.revision };
+        *known = KnownStore { identity: observed.identity.clone(), revision: observed.revision };
         drop(known);
         self.mismatch.send_replace(Some(mismatch.clone()));
         Err(mismatch)
@@ -108,8 +108,8 @@ impl StoreHistory {
     }
 }
 
-fn mismatch(known: Option<&str>, seen: i64, look: &ObservedStore) -> Option<StoreMismatch> {
-    let ObservedStore { identity, revision } = look;
+fn mismatch(known: Option<&str>, seen: i64, observed: &ObservedStore) -> Option<StoreMismatch> {
+    let ObservedStore { identity, revision } = observed;
     let another = known.zip(identity.as_deref()).filter(|(known, found)| known != found);
     let behind = *revision < seen;
     let seen = match (another, behind) {
@@ -142,14 +142,14 @@ pub(super) fn new_identity() -> String {
 mod tests {
     use super::*;
 
-    fn look(identity: &str, revision: i64) -> ObservedStore {
+    fn observed(identity: &str, revision: i64) -> ObservedStore {
         let identity = Some(identity.to_owned()).filter(|it| !it.is_empty());
         ObservedStore { identity, revision }
     }
 
     fn memory() -> StoreHistory {
         let memory = StoreHistory::default();
-        memory.compare(memory.revision_before(), &look("x", 40)).unwrap();
+        memory.compare(memory.revision_before(), &observed("x", 40)).unwrap();
         memory.observe_revision(52);
         memory
     }
@@ -157,9 +157,9 @@ mod tests {
     #[test]
     fn the_same_store_goes_on() {
         let memory = memory();
-        memory.compare(memory.revision_before(), &look("x", 52)).unwrap();
+        memory.compare(memory.revision_before(), &observed("x", 52)).unwrap();
         // The key was deleted by hand: a host that knows the identity restores it.
-        memory.compare(memory.revision_before(), &look("", 60)).unwrap();
+        memory.compare(memory.revision_before(), &observed("", 60)).unwrap();
         assert_eq!(memory.identity().as_deref(), Some("x"));
         assert!(memory.mismatches().borrow().is_none());
     }
@@ -168,15 +168,15 @@ mod tests {
     fn an_older_one_is_told_once_and_known_from_then_on() {
         let memory = memory();
         let (before, too) = (memory.revision_before(), memory.revision_before());
-        let mismatch = memory.compare(before, &look("x", 51)).unwrap_err();
+        let mismatch = memory.compare(before, &observed("x", 51)).unwrap_err();
         assert!(
             mismatch.behind && mismatch.seen.contains("went back from 52 to 51"),
             "{mismatch:?}"
         );
         assert_eq!(*memory.mismatches().borrow(), Some(mismatch));
         // A read that was made at the same time has nothing new to report.
-        memory.compare(too, &look("x", 51)).unwrap();
-        memory.compare(memory.revision_before(), &look("x", 51)).unwrap();
+        memory.compare(too, &observed("x", 51)).unwrap();
+        memory.compare(memory.revision_before(), &observed("x", 51)).unwrap();
     }
 
     #[test]
@@ -184,10 +184,10 @@ mod tests {
         for (revision, behind) in [(51, true), (52, false), (900, false)] {
             let memory = memory();
             let mismatch =
-                memory.compare(memory.revision_before(), &look("y", revision)).unwrap_err();
+                memory.compare(memory.revision_before(), &observed("y", revision)).unwrap_err();
             assert_eq!(mismatch.behind, behind, "{mismatch:?}");
             assert!(mismatch.seen.contains("y instead of x"), "{mismatch:?}");
-            memory.compare(memory.revision_before(), &look("y", revision)).unwrap();
+            memory.compare(memory.revision_before(), &observed("y", revision)).unwrap();
         }
     }
 
@@ -197,13 +197,13 @@ mod tests {
         memory.compare_identity("x").unwrap();
         let mismatch = memory.compare_identity("y").unwrap_err();
         assert!(!mismatch.behind && mismatch.seen.contains("y instead of x"), "{mismatch:?}");
-        assert!(memory.compare(memory.revision_before(), &look("y", 51)).unwrap_err().behind);
+        assert!(memory.compare(memory.revision_before(), &observed("y", 51)).unwrap_err().behind);
     }
 
     #[test]
     fn an_empty_one_is_an_older_one() {
         let memory = memory();
-        assert!(memory.compare(memory.revision_before(), &look("", 1)).unwrap_err().behind);
+        assert!(memory.compare(memory.revision_before(), &observed("", 1)).unwrap_err().behind);
         // It must not be given the former store's identity.
         assert_eq!(memory.identity(), None);
     }
@@ -213,7 +213,7 @@ mod tests {
         let memory = memory();
         let before = memory.revision_before();
         memory.observe_revision(70);
-        memory.compare(before, &look("x", 60)).unwrap();
-        assert!(memory.compare(memory.revision_before(), &look("x", 69)).unwrap_err().behind);
+        memory.compare(before, &observed("x", 60)).unwrap();
+        assert!(memory.compare(memory.revision_before(), &observed("x", 69)).unwrap_err().behind);
     }
 }

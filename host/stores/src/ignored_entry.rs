@@ -9,11 +9,11 @@ static TOLD: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
 
 /// Warns that the entry `name` is not a valid `what`, for the reason `why`.
 pub(super) fn warn_ignored(what: &str, name: &str, why: impl Display) {
-    TOLD.said(name, |told| {
+    TOLD.said(name, |repeats| {
         tracing::warn!(
             event = "left-out",
             name,
-            "{name} is no {what} that soloist wrote, and is left out ({why}): remove it{told}"
+            "{name} is no {what} that soloist wrote, and is left out ({why}): remove it{repeats}"
         );
     });
 }

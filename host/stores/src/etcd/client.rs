@@ -17,6 +17,8 @@
 //! that was cut off notices it within two fifths of the TTL. Starting again costs a read and a
 //! watch, and no place in a queue, so a member that is slow for a moment costs nothing else.
 
+mod errors;
+
 use std::{
     future::Future,
     ops::Range,
@@ -38,7 +40,7 @@ use super::{
     access::{EtcdAccess, EtcdTls},
     cluster_trust::ClusterTrust,
     connection_opener::ConnectionOpener,
-    error_meaning::{ErrorContext, ErrorMeaning, is_connection_error, meaning, was_not_processed},
+    error_meaning::{ErrorMeaning, is_connection_error, meaning},
     etcd_member::EtcdMember,
     has_header::HasHeader,
     keys::EtcdKeys,
@@ -143,7 +145,7 @@ impl EtcdClient {
         T: HasHeader,
         F: Future<Output = Result<T, Error>>,
     {
-        self.call_on_connection(attempted, |line| request(line.etcd)).await
+        self.call_on_connection(attempted, |connection| request(connection.etcd)).await
     }
 
     /// [`EtcdClient::call`] for requests that leave something open on their connection.
@@ -267,34 +269,10 @@ impl EtcdClient {
         }
     }
 
-    /// The error of a call that got no answer in time. If it was waiting for a login, it reports
-    /// what etcd last said against the login, rather than the time-out.
-    fn timeout_error(&self, attempted: &'static str, turn: &MemberTurn) -> StoreError {
-        let opening = !turn.connection.initialized();
-        let refused = opening.then(|| self.login_error(attempted)).flatten();
-        refused.unwrap_or_else(|| self.unavailable(attempted, no_answer(self.request_timeout)))
-    }
-
-    fn login_error(&self, attempted: &'static str) -> Option<StoreError> {
-        self.logins.last_refusal().map(|error| self.store_error(attempted, error))
-    }
-
     /// The member of a turn.
     fn member(&self, turn: &MemberTurn) -> &EtcdMember {
         // There is at least one: `new` refuses an empty list.
         &self.members[turn.number % self.members.len()]
-    }
-
-    /// Returns the error; or, if a connection was closed without a reason, what is wrong with the
-    /// certificates.
-    async fn with_tls_error(&self, turn: &MemberTurn, error: Error, in_time: Instant) -> Error {
-        let unsaid = is_connection_error(&error)
-            && meaning(&error) == ErrorMeaning::Unavailable
-            && !was_not_processed(&error);
-        let Some(tls) = self.tls.as_ref().filter(|_| unsaid) else { return error };
-        let complaint = timeout_at(in_time, tls.handshake_error(self.member(turn).address())).await;
-        let complaint = complaint.ok().flatten().map(Error::IoError);
-        complaint.filter(|it| meaning(it) != ErrorMeaning::Unavailable).unwrap_or(error)
     }
 
     /// Ends `turn` if another member may do better, or if its connection is broken. Any answer,
@@ -316,24 +294,6 @@ impl EtcdClient {
         drop(self.runtime.spawn(work));
     }
 
-    pub(super) fn store_error(&self, attempted: &'static str, error: Error) -> StoreError {
-        let user = self.user.as_deref();
-        let (secure, shows) =
-            (self.tls.is_some(), self.tls.as_ref().is_some_and(|tls| tls.shows_certificate));
-        let strange = !self.has_answered.load(Ordering::Relaxed);
-        let (store, root) = (&self.label, &self.root);
-        ErrorContext {
-            store,
-            user,
-            root,
-            never_answered: strange,
-            uses_tls: secure,
-            shows_certificate: shows,
-        }
-        .store_error(attempted, error)
-        .counted()
-    }
-
     pub(super) const fn request_timeout(&self) -> Duration {
         self.request_timeout
     }
@@ -344,20 +304,7 @@ impl EtcdClient {
         let Range { start, end } = SECOND_LOOK;
         self.request_timeout.mul_f64(start + (end - start) * fastrand::f64())
     }
-
-    pub(super) fn unavailable(
-        &self,
-        attempted: &'static str,
-        source: impl Into<crate::error::BoxError>,
-    ) -> StoreError {
-        let source = source.into();
-        StoreError::Unavailable { attempted, store: self.label.clone(), source }.counted()
-    }
 }
 
 /// A client that several parts of the store share.
 pub(super) type SharedClient = Arc<EtcdClient>;
-
-fn no_answer(within: Duration) -> String {
-    format!("no answer within {} ms", within.as_millis())
-}

@@ -85,8 +85,8 @@ impl MemberEntry<'_> {
         }
         let Some(there) = first_key(found.get(1)) else { return Ok(JoinCondition::Nothing) };
         let lease = LeaseId(there.lease());
-        let said: Option<Member> = serde_json::from_slice(there.value()).ok();
-        match said {
+        let other: Option<Member> = serde_json::from_slice(there.value()).ok();
+        match other {
             _ if lease == self.lease => Ok(JoinCondition::Own),
             // An entry without a lease belongs to no session.
             _ if lease.0 == 0 => Ok(JoinCondition::Revision(there.mod_revision())),

@@ -43,16 +43,16 @@ impl LeaseRenewals {
     /// Renews `lease` and returns its time to live in seconds.
     pub(super) async fn renew(
         &self,
-        mut line: EtcdConnection,
+        mut connection: EtcdConnection,
         lease: LeaseId,
     ) -> Result<WithHeader<i64>, Error> {
-        if let Some(mut open) = self.take(line.turn, lease)
+        if let Some(mut open) = self.take(connection.turn, lease)
             && let Ok(ttl) = open.exchange().await
         {
             return self.keep(open, ttl);
         }
-        let (keeper, answers) = line.etcd.lease_keep_alive(lease.0).await?;
-        let mut open = KeepAlive { turn: line.turn, keeper, answers };
+        let (keeper, answers) = connection.etcd.lease_keep_alive(lease.0).await?;
+        let mut open = KeepAlive { turn: connection.turn, keeper, answers };
         // etcd-client has already read the first response and checked that the lease lives, but
         // does not reveal the TTL. It is the TTL that was granted; asking again would take twice
         // the response time, which may be too long with a slow etcd.

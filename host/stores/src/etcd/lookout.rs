@@ -45,7 +45,7 @@ pub(super) struct Lookout {
 /// A wait for the deletion of a key. Dropping it ends the wait.
 pub(super) struct DeletionWait {
     number: i64,
-    told: oneshot::Receiver<Result<(), StoreError>>,
+    outcome: oneshot::Receiver<Result<(), StoreError>>,
     inbox: UnboundedSender<LookoutRequest>,
 }
 
@@ -60,17 +60,17 @@ struct PendingWait {
     key: Vec<u8>,
     /// Changes up to this revision are already known.
     seen: i64,
-    tell: oneshot::Sender<Result<(), StoreError>>,
+    reply: oneshot::Sender<Result<(), StoreError>>,
 }
 
 impl Lookout {
     /// Starts the task that holds the stream, which runs until `stop`.
     pub(super) fn start(client: &SharedClient, stop: CancellationToken) -> Self {
         let (inbox, messages) = unbounded_channel();
-        let watchman =
+        let task =
             LookoutTask { client: client.clone(), waits: HashMap::new(), due: VecDeque::new() };
         client.spawn(async move {
-            stop.run_until_cancelled(watchman.run(messages)).await;
+            stop.run_until_cancelled(task.run(messages)).await;
         });
         Self { numbers: Arc::default(), inbox }
     }
@@ -84,19 +84,19 @@ impl Lookout {
     ) -> DeletionWait {
         // etcd takes 0 to mean that it should choose a number.
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        let (tell, told) = oneshot::channel();
-        let wait = PendingWait { number, attempted, key: key.to_vec(), seen, tell };
+        let (reply, outcome) = oneshot::channel();
+        let wait = PendingWait { number, attempted, key: key.to_vec(), seen, reply };
         // If the task has ended, the wait ends at once with an error.
         let _ = self.inbox.send(LookoutRequest::Begin(wait));
-        DeletionWait { number, told, inbox: self.inbox.clone() }
+        DeletionWait { number, outcome, inbox: self.inbox.clone() }
     }
 }
 
 impl DeletionWait {
     /// Resolves when the key was deleted, or when that can no longer be known.
     pub(super) async fn wait(&mut self, client: &SharedClient) -> Result<(), StoreError> {
-        let told = (&mut self.told).await;
-        told.unwrap_or_else(|_| Err(client.unavailable(WATCH, "the store was closed")))
+        let outcome = (&mut self.outcome).await;
+        outcome.unwrap_or_else(|_| Err(client.unavailable(WATCH, "the store was closed")))
     }
 }
 
@@ -140,11 +140,15 @@ impl LookoutTask {
 
     /// Opens the stream with a first wait.
     async fn open(&self, wait: &PendingWait) -> Result<LookoutStream, StoreError> {
-        let watch = |line: EtcdConnection| async move {
-            let mut etcd = line.etcd.watch_client();
+        let watch = |connection: EtcdConnection| async move {
+            let mut etcd = connection.etcd.watch_client();
             let stream = etcd.watch(wait.key.as_slice(), Some(options(wait))).await?;
             let (requests, answers) = stream.split();
-            Ok(WithHeader::without_header(LookoutStream { turn: line.turn, requests, answers }))
+            Ok(WithHeader::without_header(LookoutStream {
+                turn: connection.turn,
+                requests,
+                answers,
+            }))
         };
         Ok(self.client.call_on_connection(wait.attempted, watch).await?.value)
     }
@@ -212,14 +216,14 @@ impl LookoutTask {
         let answer = answer.map_err(|error| self.client.store_error(WATCH, error))?;
         let ended = || self.client.unavailable(WATCH, "etcd ended the watch");
         let answer = answer.ok_or_else(ended)?;
-        let heard = self.client.check_header(turn, answer.header());
-        heard.map_err(|error| self.client.store_error(WATCH, error))?;
+        let checked = self.client.check_header(turn, answer.header());
+        checked.map_err(|error| self.client.store_error(WATCH, error))?;
         let number = answer.watch_id();
         if answer.canceled() {
             let why = answer.cancel_reason();
             match self.waits.remove(&number) {
                 Some(wait) => {
-                    let _ = wait.tell.send(Err(self.client.unavailable(wait.attempted, why)));
+                    let _ = wait.reply.send(Err(self.client.unavailable(wait.attempted, why)));
                 }
                 None if is_refusal(&answer) => return Err(self.client.unavailable(WATCH, why)),
                 // A cancellation that was requested here needs no reaction.
@@ -228,7 +232,7 @@ impl LookoutTask {
         } else if !answer.events().is_empty()
             && let Some(wait) = self.waits.remove(&number)
         {
-            let _ = wait.tell.send(Ok(()));
+            let _ = wait.reply.send(Ok(()));
             self.due.push_back(number);
         }
         Ok(())
@@ -238,7 +242,7 @@ impl LookoutTask {
     fn fail_all(&mut self, error: &StoreError) {
         for (_, wait) in self.waits.drain() {
             let why = error.to_string();
-            let _ = wait.tell.send(Err(self.client.unavailable(wait.attempted, why)));
+            let _ = wait.reply.send(Err(self.client.unavailable(wait.attempted, why)));
         }
     }
 }

@@ -10,6 +10,8 @@
 
 mod access;
 mod campaign;
+mod candidacy;
+mod candidacy_locks;
 mod casts;
 mod client;
 mod cluster_trust;
@@ -44,7 +46,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(super) use self::access::EtcdAccess;
 use self::{
-    campaign::{CampaignSpec, CandidacyLocks, EtcdCampaign},
+    campaign::{CampaignSpec, EtcdCampaign},
+    candidacy::EtcdCandidacy,
+    candidacy_locks::CandidacyLocks,
     casts::EtcdCastStore,
     client::{EtcdClient, SharedClient},
     keys::{EtcdKeys, StateArea},
@@ -127,7 +131,7 @@ impl Store for EtcdStore {
     }
 
     async fn renew(&self, lease: LeaseId) -> Result<Duration, StoreError> {
-        let renew = |line| self.renewals.renew(line, lease);
+        let renew = |connection| self.renewals.renew(connection, lease);
         let ttl = self.client.call_on_connection("renew the session's lease", renew).await?;
         Ok(seconds(ttl.value))
     }
@@ -146,20 +150,20 @@ impl Store for EtcdStore {
         lease: LeaseId,
         candidate: &Candidate,
     ) -> Result<LeaderKey, StoreError> {
-        let stand = CampaignSpec {
+        let candidacy = EtcdCandidacy {
             queue: format!("{}/", self.keys.election(group)?),
             key: self.keys.candidate(group, lease)?,
             group: group.clone(),
             lease,
             value: self.client.json("campaign", candidate)?,
         };
-        let seat = self.candidacy_locks.acquire(group, lease).await;
-        let (client, lookout) = (self.client.clone(), self.lookout.clone());
+        let lock = self.candidacy_locks.acquire(group, lease).await;
         // Acquired before there is anything to withdraw.
-        let place = client.group_call_permit().await;
-        EtcdCampaign::new(client, stand, seat, place, lookout, self.stop.clone())
-            .wait_for_change()
-            .await
+        let permit = self.client.group_call_permit().await;
+        let (client, lookout, stop) =
+            (self.client.clone(), self.lookout.clone(), self.stop.clone());
+        let spec = CampaignSpec { candidacy, lock, permit };
+        EtcdCampaign::new(client, lookout, stop, spec).win().await
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
@@ -183,7 +187,7 @@ impl Store for EtcdStore {
 
     async fn rehearse(&self, group: &Group, lease: LeaseId) -> Result<(), StoreError> {
         let key = self.keys.candidate(group, lease)?;
-        campaign::rehearse(&self.client, &key, lease).await
+        candidacy::rehearse(&self.client, &key, lease).await
     }
 
     async fn write_note(&self, topic: &NoteTopic, note: &Note) -> Result<(), StoreError> {

@@ -45,12 +45,12 @@ pub(super) struct EtcdStateStore {
     /// A client of its own, so that plugins' calls never end a turn of the session's client.
     client: EtcdClient,
     keys: EtcdKeys,
-    room: StateArea,
+    area: StateArea,
 }
 
 impl EtcdStateStore {
-    pub(super) const fn new(client: EtcdClient, keys: EtcdKeys, room: StateArea) -> Self {
-        Self { client, keys, room }
+    pub(super) const fn new(client: EtcdClient, keys: EtcdKeys, area: StateArea) -> Self {
+        Self { client, keys, area }
     }
 }
 
@@ -61,7 +61,7 @@ impl StateStore for EtcdStateStore {
         action: &str,
         keys: &[String],
     ) -> Result<Vec<Option<StateEntry>>, StoreError> {
-        let KeyRange { first, .. } = self.keys.state_range(self.room, action)?;
+        let KeyRange { first, .. } = self.keys.state_range(self.area, action)?;
         check_keys(keys.iter())?;
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -78,7 +78,7 @@ impl StateStore for EtcdStateStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        let range = self.keys.state_range(self.room, action)?;
+        let range = self.keys.state_range(self.area, action)?;
         let list = |etcd: Connection| list(etcd, &range, after, limit);
         Ok(self.client.call(LIST, list).await?.value)
     }
@@ -89,7 +89,7 @@ impl StateStore for EtcdStateStore {
         action: &str,
         writes: &[StateWrite],
     ) -> Result<(), StoreError> {
-        let range = self.keys.state_range(self.room, action)?;
+        let range = self.keys.state_range(self.area, action)?;
         check_writes(writes)?;
         let plan = StateTransaction::new(guard, range, writes);
         // The error of the first member that may have carried the write out.
@@ -111,7 +111,7 @@ impl StateStore for EtcdStateStore {
             WriteOutcome::NotLeader => Err(StoreError::NotLeader),
             WriteOutcome::Conflict => Err(StoreError::Conflict),
             WriteOutcome::Full => Err(StoreError::Limit(too_many_keys(action))),
-            WriteOutcome::Doubtful(told) => Err(self.client.unavailable(WRITE, told)),
+            WriteOutcome::Doubtful(error) => Err(self.client.unavailable(WRITE, error)),
         }
     }
 }

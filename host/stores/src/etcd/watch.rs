@@ -189,8 +189,8 @@ async fn keep_identity(
     let attempted = "keep the store's identity";
     let trust = client.trust();
     if let Some(found) = found {
-        let told = trust.history.compare_identity(found);
-        return told.map_err(|mismatch| client.unavailable(attempted, mismatch.seen));
+        let compared = trust.history.compare_identity(found);
+        return compared.map_err(|mismatch| client.unavailable(attempted, mismatch.seen));
     }
     let give = |etcd: etcd_client::Client| async move {
         identity::ensure_identity(&etcd, key, trust).await.map(|()| WithHeader::without_header(()))

@@ -27,29 +27,33 @@ pub(super) struct ChangeListener {
 }
 
 impl ChangeListener {
-    /// Calls `heard` after each commit to the database at `path`, including those of this process.
-    pub(super) fn listen(path: &Path, heard: impl Fn() + Send + 'static) -> notify::Result<Self> {
-        Self::listen_to(path, &[log_path(path)], heard)
+    /// Calls `on_change` after each commit to the database at `path`, including those of this
+    /// process.
+    pub(super) fn listen(
+        path: &Path,
+        on_change: impl Fn() + Send + 'static,
+    ) -> notify::Result<Self> {
+        Self::listen_to(path, &[log_path(path)], on_change)
     }
 
-    /// Calls `heard` after each change of casts or of sessions.
+    /// Calls `on_change` after each change of casts or of sessions.
     pub(super) fn listen_to_casts(
         path: &Path,
-        heard: impl Fn() + Send + 'static,
+        on_change: impl Fn() + Send + 'static,
     ) -> notify::Result<Self> {
-        Self::listen_to(path, &[log_path(path), cast_signal_path(path)], heard)
+        Self::listen_to(path, &[log_path(path), cast_signal_path(path)], on_change)
     }
 
     fn listen_to(
         path: &Path,
-        bells: &[PathBuf],
-        heard: impl Fn() + Send + 'static,
+        files: &[PathBuf],
+        on_change: impl Fn() + Send + 'static,
     ) -> notify::Result<Self> {
-        let names = bells.iter().filter_map(|bell| bell.file_name().map(ToOwned::to_owned));
+        let names = files.iter().filter_map(|file| file.file_name().map(ToOwned::to_owned));
         let names: Vec<_> = names.collect();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if event.is_ok_and(|event| is_touch(&event, &names)) {
-                heard();
+                on_change();
             }
         })?;
         // Watches the folder rather than the log, because the log comes and goes with the
@@ -69,8 +73,8 @@ pub(super) fn notify_casts(path: &Path) {
     touch_file(path, fs::File::options().append(true).create(true).open(cast_signal_path(path)));
 }
 
-fn touch_file(path: &Path, bell: io::Result<fs::File>) {
-    if let Err(error) = bell.and_then(|bell| touch(&bell)) {
+fn touch_file(path: &Path, file: io::Result<fs::File>) {
+    if let Err(error) = file.and_then(|file| touch(&file)) {
         // The other processes also check a few times per second.
         tracing::debug!(%error, path = %path.display(), "cannot tell of a change");
     }
@@ -88,13 +92,13 @@ fn touch(log: &fs::File) -> io::Result<()> {
     log.set_times(times)
 }
 
-fn is_touch(event: &Event, bells: &[OsString]) -> bool {
+fn is_touch(event: &Event, files: &[OsString]) -> bool {
     let touched = matches!(
         event.kind,
         EventKind::Any | EventKind::Modify(ModifyKind::Any | ModifyKind::Metadata(_))
     );
-    let rung = |path: &PathBuf| bells.iter().any(|bell| path.file_name() == Some(bell));
-    touched && event.paths.iter().any(rung)
+    let is_listened_to = |path: &PathBuf| files.iter().any(|file| path.file_name() == Some(file));
+    touched && event.paths.iter().any(is_listened_to)
 }
 
 fn cast_signal_path(path: &Path) -> PathBuf {
@@ -112,15 +116,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         fs::write(log_path(&path), "").unwrap();
-        let (heard, bell) = mpsc::channel();
-        let _listening = ChangeListener::listen(&path, move || heard.send(()).unwrap()).unwrap();
+        let (notify, notified) = mpsc::channel();
+        let _listening = ChangeListener::listen(&path, move || notify.send(()).unwrap()).unwrap();
         fs::write(log_path(&path), "appended").unwrap();
         fs::write(&path, "checkpointed").unwrap();
-        assert!(bell.recv_timeout(Duration::from_millis(100)).is_err());
+        assert!(notified.recv_timeout(Duration::from_millis(100)).is_err());
         notify_casts(&path);
-        assert!(bell.recv_timeout(Duration::from_millis(100)).is_err());
+        assert!(notified.recv_timeout(Duration::from_millis(100)).is_err());
         notify_change(&path);
-        bell.recv_timeout(Duration::from_secs(10)).unwrap();
+        notified.recv_timeout(Duration::from_secs(10)).unwrap();
     }
 
     #[test]
@@ -128,14 +132,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         fs::write(log_path(&path), "").unwrap();
-        let (heard, bell) = mpsc::channel();
+        let (notify, notified) = mpsc::channel();
         let _listening =
-            ChangeListener::listen_to_casts(&path, move || heard.send(()).unwrap()).unwrap();
+            ChangeListener::listen_to_casts(&path, move || notify.send(()).unwrap()).unwrap();
         // The first one creates its file.
-        for ring in [notify_casts, notify_change, notify_casts] {
-            ring(&path);
-            bell.recv_timeout(Duration::from_secs(10)).unwrap();
-            while bell.recv_timeout(Duration::from_millis(50)).is_ok() {}
+        for notify in [notify_casts, notify_change, notify_casts] {
+            notify(&path);
+            notified.recv_timeout(Duration::from_secs(10)).unwrap();
+            while notified.recv_timeout(Duration::from_millis(50)).is_ok() {}
         }
     }
 }

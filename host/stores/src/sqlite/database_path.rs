@@ -172,13 +172,13 @@ fn is_mounted_alone(file: &Path) -> io::Result<bool> {
 /// Whether `file` is on a mount of a block device (proc_pid_mountinfo(5)).
 fn is_on_a_disk(file: &Path) -> io::Result<bool> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let place = |line: &str| {
+    let mount_of = |line: &str| {
         let (mount, system) = line.split_once(" - ")?;
         let at = mount.split(' ').nth(4)?.replace("\\040", " ");
         file.starts_with(&at).then(|| (at.len(), system.starts_with("fuseblk ")))
     };
     // Of several mounts at one place, the last one hides the others.
-    let nearest = mounts.lines().filter_map(place).max_by_key(|(length, _)| *length);
+    let nearest = mounts.lines().filter_map(mount_of).max_by_key(|(length, _)| *length);
     Ok(nearest.is_some_and(|(_, disk)| disk))
 }
 

@@ -27,11 +27,11 @@ pub(super) fn join(
 
 /// Whether the entry of the live session `other` may be replaced.
 fn gives_way(member: &Member, other: LeaseId, value: &str) -> Result<(), SqliteFault> {
-    let said: Option<Member> = serde_json::from_str(value).ok();
-    match said {
+    let present: Option<Member> = serde_json::from_str(value).ok();
+    match present {
         Some(former) if member.supersedes(&former) => Ok(()),
-        said => {
-            let url = said.map(|said| said.url).unwrap_or_default();
+        present => {
+            let url = present.map(|present| present.url).unwrap_or_default();
             let name = member.name.clone();
             Err(SqliteFault::NotAdmitted(StoreError::NameTaken { name, url, lease: other }))
         }

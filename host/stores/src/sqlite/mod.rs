@@ -128,20 +128,20 @@ impl Store for SqliteStore {
         lease: LeaseId,
         candidate: &Candidate,
     ) -> Result<LeaderKey, StoreError> {
-        let told = |fault: SqliteFault| fault.into_error("campaign", &self.calls.label);
-        let value = serde_json::to_string(candidate).map_err(|error| told(error.into()))?;
+        let store_error = |fault: SqliteFault| fault.into_error("campaign", &self.calls.label);
+        let value = serde_json::to_string(candidate).map_err(|error| store_error(error.into()))?;
         let (reply, answer) = oneshot::channel();
         let mut caller = CampaignCaller { worker: &self.calls.worker, answer };
         let group = group.clone();
         self.calls.worker.send(WorkerMessage::Campaign { group, lease, value, reply });
-        (&mut caller.answer).await.unwrap_or(Err(SqliteFault::Superseded)).map_err(told)
+        (&mut caller.answer).await.unwrap_or(Err(SqliteFault::Superseded)).map_err(store_error)
     }
 
     async fn verify(&self, key: &LeaderKey) -> Result<bool, StoreError> {
         let token = key.token;
-        let place =
+        let position =
             self.calls.call("verify the leadership", move |file| file.verify(token)).await?;
-        Ok(place == CandidatePosition::First)
+        Ok(position == CandidatePosition::First)
     }
 
     async fn proclaim(&self, key: &LeaderKey, candidate: &Candidate) -> Result<(), StoreError> {
@@ -187,8 +187,8 @@ impl Store for SqliteStore {
     async fn watch(&self) -> Result<RosterStream, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.calls.worker.send(WorkerMessage::Watch(reply));
-        let told = |fault: SqliteFault| fault.into_error(WATCH, &self.calls.label);
-        let watcher = answered(self.calls.request_timeout, answer).await.map_err(told)?;
+        let store_error = |fault: SqliteFault| fault.into_error(WATCH, &self.calls.label);
+        let watcher = answered(self.calls.request_timeout, answer).await.map_err(store_error)?;
         Ok(rosters(watcher, self.calls.worker.clone(), self.calls.label.clone()))
     }
 

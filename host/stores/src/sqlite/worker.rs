@@ -86,13 +86,13 @@ impl WorkerHandle {
         let worker = SqliteWorker {
             source,
             readers,
-            bell: inbox.clone(),
+            inbox: inbox.clone(),
             file: None,
             waiting: Waiters::default(),
             turns: WriteQueue::new(),
             linked: false,
             trouble: LogThrottle::default(),
-            deaf: LogThrottle::default(),
+            no_notifications: LogThrottle::default(),
         };
         let (runs, ended) = channel();
         let thread = thread::Builder::new()
@@ -132,7 +132,8 @@ impl Drop for WorkerHandle {
 struct SqliteWorker {
     source: SqliteConfig,
     readers: Arc<SqliteReaders>,
-    bell: Sender<WorkerMessage>,
+    /// The worker's own inbox, for the listener.
+    inbox: Sender<WorkerMessage>,
     file: Option<(SqliteFile, Option<ChangeListener>)>,
     waiting: Waiters,
     turns: WriteQueue,
@@ -141,7 +142,7 @@ struct SqliteWorker {
     /// Warnings about errors of the file.
     trouble: LogThrottle,
     /// Warnings that file notifications do not work.
-    deaf: LogThrottle,
+    no_notifications: LogThrottle,
 }
 
 impl SqliteWorker {
@@ -214,8 +215,8 @@ impl SqliteWorker {
         match bring_up_to_date(file, &mut self.waiting) {
             Ok(()) => {
                 let path = self.source.path.display();
-                self.trouble.over(|told| {
-                    tracing::info!(%path, "the store's file is well again{told}");
+                self.trouble.over(|repeats| {
+                    tracing::info!(%path, "the store's file is well again{repeats}");
                 });
                 self.check_links();
             }
@@ -228,7 +229,8 @@ impl SqliteWorker {
     /// Closes the file, and notifies everybody who waits.
     fn drop_file(&mut self, fault: &SqliteFault) {
         let (text, path) = (with_causes(fault), self.source.path.display());
-        self.trouble.said(&text, |told| tracing::warn!(%path, "the store's file: {text}{told}"));
+        self.trouble
+            .said(&text, |repeats| tracing::warn!(%path, "the store's file: {text}{repeats}"));
         // Notify first: closing may take as long as the disk takes.
         self.waiting.fail(fault);
         if let (SqliteFault::LogReplaced, Some((file, _))) = (fault, &self.file) {
@@ -266,16 +268,16 @@ impl SqliteWorker {
 
     fn open(&self) -> Result<(SqliteFile, Option<ChangeListener>), SqliteFault> {
         let file = SqliteFile::open(&self.source)?;
-        let inbox = self.bell.clone();
-        let bell = ChangeListener::listen(file.path(), move || {
+        let inbox = self.inbox.clone();
+        let listener = ChangeListener::listen(file.path(), move || {
             drop(inbox.send(WorkerMessage::CheckChanges))
         });
-        let bell = bell.inspect_err(|error| {
-            self.deaf.report(|told| {
-                tracing::warn!(%error, "no file notifications: others' changes are seen {POLL:?} late{told}");
+        let listener = listener.inspect_err(|error| {
+            self.no_notifications.report(|repeats| {
+                tracing::warn!(%error, "no file notifications: others' changes are seen {POLL:?} late{repeats}");
             });
         });
-        Ok((file, bell.ok()))
+        Ok((file, listener.ok()))
     }
 }
 

@@ -53,13 +53,13 @@ impl CastKeys {
     }
 
     /// The key of this kind for a cast.
-    pub(super) fn key(&self, place: CastKeyKind, key: &CastKey) -> String {
-        format!("{}{}/{}/{}", self.root, place.folder(), key.task, key.id)
+    pub(super) fn key(&self, kind: CastKeyKind, key: &CastKey) -> String {
+        format!("{}{}/{}/{}", self.root, kind.folder(), key.task, key.id)
     }
 
     /// The range of all keys of this kind for a task.
-    pub(super) fn task_range(&self, place: CastKeyKind, task: &str) -> KeyRange {
-        let name = format!("{}{}/{task}", self.root, place.folder());
+    pub(super) fn task_range(&self, kind: CastKeyKind, task: &str) -> KeyRange {
+        let name = format!("{}{}/{task}", self.root, kind.folder());
         // `0` is the character right after the slash.
         KeyRange { first: format!("{name}/"), end: format!("{name}0") }
     }
@@ -70,9 +70,9 @@ impl CastKeys {
     }
 
     /// The cast that a key of this kind belongs to.
-    pub(super) fn cast_of(&self, place: CastKeyKind, name: &[u8]) -> Option<CastKey> {
+    pub(super) fn cast_of(&self, kind: CastKeyKind, name: &[u8]) -> Option<CastKey> {
         let name = std::str::from_utf8(name).ok()?.strip_prefix(&self.root)?;
-        let (task, id) = name.strip_prefix(place.folder())?.strip_prefix('/')?.split_once('/')?;
+        let (task, id) = name.strip_prefix(kind.folder())?.strip_prefix('/')?.split_once('/')?;
         Some(CastKey::new(task, id))
     }
 }
@@ -99,7 +99,7 @@ mod tests {
         let queue = names.queue_range();
         for task in ["0", "a", "\u{10ffff}"] {
             let key = CastKey::new(task, "1");
-            for place in [
+            for kind in [
                 CastKeyKind::Answer,
                 CastKeyKind::Claim,
                 CastKeyKind::Dead,
@@ -107,17 +107,17 @@ mod tests {
                 CastKeyKind::Payload,
                 CastKeyKind::Result,
             ] {
-                let name = names.key(place, &key);
+                let name = names.key(kind, &key);
                 let watched = queue.first <= name && name < queue.end;
                 assert_eq!(
                     watched,
-                    matches!(place, CastKeyKind::Head | CastKeyKind::Claim),
+                    matches!(kind, CastKeyKind::Head | CastKeyKind::Claim),
                     "{name}"
                 );
                 assert!(name < roster.first, "{name} would wake every host");
-                let range = names.task_range(place, task);
+                let range = names.task_range(kind, task);
                 assert!(range.first <= name && name < range.end);
-                let other = names.key(place, &CastKey::new(format!("{task}0"), "1"));
+                let other = names.key(kind, &CastKey::new(format!("{task}0"), "1"));
                 assert!(other >= range.end || other < range.first, "{other}");
             }
         }

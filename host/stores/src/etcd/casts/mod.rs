@@ -112,14 +112,14 @@ impl EtcdCastStore {
         &self,
         attempted: &'static str,
         task: &str,
-        places: [CastKeyKind; N],
+        kinds: [CastKeyKind; N],
     ) -> Result<[usize; N], StoreError> {
-        let count = |place| {
-            let range = self.names.task_range(place, task);
+        let count = |kind| {
+            let range = self.names.task_range(kind, task);
             let options = GetOptions::new().with_range(range.end).with_count_only();
             TxnOp::get(range.first, Some(options))
         };
-        let txn = Txn::new().and_then(places.map(count).to_vec());
+        let txn = Txn::new().and_then(kinds.map(count).to_vec());
         let found = self.client.transact(attempted, &txn).await?.op_responses();
         Ok(std::array::from_fn(|i| key_count(found.get(i))))
     }
@@ -128,12 +128,12 @@ impl EtcdCastStore {
     async fn page(
         &self,
         attempted: &'static str,
-        place: CastKeyKind,
+        kind: CastKeyKind,
         task: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<KeyValue>, StoreError> {
-        let range = self.names.task_range(place, task);
+        let range = self.names.task_range(kind, task);
         let options = page_options(&range, i64::try_from(limit).unwrap_or(i64::MAX));
         let from = page_start(&range, after);
         Ok(self.client.get(attempted, &from, &options).await?.take_kvs())
@@ -147,14 +147,14 @@ impl EtcdCastStore {
     /// would not help.
     fn read<T: serde::de::DeserializeOwned>(
         &self,
-        place: CastKeyKind,
+        kind: CastKeyKind,
         key: &CastKey,
         value: &[u8],
     ) -> Result<T, StoreError> {
         serde_json::from_slice(value).map_err(|error| StoreError::Refused {
             problem: format!(
                 "the store holds what soloist has not written, under the key `{}`: delete it",
-                self.names.key(place, key)
+                self.names.key(kind, key)
             ),
             source: Some(error.into()),
         })
@@ -166,16 +166,16 @@ impl CastStore for EtcdCastStore {
     async fn put(
         &self,
         key: &CastKey,
-        order: &CastRequest,
+        request: &CastRequest,
         limit: usize,
     ) -> Result<(), StoreError> {
         check_key(key)?;
-        check_request(order)?;
+        check_request(request)?;
         let [queued, dead] =
             self.count(PUT, &key.task, [CastKeyKind::Head, CastKeyKind::Dead]).await?;
         check_capacity(&key.task, queued, dead, limit)?;
-        let head = self.client.json(PUT, &CastHeader::of(order))?;
-        let put = steps::put(&self.names, key, head, &order.payload);
+        let head = self.client.json(PUT, &CastHeader::of(request))?;
+        let put = steps::put(&self.names, key, head, &request.payload);
         // If the transaction did not succeed, an earlier attempt has put the cast.
         self.client.transact(PUT, &put).await.map(drop)
     }
@@ -205,9 +205,7 @@ impl CastStore for EtcdCastStore {
     ) -> Result<(), StoreError> {
         check_answer(answer)?;
         let ended = self.ended(claim.head.clone())?;
-        let form = answer.content_type.as_deref();
-        let step =
-            |lease| steps::done(&self.names, claim, ended.clone(), form, &answer.payload, lease);
+        let step = |lease| steps::done(&self.names, claim, ended.clone(), answer, lease);
         let lease = self.answer_lease(keep).await?;
         let mut done = self.commit_step(&step(lease)).await;
         if matches!(done, Err(StoreError::LeaseGone)) {

@@ -5,7 +5,7 @@ use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnRespo
 use serde::{Deserialize, Serialize};
 
 use super::cast_keys::{CastKeyKind, CastKeys};
-use crate::{CastClaimer, CastKey, Claim, QueuedCast, etcd::requests::first_key};
+use crate::{CastAnswer, CastClaimer, CastKey, Claim, QueuedCast, etcd::requests::first_key};
 use soloist_heart::LeaseId;
 
 /// The value of a claim's key.
@@ -18,7 +18,7 @@ struct ClaimRecord<'a> {
 /// New to queued, unless the cast exists already.
 pub(super) fn put(names: &CastKeys, key: &CastKey, head: Vec<u8>, payload: &[u8]) -> Txn {
     let absent = [CastKeyKind::Head, CastKeyKind::Dead, CastKeyKind::Result]
-        .map(|place| absent(names, place, key));
+        .map(|kind| absent(names, kind, key));
     Txn::new().when(absent).and_then([
         TxnOp::put(names.key(CastKeyKind::Payload, key), payload, None),
         TxnOp::put(names.key(CastKeyKind::Head, key), head, None),
@@ -59,13 +59,12 @@ pub(super) fn claimed(answer: &TxnResponse, by: &CastClaimer) -> Option<(i64, By
     ours.then(|| (claim.create_revision(), payload))
 }
 
-/// Claimed to done.
+/// Claimed to done. The answer is kept as long as `lease`.
 pub(super) fn done(
     names: &CastKeys,
     claim: &Claim,
     ended: Vec<u8>,
-    content_type: Option<&str>,
-    answer: &[u8],
+    answer: &CastAnswer,
     lease: LeaseId,
 ) -> Txn {
     let key = &claim.key;
@@ -76,7 +75,7 @@ pub(super) fn done(
         TxnOp::delete(names.key(CastKeyKind::Payload, key), None),
         TxnOp::put(
             names.key(CastKeyKind::Answer, key),
-            with_content_type(content_type, answer),
+            with_content_type(answer.content_type.as_deref(), &answer.payload),
             under(),
         ),
         TxnOp::put(names.key(CastKeyKind::Result, key), ended, under()),
@@ -114,29 +113,32 @@ pub(super) fn replay(names: &CastKeys, key: &CastKey, version: i64, head: Vec<u8
 pub(super) fn purge(names: &CastKeys, keys: &[CastKey]) -> Txn {
     let dead =
         |key| Compare::create_revision(names.key(CastKeyKind::Dead, key), CompareOp::Greater, 0);
-    let places = [CastKeyKind::Dead, CastKeyKind::Payload];
-    let gone = keys.iter().flat_map(|key| places.map(|place| names.key(place, key)));
-    let gone = gone.map(|name| TxnOp::delete(name, None));
-    Txn::new().when(keys.iter().map(dead).collect::<Vec<_>>()).and_then(gone.collect::<Vec<_>>())
+    let kinds = [CastKeyKind::Dead, CastKeyKind::Payload];
+    let deletions = keys.iter().flat_map(|key| kinds.map(|kind| names.key(kind, key)));
+    let deletions = deletions.map(|name| TxnOp::delete(name, None));
+    Txn::new()
+        .when(keys.iter().map(dead).collect::<Vec<_>>())
+        .and_then(deletions.collect::<Vec<_>>())
 }
 
 /// Deletes results and answers.
 pub(super) fn forget(names: &CastKeys, keys: impl Iterator<Item = CastKey>) -> Txn {
-    let places = [CastKeyKind::Answer, CastKeyKind::Result];
-    let gone = keys.flat_map(|key| places.map(|place| TxnOp::delete(names.key(place, &key), None)));
-    Txn::new().and_then(gone.collect::<Vec<_>>())
+    let kinds = [CastKeyKind::Answer, CastKeyKind::Result];
+    let deletions =
+        keys.flat_map(|key| kinds.map(|kind| TxnOp::delete(names.key(kind, &key), None)));
+    Txn::new().and_then(deletions.collect::<Vec<_>>())
 }
 
 /// Reads everything about a cast.
 pub(super) fn look(names: &CastKeys, key: &CastKey) -> Txn {
-    let places = [
+    let kinds = [
         CastKeyKind::Head,
         CastKeyKind::Claim,
         CastKeyKind::Dead,
         CastKeyKind::Result,
         CastKeyKind::Answer,
     ];
-    Txn::new().and_then(places.map(|place| TxnOp::get(names.key(place, key), None)))
+    Txn::new().and_then(kinds.map(|kind| TxnOp::get(names.key(kind, key), None)))
 }
 
 /// The result of [`look`].
@@ -164,8 +166,8 @@ impl CastRecords {
     }
 }
 
-fn absent(names: &CastKeys, place: CastKeyKind, key: &CastKey) -> Compare {
-    Compare::create_revision(names.key(place, key), CompareOp::Equal, 0)
+fn absent(names: &CastKeys, kind: CastKeyKind, key: &CastKey) -> Compare {
+    Compare::create_revision(names.key(kind, key), CompareOp::Equal, 0)
 }
 
 fn claim_stands(names: &CastKeys, claim: &Claim) -> Compare {

@@ -59,7 +59,7 @@ impl CastWatch {
             let Some(key) = event.kv() else { continue };
             changes.extend(match event.event_type() {
                 EventType::Put => put(&self.names, key),
-                EventType::Delete => gone(&self.names, key),
+                EventType::Delete => delete(&self.names, key),
             });
         }
     }
@@ -92,7 +92,7 @@ fn put(names: &CastKeys, found: &KeyValue) -> Option<CastChange> {
     }
 }
 
-fn gone(names: &CastKeys, found: &KeyValue) -> Option<CastChange> {
+fn delete(names: &CastKeys, found: &KeyValue) -> Option<CastChange> {
     let claim = names.cast_of(CastKeyKind::Claim, found.key()).map(CastChange::Free);
     claim.or_else(|| names.cast_of(CastKeyKind::Head, found.key()).map(CastChange::Left))
 }

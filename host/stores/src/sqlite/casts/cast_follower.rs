@@ -27,7 +27,7 @@ use soloist_heart::LeaseId;
 const WATCH: &str = "watch the queue of casts";
 pub(super) async fn watch(calls: WorkerCalls) -> Result<CastStream, StoreError> {
     let label = calls.label.clone();
-    let told = move |fault: SqliteFault| fault.into_error(WATCH, &label);
+    let store_error = move |fault: SqliteFault| fault.into_error(WATCH, &label);
     let source = calls.source.clone();
     let open = runtime::Handle::current().spawn_blocking(move || {
         let mut follow = CastFollower::open(&source)?;
@@ -36,13 +36,13 @@ pub(super) async fn watch(calls: WorkerCalls) -> Result<CastStream, StoreError> 
     let opened = timeout(calls.request_timeout, open).await;
     let opened =
         opened.unwrap_or(Ok(Err(SqliteFault::TimedOut))).unwrap_or(Err(SqliteFault::Closed));
-    let (present, follow) = opened.map_err(&told)?;
+    let (present, follow) = opened.map_err(&store_error)?;
     // The state keeps the worker alive, which removes expired sessions and with them their claims.
-    let later = stream::unfold(Some((follow, calls, told)), |state| async {
-        let (follow, calls, told) = state?;
+    let later = stream::unfold(Some((follow, calls, store_error)), |state| async {
+        let (follow, calls, store_error) = state?;
         match next(follow).await {
-            Ok((changes, follow)) => Some((Ok(changes), Some((follow, calls, told)))),
-            Err(fault) => Some((Err(told(fault)), None)),
+            Ok((changes, follow)) => Some((Ok(changes), Some((follow, calls, store_error)))),
+            Err(fault) => Some((Err(store_error(fault)), None)),
         }
     });
     Ok(stream::iter([Ok(present)]).chain(later).boxed())
@@ -53,10 +53,10 @@ async fn next(
     mut follow: Box<CastFollower>,
 ) -> Result<(Vec<CastChange>, Box<CastFollower>), SqliteFault> {
     loop {
-        let heard = follow.heard.clone();
+        let changed = follow.changed.clone();
         // Look even if nothing was heard: the interval is over then.
-        let _ = timeout(POLL, heard.notified()).await;
-        let looked = runtime::Handle::current().spawn_blocking(move || {
+        let _ = timeout(POLL, changed.notified()).await;
+        let reading = runtime::Handle::current().spawn_blocking(move || {
             let changes = match follow.changes() {
                 // Another process holds the file; the next look comes soon.
                 Err(fault) if fault.is_busy() => Vec::new(),
@@ -64,7 +64,7 @@ async fn next(
             };
             Ok((changes, follow))
         });
-        let (changes, back) = looked.await.unwrap_or(Err(SqliteFault::Closed))?;
+        let (changes, back) = reading.await.unwrap_or(Err(SqliteFault::Closed))?;
         if !changes.is_empty() {
             return Ok((changes, back));
         }
@@ -75,8 +75,9 @@ async fn next(
 /// What was reported of the queue so far.
 struct CastFollower {
     file: SqliteFile,
-    heard: Arc<Notify>,
-    _bell: Option<ChangeListener>,
+    /// Notified when the files change.
+    changed: Arc<Notify>,
+    _listener: Option<ChangeListener>,
     /// The last version that was read.
     version: i64,
     queued: BTreeMap<CastKey, i64>,
@@ -86,15 +87,15 @@ struct CastFollower {
 
 impl CastFollower {
     fn open(source: &SqliteConfig) -> Result<Box<Self>, SqliteFault> {
-        let heard = Arc::new(Notify::new());
-        let ring = heard.clone();
+        let changed = Arc::new(Notify::new());
+        let notify = changed.clone();
         let file = SqliteFile::open(source)?;
-        let bell = ChangeListener::listen_to_casts(file.path(), move || ring.notify_one());
-        let bell = bell.inspect_err(|error| {
+        let listener = ChangeListener::listen_to_casts(file.path(), move || notify.notify_one());
+        let listener = listener.inspect_err(|error| {
             tracing::warn!(%error, "no file notifications: casts are seen {POLL:?} late");
         });
         let (queued, claims) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Box::new(Self { file, heard, _bell: bell.ok(), version: -1, queued, claims }))
+        Ok(Box::new(Self { file, changed, _listener: listener.ok(), version: -1, queued, claims }))
     }
 
     /// The changes since the last call.
@@ -126,8 +127,8 @@ impl CastFollower {
             }
         }
         if let Some(all) = all {
-            let gone = self.queued.extract_if(.., |key, _| !all.contains(key));
-            changes.extend(gone.map(|(key, _)| CastChange::Left(key)));
+            let left = self.queued.extract_if(.., |key, _| !all.contains(key));
+            changes.extend(left.map(|(key, _)| CastChange::Left(key)));
         }
         for (key, (lease, version)) in &claims {
             if self.claims.get(key).is_none_or(|(_, before)| before != version) {

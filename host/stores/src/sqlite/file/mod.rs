@@ -103,11 +103,11 @@ impl SqliteFile {
         let unused = pages.unsigned_abs() * size.unsigned_abs();
         let room = self.connection.home().must_have_room(unused);
         match &room {
-            Ok(()) => self.room_warnings.over(|told| {
-                tracing::info!(event = "room", "state and casts are taken again{told}");
+            Ok(()) => self.room_warnings.over(|repeats| {
+                tracing::info!(event = "room", "state and casts are taken again{repeats}");
             }),
-            Err(fault) => self.room_warnings.report(|told| {
-                tracing::warn!(event = "no-room", "state and casts are refused: {fault}{told}");
+            Err(fault) => self.room_warnings.report(|repeats| {
+                tracing::warn!(event = "no-room", "state and casts are refused: {fault}{repeats}");
             }),
         }
         room
