@@ -80,13 +80,13 @@ impl Simulation {
     }
 
     /// An action learns the outcome of its write.
-    pub(crate) fn written(&mut self, caller: HostLife, write: RegisterWrite, fate: WriteFate) {
+    pub(crate) fn written(&mut self, caller: HostLife, write: RegisterWrite, outcome: WriteFate) {
         let RegisterWrite { key, id, only_if } = write;
         if self.hosts[caller.host].term(&key).is_none() {
             return;
         }
         let hopeful = self.mutant == Mutant::Hopeful;
-        let (done, version) = match fate {
+        let (done, version) = match outcome {
             WriteFate::Applied => (true, only_if + 1),
             // An earlier attempt of it has arrived.
             WriteFate::Conflict { version, last } => (last == Some(id), version),
@@ -94,7 +94,7 @@ impl Simulation {
             WriteFate::Fenced => return self.hear(caller, HeartEvent::KeyGone { key }),
         };
         let mut writer = RegisterWriter { id, version };
-        let pause = match fate {
+        let pause = match outcome {
             _ if done => PAUSE,
             WriteFate::Conflict { .. } => MS,
             _ => self.timings.retry.as_nanos() as u64,

@@ -110,7 +110,7 @@ impl Simulation {
 
     fn break_campaigns(&mut self) {
         for waiting in mem::take(&mut self.store.waiting) {
-            if waiting.heard {
+            if waiting.awaited {
                 self.break_off(waiting.caller, waiting.key, waiting.attempt);
             }
         }

@@ -38,13 +38,13 @@ pub(crate) struct Firings {
 impl Firings {
     /// The job restarts from a certain moment: later firings that were claimed ahead of it may come
     /// again.
-    pub(crate) fn anew(&mut self, from: DateTime<Utc>) {
+    pub(crate) fn reset(&mut self, from: DateTime<Utc>) {
         self.begun.retain(|at| *at <= from);
     }
 
     /// The store went back: firings that it no longer knows of may come again.
     pub(crate) fn restored(&mut self, data: &StoreData) {
-        let claimed = data.book.as_ref().map(|book| &book.claimed);
+        let claimed = data.ledger.as_ref().map(|ledger| &ledger.claimed);
         self.begun.retain(|at| claimed.is_some_and(|claimed| claimed.contains(at)));
     }
 }
@@ -75,7 +75,7 @@ impl Checker {
 
 impl Simulation {
     /// A job's call to the store has failed.
-    pub(crate) fn errand_failed(&mut self) {
+    pub(crate) fn ledger_call_failed(&mut self) {
         let cost = self.timings.request_timeout + self.timings.retry;
         self.checker.firings.setbacks += cost.as_nanos() as u64;
     }
@@ -109,7 +109,7 @@ impl Simulation {
             return;
         }
         let (from, to) = (self.true_wall(now - bound), self.true_wall(now));
-        let claimed = self.store.data.book.as_ref().map(|book| &book.claimed);
+        let claimed = self.store.data.ledger.as_ref().map(|ledger| &ledger.claimed);
         let goes_on = claimed.is_some_and(|claimed| claimed.range(from..=to).next().is_some());
         self.checker.holds(goes_on, Promise::FiringsGoOn, now, || {
             format!("no firing from {from} on was claimed, and a host of right time leads")
@@ -121,12 +121,15 @@ impl Simulation {
         let (now, job) = (self.now, self.job.as_ref()?);
         let key = self.store.leader(&job.group)?;
         let number = self.store.owner(key.lease)?;
-        let (host, touch) = (&self.hosts[number], self.liveness.hosts.get(number)?);
+        let (host, host_state) = (&self.hosts[number], self.liveness.hosts.get(number)?);
         let term = host.term(key).filter(|term| term.phase == GatePhase::Open)?;
-        if host.is_frozen(now) || term.keeper.busy_until + LOOK > now || !self.right_prevail(host) {
+        if host.is_frozen(now)
+            || term.job_keeper.busy_until + LOOK > now
+            || !self.right_prevail(host)
+        {
             return None;
         }
-        let since = touch.hears.max(self.liveness.store).max(host.time.set_at);
+        let since = host_state.hears.max(self.liveness.store).max(host.time.set_at);
         host.time.is_right().then_some((key.token.0, since))
     }
 
@@ -145,24 +148,26 @@ impl Simulation {
     /// A host that knows that its clock is wrong neither stands, nor leads for long.
     fn wrong_clocks_rest(&mut self, number: usize) {
         let (now, host) = (self.now, &self.hosts[number]);
-        let (Some(job), Some(touch)) = (&self.job, self.liveness.hosts.get(number)) else { return };
+        let (Some(job), Some(host_state)) = (&self.job, self.liveness.hosts.get(number)) else {
+            return;
+        };
         let Some(heart) = host.heart.as_ref().filter(|_| !host.is_frozen(now)) else { return };
         let truth = host.time.known.truth.filter(|truth| truth.ahead == host.time.ahead);
         let Some(since) = truth.and_then(|truth| truth.wrong_since) else { return };
-        let since = since.max(touch.hears).max(self.liveness.store).max(host.time.set_at);
+        let since = since.max(host_state.hears).max(self.liveness.store).max(host.time.set_at);
         let stands = match heart.candidacies()[&job.group].stage() {
             CandidacyStage::Leading { since: began, .. } => {
-                now - since.max(host.true_time(*began)) > NEWS + SECOND + touch.late
+                now - since.max(host.true_time(*began)) > NEWS + SECOND + host_state.late
             }
             // If a term has just ended, the host may stand for one or two checks.
-            CandidacyStage::Campaigning => now - since > SECOND && touch.stands_wrongly > 2,
+            CandidacyStage::Campaigning => now - since > SECOND && host_state.stands_wrongly > 2,
             _ => false,
         };
         let campaigns =
             matches!(heart.candidacies()[&job.group].stage(), CandidacyStage::Campaigning);
         let name = host.name;
-        if let Some(touch) = self.liveness.hosts.get_mut(number) {
-            touch.stands_wrongly = if campaigns { touch.stands_wrongly + 1 } else { 0 };
+        if let Some(host_state) = self.liveness.hosts.get_mut(number) {
+            host_state.stands_wrongly = if campaigns { host_state.stands_wrongly + 1 } else { 0 };
         }
         self.checker.holds(!stands, Promise::WrongClocksRest, now, || {
             format!("{name} leads or stands where time counts, and knows that its clock is wrong")

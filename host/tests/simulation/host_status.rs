@@ -25,20 +25,20 @@ const MOMENT: Duration = Duration::from_millis(100);
 impl Simulation {
     /// Checks what each host's status shows of a group.
     pub(crate) fn hosts_say_it(&mut self, number: usize) {
-        let (now, seat) = (self.now, &self.liveness.groups[number]);
-        if now.saturating_sub(seat.led.max(seat.shown)) <= NEWS {
+        let (now, group_state) = (self.now, &self.liveness.groups[number]);
+        if now.saturating_sub(group_state.led.max(group_state.shown)) <= NEWS {
             return;
         }
         let group = &self.groups[number];
-        let ended = now - seat.led.max(seat.shown) > NEWS + TEARDOWN;
+        let ended = now - group_state.led.max(group_state.shown) > NEWS + TEARDOWN;
         let (mut well, mut mute) = (None, None);
         for host in 0..self.hosts.len() {
-            if self.should_know(host, seat) {
-                let told = self.status(host);
+            if self.should_know(host, group_state) {
+                let status = self.status(host);
                 let says_well =
                     |it: &&HostStatus<'_>| it.says_well(group) && (ended || !it.performs(group));
-                well = well.or(told.as_ref().filter(says_well).map(|_| host));
-                mute = mute.or(told.as_ref().filter(|it| it.is_mute(group)).map(|_| host));
+                well = well.or(status.as_ref().filter(says_well).map(|_| host));
+                mute = mute.or(status.as_ref().filter(|it| it.is_mute(group)).map(|_| host));
             }
         }
         let name = |host: Option<usize>| host.map(|host| self.hosts[host].name);
@@ -52,18 +52,19 @@ impl Simulation {
     }
 
     /// Whether a host must have learnt by now that nobody leads, or must know that it gets no news.
-    fn should_know(&self, number: usize, seat: &GroupLiveness) -> bool {
-        let (touch, now, host) = (self.liveness.hosts[number], self.now, &self.hosts[number]);
-        let seen = seat.led.max(seat.shown);
+    fn should_know(&self, number: usize, group_state: &GroupLiveness) -> bool {
+        let (host_state, now, host) = (self.liveness.hosts[number], self.now, &self.hosts[number]);
+        let since = group_state.led.max(group_state.shown);
         if host.heart.is_none() || host.is_frozen(now) {
             return false;
         }
-        let told = host.sight.taken_at > seen && now > host.last_woke + NEWS;
-        let heard = now - seen.max(touch.hears).max(self.liveness.store) > NEWS + touch.late;
-        let patience = 2 * self.timings.ttl.as_nanos() as u64 + NEWS;
+        let was_shown = host.sight.taken_at > since && now > host.last_woke + NEWS;
+        let must_have_heard =
+            now - since.max(host_state.hears).max(self.liveness.store) > NEWS + host_state.late;
+        let limit = 2 * self.timings.ttl.as_nanos() as u64 + NEWS;
         let cut = host.out.lasts(now).max(host.back.lasts(now));
-        let lost = self.faulty() && cut > patience && now > host.last_woke + NEWS;
-        told || heard || lost && now - seen.max(touch.session) > patience
+        let lost = self.faulty() && cut > limit && now > host.last_woke + NEWS;
+        was_shown || must_have_heard || lost && now - since.max(host_state.session) > limit
     }
 
     fn status(&self, host: usize) -> Option<HostStatus<'_>> {

@@ -88,7 +88,7 @@ pub(crate) struct LedgerCall {
 
 #[derive(Clone, Debug)]
 enum LedgerOperation {
-    Open { anew: bool },
+    Open { reset: bool },
     Claim { by: Box<JobMark>, new: Box<JobMark>, firing: Firing },
 }
 
@@ -113,96 +113,103 @@ impl Simulation {
         }
     }
 
-    fn open_ledger(&mut self, caller: HostLife, key: LeaderKey, anew: bool) {
+    fn open_ledger(&mut self, caller: HostLife, key: LeaderKey, reset: bool) {
         let (now, era) = (self.wall(caller.host), self.checker.figures.restored);
-        self.send(caller, LedgerCall { key, now, what: LedgerOperation::Open { anew }, era });
+        self.send(caller, LedgerCall { key, now, what: LedgerOperation::Open { reset }, era });
     }
 
     /// Calls the store, if the term continues.
-    pub(crate) fn send(&mut self, caller: HostLife, errand: LedgerCall) {
+    pub(crate) fn send(&mut self, caller: HostLife, ledger_call: LedgerCall) {
         let (host, now) = (&mut self.hosts[caller.host], self.now);
         let clock = host.clock(now);
-        let term = host.terms.get_mut(&errand.key.group).filter(|term| term.key == errand.key);
+        let term =
+            host.terms.get_mut(&ledger_call.key.group).filter(|term| term.key == ledger_call.key);
         let Some(term) = term.filter(|term| term.passes(clock)) else { return };
-        term.keeper.asks = true;
-        self.ask(caller, StoreRequest::Job(Box::new(errand)));
+        term.job_keeper.asks = true;
+        self.ask(caller, StoreRequest::Job(Box::new(ledger_call)));
     }
 
     /// The store reads or writes the ledger.
-    pub(crate) fn keep_ledger(&mut self, errand: &LedgerCall) -> LedgerAnswer {
-        let there = self.store.exists(&errand.key);
-        let (job, book) = (self.job.as_ref(), self.store.data.book.as_mut());
+    pub(crate) fn keep_ledger(&mut self, ledger_call: &LedgerCall) -> LedgerAnswer {
+        let there = self.store.exists(&ledger_call.key);
+        let (job, ledger) = (self.job.as_ref(), self.store.data.ledger.as_mut());
         let schedule = job.map(|job| job.config.schedule.to_string()).unwrap_or_default();
-        match (&errand.what, book) {
-            (LedgerOperation::Open { anew: false }, Some(book)) => {
-                return LedgerAnswer::Opened(book.mark.clone(), book.begun.clone());
+        match (&ledger_call.what, ledger) {
+            (LedgerOperation::Open { reset: false }, Some(ledger)) => {
+                return LedgerAnswer::Opened(ledger.mark.clone(), ledger.begun.clone());
             }
             _ if !there => return LedgerAnswer::Fenced,
-            (LedgerOperation::Open { .. }, Some(book)) => {
-                book.mark = book.mark.from_now(errand.now, &schedule, true);
-                self.checker.firings.anew(errand.now);
+            (LedgerOperation::Open { .. }, Some(ledger)) => {
+                ledger.mark = ledger.mark.from_now(ledger_call.now, &schedule, true);
+                self.checker.firings.reset(ledger_call.now);
             }
             (LedgerOperation::Open { .. }, None) => {
-                let (mark, begun) = (JobMark::new(errand.now, &schedule, 0), Vec::new());
-                self.store.data.book = Some(JobLedger { mark, begun, claimed: BTreeSet::new() });
+                let (mark, begun) = (JobMark::new(ledger_call.now, &schedule, 0), Vec::new());
+                self.store.data.ledger = Some(JobLedger { mark, begun, claimed: BTreeSet::new() });
             }
-            (LedgerOperation::Claim { by, new, firing }, Some(book))
-                if by.is_unchanged_in(&book.mark) =>
+            (LedgerOperation::Claim { by, new, firing }, Some(ledger))
+                if by.is_unchanged_in(&ledger.mark) =>
             {
-                book.mark = JobMark::clone(new);
-                book.begun.push(firing.id.clone());
-                book.claimed.insert(firing.scheduled);
-                if book.begun.len() > RECORDS {
-                    book.begun.remove(0);
+                ledger.mark = JobMark::clone(new);
+                ledger.begun.push(firing.id.clone());
+                ledger.claimed.insert(firing.scheduled);
+                if ledger.begun.len() > RECORDS {
+                    ledger.begun.remove(0);
                 }
             }
-            (LedgerOperation::Claim { new, .. }, Some(book)) if book.mark == **new => {
+            (LedgerOperation::Claim { new, .. }, Some(ledger)) if ledger.mark == **new => {
                 return LedgerAnswer::Claimed;
             }
             (LedgerOperation::Claim { .. }, _) => return LedgerAnswer::Moved,
         }
         self.store.data.revision += 1;
-        match (&errand.what, &self.store.data.book) {
-            (LedgerOperation::Open { .. }, Some(book)) => {
-                LedgerAnswer::Opened(book.mark.clone(), book.begun.clone())
+        match (&ledger_call.what, &self.store.data.ledger) {
+            (LedgerOperation::Open { .. }, Some(ledger)) => {
+                LedgerAnswer::Opened(ledger.mark.clone(), ledger.begun.clone())
             }
             _ => LedgerAnswer::Claimed,
         }
     }
 
     /// A job gets an answer from the store.
-    pub(crate) fn said(&mut self, caller: HostLife, errand: LedgerCall, said: LedgerAnswer) {
+    pub(crate) fn ledger_answered(
+        &mut self,
+        caller: HostLife,
+        ledger_call: LedgerCall,
+        answer: LedgerAnswer,
+    ) {
         let (now, host) = (self.now, &mut self.hosts[caller.host]);
         let clock = host.clock(now);
-        let key = &errand.key;
+        let key = &ledger_call.key;
         let term = host.terms.get_mut(&key.group).filter(|term| term.key == *key);
         let Some(term) = term.filter(|term| term.passes(clock)) else { return };
-        term.keeper.asks = false;
-        match (said, &errand.what) {
+        term.job_keeper.asks = false;
+        match (answer, &ledger_call.what) {
             (LedgerAnswer::Unknown, _) => {
-                term.keeper.asks = true;
+                term.job_keeper.asks = true;
                 let pause = self.timings.retry.as_nanos() as u64;
-                return self.after(pause, SimulationEvent::LedgerCall(caller, Box::new(errand)));
+                return self
+                    .after(pause, SimulationEvent::LedgerCall(caller, Box::new(ledger_call)));
             }
             (LedgerAnswer::Fenced, _) => {
-                return self.hear(caller, HeartEvent::KeyGone { key: errand.key });
+                return self.hear(caller, HeartEvent::KeyGone { key: ledger_call.key });
             }
-            (LedgerAnswer::Moved, _) => return self.open_ledger(caller, errand.key, false),
+            (LedgerAnswer::Moved, _) => return self.open_ledger(caller, ledger_call.key, false),
             (LedgerAnswer::Opened(mark, mut begun), _) => {
                 if self.mutant == Mutant::ForgetsClaims {
                     begun.clear();
                 }
-                match &mut term.keeper.course {
+                match &mut term.job_keeper.course {
                     Some(course) => course.reopened(mark, begun),
                     course => *course = Some(JobPlanner::new(JOB.into(), mark, begun)),
                 }
             }
             (LedgerAnswer::Claimed, LedgerOperation::Claim { new, firing, .. }) => {
-                if let Some(course) = &mut term.keeper.course {
+                if let Some(course) = &mut term.job_keeper.course {
                     course.claimed(JobMark::clone(new));
                 }
-                let (key, firing) = (errand.key.clone(), firing.clone());
-                self.begin_firing(caller, key, &firing, errand.era);
+                let (key, firing) = (ledger_call.key.clone(), firing.clone());
+                self.begin_firing(caller, key, &firing, ledger_call.era);
             }
             (LedgerAnswer::Claimed, LedgerOperation::Open { .. }) => {}
         }
@@ -222,7 +229,7 @@ impl Simulation {
         let longest = if *slow || self.rng.u8(..8) == 0 { outlasts } else { 300 * MS };
         let until = self.now + self.rng.u64(..longest);
         if let Some(term) = self.hosts[caller.host].terms.get_mut(&key.group) {
-            term.keeper.busy_until = until;
+            term.job_keeper.busy_until = until;
         }
         self.at(until, SimulationEvent::JobTimer(caller, key, None));
     }
@@ -231,7 +238,7 @@ impl Simulation {
     pub(crate) fn wake_keeper(&mut self, caller: HostLife, key: &LeaderKey, set: Option<u64>) {
         let term = self.hosts[caller.host].terms.get_mut(&key.group);
         let Some(term) = term.filter(|term| term.key == *key) else { return };
-        if set.is_none() || term.keeper.wakes_at.take_if(|at| Some(*at) == set).is_some() {
+        if set.is_none() || term.job_keeper.wakes_at.take_if(|at| Some(*at) == set).is_some() {
             self.keep_job(caller);
         }
     }
@@ -245,7 +252,7 @@ impl Simulation {
         let Some(term) = host.terms.get_mut(&job.group) else { return };
         let leaving = term.phase > GatePhase::Open || !term.passes(clock);
         let JobKeeper { course: Some(course), asks: false, wakes_at, busy_until } =
-            &mut term.keeper
+            &mut term.job_keeper
         else {
             return;
         };

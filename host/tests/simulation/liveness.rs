@@ -76,16 +76,16 @@ impl Simulation {
     /// A term begins; it may have ended before the next check.
     pub(crate) fn led(&mut self, group: &Group) {
         let now = self.now;
-        if let Some(seat) = self.seat(group) {
-            seat.led = now;
+        if let Some(group_state) = self.group_state(group) {
+            group_state.led = now;
         }
     }
 
     /// The notification to the first host of a group takes this long, or until it checks again.
     pub(crate) fn wake_up_takes(&mut self, group: &Group, long: u64) {
         let until = self.now + long.min(self.second_look());
-        if let Some(seat) = self.seat(group) {
-            seat.asleep_until = seat.asleep_until.max(until);
+        if let Some(group_state) = self.group_state(group) {
+            group_state.asleep_until = group_state.asleep_until.max(until);
         }
     }
 
@@ -94,15 +94,18 @@ impl Simulation {
     pub(crate) fn call_failed(&mut self, host: usize, group: Option<&Group>) {
         let cost = (self.timings.request_timeout + self.timings.retry).as_nanos() as u64;
         if let Some(group) = group {
-            return self.seat(group).into_iter().for_each(|seat| seat.setbacks += cost);
+            return self
+                .group_state(group)
+                .into_iter()
+                .for_each(|group_state| group_state.setbacks += cost);
         }
-        if let Some(touch) = self.liveness.hosts.get_mut(host) {
-            touch.setbacks += cost;
+        if let Some(host_state) = self.liveness.hosts.get_mut(host) {
+            host_state.setbacks += cost;
         }
-        for (number, seat) in self.liveness.groups.iter_mut().enumerate() {
+        for (number, group_state) in self.liveness.groups.iter_mut().enumerate() {
             let first = self.store.leader(&self.groups[number]);
             if first.is_some_and(|key| self.store.owner(key.lease) == Some(host)) {
-                seat.setbacks += cost;
+                group_state.setbacks += cost;
             }
         }
     }
@@ -110,31 +113,31 @@ impl Simulation {
     /// A publication did not reach a host; the next one may.
     pub(crate) fn show_lost(&mut self, host: usize) {
         let (pause, cost) = (self.shows_within, self.shows_within + self.latency * MS);
-        if let Some(touch) = self.liveness.hosts.get_mut(host) {
-            touch.late += cost;
+        if let Some(host_state) = self.liveness.hosts.get_mut(host) {
+            host_state.late += cost;
             // It may have contained the news that a key is to be given up, or is gone.
-            touch.setbacks += pause;
+            host_state.setbacks += pause;
         }
     }
 
     /// Records which leaders the store now shows.
     pub(crate) fn takes_a_look(&mut self) {
-        for (number, seat) in self.liveness.groups.iter_mut().enumerate() {
+        for (number, group_state) in self.liveness.groups.iter_mut().enumerate() {
             let first = self.store.leader(&self.groups[number]);
             if first.is_some_and(|key| self.store.is_proclaimed(key)) {
-                seat.shown = self.now;
+                group_state.shown = self.now;
             }
         }
     }
 
     /// A host has received news.
     pub(crate) fn has_news(&mut self, who: HostLife) {
-        if let Some(touch) = self.liveness.hosts.get_mut(who.host) {
-            touch.late = 0;
+        if let Some(host_state) = self.liveness.hosts.get_mut(who.host) {
+            host_state.late = 0;
         }
     }
 
-    fn seat(&mut self, group: &Group) -> Option<&mut GroupLiveness> {
+    fn group_state(&mut self, group: &Group) -> Option<&mut GroupLiveness> {
         let place = self.groups.binary_search(group).ok()?;
         self.liveness.groups.get_mut(place)
     }
@@ -142,9 +145,9 @@ impl Simulation {
     /// Starts the checks.
     pub(crate) fn begin_to_look(&mut self) {
         let hosts = self.hosts.len();
-        let seat = GroupLiveness { could: vec![0; hosts], ..GroupLiveness::default() };
+        let group_state = GroupLiveness { could: vec![0; hosts], ..GroupLiveness::default() };
         self.liveness.hosts = vec![HostLiveness::default(); hosts];
-        self.liveness.groups = vec![seat; self.groups.len()];
+        self.liveness.groups = vec![group_state; self.groups.len()];
         self.after(LOOK, SimulationEvent::CheckLiveness);
     }
 
@@ -159,7 +162,7 @@ impl Simulation {
         for group in 0..self.groups.len() {
             self.look_at_group(group);
         }
-        self.liveness.hosts.iter_mut().for_each(|touch| touch.setbacks = 0);
+        self.liveness.hosts.iter_mut().for_each(|host_state| host_state.setbacks = 0);
         self.look_at_job();
         self.liveness.looked_at = self.now;
         self.after(LOOK, SimulationEvent::CheckLiveness);
@@ -167,22 +170,22 @@ impl Simulation {
 
     fn look_at_host(&mut self, number: usize) {
         let (now, before) = (self.now, self.liveness.looked_at);
-        let (host, touch) = (&self.hosts[number], &mut self.liveness.hosts[number]);
+        let (host, host_state) = (&self.hosts[number], &mut self.liveness.hosts[number]);
         // When the faults are over, no connection is cut any more.
         let cut = host.out.until.max(host.back.until).min(FAULTS) > before;
         let asleep = host.is_frozen(now) || host.last_woke > before;
-        if cut || asleep || host.heart.is_none() || host.stopping || host.life != touch.life {
-            touch.since = now;
+        if cut || asleep || host.heart.is_none() || host.stopping || host.life != host_state.life {
+            host_state.since = now;
         }
         // A host without a session receives nothing, and says that it does not know.
         if host.heart.as_ref().is_none_or(|heart| heart.session().live().is_none()) {
-            touch.session = now;
+            host_state.session = now;
         }
         let deaf = host.sight.may_be_deaf_until > before;
-        if touch.since == now || touch.session == now || deaf {
-            touch.hears = now;
+        if host_state.since == now || host_state.session == now || deaf {
+            host_state.hears = now;
         }
-        touch.life = host.life;
+        host_state.life = host.life;
     }
 
     fn look_at_group(&mut self, number: usize) {
@@ -190,16 +193,16 @@ impl Simulation {
         let group = &self.groups[number];
         let first = self.store.leader(group);
         let owner = first.and_then(|key| self.store.owner(key.lease)).map(|host| &self.hosts[host]);
-        let seat = &mut self.liveness.groups[number];
+        let group_state = &mut self.liveness.groups[number];
         let leads = |host: &SimulatedHost| {
             let term = host.terms.get(group).filter(|_| !host.is_frozen(now));
             term.is_some_and(|term| Some(&term.key) == first)
         };
         if owner.is_some_and(leads) {
-            (seat.led, seat.asleep_until) = (now, 0);
+            (group_state.led, group_state.asleep_until) = (now, 0);
         }
         if first.is_some_and(|key| self.store.is_proclaimed(key)) {
-            seat.shown = now;
+            group_state.shown = now;
         }
         // Nobody can lead behind a foreign key, or behind a host that cannot give up its key or
         // does not learn that it has one.
@@ -208,20 +211,20 @@ impl Simulation {
             |host: &SimulatedHost| host.refused_until.max(host.sight.may_be_deaf_until) > before;
         let closed = stranger || owner.is_some_and(stuck);
         if self.liveness.store == now {
-            seat.setbacks += now - before;
+            group_state.setbacks += now - before;
         }
         let held = |key: &_| owner.is_some_and(|host| host.holds(key));
         if first.is_some_and(|key| !held(&key.lease)) {
-            seat.setbacks += now - before;
+            group_state.setbacks += now - before;
         }
-        for (number, could) in seat.could.iter_mut().enumerate() {
-            let (host, touch) = (&self.hosts[number], self.liveness.hosts[number]);
-            let since = (*could).max(touch.since).max(seat.asleep_until);
-            let able = seat.led < now && !closed && host.is_able(group, now);
-            let net = since.max(seat.led) + seat.setbacks + touch.setbacks;
+        for (number, could) in group_state.could.iter_mut().enumerate() {
+            let (host, host_state) = (&self.hosts[number], self.liveness.hosts[number]);
+            let since = (*could).max(host_state.since).max(group_state.asleep_until);
+            let able = group_state.led < now && !closed && host.is_able(group, now);
+            let net = since.max(group_state.led) + group_state.setbacks + host_state.setbacks;
             *could = if able { net } else { now };
         }
-        seat.setbacks = 0;
+        group_state.setbacks = 0;
         self.somebody_leads(number);
         self.hosts_say_it(number);
     }

@@ -29,30 +29,30 @@ impl NetworkCut {
 
 impl Simulation {
     /// How long a request of `host` takes to reach the store; `None` if it is lost.
-    pub(crate) fn way_out(&mut self, host: usize) -> Option<u64> {
-        let way = self.way(self.hosts[host].out)?;
+    pub(crate) fn delay_out(&mut self, host: usize) -> Option<u64> {
+        let delay = self.delay(self.hosts[host].out)?;
         if !self.calm {
-            return Some(way);
+            return Some(delay);
         }
         // Without faults, the requests of one host arrive in order.
         let last = &mut self.hosts[host].last_arrival;
-        *last = (*last + 1).max(self.now + way);
+        *last = (*last + 1).max(self.now + delay);
         Some(*last - self.now)
     }
 
     /// How long an answer takes to reach `host`; `None` if it is lost.
-    pub(crate) fn way_back(&mut self, host: usize) -> Option<u64> {
-        self.way(self.hosts[host].back)
+    pub(crate) fn delay_back(&mut self, host: usize) -> Option<u64> {
+        self.delay(self.hosts[host].back)
     }
 
-    fn way(&mut self, cut: NetworkCut) -> Option<u64> {
+    fn delay(&mut self, cut: NetworkCut) -> Option<u64> {
         if !self.faulty() {
             return Some(self.rng.u64(MS / 5..2 * MS));
         }
-        let way = self.rng.u64(MS / 5..self.latency * MS);
+        let delay = self.rng.u64(MS / 5..self.latency * MS);
         if self.now < cut.until {
-            return cut.held.then(|| cut.until - self.now + way);
+            return cut.held.then(|| cut.until - self.now + delay);
         }
-        (self.loss == 0 || self.rng.u64(..1000) >= self.loss).then_some(way)
+        (self.loss == 0 || self.rng.u64(..1000) >= self.loss).then_some(delay)
     }
 }

@@ -47,14 +47,14 @@ impl Simulation {
             *sent = clock;
         }
         let stops = matches!(event, HeartEvent::Shutdown);
-        let said = self.history_of(&event);
+        let event_text = self.history_of(&event);
         let host = &mut self.hosts[to.host];
         let Some(heart) = host.heart.as_mut() else {
             return;
         };
         let commands = heart.step(event, clock);
         let (wake, done) = (heart.next_wake(), heart.is_done());
-        if let Some(event) = said.filter(|event| event != "Tick" || !commands.is_empty()) {
+        if let Some(event) = event_text.filter(|event| event != "Tick" || !commands.is_empty()) {
             self.tell(|simulation| {
                 format!("{} ← {event} → {commands:?}", simulation.hosts[to.host].name)
             });
@@ -143,8 +143,8 @@ impl Simulation {
         self.led(&key.group);
         let host = &mut self.hosts[from.host];
         host.highest.insert(key.group.clone(), key.token);
-        let (group, keeper) = (key.group.clone(), JobKeeper::default());
-        let term = SimulatedTerm { key: key.clone(), deadline, phase, robbed, writer, keeper };
+        let (group, job_keeper) = (key.group.clone(), JobKeeper::default());
+        let term = SimulatedTerm { key: key.clone(), deadline, phase, robbed, writer, job_keeper };
         host.terms.insert(group, term);
         self.begin_job(from, &key);
     }

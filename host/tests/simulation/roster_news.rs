@@ -49,13 +49,13 @@ impl Simulation {
             if heart.is_none_or(|heart| heart.session().live().is_none()) {
                 continue;
             }
-            match self.way_back(host) {
-                Some(way) => {
+            match self.delay_back(host) {
+                Some(delay) => {
                     self.saw(caller);
                     let roster = Arc::clone(&roster);
                     let (number, changed, taken_at) = (self.shown, self.changed, self.now);
                     let news = RosterNews { number, changed, taken_at, roster };
-                    self.after(way, SimulationEvent::RosterSeen(caller, news));
+                    self.after(delay, SimulationEvent::RosterSeen(caller, news));
                 }
                 None => self.show_lost(host),
             }

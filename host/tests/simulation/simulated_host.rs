@@ -34,7 +34,7 @@ pub(crate) struct SimulatedTerm {
     pub(crate) robbed: bool,
     pub(crate) writer: RegisterWriter,
     /// The state of the term's job, if it has one.
-    pub(crate) keeper: JobKeeper,
+    pub(crate) job_keeper: JobKeeper,
 }
 
 impl SimulatedTerm {

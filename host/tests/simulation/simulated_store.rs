@@ -27,7 +27,7 @@ pub(crate) struct WaitingCampaign {
     pub(crate) attempt: u64,
     pub(crate) key: LeaderKey,
     /// Whether the caller still listens.
-    pub(crate) heard: bool,
+    pub(crate) awaited: bool,
     /// Whether the notification for this campaign was lost: it gets no answer before it checks
     /// again.
     pub(crate) deaf: bool,
@@ -45,7 +45,7 @@ pub(crate) struct StoreData {
     proclaimed: BTreeSet<Token>,
     pub(crate) registers: BTreeMap<Group, Register>,
     /// The ledger of the job.
-    pub(crate) book: Option<JobLedger>,
+    pub(crate) ledger: Option<JobLedger>,
 }
 
 pub(crate) struct SimulatedStore {
@@ -130,7 +130,7 @@ impl SimulatedStore {
         group: &Group,
         lease: LeaseId,
         attempt: u64,
-        heard: bool,
+        awaited: bool,
     ) -> Option<()> {
         self.data.leases.get(&lease)?;
         let old = self.queue(group).iter().find(|key| key.lease == lease);
@@ -140,7 +140,7 @@ impl SimulatedStore {
             w.deaf && w.caller == caller && w.key.group == *group && w.attempt <= attempt
         };
         self.waiting.retain(|w| !replaced(w));
-        self.waiting.push(WaitingCampaign { caller, attempt, key, heard, deaf: false });
+        self.waiting.push(WaitingCampaign { caller, attempt, key, awaited, deaf: false });
         Some(())
     }
 

@@ -217,7 +217,9 @@ impl Simulation {
             SimulationEvent::Request(caller, key) => self.request(caller, key),
             SimulationEvent::Answer(caller, key) => self.answer(caller, &key),
             SimulationEvent::Write(caller, key) => self.write(caller, key),
-            SimulationEvent::Written(caller, write, fate) => self.written(caller, write, fate),
+            SimulationEvent::Written(caller, write, outcome) => {
+                self.written(caller, write, outcome)
+            }
             SimulationEvent::Supervise(host, lease) => self.supervise(host, lease),
             SimulationEvent::Boot(host) => self.boot(host),
             SimulationEvent::Sweep => self.sweep(),
@@ -228,9 +230,9 @@ impl Simulation {
             SimulationEvent::Compared(caller, asked) => self.compared(caller, *asked),
             SimulationEvent::Readiness(caller) => self.look_at_readiness(caller),
             SimulationEvent::JobTimer(caller, key, set) => self.wake_keeper(caller, &key, set),
-            SimulationEvent::LedgerCall(caller, errand) => self.send(caller, *errand),
-            SimulationEvent::LedgerAnswered(caller, errand, said) => {
-                self.said(caller, *errand, said)
+            SimulationEvent::LedgerCall(caller, ledger_call) => self.send(caller, *ledger_call),
+            SimulationEvent::LedgerAnswered(caller, ledger_call, answer) => {
+                self.ledger_answered(caller, *ledger_call, answer)
             }
             SimulationEvent::Advise(..) if !self.calm && self.now > REST => {}
             SimulationEvent::Advise(caller, set) => self.advise(caller, set),

@@ -20,7 +20,7 @@ pub(crate) struct StoreCall {
     /// When the caller times out.
     until: u64,
     /// Whether the caller still waits; otherwise it was already told of a failure.
-    heard: bool,
+    awaited: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -47,8 +47,12 @@ impl StoreRequest {
             Self::Write(write) => {
                 return Some(SimulationEvent::Written(from, write, WriteFate::Unknown));
             }
-            Self::Job(errand) => {
-                return Some(SimulationEvent::LedgerAnswered(from, errand, LedgerAnswer::Unknown));
+            Self::Job(ledger_call) => {
+                return Some(SimulationEvent::LedgerAnswered(
+                    from,
+                    ledger_call,
+                    LedgerAnswer::Unknown,
+                ));
             }
             // It is announced again if the store does not show it.
             Self::Proclaim(_) => return None,
@@ -73,9 +77,9 @@ impl Simulation {
     /// request may still arrive.
     pub(crate) fn ask(&mut self, from: HostLife, request: StoreRequest) {
         let until = self.now + self.timings.request_timeout.as_nanos() as u64;
-        let call = StoreCall { from, request, until, heard: true };
-        match self.way_out(from.host) {
-            Some(way) => self.bring(self.now + way, call),
+        let call = StoreCall { from, request, until, awaited: true };
+        match self.delay_out(from.host) {
+            Some(delay) => self.bring(self.now + delay, call),
             None => self.give_up(call, until),
         }
     }
@@ -83,16 +87,16 @@ impl Simulation {
     /// Sends a command whose answer changes nothing for its caller. Returns whether both the
     /// command and its answer arrive.
     pub(crate) fn tell_store(&mut self, from: HostLife, command: HeartCommand) -> bool {
-        let Some(way) = self.way_out(from.host) else { return false };
+        let Some(delay) = self.delay_out(from.host) else { return false };
         let request = StoreRequest::Command(command);
-        self.bring(self.now + way, StoreCall { from, request, until: self.now, heard: false });
-        self.way_back(from.host).is_some()
+        self.bring(self.now + delay, StoreCall { from, request, until: self.now, awaited: false });
+        self.delay_back(from.host).is_some()
     }
 
     /// Lets a call arrive at a certain time.
     fn bring(&mut self, at: u64, mut call: StoreCall) {
-        if call.heard && at > call.until {
-            call.heard = false;
+        if call.awaited && at > call.until {
+            call.awaited = false;
             self.give_up(call.clone(), call.until);
         }
         self.at(at, SimulationEvent::ToStore(call));
@@ -109,7 +113,7 @@ impl Simulation {
                 }
                 _ => self.call_failed(call.from.host, None),
             },
-            StoreRequest::Job(_) => self.errand_failed(),
+            StoreRequest::Job(_) => self.ledger_call_failed(),
             StoreRequest::Proclaim(_) | StoreRequest::Write(_) => {}
         }
         if self.mutant == Mutant::WaitsForEver {
@@ -122,13 +126,13 @@ impl Simulation {
 
     /// Sends an answer back, or lets the caller time out.
     fn reply(&mut self, call: StoreCall, answer: SimulationEvent) {
-        if !call.heard {
+        if !call.awaited {
             return;
         }
-        match self.way_back(call.from.host) {
-            Some(way) if self.now + way <= call.until || call.request.waits() => {
+        match self.delay_back(call.from.host) {
+            Some(delay) if self.now + delay <= call.until || call.request.waits() => {
                 self.saw(call.from);
-                self.after(way, answer);
+                self.after(delay, answer);
             }
             _ => {
                 let until = call.until;
@@ -148,7 +152,7 @@ impl Simulation {
         let from = call.from;
         if self.is_behind(from) {
             self.look_at_older(from);
-            if call.heard {
+            if call.awaited {
                 self.give_up(call, self.now);
             }
             return;
@@ -156,13 +160,13 @@ impl Simulation {
         let answer = match &call.request {
             StoreRequest::Write(write) => {
                 let write = write.clone();
-                let fate = self.apply(&write);
-                Some(SimulationEvent::Written(from, write, fate))
+                let outcome = self.apply(&write);
+                Some(SimulationEvent::Written(from, write, outcome))
             }
-            StoreRequest::Job(errand) => {
-                let errand = errand.clone();
-                let said = self.keep_ledger(&errand);
-                Some(SimulationEvent::LedgerAnswered(from, errand, said))
+            StoreRequest::Job(ledger_call) => {
+                let ledger_call = ledger_call.clone();
+                let answer = self.keep_ledger(&ledger_call);
+                Some(SimulationEvent::LedgerAnswered(from, ledger_call, answer))
             }
             StoreRequest::Proclaim(key) => {
                 self.store.proclaim(key);
@@ -186,15 +190,15 @@ impl Simulation {
         match self.rng.u8(..3) {
             0 => return self.bring(until, call),
             1 => {
-                let unheard = StoreCall { heard: false, ..call.clone() };
-                self.at(until, SimulationEvent::ToStore(unheard));
+                let abandoned = StoreCall { awaited: false, ..call.clone() };
+                self.at(until, SimulationEvent::ToStore(abandoned));
             }
             _ => {}
         }
-        if call.heard {
-            let way = self.way_back(call.from.host).unwrap_or(u64::MAX / 4);
-            let at = call.until.min(self.now + way);
-            call.heard = false;
+        if call.awaited {
+            let delay = self.delay_back(call.from.host).unwrap_or(u64::MAX / 4);
+            let at = call.until.min(self.now + delay);
+            call.awaited = false;
             self.give_up(call, at);
         }
     }
@@ -227,7 +231,7 @@ impl Simulation {
                 Some(HeartEvent::Released { lease })
             }
             HeartCommand::Campaign { group, lease, attempt } => {
-                let stands = self.store.stand(from, &group, lease, attempt, call.heard);
+                let stands = self.store.stand(from, &group, lease, attempt, call.awaited);
                 stands.is_none().then_some(HeartEvent::CampaignFailed { group, attempt })
             }
             HeartCommand::Withdraw { group, attempt } => {
@@ -266,15 +270,15 @@ impl Simulation {
         }
         let conditional = self.mutant != Mutant::Unconditional;
         let register = self.store.data.registers.entry(write.key.group.clone()).or_default();
-        let fate = register.write(write, conditional);
+        let outcome = register.write(write, conditional);
         self.tell(|_| {
-            format!("{}/{} writes {} → {fate:?}", write.key.group, write.key.token, write.id)
+            format!("{}/{} writes {} → {outcome:?}", write.key.group, write.key.token, write.id)
         });
-        if fate == WriteFate::Applied {
+        if outcome == WriteFate::Applied {
             self.store.data.revision += 1;
             self.checker.applied(write, self.now);
         }
-        fate
+        outcome
     }
 
     /// Answers the campaigns that are won by now.
@@ -283,7 +287,7 @@ impl Simulation {
             return;
         }
         for waiting in self.store.winners() {
-            if !waiting.heard {
+            if !waiting.awaited {
                 continue;
             }
             if self.faulty() && self.rng.u8(..32) == 0 {
@@ -291,11 +295,11 @@ impl Simulation {
                 continue;
             }
             let WaitingCampaign { caller, attempt, key, .. } = waiting;
-            match self.way_back(caller.host) {
-                Some(way) => {
-                    self.wake_up_takes(&key.group, way);
+            match self.delay_back(caller.host) {
+                Some(delay) => {
+                    self.wake_up_takes(&key.group, delay);
                     self.after(
-                        way,
+                        delay,
                         SimulationEvent::ToHost(caller, HeartEvent::Won { attempt, key }),
                     );
                 }
@@ -346,11 +350,11 @@ impl Simulation {
     /// A process that connects to a store that is behind notices that before it requests or
     /// receives anything else, if the answer reaches it.
     pub(crate) fn look_at_older(&mut self, from: HostLife) {
-        let Some(way) = self.way_back(from.host) else { return self.show_lost(from.host) };
+        let Some(delay) = self.delay_back(from.host) else { return self.show_lost(from.host) };
         let (seen, revision) = (self.hosts[from.host].revision, self.store.data.revision);
         let seen = format!("the store went back from {seen} to {revision}");
         self.after(
-            way,
+            delay,
             SimulationEvent::ToHost(from, HeartEvent::StoreChanged { seen, behind: true }),
         );
     }
@@ -372,9 +376,9 @@ impl Simulation {
 
     /// The connection that a campaign waits on is lost, and its caller notices.
     pub(crate) fn break_off(&mut self, caller: HostLife, key: LeaderKey, attempt: u64) {
-        let way = self.rng.u64(MS / 5..self.latency * MS);
+        let delay = self.rng.u64(MS / 5..self.latency * MS);
         self.call_failed(caller.host, Some(&key.group));
         let event = HeartEvent::CampaignFailed { group: key.group, attempt };
-        self.after(way, SimulationEvent::ToHost(caller, event));
+        self.after(delay, SimulationEvent::ToHost(caller, event));
     }
 }
