@@ -23,7 +23,7 @@ impl<T> Default for Agenda<T> {
 
 impl<T> Agenda<T> {
     /// Adds an event at a true time.
-    pub(crate) fn at(&mut self, at: u64, happening: T) {
+    pub(crate) fn at(&mut self, at: u64, event: T) {
         let span = usize::try_from(at / SPAN).unwrap_or(usize::MAX);
         if span >= SPANS_MAX {
             return;
@@ -31,7 +31,7 @@ impl<T> Agenda<T> {
         if span >= self.spans.len() {
             self.spans.resize_with(span + 1, Vec::new);
         }
-        self.spans[span].push((at, happening));
+        self.spans[span].push((at, event));
     }
 
     /// Removes and returns the next event with its time, unless that is after `end`.

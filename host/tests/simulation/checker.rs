@@ -57,25 +57,30 @@ pub(crate) struct Checker {
 
 impl Checker {
     /// Checks a command of host `who` before it is carried out.
-    pub(crate) fn command(&mut self, command: &HeartCommand, who: usize, scene: CheckContext<'_>) {
-        let host = &scene.hosts[who];
+    pub(crate) fn command(
+        &mut self,
+        command: &HeartCommand,
+        who: usize,
+        context: CheckContext<'_>,
+    ) {
+        let host = &context.hosts[who];
         let runs = |key: &LeaderKey| host.term(key).is_some();
         match command {
-            HeartCommand::Start { key, deadline } => self.start(key, *deadline, who, scene),
-            HeartCommand::Extend { deadline, .. } => self.extend(*deadline, who, scene),
+            HeartCommand::Start { key, deadline } => self.start(key, *deadline, who, context),
+            HeartCommand::Extend { deadline, .. } => self.extend(*deadline, who, context),
             HeartCommand::Stop { key, .. } | HeartCommand::Drain { key, .. } => {
-                self.holds(runs(key), Promise::Order, scene.now, || {
+                self.holds(runs(key), Promise::Order, context.now, || {
                     format!("{} ends a term that does not run", host.name)
                 });
             }
             HeartCommand::Resign { key } => {
-                self.holds(!runs(key), Promise::ResignIsLast, scene.now, || {
+                self.holds(!runs(key), Promise::ResignIsLast, context.now, || {
                     format!("{} resigns before its term has ended", host.name)
                 });
             }
             HeartCommand::Revoke { lease } => {
                 let runs = host.terms.values().any(|term| term.key.lease == *lease);
-                self.holds(!runs, Promise::ResignIsLast, scene.now, || {
+                self.holds(!runs, Promise::ResignIsLast, context.now, || {
                     format!("{} revokes its lease under a running term", host.name)
                 });
             }
@@ -87,8 +92,14 @@ impl Checker {
         }
     }
 
-    fn start(&mut self, key: &LeaderKey, deadline: BootTime, who: usize, scene: CheckContext<'_>) {
-        let CheckContext { hosts, store, now } = scene;
+    fn start(
+        &mut self,
+        key: &LeaderKey,
+        deadline: BootTime,
+        who: usize,
+        context: CheckContext<'_>,
+    ) {
+        let CheckContext { hosts, store, now } = context;
         let (host, group) = (&hosts[who], &key.group);
         self.figures.terms += 1;
         self.holds(!host.terms.contains_key(group), Promise::Order, now, || {
@@ -104,7 +115,7 @@ impl Checker {
         self.holds(own, Promise::TokensRise, now, || {
             format!("{} starts {group}/{} after a later term of its own", host.name, key.token)
         });
-        if store.was_robbed(key) {
+        if store.was_removed(key) {
             return; // Somebody else may lead already; only fencing helps here.
         }
         self.holds(store.exists(key), Promise::EndsBeforeLease, now, || {
@@ -124,11 +135,11 @@ impl Checker {
             now,
             || format!("token {} after {before:?} in {group}", key.token),
         );
-        self.alone(group, who, scene);
+        self.alone(group, who, context);
     }
 
-    fn extend(&mut self, deadline: BootTime, who: usize, scene: CheckContext<'_>) {
-        let CheckContext { hosts, store, now } = scene;
+    fn extend(&mut self, deadline: BootTime, who: usize, context: CheckContext<'_>) {
+        let CheckContext { hosts, store, now } = context;
         let host = &hosts[who];
         for (group, term) in &host.terms {
             self.holds(host.clock(now) < term.deadline, Promise::EndsBeforeLease, now, || {
@@ -141,7 +152,7 @@ impl Checker {
                 self.holds(store.exists(&term.key), Promise::EndsBeforeLease, now, || {
                     format!("{} goes on in {group} without a lease", host.name)
                 });
-                self.alone(group, who, scene);
+                self.alone(group, who, context);
             }
         }
     }
@@ -243,7 +254,7 @@ impl Checker {
     }
 
     /// A host that was told to stop is still running, although it had enough time to stop.
-    pub(crate) fn goes_on(&mut self, host: &SimulatedHost, now: u64) {
+    pub(crate) fn has_not_stopped(&mut self, host: &SimulatedHost, now: u64) {
         self.holds(false, Promise::StopsInTime, now, || {
             format!("{} was told to stop long ago and goes on", host.name)
         });
@@ -282,9 +293,9 @@ impl Checker {
     pub(crate) fn even(
         &mut self,
         settings: &BTreeMap<Group, GroupConfig>,
-        scene: CheckContext<'_>,
+        context: CheckContext<'_>,
     ) {
-        let CheckContext { hosts, store, now } = scene;
+        let CheckContext { hosts, store, now } = context;
         let spread = || settings.iter().filter(|(_, config)| config.spread);
         let mut loads = vec![0_usize; hosts.len()];
         for (group, _) in spread() {

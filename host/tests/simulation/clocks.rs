@@ -109,7 +109,7 @@ impl Simulation {
 
     /// Somebody sets the clock of a host, which notices that within a second.
     pub(crate) fn set_clock(&mut self, host: usize, ahead: TimeDelta) {
-        self.tell(|simulation| {
+        self.log(|simulation| {
             format!("the clock of {} is ahead by {ahead}", simulation.hosts[host].name)
         });
         let time = &mut self.hosts[host].time;
@@ -124,7 +124,7 @@ impl Simulation {
         if !self.hosts[caller.host].time.known.comparing {
             self.compare_after(caller, 0);
         }
-        self.keep_job(caller);
+        self.run_job(caller);
     }
 
     /// Compares again if other hosts are there than at the last comparison.
@@ -206,13 +206,13 @@ impl Simulation {
         (known.comparing, known.truth) = (false, Some(truth));
         known.compared = Some(comparison);
         self.compare_after(caller, if holds { ROUND } else { 0 });
-        self.keep_job(caller);
+        self.run_job(caller);
     }
 
     // ---- readiness
 
     /// A host checks whether it could lead the group with the job, and tells its heart.
-    pub(crate) fn look_at_readiness(&mut self, caller: HostLife) {
+    pub(crate) fn check_readiness(&mut self, caller: HostLife) {
         let Some(job) = &self.job else { return };
         let refusal = self.clock_trust(caller.host).wrong_clock().map(ToString::to_string);
         let clock = refusal.filter(|_| self.mutant != Mutant::ClingsOn);
@@ -223,7 +223,7 @@ impl Simulation {
         let here = LocalGroup::of(&job.group, &view, host.sight.roster.as_deref());
         let event = host.findings.next_event(here, clock, |_| Some(obstacle.map_or(Ok(()), Err)));
         if let Some(event) = event {
-            self.hear(caller, event);
+            self.feed(caller, event);
         }
         self.after(READINESS, SimulationEvent::Readiness(caller));
     }

@@ -8,7 +8,7 @@ use soloist_heart::{Group, HeartEvent, Timings};
 use crate::{
     mutant::Mutant,
     simulated_host::SimulatedHost,
-    simulation::{MS, SECOND, Simulation, scene},
+    simulation::{MS, SECOND, Simulation, check_context},
     simulation_event::SimulationEvent,
 };
 
@@ -37,15 +37,15 @@ impl Simulation {
     /// Lets time pass, and asserts that no promise is broken.
     #[track_caller]
     fn live(&mut self, long: u64) {
-        if let Err(broken) = self.pass(self.now + long) {
+        if let Err(broken) = self.run_until(self.now + long) {
             panic!("{broken}");
         }
     }
 
     /// Asserts that the groups are spread evenly, and that no disagreement was detected.
     #[track_caller]
-    fn is_even(&mut self) {
-        self.checker.even(&self.settings, scene(&self.hosts, &self.store, self.now));
+    fn assert_even(&mut self) {
+        self.checker.even(&self.settings, check_context(&self.hosts, &self.store, self.now));
         assert!(self.checker.broken.is_none(), "{}", self.checker.broken.take().unwrap());
         assert_eq!(self.checker.figures.disagreements, 0);
     }
@@ -62,7 +62,7 @@ fn spread_over(seed: u64, groups: usize, hosts: usize, settle: Duration, times: 
         simulation.at(host as u64 * apart, SimulationEvent::Boot(host));
     }
     simulation.live(hosts as u64 * apart + SECOND + settled);
-    simulation.is_even();
+    simulation.assert_even();
     for _ in 0..times {
         let host = simulation.rng.usize(..hosts);
         if simulation.rng.bool() {
@@ -77,7 +77,7 @@ fn spread_over(seed: u64, groups: usize, hosts: usize, settle: Duration, times: 
     }
     // Until the last host has stopped and is back.
     simulation.live(12 * SECOND + settled);
-    simulation.is_even();
+    simulation.assert_even();
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Simulation {
             // An earlier attempt of it has arrived.
             WriteFate::Conflict { version, last } => (last == Some(id), version),
             WriteFate::Unknown => (hopeful, only_if),
-            WriteFate::Fenced => return self.hear(caller, HeartEvent::KeyGone { key }),
+            WriteFate::Fenced => return self.feed(caller, HeartEvent::KeyGone { key }),
         };
         let mut writer = RegisterWriter { id, version };
         let pause = match outcome {

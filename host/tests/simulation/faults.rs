@@ -7,7 +7,7 @@ use soloist_heart::{EndCause, Group, HeartEvent, LeaderKey, LeaseId};
 use crate::{
     mutant::Mutant,
     network::NetworkCut,
-    simulation::{FAULTS, MS, SECOND, Simulation, scene},
+    simulation::{FAULTS, MS, SECOND, Simulation, check_context},
     simulation_event::SimulationEvent,
 };
 
@@ -27,14 +27,14 @@ impl Simulation {
             7..9 => self.crash(host, true),
             9 => self.crash(host, false),
             10 => self.pause_store(long / 4),
-            11 => self.depose_store(long / 4),
+            11 => self.lose_store_leader(long / 4),
             12 => self.obstruct(host),
-            13..15 => self.ask_something(host),
-            15..17 => self.want_something(host),
-            17 => self.take_nothing_back(host),
-            18 => self.deafen(host),
-            19 => self.estrange(),
-            20 => self.careless_hand(),
+            13..15 => self.make_random_request(host),
+            15..17 => self.bar_or_reorder(host),
+            17 => self.refuse_resignations(host),
+            18 => self.lose_notifications(host),
+            19 => self.add_foreign_key(),
+            20 => self.delete_by_hand(),
             _ => {
                 let ahead = self.some_error();
                 self.set_clock(host, ahead);
@@ -53,7 +53,7 @@ impl Simulation {
     }
 
     fn freeze(&mut self, host: usize, long: u64) {
-        self.tell(|simulation| {
+        self.log(|simulation| {
             format!("{} freezes for {} ms", simulation.hosts[host].name, long / MS)
         });
         self.hosts[host].freeze(self.now, long, self.mutant == Mutant::SleepyClock);
@@ -70,7 +70,7 @@ impl Simulation {
         let (since, until) = (self.now, self.now + long);
         let cut = NetworkCut { since, until, held: self.rng.bool() };
         let (out, back) = [(true, true), (true, false), (false, true)][self.rng.usize(..3)];
-        self.tell(|simulation| {
+        self.log(|simulation| {
             let name = simulation.hosts[host].name;
             format!("{name} is cut off for {} ms, out {out}, back {back}, {cut:?}", long / MS)
         });
@@ -84,14 +84,14 @@ impl Simulation {
 
     /// The store stands still. Requests to it wait.
     fn pause_store(&mut self, long: u64) {
-        self.tell(|_| format!("the store stands still for {} ms", long / MS));
+        self.log(|_| format!("the store stands still for {} ms", long / MS));
         self.stuck_until = self.now + long;
     }
 
     /// The store refuses to let the host give anything up, for longer than the host may take to
     /// stop.
-    fn take_nothing_back(&mut self, host: usize) {
-        self.tell(|simulation| format!("nothing is taken back of {}", simulation.hosts[host].name));
+    fn refuse_resignations(&mut self, host: usize) {
+        self.log(|simulation| format!("nothing is taken back of {}", simulation.hosts[host].name));
         self.hosts[host].refused_until = FAULTS;
         if self.rng.bool() {
             let pause = self.rng.u64(..SECOND);
@@ -101,8 +101,8 @@ impl Simulation {
 
     /// The store loses its leader, and breaks every call that waits. The next leader gives every
     /// lease its full time again.
-    fn depose_store(&mut self, long: u64) {
-        self.tell(|_| format!("the store has no leader for {} ms", long / MS));
+    fn lose_store_leader(&mut self, long: u64) {
+        self.log(|_| format!("the store has no leader for {} ms", long / MS));
         self.leaderless_until = self.now + long;
         self.store.promote(self.timings.ttl, self.leaderless_until);
         self.break_campaigns();
@@ -111,7 +111,7 @@ impl Simulation {
     fn break_campaigns(&mut self) {
         for waiting in mem::take(&mut self.store.waiting) {
             if waiting.awaited {
-                self.break_off(waiting.caller, waiting.key, waiting.attempt);
+                self.fail_campaign(waiting.caller, waiting.key, waiting.attempt);
             }
         }
     }
@@ -121,7 +121,7 @@ impl Simulation {
         let (caller, group) = (self.caller(host), self.some_group());
         let reason = "its port is taken".to_owned();
         let pause = self.rng.u64(..5 * SECOND);
-        if self.goes_by_time(&group) {
+        if self.needs_right_clock(&group) {
             self.hosts[host].obstructed_until = self.now + pause;
             return;
         }
@@ -133,7 +133,7 @@ impl Simulation {
     }
 
     /// Somebody stops the host or asks it to resign, or one of its actions fails.
-    fn ask_something(&mut self, host: usize) {
+    fn make_random_request(&mut self, host: usize) {
         let (caller, group) = (self.caller(host), self.some_group());
         let key = self.hosts[host].terms.get(&group).map(|term| term.key.clone());
         let event = match (key, self.rng.u8(..3)) {
@@ -151,7 +151,7 @@ impl Simulation {
     }
 
     /// People or a strategy want another order in the queue, or bar the host for a while.
-    fn want_something(&mut self, host: usize) {
+    fn bar_or_reorder(&mut self, host: usize) {
         let (caller, group) = (self.caller(host), self.some_group());
         let key = self.hosts[host].terms.get(&group).map(|term| term.key.clone());
         let event = match (key, self.rng.u8(..3)) {
@@ -170,9 +170,9 @@ impl Simulation {
     }
 
     /// The host's notifications stop without an error, until it checks again.
-    fn deafen(&mut self, host: usize) {
-        self.tell(|simulation| format!("{} hears of no change", simulation.hosts[host].name));
-        let long = self.rng.u64(..self.second_look());
+    fn lose_notifications(&mut self, host: usize) {
+        self.log(|simulation| format!("{} hears of no change", simulation.hosts[host].name));
+        let long = self.rng.u64(..self.longest_recheck());
         let ever = self.mutant == Mutant::StaysDeaf;
         let (until, sight) = (self.now + long, &mut self.hosts[host].sight);
         sight.deaf_until = if ever { u64::MAX } else { until };
@@ -180,12 +180,12 @@ impl Simulation {
     }
 
     /// Somebody who is not a host puts a key into a queue, and removes it some time later.
-    fn estrange(&mut self) {
+    fn add_foreign_key(&mut self) {
         let group = self.some_group();
         let there = |key: &LeaderKey| key.lease == LeaseId::NONE;
         if !self.store.queue(&group).iter().any(there) {
             let key = self.store.put(&group, LeaseId::NONE);
-            self.tell(|_| format!("a stranger stands in {group} under {}", key.token));
+            self.log(|_| format!("a stranger stands in {group} under {}", key.token));
             let long = self.rng.u64(..16 * SECOND);
             self.after(long, SimulationEvent::Remove(key));
         }
@@ -194,7 +194,7 @@ impl Simulation {
     /// Somebody removes a foreign key from a queue.
     pub(crate) fn remove(&mut self, key: &LeaderKey) {
         self.store.resign(key);
-        self.announce();
+        self.answer_winners();
     }
 
     /// Removes all foreign keys: a store that goes back may bring some of them back.
@@ -208,27 +208,27 @@ impl Simulation {
     }
 
     /// Somebody deletes a key, or revokes its lease, by hand.
-    fn careless_hand(&mut self) {
+    fn delete_by_hand(&mut self) {
         let pick = self.rng.usize(..64);
         let Some(key) = self.store.some_key(pick) else {
             return;
         };
-        self.tell(|_| format!("somebody deletes {}", key.key));
+        self.log(|_| format!("somebody deletes {}", key.key));
         let gone = if self.rng.bool() {
             self.store.resign(&key);
             vec![key]
         } else {
             self.store.revoke(key.lease)
         };
-        self.store.rob(gone);
-        self.mark_robbed();
-        self.announce();
+        self.store.mark_removed(gone);
+        self.mark_removed_keys();
+        self.answer_winners();
     }
 
     /// Somebody sets the store's data back to an older state, or loses it.
     pub(crate) fn restore(&mut self) {
         let older = if self.rng.bool() { mem::take(&mut self.backup) } else { Default::default() };
-        self.tell(|simulation| {
+        self.log(|simulation| {
             format!("the store goes from {} to {}", simulation.store.data.revision, older.revision)
         });
         self.checker.figures.restored += 1;
@@ -238,16 +238,16 @@ impl Simulation {
         }
         self.store.restore(older, self.timings.ttl, self.now);
         self.break_campaigns();
-        self.mark_robbed();
-        self.checker.restored(scene(&self.hosts, &self.store, self.now));
+        self.mark_removed_keys();
+        self.checker.restored(check_context(&self.hosts, &self.store, self.now));
         self.checker.firings.restored(&self.store.data);
         self.stuck_until = self.now + self.rng.u64(..2 * SECOND);
         self.watch_leases();
     }
 
-    fn mark_robbed(&mut self) {
+    fn mark_removed_keys(&mut self) {
         for term in self.hosts.iter_mut().flat_map(|host| host.terms.values_mut()) {
-            term.robbed |= self.store.was_robbed(&term.key);
+            term.robbed |= self.store.was_removed(&term.key);
         }
     }
 

@@ -81,7 +81,7 @@ impl Simulation {
     }
 
     /// Checks that the job continues, and that hosts with wrong clocks do not take part.
-    pub(crate) fn look_at_job(&mut self) {
+    pub(crate) fn check_job(&mut self) {
         if self.job.is_none() {
             return;
         }
@@ -125,7 +125,7 @@ impl Simulation {
         let term = host.term(key).filter(|term| term.phase == GatePhase::Open)?;
         if host.is_frozen(now)
             || term.job_keeper.busy_until + LOOK > now
-            || !self.right_prevail(host)
+            || !self.most_clocks_right(host)
         {
             return None;
         }
@@ -134,7 +134,7 @@ impl Simulation {
     }
 
     /// Whether wrong clocks are not in the majority among the members that a host sees.
-    fn right_prevail(&self, host: &SimulatedHost) -> bool {
+    fn most_clocks_right(&self, host: &SimulatedHost) -> bool {
         let members = host.sight.roster.iter().flat_map(|roster| &roster.members);
         let there = members.filter_map(|(_, it)| self.hosts.iter().find(|h| h.name == it.name));
         let (mut right, mut all) = (0, 0);

@@ -24,7 +24,7 @@ const MOMENT: Duration = Duration::from_millis(100);
 
 impl Simulation {
     /// Checks what each host's status shows of a group.
-    pub(crate) fn hosts_say_it(&mut self, number: usize) {
+    pub(crate) fn check_statuses(&mut self, number: usize) {
         let (now, group_state) = (self.now, &self.liveness.groups[number]);
         if now.saturating_sub(group_state.led.max(group_state.shown)) <= NEWS {
             return;
@@ -35,9 +35,10 @@ impl Simulation {
         for host in 0..self.hosts.len() {
             if self.should_know(host, group_state) {
                 let status = self.status(host);
-                let says_well =
-                    |it: &&HostStatus<'_>| it.says_well(group) && (ended || !it.performs(group));
-                well = well.or(status.as_ref().filter(says_well).map(|_| host));
+                let claims_well = |it: &&HostStatus<'_>| {
+                    it.shows_no_problem(group) && (ended || !it.performs(group))
+                };
+                well = well.or(status.as_ref().filter(claims_well).map(|_| host));
                 mute = mute.or(status.as_ref().filter(|it| it.is_mute(group)).map(|_| host));
             }
         }
@@ -100,7 +101,7 @@ struct HostStatus<'a> {
 
 impl HostStatus<'_> {
     /// Whether it shows no problem in `group`.
-    fn says_well(&self, group: &Group) -> bool {
+    fn shows_no_problem(&self, group: &Group) -> bool {
         if self.rosy {
             return self.view.session.is_some() && !self.roster.queue(group).is_empty();
         }

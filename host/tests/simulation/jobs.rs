@@ -130,7 +130,7 @@ impl Simulation {
     }
 
     /// The store reads or writes the ledger.
-    pub(crate) fn keep_ledger(&mut self, ledger_call: &LedgerCall) -> LedgerAnswer {
+    pub(crate) fn serve_ledger(&mut self, ledger_call: &LedgerCall) -> LedgerAnswer {
         let there = self.store.exists(&ledger_call.key);
         let (job, ledger) = (self.job.as_ref(), self.store.data.ledger.as_mut());
         let schedule = job.map(|job| job.config.schedule.to_string()).unwrap_or_default();
@@ -192,7 +192,7 @@ impl Simulation {
                     .after(pause, SimulationEvent::LedgerCall(caller, Box::new(ledger_call)));
             }
             (LedgerAnswer::Fenced, _) => {
-                return self.hear(caller, HeartEvent::KeyGone { key: ledger_call.key });
+                return self.feed(caller, HeartEvent::KeyGone { key: ledger_call.key });
             }
             (LedgerAnswer::Moved, _) => return self.open_ledger(caller, ledger_call.key, false),
             (LedgerAnswer::Opened(mark, mut begun), _) => {
@@ -213,11 +213,11 @@ impl Simulation {
             }
             (LedgerAnswer::Claimed, LedgerOperation::Open { .. }) => {}
         }
-        self.keep_job(caller);
+        self.run_job(caller);
     }
 
     fn begin_firing(&mut self, caller: HostLife, key: LeaderKey, firing: &Firing, era: u64) {
-        self.tell(|simulation| {
+        self.log(|simulation| {
             format!("{} begins {}", simulation.hosts[caller.host].name, firing.id)
         });
         if era == self.checker.figures.restored {
@@ -235,16 +235,21 @@ impl Simulation {
     }
 
     /// The timer that was set for this moment expires, or a firing has ended.
-    pub(crate) fn wake_keeper(&mut self, caller: HostLife, key: &LeaderKey, set: Option<u64>) {
+    pub(crate) fn job_timer_expired(
+        &mut self,
+        caller: HostLife,
+        key: &LeaderKey,
+        set: Option<u64>,
+    ) {
         let term = self.hosts[caller.host].terms.get_mut(&key.group);
         let Some(term) = term.filter(|term| term.key == *key) else { return };
         if set.is_none() || term.job_keeper.wakes_at.take_if(|at| Some(*at) == set).is_some() {
-            self.keep_job(caller);
+            self.run_job(caller);
         }
     }
 
     /// A job does what is due.
-    pub(crate) fn keep_job(&mut self, caller: HostLife) {
+    pub(crate) fn run_job(&mut self, caller: HostLife) {
         let Some(job) = &self.job else { return };
         let (now, wall, leave) = (self.now, self.wall(caller.host), self.clock_trust(caller.host));
         let host = &mut self.hosts[caller.host];

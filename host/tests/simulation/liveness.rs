@@ -69,7 +69,7 @@ pub(crate) struct GroupLiveness {
 
 impl Simulation {
     /// The longest time until a campaign checks again if its notification was lost.
-    pub(crate) fn second_look(&self) -> u64 {
+    pub(crate) fn longest_recheck(&self) -> u64 {
         20 * self.timings.request_timeout.as_nanos() as u64
     }
 
@@ -82,8 +82,8 @@ impl Simulation {
     }
 
     /// The notification to the first host of a group takes this long, or until it checks again.
-    pub(crate) fn wake_up_takes(&mut self, group: &Group, long: u64) {
-        let until = self.now + long.min(self.second_look());
+    pub(crate) fn notification_takes(&mut self, group: &Group, long: u64) {
+        let until = self.now + long.min(self.longest_recheck());
         if let Some(group_state) = self.group_state(group) {
             group_state.asleep_until = group_state.asleep_until.max(until);
         }
@@ -111,7 +111,7 @@ impl Simulation {
     }
 
     /// A publication did not reach a host; the next one may.
-    pub(crate) fn show_lost(&mut self, host: usize) {
+    pub(crate) fn publication_lost(&mut self, host: usize) {
         let (pause, cost) = (self.shows_within, self.shows_within + self.latency * MS);
         if let Some(host_state) = self.liveness.hosts.get_mut(host) {
             host_state.late += cost;
@@ -121,7 +121,7 @@ impl Simulation {
     }
 
     /// Records which leaders the store now shows.
-    pub(crate) fn takes_a_look(&mut self) {
+    pub(crate) fn record_shown_leaders(&mut self) {
         for (number, group_state) in self.liveness.groups.iter_mut().enumerate() {
             let first = self.store.leader(&self.groups[number]);
             if first.is_some_and(|key| self.store.is_proclaimed(key)) {
@@ -131,7 +131,7 @@ impl Simulation {
     }
 
     /// A host has received news.
-    pub(crate) fn has_news(&mut self, who: HostLife) {
+    pub(crate) fn news_arrived(&mut self, who: HostLife) {
         if let Some(host_state) = self.liveness.hosts.get_mut(who.host) {
             host_state.late = 0;
         }
@@ -143,7 +143,7 @@ impl Simulation {
     }
 
     /// Starts the checks.
-    pub(crate) fn begin_to_look(&mut self) {
+    pub(crate) fn start_checks(&mut self) {
         let hosts = self.hosts.len();
         let group_state = GroupLiveness { could: vec![0; hosts], ..GroupLiveness::default() };
         self.liveness.hosts = vec![HostLiveness::default(); hosts];
@@ -152,23 +152,23 @@ impl Simulation {
     }
 
     /// Checks every group and host, and schedules the next check.
-    pub(crate) fn look_around(&mut self) {
+    pub(crate) fn run_checks(&mut self) {
         if self.stuck_until.max(self.leaderless_until) > self.liveness.looked_at {
             self.liveness.store = self.now;
         }
         for host in 0..self.hosts.len() {
-            self.look_at_host(host);
+            self.check_host(host);
         }
         for group in 0..self.groups.len() {
-            self.look_at_group(group);
+            self.check_group(group);
         }
         self.liveness.hosts.iter_mut().for_each(|host_state| host_state.setbacks = 0);
-        self.look_at_job();
+        self.check_job();
         self.liveness.looked_at = self.now;
         self.after(LOOK, SimulationEvent::CheckLiveness);
     }
 
-    fn look_at_host(&mut self, number: usize) {
+    fn check_host(&mut self, number: usize) {
         let (now, before) = (self.now, self.liveness.looked_at);
         let (host, host_state) = (&self.hosts[number], &mut self.liveness.hosts[number]);
         // When the faults are over, no connection is cut any more.
@@ -188,7 +188,7 @@ impl Simulation {
         host_state.life = host.life;
     }
 
-    fn look_at_group(&mut self, number: usize) {
+    fn check_group(&mut self, number: usize) {
         let (now, before) = (self.now, self.liveness.looked_at);
         let group = &self.groups[number];
         let first = self.store.leader(group);
@@ -225,11 +225,11 @@ impl Simulation {
             *could = if able { net } else { now };
         }
         group_state.setbacks = 0;
-        self.somebody_leads(number);
-        self.hosts_say_it(number);
+        self.check_somebody_leads(number);
+        self.check_statuses(number);
     }
 
-    fn somebody_leads(&mut self, number: usize) {
+    fn check_somebody_leads(&mut self, number: usize) {
         let ttl = self.timings.ttl.as_nanos() as u64;
         let could = self.liveness.groups[number].could.iter().min();
         let long = self.now.saturating_sub(could.copied().unwrap_or(self.now));

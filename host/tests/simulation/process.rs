@@ -8,7 +8,7 @@ use crate::{
     mutant::Mutant,
     simulated_host::{GatePhase, SimulatedTerm},
     simulated_store::HostLife,
-    simulation::{MS, SECOND, Simulation, scene},
+    simulation::{MS, SECOND, Simulation, check_context},
     simulation_event::SimulationEvent,
     store_calls::StoreRequest,
 };
@@ -19,7 +19,7 @@ const NOBODY: u32 = 0;
 impl Simulation {
     pub(crate) fn boot(&mut self, host: usize) {
         self.hosts[host].boot(self.timings, &self.settings);
-        self.tell(|simulation| format!("{} boots", simulation.hosts[host].name));
+        self.log(|simulation| format!("{} boots", simulation.hosts[host].name));
         self.all_ready(host);
         if self.job.is_some() {
             let pause = self.rng.u64(..500 * MS);
@@ -28,7 +28,7 @@ impl Simulation {
     }
 
     /// Feeds an event to the heart and carries out its commands.
-    pub(crate) fn hear(&mut self, to: HostLife, mut event: HeartEvent) {
+    pub(crate) fn feed(&mut self, to: HostLife, mut event: HeartEvent) {
         let host = &mut self.hosts[to.host];
         let clock = host.clock(self.now);
         let granted = match &event {
@@ -55,7 +55,7 @@ impl Simulation {
         let commands = heart.step(event, clock);
         let (wake, done) = (heart.next_wake(), heart.is_done());
         if let Some(event) = event_text.filter(|event| event != "Tick" || !commands.is_empty()) {
-            self.tell(|simulation| {
+            self.log(|simulation| {
                 format!("{} ← {event} → {commands:?}", simulation.hosts[to.host].name)
             });
         }
@@ -64,10 +64,14 @@ impl Simulation {
         }
         if stops {
             self.hosts[to.host].stopping = true;
-            self.expect_an_end(to);
+            self.schedule_end_check(to);
         }
         for command in commands {
-            self.checker.command(&command, to.host, scene(&self.hosts, &self.store, self.now));
+            self.checker.command(
+                &command,
+                to.host,
+                check_context(&self.hosts, &self.store, self.now),
+            );
             self.carry_out(to, command);
         }
         if done {
@@ -79,7 +83,7 @@ impl Simulation {
     }
 
     fn history_of(&self, event: &HeartEvent) -> Option<String> {
-        self.tells().then(|| format!("{event:?}"))
+        self.keeps_history().then(|| format!("{event:?}"))
     }
 
     /// Sets the process's only timer, if the new time is earlier.
@@ -97,7 +101,7 @@ impl Simulation {
 
     pub(crate) fn wake(&mut self, caller: HostLife, set: u64) {
         if self.hosts[caller.host].armed.take_if(|armed| *armed == set).is_some() {
-            self.hear(caller, HeartEvent::Tick);
+            self.feed(caller, HeartEvent::Tick);
         }
     }
 
@@ -110,7 +114,7 @@ impl Simulation {
                 }
             }
             HeartCommand::Drain { key, .. } => {
-                self.turn_gate(from, &key, GatePhase::Draining);
+                self.set_gate_phase(from, &key, GatePhase::Draining);
                 let longest = if self.calm { 200 * MS } else { 5 * SECOND };
                 let takes = self.rng.u64(..longest);
                 self.after(takes, SimulationEvent::ToHost(from, HeartEvent::Drained { key }));
@@ -137,7 +141,7 @@ impl Simulation {
     }
 
     fn start(&mut self, from: HostLife, key: LeaderKey, deadline: BootTime) {
-        let robbed = self.store.was_robbed(&key);
+        let robbed = self.store.was_removed(&key);
         let (phase, writer) = (GatePhase::Open, self.writer());
         self.perform(from, &key);
         self.led(&key.group);
@@ -165,7 +169,7 @@ impl Simulation {
 
     /// Closes the gate and begins the teardown, which may take longer while the lease holds.
     fn stop(&mut self, from: HostLife, key: LeaderKey, cause: &EndCause) {
-        self.turn_gate(from, &key, GatePhase::Closed);
+        self.set_gate_phase(from, &key, GatePhase::Closed);
         if self.mutant == Mutant::ResignsEarly {
             self.ask(from, StoreRequest::Command(HeartCommand::Resign { key: key.clone() }));
         }
@@ -183,7 +187,7 @@ impl Simulation {
         self.after(takes, SimulationEvent::TornDown(from, key));
     }
 
-    fn turn_gate(&mut self, caller: HostLife, key: &LeaderKey, phase: GatePhase) {
+    fn set_gate_phase(&mut self, caller: HostLife, key: &LeaderKey, phase: GatePhase) {
         if let Some(term) = self.hosts[caller.host].terms.get_mut(&key.group) {
             term.phase = term.phase.max(phase);
         }
@@ -194,7 +198,7 @@ impl Simulation {
         if self.mutant == Mutant::Untold && self.hosts[caller.host].stopping {
             return;
         }
-        self.hear(caller, HeartEvent::Stopped { key });
+        self.feed(caller, HeartEvent::Stopped { key });
     }
 
     /// Ends the process if part of a term outlives its deadline by more than the stop budget.
@@ -204,7 +208,7 @@ impl Simulation {
         let patience = self.timings.stop_budget.as_nanos() as u64;
         let ends = host.true_time(term.deadline) + patience;
         if self.now >= ends {
-            self.tell(|simulation| format!("{} aborts", simulation.hosts[caller.host].name));
+            self.log(|simulation| format!("{} aborts", simulation.hosts[caller.host].name));
             return self.crash(caller.host, true);
         }
         self.at(ends, SimulationEvent::Watchdog(caller, key));
@@ -212,7 +216,7 @@ impl Simulation {
 
     /// A host that was told to stop must have ended when everything has used up its time, and the
     /// lease, renewed until the end, has expired.
-    fn expect_an_end(&mut self, host: HostLife) {
+    fn schedule_end_check(&mut self, host: HostLife) {
         let timings = self.timings;
         let longest = timings.drain + timings.stop_limit + timings.ttl + timings.request_timeout;
         self.after(
@@ -225,9 +229,9 @@ impl Simulation {
     pub(crate) fn end_is_due(&mut self, host: HostLife, since: u64) {
         if self.hosts[host.host].last_woke > since {
             // Add the time that was lost to a freeze.
-            return self.expect_an_end(host);
+            return self.schedule_end_check(host);
         }
-        self.checker.goes_on(&self.hosts[host.host], self.now);
+        self.checker.has_not_stopped(&self.hosts[host.host], self.now);
     }
 
     // ---- the supervisor
@@ -238,7 +242,7 @@ impl Simulation {
         if self.hosts[host].heart.is_none() {
             return;
         }
-        self.tell(|simulation| {
+        self.log(|simulation| {
             format!("{} crashes, supervised: {supervised}", simulation.hosts[host].name)
         });
         let lease = self.hosts[host].lease;

@@ -31,18 +31,18 @@ pub(crate) struct RosterNews {
 
 impl Simulation {
     /// The store publishes its roster to each host.
-    pub(crate) fn show(&mut self) {
+    pub(crate) fn publish_roster(&mut self) {
         let roster = Arc::new(self.roster());
         self.shown += 1;
-        self.takes_a_look();
-        if self.last_shown.as_ref().is_none_or(|last| !is_like(last, &roster)) {
+        self.record_shown_leaders();
+        if self.last_shown.as_ref().is_none_or(|last| !same_content(last, &roster)) {
             self.changed = self.shown;
         }
         self.last_shown = Some(Arc::clone(&roster));
         for host in 0..self.hosts.len() {
             let caller = self.caller(host);
             if self.is_behind(caller) {
-                self.look_at_older(caller);
+                self.notice_older_store(caller);
                 continue;
             }
             let heart = self.hosts[host].heart.as_ref();
@@ -51,13 +51,13 @@ impl Simulation {
             }
             match self.delay_back(host) {
                 Some(delay) => {
-                    self.saw(caller);
+                    self.observe_revision(caller);
                     let roster = Arc::clone(&roster);
                     let (number, changed, taken_at) = (self.shown, self.changed, self.now);
                     let news = RosterNews { number, changed, taken_at, roster };
                     self.after(delay, SimulationEvent::RosterSeen(caller, news));
                 }
-                None => self.show_lost(host),
+                None => self.publication_lost(host),
             }
         }
         let pause = self.rng.u64(10 * MS..self.shows_within);
@@ -105,15 +105,15 @@ impl Simulation {
         let pause = if changed > host.sight.number { GATHER } else { NAP };
         (host.sight.number, host.sight.taken_at) = (number, taken_at);
         host.sight.roster = Some(Arc::clone(&roster));
-        self.has_news(caller);
+        self.news_arrived(caller);
         if self.job.is_some() {
             self.compare_if_changed(caller);
         }
         for event in self.compare(caller, &roster) {
-            self.hear(caller, event);
+            self.feed(caller, event);
         }
         self.proclaim_again(caller, &roster);
-        self.advise_after(caller, pause);
+        self.schedule_advice(caller, pause);
     }
 
     /// Compares what a host sees with what its heart believes, as the driver does.
@@ -139,7 +139,7 @@ impl Simulation {
     }
 
     /// Schedules a host's strategist, after `pause` at the latest.
-    fn advise_after(&mut self, caller: HostLife, pause: u64) {
+    fn schedule_advice(&mut self, caller: HostLife, pause: u64) {
         let at = self.now + pause;
         let host = &mut self.hosts[caller.host];
         if host.sight.looks_at.is_none_or(|due| at < due) {
@@ -165,17 +165,17 @@ impl Simulation {
         self.checker.figures.disagreements += advised.disagreements.len() as u64;
         for event in advised.events {
             self.checker.figures.advised += 1;
-            self.hear(caller, event);
+            self.feed(caller, event);
         }
         if let Some(pause) = advised.look_again {
             let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
-            self.advise_after(caller, pause.clamp(GATHER, NAP));
+            self.schedule_advice(caller, pause.clamp(GATHER, NAP));
         }
     }
 }
 
 /// Whether two rosters are equal, except possibly for their revisions.
-fn is_like(one: &Roster, other: &Roster) -> bool {
+fn same_content(one: &Roster, other: &Roster) -> bool {
     one.groups == other.groups
         && one.foreign_candidates == other.foreign_candidates
         && one.members == other.members

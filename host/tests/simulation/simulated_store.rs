@@ -232,12 +232,12 @@ impl SimulatedStore {
     }
 
     /// Records keys that were deleted without being given up.
-    pub(crate) fn rob(&mut self, keys: Vec<LeaderKey>) {
+    pub(crate) fn mark_removed(&mut self, keys: Vec<LeaderKey>) {
         self.robbed.extend(keys);
     }
 
     /// Whether the leadership of `key` is gone, neither through its host nor through expiry.
-    pub(crate) fn was_robbed(&self, key: &LeaderKey) -> bool {
+    pub(crate) fn was_removed(&self, key: &LeaderKey) -> bool {
         self.robbed.contains(key) && self.leader(&key.group) != Some(key)
     }
 
@@ -251,7 +251,7 @@ impl SimulatedStore {
         self.promote(ttl, now);
         let were = newer.queues.into_values().flatten();
         let lost: Vec<_> = were.filter(|key| !self.exists(key)).collect();
-        self.rob(lost);
-        self.rob(leaders);
+        self.mark_removed(lost);
+        self.mark_removed(leaders);
     }
 }

@@ -145,12 +145,12 @@ impl Simulation {
     /// Runs the simulation to its end, or to the first broken promise.
     pub(crate) fn run(mut self) -> Result<Figures, BrokenPromise> {
         self.begin();
-        self.pass(END)?;
-        let scene = scene(&self.hosts, &self.store, END);
-        self.checker.end(&self.groups, scene);
+        self.run_until(END)?;
+        let context = check_context(&self.hosts, &self.store, END);
+        self.checker.end(&self.groups, context);
         if self.mutant != Mutant::Blind {
             // Hosts that see nothing spread nothing.
-            self.checker.even(&self.settings, scene);
+            self.checker.even(&self.settings, context);
         }
         self.checker.figures.worlds += 1;
         match self.checker.broken {
@@ -160,10 +160,10 @@ impl Simulation {
     }
 
     /// Lets time pass until `end`, or until the first broken promise.
-    pub(crate) fn pass(&mut self, end: u64) -> Result<(), BrokenPromise> {
-        while let Some((at, happening)) = self.agenda.next(end) {
+    pub(crate) fn run_until(&mut self, end: u64) -> Result<(), BrokenPromise> {
+        while let Some((at, event)) = self.agenda.next(end) {
             self.now = at;
-            self.happen(happening);
+            self.handle_event(event);
             if let Some(broken) = self.checker.broken.take() {
                 return Err(broken);
             }
@@ -180,7 +180,7 @@ impl Simulation {
         if self.mutant != Mutant::Blind {
             self.at(SECOND, SimulationEvent::ShowRoster);
         }
-        self.begin_to_look();
+        self.start_checks();
         if self.job.is_some() && self.clocks_err {
             for host in 0..self.hosts.len() {
                 self.hosts[host].time = WallClock::new(self.some_error());
@@ -196,19 +196,19 @@ impl Simulation {
         }
     }
 
-    fn happen(&mut self, happening: SimulationEvent) {
-        if let Some(caller) = happening.process() {
+    fn handle_event(&mut self, event: SimulationEvent) {
+        if let Some(caller) = event.process() {
             let host = &self.hosts[caller.host];
             if host.life != caller.life {
                 return;
             }
             if host.is_frozen(self.now) {
                 let at = host.frozen_until + self.rng.u64(..5 * MS);
-                return self.at(at, happening);
+                return self.at(at, event);
             }
         }
-        match happening {
-            SimulationEvent::ToHost(to, event) => self.hear(to, event),
+        match event {
+            SimulationEvent::ToHost(to, event) => self.feed(to, event),
             SimulationEvent::ToStore(call) => self.serve(call),
             SimulationEvent::TornDown(caller, key) => self.torn_down(caller, key),
             SimulationEvent::Wake(caller, set) => self.wake(caller, set),
@@ -223,13 +223,15 @@ impl Simulation {
             SimulationEvent::Supervise(host, lease) => self.supervise(host, lease),
             SimulationEvent::Boot(host) => self.boot(host),
             SimulationEvent::Sweep => self.sweep(),
-            SimulationEvent::ShowRoster => self.show(),
+            SimulationEvent::ShowRoster => self.publish_roster(),
             SimulationEvent::RosterSeen(caller, news) => self.seen(caller, news),
             SimulationEvent::ClockSet(caller) => self.clock_set(caller),
             SimulationEvent::Compare(caller, set) => self.compare_clocks(caller, set),
             SimulationEvent::Compared(caller, asked) => self.compared(caller, *asked),
-            SimulationEvent::Readiness(caller) => self.look_at_readiness(caller),
-            SimulationEvent::JobTimer(caller, key, set) => self.wake_keeper(caller, &key, set),
+            SimulationEvent::Readiness(caller) => self.check_readiness(caller),
+            SimulationEvent::JobTimer(caller, key, set) => {
+                self.job_timer_expired(caller, &key, set)
+            }
             SimulationEvent::LedgerCall(caller, ledger_call) => self.send(caller, *ledger_call),
             SimulationEvent::LedgerAnswered(caller, ledger_call, answer) => {
                 self.ledger_answered(caller, *ledger_call, answer)
@@ -237,20 +239,20 @@ impl Simulation {
             SimulationEvent::Advise(..) if !self.calm && self.now > REST => {}
             SimulationEvent::Advise(caller, set) => self.advise(caller, set),
             SimulationEvent::SecondLook(caller, group, attempt) => {
-                self.look_again(caller, &group, attempt);
+                self.recheck_campaign(caller, &group, attempt);
             }
             SimulationEvent::Remove(key) => self.remove(&key),
-            SimulationEvent::CheckLiveness => self.look_around(),
+            SimulationEvent::CheckLiveness => self.run_checks(),
             SimulationEvent::Fault => self.fault(),
             SimulationEvent::Backup => self.backup = self.store.data.clone(),
             SimulationEvent::Restore => self.restore(),
-            SimulationEvent::Clear => self.clear(),
+            SimulationEvent::Clear => self.replace_all_leaders(),
         }
     }
 
     /// Now all hosts can lead, except for one that never will; then the leaders stop. Whatever that
     /// host left behind in the queue must not block the others.
-    fn clear(&mut self) {
+    fn replace_all_leaders(&mut self) {
         self.remove_strangers();
         if self.rng.bool() {
             // Somebody sets the clocks right as well.
@@ -265,7 +267,7 @@ impl Simulation {
             self.all_ready(host);
         }
         for group in self.groups.clone().into_iter().filter(|_| spoiled == 1) {
-            if self.goes_by_time(&group) {
+            if self.needs_right_clock(&group) {
                 self.hosts[0].obstructed_until = u64::MAX;
                 continue;
             }
@@ -286,7 +288,7 @@ impl Simulation {
         for group in self.groups.clone() {
             let unbarred = HeartEvent::Unbarred { group: group.clone() };
             self.after(0, SimulationEvent::ToHost(self.caller(host), unbarred));
-            if self.goes_by_time(&group) {
+            if self.needs_right_clock(&group) {
                 self.hosts[host].obstructed_until = 0;
                 continue;
             }
@@ -295,7 +297,7 @@ impl Simulation {
     }
 
     /// Whether a host needs a right clock to lead this group.
-    pub(crate) fn goes_by_time(&self, group: &Group) -> bool {
+    pub(crate) fn needs_right_clock(&self, group: &Group) -> bool {
         self.job.as_ref().is_some_and(|job| job.group == *group)
     }
 
@@ -320,14 +322,14 @@ impl Simulation {
         self.sweep_is_due = false;
         let gone = self.store.sweep(self.now);
         self.ended(&gone, KeyEnd::RanOut);
-        self.announce();
+        self.answer_winners();
         self.watch_leases();
     }
 
     /// Tells the checker that the store has removed keys.
     pub(crate) fn ended(&mut self, keys: &[LeaderKey], end: KeyEnd) {
         for key in keys {
-            self.checker.ended(key, end, scene(&self.hosts, &self.store, self.now));
+            self.checker.ended(key, end, check_context(&self.hosts, &self.store, self.now));
         }
     }
 
@@ -341,28 +343,28 @@ impl Simulation {
         !self.calm && self.now < FAULTS
     }
 
-    pub(crate) fn at(&mut self, at: u64, happening: SimulationEvent) {
-        self.agenda.at(at, happening);
+    pub(crate) fn at(&mut self, at: u64, event: SimulationEvent) {
+        self.agenda.at(at, event);
     }
 
-    pub(crate) fn after(&mut self, pause: u64, happening: SimulationEvent) {
-        self.at(self.now + pause, happening);
+    pub(crate) fn after(&mut self, pause: u64, event: SimulationEvent) {
+        self.at(self.now + pause, event);
     }
 
     /// Adds a line to the history of a replay.
-    pub(crate) fn tell(&self, line: impl FnOnce(&Self) -> String) {
+    pub(crate) fn log(&self, line: impl FnOnce(&Self) -> String) {
         if self.history {
             println!("{:>9.3} {}", self.now as f64 / SECOND as f64, line(self));
         }
     }
 
-    pub(crate) fn tells(&self) -> bool {
+    pub(crate) fn keeps_history(&self) -> bool {
         self.history
     }
 }
 
 /// What the checker looks at.
-pub(crate) fn scene<'a>(
+pub(crate) fn check_context<'a>(
     hosts: &'a [SimulatedHost],
     store: &'a SimulatedStore,
     now: u64,

@@ -79,7 +79,7 @@ impl Simulation {
         let until = self.now + self.timings.request_timeout.as_nanos() as u64;
         let call = StoreCall { from, request, until, awaited: true };
         match self.delay_out(from.host) {
-            Some(delay) => self.bring(self.now + delay, call),
+            Some(delay) => self.schedule_call(self.now + delay, call),
             None => self.give_up(call, until),
         }
     }
@@ -89,12 +89,15 @@ impl Simulation {
     pub(crate) fn tell_store(&mut self, from: HostLife, command: HeartCommand) -> bool {
         let Some(delay) = self.delay_out(from.host) else { return false };
         let request = StoreRequest::Command(command);
-        self.bring(self.now + delay, StoreCall { from, request, until: self.now, awaited: false });
+        self.schedule_call(
+            self.now + delay,
+            StoreCall { from, request, until: self.now, awaited: false },
+        );
         self.delay_back(from.host).is_some()
     }
 
     /// Lets a call arrive at a certain time.
-    fn bring(&mut self, at: u64, mut call: StoreCall) {
+    fn schedule_call(&mut self, at: u64, mut call: StoreCall) {
         if call.awaited && at > call.until {
             call.awaited = false;
             self.give_up(call.clone(), call.until);
@@ -131,7 +134,7 @@ impl Simulation {
         }
         match self.delay_back(call.from.host) {
             Some(delay) if self.now + delay <= call.until || call.request.waits() => {
-                self.saw(call.from);
+                self.observe_revision(call.from);
                 self.after(delay, answer);
             }
             _ => {
@@ -144,14 +147,14 @@ impl Simulation {
     /// The store handles a request, if its state allows that.
     pub(crate) fn serve(&mut self, call: StoreCall) {
         if self.now < self.stuck_until {
-            return self.bring(self.stuck_until, call);
+            return self.schedule_call(self.stuck_until, call);
         }
         if self.now < self.leaderless_until {
             return self.serve_leaderless(call);
         }
         let from = call.from;
         if self.is_behind(from) {
-            self.look_at_older(from);
+            self.notice_older_store(from);
             if call.awaited {
                 self.give_up(call, self.now);
             }
@@ -165,7 +168,7 @@ impl Simulation {
             }
             StoreRequest::Job(ledger_call) => {
                 let ledger_call = ledger_call.clone();
-                let answer = self.keep_ledger(&ledger_call);
+                let answer = self.serve_ledger(&ledger_call);
                 Some(SimulationEvent::LedgerAnswered(from, ledger_call, answer))
             }
             StoreRequest::Proclaim(key) => {
@@ -174,13 +177,13 @@ impl Simulation {
             }
             StoreRequest::Command(command) => {
                 let command = command.clone();
-                self.obey(&call, command).map(|event| SimulationEvent::ToHost(from, event))
+                self.execute(&call, command).map(|event| SimulationEvent::ToHost(from, event))
             }
         };
         if let Some(answer) = answer {
             self.reply(call, answer);
         }
-        self.announce();
+        self.answer_winners();
     }
 
     /// While the store elects its own leader, calls hang or fail at once; some of those that fail
@@ -188,7 +191,7 @@ impl Simulation {
     fn serve_leaderless(&mut self, mut call: StoreCall) {
         let until = self.leaderless_until;
         match self.rng.u8(..3) {
-            0 => return self.bring(until, call),
+            0 => return self.schedule_call(until, call),
             1 => {
                 let abandoned = StoreCall { awaited: false, ..call.clone() };
                 self.at(until, SimulationEvent::ToStore(abandoned));
@@ -203,7 +206,7 @@ impl Simulation {
         }
     }
 
-    fn obey(&mut self, call: &StoreCall, command: HeartCommand) -> Option<HeartEvent> {
+    fn execute(&mut self, call: &StoreCall, command: HeartCommand) -> Option<HeartEvent> {
         let (from, ttl) = (call.from, self.timings.ttl);
         match command {
             HeartCommand::Grant { sent } => {
@@ -240,7 +243,7 @@ impl Simulation {
                 let careless = !self.calm && self.now < CLEAR + SECOND && self.rng.u8(..4) == 0;
                 if !careless && self.store.resign(&key) {
                     self.ended(std::slice::from_ref(&key), KeyEnd::GivenBack);
-                    self.tell_removed(&key);
+                    self.notify_later_campaigns(&key);
                 }
                 None
             }
@@ -271,7 +274,7 @@ impl Simulation {
         let conditional = self.mutant != Mutant::Unconditional;
         let register = self.store.data.registers.entry(write.key.group.clone()).or_default();
         let outcome = register.write(write, conditional);
-        self.tell(|_| {
+        self.log(|_| {
             format!("{}/{} writes {} → {outcome:?}", write.key.group, write.key.token, write.id)
         });
         if outcome == WriteFate::Applied {
@@ -282,7 +285,7 @@ impl Simulation {
     }
 
     /// Answers the campaigns that are won by now.
-    pub(crate) fn announce(&mut self) {
+    pub(crate) fn answer_winners(&mut self) {
         if self.store.waiting.is_empty() {
             return;
         }
@@ -297,46 +300,46 @@ impl Simulation {
             let WaitingCampaign { caller, attempt, key, .. } = waiting;
             match self.delay_back(caller.host) {
                 Some(delay) => {
-                    self.wake_up_takes(&key.group, delay);
+                    self.notification_takes(&key.group, delay);
                     self.after(
                         delay,
                         SimulationEvent::ToHost(caller, HeartEvent::Won { attempt, key }),
                     );
                 }
-                None => self.break_off(caller, key, attempt),
+                None => self.fail_campaign(caller, key, attempt),
             }
         }
     }
 
     /// Notifies later campaigns that wait with a key that it is gone; they stand again.
-    fn tell_removed(&mut self, key: &LeaderKey) {
+    fn notify_later_campaigns(&mut self, key: &LeaderKey) {
         let theirs: Vec<_> = self.store.waiting.extract_if(.., |w| w.key == *key).collect();
         for WaitingCampaign { caller, attempt, key, .. } in theirs {
-            self.break_off(caller, key, attempt);
+            self.fail_campaign(caller, key, attempt);
         }
     }
 
     /// The notification that a campaign is won gets lost; the campaign finds out when it checks
     /// again.
     fn lose_wake_up(&mut self, waiting: WaitingCampaign) {
-        self.tell(|_| format!("nobody tells {} that it is first", waiting.key.key));
+        self.log(|_| format!("nobody tells {} that it is first", waiting.key.key));
         let (caller, attempt, group) = (waiting.caller, waiting.attempt, waiting.key.group.clone());
         self.store.waiting.push(WaitingCampaign { deaf: true, ..waiting });
-        self.wake_up_takes(&group, self.second_look());
+        self.notification_takes(&group, self.longest_recheck());
         if self.mutant != Mutant::NoSecondLook {
-            let pause = self.rng.u64(..self.second_look());
+            let pause = self.rng.u64(..self.longest_recheck());
             self.after(pause, SimulationEvent::SecondLook(caller, group, attempt));
         }
     }
 
     /// A campaign checks again, whether it was notified or not.
-    pub(crate) fn look_again(&mut self, caller: HostLife, group: &Group, attempt: u64) {
+    pub(crate) fn recheck_campaign(&mut self, caller: HostLife, group: &Group, attempt: u64) {
         let theirs = |w: &&mut WaitingCampaign| {
             (w.caller, w.attempt, &w.key.group) == (caller, attempt, group)
         };
         if let Some(waiting) = self.store.waiting.iter_mut().find(theirs) {
             waiting.deaf = false;
-            self.announce();
+            self.answer_winners();
         }
     }
 
@@ -349,8 +352,10 @@ impl Simulation {
 
     /// A process that connects to a store that is behind notices that before it requests or
     /// receives anything else, if the answer reaches it.
-    pub(crate) fn look_at_older(&mut self, from: HostLife) {
-        let Some(delay) = self.delay_back(from.host) else { return self.show_lost(from.host) };
+    pub(crate) fn notice_older_store(&mut self, from: HostLife) {
+        let Some(delay) = self.delay_back(from.host) else {
+            return self.publication_lost(from.host);
+        };
         let (seen, revision) = (self.hosts[from.host].revision, self.store.data.revision);
         let seen = format!("the store went back from {seen} to {revision}");
         self.after(
@@ -360,7 +365,7 @@ impl Simulation {
     }
 
     /// A process receives something from the store.
-    pub(crate) fn saw(&mut self, who: HostLife) {
+    pub(crate) fn observe_revision(&mut self, who: HostLife) {
         let host = &mut self.hosts[who.host];
         if host.life != who.life {
             return;
@@ -375,7 +380,7 @@ impl Simulation {
     }
 
     /// The connection that a campaign waits on is lost, and its caller notices.
-    pub(crate) fn break_off(&mut self, caller: HostLife, key: LeaderKey, attempt: u64) {
+    pub(crate) fn fail_campaign(&mut self, caller: HostLife, key: LeaderKey, attempt: u64) {
         let delay = self.rng.u64(MS / 5..self.latency * MS);
         self.call_failed(caller.host, Some(&key.group));
         let event = HeartEvent::CampaignFailed { group: key.group, attempt };
