@@ -8,7 +8,7 @@ use crate::{
     simulated_store::HostLife,
     simulation::{MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
-    store_calls::StoreRequest,
+    store_request::StoreRequest,
 };
 
 /// The longest pause between two writes, or between two requests of a client.

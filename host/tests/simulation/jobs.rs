@@ -13,7 +13,7 @@ use crate::{
     simulated_store::HostLife,
     simulation::{MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
-    store_calls::StoreRequest,
+    store_request::StoreRequest,
 };
 
 const JOB: &str = "report";

@@ -48,6 +48,7 @@ mod simulated_store;
 mod simulation;
 mod simulation_event;
 mod store_calls;
+mod store_request;
 
 use std::{
     env,

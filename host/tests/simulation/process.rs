@@ -10,7 +10,7 @@ use crate::{
     simulated_store::HostLife,
     simulation::{MS, SECOND, Simulation, check_context},
     simulation_event::SimulationEvent,
-    store_calls::StoreRequest,
+    store_request::StoreRequest,
 };
 
 /// The life number for calls that no process waits for.

@@ -11,7 +11,7 @@ use crate::{
     simulated_store::HostLife,
     simulation::{MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
-    store_calls::StoreRequest,
+    store_request::StoreRequest,
 };
 
 /// How long changes are collected before the strategist looks.

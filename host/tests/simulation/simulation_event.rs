@@ -8,7 +8,7 @@ use crate::{
     register::{RegisterWrite, WriteFate},
     roster_news::RosterNews,
     simulated_store::HostLife,
-    store_calls::StoreCall,
+    store_request::StoreCall,
 };
 
 /// An event that is scheduled for a certain moment.

@@ -4,73 +4,13 @@ use soloist_heart::{Group, HeartCommand, HeartEvent, LeaderKey};
 
 use crate::{
     checker::KeyEnd,
-    jobs::{LedgerAnswer, LedgerCall},
     mutant::Mutant,
     register::{RegisterWrite, WriteFate},
     simulated_store::{HostLife, WaitingCampaign},
     simulation::{CLEAR, MS, SECOND, Simulation},
     simulation_event::SimulationEvent,
+    store_request::{StoreCall, StoreRequest},
 };
-
-/// A request under way to the store.
-#[derive(Clone, Debug)]
-pub(crate) struct StoreCall {
-    from: HostLife,
-    request: StoreRequest,
-    /// When the caller times out.
-    until: u64,
-    /// Whether the caller still waits; otherwise it was already told of a failure.
-    awaited: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum StoreRequest {
-    /// A command of the heart.
-    Command(HeartCommand),
-    /// A leader announces that it leads.
-    Proclaim(LeaderKey),
-    /// An action writes to its register.
-    Write(RegisterWrite),
-    /// A job uses its ledger.
-    Job(Box<LedgerCall>),
-}
-
-impl StoreRequest {
-    /// Whether the call may wait without limit.
-    fn waits(&self) -> bool {
-        matches!(self, Self::Command(HeartCommand::Campaign { .. }))
-    }
-
-    /// The event for the caller if no answer comes.
-    fn failure(self, from: HostLife) -> Option<SimulationEvent> {
-        let event = match self {
-            Self::Write(write) => {
-                return Some(SimulationEvent::Written(from, write, WriteFate::Unknown));
-            }
-            Self::Job(ledger_call) => {
-                return Some(SimulationEvent::LedgerAnswered(
-                    from,
-                    ledger_call,
-                    LedgerAnswer::Unknown,
-                ));
-            }
-            // It is announced again if the store does not show it.
-            Self::Proclaim(_) => return None,
-            Self::Command(command) => match command {
-                HeartCommand::Grant { .. } => HeartEvent::GrantFailed,
-                HeartCommand::Renew { lease, .. } => HeartEvent::RenewFailed { lease },
-                HeartCommand::Revoke { lease } => HeartEvent::Released { lease },
-                HeartCommand::Campaign { group, attempt, .. } => {
-                    HeartEvent::CampaignFailed { group, attempt }
-                }
-                HeartCommand::Verify { key } => HeartEvent::VerifyFailed { key },
-                HeartCommand::Resign { key } => HeartEvent::ResignFailed { key },
-                _ => return None,
-            },
-        };
-        Some(SimulationEvent::ToHost(from, event))
-    }
-}
 
 impl Simulation {
     /// Sends a request. Without an answer in time the caller is told of a failure, although the
