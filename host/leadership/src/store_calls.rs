@@ -51,7 +51,7 @@ pub(crate) struct StoreCalls {
     campaigns: BTreeMap<Group, AbortHandle>,
     proclamations: BTreeMap<Group, Proclamation>,
     joining: Option<AbortHandle>,
-    attending: Option<AbortHandle>,
+    session_watch: Option<AbortHandle>,
     /// Notified when the store does not show this host among the members.
     join_again: watch::Sender<()>,
     releasing: Option<AbortHandle>,
@@ -79,7 +79,7 @@ impl StoreCalls {
             campaigns: BTreeMap::new(),
             proclamations: BTreeMap::new(),
             joining: None,
-            attending: None,
+            session_watch: None,
             join_again: watch::Sender::default(),
             releasing: None,
         }
@@ -113,7 +113,7 @@ impl StoreCalls {
     pub(crate) fn revoke(&mut self, lease: LeaseId) {
         self.stop_joining();
         let (store, answers) = (Arc::clone(&self.store), self.answers.clone());
-        let (retry, gone_by) = (self.retry, BootTime::now() + self.ttl);
+        let (retry, expired_at) = (self.retry, BootTime::now() + self.ttl);
         let task = self.call(async move {
             let Err(error) = store.revoke(lease).await else {
                 return ok(HeartEvent::Released { lease });
@@ -126,7 +126,7 @@ impl StoreCalls {
                 sleep(retry).await;
                 match store.revoke(lease).await {
                     Ok(()) => return ok(HeartEvent::Released { lease }),
-                    Err(error) if BootTime::now() > gone_by && !error.is_transient() => {
+                    Err(error) if BootTime::now() > expired_at && !error.is_transient() => {
                         return failed(HeartEvent::Tick, error);
                     }
                     Err(_) => {}
@@ -214,12 +214,12 @@ impl StoreCalls {
     /// Announces it again if the store does not show it. Not at once, since a fresh write takes a
     /// moment to show up.
     pub(crate) fn proclaim_again(&mut self, key: &LeaderKey) {
-        let said = self.proclamations.get(&key.group).filter(|said| said.key == *key);
-        if let Some(said) = said
-            && said.call.is_finished()
-            && BootTime::now().since(said.at) > self.ttl
+        let proclamation = self.proclamations.get(&key.group).filter(|it| it.key == *key);
+        if let Some(proclamation) = proclamation
+            && proclamation.call.is_finished()
+            && BootTime::now().since(proclamation.at) > self.ttl
         {
-            self.proclaim(key.clone(), said.since);
+            self.proclaim(key.clone(), proclamation.since);
         }
     }
 
@@ -227,7 +227,7 @@ impl StoreCalls {
     /// whenever its entry changes. The heart is told each outcome.
     pub(crate) fn join(&mut self, lease: LeaseId) {
         let (store, mut member) = (Arc::clone(&self.store), self.member.clone());
-        let (retry, patience) = (self.retry, self.renew_every);
+        let (retry, retry_refused) = (self.retry, self.renew_every);
         let answers = self.answers.clone();
         let mut again = self.join_again.subscribe();
         let task = self.call(async move {
@@ -245,7 +245,10 @@ impl StoreCalls {
                     Err(StoreError::LeaseGone) => return ok(HeartEvent::LeaseGone { lease }),
                     Err(error @ (StoreError::NameTaken { .. } | StoreError::Removed { .. })) => {
                         entered = false;
-                        (ok(HeartEvent::NotJoined { lease, reason: error.to_string() }), patience)
+                        (
+                            ok(HeartEvent::NotJoined { lease, reason: error.to_string() }),
+                            retry_refused,
+                        )
                     }
                     Err(error) if !error.is_transient() && !entered => {
                         (ok(HeartEvent::NotJoined { lease, reason: with_causes(&error) }), retry)
@@ -272,7 +275,7 @@ impl StoreCalls {
         let task = self.call(async move {
             failed(HeartEvent::LeaseGone { lease }, store.session_lost(lease).await)
         });
-        if let Some(former) = self.attending.replace(task) {
+        if let Some(former) = self.session_watch.replace(task) {
             former.abort();
         }
     }
@@ -295,7 +298,7 @@ impl StoreCalls {
         groups.iter().for_each(|group| self.withdraw(group));
         self.proclamations.values().for_each(|it| it.call.abort());
         self.stop_joining();
-        for waiting in [self.attending.take(), self.releasing.take()].into_iter().flatten() {
+        for waiting in [self.session_watch.take(), self.releasing.take()].into_iter().flatten() {
             waiting.abort();
         }
         self.tasks.close();

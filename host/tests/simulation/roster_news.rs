@@ -161,7 +161,7 @@ impl Simulation {
         };
         let view = HostView::of(heart, None, None);
         let Some(adviser) = host.adviser.as_mut() else { return };
-        let advised = adviser.look(&roster, &view, &GroupRanks::new(), clock);
+        let advised = adviser.advise(&roster, &view, &GroupRanks::new(), clock);
         self.checker.figures.disagreements += advised.disagreements.len() as u64;
         for event in advised.events {
             self.checker.figures.advised += 1;

@@ -31,9 +31,9 @@ pub(super) struct GroupMemory {
     /// The session that should lead rather than this host, and since when.
     pub(super) better: Option<(LeaseId, BootTime)>,
     /// How often this host has made way for preferred hosts.
-    pub(super) patience: HandOverLimit,
+    pub(super) preference_limit: HandOverLimit,
     /// How often this host has made way for hosts that lead less.
-    pub(super) evenness: HandOverLimit,
+    pub(super) spread_limit: HandOverLimit,
 }
 
 /// What a host knows at one moment.

@@ -37,10 +37,10 @@ impl ExpectedBack {
             if before == queue {
                 continue;
             }
-            let gone = before.iter().filter(|was| !stands(queue, was.key.lease));
-            let gone: Vec<_> = gone.map(|was| (Arc::clone(was), now)).collect();
-            if !gone.is_empty() {
-                self.left.entry(group.clone()).or_default().extend(gone);
+            let leavers = before.iter().filter(|was| !stands(queue, was.key.lease));
+            let leavers: Vec<_> = leavers.map(|was| (Arc::clone(was), now)).collect();
+            if !leavers.is_empty() {
+                self.left.entry(group.clone()).or_default().extend(leavers);
             }
             self.queues.insert(group.clone(), queue.to_vec());
         }

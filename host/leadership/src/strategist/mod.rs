@@ -93,7 +93,7 @@ impl Strategist {
                     }
                     self.report_disagreements(&roster, &view, &at_odds);
                     let ranks = self.ranker.rank(&roster).await;
-                    let advised = adviser.look(&roster, &view, &ranks, BootTime::now());
+                    let advised = adviser.advise(&roster, &view, &ranks, BootTime::now());
                     nap = advised.look_again.unwrap_or(NAP).min(NAP);
                     // Without a driver this host does not stand at all.
                     advised.events.into_iter().for_each(|event| drop(self.events.send(event)));

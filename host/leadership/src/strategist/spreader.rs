@@ -36,69 +36,70 @@ impl Spreader {
     /// Computes this host's share of the plan for all of `groups`.
     pub(super) fn share<'a>(
         &mut self,
-        look: &AdviserInput<'a>,
+        input: &AdviserInput<'a>,
         groups: &'a BTreeMap<Group, GroupConfig>,
         memories: &BTreeMap<Group, GroupMemory>,
     ) -> SpreadShare<'a> {
         let groups = || groups.iter().filter(|(_, config)| config.spread);
-        self.absent.update(look.roster, groups().map(|(group, _)| group), look.now);
-        let spread =
-            |(group, config)| Some((group, self.spread(look, group, config, memories.get(group))?));
+        self.absent.update(input.roster, groups().map(|(group, _)| group), input.now);
+        let spread = |(group, config)| {
+            Some((group, self.spread(input, group, config, memories.get(group))?))
+        };
         let spreads: Vec<(&Group, SpreadGroup)> = groups().filter_map(spread).collect();
         let plan = SpreadPlan::of(spreads.iter().map(|(_, spread)| spread));
-        self.update_wanting(&plan, look.now);
-        let own = |spread: &SpreadGroup| spread.leader == look.lease;
+        self.update_wanting(&plan, input.now);
+        let own = |spread: &SpreadGroup| spread.leader == input.lease;
         let movable = spreads.iter().filter(|(_, spread)| own(spread) && plan.can_move(spread));
-        let mut part = SpreadShare {
+        let mut share = SpreadShare {
             back: plan
-                .groups_to_step_back(look.lease, spreads.iter().map(|(g, s)| (*g, s)))
+                .groups_to_step_back(input.lease, spreads.iter().map(|(g, s)| (*g, s)))
                 .into_iter()
                 .collect(),
             movable: movable.map(|(group, _)| *group).collect(),
             gives: BTreeMap::new(),
         };
-        for (to, count) in plan.moves_from(look.lease) {
-            part.gives.insert(to, (count, self.wanting[&to]));
+        for (to, count) in plan.moves_from(input.lease) {
+            share.gives.insert(to, (count, self.wanting[&to]));
         }
         // A group that is being handed over counts as this host's until that is done.
         for (group, spread) in spreads.iter().filter(|(_, spread)| own(spread)) {
-            if memories.get(*group).is_some_and(|memory| memory.hands_over(look, group)) {
-                part.movable.remove(group);
-                part.take(spread.heir);
+            if memories.get(*group).is_some_and(|memory| memory.hands_over(input, group)) {
+                share.movable.remove(group);
+                share.take(spread.heir);
             }
         }
-        part
+        share
     }
 
     /// One group as the plan sees it; `None` if nobody leads it.
     fn spread(
         &self,
-        look: &AdviserInput<'_>,
+        input: &AdviserInput<'_>,
         group: &Group,
         config: &GroupConfig,
         memory: Option<&GroupMemory>,
     ) -> Option<SpreadGroup> {
         // Behind a foreign candidate nobody can lead, or be next.
-        let queue = look.roster.succession(group);
+        let queue = input.roster.succession(group);
         let first = queue.first()?;
-        let scores = HostScores { roster: look.roster, group, config, ranks: look.ranks };
+        let scores = HostScores { roster: input.roster, group, config, ranks: input.ranks };
         let scored = scores.of(queue);
         let best = scored.iter().min()?;
         let there = queue.iter().zip(&scored).filter(|(_, score)| *score == best);
         let mut equals: Vec<_> = there.map(|(standing, _)| standing.key.lease).collect();
         // Nobody knows how a plugin would rank hosts that are not in the queue.
-        if !look.ranks.contains_key(group) {
+        if !input.ranks.contains_key(group) {
             let away = self.absent.in_group(group).filter(|standing| scores.own(standing) == *best);
             equals.extend(away.map(|standing| standing.key.lease));
         }
         equals.sort_unstable();
         equals.dedup();
         // A host that was asked to step back counts as if it had done so.
-        let leaves = |token| memory.is_some_and(|memory| memory.steps_back(token, look.now));
+        let leaves = |token| memory.is_some_and(|memory| memory.steps_back(token, input.now));
         let waiting = queue[1..].iter().filter(|standing| !leaves(standing.key.token));
         let mut waiting = waiting.map(|standing| standing.key.lease);
         let heir = waiting.next().filter(|heir| equals.contains(heir));
-        let paused = look.roster.notes.pause_of(group).is_some();
+        let paused = input.roster.notes.pause_of(group).is_some();
         Some(SpreadGroup {
             leader: first.key.lease,
             heir,

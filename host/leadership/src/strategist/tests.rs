@@ -185,7 +185,7 @@ impl SimulatedCluster {
         host.seen = newest;
         let view = view(host, &self.groups);
         let roster = &self.rosters[newest].1;
-        let advised = host.adviser.look(roster, &view, &GroupRanks::new(), self.now);
+        let advised = host.adviser.advise(roster, &view, &GroupRanks::new(), self.now);
         let nap = advised.look_again.unwrap_or(Duration::from_secs(1));
         host.looks_at = self.now + nap.clamp(GATHER, Duration::from_secs(1));
         self.disagreements.extend(advised.disagreements);

@@ -66,15 +66,19 @@ pub trait CastStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Limit`] if the cast is too large, or if the task has `limit` unfinished casts,
     /// including dead letters.
-    async fn put(&self, key: &CastKey, order: &CastRequest, limit: usize)
-    -> Result<(), StoreError>;
+    async fn put(
+        &self,
+        key: &CastKey,
+        request: &CastRequest,
+        limit: usize,
+    ) -> Result<(), StoreError>;
 
     /// Watches the queue: the first item contains all queued casts, and may be empty; then each
     /// change follows. Payloads are not included. The stream ends after an error; or without one,
     /// when it has been trusted for long enough and a new watch should be started.
     async fn watch(&self) -> Result<CastStream, StoreError>;
 
-    /// Claims the cast as it was `seen`, and counts the attempt unless all attempts are counted
+    /// Claims the cast if it is still as in `queued`, and counts the attempt unless all attempts are counted
     /// already. Returns `None` if the cast has changed or another host has claimed it.
     ///
     /// A repeated call with the same ticket returns the claim that was made.
@@ -84,7 +88,7 @@ pub trait CastStore: Send + Sync + 'static {
     async fn claim(
         &self,
         by: &CastClaimer,
-        seen: &QueuedCast,
+        queued: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, StoreError>;
 
     /// Completes the cast. The answer is kept for `keep`, and up to an eighth longer.

@@ -1,7 +1,7 @@
 //! How etcd is reached: the addresses of its members, the login and the certificates.
 //!
 //! Invariant: replaced certificate files take effect from the next connection on, as with
-//! [`Fresh`].
+//! [`Reloadable`].
 
 use std::{io, path::Path, sync::Arc};
 

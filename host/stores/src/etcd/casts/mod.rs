@@ -187,14 +187,14 @@ impl CastStore for EtcdCastStore {
     async fn claim(
         &self,
         by: &CastClaimer,
-        seen: &QueuedCast,
+        queued: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, StoreError> {
-        let head = seen.head.claimed_by(&by.host);
-        let txn = steps::claim(&self.names, by, seen, self.client.json(CLAIM, &head)?);
+        let head = queued.head.claimed_by(&by.host);
+        let txn = steps::claim(&self.names, by, queued, self.client.json(CLAIM, &head)?);
         let answer = self.client.transact(CLAIM, &txn).await?;
         let claimed = steps::claimed(&answer, by);
         Ok(claimed
-            .map(|(version, payload)| (Claim { key: seen.key.clone(), version, head }, payload)))
+            .map(|(version, payload)| (Claim { key: queued.key.clone(), version, head }, payload)))
     }
 
     async fn complete(

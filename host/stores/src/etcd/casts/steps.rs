@@ -26,15 +26,15 @@ pub(super) fn put(names: &CastKeys, key: &CastKey, head: Vec<u8>, payload: &[u8]
 }
 
 /// Queued to claimed. If that fails, reads who has the claim.
-pub(super) fn claim(names: &CastKeys, by: &CastClaimer, seen: &QueuedCast, head: Vec<u8>) -> Txn {
-    let key = &seen.key;
+pub(super) fn claim(names: &CastKeys, by: &CastClaimer, queued: &QueuedCast, head: Vec<u8>) -> Txn {
+    let key = &queued.key;
     let (at_head, at_claim) =
         (names.key(CastKeyKind::Head, key), names.key(CastKeyKind::Claim, key));
     let payload = names.key(CastKeyKind::Payload, key);
     let under = PutOptions::new().with_lease(by.lease.0);
     Txn::new()
         .when([
-            Compare::mod_revision(at_head.as_str(), CompareOp::Equal, seen.version),
+            Compare::mod_revision(at_head.as_str(), CompareOp::Equal, queued.version),
             absent(names, CastKeyKind::Claim, key),
             Compare::create_revision(payload.as_str(), CompareOp::Greater, 0),
         ])

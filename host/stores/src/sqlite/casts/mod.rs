@@ -64,13 +64,13 @@ impl CastStore for SqliteCastStore {
     async fn put(
         &self,
         key: &CastKey,
-        order: &CastRequest,
+        request: &CastRequest,
         limit: usize,
     ) -> Result<(), StoreError> {
         check_key(key)?;
-        check_request(order)?;
+        check_request(request)?;
         let task = &key.task;
-        let (key, order) = (key.clone(), order.clone());
+        let (key, request) = (key.clone(), request.clone());
         let put = move |file: &mut SqliteFile| {
             let room = file.must_have_room();
             file.write_casts(|tx, cluster| {
@@ -79,7 +79,7 @@ impl CastStore for SqliteCastStore {
                     return Ok(());
                 }
                 room?;
-                at.put(&CastHeader::of(&order), &order.payload, limit)
+                at.put(&CastHeader::of(&request), &request.payload, limit)
             })
         };
         self.calls.write(of_task(task), PUT, put).await
@@ -92,11 +92,11 @@ impl CastStore for SqliteCastStore {
     async fn claim(
         &self,
         by: &CastClaimer,
-        seen: &QueuedCast,
+        queued: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, StoreError> {
-        let (by, seen) = (by.clone(), seen.clone());
-        self.write(&seen.key.task.clone(), CLAIM, move |tx, cluster| {
-            steps::CastRow { tx, cluster, key: &seen.key }.claim(&by, &seen)
+        let (by, queued) = (by.clone(), queued.clone());
+        self.write(&queued.key.task.clone(), CLAIM, move |tx, cluster| {
+            steps::CastRow { tx, cluster, key: &queued.key }.claim(&by, &queued)
         })
         .await
     }
@@ -108,18 +108,19 @@ impl CastStore for SqliteCastStore {
         keep: Duration,
     ) -> Result<(), StoreError> {
         check_answer(answer)?;
-        let (claim, answer, slices) = (claim.clone(), answer.clone(), self.answer_leases.clone());
+        let (claim, answer, answer_leases) =
+            (claim.clone(), answer.clone(), self.answer_leases.clone());
         let task = claim.key.task.clone();
         let done = move |file: &mut SqliteFile| {
             let now = BootTime::now();
-            let slice = slices.current(keep, now);
+            let current = answer_leases.current(keep, now);
             let lease = file.write_casts_with_boot(|tx, cluster, boot| {
-                let lease = steps::answer_lease(tx, slice, keep, boot)?;
+                let lease = steps::answer_lease(tx, current, keep, boot)?;
                 steps::CastRow { tx, cluster, key: &claim.key }.done(&claim, &answer, lease)?;
                 Ok(lease)
             })?;
-            if slice != Some(lease) {
-                slices.add(keep, lease, now);
+            if current != Some(lease) {
+                answer_leases.add(keep, lease, now);
             }
             Ok(())
         };

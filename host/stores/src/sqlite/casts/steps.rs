@@ -54,10 +54,10 @@ impl CastRow<'_> {
     pub(super) fn claim(
         &self,
         by: &CastClaimer,
-        seen: &QueuedCast,
+        queued: &QueuedCast,
     ) -> Result<Option<(Claim, Bytes)>, SqliteFault> {
         must_live(self.tx, by.lease)?;
-        let head = seen.head.claimed_by(&by.host);
+        let head = queued.head.claimed_by(&by.host);
         if let Some((version, holder, ticket)) = self.claimed()? {
             // An earlier attempt of the same call may have made the claim.
             let ours = holder == by.lease && ticket == by.ticket.cast_signed();
@@ -70,7 +70,7 @@ impl CastRow<'_> {
         let found: Option<i64> = found
             .query_row(params![self.cluster, task, id, QUEUED], |row| row.get(0))
             .optional()?;
-        if found != Some(seen.version) {
+        if found != Some(queued.version) {
             return Ok(None);
         }
         let version = self.set_state(QUEUED, &head)?;
