@@ -14,9 +14,9 @@ pub enum EndCause {
         /// What happened.
         reason: String,
     },
-    /// An action that runs here asked to give the leadership up.
+    /// An action that runs here, or a check of this host, asked to give the leadership up.
     Asked {
-        /// What asked.
+        /// The action or check that asked.
         by: String,
         /// The reason it gave.
         reason: String,
@@ -41,7 +41,7 @@ pub enum EndCause {
     KeyGone,
     /// The store is no longer the same one: it was replaced, or it went back to an older state.
     StoreChanged {
-        /// What was observed.
+        /// What was observed about the store.
         seen: String,
     },
 }

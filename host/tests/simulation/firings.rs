@@ -19,7 +19,7 @@ use crate::{
 
 /// A clock that has changed by more than this was set.
 const STEP: TimeDelta = TimeDelta::seconds(2);
-/// What a firing may be late in addition to the period: clocks are compared, missed firings are
+/// How late a firing may be in addition to the period: clocks are compared, missed firings are
 /// skipped, the ledger is opened.
 const DELAYS: u64 = ROUND + 5 * SECOND;
 

@@ -1,4 +1,4 @@
-//! Reading a range of keys, however many and however large they are.
+//! Reading ranges of keys, page by page.
 
 use std::ops::ControlFlow;
 
@@ -11,10 +11,11 @@ use crate::StoreError;
 
 /// How many keys are requested at once, at first.
 const PAGE: i64 = 500;
-/// The error text for a response that is larger than that (tonic: `Streaming::decode_chunk`).
+/// The error text for a response that is larger than accepted (tonic: `Streaming::decode_chunk`).
 const TOO_LARGE: &str = "message length too large";
 
-/// Where a page of `range` begins that has the keys after the one that ends in `after`.
+/// Where to begin reading `range`: right after the key `after`, which is named without the prefix of
+/// the range; or at the beginning.
 pub(super) fn page_start(range: &KeyRange, after: Option<&str>) -> String {
     match after {
         // The smallest name after a name is the same name followed by a zero byte.

@@ -57,7 +57,7 @@ pub(crate) async fn a_claim_that_was_made_is_got_again(world: &World) {
     let key = host.put("t").await;
     let seen = host.queue().await.casts.remove(&key).unwrap();
     let first = soon(host.casts.claim(&host.by, &seen)).await.unwrap().unwrap();
-    // As after a lost answer.
+    // This is what a host does after a lost answer.
     let again = soon(host.casts.claim(&host.by, &seen)).await.unwrap().unwrap();
     assert_eq!(first, again);
     let another = CastClaimer { ticket: 2, ..host.by.clone() };
